@@ -1,5 +1,4 @@
-import { type Deflater, type Inflater } from '@ws/conn';
-import { InflateCorrupt, InflateDone } from '@ws/conn/internal';
+import { type Deflater, type Inflater, InflateStatus } from '@ws/conn';
 import { nodeDeflate } from '@ws/node-io';
 import { type DeflateEngines, deflateRules, replaced } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
@@ -35,7 +34,7 @@ describe('deflateContract', () => {
       spoiltInflaters((inflater) => ({
         write(...args) {
           const status = inflater.write(...args);
-          return status === InflateCorrupt ? InflateDone : status;
+          return status === InflateStatus.Corrupt ? InflateStatus.Done : status;
         },
       })),
     ],

@@ -1,6 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { type Deflater, type DeflateSource, type History, type Inflater } from '@ws/conn';
-import { InflateCorrupt, InflateDone, InflateFinal, InflateMore } from '@ws/conn/internal';
+import {
+  type Deflater,
+  type DeflateSource,
+  type History,
+  type Inflater,
+  InflateStatus,
+} from '@ws/conn';
 import fc from 'fast-check';
 import * as pako from 'pako';
 import { describe, expect, it } from 'vitest';
@@ -68,17 +73,17 @@ export function inflateWith(
       const room = rooms[turn++ % rooms.length]!;
       const output = new Uint8Array(room + 20).fill(CANARY);
       const status = engine.write(message, at, to, to === message.length, output, 10, 10 + room);
-      if (status === InflateCorrupt) return { verdict: 'corrupt', plain };
+      if (status === InflateStatus.Corrupt) return { verdict: 'corrupt', plain };
       const { used, produced } = engine;
       expect(used >= 0 && used <= to - at && produced >= 0 && produced <= room).toBe(true);
       expectIntact(output, room);
       at += used;
       plain = Buffer.concat([plain, output.subarray(10, 10 + produced)]);
-      if (status === InflateDone) {
+      if (status === InflateStatus.Done) {
         expect(at).toBe(to);
         break;
       }
-      if (status === InflateFinal) {
+      if (status === InflateStatus.Final) {
         if (++finals > 8) return { verdict: 'corrupt', plain };
         engine.reset(historyOf(Buffer.concat([before, plain]).subarray(-WINDOW)));
       } else if (room > 0) expect(produced).toBe(room);
@@ -426,7 +431,7 @@ const rules: Readonly<Record<string, DeflateRule['check']>> = {
     for (let i = 0; i < 20; i++) {
       const plain = prose(200, i);
       const part = deflateWith(deflater, plain);
-      expect(inflater.write(part, 0, part.length, false, output, 0, 1000)).toBe(InflateDone);
+      expect(inflater.write(part, 0, part.length, false, output, 0, 1000)).toBe(InflateStatus.Done);
       expect(plain.equals(output.subarray(0, inflater.produced))).toBe(true);
     }
   },
@@ -440,7 +445,7 @@ const rules: Readonly<Record<string, DeflateRule['check']>> = {
       begin(inflater);
       const output = new Uint8Array(limit + 21).fill(CANARY);
       const status = inflater.write(bomb, 0, bomb.length, true, output, 10, limit + 11);
-      expect([status, inflater.produced]).toEqual([InflateMore, limit + 1]);
+      expect([status, inflater.produced]).toEqual([InflateStatus.More, limit + 1]);
       expectIntact(output, limit + 1);
     }
     begin(inflater);

@@ -5,15 +5,9 @@
  * @module
  */
 export { UnsupportedError } from './errors.ts';
-export {
-  type BrowserConnBounds,
-  checkConnOptions,
-  type Side,
-  type Turns,
-} from './options.ts';
-export { MESSAGE_COST, overflow } from './payload.ts';
+export { type BrowserConnBounds, checkConnOptions, type Side } from './options.ts';
+export { MESSAGE_COST } from './payload.ts';
 export { after, bounded } from './promises.ts';
-export { utf8Length } from './utf8-length.ts';
 export { badType, boundOf, checkNames, whole } from './validate.ts';
 export { checkClose, type MessageFilter, WebSocketConn } from './web-socket-conn.ts';
 export type { PageSocket, WebSocketEvent } from './web-types.ts';

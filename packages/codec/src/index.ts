@@ -42,8 +42,10 @@ export {
   acceptDeflate,
   type DeflateAgreement,
   type DeflateLimits,
+  type DeflateOffer,
   type DeflateParameters,
   negotiateDeflate,
+  offerDeflate,
 } from './handshake/deflate-negotiation.ts';
 export { type ExtensionOffer, formatExtensions, parseExtensions } from './handshake/extensions.ts';
 export {
@@ -56,6 +58,7 @@ export {
 export type { Head, HeadFault, HeadLimits, HeadVerdict } from './handshake/head.ts';
 export type { HeaderLines } from './handshake/header-lines.ts';
 export { isWebSocketKey } from './handshake/key.ts';
+export { AllowedOrigins, type SameHost } from './handshake/origin.ts';
 export type { RequestFacts } from './handshake/request-facts.ts';
 export { RequestHead, type RequestHeadLimits } from './handshake/request-head.ts';
 export {

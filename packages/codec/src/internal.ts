@@ -13,18 +13,9 @@ export { FrameWriter, pieceOf } from './frames/frame-writer.ts';
 export { headerSize } from './frames/header.ts';
 export { isControl } from './frames/opcode.ts';
 export { checked, fromCaller, isMistake } from './from-caller.ts';
-export { offerDeflate } from './handshake/deflate-negotiation.ts';
-export { refusalHead, responseHead, switchingHead } from './handshake/format.ts';
+export { refusalHead, switchingHead } from './handshake/format.ts';
 export { linesOf } from './handshake/header-lines.ts';
-export {
-  isSameHost,
-  NULL_ORIGIN,
-  type Origin,
-  parseAllowedOrigin,
-  parseHostPort,
-  parseOrigin,
-  type SameHost,
-} from './handshake/origin.ts';
+export { parseHostPort } from './handshake/origin.ts';
 export { hasToken } from './handshake/token-list.ts';
 export { MAX_CONTROL_PAYLOAD } from './limits.ts';
 export { simdReadBuffer } from './masking/simd.ts';

@@ -16,7 +16,7 @@ import {
   type ResponsePart,
   responseRules,
 } from '@ws/codec';
-import { acceptKeyByCrypto, rawHeaderValues } from '@ws/node-io/internal';
+import { acceptKeyByCrypto } from '@ws/node-io/internal';
 import { type ClientOptions, withDefaults } from './client-options.ts';
 import { format, parse } from './extension.ts';
 import type { ActiveExtensions } from './parser-events.ts';
@@ -265,7 +265,11 @@ class ClientHandshake {
 
 /** The facts of a response that node:http has read. */
 function factsOf({ rawHeaders, statusCode = 0, httpVersion }: IncomingMessage): ResponseFacts {
-  const lines = (name: string): string[] => rawHeaderValues(rawHeaders, name.toLowerCase());
+  // `headers` joins some repeated lines, and drops others.
+  const lines = (name: string): string[] =>
+    rawHeaders.filter((_, i) => {
+      return i % 2 === 1 && rawHeaders[i - 1]!.toLowerCase() === name.toLowerCase();
+    });
   return {
     status: statusCode,
     version: httpVersion === '1.0' ? '1.0' : '1.1',

@@ -47,12 +47,12 @@ export { BorrowedMessage, type DataType, Message } from './message.ts';
 export type { MessageStreams } from './message-streams.ts';
 export type { ConnOptions, ConnSettings, Heartbeat } from './options.ts';
 export { type ConnPairOptions, connPair } from './pair.ts';
-export type {
-  DeflateJob,
-  Deflater,
-  DeflateSource,
-  History,
-  Inflater,
+export {
+  type DeflateJob,
+  type Deflater,
+  type DeflateSource,
+  type History,
+  type Inflater,
   InflateStatus,
 } from './platform/deflate-engine.ts';
 export type { Observer } from './platform/observer.ts';

@@ -4,15 +4,14 @@
  *
  * @module
  */
-export { checked, utf8Length } from '@ws/codec/internal';
-export { isUint8Array } from './brand.ts';
+export { checked } from '@ws/codec/internal';
 export { preparedOf } from './broadcast.ts';
 export { isConnLike } from './conn-like.ts';
 export { type Compressor, StreamCompressor } from './deflate/compressor.ts';
 export { deflateLimits } from './deflate/deflate-limits.ts';
 export { historyBytesOf } from './deflate/engine-pool.ts';
 export { PerMessageDeflate } from './deflate/per-message-deflate.ts';
-export { type Compression, DEFAULT_COMPRESSION } from './deflate/settings.ts';
+export { DEFAULT_COMPRESSION } from './deflate/settings.ts';
 export { causeText, errorOf, isError, printable } from './errors.ts';
 export { Fifo } from './fifo.ts';
 export { limitRate, setAutoResponse } from './gate-of.ts';
@@ -26,18 +25,12 @@ export {
   type Settings,
 } from './options.ts';
 export { type AsyncContext, asyncContexts } from './platform/async-contexts.ts';
-export {
-  CORRUPT as InflateCorrupt,
-  DONE as InflateDone,
-  FINAL as InflateFinal,
-  MORE as InflateMore,
-} from './platform/deflate-engine.ts';
 export { checkRate } from './rate-option.ts';
 export { checkAutoResponse, type PreparedResponse } from './read/auto-response.ts';
 export { formatJSON } from './read/json.ts';
 export type { RatePlan } from './read/rate.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
-export { checkSchemaOptions, misfitReason, withValue } from './read/schema-reads.ts';
+export { checkSchemaOptions, withValue } from './read/schema-reads.ts';
 export { LiveConn } from './reconnecting/live-conn.ts';
 export {
   type LivePlan,
@@ -51,7 +44,7 @@ export {
 export { onPageWake } from './reconnecting/page-wake.ts';
 export { start as startReconnecting } from './reconnecting/reconnecting.ts';
 export { reportError } from './report/report.ts';
-export { type Scheduler, schedulerOf } from './scheduler/scheduler.ts';
+export { schedulerOf } from './scheduler/scheduler.ts';
 export { TurnCallback, type TurnTask } from './scheduler/task-queue.ts';
 export type { TimerEntry } from './scheduler/timers.ts';
 export { YieldQueue } from './scheduler/yield-queue.ts';

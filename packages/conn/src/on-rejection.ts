@@ -2,7 +2,7 @@
  * Whether `value` is a promise. One of another realm, or a query of a database, is no instance of
  * this realm's Promise.
  */
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
+export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
   const isObject = typeof value === 'object' || typeof value === 'function';
   return isObject && typeof (value as { then?: unknown } | null)?.then === 'function';
 }

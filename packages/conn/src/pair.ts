@@ -1,5 +1,5 @@
-import { formatExtensions, negotiateDeflate } from '@ws/codec';
-import { checked, offerDeflate } from '@ws/codec/internal';
+import { formatExtensions, negotiateDeflate, offerDeflate } from '@ws/codec';
+import { checked } from '@ws/codec/internal';
 import { Conn } from './conn.ts';
 import { deflateLimits } from './deflate/deflate-limits.ts';
 import { copyOf } from './memory/copy.ts';

@@ -1,5 +1,5 @@
 import { after, whole } from '@ws/browser/internal';
-import { isSameHost, parseHostPort, parseOrigin } from '@ws/codec/internal';
+import { parseHostPort } from '@ws/codec/internal';
 import { errorOf, kind } from '@ws/conn/internal';
 import type { HeadersLike, Plan, Refusal } from './options.ts';
 import { reportTo } from './reports.ts';
@@ -108,7 +108,8 @@ function checkRequest(
     return refuse(426, BAD_VERSION, { ...upgrade, 'Sec-WebSocket-Version': '13' });
   }
   const origin = headers.get('origin');
-  if (origin !== null && !isAllowed(origin, host, plan)) {
+  const facts = { has: () => true, once: () => origin ?? undefined, list: () => host };
+  if (origin !== null && !plan.origins.allows(facts)) {
     return refuse(403, `origin ${shown(origin)} does not match host ${shown(host)}`);
   }
   if (!isCall && !KEY.test(of('sec-websocket-key'))) {
@@ -122,15 +123,6 @@ function checkRequest(
 
 function listOf(value: string): string[] {
   return value.split(',').map((each) => each.trim());
-}
-
-/** Keeps foreign pages from using a visitor's cookies (RFC 6455, section 10.2). */
-function isAllowed(origin: string, host: string, { options, origins }: Plan): boolean {
-  const { sameHost, allowedOrigins = [] } = options;
-  // `null` is no origin that can be parsed.
-  if (isSameHost(origin, host, sameHost) || allowedOrigins.includes(origin)) return true;
-  const parsed = parseOrigin(origin);
-  return parsed !== undefined && origins.some((matches) => matches(parsed));
 }
 
 /** A value of the client, without characters that have a meaning in HTML. */

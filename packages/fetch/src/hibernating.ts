@@ -1,5 +1,6 @@
 import { DurableObject } from 'cloudflare:workers';
-import { checkClose, MESSAGE_COST, utf8Length } from '@ws/browser/internal';
+import { checkClose, MESSAGE_COST } from '@ws/browser/internal';
+import { utf8Length } from '@ws/codec/internal';
 import { negotiate, refuse } from './handshake.ts';
 import { type AuthOf, checkUpgradeOptions, type UpgradeOptions } from './options.ts';
 import { reportTo } from './reports.ts';

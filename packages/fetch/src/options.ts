@@ -5,7 +5,7 @@ import {
   checkConnOptions,
   checkNames,
 } from '@ws/browser/internal';
-import { parseAllowedOrigin, type SameHost } from '@ws/codec/internal';
+import { AllowedOrigins, type SameHost } from '@ws/codec';
 import type { AutoResponse, Conn, ConnLike, ReportContext } from '@ws/conn';
 
 /**
@@ -162,7 +162,7 @@ const UPGRADE_OPTION_NAMES: readonly (keyof UpgradeOptions)[] = [
 export interface Plan {
   readonly options: UpgradeOptions<unknown>;
   readonly bounds: BrowserConnBounds;
-  readonly origins: readonly ReturnType<typeof parseAllowedOrigin>[];
+  readonly origins: AllowedOrigins;
   /** In ms; Infinity for no bound. */
   readonly handshakeTimeout: number;
 }
@@ -204,9 +204,7 @@ export function checkUpgradeOptions(options: UpgradeOptions<unknown>, maxMessage
   return {
     options,
     bounds,
-    origins: allowedOrigins
-      .filter((entry) => entry !== 'null')
-      .map((entry) => parseAllowedOrigin(entry)),
+    origins: new AllowedOrigins(allowedOrigins, sameHost),
     handshakeTimeout: boundOf('handshakeTimeout', handshakeTimeout),
   };
 }

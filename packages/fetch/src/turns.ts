@@ -1,4 +1,4 @@
-import type { Turns } from '@ws/browser/internal';
+import type { Side } from '@ws/browser/internal';
 
 /** The longest time in ms between two looks. */
 const LONGEST = 250;
@@ -10,7 +10,10 @@ const LONGEST = 250;
  * @param first - Looks without a pause.
  * @param wait - Calls `look` after `ms`: 0 for the first looks, then 1, 2, ... 250.
  */
-export function turns(first: number, wait: (ms: number, look: () => void) => unknown): () => Turns {
+export function turns(
+  first: number,
+  wait: (ms: number, look: () => void) => unknown,
+): Side['turns'] {
   return () => {
     let round = 0;
     return {

@@ -1,5 +1,7 @@
-import { checkOptionNames, kind, utf8Length } from '@ws/conn/internal';
+import { checkOptionNames, kind } from '@ws/conn/internal';
 import { MAX_KEY_BYTES } from './envelope.ts';
+
+const encoder = /* @__PURE__ */ new TextEncoder();
 
 /** @throws TypeError for other values than a string. */
 export function checkString(name: string, value: unknown): asserts value is string {
@@ -21,7 +23,7 @@ export function checkText(
 ): asserts value is string {
   checkString(name, value);
   // A UTF-16 unit has at most three bytes in UTF-8, so most texts need no measuring.
-  const bytes = value.length * 3 <= most ? value.length : utf8Length(value);
+  const bytes = value.length * 3 <= most ? value.length : encoder.encode(value).length;
   if (bytes >= least && bytes <= most) return;
   throw new RangeError(`${name}: expected ${least} to ${most} bytes, got ${bytes}${hint}`);
 }

@@ -1,5 +1,5 @@
 import type { Platform } from '@ws/conn';
-import { flushShared, type Scheduler, schedulerOf, TurnCallback } from '@ws/conn/internal';
+import { flushShared, schedulerOf, TurnCallback } from '@ws/conn/internal';
 
 /** Cost of a connection's write, in deliveries of a short message. */
 export const WRITE_COST = 32;
@@ -50,7 +50,7 @@ export class FanOut {
     this.#owner = owner;
   }
 
-  get #scheduler(): Scheduler {
+  get #scheduler() {
     return schedulerOf(this.#owner.platform);
   }
 

@@ -5,7 +5,7 @@ import {
   type SchemaOutput,
   type StandardSchema,
 } from '@ws/conn';
-import { checkSchemaOptions, kind, misfitReason, withValue } from '@ws/conn/internal';
+import { checkSchemaOptions, kind, withValue } from '@ws/conn/internal';
 import type { Session } from './session.ts';
 
 /** How messages are validated for a listener of `message`. */
@@ -51,9 +51,9 @@ export function validating<Data, S extends StandardSchema>(
       message,
       schema,
       (value) => listener(session, value, message),
-      (error) => {
+      (error, reason) => {
         if (invalid !== undefined) return invalid(session, error, message);
-        void session.close(CloseCode.InvalidFramePayloadData, misfitReason(error));
+        void session.close(CloseCode.InvalidFramePayloadData, reason);
         return undefined;
       },
     );

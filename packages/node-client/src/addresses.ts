@@ -1,6 +1,7 @@
 import dns, { type LookupAddress, type LookupOptions } from 'node:dns';
 import { getDefaultAutoSelectFamilyAttemptTimeout, isIP, type Socket } from 'node:net';
-import { asError, describeResult, isThenable } from '@ws/node-io/internal';
+import { isThenable } from '@ws/conn/internal';
+import { asError, describeResult } from '@ws/node-io/internal';
 import { GuardedStream } from './guarded-stream.ts';
 import type { SocketOptions } from './options.ts';
 

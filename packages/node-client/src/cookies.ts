@@ -1,5 +1,5 @@
 import { type IncomingHttpHeaders, validateHeaderValue } from 'node:http';
-import { typeName } from '@ws/node-io/internal';
+import { kind } from '@ws/conn/internal';
 import type { DialScope } from './dial-scope.ts';
 import { callFunction } from './function-errors.ts';
 
@@ -35,7 +35,7 @@ export async function cookieValue(jar: CookieJar, url: string, scope: DialScope)
 
 function checkCookie(cookie: unknown): void {
   if (typeof cookie !== 'string') {
-    throw new TypeError(`jar: expected a string from getCookieString, got ${typeName(cookie)}`);
+    throw new TypeError(`jar: expected a string from getCookieString, got ${kind(cookie)}`);
   }
   try {
     validateHeaderValue('Cookie', cookie);

@@ -10,17 +10,18 @@ import {
   isInstance,
   prepareReadBuffer,
 } from '@ws/node-io/internal';
+import { openCarrier } from './carrier.ts';
 import { ClientConn } from './client-conn.ts';
 import { Connector } from './connect.ts';
 import { cookieValue, storeCookies } from './cookies.ts';
 import { publishDial, publishDialFailure } from './dial-events.ts';
 import { DialScope } from './dial-scope.ts';
 import { BadHandshakeError, dialError } from './errors.ts';
-import { isSuccess } from './exchange.ts';
+import { isAccepted } from './exchange.ts';
 import { isFunctionError } from './function-errors.ts';
 import { adopt, GuardedStream } from './guarded-stream.ts';
-import { acquireCarrier, type Carrier, poolKey, retire } from './http2/session-pool.ts';
-import { Http1Required, responseOn, sendRequest, Unprocessed } from './http2/stream-handshake.ts';
+import type { Carrier } from './http2/session-pool.ts';
+import { responseOf, sendRequest, Unprocessed } from './http2/stream-handshake.ts';
 import {
   checkDialerOptions,
   checkDialOptions,
@@ -32,7 +33,6 @@ import {
   type DialerPlan,
   type DialOptions,
 } from './options.ts';
-import { chooseProxy } from './proxy/choose-proxy.ts';
 import { redirectOf, sameHost, sameServer } from './redirects.ts';
 import {
   checkSubprotocols,
@@ -91,21 +91,14 @@ export class Dialer {
    * @throws (rejects with) the errors listed at {@link Dialer}.
    */
   async dial(url: string | URL, options: DialOptions = {}): Promise<ClientConn> {
-    const { proxy, followRedirects, readBuffer, http2 } = this.#plan;
+    const { followRedirects, readBuffer } = this.#plan;
     // Usually it is ready when the server answers.
     if (readBuffer) void prepareReadBuffer();
     // The stack of an error starts at the caller of the function `dial`, or of this method.
     const attempt = checked(() => checked(() => this.#prepare(url, options), this, 'dial'), dial);
-    const open: OpenStream = async (target, scope, http1) => {
+    const open: OpenStream = (target, scope, http1) => {
       const isNamed = sameServer(target, attempt.target);
-      const openWith = async (protocols?: readonly string[]): Promise<GuardedStream> => {
-        const via = await chooseProxy(proxy, target, scope);
-        return this.#connector.open(target, via, isNamed, scope, protocols);
-      };
-      if (http2 === false) return openWith();
-      if (http1) return openWith(['http/1.1']);
-      const key = poolKey(this.#plan, target, isNamed);
-      return acquireCarrier(http2, target, key, scope, openWith);
+      return openCarrier(this.#connector, this.#plan, target, isNamed, scope, http1);
     };
     return this.#runDial(attempt, options.signal, open, followRedirects);
   }
@@ -228,17 +221,19 @@ export class Dialer {
       return askForResponse(carrier.stream, { method: 'GET', text }, target.secure, scope);
     }
     try {
-      const opened = sendRequest(carrier, target, request, cookie);
-      run.stream = new GuardedStream(opened);
-      return await responseOn(opened, scope);
+      const exchange = sendRequest(carrier, target, request, cookie);
+      run.stream = new GuardedStream(exchange.stream);
+      return await responseOf(exchange, scope);
     } catch (error) {
-      const isUnprocessed = error instanceof Unprocessed;
+      if (error instanceof TimeoutError) carrier.doubt();
+      if (!(error instanceof Unprocessed)) throw error;
+      if (error.requiresHttp1) {
+        if (this.#plan.http2 !== 'auto') throw error;
+        return this.#exchange({ target, request }, cookie, run, 'over HTTP/1.1');
+      }
       // Later dials open another session.
-      if (isUnprocessed) retire(carrier);
-      else if (error instanceof TimeoutError) carrier.doubt();
-      const needsHttp1 = error instanceof Http1Required && this.#plan.http2 === 'auto';
-      if (needsHttp1) return this.#exchange({ target, request }, cookie, run, 'over HTTP/1.1');
-      if (retry !== undefined || !isUnprocessed) throw error;
+      carrier.retire();
+      if (retry !== undefined) throw error;
       return this.#exchange({ target, request }, cookie, run, 'again');
     }
   }
@@ -253,7 +248,7 @@ export class Dialer {
     response: HttpResponse,
     { scope, stream }: DialState,
   ): ClientConn {
-    if (!isAccepted(response)) throw refused(response);
+    if (!isAccepted(response.facts)) throw refused(response);
     const offer = {
       ...request,
       // Not read over HTTP/2.
@@ -347,11 +342,6 @@ function deflateOf(
 ): DeflateParameters | undefined {
   const [answer] = parseExtensions(accepted) ?? [];
   return answer && acceptDeflate(answer, extensions);
-}
-
-/** Over HTTP/2, any 2xx accepts (RFC 8441, section 5). */
-function isAccepted({ status, facts }: HttpResponse): boolean {
-  return facts.version === '2' ? isSuccess(status) : status === 101;
 }
 
 function refused(response: HttpResponse, why = ''): BadHandshakeError {

@@ -34,15 +34,15 @@ export interface FinalResponse {
 export type ExchangeFailure =
   /** The response is not HTTP, or exceeds a bound. `first`: in its first bytes. */
   | { readonly kind: 'malformed'; readonly fault: HeadFault; readonly first: boolean }
-  /** More than {@link MAX_INTERIM} interim responses. `head` is the last one. */
-  | { readonly kind: 'interim'; readonly head: ResponseHead }
+  /** More than `most` interim responses. `head` is the last one. */
+  | { readonly kind: 'interim'; readonly head: ResponseHead; readonly most: number }
   /** The stream has ended. `first`: before any byte. */
   | { readonly kind: 'ended'; readonly error: Error | undefined; readonly first: boolean };
 
 /** Most bytes up to the end of the response head, including interim responses (1xx). */
 export const MAX_HEAD: number = 64 * 1024;
 /** Most interim responses (1xx) before the final one. */
-export const MAX_INTERIM = 10;
+const MAX_INTERIM = 10;
 
 /** The first byte of a TLS alert (RFC 8446, section 5.1): the answer to a request without TLS. */
 const TLS_ALERT = 0x15;
@@ -134,7 +134,7 @@ export class Exchange {
       rest = rest.subarray(head.end);
       if (head.status >= 200 || head.status === 101) return this.#onHead(head, rest);
       if (++this.#interim > MAX_INTERIM) {
-        return this.fail(this.#errorOf({ kind: 'interim', head }));
+        return this.fail(this.#errorOf({ kind: 'interim', head, most: MAX_INTERIM }));
       }
       // No answer may follow then: node:http refuses one too.
       if (isLast(head)) return this.#malformed(LAST_INTERIM, false);
@@ -168,6 +168,14 @@ export class Exchange {
     const limits = { maxBytes: Math.max(1, MAX_HEAD - this.#received) };
     return this.#method === 'GET' ? new ResponseHead(limits) : new TunnelHead(limits);
   }
+}
+
+/** Whether a server has accepted: with a 101, over HTTP/2 with any 2xx (RFC 8441, section 5). */
+export function isAccepted({
+  version,
+  status,
+}: Pick<ResponseFacts, 'version' | 'status'>): boolean {
+  return version === '2' ? isSuccess(status) : status === 101;
 }
 
 /** Whether a proxy has opened the tunnel: any 2xx does (RFC 9110, section 9.3.6). */

@@ -1,8 +1,9 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Transport } from '@ws/conn';
+import { kind } from '@ws/conn/internal';
 import { hasTransport } from '@ws/node-io';
-import { asError, cutStream, isHttp2Stream, TransportDuplex, typeName } from '@ws/node-io/internal';
+import { asError, cutStream, isHttp2Stream, TransportDuplex } from '@ws/node-io/internal';
 import type { DialScope } from './dial-scope.ts';
 import { dialError } from './errors.ts';
 import type { DialAddress } from './url.ts';
@@ -147,7 +148,7 @@ const adoptedStreams = new WeakSet<Duplex | Transport>();
 function guardStream(name: string, stream: Duplex | Transport): GuardedStream {
   const transport = isTransport(stream);
   if (!transport && !isDuplex(stream)) {
-    const got = typeName(stream);
+    const got = kind(stream);
     throw new UnusableStreamError(`${name}: expected a Duplex or a Transport, got ${got}`);
   }
   if (transport) checkTransport(name, stream);

@@ -3,27 +3,24 @@
  *
  * @module
  */
+export { openCarrier } from './carrier.ts';
 export { Connector } from './connect.ts';
 export { DialScope } from './dial-scope.ts';
 export {
   Exchange,
   type ExchangeFailure,
   type FinalHead,
-  isSuccess,
-  MAX_INTERIM,
+  isAccepted,
   ResponseBody,
 } from './exchange.ts';
-export type { GuardedStream } from './guarded-stream.ts';
-export { acquireCarrier, poolKey, retire, SharedSession } from './http2/session-pool.ts';
+export { SharedSession } from './http2/session-pool.ts';
 export {
+  askOnStream,
   HeadersTooLarge,
-  Http1Required,
-  headOn,
-  openStream,
   type StreamRequest,
   Unprocessed,
 } from './http2/stream-handshake.ts';
-export { checkProxy, chooseProxy, type ProxyPlan } from './proxy/choose-proxy.ts';
+export { checkProxy, type ProxyPlan } from './proxy/choose-proxy.ts';
 export { deflateOffers } from './request.ts';
 export { checkTls } from './tls/tls-options.ts';
 export { parseTarget, type Target } from './url.ts';

@@ -3,17 +3,17 @@ import { isIP, type LookupFunction } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import type { ConnSettings, Heartbeat } from '@ws/conn';
 import {
-  type Compression,
   checkOptionNames,
   connSettingNames,
   duration,
+  kind,
   resolveSettings,
+  type Settings,
 } from '@ws/conn/internal';
 import {
   assertOption,
   optionHints,
   transportHighWaterMark,
-  typeName,
   wantsReadBuffer,
 } from '@ws/node-io/internal';
 import type { CookieJar } from './cookies.ts';
@@ -213,7 +213,7 @@ export interface DialerPlan {
   readonly jar: CookieJar | undefined;
   readonly subprotocols: readonly string[];
   readonly conn: ConnSettings;
-  readonly compression: Compression | false;
+  readonly compression: Settings['compression'];
   /** The transport's, in bytes. */
   readonly highWaterMark: number;
 }
@@ -258,7 +258,7 @@ function checkSocketOptions(
     throw new RangeError(`family: expected 0, 4 or 6, got ${String(family)}`);
   }
   if (localAddress !== undefined && isIP(localAddress) === 0) {
-    const got = typeof localAddress === 'string' ? localAddress : typeName(localAddress);
+    const got = typeof localAddress === 'string' ? localAddress : kind(localAddress);
     throw new TypeError(`localAddress: expected an IP address, got ${got}`);
   }
   const unused = SOCKET_OPTION_NAMES.find((name) => options[name] !== undefined);
@@ -276,7 +276,7 @@ function checkHttp2(http2: Http2Mode = false): Http2Mode {
   const session: Partial<Exclude<Http2Mode, false | string>> = Object(http2);
   const isSession = typeof session.request === 'function' && typeof session.ping === 'function';
   if (http2 === false || http2 === 'auto' || http2 === 'only' || isSession) return http2;
-  const got = typeof http2 === 'string' ? http2 : typeName(http2);
+  const got = typeof http2 === 'string' ? http2 : kind(http2);
   throw new TypeError(`http2: expected false, 'auto', 'only' or a ClientHttp2Session, got ${got}`);
 }
 
@@ -308,7 +308,7 @@ export function checkNotSubprotocols(options: unknown): void {
 function redirectCount(value: unknown): number {
   if (value === undefined || value === false) return 0;
   if (typeof value !== 'number') {
-    throw new TypeError(`followRedirects: expected false or a number, got ${typeName(value)}`);
+    throw new TypeError(`followRedirects: expected false or a number, got ${kind(value)}`);
   }
   if (!Number.isInteger(value) || value < 0 || value > MAX_REDIRECTS || Object.is(value, -0)) {
     throw new RangeError(

@@ -1,17 +1,22 @@
 import { randomFillSync } from 'node:crypto';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
-import { type ExtensionOffer, formatRequest, type HandshakeOffer, parseTokenList } from '@ws/codec';
-import { offerDeflate } from '@ws/codec/internal';
-import { type Compression, deflateLimits } from '@ws/conn/internal';
+import {
+  type ExtensionOffer,
+  formatRequest,
+  type HandshakeOffer,
+  offerDeflate,
+  parseTokenList,
+} from '@ws/codec';
+import { deflateLimits, type Settings } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
-import { type HeaderEntries, type HeaderValue, headerEntries } from '@ws/node-io/internal';
+import { type HeaderEntries, headerEntries } from '@ws/node-io/internal';
 import type { Target } from './url.ts';
 
 /**
  * Headers of a request: an object, a Map, a `Headers`, or pairs. A list as a value is sent as
  * several lines. A value that is undefined is skipped.
  */
-export type HeadersInput = HeaderEntries<HeaderValue | undefined>;
+export type HeadersInput = HeaderEntries<undefined>;
 
 /** The request of an opening handshake (RFC 6455, section 4.1). */
 export interface PreparedRequest extends Omit<HandshakeOffer, 'accept'> {
@@ -176,7 +181,7 @@ export function checkSubprotocols(names: unknown): readonly string[] {
 }
 
 /** Returns the offers of permessage-deflate for one dial: the memory budget decides too. */
-export function deflateOffers(compression: Compression | false): readonly ExtensionOffer[] {
+export function deflateOffers(compression: Settings['compression']): readonly ExtensionOffer[] {
   const limits = deflateLimits(compression, 'client', nodePlatform);
   if (compression === false || limits === undefined) return [];
   const offer = offerDeflate(limits);

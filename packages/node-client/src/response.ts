@@ -10,7 +10,6 @@ import {
   type HttpRequest,
   isSuccess,
   MAX_HEAD,
-  MAX_INTERIM,
   ResponseBody,
 } from './exchange.ts';
 import { checkOpen } from './guarded-stream.ts';
@@ -101,7 +100,7 @@ function errorOf(failure: ExchangeFailure, { method }: HttpRequest, secure: bool
     case 'malformed':
       return malformed(failure.fault, labels.answer, failure.first ? advice : '');
     case 'interim': {
-      const message = `more than ${MAX_INTERIM} interim answers (1xx)${labels.sender}`;
+      const message = `more than ${failure.most} interim answers (1xx)${labels.sender}`;
       return new BadHandshakeError(message, toHttpResponse(failure.head));
     }
     case 'ended': {

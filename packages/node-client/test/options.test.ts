@@ -68,7 +68,7 @@ describe('new Dialer', () => {
       'netDial that is not a function',
       { netDial: {} },
       TypeError,
-      'netDial: expected a function, got object',
+      'netDial: expected a function, got Object',
     ],
     [
       'netDialTLS that is not a function',
@@ -80,7 +80,7 @@ describe('new Dialer', () => {
       'a jar that is none',
       { jar: {} },
       TypeError,
-      'jar: expected getCookieString and setCookie, got object',
+      'jar: expected getCookieString and setCookie, got Object',
     ],
     [
       'a jar that is null',
@@ -184,7 +184,7 @@ describe('dial', () => {
       'a signal that is none',
       { signal: {} },
       nobody,
-      'signal: expected an AbortSignal, got object',
+      'signal: expected an AbortSignal, got Object',
     ],
     [
       'a signal that is null',

@@ -123,17 +123,20 @@ describe('a connection that fails', () => {
     expect(secure).toMatchObject({ code: 'WS_ERR_TRANSPORT' });
   });
 
-  it.each([undefined, null, 5, {}, 'socket'])(
-    'in a netDial that returns %j is a TypeError',
-    async (value) => {
-      const error = await inVain('ws://h/', { netDial: () => value as never });
-      expect(error).toBeInstanceOf(TypeError);
-      expect(error).toMatchObject({
-        name: 'TypeError',
-        message: `netDial: expected a Duplex or a Transport, got ${value === null ? null : typeof value}`,
-      });
-    },
-  );
+  it.each([
+    [undefined, 'undefined'],
+    [null, 'null'],
+    [5, 'number'],
+    [{}, 'Object'],
+    ['socket', 'string'],
+  ])('in a netDial that returns %j is a TypeError', async (value, got) => {
+    const error = await inVain('ws://h/', { netDial: () => value as never });
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error).toMatchObject({
+      name: 'TypeError',
+      message: `netDial: expected a Duplex or a Transport, got ${got}`,
+    });
+  });
 
   it('in a netDial that returns a stream of text is a TypeError', async () => {
     const { url } = await rawServer(silent);

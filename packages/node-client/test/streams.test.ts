@@ -217,15 +217,18 @@ describe('Dialer.handshake', () => {
     ['Readable', new Readable()],
   ])('rejects a %s, which has one direction', async (_, stream) => {
     await expect(dialer.handshake(stream as never, 'ws://h/')).rejects.toThrow(
-      new TypeError('handshake: expected a Duplex or a Transport, got object'),
+      new TypeError('handshake: expected a Duplex or a Transport, got Object'),
     );
   });
 
-  it.each([undefined, null, 5, {}])('rejects %j, which is not a stream', async (stream) => {
+  it.each([
+    [undefined, 'undefined'],
+    [null, 'null'],
+    [5, 'number'],
+    [{}, 'Object'],
+  ])('rejects %j, which is not a stream', async (stream, got) => {
     await expect(dialer.handshake(stream as never, 'ws://h/')).rejects.toThrow(
-      new TypeError(
-        `handshake: expected a Duplex or a Transport, got ${stream === null ? null : typeof stream}`,
-      ),
+      new TypeError(`handshake: expected a Duplex or a Transport, got ${got}`),
     );
   });
 });

@@ -1,6 +1,6 @@
 import { CloseCode, isValidCloseCode } from '@ws/conn';
-import { checkOptionNames, duration } from '@ws/conn/internal';
-import { assertOption, optionHints, typeName } from '@ws/node-io/internal';
+import { checkOptionNames, duration, kind } from '@ws/conn/internal';
+import { assertOption, optionHints } from '@ws/node-io/internal';
 
 /** How a server closes: the option `close`, and the argument of the method `close`. */
 export interface CloseOptions {
@@ -66,7 +66,7 @@ export function checkCloseOptions(
 ): ClosePlan {
   if (typeof options !== 'object' || options === null || options instanceof Event) {
     throw new TypeError(
-      `close: expected an object of options, got ${typeName(options)}; as a listener, use () => server.close()`,
+      `close: expected an object of options, got ${kind(options)}; as a listener, use () => server.close()`,
     );
   }
   checkOptionNames('close', options, NAMES, 'ignore', HINTS);

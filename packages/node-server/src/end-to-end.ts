@@ -4,7 +4,7 @@ import type { HeaderPair } from './errors.ts';
  * Fields of one connection, never of the next (RFC 9110, section 7.6.1), and fields that the
  * handshake writes itself, so that both sides agree on them.
  */
-export const NEVER_FORWARDED: ReadonlySet<string> = new Set(
+const NEVER_FORWARDED: ReadonlySet<string> = new Set(
   (
     'connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer ' +
     'transfer-encoding upgrade http2-settings content-length expect sec-websocket-accept ' +

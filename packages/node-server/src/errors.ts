@@ -1,5 +1,5 @@
 import { WebSocketError } from '@ws/codec';
-import { discardPromise, isThenable, typeName } from '@ws/node-io/internal';
+import { isThenable, kind, onRejection } from '@ws/conn/internal';
 
 /** A header of a response: name and value. */
 export type HeaderPair = readonly [name: string, value: string];
@@ -86,9 +86,9 @@ export function failedFunction(error: HandshakeError): string | undefined {
  */
 export function unexpectedResult(name: string, expected: string, result: unknown): TypeError {
   if (!isThenable(result)) {
-    return new TypeError(`${name}: expected ${expected}, got ${typeName(result)}`);
+    return new TypeError(`${name}: expected ${expected}, got ${kind(result)}`);
   }
-  discardPromise(result);
+  onRejection(result, () => {});
   return new TypeError(
     `${name}: expected ${expected}, got a promise; it must be synchronous. Do async work in authenticate`,
   );

@@ -1,6 +1,5 @@
 import type { Conn } from '@ws/conn';
-import { internalsOf, type ReceiveObserver } from '@ws/conn/internal';
-import { isThenable } from '@ws/node-io/internal';
+import { internalsOf, isThenable, type ReceiveObserver } from '@ws/conn/internal';
 import type { AppRequest, ConnHandler, HandlerContext } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import type { PendingWork } from './pending-work.ts';

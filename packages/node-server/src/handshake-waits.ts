@@ -1,9 +1,10 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { types } from 'node:util';
 import { TimeoutError, TransportError } from '@ws/conn';
-import { isUint8Array, schedulerOf, type TimerEntry } from '@ws/conn/internal';
+import { isThenable, schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import { hasTransport, nodePlatform } from '@ws/node-io';
-import { isThenable, unref } from '@ws/node-io/internal';
+import { unref } from '@ws/node-io/internal';
 import { HandshakeError } from './errors.ts';
 import type { Responder } from './responder/responder.ts';
 
@@ -31,7 +32,7 @@ export function takeSocket(socket: Duplex, head: Uint8Array): void {
     throw new Error('websocket: upgrade was called before for this socket');
   }
   taken.add(socket);
-  if (isUint8Array(head)) return;
+  if (types.isUint8Array(head)) return;
   socket.on('error', ignore);
   socket.destroy();
   throw new TypeError("head: expected the bytes that the listener for 'upgrade' gets");

@@ -1,12 +1,7 @@
 import { type IncomingMessage, validateHeaderName, validateHeaderValue } from 'node:http';
 import type { RequestFacts } from '@ws/codec';
 import { isError, kind } from '@ws/conn/internal';
-import {
-  assertOption,
-  type HeaderEntries,
-  type HeaderValue,
-  headerEntries,
-} from '@ws/node-io/internal';
+import { assertOption, type HeaderEntries, headerEntries } from '@ws/node-io/internal';
 import type { AppRequest, HandlerContext, HandshakeRequest } from './conn-handler.ts';
 import type { HeaderPair } from './errors.ts';
 import { isResponse } from './is-response.ts';
@@ -16,7 +11,7 @@ import type { RouteParams } from './routes/route-table.ts';
  * Headers for a response: a `Headers`, a Map, pairs, or an object. A list as a value is sent as
  * several lines.
  */
-export type HeadersInput = HeaderEntries<HeaderValue>;
+export type HeadersInput = HeaderEntries;
 
 /**
  * The option `headers`: headers of each accepting answer, or a function that returns them for one

@@ -1,4 +1,4 @@
-export type { SameHost } from '@ws/codec/internal';
+export type { SameHost } from '@ws/codec';
 export {
   type AutoResponse,
   BackpressureError,

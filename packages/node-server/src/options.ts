@@ -2,7 +2,7 @@ import { totalmem } from 'node:os';
 import process from 'node:process';
 import type { Duplex } from 'node:stream';
 import { inspect } from 'node:util';
-import type { SameHost } from '@ws/codec/internal';
+import type { SameHost } from '@ws/codec';
 import type { AutoResponse, ConnSettings, RateLimit, ReportContext } from '@ws/conn';
 import {
   checkAutoResponse,

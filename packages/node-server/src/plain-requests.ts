@@ -6,7 +6,7 @@ import {
   STATUS_CODES,
 } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { isThenable } from '@ws/node-io/internal';
+import { isThenable } from '@ws/conn/internal';
 import type { AppRequest } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError } from './errors.ts';
@@ -106,7 +106,7 @@ export function guardListener(
  * Answers with 500 unless the response has begun. Destroys a response that has begun, so that the
  * client sees that it is incomplete.
  */
-export function refuseFailedRequest(res: ServerResponse): void {
+function refuseFailedRequest(res: ServerResponse): void {
   if (res.writableEnded || res.destroyed) return;
   if (res.headersSent) return void res.destroy();
   for (const name of res.getHeaderNames()) res.removeHeader(name);

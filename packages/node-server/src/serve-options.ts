@@ -3,8 +3,8 @@ import { Server as HttpsServer, type ServerOptions } from 'node:https';
 import { type ListenOptions as NetListenOptions, Server as NetServer } from 'node:net';
 import process from 'node:process';
 import type { SecureContextOptions } from 'node:tls';
-import { checkOptionNames } from '@ws/conn/internal';
-import { assertOption, typeName } from '@ws/node-io/internal';
+import { checkOptionNames, kind } from '@ws/conn/internal';
+import { assertOption } from '@ws/node-io/internal';
 import type { Http2Options } from './http2/http2-server.ts';
 import {
   serveOnlyNames,
@@ -268,7 +268,7 @@ function checkServer(options: ServeOptions<unknown>): void {
   const known = given instanceof HttpServer || given instanceof HttpsServer;
   if (!known) {
     throw new TypeError(
-      `server: expected a server of node:http or node:https, got ${typeName(given)}; pass what app.listen() returns, or http.createServer(app); for node:http2 use upgrader.streams(handler)`,
+      `server: expected a server of node:http or node:https, got ${kind(given)}; pass what app.listen() returns, or http.createServer(app); for node:http2 use upgrader.streams(handler)`,
     );
   }
   if (tls !== undefined) throw new TypeError('tls: the given server has its own; set it there');

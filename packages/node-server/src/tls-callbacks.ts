@@ -1,5 +1,6 @@
 import type { TlsOptions } from 'node:tls';
-import { asError, describeResult, isThenable } from '@ws/node-io/internal';
+import { isThenable } from '@ws/conn/internal';
+import { asError, describeResult } from '@ws/node-io/internal';
 
 type Callbacks = Pick<TlsOptions, 'SNICallback' | 'ALPNCallback' | 'pskCallback'>;
 

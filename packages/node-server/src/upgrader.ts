@@ -12,8 +12,7 @@ import type { HeaderPair } from './errors.ts';
 import { isTaken } from './handshake-waits.ts';
 import { type HeadersInput, headerPairs } from './headers.ts';
 import { type StreamListener, webSocketStreams } from './http2/http2-server.ts';
-import { heartbeatOf, watchResets } from './http2/session-guard.ts';
-import { describeStreamRequest } from './http2/stream-request.ts';
+import { requestOfStream } from './http2/stream-request.ts';
 import type { AnyUpgraderOptions, AuthOf, UpgraderOptions } from './options.ts';
 import { giveBackPlainRequest } from './plain-upgrade.ts';
 import { requestOfNode } from './request.ts';
@@ -252,8 +251,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     router: Router<BoundHandler> | undefined,
   ): UpgradeRequest {
     const { setup } = this.#acceptor;
-    watchResets(stream, heartbeatOf(setup.plan.settings));
-    const request = describeStreamRequest(stream, headers, rawHeaders);
+    const request = requestOfStream(setup.plan.settings, stream, headers, rawHeaders);
     return new UpgradeRequest(setup, request, NO_BYTES, router, performance.now());
   }
 

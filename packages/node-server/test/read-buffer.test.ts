@@ -1,9 +1,10 @@
 import https from 'node:https';
 import type { Socket } from 'node:net';
-import { prepareReadBuffer, readsIntoBuffer } from '@ws/node-io/internal';
+import { prepareReadBuffer } from '@ws/node-io/internal';
 import { selfSigned } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { readsIntoBuffer } from '../../node-io/src/read-buffer.ts';
 import { type Conn, serve, Upgrader } from '../src/index.ts';
 import { serveRaw } from '../src/raw/index.ts';
 import { nothingUnhandled, trapLeftovers } from './raw.ts';

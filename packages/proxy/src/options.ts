@@ -10,8 +10,9 @@ import {
 } from '@ws/conn/internal';
 import type { ProxyOption } from '@ws/node-client';
 import { checkProxy, type ProxyPlan } from '@ws/node-client/internal';
+import { assertOption } from '@ws/node-io/internal';
 import type { UpgraderOptions } from '@ws/node-server';
-import { assertOption, checkUpgraderOptions, type UpgraderPlan } from '@ws/node-server/internal';
+import { checkUpgraderOptions, type UpgraderPlan } from '@ws/node-server/internal';
 import type { Forwarded } from './handshake/forwarded.ts';
 import type { Balance, PoolPlan } from './targets/target-pool.ts';
 import type { Transform } from './tunnel/message-link.ts';

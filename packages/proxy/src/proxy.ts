@@ -5,29 +5,26 @@ import { CloseCode, isValidCloseCode } from '@ws/codec';
 import { checked, NO_BYTES } from '@ws/codec/internal';
 import { TransportError } from '@ws/conn';
 import { duration } from '@ws/conn/internal';
-import { isSuccess } from '@ws/node-client/internal';
-import { cutStream } from '@ws/node-io/internal';
+import { isAccepted } from '@ws/node-client/internal';
+import { cutStream, isInstance } from '@ws/node-io/internal';
 import { HandshakeError, type StreamListener, type UpgradeListener } from '@ws/node-server';
 import {
-  describeStreamRequest,
   ErrorReporter,
   giveBackPlainRequest,
-  heartbeatOf,
-  isInstance,
   Limits,
   PendingWork,
   Refusals,
   refusalOf,
   requestOfNode,
+  requestOfStream,
   type ServerRequest,
   type Setup,
   takeSocket,
   UpgradeRequest,
-  watchResets,
   webSocketStreams,
 } from '@ws/node-server/internal';
 import { ProxyError } from './errors.ts';
-import { isAccepted, type TargetAnswer } from './handshake/answer.ts';
+import type { TargetAnswer } from './handshake/answer.ts';
 import { askTarget } from './handshake/ask-target.ts';
 import type { HeaderLine } from './handshake/end-to-end.ts';
 import {
@@ -95,8 +92,9 @@ export class Proxy {
    * listener before one for 'request'.
    */
   readonly stream: StreamListener = webSocketStreams((stream, headers, _flags, rawHeaders) => {
-    if (!watchResets(stream, heartbeatOf(this.#plan.upgrader.settings))) return;
-    void this.#take(describeStreamRequest(stream, headers, rawHeaders), NO_BYTES);
+    const { settings } = this.#plan.upgrader;
+    const request = requestOfStream(settings, stream, headers, rawHeaders);
+    if (!stream.closed) void this.#take(request, NO_BYTES);
   });
 
   /** @throws TypeError, RangeError or SyntaxError that names the fault. */
@@ -314,7 +312,7 @@ export class Proxy {
     const { status } = answer.head;
     const message = `${proxied.backend!.url} refused the handshake with ${status}`;
     // A 2xx for a page would accept on a stream.
-    if (request.facts.version === '2' && isSuccess(status)) {
+    if (isAccepted({ version: request.facts.version, status })) {
       throw new ProxyError('WS_ERR_PROXY_REFUSED', 502, message);
     }
     await relayRefusal(request.responder, answer, lines, this.#plan.upgrader.handshakeTimeout);

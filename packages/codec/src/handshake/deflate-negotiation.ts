@@ -112,7 +112,7 @@ export function negotiateDeflate(
 }
 
 /** A client's offer of permessage-deflate. */
-interface DeflateOffer extends ExtensionOffer {
+export interface DeflateOffer extends ExtensionOffer {
   /**
    * The same offer without its parameters for no context takeover; undefined when the offer has no
    * such parameters. Some servers ignore parameters without a value and answer

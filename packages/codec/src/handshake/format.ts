@@ -190,12 +190,7 @@ export function refusalHead(
   if (!/^content-type:/im.test(lines)) fields += 'Content-Type: text/plain; charset=utf-8\r\n';
   if (!/^x-content-type-options:/im.test(lines)) fields += 'X-Content-Type-Options: nosniff\r\n';
   if (length !== undefined) fields += `Content-Length: ${length}\r\n`;
-  return responseHead(status, reason, fields + lines);
-}
-
-/** A status line and header lines, up to and including the empty line. */
-export function responseHead(status: number, reason: string, lines: string): string {
-  return `HTTP/1.1 ${status} ${reason}\r\n${lines}\r\n`;
+  return `HTTP/1.1 ${status} ${reason}\r\n${fields}${lines}\r\n`;
 }
 
 /** Reason phrases of refusals. Another status has an empty one (RFC 9112, section 4). */

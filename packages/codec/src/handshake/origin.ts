@@ -1,10 +1,12 @@
+import type { RequestFacts } from './request-facts.ts';
+
 interface HostPort {
   readonly host: string;
   /** `''` when no port is given and the scheme has no default. */
   readonly port: string;
 }
 
-export interface Origin extends HostPort {
+interface Origin extends HostPort {
   readonly scheme: string;
 }
 
@@ -21,7 +23,11 @@ const ORIGIN = /^([A-Za-z][A-Za-z0-9+\-.]*):\/\/([^/?#\\,%]+)(?:[/?#].*)?$/;
 const ALLOWED = /^([^/*]*:\/\/)(\*\.)?([^/?#@*]+)$/;
 
 /** The origin that a browser sends for a page whose origin it hides (RFC 6454, section 7.3). */
-export const NULL_ORIGIN = 'null';
+const NULL_ORIGIN = 'null';
+/** A name or an IPv4 address. A port of up to four digits is always in range. */
+const PLAIN_HOST = /^[A-Za-z0-9.-]+(?::[0-9]{1,4})?$/;
+const HTTP = 'http://';
+const HTTPS = 'https://';
 
 /** Reads `host[:port]`. The port defaults to the one of `scheme`. */
 export function parseHostPort(text: string, scheme: string): HostPort | undefined {
@@ -52,7 +58,7 @@ function parseIPv6(host: string): string | undefined {
  *
  * @returns undefined for `null`, an empty value and any other text without a host.
  */
-export function parseOrigin(text: string): Origin | undefined {
+function parseOrigin(text: string): Origin | undefined {
   const [, scheme, authority] = ORIGIN.exec(text) ?? [];
   if (scheme === undefined || authority === undefined) return undefined;
   // URLSession and Starscream send the URL of the server as the origin.
@@ -68,12 +74,75 @@ export function parseOrigin(text: string): Origin | undefined {
 export type SameHost = boolean | 'https';
 
 /**
- * The default check: returns whether `origin` has the host and port that the request was sent to. A
- * missing port is the default port of the origin's scheme, so the check works behind a proxy that
- * ends TLS. Case is ignored. Only http and https name a host that a page was loaded from; ws and wss
- * count as these.
+ * Decides by the header `Origin` which pages may connect. Any page can open a WebSocket to any server,
+ * and the browser sends the cookies of its visitor (RFC 6455, section 10.2).
+ *
+ * Use it after {@link requestRules} of the step `origin`.
+ *
+ * @example
+ * ```ts
+ * import { AllowedOrigins, RequestHead } from '@ws/codec';
+ *
+ * const origins = new AllowedOrigins(['https://*.example.org']);
+ * const head = new RequestHead();
+ * const text = 'GET / HTTP/1.1\r\nHost: api.example.net\r\nOrigin: https://evil.example\r\n\r\n';
+ * head.push(new TextEncoder().encode(text));
+ * console.log(origins.allows(head)); // false
+ * ```
  */
-export function isSameHost(origin: string, host: string, pages: SameHost = true): boolean {
+export class AllowedOrigins {
+  readonly #listed: readonly ((origin: Origin) => boolean)[];
+  /** Allows pages of files and of sandboxed frames. Any page can create such a frame. */
+  readonly #allowsNull: boolean;
+  readonly #sameHost: SameHost;
+
+  /**
+   * @param allowedOrigins - Pages of other hosts: `https://app.example.org`, with or without a port;
+   *   `https://*.example.org` for every name below `example.org`, at any depth, but not for
+   *   `example.org` itself; `null` for pages whose origin the browser hides. Default: none.
+   * @param sameHost - Which pages of the requested host may connect. Default: `true`, all.
+   * @throws TypeError that names an invalid entry.
+   */
+  constructor(allowedOrigins: readonly string[] = [], sameHost: SameHost = true) {
+    this.#listed = allowedOrigins.filter((entry) => entry !== NULL_ORIGIN).map(parseEntry);
+    this.#allowsNull = allowedOrigins.includes(NULL_ORIGIN);
+    this.#sameHost = sameHost;
+  }
+
+  /**
+   * Returns whether a request may connect: its origin is in the list, or has the host and port of the
+   * header `Host`. A missing port is the default port of the origin's scheme, so this works behind a
+   * proxy that ends TLS. Only http and https name a host that a page was loaded from; ws and wss count
+   * as these. A request without `Origin` may connect: its client is not a browser, and could forge the
+   * header. A repeated `Origin` may not.
+   */
+  allows(request: Pick<RequestFacts, 'has' | 'once' | 'list'>): boolean {
+    if (!request.has('origin')) return true;
+    const origin = request.once('origin') ?? '';
+    const host = request.list('host');
+    const pages = this.#sameHost;
+    if (isPlainSameHost(origin, host, pages) || isSameHost(origin, host, pages)) return true;
+    return origin === NULL_ORIGIN ? this.#allowsNull : this.#isListed(origin);
+  }
+
+  #isListed(origin: string): boolean {
+    const parsed = parseOrigin(origin);
+    return parsed !== undefined && this.#listed.some((matches) => matches(parsed));
+  }
+}
+
+/**
+ * Returns whether `origin` is a scheme and `host` as sent, with a host that needs no parser: the
+ * usual request of a browser.
+ */
+function isPlainSameHost(origin: string, host: string, pages: SameHost): boolean {
+  if (pages === false || !origin.endsWith(host) || !PLAIN_HOST.test(host)) return false;
+  const scheme = origin.length - host.length;
+  if (scheme === HTTPS.length) return origin.startsWith(HTTPS);
+  return pages === true && scheme === HTTP.length && origin.startsWith(HTTP);
+}
+
+function isSameHost(origin: string, host: string, pages: SameHost): boolean {
   const from = parseOrigin(origin);
   if (pages === false || from === undefined || !DEFAULT_PORT.has(from.scheme)) return false;
   if (pages === 'https' && from.scheme !== 'https') return false;
@@ -81,24 +150,14 @@ export function isSameHost(origin: string, host: string, pages: SameHost = true)
   return to !== undefined && to.host === from.host && to.port === from.port;
 }
 
-/**
- * Reads one entry of `allowedOrigins`: `https://app.example.org`, with or without a port, or
- * `https://*.example.org` for every name below `example.org`, at any depth, but not for
- * `example.org` itself.
- *
- * @param cureOf - Returns what to write instead of an invalid entry, for the message.
- * @throws TypeError that names an invalid entry.
- */
-export function parseAllowedOrigin(
-  entry: unknown,
-  cureOf?: (entry: unknown) => string,
-): (origin: Origin) => boolean {
+/** @throws TypeError that names an invalid entry. */
+function parseEntry(entry: unknown): (origin: Origin) => boolean {
   const [, scheme, wild, place] = ALLOWED.exec(String(entry)) ?? [];
   const wanted = parseOrigin(`${scheme}${place}`);
   if (typeof entry !== 'string' || wanted === undefined) {
     const examples = 'https://example.org or https://*.example.org';
     throw new TypeError(
-      `allowedOrigins: expected origins such as ${examples}, got ${String(entry)}${cureOf?.(entry) ?? ''}`,
+      `allowedOrigins: expected origins such as ${examples}, got ${String(entry)}${cureOf(entry)}`,
     );
   }
   const suffix = `.${wanted.host}`;
@@ -106,4 +165,12 @@ export function parseAllowedOrigin(
     scheme === wanted.scheme &&
     port === wanted.port &&
     (wild === undefined ? host === wanted.host : host.endsWith(suffix) && host !== suffix);
+}
+
+/** Returns what to write instead of an entry that is no origin; `''` when that is not known. */
+function cureOf(entry: unknown): string {
+  const text = String(entry);
+  if (!text.includes('://')) return '; an origin starts with its scheme';
+  const [origin] = /^\w+:\/\/[^/?#]+/.exec(text) ?? [];
+  return origin === undefined ? '' : `; an origin has no path; write ${origin}`;
 }

@@ -5,10 +5,10 @@ import {
   type ExtensionOffer,
   formatExtensions,
   negotiateDeflate,
+  offerDeflate,
   ProtocolError,
   parseExtensions,
 } from '@ws/codec';
-import { offerDeflate } from '@ws/codec/internal';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 

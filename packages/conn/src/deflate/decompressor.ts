@@ -1,13 +1,6 @@
 import { type Lease, MessageMemory } from '@ws/codec/internal';
 import { copyOf } from '../memory/copy.ts';
-import {
-  CORRUPT,
-  DONE,
-  FINAL,
-  type History,
-  type Inflater,
-  type InflateStatus,
-} from '../platform/deflate-engine.ts';
+import { type History, type Inflater, InflateStatus } from '../platform/deflate-engine.ts';
 import { type EnginePool, type InflateResources, PrivateEngines } from './engine-pool.ts';
 import { HistoryRing } from './history-ring.ts';
 import type { InflaterWaiter } from './inflater-pool.ts';
@@ -192,7 +185,7 @@ export class Decompressor {
         at,
         room,
       );
-      if (status === CORRUPT) {
+      if (status === InflateStatus.Corrupt) {
         // The engine cannot continue from invalid data: the next message resets it.
         pooled.owner = undefined;
         return -1;
@@ -201,10 +194,10 @@ export class Decompressor {
       this.cost += engine.used * INPUT_COST + engine.extraCost;
       const before = at;
       at += engine.produced;
-      const complete = status === DONE && last;
+      const complete = status === InflateStatus.Done && last;
       if (this.#takeover || !complete) this.#remember(output, before, at);
-      if (status !== FINAL) {
-        this.more = status !== DONE || end < this.#end;
+      if (status !== InflateStatus.Final) {
+        this.more = status !== InflateStatus.Done || end < this.#end;
         return at;
       }
       if (++this.#finals > MAX_FINALS) {

@@ -1,22 +1,22 @@
 /** The RSV1 bit in the first byte of a frame: the message is compressed (RFC 7692, section 6). */
 export const RSV1 = 0x40;
 
-/** Result of {@link Inflater.write}: all input was inflated. */
-export const DONE = 0;
-/** The output is full: call again with the rest of the input. */
-export const MORE = 1;
-/**
- * A final block ended the stream (RFC 7692, section 7.2.3.4). The rest of the input begins another
- * stream.
- */
-export const FINAL = 2;
-/** The input is not valid DEFLATE, or incomplete at the end of its message. */
-export const CORRUPT = -1;
-/**
- * The result of {@link Inflater.write}: 0 when it needs more input, 1 when there is more output, 2
- * at the end of the stream, -1 for input that is not valid.
- */
-export type InflateStatus = 0 | 1 | 2 | -1;
+/** The results of {@link Inflater.write}. */
+export const InflateStatus = {
+  /** All input was inflated. */
+  Done: 0,
+  /** The output is full: call again with the rest of the input. */
+  More: 1,
+  /**
+   * A final block ended the stream (RFC 7692, section 7.2.3.4). The rest of the input begins another
+   * stream.
+   */
+  Final: 2,
+  /** The input is not valid DEFLATE, or incomplete at the end of its message. */
+  Corrupt: -1,
+} as const;
+/** One of {@link InflateStatus}. */
+export type InflateStatus = (typeof InflateStatus)[keyof typeof InflateStatus];
 
 /** The plain bytes before a stream, which it may refer back to. */
 export interface History {
@@ -37,13 +37,13 @@ export interface Inflater {
   produced: number;
   /** Cost of slow steps of the last `write`, in plain bytes, in addition to its input and output. */
   extraCost: number;
-  /** Starts a new stream, also after `CORRUPT`. `history`: the bytes that it may refer back to. */
+  /** Starts a new stream, also after `Corrupt`. `history`: the bytes that it may refer back to. */
   reset(history: History | undefined): void;
   /**
    * Inflates `input[from, to)` into `output[at, end)`, as far as there is room.
    *
    * @param last - The message ends with this input: the engine adds the 00 00 FF FF that the sender
-   *   removed (RFC 7692, section 7.2.2). After `DONE` the next message may follow without a
+   *   removed (RFC 7692, section 7.2.2). After `Done` the next message may follow without a
    *   `reset`.
    */
   write(

@@ -1,13 +1,7 @@
-import {
-  CORRUPT,
-  DONE,
-  FINAL,
-  type History,
-  type Inflater,
-  type InflateStatus,
-  MORE,
-} from '../platform/deflate-engine.ts';
+import { type History, type Inflater, InflateStatus } from '../platform/deflate-engine.ts';
 import { HuffmanCode, INVALID, UNKNOWN } from './huffman-code.ts';
+
+const { Done: DONE, More: MORE, Final: FINAL, Corrupt: CORRUPT } = InflateStatus;
 
 const WINDOW = 32_768;
 const MASK = WINDOW - 1;

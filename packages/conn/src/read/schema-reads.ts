@@ -39,7 +39,7 @@ export function checkSchemaOptions(owner: string, options: object): void {
 
 /**
  * Calls `use` with the value of `message`, or `misfit` with the error of a message that does not
- * fit. Synchronous with a synchronous schema.
+ * fit, and the reason of the close frame for it. Synchronous with a synchronous schema.
  *
  * @returns The result of `use` or `misfit`, or a promise of it.
  * @throws (or rejects with) JSONError when the schema itself fails; the error of `use` or `misfit`.
@@ -48,18 +48,18 @@ export function withValue(
   message: Message | BorrowedMessage,
   schema: StandardSchema,
   use: (value: unknown) => unknown,
-  misfit: (error: JSONError) => unknown,
+  misfit: (error: JSONError, reason: string) => unknown,
 ): unknown {
   let value: unknown;
   try {
     value = parseMessage(message);
   } catch (error) {
-    if (error instanceof JSONError) return misfit(error);
+    if (error instanceof JSONError) return misfit(error, reasonFor(error));
     throw error;
   }
   const judge = (validated: unknown): unknown => {
     const outcome = attempt(() => outcomeOf(validated));
-    return outcome instanceof JSONError ? misfit(outcome) : use(outcome.value);
+    return outcome instanceof JSONError ? misfit(outcome, reasonFor(outcome)) : use(outcome.value);
   };
   const validated: unknown = attempt(() => {
     const result: unknown = schema['~standard'].validate(value);
@@ -80,15 +80,14 @@ function attempt<T>(call: () => T): T {
   }
 }
 
-/** The reason of the close frame for a message that does not fit. */
-export function misfitReason({ message }: JSONError): string {
+function reasonFor({ message }: JSONError): string {
   return message.startsWith(`websocket: ${MISFIT}`) ? MISFIT : 'message is not JSON';
 }
 
 /** The peer broke the agreement: none of its later messages is delivered. */
-function failWith(connection: Connection, error: JSONError): void {
+function failWith(connection: Connection, error: JSONError, reason: string): void {
   connection.reader.dropAll();
-  connection.fail(error, CloseCode.InvalidFramePayloadData, misfitReason(error));
+  connection.fail(error, CloseCode.InvalidFramePayloadData, reason);
 }
 
 /** See {@link Conn.receive}. */
@@ -121,7 +120,8 @@ function validating<S extends StandardSchema>(
       message,
       schema,
       (value) => handler(value, message),
-      (error) => (invalid === undefined ? failWith(connection, error) : invalid(error, message)),
+      (error, reason) =>
+        invalid === undefined ? failWith(connection, error, reason) : invalid(error, message),
     ) as void | PromiseLike<void>;
 }
 
@@ -154,8 +154,8 @@ export class ValueIterator<S extends StandardSchema>
       if (result.done === true) return result;
       const message = result.value;
       const use = (value: unknown) => ({ done: false, value: value as SchemaOutput<S> }) as const;
-      const valid = await withValue(message, schema, use, async (error) => {
-        if (invalid === undefined) failWith(this.#connection, error);
+      const valid = await withValue(message, schema, use, async (error, reason) => {
+        if (invalid === undefined) failWith(this.#connection, error, reason);
         else await invalid(error, message);
       });
       if (valid !== undefined) return valid as ReturnType<typeof use>;

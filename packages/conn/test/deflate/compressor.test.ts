@@ -5,8 +5,9 @@ import { FakePlatform, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Compressor } from '../../src/deflate/compressor.ts';
 import { enginePoolOf, SCRATCH } from '../../src/deflate/engine-pool.ts';
+import type { Compression } from '../../src/deflate/settings.ts';
 import { Conn } from '../../src/index.ts';
-import { type Compression, resolveSettings } from '../../src/internal.ts';
+import { resolveSettings } from '../../src/internal.ts';
 import type { Deflater, DeflateSource, Inflater } from '../../src/platform/deflate-engine.ts';
 import { NO_TAKEOVER } from './inflating-platform.ts';
 

@@ -2,9 +2,8 @@ import { FakePlatform } from '@ws/tests';
 import {
   type Deflater,
   type DeflateSource,
-  DONE,
   type Inflater,
-  MORE,
+  InflateStatus,
 } from '../../src/platform/deflate-engine.ts';
 
 /** An inflater whose compressed form is the plain form. */
@@ -23,10 +22,10 @@ class IdentityInflater implements Inflater {
     output: Uint8Array,
     at: number,
     end: number,
-  ): typeof DONE | typeof MORE {
+  ): InflateStatus {
     this.used = this.produced = Math.min(to - from, end - at);
     output.set(input.subarray(from, from + this.used), at);
-    return from + this.used < to ? MORE : DONE;
+    return from + this.used < to ? InflateStatus.More : InflateStatus.Done;
   }
 
   close(): void {}

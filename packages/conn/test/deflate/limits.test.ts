@@ -2,8 +2,9 @@
 import { FakePlatform, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { enginePoolOf } from '../../src/deflate/engine-pool.ts';
+import type { Compression } from '../../src/deflate/settings.ts';
 import { Conn, connPair, type Platform } from '../../src/index.ts';
-import { type Compression, deflateLimits, resolveSettings } from '../../src/internal.ts';
+import { deflateLimits, resolveSettings } from '../../src/internal.ts';
 import type { DeflateSource } from '../../src/platform/deflate-engine.ts';
 import { NO_TAKEOVER } from './inflating-platform.ts';
 

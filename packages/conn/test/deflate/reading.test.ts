@@ -2,7 +2,7 @@
 import { naiveEncode, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Conn } from '../../src/index.ts';
-import { DONE, type Inflater, MORE } from '../../src/platform/deflate-engine.ts';
+import { type Inflater, InflateStatus } from '../../src/platform/deflate-engine.ts';
 import { inflatingPlatform, NO_TAKEOVER } from './inflating-platform.ts';
 
 /** Makes two of each byte, and remembers into which memory. */
@@ -26,12 +26,12 @@ class Twice implements Inflater {
     output: Uint8Array,
     at: number,
     end: number,
-  ): typeof DONE | typeof MORE {
+  ): InflateStatus {
     this.outputs.add(output);
     this.used = Math.min(to - from, (end - at) >> 1);
     this.produced = this.used * 2;
     for (let i = 0; i < this.produced; i++) output[at + i] = input[from + (i >> 1)]!;
-    return from + this.used < to ? MORE : DONE;
+    return from + this.used < to ? InflateStatus.More : InflateStatus.Done;
   }
 
   close(): void {}

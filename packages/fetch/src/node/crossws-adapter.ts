@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { CloseCode, type Conn } from '@ws/conn';
+import { assertOption } from '@ws/node-io/internal';
 import { Upgrader } from '@ws/node-server';
-import { assertOption } from '@ws/node-server/internal';
 import type { CrosswsHooks } from '../crossws.ts';
 import { refuse } from '../handshake.ts';
 import { isResponse } from '../responses.ts';

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import process from 'node:process';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import { HTTP_1_1_REQUIRED, sessionMemory, unref } from '@ws/node-io/internal';
+import { Http2Code, sessionMemory, unref } from '@ws/node-io/internal';
 import type { StreamOpeners } from '../connect.ts';
 import type { DialScope } from '../dial-scope.ts';
 import { BadHandshakeError, dialError } from '../errors.ts';
@@ -42,7 +42,7 @@ export class SharedSession {
     this.session = session;
     this.#socket = socket;
     session.once('goaway', (code) => {
-      this.requiresHttp1 = code === HTTP_1_1_REQUIRED;
+      this.requiresHttp1 = code === Http2Code.HTTP_1_1_REQUIRED;
     });
   }
 
@@ -77,6 +77,13 @@ export class SharedSession {
     const timer = setTimeout(() => socket.destroy(), LINGER_MS);
     unref(timer);
     socket.once('close', () => clearTimeout(timer));
+  }
+
+  /** Removes the session from its pool. Its open streams continue. */
+  retire(): void {
+    for (const [key, pool] of pools) {
+      if (pool.sessions.delete(this)) removeIfUnused(key, pool);
+    }
   }
 
   /**
@@ -151,9 +158,9 @@ export async function acquireCarrier(
       }
       pool.sessions.add(made);
       made.session
-        .once('close', () => retire(made))
+        .once('close', () => made.retire())
         .once('goaway', () => {
-          retire(made);
+          made.retire();
           setImmediate(() => made.endIfUnused());
         });
       return made;
@@ -168,13 +175,6 @@ export async function acquireCarrier(
     if (mode === 'only') throw stream === undefined ? notOffered() : notSpoken(stream);
     rememberHttp1Only(origin);
     return stream ?? open(['http/1.1']);
-  }
-}
-
-/** Removes a session from its pool. Its open streams continue. */
-export function retire(shared: SharedSession): void {
-  for (const [key, pool] of pools) {
-    if (pool.sessions.delete(shared)) removeIfUnused(key, pool);
   }
 }
 

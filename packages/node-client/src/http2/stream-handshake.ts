@@ -1,13 +1,8 @@
 import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
 import { formatExtensions } from '@ws/codec';
 import { TransportError } from '@ws/conn';
-import {
-  cancelStream,
-  HTTP_1_1_REQUIRED,
-  REFUSED_STREAM,
-  resetName,
-  streamFields,
-} from '@ws/node-io/internal';
+import { handled } from '@ws/conn/internal';
+import { cancelStream, Http2Code, resetName, streamFields } from '@ws/node-io/internal';
 import type { DialScope } from '../dial-scope.ts';
 import { dialError } from '../errors.ts';
 import { type FinalHead, isSuccess } from '../exchange.ts';
@@ -18,11 +13,16 @@ import type { SharedSession } from './session-pool.ts';
 
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
-/** The server has not processed a request: another session may get it (RFC 9113, section 8.7). */
-export class Unprocessed extends TransportError {}
+/** The server has not processed a request: it may be sent again (RFC 9113, section 8.7). */
+export class Unprocessed extends TransportError {
+  /** Whether it must be sent over HTTP/1.1 (RFC 9113, section 7). Otherwise another session may get it. */
+  readonly requiresHttp1: boolean;
 
-/** The server wants a request over HTTP/1.1 (RFC 9113, section 7). */
-export class Http1Required extends TransportError {}
+  constructor(message: string, requiresHttp1: boolean, options?: ErrorOptions) {
+    super(message, options);
+    this.requiresHttp1 = requiresHttp1;
+  }
+}
 
 /** The headers of a request are too large for its session. Nothing was sent. */
 export class HeadersTooLarge extends RangeError {}
@@ -47,14 +47,25 @@ export interface StreamRequest extends Pick<Target, 'secure' | 'host' | 'path'> 
   readonly extensions: string;
 }
 
+/** A request on a stream of its own. */
+export interface StreamExchange {
+  readonly stream: ClientHttp2Stream;
+  /**
+   * The head of the response.
+   *
+   * @throws (rejects with) Unprocessed; TransportError for another reset.
+   */
+  readonly head: Promise<FinalHead>;
+}
+
 /** Sends the request of a dial on a new stream. */
 export function sendRequest(
   shared: SharedSession,
   target: Target,
   { callerHeaders, subprotocols, extensions }: PreparedRequest,
   cookie: string,
-): ClientHttp2Stream {
-  return openStream(shared, {
+): StreamExchange {
+  return askOnStream(shared, {
     ...target,
     lines: cookie === '' ? callerHeaders : [...callerHeaders, ['cookie', cookie]],
     subprotocols: subprotocols.join(', '),
@@ -65,25 +76,24 @@ export function sendRequest(
 /**
  * Sends a request on a new stream.
  *
- * @throws Unprocessed or Http1Required when the session has ended; HeadersTooLarge; TransportError for
- *   another request that cannot be sent.
+ * @throws Unprocessed when the session has ended; HeadersTooLarge; TransportError for another request
+ *   that cannot be sent.
  */
-export function openStream(shared: SharedSession, request: StreamRequest): ClientHttp2Stream {
+export function askOnStream(shared: SharedSession, request: StreamRequest): StreamExchange {
   const { session } = shared;
   try {
     const fields = fieldsOf(request);
     checkSize(fields, session.remoteSettings?.maxHeaderListSize);
     const stream = session.request(fields, { endStream: false });
     stream.once('close', () => shared.releaseStream());
-    return stream;
+    return { stream, head: handled(headOn(stream)) };
   } catch (cause) {
     shared.releaseStream();
     if (cause instanceof HeadersTooLarge) throw cause;
     const { code } = cause as NodeJS.ErrnoException;
     const hasEnded = session.closed || session.destroyed || code === 'ERR_HTTP2_OUT_OF_STREAMS';
     if (!hasEnded) throw dialError('the request cannot be sent over HTTP/2', cause);
-    const HasEnded = shared.requiresHttp1 ? Http1Required : Unprocessed;
-    throw new HasEnded('the HTTP/2 session has ended', { cause });
+    throw new Unprocessed('the HTTP/2 session has ended', shared.requiresHttp1, { cause });
   }
 }
 
@@ -122,13 +132,8 @@ function fieldsOf(request: StreamRequest): OutgoingHttpHeaders {
   };
 }
 
-/**
- * Waits for the head of the response on a stream.
- *
- * @throws (rejects with) Unprocessed when another session may get the request; Http1Required;
- *   TransportError for another reset.
- */
-export function headOn(stream: ClientHttp2Stream): Promise<StreamHead> {
+/** Waits for the head of the response on a stream. */
+function headOn(stream: ClientHttp2Stream): Promise<StreamHead> {
   return new Promise((resolve, reject) => {
     const onClose = (): void => reject(closeError(stream));
     stream.once('close', onClose);
@@ -140,18 +145,15 @@ export function headOn(stream: ClientHttp2Stream): Promise<StreamHead> {
 }
 
 /**
- * Waits for the response on a stream. A refusal ends the stream.
+ * Waits for the response to a request. A refusal ends the stream.
  *
- * @throws Unprocessed when another session may get the request; TransportError for another
- *   reset; the reason of the scope's signal.
+ * @throws Unprocessed; TransportError for another reset; the reason of the scope's signal.
  */
-export async function responseOn(
-  stream: ClientHttp2Stream,
+export async function responseOf(
+  { stream, head }: StreamExchange,
   scope: DialScope,
 ): Promise<HttpResponse> {
-  const answered = headOn(stream);
-  answered.catch(() => {});
-  const facts = await scope.race(answered);
+  const facts = await scope.race(head);
   const { status } = facts;
   const response = {
     status,
@@ -177,9 +179,9 @@ function endStream(stream: ClientHttp2Stream, scope: DialScope): Promise<unknown
 
 function closeError({ rstCode, errored }: ClientHttp2Stream): Error {
   const what = 'the connection broke before the server answered';
-  if (rstCode === REFUSED_STREAM) return new Unprocessed(what);
-  if (rstCode === HTTP_1_1_REQUIRED) {
-    return new Http1Required('the server requires HTTP/1.1 (HTTP_1_1_REQUIRED)');
+  if (rstCode === Http2Code.REFUSED_STREAM) return new Unprocessed(what, false);
+  if (rstCode === Http2Code.HTTP_1_1_REQUIRED) {
+    return new Unprocessed('the server requires HTTP/1.1 (HTTP_1_1_REQUIRED)', true);
   }
   return dialError(what, errored ?? new Error(`the stream was reset: ${resetName(rstCode)}`));
 }

@@ -1,4 +1,4 @@
-import { typeName } from '@ws/node-io/internal';
+import { kind } from '@ws/conn/internal';
 import type { DialScope } from '../dial-scope.ts';
 import { callFunction } from '../function-errors.ts';
 import { isURL, type Target } from '../url.ts';
@@ -46,7 +46,7 @@ export function checkProxy(option: unknown): ProxyPlan {
   if (typeof option === 'function') return option as Extract<ProxyOption, () => unknown>;
   if (isURL(option)) return parseProxy(option, 'proxy');
   const got =
-    typeof option === 'string' ? 'a string; a URL is given as new URL(...)' : typeName(option);
+    typeof option === 'string' ? 'a string; a URL is given as new URL(...)' : kind(option);
   throw new TypeError(`proxy: expected 'env', a URL, a function or false, got ${got}`);
 }
 
@@ -73,7 +73,7 @@ export async function chooseProxy(
   if (chosen === undefined) return undefined;
   if (!isURL(chosen)) {
     throw new TypeError(
-      `proxy: expected a URL or undefined from the function, got ${typeName(chosen)}`,
+      `proxy: expected a URL or undefined from the function, got ${kind(chosen)}`,
     );
   }
   return parseProxy(chosen, 'proxy');

@@ -1,5 +1,6 @@
 import { type ConnectionOptions, createSecureContext, type SecureContext } from 'node:tls';
-import { typeName, withReadableKeys } from '@ws/node-io/internal';
+import { kind } from '@ws/conn/internal';
+import { withReadableKeys } from '@ws/node-io/internal';
 
 /** Options that identify the client, or that apply to one certain server. */
 const IDENTITY_OPTIONS: ReadonlySet<string> = new Set<keyof ConnectionOptions>([
@@ -45,7 +46,7 @@ export function checkTls(option: string, tls: ConnectionOptions): ConnectionOpti
   for (const [name, value] of given) {
     const [what, holds] = OPTION_CHECKS.get(name) ?? [];
     if (holds === undefined || holds(value)) continue;
-    throw new TypeError(`${option}.${name}: expected ${what}, got ${typeName(value)}`);
+    throw new TypeError(`${option}.${name}: expected ${what}, got ${kind(value)}`);
   }
   return Object.fromEntries(given);
 }

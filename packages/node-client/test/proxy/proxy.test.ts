@@ -402,7 +402,7 @@ describe('the option proxy', () => {
     ],
     ['true', true, TypeError, 'got boolean'],
     ['null', null, TypeError, 'got null'],
-    ['an object', {}, TypeError, 'got object'],
+    ['an object', {}, TypeError, 'got Object'],
     [
       'another scheme',
       new URL('ftp://u:hush@h'),

@@ -87,7 +87,7 @@ describe.each(ways)('%s with a checkServerIdentity', (_, way) => {
     ['', 'string'],
     [true, 'boolean'],
     ['wrong pin', 'string'],
-    [{ message: 'wrong pin' }, 'object'],
+    [{ message: 'wrong pin' }, 'Object'],
   ])('that returns %j accepts no certificate', async (verdict, got) => {
     const error = await failure(way, { checkServerIdentity: () => verdict as never });
     expect(error.cause).toEqual(
@@ -154,9 +154,9 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('a pskCallback over %s', (version
 
   it.each<[string, () => unknown, string]>([
     ['a number', () => 5, 'number'],
-    ['no key', () => ({ identity: 'me' }), 'object'],
-    ['a key of text', () => ({ identity: 'me', psk: 'secret' }), 'object'],
-    ['no identity', () => ({ psk: Buffer.alloc(16) }), 'object'],
+    ['no key', () => ({ identity: 'me' }), 'Object'],
+    ['a key of text', () => ({ identity: 'me', psk: 'secret' }), 'Object'],
+    ['no identity', () => ({ psk: Buffer.alloc(16) }), 'Object'],
     ['a promise', () => Promise.reject(mine), 'a promise; it must be synchronous'],
   ])('that returns %s is a TypeError', async (_, pskCallback, got) => {
     expect((await fails(pskCallback)).cause).toEqual(

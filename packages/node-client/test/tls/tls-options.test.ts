@@ -46,7 +46,7 @@ describe('a Dialer rejects in its constructor', () => {
   it.each<[string, unknown, string]>([
     ['checkServerIdentity', null, 'expected a function, got null'],
     ['checkServerIdentity', true, 'expected a function, got boolean'],
-    ['pskCallback', {}, 'expected a function, got object'],
+    ['pskCallback', {}, 'expected a function, got Object'],
     ['lookup', 'dns', 'expected a function, got string'],
     ['rejectUnauthorized', 'false', 'expected a boolean, got string'],
     ['rejectUnauthorized', 0, 'expected a boolean, got number'],
@@ -55,7 +55,7 @@ describe('a Dialer rejects in its constructor', () => {
     ['session', 5, 'expected bytes, got number'],
     ['ALPNProtocols', 5, 'expected an array of strings or bytes, got number'],
     ['ALPNProtocols', 'http/1.1', 'expected an array of strings or bytes, got string'],
-    ['ALPNProtocols', [5], 'expected an array of strings or bytes, got object'],
+    ['ALPNProtocols', [5], 'expected an array of strings or bytes, got Array'],
     ['minDHSize', '1024', 'expected a number above 0, got string'],
     ['minDHSize', 0, 'expected a number above 0, got number'],
   ])('tls.%s: %j', (name, value, why) => {

@@ -1,6 +1,5 @@
 import { constants } from 'node:zlib';
-import type { History, Inflater, InflateStatus } from '@ws/conn';
-import { InflateCorrupt, InflateDone, InflateFinal, InflateMore } from '@ws/conn/internal';
+import { type History, type Inflater, InflateStatus } from '@ws/conn';
 import { MAX_WINDOW, STORED_HEADER, TAIL, writeStoredHeader } from './settings.ts';
 import { ZlibHandle, type ZlibStreams } from './zlib-handle.ts';
 
@@ -58,16 +57,16 @@ export class HandleInflater implements Inflater {
   ): InflateStatus {
     this.used = this.produced = 0;
     // An empty message has no block that the tail could end.
-    if (from === to && !this.#begun) return InflateDone;
-    if (at === end) return InflateMore;
+    if (from === to && !this.#begun) return InflateStatus.Done;
+    if (at === end) return InflateStatus.More;
     const zlib = this.#zlib;
     if (!zlib.run(constants.Z_SYNC_FLUSH, input, from, to, output, at, end)) return this.#fault();
     this.#begun = true;
     this.used = zlib.used;
     this.produced = zlib.produced;
-    if (zlib.produced === end - at) return InflateMore;
-    if (zlib.used < to - from) return InflateFinal;
-    return last ? this.#endMessage() : InflateDone;
+    if (zlib.produced === end - at) return InflateStatus.More;
+    if (zlib.used < to - from) return InflateStatus.Final;
+    return last ? this.#endMessage() : InflateStatus.Done;
   }
 
   /**
@@ -81,20 +80,20 @@ export class HandleInflater implements Inflater {
   #endMessage(): InflateStatus {
     const zlib = this.#zlib;
     if (!this.#run(constants.Z_BLOCK, TAIL_PROBE, TAIL_PROBE.length)) return this.#fault();
-    if (zlib.produced > 0) return InflateCorrupt;
+    if (zlib.produced > 0) return InflateStatus.Corrupt;
     // The message ends with a final block, which ends the stream.
-    if (zlib.used === 0) return InflateFinal;
-    if (zlib.used !== TAIL.length) return InflateCorrupt;
+    if (zlib.used === 0) return InflateStatus.Final;
+    if (zlib.used !== TAIL.length) return InflateStatus.Corrupt;
     if (!this.#run(constants.Z_SYNC_FLUSH, BLOCKS_PROBE, BLOCKS_PROBE.length)) return this.#fault();
     // The tail was the end of the final block.
-    if (zlib.used === 0) return InflateFinal;
-    if (zlib.used !== BLOCKS_PROBE.length || zlib.produced > 0) return InflateCorrupt;
+    if (zlib.used === 0) return InflateStatus.Final;
+    if (zlib.used !== BLOCKS_PROBE.length || zlib.produced > 0) return InflateStatus.Corrupt;
     this.#begun = false;
-    return InflateDone;
+    return InflateStatus.Done;
   }
 
   #fault(): InflateStatus {
-    if (this.#zlib.errno === constants.Z_DATA_ERROR) return InflateCorrupt;
+    if (this.#zlib.errno === constants.Z_DATA_ERROR) return InflateStatus.Corrupt;
     throw this.#zlib.failure();
   }
 

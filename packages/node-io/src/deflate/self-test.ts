@@ -1,5 +1,4 @@
-import type { DeflateSource, History } from '@ws/conn';
-import { InflateCorrupt, InflateDone, InflateMore } from '@ws/conn/internal';
+import { type DeflateSource, type History, InflateStatus } from '@ws/conn';
 
 /** Bytes of output room for a part of the text. */
 const ROOM = 500;
@@ -31,9 +30,12 @@ export function selfTest(engines: Pick<DeflateSource, 'inflater' | 'deflater'>):
       // The output room is too small for the first part; the rest follows.
       inflate.reset(context);
       const first = inflate.write(packed, 0, size, true, output, 0, ROOM);
-      expect(first === InflateMore && inflate.produced === ROOM, 'stop at the end of the output');
+      expect(
+        first === InflateStatus.More && inflate.produced === ROOM,
+        'stop at the end of the output',
+      );
       const rest = inflate.write(packed, inflate.used, size, true, output, ROOM, output.length);
-      expect(rest === InflateDone && ROOM + inflate.produced === plain.length, 'continue');
+      expect(rest === InflateStatus.Done && ROOM + inflate.produced === plain.length, 'continue');
       expect(
         plain.every((byte, i) => output[i] === byte),
         'inflate to the same bytes',
@@ -41,12 +43,12 @@ export function selfTest(engines: Pick<DeflateSource, 'inflater' | 'deflater'>):
 
       inflate.reset(context);
       const cut = inflate.write(packed, 0, size - 1, true, output, 0, output.length);
-      expect(cut === InflateCorrupt, 'find a message that is cut off');
+      expect(cut === InflateStatus.Corrupt, 'find a message that is cut off');
       inflate.reset(context);
       // A block of a type that does not exist (RFC 1951, section 3.2.3).
       packed[0] = 0x07;
       const broken = inflate.write(packed, 0, size, true, output, 0, output.length);
-      expect(broken === InflateCorrupt, 'find an invalid block');
+      expect(broken === InflateStatus.Corrupt, 'find an invalid block');
     }
   } finally {
     inflate.close();

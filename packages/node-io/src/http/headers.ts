@@ -1,13 +1,13 @@
 /** One value of a header, or a list that is sent as several lines. */
-export type HeaderValue = string | readonly string[];
+type HeaderValue = string | readonly string[];
 
 /**
- * Headers that an application gives: a `Headers`, a Map, pairs, or an object. `Value` is the type
- * of an object's values.
+ * Headers that an application gives: a `Headers`, a Map, pairs, or an object. `Skipped` is the type of
+ * an object's values that are not sent.
  */
-export type HeaderEntries<Value> =
+export type HeaderEntries<Skipped = never> =
   | Iterable<readonly [string, HeaderValue]>
-  | { readonly [name: string]: Value };
+  | { readonly [name: string]: HeaderValue | Skipped };
 
 /**
  * Iterates over the names and values of `input`, in order.
@@ -21,15 +21,4 @@ export function* headerEntries(input: object): Generator<readonly [name: string,
     if (!Array.isArray(entry)) throw new TypeError('headers: expected pairs of name and value');
     yield entry as unknown as readonly [string, unknown];
   }
-}
-
-/**
- * Returns the value of every line of one header. node:http's `headers` joins some repeated lines
- * and drops others.
- *
- * @param rawHeaders - Names and values in turn.
- * @param name - In lower case.
- */
-export function rawHeaderValues(rawHeaders: readonly string[], name: string): string[] {
-  return rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]!.toLowerCase() === name);
 }

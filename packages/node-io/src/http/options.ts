@@ -1,3 +1,5 @@
+import { kind } from '@ws/conn/internal';
+
 /** The transport's own default high-water mark, in bytes. */
 const TRANSPORT_HIGH_WATER_MARK = 64 * 1024;
 
@@ -8,12 +10,7 @@ const TRANSPORT_HIGH_WATER_MARK = 64 * 1024;
  * @throws TypeError that names the option and the type that it has.
  */
 export function assertOption(name: string, value: unknown, holds: boolean, expected: string): void {
-  if (!holds) throw new TypeError(`${name}: expected ${expected}, got ${typeName(value)}`);
-}
-
-/** Returns `typeof value`, or `null`. */
-export function typeName(value: unknown): string {
-  return value === null ? 'null' : typeof value;
+  if (!holds) throw new TypeError(`${name}: expected ${expected}, got ${kind(value)}`);
 }
 
 /**

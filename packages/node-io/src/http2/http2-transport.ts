@@ -8,7 +8,7 @@ import { hostPort } from '../socket-calls.ts';
 import { checkHighWaterMark, hasTransport, OWNER } from '../transport-owner.ts';
 import { releaseFailed, WriteBacklog } from '../write-backlog.ts';
 import { type PausedStream, type PausedStreams, pausedStreamsOf } from './paused-streams.ts';
-import { cancelStream, NO_ERROR, resetForOverload, resetName } from './reset.ts';
+import { cancelStream, Http2Code, resetForOverload, resetName } from './reset.ts';
 
 /** Options of {@link http2Transport}. */
 export interface Http2TransportOptions {
@@ -334,7 +334,7 @@ class Http2Transport implements Transport, PausedStream {
     const { rstCode, destroyed } = this.underlying;
     if (this.#cut || this.#destroyed || this.#ended || this.#closed) return;
     // A reset after our END_STREAM emits no 'aborted'.
-    if (destroyed || (rstCode ?? NO_ERROR) !== NO_ERROR) return;
+    if (destroyed || (rstCode ?? Http2Code.NO_ERROR) !== Http2Code.NO_ERROR) return;
     this.#ended = true;
     this.#sink?.end();
   }
@@ -380,7 +380,9 @@ class Http2Transport implements Transport, PausedStream {
   #hasSentAll(backlog: WriteBacklog): boolean {
     const { rstCode } = this.underlying;
     const isLost = this.#destroyed || this.#session?.destroyed === true;
-    return this.#ended && this.#ending && !backlog.waits && !isLost && rstCode === NO_ERROR;
+    return (
+      this.#ended && this.#ending && !backlog.waits && !isLost && rstCode === Http2Code.NO_ERROR
+    );
   }
 
   /** Why the stream has closed; undefined when both halves have ended. */
@@ -393,7 +395,7 @@ class Http2Transport implements Transport, PausedStream {
     if (this.#session?.destroyed === true) {
       return new Error('the HTTP/2 session has ended', { cause });
     }
-    if (this.#ended && rstCode === NO_ERROR) return cause;
+    if (this.#ended && rstCode === Http2Code.NO_ERROR) return cause;
     return new Error(`the peer reset the stream: ${resetName(rstCode)}`, { cause });
   }
 }

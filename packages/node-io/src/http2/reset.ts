@@ -2,38 +2,36 @@ import type { Http2Stream, ServerHttp2Stream } from 'node:http2';
 import { addAbortSignal, type Duplex } from 'node:stream';
 import { NO_BYTES } from '@ws/codec/internal';
 
-// Numbers instead of the constants of node:http2: that module is loaded only where it is used.
-/** Error codes (RFC 9113, section 7), by number. */
-const NAMES = [
-  'NO_ERROR',
-  'PROTOCOL_ERROR',
-  'INTERNAL_ERROR',
-  'FLOW_CONTROL_ERROR',
-  'SETTINGS_TIMEOUT',
-  'STREAM_CLOSED',
-  'FRAME_SIZE_ERROR',
-  'REFUSED_STREAM',
-  'CANCEL',
-  'COMPRESSION_ERROR',
-  'CONNECT_ERROR',
-  'ENHANCE_YOUR_CALM',
-  'INADEQUATE_SECURITY',
-  'HTTP_1_1_REQUIRED',
-];
+/**
+ * Error codes (RFC 9113, section 7). Not the constants of node:http2: that module is loaded only where
+ * it is used.
+ */
+export const Http2Code = {
+  /** RST_STREAM of a complete stream (RFC 9113, section 8.1). */
+  NO_ERROR: 0,
+  PROTOCOL_ERROR: 1,
+  INTERNAL_ERROR: 2,
+  FLOW_CONTROL_ERROR: 3,
+  SETTINGS_TIMEOUT: 4,
+  STREAM_CLOSED: 5,
+  FRAME_SIZE_ERROR: 6,
+  /** The request was not processed: it may be sent again (RFC 9113, section 8.7). */
+  REFUSED_STREAM: 7,
+  CANCEL: 8,
+  COMPRESSION_ERROR: 9,
+  CONNECT_ERROR: 10,
+  /** The peer asks for too much. */
+  ENHANCE_YOUR_CALM: 11,
+  INADEQUATE_SECURITY: 12,
+  /** The server answers this request over HTTP/1.1 only (RFC 9113, section 7). */
+  HTTP_1_1_REQUIRED: 13,
+} as const;
 
-/** RST_STREAM of a complete stream (RFC 9113, section 8.1). */
-export const NO_ERROR = 0;
-/** The request was not processed: it may be sent again (RFC 9113, section 8.7). */
-export const REFUSED_STREAM = 7;
-/** The peer asks for too much. */
-export const ENHANCE_YOUR_CALM = 11;
-
-/** The server answers this request over HTTP/1.1 only (RFC 9113, section 7). */
-export const HTTP_1_1_REQUIRED = 13;
+const NAMES = /* @__PURE__ */ Object.keys(Http2Code);
 
 /** Names an error code of HTTP/2. */
-export function resetName(code: number | undefined): string {
-  return NAMES[code ?? NO_ERROR] ?? `code ${code}`;
+export function resetName(code: number = Http2Code.NO_ERROR): string {
+  return NAMES[code] ?? `code ${code}`;
 }
 
 const ABORTED = /* @__PURE__ */ AbortSignal.abort();
@@ -63,7 +61,7 @@ export function resetForOverload(stream: Http2Stream): void {
   // answer would send a 200, which accepts.
   const isAnswered = !('headersSent' in stream) || (stream as ServerHttp2Stream).headersSent;
   if (stream.writable && isAnswered) stream.write(NO_BYTES);
-  stream.close(ENHANCE_YOUR_CALM);
+  stream.close(Http2Code.ENHANCE_YOUR_CALM);
   // `close` alone waits until the unread bytes are read.
   stream.destroy();
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { headerEntries, rawHeaderValues } from '../../src/internal.ts';
+import { headerEntries } from '../../src/internal.ts';
 
 describe('headerEntries', () => {
   test.each([
@@ -23,16 +23,5 @@ describe('headerEntries', () => {
     expect(() => [...headerEntries(['A', '1'])]).toThrow(
       new TypeError('headers: expected pairs of name and value'),
     );
-  });
-});
-
-describe('rawHeaderValues', () => {
-  test('returns every line of one header, in any case', () => {
-    const raw = ['Set-Cookie', 'a=1', 'Date', 'now', 'set-cookie', 'b=2'];
-    expect(rawHeaderValues(raw, 'set-cookie')).toEqual(['a=1', 'b=2']);
-  });
-
-  test('does not take a value for a name', () => {
-    expect(rawHeaderValues(['A', 'date', 'B', 'x'], 'date')).toEqual([]);
   });
 });

@@ -1,7 +1,7 @@
 import type { Http2Session, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { ConnSettings, Heartbeat } from '@ws/conn';
-import { ENHANCE_YOUR_CALM, NO_ERROR, REFUSED_STREAM, unref } from '@ws/node-io/internal';
+import { Http2Code, unref } from '@ws/node-io/internal';
 
 /**
  * Most streams of a session in a second that the client resets before their answer or soon after it:
@@ -137,7 +137,7 @@ class SessionGuard {
       this.#countReset();
       // A reset of the client may cross the refusal.
       if (this.#allResets.add()) this.#retire();
-      stream.on('error', ignore).close(REFUSED_STREAM);
+      stream.on('error', ignore).close(Http2Code.REFUSED_STREAM);
       return false;
     }
     startedOrAnsweredAt.set(stream, performance.now());
@@ -153,7 +153,7 @@ class SessionGuard {
     this.#streams--;
     this.#waitForStream();
     const { aborted, rstCode, headersSent } = stream;
-    const isReset = aborted || (rstCode ?? NO_ERROR) !== NO_ERROR;
+    const isReset = aborted || (rstCode ?? Http2Code.NO_ERROR) !== Http2Code.NO_ERROR;
     // Node does not show a reset with NO_ERROR, nor one that crosses ours.
     const isEnded = !isReset && (stream.endAfterHeaders || endedByClient.has(stream));
     if (!isEnded && this.#allResets.add()) this.#retire();
@@ -231,7 +231,7 @@ class SessionGuard {
     // Within 'close' of one of many streams that were reset at once, `destroy` makes Node 20 loop for
     // ever.
     setImmediate(() => {
-      this.#session.destroy(new Error(why), ENHANCE_YOUR_CALM);
+      this.#session.destroy(new Error(why), Http2Code.ENHANCE_YOUR_CALM);
       this.#endSocket();
     });
   }

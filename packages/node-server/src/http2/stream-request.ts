@@ -2,11 +2,13 @@ import { IncomingMessage } from 'node:http';
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { Socket } from 'node:net';
 import type { RequestFacts } from '@ws/codec';
+import type { ConnSettings } from '@ws/conn';
 import { cancelStream, remoteAddressOf } from '@ws/node-io/internal';
 import type { AppRequest } from '../conn-handler.ts';
 import { RequestHeaders } from '../headers.ts';
 import { Http2Responder } from '../responder/http2.ts';
 import type { ServerRequest } from '../responder/responder.ts';
+import { heartbeatOf, watchResets } from './session-guard.ts';
 
 /**
  * The request of a stream, for the application's functions: an IncomingMessage, as over HTTP/1.1. Its
@@ -63,15 +65,18 @@ class StreamFacts extends RequestHeaders implements RequestFacts {
 }
 
 /**
- * Describes the request of a stream.
+ * Describes the request of a stream, and guards its session. The stream is closed when its client has
+ * reset too many: it gets no answer.
  *
  * @param rawHeaders - Default: the lines of `headers`, in which Node has joined repeated fields.
  */
-export function describeStreamRequest(
+export function requestOfStream(
+  settings: Pick<ConnSettings, 'heartbeat'>,
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
   rawHeaders: string[] = rawHeadersOf(headers),
 ): ServerRequest {
+  watchResets(stream, heartbeatOf(settings));
   const request = new StreamRequest(stream, headers, rawHeaders);
   const facts = new StreamFacts(request);
   const incoming: IncomingMessage = request;

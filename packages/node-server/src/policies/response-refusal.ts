@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import { Readable } from 'node:stream';
-import { isUint8Array } from '@ws/conn/internal';
+import { types } from 'node:util';
 import { headerEntries } from '@ws/node-io/internal';
 import { endToEnd } from '../end-to-end.ts';
 import { HandshakeError, type HeaderPair, serverFault } from '../errors.ts';
@@ -50,7 +50,7 @@ async function readBody(body: unknown, wait: Wait): Promise<string> {
     reader = (stream as ReadableStream<unknown> | null | undefined)?.getReader();
     for (let rest = MAX_BODY; reader !== undefined && rest > 0; ) {
       const { done, value } = await wait(reader.read());
-      if (done || !isUint8Array(value)) break;
+      if (done || !types.isUint8Array(value)) break;
       text += decoder.decode(value.subarray(0, rest), { stream: true });
       rest -= value.length;
     }

@@ -1,5 +1,5 @@
 import type { RequestFacts } from '@ws/codec';
-import { isThenable } from '@ws/node-io/internal';
+import { isThenable } from '@ws/conn/internal';
 import { type HandshakeError, type HeaderPair, serverFault, unexpectedResult } from '../errors.ts';
 import { type HeadersInput, NO_HEADERS, optionHeaderPairs } from '../headers.ts';
 import type { Refusal } from '../options.ts';

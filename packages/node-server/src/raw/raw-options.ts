@@ -1,7 +1,7 @@
 import { Server as HttpServer } from 'node:http';
 import type { RequestFacts } from '@ws/codec';
-import { checkOptionNames } from '@ws/conn/internal';
-import { assertOption, typeName } from '@ws/node-io/internal';
+import { checkOptionNames, kind } from '@ws/conn/internal';
+import { assertOption } from '@ws/node-io/internal';
 import { type UpgraderOptions, upgraderHints, upgraderOptionNames } from '../options.ts';
 import { type HeadCallbacks, headCallbackNames } from './head-callbacks.ts';
 
@@ -45,7 +45,7 @@ export function checkRawOptions(options: RawUpgraderOptions<unknown>): void {
   const { fallback, unmatched } = options;
   if (fallback !== undefined && !(fallback instanceof HttpServer)) {
     throw new TypeError(
-      `fallback: expected a server of node:http, also behind TLS, got ${typeName(fallback)}; pass http.createServer(app)`,
+      `fallback: expected a server of node:http, also behind TLS, got ${kind(fallback)}; pass http.createServer(app)`,
     );
   }
   if (unmatched === 'leave' && fallback === undefined) {

@@ -1,10 +1,10 @@
 import type { Server as HttpServer } from 'node:http';
 import process from 'node:process';
 import { Duplex } from 'node:stream';
+import { types } from 'node:util';
 import type { RequestFacts, RequestHead } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
 import type { Conn, Transport } from '@ws/conn';
-import { isUint8Array } from '@ws/conn/internal';
 import { assertOption, remoteAddressOf, TransportDuplex } from '@ws/node-io/internal';
 import { Acceptor, type AnyHandlers, type ServerStats } from '../acceptor.ts';
 import type { CloseOptions, CloseResult } from '../close-options.ts';
@@ -133,7 +133,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
   upgrade(stream: Duplex, early: Uint8Array = NO_BYTES): Promise<Conn<AuthOf<Result>>> {
     return new Promise((resolve, reject) => {
       assertOption('stream', stream, stream instanceof Duplex, 'a Duplex');
-      assertOption('early', early, isUint8Array(early), 'a Uint8Array');
+      assertOption('early', early, types.isUint8Array(early), 'a Uint8Array');
       if (isReadingHead(stream) || isTaken(stream)) {
         throw new Error('websocket: upgrade was called before for this stream');
       }
@@ -166,7 +166,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
   ): Promise<Conn<AuthOf<Result>>> {
     const isHead = typeof head === 'object' && head !== null && typeof head.once === 'function';
     assertOption('head', head, isHead, 'RequestFacts, a RequestHead for example');
-    assertOption('early', early, isUint8Array(early), 'a Uint8Array');
+    assertOption('early', early, types.isUint8Array(early), 'a Uint8Array');
     const socket = streamOf(stream);
     const request = requestOf(head, socket);
     const { setup } = this.#acceptor;

@@ -6,7 +6,7 @@ import { http2Transport } from '@ws/node-io';
 import {
   acceptKeyByCrypto,
   cancelStream,
-  NO_ERROR,
+  Http2Code,
   remoteAddressOf,
   streamFields,
 } from '@ws/node-io/internal';
@@ -99,7 +99,7 @@ export class Http2Responder extends Responder {
 
 /** Resets a stream that its client keeps open after the whole answer (RFC 9113, section 8.1). */
 function resetLater(stream: ServerHttp2Stream): void {
-  const timer = setTimeout(() => stream.close(NO_ERROR), END_WAIT_MS);
+  const timer = setTimeout(() => stream.close(Http2Code.NO_ERROR), END_WAIT_MS);
   stream.once('close', () => clearTimeout(timer));
 }
 
@@ -112,7 +112,7 @@ export function resetAfterAnswer(stream: ServerHttp2Stream): void {
   stream.once('finish', () => {
     if (stream.closed) return;
     if (stream.listenerCount('data') > 0) {
-      stream.setTimeout(STALL_MS, () => stream.close(NO_ERROR));
+      stream.setTimeout(STALL_MS, () => stream.close(Http2Code.NO_ERROR));
     } else {
       stream.resume();
       resetLater(stream);

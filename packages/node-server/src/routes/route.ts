@@ -1,6 +1,5 @@
 import { checked } from '@ws/codec/internal';
-import { checkOptionNames, isThenable, kind } from '@ws/conn/internal';
-import { discardPromise } from '@ws/node-io/internal';
+import { checkOptionNames, isThenable, kind, onRejection } from '@ws/conn/internal';
 import type { AppRequest, ConnHandler, HandshakeRequest } from '../conn-handler.ts';
 import {
   type AnyUpgraderOptions,
@@ -175,7 +174,7 @@ export function checkHandler(name: string, value: unknown, expected: string): vo
   if (typeof value === 'function') return;
   const message = `${name}: expected ${expected}, got ${kind(value)}`;
   if (isThenable(value)) {
-    discardPromise(value);
+    onRejection(value, () => {});
     throw new TypeError(`${message}; pass the function itself, without calling it`);
   }
   if (value instanceof Route) throw new TypeError(`${message}; write { '/path': route(...) }`);

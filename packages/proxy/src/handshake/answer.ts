@@ -6,7 +6,7 @@ import {
   type ResponsePart,
   responseRules,
 } from '@ws/codec';
-import { type FinalHead, isSuccess } from '@ws/node-client/internal';
+import type { FinalHead } from '@ws/node-client/internal';
 import { acceptKeyByCrypto } from '@ws/node-io/internal';
 
 /** The answer of a target. */
@@ -16,11 +16,6 @@ export interface TargetAnswer {
   readonly head: FinalHead;
   /** The bytes that came with the head: the first frames, or the start of a body. */
   readonly rest: Buffer;
-}
-
-/** Whether a target has accepted: with a 101, over HTTP/2 with any 2xx (RFC 8441, section 5). */
-export function isAccepted({ version, status }: FinalHead): boolean {
-  return version === '2' ? isSuccess(status) : status === 101;
 }
 
 /** What the request to a target has offered. */

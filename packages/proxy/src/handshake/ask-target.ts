@@ -1,20 +1,18 @@
 import type { IncomingMessage } from 'node:http';
 import { linesOf } from '@ws/codec/internal';
 import { TimeoutError } from '@ws/conn';
+import { isThenable } from '@ws/conn/internal';
 import {
-  Http1Required,
-  retire,
+  isAccepted,
   SharedSession,
   type StreamRequest,
   Unprocessed,
 } from '@ws/node-client/internal';
-import { cutStream } from '@ws/node-io/internal';
+import { cutStream, isInstance } from '@ws/node-io/internal';
 import { HandshakeError } from '@ws/node-server';
 import {
   type HandshakeWaits,
   isHost,
-  isInstance,
-  isThenable,
   mergeHeaders,
   serverFault,
   unexpectedResult,
@@ -23,7 +21,7 @@ import { ProxyError } from '../errors.ts';
 import type { CheckedOptions } from '../options.ts';
 import type { Backend } from '../targets/target.ts';
 import type { TargetPool } from '../targets/target-pool.ts';
-import { faultOf, isAccepted, type Offer, type TargetAnswer } from './answer.ts';
+import { faultOf, type Offer, type TargetAnswer } from './answer.ts';
 import { checkedLines, type HeaderLine, headersOf, withoutLookalikes } from './end-to-end.ts';
 import {
   Http1Exchange,
@@ -129,12 +127,12 @@ async function ask(
     return answer;
   } catch (error) {
     exchange?.abandon();
+    const needsHttp1 = isInstance(error, Unprocessed) && error.requiresHttp1;
+    const isUnprocessed = isInstance(error, Unprocessed) && !error.requiresHttp1;
     // Later requests get another session: this one has ended, or perhaps does not answer.
-    const isUnprocessed = isInstance(error, Unprocessed);
-    if (shared !== undefined && isUnprocessed) retire(shared);
+    if (isUnprocessed) shared?.retire();
     else if (isTimeout(handshake.failure)) shared?.doubt();
-    const needsHttp1 = isInstance(error, Http1Required) && http2 === 'auto';
-    if (needsHttp1) return ask(question, backend, request, 'over HTTP/1.1');
+    if (needsHttp1 && http2 === 'auto') return ask(question, backend, request, 'over HTTP/1.1');
     if (isUnprocessed && retry === undefined) {
       return ask(question, backend, request, 'on another session');
     }
@@ -182,11 +180,11 @@ function isTimeout(error: unknown): boolean {
 /** The time of the handshake is up: the target has not answered. */
 function explained(error: unknown, { url }: Backend, { timeout }: HandshakeWaits): unknown {
   if (isInstance(error, Unprocessed)) {
+    if (error.requiresHttp1) {
+      return unreachable(`${url} requires HTTP/1.1 (option http2: 'only')`, error);
+    }
     const message = `${url} takes no new streams of HTTP/2`;
     return new ProxyError('WS_ERR_PROXY_TARGET', 503, message, { cause: error });
-  }
-  if (isInstance(error, Http1Required)) {
-    return unreachable(`${url} requires HTTP/1.1 (option http2: 'only')`, error);
   }
   if (!isTimeout(error)) return error;
   return timedOut(`${url} has not answered`, 'handshakeTimeout', timeout, error);

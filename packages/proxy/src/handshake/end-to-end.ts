@@ -1,7 +1,5 @@
 import type { HeadersInput } from '@ws/node-server';
-import { headerPairs, NEVER_FORWARDED } from '@ws/node-server/internal';
-
-export { endToEnd } from '@ws/node-server/internal';
+import { endToEnd, headerPairs } from '@ws/node-server/internal';
 
 /** One header line: name and value. */
 export type HeaderLine = readonly [name: string, value: string];
@@ -49,7 +47,8 @@ export function headersOf(lines: readonly HeaderLine[]): Headers {
 export function checkedLines(option: string, input: HeadersInput): readonly HeaderLine[] {
   try {
     const lines = headerPairs(input);
-    const owned = lines.find(([name]) => NEVER_FORWARDED.has(name.toLowerCase()));
+    const passed = endToEnd(lines);
+    const owned = lines.find((line) => !passed.includes(line));
     if (owned === undefined) return lines;
     throw new TypeError(`header ${owned[0]} is set by the handshake`);
   } catch (cause) {

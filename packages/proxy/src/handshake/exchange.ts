@@ -4,29 +4,23 @@ import type { Duplex } from 'node:stream';
 import { TimeoutError } from '@ws/conn';
 import { schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import {
-  acquireCarrier,
-  chooseProxy,
+  askOnStream,
   DialScope,
   Exchange,
   type ExchangeFailure,
-  type GuardedStream,
   HeadersTooLarge,
-  Http1Required,
-  headOn,
-  MAX_INTERIM,
-  openStream,
-  poolKey,
+  openCarrier,
   SharedSession,
   type StreamRequest,
   Unprocessed,
 } from '@ws/node-client/internal';
 import { nodePlatform } from '@ws/node-io';
-import { callIfAllowed, cutStream } from '@ws/node-io/internal';
+import { callIfAllowed, cutStream, isInstance } from '@ws/node-io/internal';
 import { HandshakeError } from '@ws/node-server';
-import { ignore, isInstance } from '@ws/node-server/internal';
 import { ProxyError } from '../errors.ts';
 import type { CheckedOptions } from '../options.ts';
 import type { Backend } from '../targets/target.ts';
+import { ignore } from '../tunnel/duplex.ts';
 import type { TargetAnswer } from './answer.ts';
 
 export function timedOut(what: string, option: string, ms: number, cause?: unknown): ProxyError {
@@ -53,16 +47,17 @@ export async function openTarget(
 ): Promise<Duplex | SharedSession> {
   const scope = new DialScope(timeout, signal);
   scope.peer = String(address.address);
-  const open = async (protocols?: readonly string[]): Promise<GuardedStream> => {
-    const via = await chooseProxy(proxy, address, scope);
-    return connector.open(address, via, true, scope, protocols);
-  };
   try {
-    if (http2 === false) return takeOver(await open());
-    if (http1) return takeOver(await open(['http/1.1']));
-    const key = poolKey({ ...NO_OPENERS, tls, proxy }, address, true);
-    const carrier = await acquireCarrier(http2, address, key, scope, open);
-    if (!(carrier instanceof SharedSession)) return takeOver(carrier);
+    const plan = { ...NO_OPENERS, tls, proxy, http2 };
+    const carrier = await openCarrier(connector, plan, address, true, scope, http1);
+    if (!(carrier instanceof SharedSession)) {
+      const { stream } = carrier;
+      stream.on('error', ignore);
+      carrier.release();
+      // Frames are small and written whole: Nagle's algorithm would only delay them.
+      callIfAllowed(stream, 'setNoDelay', true);
+      return stream;
+    }
     if (!signal.aborted) return carrier;
     carrier.releaseStream();
     throw signal.reason;
@@ -83,15 +78,6 @@ const NO_OPENERS = {
   socket: {},
 } as const;
 
-function takeOver(guarded: GuardedStream): Duplex {
-  const { stream } = guarded;
-  stream.on('error', ignore);
-  guarded.release();
-  // Frames are small and written whole: Nagle's algorithm would only delay them.
-  callIfAllowed(stream, 'setNoDelay', true);
-  return stream;
-}
-
 /** One request to a target, from its dial to the head of the answer. */
 export interface TargetExchange {
   /** The target has accepted the connection. */
@@ -99,8 +85,8 @@ export interface TargetExchange {
   /**
    * The stream of the answer is paused, and `ignore` listens for its errors.
    *
-   * @throws (rejects with) ProxyError 502 or 504; HandshakeError 431; Unprocessed or Http1Required of a
-   *   session. Call `abandon` then.
+   * @throws (rejects with) ProxyError 502 or 504; HandshakeError 431; Unprocessed of a session. Call
+   *   `abandon` then.
    */
   readonly answer: Promise<TargetAnswer>;
   /** Ends the stream. */
@@ -166,7 +152,7 @@ export class Http1Exchange implements TargetExchange, TimerEntry {
         return unreachable(`${url}: its answer is not HTTP: ${failure.fault.message}`);
       case 'interim':
         return unreachable(
-          `${url}: its answer has more than ${MAX_INTERIM} interim responses (1xx)`,
+          `${url}: its answer has more than ${failure.most} interim responses (1xx)`,
         );
       case 'ended': {
         const { error } = failure;
@@ -190,12 +176,12 @@ export class Http2Exchange implements TargetExchange {
 
   async #ask(url: string, shared: SharedSession, request: StreamRequest): Promise<TargetAnswer> {
     try {
-      const stream = openStream(shared, request);
+      const { stream, head } = askOnStream(shared, request);
       stream.on('error', ignore);
       this.#stream = stream;
-      return { stream, head: await headOn(stream), rest: NO_BYTES };
+      return { stream, head: await head, rest: NO_BYTES };
     } catch (error) {
-      if (isInstance(error, Unprocessed) || isInstance(error, Http1Required)) throw error;
+      if (isInstance(error, Unprocessed)) throw error;
       if (isInstance(error, HeadersTooLarge)) throw tooLarge(error);
       throw unreachable(`${url}: it closed the connection before its answer`, error);
     }

@@ -2,8 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import { isIPv6 } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { remoteAddressOf } from '@ws/node-io/internal';
-import { headerOf, mergeHeaders } from '@ws/node-server/internal';
-import { endToEnd, type HeaderLine, pairsOf } from './end-to-end.ts';
+import { endToEnd, headerOf, mergeHeaders } from '@ws/node-server/internal';
+import { type HeaderLine, pairsOf } from './end-to-end.ts';
 
 /** The headers that carry the client's address: `X-Forwarded-*`, `Forwarded`, both, or none. */
 export type Forwarded = 'x' | 'rfc7239' | 'both' | false;

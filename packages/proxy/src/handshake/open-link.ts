@@ -10,25 +10,19 @@ import {
   type RequestFacts,
 } from '@ws/codec';
 import { Conn } from '@ws/conn';
-import { ResolvedOptions } from '@ws/conn/internal';
+import { isThenable, ResolvedOptions } from '@ws/conn/internal';
 import { deflateOffers } from '@ws/node-client/internal';
 import { nodePlatform } from '@ws/node-io';
-import {
-  type Agreement,
-  ignore,
-  isThenable,
-  serverFault,
-  unexpectedResult,
-} from '@ws/node-server/internal';
+import { type Agreement, endToEnd, serverFault, unexpectedResult } from '@ws/node-server/internal';
 import { ProxyError } from '../errors.ts';
 import type { CheckedOptions } from '../options.ts';
 import { ByteTunnel } from '../tunnel/byte-tunnel.ts';
-import { duplexOf, transportOf } from '../tunnel/duplex.ts';
+import { duplexOf, ignore, transportOf } from '../tunnel/duplex.ts';
 import { FrameTunnel } from '../tunnel/frame-tunnel.ts';
 import type { Link, LinkOwner } from '../tunnel/link.ts';
 import { MessageLink } from '../tunnel/message-link.ts';
 import type { Offer, TargetAnswer } from './answer.ts';
-import { checkedLines, endToEnd, type HeaderLine, headersOf } from './end-to-end.ts';
+import { checkedLines, type HeaderLine, headersOf } from './end-to-end.ts';
 
 /** What the request to a target offers: in `messages`, extensions of the proxy's own. */
 export function offerFor({ mode, client }: CheckedOptions, facts: RequestFacts): Offer {

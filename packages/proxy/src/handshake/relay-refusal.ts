@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import { linesOf, NO_BYTES, responseHead } from '@ws/codec/internal';
+import { linesOf, NO_BYTES } from '@ws/codec/internal';
 import { ResponseBody } from '@ws/node-client/internal';
 import { cutStream, isHttp2Stream, streamFields, TransportDuplex } from '@ws/node-io/internal';
 import type { Responder } from '@ws/node-server/internal';
@@ -117,7 +117,8 @@ class Http1Writer implements RefusalWriter {
     if (this.#chunked) own.push(['Transfer-Encoding', 'chunked']);
     if (length !== undefined) own.push(['Content-Length', `${length}`]);
     const reason = STATUS_CODES[status] ?? 'Unknown';
-    this.#stream.write(responseHead(status, reason, linesOf([...own, ...lines])), 'latin1');
+    const head = `HTTP/1.1 ${status} ${reason}\r\n${linesOf([...own, ...lines])}\r\n`;
+    this.#stream.write(head, 'latin1');
   }
 
   write(bytes: Uint8Array): void {

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import { isThenable, serverFault, typeName, unexpectedResult } from '@ws/node-server/internal';
+import { isThenable, kind } from '@ws/conn/internal';
+import { serverFault, unexpectedResult } from '@ws/node-server/internal';
 import { ProxyError } from '../errors.ts';
 import { BALANCES, type BalanceName, stickyChoice } from './balance.ts';
 import { assignableStateOf, Backend, stateOf, type Target, type TargetState } from './target.ts';
@@ -54,7 +55,7 @@ export class TargetPool {
       throw new TypeError('targets: cannot be replaced, a function chooses them');
     }
     if (!Array.isArray(targets)) {
-      throw new TypeError(`target: expected a URL, a list or a function, got ${typeName(targets)}`);
+      throw new TypeError(`target: expected a URL, a list or a function, got ${kind(targets)}`);
     }
     if (targets.length === 0) throw new TypeError('target: the list is empty; name at least one');
     const backends = targets.map((each: Target) => new Backend(each));

@@ -1,7 +1,8 @@
 import type { ConnectionOptions } from 'node:tls';
+import { kind } from '@ws/conn/internal';
 import { type Target as Address, Connector, checkTls, parseTarget } from '@ws/node-client/internal';
+import { assertOption } from '@ws/node-io/internal';
 import type { HeadersInput } from '@ws/node-server';
-import { assertOption, typeName } from '@ws/node-server/internal';
 import { checkedLines, type HeaderLine } from '../handshake/end-to-end.ts';
 
 /**
@@ -209,7 +210,7 @@ const OPTION_NAMES: readonly string[] = ['url', 'weight', 'tls', 'headers'];
 function optionsOf(target: unknown): TargetOptions {
   if (typeof target === 'string' || target instanceof URL) return { url: target };
   if (typeof target !== 'object' || target === null || !('url' in target)) {
-    throw new TypeError(`target: expected a URL or { url }, got ${typeName(target)}`);
+    throw new TypeError(`target: expected a URL or { url }, got ${kind(target)}`);
   }
   const origin = origins.get(target);
   if (origin !== undefined) return origin;

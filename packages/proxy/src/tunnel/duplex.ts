@@ -2,7 +2,9 @@ import type { Duplex } from 'node:stream';
 import type { Transport } from '@ws/conn';
 import { http2Transport, socketTransport } from '@ws/node-io';
 import { isHttp2Stream, TransportDuplex } from '@ws/node-io/internal';
-import { ignore } from '@ws/node-server/internal';
+
+/** Listens for the errors of a stream between its handshake and its tunnel. */
+export function ignore(): void {}
 
 /**
  * Returns a stream that ends as a socket does. Node shows the reset of a stream of HTTP/2 as an end, and

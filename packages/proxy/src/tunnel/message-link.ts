@@ -1,7 +1,6 @@
 import { CloseCode } from '@ws/codec';
 import { type CloseInfo, type Conn, isCloseError, type Message, type MessageData } from '@ws/conn';
-import { type Expiry, internalsOf } from '@ws/conn/internal';
-import { isThenable } from '@ws/node-server/internal';
+import { type Expiry, internalsOf, isThenable } from '@ws/conn/internal';
 import { CLOSE_TIMEOUT, type EndedBy, type Flow, type Link, type LinkOwner } from './link.ts';
 
 /**

@@ -1,5 +1,6 @@
+import { endToEnd } from '@ws/node-server/internal';
 import { describe, expect, it, vi } from 'vitest';
-import { endToEnd, type HeaderLine } from '../../src/handshake/end-to-end.ts';
+import type { HeaderLine } from '../../src/handshake/end-to-end.ts';
 
 describe('endToEnd', () => {
   it('reads no list of names for each line', () => {
