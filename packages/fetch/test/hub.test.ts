@@ -3,6 +3,25 @@ import { serveFetch } from '@ws/fetch/node';
 import { Hub } from '@ws/hub';
 import { dial } from '@ws/node-client';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { checkUpgradeOptions } from '../src/options.ts';
+import { SocketConn } from '../src/server-conn.ts';
+import { turns } from '../src/turns.ts';
+import { FakeSocket } from './fake-socket.ts';
+
+it('tells a Hub of a message above maxBufferedAmount', async () => {
+  const socket = new FakeSocket();
+  const options = checkUpgradeOptions({ maxBufferedAmount: 1000 }, 2 ** 25);
+  const runtime = { maxMessage: 2 ** 25, turns: turns(0, (ms, look) => setTimeout(look, ms)) };
+  const hub = new Hub();
+  const losses: unknown[] = [];
+  hub.on('overflow', (_, info) => void losses.push(info));
+  const session = hub.add(new SocketConn(socket, options, runtime, ''));
+  socket.bufferedAmount = 500;
+  session.send('x'.repeat(600));
+  session.send('kept');
+  await expect.poll(() => losses).toEqual([{ dropped: 1, policy: 'drop-new' }]);
+  expect([socket.sent, hub.stats.dropped]).toEqual([['kept'], 1]);
+});
 
 describe('a Hub with connections of upgrade', () => {
   it.each<[string, UpgradeOptions<unknown>]>([

