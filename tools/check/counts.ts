@@ -17,7 +17,7 @@ const BOUNDS: Readonly<Record<string, Counts>> = {
   fetch: [26, 2_100, 34, 0],
   hub: [55, 5_400, 86, 0],
   'node-client': [35, 3_500, 30, 19],
-  'node-io': [35, 2_400, 19, 28],
+  'node-io': [35, 2_400, 19, 27],
   'node-server': [53, 5_600, 52, 31],
   obs: [19, 1_500, 33, 0],
   proxy: [25, 2_600, 25, 0],

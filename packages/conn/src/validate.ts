@@ -124,10 +124,15 @@ function cureFor(
 
 /**
  * Names the type of a value for error messages: that of `typeof`, the class of an object, or
- * `null`.
+ * `null`. Never throws.
  */
 export function kind(value: unknown): string {
   if (value === null) return 'null';
   if (typeof value !== 'object') return typeof value;
-  return Object.prototype.toString.call(value).slice(8, -1);
+  try {
+    return Object.prototype.toString.call(value).slice(8, -1);
+  } catch {
+    // A getter of the object, or a trap of a Proxy.
+    return 'object';
+  }
 }

@@ -34,3 +34,19 @@ describe('checkOptionNames', () => {
     );
   });
 });
+
+it('kind names the class of an object, also of a hostile one', () => {
+  const hostile = {
+    get [Symbol.toStringTag](): string {
+      throw new Error('mine');
+    },
+  };
+  expect([null, 1, [], {}, new Map(), hostile].map(kind)).toEqual([
+    'null',
+    'number',
+    'Array',
+    'Object',
+    'Map',
+    'object',
+  ]);
+});

@@ -248,7 +248,7 @@ export class Dialer {
     response: HttpResponse,
     { scope, stream }: DialState,
   ): ClientConn {
-    if (!isAccepted(response.facts)) throw refused(response);
+    if (!isAccepted(response.facts.version, response.status)) throw refused(response);
     const offer = {
       ...request,
       // Not read over HTTP/2.

@@ -171,10 +171,7 @@ export class Exchange {
 }
 
 /** Whether a server has accepted: with a 101, over HTTP/2 with any 2xx (RFC 8441, section 5). */
-export function isAccepted({
-  version,
-  status,
-}: Pick<ResponseFacts, 'version' | 'status'>): boolean {
+export function isAccepted(version: ResponseFacts['version'], status: number): boolean {
   return version === '2' ? isSuccess(status) : status === 101;
 }
 

@@ -25,5 +25,5 @@ export {
 export { sessionMemory } from './http2/session-memory.ts';
 export { streamFields } from './http2/stream-fields.ts';
 export { prepareReadBuffer, wantsReadBuffer } from './read-buffer.ts';
-export { callIfAllowed, localAddressOf, remoteAddressOf } from './socket-calls.ts';
+export { addressOf, callIfAllowed } from './socket-calls.ts';
 export { unref } from './unref.ts';

@@ -17,19 +17,13 @@ export function callIfAllowed(stream: Duplex, name: Setter, value: boolean | num
   }
 }
 
-/** Returns the address of the peer; undefined for a stream without one. */
-export function remoteAddressOf(stream: Duplex): string | undefined {
-  return addressOf(stream, 'remoteAddress');
-}
-
-/** Returns the address of this end; undefined for a stream without one. */
-export function localAddressOf(stream: Duplex): string | undefined {
-  return addressOf(stream, 'localAddress');
-}
-
-function addressOf(stream: Duplex, name: 'remoteAddress' | 'localAddress'): string | undefined {
+/** Returns the address of the peer, or of this end; undefined for a stream without one. */
+export function addressOf(
+  stream: Duplex,
+  end: 'remoteAddress' | 'localAddress',
+): string | undefined {
   try {
-    return (stream as Partial<Socket>)[name];
+    return (stream as Partial<Socket>)[end];
   } catch {
     return undefined;
   }

@@ -76,8 +76,10 @@ export function socketTransport(
   options: SocketTransportOptions = {},
 ): Transport {
   const highWaterMark = options.highWaterMark ?? 64 * 1024;
-  checked(() => checkSocket(socket, highWaterMark), socketTransport);
-  const readBuffer = checked(() => wantsReadBuffer(options.readBuffer), socketTransport);
+  const readBuffer = checked(() => {
+    checkSocket(socket, highWaterMark);
+    return wantsReadBuffer(options.readBuffer);
+  }, socketTransport);
   return new SocketTransport(socket, options.head, highWaterMark, readBuffer);
 }
 

@@ -1,7 +1,7 @@
 import { Duplex, PassThrough } from 'node:stream';
 import { nothingLeft } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { callIfAllowed, remoteAddressOf } from '../src/internal.ts';
+import { addressOf, callIfAllowed } from '../src/internal.ts';
 import { tcpPair } from './sockets.ts';
 
 function refuse(): never {
@@ -33,17 +33,17 @@ describe('callIfAllowed', () => {
   });
 });
 
-describe('remoteAddressOf', () => {
+describe('addressOf', () => {
   nothingLeft();
 
   it('returns the address of the peer', async () => {
     const { ours, dispose } = await tcpPair();
-    expect(remoteAddressOf(ours)).toBe('127.0.0.1');
+    expect(addressOf(ours, 'remoteAddress')).toBe('127.0.0.1');
     await dispose();
   });
 
   it('returns undefined for a stream without an address, and where the getter throws', () => {
-    expect(remoteAddressOf(new PassThrough())).toBeUndefined();
-    expect(remoteAddressOf(new RudeDuplex())).toBeUndefined();
+    expect(addressOf(new PassThrough(), 'remoteAddress')).toBeUndefined();
+    expect(addressOf(new RudeDuplex(), 'remoteAddress')).toBeUndefined();
   });
 });

@@ -34,22 +34,18 @@ export class HandlerRunner implements ReceiveObserver<Conn> {
   run(conn: Conn, req: AppRequest, context: HandlerContext<unknown>): void {
     // The handshake was pending when the upgrader began to close.
     if (this.#work.isClosing) return;
-    internalsOf(conn).handlerStarted();
+    const internals = internalsOf(conn);
+    internals.handlerStarted();
     // Called without a receiver, so that `this` is undefined in the handler.
     const handler = this.#handler;
     try {
       const result = handler(conn, req, context);
-      if (isThenable(result)) this.#waitFor(conn, result);
-      else internalsOf(conn).handlerSettled();
+      if (!isThenable(result)) return internals.handlerSettled();
+      this.#work.beginHandler();
+      if (!internals.observeReceive(result, this)) this.#waitForPromise(conn, result);
     } catch (error) {
       this.#reporter.handlerFailed(conn, error, this.#route);
     }
-  }
-
-  /** Counts the handler of `conn` as running until `result` settles. */
-  #waitFor(conn: Conn, result: PromiseLike<unknown>): void {
-    this.#work.beginHandler();
-    if (!internalsOf(conn).observeReceive(result, this)) this.#waitForPromise(conn, result);
   }
 
   #waitForPromise(conn: Conn, result: PromiseLike<unknown>): void {

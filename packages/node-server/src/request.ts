@@ -2,7 +2,7 @@ import { type IncomingMessage, maxHeaderSize } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { checkRequest, parseSubprotocols, type RequestFacts, type RequestStep } from '@ws/codec';
 import { hasToken } from '@ws/codec/internal';
-import { remoteAddressOf } from '@ws/node-io/internal';
+import { addressOf } from '@ws/node-io/internal';
 import type { AppRequest } from './conn-handler.ts';
 import { HandshakeError } from './errors.ts';
 import { RequestHeaders } from './headers.ts';
@@ -29,7 +29,7 @@ class NodeRequestFacts extends RequestHeaders implements RequestFacts {
   }
 
   get remoteAddress(): string | undefined {
-    return remoteAddressOf(this.#req.socket);
+    return addressOf(this.#req.socket, 'remoteAddress');
   }
 }
 

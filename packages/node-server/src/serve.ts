@@ -2,7 +2,7 @@ import type { Server as HttpServer, RequestListener } from 'node:http';
 import type { Server as HttpsServer } from 'node:https';
 import type { SecureContextOptions } from 'node:tls';
 import { checked } from '@ws/codec/internal';
-import { remoteAddressOf } from '@ws/node-io/internal';
+import { addressOf } from '@ws/node-io/internal';
 import type { AnyHandlers } from './acceptor.ts';
 import type { UpgradeListener } from './conn-handler.ts';
 import { ErrorReporter } from './error-reporter.ts';
@@ -101,7 +101,7 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
     const reporter = new ErrorReporter(options.report);
     const refused: OnRefused = (error, socket, req) => {
       const request = req && requestOfNode(req, socket);
-      acceptor.recordRefusal(error, remoteAddressOf(socket), request);
+      acceptor.recordRefusal(error, addressOf(socket, 'remoteAddress'), request);
     };
     const failed = (error: unknown, where: string): void => reporter.failed(error, { where });
     const http = server ?? makeServer(options, failed, refused);

@@ -2,12 +2,7 @@ import type { Server as NetServer, Socket } from 'node:net';
 import type { SecureContextOptions, Server as TlsServer } from 'node:tls';
 import { checked, fromCaller, isMistake } from '@ws/codec/internal';
 import type { Conn } from '@ws/conn';
-import {
-  prepareReadBuffer,
-  remoteAddressOf,
-  wantsReadBuffer,
-  withReadableKeys,
-} from '@ws/node-io/internal';
+import { prepareReadBuffer, wantsReadBuffer, withReadableKeys } from '@ws/node-io/internal';
 import type { Acceptor, ServerStats } from './acceptor.ts';
 import {
   type CloseOptions,
@@ -172,11 +167,10 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
       isClientPeer && maxConnectionsPerAddress ? maxConnectionsPerAddress : Infinity,
     );
     this.#net.maxConnections = maxSockets(this.#options);
+    const { keepsSockets } = this;
     this.#net.on('connection', (socket: Socket) => {
-      // Node caches the address. The system forgets it at a reset.
-      void remoteAddressOf(socket);
       if (!limits.add(socket)) socket.destroy();
-      else if (this.keepsSockets) this.#keepForClose(socket);
+      else if (keepsSockets) this.#keepForClose(socket);
     });
   }
 

@@ -225,7 +225,7 @@ export class Proxy {
     try {
       this.#checkOpen();
       const headers = answerLines(plan, answer, req);
-      const isRefusal = !isAccepted(answer.head);
+      const isRefusal = !isAccepted(answer.head.version, answer.head.status);
       const isMessages = plan.mode === 'messages';
       const deflate = isMessages && !isRefusal ? acceptedDeflate(plan, answer) : undefined;
       request.prepareAnswer();
@@ -312,7 +312,7 @@ export class Proxy {
     const { status } = answer.head;
     const message = `${proxied.backend!.url} refused the handshake with ${status}`;
     // A 2xx for a page would accept on a stream.
-    if (isAccepted({ version: request.facts.version, status })) {
+    if (isAccepted(request.facts.version, status)) {
       throw new ProxyError('WS_ERR_PROXY_REFUSED', 502, message);
     }
     await relayRefusal(request.responder, answer, lines, this.#plan.upgrader.handshakeTimeout);

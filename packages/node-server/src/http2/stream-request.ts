@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { Socket } from 'node:net';
 import type { RequestFacts } from '@ws/codec';
 import type { ConnSettings } from '@ws/conn';
-import { cancelStream, remoteAddressOf } from '@ws/node-io/internal';
+import { addressOf, cancelStream } from '@ws/node-io/internal';
 import type { AppRequest } from '../conn-handler.ts';
 import { RequestHeaders } from '../headers.ts';
 import { Http2Responder } from '../responder/http2.ts';
@@ -60,7 +60,7 @@ class StreamFacts extends RequestHeaders implements RequestFacts {
 
   get remoteAddress(): string | undefined {
     const { session } = this.#stream;
-    return session && remoteAddressOf(session.socket);
+    return session && addressOf(session.socket, 'remoteAddress');
   }
 }
 

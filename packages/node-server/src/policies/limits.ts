@@ -1,5 +1,5 @@
 import { isIPv6, type Socket } from 'node:net';
-import { ipv6Groups, remoteAddressOf } from '@ws/node-io/internal';
+import { addressOf, ipv6Groups } from '@ws/node-io/internal';
 import type { AppRequest } from '../conn-handler.ts';
 import { HandshakeError, quoted, serverFault, unexpectedResult } from '../errors.ts';
 import type { ServerRequest } from '../responder/responder.ts';
@@ -165,7 +165,8 @@ export class SocketLimits {
 
   /** Counts a socket until it closes. @returns false when its client has too many. */
   add(socket: Socket): boolean {
-    const remoteAddress = remoteAddressOf(socket);
+    // Node caches the address. The system forgets it at a reset.
+    const remoteAddress = addressOf(socket, 'remoteAddress');
     if (this.#max === Infinity || remoteAddress === undefined) return true;
     return this.#addTo(addressGroup(remoteAddress), socket);
   }

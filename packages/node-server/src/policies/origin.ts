@@ -20,9 +20,8 @@ export function isHost(text: string): boolean {
   return parseHostPort(text, '') !== undefined;
 }
 
-/** The options `allowedOrigins`, `sameHost` and `checkOrigin`. */
-export class OriginPolicy {
-  readonly #origins: AllowedOrigins;
+/** The options `allowedOrigins`, `sameHost` and `checkOrigin`. `allows` decides without the last. */
+export class OriginPolicy extends AllowedOrigins {
   readonly #sameHost: SameHost;
   /** The entries of `allowedOrigins`, for messages. */
   readonly #listed: string;
@@ -40,7 +39,7 @@ export class OriginPolicy {
         'allowedOrigins: expected origins such as https://example.org, got *; to admit every page set checkOrigin: () => true',
       );
     }
-    this.#origins = new AllowedOrigins(allowed, sameHost);
+    super(allowed, sameHost);
     this.#sameHost = sameHost;
     this.#listed = allowed.join(', ');
     this.check = check;
@@ -63,11 +62,6 @@ export class OriginPolicy {
       return originRefusal(`${who} is not https`, `${cure}, or set sameHost to true`);
     }
     return originRefusal(`${who} does not match host ${quoted(host)}`, cure, listed);
-  }
-
-  /** Decides by the lists, without {@link check}. */
-  allows(headers: FieldLookups): boolean {
-    return this.#origins.allows(headers);
   }
 }
 

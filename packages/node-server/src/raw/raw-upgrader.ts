@@ -5,7 +5,7 @@ import { types } from 'node:util';
 import type { RequestFacts, RequestHead } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
 import type { Conn, Transport } from '@ws/conn';
-import { assertOption, remoteAddressOf, TransportDuplex } from '@ws/node-io/internal';
+import { addressOf, assertOption, TransportDuplex } from '@ws/node-io/internal';
 import { Acceptor, type AnyHandlers, type ServerStats } from '../acceptor.ts';
 import type { CloseOptions, CloseResult } from '../close-options.ts';
 import type { AppRequest } from '../conn-handler.ts';
@@ -220,7 +220,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
         }
         const refusal = headRefusal(head);
         if (refusal !== undefined) return refuse(reading, refusal);
-        head.remoteAddress = remoteAddressOf(stream);
+        head.remoteAddress = addressOf(stream, 'remoteAddress');
         const request = requestOf(head, stream);
         const { setup } = this.#acceptor;
         accept(new UpgradeRequest(setup, request, rest, router, startedAt));
@@ -257,7 +257,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
 
   #refuse({ stream, head }: HeadReading, refusal: HandshakeError): void {
     const request = head?.fault === undefined && head?.method ? requestOf(head, stream) : undefined;
-    this.#acceptor.recordRefusal(refusal, remoteAddressOf(stream), request);
+    this.#acceptor.recordRefusal(refusal, addressOf(stream, 'remoteAddress'), request);
     if (!stream.writable) return void stream.destroy();
     this.#acceptor.work.beginRequest(stream);
     new Http1Responder(stream).refuse(refusal, head?.method);

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { linesOf, refusalHead, switchingHead } from '@ws/codec/internal';
 import type { Transport } from '@ws/conn';
 import { socketTransport } from '@ws/node-io';
-import { acceptKeyByCrypto, localAddressOf, remoteAddressOf } from '@ws/node-io/internal';
+import { acceptKeyByCrypto, addressOf } from '@ws/node-io/internal';
 import type { HeaderPair } from '../errors.ts';
 import { disconnectError } from '../handshake-waits.ts';
 import { headerOf } from '../headers.ts';
@@ -20,9 +20,9 @@ export class Http1Responder extends Responder {
   }
 
   override get peerAddress(): string | undefined {
-    const address = remoteAddressOf(this.stream);
+    const address = addressOf(this.stream, 'remoteAddress');
     // A socket keeps its `localAddress` once it was read: 96 bytes.
-    if (address === undefined && localAddressOf(this.stream) !== undefined) {
+    if (address === undefined && addressOf(this.stream, 'localAddress') !== undefined) {
       throw disconnectError(this.stream);
     }
     return address;

@@ -5,9 +5,9 @@ import type { Transport } from '@ws/conn';
 import { http2Transport } from '@ws/node-io';
 import {
   acceptKeyByCrypto,
+  addressOf,
   cancelStream,
   Http2Code,
-  remoteAddressOf,
   streamFields,
 } from '@ws/node-io/internal';
 import { HandshakeError } from '../errors.ts';
@@ -33,7 +33,7 @@ export class Http2Responder extends Responder {
   override get peerAddress(): string | undefined {
     const { session } = this.stream;
     if (session === undefined) throw disconnectError(this.stream);
-    return remoteAddressOf(session.socket);
+    return addressOf(session.socket, 'remoteAddress');
   }
 
   override get client(): Duplex {

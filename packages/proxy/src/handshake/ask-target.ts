@@ -192,7 +192,7 @@ function explained(error: unknown, { url }: Backend, { timeout }: HandshakeWaits
 
 /** @throws ProxyError 502 for an invalid 101. */
 function checkAnswer({ head, stream }: TargetAnswer, offer: Offer, { url }: Backend): void {
-  const fault = isAccepted(head) ? faultOf(head, offer) : undefined;
+  const fault = isAccepted(head.version, head.status) ? faultOf(head, offer) : undefined;
   if (fault === undefined) return;
   cutStream(stream);
   throw new ProxyError('WS_ERR_PROXY_TARGET', 502, `${url}: ${fault}`);

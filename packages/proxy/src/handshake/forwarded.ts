@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { isIPv6 } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { remoteAddressOf } from '@ws/node-io/internal';
+import { addressOf } from '@ws/node-io/internal';
 import { endToEnd, headerOf, mergeHeaders } from '@ws/node-server/internal';
 import { type HeaderLine, pairsOf } from './end-to-end.ts';
 
@@ -33,7 +33,7 @@ export function clientLines(
   };
   const { encrypted } = req.socket as Partial<TLSSocket>;
   // An IPv4 address that is mapped into IPv6 is written as IPv4.
-  const address = remoteAddressOf(req.socket)?.replace(/^::ffff:(?=\d+\.)|%.*$/gi, '');
+  const address = addressOf(req.socket, 'remoteAddress')?.replace(/^::ffff:(?=\d+\.)|%.*$/gi, '');
   const proto = encrypted ? 'https' : 'http';
   if (form === 'x' || form === 'both') {
     if (address !== undefined) append('X-Forwarded-For', address);
