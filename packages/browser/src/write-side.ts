@@ -23,6 +23,8 @@ export class WriteSide {
   #drained: Promise<void> | undefined;
   /** Looks at `bufferedAmount` at once, while a write waits. Bun has an event for it. */
   look: () => void = nothing;
+  /** Called when no message is accepted any more, maybe twice. */
+  onEnd: () => void = nothing;
   /** Why no message is accepted any more. */
   #ended: { readonly reason: unknown } | undefined;
   /** Why nothing more is sent. */
@@ -121,6 +123,7 @@ export class WriteSide {
   /** No further message is accepted. Messages that were accepted are sent. */
   end(reason: unknown): void {
     this.#ended ??= { reason };
+    this.onEnd();
   }
 
   /** Nothing more is sent. */

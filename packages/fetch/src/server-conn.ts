@@ -9,6 +9,7 @@ import {
   whole,
 } from '@ws/browser/internal';
 import { type Role, WebSocketError } from '@ws/conn';
+import type { ConnInternals } from '@ws/conn/internal';
 import type { Mark } from './fetch-call.ts';
 import { checkReadLimit, type Plan } from './options.ts';
 import { reportTo } from './reports.ts';
@@ -62,6 +63,20 @@ export class SocketConn extends WebSocketConn {
   failed(error: unknown, where: string): void {
     this.#report(error, where);
     void this['@ws/internals'].closeAfterError();
+  }
+
+  /** @internal */
+  override get '@ws/internals'(): Pick<
+    ConnInternals,
+    'closeAfterError' | 'untilWritable' | 'observeWrites'
+  > {
+    return {
+      ...super['@ws/internals'],
+      observeWrites: (observer) => {
+        this.writes.onEnd = () => queueMicrotask(() => observer(this));
+        if (this.state !== 'open') this.writes.onEnd();
+      },
+    };
   }
 
   override setReadLimit(bytes: number | false): void {

@@ -8,6 +8,17 @@ import { SocketConn } from '../src/server-conn.ts';
 import { turns } from '../src/turns.ts';
 import { FakeSocket } from './fake-socket.ts';
 
+it('lets a session leave its rooms when the application closes the connection', async () => {
+  const options = checkUpgradeOptions({}, 2 ** 25);
+  const runtime = { maxMessage: 2 ** 25, turns: turns(0, (ms, look) => setTimeout(look, ms)) };
+  const hub = new Hub();
+  const session = hub.add(new SocketConn(new FakeSocket(), options, runtime, ''));
+  await session.join('blue');
+  void session.conn.close();
+  await expect.poll(() => [...session.rooms]).toEqual([]);
+  expect(session.send('late')).toBe(false);
+});
+
 it('tells a Hub of a message above maxBufferedAmount', async () => {
   const socket = new FakeSocket();
   const options = checkUpgradeOptions({ maxBufferedAmount: 1000 }, 2 ** 25);
