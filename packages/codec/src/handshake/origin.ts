@@ -24,10 +24,6 @@ const ALLOWED = /^([^/*]*:\/\/)(\*\.)?([^/?#@*]+)$/;
 
 /** The origin that a browser sends for a page whose origin it hides (RFC 6454, section 7.3). */
 const NULL_ORIGIN = 'null';
-/** A name or an IPv4 address. A port of up to four digits is always in range. */
-const PLAIN_HOST = /^[A-Za-z0-9.-]+(?::[0-9]{1,4})?$/;
-const HTTP = 'http://';
-const HTTPS = 'https://';
 
 /** Reads `host[:port]`. The port defaults to the one of `scheme`. */
 export function parseHostPort(text: string, scheme: string): HostPort | undefined {
@@ -120,8 +116,7 @@ export class AllowedOrigins {
     if (!request.has('origin')) return true;
     const origin = request.once('origin') ?? '';
     const host = request.list('host');
-    const pages = this.#sameHost;
-    if (isPlainSameHost(origin, host, pages) || isSameHost(origin, host, pages)) return true;
+    if (isSameHost(origin, host, this.#sameHost)) return true;
     return origin === NULL_ORIGIN ? this.#allowsNull : this.#isListed(origin);
   }
 
@@ -129,17 +124,6 @@ export class AllowedOrigins {
     const parsed = parseOrigin(origin);
     return parsed !== undefined && this.#listed.some((matches) => matches(parsed));
   }
-}
-
-/**
- * Returns whether `origin` is a scheme and `host` as sent, with a host that needs no parser: the
- * usual request of a browser.
- */
-function isPlainSameHost(origin: string, host: string, pages: SameHost): boolean {
-  if (pages === false || !origin.endsWith(host) || !PLAIN_HOST.test(host)) return false;
-  const scheme = origin.length - host.length;
-  if (scheme === HTTPS.length) return origin.startsWith(HTTPS);
-  return pages === true && scheme === HTTP.length && origin.startsWith(HTTP);
 }
 
 function isSameHost(origin: string, host: string, pages: SameHost): boolean {
