@@ -33,6 +33,9 @@ export const codecKernels: Kernels = Object.fromEntries(
   }),
 );
 
+for (const bytes of SIZES) {
+  codecKernels[`echo on your own transport, ${bytesName(bytes)}`] = () => echoing(bytes);
+}
 for (const bytes of SIZES.slice(1)) {
   codecKernels[`unmask ${bytesName(bytes)}`] = () => unmasking(bytes);
 }
@@ -48,6 +51,11 @@ function finding(sizes: readonly number[], masked: boolean): Record<string, Subj
   const { stream, frames } = frameStream(sizes, masked);
   // The Receiver of ws does other work: it delivers messages.
   return { ours: { batch: ours.decodePushed(stream, CHUNK, role), units: frames } };
+}
+
+function echoing(bytes: number): Record<string, Subject> {
+  const { stream, frames } = frameStream([bytes], true);
+  return { ours: { batch: ours.echo(stream), units: frames } };
 }
 
 function encoding(data: Buffer | string, bytes: number, masked: boolean): Record<string, Subject> {

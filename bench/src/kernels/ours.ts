@@ -3,6 +3,7 @@ import {
   FAILED,
   FRAME,
   FRAME_BEGIN,
+  FRAME_DATA,
   FRAME_END,
   FrameDecoder,
   FrameEncoder,
@@ -54,6 +55,54 @@ export function decodePushed(stream: Uint8Array, chunkBytes: number, role: Role)
     for (let i = 0; i < chunks.length; i++) {
       reader.decoder.push(chunks[i]!);
       reader.drain();
+    }
+  };
+}
+
+/** Gives the memory of a chunk back, like a transport that has written it. */
+function written(_chunk: Uint8Array, release: () => void): void {
+  release();
+}
+
+/**
+ * A server on a transport of its own, as in docs/codec.md: it reads the stream into the memory of
+ * the decoder, and writes each frame back from the memory of the pool.
+ */
+export function echo(stream: Uint8Array): Batch {
+  const decoder = new FrameDecoder({ role: 'server' });
+  const out = new FrameEncoder({ role: 'server' });
+  const buffers = sharedMessageBuffers();
+  let large: Uint8Array = new Uint8Array(0);
+  let filled = 0;
+
+  function drain(): void {
+    for (let event = decoder.next(); event !== NEED_MORE; event = decoder.next()) {
+      if (event === FRAME) {
+        out.frame(decoder.opcode, decoder.fin, 0, decoder.buf, decoder.start, decoder.end);
+      } else if (event === FRAME_BEGIN) {
+        large = buffers.take(decoder.length);
+        filled = 0;
+      } else if (event === FRAME_DATA) {
+        large.set(decoder.view(), filled);
+        filled += decoder.end - decoder.start;
+      } else if (event === FRAME_END) {
+        out.frame(decoder.opcode, decoder.fin, 0, large, 0, filled);
+        buffers.give(large);
+      } else if (event === FAILED) {
+        throw decoder.error ?? new Error('the decoder failed');
+      }
+    }
+    out.flush(written);
+  }
+
+  return () => {
+    for (let at = 0; at < stream.length; ) {
+      const place = decoder.writable();
+      const end = Math.min(stream.length, at + place.length);
+      place.set(stream.subarray(at, end));
+      decoder.commit(end - at);
+      drain();
+      at = end;
     }
   };
 }
