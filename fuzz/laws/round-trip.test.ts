@@ -102,18 +102,15 @@ class Writer {
   flush(): void {
     const { encoder } = this;
     const { pending } = encoder;
-    const count = encoder.segments;
-    const releases: ((() => void) | undefined)[] = [];
+    const releases: (() => void)[] = [];
     let bytes = 0;
-    for (let i = 0; i < count; i++) {
-      const piece = encoder.segBuf(i).slice(encoder.segStart(i), encoder.segEnd(i));
-      this.wire.push(piece);
-      bytes += piece.length;
-      releases.push(encoder.segRelease(i));
-    }
-    encoder.shift(count);
-    expect([bytes, encoder.pending, encoder.segments]).toEqual([pending, 0, 0]);
-    for (const release of releases) release?.();
+    encoder.flush((chunk, release) => {
+      this.wire.push(chunk.slice());
+      bytes += chunk.length;
+      releases.push(release);
+    });
+    expect([bytes, encoder.pending]).toEqual([pending, 0]);
+    for (const release of releases) release();
   }
 }
 

@@ -121,22 +121,15 @@ function encoder(role: Role): FrameEncoder {
   });
 }
 
-/** Releases all pending segments, like a transport that discards them. */
-function flush(encoder: FrameEncoder): void {
-  const count = encoder.segments;
-  for (let i = 0; i < count; i++) encoder.segRelease(i)?.();
-  encoder.shift(count);
-}
-
 /** Encodes `frames` binary frames, flushed by 64 KiB. */
 export function encodeBinary(payload: Uint8Array, frames: number, role: Role): Batch {
   const out = encoder(role);
   return () => {
     for (let i = 0; i < frames; i++) {
       out.frame(2, true, 0, payload);
-      if (out.pending >= 60_000) flush(out);
+      if (out.pending >= 60_000) out.flush(written);
     }
-    flush(out);
+    out.flush(written);
   };
 }
 
@@ -146,8 +139,8 @@ export function encodeText(text: string, frames: number, role: Role): Batch {
   return () => {
     for (let i = 0; i < frames; i++) {
       out.text(1, true, 0, text);
-      if (out.pending >= 60_000) flush(out);
+      if (out.pending >= 60_000) out.flush(written);
     }
-    flush(out);
+    out.flush(written);
   };
 }

@@ -9,8 +9,14 @@
  * @module
  */
 
-export { FrameWriter, pieceOf } from './frames/frame-writer.ts';
-export { headerSize } from './frames/header.ts';
+export {
+  FrameQueue,
+  frameAround,
+  keepMemory,
+  type Segment,
+  SLAB_PAYLOAD,
+} from './frames/frame-queue.ts';
+export { type FrameCoding, FrameSlab } from './frames/frame-slab.ts';
 export { isControl } from './frames/opcode.ts';
 export { checked, fromCaller, isMistake } from './from-caller.ts';
 export { refusalHead, switchingHead } from './handshake/format.ts';

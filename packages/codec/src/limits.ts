@@ -7,5 +7,3 @@ export const MAX_CONTROL_PAYLOAD = 125;
 export const MAX_SHORT_PAYLOAD = 125;
 /** Largest payload in bytes whose length fits in 16 bits. */
 export const MAX_16_BIT_PAYLOAD = 65_535;
-/** Largest header in bytes: 2, a 64-bit length and a masking key (RFC 6455, section 5.2). */
-export const MAX_HEADER = 14;

@@ -106,14 +106,17 @@ export function bytes(length: number, seed = 0): Uint8Array {
   return new Uint8Array(length).map((_, i) => i * 31 + seed * 7 + (i >> 8));
 }
 
-/** Removes, joins and releases all segments of an encoder. */
+/** Removes, joins and releases all chunks of an encoder. */
 export function flush(encoder: FrameEncoder): Uint8Array {
-  const parts: Uint8Array[] = [];
-  const count = encoder.segments;
-  for (let i = 0; i < count; i++) {
-    parts.push(encoder.segBuf(i).slice(encoder.segStart(i), encoder.segEnd(i)));
-    encoder.segRelease(i)?.();
-  }
-  encoder.shift(count);
-  return join(parts);
+  return join(chunksOf(encoder));
+}
+
+/** Removes and releases all chunks of an encoder. Returns copies of them. */
+export function chunksOf(encoder: FrameEncoder): Uint8Array[] {
+  const chunks: Uint8Array[] = [];
+  encoder.flush((chunk, release) => {
+    chunks.push(chunk.slice());
+    release();
+  });
+  return chunks;
 }

@@ -235,14 +235,16 @@ export class OutgoingFrames implements BatchSender, TurnTask {
 
   #write(encoder: FrameEncoder, callbacks: SendCallback[] | undefined): void {
     const { stream } = this;
-    const count = encoder.segments;
-    if (count > 1) stream.cork();
-    for (let i = 0; i < count; i++) {
-      const bytes = platform.view!(encoder.segBuf(i), encoder.segStart(i), encoder.segEnd(i));
-      this.#give(bytes, encoder.segRelease(i), i === count - 1 ? callbacks : undefined);
-    }
-    encoder.shift(count);
-    if (count > 1) stream.uncork();
+    let corked = false;
+    encoder.flush((chunk, release) => {
+      const isLast = encoder.pending === 0;
+      if (!isLast && !corked) {
+        corked = true;
+        stream.cork();
+      }
+      this.#give(chunk, release, isLast ? callbacks : undefined);
+    });
+    if (corked) stream.uncork();
   }
 
   #give(

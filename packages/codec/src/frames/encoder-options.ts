@@ -1,7 +1,6 @@
 import { checkedKeys } from '../callbacks.ts';
 import { sharedMaskKeys } from '../masking/mask-key.ts';
 import { LARGEST_SLAB, type SlabSource } from '../memory/slab.ts';
-import { sharedSlabPool } from '../memory/slab-pool.ts';
 import { writeUtf8 } from '../text/utf8-automaton.ts';
 import type { Role } from './opcode.ts';
 
@@ -12,7 +11,7 @@ export interface FrameEncoderOptions {
    * section 5.1).
    */
   role: Role;
-  /** Source of the slabs. Default: the thread's shared pool. */
+  /** Source of all memory. Default: the thread's shared pools. */
   pool?: SlabSource;
   /** Smallest size in bytes of a slab that is leased while the encoder has none. Default 4096. */
   slabBytes?: number;
@@ -34,8 +33,8 @@ export interface FrameEncoderOptions {
   writeUtf8?: (into: Uint8Array, at: number, text: string) => number;
 }
 
-type KnownOptions = {
-  readonly [K in keyof FrameEncoderOptions]-?: NonNullable<FrameEncoderOptions[K]>;
+type KnownOptions = Readonly<Required<Omit<FrameEncoderOptions, 'pool'>>> & {
+  readonly pool: SlabSource | undefined;
 };
 
 /**
@@ -58,7 +57,7 @@ export function encoderOptions(options: FrameEncoderOptions): KnownOptions {
       throw new TypeError(`${name} must be a function`);
     }
   }
-  const { pool = sharedSlabPool() } = options;
+  const { pool } = options;
   const nextKey = options.nextKey === undefined ? nextSharedKey : checkedKeys(options.nextKey);
   return { role, slabBytes, borrowFrom, pool, nextKey, writeUtf8: options.writeUtf8 ?? writeUtf8 };
 }

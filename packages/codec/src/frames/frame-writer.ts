@@ -37,7 +37,8 @@ export const LONGEST_PIECE = 4096;
 export type WriteUtf8 = (into: Uint8Array, at: number, text: string) => number;
 
 /**
- * Writes frames to one slab. The caller provides the slab and checks that a frame has room.
+ * Writes frames to one slab. The caller provides the slab and the keys, and checks that a frame has
+ * room.
  *
  * @see RFC 6455, sections 5.2 and 5.3
  */
@@ -50,9 +51,14 @@ export class FrameWriter {
   pos = 0;
   /** Index where the room ends. */
   limit = 0;
-  /** Returns the masking key of each frame, big-endian. Undefined on a server, which masks nothing. */
-  nextKey: (() => number) | undefined;
-  writeUtf8: WriteUtf8;
+  /** Whether frames are masked: those of a client. */
+  masks = false;
+  /**
+   * Whether a function of the application runs within a write: `writeUtf8`, or a pool of the slab.
+   * Nothing else may be written then.
+   */
+  locked = false;
+  writeUtf8: WriteUtf8 = writeNothing;
 
   // Plain fields, not `#`: see `FrameEncoder`, which has the measurement.
   private simd: Simd | undefined = undefined;
@@ -69,11 +75,6 @@ export class FrameWriter {
   private slab: Slab | undefined = undefined;
   private words: Words | undefined = undefined;
   private misalignment = 0;
-
-  constructor(nextKey: (() => number) | undefined, writeUtf8: WriteUtf8) {
-    this.nextKey = nextKey;
-    this.writeUtf8 = writeUtf8;
-  }
 
   /** Writes to `slab` from now on. */
   use(slab: Slab): void {
@@ -109,80 +110,85 @@ export class FrameWriter {
 
   /** Size in bytes of a header for a payload of `length` bytes. */
   headerSize(length: number): number {
-    return headerSize(length) + (this.nextKey === undefined ? 0 : 4);
+    return headerSize(length) + (this.masks ? 4 : 0);
   }
 
   /**
    * Writes a frame with the payload `payload[start, end)`.
    *
    * @param b0 - The first byte: FIN, RSV bits and opcode.
+   * @param key - The masking key, big-endian; 0 when frames are not masked.
    * @returns Size of the frame in bytes.
    */
-  frame(b0: number, payload: Uint8Array, start: number, end: number): number {
+  frame(b0: number, payload: Uint8Array, start: number, end: number, key: number): number {
     const { pos } = this;
     const length = end - start;
-    const at = pos + this.headerSize(length);
+    const at = this.header(b0, length, key);
     // Bytes behind the slab are not ours. The condition is false for NaN too.
     if (!(at + length <= this.limit)) throw new RangeError('the frame does not fit the slab');
-    const key = this.header(b0, length);
     this.fill(at, payload, start, end, key);
     this.pos = at + length;
-    return this.pos - pos;
+    return at + length - pos;
+  }
+
+  /**
+   * Writes a frame with `text` as its payload, if it is short and ASCII. There must be room as for
+   * {@link text}.
+   *
+   * @param key - As for {@link frame}.
+   * @returns False when nothing was written.
+   */
+  shortText(b0: number, text: string, key: number): boolean {
+    const units = text.length;
+    if (units > SHORT_TEXT) return false;
+    const at = this.header(b0, units, key);
+    if (!xorAscii(text, this.view, at, key)) return false;
+    this.pos = at + units;
+    return true;
   }
 
   /**
    * Writes a frame with `text` as its payload. There must be room for the largest header and three
    * bytes for each UTF-16 unit. {@link pos} is unchanged when `writeUtf8` throws.
    *
-   * @returns Length of the payload in bytes.
+   * @param key - As for {@link frame}.
    */
-  text(b0: number, text: string): number {
+  text(b0: number, text: string, key: number): void {
     const { pos } = this;
-    const units = text.length;
     // Nearly all text is ASCII: assume one byte per unit for the header, and move the text if that
     // was wrong.
-    const guess = pos + this.headerSize(units);
-    if (units <= SHORT_TEXT) {
-      const key = this.header(b0, units);
-      if (xorAscii(text, this.view, guess, key)) {
-        this.pos = guess + units;
-        return units;
-      }
-    }
+    const guess = pos + this.headerSize(text.length);
     const length = this.utf8(guess, text);
     const at = pos + this.headerSize(length);
     if (at !== guess) this.bytes.copyWithin(at, guess, guess + length);
-    this.mask(at, at + length, this.header(b0, length));
+    this.header(b0, length, key);
+    this.mask(at, at + length, key);
     this.pos = at + length;
-    return length;
   }
 
   /** Writes a whole text to `at`, in pieces. Returns its length in bytes. */
   private utf8(at: number, text: string): number {
-    if (text.length <= LONGEST_PIECE) return this.piece(at, text);
+    const { bytes, writeUtf8 } = this;
     let end = at;
-    for (let i = 0; i < text.length; ) {
-      const piece = pieceOf(text, i, LONGEST_PIECE);
-      end += this.piece(end, piece);
-      i += piece.length;
+    this.locked = true;
+    try {
+      for (let i = 0; i < text.length; ) {
+        const piece = text.length <= LONGEST_PIECE ? text : pieceOf(text, i, LONGEST_PIECE);
+        end += writePiece(writeUtf8, bytes, end, piece);
+        i += piece.length;
+      }
+    } finally {
+      this.locked = false;
     }
     return end - at;
   }
 
-  /** Writes a piece of text to `at`. Returns its length in bytes. */
-  piece(at: number, piece: string): number {
-    const length = this.writeUtf8(this.bytes, at, piece);
-    if (length !== piece.length) checkWritten(length, piece.length);
-    return length;
-  }
-
   /**
-   * Writes a header for `length` bytes at {@link pos}, which stays. Returns the key, big-endian, or
-   * 0 when the frame is not masked.
+   * Writes a header for `length` bytes at {@link pos}, which stays. Returns the index after it.
    */
-  header(b0: number, length: number): number {
-    const { pos, view, nextKey } = this;
-    const maskBit = nextKey === undefined ? 0 : MASK;
+  header(b0: number, length: number, key: number): number {
+    const { pos, view, masks } = this;
+    const maskBit = masks ? MASK : 0;
     let at: number;
     // The widest stores.
     if (length <= MAX_SHORT_PAYLOAD) {
@@ -192,27 +198,37 @@ export class FrameWriter {
       view.setInt32(pos, (b0 << 24) | ((maskBit | 126) << 16) | length);
       at = pos + 4;
     } else at = writeHeader(this.bytes, pos, b0, maskBit, length);
-    if (nextKey === undefined) return 0;
-    const key = nextKey();
+    if (!masks) return at;
     view.setInt32(at, key);
-    return key;
+    return at + 4;
   }
 
   /** Copies `payload[start, end)` to `at` and masks the copy. `key` is big-endian. */
   fill(at: number, payload: Uint8Array, start: number, end: number, key: number): void {
     const n = end - start;
     if (n === payload.length) copyInto(this.bytes, payload, at);
-    else {
-      if (this.source !== payload) this.findSource(payload);
-      const offset = this.sourceOffset + start;
-      if (this.sourceInSimd && this.address >= 0) {
-        this.simd!.move(offset, offset + n, swap(key), this.address + at);
-        return;
-      }
-      if (n < VIEW_FROM) xorCopy(payload, start, end, this.bytes, at, 0);
-      else copyInto(this.bytes, new Uint8Array(this.sourceBuffer, offset, n), at);
-    }
+    else if (this.copyPart(at, payload, start, end, key)) return;
     this.mask(at, at + n, key);
+  }
+
+  /** Copies a part of a payload. Returns whether the copy is masked. */
+  private copyPart(
+    at: number,
+    payload: Uint8Array,
+    start: number,
+    end: number,
+    key: number,
+  ): boolean {
+    const n = end - start;
+    if (this.source !== payload) this.findSource(payload);
+    const offset = this.sourceOffset + start;
+    if (this.sourceInSimd && this.address >= 0) {
+      this.simd!.move(offset, offset + n, swap(key), this.address + at);
+      return true;
+    }
+    if (n < VIEW_FROM) xorCopy(payload, start, end, this.bytes, at, 0);
+    else copyInto(this.bytes, new Uint8Array(this.sourceBuffer, offset, n), at);
+    return false;
   }
 
   private findSource(payload: Uint8Array): void {
@@ -241,6 +257,23 @@ export class FrameWriter {
     }
     xorOwned(this.bytes, this.words, this.misalignment, start, end, key);
   }
+}
+
+/** Writes `piece` to `into[at]`. Returns its length in bytes. */
+export function writePiece(
+  writeUtf8: WriteUtf8,
+  into: Uint8Array,
+  at: number,
+  piece: string,
+): number {
+  const length = writeUtf8(into, at, piece);
+  if (length !== piece.length) checkWritten(length, piece.length);
+  return length;
+}
+
+/** The text writer of a slab that no queue uses. */
+export function writeNothing(): number {
+  return 0;
 }
 
 /**

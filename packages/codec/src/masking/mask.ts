@@ -271,7 +271,7 @@ export function swap(key: number): number {
 }
 
 /** The big-endian key for the byte `n` bytes later. */
-export function rotateBigEndian(key: number, n: number): number {
+function rotateBigEndian(key: number, n: number): number {
   const bits = (n & 3) << 3;
   return bits === 0 ? key | 0 : (key << bits) | (key >>> (32 - bits));
 }

@@ -25,7 +25,7 @@ export interface SlabPoolOptions {
   debug?: boolean;
 }
 
-/** Sizes in bytes. `SlabWriter.reserve`, and `FrameSlab` of conn, decide which one is asked for. */
+/** Sizes in bytes. `FrameSlab` decides which one is asked for. */
 const CLASSES: readonly number[] = [4096, 16384, LARGEST_SLAB];
 const COUNT = CLASSES.length;
 /** The kind of a slab that is larger than every class. */

@@ -102,19 +102,6 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
     },
   );
 
-  it('appends nothing when the writer of text contradicts itself', () => {
-    let total = 0;
-    const writeUtf8 = (_into: Uint8Array, _at: number, text: string): number => {
-      if (total > 65_536) return 1;
-      total += 3 * text.length;
-      return 3 * text.length;
-    };
-    const encoder = make(role, { writeUtf8 });
-    encoder.frame(2, true, 0, bytes(5));
-    expect(() => encoder.text(1, true, 0, 'a'.repeat(40_000))).toThrow('two different lengths');
-    same(flush(encoder), naive(role, 2, bytes(5)));
-  });
-
   it('sends the largest control frame, as its first', () => {
     const encoder = make(role);
     encoder.frame(9, true, 0, bytes(125));

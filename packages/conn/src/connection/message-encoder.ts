@@ -1,8 +1,8 @@
 import { ContinuationFrame, type Extension, type SharedEncoding } from '@ws/codec';
 import { encoded, Lease, NO_BYTES, utf8Length } from '@ws/codec/internal';
 import type { DataType } from '../message.ts';
-import { FIN } from '../writing/frame-slab.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
+import { FIN } from '../writing/shared-frames.ts';
 import type { Connection } from './connection.ts';
 import type { WaitingMessage } from './waiting-writes.ts';
 import type { Writer } from './writer.ts';

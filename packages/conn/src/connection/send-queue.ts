@@ -1,5 +1,5 @@
 import { CloseMessage, encodeFrame, PingMessage, type WebSocketError } from '@ws/codec';
-import { LARGEST_SLAB, type Lease } from '@ws/codec/internal';
+import { keepMemory, LARGEST_SLAB, type Lease } from '@ws/codec/internal';
 import { CloseSentError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
@@ -8,11 +8,10 @@ import { type Deferred, RESOLVED } from '../time/promises.ts';
 import { rejectedLater } from '../time/refusal.ts';
 import { isTurnFull, WritePromises } from '../writing/backpressure.ts';
 import { ControlQueue } from '../writing/control-queue.ts';
-import { FIN } from '../writing/frame-slab.ts';
 import { DetachedBytes, isChanged } from '../writing/pending-bytes.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
-import { type BatchSender, REFERENCE_FROM, sharedFrames } from '../writing/shared-frames.ts';
-import { keepMemory, LEND_FROM, UnsentFrames } from '../writing/unsent-frames.ts';
+import { type BatchSender, FIN, REFERENCE_FROM, sharedFrames } from '../writing/shared-frames.ts';
+import { LEND_FROM, UnsentFrames } from '../writing/unsent-frames.ts';
 import { WriteEnd } from '../writing/write-end.ts';
 import { badResult, unwritten, writeFailure } from '../writing/write-failure.ts';
 import type { Connection } from './connection.ts';
@@ -99,12 +98,12 @@ export class SendQueue implements BatchSender {
 
   /** Sends a text message as one frame. */
   textFrame(opcode: DataType, text: string): Promise<void> {
-    return this.#addedFrame(this.frames.addText(opcode, text));
+    return this.#addedFrame(this.frames.alone().addText(FIN | opcode, text));
   }
 
   /** Sends a frame with a copy of `bytes[start, end)`. */
   copiedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    return this.#addedFrame(this.frames.addCopy(b0, bytes, start, end));
+    return this.#addedFrame(this.frames.alone().addCopy(b0, bytes, start, end));
   }
 
   /**
@@ -122,7 +121,7 @@ export class SendQueue implements BatchSender {
     lease: Lease | undefined,
   ): Promise<void> {
     const references = end - start >= COPY_BELOW && this.#connection.shared.nextKey === undefined;
-    if (!references) return this.#addedFrame(this.frames.addCopy(b0, bytes, start, end));
+    if (!references) return this.#addedFrame(this.frames.alone().addCopy(b0, bytes, start, end));
     if (lease === undefined || start !== 0 || !lease.takesHeader(b0)) {
       return this.#reference(b0, bytes, start, end);
     }
@@ -131,7 +130,7 @@ export class SendQueue implements BatchSender {
 
   #pinned(b0: number, lease: Lease, length: number): Promise<void> {
     const write = ReferencedWrite.ofLease(this, lease, length);
-    const size = this.frames.addPinned(b0, lease.bytes, length, write.release);
+    const size = this.frames.alone().addPinned(b0, lease.bytes, length, write.release);
     write.pin();
     return this.#addedFrame(size);
   }
@@ -139,7 +138,7 @@ export class SendQueue implements BatchSender {
   /** Sends a frame with `bytes[start, end)`, which never change. */
   ownedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
     return end - start >= COPY_BELOW && this.#connection.shared.nextKey === undefined
-      ? this.#addedFrame(this.frames.addReference(b0, bytes, start, end, keepMemory))
+      ? this.#addedFrame(this.frames.alone().addReference(b0, bytes, start, end, keepMemory))
       : this.copiedFrame(b0, bytes, start, end);
   }
 
@@ -164,7 +163,7 @@ export class SendQueue implements BatchSender {
     const turn = sharedFrames(shared.platform);
     const batch = turn.extend(before, b0, payload);
     const size = batch.size - (before === undefined ? 0 : before.size);
-    if (behind) frames.addShared(batch);
+    if (behind) frames.alone().addShared(batch);
     else {
       frames.share(batch);
       if (before === undefined) turn.flushAtEndOfTurn(this);
@@ -209,7 +208,7 @@ export class SendQueue implements BatchSender {
   #reference(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
     const write = ReferencedWrite.ofCaller(this, bytes, start, end);
     const written = write.written!;
-    const size = this.frames.addReference(b0, bytes, start, end, write.release);
+    const size = this.frames.alone().addReference(b0, bytes, start, end, write.release);
     write.pin();
     this.#waitingWriters().reference(written);
     void this.#addedFrame(size);
@@ -354,7 +353,7 @@ export class SendQueue implements BatchSender {
     const follows = own && opcode === PingMessage && this.#holdsEncoded();
     if (this.blocked && !follows) return this.#enqueueControl(opcode, bytes, start, end, own);
     try {
-      this.#count(opcode, this.frames.addCopy(FIN | opcode, bytes, start, end));
+      this.#count(opcode, this.frames.alone().addCopy(FIN | opcode, bytes, start, end));
     } catch (error) {
       if (own) this.#connection.abort(unwritten(error));
       else this.#connection.reportMistake(error, 'writeControl');
@@ -396,7 +395,7 @@ export class SendQueue implements BatchSender {
     try {
       this.#count(
         CloseMessage,
-        this.frames.addCopy(FIN | CloseMessage, payload, 0, payload.length),
+        this.frames.alone().addCopy(FIN | CloseMessage, payload, 0, payload.length),
       );
     } catch (error) {
       this.#connection.abort(unwritten(error));
@@ -520,9 +519,9 @@ export class SendQueue implements BatchSender {
   }
 
   #writeFrames(): void {
-    const { segments, batch } = this.frames;
+    const { first, batch } = this.frames;
     if (batch !== undefined) this.#writeBatch();
-    else if (this.#controls === undefined && (segments === undefined || segments.length === 0)) {
+    else if (this.#controls === undefined && first === undefined) {
       // Nearly always.
       this.#writeSlab();
     } else this.#writeSegments();
@@ -540,13 +539,13 @@ export class SendQueue implements BatchSender {
     const { frames } = this;
     const { shared, transport } = this.#connection;
     frames.joinTail();
-    const { segments } = frames;
-    const waiting = segments === undefined ? 0 : segments.length;
-    const several = waiting > 1 || (waiting === 1 && shared.slab.hasFramesOf(frames));
+    const { first } = frames;
+    const several =
+      first !== undefined && (first.next !== undefined || shared.slab.hasFramesOf(frames));
     if (several) this.#connection.watchTransport('cork', transport.cork?.());
     // Pings and pongs overtake waiting messages, but never split a frame.
-    while (!this.blocked && segments !== undefined && segments.length > 0) {
-      if (segments.peek()!.startsFrame) this.#writeControls();
+    while (!this.blocked && frames.first !== undefined) {
+      if (frames.first.startsFrame) this.#writeControls();
       if (!this.blocked) this.#writeSegment();
     }
     if (!this.blocked) this.#writeControls();

@@ -1,5 +1,5 @@
 import { MessageDecoder, type Role, type SlabSource, sharedSlabPool } from '@ws/codec';
-import { Pool } from '@ws/codec/internal';
+import { type FrameCoding, FrameSlab, Pool } from '@ws/codec/internal';
 import { HeartbeatMonitor } from '../control/heartbeat.ts';
 import { slabsOf } from '../memory/buffer-pool.ts';
 import type { Settings } from '../options.ts';
@@ -8,7 +8,7 @@ import { reportError } from '../report/report.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TaskQueue } from '../scheduler/task-queue.ts';
 import type { Timers } from '../scheduler/timers.ts';
-import { type FrameCoding, FrameSlab, threadSlab } from '../writing/frame-slab.ts';
+import { threadSlab } from '../writing/thread-slab.ts';
 
 /**
  * Most free decoders kept for the connections of one {@link ConnShared}. A connection has a decoder

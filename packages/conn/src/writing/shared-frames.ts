@@ -3,8 +3,10 @@ import { LARGEST_SLAB } from '@ws/codec/internal';
 import { type Platform, perPlatform, viewOf } from '../platform/platform.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TurnTask } from '../scheduler/task-queue.ts';
-import { FIN } from './frame-slab.ts';
 import type { PreparedMessage } from './prepared-message.ts';
+
+/** First byte of a frame: the last of its message (RFC 6455, section 5.2). */
+export const FIN = 0x80;
 
 /**
  * Size of an arena in bytes. A batch that a slow transport still reads keeps the whole arena alive,

@@ -1,6 +1,6 @@
 // The slab in which all connections of a thread encode their frames.
 import { BinaryMessage, TextMessage } from '@ws/codec';
-import { naiveDecode } from '@ws/tests';
+import { FakePlatform, naiveDecode } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TransportError } from '../../src/index.ts';
@@ -58,6 +58,29 @@ describe('connections that write in one turn', () => {
     stays.sendQueue.flush();
     expect([payloads(ends), payloads(stays)]).toEqual([[], ['10 of 1', '10 of 3']]);
     expect(ends.sendQueue.bufferedAmount).toBe(0);
+  });
+});
+
+describe('a platform that writes text and sends on another connection meanwhile', () => {
+  it('fails that frame, and mixes no bytes', () => {
+    const platform = new FakePlatform({ automatic: false });
+    const [one, other] = [queueOf({}, { platform }), queueOf({}, { platform })];
+    platform.writeUtf8 = () => {
+      send(other, 9, 50);
+      throw new Error('the frame of the other connection was taken');
+    };
+    send(other, 1, 10);
+    send(one, 2, 10);
+    expect(() => one.writer.sendText(TextMessage, 'é'.repeat(20), undefined)).toThrow(
+      'writeUtf8 and pools must not send, flush or drop frames',
+    );
+    send(one, 3, 10);
+    send(other, 4, 10);
+    for (const { sendQueue } of [one, other]) sendQueue.flush();
+    expect([payloads(one), payloads(other)]).toEqual([
+      ['10 of 2', '10 of 3'],
+      ['10 of 1', '10 of 4'],
+    ]);
   });
 });
 

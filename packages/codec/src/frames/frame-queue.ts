@@ -1,0 +1,289 @@
+import { callRelease } from '../callbacks.ts';
+import { misalignmentOf, swap, wordsOver, xorWords } from '../masking/mask.ts';
+import { existingSimd } from '../masking/simd.ts';
+import { HEADROOM } from '../masking/simd-blocks.ts';
+import { copyRange } from '../memory/copy.ts';
+import { LARGEST_SLAB, type Slab } from '../memory/slab.ts';
+import type { FrameCoding, FrameSlab, SlabUser } from './frame-slab.ts';
+import { LONGEST_PIECE, pieceOf, writePiece } from './frame-writer.ts';
+import { headerSize, writeHeader } from './header.ts';
+import { MASK } from './rules.ts';
+
+/** Largest payload in bytes that is written to the slab: there is room for its header. */
+export const SLAB_PAYLOAD: number = LARGEST_SLAB - HEADROOM;
+
+/** Bytes that a transport gets as one chunk. */
+export interface Segment {
+  bytes: Uint8Array;
+  readonly start: number;
+  end: number;
+  /** Whether a frame begins at `start`. A referenced payload continues the frame before it. */
+  readonly startsFrame: boolean;
+  /** Called once when the bytes are no longer read. */
+  readonly release: (() => void) | undefined;
+  /** Whether frames may be added to its bytes. */
+  readonly grows: boolean;
+  next: Segment | undefined;
+}
+
+/**
+ * The frames of one connection that its transport does not have yet. The newest small frames are in
+ * the slab. Segments are before them: referenced payloads, large frames, and frames that had to
+ * leave the slab. An empty queue holds no memory.
+ */
+export class FrameQueue implements SlabUser {
+  /** Bytes of all frames. */
+  bytes = 0;
+  /** The first segment. */
+  first: Segment | undefined = undefined;
+  protected last: Segment | undefined = undefined;
+  protected readonly slab: FrameSlab;
+  protected readonly coding: FrameCoding;
+
+  constructor(slab: FrameSlab, coding: FrameCoding) {
+    this.slab = slab;
+    this.coding = coding;
+  }
+
+  /**
+   * Returns the key of the next frame, 0 on a server. The application's function for keys may add
+   * frames: it is called before the frame has a place.
+   */
+  nextKey(): number {
+    const { nextKey } = this.coding;
+    return nextKey === undefined ? 0 : nextKey();
+  }
+
+  /**
+   * Adds a frame with a copy of `bytes[start, end)`. Returns its size in bytes.
+   *
+   * @param b0 - The first byte: FIN, RSV bits and opcode.
+   * @param release - Called when the bytes are copied. The frame is not added when it throws.
+   */
+  addCopy(
+    b0: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    key: number = this.nextKey(),
+    release?: () => void,
+  ): number {
+    const length = end - start;
+    if (length > SLAB_PAYLOAD) return this.#addLargeCopy(b0, bytes, start, end, key, release);
+    const size = this.slab.reserve(this, this.coding, length).frame(b0, bytes, start, end, key);
+    this.bytes += size;
+    if (release !== undefined) this.#released(release, size);
+    return size;
+  }
+
+  /** Adds a frame with a text. Returns its size in bytes. */
+  addText(b0: number, text: string): number {
+    const key = this.nextKey();
+    if (3 * text.length > SLAB_PAYLOAD) return this.#addLongText(b0, text, key);
+    const { slab } = this;
+    const out = slab.reserve(this, this.coding, 3 * text.length);
+    const { pos } = out;
+    if (!out.shortText(b0, text, key)) slab.text(this, b0, text, key);
+    const size = out.pos - pos;
+    this.bytes += size;
+    return size;
+  }
+
+  /**
+   * Adds an unmasked frame whose payload is `bytes[start, end)` itself. The bytes must not change
+   * until `release` is called. Returns the size of the frame in bytes.
+   */
+  addReference(
+    b0: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    release: (() => void) | undefined,
+  ): number {
+    const out = this.slab.reserve(this, this.coding, HEADROOM);
+    const header = out.header(b0, end - start, 0) - out.pos;
+    out.pos += header;
+    this.bytes += header;
+    this.append(bytes, start, end, false, release);
+    return header + end - start;
+  }
+
+  /** Calls `release` after the frame of `size` bytes, which is the last one in the slab. */
+  #released(release: () => void, size: number): void {
+    const { slab, bytes } = this;
+    const { pos } = slab.out;
+    try {
+      callRelease(release);
+    } catch (error) {
+      // After frames that `release` has added, the frame stays.
+      if (this.bytes === bytes && slab.out.pos === pos && slab.hasFramesOf(this)) {
+        this.bytes -= size;
+        slab.out.pos -= size;
+        if (!slab.hasFramesOf(this)) slab.drop(this);
+      }
+      throw error;
+    }
+  }
+
+  #addLargeCopy(
+    b0: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    key: number,
+    release: (() => void) | undefined,
+  ): number {
+    const memory = this.slab.takeLarge(end - start);
+    try {
+      copyRange(memory.bytes, bytes, start, end, 0);
+      if (release !== undefined) callRelease(release);
+    } catch (error) {
+      memory.release();
+      throw error;
+    }
+    return this.#addLarge(b0, memory, end - start, key);
+  }
+
+  /** Adds the frame of a text, encoded in memory that grows when the text is not ASCII. */
+  #addLongText(b0: number, text: string, key: number): number {
+    const { slab } = this;
+    // Counting the bytes takes 35 times as long as writing them.
+    let memory = slab.takeLarge(text.length + 2 * LONGEST_PIECE);
+    let end = 0;
+    try {
+      for (let i = 0; i < text.length; ) {
+        const piece = pieceOf(text, i, LONGEST_PIECE);
+        if (memory.bytes.length - end < 3 * piece.length) {
+          const larger = slab.takeLarge(end + 3 * (text.length - i));
+          copyRange(larger.bytes, memory.bytes, 0, end, 0);
+          memory.release();
+          memory = larger;
+        }
+        end += writePiece(this.coding.writeUtf8, memory.bytes, end, piece);
+        i += piece.length;
+      }
+    } catch (error) {
+      memory.release();
+      throw error;
+    }
+    return this.#addLarge(b0, memory, end, key);
+  }
+
+  /** Adds a frame with the payload `bytes[0, length)`, and masks it on a client. */
+  #addLarge(b0: number, { bytes, release }: Slab, length: number, key: number): number {
+    const masks = this.coding.nextKey !== undefined;
+    if (masks) mask(bytes, length, key);
+    const frame = frameAround(bytes, b0, length, masks ? key : undefined);
+    this.append(frame, 0, frame.length, true, release);
+    return frame.length;
+  }
+
+  /** Adds a segment after the frames in the slab, which stay there: both leave soon. */
+  protected append(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    startsFrame: boolean,
+    release: (() => void) | undefined,
+  ): void {
+    if (this.slab.hasFramesOf(this)) this.lend();
+    this.push(bytes, start, end, startsFrame, release);
+    this.bytes += end - start;
+  }
+
+  /** Makes the frames in the slab a segment. */
+  protected lend(): void {
+    const { start, out } = this.slab;
+    const { bytes, pos } = out;
+    this.push(bytes, start, pos, true, this.slab.lend());
+  }
+
+  protected push(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    startsFrame: boolean,
+    release: (() => void) | undefined,
+    grows = false,
+  ): void {
+    const segment = { bytes, start, end, startsFrame, release, grows, next: undefined };
+    if (this.last === undefined) this.first = segment;
+    else this.last.next = segment;
+    this.last = segment;
+  }
+
+  spill(): void {
+    if (this.slab.hasFramesOf(this)) this.lend();
+    else this.slab.drop(this);
+  }
+
+  /** Removes the first segment, which the transport gets. */
+  shift(): Segment {
+    const segment = this.first!;
+    this.first = segment.next;
+    if (this.first === undefined) this.last = undefined;
+    this.bytes -= segment.end - segment.start;
+    return segment;
+  }
+
+  /** Removes the first bytes, which the transport gets; undefined when the queue is empty. */
+  take(): Segment | undefined {
+    if (this.first === undefined) {
+      if (!this.slab.hasFramesOf(this)) return undefined;
+      this.lend();
+    }
+    return this.shift();
+  }
+
+  /**
+   * Drops all frames and releases their memory.
+   *
+   * @throws The first error of a release function, after all of them were called.
+   */
+  discard(): void {
+    const dropped: Segment[] = [];
+    for (let chunk = this.take(); chunk !== undefined; chunk = this.take()) dropped.push(chunk);
+    let failure: { error: unknown } | undefined;
+    for (const { release = keepMemory } of dropped) {
+      try {
+        callRelease(release);
+      } catch (error) {
+        failure ??= { error };
+      }
+    }
+    if (failure !== undefined) throw failure.error;
+  }
+}
+
+/**
+ * Returns the frame with the payload `memory[0, length)`. Its header is in the {@link HEADROOM}
+ * before `memory`.
+ */
+export function frameAround(
+  memory: Uint8Array,
+  b0: number,
+  length: number,
+  key: number | undefined,
+): Uint8Array {
+  const size = headerSize(length) + (key === undefined ? 0 : 4);
+  const frame = new Uint8Array(memory.buffer, memory.byteOffset - size, size + length);
+  const at = writeHeader(frame, 0, b0, key === undefined ? 0 : MASK, length);
+  if (key !== undefined) for (let i = 0; i < 4; i++) frame[at + i] = key >>> (24 - 8 * i);
+  return frame;
+}
+
+/**
+ * Masks `bytes[0, length)`. Unlike `unmask`, it does not create the SIMD memory, which a pool may
+ * not want. `key` is big-endian.
+ */
+function mask(bytes: Uint8Array, length: number, key: number): void {
+  const fast = existingSimd();
+  const start = bytes.byteOffset;
+  if (fast === undefined) {
+    xorWords(bytes, wordsOver(bytes), misalignmentOf(bytes), 0, length, swap(key));
+  } else if (bytes.buffer === fast.buffer) fast.xor(start, start + length, swap(key));
+  else fast.xorForeign(bytes, 0, length, swap(key));
+}
+
+/** The release of memory that nothing uses again. */
+export function keepMemory(): void {}

@@ -1,0 +1,243 @@
+import { callRelease, takeSlab } from '../callbacks.ts';
+import { HEADROOM } from '../masking/simd-blocks.ts';
+import { copyRange } from '../memory/copy.ts';
+import { sharedMessageBuffers } from '../memory/message-buffers.ts';
+import { LARGEST_SLAB, type Slab, type SlabSource } from '../memory/slab.ts';
+import { FrameWriter, type WriteUtf8, writeNothing } from './frame-writer.ts';
+
+const MISUSED = 'writeUtf8 and pools must not send, flush or drop frames';
+
+/** How the frames of a queue are encoded. */
+export interface FrameCoding {
+  /** Returns the next masking key, big-endian; undefined on a server, which masks nothing. */
+  readonly nextKey: (() => number) | undefined;
+  readonly writeUtf8: WriteUtf8;
+}
+
+/** A queue that writes frames to a {@link FrameSlab}. */
+export interface SlabUser {
+  /** Takes its frames out of the slab: by {@link FrameSlab.lend}, or as a copy. */
+  spill(): void;
+}
+
+/** Leased memory, and the number of its pieces that transports still read. */
+interface Memory {
+  readonly release: () => void;
+  lent: number;
+}
+
+/**
+ * The slab to which queues write their frames before a transport gets them: of one queue, or of
+ * all connections of a thread. The frames in it belong to one queue, its user: a write of another
+ * queue moves them out first.
+ *
+ * The user lends its frames to a transport, and the slab is empty again when the transport releases
+ * them. A transport that does not release them at once keeps these bytes: later frames follow them.
+ * A full slab is replaced.
+ */
+export class FrameSlab {
+  /** The user's frames are `out.bytes[start, out.pos)`. Transports still read the bytes before. */
+  readonly out: FrameWriter = new FrameWriter();
+  start = 0;
+  readonly #source: SlabSource;
+  readonly #size: number;
+  readonly #keeps: boolean;
+  readonly #largeFrom: SlabSource | undefined;
+  #memory: Memory | undefined = undefined;
+  // Plain, not `#`: see `FrameEncoder`.
+  private user: SlabUser | undefined = undefined;
+  /**
+   * A new slab has room for this many bytes: a turn is often as large as the turn before. Without
+   * this a turn of 16 messages of 1 KiB moves its bytes twice, a tenth of its cost.
+   */
+  #expected = 0;
+
+  /**
+   * @param source - Lends the slab.
+   * @param size - Least size in bytes of the slab.
+   * @param keeps - Whether an empty slab stays leased.
+   * @param largeFrom - Lends the memory of frames that do not fit a slab. Default: the message
+   *   buffers.
+   */
+  constructor(source: SlabSource, size: number, keeps: boolean, largeFrom?: SlabSource) {
+    this.#source = source;
+    this.#size = size;
+    this.#keeps = keeps;
+    this.#largeFrom = largeFrom;
+  }
+
+  /**
+   * Returns the writer of the slab, with room for a frame of `length` bytes of payload.
+   *
+   * @throws the error of the source. Error within a function that {@link FrameWriter.locked} names.
+   */
+  reserve(user: SlabUser, coding: FrameCoding, length: number): FrameWriter {
+    const { out } = this;
+    // The first frame of a turn: no other code runs.
+    if (this.user === undefined && !out.locked) this.#claim(user, coding);
+    if (!this.hasRoom(user, out.headerSize(length) + length)) this.#prepare(user, coding, length);
+    return out;
+  }
+
+  /** Whether `user` may write `size` bytes now. */
+  hasRoom(user: SlabUser, size: number): boolean {
+    const { out } = this;
+    return this.user === user && out.limit - out.pos >= size && !out.locked;
+  }
+
+  /** Writes a frame with `text`, for which `user` has reserved room. */
+  text(user: SlabUser, b0: number, text: string, key: number): void {
+    try {
+      this.out.text(b0, text, key);
+      // The frame would be sent as one of the next user.
+      if (this.user !== user) throw new Error(MISUSED);
+    } catch (error) {
+      this.#abandon(user);
+      throw error;
+    }
+  }
+
+  /**
+   * Returns memory for the payload of a frame that does not fit a slab. The {@link HEADROOM} before
+   * it is for the header.
+   */
+  takeLarge(length: number): Slab {
+    return this.#largeFrom === undefined
+      ? takeMessageBuffer(length)
+      : takeWithHeadroom(this.#largeFrom, length);
+  }
+
+  /** Makes `user` the user of the slab, and room for a frame. */
+  #prepare(user: SlabUser, coding: FrameCoding, length: number): void {
+    const { out } = this;
+    if (out.locked) throw new Error(MISUSED);
+    out.locked = true;
+    try {
+      if (this.user !== user) this.#changeUser(user, coding);
+      const room = out.headerSize(length) + length;
+      if (out.limit - out.pos < room) this.#makeRoom(user, coding, room);
+      // The pool may have flushed or dropped the frames.
+      if (this.user !== user) this.#changeUser(user, coding);
+    } catch (error) {
+      this.#abandon(user);
+      throw error;
+    } finally {
+      out.locked = false;
+    }
+  }
+
+  #changeUser(user: SlabUser, coding: FrameCoding): void {
+    this.user?.spill();
+    this.#claim(user, coding);
+  }
+
+  #claim(user: SlabUser, { nextKey, writeUtf8 }: FrameCoding): void {
+    this.user = user;
+    this.out.masks = nextKey !== undefined;
+    this.out.writeUtf8 = writeUtf8;
+  }
+
+  /** A write of `user` has failed: keeps no memory for it, and no frame without a user. */
+  #abandon(user: SlabUser): void {
+    if (this.hasFramesOf(user)) return;
+    this.out.pos = this.start;
+    if (this.user === user) this.#endUse();
+    this.#clearUnused();
+  }
+
+  /** Whether the slab has frames of `user`. */
+  hasFramesOf(user: SlabUser): boolean {
+    return this.user === user && this.out.pos > this.start;
+  }
+
+  /** The user's frames leave for a transport. Returns the function that releases their bytes. */
+  lend(): () => void {
+    const memory = this.#memory!;
+    const { pos } = this.out;
+    memory.lent++;
+    // Decays by half: connections with small and with large turns share a slab.
+    this.#expected = Math.max(pos - this.start, this.#expected >> 1);
+    this.start = pos;
+    this.#endUse();
+    let isLent = true;
+    return () => {
+      // A second call must not release the bytes of another connection.
+      if (!isLent) return;
+      isLent = false;
+      if (--memory.lent > 0) return;
+      if (memory === this.#memory) this.#clearUnused();
+      else callRelease(memory.release);
+    };
+  }
+
+  /** Drops the frames of `user`. */
+  drop(user: SlabUser): void {
+    if (this.user !== user) return;
+    this.out.pos = this.start;
+    this.#endUse();
+    this.#clearUnused();
+  }
+
+  /** Keeps no reference to a connection. */
+  #endUse(): void {
+    this.user = undefined;
+    const { out } = this;
+    out.writeUtf8 = writeNothing;
+    out.forgetPayload();
+  }
+
+  #clearUnused(): void {
+    const memory = this.#memory;
+    if (this.user !== undefined || memory === undefined || memory.lent > 0) return;
+    this.start = 0;
+    this.out.pos = 0;
+    if (this.#keeps) return;
+    this.#memory = undefined;
+    this.out.leave();
+    callRelease(memory.release);
+  }
+
+  /** Moves the user's frames to a slab with more room, or lets the user take them out. */
+  #makeRoom(user: SlabUser, coding: FrameCoding, room: number): void {
+    const { out } = this;
+    if (out.pos - this.start + room > LARGEST_SLAB) {
+      user.spill();
+      this.#changeUser(user, coding);
+      if (out.limit - out.pos >= room) return;
+    }
+    const unsent = out.pos - this.start;
+    const least = unsent === 0 ? this.#expected : Math.min(2 * unsent, LARGEST_SLAB);
+    const need = Math.max(unsent + room, least, this.#size);
+    const slab = takeSlab(this.#source, need, out.masks);
+    const old = this.#memory;
+    // After the call of the source, which may have dropped frames.
+    const { bytes, pos } = out;
+    const { start } = this;
+    if (pos > start) copyRange(slab.bytes, bytes, start, pos, 0);
+    this.#memory = { release: slab.release, lent: 0 };
+    this.start = 0;
+    out.use(slab);
+    out.pos = pos - start;
+    // A slab that transports still read is released by the last of them.
+    if (old?.lent === 0) callRelease(old.release);
+  }
+}
+
+function takeMessageBuffer(length: number): Slab {
+  const bytes = sharedMessageBuffers().take(length);
+  let isLent = true;
+  const release = (): void => {
+    // The same memory may belong to another write at a second release.
+    if (isLent) sharedMessageBuffers().give(bytes);
+    isLent = false;
+  };
+  return { bytes, release };
+}
+
+function takeWithHeadroom(source: SlabSource, length: number): Slab {
+  const { bytes, release } = takeSlab(source, HEADROOM + length, true);
+  return {
+    bytes: new Uint8Array(bytes.buffer, bytes.byteOffset + HEADROOM, bytes.length - HEADROOM),
+    release,
+  };
+}
