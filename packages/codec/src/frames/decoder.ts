@@ -484,11 +484,6 @@ export class FrameDecoder {
     this.#target.set(target, at, this.#masked && this.#useSimd ? existingSimd() : undefined);
   }
 
-  /** Ends {@link assembleInto}: the rest of the frame is delivered in the chunk's own memory. */
-  deliverInPlace(): void {
-    this.#target.clear();
-  }
-
   /**
    * Restores the state after construction: nothing is pending, there is no error, no memory is
    * held.

@@ -866,23 +866,6 @@ describe('FrameDecoder.assembleInto', () => {
     expect(second).toEqual(bytes(300));
   });
 
-  it('ends with deliverInPlace', () => {
-    const decoder = new FrameDecoder({ role: 'server', holdLimit: 0 });
-    const wire = naiveEncode(2, bytes(60), MASKED);
-    const target = new Uint8Array(60);
-    decoder.push(wire.slice(0, 36));
-    decoder.next();
-    decoder.assembleInto(target, 0);
-    events(decoder);
-    decoder.deliverInPlace();
-    const rest = wire.slice(36);
-    decoder.push(rest);
-    expect(decoder.next()).toBe(FRAME_DATA);
-    expect(decoder.buf).toBe(rest);
-    expect(join([target.slice(0, 30), rest])).toEqual(bytes(60));
-    expect(events(decoder)).toEqual([FRAME_END, NEED_MORE]);
-  });
-
   it('ends with its frame', () => {
     const decoder = new FrameDecoder({ role: 'client', holdLimit: 0 });
     const target = new Uint8Array(2);
