@@ -19,7 +19,6 @@ import {
 } from './decode-event.ts';
 import { decoderOptions, type FrameDecoderOptions } from './decoder-options.ts';
 import { length16, length64 } from './header.ts';
-import { PayloadTarget } from './payload-target.ts';
 import {
   CONTROL_FRAME,
   DATA_FRAME,
@@ -135,7 +134,6 @@ export class FrameDecoder {
   readonly #ring: ReceiveRing;
   readonly #unmasker: Unmasker;
   readonly #tail: Tail;
-  readonly #target = new PayloadTarget();
 
   #state = AT_HEADER;
   /**
@@ -149,6 +147,9 @@ export class FrameDecoder {
   #remaining = 0;
   /** Little-endian key for the next byte of payload. */
   #key = 0;
+  /** The target of {@link assembleInto}, or empty, and the index of its next byte. */
+  #target: Uint8Array = NO_BYTES;
+  #targetAt = 0;
 
   /** @throws TypeError for an invalid role, RangeError for a number out of range. */
   constructor(options: FrameDecoderOptions) {
@@ -481,7 +482,8 @@ export class FrameDecoder {
       throw new RangeError(`assembleInto: at ${at} leaves no room in ${at} bytes`);
     }
     if (this.#state !== IN_PAYLOAD) throw new Error('assembleInto: there is no current frame');
-    this.#target.set(target, at, this.#masked && this.#useSimd ? existingSimd() : undefined);
+    this.#target = target;
+    this.#targetAt = at;
   }
 
   /**
@@ -489,7 +491,7 @@ export class FrameDecoder {
    * held.
    */
   reset(): void {
-    this.#target.clear();
+    this.#target = NO_BYTES;
     this.#setInput(NO_BYTES, 0, 0);
     this.#tail.chunk = NO_BYTES;
     this.#state = AT_HEADER;
@@ -565,7 +567,7 @@ export class FrameDecoder {
   #readPayload(): DecodeEvent {
     if (this.#remaining === 0) {
       this.#state = AT_HEADER;
-      this.#target.clear();
+      this.#target = NO_BYTES;
       this.#show(NO_BYTES, 0, 0);
       return FRAME_END;
     }
@@ -579,14 +581,10 @@ export class FrameDecoder {
       return NEED_MORE;
     }
     if (bytes.byteLength < inputEnd) throw detachedChunk();
-    const target = this.#target;
-    if (target.active) {
-      n = Math.min(n, target.room);
-      if (n === 0) throw new RangeError('the target of assembleInto is full');
-      const ring = this.#ring;
-      const landing = bytes === ring.bytes ? ring.landingAt(pos, pos + n) : undefined;
-      target.append(bytes, pos, pos + n, landing, this.#key);
-      this.#show(target.target, target.at - n, target.at);
+    if (this.#target !== NO_BYTES) {
+      n = Math.min(n, this.#target.length - this.#targetAt);
+      if (n <= 0) throw new RangeError('the target of assembleInto is full');
+      this.#assemble(n);
     } else {
       if (!this.#unmasks) this.key = this.#key;
       else if (this.#key !== 0) this.#unmasker.unmask(bytes, pos, pos + n, inputEnd, this.#key);
@@ -596,6 +594,24 @@ export class FrameDecoder {
     this.#remaining -= n;
     this.#key = rotate(this.#key, n);
     return FRAME_DATA;
+  }
+
+  /** Copies the next `n` bytes of payload to the target, unmasked. */
+  #assemble(n: number): void {
+    const bytes = this.#bytes;
+    const pos = this.#pos;
+    const key = this.#key;
+    const target = this.#target;
+    const at = this.#targetAt;
+    const fast = this.#useSimd ? existingSimd() : undefined;
+    const inSimd = fast !== undefined && target.buffer === fast.buffer;
+    if (key !== 0 && !inSimd) this.#unmasker.unmask(bytes, pos, pos + n, this.#inputEnd, key);
+    copyRange(target, bytes, pos, pos + n, at);
+    // The kernel is fastest in its own memory.
+    const address = target.byteOffset + at;
+    if (key !== 0 && inSimd) fast.xor(address, address + n, key);
+    this.#targetAt = at + n;
+    this.#show(target, at, at + n);
   }
 
   /** Adds bytes of the chunk to the frame in the tail. The tail becomes the input. */

@@ -76,11 +76,6 @@ export class ReceiveRing {
     return this.#slab?.words ?? wordsOver(this.bytes);
   }
 
-  /** The existing view for `bytes[start, end)` when that is the whole landing place. */
-  landingAt(start: number, end: number): Uint8Array | undefined {
-    return start === this.base && end - start === this.#landing.length ? this.#landing : undefined;
-  }
-
   /** Makes the bytes `[start, end)` of this ring the tail. */
   keep(start: number, end: number): void {
     this.size = end - start;

@@ -1,4 +1,4 @@
-// The safe forms of a decoder's fields and of an encoder's segments.
+// The methods of a decoder for its fields, and of an encoder for its chunks.
 import {
   encodeFrame,
   FAILED,

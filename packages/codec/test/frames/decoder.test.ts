@@ -13,7 +13,6 @@ import {
 import { hex, naiveEncode } from '@ws/tests';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { simd } from '../../src/masking/simd.ts';
-import { MAX_TAIL } from '../../src/memory/ring.ts';
 import { bytes, Feeder, join } from '../support.ts';
 
 const MASKED = { mask: 0x37fa213d };
@@ -802,50 +801,6 @@ describe('FrameDecoder.assembleInto', () => {
       }
     }
     expect(Buffer.compare(target, payload)).toBe(0);
-  });
-
-  it('copies from the pushed chunk, though it lie as the memory for reads does', () => {
-    const decoder = new FrameDecoder({ role: 'client', holdLimit: 0 });
-    const landing = decoder.writable().fill(0xee);
-    const payload = bytes(landing.length + 1);
-    const frame = naiveEncode(2, payload);
-    const header = frame.length - payload.length;
-    // The payload begins at the landing place, and its piece has the same length.
-    const before = naiveEncode(2, bytes(MAX_TAIL - header - 4));
-    decoder.push(join([before, frame]).slice(0, -1));
-    expect([decoder.next(), decoder.next()]).toEqual([FRAME, FRAME_BEGIN]);
-    const target = new Uint8Array(landing.length);
-    decoder.assembleInto(target, 0);
-    expect(decoder.next()).toBe(FRAME_DATA);
-    expect(Buffer.compare(target, payload.subarray(0, -1))).toBe(0);
-  });
-
-  it('reuses the view of the memory for reads', () => {
-    const made = vi.fn<(start?: number) => void>();
-    const pool = {
-      take(least: number) {
-        const memory = new Uint8Array(least);
-        const subarray = (start?: number, end?: number): Uint8Array => {
-          made(start);
-          return new Uint8Array(memory.buffer).subarray(start, end);
-        };
-        return { bytes: Object.assign(memory, { subarray }), release: () => {} };
-      },
-    };
-    const decoder = new FrameDecoder({ role: 'client', pool });
-    const landing = decoder.writable();
-    const payload = bytes(3 * landing.length);
-    landing.set(naiveEncode(2, payload).subarray(0, 4));
-    decoder.commit(4);
-    expect(events(decoder)).toEqual([FRAME_BEGIN, NEED_MORE]);
-    const target = new Uint8Array(payload.length);
-    decoder.assembleInto(target, 0);
-    made.mockClear();
-    landing.set(payload.subarray(0, landing.length));
-    decoder.commit(landing.length);
-    expect(events(decoder)).toEqual([FRAME_DATA, NEED_MORE]);
-    expect(made).not.toHaveBeenCalled();
-    expect(target.slice(0, landing.length)).toEqual(payload.slice(0, landing.length));
   });
 
   it('never delivers a piece larger than the room, and continues in another target', () => {

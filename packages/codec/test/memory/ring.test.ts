@@ -56,10 +56,6 @@ describe('ReceiveRing', () => {
     ring.append(bytes(200), 100, 200, 200);
     expect(tail(ring)).toEqual(bytes(200));
     expect(landing.every((byte) => byte === 0xaa)).toBe(true);
-    expect(ring.landingAt(ring.base, ring.base + landing.length)).toBe(landing);
-    expect(ring.landingAt(ring.base, ring.base + 1)).toBeUndefined();
-    expect(ring.landingAt(ring.base - 1, ring.base)).toBeUndefined();
-    expect(ring.landingAt(ring.base - 1, ring.base - 1 + landing.length)).toBeUndefined();
   });
 
   it('keeps its slab, and its view, while there is a landing place', () => {
