@@ -17,6 +17,7 @@ export {
   SLAB_PAYLOAD,
 } from './frames/frame-queue.ts';
 export { type FrameCoding, FrameSlab } from './frames/frame-slab.ts';
+export { writeHeader } from './frames/header.ts';
 export { isControl } from './frames/opcode.ts';
 export { checked, fromCaller, isMistake } from './from-caller.ts';
 export { refusalHead, switchingHead } from './handshake/format.ts';

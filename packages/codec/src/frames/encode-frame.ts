@@ -1,6 +1,7 @@
 import { isBytes, unmask } from '../masking/mask.ts';
 import type { OwnedBytes } from '../memory/owned-bytes.ts';
-import { FrameHeader, headerSize } from './header.ts';
+import { checkFrameFields, checkMaskKey, headerSize, writeHeader, writeMaskKey } from './header.ts';
+import { FIN, MASK } from './rules.ts';
 
 /** Options of {@link encodeFrame}. */
 export interface EncodeFrameOptions {
@@ -40,17 +41,16 @@ export function encodeFrame(
 ): OwnedBytes {
   const { fin = true, rsv = 0, maskKey } = options;
   if (!isBytes(payload)) throw new TypeError('payload must be a Uint8Array');
-  const header = new FrameHeader();
-  header.opcode = opcode;
-  header.fin = fin;
-  header.rsv = rsv;
-  header.length = payload.length;
-  header.masked = maskKey !== undefined;
-  header.maskKey = maskKey ?? 0;
-  const start = headerSize(payload.length) + (maskKey === undefined ? 0 : 4);
+  checkFrameFields(opcode, rsv);
+  const masked = maskKey !== undefined;
+  if (masked) checkMaskKey(maskKey);
+  const start = headerSize(payload.length) + (masked ? 4 : 0);
   const frame = new Uint8Array(start + payload.length);
-  header.write(frame);
+  const b0 = (fin ? FIN : 0) | rsv | opcode;
+  const at = writeHeader(frame, 0, b0, masked ? MASK : 0, payload.length);
   frame.set(payload, start);
-  if (maskKey !== undefined) unmask(frame, start, frame.length, maskKey);
+  if (!masked) return frame;
+  writeMaskKey(frame, at, maskKey);
+  unmask(frame, start, frame.length, maskKey);
   return frame;
 }

@@ -6,7 +6,7 @@ import { copyRange } from '../memory/copy.ts';
 import { LARGEST_SLAB, type Slab } from '../memory/slab.ts';
 import type { FrameCoding, FrameSlab, SlabUser } from './frame-slab.ts';
 import { LONGEST_PIECE, pieceOf, writePiece } from './frame-writer.ts';
-import { headerSize, writeHeader } from './header.ts';
+import { headerSize, writeHeader, writeMaskKey } from './header.ts';
 import { MASK } from './rules.ts';
 
 /** Largest payload in bytes that is written to the slab: there is room for its header. */
@@ -268,7 +268,7 @@ export function frameAround(
   const size = headerSize(length) + (key === undefined ? 0 : 4);
   const frame = new Uint8Array(memory.buffer, memory.byteOffset - size, size + length);
   const at = writeHeader(frame, 0, b0, key === undefined ? 0 : MASK, length);
-  if (key !== undefined) for (let i = 0; i < 4; i++) frame[at + i] = key >>> (24 - 8 * i);
+  if (key !== undefined) writeMaskKey(frame, at, key);
   return frame;
 }
 

@@ -88,12 +88,7 @@ export class FrameHeader {
     const size = headerSize(length) + (masked ? 4 : 0);
     checkRange(bytes, at, at + size);
     const key = writeHeader(bytes, at, (fin ? FIN : 0) | rsv | opcode, masked ? MASK : 0, length);
-    if (masked) {
-      bytes[key] = maskKey >>> 24;
-      bytes[key + 1] = maskKey >>> 16;
-      bytes[key + 2] = maskKey >>> 8;
-      bytes[key + 3] = maskKey;
-    }
+    if (masked) writeMaskKey(bytes, key, maskKey);
     return size;
   }
 }
@@ -139,6 +134,14 @@ export function writeHeader(
   return at + 10;
 }
 
+/** Writes the key, big-endian, after {@link writeHeader}. */
+export function writeMaskKey(bytes: Uint8Array, at: number, key: number): void {
+  bytes[at] = key >>> 24;
+  bytes[at + 1] = key >>> 16;
+  bytes[at + 2] = key >>> 8;
+  bytes[at + 3] = key;
+}
+
 /** Size in bytes of the extended length that the second header byte announces: 0, 2 or 8. */
 export function extendedLengthSize(b1: number): 0 | 2 | 8 {
   const short = b1 & 0x7f;
@@ -165,7 +168,7 @@ export function length64(bytes: Uint8Array, at: number): number {
 }
 
 /** Accepts 32 bits, either signed, as they are read, or unsigned, as they are written in source. */
-function checkMaskKey(key: number): void {
+export function checkMaskKey(key: number): void {
   if (typeof key !== 'number') throw new TypeError('maskKey must be a 32-bit number');
   if ((key | 0) === key || key >>> 0 === key) return;
   throw new RangeError('maskKey must be an integer of 32 bits');

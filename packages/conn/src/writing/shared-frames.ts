@@ -1,5 +1,4 @@
-import { FrameHeader } from '@ws/codec';
-import { LARGEST_SLAB } from '@ws/codec/internal';
+import { LARGEST_SLAB, writeHeader } from '@ws/codec/internal';
 import { type Platform, perPlatform, viewOf } from '../platform/platform.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TurnTask } from '../scheduler/task-queue.ts';
@@ -86,8 +85,6 @@ export class Batch {
     return this.#view;
   }
 }
-
-const header = /* @__PURE__ */ new FrameHeader();
 
 /**
  * The frames that several connections send in one turn, encoded once for all of them. Each
@@ -192,11 +189,7 @@ export class SharedFrames implements TurnTask {
       arena.bytes.set(from.view(this.#platform));
       start = 0;
     }
-    header.fin = true;
-    header.rsv = b0 & 0x70;
-    header.opcode = b0 & 0x0f;
-    header.length = payload.length;
-    const at = start + size + header.write(arena.bytes, start + size);
+    const at = writeHeader(arena.bytes, start + size, b0, 0, payload.length);
     arena.bytes.set(payload, at);
     arena.used = at + payload.length;
     this.#serialized += payload.length;
