@@ -26,7 +26,6 @@ export { parseHostPort } from './handshake/origin.ts';
 export { hasToken } from './handshake/token-list.ts';
 export { MAX_CONTROL_PAYLOAD } from './limits.ts';
 export { simdReadBuffer } from './masking/simd.ts';
-export { HEADROOM } from './masking/simd-blocks.ts';
 export { Pool } from './memory/pool.ts';
 export { LARGEST_SLAB, NO_BYTES } from './memory/slab.ts';
 export { encoded } from './messages/extension.ts';

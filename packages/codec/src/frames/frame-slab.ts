@@ -75,7 +75,8 @@ export class FrameSlab {
     const { out } = this;
     // The first frame of a turn: no other code runs.
     if (this.user === undefined && !out.locked) this.#claim(user, coding);
-    if (!this.hasRoom(user, out.headerSize(length) + length)) this.#prepare(user, coding, length);
+    // As for the largest header. `#prepare` is exact.
+    if (!this.hasRoom(user, HEADROOM + length)) this.#prepare(user, coding, length);
     return out;
   }
 

@@ -129,6 +129,17 @@ export interface DeflateOffer extends ExtensionOffer {
  *
  * @throws RangeError for window bits that are not an integer from 8 to 15.
  * @see RFC 7692, section 7.1
+ *
+ * @example
+ * ```ts
+ * import { acceptDeflate, formatExtensions, offerDeflate, parseExtensions } from '@ws/codec';
+ *
+ * const offers = [offerDeflate({ serverNoContextTakeover: true })];
+ * console.log(formatExtensions(offers));
+ * // permessage-deflate; server_no_context_takeover; client_max_window_bits
+ * const [answer] = parseExtensions('permessage-deflate; server_no_context_takeover')!;
+ * console.log(acceptDeflate(answer!, offers).serverNoContextTakeover); // true
+ * ```
  */
 export function offerDeflate(limits: DeflateLimits = {}): DeflateOffer {
   const wanted = withDefaults(limits);

@@ -1,7 +1,22 @@
 /** The RSV1 bit in the first byte of a frame: the message is compressed (RFC 7692, section 6). */
 export const RSV1 = 0x40;
 
-/** The results of {@link Inflater.write}. */
+/**
+ * The results of {@link Inflater.write}.
+ *
+ * @example
+ * ```ts
+ * import { InflateStatus } from '@ws/conn';
+ * import { pureDeflate } from '@ws/conn/pure-deflate';
+ *
+ * const inflater = pureDeflate.inflater();
+ * inflater.reset(undefined);
+ * const output = new Uint8Array(64);
+ * const invalid = Uint8Array.of(0xff);
+ * const status = inflater.write(invalid, 0, 1, true, output, 0, 64);
+ * console.log(status === InflateStatus.Corrupt); // true
+ * ```
+ */
 export const InflateStatus = {
   /** All input was inflated. */
   Done: 0,
