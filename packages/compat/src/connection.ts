@@ -1,8 +1,10 @@
 import type { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { MessageParser } from './message-parser.ts';
-import type { SendCallback } from './outgoing-frames.ts';
 import type { ReadyState } from './ready-state.ts';
+
+/** Called when the socket has the frame, or with the error of the socket. */
+export type SendCallback = (error?: Error | null) => void;
 
 /** Frames that wait for the end of a turn. */
 interface FrameQueue {

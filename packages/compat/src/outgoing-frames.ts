@@ -14,12 +14,10 @@ import {
   type TurnTask,
 } from '@ws/conn/internal';
 import { copyOf, EMPTY } from './bytes.ts';
+import type { SendCallback } from './connection.ts';
 import { keyOf } from './frame-list.ts';
 import { isUnchanged } from './owned-socket.ts';
 import { nextTick, platform } from './platform.ts';
-
-/** Called when the socket has the frame, or with the error of the socket. */
-export type SendCallback = (error?: Error | null) => void;
 
 /** Unmasked payloads of more bytes than this are not copied. */
 const COPIED_UP_TO = 32 * 1024 - 1;

@@ -9,10 +9,11 @@ import {
 } from '@ws/codec';
 import type { StreamCompressor } from '@ws/conn/internal';
 import { bytesOf, copyOf, isBlob } from './bytes.ts';
+import type { SendCallback } from './connection.ts';
 import { checkControlSize, closePayload } from './control-payload.ts';
 import { RSV1 } from './decoder-pool.ts';
 import { type FrameList, type FrameOptions, frameList, isShareable } from './frame-list.ts';
-import { inContext, OutgoingFrames, type SendCallback } from './outgoing-frames.ts';
+import { inContext, OutgoingFrames } from './outgoing-frames.ts';
 import { type ActiveExtensions, NO_EXTENSIONS } from './parser-events.ts';
 import { EXTENSION, type PerMessageDeflate } from './permessage-deflate.ts';
 import { nextTick } from './platform.ts';
