@@ -11,7 +11,6 @@
 
 export {
   FrameQueue,
-  frameAround,
   keepMemory,
   type Segment,
   SLAB_PAYLOAD,

@@ -108,6 +108,25 @@ export class FrameQueue implements SlabUser {
     return header + end - start;
   }
 
+  /**
+   * Adds a frame whose payload is `memory[0, length)`, with room for a header before it. Returns the
+   * size of the frame in bytes.
+   *
+   * @param release - Called when the bytes are no longer read.
+   * @param key - The key with which the payload is masked; undefined for none.
+   */
+  addPinned(
+    b0: number,
+    memory: Uint8Array,
+    length: number,
+    release: () => void,
+    key?: number,
+  ): number {
+    const frame = frameAround(memory, b0, length, key);
+    this.append(frame, 0, frame.length, true, release);
+    return frame.length;
+  }
+
   /** Calls `release` after the frame of `size` bytes, which is the last one in the slab. */
   #released(release: () => void, size: number): void {
     const { slab, bytes } = this;
@@ -173,9 +192,7 @@ export class FrameQueue implements SlabUser {
   #addLarge(b0: number, { bytes, release }: Slab, length: number, key: number): number {
     const masks = this.coding.nextKey !== undefined;
     if (masks) mask(bytes, length, key);
-    const frame = frameAround(bytes, b0, length, masks ? key : undefined);
-    this.append(frame, 0, frame.length, true, release);
-    return frame.length;
+    return this.addPinned(b0, bytes, length, release, masks ? key : undefined);
   }
 
   /** Adds a segment after the frames in the slab, which stay there: both leave soon. */
@@ -259,7 +276,7 @@ export class FrameQueue implements SlabUser {
  * Returns the frame with the payload `memory[0, length)`. Its header is in the {@link HEADROOM}
  * before `memory`.
  */
-export function frameAround(
+function frameAround(
   memory: Uint8Array,
   b0: number,
   length: number,

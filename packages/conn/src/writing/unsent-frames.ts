@@ -1,6 +1,5 @@
 import {
   FrameQueue,
-  frameAround,
   keepMemory,
   LARGEST_SLAB,
   type Segment,
@@ -39,18 +38,6 @@ export class UnsentFrames extends FrameQueue {
   alone(): this {
     if (this.batch !== undefined) this.#unshare(this.batch);
     return this;
-  }
-
-  /**
-   * Adds an unmasked frame whose payload is `memory[0, length)`, which the message buffers have lent.
-   * The header is in front of it. Returns the size of the frame in bytes.
-   *
-   * @param release - A second call has no effect.
-   */
-  addPinned(b0: number, memory: Uint8Array, length: number, release: () => void): number {
-    const frame = frameAround(memory, b0, length, undefined);
-    this.append(frame, 0, frame.length, true, release);
-    return frame.length;
   }
 
   /** Makes `batch` the unsent frames: it has the frames of the earlier batch, if there is one. */
