@@ -21,6 +21,7 @@ export { isControl } from './frames/opcode.ts';
 export { checked, fromCaller, isMistake } from './from-caller.ts';
 export { refusalHead, switchingHead } from './handshake/format.ts';
 export { linesOf } from './handshake/header-lines.ts';
+export { isHost } from './handshake/host.ts';
 export { parseHostPort } from './handshake/origin.ts';
 export { hasToken } from './handshake/token-list.ts';
 export { MAX_CONTROL_PAYLOAD } from './limits.ts';

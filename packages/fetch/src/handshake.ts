@@ -1,8 +1,10 @@
 import { after, whole } from '@ws/browser/internal';
-import { parseHostPort } from '@ws/codec/internal';
+import { parseSubprotocols, type RequestFacts, type RequestStep, requestRules } from '@ws/codec';
+import { isHost } from '@ws/codec/internal';
 import { errorOf, kind } from '@ws/conn/internal';
 import type { HeadersLike, Plan, Refusal } from './options.ts';
 import { reportTo } from './reports.ts';
+import { factsOf } from './request-facts.ts';
 import { isResponse, ownResponse } from './responses.ts';
 
 /** What a handshake has agreed on. */
@@ -13,13 +15,6 @@ export interface Agreement {
   readonly subprotocol: string;
   readonly auth: unknown;
 }
-
-const BAD = 'not a websocket handshake:';
-const NOT_WEBSOCKET = 'the client is not using the websocket protocol:';
-const BAD_VERSION = "unsupported version: 13 not found in 'Sec-Websocket-Version' header";
-/** As in the codec: the spare bits of the last character have no meaning. */
-const KEY = /^[A-Za-z0-9+/]{22}==$/;
-const MAX_OFFER = 4_096;
 
 /** A Response that refuses a request, with a line of text: the class adds its type. */
 export function refuse(status: number, text: string, headers?: HeadersLike): Response {
@@ -36,18 +31,17 @@ export function refuse(status: number, text: string, headers?: HeadersLike): Res
  */
 export function refuseBadHost({ headers, url }: Request): Response | undefined {
   const host = headers.get('host');
-  const isValid = (!host || parseHostPort(host, '') !== undefined) && URL.canParse(url);
+  const isValid = (!host || isHost(host)) && URL.canParse(url);
   return isValid
     ? undefined
-    : refuse(400, `not an HTTP request: malformed 'Host' header or target`);
+    : refuse(400, "not an HTTP request: malformed 'Host' header or target");
 }
 
 /**
- * Checks a request, and asks `authenticate`. The rules, their order and their words are those of
- * `requestRules` in the codec, as far as a Request shows them.
+ * Checks a request, and asks `authenticate`.
  *
  * @param clientSignal - Aborted when the client leaves, on a runtime that knows it.
- * @param wireIsChecked - The runtime checks requests itself, and calls `fetch` without a wire, too.
+ * @param wireIsChecked - See {@link factsOf}.
  * @returns The refusal, or what both ends agree on. Never throws for the request.
  */
 export async function negotiate(
@@ -56,73 +50,43 @@ export async function negotiate(
   clientSignal: AbortSignal | undefined,
   wireIsChecked = false,
 ): Promise<Response | Agreement> {
-  const refusal = checkRequest(request, plan, wireIsChecked);
+  const facts = factsOf(request, wireIsChecked);
+  const refusal = checkRequest(facts, plan);
   if (refusal !== undefined) return refusal;
   const { authenticate, subprotocols = [] } = plan.options;
   const auth =
     authenticate === undefined ? true : await ask(request, plan, authenticate, clientSignal);
   // Each Response refuses: see `readAuth`.
   if (isResponse(auth)) return ownResponse(auth);
-  const offer = request.headers.get('sec-websocket-protocol') ?? '';
-  const offered = listOf(offer);
-  if (offer.length > MAX_OFFER || new Set(offered).size < offered.length) {
-    return refuse(400, `${BAD} malformed 'Sec-WebSocket-Protocol' header`);
+  const offered = parseSubprotocols(facts.list('sec-websocket-protocol'));
+  if (offered === undefined) {
+    return refuse(400, "not a websocket handshake: malformed 'Sec-WebSocket-Protocol' header");
   }
   const subprotocol = subprotocols.find((name) => offered.includes(name)) ?? '';
   return { request, plan, subprotocol, auth };
 }
 
-/** Fields of the wire, which a Worker that calls another one does not send. */
-const WIRE_FIELDS = ['connection', 'sec-websocket-version', 'sec-websocket-key'];
-
-function checkRequest(
-  { method, headers, url }: Request,
-  plan: Plan,
-  wireIsChecked: boolean,
-): Response | undefined {
-  const isCall = wireIsChecked && !WIRE_FIELDS.some((name) => headers.has(name));
-  const of = (name: string): string => headers.get(name) ?? '';
-  const lists = (name: string, token: string): boolean =>
-    listOf(of(name).toLowerCase()).includes(token);
-  const host = headers.get('host') ?? (wireIsChecked ? new URL(url).host : '');
-  // `Host` is all that the origin is compared with.
-  if (parseHostPort(host, '') === undefined) {
-    return refuse(400, `${BAD} 'Host' header is not a valid host`);
-  }
-  if (headers.has('transfer-encoding') || !/^0*$/.test(of('content-length'))) {
-    return refuse(400, `${BAD} request has a body`);
-  }
-  if (!isCall && !lists('connection', 'upgrade')) {
-    return refuse(400, `${NOT_WEBSOCKET} 'upgrade' token not found in 'Connection' header`);
-  }
-  const upgrade = { Upgrade: 'websocket', Connection: 'Upgrade' };
-  if (!lists('upgrade', 'websocket')) {
-    return refuse(426, `${NOT_WEBSOCKET} 'websocket' token not found in 'Upgrade' header`, upgrade);
-  }
-  if (method !== 'GET') {
-    return refuse(405, `${NOT_WEBSOCKET} request method is not GET`, { Allow: 'GET' });
-  }
-  const version = isCall ? '13' : headers.get('sec-websocket-version');
-  if (version === null || version.includes(',')) return refuse(400, BAD_VERSION);
-  if (version !== '13') {
-    return refuse(426, BAD_VERSION, { ...upgrade, 'Sec-WebSocket-Version': '13' });
-  }
-  const origin = headers.get('origin');
-  const facts = { has: () => true, once: () => origin ?? undefined, list: () => host };
-  if (origin !== null && !plan.origins.allows(facts)) {
+function checkRequest(facts: RequestFacts, plan: Plan): Response | undefined {
+  const refusal = refuseByRule(facts, 'request') ?? refuseByRule(facts, 'origin');
+  if (refusal !== undefined) return refusal;
+  if (!plan.origins.allows(facts)) {
+    const [origin = '', host] = [facts.once('origin'), facts.list('host')];
     return refuse(403, `origin ${shown(origin)} does not match host ${shown(host)}`);
   }
-  if (!isCall && !KEY.test(of('sec-websocket-key'))) {
-    return refuse(
-      400,
-      `${BAD} 'Sec-WebSocket-Key' header must be Base64 encoded value of 16-byte in length`,
-    );
-  }
-  return undefined;
+  return refuseByRule(facts, 'offers');
 }
 
-function listOf(value: string): string[] {
-  return value.split(',').map((each) => each.trim());
+/**
+ * Refuses a request that breaks a rule of the step. `checkRequest` of the codec would bring the rules
+ * of HTTP/2 into the bundle.
+ */
+function refuseByRule(facts: RequestFacts, step: RequestStep): Response | undefined {
+  const broken = requestRules.find((rule) => rule.step === step && !rule.holds(facts));
+  if (broken === undefined) return undefined;
+  const headers = new Headers(Object.fromEntries(broken.headers ?? []));
+  // RFC 9110, section 7.8.
+  if (headers.has('upgrade')) headers.set('Connection', 'Upgrade');
+  return refuse(broken.status, broken.message, headers);
 }
 
 /** A value of the client, without characters that have a meaning in HTML. */

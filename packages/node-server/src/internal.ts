@@ -21,7 +21,6 @@ export { plainRequestFault } from './plain-requests.ts';
 export { giveBackPlainRequest } from './plain-upgrade.ts';
 export { admissionOf, admitWithPlan } from './policies/admit.ts';
 export { Limits, type Reservation } from './policies/limits.ts';
-export { isHost } from './policies/origin.ts';
 export { requestOfNode } from './request.ts';
 export { Refusals } from './responder/refusals.ts';
 export type { Responder, ServerRequest } from './responder/responder.ts';

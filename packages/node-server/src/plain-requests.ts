@@ -6,13 +6,13 @@ import {
   STATUS_CODES,
 } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { isHost } from '@ws/codec/internal';
 import { isThenable } from '@ws/conn/internal';
 import type { AppRequest } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError } from './errors.ts';
 import { type FieldLookups, headerOf, RequestHeaders } from './headers.ts';
 import type { PendingWork } from './pending-work.ts';
-import { isHost } from './policies/origin.ts';
 import { headSizeFault } from './request.ts';
 import { isCompatRequest, resetAfterAnswer } from './responder/http2.ts';
 import { endRefusedResponse } from './responder/linger.ts';

@@ -1,5 +1,4 @@
 import { AllowedOrigins, type SameHost } from '@ws/codec';
-import { parseHostPort } from '@ws/codec/internal';
 import type { AppRequest, HandshakeRequest } from '../conn-handler.ts';
 import { HandshakeError, quoted } from '../errors.ts';
 import type { FieldLookups } from '../headers.ts';
@@ -19,11 +18,6 @@ const SAME_HOST = new AllowedOrigins();
  * @see RFC 6455, section 10.2
  */
 export type CheckOrigin<Req = HandshakeRequest> = (req: Req) => boolean | PromiseLike<boolean>;
-
-/** Returns whether `text` is `host[:port]`, the form of a Host header. */
-export function isHost(text: string): boolean {
-  return parseHostPort(text, '') !== undefined;
-}
 
 /** The options `allowedOrigins`, `sameHost` and `checkOrigin`. `allows` decides without the last. */
 export class OriginPolicy extends AllowedOrigins {

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { linesOf } from '@ws/codec/internal';
+import { isHost, linesOf } from '@ws/codec/internal';
 import { TimeoutError } from '@ws/conn';
 import { isThenable } from '@ws/conn/internal';
 import {
@@ -12,7 +12,6 @@ import { cutStream, isInstance } from '@ws/node-io/internal';
 import { HandshakeError } from '@ws/node-server';
 import {
   type HandshakeWaits,
-  isHost,
   mergeHeaders,
   serverFault,
   unexpectedResult,
