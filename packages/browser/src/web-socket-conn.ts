@@ -29,6 +29,7 @@ import {
   handled,
   kind,
   LateRejection,
+  MAX_CLOSE_REASON,
   rejectedSoon,
 } from '@ws/conn/internal';
 import { UnsupportedError } from './errors.ts';
@@ -46,8 +47,6 @@ import { WriteSide } from './write-side.ts';
 
 /** How long the peer has for its close frame, in ms. */
 export const CLOSE_TIMEOUT = 5_000;
-/** Bytes of UTF-8 in the reason of a close (RFC 6455, section 5.5). */
-const MAX_REASON = 123;
 const WAIT_OPTION_NAMES = ['signal', 'timeout'];
 const CLOSE_OPTION_NAMES = ['discard', ...WAIT_OPTION_NAMES];
 
@@ -583,9 +582,9 @@ export function checkClose(
     throw badType('close: expected a string as the reason', reason);
   }
   const length = utf8Length(reason);
-  if (length <= MAX_REASON) return;
+  if (length <= MAX_CLOSE_REASON) return;
   throw new RangeError(
-    `close: expected a reason of at most ${MAX_REASON} bytes of UTF-8, got ${length}`,
+    `close: expected a reason of at most ${MAX_CLOSE_REASON} bytes of UTF-8, got ${length}`,
   );
 }
 

@@ -1,3 +1,4 @@
+import { MAX_CLOSE_REASON } from '@ws/codec/internal';
 import { CloseCode, isValidCloseCode } from '@ws/node-client';
 import type { Conversation } from './converse.ts';
 import { excerpt } from './escape.ts';
@@ -102,5 +103,7 @@ export function checkClose(code: number, reason: string): void {
   if (!isValidCloseCode(code)) {
     throw new RangeError(`no close code: ${code}; use 1000 to 1003, 1007 to 1014, 3000 to 4999`);
   }
-  if (Buffer.byteLength(reason) > 123) throw new RangeError('the reason is longer than 123 bytes');
+  if (Buffer.byteLength(reason) > MAX_CLOSE_REASON) {
+    throw new RangeError(`the reason is longer than ${MAX_CLOSE_REASON} bytes`);
+  }
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { DialerOptions, DialOptions } from '@ws/node-client';
 import { inputOutput, usage } from './failure.ts';
-import { bytesOf, milliseconds, type OptionName, type Values } from './options.ts';
+import { milliseconds, type OptionName, sizeOf, type Values } from './options.ts';
 
 /** Payload bytes of a fragment. */
 const FRAGMENT = 64 * 1024;
@@ -13,7 +13,7 @@ export function connSettings(values: Values) {
   const ping = milliseconds('ping', values.ping) ?? HEARTBEAT;
   return {
     // Messages are streamed, so their length costs no memory.
-    readLimit: max === undefined ? (false as const) : bytesOf('max', max),
+    readLimit: max === undefined ? (false as const) : sizeOf('max', max),
     heartbeat: ping === 0 ? (false as const) : { interval: ping, timeout: HEARTBEAT },
     // A slow reader of stdout is no reason to end the connection.
     idleReadTimeout: false as const,

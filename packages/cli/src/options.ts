@@ -165,7 +165,7 @@ const UNITS: ReadonlyMap<string, number> = new Map([
  *
  * @throws Failure, exit code 2, for another text.
  */
-export function bytesOf(name: OptionName, text: string): number {
+export function sizeOf(name: OptionName, text: string): number {
   const [, number, unit = ''] = /^(\d+)([kmg]?)(?:i?b)?$/i.exec(text) ?? [];
   const bytes = Number(number) * UNITS.get(unit.toLowerCase())!;
   if (Number.isSafeInteger(bytes) && bytes > 0) return bytes;

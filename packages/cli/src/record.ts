@@ -4,7 +4,7 @@ import { converse } from './converse.ts';
 import { ExitCode, Failure, usage } from './failure.ts';
 import type { Outgoing, OutgoingWriter } from './input.ts';
 import type { Io } from './io.ts';
-import { bytesOf, type Values } from './options.ts';
+import { sizeOf, type Values } from './options.ts';
 import { Recorder } from './recording.ts';
 import { flagOf } from './recording-file.ts';
 import type { Client, Source, View } from './views.ts';
@@ -18,7 +18,7 @@ export async function record(
   [url = '', file = '']: readonly string[],
   values: Values,
 ): Promise<number> {
-  if (values.max !== undefined && bytesOf('max', values.max) > MAX) {
+  if (values.max !== undefined && sizeOf('max', values.max) > MAX) {
     throw usage('--max: wsx record holds each message, so 64M is the longest');
   }
   const replaces = values.force === true;

@@ -172,7 +172,9 @@ class Answers {
     await delay(this.#wait, over.signal);
     ended.removeEventListener('abort', end);
     for (const missing of this.#expected.splice(0)) {
-      this.#differ(`expected ${textOf(missing.opcode, bytesOfRecorded(missing))}, got no answer`);
+      this.#differ(
+        `expected ${shortened(missing.opcode, bytesOfRecorded(missing))}, got no answer`,
+      );
     }
   }
 
@@ -183,7 +185,10 @@ class Answers {
       this.#cameBytes -= bytes.length + ANSWER_COST;
       const wanted = bytesOfRecorded(expected);
       if (type === expected.opcode && wanted.equals(bytes)) this.equal++;
-      else this.#differ(`expected ${textOf(expected.opcode, wanted)}, got ${textOf(type, bytes)}`);
+      else
+        this.#differ(
+          `expected ${shortened(expected.opcode, wanted)}, got ${shortened(type, bytes)}`,
+        );
     }
     this.#onCompared();
   }
@@ -191,7 +196,7 @@ class Answers {
   /** The connection has ended: answers that the recording does not have differ. */
   async end(): Promise<void> {
     for (const { type, bytes } of this.#came.splice(0)) {
-      this.#differ(`expected no answer, got ${textOf(type, bytes)}`);
+      this.#differ(`expected no answer, got ${shortened(type, bytes)}`);
     }
     await this.#output.finish();
   }
@@ -203,7 +208,7 @@ class Answers {
   }
 }
 
-function textOf(opcode: number, bytes: Uint8Array): string {
+function shortened(opcode: number, bytes: Uint8Array): string {
   return opcode === BinaryMessage
     ? `${bytes.length} bytes ${Buffer.from(bytes.subarray(0, 32)).toString('hex')}`
     : jsonString(Buffer.from(bytes).toString().slice(0, 100));

@@ -24,7 +24,7 @@ export { linesOf } from './handshake/header-lines.ts';
 export { isHost } from './handshake/host.ts';
 export { parseHostPort } from './handshake/origin.ts';
 export { hasToken } from './handshake/token-list.ts';
-export { MAX_CONTROL_PAYLOAD } from './limits.ts';
+export { MAX_CLOSE_REASON, MAX_CONTROL_PAYLOAD } from './limits.ts';
 export { simdReadBuffer } from './masking/simd.ts';
 export { Pool } from './memory/pool.ts';
 export { LARGEST_SLAB, NO_BYTES } from './memory/slab.ts';

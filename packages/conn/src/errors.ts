@@ -320,7 +320,7 @@ export function untraced<T extends Error | undefined>(create: () => T): T {
 /** `value` as an Error: functions of an application may throw any value. */
 export function errorOf(value: unknown): Error | undefined {
   if (value === undefined || isError(value)) return value;
-  return new Error(`a value was thrown that is not an Error: ${textOfValue(value)}`, {
+  return new Error(`a value was thrown that is not an Error: ${thrownText(value)}`, {
     cause: value,
   });
 }
@@ -340,7 +340,7 @@ export function isError(value: unknown): value is Error {
   }
 }
 
-function textOfValue(value: unknown): string {
+function thrownText(value: unknown): string {
   try {
     return String(value);
   } catch {
@@ -367,14 +367,14 @@ const MEANINGS: Readonly<Record<string, string>> = {
  */
 export function causeText(cause: unknown): string {
   try {
-    return isError(cause) ? textOf(cause) : '';
+    return isError(cause) ? explained(cause) : '';
   } catch {
     // A getter or a trap of the error throws.
     return '';
   }
 }
 
-function textOf(error: Error): string {
+function explained(error: Error): string {
   const { code, reason, errors } = error as { code?: unknown; reason?: unknown; errors?: unknown };
   // One error for each address of a name.
   if (error.message === '' && Array.isArray(errors)) {

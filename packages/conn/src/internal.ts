@@ -4,7 +4,7 @@
  *
  * @module
  */
-export { checked } from '@ws/codec/internal';
+export { checked, MAX_CLOSE_REASON } from '@ws/codec/internal';
 export { preparedOf } from './broadcast.ts';
 export { isConnLike } from './conn-like.ts';
 export { type Compressor, StreamCompressor } from './deflate/compressor.ts';

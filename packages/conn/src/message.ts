@@ -95,7 +95,7 @@ export class Message {
  * ```
  */
 export class BorrowedMessage {
-  /** @internal The buffer that contains the payload; `NONE` unless the handler has the message. */
+  /** @internal The buffer that contains the payload; `OVER` unless the handler has the message. */
   bytes: Uint8Array;
   /** @internal */
   start = 0;
@@ -114,7 +114,7 @@ export class BorrowedMessage {
   constructor(platform: MessagePlatform) {
     this.#platform = platform;
     this.overwritten = platform.overwritesLentBytes === true || poolsAreDebugged();
-    this.bytes = NONE;
+    this.bytes = OVER;
   }
 
   /** `TextMessage` (1) or `BinaryMessage` (2). */
@@ -208,14 +208,14 @@ export class BorrowedMessage {
 
   /** @internal The handler has finished. */
   takeBack(): void {
-    this.bytes = NONE;
+    this.bytes = OVER;
     this.#view = undefined;
     this.#data = undefined;
   }
 
   /** @internal Throws when the handler has finished. */
   check(): void {
-    if (this.bytes === NONE) {
+    if (this.bytes === OVER) {
       throw new TypeError(
         'a BorrowedMessage was used after its handler was done; keep its data or a copy() instead',
       );
@@ -223,4 +223,5 @@ export class BorrowedMessage {
   }
 }
 
-const NONE = /* @__PURE__ */ new Uint8Array(0);
+/** The bytes after the end of the handler. Not `NO_BYTES`, which an empty message may have. */
+const OVER = /* @__PURE__ */ new Uint8Array(0);

@@ -172,7 +172,7 @@ class StreamTransport implements Transport {
         while (this.#paused && !this.#closed) await this.#resumed();
         if (this.#closed) return;
         if (done) break;
-        this.#sink!.data(bytesOf(value));
+        this.#sink!.data(checkedChunk(value));
       }
     } catch (error) {
       this.destroy(asError(error));
@@ -233,7 +233,7 @@ function discard(call: () => Promise<unknown>): void {
 }
 
 /** @throws TypeError for a chunk that is not bytes. */
-function bytesOf(chunk: unknown): Uint8Array {
+function checkedChunk(chunk: unknown): Uint8Array {
   // Not `instanceof`: the stream may come from another realm.
   if (kind(chunk) === 'Uint8Array') return chunk as Uint8Array;
   throw new TypeError(`readable: expected chunks of Uint8Array, got ${kind(chunk)}`);

@@ -1,7 +1,7 @@
 import type { Agreement } from './handshake.ts';
 import type { FetchReport, UpgradeHandler } from './options.ts';
 import { reportOnce } from './reports.ts';
-import { copyOf } from './responses.ts';
+import { copyResponse } from './responses.ts';
 
 /** A handshake that was accepted, until the wrapper of the runtime makes the connection. */
 export interface Mark extends Agreement {
@@ -139,7 +139,7 @@ export function takeMark(call: FetchCall | undefined, response: Response): Mark 
 
 function withoutMark(response: Response): Response {
   // The headers of a fetched Response are immutable.
-  const copy = copyOf(response, response.body);
+  const copy = copyResponse(response, response.body);
   copy.headers.delete(HEADER);
   return copy;
 }

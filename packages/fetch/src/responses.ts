@@ -23,13 +23,13 @@ export function isResponse(value: unknown): value is Response {
 export async function ownResponse(response: Response): Promise<Response> {
   const isDecoded = response.headers.has('content-encoding') && response.url;
   if (response instanceof Response && !isDecoded) return response;
-  const copy = copyOf(response, await bodyOf(response));
+  const copy = copyResponse(response, await bodyOf(response));
   if (isDecoded) for (const name of ENCODING_FIELDS) copy.headers.delete(name);
   return copy;
 }
 
 /** A Response of the runtime's class, whose headers can be changed. */
-export function copyOf(response: Response, body: Body): Response {
+export function copyResponse(response: Response, body: Body): Response {
   const { status, statusText } = response;
   // An array keeps each `Set-Cookie`, and fits headers of any class.
   const headers = [...response.headers];

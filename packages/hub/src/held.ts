@@ -37,7 +37,7 @@ export class Held {
   add(arrival: Arrival): void {
     const isFull =
       this.messages.length + this.later.length >= MAX_MESSAGES || this.#bytes > MAX_BYTES;
-    if (!isFull) this.#bytes += bytesOf(arrival);
+    if (!isFull) this.#bytes += sizeOf(arrival);
     if (isPlaced(arrival) && arrival.position.epoch === this.#epoch) {
       this.#highest = Math.max(this.#highest, arrival.position.offset);
       if (!isFull) this.messages.push(arrival);
@@ -72,7 +72,7 @@ export class Held {
     this.messages = this.messages.filter(({ position }) => position.offset > since.offset);
     this.#bytes = 0;
     for (const event of [...this.messages, ...this.later]) {
-      if (event !== OUTAGE) this.#bytes += bytesOf(event);
+      if (event !== OUTAGE) this.#bytes += sizeOf(event);
     }
     if (!isRepeated) return -1;
     return this.messages.reduce((highest, each) => Math.max(highest, each.position.offset), -1);
@@ -91,6 +91,6 @@ export class Held {
   }
 }
 
-function bytesOf({ envelope }: Arrival): number {
+function sizeOf({ envelope }: Arrival): number {
   return envelope?.message?.bytes.length ?? 0;
 }

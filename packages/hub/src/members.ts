@@ -46,7 +46,7 @@ export function sendPrepared(
   if (internals.sendPrepared !== undefined) return internals.sendPrepared(message, waited);
   if (conn.state !== 'open') return false;
   const { type, bytes } = message;
-  const data = type === TextMessage ? textOf(message) : bytes;
+  const data = type === TextMessage ? decoded(message) : bytes;
   // `closed` tells how the connection has ended.
   conn.writeMessage(type, data).catch(({ code }: { readonly code?: unknown }) => {
     if (code === 'WS_ERR_BACKPRESSURE') lost.lostMessage();
@@ -54,7 +54,7 @@ export function sendPrepared(
   return true;
 }
 
-function textOf(message: PreparedMessage): string {
+function decoded(message: PreparedMessage): string {
   let text = texts.get(message);
   if (text === undefined) {
     text = portablePlatform.decodeUtf8(message.bytes, 0, message.bytes.length);

@@ -20,7 +20,7 @@ export function publishDial(url: string): void {
 /** Publishes that a dial has failed. */
 export function publishDialFailure(url: string, error: unknown): void {
   if (dialFail.hasSubscribers) dialFail.publish({ url, error });
-  if (debug.enabled) debug('dial failed: %s: %s', withoutQuery(url), textOf(error));
+  if (debug.enabled) debug('dial failed: %s: %s', withoutQuery(url), printed(error));
 }
 
 /** A query often contains a token. */
@@ -28,7 +28,7 @@ function withoutQuery(url: string): string {
   return url.replace(/\?.*/s, '?...');
 }
 
-function textOf(error: unknown): string {
+function printed(error: unknown): string {
   try {
     return excerpt(String(error), 1_000);
   } catch {

@@ -31,7 +31,8 @@ export interface HttpResponse {
 export const MAX_BODY = 1024;
 /** Most milliseconds to wait for a refusal's body. Many servers never end it. */
 export const MAX_WAIT = 500;
-const NO_BYTES: Buffer = Buffer.alloc(0);
+/** No bytes of a body, or after a head. */
+export const NO_BUFFER: Buffer = Buffer.alloc(0);
 
 /** Names in error messages. */
 interface Labels {
@@ -90,7 +91,7 @@ export async function askForResponse(
 /** Returns a response without the bytes after its head. */
 function toHttpResponse(head: ResponseHead): HttpResponse {
   const headers = incomingHeaders(head.all());
-  return { status: head.status, headers, facts: head, body: NO_BYTES, early: NO_BYTES };
+  return { status: head.status, headers, facts: head, body: NO_BUFFER, early: NO_BUFFER };
 }
 
 function errorOf(failure: ExchangeFailure, { method }: HttpRequest, secure: boolean): Error {

@@ -1,3 +1,4 @@
+import { MAX_CLOSE_REASON } from '@ws/codec/internal';
 import { CloseCode, isValidCloseCode } from '@ws/conn';
 import { checkOptionNames, duration, kind } from '@ws/conn/internal';
 import { assertOption, optionHints } from '@ws/node-io/internal';
@@ -40,9 +41,6 @@ export type ClosePlan = {
   readonly [Name in keyof CloseOptions]-?: NonNullable<CloseOptions[Name]>;
 };
 
-/** Most bytes in the reason of a close frame (RFC 6455, section 5.5). */
-const MAX_REASON = 123;
-
 const NAMES: readonly (keyof CloseOptions)[] = ['timeout', 'code', 'reason', 'over', 'discard'];
 const HINTS: Readonly<Record<string, string>> = {
   ...optionHints(NAMES),
@@ -83,8 +81,8 @@ export function checkCloseOptions(
     throw new RangeError(`close.code: expected a code that may be sent, got ${code}`);
   }
   const bytes = Buffer.byteLength(reason);
-  if (bytes > MAX_REASON) {
-    throw new RangeError(`close.reason: expected at most ${MAX_REASON} bytes, got ${bytes}`);
+  if (bytes > MAX_CLOSE_REASON) {
+    throw new RangeError(`close.reason: expected at most ${MAX_CLOSE_REASON} bytes, got ${bytes}`);
   }
   return {
     timeout: duration('close.timeout', options.timeout, defaults.timeout, false),

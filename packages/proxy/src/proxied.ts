@@ -89,7 +89,7 @@ export class ProxiedConnection implements Proxied, LinkOwner {
 
   get stats(): { readonly in: Flow; readonly out: Flow } {
     const { in: fromClient, out } = this.link ?? { in: NOTHING, out: NOTHING };
-    return { in: copyOf(fromClient), out: copyOf(out) };
+    return { in: snapshot(fromClient), out: snapshot(out) };
   }
 
   terminate(): void {
@@ -135,6 +135,6 @@ export class ProxiedConnection implements Proxied, LinkOwner {
   }
 }
 
-function copyOf({ bytes, frames, messages }: Flow): Flow {
+function snapshot({ bytes, frames, messages }: Flow): Flow {
   return { bytes, frames, messages };
 }

@@ -1,13 +1,10 @@
 import { ProtocolError } from '../errors.ts';
-import { MAX_CONTROL_PAYLOAD } from '../limits.ts';
+import { MAX_CLOSE_REASON, MAX_CONTROL_PAYLOAD } from '../limits.ts';
 import { isBytes } from '../masking/mask.ts';
 import type { OwnedBytes } from '../memory/owned-bytes.ts';
 import { kind } from '../options.ts';
 import { readText, writeText } from '../text/short-text.ts';
 import { CloseCode, isValidCloseCode } from './close-code.ts';
-
-/** Largest reason in bytes: a control frame carries 125 bytes, and the code takes two of them. */
-const MAX_REASON = MAX_CONTROL_PAYLOAD - 2;
 
 /** The contents of a close frame. */
 export interface ClosePayload {
@@ -52,10 +49,12 @@ export function formatCloseMessage(code: number, reason = ''): OwnedBytes {
   }
   if (code === CloseCode.NoStatusReceived) return new Uint8Array(0);
   if (reason === '') return Uint8Array.of(code >> 8, code & 0xff);
-  const payload = new Uint8Array(2 + MAX_REASON);
+  const payload = new Uint8Array(MAX_CONTROL_PAYLOAD);
   const size = writeText(payload, 2, reason);
   if (size < 0) {
-    throw new RangeError(`websocket: a close reason has at most ${MAX_REASON} bytes of UTF-8`);
+    throw new RangeError(
+      `websocket: a close reason has at most ${MAX_CLOSE_REASON} bytes of UTF-8`,
+    );
   }
   payload[0] = code >> 8;
   payload[1] = code & 0xff;

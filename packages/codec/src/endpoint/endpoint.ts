@@ -11,6 +11,7 @@ import {
   TextMessage,
 } from '../frames/opcode.ts';
 import { checked } from '../from-caller.ts';
+import { MAX_CLOSE_REASON } from '../limits.ts';
 import { isBytes } from '../masking/mask.ts';
 import { MaskKeys } from '../masking/mask-key.ts';
 import { existingSimd } from '../masking/simd.ts';
@@ -54,9 +55,6 @@ export type EndpointEvent =
 const HEAP: SlabSource = {
   take: (size) => ({ bytes: new Uint8Array(size), release: () => {} }),
 };
-
-/** A close frame has at most this many bytes of reason (RFC 6455, section 5.5). */
-const MAX_REASON = 123;
 
 /**
  * One end of a connection, without I/O: bytes of the peer become events, and what you send becomes
@@ -296,7 +294,7 @@ export class Endpoint {
   #fail(error: ProtocolError, events: EndpointEvent[]): void {
     // Do not reveal the limit to the peer.
     const isTooBig = error.closeCode === CloseCode.MessageTooBig;
-    const reason = isTooBig ? '' : error.faults.join(', ').slice(0, MAX_REASON);
+    const reason = isTooBig ? '' : error.faults.join(', ').slice(0, MAX_CLOSE_REASON);
     this.#closePayload ??= formatCloseMessage(error.closeCode, reason);
     this.#finish({ code: error.closeCode, reason: '', wasClean: false, error }, events);
   }

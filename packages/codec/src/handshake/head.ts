@@ -1,4 +1,5 @@
 import { isBytes } from '../masking/mask.ts';
+import { NO_BYTES } from '../memory/slab.ts';
 import { checkOptionNames, whole } from '../options.ts';
 import {
   COLON,
@@ -55,7 +56,6 @@ const FIRST_BLOCK = 64;
 const NONE = -1;
 /** Most arguments of one call: engines bound them by their stack. */
 const MAX_ARGUMENTS = 8192;
-const NO_BYTES = /* @__PURE__ */ new Uint8Array(0);
 
 /** A Buffer of Node reads Latin-1 three to eight times as fast as code here. */
 interface NodeBytes extends Uint8Array {

@@ -1,4 +1,5 @@
 import type { Words } from '../masking/mask.ts';
+import type { OwnedBytes } from './owned-bytes.ts';
 
 /** A lease of pooled memory. */
 export interface Slab {
@@ -40,4 +41,4 @@ export interface SlabSource {
 export const LARGEST_SLAB: number = 64 * 1024;
 
 /** The empty array, for fields that hold no memory. */
-export const NO_BYTES: Uint8Array = /* @__PURE__ */ new Uint8Array(0);
+export const NO_BYTES: OwnedBytes = /* @__PURE__ */ new Uint8Array(0);

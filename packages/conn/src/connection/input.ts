@@ -19,6 +19,7 @@ import {
   STEP,
   type WebSocketError,
 } from '@ws/codec';
+import { NO_BYTES } from '@ws/codec/internal';
 import { causeText, TransportError } from '../errors.ts';
 import { Message } from '../message.ts';
 import type { Gate } from '../read/gate.ts';
@@ -38,8 +39,6 @@ const FRAMES_PER_TURN = 1_000;
 const STARTING = 0;
 const READY = 1;
 const PARSING = 2;
-
-const NO_BYTES = /* @__PURE__ */ new Uint8Array(0);
 
 /**
  * The input of a connection: turns chunks into messages for the reader, and into control frames and

@@ -1,5 +1,12 @@
 import { ContinuationFrame, type Slab } from '@ws/codec';
-import { fromCaller, isControl, isMistake, leaseOf, MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
+import {
+  fromCaller,
+  isControl,
+  isMistake,
+  leaseOf,
+  MAX_CONTROL_PAYLOAD,
+  NO_BYTES,
+} from '@ws/codec/internal';
 import { WriteClosedError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { handled, RESOLVED, rejected } from '../time/promises.ts';
@@ -324,7 +331,7 @@ export class MessageWriter implements AsyncDisposable {
   }
 
   #flush(fin: boolean): Promise<void> {
-    const sent = this.#fragment(fin, this.#slab?.bytes ?? NOTHING, 0, this.#fill);
+    const sent = this.#fragment(fin, this.#slab?.bytes ?? NO_BYTES, 0, this.#fill);
     this.#fill = 0;
     return sent;
   }
@@ -375,5 +382,3 @@ function hold(bytes: Uint8Array, written: Promise<void>): void {
   lease.pin();
   written.then(lease.release, lease.release);
 }
-
-const NOTHING = /* @__PURE__ */ new Uint8Array(0);

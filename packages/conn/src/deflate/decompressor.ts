@@ -1,4 +1,4 @@
-import { type Lease, MessageMemory } from '@ws/codec/internal';
+import { type Lease, MessageMemory, NO_BYTES } from '@ws/codec/internal';
 import { copyOf } from '../memory/copy.ts';
 import { type History, type Inflater, InflateStatus } from '../platform/deflate-engine.ts';
 import { type EnginePool, type InflateResources, PrivateEngines } from './engine-pool.ts';
@@ -46,7 +46,7 @@ export class Decompressor {
   /** The engine, while a message is under way. */
   #engine: PooledEngine<Inflater> | undefined;
   /** Unused input: `#bytes[#at, #end)`. */
-  #bytes: Uint8Array = NONE;
+  #bytes: Uint8Array = NO_BYTES;
   #at = 0;
   #end = 0;
   #last = false;
@@ -133,7 +133,7 @@ export class Decompressor {
     const last = this.#last;
     this.#collected ??= this.#newBuffer();
     this.#collected.append(this.#bytes, this.#at, this.#end, 0, false);
-    this.#show(NONE, 0, 0, last);
+    this.#show(NO_BYTES, 0, 0, last);
     if (!last) return;
     const { length } = this.#collected;
     this.#collectedLease = this.#collected.takeLease();
@@ -210,7 +210,7 @@ export class Decompressor {
 
   /** The message is complete: releases its engine and memory. */
   endMessage(): void {
-    this.#show(NONE, 0, 0, false);
+    this.#show(NO_BYTES, 0, 0, false);
     this.#collectedLease?.release();
     this.#collectedLease = undefined;
     if (!this.#takeover) this.#history?.release();
@@ -296,5 +296,3 @@ export class Decompressor {
     this.#lent = false;
   }
 }
-
-const NONE = /* @__PURE__ */ new Uint8Array(0);

@@ -1,3 +1,4 @@
+import { NO_BYTES } from '@ws/codec/internal';
 import type { History } from '../platform/deflate-engine.ts';
 
 /** Lends memory to histories and counts it. */
@@ -17,7 +18,7 @@ export class HistoryRing implements History {
   length = 0;
   #memory: HistoryMemory;
   readonly #window: number;
-  #bytes: Uint8Array = NONE;
+  #bytes: Uint8Array = NO_BYTES;
   /** Index of the next byte. */
   #at = 0;
 
@@ -59,8 +60,8 @@ export class HistoryRing implements History {
 
   /** Forgets all bytes and releases the memory. */
   release(): void {
-    if (this.#bytes !== NONE) this.#memory.release(this.#bytes);
-    this.#bytes = NONE;
+    if (this.#bytes !== NO_BYTES) this.#memory.release(this.#bytes);
+    this.#bytes = NO_BYTES;
     this.length = 0;
     this.#at = 0;
   }
@@ -76,10 +77,8 @@ export class HistoryRing implements History {
     if (size === before.length) return;
     const grown = this.#memory.acquire(size);
     this.copyTo(grown, 0);
-    if (before !== NONE) this.#memory.release(before);
+    if (before !== NO_BYTES) this.#memory.release(before);
     this.#bytes = grown;
     this.#at = this.length % size;
   }
 }
-
-const NONE = /* @__PURE__ */ new Uint8Array(0);

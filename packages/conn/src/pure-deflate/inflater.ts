@@ -1,3 +1,4 @@
+import { NO_BYTES } from '@ws/codec/internal';
 import { type History, type Inflater, InflateStatus } from '../platform/deflate-engine.ts';
 import { HuffmanCode, INVALID, UNKNOWN } from './huffman-code.ts';
 
@@ -71,10 +72,10 @@ export class PureInflater implements Inflater {
   #literals = this.#ownLiterals;
   #distances = this.#ownDistances;
   /** The arguments of the current `write`. */
-  #input: Uint8Array = NONE;
+  #input: Uint8Array = NO_BYTES;
   #from = 0;
   #to = 0;
-  #output: Uint8Array = NONE;
+  #output: Uint8Array = NO_BYTES;
   #at = 0;
   #end = 0;
 
@@ -109,7 +110,7 @@ export class PureInflater implements Inflater {
     const step = this.#run();
     this.used = this.#from - from;
     this.produced = this.#at - at;
-    this.#input = this.#output = NONE;
+    this.#input = this.#output = NO_BYTES;
     if (step === CORRUPT) this.#state = BROKEN;
     if (step !== STARVED) return step;
     if (this.#at === end) return MORE;
@@ -125,7 +126,7 @@ export class PureInflater implements Inflater {
     this.#to = TAIL.length;
     this.#end = this.#at;
     const step = this.#run();
-    this.#input = NONE;
+    this.#input = NO_BYTES;
     const whole = this.#from === TAIL.length;
     if (whole && step === FINAL) return FINAL;
     if (whole && step === STARVED && this.#state === HEADER && this.#count === 0) {
@@ -359,8 +360,6 @@ export class PureInflater implements Inflater {
     return value;
   }
 }
-
-const NONE = /* @__PURE__ */ new Uint8Array(0);
 const TAIL = /* @__PURE__ */ Uint8Array.of(0x00, 0x00, 0xff, 0xff);
 
 /** Bases and numbers of extra bits of lengths (RFC 1951, section 3.2.5). */

@@ -1,3 +1,4 @@
+import { NO_BYTES } from '@ws/codec/internal';
 import { Fifo } from '../fifo.ts';
 import type { DeflateJob, History } from '../platform/deflate-engine.ts';
 import { portablePlatform } from '../portable-platform.ts';
@@ -10,14 +11,14 @@ class LargeMessage {
   /** Copied: the history changes before the message begins. */
   readonly #history: History | undefined;
   #deflater: PureDeflater | undefined;
-  #bytes: Uint8Array = NONE;
+  #bytes: Uint8Array = NO_BYTES;
   #from = 0;
-  #output: Uint8Array = NONE;
+  #output: Uint8Array = NO_BYTES;
   #size = 0;
 
   constructor(job: DeflateJob, done: (output: Uint8Array | undefined) => void) {
     this.#job = job;
-    this.#history = copyOf(job.history);
+    this.#history = keptHistory(job.history);
     this.done = done;
   }
 
@@ -58,9 +59,7 @@ class LargeMessage {
   }
 }
 
-const NONE = /* @__PURE__ */ new Uint8Array(0);
-
-function copyOf(history: History | undefined): History | undefined {
+function keptHistory(history: History | undefined): History | undefined {
   if (history === undefined || history.length === 0) return undefined;
   const copy = new Uint8Array(history.length);
   history.copyTo(copy, 0);

@@ -1,4 +1,5 @@
 import type { OwnedBytes } from '@ws/codec';
+import { NO_BYTES } from '@ws/codec/internal';
 import type { Platform } from '../platform/platform.ts';
 import { type TaskQueue, TurnCallback } from '../scheduler/task-queue.ts';
 
@@ -33,7 +34,7 @@ type BlockOwner = { readonly platform: Platform };
  * with it. Memory for each message instead costs a loop over 1 KiB messages a fifth of its rate.
  */
 class MessageBlocks {
-  #block: OwnedBytes = NONE;
+  #block: OwnedBytes = NO_BYTES;
   #used = 0;
   #owner: object | undefined;
 
@@ -75,12 +76,10 @@ class MessageBlocks {
   }
 
   drop(): void {
-    this.#block = NONE;
+    this.#block = NO_BYTES;
     this.#owner = undefined;
   }
 }
-
-const NONE = /* @__PURE__ */ new Uint8Array(0);
 
 /** The blocks of this thread. */
 export const messageBlocks: MessageBlocks = /* @__PURE__ */ new MessageBlocks();

@@ -1,9 +1,6 @@
 import { CloseCode, isValidCloseCode, ProtocolError, type WebSocketError } from '@ws/codec';
-import { utf8Length } from '@ws/codec/internal';
+import { MAX_CLOSE_REASON, utf8Length } from '@ws/codec/internal';
 import { ReadLimitError } from '../errors.ts';
-
-/** A close frame has at most this many bytes of UTF-8 in its reason (RFC 6455, section 5.5). */
-const MAX_REASON = 123;
 
 /**
  * The close frame that fails a connection because of `error` (RFC 6455, section 7.4.1). Its reason
@@ -36,7 +33,7 @@ function cutReason(text: string): string {
   let end = 0;
   for (const character of text) {
     bytes += utf8Length(character);
-    if (bytes > MAX_REASON) break;
+    if (bytes > MAX_CLOSE_REASON) break;
     end += character.length;
   }
   return text.slice(0, end);

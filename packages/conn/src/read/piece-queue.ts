@@ -1,3 +1,4 @@
+import { NO_BYTES } from '@ws/codec/internal';
 import { ReadPendingError } from '../errors.ts';
 import { copyInto, copyOf } from '../memory/copy.ts';
 import { Deferred } from '../time/promises.ts';
@@ -36,7 +37,7 @@ export class PieceQueue {
   /** Bytes of the first piece that are already read. */
   #read = 0;
   /** The piece after {@link #pieces}, to which small pieces are appended: its first bytes. */
-  #tail: Uint8Array = NONE;
+  #tail: Uint8Array = NO_BYTES;
   #tailLength = 0;
   #news: Deferred<void> | undefined;
   /** Memory of the read that waits. The next bytes go there: its first {@link #filled} ones have. */
@@ -125,7 +126,7 @@ export class PieceQueue {
   #endTail(): void {
     if (this.#tailLength === 0) return;
     this.#pieces.push(this.#tail.subarray(0, this.#tailLength));
-    this.#tail = NONE;
+    this.#tail = NO_BYTES;
     this.#tailLength = 0;
   }
 
@@ -156,7 +157,7 @@ export class PieceQueue {
     this.#dropped = true;
     this.over = this.failure !== undefined;
     this.#pieces.length = 0;
-    this.#tail = NONE;
+    this.#tail = NO_BYTES;
     this.#tailLength = 0;
     this.#read = 0;
     this.#into = undefined;
@@ -216,8 +217,6 @@ export class PieceQueue {
     news?.resolve();
   }
 }
-
-const NONE = /* @__PURE__ */ new Uint8Array(0);
 
 /** Why a reader whose message was not read to its end cannot continue. */
 export function restDropped(cause: string): { readonly reason: ReadPendingError } {

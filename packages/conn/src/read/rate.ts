@@ -9,6 +9,7 @@ import {
   SKIPPED,
   STEP,
 } from '@ws/codec';
+import { NO_BYTES } from '@ws/codec/internal';
 import type { Connection } from '../connection/connection.ts';
 import { untraced } from '../errors.ts';
 import { isThenable, onRejection } from '../on-rejection.ts';
@@ -30,8 +31,6 @@ export interface RatePlan {
 
 /** Part of a message that a refilled bucket may lack, because times are rounded. */
 const ROUNDING = 1e-6;
-
-const NO_BYTES = /* @__PURE__ */ new Uint8Array(0);
 
 /** No message is under way whose pieces were charged. */
 const NONE = -1;

@@ -120,7 +120,7 @@ const warningsOfBase: (platform: Platform) => WarningReporter = /* @__PURE__ */ 
  * contain input of a peer.
  */
 function groupOf(error: Error): string {
-  return `${textOf(error, 'name')} ${textOf(error, 'code')} ${stackLinesOf(error)[0] ?? ''}`;
+  return `${fieldOf(error, 'name')} ${fieldOf(error, 'code')} ${stackLinesOf(error)[0] ?? ''}`;
 }
 
 /** The name, the code and the message of `error`, its stack, and the same of its cause. */
@@ -134,9 +134,9 @@ function textFor(error: unknown, suffix: string): string {
 }
 
 function titleOf(error: Error): string {
-  const name = printable(textOf(error, 'name')) || 'Error';
-  const code = printable(textOf(error, 'code'));
-  return `${name}${code && ` [${code}]`}: ${printable(textOf(error, 'message'))}`;
+  const name = printable(fieldOf(error, 'name')) || 'Error';
+  const code = printable(fieldOf(error, 'code'));
+  return `${name}${code && ` [${code}]`}: ${printable(fieldOf(error, 'message'))}`;
 }
 
 /** Where an error comes from, what follows, and what to do. */
@@ -184,7 +184,7 @@ function causeOf(error: Error): unknown {
 }
 
 /** A getter of an error may throw, and an application may set any value. */
-function textOf(error: Error, name: 'name' | 'message' | 'code' | 'stack'): string {
+function fieldOf(error: Error, name: 'name' | 'message' | 'code' | 'stack'): string {
   try {
     const text = (error as Partial<Record<typeof name, unknown>>)[name];
     return typeof text === 'string' ? text : '';
@@ -194,7 +194,7 @@ function textOf(error: Error, name: 'name' | 'message' | 'code' | 'stack'): stri
 }
 
 function stackLinesOf(error: Error): string[] {
-  const lines = textOf(error, 'stack').split('\n', 10 * MAX_STACK_LINES);
+  const lines = fieldOf(error, 'stack').split('\n', 10 * MAX_STACK_LINES);
   return lines
     .filter((line) => /^ {4}at /.test(line))
     .slice(0, MAX_STACK_LINES)

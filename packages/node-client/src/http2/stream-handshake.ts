@@ -7,11 +7,9 @@ import type { DialScope } from '../dial-scope.ts';
 import { dialError } from '../errors.ts';
 import { type FinalHead, isSuccess } from '../exchange.ts';
 import type { PreparedRequest } from '../request.ts';
-import { type HttpResponse, incomingHeaders, MAX_BODY, MAX_WAIT } from '../response.ts';
+import { type HttpResponse, incomingHeaders, MAX_BODY, MAX_WAIT, NO_BUFFER } from '../response.ts';
 import type { Target } from '../url.ts';
 import type { SharedSession } from './session-pool.ts';
-
-const NO_BYTES: Buffer = Buffer.alloc(0);
 
 /** The server has not processed a request: it may be sent again (RFC 9113, section 8.7). */
 export class Unprocessed extends TransportError {
@@ -159,8 +157,8 @@ export async function responseOf(
     status,
     headers: incomingHeaders(facts.all()),
     facts,
-    body: NO_BYTES,
-    early: NO_BYTES,
+    body: NO_BUFFER,
+    early: NO_BUFFER,
   };
   if (isSuccess(status)) return response;
   const body = await readBody(stream, scope);

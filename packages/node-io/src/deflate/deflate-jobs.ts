@@ -47,7 +47,7 @@ export class DeflateJobs {
   add(job: DeflateJob, done: (output: Uint8Array | undefined) => void): () => void {
     const entry: Entry = {
       // Copied: the history changes before the job runs.
-      dictionary: copyOf(job.history),
+      dictionary: dictionaryOf(job.history),
       job,
       done,
     };
@@ -97,7 +97,7 @@ export class DeflateJobs {
   }
 }
 
-function copyOf(history: DeflateJob['history']): Uint8Array | undefined {
+function dictionaryOf(history: DeflateJob['history']): Uint8Array | undefined {
   if (history === undefined || history.length === 0) return undefined;
   const copy = new Uint8Array(history.length);
   history.copyTo(copy, 0);

@@ -24,8 +24,8 @@ class StreamRequest extends IncomingMessage {
     this.httpVersion = '2.0';
     this.httpVersionMajor = 2;
     this.httpVersionMinor = 0;
-    this.method = textOf(headers[':method']);
-    this.url = textOf(headers[':path']);
+    this.method = onlyLine(headers[':method']);
+    this.url = onlyLine(headers[':path']);
     const host = headers.host ?? headers[':authority'];
     this.headers = host === undefined ? { ...headers } : { ...headers, host };
     this.rawHeaders = rawHeaders;
@@ -84,7 +84,7 @@ export function requestOfStream(
 }
 
 /** `''` for a field that another parser has found twice: the rules refuse it. */
-function textOf(field: unknown): string {
+function onlyLine(field: unknown): string {
   return typeof field === 'string' ? field : '';
 }
 

@@ -3,7 +3,7 @@ import process from 'node:process';
 import { Duplex } from 'node:stream';
 import { types } from 'node:util';
 import type { RequestFacts, RequestHead } from '@ws/codec';
-import { checked } from '@ws/codec/internal';
+import { checked, NO_BYTES } from '@ws/codec/internal';
 import type { Conn, Transport } from '@ws/conn';
 import { addressOf, assertOption, TransportDuplex } from '@ws/node-io/internal';
 import { Acceptor, type AnyHandlers, type ServerStats } from '../acceptor.ts';
@@ -23,7 +23,6 @@ import { type BoundHandler, UpgradeRequest } from '../upgrade-checks.ts';
 import { type HeadOwner, type HeadReading, isReadingHead, PendingHeads } from './head-reading.ts';
 import { checkRawOptions, type RawUpgraderOptions } from './raw-options.ts';
 
-const NO_BYTES = Buffer.alloc(0);
 const noHeaders = (): typeof NO_HEADERS => NO_HEADERS;
 
 /** The parts of an upgrader that `serveRaw` works with. */

@@ -179,7 +179,7 @@ export class Http2Exchange implements TargetExchange {
       const { stream, head } = askOnStream(shared, request);
       stream.on('error', ignore);
       this.#stream = stream;
-      return { stream, head: await head, rest: NO_BYTES };
+      return { stream, head: await head, rest: Buffer.alloc(0) };
     } catch (error) {
       if (isInstance(error, Unprocessed)) throw error;
       if (isInstance(error, HeadersTooLarge)) throw tooLarge(error);
@@ -197,5 +197,3 @@ function tooLarge(cause: Error): HandshakeError {
   const message = `request head is too large for the target: ${cause.message}`;
   return new HandshakeError(431, message, { body: 'request head is too large\n', cause });
 }
-
-const NO_BYTES: Buffer = Buffer.alloc(0);
