@@ -52,7 +52,7 @@ const FLOORS = {
     ['index', 'internal'],
   ],
   browser: [
-    ['errors', 'message-streams', 'utf8-length', 'validate', 'web-types'],
+    ['errors', 'message-streams', 'utf8-length', 'web-types'],
     ['promises'],
     ['json', 'options', 'url'],
     ['payload'],

@@ -1,4 +1,5 @@
 import type { BorrowedMessage, MessageData } from '@ws/conn';
+import { badType, checkNames, whole } from '@ws/conn/internal';
 import { CAUSE_HIDDEN, LOGINS } from './errors.ts';
 import {
   type BrowserConnOptions,
@@ -9,7 +10,6 @@ import {
 } from './options.ts';
 import { pageTurns } from './page-turns.ts';
 import { LONGEST_TIMER, nothing, report } from './promises.ts';
-import { badType, checkNames, whole } from './validate.ts';
 import type { WebSocketConstructor, WebSocketStreamConstructor } from './web-types.ts';
 
 /**
@@ -93,8 +93,11 @@ export const DIAL_OPTION_NAMES: readonly string[] = [
   'WebSocketStream',
 ];
 
-/** What to use instead of options that a page cannot have. */
-export const DIAL_HINT: string = `; the browser decides about headers, proxy, TLS, compression and pings; to log in, ${LOGINS}`;
+/** What to use instead of an option that a page cannot have. The table of `optionHint` is too large. */
+export function pageHint(name: string): string | undefined {
+  if (!/^(auth|compression|headers|heartbeat|jar|origin|proxy|tls)$/.test(name)) return undefined;
+  return `the browser decides about headers, proxy, TLS, compression and pings; to log in, ${LOGINS}`;
+}
 
 /** Checked {@link AliveOptions}. */
 export interface AlivePlan extends AliveOptions {
@@ -105,7 +108,7 @@ export interface AlivePlan extends AliveOptions {
 /** @throws TypeError, RangeError that names the option. */
 function checkAlive(options: AliveOptions | undefined): AlivePlan | undefined {
   if (options === undefined) return undefined;
-  checkNames('alive', options, ['ask', 'answer', 'after', 'timeout']);
+  checkNames('alive', options, ['ask', 'answer', 'after', 'timeout'], 'reject');
   const { ask, answer = nothing, after = 25_000, timeout = 5_000 } = options;
   if (typeof ask !== 'function') throw badType('alive.ask: expected a function', ask);
   if (typeof answer !== 'function') throw badType('alive.answer: expected a function', answer);

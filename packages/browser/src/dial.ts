@@ -1,19 +1,18 @@
 import { TransportError } from '@ws/conn';
-import { handled } from '@ws/conn/internal';
+import { badType, checkNames, handled } from '@ws/conn/internal';
 import { BrowserConn } from './browser-conn.ts';
 import { ConnectingSocket } from './connecting-socket.ts';
 import {
   checkDialOptions,
-  DIAL_HINT,
   DIAL_OPTION_NAMES,
   type DialOptions,
+  pageHint,
   pageSettings,
 } from './dial-options.ts';
 import { CAUSE_HIDDEN } from './errors.ts';
 import { type BrowserConnOptions, CONN_OPTION_NAMES } from './options.ts';
-import { bounded, nothing } from './promises.ts';
+import { bounded, checked, nothing } from './promises.ts';
 import { targetOf } from './url.ts';
-import { badType, checked, checkNames } from './validate.ts';
 import type { PageSocket, WebSocketLike } from './web-types.ts';
 
 /**
@@ -38,7 +37,7 @@ export async function dial(url: string | URL, options: DialOptions = {}): Promis
 }
 
 function open(url: string | URL, options: DialOptions): Promise<BrowserConn> {
-  checkNames('dial', options, DIAL_OPTION_NAMES, DIAL_HINT);
+  checkNames('dial', options, DIAL_OPTION_NAMES, 'reject', pageHint);
   const target = targetOf(url);
   const plan = checkDialOptions(options);
   const { handshakeTimeout: timeout, WebSocket, WebSocketStream, subprotocols: protocols } = plan;
@@ -110,7 +109,7 @@ export function fromWebSocket(
   options: BrowserConnOptions = {},
 ): BrowserConn {
   return checked(() => {
-    checkNames('fromWebSocket', options, CONN_OPTION_NAMES);
+    checkNames('fromWebSocket', options, CONN_OPTION_NAMES, 'reject');
     if (typeof socket?.addEventListener !== 'function' || !(socket.readyState < 2)) {
       throw badType('fromWebSocket: expected an open WebSocket', socket);
     }

@@ -1,7 +1,7 @@
 import { JSONError, type Message, type SchemaIssue, type StandardSchema } from '@ws/conn';
-import { kind, printable } from '@ws/conn/internal';
-import { report } from './promises.ts';
-import { badType } from './validate.ts';
+import { badType, kind, printable } from '@ws/conn/internal';
+
+// 0.3 kB smaller than that of a Conn, which names three issues with their paths.
 
 const SCHEMA_FAILED = 'the schema failed';
 
@@ -19,12 +19,14 @@ export function checkSchema(schema: StandardSchema | undefined): void {
 /**
  * Parses `message` as JSON and validates it with `schema`.
  *
+ * @param report - Gets an error of the schema.
  * @throws (rejects) JSONError when the message is not JSON or does not match the schema, and for an
  *   error of the schema, which is reported.
  */
 export async function parseJSON(
   message: Message,
   schema: StandardSchema | undefined,
+  report: (error: unknown) => void,
 ): Promise<unknown> {
   let fault = 'message is not JSON';
   let cause: unknown;

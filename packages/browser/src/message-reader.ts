@@ -1,8 +1,7 @@
 import type { DataType, MessageReaderLike, OwnedBytes } from '@ws/conn';
-import { kind } from '@ws/conn/internal';
+import { badType, kind } from '@ws/conn/internal';
 import { decodeUtf8, type PageMessage } from './payload.ts';
 import { attempt } from './promises.ts';
-import { badType } from './validate.ts';
 
 /**
  * A whole message, read as a stream: browsers deliver no part of one.

@@ -1,4 +1,4 @@
-import { boundOf } from './validate.ts';
+import { bound } from '@ws/conn/internal';
 
 /** Bounds of a `BrowserConn`: the options of `fromWebSocket`. */
 export interface BrowserConnOptions {
@@ -71,7 +71,7 @@ export const CONN_OPTION_NAMES: readonly string[] = /* @__PURE__ */ Object.keys(
 export function checkConnOptions(options: BrowserConnOptions): BrowserConnBounds {
   const bounds = { ...CONN_DEFAULTS };
   for (const name of Object.keys(bounds) as (keyof BrowserConnOptions)[]) {
-    bounds[name] = boundOf(name, options[name] ?? bounds[name]);
+    bounds[name] = bound(name, options[name] ?? bounds[name]);
   }
   return bounds;
 }

@@ -7,9 +7,8 @@ import {
   type OwnedBytes,
   TextMessage,
 } from '@ws/conn';
-import { kind } from '@ws/conn/internal';
+import { badType, kind } from '@ws/conn/internal';
 import type { BrowserConnBounds } from './options.ts';
-import { badType } from './validate.ts';
 
 // Created by the first use: jsdom of Jest has neither.
 let encoder: { encode(text: string): OwnedBytes } | undefined;

@@ -1,9 +1,8 @@
 import { TimeoutError, type WaitOptions } from '@ws/conn';
-import { handled, kind, RESOLVED, rejected, rejectedSoon } from '@ws/conn/internal';
-import { badType, whole } from './validate.ts';
+import { badType, handled, kind, RESOLVED, rejected, rejectedSoon, whole } from '@ws/conn/internal';
 
 /** The most ms that `setTimeout` takes: 24 days. */
-export const LONGEST_TIMER: number = 2 ** 31 - 1;
+export const LONGEST_TIMER = 2_147_483_647;
 
 export function nothing(): void {}
 
@@ -12,6 +11,19 @@ export function report(error: unknown): void {
   // Node has no `reportError`, and that of Deno and Bun ends the process.
   const { Deno, Bun, reportError } = globalThis;
   ((!Deno && !Bun && reportError) || console.error)(error);
+}
+
+/**
+ * Runs the checks of the arguments of a public function. In V8 the stack of their error starts at
+ * its caller. That of the codec is larger: it also works for methods and foreign errors.
+ */
+export function checked<T>(check: () => T, called: unknown): T {
+  try {
+    return check();
+  } catch (error) {
+    Error.captureStackTrace?.(error as object, called);
+    throw error;
+  }
 }
 
 /** Returns the promise of `call`. An error that it throws is reported, and the promise rejects. */

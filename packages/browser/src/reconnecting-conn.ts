@@ -1,11 +1,11 @@
 import { LiveConn } from '@ws/conn/internal';
 import type { BrowserConn } from './browser-conn.ts';
+import { checked } from './promises.ts';
 import {
   type FreshURL,
   planReconnectingConn,
   type ReconnectingConnOptions,
 } from './reconnecting-options.ts';
-import { checked } from './validate.ts';
 
 /**
  * A client that keeps a page connected to one URL: messages that are sent while there is no

@@ -1,5 +1,6 @@
 import { type Report, WebSocketError } from '@ws/conn';
 import {
+  checkNames,
   errorOf,
   type LivePlan,
   liveOptions,
@@ -17,14 +18,13 @@ import type { BrowserConn } from './browser-conn.ts';
 import { dial } from './dial.ts';
 import {
   checkDialOptions,
-  DIAL_HINT,
   DIAL_OPTION_NAMES,
   type DialOptions,
   PAGE,
+  pageHint,
 } from './dial-options.ts';
 import { bounded, report } from './promises.ts';
 import { targetOf } from './url.ts';
-import { checkNames } from './validate.ts';
 import { checkClose } from './web-socket-conn.ts';
 
 /**
@@ -72,7 +72,7 @@ export function planReconnectingConn(
     // That of each connection is another bound with the same name.
     ...dialPlan(url, { ...options, maxQueuedBytes: undefined }),
     checkClose(code, reason, options) {
-      checkNames('close', options, ['discard']);
+      checkNames('close', options, ['discard'], 'reject');
       checkClose(PAGE, code, reason, options);
     },
     report: reportTo(options.report),
@@ -96,7 +96,7 @@ function reportTo(own: Report = byDefault): Report {
 
 /** @throws TypeError for an unknown option. */
 function checkAllNames(owner: string, options: object, own: readonly string[]): void {
-  checkNames(owner, options, [...own, ...DIAL_OPTION_NAMES], DIAL_HINT);
+  checkNames(owner, options, [...own, ...DIAL_OPTION_NAMES], 'reject', pageHint);
 }
 
 /** @throws TypeError, RangeError or SyntaxError for a bad URL or option. */

@@ -1,11 +1,11 @@
 import { startReconnecting } from '@ws/conn/internal';
 import type { BrowserConn } from './browser-conn.ts';
+import { checked } from './promises.ts';
 import {
   type FreshURL,
   planReconnecting,
   type ReconnectingOptions,
 } from './reconnecting-options.ts';
-import { checked } from './validate.ts';
 
 /**
  * Keeps a page connected to one URL: dials again when a connection has ended.

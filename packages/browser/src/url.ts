@@ -1,5 +1,5 @@
+import { badType } from '@ws/conn/internal';
 import { LOGINS } from './errors.ts';
-import { badType } from './validate.ts';
 
 /**
  * Returns the URL of a dial. As a link, it may be relative to the page; http and https become ws

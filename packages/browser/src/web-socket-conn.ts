@@ -24,7 +24,10 @@ import {
   type WriteOptions,
 } from '@ws/conn';
 import {
+  badType,
+  bound,
   type ConnInternals,
+  checkNames,
   errorOf,
   handled,
   kind,
@@ -41,7 +44,6 @@ import { dataTypeOf, type PageMessage, payloadOf } from './payload.ts';
 import { after, attempt, bounded, nothing } from './promises.ts';
 import { isNormalEnd, ReadSide } from './read-side.ts';
 import { utf8Length } from './utf8-length.ts';
-import { badType, boundOf, checkNames } from './validate.ts';
 import type { PageSocket, WebSocketEvent } from './web-types.ts';
 import { WriteSide } from './write-side.ts';
 
@@ -178,7 +180,8 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     return attempt(() => {
       const schema = options?.schema;
       checkSchema(schema);
-      return this.#read('readJSON', options, (read) => parseJSON(read, schema));
+      const { report } = this.#settings;
+      return this.#read('readJSON', options, (read) => parseJSON(read, schema, report));
     });
   }
 
@@ -223,7 +226,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     if (options === undefined) return handled(new Promise(start));
     return attempt(() => {
       const names = parse ? ['schema', ...WAIT_OPTION_NAMES] : WAIT_OPTION_NAMES;
-      checkNames(name, options, names);
+      checkNames(name, options, names, 'reject');
       return bounded(options, start);
     });
   }
@@ -304,7 +307,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
       const payload = payloadOf(method, type, data);
       checkType(method, type);
       if (options === undefined) return this.writes.send(payload);
-      checkNames(method, options, ['compress', 'signal']);
+      checkNames(method, options, ['compress', 'signal'], 'reject');
       let refused: Promise<void> | undefined;
       const sent = bounded<void>(options, (resolve, reject) => {
         const written = this.writes.send(payload);
@@ -343,7 +346,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   nextWriter(type: number, options: NextWriterOptions = {}): Promise<GatheringWriter> {
     return attempt(() => {
       checkType('nextWriter', type);
-      checkNames('nextWriter', options, ['queue', 'compress']);
+      checkNames('nextWriter', options, ['queue', 'compress'], 'reject');
       return this.#nextWriter(type, options.queue);
     });
   }
@@ -377,7 +380,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
    * @throws TypeError, RangeError for another value.
    */
   setReadLimit(bytes: number | false): void {
-    this.#settings.readLimit = boundOf('setReadLimit', bytes);
+    this.#settings.readLimit = bound('setReadLimit', bytes);
   }
 
   /** Sets a deadline for reads: see `Conn.setReadDeadline`. */
@@ -411,7 +414,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
    */
   close(code = 1000, reason = '', options: ConnCloseOptions = {}): Promise<CloseInfo> {
     return attempt(() => {
-      checkNames('close', options, CLOSE_OPTION_NAMES);
+      checkNames('close', options, CLOSE_OPTION_NAMES, 'reject');
       checkClose(this.#settings, code, reason, options);
       const { signal, timeout = CLOSE_TIMEOUT } = options;
       return bounded<CloseInfo>({ signal, timeout }, (resolve, reject) => {

@@ -492,11 +492,11 @@ describe('the option alive', () => {
   });
 
   it.each<[unknown, string]>([
-    [5, 'alive: expected options, got number'],
+    [5, 'alive: expected an object of options, got number'],
     [{}, 'alive.ask: expected a function, got undefined'],
     [{ ...ALIVE, answer: true }, 'alive.answer: expected a function, got boolean'],
     [{ ...ALIVE, after: 0 }, 'alive.after: expected a whole number from 1 to 2147483647, got 0'],
-    [{ ...ALIVE, timeout: '5' }, 'alive.timeout: expected a whole number'],
+    [{ ...ALIVE, timeout: '5' }, 'alive.timeout: expected a number, got string'],
     [{ ...ALIVE, interval: 5 }, 'alive: unknown option interval; known options: ask, answer'],
   ])('rejects %j', async (alive, words) => {
     const { WebSocket, sockets } = socketClass();

@@ -81,22 +81,31 @@ describe('dial', () => {
     expect(await rejection(dial(url as never))).toBeInstanceOf(TypeError);
   });
 
-  it.each(['headers', 'compression', 'proxy', 'tls', 'heartbeat', 'jar', 'readlimit', 'protocols'])(
-    'rejects the option %s, and says what to use',
+  it.each(['headers', 'compression', 'proxy', 'tls', 'heartbeat', 'jar', 'auth', 'origin'])(
+    'rejects the option %s, which a page cannot have, and says what to use',
     async (name) => {
       const error = await rejection(dial('ws://h', { [name]: undefined }));
       expect(error).toBeInstanceOf(TypeError);
-      expect(error.message).toContain(`dial: unknown option ${name}; known options: readLimit, `);
-      expect(error.message).toContain('subprotocols, signal');
-      expect(error.message).toContain(
-        'the browser decides about headers, proxy, TLS, compression and pings; ' +
+      expect(error.message).toBe(
+        `dial: unknown option ${name}; ` +
+          'the browser decides about headers, proxy, TLS, compression and pings; ' +
           'to log in, use ?token= in the URL, a subprotocol or a cookie',
       );
     },
   );
 
+  it.each(['readlimit', 'protocols', 'maxPayload'])(
+    'rejects the option %s, and lists those that it knows',
+    async (name) => {
+      const error = await rejection(dial('ws://h', { [name]: undefined }));
+      expect(error).toBeInstanceOf(TypeError);
+      expect(error.message).toContain(`dial: unknown option ${name}; known options: readLimit, `);
+      expect(error.message).toContain('subprotocols, signal');
+    },
+  );
+
   it.each([
-    [{ readLimit: 0 }, RangeError, 'readLimit: expected a whole number from 1'],
+    [{ readLimit: 0 }, RangeError, 'readLimit: 0 is not a bound; use false for no bound'],
     [{ readLimit: '5' }, TypeError, 'readLimit'],
     [
       { limitCloseCode: 1009 },
@@ -122,8 +131,8 @@ describe('dial', () => {
       TypeError,
       'dial: subprotocols: expected different tokens, such as base64url',
     ],
-    ['chat', TypeError, 'dial: expected options, got string'],
-    [['chat'], TypeError, 'dial: expected options, got Array'],
+    ['chat', TypeError, 'dial: expected an object of options, got string'],
+    [['chat'], TypeError, 'dial: expected an object of options, got Array'],
     [null, TypeError, 'options'],
   ])('rejects the options %j', async (options, kind, text) => {
     const error = await rejection(dial('ws://h', options as never));

@@ -399,7 +399,7 @@ describe('BrowserConn.readJSON', () => {
     expect(error.message).toContain('expected a Standard Schema');
     for (const options of [5, null, 'x']) {
       const { message } = await rejection(conn.readJSON(options as never));
-      expect(message).toContain('readJSON: expected options, got ');
+      expect(message).toContain('readJSON: expected an object of options, got ');
     }
     const { message } = await rejection(conn.readJSON({ foo: 1 } as never));
     expect(message).toContain(

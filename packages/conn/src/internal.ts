@@ -18,6 +18,7 @@ export { limitRate, setAutoResponse } from './gate-of.ts';
 export type { ConnInternals } from './internals.ts';
 export { internalsOf } from './internals-of.ts';
 export { isThenable, onRejection } from './on-rejection.ts';
+export { optionHint } from './option-hints.ts';
 export {
   connSettingNames,
   ResolvedOptions,
@@ -53,7 +54,7 @@ export { checkExpires } from './time/deadline.ts';
 export { Expiry } from './time/expiry.ts';
 export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';
 export { LateRejection, rejectedLater, rejectedSoon } from './time/refusal.ts';
-export { bound, checkOptionNames, duration, kind, range, whole } from './validate.ts';
+export { badType, bound, checkNames, checkOptionNames, duration, kind, whole } from './validate.ts';
 export { DetachedBytes } from './writing/pending-bytes.ts';
 export {
   type Batch,

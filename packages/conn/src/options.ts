@@ -9,7 +9,7 @@ import type { BufferPool } from './memory/buffer-pool.ts';
 import type { Platform } from './platform/platform.ts';
 import { portablePlatform } from './portable-platform.ts';
 import type { Report } from './report/report.ts';
-import { bound, checkOptionNames, duration, kind, range, whole } from './validate.ts';
+import { bound, checkOptionNames, duration, kind, whole } from './validate.ts';
 
 /** Times in ms after which a silent peer is pinged, and then given up. */
 export interface Heartbeat {
@@ -247,7 +247,7 @@ export function resolveSettings(options: ConnSettings, role: Role): Settings {
     closeTimeout: resolve('closeTimeout', (name, value) => duration(name, value, 0, false)),
     heartbeat: resolve('heartbeat', heartbeat),
     maxPendingPings: resolve('maxPendingPings', whole),
-    writeBufferSize: resolve('writeBufferSize', (name, value) => range(name, value, 1, 16 * MIB)),
+    writeBufferSize: resolve('writeBufferSize', (name, value) => whole(name, value, 1, 16 * MIB)),
     writeBufferPool: resolve('writeBufferPool', bufferPool),
     compression: resolve('compression', compression),
     report: resolve('report', reportFunction),
@@ -355,10 +355,10 @@ function compression(_: string, value: unknown): Compression | false {
   }
   const within = (name: keyof CompressionOptions, least: number, most: number): number => {
     const { [name]: number = DEFAULT_COMPRESSION[name] } = given;
-    return range(`compression.${name}`, number, least, most);
+    return whole(`compression.${name}`, number, least, most);
   };
   const bits = (name: 'serverMaxWindowBits' | 'clientMaxWindowBits'): number | undefined =>
-    given[name] === undefined ? undefined : range(`compression.${name}`, given[name], 8, 15);
+    given[name] === undefined ? undefined : whole(`compression.${name}`, given[name], 8, 15);
   return {
     mode,
     level: compressionLevel('compression.level', level),
@@ -390,7 +390,7 @@ function deflateParameters(value: unknown): DeflateParameters | undefined {
     throw new TypeError(`deflate.${name}: expected true or false, got ${kind(given[name])}`);
   }
   for (const name of ['serverMaxWindowBits', 'clientMaxWindowBits'] as const) {
-    range(`deflate.${name}`, given[name], 8, 15);
+    whole(`deflate.${name}`, given[name], 8, 15);
   }
   return given;
 }
@@ -401,5 +401,5 @@ function deflateParameters(value: unknown): DeflateParameters | undefined {
  * @throws TypeError, RangeError, with the option's name.
  */
 export function compressionLevel(name: string, value: unknown): number {
-  return range(name, value, -2, 9);
+  return whole(name, value, -2, 9);
 }

@@ -1,5 +1,3 @@
-import { closestName } from './closest-name.ts';
-
 /**
  * A bound in bytes or pieces; `false` means no bound.
  *
@@ -12,32 +10,21 @@ export function bound(name: string, value: unknown): number {
 }
 
 /**
- * A whole number of 1 or more.
- *
- * @throws TypeError, RangeError, with the option's name.
- */
-export function whole(name: string, value: unknown): number {
-  if (typeof value !== 'number') {
-    throw new TypeError(`${name}: expected a number, got ${kind(value)}`);
-  }
-  if (!Number.isSafeInteger(value) || value < 1) {
-    throw new RangeError(`${name}: expected a whole number of 1 or more, got ${value}`);
-  }
-  return value;
-}
-
-/**
  * A whole number from `least` to `most`.
  *
  * @throws TypeError, RangeError, with the option's name.
  */
-export function range(name: string, value: unknown, least: number, most: number): number {
-  if (typeof value !== 'number') {
-    throw new TypeError(`${name}: expected a number, got ${kind(value)}`);
-  }
+export function whole(
+  name: string,
+  value: unknown,
+  least: number = 1,
+  most: number = Infinity,
+): number {
+  if (typeof value !== 'number') throw badType(`${name}: expected a number`, value);
   const isWhole = Number.isSafeInteger(value) && !Object.is(value, -0);
   if (isWhole && value >= least && value <= most) return value;
-  throw new RangeError(`${name}: expected a whole number from ${least} to ${most}, got ${value}`);
+  const bounds = most === Infinity ? `of ${least} or more` : `from ${least} to ${most}`;
+  throw new RangeError(`${name}: expected a whole number ${bounds}, got ${value}`);
 }
 
 /**
@@ -63,12 +50,8 @@ export function duration(
   return ms;
 }
 
-const NO_HINTS: Readonly<Record<string, string>> = {};
-
-/** Names of options that any package had once, and what to do instead. */
-const FORMER: Readonly<Record<string, string>> = {
-  readBufferSize: 'it had no effect: leave it out',
-};
+/** Returns what to write instead of an option that a function with the options `known` does not have. */
+type HintOf = (name: string, known: readonly string[]) => string | undefined;
 
 /**
  * Checks that `options` is an object with known names only.
@@ -76,50 +59,81 @@ const FORMER: Readonly<Record<string, string>> = {
  * @param owner - Name of the class or function that takes the options, for the message.
  * @param unknownUndefined - Whether an unknown name with the value undefined is ignored or
  *   rejected.
- * @param hints - Names of options that other functions or libraries take, and what to write instead.
- * @throws TypeError that says what to write instead: the known names, or the one that is meant.
+ * @param hintOf - `optionHint` also knows the options of other functions and libraries. Default: a
+ *   known name that is meant.
+ * @throws TypeError that says what to write instead.
  */
 export function checkOptionNames(
   owner: string,
   options: object,
   known: readonly string[],
   unknownUndefined: 'ignore' | 'reject',
-  hints: Readonly<Record<string, string>> = NO_HINTS,
+  hintOf: HintOf = nearName,
+): void {
+  const number = typeof options === 'number' && NUMBER_OPTIONS.find((name) => known.includes(name));
+  if (number) {
+    const write = `{ ${number}: ${String(options)} }`;
+    throw new TypeError(`${owner}: expected an object of options, got number; write ${write}`);
+  }
+  checkNames(owner, options, known, unknownUndefined, hintOf);
+}
+
+/** What a number in place of the options may be. */
+const NUMBER_OPTIONS: readonly string[] = ['timeout', 'port'];
+
+/**
+ * As {@link checkOptionNames}, without its hints: a page has none to spare.
+ *
+ * @throws TypeError with the hint, or with the known names.
+ */
+export function checkNames(
+  owner: string,
+  options: object,
+  known: readonly string[],
+  unknownUndefined: 'ignore' | 'reject',
+  hintOf?: HintOf,
 ): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    const hint = numberHint(options, known);
-    throw new TypeError(`${owner}: expected an object of options, got ${kind(options)}${hint}`);
+    throw badType(`${owner}: expected an object of options`, options);
   }
   // `Object.keys` would allocate at every call with options.
   for (const name in options) {
     if (known.includes(name) || !Object.hasOwn(options, name)) continue;
     const value: unknown = options[name as keyof typeof options];
     if (value === undefined && unknownUndefined === 'ignore') continue;
-    const cure = cureFor(name, known, hints);
+    const cure = hintOf?.(name, known) ?? `known options: ${known.join(', ')}`;
     throw new TypeError(`${owner}: unknown option ${name}; ${cure}`);
   }
 }
 
-/** What a number in place of the options may be. */
-const NUMBER_OPTIONS: readonly string[] = ['timeout', 'port'];
+/** Names of options that any package had once, and what to do instead. */
+const FORMER: Readonly<Record<string, string>> = {
+  readBufferSize: 'it had no effect: leave it out',
+};
 
-function numberHint(value: unknown, known: readonly string[]): string {
-  if (typeof value !== 'number') return '';
-  const name = NUMBER_OPTIONS.find((each) => known.includes(each));
-  return name === undefined ? '' : `; write { ${name}: ${value} }`;
+/** The known name that is meant by `name`, for a message. */
+export function nearName(name: string, known: readonly string[]): string | undefined {
+  // `constructor` and others are no former options.
+  if (Object.hasOwn(FORMER, name)) return FORMER[name];
+  // A list of one name is a hint itself.
+  const near = known.length > 1 ? known.find((each) => isNear(name, each)) : undefined;
+  return near === undefined ? undefined : `did you mean ${near}?`;
 }
 
-function cureFor(
-  name: string,
-  known: readonly string[],
-  hints: Readonly<Record<string, string>>,
-): string {
-  // `constructor` and others are no hints.
-  if (Object.hasOwn(hints, name)) return hints[name]!;
-  if (Object.hasOwn(FORMER, name)) return FORMER[name]!;
-  // A list of one name is a hint itself.
-  const near = known.length > 1 ? closestName(name, known) : undefined;
-  return near === undefined ? `known options: ${known.join(', ')}` : `did you mean ${near}?`;
+/** Whether `name` is `other` in another case, or with a third of its letters changed at one place. */
+function isNear(name: string, other: string): boolean {
+  const [a, b] = [name.toLowerCase(), other.toLowerCase()];
+  const shorter = Math.min(a.length, b.length);
+  let start = 0;
+  while (start < shorter && a[start] === b[start]) start++;
+  let end = 0;
+  while (end < shorter - start && a.at(-1 - end) === b.at(-1 - end)) end++;
+  return Math.max(a.length, b.length) - start - end <= Math.ceil(a.length / 3);
+}
+
+/** The error of a value of another type. */
+export function badType(expected: string, value: unknown): TypeError {
+  return new TypeError(`${expected}, got ${kind(value)}`);
 }
 
 /**

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { optionHint } from '../src/option-hints.ts';
 import { checkOptionNames, kind } from '../src/validate.ts';
 
 describe('checkOptionNames', () => {
@@ -12,14 +13,14 @@ describe('checkOptionNames', () => {
   it.each([
     ['a misspelling', { prot: 0 }, 'did you mean port?'],
     ['another case', { READLIMIT: 0 }, 'did you mean readLimit?'],
-    ['a name with a hint', { signal: 0 }, 'it is an option of dial'],
+    ['a name with a hint', { maxPayload: 0 }, 'use readLimit'],
     ['a name of Object.prototype', { constructor: 0 }, 'known options: port, '],
     ['a very long name', { ['port'.repeat(100)]: 0 }, 'known options: port, '],
   ])('says what to write instead of %s', (_, options, cure) => {
     const names = ['port', 'readLimit', 'heartbeat'];
-    expect(() =>
-      checkOptionNames('serve', options, names, 'reject', { signal: 'it is an option of dial' }),
-    ).toThrow(new RegExp(`^serve: unknown option \\w+; ${cure.replace(/[?{}]/g, '\\$&')}`));
+    expect(() => checkOptionNames('serve', options, names, 'reject', optionHint)).toThrow(
+      new RegExp(`^serve: unknown option \\w+; ${cure.replace(/[?{}]/g, '\\$&')}`),
+    );
   });
 
   it('ignores an unknown name whose value is undefined, or rejects it, as the caller chooses', () => {

@@ -1,11 +1,11 @@
-import { badType, bounded, whole } from '@ws/browser/internal';
+import { bounded } from '@ws/browser/internal';
 import {
   BackpressureError,
   type ConnStats,
   type PingOptions,
   type PingPongHandler,
 } from '@ws/conn';
-import { handled, rejected } from '@ws/conn/internal';
+import { badType, handled, rejected, whole } from '@ws/conn/internal';
 import type { BunSocket } from './bun-socket.ts';
 import type { Plan } from './options.ts';
 import { SocketConn, type SocketRuntime } from './server-conn.ts';

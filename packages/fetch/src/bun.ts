@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkNames } from '@ws/browser/internal';
+import { checkOptionNames } from '@ws/conn/internal';
 import { BunConn, type BunWebSocket } from './bun-conn.ts';
 import { BunSocket } from './bun-socket.ts';
 import { callOf, type Mark, type Wrapper } from './fetch-call.ts';
@@ -36,6 +36,12 @@ export interface BunOptions {
   /** Whether Bun compresses. Default: `false`. */
   readonly perMessageDeflate?: boolean | undefined;
 }
+
+const BUN_OPTION_NAMES: readonly (keyof BunOptions)[] = [
+  'maxPayloadLength',
+  'idleTimeout',
+  'perMessageDeflate',
+];
 
 /** The part of a server of Bun that the wrapper uses. */
 interface BunServer {
@@ -157,7 +163,7 @@ function refuseForeign(ws: BunWebSocket<unknown>, { reportedTo }: Wrapper): void
  * ```
  */
 export function bun(fetch?: FetchHandler<never>, options: BunOptions = {}): BunHandlers {
-  checkNames('bun', options, ['maxPayloadLength', 'idleTimeout', 'perMessageDeflate']);
+  checkOptionNames('bun', options, BUN_OPTION_NAMES, 'reject');
   const { maxPayloadLength = MAX_MESSAGE, idleTimeout = 40, perMessageDeflate = false } = options;
   const wrapper = { maxMessage: maxPayloadLength, reportedTo: new WeakSet(), hasLeft };
   return {

@@ -1,7 +1,7 @@
-import { after, whole } from '@ws/browser/internal';
+import { after } from '@ws/browser/internal';
 import { parseSubprotocols, type RequestFacts, type RequestStep, requestRules } from '@ws/codec';
 import { isHost } from '@ws/codec/internal';
-import { errorOf, kind } from '@ws/conn/internal';
+import { errorOf, kind, whole } from '@ws/conn/internal';
 import type { HeadersLike, Plan, Refusal } from './options.ts';
 import { reportTo } from './reports.ts';
 import { factsOf } from './request-facts.ts';
@@ -139,7 +139,9 @@ function readAuth(result: unknown): unknown {
   }
   if (!('refuse' in result)) return checkedAuth(result);
   const { refuse: given, headers, body = 'refused' } = result as Refusal;
-  const status = given === true ? 401 : given;
+  const status: unknown = given === true ? 401 : given;
+  // The string of an Admission says what it is.
+  if (typeof status === 'string') throw new TypeError(`authenticate: refuse: got ${status}`);
   return refuse(whole('authenticate: refuse', status, 300, 599), body, headers);
 }
 

@@ -1,5 +1,5 @@
-import { badType } from '@ws/browser/internal';
 import { TextMessage, WebSocketError } from '@ws/conn';
+import { badType } from '@ws/conn/internal';
 import { callOf } from './fetch-call.ts';
 import type { FetchReport, ServerConn, UpgradeHandler, UpgradeOptions } from './options.ts';
 import { reportOnce } from './reports.ts';

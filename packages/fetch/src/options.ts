@@ -1,12 +1,7 @@
-import {
-  type BrowserConnBounds,
-  badType,
-  boundOf,
-  checkConnOptions,
-  checkNames,
-} from '@ws/browser/internal';
+import { type BrowserConnBounds, checkConnOptions } from '@ws/browser/internal';
 import { AllowedOrigins, type SameHost } from '@ws/codec';
 import type { AutoResponse, Conn, ConnLike, ReportContext } from '@ws/conn';
+import { badType, bound, checkOptionNames, optionHint } from '@ws/conn/internal';
 
 /**
  * A connection of a server: a `Conn` on Node, the runtime's own WebSocket with the same methods on
@@ -174,7 +169,7 @@ const MIB = 2 ** 20;
  * @throws TypeError, RangeError that names the option.
  */
 export function checkUpgradeOptions(options: UpgradeOptions<unknown>, maxMessage: number): Plan {
-  checkNames('upgrade', options, UPGRADE_OPTION_NAMES);
+  checkOptionNames('upgrade', options, UPGRADE_OPTION_NAMES, 'reject', optionHint);
   const {
     readLimit = Math.min(MIB, maxMessage),
     authenticate,
@@ -187,7 +182,7 @@ export function checkUpgradeOptions(options: UpgradeOptions<unknown>, maxMessage
   const bounds = checkConnOptions({ ...options, readLimit });
   checkReadLimit('readLimit', bounds.readLimit, maxMessage);
   for (const [name, value] of Object.entries({ authenticate, report })) {
-    if (typeof (value ?? checkNames) !== 'function') {
+    if (value !== undefined && typeof value !== 'function') {
       throw badType(`${name}: expected a function`, value);
     }
   }
@@ -205,7 +200,7 @@ export function checkUpgradeOptions(options: UpgradeOptions<unknown>, maxMessage
     options,
     bounds,
     origins: new AllowedOrigins(allowedOrigins, sameHost),
-    handshakeTimeout: boundOf('handshakeTimeout', handshakeTimeout),
+    handshakeTimeout: bound('handshakeTimeout', handshakeTimeout),
   };
 }
 
@@ -223,7 +218,7 @@ export function checkReadLimit(name: string, bytes: number, maxMessage: number):
 /** @throws TypeError that names the option. */
 function checkAutoResponse(value: AutoResponse | undefined): void {
   if (value === undefined) return;
-  checkNames('autoResponse', value, ['request', 'response']);
+  checkOptionNames('autoResponse', value, ['request', 'response'], 'reject');
   const { request, response } = value;
   for (const [name, data] of Object.entries<unknown>({ request, response })) {
     if (typeof data !== 'string' && !(data instanceof Uint8Array)) {

@@ -1,15 +1,13 @@
 import {
   type BrowserConnBounds,
-  boundOf,
   type MessageFilter,
   type PageSocket,
   type Side,
   UnsupportedError,
   WebSocketConn,
-  whole,
 } from '@ws/browser/internal';
 import { type Role, WebSocketError } from '@ws/conn';
-import type { ConnInternals } from '@ws/conn/internal';
+import { bound, type ConnInternals, whole } from '@ws/conn/internal';
 import type { Mark } from './fetch-call.ts';
 import { checkReadLimit, type Plan } from './options.ts';
 import { reportTo } from './reports.ts';
@@ -80,7 +78,7 @@ export class SocketConn extends WebSocketConn {
   }
 
   override setReadLimit(bytes: number | false): void {
-    checkReadLimit('setReadLimit', boundOf('setReadLimit', bytes), this.#maxMessage);
+    checkReadLimit('setReadLimit', bound('setReadLimit', bytes), this.#maxMessage);
     super.setReadLimit(bytes);
   }
 }

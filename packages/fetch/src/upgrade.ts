@@ -1,5 +1,4 @@
-import { badType } from '@ws/browser/internal';
-import { kind } from '@ws/conn/internal';
+import { badType, kind } from '@ws/conn/internal';
 import { FetchCall, type Mark, takeMark, type Wrapper } from './fetch-call.ts';
 import type { Agreement } from './handshake.ts';
 import { negotiate, refuse } from './handshake.ts';

@@ -7,9 +7,9 @@ describe.each([
   ['deno', deno],
 ])('%s', (name, wrap) => {
   it('names an unknown option', () => {
-    const options = { idleTimeOut: 1 } as object;
+    const options = { idle: 1 } as object;
     expect(() => wrap(() => new Response(), options)).toThrow(
-      new RegExp(`^${name}: unknown option idleTimeOut; known options: `),
+      new RegExp(`^${name}: unknown option idle; known options: `),
     );
   });
 });

@@ -1,5 +1,5 @@
 import { CloseCode, formatCloseMessage } from '@ws/conn';
-import { checkOptionNames, duration, kind } from '@ws/conn/internal';
+import { checkOptionNames, duration, kind, optionHint } from '@ws/conn/internal';
 
 /** The options of `Hub.close`. */
 export interface HubCloseOptions {
@@ -34,7 +34,7 @@ const NAMES: readonly (keyof HubCloseOptions)[] = ['timeout', 'code', 'reason', 
 
 /** @throws TypeError or RangeError that names the option. */
 export function checkCloseOptions(options: HubCloseOptions): ClosePlan {
-  checkOptionNames('hub.close', options, NAMES, 'ignore');
+  checkOptionNames('hub.close', options, NAMES, 'ignore', optionHint);
   const { code = CloseCode.GoingAway, reason = '', over = 0, discard = false } = options;
   // For 1005 the payload is empty: no frame may contain that code (RFC 6455, section 7.4.1).
   if (formatCloseMessage(code, reason).length === 0) {

@@ -5,6 +5,7 @@ import {
   checkRate,
   duration,
   kind,
+  optionHint,
   type RatePlan,
   whole,
 } from '@ws/conn/internal';
@@ -138,7 +139,7 @@ const MIB = 1_048_576;
 
 /** @throws TypeError or RangeError that names the option. */
 export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Data> {
-  checkOptionNames('new Hub', options, NAMES, 'ignore');
+  checkOptionNames('new Hub', options, NAMES, 'ignore', optionHint);
   const {
     overflow = 'close',
     maxQueuedMessages = 256,

@@ -133,6 +133,18 @@ describe('hub.add', () => {
   });
 });
 
+describe('new Hub', () => {
+  it.each([
+    [{ adapter: {} }, 'use backplane'],
+    [{ rateLimit: 5 }, 'use rate'],
+    [{ authenticate: () => true }, 'it is an option of serve'],
+  ])('says what to write instead of the options %j', (options, cure) => {
+    expect(() => new Hub(options as object)).toThrow(
+      `new Hub: unknown option ${Object.keys(options)[0]}; ${cure}`,
+    );
+  });
+});
+
 describe('hub.close', () => {
   it('refuses close code 1005, which no frame may contain, and stays open', async () => {
     const hub = new Hub();

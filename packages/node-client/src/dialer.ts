@@ -2,7 +2,7 @@ import { Duplex } from 'node:stream';
 import { acceptDeflate, checkResponse, type DeflateParameters, parseExtensions } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
 import { TimeoutError, type Transport, TransportError } from '@ws/conn';
-import { checkOptionNames, rejectedLater } from '@ws/conn/internal';
+import { checkOptionNames, optionHint, rejectedLater } from '@ws/conn/internal';
 import { http2Transport, nodePlatform, socketTransport } from '@ws/node-io';
 import {
   acceptKeyByCrypto,
@@ -26,7 +26,6 @@ import {
   checkDialerOptions,
   checkDialOptions,
   checkNotSubprotocols,
-  clientHints,
   DIAL_OPTION_NAMES,
   DIALER_OPTION_NAMES,
   type DialerOptions,
@@ -364,7 +363,6 @@ export const defaultDialer: Dialer = /* @__PURE__ */ new Dialer();
 const OPTION_NAMES: readonly string[] = /* @__PURE__ */ [
   ...new Set([...DIAL_OPTION_NAMES, ...DIALER_OPTION_NAMES]),
 ];
-const OPTION_HINTS = /* @__PURE__ */ clientHints(OPTION_NAMES);
 
 /**
  * Opens a WebSocket connection. For many connections with the same options, create one
@@ -394,7 +392,7 @@ export async function dial(
 ): Promise<ClientConn> {
   checked(() => {
     checkNotSubprotocols(options);
-    checkOptionNames('dial', options, OPTION_NAMES, 'reject', OPTION_HINTS);
+    checkOptionNames('dial', options, OPTION_NAMES, 'reject', optionHint);
   }, dial);
   const { headers, subprotocols, signal, ...ofDialer } = options;
   const dialer =

@@ -7,15 +7,11 @@ import {
   connSettingNames,
   duration,
   kind,
+  optionHint,
   resolveSettings,
   type Settings,
 } from '@ws/conn/internal';
-import {
-  assertOption,
-  optionHints,
-  transportHighWaterMark,
-  wantsReadBuffer,
-} from '@ws/node-io/internal';
+import { assertOption, transportHighWaterMark, wantsReadBuffer } from '@ws/node-io/internal';
 import type { CookieJar } from './cookies.ts';
 import type { NetDial } from './guarded-stream.ts';
 import { checkProxy, type ProxyOption, type ProxyPlan } from './proxy/choose-proxy.ts';
@@ -170,28 +166,12 @@ export const DIAL_OPTION_NAMES: readonly (keyof DialOptions)[] = [
   'signal',
 ];
 
-/** {@link optionHints} for a client: the URL has what a server gets as options. */
-export function clientHints(known: readonly string[]): Readonly<Record<string, string>> {
-  const ofUrl = ['host', 'port', 'path', 'query'].map((name) => [name, 'it belongs into the URL']);
-  return {
-    ...optionHints(known),
-    ...Object.fromEntries(ofUrl),
-    socketPath: 'write the URL ws+unix:/run/app.sock:/path',
-  };
+/** What to write instead of an option that a dial of a Dialer does not have. */
+function dialHint(name: string): string | undefined {
+  return (DIALER_OPTION_NAMES as readonly string[]).includes(name)
+    ? 'it is an option of new Dialer(), not of its dials'
+    : optionHint(name, [...DIAL_OPTION_NAMES, ...DIALER_OPTION_NAMES]);
 }
-
-const OF_EACH_DIAL = 'it is an option of each dial, not of the Dialer';
-const DIALER_HINTS = {
-  ...clientHints(DIALER_OPTION_NAMES),
-  headers: OF_EACH_DIAL,
-  signal: OF_EACH_DIAL,
-};
-const DIAL_HINTS = {
-  ...clientHints(DIAL_OPTION_NAMES),
-  ...Object.fromEntries(
-    DIALER_OPTION_NAMES.map((name) => [name, 'it is an option of new Dialer(), not of its dials']),
-  ),
-};
 
 const MAX_REDIRECTS = 5;
 const HEARTBEAT: Heartbeat = { interval: 20_000, timeout: 20_000 };
@@ -220,7 +200,7 @@ export interface DialerPlan {
 
 /** @throws TypeError, RangeError or SyntaxError that names the option. */
 export function checkDialerOptions(options: DialerOptions): DialerPlan {
-  checkOptionNames('Dialer', options, DIALER_OPTION_NAMES, 'reject', DIALER_HINTS);
+  checkOptionNames('Dialer', options, DIALER_OPTION_NAMES, 'reject', optionHint);
   const { heartbeat = HEARTBEAT } = options;
   const settings = { ...options, heartbeat };
   const { highWaterMark, compression } = resolveSettings(settings, 'client');
@@ -288,7 +268,7 @@ export function handshakeTimeoutOf({ handshakeTimeout }: DialerOptions): number 
 /** @throws TypeError that names the option. `makeRequest` checks the headers. */
 export function checkDialOptions(options: DialOptions): void {
   checkNotSubprotocols(options);
-  checkOptionNames('dial', options, DIAL_OPTION_NAMES, 'reject', DIAL_HINTS);
+  checkOptionNames('dial', options, DIAL_OPTION_NAMES, 'reject', dialHint);
   const { signal } = options;
   if (signal !== undefined) assertOption('signal', signal, isSignal(signal), 'an AbortSignal');
 }

@@ -158,6 +158,14 @@ describe('dial', () => {
       nobody,
       'onOpen; it is an option of ReconnectingConn',
     ],
+    ['resend', { resend: {} }, nobody, 'resend; it is an option of ReconnectingConn'],
+    [
+      'the option alive of a page',
+      { alive: {} },
+      nobody,
+      'alive; use heartbeat, which finds a dead',
+    ],
+    ['the rate of a server', { rateLimit: 5 }, nobody, 'rateLimit; rate is an option of serve'],
     ['a part of the URL', { port: 80 }, nobody, 'unknown option port; it belongs into the URL'],
     [
       'a query, as in socket.io',

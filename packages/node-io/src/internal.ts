@@ -9,7 +9,6 @@ export { acceptKeyByCrypto } from './http/accept-key-by-crypto.ts';
 export { asError, isInstance } from './http/errors.ts';
 export { type HeaderEntries, headerEntries } from './http/headers.ts';
 export { ipv6Groups } from './http/ipv6.ts';
-export { optionHints } from './http/option-hints.ts';
 export { assertOption, transportHighWaterMark } from './http/options.ts';
 export { describeResult } from './http/promises.ts';
 export { withReadableKeys } from './http/readable-keys.ts';

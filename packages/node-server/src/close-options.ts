@@ -1,7 +1,7 @@
 import { MAX_CLOSE_REASON } from '@ws/codec/internal';
 import { CloseCode, isValidCloseCode } from '@ws/conn';
-import { checkOptionNames, duration, kind } from '@ws/conn/internal';
-import { assertOption, optionHints } from '@ws/node-io/internal';
+import { checkOptionNames, duration, kind, optionHint } from '@ws/conn/internal';
+import { assertOption } from '@ws/node-io/internal';
 
 /** How a server closes: the option `close`, and the argument of the method `close`. */
 export interface CloseOptions {
@@ -42,10 +42,6 @@ export type ClosePlan = {
 };
 
 const NAMES: readonly (keyof CloseOptions)[] = ['timeout', 'code', 'reason', 'over', 'discard'];
-const HINTS: Readonly<Record<string, string>> = {
-  ...optionHints(NAMES),
-  closeTimeout: 'use timeout',
-};
 const DEFAULTS: ClosePlan = {
   timeout: 30_000,
   code: CloseCode.GoingAway,
@@ -67,7 +63,7 @@ export function checkCloseOptions(
       `close: expected an object of options, got ${kind(options)}; as a listener, use () => server.close()`,
     );
   }
-  checkOptionNames('close', options, NAMES, 'ignore', HINTS);
+  checkOptionNames('close', options, NAMES, 'ignore', optionHint);
   const {
     code = defaults.code,
     reason = defaults.reason,

@@ -10,17 +10,13 @@ import {
   checkRate,
   connSettingNames,
   duration,
+  optionHint,
   type PreparedResponse,
   type RatePlan,
   resolveSettings,
   type Settings,
 } from '@ws/conn/internal';
-import {
-  assertOption,
-  optionHints,
-  transportHighWaterMark,
-  wantsReadBuffer,
-} from '@ws/node-io/internal';
+import { assertOption, transportHighWaterMark, wantsReadBuffer } from '@ws/node-io/internal';
 import { type CloseOptions, type ClosePlan, checkCloseOptions } from './close-options.ts';
 import type { AppRequest, AuthenticateContext, HandshakeRequest } from './conn-handler.ts';
 import type { HandshakeError } from './errors.ts';
@@ -279,33 +275,6 @@ export const upgraderOptionNames: readonly (keyof UpgraderOptions)[] = [
   ...connSettingNames,
 ];
 
-/** The names of the options of `serve` that neither an {@link Upgrader} nor a route has. */
-export const serveOnlyNames = [
-  'port',
-  'host',
-  'socketPath',
-  'listen',
-  'tls',
-  'http2',
-  'server',
-  'request',
-] as const;
-
-/**
- * As {@link optionHints}, except for `origin` and `auth`. There they are headers that a client sends.
- */
-export function serverHints(known: readonly string[]): Readonly<Record<string, string>> {
-  return { ...optionHints(known), origin: 'use allowedOrigins', auth: 'use authenticate' };
-}
-
-/** As {@link serverHints}, for functions that do not take the options of `serve`. */
-export function upgraderHints(known: readonly string[]): Readonly<Record<string, string>> {
-  const ofServe = serveOnlyNames.map((name) => [name, 'it is an option of serve']);
-  return { ...serverHints(known), ...Object.fromEntries(ofServe) };
-}
-
-const HINTS: Readonly<Record<string, string>> = /* @__PURE__ */ upgraderHints(upgraderOptionNames);
-
 /** Returns the options of `options` that belong to an Upgrader. */
 export function pickUpgraderOptions<Result, Req>(
   options: UpgraderOptions<Result, Req>,
@@ -340,7 +309,7 @@ export interface UpgraderPlan {
 
 /** @throws TypeError or RangeError that names the option. */
 export function checkUpgraderOptions(options: AnyUpgraderOptions): UpgraderPlan {
-  checkOptionNames('Upgrader', options, upgraderOptionNames, 'ignore', HINTS);
+  checkOptionNames('Upgrader', options, upgraderOptionNames, 'ignore', optionHint);
   const settings = resolveSettings(options, 'server');
   const { allowedOrigins, allowedHosts, checkOrigin, sameHost = true } = options;
   const { authenticate, clientAddress, error, report } = options;

@@ -3,15 +3,10 @@ import { Server as HttpsServer, type ServerOptions } from 'node:https';
 import { type ListenOptions as NetListenOptions, Server as NetServer } from 'node:net';
 import process from 'node:process';
 import type { SecureContextOptions } from 'node:tls';
-import { checkOptionNames, kind } from '@ws/conn/internal';
+import { checkOptionNames, kind, optionHint } from '@ws/conn/internal';
 import { assertOption } from '@ws/node-io/internal';
 import type { Http2Options } from './http2/http2-server.ts';
-import {
-  serveOnlyNames,
-  serverHints,
-  type UpgraderOptions,
-  upgraderOptionNames,
-} from './options.ts';
+import { type UpgraderOptions, upgraderOptionNames } from './options.ts';
 import { hasRequestListener } from './plain-requests.ts';
 
 /** Options of `listen` of node:net for {@link serve}. Use `close` in place of `signal`. */
@@ -65,7 +60,14 @@ export interface ServeOptions<Result = undefined> extends UpgraderOptions<Result
 }
 
 export const serveOptionNames: readonly (keyof ServeOptions)[] = [
-  ...serveOnlyNames,
+  'port',
+  'host',
+  'socketPath',
+  'listen',
+  'tls',
+  'http2',
+  'server',
+  'request',
   ...upgraderOptionNames,
 ];
 
@@ -82,23 +84,6 @@ const LISTEN_NAMES: readonly (keyof ListenOptions)[] = [
   'writableAll',
 ];
 
-/** What to write instead of an option that belongs elsewhere. */
-export const serveHints: Readonly<Record<string, string>> = {
-  path: "use socketPath for a Unix socket; for a request path pass routes as the second argument, { '/path': handler }",
-  routes: "pass the routes as the second argument, { '/path': handler }",
-  signal: 'use server.close() to stop the server',
-};
-
-const HINTS: Readonly<Record<string, string>> = {
-  ...serverHints(serveOptionNames),
-  ...serveHints,
-};
-
-const LISTEN_HINTS: Readonly<Record<string, string>> = {
-  signal: 'use server.close() to stop the server',
-  socketPath: 'use path',
-};
-
 /** Most bytes in the path of a Unix socket (`sun_path` of Linux, without its NUL). */
 const MAX_SOCKET_PATH = 107;
 
@@ -110,7 +95,7 @@ const MAX_SOCKET_PATH = 107;
  */
 export function checkServeOptions(options: ServeOptions<unknown>, isRouted: boolean): void {
   checkIsOptions('serve', options);
-  checkOptionNames('serve', options, serveOptionNames, 'ignore', HINTS);
+  checkOptionNames('serve', options, serveOptionNames, 'ignore', optionHint);
   const { tls, server, request } = options;
   checkAddress(options);
   if (request !== undefined) {
@@ -187,7 +172,7 @@ export function namesAddress({ port, host, socketPath, listen }: ServeOptions<un
 
 /** @throws TypeError or RangeError that names the option. */
 export function checkAddress({ port, host, socketPath, listen = {} }: ListenAddress): void {
-  checkOptionNames('listen', listen, LISTEN_NAMES, 'ignore', LISTEN_HINTS);
+  checkOptionNames('listen', listen, LISTEN_NAMES, 'ignore', optionHint);
   checkOnce('port', port, listen.port);
   checkOnce('host', host, listen.host);
   checkOnce('socketPath', socketPath, listen.path);

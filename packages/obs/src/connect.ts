@@ -1,4 +1,4 @@
-import { checked, range } from '@ws/conn/internal';
+import { checked, whole } from '@ws/conn/internal';
 import { dial as defaultDial } from '@ws/node-client';
 import { proofOf } from './authentication.ts';
 import { type Encoding, type Fields, fieldsOf, typed } from './encoding.ts';
@@ -66,7 +66,7 @@ export function planConnect(
     report,
     dial = defaultDial,
   } = options;
-  range('rpcVersion', rpcVersion, 1, 2 ** 31 - 1);
+  whole('rpcVersion', rpcVersion, 1, 2 ** 31 - 1);
   checkSubscriptions(eventSubscriptions);
   if (encoding !== undefined) {
     for (const name of ['encode', 'decode'] as const) {

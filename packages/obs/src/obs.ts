@@ -1,5 +1,5 @@
 import { BackpressureError, portablePlatform, TimeoutError } from '@ws/conn';
-import { range } from '@ws/conn/internal';
+import { whole } from '@ws/conn/internal';
 import {
   type BatchOptions,
   type BatchRequest,
@@ -297,5 +297,5 @@ export class Obs implements AsyncDisposable {
 
 /** @throws TypeError, RangeError unless it is a mask. */
 export function checkSubscriptions(mask = 0): void {
-  range('eventSubscriptions', mask, 0, 2 ** 32 - 1);
+  whole('eventSubscriptions', mask, 0, 2 ** 32 - 1);
 }

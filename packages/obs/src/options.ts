@@ -1,5 +1,5 @@
 import type { ConnLike, Report } from '@ws/conn';
-import { checkOptionNames, duration, kind, range } from '@ws/conn/internal';
+import { checkOptionNames, duration, kind, whole } from '@ws/conn/internal';
 
 /** The parts of a connection that this package uses. Every `Conn` and every `BrowserConn` fits. */
 export type ObsConn = Pick<
@@ -66,7 +66,7 @@ const READ_LIMIT = 64 * 2 ** 20;
 
 /** @throws TypeError, RangeError that names the option. */
 export function readLimitOf({ readLimit = READ_LIMIT }: OpenOptions): number | false {
-  if (readLimit !== false) range('readLimit', readLimit, 1, Number.MAX_SAFE_INTEGER);
+  if (readLimit !== false) whole('readLimit', readLimit);
   return readLimit;
 }
 

@@ -333,7 +333,7 @@ describe('connect', () => {
     [{ password: 1 }, 'password: expected a string, got number'],
     [{ rpcVersion: 0 }, 'rpcVersion: expected a whole number from 1'],
     [{ eventSubscriptions: -1 }, 'eventSubscriptions: expected a whole number from 0'],
-    [{ readLimit: 0 }, 'readLimit: expected a whole number from 1'],
+    [{ readLimit: 0 }, 'readLimit: expected a whole number of 1 or more'],
     [{ readLimit: '5' }, 'readLimit: expected a'],
     [{ timeout: 0 }, 'timeout: expected a whole number of 1 or more'],
     [{ encoding: {} }, 'encoding.encode: expected a function'],

@@ -4,6 +4,7 @@ import {
   bound,
   checkOptionNames,
   duration,
+  optionHint,
   resolveSettings,
   type Settings,
   whole,
@@ -218,14 +219,13 @@ const WHOLE_MESSAGE = 16 * 1024 * 1024;
 
 /** @throws TypeError or RangeError that names the option. */
 export function checkProxyOptions(options: ProxyOptions): CheckedOptions {
-  checkOptionNames('createProxy', options, [...Object.keys(CHECKS), ...SHARED], 'ignore', {
-    target: 'it is the first argument of createProxy',
-    targets: 'they are the first argument of createProxy',
-    changeOrigin: "use host: 'target'",
-    xfwd: 'use forwarded',
-    headers: 'use director, or headers of a target',
-    tls: 'it is an option of each target',
-  });
+  checkOptionNames(
+    'createProxy',
+    options,
+    [...Object.keys(CHECKS), ...SHARED],
+    'ignore',
+    optionHint,
+  );
   const checked = Object.fromEntries(
     Object.entries(CHECKS).map(([name, check]) => {
       return [name, check(name, options[name as keyof ProxyOptions])];

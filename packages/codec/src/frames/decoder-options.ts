@@ -5,7 +5,7 @@ import type { Role } from './opcode.ts';
 import { RSV } from './rules.ts';
 
 /** Largest `readBufferSize`: larger reads are not faster. */
-const MAX_READ_BUFFER = 1024 * 1024;
+const MAX_READ_BUFFER = 1_048_576;
 
 /** Options of `FrameDecoder`. */
 export interface FrameDecoderOptions {

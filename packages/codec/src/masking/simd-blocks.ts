@@ -7,8 +7,8 @@ import { checkPoison, poison } from '../pool-guard.ts';
 export const HEADROOM = 16;
 /** The smallest block has `2 ** MIN_ORDER` bytes, which is 4 KiB. */
 const MIN_ORDER = 12;
-/** Memory of the smallest block with its headroom. A block of n times the size has n of them. */
-const UNIT = 2 ** MIN_ORDER + HEADROOM;
+/** `2 ** MIN_ORDER + HEADROOM`: the smallest block with its headroom. A block of n times the size has n of them. */
+const UNIT = 4112;
 
 /**
  * Leases blocks of a fixed memory by the buddy rule: a free block is halved until it fits, and two

@@ -6,24 +6,24 @@ import { simdModule } from './simd-module.ts';
  * Bytes outside the SIMD memory are copied to this stage to be unmasked, in pieces: a piece stays
  * in the first-level cache. 64 KiB take 1.1 to 1.5 times as long in one piece.
  */
-const STAGE_BYTES = 16 * 1024;
+const STAGE_BYTES = 16_384;
 /** Page size of WebAssembly. */
-const PAGE = 64 * 1024;
+const PAGE = 65_536;
 /** Offset of the read buffer. */
 const READ_AT = PAGE;
 /** Size of the read buffer: 1 MiB arrives in fewer reads than with 64 KiB. */
-const READ_BYTES = 256 * 1024;
+const READ_BYTES = 262_144;
 /**
- * Offset of the blocks. No block of 16 KiB or more starts in the first 32 bytes of a 4 KiB page, and
+ * Offset of the blocks: 2,192 bytes after the read buffer. No block of 16 KiB or more starts in the first 32 bytes of a 4 KiB page, and
  * none of 64 KiB or more in the first 96. On some processors the operating system copies bytes from
  * the start of a page at a third of its speed when a frame header precedes them: `rep movsb` is slow
  * when the target is a few bytes further in its page.
  */
-const BLOCKS_AT = READ_AT + READ_BYTES + 2048 + 144;
+const BLOCKS_AT = 329_872;
 /** Size of all blocks. Only address space until it is used. */
-const BLOCKS_BYTES = 64 * 1024 * 1024;
+const BLOCKS_BYTES = 67_108_864;
 /** The part of it that `debugPools` uses, which fills it at the start. */
-const DEBUGGED_BYTES = 16 * 1024 * 1024;
+const DEBUGGED_BYTES = 16_777_216;
 
 /** The exports of the module, see `simd-module.ts`. */
 interface Kernels {

@@ -18,8 +18,8 @@ export interface MessageBuffersOptions {
 }
 
 const SMALLEST = 4096;
-const LARGEST_IN_SIMD = 16 * 1024 * 1024;
-const MAX_FREE_BYTES = 8 * 1024 * 1024;
+const LARGEST_IN_SIMD = 16_777_216;
+const MAX_FREE_BYTES = 8_388_608;
 
 /**
  * Buffers for messages that are larger than a chunk. Each size is a power of two. A buffer is in

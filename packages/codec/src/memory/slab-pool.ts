@@ -27,10 +27,10 @@ export interface SlabPoolOptions {
 
 /** Sizes in bytes. `FrameSlab` decides which one is asked for. */
 const CLASSES: readonly number[] = [4096, 16384, LARGEST_SLAB];
-const COUNT = CLASSES.length;
+const COUNT = 3;
 /** The kind of a slab that is larger than every class. */
-const NOT_KEPT = 2 * COUNT;
-const MAX_FREE_BYTES = 2.5 * 1024 * 1024;
+const NOT_KEPT = 6;
+const MAX_FREE_BYTES = 2_621_440;
 /**
  * Leases of one slab object. Each lease has its own release function, so that a second call does
  * not end a later lease of another connection. The object keeps them: with functions that become

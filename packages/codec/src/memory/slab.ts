@@ -38,7 +38,7 @@ export interface SlabSource {
  * - `borrowFrom` of an encoder defaults to it: a frame that fits a slab is copied. With a larger
  *   value a payload would be copied to several slabs.
  */
-export const LARGEST_SLAB: number = 64 * 1024;
+export const LARGEST_SLAB: number = 65_536;
 
 /** The empty array, for fields that hold no memory. */
 export const NO_BYTES: OwnedBytes = /* @__PURE__ */ new Uint8Array(0);

@@ -12,7 +12,7 @@ const BELIEVED = 32;
  * Bytes of all messages of the thread that are reserved above twice the received bytes. Peers that
  * announce much and send little share them: the memory of later messages doubles.
  */
-const MOST_AHEAD = 16 * 1024 * 1024;
+const MOST_AHEAD = 16_777_216;
 
 /** Bytes that are reserved of {@link MOST_AHEAD}. */
 let reservedAhead = 0;

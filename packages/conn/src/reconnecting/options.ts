@@ -139,7 +139,11 @@ export const RECONNECT_OPTION_NAMES: readonly (keyof ReconnectOptions)[] = [
 ];
 
 export const RECONNECTING_CONN_OPTION_NAMES: readonly (keyof ReconnectingConnOptions)[] = [
-  ...RECONNECT_OPTION_NAMES,
+  'minDelay',
+  'maxDelay',
+  'stopCodes',
+  'signal',
+  'retry',
   'onOpen',
   'maxQueuedBytes',
   'maxQueuedMessages',
@@ -149,7 +153,7 @@ export const RECONNECTING_CONN_OPTION_NAMES: readonly (keyof ReconnectingConnOpt
 
 /** A number: a page that uses this file needs no other part of the codec. */
 const POLICY_VIOLATION: typeof CloseCode.PolicyViolation = 1008;
-const DEFAULT_QUEUED_BYTES = 1024 * 1024;
+const DEFAULT_QUEUED_BYTES = 1_048_576;
 const DEFAULT_QUEUED_MESSAGES = 1_000;
 
 /** @throws TypeError or RangeError that names the option. */

@@ -2,7 +2,7 @@ import { Deferred } from '../time/promises.ts';
 
 /** The most messages and bytes of a backlog that a connection gets before an acknowledgement. */
 const WINDOW_MESSAGES = 64;
-const WINDOW_BYTES = 64 * 1024;
+const WINDOW_BYTES = 65_536;
 /** The time in ms without an acknowledgement after which the window doubles. */
 const STALL_MS = 5_000;
 /** The time in ms without an acknowledgement that is reported. */

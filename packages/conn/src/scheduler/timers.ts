@@ -19,7 +19,7 @@ const COARSE_FROM = 1_000;
 /** Length of a slot in ms. */
 const SLOT_MS = 64;
 /** The longest delay in ms that every platform takes; a longer one would fire at once. */
-const LONGEST = 2 ** 31 - 1;
+const LONGEST = 2_147_483_647;
 
 /**
  * The timers of all connections of one platform. Entries of the same time share a slot, and only

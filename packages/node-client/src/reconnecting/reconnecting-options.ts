@@ -1,6 +1,7 @@
 import {
   checkOptionNames,
   type LivePlan,
+  optionHint,
   planLive,
   policyOf,
   RECONNECT_OPTION_NAMES,
@@ -13,7 +14,6 @@ import type {
 } from '@ws/conn/reconnecting';
 import type { ClientConn } from '../client-conn.ts';
 import {
-  clientHints,
   DIAL_OPTION_NAMES,
   DIALER_OPTION_NAMES,
   type DialerOptions,
@@ -64,5 +64,5 @@ export function planReconnectingConn(
 /** @throws TypeError for an unknown option. */
 function checkNames(owner: string, options: object, own: readonly string[]): void {
   const known = [...new Set([...own, ...DIAL_NAMES])];
-  checkOptionNames(owner, options, known, 'reject', clientHints(known));
+  checkOptionNames(owner, options, known, 'reject', optionHint);
 }

@@ -1,8 +1,8 @@
 import { Server as HttpServer } from 'node:http';
 import type { RequestFacts } from '@ws/codec';
-import { checkOptionNames, kind } from '@ws/conn/internal';
+import { checkOptionNames, kind, optionHint } from '@ws/conn/internal';
 import { assertOption } from '@ws/node-io/internal';
-import { type UpgraderOptions, upgraderHints, upgraderOptionNames } from '../options.ts';
+import { type UpgraderOptions, upgraderOptionNames } from '../options.ts';
 import { type HeadCallbacks, headCallbackNames } from './head-callbacks.ts';
 
 /** Options of a raw upgrade, in addition to those of an Upgrader. */
@@ -25,11 +25,6 @@ export interface RawUpgraderOptions<Result = undefined>
 export const rawOptionNames: readonly (keyof RawOptions)[] = [...headCallbackNames, 'fallback'];
 
 const NAMES = [...upgraderOptionNames, ...rawOptionNames];
-const HINTS: Readonly<Record<string, string>> = /* @__PURE__ */ {
-  ...upgraderHints(NAMES),
-  request: 'use fallback, a server of node:http',
-  server: 'use fallback, a server of node:http',
-};
 
 /**
  * Checks the options of a RawUpgrader that an Upgrader does not have.
@@ -37,7 +32,7 @@ const HINTS: Readonly<Record<string, string>> = /* @__PURE__ */ {
  * @throws TypeError that names the option.
  */
 export function checkRawOptions(options: RawUpgraderOptions<unknown>): void {
-  checkOptionNames('RawUpgrader', options, NAMES, 'ignore', HINTS);
+  checkOptionNames('RawUpgrader', options, NAMES, 'ignore', optionHint);
   for (const name of headCallbackNames) {
     const value = options[name];
     if (value !== undefined) assertOption(name, value, typeof value === 'function', 'a function');

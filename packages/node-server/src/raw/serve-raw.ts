@@ -6,19 +6,13 @@ import {
 } from 'node:tls';
 import type { RequestFacts } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
-import { checkOptionNames } from '@ws/conn/internal';
+import { checkOptionNames, optionHint } from '@ws/conn/internal';
 import { withReadableKeys } from '@ws/node-io/internal';
 import type { AnyHandlers } from '../acceptor.ts';
 import { ErrorReporter } from '../error-reporter.ts';
-import { type AuthOf, serverHints, upgraderOptionNames } from '../options.ts';
+import { type AuthOf, upgraderOptionNames } from '../options.ts';
 import type { HandlerOrRoutes } from '../routes/route.ts';
-import {
-  checkAddress,
-  checkIsOptions,
-  checkTls,
-  type ListenAddress,
-  serveHints,
-} from '../serve-options.ts';
+import { checkAddress, checkIsOptions, checkTls, type ListenAddress } from '../serve-options.ts';
 import { type BaseOptions, type RunningServer, ServerBase } from '../server-base.ts';
 import { guardedTls } from '../tls-callbacks.ts';
 import type { PendingHeads } from './head-reading.ts';
@@ -56,12 +50,6 @@ const NAMES = [
   'listen',
   'tls',
 ];
-const HINTS: Readonly<Record<string, string>> = {
-  ...serverHints(NAMES),
-  ...serveHints,
-  request: 'use fallback, a server of node:http',
-  server: 'use fallback, a server of node:http; or RawUpgrader for your own server of node:net',
-};
 
 /**
  * Starts a WebSocket server without node:http and resolves when it listens. Its options, checks and
@@ -86,7 +74,7 @@ export async function serveRaw<Result = undefined, Pattern extends string = stri
 ): Promise<RawServer<AuthOf<Result>>> {
   const running = checked(() => {
     checkIsOptions('serveRaw', options);
-    checkOptionNames('serveRaw', options, NAMES, 'ignore', HINTS);
+    checkOptionNames('serveRaw', options, NAMES, 'ignore', optionHint);
     checkAddress(options);
     if (options.tls !== undefined) checkTls(options.tls);
     return new StreamServer<AuthOf<Result>>(

@@ -1,5 +1,5 @@
 import { checked } from '@ws/codec/internal';
-import { checkOptionNames, isThenable, kind, onRejection } from '@ws/conn/internal';
+import { checkOptionNames, isThenable, kind, onRejection, optionHint } from '@ws/conn/internal';
 import type { AppRequest, ConnHandler, HandshakeRequest } from '../conn-handler.ts';
 import {
   type AnyUpgraderOptions,
@@ -7,7 +7,6 @@ import {
   checkUpgraderOptions,
   type UpgraderOptions,
   type UpgraderPlan,
-  upgraderHints,
   upgraderOptionNames,
 } from '../options.ts';
 import type { NoParams, RouteParams } from './route-table.ts';
@@ -99,7 +98,6 @@ type AnyHandler = ConnHandler<any, any, any>;
 const ROUTE_OPTION_NAMES = upgraderOptionNames.filter(
   (name) => !(SERVER_ONLY as readonly string[]).includes(name),
 );
-const HINTS: Readonly<Record<string, string>> = /* @__PURE__ */ upgraderHints(ROUTE_OPTION_NAMES);
 
 /**
  * Gives a route options of its own, for the second argument of `serve` and for
@@ -153,7 +151,7 @@ function makeRoute(options: RouteOptions<any, any>, handler: AnyHandler): Route<
     if ((options as UpgraderOptions<unknown> | null)?.[name] === undefined) continue;
     throw new TypeError(`route: ${name} counts for the whole server; set it there`);
   }
-  checkOptionNames('route', options, ROUTE_OPTION_NAMES, 'ignore', HINTS);
+  checkOptionNames('route', options, ROUTE_OPTION_NAMES, 'ignore', optionHint);
   checkHandler('handler', handler, 'a function');
   const { headers } = options ?? {};
   // The check reads the entries of an iterator, and each server reads them again.
