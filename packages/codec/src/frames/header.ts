@@ -2,7 +2,7 @@ import { ProtocolError } from '../errors.ts';
 import { checkRange } from '../masking/mask.ts';
 import { FIN, lengthFault, MASK, RSV } from './rules.ts';
 
-const TWO_32 = 4_294_967_296;
+const TWO_32 = 2 ** 32;
 
 /**
  * One reusable frame header. Its fields hold the last header read, or the next one to write.

@@ -13,7 +13,7 @@ export const MASK = 0x80;
 
 const RSV2 = 0x20;
 const RSV3 = 0x10;
-const TWO_53 = 9_007_199_254_740_992;
+const TWO_53 = 2 ** 53;
 
 /**
  * Names the rules that the first two bytes of a frame break, in the order and words of

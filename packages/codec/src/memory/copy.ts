@@ -1,12 +1,7 @@
 // Copies of bytes, with masking on the way where one pass over a small payload is faster than two.
 
-const set = /* @__PURE__ */ unboundSet();
-
-// A function: a bundler keeps a read of a prototype that nothing uses.
-function unboundSet(): Uint8Array['set'] {
-  // oxlint-disable-next-line typescript/unbound-method -- always called with an array as its `this`
-  return Uint8Array.prototype.set;
-}
+// oxlint-disable-next-line typescript/unbound-method -- always called with an array as its `this`
+const { set } = Uint8Array.prototype;
 
 /**
  * `to.set(from, at)`. The method is read from the prototype once: a lookup per call costs 2 ns,
