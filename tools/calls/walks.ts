@@ -46,7 +46,7 @@ const MESSAGE = Buffer.concat([Buffer.from('829001020304', 'hex'), maskedZeros(1
 export const WALKS: Readonly<Record<string, Row>> = {
   echo: {
     what: 'an echo of one 16-byte message, alone in its chunk',
-    bound: 132,
+    bound: 131,
     ours: () => echo(ours((conn) => conn.receive((message) => conn.send(message)))),
     ws: () =>
       echo(
@@ -79,7 +79,7 @@ export const WALKS: Readonly<Record<string, Row>> = {
   },
   dial: {
     what: 'a dial',
-    bound: 356,
+    bound: 333,
     ours: () =>
       dials(async (url) => {
         await dial(url);

@@ -2,7 +2,7 @@ import { Duplex } from 'node:stream';
 import { acceptDeflate, checkResponse, type DeflateParameters, parseExtensions } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
 import { TimeoutError, type Transport, TransportError } from '@ws/conn';
-import { checkOptionNames, optionHint, rejectedLater } from '@ws/conn/internal';
+import { checkOptionNames, optionHint, ResolvedOptions, rejectedLater } from '@ws/conn/internal';
 import { http2Transport, nodePlatform, socketTransport } from '@ws/node-io';
 import {
   acceptKeyByCrypto,
@@ -131,7 +131,7 @@ export class Dialer {
     const { subprotocols, headers = {} } = options;
     const subprotocolOffer =
       subprotocols === undefined ? this.#plan.subprotocols : checkSubprotocols(subprotocols);
-    const extensions = deflateOffers(this.#plan.compression);
+    const extensions = deflateOffers(this.#plan.settings.compression);
     return { target, request: makeRequest(target, headers, subprotocolOffer, extensions) };
   }
 
@@ -268,7 +268,7 @@ export class Dialer {
     if (destroyed && !hasEnded) {
       throw dialError('the connection broke during the handshake', guarded.error);
     }
-    const { highWaterMark, readBuffer } = this.#plan;
+    const { settings, highWaterMark, readBuffer } = this.#plan;
     const { status, headers, facts, early } = response;
     const extensions = facts.list('sec-websocket-extensions');
     // A stream may destroy itself at its end. The messages before the end are in the early bytes.
@@ -278,14 +278,11 @@ export class Dialer {
       : socketTransport(stream, { head: early, highWaterMark, readBuffer });
     // Release the guard only now: the transport has its own listener for 'error'.
     guarded.release();
-    const options = {
-      ...this.#plan.conn,
-      role: 'client',
-      platform: nodePlatform,
+    const options = new ResolvedOptions('client', nodePlatform, settings, {
       subprotocol: facts.list('sec-websocket-protocol'),
       extensions,
       deflate: extensions === '' ? undefined : deflateOf(extensions, request),
-    } as const;
+    });
     return new ClientConn(transport, options, { status, headers });
   }
 }

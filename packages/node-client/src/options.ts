@@ -192,8 +192,8 @@ export interface DialerPlan {
   readonly http2: Http2Mode;
   readonly jar: CookieJar | undefined;
   readonly subprotocols: readonly string[];
-  readonly conn: ConnSettings;
-  readonly compression: Settings['compression'];
+  /** Those of the connections. */
+  readonly settings: Settings;
   /** The transport's, in bytes. */
   readonly highWaterMark: number;
 }
@@ -202,11 +202,9 @@ export interface DialerPlan {
 export function checkDialerOptions(options: DialerOptions): DialerPlan {
   checkOptionNames('Dialer', options, DIALER_OPTION_NAMES, 'reject', optionHint);
   const { heartbeat = HEARTBEAT } = options;
-  const settings = { ...options, heartbeat };
-  const { highWaterMark, compression } = resolveSettings(settings, 'client');
+  const settings = resolveSettings({ ...options, heartbeat }, 'client');
   const { jar } = options;
   if (jar !== undefined) assertOption('jar', jar, isJar(jar), 'getCookieString and setCookie');
-  const conn = connSettingNames.map((name) => [name, settings[name]]);
   return {
     handshakeTimeout: handshakeTimeoutOf(options),
     readBuffer: wantsReadBuffer(options.readBuffer),
@@ -220,9 +218,8 @@ export function checkDialerOptions(options: DialerOptions): DialerPlan {
     http2: checkHttp2(options.http2),
     jar,
     subprotocols: checkSubprotocols(options.subprotocols ?? []),
-    conn: Object.fromEntries(conn) as ConnSettings,
-    compression,
-    highWaterMark: transportHighWaterMark(highWaterMark),
+    settings,
+    highWaterMark: transportHighWaterMark(settings.highWaterMark),
   };
 }
 
