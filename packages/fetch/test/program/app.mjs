@@ -16,7 +16,8 @@ let kept;
 
 /** Connections of `/unanswered` that are not collected. */
 let uncollected = 0;
-const collected = new FinalizationRegistry(() => uncollected--);
+// Workers of early 2025 have no such class.
+const collected = globalThis.FinalizationRegistry && new FinalizationRegistry(() => uncollected--);
 
 const USERS = { s3cr3t: 'ada' };
 
@@ -175,7 +176,7 @@ const routes = {
     const how = new URL(request.url).searchParams.get('how');
     return upgrade(request, { server, readLimit: 1000, report() {} }, async (conn) => {
       uncollected++;
-      collected.register(conn);
+      collected?.register(conn);
       const heard = [];
       void conn.closed.then(({ wasClean }) => {
         facts[how] = { wasClean, heard };
