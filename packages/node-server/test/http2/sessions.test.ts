@@ -249,7 +249,7 @@ describe('a session of serve', () => {
     it('survives a client that reads slowly, and answers no ping', async () => {
       const server = await served(
         false,
-        { heartbeat: { interval: 100, timeout: 200 } },
+        { heartbeat: { interval: 100, timeout: 1_000 } },
         async (conn: Conn) => {
           void conn.discardReads();
           const bytes = new Uint8Array(65_536);
