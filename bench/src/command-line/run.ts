@@ -2,7 +2,7 @@ import { isPrinted } from '../harness/machine-watch.ts';
 import { lackOfPackage } from '../harness/optional-package.ts';
 import { documentText } from '../report/document-text.ts';
 import { type Head, headOf, headText } from '../report/head.ts';
-import { compareWithHistory, historyFile } from '../report/history.ts';
+import { compareWithHistory, openHistory } from '../report/history.ts';
 import { pageOf } from '../report/html-page.ts';
 import { OutputFile } from '../report/output-file.ts';
 import { textOf } from '../report/table.ts';
@@ -101,12 +101,13 @@ async function dispatch(args: readonly string[], output: Output): Promise<number
     return 0;
   }
   const files = openFiles(jsonFile, values['html'] as string | undefined);
+  const historyFile = values['history'] === true ? openHistory() : undefined;
   const report = await command.run(values, words, output.stop ?? new AbortController().signal);
   if (typeof report === 'number') return report;
   const { warnings = [], exitCode = 0 } = report;
   const head = headOf(name, args, report.versions ?? {}, report.target);
-  const keeps = values['history'] === true && report.endedEarly === undefined;
-  const history = keeps ? historyOf(head, report) : undefined;
+  const keeps = historyFile !== undefined && report.endedEarly === undefined;
+  const history = keeps ? historyOf(head, report, historyFile) : undefined;
   const json = documentText({
     head,
     ...report.document,
@@ -134,9 +135,8 @@ async function dispatch(args: readonly string[], output: Output): Promise<number
 }
 
 /** The comparison of `--history`. */
-function historyOf(head: Head, { tables: [first], compared = first }: Report) {
+function historyOf(head: Head, { tables: [first], compared = first }: Report, file: string) {
   if (compared === undefined) return undefined;
-  const file = historyFile();
   const table = compareWithHistory(head, compared, file);
   const text =
     table === undefined ? 'No earlier result of this command on this machine.\n' : textOf(table);

@@ -1,7 +1,8 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
+import { UsageError } from '../command-line/usage-error.ts';
 import { spreadOf } from '../harness/statistics.ts';
 import type { Head } from './head.ts';
 import { medianOf, type Table } from './table.ts';
@@ -21,16 +22,29 @@ interface Entry {
   readonly figures: Readonly<Record<string, number>>;
 }
 
-/** The file of all results that `--history` kept, one JSON document in each line. */
-export function historyFile(): string {
+/**
+ * Opens the file of all results that `--history` kept, one JSON document in each line.
+ *
+ * @returns Its path. The file exists.
+ * @throws UsageError when the file cannot be written.
+ */
+export function openHistory(): string {
   const cache = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
-  return join(cache, 'ws-bench', 'history.jsonl');
+  const file = join(cache, 'ws-bench', 'history.jsonl');
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    closeSync(openSync(file, 'a'));
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new UsageError(`--history: '${file}' cannot be written: ${code ?? message}`);
+  }
+  return file;
 }
 
 /**
  * Compares a result with the earlier ones of the same command on this machine, and keeps it.
  *
- * @param file - See {@link historyFile}. It is created when it is missing.
+ * @param file - See {@link openHistory}. It is created when it is missing.
  * @returns undefined without an earlier result.
  */
 export function compareWithHistory(head: Head, table: Table, file: string): Table | undefined {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { runCli } from '../../src/command-line/run.ts';
 
 const NAMES = 'compare client handshakes memory stream deflate codec micro hub load serve'.split(
@@ -13,6 +13,8 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
   });
   return { code, out, err };
 }
+
+afterEach(() => vi.unstubAllEnvs());
 
 describe('runCli', () => {
   it('lists every command', async () => {
@@ -90,5 +92,13 @@ describe('runCli', () => {
     [['micro', '--rounds', '--quick'], "Option '--rounds' needs a value; see --help\n"],
   ])('rejects %j in one line', async (args, message) => {
     expect(await run(...args)).toEqual({ code: 2, out: '', err: message });
+  });
+
+  it('rejects --history without a writable cache before it measures', async () => {
+    // A file is no folder.
+    vi.stubEnv('XDG_CACHE_HOME', import.meta.filename);
+    const { code, out, err } = await run('micro', '--history');
+    expect([code, out]).toEqual([2, '']);
+    expect(err).toMatch(/^--history: '.*history\.jsonl' cannot be written: ENOTDIR\n$/);
   });
 });
