@@ -59,7 +59,8 @@ load compares every byte of the echoes.
   raw1      the limit: a TCP echo of bytes whose sockets read into one buffer; no frames, no masks
 
 With messages of 16 KiB and more, every server keeps freed memory (MALLOC_TRIM_THRESHOLD_ and
-MALLOC_MMAP_THRESHOLD_ are 32 MiB). By default glibc decides that by chance, for each process.
+MALLOC_MMAP_THRESHOLD_ are 32 MiB), and V8 has --initial-old-space-size=256. By default, chance
+decides for each process whether glibc keeps memory, and how often V8 makes a full collection.
 
 The tables: messages per CPU second relative to '${BASE}'; CPU, bytes and memory with one message in
 flight; thousands of messages per CPU second; latency at fixed rates.

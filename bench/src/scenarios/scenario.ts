@@ -29,6 +29,7 @@ import {
   BASE,
   BEFORE,
   environmentOf,
+  flagsOf,
   isOurs,
   isWs,
   NATIVE,
@@ -376,6 +377,7 @@ export function startChild<A extends Record<string, (argument: never) => unknown
   const child = new Child<A>(script, core, {
     flags: [
       ...flags,
+      ...flagsOf(kept),
       ...(runtime === undefined ? profileFlags(profile, `${contest} ${contender}`) : []),
     ],
     runtime,
