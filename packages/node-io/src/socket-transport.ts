@@ -136,13 +136,13 @@ const BY_READER = 1;
 /** The socket waits for the next turn of the event loop. */
 const BY_EVENT_LOOP = 2;
 
-/** Node's own methods, also those of TLS. */
-const NODES: Pick<Socket, 'write' | '_write'> = Socket.prototype;
+/** Node's own `write`, also that of TLS. Bun's `_write` differs by the kind of server. */
+const NODES: Pick<Socket, 'write'> = Socket.prototype;
 
 function kindOf(socket: Socket | Duplex): Kind {
   if (!(socket instanceof Socket)) return OTHER;
   // A subclass, or a program that simulates a slow network.
-  if (socket.write !== NODES.write || socket._write !== NODES._write) return CHANGED;
+  if (socket.write !== NODES.write) return CHANGED;
   return socket instanceof TLSSocket ? TLS : TCP;
 }
 
