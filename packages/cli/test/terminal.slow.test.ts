@@ -152,9 +152,9 @@ describe.skipIf(lacksDaemon('python3'))('wsx URL on a terminal', () => {
     await wsx.until(file);
     wsx.type('next');
     await wsx.until('next');
-    wsx.type(KEYS.ctrlC);
-    // The end of the prompt. Two keys in one read would be one interrupt.
-    await wsx.until('\n');
+    // Two of them in one read would be one interrupt.
+    wsx.type(`${KEYS.ctrlC}#`);
+    await wsx.until('#');
     wsx.type(KEYS.ctrlC);
     expect(await wsx.code).toBe(130);
   });

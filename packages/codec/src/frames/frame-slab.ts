@@ -75,7 +75,7 @@ export class FrameSlab {
     const { out } = this;
     // The first frame of a turn: no other code runs.
     if (this.user === undefined && !out.locked) this.#claim(user, coding);
-    // As for the largest header. `#prepare` is exact.
+    // With the largest header, which most frames do not have: `#prepare` counts the real one.
     if (!this.hasRoom(user, HEADROOM + length)) this.#prepare(user, coding, length);
     return out;
   }

@@ -60,7 +60,8 @@ async function expectCaught({ fault, chapter, by }: Planted): Promise<void> {
   const report = await reportOn([fault], {
     only: [one!.id],
     floods: true,
-    timeout: 1000,
+    // A flood keeps the timers of this process late: by a small part of a longer bound.
+    timeout: by.startsWith('100,000') ? 5000 : 1000,
     seed: '1',
   });
   expect(report.results.map(({ verdict }) => verdict)).toEqual([VERDICTS[one!.level]]);
