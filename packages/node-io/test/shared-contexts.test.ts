@@ -237,6 +237,8 @@ describe.each(Object.entries(CASES))('%s', (_name, { options, prepare, bob, alic
       await read;
       await work;
       bobServer.terminate();
+      // Its unread messages hide that end.
+      bobClient.terminate();
       expect(seen.length).toBeGreaterThan(4);
       expect(seen.filter((store) => store !== undefined)).toEqual([]);
     },
