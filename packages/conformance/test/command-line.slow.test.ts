@@ -342,9 +342,8 @@ describe('ws-conform', () => {
       only: ['2.7.2'],
       timeout: 1000,
     });
-    expect(results[0]!.because).toEqual([
-      expect.stringMatching(/^timeout after \d+ ms, waiting for a failed connection/),
-    ]);
+    // A late machine is told before it, and in one line with it.
+    expect(results[0]!.because.at(-1)).toMatch(/timeout after \d+ ms, waiting for a failed conn/);
   });
 
   it('exits with 3 without what --require names', async () => {
