@@ -3,10 +3,8 @@ import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
-import { WebSocketServer as CompatServer } from '@ws/compat';
-import { broadcast, type Conn, type ConnHandler, serve } from '@ws/node-server';
-import { serveRaw } from '@ws/node-server/raw';
-import { type RawData, WebSocket, WebSocketServer } from 'ws';
+import type { broadcast, Conn, ConnHandler } from '@ws/node-server';
+import type { RawData, WebSocket, WebSocketServer } from 'ws';
 import { jsonReply } from '../load/echo-corpus.ts';
 import { roomPayloads } from '../load/room-messages.ts';
 import { ECHO_EVENT, type SessionName } from '../load/session.ts';
@@ -49,7 +47,12 @@ export interface EchoCompression {
   readonly takeoverEngines?: number | undefined;
 }
 
-/** @returns The port. */
+/**
+ * Starts a server. Its process loads the library of its contender, and no other: what is loaded is
+ * marked by each full collection.
+ *
+ * @returns The port.
+ */
 export async function listen(plan: ServerPlan): Promise<number> {
   const { contender, tls, port = 0, host = '127.0.0.1' } = plan;
   const pem = tls === true ? await certificate() : undefined;
@@ -64,7 +67,7 @@ export async function listen(plan: ServerPlan): Promise<number> {
   const http = pem === undefined ? createHttpServer() : createHttpsServer(pem);
   if (plan.session !== undefined) await attachSessions(http, plan.session, contender);
   else if (contender === 'bare') upgradeBare(http);
-  else attachWs(http, plan);
+  else await attachWs(http, plan);
   return listening(http, port, host);
 }
 
@@ -98,9 +101,10 @@ async function listenOurs(
   { contender, task, limit, compression, port = 0, host = '127.0.0.1' }: ServerPlan,
   tls: { key: string; cert: string } | undefined,
 ): Promise<number> {
+  const { broadcast, serve } = await import('@ws/node-server');
   const handler =
     typeof task === 'object'
-      ? broadcasts(nextPayload(task))
+      ? broadcasts(broadcast, nextPayload(task))
       : OURS[contender as 'receive' | 'loop'][task ?? 'echo']!;
   const { url } = await serve(
     {
@@ -128,17 +132,18 @@ async function listenServeRaw(
   host: string,
   tls: { key: string; cert: string } | undefined,
 ): Promise<number> {
+  const { serveRaw } = await import('@ws/node-server/raw');
   const options = { port, host, ...(tls !== undefined && { tls }) };
   const { url } = await serveRaw(options, (conn) => conn.receive((message) => conn.send(message)));
   return portOf(url);
 }
 
-function broadcasts(next: () => Buffer): ConnHandler<unknown> {
+function broadcasts(toAllOf: typeof broadcast, next: () => Buffer): ConnHandler<unknown> {
   const conns = new Set<Conn>();
   return (conn) => {
     conns.add(conn);
     return conn.receive((message) => {
-      for (let left = Number(message.text()); left > 0; left--) broadcast(conns, next());
+      for (let left = Number(message.text()); left > 0; left--) toAllOf(conns, next());
     });
   };
 }
@@ -150,14 +155,15 @@ function nextPayload({ size }: BroadcastTask): () => Buffer {
   return () => Buffer.from(payloads[next++ % payloads.length]!);
 }
 
-function attachWs(
+async function attachWs(
   server: ReturnType<typeof createHttpServer>,
   { contender, task, compression }: ServerPlan,
-): void {
+): Promise<void> {
   const corked = contender === 'ws, corked';
   // The same code runs with both.
-  const Server =
-    contender === 'compat' ? (CompatServer as never as typeof WebSocketServer) : WebSocketServer;
+  const { WebSocketServer: Server } = (
+    contender === 'compat' ? await import('@ws/compat') : await import('ws')
+  ) as typeof import('ws');
   const websockets = new Server({
     server,
     perMessageDeflate: compression === undefined ? false : wsCompression(compression),
@@ -209,7 +215,7 @@ function toAll(
   payload: Buffer,
 ): void {
   for (const client of clients) {
-    if (client.readyState === WebSocket.OPEN) sends.get(client)!(payload, true);
+    if (client.readyState === client.OPEN) sends.get(client)!(payload, true);
   }
 }
 

@@ -1,8 +1,8 @@
 import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 
-/** Bytes of the buffer: as many as Node reads at most. */
-const SIZE = 64 * 1024;
+/** Bytes of the buffer: as many as ours reads at most. */
+const SIZE = 256 * 1024;
 
 /** The parts of a socket that Node does not document. */
 type ReadingSocket = Socket & {
