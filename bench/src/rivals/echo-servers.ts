@@ -161,9 +161,10 @@ async function attachWs(
 ): Promise<void> {
   const corked = contender === 'ws, corked';
   // The same code runs with both.
-  const { WebSocketServer: Server } = (
-    contender === 'compat' ? await import('@ws/compat') : await import('ws')
-  ) as typeof import('ws');
+  const { WebSocketServer: Server } =
+    contender === 'compat'
+      ? ((await import('@ws/compat')) as unknown as { WebSocketServer: typeof WebSocketServer })
+      : await import('ws');
   const websockets = new Server({
     server,
     perMessageDeflate: compression === undefined ? false : wsCompression(compression),
