@@ -99,7 +99,7 @@ export default defineConfig({
     },
     outline: [2, 3],
     nav: [
-      page('Guide', '/server'),
+      page('Guide', '/entry-points'),
       page('Examples', '/examples/echo'),
       page('API', '/api/'),
       page('Performance', '/performance'),
@@ -108,6 +108,7 @@ export default defineConfig({
       {
         text: 'Start',
         items: [
+          page('Entry points', '/entry-points'),
           page('1. A server', '/server'),
           page('2. A client', '/client'),
           page('3. A page', '/browser'),
