@@ -94,25 +94,20 @@ const PERCENT = 100;
 export function pageOf({ suite, planted, mutation, fuzz }: Results): string {
   return `# What was tested?
 
-[\`ws-conform\`](../packages/conformance) tests any server or client against RFC 6455 and RFC 7692, servers also over HTTP/2 (RFC 8441). In a clone, after a build:
+Here are the results of [\`ws-conform\`](../packages/conformance) for this project and for \`ws\`, then the mutation tests and the
+fuzzer. This command repeats the suite, and writes this page and [conformance.json](conformance.json):
 
 \`\`\`sh
-node packages/conformance/bin/ws-conform.js server ws://localhost:9001
+node --import tsx tools/conformance.ts
 \`\`\`
-
-Here are its results for this project and for \`ws\`, then the mutation tests and the fuzzer.
-\`node --import tsx tools/conformance.ts\` repeats the suite and writes this page and [conformance.json](conformance.json).
 
 ## The suite
 
-A failed case breaks a MUST. A non-strict case does not follow a SHOULD. Advice is in no RFC. A case is skipped when the target
-lacks an offer, compression for example. An id belongs to its role. [A table](../packages/conformance/autobahn.md) has our cases
-for each of the 517 of the Autobahn suite, which has none for handshakes.
-
-Causes count, not cases: many cases may fail for one cause. [A weight](../packages/conformance/README.md#reports) says who meets it.
+Causes count, not cases: many cases may fail for one cause. [Reports](../packages/conformance/README.md#reports) explains the
+verdicts and the weights.
 
 ${suiteTable(suite)}
-${suite.map(failuresText).join('')}[conformance.json](conformance.json) has the causes of the non-strict cases and of advice too.
+${suite.map(failuresText).join('')}[conformance.json](conformance.json) has every cause, of the non-strict cases and of advice too.
 
 ## Planted faults
 
@@ -161,11 +156,11 @@ function failuresText({ target, role, findings }: Asked): string {
   if (failures.length === 0) return '';
   return [
     `\n### Failures of ${target} as a ${role}\n\n`,
-    row(['weight', 'cases', 'titles', 'cause', 'rule', 'ids']),
-    row(['---', '---:', '---', '---', '---', '---']),
-    ...failures.map(({ weight, cases, titles, cause, section, ids }) => {
+    row(['weight', 'cases', 'titles', 'rule', 'ids']),
+    row(['---', '---:', '---', '---', '---']),
+    ...failures.map(({ weight, cases, titles, section, ids }) => {
       const short = ids.length > MAX_IDS ? `${ids.slice(0, MAX_IDS)}…` : ids;
-      return row([weight, cases, cellText(titles), cellText(cause), section, short]);
+      return row([weight, cases, cellText(titles), section, short]);
     }),
     '\n',
   ].join('');
