@@ -11,6 +11,20 @@ const files = execFileSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'ut
 const quoted = (page: string): string[] =>
   [...page.replaceAll(/^```[^]*?^```/gm, '').matchAll(/`([^`\n]+)`/g)].map(([, text]) => text!);
 
+const { scripts } = JSON.parse(read('package.json')) as { readonly scripts: object };
+
+/** Whether the command has a script, a row of its table, or a file to start from. */
+function starts(command: string): boolean {
+  const [program, ...words] = command.split(' ').filter((word) => !word.startsWith('-'));
+  const has = (path = ''): boolean => files.some((file) => `/${file}`.includes(`/${path}`));
+  if (program === 'npx') return has(words[2]);
+  if (program === 'node') return has(words.find((word) => /\.m?[jt]s$/.test(word)));
+  const [script = '', name = '['] = words[0] === 'run' ? words.slice(1) : words;
+  if (!(script in scripts)) return script === 'install';
+  if (!/^(?:check|long)$/.test(script) || name.startsWith('[')) return true;
+  return new RegExp(`^ {2}'?${name}'?: `, 'm').test(read(`tools/${script}.ts`));
+}
+
 describe.each(['CONTRIBUTING.md', 'docs/architecture.md', 'docs/maintainers/limits.md'])(
   '%s',
   (page) => {
@@ -31,6 +45,22 @@ describe.each(['CONTRIBUTING.md', 'docs/architecture.md', 'docs/maintainers/limi
       });
       expect(paths.length).toBeGreaterThan(5);
       expect(missing).toEqual([]);
+    });
+
+    it('names only commands that exist', () => {
+      const commands = quoted(read(page)).filter((each) =>
+        /^(?:pnpm|npx vitest|node --import) /.test(each),
+      );
+      expect(commands.filter((command) => !starts(command))).toEqual([]);
+    });
+
+    it('quotes only texts that their files have', () => {
+      const quotes = read(page).matchAll(/`([^`\n]+)` in \[?`([\w./-]+\.ts)`/g);
+      const wrong = [...quotes].filter(([, text, name]) => {
+        const named = files.filter((file) => `/${file}`.endsWith(`/${name}`));
+        return !named.some((file) => read(file).includes(text!));
+      });
+      expect(wrong.map(([quote]) => quote)).toEqual([]);
     });
   },
 );
