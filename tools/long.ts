@@ -162,7 +162,7 @@ const LONG: Rows = {
   'mutation-codec': { what: 'mutation tests of codec', commands: [stryker('codec')] },
   'mutation-conn': { what: 'mutation tests of conn', commands: [stryker('conn')] },
   attacks: {
-    what: 'the attacks, with docs/attacks.md against them, and with all their repetitions',
+    what: 'the attacks, with the list of their README against them, and with all their repetitions',
     commands: [ATTACKS, ...suite('tests/attacks')],
   },
   random: {

@@ -89,7 +89,7 @@ export default defineConfig({
             // into the page, so it uses no name of this file.
             boostDocument: (id: string) => {
               if (/^\/(?:api|bench|fuzz|maintainers|tests)\b/.test(id)) return 0.05;
-              return /^\/(?:attacks|compat|conf|contrib|examples|from|packages|perf|scale)/.test(id)
+              return /^\/(?:compat|conf|contrib|examples|from|packages|perf|scale)/.test(id)
                 ? 0.2
                 : 1;
             },
@@ -163,7 +163,7 @@ export default defineConfig({
           page('Scale', '/scale'),
           page('Security', '/security'),
           page('Promises', '/promises'),
-          page('Attacks', '/attacks'),
+          page('Attacks', '/tests/attacks'),
           page('Performance', '/performance'),
         ],
       },

@@ -1,3 +1,4 @@
+import { relative } from 'node:path/posix';
 import { type Bound, KIB, MIB, memoryLimit, STALL_MS } from '../../tests/attacks/harness/bounds.ts';
 
 /** An attack that a test passed, and the file of the test. */
@@ -26,7 +27,7 @@ export function attacksPage(survived: readonly Survived[]): string {
   const sections = files.map((file) => {
     const name = file.replace(/.*\//, '').replace('.test.ts', '');
     const lines = survived.filter((each) => each.file === file).map(({ bound }) => lineOf(bound));
-    return `\n## [${name}](../${file})\n\n${[...new Set(lines)].join('')}`;
+    return `\n## [${name}](${relative('tests/attacks', file)})\n\n${[...new Set(lines)].join('')}`;
   });
   return HEAD + sections.join('');
 }

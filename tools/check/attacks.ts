@@ -1,5 +1,5 @@
-// Runs the attacks and writes docs/attacks.md from their bounds. With --check it fails when the
-// page differs.
+// Runs the attacks and writes tests/attacks/README.md from their bounds. With --check it fails when
+// the page differs.
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -8,8 +8,8 @@ import { parseArgs } from 'node:util';
 import { bin, node, runAll } from '../run.ts';
 import { attacksPage, type Survived } from './attacks-page.ts';
 
-const PAGE = 'docs/attacks.md';
 const FOLDER = 'tests/attacks';
+const PAGE = `${FOLDER}/README.md`;
 /** Test files with attacks, and one elsewhere. */
 const FILTERS = [FOLDER, 'fuzz/laws/split-invariance.test.ts'];
 /** Attacks on the harness itself. */

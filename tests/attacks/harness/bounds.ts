@@ -32,7 +32,7 @@ export function lowestAtMost(figure: number): Limit {
   return { atMost: figure, inLowestRound: true };
 }
 
-/** The attack that a test makes. `docs/attacks.md` lists it. */
+/** The attack that a test makes. `tests/attacks/README.md` lists it. */
 export interface Attack {
   /** The attack, in words. */
   readonly attack: string;

@@ -9,7 +9,8 @@ declare module 'vitest' {
 }
 
 /**
- * Notes an attack that the current test survived, for the reporter that writes `docs/attacks.md`.
+ * Notes an attack that the current test survived, for the reporter that writes
+ * `tests/attacks/README.md`.
  */
 export function record(bound: Bound): void {
   const { meta } = TestRunner.getCurrentTest()!;
