@@ -3,7 +3,7 @@ import { library } from '../../.config/tsup.ts';
 export default library(
   [
     'src/index.ts',
-    'src/backplane-link.ts',
+    'src/backplane/backplane-link.ts',
     'src/nats/index.ts',
     'src/nats/stream-log.ts',
     'src/redis/index.ts',

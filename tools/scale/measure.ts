@@ -149,7 +149,7 @@ async function measureEngine(port: number, client: Redis): Promise<Measured> {
 
 const DIGEST = 3;
 
-/** A message of a hub, see packages/hub/src/envelope.ts, after the space of redis/frame.ts. */
+/** A message of a hub, see packages/hub/src/backplane/envelope.ts, after the space of redis/frame.ts. */
 function envelope(kind: number, counter: number): Buffer {
   const id = Buffer.from('load');
   const number = Buffer.alloc(8);

@@ -47,7 +47,7 @@ const ASSUMED = {
   share: 0.1,
 } as const;
 
-/** As in packages/hub/src/digests.ts: a digest each 5 s, for 15 s after a message. */
+/** As in packages/hub/src/backplane/digests.ts: a digest each 5 s, for 15 s after a message. */
 const DIGEST_S = 5;
 const DIGESTS = 3;
 

@@ -7,16 +7,32 @@ import {
   type StandardSchema,
 } from '@ws/conn';
 import { checked, checkOptionNames, isConnLike, kind, rejected } from '@ws/conn/internal';
-import { checkString } from './checks.ts';
-import { checkCloseOptions, type HubCloseOptions, type HubCloseResult } from './close-options.ts';
+import { checkString, prepare } from './arguments.ts';
+import {
+  BROADCAST_NAMES,
+  chosen,
+  type PublishOptions,
+  publicationOf,
+  sessionsOf,
+} from './delivery/publish-options.ts';
 import { HubClosedError } from './errors.ts';
-import type { ConnectContext, HubEvents } from './events.ts';
-import { type MessageOptions, type ValueListener, validating } from './message-schema.ts';
-import { type HubOptions, resolveOptions } from './options.ts';
-import { prepare } from './prepare.ts';
-import { BROADCAST_NAMES, chosen, publicationOf, sessionsOf } from './receivers.ts';
-import type { PublishOptions, Room, Session } from './session.ts';
-import { Sessions } from './sessions.ts';
+import {
+  type ConnectContext,
+  type HubEvents,
+  type MessageOptions,
+  type ValueListener,
+  validating,
+} from './events.ts';
+import {
+  checkCloseOptions,
+  type HubCloseOptions,
+  type HubCloseResult,
+  type HubOptions,
+  resolveOptions,
+} from './options.ts';
+import type { Room } from './rooms/room.ts';
+import type { Session } from './sessions/session.ts';
+import { Sessions } from './sessions/sessions.ts';
 
 /** The options of {@link Hub.add}. */
 export interface SessionInit<Data = unknown> {
@@ -151,7 +167,7 @@ export class Hub<Data = unknown> implements AsyncDisposable {
     if (this.closed) throw new HubClosedError('hub.add');
     const { id = crypto.randomUUID() } = init;
     checkString('id', id);
-    // The methods that a ConnLike lacks are called by `members.ts` alone.
+    // The methods that a ConnLike lacks are called by `conn-calls.ts` alone.
     return this.#sessions.add(conn as Conn<Data>, id, init, ctx);
   }
 

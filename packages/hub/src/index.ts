@@ -1,5 +1,5 @@
-export type { Backplane, BackplaneSink, Keep } from './backplane.ts';
-export type { HubCloseOptions, HubCloseResult } from './close-options.ts';
+export type { Backplane, BackplaneSink, Keep } from './backplane/backplane.ts';
+export type { PublishOptions } from './delivery/publish-options.ts';
 export {
   BackplaneError,
   HubClosedError,
@@ -7,13 +7,25 @@ export {
   RoomRefusedError,
   SessionClosedError,
 } from './errors.ts';
-export type { ConnectContext, ConnectQuery, HubEvents } from './events.ts';
+export type {
+  ConnectContext,
+  ConnectQuery,
+  HubEvents,
+  MessageOptions,
+  ValueListener,
+} from './events.ts';
+export type { Position } from './history/position.ts';
+export type { Kept } from './history/room-history.ts';
 export { Hub, type HubStats, type SessionInit } from './hub.ts';
-export type { MessageOptions, ValueListener } from './message-schema.ts';
-export type { HistoryOptions, HubOptions, RoomOptions } from './options.ts';
-export type { Overflow } from './overflow.ts';
-export type { Position } from './position.ts';
-export type { Kept } from './room-history.ts';
-export type { Joined, OverflowPolicy } from './session.ts';
-export { type PublishOptions, Room, type SendOptions, Session } from './session.ts';
-export type { Waiting } from './waiting-messages.ts';
+export type {
+  HistoryOptions,
+  HubCloseOptions,
+  HubCloseResult,
+  HubOptions,
+  Overflow,
+  OverflowPolicy,
+  RoomOptions,
+} from './options.ts';
+export { type Joined, Room } from './rooms/room.ts';
+export { type SendOptions, Session } from './sessions/session.ts';
+export type { Waiting } from './sessions/waiting-messages.ts';

@@ -1,4 +1,4 @@
-import type { RateLimit } from '@ws/conn';
+import { CloseCode, formatCloseMessage, type RateLimit } from '@ws/conn';
 import {
   bound,
   checkOptionNames,
@@ -9,12 +9,33 @@ import {
   type RatePlan,
   whole,
 } from '@ws/conn/internal';
-import type { Backplane } from './backplane.ts';
-import { checkOneOf, checkText, checkWellFormed } from './checks.ts';
-import { MAX_ID_BYTES } from './envelope.ts';
-import { type Overflow, POLICIES } from './overflow.ts';
-import type { HistoryBounds } from './room-history.ts';
-import type { Session } from './session.ts';
+import type { Backplane } from './backplane/backplane.ts';
+import { checkOneOf, checkText, checkWellFormed } from './arguments.ts';
+import { MAX_ID_BYTES } from './backplane/envelope.ts';
+import type { HistoryBounds } from './history/room-history.ts';
+import type { Session } from './sessions/session.ts';
+import type { Waiting } from './sessions/waiting-messages.ts';
+
+/** What the hub does with a message that exceeds the bounds of a slow session. */
+export type OverflowPolicy = 'close' | 'drop-new' | 'drop-old';
+
+/**
+ * The option `overflow`: a policy, or a function that the hub calls for a policy each time that a
+ * message exceeds `maxQueuedMessages` or `maxQueuedBytes`.
+ *
+ * - `close`: drops the waiting messages and closes the connection with 1013 (try again later).
+ * - `drop-new`: drops the new message.
+ * - `drop-old`: drops the oldest waiting messages.
+ * - `latest`: a message with a `key` replaces the waiting message of the same key, also below the
+ *   bounds. Beyond the bounds it drops the oldest waiting messages.
+ */
+export type Overflow<Data = unknown> =
+  | OverflowPolicy
+  | 'latest'
+  | ((session: Session<Data>, waiting: Waiting) => OverflowPolicy);
+
+/** The policies that the function may return. */
+export const POLICIES: readonly OverflowPolicy[] = ['close', 'drop-new', 'drop-old'];
 
 /** The bounds of a room's history. */
 export interface HistoryOptions {
@@ -248,5 +269,56 @@ function boundsOf(
     bytes: whole(`${owner}.bytes`, bytes),
     ttl: duration(`${owner}.ttl`, options.ttl, 300_000, false),
     total,
+  };
+}
+
+/** The options of `Hub.close`. */
+export interface HubCloseOptions {
+  /** Ms after its close frame until a session that has not ended is terminated. Default: 30,000. */
+  readonly timeout?: number | undefined;
+  /** Code of the close frames. Default: 1001 (`CloseCode.GoingAway`). */
+  readonly code?: number | undefined;
+  /** Reason of the close frames, at most 123 bytes of UTF-8. Default: `''`. */
+  readonly reason?: string | undefined;
+  /** Ms over which the close frames are spread. Default: 0. */
+  readonly over?: number | undefined;
+  /** Drops the messages that a peer sends before its close frame. Default: false. */
+  readonly discard?: boolean | undefined;
+}
+
+/** The result of `Hub.close`. */
+export interface HubCloseResult {
+  /** Sessions that ended within the timeout. */
+  readonly closed: number;
+  /** Sessions that were terminated after it. */
+  readonly terminated: number;
+  /** Listeners whose promises are still pending. */
+  readonly handlersPending: number;
+}
+
+/** {@link HubCloseOptions} with every default filled in. */
+export type ClosePlan = {
+  readonly [Name in keyof HubCloseOptions]-?: NonNullable<HubCloseOptions[Name]>;
+};
+
+const CLOSE_NAMES: readonly (keyof HubCloseOptions)[] = ['timeout', 'code', 'reason', 'over', 'discard'];
+
+/** @throws TypeError or RangeError that names the option. */
+export function checkCloseOptions(options: HubCloseOptions): ClosePlan {
+  checkOptionNames('hub.close', options, CLOSE_NAMES, 'ignore', optionHint);
+  const { code = CloseCode.GoingAway, reason = '', over = 0, discard = false } = options;
+  // For 1005 the payload is empty: no frame may contain that code (RFC 6455, section 7.4.1).
+  if (formatCloseMessage(code, reason).length === 0) {
+    throw new RangeError(`hub.close: close code ${code} must not be sent`);
+  }
+  if (typeof discard !== 'boolean') {
+    throw new TypeError(`discard: expected true or false, got ${kind(discard)}`);
+  }
+  return {
+    timeout: duration('timeout', options.timeout, 30_000, false),
+    code,
+    reason,
+    discard,
+    over: over === 0 ? 0 : duration('over', over, 0, false),
   };
 }

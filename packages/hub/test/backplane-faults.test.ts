@@ -3,7 +3,7 @@ import { Deferred } from '@ws/conn/internal';
 import { type Backplane, type BackplaneSink, Hub, type HubOptions, type Session } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { backplaneCode } from '../src/backplane-code.ts';
+import { loadedLink } from '../src/backplane/loaded-link.ts';
 
 /** A hub on the broker. `change` replaces methods of its backplane. */
 function node(
@@ -692,10 +692,10 @@ describe('a room with delivery through', () => {
   });
 
   it('gives a new member nothing of before its join, also while the hub loads its code', async () => {
-    const { Link } = backplaneCode;
-    backplaneCode.Link = undefined;
+    const { Link } = loadedLink;
+    loadedLink.Link = undefined;
     onTestFinished(() => {
-      backplaneCode.Link = Link;
+      loadedLink.Link = Link;
     });
     const { hub } = node(new MemoryBroker(), 'a', through);
     const one = enter(hub, 'r');
@@ -816,16 +816,16 @@ describe('hub.close', () => {
   });
 
   it('closes the sessions when the code for the backplane fails to load', async () => {
-    const { Link } = backplaneCode;
-    vi.doMock('../src/backplane-link.ts', () => {
+    const { Link } = loadedLink;
+    vi.doMock('../src/backplane/backplane-link.ts', () => {
       throw new Error('no such file');
     });
     onTestFinished(() => {
-      backplaneCode.Link = Link;
-      vi.doUnmock('../src/backplane-link.ts');
+      loadedLink.Link = Link;
+      vi.doUnmock('../src/backplane/backplane-link.ts');
     });
     const backplane = memoryBackplane(new MemoryBroker());
-    backplaneCode.Link = undefined;
+    loadedLink.Link = undefined;
     const hub = new Hub({ backplane });
     const errors = vi.fn();
     hub.on('error', errors);

@@ -4,7 +4,7 @@
  * @module
  */
 import { checked, checkOptionNames, kind } from '@ws/conn/internal';
-import type { Backplane } from '../backplane.ts';
+import type { Backplane } from '../backplane/backplane.ts';
 import type { JetStreamClient, NatsConnection } from './client.ts';
 import { NatsBackplane } from './nats-backplane.ts';
 import type { StreamLog } from './stream-log.ts';

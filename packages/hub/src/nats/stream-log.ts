@@ -1,8 +1,8 @@
 import { portablePlatform } from '@ws/conn';
 import { onRejection } from '@ws/conn/internal';
-import type { Backplane, Keep } from '../backplane.ts';
-import { Limit } from '../limit.ts';
-import type { Position } from '../position.ts';
+import type { Backplane, Keep } from '../backplane/backplane.ts';
+import { Limit } from '../backplane/limit.ts';
+import type { Position } from '../history/position.ts';
 import type {
   ConsumerInfo,
   JetStreamClient,

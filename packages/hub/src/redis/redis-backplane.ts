@@ -1,7 +1,7 @@
 import { checked, checkOptionNames, kind } from '@ws/conn/internal';
-import type { Backplane, BackplaneSink, Keep } from '../backplane.ts';
-import { Limit } from '../limit.ts';
-import type { Position } from '../position.ts';
+import type { Backplane, BackplaneSink, Keep } from '../backplane/backplane.ts';
+import { Limit } from '../backplane/limit.ts';
+import type { Position } from '../history/position.ts';
 import { Connection } from './connection.ts';
 import type { Argument, RedisClient } from './driver.ts';
 import { escapeName, parseFrame, plainFrame, type RedisBytes } from './frame.ts';

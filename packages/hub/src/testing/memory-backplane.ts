@@ -1,8 +1,8 @@
 import { portablePlatform } from '@ws/conn';
-import type { Backplane, BackplaneSink, Keep } from '../backplane.ts';
-import { backplaneCode } from '../backplane-code.ts';
-import { BackplaneLink } from '../backplane-link.ts';
-import type { Position } from '../position.ts';
+import type { Backplane, BackplaneSink, Keep } from '../backplane/backplane.ts';
+import { loadedLink } from '../backplane/loaded-link.ts';
+import { BackplaneLink } from '../backplane/backplane-link.ts';
+import type { Position } from '../history/position.ts';
 
 /** The options of a {@link MemoryBroker}. */
 export interface MemoryBrokerOptions {
@@ -207,7 +207,7 @@ export class MemoryBroker {
 export function memoryBackplane(broker: MemoryBroker): Backplane {
   let node: Node | undefined;
   // The hub joins the broker at once: tests need not wait for code.
-  backplaneCode.Link = BackplaneLink;
+  loadedLink.Link = BackplaneLink;
   return {
     ordered: true,
     keeps: broker.keeps,

@@ -6,23 +6,28 @@ import {
   portablePlatform,
 } from '@ws/conn';
 import { checked, Deferred, onRejection, RESOLVED, rejectedLater, whole } from '@ws/conn/internal';
-import { Announcements, type AnnouncementsOwner } from './announcements.ts';
-import { Audience, type Publication } from './audience.ts';
-import type { BackplaneLink } from './backplane-link.ts';
-import { checkText } from './checks.ts';
-import { HubClosedError, OverflowError, RoomRefusedError, SessionClosedError } from './errors.ts';
-import type { FanOut } from './fan-out.ts';
-import { Histories } from './histories.ts';
+import { checkText, jsonOf } from '../arguments.ts';
+import type { BackplaneLink } from '../backplane/backplane-link.ts';
+import { Audience, type Publication } from '../delivery/audience.ts';
+import type { FanOut } from '../delivery/fan-out.ts';
+import {
+  chosen,
+  PUBLISH_NAMES,
+  type PublishOptions,
+  publicationOf,
+} from '../delivery/publish-options.ts';
+import { HubClosedError, OverflowError, RoomRefusedError, SessionClosedError } from '../errors.ts';
+import { Histories } from '../history/histories.ts';
+import type { Position } from '../history/position.ts';
+import { type Kept, RoomHistory } from '../history/room-history.ts';
+import type { HubSettings, RoomSettings } from '../options.ts';
+import type { Session } from '../sessions/session.ts';
 import { admit, type JoinsOwner } from './joins.ts';
-import type { HubSettings, RoomSettings } from './options.ts';
-import type { Position } from './position.ts';
-import { jsonOf } from './prepare.ts';
-import { chosen, PUBLISH_NAMES, publicationOf } from './receivers.ts';
-import { type Kept, RoomHistory } from './room-history.ts';
-import { type Joined, type PublishOptions, Room, type RoomOwner, type Session } from './session.ts';
+import { MembershipEvents, type MembershipEventsOwner } from './membership-events.ts';
+import { type Joined, Room, type RoomOwner } from './room.ts';
 
 /** The part of a hub that its rooms use. */
-export interface RoomsOwner<Data> extends JoinsOwner<Data>, AnnouncementsOwner<Data> {
+export interface RoomsOwner<Data> extends JoinsOwner<Data>, MembershipEventsOwner<Data> {
   readonly settings: HubSettings<Data>;
   readonly platform: Platform;
   readonly fanOut: FanOut;
@@ -62,13 +67,13 @@ export class Rooms<Data> implements RoomOwner<Data> {
   readonly #histories: Histories;
   /** Whether the backplane keeps the history of rooms. */
   readonly #engineKeeps: boolean;
-  readonly #announcements: Announcements<Data>;
+  readonly #events: MembershipEvents<Data>;
   /** Whether a read of a history that no room has was reported. */
   #missingReported = false;
 
   constructor(hub: RoomsOwner<Data>) {
     this.#hub = hub;
-    this.#announcements = new Announcements(hub);
+    this.#events = new MembershipEvents(hub);
     const { maxHistoryBytes, backplane } = hub.settings;
     this.#histories = new Histories(maxHistoryBytes);
     this.#engineKeeps = backplane?.keeps === true && backplane.history !== undefined;
@@ -120,7 +125,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
     const state = this.#states.get(name)!;
     state.audience.leave(session);
     this.#removeIfUnused(name, state);
-    this.#announcements.add('left', session, name);
+    this.#events.add('left', session, name);
   }
 
   /** The session has ended. */
@@ -343,7 +348,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
    *   the membership, or in a circle of listeners.
    */
   #enter(session: Session<Data>, name: string): Promise<Joined<Data>> {
-    if (this.#announcements.inCircle(session, name)) {
+    if (this.#events.inCircle(session, name)) {
       throw new RoomRefusedError(name, 'listeners of entered and left leave and join in a circle');
     }
     const { audience, settings, history } = this.#state(name);
@@ -361,7 +366,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
       // While the room had no members, this node received no messages of other nodes.
       if (this.#crosses) history?.interrupt();
     }
-    this.#announcements.add('entered', session, name);
+    this.#events.add('entered', session, name);
     if (session.isIn(name)) return this.#joined(name);
     throw session.state === 'closed'
       ? new SessionClosedError('session.join')

@@ -19,28 +19,32 @@ import {
   type ReceiveObserver,
   reportError,
 } from '@ws/conn/internal';
-import { Audience } from './audience.ts';
-import type { Backplane } from './backplane.ts';
-import { backplaneCode } from './backplane-code.ts';
-import type { BackplaneLink, Except, LinkOwner } from './backplane-link.ts';
-import { checkOneOf } from './checks.ts';
-import type { ClosePlan, HubCloseResult } from './close-options.ts';
+import { checkOneOf } from '../arguments.ts';
+import type { Backplane } from '../backplane/backplane.ts';
+import type { BackplaneLink, Except, LinkOwner } from '../backplane/backplane-link.ts';
+import { loadedLink } from '../backplane/loaded-link.ts';
+import { Audience } from '../delivery/audience.ts';
+import { FanOut } from '../delivery/fan-out.ts';
 import {
   BackplaneError,
   HubClosedError,
   OverflowError,
   RoomRefusedError,
   SessionClosedError,
-} from './errors.ts';
-import { type ConnectContext, type HubEvents, Listeners } from './events.ts';
-import { FanOut } from './fan-out.ts';
-import { limitRate, platformOf, watchPongs } from './members.ts';
-import type { HubSettings } from './options.ts';
-import { POLICIES } from './overflow.ts';
-import type { Position } from './position.ts';
-import { Reports } from './reports.ts';
-import { Rooms, type RoomsOwner } from './rooms.ts';
-import { type OverflowPolicy, Session, type SessionOwner } from './session.ts';
+} from '../errors.ts';
+import { type ConnectContext, type HubEvents, Listeners } from '../events.ts';
+import type { Position } from '../history/position.ts';
+import {
+  type ClosePlan,
+  type HubCloseResult,
+  type HubSettings,
+  type OverflowPolicy,
+  POLICIES,
+} from '../options.ts';
+import { Reports } from '../reports.ts';
+import { Rooms, type RoomsOwner } from '../rooms/rooms.ts';
+import { limitRate, platformOf, watchPongs } from './conn-calls.ts';
+import { Session, type SessionOwner } from './session.ts';
 
 /** Number of sessions that `Hub.close` closes in one turn of the event loop. */
 const CLOSE_BATCH = 64;
@@ -121,13 +125,13 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
       throw new TypeError('backplane: another hub has it; create one for each hub');
     }
     used.add(backplane);
-    if (backplaneCode.Link !== undefined) this.#connect(backplaneCode.Link, backplane);
+    if (loadedLink.Link !== undefined) this.#connect(loadedLink.Link, backplane);
     else this.#loaded = this.#load(backplane);
     onRejection(this.#loaded, (error) => this.failed(undefined, error));
   }
 
   async #load(backplane: Backplane): Promise<BackplaneLink<Data>> {
-    const { BackplaneLink } = await import('./backplane-link.ts');
+    const { BackplaneLink } = await import('../backplane/backplane-link.ts');
     return this.#connect(BackplaneLink, backplane);
   }
 

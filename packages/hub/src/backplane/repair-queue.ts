@@ -1,5 +1,5 @@
-import { type Arrival, isPlaced, type Placed } from './arrival.ts';
-import type { Position } from './position.ts';
+import { type Arrival, isPlaced, type Placed } from './envelope.ts';
+import type { Position } from '../history/position.ts';
 
 /** Bounds of the messages that wait for the end of a repair. */
 const MAX_MESSAGES = 10_000;
@@ -8,7 +8,7 @@ const MAX_BYTES = 16_777_216;
 export const OUTAGE = 'outage';
 
 /** The messages and outages during a repair, which reads one epoch of the history. */
-export class Held {
+export class RepairQueue {
   /** The messages of the epoch. */
   messages: Placed[] = [];
   /** The first message of a new epoch. Nothing can be read of the old one any more. */

@@ -1,4 +1,4 @@
-import type { Session } from './session.ts';
+import type { Session } from '../sessions/session.ts';
 
 type MembershipEvent = 'entered' | 'left';
 
@@ -6,7 +6,7 @@ type MembershipEvent = 'entered' | 'left';
 const MAX_EVENTS = 100;
 
 /** The part of a hub that has the listeners of memberships. */
-export interface AnnouncementsOwner<Data> {
+export interface MembershipEventsOwner<Data> {
   readonly listeners: { of(event: MembershipEvent): readonly unknown[] };
   /** Calls the listeners of an event. */
   emit(event: MembershipEvent, session: Session<Data>, ...args: [Session<Data>, string]): unknown;
@@ -21,12 +21,12 @@ interface Announcement<Data> {
 }
 
 /** The events of memberships, in the same order for all listeners. */
-export class Announcements<Data> {
-  readonly #hub: AnnouncementsOwner<Data>;
+export class MembershipEvents<Data> {
+  readonly #hub: MembershipEventsOwner<Data>;
   /** The events whose listeners are called now: one, or more when a listener joins or leaves. */
   readonly #running: Announcement<Data>[] = [];
 
-  constructor(hub: AnnouncementsOwner<Data>) {
+  constructor(hub: MembershipEventsOwner<Data>) {
     this.#hub = hub;
   }
 

@@ -16,27 +16,11 @@ import {
   schedulerOf,
   TurnCallback,
 } from '@ws/conn/internal';
-import { checkKeyedOptions } from './checks.ts';
-import { platformOf, sendPrepared } from './members.ts';
-import type { Position } from './position.ts';
-import { jsonOf, prepare } from './prepare.ts';
-import type { Kept } from './room-history.ts';
+import { checkKeyedOptions, jsonOf, prepare } from '../arguments.ts';
+import type { OverflowPolicy } from '../options.ts';
+import type { Joined } from '../rooms/room.ts';
+import { platformOf, sendPrepared } from './conn-calls.ts';
 import { type Waiting, WaitingMessages } from './waiting-messages.ts';
-
-/** What the hub does with a message that exceeds the bounds of a slow session. */
-export type OverflowPolicy = 'close' | 'drop-new' | 'drop-old';
-
-/** The result of `Session.join`. */
-export interface Joined<Data = unknown> {
-  /** The session is a member of this room. */
-  readonly room: Room<Data>;
-  /** Whether the session got all missed messages. Always true: a join reads no history. */
-  readonly complete: boolean;
-  /** Number of missed messages that the session got first. Always 0. */
-  readonly missed: number;
-  /** Position of the last of them in the room's history. Always undefined. */
-  readonly position: Position | undefined;
-}
 
 /** The joins of a session that wait for a promise of `mayJoin`, by room. */
 export type Joining<Data> = Map<string, Deferred<Joined<Data>>>;
@@ -515,121 +499,5 @@ export class Session<Data = unknown> {
   #refused(forced: boolean): void {
     if (forced) void this.#close(CloseCode.InternalServerErr, '', {});
     else this.#resumeAfter(undefined);
-  }
-}
-
-/** The receivers of a message. */
-export interface PublishOptions<Data = unknown> {
-  /** Sessions that do not get the message, usually the sender. */
-  readonly except?: Session<Data> | Iterable<Session<Data>> | undefined;
-  /**
-   * Only sessions of this node for which the function returns true get the message. Called for each
-   * session before `publish` returns, in one turn of the event loop. The message is not added to the
-   * history. Not allowed with `through`.
-   */
-  readonly filter?: ((session: Session<Data>) => boolean) | undefined;
-  /** With the policy `latest`, the message replaces a waiting message of this key. */
-  readonly key?: string | undefined;
-  /** Whether only sessions of this node get the message. Default: false. */
-  readonly local?: boolean | undefined;
-}
-
-/** The rooms of a hub. */
-export interface RoomOwner<Data> {
-  membersOf(room: string): ReadonlySet<Session<Data>>;
-  publish(
-    room: string,
-    data: MessageData | PreparedMessage,
-    options: PublishOptions<Data>,
-  ): Promise<Position | undefined>;
-  /** See `Room.publishJSON`. */
-  publishJSON(
-    room: string,
-    value: unknown,
-    options: PublishOptions<Data>,
-  ): Promise<Position | undefined>;
-  history(
-    room: string,
-    since: Position | undefined,
-    limit: number | undefined,
-  ): Promise<{ messages: Kept[]; complete: boolean }>;
-}
-
-/**
- * The room of a name. A room exists while it has members or history. The object stays valid when
- * the room ends and starts again.
- *
- * @example
- * ```ts
- * import { connPair } from '@ws/conn';
- * import { Hub } from '@ws/hub';
- *
- * const hub = new Hub();
- * const [client, server] = connPair();
- * const { room } = await hub.add(server).join('lobby');
- * await room.publish('hello all');
- * console.log((await client.readMessage()).text()); // hello all
- * ```
- */
-export class Room<Data = unknown> {
-  readonly name: string;
-  readonly #rooms: RoomOwner<Data>;
-
-  /** @internal */
-  constructor(rooms: RoomOwner<Data>, name: string) {
-    this.#rooms = rooms;
-    this.name = name;
-  }
-
-  /**
-   * The members of this node. The Set changes when sessions join and leave. A room that ends and
-   * starts again has another Set, so do not store it.
-   */
-  get members(): ReadonlySet<Session<Data>> {
-    return this.#rooms.membersOf(this.name);
-  }
-
-  /**
-   * Sends a message to all members, at the end of the turn and in the order of the calls.
-   *
-   * @param data - As for `Conn.send`. Bytes are copied once.
-   * @returns Resolves when each member of this node has the message, or has it waiting, and when
-   *   the backplane has it: to the position of the message in a room with history, else to
-   *   undefined.
-   * @throws (rejects) {@link HubClosedError}, {@link OverflowError}; {@link BackplaneError} when
-   *   the backplane refuses the message, or has not answered for 5 s. While the backplane is away,
-   *   only a room with `delivery: 'through'` rejects. TypeError for invalid data or options; the
-   *   error of `filter`. A rejection that is not awaited is not reported as unhandled: the event
-   *   `error` reports it; refused messages at most once a second.
-   */
-  publish(
-    data: MessageData | PreparedMessage,
-    options: PublishOptions<Data> = {},
-  ): Promise<Position | undefined> {
-    return this.#rooms.publish(this.name, data, options);
-  }
-
-  /**
-   * Sends `value` as a text message in JSON, as {@link publish} does.
-   *
-   * @throws (rejects) TypeError when `value` cannot be written as JSON: undefined, a function, a
-   *   cycle, a BigInt. Nothing is sent then. Otherwise as {@link publish}.
-   */
-  publishJSON(value: unknown, options: PublishOptions<Data> = {}): Promise<Position | undefined> {
-    return this.#rooms.publishJSON(this.name, value, options);
-  }
-
-  /**
-   * Reads the history of the room: the first `limit` messages after `since`, or the last `limit`
-   * messages without it.
-   *
-   * @param limit - Default: all.
-   * @returns `complete`: no message after `since` is missing; without `since`, no message at all. A
-   *   room without the option `history` has no messages, and is not complete; the hub reports the
-   *   first such read by the event `error`.
-   * @throws (rejects) TypeError, RangeError for invalid arguments; {@link BackplaneError}.
-   */
-  history(since?: Position, limit?: number): Promise<{ messages: Kept[]; complete: boolean }> {
-    return this.#rooms.history(this.name, since, limit);
   }
 }

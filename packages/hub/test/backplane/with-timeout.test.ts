@@ -1,6 +1,6 @@
 import { portablePlatform } from '@ws/conn';
 import { describe, expect, it, vi } from 'vitest';
-import { setAnswerTimer } from '../src/with-timeout.ts';
+import { setAnswerTimer } from '../../src/backplane/with-timeout.ts';
 
 describe('setAnswerTimer', () => {
   it('lets a suspended process read the answer first', async () => {

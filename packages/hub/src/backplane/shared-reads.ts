@@ -1,8 +1,8 @@
 import type { Platform } from '@ws/conn';
 import { Deferred, schedulerOf, TurnCallback } from '@ws/conn/internal';
-import type { Arrival } from './arrival.ts';
+import type { Arrival } from './envelope.ts';
 import { Limit } from './limit.ts';
-import type { Position } from './position.ts';
+import type { Position } from '../history/position.ts';
 
 /** Most reads of the engine at a time. */
 const MAX_READS = 32;

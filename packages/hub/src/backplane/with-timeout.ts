@@ -1,6 +1,6 @@
 import type { Platform } from '@ws/conn';
 import { Deferred } from '@ws/conn/internal';
-import { BackplaneError } from './errors.ts';
+import { BackplaneError } from '../errors.ts';
 
 /** Time in ms in which a process that was suspended reads the answers that have arrived. */
 const GRACE_MS = 200;

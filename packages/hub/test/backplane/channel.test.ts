@@ -1,9 +1,8 @@
 import { PreparedMessage, portablePlatform, TextMessage } from '@ws/conn';
 import { describe, expect, it } from 'vitest';
-import type { Arrival } from '../src/arrival.ts';
-import { Channel } from '../src/channel.ts';
-import type { Envelope } from '../src/envelope.ts';
-import type { Position } from '../src/position.ts';
+import { Channel } from '../../src/backplane/channel.ts';
+import type { Arrival, Envelope } from '../../src/backplane/envelope.ts';
+import type { Position } from '../../src/history/position.ts';
 
 interface Found {
   readonly arrivals: readonly Arrival[];

@@ -1,9 +1,23 @@
 import type { MessageData, PreparedMessage } from '@ws/conn';
 import { isThenable, kind, onRejection } from '@ws/conn/internal';
-import { checkKeyedOptions } from './checks.ts';
-import { prepare } from './prepare.ts';
-import type { PublishOptions } from './session.ts';
-import { Session } from './session.ts';
+import { checkKeyedOptions, prepare } from '../arguments.ts';
+import { Session } from '../sessions/session.ts';
+
+/** The receivers of a message. */
+export interface PublishOptions<Data = unknown> {
+  /** Sessions that do not get the message, usually the sender. */
+  readonly except?: Session<Data> | Iterable<Session<Data>> | undefined;
+  /**
+   * Only sessions of this node for which the function returns true get the message. Called for each
+   * session before `publish` returns, in one turn of the event loop. The message is not added to the
+   * history. Not allowed with `through`.
+   */
+  readonly filter?: ((session: Session<Data>) => boolean) | undefined;
+  /** With the policy `latest`, the message replaces a waiting message of this key. */
+  readonly key?: string | undefined;
+  /** Whether only sessions of this node get the message. Default: false. */
+  readonly local?: boolean | undefined;
+}
 
 /** The options of `broadcast`. */
 export const BROADCAST_NAMES: readonly (keyof PublishOptions)[] = ['except', 'filter', 'local'];

@@ -1,9 +1,8 @@
 import type { Platform } from '@ws/conn';
-import { type Arrival, isPlaced, type Placed } from './arrival.ts';
-import type { Envelope } from './envelope.ts';
-import { Held, OUTAGE } from './held.ts';
-import type { Position } from './position.ts';
-import type { HistoryBounds } from './room-history.ts';
+import { type Arrival, type Envelope, isPlaced, type Placed } from './envelope.ts';
+import { RepairQueue, OUTAGE } from './repair-queue.ts';
+import type { Position } from '../history/position.ts';
+import type { HistoryBounds } from '../history/room-history.ts';
 import type { Found } from './shared-reads.ts';
 
 /** Bound of the nodes whose counters are remembered. */
@@ -73,7 +72,7 @@ export class Channel {
   /** A gap was reported for the latest unreadable messages. */
   #unreadableReported = false;
   /** What waits for the end of a repair; undefined without one. */
-  #held: Held | undefined;
+  #repair: RepairQueue | undefined;
 
   constructor(
     owner: ChannelOwner,
@@ -99,7 +98,7 @@ export class Channel {
   }
 
   arrive(arrival: Arrival): void {
-    if (this.#held !== undefined) this.#held.add(arrival);
+    if (this.#repair !== undefined) this.#repair.add(arrival);
     else if (this.history === undefined || !isPlaced(arrival)) this.#deliver(arrival.envelope);
     else if (this.#isOld(arrival)) return;
     else if (this.#follows(arrival)) this.#deliverNext(arrival);
@@ -110,7 +109,7 @@ export class Channel {
   digest(digest: Envelope): void {
     const { node, counter } = digest;
     // During a repair the next digest is early enough.
-    if (counter <= this.lastOf(node) || this.#held !== undefined) return;
+    if (counter <= this.lastOf(node) || this.#repair !== undefined) return;
     if (this.#lacks(digest, counter)) void this.#fetchUpTo(node, counter);
     // With history the digest may overtake the message, which then must not look like a duplicate.
     // A later digest decides about a message at about the time of the subscription.
@@ -122,7 +121,7 @@ export class Channel {
     if (this.history !== undefined && this.#last !== undefined) {
       const isWhole = await this.#fetchMissing();
       // Another repair may have started. Then the next digest checks again.
-      if (!isWhole || this.#held !== undefined || this.lastOf(node) >= counter) return;
+      if (!isWhole || this.#repair !== undefined || this.lastOf(node) >= counter) return;
     }
     // A message that the history lacks too has never reached the engine.
     this.#gap(this.#last);
@@ -150,7 +149,7 @@ export class Channel {
 
   /** The engine was away: messages may be missing. */
   interrupted(): void {
-    if (this.#held !== undefined) this.#held.addOutage();
+    if (this.#repair !== undefined) this.#repair.addOutage();
     else if (this.history === undefined || this.#last === undefined) this.#loseAll(this.#last);
     else void this.#fetchMissing();
   }
@@ -245,14 +244,14 @@ export class Channel {
    */
   async #fetchMissing(first?: Arrival): Promise<boolean> {
     const gaps = this.#gaps;
-    const held = new Held(this.#last!.epoch, first);
-    this.#held = held;
+    const queue = new RepairQueue(this.#last!.epoch, first);
+    this.#repair = queue;
     let mayFindMore: boolean;
-    do mayFindMore = await this.#readMissing(held);
+    do mayFindMore = await this.#readMissing(queue);
     while (mayFindMore);
-    this.#held = undefined;
+    this.#repair = undefined;
     // Each of them may start the next repair.
-    for (const event of held.later) {
+    for (const event of queue.later) {
       if (event === OUTAGE) this.interrupted();
       else this.arrive(event);
     }
@@ -260,9 +259,9 @@ export class Channel {
   }
 
   /** @returns Whether the history may have more of the missing messages: it is read again. */
-  async #readMissing(held: Held): Promise<boolean> {
+  async #readMissing(queue: RepairQueue): Promise<boolean> {
     const since = this.#last!;
-    const searched = held.startRead(since);
+    const searched = queue.startRead(since);
     let hasFailed = false;
     const { arrivals, complete } = await this.#owner.repair(this, since).catch((): Found => {
       hasFailed = true;
@@ -273,12 +272,12 @@ export class Channel {
       .filter(isPlaced)
       .filter(({ position: { epoch, offset } }) => epoch === since.epoch && offset > since.offset);
     const lastFound = found.at(-1)?.position.offset;
-    // No second read after one without a result: it would only delay the held messages.
+    // No second read after one without a result: it would only delay the messages that wait.
     const isFailed = !complete && lastFound === undefined;
     // Another read would find no message before this offset.
     const end = complete ? Math.max(searched, lastFound ?? -1) : (lastFound ?? Infinity);
-    // A held message may be late, and the history may have dropped it meanwhile.
-    for (const arrival of [...held.messages, ...found].toSorted(byOffset)) {
+    // A waiting message may be late, and the history may have dropped it meanwhile.
+    for (const arrival of [...queue.messages, ...found].toSorted(byOffset)) {
       if (this.#isOld(arrival)) continue;
       if (!this.#follows(arrival)) {
         if (arrival.position.offset > end) return true;
@@ -287,14 +286,14 @@ export class Channel {
       this.#deliverNext(arrival);
     }
     const last = this.#last!;
-    if (!held.isWhole(last.offset, complete)) {
+    if (!queue.isWhole(last.offset, complete)) {
       // The read ended at its limit, or too many messages arrived.
       const isPart = !isFailed && last !== since;
       // A read that fails is not repeated, even after an outage: it may have caused the outage.
-      const mayReadOn = held.next === undefined && !hasFailed;
-      if (mayReadOn && (isPart || held.isInterrupted)) return true;
+      const mayReadOn = queue.next === undefined && !hasFailed;
+      if (mayReadOn && (isPart || queue.isInterrupted)) return true;
       this.#loseAll(last);
-    } else if (held.next !== undefined && !this.#follows(held.next)) this.#loseAll(last);
+    } else if (queue.next !== undefined && !this.#follows(queue.next)) this.#loseAll(last);
     return false;
   }
 }

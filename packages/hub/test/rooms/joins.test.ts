@@ -2,7 +2,7 @@ import { runInNewContext } from 'node:vm';
 import { type Conn, connPair } from '@ws/conn';
 import { Hub, type HubOptions, RoomRefusedError, type Session, SessionClosedError } from '@ws/hub';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { turns, wait } from './nodes.ts';
+import { turns, wait } from '../nodes.ts';
 
 function setUp(options: HubOptions = {}) {
   const hub = new Hub(options);

@@ -2,9 +2,9 @@ import { type Platform, type PreparedMessage, portablePlatform } from '@ws/conn'
 import { Deferred, rejectedLater } from '@ws/conn/internal';
 import type { Backplane, Keep } from './backplane.ts';
 import { encodeEnvelope } from './envelope.ts';
-import { BackplaneError } from './errors.ts';
-import type { Position } from './position.ts';
-import type { Session } from './session.ts';
+import { BackplaneError } from '../errors.ts';
+import type { Position } from '../history/position.ts';
+import type { Session } from '../sessions/session.ts';
 import { setAnswerTimer } from './with-timeout.ts';
 
 /** Longest wait of a publication for the engine, in ms. */

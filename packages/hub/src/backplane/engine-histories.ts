@@ -1,9 +1,8 @@
 import type { Platform } from '@ws/conn';
-import type { Arrival } from './arrival.ts';
 import type { Backplane } from './backplane.ts';
-import type { Envelope } from './envelope.ts';
-import { BackplaneError } from './errors.ts';
-import type { Position } from './position.ts';
+import type { Arrival, Envelope } from './envelope.ts';
+import { BackplaneError } from '../errors.ts';
+import type { Position } from '../history/position.ts';
 import type { Found } from './shared-reads.ts';
 import { withTimeout } from './with-timeout.ts';
 

@@ -1,7 +1,7 @@
 import { isThenable, kind } from '@ws/conn/internal';
-import { RoomRefusedError } from './errors.ts';
-import type { HubOptions } from './options.ts';
-import type { Session } from './session.ts';
+import { RoomRefusedError } from '../errors.ts';
+import type { HubOptions } from '../options.ts';
+import type { Session } from '../sessions/session.ts';
 
 /** The part of a hub that decides joins. */
 export interface JoinsOwner<Data> {

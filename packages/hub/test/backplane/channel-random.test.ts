@@ -1,10 +1,9 @@
 import { PreparedMessage, portablePlatform, TextMessage } from '@ws/conn';
 import { Random } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import type { Placed } from '../src/arrival.ts';
-import { Channel } from '../src/channel.ts';
-import type { Envelope } from '../src/envelope.ts';
-import type { Position } from '../src/position.ts';
+import { Channel } from '../../src/backplane/channel.ts';
+import type { Envelope, Placed } from '../../src/backplane/envelope.ts';
+import type { Position } from '../../src/history/position.ts';
 
 /** Programs for each engine. */
 const RUNS = 1_000;

@@ -2,7 +2,7 @@ import { BinaryMessage, connPair, PreparedMessage, portablePlatform } from '@ws/
 import { Hub } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { describe, expect, it } from 'vitest';
-import { Publications } from '../src/publications.ts';
+import { Publications } from '../../src/backplane/publications.ts';
 
 describe('Publications.joined', () => {
   it('keeps a session only until the messages before its join have returned', async () => {

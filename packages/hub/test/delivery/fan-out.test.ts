@@ -2,9 +2,9 @@ import { Conn } from '@ws/conn';
 import { Hub, type Session } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { FakePlatform } from '../../../tests/kit/fake-platform.ts';
-import { collectGarbage } from '../../../tests/kit/heap.ts';
-import { TestTransport } from '../../../tests/kit/test-transport.ts';
+import { FakePlatform } from '../../../../tests/kit/fake-platform.ts';
+import { collectGarbage } from '../../../../tests/kit/heap.ts';
+import { TestTransport } from '../../../../tests/kit/test-transport.ts';
 
 const SLICE_MS = 2;
 /** Time that a write takes, and the longest time of a batch of them. */

@@ -1,0 +1,117 @@
+import type { MessageData, PreparedMessage } from '@ws/conn';
+import type { PublishOptions } from '../delivery/publish-options.ts';
+import type { Position } from '../history/position.ts';
+import type { Kept } from '../history/room-history.ts';
+import type { Session } from '../sessions/session.ts';
+
+/** The result of `Session.join`. */
+export interface Joined<Data = unknown> {
+  /** The session is a member of this room. */
+  readonly room: Room<Data>;
+  /** Whether the session got all missed messages. Always true: a join reads no history. */
+  readonly complete: boolean;
+  /** Number of missed messages that the session got first. Always 0. */
+  readonly missed: number;
+  /** Position of the last of them in the room's history. Always undefined. */
+  readonly position: Position | undefined;
+}
+
+/** The rooms of a hub. */
+export interface RoomOwner<Data> {
+  membersOf(room: string): ReadonlySet<Session<Data>>;
+  publish(
+    room: string,
+    data: MessageData | PreparedMessage,
+    options: PublishOptions<Data>,
+  ): Promise<Position | undefined>;
+  /** See `Room.publishJSON`. */
+  publishJSON(
+    room: string,
+    value: unknown,
+    options: PublishOptions<Data>,
+  ): Promise<Position | undefined>;
+  history(
+    room: string,
+    since: Position | undefined,
+    limit: number | undefined,
+  ): Promise<{ messages: Kept[]; complete: boolean }>;
+}
+
+/**
+ * The room of a name. A room exists while it has members or history. The object stays valid when
+ * the room ends and starts again.
+ *
+ * @example
+ * ```ts
+ * import { connPair } from '@ws/conn';
+ * import { Hub } from '@ws/hub';
+ *
+ * const hub = new Hub();
+ * const [client, server] = connPair();
+ * const { room } = await hub.add(server).join('lobby');
+ * await room.publish('hello all');
+ * console.log((await client.readMessage()).text()); // hello all
+ * ```
+ */
+export class Room<Data = unknown> {
+  readonly name: string;
+  readonly #rooms: RoomOwner<Data>;
+
+  /** @internal */
+  constructor(rooms: RoomOwner<Data>, name: string) {
+    this.#rooms = rooms;
+    this.name = name;
+  }
+
+  /**
+   * The members of this node. The Set changes when sessions join and leave. A room that ends and
+   * starts again has another Set, so do not store it.
+   */
+  get members(): ReadonlySet<Session<Data>> {
+    return this.#rooms.membersOf(this.name);
+  }
+
+  /**
+   * Sends a message to all members, at the end of the turn and in the order of the calls.
+   *
+   * @param data - As for `Conn.send`. Bytes are copied once.
+   * @returns Resolves when each member of this node has the message, or has it waiting, and when
+   *   the backplane has it: to the position of the message in a room with history, else to
+   *   undefined.
+   * @throws (rejects) {@link HubClosedError}, {@link OverflowError}; {@link BackplaneError} when
+   *   the backplane refuses the message, or has not answered for 5 s. While the backplane is away,
+   *   only a room with `delivery: 'through'` rejects. TypeError for invalid data or options; the
+   *   error of `filter`. A rejection that is not awaited is not reported as unhandled: the event
+   *   `error` reports it; refused messages at most once a second.
+   */
+  publish(
+    data: MessageData | PreparedMessage,
+    options: PublishOptions<Data> = {},
+  ): Promise<Position | undefined> {
+    return this.#rooms.publish(this.name, data, options);
+  }
+
+  /**
+   * Sends `value` as a text message in JSON, as {@link publish} does.
+   *
+   * @throws (rejects) TypeError when `value` cannot be written as JSON: undefined, a function, a
+   *   cycle, a BigInt. Nothing is sent then. Otherwise as {@link publish}.
+   */
+  publishJSON(value: unknown, options: PublishOptions<Data> = {}): Promise<Position | undefined> {
+    return this.#rooms.publishJSON(this.name, value, options);
+  }
+
+  /**
+   * Reads the history of the room: the first `limit` messages after `since`, or the last `limit`
+   * messages without it.
+   *
+   * @param limit - Default: all.
+   * @returns `complete`: no message after `since` is missing; without `since`, no message at all. A
+   *   room without the option `history` has no messages, and is not complete; the hub reports the
+   *   first such read by the event `error`.
+   * @throws (rejects) TypeError, RangeError for invalid arguments; {@link BackplaneError}.
+   */
+  history(since?: Position, limit?: number): Promise<{ messages: Kept[]; complete: boolean }> {
+    return this.#rooms.history(this.name, since, limit);
+  }
+}
