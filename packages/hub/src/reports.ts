@@ -36,13 +36,13 @@ export class Reports<Key, Detail> {
     this.#report(key, count, detail);
   }
 
-  /** As {@link end}, for all keys. */
-  endAll(): void {
-    for (const key of this.#recent.keys()) this.end(key);
+  /** As {@link flush}, for all keys. */
+  flushAll(): void {
+    for (const key of this.#recent.keys()) this.flush(key);
   }
 
   /** Reports the remaining events of the key now. */
-  end(key: Key): void {
+  flush(key: Key): void {
     const recent = this.#recent.get(key);
     if (recent === undefined) return;
     this.#recent.delete(key);

@@ -1,19 +1,21 @@
 import type { Platform, PreparedMessage } from '@ws/conn';
 import { Deferred, handled } from '@ws/conn/internal';
+import { BackplaneError } from '../errors.ts';
+import type { Position } from '../history/position.ts';
+import type { HistoryBounds } from '../history/room-history.ts';
+import type { RoomSettings } from '../options.ts';
+import { Reports } from '../reports.ts';
+import type { Session } from '../sessions/session.ts';
+import type { Sessions } from '../sessions/sessions.ts';
 import type { Backplane, BackplaneSink } from './backplane.ts';
-import { Channel, type ChannelOwner, type ChannelSettings } from './channel.ts';
-import { Digests, type DigestsOwner } from './digests.ts';
+import { Channel } from './channel.ts';
+import { Digests } from './digests.ts';
 import { EngineHistories } from './engine-histories.ts';
 import { decodeEnvelope, type Envelope, idOf, nodeName, VERSION } from './envelope.ts';
-import { BackplaneError } from '../errors.ts';
 import { Limit } from './limit.ts';
-import type { Position } from '../history/position.ts';
-import { type Except, Publications, type PublicationsOwner } from './publications.ts';
-import { Reports } from '../reports.ts';
-import type { HistoryBounds } from '../history/room-history.ts';
-import type { Session } from '../sessions/session.ts';
+import { type Except, Publications } from './publications.ts';
 import { type Found, SharedReads } from './shared-reads.ts';
-import { Subscriptions, type SubscriptionsOwner } from './subscriptions.ts';
+import { Subscriptions } from './subscriptions.ts';
 import { sleep, withTimeout } from './with-timeout.ts';
 
 /** Longest wait before a read of a history, and for the engine's end, in ms. */
@@ -29,54 +31,31 @@ const MAX_TWINS = 100;
 /** Bound of the repairs at a time. After an outage all rooms with history need one. */
 const MAX_REPAIRS = 64;
 
-export type { Except } from './publications.ts';
-
 /** A fault that is reported together with others of its kind. */
 interface FaultOf {
   readonly text: (count: number) => string;
   readonly cause: unknown;
 }
 
-export interface LinkOwner<Data> {
-  readonly platform: Platform;
-  /**
-   * Delivers a message of another node, or of this node with `through`, to the members. Resolves
-   * when each of them has it, or has it waiting: to its position, if this node keeps the history.
-   */
-  arrived(
-    room: string | undefined,
-    message: PreparedMessage,
-    key: string | undefined,
-    except: Except<Data>,
-  ): Promise<Position | undefined>;
-  /** Messages of other nodes may be missing before now. */
-  interrupted(room: string): void;
-  gap(room: string | undefined, from: Position | undefined): void;
-  failed(session: undefined, error: unknown): void;
-  /** A publication was refused. */
-  refused(error: unknown): void;
-}
-
 /** Publishes the messages of this node on a backplane, and receives the messages of other nodes. */
-export class BackplaneLink<Data>
-  implements ChannelOwner, DigestsOwner, PublicationsOwner, SubscriptionsOwner
-{
+export class BackplaneLink<Data> {
   state: 'up' | 'down' = 'down';
   closed = false;
   /** The name of this node in its messages. */
   readonly node: string;
   readonly backplane: Backplane;
+  /** Resolves when the engine has started. */
   readonly started: Promise<void>;
   readonly #id: string;
-  readonly #owner: LinkOwner<Data>;
+  readonly #hub: Sessions<Data>;
   readonly #channels = new Map<string, Channel>();
-  readonly #subscriptions: Subscriptions;
+  readonly #subscriptions: Subscriptions<Data>;
   readonly #publications: Publications<Data>;
   readonly #digests: Digests<Data>;
   readonly #repairs = new Limit(MAX_REPAIRS);
   readonly #histories: EngineHistories;
   /** The reads of the application. */
-  readonly #reads: SharedReads;
+  readonly #reads: SharedReads<Data>;
   readonly #newerNodes = new Set<number>();
   /** The first nodes with the id of this one: each is reported once. */
   readonly #twins = new Set<string>();
@@ -91,31 +70,22 @@ export class BackplaneLink<Data>
     this.#report(text(count), { cause }),
   );
 
-  constructor(backplane: Backplane, id: string, owner: LinkOwner<Data>) {
+  constructor(backplane: Backplane, id: string, hub: Sessions<Data>) {
     this.backplane = backplane;
     this.#id = id;
     this.node = nodeName(id);
-    this.#owner = owner;
+    this.#hub = hub;
     this.#subscriptions = new Subscriptions(this);
     this.#publications = new Publications(this);
     this.#digests = new Digests(this, this.#publications);
     this.#histories = new EngineHistories(backplane, this.platform, (bytes) => this.#decode(bytes));
-    this.#reads = new SharedReads({
-      platform: this.platform,
-      untilUp: () => withTimeout(this.platform, ANSWER_MS, this.#untilUp()),
-      history: async (room, since, limit) => {
-        if (this.#returned !== undefined) throw new BackplaneError('the backplane is away');
-        const channel = channelOf(room);
-        await this.#untilReadable(channel);
-        return this.#histories.read(channel, since, limit);
-      },
-    });
+    this.#reads = new SharedReads(this);
     this.started = handled(this.#start());
-    this.open(undefined, { history: undefined, through: false });
+    this.addChannel(undefined, { history: undefined, through: false });
   }
 
   get platform(): Platform {
-    return this.#owner.platform;
+    return this.#hub.platform;
   }
 
   async #start(): Promise<void> {
@@ -150,7 +120,7 @@ export class BackplaneLink<Data>
   }
 
   /** Receives the messages of a channel from now on. */
-  open(room: string | undefined, settings: ChannelSettings): void {
+  addChannel(room: string | undefined, settings: RoomSettings): void {
     const name = channelOf(room);
     if (this.#channels.has(name)) return;
     const ownBefore = this.#publications.lastCounter(name);
@@ -164,10 +134,10 @@ export class BackplaneLink<Data>
   }
 
   /** Receives no more messages of the channel. */
-  close(room: string | undefined): void {
+  removeChannel(room: string | undefined): void {
     const name = channelOf(room);
     if (!this.#channels.delete(name)) return;
-    this.#publications.dropOrigins(name, Infinity);
+    this.#publications.forgetOrigins(name, Infinity);
     this.#subscriptions.update(name);
   }
 
@@ -207,7 +177,7 @@ export class BackplaneLink<Data>
     const away = this.#returned !== undefined;
     const sent = this.publish(room, message, key, history, undefined).catch((error: unknown) => {
       if (this.#returned !== undefined) this.#localOnly++;
-      else if (away) this.#owner.refused(error);
+      else if (away) this.#hub.refused(error);
       else throw error;
       return undefined;
     });
@@ -226,11 +196,6 @@ export class BackplaneLink<Data>
     limit: number,
   ): Promise<Found> {
     return this.#reads.read(room, since, limit);
-  }
-
-  async #untilUp(): Promise<void> {
-    await this.started;
-    await this.#returned?.promise;
   }
 
   /** Resolves when the history has the earlier messages of this node. */
@@ -260,17 +225,17 @@ export class BackplaneLink<Data>
     if (!this.#isSilent) {
       await withTimeout(this.platform, LAST_DIGESTS_MS, this.#sendLastDigests()).catch(() => {});
     }
-    this.#digests.end();
-    this.#publications.stop();
+    this.#digests.stop();
+    this.#publications.rejectWaiting();
     try {
       await withTimeout(this.platform, ANSWER_MS, this.backplane.close());
     } finally {
-      this.#publications.end();
+      this.#publications.rejectGiven();
     }
     // Waits until the pending publications have rejected, so that they are counted.
     await new Promise<void>((resolve) => this.platform.yield(resolve));
     this.#reportLocalOnly();
-    this.#floods.endAll();
+    this.#floods.flushAll();
   }
 
   async #sendLastDigests(): Promise<void> {
@@ -278,18 +243,40 @@ export class BackplaneLink<Data>
     await this.#digests.sendLast();
   }
 
-  // Called by channels, subscriptions and publications
+  // Called by reads, channels, subscriptions and publications
 
+  /** Resolves when the engine is up, or rejects after {@link ANSWER_MS}. */
+  untilUp(): Promise<void> {
+    const up = async (): Promise<void> => {
+      await this.started;
+      await this.#returned?.promise;
+    };
+    return withTimeout(this.platform, ANSWER_MS, up());
+  }
+
+  /** Reads the first `limit` messages after `since`, or the last ones without it. */
+  async readHistory(
+    room: string | undefined,
+    since: Position | undefined,
+    limit: number,
+  ): Promise<Found> {
+    if (this.#returned !== undefined) throw new BackplaneError('the backplane is away');
+    const channel = channelOf(room);
+    await this.#untilReadable(channel);
+    return this.#histories.read(channel, since, limit);
+  }
+
+  /** Delivers a message to the members of this node. */
   deliver(channel: Channel, { node, counter, key, message }: Envelope): void {
     const { name, room, through } = channel;
     if (message === undefined || !this.#isOpen(channel)) return;
-    if (node !== this.node) return void this.#owner.arrived(room, message, key, undefined);
+    if (node !== this.node) return void this.#hub.arrived(room, message, key, undefined);
     // The members have joined after the message.
     if (!through || counter <= channel.ownBefore) return;
     const origin = this.#publications.takeOrigin(name, counter);
     // Without its origin the message could reach sessions that it leaves out.
     if (origin === undefined) this.gap(channel, undefined);
-    else origin.returned.resolve(this.#owner.arrived(room, message, key, origin.except));
+    else origin.returned.resolve(this.#hub.arrived(room, message, key, origin.except));
   }
 
   /**
@@ -312,8 +299,9 @@ export class BackplaneLink<Data>
     });
   }
 
+  /** Messages of a channel may be missing after `from`. */
   gap(channel: Channel, from: Position | undefined): void {
-    if (this.#isOpen(channel)) this.#owner.gap(channel.room, from);
+    if (this.#isOpen(channel)) this.#hub.gap(channel.room, from);
   }
 
   /** False for a channel whose last member has left. Its repair may still be under way. */
@@ -321,21 +309,29 @@ export class BackplaneLink<Data>
     return this.#channels.get(channel.name) === channel;
   }
 
+  /** Whether this node has members that get the messages of a channel. */
   receives(channel: string): boolean {
     return this.#channels.has(channel);
   }
 
+  /**
+   * The engine sends the messages of a channel from now on.
+   *
+   * @param late - It has refused before, so messages may be missing.
+   */
   subscribed(name: string, late: boolean): void {
     const channel = this.#channels.get(name);
     if (late) return channel?.interrupted();
     channel?.subscribed();
-    if (channel?.room !== undefined) this.#owner.interrupted(channel.room);
+    if (channel?.room !== undefined) this.#hub.rooms.interrupted(channel.room);
   }
 
+  /** Calls `ready` when the engine has answered to the subscription to a channel. */
   whenSubscribed(channel: string, ready: () => void): void {
     this.#subscriptions.whenSettled(channel, ready);
   }
 
+  /** The engine has refused a channel, which is tried again. */
   channelRefused(channel: string, cause: unknown): void {
     const name = JSON.stringify(channel);
     this.#flood('channel', {
@@ -374,7 +370,7 @@ export class BackplaneLink<Data>
     if (node !== this.node || (channel.history !== undefined && channel.lastOf(node) < counter)) {
       return;
     }
-    this.#publications.dropOrigins(name, counter);
+    this.#publications.forgetOrigins(name, counter);
   }
 
   #reportTwin(node: string): void {
@@ -416,7 +412,7 @@ export class BackplaneLink<Data>
   #engineReturned(): void {
     this.state = 'up';
     void this.#digests.recordLosses();
-    this.#publications.resume();
+    this.#publications.sendWaiting();
     this.#returned?.resolve();
     this.#returned = undefined;
     this.#reportLocalOnly();
@@ -436,7 +432,7 @@ export class BackplaneLink<Data>
   }
 
   #report(message: string, options?: ErrorOptions): void {
-    this.#owner.failed(undefined, new BackplaneError(message, options));
+    this.#hub.failed(undefined, new BackplaneError(message, options));
   }
 
   #interrupted(name: string | undefined): void {

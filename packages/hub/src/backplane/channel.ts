@@ -1,8 +1,9 @@
-import type { Platform } from '@ws/conn';
-import { type Arrival, type Envelope, isPlaced, type Placed } from './envelope.ts';
-import { RepairQueue, OUTAGE } from './repair-queue.ts';
 import type { Position } from '../history/position.ts';
 import type { HistoryBounds } from '../history/room-history.ts';
+import type { RoomSettings } from '../options.ts';
+import type { BackplaneLink } from './backplane-link.ts';
+import { type Arrival, type Envelope, isPlaced, type Placed } from './envelope.ts';
+import { OUTAGE, RepairQueue } from './repair-queue.ts';
 import type { Found } from './shared-reads.ts';
 
 /** Bound of the nodes whose counters are remembered. */
@@ -24,22 +25,11 @@ interface Known {
   gaps: number;
 }
 
-/** The settings of a channel's room. */
-export interface ChannelSettings {
-  readonly history: HistoryBounds | undefined;
-  readonly through: boolean;
-}
-
-export interface ChannelOwner {
-  /** The name of this node. */
-  readonly node: string;
-  readonly platform: Platform;
-  /** Delivers a message to the members of this node. */
-  deliver(channel: Channel, envelope: Envelope): void;
-  /** Reads the history of the engine after `since`. */
-  repair(channel: Channel, since: Position): Promise<Found>;
-  gap(channel: Channel, from: Position | undefined): void;
-}
+/** What a channel asks of its link. */
+type ChannelLink = Pick<
+  BackplaneLink<unknown>,
+  'node' | 'platform' | 'deliver' | 'repair' | 'gap'
+>;
 
 /**
  * Puts the messages of all nodes on one channel in order, and drops duplicates. Detects missing
@@ -55,7 +45,7 @@ export class Channel {
   readonly through: boolean;
   /** Counter of this node's last message before its first member joined. */
   readonly ownBefore: number;
-  readonly #owner: ChannelOwner;
+  readonly #link: ChannelLink;
   /**
    * Messages that were published after this time arrive, or their loss is reported. In ms of the
    * platform's clock: when the channel was subscribed, or the time of the last gap.
@@ -75,26 +65,26 @@ export class Channel {
   #repair: RepairQueue | undefined;
 
   constructor(
-    owner: ChannelOwner,
+    link: ChannelLink,
     name: string,
     room: string | undefined,
-    { history, through }: ChannelSettings,
+    { history, through }: RoomSettings,
     ownBefore: number,
   ) {
-    this.#owner = owner;
+    this.#link = link;
     this.name = name;
     this.room = room;
     this.history = history;
     this.through = through;
     this.ownBefore = ownBefore;
     // This node misses none of its own messages before.
-    if (through && ownBefore > 0) this.#known.set(owner.node, { counter: ownBefore, gaps: 0 });
-    this.#since = owner.platform.now();
+    if (through && ownBefore > 0) this.#known.set(link.node, { counter: ownBefore, gaps: 0 });
+    this.#since = link.platform.now();
   }
 
   /** The engine sends the messages of this channel from now on. */
   subscribed(): void {
-    this.#since = this.#owner.platform.now();
+    this.#since = this.#link.platform.now();
   }
 
   arrive(arrival: Arrival): void {
@@ -132,7 +122,7 @@ export class Channel {
   #lacks(envelope: Envelope, last: number): boolean {
     const { node, previousMs, exact } = envelope;
     // This node has already delivered its own messages.
-    if (previousMs === undefined || (node === this.#owner.node && !this.through)) return false;
+    if (previousMs === undefined || (node === this.#link.node && !this.through)) return false;
     const known = this.#known.get(node);
     if (known !== undefined && last <= known.counter) return false;
     if (known?.gaps === this.#gaps) return true;
@@ -144,7 +134,7 @@ export class Channel {
 
   /** Ms from the subscription to the previous message of a node; negative if it came before. */
   #headStart({ previousMs = 0 }: Envelope): number {
-    return this.#owner.platform.now() - this.#since - previousMs;
+    return this.#link.platform.now() - this.#since - previousMs;
   }
 
   /** The engine was away: messages may be missing. */
@@ -167,8 +157,8 @@ export class Channel {
 
   #gap(from: Position | undefined): void {
     this.#gaps++;
-    this.#since = this.#owner.platform.now();
-    this.#owner.gap(this, from);
+    this.#since = this.#link.platform.now();
+    this.#link.gap(this, from);
   }
 
   #isOld({ position: { epoch, offset } }: Placed): boolean {
@@ -204,7 +194,7 @@ export class Channel {
       this.#gap(this.#last);
     }
     this.#count(node, counter);
-    this.#owner.deliver(this, envelope);
+    this.#link.deliver(this, envelope);
   }
 
   /** Reports one gap for all unreadable messages in a row. */
@@ -261,9 +251,9 @@ export class Channel {
   /** @returns Whether the history may have more of the missing messages: it is read again. */
   async #readMissing(queue: RepairQueue): Promise<boolean> {
     const since = this.#last!;
-    const searched = queue.startRead(since);
+    const searched = queue.beginRead(since);
     let hasFailed = false;
-    const { arrivals, complete } = await this.#owner.repair(this, since).catch((): Found => {
+    const { arrivals, complete } = await this.#link.repair(this, since).catch((): Found => {
       hasFailed = true;
       return { arrivals: [], complete: false };
     });

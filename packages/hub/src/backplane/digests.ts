@@ -1,5 +1,5 @@
-import type { Platform } from '@ws/conn';
-import type { Backplane, Keep } from './backplane.ts';
+import type { Keep } from './backplane.ts';
+import type { BackplaneLink } from './backplane-link.ts';
 import type { Publications, Sent } from './publications.ts';
 import { withTimeout } from './with-timeout.ts';
 
@@ -8,34 +8,28 @@ const DIGEST_MS = 5_000;
 /** Digests that wait for the engine at a time, so that they do not delay messages. */
 const BATCH = 100;
 
-export interface DigestsOwner {
-  readonly platform: Platform;
-  readonly backplane: Backplane;
-  readonly state: 'up' | 'down';
-}
-
 /**
  * Repeats the counter of the last message on each channel, so that other nodes notice the loss of a
  * last message.
  */
 export class Digests<Data> {
-  readonly #owner: DigestsOwner;
+  readonly #link: BackplaneLink<Data>;
   readonly #publications: Publications<Data>;
   #cancel: (() => void) | undefined;
   #stopped = false;
 
-  constructor(owner: DigestsOwner, publications: Publications<Data>) {
-    this.#owner = owner;
+  constructor(link: BackplaneLink<Data>, publications: Publications<Data>) {
+    this.#link = link;
     this.#publications = publications;
   }
 
   /** A message was published. */
   schedule(): void {
     if (this.#stopped) return;
-    this.#cancel ??= this.#owner.platform.setTimer(DIGEST_MS, () => void this.#sendAll());
+    this.#cancel ??= this.#link.platform.setTimer(DIGEST_MS, () => void this.#sendAll());
   }
 
-  end(): void {
+  stop(): void {
     this.#stopped = true;
     this.#cancel?.();
   }
@@ -45,7 +39,7 @@ export class Digests<Data> {
    * a loss come first, because the end of the hub does not wait for long.
    */
   async sendLast(): Promise<void> {
-    this.end();
+    this.stop();
     await this.recordLosses();
     await this.#sendSome(({ lost }) => lost > 0);
     await this.#sendSome(({ lost }) => lost === 0);
@@ -83,7 +77,7 @@ export class Digests<Data> {
     let batch: Promise<unknown>[] = [];
     for (const [channel, entry] of sent) {
       // During an outage digests would be lost. After it the nodes report a gap anyway.
-      if (this.#owner.state !== 'up' || left-- === 0) break;
+      if (this.#link.state !== 'up' || left-- === 0) break;
       const sending = send(channel, entry);
       if (sending !== undefined) batch.push(sending);
       if (batch.length < BATCH) continue;
@@ -102,7 +96,7 @@ export class Digests<Data> {
       const { counter, publishedAt } = entry;
       return this.#publications.encode(entry, counter + 1, publishedAt, undefined);
     }
-    if (entry.through.size === 0) this.#publications.rest(channel, entry);
+    if (entry.through.size === 0) this.#publications.markQuiet(channel, entry);
     return undefined;
   }
 
@@ -119,7 +113,7 @@ export class Digests<Data> {
 
   /** @returns False if the engine has not answered. The next digest has the same counter. */
   async #send(channel: string, digest: Uint8Array, keep?: Keep): Promise<boolean> {
-    const { platform, backplane } = this.#owner;
+    const { platform, backplane } = this.#link;
     try {
       await withTimeout(platform, DIGEST_MS, backplane.publish(channel, digest, keep));
       return true;

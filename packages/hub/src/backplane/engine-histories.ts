@@ -1,8 +1,8 @@
 import type { Platform } from '@ws/conn';
-import type { Backplane } from './backplane.ts';
-import type { Arrival, Envelope } from './envelope.ts';
 import { BackplaneError } from '../errors.ts';
 import type { Position } from '../history/position.ts';
+import type { Backplane } from './backplane.ts';
+import type { Arrival, Envelope } from './envelope.ts';
 import type { Found } from './shared-reads.ts';
 import { withTimeout } from './with-timeout.ts';
 

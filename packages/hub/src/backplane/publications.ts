@@ -1,10 +1,11 @@
-import { type Platform, type PreparedMessage, portablePlatform } from '@ws/conn';
+import { type PreparedMessage, portablePlatform } from '@ws/conn';
 import { Deferred, rejectedLater } from '@ws/conn/internal';
-import type { Backplane, Keep } from './backplane.ts';
-import { encodeEnvelope } from './envelope.ts';
 import { BackplaneError } from '../errors.ts';
 import type { Position } from '../history/position.ts';
 import type { Session } from '../sessions/session.ts';
+import type { Keep } from './backplane.ts';
+import type { BackplaneLink } from './backplane-link.ts';
+import { encodeEnvelope } from './envelope.ts';
 import { setAnswerTimer } from './with-timeout.ts';
 
 /** Longest wait of a publication for the engine, in ms. */
@@ -85,23 +86,11 @@ export interface Sent<Data> extends Counted {
   readonly joined: Map<Session<Data>, number>;
 }
 
-export interface PublicationsOwner {
-  readonly platform: Platform;
-  readonly backplane: Backplane;
-  /** The name of this node. */
-  readonly node: string;
-  readonly state: 'up' | 'down';
-  /** Whether this node has members that get the messages of a channel. */
-  receives(channel: string): boolean;
-  /** Calls `ready` when the engine has answered to the subscription to a channel. */
-  whenSubscribed(channel: string, ready: () => void): void;
-}
-
 /** Numbers the messages of this node, and gives them to the engine in order. */
 export class Publications<Data> {
   /** The channels with messages in the last 20 s. */
   readonly sent: Map<string, Sent<Data>> = new Map();
-  readonly #owner: PublicationsOwner;
+  readonly #link: BackplaneLink<Data>;
   /** The publications that the engine does not have yet, in order. */
   readonly #waiting = new Set<Publication<Data>>();
   /** The publications that the engine has not answered. */
@@ -116,8 +105,8 @@ export class Publications<Data> {
   /** The largest counter of the channels that were dropped from `#quiet`. */
   #highest = 0;
 
-  constructor(owner: PublicationsOwner) {
-    this.#owner = owner;
+  constructor(link: BackplaneLink<Data>) {
+    this.#link = link;
   }
 
   /** @throws (rejects) {@link BackplaneError} */
@@ -130,17 +119,17 @@ export class Publications<Data> {
     const publication = this.#number(outgoing);
     const [messages, bytes] = [this.#unanswered++, this.#unansweredBytes];
     this.#unansweredBytes += outgoing.message.bytes.length;
-    publication.cancelTimer = setAnswerTimer(this.#owner.platform, PUBLISH_TIMEOUT_MS, () => {
+    publication.cancelTimer = setAnswerTimer(this.#link.platform, PUBLISH_TIMEOUT_MS, () => {
       this.#late(publication);
     });
-    const isUp = this.#owner.state === 'up';
+    const isUp = this.#link.state === 'up';
     const isTooMuch = this.#unansweredBytes > MAX_UNANSWERED_BYTES && messages > 0;
     if (messages >= MAX_UNANSWERED || isTooMuch) {
       const already = `${messages} messages (${bytes} bytes)`;
       this.#refuse(publication, `${already} already wait for the backplane; await publish`, LATER);
     } else if (isUp || this.#waiting.size < MAX_WAITING) {
       this.#waiting.add(publication);
-      if (isUp) this.#release(publication);
+      if (isUp) this.#sendWhenSubscribed(publication);
     } else
       this.#refuse(publication, `${MAX_WAITING} messages already wait for the backplane`, LATER);
     const { result, returned } = publication;
@@ -153,7 +142,7 @@ export class Publications<Data> {
     returned: Deferred<Position | undefined>,
   ): Promise<Position | undefined> {
     const position = await answer;
-    const cancel = setAnswerTimer(this.#owner.platform, PUBLISH_TIMEOUT_MS, () =>
+    const cancel = setAnswerTimer(this.#link.platform, PUBLISH_TIMEOUT_MS, () =>
       returned.resolve(undefined),
     );
     const own = await returned.promise;
@@ -162,12 +151,12 @@ export class Publications<Data> {
   }
 
   /** Gives the waiting publications to the engine, which is up again. */
-  resume(): void {
-    for (const publication of this.#waiting) this.#release(publication);
+  sendWaiting(): void {
+    for (const publication of this.#waiting) this.#sendWhenSubscribed(publication);
   }
 
   /** Rejects the waiting publications. */
-  stop(): void {
+  rejectWaiting(): void {
     for (const publication of this.#waiting) this.#refuse(publication, CLOSED, AT_ONCE);
     this.#waiting.clear();
   }
@@ -178,7 +167,7 @@ export class Publications<Data> {
   }
 
   /** Rejects the publications that the engine has not answered before its end. */
-  end(): void {
+  rejectGiven(): void {
     for (const publication of this.#given) this.#fail(publication, CLOSED, AT_ONCE);
   }
 
@@ -196,7 +185,7 @@ export class Publications<Data> {
   joined(channel: string, session: Session<Data>): void {
     const sent = this.sent.get(channel);
     if (sent === undefined || sent.through.size === 0) return;
-    // At the end, because `dropOrigins` needs the order of the counters.
+    // At the end, because `forgetOrigins` needs the order of the counters.
     sent.joined.delete(session);
     sent.joined.set(session, sent.counter);
   }
@@ -206,7 +195,7 @@ export class Publications<Data> {
     const sent = this.sent.get(channel);
     const origin = sent?.through.get(counter);
     if (sent === undefined || origin === undefined) return undefined;
-    this.dropOrigins(channel, counter - 1);
+    this.forgetOrigins(channel, counter - 1);
     sent.through.delete(counter);
     // The rest has joined after the message.
     if (sent.joined.size === 0) return origin;
@@ -214,15 +203,15 @@ export class Publications<Data> {
   }
 
   /**
-   * Drops the origins up to this counter: the messages have returned or are lost, since the engine
+   * Forgets the origins up to this counter: the messages have returned or are lost, since the engine
    * keeps the order, or the members that they return to have left.
    */
-  dropOrigins(channel: string, counter: number): void {
+  forgetOrigins(channel: string, counter: number): void {
     const sent = this.sent.get(channel);
     if (sent === undefined) return;
     for (const earlier of sent.through.keys()) {
       if (earlier > counter) break;
-      dropOrigin(sent, earlier);
+      forgetOrigin(sent, earlier);
     }
     // In a busy room some message is always under way, so these sessions cannot wait for a pause.
     for (const [session, before] of sent.joined) {
@@ -235,7 +224,7 @@ export class Publications<Data> {
    * The channel has no message in the last 20 s. A later message continues its count or, if there
    * are too many such channels, starts to count above it.
    */
-  rest(channel: string, { first, counter, publishedAt, lost, lostAt }: Sent<Data>): void {
+  markQuiet(channel: string, { first, counter, publishedAt, lost, lostAt }: Sent<Data>): void {
     this.sent.delete(channel);
     this.#quiet.set(channel, { first, counter, publishedAt, lost, lostAt });
     if (this.#quiet.size <= MAX_QUIET) return;
@@ -258,7 +247,7 @@ export class Publications<Data> {
     previousAt: number,
     outgoing: Outgoing<Data> | undefined,
   ): Uint8Array {
-    const { node, platform } = this.#owner;
+    const { node, platform } = this.#link;
     return encodeEnvelope({
       node,
       counter: outgoing === undefined ? next - 1 : next,
@@ -272,16 +261,16 @@ export class Publications<Data> {
   /** Gives the message its number. A refused message has one too, so that others see the hole. */
   #number(outgoing: Outgoing<Data>): Publication<Data> {
     const { channel, origin } = outgoing;
-    const sent = this.sent.get(channel) ?? this.#start(channel);
+    const sent = this.sent.get(channel) ?? this.#createSent(channel);
     const { publishedAt: previousAt } = sent;
-    const publishedAt = this.#owner.platform.now();
+    const publishedAt = this.#link.platform.now();
     sent.digests = DIGESTS;
     sent.publishedAt = publishedAt;
     sent.unanswered++;
     const counter = ++sent.counter;
     const result = new Deferred<Position | undefined>();
     let returned: Deferred<Position | undefined> | undefined;
-    if (origin !== undefined && this.#owner.receives(channel)) {
+    if (origin !== undefined && this.#link.receives(channel)) {
       returned = new Deferred();
       sent.through.set(counter, { ...origin, returned });
     }
@@ -289,7 +278,7 @@ export class Publications<Data> {
     return { ...outgoing, ...own, cancelTimer: undefined };
   }
 
-  #start(channel: string): Sent<Data> {
+  #createSent(channel: string): Sent<Data> {
     const counted = this.#quiet.get(channel) ?? {
       first: this.#highest + 1,
       counter: this.#highest,
@@ -314,16 +303,16 @@ export class Publications<Data> {
    * Sends a message to the engine. A room with `through` first waits for all changes of the
    * subscription: its members then get what the engine returns, in order.
    */
-  #release(publication: Publication<Data>): void {
+  #sendWhenSubscribed(publication: Publication<Data>): void {
     const { channel, origin } = publication;
     const send = (): void => {
       // In an outage the message waits for its end.
-      if (this.#owner.state === 'up' && this.#waiting.delete(publication)) {
+      if (this.#link.state === 'up' && this.#waiting.delete(publication)) {
         void this.#send(publication);
       }
     };
     if (origin === undefined) send();
-    else this.#owner.whenSubscribed(channel, send);
+    else this.#link.whenSubscribed(channel, send);
   }
 
   async #send(publication: Publication<Data>): Promise<void> {
@@ -331,7 +320,7 @@ export class Publications<Data> {
     this.#given.add(publication);
     try {
       const bytes = this.encode(sent, counter, previousAt, publication);
-      result.resolve(await this.#owner.backplane.publish(channel, bytes, keep));
+      result.resolve(await this.#link.backplane.publish(channel, bytes, keep));
     } catch (error) {
       this.#fail(publication, 'the backplane refused a message', LATER, error);
     }
@@ -349,7 +338,7 @@ export class Publications<Data> {
 
   /** Rejects a publication that was not sent. The engine will not return it, so no origin is kept. */
   #refuse(publication: Publication<Data>, why: string, when: When): void {
-    dropOrigin(publication.sent, publication.counter);
+    forgetOrigin(publication.sent, publication.counter);
     this.#fail(publication, why, when);
     this.#settle(publication);
   }
@@ -389,7 +378,7 @@ export class Publications<Data> {
 
 const CLOSED = 'the hub was closed';
 
-function dropOrigin<Data>({ through }: Sent<Data>, counter: number): void {
+function forgetOrigin<Data>({ through }: Sent<Data>, counter: number): void {
   through.get(counter)?.returned.resolve(undefined);
   through.delete(counter);
 }

@@ -15,7 +15,7 @@ export class RepairQueue {
   next: Placed | undefined;
   /** Messages without a position, and all events from the first message of a new epoch on. */
   readonly later: (Arrival | typeof OUTAGE)[] = [];
-  /** An outage of the epoch came since {@link startRead}. */
+  /** An outage of the epoch came since {@link beginRead}. */
   isInterrupted = false;
   readonly #epoch: string;
   /** Messages after {@link #highest} may be missing. */
@@ -65,7 +65,7 @@ export class RepairQueue {
    * @returns Highest offset of the messages that wait when the same read is repeated: it finds no
    *   more before them. The first read may miss them, if a replica of the engine is late.
    */
-  startRead(since: Position): number {
+  beginRead(since: Position): number {
     const isRepeated = since === this.#since;
     this.#since = since;
     this.isInterrupted = false;

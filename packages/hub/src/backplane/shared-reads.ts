@@ -1,8 +1,8 @@
-import type { Platform } from '@ws/conn';
 import { Deferred, schedulerOf, TurnCallback } from '@ws/conn/internal';
+import type { Position } from '../history/position.ts';
+import type { BackplaneLink } from './backplane-link.ts';
 import type { Arrival } from './envelope.ts';
 import { Limit } from './limit.ts';
-import type { Position } from '../history/position.ts';
 
 /** Most reads of the engine at a time. */
 const MAX_READS = 32;
@@ -16,14 +16,6 @@ export interface Found {
   readonly epoch?: string;
 }
 
-export interface SharedReadsOwner {
-  readonly platform: Platform;
-  /** Resolves when the engine is up, or rejects after some seconds. */
-  untilUp(): Promise<void>;
-  /** Reads the first `limit` messages after `since`, or the last ones without it. */
-  history(room: string | undefined, since: Position | undefined, limit: number): Promise<Found>;
-}
-
 /** A read of the application. */
 interface Read {
   readonly since: Position | undefined;
@@ -35,14 +27,14 @@ interface Read {
  * Reads histories, a few at a time: after an outage or a restart all clients ask at once. Reads of
  * the same room share one answer of the engine. It begins at the earliest position that they ask for.
  */
-export class SharedReads {
-  readonly #owner: SharedReadsOwner;
+export class SharedReads<Data> {
+  readonly #link: BackplaneLink<Data>;
   readonly #limit = new Limit(MAX_READS);
   /** The reads that have not begun, by room, epoch and kind. */
   readonly #waiting = new Map<string, Read[]>();
 
-  constructor(owner: SharedReadsOwner) {
-    this.#owner = owner;
+  constructor(link: BackplaneLink<Data>) {
+    this.#link = link;
   }
 
   read(room: string | undefined, since: Position | undefined, limit: number): Promise<Found> {
@@ -63,10 +55,10 @@ export class SharedReads {
   async #run(key: string, room: string | undefined, reads: readonly Read[]): Promise<void> {
     try {
       // A read takes no place of the limit during an outage.
-      await this.#owner.untilUp();
+      await this.#link.untilUp();
       await this.#limit.run(async () => {
         // Reads of this turn share the answer too.
-        const { endOfTurn } = schedulerOf(this.#owner.platform);
+        const { endOfTurn } = schedulerOf(this.#link.platform);
         await new Promise<void>((resolve) => endOfTurn.add(new TurnCallback(resolve)));
         this.#waiting.delete(key);
         await this.#answer(room, reads);
@@ -80,7 +72,7 @@ export class SharedReads {
   async #answer(room: string | undefined, reads: readonly Read[]): Promise<void> {
     const earliest = reads.reduce((a, b) => (offsetOf(b) < offsetOf(a) ? b : a));
     const limit = Math.max(...reads.map((read) => read.limit));
-    const found = await this.#owner.history(room, earliest.since, limit);
+    const found = await this.#link.readHistory(room, earliest.since, limit);
     // Every position of a lost history has the same answer: the first messages of the next one.
     const isLost = earliest.since !== undefined && found.epoch !== earliest.since.epoch;
     for (const read of reads) {

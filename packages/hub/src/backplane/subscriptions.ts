@@ -1,5 +1,4 @@
-import type { Platform } from '@ws/conn';
-import type { Backplane } from './backplane.ts';
+import type { BackplaneLink } from './backplane-link.ts';
 import { sleep, withTimeout } from './with-timeout.ts';
 
 /** Shortest and longest pause before a refused subscription is tried again, in ms. */
@@ -8,35 +7,17 @@ const MAX_RETRY_MS = 60_000;
 /** Longest wait for the answer to a change, in ms. */
 const ANSWER_MS = 60_000;
 
-export interface SubscriptionsOwner {
-  readonly platform: Platform;
-  readonly backplane: Backplane;
-  readonly closed: boolean;
-  /** Resolves when the engine has started. */
-  readonly started: Promise<void>;
-  /** Whether this node has members that get the messages of a channel. */
-  receives(channel: string): boolean;
-  /**
-   * The engine sends the messages of a channel from now on.
-   *
-   * @param late - It has refused before, so messages may be missing.
-   */
-  subscribed(channel: string, late: boolean): void;
-  /** The engine has refused a channel, which is tried again. */
-  channelRefused(channel: string, cause: unknown): void;
-}
-
 /** Subscribes to the channels that this node receives, and to no others. */
-export class Subscriptions {
-  readonly #owner: SubscriptionsOwner;
+export class Subscriptions<Data> {
+  readonly #link: BackplaneLink<Data>;
   readonly #subscribed = new Set<string>();
   /** The channels whose subscription changes, each with the functions that wait for it. */
   readonly #changing = new Map<string, (() => void)[]>();
   /** The channels that the engine refuses. */
   readonly #refused = new Set<string>();
 
-  constructor(owner: SubscriptionsOwner) {
-    this.#owner = owner;
+  constructor(link: BackplaneLink<Data>) {
+    this.#link = link;
   }
 
   /** Members of this node have come to a channel, or all have left. */
@@ -63,7 +44,7 @@ export class Subscriptions {
     this.#changing.set(channel, waiting);
     let refusal: unknown;
     try {
-      await this.#owner.started;
+      await this.#link.started;
       while (this.#isWrong(channel)) await this.#correct(channel);
     } catch (error) {
       refusal = error;
@@ -76,29 +57,29 @@ export class Subscriptions {
   }
 
   #isWrong(channel: string): boolean {
-    return this.#owner.receives(channel) !== this.#subscribed.has(channel);
+    return this.#link.receives(channel) !== this.#subscribed.has(channel);
   }
 
   async #correct(channel: string): Promise<void> {
-    const { backplane, platform } = this.#owner;
+    const { backplane, platform } = this.#link;
     if (this.#subscribed.has(channel)) {
       await withTimeout(platform, ANSWER_MS, backplane.unsubscribe(channel));
       this.#subscribed.delete(channel);
     } else {
       await withTimeout(platform, ANSWER_MS, backplane.subscribe(channel));
       this.#subscribed.add(channel);
-      this.#owner.subscribed(channel, this.#refused.has(channel));
+      this.#link.subscribed(channel, this.#refused.has(channel));
     }
   }
 
   /** Tries a refused change again, with growing pauses. Reports the first refusal only. */
   async #retry(channel: string, refusal: unknown): Promise<void> {
-    if (this.#owner.closed) return;
-    this.#owner.channelRefused(channel, refusal);
+    if (this.#link.closed) return;
+    this.#link.channelRefused(channel, refusal);
     this.#refused.add(channel);
     for (let pause = RETRY_MS; this.#isWrong(channel); pause = Math.min(2 * pause, MAX_RETRY_MS)) {
-      await sleep(this.#owner.platform, pause);
-      if (this.#owner.closed) return;
+      await sleep(this.#link.platform, pause);
+      if (this.#link.closed) return;
       // The pause grows, and the first refusal was reported.
       if (this.#isWrong(channel)) await this.#correct(channel).catch(() => {});
     }

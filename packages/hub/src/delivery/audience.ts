@@ -1,7 +1,7 @@
 import type { PreparedMessage } from '@ws/conn';
 import { Deferred, RESOLVED } from '@ws/conn/internal';
 import { OverflowError } from '../errors.ts';
-import { type FanOut, type Job, WRITE_COST } from './fan-out.ts';
+import { type FanOut, WRITE_COST } from './fan-out.ts';
 import type { Session } from '../sessions/session.ts';
 
 /** Bounds of the publications that wait for the next pass. */
@@ -47,9 +47,9 @@ interface Selection<Data> {
  * over the members sends each one all waiting messages, so its connection writes once. A long pass
  * continues in later turns. Publications that arrive during a pass wait for the next one.
  */
-export class Audience<Data> implements Job {
+export class Audience<Data> {
   readonly members: Set<Session<Data>> = new Set();
-  readonly #fanOut: FanOut;
+  readonly #fanOut: FanOut<Data>;
   #waiting: Publication<Data>[] = [];
   #waitingBytes = 0;
   /** Resolves at the end of the next pass. */
@@ -66,7 +66,7 @@ export class Audience<Data> implements Job {
   /** The last message from the backplane was refused. */
   #refuses = false;
 
-  constructor(fanOut: FanOut) {
+  constructor(fanOut: FanOut<Data>) {
     this.#fanOut = fanOut;
   }
 
@@ -147,10 +147,16 @@ export class Audience<Data> implements Job {
 
   // Called by the fan-out
 
+  /** Resolves when all deliveries that are due now are done; undefined when none is due. */
   get done(): Promise<void> | undefined {
     return (this.#delivered ?? this.#pass?.ended)?.promise;
   }
 
+  /**
+   * Makes deliveries until `budget` is used up.
+   *
+   * @returns The rest of the budget.
+   */
   run(budget: number): number {
     this.#pass ??= this.#begin();
     const { publications, messages, first, members, selection } = this.#pass;
@@ -159,7 +165,7 @@ export class Audience<Data> implements Job {
       if (rest <= 0) return rest;
       const { done, value: member } = members.next();
       if (done === true) {
-        this.#end(this.#pass);
+        this.#finish(this.#pass);
         return rest;
       }
       // A selected session may have left.
@@ -207,7 +213,7 @@ export class Audience<Data> implements Job {
     return pass;
   }
 
-  #end({ ended, compressed }: Pass<Data>): void {
+  #finish({ ended, compressed }: Pass<Data>): void {
     this.#pass = undefined;
     // Paces a loop that awaits its publications.
     if (compressed.length === 0) ended.resolve();

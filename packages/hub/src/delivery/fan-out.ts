@@ -1,5 +1,6 @@
-import type { Platform } from '@ws/conn';
 import { flushShared, schedulerOf, TurnCallback } from '@ws/conn/internal';
+import type { Sessions } from '../sessions/sessions.ts';
+import type { Audience } from './audience.ts';
 
 /** Cost of a connection's write, in deliveries of a short message. */
 export const WRITE_COST = 32;
@@ -9,34 +10,17 @@ export const WRITE_COST = 32;
  */
 const BATCH = 2_048;
 
-/** Deliveries that are done in pieces. */
-export interface Job {
-  /** Resolves when all deliveries that are due now are done; undefined when none is due. */
-  readonly done: Promise<void> | undefined;
-  /**
-   * Makes deliveries until `budget` is used up.
-   *
-   * @returns The rest of the budget.
-   */
-  run(budget: number): number;
-}
-
-export interface FanOutOwner {
-  readonly platform: Platform;
-  readonly settings: { readonly slice: number };
-}
-
 /**
  * Runs the deliveries of a hub at the end of the turn, in turns of `slice` ms, so that other work
- * of the process runs between them. Several jobs advance side by side: a small room does not wait
- * for a large one.
+ * of the process runs between them. Several audiences advance side by side: a small room does not
+ * wait for a large one.
  */
-export class FanOut {
-  readonly #owner: FanOutOwner;
-  /** In the order of their next batches. A job that is not done moves to the end. */
-  readonly #due = new Set<Job>();
-  /** Iterates over `#due`. All due jobs are ahead of it. */
-  #next: Iterator<Job> | undefined;
+export class FanOut<Data> {
+  readonly #hub: Sessions<Data>;
+  /** In the order of their next batches. An audience that is not done moves to the end. */
+  readonly #due = new Set<Audience<Data>>();
+  /** Iterates over `#due`. All due audiences are ahead of it. */
+  #next: Iterator<Audience<Data>> | undefined;
   /**
    * When this turn of the event loop has done enough, in ms of the platform's clock. Undefined
    * before the first delivery of the turn.
@@ -46,34 +30,34 @@ export class FanOut {
   readonly #pause = new TurnCallback(() => this.#endTurn());
   readonly #nextTurn = new TurnCallback(() => this.#beginNextTurn());
 
-  constructor(owner: FanOutOwner) {
-    this.#owner = owner;
+  constructor(hub: Sessions<Data>) {
+    this.#hub = hub;
   }
 
   get #scheduler() {
-    return schedulerOf(this.#owner.platform);
+    return schedulerOf(this.#hub.platform);
   }
 
-  /** Whether no job is due. */
+  /** Whether no audience is due. */
   get idle(): boolean {
     return this.#due.size === 0;
   }
 
-  /** Resolves when the jobs that are due now are done. */
+  /** Resolves when the audiences that are due now are done. */
   async settled(): Promise<void> {
-    for (const done of Array.from(this.#due, (job) => job.done)) await done;
+    for (const done of Array.from(this.#due, (audience) => audience.done)) await done;
   }
 
-  /** Adds a job. */
-  add(job: Job): void {
-    this.#due.add(job);
+  /** Delivers to an audience at the end of the turn. */
+  add(audience: Audience<Data>): void {
+    this.#due.add(audience);
     if (this.#end === undefined) this.#beginTurn(this.#pause);
     this.#scheduler.endOfTurn.add(this.#batch);
   }
 
   /** @param next - Called in the next turn. */
   #beginTurn(next: TurnCallback): void {
-    const { platform, settings } = this.#owner;
+    const { platform, settings } = this.#hub;
     this.#end = platform.now() + settings.slice;
     this.#scheduler.laterTurn.add(next);
   }
@@ -92,7 +76,7 @@ export class FanOut {
   }
 
   #continue(): void {
-    if (this.#owner.platform.now() < this.#end!) this.#runBatches();
+    if (this.#hub.platform.now() < this.#end!) this.#runBatches();
   }
 
   /**
@@ -101,21 +85,21 @@ export class FanOut {
    */
   #runBatches(): void {
     this.#runBatch();
-    flushShared(this.#owner.platform);
+    flushShared(this.#hub.platform);
     if (!this.idle) this.#scheduler.endOfTurn.add(this.#batch);
   }
 
   #runBatch(): void {
     this.#next ??= this.#due.values();
     for (let budget = BATCH; budget > 0; budget -= WRITE_COST) {
-      const { done, value: job } = this.#next.next();
+      const { done, value: audience } = this.#next.next();
       if (done === true) {
         this.#next = undefined;
         return;
       }
-      budget = job.run(budget);
-      this.#due.delete(job);
-      if (job.done !== undefined) this.#due.add(job);
+      budget = audience.run(budget);
+      this.#due.delete(audience);
+      if (audience.done !== undefined) this.#due.add(audience);
     }
   }
 }

@@ -1,14 +1,7 @@
 import { isThenable, kind } from '@ws/conn/internal';
 import { RoomRefusedError } from '../errors.ts';
-import type { HubOptions } from '../options.ts';
 import type { Session } from '../sessions/session.ts';
-
-/** The part of a hub that decides joins. */
-export interface JoinsOwner<Data> {
-  readonly settings: { readonly mayJoin: HubOptions<Data>['mayJoin'] };
-  /** See `Sessions.joinFailed`. */
-  joinFailed(session: Session<Data>, error: unknown, fault?: unknown): void;
-}
+import type { Sessions } from '../sessions/sessions.ts';
 
 /**
  * Asks the option `mayJoin`. Returns a promise when it does.
@@ -16,7 +9,7 @@ export interface JoinsOwner<Data> {
  * @throws (also rejects) {@link RoomRefusedError}
  */
 export function admit<Data>(
-  hub: JoinsOwner<Data>,
+  hub: Sessions<Data>,
   session: Session<Data>,
   room: string,
 ): Promise<void> | undefined {

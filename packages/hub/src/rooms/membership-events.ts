@@ -1,19 +1,13 @@
 import type { Session } from '../sessions/session.ts';
+import type { Sessions } from '../sessions/sessions.ts';
 
 type MembershipEvent = 'entered' | 'left';
 
 /** Events of one membership after which listeners that leave and join are in a circle. */
 const MAX_EVENTS = 100;
 
-/** The part of a hub that has the listeners of memberships. */
-export interface MembershipEventsOwner<Data> {
-  readonly listeners: { of(event: MembershipEvent): readonly unknown[] };
-  /** Calls the listeners of an event. */
-  emit(event: MembershipEvent, session: Session<Data>, ...args: [Session<Data>, string]): unknown;
-}
-
 /** An event of a membership whose listeners are being called. */
-interface Announcement<Data> {
+interface RunningEvent<Data> {
   readonly session: Session<Data>;
   readonly room: string;
   /** Later events of this membership. */
@@ -22,11 +16,11 @@ interface Announcement<Data> {
 
 /** The events of memberships, in the same order for all listeners. */
 export class MembershipEvents<Data> {
-  readonly #hub: MembershipEventsOwner<Data>;
+  readonly #hub: Sessions<Data>;
   /** The events whose listeners are called now: one, or more when a listener joins or leaves. */
-  readonly #running: Announcement<Data>[] = [];
+  readonly #running: RunningEvent<Data>[] = [];
 
-  constructor(hub: MembershipEventsOwner<Data>) {
+  constructor(hub: Sessions<Data>) {
     this.#hub = hub;
   }
 
@@ -41,7 +35,7 @@ export class MembershipEvents<Data> {
       earlier.next.push(event);
       return;
     }
-    const running: Announcement<Data> = { session, room, next: [] };
+    const running: RunningEvent<Data> = { session, room, next: [] };
     this.#running.push(running);
     this.#hub.emit(event, session, session, room);
     for (const next of running.next) this.#hub.emit(next, session, session, room);
@@ -54,7 +48,7 @@ export class MembershipEvents<Data> {
     return running !== undefined && running.next.length >= MAX_EVENTS;
   }
 
-  #runningOf(session: Session<Data>, room: string): Announcement<Data> | undefined {
+  #runningOf(session: Session<Data>, room: string): RunningEvent<Data> | undefined {
     return this.#running.find((running) => running.session === session && running.room === room);
   }
 }

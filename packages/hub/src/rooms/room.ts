@@ -3,6 +3,7 @@ import type { PublishOptions } from '../delivery/publish-options.ts';
 import type { Position } from '../history/position.ts';
 import type { Kept } from '../history/room-history.ts';
 import type { Session } from '../sessions/session.ts';
+import type { Rooms } from './rooms.ts';
 
 /** The result of `Session.join`. */
 export interface Joined<Data = unknown> {
@@ -14,27 +15,6 @@ export interface Joined<Data = unknown> {
   readonly missed: number;
   /** Position of the last of them in the room's history. Always undefined. */
   readonly position: Position | undefined;
-}
-
-/** The rooms of a hub. */
-export interface RoomOwner<Data> {
-  membersOf(room: string): ReadonlySet<Session<Data>>;
-  publish(
-    room: string,
-    data: MessageData | PreparedMessage,
-    options: PublishOptions<Data>,
-  ): Promise<Position | undefined>;
-  /** See `Room.publishJSON`. */
-  publishJSON(
-    room: string,
-    value: unknown,
-    options: PublishOptions<Data>,
-  ): Promise<Position | undefined>;
-  history(
-    room: string,
-    since: Position | undefined,
-    limit: number | undefined,
-  ): Promise<{ messages: Kept[]; complete: boolean }>;
 }
 
 /**
@@ -55,10 +35,10 @@ export interface RoomOwner<Data> {
  */
 export class Room<Data = unknown> {
   readonly name: string;
-  readonly #rooms: RoomOwner<Data>;
+  readonly #rooms: Rooms<Data>;
 
   /** @internal */
-  constructor(rooms: RoomOwner<Data>, name: string) {
+  constructor(rooms: Rooms<Data>, name: string) {
     this.#rooms = rooms;
     this.name = name;
   }

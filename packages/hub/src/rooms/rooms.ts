@@ -1,15 +1,8 @@
-import {
-  Message,
-  type MessageData,
-  type Platform,
-  type PreparedMessage,
-  portablePlatform,
-} from '@ws/conn';
+import { Message, type MessageData, type PreparedMessage, portablePlatform } from '@ws/conn';
 import { checked, Deferred, onRejection, RESOLVED, rejectedLater, whole } from '@ws/conn/internal';
 import { checkText, jsonOf } from '../arguments.ts';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import { Audience, type Publication } from '../delivery/audience.ts';
-import type { FanOut } from '../delivery/fan-out.ts';
 import {
   chosen,
   PUBLISH_NAMES,
@@ -20,32 +13,12 @@ import { HubClosedError, OverflowError, RoomRefusedError, SessionClosedError } f
 import { Histories } from '../history/histories.ts';
 import type { Position } from '../history/position.ts';
 import { type Kept, RoomHistory } from '../history/room-history.ts';
-import type { HubSettings, RoomSettings } from '../options.ts';
+import type { RoomSettings } from '../options.ts';
 import type { Session } from '../sessions/session.ts';
-import { admit, type JoinsOwner } from './joins.ts';
-import { MembershipEvents, type MembershipEventsOwner } from './membership-events.ts';
-import { type Joined, Room, type RoomOwner } from './room.ts';
-
-/** The part of a hub that its rooms use. */
-export interface RoomsOwner<Data> extends JoinsOwner<Data>, MembershipEventsOwner<Data> {
-  readonly settings: HubSettings<Data>;
-  readonly platform: Platform;
-  readonly fanOut: FanOut;
-  /** No message is published any more. */
-  readonly ended: boolean;
-  /** Undefined without a backplane, and before its code is loaded. */
-  readonly link: BackplaneLink<Data> | undefined;
-  /** Undefined without a backplane. */
-  withLink<T>(use: (link: BackplaneLink<Data>) => Promise<T>): Promise<T> | undefined;
-  /** See `HubStats.published`. */
-  publishedCount: number;
-  /** A publication was refused. */
-  refused(error: unknown): void;
-  /** Reports an error that belongs to no session. */
-  failed(session: undefined, error: unknown): void;
-  /** Messages of other nodes were not delivered. */
-  missed(room: string, from: Position | undefined): void;
-}
+import type { Sessions } from '../sessions/sessions.ts';
+import { admit } from './joins.ts';
+import { MembershipEvents } from './membership-events.ts';
+import { type Joined, Room } from './room.ts';
 
 /** A room with members or history. */
 interface RoomState<Data> {
@@ -61,8 +34,8 @@ const NO_POSITION = RESOLVED as Promise<undefined>;
 const NO_MEMBERS: ReadonlySet<never> = /* @__PURE__ */ new Set();
 
 /** The rooms of one hub, by name. */
-export class Rooms<Data> implements RoomOwner<Data> {
-  readonly #hub: RoomsOwner<Data>;
+export class Rooms<Data> {
+  readonly #hub: Sessions<Data>;
   readonly #states = new Map<string, RoomState<Data>>();
   readonly #histories: Histories;
   /** Whether the backplane keeps the history of rooms. */
@@ -71,7 +44,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
   /** Whether a read of a history that no room has was reported. */
   #missingReported = false;
 
-  constructor(hub: RoomsOwner<Data>) {
+  constructor(hub: Sessions<Data>) {
     this.#hub = hub;
     this.#events = new MembershipEvents(hub);
     const { maxHistoryBytes, backplane } = hub.settings;
@@ -144,9 +117,9 @@ export class Rooms<Data> implements RoomOwner<Data> {
   }
 
   /** Receives the messages of other nodes, for the rooms that have members already. */
-  openAll(link: BackplaneLink<Data>): void {
+  addChannels(link: BackplaneLink<Data>): void {
     for (const [name, { audience, settings }] of this.#states) {
-      if (audience.members.size > 0) link.open(name, settings);
+      if (audience.members.size > 0) link.addChannel(name, settings);
     }
   }
 
@@ -170,6 +143,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
     }
   }
 
+  /** See `Room.publishJSON`. */
   publishJSON(
     name: string,
     value: unknown,
@@ -362,7 +336,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
       );
     }
     if (audience.members.size === 1) {
-      this.#hub.link?.open(name, settings);
+      this.#hub.link?.addChannel(name, settings);
       // While the room had no members, this node received no messages of other nodes.
       if (this.#crosses) history?.interrupt();
     }
@@ -456,7 +430,7 @@ export class Rooms<Data> implements RoomOwner<Data> {
     const { audience, history } = state;
     // The room may have ended before its history is swept, and may have started again.
     if (audience.members.size > 0 || this.#states.get(name) !== state) return;
-    this.#hub.link?.close(name);
+    this.#hub.link?.removeChannel(name);
     if (history === undefined || history.length === 0) this.#states.delete(name);
   }
 }

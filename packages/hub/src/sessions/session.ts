@@ -20,37 +20,11 @@ import { checkKeyedOptions, jsonOf, prepare } from '../arguments.ts';
 import type { OverflowPolicy } from '../options.ts';
 import type { Joined } from '../rooms/room.ts';
 import { platformOf, sendPrepared } from './conn-calls.ts';
+import type { Sessions } from './sessions.ts';
 import { type Waiting, WaitingMessages } from './waiting-messages.ts';
 
 /** The joins of a session that wait for a promise of `mayJoin`, by room. */
 export type Joining<Data> = Map<string, Deferred<Joined<Data>>>;
-
-/** The part of a hub that its sessions use. */
-export interface SessionOwner<Data> {
-  readonly settings: {
-    readonly maxQueuedMessages: number;
-    readonly maxQueuedBytes: number;
-    readonly overflow: unknown;
-  };
-  /** Whether `sent` has listeners. */
-  readonly listeners: { readonly sent: boolean };
-  /** Messages that connections have accepted. */
-  deliveredCount: number;
-  /** The policy for a message that exceeds the bounds. */
-  policyFor(session: Session<Data>): OverflowPolicy | 'latest';
-  /** The connection has accepted a message. */
-  delivered(session: Session<Data>, message: PreparedMessage): void;
-  /** Messages were dropped. */
-  overflowed(session: Session<Data>, dropped: number, policy: OverflowPolicy | 'latest'): void;
-  readonly rooms: {
-    join(session: Session<Data>, room: string): Promise<Joined<Data>>;
-    leave(session: Session<Data>, room: string): void;
-  };
-  /** Sends the messages of this turn to a session that closes. */
-  flush(session: Session<Data>): void;
-  /** A session takes no more messages: it leaves its rooms. */
-  stopped(session: Session<Data>): void;
-}
 
 /** The options of `Session.send`. */
 export interface SendOptions {
@@ -91,7 +65,7 @@ export class Session<Data = unknown> {
   readonly request: unknown;
   /** @internal Undefined before the first. */
   joining: Joining<Data> | undefined = undefined;
-  readonly #hub: SessionOwner<Data>;
+  readonly #hub: Sessions<Data>;
   /** Kept: a broadcast asks for them at each message. */
   readonly #internals: ConnInternals;
   /** The name of one joined room, or of several. Most sessions are in one room and need no Set. */
@@ -107,10 +81,10 @@ export class Session<Data = unknown> {
   /** Whether {@link close} sends what waits. */
   #closing = false;
   /** Whether the messages of the peer are dropped. */
-  #isDeaf = false;
+  #dropsInput = false;
 
   /** @internal */
-  constructor(hub: SessionOwner<Data>, conn: Conn<Data>, id: string, request: unknown) {
+  constructor(hub: Sessions<Data>, conn: Conn<Data>, id: string, request: unknown) {
     this.#hub = hub;
     this.conn = conn;
     this.#internals = internalsOf(conn as ConnLike);
@@ -282,7 +256,7 @@ export class Session<Data = unknown> {
 
   #closeSent(discard: boolean): void {
     if (this.state !== 'closed') return;
-    this.#isDeaf ||= discard;
+    this.#dropsInput ||= discard;
     this.#hub.stopped(this);
   }
 
@@ -292,8 +266,8 @@ export class Session<Data = unknown> {
   }
 
   /** @internal Whether messages of the peer reach the listeners. */
-  get hears(): boolean {
-    return !this.#isDeaf && this.conn.state !== 'closed' && this.#internals.dropsInput !== true;
+  get takesInput(): boolean {
+    return !this.#dropsInput && this.conn.state !== 'closed' && this.#internals.dropsInput !== true;
   }
 
   /** @internal As {@link close}, for a hub that closes many sessions and waits for their end. */
@@ -341,7 +315,7 @@ export class Session<Data = unknown> {
   }
 
   /** @internal The connection has ended. Returns the number of messages that were still waiting. */
-  end(): number {
+  dropWaiting(): number {
     const lost = this.#waiting?.clear() ?? 0;
     this.#waiting = undefined;
     this.#settleCompressed();

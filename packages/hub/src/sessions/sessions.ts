@@ -21,8 +21,9 @@ import {
 } from '@ws/conn/internal';
 import { checkOneOf } from '../arguments.ts';
 import type { Backplane } from '../backplane/backplane.ts';
-import type { BackplaneLink, Except, LinkOwner } from '../backplane/backplane-link.ts';
+import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import { loadedLink } from '../backplane/loaded-link.ts';
+import type { Except } from '../backplane/publications.ts';
 import { Audience } from '../delivery/audience.ts';
 import { FanOut } from '../delivery/fan-out.ts';
 import {
@@ -42,9 +43,9 @@ import {
   POLICIES,
 } from '../options.ts';
 import { Reports } from '../reports.ts';
-import { Rooms, type RoomsOwner } from '../rooms/rooms.ts';
+import { Rooms } from '../rooms/rooms.ts';
 import { limitRate, platformOf, watchPongs } from './conn-calls.ts';
-import { Session, type SessionOwner } from './session.ts';
+import { Session } from './session.ts';
 
 /** Number of sessions that `Hub.close` closes in one turn of the event loop. */
 const CLOSE_BATCH = 64;
@@ -57,10 +58,10 @@ const MAX_DELAY_MS = 2_147_483_647;
 const used = /* @__PURE__ */ new WeakSet<Backplane>();
 
 /** The sessions of one hub, with its listeners and counters. */
-export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, LinkOwner<Data> {
+export class Sessions<Data> {
   readonly settings: HubSettings<Data>;
   readonly byId: Map<string, Session<Data>> = new Map();
-  readonly fanOut: FanOut = new FanOut(this);
+  readonly fanOut: FanOut<Data> = new FanOut(this);
   readonly everyone: Audience<Data> = new Audience(this.fanOut);
   readonly rooms: Rooms<Data>;
   /** Undefined without a backplane, and before its code is loaded. */
@@ -137,7 +138,7 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
 
   #connect(Link: typeof BackplaneLink, backplane: Backplane): BackplaneLink<Data> {
     this.link = new Link(backplane, this.settings.id, this);
-    this.rooms.openAll(this.link);
+    this.rooms.addChannels(this.link);
     return this.link;
   }
 
@@ -177,7 +178,7 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
       onRejection(reading, (error) => this.#readings.rejected(conn, error));
     }
     internals.observeWrites?.(this.#writesEnded);
-    void conn.closed.then((info) => this.#end(session, info));
+    void conn.closed.then((info) => this.#remove(session, info));
     return session;
   }
 
@@ -218,7 +219,7 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     }
     this.ended = true;
     await this.#stopLink();
-    this.#refusals.endAll();
+    this.#refusals.flushAll();
     const terminated = this.#terminated;
     return { closed: size - terminated, terminated, handlersPending: this.#handlers };
   }
@@ -269,17 +270,18 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     });
   }
 
-  /** The session takes no more messages. */
+  /** The session takes no more messages: it leaves its rooms. */
   stopped(session: Session<Data>): void {
     this.everyone.members.delete(session);
     this.rooms.leaveAll(session);
   }
 
-  #end(session: Session<Data>, info: CloseInfo): void {
-    this.droppedCount += session.end();
+  /** The connection of a session has ended. */
+  #remove(session: Session<Data>, info: CloseInfo): void {
+    this.droppedCount += session.dropWaiting();
     this.byId.delete(session.id);
     this.stopped(session);
-    this.#drops.end(session);
+    this.#drops.flush(session);
     const { code, reason, error } = info;
     if (this.closed && error instanceof TimeoutError) this.#terminated++;
     if (code !== CloseCode.AbnormalClosure && error === undefined) {
@@ -334,6 +336,7 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     if (!ended) void session?.close(CloseCode.InternalServerErr);
   }
 
+  /** Reports an error. `session` is undefined for one that belongs to no session. */
   failed(session: Session<Data> | undefined, error: unknown): void {
     const listeners = this.listeners.of('error');
     const report = (fault: unknown): void => {
@@ -351,6 +354,7 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
 
   // Called by sessions, rooms and the backplane link
 
+  /** The policy for a message that exceeds the bounds of a session. */
   policyFor(session: Session<Data>): OverflowPolicy | 'latest' {
     const { overflow } = this.settings;
     if (typeof overflow !== 'function') return overflow;
@@ -366,16 +370,19 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     }
   }
 
+  /** The connection has accepted a message. */
   delivered(session: Session<Data>, message: PreparedMessage): void {
     this.deliveredCount++;
     if (this.listeners.sent) this.emit('sent', session, session, message);
   }
 
+  /** Messages of a session were dropped. */
   overflowed(session: Session<Data>, dropped: number, policy: OverflowPolicy | 'latest'): void {
     this.droppedCount += dropped;
     this.#drops.add(session, dropped, policy, this.platform);
   }
 
+  /** Sends the messages of this turn to a session that closes. */
   flush(session: Session<Data>): void {
     if (this.fanOut.idle) return;
     this.everyone.flush(session);
@@ -408,6 +415,10 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     this.#refusals.add('joins', 1, { session, cause: fault }, this.platform);
   }
 
+  /**
+   * Delivers a message of another node, or of this node with `through`, to the members. Resolves
+   * when each of them has it, or has it waiting: to its position, if this node keeps the history.
+   */
   arrived(
     room: string | undefined,
     message: PreparedMessage,
@@ -420,15 +431,13 @@ export class Sessions<Data> implements SessionOwner<Data>, RoomsOwner<Data>, Lin
     return delivered as Promise<undefined>;
   }
 
-  interrupted(room: string): void {
-    this.rooms.interrupted(room);
-  }
-
+  /** Messages of other nodes may be missing after `from`. */
   gap(room: string | undefined, from: Position | undefined): void {
     if (room !== undefined) this.rooms.interrupted(room);
     this.missed(room, from);
   }
 
+  /** Messages of other nodes were not delivered. */
   missed(room: string | undefined, from: Position | undefined): void {
     this.gapCount++;
     if (from === undefined) this.emit('gap', undefined, room);
@@ -451,7 +460,7 @@ function receiveAfter<Data>(
     return connected.then(() => {
       waits = false;
       // The session may have ended meanwhile.
-      return session.hears ? receive(message) : undefined;
+      return session.takesInput ? receive(message) : undefined;
     });
   };
 }

@@ -2,6 +2,7 @@ import { BinaryMessage, connPair, PreparedMessage, portablePlatform } from '@ws/
 import { Hub } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { describe, expect, it } from 'vitest';
+import type { BackplaneLink } from '../../src/backplane/backplane-link.ts';
 import { Publications } from '../../src/backplane/publications.ts';
 
 describe('Publications.joined', () => {
@@ -10,14 +11,15 @@ describe('Publications.joined', () => {
       ...memoryBackplane(new MemoryBroker()),
       publish: () => Promise.resolve(undefined),
     };
-    const publications = new Publications({
+    const link = {
       platform: portablePlatform,
       backplane,
       node: 'a',
       state: 'up',
       receives: () => true,
-      whenSubscribed: (_, ready) => ready(),
-    });
+      whenSubscribed: (_: string, ready: () => void) => ready(),
+    };
+    const publications = new Publications(link as unknown as BackplaneLink<unknown>);
     const message = new PreparedMessage(BinaryMessage, new Uint8Array(1));
     const outgoing = { channel: 'r', message, key: undefined, keep: undefined };
     const hub = new Hub();
