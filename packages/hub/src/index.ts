@@ -14,8 +14,8 @@ export type {
   MessageOptions,
   ValueListener,
 } from './events.ts';
-export type { Position } from './history/position.ts';
-export type { Kept } from './history/room-history.ts';
+export { isPosition, type Position } from './history/position.ts';
+export type { HistoryQuery, Kept } from './history/room-history.ts';
 export { Hub, type HubStats, type SessionInit } from './hub.ts';
 export type {
   HistoryOptions,

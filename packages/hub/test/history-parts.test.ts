@@ -40,8 +40,8 @@ describe('a history that the engine returns in parts', () => {
     for (const since of positions) {
       for (const limit of [undefined, 1, 3, 4, 11, 12, 50]) {
         const [expected, found] = [
-          await whole.room('r').history(since, limit),
-          await parted.room('r').history(since, limit),
+          await whole.room('r').history({ since, limit }),
+          await parted.room('r').history({ since, limit }),
         ];
         const text = JSON.stringify({ since, limit });
         expect(found.complete, text).toBe(expected.complete);

@@ -47,9 +47,9 @@ describe('reads of the history of an engine', () => {
       [undefined, 1, 5, 19, 20, 30].map((limit) => ({ since, limit })),
     );
     const alone: Awaited<ReturnType<typeof room.history>>[] = [];
-    for (const { since, limit } of cases) alone.push(await room.history(since, limit));
+    for (const { since, limit } of cases) alone.push(await room.history({ since, limit }));
     reads = 0;
-    const shared = await Promise.all(cases.map(({ since, limit }) => room.history(since, limit)));
+    const shared = await Promise.all(cases.map(({ since, limit }) => room.history({ since, limit })));
     for (const [i, { messages, complete }] of shared.entries()) {
       const text = JSON.stringify(cases[i]);
       expect(complete, text).toBe(alone[i]!.complete);
@@ -78,7 +78,7 @@ describe('reads of the history of an engine', () => {
     for (let i = 0; i < 10; i++) await room.publish(`new ${i}`);
     const cases = old.flatMap((since) => [1, 3, 10, 20].map((limit) => ({ since, limit })));
     const read = async ({ since, limit }: (typeof cases)[number]) => {
-      const { messages, complete } = await room.history(since, limit);
+      const { messages, complete } = await room.history({ since, limit });
       return { texts: messages.map(({ message }) => message.text()), complete };
     };
     const alone: Awaited<ReturnType<typeof read>>[] = [];
@@ -99,7 +99,7 @@ describe('reads of the history of an engine', () => {
     }));
     await turns();
     const room = hub.room('r');
-    const answers = [3, 10, 7, 12].map((offset) => room.history({ epoch: 'e', offset }));
+    const answers = [3, 10, 7, 12].map((offset) => room.history({ since: { epoch: 'e', offset } }));
     const complete = (await Promise.all(answers)).map((answer) => answer.complete);
     expect(complete).toEqual([false, true, false, false]);
   });
@@ -120,7 +120,7 @@ describe('reads of the history of an engine', () => {
       positions.push(await Promise.all(names.map((name) => hub.room(name).publish(`${i}`))));
     }
     const storm = positions.flatMap((row) =>
-      row.map((since, room) => hub.room(names[room]!).history(since)),
+      row.map((since, room) => hub.room(names[room]!).history({ since })),
     );
     for (const [i, { messages, complete }] of (await Promise.all(storm)).entries()) {
       expect([messages.length, complete]).toEqual([29 - Math.floor(i / 100), true]);
@@ -135,7 +135,7 @@ describe('reads of the history of an engine', () => {
     }));
     await turns();
     const since = await hub.room('r').publish('1');
-    const reads = [hub.room('r').history(since), hub.room('r').history({ ...since!, offset: 0 })];
+    const reads = [hub.room('r').history({ since }), hub.room('r').history({ since: { ...since!, offset: 0 } })];
     for (const { status } of await Promise.allSettled(reads)) expect(status).toBe('rejected');
   });
 

@@ -115,11 +115,11 @@ describe('a hub', () => {
     const room = hub.room('h/1');
     const first = await room.publish('1');
     await room.publish('2');
-    const { messages, complete } = await room.history(first);
+    const { messages, complete } = await room.history({ since: first });
     expect(messages.map(({ message }) => message.text())).toEqual(['2']);
     expect(complete).toBe(true);
     await room.publish('3');
     expect((await room.history()).complete).toBe(false);
-    expect((await room.history(first)).messages).toHaveLength(2);
+    expect((await room.history({ since: first })).messages).toHaveLength(2);
   });
 });

@@ -20,7 +20,7 @@ const turns = async (): Promise<void> => {
 };
 
 async function read(hub: Hub, since?: { epoch: string; offset: number }) {
-  const { messages, complete } = await hub.room('r').history(since);
+  const { messages, complete } = await hub.room('r').history({ since });
   return { texts: messages.map(({ message }) => message.text()), complete };
 }
 

@@ -121,7 +121,7 @@ class Simulation {
         if (position === undefined) continue;
         const later = [...numbers.keys()].filter((other) => other > number);
         for (const { hub } of this.#nodes.values()) {
-          const read = hub.room(room).history(position);
+          const read = hub.room(room).history({ since: position });
           await advance(1);
           const { messages, complete } = await read;
           const texts = messages.map(({ message }) => message.text());

@@ -5,3 +5,25 @@ export interface Position {
   /** Grows with each message; an engine may skip numbers. */
   readonly offset: number;
 }
+
+/**
+ * Whether a value, for example one from the text of a client, is a position.
+ *
+ * @example
+ * ```ts
+ * import { isPosition } from '@ws/hub';
+ *
+ * const since: unknown = JSON.parse('{ "epoch": "a", "offset": 7 }');
+ * if (isPosition(since)) console.log(since.offset); // 7
+ * ```
+ */
+export function isPosition(value: unknown): value is Position {
+  const { epoch, offset } = Object(value) as Partial<Position>;
+  return typeof epoch === 'string' && Number.isSafeInteger(offset) && offset! >= 0;
+}
+
+/** @throws TypeError for other values than a position. */
+export function checkPosition(since: unknown): asserts since is Position {
+  if (isPosition(since)) return;
+  throw new TypeError('since: expected a position, { epoch: string, offset: number }');
+}

@@ -1,5 +1,6 @@
 import type { Message, PreparedMessage } from '@ws/conn';
-import type { Position } from './position.ts';
+import { checkOptionNames, whole } from '@ws/conn/internal';
+import { checkPosition, type Position } from './position.ts';
 
 /** The bounds of a history. */
 export interface HistoryBounds {
@@ -14,6 +15,30 @@ export interface HistoryBounds {
 export interface Kept {
   readonly position: Position;
   readonly message: Message;
+}
+
+/** The options of `Room.history`. */
+export interface HistoryQuery {
+  /** Reads the messages after this position. Default: the last messages. */
+  readonly since?: Position | undefined;
+  /** Largest number of messages, 1 or more. Default: all. */
+  readonly limit?: number | undefined;
+}
+
+const QUERY_NAMES: readonly string[] = ['since', 'limit'];
+
+/**
+ * @param second - A second argument, which nothing takes.
+ * @throws TypeError or RangeError that names the option.
+ */
+export function checkQuery(query: HistoryQuery, second: unknown): void {
+  if (second !== undefined || Object.hasOwn(Object(query), 'epoch')) {
+    throw new TypeError('room.history: expected one object; write room.history({ since, limit })');
+  }
+  checkOptionNames('room.history', query, QUERY_NAMES, 'ignore');
+  const { since, limit } = query;
+  if (since !== undefined) checkPosition(since);
+  if (limit !== undefined) whole('limit', limit);
 }
 
 interface Entry {

@@ -1,7 +1,7 @@
 import type { MessageData, PreparedMessage } from '@ws/conn';
 import type { PublishOptions } from '../delivery/publish-options.ts';
 import type { Position } from '../history/position.ts';
-import type { Kept } from '../history/room-history.ts';
+import type { HistoryQuery, Kept } from '../history/room-history.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Rooms } from './rooms.ts';
 
@@ -85,13 +85,16 @@ export class Room<Data = unknown> {
    * Reads the history of the room: the first `limit` messages after `since`, or the last `limit`
    * messages without it.
    *
-   * @param limit - Default: all.
    * @returns `complete`: no message after `since` is missing; without `since`, no message at all. A
    *   room without the option `history` has no messages, and is not complete; the hub reports the
    *   first such read by the event `error`.
    * @throws (rejects) TypeError, RangeError for invalid arguments; {@link BackplaneError}.
    */
-  history(since?: Position, limit?: number): Promise<{ messages: Kept[]; complete: boolean }> {
-    return this.#rooms.history(this.name, since, limit);
+  history(query?: HistoryQuery): Promise<{ messages: Kept[]; complete: boolean }>;
+  history(
+    query: HistoryQuery = {},
+    second?: unknown,
+  ): Promise<{ messages: Kept[]; complete: boolean }> {
+    return this.#rooms.history(this.name, query, second);
   }
 }

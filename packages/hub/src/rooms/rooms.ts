@@ -1,5 +1,5 @@
 import { Message, type MessageData, type PreparedMessage, portablePlatform } from '@ws/conn';
-import { checked, Deferred, onRejection, RESOLVED, rejectedLater, whole } from '@ws/conn/internal';
+import { checked, Deferred, onRejection, RESOLVED, rejectedLater } from '@ws/conn/internal';
 import { checkText, jsonOf } from '../arguments.ts';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import { Audience, type Publication } from '../delivery/audience.ts';
@@ -12,7 +12,7 @@ import {
 import { HubClosedError, OverflowError, RoomRefusedError, SessionClosedError } from '../errors.ts';
 import { Histories } from '../history/histories.ts';
 import type { Position } from '../history/position.ts';
-import { type Kept, RoomHistory } from '../history/room-history.ts';
+import { checkQuery, type HistoryQuery, type Kept, RoomHistory } from '../history/room-history.ts';
 import type { RoomSettings } from '../options.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
@@ -213,30 +213,25 @@ export class Rooms<Data> {
     this.#states.get(name)?.history?.interrupt();
   }
 
+  /** See `Room.history`. */
   history(
     name: string,
-    since: Position | undefined,
-    limit: number | undefined,
+    query: HistoryQuery,
+    second: unknown,
   ): Promise<{ messages: Kept[]; complete: boolean }> {
-    return this.#read(name, since, limit).catch((error: unknown) =>
+    return this.#read(name, query, second).catch((error: unknown) =>
       rejectedLater(portablePlatform, error),
     );
   }
 
   async #read(
     name: string,
-    since: Position | undefined,
-    limit: number | undefined,
+    query: HistoryQuery,
+    second: unknown,
   ): Promise<{ messages: Kept[]; complete: boolean }> {
+    checked(() => checkQuery(query, second), Room.prototype, 'history');
     const bounds = this.#hub.settings.room(name).history;
-    const most = checked(
-      () => {
-        checkPosition(since);
-        return limit === undefined ? bounds?.size : whole('limit', limit);
-      },
-      Room.prototype,
-      'history',
-    );
+    const { since, limit: most = bounds?.size } = query;
     const history = this.#states.get(name)?.history;
     const { platform } = this.#hub;
     if (bounds === undefined || most === undefined) {
@@ -443,12 +438,4 @@ function positioned(
   return position === undefined
     ? (delivered as Promise<undefined>)
     : delivered.then(() => position);
-}
-
-/** @throws TypeError for other values than a position. */
-function checkPosition(since: Position | undefined): void {
-  if (since === undefined) return;
-  const { epoch, offset } = (since ?? {}) as Partial<Position>;
-  if (typeof epoch === 'string' && Number.isSafeInteger(offset) && offset! >= 0) return;
-  throw new TypeError('since: expected a position, { epoch: string, offset: number }');
 }

@@ -29,7 +29,7 @@ const node = (server: TestServer, options: NodeOptions = {}): Promise<Node> =>
   natsNode(server, { jetstream: true, rooms, ...options });
 
 async function kept(hub: Hub, room: string, since?: Position, limit?: number) {
-  const { messages, complete } = await hub.room(room).history(since, limit);
+  const { messages, complete } = await hub.room(room).history({ since, limit });
   return { texts: messages.map(({ message }) => message.text()), complete };
 }
 
@@ -334,7 +334,7 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane with JetStream', () =
       await Promise.all(rooms.map((room) => room.publish(`${i}`)));
     }
     const reads = Array.from({ length: 3_000 }, (_, i) =>
-      a.hub.room(`r${i % 100}`).history(undefined, 20),
+      a.hub.room(`r${i % 100}`).history({ limit: 20 }),
     );
     await a.hub.room('r0').publish('meanwhile');
     for (const { messages, complete } of await Promise.all(reads)) {
@@ -386,7 +386,7 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane with JetStream', () =
       await publishAll(a.hub, 'other', ['x', 'y']);
     }
     const before = a.connection.stats().inMsgs;
-    const { messages, complete } = await a.hub.room('r').history(undefined, 20);
+    const { messages, complete } = await a.hub.room('r').history({ limit: 20 });
     expect(messages.map(({ message }) => message.text())).toEqual(sent.slice(-20));
     expect(complete).toBe(false);
     expect(a.connection.stats().inMsgs - before).toBeLessThan(150);

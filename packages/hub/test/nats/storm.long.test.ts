@@ -45,7 +45,7 @@ describe.skipIf(lacksDaemon('nats-server'))('a storm of reconnects over JetStrea
         const { room: name, since } = message.json() as { room: string; since?: Position };
         const { room } = await session.join(name);
         try {
-          const read = await room.history(since, since === undefined ? 20 : undefined);
+          const read = await room.history({ since, limit: since === undefined ? 20 : undefined });
           const welcome: Welcome = { count: read.messages.length, complete: read.complete };
           session.send(JSON.stringify(welcome));
         } catch (error) {
