@@ -34,6 +34,19 @@ it('tells a Hub of a message above maxBufferedAmount', async () => {
   expect([socket.sent, hub.stats.dropped]).toEqual([['kept'], 1]);
 });
 
+it('counts the sessions that a closing Hub had to terminate', async () => {
+  const options = checkUpgradeOptions({}, 2 ** 25);
+  const runtime = { maxMessage: 2 ** 25, turns: turns(0, (ms, look) => setTimeout(look, ms)) };
+  const hub = new Hub();
+  const ends = [undefined, { code: 1001, wasClean: true }, { code: 1006, wasClean: false }];
+  for (const end of ends) {
+    const socket = new FakeSocket();
+    if (end !== undefined) socket.close = () => queueMicrotask(() => socket.emit('close', end));
+    hub.add(new SocketConn(socket, options, runtime, ''));
+  }
+  expect(await hub.close({ timeout: 5 })).toEqual({ closed: 2, terminated: 1, handlersPending: 0 });
+});
+
 describe('a Hub with connections of upgrade', () => {
   it.each<[string, UpgradeOptions<unknown>]>([
     ['authenticate', { authenticate: () => ({ user: 'ada' }) }],

@@ -35,6 +35,8 @@ export interface SendOptions {
 const SEND_OPTION_NAMES: readonly string[] = ['key'];
 /** Bytes of memory that a waiting message is charged beside its payload. */
 const MESSAGE_COST = 64;
+/** Longest delay of a timer, in ms. */
+export const MAX_DELAY_MS = 2_147_483_647;
 
 /**
  * One connection of a {@link Hub}.
@@ -278,7 +280,8 @@ export class Session<Data = unknown> {
   ): void {
     this.#flushWaiting();
     if (this.#internals.startClose === undefined) {
-      void this.conn.close(code, reason, { timeout, discard });
+      this.#hub.terminateAfter(this, timeout);
+      void this.conn.close(code, reason, { timeout: MAX_DELAY_MS, discard });
     } else this.#internals.startClose(formatCloseMessage(code, reason), timeout, discard);
     this.#closeSent(discard);
   }

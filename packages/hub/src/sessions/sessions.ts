@@ -45,14 +45,12 @@ import {
 import { Reports } from '../reports.ts';
 import { Rooms } from '../rooms/rooms.ts';
 import { limitRate, platformOf, watchPongs } from './conn-calls.ts';
-import { Session } from './session.ts';
+import { MAX_DELAY_MS, Session } from './session.ts';
 
 /** Number of sessions that `Hub.close` closes in one turn of the event loop. */
 const CLOSE_BATCH = 64;
 /** How much longer than their timeout `Hub.close` waits for the sessions, in ms. */
 const SLACK_MS = 1_000;
-/** Longest delay of a timer, in ms. */
-const MAX_DELAY_MS = 2_147_483_647;
 
 /** The backplanes of all hubs. A second hub would take the messages of the first one. */
 const used = /* @__PURE__ */ new WeakSet<Backplane>();
@@ -86,6 +84,8 @@ export class Sessions<Data> {
   #idle: Deferred<void> | undefined;
   /** Sessions that had not ended in time, since the start of {@link close}. */
   #terminated = 0;
+  /** The sessions that {@link terminateAfter} has ended: the error of their connections does not say so. */
+  readonly #late = new Set<Session<Data>>();
   readonly #ofConn = new WeakMap<Conn<Data>, Session<Data>>();
   readonly #writesEnded = (conn: unknown): void =>
     this.#ofConn.get(conn as Conn<Data>)?.writesEnded();
@@ -270,6 +270,16 @@ export class Sessions<Data> {
     });
   }
 
+  /** Terminates the connection of a session that has not ended after `ms`. */
+  terminateAfter(session: Session<Data>, ms: number): void {
+    const { conn } = session;
+    const cancel = this.platform.setTimer(ms, () => {
+      this.#late.add(session);
+      conn.terminate();
+    });
+    void conn.closed.then(cancel);
+  }
+
   /** The session takes no more messages: it leaves its rooms. */
   stopped(session: Session<Data>): void {
     this.everyone.members.delete(session);
@@ -283,7 +293,8 @@ export class Sessions<Data> {
     this.stopped(session);
     this.#drops.flush(session);
     const { code, reason, error } = info;
-    if (this.closed && error instanceof TimeoutError) this.#terminated++;
+    const isLate = this.#late.delete(session) || error instanceof TimeoutError;
+    if (this.closed && isLate) this.#terminated++;
     if (code !== CloseCode.AbnormalClosure && error === undefined) {
       this.emit('close', session, session, code, reason);
     }
