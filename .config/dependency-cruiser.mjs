@@ -82,9 +82,14 @@ const FLOORS = {
 /** Packages that run anywhere: no Node, no DOM. The compiler checks their globals. */
 const PURE = 'codec|conn|browser';
 
-/** Folders that are read as one: the connection, and its parts that refer back to it. */
+/**
+ * Files that are read as one, whose parts refer back to the whole: a connection, a hub, and a request
+ * through a proxy with its tunnel.
+ */
 const ONE_UNIT =
-  '^packages/conn/src/((connection|control|read|writing)/|(conn|internals|internals-of-conn).ts)';
+  '^packages/(conn/src/((connection|control|read|writing)/|(conn|internals|internals-of-conn).ts)' +
+  '|hub/src/(backplane|delivery|events|options|rooms|sessions)' +
+  '|proxy/src/(tunnel/|proxied.ts))';
 
 const forbidden = [
   {

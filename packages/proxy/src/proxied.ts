@@ -5,7 +5,7 @@ import { nodePlatform } from '@ws/node-io';
 import { cutStream } from '@ws/node-io/internal';
 import type { Reservation, UpgradeRequest } from '@ws/node-server/internal';
 import type { Backend } from './targets/target.ts';
-import type { EndedBy, Flow, Link, LinkEnd, LinkOwner } from './tunnel/link.ts';
+import type { EndedBy, Flow, Link, LinkEnd } from './tunnel/link.ts';
 
 /** How a request through the proxy ended. */
 export interface ProxiedInfo {
@@ -52,7 +52,7 @@ const access = channel('@ws:proxy');
 const NOTHING: Flow = { bytes: 0, frames: 0, messages: 0 };
 
 /** A {@link Proxied} from its request to its end. */
-export class ProxiedConnection implements Proxied, LinkOwner {
+export class ProxiedConnection implements Proxied {
   backend: Backend | undefined;
   link: Link | undefined;
   /** The request, until a target has answered it or it has failed. */
@@ -109,6 +109,7 @@ export class ProxiedConnection implements Proxied, LinkOwner {
     this.#login.set(at);
   }
 
+  /** Called once, when both connections of the link are closed. */
   linkEnded({ error, ...end }: LinkEnd): void {
     this.settle({ status: 101, ...end, ...(error !== undefined && { error }) });
   }

@@ -16,10 +16,11 @@ import { nodePlatform } from '@ws/node-io';
 import { type Agreement, endToEnd, serverFault, unexpectedResult } from '@ws/node-server/internal';
 import { ProxyError } from '../errors.ts';
 import type { CheckedOptions } from '../options.ts';
+import type { ProxiedConnection } from '../proxied.ts';
 import { ByteTunnel } from '../tunnel/byte-tunnel.ts';
 import { duplexOf, ignore, transportOf } from '../tunnel/duplex.ts';
 import { FrameTunnel } from '../tunnel/frame-tunnel.ts';
-import type { Link, LinkOwner } from '../tunnel/link.ts';
+import type { Link } from '../tunnel/link.ts';
 import { MessageLink } from '../tunnel/message-link.ts';
 import type { Offer, TargetAnswer } from './answer.ts';
 import { checkedLines, type HeaderLine, headersOf } from './end-to-end.ts';
@@ -47,7 +48,7 @@ function randomKey(): string {
 /** Joins the two streams. `early` came from the client before. */
 export function openLink(
   plan: CheckedOptions,
-  owner: LinkOwner,
+  proxied: ProxiedConnection,
   client: Duplex,
   early: Uint8Array,
   { stream, rest }: TargetAnswer,
@@ -55,7 +56,7 @@ export function openLink(
   const Tunnel = plan.mode === 'bytes' ? ByteTunnel : FrameTunnel;
   const { highWaterMark } = plan.client;
   const target = duplexOf(stream, highWaterMark);
-  const tunnel = new Tunnel(duplexOf(client, highWaterMark), target, plan, owner);
+  const tunnel = new Tunnel(duplexOf(client, highWaterMark), target, plan, proxied);
   tunnel.start(early, rest);
   stream.off('error', ignore);
   return tunnel;
@@ -70,7 +71,7 @@ export function openLink(
  */
 export function openMessageLink(
   plan: CheckedOptions,
-  owner: LinkOwner,
+  proxied: ProxiedConnection,
   client: Duplex,
   early: Uint8Array,
   { stream, head, rest }: TargetAnswer,
@@ -100,7 +101,7 @@ export function openMessageLink(
     ),
     plan.transform,
     plan.idleTimeout,
-    owner,
+    proxied,
     report,
   );
 }

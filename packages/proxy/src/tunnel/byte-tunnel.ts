@@ -14,7 +14,7 @@ export class ByteTunnel extends Tunnel<Direction> {
   }
 
   protected createDirection(source: Duplex, sink: Duplex): Direction {
-    return new Direction(source, sink, this, this.plan.client.highWaterMark);
+    return new Direction(source, sink, this);
   }
 
   protected passEnd({ sink }: Direction): void {

@@ -2,14 +2,7 @@ import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import type { Flow } from './link.ts';
-
-/** What a tunnel does at the end of a direction's source. */
-export interface DirectionOwner {
-  /** The source has sent its FIN. */
-  sourceEnded(direction: Direction): void;
-  /** The socket of the source is closed. */
-  closed(direction: Direction): void;
-}
+import type { Tunnel } from './tunnel.ts';
 
 /** A socket finds its direction, so that a connection has no closures. */
 const DIRECTION = Symbol('direction');
@@ -33,15 +26,15 @@ export class Direction implements Flow {
   reverse: Direction | undefined = undefined;
   /** What the source still sends is dropped. */
   drops = false;
-  readonly #owner: DirectionOwner;
+  readonly #tunnel: Tunnel<Direction>;
   /** Chunks that wait in the sink. */
   readonly #highWaterMark: number;
 
-  constructor(source: Duplex, sink: Duplex, owner: DirectionOwner, highWaterMark: number) {
+  constructor(source: Duplex, sink: Duplex, tunnel: Tunnel<Direction>) {
     this.source = source;
     this.sink = sink;
-    this.#owner = owner;
-    this.#highWaterMark = highWaterMark;
+    this.#tunnel = tunnel;
+    this.#highWaterMark = tunnel.plan.client.highWaterMark;
   }
 
   /** @param early - Bytes that were read from the source before. */
@@ -77,11 +70,11 @@ export class Direction implements Flow {
   /** The source has sent its FIN. */
   end(): void {
     this.sourceEnded = true;
-    this.#owner.sourceEnded(this);
+    this.#tunnel.sourceEnded(this);
   }
 
   closed(): void {
-    this.#owner.closed(this);
+    this.#tunnel.closed(this);
   }
 
   /** Ends the sink after the bytes that wait in it. */

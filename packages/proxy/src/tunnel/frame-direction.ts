@@ -14,26 +14,8 @@ import {
 } from '@ws/codec';
 import { TransportDuplex } from '@ws/node-io/internal';
 import { GatheredBytes } from '@ws/node-server/internal';
-import { Direction, type DirectionOwner } from './direction.ts';
-
-/** What a tunnel does with the frames of a direction. */
-export interface FrameDirectionOwner extends DirectionOwner {
-  /** A close frame passes, or the proxy sends one. */
-  closes(code: number, reason: string): void;
-  /** The source has sent a close frame. */
-  closeReceived(direction: FrameDirection): void;
-  /** A close frame of the proxy, which waited for the end of a frame, has passed. */
-  closePassed(): void;
-  /** The source has sent more than `maxMessageSize` in one message. */
-  tooBig(direction: FrameDirection): void;
-}
-
-/** The limits of a direction, in bytes. */
-export interface FrameLimits {
-  readonly highWaterMark: number;
-  /** Infinity for no bound. */
-  readonly readLimit: number;
-}
+import { Direction } from './direction.ts';
+import type { FrameTunnel } from './frame-tunnel.ts';
 
 /** Largest frame that waits until it is whole, unless `highWaterMark` allows more. In bytes. */
 const HOLD_LIMIT = 64 * 1024;
@@ -53,8 +35,7 @@ export class FrameDirection extends Direction {
   closeSent = false;
   /** The payload of the proxy's ping to the source. */
   ping: Uint8Array | undefined = undefined;
-  readonly #owner: FrameDirectionOwner;
-  readonly #limits: FrameLimits;
+  readonly #tunnel: FrameTunnel;
   readonly #masked: boolean;
   /** Payload bytes of the current message, as on the wire. */
   #messageLength = 0;
@@ -71,16 +52,9 @@ export class FrameDirection extends Direction {
   #pending: Uint8Array | undefined = undefined;
 
   /** @param masked - Whether the sink is a server: frames to it are masked. */
-  constructor(
-    source: Duplex,
-    sink: Duplex,
-    owner: FrameDirectionOwner,
-    limits: FrameLimits,
-    masked: boolean,
-  ) {
-    super(source, sink, owner, limits.highWaterMark);
-    this.#owner = owner;
-    this.#limits = limits;
+  constructor(source: Duplex, sink: Duplex, tunnel: FrameTunnel, masked: boolean) {
+    super(source, sink, tunnel);
+    this.#tunnel = tunnel;
     this.#masked = masked;
   }
 
@@ -157,7 +131,7 @@ export class FrameDirection extends Direction {
   sendClose(code: number): void {
     if (this.isClosed || !this.sink.writable) return;
     const frame = this.#frame(CloseMessage, formatCloseMessage(code));
-    this.#owner.closes(code, '');
+    this.#tunnel.closes(code, '');
     if (this.#passing > 0) this.#pending = frame;
     else this.#writeClose(frame);
   }
@@ -191,7 +165,7 @@ export class FrameDirection extends Direction {
     if (this.#passing > 0 || this.#pending === undefined) return end;
     this.#writeClose(this.#pending);
     this.#pending = undefined;
-    this.#owner.closePassed();
+    this.#tunnel.closePassed();
     return end;
   }
 
@@ -223,7 +197,7 @@ export class FrameDirection extends Direction {
       }
       if (this.#isTooBig()) {
         this.forward(chunk.subarray(from, at));
-        this.#owner.tooBig(this);
+        this.#tunnel.tooBig(this);
         // The rest has no meaning for the sink.
         this.#passing = Infinity;
         return;
@@ -243,13 +217,13 @@ export class FrameDirection extends Direction {
       // A copy: the chunk may be much larger.
       this.#held = new GatheredBytes(Buffer.from(chunk.subarray(passed)));
     }
-    if (this.closeReceived) this.#owner.closeReceived(this);
+    if (this.closeReceived) this.#tunnel.closeReceived(this);
   }
 
   /** Whether the frame under the header waits until it is whole. */
   #holds(size: number): boolean {
     if (this.#passesStarts && header.opcode !== CloseMessage) return false;
-    return size <= Math.max(HOLD_LIMIT, this.#limits.highWaterMark);
+    return size <= Math.max(HOLD_LIMIT, this.#tunnel.plan.client.highWaterMark);
   }
 
   /** Counts the frame under the header. Returns whether its message is too big. */
@@ -257,7 +231,7 @@ export class FrameDirection extends Direction {
     this.frames++;
     if (header.opcode >= CloseMessage) return false;
     this.#messageLength = header.length + (header.opcode === 0 ? this.#messageLength : 0);
-    if (this.#messageLength > this.#limits.readLimit) return true;
+    if (this.#messageLength > this.#tunnel.plan.client.readLimit) return true;
     if (header.fin) this.messages++;
     return false;
   }
@@ -280,10 +254,10 @@ export class FrameDirection extends Direction {
     this.closeReceived = true;
     try {
       const { code, reason } = parseCloseMessage(payload);
-      this.#owner.closes(code, reason);
+      this.#tunnel.closes(code, reason);
     } catch {
       // The sink judges the payload.
-      this.#owner.closes(CloseCode.ProtocolError, '');
+      this.#tunnel.closes(CloseCode.ProtocolError, '');
     }
   }
 }

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { CloseCode } from '@ws/codec';
 import { ReadLimitError } from '@ws/conn';
-import { FrameDirection, type FrameDirectionOwner } from './frame-direction.ts';
+import { FrameDirection } from './frame-direction.ts';
 import { SourceHeartbeat } from './source-heartbeat.ts';
 import { Tunnel } from './tunnel.ts';
 
@@ -10,7 +10,7 @@ import { Tunnel } from './tunnel.ts';
  * its own between their frames. No peer is left without a reason: the client gets 1014 when the
  * target dies, the target gets 1001 when the client does.
  */
-export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectionOwner {
+export class FrameTunnel extends Tunnel<FrameDirection> {
   /** The proxy has begun to close, so it ends the sockets after the peers' close frames. */
   #closing = false;
   /** A source has sent more than `maxMessageSize`, so the proxy ends the sockets after its close frames. */
@@ -42,18 +42,21 @@ export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectio
     if (this.in.isClosePending) this.in.endSink();
   }
 
+  /** A close frame passes, or the proxy sends one. */
   closes(code: number, reason: string): void {
     this.#first ??= { code, reason };
   }
 
+  /** The source has sent a close frame. */
   closeReceived(direction: FrameDirection): void {
     this.endedBy ??= this.nameOf(direction);
     if (this.#closing) this.#endIfAnswered();
     // Nothing may follow two close frames. The peers have a while to end their sockets.
-    if (this.in.isClosed && this.out.isClosed) this.endSoon();
+    if (this.in.isClosed && this.out.isClosed) this.terminateSoon();
     this.#hurry();
   }
 
+  /** The source has sent more than `maxMessageSize` in one message. */
   tooBig(direction: FrameDirection): void {
     this.error ??= new ReadLimitError(this.plan.client.readLimit);
     this.endedBy ??= 'proxy';
@@ -65,10 +68,11 @@ export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectio
     // The rest of the message is dropped. A source that waited for its sink must be read.
     direction.source.resume();
     this.#endAfterFrames();
-    this.endSoon();
-    this.endInTime();
+    this.terminateSoon();
+    this.terminateInTime();
   }
 
+  /** A close frame of the proxy, which waited for the end of a frame, has passed. */
   closePassed(): void {
     if (this.#tooBig) this.#endAfterFrames();
     else this.#endIfAnswered();
@@ -81,13 +85,13 @@ export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectio
     this.#isShort = false;
     const late = this.#unended.filter(({ source }) => source.writableLength === 0);
     // A peer that still takes bytes has the usual time.
-    if (late.length === 0) return wasShort ? this.endSoon() : super.fire();
+    if (late.length === 0) return wasShort ? this.terminateSoon() : super.fire();
     for (const { source } of late) {
       // The end of a server comes before its reset.
       if (source === this.in.source && !source.writableEnded) source.end();
       else source.destroy();
     }
-    this.endSoon();
+    this.terminateSoon();
     this.#hurry();
   }
 
@@ -106,7 +110,7 @@ export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectio
 
   protected createDirection(source: Duplex, sink: Duplex): FrameDirection {
     // The first direction is that to the target.
-    return new FrameDirection(source, sink, this, this.plan.client, this.in === undefined);
+    return new FrameDirection(source, sink, this, this.in === undefined);
   }
 
   protected passEnd(direction: FrameDirection): void {
@@ -114,7 +118,7 @@ export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectio
     direction.endSink();
     const { reverse } = direction;
     if (reverse!.sourceEnded) reverse!.endSink();
-    this.endSoon();
+    this.terminateSoon();
     this.#hurry();
   }
 
@@ -133,7 +137,7 @@ export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectio
     this.#sendDeath(direction);
     direction.endSink();
     direction.source.destroy();
-    this.endSoon();
+    this.terminateSoon();
   }
 
   #sendDeath(direction: FrameDirection): void {
@@ -165,7 +169,7 @@ export class FrameTunnel extends Tunnel<FrameDirection> implements FrameDirectio
     const [first] = this.#unended;
     if (first === undefined) return;
     this.#isShort = true;
-    this.endSoon(first.endTimeout);
+    this.terminateSoon(first.endTimeout);
   }
 
   #reverseOf(direction: FrameDirection): FrameDirection {

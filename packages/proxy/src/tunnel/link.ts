@@ -21,12 +21,6 @@ export interface LinkEnd {
   readonly error: Error | undefined;
 }
 
-/** Gets the end of a link. */
-export interface LinkOwner {
-  /** Called once, when both connections are closed. */
-  linkEnded(end: LinkEnd): void;
-}
-
 /** Milliseconds that a peer has to end its socket, or to take bytes, after the other has ended. */
 export const CLOSE_TIMEOUT = 5_000;
 

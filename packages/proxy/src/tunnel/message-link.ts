@@ -1,7 +1,8 @@
 import { CloseCode } from '@ws/codec';
 import { type CloseInfo, type Conn, isCloseError, type Message, type MessageData } from '@ws/conn';
 import { type Expiry, internalsOf, isThenable } from '@ws/conn/internal';
-import { CLOSE_TIMEOUT, type EndedBy, type Flow, type Link, type LinkOwner } from './link.ts';
+import type { ProxiedConnection } from '../proxied.ts';
+import { CLOSE_TIMEOUT, type EndedBy, type Flow, type Link } from './link.ts';
 
 /**
  * Changes a whole message on its way. Undefined drops the message. It may be async: the messages
@@ -60,7 +61,7 @@ export class MessageLink implements Link {
     target: Conn,
     transform: Transform,
     idleTimeout: number,
-    owner: LinkOwner,
+    proxied: ProxiedConnection,
     report: (error: unknown) => void,
   ) {
     this.#client = client;
@@ -72,7 +73,7 @@ export class MessageLink implements Link {
     client.setCloseHandler((code, reason) => this.#onClose(toTarget, toClient, code, reason));
     target.setCloseHandler((code, reason) => this.#onClose(toClient, toTarget, code, reason));
     this.#toTarget = toTarget;
-    void this.#end(owner, toTarget, toClient);
+    void this.#awaitEnds(proxied, toTarget, toClient);
   }
 
   get in(): Flow {
@@ -124,7 +125,7 @@ export class MessageLink implements Link {
     } else if (now - this.#activeAt >= this.#idleTimeout) this.close(CloseCode.GoingAway);
   }
 
-  async #end(owner: LinkOwner, toTarget: Pump, toClient: Pump): Promise<void> {
+  async #awaitEnds(proxied: ProxiedConnection, toTarget: Pump, toClient: Pump): Promise<void> {
     const endOf = async ({ side, from, to, ended }: Pump): Promise<CloseInfo> => {
       const info = await internalsOf(from).closed;
       this.#endedBy ??= side;
@@ -141,7 +142,7 @@ export class MessageLink implements Link {
       first.error instanceof Error && !isCloseError(first.error) ? first.error : undefined;
     const { reason } = first;
     const code = first.code === CloseCode.AbnormalClosure ? this.#sent! : first.code;
-    owner.linkEnded({ endedBy: this.#endedBy!, code, reason, error });
+    proxied.linkEnded({ endedBy: this.#endedBy!, code, reason, error });
   }
 
   #pump(side: Pump['side'], from: Conn, to: Conn, transform: TransformMessage | undefined): Pump {

@@ -3,11 +3,12 @@ import { CloseCode } from '@ws/codec';
 import { type Expiry, schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import type { CheckedOptions } from '../options.ts';
-import type { Direction, DirectionOwner } from './direction.ts';
-import { CLOSE_TIMEOUT, type EndedBy, type Link, type LinkOwner } from './link.ts';
+import type { ProxiedConnection } from '../proxied.ts';
+import type { Direction } from './direction.ts';
+import { CLOSE_TIMEOUT, type EndedBy, type Link } from './link.ts';
 
 /** Two sockets, joined in both directions. The subclasses are the modes. */
-export abstract class Tunnel<D extends Direction> implements Link, DirectionOwner, TimerEntry {
+export abstract class Tunnel<D extends Direction> implements Link, TimerEntry {
   /** Maintained by the timers of the process. */
   slot: number | undefined = undefined;
   readonly in: D;
@@ -16,7 +17,7 @@ export abstract class Tunnel<D extends Direction> implements Link, DirectionOwne
   protected endedBy: EndedBy | undefined;
   /** The first failure. */
   protected error: Error | undefined;
-  readonly #owner: LinkOwner;
+  readonly #proxied: ProxiedConnection;
   #open = 2;
   /** {@link #unsent} when the timer was set. */
   #left = 0;
@@ -25,9 +26,14 @@ export abstract class Tunnel<D extends Direction> implements Link, DirectionOwne
   #activeAt = performance.now();
   #endTimer: NodeJS.Timeout | undefined;
 
-  constructor(client: Duplex, target: Duplex, plan: CheckedOptions, owner: LinkOwner) {
+  constructor(
+    client: Duplex,
+    target: Duplex,
+    plan: CheckedOptions,
+    proxied: ProxiedConnection,
+  ) {
     this.plan = plan;
-    this.#owner = owner;
+    this.#proxied = proxied;
     this.in = this.createDirection(client, target);
     this.out = this.createDirection(target, client);
     this.in.reverse = this.out;
@@ -47,7 +53,7 @@ export abstract class Tunnel<D extends Direction> implements Link, DirectionOwne
   expire(code: number): void {
     this.close(code);
     this.in.drops = true;
-    this.endInTime();
+    this.terminateInTime();
   }
 
   terminate(): void {
@@ -63,31 +69,33 @@ export abstract class Tunnel<D extends Direction> implements Link, DirectionOwne
       this.#activeAt = now;
     } else if (now - this.#activeAt >= this.plan.idleTimeout) {
       this.close(CloseCode.GoingAway);
-      this.endInTime();
+      this.terminateInTime();
     }
   }
 
+  /** The source has sent its FIN. */
   sourceEnded(direction: D): void {
     this.endedBy ??= this.nameOf(direction);
     this.passEnd(direction);
   }
 
+  /** The socket of the source is closed. */
   closed(direction: D): void {
     this.error ??= direction.source.errored ?? undefined;
     this.endedBy ??= this.nameOf(direction);
     this.sourceClosed(direction);
     // Bytes for the closed socket are dropped. A peer that was paused would never show its FIN.
     direction.sink.resume();
-    if (--this.#open > 0) return this.endSoon();
+    if (--this.#open > 0) return this.terminateSoon();
     schedulerOf(nodePlatform).timers.clear(this);
     clearTimeout(this.#endTimer);
     const { code, reason } = this.closeInfo();
-    this.#owner.linkEnded({ endedBy: this.endedBy, code, reason, error: this.error });
+    this.#proxied.linkEnded({ endedBy: this.endedBy, code, reason, error: this.error });
   }
 
   /** Both sockets have had the time to end. */
   fire(): void {
-    if (this.#unsent < this.#left) this.endSoon();
+    if (this.#unsent < this.#left) this.terminateSoon();
     else this.terminate();
   }
 
@@ -105,14 +113,14 @@ export abstract class Tunnel<D extends Direction> implements Link, DirectionOwne
    *
    * @param ms - Less than the time that is left.
    */
-  protected endSoon(ms?: number): void {
+  protected terminateSoon(ms?: number): void {
     if (this.slot !== undefined && ms === undefined) return;
     this.#left = this.#unsent;
     schedulerOf(nodePlatform).timers.set(this, ms ?? CLOSE_TIMEOUT);
   }
 
   /** Terminates both sockets after a while, whatever their peers send or read. */
-  protected endInTime(): void {
+  protected terminateInTime(): void {
     this.#endTimer ??= setTimeout(() => this.terminate(), CLOSE_TIMEOUT).unref();
   }
 
