@@ -114,9 +114,7 @@ export class Visitor {
 
   async #history(room: string): Promise<Said[]> {
     try {
-      const { messages } = await this.#hub
-        .room(messagesOf(room))
-        .history({ limit: MAX_HISTORY });
+      const { messages } = await this.#hub.room(messagesOf(room)).history({ limit: MAX_HISTORY });
       return messages
         .map(({ message }) => (message.isText ? parseSaid(message.text()) : undefined))
         .filter((said) => said !== undefined);

@@ -15,12 +15,12 @@ const BOUNDS: Readonly<Record<string, Counts>> = {
   conformance: [114, 14_900, 69, 0],
   conn: [133, 13_000, 73, 77],
   fetch: [27, 2_100, 34, 0],
-  hub: [55, 5_400, 86, 0],
+  hub: [51, 5_400, 73, 0],
   'node-client': [35, 3_500, 30, 19],
   'node-io': [34, 2_300, 19, 26],
   'node-server': [53, 5_500, 52, 30],
   obs: [19, 1_500, 33, 0],
-  proxy: [25, 2_600, 25, 0],
+  proxy: [25, 2_600, 21, 0],
 };
 
 /** The packages that every server and client loads. */

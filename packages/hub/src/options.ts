@@ -9,8 +9,8 @@ import {
   type RatePlan,
   whole,
 } from '@ws/conn/internal';
-import type { Backplane } from './backplane/backplane.ts';
 import { checkOneOf, checkText, checkWellFormed } from './arguments.ts';
+import type { Backplane } from './backplane/backplane.ts';
 import { MAX_ID_BYTES } from './backplane/envelope.ts';
 import type { HistoryBounds } from './history/room-history.ts';
 import type { Session } from './sessions/session.ts';
@@ -301,7 +301,13 @@ export type ClosePlan = {
   readonly [Name in keyof HubCloseOptions]-?: NonNullable<HubCloseOptions[Name]>;
 };
 
-const CLOSE_NAMES: readonly (keyof HubCloseOptions)[] = ['timeout', 'code', 'reason', 'over', 'discard'];
+const CLOSE_NAMES: readonly (keyof HubCloseOptions)[] = [
+  'timeout',
+  'code',
+  'reason',
+  'over',
+  'discard',
+];
 
 /** @throws TypeError or RangeError that names the option. */
 export function checkCloseOptions(options: HubCloseOptions): ClosePlan {

@@ -49,7 +49,9 @@ describe('reads of the history of an engine', () => {
     const alone: Awaited<ReturnType<typeof room.history>>[] = [];
     for (const { since, limit } of cases) alone.push(await room.history({ since, limit }));
     reads = 0;
-    const shared = await Promise.all(cases.map(({ since, limit }) => room.history({ since, limit })));
+    const shared = await Promise.all(
+      cases.map(({ since, limit }) => room.history({ since, limit })),
+    );
     for (const [i, { messages, complete }] of shared.entries()) {
       const text = JSON.stringify(cases[i]);
       expect(complete, text).toBe(alone[i]!.complete);
@@ -135,7 +137,10 @@ describe('reads of the history of an engine', () => {
     }));
     await turns();
     const since = await hub.room('r').publish('1');
-    const reads = [hub.room('r').history({ since }), hub.room('r').history({ since: { ...since!, offset: 0 } })];
+    const reads = [
+      hub.room('r').history({ since }),
+      hub.room('r').history({ since: { ...since!, offset: 0 } }),
+    ];
     for (const { status } of await Promise.allSettled(reads)) expect(status).toBe('rejected');
   });
 

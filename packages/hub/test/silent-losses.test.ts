@@ -126,7 +126,10 @@ describe('a history that lacks a message which members have', () => {
       const { messages, complete } = await hub.room('r').history({ since });
       expect(messages.map(({ message }) => message.text())).toEqual(['3']);
       expect(complete).toBe(false);
-      expect(await hub.room('r').history({ since: last })).toEqual({ messages: [], complete: true });
+      expect(await hub.room('r').history({ since: last })).toEqual({
+        messages: [],
+        complete: true,
+      });
     }
     expect(received).toEqual(['1', '2', '3']);
     expect([a, b, c].flatMap(({ gaps }) => gaps)).toEqual([]);
@@ -166,11 +169,17 @@ describe('a history that lacks a message which members have', () => {
     await turns();
     await expect(a.hub.room('r').publish('1')).rejects.toThrow('refused a message');
     const start = { epoch: broker.log('room/r').epoch, offset: 0 };
-    expect(await a.hub.room('r').history({ since: start })).toEqual({ messages: [], complete: true });
+    expect(await a.hub.room('r').history({ since: start })).toEqual({
+      messages: [],
+      complete: true,
+    });
     await wait(5_000);
     refuses = false;
     await wait(5_000);
-    expect(await a.hub.room('r').history({ since: start })).toEqual({ messages: [], complete: false });
+    expect(await a.hub.room('r').history({ since: start })).toEqual({
+      messages: [],
+      complete: false,
+    });
     // One record is enough.
     await wait(100_000);
     expect(broker.log('room/r').last).toBe(1);

@@ -26,10 +26,7 @@ interface Known {
 }
 
 /** What a channel asks of its link. */
-type ChannelLink = Pick<
-  BackplaneLink<unknown>,
-  'node' | 'platform' | 'deliver' | 'repair' | 'gap'
->;
+type ChannelLink = Pick<BackplaneLink<unknown>, 'node' | 'platform' | 'deliver' | 'repair' | 'gap'>;
 
 /**
  * Puts the messages of all nodes on one channel in order, and drops duplicates. Detects missing

@@ -1,5 +1,5 @@
-import { type Arrival, isPlaced, type Placed } from './envelope.ts';
 import type { Position } from '../history/position.ts';
+import { type Arrival, isPlaced, type Placed } from './envelope.ts';
 
 /** Bounds of the messages that wait for the end of a repair. */
 const MAX_MESSAGES = 10_000;

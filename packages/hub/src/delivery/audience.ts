@@ -1,8 +1,8 @@
 import type { PreparedMessage } from '@ws/conn';
 import { Deferred, RESOLVED } from '@ws/conn/internal';
 import { OverflowError } from '../errors.ts';
-import { type FanOut, WRITE_COST } from './fan-out.ts';
 import type { Session } from '../sessions/session.ts';
+import { type FanOut, WRITE_COST } from './fan-out.ts';
 
 /** Bounds of the publications that wait for the next pass. */
 const MAX_WAITING_MESSAGES = 10_000;

@@ -1,7 +1,7 @@
 import { portablePlatform } from '@ws/conn';
 import type { Backplane, BackplaneSink, Keep } from '../backplane/backplane.ts';
-import { loadedLink } from '../backplane/loaded-link.ts';
 import { BackplaneLink } from '../backplane/backplane-link.ts';
+import { loadedLink } from '../backplane/loaded-link.ts';
 import type { Position } from '../history/position.ts';
 
 /** The options of a {@link MemoryBroker}. */

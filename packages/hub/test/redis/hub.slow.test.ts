@@ -100,10 +100,16 @@ describe.skipIf(lacksDaemon('redis-server'))('hubs over Redis', () => {
       relay.heal(port);
       await gaps.next('kept');
       for (const { hub } of [a, b]) {
-        expect(await hub.room('kept').history({ since })).toEqual({ messages: [], complete: false });
+        expect(await hub.room('kept').history({ since })).toEqual({
+          messages: [],
+          complete: false,
+        });
       }
       const last = await b.hub.room('kept').publish('kept 3');
-      expect(await a.hub.room('kept').history({ since: last })).toEqual({ messages: [], complete: true });
+      expect(await a.hub.room('kept').history({ since: last })).toEqual({
+        messages: [],
+        complete: true,
+      });
       expect(gaps.all).toEqual(['kept']);
     });
 

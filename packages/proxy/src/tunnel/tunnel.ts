@@ -26,12 +26,7 @@ export abstract class Tunnel<D extends Direction> implements Link, TimerEntry {
   #activeAt = performance.now();
   #endTimer: NodeJS.Timeout | undefined;
 
-  constructor(
-    client: Duplex,
-    target: Duplex,
-    plan: CheckedOptions,
-    proxied: ProxiedConnection,
-  ) {
+  constructor(client: Duplex, target: Duplex, plan: CheckedOptions, proxied: ProxiedConnection) {
     this.plan = plan;
     this.#proxied = proxied;
     this.in = this.createDirection(client, target);
