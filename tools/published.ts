@@ -21,7 +21,7 @@ export interface Published {
   readonly manifest: Manifest;
 }
 
-/** The npm scope of all packages. `tools/rename-scope.ts` changes it everywhere. */
+/** The npm scope of all packages. */
 export function scopeOf(root = '.'): string {
   const text = readFileSync(join(root, 'tools/scope.json'), 'utf8');
   return (JSON.parse(text) as { readonly scope: string }).scope;

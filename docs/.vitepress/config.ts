@@ -1,7 +1,8 @@
-import { cpSync, mkdirSync, readdirSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type DefaultTheme, defineConfig } from 'vitepress';
 import { copyOf, fromRoot, type Sources, siteLink, sitePath } from './links.ts';
+import { textsOf } from './texts.ts';
 import { showsTypes, typesOnHover } from './types.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -17,9 +18,101 @@ function folders(group: string, name: (folder: string) => string): DefaultTheme.
   return readdirSync(join(root, group)).map((folder) => page(name(folder), `/${group}/${folder}`));
 }
 
+const title = '@ws packages';
+const description =
+  'WebSockets for Node and TypeScript: fast, bounded, with backpressure and streams';
+
+const sidebar: DefaultTheme.SidebarItem[] = [
+  {
+    text: 'Start',
+    items: [
+      page('Entry points', '/entry-points'),
+      page('1. A server', '/server'),
+      page('2. A client', '/client'),
+      page('3. A page', '/browser'),
+      page('4. Tests', '/testing'),
+      page('5. Production', '/production'),
+    ],
+  },
+  {
+    text: 'Tasks',
+    items: [
+      page('Rooms and users', '/rooms'),
+      page('Log in', '/login'),
+      page('Deploy', '/deployment'),
+      page('Run behind nginx', '/reverse-proxies'),
+      page('Restart', '/restart'),
+      page('Monitor a server', '/monitoring'),
+      page('Choose limits', '/limits'),
+      page('Migrate from ws', '/from-ws'),
+      page('Swap ws by one line', '/compat'),
+      page('Migrate from socket.io', '/from-socket-io'),
+      page('Migrate from gorilla/websocket', '/from-gorilla'),
+      page('Migrate from melody', '/from-melody'),
+      page('Control OBS Studio', '/obs'),
+      page('Use a terminal', '/wsx'),
+    ],
+  },
+  {
+    text: 'Failures',
+    items: [
+      page('Error messages', '/error-messages'),
+      page('Errors', '/errors'),
+      page('Close codes', '/close-codes'),
+    ],
+  },
+  {
+    text: 'Connections',
+    items: [
+      page('A Conn', '/conn'),
+      page('Try it here', '/live'),
+      page('Streams', '/streams'),
+      page('Slow peers', '/backpressure'),
+      page('Compression', '/compression'),
+      page('Borrowed bytes', '/borrowed-bytes'),
+    ],
+  },
+  {
+    text: 'Production',
+    items: [
+      page('Many nodes', '/many-nodes'),
+      page('A proxy', '/proxy'),
+      page('Every runtime', '/fetch'),
+      page('Scale', '/scale'),
+      page('Security', '/security'),
+      page('Promises', '/promises'),
+      page('Attacks', '/tests/attacks'),
+      page('Performance', '/performance'),
+    ],
+  },
+  {
+    text: 'Inside',
+    items: [
+      page('Architecture', '/architecture'),
+      page('The codec', '/codec'),
+      page('Your own transport', '/custom-transports'),
+      page('Without node:http', '/raw'),
+      page('Runtimes', '/runtimes'),
+      page('What was tested', '/conformance'),
+    ],
+  },
+  { text: 'Packages', collapsed: true, items: folders('packages', (name) => `@ws/${name}`) },
+  { text: 'Examples', collapsed: true, items: folders('examples', (name) => name) },
+  {
+    text: 'The project',
+    collapsed: true,
+    items: [
+      page('Contributing', '/contributing'),
+      page('Benchmarks', '/bench'),
+      page('Fuzzing', '/fuzz'),
+      page('Code of conduct', '/code-of-conduct'),
+    ],
+  },
+];
+
 export default defineConfig({
-  title: '@ws packages',
-  description: 'WebSockets for Node and TypeScript: fast, bounded, with backpressure and streams',
+  title,
+  description,
   lang: 'en',
   // The pages of the repository: READMEs next to the code, the rest in docs/.
   srcDir: '..',
@@ -72,12 +165,16 @@ export default defineConfig({
       });
     },
   },
-  buildEnd() {
+  buildEnd({ rewrites }) {
     for (const source of sources) {
       const copy = join(out, copyOf(source));
       mkdirSync(dirname(copy), { recursive: true });
       cpSync(join(root, source), copy);
     }
+    const head = `# ${title}\n\n> ${description}\n\n[All pages in one file](docs.txt)`;
+    const { list, text } = textsOf(root, sidebar, head, (page) => rewrites.inv[page] ?? page);
+    writeFileSync(join(out, 'llms.txt'), list);
+    writeFileSync(join(out, 'docs.txt'), text);
   },
   themeConfig: {
     search: {
@@ -104,93 +201,7 @@ export default defineConfig({
       page('API', '/api/'),
       page('Performance', '/performance'),
     ],
-    sidebar: [
-      {
-        text: 'Start',
-        items: [
-          page('Entry points', '/entry-points'),
-          page('1. A server', '/server'),
-          page('2. A client', '/client'),
-          page('3. A page', '/browser'),
-          page('4. Tests', '/testing'),
-          page('5. Production', '/production'),
-        ],
-      },
-      {
-        text: 'Tasks',
-        items: [
-          page('Rooms and users', '/rooms'),
-          page('Log in', '/login'),
-          page('Deploy', '/deployment'),
-          page('Run behind nginx', '/reverse-proxies'),
-          page('Restart', '/restart'),
-          page('Monitor a server', '/monitoring'),
-          page('Choose limits', '/limits'),
-          page('Migrate from ws', '/from-ws'),
-          page('Swap ws by one line', '/compat'),
-          page('Migrate from socket.io', '/from-socket-io'),
-          page('Migrate from gorilla/websocket', '/from-gorilla'),
-          page('Migrate from melody', '/from-melody'),
-          page('Control OBS Studio', '/obs'),
-          page('Use a terminal', '/wsx'),
-        ],
-      },
-      {
-        text: 'Failures',
-        items: [
-          page('Error messages', '/error-messages'),
-          page('Errors', '/errors'),
-          page('Close codes', '/close-codes'),
-        ],
-      },
-      {
-        text: 'Connections',
-        items: [
-          page('A Conn', '/conn'),
-          page('Try it here', '/live'),
-          page('Streams', '/streams'),
-          page('Slow peers', '/backpressure'),
-          page('Compression', '/compression'),
-          page('Borrowed bytes', '/borrowed-bytes'),
-        ],
-      },
-      {
-        text: 'Production',
-        items: [
-          page('Many nodes', '/many-nodes'),
-          page('A proxy', '/proxy'),
-          page('Every runtime', '/fetch'),
-          page('Scale', '/scale'),
-          page('Security', '/security'),
-          page('Promises', '/promises'),
-          page('Attacks', '/tests/attacks'),
-          page('Performance', '/performance'),
-        ],
-      },
-      {
-        text: 'Inside',
-        items: [
-          page('Architecture', '/architecture'),
-          page('The codec', '/codec'),
-          page('Your own transport', '/custom-transports'),
-          page('Without node:http', '/raw'),
-          page('Runtimes', '/runtimes'),
-          page('What was tested', '/conformance'),
-        ],
-      },
-      { text: 'Packages', collapsed: true, items: folders('packages', (name) => `@ws/${name}`) },
-      { text: 'Examples', collapsed: true, items: folders('examples', (name) => name) },
-      {
-        text: 'The project',
-        collapsed: true,
-        items: [
-          page('Contributing', '/contributing'),
-          page('Benchmarks', '/bench'),
-          page('Fuzzing', '/fuzz'),
-          page('Code of conduct', '/code-of-conduct'),
-        ],
-      },
-    ],
+    sidebar,
     footer: { message: 'MIT licensed.' },
   },
 });

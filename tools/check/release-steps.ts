@@ -21,23 +21,23 @@ export interface Step {
 
 /** The steps of the first release. Later ones start at the changesets. */
 export function stepsOf({ scope, repository, changesets, tarballs }: State): Step[] {
-  const rename = `node --import tsx tools/rename-scope.ts ${repository === undefined ? '@yours https://github.com/owner/name' : '@yours'}`;
   return [
     {
       title: `Own the npm scope ${scope}, or choose another.`,
       lines: [
         `Log in to npmjs.com with two-factor authentication and create the organization "${scope.slice(1)}".`,
-        'If it belongs to others, choose another scope. This changes all packages, pages and recipes:',
-        `  ${rename}`,
+        'If it belongs to others, choose another scope, write it into tools/scope.json, and replace it:',
+        `  git grep -lz ${scope}/ | xargs -0 sed -i 's#${scope}/#@yours/#g'`,
         'then: pnpm install, pnpm format, pnpm test, and a commit.',
       ],
     },
     {
       title: 'Set the repository, which provenance names.',
-      lines:
+      lines: [
         repository === undefined
-          ? [`  node --import tsx tools/rename-scope.ts ${scope} https://github.com/owner/name`]
-          : [`It is ${repository}.`],
+          ? 'Write repository.url and repository.directory into each package.json: pnpm release checks both.'
+          : `It is ${repository}.`,
+      ],
       open:
         repository === undefined
           ? 'no package.json has a repository, so npm rejects provenance'

@@ -105,6 +105,19 @@ describe('the installed packages', () => {
     await runAll(await written(project, ending, dialect), args);
   });
 
+  it.each(['runtimes.md', 'testing.md'])(
+    'run the CommonJS program of docs/%s',
+    { timeout: 60_000 },
+    async (page) => {
+      const text = readFileSync(join(root, 'docs', page), 'utf8');
+      const [, code] = /^```js no-run\n([^]*?)^```/m.exec(text)!;
+      // A test of the page names the functions of Jest.
+      const jest = `const { test } = require('node:test');
+        const expect = (got) => ({ toBe: (want) => require('node:assert').strictEqual(got, want) });\n`;
+      await toItsEnd(write(project, `${page}.cjs`, jest + code), []);
+    },
+  );
+
   it.each([
     [
       'finds nothing in a server that echoes',

@@ -10,7 +10,6 @@ import {
   manifestFaults,
   tarballFaults,
 } from '../check/release-faults.ts';
-import { stepsOf, textOf } from '../check/release-steps.ts';
 import { type Manifest, type Published, publishedPackages, scopeOf } from '../published.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -142,38 +141,6 @@ describe('tarballFaults', () => {
   });
 });
 
-describe('stepsOf', () => {
-  const state = {
-    scope: '@x',
-    repository: undefined,
-    changesets: ['new.md'],
-    tarballs: ['x-b.tgz', 'x-a.tgz'],
-  };
-
-  it('starts with the scope, then has the repository, and publishes what is needed first', () => {
-    const text = textOf(stepsOf(state));
-    const order = [
-      '1. Own the npm scope @x, or choose another.',
-      'node --import tsx tools/rename-scope.ts @yours',
-      '2. Set the repository, which provenance names. (open)',
-      '3. Turn the changesets into a version and its changelogs. (open)',
-      'new.md',
-      'npm publish .out/pack/x-b.tgz --access public',
-      'npm publish .out/pack/x-a.tgz --access public',
-      'Trusted publisher',
-    ];
-    expect(order.map((line) => text.indexOf(line)).filter((at) => at < 0)).toEqual([]);
-    expect(order.map((line) => text.indexOf(line))).toEqual(
-      order.map((line) => text.indexOf(line)).toSorted((a, b) => a - b),
-    );
-  });
-
-  it('has no open step when the repository is set and no changeset waits', () => {
-    const steps = stepsOf({ ...state, repository: 'git+https://x.git', changesets: [] });
-    expect(steps.filter(({ open }) => open !== undefined)).toEqual([]);
-  });
-});
-
 describe('pnpm release', () => {
   function release(args: readonly string[], cwd = root) {
     const script = join(root, 'tools/check/release.ts');
@@ -196,16 +163,6 @@ describe('pnpm release', () => {
     mkdirSync(join(folder, '.changeset'));
     return folder;
   }
-
-  it('prints its usage', () => {
-    const { status, stdout } = release(['--help']);
-    expect([status, stdout.split('\n')[0]]).toEqual([0, 'usage: pnpm release [--dry-run]']);
-  });
-
-  it('rejects an unknown option', () => {
-    const { status, stderr } = release(['--dryrun']);
-    expect([status, stderr.split('\n')[0]]).toEqual([2, 'unexpected: --dryrun']);
-  });
 
   it('refuses a faulty package before it builds anything', () => {
     const folder = copyOfManifests();
