@@ -14,7 +14,6 @@ import { selfSigned } from '@ws/tests';
 import { LOADER } from '@ws/tests/loader';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { WebSocketServer } from 'ws';
-import { main } from '../src/command-line.ts';
 import { runServerSuite, type SuiteReport } from '../src/index.ts';
 import { acceptOf } from '../src/wire/handshake.ts';
 import { run } from './run-command.ts';
@@ -536,27 +535,9 @@ describe('ws-conform', () => {
   });
 
   it.each([
-    [['--help'], 0, /usage: ws-conform server/],
-    [['--version'], 0, /^\d+\.\d+\.\d+\n$/],
-    [[], 2, /usage: ws-conform server/],
-  ] as const)('answers %j at once', async (args, code, says) => {
-    const told = await run(...args);
-    expect(told.code).toBe(code);
-    expect(told.out).toMatch(says);
-  });
-
-  it.each([
     [
       ['serve', 'ws://127.0.0.1:1'],
       /^ws-conform: serve is none of server, client and matrix; did you mean server\?\n$/,
-    ],
-    [['test'], /test is none of server, client and matrix; see --help\n$/],
-    [['server', '--olny', '1'], /^ws-conform: unknown option --olny; did you mean --only\?\n$/],
-    [['server', '--concurency=2'], /unknown option --concurency; did you mean --concurrency\?\n$/],
-    [['server', '--exp', 'x'], /unknown option --exp; did you mean --expect\?\n$/],
-    [
-      ['server', 'ws://a', '--require', 'compresion'],
-      /"compresion"; did you mean compression\?\n$/,
     ],
     [['server'], /expected one server URL, got 0/],
     [['server', 'ws://127.0.0.1:1', 'ws://127.0.0.1:2'], /expected one server URL, got 2/],
@@ -579,9 +560,6 @@ describe('ws-conform', () => {
       ['server', 'ws://127.0.0.1:1', '--timeout', '0'],
       /--timeout must be a whole number above 0, not 0/,
     ],
-    [['server', 'ws://127.0.0.1:1', '--timeout', '1e3'], /--timeout must be/],
-    [['server', 'ws://127.0.0.1:1', '--concurrency', '-1'], /--concurrency/],
-    [['server', 'ws://127.0.0.1:1', '--each'], /--each applies to client/],
     [['client', '--concurrency', '2', '--', 'true'], /--concurrency of a client needs --each/],
     [['client', '--seed', '2', '--', 'true'], /--seed applies to server only/],
     [['client', '--listen', 'x'], /--listen must be HOST:PORT, not x/],
@@ -593,23 +571,10 @@ describe('ws-conform', () => {
       /--expect: expected a file that --write-expect wrote for a server/,
     ],
     [['client'], /missing after --/],
-    [['client', 'node', 'echo.js'], /node is not an option; put the client's command after --/],
-    [['server', 'ws://127.0.0.1:1', '--exclude', '*'], /no case matches without \*/],
-    [['server', 'ws://127.0.0.1:1', '--dump', '99'], /no case matches 99/],
     [['server', 'ws://127.0.0.1:1', '--dump', '1.1.1', '--only', '1'], /--dump selects one case/],
-    [
-      ['server', 'ws://127.0.0.1:1', '--require', 'speed'],
-      /knows compression and subprotocol, not/,
-    ],
     [['server', 'ws://127.0.0.1:1', '--require', 'subprotocol'], /needs --subprotocol/],
     [['server', 'ws://127.0.0.1:1', '--cert', 'x'], /--cert and --key need each other/],
-    [['server', 'ws://127.0.0.1:1', '--ca', '/nowhere/x'], /ENOENT/],
     [['server', 'ws://127.0.0.1:1', '--connect', 'x'], /--connect must be HOST:PORT, not x/],
-    [['server', 'ws://127.0.0.1:1', '--proxy', 'ws://a:1'], /--proxy must be http:\/\/HOST:PORT/],
-    [['server', 'ws://127.0.0.1:1', '--proxy', 'http://%ff@a:1'], /--proxy must be http:/],
-    [['server', 'ws://127.0.0.1:1', '--origin', 'a b'], /--origin must be printable/],
-    [['server', 'ws://127.0.0.1:1', '--host', ''], /--host must be printable/],
-    [['client', '--no-echo', '--', 'true'], /--no-echo applies to server only/],
     [['server', '--nonsense'], /^ws-conform: unknown option --nonsense; see --help\n$/],
   ] as const)('exits with 2 for %j', async (args, says) => {
     const { code, error } = await run(...args);
@@ -676,35 +641,6 @@ describe.concurrent('ws-conform as a process', () => {
     expect(ended).toBe(signal);
     expect(JSON.parse(readFileSync(json, 'utf8'))).toMatchObject({ complete: false, results: [] });
     await vi.waitFor(() => expect(() => process.kill(pid, 0)).toThrow('ESRCH'), 60_000);
-  });
-});
-
-describe('ws-conform on a terminal', () => {
-  it('shows its progress', async () => {
-    const told: string[] = [];
-    const nothing = (): void => undefined;
-    const args = ['server', await ours(), '--only', '1.1.1*'];
-    await main(args, { out: nothing, error: nothing, progress: (text) => told.push(text) });
-    expect(told).toEqual([1, 2, 3, 4, 5, 6, 7].map((at) => `${at} of 7 cases, 0 failed`));
-  });
-});
-
-describe('ws-conform without a terminal', () => {
-  it('prints ten lines about the progress of a long run', async () => {
-    const { error } = await run(
-      'server',
-      await ours(),
-      '--only',
-      '3',
-      '--only',
-      '4',
-      '--only',
-      '8',
-    );
-    const lines = error.trim().split('\n');
-    expect(lines.length).toBeGreaterThanOrEqual(9);
-    expect(lines.length).toBeLessThanOrEqual(10);
-    for (const line of lines) expect(line).toMatch(/^\d+ of \d+ cases, 0 failed$/);
   });
 });
 
