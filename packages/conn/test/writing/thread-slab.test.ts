@@ -1,20 +1,26 @@
 // The slab in which all connections of a thread encode their frames.
-import { BinaryMessage, TextMessage } from '@ws/codec';
+import { BinaryMessage } from '@ws/codec';
 import { FakePlatform, naiveDecode } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { TransportError } from '../../src/index.ts';
-import { countingPool, queueOf } from '../connection/queue-of.ts';
+import { type Wired, wired } from '../wired.ts';
 
-type Queue = ReturnType<typeof queueOf>;
+const SETTINGS = { maxBufferedAmount: false } as const;
+
+/** Connections of one platform. Their transports hold `mark` bytes before they are blocked. */
+function several(count: number, mark = 0): Wired[] {
+  const platform = new FakePlatform();
+  return Array.from({ length: count }, () => wired('server', SETTINGS, mark, platform));
+}
 
 /** Sends a message of `size` bytes that are all `fill`. */
-function send({ writer }: Queue, fill: number, size: number): void {
-  void writer.sendBytes(BinaryMessage, new Uint8Array(size).fill(fill), 0, size, undefined);
+function send({ conn }: Wired, fill: number, size: number): void {
+  void conn.send(new Uint8Array(size).fill(fill));
 }
 
 /** The payloads that left, each as its size and its bytes without repetition. */
-function payloads({ transport }: Queue, from: 'client' | 'server' = 'client'): string[] {
+function payloads({ conn, transport }: Wired): string[] {
+  const from = conn.role === 'server' ? 'client' : 'server';
   return naiveDecode(transport.sent, from).frames.map(({ payload }) => {
     const isFilled = Buffer.alloc(payload.length, payload[0]).equals(payload);
     return `${payload.length} of ${isFilled ? (payload[0] ?? '') : [...new Set(payload)].join()}`;
@@ -22,61 +28,49 @@ function payloads({ transport }: Queue, from: 'client' | 'server' = 'client'): s
 }
 
 describe('connections that write in one turn', () => {
-  it('send one write each, although their frames alternate', () => {
-    const queues = [queueOf(), queueOf(), queueOf()];
-    for (let i = 0; i < 4; i++) for (const queue of queues) send(queue, i, 100);
-    for (const { sendQueue } of queues) {
-      expect(sendQueue.bufferedAmount).toBe(408);
-      sendQueue.flush();
-    }
-    for (const queue of queues) {
-      expect(queue.transport.calls).toEqual(['write 408']);
-      expect(payloads(queue)).toEqual(['100 of 0', '100 of 1', '100 of 2', '100 of 3']);
+  it('send one write each, although their frames alternate', async () => {
+    const all = several(3);
+    const [{ platform }] = all as [Wired];
+    await platform.settle();
+    for (let i = 0; i < 4; i++) for (const each of all) send(each, i, 100);
+    for (const { conn } of all) expect(conn.bufferedAmount).toBe(408);
+    await platform.settle();
+    for (const each of all) {
+      expect(each.transport.writes.map(({ length }) => length)).toEqual([408]);
+      expect(payloads(each)).toEqual(['100 of 0', '100 of 1', '100 of 2', '100 of 3']);
     }
   });
 
-  it('copy no large frames for others', () => {
-    const [one, other] = [queueOf(), queueOf()];
-    send(one, 1, 32_767);
-    send(one, 2, 32_000);
-    send(other, 3, 100);
-    one.sendQueue.flush();
-    other.sendQueue.flush();
-    expect([one, other].map((queue) => payloads(queue))).toEqual([
-      ['32767 of 1', '32000 of 2'],
-      ['100 of 3'],
-    ]);
-    expect(one.transport.calls).toEqual([`write ${32_767 + 32_000 + 8}`]);
-  });
-
-  it('drop only their own frames when they end', () => {
-    const [ends, stays] = [queueOf(), queueOf()];
+  it('drop only their own frames when they end', async () => {
+    const [ends, stays] = several(2) as [Wired, Wired];
+    await stays.platform.settle();
     send(stays, 1, 10);
     send(ends, 2, 10);
-    ends.sendQueue.destroy(new TransportError('gone'));
+    ends.conn.terminate();
     send(stays, 3, 10);
-    stays.sendQueue.flush();
+    await stays.platform.settle();
     expect([payloads(ends), payloads(stays)]).toEqual([[], ['10 of 1', '10 of 3']]);
-    expect(ends.sendQueue.bufferedAmount).toBe(0);
+    expect(ends.conn.bufferedAmount).toBe(0);
   });
 });
 
 describe('a platform that writes text and sends on another connection meanwhile', () => {
-  it('fails that frame, and mixes no bytes', () => {
-    const platform = new FakePlatform({ automatic: false });
-    const [one, other] = [queueOf({}, { platform }), queueOf({}, { platform })];
+  it('fails that frame, and mixes no bytes', async () => {
+    const [one, other] = several(2) as [Wired, Wired];
+    const { platform } = one;
+    await platform.settle();
     platform.writeUtf8 = () => {
       send(other, 9, 50);
       throw new Error('the frame of the other connection was taken');
     };
     send(other, 1, 10);
     send(one, 2, 10);
-    expect(() => one.writer.sendText(TextMessage, 'é'.repeat(20), undefined)).toThrow(
+    await expect(one.conn.send('é'.repeat(20))).rejects.toThrow(
       'writeUtf8 and pools must not send, flush or drop frames',
     );
     send(one, 3, 10);
     send(other, 4, 10);
-    for (const { sendQueue } of [one, other]) sendQueue.flush();
+    await platform.settle();
     expect([payloads(one), payloads(other)]).toEqual([
       ['10 of 2', '10 of 3'],
       ['10 of 1', '10 of 4'],
@@ -85,154 +79,123 @@ describe('a platform that writes text and sends on another connection meanwhile'
 });
 
 describe('bytes that a slow transport keeps', () => {
-  it('do not change while other connections write', () => {
-    const slow = Array.from({ length: 50 }, () => queueOf({}, { mark: 100_000 }));
-    for (const [i, queue] of slow.entries()) {
-      queue.transport.block();
-      send(queue, i, 3_000);
-      queue.sendQueue.flush();
-      const fast = queueOf();
+  it('do not change while other connections write', async () => {
+    const slow = several(50, 100_000);
+    const [{ platform }] = slow as [Wired];
+    for (const [i, each] of slow.entries()) {
+      each.transport.block();
+      send(each, i, 3_000);
+      await platform.settle();
+      const [fast] = several(1) as [Wired];
       send(fast, 255, 10_000);
-      fast.sendQueue.flush();
+      await fast.platform.settle();
       expect(payloads(fast)).toEqual(['10000 of 255']);
     }
     // A TestTransport checks held bytes at their release.
     for (const { transport } of slow) transport.drain();
-    expect(slow.flatMap((queue) => payloads(queue))).toEqual(slow.map((_, i) => `3000 of ${i}`));
+    expect(slow.flatMap((each) => payloads(each))).toEqual(slow.map((_, i) => `3000 of ${i}`));
   });
 
-  it('keep no larger memory alive behind earlier bytes', () => {
-    const { sendQueue, writer, transport } = queueOf({}, { mark: 100_000 });
-    transport.block();
-    for (const text of ['first', 'second']) {
-      void writer.sendText(TextMessage, text, undefined);
-      sendQueue.flush();
-    }
-    expect(transport.chunks[1]!.buffer.byteLength).toBe(2 + 'second'.length);
-  });
-
-  it('keep no larger memory alive while they wait', () => {
-    const pool = countingPool();
-    const slow = Array.from({ length: 5 }, () => queueOf({ writeBufferPool: pool }, { mark: 0 }));
-    for (const queue of slow) {
-      queue.block();
-      for (let i = 0; i < 3; i++) send(queue, i, 1_000);
-      queue.sendQueue.cut();
-    }
-    expect(pool.lent).toBe(5);
-    for (const { transport } of slow) transport.drain();
-    expect(pool.lent).toBe(0);
-  });
-
-  it('are released once, however often the transport says so', () => {
+  it('are released once, however often the transport says so', async () => {
     const releases: (() => void)[] = [];
-    const keeping = [queueOf(), queueOf()];
-    for (const [i, queue] of keeping.entries()) {
-      const write = queue.transport.write.bind(queue.transport);
-      queue.transport.write = (chunk, release) => {
+    const chunks: Uint8Array[] = [];
+    const keeping = several(2);
+    for (const [i, each] of keeping.entries()) {
+      await each.platform.settle();
+      const write = each.transport.write.bind(each.transport);
+      each.transport.write = (chunk, release) => {
         releases.push(release!);
+        chunks.push(chunk);
         return write(chunk);
       };
-      send(queue, i, 100);
-      queue.sendQueue.flush();
+      send(each, i, 100);
+      await each.platform.settle();
     }
-    const [, second] = keeping.map(({ transport }) => transport.chunks[0]!);
-    const before = Uint8Array.from(second!);
+    const before = Uint8Array.from(chunks[1]!);
     releases[0]!();
     releases[0]!();
-    const other = queueOf();
+    const [other] = several(1) as [Wired];
     send(other, 9, 60_000);
-    other.sendQueue.flush();
-    expect(second).toEqual(before);
+    await other.platform.settle();
+    expect(chunks[1]).toEqual(before);
   });
 });
 
 describe.each(['server', 'client'] as const)('frames of a %s', (role) => {
-  const peer = role === 'server' ? 'client' : 'server';
-
   it.each([0, 125, 126, 32_767, 65_519, 65_520, 65_521, 65_535, 65_536, 200_000])(
     'with %d bytes of payload arrive whole, alone and after others',
-    (size) => {
+    async (size) => {
       for (const before of [0, 10, 40_000]) {
-        const queue = queueOf({ maxBufferedAmount: 1_000_000 }, { role });
-        send(queue, 1, before);
-        send(queue, 2, size);
-        send(queue, 3, 5);
-        queue.sendQueue.flush();
+        const each = wired(role, SETTINGS);
+        await each.platform.settle();
+        send(each, 1, before);
+        send(each, 2, size);
+        send(each, 3, 5);
+        await each.platform.settle();
         const of = (fill: number, n: number): string => `${n} of ${n === 0 ? '' : fill}`;
-        expect(payloads(queue, peer)).toEqual([of(1, before), of(2, size), of(3, 5)]);
-        expect(queue.connection.bytesOut).toBe(queue.transport.sent.length);
+        expect(payloads(each)).toEqual([of(1, before), of(2, size), of(3, 5)]);
+        expect(each.conn.stats.bytesOut).toBe(each.transport.sent.length);
       }
     },
   );
 
   it.each([16, 17, 4_096, 21_840, 21_841, 65_536, 100_000])(
     'with text of %d characters arrive whole',
-    (units) => {
+    async (units) => {
       for (const piece of ['a', 'aé', '漢', '😀', '\ud800']) {
-        const queue = queueOf({ maxBufferedAmount: 1_000_000 }, { role });
+        const { conn, platform, transport } = wired(role, SETTINGS);
         const text = piece.repeat(units).slice(0, units);
-        void queue.writer.sendText(TextMessage, 'before', undefined);
-        void queue.writer.sendText(TextMessage, text, undefined);
-        queue.sendQueue.flush();
-        const { frames } = naiveDecode(queue.transport.sent, peer);
-        const expected = new TextEncoder().encode(text);
-        expect(Buffer.compare(frames[1]!.payload, expected)).toBe(0);
-        expect(queue.connection.bytesOut).toBe(queue.transport.sent.length);
+        void conn.send('before');
+        void conn.send(text);
+        await platform.settle();
+        const from = role === 'server' ? 'client' : 'server';
+        const { frames } = naiveDecode(transport.sent, from);
+        expect(Buffer.compare(frames[1]!.payload, new TextEncoder().encode(text))).toBe(0);
+        expect(conn.stats.bytesOut).toBe(transport.sent.length);
       }
     },
   );
-
-  it('leave the bytes of the caller unchanged', () => {
-    for (const size of [20, 1_000, 70_000]) {
-      const bytes = new Uint8Array(size).fill(7);
-      const { sendQueue, writer } = queueOf({}, { role });
-      void writer.sendBytes(BinaryMessage, bytes, 0, size, undefined);
-      sendQueue.flush();
-      expect([...new Set(bytes)]).toEqual([7]);
-    }
-  });
 });
 
 describe('any writes of several connections', () => {
-  const sizes = fc.oneof(fc.nat(300), fc.constantFrom(20_000, 33_000, 65_530, 70_000));
   const step = fc.record({
-    does: fc.constantFrom('bytes', 'text', 'fragment', 'flush', 'block', 'drain'),
+    does: fc.constantFrom('bytes', 'text', 'fragments', 'turn', 'block', 'drain'),
     who: fc.nat(3),
-    size: sizes,
+    size: fc.oneof(fc.nat(300), fc.constantFrom(20_000, 33_000, 65_530, 70_000)),
   });
 
-  it('arrive whole and in order', () => {
-    fc.assert(
-      fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
-        const roles = ['server', 'client', 'server', 'client'] as const;
-        const queues = roles.map((role) => queueOf({}, { role, mark: 300 }));
-        const expected: string[][] = queues.map(() => []);
+  it('arrive whole and in order', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 60, size: 'max' }), async (steps) => {
+        const platform = new FakePlatform();
+        const settings = { ...SETTINGS, writeBufferSize: 1 << 17 };
+        const all = (['server', 'client', 'server', 'client'] as const).map((role) =>
+          wired(role, settings, 300, platform),
+        );
+        const expected: string[][] = all.map(() => []);
         for (const [i, { does, who, size }] of steps.entries()) {
-          const queue = queues[who]!;
-          const { sendQueue, writer, transport } = queue;
-          if (does === 'flush') sendQueue.flush();
+          const { conn, transport } = all[who]!;
+          if (does === 'turn') await platform.settle();
           else if (does === 'block') transport.block();
           else if (does === 'drain') transport.drain();
           else {
-            if (does === 'bytes') send(queue, i, size);
-            if (does === 'text') {
-              void writer.sendText(TextMessage, String.fromCharCode(i).repeat(size), undefined);
-            }
-            if (does === 'fragment') {
-              const bytes = new Uint8Array(size).fill(i);
-              void writer.fragment(BinaryMessage, true, bytes, 0, size);
-              bytes.fill(255);
+            if (does === 'bytes') send(all[who]!, i, size);
+            if (does === 'text') void conn.send(String.fromCharCode(i).repeat(size));
+            if (does === 'fragments') {
+              void conn.nextWriter(BinaryMessage).then(async (writer) => {
+                void writer.write(new Uint8Array(size).fill(i));
+                await writer.close();
+              });
             }
             expected[who]!.push(`${size} of ${size === 0 ? '' : i}`);
           }
         }
-        for (const [i, queue] of queues.entries()) {
-          queue.transport.drain();
-          queue.sendQueue.flush();
-          expect(payloads(queue, roles[i] === 'server' ? 'client' : 'server')).toEqual(expected[i]);
-          expect(queue.sendQueue.bufferedAmount).toBe(0);
+        for (let round = 0; all.some(({ conn }) => conn.bufferedAmount > 0); round++) {
+          expect(round).toBeLessThan(200);
+          for (const { transport } of all) transport.drain();
+          await platform.settle();
         }
+        expect(all.map(payloads)).toEqual(expected);
       }),
       { numRuns: 50 },
     );
