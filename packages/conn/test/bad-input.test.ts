@@ -241,6 +241,28 @@ describe('MessageReader.read', () => {
   });
 });
 
+describe('a read whose array was transferred after bytes had arrived in it', () => {
+  it.each([false, true])('ends the message, which lacks them: whole %s', async (isWhole) => {
+    const { conn, feed, frame, platform } = wired('server');
+    const next = conn.nextReader();
+    feed(frame(2, 'first', { fin: false }));
+    const reader = await next;
+    await reader.read(new Uint8Array(10));
+    const into = new Uint8Array(10);
+    const read = reader.read(into);
+    await platform.settle();
+    feed(frame(0, 'lost', { fin: isWhole }));
+    structuredClone(into.buffer, { transfer: [into.buffer] });
+    await expect(read).rejects.toThrow(/detached while it waited/);
+    if (!isWhole) feed(frame(0, 'rest'));
+    feed(frame(1, 'next'));
+    await expect(reader.read(new Uint8Array(10))).rejects.toThrow(
+      /rest of this message was dropped/,
+    );
+    expect((await conn.readMessage()).text()).toBe('next');
+  });
+});
+
 describe('nextReader', () => {
   it.each([-1, 0, Number.NaN, 2 ** 31, Infinity, '5'])(
     'rejects a timeout of %s',

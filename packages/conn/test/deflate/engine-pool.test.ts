@@ -52,22 +52,6 @@ const KEY = deflaterKey(1, 15);
 const MINUTE = 60_000;
 
 describe('the engine pool of a source', () => {
-  it('is the same for all callers', () => {
-    const { source, platform, engines } = setup();
-    expect(enginePoolOf(source, platform)).toBe(engines);
-    expect(enginePoolOf(new Source(), platform)).not.toBe(engines);
-  });
-
-  it('creates engines on demand and reuses them', () => {
-    const { source, engines } = setup();
-    expect(source.made).toBe(0);
-    for (let i = 0; i < 5; i++) {
-      engines.inflaters.release(engines.inflaters.acquire({}));
-      engines.deflaters.release(engines.deflaters.acquire(KEY));
-    }
-    expect([source.made, source.closed]).toEqual([2, 0]);
-  });
-
   it('keeps at most eight idle engines', () => {
     const { source, engines } = setup();
     const inflaters = Array.from({ length: 20 }, () => engines.inflaters.acquire({}));
@@ -117,17 +101,6 @@ describe('the engine pool of a source', () => {
     expect(engines.deflaters.own({}, KEY, 1)).toBeDefined();
   });
 
-  it('does not count an engine whose creation failed', () => {
-    const { source, engines } = setup();
-    source.fails = true;
-    for (let i = 0; i < 300; i++) {
-      expect(() => engines.inflaters.acquire({})).toThrow('no memory');
-      expect(() => engines.deflaters.acquireForStream(KEY)).toThrow('no memory');
-    }
-    source.fails = false;
-    expect(engines.inflaters.mayLease).toBe(true);
-    expect(engines.deflaters.acquireForStream(KEY)).toBeDefined();
-  });
 });
 
 describe('the timer of idle engines', () => {
@@ -155,78 +128,6 @@ describe('the timer of idle engines', () => {
     use();
     use();
     expect(platform.timers).toBe(1);
-  });
-});
-
-describe('an inflater', () => {
-  it('is reused by the connection that had it before', () => {
-    const { engines } = setup();
-    const [one, two] = [{}, {}];
-    const [first, second] = [engines.inflaters.acquire(one), engines.inflaters.acquire(two)];
-    first.owner = one;
-    second.owner = two;
-    engines.inflaters.release(first);
-    engines.inflaters.release(second);
-    expect(engines.inflaters.acquire(one)).toBe(first);
-    expect(engines.inflaters.acquire({})).toBe(second);
-  });
-
-  it('is limited to 256 messages at a time', () => {
-    const { engines } = setup();
-    const seats = [];
-    while (engines.inflaters.mayLease) seats.push(engines.inflaters.acquire({}));
-    expect(seats.length).toBe(256);
-    engines.inflaters.release(seats[0]!);
-    expect(engines.inflaters.mayLease).toBe(true);
-  });
-});
-
-describe('a deflater', () => {
-  it('serves one level and one window', () => {
-    const { source, engines } = setup();
-    const keys = [-2, -1, 0, 9].flatMap((level) => [8, 15].map((bits) => deflaterKey(level, bits)));
-    expect(new Set(keys).size).toBe(8);
-    for (let i = 0; i < 2; i++) {
-      for (const key of keys) engines.deflaters.release(engines.deflaters.acquire(key));
-    }
-    expect(source.made).toBe(8);
-  });
-
-  it('stays with an owner that sends, and is reassigned after a second', async () => {
-    const { platform, engines } = setup();
-    const [one, two, three] = [{}, {}, {}];
-    const first = engines.deflaters.own(one, KEY, 2)!;
-    const second = engines.deflaters.own(two, KEY, 2)!;
-    expect(engines.deflaters.own(three, KEY, 2)).toBeUndefined();
-    await platform.advance(900);
-    engines.deflaters.touch(first);
-    await platform.advance(200);
-    expect(engines.deflaters.own(three, KEY, 2)).toBe(second);
-    expect([first.owner, second.owner]).toEqual([one, three]);
-  });
-
-  it('is reused after its release, with a new level if necessary', () => {
-    const { source, engines } = setup();
-    const first = engines.deflaters.own({}, KEY, 1)!;
-    first.owner = undefined;
-    const again = engines.deflaters.own({}, KEY, 1);
-    expect(again).toBe(first);
-    first.owner = undefined;
-    const other = engines.deflaters.own({}, deflaterKey(9, 15), 1)!;
-    expect(other).not.toBe(first);
-    expect([source.made, source.closed]).toEqual([2, 1]);
-    expect(engines.deflaters.own({}, KEY, 0)).toBeUndefined();
-  });
-
-  it('is limited to 64 streams at a time', () => {
-    const { source, engines } = setup();
-    const seats = Array.from({ length: 64 }, () => engines.deflaters.acquireForStream(KEY)!);
-    expect(engines.deflaters.acquireForStream(KEY)).toBeUndefined();
-    engines.deflaters.releaseFromStream(seats[0]!, true);
-    expect(source.closed).toBe(1);
-    engines.deflaters.releaseFromStream(engines.deflaters.acquireForStream(KEY)!, false);
-    expect(engines.deflaters.acquireForStream(KEY)).toBeDefined();
-    expect(engines.deflaters.acquireForStream(KEY)).toBeUndefined();
   });
 });
 
