@@ -17,7 +17,7 @@ const MEASURED = IS_SECURE ? ['tests/attacks/lengths.test.ts'] : ISOLATED_ATTACK
  * dials, on sockets that are half open, and on transports of the tests' own. `text` asserts the state
  * of connections within each chunk. Node reads the next DATA frame later while its session writes.
  *
- * With HTTP2_TLS=1 (`pnpm long http2-tls`) the session runs over TLS, where bytes arrive some turns
+ * With HTTP2_TLS=1, which `pnpm long http2` sets for its second run, the session runs over TLS, where bytes arrive some turns
  * after they are fed. The other attacks look at the connection at once, or take minutes.
  */
 export default defineConfig({

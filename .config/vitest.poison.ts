@@ -21,7 +21,7 @@ const all = { lines: 95, branches: 95 };
 /**
  * `pnpm long poison`: tests run again with poisoned pools. Released memory is overwritten and checked when it is leased
  * again. Tests that measure memory are left out, since poison changes it, and most tests that start other programs.
- * `pnpm long coverage` runs a part of them and measures which code they run.
+ * It also measures which code of codec and conn they run.
  */
 export default defineConfig({
   root: join(import.meta.dirname, '..'),

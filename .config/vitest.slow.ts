@@ -3,7 +3,7 @@ import { configDefaults, defineConfig } from 'vitest/config';
 import { ISOLATED_SLOW } from './isolated.ts';
 import { sources } from './sources.ts';
 
-// `pnpm check poison` runs them.
+// `pnpm long poison` runs them, and `.ci/run`.
 const POISON = 'tests/pool-poison/**';
 
 /** `pnpm long slow`: tests that start programs and browsers, or compute for long. `.ci/run` runs them too. */

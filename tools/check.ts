@@ -1,4 +1,4 @@
-// `pnpm check`: every check except the tests, in one table, two at once. `.ci/run` calls it too.
+// `pnpm check`: every check except the tests, in one table, two at once. `.ci/run` runs all rows.
 import process from 'node:process';
 import { allowClosedOutput, bin, list, node, pnpm, runTasks, source, type Task } from './run.ts';
 import { smokes } from './smoke.ts';
@@ -6,14 +6,28 @@ import { smokes } from './smoke.ts';
 const vitest = bin('vitest');
 
 const CHECKS: Readonly<Record<string, Task>> = {
-  build: { what: 'tsup', commands: [pnpm('--silent', 'run', 'build')] },
-  types: { what: 'tsc', commands: [node(bin('typescript-7', 'tsc'), '-b')] },
+  build: {
+    time: '1 min',
+    what: 'tsup',
+    commands: [pnpm('--silent', 'run', 'build')],
+  },
+  types: {
+    time: '20 s',
+    what: 'tsc',
+    commands: [node(bin('typescript-7', 'tsc'), '-b')],
+  },
   format: {
+    time: '5 s',
     what: 'biome: formatting',
     commands: [node(bin('@biomejs/biome', 'biome'), 'ci', '.')],
   },
-  lint: { what: 'oxlint', commands: [node(bin('oxlint'), '--config', '.config/oxlint.json')] },
+  lint: {
+    time: '25 s',
+    what: 'oxlint',
+    commands: [node(bin('oxlint'), '--config', '.config/oxlint.json')],
+  },
   direction: {
+    time: '10 s',
     what: 'dependency-cruiser: which package and which folder may import which',
     commands: [
       node(
@@ -29,16 +43,26 @@ const CHECKS: Readonly<Record<string, Task>> = {
     ],
   },
   counts: {
+    time: '1 s',
     what: 'files, lines, interfaces and internal names of each package, against their bounds',
     commands: [source('tools/check/counts.ts')],
   },
-  unused: { what: 'knip', commands: [node(bin('knip'), '--config', '.config/knip.json')] },
+  unused: {
+    time: '8 s',
+    what: 'knip: unused files, exports and dependencies',
+    commands: [node(bin('knip'), '--config', '.config/knip.json')],
+  },
   docs: {
-    what: 'typedoc: the API reference (after types)',
+    time: '25 s',
+    what: 'typedoc: the API reference (after types); figures on pages are those of bench/results',
     after: 'types',
-    commands: [node(bin('typedoc'), '--options', '.config/typedoc.json')],
+    commands: [
+      node(bin('typedoc'), '--options', '.config/typedoc.json'),
+      source('bench/tools/run.ts', 'charts', '--check'),
+    ],
   },
   packages: {
+    time: '30 s',
     what: 'the tarballs: publint, attw, licenses, their sizes, a fresh installation (after build)',
     after: 'build',
     commands: [
@@ -47,27 +71,16 @@ const CHECKS: Readonly<Record<string, Task>> = {
     ],
   },
   runtimes: {
-    what: 'built packages on the oldest, the LTS and the newest Node, Bun and Deno (after build)',
+    time: '25 s',
+    what: 'built packages on the oldest, the LTS and the newest Node, Bun and Deno, against docs/runtimes.md (after build)',
     after: 'build',
-    commands: smokes(['20.19.0', '24.21.0', '26.10.0']),
-  },
-  'runtimes-page': {
-    what: 'docs/runtimes.md against what the runtimes did',
-    after: 'runtimes',
-    commands: [source('tools/check/runtimes.ts')],
+    commands: [...smokes(['20.19.0', '24.21.0', '26.10.0']), source('tools/check/runtimes.ts')],
   },
   size: {
+    time: '3 s',
     what: 'size-limit: bundles (after build)',
     after: 'build',
     commands: [node(bin('size-limit'))],
-  },
-  charts: {
-    what: 'figures on pages are those of bench/results',
-    commands: [source('bench/tools/run.ts', 'charts', '--check')],
-  },
-  poison: {
-    what: 'no frame contains old memory: random frames with poisoned pools',
-    commands: [node(vitest, 'run', '--config', '.config/vitest.poison.ts', 'tests/pool-poison')],
   },
 };
 
@@ -80,7 +93,7 @@ allowClosedOutput();
 const names = process.argv.slice(2);
 if (names.includes('--help')) {
   console.log(
-    `usage: pnpm check [name]...\n\nRuns the named checks, or all of them.\n\n${list(CHECKS)}`,
+    `usage: pnpm check [name]...\n\nRuns the named checks, or all of them. Times are about those of two idle cores.\n\n${list(CHECKS)}`,
   );
 } else {
   await runTasks(CHECKS, names.length > 0 ? names : Object.keys(CHECKS), 2);

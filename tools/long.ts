@@ -1,5 +1,5 @@
-// `pnpm long`: the suites that are too slow for the test command. `.ci/run` runs the bounded part
-// (`--ci`).
+// `pnpm long`: the suites that are too slow for the test command. `.ci/run` runs a bounded part of some
+// rows (`--ci`): see `bounded`.
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import {
@@ -48,6 +48,8 @@ const ATTACKS = source('tools/check/attacks.ts', '--check');
 
 const POISON = node(vitest, 'run', '--config', '.config/vitest.poison.ts');
 
+const RUNS = process.env['RUNS'] ?? '2000';
+
 /** Tests whose number of random inputs is `RUNS`. */
 const RANDOM = [
   'compat/test/traces/random-programs',
@@ -68,81 +70,113 @@ function fetchOn(version: string): Command {
   return [...env, ...run, 'packages/fetch/test/runtimes.slow', 'packages/fetch/test/hostile.slow'];
 }
 
-const PACKED = [pnpm('--silent', 'run', 'build'), source('tools/check/packages.ts')];
+const BUILD = pnpm('--silent', 'run', 'build');
 
 const LONG: Rows = {
   slow: {
-    what: 'tests that start programs and browsers: examples, conformance, snippets, proxies, …',
-    commands: [pnpm('--silent', 'run', 'build'), SLOW],
+    time: '8 min',
+    what: 'tests that start programs and browsers: examples, conformance, snippets, proxies, … (CI)',
+    commands: [BUILD, SLOW],
     // The programs that the tests start use what is built.
     env: { WS_BUILT: '1', FULL_ROUNDS: '1' },
   },
-  poison: { what: 'tests again with poisoned pools', commands: [POISON] },
-  coverage: {
-    what: 'test coverage of codec and conn, measured with poisoned pools',
+  attacks: {
+    time: '5 min',
+    what: 'the attacks, with the list of their README against them (CI), and with all their repetitions',
+    commands: [ATTACKS, ...suite('tests/attacks')],
+  },
+  http2: {
+    time: '2 min',
+    what: 'attacks on connections again, as streams of HTTP/2 (CI), then a part of them over TLS',
+    commands: [HTTP2, ['env', 'HTTP2_TLS=1', ...HTTP2]],
+  },
+  'data-events': {
+    time: '1 min',
+    what: 'tests of sockets again, without the read buffer of the thread (CI: a part)',
+    commands: [DATA_EVENTS],
+  },
+  poison: {
+    time: '8 min',
+    what: 'random frames (CI), then most tests, with poisoned pools; the coverage of codec and conn',
+    commands: [[...POISON, '--coverage']],
+  },
+  pairs: {
+    time: '10 min',
+    what: 'random sequences of operations against a model (CI: 6 s): --minutes 10',
+    commands: [source('tests/pairs/cli.ts')],
+  },
+  calls: {
+    time: '5 s',
+    what: 'how many of our functions an echo, a send, an upgrade and a dial call, beside ws, against their bounds (CI): --list echo',
+    commands: [source('tools/calls.ts')],
+  },
+  random: {
+    time: '20 min',
+    what: 'the laws and the random tests of the packages with more runs: RUNS=10000',
     commands: [
-      [
-        ...POISON,
-        '--coverage',
-        'packages/codec',
-        'packages/conn',
-        'tests/compression',
-        'tests/pairs',
-      ],
+      source('fuzz/run.ts', 'laws', '--runs', RUNS),
+      node(vitest, 'run', '--project=shared', '--testTimeout', '0', ...RANDOM),
+    ],
+    env: { RUNS },
+  },
+  exhaustive: {
+    time: '15 min',
+    what: 'every end of a connection by six events, every pair of compression settings, a message of 1 GiB',
+    commands: [
+      ...suite('packages/conn/test/connection/every-end'),
+      ...suite('tests/compression'),
+      ...suite('tests/end-to-end'),
     ],
   },
-  site: {
-    what: 'the site of the docs, its links, and in a browser: looks, search, keyboard, a live page',
-    commands: [pnpm('--silent', 'run', 'docs'), ...suite('tools/test/site')],
+  raw: {
+    time: '10 min',
+    what: 'random requests to node:http and to raw upgrades: --cases 10000000 --seed 1',
+    commands: [source('packages/node-server/test/raw/cli.ts')],
   },
-  soak: { what: 'a server for hours: --minutes 10', commands: [source('tests/soak/run.ts')] },
-  'soak-planted': { what: 'the soak reports planted leaks', commands: suite('tests/soak') },
+  soak: {
+    time: '10 min',
+    what: 'a server for hours: --minutes 10',
+    commands: [source('tests/soak/run.ts')],
+  },
   chaos: {
+    time: '10 min',
     what: 'faults over real sockets: --minutes 10',
     commands: [source('tests/chaos/cli.ts')],
   },
-  pairs: {
-    what: 'random sequences of operations against a model: --minutes 10',
-    commands: [source('tests/pairs/cli.ts')],
+  planted: {
+    time: '3 min',
+    what: 'the soak and the fuzzer find planted leaks and bugs',
+    commands: [...suite('tests/soak'), ...suite('fuzz/')],
   },
-  laws: {
-    what: 'property tests with more runs: --runs 1000000',
-    commands: [source('fuzz/run.ts', 'laws')],
+  'mutation-codec': {
+    time: '1 h',
+    what: 'mutation tests of codec',
+    commands: [stryker('codec')],
+  },
+  'mutation-conn': {
+    time: '2 h',
+    what: 'mutation tests of conn',
+    commands: [stryker('conn')],
   },
   hub: {
+    time: '12 min',
     what: 'three nodes and 500 members while nodes, Redis, NATS and JetStream are killed, stopped or cut off: HUB_SEEDS=1-20 HUB_ENGINES=redis,nats,jetstream HUB_FAULTS=10; turns of large rooms',
-    commands: [
-      node(
-        vitest,
-        'run',
-        '--config',
-        '.config/vitest.slow.ts',
-        '--testTimeout',
-        '600000',
-        'killer',
-      ),
-      node(vitest, 'run', '--config', '.config/vitest.long.ts', 'packages/hub'),
-    ],
+    commands: [[...SLOW, '--testTimeout', '600000', 'killer'], ...suite('packages/hub')],
     env: {
       HUB_SEEDS: process.env['HUB_SEEDS'] ?? '1,2,3',
       HUB_FAULTS: process.env['HUB_FAULTS'] ?? '10',
     },
   },
   proxy: {
+    time: '4 min',
     what: '1 GiB past a slow reader, Firefox, and all cases of ws-conform through a proxy',
     commands: [
       ...suite('packages/proxy'),
       ['env', 'PROXY_CASES=*', ...SLOW, 'packages/proxy/test/conformance'],
     ],
   },
-  wsx: {
-    what: 'starts, lines and memory of wsx beside wscat; installs it from npm',
-    commands: [
-      pnpm('--silent', '--filter', '@ws/cli...', 'run', 'build'),
-      source('packages/cli/test/figures.ts'),
-    ],
-  },
   browser: {
+    time: '5 min',
     what: 'all cases of ws-conform in Chromium; echoes and awaited writes of a page (Firefox too), compared with a bare WebSocket: --rounds 21',
     commands: [
       pnpm('--silent', '--filter', '@ws/browser', 'run', 'standalone'),
@@ -155,116 +189,59 @@ const LONG: Rows = {
       source('packages/browser/test/page-speed.ts'),
     ],
   },
-  raw: {
-    what: 'random requests to node:http and to raw upgrades: --cases 10000000 --seed 1',
-    commands: [source('packages/node-server/test/raw/cli.ts')],
-  },
-  'mutation-codec': { what: 'mutation tests of codec', commands: [stryker('codec')] },
-  'mutation-conn': { what: 'mutation tests of conn', commands: [stryker('conn')] },
-  attacks: {
-    what: 'the attacks, with the list of their README against them, and with all their repetitions',
-    commands: [ATTACKS, ...suite('tests/attacks')],
-  },
-  random: {
-    what: 'the random tests of the packages with more runs: RUNS=10000',
-    commands: [node(vitest, 'run', '--project=shared', '--testTimeout', '0', ...RANDOM)],
-    env: { RUNS: process.env['RUNS'] ?? '2000' },
-  },
-  'two-connections': {
-    what: 'random programs over two connections: no byte of one in the messages of the other',
-    commands: [source('fuzz/run.ts', 'two-connections', '--minutes', '1')],
-  },
-  'fuzz-planted': { what: 'the fuzzer finds planted bugs', commands: suite('fuzz/') },
   'conformance-ws': {
+    time: '5 min',
     what: 'the whole conformance suite against ws and naive peers, in both roles',
     commands: suite('packages/conformance'),
   },
   compat: {
+    time: '4 min',
     what: 'packages around ws with ws swapped; installs some of them from npm',
-    commands: [
-      pnpm('--silent', 'run', 'build'),
-      node(vitest, 'run', '--config', '.config/vitest.slow.ts', 'packages/compat'),
-      node(vitest, 'run', '--config', '.config/vitest.long.ts', 'packages/compat'),
-    ],
+    commands: [BUILD, [...SLOW, 'packages/compat'], ...suite('packages/compat')],
   },
   examples: {
-    what: 'the examples with more wrong ports',
+    time: '6 min',
+    what: 'the examples with more wrong ports; Next with a custom server and as Vercel runs it, Nitro: installs both from npm',
     commands: [
-      pnpm('--silent', 'run', 'build'),
+      BUILD,
       ['env', 'NO_PORTS=http,65536,-1', ...SLOW, 'examples/'],
-    ],
-  },
-  frameworks: {
-    what: 'Next with a custom server and as Vercel runs it, Nitro; installs them from npm',
-    commands: [
-      pnpm('--silent', 'run', 'build'),
-      ...suite('examples/next'),
-      ...suite('examples/nitro'),
+      ...suite('examples/'),
     ],
   },
   bench: {
-    what: 'every scenario of ws-bench, briefly',
+    time: '5 min',
+    what: 'every scenario of ws-bench, briefly; its load generator, and how it stops',
     commands: [
-      pnpm('--silent', 'run', 'build'),
+      BUILD,
       [
         'env',
         'BENCH_SCENARIOS=compare,client,compat,micro,handshakes,http2,hub',
         ...SLOW,
         'bench/test/cli',
       ],
+      ...suite('bench/'),
     ],
   },
-  'data-events': {
-    what: 'tests of sockets again, without the read buffer of the thread',
-    commands: [DATA_EVENTS],
-  },
-  http2: {
-    what: 'attacks on connections again, as streams of HTTP/2',
-    commands: [HTTP2],
-  },
-  'http2-tls': {
-    what: 'attacks by lengths, many frames and pings again, as streams of HTTP/2 over TLS',
-    commands: [['env', 'HTTP2_TLS=1', ...HTTP2]],
-  },
-  ends: {
-    what: 'every way in which a connection can end: all states, and all sequences of six events',
-    commands: suite('packages/conn/test/connection/every-end'),
-  },
-  calls: {
-    what: 'how many of our functions an echo, a send, an upgrade and a dial call, beside ws, against their bounds: --list echo',
-    commands: [source('tools/calls.ts')],
-  },
-  compression: { what: 'every pair of compression settings', commands: suite('tests/compression') },
-  gibibyte: { what: 'a message of 1 GiB', commands: suite('tests/end-to-end') },
-  commonjs: {
-    what: 'the tarballs by require() and by Jest 30 on Node 20 and 22',
-    commands: [...PACKED, ...suite('tools/test/fits/commonjs')],
-  },
-  types: {
-    what: 'the tarballs by TypeScript 5.4 to 7, with and without @types/node',
-    commands: [...PACKED, ...suite('tools/test/fits/types')],
+  bounds: {
+    time: '2 min',
+    what: 'memory, and p99 of others, with 1,000 clients that do not read, and with a flood above its rate',
+    commands: [BUILD, node('tools/bounds.mjs')],
   },
   runtimes: {
+    time: '6 min',
     what: 'Node 20.19 to 26, Bun and Deno; writes the table of docs/runtimes.md. The program of @ws/fetch on each Node. Bundles: one file, one executable, Electron, React Native',
     commands: [
-      pnpm('--silent', 'run', 'build'),
+      BUILD,
       ...smokes(NODES),
       ...NODES.map(fetchOn),
       source('tools/check/runtimes.ts', '--write'),
       source('tools/check/bundles.ts'),
     ],
   },
-  bounds: {
-    what: 'memory, and p99 of others, with 1,000 clients that do not read, and with a flood above its rate',
-    commands: [pnpm('--silent', 'run', 'build'), node('tools/bounds.mjs')],
-  },
-  packages: {
-    what: 'the tarballs, installed by npm, pnpm and yarn; installs these from npm',
-    commands: [...PACKED, ...suite('tools/test/managers')],
-  },
-  'rename-scope': {
-    what: 'the packages under another scope install, type-check and run',
-    commands: suite('tools/test/rename-scope'),
+  site: {
+    time: '2 min',
+    what: 'the site of the docs: its links, llms.txt and docs.txt',
+    commands: [pnpm('--silent', 'run', 'docs'), ...suite('tools/test/site')],
   },
 };
 
@@ -272,26 +249,31 @@ allowClosedOutput();
 const [name, ...args] = process.argv.slice(2);
 if (name === '--ci') await bounded();
 else if (name === undefined || name === '--help') {
-  console.log(`usage: pnpm long <name> [options]\n\n${list(LONG)}`);
+  console.log(
+    `usage: pnpm long <name> [options]\n\nTimes are about those of two idle cores. .ci/run runs what is marked with CI.\n\n${list(LONG)}`,
+  );
 } else await runTasks({ ...LONG, ...withArguments(name, args) }, [name]);
 
-/** The bounded part, after `pnpm check`, which builds the packages. */
+/** The bounded part of `.ci/run`, after `pnpm check`, which builds the packages. */
 async function bounded(): Promise<void> {
-  // Otherwise a run in an endless loop hangs `.ci/run`, and its seed is lost.
-  const short = (row: string): Rows => {
-    const rows = withArguments(row, ['--minutes', '0.1']);
-    return { [row]: { ...rows[row]!, minutes: 5 } };
-  };
-  // Much of the time of `slow` is waiting. The attacks measure CPU time and memory of
-  // their own processes.
+  const short = ['--minutes', '0.1'];
   const rows: Rows = {
+    // Much of the time of `slow` is waiting.
     slow: { ...LONG['slow']!, commands: [SLOW], env: { WS_BUILT: '1' }, live: true },
+    // The attacks measure CPU time and memory of their own processes.
     attacks: { ...LONG['attacks']!, commands: [ATTACKS] },
     calls: LONG['calls']!,
+    poison: { ...LONG['poison']!, commands: [[...POISON, 'tests/pool-poison']] },
     ...withArguments('data-events', ['packages/node-io', 'test/peers', 'tests/contracts']),
-    http2: LONG['http2']!,
-    ...short('pairs'),
-    ...short('two-connections'),
+    http2: { ...LONG['http2']!, commands: [HTTP2] },
+    // Otherwise a run in an endless loop hangs `.ci/run`, and its seed is lost.
+    pairs: { ...LONG['pairs']!, commands: [source('tests/pairs/cli.ts', ...short)], minutes: 5 },
+    'two-connections': {
+      time: '6 s',
+      what: 'no byte of one connection is in the messages of another',
+      commands: [source('fuzz/run.ts', 'two-connections', ...short)],
+      minutes: 5,
+    },
   };
   await runTasks(rows, Object.keys(rows), 2);
 }

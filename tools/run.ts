@@ -120,6 +120,8 @@ const isWindows = process.platform === 'win32';
 export interface Task {
   /** Text for `--help`. */
   readonly what: string;
+  /** How long it takes on two idle cores, for `--help`: `2 min`. */
+  readonly time: string;
   /** Programs that run one after another. */
   readonly commands: readonly Command[];
   /** An earlier row that must end first: both write the same files, or this one reads them. */
@@ -201,8 +203,10 @@ export function allowClosedOutput(): void {
 
 /** The table as text for `--help`. */
 export function list(tasks: Readonly<Record<string, Task>>): string {
-  const width = Math.max(...Object.keys(tasks).map((name) => name.length));
-  return Object.entries(tasks)
-    .map(([name, { what }]) => `  ${name.padEnd(width)}  ${what}`)
+  const rows = Object.entries(tasks);
+  const names = Math.max(...rows.map(([name]) => name.length));
+  const times = Math.max(...rows.map(([, { time }]) => time.length));
+  return rows
+    .map(([name, { what, time }]) => `  ${name.padEnd(names)}  ${time.padStart(times)}  ${what}`)
     .join('\n');
 }

@@ -179,7 +179,7 @@ const CONTESTS: readonly (readonly [
   ['hub', '1,000 members', 'hub', '16 us'],
 ];
 /** Each takes up to 20 s of two cores. `pnpm long bench` measures all of them. */
-const wanted = process.env['BENCH_SCENARIOS']?.split(',') ?? ['compare', 'micro'];
+const wanted = process.env['BENCH_SCENARIOS']?.split(',') ?? ['micro'];
 
 describe.skipIf(!built)('a scenario', { timeout: TEST_TIMEOUT_MS }, () => {
   const brief = ['--quick', '--rounds', '1', '--json'];

@@ -1,4 +1,4 @@
-// `pnpm long ends`
+// `pnpm long exhaustive`
 import { expect, it } from 'vitest';
 import { everySequence, explore } from './every-end.ts';
 
