@@ -341,9 +341,10 @@ describe('fromWebSocket', () => {
     const socket = new FakeWebSocket();
     const conn = fromWebSocket(socket);
     for (let i = 0; i < 50_000; i++) void conn.send('a');
-    const start = performance.now();
+    const before = process.cpuUsage();
     socket.open();
-    expect(performance.now() - start).toBeLessThan(1000);
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1000).toBeLessThan(1000);
     expect(socket.sent).toHaveLength(50_000);
   });
 

