@@ -66,14 +66,6 @@ describe('ws-conform matrix', () => {
     expect(out).toMatch(/\n19 of 40 cases differ\n$/);
   });
 
-  it('prints each case with --verbose, the differing ones first', async () => {
-    const { out } = await run('matrix', ours, ws, '--verbose');
-    const lines = out.match(/^ {2}\d+\.\d+\.\d+ .*/gm)!;
-    expect(lines).toHaveLength(40);
-    expect(lines[0]).toMatch(/^ {2}8\.11\.1 +P +F /);
-    expect(lines[19]).toMatch(/^ {2}1\.1\.1 +P +P +interoperability +a text message of 0 bytes/);
-  });
-
   it('selects cases with --only and --exclude, and names targets by NAME=FILE', async () => {
     const words = [`this library=${ours}`, `ws 8=${ws}`];
     const { out } = await run('matrix', ...words, '--only', '8', '--exclude', '8.12');
@@ -82,31 +74,11 @@ describe('ws-conform matrix', () => {
     expect(out).toMatch(/\n1 of 7 cases differ\n$/);
   });
 
-  it('names files by their paths when their names are the same', async () => {
-    mkdirSync(join(folder, 'old'));
-    const other = changed('old/ws.json', () => undefined);
-    const { out } = await run('matrix', ws, other);
-    expect(out).toContain(`  1  ${ws}: ws:`);
-    expect(out).toContain(`  2  ${other}: ws:`);
-  });
-
   it('reads reports of version 1, which have no weights', async () => {
     const old = changed('v1.json', toVersion1);
     const { code, out } = await run('matrix', ours, old);
     expect(code).toBe(0);
     expect(out).toMatch(/\n {2}8\.12\.1-3 +P +F +security /);
-  });
-
-  it('shows cases that one report lacks, and says which run was stopped', async () => {
-    const part = changed('part.json', (report) => {
-      report['complete'] = false;
-      report['results'] = (report['results'] as SuiteReport['results']).slice(0, 15);
-    });
-    const { out } = await run('matrix', ws, part, '--verbose');
-    expect(out).toMatch(/\n {2}2 {2}part: .*, stopped\n/);
-    expect(out).toMatch(/\n {2}8 handshake +6P 4F +-\n/);
-    expect(out).toMatch(/\n {2}8\.11\.1 +F +- +pedantry /);
-    expect(out).toMatch(/\n0 of 40 cases differ\n$/);
   });
 
   it('writes a page with the same letters, a filter and no external resource', async () => {

@@ -6,11 +6,9 @@ import {
   jsonReport,
   junitReport,
   type SuiteReport,
-  summaryReport,
   type Verdict,
 } from '../../src/index.ts';
 import { selectCases } from '../../src/model/select.ts';
-import { Transcript } from '../../src/model/transcript.ts';
 import { countsOf, missingOf } from '../../src/run/suite-report.ts';
 import { type Schema, schemaFaults } from './schema.ts';
 
@@ -78,28 +76,9 @@ describe('junitReport', () => {
 describe('htmlReport', () => {
   const page = htmlReport(report);
 
-  it('has a matrix of chapters, bars, a badge and a filter', () => {
-    expect(page).toContain('<a href="#chapter1">1 framing</a></td><td class="pass">1</td>');
-    expect(page).toContain('<td class="fail">1</td>');
-    expect(page).toContain('<i class="fail" style="flex-grow:1"></i>');
-    expect(page).toContain('aria-label="RFC 6455: 1 interoperability"');
-    expect(page).toContain('<input type="checkbox" name="skipped" checked>');
-    expect(page).toContain('prefers-color-scheme: dark');
-  });
-
   it('escapes texts and loads nothing', () => {
     expect(page).toContain('&lt;case&gt; 1.1.2');
     expect(page).not.toMatch(/<case>|src=|@import|url\(/);
-  });
-});
-
-describe('summaryReport', () => {
-  it('lists chapters and causes, and escapes texts of the target', () => {
-    const text = summaryReport(report);
-    expect(text).toContain('| 1 framing | 2 | 1 | 1 | 0 | 0 | 0 |\n');
-    expect(text).toContain(
-      '| fail | interoperability | 1 | a \\| b c | \\<case\\> 1.1.2 | RFC 6455, 5.2 | 1.1.2 |\n',
-    );
   });
 });
 
@@ -119,16 +98,5 @@ describe('selectCases', () => {
     expect(ids([], ['1'])).toEqual(['2.1.1', '10.1.1']);
     expect(ids(['1'], ['1.2'])).toEqual(['1.1.1']);
     expect(ids([], ['*.1.1'])).toEqual(['1.2.1']);
-  });
-});
-
-describe('Transcript', () => {
-  it.each([false, true])('keeps all bytes and lines when complete is %s', (complete) => {
-    const transcript = new Transcript();
-    transcript.complete = complete;
-    for (let at = 0; at < 100; at++) transcript.bytes(1, 'received', Buffer.alloc(60), 'bytes');
-    const { lines } = transcript;
-    expect(lines.length).toBe(complete ? 100 : 2);
-    expect(lines[0]!.hex.includes('more')).toBe(!complete);
   });
 });
