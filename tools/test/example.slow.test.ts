@@ -107,34 +107,6 @@ describe('pnpm example', () => {
     expect((await run(folder, 'page', 'end')).errors).toBe(says);
   });
 
-  it('passes arguments and PORT on, and ends on Ctrl-C with the code of the program', async () => {
-    const folder = workspace();
-    const child = start(folder, ['examples/page/', '--', 'a b', '--flag'], { PORT: '1234' });
-    const [line] = await once(child.stdout!, 'data');
-    expect(String(line)).toBe("server [ 'a b', '--flag' ] 1234\n");
-    child.kill('SIGINT');
-    expect(await once(child, 'exit')).toEqual([0, null]);
-  });
-
-  it('runs the client of an example', async () => {
-    expect((await run(workspace(), 'page', 'client', 'ws://x', 'hi')).out).toBe(
-      'client ws://x,hi\n',
-    );
-  });
-
-  it('names a missing dependency with the command that installs it', async () => {
-    const absent = workspace({ dependencies: { '@ws/page': 'workspace:^', express: '^5' } });
-    expect(await run(absent, 'page')).toEqual({
-      code: 2,
-      out: '',
-      errors: 'express: not installed; run npx -y pnpm@10.34.9 install\n',
-    });
-    const large = workspace({ notInstalled: ['next', 'react'] });
-    expect((await run(large, 'page')).errors).toBe(
-      'next, react: not installed, because of the size; run npx -y pnpm@10.34.9 --filter @ws/example-page add next react\n',
-    );
-  });
-
   it.each(['SIGINT', 'SIGTERM'] as const)(
     'serves on PORT by the command of the READMEs, and %s closes its connections and ends it',
     async (signal) => {

@@ -1,6 +1,5 @@
 import { sharedSlabPool } from '@ws/codec';
-import { FakePlatform } from '@ws/tests';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   broadcast,
   CloseMessage,
@@ -9,57 +8,9 @@ import {
   TextMessage,
   TimeoutError,
 } from '../../src/index.ts';
-import { Deadline } from '../../src/time/deadline.ts';
 import { wired } from '../wired.ts';
 
 const soon = (ms: number): number => Date.now() + ms;
-
-describe('Deadline', () => {
-  /** A deadline with a fixed `Date.now()`, and the times of its expiry. */
-  function deadlineOf() {
-    vi.spyOn(Date, 'now').mockReturnValue(5_000);
-    const platform = new FakePlatform();
-    const struck: number[] = [];
-    const deadline = new Deadline(platform, () => struck.push(platform.now()));
-    return { platform, struck, deadline };
-  }
-  afterEach(() => void vi.restoreAllMocks());
-
-  it.each([
-    { says: 'a moment', at: 5_100 },
-    { says: 'a Date', at: new Date(5_100) },
-  ])('expires once, at $says', async ({ at }) => {
-    const { platform, struck, deadline } = deadlineOf();
-    deadline.set(at);
-    await platform.advance(99);
-    expect(struck).toEqual([]);
-    await platform.advance(1_000);
-    expect(struck).toEqual([100]);
-  });
-
-  it.each([5_000, 4_999, Number.NEGATIVE_INFINITY])('of %d expires at once', (at) => {
-    const { platform, struck, deadline } = deadlineOf();
-    deadline.set(at);
-    expect([struck, platform.timers]).toEqual([[0], 0]);
-  });
-
-  it('can be moved, removed and cleared', async () => {
-    const { platform, struck, deadline } = deadlineOf();
-    deadline.set(5_100);
-    deadline.set(5_300);
-    await platform.advance(200);
-    expect(struck).toEqual([]);
-    deadline.set(null);
-    expect(platform.timers).toBe(0);
-    deadline.set(Number.POSITIVE_INFINITY);
-    expect(platform.timers).toBe(0);
-    deadline.set(5_100);
-    deadline.clear();
-    expect(platform.timers).toBe(0);
-    await platform.advance(1_000);
-    expect(struck).toEqual([]);
-  });
-});
 
 describe('setReadDeadline', () => {
   it('rejects the pending read and every later one, permanently', async () => {
