@@ -14,11 +14,10 @@ const root = join(import.meta.dirname, '../..');
 const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 
 /** Starts the program of the script `example` of the workspace. */
-function start(cwd: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
+function start(cwd: string, args: readonly string[]): ChildProcess {
   const program = join(root, 'tools/example.ts');
   return spawn(process.execPath, ['--import', TSX, program, ...args], {
     cwd,
-    env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
 }
@@ -40,7 +39,7 @@ async function run(cwd: string, ...args: string[]): Promise<Result> {
 }
 
 /** A workspace with the example `page`, which needs the module of a package for pages. */
-function workspace(manifest: object = {}): string {
+function workspace(): string {
   const folder = mkdtempSync(join(scratch, 'workspace '));
   const build = "mkdir('dist',{recursive:true});write('dist/standalone.js','')";
   const program = "const {mkdirSync:mkdir,writeFileSync:write}=require('fs');";
@@ -56,15 +55,13 @@ function workspace(manifest: object = {}): string {
       name: '@ws/example-page',
       description: 'a page',
       type: 'module',
-      scripts: { start: 'exec node server.mjs', client: 'exec node client.mjs' },
+      scripts: { start: 'exec node server.mjs' },
       dependencies: { '@ws/page': 'workspace:^' },
-      ...manifest,
     },
     'examples/page/server.mjs': `process.on('SIGINT', () => process.exit(0));
 console.log('server', process.argv.slice(2), process.env.PORT);
 setInterval(() => {}, 1000);
 if (process.argv[2] === 'end') process.exit(3);`,
-    'examples/page/client.mjs': "console.log('client', process.argv.slice(2).join());",
   };
   for (const [name, content] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, name)), { recursive: true });

@@ -1,18 +1,11 @@
-import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import process from 'node:process';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   changelogFaults,
   commonFaults,
   manifestFaults,
   tarballFaults,
 } from '../check/release-faults.ts';
-import { type Manifest, type Published, publishedPackages, scopeOf } from '../published.ts';
-
-const root = join(import.meta.dirname, '../..');
+import type { Manifest, Published } from '../published.ts';
 
 const good: Manifest = {
   name: '@x/a',
@@ -138,57 +131,5 @@ describe('tarballFaults', () => {
     ['another version of a sibling', depending('0.0.9'), 'depends on @x/b 0.0.9, not on 0.1.0'],
   ])('reports %s', (_, changed, fault) => {
     expect(faultsOf(changed)).toEqual([`a.tgz: ${fault}`]);
-  });
-});
-
-describe('pnpm release', () => {
-  function release(args: readonly string[], cwd = root) {
-    const script = join(root, 'tools/check/release.ts');
-    const node = ['--import', import.meta.resolve('tsx'), script, ...args];
-    const { status, stdout, stderr } = spawnSync(process.execPath, node, { cwd, encoding: 'utf8' });
-    return { status, stdout, stderr };
-  }
-
-  /** The files that are checked before anything is built. */
-  function copyOfManifests(): string {
-    const folder = mkdtempSync(join(tmpdir(), 'release '));
-    onTestFinished(() => rmSync(folder, { recursive: true }));
-    const packages = publishedPackages(root).flatMap((each) => [
-      `${each.folder}/package.json`,
-      `${each.folder}/CHANGELOG.md`,
-    ]);
-    for (const name of ['CHANGELOG.md', 'tools/scope.json', ...packages]) {
-      cpSync(join(root, name), join(folder, name));
-    }
-    mkdirSync(join(folder, '.changeset'));
-    return folder;
-  }
-
-  it('refuses a faulty package before it builds anything', () => {
-    const folder = copyOfManifests();
-    const file = join(folder, 'packages/conn/package.json');
-    writeFileSync(file, readFileSync(file, 'utf8').replace('"MIT"', '"ISC"'));
-    const { status, stderr } = release(['--dry-run'], folder);
-    expect([status, stderr]).toEqual([
-      1,
-      `${scopeOf(root)}/conn: license is not MIT\n\nrefused: 1 found. Nothing was published. Nothing was built.\n`,
-    ]);
-  });
-
-  it('refuses open steps without --dry-run', () => {
-    const folder = copyOfManifests();
-    writeFileSync(join(folder, '.changeset/new.md'), '');
-    for (const { folder: path, manifest } of publishedPackages(root)) {
-      const { repository: _, ...open } = manifest;
-      writeFileSync(join(folder, path, 'package.json'), JSON.stringify(open));
-    }
-    const { status, stderr } = release([], folder);
-    expect([status, stderr.split('\n').slice(0, 2)]).toEqual([
-      1,
-      [
-        'no package.json has a repository, so npm rejects provenance',
-        'no version has a changeset of .changeset',
-      ],
-    ]);
   });
 });
