@@ -45,5 +45,6 @@ function firstSentence(text: string): string {
   const paragraph = text.split('\n\n').find((each) => !/^(?:#|<|```)/.test(each)) ?? '';
   if (/^(?:\||!\[|- )/.test(paragraph)) return '';
   const plain = paragraph.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1').replaceAll('\n', ' ');
-  return plain.split(/(?<=[.?!])\s/)[0]!;
+  const [sentence = ''] = plain.split(/(?<=[.?!])\s/);
+  return sentence;
 }

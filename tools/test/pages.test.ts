@@ -46,7 +46,6 @@ describe('the list of pages', () => {
       folders.map((folder) => ({ folder, linked: true, documented: true, tested: true })),
     );
   });
-
 });
 
 describe('every link of a page', () => {

@@ -14,6 +14,7 @@ import { selfSigned } from '@ws/tests';
 import { LOADER } from '@ws/tests/loader';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { WebSocketServer } from 'ws';
+import { main } from '../src/command-line.ts';
 import { runServerSuite, type SuiteReport } from '../src/index.ts';
 import { acceptOf } from '../src/wire/handshake.ts';
 import { run } from './run-command.ts';

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { serve } from '@ws/node-server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocketServer } from 'ws';
-import type { SuiteReport } from '../src/index.ts';
 import { run } from './run-command.ts';
 
 const ONLY = ['--only', '1.1', '--only', '8.11', '--only', '8.12', '--only', '9.6'];

@@ -74,18 +74,14 @@ describe('maxBufferedAmount', () => {
     expect(conn.stats.messagesRefused).toBe(refused);
   });
 
-  it.each([
-    { size: 38, writes: 0 },
-    { size: 39, writes: 1 },
-  ])('hands earlier frames over before it refuses: $size bytes', async ({ size, writes }) => {
+  it('hands earlier frames over before it refuses a message', async () => {
     const { conn, platform, transport } = wired('server', {
       maxBufferedAmount: 100,
       highWaterMark: 10,
     });
     await platform.settle();
-    void conn.send('x'.repeat(60));
-    void conn.send('x'.repeat(size));
-    expect([transport.writes.length, conn.stats.messagesRefused]).toEqual([writes, 0]);
+    for (const size of [60, 39]) void conn.send('x'.repeat(size));
+    expect([transport.writes.length, conn.stats.messagesRefused]).toEqual([1, 0]);
   });
 });
 
@@ -127,6 +123,7 @@ describe('a blocked transport', () => {
     const { conn, platform, transport, feed, frame, sent } = await blocked();
     void conn.send('waits');
     feed(frame(PingMessage, '1'), frame(PingMessage, '2'), frame(PingMessage, '3'));
+    await platform.settle();
     for (const text of ['a', 'b', 'c']) void conn.writeControl(PongMessage, text);
     void conn.writeControl(PingMessage, 'ping');
     await platform.settle();
@@ -253,7 +250,10 @@ describe('a write buffer of the user', () => {
     ['a writer with bad options', (conn) => conn.nextWriter(1, { compress: 1 } as never)],
     ['an aborted writer', async (conn) => (await conn.nextWriter(TextMessage)).abort()],
     ['a message', (conn) => conn.send('a')],
-    ['a prepared message', (conn) => conn.writePreparedMessage(new PreparedMessage(BinaryMessage, 'a'))],
+    [
+      'a prepared message',
+      (conn) => conn.writePreparedMessage(new PreparedMessage(BinaryMessage, 'a')),
+    ],
     ['a broadcast', (conn) => broadcast([conn], 'x'.repeat(70_000))],
   ];
   const roles: readonly Role[] = ROLES;

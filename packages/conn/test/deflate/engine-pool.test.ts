@@ -100,7 +100,6 @@ describe('the engine pool of a source', () => {
     expect(source.open).toBe(0);
     expect(engines.deflaters.own({}, KEY, 1)).toBeDefined();
   });
-
 });
 
 describe('the timer of idle engines', () => {
