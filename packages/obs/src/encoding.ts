@@ -55,7 +55,6 @@ export function fieldsOf(value: unknown): Fields {
 
 /** The types of {@link typed}. */
 interface Types {
-  readonly boolean: boolean;
   readonly number: number;
   readonly object: Fields;
   readonly string: string;

@@ -22,7 +22,7 @@ import { AUTHENTICATION_FAILED, UNSUPPORTED_RPC_VERSION } from './wire.ts';
 export class ObsRequestError extends WebSocketError {
   declare readonly code: 'WS_ERR_OBS_REQUEST';
   readonly requestType: string;
-  /** The reason as a number; `RequestStatus.Unknown` in protocol 4, which has none. */
+  /** The reason as a number; `RequestStatus.Unknown` when OBS gives none. */
   readonly status: RequestStatus;
   /** The reason in OBS's words, `''` without. Escape it before you print it. */
   readonly comment: string;

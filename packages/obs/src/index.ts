@@ -26,5 +26,5 @@ export {
   type ReidentifyOptions,
   type RequestType,
 } from './obs.ts';
-export type { CallOptions, ObsConn, ObsDial, OpenOptions } from './options.ts';
+export type { CallOptions, ObsConn, ObsDial } from './options.ts';
 export { type ReconnectingObsOptions, reconnectingObs } from './reconnecting-obs.ts';

@@ -1,4 +1,4 @@
-import { BackpressureError, portablePlatform, TimeoutError } from '@ws/conn';
+import { BackpressureError, portablePlatform, type Report, TimeoutError } from '@ws/conn';
 import { whole } from '@ws/conn/internal';
 import {
   type BatchOptions,
@@ -12,14 +12,7 @@ import { type ObsClose, ObsConnection } from './connection.ts';
 import { type Encoding, type Fields, fieldsOf, typed } from './encoding.ts';
 import { ObsProtocolError } from './errors.ts';
 import type { Events, Requests, Responses } from './generated/protocol.ts';
-import {
-  type CallOptions,
-  checkCall,
-  expect,
-  type ObsConn,
-  type OpenOptions,
-  waitOf,
-} from './options.ts';
+import { type CallOptions, checkCall, expect, type ObsConn, waitOf } from './options.ts';
 import {
   EVENT,
   IDENTIFIED,
@@ -109,7 +102,7 @@ export class Obs implements AsyncDisposable {
     conn: ObsConn,
     info: ObsInfo,
     encoding: Encoding | undefined,
-    report: OpenOptions['report'],
+    report: Report | undefined,
   ) {
     this.info = info;
     this.#connection = new ObsConnection(conn, encoding, report, (fields) => this.#receive(fields));

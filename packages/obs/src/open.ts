@@ -5,16 +5,17 @@ import { ObsCloseError } from './errors.ts';
 import { expect, type ObsConn, type ObsDial, type Wait } from './options.ts';
 import { Waits } from './waits.ts';
 
+/** What the login waits for, for the message of a TimeoutError. */
+const HELLO_OF = 'Hello of obs-websocket 5 (update an OBS before 28)';
+
 /** How to connect and log in. */
 export interface Plan<T> {
   readonly url: string | URL;
   readonly dial: ObsDial;
   readonly readLimit: number | false;
   readonly wait: Wait;
-  /** The subprotocols to offer. */
-  readonly subprotocols: readonly string[];
-  /** What the login waits for, for the message of a TimeoutError. */
-  readonly waitsFor: string;
+  /** The subprotocol to offer. */
+  readonly subprotocol: string;
   /** Logs in over an open connection. */
   readonly login: (conn: ObsConn) => Promise<T>;
 }
@@ -29,8 +30,7 @@ export async function open<T>({
   dial,
   readLimit,
   wait,
-  subprotocols,
-  waitsFor,
+  subprotocol,
   login,
 }: Plan<T>): Promise<T> {
   if (wait.signal?.aborted) await rejectedLater(portablePlatform, wait.signal.reason);
@@ -39,7 +39,11 @@ export async function open<T>({
   const target = String(url);
   let conn: ObsConn | undefined;
   const connect = async (): Promise<T> => {
-    conn = await dial(target, { signal: scope.signal, subprotocols, readLimit });
+    conn = await dial(target, {
+      signal: scope.signal,
+      subprotocols: [subprotocol],
+      readLimit,
+    });
     expect(typeof conn?.receive === 'function', 'dial', 'a promise of a connection', conn);
     // The dial has ended after the wait.
     if (scope.signal.aborted) conn.terminate();
@@ -49,7 +53,7 @@ export async function open<T>({
     '',
     wait,
     // A query may have a secret.
-    () => `${target.split('?')[0]}: no ${conn === undefined ? 'connection' : waitsFor}`,
+    () => `${target.split('?')[0]}: no ${conn === undefined ? 'connection' : HELLO_OF}`,
     (result: T) => result,
   );
   connect().then(

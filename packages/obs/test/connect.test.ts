@@ -7,7 +7,6 @@ import { dial } from '@ws/node-client';
 import { serve } from '@ws/node-server';
 import { connect, ObsCloseError, ObsProtocolError, WebSocketCloseCode } from '@ws/obs';
 import { nothingUnhandled, retryUntilTimer } from '@ws/tests';
-import { FakeObsV4 } from '@ws/tests/obs';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { connected, rejection, startFake } from './support.ts';
 
@@ -160,7 +159,7 @@ describe('connect', () => {
     expect(error.message).toContain('url: expected a URL, got ');
   });
 
-  it('names connectV4 when no Hello comes, as from obs-websocket 4', async () => {
+  it('says to update OBS when no Hello comes, as from obs-websocket 4', async () => {
     const fake = await startFake({ hello: false });
     const conn = await dial(fake.url);
     const url = `${fake.url}?token=secret`;
@@ -168,13 +167,14 @@ describe('connect', () => {
     expect(error).toBeInstanceOf(TimeoutError);
     expect(error.message).not.toContain('secret');
     expect(error.message).toContain('no Hello of obs-websocket 5');
-    expect(error.message).toContain('connectV4');
+    expect(error.message).toContain('update an OBS before 28');
   });
 
   it('rejects obs-websocket 4 that sends an event first', async () => {
-    const fake = await FakeObsV4.start();
-    onTestFinished(() => fake.close());
-    expect(await rejection(connect(fake.url))).toBeInstanceOf(ObsProtocolError);
+    const fake = await startFake({ hello: '{"update-type":"Heartbeat","pulse":true}' });
+    const error = await rejection(connect(fake.url));
+    expect(error).toBeInstanceOf(ObsProtocolError);
+    expect(error.message).toContain('update an OBS before 28');
   });
 
   it('times out when Identify gets no answer', async () => {

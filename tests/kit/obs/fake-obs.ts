@@ -44,7 +44,7 @@ const NEVER = new Promise<undefined>(() => {});
 export class FakeObs implements AsyncDisposable {
   static readonly rpcVersion = 1;
   readonly #options: FakeObsOptions;
-  readonly #protocol = readProtocol('protocol-v5.json') as Protocol;
+  readonly #protocol = readProtocol() as Protocol;
   readonly #sessions = new Set<Session>();
   readonly #respond: Record<string, Respond>;
   #server!: WsServer;

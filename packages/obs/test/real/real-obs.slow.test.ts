@@ -4,12 +4,10 @@ import {
   EventSubscription,
   type EventType,
   ObsCloseError,
-  ObsProtocolError,
   ObsRequestError,
   RequestStatus,
   reconnectingObs,
 } from '@ws/obs';
-import { connectV4 } from '@ws/obs/v4';
 import { lacksDaemon, nothingUnhandled } from '@ws/tests';
 import { lacksChromium } from '@ws/tests/chromium';
 import { readProtocol } from '@ws/tests/obs';
@@ -66,11 +64,6 @@ describe.skipIf(lacksDaemon(...PROGRAMS))('OBS', () => {
     const error = await rejection(obs.call('GetScenes' as never));
     expect(error).toBeInstanceOf(ObsRequestError);
     expect(error).toMatchObject({ status: RequestStatus.UnknownRequestType });
-  });
-
-  it('is no server of obs-websocket 4', async () => {
-    const error = await rejection(connectV4('ws://127.0.0.1:4455', { dial: real.dial }));
-    expect(error).toBeInstanceOf(ObsProtocolError);
   });
 
   it('sends MessagePack', async () => {
@@ -169,7 +162,7 @@ describe.skipIf(lacksDaemon(...PROGRAMS))('OBS', () => {
 
   it('sends answers and events that match their types, for every request it can', async () => {
     await using obs = await real.connect({ eventSubscriptions: ALL_EVENTS });
-    const { events } = readProtocol('protocol-v5.json') as {
+    const { events } = readProtocol() as {
       events: readonly { readonly eventType: EventType }[];
     };
     const tour = new Tour(obs, real.folder);
