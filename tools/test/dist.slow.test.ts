@@ -65,6 +65,24 @@ describe('a bundle for Node', () => {
     const out = execFileSync(process.execPath, node, { input, encoding: 'utf8' });
     expect(out.trim()).toBe('true true true');
   });
+
+  it('has one copy of each class beside @ws/compat', async ({ skip }) => {
+    if (missing.length > 0) skip('not built');
+    const beside = `
+      import { WebSocket } from '@ws/compat';
+      import { serve } from '@ws/node-server';
+      console.log(require('@ws/compat') === WebSocket, typeof serve);`;
+    const { metafile, outputFiles } = await bundle(beside, { platform: 'node', format: 'cjs' });
+    const [output] = Object.values(metafile.outputs);
+    const files = Object.keys(output!.inputs).map((path) => path.replace(/^.*packages\//, ''));
+    expect(files).toContain('compat/dist/index.cjs');
+    // It contains codec, conn and node-io.
+    expect(files).not.toContain('compat/dist/standalone.cjs');
+    const node = ['--input-type=commonjs', '-'];
+    const input = outputFiles[0]!.text;
+    const out = execFileSync(process.execPath, node, { input, encoding: 'utf8' });
+    expect(out.trim()).toBe('true function');
+  });
 });
 
 describe('a bundle for browsers', () => {

@@ -18,10 +18,10 @@ import {
 } from '@ws/codec';
 import { acceptKeyByCrypto } from '@ws/node-io/internal';
 import { type ClientOptions, withDefaults } from './client-options.ts';
+import { CLOSING, CONNECTING, type ReadyState } from './connection.ts';
 import { format, parse } from './extension.ts';
 import type { ActiveExtensions } from './parser-events.ts';
 import { EXTENSION, PerMessageDeflate } from './permessage-deflate.ts';
-import { CLOSING, CONNECTING, type ReadyState } from './ready-state.ts';
 import { isSameHost, mayGetCredentials, parseUrl, type Target, targetOf } from './target.ts';
 
 /** The connection that a handshake opens. */

@@ -1,7 +1,14 @@
 import type { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { MessageParser } from './message-parser.ts';
-import type { ReadyState } from './ready-state.ts';
+
+/** The states of a connection, with the values of the browser's WebSocket. */
+export const CONNECTING = 0;
+export const OPEN = 1;
+export const CLOSING = 2;
+export const CLOSED = 3;
+
+export type ReadyState = typeof CONNECTING | typeof OPEN | typeof CLOSING | typeof CLOSED;
 
 /** Called when the socket has the frame, or with the error of the socket. */
 export type SendCallback = (error?: Error | null) => void;

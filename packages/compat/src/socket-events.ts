@@ -1,10 +1,9 @@
 import type { Duplex } from 'node:stream';
-import type { Connection } from './connection.ts';
+import { CLOSED, CLOSING, type Connection, OPEN } from './connection.ts';
 import { CLOSE_CODE, type FaultError } from './errors.ts';
 import { disown, ownerOf } from './owned-socket.ts';
 import type { ParserEvents } from './parser-events.ts';
 import { nextTick } from './platform.ts';
-import { CLOSED, CLOSING, OPEN } from './ready-state.ts';
 
 /** Connects the events of the socket with the connection that owns it. */
 export function listen(socket: Duplex): void {

@@ -1,5 +1,5 @@
 import { addAbortSignal, Duplex, type DuplexOptions } from 'node:stream';
-import { CLOSED, CONNECTING } from './ready-state.ts';
+import { CLOSED, CONNECTING } from './connection.ts';
 import type { WebSocket } from './websocket.ts';
 
 /**

@@ -6,13 +6,20 @@ import { callIfAllowed } from '@ws/node-io/internal';
 import { bytesOf, EMPTY, isBlob } from './bytes.ts';
 import { abort, connect } from './client-handshake.ts';
 import type { ClientOptions } from './client-options.ts';
-import type { Connection, SendCallback } from './connection.ts';
+import {
+  CLOSED,
+  CLOSING,
+  CONNECTING,
+  type Connection,
+  OPEN,
+  type ReadyState,
+  type SendCallback,
+} from './connection.ts';
 import { addHandler, defineAttributes, type EventHandler, removeHandler } from './event-target.ts';
 import { MessageParser } from './message-parser.ts';
 import { own } from './owned-socket.ts';
 import { type ActiveExtensions, NO_EXTENSIONS, type ParserOptions } from './parser-events.ts';
 import { EXTENSION } from './permessage-deflate.ts';
-import { CLOSED, CLOSING, CONNECTING, OPEN, type ReadyState } from './ready-state.ts';
 import type { BinaryType } from './received-message.ts';
 import { Sender } from './sender.ts';
 import { listen, onSendError, parserEvents, startCloseTimer } from './socket-events.ts';
