@@ -61,9 +61,8 @@ const FLOORS = {
     ['message-writer'],
     ['web-socket-conn'],
     ['browser-conn'],
-    ['dial'],
     ['reconnecting-options'],
-    ['reconnecting', 'reconnecting-conn'],
+    ['reconnecting'],
     ['index', 'internal'],
   ],
   'node-client': [

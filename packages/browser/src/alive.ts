@@ -10,6 +10,8 @@ import type { PageSocket } from './web-types.ts';
  * too. The events of one wake of a page come within this time.
  */
 const LATE = 1_000;
+/** The longest time in ms for bytes that the system holds. */
+const LONGEST_REST = 60_000;
 
 /** The option `alive`: asks after a silence and after a wake of the page, and waits for a message. */
 export class Alive {
@@ -26,14 +28,9 @@ export class Alive {
   #end = 0;
   /** Questions since the last message. */
   #questions = 0;
-  /** When the page began to measure how fast bytes leave it, and the bytes that had left it then. */
-  #measuredFrom = 0;
-  #leftBefore = 0;
   /** Milliseconds between two looks at a question. */
   readonly #step: number;
   readonly #sent: () => number;
-  /** Bytes that were sent before the last message. */
-  #sentBefore = 0;
   /** Bytes that had left the page at the last look, and those that waited. */
   #left = 0;
   #unsent = 0;
@@ -69,7 +66,6 @@ export class Alive {
   /** A message has come. Returns whether readers do not get it. */
   takes(data: unknown): boolean {
     this.#heardAt = performance.now();
-    this.#sentBefore = this.#sent();
     this.#questions = 0;
     try {
       const isAnswer: unknown = this.#plan.answer?.(messageOf(data) as unknown as BorrowedMessage);
@@ -108,10 +104,6 @@ export class Alive {
     const isFirst = this.#questions === 0;
     if (!this.#send() && isFirst) return this.#lookIn(this.#plan.after);
     this.#left = this.#bytesLeft;
-    if (isFirst) {
-      this.#measuredFrom = this.#askedAt;
-      this.#leftBefore = this.#left;
-    }
     this.#end = performance.now() + this.#plan.timeout;
     this.#lookIn(this.#step);
   }
@@ -136,18 +128,6 @@ export class Alive {
     return this.#sent() - this.#socket.bufferedAmount;
   }
 
-  /**
-   * Milliseconds until the bytes since the last message have passed, at the rate at which they left
-   * since they began to wait. The system takes some MiB at once, which then wait in front of them,
-   * and all of them may have been sent just before. At most as long as the page has measured.
-   */
-  #restOfWay(now: number): number {
-    const waited = now - this.#measuredFrom;
-    const rate = (this.#left - this.#leftBefore) / waited;
-    const way = (this.#sent() - this.#sentBefore) / rate;
-    return Math.max(0, Math.min(waited, way - waited));
-  }
-
   #look(): void {
     const { after, timeout } = this.#plan;
     const { readyState, bufferedAmount, isReading } = this.#socket;
@@ -159,15 +139,11 @@ export class Alive {
     // Only bytes that waited prove a peer: others leave at once, even without one. A WebSocketStream
     // shows no part of a message that leaves.
     const isStream = isReading !== undefined;
-    const isLeaving = isStream ? bufferedAmount > 0 : this.#unsent > 0 && left > this.#left;
-    // What the system takes at once says nothing about the rate.
-    if (this.#unsent === 0) {
-      this.#measuredFrom = now;
-      this.#leftBefore = left;
-    }
+    const isLeaving = (isStream && bufferedAmount > 0) || (this.#unsent > 0 && left > this.#left);
     this.#left = left;
     this.#unsent = bufferedAmount;
-    if (isLeaving) this.#end = now + timeout + (isStream ? 0 : this.#restOfWay(now));
+    // The system takes some MiB at once, which have not passed. They may take as long as the others.
+    if (isLeaving) this.#end = now + timeout + Math.min(silence, LONGEST_REST);
     if (now < this.#end) return this.#lookIn(Math.min(this.#end - now, this.#step));
     // The timers of a hidden page are always late: by a minute in Chromium.
     if (this.#isLate(now) && (this.#questions < 2 || !globalThis.document?.hidden))

@@ -55,8 +55,7 @@ export type { WholeMessageReader } from './message-reader.ts';
 export type { MessageStreams } from './message-streams.ts';
 export type { GatheringWriter } from './message-writer.ts';
 export type { BrowserConnOptions } from './options.ts';
-export { reconnecting } from './reconnecting.ts';
-export { ReconnectingConn } from './reconnecting-conn.ts';
+export { ReconnectingConn, reconnecting } from './reconnecting.ts';
 export type {
   FreshURL,
   ReconnectingConnOptions,

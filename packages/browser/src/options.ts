@@ -29,7 +29,7 @@ export interface Turns {
   /** Calls `look` in a later turn. */
   next(look: () => void): void;
   /** The wait is over. */
-  end(): void;
+  stop?(): void;
 }
 
 /** What a page and a server of `@ws/fetch` do differently with the same kind of socket. */

@@ -125,7 +125,7 @@ export class ReadSide {
   }
 
   /** Ends reading. Queued messages can still be read. */
-  end(reason: unknown): void {
+  stop(reason: unknown): void {
     this.#ended ??= { reason };
     this.serve();
   }

@@ -387,7 +387,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   setReadDeadline(at: Date | number | null): void {
     this.#cancelReadDeadline = deadline('read', at, this.#cancelReadDeadline, (error) => {
       this.#reads.drop();
-      this.#reads.end(error);
+      this.#reads.stop(error);
     });
   }
 
@@ -487,7 +487,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   #close(code: number, reason: string): void {
     if (this.#state !== 'open') return;
     this.#state = 'closing';
-    this.writes.end(new CloseSentError());
+    this.writes.stop(new CloseSentError());
     this.#reads.closing = true;
     this.#socket.close(code, reason);
   }
@@ -497,7 +497,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     if (this.#state !== 'open') return;
     this.#state = 'closing';
     this.#failure = { error: fault, code };
-    this.#reads.end(fault);
+    this.#reads.stop(fault);
     this.writes.fail(new CloseSentError());
     this.#socket.close(code);
     const cancel = after(CLOSE_TIMEOUT, () => this.terminate());
@@ -521,7 +521,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     const end = new CloseError(code, reason, isOrderly ? '' : this.#settings.note);
     if (this.#cause !== undefined) end.cause = this.#cause;
     const failure = this.#failure ?? (wasClean ? undefined : { error: end, code });
-    this.#reads.end(failure?.error ?? end);
+    this.#reads.stop(failure?.error ?? end);
     this.writes.fail(wasClean ? new CloseSentError() : end);
     this.#openWriter?.abort();
     this.#resolveClosed({

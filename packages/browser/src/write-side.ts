@@ -24,7 +24,7 @@ export class WriteSide {
   /** Looks at `bufferedAmount` at once, while a write waits. Bun has an event for it. */
   look: () => void = nothing;
   /** Called when no message is accepted any more, maybe twice. */
-  onEnd: () => void = nothing;
+  onStop: () => void = nothing;
   /** Why no message is accepted any more. */
   #ended: { readonly reason: unknown } | undefined;
   /** Why nothing more is sent. */
@@ -111,7 +111,7 @@ export class WriteSide {
         });
       }
     } finally {
-      turns.end();
+      turns.stop?.();
     }
     this.#drained = undefined;
   }
@@ -121,14 +121,14 @@ export class WriteSide {
   }
 
   /** No further message is accepted. Messages that were accepted are sent. */
-  end(reason: unknown): void {
+  stop(reason: unknown): void {
     this.#ended ??= { reason };
-    this.onEnd();
+    this.onStop();
   }
 
   /** Nothing more is sent. */
   fail(reason: unknown): void {
-    this.end(reason);
+    this.stop(reason);
     this.#failed ??= { reason };
     this.look();
   }

@@ -224,7 +224,7 @@ describe('the option alive', () => {
     expect(conn.state).toBe('closed');
   });
 
-  it('has timeout again after each fall of bufferedAmount, and after the last one', async () => {
+  it('has timeout and the silence again after each fall of bufferedAmount', async () => {
     const { conn, socket } = await dialed();
     await pass(19_999);
     socket.bufferedAmount = 3_000;
@@ -234,11 +234,25 @@ describe('the option alive', () => {
       expect(conn.state).toBe('open');
       socket.bufferedAmount -= 1_000;
     }
-    // It is looked at each second.
+    // It is looked at each second: the silence is 33 s then.
     await pass(1_000);
-    await pass(4_999);
+    await pass(37_999);
     expect(conn.state).toBe('open');
     await pass(1);
+    expect(conn.state).toBe('closed');
+  });
+
+  it('adds at most a minute of silence', async () => {
+    const { conn, socket } = await dialed();
+    socket.blocked = true;
+    void conn.send('x'.repeat(100_000));
+    for (let i = 0; i < 100; i++) {
+      await pass(1_000);
+      socket.bufferedAmount -= 1_000;
+    }
+    await pass(65_000);
+    expect(conn.state).toBe('open');
+    await pass(1_001);
     expect(conn.state).toBe('closed');
   });
 
@@ -253,7 +267,7 @@ describe('the option alive', () => {
     expect(conn.state).toBe('open');
   });
 
-  it('allows for bytes that the system took at once, at the rate of the others', async () => {
+  it('allows for bytes that the system took at once', async () => {
     const { conn, socket } = await dialed();
     socket.blocked = true;
     // 8,000 bytes are gone at once. The others leave at 1,000 in a second, as those do then.
@@ -291,7 +305,7 @@ describe('the option alive', () => {
     expect(conn.state).toBe('closed');
   });
 
-  it('measures no rate from what the system takes at once after the question', async () => {
+  it('allows for bytes that the system takes at once after the question', async () => {
     const { conn, socket } = await dialed();
     await pass(20_500);
     socket.blocked = true;
@@ -350,10 +364,31 @@ describe('the option alive', () => {
     stream.unblock!();
     await pass(0);
     expect(stream.sent).toEqual(['large', 'ask']);
-    await pass(4_999);
+    await pass(65_000);
     expect(conn.state).toBe('open');
     await pass(1_001);
     expect(conn.state).toBe('closed');
+  });
+
+  it('allows for the end of a message that has left a WebSocketStream and has not passed', async () => {
+    const page = stubPage();
+    const dialing = dial('ws://h', { WebSocketStream: FakeWebSocketStream, alive: ALIVE });
+    const stream = FakeWebSocketStream.last!;
+    stream.open();
+    const conn = await dialing;
+    stream.blocked = true;
+    void conn.send('large').catch(() => {});
+    await pass(9_000);
+    page.emit('online');
+    await pass(6_000);
+    stream.blocked = false;
+    stream.unblock!();
+    // The system holds 10 s of it.
+    await pass(10_000);
+    expect(conn.state).toBe('open');
+    stream.message('answer');
+    await pass(24_000);
+    expect(conn.state).toBe('open');
   });
 
   it('waits for a page that does not read a WebSocketStream', async () => {

@@ -70,7 +70,7 @@ export class FetchCall {
   }
 
   /** `fetch` has returned. */
-  end(): void {
+  stop(): void {
     const key = keyOf(this.#request);
     const others = running.get(key)!.filter((call) => call !== this);
     if (others.length > 0) running.set(key, others);

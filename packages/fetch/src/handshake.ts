@@ -4,7 +4,6 @@ import { isHost } from '@ws/codec/internal';
 import { errorOf, kind, whole } from '@ws/conn/internal';
 import type { HeadersLike, Plan, Refusal } from './options.ts';
 import { reportTo } from './reports.ts';
-import { factsOf } from './request-facts.ts';
 import { isResponse, ownResponse } from './responses.ts';
 
 /** What a handshake has agreed on. */
@@ -64,6 +63,44 @@ export async function negotiate(
   }
   const subprotocol = subprotocols.find((name) => offered.includes(name)) ?? '';
   return { request, plan, subprotocol, auth };
+}
+
+/** The fields of an opening handshake that a Worker does not send when it calls another one. */
+const WIRE: Readonly<Record<string, string>> = {
+  connection: 'Upgrade',
+  'sec-websocket-version': '13',
+  'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
+};
+
+const NO_URL = { host: '', pathname: '', search: '' };
+
+/**
+ * Describes a Request, for the codec's table of rules.
+ *
+ * @param wireIsChecked - The runtime checks requests itself, and also calls `fetch` without a wire.
+ *   Such a call follows the rules of the wire, and its URL has the host.
+ */
+function factsOf({ method, headers, url }: Request, wireIsChecked: boolean): RequestFacts {
+  // Some runtimes build the URL from a malformed Host.
+  const { host, pathname, search } = URL.canParse(url) ? new URL(url) : NO_URL;
+  const isCall = wireIsChecked && !Object.keys(WIRE).some((name) => headers.has(name));
+  const added: Readonly<Record<string, string>> = {
+    ...(wireIsChecked && { host }),
+    ...(isCall && WIRE),
+  };
+  const get = (name: string): string | undefined => headers.get(name) ?? added[name];
+  // Headers joins the lines of a field so.
+  const lines = (name: string): string[] => get(name)?.split(', ') ?? [];
+  return {
+    method,
+    target: pathname + search,
+    version: '1.1',
+    remoteAddress: undefined,
+    has: (name) => get(name) !== undefined,
+    once: (name) => (lines(name).length === 1 ? get(name) : undefined),
+    lines,
+    list: (name) => get(name) ?? '',
+  };
 }
 
 function checkRequest(facts: RequestFacts, plan: Plan): Response | undefined {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { optionHint } from '@ws/conn/internal';
 import { withHooks } from './crossws.ts';
 import { callOf } from './fetch-call.ts';
 import { honoUpgrade, type UpgradeWebSocket } from './hono.ts';
@@ -15,6 +16,7 @@ export * from './public.ts';
 
 const answer = /* @__PURE__ */ upgradeOn({
   maxMessage: Infinity,
+  hintOf: optionHint,
   callOf,
   clientSignal: ({ signal }) => signal,
   accept: marking('serveFetch of @ws/fetch/node'),

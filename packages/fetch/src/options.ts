@@ -1,7 +1,7 @@
 import { type BrowserConnBounds, checkConnOptions } from '@ws/browser/internal';
 import { AllowedOrigins, type SameHost } from '@ws/codec';
 import type { AutoResponse, Conn, ConnLike, ReportContext } from '@ws/conn';
-import { badType, bound, checkOptionNames, optionHint } from '@ws/conn/internal';
+import { badType, bound, checkOptionNames, type optionHint } from '@ws/conn/internal';
 
 /**
  * A connection of a server: a `Conn` on Node, the runtime's own WebSocket with the same methods on
@@ -166,10 +166,15 @@ const MIB = 2 ** 20;
 
 /**
  * @param maxMessage - The longest message that the runtime takes, in bytes.
+ * @param hintOf - `optionHint`, where its table costs nothing. Default: an option with a similar name.
  * @throws TypeError, RangeError that names the option.
  */
-export function checkUpgradeOptions(options: UpgradeOptions<unknown>, maxMessage: number): Plan {
-  checkOptionNames('upgrade', options, UPGRADE_OPTION_NAMES, 'reject', optionHint);
+export function checkUpgradeOptions(
+  options: UpgradeOptions<unknown>,
+  maxMessage: number,
+  hintOf?: typeof optionHint,
+): Plan {
+  checkOptionNames('upgrade', options, UPGRADE_OPTION_NAMES, 'reject', hintOf);
   const {
     readLimit = Math.min(MIB, maxMessage),
     authenticate,

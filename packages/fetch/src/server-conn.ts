@@ -71,8 +71,8 @@ export class SocketConn extends WebSocketConn {
     return {
       ...super['@ws/internals'],
       observeWrites: (observer) => {
-        this.writes.onEnd = () => queueMicrotask(() => observer(this));
-        if (this.state !== 'open') this.writes.onEnd();
+        this.writes.onStop = () => queueMicrotask(() => observer(this));
+        if (this.state !== 'open') this.writes.onStop();
       },
     };
   }

@@ -21,7 +21,6 @@ export function turns(
         wait(round < first ? 0 : Math.min(2 ** (round - first), LONGEST), look);
         round++;
       },
-      end() {},
     };
   };
 }

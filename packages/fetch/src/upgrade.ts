@@ -1,4 +1,4 @@
-import { badType, kind } from '@ws/conn/internal';
+import { badType, kind, type optionHint } from '@ws/conn/internal';
 import { FetchCall, type Mark, takeMark, type Wrapper } from './fetch-call.ts';
 import type { Agreement } from './handshake.ts';
 import { negotiate, refuse } from './handshake.ts';
@@ -24,6 +24,8 @@ export interface Runtime {
     handler: UpgradeHandler,
     call: FetchCall | undefined,
   ) => Response;
+  /** See `checkUpgradeOptions`. */
+  readonly hintOf?: typeof optionHint;
   /** The call of a wrapper in which a request is answered. A runtime without it has no wrapper. */
   readonly callOf?: (request: Request) => FetchCall | undefined;
   /** See `negotiate`. */
@@ -36,6 +38,7 @@ export interface Runtime {
 export function upgradeOn({
   maxMessage,
   accept,
+  hintOf,
   callOf,
   clientSignal,
   wireIsChecked,
@@ -44,7 +47,8 @@ export function upgradeOn({
     // Now: `fetch` may return before the login is known.
     const call = callOf?.(request);
     if (call) call.upgrades++;
-    const plan: Plan = checkUpgradeOptions(options, call?.wrapper.maxMessage ?? maxMessage);
+    const most = call?.wrapper.maxMessage ?? maxMessage;
+    const plan: Plan = checkUpgradeOptions(options, most, hintOf);
     if (typeof handler !== 'function') {
       throw badType('upgrade: expected a function as the handler', handler);
     }
@@ -95,6 +99,6 @@ export async function callFetch<Info>(
       reportTo(wrapper.report, error, { where: 'fetch', request });
     return refuse(500, 'Internal Server Error');
   } finally {
-    call?.end();
+    call?.stop();
   }
 }

@@ -1,5 +1,6 @@
 import { upgrade } from '@ws/fetch';
 import { describe, expect, it } from 'vitest';
+import { checkUpgradeOptions } from '../src/options.ts';
 
 describe('an unknown option of upgrade', () => {
   it.each<[object, string]>([
@@ -15,5 +16,11 @@ describe('an unknown option of upgrade', () => {
     const [name] = Object.keys(options);
     const answer = upgrade(new Request('http://h/'), options, () => {});
     await expect(answer).rejects.toThrow(`upgrade: unknown option ${name}; ${cure}`);
+  });
+
+  // The table of cures would be a seventh of the bundle of a Worker.
+  it('is named beside the known ones where a bundle has to be small', () => {
+    const check = (): unknown => checkUpgradeOptions({ maxPayload: 1 } as object, Infinity);
+    expect(check).toThrow('upgrade: unknown option maxPayload; known options: server, ');
   });
 });

@@ -7,7 +7,6 @@ describe('turns', () => {
     const clock = vi.spyOn(performance, 'now');
     const wait = turns(2, (ms) => waits.push(ms))();
     for (let i = 0; i < 12; i++) wait.next(() => {});
-    wait.end();
     expect(waits).toEqual([0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 250, 250]);
     expect(clock).not.toHaveBeenCalled();
     clock.mockRestore();
