@@ -5,12 +5,6 @@ import { asError, describeResult } from '@ws/node-io/internal';
 import { GuardedStream } from './guarded-stream.ts';
 import type { SocketOptions } from './options.ts';
 
-/** The options that determine the addresses of a name. */
-interface AddressOptions extends SocketOptions {
-  /** Those of `dns.lookup`. */
-  readonly hints?: number | undefined;
-}
-
 /**
  * Finds the addresses of a name, in the order to try them: families take turns (RFC 8305, section
  * 4).
@@ -20,7 +14,12 @@ interface AddressOptions extends SocketOptions {
  */
 export async function findAddresses(
   name: string,
-  { lookup, family = 0, localAddress = '', hints = 0 }: AddressOptions,
+  {
+    lookup,
+    family = 0,
+    localAddress = '',
+    hints = 0,
+  }: SocketOptions & Pick<LookupOptions, 'hints'>,
   label: string,
 ): Promise<readonly string[]> {
   // An address of one family reaches only that family.
@@ -104,7 +103,8 @@ export class AddressRace {
   readonly winner: Promise<GuardedStream>;
   readonly #addresses: readonly string[];
   readonly #connect: (address: string) => Socket;
-  readonly #attempts: Attempt[] = [];
+  /** What removes the listeners of the race from each stream. */
+  readonly #releases = new Map<GuardedStream, () => void>();
   readonly #errors: unknown[] = [];
   #resolve!: (winner: GuardedStream) => void;
   #reject!: (error: unknown) => void;
@@ -123,9 +123,9 @@ export class AddressRace {
   }
 
   /** Ends all attempts except one. */
-  end(except?: GuardedStream): void {
+  stop(except?: GuardedStream): void {
     clearTimeout(this.#timer);
-    for (const { guarded, release } of this.#attempts) {
+    for (const [guarded, release] of this.#releases) {
       release();
       if (guarded !== except) guarded.destroy();
     }
@@ -157,19 +157,13 @@ export class AddressRace {
     const onClose = (): void => this.#failed(guarded.error);
     stream.once('connect', onOpen).once('close', onClose);
     const release = (): void => void stream.off('connect', onOpen).off('close', onClose);
-    this.#attempts.push({ guarded, release });
+    this.#releases.set(guarded, release);
   }
 
   #failed(error: unknown): void {
     this.#errors.push(error);
     this.#startNext();
   }
-}
-
-interface Attempt {
-  readonly guarded: GuardedStream;
-  /** Removes the listeners of the race. */
-  readonly release: () => void;
 }
 
 /** As net.connect does: the code is that of the first error. */

@@ -6,13 +6,11 @@ import type { DialScope } from './dial-scope.ts';
 import { dialError } from './errors.ts';
 import { callNetDial, checkOpen, GuardedStream, type NetDial } from './guarded-stream.ts';
 import type { SocketOptions } from './options.ts';
-import type { ProxyPlan } from './proxy/choose-proxy.ts';
 import { connectTunnel } from './proxy/connect-tunnel.ts';
 import type { Proxy } from './proxy/proxy.ts';
 import { socksTunnel } from './proxy/socks.ts';
 import { certificateAdvice } from './tls/certificate-advice.ts';
-import { guardedCallbacks } from './tls/tls-callbacks.ts';
-import { TlsOptions } from './tls/tls-options.ts';
+import { guardedCallbacks, TlsOptions } from './tls/tls-options.ts';
 import type { DialAddress, Target } from './url.ts';
 
 /** The options that determine how streams are opened. */
@@ -22,7 +20,6 @@ export interface StreamOpeners {
   readonly socket: SocketOptions;
   readonly tls: ConnectionOptions | undefined;
   readonly proxyTls: ConnectionOptions | undefined;
-  readonly proxy: ProxyPlan;
 }
 
 /**
@@ -51,10 +48,8 @@ const HTTP1: readonly string[] = ['http/1.1'];
 export class Connector {
   readonly #openers: StreamOpeners;
   readonly #tlsOf: Readonly<Record<PeerKind, TlsOptions>>;
+  #sessionKey: string | undefined;
 
-  /**
-   * @throws TypeError for TLS options that OpenSSL cannot use, and for options that conflict.
-   */
   constructor(openers: StreamOpeners) {
     const { tls, proxyTls } = openers;
     this.#openers = openers;
@@ -63,9 +58,37 @@ export class Connector {
       redirect: new TlsOptions('tls', tls, false),
       proxy: new TlsOptions('proxyTls', proxyTls, true),
     };
-    // Errors in the options appear here, before any dial.
+  }
+
+  /**
+   * Reads keys and certificates before any dial needs them.
+   *
+   * @throws TypeError for TLS options that OpenSSL cannot use, and for options that conflict.
+   */
+  readCertificates(): void {
+    const { tls, proxyTls } = this.#openers;
     if (tls !== undefined) this.#tlsOf.server.secureContext('');
     if (proxyTls !== undefined) this.#tlsOf.proxy.secureContext('');
+  }
+
+  /**
+   * Two connectors have the same key only when the same options open and secure their streams: then
+   * they share their sessions of HTTP/2.
+   */
+  sessionKey(): string {
+    const { netDial, netDialTLS, socket, tls, proxyTls } = this.#openers;
+    this.#sessionKey ??= JSON.stringify(
+      [
+        netDial,
+        netDialTLS,
+        ...Object.entries({ ...tls }).flat(),
+        'proxyTls',
+        ...Object.entries({ ...proxyTls }).flat(),
+        'socket',
+        ...Object.entries(socket).flat(),
+      ].map(identityOf),
+    );
+    return this.#sessionKey;
   }
 
   /**
@@ -144,7 +167,7 @@ export class Connector {
     try {
       return await scope.race(findAddresses(host, this.#socketOptionsOf(peer), option));
     } catch (error) {
-      throw scope.signal.aborted ? error : connectError(peer, error);
+      throw scope.isAborted ? error : connectError(peer, error);
     }
   }
 
@@ -164,9 +187,9 @@ export class Connector {
       winner = await scope.race(race.winner);
       return winner;
     } catch (error) {
-      throw scope.signal.aborted ? error : connectError(peer, error);
+      throw scope.isAborted ? error : connectError(peer, error);
     } finally {
-      race.end(winner);
+      race.stop(winner);
     }
   }
 
@@ -243,6 +266,20 @@ export class Connector {
       socket: opens ? undefined : over.stream,
     };
   }
+}
+
+const ids = new WeakMap<object, number>();
+let lastId = 0;
+
+/** A value that compares as `===`, for a key. */
+export function identityOf(value: unknown): unknown {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return value;
+  let id = ids.get(value);
+  if (id === undefined) {
+    id = ++lastId;
+    ids.set(value, id);
+  }
+  return { id };
 }
 
 function tlsName(kind: PeerKind): 'tls' | 'proxyTls' {

@@ -1,7 +1,7 @@
 import { type IncomingHttpHeaders, validateHeaderValue } from 'node:http';
 import { kind } from '@ws/conn/internal';
 import type { DialScope } from './dial-scope.ts';
-import { callFunction } from './function-errors.ts';
+import { callFunction } from './errors.ts';
 
 /** The part of a cookie jar that a handshake uses. `CookieJar` of tough-cookie implements it. */
 export interface CookieJar {

@@ -2,26 +2,28 @@ import { TimeoutError } from '@ws/conn';
 import { addAbortListener, removeAbortListener } from '@ws/conn/internal';
 
 /**
- * Bounds one dial: combines the handshake timeout and the caller's signal into one signal for all
- * stages. `end` releases both.
+ * Bounds one dial in all its stages, by the handshake timeout and the caller's signal. `stop` removes
+ * the timer and the listener.
  */
 export class DialScope {
-  /** Aborts with a TimeoutError, or with the reason of the caller's signal. */
-  readonly signal: AbortSignal;
   /** The other end, for the message of the timeout. */
   peer = '';
   /** The current stage, for the message of the timeout. */
   stage = 'connecting';
-  readonly #controller = new AbortController();
   readonly #outer: AbortSignal | undefined;
   readonly #timer: NodeJS.Timeout | undefined;
   #afterReads: NodeJS.Immediate | undefined;
   /** The time at which the timeout is over, by `performance.now()`. */
   readonly #endsAt: number;
+  /** Why the dial was aborted. */
+  #cause: { readonly reason: unknown } | undefined;
+  /** Rejects the waits of {@link race}. */
+  readonly #waits = new Set<(reason: unknown) => void>();
+  /** Created on demand: most dials have no function that takes a signal. */
+  #controller: AbortController | undefined;
 
   /** @param timeout - Milliseconds; Infinity for none. */
   constructor(timeout: number, outer: AbortSignal | undefined) {
-    this.signal = this.#controller.signal;
     this.#outer = outer;
     this.#endsAt = performance.now() + timeout;
     if (outer?.aborted) {
@@ -32,7 +34,7 @@ export class DialScope {
     if (timeout === Infinity) return;
     const expire = (): void => {
       const message = `handshake with ${this.peer} timed out after ${timeout} ms (option handshakeTimeout) while ${this.stage}`;
-      this.#controller.abort(new TimeoutError(message));
+      this.#abort(new TimeoutError(message));
     };
     // Reads the sockets first: the answer may have arrived in a busy process.
     this.#timer = setTimeout(() => {
@@ -40,39 +42,69 @@ export class DialScope {
     }, timeout);
   }
 
+  /** Whether the time is over, or the caller's signal was aborted. */
+  get isAborted(): boolean {
+    return this.#cause !== undefined;
+  }
+
+  /** Why the dial was aborted: a TimeoutError, or the reason of the caller's signal. */
+  get reason(): unknown {
+    return this.#cause?.reason;
+  }
+
   /** Milliseconds until the timeout, perhaps negative; Infinity for none. */
   get remaining(): number {
     return this.#endsAt - performance.now();
   }
 
+  /** @throws the reason, when the dial was aborted. */
+  throwIfAborted(): void {
+    if (this.#cause !== undefined) throw this.#cause.reason;
+  }
+
+  /** Returns a signal for a function of the application. It aborts with the dial. */
+  makeSignal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#cause !== undefined) this.#controller.abort(this.#cause.reason);
+    return this.#controller.signal;
+  }
+
   /**
-   * Waits for `work` until the signal aborts. After an abort the result of `work` is ignored.
+   * Waits for `work` until the dial is aborted. After that the result of `work` is ignored.
    *
-   * @throws the error of `work`, or the reason of the signal.
+   * @throws the error of `work`, or the reason of the abort.
    */
   async race<T>(work: T | PromiseLike<T>): Promise<T> {
-    const { signal } = this;
-    let abort: (() => void) | undefined;
-    const aborted = new Promise<never>((_, reject) => {
-      abort = () => reject(signal.reason);
-      if (signal.aborted) abort();
-      else signal.addEventListener('abort', abort);
-    });
+    let fail!: (reason: unknown) => void;
     try {
-      return await Promise.race([aborted, work]);
+      return await new Promise<T>((resolve, reject) => {
+        fail = reject;
+        if (this.#cause === undefined) this.#waits.add(fail);
+        else fail(this.#cause.reason);
+        Promise.resolve(work).then(resolve, reject);
+      });
     } finally {
-      signal.removeEventListener('abort', abort!);
+      this.#waits.delete(fail);
     }
   }
 
   /** Removes the timer and the listener. */
-  end(): void {
+  stop(): void {
     clearTimeout(this.#timer);
     clearImmediate(this.#afterReads);
     if (this.#outer !== undefined) removeAbortListener(this.#outer, this.#onAbort);
   }
 
   readonly #onAbort = (): void => {
-    this.#controller.abort(this.#outer?.reason);
+    const reason: unknown = this.#outer!.reason;
+    // A signal of another library may have no reason.
+    this.#abort(reason === undefined ? AbortSignal.abort().reason : reason);
   };
+
+  #abort(reason: unknown): void {
+    if (this.#cause !== undefined) return;
+    this.#cause = { reason };
+    for (const fail of this.#waits) fail(reason);
+    this.#controller?.abort(reason);
+  }
 }

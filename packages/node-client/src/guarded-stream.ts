@@ -37,7 +37,7 @@ export class GuardedStream {
     this.#unguardWrites =
       stream instanceof Socket || isHttp2Stream(stream) ? () => {} : guardWrites(stream);
     stream.on('error', this.#onError);
-    stream.once('close', this.release);
+    stream.once('close', this.unguard);
   }
 
   readonly #onError = (error: Error): void => {
@@ -45,9 +45,9 @@ export class GuardedStream {
   };
 
   /** Ends the guard. The new owner must listen for 'error'. */
-  readonly release = (): void => {
+  readonly unguard = (): void => {
     this.stream.off('error', this.#onError);
-    this.stream.off('close', this.release);
+    this.stream.off('close', this.unguard);
     this.#unguardWrites();
   };
 
@@ -119,12 +119,12 @@ export async function callNetDial(
 ): Promise<GuardedStream> {
   // Called from a microtask, so the returned stream gets its guard before it can emit an event.
   const dialed = Promise.resolve()
-    .then(() => dial(address, { signal: scope.signal }))
+    .then(() => dial(address, { signal: scope.makeSignal() }))
     .then((stream) => guardStream(name, stream));
   try {
     return await scope.race(dialed);
   } catch (error) {
-    if (scope.signal.aborted) {
+    if (scope.isAborted) {
       void dialed.then(
         (late) => late.destroy(),
         () => {},

@@ -91,9 +91,10 @@ export type { NetDial } from './guarded-stream.ts';
 export type { DialerOptions, DialOptions, Http2Mode } from './options.ts';
 export type { ProxyOption, ProxyRequest } from './proxy/choose-proxy.ts';
 export { type Environment, proxyFromEnvironment } from './proxy/environment.ts';
-export type { FreshHeaders, FreshURL } from './reconnecting/dial-plan.ts';
 export { ReconnectingConn, reconnecting } from './reconnecting/reconnecting.ts';
 export type {
+  FreshHeaders,
+  FreshURL,
   ReconnectingConnOptions,
   ReconnectingOptions,
 } from './reconnecting/reconnecting-options.ts';

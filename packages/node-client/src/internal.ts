@@ -3,7 +3,6 @@
  *
  * @module
  */
-export { openCarrier } from './carrier.ts';
 export { Connector } from './connect.ts';
 export { DialScope } from './dial-scope.ts';
 export {
@@ -13,7 +12,8 @@ export {
   isAccepted,
   ResponseBody,
 } from './exchange.ts';
-export { SharedSession } from './http2/session-pool.ts';
+export { openCarrier } from './http2/session-pool.ts';
+export { SharedSession } from './http2/shared-session.ts';
 export {
   askOnStream,
   HeadersTooLarge,

@@ -1,6 +1,7 @@
 import { quote } from '@ws/codec/internal';
 import { isError } from '@ws/conn/internal';
 import { BadHandshakeError } from './errors.ts';
+import { makeRequest, type PreparedRequest } from './request.ts';
 import { describeStatus, type HttpResponse } from './response.ts';
 import { parseTarget, type Target, withPath } from './url.ts';
 
@@ -46,11 +47,22 @@ export function sameServer(one: Target, other: Target): boolean {
 }
 
 /** Returns whether two URLs have the same server, or the same host with another port. */
-export function sameHost(one: Target, other: Target): boolean {
+function sameHost(one: Target, other: Target): boolean {
   if (one.address.path !== undefined || other.address.path !== undefined) {
     return sameServer(one, other);
   }
   return one.address.host === other.address.host;
+}
+
+/**
+ * Returns the request for a redirect's target, with a new key. Only the same server gets the
+ * caller's headers, and only the same host the subprotocols of the option: one may be a token.
+ */
+export function redirected(request: PreparedRequest, next: Target): PreparedRequest {
+  const { target, callerHeaders, subprotocolOption, extensions } = request;
+  const headers = sameServer(target, next) ? callerHeaders : [];
+  const subprotocols = sameHost(target, next) ? subprotocolOption : [];
+  return makeRequest(next, headers, subprotocols, extensions);
 }
 
 function resolve(location: string, from: Target): Target {

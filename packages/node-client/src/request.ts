@@ -20,6 +20,7 @@ export type HeadersInput = HeaderEntries<undefined>;
 
 /** The request of an opening handshake (RFC 6455, section 4.1). */
 export interface PreparedRequest extends Omit<HandshakeOffer, 'accept'> {
+  readonly target: Target;
   /** Sec-WebSocket-Key: 16 random bytes in base64. */
   readonly key: string;
   /** The request as sent, in Latin-1, without the empty line: cookies come after it. */
@@ -90,6 +91,7 @@ export function makeRequest(
     .map(([name, value]) => headerLine(name, value));
   const hasCookie = own.some(([name]) => name.toLowerCase() === 'cookie');
   return {
+    target,
     key,
     text: handshake.slice(0, -'\r\n'.length) + lines.join(''),
     callerHeaders: own,

@@ -34,16 +34,11 @@ export const MAX_WAIT = 500;
 /** No bytes of a body, or after a head. */
 export const NO_BUFFER: Buffer = Buffer.alloc(0);
 
-/** Names in error messages. */
-interface Labels {
-  readonly peer: string;
-  readonly answer: string;
-  /** Says who has sent too many interim answers. */
-  readonly sender: string;
-  /** The likely cause when a peer without encryption breaks the connection at once. */
-  readonly perhaps: string;
-}
-const LABELS: Readonly<Record<HttpRequest['method'], Labels>> = {
+/**
+ * Names in error messages. `sender`: of too many interim answers. `perhaps`: the likely cause when a
+ * peer without encryption breaks the connection at once.
+ */
+const LABELS = {
   GET: {
     peer: 'the server',
     answer: 'the answer',
@@ -64,7 +59,7 @@ const LABELS: Readonly<Record<HttpRequest['method'], Labels>> = {
  *
  * @param secure - Whether the stream is encrypted.
  * @throws BadHandshakeError with status 0 when the response is not HTTP or exceeds a bound;
- *   TransportError when the stream ends; the reason of the scope's signal when that aborts.
+ *   TransportError when the stream ends; the reason of the scope when that aborts.
  */
 export async function askForResponse(
   stream: Duplex,
@@ -72,7 +67,7 @@ export async function askForResponse(
   secure: boolean,
   scope: DialScope,
 ): Promise<HttpResponse> {
-  scope.signal.throwIfAborted();
+  scope.throwIfAborted();
   checkOpen(stream);
   const pending = new Exchange(stream, request, (failure) => errorOf(failure, request, secure));
   try {

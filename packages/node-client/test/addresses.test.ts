@@ -39,7 +39,7 @@ describe('AddressRace', () => {
       return socket;
     });
     running.winner.catch(() => {});
-    return { sockets, winner: running.winner, end: (except) => running.end(except) };
+    return { sockets, winner: running.winner, end: (except) => running.stop(except) };
   }
 
   it('starts the next attempt after 250 ms, while the earlier one continues and wins', async () => {
@@ -56,7 +56,7 @@ describe('AddressRace', () => {
     end(won);
     expect(won.stream).toBe(sockets.get('a'));
     expect([...sockets.values()].map(({ destroyed }) => destroyed)).toEqual([false, true]);
-    won.release();
+    won.unguard();
     expect(listeners(won.stream)).toEqual({});
     expect(vi.getTimerCount()).toBe(0);
   });
@@ -103,7 +103,7 @@ describe('AddressRace', () => {
     });
     socket.emit('connect');
     expect((await running.winner).stream).toBe(socket);
-    running.end();
+    running.stop();
     const failing = new AddressRace(['a'], () => {
       throw fault;
     });

@@ -1,25 +1,21 @@
 import type { ClientHttp2Session } from 'node:http2';
-import type { Socket } from 'node:net';
 import process from 'node:process';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import { Http2Code, sessionMemory, unref } from '@ws/node-io/internal';
-import type { StreamOpeners } from '../connect.ts';
+import { sessionMemory } from '@ws/node-io/internal';
+import { type Connector, identityOf } from '../connect.ts';
 import type { DialScope } from '../dial-scope.ts';
 import { BadHandshakeError, dialError } from '../errors.ts';
 import type { GuardedStream } from '../guarded-stream.ts';
-import type { Http2Mode } from '../options.ts';
+import type { DialerPlan } from '../options.ts';
+import { chooseProxy } from '../proxy/choose-proxy.ts';
 import type { Target } from '../url.ts';
-import { offersWebSockets } from './websocket-support.ts';
+import { MAX_STREAMS, offersWebSockets, SharedSession } from './shared-session.ts';
 
 /** Bytes that a server may send on one stream before they are read. */
 const STREAM_WINDOW = 256 * 1024;
 /** The same for all streams of a session. Node gives it back when bytes arrive. */
 const SESSION_WINDOW = 1024 * 1024;
-/** Most streams of a session, also if its server allows more. */
-const MAX_STREAMS = 1_000;
-/** Milliseconds in which the server of a session that is over may end its side of the socket. */
-const LINGER_MS = 2_000;
 /** Milliseconds for which an origin without WebSockets over HTTP/2 is not asked again. */
 const HTTP1_ONLY_MS = 600_000;
 /** OpenSSL's code when the server knows none of the protocols that a client offers. */
@@ -27,159 +23,145 @@ const NO_PROTOCOL = 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL';
 /** Most such origins. */
 const MAX_HTTP1_ONLY = 1_000;
 
-/** A session, and the number of its streams. */
-export class SharedSession {
-  readonly session: ClientHttp2Session;
-  streams = 0;
-  /** The server has ended the session with HTTP_1_1_REQUIRED (RFC 9113, section 7). */
-  requiresHttp1 = false;
-  /** Carries a pooled session, and may outlive it. Undefined for a session of the caller. */
-  readonly #socket: Duplex | undefined;
-  /** A request took too long, and no answer to a ping has come since. */
-  #isDoubted = false;
+/** Carrier of a request: a stream of HTTP/1.1, or a session of HTTP/2. */
+export type Carrier = GuardedStream | SharedSession;
 
-  constructor(session: ClientHttp2Session, socket: Duplex | undefined) {
-    this.session = session;
-    this.#socket = socket;
-    session.once('goaway', (code) => {
-      this.requiresHttp1 = code === Http2Code.HTTP_1_1_REQUIRED;
-    });
-  }
-
-  /** Whether the session takes one more stream. Node queues silently above the server's maximum. */
-  get hasRoom(): boolean {
-    const { closed, destroyed, remoteSettings } = this.session;
-    const most = Math.min(remoteSettings?.maxConcurrentStreams ?? MAX_STREAMS, MAX_STREAMS);
-    return !closed && !destroyed && !this.#isDoubted && this.streams < most;
-  }
-
-  acquireStream(): this {
-    this.streams++;
-    return this;
-  }
-
-  /** A stream has closed. A pooled session without streams ends. */
-  releaseStream(): void {
-    this.streams--;
-    // Not within 'close' of a stream: Node 20 loops for ever, see session-guard.ts of node-server.
-    if (this.streams === 0) setImmediate(() => this.endIfUnused());
-  }
-
-  /**
-   * Ends a pooled session without streams. It keeps no process alive, and its server has a moment to
-   * end its side: Node waits without a bound.
-   */
-  endIfUnused(): void {
-    const socket = this.#socket;
-    if (this.streams > 0 || socket === undefined || socket.destroyed) return;
-    this.session.close();
-    (socket as Partial<Socket>).unref?.();
-    const timer = setTimeout(() => socket.destroy(), LINGER_MS);
-    unref(timer);
-    socket.once('close', () => clearTimeout(timer));
-  }
-
-  /** Removes the session from its pool. Its open streams continue. */
-  retire(): void {
-    for (const [key, pool] of pools) {
-      if (pool.sessions.delete(this)) removeIfUnused(key, pool);
-    }
-  }
-
-  /**
-   * A request took too long. Only an answer to a ping brings dials back to the session: perhaps its
-   * server does not answer at all.
-   */
-  doubt(): void {
-    const { session } = this;
-    if (this.#isDoubted || session.destroyed) return;
-    this.#isDoubted = true;
-    session.ping((error) => {
-      if (error === null) this.#isDoubted = false;
-    });
-  }
-}
+/** Opens a stream to the server, which chooses one of these protocols. Default: HTTP/1.1. */
+type OpenWith = (protocols?: readonly string[]) => Promise<GuardedStream>;
 
 /** The sessions with one server. */
-interface Pool {
-  readonly sessions: Set<SharedSession>;
+class Pool {
+  /** The keys of the pool. */
+  readonly options: string;
+  readonly server: string;
+  readonly sessions = new Set<SharedSession>();
   /**
    * The session that a dial opens now. Resolves with undefined when the server has no WebSockets
    * over HTTP/2.
    */
-  pending: Promise<SharedSession | undefined> | undefined;
-}
+  pending: Promise<SharedSession | undefined> | undefined = undefined;
 
-/** Pools of the process, by {@link poolKey}. One without sessions is removed. */
-const pools = new Map<string, Pool>();
-/** When each origin is asked again, by `Date.now()`: the newest {@link MAX_HTTP1_ONLY}, oldest first. */
-const askAgainAt = new Map<string, number>();
+  constructor(options: string, server: string) {
+    this.options = options;
+    this.server = server;
+  }
 
-/** Carrier of a request: a stream of HTTP/1.1, or a session of HTTP/2. */
-export type Carrier = GuardedStream | SharedSession;
+  /** Adds a session until it closes or its server ends it. */
+  add(shared: SharedSession): void {
+    this.sessions.add(shared);
+    shared.onRetire = () => {
+      if (this.sessions.delete(shared)) this.removeIfEmpty();
+    };
+    shared.session
+      .once('close', () => shared.retire())
+      .once('goaway', () => {
+        shared.retire();
+        setImmediate(() => shared.endIfUnused());
+      });
+  }
 
-/** Opens a stream to the server, which chooses one of these protocols. */
-export type OpenWith = (protocols: readonly string[]) => Promise<GuardedStream>;
-
-/**
- * Returns a session of the server with room for one more stream, or a stream for HTTP/1.1.
- *
- * @param key - The pool of the session.
- * @throws BadHandshakeError when HTTP/2 is required, and the server has no WebSockets over it; the
- *   errors of `open`.
- */
-export async function acquireCarrier(
-  mode: Http2Mode,
-  target: Target,
-  key: string,
-  scope: DialScope,
-  open: OpenWith,
-): Promise<Carrier> {
-  if (typeof mode === 'object') return givenSession(mode, scope);
-  const origin = `${target.secure} ${String(target.address)}`;
-  const asks = mode === 'only' || (mode === 'auto' && target.secure && !isHttp1Only(origin));
-  if (!asks) return open(['http/1.1']);
-  for (;;) {
-    const pool = poolOf(key);
-    for (const shared of pool.sessions) if (shared.hasRoom) return shared.acquireStream();
-    if (pool.pending !== undefined) {
-      // Ignores another dial's error: this dial makes its own attempt.
-      const other = await scope.race(pool.pending.catch(() => undefined));
-      if (other === undefined && mode === 'auto' && isHttp1Only(origin)) {
-        return open(['http/1.1']);
-      }
-      continue;
-    }
-    let stream: GuardedStream | undefined;
-    pool.pending = makeSession(mode, target, scope, open).then((made) => {
-      if (!(made instanceof SharedSession)) {
-        stream = made;
-        return undefined;
-      }
-      pool.sessions.add(made);
-      made.session
-        .once('close', () => made.retire())
-        .once('goaway', () => {
-          made.retire();
-          setImmediate(() => made.endIfUnused());
-        });
-      return made;
-    });
-    try {
-      const shared = await pool.pending;
-      if (shared !== undefined) return shared.acquireStream();
-    } finally {
-      pool.pending = undefined;
-      removeIfUnused(key, pool);
-    }
-    if (mode === 'only') throw stream === undefined ? notOffered() : notSpoken(stream);
-    rememberHttp1Only(origin);
-    return stream ?? open(['http/1.1']);
+  /** Removes the pool when it has no session, and none is opened. */
+  removeIfEmpty(): void {
+    if (this.sessions.size > 0 || this.pending !== undefined) return;
+    const siblings = poolsByOptions.get(this.options);
+    siblings?.delete(this.server);
+    if (siblings?.size === 0) poolsByOptions.delete(this.options);
   }
 }
 
-function removeIfUnused(key: string, { sessions, pending }: Pool): void {
-  if (sessions.size === 0 && pending === undefined) pools.delete(key);
+/** Pools of the process, by the key of their connector and by {@link serverKey}. An empty one is removed. */
+const poolsByOptions = new Map<string, Map<string, Pool>>();
+/** The sessions of callers. */
+const given = new WeakMap<ClientHttp2Session, SharedSession>();
+/** When each origin is asked again, by `Date.now()`: the newest {@link MAX_HTTP1_ONLY}, oldest first. */
+const askAgainAt = new Map<string, number>();
+
+/** Whether a session is open that a connector with the same options has opened. */
+export function hasSessions(connector: Connector): boolean {
+  const pools = poolsByOptions.get(connector.sessionKey());
+  return pools !== undefined && [...pools.values()].some(({ sessions }) => sessions.size > 0);
+}
+
+/**
+ * Opens a stream to a server, perhaps through a proxy, or finds a session of HTTP/2 with it that has
+ * room for one more stream.
+ *
+ * @param isNamedServer - Whether the caller named this server, rather than a redirect.
+ * @param http1 - The server wants this request over HTTP/1.1.
+ * @throws as {@link Connector.open}; BadHandshakeError when HTTP/2 is required and the server has no
+ *   WebSockets over it.
+ */
+export function openCarrier(
+  connector: Connector,
+  { proxy, http2 }: Pick<DialerPlan, 'proxy' | 'http2'>,
+  target: Target,
+  isNamedServer: boolean,
+  scope: DialScope,
+  http1: boolean,
+): Carrier | Promise<Carrier> {
+  const open: OpenWith = async (protocols) => {
+    const through = await chooseProxy(proxy, target, scope);
+    return connector.open(target, through, isNamedServer, scope, protocols);
+  };
+  if (http2 === false || http1) return open();
+  if (typeof http2 === 'object') return givenSession(http2, scope);
+  if (http2 === 'auto' && (!target.secure || isHttp1Only(originOf(target)))) return open();
+  const pool = poolOf(connector.sessionKey(), serverKey(target, isNamedServer, proxy));
+  return sessionOf(pool) ?? nextSession(pool, http2, target, scope, open);
+}
+
+/** A session of the pool, with one more stream. */
+function sessionOf({ sessions }: Pool): SharedSession | undefined {
+  for (const shared of sessions) if (shared.hasRoom) return shared.acquireStream();
+  return undefined;
+}
+
+/** Waits for the session that another dial opens, and opens one when there is none. */
+async function nextSession(
+  { options, server }: Pool,
+  mode: 'auto' | 'only',
+  target: Target,
+  scope: DialScope,
+  open: OpenWith,
+): Promise<Carrier> {
+  for (;;) {
+    // The pool may have been removed meanwhile.
+    const pool = poolOf(options, server);
+    const shared = sessionOf(pool);
+    if (shared !== undefined) return shared;
+    if (pool.pending === undefined) return openSession(pool, mode, target, scope, open);
+    // Ignores another dial's error: this dial makes its own attempt.
+    const other = await scope.race(pool.pending.catch(() => undefined));
+    if (other === undefined && mode === 'auto' && isHttp1Only(originOf(target))) return open();
+  }
+}
+
+async function openSession(
+  pool: Pool,
+  mode: 'auto' | 'only',
+  target: Target,
+  scope: DialScope,
+  open: OpenWith,
+): Promise<Carrier> {
+  let stream: GuardedStream | undefined;
+  pool.pending = makeSession(mode, target, scope, open).then((made) => {
+    if (made instanceof SharedSession) {
+      pool.add(made);
+      return made;
+    }
+    stream = made;
+    return undefined;
+  });
+  try {
+    const shared = await pool.pending;
+    if (shared !== undefined) return shared.acquireStream();
+  } finally {
+    pool.pending = undefined;
+    pool.removeIfEmpty();
+  }
+  if (mode === 'only') throw stream === undefined ? notOffered() : notSpoken(stream);
+  rememberHttp1Only(originOf(target));
+  return stream ?? open();
 }
 
 function notOffered(): BadHandshakeError {
@@ -203,6 +185,10 @@ async function openOnly(open: OpenWith): Promise<GuardedStream> {
   }
 }
 
+function originOf({ secure, address }: Target): string {
+  return `${secure} ${String(address)}`;
+}
+
 function isHttp1Only(origin: string): boolean {
   return (askAgainAt.get(origin) ?? 0) > Date.now();
 }
@@ -217,13 +203,27 @@ function rememberHttp1Only(origin: string): void {
   }
 }
 
-function poolOf(key: string): Pool {
-  let pool = pools.get(key);
+function poolOf(options: string, server: string): Pool {
+  let pools = poolsByOptions.get(options);
+  if (pools === undefined) {
+    pools = new Map();
+    poolsByOptions.set(options, pools);
+  }
+  let pool = pools.get(server);
   if (pool === undefined) {
-    pool = { sessions: new Set(), pending: undefined };
-    pools.set(key, pool);
+    pool = new Pool(options, server);
+    pools.set(server, pool);
   }
   return pool;
+}
+
+/** Two dials whose connectors have the same options share a pool only for the same server and proxy. */
+function serverKey(
+  { secure, host, address }: Target,
+  isNamedServer: boolean,
+  proxy: DialerPlan['proxy'],
+): string {
+  return JSON.stringify([secure, host, String(address), isNamedServer, identityOf(proxy)]);
 }
 
 /**
@@ -243,7 +243,7 @@ async function makeSession(
     return guarded;
   }
   const session = sessionOver(stream, target);
-  guarded.release();
+  guarded.unguard();
   const shared = new SharedSession(session, stream);
   try {
     if (await offersWebSockets(session, scope, true)) return shared;
@@ -280,45 +280,8 @@ async function givenSession(session: ClientHttp2Session, scope: DialScope): Prom
     throw dialError('the HTTP/2 session has ended', undefined);
   }
   if (!(await offersWebSockets(session, scope, false))) throw notOffered();
-  return new SharedSession(session, undefined).acquireStream();
-}
-
-const ids = new WeakMap<object, number>();
-let lastId = 0;
-
-/**
- * The key of a pool: two dials share it only when the same options open and secure their streams.
- */
-export function poolKey(
-  { tls, proxyTls, proxy, netDial, netDialTLS, socket }: StreamOpeners,
-  target: Target,
-  isNamedServer: boolean,
-): string {
-  const parts = [
-    target.secure,
-    String(target.address),
-    target.address.path,
-    target.host,
-    isNamedServer,
-    proxy,
-    netDial,
-    netDialTLS,
-    ...Object.entries({ ...tls }).flat(),
-    'proxyTls',
-    ...Object.entries({ ...proxyTls }).flat(),
-    'socket',
-    ...Object.entries(socket).flat(),
-  ];
-  return JSON.stringify(parts.map(identityOf));
-}
-
-/** A value that compares as `===`. */
-function identityOf(value: unknown): unknown {
-  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return value;
-  let id = ids.get(value);
-  if (id === undefined) {
-    id = ++lastId;
-    ids.set(value, id);
-  }
-  return { id };
+  // One object for all dials: it listens to the session.
+  const shared = given.get(session) ?? new SharedSession(session, undefined);
+  given.set(session, shared);
+  return shared.acquireStream();
 }

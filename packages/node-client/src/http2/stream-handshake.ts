@@ -9,7 +9,7 @@ import { type FinalHead, isSuccess } from '../exchange.ts';
 import type { PreparedRequest } from '../request.ts';
 import { type HttpResponse, incomingHeaders, MAX_BODY, MAX_WAIT, NO_BUFFER } from '../response.ts';
 import type { Target } from '../url.ts';
-import type { SharedSession } from './session-pool.ts';
+import type { SharedSession } from './shared-session.ts';
 
 /** The server has not processed a request: it may be sent again (RFC 9113, section 8.7). */
 export class Unprocessed extends TransportError {
@@ -59,8 +59,7 @@ export interface StreamExchange {
 /** Sends the request of a dial on a new stream. */
 export function sendRequest(
   shared: SharedSession,
-  target: Target,
-  { callerHeaders, subprotocols, extensions }: PreparedRequest,
+  { target, callerHeaders, subprotocols, extensions }: PreparedRequest,
   cookie: string,
 ): StreamExchange {
   return askOnStream(shared, {
@@ -145,7 +144,7 @@ function headOn(stream: ClientHttp2Stream): Promise<StreamHead> {
 /**
  * Waits for the response to a request. A refusal ends the stream.
  *
- * @throws Unprocessed; TransportError for another reset; the reason of the scope's signal.
+ * @throws Unprocessed; TransportError for another reset; the reason of the scope.
  */
 export async function responseOf(
   { stream, head }: StreamExchange,

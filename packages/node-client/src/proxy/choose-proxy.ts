@@ -1,6 +1,6 @@
 import { kind } from '@ws/conn/internal';
 import type { DialScope } from '../dial-scope.ts';
-import { callFunction } from '../function-errors.ts';
+import { callFunction } from '../errors.ts';
 import { isURL, type Target } from '../url.ts';
 import { proxyFromEnvironment } from './environment.ts';
 import { type Proxy, parseProxy } from './proxy.ts';
@@ -67,7 +67,7 @@ export async function chooseProxy(
     return found && parseProxy(found, 'the environment');
   }
   scope.stage = 'waiting for the proxy function';
-  const { signal } = scope;
+  const signal = scope.makeSignal();
   const chosen = await scope.race(callFunction(() => option({ url, signal })));
   scope.stage = 'connecting';
   if (chosen === undefined) return undefined;

@@ -46,23 +46,21 @@ export function proxyFromEnvironment(
   if (hostname === '' || isLoopback(hostname)) return undefined;
   const set = variable(env, secure ? 'https_proxy' : 'http_proxy') ?? variable(env, 'all_proxy');
   if (set === undefined) return undefined;
-  const excluded = variable(env, 'no_proxy')?.value ?? '';
+  const [, excluded = ''] = variable(env, 'no_proxy') ?? [];
   if (isExcluded(excluded, hostname, port === '' ? (secure ? 443 : 80) : Number(port))) {
     return undefined;
   }
   return proxyUrl(set);
 }
 
-interface Variable {
-  readonly name: string;
-  readonly value: string;
-}
+/** A variable that is set. */
+type Variable = readonly [name: string, value: string];
 
 function variable(env: Environment, lower: string): Variable | undefined {
   const names = [lower, lower.toUpperCase()].filter((name) => !isRequestHeader(env, name));
   for (const name of names) {
     const value = env[name]?.trim();
-    if (value !== undefined && value !== '') return { name, value };
+    if (value !== undefined && value !== '') return [name, value];
   }
   return undefined;
 }
@@ -77,7 +75,7 @@ function isRequestHeader(env: Environment, name: string): boolean {
   );
 }
 
-function proxyUrl({ name, value }: Variable): URL {
+function proxyUrl([name, value]: Variable): URL {
   const text = /^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`;
   // The URL parser would drop a line end, and read extra slashes and backslashes as two slashes.
   if (/[\u0000-\u0020\u007f\\]/.test(text) || /^[^:]*:\/\/\//.test(text) || !URL.canParse(text)) {

@@ -1,10 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { TimeoutError, TransportError } from '@ws/conn';
 import { isError } from '@ws/conn/internal';
-import { BadHandshakeError } from '../errors.ts';
-import { isFunctionError } from '../function-errors.ts';
+import { BadHandshakeError, isFunctionError } from '../errors.ts';
 import { isCertificateError } from '../tls/certificate-advice.ts';
-import { isCallbackError } from '../tls/tls-callbacks.ts';
+import { isCallbackError } from '../tls/tls-options.ts';
 
 /**
  * When another dial may succeed after a failure: after the usual wait; after the longest wait; after

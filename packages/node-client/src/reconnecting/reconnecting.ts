@@ -1,8 +1,8 @@
 import { checked } from '@ws/codec/internal';
 import { LiveConn, startReconnecting } from '@ws/conn/internal';
 import type { ClientConn } from '../client-conn.ts';
-import type { FreshURL } from './dial-plan.ts';
 import {
+  type FreshURL,
   planReconnecting,
   planReconnectingConn,
   type ReconnectingConnOptions,

@@ -99,6 +99,33 @@ describe('dial with http2', () => {
     for (const conn of [first, second]) await conn.close();
   });
 
+  it('reads the certificates of the options for a new session only', async () => {
+    const counted = await served({ tls: await selfSigned(), http2: true });
+    const { cert } = await selfSigned();
+    let reads = 0;
+    const ca = new Proxy([cert], {
+      get(list, key) {
+        reads++;
+        return Reflect.get(list, key) as unknown;
+      },
+    });
+    const options = { http2: 'auto', tls: { ca } } as const;
+    const first = await dial(counted.url, options);
+    const before = reads;
+    expect(before).toBeGreaterThan(0);
+    const second = await dial(counted.url, options);
+    expect(reads).toBe(before);
+    for (const conn of [first, second]) await conn.close();
+    expect(counted.connections).toBe(1);
+    // A session has ended when its last stream has.
+    while (counted.server.connections.size > 0) await turn();
+    const readsOfDialer = (): number => {
+      void new Dialer(options);
+      return reads;
+    };
+    await expect.poll(readsOfDialer).toBeGreaterThan(before);
+  });
+
   it("uses HTTP/1.1 on the same connection with 'auto' when the server has no HTTP/2", async () => {
     const counted = await served({ tls: await selfSigned() });
     const conn = await dial(counted.url, { http2: 'auto', tls });
@@ -167,6 +194,18 @@ describe('dial with http2', () => {
     session.destroy();
     await once(session, 'close');
     await expect(dial(url, { http2: session })).rejects.toThrow('the HTTP/2 session has ended');
+  });
+
+  it('adds one listener to a session of the caller for many dials', async () => {
+    const counted = await served({ http2: 'clear' });
+    const session = connect(counted.url.replace('ws', 'http'));
+    await once(session, 'remoteSettings');
+    const first = await dial(counted.url, { http2: session });
+    const before = session.listenerCount('goaway');
+    const more = await Promise.all([1, 2, 3].map(() => dial(counted.url, { http2: session })));
+    expect(session.listenerCount('goaway')).toBe(before);
+    for (const conn of [first, ...more]) await conn.close();
+    session.close();
   });
 
   it('opens another session at the maximum of the server', async () => {

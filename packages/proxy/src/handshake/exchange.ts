@@ -40,7 +40,7 @@ export function unreachable(message: string, cause?: unknown): ProxyError {
  * @throws ProxyError 502 or 504; the reason of `signal`.
  */
 export async function openTarget(
-  { address, connector, tls, url }: Backend,
+  { address, connector, url }: Backend,
   { proxy, http2, connectTimeout: timeout }: CheckedOptions,
   http1: boolean,
   signal: AbortSignal,
@@ -48,12 +48,12 @@ export async function openTarget(
   const scope = new DialScope(timeout, signal);
   scope.peer = String(address.address);
   try {
-    const plan = { ...NO_OPENERS, tls, proxy, http2 };
+    const plan = { proxy, http2 };
     const carrier = await openCarrier(connector, plan, address, true, scope, http1);
     if (!(carrier instanceof SharedSession)) {
       const { stream } = carrier;
       stream.on('error', ignore);
-      carrier.release();
+      carrier.unguard();
       // Frames are small and written whole: Nagle's algorithm would only delay them.
       callIfAllowed(stream, 'setNoDelay', true);
       return stream;
@@ -67,16 +67,9 @@ export async function openTarget(
       ? timedOut(`no connection to ${url}`, 'connectTimeout', timeout, cause)
       : unreachable(`no connection to ${url}`, cause);
   } finally {
-    scope.end();
+    scope.stop();
   }
 }
-
-const NO_OPENERS = {
-  proxyTls: undefined,
-  netDial: undefined,
-  netDialTLS: undefined,
-  socket: {},
-} as const;
 
 /** One request to a target, from its dial to the head of the answer. */
 export interface TargetExchange {

@@ -198,8 +198,8 @@ function connectorOf(tls: ConnectionOptions = NO_TLS): Connector {
       socket: {},
       tls: tls === NO_TLS ? undefined : checkTls('tls', tls),
       proxyTls: undefined,
-      proxy: false,
     });
+    connector.readCertificates();
     connectors.set(tls, connector);
   }
   return connector;

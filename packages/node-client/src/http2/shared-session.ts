@@ -1,6 +1,87 @@
 import type { ClientHttp2Session } from 'node:http2';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { Http2Code, unref } from '@ws/node-io/internal';
 import type { DialScope } from '../dial-scope.ts';
 import { BadHandshakeError, dialError } from '../errors.ts';
+
+/** Most streams of a session, also if its server allows more. */
+export const MAX_STREAMS = 1_000;
+/** Milliseconds in which the server of a session that is over may end its side of the socket. */
+const LINGER_MS = 2_000;
+
+/** A session, and the number of its streams. */
+export class SharedSession {
+  readonly session: ClientHttp2Session;
+  streams = 0;
+  /** The server has ended the session with HTTP_1_1_REQUIRED (RFC 9113, section 7). */
+  requiresHttp1 = false;
+  /** Set by the pool of the session. */
+  onRetire: (() => void) | undefined = undefined;
+  /** Carries a pooled session, and may outlive it. Undefined for a session of the caller. */
+  readonly #socket: Duplex | undefined;
+  /** A request took too long, and no answer to a ping has come since. */
+  #isDoubted = false;
+
+  constructor(session: ClientHttp2Session, socket: Duplex | undefined) {
+    this.session = session;
+    this.#socket = socket;
+    session.once('goaway', (code) => {
+      this.requiresHttp1 = code === Http2Code.HTTP_1_1_REQUIRED;
+    });
+  }
+
+  /** Whether the session takes one more stream. Node queues silently above the server's maximum. */
+  get hasRoom(): boolean {
+    const { closed, destroyed, remoteSettings } = this.session;
+    const most = Math.min(remoteSettings?.maxConcurrentStreams ?? MAX_STREAMS, MAX_STREAMS);
+    return !closed && !destroyed && !this.#isDoubted && this.streams < most;
+  }
+
+  acquireStream(): this {
+    this.streams++;
+    return this;
+  }
+
+  /** A stream has closed. A pooled session without streams ends. */
+  releaseStream(): void {
+    this.streams--;
+    // Not within 'close' of a stream: Node 20 loops for ever, see session-guard.ts of node-server.
+    if (this.streams === 0) setImmediate(() => this.endIfUnused());
+  }
+
+  /**
+   * Ends a pooled session without streams. It keeps no process alive, and its server has a moment to
+   * end its side: Node waits without a bound.
+   */
+  endIfUnused(): void {
+    const socket = this.#socket;
+    if (this.streams > 0 || socket === undefined || socket.destroyed) return;
+    this.session.close();
+    (socket as Partial<Socket>).unref?.();
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+    unref(timer);
+    socket.once('close', () => clearTimeout(timer));
+  }
+
+  /** Removes the session from its pool. Its open streams continue. */
+  retire(): void {
+    this.onRetire?.();
+  }
+
+  /**
+   * A request took too long. Only an answer to a ping brings dials back to the session: perhaps its
+   * server does not answer at all.
+   */
+  doubt(): void {
+    const { session } = this;
+    if (this.#isDoubted || session.destroyed) return;
+    this.#isDoubted = true;
+    session.ping((error) => {
+      if (error === null) this.#isDoubted = false;
+    });
+  }
+}
 
 /** Pending answers of {@link offersWebSockets}. Listeners for each dial would be too many. */
 const pendingOffers = new WeakMap<ClientHttp2Session, Promise<boolean>>();

@@ -1,0 +1,268 @@
+import { channel } from 'node:diagnostics_channel';
+import { Duplex } from 'node:stream';
+import { debuglog } from 'node:util';
+import { acceptDeflate, checkResponse, type DeflateParameters, parseExtensions } from '@ws/codec';
+import { excerpt } from '@ws/codec/internal';
+import { TimeoutError, TransportError } from '@ws/conn';
+import { ResolvedOptions, rejectedLater } from '@ws/conn/internal';
+import { type Diagnostics, http2Transport, nodePlatform, socketTransport } from '@ws/node-io';
+import { acceptKeyByCrypto, isHttp2Stream, isInstance } from '@ws/node-io/internal';
+import { ClientConn } from './client-conn.ts';
+import { cookieValue, storeCookies } from './cookies.ts';
+import { DialScope } from './dial-scope.ts';
+import { BadHandshakeError, dialError, isFunctionError } from './errors.ts';
+import { isAccepted } from './exchange.ts';
+import { GuardedStream } from './guarded-stream.ts';
+import type { Carrier } from './http2/session-pool.ts';
+import { responseOf, sendRequest, Unprocessed } from './http2/stream-handshake.ts';
+import type { DialerPlan } from './options.ts';
+import { redirected, redirectOf, sameServer } from './redirects.ts';
+import { headerLine, type PreparedRequest } from './request.ts';
+import { askForResponse, describeStatus, type HttpResponse } from './response.ts';
+import type { Target } from './url.ts';
+
+/**
+ * Opens the stream to a server, or finds a session with it.
+ *
+ * @param http1 - The server wants this request over HTTP/1.1.
+ */
+export type OpenCarrier = (
+  target: Target,
+  scope: DialScope,
+  http1: boolean,
+) => Carrier | Promise<Carrier>;
+
+/**
+ * One dial: each redirect is a new request to a server. A dial resolves with an open connection, or
+ * rejects with its stream destroyed.
+ */
+export class Dial {
+  readonly #plan: DialerPlan;
+  readonly #open: OpenCarrier;
+  readonly #signal: AbortSignal | undefined;
+  readonly #scope: DialScope;
+  /** The stream of the current request. */
+  #stream: GuardedStream | undefined;
+
+  /**
+   * @param signal - Of the caller.
+   * @param given - A stream of the caller.
+   */
+  constructor(
+    plan: DialerPlan,
+    open: OpenCarrier,
+    signal: AbortSignal | undefined,
+    given?: GuardedStream,
+  ) {
+    this.#plan = plan;
+    this.#open = open;
+    this.#signal = signal;
+    this.#scope = new DialScope(plan.handshakeTimeout, signal);
+    this.#stream = given;
+  }
+
+  /** Runs the dial to its end, and bounds it. */
+  async run(first: PreparedRequest, maxRedirects: number): Promise<ClientConn> {
+    const scope = this.#scope;
+    const { url } = first.target;
+    publishDial(url);
+    try {
+      scope.throwIfAborted();
+      return await this.#follow(first, maxRedirects);
+    } catch (error) {
+      this.#stream?.destroy();
+      // After an abort every other error is a consequence of it.
+      const reason: unknown = scope.isAborted ? scope.reason : error;
+      // Events create most errors, so their stacks do not name the caller of the dial. An error of
+      // the caller keeps its own.
+      const isOurs = reason !== this.#signal?.reason && !isFunctionError(reason);
+      if (isOurs && isDialError(reason)) Error.captureStackTrace(reason);
+      publishDialFailure(url, reason);
+      scope.stop();
+      // A function of the options may fail at once, and an aborted signal does: a caller that dials
+      // again blocks no other work.
+      return await rejectedLater(nodePlatform, reason);
+    } finally {
+      scope.stop();
+    }
+  }
+
+  /** Asks the server of the URL, and then those of its redirects, for a connection. */
+  async #follow(first: PreparedRequest, maxRedirects: number): Promise<ClientConn> {
+    let request = first;
+    for (let followed = 0; ; followed++) {
+      const response = await this.#ask(request);
+      const next = maxRedirects === 0 ? undefined : redirectOf(response, request.target);
+      if (next === undefined) return this.#accept(request, response);
+      if (followed === maxRedirects) throw tooManyRedirects(response, followed);
+      // The session would get the request, and the cookies, for another server.
+      if (typeof this.#plan.http2 === 'object' && !sameServer(next, first.target)) {
+        throw refused(response, `; it redirects to ${String(next.address)}, which ${OWN_SESSION}`);
+      }
+      this.#stream!.destroy();
+      request = redirected(request, next);
+    }
+  }
+
+  /** Opens a stream, writes the request and reads the response. The jar sees both. */
+  async #ask(request: PreparedRequest): Promise<HttpResponse> {
+    const scope = this.#scope;
+    const { jar } = this.#plan;
+    const { address, cookieUrl } = request.target;
+    scope.peer = address.toString();
+    scope.stage = 'connecting';
+    // A Cookie header of the caller replaces the jar's cookies.
+    const asksJar = jar !== undefined && !request.hasCookie;
+    const cookie = asksJar ? await cookieValue(jar, cookieUrl, scope) : '';
+    const response = await this.#exchange(request, cookie);
+    // Of any response: a 401 may set cookies too.
+    if (jar !== undefined) await storeCookies(jar, response.headers, cookieUrl, scope);
+    return response;
+  }
+
+  /** Sends the request over HTTP/2 or HTTP/1.1, and reads the response. */
+  async #exchange(
+    request: PreparedRequest,
+    cookie: string,
+    retry?: 'over HTTP/1.1' | 'again',
+  ): Promise<HttpResponse> {
+    const { target } = request;
+    const scope = this.#scope;
+    const carrier = await this.#open(target, scope, retry === 'over HTTP/1.1');
+    scope.stage = 'waiting for the answer';
+    if (carrier instanceof GuardedStream) {
+      this.#stream = carrier;
+      const cookies = cookie === '' ? '' : headerLine('Cookie', cookie);
+      const text = `${request.text}${cookies}\r\n`;
+      return askForResponse(carrier.stream, { method: 'GET', text }, target.secure, scope);
+    }
+    try {
+      const exchange = sendRequest(carrier, request, cookie);
+      this.#stream = new GuardedStream(exchange.stream);
+      return await responseOf(exchange, scope);
+    } catch (error) {
+      if (error instanceof TimeoutError) carrier.doubt();
+      if (!(error instanceof Unprocessed)) throw error;
+      if (error.requiresHttp1) {
+        if (this.#plan.http2 !== 'auto') throw error;
+        return this.#exchange(request, cookie, 'over HTTP/1.1');
+      }
+      // Later dials open another session.
+      carrier.retire();
+      if (retry !== undefined) throw error;
+      return this.#exchange(request, cookie, 'again');
+    }
+  }
+
+  /**
+   * Checks the response and gives the stream to a new connection.
+   *
+   * @throws BadHandshakeError that names every fault.
+   */
+  #accept(request: PreparedRequest, response: HttpResponse): ClientConn {
+    if (!isAccepted(response.facts.version, response.status)) throw refused(response);
+    const offer = {
+      ...request,
+      // Not read over HTTP/2.
+      get accept() {
+        return acceptKeyByCrypto(request.key);
+      },
+    };
+    const faults = checkResponse(response.facts, offer);
+    if (faults.length > 0) throw new BadHandshakeError(faults.join(', '), response);
+    this.#scope.throwIfAborted();
+    return this.#handOver(this.#stream!, request, response);
+  }
+
+  #handOver(guarded: GuardedStream, request: PreparedRequest, response: HttpResponse): ClientConn {
+    const { destroyed, readableEnded } = guarded.stream;
+    const isWhole = readableEnded && guarded.error === undefined && !isHttp2Stream(guarded.stream);
+    const hasEnded = destroyed && isWhole;
+    if (destroyed && !hasEnded) {
+      throw dialError('the connection broke during the handshake', guarded.error);
+    }
+    const { settings, highWaterMark, readBuffer } = this.#plan;
+    const { status, headers, facts, early } = response;
+    const extensions = facts.list('sec-websocket-extensions');
+    // A stream may destroy itself at its end. The messages before the end are in the early bytes.
+    const stream = hasEnded ? endedStream() : guarded.stream;
+    const transport = isHttp2Stream(stream)
+      ? http2Transport(stream, { highWaterMark })
+      : socketTransport(stream, { head: early, highWaterMark, readBuffer });
+    // Release the guard only now: the transport has its own listener for 'error'.
+    guarded.unguard();
+    const options = new ResolvedOptions('client', nodePlatform, settings, {
+      subprotocol: facts.list('sec-websocket-protocol'),
+      extensions,
+      deflate: extensions === '' ? undefined : deflateOf(extensions, request),
+    });
+    return new ClientConn(transport, options, { status, headers });
+  }
+}
+
+/** A stream without bytes. What is written to it is lost. */
+function endedStream(): Duplex {
+  return new Duplex({
+    read() {
+      this.push(null);
+    },
+    write: (_chunk, _encoding, written) => written(),
+  });
+}
+
+function isDialError(error: unknown): error is Error {
+  const classes = [BadHandshakeError, TimeoutError, TransportError];
+  return classes.some((each) => isInstance(error, each));
+}
+
+/** Returns the compression that a valid response has accepted. */
+function deflateOf(
+  accepted: string,
+  { extensions }: PreparedRequest,
+): DeflateParameters | undefined {
+  const [answer] = parseExtensions(accepted) ?? [];
+  return answer && acceptDeflate(answer, extensions);
+}
+
+function refused(response: HttpResponse, why = ''): BadHandshakeError {
+  const wanted = response.facts.version === '2' ? 200 : 101;
+  const message = `the server answered ${describeStatus(response.status)}, not ${wanted}${why}`;
+  return new BadHandshakeError(message, response);
+}
+
+const OWN_SESSION = 'the session of the option http2 does not reach';
+
+function tooManyRedirects(response: HttpResponse, followed: number): BadHandshakeError {
+  const why = `${followed} redirects were followed, and followRedirects allows no more`;
+  return refused(response, `; ${why}`);
+}
+
+// What programs outside of the application see of a dial.
+
+const debug = /* @__PURE__ */ debuglog('ws');
+const dialChannel = /* @__PURE__ */ channel('@ws:dial' satisfies keyof Diagnostics);
+const failChannel = /* @__PURE__ */ channel('@ws:dial:fail' satisfies keyof Diagnostics);
+
+function publishDial(url: string): void {
+  if (dialChannel.hasSubscribers) dialChannel.publish({ url });
+  if (debug.enabled) debug('dial: %s', withoutQuery(url));
+}
+
+function publishDialFailure(url: string, error: unknown): void {
+  if (failChannel.hasSubscribers) failChannel.publish({ url, error });
+  if (debug.enabled) debug('dial failed: %s: %s', withoutQuery(url), printed(error));
+}
+
+/** A query often contains a token. */
+function withoutQuery(url: string): string {
+  return url.replace(/\?.*/s, '?...');
+}
+
+function printed(error: unknown): string {
+  try {
+    return excerpt(String(error), 1_000);
+  } catch {
+    // The reason of a signal is any value.
+    return 'a value that cannot be printed';
+  }
+}
