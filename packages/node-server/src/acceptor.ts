@@ -19,14 +19,14 @@ import { PendingWork } from './pending-work.ts';
 import type { ErrorHook } from './policies/error-hook.ts';
 import { limitLifetime } from './policies/lifetime.ts';
 import { Limits } from './policies/limits.ts';
-import type { HeadCallbacks } from './raw/head-callbacks.ts';
+import type { HeadCallbacks } from './policies/head-callbacks.ts';
 import { isCompatRequest, rejectCompatRequest } from './responder/http2.ts';
 import { Refusals } from './responder/refusals.ts';
 import type { Responder, ServerRequest } from './responder/responder.ts';
-import { checkHandler, type HandlerOrRoutes, planRoute, Route } from './routes/route.ts';
-import { anyPath, type NoParams, type Router, RouteTable } from './routes/route-table.ts';
+import { checkHandler, type HandlerOrRoutes, planRoute, Route } from './route.ts';
+import { anyPath, type NoParams, type Router, RouteTable } from './route-table.ts';
 import { platformOfServer } from './server-platform.ts';
-import type { Agreement, BoundHandler, Setup, UpgradeRequest } from './upgrade-checks.ts';
+import type { Agreement, BoundHandler, Setup, UpgradeRequest } from './upgrade-request.ts';
 
 /** A handler for requests from anywhere. */
 type AnyHandler = ConnHandler<unknown, NoParams, AppRequest>;

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { RequestFacts } from '@ws/codec';
 import type { Conn } from '@ws/conn';
-import type { NoParams, RouteParams } from './routes/route-table.ts';
+import type { NoParams, RouteParams } from './route-table.ts';
 
 /**
  * The request that a callback gets, an IncomingMessage of `node:http`. Without `@types/node` the

@@ -3,7 +3,7 @@ import { internalsOf, isThenable, type ReceiveObserver } from '@ws/conn/internal
 import type { AppRequest, ConnHandler, HandlerContext } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import type { PendingWork } from './pending-work.ts';
-import type { NoParams } from './routes/route-table.ts';
+import type { NoParams } from './route-table.ts';
 
 /**
  * Runs the handler of a route for each of its connections, and observes the handler's promises: a

@@ -5,7 +5,7 @@ import { assertOption, type HeaderEntries, headerEntries } from '@ws/node-io/int
 import type { AppRequest, HandlerContext, HandshakeRequest } from './conn-handler.ts';
 import type { HeaderPair } from './errors.ts';
 import { isResponse } from './is-response.ts';
-import type { RouteParams } from './routes/route-table.ts';
+import type { RouteParams } from './route-table.ts';
 
 /**
  * Headers for a response: a `Headers`, a Map, pairs, or an object. A list as a value is sent as

@@ -105,8 +105,8 @@ export {
   type RouteOptions,
   type Routes,
   route,
-} from './routes/route.ts';
-export type { NoParams, RouteParams } from './routes/route-table.ts';
+} from './route.ts';
+export type { NoParams, RouteParams } from './route-table.ts';
 export { serve, type WsServer } from './serve.ts';
 export type { ListenOptions, ServeOptions } from './serve-options.ts';
 export type { RunningServer } from './server-base.ts';

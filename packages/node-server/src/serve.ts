@@ -19,7 +19,7 @@ import {
 } from './plain-requests.ts';
 import { requestOfNode } from './request.ts';
 import type { OnRefused } from './responder/refusals.ts';
-import type { HandlerOrRoutes } from './routes/route.ts';
+import type { HandlerOrRoutes } from './route.ts';
 import { checkServeOptions, namesAddress, type ServeOptions } from './serve-options.ts';
 import { type RunningServer, ServerBase } from './server-base.ts';
 import { acceptorOf, listenerOf, streamListenerOf, Upgrader } from './upgrader.ts';

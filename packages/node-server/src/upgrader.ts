@@ -12,13 +12,13 @@ import type { HeaderPair } from './errors.ts';
 import { isTaken } from './handshake-waits.ts';
 import { type HeadersInput, headerPairs } from './headers.ts';
 import { type StreamListener, webSocketStreams } from './http2/http2-server.ts';
-import { requestOfStream } from './http2/stream-request.ts';
+import { requestOfStream } from './stream-request.ts';
 import type { AnyUpgraderOptions, AuthOf, UpgraderOptions } from './options.ts';
-import { giveBackPlainRequest } from './plain-upgrade.ts';
+import { giveBackPlainRequest } from './give-back-plain-request.ts';
 import { requestOfNode } from './request.ts';
-import type { HandlerOrRoutes } from './routes/route.ts';
-import type { Router } from './routes/route-table.ts';
-import { type BoundHandler, UpgradeRequest } from './upgrade-checks.ts';
+import type { HandlerOrRoutes } from './route.ts';
+import type { Router } from './route-table.ts';
+import { type BoundHandler, UpgradeRequest } from './upgrade-request.ts';
 
 /** Options of {@link Upgrader.upgrade}. */
 export interface UpgradeOptions {

@@ -4,8 +4,8 @@
  * @module
  */
 export type { RequestFacts } from '@ws/codec';
-export { route } from '../routes/route.ts';
-export type { HeadCallbacks } from './head-callbacks.ts';
+export { route } from '../route.ts';
+export type { HeadCallbacks } from '../policies/head-callbacks.ts';
 export type { RawOptions, RawUpgraderOptions } from './raw-options.ts';
 export { RawUpgrader } from './raw-upgrader.ts';
 export { type RawServeOptions, type RawServer, serveRaw } from './serve-raw.ts';

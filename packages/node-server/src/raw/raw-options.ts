@@ -3,7 +3,7 @@ import type { RequestFacts } from '@ws/codec';
 import { checkOptionNames, kind, optionHint } from '@ws/conn/internal';
 import { assertOption } from '@ws/node-io/internal';
 import { type UpgraderOptions, upgraderOptionNames } from '../options.ts';
-import { type HeadCallbacks, headCallbackNames } from './head-callbacks.ts';
+import { type HeadCallbacks, headCallbackNames } from '../policies/head-callbacks.ts';
 
 /** Options of a raw upgrade, in addition to those of an Upgrader. */
 export interface RawOptions extends HeadCallbacks {

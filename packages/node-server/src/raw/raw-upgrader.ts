@@ -17,9 +17,9 @@ import { plainRequestFault, plainRequestRefusal } from '../plain-requests.ts';
 import { notAnHttpRequest } from '../responder/client-error.ts';
 import { Http1Responder } from '../responder/http1.ts';
 import type { ServerRequest } from '../responder/responder.ts';
-import type { HandlerOrRoutes } from '../routes/route.ts';
-import type { Router } from '../routes/route-table.ts';
-import { type BoundHandler, UpgradeRequest } from '../upgrade-checks.ts';
+import type { HandlerOrRoutes } from '../route.ts';
+import type { Router } from '../route-table.ts';
+import { type BoundHandler, UpgradeRequest } from '../upgrade-request.ts';
 import { type HeadOwner, type HeadReading, isReadingHead, PendingHeads } from './head-reading.ts';
 import { checkRawOptions, type RawUpgraderOptions } from './raw-options.ts';
 

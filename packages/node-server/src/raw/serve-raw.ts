@@ -11,7 +11,7 @@ import { withReadableKeys } from '@ws/node-io/internal';
 import type { AnyHandlers } from '../acceptor.ts';
 import { ErrorReporter } from '../error-reporter.ts';
 import { type AuthOf, upgraderOptionNames } from '../options.ts';
-import type { HandlerOrRoutes } from '../routes/route.ts';
+import type { HandlerOrRoutes } from '../route.ts';
 import { checkAddress, checkIsOptions, checkTls, type ListenAddress } from '../serve-options.ts';
 import { type BaseOptions, type RunningServer, ServerBase } from '../server-base.ts';
 import { guardedTls } from '../tls-callbacks.ts';

@@ -1,6 +1,6 @@
 import { checked } from '@ws/codec/internal';
 import { checkOptionNames, isThenable, kind, onRejection, optionHint } from '@ws/conn/internal';
-import type { AppRequest, ConnHandler, HandshakeRequest } from '../conn-handler.ts';
+import type { AppRequest, ConnHandler, HandshakeRequest } from './conn-handler.ts';
 import {
   type AnyUpgraderOptions,
   type AuthOf,
@@ -8,7 +8,7 @@ import {
   type UpgraderOptions,
   type UpgraderPlan,
   upgraderOptionNames,
-} from '../options.ts';
+} from './options.ts';
 import type { NoParams, RouteParams } from './route-table.ts';
 
 /** The options that belong to a server and not to one of its routes. */

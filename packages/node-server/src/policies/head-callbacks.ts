@@ -3,7 +3,7 @@ import { isThenable } from '@ws/conn/internal';
 import { type HandshakeError, type HeaderPair, serverFault, unexpectedResult } from '../errors.ts';
 import { type HeadersInput, NO_HEADERS, optionHeaderPairs } from '../headers.ts';
 import type { Refusal } from '../options.ts';
-import { type Refuser, returnedRefusal, thrownBy } from '../policies/authenticate.ts';
+import { type Refuser, returnedRefusal, thrownBy } from './authenticate.ts';
 
 /** The request head, as the callbacks of a raw upgrade get it. */
 interface HeadFacts extends RequestFacts {

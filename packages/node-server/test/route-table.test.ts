@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { type ConnHandler, HandshakeError, route, serve, Upgrader } from '../../src/index.ts';
-import { RouteTable } from '../../src/routes/route-table.ts';
-import { connectRaw, exchange, nothingUnhandled, request, trapLeftovers } from '../raw.ts';
+import { type ConnHandler, HandshakeError, route, serve, Upgrader } from '../src/index.ts';
+import { RouteTable } from '../src/route-table.ts';
+import { connectRaw, exchange, nothingUnhandled, request, trapLeftovers } from './raw.ts';
 
 nothingUnhandled();
 trapLeftovers();

@@ -1,4 +1,4 @@
-import { HandshakeError } from '../errors.ts';
+import { HandshakeError } from './errors.ts';
 
 const ABSOLUTE = /^(?:https?|wss?):\/\/([^/?#]*)/i;
 

@@ -6,8 +6,8 @@ import {
   route,
   type ServeOptions,
   serve,
-} from '../../src/index.ts';
-import { connectRaw, exchange, nothingUnhandled, request, trapLeftovers } from '../raw.ts';
+} from '../src/index.ts';
+import { connectRaw, exchange, nothingUnhandled, request, trapLeftovers } from './raw.ts';
 
 nothingUnhandled();
 trapLeftovers();

@@ -10,7 +10,7 @@ import {
   type ServeOptions,
   serve,
   Upgrader,
-} from '../../src/index.ts';
+} from '../src/index.ts';
 
 interface Named<Pattern extends string> {
   params: RouteParams<Pattern>;

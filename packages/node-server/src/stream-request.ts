@@ -4,11 +4,11 @@ import { Socket } from 'node:net';
 import type { RequestFacts } from '@ws/codec';
 import type { ConnSettings } from '@ws/conn';
 import { addressOf, cancelStream } from '@ws/node-io/internal';
-import type { AppRequest } from '../conn-handler.ts';
-import { RequestHeaders } from '../headers.ts';
-import { Http2Responder } from '../responder/http2.ts';
-import type { ServerRequest } from '../responder/responder.ts';
-import { heartbeatOf, watchResets } from './session-guard.ts';
+import type { AppRequest } from './conn-handler.ts';
+import { RequestHeaders } from './headers.ts';
+import { Http2Responder } from './responder/http2.ts';
+import type { ServerRequest } from './responder/responder.ts';
+import { heartbeatOf, watchResets } from './http2/session-guard.ts';
 
 /**
  * The request of a stream, for the application's functions: an IncomingMessage, as over HTTP/1.1. Its

@@ -33,7 +33,7 @@ import { answerOf, type ErrorHook, wroteItself } from './policies/error-hook.ts'
 import type { Reservation } from './policies/limits.ts';
 import { responseRefusal } from './policies/response-refusal.ts';
 import { selectSubprotocol } from './policies/select-subprotocol.ts';
-import { beforeUpgrade, checkHead, type HeadCallbacks } from './raw/head-callbacks.ts';
+import { beforeUpgrade, checkHead, type HeadCallbacks } from './policies/head-callbacks.ts';
 import { applyRules, checkNoHeaderDropped, headSizeFault } from './request.ts';
 import type { Answer, Responder, ServerRequest } from './responder/responder.ts';
 import {
@@ -44,7 +44,7 @@ import {
   type RouteMatch,
   type Router,
   rawPath,
-} from './routes/route-table.ts';
+} from './route-table.ts';
 
 /** The checked options of a server or of one of its routes, and the objects made from them. */
 export interface Setup {
