@@ -1,6 +1,6 @@
 import { type Channel, channel } from 'node:diagnostics_channel';
-import type { CloseInfo, Conn, Observer } from '@ws/conn';
-import { debug, describeClose, describeConn, describeError } from './debug.ts';
+import { type DebugLogger, debuglog } from 'node:util';
+import type { CloseInfo, Conn, Observer, ReportedConn } from '@ws/conn';
 
 /** A message, as the channels of {@link Diagnostics} publish it. */
 export interface MessageSeen {
@@ -49,6 +49,9 @@ export interface Diagnostics {
   readonly '@ws:compression:fail': { readonly error: unknown };
 }
 
+/** The log of `NODE_DEBUG=ws`, on standard error. Check `enabled` before you format its text. */
+export const debug: DebugLogger = /* @__PURE__ */ debuglog('ws');
+
 function channelOf(name: keyof Diagnostics): Channel {
   return channel(name);
 }
@@ -64,6 +67,31 @@ const compressionFail = /* @__PURE__ */ channelOf('@ws:compression:fail');
 export function publishCompressionFailure(error: unknown): void {
   compressionFail.publish({ error });
   debug('compression is slow: %s', describeError(error));
+}
+
+/** The role and the addresses of a connection. */
+function describeConn({ role, localAddr, remoteAddr }: ReportedConn): string {
+  return `${role} ${localAddr ?? '?'}, peer ${remoteAddr ?? '?'}`;
+}
+
+/** How a connection has ended. */
+function describeClose({ code, reason, wasClean, error }: CloseInfo): string {
+  const why = error === undefined ? '' : `, ${describeError(error)}`;
+  return `${code} "${escaped(reason)}"${wasClean ? '' : ', not clean'}${why}`;
+}
+
+/** Class and message of an error, on one line. */
+function describeError(error: unknown): string {
+  try {
+    return escaped(String(error));
+  } catch {
+    return 'a value that cannot be printed';
+  }
+}
+
+/** The peer's bytes must not change what a terminal shows. */
+function escaped(text: string): string {
+  return text.replace(/[^ -~]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 function publishOpen(conn: object): void {

@@ -11,4 +11,4 @@ export { nodePlatform } from './node-platform.ts';
 export { type ReadBufferState, readBufferState } from './read-buffer.ts';
 export { type SocketTransportOptions, socketTransport } from './socket-transport.ts';
 export { type ToDuplexOptions, toDuplex } from './to-duplex.ts';
-export { hasTransport } from './transport-owner.ts';
+export { hasTransport } from './transport-base.ts';

@@ -6,14 +6,11 @@
 
 export { inRootContext, inScope } from './async-contexts.ts';
 export { acceptKeyByCrypto } from './http/accept-key-by-crypto.ts';
-export { asError, isInstance } from './http/errors.ts';
+export { asError, assertOption, describeResult, isInstance } from './http/app-values.ts';
 export { type HeaderEntries, headerEntries } from './http/headers.ts';
 export { ipv6Groups } from './http/ipv6.ts';
-export { assertOption, transportHighWaterMark } from './http/options.ts';
-export { describeResult } from './http/promises.ts';
 export { withReadableKeys } from './http/readable-keys.ts';
 export { TransportDuplex } from './http/transport-duplex.ts';
-export { countUnread } from './http2/paused-streams.ts';
 export {
   cancelStream,
   cutStream,
@@ -21,8 +18,9 @@ export {
   isHttp2Stream,
   resetName,
 } from './http2/reset.ts';
-export { sessionMemory } from './http2/session-memory.ts';
+export { countUnread, sessionMemory } from './http2/session-memory.ts';
 export { streamFields } from './http2/stream-fields.ts';
+export { unref } from './node-platform.ts';
 export { prepareReadBuffer, wantsReadBuffer } from './read-buffer.ts';
 export { addressOf, callIfAllowed } from './socket-calls.ts';
-export { unref } from './unref.ts';
+export { transportHighWaterMark } from './transport-base.ts';

@@ -10,11 +10,8 @@ import {
   inRootContext,
   nextTick,
 } from './async-contexts.ts';
-import { debug } from './debug.ts';
 import { nodeDeflate } from './deflate/zlib-deflate.ts';
-import { diagnostics } from './diagnostics.ts';
-import { warnOfOldNode } from './node-version.ts';
-import { unref } from './unref.ts';
+import { debug, diagnostics } from './diagnostics.ts';
 
 // Crossovers between two ways, in ns per call with Node 20 and random text.
 
@@ -30,6 +27,17 @@ const TRANSCODE_FROM = 400;
  * 5,000 units: 17,203 and 3,368 ns).
  */
 const TRANSCODE_TEXT_FROM = 3000;
+
+/** The oldest version of Node that has all functions which these packages call. */
+const OLDEST = { major: 20, minor: 19 };
+
+/** Warns of a Node that is older. Every package for Node loads this. */
+export function warnOfOldNode(version: string, warn: (text: string) => void): void {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  if (major > OLDEST.major || (major === OLDEST.major && minor >= OLDEST.minor)) return;
+  const oldest = `${OLDEST.major}.${OLDEST.minor}`;
+  warn(`websocket: @ws/node-io needs Node ${oldest} or newer; this is Node ${version}`);
+}
 
 /** The major version; Bun and Deno name the one that they are like. */
 const NODE = Number.parseInt(process.versions.node, 10);
@@ -164,6 +172,14 @@ function afterMicrotasks(): void {
 
 function tick(task: () => void): void {
   inRootContext(nextTick, task);
+}
+
+/**
+ * Lets the process end before a timer fires. In a renderer of Electron, `setTimeout` is that of the
+ * page and returns a number: such a timer keeps no process alive.
+ */
+export function unref(timer: NodeJS.Timeout | undefined): void {
+  (timer as Partial<NodeJS.Timeout> | undefined)?.unref?.();
 }
 
 function setTimer(ms: number, callback: () => void, keepAlive = false): () => void {

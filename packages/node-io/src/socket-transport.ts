@@ -4,7 +4,7 @@ import { TLSSocket } from 'node:tls';
 import { checked, NO_BYTES } from '@ws/codec/internal';
 import { type Transport, TransportError, type TransportSink } from '@ws/conn';
 import { DetachedBytes, kind } from '@ws/conn/internal';
-import { debug } from './debug.ts';
+import { debug } from './diagnostics.ts';
 import { nodePlatform } from './node-platform.ts';
 import {
   type BufferSink,
@@ -14,7 +14,13 @@ import {
   wantsReadBuffer,
 } from './read-buffer.ts';
 import { hostPort } from './socket-calls.ts';
-import { checkHighWaterMark, hasTransport, OWNER } from './transport-owner.ts';
+import {
+  checkHighWaterMark,
+  HIGH_WATER_MARK,
+  hasTransport,
+  OWNER,
+  type Owned,
+} from './transport-base.ts';
 import { releaseFailed, WriteBacklog } from './write-backlog.ts';
 
 /** Options of {@link socketTransport}. */
@@ -75,7 +81,7 @@ export function socketTransport(
   socket: Socket | TLSSocket | Duplex,
   options: SocketTransportOptions = {},
 ): Transport {
-  const highWaterMark = options.highWaterMark ?? 64 * 1024;
+  const highWaterMark = options.highWaterMark ?? HIGH_WATER_MARK;
   const readBuffer = checked(() => {
     checkSocket(socket, highWaterMark);
     return wantsReadBuffer(options.readBuffer);
@@ -115,11 +121,6 @@ const YIELD_AFTER = 192 * 1024;
  */
 const MAX_QUEUED = 256 * 1024;
 
-/** The listeners find their transport on the socket, so that a connection has no closure. */
-interface Owned {
-  [OWNER]?: SocketTransport | undefined;
-}
-
 // How a written chunk is handled.
 /** TCP sends it at once or queues it: `writableLength` shows which. */
 const TCP = 0;
@@ -148,6 +149,9 @@ function kindOf(socket: Socket | Duplex): Kind {
 
 /** The last socket's peer. Sockets of one peer, a proxy for example, share the text. */
 let lastHost: string | undefined;
+
+/** A socket with its transport. */
+type Carrier = Owned<SocketTransport>;
 
 class SocketTransport implements Transport {
   readonly underlying: Socket | Duplex;
@@ -187,7 +191,7 @@ class SocketTransport implements Transport {
     this.#kind = kindOf(socket);
     // A FIN must not end our half: queued bytes still have to be sent (RFC 6455, section 7.1.1).
     socket.allowHalfOpen = true;
-    (socket as Owned)[OWNER] = this;
+    (socket as Carrier)[OWNER] = this;
     socket.on('error', onError);
     if (socket instanceof Socket) {
       socket.setNoDelay(true);
@@ -307,7 +311,7 @@ class SocketTransport implements Transport {
       if (left <= 0) return this.destroy(new DetachedBytes());
       // Waits for room for a large piece.
       if (left > room && room < MAX_QUEUED / 2) {
-        // What others have queued has no callback of ours: that of an empty write follows it.
+        // Bytes that other code has queued call no callback of ours. That of an empty write follows them.
         if (!backlog.pending) this.#writeAndWait(NO_BYTES, undefined);
         return;
       }
@@ -399,8 +403,8 @@ class SocketTransport implements Transport {
   #onWritten(error: Error | null | undefined): void {
     const socket = this.underlying;
     const backlog = this.#backlog;
-    // `closed` releases the bytes that a dead socket did not send. Node calls the callback of the
-    // write that it destroys without an error.
+    // `closed` releases the bytes that a dead socket did not send. For the write that a destroy
+    // discards, Node calls back without an error.
     if (error || socket.destroyed || backlog === undefined) return;
     this.#release(backlog.takeOldest());
     if (backlog.waits) this.#giveWaiting();
@@ -418,7 +422,7 @@ class SocketTransport implements Transport {
         new TypeError('the socket has an encoding and reads no bytes; do not call setEncoding()'),
       );
     }
-    // The turn of this socket ends with this read.
+    // This read was not full, so no more has arrived: the count restarts.
     if (this.#kind === TCP && end < chunk.length) this.#arrived = 0;
     else this.#arrived += end;
     if (this.#arrived >= YIELD_AFTER && (this.#paused & BY_EVENT_LOOP) === 0) {
@@ -464,40 +468,40 @@ class SocketTransport implements Transport {
 // A socket calls these with itself as `this`. Some streams pass arguments of their own.
 
 /** `net.Socket` has no address before it is connected. */
-function onConnect(this: Socket & Owned): void {
+function onConnect(this: Socket & Carrier): void {
   this[OWNER]?.rememberPeer(this);
 }
 
-function onData(this: Owned, chunk: Uint8Array): void {
+function onData(this: Carrier, chunk: Uint8Array): void {
   this[OWNER]?.data(chunk, chunk.length);
 }
 
 const FROM_BUFFER: BufferSink = {
-  data(socket: Socket & Owned, buffer, end) {
+  data(socket: Socket & Carrier, buffer, end) {
     socket[OWNER]?.data(buffer, end);
   },
-  overwritten(socket: Socket & Owned) {
+  overwritten(socket: Socket & Carrier) {
     socket[OWNER]?.overwritten();
   },
 };
 
-function onEnd(this: Owned): void {
+function onEnd(this: Carrier): void {
   reportEnd(this);
 }
 
-function reportEnd(socket: Owned): void {
+function reportEnd(socket: Carrier): void {
   socket[OWNER]?.ended();
 }
 
-function onError(this: Owned, error: Error): void {
+function onError(this: Carrier, error: Error): void {
   this[OWNER]?.onFailure(error);
 }
 
-function onClose(this: Duplex & Owned): void {
+function onClose(this: Duplex & Carrier): void {
   reportClose(this);
 }
 
-function reportClose(socket: Duplex & Owned): void {
+function reportClose(socket: Duplex & Carrier): void {
   const owner = socket[OWNER];
   if (owner === undefined) return;
   socket[OWNER] = undefined;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { warnOfOldNode } from '../src/node-version.ts';
+import { warnOfOldNode } from '../src/node-platform.ts';
 
 function warnings(version: string): string[] {
   const texts: string[] = [];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { unref } from '../src/unref.ts';
+import { unref } from '../src/node-platform.ts';
 
 describe('unref', () => {
   it('lets the process end before a timer of Node', () => {

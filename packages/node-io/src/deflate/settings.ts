@@ -1,19 +1,12 @@
-import { constants } from 'node:zlib';
-
-/** Settings for `createDeflateRaw` and `deflateRaw`. */
-export interface DeflateSettings {
-  readonly level: number;
-  readonly strategy: number;
-  readonly windowBits: number;
-}
+import { constants, type ZlibOptions } from 'node:zlib';
 
 /**
- * zlib's settings for a level and a window of RFC 7692.
+ * Settings for `createDeflateRaw` and `deflateRaw`, for a level and a window of RFC 7692.
  *
  * @param level - -2 (Huffman only), -1 (the default), 0 to 9.
  * @param windowBits - 8 to 15.
  */
-export function deflateSettings(level: number, windowBits: number): DeflateSettings {
+export function deflateSettings(level: number, windowBits: number): ZlibOptions {
   const huffmanOnly = level === -2;
   return {
     level: huffmanOnly ? constants.Z_DEFAULT_COMPRESSION : level,

@@ -5,10 +5,16 @@ import type { Transport, TransportSink } from '@ws/conn';
 import { DetachedBytes, kind } from '@ws/conn/internal';
 import { nodePlatform } from '../node-platform.ts';
 import { hostPort } from '../socket-calls.ts';
-import { checkHighWaterMark, hasTransport, OWNER } from '../transport-owner.ts';
+import {
+  checkHighWaterMark,
+  HIGH_WATER_MARK,
+  hasTransport,
+  OWNER,
+  type Owned,
+} from '../transport-base.ts';
 import { releaseFailed, WriteBacklog } from '../write-backlog.ts';
-import { type PausedStream, type PausedStreams, pausedStreamsOf } from './paused-streams.ts';
 import { cancelStream, Http2Code, resetForOverload, resetName } from './reset.ts';
+import { type PausedStream, type PausedStreams, pausedStreamsOf } from './session-memory.ts';
 
 /** Options of {@link http2Transport}. */
 export interface Http2TransportOptions {
@@ -75,7 +81,7 @@ export function http2Transport(
   stream: Http2Stream,
   options: Http2TransportOptions = {},
 ): Transport {
-  const { highWaterMark = 64 * 1024 } = options;
+  const { highWaterMark = HIGH_WATER_MARK } = options;
   checked(() => checkStream(stream, highWaterMark), http2Transport);
   return new Http2Transport(stream, highWaterMark);
 }
@@ -89,10 +95,8 @@ function checkStream(stream: Http2Stream, highWaterMark: number): void {
   if (hasTransport(stream)) throw new Error('the stream is a transport already');
 }
 
-/** The listeners find their transport on the stream, so that a connection has no closure. */
-interface Owned {
-  [OWNER]?: Http2Transport | undefined;
-}
+/** A stream with its transport. */
+type Carrier = Owned<Http2Transport>;
 
 /** The last peer. Streams of one session share the text. */
 let lastRemote: string | undefined;
@@ -143,7 +147,7 @@ class Http2Transport implements Transport, PausedStream {
     if (local !== lastLocal) lastLocal = local;
     this.remoteAddr = lastRemote;
     this.localAddr = lastLocal;
-    (stream as Owned)[OWNER] = this;
+    (stream as Carrier)[OWNER] = this;
     stream.on('error', onError);
     stream.on('aborted', onAborted);
     stream.on('close', onClose);
@@ -342,7 +346,7 @@ class Http2Transport implements Transport, PausedStream {
   /** The stream was reset, or its session has ended, before our END_STREAM. */
   aborted(): void {
     // Unread bytes before an END_STREAM are still delivered, and the END_STREAM too.
-    this.#cut = !(this.underlying as WithState)._readableState.ended;
+    this.#cut = !hasArrived(this.underlying);
   }
 
   failed(error: Error): void {
@@ -357,7 +361,7 @@ class Http2Transport implements Transport, PausedStream {
     if (isFirst) this.#forgetUnread();
     // Closed before `start`, which calls again.
     if (sink === undefined) return;
-    const stream = this.underlying as Http2Stream & Owned;
+    const stream = this.underlying as Http2Stream & Carrier;
     stream[OWNER] = undefined;
     if (backlog !== undefined && this.#hasSentAll(backlog)) {
       this.#releaseGiven(backlog);
@@ -401,8 +405,12 @@ class Http2Transport implements Transport, PausedStream {
 }
 
 /** Whether all bytes and the END_STREAM have arrived, read or not. Node has no public field for it. */
-interface WithState extends Http2Stream {
-  readonly _readableState: { readonly ended: boolean };
+function hasArrived(stream: Http2Stream): boolean {
+  const { _readableState: state } = stream as unknown as Record<
+    string,
+    { readonly ended: boolean }
+  >;
+  return state!.ended;
 }
 
 function flush(transport: Http2Transport): void {
@@ -411,23 +419,23 @@ function flush(transport: Http2Transport): void {
 
 // A stream calls these with itself as `this`.
 
-function onData(this: Owned, chunk: Uint8Array): void {
+function onData(this: Carrier, chunk: Uint8Array): void {
   this[OWNER]?.data(chunk);
 }
 
-function onEnd(this: Owned): void {
+function onEnd(this: Carrier): void {
   this[OWNER]?.ended();
 }
 
-function onAborted(this: Owned): void {
+function onAborted(this: Carrier): void {
   this[OWNER]?.aborted();
 }
 
 /** It stays on a closed stream, so that a late error is not uncaught. */
-function onError(this: Owned, error: Error): void {
+function onError(this: Carrier, error: Error): void {
   this[OWNER]?.failed(error);
 }
 
-function onClose(this: Owned): void {
+function onClose(this: Carrier): void {
   this[OWNER]?.closed();
 }

@@ -1,3 +1,24 @@
+import { isThenable, kind, onRejection } from '@ws/conn/internal';
+
+/**
+ * Throws unless `holds`.
+ *
+ * @param expected - The expected type with its article, for the message.
+ * @throws TypeError that names the option and the type that it has.
+ */
+export function assertOption(name: string, value: unknown, holds: boolean, expected: string): void {
+  if (!holds) throw new TypeError(`${name}: expected ${expected}, got ${kind(value)}`);
+}
+
+/**
+ * Returns the type of a result that a function must not have, for a message. A promise is
+ * discarded: the function must be synchronous.
+ */
+export function describeResult(result: unknown): string {
+  onRejection(result, () => {});
+  return isThenable(result) ? 'a promise; it must be synchronous' : kind(result);
+}
+
 /**
  * Returns whether `value` is an instance of `Class`. For a value of the application: `instanceof`
  * throws when a trap of a Proxy throws.

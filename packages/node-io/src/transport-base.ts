@@ -3,6 +3,11 @@ import type { Duplex } from 'node:stream';
 /** The field of a stream that has its transport, so that a connection has no closure. */
 export const OWNER: unique symbol = Symbol('transport');
 
+/** A stream whose listeners find their transport. */
+export interface Owned<Owner = unknown> {
+  [OWNER]?: Owner | undefined;
+}
+
 /**
  * Whether `socket` is a transport that is not closed yet.
  *
@@ -17,7 +22,18 @@ export const OWNER: unique symbol = Symbol('transport');
  * ```
  */
 export function hasTransport(socket: Duplex): boolean {
-  return (socket as { [OWNER]?: unknown })[OWNER] !== undefined;
+  return (socket as Owned)[OWNER] !== undefined;
+}
+
+/** The high-water mark of a transport where none is given, in bytes. */
+export const HIGH_WATER_MARK: number = 64 * 1024;
+
+/**
+ * Returns the transport's high-water mark, in bytes, for a connection's `highWaterMark`. It is at
+ * most the transport's own default: a ping cannot overtake bytes that the transport has buffered.
+ */
+export function transportHighWaterMark(highWaterMark: number): number {
+  return Math.min(highWaterMark, HIGH_WATER_MARK);
 }
 
 /** @throws RangeError for a value that is no whole number of 1 or more. */
