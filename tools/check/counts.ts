@@ -17,8 +17,8 @@ const BOUNDS: Readonly<Record<string, Counts>> = {
   fetch: [26, 2_100, 34, 0],
   hub: [51, 5_400, 73, 0],
   'node-client': [31, 3_500, 22, 19],
-  'node-io': [34, 2_300, 19, 26],
-  'node-server': [53, 5_500, 52, 30],
+  'node-io': [28, 2_300, 16, 26],
+  'node-server': [50, 5_400, 40, 28],
   obs: [14, 1_300, 26, 0],
   proxy: [25, 2_600, 21, 0],
 };

@@ -1,13 +1,19 @@
 import { fromCaller, isMistake } from '@ws/codec/internal';
-import { Conn, type Platform, TransportError } from '@ws/conn';
-import { internalsOf, limitRate, ResolvedOptions, setAutoResponse } from '@ws/conn/internal';
+import { type CloseInfo, Conn, type Observer, type Platform, TransportError } from '@ws/conn';
+import {
+  internalsOf,
+  limitRate,
+  ResolvedOptions,
+  setAutoResponse,
+  WriteBudget,
+} from '@ws/conn/internal';
+import { nodePlatform } from '@ws/node-io';
 import { inScope, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
+import { takeSocket } from './client-socket.ts';
 import { type CloseOptions, type CloseResult, checkCloseOptions } from './close-options.ts';
 import type { AppRequest, ConnHandler } from './conn-handler.ts';
-import { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError, type HeaderPair } from './errors.ts';
 import { HandlerRunner } from './handler-runner.ts';
-import { takeSocket } from './handshake-waits.ts';
 import { NO_HEADERS } from './headers.ts';
 import {
   type AnyUpgraderOptions,
@@ -17,16 +23,14 @@ import {
 } from './options.ts';
 import { PendingWork } from './pending-work.ts';
 import type { ErrorHook } from './policies/error-hook.ts';
+import type { HeadCallbacks } from './policies/head-callbacks.ts';
 import { limitLifetime } from './policies/lifetime.ts';
 import { Limits } from './policies/limits.ts';
-import type { HeadCallbacks } from './policies/head-callbacks.ts';
-import { isCompatRequest, rejectCompatRequest } from './responder/http2.ts';
 import { Refusals } from './responder/refusals.ts';
-import type { Responder, ServerRequest } from './responder/responder.ts';
+import type { Agreement, Responder, ServerRequest } from './responder/responder.ts';
 import { checkHandler, type HandlerOrRoutes, planRoute, Route } from './route.ts';
 import { anyPath, type NoParams, type Router, RouteTable } from './route-table.ts';
-import { platformOfServer } from './server-platform.ts';
-import type { Agreement, BoundHandler, Setup, UpgradeRequest } from './upgrade-request.ts';
+import type { UpgradeRequest } from './upgrade-request.ts';
 
 /** A handler for requests from anywhere. */
 type AnyHandler = ConnHandler<unknown, NoParams, AppRequest>;
@@ -64,7 +68,7 @@ export class Acceptor {
   /** The work that a close waits for. */
   readonly work: PendingWork = new PendingWork();
   /** For every request, except where its route has its own options. */
-  readonly setup: Setup;
+  readonly plan: UpgraderPlan;
   readonly #options: AnyUpgraderOptions;
   readonly #limits: Limits;
   readonly #refusals = new Refusals();
@@ -79,16 +83,16 @@ export class Acceptor {
    * @throws TypeError or RangeError that names the bad or unknown option.
    */
   constructor(options: AnyUpgraderOptions, callbacks?: HeadCallbacks) {
-    const plan = checkUpgraderOptions(options);
+    const plan = checkUpgraderOptions(options, { callbacks });
     if (plan.readBuffer) void prepareReadBuffer();
+    this.plan = plan;
     this.#options = pickUpgraderOptions(options);
     this.#platform = platformOfServer(
-      (conn) => this.work.closeConn(conn as Conn),
+      (conn) => this.work.removeConn(conn as Conn),
       plan.limits.maxTotalBufferedAmount ?? Infinity,
     );
     this.#limits = new Limits(plan.limits);
-    this.setup = this.#setupOf(plan, callbacks);
-    this.work.onWait = (count) => this.setup.reporter.closeWaits(count);
+    this.work.onWait = (count) => plan.reporter.closeWaits(count);
   }
 
   /** Counters, as they are now. */
@@ -109,7 +113,7 @@ export class Acceptor {
    */
   close(options: CloseOptions, upgrader: object): Promise<CloseResult> {
     try {
-      return this.work.close(checkCloseOptions(options, this.setup.plan.close));
+      return this.work.close(checkCloseOptions(options, this.plan.close));
     } catch (error) {
       if (isMistake(error)) fromCaller(error, upgrader, 'close');
       return Promise.reject(error);
@@ -130,18 +134,10 @@ export class Acceptor {
     this.#refusals.record(error, request, address);
   }
 
-  #setupOf(plan: UpgraderPlan, callbacks: HeadCallbacks | undefined): Setup {
-    return {
-      plan,
-      reporter: new ErrorReporter(plan.report),
-      callbacks,
-    };
-  }
-
   /** @throws TypeError that names the route or the argument. */
-  routerOf(handlerOrRoutes: AnyHandlers): Router<BoundHandler> {
+  routerOf(handlerOrRoutes: AnyHandlers): Router<HandlerRunner> {
     if (typeof handlerOrRoutes === 'function') {
-      return anyPath(this.#boundTo(handlerOrRoutes, this.setup, undefined));
+      return anyPath(new HandlerRunner(handlerOrRoutes, this.work, this.plan, undefined));
     }
     const isTable =
       typeof handlerOrRoutes === 'object' &&
@@ -149,25 +145,20 @@ export class Acceptor {
       !(Symbol.iterator in handlerOrRoutes) &&
       !('then' in handlerOrRoutes || 'handler' in handlerOrRoutes);
     if (!isTable) checkHandler('handler', handlerOrRoutes, 'a function, or routes by path');
-    const handlers = Object.entries(handlerOrRoutes).map(
-      ([pattern, target]) => [pattern, this.#bind(pattern, target)] as const,
+    const runners = Object.entries(handlerOrRoutes).map(
+      ([pattern, target]) => [pattern, this.#runnerOf(pattern, target)] as const,
     );
-    return new RouteTable(Object.fromEntries(handlers));
+    return new RouteTable(Object.fromEntries(runners));
   }
 
-  #bind(pattern: string, target: unknown): BoundHandler {
+  #runnerOf(pattern: string, target: unknown): HandlerRunner {
     if (target instanceof Route) {
-      const plan = planRoute(this.#options, this.setup.plan.headers, target.options);
-      const setup = this.#setupOf(plan, this.setup.callbacks);
-      return this.#boundTo(target.handler, setup, pattern);
+      const plan = planRoute(this.#options, this.plan, target.options);
+      return new HandlerRunner(target.handler, this.work, plan, pattern);
     }
     const name = `routes: ${JSON.stringify(pattern)}`;
     checkHandler(name, target, 'a function or route(...)');
-    return this.#boundTo(target as AnyHandler, this.setup, pattern);
-  }
-
-  #boundTo(handler: AnyHandler, setup: Setup, route: string | undefined): BoundHandler {
-    return { setup, runner: new HandlerRunner(handler, this.work, setup.reporter, route) };
+    return new HandlerRunner(target as AnyHandler, this.work, this.plan, pattern);
   }
 
   /** Accepts a request and runs its handler, or refuses it. Never throws. */
@@ -176,14 +167,13 @@ export class Acceptor {
   }
 
   #serve(upgrade: UpgradeRequest): void {
-    const failed = (error: unknown): void =>
-      upgrade.setup.reporter.handshakeFailed(error, upgrade.req, upgrade.route);
     try {
-      const opened = this.#accept(upgrade, noHeaders);
-      if (opened instanceof Promise) opened.then((conn) => runHandler(upgrade, conn), failed);
-      else runHandler(upgrade, opened);
+      const opened = this.#accept(upgrade, undefined);
+      if (!(opened instanceof Promise)) return runHandler(upgrade, opened);
+      const failed = (error: unknown): void => reportFailure(upgrade, error);
+      opened.then((conn) => runHandler(upgrade, conn), failed);
     } catch (error) {
-      failed(error);
+      reportFailure(upgrade, error);
     }
   }
 
@@ -193,56 +183,52 @@ export class Acceptor {
    * @param extra - Returns headers of the application for this answer.
    * @throws (rejects with) the error of the handshake, after the refusal was written.
    */
-  async accept(upgrade: UpgradeRequest, extra: () => readonly HeaderPair[]): Promise<Conn> {
+  async accept(
+    upgrade: UpgradeRequest,
+    extra: (() => readonly HeaderPair[]) | undefined,
+  ): Promise<Conn> {
     return inScope(() => this.#accept(upgrade, extra));
   }
 
   /**
-   * The story of an upgrade; `UpgradeRequest` lists the order of the checks. The connection opens
-   * within this call, unless the handshake has to wait.
+   * The story of an upgrade; a table at `UpgradeRequest` lists its faults. The connection opens within
+   * this call, unless the handshake has to wait.
    *
    * @throws (or rejects with) the error of the handshake, after the refusal was written.
    */
-  #accept(upgrade: UpgradeRequest, extra: () => readonly HeaderPair[]): Conn | Promise<Conn> {
-    const { incoming, facts, head, responder } = upgrade;
-    if (incoming !== undefined && facts.version !== '2' && isCompatRequest(incoming)) {
-      const refusal = rejectCompatRequest(incoming);
-      this.#refusals.record(refusal, upgrade, undefined);
-      throw refusal;
-    }
-    takeSocket(responder.stream, head);
+  #accept(
+    upgrade: UpgradeRequest,
+    extra: (() => readonly HeaderPair[]) | undefined,
+  ): Conn | Promise<Conn> {
+    const { head, responder } = upgrade;
+    const { stream } = responder;
+    if (responder.fault === undefined) takeSocket(stream, head);
     try {
-      this.#reserve(upgrade);
-      const agreement = upgrade.negotiate(extra());
+      upgrade.address = this.#limits.addressOf(upgrade);
+      if (this.work.isClosing) throw new HandshakeError(503, 'the server is closing');
+      upgrade.reservation = this.#limits.reserve(upgrade.address);
+      const agreement = upgrade.negotiate(extra === undefined ? NO_HEADERS : extra());
       if (!(agreement instanceof Promise)) return this.#open(upgrade, agreement);
-      this.work.beginRequest(responder.stream);
+      this.work.addSocket(stream);
       return this.#openLater(upgrade, agreement);
     } catch (error) {
-      this.work.beginRequest(responder.stream);
-      return this.#refuse(upgrade, error);
+      this.work.addSocket(stream);
+      return this.#fail(upgrade, error);
     }
-  }
-
-  /** Counts the request. @throws HandshakeError at a limit, and while the server closes. */
-  #reserve(upgrade: UpgradeRequest): void {
-    upgrade.address = this.#limits.addressOf(upgrade);
-    if (this.work.isClosing) throw new HandshakeError(503, 'the server is closing');
-    upgrade.reservation = this.#limits.reserve(upgrade.address);
   }
 
   async #openLater(upgrade: UpgradeRequest, agreement: Promise<Agreement>): Promise<Conn> {
     try {
       return this.#open(upgrade, await agreement);
     } catch (error) {
-      return this.#refuse(upgrade, error);
+      return this.#fail(upgrade, error);
     }
   }
 
   /** Writes the accepting answer. From here on the connection owns the socket. */
   #open(upgrade: UpgradeRequest, agreement: Agreement): Conn {
-    const { responder } = upgrade;
-    const { bound, context } = agreement;
-    const { plan } = bound.setup;
+    const { responder, admission } = upgrade;
+    const plan = upgrade.connPlan;
     upgrade.prepareAnswer();
     responder.accept(agreement);
     const conn = new Conn(
@@ -252,70 +238,75 @@ export class Acceptor {
     if (plan.autoResponse !== undefined) setAutoResponse(conn, plan.autoResponse);
     if (plan.rate !== undefined) limitRate(conn, plan.rate);
     if (plan.maxLifetime !== undefined) limitLifetime(conn, plan.maxLifetime);
-    if (upgrade.expires !== undefined) conn.renew(upgrade.expires);
-    conn.data = context.auth;
-    upgrade.agreement = agreement;
+    if (admission?.expires !== undefined) conn.renew(admission.expires);
+    conn.data = upgrade.context!.auth;
     upgrade.handOver();
-    this.work.openConn(conn, responder.stream);
+    this.work.addConn(conn, responder.stream);
     const reservation = upgrade.reservation!;
-    reservation.endHandshake();
-    if (this.#limits.countConnections)
-      void internalsOf(conn).closed.then(() => reservation.release());
-    else reservation.release();
+    if (!this.#limits.countConnections) reservation.giveBack();
+    else {
+      reservation.opened();
+      void internalsOf(conn).closed.then(() => reservation.giveBack());
+    }
     return conn;
   }
 
-  /** Writes the refusal of a handshake that has failed. @throws (rejects with) `error`, or the error of the hook. */
-  async #refuse(upgrade: UpgradeRequest, error: unknown): Promise<never> {
-    const { req, responder, setup } = upgrade;
+  /**
+   * Ends a handshake that has failed: with a refusal, or without an answer.
+   *
+   * @throws (rejects with) `error`, or the error of the hook.
+   */
+  async #fail(upgrade: UpgradeRequest, error: unknown): Promise<never> {
+    const { responder, plan } = upgrade;
     const refusal = refusalOf(error, responder);
     if (refusal !== undefined) this.#refusals.record(refusal, upgrade, upgrade.address);
-    const { maxHandshakes } = this.setup.plan.limits;
-    const { error: hook } = setup.plan;
+    const { maxHandshakes } = this.plan.limits;
+    const { error: hook } = plan;
     let isAsked = false;
     // The hook may be asked much later, after the answers to earlier requests.
-    const ask: ErrorHook = (...args) => {
+    const ask: ErrorHook<AppRequest> = (...args) => {
       if (this.#pendingHooks >= maxHandshakes) return undefined;
       this.#pendingHooks++;
       isAsked = true;
       return hook!(...args);
     };
     try {
-      await upgrade.refuse(refusal, hook === undefined ? undefined : ask);
+      await upgrade.answerFailure(refusal, hook === undefined ? undefined : ask);
     } catch (fault) {
       // The caller gets the error of the hook instead.
-      setup.reporter.handshakeFailed(error, req, upgrade.route);
+      reportFailure(upgrade, error);
       throw fault;
     } finally {
-      if (responder.isReadByServer) this.work.leaveSocket(responder.stream);
-      this.#endWhenSettled(upgrade, isAsked);
+      if (responder.isReadByServer) this.work.removeSocket(responder.stream);
+      this.#giveBackWhenSettled(upgrade, isAsked);
     }
     throw error;
   }
 
   /**
-   * Ends a reservation after the application's calls. The limits would not bound these calls
+   * Gives a reservation back after the application's calls. The limits would not bound these calls
    * otherwise: a client that resets and connects again would start any number of them.
    */
-  #endWhenSettled(upgrade: UpgradeRequest, hasHook: boolean): void {
-    const handshake = upgrade.acquireHandshake();
-    const end = (): void => {
-      upgrade.reservation?.cancel();
+  #giveBackWhenSettled(upgrade: UpgradeRequest, hasHook: boolean): void {
+    const waits = upgrade.acquireWaits();
+    const settled = (): void => {
+      upgrade.reservation?.giveBack();
       if (hasHook) this.#pendingHooks--;
     };
     const overdue = (names: readonly string[]): void => {
       this.#overdue += names.length;
-      upgrade.setup.reporter.overdue(names, handshake.timeout, upgrade.req);
+      upgrade.plan.reporter.overdue(names, waits.timeout, upgrade.req);
     };
-    handshake.whenCallsSettled(end, overdue);
+    waits.whenCallsSettled(settled, overdue);
   }
 }
 
-const noHeaders = (): readonly HeaderPair[] => NO_HEADERS;
+function reportFailure({ plan, req, route }: UpgradeRequest, error: unknown): void {
+  plan.reporter.handshakeFailed(error, req, route);
+}
 
-function runHandler({ req, agreement }: UpgradeRequest, conn: Conn): void {
-  const { bound, context } = agreement!;
-  bound.runner!.run(conn, req, context);
+function runHandler({ runner, req, context }: UpgradeRequest, conn: Conn): void {
+  runner!.run(conn, req, context!);
 }
 
 /**
@@ -327,4 +318,35 @@ export function refusalOf(error: unknown, { stream }: Responder): HandshakeError
   // A client that has half-closed may still read this refusal.
   const message = 'the client has ended its half of the connection before the answer';
   return new HandshakeError(400, message, { cause: error });
+}
+
+/**
+ * Makes the platform of one server's connections: Node, with an observer that also reports to the
+ * server when a connection has closed. The server then needs no listener on each connection.
+ *
+ * @param maxTotalBufferedAmount - Most bytes that wait in all connections together; Infinity for no
+ *   bound.
+ */
+export function platformOfServer(
+  onClosed: (conn: object) => void,
+  maxTotalBufferedAmount: number,
+): Platform {
+  const inner = nodePlatform.observer;
+  const observer: Observer = Object.create(inner ?? null, {
+    closed: {
+      value: (conn: object, info: CloseInfo): void => {
+        onClosed(conn);
+        inner?.closed?.(conn, info);
+      },
+    },
+  });
+  // A prototype, not a copy: settings of the process that change later apply here too.
+  return Object.create(nodePlatform, {
+    observer: { value: observer },
+    base: { value: nodePlatform },
+    writeBudget: {
+      value:
+        maxTotalBufferedAmount === Infinity ? undefined : new WriteBudget(maxTotalBufferedAmount),
+    },
+  });
 }

@@ -5,15 +5,27 @@ import {
   type Conn,
   ProtocolError,
   ReadLimitError,
+  type ReportContext,
   TimeoutError,
   TransportError,
 } from '@ws/conn';
 import { internalsOf, reportError } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { isInstance } from '@ws/node-io/internal';
-import type { AppRequest } from './conn-handler.ts';
+import type { AppRequest, HandshakeRequest } from './conn-handler.ts';
 import { failedFunction, HandshakeError } from './errors.ts';
-import type { ServerReport, ServerReportContext } from './options.ts';
+
+/** The second argument of `report`. */
+export interface ServerReportContext<Req = HandshakeRequest> extends ReportContext {
+  /** The request, for the functions that run before there is a connection. */
+  readonly request?: Req | undefined;
+}
+
+/** The option `report` of a server. */
+export type ServerReport<Req = HandshakeRequest> = (
+  error: unknown,
+  context: ServerReportContext<Req>,
+) => void;
 
 /** Errors with which reads and writes reject when a connection ends. */
 const END_ERRORS = [

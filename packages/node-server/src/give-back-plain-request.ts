@@ -3,9 +3,8 @@ import type { Duplex } from 'node:stream';
 import { hasToken } from '@ws/codec/internal';
 import { cutStream } from '@ws/node-io/internal';
 import { HandshakeWaits } from './handshake-waits.ts';
-import { RequestHeaders } from './headers.ts';
 import type { PendingWork } from './pending-work.ts';
-import { checkNoHeaderDropped } from './request.ts';
+import { headFault, RequestHeaders } from './request.ts';
 import { NodeHttpResponder } from './responder/node-http.ts';
 
 /** Fields of an upgrade to another protocol (RFC 7540, section 3.2.1), in lower case. */
@@ -40,12 +39,8 @@ export function giveBackPlainRequest(
   if (parse === undefined || server!.listenerCount('request') === 0) return false;
   if (req.method === 'CONNECT' || req.httpVersionMajor !== 1) return false;
   if (hasToken(new RequestHeaders(req).list('upgrade'), 'websocket')) return false;
-  try {
-    checkNoHeaderDropped(req);
-  } catch {
-    // The rules refuse it.
-    return false;
-  }
+  // The rules refuse it.
+  if (headFault(req) !== undefined) return false;
   givenBack.add(req);
   const again = (rest: Uint8Array): void => parseAgain(server!, parse, req, socket, rest);
   const responder = new NodeHttpResponder(req, socket);
@@ -64,21 +59,21 @@ async function parseInTurn(
 ): Promise<void> {
   const { stream } = responder;
   const waits = new HandshakeWaits(responder, head, timeout, performance.now());
-  work.beginRequest(stream);
+  work.addSocket(stream);
   try {
     await responder.takeTurn((answer) => waits.wait(answer));
-    waits.release();
+    waits.stop();
     if (waits.failure === undefined) {
       waits.handOver();
       again(waits.takeEarlyBytes());
       // The client has ended its half, and node:http serves no request after that.
     } else stream.end();
   } catch {
-    waits.release();
+    waits.stop();
     // After an answer that is the last one, node:http ends the socket itself.
     if (!stream.writableEnded) cutStream(stream);
   } finally {
-    work.leaveSocket(stream);
+    work.removeSocket(stream);
   }
 }
 

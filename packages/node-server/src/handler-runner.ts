@@ -1,7 +1,7 @@
 import type { Conn } from '@ws/conn';
 import { internalsOf, isThenable, type ReceiveObserver } from '@ws/conn/internal';
 import type { AppRequest, ConnHandler, HandlerContext } from './conn-handler.ts';
-import type { ErrorReporter } from './error-reporter.ts';
+import type { UpgraderPlan } from './options.ts';
 import type { PendingWork } from './pending-work.ts';
 import type { NoParams } from './route-table.ts';
 
@@ -10,20 +10,21 @@ import type { NoParams } from './route-table.ts';
  * connection needs no observer of its own.
  */
 export class HandlerRunner implements ReceiveObserver<Conn> {
+  /** The options of the route. */
+  readonly plan: UpgraderPlan;
   readonly #handler: ConnHandler<unknown, NoParams, AppRequest>;
   readonly #work: PendingWork;
-  readonly #reporter: ErrorReporter;
   readonly #route: string | undefined;
 
   constructor(
     handler: ConnHandler<unknown, NoParams, AppRequest>,
     work: PendingWork,
-    reporter: ErrorReporter,
+    plan: UpgraderPlan,
     route: string | undefined,
   ) {
+    this.plan = plan;
     this.#handler = handler;
     this.#work = work;
-    this.#reporter = reporter;
     this.#route = route;
   }
 
@@ -41,10 +42,10 @@ export class HandlerRunner implements ReceiveObserver<Conn> {
     try {
       const result = handler(conn, req, context);
       if (!isThenable(result)) return internals.handlerSettled();
-      this.#work.beginHandler();
+      this.#work.handlerStarted();
       if (!internals.observeReceive(result, this)) this.#waitForPromise(conn, result);
     } catch (error) {
-      this.#reporter.handlerFailed(conn, error, this.#route);
+      this.plan.reporter.handlerFailed(conn, error, this.#route);
     }
   }
 
@@ -58,11 +59,11 @@ export class HandlerRunner implements ReceiveObserver<Conn> {
 
   fulfilled(conn: Conn): void {
     internalsOf(conn).handlerSettled();
-    this.#work.endHandler();
+    this.#work.handlerSettled();
   }
 
   rejected(conn: Conn, error: unknown): void {
-    this.#reporter.handlerFailed(conn, error, this.#route);
-    this.#work.endHandler();
+    this.plan.reporter.handlerFailed(conn, error, this.#route);
+    this.#work.handlerSettled();
   }
 }

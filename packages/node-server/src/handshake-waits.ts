@@ -1,69 +1,15 @@
-import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { types } from 'node:util';
-import { TimeoutError, TransportError } from '@ws/conn';
+import { TimeoutError, type TransportError } from '@ws/conn';
 import { isThenable, schedulerOf, type TimerEntry } from '@ws/conn/internal';
-import { hasTransport, nodePlatform } from '@ws/node-io';
+import { nodePlatform } from '@ws/node-io';
 import { unref } from '@ws/node-io/internal';
+import { assertOpen, disconnectError, ignore } from './client-socket.ts';
+import { EarlyBytes, MAX_EARLY_BYTES } from './early-bytes.ts';
 import { HandshakeError } from './errors.ts';
 import type { Responder } from './responder/responder.ts';
 
 /** Grace period in ms for refusing a client that has half-closed. */
 const HALF_CLOSED_GRACE_MS = 250;
-/** Bytes kept for one client. RFC 6455, section 4.1, allows it to send none before the answer. */
-const MAX_EARLY_BYTES = 64 * 1024;
-/** Milliseconds between probes of a paused socket. */
-const PROBE_MS = 100;
-
-/** Sockets that belong to a handshake, or that were refused by one. */
-const taken = new WeakSet<Duplex>();
-
-/**
- * Takes a socket for a handshake.
- *
- * @throws Error when a handshake or a connection already has the socket; TypeError when `socket` is
- *   missing, and, with the socket destroyed, when `head` is missing.
- */
-export function takeSocket(socket: Duplex, head: Uint8Array): void {
-  if (typeof (socket as Duplex | null | undefined)?.on !== 'function') {
-    throw new TypeError("socket: expected the one that the listener for 'upgrade' gets");
-  }
-  if (isTaken(socket)) {
-    throw new Error('websocket: upgrade was called before for this socket');
-  }
-  taken.add(socket);
-  if (types.isUint8Array(head)) return;
-  socket.on('error', ignore);
-  socket.destroy();
-  throw new TypeError("head: expected the bytes that the listener for 'upgrade' gets");
-}
-
-/** Gives a socket that was taken to a connection. */
-export function releaseSocket(socket: Duplex): void {
-  taken.delete(socket);
-}
-
-/** Returns whether a handshake or a connection has the socket, or had it. */
-export function isTaken(socket: Duplex): boolean {
-  return taken.has(socket) || hasTransport(socket);
-}
-
-/** @throws TransportError when the socket can no longer carry a connection. */
-export function assertOpen(socket: Duplex): void {
-  if (!socket.writable || socket.readableEnded) throw disconnectError(socket);
-}
-
-/** The error for a client that has disconnected. */
-export function disconnectError(socket: Duplex): TransportError {
-  return new TransportError('the client closed the connection before the end of the handshake', {
-    cause: socket.errored ?? undefined,
-  });
-}
-
-/**
- * A listener that does nothing. It holds no references, so it may stay on a socket until the end.
- */
-export function ignore(): void {}
 
 /**
  * The waits of one request on its way to an answer. They end early when the client has disconnected
@@ -219,8 +165,8 @@ export class HandshakeWaits implements TimerEntry {
     this.#reject?.(reason);
   }
 
-  /** Ends the watch. Errors of the socket are still caught. */
-  release(): void {
+  /** Stops to watch the client and the time. Errors of the socket are still caught. */
+  stop(): void {
     this.#watching = false;
     schedulerOf(nodePlatform).timers.clear(this);
     clearTimeout(this.#graceTimer);
@@ -295,118 +241,4 @@ export class HandshakeWaits implements TimerEntry {
     if (this.#responder.isQueued) return;
     this.#graceTimer = setTimeout(() => this.abort(error), HALF_CLOSED_GRACE_MS);
   };
-}
-
-/**
- * Keeps the bytes that a client sends before it has its answer. Reading them makes the client's end
- * visible: a FIN arrives after all bytes that were sent before it.
- */
-export class EarlyBytes {
-  readonly #socket: Duplex;
-  readonly #bytes: GatheredBytes;
-  readonly #onFull: () => boolean;
-  #reading = false;
-  #probeTimer: NodeJS.Timeout | undefined;
-
-  /**
-   * @param head - Bytes that were read from the socket before.
-   * @param onFull - Called when the client has sent more than is kept. Returns whether to drop more
-   *   bytes; otherwise the socket is paused.
-   */
-  constructor(socket: Duplex, head: Uint8Array, onFull: () => boolean) {
-    this.#socket = socket;
-    this.#bytes = new GatheredBytes(head);
-    this.#onFull = onFull;
-  }
-
-  /** Whether the client has sent more than is kept. */
-  get isFull(): boolean {
-    return this.#bytes.length > MAX_EARLY_BYTES;
-  }
-
-  /** Reads the socket until {@link stopReading}. */
-  startReading(): void {
-    this.#reading = true;
-    this.#socket.on('data', this.#onData).resume();
-  }
-
-  stopReading(): void {
-    clearInterval(this.#probeTimer);
-    this.#probeTimer = undefined;
-    if (!this.#reading) return;
-    this.#reading = false;
-    this.#socket.off('data', this.#onData).pause();
-  }
-
-  /** Returns all bytes in order, and forgets them. */
-  take(): Uint8Array {
-    return this.#bytes.take();
-  }
-
-  readonly #onData = (chunk: Uint8Array): void => {
-    if (this.isFull && this.#onFull()) return;
-    this.#bytes.append(chunk);
-    if (!this.isFull || this.#onFull()) return;
-    this.#socket.pause();
-    // A paused socket emits no 'end', but an empty write fails after a reset. Over TLS it does not:
-    // there only the handshake's timeout ends the wait.
-    if (this.#socket instanceof Socket) {
-      this.#probeTimer ??= setInterval(this.#probeSocket, PROBE_MS);
-    }
-  };
-
-  readonly #probeSocket = (): void => {
-    if (this.#socket.writable) this.#socket.write('');
-  };
-}
-
-/** Bytes of several chunks as one. Chunks of a byte would cost 200 bytes each. */
-export class GatheredBytes {
-  /** Its first `length` bytes are gathered. */
-  #bytes: Uint8Array;
-  #length: number;
-  /** Whether this object may write to `#bytes`. */
-  #isOwned = false;
-
-  /** @param first - Referenced, not changed. */
-  constructor(first: Uint8Array) {
-    this.#bytes = first;
-    this.#length = first.length;
-  }
-
-  get length(): number {
-    return this.#length;
-  }
-
-  /** Adds a chunk. The first one is referenced. */
-  append(chunk: Uint8Array): void {
-    const length = this.#length + chunk.length;
-    if (this.#length === 0) {
-      this.#bytes = chunk;
-      this.#isOwned = false;
-    } else {
-      if (!this.#isOwned || length > this.#bytes.length) this.#grow(length);
-      this.#bytes.set(chunk, this.#length);
-    }
-    this.#length = length;
-  }
-
-  /** Returns all bytes in order, and forgets them. The caller owns the memory. */
-  take(): Uint8Array {
-    const bytes = this.#bytes.subarray(0, this.#length);
-    const taken = this.#isOwned ? bytes : new Uint8Array(bytes);
-    this.#bytes = Buffer.alloc(0);
-    this.#length = 0;
-    this.#isOwned = false;
-    return taken;
-  }
-
-  /** Doubles, so that `needed` bytes take at most twice their size. */
-  #grow(needed: number): void {
-    // A message may be a view of it, so no other memory may be behind that view.
-    const bytes = Buffer.alloc(Math.max(needed, 2 * this.#length));
-    bytes.set(this.#bytes.subarray(0, this.#length));
-    this.#bytes = bytes;
-    this.#isOwned = true;
-  }
 }

@@ -1,10 +1,8 @@
-import { type IncomingMessage, validateHeaderName, validateHeaderValue } from 'node:http';
-import type { RequestFacts } from '@ws/codec';
+import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { isError, kind } from '@ws/conn/internal';
 import { assertOption, type HeaderEntries, headerEntries } from '@ws/node-io/internal';
 import type { AppRequest, HandlerContext, HandshakeRequest } from './conn-handler.ts';
 import type { HeaderPair } from './errors.ts';
-import { isResponse } from './is-response.ts';
 import type { RouteParams } from './route-table.ts';
 
 /**
@@ -131,75 +129,60 @@ export function headerOf(pairs: readonly HeaderPair[], name: string): string | u
   return undefined;
 }
 
-/** The look-ups of a request's header fields. */
-export type FieldLookups = Pick<RequestFacts, 'has' | 'once' | 'lines' | 'list'>;
-
-/** Header fields that the handshake reads. */
-const FIELDS = [
-  'host',
-  'transfer-encoding',
-  'content-length',
-  'connection',
-  'upgrade',
-  'origin',
-  'x-forwarded-for',
-  'sec-websocket-version',
-  'sec-websocket-key',
-  'sec-websocket-protocol',
-  'sec-websocket-extensions',
-  // Of HTTP/2 (RFC 8441, section 4).
-  ':protocol',
-  ':scheme',
-  ':authority',
-] as const;
-type Field = (typeof FIELDS)[number];
-const KEPT: ReadonlySet<string> = new Set(FIELDS);
+/** The parts of a Response. Some classes have other streams, or none. */
+export type AnyResponse = Readonly<
+  Partial<{ status: unknown; headers: object | null; body: unknown }>
+>;
 
 /**
- * The lines of a request's header fields. `IncomingMessage.headers` joins some repeated fields and
- * drops others, but the handshake has rules about repetition. Other fields are not kept: a flood of
- * them would cost ten times their bytes.
+ * Whether a value of the application is a Response: of this realm, of undici, of a ponyfill, or of a
+ * framework that has replaced the global class. `instanceof` does not know them.
  */
-export class RequestHeaders implements FieldLookups {
-  /** A field that occurs once is kept as its text, so that a usual request needs no list. */
-  readonly #values = new Map<string, string | string[]>();
-
-  /** @param req - One that an application has made may have no `rawHeaders`. */
-  constructor({ rawHeaders: raw = [] }: Partial<Pick<IncomingMessage, 'rawHeaders'>>) {
-    for (let i = 0; i + 1 < raw.length; i += 2) {
-      const name = raw[i]!.toLowerCase();
-      if (!KEPT.has(name)) continue;
-      const line = raw[i + 1]!;
-      const before = this.#values.get(name);
-      if (before === undefined) this.#values.set(name, line);
-      else if (typeof before === 'string') this.#values.set(name, [before, line]);
-      else before.push(line);
-    }
-    // A request of HTTP/2 often has no Host (RFC 9113, section 8.3.1).
-    const authority = this.#values.get(':authority');
-    if (authority !== undefined && !this.has('host')) this.#values.set('host', authority);
+export function isResponse(value: unknown): value is AnyResponse {
+  try {
+    return kind(value) === 'Response';
+  } catch {
+    // The trap of a Proxy has thrown.
+    return false;
   }
+}
 
-  /** Whether the field occurs. */
-  has(name: Field): boolean {
-    return this.#values.has(name);
-  }
+/**
+ * Fields of one connection, never of the next (RFC 9110, section 7.6.1), and fields that the
+ * handshake writes itself, so that both sides agree on them.
+ */
+const NEVER_FORWARDED: ReadonlySet<string> = new Set(
+  (
+    'connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer ' +
+    'transfer-encoding upgrade http2-settings content-length expect sec-websocket-accept ' +
+    'sec-websocket-extensions sec-websocket-key sec-websocket-protocol sec-websocket-version'
+  ).split(' '),
+);
 
-  /** Returns the value of every line of the field. */
-  lines(name: Field): readonly string[] {
-    const value = this.#values.get(name) ?? [];
-    return typeof value === 'string' ? [value] : value;
+/**
+ * Returns the lines that may pass to the next connection. It drops hop-by-hop fields, the fields
+ * that `Connection` names, the pseudo-headers of HTTP/2 and the fields of the handshake. CGI-like
+ * backends read `_` in a name as `-`: for them `Transfer_Encoding` means `Transfer-Encoding`.
+ *
+ * @param drops - Whether a field, by its name in lower case and with `-` for `_`, is left out too:
+ *   `clientLines` drops Host and, of a client that is not trusted, the forwarding headers.
+ */
+export function endToEnd(
+  lines: readonly HeaderPair[],
+  drops: (name: string) => boolean = () => false,
+): HeaderPair[] {
+  const named = new Set<string>();
+  for (const [name, value] of lines) {
+    if (name.length !== 10 || name.toLowerCase() !== 'connection') continue;
+    for (const each of value.split(',')) named.add(plainName(each.trim()));
   }
+  return lines.filter(([name]) => {
+    const plain = plainName(name);
+    if (plain.startsWith(':')) return false;
+    return !NEVER_FORWARDED.has(plain) && !named.has(plain) && !drops(plain);
+  });
+}
 
-  /** Returns the field as one list over all its lines; `''` when it is missing. */
-  list(name: Field): string {
-    const value = this.#values.get(name) ?? '';
-    return typeof value === 'string' ? value : value.join(', ');
-  }
-
-  /** Returns the value of a field that occurs exactly once, otherwise undefined. */
-  once(name: Field): string | undefined {
-    const value = this.#values.get(name);
-    return typeof value === 'string' ? value : undefined;
-  }
+function plainName(name: string): string {
+  return name.toLowerCase().replaceAll('_', '-');
 }

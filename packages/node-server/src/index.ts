@@ -78,19 +78,15 @@ export type {
   HandlerContext,
   UpgradeListener,
 } from './conn-handler.ts';
+export type { ServerReport, ServerReportContext } from './error-reporter.ts';
 export { HandshakeError, type HandshakeErrorOptions, type HeaderPair } from './errors.ts';
 export type { HeadersInput, HeadersOption } from './headers.ts';
 export type { Http2Options, StreamListener } from './http2/http2-server.ts';
-export type {
-  AuthOf,
-  ErrorAnswer,
-  Refusal,
-  ServerReport,
-  ServerReportContext,
-  UpgraderOptions,
-} from './options.ts';
+export type { UpgraderOptions } from './options.ts';
 export { type Admission, type AdmitOptions, admit } from './policies/admit.ts';
+export type { AuthOf, Refusal } from './policies/authenticate.ts';
 export type { ClientAddress, TrustProxy } from './policies/client-address.ts';
+export type { ErrorAnswer } from './policies/error-hook.ts';
 export type { MaxLifetime } from './policies/lifetime.ts';
 export type { CheckOrigin } from './policies/origin.ts';
 export type { Subprotocols } from './policies/select-subprotocol.ts';

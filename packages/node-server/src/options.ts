@@ -1,9 +1,8 @@
 import { totalmem } from 'node:os';
 import process from 'node:process';
-import type { Duplex } from 'node:stream';
 import { inspect } from 'node:util';
 import type { SameHost } from '@ws/codec';
-import type { AutoResponse, ConnSettings, RateLimit, ReportContext } from '@ws/conn';
+import type { AutoResponse, ConnSettings, RateLimit } from '@ws/conn';
 import {
   checkAutoResponse,
   checkOptionNames,
@@ -19,77 +18,18 @@ import {
 import { assertOption, transportHighWaterMark, wantsReadBuffer } from '@ws/node-io/internal';
 import { type CloseOptions, type ClosePlan, checkCloseOptions } from './close-options.ts';
 import type { AppRequest, AuthenticateContext, HandshakeRequest } from './conn-handler.ts';
-import type { HandshakeError } from './errors.ts';
-import {
-  type HeadersInput,
-  type HeadersOption,
-  type HeadersSource,
-  optionHeaderPairs,
-} from './headers.ts';
-import type { Admission } from './policies/admit.ts';
+import { ErrorReporter, type ServerReport } from './error-reporter.ts';
+import { type HeadersOption, type HeadersSource, optionHeaderPairs } from './headers.ts';
 import { HostPolicy } from './policies/allowed-hosts.ts';
+import type { AuthOf } from './policies/authenticate.ts';
 import type { ClientAddress } from './policies/client-address.ts';
 import { forwardedAddress, type TrustProxy } from './policies/client-address.ts';
+import type { ErrorHook } from './policies/error-hook.ts';
+import type { HeadCallbacks } from './policies/head-callbacks.ts';
 import { checkLifetime, type LifetimePlan, type MaxLifetime } from './policies/lifetime.ts';
 import type { LimitValues } from './policies/limits.ts';
 import { type CheckOrigin, OriginPolicy } from './policies/origin.ts';
 import { isOneToken, type Subprotocols } from './policies/select-subprotocol.ts';
-
-/** A result of `authenticate` that refuses the request. */
-export interface Refusal {
-  /** The HTTP status, 300 to 599; `true` for 401. */
-  readonly refuse: number | true;
-  /** Headers of the answer, `WWW-Authenticate` for example. Default: none. */
-  readonly headers?: HeadersInput | undefined;
-  /**
-   * Body of the answer: plain text, unless `headers` has a Content-Type. Default: the reason phrase
-   * of the status.
-   */
-  readonly body?: string | undefined;
-}
-
-/** A result of the option `error`: the answer of a refused request. */
-export interface ErrorAnswer {
-  /** The HTTP status, 300 to 599. */
-  readonly status: number;
-  /**
-   * Headers of the answer. Those that belong to the same status, `Allow` for example, are added.
-   * Default: none.
-   */
-  readonly headers?: HeadersInput | undefined;
-  /**
-   * Body of the answer: plain text, unless `headers` has a Content-Type. Default: the default body
-   * of the same status; the reason phrase of another one.
-   */
-  readonly body?: string | undefined;
-}
-
-/** The result of the option `error`. */
-type ErrorResult = ErrorAnswer | undefined | void;
-
-/**
- * The results of `authenticate` that a handler can get: all but refusals. Without `authenticate` it
- * is `undefined`.
- */
-export type AuthOf<Result> = [Result] extends [undefined] ? undefined : Admitted<Awaited<Result>>;
-
-/** A Response of any class. */
-interface AResponse {
-  readonly status: number;
-  readonly bodyUsed: boolean;
-}
-
-/** `stack` tells an Error from data that has a name and a message. */
-type Admitted<Result> =
-  Result extends Admission<infer Auth>
-    ? Admitted<Auth>
-    : Result extends Refusal | AResponse | false | null | undefined | void | '' | 0
-      ? never
-      : Result extends Error
-        ? 'stack' extends keyof Result
-          ? never
-          : Result
-        : Result;
 
 /** Options of an {@link Upgrader}, together with the settings of its connections. */
 export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> extends ConnSettings {
@@ -217,14 +157,7 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
    * only names the client: do not write to it. While `maxHandshakes` calls are pending, other
    * refusals get the default. `error.message` is for your log: it may name your routes.
    */
-  readonly error?:
-    | ((
-        req: Req,
-        socket: Duplex,
-        status: number,
-        error: HandshakeError,
-      ) => ErrorResult | PromiseLike<ErrorResult>)
-    | undefined;
+  readonly error?: ErrorHook<Req> | undefined;
   /**
    * Gets the errors of your functions (the handler, `authenticate`, `checkOrigin`, ...) and of
    * wrong arguments, for example the TypeError of a write. It does not get the end of a connection,
@@ -233,18 +166,6 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
    */
   readonly report?: ServerReport<Req> | undefined;
 }
-
-/** The second argument of `report`. */
-export interface ServerReportContext<Req = HandshakeRequest> extends ReportContext {
-  /** The request, for the functions that run before there is a connection. */
-  readonly request?: Req | undefined;
-}
-
-/** The option `report` of a server. */
-export type ServerReport<Req = HandshakeRequest> = (
-  error: unknown,
-  context: ServerReportContext<Req>,
-) => void;
 
 /** Options as the steps of a handshake see them, for requests from anywhere. */
 export type AnyUpgraderOptions = UpgraderOptions<unknown, AppRequest>;
@@ -290,6 +211,10 @@ export interface UpgraderPlan {
   readonly authenticate: AnyUpgraderOptions['authenticate'];
   /** Those of the server, then those of the route. */
   readonly headers: readonly HeadersSource[];
+  /** Whether a function of the application, which may be async, has a say in each handshake. */
+  readonly asksApplication: boolean;
+  /** Undefined for requests of node:http. */
+  readonly callbacks: HeadCallbacks | undefined;
   readonly autoResponse: PreparedResponse | undefined;
   readonly rate: RatePlan | undefined;
   readonly maxLifetime: LifetimePlan | undefined;
@@ -299,16 +224,24 @@ export interface UpgraderPlan {
   readonly readBuffer: boolean;
   readonly limits: LimitValues;
   readonly unmatched: 404 | 'leave';
-  readonly error: AnyUpgraderOptions['error'];
-  readonly report: ServerReport<AppRequest> | undefined;
+  readonly error: ErrorHook<AppRequest> | undefined;
+  /** Reports to the option `report`. */
+  readonly reporter: ErrorReporter;
   /** Those of every connection. */
   readonly settings: Settings;
   /** The transport's, in bytes. */
   readonly highWaterMark: number;
 }
 
-/** @throws TypeError or RangeError that names the option. */
-export function checkUpgraderOptions(options: AnyUpgraderOptions): UpgraderPlan {
+/**
+ * @param base - What comes before the options: the callbacks of a raw upgrade, and for a route the
+ *   headers of its server.
+ * @throws TypeError or RangeError that names the option.
+ */
+export function checkUpgraderOptions(
+  options: AnyUpgraderOptions,
+  base: Partial<Pick<UpgraderPlan, 'headers' | 'callbacks'>> = {},
+): UpgraderPlan {
   checkOptionNames('Upgrader', options, upgraderOptionNames, 'ignore', optionHint);
   const settings = resolveSettings(options, 'server');
   const { allowedOrigins, allowedHosts, checkOrigin, sameHost = true } = options;
@@ -342,12 +275,16 @@ export function checkUpgraderOptions(options: AnyUpgraderOptions): UpgraderPlan 
   if (unmatched !== 404 && unmatched !== 'leave') {
     throw new TypeError(`unmatched: expected 404 or 'leave', got ${inspect(unmatched)}`);
   }
+  const headers = [...(base.headers ?? []), ...checkHeaders(options.headers)];
+  const asked = [checkOrigin, authenticate, ...headers];
   return {
     subprotocols: checkSubprotocols(options.subprotocols),
     origins: new OriginPolicy(origins, checkOrigin, sameHost),
     hosts: new HostPolicy(allowedHosts),
     authenticate,
-    headers: checkHeaders(options.headers),
+    headers,
+    asksApplication: asked.some((each) => typeof each === 'function'),
+    callbacks: base.callbacks,
     autoResponse: autoResponse === undefined ? undefined : checkAutoResponse(autoResponse),
     rate: rate === undefined ? undefined : checkRate(rate),
     maxLifetime: maxLifetime === undefined ? undefined : checkLifetime(maxLifetime),
@@ -372,7 +309,7 @@ export function checkUpgraderOptions(options: AnyUpgraderOptions): UpgraderPlan 
       forwardedAddress: forwardedAddress(trustProxy),
     },
     error,
-    report,
+    reporter: new ErrorReporter(report),
     settings,
     highWaterMark: transportHighWaterMark(settings.highWaterMark),
   };

@@ -54,9 +54,9 @@ export class PendingWork {
   #onProgress: (() => void) | undefined;
 
   constructor() {
-    const leave = (socket: Duplex): void => this.leaveSocket(socket);
+    const remove = (socket: Duplex): void => this.removeSocket(socket);
     this.#onSocketClose = function () {
-      leave(this);
+      remove(this);
     };
   }
 
@@ -66,9 +66,9 @@ export class PendingWork {
 
   /**
    * Counts a request that is still pending after its 'upgrade' event, or is refused, until
-   * {@link openConn}, {@link leaveSocket} or the close of its socket.
+   * {@link addConn}, {@link removeSocket} or the close of its socket.
    */
-  beginRequest(socket: Duplex): void {
+  addSocket(socket: Duplex): void {
     // A request that comes during a close is always refused.
     if (this.isClosing && !this.refusalsHoldClose) return;
     // The application has waited, and its client has left: 'close' will not be emitted again.
@@ -78,28 +78,28 @@ export class PendingWork {
   }
 
   /** Forgets a socket: it has closed, has a connection, or Node continues to read it. */
-  leaveSocket(socket: Duplex): void {
+  removeSocket(socket: Duplex): void {
     if (!this.#sockets.delete(socket)) return;
     socket.off('close', this.#onSocketClose);
     this.progress();
   }
 
-  /** Counts a connection until {@link closeConn}. A close that has begun closes it at once. */
-  openConn(conn: Conn, socket: Duplex): void {
+  /** Counts a connection until {@link removeConn}. A close that has begun closes it at once. */
+  addConn(conn: Conn, socket: Duplex): void {
     this.opened++;
     if (conn.state !== 'closed') this.connections.add(conn);
     if (this.#plan !== undefined) {
       this.#toClose++;
       this.#sendClose(conn, this.#plan);
     }
-    this.leaveSocket(socket);
+    this.removeSocket(socket);
   }
 
   /**
    * Forgets a connection that has closed. During a {@link close}, a handler of `receive` with unread
    * messages counts as a handler of the server.
    */
-  closeConn(conn: Conn): void {
+  removeConn(conn: Conn): void {
     this.connections.delete(conn);
     const receiving = this.isClosing ? internalsOf(conn).unfinishedReceive : undefined;
     if (receiving !== undefined) this.#waitFor(receiving);
@@ -107,16 +107,16 @@ export class PendingWork {
   }
 
   #waitFor(receiving: Promise<unknown>): void {
-    this.beginHandler();
-    const ended = (): void => this.endHandler();
+    this.handlerStarted();
+    const ended = (): void => this.handlerSettled();
     receiving.then(ended, ended);
   }
 
-  beginHandler(): void {
+  handlerStarted(): void {
     this.handlers++;
   }
 
-  endHandler(): void {
+  handlerSettled(): void {
     this.handlers--;
     this.progress();
   }

@@ -5,27 +5,96 @@ import { hasToken } from '@ws/codec/internal';
 import { addressOf } from '@ws/node-io/internal';
 import type { AppRequest } from './conn-handler.ts';
 import { HandshakeError } from './errors.ts';
-import { RequestHeaders } from './headers.ts';
+import { CompatResponder, isCompatRequest } from './responder/http2.ts';
 import { NodeHttpResponder } from './responder/node-http.ts';
 import type { ServerRequest } from './responder/responder.ts';
 
-/** Message for a request of another HTTP version. */
-export const NOT_HTTP_1: string =
-  'the client is not using the websocket protocol: request is not HTTP/1.1';
+/** The look-ups of a request's header fields. */
+export type FieldLookups = Pick<RequestFacts, 'has' | 'once' | 'lines' | 'list'>;
 
-/** A request of node:http, for the codec's table of rules and for the steps between them. */
-class NodeRequestFacts extends RequestHeaders implements RequestFacts {
+/** Header fields that the handshake reads. */
+const FIELDS = [
+  'host',
+  'transfer-encoding',
+  'content-length',
+  'connection',
+  'upgrade',
+  'origin',
+  'x-forwarded-for',
+  'sec-websocket-version',
+  'sec-websocket-key',
+  'sec-websocket-protocol',
+  'sec-websocket-extensions',
+  // Of HTTP/2 (RFC 8441, section 4).
+  ':protocol',
+  ':scheme',
+  ':authority',
+] as const;
+type Field = (typeof FIELDS)[number];
+const KEPT: ReadonlySet<string> = new Set(FIELDS);
+
+/**
+ * The lines of a request's header fields. `IncomingMessage.headers` joins some repeated fields and
+ * drops others, but the handshake has rules about repetition. Other fields are not kept: a flood of
+ * them would cost ten times their bytes.
+ */
+export class RequestHeaders implements FieldLookups {
+  /** A field that occurs once is kept as its text, so that a usual request needs no list. */
+  readonly #values = new Map<string, string | string[]>();
+
+  /** @param req - One that an application has made may have no `rawHeaders`. */
+  constructor({ rawHeaders: raw = [] }: Partial<Pick<IncomingMessage, 'rawHeaders'>>) {
+    for (let i = 0; i + 1 < raw.length; i += 2) {
+      const name = raw[i]!.toLowerCase();
+      if (!KEPT.has(name)) continue;
+      const line = raw[i + 1]!;
+      const before = this.#values.get(name);
+      if (before === undefined) this.#values.set(name, line);
+      else if (typeof before === 'string') this.#values.set(name, [before, line]);
+      else before.push(line);
+    }
+    // A request of HTTP/2 often has no Host (RFC 9113, section 8.3.1).
+    const authority = this.#values.get(':authority');
+    if (authority !== undefined && !this.has('host')) this.#values.set('host', authority);
+  }
+
+  /** Whether the field occurs. */
+  has(name: Field): boolean {
+    return this.#values.has(name);
+  }
+
+  /** Returns the value of every line of the field. */
+  lines(name: Field): readonly string[] {
+    const value = this.#values.get(name) ?? [];
+    return typeof value === 'string' ? [value] : value;
+  }
+
+  /** Returns the field as one list over all its lines; `''` when it is missing. */
+  list(name: Field): string {
+    const value = this.#values.get(name) ?? '';
+    return typeof value === 'string' ? value : value.join(', ');
+  }
+
+  /** Returns the value of a field that occurs exactly once, otherwise undefined. */
+  once(name: Field): string | undefined {
+    const value = this.#values.get(name);
+    return typeof value === 'string' ? value : undefined;
+  }
+}
+
+/** An IncomingMessage, for the codec's tables of rules and for the steps between them. */
+export class IncomingFacts extends RequestHeaders implements RequestFacts {
   readonly method: string;
   readonly target: string;
-  readonly version: '1.0' | '1.1';
+  readonly version: RequestFacts['version'];
   readonly #req: IncomingMessage;
 
-  constructor(req: IncomingMessage) {
+  constructor(req: IncomingMessage, version: RequestFacts['version']) {
     super(req);
     this.#req = req;
     this.method = req.method ?? '';
     this.target = req.url ?? '';
-    this.version = req.httpVersionMajor === 1 && req.httpVersionMinor >= 1 ? '1.1' : '1.0';
+    this.version = version;
   }
 
   get remoteAddress(): string | undefined {
@@ -35,8 +104,13 @@ class NodeRequestFacts extends RequestHeaders implements RequestFacts {
 
 /** Describes a request that node:http has parsed. */
 export function requestOfNode(incoming: IncomingMessage, socket: Duplex): ServerRequest {
-  const facts = new NodeRequestFacts(incoming);
-  const responder = new NodeHttpResponder(incoming, socket);
+  const { httpVersionMajor: major, httpVersionMinor: minor } = incoming;
+  // A client may write HTTP/2.0 into a request of HTTP/1.
+  const facts = new IncomingFacts(incoming, major === 1 && minor >= 1 ? '1.1' : '1.0');
+  const responder =
+    major === 2 && isCompatRequest(incoming)
+      ? new CompatResponder(incoming.stream)
+      : new NodeHttpResponder(incoming, socket);
   return { req: incoming as AppRequest, facts, incoming, responder };
 }
 
@@ -58,18 +132,20 @@ export function applyRules(facts: RequestFacts, step: RequestStep): void {
 const NODE_HEADER_ENTRIES = 2000;
 
 /**
- * Refuses a request of which Node may have dropped header lines. `http.Server` drops the lines
- * above `maxHeadersCount` silently and in batches. A Content-Length, an Origin or a second key may
- * be among them, so no rule would be reliable.
+ * Returns the refusal of a head that Node has read in part, or that is too large.
  *
- * @throws HandshakeError 431; 400 when the owner of the server has lowered the limit.
+ * `http.Server` drops the lines above `maxHeadersCount` silently and in batches. A Content-Length, an
+ * Origin or a second key may be among them, so no rule would be reliable. The status is 400 when the
+ * owner of the server has lowered the limit, otherwise 431.
  */
-export function checkNoHeaderDropped(req: IncomingMessage): void {
+export function headFault(req: IncomingMessage): HandshakeError | undefined {
   const { server } = req.socket as { server?: { maxHeadersCount?: unknown } };
   const count = server?.maxHeadersCount;
   const kept = typeof count === 'number' ? 2 * count : NODE_HEADER_ENTRIES;
-  if (kept <= 0 || req.rawHeaders.length < kept) return;
-  throw new HandshakeError(
+  if (kept <= 0 || req.rawHeaders.length < kept) {
+    return req.httpVersionMajor < 2 ? undefined : headSizeFault(req);
+  }
+  return new HandshakeError(
     kept < NODE_HEADER_ENTRIES ? 400 : 431,
     `not a websocket handshake: request has ${kept / 2} header lines or more`,
   );

@@ -3,12 +3,12 @@ import { checkOptionNames, isThenable, kind, onRejection, optionHint } from '@ws
 import type { AppRequest, ConnHandler, HandshakeRequest } from './conn-handler.ts';
 import {
   type AnyUpgraderOptions,
-  type AuthOf,
   checkUpgraderOptions,
   type UpgraderOptions,
   type UpgraderPlan,
   upgraderOptionNames,
 } from './options.ts';
+import type { AuthOf } from './policies/authenticate.ts';
 import type { NoParams, RouteParams } from './route-table.ts';
 
 /** The options that belong to a server and not to one of its routes. */
@@ -158,7 +158,7 @@ function makeRoute(options: RouteOptions<any, any>, handler: AnyHandler): Route<
   const isIterator =
     typeof (headers as Partial<Iterator<unknown>> | undefined)?.next === 'function';
   const kept = isIterator ? { ...options, headers: [...(headers as Iterable<never>)] } : options;
-  planRoute({}, [], kept);
+  planRoute({}, undefined, kept);
   return new Route(kept, handler);
 }
 
@@ -185,16 +185,15 @@ export function checkHandler(name: string, value: unknown, expected: string): vo
 /**
  * Checks the options of a route together with those of its server.
  *
- * @param headers - The server's headers, checked.
+ * @param plan - That of the server; undefined to check the route alone.
  * @throws TypeError or RangeError that names the bad option.
  */
 export function planRoute(
   server: AnyUpgraderOptions,
-  headers: UpgraderPlan['headers'],
+  plan: UpgraderPlan | undefined,
   own: RouteOptions<unknown, AppRequest>,
 ): UpgraderPlan {
-  const plan = checkUpgraderOptions(withRoute(server, own));
-  return { ...plan, headers: [...headers, ...plan.headers] };
+  return checkUpgraderOptions(withRoute(server, own), plan);
 }
 
 /** Returns the server's options with those of a route; `headers` are only the route's. */

@@ -5,11 +5,10 @@ import { checked } from '@ws/codec/internal';
 import { addressOf } from '@ws/node-io/internal';
 import type { AnyHandlers } from './acceptor.ts';
 import type { UpgradeListener } from './conn-handler.ts';
-import { ErrorReporter } from './error-reporter.ts';
 import { makeServer } from './http-server.ts';
 import { Http2Sessions, http2OptionsOf, type StreamListener } from './http2/http2-server.ts';
 import { heartbeatOf } from './http2/session-guard.ts';
-import { type AuthOf, pickUpgraderOptions } from './options.ts';
+import { pickUpgraderOptions } from './options.ts';
 import {
   defaultListeners,
   guardListener,
@@ -17,6 +16,7 @@ import {
   PlainRequests,
   upgradeRequired,
 } from './plain-requests.ts';
+import type { AuthOf } from './policies/authenticate.ts';
 import { requestOfNode } from './request.ts';
 import type { OnRefused } from './responder/refusals.ts';
 import type { HandlerOrRoutes } from './route.ts';
@@ -98,14 +98,14 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
     const upgrader = new Upgrader(pickUpgraderOptions(options));
     const acceptor = acceptorOf(upgrader);
     const onUpgrade = listenerOf(upgrader, handlers, server !== undefined);
-    const reporter = new ErrorReporter(options.report);
+    const { reporter } = acceptor.plan;
     const refused: OnRefused = (error, socket, req) => {
       const request = req && requestOfNode(req, socket);
       acceptor.recordRefusal(error, addressOf(socket, 'remoteAddress'), request);
     };
     const failed = (error: unknown, where: string): void => reporter.failed(error, { where });
     const http = server ?? makeServer(options, failed, refused);
-    super('serve', http, acceptor, options, reporter, options.tls ?? contextOf(server));
+    super('serve', http, acceptor, options, options.tls ?? contextOf(server));
     this.http = http;
     this.#onUpgrade = onUpgrade;
     this.#onStream = streamListenerOf(upgrader, handlers);
@@ -169,7 +169,7 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
     this.http.on('checkExpectation', this.#plain!.onExpectation);
     const http2 = http2OptionsOf(this.#options.http2);
     if (http2 !== undefined) {
-      const { settings, handshakeTimeout } = this.acceptor.setup.plan;
+      const { settings, handshakeTimeout } = this.acceptor.plan;
       this.#sessions = new Http2Sessions(
         this.http,
         http2,
@@ -195,8 +195,8 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
     this.#plain.drain();
   }
 
-  protected override endIdleSockets(): void | Promise<void> {
-    if (this.#sessions !== undefined) return this.#sessions.end();
+  protected override destroyIdleSockets(): void | Promise<void> {
+    if (this.#sessions !== undefined) return this.#sessions.destroy();
     // Also kept-alive sockets whose requests are finished.
     if (this.closesAllSockets) this.http.closeAllConnections();
   }

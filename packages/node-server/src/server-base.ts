@@ -2,7 +2,7 @@ import type { Server as NetServer, Socket } from 'node:net';
 import type { SecureContextOptions, Server as TlsServer } from 'node:tls';
 import { checked, fromCaller, isMistake } from '@ws/codec/internal';
 import type { Conn } from '@ws/conn';
-import { prepareReadBuffer, wantsReadBuffer, withReadableKeys } from '@ws/node-io/internal';
+import { prepareReadBuffer, withReadableKeys } from '@ws/node-io/internal';
 import type { Acceptor, ServerStats } from './acceptor.ts';
 import {
   type CloseOptions,
@@ -10,7 +10,6 @@ import {
   type CloseResult,
   checkCloseOptions,
 } from './close-options.ts';
-import type { ErrorReporter } from './error-reporter.ts';
 import { listenOn, maxSockets, urlOf } from './http-server.ts';
 import type { UpgraderOptions } from './options.ts';
 import { SocketLimits } from './policies/limits.ts';
@@ -58,13 +57,7 @@ export interface RunningServer<Auth = any> extends AsyncDisposable {
 export type BaseOptions = ListenAddress &
   Pick<
     UpgraderOptions,
-    | 'close'
-    | 'readBuffer'
-    | 'clientAddress'
-    | 'trustProxy'
-    | 'maxConnections'
-    | 'maxHandshakes'
-    | 'maxConnectionsPerAddress'
+    'clientAddress' | 'trustProxy' | 'maxConnections' | 'maxHandshakes' | 'maxConnectionsPerAddress'
   >;
 
 /**
@@ -76,9 +69,6 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
   readonly #owner: string;
   readonly #net: NetServer;
   readonly #options: BaseOptions;
-  readonly #reporter: ErrorReporter;
-  /** The option `close`. */
-  readonly #closePlan: ClosePlan;
   /** TCP connections, also those whose TLS handshake is pending, if {@link keepsSockets}. */
   readonly #sockets = new Set<Socket>();
   /** The options of the certificate in use. */
@@ -95,16 +85,13 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
     net: NetServer,
     acceptor: Acceptor,
     options: BaseOptions,
-    reporter: ErrorReporter,
     tls: SecureContextOptions,
   ) {
     this.#owner = owner;
     this.acceptor = acceptor;
     this.#net = net;
     this.#options = options;
-    this.#reporter = reporter;
     this.#tls = tls;
-    this.#closePlan = checkCloseOptions(options.close);
   }
 
   get url(): string {
@@ -125,7 +112,7 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
 
   close(options: CloseOptions = {}): Promise<CloseResult> {
     try {
-      const plan = checkCloseOptions(options, this.#closePlan);
+      const plan = checkCloseOptions(options, this.acceptor.plan.close);
       this.#closed ??= this.#close(plan);
       return this.#closed;
     } catch (error) {
@@ -143,12 +130,13 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
     await this.listenOnAddress();
     // Node emits 'error' when it cannot accept a connection, for example without free file
     // descriptors.
-    this.#net.on('error', (error) => this.#reporter.failed(error, { where: 'server' }));
+    const { reporter } = this.acceptor.plan;
+    this.#net.on('error', (error) => reporter.failed(error, { where: 'server' }));
   }
 
   protected async listenOnAddress(): Promise<void> {
     // So that the first connections use it too. The promise never rejects.
-    if (wantsReadBuffer(this.#options.readBuffer)) await prepareReadBuffer();
+    if (this.acceptor.plan.readBuffer) await prepareReadBuffer();
     await listenOn(this.#net, this.#options);
     this.noteUrl();
   }
@@ -161,24 +149,27 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
   /** Bounds the sockets of a server that was created for this one, and those of each client. */
   protected limitSockets(): void {
     const { clientAddress, trustProxy, maxConnectionsPerAddress } = this.#options;
+    this.#net.maxConnections = maxSockets(this.#options);
     // With either option, only a request shows the client. Sockets are not counted then.
     const isClientPeer = !clientAddress && !trustProxy;
-    const limits = new SocketLimits(
-      isClientPeer && maxConnectionsPerAddress ? maxConnectionsPerAddress : Infinity,
-    );
-    this.#net.maxConnections = maxSockets(this.#options);
-    const { keepsSockets } = this;
-    this.#net.on('connection', (socket: Socket) => {
-      if (!limits.add(socket)) socket.destroy();
-      else if (keepsSockets) this.#keepForClose(socket);
-    });
+    if (isClientPeer && maxConnectionsPerAddress) {
+      const limits = new SocketLimits(maxConnectionsPerAddress);
+      this.#net.on('connection', (socket: Socket) => {
+        if (!limits.add(socket)) socket.destroy();
+      });
+    }
+    if (this.keepsSockets) {
+      this.#net.on('connection', (socket: Socket) => {
+        if (!socket.destroyed) this.#keepForClose(socket);
+      });
+    }
   }
 
   /** Ends the intake of requests, before the connections are closed. */
   protected abstract stopAccepting(): void;
 
-  /** Ends the sockets without a request, after the connections are closed. */
-  protected abstract endIdleSockets(): void | Promise<void>;
+  /** Destroys the sockets without a request, after the connections are closed. */
+  protected abstract destroyIdleSockets(): void | Promise<void>;
 
   /** Whether the server knows its TCP connections: Node does not know those under TLS. */
   protected get keepsSockets(): boolean {
@@ -194,7 +185,7 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
     const closed = new Promise((done) => closesAllSockets && this.#net.once('close', done));
     this.stopAccepting();
     const result = await this.acceptor.work.close(plan);
-    await this.endIdleSockets();
+    await this.destroyIdleSockets();
     if (!closesAllSockets) return result;
     // Node does not know those whose TLS handshake is pending.
     for (const socket of this.#sockets) socket.destroy();

@@ -1,14 +1,13 @@
 import { IncomingMessage } from 'node:http';
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { Socket } from 'node:net';
-import type { RequestFacts } from '@ws/codec';
 import type { ConnSettings } from '@ws/conn';
-import { addressOf, cancelStream } from '@ws/node-io/internal';
+import { cancelStream } from '@ws/node-io/internal';
 import type { AppRequest } from './conn-handler.ts';
-import { RequestHeaders } from './headers.ts';
+import { heartbeatOf, watchResets } from './http2/session-guard.ts';
+import { IncomingFacts } from './request.ts';
 import { Http2Responder } from './responder/http2.ts';
 import type { ServerRequest } from './responder/responder.ts';
-import { heartbeatOf, watchResets } from './http2/session-guard.ts';
 
 /**
  * The request of a stream, for the application's functions: an IncomingMessage, as over HTTP/1.1. Its
@@ -44,26 +43,6 @@ class StreamRequest extends IncomingMessage {
   }
 }
 
-/** A stream's request, for the codec's table of rules and for the steps between them. */
-class StreamFacts extends RequestHeaders implements RequestFacts {
-  readonly method: string;
-  readonly target: string;
-  readonly version = '2';
-  readonly #stream: ServerHttp2Stream;
-
-  constructor(req: StreamRequest) {
-    super(req);
-    this.#stream = req.stream;
-    this.method = req.method ?? '';
-    this.target = req.url ?? '';
-  }
-
-  get remoteAddress(): string | undefined {
-    const { session } = this.#stream;
-    return session && addressOf(session.socket, 'remoteAddress');
-  }
-}
-
 /**
  * Describes the request of a stream, and guards its session. The stream is closed when its client has
  * reset too many: it gets no answer.
@@ -78,7 +57,7 @@ export function requestOfStream(
 ): ServerRequest {
   watchResets(stream, heartbeatOf(settings));
   const request = new StreamRequest(stream, headers, rawHeaders);
-  const facts = new StreamFacts(request);
+  const facts = new IncomingFacts(request, '2');
   const incoming: IncomingMessage = request;
   return { req: incoming as AppRequest, facts, incoming, responder: new Http2Responder(stream) };
 }

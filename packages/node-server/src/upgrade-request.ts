@@ -1,146 +1,136 @@
 import type { IncomingMessage } from 'node:http';
-import type { ServerHttp2Stream } from 'node:http2';
-import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import {
   type DeflateAgreement,
-  type DeflateParameters,
   formatExtensions,
   negotiateDeflate,
   parseExtensions,
   type RequestFacts,
 } from '@ws/codec';
-import { deflateLimits, isThenable } from '@ws/conn/internal';
+import { deflateLimits } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
-import { cutStream, isHttp2Stream } from '@ws/node-io/internal';
+import { cutStream } from '@ws/node-io/internal';
+import { assertOpen, disconnectError, releaseSocket } from './client-socket.ts';
 import type { AppRequest, HandlerContext } from './conn-handler.ts';
-import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
 import type { HandlerRunner } from './handler-runner.ts';
-import { assertOpen, disconnectError, HandshakeWaits, releaseSocket } from './handshake-waits.ts';
+import { HandshakeWaits } from './handshake-waits.ts';
 import {
+  type AnyResponse,
   type HeadersInput,
   headerOf,
+  isResponse,
   mergeHeaders,
   NO_HEADERS,
   optionHeaderPairs,
 } from './headers.ts';
-import { isResponse } from './is-response.ts';
 import type { UpgraderPlan } from './options.ts';
-import { admissionOf } from './policies/admit.ts';
-import { readAuth, thrownByAuthenticate } from './policies/authenticate.ts';
-import { answerOf, type ErrorHook, wroteItself } from './policies/error-hook.ts';
+import { type Admission, admissionOf } from './policies/admit.ts';
+import { readAuth, responseRefusal, thrownByAuthenticate } from './policies/authenticate.ts';
+import { type ErrorHook, refuseByHook } from './policies/error-hook.ts';
+import { beforeUpgrade, checkHead } from './policies/head-callbacks.ts';
 import type { Reservation } from './policies/limits.ts';
-import { responseRefusal } from './policies/response-refusal.ts';
+import type { CheckOrigin } from './policies/origin.ts';
 import { selectSubprotocol } from './policies/select-subprotocol.ts';
-import { beforeUpgrade, checkHead, type HeadCallbacks } from './policies/head-callbacks.ts';
-import { applyRules, checkNoHeaderDropped, headSizeFault } from './request.ts';
-import type { Answer, Responder, ServerRequest } from './responder/responder.ts';
-import {
-  anyPath,
-  decodePath,
-  pathForm,
-  queryOf,
-  type RouteMatch,
-  type Router,
-  rawPath,
-} from './route-table.ts';
+import { applyRules, headFault } from './request.ts';
+import type { Agreement, Responder, ServerRequest } from './responder/responder.ts';
+import { anyPath, decodePath, pathForm, queryOf, type Router, rawPath } from './route-table.ts';
 
-/** The checked options of a server or of one of its routes, and the objects made from them. */
-export interface Setup {
-  readonly plan: UpgraderPlan;
-  readonly reporter: ErrorReporter;
-  /** Undefined for requests of node:http. */
-  readonly callbacks: HeadCallbacks | undefined;
-}
-
-/** A handler and the setup that its route has. */
-export interface BoundHandler {
-  readonly setup: Setup;
-  /** Undefined for `upgrade`, which returns the connection instead. */
-  readonly runner: HandlerRunner | undefined;
-}
-
-/** What a handshake has agreed on. */
-export interface Agreement {
-  readonly bound: BoundHandler;
-  readonly context: HandlerContext<unknown>;
-  readonly key: string;
-  readonly subprotocol: string;
-  readonly extensions: string;
-  readonly deflate: DeflateParameters | undefined;
-  /** The application's headers for the accepting answer. */
-  headers: readonly HeaderPair[];
-}
+/** For `upgrade`, which returns the connection. */
+const NO_ROUTER: Router<undefined> = anyPath(undefined);
 
 /**
- * One upgrade request, from its checks to its answer. Faults are answered in this order:
+ * One upgrade request, from its checks to its answer. The acceptor takes the socket and counts the
+ * request, `negotiate` checks it, and the acceptor opens the connection.
  *
- * 1. by the acceptor: a request of node:http2's compatibility API, a socket in use, a server that closes, the limits
- * 2. an answered request, dropped header lines, the rules of the request (their order is that of
- *    `requestRules` in the codec), a request outside an upgrade, the callbacks of `serveRaw`, the
- *    route, the caller's headers, the host
- * 3. repeated Origin lines, the origin, the rules of the offers
- * 4. `authenticate`, the subprotocol, the application's headers, `onBeforeUpgrade`
+ * Of several faults the first one of this table is answered:
+ *
+ * | who | fault | answer |
+ * |---|---|---|
+ * | acceptor | the socket is in use | none |
+ * | | `clientAddress` has failed | 500 |
+ * | | the server is closing, or has too many handshakes or connections | 503, 429 |
+ * | `negotiate` | the client disconnects, or answers to its earlier requests take too long | none |
+ * | `#check` | a request of node:http2's compatibility API | 400 |
+ * | | the application has answered | none |
+ * | | dropped header lines, or a head that is too large | 400, 431 |
+ * | | the rules of the request, in the order of `requestRules` in the codec | 4xx, 501 |
+ * | | a call outside the event 'upgrade' | 500 |
+ * | | a callback of `serveRaw` refuses | its own |
+ * | | no route | 404, 400 |
+ * | | the caller's headers have `Sec-WebSocket-Extensions` | 500 |
+ * | | the host | 421 |
+ * | | repeated Origin lines | 400 |
+ * | `#agreeAtOnce`, `#agreeLater` | the origin | 403 |
+ * | | the rules of the offers | 400 |
+ * | | `authenticate` refuses | its own |
+ * | | the subprotocol | 400, 500 |
+ * | | the option `headers`, then `onBeforeUpgrade` | 500 |
+ * | acceptor | the client has disconnected, or the application has answered | none; 400 after a FIN |
  */
 export class UpgradeRequest implements ServerRequest {
-  /** That of the server, until a route has matched. */
-  setup: Setup;
+  /** The options of the server; of the route, once it has matched. */
+  plan: UpgraderPlan;
+  /** The handler of the route. Undefined before it has matched, and for `upgrade`. */
+  runner: HandlerRunner | undefined;
+  /** The pattern of the route that has matched. */
+  route: string | undefined;
   /** The address of the client. Undefined before the limits are checked, or without an address. */
   address: string | undefined;
   /** Undefined before the limits are checked. */
   reservation: Reservation | undefined;
-  /** The pattern of the route that has matched. */
-  route: string | undefined;
-  /** Undefined until the connection is open. */
-  agreement: Agreement | undefined;
-  /** When the login expires, if it does. */
-  expires: Date | number | undefined;
+  /** The third argument of the handler. Undefined before the route has matched. */
+  context: HandlerContext<unknown> | undefined;
+  /** The result of `authenticate`, if it is one of `admit`. */
+  admission: Admission<unknown> | undefined;
   readonly req: AppRequest;
   readonly facts: RequestFacts;
   readonly incoming: IncomingMessage | undefined;
   readonly responder: Responder;
   /** The bytes after the request head. */
   readonly head: Uint8Array;
-  /** The request target in origin form. */
-  #target = '';
   readonly #startedAt: number;
-  readonly #router: Router<BoundHandler> | undefined;
+  readonly #router: Router<HandlerRunner | undefined>;
   /** Headers for the accepting answer that are given with this request. */
   #extra: readonly HeaderPair[] = NO_HEADERS;
-  #handshake: HandshakeWaits | undefined;
+  /** Created for a wait or a refusal. */
+  #waits: HandshakeWaits | undefined;
 
   /**
    * @param router - Undefined for a connection without a handler.
    * @param startedAt - The time from which the handshake timeout counts, by `performance.now()`.
    */
   constructor(
-    setup: Setup,
+    plan: UpgraderPlan,
     { req, facts, incoming, responder }: ServerRequest,
     head: Uint8Array,
-    router: Router<BoundHandler> | undefined,
+    router: Router<HandlerRunner> | undefined,
     startedAt: number,
   ) {
-    this.setup = setup;
+    this.plan = plan;
     this.req = req;
     this.facts = facts;
     this.incoming = incoming;
     this.responder = responder;
     this.head = head;
-    this.#router = router;
+    this.#router = router ?? NO_ROUTER;
     this.#startedAt = startedAt;
   }
 
-  /** Returns the waits of the handshake, for a wait or a refusal. Created at the first call. */
-  acquireHandshake(): HandshakeWaits {
-    const { handshakeTimeout } = this.setup.plan;
-    this.#handshake ??= new HandshakeWaits(
+  /** The options of the connection: those of the route, unless `authenticate` has chosen others. */
+  get connPlan(): UpgraderPlan {
+    return (this.admission?.plan as UpgraderPlan | undefined) ?? this.plan;
+  }
+
+  /** Returns the waits of the handshake. Created at the first call. */
+  acquireWaits(): HandshakeWaits {
+    const { handshakeTimeout } = this.plan;
+    this.#waits ??= new HandshakeWaits(
       this.responder,
       this.head,
       handshakeTimeout,
       this.#startedAt,
     );
-    return this.#handshake;
+    return this.#waits;
   }
 
   /**
@@ -151,123 +141,132 @@ export class UpgradeRequest implements ServerRequest {
    * @throws the fault, or rejects with it.
    */
   negotiate(extra: readonly HeaderPair[]): Agreement | Promise<Agreement> {
+    const { responder } = this;
     this.#extra = extra;
     // Responses that a destroyed socket still carries never emit 'close'.
-    if (this.responder.stream.destroyed) throw disconnectError(this.responder.stream);
-    return this.responder.isQueued ? this.#negotiateInTurn() : this.#checkAndAgree();
+    if (responder.stream.destroyed) throw disconnectError(responder.stream);
+    if (responder.isQueued) return this.#negotiateInTurn(extra);
+    this.#check();
+    return this.plan.asksApplication ? this.#agreeLater() : this.#agreeAtOnce();
   }
 
-  async #negotiateInTurn(): Promise<Agreement> {
-    const handshake = this.acquireHandshake();
-    await this.responder.takeTurn((work) => handshake.wait(work));
-    handshake.checkEarlyBytes();
-    return this.#checkAndAgree();
-  }
-
-  #checkAndAgree(): Agreement | Promise<Agreement> {
-    const match = this.#checkRequest();
-    const { plan } = this.setup;
-    if (asksApplication(plan)) return this.#askApplication(match);
-    if (!plan.origins.allows(this.facts)) throw plan.origins.refusal(this.facts);
-    applyRules(this.facts, 'offers');
-    const agreement = this.#agree(match, this.#contextOf(match));
-    for (const pairs of plan.headers) addHeaders(agreement, pairs as readonly HeaderPair[]);
-    return this.#addLastHeaders(agreement);
+  async #negotiateInTurn(extra: readonly HeaderPair[]): Promise<Agreement> {
+    const waits = this.acquireWaits();
+    await this.responder.takeTurn((work) => waits.wait(work));
+    waits.checkEarlyBytes();
+    return this.negotiate(extra);
   }
 
   /**
    * The checks before the one of the origin. No function of the application runs here, except the
    * callbacks of `serveRaw`.
    */
-  #checkRequest(): RouteMatch<BoundHandler> {
+  #check(): void {
     const { facts, incoming, responder } = this;
+    if (responder.fault !== undefined) throw responder.fault;
     if (responder.isAnswered) throw alreadyAnswered();
-    if (incoming !== undefined) {
-      checkNoHeaderDropped(incoming);
-      const fault = headSizeFault(incoming);
-      if (fault !== undefined) throw fault;
-    }
+    const fault = incoming && headFault(incoming);
+    if (fault !== undefined) throw fault;
     applyRules(facts, 'request');
     if (responder.isReadByServer) throw outsideUpgrade();
-    if (this.setup.callbacks !== undefined) checkHead(this.setup.callbacks, facts);
-    const match = this.#findRoute();
-    rejectExtensionsHeader(this.#extra);
-    const { hosts } = this.setup.plan;
+    if (this.plan.callbacks !== undefined) checkHead(this.plan.callbacks, facts);
+    this.#takeRoute();
+    if (this.#extra.length > 0) rejectExtensionsHeader(this.#extra);
+    const { hosts } = this.plan;
     if (!hosts.allows(facts)) throw hosts.refusal(facts);
     applyRules(facts, 'origin');
-    return match;
   }
 
-  /** Takes the setup of the route that matches. */
-  #findRoute(): RouteMatch<BoundHandler> {
-    this.#target = pathForm(this.facts.target);
+  /** Finds the route. Its handler, its options and the context of its handler count from here on. */
+  #takeRoute(): void {
+    const target = pathForm(this.facts.target);
     // An application that compares `req.url` with a path would otherwise miss the path of an
     // absolute URI, and the router would not.
-    if (this.incoming !== undefined) this.incoming.url = this.#target;
-    const routes = this.#router ?? anyPath<BoundHandler>({ setup: this.setup, runner: undefined });
-    const match = routes.match(this.#target);
-    this.setup = match.handler.setup;
-    this.route = match.route;
-    if (this.#handshake !== undefined) {
-      this.#handshake.timeout = this.setup.plan.handshakeTimeout;
-    }
-    return match;
+    if (this.incoming !== undefined) this.incoming.url = target;
+    const { handler, params, route } = this.#router.match(target);
+    this.runner = handler;
+    this.route = route;
+    this.context = {
+      auth: undefined,
+      params,
+      path: decodePath(rawPath(target)),
+      query: queryOf(target),
+      route,
+      address: this.address,
+    };
+    if (handler === undefined) return;
+    this.plan = handler.plan;
+    if (this.#waits !== undefined) this.#waits.timeout = this.plan.handshakeTimeout;
   }
 
-  /** The rest of {@link negotiate} where functions of the application have a say. */
-  async #askApplication(match: RouteMatch<BoundHandler>): Promise<Agreement> {
-    const { origins, authenticate, headers } = this.setup.plan;
-    const { req, facts } = this;
-    // Not as methods: `this` of the functions is undefined.
-    const { check } = origins;
-    const allowed: unknown =
-      check === undefined
-        ? origins.allows(facts)
-        : await this.#call('checkOrigin', () => check(req));
+  /** Agrees with the client without functions of the application. */
+  #agreeAtOnce(): Agreement {
+    const { facts, plan } = this;
+    if (!plan.origins.allows(facts)) throw plan.origins.refusal(facts);
+    applyRules(facts, 'offers');
+    const subprotocol = selectSubprotocol(facts, this.req, plan.subprotocols, this.#extra);
+    let headers = NO_HEADERS;
+    for (const pairs of plan.headers) headers = mergeHeaders(headers, pairs as HeaderPair[]);
+    return this.#agreement(plan, subprotocol, headers);
+  }
+
+  /** Agrees with the client where functions of the application have a say. */
+  async #agreeLater(): Promise<Agreement> {
+    const { facts, plan, req } = this;
+    const { origins } = plan;
+    if (origins.check !== undefined) await this.#askOrigin(origins.check);
+    else if (!origins.allows(facts)) throw origins.refusal(facts);
+    applyRules(facts, 'offers');
+    if (plan.authenticate !== undefined) await this.#authenticate(plan.authenticate);
+    const { connPlan } = this;
+    const subprotocol = selectSubprotocol(facts, req, connPlan.subprotocols, this.#extra);
+    let headers = NO_HEADERS;
+    for (const source of plan.headers) {
+      const pairs =
+        typeof source === 'function'
+          ? returnedHeaders(await this.#call('headers', () => source(req, this.context!)))
+          : source;
+      headers = mergeHeaders(headers, pairs);
+    }
+    return this.#agreement(connPlan, subprotocol, headers);
+  }
+
+  // The functions are arguments and no methods of the plan: their `this` is undefined.
+
+  async #askOrigin(checkOrigin: CheckOrigin<AppRequest>): Promise<void> {
+    const { facts, req } = this;
+    const allowed: unknown = await this.#call('checkOrigin', () => checkOrigin(req));
     // An Error or an object does not allow the request.
     if (allowed && typeof allowed !== 'boolean') {
       throw serverFault('checkOrigin', unexpectedResult('checkOrigin', 'true or false', allowed));
     }
-    if (!allowed) throw origins.refusal(facts);
-    applyRules(facts, 'offers');
-    let context = this.#contextOf(match);
-    if (authenticate !== undefined) {
-      const { auth: _auth, ...known } = context;
-      const { signal } = this.acquireHandshake();
-      const result = await this.#call(
-        'authenticate',
-        () => authenticate(req, { signal, ...known }),
-        thrownByAuthenticate,
-      );
-      const admission = admissionOf(result);
-      const returned = admission === undefined ? result : admission.auth;
-      if (returned === undefined) {
-        const place = admission === undefined ? '' : ' in admit';
-        this.setup.reporter.nothingReturned(req, this.route, place);
-      }
-      if (isResponse(returned)) throw await this.#refusalOf(returned);
-      context = { auth: readAuth(returned), ...known };
-      this.expires = admission?.expires;
-      if (admission?.plan !== undefined) {
-        this.setup = { ...this.setup, plan: admission.plan as UpgraderPlan };
-      }
+    if (!allowed) throw this.plan.origins.refusal(facts);
+  }
+
+  async #authenticate(authenticate: NonNullable<UpgraderPlan['authenticate']>): Promise<void> {
+    const { req } = this;
+    const { auth: _auth, ...known } = this.context!;
+    const { signal } = this.acquireWaits();
+    const result = await this.#call(
+      'authenticate',
+      () => authenticate(req, { signal, ...known }),
+      thrownByAuthenticate,
+    );
+    const admission = admissionOf(result);
+    const returned = admission === undefined ? result : admission.auth;
+    if (returned === undefined) {
+      const place = admission === undefined ? '' : ' in admit';
+      this.plan.reporter.nothingReturned(req, this.route, place);
     }
-    const handler = { ...match.handler, setup: this.setup };
-    const agreement = this.#agree({ ...match, handler }, context);
-    for (const source of headers) {
-      const pairs =
-        typeof source === 'function'
-          ? returnedHeaders(await this.#call('headers', () => source(req, context)))
-          : source;
-      addHeaders(agreement, pairs);
-    }
-    return this.#addLastHeaders(agreement);
+    if (isResponse(returned)) throw await this.#refusalOf(returned);
+    this.context = { auth: readAuth(returned), ...known };
+    this.admission = admission;
   }
 
   /** The error for a Response that `authenticate` has returned. */
-  async #refusalOf(response: object): Promise<Error> {
-    const handshake = this.acquireHandshake();
-    const refusal = await responseRefusal(response, (work) => handshake.wait(work));
+  async #refusalOf(response: AnyResponse): Promise<Error> {
+    const waits = this.acquireWaits();
+    const refusal = await responseRefusal(response, (work) => waits.wait(work));
     const { stream } = this.responder;
     return stream.writable ? refusal : disconnectError(stream);
   }
@@ -278,78 +277,66 @@ export class UpgradeRequest implements ServerRequest {
     call: () => T | PromiseLike<T>,
     refusalOf = (error: unknown): HandshakeError => serverFault(name, error),
   ): Promise<T> {
-    const handshake = this.acquireHandshake();
-    handshake.checkClient();
+    const waits = this.acquireWaits();
+    waits.checkClient();
     try {
-      return await handshake.waitForCall(name, call());
+      return await waits.waitForCall(name, call());
     } catch (error) {
       // The client has disconnected, or the time is up. Report that as the cause.
-      throw handshake.failure ?? refusalOf(error);
+      throw waits.failure ?? refusalOf(error);
     }
   }
 
-  /** The context of a request without authentication. */
-  #contextOf({ params, route }: RouteMatch<BoundHandler>): HandlerContext<unknown> {
-    const target = this.#target;
-    return {
-      auth: undefined,
-      params,
-      path: decodePath(rawPath(target)),
-      query: queryOf(target),
-      route,
-      address: this.address,
-    };
-  }
-
-  /** Chooses the subprotocol and the parameters of the compression. */
-  #agree(
-    { handler: bound }: RouteMatch<BoundHandler>,
-    context: HandlerContext<unknown>,
+  /**
+   * @param headers - Those of the option. Of a name that several have, the lines of
+   *   `onBeforeUpgrade` replace these, and those that are given with the request replace both.
+   */
+  #agreement(
+    { callbacks, settings }: UpgraderPlan,
+    subprotocol: string,
+    headers: readonly HeaderPair[],
   ): Agreement {
     const { facts } = this;
-    const { subprotocols, settings } = this.setup.plan;
-    const subprotocol = selectSubprotocol(facts, this.req, subprotocols, this.#extra);
+    const extra = this.#extra;
+    const before = callbacks === undefined ? NO_HEADERS : beforeUpgrade(callbacks, facts);
+    if (before.length > 0) headers = mergeHeaders(headers, before);
+    if (extra.length > 0) headers = mergeHeaders(headers, extra.filter(isNoSubprotocol));
     const agreed = facts.has('sec-websocket-extensions')
       ? agreeOnDeflate(facts, settings.compression)
       : undefined;
-    const extensions = agreed === undefined ? '' : formatExtensions([agreed.answer]);
-    const deflate = agreed?.parameters;
-    // Over HTTP/2 a request needs none.
-    const key = facts.once('sec-websocket-key') ?? '';
-    return { bound, context, key, subprotocol, extensions, deflate, headers: NO_HEADERS };
-  }
-
-  /** Adds the headers of `onBeforeUpgrade`, and then those that are given with this request. */
-  #addLastHeaders(agreement: Agreement): Agreement {
-    const { callbacks } = this.setup;
-    if (callbacks !== undefined) addHeaders(agreement, beforeUpgrade(callbacks, this.facts));
-    if (this.#extra.length > 0) addHeaders(agreement, this.#extra.filter(isNoSubprotocol));
-    return agreement;
+    return {
+      // Over HTTP/2 a request needs none.
+      key: facts.once('sec-websocket-key') ?? '',
+      subprotocol,
+      extensions: agreed === undefined ? '' : formatExtensions([agreed.answer]),
+      deflate: agreed?.parameters,
+      headers,
+    };
   }
 
   /**
-   * Ends the waits before the answer is written.
+   * Stops the waits before the answer is written.
    *
    * @throws TransportError when the client has disconnected, Error when the request is answered
    *   already.
    */
   prepareAnswer(): void {
-    const handshake = this.#handshake;
-    handshake?.release();
-    if (handshake?.failure !== undefined) throw handshake.failure;
+    const waits = this.#waits;
+    waits?.stop();
+    if (waits?.failure !== undefined) throw waits.failure;
     if (this.responder.isAnswered) throw alreadyAnswered();
     assertOpen(this.responder.stream);
   }
 
   /** Returns the bytes that the client has sent after its request so far, and forgets them. */
   takeEarlyBytes(): Uint8Array {
-    return this.#handshake === undefined ? this.head : this.#handshake.takeEarlyBytes();
+    return this.#waits === undefined ? this.head : this.#waits.takeEarlyBytes();
   }
 
   /** Gives the socket to a connection, which catches its errors from here on. */
   handOver(): void {
     releaseSocket(this.responder.stream);
-    this.#handshake?.handOver();
+    this.#waits?.handOver();
   }
 
   /**
@@ -360,95 +347,38 @@ export class UpgradeRequest implements ServerRequest {
    * @param hook - Asks the option `error`.
    * @throws the error of `hook`. The refusal is sent all the same.
    */
-  async refuse(refusal: HandshakeError | undefined, hook?: ErrorHook): Promise<void> {
+  async answerFailure(
+    refusal: HandshakeError | undefined,
+    hook?: ErrorHook<AppRequest>,
+  ): Promise<void> {
     const { responder } = this;
-    const handshake = this.acquireHandshake();
-    handshake.release();
-    if (responder.isAnswered) return responder.endAnswered(handshake.timeout);
-    if (refusal === undefined || !(await this.#canAnswer(handshake))) {
+    const waits = this.acquireWaits();
+    waits.stop();
+    if (responder.isAnswered) return responder.endAnswered(waits.timeout);
+    if (refusal === undefined || !(await this.#canAnswer(waits))) {
       cutStream(responder.stream);
     } else if (hook === undefined) {
       responder.refuse(refusal, this.req.method);
     } else {
-      await this.#askHook(handshake, refusal, hook);
+      await refuseByHook(hook, refusal, this, waits, this.plan.reporter);
     }
   }
 
   /** @returns false when earlier answers do not end in time, or when the client has disconnected. */
-  async #canAnswer(handshake: HandshakeWaits): Promise<boolean> {
+  async #canAnswer(waits: HandshakeWaits): Promise<boolean> {
     const { responder } = this;
     if (!responder.isQueued) return responder.stream.writable;
     // The handshake failed while it waited for these answers.
-    if (handshake.failure !== undefined) return false;
+    if (waits.failure !== undefined) return false;
     try {
-      await responder.takeTurn((work) => handshake.wait(work));
+      await responder.takeTurn((work) => waits.wait(work));
       return true;
     } catch {
       return false;
     } finally {
-      handshake.release();
+      waits.stop();
     }
   }
-
-  async #askHook(
-    handshake: HandshakeWaits,
-    refusal: HandshakeError,
-    hook: ErrorHook,
-  ): Promise<void> {
-    const { responder, req } = this;
-    const { stream } = responder;
-    const before = bytesWritten(stream);
-    const hasWritten = (): boolean =>
-      // A stream of HTTP/2 that its client has reset is ended too.
-      (stream.writableEnded && !stream.destroyed) || bytesWritten(stream) !== before;
-    let answer: Answer = refusal;
-    let isOver = false;
-    try {
-      const given = hook(req, responder.client, refusal.status, refusal);
-      const call = isThenable(given) ? Promise.resolve(given) : given;
-      if (isThenable(call)) {
-        call.then(undefined, (error: unknown) => {
-          if (isOver) this.setup.reporter.failed(error, { where: 'error', request: req });
-        });
-      }
-      const result = await answerInTime(handshake, call);
-      if (!hasWritten()) answer = answerOf(refusal, result);
-    } catch (error) {
-      // The client has disconnected, or the time is up: the hook has not failed.
-      const { failure } = handshake;
-      if (failure === undefined || error !== failure) throw error;
-    } finally {
-      isOver = true;
-      handshake.release();
-      if (hasWritten()) {
-        this.setup.reporter.failed(wroteItself(), { where: 'error', request: req });
-        stream.end();
-        responder.endAnswered(handshake.timeout);
-      } else {
-        responder.refuse(answer, req.method);
-      }
-    }
-  }
-}
-
-/**
- * Waits for the answer of the hook. A handshake that has failed already, because its time was up,
- * gives it one turn.
- */
-async function answerInTime(handshake: HandshakeWaits, call: unknown): Promise<unknown> {
-  const result = handshake.waitForCall('error', call);
-  if (handshake.failure === undefined) return result;
-  result.catch(() => {});
-  return Promise.race([call, new Promise((resolve) => setImmediate(resolve))]);
-}
-
-/** Whether a function of the application, which may be async, has a say. */
-function asksApplication({ origins, authenticate, headers }: UpgraderPlan): boolean {
-  return (
-    origins.check !== undefined ||
-    authenticate !== undefined ||
-    headers.some((source) => typeof source === 'function')
-  );
 }
 
 /**
@@ -468,11 +398,6 @@ function agreeOnDeflate(
   return negotiateDeflate(offers, limits);
 }
 
-/** Adds headers for the accepting answer. Of a name that both have, only the new lines stay. */
-function addHeaders(agreement: Agreement, pairs: readonly HeaderPair[]): void {
-  agreement.headers = mergeHeaders(agreement.headers, pairs);
-}
-
 /** The subprotocol of this request was agreed on, and has its own line. */
 function isNoSubprotocol([name]: HeaderPair): boolean {
   return name.toLowerCase() !== 'sec-websocket-protocol';
@@ -485,12 +410,6 @@ function returnedHeaders(input: HeadersInput): HeaderPair[] {
   } catch (error) {
     throw serverFault('headers', error);
   }
-}
-
-/** Bytes that were written to a stream; undefined for one that does not count them. */
-function bytesWritten(stream: Duplex): number | undefined {
-  if (isHttp2Stream(stream)) return Number((stream as ServerHttp2Stream).headersSent);
-  return (stream as Partial<Socket>).bytesWritten;
 }
 
 /** The error for a caller that upgrades a request which has an answer. */

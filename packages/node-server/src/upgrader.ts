@@ -6,19 +6,21 @@ import type { Conn } from '@ws/conn';
 import { checkOptionNames } from '@ws/conn/internal';
 import { assertOption } from '@ws/node-io/internal';
 import { Acceptor, type AnyHandlers, type ServerStats } from './acceptor.ts';
+import { isTaken } from './client-socket.ts';
 import type { CloseOptions, CloseResult } from './close-options.ts';
 import type { UpgradeListener } from './conn-handler.ts';
 import type { HeaderPair } from './errors.ts';
-import { isTaken } from './handshake-waits.ts';
+import { giveBackPlainRequest } from './give-back-plain-request.ts';
+import type { HandlerRunner } from './handler-runner.ts';
 import { type HeadersInput, headerPairs } from './headers.ts';
 import { type StreamListener, webSocketStreams } from './http2/http2-server.ts';
-import { requestOfStream } from './stream-request.ts';
-import type { AnyUpgraderOptions, AuthOf, UpgraderOptions } from './options.ts';
-import { giveBackPlainRequest } from './give-back-plain-request.ts';
+import type { AnyUpgraderOptions, UpgraderOptions } from './options.ts';
+import type { AuthOf } from './policies/authenticate.ts';
 import { requestOfNode } from './request.ts';
 import type { HandlerOrRoutes } from './route.ts';
 import type { Router } from './route-table.ts';
-import { type BoundHandler, UpgradeRequest } from './upgrade-request.ts';
+import { requestOfStream } from './stream-request.ts';
+import { UpgradeRequest } from './upgrade-request.ts';
 
 /** Options of {@link Upgrader.upgrade}. */
 export interface UpgradeOptions {
@@ -162,7 +164,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
   #listener(handlers: AnyHandlers, ignoresTaken: boolean): UpgradeListener {
     const acceptor = this.#acceptor;
     const router = acceptor.routerOf(handlers);
-    const { unmatched, handshakeTimeout } = acceptor.setup.plan;
+    const { unmatched, handshakeTimeout } = acceptor.plan;
     const leaves = unmatched === 'leave';
     const listener: UpgradeListener = (req, socket, head) => {
       if (ignoresTaken && isTaken(socket)) return;
@@ -205,7 +207,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
   }
 
   #streams(handlers: AnyHandlers): StreamListener {
-    const leaves = this.#acceptor.setup.plan.unmatched === 'leave';
+    const leaves = this.#acceptor.plan.unmatched === 'leave';
     const router = leaves ? this.#acceptor.routerOf(handlers) : undefined;
     return webSocketStreams(
       this.#streamListener(handlers),
@@ -248,11 +250,11 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
     rawHeaders: string[] | undefined,
-    router: Router<BoundHandler> | undefined,
+    router: Router<HandlerRunner> | undefined,
   ): UpgradeRequest {
-    const { setup } = this.#acceptor;
-    const request = requestOfStream(setup.plan.settings, stream, headers, rawHeaders);
-    return new UpgradeRequest(setup, request, NO_BYTES, router, performance.now());
+    const { plan } = this.#acceptor;
+    const request = requestOfStream(plan.settings, stream, headers, rawHeaders);
+    return new UpgradeRequest(plan, request, NO_BYTES, router, performance.now());
   }
 
   /**
@@ -277,10 +279,10 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     req: IncomingMessage,
     socket: Duplex,
     head: Uint8Array,
-    router: Router<BoundHandler> | undefined,
+    router: Router<HandlerRunner> | undefined,
   ): UpgradeRequest {
     const request = requestOfNode(req, socket);
-    return new UpgradeRequest(this.#acceptor.setup, request, head, router, performance.now());
+    return new UpgradeRequest(this.#acceptor.plan, request, head, router, performance.now());
   }
 }
 

@@ -4,8 +4,8 @@ import type { Socket } from 'node:net';
 import { nodePlatform } from '@ws/node-io';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { platformOfServer } from '../src/acceptor.ts';
 import { type Conn, serve } from '../src/index.ts';
-import { platformOfServer } from '../src/server-platform.ts';
 import { nothingUnhandled, trapLeftovers } from './raw.ts';
 
 nothingUnhandled();

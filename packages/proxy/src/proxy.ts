@@ -9,7 +9,6 @@ import { isAccepted } from '@ws/node-client/internal';
 import { cutStream, isInstance } from '@ws/node-io/internal';
 import { HandshakeError, type StreamListener, type UpgradeListener } from '@ws/node-server';
 import {
-  ErrorReporter,
   giveBackPlainRequest,
   Limits,
   PendingWork,
@@ -18,9 +17,9 @@ import {
   requestOfNode,
   requestOfStream,
   type ServerRequest,
-  type Setup,
   takeSocket,
   UpgradeRequest,
+  type UpgraderPlan,
   webSocketStreams,
 } from '@ws/node-server/internal';
 import { ProxyError } from './errors.ts';
@@ -66,8 +65,7 @@ export class Proxy {
   readonly #pool: TargetPool;
   readonly #limits: Limits;
   readonly #refusals = new Refusals();
-  readonly #reporter: ErrorReporter;
-  readonly #setup: Setup;
+  readonly #reporter: UpgraderPlan['reporter'];
   readonly #proxied = new Set<ProxiedConnection>();
   /** The sockets of plain requests that wait for their turn. */
   readonly #plainWork = new PendingWork();
@@ -107,9 +105,7 @@ export class Proxy {
     this.#pool = new TargetPool(target, this.#plan);
     const { upgrader: plan, idleTimeout, client } = this.#plan;
     this.#limits = new Limits(plan.limits);
-    const reporter = new ErrorReporter(plan.report);
-    this.#reporter = reporter;
-    this.#setup = { plan, reporter, callbacks: undefined };
+    this.#reporter = plan.reporter;
     const { interval, timeout } = client.heartbeat || { interval: Infinity, timeout: Infinity };
     const shortest = Math.min(idleTimeout, interval, timeout) / 4;
     this.#interval = Math.max(FASTEST_SWEEP, Math.min(SLOWEST_SWEEP, shortest));
@@ -160,7 +156,7 @@ export class Proxy {
       return proxied;
     }
     this.#proxied.add(proxied);
-    const upgrade = new UpgradeRequest(this.#setup, request, head, undefined, startedAt);
+    const upgrade = new UpgradeRequest(this.#plan.upgrader, request, head, undefined, startedAt);
     proxied.pending = upgrade;
     try {
       await this.#open(proxied, upgrade);
@@ -192,7 +188,7 @@ export class Proxy {
     const all = [...this.#proxied];
     for (const { link, pending } of all) {
       link?.close(code);
-      pending?.acquireHandshake().abort(isClosing());
+      pending?.acquireWaits().abort(isClosing());
     }
     const terminate = (): void => {
       for (const each of this.#proxied) each.terminate();
@@ -211,7 +207,7 @@ export class Proxy {
     this.#checkOpen();
     proxied.reservation = this.#limits.reserve(request.address);
     const agreement = await request.negotiate([]);
-    const handshake = request.acquireHandshake();
+    const handshake = request.acquireWaits();
     const answer = await askTarget({
       plan,
       pool: this.#pool,
@@ -234,8 +230,7 @@ export class Proxy {
       const extensions = isMessages
         ? agreement.extensions
         : answer.head.list('sec-websocket-extensions');
-      const { key } = agreement;
-      responder.accept({ key, subprotocol, extensions, headers });
+      responder.accept({ ...agreement, subprotocol, extensions, headers });
       const early = request.takeEarlyBytes();
       handshake.handOver();
       proxied.link = isMessages
@@ -254,7 +249,7 @@ export class Proxy {
       cutStream(answer.stream);
       throw error;
     }
-    const { expires } = request;
+    const expires = request.admission?.expires;
     const { heartbeat } = plan.client;
     if (expires !== undefined) {
       proxied.setExpiry(
@@ -263,9 +258,9 @@ export class Proxy {
         heartbeat === false ? undefined : heartbeat.interval,
       );
     }
-    proxied.reservation.endHandshake();
-    if (!this.#limits.countConnections) {
-      proxied.reservation.release();
+    if (this.#limits.countConnections) proxied.reservation.opened();
+    else {
+      proxied.reservation.giveBack();
       proxied.reservation = undefined;
     }
     this.#timer ??= setInterval(this.#sweep, this.#interval).unref();
@@ -289,7 +284,7 @@ export class Proxy {
   readonly #over = (proxied: ProxiedConnection): void => {
     this.#proxied.delete(proxied);
     if (proxied.backend !== undefined) this.#pool.leave(proxied.backend);
-    if (proxied.link !== undefined) proxied.reservation?.release();
+    if (proxied.link !== undefined) proxied.reservation?.giveBack();
   };
 
   /** Drives the idle timeouts and heartbeats of all connections: none has a timer of its own. */
@@ -318,7 +313,7 @@ export class Proxy {
     await relayRefusal(request.responder, answer, lines, this.#plan.upgrader.handshakeTimeout);
     const error = new ProxyError('WS_ERR_PROXY_REFUSED', status, message);
     this.#reporter.failed(error, { where: 'upgrade', request: request.req, status });
-    proxied.reservation!.cancel();
+    proxied.reservation!.giveBack();
     proxied.settle(unopened(status, error, 'target'));
   }
 
@@ -329,14 +324,14 @@ export class Proxy {
     error: unknown,
   ): Promise<void> {
     const { req, responder } = request;
-    const handshake = request.acquireHandshake();
+    const handshake = request.acquireWaits();
     const refusal = isInstance(error, ProxyError) ? refusalFor(error) : refusalOf(error, responder);
     if (refusal !== undefined) this.#refusals.record(refusal, request, request.address);
     this.#reporter.handshakeFailed(error, req, undefined);
-    await request.refuse(refusal);
+    await request.answerFailure(refusal);
     // A call of the application may outlive its client.
     handshake.whenCallsSettled(
-      () => proxied.reservation?.cancel(),
+      () => proxied.reservation?.giveBack(),
       (names) => this.#reporter.overdue(names, handshake.timeout, req),
     );
     const endedBy = isInstance(error, TransportError) ? 'client' : 'proxy';

@@ -15,7 +15,7 @@ import { setImmediate, setTimeout as wait } from 'node:timers/promises';
 import type { TlsOptions } from 'node:tls';
 import type { Heartbeat } from '@ws/conn';
 import { countUnread, sessionMemory } from '@ws/node-io/internal';
-import { guardSession, type IdleBounds, watchResets } from './session-guard.ts';
+import { guardSession, watchResets } from './session-guard.ts';
 
 /** The option `http2` as an object. */
 export interface Http2Options {
@@ -82,7 +82,7 @@ export function makeHttp2Server(http2: Http2Options, tls: TlsOptions | undefined
 export class Http2Sessions {
   readonly #sessions = new Set<Http2Session>();
   readonly #heartbeat: Heartbeat;
-  readonly #bounds: IdleBounds;
+  readonly #handshakeTimeout: number;
   /** {@link refuseStreams} was called. */
   #refuses = false;
 
@@ -99,7 +99,7 @@ export class Http2Sessions {
     accept: StreamListener,
   ) {
     this.#heartbeat = heartbeat;
-    this.#bounds = { settings: handshakeTimeout, streams: IDLE_TIMEOUT };
+    this.#handshakeTimeout = handshakeTimeout;
     server.on('session', (session: Http2Session) => this.#add(session, window));
     // Node's own listener makes requests and responses of all streams. A WebSocket needs neither.
     const listeners = server.listeners('stream') as StreamListener[];
@@ -117,7 +117,7 @@ export class Http2Sessions {
     this.#sessions.add(session);
     session.setLocalWindowSize(Math.max(window, SESSION_WINDOW));
     session.once('close', () => this.#sessions.delete(session));
-    guardSession(session, this.#heartbeat, this.#bounds);
+    guardSession(session, this.#heartbeat, this.#handshakeTimeout, IDLE_TIMEOUT);
     // Its TLS handshake was pending before.
     if (this.#refuses) session.close();
   }
@@ -128,8 +128,8 @@ export class Http2Sessions {
     for (const session of this.#sessions) session.close();
   }
 
-  /** Ends all sessions, and waits a moment for their clients. */
-  async end(): Promise<void> {
+  /** Destroys all sessions, and waits a moment for their clients. */
+  async destroy(): Promise<void> {
     // Not within 'close' of a stream: Node 20 loops for ever, see session-guard.ts.
     await setImmediate();
     const sessions = [...this.#sessions];

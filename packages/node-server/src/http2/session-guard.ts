@@ -2,6 +2,7 @@ import type { Http2Session, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { ConnSettings, Heartbeat } from '@ws/conn';
 import { Http2Code, unref } from '@ws/node-io/internal';
+import { ignore } from '../client-socket.ts';
 
 /**
  * Most streams of a session in a second that the client resets before their answer or soon after it:
@@ -32,17 +33,6 @@ export function heartbeatOf({ heartbeat }: Pick<ConnSettings, 'heartbeat'>): Hea
   return heartbeat || { interval: 20_000, timeout: 20_000 };
 }
 
-/** How long a session may be without use, in milliseconds; Infinity for no bound. */
-export interface IdleBounds {
-  /** From its start to the SETTINGS of the client. */
-  readonly settings: number;
-  /** Time without a stream. */
-  readonly streams: number;
-}
-
-/** The sessions of the user's server have the bounds of the user. */
-const NO_BOUNDS: IdleBounds = { settings: Infinity, streams: Infinity };
-
 /** Start of each stream, later the time of its answer, by `performance.now()`. */
 const startedOrAnsweredAt = new WeakMap<ServerHttp2Stream, number>();
 /**
@@ -71,15 +61,21 @@ export function watchResets(stream: ServerHttp2Stream, heartbeat: Heartbeat): bo
   return session === undefined || guardSession(session, heartbeat).watch(stream);
 }
 
-/** Returns the guard of a session. */
+/**
+ * Returns the guard of a session. The sessions of the user's server have the bounds of the user.
+ *
+ * @param settingsTimeout - Milliseconds until the SETTINGS of the client; Infinity for no bound.
+ * @param idleTimeout - Milliseconds without a stream; Infinity for no bound.
+ */
 export function guardSession(
   session: Http2Session,
   heartbeat: Heartbeat,
-  bounds: IdleBounds = NO_BOUNDS,
+  settingsTimeout: number = Infinity,
+  idleTimeout: number = Infinity,
 ): SessionGuard {
   let guard = guards.get(session);
   if (guard === undefined) {
-    guard = new SessionGuard(session, heartbeat, bounds);
+    guard = new SessionGuard(session, heartbeat, settingsTimeout, idleTimeout);
     guards.set(session, guard);
   }
   return guard;
@@ -106,10 +102,15 @@ class SessionGuard {
   /** One listener for all streams. */
   readonly #onStreamClose: (this: ServerHttp2Stream) => void;
 
-  constructor(session: Http2Session, heartbeat: Heartbeat, { settings, streams }: IdleBounds) {
+  constructor(
+    session: Http2Session,
+    heartbeat: Heartbeat,
+    settingsTimeout: number,
+    idleTimeout: number,
+  ) {
     this.#session = session;
     this.#heartbeat = heartbeat;
-    this.#idleTimeout = streams;
+    this.#idleTimeout = idleTimeout;
     const closed = (stream: ServerHttp2Stream): void => this.#streamClosed(stream);
     this.#onStreamClose = function () {
       closed(this);
@@ -117,7 +118,7 @@ class SessionGuard {
     for (const event of ['ping', 'remoteSettings'] as const) {
       const rate = new EventsPerSecond();
       session.on(event, () => {
-        if (rate.add() > MAX_FRAMES) this.#end(`the client sends too many frames (${event})`);
+        if (rate.add() > MAX_FRAMES) this.#destroy(`the client sends too many frames (${event})`);
       });
     }
     session.once('remoteSettings', () => this.#waitForStream());
@@ -126,7 +127,7 @@ class SessionGuard {
       clearTimeout(this.#timer);
       clearTimeout(this.#idleTimer);
     });
-    this.#idleTimer = timerOf(settings, () => session.destroy());
+    this.#idleTimer = timerOf(settingsTimeout, () => session.destroy());
     this.#pingLater();
   }
 
@@ -163,7 +164,7 @@ class SessionGuard {
   }
 
   #countReset(): void {
-    if (this.#resets.add() === 2 * MAX_RESETS) this.#end('the client resets too many streams');
+    if (this.#resets.add() === 2 * MAX_RESETS) this.#destroy('the client resets too many streams');
   }
 
   /**
@@ -171,7 +172,7 @@ class SessionGuard {
    * knows that they may be sent again on another session.
    */
   #retire(): void {
-    // Not within 'close' of a stream, as in `#end`.
+    // Not within 'close' of a stream, as in `#destroy`.
     setImmediate(() => this.#session.close());
   }
 
@@ -192,7 +193,7 @@ class SessionGuard {
 
   /** @param left - The pings until the end, with this one. */
   #ping(left: number): void {
-    if (this.#session.destroyed) return this.#endSocket();
+    if (this.#session.destroyed) return this.#destroySocket();
     askClient(this.#session, () => this.#pingLater());
     this.#awaitAnswer(left, this.#socket.bytesRead, 0);
   }
@@ -216,7 +217,7 @@ class SessionGuard {
         const needed = ((performance.now() - since) * IN_TRANSIT) / taken;
         this.#awaitAnswer(left, bytesRead, Math.min(needed, MAX_TRANSIT_MS));
       } else if (left > 1 || this.#session.destroyed) this.#ping(left - 1);
-      else this.#end('the client answers no ping');
+      else this.#destroy('the client answers no ping');
     };
     // A process that was busy or suspended has to read the answer first.
     this.#wait(this.#heartbeat.timeout + transit, () => setImmediate(check));
@@ -227,32 +228,29 @@ class SessionGuard {
     if (!this.#socket.destroyed) this.#timer = timerOf(ms, then);
   }
 
-  #end(why: string): void {
+  #destroy(why: string): void {
     // Within 'close' of one of many streams that were reset at once, `destroy` makes Node 20 loop for
     // ever.
     setImmediate(() => {
       this.#session.destroy(new Error(why), Http2Code.ENHANCE_YOUR_CALM);
-      this.#endSocket();
+      this.#destroySocket();
     });
   }
 
   /** After the end of a session, Node waits without a bound for the FIN of the client. */
-  #endSocket(): void {
+  #destroySocket(): void {
     this.#wait(LINGER_MS, () => this.#socket.destroy());
   }
 }
 
-/** Returns the bytes of a session that the operating system has not taken. */
-function bytesQueued({ _handle: handle }: WithHandle): number {
+/**
+ * Returns the bytes of a session that the operating system has not taken. `writableLength` of the
+ * socket is 0: the session writes to its handle. Node has no public field.
+ */
+function bytesQueued(socket: Socket): number {
+  const { _handle: handle } = socket as { readonly _handle?: { writeQueueSize?: number } | null };
   return handle?.writeQueueSize ?? 0;
 }
-
-/** `writableLength` of the socket is 0: the session writes to its handle. Node has no public field. */
-interface WithHandle extends Socket {
-  readonly _handle?: { readonly writeQueueSize?: number } | null;
-}
-
-function ignore(): void {}
 
 /** Node cancels the pings of a session after a GOAWAY. The client answers SETTINGS too. */
 function askClient(session: Http2Session, onAnswer: () => void): void {

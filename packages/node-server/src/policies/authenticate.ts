@@ -1,10 +1,45 @@
 import { STATUS_CODES } from 'node:http';
+import { Readable } from 'node:stream';
+import { types } from 'node:util';
 import { isError } from '@ws/conn/internal';
-import { assertOption } from '@ws/node-io/internal';
-import { HandshakeError, serverFault } from '../errors.ts';
-import { type HeadersInput, headerPairs } from '../headers.ts';
-import type { AuthOf, Refusal } from '../options.ts';
-import { hasAdmission } from './admit.ts';
+import { assertOption, headerEntries } from '@ws/node-io/internal';
+import { HandshakeError, type HeaderPair, serverFault } from '../errors.ts';
+import { type AnyResponse, endToEnd, type HeadersInput, headerPairs } from '../headers.ts';
+import { type Admission, hasAdmission } from './admit.ts';
+
+/** A result of `authenticate` that refuses the request. */
+export interface Refusal {
+  /** The HTTP status, 300 to 599; `true` for 401. */
+  readonly refuse: number | true;
+  /** Headers of the answer, `WWW-Authenticate` for example. Default: none. */
+  readonly headers?: HeadersInput | undefined;
+  /**
+   * Body of the answer: plain text, unless `headers` has a Content-Type. Default: the reason phrase
+   * of the status.
+   */
+  readonly body?: string | undefined;
+}
+
+/**
+ * The results of `authenticate` that a handler can get: all but refusals. Without `authenticate` it
+ * is `undefined`.
+ */
+export type AuthOf<Result> = [Result] extends [undefined] ? undefined : Admitted<Awaited<Result>>;
+
+/** A Response of any class. */
+type AResponse = Readonly<{ status: number; bodyUsed: boolean }>;
+
+/** `stack` tells an Error from data that has a name and a message. */
+type Admitted<Result> =
+  Result extends Admission<infer Auth>
+    ? Admitted<Auth>
+    : Result extends Refusal | AResponse | false | null | undefined | void | '' | 0
+      ? never
+      : Result extends Error
+        ? 'stack' extends keyof Result
+          ? never
+          : Result
+        : Result;
 
 /** A function of the application that may refuse a request. */
 export type Refuser = 'authenticate' | 'onRequest' | 'onHost' | 'onHeader' | 'onBeforeUpgrade';
@@ -68,11 +103,7 @@ function exposedRefusal({ expose, status, headers, message }: ExposedError): Ref
 }
 
 /** An error as http-errors creates it. */
-interface ExposedError extends Error {
-  readonly expose?: boolean;
-  readonly status?: number;
-  readonly headers?: HeadersInput;
-}
+type ExposedError = Error & Partial<{ expose: boolean; status: number; headers: HeadersInput }>;
 
 /** A lookup without a result, or a function without `return`, admits no client. */
 function emptyResult(result: unknown): HandshakeError {
@@ -121,4 +152,57 @@ function refusalError(where: Refuser, { refuse, headers, body }: Refusal): Hands
     headers: headerPairs(headers),
     body: body ?? `${text}\n`,
   });
+}
+
+/** Bytes of the body that are sent. */
+const MAX_BODY = 64 * 1024;
+
+type Wait = <T>(work: Promise<T>) => Promise<T>;
+
+/**
+ * Makes the refusal of a Response that `authenticate` has returned: its status, its headers and the
+ * first 64 KiB of its body.
+ *
+ * @param wait - Waits while the client is there and the time of the handshake is not up. With that
+ *   time, the body ends too.
+ * @returns 500 for a status that refuses nothing, and for headers that cannot be sent.
+ */
+export async function responseRefusal(response: AnyResponse, wait: Wait): Promise<HandshakeError> {
+  try {
+    const { status } = response;
+    if (typeof status !== 'number' || !Number.isInteger(status) || status < 300 || status > 599) {
+      throw new TypeError(
+        `authenticate: expected a Response of 300 to 599, got ${String(status)}; to refuse, write { refuse: 401 }`,
+      );
+    }
+    const lines = [...headerEntries(response.headers ?? [])] as HeaderPair[];
+    // `fetch` decodes a body, and keeps its `Content-Encoding`.
+    const headers = headerPairs(endToEnd(lines, (name) => name === 'content-encoding'));
+    const body = await readBody(response.body, wait);
+    const message = `refused by authenticate: ${status} ${STATUS_CODES[status] ?? 'Refused'}`;
+    return new HandshakeError(status, message, { headers, body });
+  } catch (cause) {
+    return serverFault('authenticate', cause);
+  }
+}
+
+/** Reads the beginning of a body as text. One that fails, or was read before, ends there. */
+async function readBody(body: unknown, wait: Wait): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = '';
+  let reader: ReadableStreamDefaultReader<unknown> | undefined;
+  try {
+    // node-fetch has a stream of Node.
+    const stream = body instanceof Readable ? Readable.toWeb(body) : body;
+    reader = (stream as ReadableStream<unknown> | null | undefined)?.getReader();
+    for (let rest = MAX_BODY; reader !== undefined && rest > 0; ) {
+      const { done, value } = await wait(reader.read());
+      if (done || !types.isUint8Array(value)) break;
+      text += decoder.decode(value.subarray(0, rest), { stream: true });
+      rest -= value.length;
+    }
+  } catch {}
+  // The rest is not read.
+  void (async () => reader?.cancel())().catch(() => {});
+  return text;
 }

@@ -1,15 +1,109 @@
 import { STATUS_CODES } from 'node:http';
+import type { ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { inspect } from 'node:util';
-import { assertOption } from '@ws/node-io/internal';
+import { isThenable } from '@ws/conn/internal';
+import { assertOption, isHttp2Stream } from '@ws/node-io/internal';
+import type { AppRequest, HandshakeRequest } from '../conn-handler.ts';
+import type { ErrorReporter } from '../error-reporter.ts';
 import type { HandshakeError } from '../errors.ts';
-import { headerPairs, mergeHeaders } from '../headers.ts';
-import type { AnyUpgraderOptions, ErrorAnswer } from '../options.ts';
-import type { Answer } from '../responder/responder.ts';
+import type { HandshakeWaits } from '../handshake-waits.ts';
+import { type HeadersInput, headerPairs, mergeHeaders } from '../headers.ts';
+import type { Answer, ServerRequest } from '../responder/responder.ts';
+
+/** A result of the option `error`: the answer of a refused request. */
+export interface ErrorAnswer {
+  /** The HTTP status, 300 to 599. */
+  readonly status: number;
+  /**
+   * Headers of the answer. Those that belong to the same status, `Allow` for example, are added.
+   * Default: none.
+   */
+  readonly headers?: HeadersInput | undefined;
+  /**
+   * Body of the answer: plain text, unless `headers` has a Content-Type. Default: the default body
+   * of the same status; the reason phrase of another one.
+   */
+  readonly body?: string | undefined;
+}
+
+/** The result of the option `error`. */
+type ErrorResult = ErrorAnswer | undefined | void;
 
 /** The option `error`. */
-export type ErrorHook = NonNullable<AnyUpgraderOptions['error']>;
+export type ErrorHook<Req = HandshakeRequest> = (
+  req: Req,
+  socket: Duplex,
+  status: number,
+  error: HandshakeError,
+) => ErrorResult | PromiseLike<ErrorResult>;
 
 const USAGE = 'return { status, headers, body } instead of writing to the socket';
+
+/**
+ * Asks the option `error` about a refused request, and writes its answer, or the default.
+ *
+ * @param waits - Those of the request. They are stopped at the end.
+ * @throws (rejects with) the error of the hook. The refusal is sent all the same.
+ */
+export async function refuseByHook(
+  hook: ErrorHook<AppRequest>,
+  refusal: HandshakeError,
+  { req, responder }: ServerRequest,
+  waits: HandshakeWaits,
+  reporter: ErrorReporter,
+): Promise<void> {
+  const { stream } = responder;
+  const before = bytesWritten(stream);
+  const hasWritten = (): boolean =>
+    // A stream of HTTP/2 that its client has reset is ended too.
+    (stream.writableEnded && !stream.destroyed) || bytesWritten(stream) !== before;
+  let answer: Answer = refusal;
+  let isOver = false;
+  try {
+    const given = hook(req, responder.client, refusal.status, refusal);
+    const call = isThenable(given) ? Promise.resolve(given) : given;
+    if (isThenable(call)) {
+      call.then(undefined, (error: unknown) => {
+        if (isOver) reporter.failed(error, { where: 'error', request: req });
+      });
+    }
+    const result = await answerInTime(waits, call);
+    if (!hasWritten()) answer = answerOf(refusal, result);
+  } catch (error) {
+    // The client has disconnected, or the time is up: the hook has not failed.
+    const { failure } = waits;
+    if (failure === undefined || error !== failure) throw error;
+  } finally {
+    isOver = true;
+    waits.stop();
+    if (hasWritten()) {
+      reporter.failed(wroteItself(), { where: 'error', request: req });
+      stream.end();
+      responder.endAnswered(waits.timeout);
+    } else {
+      responder.refuse(answer, req.method);
+    }
+  }
+}
+
+/**
+ * Waits for the answer of the hook. A handshake that has failed already, because its time was up,
+ * gives it one turn.
+ */
+async function answerInTime(waits: HandshakeWaits, call: unknown): Promise<unknown> {
+  const result = waits.waitForCall('error', call);
+  if (waits.failure === undefined) return result;
+  result.catch(() => {});
+  return Promise.race([call, new Promise((resolve) => setImmediate(resolve))]);
+}
+
+/** Bytes that were written to a stream; undefined for one that does not count them. */
+function bytesWritten(stream: Duplex): number | undefined {
+  if (isHttp2Stream(stream)) return Number((stream as ServerHttp2Stream).headersSent);
+  return (stream as Partial<Socket>).bytesWritten;
+}
 
 /**
  * Returns the answer for a refused request after the option `error` was asked.
@@ -17,7 +111,7 @@ const USAGE = 'return { status, headers, body } instead of writing to the socket
  * @param result - Its result. Anything but an object leaves the default answer: a hook may only log.
  * @throws TypeError for a result that cannot be sent.
  */
-export function answerOf(refusal: HandshakeError, result: unknown): Answer {
+function answerOf(refusal: HandshakeError, result: unknown): Answer {
   if (typeof result !== 'object' || result === null) return refusal;
   const { status, headers, body } = result as Partial<ErrorAnswer>;
   if (!Number.isInteger(status) || status! < 300 || status! > 599) {
@@ -36,6 +130,6 @@ export function answerOf(refusal: HandshakeError, result: unknown): Answer {
 }
 
 /** The error for a hook that has written to the socket itself, as it did in earlier versions. */
-export function wroteItself(): TypeError {
+function wroteItself(): TypeError {
   return new TypeError(`error: has written to the socket; ${USAGE}`);
 }

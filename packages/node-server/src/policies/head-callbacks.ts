@@ -1,15 +1,8 @@
-import type { RequestFacts } from '@ws/codec';
+import type { RequestFacts, RequestHead } from '@ws/codec';
 import { isThenable } from '@ws/conn/internal';
 import { type HandshakeError, type HeaderPair, serverFault, unexpectedResult } from '../errors.ts';
 import { type HeadersInput, NO_HEADERS, optionHeaderPairs } from '../headers.ts';
-import type { Refusal } from '../options.ts';
-import { type Refuser, returnedRefusal, thrownBy } from './authenticate.ts';
-
-/** The request head, as the callbacks of a raw upgrade get it. */
-interface HeadFacts extends RequestFacts {
-  /** Name and value of every header line, in order. */
-  all(): readonly (readonly [name: string, value: string])[];
-}
+import { type Refusal, type Refuser, returnedRefusal, thrownBy } from './authenticate.ts';
 
 /** A result that lets the handshake continue, or the refusal that ends it. */
 type Verdict = Refusal | undefined | void;
@@ -121,8 +114,8 @@ function resultOf(where: Refuser, callback: () => unknown): unknown {
 }
 
 /** @throws HandshakeError 500 for facts that cannot name all lines: no check is left out. */
-function linesOf(facts: RequestFacts): ReturnType<HeadFacts['all']> {
-  const { all } = facts as Partial<HeadFacts>;
+function linesOf(facts: RequestFacts): ReturnType<RequestHead['all']> {
+  const { all } = facts as Partial<RequestHead>;
   if (typeof all === 'function') return all.call(facts);
   const message = 'onHeader: the head given to accept has no method all(), which lists its headers';
   throw serverFault('onHeader', new TypeError(message));

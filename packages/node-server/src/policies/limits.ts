@@ -26,7 +26,7 @@ export class Limits {
   connections = 0;
   /** {@link connections} of each client. */
   readonly byAddress: Map<string, number> = new Map();
-  /** Whether a connection keeps its reservation after its handshake. */
+  /** Whether a connection keeps its reservation. */
   readonly countConnections: boolean;
   readonly #max: LimitValues;
 
@@ -43,7 +43,8 @@ export class Limits {
     const max = this.#max;
     if (this.handshakes >= max.maxHandshakes) throw tooMany('handshakes', 'maxHandshakes', max);
     if (this.connections >= max.maxConnections) throw tooMany('connections', 'maxConnections', max);
-    const group = this.#groupOf(address);
+    const isCounted = address !== undefined && max.maxConnectionsPerAddress !== Infinity;
+    const group = isCounted ? addressGroup(address) : undefined;
     const others = group === undefined ? 0 : (this.byAddress.get(group) ?? 0);
     if (others >= max.maxConnectionsPerAddress) {
       throw tooManyFrom(group!, max.maxConnectionsPerAddress);
@@ -52,11 +53,6 @@ export class Limits {
     this.connections++;
     if (group !== undefined) this.byAddress.set(group, others + 1);
     return new Reservation(this, group);
-  }
-
-  #groupOf(address: string | undefined): string | undefined {
-    const counts = this.#max.maxConnectionsPerAddress !== Infinity;
-    return counts && address !== undefined ? addressGroup(address) : undefined;
   }
 
   /**
@@ -119,20 +115,15 @@ export class Reservation {
     this.#group = group;
   }
 
-  /** Ends the handshake. The connection keeps the reservation. */
-  endHandshake(): void {
+  /** The connection is open: it no longer counts as a handshake. */
+  opened(): void {
     if (this.#pending) this.#limits.handshakes--;
     this.#pending = false;
   }
 
-  /** Ends the handshake without a connection. */
-  cancel(): void {
-    this.endHandshake();
-    this.release();
-  }
-
-  /** Ends the connection, or the reservation for one. */
-  release(): void {
+  /** The connection has ended, or there will be none. */
+  giveBack(): void {
+    this.opened();
     if (!this.#held) return;
     this.#held = false;
     const { byAddress } = this.#limits;
@@ -158,17 +149,14 @@ export class SocketLimits {
   readonly #max: number;
   readonly #byAddress = new Map<string, number>();
 
-  /** @param maxConnectionsPerAddress - Infinity for no bound. */
   constructor(maxConnectionsPerAddress: number) {
     this.#max = maxConnectionsPerAddress + SPARE_SOCKETS_PER_ADDRESS;
   }
 
   /** Counts a socket until it closes. @returns false when its client has too many. */
   add(socket: Socket): boolean {
-    // Node caches the address. The system forgets it at a reset.
     const remoteAddress = addressOf(socket, 'remoteAddress');
-    if (this.#max === Infinity || remoteAddress === undefined) return true;
-    return this.#addTo(addressGroup(remoteAddress), socket);
+    return remoteAddress === undefined || this.#addTo(addressGroup(remoteAddress), socket);
   }
 
   #addTo(group: string, socket: Socket): boolean {

@@ -1,7 +1,8 @@
 import { parseSubprotocols, parseTokenList } from '@ws/codec';
 import type { AppRequest, HandshakeRequest } from '../conn-handler.ts';
 import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from '../errors.ts';
-import { type FieldLookups, headerOf } from '../headers.ts';
+import { headerOf } from '../headers.ts';
+import type { FieldLookups } from '../request.ts';
 
 /**
  * The supported subprotocols in the server's order of preference, or a function that picks one of

@@ -1,8 +1,10 @@
 import type { Duplex } from 'node:stream';
 import { RequestHead } from '@ws/codec';
+import { NO_BYTES } from '@ws/codec/internal';
 import { schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
-import { GatheredBytes, ignore } from '../handshake-waits.ts';
+import { ignore } from '../client-socket.ts';
+import { GatheredBytes } from '../early-bytes.ts';
 
 const READING = Symbol('head');
 
@@ -11,37 +13,34 @@ interface Read extends Duplex {
   [READING]?: HeadReading | undefined;
 }
 
-/** Gets the ends of readings. Each reading has exactly one end. */
-export interface HeadOwner {
-  /** Whether the bytes of the head are kept as they came, for another reader. */
-  readonly keepsBytes: boolean;
-  /**
-   * The head is complete or malformed, as `reading.head` says. The stream is paused.
-   *
-   * @param rest - The bytes after the head in the last chunk.
-   */
-  read(reading: HeadReading, rest: Uint8Array): void;
-  /** The peer has sent a FIN within the head, or the time is up. */
-  incomplete(reading: HeadReading, cause: 'end' | 'timeout'): void;
-  /** The stream has closed. */
-  closed(reading: HeadReading): void;
-}
+/**
+ * How a reading ends: the head was `read` and is complete or malformed, as `reading.head` says; the
+ * peer has sent a FIN within it; its time is up; or the stream has closed.
+ */
+export type HeadEnd = 'read' | 'end' | 'timeout' | 'close';
+
+/**
+ * Gets the end of a reading. Each reading has exactly one. The stream is paused.
+ *
+ * @param rest - The bytes after the head in the last chunk.
+ */
+export type OnHead = (reading: HeadReading, end: HeadEnd, rest: Uint8Array) => void;
 
 /** Reads one request head from a stream. The stream may stay silent, so nothing else is created. */
 export class HeadReading {
   readonly stream: Duplex;
-  readonly owner: HeadOwner;
   /** By `performance.now()`. */
   readonly startedAt: number = performance.now();
   /** Undefined before the first byte. */
   head: RequestHead | undefined = undefined;
-  /** All bytes so far, in their order; undefined unless the owner keeps them. */
+  /** All bytes so far, in their order; undefined unless they are kept. */
   bytes: GatheredBytes | undefined = undefined;
+  readonly #onHead: OnHead;
   readonly #heads: PendingHeads;
 
-  constructor(stream: Duplex, owner: HeadOwner, heads: PendingHeads) {
+  constructor(stream: Duplex, onHead: OnHead, heads: PendingHeads) {
     this.stream = stream;
-    this.owner = owner;
+    this.#onHead = onHead;
     this.#heads = heads;
   }
 
@@ -51,15 +50,15 @@ export class HeadReading {
       return void this.stream.destroy(new TypeError(text));
     }
     this.head ??= new RequestHead();
-    if (this.owner.keepsBytes) this.#keep(chunk);
+    if (this.#heads.keepsBytes) this.#keep(chunk);
     if (this.head.push(chunk) === 'more') return;
-    this.stop();
-    this.owner.read(this, chunk.subarray(this.head.end));
+    this.stop('read', chunk.subarray(this.head.end));
   }
 
-  /** Ends the reading and pauses the stream. Errors of the stream are still caught. */
-  stop(): void {
-    this.#heads.end(this);
+  /** Stops the reading and pauses the stream. Errors of the stream are still caught. */
+  stop(end: HeadEnd, rest: Uint8Array = NO_BYTES): void {
+    this.#heads.remove(this);
+    this.#onHead(this, end, rest);
   }
 
   #keep(chunk: Uint8Array): void {
@@ -72,18 +71,21 @@ export class HeadReading {
 export class PendingHeads implements TimerEntry {
   /** Maintained by the timers of the process. */
   slot: number | undefined = undefined;
+  /** Whether the bytes of the heads are kept as they came, for another reader. */
+  readonly keepsBytes: boolean;
   readonly #timeout: number;
   /** The oldest first: all have the same time. */
   readonly #readings = new Set<HeadReading>();
 
   /** @param timeout - Milliseconds for a head; Infinity for no bound. */
-  constructor(timeout: number) {
+  constructor(timeout: number, keepsBytes: boolean) {
     this.#timeout = timeout;
+    this.keepsBytes = keepsBytes;
   }
 
   /** Starts to read. From here on every error of the stream is caught. */
-  begin(stream: Duplex, owner: HeadOwner): HeadReading {
-    const reading = new HeadReading(stream, owner, this);
+  begin(stream: Duplex, onHead: OnHead): HeadReading {
+    const reading = new HeadReading(stream, onHead, this);
     (stream as Read)[READING] = reading;
     // Otherwise a stream would end itself at the peer's FIN.
     stream.allowHalfOpen = true;
@@ -96,7 +98,7 @@ export class PendingHeads implements TimerEntry {
   }
 
   /** Called by {@link HeadReading.stop}. */
-  end(reading: HeadReading): void {
+  remove(reading: HeadReading): void {
     const { stream } = reading;
     this.#readings.delete(reading);
     (stream as Read)[READING] = undefined;
@@ -113,8 +115,7 @@ export class PendingHeads implements TimerEntry {
     const due = performance.now() - this.#timeout;
     for (const reading of this.#readings) {
       if (reading.startedAt > due) return this.#setTimer(reading);
-      reading.stop();
-      reading.owner.incomplete(reading, 'timeout');
+      reading.stop('timeout');
     }
   }
 
@@ -137,15 +138,9 @@ function onData(this: Read, chunk: Uint8Array): void {
 }
 
 function onEnd(this: Read): void {
-  const reading = this[READING];
-  if (reading === undefined) return;
-  reading.stop();
-  reading.owner.incomplete(reading, 'end');
+  this[READING]?.stop('end');
 }
 
 function onClose(this: Read): void {
-  const reading = this[READING];
-  if (reading === undefined) return;
-  reading.stop();
-  reading.owner.closed(reading);
+  this[READING]?.stop('close');
 }

@@ -1,41 +1,85 @@
-import type { Server as HttpServer } from 'node:http';
+import { Server as HttpServer } from 'node:http';
 import process from 'node:process';
 import { Duplex } from 'node:stream';
 import { types } from 'node:util';
 import type { RequestFacts, RequestHead } from '@ws/codec';
 import { checked, NO_BYTES } from '@ws/codec/internal';
 import type { Conn, Transport } from '@ws/conn';
+import { checkOptionNames, kind, optionHint } from '@ws/conn/internal';
 import { addressOf, assertOption, TransportDuplex } from '@ws/node-io/internal';
 import { Acceptor, type AnyHandlers, type ServerStats } from '../acceptor.ts';
+import { disconnectError, ignore, isTaken } from '../client-socket.ts';
 import type { CloseOptions, CloseResult } from '../close-options.ts';
 import type { AppRequest } from '../conn-handler.ts';
 import { HandshakeError } from '../errors.ts';
-import { disconnectError, ignore, isTaken } from '../handshake-waits.ts';
-import { NO_HEADERS } from '../headers.ts';
-import { type AnyUpgraderOptions, type AuthOf, pickUpgraderOptions } from '../options.ts';
+import type { HandlerRunner } from '../handler-runner.ts';
+import {
+  type AnyUpgraderOptions,
+  pickUpgraderOptions,
+  type UpgraderOptions,
+  upgraderOptionNames,
+} from '../options.ts';
 import { plainRequestFault, plainRequestRefusal } from '../plain-requests.ts';
+import type { AuthOf } from '../policies/authenticate.ts';
+import { type HeadCallbacks, headCallbackNames } from '../policies/head-callbacks.ts';
 import { notAnHttpRequest } from '../responder/client-error.ts';
 import { Http1Responder } from '../responder/http1.ts';
 import type { ServerRequest } from '../responder/responder.ts';
 import type { HandlerOrRoutes } from '../route.ts';
 import type { Router } from '../route-table.ts';
-import { type BoundHandler, UpgradeRequest } from '../upgrade-request.ts';
-import { type HeadOwner, type HeadReading, isReadingHead, PendingHeads } from './head-reading.ts';
-import { checkRawOptions, type RawUpgraderOptions } from './raw-options.ts';
+import { UpgradeRequest } from '../upgrade-request.ts';
+import { type HeadReading, isReadingHead, type OnHead, PendingHeads } from './head-reading.ts';
 
-const noHeaders = (): typeof NO_HEADERS => NO_HEADERS;
+/** Options of a raw upgrade, in addition to those of an Upgrader. */
+export interface RawOptions extends HeadCallbacks {
+  /**
+   * Gets each stream whose first request asks for no WebSocket, with all its bytes unread: one port
+   * serves both. A head that is malformed here goes there too, so that only one parser judges it.
+   * Such a stream is this server's until it closes, with all its later requests; close the server
+   * yourself. It may listen on another port too, or on none. Default: none, such requests get 426.
+   */
+  readonly fallback?: HttpServer | undefined;
+}
+
+/** Options of a {@link RawUpgrader}. Their functions get the head as {@link RequestFacts}. */
+export interface RawUpgraderOptions<Result = undefined>
+  extends UpgraderOptions<Result, RequestFacts>,
+    RawOptions {}
+
+/** The names of {@link RawOptions}. */
+export const rawOptionNames: readonly (keyof RawOptions)[] = [...headCallbackNames, 'fallback'];
+
+const NAMES = [...upgraderOptionNames, ...rawOptionNames];
+
+/**
+ * Checks the options of a RawUpgrader that an Upgrader does not have.
+ *
+ * @throws TypeError that names the option.
+ */
+function checkRawOptions(options: RawUpgraderOptions<unknown>): void {
+  checkOptionNames('RawUpgrader', options, NAMES, 'ignore', optionHint);
+  for (const name of headCallbackNames) {
+    const value = options[name];
+    if (value !== undefined) assertOption(name, value, typeof value === 'function', 'a function');
+  }
+  const { fallback, unmatched } = options;
+  if (fallback !== undefined && !(fallback instanceof HttpServer)) {
+    throw new TypeError(
+      `fallback: expected a server of node:http, also behind TLS, got ${kind(fallback)}; pass http.createServer(app)`,
+    );
+  }
+  if (unmatched === 'leave' && fallback === undefined) {
+    throw new TypeError(
+      "unmatched: 'leave' needs the option fallback; otherwise nothing could answer",
+    );
+  }
+}
 
 /** The parts of an upgrader that `serveRaw` works with. */
 export let partsOf: <Result>(upgrader: RawUpgrader<Result>) => {
   readonly acceptor: Acceptor;
   readonly heads: PendingHeads;
 };
-
-/** The end of a reading that `upgrade` waits for. */
-interface Waiting {
-  resolve(conn: Conn | Promise<Conn>): void;
-  reject(error: Error): void;
-}
 
 /**
  * Upgrades byte streams to WebSocket connections without node:http: it reads the request head
@@ -74,7 +118,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
       RawUpgrader,
     );
     this.#acceptor.work.refusalsHoldClose = false;
-    this.#heads = new PendingHeads(this.#acceptor.setup.plan.handshakeTimeout);
+    this.#heads = new PendingHeads(this.#acceptor.plan.handshakeTimeout, fallback !== undefined);
     this.#fallback = fallback;
     if (fallback === undefined) return;
     startTimeouts(fallback);
@@ -107,14 +151,14 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
     handlerOrRoutes: HandlerOrRoutes<Pattern, AuthOf<Result>, RequestFacts>,
   ): (stream: Duplex) => void {
     const router = this.#acceptor.routerOf(handlerOrRoutes as AnyHandlers);
-    const { unmatched } = this.#acceptor.setup.plan;
+    const { unmatched } = this.#acceptor.plan;
     if (unmatched === 'leave' && typeof handlerOrRoutes === 'function') {
       throw new TypeError("unmatched: 'leave' needs routes; a handler matches every path");
     }
-    const owner = this.#ownerFor((upgrade) => this.#acceptor.serve(upgrade), router);
+    const onHead = this.#onHead((upgrade) => this.#acceptor.serve(upgrade), router);
     return (stream) => {
       if (stream.destroyed || isReadingHead(stream) || isTaken(stream)) return;
-      this.#heads.begin(stream, owner);
+      this.#heads.begin(stream, onHead);
     };
   }
 
@@ -137,12 +181,12 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
         throw new Error('websocket: upgrade was called before for this stream');
       }
       if (stream.destroyed || stream.readableEnded) throw disconnectError(stream);
-      const owner = this.#ownerFor(
-        (upgrade) => resolve(this.#acceptor.accept(upgrade, noHeaders)),
+      const onHead = this.#onHead(
+        (upgrade) => resolve(this.#acceptor.accept(upgrade, undefined)),
         undefined,
-        { resolve, reject },
+        reject,
       );
-      const reading = this.#heads.begin(stream, owner);
+      const reading = this.#heads.begin(stream, onHead);
       if (early.length > 0) reading.receive(new Uint8Array(early));
     });
   }
@@ -168,11 +212,11 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
     assertOption('early', early, types.isUint8Array(early), 'a Uint8Array');
     const socket = streamOf(stream);
     const request = requestOf(head, socket);
-    const { setup } = this.#acceptor;
+    const { plan } = this.#acceptor;
     // The caller may use its memory again while a function of the application is awaited.
     const rest = new Uint8Array(early);
-    const upgrade = new UpgradeRequest(setup, request, rest, undefined, performance.now());
-    return this.#acceptor.accept(upgrade, noHeaders);
+    const upgrade = new UpgradeRequest(plan, request, rest, undefined, performance.now());
+    return this.#acceptor.accept(upgrade, undefined);
   }
 
   /**
@@ -194,54 +238,50 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
 
   /**
    * @param accept - Gets the requests that ask for a WebSocket.
-   * @param waiting - The caller of `upgrade`.
+   * @param reject - Gets the error of every other request.
    */
-  #ownerFor(
+  #onHead(
     accept: (upgrade: UpgradeRequest) => void,
-    router: Router<BoundHandler> | undefined,
-    waiting?: Waiting,
-  ): HeadOwner {
+    router: Router<HandlerRunner> | undefined,
+    reject: (error: Error) => void = () => {},
+  ): OnHead {
     const refuse = (reading: HeadReading, refusal: HandshakeError): void => {
       this.#refuse(reading, refusal);
-      waiting?.reject(refusal);
+      reject(refusal);
     };
-    return {
-      keepsBytes: this.#fallback !== undefined,
-      read: (reading, rest) => {
-        const { stream, startedAt } = reading;
-        const head = reading.head!;
-        if (this.#isForFallback(head, router)) {
-          // `close` ends its timeouts at once, and 'close' comes after its last connection.
-          const isClosed = this.#fallbackMustListen && !this.#fallback!.listening;
-          if (isClosed) return refuse(reading, fallbackIsClosed());
-          this.#giveToFallback(reading);
-          return waiting?.reject(leftToFallback());
-        }
-        const refusal = headRefusal(head);
-        if (refusal !== undefined) return refuse(reading, refusal);
-        head.remoteAddress = addressOf(stream, 'remoteAddress');
-        const request = requestOf(head, stream);
-        const { setup } = this.#acceptor;
-        accept(new UpgradeRequest(setup, request, rest, router, startedAt));
-      },
-      incomplete: (reading, cause) => {
-        const { stream } = reading;
-        if (reading.head !== undefined || cause === 'timeout') {
-          return refuse(reading, incompleteRefusal(cause));
-        }
-        // A client that has sent nothing asks for no answer.
-        stream.destroy();
-        waiting?.reject(disconnectError(stream));
-      },
-      closed: ({ stream }) => waiting?.reject(disconnectError(stream)),
+    const read = (reading: HeadReading, rest: Uint8Array): void => {
+      const { stream, startedAt } = reading;
+      const head = reading.head!;
+      if (this.#isForFallback(head, router)) {
+        // `close` ends its timeouts at once, and 'close' comes after its last connection.
+        const isClosed = this.#fallbackMustListen && !this.#fallback!.listening;
+        if (isClosed) return refuse(reading, fallbackIsClosed());
+        this.#giveToFallback(reading);
+        return reject(leftToFallback());
+      }
+      const refusal = headRefusal(head);
+      if (refusal !== undefined) return refuse(reading, refusal);
+      head.remoteAddress = addressOf(stream, 'remoteAddress');
+      const request = requestOf(head, stream);
+      accept(new UpgradeRequest(this.#acceptor.plan, request, rest, router, startedAt));
+    };
+    return (reading, end, rest) => {
+      const { stream, head } = reading;
+      if (end === 'read') return read(reading, rest);
+      if (end === 'timeout' || (end === 'end' && head !== undefined)) {
+        return refuse(reading, incompleteRefusal(end));
+      }
+      // A client that has sent nothing asks for no answer.
+      stream.destroy();
+      reject(disconnectError(stream));
     };
   }
 
   /** Only bytes of a request that asks for a WebSocket are read here. */
-  #isForFallback(head: RequestHead, router: Router<BoundHandler> | undefined): boolean {
+  #isForFallback(head: RequestHead, router: Router<HandlerRunner> | undefined): boolean {
     if (this.#fallback === undefined) return false;
     if (head.fault !== undefined || !wantsWebSocket(head)) return true;
-    const leaves = this.#acceptor.setup.plan.unmatched === 'leave';
+    const leaves = this.#acceptor.plan.unmatched === 'leave';
     return leaves && router !== undefined && !router.has(head.target);
   }
 
@@ -258,7 +298,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
     const request = head?.fault === undefined && head?.method ? requestOf(head, stream) : undefined;
     this.#acceptor.recordRefusal(refusal, addressOf(stream, 'remoteAddress'), request);
     if (!stream.writable) return void stream.destroy();
-    this.#acceptor.work.beginRequest(stream);
+    this.#acceptor.work.addSocket(stream);
     new Http1Responder(stream).refuse(refusal, head?.method);
     if (stream.readableEnded) stream.destroy();
   }

@@ -9,15 +9,15 @@ import { checked } from '@ws/codec/internal';
 import { checkOptionNames, optionHint } from '@ws/conn/internal';
 import { withReadableKeys } from '@ws/node-io/internal';
 import type { AnyHandlers } from '../acceptor.ts';
-import { ErrorReporter } from '../error-reporter.ts';
-import { type AuthOf, upgraderOptionNames } from '../options.ts';
+import type { ErrorReporter } from '../error-reporter.ts';
+import { upgraderOptionNames } from '../options.ts';
+import type { AuthOf } from '../policies/authenticate.ts';
 import type { HandlerOrRoutes } from '../route.ts';
 import { checkAddress, checkIsOptions, checkTls, type ListenAddress } from '../serve-options.ts';
 import { type BaseOptions, type RunningServer, ServerBase } from '../server-base.ts';
 import { guardedTls } from '../tls-callbacks.ts';
 import type { PendingHeads } from './head-reading.ts';
-import { type RawUpgraderOptions, rawOptionNames } from './raw-options.ts';
-import { partsOf, RawUpgrader } from './raw-upgrader.ts';
+import { partsOf, RawUpgrader, type RawUpgraderOptions, rawOptionNames } from './raw-upgrader.ts';
 
 /** Options of {@link serveRaw}, together with those of a {@link RawUpgrader}. */
 export interface RawServeOptions<Result = undefined>
@@ -97,12 +97,12 @@ class StreamServer<Auth> extends ServerBase<Auth> implements RawServer<Auth> {
     const upgrader = new RawUpgrader(own);
     const { acceptor, heads } = partsOf(upgrader);
     const listener = upgrader.listener(handlers as HandlerOrRoutes<string, unknown, RequestFacts>);
-    const reporter = new ErrorReporter(options.report);
+    const { reporter } = acceptor.plan;
     const net =
       tls === undefined
         ? createServer({ allowHalfOpen: true })
         : tlsServer(tls, options.handshakeTimeout, reporter);
-    super('serveRaw', net, acceptor, options as BaseOptions, reporter, tls ?? {});
+    super('serveRaw', net, acceptor, options as BaseOptions, tls ?? {});
     this.net = net;
     this.#heads = heads;
     this.#hasFallback = options.fallback !== undefined;
@@ -120,7 +120,7 @@ class StreamServer<Auth> extends ServerBase<Auth> implements RawServer<Auth> {
     this.net.close();
   }
 
-  protected override endIdleSockets(): void {
+  protected override destroyIdleSockets(): void {
     this.#heads.destroyAll();
   }
 

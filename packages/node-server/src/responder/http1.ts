@@ -4,11 +4,11 @@ import { linesOf, refusalHead, switchingHead } from '@ws/codec/internal';
 import type { Transport } from '@ws/conn';
 import { socketTransport } from '@ws/node-io';
 import { acceptKeyByCrypto, addressOf } from '@ws/node-io/internal';
+import { disconnectError } from '../client-socket.ts';
 import type { HeaderPair } from '../errors.ts';
-import { disconnectError } from '../handshake-waits.ts';
 import { headerOf } from '../headers.ts';
 import { endAnsweredSocket, endRefusedSocket } from './linger.ts';
-import { type Acceptance, type Answer, Responder } from './responder.ts';
+import { type Agreement, type Answer, Responder } from './responder.ts';
 
 /** Answers a request on a stream of bytes, in HTTP/1.1. */
 export class Http1Responder extends Responder {
@@ -32,7 +32,7 @@ export class Http1Responder extends Responder {
     return this.stream.writableEnded && !this.stream.destroyed;
   }
 
-  override accept({ key, subprotocol, extensions, headers }: Acceptance): void {
+  override accept({ key, subprotocol, extensions, headers }: Agreement): void {
     const lines = headers.length === 0 ? '' : linesOf(headers);
     this.stream.write(
       switchingHead(acceptKeyByCrypto(key), subprotocol, extensions, lines),

@@ -10,11 +10,10 @@ import {
   Http2Code,
   streamFields,
 } from '@ws/node-io/internal';
+import { disconnectError } from '../client-socket.ts';
 import { HandshakeError } from '../errors.ts';
-import { disconnectError } from '../handshake-waits.ts';
 import { noteAnswer } from '../http2/session-guard.ts';
-import { NOT_HTTP_1 } from '../request.ts';
-import { type Acceptance, type Answer, Responder } from './responder.ts';
+import { type Agreement, type Answer, Responder } from './responder.ts';
 
 /** Milliseconds in which a client that has the whole answer may end its side. */
 const END_WAIT_MS = 250;
@@ -45,7 +44,7 @@ export class Http2Responder extends Responder {
     return this.stream.headersSent && !this.stream.destroyed;
   }
 
-  override accept({ key, subprotocol, extensions, headers }: Acceptance): void {
+  override accept({ key, subprotocol, extensions, headers }: Agreement): void {
     const answer = streamFields(headers);
     answer[':status'] = 200;
     // A key is not needed, but undici and the clients of haproxy send one and check the answer.
@@ -126,16 +125,16 @@ export function isCompatRequest(req: object | undefined): req is Http2ServerRequ
   return typeof stream?.respond === 'function';
 }
 
+const NOT_HTTP_1 = 'the client is not using the websocket protocol: request is not HTTP/1.1';
+
 /**
- * Refuses an HTTP/2 request on its own stream. The socket carries other streams too, and HTTP/1.1
- * bytes written to it would become the body of a 200.
- *
- * @returns The error to reject the upgrade with.
+ * Refuses a request of node:http2's compatibility API on its own stream. The socket carries other
+ * streams too, and HTTP/1.1 bytes written to it would become the body of a 200.
  */
-export function rejectCompatRequest({ stream }: Http2ServerRequest): HandshakeError {
-  const body = `${NOT_HTTP_1}\n`;
-  const error = new HandshakeError(400, `${NOT_HTTP_1}; use upgradeStream`, { body });
-  // The application may have answered.
-  if (!stream.headersSent) new Http2Responder(stream).refuse(error, undefined);
-  return error;
+export class CompatResponder extends Http2Responder {
+  override readonly fault: HandshakeError = new HandshakeError(
+    400,
+    `${NOT_HTTP_1}; use upgradeStream`,
+    { body: `${NOT_HTTP_1}\n` },
+  );
 }

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { callIfAllowed } from '@ws/node-io/internal';
-import { ignore } from '../handshake-waits.ts';
+import { ignore } from '../client-socket.ts';
 
 /** Time in ms that a refused peer has to read the answer and to close. */
 const LINGER_MS = 2_000;
@@ -32,7 +32,7 @@ export function endRefusedResponse(res: ServerResponse): void {
   if (res.req.readableEnded) return void res.end();
   const drop = lingering(() => res.end());
   // A listener alone does not resume a request that the application has paused.
-  res.req.on('data', drop.chunk).on('end', drop.endNow).resume();
+  res.req.on('data', drop.chunk).on('end', drop.now).resume();
   res.on('close', drop.closed);
 }
 
@@ -72,27 +72,23 @@ export function detachReader(socket: Duplex): void {
   socket.on('data', ignore).pause();
 }
 
-interface Lingering {
-  /** Counts a chunk; ends when the peer has sent too much. */
-  readonly chunk: (chunk: Uint8Array) => void;
-  /** Ends at once. */
-  readonly endNow: () => void;
-  /** Stops the timer after the close. */
-  readonly closed: () => void;
-}
-
-/** Calls `end` after {@link LINGER_MS} or {@link LINGER_BYTES}. */
-function lingering(end: () => void): Lingering {
+/**
+ * Calls `end` after {@link LINGER_MS} or {@link LINGER_BYTES}.
+ *
+ * @returns `chunk` counts a chunk, and calls `end` when the peer has sent too much; `now` calls it at
+ *   once; `closed` stops the timer after the close.
+ */
+function lingering(end: () => void) {
   let dropped = 0;
   const timer = setTimeout(end, LINGER_MS);
   const closed = (): void => clearTimeout(timer);
-  const endNow = (): void => {
+  const now = (): void => {
     closed();
     end();
   };
   const chunk = ({ length }: Uint8Array): void => {
     dropped += length;
-    if (dropped > LINGER_BYTES) endNow();
+    if (dropped > LINGER_BYTES) now();
   };
-  return { chunk, endNow, closed };
+  return { chunk, now, closed };
 }

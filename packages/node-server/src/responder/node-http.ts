@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { callIfAllowed } from '@ws/node-io/internal';
-import { disconnectError } from '../handshake-waits.ts';
+import { disconnectError } from '../client-socket.ts';
 import { Http1Responder } from './http1.ts';
 import { endAnsweredSocket } from './linger.ts';
 import type { Responder } from './responder.ts';
@@ -35,13 +35,13 @@ export class NodeHttpResponder extends Http1Responder {
 
   /** By its response, or by ending its socket. */
   override get isAnswered(): boolean {
-    const { stream } = this;
+    const stream: HttpSocket = this.stream;
     if (stream.destroyed) return false;
-    const response = currentResponse(stream);
+    const response = stream._httpMessage;
     if (response?.req === this.#req) return response.headersSent;
     // While Node reads the socket, it keeps the response to each request until the response has
     // finished.
-    return stream.writableEnded || (this.isReadByServer && response === undefined);
+    return stream.writableEnded || (stream.parser != null && response == null);
   }
 
   override get isQueued(): boolean {

@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { RequestFacts } from '@ws/codec';
+import type { DeflateParameters, RequestFacts } from '@ws/codec';
 import type { Transport } from '@ws/conn';
 import type { AppRequest } from '../conn-handler.ts';
-import type { HeaderPair } from '../errors.ts';
+import type { HandshakeError, HeaderPair } from '../errors.ts';
 
 /** A request, whatever has parsed it. */
 export interface ServerRequest {
@@ -17,14 +17,16 @@ export interface ServerRequest {
   readonly responder: Responder;
 }
 
-/** The variable parts of the answer that accepts a handshake. */
-export interface Acceptance {
+/** What a handshake has agreed on: the answer that accepts it, and what the connection needs. */
+export interface Agreement {
   /** Key of the request; `''` for none, over HTTP/2. */
   readonly key: string;
   /** `''` for none. */
   readonly subprotocol: string;
   /** `''` for none. */
   readonly extensions: string;
+  /** The parameters of the compression in `extensions`; undefined for none. */
+  readonly deflate: DeflateParameters | undefined;
   /** Those of the application. */
   readonly headers: readonly HeaderPair[];
 }
@@ -42,6 +44,8 @@ export interface Answer {
  * or a stream of HTTP/2.
  */
 export abstract class Responder {
+  /** Why the request cannot become a WebSocket, whatever it says. Undefined if it can. */
+  readonly fault: HandshakeError | undefined = undefined;
   /** Carries the connection after the handshake. Its events show what the client does before. */
   abstract readonly stream: Duplex;
   /**
@@ -78,7 +82,7 @@ export abstract class Responder {
   async takeTurn(_wait: (work: Promise<unknown>) => Promise<unknown>): Promise<void> {}
 
   /** Writes the answer that accepts the handshake. */
-  abstract accept(acceptance: Acceptance): void;
+  abstract accept(agreement: Agreement): void;
   /**
    * Makes the transport of an accepted connection.
    *

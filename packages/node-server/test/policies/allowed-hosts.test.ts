@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { describe, expect, it } from 'vitest';
-import { RequestHeaders } from '../../src/headers.ts';
 import { Upgrader } from '../../src/index.ts';
 import { HostPolicy } from '../../src/policies/allowed-hosts.ts';
+import { RequestHeaders } from '../../src/request.ts';
 import {
   type Answer,
   exchange,

@@ -53,22 +53,22 @@ describe('Limits', () => {
     const l = limits({ maxHandshakes: 1 });
     const first = l.reserve('a');
     expect(refusal(() => l.reserve('b'))).toBe(503);
-    first.endHandshake();
-    first.endHandshake();
+    first.opened();
+    first.opened();
     const second = l.reserve('b');
     expect(refusal(() => l.reserve('c'))).toBe(503);
-    second.release();
-    second.endHandshake();
+    second.giveBack();
+    second.opened();
     expect(refusal(() => l.reserve('c'))).toBe('taken');
   });
 
   it('bounds connections, pending handshakes among them', () => {
     const l = limits({ maxConnections: 2 });
     const slots = [l.reserve('a'), l.reserve('b')];
-    slots[0]!.endHandshake();
+    slots[0]!.opened();
     expect(refusal(() => l.reserve('c'))).toBe(503);
-    slots[0]!.release();
-    slots[0]!.release();
+    slots[0]!.giveBack();
+    slots[0]!.giveBack();
     expect(refusal(() => l.reserve('c'))).toBe('taken');
     expect(refusal(() => l.reserve('c'))).toBe(503);
   });
@@ -78,14 +78,14 @@ describe('Limits', () => {
     const slots = [l.reserve('2001:db8::1'), l.reserve('2001:db8::2')];
     expect(refusal(() => l.reserve('2001:db8::3'))).toBe(429);
     expect(refusal(() => l.reserve('2001:db8:0:1::3'))).toBe('taken');
-    slots[0]!.release();
-    slots[1]!.release();
+    slots[0]!.giveBack();
+    slots[1]!.giveBack();
     expect(refusal(() => l.reserve('2001:db8::3'))).toBe('taken');
   });
 
   it('does not count a client without an address', () => {
     const l = limits({ maxConnectionsPerAddress: 1 });
-    for (let i = 0; i < 3; i++) l.reserve(undefined).endHandshake();
+    for (let i = 0; i < 3; i++) l.reserve(undefined).opened();
   });
 
   it('calls clientAddress without a limit per address too, and counts nothing then', () => {

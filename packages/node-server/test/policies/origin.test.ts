@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { AppRequest } from '../../src/conn-handler.ts';
-import { RequestHeaders } from '../../src/headers.ts';
 import { Upgrader } from '../../src/index.ts';
 import { OriginPolicy } from '../../src/policies/origin.ts';
+import { RequestHeaders } from '../../src/request.ts';
 
 describe('sameHost', () => {
   it('false admits listed origins and requests without an Origin', () => {

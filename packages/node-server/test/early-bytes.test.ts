@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { collectGarbage } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { EarlyBytes } from '../src/handshake-waits.ts';
+import { EarlyBytes } from '../src/early-bytes.ts';
 
 /** Early bytes of a client that has sent `chunks` after `head`. */
 function received(head: Uint8Array, chunks: Iterable<Uint8Array>): EarlyBytes {
