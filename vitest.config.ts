@@ -18,7 +18,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'shared',
-          include: ['{bench,examples,fuzz,packages,tests,tools}/**/*.test.ts'],
+          include: ['{bench,conformance,examples,fuzz,packages,tests,tools}/**/*.test.ts'],
           exclude: [...configDefaults.exclude, LONG, ATTACKS, ...ISOLATED],
           // The files of a worker share its modules, which are loaded once.
           isolate: false,

@@ -13,7 +13,6 @@ const PACKAGES = {
   proxy: ['codec', 'conn', 'node-io', 'node-server', 'node-client'],
   compat: ['codec', 'conn', 'node-io'],
   obs: ['conn', 'node-client'],
-  conformance: [],
   cli: ['codec', 'conn', 'node-io', 'node-server', 'node-client'],
 };
 
@@ -146,7 +145,7 @@ const forbidden = [
   {
     name: 'published-packages-depend-on-nothing-else',
     severity: 'error',
-    from: { path: '^packages/(?!conformance)[^/]+/src' },
+    from: { path: '^packages/[^/]+/src' },
     to: { path: 'node_modules', pathNot: '/@ws/' },
   },
   {
@@ -184,6 +183,13 @@ const forbidden = [
       pathNot:
         '^packages/([^/]+/src/(raw/index|pure-deflate/index|index|node|internal)|codec/src/frames/rules)\\.ts$',
     },
+  },
+  {
+    name: 'conformance-shares-no-code',
+    comment: 'it must not share our mistakes',
+    severity: 'error',
+    from: { path: '^conformance/src' },
+    to: { path: '^packages/' },
   },
   ...Object.entries(PACKAGES).map(([name, below]) => ({
     name: `direction-of-${name}`,

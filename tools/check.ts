@@ -36,6 +36,7 @@ const CHECKS: Readonly<Record<string, Task>> = {
         '.config/dependency-cruiser.mjs',
         'packages',
         'bench',
+        'conformance',
         'tests',
         'fuzz',
         'examples',

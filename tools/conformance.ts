@@ -10,10 +10,10 @@ import type { AddressInfo } from 'node:net';
 import process from 'node:process';
 import { serve } from '@ws/node-server';
 import { WebSocketServer } from 'ws';
-import { findingsOf } from '../packages/conformance/src/report/findings.ts';
-import { runClientSuite } from '../packages/conformance/src/run/run-client.ts';
-import { runServerSuite } from '../packages/conformance/src/run/run-server.ts';
-import type { SuiteReport } from '../packages/conformance/src/run/suite-report.ts';
+import { findingsOf } from '../conformance/src/report/findings.ts';
+import { runClientSuite } from '../conformance/src/run/run-client.ts';
+import { runServerSuite } from '../conformance/src/run/run-server.ts';
+import type { SuiteReport } from '../conformance/src/run/suite-report.ts';
 import { plantFaults } from './conformance/faults.ts';
 import {
   type Asked,

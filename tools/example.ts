@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
-import { suggestion } from '../packages/conformance/src/suggest.ts';
+import { suggestion } from '../conformance/src/suggest.ts';
 
 interface Manifest {
   readonly name: string;

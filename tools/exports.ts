@@ -22,9 +22,10 @@ export interface Manifest {
  * a command, without an entry point.
  */
 export function dualPackages(root: string): string[] {
-  return readdirSync(join(root, 'packages'))
+  const packages = readdirSync(join(root, 'packages'))
     .filter((name) => !['cli', 'compat'].includes(name))
     .map((name) => join(root, 'packages', name, 'package.json'));
+  return [...packages, join(root, 'conformance/package.json')];
 }
 
 /** The manifest as it should be, from the `@ws/source` of each entry. */

@@ -192,7 +192,7 @@ const LONG: Rows = {
   'conformance-ws': {
     time: '5 min',
     what: 'the whole conformance suite against ws and naive peers, in both roles',
-    commands: suite('packages/conformance'),
+    commands: suite('conformance'),
   },
   compat: {
     time: '4 min',

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 /** The fields of a package.json that the tools read. */
 export interface Manifest {
@@ -30,6 +30,8 @@ export function scopeOf(root = '.'): string {
 /** The packages that a release publishes, by name. */
 export function publishedPackages(root = '.'): Published[] {
   const folders = readdirSync(join(root, 'packages')).map((name) => `packages/${name}`);
+  folders.push('conformance');
+  folders.sort((a, b) => basename(a).localeCompare(basename(b)));
   return ['bench', ...folders]
     .map((folder) => ({ folder, file: join(root, folder, 'package.json') }))
     .filter(({ file }) => existsSync(file))

@@ -40,9 +40,10 @@ export function snippets(root: string): Snippet[] {
 }
 
 function pages(root: string): string[] {
-  const folders = ['packages', 'examples'].flatMap((group) =>
+  const grouped = ['packages', 'examples'].flatMap((group) =>
     readdirSync(join(root, group)).map((name) => join(root, group, name)),
   );
+  const folders = [...grouped, join(root, 'conformance')];
   const readmes = [root, ...folders].map((folder) => join(folder, 'README.md'));
   const docs = readdirSync(join(root, 'docs')).map((name) => join(root, 'docs', name));
   const sources = folders

@@ -104,6 +104,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
     items: [
       page('Contributing', '/contributing'),
       page('Benchmarks', '/bench'),
+      page('Conformance', '/ws-conform'),
       page('Fuzzing', '/fuzz'),
       page('Code of conduct', '/code-of-conduct'),
     ],

@@ -11,10 +11,14 @@ const OUTSIDE = /^(?:[a-z]+:|\/\/|#)/;
  * `packages/codec.md`. The site has its own front page instead of the root's README.
  */
 export function sitePath(path: string): string {
-  return path
-    .replace(/^docs\//, '')
-    .replace(/^(.+)\/README\.md$/, '$1.md')
-    .replace(/^([A-Z_]+)\.md$/, (name) => name.toLowerCase().replaceAll('_', '-'));
+  return (
+    path
+      // conformance.md is the page of docs/ with the results of the suite.
+      .replace(/^conformance\/README\.md$/, 'ws-conform.md')
+      .replace(/^docs\//, '')
+      .replace(/^(.+)\/README\.md$/, '$1.md')
+      .replace(/^([A-Z_]+)\.md$/, (name) => name.toLowerCase().replaceAll('_', '-'))
+  );
 }
 
 /**

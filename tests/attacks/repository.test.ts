@@ -7,7 +7,10 @@ import { nothingLeft } from '../peers/index.ts';
 import { atLeast, atMost, claim, survives } from './harness/index.ts';
 
 const root = join(import.meta.dirname, '../..');
-const folders = readdirSync(join(root, 'packages')).map((name) => join('packages', name));
+const folders = [
+  ...readdirSync(join(root, 'packages')).map((name) => join('packages', name)),
+  'conformance',
+];
 
 interface Manifest {
   readonly name: string;

@@ -12,7 +12,6 @@ const BOUNDS: Readonly<Record<string, Counts>> = {
   cli: [33, 3_400, 19, 0],
   codec: [74, 6_200, 42, 32],
   compat: [32, 3_000, 26, 0],
-  conformance: [114, 14_900, 69, 0],
   conn: [133, 13_000, 73, 77],
   fetch: [26, 2_100, 34, 0],
   hub: [51, 5_400, 73, 0],

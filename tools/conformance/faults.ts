@@ -1,12 +1,12 @@
-import type { CaseFacts, CaseResult } from '../../packages/conformance/src/model/case.ts';
-import { idsText } from '../../packages/conformance/src/report/findings.ts';
-import { clientSuiteCases } from '../../packages/conformance/src/run/run-client.ts';
-import { runServerSuite, serverSuiteCases } from '../../packages/conformance/src/run/run-server.ts';
-import { askClient, isDifference } from '../../packages/conformance/test/client/ask-client.ts';
-import { naiveClient } from '../../packages/conformance/test/client/naive-client.ts';
-import { FAULTS as CLIENT_FAULTS } from '../../packages/conformance/test/client/naive-faults.ts';
-import { FAULTS as SERVER_FAULTS } from '../../packages/conformance/test/server/naive-faults.ts';
-import { naiveServer } from '../../packages/conformance/test/server/naive-server.ts';
+import type { CaseFacts, CaseResult } from '../../conformance/src/model/case.ts';
+import { idsText } from '../../conformance/src/report/findings.ts';
+import { clientSuiteCases } from '../../conformance/src/run/run-client.ts';
+import { runServerSuite, serverSuiteCases } from '../../conformance/src/run/run-server.ts';
+import { askClient, isDifference } from '../../conformance/test/client/ask-client.ts';
+import { naiveClient } from '../../conformance/test/client/naive-client.ts';
+import { FAULTS as CLIENT_FAULTS } from '../../conformance/test/client/naive-faults.ts';
+import { FAULTS as SERVER_FAULTS } from '../../conformance/test/server/naive-faults.ts';
+import { naiveServer } from '../../conformance/test/server/naive-server.ts';
 import type { Planted } from './page.ts';
 
 /** Faults that cases of other chapters must report, too. */

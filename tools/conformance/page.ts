@@ -1,9 +1,5 @@
-import {
-  type Finding,
-  idsText,
-  titlesText,
-} from '../../packages/conformance/src/report/findings.ts';
-import { causesText } from '../../packages/conformance/src/report/text.ts';
+import { type Finding, idsText, titlesText } from '../../conformance/src/report/findings.ts';
+import { causesText } from '../../conformance/src/report/text.ts';
 
 /** What the suite found at one target. */
 export interface Asked {
@@ -94,7 +90,7 @@ const PERCENT = 100;
 export function pageOf({ suite, planted, mutation, fuzz }: Results): string {
   return `# What was tested?
 
-Here are the results of [\`ws-conform\`](../packages/conformance) for this project and for \`ws\`, then the mutation tests and the
+Here are the results of [\`ws-conform\`](../conformance) for this project and for \`ws\`, then the mutation tests and the
 fuzzer. This command repeats the suite, and writes this page and [conformance.json](conformance.json):
 
 \`\`\`sh
@@ -103,7 +99,7 @@ node --import tsx tools/conformance.ts
 
 ## The suite
 
-Causes count, not cases: many cases may fail for one cause. [Reports](../packages/conformance/README.md#reports) explains the
+Causes count, not cases: many cases may fail for one cause. [Reports](../conformance/README.md#reports) explains the
 verdicts and the weights.
 
 ${suiteTable(suite)}

@@ -6,8 +6,12 @@ import { describe, expect, it } from 'vitest';
 
 const root = join(import.meta.dirname, '../..');
 // `cli` is a command: it exports nothing.
-const names = readdirSync(join(root, 'packages')).filter((name) => name !== 'cli');
-const missing = names.filter((name) => !existsSync(join(root, 'packages', name, 'dist/index.js')));
+const packages = readdirSync(join(root, 'packages')).filter((name) => name !== 'cli');
+const names = [...packages, 'conformance'];
+const missing = names.filter((name) => {
+  const folder = name === 'conformance' ? name : `packages/${name}`;
+  return !existsSync(join(root, folder, 'dist/index.js'));
+});
 
 describe('a built package', () => {
   it.for(names)('exports the same to require() and to import: %s', (name, { skip }) => {

@@ -10,8 +10,9 @@ const INTERNAL = './internal';
 
 /** The source of every public entry of the published packages. */
 function publicEntries(): string[] {
-  return readdirSync(join(root, 'packages')).flatMap((name) => {
-    const folder = join(root, 'packages', name);
+  const packages = readdirSync(join(root, 'packages')).map((name) => join('packages', name));
+  return [...packages, 'conformance'].flatMap((name) => {
+    const folder = join(root, name);
     const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest;
     if (manifest.private) return [];
     return Object.entries(manifest.exports).flatMap(([subpath, target]) => {

@@ -22,6 +22,7 @@ describe('the list of pages', () => {
   const folders = [
     ...examples.map((name) => `examples/${name}`),
     ...packages.map((name) => `packages/${name}`),
+    'conformance',
   ];
 
   it('has every page of docs/ in the sidebar and in the README', () => {
@@ -30,7 +31,14 @@ describe('the list of pages', () => {
     expect(pages.filter((name) => !linked.includes(name))).toEqual([]);
     expect(pages.filter((name) => !readme.includes(`](docs/${name}.md)`))).toEqual([]);
     const others = linked.filter((name) => !pages.includes(name)).toSorted();
-    expect(others).toEqual(['bench', 'code-of-conduct', 'contributing', 'fuzz', 'security']);
+    expect(others).toEqual([
+      'bench',
+      'code-of-conduct',
+      'contributing',
+      'fuzz',
+      'security',
+      'ws-conform',
+    ]);
   });
 
   it('has every example and every package in the README, each with a README and a test', () => {

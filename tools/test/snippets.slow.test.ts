@@ -26,7 +26,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'bench/README.md': 'bench/test/load/users.slow.test.ts',
   'docs/runtimes.md': 'tools/test/install.long.test.ts',
   'docs/testing.md': 'tools/test/install.long.test.ts',
-  'packages/conformance/README.md': 'packages/conformance/test/client/command.slow.test.ts',
+  'conformance/README.md': 'conformance/test/client/command.slow.test.ts',
   'docs/fetch.md': 'packages/fetch/test/runtimes.slow.test.ts',
 };
 

@@ -60,9 +60,9 @@ describe('the programs for the Autobahn suite', () => {
   });
 
   it('match the programs in the workflow', () => {
-    const root = join(import.meta.dirname, '../../../..');
+    const root = join(import.meta.dirname, '../../..');
     const workflow = readFileSync(join(root, '.github/workflows/autobahn.yml'), 'utf8');
-    const folder = 'packages/conformance/test/autobahn';
+    const folder = 'conformance/test/autobahn';
     for (const name of ['echo-server.ts', 'echo-client.ts', 'judge.ts']) {
       expect(workflow).toContain(`${folder}/${name}`);
     }
