@@ -41,7 +41,7 @@ export function again(root: string, scenario: string, measure: Measure): number 
  *
  * @param tables - For each row of `recorded` the table with the new figure.
  */
-export function againTable(
+function againTable(
   recorded: Table,
   tables: readonly (Table | undefined)[],
 ): { readonly table: Table; readonly isLevel: boolean } {

@@ -99,7 +99,7 @@ export async function writePages(root: string): Promise<void> {
 }
 
 /** Faults that need a person, as messages: a handwritten figure, a result that nobody should quote. */
-export function faults(root: string): string[] {
+function faults(root: string): string[] {
   const byHand = CHECKED.flatMap((path) =>
     strayFigures(contentOf(root, path) ?? '').map(
       ({ line, figure }) => `${path}:${line}: '${figure}' is not from a recorded result`,

@@ -50,7 +50,7 @@ export interface Plan {
 }
 
 /** The readings of one contender: for each metric and each process, a list of windows. */
-export type Readings = Readonly<Record<string, readonly (readonly number[])[]>>;
+type Readings = Readonly<Record<string, readonly (readonly number[])[]>>;
 
 /** A measured contest. */
 export interface ContestResult {

@@ -28,7 +28,7 @@ const NOTHING: EchoPlan = { content: 'binary', sizes: [1], count: 1, fragments: 
 const COLD_OPENINGS = 2000;
 
 /** `ws-bench handshakes --cold`. */
-export const handshakesCold: Scenario = {
+const handshakesCold: Scenario = {
   name: 'handshakes',
   summary: `the first ${COLD_OPENINGS} openings of a fresh process, with their closes`,
   help: '',

@@ -304,7 +304,7 @@ export function tablesOf(
 }
 
 /** Why this machine cannot run some of the contenders, by name. */
-export function lackingContenders(
+function lackingContenders(
   chosen: readonly (Contest | SharedContest)[],
   environment: Environment,
 ): string[] {
@@ -322,10 +322,7 @@ function lackingContests(chosen: readonly (Contest | SharedContest)[]): string[]
 }
 
 /** The contest without the contenders that this machine cannot run. */
-export function withPossible<C extends Contest | SharedContest>(
-  contest: C,
-  environment: Environment,
-): C {
+function withPossible<C extends Contest | SharedContest>(contest: C, environment: Environment): C {
   if ('measure' in contest) return contest;
   const contenders = contest.contenders.filter((name) => lackOf(name, environment) === undefined);
   return { ...contest, contenders };
