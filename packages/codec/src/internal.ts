@@ -9,6 +9,7 @@
  * @module
  */
 
+export { checked, fromCaller, isMistake } from './arguments.ts';
 export {
   FrameQueue,
   keepMemory,
@@ -17,20 +18,18 @@ export {
 } from './frames/frame-queue.ts';
 export { type FrameCoding, FrameSlab } from './frames/frame-slab.ts';
 export { writeHeader } from './frames/header.ts';
-export { isControl } from './frames/opcode.ts';
-export { checked, fromCaller, isMistake } from './from-caller.ts';
 export { refusalHead, switchingHead } from './handshake/format.ts';
 export { linesOf } from './handshake/header-lines.ts';
 export { isHost } from './handshake/host.ts';
 export { parseHostPort } from './handshake/origin.ts';
 export { hasToken } from './handshake/token-list.ts';
-export { MAX_CLOSE_REASON, MAX_CONTROL_PAYLOAD } from './limits.ts';
 export { simdReadBuffer } from './masking/simd.ts';
-export { Pool } from './memory/pool.ts';
 export { LARGEST_SLAB, NO_BYTES } from './memory/slab.ts';
+export { Pool } from './memory/slab-pool.ts';
 export { encoded } from './messages/extension.ts';
 export { Lease, leaseOf } from './messages/lease.ts';
 export { MessageMemory } from './messages/message-memory.ts';
 export { poolGuard, poolsAreDebugged } from './pool-guard.ts';
-export { excerpt, quote } from './text/excerpt.ts';
+export { isControl, MAX_CLOSE_REASON, MAX_CONTROL_PAYLOAD } from './protocol.ts';
+export { excerpt, quote } from './text/short-text.ts';
 export { utf8Length } from './text/utf8-automaton.ts';

@@ -1,8 +1,7 @@
 import { TextMessage } from '@ws/codec';
 import { checked, fromCaller } from '@ws/codec/internal';
 import { Conn } from './conn.ts';
-import { isThenable, onRejection } from './on-rejection.ts';
-import { checkOptionNames, kind } from './validate.ts';
+import { checkOptionNames, isThenable, kind, onRejection } from './validate.ts';
 import { bytesOf, dataTypeOf, type MessageData } from './writing/payload.ts';
 import { PreparedMessage } from './writing/prepared-message.ts';
 

@@ -1,4 +1,8 @@
-import type { WaitOptions } from './time/wait.ts';
+import { BinaryMessage, CloseMessage, PingMessage, PongMessage, TextMessage } from '@ws/codec';
+import type { DataType } from './message.ts';
+import { checkSchema } from './read/json.ts';
+import { checkWaitOptions, WAIT_OPTION_NAMES, type WaitOptions } from './time/wait.ts';
+import { checkOptionNames, kind } from './validate.ts';
 
 /** How long `Conn.ping` waits for the pong. */
 export interface PingOptions {
@@ -38,4 +42,81 @@ export interface NextWriterOptions {
 export interface ConnCloseOptions extends WaitOptions {
   /** `true` drops the messages before the peer's close frame, also unread ones. Default: false. */
   readonly discard?: boolean | undefined;
+}
+
+// Checks of the arguments of Conn's methods. Each throws a TypeError for a bad argument.
+
+function isDataType(type: unknown): type is DataType {
+  return type === TextMessage || type === BinaryMessage;
+}
+
+export function isControlType(type: unknown): type is number {
+  return type === CloseMessage || type === PingMessage || type === PongMessage;
+}
+
+export function badType(type: unknown): TypeError {
+  const got = typeof type === 'number' ? type : kind(type);
+  return new TypeError(
+    `websocket: bad write message type: ${got}; use TextMessage or BinaryMessage, or send(data)`,
+  );
+}
+
+/** The names of options of each method that takes other options than {@link WaitOptions}. */
+const WRITE_OPTION_NAMES = ['compress', 'signal'];
+const READ_JSON_OPTION_NAMES = /* @__PURE__ */ ['schema'].concat(WAIT_OPTION_NAMES);
+const WRITER_OPTION_NAMES = ['queue', 'compress'];
+const CLOSE_OPTION_NAMES = /* @__PURE__ */ ['discard'].concat(WAIT_OPTION_NAMES);
+
+/** Checks the options of `method`, which has no other options than {@link WaitOptions}. */
+export function checkWaits(method: string, options: object): void {
+  checkOptionNames(method, options, WAIT_OPTION_NAMES, 'ignore');
+  checkWaitOptions(options);
+}
+
+/** Checks the options of `close`. */
+export function checkCloseOptions(options: { discard?: unknown }): void {
+  checkOptionNames('close', options, CLOSE_OPTION_NAMES, 'ignore');
+  checkWaitOptions(options);
+  const { discard } = options;
+  if (discard === undefined || typeof discard === 'boolean') return;
+  throw new TypeError(`discard: expected true or false, got ${kind(discard)}`);
+}
+
+export function checkWriteOptions(method: string, options: { compress?: unknown }): void {
+  checkOptionNames(method, options, WRITE_OPTION_NAMES, 'ignore');
+  checkWaitOptions(options);
+  checkCompress(options.compress);
+}
+
+export function checkReadOptions(options: { schema?: unknown }): void {
+  checkOptionNames('readJSON', options, READ_JSON_OPTION_NAMES, 'ignore');
+  checkWaitOptions(options);
+  checkSchema(options.schema);
+}
+
+export function checkWriterOptions(type: unknown, options: { compress?: unknown }): void {
+  if (!isDataType(type) && !isControlType(type)) throw badType(type);
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`nextWriter: expected options, got ${kind(options)}`);
+  }
+  checkOptionNames('nextWriter', options, WRITER_OPTION_NAMES, 'ignore');
+  checkCompress(options.compress);
+}
+
+function checkCompress(compress: unknown): void {
+  if (compress === undefined || typeof compress === 'boolean') return;
+  throw new TypeError(`compress: expected true or false, got ${kind(compress)}`);
+}
+
+/**
+ * A handler, or undefined for null.
+ *
+ * @throws TypeError for anything else.
+ */
+export function functionOrNull<T>(name: string, handler: T | null): T | undefined {
+  if (handler === null) return undefined;
+  if (typeof handler !== 'function') {
+    throw new TypeError(`${name}: expected a function or null, got ${kind(handler)}`);
+  }
+  return handler;
 }

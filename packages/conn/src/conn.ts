@@ -1,56 +1,52 @@
 import { CloseCode, CloseMessage, formatCloseMessage, type Role, TextMessage } from '@ws/codec';
 import { checked, fromCaller } from '@ws/codec/internal';
 import {
+  type ConnCloseOptions,
   checkCloseOptions,
   checkReadOptions,
   checkWaits,
   checkWriterOptions,
   functionOrNull,
   isControlType,
-} from './arguments.ts';
-import type {
-  ConnCloseOptions,
-  NextWriterOptions,
-  PingOptions,
-  WriteOptions,
+  type NextWriterOptions,
+  type PingOptions,
+  type WriteOptions,
 } from './call-options.ts';
-import { checkTransport } from './check-transport.ts';
-import type { CloseInfo, ConnState } from './close-info.ts';
 import { Connection } from './connection/connection.ts';
 import type { MessageWriter } from './connection/message-writer.ts';
 import { sharedFor } from './connection/shared.ts';
 import type { CloseHandler, PingPongHandler } from './control/control-frames.ts';
 import { PerMessageDeflate } from './deflate/per-message-deflate.ts';
 import { DEFAULT_COMPRESSION } from './deflate/settings.ts';
-import { joined } from './extensions.ts';
+import type { CloseInfo, ConnState } from './errors.ts';
 import { InternalsOfConn } from './internals-of-conn.ts';
 import { copyOf } from './memory/copy.ts';
 import type { Message } from './message.ts';
-import { type MessageStreams, streamsOf } from './message-streams.ts';
 import {
   type ConnOptions,
   compressionLevel,
   ResolvedOptions,
   readLimit,
   resolveOptions,
-} from './options.ts';
-import { formatJSON } from './read/json.ts';
+} from './options/conn-options.ts';
+import { joined } from './options/extensions.ts';
+import type { ConnStats } from './platform/observer.ts';
+import { formatJSON, type SchemaOutput, type StandardSchema } from './read/json.ts';
 import { MessageIterator } from './read/message-iterator.ts';
 import type { MessageReader } from './read/message-reader.ts';
-import { readJSON } from './read/read-json.ts';
+import { type MessageStreams, streamsOf } from './read/message-streams.ts';
 import type { MessageHandler } from './read/receive-call.ts';
 import {
   checkSchemaOptions,
+  readJSON,
   receive,
   type SchemaOptions,
   type ValueHandler,
   ValueIterator,
-} from './read/schema-reads.ts';
-import type { SchemaOutput, StandardSchema } from './read/standard-schema.ts';
-import type { ConnStats } from './stats.ts';
+} from './read/value-reads.ts';
 import { rejected } from './time/promises.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
-import type { Transport } from './transport.ts';
+import { checkTransport, type Transport } from './transport.ts';
 import { duration, kind } from './validate.ts';
 import { controlPayload, dataTypeOf, type MessageData } from './writing/payload.ts';
 import { PreparedMessage } from './writing/prepared-message.ts';

@@ -21,7 +21,6 @@ export type {
   PingOptions,
   WriteOptions,
 } from './call-options.ts';
-export type { CloseInfo, ConnState } from './close-info.ts';
 export { Conn } from './conn.ts';
 export type { ConnLike, MessageReaderLike, MessageWriterLike } from './conn-like.ts';
 export { MessageWriter } from './connection/message-writer.ts';
@@ -30,7 +29,9 @@ export type { CompressionOptions } from './deflate/settings.ts';
 export {
   BackpressureError,
   CloseError,
+  type CloseInfo,
   CloseSentError,
+  type ConnState,
   isCloseError,
   isUnexpectedCloseError,
   JSONError,
@@ -41,12 +42,11 @@ export {
   TransportError,
   WriteClosedError,
 } from './errors.ts';
+export type { RateLimit } from './gate-options.ts';
 export { joinMessages } from './join.ts';
-export type { BufferPool } from './memory/buffer-pool.ts';
+export type { BufferPool } from './memory/write-memory.ts';
 export { BorrowedMessage, type DataType, Message } from './message.ts';
-export type { MessageStreams } from './message-streams.ts';
-export type { ConnOptions, ConnSettings, Heartbeat } from './options.ts';
-export { type ConnPairOptions, connPair } from './pair.ts';
+export type { ConnOptions, ConnSettings, Heartbeat } from './options/conn-options.ts';
 export {
   type DeflateJob,
   type Deflater,
@@ -55,25 +55,24 @@ export {
   type Inflater,
   InflateStatus,
 } from './platform/deflate-engine.ts';
-export type { Observer } from './platform/observer.ts';
+export type { ConnStats, Observer } from './platform/observer.ts';
 export type { Platform } from './platform/platform.ts';
-export { portablePlatform } from './portable-platform.ts';
-export type { RateLimit } from './rate-option.ts';
+export { portablePlatform } from './platform/portable-platform.ts';
 export type { AutoResponse } from './read/auto-response.ts';
+export type { SchemaOutput, StandardSchema } from './read/json.ts';
 export { MessageReader } from './read/message-reader.ts';
+export type { MessageStreams } from './read/message-streams.ts';
 export type { MessageHandler } from './read/receive-call.ts';
-export type { SchemaOptions, ValueHandler } from './read/schema-reads.ts';
-export type { SchemaOutput, StandardSchema } from './read/standard-schema.ts';
-export type { Report } from './report/report.ts';
-export type { ReportContext, ReportedConn } from './report/report-context.ts';
-export type { ConnStats } from './stats.ts';
+export type { SchemaOptions, ValueHandler } from './read/value-reads.ts';
+export type { Report, ReportContext, ReportedConn } from './report/report.ts';
+export type { WaitOptions } from './time/wait.ts';
+export type { Transport, TransportSink } from './transport.ts';
+export { type ConnPairOptions, connPair } from './transports/pair.ts';
 export {
   type ByteReadable,
   type ByteWritable,
   type StreamPair,
   streamTransport,
-} from './stream-transport.ts';
-export type { WaitOptions } from './time/wait.ts';
-export type { Transport, TransportSink } from './transport.ts';
+} from './transports/stream-transport.ts';
 export type { MessageData } from './writing/payload.ts';
 export { PreparedMessage } from './writing/prepared-message.ts';

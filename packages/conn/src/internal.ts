@@ -8,30 +8,28 @@ export { checked, MAX_CLOSE_REASON } from '@ws/codec/internal';
 export { preparedOf } from './broadcast.ts';
 export { isConnLike } from './conn-like.ts';
 export { type Compressor, StreamCompressor } from './deflate/compressor.ts';
-export { deflateLimits } from './deflate/deflate-limits.ts';
 export { historyBytesOf } from './deflate/engine-pool.ts';
 export { PerMessageDeflate } from './deflate/per-message-deflate.ts';
-export { DEFAULT_COMPRESSION } from './deflate/settings.ts';
+export { DEFAULT_COMPRESSION, deflateLimits } from './deflate/settings.ts';
 export { causeText, errorOf, isError, printable } from './errors.ts';
-export { Fifo } from './fifo.ts';
-export { limitRate, setAutoResponse } from './gate-of.ts';
+export { checkRate, limitRate, setAutoResponse } from './gate-options.ts';
 export type { ConnInternals } from './internals.ts';
 export { internalsOf } from './internals-of.ts';
-export { isThenable, onRejection } from './on-rejection.ts';
-export { optionHint } from './option-hints.ts';
+export { Fifo } from './memory/fifo.ts';
 export {
   connSettingNames,
   ResolvedOptions,
   resolveSettings,
   type Settings,
-} from './options.ts';
+} from './options/conn-options.ts';
+export { optionHint } from './options/option-hints.ts';
 export { type AsyncContext, asyncContexts } from './platform/async-contexts.ts';
-export { checkRate } from './rate-option.ts';
+export { YieldQueue } from './platform/later-turns.ts';
 export { checkAutoResponse, type PreparedResponse } from './read/auto-response.ts';
 export { formatJSON } from './read/json.ts';
 export type { RatePlan } from './read/rate.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
-export { checkSchemaOptions, withValue } from './read/schema-reads.ts';
+export { checkSchemaOptions, withValue } from './read/value-reads.ts';
 export { LiveConn } from './reconnecting/live-conn.ts';
 export {
   type LivePlan,
@@ -42,19 +40,28 @@ export {
   RECONNECTING_CONN_OPTION_NAMES,
   type ReconnectPlan,
 } from './reconnecting/options.ts';
-export { onPageWake } from './reconnecting/page-wake.ts';
 export { start as startReconnecting } from './reconnecting/reconnecting.ts';
+export { onPageWake } from './reconnecting/waits.ts';
 export { reportError } from './report/report.ts';
 export { schedulerOf } from './scheduler/scheduler.ts';
 export { TurnCallback, type TurnTask } from './scheduler/task-queue.ts';
 export type { TimerEntry } from './scheduler/timers.ts';
-export { YieldQueue } from './scheduler/yield-queue.ts';
 export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';
 export { checkExpires } from './time/deadline.ts';
 export { Expiry } from './time/expiry.ts';
 export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';
 export { LateRejection, rejectedLater, rejectedSoon } from './time/refusal.ts';
-export { badType, bound, checkNames, checkOptionNames, duration, kind, whole } from './validate.ts';
+export {
+  badType,
+  bound,
+  checkNames,
+  checkOptionNames,
+  duration,
+  isThenable,
+  kind,
+  onRejection,
+  whole,
+} from './validate.ts';
 export { DetachedBytes } from './writing/pending-bytes.ts';
 export {
   type Batch,

@@ -1,7 +1,7 @@
 import { BinaryMessage, CloseCode, TextMessage } from '@ws/codec';
-import type { CloseInfo } from './close-info.ts';
 import type { Conn } from './conn.ts';
 import type { Connection } from './connection/connection.ts';
+import type { CloseInfo } from './errors.ts';
 import type { ConnInternals } from './internals.ts';
 import type { Message } from './message.ts';
 import type { Platform } from './platform/platform.ts';

@@ -1,5 +1,5 @@
-import type { CloseInfo } from './close-info.ts';
 import type { Conn } from './conn.ts';
+import type { CloseInfo } from './errors.ts';
 import type { Message } from './message.ts';
 import type { Platform } from './platform/platform.ts';
 import type { ReceiveObserver } from './read/receive-call.ts';

@@ -150,3 +150,57 @@ export function kind(value: unknown): string {
     return 'object';
   }
 }
+
+// Values of other realms (a vm context, Jest) are no instances of the classes of this realm. The
+// getters of the classes accept them, and throw for all other values.
+
+const TypedArray = /* @__PURE__ */ Object.getPrototypeOf(
+  /* @__PURE__ */ Object.getPrototypeOf(/* @__PURE__ */ new Uint8Array(0)),
+) as object;
+
+/** Whether `value` is a Uint8Array of any realm. */
+export function isUint8Array(value: unknown): value is Uint8Array {
+  return Reflect.get(TypedArray, Symbol.toStringTag, value) === 'Uint8Array';
+}
+
+/** Whether `value` is an ArrayBuffer or a SharedArrayBuffer of any realm. */
+export function isBuffer(value: unknown): value is ArrayBufferLike {
+  const lengthOf = (Class: { readonly prototype: object }): unknown =>
+    Reflect.get(Class.prototype, 'byteLength', value);
+  return (
+    succeeds(() => lengthOf(ArrayBuffer)) ||
+    // Pages without cross-origin isolation have no such class.
+    succeeds(() => lengthOf(SharedArrayBuffer))
+  );
+}
+
+/** Whether `value` is a Date of any realm. */
+export function isDate(value: unknown): value is Date {
+  return succeeds(() => Date.prototype.getTime.call(value as Date));
+}
+
+function succeeds(call: () => unknown): boolean {
+  try {
+    call();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Whether `value` is a promise. One of another realm, or a query of a database, is no instance of
+ * this realm's Promise.
+ */
+export function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  const isObject = typeof value === 'object' || typeof value === 'function';
+  return isObject && typeof (value as { then?: unknown } | null)?.then === 'function';
+}
+
+/**
+ * Calls `failed` when `result` is a promise that rejects: the result of a function that returns
+ * nothing by contract. Unhandled, the rejection would end the process.
+ */
+export function onRejection(result: unknown, failed: (error: unknown) => void): void {
+  if (isThenable(result)) Promise.resolve(result).then(undefined, failed);
+}

@@ -10,8 +10,8 @@ import {
   portablePlatform,
   TextMessage,
 } from '../src/index.ts';
-import { transportPair } from '../src/pair.ts';
 import { pureDeflate } from '../src/pure-deflate/index.ts';
+import { transportPair } from '../src/transports/pair.ts';
 import { DetachedBytes } from '../src/writing/pending-bytes.ts';
 import { NO_TAKEOVER } from './deflate/inflating-platform.ts';
 

@@ -1,11 +1,11 @@
 import type { Role } from '@ws/codec';
 import { FramePeer, joinParts } from '@ws/tests';
 import { Conn } from '../src/conn.ts';
-import type { ConnSettings } from '../src/options.ts';
-import { transportPair } from '../src/pair.ts';
+import type { ConnSettings } from '../src/options/conn-options.ts';
 import type { Platform } from '../src/platform/platform.ts';
-import { portablePlatform } from '../src/portable-platform.ts';
+import { portablePlatform } from '../src/platform/portable-platform.ts';
 import type { Transport } from '../src/transport.ts';
+import { transportPair } from '../src/transports/pair.ts';
 
 /** The raw peer at the other end of a Conn's transport. */
 class TransportPeer extends FramePeer<void> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { optionHint } from '../src/option-hints.ts';
+import { optionHint } from '../src/options/option-hints.ts';
 import { checkOptionNames, kind } from '../src/validate.ts';
 
 describe('checkOptionNames', () => {

@@ -8,7 +8,7 @@ import {
   TestTransport,
 } from '@ws/tests';
 import { Conn } from '../src/conn.ts';
-import type { ConnOptions } from '../src/options.ts';
+import type { ConnOptions } from '../src/options/conn-options.ts';
 
 /** A Conn with a fake clock and a fake socket. */
 export interface Wired {

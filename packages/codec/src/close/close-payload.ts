@@ -1,10 +1,9 @@
+import { kind } from '../arguments.ts';
 import { ProtocolError } from '../errors.ts';
-import { MAX_CLOSE_REASON, MAX_CONTROL_PAYLOAD } from '../limits.ts';
 import { isBytes } from '../masking/mask.ts';
-import type { OwnedBytes } from '../memory/owned-bytes.ts';
-import { kind } from '../options.ts';
+import type { OwnedBytes } from '../memory/slab.ts';
+import { CloseCode, isValidCloseCode, MAX_CLOSE_REASON, MAX_CONTROL_PAYLOAD } from '../protocol.ts';
 import { readText, writeText } from '../text/short-text.ts';
-import { CloseCode, isValidCloseCode } from './close-code.ts';
 
 /** The contents of a close frame. */
 export interface ClosePayload {

@@ -1,31 +1,93 @@
-import { CloseCode } from '../close/close-code.ts';
+import { bound, checked, checkOptionNames, fromCaller, kind } from '../arguments.ts';
 import { formatCloseMessage, parseCloseMessage } from '../close/close-payload.ts';
 import { BackpressureError, ProtocolError } from '../errors.ts';
-import { NEED_MORE } from '../frames/decode-event.ts';
+import { NEED_MORE } from '../frames/decoder-options.ts';
 import { FrameEncoder } from '../frames/encoder.ts';
-import {
-  BinaryMessage,
-  CloseMessage,
-  PingMessage,
-  PongMessage,
-  TextMessage,
-} from '../frames/opcode.ts';
-import { checked } from '../from-caller.ts';
-import { MAX_CLOSE_REASON } from '../limits.ts';
 import { isBytes } from '../masking/mask.ts';
 import { MaskKeys } from '../masking/mask-key.ts';
 import { existingSimd } from '../masking/simd.ts';
-import type { OwnedBytes } from '../memory/owned-bytes.ts';
-import { NO_BYTES, type SlabSource } from '../memory/slab.ts';
+import { NO_BYTES, type OwnedBytes, type SlabSource } from '../memory/slab.ts';
 import { MessageDecoder } from '../messages/message-decoder.ts';
-import { CLOSE, MESSAGE, PING, PONG } from '../messages/message-event.ts';
-import { utf8Length } from '../text/utf8-automaton.ts';
+import { CLOSE, MESSAGE, PING, PONG } from '../messages/message-decoder-options.ts';
 import {
-  type EndpointOptions,
-  type EndpointSettings,
-  endpointSettings,
-} from './endpoint-options.ts';
-import { bytesOf, controlPayload, type EndpointData } from './payload.ts';
+  BinaryMessage,
+  CloseCode,
+  CloseMessage,
+  MAX_CLOSE_REASON,
+  MAX_CONTROL_PAYLOAD,
+  PingMessage,
+  PongMessage,
+  type Role,
+  TextMessage,
+} from '../protocol.ts';
+import { utf8Length, writeUtf8 } from '../text/utf8-automaton.ts';
+
+/** Options of `Endpoint`. `false` switches a bound off; 0 does not. */
+export interface EndpointOptions {
+  /** The end of the connection. A client masks its frames (RFC 6455, section 5.1). */
+  role: Role;
+  /**
+   * Longest message that is accepted, in bytes. A longer one fails with close code 1009. Default 1
+   * MiB for a server, 16 MiB for a client.
+   */
+  readLimit?: number | false;
+  /**
+   * Most empty fragments in a row: they need no memory, but each costs time. More fail with close
+   * code 1008. Default 1024.
+   */
+  maxEmptyFragments?: number | false;
+  /**
+   * Most bytes of output that wait for `output()`, beyond one message. Default 16 MiB.
+   */
+  maxBufferedAmount?: number | false;
+  /** Whether the newest unanswered ping is answered with a pong. Default true. */
+  autoPong?: boolean;
+  /**
+   * Fills `words` with random bits for masking keys. They must be unpredictable (RFC 6455, section
+   * 10.3). Default: the platform's `crypto.getRandomValues`.
+   */
+  random?: (words: Int32Array) => void;
+}
+
+const NAMES: readonly (keyof EndpointOptions)[] = [
+  'role',
+  'readLimit',
+  'maxEmptyFragments',
+  'maxBufferedAmount',
+  'autoPong',
+  'random',
+];
+
+const MIB = 1_048_576;
+
+/**
+ * Returns the options with their defaults; Infinity is no bound.
+ *
+ * @throws TypeError or RangeError that names the invalid or unknown option.
+ */
+function settingsOf(options: EndpointOptions) {
+  checkOptionNames('Endpoint', options, NAMES);
+  const { role, autoPong = true, random } = options;
+  if (role !== 'client' && role !== 'server') {
+    throw new TypeError(`role: expected 'client' or 'server', got ${String(role)}`);
+  }
+  if (typeof autoPong !== 'boolean') {
+    throw new TypeError(`autoPong: expected true or false, got ${kind(autoPong)}`);
+  }
+  if (random !== undefined && typeof random !== 'function') {
+    throw new TypeError(`random: expected a function, got ${kind(random)}`);
+  }
+  const { readLimit = role === 'server' ? MIB : 16 * MIB } = options;
+  const { maxEmptyFragments = 1024, maxBufferedAmount = 16 * MIB } = options;
+  return {
+    role,
+    readLimit: bound('readLimit', readLimit),
+    maxEmptyFragments: bound('maxEmptyFragments', maxEmptyFragments),
+    maxBufferedAmount: bound('maxBufferedAmount', maxBufferedAmount),
+    autoPong,
+    random,
+  };
+}
 
 /** How the connection of an `Endpoint` ended. */
 export interface EndpointCloseInfo {
@@ -41,6 +103,9 @@ export interface EndpointCloseInfo {
   /** The rule that the peer broke, if that ended the connection. */
   readonly error?: ProtocolError;
 }
+
+/** Data that an endpoint sends: a string is text, an ArrayBuffer or any view is binary. */
+export type EndpointData = string | ArrayBufferLike | ArrayBufferView;
 
 /** What the peer did. `data` is owned by the receiver. */
 export type EndpointEvent =
@@ -80,7 +145,7 @@ const HEAP: SlabSource = {
  * @see RFC 6455, sections 5 to 7
  */
 export class Endpoint {
-  readonly #settings: EndpointSettings;
+  readonly #settings: ReturnType<typeof settingsOf>;
   readonly #decoder: MessageDecoder;
   readonly #encoder: FrameEncoder;
   /** Payload of the newest ping that is not answered. */
@@ -95,7 +160,7 @@ export class Endpoint {
 
   /** @throws TypeError or RangeError that names the invalid or unknown option. */
   constructor(options: EndpointOptions) {
-    const settings = checked(() => endpointSettings(options), Endpoint);
+    const settings = checked(() => settingsOf(options), Endpoint);
     const { role, readLimit, maxEmptyFragments, random } = settings;
     this.#settings = settings;
     this.#decoder = new MessageDecoder({ role, readLimit, maxEmptyFragments, pool: HEAP });
@@ -367,4 +432,47 @@ function asProtocolError(error: unknown): ProtocolError {
   return new ProtocolError(CloseCode.InternalServerErr, [fault], 'WS_ERR_PROTOCOL', {
     cause: error,
   });
+}
+
+/**
+ * Returns a view of the bytes of `data`, without a copy.
+ *
+ * @param endpoint - Its method `method` got the data.
+ * @throws TypeError for other data, and for bytes whose buffer is detached or has shrunk.
+ */
+function bytesOf(data: unknown, endpoint: object, method: string): Uint8Array {
+  if (ArrayBuffer.isView(data)) {
+    // Without its memory a typed array looks empty, and only its methods throw.
+    if (data.byteLength === 0) (data as Partial<Uint8Array>).indexOf?.(0);
+    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  }
+  const tag = kind(data);
+  if (tag === 'ArrayBuffer' || tag === 'SharedArrayBuffer') {
+    return new Uint8Array(data as ArrayBufferLike);
+  }
+  const hint = tag === 'Object' || tag === 'Array' ? '; JSON.stringify makes a string of it' : '';
+  const error = new TypeError(`data: expected a string or bytes, got ${tag}${hint}`);
+  fromCaller(error, endpoint, method);
+  throw error;
+}
+
+/**
+ * Returns the payload of a control frame.
+ *
+ * @throws TypeError as {@link bytesOf} does, RangeError for more than 125 bytes (RFC 6455, section
+ *   5.5).
+ */
+function controlPayload(data: unknown, endpoint: object, method: string): Uint8Array {
+  const size = typeof data === 'string' ? utf8Length(data) : bytesOf(data, endpoint, method).length;
+  if (size > MAX_CONTROL_PAYLOAD) {
+    const error = new RangeError(
+      `data: expected at most ${MAX_CONTROL_PAYLOAD} bytes, got ${size}`,
+    );
+    fromCaller(error, endpoint, method);
+    throw error;
+  }
+  if (typeof data !== 'string') return bytesOf(data, endpoint, method);
+  const bytes = new Uint8Array(size);
+  writeUtf8(bytes, 0, data);
+  return bytes;
 }

@@ -1,23 +1,21 @@
-import { CloseCode } from '../close/close-code.ts';
 import { ProtocolError } from '../errors.ts';
-import { MAX_CONTROL_PAYLOAD } from '../limits.ts';
 import { checkRange, rotate } from '../masking/mask.ts';
 import { existingSimd } from '../masking/simd.ts';
 import { copyRange } from '../memory/copy.ts';
-import { detachedChunk } from '../memory/detached-chunk.ts';
-import type { OwnedBytes } from '../memory/owned-bytes.ts';
 import { ReceiveRing } from '../memory/ring.ts';
-import { NO_BYTES } from '../memory/slab.ts';
+import { NO_BYTES, type OwnedBytes } from '../memory/slab.ts';
+import { CloseCode, MAX_CONTROL_PAYLOAD } from '../protocol.ts';
 import {
   type DecodeEvent,
+  decoderOptions,
   FAILED,
   FRAME,
   FRAME_BEGIN,
   FRAME_DATA,
   FRAME_END,
+  type FrameDecoderOptions,
   NEED_MORE,
-} from './decode-event.ts';
-import { decoderOptions, type FrameDecoderOptions } from './decoder-options.ts';
+} from './decoder-options.ts';
 import { length16, length64 } from './header.ts';
 import {
   CONTROL_FRAME,
@@ -31,7 +29,7 @@ import {
   overLimit,
   RSV,
 } from './rules.ts';
-import { Tail } from './tail.ts';
+import { detachedChunk, Tail } from './tail.ts';
 import { Unmasker } from './unmasker.ts';
 
 // The decoder reads the current input, `#bytes[#pos, #inputEnd)`: the pushed chunk, the bytes that
@@ -670,7 +668,7 @@ export class FrameDecoder {
   #judgeLength(at: number, size: 2 | 8): DecodeEvent {
     const end = Math.min(this.#inputEnd, at + size);
     const bad = lengthFault(this.#bytes, at, end, size, this.maxFramePayload);
-    if (bad !== undefined) return this.#fail(bad.closeCode, [bad.fault]);
+    if (bad !== undefined) return this.#fail(bad);
     return this.#keepTail(this.#inputEnd - this.#pos + 1);
   }
 
@@ -680,20 +678,22 @@ export class FrameDecoder {
     this.rsv = b0 & RSV;
     this.length = b1 & 0x7f;
     const faults = frameFaults(b0, b1, this.#masked, this.#allowedRsv, this.#open !== 0);
-    return this.#fail(CloseCode.ProtocolError, faults, maskHint(faults, this.#masked));
+    const hint = maskHint(faults, this.#masked);
+    return this.#fail(
+      new ProtocolError(CloseCode.ProtocolError, faults, 'WS_ERR_PROTOCOL', { hint }),
+    );
   }
 
   #failOverLimit(): DecodeEvent {
-    const { closeCode, fault } = overLimit(this.maxFramePayload);
-    return this.#fail(closeCode, [fault]);
+    return this.#fail(overLimit(this.maxFramePayload));
   }
 
-  #fail(closeCode: number, faults: readonly string[], hint?: string): DecodeEvent {
+  #fail(error: ProtocolError): DecodeEvent {
     this.#setInput(NO_BYTES, 0, 0);
     this.#tail.chunk = NO_BYTES;
     this.#show(NO_BYTES, 0, 0);
     this.#state = FAULTED;
-    this.error = new ProtocolError(closeCode, faults, 'WS_ERR_PROTOCOL', { hint });
+    this.error = error;
     // Last: the pool's release function may throw. The memory for {@link writable} stays: a read
     // into it may be in progress.
     this.#ring.clear();

@@ -1,16 +1,77 @@
-import { CloseCode } from '../close/close-code.ts';
 import { formatCloseMessage } from '../close/close-payload.ts';
-import { MAX_CONTROL_PAYLOAD } from '../limits.ts';
-import { checkRange } from '../masking/mask.ts';
-import type { OwnedBytes } from '../memory/owned-bytes.ts';
+import { checkRange, isBytes, unmask } from '../masking/mask.ts';
+import { checkedKeys, sharedMaskKeys } from '../masking/mask-key.ts';
+import { LARGEST_SLAB, type OwnedBytes, type SlabSource } from '../memory/slab.ts';
 import { sharedSlabPool } from '../memory/slab-pool.ts';
-import { encoderOptions, type FrameEncoderOptions } from './encoder-options.ts';
+import { CloseCode, CloseMessage, MAX_CONTROL_PAYLOAD, type Role } from '../protocol.ts';
+import { writeUtf8 } from '../text/utf8-automaton.ts';
 import { FrameQueue, keepMemory } from './frame-queue.ts';
 import { FrameSlab } from './frame-slab.ts';
 import { type WriteUtf8, writePiece } from './frame-writer.ts';
-import { checkFrameFields } from './header.ts';
-import { CloseMessage } from './opcode.ts';
-import { FIN, RSV } from './rules.ts';
+import { checkFrameFields, checkMaskKey, headerSize, writeHeader, writeMaskKey } from './header.ts';
+import { FIN, MASK, RSV } from './rules.ts';
+
+/** Options of `FrameEncoder`. */
+export interface FrameEncoderOptions {
+  /**
+   * The end of the connection that encodes. A client masks its frames, a server does not (RFC 6455,
+   * section 5.1).
+   */
+  role: Role;
+  /** Source of all memory. Default: the thread's shared pools. */
+  pool?: SlabSource;
+  /** Smallest size in bytes of a slab that is leased while the encoder has none. Default 4096. */
+  slabBytes?: number;
+  /**
+   * Size in bytes above which an unmasked payload is referenced instead of copied. Default 65536,
+   * the size of the largest slab.
+   */
+  borrowFrom?: number;
+  /**
+   * Returns the masking key of each frame as a 32-bit integer, big-endian. It must be unpredictable
+   * (RFC 6455, section 10.3). Default: keys from the platform's `crypto`.
+   */
+  nextKey?: (() => number) | undefined;
+  /**
+   * Writes `text` as UTF-8 to `into`, from index `at` on, lone surrogates as U+FFFD, and returns
+   * the number of bytes. There is room for three bytes per UTF-16 unit. Default: TextEncoder. Many
+   * platforms have a faster function.
+   */
+  writeUtf8?: (into: Uint8Array, at: number, text: string) => number;
+}
+
+type KnownOptions = Readonly<Required<Omit<FrameEncoderOptions, 'pool'>>> & {
+  readonly pool: SlabSource | undefined;
+};
+
+/**
+ * Returns the options with their defaults.
+ * @throws TypeError or RangeError that names the invalid option.
+ */
+function encoderOptions(options: FrameEncoderOptions): KnownOptions {
+  const { role, slabBytes = 4096, borrowFrom = LARGEST_SLAB } = options;
+  if (role !== 'client' && role !== 'server') {
+    throw new TypeError("role must be 'client' or 'server'");
+  }
+  if (!(Number.isInteger(slabBytes) && slabBytes > 0)) {
+    throw new RangeError('slabBytes must be an integer of 1 or more');
+  }
+  if (!(typeof borrowFrom === 'number' && borrowFrom >= 0)) {
+    throw new RangeError('borrowFrom must be a number of 0 or more');
+  }
+  for (const name of ['nextKey', 'writeUtf8'] as const) {
+    if (options[name] !== undefined && typeof options[name] !== 'function') {
+      throw new TypeError(`${name} must be a function`);
+    }
+  }
+  const { pool } = options;
+  const nextKey = options.nextKey === undefined ? nextSharedKey : checkedKeys(options.nextKey);
+  return { role, slabBytes, borrowFrom, pool, nextKey, writeUtf8: options.writeUtf8 ?? writeUtf8 };
+}
+
+function nextSharedKey(): number {
+  return sharedMaskKeys().next();
+}
 
 /**
  * Encodes frames and keeps them until they are flushed. Small frames share a chunk.
@@ -187,4 +248,56 @@ function throwBadFrame(opcode: number, fin: boolean, rsv: number): never {
       ? `the payload of a control frame has at most ${MAX_CONTROL_PAYLOAD} bytes`
       : 'a control frame must not be fragmented',
   );
+}
+
+/** Options of {@link encodeFrame}. */
+export interface EncodeFrameOptions {
+  /** Whether this is the last frame of its message. Default true. */
+  fin?: boolean;
+  /** Reserved bits, as wire bits: `0x40` RSV1, `0x20` RSV2, `0x10` RSV3. Default 0. */
+  rsv?: number;
+  /** Masks the payload with this 32-bit key, big-endian. Default: the frame is not masked. */
+  maskKey?: number | undefined;
+}
+
+/**
+ * Returns one complete frame in new memory. For tests, tools, and frames for many receivers.
+ *
+ * It also writes frames that no endpoint may send: it does not apply the rules of RFC 6455.
+ *
+ * @param opcode - 0 to 15.
+ * @param payload - Copied, not changed.
+ * @returns Header and payload. Owned by the caller.
+ * @throws TypeError when `payload` is not a Uint8Array or `maskKey` not a number, RangeError for an
+ *   invalid `opcode` or `rsv`, or a `maskKey` that is not a 32-bit integer.
+ * @see RFC 6455, section 5.2
+ *
+ * @example
+ * ```ts
+ * import { encodeFrame, TextMessage } from '@ws/codec';
+ *
+ * const hi = Uint8Array.of(0x68, 0x69);
+ * console.log(encodeFrame(TextMessage, hi)); // Uint8Array(4) [ 129, 2, 104, 105 ]
+ * console.log(encodeFrame(TextMessage, hi, { maskKey: 0x37fa213d }).length); // 8
+ * ```
+ */
+export function encodeFrame(
+  opcode: number,
+  payload: Uint8Array,
+  options: EncodeFrameOptions = {},
+): OwnedBytes {
+  const { fin = true, rsv = 0, maskKey } = options;
+  if (!isBytes(payload)) throw new TypeError('payload must be a Uint8Array');
+  checkFrameFields(opcode, rsv);
+  const masked = maskKey !== undefined;
+  if (masked) checkMaskKey(maskKey);
+  const start = headerSize(payload.length) + (masked ? 4 : 0);
+  const frame = new Uint8Array(start + payload.length);
+  const b0 = (fin ? FIN : 0) | rsv | opcode;
+  const at = writeHeader(frame, 0, b0, masked ? MASK : 0, payload.length);
+  frame.set(payload, start);
+  if (!masked) return frame;
+  writeMaskKey(frame, at, maskKey);
+  unmask(frame, start, frame.length, maskKey);
+  return frame;
 }

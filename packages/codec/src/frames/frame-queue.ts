@@ -1,10 +1,9 @@
-import { callRelease } from '../callbacks.ts';
 import { misalignmentOf, swap, wordsOver, xorWords } from '../masking/mask.ts';
 import { existingSimd } from '../masking/simd.ts';
 import { HEADROOM } from '../masking/simd-blocks.ts';
 import { copyRange } from '../memory/copy.ts';
-import { LARGEST_SLAB, type Slab } from '../memory/slab.ts';
-import type { FrameCoding, FrameSlab, SlabUser } from './frame-slab.ts';
+import { callRelease, LARGEST_SLAB, type Slab } from '../memory/slab.ts';
+import type { FrameCoding, FrameSlab } from './frame-slab.ts';
 import { LONGEST_PIECE, pieceOf, writePiece } from './frame-writer.ts';
 import { headerSize, writeHeader, writeMaskKey } from './header.ts';
 import { MASK } from './rules.ts';
@@ -31,7 +30,7 @@ export interface Segment {
  * the slab. Segments are before them: referenced payloads, large frames, and frames that had to
  * leave the slab. An empty queue holds no memory.
  */
-export class FrameQueue implements SlabUser {
+export class FrameQueue {
   /** Bytes of all frames. */
   bytes = 0;
   /** The first segment. */

@@ -1,8 +1,8 @@
-import { callRelease, takeSlab } from '../callbacks.ts';
 import { HEADROOM } from '../masking/simd-blocks.ts';
 import { copyRange } from '../memory/copy.ts';
 import { sharedMessageBuffers } from '../memory/message-buffers.ts';
-import { LARGEST_SLAB, type Slab, type SlabSource } from '../memory/slab.ts';
+import { callRelease, LARGEST_SLAB, type Slab, type SlabSource, takeSlab } from '../memory/slab.ts';
+import type { FrameQueue } from './frame-queue.ts';
 import { FrameWriter, type WriteUtf8, writeNothing } from './frame-writer.ts';
 
 const MISUSED = 'writeUtf8 and pools must not send, flush or drop frames';
@@ -12,18 +12,6 @@ export interface FrameCoding {
   /** Returns the next masking key, big-endian; undefined on a server, which masks nothing. */
   readonly nextKey: (() => number) | undefined;
   readonly writeUtf8: WriteUtf8;
-}
-
-/** A queue that writes frames to a {@link FrameSlab}. */
-export interface SlabUser {
-  /** Takes its frames out of the slab: by {@link FrameSlab.lend}, or as a copy. */
-  spill(): void;
-}
-
-/** Leased memory, and the number of its pieces that transports still read. */
-interface Memory {
-  readonly release: () => void;
-  lent: number;
 }
 
 /**
@@ -43,9 +31,10 @@ export class FrameSlab {
   readonly #size: number;
   readonly #keeps: boolean;
   readonly #largeFrom: SlabSource | undefined;
-  #memory: Memory | undefined = undefined;
+  /** Leased memory, and the number of its pieces that transports still read. */
+  #memory: { readonly release: () => void; lent: number } | undefined = undefined;
   // Plain, not `#`: see `FrameEncoder`.
-  private user: SlabUser | undefined = undefined;
+  private user: FrameQueue | undefined = undefined;
   /**
    * A new slab has room for this many bytes: a turn is often as large as the turn before. Without
    * this a turn of 16 messages of 1 KiB moves its bytes twice, a tenth of its cost.
@@ -71,7 +60,7 @@ export class FrameSlab {
    *
    * @throws the error of the source. Error within a function that {@link FrameWriter.locked} names.
    */
-  reserve(user: SlabUser, coding: FrameCoding, length: number): FrameWriter {
+  reserve(user: FrameQueue, coding: FrameCoding, length: number): FrameWriter {
     const { out } = this;
     // The first frame of a turn: no other code runs.
     if (this.user === undefined && !out.locked) this.#claim(user, coding);
@@ -81,13 +70,13 @@ export class FrameSlab {
   }
 
   /** Whether `user` may write `size` bytes now. */
-  hasRoom(user: SlabUser, size: number): boolean {
+  hasRoom(user: FrameQueue, size: number): boolean {
     const { out } = this;
     return this.user === user && out.limit - out.pos >= size && !out.locked;
   }
 
   /** Writes a frame with `text`, for which `user` has reserved room. */
-  text(user: SlabUser, b0: number, text: string, key: number): void {
+  text(user: FrameQueue, b0: number, text: string, key: number): void {
     try {
       this.out.text(b0, text, key);
       // The frame would be sent as one of the next user.
@@ -109,7 +98,7 @@ export class FrameSlab {
   }
 
   /** Makes `user` the user of the slab, and room for a frame. */
-  #prepare(user: SlabUser, coding: FrameCoding, length: number): void {
+  #prepare(user: FrameQueue, coding: FrameCoding, length: number): void {
     const { out } = this;
     if (out.locked) throw new Error(MISUSED);
     out.locked = true;
@@ -127,19 +116,19 @@ export class FrameSlab {
     }
   }
 
-  #changeUser(user: SlabUser, coding: FrameCoding): void {
+  #changeUser(user: FrameQueue, coding: FrameCoding): void {
     this.user?.spill();
     this.#claim(user, coding);
   }
 
-  #claim(user: SlabUser, { nextKey, writeUtf8 }: FrameCoding): void {
+  #claim(user: FrameQueue, { nextKey, writeUtf8 }: FrameCoding): void {
     this.user = user;
     this.out.masks = nextKey !== undefined;
     this.out.writeUtf8 = writeUtf8;
   }
 
   /** A write of `user` has failed: keeps no memory for it, and no frame without a user. */
-  #abandon(user: SlabUser): void {
+  #abandon(user: FrameQueue): void {
     if (this.hasFramesOf(user)) return;
     this.out.pos = this.start;
     if (this.user === user) this.#endUse();
@@ -147,7 +136,7 @@ export class FrameSlab {
   }
 
   /** Whether the slab has frames of `user`. */
-  hasFramesOf(user: SlabUser): boolean {
+  hasFramesOf(user: FrameQueue): boolean {
     return this.user === user && this.out.pos > this.start;
   }
 
@@ -172,7 +161,7 @@ export class FrameSlab {
   }
 
   /** Drops the frames of `user`. */
-  drop(user: SlabUser): void {
+  drop(user: FrameQueue): void {
     if (this.user !== user) return;
     this.out.pos = this.start;
     this.#endUse();
@@ -199,7 +188,7 @@ export class FrameSlab {
   }
 
   /** Moves the user's frames to a slab with more room, or lets the user take them out. */
-  #makeRoom(user: SlabUser, coding: FrameCoding, room: number): void {
+  #makeRoom(user: FrameQueue, coding: FrameCoding, room: number): void {
     const { out } = this;
     if (out.pos - this.start + room > LARGEST_SLAB) {
       user.spill();

@@ -1,5 +1,4 @@
-import { rejectPromise } from '../callbacks.ts';
-import { MAX_16_BIT_PAYLOAD, MAX_SHORT_PAYLOAD } from '../limits.ts';
+import { rejectPromise } from '../arguments.ts';
 import {
   misalignmentOf,
   swap,
@@ -12,6 +11,7 @@ import { existingSimd, type Simd } from '../masking/simd.ts';
 import { WORDS_FROM } from '../masking/size-thresholds.ts';
 import { copyInto, VIEW_FROM, xorAscii, xorCopy } from '../memory/copy.ts';
 import { LARGEST_SLAB, NO_BYTES, type Slab } from '../memory/slab.ts';
+import { MAX_16_BIT_PAYLOAD, MAX_SHORT_PAYLOAD } from '../protocol.ts';
 import { isHigh } from '../text/utf8-automaton.ts';
 import { headerSize, writeHeader } from './header.ts';
 import { MASK } from './rules.ts';

@@ -1,4 +1,3 @@
-import { ProtocolError } from '../errors.ts';
 import { checkRange } from '../masking/mask.ts';
 import { FIN, lengthFault, MASK, RSV } from './rules.ts';
 
@@ -53,7 +52,7 @@ export class FrameHeader {
     const size = extendedLengthSize(b1);
     if (size !== 0) {
       const bad = lengthFault(bytes, start + 2, Math.min(end, start + 2 + size), size, Infinity);
-      if (bad !== undefined) throw new ProtocolError(bad.closeCode, [bad.fault]);
+      if (bad !== undefined) throw bad;
     }
     const masked = (b1 & MASK) !== 0;
     const key = start + 2 + size;

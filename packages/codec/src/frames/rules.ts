@@ -1,6 +1,5 @@
-import { CloseCode } from '../close/close-code.ts';
-import { MAX_CONTROL_PAYLOAD } from '../limits.ts';
-import { isControl } from './opcode.ts';
+import { ProtocolError } from '../errors.ts';
+import { CloseCode, isControl, MAX_CONTROL_PAYLOAD } from '../protocol.ts';
 
 /** First header byte: the last frame of a message (RFC 6455, section 5.2). */
 export const FIN = 0x80;
@@ -58,12 +57,6 @@ export function frameFaults(
   return faults;
 }
 
-/** A fault of a payload length, and the close code for it. */
-interface LengthFault {
-  readonly closeCode: number;
-  readonly fault: string;
-}
-
 /**
  * Judges the extended length in `bytes[start, end)`, which may be incomplete. Returns a fault as
  * soon as no further byte can make the length valid.
@@ -78,7 +71,7 @@ export function lengthFault(
   end: number,
   size: 2 | 8,
   limit: number,
-): LengthFault | undefined {
+): ProtocolError | undefined {
   // The smallest and the largest length that are still possible. Doubles are exact enough for
   // powers of two.
   let least = 0;
@@ -90,19 +83,20 @@ export function lengthFault(
   }
   // Decided by the byte: a double rounds 2^63 - 1 up to 2^63.
   if (size === 8 && start < end && bytes[start]! >= 0x80) {
-    return { closeCode: CloseCode.ProtocolError, fault: 'length with top bit set' };
+    return new ProtocolError(CloseCode.ProtocolError, ['length with top bit set']);
   }
-  if (least >= TWO_53)
-    return { closeCode: CloseCode.MessageTooBig, fault: 'length of 2^53 or more' };
+  if (least >= TWO_53) {
+    return new ProtocolError(CloseCode.MessageTooBig, ['length of 2^53 or more']);
+  }
   if (most < (size === 2 ? 126 : 65536)) {
-    return { closeCode: CloseCode.ProtocolError, fault: 'non-minimal length' };
+    return new ProtocolError(CloseCode.ProtocolError, ['non-minimal length']);
   }
   return least <= limit ? undefined : overLimit(limit);
 }
 
 /** The fault of a data frame that announces more than `maxFramePayload` bytes. */
-export function overLimit(limit: number): LengthFault {
-  return { closeCode: CloseCode.MessageTooBig, fault: `frame over the limit of ${limit} bytes` };
+export function overLimit(limit: number): ProtocolError {
+  return new ProtocolError(CloseCode.MessageTooBig, [`frame over the limit of ${limit} bytes`]);
 }
 
 /** Verdicts about a first byte. They are computed by {@link frameFaults}. */

@@ -1,9 +1,7 @@
-import { MAX_CONTROL_PAYLOAD } from '../limits.ts';
-import { detachedChunk } from '../memory/detached-chunk.ts';
 import type { ReceiveRing } from '../memory/ring.ts';
 import { NO_BYTES } from '../memory/slab.ts';
+import { isControl, MAX_CONTROL_PAYLOAD } from '../protocol.ts';
 import { extendedLengthSize, readLength } from './header.ts';
-import { isControl } from './opcode.ts';
 
 /**
  * The cut-off frame at the end of a chunk, which is kept in the ring, and the next chunk, which
@@ -74,4 +72,11 @@ export class Tail {
     this.chunkPos = from + n;
     return n === missing;
   }
+}
+
+/** The error for a chunk that was transferred to another thread before all its frames were read. */
+export function detachedChunk(): TypeError {
+  return new TypeError(
+    'the buffer of a received chunk was detached; transfer a copy of a message: data.slice()',
+  );
 }

@@ -1,5 +1,5 @@
-import { CloseCode } from '../close/close-code.ts';
 import { ProtocolError } from '../errors.ts';
+import { CloseCode } from '../protocol.ts';
 import type { ExtensionOffer } from './extensions.ts';
 
 // RFC 7692, section 7.1, in short. Each side has two parameters. `*_no_context_takeover`: that side

@@ -1,4 +1,4 @@
-import { kind } from '../options.ts';
+import { kind } from '../arguments.ts';
 import { isToken, Scanner } from './scanner.ts';
 
 /** Longest `Sec-WebSocket-Extensions` that is accepted, in characters: 4 KiB. */

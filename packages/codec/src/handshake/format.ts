@@ -1,10 +1,9 @@
-import { checkOptionNames, kind } from '../options.ts';
+import { checkOptionNames, kind } from '../arguments.ts';
 import { utf8Length } from '../text/utf8-automaton.ts';
-import { acceptKey } from './accept-key.ts';
 import { type ExtensionOffer, formatExtensions } from './extensions.ts';
 import { formatLine, formatLines, type HeaderLines } from './header-lines.ts';
 import { isHost, isRequestTarget } from './host.ts';
-import { isWebSocketKey } from './key.ts';
+import { acceptKey, isWebSocketKey } from './key.ts';
 import { isToken } from './scanner.ts';
 
 /** Options of {@link formatRequest}. */

@@ -1,6 +1,6 @@
+import { checkOptionNames, whole } from '../arguments.ts';
 import { isBytes } from '../masking/mask.ts';
 import { NO_BYTES } from '../memory/slab.ts';
-import { checkOptionNames, whole } from '../options.ts';
 import {
   COLON,
   CR,

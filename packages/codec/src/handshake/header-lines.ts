@@ -1,4 +1,4 @@
-import { kind } from '../options.ts';
+import { kind } from '../arguments.ts';
 import { isTextByte } from './byte-class.ts';
 import { isToken } from './scanner.ts';
 

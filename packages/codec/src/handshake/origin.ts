@@ -1,4 +1,4 @@
-import type { RequestFacts } from './request-facts.ts';
+import type { RequestFacts } from './request-rules.ts';
 
 interface HostPort {
   readonly host: string;
@@ -6,9 +6,7 @@ interface HostPort {
   readonly port: string;
 }
 
-interface Origin extends HostPort {
-  readonly scheme: string;
-}
+type Origin = HostPort & { readonly scheme: string };
 
 const DEFAULT_PORT: ReadonlyMap<string, string> = /* @__PURE__ */ new Map([
   ['http', '80'],

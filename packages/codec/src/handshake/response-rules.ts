@@ -1,7 +1,7 @@
-import { quote } from '../text/excerpt.ts';
+import { quote } from '../text/short-text.ts';
 import { acceptDeflate } from './deflate-negotiation.ts';
 import { type ExtensionOffer, parseExtensions } from './extensions.ts';
-import type { RequestFacts } from './request-facts.ts';
+import type { RequestFacts } from './request-rules.ts';
 import { hasToken } from './token-list.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { rejectPromise } from '../callbacks.ts';
+import { rejectPromise } from '../arguments.ts';
 
 /**
  * 8 KiB of random words. A refill costs 2.4 us, which is 3 ns per key. One random call per key
@@ -63,4 +63,14 @@ let shared: MaskKeys | undefined;
 export function sharedMaskKeys(): MaskKeys {
   shared ??= new MaskKeys((words) => crypto.getRandomValues(words));
   return shared;
+}
+
+/** @throws TypeError when the result of `nextKey` is not an integer of 32 bits. */
+export function checkedKeys(nextKey: () => number): () => number {
+  return () => {
+    const key = nextKey();
+    if ((key | 0) === key || key >>> 0 === key) return key;
+    rejectPromise('nextKey', key);
+    throw new TypeError(`nextKey must return an integer of 32 bits, not ${String(key)}`);
+  };
 }

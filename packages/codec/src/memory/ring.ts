@@ -1,7 +1,13 @@
-import { callRelease, takeSlab } from '../callbacks.ts';
 import { type Words, wordsOver } from '../masking/mask.ts';
 import { copyRange, xorCopy } from './copy.ts';
-import { LARGEST_SLAB, NO_BYTES, type Slab, type SlabSource } from './slab.ts';
+import {
+  callRelease,
+  LARGEST_SLAB,
+  NO_BYTES,
+  type Slab,
+  type SlabSource,
+  takeSlab,
+} from './slab.ts';
 
 /** Longest tail in bytes: a frame of 4 KiB with its header, rounded up. */
 export const MAX_TAIL = 4112;

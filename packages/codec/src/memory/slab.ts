@@ -1,5 +1,12 @@
+import { rejectPromise } from '../arguments.ts';
 import type { Words } from '../masking/mask.ts';
-import type { OwnedBytes } from './owned-bytes.ts';
+
+/**
+ * Bytes that you own: their buffer is never shared memory. From TypeScript 5.7 on this is
+ * `Uint8Array<ArrayBuffer>`, which `Blob`, `Response` and `crypto.subtle` require; before,
+ * `Uint8Array`.
+ */
+export type OwnedBytes = ReturnType<Uint8ArrayConstructor['of']>;
 
 /** A lease of pooled memory. */
 export interface Slab {
@@ -42,3 +49,17 @@ export const LARGEST_SLAB: number = 65_536;
 
 /** The empty array, for fields that hold no memory. */
 export const NO_BYTES: OwnedBytes = /* @__PURE__ */ new Uint8Array(0);
+
+/** @throws TypeError when the pool does not return a slab of at least `minBytes` bytes. */
+export function takeSlab(pool: SlabSource, minBytes: number, masks: boolean): Slab {
+  const slab: Slab | undefined = pool.take(minBytes, masks);
+  if (slab?.bytes?.byteLength >= minBytes && typeof slab.release === 'function') return slab;
+  rejectPromise('pool.take', slab);
+  throw new TypeError(`pool.take must return a slab of at least ${minBytes} bytes`);
+}
+
+/** @throws TypeError when `release` returns a promise. */
+export function callRelease(release: () => unknown): void {
+  const result = release();
+  if (result !== undefined) rejectPromise('release', result);
+}

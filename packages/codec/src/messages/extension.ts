@@ -1,4 +1,4 @@
-import type { BinaryMessage, TextMessage } from '../frames/opcode.ts';
+import type { BinaryMessage, TextMessage } from '../protocol.ts';
 
 /** The type of a data message: `TextMessage` (1) or `BinaryMessage` (2). */
 export type DataType = typeof TextMessage | typeof BinaryMessage;

@@ -1,5 +1,5 @@
-import { CloseCode } from '../close/close-code.ts';
 import { ProtocolError } from '../errors.ts';
+import { CloseCode } from '../protocol.ts';
 
 /** The error for more than `limit` empty fragments in a row. */
 export function emptyFragments(limit: number): ProtocolError {

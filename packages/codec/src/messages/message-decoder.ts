@@ -1,4 +1,6 @@
+import { notNegative } from '../arguments.ts';
 import { ProtocolError } from '../errors.ts';
+import { FrameDecoder } from '../frames/decoder.ts';
 import {
   FAILED,
   FRAME,
@@ -6,31 +8,23 @@ import {
   FRAME_DATA,
   FRAME_END,
   NEED_MORE,
-} from '../frames/decode-event.ts';
-import { FrameDecoder } from '../frames/decoder.ts';
+} from '../frames/decoder-options.ts';
+import { xorAnywhere } from '../masking/mask.ts';
+import { moveUnmasked } from '../memory/move.ts';
+import { NO_BYTES, type OwnedBytes } from '../memory/slab.ts';
+import { sharedSlabPool } from '../memory/slab-pool.ts';
 import {
   BinaryMessage,
   CloseMessage,
   ContinuationFrame,
+  MAX_CONTROL_PAYLOAD,
   PingMessage,
   TextMessage,
-} from '../frames/opcode.ts';
-import { MAX_CONTROL_PAYLOAD } from '../limits.ts';
-import { xorAnywhere } from '../masking/mask.ts';
-import { moveUnmasked } from '../memory/move.ts';
-import type { OwnedBytes } from '../memory/owned-bytes.ts';
-import { NO_BYTES } from '../memory/slab.ts';
-import { sharedSlabPool } from '../memory/slab-pool.ts';
-import { notNegative } from '../options.ts';
+} from '../protocol.ts';
 import { UTF8_ACCEPT, UTF8_REJECT, utf8Step } from '../text/utf8-automaton.ts';
 import { type DataType, type Extension, stepped } from './extension.ts';
 import { emptyFragments, invalidText, reservedBits, tooBig } from './faults.ts';
 import { Lease } from './lease.ts';
-import type {
-  MessageAllocator,
-  MessageCounters,
-  MessageDecoderOptions,
-} from './message-decoder-options.ts';
 import {
   CLOSE,
   DELIVERED,
@@ -38,13 +32,16 @@ import {
   MESSAGE,
   MESSAGE_BEGIN,
   MESSAGE_DATA,
+  type MessageAllocator,
+  type MessageCounters,
+  type MessageDecoderOptions,
   type MessageEvent,
   type PayloadUse,
   PING,
   PONG,
   SKIPPED,
   STEP,
-} from './message-event.ts';
+} from './message-decoder-options.ts';
 import { MessageMemory } from './message-memory.ts';
 import { UnreadInput } from './unread-input.ts';
 

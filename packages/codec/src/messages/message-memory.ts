@@ -1,6 +1,5 @@
 import { moveUnmasked } from '../memory/move.ts';
-import type { OwnedBytes } from '../memory/owned-bytes.ts';
-import { NO_BYTES } from '../memory/slab.ts';
+import { NO_BYTES, type OwnedBytes } from '../memory/slab.ts';
 import { Lease } from './lease.ts';
 
 /**

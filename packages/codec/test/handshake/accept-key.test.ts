@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { acceptKey } from '@ws/codec';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { sha1 } from '../../src/handshake/sha1.ts';
+import { sha1 } from '../../src/handshake/key.ts';
 
 describe('acceptKey', () => {
   it('answers the key of RFC 6455, section 1.3', () => {

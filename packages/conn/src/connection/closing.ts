@@ -1,8 +1,13 @@
 import { CloseCode, formatCloseMessage, type WebSocketError } from '@ws/codec';
-import type { ConnState } from '../close-info.ts';
-import { CloseError, TimeoutError, TransportError, transportFailed } from '../errors.ts';
-import { onRejection } from '../on-rejection.ts';
+import {
+  CloseError,
+  type ConnState,
+  TimeoutError,
+  TransportError,
+  transportFailed,
+} from '../errors.ts';
 import { TurnCallback, type TurnTask } from '../scheduler/task-queue.ts';
+import { onRejection } from '../validate.ts';
 import { SINGLE_READ_TIME } from './attention.ts';
 import type { Connection } from './connection.ts';
 import { brokenBy, End, peerCloseError, timeoutOption, unexpectedEof } from './end-record.ts';

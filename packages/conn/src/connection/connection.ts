@@ -8,23 +8,26 @@ import {
   WebSocketError,
 } from '@ws/codec';
 import { fromCaller, isMistake } from '@ws/codec/internal';
-import type { CloseInfo, ConnState } from '../close-info.ts';
 import { ControlFrames } from '../control/control-frames.ts';
 import type { PingWait } from '../control/heartbeat.ts';
-import { type BackpressureError, transportFailed } from '../errors.ts';
-import { onRejection } from '../on-rejection.ts';
-import type { Settings } from '../options.ts';
+import {
+  type BackpressureError,
+  type CloseInfo,
+  type ConnState,
+  transportFailed,
+} from '../errors.ts';
+import type { Settings } from '../options/conn-options.ts';
 import type { Observer } from '../platform/observer.ts';
 import type { Platform } from '../platform/platform.ts';
 import { isNormalEnd } from '../read/pending-read.ts';
-import { reportError } from '../report/report.ts';
-import type { ReportedConn } from '../report/report-context.ts';
+import { type ReportedConn, reportError } from '../report/report.ts';
 import type { TurnTask } from '../scheduler/task-queue.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import { checkExpires, untilOf } from '../time/deadline.ts';
 import { Deferred, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
 import { type LateRejection, rejectedLater } from '../time/refusal.ts';
 import type { Transport, TransportSink } from '../transport.ts';
+import { onRejection } from '../validate.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
 import { checkClosePayload } from '../writing/prepared-message.ts';
 import { Closing, type HandlerName } from './closing.ts';

@@ -1,7 +1,7 @@
 import { CloseCode } from '@ws/codec';
-import type { CloseInfo } from '../close-info.ts';
 import {
   CloseError,
+  type CloseInfo,
   causeText,
   errorOf,
   TimeoutError,

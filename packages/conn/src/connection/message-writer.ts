@@ -11,9 +11,8 @@ import { WriteClosedError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { handled, RESOLVED, rejected } from '../time/promises.ts';
 import { type LateRejection, rejectedLater } from '../time/refusal.ts';
-import { bytesOf, type MessageData, utf8 } from '../writing/payload.ts';
+import { bytesOf, type MessageData, SurrogatePairs, utf8 } from '../writing/payload.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
-import { SurrogatePairs } from '../writing/surrogate-pairs.ts';
 import type { Connection } from './connection.ts';
 import type { Writer } from './writer.ts';
 

@@ -1,9 +1,8 @@
 import { formatCloseMessage } from '@ws/codec';
-import type { CloseInfo } from '../close-info.ts';
 import type { ControlFrames } from '../control/control-frames.ts';
-import { type BackpressureError, TimeoutError, untraced } from '../errors.ts';
+import { type BackpressureError, type CloseInfo, TimeoutError, untraced } from '../errors.ts';
 import { Gate } from '../read/gate.ts';
-import type { ReportedConn } from '../report/report-context.ts';
+import type { ReportedConn } from '../report/report.ts';
 import { Deadline } from '../time/deadline.ts';
 import { Expiry } from '../time/expiry.ts';
 import type { Deferred } from '../time/promises.ts';

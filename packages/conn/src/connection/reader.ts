@@ -1,6 +1,5 @@
 import { CHECKED_ONLY, IGNORED, type MessageDecoder, type OwnedBytes } from '@ws/codec';
-import type { CloseInfo } from '../close-info.ts';
-import { ReadPendingError, type TimeoutError } from '../errors.ts';
+import { type CloseInfo, ReadPendingError, type TimeoutError } from '../errors.ts';
 import type { DataType, Message } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
 import { messageBlocks } from '../read/message-blocks.ts';

@@ -12,8 +12,7 @@ import { DetachedBytes, isChanged } from '../writing/pending-bytes.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
 import { type BatchSender, FIN, REFERENCE_FROM, sharedFrames } from '../writing/shared-frames.ts';
 import { LEND_FROM, UnsentFrames } from '../writing/unsent-frames.ts';
-import { WriteEnd } from '../writing/write-end.ts';
-import { badResult, unwritten, writeFailure } from '../writing/write-failure.ts';
+import { badResult, unwritten, WriteEnd, writeFailure } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { ReferencedWrite } from './referenced-write.ts';
 

@@ -1,14 +1,13 @@
 import { MessageDecoder, type Role, type SlabSource, sharedSlabPool } from '@ws/codec';
 import { type FrameCoding, FrameSlab, Pool } from '@ws/codec/internal';
 import { HeartbeatMonitor } from '../control/heartbeat.ts';
-import { slabsOf } from '../memory/buffer-pool.ts';
-import type { Settings } from '../options.ts';
+import { slabsOf, threadSlab } from '../memory/write-memory.ts';
+import type { Settings } from '../options/conn-options.ts';
 import { type Platform, perPlatform, platformFunctions } from '../platform/platform.ts';
 import { reportError } from '../report/report.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TaskQueue } from '../scheduler/task-queue.ts';
 import type { Timers } from '../scheduler/timers.ts';
-import { threadSlab } from '../writing/thread-slab.ts';
 
 /**
  * Most free decoders kept for the connections of one {@link ConnShared}. A connection has a decoder

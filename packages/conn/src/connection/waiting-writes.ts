@@ -1,7 +1,7 @@
 import type { SharedEncoding } from '@ws/codec';
 import { type Lease, leaseOf } from '@ws/codec/internal';
-import { Fifo, type FifoEntry } from '../fifo.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
+import { Fifo, type FifoEntry } from '../memory/fifo.ts';
 import type { DataType } from '../message.ts';
 import { Deferred, handled } from '../time/promises.ts';
 import { watchChanges } from '../writing/pending-bytes.ts';

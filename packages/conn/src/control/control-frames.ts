@@ -1,10 +1,9 @@
-import type { MessageDecoder, OwnedBytes } from '@ws/codec';
-import { PingMessage, PongMessage } from '@ws/codec';
+import { type MessageDecoder, type OwnedBytes, PingMessage, PongMessage } from '@ws/codec';
 import type { Connection } from '../connection/connection.ts';
 import { copyOf } from '../memory/copy.ts';
-import { isThenable } from '../on-rejection.ts';
 import { asyncContexts } from '../platform/async-contexts.ts';
 import { RESOLVED } from '../time/promises.ts';
+import { isThenable } from '../validate.ts';
 import { controlPayload } from '../writing/payload.ts';
 import { Pings } from './pings.ts';
 

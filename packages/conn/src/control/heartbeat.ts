@@ -1,6 +1,6 @@
 import type { Connection } from '../connection/connection.ts';
 import { TimeoutError } from '../errors.ts';
-import type { Heartbeat as HeartbeatOption } from '../options.ts';
+import type { Heartbeat as HeartbeatOption } from '../options/conn-options.ts';
 import type { Timers } from '../scheduler/timers.ts';
 
 /**

@@ -20,3 +20,70 @@ export function inLaterTurns(run: () => void): () => void {
   };
   return () => asyncContexts.inRoot(post);
 }
+
+/**
+ * The rule for fake timers. Test tools replace the runtime's timers, and drop the callbacks of fake
+ * timers that they remove. Code that waits for a callback calls {@link check} whenever it gets more
+ * work, and gives the callback to the runtime again when the timers were replaced. A callback that
+ * comes twice finds nothing to do.
+ */
+export class RuntimeTimers {
+  readonly #onReplaced: () => void;
+  #current: unknown = setTimeout;
+
+  /** @param onReplaced - Gives all waiting callbacks to the runtime again. */
+  constructor(onReplaced: () => void) {
+    this.#onReplaced = onReplaced;
+  }
+
+  check(): void {
+    if (this.#current === setTimeout) return;
+    this.#current = setTimeout;
+    this.#onReplaced();
+  }
+}
+
+/** An entry of a linked list: to shift a long array costs as much as to copy it. */
+interface Waiting {
+  readonly callback: () => void;
+  next: Waiting | undefined;
+}
+
+/** The callbacks of a platform's `yield`. They run in later turns of the event loop, one in each. */
+export class YieldQueue {
+  readonly #post: (run: () => void) => void;
+  readonly #runtime: RuntimeTimers;
+  #first: Waiting | undefined;
+  #last: Waiting | undefined;
+  #count = 0;
+
+  /** @param post - Calls `run` in a later turn. It looks up the function of the runtime. */
+  constructor(post: (run: () => void) => void) {
+    this.#post = post;
+    this.#runtime = new RuntimeTimers(() => this.#postAgain());
+  }
+
+  add(callback: () => void): void {
+    this.#runtime.check();
+    const waiting: Waiting = { callback, next: undefined };
+    if (this.#last === undefined) this.#first = waiting;
+    else this.#last.next = waiting;
+    this.#last = waiting;
+    this.#count++;
+    this.#post(this.#run);
+  }
+
+  #postAgain(): void {
+    for (let i = 0; i < this.#count; i++) this.#post(this.#run);
+  }
+
+  /** Runs each callback in its own turn, so that microtasks run between two callbacks. */
+  readonly #run = (): void => {
+    const first = this.#first;
+    if (first === undefined) return;
+    this.#first = first.next;
+    if (first.next === undefined) this.#last = undefined;
+    this.#count--;
+    first.callback();
+  };
+}

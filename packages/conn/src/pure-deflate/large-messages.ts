@@ -1,7 +1,7 @@
 import { NO_BYTES } from '@ws/codec/internal';
-import { Fifo } from '../fifo.ts';
+import { Fifo } from '../memory/fifo.ts';
 import type { DeflateJob, History } from '../platform/deflate-engine.ts';
-import { portablePlatform } from '../portable-platform.ts';
+import { portablePlatform } from '../platform/portable-platform.ts';
 import { CHUNK, PureDeflater, TAIL } from './deflater.ts';
 
 /** A message that waits to be compressed, or is compressed chunk by chunk. */

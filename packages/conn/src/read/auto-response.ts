@@ -1,6 +1,5 @@
 import { BinaryMessage, TextMessage } from '@ws/codec';
-import { isUint8Array } from '../brand.ts';
-import { checkOptionNames, kind } from '../validate.ts';
+import { checkOptionNames, isUint8Array, kind } from '../validate.ts';
 import { PreparedMessage } from '../writing/prepared-message.ts';
 
 /** A message that a server answers without its handler, and the answer. Bytes are copied. */

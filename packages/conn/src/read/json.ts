@@ -1,7 +1,26 @@
 import { causeText, JSONError, printable, type SchemaIssue } from '../errors.ts';
 import type { BorrowedMessage, Message } from '../message.ts';
 import { kind } from '../validate.ts';
-import type { StandardSchema } from './standard-schema.ts';
+
+/**
+ * A validator as https://standardschema.dev describes it. The schemas of zod, valibot, arktype and
+ * others are such validators.
+ */
+export interface StandardSchema<Output = unknown> {
+  readonly '~standard': {
+    readonly version: 1;
+    readonly vendor: string;
+    readonly validate: (value: unknown) => SchemaResult<Output> | PromiseLike<SchemaResult<Output>>;
+    readonly types?: { readonly input: unknown; readonly output: Output } | undefined;
+  };
+}
+
+type SchemaResult<Output> =
+  | { readonly value: Output; readonly issues?: undefined }
+  | { readonly issues: readonly unknown[] };
+
+/** The type of the value that a schema returns for valid input. */
+export type SchemaOutput<S extends StandardSchema> = NonNullable<S['~standard']['types']>['output'];
 
 /**
  * Parses `message` as JSON and validates it with `schema`.

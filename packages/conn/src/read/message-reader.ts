@@ -1,6 +1,5 @@
 import type { OwnedBytes } from '@ws/codec';
 import { fromCaller, isMistake } from '@ws/codec/internal';
-import { isUint8Array } from '../brand.ts';
 import type { Reader } from '../connection/reader.ts';
 import { ReadPendingError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
@@ -8,7 +7,7 @@ import type { DataType } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
 import { handled, rejected } from '../time/promises.ts';
 import { rejectedLater } from '../time/refusal.ts';
-import { kind } from '../validate.ts';
+import { isUint8Array, kind } from '../validate.ts';
 import type { PieceQueue } from './piece-queue.ts';
 
 /**

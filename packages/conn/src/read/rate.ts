@@ -12,9 +12,8 @@ import {
 import { NO_BYTES } from '@ws/codec/internal';
 import type { Connection } from '../connection/connection.ts';
 import { untraced } from '../errors.ts';
-import { isThenable, onRejection } from '../on-rejection.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
-import { kind } from '../validate.ts';
+import { isThenable, kind, onRejection } from '../validate.ts';
 import { messageOf } from './message-queue.ts';
 
 /** A checked `RateLimit`, shared by connections. */

@@ -1,6 +1,6 @@
 import { Lease } from '@ws/codec/internal';
-import type { CloseInfo } from '../close-info.ts';
 import type { Reader } from '../connection/reader.ts';
+import type { CloseInfo } from '../errors.ts';
 import { BorrowedMessage, type DataType } from '../message.ts';
 import { type AsyncContext, asyncContexts } from '../platform/async-contexts.ts';
 import { Deferred, RESOLVED, rejected } from '../time/promises.ts';

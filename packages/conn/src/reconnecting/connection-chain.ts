@@ -1,8 +1,8 @@
-import type { CloseInfo } from '../close-info.ts';
 import type { ConnLike } from '../conn-like.ts';
+import type { CloseInfo } from '../errors.ts';
 import type { MessageHandler } from '../read/receive-call.ts';
 import { Deferred } from '../time/promises.ts';
-import { untilAborted } from './abortable-wait.ts';
+import { untilAborted } from './waits.ts';
 
 /**
  * Most connections that a reader may be behind when a message or `reconnect` lets the next dial

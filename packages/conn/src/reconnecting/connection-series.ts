@@ -1,16 +1,11 @@
-import type { CloseInfo } from '../close-info.ts';
-import type { ConnLike } from '../conn-like.ts';
-import { isConnLike } from '../conn-like.ts';
-import { BackpressureError, CloseError } from '../errors.ts';
+import { type ConnLike, isConnLike } from '../conn-like.ts';
+import { BackpressureError, CloseError, type CloseInfo } from '../errors.ts';
 import { internalsOf } from '../internals-of.ts';
-import { isThenable, onRejection } from '../on-rejection.ts';
 import { addAbortListener, removeAbortListener } from '../time/abort-listeners.ts';
 import { Deferred, handled, RESOLVED } from '../time/promises.ts';
-import { kind } from '../validate.ts';
-import { sleep, untilAborted } from './abortable-wait.ts';
-import type { ReconnectPlan } from './options.ts';
-import { onPageWake } from './page-wake.ts';
-import { retryDelay } from './retry-delay.ts';
+import { isThenable, kind, onRejection } from '../validate.ts';
+import { type ReconnectPlan, retryDelay } from './options.ts';
+import { onPageWake, sleep, untilAborted } from './waits.ts';
 
 /**
  * Milliseconds after the wake of a page in which it learns how its connection has ended. Chromium

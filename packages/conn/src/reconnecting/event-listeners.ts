@@ -1,8 +1,7 @@
-import type { CloseInfo } from '../close-info.ts';
-import { onRejection } from '../on-rejection.ts';
+import type { CloseInfo } from '../errors.ts';
 import { asyncContexts } from '../platform/async-contexts.ts';
 import type { Report } from '../report/report.ts';
-import { kind } from '../validate.ts';
+import { kind, onRejection } from '../validate.ts';
 
 /** The listeners of {@link LiveConn.on}. */
 export interface ListenersOf<C> {

@@ -1,8 +1,8 @@
 import { checked, fromCaller } from '@ws/codec/internal';
-import type { CloseInfo } from '../close-info.ts';
 import type { ConnLike } from '../conn-like.ts';
 import {
   BackpressureError,
+  type CloseInfo,
   CloseSentError,
   causeText,
   errorOf,
@@ -10,23 +10,21 @@ import {
 } from '../errors.ts';
 import { internalsOf } from '../internals-of.ts';
 import type { Message } from '../message.ts';
-import { isThenable } from '../on-rejection.ts';
-import { portablePlatform } from '../portable-platform.ts';
+import { portablePlatform } from '../platform/portable-platform.ts';
 import type { MessageHandler } from '../read/receive-call.ts';
 import { Deferred, handled, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
 import { LateRejection, rejectedLater } from '../time/refusal.ts';
-import { kind } from '../validate.ts';
+import { isThenable, kind } from '../validate.ts';
 import type { MessageData } from '../writing/payload.ts';
-import { untilAborted } from './abortable-wait.ts';
+import { MessageQueue } from './backlog.ts';
 import { ConnectionChain, type Reads } from './connection-chain.ts';
 import { ConnectionSeries } from './connection-series.ts';
 import { checkListener, EventListeners, type ListenersOf } from './event-listeners.ts';
-import { MessageQueue } from './message-queue.ts';
-import { openWithin } from './open-within.ts';
 import type { DialFunction, LivePlan, ReconnectingCloseOptions } from './options.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { isErrorOf } from './reconnecting.ts';
 import { idOf, takeAcknowledgements } from './resend.ts';
+import { openWithin, untilAborted } from './waits.ts';
 
 /**
  * The state of a `ReconnectingConn`: dialing or running `onOpen`; open; waiting for the next dial,

@@ -1,14 +1,12 @@
 import { type CloseCode, formatCloseMessage } from '@ws/codec';
-import { checkCloseOptions } from '../arguments.ts';
-import type { ConnCloseOptions } from '../call-options.ts';
+import { type ConnCloseOptions, checkCloseOptions } from '../call-options.ts';
 import type { Conn } from '../conn.ts';
 import type { ConnLike } from '../conn-like.ts';
-import { portablePlatform } from '../portable-platform.ts';
+import { portablePlatform } from '../platform/portable-platform.ts';
 import { type Report, reportError } from '../report/report.ts';
 import { checkWaitOptions } from '../time/wait.ts';
 import { bound, checkOptionNames, duration, kind } from '../validate.ts';
 import { planResend, type ResendOptions, type ResendPlan } from './resend.ts';
-import type { DelayRange } from './retry-delay.ts';
 
 /**
  * Opens a connection. A rejection is a failed dial.
@@ -267,4 +265,30 @@ function checkStopCodes(codes: unknown): readonly number[] {
     }
   }
   return codes as number[];
+}
+
+/** Bounds of the wait between dials, in milliseconds. */
+export interface DelayRange {
+  readonly minDelay: number;
+  readonly maxDelay: number;
+}
+
+/**
+ * Returns the usual wait before the next dial. It grows exponentially. The upper half of each step
+ * is random, the first step from 0, so that the clients of a restarted server do not all reconnect
+ * at once. `ConnectionSeries` adds what the error asks for, starts again after a long connection,
+ * and skips the wait after a wake of the page.
+ *
+ * @param waits - Waits so far with this one, 1 or more. The wait is at most `minDelay * 2 ** waits`.
+ * @param random - 0 to 1, from `Math.random`.
+ * @returns Milliseconds up to `maxDelay`; from the second wait on at least `minDelay`.
+ */
+export function retryDelay(
+  waits: number,
+  { minDelay, maxDelay }: DelayRange,
+  random: number,
+): number {
+  const most = Math.min(maxDelay, minDelay * 2 ** waits);
+  const least = waits === 1 ? 0 : Math.max(minDelay, most / 2);
+  return Math.min(maxDelay, Math.ceil(least + (most - least) * random));
 }

@@ -1,9 +1,9 @@
 import type { ConnLike } from '../conn-like.ts';
 import { BackpressureError, ReadPendingError } from '../errors.ts';
-import { Fifo } from '../fifo.ts';
 import { internalsOf } from '../internals-of.ts';
+import { Fifo } from '../memory/fifo.ts';
 import { BorrowedMessage, type Message } from '../message.ts';
-import { portablePlatform } from '../portable-platform.ts';
+import { portablePlatform } from '../platform/portable-platform.ts';
 import type { MessageHandler } from '../read/receive-call.ts';
 import { Deferred, handled } from '../time/promises.ts';
 import { isErrorOf } from './reconnecting.ts';

@@ -1,6 +1,5 @@
 import type { BorrowedMessage } from '../message.ts';
-import { isThenable, onRejection } from '../on-rejection.ts';
-import { bound, checkOptionNames, kind } from '../validate.ts';
+import { bound, checkOptionNames, isThenable, kind, onRejection } from '../validate.ts';
 import type { MessageData } from '../writing/payload.ts';
 
 /** How the peer acknowledges messages: the option `resend` of a `ReconnectingConn`. */

@@ -1,7 +1,7 @@
 import { isError } from '../errors.ts';
 import { type Platform, perPlatform } from '../platform/platform.ts';
 import { kind } from '../validate.ts';
-import type { ReportContext } from './report-context.ts';
+import type { ReportContext } from './report.ts';
 
 /** Milliseconds between two warnings of one group. */
 const INTERVAL_MS = 1_000;

@@ -1,5 +1,5 @@
+import { RuntimeTimers } from '../platform/later-turns.ts';
 import { type Platform, perPlatform } from '../platform/platform.ts';
-import { RuntimeTimers } from './runtime-timers.ts';
 import { TaskQueue } from './task-queue.ts';
 import { Timers } from './timers.ts';
 

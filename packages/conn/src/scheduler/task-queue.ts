@@ -1,4 +1,4 @@
-import type { RuntimeTimers } from './runtime-timers.ts';
+import type { RuntimeTimers } from '../platform/later-turns.ts';
 
 /** Work for a turn. An object, so that a connection needs no closure. */
 export interface TurnTask {

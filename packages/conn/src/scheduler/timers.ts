@@ -1,6 +1,6 @@
 import { asyncContexts } from '../platform/async-contexts.ts';
+import type { RuntimeTimers } from '../platform/later-turns.ts';
 import type { Platform } from '../platform/platform.ts';
-import type { RuntimeTimers } from './runtime-timers.ts';
 import type { TaskQueue, TurnTask } from './task-queue.ts';
 
 /** An object that is called at a set time. Not a closure, so that a connection needs none. */

@@ -1,8 +1,7 @@
-import { isDate } from '../brand.ts';
 import type { Platform } from '../platform/platform.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
-import { kind } from '../validate.ts';
+import { isDate, kind } from '../validate.ts';
 
 /**
  * A point in time after which something is no longer allowed, as in Go. It can be moved until it

@@ -1,7 +1,7 @@
 import type { WebSocketError } from '@ws/codec';
 import { utf8Length } from '@ws/codec/internal';
 import { BackpressureError } from '../errors.ts';
-import type { Settings } from '../options.ts';
+import type { Settings } from '../options/conn-options.ts';
 import type { Platform } from '../platform/platform.ts';
 import { Deferred } from '../time/promises.ts';
 

@@ -1,11 +1,10 @@
 import { BinaryMessage, type OwnedBytes } from '@ws/codec';
 import { MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
-import { isBuffer } from '../brand.ts';
 import { copyOf } from '../memory/copy.ts';
 import { BorrowedMessage, type DataType, Message } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
-import { portablePlatform } from '../portable-platform.ts';
-import { kind } from '../validate.ts';
+import { portablePlatform } from '../platform/portable-platform.ts';
+import { isBuffer, kind } from '../validate.ts';
 
 /**
  * Data that can be sent: a string (text), an ArrayBuffer or SharedArrayBuffer, any view, a
@@ -99,4 +98,29 @@ export function isBorrowed(value: unknown): value is BorrowedMessage {
 export function utf8(text: string, platform: Platform = portablePlatform): OwnedBytes {
   const room = new Uint8Array(text.length * 3);
   return copyOf(room, 0, platform.writeUtf8(room, 0, text));
+}
+
+/**
+ * Joins a surrogate pair that two texts of one message share, as TextEncoderStream does. A half
+ * without its other half becomes U+FFFD.
+ */
+export class SurrogatePairs {
+  /** The first half of a pair, at the end of the last text; `''` for none. */
+  half = '';
+
+  /** Returns the text that can be encoded now: without a first half at its end. */
+  join(text: string): string {
+    if (text === '') return '';
+    const joined = this.half + text;
+    const isHalf = (joined.charCodeAt(joined.length - 1) & 0xfc00) === 0xd800;
+    this.half = isHalf ? joined.slice(-1) : '';
+    return isHalf ? joined.slice(0, -1) : joined;
+  }
+
+  /** Returns the half that stays alone: no text follows it. */
+  takeRest(): string {
+    const { half } = this;
+    this.half = '';
+    return half;
+  }
 }

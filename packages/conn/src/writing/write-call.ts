@@ -1,6 +1,5 @@
 import { BinaryMessage, CloseMessage, TextMessage } from '@ws/codec';
-import { badType, checkWriteOptions, isControlType } from '../arguments.ts';
-import type { WriteOptions } from '../call-options.ts';
+import { badType, checkWriteOptions, isControlType, type WriteOptions } from '../call-options.ts';
 import type { Connection } from '../connection/connection.ts';
 import { TimeoutError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';

@@ -1,5 +1,7 @@
 import type { WebSocketError } from '@ws/codec';
-import { CloseSentError } from '../errors.ts';
+import { CloseSentError, causeText, TransportError } from '../errors.ts';
+import { kind, onRejection } from '../validate.ts';
+import { isChanged } from './pending-bytes.ts';
 
 /** Why a connection accepts no message any more. A connection that accepts them has none. */
 export class WriteEnd {
@@ -36,4 +38,21 @@ export class WriteEnd {
     this.#error ??= new CloseSentError();
     return this.#error;
   }
+}
+
+/** The error of a connection when a frame could not be encoded, or the transport threw. */
+export function unwritten(cause: unknown): TransportError {
+  return new TransportError('a frame could not be written', { cause });
+}
+
+/** The error of a connection whose transport has not taken some bytes. */
+export function writeFailure(cause: unknown): TransportError {
+  if (isChanged(cause)) return new TransportError(causeText(cause), { cause });
+  return cause instanceof TransportError ? cause : unwritten(cause);
+}
+
+/** The error of a transport whose `write` returned neither true nor false. */
+export function badResult(result: unknown): TypeError {
+  onRejection(result, () => {});
+  return new TypeError(`transport.write: expected true or false, got ${kind(result)}`);
 }

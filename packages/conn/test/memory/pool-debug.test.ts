@@ -11,7 +11,7 @@ import {
   type Transport,
   type TransportSink,
 } from '../../src/index.ts';
-import { slabsOf } from '../../src/memory/buffer-pool.ts';
+import { slabsOf } from '../../src/memory/write-memory.ts';
 import type { DeflateJob, DeflateSource } from '../../src/platform/deflate-engine.ts';
 import { NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 import { wired } from '../wired.ts';

@@ -1,11 +1,11 @@
 import { BinaryMessage, TextMessage } from '@ws/codec';
 import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import type { CloseInfo } from '../../src/close-info.ts';
 import type { Conn } from '../../src/conn.ts';
-import { connPair } from '../../src/pair.ts';
+import type { CloseInfo } from '../../src/errors.ts';
 import type { Observer } from '../../src/platform/observer.ts';
-import { portablePlatform } from '../../src/portable-platform.ts';
+import { portablePlatform } from '../../src/platform/portable-platform.ts';
+import { connPair } from '../../src/transports/pair.ts';
 import { wired } from '../wired.ts';
 
 /** An observer that records its calls as readable lines. */

@@ -1,6 +1,6 @@
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { JSONError } from '../../src/index.ts';
-import type { StandardSchema } from '../../src/read/standard-schema.ts';
+import type { StandardSchema } from '../../src/read/json.ts';
 import { wired } from '../wired.ts';
 
 /** A schema as the standard describes it; real libraries are tested beside it. */

@@ -1,5 +1,5 @@
 import { afterEach, expect, it, vi } from 'vitest';
-import { onPageWake } from '../../src/reconnecting/page-wake.ts';
+import { onPageWake } from '../../src/reconnecting/waits.ts';
 
 afterEach(() => void vi.unstubAllGlobals());
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Conn } from '../../src/conn.ts';
-import type { ConnSettings } from '../../src/options.ts';
+import type { ConnSettings } from '../../src/options/conn-options.ts';
 import { type Wired, wired } from '../wired.ts';
 
 const NOW = Date.UTC(2026, 0, 1);

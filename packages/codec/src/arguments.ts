@@ -1,0 +1,129 @@
+// Checks of what a caller passes: options, arguments, and the results of its functions.
+
+/**
+ * Checks that `options` is an object with known names only.
+ *
+ * @param owner - Name of the class that takes the options, for the message.
+ * @throws TypeError that names the unknown option and suggests a known one.
+ */
+export function checkOptionNames(owner: string, options: unknown, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`${owner}: expected an object of options, got ${kind(options)}`);
+  }
+  for (const name of Object.keys(options)) {
+    if (known.includes(name)) continue;
+    const near = known.find((other) => isNear(name.toLowerCase(), other.toLowerCase()));
+    const hint = near === undefined ? '' : `did you mean ${near}? `;
+    throw new TypeError(
+      `${owner}: unknown option ${name}; ${hint}known options: ${known.join(', ')}`,
+    );
+  }
+}
+
+/** Whether at most two letters differ, are missing or are added at one place. */
+function isNear(a: string, b: string): boolean {
+  let start = 0;
+  while (start < a.length && a[start] === b[start]) start++;
+  let end = 0;
+  const most = Math.min(a.length, b.length) - start;
+  while (end < most && a.at(-1 - end) === b.at(-1 - end)) end++;
+  return Math.max(a.length, b.length) - start - end <= 2;
+}
+
+/**
+ * Returns `value`, a whole number of 1 or more.
+ *
+ * @throws TypeError or RangeError that names the option, the value and the cure.
+ */
+export function whole(name: string, value: unknown): number {
+  if (typeof value !== 'number') {
+    throw new TypeError(`${name}: expected a number, got ${kind(value)}`);
+  }
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new RangeError(`${name}: expected a whole number of 1 or more, got ${value}`);
+  }
+  return value;
+}
+
+/**
+ * As {@link whole}, but returns Infinity for `false`: no bound.
+ *
+ * @throws TypeError or RangeError that names the option, the value and the cure.
+ */
+export function bound(name: string, value: unknown): number {
+  if (value === false) return Infinity;
+  if (value === 0) throw new RangeError(`${name}: 0 is not a bound; use false for no bound`);
+  return whole(name, value);
+}
+
+/** @throws RangeError when `value` is not a number of 0 or more. Infinity is one. */
+export function notNegative(name: string, value: number): void {
+  if (typeof value === 'number' && value >= 0) return;
+  throw new RangeError(`${name}: expected a number of 0 or more, got ${String(value)}`);
+}
+
+/** Names the type of a value for a message: that of `typeof`, the class of an object, or `null`. */
+export function kind(value: unknown): string {
+  if (value === null) return 'null';
+  if (typeof value !== 'object') return typeof value;
+  return Object.prototype.toString.call(value).slice(8, -1);
+}
+
+/** The classes of errors that the checks of arguments throw. */
+const MISTAKES: readonly (new (message: string) => Error)[] = [TypeError, RangeError, SyntaxError];
+
+/**
+ * Removes the frames of this library from the stack of an error about an argument. The stack then
+ * starts at the line of the caller, which runtimes print for an uncaught error.
+ *
+ * @param target - The public function that was called, or the object with the method `name`. When
+ *   that function is not on the stack, the stack does not change.
+ */
+export function fromCaller(error: unknown, target: object, name?: string): void {
+  // A getter or a trap of an error of the application may throw.
+  try {
+    const method: unknown = name === undefined ? target : Reflect.get(target, name);
+    if (typeof method !== 'function' || !(error instanceof Error)) return;
+    const { stack } = error;
+    Error.captureStackTrace?.(error, method as () => unknown);
+    if (!/^ +at /m.test(String(error.stack)) && stack !== undefined) error.stack = stack;
+  } catch {
+    return;
+  }
+}
+
+/**
+ * Runs the checks of the arguments of a public function, see {@link fromCaller}. The stack of their
+ * error starts at the caller.
+ *
+ * @throws What `check` throws.
+ */
+export function checked<T>(check: () => T, target: object, name?: string): T {
+  try {
+    return check();
+  } catch (error) {
+    if (isMistake(error)) fromCaller(error, target, name);
+    throw error;
+  }
+}
+
+/** Whether `error` is of a class that the checks of arguments throw. */
+export function isMistake(error: unknown): boolean {
+  try {
+    return MISTAKES.some((each) => error instanceof each);
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * For the result of a function that the application gives: each is synchronous by contract. The
+ * rejection of a promise is handled; unhandled, it would end the process.
+ *
+ * @throws TypeError when `result` is a promise.
+ */
+export function rejectPromise(name: string, result: unknown): void {
+  if (typeof (result as PromiseLike<unknown> | undefined)?.then !== 'function') return;
+  (result as PromiseLike<unknown>).then(undefined, () => {});
+  throw new TypeError(`${name} must be synchronous: it returned a promise`);
+}

@@ -1,0 +1,97 @@
+import type { Conn } from './conn.ts';
+import type { PreparedResponse } from './read/auto-response.ts';
+import { Gate } from './read/gate.ts';
+import { Rate, type RatePlan } from './read/rate.ts';
+import { checkOptionNames, duration, kind, whole } from './validate.ts';
+
+/**
+ * Bounds what the peer sends: a token bucket for each connection. Messages that `autoResponse`
+ * answers count, control frames do not.
+ */
+export interface RateLimit {
+  /** Messages in `per` ms. Default: no bound. */
+  readonly messages?: number | undefined;
+  /** Bytes of messages in `per` ms, after inflation. Default: no bound. */
+  readonly bytes?: number | undefined;
+  /** The time in ms for `messages` and `bytes`. Default: 1,000. */
+  readonly per?: number | undefined;
+  /**
+   * Messages that may come at once after a silence; bytes, if only `bytes` is given. With both, the
+   * bytes that may come at once are in the same proportion. Default: those of one `per`.
+   */
+  readonly burst?: number | undefined;
+  /**
+   * What happens above the rate. `'wait'` holds the message and those after it in the read-ahead
+   * until the rate allows it. When that is full, reading stops, so that TCP slows the peer down.
+   * `'close'` ends the connection with 1008. A function is called with the connection for each
+   * message above the rate: it returns `'wait'`, `'close'`, or nothing, which delivers the message.
+   * Any other result, also a promise, and an error of it are reported, and end the connection with
+   * 1011. Default: `'wait'`.
+   */
+  // oxlint-disable-next-line typescript/no-invalid-void-type -- a function without a result delivers
+  readonly over?:
+    | 'wait'
+    | 'close'
+    | ((conn: Conn) => 'wait' | 'close' | undefined | void)
+    | undefined;
+}
+
+const NAMES: readonly (keyof RateLimit)[] = ['messages', 'bytes', 'per', 'burst', 'over'];
+
+/** @throws TypeError, RangeError that name the option. */
+export function checkRate(value: unknown): RatePlan {
+  if (typeof value !== 'object' || value === null) {
+    const hint = typeof value === 'number' ? `; write { messages: ${value} }` : '';
+    throw new TypeError(
+      `rate: expected { messages, bytes, per, burst, over }, got ${kind(value)}${hint}`,
+    );
+  }
+  checkOptionNames('rate', value, NAMES, 'ignore');
+  const { messages, bytes, per, burst, over = 'wait' } = value as RateLimit;
+  if (messages === undefined && bytes === undefined) {
+    throw new TypeError('rate: expected messages, bytes or both');
+  }
+  if (over !== 'wait' && over !== 'close' && typeof over !== 'function') {
+    const got = typeof over === 'string' ? JSON.stringify(over) : kind(over);
+    throw new TypeError(`rate.over: expected 'wait', 'close' or a function, got ${got}`);
+  }
+  const most = messages === undefined ? Infinity : whole('rate.messages', messages);
+  const mostBytes = bytes === undefined ? Infinity : whole('rate.bytes', bytes);
+  const ms = duration('rate.per', per, 1_000, false);
+  const first = messages === undefined ? mostBytes : most;
+  const times = burst === undefined ? 1 : whole('rate.burst', burst) / first;
+  const bounds = [
+    ...(messages === undefined ? [] : [`${messages} messages`]),
+    ...(bytes === undefined ? [] : [`${bytes} bytes`]),
+  ];
+  return {
+    messagesPerMs: most / ms,
+    bytesPerMs: mostBytes / ms,
+    messageBurst: most * times,
+    byteBurst: mostBytes * times,
+    over,
+    text: `more than ${bounds.join(' or ')} in ${ms} ms`,
+  };
+}
+
+// Not in `ConnInternals`: every page with a Conn would contain the gate, 1.4 kB.
+
+/** Answers a message of the peer without its reader. */
+export function setAutoResponse(conn: Conn, autoResponse: PreparedResponse): void {
+  gateOf(conn).autoResponse = autoResponse;
+}
+
+/** Bounds the rate of the peer's messages. A second call replaces the bound of the first. */
+export function limitRate(conn: Conn, plan: RatePlan): void {
+  const { connection } = conn['@ws/internals'];
+  const gate = gateOf(conn);
+  gate.rate?.stopTimer();
+  gate.rate = new Rate(connection, plan);
+  if (connection.input.held) gate.rate.fire();
+}
+
+function gateOf(conn: Conn): Gate {
+  const { connection } = conn['@ws/internals'];
+  connection.input.gate ??= new Gate(connection);
+  return connection.input.gate;
+}

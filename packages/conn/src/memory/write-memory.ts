@@ -1,0 +1,87 @@
+import { type Slab, SlabPool, type SlabSource } from '@ws/codec';
+import { FrameSlab, LARGEST_SLAB, poolGuard, poolsAreDebugged } from '@ws/codec/internal';
+import { isThenable, isUint8Array, onRejection } from '../validate.ts';
+
+/**
+ * Lends write buffers, as gorilla/websocket's `BufferPool`. A connection takes a buffer when it
+ * starts to write and returns it when the frames are sent. Any number of connections may share a
+ * pool.
+ */
+export interface BufferPool {
+  /**
+   * Returns a buffer of any size. For undefined, or another type, the library creates a buffer and
+   * passes it to {@link put} later. A promise is a TypeError. An error rejects the write. For a
+   * close frame, or a ping or pong of the library, it ends the connection with a TransportError.
+   */
+  get(): Uint8Array | undefined;
+  /** Takes a buffer back. An error goes to the option `report`; the pool loses the buffer. */
+  put(buffer: Uint8Array): void;
+}
+
+/**
+ * Adapts `pool` to the codec. New buffers have `size` bytes, or more when a frame needs more.
+ *
+ * @param putFailed - Gets an error of `pool.put`.
+ */
+export function slabsOf(
+  pool: BufferPool,
+  size: number,
+  putFailed: (error: unknown) => void,
+): SlabSource {
+  return {
+    take(minBytes: number): Slab {
+      const pooled: unknown = pool.get();
+      if (isUint8Array(pooled)) {
+        if (pooled.length >= minBytes) return slab(pooled, pool, putFailed);
+        // Too small for this frame: it goes back to the pool.
+        slab(pooled, pool, putFailed).release();
+      } else if (isThenable(pooled)) {
+        onRejection(pooled, () => {});
+        throw new TypeError(
+          'writeBufferPool: expected a Uint8Array or undefined from get, got a promise',
+        );
+      }
+      return slab(new Uint8Array(Math.max(minBytes, size)), pool, putFailed);
+    },
+  };
+}
+
+function slab(bytes: Uint8Array, pool: BufferPool, putFailed: (error: unknown) => void): Slab {
+  let lent = true;
+  // One guard for each lease: between leases the user may write to the buffer.
+  const guard = poolGuard('write buffer');
+  guard?.lend(bytes);
+  return {
+    bytes,
+    release: () => {
+      guard?.takeBack(bytes);
+      if (!lent) return;
+      lent = false;
+      // It runs within the transport's write, where no caller could handle an error.
+      try {
+        const result: unknown = pool.put(bytes);
+        onRejection(result, putFailed);
+      } catch (error) {
+        putFailed(error);
+      }
+    },
+  };
+}
+
+/** Most free bytes of the slabs that a thread keeps. A slab is free when all transports are fast. */
+const MAX_FREE_BYTES = 8 * LARGEST_SLAB;
+
+let shared: FrameSlab | undefined;
+
+/**
+ * The slab of the thread, to which all connections without a `writeBufferPool` write. It is in the
+ * SIMD memory where that exists, like the messages that a server sends back.
+ */
+export function threadSlab(): FrameSlab {
+  if (shared !== undefined) return shared;
+  const pool = new SlabPool({ maxFreeBytes: MAX_FREE_BYTES });
+  const source = { take: (bytes: number) => pool.take(bytes, true) };
+  // The pool checks its memory at each lease.
+  shared = new FrameSlab(source, LARGEST_SLAB, !poolsAreDebugged());
+  return shared;
+}

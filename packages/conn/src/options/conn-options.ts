@@ -1,0 +1,405 @@
+import type { DeflateParameters, Extension, Role } from '@ws/codec';
+import {
+  type Compression,
+  type CompressionOptions,
+  DEFAULT_COMPRESSION,
+} from '../deflate/settings.ts';
+import type { BufferPool } from '../memory/write-memory.ts';
+import type { Platform } from '../platform/platform.ts';
+import { portablePlatform } from '../platform/portable-platform.ts';
+import type { Report } from '../report/report.ts';
+import { bound, checkOptionNames, duration, kind, whole } from '../validate.ts';
+import { checkedExtensions } from './extensions.ts';
+
+/** Times in ms after which a silent peer is pinged, and then given up. */
+export interface Heartbeat {
+  /** A ping is sent after this much silence. */
+  readonly interval: number;
+  /**
+   * After a ping and this much more silence the connection ends with 1006 and a TimeoutError. While
+   * older bytes of ours wait in front of the ping, the connection lives as long as some of them are
+   * sent within `interval + timeout`.
+   */
+  readonly timeout: number;
+}
+
+/** Settings of a `Conn`, each with its default. `false`, where it is allowed, removes a bound. */
+export interface ConnSettings {
+  /**
+   * The longest message accepted, in bytes after inflation. Default: 1 MiB on a server, 16 MiB on a
+   * client.
+   */
+  readonly readLimit?: number | false | undefined;
+  /** The most empty fragments in a row. Default: 1,024. */
+  readonly maxEmptyFragments?: number | false | undefined;
+  /**
+   * Bytes of messages that are held while no read is pending, before the transport is paused; 1 MiB
+   * more while a call of `ping` waits. Default: 64 KiB.
+   */
+  readonly readAhead?: number | undefined;
+  /**
+   * Time in ms that a connection may stay paused without a reader before it ends with 1006.
+   * Default: 5 min.
+   */
+  readonly idleReadTimeout?: number | false | undefined;
+  /** With this many buffered bytes, the promises of writes wait for a drain. Default: 64 KiB. */
+  readonly highWaterMark?: number | undefined;
+  /**
+   * Below `highWaterMark`, a write of any size is accepted. Above it, a write that would buffer
+   * more bytes than this rejects with a BackpressureError. If this is less than `highWaterMark`,
+   * only an empty queue accepts a write of any size. A write that waits for an open MessageWriter,
+   * or for an earlier call of it, is charged 1,024 bytes beside its data. Default: 16 MiB.
+   */
+  readonly maxBufferedAmount?: number | false | undefined;
+  /**
+   * Time in ms that the peer has for its part of the closing handshake. When the peer closes first,
+   * your code has half of it to handle the messages before the close frame. Default: 5 s.
+   */
+  readonly closeTimeout?: number | undefined;
+  /** Pings to silent peers. Default: 20 s and 20 s. */
+  readonly heartbeat?: false | Heartbeat | undefined;
+  /** The most unanswered pings of `ping()`. Default: 64. */
+  readonly maxPendingPings?: number | undefined;
+  /**
+   * Payload in bytes of a fragment of `nextWriter`, and smallest buffer that is created for a
+   * `writeBufferPool`; at most 16 MiB. Default: 4,096.
+   */
+  readonly writeBufferSize?: number | undefined;
+  /**
+   * Lends buffers for unsent frames of less than 64 KiB. Larger frames get memory for themselves.
+   * Default: all connections of the thread share one buffer.
+   */
+  readonly writeBufferPool?: BufferPool | undefined;
+  /**
+   * permessage-deflate (RFC 7692). `true`: {@link CompressionOptions} with their defaults. Default:
+   * false.
+   */
+  readonly compression?: boolean | 'shared' | 'takeover' | CompressionOptions | undefined;
+  /**
+   * Gets errors that no code may be waiting for: those that your functions throw (a handler, a
+   * schema, `toJSON`, a buffer pool), and the TypeErrors and RangeErrors of wrong arguments. A
+   * promise that rejects with such an error is handled, awaited or not. It also gets the first
+   * refused message or ping of a connection that no code awaits, a MessageWriter that keeps a
+   * message waiting for 5 s, and the error of bytes that were transferred while their write waited.
+   * The end of a connection is no such error: `closed` has it. Default: a warning with the stack, at most one for each kind of
+   * error and second (Node: a process warning; elsewhere `console.error`).
+   */
+  readonly report?: Report | undefined;
+}
+
+/** Options of `new Conn`. */
+export interface ConnOptions extends ConnSettings {
+  /** A client masks its frames, a server does not (RFC 6455, section 5.1). */
+  readonly role: Role;
+  /** The services of the runtime, which are trusted. Default: `portablePlatform`. */
+  readonly platform?: Platform | undefined;
+  /** The subprotocol that the handshake agreed on. Default: `''`. */
+  readonly subprotocol?: string | undefined;
+  /**
+   * The extensions that the handshake agreed on. A string describes them for {@link
+   * Conn.extensions}, as in the response's header. An array (unstable) has extensions of your own,
+   * in the order of that header; `deflate` comes before them. Each is used by this connection only.
+   * Default: `''`.
+   */
+  readonly extensions?: string | readonly Extension[] | undefined;
+  /**
+   * The agreed parameters of permessage-deflate (RFC 7692, section 7.1). Default: no compression.
+   */
+  readonly deflate?: DeflateParameters | undefined;
+}
+
+const NO_EXTENSIONS: readonly Extension[] = [];
+
+/** What a handshake has agreed on, as far as a `Conn` needs it. */
+export type Agreed = Pick<ResolvedOptions, 'subprotocol' | 'extensions' | 'deflate'> &
+  Partial<Pick<ResolvedOptions, 'custom'>>;
+
+/**
+ * Options of a `Conn` whose settings are checked already. An adapter resolves the settings of all
+ * its connections once, with {@link resolveSettings}.
+ */
+export class ResolvedOptions implements ConnOptions {
+  readonly role: Role;
+  readonly platform: Platform;
+  readonly settings: Settings;
+  readonly subprotocol: string;
+  readonly extensions: string;
+  readonly deflate: DeflateParameters | undefined;
+  readonly custom: readonly Extension[];
+
+  constructor(role: Role, platform: Platform, settings: Settings, agreed: Agreed) {
+    this.role = role;
+    this.platform = platform;
+    this.settings = settings;
+    this.subprotocol = agreed.subprotocol;
+    this.extensions = agreed.extensions;
+    this.deflate = agreed.deflate;
+    this.custom = agreed.custom ?? NO_EXTENSIONS;
+  }
+}
+
+/** {@link ConnSettings} with every default filled in; `Infinity` means no bound. */
+export interface Settings {
+  readonly readLimit: number;
+  readonly maxEmptyFragments: number;
+  readonly readAhead: number;
+  readonly idleReadTimeout: number;
+  readonly highWaterMark: number;
+  readonly maxBufferedAmount: number;
+  readonly closeTimeout: number;
+  readonly heartbeat: false | Heartbeat;
+  readonly maxPendingPings: number;
+  readonly writeBufferSize: number;
+  readonly writeBufferPool: BufferPool | undefined;
+  readonly compression: Compression | false;
+  readonly report: Report | undefined;
+}
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+// Functions, not constants: a bundler cannot remove arithmetic and spreads that nothing uses.
+const SERVER: Settings = /* @__PURE__ */ serverDefaults();
+
+function serverDefaults(): Settings {
+  return {
+    readLimit: MIB,
+    maxEmptyFragments: 1024,
+    readAhead: 64 * KIB,
+    idleReadTimeout: 5 * 60_000,
+    highWaterMark: 64 * KIB,
+    maxBufferedAmount: 16 * MIB,
+    closeTimeout: 5_000,
+    heartbeat: { interval: 20_000, timeout: 20_000 },
+    maxPendingPings: 64,
+    writeBufferSize: 4096,
+    writeBufferPool: undefined,
+    compression: false,
+    report: undefined,
+  };
+}
+
+const DEFAULTS: { readonly [R in Role]: Settings } = /* @__PURE__ */ defaults();
+
+function defaults(): { readonly [R in Role]: Settings } {
+  return { server: SERVER, client: { ...SERVER, readLimit: 16 * MIB } };
+}
+
+/** The names of {@link ConnSettings}, for packages that pass settings through. */
+export const connSettingNames: readonly (keyof ConnSettings)[] = /* @__PURE__ */ Object.keys(
+  SERVER,
+) as (keyof ConnSettings)[];
+
+/** The names of {@link ConnOptions}. */
+const CONN_OPTION_NAMES: readonly string[] = /* @__PURE__ */ connOptionNames();
+
+function connOptionNames(): (keyof ConnOptions)[] {
+  return ['role', 'platform', 'subprotocol', 'extensions', 'deflate', ...connSettingNames];
+}
+
+/**
+ * Checks all options of a `Conn` and fills in the defaults.
+ *
+ * @throws TypeError, RangeError that name the bad option.
+ */
+export function resolveOptions(options: ConnOptions): ResolvedOptions {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`new Conn: expected options, got ${kind(options)}`);
+  }
+  const { role, subprotocol = '', extensions = '', platform = portablePlatform } = options;
+  if (role !== 'client' && role !== 'server') {
+    throw new TypeError(`role: expected 'client' or 'server', got ${String(role)}`);
+  }
+  checkOptionNames('new Conn', options, CONN_OPTION_NAMES, 'ignore');
+  const settings = resolveSettings(options, role);
+  const deflate = deflateParameters(options.deflate);
+  const agreed =
+    typeof extensions === 'string'
+      ? { subprotocol, extensions, deflate }
+      : { subprotocol, extensions: '', deflate, custom: checkedExtensions(extensions, deflate) };
+  return new ResolvedOptions(role, platform, settings, agreed);
+}
+
+/**
+ * Checks the settings and fills in the defaults.
+ *
+ * @throws TypeError for a value of the wrong type, RangeError for a number out of its range; both
+ *   name the option.
+ */
+export function resolveSettings(options: ConnSettings, role: Role): Settings {
+  const defaults = DEFAULTS[role];
+  const given = connSettingNames.some((name) => options[name] !== undefined);
+  if (!given) return defaults;
+  const resolve = <K extends keyof Settings>(
+    name: K,
+    check: (name: string, value: unknown) => Settings[K],
+  ): Settings[K] => {
+    const { [name]: value } = options;
+    return value === undefined ? defaults[name] : check(name, value);
+  };
+  return interned(role, {
+    readLimit: resolve('readLimit', bound),
+    maxEmptyFragments: resolve('maxEmptyFragments', bound),
+    readAhead: resolve('readAhead', whole),
+    idleReadTimeout: resolve('idleReadTimeout', (name, value) => duration(name, value, 0, true)),
+    highWaterMark: resolve('highWaterMark', whole),
+    maxBufferedAmount: resolve('maxBufferedAmount', bound),
+    closeTimeout: resolve('closeTimeout', (name, value) => duration(name, value, 0, false)),
+    heartbeat: resolve('heartbeat', heartbeat),
+    maxPendingPings: resolve('maxPendingPings', whole),
+    writeBufferSize: resolve('writeBufferSize', (name, value) => whole(name, value, 1, 16 * MIB)),
+    writeBufferPool: resolve('writeBufferPool', bufferPool),
+    compression: resolve('compression', compression),
+    report: resolve('report', reportFunction),
+  });
+}
+
+/** Different settings that are remembered for each role. */
+const REMEMBERED = 8;
+type Remembered = { readonly [R in Role]: Settings[] };
+const recent: Remembered = { server: [], client: [] };
+/** Settings with a function or a pool of the caller. The map does not keep those alive. */
+const recentOf = new WeakMap<object, Remembered>();
+
+function rememberedWith({ report, writeBufferPool }: Settings): Remembered {
+  const given = writeBufferPool ?? report;
+  if (given === undefined) return recent;
+  let known = recentOf.get(given);
+  if (known === undefined) {
+    known = { server: [], client: [] };
+    recentOf.set(given, known);
+  }
+  return known;
+}
+
+/**
+ * Thousands of connections have the same settings: they share one object, and one ConnShared per
+ * object.
+ */
+function interned(role: Role, settings: Settings): Settings {
+  const known = rememberedWith(settings)[role];
+  const index = known.findIndex((others) => {
+    return connSettingNames.every((name) => isSame(settings[name], others[name]));
+  });
+  if (index === 0) return known[0]!;
+  // The latest are in front: rare settings must not replace those of most connections.
+  const latest = index === -1 ? settings : known.splice(index, 1)[0]!;
+  known.unshift(latest);
+  known.length = Math.min(known.length, REMEMBERED);
+  return latest;
+}
+
+/** Compares two values of a setting; JSON distinguishes all objects that settings have. */
+function isSame(value: unknown, other: unknown): boolean {
+  if (value === other || typeof value !== 'object') return value === other;
+  return JSON.stringify(value) === JSON.stringify(other);
+}
+
+/**
+ * The value of `setReadLimit` in bytes, Infinity for `false`.
+ *
+ * @throws TypeError, RangeError for another value.
+ */
+export function readLimit(value: unknown): number {
+  if (value === undefined) {
+    throw new TypeError('setReadLimit: expected a number of bytes, or false');
+  }
+  return bound('readLimit', value);
+}
+
+function heartbeat(_: string, value: unknown): false | Heartbeat {
+  if (value === false) return false;
+  if (typeof value !== 'object' || value === null) {
+    throw new TypeError(`heartbeat: expected false or { interval, timeout }, got ${kind(value)}`);
+  }
+  checkOptionNames('heartbeat', value, ['interval', 'timeout'], 'ignore');
+  const { interval, timeout } = value as { interval?: unknown; timeout?: unknown };
+  return {
+    interval: duration('heartbeat.interval', interval, 20_000, false),
+    timeout: duration('heartbeat.timeout', timeout, 20_000, false),
+  };
+}
+
+function bufferPool(name: string, value: unknown): BufferPool {
+  const { get, put } = (value ?? {}) as { get?: unknown; put?: unknown };
+  if (typeof get === 'function' && typeof put === 'function') return value as BufferPool;
+  throw new TypeError(`${name}: expected an object with get() and put(), got ${kind(value)}`);
+}
+
+function reportFunction(name: string, value: unknown): Report {
+  if (typeof value === 'function') return value as Report;
+  throw new TypeError(`${name}: expected a function, got ${kind(value)}`);
+}
+
+const COMPRESSION_NAMES: readonly string[] = /* @__PURE__ */ Object.keys(DEFAULT_COMPRESSION);
+
+function compression(_: string, value: unknown): Compression | false {
+  if (value === false) return false;
+  if (value === true || value === 'shared') return DEFAULT_COMPRESSION;
+  if (value === 'takeover') return { ...DEFAULT_COMPRESSION, mode: value };
+  if (kind(value) !== 'Object') {
+    const got = typeof value === 'string' ? JSON.stringify(value) : kind(value);
+    throw new TypeError(
+      `compression: expected true, false, 'shared', 'takeover' or an object, got ${got}`,
+    );
+  }
+  checkOptionNames('compression', value as object, COMPRESSION_NAMES, 'reject');
+  const given = value as CompressionOptions;
+  const {
+    mode = DEFAULT_COMPRESSION.mode,
+    level = DEFAULT_COMPRESSION.level,
+    asyncDeflateThreshold: late,
+  } = given;
+  if (mode !== 'shared' && mode !== 'takeover') {
+    throw new TypeError(`compression.mode: expected 'shared' or 'takeover', got ${String(mode)}`);
+  }
+  const within = (name: keyof CompressionOptions, least: number, most: number): number => {
+    const { [name]: number = DEFAULT_COMPRESSION[name] } = given;
+    return whole(`compression.${name}`, number, least, most);
+  };
+  const bits = (name: 'serverMaxWindowBits' | 'clientMaxWindowBits'): number | undefined =>
+    given[name] === undefined ? undefined : whole(`compression.${name}`, given[name], 8, 15);
+  return {
+    mode,
+    level: compressionLevel('compression.level', level),
+    threshold: within('threshold', 0, Number.MAX_SAFE_INTEGER),
+    serverMaxWindowBits: bits('serverMaxWindowBits'),
+    clientMaxWindowBits: bits('clientMaxWindowBits'),
+    sendHistory: within('sendHistory', 0, 32_768),
+    takeoverEngines: within('takeoverEngines', 0, 4096),
+    asyncDeflateThreshold:
+      late === false || late === Infinity
+        ? Infinity
+        : within('asyncDeflateThreshold', 0, Number.MAX_SAFE_INTEGER),
+  };
+}
+
+/**
+ * Checks the agreed parameters of permessage-deflate.
+ *
+ * @throws TypeError, RangeError, with the parameter's name.
+ */
+function deflateParameters(value: unknown): DeflateParameters | undefined {
+  if (value === undefined) return undefined;
+  if (kind(value) !== 'Object') {
+    throw new TypeError(`deflate: expected an object of parameters, got ${kind(value)}`);
+  }
+  const given = value as DeflateParameters;
+  for (const name of ['serverNoContextTakeover', 'clientNoContextTakeover'] as const) {
+    if (typeof given[name] === 'boolean') continue;
+    throw new TypeError(`deflate.${name}: expected true or false, got ${kind(given[name])}`);
+  }
+  for (const name of ['serverMaxWindowBits', 'clientMaxWindowBits'] as const) {
+    whole(`deflate.${name}`, given[name], 8, 15);
+  }
+  return given;
+}
+
+/**
+ * A compression level of zlib: -2 is Huffman only, -1 zlib's default, then 0 to 9.
+ *
+ * @throws TypeError, RangeError, with the option's name.
+ */
+export function compressionLevel(name: string, value: unknown): number {
+  return whole(name, value, -2, 9);
+}

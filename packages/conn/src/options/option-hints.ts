@@ -1,0 +1,162 @@
+import { nearName } from '../validate.ts';
+
+/** A text for every function, or one for functions that have the option `with`. */
+type Hint = string | { readonly with: string; readonly say: string };
+
+const IN_URL = 'it belongs into the URL';
+const OF_EACH_DIAL = 'it is an option of each dial, not of the Dialer';
+
+/**
+ * What to write instead of an option that a function does not have. Of several hints the first that
+ * fits is used; `use x` fits a function with the option x.
+ */
+const HINTS: Readonly<Record<string, Hint | readonly Hint[]>> = {
+  // Of ws, socket.io, fetch, node:https and http-proxy.
+  adapter: ['use backplane', 'backplane is an option of new Hub'],
+  agent: 'use proxy',
+  allowRequest: 'use authenticate',
+  allowSynchronousEvents: 'messages are read in order, with for await or receive(handler)',
+  auth: ['use authenticate', 'use headers: { Authorization }'],
+  autoConnect: 'dial connects at once',
+  autoPong: 'conn.setPingHandler replaces the automatic pong',
+  backlog: 'use listen: { backlog }',
+  ca: 'use tls: { ca }',
+  cert: 'use tls: { cert }',
+  changeOrigin: { with: 'director', say: "use host: 'target'" },
+  checkServerIdentity: 'use tls: { checkServerIdentity }',
+  clientNoContextTakeover: "use mode: 'shared'",
+  clientTracking: 'the server always has its connections, in server.connections',
+  closeHandshakeTimeout: 'use closeTimeout',
+  closeTimeout: 'use timeout',
+  concurrencyLimit: 'all connections of a process share the threads of zlib',
+  connectTimeout: 'use handshakeTimeout',
+  cors: 'use allowedOrigins',
+  createConnection: 'use netDial',
+  extraHeaders: 'use headers',
+  finishRequest: 'use headers',
+  forceNew: 'each dial opens a connection of its own',
+  generateMask: 'masks are random',
+  handleProtocols: 'use subprotocols',
+  key: 'use tls: { key }',
+  maxHttpBufferSize: 'use readLimit',
+  maxPayload: 'use readLimit',
+  maxRedirects: 'use followRedirects',
+  noServer: 'new Upgrader() is for your own server',
+  origin: ['use allowedOrigins', 'use headers: { Origin }'],
+  origins: 'use allowedOrigins',
+  perMessageDeflate: 'use compression',
+  pingInterval: 'use heartbeat: { interval }',
+  pingTimeout: 'use heartbeat: { timeout }',
+  protocol: 'use subprotocols',
+  protocols: 'use subprotocols',
+  protocolVersion: 'the version is always 13',
+  rateLimit: ['use rate', 'rate is an option of serve'],
+  reconnection: 'the function reconnecting does that',
+  reconnectionAttempts: 'use retry',
+  reconnectionDelay: 'use minDelay',
+  reconnectionDelayMax: 'use maxDelay',
+  rejectUnauthorized: 'use tls: { rejectUnauthorized }',
+  servername: 'use tls: { servername }',
+  serverNoContextTakeover: "use mode: 'shared'",
+  skipUTF8Validation: 'text is always checked',
+  timeout: 'use handshakeTimeout',
+  transports: 'WebSocket is the only transport',
+  verifyClient: 'use authenticate',
+  WebSocket: 'a Conn cannot be replaced; conn.data is yours',
+  xfwd: 'use forwarded',
+  zlibDeflateOptions: 'use level',
+  zlibInflateOptions: 'messages are inflated within readLimit',
+
+  // Our own, in another place.
+  alive: 'use heartbeat, which finds a dead connection by pings',
+  handler: 'the handler is a separate argument, after the options',
+  headers: [
+    { with: 'director', say: 'use director, or headers of a target' },
+    { with: 'jar', say: OF_EACH_DIAL },
+  ],
+  host: { with: 'jar', say: IN_URL },
+  path: [
+    {
+      with: 'socketPath',
+      say: "use socketPath for a Unix socket; for a request path pass routes as the second argument, { '/path': handler }",
+    },
+    { with: 'checkOrigin', say: "a path is a key of the routes, { '/path': handler }" },
+    { with: 'jar', say: IN_URL },
+  ],
+  port: { with: 'jar', say: IN_URL },
+  query: { with: 'jar', say: IN_URL },
+  request: 'use fallback, a server of node:http',
+  routes: "pass the routes as the second argument, { '/path': handler }",
+  server: 'use fallback, a server of node:http; a RawUpgrader takes streams of your own server',
+  signal: [
+    { with: 'port', say: 'use server.close() to stop the server' },
+    { with: 'jar', say: OF_EACH_DIAL },
+  ],
+  socketPath: [
+    { with: 'jar', say: 'write the URL ws+unix:/run/app.sock:/path' },
+    { with: 'backlog', say: 'use path' },
+  ],
+  target: 'it is the first argument of createProxy',
+  targets: 'they are the first argument of createProxy',
+  tls: { with: 'director', say: 'it is an option of each target' },
+};
+
+/** Our functions, and options of theirs that others do not have. */
+const OWNERS: Readonly<Record<string, readonly string[]>> = {
+  serve: [
+    'allowedHosts',
+    'allowedOrigins',
+    'authenticate',
+    'autoResponse',
+    'checkOrigin',
+    'clientAddress',
+    'host',
+    'http2',
+    'listen',
+    'maxConnections',
+    'maxConnectionsPerAddress',
+    'maxHandshakes',
+    'maxLifetime',
+    'maxTotalBufferedAmount',
+    'port',
+    'rate',
+    'request',
+    'sameHost',
+    'server',
+    'socketPath',
+    'tls',
+    'trustProxy',
+    'unmatched',
+  ],
+  dial: [
+    'family',
+    'followRedirects',
+    'jar',
+    'localAddress',
+    'lookup',
+    'netDial',
+    'netDialTLS',
+    'proxy',
+    'proxyTls',
+  ],
+  'serve and dial': ['compression', 'heartbeat', 'readLimit', 'subprotocols'],
+  reconnecting: ['maxDelay', 'minDelay', 'retry', 'stopCodes'],
+  ReconnectingConn: ['maxQueuedBytes', 'maxQueuedMessages', 'onOpen', 'resend'],
+  'new Hub': ['backplane', 'maxRooms', 'mayJoin', 'rooms'],
+};
+
+/**
+ * What to write instead of the option `name`, which a function with the options `known` does not
+ * have: the last argument of `checkOptionNames`. Undefined when that is not known.
+ */
+export function optionHint(name: string, known: readonly string[]): string | undefined {
+  // `constructor` and others are no hints.
+  const hints: readonly Hint[] = Object.hasOwn(HINTS, name) ? [HINTS[name]!].flat() : [];
+  for (const hint of hints) {
+    const { with: needed, say } =
+      typeof hint === 'string' ? { with: /^use (\w+)/.exec(hint)?.[1], say: hint } : hint;
+    if (needed === undefined || known.includes(needed)) return say;
+  }
+  const owner = Object.keys(OWNERS).find((each) => OWNERS[each]!.includes(name));
+  return owner === undefined ? nearName(name, known) : `it is an option of ${owner}`;
+}

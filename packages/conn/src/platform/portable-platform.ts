@@ -1,0 +1,62 @@
+import { asyncContexts } from './async-contexts.ts';
+import { inLaterTurns, YieldQueue } from './later-turns.ts';
+import type { Platform } from './platform.ts';
+
+let decoder: InstanceType<typeof TextDecoder> | undefined;
+let encoder: InstanceType<typeof TextEncoder> | undefined;
+
+let post: (() => void) | undefined;
+const yielded = /* @__PURE__ */ new YieldQueue((run) => {
+  post ??= inLaterTurns(run);
+  post();
+});
+
+/** Calls `callback` in a later turn of the event loop. */
+function later(callback: () => void): void {
+  yielded.add(callback);
+}
+
+/**
+ * The default platform of a Conn: it uses web globals only. It declines compression. `{
+ * ...portablePlatform, deflate: pureDeflate }` compresses.
+ *
+ * @example
+ * ```ts
+ * import { connPair, portablePlatform } from '@ws/conn';
+ * import { pureDeflate } from '@ws/conn/pure-deflate';
+ *
+ * const platform = { ...portablePlatform, deflate: pureDeflate };
+ * const [client] = connPair({ platform, compression: true });
+ * await client.send('hello '.repeat(100));
+ * console.log(client.stats.bytesOut < 100); // true
+ * ```
+ */
+export const portablePlatform: Platform = {
+  writeUtf8(into, at, text) {
+    encoder ??= new TextEncoder();
+    return encoder.encodeInto(text, into.subarray(at)).written;
+  },
+  decodeUtf8(bytes, start, end) {
+    decoder ??= new TextDecoder('utf-8', { ignoreBOM: true });
+    return decoder.decode(bytes.subarray(start, end));
+  },
+  randomFill(words) {
+    crypto.getRandomValues(words);
+  },
+  now() {
+    return performance.now();
+  },
+  setTimer(ms, callback, keepAlive = false) {
+    // A timer is cleared by the functions that made it. Fake timers may replace them meanwhile.
+    const clear = clearTimeout;
+    const timer = asyncContexts.inRoot(setTimeout, callback, ms);
+    // A number in browsers, an object in Node.js.
+    if (!keepAlive) (timer as { unref?(): void }).unref?.();
+    return () => clear(timer);
+  },
+  defer: later,
+  yield: later,
+  warn(text) {
+    console.error(text);
+  },
+};

@@ -1,0 +1,53 @@
+import { CloseCode, type OwnedBytes } from '@ws/codec';
+import type { ConnCloseOptions } from '../call-options.ts';
+import type { Message } from '../message.ts';
+
+/** The result of {@link Conn.toStreams}. */
+export interface MessageStreams {
+  /**
+   * A string for each text message, a Uint8Array for each binary one: owned bytes. It ends with a
+   * normal close (1000, 1001 or 1005), and fails with the error of any other end.
+   */
+  readonly readable: ReadableStream<string | OwnedBytes>;
+  /**
+   * A chunk is a message: a string is text, bytes are binary. A write settles as `Conn.send` does.
+   * Do not change bytes until then: a server references 32 KiB or more.
+   */
+  readonly writable: WritableStream<string | Uint8Array>;
+}
+
+/** The part of a `Conn` that its streams use. */
+type Streamed = AsyncIterable<Message, undefined> & {
+  send(data: string | Uint8Array): Promise<void>;
+  close(code?: number, reason?: string, options?: ConnCloseOptions): Promise<unknown>;
+  terminate(): void;
+};
+
+/** The messages of `conn` as web streams. */
+export function streamsOf(conn: Streamed): MessageStreams {
+  const messages = conn[Symbol.asyncIterator]();
+  return {
+    readable: new ReadableStream<string | OwnedBytes>(
+      {
+        pull: async (controller) => {
+          const { done, value } = await messages.next();
+          if (done === true) controller.close();
+          else controller.enqueue(value.isText ? value.text() : value.data);
+        },
+        // No code reads what the peer sends before its close frame.
+        cancel: () => void conn.close(CloseCode.NormalClosure, '', { discard: true }),
+      },
+      { highWaterMark: 0 },
+    ),
+    writable: new WritableStream<string | Uint8Array>({
+      write: (data) =>
+        conn.send(data).catch((error: unknown) => {
+          // The stream has failed: nothing can close it, and with it the connection, any more.
+          void conn.close(CloseCode.InternalServerErr);
+          throw error;
+        }),
+      close: async () => void (await conn.close()),
+      abort: () => conn.terminate(),
+    }),
+  };
+}
