@@ -22,7 +22,7 @@ const PACKAGES = {
  */
 const FLOORS = {
   codec: [
-    ['errors', 'limits', 'options', 'pool-guard'],
+    ['arguments', 'errors', 'pool-guard', 'protocol'],
     ['masking'],
     ['memory', 'text'],
     ['close'],
@@ -33,21 +33,18 @@ const FLOORS = {
     ['index', 'internal'],
   ],
   conn: [
-    ['on-rejection'],
-    ['errors', 'transport', 'close-info', 'memory', 'validate'],
+    ['validate'],
+    ['errors', 'transport', 'memory'],
     ['platform'],
     ['scheduler'],
-    ['portable-platform'],
-    ['stream-transport'],
-    ['message', 'deflate', 'pure-deflate', 'report', 'extensions'],
-    ['options'],
+    ['message', 'deflate', 'report'],
+    ['options', 'pure-deflate'],
     ['time'],
-    ['call-options'],
-    ['arguments', 'connection', 'control', 'read', 'writing'],
+    ['call-options', 'connection', 'control', 'read', 'writing'],
     ['conn', 'internals', 'internals-of-conn'],
-    ['conn-like', 'gate-of'],
+    ['conn-like', 'gate-options'],
     ['internals-of'],
-    ['broadcast', 'join', 'pair', 'reconnecting'],
+    ['broadcast', 'join', 'reconnecting', 'transports'],
     ['index', 'internal'],
   ],
   'node-server': [
@@ -99,11 +96,12 @@ const FLOORS = {
 const PURE = 'codec|conn|browser';
 
 /**
- * Files that are read as one, whose parts refer back to the whole: a connection, a hub, and a request
- * through a proxy with its tunnel.
+ * Files that are read as one, whose parts refer back to the whole: a connection, the pools of engines,
+ * a queue of frames with its slab, a hub, and a request through a proxy with its tunnel.
  */
 const ONE_UNIT =
-  '^packages/(conn/src/((connection|control|read|writing)/|(conn|internals|internals-of-conn).ts)' +
+  '^packages/(codec/src/frames/frame-(queue|slab).ts' +
+  '|conn/src/((connection|control|deflate|read|writing)/|(conn|internals|internals-of-conn).ts)' +
   '|hub/src/(backplane|delivery|events|options|rooms|sessions)' +
   '|proxy/src/(tunnel/|proxied.ts))';
 

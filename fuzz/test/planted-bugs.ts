@@ -12,7 +12,7 @@ import {
   utf8Step,
 } from '@ws/codec';
 import { Conn, type DeflateSource, type Transport } from '@ws/conn';
-import { pureDeflate } from '@ws/conn/pure-deflate';
+import { perMessageDeflate, pureDeflate } from '@ws/conn/pure-deflate';
 import { nodeDeflate } from '@ws/node-io';
 import { hex } from '@ws/tests';
 import type { Target } from '../harness/target.ts';
@@ -109,6 +109,7 @@ function withSharedMemory(transport: Transport): Transport {
 
 /** Resets its inflaters without the history of the stream. */
 const withoutHistory: DeflateSource = {
+  extension: perMessageDeflate,
   inflater() {
     const inflater = nodeDeflate.inflater();
     const reset = inflater.reset.bind(inflater);

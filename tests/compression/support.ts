@@ -11,7 +11,7 @@ import {
   type Platform,
   type Role,
 } from '@ws/conn';
-import { pureDeflate } from '@ws/conn/pure-deflate';
+import { perMessageDeflate, pureDeflate } from '@ws/conn/pure-deflate';
 import { type CompressionBackend, nodeDeflate, nodePlatform } from '@ws/node-io';
 import { onTestFailed } from 'vitest';
 import {
@@ -51,6 +51,7 @@ export type Done = (output: Uint8Array | undefined) => void;
 
 /** The engines of one backend, with counters. */
 export class CountingSource implements DeflateSource {
+  readonly extension: DeflateSource['extension'] = perMessageDeflate;
   generation = 0;
   memoryBudget = Infinity;
   /** Output and input bytes of the inflaters. */

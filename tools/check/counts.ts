@@ -10,9 +10,9 @@ type Counts = readonly number[];
 const BOUNDS: Readonly<Record<string, Counts>> = {
   browser: [24, 2_000, 17, 12],
   cli: [33, 3_400, 19, 0],
-  codec: [74, 6_200, 42, 32],
+  codec: [56, 6_100, 37, 37],
   compat: [32, 3_000, 26, 0],
-  conn: [133, 13_000, 73, 77],
+  conn: [112, 12_800, 61, 77],
   fetch: [26, 2_100, 34, 0],
   hub: [51, 5_400, 73, 0],
   'node-client': [31, 3_500, 22, 19],

@@ -12,7 +12,7 @@ export function checkOptionNames(owner: string, options: unknown, known: readonl
   }
   for (const name of Object.keys(options)) {
     if (known.includes(name)) continue;
-    const near = known.find((other) => isNear(name.toLowerCase(), other.toLowerCase()));
+    const near = known.find((other) => isNear(name, other));
     const hint = near === undefined ? '' : `did you mean ${near}? `;
     throw new TypeError(
       `${owner}: unknown option ${name}; ${hint}known options: ${known.join(', ')}`,
@@ -20,35 +20,39 @@ export function checkOptionNames(owner: string, options: unknown, known: readonl
   }
 }
 
-/** Whether at most two letters differ, are missing or are added at one place. */
-function isNear(a: string, b: string): boolean {
+/** Whether `name` is `other` in another case, or with a third of its letters changed at one place. */
+export function isNear(name: string, other: string): boolean {
+  const [a, b] = [name.toLowerCase(), other.toLowerCase()];
+  const shorter = Math.min(a.length, b.length);
   let start = 0;
-  while (start < a.length && a[start] === b[start]) start++;
+  while (start < shorter && a[start] === b[start]) start++;
   let end = 0;
-  const most = Math.min(a.length, b.length) - start;
-  while (end < most && a.at(-1 - end) === b.at(-1 - end)) end++;
-  return Math.max(a.length, b.length) - start - end <= 2;
+  while (end < shorter - start && a.at(-1 - end) === b.at(-1 - end)) end++;
+  return Math.max(a.length, b.length) - start - end <= Math.ceil(a.length / 3);
 }
 
 /**
- * Returns `value`, a whole number of 1 or more.
+ * A whole number from `least` to `most`.
  *
- * @throws TypeError or RangeError that names the option, the value and the cure.
+ * @throws TypeError, RangeError, with the option's name.
  */
-export function whole(name: string, value: unknown): number {
-  if (typeof value !== 'number') {
-    throw new TypeError(`${name}: expected a number, got ${kind(value)}`);
-  }
-  if (!Number.isSafeInteger(value) || value < 1) {
-    throw new RangeError(`${name}: expected a whole number of 1 or more, got ${value}`);
-  }
-  return value;
+export function whole(
+  name: string,
+  value: unknown,
+  least: number = 1,
+  most: number = Infinity,
+): number {
+  if (typeof value !== 'number') throw badType(`${name}: expected a number`, value);
+  const isWhole = Number.isSafeInteger(value) && !Object.is(value, -0);
+  if (isWhole && value >= least && value <= most) return value;
+  const bounds = most === Infinity ? `of ${least} or more` : `from ${least} to ${most}`;
+  throw new RangeError(`${name}: expected a whole number ${bounds}, got ${value}`);
 }
 
 /**
- * As {@link whole}, but returns Infinity for `false`: no bound.
+ * A bound in bytes or pieces; `false` means no bound.
  *
- * @throws TypeError or RangeError that names the option, the value and the cure.
+ * @throws TypeError, RangeError, with the option's name.
  */
 export function bound(name: string, value: unknown): number {
   if (value === false) return Infinity;
@@ -62,11 +66,24 @@ export function notNegative(name: string, value: number): void {
   throw new RangeError(`${name}: expected a number of 0 or more, got ${String(value)}`);
 }
 
-/** Names the type of a value for a message: that of `typeof`, the class of an object, or `null`. */
+/** The error of a value of another type. */
+export function badType(expected: string, value: unknown): TypeError {
+  return new TypeError(`${expected}, got ${kind(value)}`);
+}
+
+/**
+ * Names the type of a value for error messages: that of `typeof`, the class of an object, or
+ * `null`. Never throws.
+ */
 export function kind(value: unknown): string {
   if (value === null) return 'null';
   if (typeof value !== 'object') return typeof value;
-  return Object.prototype.toString.call(value).slice(8, -1);
+  try {
+    return Object.prototype.toString.call(value).slice(8, -1);
+  } catch {
+    // A getter of the object, or a trap of a Proxy.
+    return 'object';
+  }
 }
 
 /** The classes of errors that the checks of arguments throw. */

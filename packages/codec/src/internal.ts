@@ -9,7 +9,16 @@
  * @module
  */
 
-export { checked, fromCaller, isMistake } from './arguments.ts';
+export {
+  badType,
+  bound,
+  checked,
+  fromCaller,
+  isMistake,
+  isNear,
+  kind,
+  whole,
+} from './arguments.ts';
 export {
   FrameQueue,
   keepMemory,

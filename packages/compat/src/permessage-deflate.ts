@@ -6,6 +6,7 @@ import {
   PerMessageDeflate as DeflateExtension,
   StreamCompressor,
 } from '@ws/conn/internal';
+import { nodeDeflate } from '@ws/node-io';
 import { bytesOf, copyOf, join } from './bytes.ts';
 import { invalidDeflate, outOfMemory, tooLong } from './errors.ts';
 import type { ExtensionParameters } from './extension.ts';
@@ -109,7 +110,7 @@ export class PerMessageDeflate {
 
   /** Releases all memory. */
   cleanup(): void {
-    this.#stream?.end();
+    this.#stream?.release();
     this.#stream = undefined;
     this.#extension?.compressor.forget();
     this.#extension?.destroy();
@@ -146,7 +147,7 @@ export class PerMessageDeflate {
     const level = this.#options.zlibDeflateOptions?.level ?? DEFAULT_LEVEL;
     const compression = { ...DEFAULT_COMPRESSION, mode: 'takeover', level, threshold: 0 } as const;
     const role = this.#isServer ? 'server' : 'client';
-    return new DeflateExtension(parameters, compression, role, platform);
+    return new DeflateExtension(nodeDeflate, parameters, compression, role, platform);
   }
 
   /**
@@ -173,7 +174,7 @@ export class PerMessageDeflate {
       const output = copyOf(stream.output, 0, size);
       if (fin) {
         this.#stream = undefined;
-        stream.end();
+        stream.release();
       }
       return output;
     });

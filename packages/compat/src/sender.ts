@@ -151,7 +151,7 @@ export class Sender extends OutgoingFrames {
 
   /** Releases the compressor of a message that is sent in several frames. */
   #endStream(): void {
-    this.#stream?.end();
+    this.#stream?.release();
     this.#stream = undefined;
   }
 

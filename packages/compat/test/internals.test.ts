@@ -509,7 +509,7 @@ test('a connection that ends within a fragmented message releases its compressor
     deflate.accept([{}]);
     const stream = deflate.stream();
     expect(stream).toBeDefined();
-    stream!.end();
+    stream!.release();
   }));
 
 test('an empty buffer that the application detaches is not one of ours', () =>

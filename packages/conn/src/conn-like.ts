@@ -1,7 +1,7 @@
 import type { NextWriterOptions } from './call-options.ts';
 import type { Conn } from './conn.ts';
 import type { MessageWriter } from './connection/message-writer.ts';
-import type { CloseInfo } from './errors.ts';
+import type { CloseInfo } from './platform/observer.ts';
 import type { MessageReader } from './read/message-reader.ts';
 import type { MessageHandler } from './read/receive-call.ts';
 import type { WaitOptions } from './time/wait.ts';

@@ -16,9 +16,6 @@ import { Connection } from './connection/connection.ts';
 import type { MessageWriter } from './connection/message-writer.ts';
 import { sharedFor } from './connection/shared.ts';
 import type { CloseHandler, PingPongHandler } from './control/control-frames.ts';
-import { PerMessageDeflate } from './deflate/per-message-deflate.ts';
-import { DEFAULT_COMPRESSION } from './deflate/settings.ts';
-import type { CloseInfo, ConnState } from './errors.ts';
 import { InternalsOfConn } from './internals-of-conn.ts';
 import { copyOf } from './memory/copy.ts';
 import type { Message } from './message.ts';
@@ -29,8 +26,9 @@ import {
   readLimit,
   resolveOptions,
 } from './options/conn-options.ts';
-import { joined } from './options/extensions.ts';
-import type { ConnStats } from './platform/observer.ts';
+import { deflateExtension, joined } from './options/extensions.ts';
+import type { DeflateExtension } from './platform/deflate-engine.ts';
+import type { CloseInfo, ConnState, ConnStats } from './platform/observer.ts';
 import { formatJSON, type SchemaOutput, type StandardSchema } from './read/json.ts';
 import { MessageIterator } from './read/message-iterator.ts';
 import type { MessageReader } from './read/message-reader.ts';
@@ -94,7 +92,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   readonly extensions: string;
   readonly #connection: Connection;
   /** Set when both ends have agreed on permessage-deflate. */
-  readonly #deflate: PerMessageDeflate | undefined;
+  readonly #deflate: DeflateExtension | undefined;
 
   /**
    * A Conn emits no events: read with {@link Conn.receive} or `for await`, and await
@@ -131,15 +129,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     this.subprotocol = subprotocol;
     this.extensions = extensions;
     const shared = sharedFor(role, platform, settings);
-    this.#deflate =
-      deflate === undefined
-        ? undefined
-        : new PerMessageDeflate(
-            deflate,
-            settings.compression === false ? DEFAULT_COMPRESSION : settings.compression,
-            role,
-            platform,
-          );
+    this.#deflate = deflateExtension(deflate, settings.compression, role, platform);
     this.#connection = new Connection(this, transport, shared, joined(this.#deflate, custom));
     this.#connection.observe((observer) => observer.opened?.(this));
   }

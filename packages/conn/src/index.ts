@@ -29,9 +29,7 @@ export type { CompressionOptions } from './deflate/settings.ts';
 export {
   BackpressureError,
   CloseError,
-  type CloseInfo,
   CloseSentError,
-  type ConnState,
   isCloseError,
   isUnexpectedCloseError,
   JSONError,
@@ -48,15 +46,16 @@ export type { BufferPool } from './memory/write-memory.ts';
 export { BorrowedMessage, type DataType, Message } from './message.ts';
 export type { ConnOptions, ConnSettings, Heartbeat } from './options/conn-options.ts';
 export {
+  type Compression,
+  type DeflateExtension,
   type DeflateJob,
   type Deflater,
-  type DeflateSource,
   type History,
   type Inflater,
   InflateStatus,
 } from './platform/deflate-engine.ts';
-export type { ConnStats, Observer } from './platform/observer.ts';
-export type { Platform } from './platform/platform.ts';
+export type { CloseInfo, ConnState, ConnStats, Observer } from './platform/observer.ts';
+export type { DeflateSource, Platform } from './platform/platform.ts';
 export { portablePlatform } from './platform/portable-platform.ts';
 export type { AutoResponse } from './read/auto-response.ts';
 export type { SchemaOutput, StandardSchema } from './read/json.ts';

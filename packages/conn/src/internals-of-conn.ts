@@ -1,9 +1,9 @@
 import { BinaryMessage, CloseCode, TextMessage } from '@ws/codec';
 import type { Conn } from './conn.ts';
 import type { Connection } from './connection/connection.ts';
-import type { CloseInfo } from './errors.ts';
 import type { ConnInternals } from './internals.ts';
 import type { Message } from './message.ts';
+import type { CloseInfo } from './platform/observer.ts';
 import type { Platform } from './platform/platform.ts';
 import { ReceiveCall, type ReceiveObserver } from './read/receive-call.ts';
 import type { PreparedMessage } from './writing/prepared-message.ts';

@@ -1,6 +1,6 @@
 import type { Conn } from './conn.ts';
-import type { CloseInfo } from './errors.ts';
 import type { Message } from './message.ts';
+import type { CloseInfo } from './platform/observer.ts';
 import type { Platform } from './platform/platform.ts';
 import type { ReceiveObserver } from './read/receive-call.ts';
 import type { PreparedMessage } from './writing/prepared-message.ts';

@@ -1,31 +1,6 @@
-/**
- * A bound in bytes or pieces; `false` means no bound.
- *
- * @throws TypeError, RangeError, with the option's name.
- */
-export function bound(name: string, value: unknown): number {
-  if (value === false) return Infinity;
-  if (value === 0) throw new RangeError(`${name}: 0 is not a bound; use false for no bound`);
-  return whole(name, value);
-}
+import { badType, bound, isNear, kind, whole } from '@ws/codec/internal';
 
-/**
- * A whole number from `least` to `most`.
- *
- * @throws TypeError, RangeError, with the option's name.
- */
-export function whole(
-  name: string,
-  value: unknown,
-  least: number = 1,
-  most: number = Infinity,
-): number {
-  if (typeof value !== 'number') throw badType(`${name}: expected a number`, value);
-  const isWhole = Number.isSafeInteger(value) && !Object.is(value, -0);
-  if (isWhole && value >= least && value <= most) return value;
-  const bounds = most === Infinity ? `of ${least} or more` : `from ${least} to ${most}`;
-  throw new RangeError(`${name}: expected a whole number ${bounds}, got ${value}`);
-}
+export { badType, bound, kind, whole };
 
 /**
  * Whole milliseconds, from 1 to 2^31 - 1.
@@ -118,37 +93,6 @@ export function nearName(name: string, known: readonly string[]): string | undef
   // A list of one name is a hint itself.
   const near = known.length > 1 ? known.find((each) => isNear(name, each)) : undefined;
   return near === undefined ? undefined : `did you mean ${near}?`;
-}
-
-/** Whether `name` is `other` in another case, or with a third of its letters changed at one place. */
-function isNear(name: string, other: string): boolean {
-  const [a, b] = [name.toLowerCase(), other.toLowerCase()];
-  const shorter = Math.min(a.length, b.length);
-  let start = 0;
-  while (start < shorter && a[start] === b[start]) start++;
-  let end = 0;
-  while (end < shorter - start && a.at(-1 - end) === b.at(-1 - end)) end++;
-  return Math.max(a.length, b.length) - start - end <= Math.ceil(a.length / 3);
-}
-
-/** The error of a value of another type. */
-export function badType(expected: string, value: unknown): TypeError {
-  return new TypeError(`${expected}, got ${kind(value)}`);
-}
-
-/**
- * Names the type of a value for error messages: that of `typeof`, the class of an object, or
- * `null`. Never throws.
- */
-export function kind(value: unknown): string {
-  if (value === null) return 'null';
-  if (typeof value !== 'object') return typeof value;
-  try {
-    return Object.prototype.toString.call(value).slice(8, -1);
-  } catch {
-    // A getter of the object, or a trap of a Proxy.
-    return 'object';
-  }
 }
 
 // Values of other realms (a vm context, Jest) are no instances of the classes of this realm. The

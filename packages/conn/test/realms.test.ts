@@ -14,7 +14,7 @@ import {
   PreparedMessage,
 } from '../src/index.ts';
 import { ReconnectingConn } from '../src/reconnecting/index.ts';
-import { WarningReporter } from '../src/report/warning-reporter.ts';
+import { WarningReporter } from '../src/report/report.ts';
 import { wired } from './wired.ts';
 
 const there = (code: string): never => vm.runInNewContext(code) as never;

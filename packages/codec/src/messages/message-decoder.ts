@@ -370,7 +370,7 @@ export class MessageDecoder {
   setPayloadUse(use: PayloadUse): void {
     if (use === this.#use) return;
     this.#use = use;
-    this.#memory.drop();
+    this.#memory.release();
     if (use !== IGNORED) return;
     this.streaming = false;
     this.skip();
@@ -430,7 +430,7 @@ export class MessageDecoder {
     this.release();
     this.#transforming = false;
     this.#delivery = NO_MESSAGE;
-    this.#memory.drop();
+    this.#memory.release();
     this.error = undefined;
     this.#frames.reset();
     this.#exhausted();
@@ -718,7 +718,7 @@ export class MessageDecoder {
 
   #fail(error: ProtocolError | undefined): typeof FAILED {
     this.error = error;
-    this.#memory.drop();
+    this.#memory.release();
     return FAILED;
   }
 }

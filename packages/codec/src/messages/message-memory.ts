@@ -73,7 +73,7 @@ export class MessageMemory {
     // Memory of the pools has a lease, so other memory is ordinary.
     const exact = lease === undefined && bytes.length === length;
     const own = exact ? (bytes as OwnedBytes) : new Uint8Array(bytes.subarray(0, length));
-    this.drop();
+    this.release();
     return own;
   }
 
@@ -84,7 +84,7 @@ export class MessageMemory {
     return lease;
   }
 
-  drop(): void {
+  release(): void {
     this.lease?.release();
     this.#clear();
   }

@@ -1,11 +1,6 @@
 import { CloseCode, formatCloseMessage, type WebSocketError } from '@ws/codec';
-import {
-  CloseError,
-  type ConnState,
-  TimeoutError,
-  TransportError,
-  transportFailed,
-} from '../errors.ts';
+import { CloseError, TimeoutError, TransportError, transportFailed } from '../errors.ts';
+import type { ConnState } from '../platform/observer.ts';
 import { TurnCallback, type TurnTask } from '../scheduler/task-queue.ts';
 import { onRejection } from '../validate.ts';
 import { SINGLE_READ_TIME } from './attention.ts';

@@ -10,14 +10,9 @@ import {
 import { fromCaller, isMistake } from '@ws/codec/internal';
 import { ControlFrames } from '../control/control-frames.ts';
 import type { PingWait } from '../control/heartbeat.ts';
-import {
-  type BackpressureError,
-  type CloseInfo,
-  type ConnState,
-  transportFailed,
-} from '../errors.ts';
+import { type BackpressureError, transportFailed } from '../errors.ts';
 import type { Settings } from '../options/conn-options.ts';
-import type { Observer } from '../platform/observer.ts';
+import type { CloseInfo, ConnState, Observer } from '../platform/observer.ts';
 import type { Platform } from '../platform/platform.ts';
 import { isNormalEnd } from '../read/pending-read.ts';
 import { type ReportedConn, reportError } from '../report/report.ts';

@@ -1,7 +1,6 @@
 import { CloseCode } from '@ws/codec';
 import {
   CloseError,
-  type CloseInfo,
   causeText,
   errorOf,
   TimeoutError,
@@ -9,6 +8,7 @@ import {
   UNEXPECTED_EOF,
   untraced,
 } from '../errors.ts';
+import type { CloseInfo } from '../platform/observer.ts';
 import { isNormalEnd } from '../read/pending-read.ts';
 
 /** How a connection ends, as far as it is known. */

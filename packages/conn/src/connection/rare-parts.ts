@@ -1,6 +1,7 @@
 import { formatCloseMessage } from '@ws/codec';
 import type { ControlFrames } from '../control/control-frames.ts';
-import { type BackpressureError, type CloseInfo, TimeoutError, untraced } from '../errors.ts';
+import { type BackpressureError, TimeoutError, untraced } from '../errors.ts';
+import type { CloseInfo } from '../platform/observer.ts';
 import { Gate } from '../read/gate.ts';
 import type { ReportedConn } from '../report/report.ts';
 import { Deadline } from '../time/deadline.ts';

@@ -1,6 +1,7 @@
 import { CHECKED_ONLY, IGNORED, type MessageDecoder, type OwnedBytes } from '@ws/codec';
-import { type CloseInfo, ReadPendingError, type TimeoutError } from '../errors.ts';
+import { ReadPendingError, type TimeoutError } from '../errors.ts';
 import type { DataType, Message } from '../message.ts';
+import type { CloseInfo } from '../platform/observer.ts';
 import type { Platform } from '../platform/platform.ts';
 import { messageBlocks } from '../read/message-blocks.ts';
 import { MessageQueue, messageOf } from '../read/message-queue.ts';

@@ -144,7 +144,7 @@ export class ControlFrames {
 
   /** No more input comes: unanswered pings reject with `error`. */
   end(error: unknown): void {
-    this.pings.end(error);
+    this.pings.rejectAll(error);
   }
 
   #call(

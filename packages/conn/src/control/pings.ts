@@ -22,7 +22,7 @@ class Ping implements TimerEntry {
   }
 
   fire(): void {
-    this.#pings.drop(
+    this.#pings.reject(
       this,
       new TimeoutError(`no pong within ${this.#timeout} ms (option timeout of ping)`),
     );
@@ -85,18 +85,18 @@ export class Pings {
     const ping = new Ping(this, payload, this.#platform.now(), timeout);
     this.#pending.push(ping);
     if (timeout !== Infinity) schedulerOf(this.#platform).timers.set(ping, timeout);
-    send(payload).catch((error: unknown) => this.drop(ping, error));
+    send(payload).catch((error: unknown) => this.reject(ping, error));
     return ping.answer.promise;
   }
 
   /** Gives up the ping with this promise; false when it has settled. */
   giveUp(answer: Promise<number>, reason: unknown): boolean {
     const ping = this.#pending.find((pending) => pending.answer.promise === answer);
-    if (ping !== undefined) this.drop(ping, reason);
+    if (ping !== undefined) this.reject(ping, reason);
     return ping !== undefined;
   }
 
-  drop(ping: Ping, reason: unknown): void {
+  reject(ping: Ping, reason: unknown): void {
     const at = this.#pending.indexOf(ping);
     if (at < 0) return;
     this.#pending.splice(at, 1);
@@ -128,7 +128,7 @@ export class Pings {
   }
 
   /** No pong can arrive any more: all pings reject with `error`. */
-  end(error: unknown): void {
+  rejectAll(error: unknown): void {
     this.#over ??= { reason: error };
     for (const ping of this.#pending.splice(0)) {
       schedulerOf(this.#platform).timers.clear(ping);

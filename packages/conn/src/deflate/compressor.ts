@@ -1,10 +1,9 @@
 import type { SharedEncoding } from '@ws/codec';
 import { copyOf } from '../memory/copy.ts';
-import type { Deflater } from '../platform/deflate-engine.ts';
+import type { Compression, Deflater } from '../platform/deflate-engine.ts';
 import type { EnginePool } from './engine-pool.ts';
 import { HistoryRing } from './history-ring.ts';
 import { deflaterKey, type PooledEngine } from './pooled-engine.ts';
-import type { Compression } from './settings.ts';
 
 /** Size of the last bytes 00 00 FF FF, which are not sent (RFC 7692, section 7.2.1). */
 const TAIL = 4;
@@ -243,7 +242,7 @@ export class StreamCompressor {
   }
 
   /** Releases the deflater: the message is complete or was given up. */
-  end(): void {
+  release(): void {
     this.#compressor.engines.deflaters.releaseFromStream(this.#engine, this.#broken);
   }
 

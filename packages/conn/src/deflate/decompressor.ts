@@ -1,9 +1,9 @@
 import { type Lease, MessageMemory, NO_BYTES } from '@ws/codec/internal';
 import { copyOf } from '../memory/copy.ts';
 import { type History, type Inflater, InflateStatus } from '../platform/deflate-engine.ts';
-import { type EnginePool, type InflateResources, PrivateEngines } from './engine-pool.ts';
+import { type EnginePool, PrivateEngines } from './engine-pool.ts';
 import { HistoryRing } from './history-ring.ts';
-import type { InflaterWaiter } from './inflater-pool.ts';
+import type { InflateWaiter } from './inflate-budget.ts';
 import type { PooledEngine } from './pooled-engine.ts';
 
 /** The largest window that DEFLATE has, in bits. */
@@ -30,7 +30,7 @@ const MAX_FINALS = 8;
  * compresses each message separately.
  */
 export class Decompressor {
-  #engines: InflateResources;
+  #engines: EnginePool | PrivateEngines;
   /**
    * The shared pool, which counts this connection's memory; undefined once the connection has
    * ended.
@@ -85,12 +85,12 @@ export class Decompressor {
   }
 
   /** `waiter` continues when an engine is free. */
-  awaitInflater(waiter: InflaterWaiter): void {
+  awaitInflater(waiter: InflateWaiter): void {
     this.#shared?.inflaters.wait(waiter);
   }
 
   /** `waiter` no longer waits. */
-  leaveInflaters(waiter: InflaterWaiter): void {
+  leaveInflaters(waiter: InflateWaiter): void {
     this.#shared?.inflaters.leave(waiter);
   }
 
@@ -223,7 +223,7 @@ export class Decompressor {
   /** Drops the message under way and the history: the connection has ended, or drops its input. */
   destroy(): void {
     this.#abandon();
-    this.#collected?.drop();
+    this.#collected?.release();
     this.#collected = undefined;
     this.endMessage();
     this.#history?.release();

@@ -1,6 +1,7 @@
 import type { Deflater } from '../platform/deflate-engine.ts';
 import type { Platform } from '../platform/platform.ts';
-import { closeWhere, type EngineKeeper, FreeEngines, PooledEngine } from './pooled-engine.ts';
+import type { EnginePool } from './engine-pool.ts';
+import { closeWhere, FreeEngines, PooledEngine } from './pooled-engine.ts';
 
 /**
  * The largest number of messages that are deflated fragment by fragment at the same time. Further
@@ -15,14 +16,14 @@ const OWNER_IDLE_MS = 1_000;
 
 /** The deflaters of a platform: free ones, and those that connections with context takeover own. */
 export class DeflaterPool {
-  readonly #keeper: EngineKeeper;
+  readonly #engines: EnginePool;
   readonly #platform: Platform;
   readonly #free = new FreeEngines<Deflater>();
   readonly #owned: PooledEngine<Deflater>[] = [];
   #leased = 0;
 
-  constructor(keeper: EngineKeeper, platform: Platform) {
-    this.#keeper = keeper;
+  constructor(engines: EnginePool, platform: Platform) {
+    this.#engines = engines;
     this.#platform = platform;
   }
 
@@ -33,15 +34,15 @@ export class DeflaterPool {
 
   /** A deflater for one message. Follow with {@link release} or {@link discard}. */
   acquire(key: number): PooledEngine<Deflater> {
-    this.#keeper.renew();
+    this.#engines.renew();
     return this.#free.acquire((engine) => engine.key === key) ?? this.#create(key);
   }
 
   release(engine: PooledEngine<Deflater>): void {
-    if (engine.generation !== this.#keeper.source.generation) return engine.close();
-    engine.usedAtSweep = this.#keeper.sweeps;
+    if (engine.generation !== this.#engines.source.generation) return engine.close();
+    engine.usedAtSweep = this.#engines.sweeps;
     this.#free.release(engine);
-    this.#keeper.sweepLater();
+    this.#engines.sweepLater();
   }
 
   /** Closes a deflater that has failed. */
@@ -74,7 +75,7 @@ export class DeflaterPool {
    * history.
    */
   own(owner: object, key: number, most: number): PooledEngine<Deflater> | undefined {
-    this.#keeper.renew();
+    this.#engines.renew();
     const now = this.#platform.now();
     const at = this.#owned.findIndex(
       (engine) => engine.owner === undefined || now - engine.usedAtMs > OWNER_IDLE_MS,
@@ -92,7 +93,7 @@ export class DeflaterPool {
     }
     engine.owner = owner;
     engine.usedAtMs = now;
-    this.#keeper.sweepLater();
+    this.#engines.sweepLater();
     return engine;
   }
 
@@ -115,7 +116,7 @@ export class DeflaterPool {
   }
 
   #create(key: number): PooledEngine<Deflater> {
-    const { source, generation } = this.#keeper;
+    const { source, generation } = this.#engines;
     return new PooledEngine(source.deflater((key >> 4) - 2, key & 15), key, generation);
   }
 }

@@ -1,18 +1,10 @@
 import { poolGuard } from '@ws/codec/internal';
-import type { DeflateSource } from '../platform/deflate-engine.ts';
-import type { Platform } from '../platform/platform.ts';
+import type { DeflateSource, Platform } from '../platform/platform.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TimerEntry, Timers } from '../scheduler/timers.ts';
 import { DeflaterPool } from './deflater-pool.ts';
-import type { HistoryMemory } from './history-ring.ts';
 import { InflateBudget } from './inflate-budget.ts';
-import { InflaterPool, type InflaterSource, UnpooledInflaters } from './inflater-pool.ts';
-import type { EngineKeeper } from './pooled-engine.ts';
-
-/** The resources of a decompressor: inflaters, and memory for the peer's plain bytes. */
-export interface InflateResources extends HistoryMemory {
-  readonly inflaters: InflaterSource;
-}
+import { InflaterPool, UnpooledInflaters } from './inflater-pool.ts';
 
 /** Time in ms after which an unused engine is closed. */
 const IDLE = 60_000;
@@ -25,12 +17,13 @@ const MAX_FREE_HISTORIES = 64;
 export const SCRATCH = 32_767;
 
 /** The engines of a platform, and the memory of histories, shared by all of its connections. */
-export class EnginePool implements InflateResources, EngineKeeper, TimerEntry {
+export class EnginePool implements TimerEntry {
   slot: number | undefined;
   /** Bytes that the histories of all connections hold. */
   historyBytes = 0;
   /** The source's generation when the pool's engines were created. */
   generation = 0;
+  /** How many sweeps of unused engines there were. */
   sweeps = 0;
   readonly source: DeflateSource;
   readonly inflaters: InflaterPool;
@@ -58,16 +51,12 @@ export class EnginePool implements InflateResources, EngineKeeper, TimerEntry {
     this.deflaters = new DeflaterPool(this, platform);
   }
 
-  /** Whether the histories use up the memory budget. New connections then get no history. */
-  get overBudget(): boolean {
-    return this.historyBytes >= this.source.memoryBudget;
-  }
-
   /** Subtracts the bytes of a history that will not be released. */
   uncount(bytes: number): void {
     this.historyBytes -= bytes;
   }
 
+  /** A buffer for a history, of exactly `bytes`, a power of two. */
   acquire(bytes: number): Uint8Array {
     this.historyBytes += bytes;
     const history = this.#histories.get(bytes)?.pop() ?? new Uint8Array(bytes);
@@ -83,6 +72,7 @@ export class EnginePool implements InflateResources, EngineKeeper, TimerEntry {
     else if (free.length < MAX_FREE_HISTORIES) free.push(buffer);
   }
 
+  /** Drops the engines of an older generation of the source. */
   renew(): void {
     const { generation } = this.source;
     if (generation === this.generation) return;
@@ -91,6 +81,7 @@ export class EnginePool implements InflateResources, EngineKeeper, TimerEntry {
     this.deflaters.closeAll();
   }
 
+  /** Schedules a sweep of unused engines. */
   sweepLater(): void {
     this.#timers.setUnlessSet(this, IDLE);
   }
@@ -109,7 +100,7 @@ export class EnginePool implements InflateResources, EngineKeeper, TimerEntry {
  * For a closed connection that still has messages to read. Each message gets a new inflater, and
  * memory is not counted.
  */
-export class PrivateEngines implements InflateResources {
+export class PrivateEngines {
   readonly inflaters: UnpooledInflaters;
 
   constructor(source: DeflateSource) {

@@ -1,12 +1,9 @@
 import { NO_BYTES } from '@ws/codec/internal';
 import type { History } from '../platform/deflate-engine.ts';
+import type { EnginePool } from './engine-pool.ts';
 
 /** Lends memory to histories and counts it. */
-export interface HistoryMemory {
-  /** A buffer of exactly `bytes`, a power of two. */
-  acquire(bytes: number): Uint8Array;
-  release(buffer: Uint8Array): void;
-}
+type HistoryMemory = Pick<EnginePool, 'acquire' | 'release'>;
 
 const SMALLEST = 512;
 

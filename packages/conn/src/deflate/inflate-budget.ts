@@ -1,3 +1,4 @@
+import { Fifo, type FifoEntry } from '../memory/fifo.ts';
 import { asyncContexts } from '../platform/async-contexts.ts';
 import type { Platform } from '../platform/platform.ts';
 
@@ -13,15 +14,11 @@ const PER_TURN = 1_310_720;
  */
 const RENEW_FROM = PER_TURN / 4;
 
-/**
- * A connection that waits for its turn to inflate. Only the {@link InflateBudget} sets the links.
- */
+/** A connection that waits for its turn to inflate. */
 export interface InflateWaiter {
   readonly platform: Platform;
-  previousWaiter: InflateWaiter | undefined;
-  nextWaiter: InflateWaiter | undefined;
-  /** Whether the connection is in the queue. */
-  waiting: boolean;
+  /** Its place in the queue of the {@link InflateBudget}, which sets it; undefined outside. */
+  place: FifoEntry<InflateWaiter> | undefined;
   /** The turn has come: inflates, and requests another turn for the rest. Never throws. */
   onInflateTurn(): void;
 }
@@ -39,9 +36,9 @@ export interface InflateWaiter {
  */
 export class InflateBudget {
   #spent = 0;
-  readonly #renewals = new WeakMap<Platform, Renewal>();
-  #first: InflateWaiter | undefined;
-  #last: InflateWaiter | undefined;
+  /** Of each platform: the function that renews, and whether the platform will run it. */
+  readonly #renewals = new WeakMap<Platform, { scheduled: boolean; readonly run: () => void }>();
+  readonly #waiting = new Fifo<InflateWaiter>();
   /** The connection whose turn has come, until its message is complete. */
   #current: InflateWaiter | undefined;
 
@@ -52,9 +49,8 @@ export class InflateBudget {
    */
   request(waiter: InflateWaiter): boolean {
     const isCurrent = waiter === this.#current;
-    if (this.#spent < PER_TURN && (isCurrent || this.#first === undefined)) return true;
-    if (isCurrent) this.#addFirst(waiter);
-    else this.#addLast(waiter);
+    if (this.#spent < PER_TURN && (isCurrent || this.#waiting.length === 0)) return true;
+    waiter.place = isCurrent ? this.#waiting.addFirst(waiter) : this.#waiting.add(waiter);
     try {
       this.#renewLater(waiter.platform);
     } catch (error) {
@@ -77,32 +73,8 @@ export class InflateBudget {
 
   /** Removes `waiter` from the queue, if it waits. */
   leave(waiter: InflateWaiter): void {
-    if (!waiter.waiting) return;
-    const { previousWaiter, nextWaiter } = waiter;
-    waiter.waiting = false;
-    waiter.previousWaiter = waiter.nextWaiter = undefined;
-    if (previousWaiter === undefined) this.#first = nextWaiter;
-    else previousWaiter.nextWaiter = nextWaiter;
-    if (nextWaiter === undefined) this.#last = previousWaiter;
-    else nextWaiter.previousWaiter = previousWaiter;
-  }
-
-  #addFirst(waiter: InflateWaiter): void {
-    const first = this.#first;
-    waiter.waiting = true;
-    waiter.nextWaiter = first;
-    this.#first = waiter;
-    if (first === undefined) this.#last = waiter;
-    else first.previousWaiter = waiter;
-  }
-
-  #addLast(waiter: InflateWaiter): void {
-    const last = this.#last;
-    waiter.waiting = true;
-    waiter.previousWaiter = last;
-    this.#last = waiter;
-    if (last === undefined) this.#first = waiter;
-    else last.nextWaiter = waiter;
+    if (waiter.place !== undefined) this.#waiting.remove(waiter.place);
+    waiter.place = undefined;
   }
 
   #renewLater(platform: Platform): void {
@@ -133,11 +105,15 @@ export class InflateBudget {
     this.#renewals.get(platform)!.scheduled = false;
     this.#spent = 0;
     try {
-      while (this.#first !== undefined && this.#spent < PER_TURN) this.#run(this.#first);
+      while (this.#spent < PER_TURN) {
+        const first = this.#waiting.peek();
+        if (first === undefined) break;
+        this.#run(first);
+      }
     } finally {
       // If a connection throws despite its contract, the platform reports it. The others continue.
       this.#current = undefined;
-      if (this.#first !== undefined) this.#tryRenewLater(platform);
+      if (this.#waiting.length > 0) this.#tryRenewLater(platform);
     }
   }
 
@@ -146,11 +122,4 @@ export class InflateBudget {
     this.#current = waiter;
     asyncContexts.alone(() => waiter.onInflateTurn());
   }
-}
-
-/** The renewal by one platform. */
-interface Renewal {
-  /** Whether the platform will run {@link run}. */
-  scheduled: boolean;
-  readonly run: () => void;
 }

@@ -1,6 +1,8 @@
-import type { DeflateSource, Inflater } from '../platform/deflate-engine.ts';
-import type { Platform } from '../platform/platform.ts';
-import { type EngineKeeper, FreeEngines, PooledEngine } from './pooled-engine.ts';
+import type { Inflater } from '../platform/deflate-engine.ts';
+import type { DeflateSource } from '../platform/platform.ts';
+import type { EnginePool } from './engine-pool.ts';
+import type { InflateWaiter } from './inflate-budget.ts';
+import { FreeEngines, PooledEngine } from './pooled-engine.ts';
 
 /**
  * Most leased inflaters while no read waits: a complete message without a reader may fill the
@@ -13,61 +15,44 @@ const MAX_LEASED = 256;
  */
 const MAX_LEASED_EARLY = MAX_LEASED / 2;
 
-/** A decoder that waits until an inflater is free. */
-export interface InflaterWaiter {
-  readonly platform: Platform;
-  /** Continues. Never throws. */
-  onInflateTurn(): void;
-}
-
-/** Leases inflaters to connections. */
-export interface InflaterSource {
-  /** Whether an inflater may be leased for a complete message that no read waits for. */
-  readonly mayLease: boolean;
-  /** Whether an inflater may be leased for a message that is not complete. */
-  readonly mayLeaseEarly: boolean;
-  acquire(owner: object): PooledEngine<Inflater>;
-  release(engine: PooledEngine<Inflater>): void;
-  /** Closes an inflater that failed for another reason than its input. */
-  discard(engine: PooledEngine<Inflater>): void;
-}
-
 /**
  * The inflaters of a platform, shared by all of its connections. An inflater needs 45 KiB, and a
  * reset costs far less than an engine. So an idle connection holds no inflater: it keeps only the
  * plain text that its peer may refer back to. The next message leases a free inflater and resets it
  * with that text.
  */
-export class InflaterPool implements InflaterSource {
-  readonly #keeper: EngineKeeper;
+export class InflaterPool {
+  readonly #engines: EnginePool;
   readonly #free = new FreeEngines<Inflater>();
-  readonly #waiters = new Set<InflaterWaiter>();
+  readonly #waiters = new Set<InflateWaiter>();
   #leased = 0;
   /** Whether {@link #wake} is scheduled. */
   #waking = false;
 
-  constructor(keeper: EngineKeeper) {
-    this.#keeper = keeper;
+  constructor(engines: EnginePool) {
+    this.#engines = engines;
   }
 
   get size(): number {
     return this.#free.size;
   }
 
+  /** Whether an inflater may be leased for a complete message that no read waits for. */
   get mayLease(): boolean {
     return this.#leased < MAX_LEASED;
   }
 
+  /** Whether an inflater may be leased for a message that is not complete. */
   get mayLeaseEarly(): boolean {
     return this.#leased < MAX_LEASED_EARLY;
   }
 
   /** `waiter` continues in a later turn in which {@link mayLease}. */
-  wait(waiter: InflaterWaiter): void {
+  wait(waiter: InflateWaiter): void {
     this.#waiters.add(waiter);
   }
 
-  leave(waiter: InflaterWaiter): void {
+  leave(waiter: InflateWaiter): void {
     this.#waiters.delete(waiter);
   }
 
@@ -102,24 +87,25 @@ export class InflaterPool implements InflaterSource {
    * preferred.
    */
   acquire(owner: object): PooledEngine<Inflater> {
-    const keeper = this.#keeper;
-    keeper.renew();
+    const engines = this.#engines;
+    engines.renew();
     const free =
       this.#free.acquire((engine) => engine.owner === owner) ?? this.#free.acquireNewest();
-    const engine = free ?? new PooledEngine(keeper.source.inflater(), 0, keeper.generation);
+    const engine = free ?? new PooledEngine(engines.source.inflater(), 0, engines.generation);
     this.#leased++;
     return engine;
   }
 
   release(engine: PooledEngine<Inflater>): void {
-    const keeper = this.#keeper;
+    const engines = this.#engines;
     this.#ended();
-    if (engine.generation !== keeper.source.generation) return engine.close();
-    engine.usedAtSweep = keeper.sweeps;
+    if (engine.generation !== engines.source.generation) return engine.close();
+    engine.usedAtSweep = engines.sweeps;
     this.#free.release(engine);
-    keeper.sweepLater();
+    engines.sweepLater();
   }
 
+  /** Closes an inflater that failed for another reason than its input. */
   discard(engine: PooledEngine<Inflater>): void {
     this.#ended();
     engine.close();
@@ -144,7 +130,7 @@ export class InflaterPool implements InflaterSource {
 }
 
 /** Creates an inflater for each message, and closes it after the message. */
-export class UnpooledInflaters implements InflaterSource {
+export class UnpooledInflaters {
   readonly mayLease = false;
   readonly mayLeaseEarly = false;
   readonly #source: DeflateSource;

@@ -5,13 +5,13 @@ import {
   ProtocolError,
   type Role,
 } from '@ws/codec';
-import { RSV1 } from '../platform/deflate-engine.ts';
-import type { Platform } from '../platform/platform.ts';
+import type { FifoEntry } from '../memory/fifo.ts';
+import { type Compression, RSV1 } from '../platform/deflate-engine.ts';
+import type { DeflateSource, Platform } from '../platform/platform.ts';
 import { Compressor, StreamCompressor } from './compressor.ts';
 import { Decompressor } from './decompressor.ts';
 import { enginePoolOf } from './engine-pool.ts';
 import type { InflateBudget, InflateWaiter } from './inflate-budget.ts';
-import type { Compression } from './settings.ts';
 
 /** Charged for each step on top of its plain bytes. */
 const STEP_COST = 64;
@@ -24,9 +24,7 @@ export class PerMessageDeflate implements Extension, InflateWaiter {
   readonly rsv: number = RSV1;
   readonly platform: Platform;
   readonly compressor: Compressor;
-  previousWaiter: InflateWaiter | undefined = undefined;
-  nextWaiter: InflateWaiter | undefined = undefined;
-  waiting = false;
+  place: FifoEntry<InflateWaiter> | undefined = undefined;
   /** Whether the last step has made the last byte of the message. */
   done = false;
   output: Uint8Array;
@@ -36,20 +34,14 @@ export class PerMessageDeflate implements Extension, InflateWaiter {
   /** Compresses the message that is sent in fragments. */
   #stream: StreamCompressor | undefined;
 
-  /** @throws TypeError when the platform has no engine. */
   constructor(
+    source: DeflateSource,
     parameters: DeflateParameters,
     compression: Compression,
     role: Role,
     platform: Platform,
   ) {
-    const { deflate } = platform;
-    if (deflate === undefined) {
-      throw new TypeError(
-        'deflate: the platform has no engine to compress with; leave the option out, or add pureDeflate of @ws/conn/pure-deflate to the platform',
-      );
-    }
-    const engines = enginePoolOf(deflate, platform);
+    const engines = enginePoolOf(source, platform);
     const server = {
       takeover: !parameters.serverNoContextTakeover,
       bits: parameters.serverMaxWindowBits,
@@ -74,6 +66,10 @@ export class PerMessageDeflate implements Extension, InflateWaiter {
   }
 
   // The way in
+
+  get waiting(): boolean {
+    return this.place !== undefined;
+  }
 
   get more(): boolean {
     return this.#decompressor.more;
@@ -180,13 +176,35 @@ export class PerMessageDeflate implements Extension, InflateWaiter {
   }
 
   endOutput(sent: boolean): void {
-    this.#stream?.end();
+    this.#stream?.release();
     this.#stream = undefined;
     if (!sent) this.compressor.forget();
     // A buffer that was created for a large message is not kept.
     this.output = this.compressor.engines.output;
   }
 }
+
+/**
+ * permessage-deflate (RFC 7692) on engines of your own: the value of {@link DeflateSource.extension}.
+ *
+ * @example
+ * ```ts
+ * import { type DeflateSource, portablePlatform } from '@ws/conn';
+ * import { perMessageDeflate, pureDeflate } from '@ws/conn/pure-deflate';
+ *
+ * const deflate: DeflateSource = {
+ *   extension: perMessageDeflate,
+ *   inflater: () => pureDeflate.inflater(),
+ *   deflater: (level, windowBits) => pureDeflate.deflater(level, windowBits),
+ *   deflateLater: (job, done) => pureDeflate.deflateLater(job, done),
+ *   memoryBudget: 1_048_576,
+ *   generation: 0,
+ * };
+ * const platform = { ...portablePlatform, deflate };
+ * ```
+ */
+export const perMessageDeflate: DeflateSource['extension'] = (...agreed) =>
+  new PerMessageDeflate(...agreed);
 
 /** RFC 7692, section 7.2.2, names no code: 1007 fits, as for any payload of the wrong format. */
 function invalidDeflate(): ProtocolError {

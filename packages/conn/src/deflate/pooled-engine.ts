@@ -1,4 +1,4 @@
-import type { Deflater, DeflateSource, Inflater } from '../platform/deflate-engine.ts';
+import type { Deflater, Inflater } from '../platform/deflate-engine.ts';
 
 /** Free engines of one kind that are kept: an inflater has 45 KiB, a deflater 270 KiB. */
 const MAX_FREE = 8;
@@ -27,18 +27,6 @@ export class PooledEngine<E> {
     this.owner = undefined;
     this.engine.close();
   }
-}
-
-/** The part of the pool of all engines that the pool of one kind of engine uses. */
-export interface EngineKeeper {
-  readonly source: DeflateSource;
-  readonly generation: number;
-  /** How many sweeps of unused engines there were. */
-  readonly sweeps: number;
-  /** Drops the engines of an older generation of the source. */
-  renew(): void;
-  /** Schedules a sweep of unused engines. */
-  sweepLater(): void;
 }
 
 /** Engines that no message uses, the one that was released last at the end. */

@@ -1,6 +1,7 @@
 import type { DeflateLimits, Role } from '@ws/codec';
+import type { Compression } from '../platform/deflate-engine.ts';
 import type { Platform } from '../platform/platform.ts';
-import { enginePoolOf } from './engine-pool.ts';
+import { historyBytesOf } from './engine-pool.ts';
 
 /** Options of permessage-deflate (RFC 7692). */
 export interface CompressionOptions {
@@ -37,24 +38,6 @@ export interface CompressionOptions {
   readonly asyncDeflateThreshold?: number | false | undefined;
 }
 
-/** {@link CompressionOptions} with all defaults; `Infinity` means no bound. */
-export interface Compression {
-  readonly mode: 'shared' | 'takeover';
-  /** -2 to 9. */
-  readonly level: number;
-  /** In bytes. */
-  readonly threshold: number;
-  /** 8 to 15; undefined when the option is absent. */
-  readonly serverMaxWindowBits: number | undefined;
-  /** 8 to 15; undefined when the option is absent. */
-  readonly clientMaxWindowBits: number | undefined;
-  /** In bytes. */
-  readonly sendHistory: number;
-  readonly takeoverEngines: number;
-  /** In bytes. */
-  readonly asyncDeflateThreshold: number;
-}
-
 /** The compression of a connection without options. */
 export const DEFAULT_COMPRESSION: Compression = {
   mode: 'shared',
@@ -88,7 +71,7 @@ export function deflateLimits(
   const { deflate } = platform;
   if (compression === false || deflate === undefined) return undefined;
   const { mode, serverMaxWindowBits, clientMaxWindowBits } = compression;
-  const alone = mode === 'shared' || enginePoolOf(deflate, platform).overBudget;
+  const alone = mode === 'shared' || historyBytesOf(deflate) >= deflate.memoryBudget;
   const receives = !alone && role === 'server' ? SERVER_RECEIVE_BITS : undefined;
   return {
     serverNoContextTakeover: alone,

@@ -1,10 +1,15 @@
 /** An entry of a {@link Fifo}. */
-export interface FifoEntry<T> {
+export class FifoEntry<T> {
   readonly value: T;
   previous: FifoEntry<T> | undefined;
-  next: FifoEntry<T> | undefined;
+  next: FifoEntry<T> | undefined = undefined;
   /** Whether the entry is in the queue. */
-  queued: boolean;
+  queued = true;
+
+  constructor(value: T, previous: FifoEntry<T> | undefined) {
+    this.value = value;
+    this.previous = previous;
+  }
 }
 
 /**
@@ -17,10 +22,20 @@ export class Fifo<T> {
   #last: FifoEntry<T> | undefined;
 
   add(value: T): FifoEntry<T> {
-    const entry: FifoEntry<T> = { value, previous: this.#last, next: undefined, queued: true };
+    const entry = new FifoEntry(value, this.#last);
     if (this.#last === undefined) this.#first = entry;
     else this.#last.next = entry;
     this.#last = entry;
+    this.length++;
+    return entry;
+  }
+
+  addFirst(value: T): FifoEntry<T> {
+    const entry = new FifoEntry(value, undefined);
+    entry.next = this.#first;
+    if (this.#first === undefined) this.#last = entry;
+    else this.#first.previous = entry;
+    this.#first = entry;
     this.length++;
     return entry;
   }

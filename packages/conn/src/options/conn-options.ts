@@ -1,10 +1,7 @@
 import type { DeflateParameters, Extension, Role } from '@ws/codec';
-import {
-  type Compression,
-  type CompressionOptions,
-  DEFAULT_COMPRESSION,
-} from '../deflate/settings.ts';
+import { type CompressionOptions, DEFAULT_COMPRESSION } from '../deflate/settings.ts';
 import type { BufferPool } from '../memory/write-memory.ts';
+import type { Compression } from '../platform/deflate-engine.ts';
 import type { Platform } from '../platform/platform.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
 import type { Report } from '../report/report.ts';
@@ -254,45 +251,29 @@ export function resolveSettings(options: ConnSettings, role: Role): Settings {
   });
 }
 
-/** Different settings that are remembered for each role. */
-const REMEMBERED = 8;
-type Remembered = { readonly [R in Role]: Settings[] };
-const recent: Remembered = { server: [], client: [] };
-/** Settings with a function or a pool of the caller. The map does not keep those alive. */
-const recentOf = new WeakMap<object, Remembered>();
-
-function rememberedWith({ report, writeBufferPool }: Settings): Remembered {
-  const given = writeBufferPool ?? report;
-  if (given === undefined) return recent;
-  let known = recentOf.get(given);
-  if (known === undefined) {
-    known = { server: [], client: [] };
-    recentOf.set(given, known);
-  }
-  return known;
-}
+/** Most different settings that are remembered for one pool, one `report`, or without both. */
+const REMEMBERED = 64;
+/** The keys are pools and functions of the caller, which the map does not keep alive. */
+const remembered = /* @__PURE__ */ new WeakMap<object, Map<string, Settings>>();
 
 /**
  * Thousands of connections have the same settings: they share one object, and one ConnShared per
  * object.
  */
 function interned(role: Role, settings: Settings): Settings {
-  const known = rememberedWith(settings)[role];
-  const index = known.findIndex((others) => {
-    return connSettingNames.every((name) => isSame(settings[name], others[name]));
-  });
-  if (index === 0) return known[0]!;
-  // The latest are in front: rare settings must not replace those of most connections.
-  const latest = index === -1 ? settings : known.splice(index, 1)[0]!;
-  known.unshift(latest);
-  known.length = Math.min(known.length, REMEMBERED);
+  const { report, writeBufferPool } = settings;
+  const owner = writeBufferPool ?? report ?? DEFAULTS;
+  const known = remembered.get(owner) ?? new Map<string, Settings>();
+  // JSON leaves functions out, and distinguishes all other values of settings.
+  const key = role + JSON.stringify({ ...settings, writeBufferPool: undefined });
+  const found = known.get(key);
+  const latest = found !== undefined && found.report === report ? found : settings;
+  // The latest are last: rare settings must not replace those of most connections.
+  known.delete(key);
+  remembered.set(owner, known.set(key, latest));
+  const [oldest] = known.keys();
+  if (known.size > REMEMBERED) known.delete(oldest!);
   return latest;
-}
-
-/** Compares two values of a setting; JSON distinguishes all objects that settings have. */
-function isSame(value: unknown, other: unknown): boolean {
-  if (value === other || typeof value !== 'object') return value === other;
-  return JSON.stringify(value) === JSON.stringify(other);
 }
 
 /**

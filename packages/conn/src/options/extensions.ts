@@ -1,5 +1,7 @@
-import { type DeflateParameters, type Extension, ExtensionChain } from '@ws/codec';
-import { RSV1 } from '../platform/deflate-engine.ts';
+import { type DeflateParameters, type Extension, ExtensionChain, type Role } from '@ws/codec';
+import { DEFAULT_COMPRESSION } from '../deflate/settings.ts';
+import { type Compression, type DeflateExtension, RSV1 } from '../platform/deflate-engine.ts';
+import type { Platform } from '../platform/platform.ts';
 import { kind } from '../validate.ts';
 
 const METHODS = [
@@ -50,6 +52,28 @@ export function checkedExtensions(
     taken |= rsv;
   }
   return extensions;
+}
+
+/**
+ * Returns permessage-deflate of a connection whose handshake has agreed on it.
+ *
+ * @throws TypeError when the platform has no engine.
+ */
+export function deflateExtension(
+  agreed: DeflateParameters | undefined,
+  compression: Compression | false,
+  role: Role,
+  platform: Platform,
+): DeflateExtension | undefined {
+  if (agreed === undefined) return undefined;
+  const { deflate } = platform;
+  // Engines of JavaScript may lack the member.
+  if (typeof deflate?.extension !== 'function') {
+    throw new TypeError(
+      'deflate: the platform has no engine to compress with; leave the option out, or add pureDeflate of @ws/conn/pure-deflate to the platform',
+    );
+  }
+  return deflate.extension(deflate, agreed, compression || DEFAULT_COMPRESSION, role, platform);
 }
 
 /** Returns the extensions as one; undefined when there are none. */

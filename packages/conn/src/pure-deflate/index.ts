@@ -3,10 +3,14 @@
  *
  * @module
  */
-import type { DeflateSource } from '../platform/deflate-engine.ts';
+
+import { perMessageDeflate } from '../deflate/per-message-deflate.ts';
+import type { DeflateSource } from '../platform/platform.ts';
 import { PureDeflater } from './deflater.ts';
 import { PureInflater } from './inflater.ts';
 import { LargeMessages } from './large-messages.ts';
+
+export { perMessageDeflate };
 
 const largeMessages = /* @__PURE__ */ new LargeMessages();
 
@@ -25,6 +29,7 @@ const largeMessages = /* @__PURE__ */ new LargeMessages();
  * ```
  */
 export const pureDeflate: DeflateSource = {
+  extension: perMessageDeflate,
   inflater: () => new PureInflater(),
   deflater: (_level, windowBits) => new PureDeflater(windowBits),
   deflateLater: (job, done) => largeMessages.add(job, done),

@@ -11,10 +11,7 @@ export interface AutoResponse {
 }
 
 /** A checked {@link AutoResponse}, with its own copies of the bytes. */
-export interface PreparedResponse {
-  readonly request: PreparedMessage;
-  readonly response: PreparedMessage;
-}
+export type PreparedResponse = Readonly<Record<keyof AutoResponse, PreparedMessage>>;
 
 /** @throws TypeError that names the option. */
 export function checkAutoResponse(value: unknown): PreparedResponse {

@@ -22,31 +22,6 @@ type SchemaResult<Output> =
 /** The type of the value that a schema returns for valid input. */
 export type SchemaOutput<S extends StandardSchema> = NonNullable<S['~standard']['types']>['output'];
 
-/**
- * Parses `message` as JSON and validates it with `schema`.
- *
- * @param failed - Called when the schema itself fails: it throws, or returns no result.
- * @throws (rejects) JSONError when the message is not JSON, or does not match the schema.
- */
-export async function parseJSON(
-  message: Message,
-  schema: StandardSchema | undefined,
-  failed: (error: JSONError) => void,
-): Promise<unknown> {
-  const value = parseMessage(message);
-  if (schema === undefined) return value;
-  let outcome;
-  try {
-    outcome = outcomeOf(await schema['~standard'].validate(value));
-  } catch (cause) {
-    const error = schemaFailed(cause);
-    failed(error);
-    throw error;
-  }
-  if (outcome instanceof JSONError) throw outcome;
-  return outcome.value;
-}
-
 /** The first words of the error for a message that is JSON. */
 export const MISFIT = 'message does not fit the schema';
 

@@ -1,8 +1,8 @@
 import { Lease } from '@ws/codec/internal';
 import type { Reader } from '../connection/reader.ts';
-import type { CloseInfo } from '../errors.ts';
 import { BorrowedMessage, type DataType } from '../message.ts';
 import { type AsyncContext, asyncContexts } from '../platform/async-contexts.ts';
+import type { CloseInfo } from '../platform/observer.ts';
 import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
 import { rejectWithEnd } from './pending-read.ts';
 

@@ -1,7 +1,8 @@
 import { CloseCode } from '@ws/codec';
 import type { Connection } from '../connection/connection.ts';
-import { type CloseInfo, JSONError } from '../errors.ts';
+import { JSONError } from '../errors.ts';
 import type { BorrowedMessage, Message } from '../message.ts';
+import type { CloseInfo } from '../platform/observer.ts';
 import { handled } from '../time/promises.ts';
 import { type WaitOptions, withTimeout } from '../time/wait.ts';
 import { checkOptionNames, isThenable, kind } from '../validate.ts';
@@ -9,7 +10,6 @@ import {
   checkSchema,
   MISFIT,
   outcomeOf,
-  parseJSON,
   parseMessage,
   type SchemaOutput,
   type StandardSchema,
@@ -185,7 +185,6 @@ export function readJSON(
   { schema, ...wait }: WaitOptions & { readonly schema?: StandardSchema | undefined },
 ): Promise<unknown> {
   const { platform, reader } = connection;
-  const failed = (error: unknown): void => connection.report(error, 'readJSON');
   let reading: Promise<Message> | undefined;
   /** The message, while its schema is not done. */
   let unparsed: Message | undefined;
@@ -201,8 +200,17 @@ export function readJSON(
         throw cancelled.reason;
       }
       unparsed = message;
+      let fits = true;
+      const misfit = (error: JSONError): never => {
+        fits = false;
+        throw error;
+      };
       try {
-        return await parseJSON(message, schema, failed);
+        return await withValue(message, schema, (valid) => valid, misfit);
+      } catch (error) {
+        // An error of the schema itself.
+        if (fits && error instanceof JSONError) connection.report(error, 'readJSON');
+        throw error;
       } finally {
         unparsed = undefined;
       }

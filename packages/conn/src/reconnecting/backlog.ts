@@ -1,13 +1,8 @@
 import { TextMessage } from '@ws/codec';
-import {
-  BackpressureError,
-  CloseError,
-  type CloseInfo,
-  TimeoutError,
-  TransportError,
-} from '../errors.ts';
+import { BackpressureError, CloseError, TimeoutError, TransportError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 import { Message } from '../message.ts';
+import type { CloseInfo } from '../platform/observer.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
 import { Deferred } from '../time/promises.ts';
 import { bytesOf, dataTypeOf, type MessageData, utf8 } from '../writing/payload.ts';
@@ -41,7 +36,7 @@ type Bounds = Pick<LivePlan, 'maxQueuedBytes' | 'maxQueuedMessages' | 'resend'>;
  * Copies of the messages that wait, in the order of the calls: those without an id for a connection,
  * those with an id for their acknowledgement.
  */
-export class MessageQueue {
+export class Backlog {
   /** Only with the option `resend`. */
   readonly window: ResendWindow | undefined;
   readonly #bounds: Bounds;
@@ -256,7 +251,7 @@ export class MessageQueue {
   }
 
   /** Nothing is sent any more. */
-  end(reason: unknown): void {
+  rejectAll(reason: unknown): void {
     this.window?.closed();
     for (let entry = this.#first; entry !== undefined; entry = entry.next) {
       entry.sent.reject(reason);
@@ -265,7 +260,7 @@ export class MessageQueue {
 }
 
 /** @throws TypeError for other data. */
-export function copyMessage(data: MessageData): Message {
+function copyMessage(data: MessageData): Message {
   // React Native has no TextDecoder.
   if (typeof data === 'string')
     return new Message(TextMessage, utf8(data), { decodeUtf8: () => data });

@@ -1,5 +1,5 @@
 import type { ConnLike } from '../conn-like.ts';
-import type { CloseInfo } from '../errors.ts';
+import type { CloseInfo } from '../platform/observer.ts';
 import type { MessageHandler } from '../read/receive-call.ts';
 import { Deferred } from '../time/promises.ts';
 import { untilAborted } from './waits.ts';
@@ -65,7 +65,7 @@ export class ConnectionChain<C> {
   }
 
   /** No connection follows. */
-  end(): void {
+  finish(): void {
     this.#next.resolve(undefined);
   }
 

@@ -1,6 +1,7 @@
 import { type ConnLike, isConnLike } from '../conn-like.ts';
-import { BackpressureError, CloseError, type CloseInfo } from '../errors.ts';
+import { BackpressureError, CloseError } from '../errors.ts';
 import { internalsOf } from '../internals-of.ts';
+import type { CloseInfo } from '../platform/observer.ts';
 import { addAbortListener, removeAbortListener } from '../time/abort-listeners.ts';
 import { Deferred, handled, RESOLVED } from '../time/promises.ts';
 import { isThenable, kind, onRejection } from '../validate.ts';

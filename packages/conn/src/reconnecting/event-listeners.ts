@@ -1,5 +1,5 @@
-import type { CloseInfo } from '../errors.ts';
 import { asyncContexts } from '../platform/async-contexts.ts';
+import type { CloseInfo } from '../platform/observer.ts';
 import type { Report } from '../report/report.ts';
 import { kind, onRejection } from '../validate.ts';
 

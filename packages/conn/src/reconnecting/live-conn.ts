@@ -2,7 +2,6 @@ import { checked, fromCaller } from '@ws/codec/internal';
 import type { ConnLike } from '../conn-like.ts';
 import {
   BackpressureError,
-  type CloseInfo,
   CloseSentError,
   causeText,
   errorOf,
@@ -10,13 +9,14 @@ import {
 } from '../errors.ts';
 import { internalsOf } from '../internals-of.ts';
 import type { Message } from '../message.ts';
+import type { CloseInfo } from '../platform/observer.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
 import type { MessageHandler } from '../read/receive-call.ts';
 import { Deferred, handled, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
 import { LateRejection, rejectedLater } from '../time/refusal.ts';
 import { isThenable, kind } from '../validate.ts';
 import type { MessageData } from '../writing/payload.ts';
-import { MessageQueue } from './backlog.ts';
+import { Backlog } from './backlog.ts';
 import { ConnectionChain, type Reads } from './connection-chain.ts';
 import { ConnectionSeries } from './connection-series.ts';
 import { checkListener, EventListeners, type ListenersOf } from './event-listeners.ts';
@@ -64,7 +64,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   /** Resolves when it has ended; never rejects. */
   readonly closed: Promise<ReconnectingEnd>;
   readonly #series: ConnectionSeries<C>;
-  readonly #queue: MessageQueue;
+  readonly #queue: Backlog;
   readonly #plan: LivePlan<C>;
   readonly #end = new Deferred<ReconnectingEnd>();
   readonly #listeners: EventListeners<C>;
@@ -95,7 +95,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   constructor(plan: LivePlan<C>) {
     this.#plan = plan;
     this.#listeners = new EventListeners(plan.report);
-    this.#queue = new MessageQueue(plan, (error) => this.#reportOnce(error, 'send', 'silence'));
+    this.#queue = new Backlog(plan, (error) => this.#reportOnce(error, 'send', 'silence'));
     this.#series = new ConnectionSeries({ ...plan, dial: reportsFirst(plan) }, (conn, signal) =>
       this.#prepare(conn, signal),
     );
@@ -527,9 +527,9 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#ended = { ...(error === undefined ? {} : { error }), unsent: this.#queue.unsent };
     void this.#series.return();
     this.#end.resolve(this.#ended);
-    this.#queue.end(this.#endReason());
+    this.#queue.rejectAll(this.#endReason());
     this.#reconnected?.reject(this.#noReconnect());
-    this.#chain.end();
+    this.#chain.finish();
   }
 
   /** The error of a call after the end. */

@@ -87,7 +87,10 @@ export interface ReconnectingConnOptions<C extends ConnLike = Conn> extends Reco
 }
 
 /** Checked options of `reconnecting`. */
-export interface ReconnectPlan<C extends ConnLike = Conn> extends DelayRange {
+export interface ReconnectPlan<C extends ConnLike = Conn> {
+  /** In ms, as {@link maxDelay}. */
+  readonly minDelay: number;
+  readonly maxDelay: number;
   readonly dial: DialFunction<C>;
   readonly stopCodes: ReadonlySet<number>;
   readonly signal: AbortSignal | undefined;
@@ -242,7 +245,10 @@ function optionalFunction<T>(name: string, value: T | undefined): T | undefined 
   throw new TypeError(`${name}: expected a function, got ${kind(value)}`);
 }
 
-function delayRange(min: number | undefined, max: number | undefined): DelayRange {
+function delayRange(
+  min: number | undefined,
+  max: number | undefined,
+): Pick<ReconnectPlan, 'minDelay' | 'maxDelay'> {
   const least = duration('minDelay', min, 1000, false);
   const most = duration('maxDelay', max, 30_000, false);
   if (min !== undefined && max !== undefined && least > most) {
@@ -267,12 +273,6 @@ function checkStopCodes(codes: unknown): readonly number[] {
   return codes as number[];
 }
 
-/** Bounds of the wait between dials, in milliseconds. */
-export interface DelayRange {
-  readonly minDelay: number;
-  readonly maxDelay: number;
-}
-
 /**
  * Returns the usual wait before the next dial. It grows exponentially. The upper half of each step
  * is random, the first step from 0, so that the clients of a restarted server do not all reconnect
@@ -285,7 +285,7 @@ export interface DelayRange {
  */
 export function retryDelay(
   waits: number,
-  { minDelay, maxDelay }: DelayRange,
+  { minDelay, maxDelay }: Pick<ReconnectPlan, 'minDelay' | 'maxDelay'>,
   random: number,
 ): number {
   const most = Math.min(maxDelay, minDelay * 2 ** waits);

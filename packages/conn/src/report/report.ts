@@ -1,7 +1,7 @@
 import type { Role } from '@ws/codec';
-import type { Platform } from '../platform/platform.ts';
+import { type Platform, perPlatform } from '../platform/platform.ts';
 import { onRejection } from '../validate.ts';
-import { warningsOf } from './warning-reporter.ts';
+import { escaped, kindOf, textOf } from './error-text.ts';
 
 /** The facts of a connection that a report needs. The object is the `Conn`. */
 export interface ReportedConn {
@@ -68,4 +68,85 @@ function observe(platform: Platform, error: unknown, { where, conn }: ReportCont
   } catch {
     // To report this error would call the observer again.
   }
+}
+
+/** Milliseconds in which one error of a kind is printed. */
+const INTERVAL_MS = 1_000;
+/** Most kinds of errors that are printed in this time. */
+const MAX_KINDS = 100;
+
+/** Functions whose error closes the connection. */
+const HANDLERS: readonly string[] = [
+  'handler',
+  'receive',
+  'ping handler',
+  'pong handler',
+  'close handler',
+];
+
+/**
+ * The default of the option `report`: prints the error and its stack with `platform.warn`. A peer
+ * may cause any number of errors with any text. So one error of a kind is printed a second, and the
+ * next warning has the number of the others.
+ */
+export class WarningReporter {
+  readonly #platform: Platform;
+  /** The kinds that were printed since {@link #since}. */
+  readonly #printed = new Set<string>();
+  #since = Number.NEGATIVE_INFINITY;
+  #withheld = 0;
+
+  constructor(platform: Platform) {
+    this.#platform = platform;
+  }
+
+  /** Prints `error`, of any value, and where it comes from. Never throws. */
+  report(error: unknown, context?: ReportContext): void {
+    const now = this.#platform.now();
+    const passed = now - this.#since;
+    // A test has replaced the clock when time goes back.
+    if (passed < 0 || passed >= INTERVAL_MS) {
+      this.#printed.clear();
+      this.#since = now;
+    }
+    const kind = kindOf(error);
+    if (this.#printed.has(kind) || this.#printed.size === MAX_KINDS) {
+      this.#withheld++;
+      return;
+    }
+    this.#printed.add(kind);
+    const others = this.#withheld;
+    this.#withheld = 0;
+    const suffix = others === 0 ? '' : ` (errors not printed before it: ${others})`;
+    const text = textOf(error, suffix);
+    try {
+      this.#platform.warn(context === undefined ? text : `${text}\n${placeOf(context)}`);
+    } catch {
+      // No other place for the warning exists.
+    }
+  }
+}
+
+const warningsOfBase: (platform: Platform) => WarningReporter = /* @__PURE__ */ perPlatform(
+  (platform) => new WarningReporter(platform),
+);
+
+/**
+ * The default reporter of a platform. Platforms with the same base share it, so that a process has
+ * one.
+ */
+export function warningsOf(platform: Platform): WarningReporter {
+  return warningsOfBase(platform.base ?? platform);
+}
+
+/** Where an error comes from, what follows, and what to do. */
+function placeOf({ conn, where, route, status }: ReportContext): string {
+  const place = route === undefined ? where : `${where} of ${route}`;
+  const peer = conn?.role === 'server' ? 'client' : 'server';
+  const end =
+    conn && `, connection to the ${peer} ${escaped(conn.remoteAddr ?? 'without an address')}`;
+  const retries = where === 'dial' ? '; later dials that fail are not reported, see retry' : '';
+  const closes = HANDLERS.includes(where) ? '; an open connection closes with 1011' : '';
+  const refused = status === undefined ? '' : `; the request is refused with ${status}`;
+  return `In ${escaped(place)}${end ?? ''}${retries}${closes}${refused}. The option report gets such errors.`;
 }

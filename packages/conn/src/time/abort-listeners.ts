@@ -1,12 +1,9 @@
-/** The callbacks of one signal. They share one listener. */
-interface Listeners {
-  readonly calls: Set<() => void>;
-  readonly onAbort: () => void;
-}
-
 // One signal may bound the reads of thousands of connections. Node warns about a leak at the
 // eleventh listener, and searches all of them to remove one.
-const known = new WeakMap<AbortSignal, Listeners>();
+const known = new WeakMap<
+  AbortSignal,
+  { readonly calls: Set<() => void>; readonly onAbort: () => void }
+>();
 
 /**
  * Calls `call` once when `signal` aborts. Adding the same call again has no effect. A call that

@@ -1,6 +1,7 @@
 import { FakePlatform, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { collectGarbage } from '../../../../tests/kit/heap.ts';
+import { perMessageDeflate } from '../../src/deflate/per-message-deflate.ts';
 import { Conn } from '../../src/index.ts';
 import { DetachedBytes } from '../../src/internal.ts';
 import { NO_TAKEOVER } from '../deflate/inflating-platform.ts';
@@ -71,6 +72,7 @@ describe('300 connections that die with an unfinished message', () => {
   ] as const)('leave nothing: %s', async (_says, options) => {
     // The frames are not compressed, so that no engine works.
     const source = {
+      extension: perMessageDeflate,
       memoryBudget: Infinity,
       generation: 0,
       inflater: () => expect.unreachable(),

@@ -5,10 +5,11 @@ import { FakePlatform, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Compressor } from '../../src/deflate/compressor.ts';
 import { enginePoolOf, SCRATCH } from '../../src/deflate/engine-pool.ts';
-import type { Compression } from '../../src/deflate/settings.ts';
+import { perMessageDeflate } from '../../src/deflate/per-message-deflate.ts';
 import { Conn } from '../../src/index.ts';
 import { resolveSettings } from '../../src/internal.ts';
-import type { Deflater, DeflateSource, Inflater } from '../../src/platform/deflate-engine.ts';
+import type { Compression, Deflater, Inflater } from '../../src/platform/deflate-engine.ts';
+import type { DeflateSource } from '../../src/platform/platform.ts';
 import { NO_TAKEOVER } from './inflating-platform.ts';
 
 /**
@@ -16,6 +17,7 @@ import { NO_TAKEOVER } from './inflating-platform.ts';
  * throw.
  */
 class Source implements DeflateSource {
+  readonly extension = perMessageDeflate;
   readonly memoryBudget = Infinity;
   readonly generation = 0;
   fits = true;

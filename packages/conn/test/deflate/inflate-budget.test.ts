@@ -3,7 +3,8 @@
 import { FakePlatform, naiveEncode, TestTransport, turn } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Conn, type ConnSettings } from '../../src/index.ts';
-import type { DeflateSource, Inflater } from '../../src/platform/deflate-engine.ts';
+import type { Inflater } from '../../src/platform/deflate-engine.ts';
+import type { DeflateSource } from '../../src/platform/platform.ts';
 import { identityPlatform, NO_TAKEOVER } from './inflating-platform.ts';
 
 /** The budget of a turn. */

@@ -1,10 +1,7 @@
 import { FakePlatform } from '@ws/tests';
-import {
-  type Deflater,
-  type DeflateSource,
-  type Inflater,
-  InflateStatus,
-} from '../../src/platform/deflate-engine.ts';
+import { perMessageDeflate } from '../../src/deflate/per-message-deflate.ts';
+import { type Deflater, type Inflater, InflateStatus } from '../../src/platform/deflate-engine.ts';
+import type { DeflateSource } from '../../src/platform/platform.ts';
 
 /** An inflater whose compressed form is the plain form. */
 class IdentityInflater implements Inflater {
@@ -42,6 +39,7 @@ export const NO_TAKEOVER = {
 /** A platform that inflates with the engines of `inflater`, and deflates nothing. */
 export function inflatingPlatform(inflater: () => Inflater): FakePlatform {
   const deflate: DeflateSource = {
+    extension: perMessageDeflate,
     memoryBudget: Infinity,
     generation: 0,
     inflater,

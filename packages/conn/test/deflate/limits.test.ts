@@ -2,10 +2,10 @@
 import { FakePlatform, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { enginePoolOf } from '../../src/deflate/engine-pool.ts';
-import type { Compression } from '../../src/deflate/settings.ts';
 import { Conn, connPair, type Platform } from '../../src/index.ts';
 import { deflateLimits, resolveSettings } from '../../src/internal.ts';
-import type { DeflateSource } from '../../src/platform/deflate-engine.ts';
+import type { Compression } from '../../src/platform/deflate-engine.ts';
+import type { DeflateSource } from '../../src/platform/platform.ts';
 import { NO_TAKEOVER } from './inflating-platform.ts';
 
 const SHARED = resolveSettings({ compression: true }, 'server').compression as Compression;

@@ -1,6 +1,7 @@
 // Compressed messages, and writes that wait for them. The fake engines return two bytes each.
 import { FakePlatform, inWords, naiveDecode, naiveEncode, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
+import { perMessageDeflate } from '../../src/deflate/per-message-deflate.ts';
 import {
   BinaryMessage,
   Conn,
@@ -8,12 +9,8 @@ import {
   PreparedMessage,
   TextMessage,
 } from '../../src/index.ts';
-import type {
-  DeflateJob,
-  Deflater,
-  DeflateSource,
-  Inflater,
-} from '../../src/platform/deflate-engine.ts';
+import type { DeflateJob, Deflater, Inflater } from '../../src/platform/deflate-engine.ts';
+import type { DeflateSource } from '../../src/platform/platform.ts';
 import { NO_TAKEOVER } from './inflating-platform.ts';
 
 const TAIL = [0, 0, 0xff, 0xff];
@@ -22,6 +19,7 @@ const THRESHOLD = 150;
 const LATE = 1000;
 
 class Source implements DeflateSource {
+  readonly extension = perMessageDeflate;
   readonly memoryBudget = Infinity;
   readonly generation = 0;
   readonly jobs: { job: DeflateJob; finish: () => void; cancelled: boolean }[] = [];

@@ -4,6 +4,7 @@ import { Lease } from '@ws/codec/internal';
 import { FakePlatform, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { EnginePool } from '../../src/deflate/engine-pool.ts';
+import { perMessageDeflate } from '../../src/deflate/per-message-deflate.ts';
 import {
   type BorrowedMessage,
   Conn,
@@ -12,7 +13,8 @@ import {
   type TransportSink,
 } from '../../src/index.ts';
 import { slabsOf } from '../../src/memory/write-memory.ts';
-import type { DeflateJob, DeflateSource } from '../../src/platform/deflate-engine.ts';
+import type { DeflateJob } from '../../src/platform/deflate-engine.ts';
+import type { DeflateSource } from '../../src/platform/platform.ts';
 import { NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 import { wired } from '../wired.ts';
 
@@ -135,6 +137,7 @@ describe('the debug mode of pools', () => {
       let begin = (): unknown => undefined;
       let finish = (): void => {};
       const source = {
+        extension: perMessageDeflate,
         memoryBudget: Infinity,
         deflateLater: (job: DeflateJob, done: (output: Uint8Array | undefined) => void) => {
           begin = () => job.begin();

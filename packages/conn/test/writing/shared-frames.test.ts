@@ -4,6 +4,7 @@ import type { Role } from '@ws/codec';
 import { FakePlatform, inWords, naiveDecode, naiveEncode, TestTransport } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { perMessageDeflate } from '../../src/deflate/per-message-deflate.ts';
 import {
   BinaryMessage,
   broadcast,
@@ -13,7 +14,8 @@ import {
   PreparedMessage,
   TextMessage,
 } from '../../src/index.ts';
-import type { Deflater, DeflateSource, Inflater } from '../../src/platform/deflate-engine.ts';
+import type { Deflater, Inflater } from '../../src/platform/deflate-engine.ts';
+import type { DeflateSource } from '../../src/platform/platform.ts';
 import { NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 
 /** A transport that keeps the written views and copies of them, to detect later changes. */
@@ -30,6 +32,7 @@ class Witness extends TestTransport {
 
 /** Makes half as many bytes of a message, always the same. */
 const halving: DeflateSource = {
+  extension: perMessageDeflate,
   memoryBudget: Infinity,
   generation: 0,
   inflater: (): Inflater => {

@@ -1,6 +1,6 @@
 import * as zlib from 'node:zlib';
 import type { DeflateJob, Deflater, DeflateSource, Inflater } from '@ws/conn';
-import { pureDeflate } from '@ws/conn/pure-deflate';
+import { perMessageDeflate, pureDeflate } from '@ws/conn/pure-deflate';
 import { publishCompressionFailure } from '../diagnostics.ts';
 import { DeflateJobs } from './deflate-jobs.ts';
 import { HandleDeflater } from './handle-deflater.ts';
@@ -34,6 +34,7 @@ type Engines = Pick<DeflateSource, 'inflater' | 'deflater'>;
 
 /** The engines for permessage-deflate on Node: those of `node:zlib` where they work. */
 export class ZlibDeflate implements DeflateSource {
+  readonly extension: DeflateSource['extension'] = perMessageDeflate;
   readonly #handle: Engines;
   readonly #jobs: DeflateJobs = new DeflateJobs();
   generation = 0;
