@@ -77,9 +77,9 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   #cause: unknown;
   /** The error that has failed the connection. */
   #failure: { readonly error: unknown; readonly code: number } | undefined;
-  /** The writer that an owner has, or had. */
+  /** The current writer, perhaps closed. */
   #openWriter: GatheringWriter | undefined;
-  /** The one of the last call of `nextWriter`, which may wait for those before. */
+  /** The writer of the last `nextWriter`, which may wait for earlier ones. */
   #lastWriter: GatheringWriter | undefined;
   /** Calls of `nextWriter` without `queue`: each closes all writers before its own. */
   #closings = 0;

@@ -78,7 +78,7 @@ export class Acceptor {
   readonly #platform: Platform;
 
   /**
-   * @param options - Those of an Upgrader; others are an error.
+   * @param options - Options of an Upgrader; others are an error.
    * @param callbacks - Undefined for requests of node:http.
    * @throws TypeError or RangeError that names the bad or unknown option.
    */

@@ -37,10 +37,10 @@ const END_ERRORS = [
   TransportError,
 ] as const;
 
-/** Time in ms to wait for the end of a connection whose handler has failed. */
+/** Time in ms to wait for the end of a connection with a failed handler. */
 const END_WAIT_MS = 100;
 
-/** What {@link ErrorReporter.nothingReturned} has reported. */
+/** Reported by {@link ErrorReporter.nothingReturned}. */
 const reportedNothing = new Set<string>();
 
 /** Reports the errors of the application's own functions to the option `report`. */
@@ -69,7 +69,7 @@ export class ErrorReporter {
   }
 
   /**
-   * Closes the connection whose handler failed. Reports the error unless it is the end of this same
+   * Closes the connection of a failed handler. Reports the error unless it is the end of this same
    * connection, or the connection has reported it.
    */
   handlerFailed(conn: Conn, error: unknown, route: string | undefined): void {
@@ -127,7 +127,7 @@ export class ErrorReporter {
     this.failed(error, { where: 'close' });
   }
 
-  /** Reports an error of a function whose caller continues. Never throws. */
+  /** Reports an error of a function; its caller continues. Never throws. */
   failed(error: unknown, context: ServerReportContext<AppRequest>): void {
     reportError(this.#report, nodePlatform, error, context);
   }

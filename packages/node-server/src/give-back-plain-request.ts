@@ -16,7 +16,7 @@ const givenBack = new WeakSet<IncomingMessage>();
 type Parse = (this: Server, socket: Duplex) => void;
 
 /**
- * Gives a request whose Upgrade does not name `websocket` back to its server, which emits 'request'
+ * Gives a request without `websocket` in its Upgrade back to its server, which emits 'request'
  * for it: a server may ignore an Upgrade (RFC 9110, section 7.8). curl and Java's HttpClient offer
  * `h2c` with ordinary requests. node:http emits 'upgrade' for them once that event has a listener.
  *

@@ -40,7 +40,7 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
   readonly subprotocols?: Subprotocols<Req> | undefined;
   /**
    * Decides alone which origins may connect; may be async. Default: allows requests without an
-   * `Origin`, and requests whose origin equals the host that they were sent to.
+   * `Origin`, and requests with the origin of the host that they were sent to.
    */
   readonly checkOrigin?: CheckOrigin<Req> | undefined;
   /**
@@ -209,7 +209,7 @@ export interface UpgraderPlan {
   readonly origins: OriginPolicy;
   readonly hosts: HostPolicy;
   readonly authenticate: AnyUpgraderOptions['authenticate'];
-  /** Those of the server, then those of the route. */
+  /** The server's, then the route's. */
   readonly headers: readonly HeadersSource[];
   /** Whether a function of the application, which may be async, has a say in each handshake. */
   readonly asksApplication: boolean;
@@ -227,7 +227,7 @@ export interface UpgraderPlan {
   readonly error: ErrorHook<AppRequest> | undefined;
   /** Reports to the option `report`. */
   readonly reporter: ErrorReporter;
-  /** Those of every connection. */
+  /** The options of every connection. */
   readonly settings: Settings;
   /** The transport's, in bytes. */
   readonly highWaterMark: number;

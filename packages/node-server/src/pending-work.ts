@@ -5,7 +5,7 @@ import { internalsOf } from '@ws/conn/internal';
 import { cutStream } from '@ws/node-io/internal';
 import type { ClosePlan, CloseResult } from './close-options.ts';
 
-/** Milliseconds by which the server's own timeout comes before that of each connection. */
+/** Milliseconds by which the server's own timeout comes before the timeout of each connection. */
 const CONN_SLACK_MS = 1_000;
 /**
  * Turns of the event loop in which a close frame and an end of stream that have arrived close a
@@ -27,9 +27,9 @@ export class PendingWork {
   readonly connections: Set<Conn> = new Set();
   /** Connections opened so far. */
   opened = 0;
-  /** Handlers whose promise has not settled. */
+  /** Handlers with a pending promise. */
   handlers = 0;
-  /** Listeners for plain requests whose promise has not settled. {@link close} does not wait for them. */
+  /** Listeners for plain requests with a pending promise. {@link close} does not wait for them. */
   listeners = 0;
   /** Gets the number of handlers that a close waits for after all connections have closed. */
   onWait: (count: number) => void = () => {};

@@ -20,7 +20,7 @@ import type { OnRefused } from './responder/refusals.ts';
 
 /** Refuses a plain request with a line of text. Later requests on its connection are not served. */
 function refusePlainRequest(res: ServerResponse, { status, headers, body }: HandshakeError): void {
-  // The application may have set another reason, even one that cannot be sent.
+  // The application may have set another reason, even an invalid one.
   if (isHttp1(res)) res.statusMessage = STATUS_CODES[status]!;
   res.writeHead(status, {
     ...(isHttp1(res) ? fieldsOfHttp1(headers) : {}),
@@ -145,7 +145,7 @@ export class PlainRequests {
     else if (this.#begin(res)) this.#serve(req, res);
   };
 
-  /** Listener for 'checkExpectation': requests whose `Expect` is not `100-continue`. */
+  /** Listener for 'checkExpectation': requests with another `Expect` than `100-continue`. */
   readonly onExpectation: RequestListener = (_req, res) => {
     this.#refuse(res, new HandshakeError(417, "unknown expectation in 'Expect' header"));
   };
@@ -215,7 +215,7 @@ function makeLast(res: ServerResponse): void {
 }
 
 /**
- * Returns the refusal of a plain request whose Host is missing, repeated or malformed, or differs from
+ * The refusal of a plain request if its Host is missing, repeated or malformed, or differs from
  * `:authority`.
  *
  * @see RFC 9112, section 3.2
@@ -230,7 +230,7 @@ export function plainRequestFault(
   };
   const [host, ...others] = fields.lines('host');
   if (others.length > 0) return refuse('repeated');
-  // An empty host is valid: it is that of a target without an authority.
+  // An empty host is valid, for a target without an authority.
   if (host !== undefined && host !== '' && !isHost(host)) return refuse('not a valid host');
   if (host === undefined) return version === '1.1' ? refuse('missing') : undefined;
   const [authority = host] = fields.lines(':authority');

@@ -42,7 +42,7 @@ export class RequestHeaders implements FieldLookups {
   /** A field that occurs once is kept as its text, so that a usual request needs no list. */
   readonly #values = new Map<string, string | string[]>();
 
-  /** @param req - One that an application has made may have no `rawHeaders`. */
+  /** @param req - A request that an application has made may have no `rawHeaders`. */
   constructor({ rawHeaders: raw = [] }: Partial<Pick<IncomingMessage, 'rawHeaders'>>) {
     for (let i = 0; i + 1 < raw.length; i += 2) {
       const name = raw[i]!.toLowerCase();

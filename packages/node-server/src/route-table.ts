@@ -213,7 +213,7 @@ function shapeOf(segments: readonly string[]): string {
   return segments.map((segment) => (isParam(segment) ? ':' : segment)).join('/');
 }
 
-/** Returns a sort key: a pattern whose first parameter comes later sorts first. */
+/** Returns a sort key: a pattern with a later first parameter sorts first. */
 function rankOf({ segments }: Template<unknown>): string {
   return segments.map((segment) => (isParam(segment) ? '1' : '0')).join('');
 }

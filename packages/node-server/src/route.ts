@@ -24,7 +24,7 @@ const SERVER_ONLY = [
 ] as const;
 
 /**
- * Options of one route. Each replaces the server's option of that name; one that is left out keeps
+ * Options of one route. Each replaces the server's option of that name; an omitted one keeps
  * the server's. `headers` are merged, and the route's win. `checkOrigin` also replaces the server's
  * `allowedOrigins` and `sameHost`, and each of these replaces the server's `checkOrigin`.
  *
@@ -183,7 +183,7 @@ export function checkHandler(name: string, value: unknown, expected: string): vo
 }
 
 /**
- * Checks the options of a route together with those of its server.
+ * Checks the options of a route together with its server's.
  *
  * @param plan - That of the server; undefined to check the route alone.
  * @throws TypeError or RangeError that names the bad option.
@@ -196,7 +196,7 @@ export function planRoute(
   return checkUpgraderOptions(withRoute(server, own), plan);
 }
 
-/** Returns the server's options with those of a route; `headers` are only the route's. */
+/** Returns the server's options with a route's; `headers` are only the route's. */
 function withRoute(
   server: AnyUpgraderOptions,
   own: RouteOptions<unknown, AppRequest>,

@@ -28,11 +28,11 @@ export interface ListenAddress {
    * none.
    */
   readonly socketPath?: string | undefined;
-  /** More options of `listen`: `fd`, `backlog`, `ipv6Only`, ... Default: those of Node. */
+  /** More options of `listen`: `fd`, `backlog`, `ipv6Only`, ... Default: Node's. */
   readonly listen?: ListenOptions | undefined;
 }
 
-/** Options of {@link serve}, together with those of an {@link Upgrader}. */
+/** Options of {@link serve}, together with the options of an {@link Upgrader}. */
 export interface ServeOptions<Result = undefined> extends UpgraderOptions<Result>, ListenAddress {
   /**
    * Options of `https.createServer`: `key` and `cert`, or `pfx`, `SNICallback` or `pskCallback`.

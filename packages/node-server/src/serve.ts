@@ -32,7 +32,7 @@ import { acceptorOf, listenerOf, streamListenerOf, Upgrader } from './upgrader.t
 // oxlint-disable-next-line typescript/no-explicit-any -- code that ignores `data` names no type
 export interface WsServer<Auth = any> extends RunningServer<Auth> {
   /**
-   * The HTTP server: the option `server`, or the one that `serve` has created. With the option `http2` it
+   * The HTTP server: the option `server`, or created by `serve`. With the option `http2` it
    * is a server of node:http2.
    */
   readonly http: HttpServer | HttpsServer;
@@ -197,7 +197,7 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
 
   protected override destroyIdleSockets(): void | Promise<void> {
     if (this.#sessions !== undefined) return this.#sessions.destroy();
-    // Also kept-alive sockets whose requests are finished.
+    // Also kept-alive sockets with finished requests.
     if (this.closesAllSockets) this.http.closeAllConnections();
   }
 

@@ -37,7 +37,7 @@ export interface RunningServer<Auth = any> extends AsyncDisposable {
    * connections keep theirs.
    *
    * @throws TypeError on a server without TLS, and for options without a certificate; the error of
-   *   node:tls for one that is invalid. The server then keeps its certificate.
+   *   node:tls for an invalid one. The server then keeps its certificate.
    */
   reload(tls: SecureContextOptions): void;
   /**
@@ -61,7 +61,7 @@ export type BaseOptions = ListenAddress &
   >;
 
 /**
- * What the servers of `serve` and `serveRaw` have in common: the sockets and their limits, listening,
+ * The common part of `serve` and `serveRaw`: the sockets and their limits, listening,
  * the certificate and the close.
  */
 export abstract class ServerBase<Auth> implements RunningServer<Auth> {
@@ -69,7 +69,7 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
   readonly #owner: string;
   readonly #net: NetServer;
   readonly #options: BaseOptions;
-  /** TCP connections, also those whose TLS handshake is pending, if {@link keepsSockets}. */
+  /** TCP connections, also during their TLS handshake, if {@link keepsSockets}. */
   readonly #sockets = new Set<Socket>();
   /** The options of the certificate in use. */
   #tls: SecureContextOptions;
@@ -146,7 +146,7 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
     this.#url = urlOf(this.#net, this.#options);
   }
 
-  /** Bounds the sockets of a server that was created for this one, and those of each client. */
+  /** Bounds the sockets of a server that was created for this one, and each client's. */
   protected limitSockets(): void {
     const { clientAddress, trustProxy, maxConnectionsPerAddress } = this.#options;
     this.#net.maxConnections = maxSockets(this.#options);
@@ -187,7 +187,7 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
     const result = await this.acceptor.work.close(plan);
     await this.destroyIdleSockets();
     if (!closesAllSockets) return result;
-    // Node does not know those whose TLS handshake is pending.
+    // Node does not know sockets with a pending TLS handshake.
     for (const socket of this.#sockets) socket.destroy();
     await closed;
     return result;

@@ -11,7 +11,7 @@ import type { ServerRequest } from './responder/responder.ts';
 
 /**
  * The request of a stream, for the application's functions: an IncomingMessage, as over HTTP/1.1. Its
- * method is `CONNECT`, its headers also have `host` and the pseudo-headers. Its socket is that of
+ * method is `CONNECT`, its headers also have `host` and the pseudo-headers. Its socket belongs to
  * the session.
  */
 class StreamRequest extends IncomingMessage {

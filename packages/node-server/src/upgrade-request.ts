@@ -340,7 +340,7 @@ export class UpgradeRequest implements ServerRequest {
   }
 
   /**
-   * Answers a request whose handshake has failed, after the answers to earlier requests, and ends
+   * Answers a request with a failed handshake, after the answers to earlier requests, and ends
    * its stream.
    *
    * @param refusal - Undefined destroys the stream without an answer.

@@ -25,7 +25,7 @@ import { UpgradeRequest } from './upgrade-request.ts';
 /** Options of {@link Upgrader.upgrade}. */
 export interface UpgradeOptions {
   /**
-   * Headers of the accepting answer, in addition to those of the option `headers` of the Upgrader; of a name
+   * Headers of the accepting answer, in addition to the option `headers` of the Upgrader; of a name
    * that both have, these win.
    */
   readonly headers?: HeadersInput | undefined;
@@ -228,7 +228,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
    * refusal. The upgrader owns the stream in both cases.
    *
    * @param stream - A stream of a server of node:http2 that is not answered.
-   * @param headers - Those of its request, from the event 'stream' or another parser.
+   * @param headers - The headers of its request, from the event 'stream' or another parser.
    * @throws (rejects with) as {@link upgrade}; TypeError when `stream` is no stream of a server, or
    *   `headers` no object.
    */

@@ -26,7 +26,7 @@ export interface Http2Options {
   readonly maxStreams?: number | undefined;
   /**
    * Bytes that a client may send on one stream before it is read. Default: 256 KiB. Unread streams of
-   * a session, also those of pages, hold at most 32 MiB together: above that, the longest-paused ones
+   * a session, also of pages, hold at most 32 MiB together: above that, the longest-paused ones
    * are reset.
    */
   readonly window?: number | undefined;

@@ -39,9 +39,9 @@ const startedOrAnsweredAt = new WeakMap<ServerHttp2Stream, number>();
  * Streams that this side has closed first. Node reports its own RST_STREAM as it does the client's.
  */
 const closedHere = new WeakSet<ServerHttp2Stream>();
-/** Streams whose answer is complete: this side has ended. Their client may reset what is left. */
+/** Streams with a complete answer: this side has ended. Their client may reset what is left. */
 const endedHere = new WeakSet<ServerHttp2Stream>();
-/** Streams whose client has ended its side while they were open. */
+/** Streams that their client has ended while they were open. */
 const endedByClient = new WeakSet<ServerHttp2Stream>();
 const guards = new WeakMap<Http2Session, SessionGuard>();
 
@@ -82,8 +82,8 @@ export function guardSession(
 }
 
 /**
- * Ends a session whose client floods it, answers no more, or does not use it. When streams are reset too
- * often, only new ones are refused: the open ones may be those of other users of a proxy.
+ * Ends a session that its client floods, no longer answers, or does not use. When streams are reset too
+ * often, only new ones are refused: the open ones may belong to other users of a proxy.
  */
 class SessionGuard {
   readonly #session: Http2Session;
@@ -155,7 +155,7 @@ class SessionGuard {
     this.#waitForStream();
     const { aborted, rstCode, headersSent } = stream;
     const isReset = aborted || (rstCode ?? Http2Code.NO_ERROR) !== Http2Code.NO_ERROR;
-    // Node does not show a reset with NO_ERROR, nor one that crosses ours.
+    // Node does not show a reset with NO_ERROR, nor a reset that crosses ours.
     const isEnded = !isReset && (stream.endAfterHeaders || endedByClient.has(stream));
     if (!isEnded && this.#allResets.add()) this.#retire();
     if (!isReset || closedHere.has(stream) || endedHere.has(stream)) return;
@@ -201,7 +201,7 @@ class SessionGuard {
   /**
    * Waits for the answer to a ping.
    *
-   * @param bytesRead - Those of the socket before the ping.
+   * @param bytesRead - The socket's, before the ping.
    * @param transit - Milliseconds that the client needs for the bytes that have left this process.
    */
   #awaitAnswer(left: number, bytesRead: number, transit: number): void {
@@ -279,7 +279,7 @@ function noteEnd(this: ServerHttp2Stream): void {
   if (!this.closed) endedHere.add(this);
 }
 
-/** Methods of a watched stream, each before that of its class. */
+/** Methods of a watched stream, each before the method of its class. */
 function noteAndClose(
   this: ServerHttp2Stream,
   ...args: Parameters<ServerHttp2Stream['close']>
@@ -312,7 +312,7 @@ class EventsPerSecond {
     return performance.now() - this.#since > SECOND ? 0 : this.#count;
   }
 
-  /** Counts an event. @returns those of this second, with it. */
+  /** Counts an event. @returns the events of this second, with it. */
   add(): number {
     const now = performance.now();
     if (now - this.#since > SECOND) {

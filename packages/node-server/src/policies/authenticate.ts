@@ -49,7 +49,7 @@ export type Refuser = 'authenticate' | 'onRequest' | 'onHost' | 'onHeader' | 'on
  *
  * @throws HandshakeError for every other result: a refusal with its status; an Error as
  *   {@link thrownByAuthenticate} does; 401 for a missing value; 500 for a value whose getters or
- *   traps throw, and for one that looks like a refusal or contains a result of `admit`.
+ *   traps throw, and for a value that looks like a refusal or contains a result of `admit`.
  */
 export function readAuth<Result>(result: unknown): AuthOf<Result> {
   const refusal = refusalOfResult(result);
@@ -69,7 +69,7 @@ function refusalOfResult(result: unknown): HandshakeError | undefined {
 /**
  * Returns the refusal for an error that `authenticate` threw or returned. An error that is meant
  * for the client (`expose`, as http-errors sets it) refuses with its own status. Any other is a
- * fault. So is an error whose getters or traps throw.
+ * fault. So is an error with getters or traps that throw.
  */
 export function thrownByAuthenticate(error: unknown): HandshakeError {
   return thrownBy('authenticate', error);
@@ -87,7 +87,7 @@ export function thrownBy(where: Refuser, error: unknown): HandshakeError {
 }
 
 /**
- * Returns the refusal that a function has returned, or that of an Error as {@link thrownBy} does;
+ * Returns the refusal that a function has returned, or of an Error as {@link thrownBy} does;
  * undefined for another result. A refusal that cannot be sent is an error of the application and
  * refuses with 500.
  */
@@ -186,7 +186,7 @@ export async function responseRefusal(response: AnyResponse, wait: Wait): Promis
   }
 }
 
-/** Reads the beginning of a body as text. One that fails, or was read before, ends there. */
+/** Reads the beginning of a body as text. A body that fails, or was read before, ends there. */
 async function readBody(body: unknown, wait: Wait): Promise<string> {
   const decoder = new TextDecoder();
   let text = '';

@@ -17,7 +17,7 @@ export interface ErrorAnswer {
   /** The HTTP status, 300 to 599. */
   readonly status: number;
   /**
-   * Headers of the answer. Those that belong to the same status, `Allow` for example, are added.
+   * Headers of the answer. Headers that belong to the same status, `Allow` for example, are added.
    * Default: none.
    */
   readonly headers?: HeadersInput | undefined;
@@ -99,7 +99,7 @@ async function answerInTime(waits: HandshakeWaits, call: unknown): Promise<unkno
   return Promise.race([call, new Promise((resolve) => setImmediate(resolve))]);
 }
 
-/** Bytes that were written to a stream; undefined for one that does not count them. */
+/** Bytes that were written to a stream; undefined if it does not count them. */
 function bytesWritten(stream: Duplex): number | undefined {
   if (isHttp2Stream(stream)) return Number((stream as ServerHttp2Stream).headersSent);
   return (stream as Partial<Socket>).bytesWritten;

@@ -8,7 +8,7 @@ import { type Refusal, type Refuser, returnedRefusal, thrownBy } from './authent
 type Verdict = Refusal | undefined | void;
 
 /**
- * Callbacks that look at a request head, as those of gobwas/ws. Each is synchronous and may return
+ * Callbacks that look at a request head, as in gobwas/ws. Each is synchronous and may return
  * a {@link Refusal}. An Error refuses as one of `authenticate` does. Any other result is an error of
  * the application: it refuses with 500 and goes to `report`.
  *
@@ -55,7 +55,7 @@ const OF_HANDSHAKE: ReadonlySet<string> = new Set([
 /**
  * Runs the callbacks for the parts of a head.
  *
- * @throws HandshakeError for the first one that does not let the handshake continue.
+ * @throws HandshakeError for the first callback that refuses.
  */
 export function checkHead(callbacks: HeadCallbacks, facts: RequestFacts): void {
   // Not as methods: `this` of the functions is undefined.

@@ -67,7 +67,7 @@ export class HeadReading {
   }
 }
 
-/** The streams whose request heads are not complete. One timer bounds the time of all of them. */
+/** The streams with incomplete request heads. One timer bounds the time of all of them. */
 export class PendingHeads implements TimerEntry {
   /** Maintained by the timers of the process. */
   slot: number | undefined = undefined;

@@ -30,10 +30,10 @@ import type { Router } from '../route-table.ts';
 import { UpgradeRequest } from '../upgrade-request.ts';
 import { type HeadReading, isReadingHead, type OnHead, PendingHeads } from './head-reading.ts';
 
-/** Options of a raw upgrade, in addition to those of an Upgrader. */
+/** Options of a raw upgrade, in addition to the options of an Upgrader. */
 export interface RawOptions extends HeadCallbacks {
   /**
-   * Gets each stream whose first request asks for no WebSocket, with all its bytes unread: one port
+   * Gets each stream that asks for no WebSocket at first, with all its bytes unread: one port
    * serves both. A head that is malformed here goes there too, so that only one parser judges it.
    * Such a stream is this server's until it closes, with all its later requests; close the server
    * yourself. It may listen on another port too, or on none. Default: none, such requests get 426.
@@ -193,7 +193,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
 
   /**
    * Answers a request that other code has parsed. The upgrader owns the stream from the call on.
-   * The checks are those of an Upgrader: the facts must be those of the bytes that were received,
+   * The checks of an Upgrader run: the facts must describe the bytes that were received,
    * with every line of every field.
    *
    * @param head - A RequestHead, or the request of another HTTP parser.
@@ -220,7 +220,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
   }
 
   /**
-   * As `Upgrader.close`. Afterwards the streams whose request is not complete are destroyed. Streams
+   * As `Upgrader.close`. Afterwards the streams with an incomplete request are destroyed. Streams
    * that went to `fallback` are not touched.
    *
    * @param options - Default: the option `close`.
@@ -290,7 +290,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
     stream.unshift(bytes!.take());
     this.#fallback!.emit('connection', stream);
     // node:http has taken the handle. This listener makes it read the stream instead: with TLS over a
-    // Duplex, the handle could give later bytes before those that were unshifted.
+    // Duplex, the handle could give later bytes before the unshifted ones.
     stream.on('data', ignore).resume();
   }
 

@@ -19,7 +19,7 @@ import { guardedTls } from '../tls-callbacks.ts';
 import type { PendingHeads } from './head-reading.ts';
 import { partsOf, RawUpgrader, type RawUpgraderOptions, rawOptionNames } from './raw-upgrader.ts';
 
-/** Options of {@link serveRaw}, together with those of a {@link RawUpgrader}. */
+/** Options of {@link serveRaw}, together with the options of a {@link RawUpgrader}. */
 export interface RawServeOptions<Result = undefined>
   extends RawUpgraderOptions<Result>,
     ListenAddress {
@@ -53,7 +53,7 @@ const NAMES = [
 
 /**
  * Starts a WebSocket server without node:http and resolves when it listens. Its options, checks and
- * answers are those of `serve`; its functions get the request's head as RequestFacts.
+ * answers are as for `serve`; its functions get the request's head as RequestFacts.
  *
  * @param handlerOrRoutes - One handler for all connections, or handlers by path.
  * @throws (rejects with) TypeError or RangeError that names a bad option; the error of `listen`,

@@ -25,8 +25,9 @@ const header = new FrameHeader();
 
 /**
  * A direction that knows the borders of frames. It passes the bytes untouched and in order. A frame of at
- * most 64 KiB or `highWaterMark` bytes waits until it is whole, so a source that dies leaves half of
- * none at the sink, unless it has stalled before. Control frames of the proxy go between two frames.
+ * most 64 KiB or `highWaterMark` bytes waits until it is whole, so a dead source leaves no half
+ * frame at the sink, unless it has stalled before. Control frames of the proxy go between two
+ * frames.
  */
 export class FrameDirection extends Direction {
   /** A close frame of the source has arrived. */
