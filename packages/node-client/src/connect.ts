@@ -47,17 +47,18 @@ const HTTP1: readonly string[] = ['http/1.1'];
  */
 export class Connector {
   readonly #openers: StreamOpeners;
-  readonly #tlsOf: Readonly<Record<PeerKind, TlsOptions>>;
+  /** By the kind of the peer, when one was needed. */
+  readonly #tlsByKind: Partial<Record<PeerKind, TlsOptions>> = {};
   #sessionKey: string | undefined;
 
   constructor(openers: StreamOpeners) {
-    const { tls, proxyTls } = openers;
     this.#openers = openers;
-    this.#tlsOf = {
-      server: new TlsOptions('tls', tls, true),
-      redirect: new TlsOptions('tls', tls, false),
-      proxy: new TlsOptions('proxyTls', proxyTls, true),
-    };
+  }
+
+  #tlsOf(kind: PeerKind): TlsOptions {
+    const option = tlsName(kind);
+    this.#tlsByKind[kind] ??= new TlsOptions(option, this.#openers[option], kind !== 'redirect');
+    return this.#tlsByKind[kind];
   }
 
   /**
@@ -67,8 +68,8 @@ export class Connector {
    */
   readCertificates(): void {
     const { tls, proxyTls } = this.#openers;
-    if (tls !== undefined) this.#tlsOf.server.secureContext('');
-    if (proxyTls !== undefined) this.#tlsOf.proxy.secureContext('');
+    if (tls !== undefined) this.#tlsOf('server').secureContext('');
+    if (proxyTls !== undefined) this.#tlsOf('proxy').secureContext('');
   }
 
   /**
@@ -173,7 +174,7 @@ export class Connector {
 
   /** The options of tls.connect include those of net.connect. */
   #socketOptionsOf({ secure, kind }: Peer): SocketOptions {
-    return { ...this.#openers.socket, ...(secure && this.#tlsOf[kind].given) };
+    return { ...this.#openers.socket, ...(secure && this.#tlsOf(kind).given) };
   }
 
   async #race(peer: Peer, addresses: readonly string[], scope: DialScope): Promise<GuardedStream> {
@@ -224,7 +225,7 @@ export class Connector {
       onTlsStart();
     }
     const failure = (): string => `${failing} failed`;
-    const secureContext = this.#tlsOf[kind].secureContext(label);
+    const secureContext = this.#tlsOf(kind).secureContext(label);
     const guarded = openTls(
       (fail) => connectTls({ ...this.#tlsOptions(peer, over, fail), secureContext }),
       failure,
@@ -250,7 +251,7 @@ export class Connector {
   ): ConnectionOptions {
     const { address, kind, protocols } = peer;
     const { host, port, path } = address;
-    const { given } = this.#tlsOf[kind];
+    const { given } = this.#tlsOf(kind);
     const opens = typeof over === 'string';
     return {
       // SNI allows names only, without a trailing dot (RFC 6066, section 3).

@@ -2,8 +2,8 @@ import { TimeoutError } from '@ws/conn';
 import { addAbortListener, removeAbortListener } from '@ws/conn/internal';
 
 /**
- * Bounds one dial in all its stages, by the handshake timeout and the caller's signal. `stop` removes
- * the timer and the listener.
+ * Bounds one dial in all its stages, by the handshake timeout and the caller's signal. `stop`
+ * removes the timer and the listener.
  */
 export class DialScope {
   /** The other end, for the message of the timeout. */

@@ -59,7 +59,8 @@ export class Dialer {
   constructor(options: DialerOptions = {}) {
     this.#plan = checked(() => checkDialerOptions(options), Dialer);
     this.#connector = new Connector(this.#plan);
-    // To read certificates costs a third of a TLS handshake. An open session shows that these are good.
+    // Reading certificates takes as much CPU as two openings on a session. An open session shows
+    // that these are good.
     if (this.#plan.http2 === false || !hasSessions(this.#connector)) {
       checked(() => this.#connector.readCertificates(), Dialer);
     }

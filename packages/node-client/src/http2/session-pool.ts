@@ -10,7 +10,7 @@ import type { GuardedStream } from '../guarded-stream.ts';
 import type { DialerPlan } from '../options.ts';
 import { chooseProxy } from '../proxy/choose-proxy.ts';
 import type { Target } from '../url.ts';
-import { MAX_STREAMS, offersWebSockets, SharedSession } from './shared-session.ts';
+import { isEnabled, MAX_STREAMS, offersWebSockets, SharedSession } from './shared-session.ts';
 
 /** Bytes that a server may send on one stream before they are read. */
 const STREAM_WINDOW = 256 * 1024;
@@ -275,13 +275,27 @@ function sessionOver(stream: Duplex, { secure, host }: Target): ClientHttp2Sessi
 }
 
 /** Checks the caller's session. */
-async function givenSession(session: ClientHttp2Session, scope: DialScope): Promise<SharedSession> {
+function givenSession(
+  session: ClientHttp2Session,
+  scope: DialScope,
+): SharedSession | Promise<SharedSession> {
   if (session.closed || session.destroyed) {
     throw dialError('the HTTP/2 session has ended', undefined);
   }
-  if (!(await offersWebSockets(session, scope, false))) throw notOffered();
+  if (session.connecting || !isEnabled(session)) return offeredSession(session, scope);
   // One object for all dials: it listens to the session.
-  const shared = given.get(session) ?? new SharedSession(session, undefined);
-  given.set(session, shared);
+  let shared = given.get(session);
+  if (shared === undefined) {
+    shared = new SharedSession(session, undefined);
+    given.set(session, shared);
+  }
   return shared.acquireStream();
+}
+
+async function offeredSession(
+  session: ClientHttp2Session,
+  scope: DialScope,
+): Promise<SharedSession> {
+  if (!(await offersWebSockets(session, scope, false))) throw notOffered();
+  return givenSession(session, scope);
 }

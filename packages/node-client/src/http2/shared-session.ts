@@ -159,6 +159,7 @@ function failureOf(cause: NodeJS.ErrnoException | undefined): Error {
   return dialError(`${what}; perhaps the server does not speak it`, undefined);
 }
 
-function isEnabled({ remoteSettings }: ClientHttp2Session): boolean {
+/** Whether the server has allowed WebSockets. Before its SETTINGS, the values are defaults. */
+export function isEnabled({ remoteSettings }: ClientHttp2Session): boolean {
   return remoteSettings.enableConnectProtocol === true;
 }

@@ -98,11 +98,14 @@ export function askOnStream(shared: SharedSession, request: StreamRequest): Stre
 function checkSize(fields: OutgoingHttpHeaders, maxListSize = Infinity): void {
   let count = 0;
   let size = 0;
-  for (const [name, value] of Object.entries(fields)) {
-    for (const line of [value].flat()) {
-      count++;
-      size += name.length + Buffer.byteLength(String(line));
-    }
+  const add = (name: string, line: unknown): void => {
+    count++;
+    size += name.length + Buffer.byteLength(String(line));
+  };
+  for (const name of Object.keys(fields)) {
+    const value = fields[name];
+    if (Array.isArray(value)) for (const line of value) add(name, line);
+    else add(name, value);
   }
   const most = Math.min(
     MAX_BLOCK - BLOCK_OVERHEAD * (count + 1),
