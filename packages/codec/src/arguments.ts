@@ -72,7 +72,7 @@ export function badType(expected: string, value: unknown): TypeError {
 }
 
 /**
- * Names the type of a value for error messages: that of `typeof`, the class of an object, or
+ * Names the type of a value for error messages: by `typeof`, the class of an object, or
  * `null`. Never throws.
  */
 export function kind(value: unknown): string {

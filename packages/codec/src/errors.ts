@@ -68,7 +68,7 @@ export class ProtocolError extends WebSocketError {
     faults: readonly string[],
     code: ProtocolErrorCode = 'WS_ERR_PROTOCOL',
     options?: ErrorOptions & {
-      /** What may be wrong, for the end of the message. */
+      /** A possible cause, for the end of the message. */
       readonly hint?: string | undefined;
     },
   ) {

@@ -9,7 +9,7 @@ let debugging = false;
 let unguarded = false;
 
 /**
- * Turns on checks in all pools of this thread: the shared ones of this package, those of
+ * Turns on checks in all pools of this thread: the shared ones of this package, the pools of
  * `@ws/conn`, and every {@link SlabPool} and {@link MessageBuffers} without a `debug` option. For
  * tests, and to find code that keeps borrowed bytes.
  *

@@ -76,7 +76,7 @@ export const PongMessage = 10;
 /** An end of a connection. A client masks its frames, a server must not (RFC 6455, section 5.1). */
 export type Role = 'client' | 'server';
 
-/** Whether `opcode` is that of a control frame: its top bit is set (RFC 6455, section 5.5). */
+/** Whether `opcode` belongs to a control frame: its top bit is set (RFC 6455, section 5.5). */
 export function isControl(opcode: number): boolean {
   return (opcode & 0x8) !== 0;
 }
@@ -86,11 +86,11 @@ export const MAX_CONTROL_PAYLOAD = 125;
 /** Longest reason of a close frame, in bytes of UTF-8: the code takes two (RFC 6455, section 5.5.1). */
 export const MAX_CLOSE_REASON = 123;
 /**
- * Largest payload in bytes whose length fits in the second byte of the header (RFC 6455, section
+ * Largest payload in bytes with its length in the second byte of the header (RFC 6455, section
  * 5.2).
  */
 export const MAX_SHORT_PAYLOAD = 125;
-/** Largest payload in bytes whose length fits in 16 bits. */
+/** Largest payload in bytes with a length of 16 bits. */
 export const MAX_16_BIT_PAYLOAD = 65_535;
 
 /**

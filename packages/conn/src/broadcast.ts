@@ -9,7 +9,7 @@ import { PreparedMessage } from './writing/prepared-message.ts';
 export interface BroadcastOptions<C extends Conn = Conn> {
   /** Sends only to connections for which it returns true. */
   readonly filter?: ((conn: C) => boolean) | undefined;
-  /** Connections that do not get the message, usually that of the sender. */
+  /** Connections that do not get the message, usually the sender's. */
   readonly except?: Conn | Iterable<Conn> | undefined;
 }
 
@@ -17,7 +17,7 @@ const BROADCAST_OPTION_NAMES = ['filter', 'except'];
 
 /**
  * Sends one message to many connections. Its bytes are copied once. A slow or closed connection
- * does not delay the others: a connection whose `maxBufferedAmount` would be exceeded does not get
+ * does not delay the others: a connection without room below its `maxBufferedAmount` does not get
  * the message.
  *
  * @param conns - Each connection gets the message once, even when it is listed twice.

@@ -19,7 +19,7 @@ export type MessageWriterLike = Pick<
 >;
 
 /**
- * What a {@link Conn} and a `BrowserConn` of `@ws/browser` have in common. Code that takes a
+ * The common part of a {@link Conn} and a `BrowserConn` of `@ws/browser`. Code that takes a
  * ConnLike runs in Node and in pages.
  *
  * @typeParam Data - The type of `data`.

@@ -122,7 +122,7 @@ export class WriteClosedError extends WebSocketError {
   }
 }
 
-/** What is wrong with a value, as https://standardschema.dev describes it. */
+/** A fault of a value, as https://standardschema.dev describes it. */
 export interface SchemaIssue {
   readonly message: string;
   /** The way to the wrong part of the value: keys, or objects with a key. Absent for all of it. */
@@ -199,7 +199,7 @@ export class ReadLimitError extends WebSocketError {
 }
 
 /**
- * A read started while another one is pending, or a read of a message whose rest was dropped. The
+ * A read started while another one is pending, or a read of a message with a dropped rest. The
  * message names both reads, or the cause.
  *
  * @example
@@ -234,7 +234,7 @@ export class ReadPendingError extends WebSocketError {
 }
 
 /**
- * A time limit expired: that of a handshake, a deadline, a call, a ping, the heartbeat, or the
+ * A time limit expired: of a handshake, a deadline, a call, a ping, the heartbeat, or the
  * option `alive` of a page.
  *
  * @example
@@ -348,14 +348,14 @@ function thrownText(value: unknown): string {
   }
 }
 
-/** The error of a connection whose transport threw or rejected in `method`. */
+/** The error of a connection after its transport threw or rejected in `method`. */
 export function transportFailed(method: string, cause: unknown): TransportError {
   const why = causeText(cause);
   const message = `the transport could not ${method}${why === '' ? '' : `: ${why}`}`;
   return new TransportError(message, { cause });
 }
 
-/** What a system's code means. Other packages explain the codes of their own calls. */
+/** The meanings of a system's codes. Other packages explain the codes of their own calls. */
 const MEANINGS: Readonly<Record<string, string>> = {
   ECONNRESET: 'the peer reset the connection',
   EPIPE: 'the peer has closed the connection',

@@ -17,7 +17,7 @@ export interface RateLimit {
   readonly per?: number | undefined;
   /**
    * Messages that may come at once after a silence; bytes, if only `bytes` is given. With both, the
-   * bytes that may come at once are in the same proportion. Default: those of one `per`.
+   * bytes that may come at once are in the same proportion. Default: as many as in one `per`.
    */
   readonly burst?: number | undefined;
   /**

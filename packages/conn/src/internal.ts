@@ -1,6 +1,6 @@
 /**
  * Exports for the sibling packages. Unstable: any release may change or remove a name. The classes
- * are the same as those of `@ws/conn`.
+ * are the same as in `@ws/conn`.
  *
  * @module
  */

@@ -16,7 +16,7 @@ const CLOSE_TIMEOUT = 5_000;
 const NORMAL_CLOSURE = 1000;
 const INTERNAL_SERVER_ERR = 1011;
 
-/** The internals of `conn`. Those of a class of the application use its public methods. */
+/** The internals of `conn`. For a class of the application they use its public methods. */
 export function internalsOf(conn: Conn): Required<ConnInternals>;
 export function internalsOf(conn: ConnLike): ConnInternals;
 export function internalsOf(conn: ConnLike): ConnInternals {

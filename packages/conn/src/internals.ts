@@ -6,8 +6,8 @@ import type { ReceiveObserver } from './read/receive-call.ts';
 import type { PreparedMessage } from './writing/prepared-message.ts';
 
 /**
- * What the library asks of a connection besides its public methods. A `Conn` has all members, a
- * `BrowserConn` of `@ws/browser` has those that are not optional.
+ * Calls of the library to a connection, besides its public methods. A `Conn` has all members, a
+ * `BrowserConn` of `@ws/browser` has the required ones.
  */
 export interface ConnInternals {
   /** The error that has failed the connection, by a broken rule or by a handler, if any. */
@@ -40,7 +40,7 @@ export interface ConnInternals {
   handlerSettled?(): void;
   /** The single reads of a stream are a loop: the same code reads the next message. */
   loopBegins?(): void;
-  /** The stream was left: its last message is handled as that of a single read. */
+  /** The stream was left: its last message is handled as after a single read. */
   loopLeft?(): void;
   /**
    * Calls `observer` with the connection when `result`, the promise of `receive` or `discardReads`,

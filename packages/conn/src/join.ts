@@ -52,7 +52,7 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Owned
   };
 }
 
-/** @param left - Ends a pending `next`, whose message is for the next read. */
+/** @param left - Ends a pending `next`. Its message is for the next read. */
 async function* join(
   conn: Conn,
   internals: ConnInternals,

@@ -78,7 +78,7 @@ export class Message {
 /**
  * The message that the handler of `receive` gets. Later messages use the same object again. The
  * object is valid until the handler returns or, when the handler returned a promise, until that
- * promise settles. The results of its methods are yours to keep, except that of {@link borrow}.
+ * promise settles. The results of its methods are yours to keep, except of {@link borrow}.
  *
  * `send` and `writeMessage` accept it directly. They copy nothing and create no view of its bytes.
  *
@@ -152,7 +152,7 @@ export class BorrowedMessage {
    */
   borrow(): Uint8Array {
     this.check();
-    // Not `subarray`: a chunk of Node is a Buffer, whose `slice` does not copy.
+    // Not `subarray`: a chunk of Node is a Buffer. Its `slice` does not copy.
     const { bytes } = this;
     this.#view ??= new Uint8Array(bytes.buffer, bytes.byteOffset + this.start, this.length);
     return this.#view;

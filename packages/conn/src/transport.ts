@@ -73,7 +73,7 @@ export interface Transport {
   readonly inTransit?: number | undefined;
   /**
    * Milliseconds that the connection waits for the peer's end after the closing handshake, when all
-   * bytes are sent. For a transport whose peers may never end their side, as on a stream of HTTP/2.
+   * bytes are sent. For peers that may never end their side, as on a stream of HTTP/2.
    * Default: the rest of `closeTimeout`.
    */
   readonly endTimeout?: number | undefined;

@@ -53,7 +53,7 @@ export function checkOptionNames(
   checkNames(owner, options, known, unknownUndefined, hintOf);
 }
 
-/** What a number in place of the options may be. */
+/** The meaning of a number in place of the options. */
 const NUMBER_OPTIONS: readonly string[] = ['timeout', 'port'];
 
 /**

@@ -107,7 +107,7 @@ export interface EndpointCloseInfo {
 /** Data that an endpoint sends: a string is text, an ArrayBuffer or any view is binary. */
 export type EndpointData = string | ArrayBufferLike | ArrayBufferView;
 
-/** What the peer did. `data` is owned by the receiver. */
+/** An action of the peer. `data` is owned by the receiver. */
 export type EndpointEvent =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'binary'; readonly data: OwnedBytes }
@@ -325,7 +325,7 @@ export class Endpoint {
   #read(events: EndpointEvent[]): void {
     const decoder = this.#decoder;
     let event: number;
-    // A close frame is the last one that is read (RFC 6455, section 5.5.1).
+    // No frame is read after a close frame (RFC 6455, section 5.5.1).
     while (this.#closeInfo === undefined && (event = decoder.next()) > NEED_MORE) {
       if (event === MESSAGE) events.push(message(decoder));
       else if (event === PING) this.#ping(decoder.data(), events);
@@ -347,7 +347,7 @@ export class Endpoint {
     this.#finish({ code, reason, wasClean: true }, events);
   }
 
-  /** Returns the fault of a frame. That of a frame over the limit names the option. */
+  /** Returns the fault of a frame. For a frame over the limit it names the option. */
   #withOptionName(error: ProtocolError): ProtocolError {
     const { readLimit } = this.#settings;
     if (error.closeCode !== CloseCode.MessageTooBig || readLimit === Infinity) return error;
@@ -438,7 +438,7 @@ function asProtocolError(error: unknown): ProtocolError {
  * Returns a view of the bytes of `data`, without a copy.
  *
  * @param endpoint - Its method `method` got the data.
- * @throws TypeError for other data, and for bytes whose buffer is detached or has shrunk.
+ * @throws TypeError for other data, and for bytes of a buffer that is detached or has shrunk.
  */
 function bytesOf(data: unknown, endpoint: object, method: string): Uint8Array {
   if (ArrayBuffer.isView(data)) {

@@ -97,6 +97,6 @@ export const FRAME_END = 4;
  */
 export const FAILED = -1;
 /**
- * What `FrameDecoder.next()` returns. The events are plain numbers, so a switch compiles to a jump.
+ * Results of `FrameDecoder.next()`. The events are plain numbers, so a switch compiles to a jump.
  */
 export type DecodeEvent = 0 | 1 | 2 | 3 | 4 | -1;

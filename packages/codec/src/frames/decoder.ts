@@ -176,7 +176,7 @@ export class FrameDecoder {
   get atFrameBoundary(): boolean {
     if (this.#pos !== this.#inputEnd) return false;
     if (this.#state === AT_HEADER) return this.#ring.size === 0;
-    // The whole tail was a frame, whose bytes stay valid until the next call.
+    // The whole tail was a frame. Its bytes stay valid until the next call.
     return this.#state === ON_TAIL && this.#tail.chunkPos === this.#tail.chunk.length;
   }
 

@@ -27,7 +27,7 @@ export interface Segment {
 
 /**
  * The frames of one connection that its transport does not have yet. The newest small frames are in
- * the slab. Segments are before them: referenced payloads, large frames, and frames that had to
+ * the slab. Earlier ones are segments: referenced payloads, large frames, and frames that had to
  * leave the slab. An empty queue holds no memory.
  */
 export class FrameQueue {
@@ -89,7 +89,7 @@ export class FrameQueue {
   }
 
   /**
-   * Adds an unmasked frame whose payload is `bytes[start, end)` itself. The bytes must not change
+   * Adds an unmasked frame with the payload `bytes[start, end)` itself. The bytes must not change
    * until `release` is called. Returns the size of the frame in bytes.
    */
   addReference(
@@ -108,7 +108,7 @@ export class FrameQueue {
   }
 
   /**
-   * Adds a frame whose payload is `memory[0, length)`, with room for a header before it. Returns the
+   * Adds a frame with the payload `memory[0, length)` and room for a header before it. Returns the
    * size of the frame in bytes.
    *
    * @param release - Called when the bytes are no longer read.

@@ -51,7 +51,7 @@ export class FrameWriter {
   pos = 0;
   /** Index where the room ends. */
   limit = 0;
-  /** Whether frames are masked: those of a client. */
+  /** Whether frames are masked: a client masks. */
   masks = false;
   /**
    * Whether a function of the application runs within a write: `writeUtf8`, or a pool of the slab.

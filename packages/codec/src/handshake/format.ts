@@ -152,7 +152,7 @@ export function switchingHead(
  * {@link RequestHead} has an example.
  *
  * @param status - 300 to 599, except 304, which has no body.
- * @param headers - Such as those of a {@link Refusal}, or `Retry-After`.
+ * @param headers - Such as the headers of a {@link Refusal}, or `Retry-After`.
  * @param text - The body, as plain text. Do not put input of the client into it.
  * @returns ASCII, except for `text`. Encode it as UTF-8: `Content-Length` counts these bytes.
  * @throws RangeError for another status, TypeError for another argument that cannot be sent.

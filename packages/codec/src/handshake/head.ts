@@ -31,7 +31,7 @@ export interface HeadFault {
 export interface HeadLimits {
   /** Most bytes of the whole head, with its empty line. Default 16 KiB; 64 KiB of a response. */
   maxBytes?: number;
-  /** Most header lines. Default 100; only the bytes bound those of a response. */
+  /** Most header lines. Default 100; a response has a bound of bytes only. */
   maxLines?: number;
 }
 

@@ -37,7 +37,7 @@ function countGroups(text: string, mayEndInIPv4: boolean): number {
 }
 
 /**
- * Whether `target` is a path, or an absolute URI whose authority equals the Host header (RFC 9112,
+ * Whether `target` is a path, or an absolute URI with the authority of the Host header (RFC 9112,
  * section 3.2), without a fragment.
  */
 export function isRequestTarget(target: string, host: string): boolean {

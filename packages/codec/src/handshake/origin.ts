@@ -20,7 +20,7 @@ const BAD_PERCENT = /%(?![0-9A-Fa-f]{2})/;
 const ORIGIN = /^([A-Za-z][A-Za-z0-9+\-.]*):\/\/([^/?#\\,%]+)(?:[/?#].*)?$/;
 const ALLOWED = /^([^/*]*:\/\/)(\*\.)?([^/?#@*]+)$/;
 
-/** The origin that a browser sends for a page whose origin it hides (RFC 6454, section 7.3). */
+/** The origin that a browser sends for a page with a hidden origin (RFC 6454, section 7.3). */
 const NULL_ORIGIN = 'null';
 
 /** Reads `host[:port]`. The port defaults to the one of `scheme`. */
@@ -62,7 +62,7 @@ function parseOrigin(text: string): Origin | undefined {
 }
 
 /**
- * Which pages of the host itself may connect: those of http and https, those of https only, or
+ * The pages of the host itself that may connect: over http and https, over https only, or
  * none.
  */
 export type SameHost = boolean | 'https';
@@ -93,7 +93,7 @@ export class AllowedOrigins {
   /**
    * @param allowedOrigins - Pages of other hosts: `https://app.example.org`, with or without a port;
    *   `https://*.example.org` for every name below `example.org`, at any depth, but not for
-   *   `example.org` itself; `null` for pages whose origin the browser hides. Default: none.
+   *   `example.org` itself; `null` for pages with a hidden origin. Default: none.
    * @param sameHost - Which pages of the requested host may connect. Default: `true`, all.
    * @throws TypeError that names an invalid entry.
    */

@@ -19,7 +19,7 @@ const NINE = 0x39;
  * ```ts
  * import { acceptKey, checkResponse, ResponseHead } from '@ws/codec';
  *
- * // What the request has offered.
+ * // The offer of the request.
  * const accept = acceptKey('dGhlIHNhbXBsZSBub25jZQ==');
  * const offer = { accept, subprotocols: ['chat'], extensions: [] };
  * const head = new ResponseHead();

@@ -5,7 +5,7 @@ import type { RequestFacts } from './request-rules.ts';
 import { hasToken } from './token-list.ts';
 
 /**
- * What the rules of a client need to know about a response. {@link ResponseHead} implements it.
+ * The facts of a response that the rules of a client need. {@link ResponseHead} implements it.
  * Wrap the response of another HTTP parser to use the same rules.
  *
  * Names of fields ignore case.
@@ -15,7 +15,7 @@ export interface ResponseFacts extends Pick<RequestFacts, 'version' | 'has' | 'l
   readonly status: number;
 }
 
-/** What the request of a handshake has offered: its response may accept nothing else. */
+/** The offer of a request: its response may accept nothing else. */
 export interface HandshakeOffer {
   /** The value that `Sec-WebSocket-Accept` must have: {@link acceptKey} of the request's key. */
   readonly accept: string;
@@ -126,7 +126,7 @@ function makeRules(): ResponseRule[] {
  * {@link ResponseHead} has an example.
  *
  * @returns Every fault, in the order of the rules; empty when the handshake is valid. A status other
- *   than 101 (over HTTP/2: 200 to 299) is the only fault: the headers of such a response are not those of a handshake.
+ *   than 101 (over HTTP/2: 200 to 299) is the only fault: the headers of such a response belong to no handshake.
  */
 export function checkResponse(response: ResponseFacts, offer: HandshakeOffer): string[] {
   const faults: string[] = [];
@@ -158,7 +158,7 @@ function ofHttp1(fault: ResponseRule['fault']): ResponseRule['fault'] {
   return (response, offer) => (response.version === '2' ? undefined : fault(response, offer));
 }
 
-/** The fault of a field that must occur once; `check` returns that of its value. */
+/** The fault of a field that must occur once; `check` returns the fault of its value. */
 function faultOfOne(
   response: ResponseFacts,
   name: string,

@@ -184,7 +184,7 @@ function xorOwned32(
   const to = end + misalignment;
   const w = from >>> 2;
   const stop = to >>> 2;
-  // In the first word, some bytes may lie before those of `bytes`.
+  // The first word may begin before `bytes`.
   if (w << 2 < misalignment || stop >= words.length || w === stop) {
     xorWords(bytes, words, misalignment, start, end, key);
     return;

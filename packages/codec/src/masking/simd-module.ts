@@ -130,7 +130,7 @@ function move(): number[] {
       [AT, TO],
       [
         [GET, TO, GET, AT, I32_LOAD8_U, 0, 0, GET, KEY, I32_XOR, TEE, TAIL, I32_STORE8, 0, 0],
-        // The higher bytes of TAIL are those of the key.
+        // The higher bytes of TAIL belong to the key.
         [GET, TAIL_SEEN, GET, TAIL, I32_CONST, ...LOW_BYTE, I32_AND, I32_OR, SET, TAIL_SEEN],
         [GET, KEY, I32_CONST, 8, I32_SHR_U, SET, KEY],
       ].flat(),

@@ -146,7 +146,7 @@ export class SlabPool implements SlabSource {
     } else this.#discard(slab);
   };
 
-  /** Discards free slabs of other kinds: a kind that is in use replaces those that are not. */
+  /** Discards free slabs of other kinds: a kind that is in use replaces the others. */
   #makeRoom(kind: number, bytes: number): void {
     for (let i = 0; i < this.#free.length; i++) {
       while (i !== kind && this.#freeBytes + bytes > this.#maxFreeBytes) {

@@ -73,7 +73,7 @@ export class Lease {
     return this.memory;
   }
 
-  /** Whether the memory is lent. That of a kept lease may be free. */
+  /** Whether the memory is lent. A kept lease may have free memory. */
   get isLent(): boolean {
     return this.#pins > 0;
   }

@@ -60,7 +60,7 @@ export const CLOSE = 4;
 export const MESSAGE_BEGIN = 5;
 /** The next piece of the message that MESSAGE_BEGIN announced. See {@link MessageDecoder}. */
 export const MESSAGE_DATA = 6;
-/** A message whose payload is not wanted is complete. See {@link MessageDecoder}. */
+/** A message with an unwanted payload is complete. See {@link MessageDecoder}. */
 export const SKIPPED = 7;
 /**
  * Work was done, without an event of the stream. The caller may stop here and continue later.
@@ -69,7 +69,7 @@ export const SKIPPED = 7;
  */
 export const STEP = 8;
 
-/** What {@link MessageDecoder.next} returns. */
+/** The results of {@link MessageDecoder.next}. */
 export type MessageEvent =
   | typeof FAILED
   | typeof NEED_MORE
@@ -94,5 +94,5 @@ export const CHECKED_ONLY = 1;
  * See {@link MessageDecoder.setPayloadUse}.
  */
 export const IGNORED = 2;
-/** What a decoder does with payload, see {@link MessageDecoder.setPayloadUse}. */
+/** The use of a payload, see {@link MessageDecoder.setPayloadUse}. */
 export type PayloadUse = typeof DELIVERED | typeof CHECKED_ONLY | typeof IGNORED;

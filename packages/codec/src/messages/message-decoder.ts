@@ -137,7 +137,7 @@ export class MessageDecoder {
   readonly #memory = new MessageMemory();
   /** The payload of a control frame is copied here: its frame may end in another chunk. */
   readonly #control = new Uint8Array(MAX_CONTROL_PAYLOAD);
-  /** Whether {@link bytes} are the caller's: a message, and no more. */
+  /** Whether {@link bytes} is exactly one message, in memory of the caller. */
   #owned = false;
   #counters: MessageCounters = { framesIn: 0, messagesIn: 0, pingsIn: 0 };
   #allocator: MessageAllocator = exact;
@@ -167,7 +167,7 @@ export class MessageDecoder {
     notNegative('maxEmptyFragments', maxEmptyFragments);
     // With holdLimit 0 data frames are delivered as their bytes arrive. So bad text fails at its
     // first bad byte, and payload moves once.
-    // Payload in a chunk that is given is unmasked at once: the other steps then get no key.
+    // With `ownsChunks` the frame decoder unmasks; later steps see key 0.
     const unmask = options.ownsChunks ?? false;
     this.#frames = new FrameDecoder({ role, holdLimit: 0, unmask, pool });
     this.#unread = new UnreadInput(this.#frames);
@@ -314,7 +314,7 @@ export class MessageDecoder {
     this.lease = undefined;
   }
 
-  /** @internal Drops a chunk whose bytes are all parsed: another `next()` would return NEED_MORE. */
+  /** @internal Drops a chunk that is parsed to its end: another `next()` would return NEED_MORE. */
   releaseParsed(): void {
     if (!this.#pending || this.#transforming || !this.#frames.atFrameBoundary) return;
     this.#frames.next();
@@ -345,7 +345,7 @@ export class MessageDecoder {
   /**
    * @internal Delivers a message whole after all that was announced in pieces: no reader has one.
    *
-   * @param before - Its first bytes, before those of the last event.
+   * @param before - Its first bytes, before the bytes of the last event.
    * @returns Whether it has ended. The fields then describe it, as after MESSAGE.
    */
   turnIntoWhole(before: Uint8Array): boolean {
@@ -518,7 +518,7 @@ export class MessageDecoder {
     const frames = this.#frames;
     const complete = frames.missing === 0;
     const event = this.#payload(complete && frames.fin);
-    // A frame whose end is not read is pending: no chunk could be pushed.
+    // The end of a frame is not read: no chunk could be pushed.
     if (complete) frames.next();
     return event;
   }

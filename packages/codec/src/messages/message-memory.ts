@@ -16,7 +16,7 @@ const MOST_AHEAD = 16_777_216;
 /** Bytes that are reserved of {@link MOST_AHEAD}. */
 let reservedAhead = 0;
 /**
- * Smallest memory in bytes for a message whose last frame has not begun. Ten fragments of 100 bytes
+ * Smallest memory in bytes for a message before its last frame. Ten fragments of 100 bytes
  * take 4 us with it instead of 10.
  */
 const SMALLEST = 1024;
@@ -115,7 +115,7 @@ export class MessageMemory {
   #grow(needed: number, own: boolean): void {
     const believed = Math.min(Math.max(this.#announced, needed), needed * BELIEVED);
     if (own || !this.#pooled) {
-      // Of the last frame the size is known; before it, memory doubles.
+      // Memory doubles until the last frame, which has a known size.
       const doubled = Math.max(2 * this.bytes.length, SMALLEST);
       const size = this.#final ? believed : Math.max(believed, doubled);
       const ahead = size - Math.max(doubled, needed * 2);
@@ -125,7 +125,7 @@ export class MessageMemory {
     this.#moveTo(lease.bytes, lease);
   }
 
-  /** Whether `bytes` may be reserved ahead. They replace those that this message has reserved. */
+  /** Whether `bytes` may be reserved ahead. They replace the reserved bytes of this message. */
   #reserve(bytes: number): boolean {
     reservedAhead -= this.#ahead;
     this.#ahead = Math.max(bytes, 0);

@@ -32,7 +32,7 @@ function transitTime(
 }
 
 /**
- * The heartbeat (RFC 6455, section 5.5.2): pings silent peers and reports those that do not answer.
+ * The heartbeat (RFC 6455, section 5.5.2): pings silent peers and reports peers that do not answer.
  * One object serves all connections of a kind. Any byte of the peer is a sign of life: a chunk costs one
  * store, to {@link Connection.heardAt}.
  *

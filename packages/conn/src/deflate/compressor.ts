@@ -79,7 +79,7 @@ export class Compressor implements SharedEncoding {
   }
 
   /**
-   * The buffer whose `[0, n)` is the last compressed message. Call once, and copy the bytes before
+   * The buffer with the last compressed message in `[0, n)`. Call once, and copy the bytes before
    * any other call.
    */
   takeOutput(): Uint8Array {

@@ -14,7 +14,7 @@ const MAX_LEASED = 64;
  */
 const OWNER_IDLE_MS = 1_000;
 
-/** The deflaters of a platform: free ones, and those that connections with context takeover own. */
+/** The deflaters of a platform: free ones, and those of connections with context takeover. */
 export class DeflaterPool {
   readonly #engines: EnginePool;
   readonly #platform: Platform;
@@ -70,7 +70,7 @@ export class DeflaterPool {
   }
 
   /**
-   * A deflater for `owner` to keep: a new one, one that lost its owner, or that of a silent owner.
+   * A deflater for `owner` to keep: a new one, an abandoned one, or a silent owner's.
    * Undefined when `most` are owned and all are busy: a deflater that changes its owner loses its
    * history.
    */

@@ -9,7 +9,7 @@ import type { Platform } from '../platform/platform.ts';
  */
 const PER_TURN = 1_310_720;
 /**
- * Cost from which the budget is renewed in the next turn. A lower cost is added to that of later
+ * Cost from which the budget is renewed in the next turn. A lower cost adds to the cost of later
  * turns.
  */
 const RENEW_FROM = PER_TURN / 4;
@@ -28,7 +28,7 @@ export interface InflateWaiter {
  * loop. When it is spent, connections wait in a queue, first come, first served.
  *
  * A message that has begun is finished before the next begins, so that few messages are half
- * inflated at a time. A connection whose message waits for input or for its reader gives up its
+ * inflated at a time. A connection with a message that waits for input or its reader gives up its
  * place.
  *
  * Each platform with a waiting connection schedules its own renewal: a platform that never runs the
@@ -39,7 +39,7 @@ export class InflateBudget {
   /** Of each platform: the function that renews, and whether the platform will run it. */
   readonly #renewals = new WeakMap<Platform, { scheduled: boolean; readonly run: () => void }>();
   readonly #waiting = new Fifo<InflateWaiter>();
-  /** The connection whose turn has come, until its message is complete. */
+  /** The connection that has its turn, until its message is complete. */
   #current: InflateWaiter | undefined;
 
   /**
@@ -66,7 +66,7 @@ export class InflateBudget {
     if (this.#spent >= RENEW_FROM) this.#tryRenewLater(platform);
   }
 
-  /** The message of `waiter` is complete: its next message begins after those that wait. */
+  /** The message of `waiter` is complete: its next message begins after the waiting ones. */
   messageComplete(waiter: InflateWaiter): void {
     if (waiter === this.#current) this.#current = undefined;
   }

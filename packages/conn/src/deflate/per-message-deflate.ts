@@ -125,7 +125,7 @@ export class PerMessageDeflate implements Extension, InflateWaiter {
     this.resume?.();
   }
 
-  /** A message without a reader leaves the last inflaters to those that have one. */
+  /** A message without a reader leaves the last inflaters to messages with a reader. */
   readyAhead(): boolean {
     if (!this.#decompressor.inflatersBusy) return true;
     this.#decompressor.awaitInflater(this);

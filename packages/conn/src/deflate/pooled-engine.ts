@@ -10,7 +10,7 @@ export class PooledEngine<E> {
   readonly key: number;
   /** The generation of its source when it was created. */
   readonly generation: number;
-  /** The compressor or decompressor whose history the engine has. Undefined when it has none. */
+  /** The compressor or decompressor with its history in the engine. Undefined when it has none. */
   owner: object | undefined;
   /** The pool's number of sweeps when the engine was last released. */
   usedAtSweep = 0;
@@ -29,7 +29,7 @@ export class PooledEngine<E> {
   }
 }
 
-/** Engines that no message uses, the one that was released last at the end. */
+/** Engines that no message uses, the last released one at the end. */
 export class FreeEngines<E extends Inflater | Deflater> {
   readonly #engines: PooledEngine<E>[] = [];
 

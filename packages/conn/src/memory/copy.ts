@@ -11,7 +11,7 @@ const SHORT = 40;
 
 /**
  * Copies `bytes[start, end)` to new memory. The result is a plain Uint8Array: the `slice` of a
- * subclass may not copy, as that of Node's Buffer. V8 does not fill the copy of a typed array with
+ * subclass may not copy, as in Node's Buffer. V8 does not fill the copy of a typed array with
  * zeros first.
  */
 export function copyOf(bytes: Uint8Array, start = 0, end: number = bytes.length): OwnedBytes {

@@ -107,12 +107,12 @@ export interface ConnOptions extends ConnSettings {
 
 const NO_EXTENSIONS: readonly Extension[] = [];
 
-/** What a handshake has agreed on, as far as a `Conn` needs it. */
+/** The agreement of a handshake, as far as a `Conn` needs it. */
 export type Agreed = Pick<ResolvedOptions, 'subprotocol' | 'extensions' | 'deflate'> &
   Partial<Pick<ResolvedOptions, 'custom'>>;
 
 /**
- * Options of a `Conn` whose settings are checked already. An adapter resolves the settings of all
+ * Options of a `Conn` with checked settings. An adapter resolves the settings of all
  * its connections once, with {@link resolveSettings}.
  */
 export class ResolvedOptions implements ConnOptions {
@@ -268,7 +268,7 @@ function interned(role: Role, settings: Settings): Settings {
   const key = role + JSON.stringify({ ...settings, writeBufferPool: undefined });
   const found = known.get(key);
   const latest = found !== undefined && found.report === report ? found : settings;
-  // The latest are last: rare settings must not replace those of most connections.
+  // The latest are last: rare settings must not replace the settings of most connections.
   known.delete(key);
   remembered.set(owner, known.set(key, latest));
   const [oldest] = known.keys();

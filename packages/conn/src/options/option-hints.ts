@@ -7,7 +7,7 @@ const IN_URL = 'it belongs into the URL';
 const OF_EACH_DIAL = 'it is an option of each dial, not of the Dialer';
 
 /**
- * What to write instead of an option that a function does not have. Of several hints the first that
+ * The replacement of an option that a function does not have. Of several hints the first that
  * fits is used; `use x` fits a function with the option x.
  */
 const HINTS: Readonly<Record<string, Hint | readonly Hint[]>> = {
@@ -146,7 +146,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * What to write instead of the option `name`, which a function with the options `known` does not
+ * The replacement of the option `name`, which a function with the options `known` does not
  * have: the last argument of `checkOptionNames`. Undefined when that is not known.
  */
 export function optionHint(name: string, known: readonly string[]): string | undefined {

@@ -112,7 +112,7 @@ export interface Deflater {
 /** A message that another thread compresses. */
 export interface DeflateJob {
   /**
-   * Returns the message, whose bytes do not change from then on. Called once, when a thread is
+   * Returns the message. Its bytes do not change from then on. Called once, when a thread is
    * free, never after the job was cancelled. Undefined or a throw fails the job: the message is
    * gone, or there is no memory for it.
    */

@@ -65,7 +65,7 @@ export interface Observer {
 export interface ConnStats {
   /** Messages that arrived complete and valid. */
   readonly messagesIn: number;
-  /** Messages whose last frame was accepted for sending. */
+  /** Messages accepted for sending, with their last frame. */
   readonly messagesOut: number;
   /**
    * Messages that were not sent, because they would have exceeded `maxBufferedAmount`: writes that
@@ -87,7 +87,7 @@ export interface ConnStats {
   readonly bytesOut: number;
   /** Pings received. */
   readonly pingsIn: number;
-  /** Pings sent: yours and those of the heartbeat. */
+  /** Pings sent: yours and the heartbeat's. */
   readonly pingsOut: number;
   /** Round trip of the last answered ping, in ms; NaN before the first pong. */
   readonly rtt: number;

@@ -7,7 +7,7 @@ const { Done: DONE, More: MORE, Final: FINAL, Corrupt: CORRUPT } = InflateStatus
 const WINDOW = 32_768;
 const MASK = WINDOW - 1;
 
-/** What is read next. */
+/** The next part to read. */
 const HEADER = 0;
 const STORED_SIZE = 1;
 const STORED_CHECK = 2;

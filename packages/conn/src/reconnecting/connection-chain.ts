@@ -10,10 +10,10 @@ import { untilAborted } from './waits.ts';
  */
 const MAX_UNREAD = 64;
 
-/** What reads the messages of a connection. */
+/** The reader of the messages of a connection. */
 export type Reads = Pick<ConnLike, typeof Symbol.asyncIterator> & {
   receive(handler: MessageHandler): Promise<unknown>;
-  /** The error with which the handler of `receive` has failed, if it is not that of the connection. */
+  /** The error with which the handler of `receive` has failed, if it is not the connection's. */
   readonly failure?: unknown;
 };
 

@@ -18,7 +18,7 @@ const OLD_DIAL_MS = 2_000;
 /** The codes of a connection that this end closes with 1000, or gives up. */
 const OWN_ENDS: readonly number[] = [1000, 1005, 1006];
 
-/** What a {@link ConnectionSeries} does without an open connection. */
+/** The work of a {@link ConnectionSeries} without an open connection. */
 export type Phase = 'connecting' | 'waiting';
 
 /**
@@ -32,7 +32,7 @@ export type Prepare<C> = (conn: C, signal: AbortSignal) => unknown;
  * of `next` wait for each other; `return` does not wait.
  */
 export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterator<C, undefined> {
-  /** What the pending call of `next` does. */
+  /** The work of the pending call of `next`. */
   phase: Phase = 'connecting';
   readonly #plan: ReconnectPlan<C>;
   readonly #prepare: Prepare<C> | undefined;
@@ -158,7 +158,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     }
     if (!signal.aborted) return this.#opened(conn, closed);
     const closing = conn.close();
-    // The next dial does not wait for the peer of one that was given up.
+    // The next dial does not wait for the peer of an abandoned one.
     if (this.#ended.signal.aborted) await closing;
     else void handled(closing);
     return undefined;
@@ -190,7 +190,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     await untilAborted<unknown>(signal, Promise.race([work, rejectsAtEnd(closed)]));
   }
 
-  /** Closes a connection whose work has failed. Whether the peer ended it before, for good. */
+  /** Closes a connection after its work failed. Whether the peer ended it before, for good. */
   async #closesWithStopCode(conn: C, signal: AbortSignal): Promise<boolean> {
     const wasOpen = conn.state === 'open';
     const closing = internalsOf(conn).closeAfterError();
@@ -251,7 +251,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
       return;
     }
     this.phase = 'waiting';
-    // A server that soon closes each new connection is like one that refuses it.
+    // A server that soon closes each new connection counts as a refusal.
     if (lasted >= this.#plan.maxDelay) this.#tries = this.#waits = 0;
     this.#delay = retryDelay(++this.#waits, this.#plan, Math.random());
     if (isStop) this.#end();
@@ -291,7 +291,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   }
 }
 
-/** The error of a dial function whose result is not a connection. */
+/** The error of a dial function with a result that is no connection. */
 class NotAConn extends TypeError {
   static is(error: unknown): boolean {
     try {
@@ -307,7 +307,7 @@ class NotAConn extends TypeError {
   }
 }
 
-/** @throws (rejects) the error of `dial`, also one that it throws at once. */
+/** @throws (rejects) the error of `dial`, also if it throws at once. */
 async function callDial<C extends ConnLike>(
   dial: ReconnectPlan<C>['dial'],
   signal: AbortSignal,

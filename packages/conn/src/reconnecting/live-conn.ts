@@ -70,7 +70,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   readonly #listeners: EventListeners<C>;
   readonly #chain = new ConnectionChain<C>();
   #conn: C | undefined;
-  /** What reads that connection, with the option `resend`. */
+  /** The reader of that connection, with the option `resend`. */
   #readAhead: ReadAhead | undefined;
   /** Whether `receive` was called. A call that another reader has refused does not count. */
   #receives = false;
@@ -192,7 +192,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     return this.#mistake(new TypeError(fault, { cause }), 'writeJSON');
   }
 
-  /** Counts a message whose `sent` is rejected with a BackpressureError. */
+  /** Counts a message that is rejected with a BackpressureError. */
   #counted(sent: Promise<void>): Promise<void> {
     if (sent instanceof LateRejection && sent.reason instanceof BackpressureError) this.#refused++;
     return sent;
@@ -256,7 +256,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     };
   }
 
-  /** @param left - Ends a pending `next`, whose message is for the next reader. */
+  /** @param left - Ends a pending `next`. Its message is for the next reader. */
   async *#messages(left: AbortSignal): AsyncGenerator<Message, undefined> {
     // In a later turn, so that code that begins one loop after the other blocks no other work.
     if (this.#ended !== undefined) await resolvedLater(portablePlatform, undefined);
@@ -467,7 +467,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     }
   }
 
-  /** What reads the messages of `conn` for the readers of this object. */
+  /** Reads the messages of `conn` for the readers of this object. */
   #readsOf(conn: C): Reads {
     const { resend } = this.#plan;
     if (resend === undefined) return conn;

@@ -7,7 +7,7 @@ import { kind } from '../validate.ts';
 const MAX_TEXT = 2_000;
 /** Lines of a stack that a warning shows. */
 const MAX_STACK_LINES = 20;
-/** The text for a value whose getters or methods throw. */
+/** The text for a value with getters or methods that throw. */
 const UNPRINTABLE = 'a value that cannot be printed';
 
 /**

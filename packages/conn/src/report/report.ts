@@ -75,7 +75,7 @@ const INTERVAL_MS = 1_000;
 /** Most kinds of errors that are printed in this time. */
 const MAX_KINDS = 100;
 
-/** Functions whose error closes the connection. */
+/** An error of these functions closes the connection. */
 const HANDLERS: readonly string[] = [
   'handler',
   'receive',

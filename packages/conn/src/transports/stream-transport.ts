@@ -98,7 +98,7 @@ class StreamTransport implements Transport {
   readonly #reader: Reader;
   readonly #writer: Writer;
   #sink: TransportSink | undefined;
-  /** Bytes whose write is pending. */
+  /** Bytes of pending writes. */
   #pendingBytes = 0;
   #writerWaits = false;
   #paused = false;
@@ -225,7 +225,7 @@ function nextTurn(): Promise<void> {
   });
 }
 
-/** Calls a method of a stream whose result no code waits for. */
+/** Calls a method of a stream without waiting for its result. */
 function discard(call: () => Promise<unknown>): void {
   void Promise.resolve()
     .then(call)

@@ -73,7 +73,7 @@ export class WritePromises {
   #drain: Deferred<void> | undefined;
   /** One promise for all writes after the turn was full. */
   #nextTurn: Deferred<void> | undefined;
-  /** Writes whose bytes the send queue or the transport references. */
+  /** Writes with bytes that the send queue or the transport references. */
   #referenced: Set<Deferred<void>> | undefined;
   #releaseError: WebSocketError | undefined;
   /** Referenced bytes of this turn that the transport has released within `write`, and their frames. */
@@ -113,14 +113,14 @@ export class WritePromises {
     return this.#nextTurn.promise;
   }
 
-  /** Adds a write whose bytes are referenced from now on. */
+  /** Adds a write. Its bytes are referenced from now on. */
   reference(write: Deferred<void>): void {
     this.#referenced ??= new Set();
     this.#referenced.add(write);
   }
 
   /**
-   * While `error` is set, a write whose bytes are released rejects with `error`.
+   * While `error` is set, a write rejects with `error` when its bytes are released.
    *
    * @returns The error that was set before.
    */
@@ -152,7 +152,7 @@ export class WritePromises {
   }
 
   /**
-   * Resolves a write whose bytes were released, with `next` if given. No effect on a write that was
+   * Resolves a write of released bytes, with `next` if given. No effect on a write that was
    * rejected.
    */
   settle(write: Deferred<void>, next: Promise<void> | undefined): void {

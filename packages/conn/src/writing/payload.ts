@@ -19,7 +19,7 @@ export function dataTypeOf(data: MessageData): DataType {
   return data instanceof BorrowedMessage || data instanceof Message ? data.type : BinaryMessage;
 }
 
-/** What to write instead of other data, by the method that got it. */
+/** The replacement of other data, by the method that got it. */
 const HINTS: Readonly<Record<string, string>> = {
   send: '; writeJSON sends objects, and options come after the data',
   writeMessage: '; writeJSON sends objects, and options come after the data',

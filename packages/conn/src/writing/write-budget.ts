@@ -15,9 +15,9 @@ type Budgeted = {
 const RECOUNT_MS = 10;
 
 /**
- * Bounds the bytes that wait in all connections of a server together. It counts a connection whose
- * transport is blocked, or whose messages wait for an earlier message or for their compression. A
- * connection whose bytes leave at the end of the turn costs nothing.
+ * Bounds the bytes that wait in all connections of a server together. It counts a connection if its
+ * transport is blocked, or its messages wait for an earlier message or for their compression. A
+ * connection that sends its bytes at the end of the turn costs nothing.
  */
 export class WriteBudget {
   readonly #limit: number;

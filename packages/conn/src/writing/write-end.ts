@@ -45,13 +45,13 @@ export function unwritten(cause: unknown): TransportError {
   return new TransportError('a frame could not be written', { cause });
 }
 
-/** The error of a connection whose transport has not taken some bytes. */
+/** The error of a connection with bytes that its transport has not taken. */
 export function writeFailure(cause: unknown): TransportError {
   if (isChanged(cause)) return new TransportError(causeText(cause), { cause });
   return cause instanceof TransportError ? cause : unwritten(cause);
 }
 
-/** The error of a transport whose `write` returned neither true nor false. */
+/** The error of a transport with a `write` that returned neither true nor false. */
 export function badResult(result: unknown): TypeError {
   onRejection(result, () => {});
   return new TypeError(`transport.write: expected true or false, got ${kind(result)}`);
