@@ -8,7 +8,7 @@
  */
 export function checkOptionNames(owner: string, options: unknown, known: readonly string[]): void {
   if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`${owner}: expected an object of options, got ${kind(options)}`);
+    throw badType(`${owner}: expected an object of options`, options);
   }
   for (const name of Object.keys(options)) {
     if (known.includes(name)) continue;

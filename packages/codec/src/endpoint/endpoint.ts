@@ -1,4 +1,4 @@
-import { bound, checked, checkOptionNames, fromCaller, kind } from '../arguments.ts';
+import { badType, bound, checked, checkOptionNames, fromCaller, kind } from '../arguments.ts';
 import { formatCloseMessage, parseCloseMessage } from '../close/close-payload.ts';
 import { BackpressureError, ProtocolError } from '../errors.ts';
 import { NEED_MORE } from '../frames/decoder-options.ts';
@@ -72,10 +72,10 @@ function settingsOf(options: EndpointOptions) {
     throw new TypeError(`role: expected 'client' or 'server', got ${String(role)}`);
   }
   if (typeof autoPong !== 'boolean') {
-    throw new TypeError(`autoPong: expected true or false, got ${kind(autoPong)}`);
+    throw badType('autoPong: expected true or false', autoPong);
   }
   if (random !== undefined && typeof random !== 'function') {
-    throw new TypeError(`random: expected a function, got ${kind(random)}`);
+    throw badType('random: expected a function', random);
   }
   const { readLimit = role === 'server' ? MIB : 16 * MIB } = options;
   const { maxEmptyFragments = 1024, maxBufferedAmount = 16 * MIB } = options;

@@ -1,4 +1,4 @@
-import { kind } from '../arguments.ts';
+import { badType, kind } from '../arguments.ts';
 import { isToken, Scanner } from './scanner.ts';
 
 /** Longest `Sec-WebSocket-Extensions` that is accepted, in characters: 4 KiB. */
@@ -96,13 +96,13 @@ function readValue(scan: Scanner): string | undefined {
  * ```
  */
 export function formatExtensions(list: readonly ExtensionOffer[]): string {
-  if (!Array.isArray(list)) throw new TypeError(`extensions: expected an array, got ${kind(list)}`);
+  if (!Array.isArray(list)) throw badType('extensions: expected an array', list);
   return Array.from(list, formatExtension).join(', ');
 }
 
 function formatExtension(extension: ExtensionOffer | undefined): string {
   if (typeof extension?.params?.[Symbol.iterator] !== 'function') {
-    throw new TypeError(`extensions: expected { name, params: new Map() }, got ${kind(extension)}`);
+    throw badType('extensions: expected { name, params: new Map() }', extension);
   }
   let text = checkToken(extension.name);
   for (const [key, value] of extension.params) {

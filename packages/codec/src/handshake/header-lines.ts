@@ -1,4 +1,4 @@
-import { kind } from '../arguments.ts';
+import { badType, kind } from '../arguments.ts';
 import { isTextByte } from './byte-class.ts';
 import { isToken } from './scanner.ts';
 
@@ -20,7 +20,7 @@ export type HeaderLines =
 export function formatLines(headers: HeaderLines | undefined, own: readonly string[]): string {
   if (headers === undefined) return '';
   if (typeof headers !== 'object' || headers === null) {
-    throw new TypeError(`headers: expected an object or pairs, got ${kind(headers)}`);
+    throw badType('headers: expected an object or pairs', headers);
   }
   let text = '';
   for (const entry of Symbol.iterator in headers ? headers : Object.entries(headers)) {

@@ -3,7 +3,7 @@ import { copyOf } from '../memory/copy.ts';
 import { type History, type Inflater, InflateStatus } from '../platform/deflate-engine.ts';
 import { type EnginePool, PrivateEngines } from './engine-pool.ts';
 import { HistoryRing } from './history-ring.ts';
-import type { InflateWaiter } from './inflate-budget.ts';
+import type { PerMessageDeflate } from './per-message-deflate.ts';
 import type { PooledEngine } from './pooled-engine.ts';
 
 /** The largest window that DEFLATE has, in bits. */
@@ -85,12 +85,12 @@ export class Decompressor {
   }
 
   /** `waiter` continues when an engine is free. */
-  awaitInflater(waiter: InflateWaiter): void {
+  awaitInflater(waiter: PerMessageDeflate): void {
     this.#shared?.inflaters.wait(waiter);
   }
 
   /** `waiter` no longer waits. */
-  leaveInflaters(waiter: InflateWaiter): void {
+  leaveInflaters(waiter: PerMessageDeflate): void {
     this.#shared?.inflaters.leave(waiter);
   }
 

@@ -1,6 +1,7 @@
-import { Fifo, type FifoEntry } from '../memory/fifo.ts';
+import { Fifo } from '../memory/fifo.ts';
 import { asyncContexts } from '../platform/async-contexts.ts';
 import type { Platform } from '../platform/platform.ts';
+import type { PerMessageDeflate } from './per-message-deflate.ts';
 
 /**
  * Cost of inflating in one turn of the event loop, in plain bytes: 0.3 to 2 ms for usual messages,
@@ -13,15 +14,6 @@ const PER_TURN = 1_310_720;
  * turns.
  */
 const RENEW_FROM = PER_TURN / 4;
-
-/** A connection that waits for its turn to inflate. */
-export interface InflateWaiter {
-  readonly platform: Platform;
-  /** Its place in the queue of the {@link InflateBudget}, which sets it; undefined outside. */
-  place: FifoEntry<InflateWaiter> | undefined;
-  /** The turn has come: inflates, and requests another turn for the rest. Never throws. */
-  onInflateTurn(): void;
-}
 
 /**
  * The work of inflating that all connections of an engine source share in one turn of the event
@@ -38,16 +30,16 @@ export class InflateBudget {
   #spent = 0;
   /** Of each platform: the function that renews, and whether the platform will run it. */
   readonly #renewals = new WeakMap<Platform, { scheduled: boolean; readonly run: () => void }>();
-  readonly #waiting = new Fifo<InflateWaiter>();
+  readonly #waiting = new Fifo<PerMessageDeflate>();
   /** The connection that has its turn, until its message is complete. */
-  #current: InflateWaiter | undefined;
+  #current: PerMessageDeflate | undefined;
 
   /**
    * Returns whether `waiter` may inflate now. Otherwise its turn comes later.
    *
    * @throws Any error of the platform's `yield`. The connection then does not wait.
    */
-  request(waiter: InflateWaiter): boolean {
+  request(waiter: PerMessageDeflate): boolean {
     const isCurrent = waiter === this.#current;
     if (this.#spent < PER_TURN && (isCurrent || this.#waiting.length === 0)) return true;
     waiter.place = isCurrent ? this.#waiting.addFirst(waiter) : this.#waiting.add(waiter);
@@ -67,12 +59,12 @@ export class InflateBudget {
   }
 
   /** The message of `waiter` is complete: its next message begins after the waiting ones. */
-  messageComplete(waiter: InflateWaiter): void {
+  messageComplete(waiter: PerMessageDeflate): void {
     if (waiter === this.#current) this.#current = undefined;
   }
 
   /** Removes `waiter` from the queue, if it waits. */
-  leave(waiter: InflateWaiter): void {
+  leave(waiter: PerMessageDeflate): void {
     if (waiter.place !== undefined) this.#waiting.remove(waiter.place);
     waiter.place = undefined;
   }
@@ -117,7 +109,7 @@ export class InflateBudget {
     }
   }
 
-  #run(waiter: InflateWaiter): void {
+  #run(waiter: PerMessageDeflate): void {
     this.leave(waiter);
     this.#current = waiter;
     asyncContexts.alone(() => waiter.onInflateTurn());

@@ -1,7 +1,7 @@
 import type { Inflater } from '../platform/deflate-engine.ts';
 import type { DeflateSource } from '../platform/platform.ts';
 import type { EnginePool } from './engine-pool.ts';
-import type { InflateWaiter } from './inflate-budget.ts';
+import type { PerMessageDeflate } from './per-message-deflate.ts';
 import { FreeEngines, PooledEngine } from './pooled-engine.ts';
 
 /**
@@ -24,7 +24,7 @@ const MAX_LEASED_EARLY = MAX_LEASED / 2;
 export class InflaterPool {
   readonly #engines: EnginePool;
   readonly #free = new FreeEngines<Inflater>();
-  readonly #waiters = new Set<InflateWaiter>();
+  readonly #waiters = new Set<PerMessageDeflate>();
   #leased = 0;
   /** Whether {@link #wake} is scheduled. */
   #waking = false;
@@ -48,11 +48,11 @@ export class InflaterPool {
   }
 
   /** `waiter` continues in a later turn in which {@link mayLease}. */
-  wait(waiter: InflateWaiter): void {
+  wait(waiter: PerMessageDeflate): void {
     this.#waiters.add(waiter);
   }
 
-  leave(waiter: InflateWaiter): void {
+  leave(waiter: PerMessageDeflate): void {
     this.#waiters.delete(waiter);
   }
 

@@ -11,7 +11,7 @@ import type { DeflateSource, Platform } from '../platform/platform.ts';
 import { Compressor, StreamCompressor } from './compressor.ts';
 import { Decompressor } from './decompressor.ts';
 import { enginePoolOf } from './engine-pool.ts';
-import type { InflateBudget, InflateWaiter } from './inflate-budget.ts';
+import type { InflateBudget } from './inflate-budget.ts';
 
 /** Charged for each step on top of its plain bytes. */
 const STEP_COST = 64;
@@ -20,11 +20,12 @@ const STEP_COST = 64;
  * permessage-deflate as both ends agreed on it, seen from one end (RFC 7692). On the way in it
  * inflates messages step by step; above the thread's {@link InflateBudget} it waits for a later turn.
  */
-export class PerMessageDeflate implements Extension, InflateWaiter {
+export class PerMessageDeflate implements Extension {
   readonly rsv: number = RSV1;
   readonly platform: Platform;
   readonly compressor: Compressor;
-  place: FifoEntry<InflateWaiter> | undefined = undefined;
+  /** Its place in the queue of the {@link InflateBudget}, which sets it; undefined outside. */
+  place: FifoEntry<PerMessageDeflate> | undefined = undefined;
   /** Whether the last step has made the last byte of the message. */
   done = false;
   output: Uint8Array;
@@ -121,6 +122,7 @@ export class PerMessageDeflate implements Extension, InflateWaiter {
     this.#decompressor.destroy();
   }
 
+  /** The turn has come: inflates, and requests another turn for the rest. Never throws. */
   onInflateTurn(): void {
     this.resume?.();
   }
