@@ -15,7 +15,7 @@ const BOUNDS: Readonly<Record<string, Counts>> = {
   conn: [112, 12_800, 60, 77],
   fetch: [26, 2_100, 34, 0],
   hub: [51, 5_400, 73, 0],
-  'node-client': [31, 3_500, 22, 19],
+  'node-client': [30, 3_500, 22, 19],
   'node-io': [28, 2_300, 16, 26],
   'node-server': [50, 5_400, 40, 28],
   obs: [14, 1_300, 26, 0],

@@ -30,7 +30,7 @@ export interface HttpResponse {
 /** Most bytes kept of a refusal's body. */
 export const MAX_BODY = 1024;
 /** Most milliseconds to wait for a refusal's body. Many servers never end it. */
-export const MAX_WAIT = 500;
+const MAX_WAIT = 500;
 /** No bytes of a body, or after a head. */
 export const NO_BUFFER: Buffer = Buffer.alloc(0);
 
@@ -125,14 +125,7 @@ function hangUp(): Error {
   return Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' });
 }
 
-/**
- * Reads the first bytes of a refusal's body: at most {@link MAX_BODY}, and for at most
- * {@link MAX_WAIT} or half of the time that the dial has left. A timeout of the dial would hide the
- * status.
- *
- * @param rest - The bytes that came with the head.
- * @throws the reason of the scope. An error of the stream only ends the body.
- */
+/** Reads the first bytes of a refusal's body. @param rest - The bytes that came with the head. */
 async function readRefusalBody(
   stream: Duplex,
   head: ResponseHead,
@@ -141,25 +134,44 @@ async function readRefusalBody(
 ): Promise<Buffer> {
   const pieces: Buffer[] = [];
   const body = new ResponseBody(head, MAX_BODY, (bytes) => pieces.push(Buffer.from(bytes)));
+  await readUntil(stream, scope, rest, (bytes) => {
+    body.push(bytes);
+    return body.ended;
+  });
+  return Buffer.concat(pieces);
+}
+
+/**
+ * Reads a refusal until `take` returns true, or the stream ends, for at most {@link MAX_WAIT} or half
+ * of the time that the dial has left: a timeout of the dial would hide the status. The stream is
+ * paused then.
+ *
+ * @param first - Bytes that were read before.
+ * @throws the reason of the scope. An error of the stream only ends the wait.
+ */
+export async function readUntil(
+  stream: Duplex,
+  scope: DialScope,
+  first: Buffer,
+  take: (bytes: Buffer) => boolean,
+): Promise<void> {
   let complete!: () => void;
   const ended = new Promise<void>((resolve) => {
     complete = resolve;
   });
   const onData = (bytes: Buffer): void => {
-    body.push(bytes);
-    if (!body.ended) return;
+    if (!take(bytes)) return;
     // Now: a stream in memory may deliver bytes without end before any promise settles.
     stream.pause();
     complete();
   };
   const wait = setTimeout(complete, Math.min(MAX_WAIT, scope.remaining / 2));
   stream.on('error', complete).on('end', complete).on('close', complete).on('data', onData);
-  onData(rest);
+  onData(first);
   if (stream.destroyed || stream.readableEnded) complete();
   else stream.resume();
   try {
     await scope.race(ended);
-    return Buffer.concat(pieces);
   } finally {
     clearTimeout(wait);
     stream.off('error', complete).off('end', complete).off('close', complete).off('data', onData);

@@ -7,7 +7,7 @@ import type { DialScope } from '../dial-scope.ts';
 import { dialError } from '../errors.ts';
 import { type FinalHead, isSuccess } from '../exchange.ts';
 import type { PreparedRequest } from '../request.ts';
-import { type HttpResponse, incomingHeaders, MAX_BODY, MAX_WAIT, NO_BUFFER } from '../response.ts';
+import { type HttpResponse, incomingHeaders, MAX_BODY, NO_BUFFER, readUntil } from '../response.ts';
 import type { Target } from '../url.ts';
 import type { SharedSession } from './shared-session.ts';
 
@@ -163,7 +163,14 @@ export async function responseOf(
     early: NO_BUFFER,
   };
   if (isSuccess(status)) return response;
-  const body = await readBody(stream, scope);
+  const pieces: Buffer[] = [];
+  let size = 0;
+  await readUntil(stream, scope, NO_BUFFER, (bytes) => {
+    pieces.push(Buffer.from(bytes));
+    size += bytes.length;
+    return size >= MAX_BODY;
+  });
+  const body = Buffer.concat(pieces).subarray(0, MAX_BODY);
   // Servers bound the resets of a session, which others share.
   if (stream.readableEnded) await endStream(stream, scope);
   else cancelStream(stream);
@@ -184,28 +191,6 @@ function closeError({ rstCode, errored }: ClientHttp2Stream): Error {
     return new Unprocessed('the server requires HTTP/1.1 (HTTP_1_1_REQUIRED)', true);
   }
   return dialError(what, errored ?? new Error(`the stream was reset: ${resetName(rstCode)}`));
-}
-
-/** Reads the first bytes of a refusal's body, for a moment. */
-async function readBody(stream: ClientHttp2Stream, scope: DialScope): Promise<Buffer> {
-  const pieces: Buffer[] = [];
-  let size = 0;
-  let wait: NodeJS.Timeout | undefined;
-  const ended = new Promise<void>((complete) => {
-    wait = setTimeout(complete, Math.min(MAX_WAIT, scope.remaining / 2));
-    stream.on('end', complete).on('close', complete);
-    stream.on('data', (bytes: Buffer) => {
-      pieces.push(Buffer.from(bytes));
-      size += bytes.length;
-      if (size >= MAX_BODY) complete();
-    });
-  });
-  try {
-    await scope.race(ended);
-    return Buffer.concat(pieces).subarray(0, MAX_BODY);
-  } finally {
-    clearTimeout(wait);
-  }
 }
 
 /** The header lines of a response, for the rules of the codec. */
