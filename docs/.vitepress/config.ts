@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type DefaultTheme, defineConfig } from 'vitepress';
-import { copyOf, fromRoot, type Sources, siteLink, sitePath } from './links.ts';
+import { anchorOf, copyOf, fromRoot, type Sources, siteLink, sitePath } from './links.ts';
 import { textsOf } from './texts.ts';
 import { showsTypes, typesOnHover } from './types.ts';
 
@@ -133,6 +133,7 @@ export default defineConfig({
   head: [['link', { rel: 'icon', type: 'image/svg+xml', href: '/favicon.svg' }]],
   markdown: {
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
+    anchor: { slugify: anchorOf },
     languageAlias: { haproxy: 'nginx' },
     codeTransformers: [typesOnHover(root)],
     config(md) {

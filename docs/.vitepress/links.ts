@@ -58,6 +58,15 @@ export function siteLink(
   return `/${sitePath(path).replace(/\.md$/, '.html')}${hash}`;
 }
 
+/** The anchor of a heading, as GitHub makes it: links of pages work in both places. */
+export function anchorOf(heading: string): string {
+  return heading
+    .trim()
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+    .replaceAll(/\s/g, '-');
+}
+
 /** The path of a source's copy on the site. */
 export function copyOf(source: string): string {
   return isText(source) ? `${source}.txt` : source;
