@@ -63,7 +63,7 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
    */
   readonly allowedHosts?: readonly string[] | undefined;
   /**
-   * Decides who may connect; may be async. It fails closed. A {@link Refusal} refuses, and so does a
+   * Decides who may connect; may be async. It fails closed. A `Refusal` refuses, and so does a
    * Response of 300 to 599 of any class, with its headers and the first 64 KiB of its body as text.
    * `undefined`, `null`, `false`, `''`, `0` and `NaN` refuse with 401. An Error refuses with 500 and
    * goes to `report`, whether it is thrown or returned. An Error with `expose: true` and a `status`
