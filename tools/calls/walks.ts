@@ -46,7 +46,7 @@ const MESSAGE = Buffer.concat([Buffer.from('829001020304', 'hex'), maskedZeros(1
 export const WALKS: Readonly<Record<string, Row>> = {
   echo: {
     what: 'an echo of one 16-byte message, alone in its chunk',
-    bound: 131,
+    bound: 115,
     ours: () => echo(ours((conn) => conn.receive((message) => conn.send(message)))),
     ws: () =>
       echo(
@@ -57,7 +57,7 @@ export const WALKS: Readonly<Record<string, Row>> = {
   },
   send: {
     what: `send('${TEXT}') outside a handler`,
-    bound: 65,
+    bound: 53,
     ours: () => {
       const { conns, opened } = collect<Conn>();
       const server = ours((conn) => {
@@ -73,13 +73,13 @@ export const WALKS: Readonly<Record<string, Row>> = {
   },
   upgrade: {
     what: 'an upgrade by serve, without options',
-    bound: 172,
+    bound: 163,
     ours: () => upgrade(ours(() => new Promise(() => {}))),
     ws: () => upgrade(theirs(() => {})),
   },
   dial: {
     what: 'a dial',
-    bound: 333,
+    bound: 328,
     ours: () =>
       dials(async (url) => {
         await dial(url);

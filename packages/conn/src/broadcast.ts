@@ -63,8 +63,8 @@ export function broadcast<C extends Conn>(
     const internals = conn['@ws/internals'];
     const { connection } = internals;
     if (internals.sendPrepared(message, false)) accepted++;
-    else if (connection.sendQueue.writeEnd === undefined) {
-      connection.skipBroadcast(message.bytes.length);
+    else if (connection.outbound.writeEnd === undefined) {
+      connection.rareParts().skipBroadcast(message.bytes.length);
     }
   }
   return accepted;

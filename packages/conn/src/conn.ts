@@ -13,6 +13,7 @@ import {
   type WriteOptions,
 } from './call-options.ts';
 import { Connection } from './connection/connection.ts';
+import { closedIsRead, loopBegins } from './connection/handled.ts';
 import type { MessageWriter } from './connection/message-writer.ts';
 import { sharedFor } from './connection/shared.ts';
 import type { CloseHandler, PingPongHandler } from './control/control-frames.ts';
@@ -33,7 +34,7 @@ import { formatJSON, type SchemaOutput, type StandardSchema } from './read/json.
 import { MessageIterator } from './read/message-iterator.ts';
 import type { MessageReader } from './read/message-reader.ts';
 import { type MessageStreams, streamsOf } from './read/message-streams.ts';
-import type { MessageHandler } from './read/receive-call.ts';
+import { type MessageHandler, startReceive } from './read/receive-call.ts';
 import {
   checkSchemaOptions,
   readJSON,
@@ -42,7 +43,7 @@ import {
   type ValueHandler,
   ValueIterator,
 } from './read/value-reads.ts';
-import { rejected } from './time/promises.ts';
+import { rejected, resolvedLater } from './time/promises.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import { checkTransport, type Transport } from './transport.ts';
 import { duration, kind } from './validate.ts';
@@ -154,8 +155,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * answered at once.
    */
   get closed(): Promise<CloseInfo> {
-    this.#connection.closedIsRead();
-    return this.#connection.closed;
+    closedIsRead(this.#connection);
+    return this.#connection.closedPromise();
   }
 
   /** Bytes that writes have accepted and that were not yet handed to the operating system. */
@@ -177,7 +178,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
       bytesIn: connection.bytesIn,
       bytesOut: connection.bytesOut,
       pingsIn: connection.pingsIn,
-      pingsOut: connection.pingsOut,
+      pingsOut: rare?.pingsOut ?? 0,
       rtt: rare?.controlFrames?.rtt ?? NaN,
       compressionBytes: this.#deflate === undefined ? 0 : this.#deflate.historyBytes,
     };
@@ -211,7 +212,10 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    *   is pending, {@link TimeoutError} after `timeout`, the reason of `signal`.
    */
   readMessage(options?: WaitOptions): Promise<Message> {
-    return this.#read('readMessage', options);
+    const reads = this.#connection.inbound.pullReads();
+    if (options === undefined) return reads.readMessage('readMessage');
+    const read = () => reads.readMessage('readMessage');
+    return waitForRead(this.#connection, 'readMessage', options, read);
   }
 
   /**
@@ -248,27 +252,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws (rejects) As {@link readMessage}.
    */
   nextReader(options?: WaitOptions): Promise<MessageReader> {
-    const connection = this.#connection;
-    if (options === undefined) return connection.reader.nextReader();
-    return this.#waitForRead('nextReader', options, () => connection.reader.nextReader());
-  }
-
-  #read(name: string, options: WaitOptions | undefined): Promise<Message> {
-    const connection = this.#connection;
-    if (options === undefined) return connection.reader.readMessage(name);
-    return this.#waitForRead(name, options, () => connection.reader.readMessage(name));
-  }
-
-  #waitForRead<T>(name: string, options: WaitOptions, read: () => Promise<T>): Promise<T> {
-    const connection = this.#connection;
-    try {
-      checkWaits(name, options);
-      return withTimeout(connection.platform, options, read, (started, reason) =>
-        connection.reader.giveUp(started, reason),
-      );
-    } catch (error) {
-      return connection.rejected(error, name);
-    }
+    const reads = this.#connection.inbound.pullReads();
+    if (options === undefined) return reads.nextReader();
+    return waitForRead(this.#connection, 'nextReader', options, () => reads.nextReader());
   }
 
   /**
@@ -276,7 +262,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * the {@link CloseError} for other codes. `break` leaves the connection open.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
-    return new MessageIterator(this.#connection.reader);
+    return new MessageIterator(this.#connection.inbound.pullReads());
   }
 
   /**
@@ -328,7 +314,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   ): AsyncIterableIterator<SchemaOutput<S>> {
     checked(() => checkSchemaOptions('messages', options), this, 'messages');
     const connection = this.#connection;
-    return new ValueIterator(connection, new MessageIterator(connection.reader), options);
+    const messages = new MessageIterator(connection.inbound.pullReads());
+    return new ValueIterator(connection, messages, options);
   }
 
   /**
@@ -337,7 +324,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * frame behind unread messages. Settles as {@link receive} does.
    */
   discardReads(): Promise<CloseInfo> {
-    return this.#connection.reader.discard();
+    return startReceive(this.#connection, undefined);
   }
 
   /**
@@ -395,7 +382,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     } catch (error) {
       return this.#connection.rejected(error, 'nextWriter');
     }
-    return this.#connection.writer.nextWriter(type, options.queue === true, options.compress);
+    const writes = this.#connection.outbound.waitingWrites();
+    return writes.nextWriter(type, options.queue === true, options.compress);
   }
 
   /**
@@ -429,7 +417,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     }
     if (isControlType(message.type)) return this.writeControl(message.type, message.bytes);
     try {
-      return this.#connection.writer.sendPrepared(message);
+      return this.#connection.outbound.sendPrepared(message);
     } catch (error) {
       return this.#connection.rejected(error, 'writePreparedMessage');
     }
@@ -472,7 +460,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     data?: string | ArrayBufferLike | ArrayBufferView,
     options: PingOptions = {},
   ): Promise<number> {
-    const { controlFrames, platform } = this.#connection;
+    const { platform } = this.#connection;
+    const controlFrames = this.#connection.controlFrames();
     try {
       checkWaits('ping', options);
       const timeout = duration('timeout', options.timeout, 20_000, true);
@@ -540,7 +529,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError, RangeError for another value.
    */
   setReadLimit(bytes: number | false): void {
-    this.#connection.setReadLimit(checked(() => readLimit(bytes), this, 'setReadLimit'));
+    const limit = checked(() => readLimit(bytes), this, 'setReadLimit');
+    this.#connection.rareParts().setReadLimit(limit);
   }
 
   /**
@@ -552,7 +542,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError, RangeError for another value.
    */
   setReadDeadline(at: Date | number | null): void {
-    checked(() => this.#connection.setReadDeadline(at), this, 'setReadDeadline');
+    checked(() => this.#connection.rareParts().setReadDeadline(at), this, 'setReadDeadline');
   }
 
   /**
@@ -564,7 +554,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError, RangeError for another value.
    */
   setWriteDeadline(at: Date | number | null): void {
-    checked(() => this.#connection.setWriteDeadline(at), this, 'setWriteDeadline');
+    checked(() => this.#connection.rareParts().setWriteDeadline(at), this, 'setWriteDeadline');
   }
 
   /**
@@ -576,7 +566,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError, RangeError for another value.
    */
   renew(expires: Date | number | null): void {
-    checked(() => this.#connection.setExpiry(expires), this, 'renew');
+    checked(() => this.#connection.rareParts().setExpiry(expires), this, 'renew');
   }
 
   /**
@@ -588,7 +578,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError when `handler` is neither a function nor null.
    */
   setPingHandler(handler: PingPongHandler | null): void {
-    this.#connection.controlFrames.pingHandler = checked(
+    this.#connection.controlFrames().pingHandler = checked(
       () => functionOrNull('setPingHandler', handler),
       this,
       'setPingHandler',
@@ -603,7 +593,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError when `handler` is neither a function nor null.
    */
   setPongHandler(handler: PingPongHandler | null): void {
-    this.#connection.controlFrames.pongHandler = checked(
+    this.#connection.controlFrames().pongHandler = checked(
       () => functionOrNull('setPongHandler', handler),
       this,
       'setPongHandler',
@@ -619,7 +609,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError when `handler` is neither a function nor null.
    */
   setCloseHandler(handler: CloseHandler | null): void {
-    this.#connection.controlFrames.closeHandler = checked(
+    this.#connection.controlFrames().closeHandler = checked(
       () => functionOrNull('setCloseHandler', handler),
       this,
       'setCloseHandler',
@@ -628,18 +618,18 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 
   /** The current ping handler; the default one sends the pong. */
   pingHandler(): PingPongHandler {
-    const frames = this.#connection.controlFrames;
+    const frames = this.#connection.controlFrames();
     return frames.pingHandler ?? frames.defaultPing;
   }
 
   /** The current pong handler; the default one does nothing. */
   pongHandler(): PingPongHandler {
-    return this.#connection.controlFrames.pongHandler ?? ignorePong;
+    return this.#connection.controlFrames().pongHandler ?? ignorePong;
   }
 
   /** The current close handler; the default one repeats the peer's code. */
   closeHandler(): CloseHandler {
-    const frames = this.#connection.controlFrames;
+    const frames = this.#connection.controlFrames();
     frames.defaultClose ??= (code) =>
       void this.writeControl(CloseMessage, formatCloseMessage(code));
     return frames.closeHandler ?? frames.defaultClose;
@@ -693,13 +683,19 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
         connection.platform,
         { signal: options.signal },
         () => {
-          connection.startClose(payload, timeout, options.discard === true);
-          const closed = connection.whenClosed();
+          const closing = connection.closingOrNew();
+          closing.ourClose(payload, timeout, options.discard === true);
+          const { info } = closing.outcome;
+          // In a later turn, so that a loop of calls after the end blocks no other work.
+          const closed =
+            info === undefined
+              ? connection.closedPromise()
+              : resolvedLater(connection.platform, info);
           if (timeout === undefined) return closed;
           return keepAliveFor(connection.platform, timeout, closed);
         },
         () => {
-          connection.terminate();
+          connection.closingOrNew().terminate();
           return true;
         },
       );
@@ -713,7 +709,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * {@link closed} reports 1006.
    */
   terminate(): void {
-    this.#connection.terminate();
+    this.#connection.closingOrNew().terminate();
   }
 
   /**
@@ -724,7 +720,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    */
   toStreams(): MessageStreams {
     // Each read of the stream is one of a loop, also before the first.
-    this.#connection.reader.attention.loopBegins();
+    loopBegins(this.#connection.inbound);
     return streamsOf(this);
   }
 
@@ -736,6 +732,23 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   /** @internal See `internalsOf`. */
   get '@ws/internals'(): InternalsOfConn {
     return new InternalsOfConn(this, this.#connection);
+  }
+}
+
+/** Runs a read that a signal or a timeout may end. `name` is the method that the caller used. */
+function waitForRead<T>(
+  connection: Connection,
+  name: string,
+  options: WaitOptions,
+  read: () => Promise<T>,
+): Promise<T> {
+  try {
+    checkWaits(name, options);
+    return withTimeout(connection.platform, options, read, (started, reason) =>
+      connection.inbound.pullReads().giveUp(started, reason),
+    );
+  } catch (error) {
+    return connection.rejected(error, name);
   }
 }
 

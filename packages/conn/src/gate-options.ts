@@ -87,11 +87,11 @@ export function limitRate(conn: Conn, plan: RatePlan): void {
   const gate = gateOf(conn);
   gate.rate?.stopTimer();
   gate.rate = new Rate(connection, plan);
-  if (connection.input.held) gate.rate.fire();
+  if (gate.held) gate.rate.fire();
 }
 
 function gateOf(conn: Conn): Gate {
   const { connection } = conn['@ws/internals'];
-  connection.input.gate ??= new Gate(connection);
-  return connection.input.gate;
+  connection.inbound.gate ??= new Gate(connection);
+  return connection.inbound.gate;
 }

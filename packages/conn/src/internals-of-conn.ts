@@ -1,6 +1,7 @@
 import { BinaryMessage, CloseCode, TextMessage } from '@ws/codec';
 import type { Conn } from './conn.ts';
 import type { Connection } from './connection/connection.ts';
+import { handlerSettled, loopBegins, loopLeft } from './connection/handled.ts';
 import type { ConnInternals } from './internals.ts';
 import type { Message } from './message.ts';
 import type { CloseInfo } from './platform/observer.ts';
@@ -27,7 +28,7 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   get closed(): Promise<CloseInfo> {
-    return this.connection.closed;
+    return this.connection.closedPromise();
   }
 
   closeAfterError(): Promise<CloseInfo> {
@@ -35,12 +36,12 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   untilWritable(): Promise<void> | undefined {
-    return this.connection.writer.untilWritable();
+    return this.connection.outbound.untilWritable();
   }
 
   sendWaiting({ type, data }: Message): Promise<void> {
     try {
-      return this.connection.writer.sendBacklog(type, data);
+      return this.connection.outbound.sendBacklog(type, data);
     } catch (error) {
       return this.connection.rejected(error, 'send');
     }
@@ -57,23 +58,23 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   get dropsInput(): boolean {
-    return this.connection.input.dropping;
+    return this.connection.inbound.dropping;
   }
 
   handlerStarted(): void {
-    this.connection.reader.attention.handlerRuns = true;
+    this.connection.inbound.handlerRuns = true;
   }
 
   handlerSettled(): void {
-    this.connection.handlerSettled();
+    handlerSettled(this.connection);
   }
 
   loopBegins(): void {
-    this.connection.reader.attention.loopBegins();
+    loopBegins(this.connection.inbound);
   }
 
   loopLeft(): void {
-    this.connection.reader.attention.loopLeft();
+    loopLeft(this.connection.inbound);
   }
 
   observeReceive(result: unknown, observer: ReceiveObserver<Conn>): boolean {
@@ -83,38 +84,41 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   get unfinishedReceive(): Promise<unknown> | undefined {
-    const { reader } = this.connection;
-    return reader.attention.handlerRuns ? undefined : reader.receiveCall;
+    const { handlerRuns, receiveCall } = this.connection.inbound;
+    return handlerRuns ? undefined : receiveCall;
   }
 
   // Writing
 
   observeWrites(observer: (conn: unknown) => void): void {
-    this.connection.observeWrites(observer);
+    this.connection.rareParts().observeWrites(observer);
   }
 
   encodesElsewhere(size: number): boolean {
-    return this.connection.writer.encodesElsewhere(size);
+    const { waiting, blocked } = this.connection.outbound;
+    return waiting?.encodes === true && !blocked && this.connection.outbound.makeRoom(size);
   }
 
   awaitsWriter(size: number): boolean {
-    return this.connection.writer.awaitsWriter(size);
+    const { waiting, blocked } = this.connection.outbound;
+    const waits = waiting?.writer !== undefined && !blocked;
+    return waits && this.connection.outbound.makeRoom(size);
   }
 
   sendUnencoded(send: () => void): void {
-    this.connection.writer.sendUnencoded(send);
+    this.connection.outbound.sendUnencoded(send);
   }
 
   sendPrepared(message: PreparedMessage, waited: boolean): boolean {
     const { type, bytes } = message;
-    const { writer } = this.connection;
-    if (!waited && !writer.accepts(bytes.length)) return false;
+    const { outbound } = this.connection;
+    if (!waited && !outbound.makeRoom(bytes.length)) return false;
     if (type !== TextMessage && type !== BinaryMessage) {
       void this.#conn.writePreparedMessage(message);
       return true;
     }
     try {
-      void writer.sendPrepared(message, true);
+      void outbound.sendPrepared(message, true);
       return true;
     } catch {
       // For example no memory for the compressor of this connection. Other connections still get
@@ -124,7 +128,7 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   sendRun(messages: readonly PreparedMessage[]): boolean {
-    return this.connection.writer.sendRun(messages);
+    return this.connection.outbound.sendRun(messages);
   }
 
   // The close
@@ -134,6 +138,6 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   startClose(payload: Uint8Array, timeout: number, discard: boolean): void {
-    this.connection.startClose(payload, timeout, discard);
+    this.connection.closingOrNew().ourClose(payload, timeout, discard);
   }
 }

@@ -18,7 +18,7 @@ export interface ConnInternals {
   readonly closed: Promise<CloseInfo>;
   /** Closes the connection after an error of the application. */
   closeAfterError(): Promise<CloseInfo>;
-  /** See `Writer.untilWritable`. */
+  /** See `Outbound.untilWritable`. */
   untilWritable(): Promise<void> | undefined;
   /** Sends a message that has waited for room. `maxBufferedAmount` does not apply to it. */
   sendWaiting(message: Message): Promise<void>;
@@ -57,13 +57,13 @@ export interface ConnInternals {
 
   // Writing
 
-  /** See `Connection.observeWrites`. */
+  /** See `RareParts.observeWrites`. */
   observeWrites?(observer: (conn: unknown) => void): void;
-  /** See `Writer.encodesElsewhere`. */
+  /** Whether messages wait for another thread and for nothing else, and `size` more bytes may wait. */
   encodesElsewhere?(size: number): boolean;
-  /** See `Writer.awaitsWriter`. */
+  /** Whether messages wait for an open writer and for nothing else, and `size` more bytes may wait. */
   awaitsWriter?(size: number): boolean;
-  /** See `Writer.sendUnencoded`. */
+  /** See `Outbound.sendUnencoded`. */
   sendUnencoded?(send: () => void): void;
   /**
    * Sends a message together with the other messages of this turn.

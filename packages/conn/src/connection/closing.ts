@@ -3,9 +3,10 @@ import { CloseError, TimeoutError, TransportError, transportFailed } from '../er
 import type { ConnState } from '../platform/observer.ts';
 import { TurnCallback, type TurnTask } from '../scheduler/task-queue.ts';
 import { onRejection } from '../validate.ts';
-import { SINGLE_READ_TIME } from './attention.ts';
 import type { Connection } from './connection.ts';
-import { brokenBy, End, peerCloseError, timeoutOption, unexpectedEof } from './end-record.ts';
+import { balance, hasRoom } from './flow-control.ts';
+import { endsReading, isHandled, isRead, patience, progress, SINGLE_READ_TIME } from './handled.ts';
+import { brokenBy, Outcome, peerCloseError, timeoutOption, unexpectedEof } from './outcome.ts';
 import { SlowPeer } from './slow-peer.ts';
 
 // The phases of a close (RFC 6455, section 7). A connection only moves down, to the right or into CLOSED:
@@ -23,8 +24,8 @@ import { SlowPeer } from './slow-peer.ts';
 //      v
 //     CLOSED  from every phase, when the transport reports its close
 //
-// Our close frame and a fault lead from every phase before CLOSING to it. `terminate` and `abort` set
-// `end.aborted`, and keep the phase.
+// From any phase before CLOSING, our close frame or a fault leads to CLOSING. `terminate` and `abort`
+// set `outcome.aborted`, and keep the phase.
 
 /** Neither end has sent a close frame, and the transport still delivers. */
 const OPEN = 0;
@@ -37,14 +38,8 @@ const CLOSING = 3;
 /** The transport is closed. Messages that were read ahead can still be read. */
 const CLOSED = 4;
 
-/**
- * Most input in bytes that is dropped after our close frame. Closing a socket with unread input
- * sends a reset, and the peer may then lose our close frame.
- */
-const MAX_DROPPED = 1_048_576;
-
 /** Names a handler in reports. */
-export type HandlerName = 'receive' | 'ping handler' | 'pong handler' | 'close handler';
+type HandlerName = 'receive' | 'ping handler' | 'pong handler' | 'close handler';
 
 /**
  * The close of a connection (RFC 6455, section 7): a method for each event. Only this class decides
@@ -55,7 +50,7 @@ export type HandlerName = 'receive' | 'ping handler' | 'pong handler' | 'close h
  * for which the read-ahead has no room are dropped.
  */
 export class Closing implements TurnTask {
-  readonly end: End = new End();
+  readonly outcome: Outcome = new Outcome();
   awaitsTurn = false;
   readonly #connection: Connection;
   #phase: 0 | 1 | 2 | 3 | 4 = OPEN;
@@ -77,7 +72,6 @@ export class Closing implements TurnTask {
   #stallDeadline = Infinity;
   /** The reader's progress when the stall began. */
   #progressAtStall = 0;
-  #dropped = 0;
   /** Moves the deadline while a slow peer takes the accepted messages. */
   slowPeer: SlowPeer | undefined;
   /** `destroy` of the transport was called, for a failure or after the last byte. */
@@ -93,12 +87,12 @@ export class Closing implements TurnTask {
 
   /** Whether the connection has begun to end. */
   get begun(): boolean {
-    return this.#phase !== OPEN || this.end.aborted;
+    return this.#phase !== OPEN || this.outcome.aborted;
   }
 
   get state(): ConnState {
     if (this.#phase === CLOSED) return 'closed';
-    return this.#phase < ANSWERING && !this.end.aborted ? 'open' : 'closing';
+    return this.#phase < ANSWERING && !this.outcome.aborted ? 'open' : 'closing';
   }
 
   /**
@@ -107,7 +101,7 @@ export class Closing implements TurnTask {
    */
   isKnownEnd(error: unknown): boolean {
     if (error === undefined) return false;
-    return this.end.readEnd?.reason === error || this.end.error === error;
+    return this.outcome.readEnd?.reason === error || this.outcome.error === error;
   }
 
   /**
@@ -115,9 +109,9 @@ export class Closing implements TurnTask {
    * peer's stream. Messages before that may still be unread.
    */
   isLateAnswer(error: unknown): boolean {
-    const { failed, sent, eof, readEnd } = this.end;
+    const { failed, sent, eof, readEnd } = this.outcome;
     if (failed !== undefined || error === undefined) return false;
-    if (sent && this.#connection.sendQueue.isCloseSent(error)) return true;
+    if (sent && this.#connection.outbound.isCloseSent(error)) return true;
     if (!sent && !eof) return false;
     return this.#phase !== OPEN && error === readEnd?.reason;
   }
@@ -140,30 +134,30 @@ export class Closing implements TurnTask {
       this.#dropMessages();
     } else {
       const connection = this.#connection;
-      const { sendQueue, writer } = connection;
-      if (sendQueue.open) writer.sendAccepted();
+      const { outbound } = connection;
+      if (outbound.open) outbound.sendAccepted();
       // A transport may report its close within `write`.
-      if (!sendQueue.open) return;
+      if (!outbound.open) return;
       this.#addCloseFrame(payload);
       const ms = timeout ?? this.#closeTimeout();
       this.#setAlarm(ms, timeoutOption(timeout));
       if (timeout === undefined && !discard) this.slowPeer = SlowPeer.of(connection);
       // A handler that closes often awaits the close, and takes no message until then.
-      const inHandler = connection.reader.receiveCall?.inCall === true;
+      const inHandler = connection.inbound.receiveCall?.inCall === true;
       this.#longestStall = inHandler ? Math.min(ms / 2, SINGLE_READ_TIME) : ms / 2;
       if (discard) this.#dropMessages();
-      if (this.end.received !== undefined) this.#awaitTransportEnd();
-      else if (this.end.eof) this.#endAfterInput();
+      if (this.outcome.received !== undefined) this.#awaitTransportEnd();
+      else if (this.outcome.eof) this.#endAfterInput();
     }
-    this.#connection.balance();
+    balance(this.#connection);
     this.#connection.scheduleEndOfTurn();
   }
 
   #addCloseFrame(payload: Uint8Array): void {
-    const { sendQueue, writer } = this.#connection;
+    const { outbound } = this.#connection;
     this.#phase = CLOSING;
-    this.end.sent = sendQueue.close(payload);
-    writer.rejectWaiting();
+    this.outcome.sent = outbound.close(payload);
+    outbound.rejectWaiting();
   }
 
   /** Sends a close frame of `code`. Without memory for its payload, the transport is destroyed. */
@@ -185,14 +179,14 @@ export class Closing implements TurnTask {
    * end is seen first. So its reason replaces that of the stream's end.
    */
   peerClose(code: number, reason: string): void {
-    const { end } = this;
+    const { outcome } = this;
     // The answer to our own close frame repeats its code.
-    end.received = { code, reason };
-    this.#connection.input.stop();
+    outcome.received = { code, reason };
+    this.#connection.inbound.stop();
     // All messages before the close frame are parsed.
-    end.readEnd = { reason: peerCloseError(end, this.#connection.rare?.loss) };
+    outcome.readEnd = { reason: peerCloseError(outcome, this.#connection.rare?.loss) };
     if (this.#phase === CLOSED) return;
-    if (end.sent) this.#awaitTransportEnd();
+    if (outcome.sent) this.#awaitTransportEnd();
     else this.#waitForReader();
   }
 
@@ -202,78 +196,89 @@ export class Closing implements TurnTask {
    */
   peerFin(): void {
     if (this.#phase === CLOSED) return;
-    const { end } = this;
-    end.eof = true;
-    end.readEnd ??= { reason: unexpectedEof() };
+    const { outcome } = this;
+    outcome.eof = true;
+    outcome.readEnd ??= { reason: unexpectedEof() };
     if (this.#phase === CLOSING) {
-      if (end.sent) this.#connection.input.parseRest();
+      if (outcome.sent) this.#connection.inbound.run('all');
       this.#endAfterInput();
     } else this.#waitForReader();
     this.#connection.scheduleEndOfTurn();
   }
 
-  /** The input that has arrived is parsed as far as the read-ahead has room. */
-  allParsed(): void {
+  /**
+   * The loop of the input has stopped. Ends reading when that is due.
+   *
+   * @param ahead - The input is parsed as far as the read-ahead has room.
+   */
+  parsed(ahead: boolean): void {
+    const { readEnd } = this.outcome;
+    if (readEnd !== undefined && endsReading(this.#connection, readEnd, ahead)) this.#allRead();
+    if (ahead) this.#allParsed();
+  }
+
+  #allParsed(): void {
     if (this.#phase === ENDING) return this.#waitForReader();
-    if (this.#phase !== CLOSING || this.end.received !== undefined) return;
-    if (this.end.sent && this.#readAheadFull()) this.#watchReader();
-    // `allRead` may have done so in this turn already: then this has no effect.
-    if (this.end.eof) this.#endAfterInput();
+    if (this.#phase !== CLOSING || this.outcome.received !== undefined) return;
+    if (this.outcome.sent && this.#readAheadFull()) this.#watchReader();
+    // `#allRead` may have done so in this turn already: then this has no effect.
+    if (this.outcome.eof) this.#endAfterInput();
   }
 
   /** All input before the end is read, or dropped. */
-  allRead(): void {
+  #allRead(): void {
     if (this.#phase === ENDING) this.#answer();
-    const { readEnd } = this.end;
+    const { readEnd } = this.outcome;
     if (this.#phase === ANSWERING || readEnd === undefined) return;
-    this.#connection.reader.end(readEnd.reason);
+    this.#connection.inbound.finish(readEnd.reason);
   }
 
   /**
    * The messages before the peer's close frame, or before the end of its stream, have at most half
    * of `closeTimeout` to be handled: a peer with the same `closeTimeout` still gets the answer. When
-   * only the last message is unhandled, its reader has `readerPatience`.
+   * only the last message is unhandled, its reader has its {@link patience}.
    */
   #waitForReader(): void {
-    const { input, reader } = this.#connection;
+    const connection = this.#connection;
+    const { inbound } = connection;
     if (this.#phase === OPEN) {
       this.#phase = ENDING;
       this.#answerBy = this.#now() + this.#closeTimeout() / 2;
     }
     if (this.#phase !== ENDING) return;
     // The end of the turn answers.
-    if (reader.handled && !input.pending) return;
+    if (isHandled(connection) && !inbound.pending) return;
     const left = Math.max(0, this.#answerBy - this.#now());
     // Without patience, the end of the turn answers.
-    const patience = reader.idle ? this.#connection.readerPatience : 0;
-    this.#setAlarm(patience > 0 ? Math.min(left, patience) : left);
+    const time = isRead(inbound) ? patience(connection) : 0;
+    this.#setAlarm(time > 0 ? Math.min(left, time) : left);
   }
 
   /**
    * Answers the peer's close frame, or the end of its stream. Returns whether the close handler runs.
    */
   #answer(): boolean {
-    const { end } = this;
+    const { outcome } = this;
     const connection = this.#connection;
-    if (end.aborted) {
+    if (outcome.aborted) {
       this.#phase = CLOSING;
       return false;
     }
-    if (end.received === undefined) {
-      const { sendQueue, shared, writer } = connection;
+    if (outcome.received === undefined) {
+      const { outbound, shared } = connection;
       this.#phase = CLOSING;
       // The alarm of the heartbeat must not ring in this phase.
       shared.timers.clear(connection);
-      writer.sendAccepted();
-      sendQueue.stopAccepting(end.readEnd!.reason as WebSocketError);
-      writer.rejectWaiting();
+      outbound.sendAccepted();
+      outbound.stopAccepting(outcome.readEnd!.reason as WebSocketError);
+      outbound.rejectWaiting();
       this.#endTransport();
       return false;
     }
     this.#phase = ANSWERING;
     // The peer has waited since its close frame: a late close handler has half of the rest.
     this.#setAlarm(Math.max(this.#answerBy - this.#now(), this.#closeTimeout() / 4));
-    const { code, reason } = end.received;
+    const { code, reason } = outcome.received;
     const handled = connection.rare?.controlFrames?.callCloseHandler(code, reason);
     if (handled === undefined) {
       this.#handlerDone();
@@ -296,13 +301,13 @@ export class Closing implements TurnTask {
    */
   #handlerDone(): void {
     if (this.#phase !== ANSWERING) return;
-    const { sendQueue, writer } = this.#connection;
-    if (this.end.aborted) this.#phase = CLOSING;
+    const { outbound } = this.#connection;
+    if (this.outcome.aborted) this.#phase = CLOSING;
     else {
-      writer.sendAccepted();
+      outbound.sendAccepted();
       // A transport may report its close within `write`.
-      if (!sendQueue.open) return;
-      this.#sendCloseCode(this.end.received!.code, '');
+      if (!outbound.open) return;
+      this.#sendCloseCode(this.outcome.received!.code, '');
       this.#awaitTransportEnd();
     }
     this.#connection.scheduleEndOfTurn();
@@ -312,9 +317,9 @@ export class Closing implements TurnTask {
 
   /** The server closes TCP first, the client waits for it (section 7.1.1). */
   #awaitTransportEnd(): void {
-    const { sendQueue, shared } = this.#connection;
-    if (this.end.eof) return this.#endTransport();
-    if (shared.role === 'server') sendQueue.end();
+    const { outbound, shared } = this.#connection;
+    if (this.outcome.eof) return this.#endTransport();
+    if (shared.role === 'server') outbound.end();
     if (this.#deadline === Infinity) this.#setAlarm(this.#closeTimeout());
     this.#watchEnd();
   }
@@ -329,19 +334,19 @@ export class Closing implements TurnTask {
     this.#startTimer(endTimeout);
   }
 
-  /** The peer has not ended its side in time: nobody waits for it once all bytes are sent. */
+  /** The peer has not ended its side in time. Once all bytes are sent, the transport is destroyed. */
   #endWithoutPeer(): void {
-    const { sendQueue, transport } = this.#connection;
+    const { outbound, transport } = this.#connection;
     if (transport.endTimeout === undefined) return;
-    if (sendQueue.bufferedAmount === 0) this.#destroyTransport();
+    if (outbound.bufferedAmount === 0) this.#destroyTransport();
     else this.#watchEnd();
   }
 
   /** The peer has ended its stream. Its close frame may be in the unparsed input. */
   #endAfterInput(): void {
-    const { input } = this.#connection;
-    if (input.pending && !input.stopped) return;
-    input.stop();
+    const { inbound } = this.#connection;
+    if (inbound.pending && !inbound.stopped) return;
+    inbound.stop();
     this.#endTransport();
   }
 
@@ -350,8 +355,8 @@ export class Closing implements TurnTask {
    * transport is destroyed once they are sent.
    */
   #endTransport(): void {
-    const { sendQueue, shared } = this.#connection;
-    sendQueue.end();
+    const { outbound, shared } = this.#connection;
+    outbound.end();
     if (this.#phase !== CLOSED) shared.laterTurn.add(this);
   }
 
@@ -362,7 +367,7 @@ export class Closing implements TurnTask {
   onTurn(): void {
     if (this.#phase === CLOSED) return;
     this.#connection.guardTransport(() => {
-      if (this.#connection.sendQueue.bufferedAmount === 0) this.#destroyTransport();
+      if (this.#connection.outbound.bufferedAmount === 0) this.#destroyTransport();
       else if (this.#deadline === Infinity) this.#setAlarm(this.#closeTimeout());
     });
   }
@@ -373,53 +378,33 @@ export class Closing implements TurnTask {
    */
   #watchReader(): void {
     if (this.#stallDeadline !== Infinity) return;
-    const patience = Math.min(this.#connection.readerPatience, this.#longestStall);
-    if (patience <= 0) return this.#dropExcess();
-    const at = this.#now() + patience;
+    const time = Math.min(patience(this.#connection), this.#longestStall);
+    if (time <= 0) return this.#dropExcess();
+    const at = this.#now() + time;
     if (at >= this.#deadline) return;
     this.#stallDeadline = at;
-    this.#progressAtStall = this.#connection.reader.progress;
-    this.#startTimer(patience);
+    this.#progressAtStall = progress(this.#connection);
+    this.#startTimer(time);
   }
 
   /** Whether no input is parsed, because the read-ahead is full and no read waits. */
   #readAheadFull(): boolean {
-    const { paused, input, reader } = this.#connection;
-    if (input.stopped || input.dropping) return false;
-    return paused || (!reader.hasRoom && !input.wanted);
+    const { paused, inbound } = this.#connection;
+    if (inbound.stopped || inbound.dropping) return false;
+    return paused || (!hasRoom(this.#connection) && !inbound.wanted);
   }
 
   /** Drops the messages for which the read-ahead has no room. Queued messages can still be read. */
   #dropExcess(): void {
-    this.#connection.reader.dropExcess();
+    this.#connection.inbound.dropExcess();
     this.#connection.scheduleEndOfTurn();
   }
 
   /** Drops the queued messages and all later ones. */
   #dropMessages(): void {
-    const { input, reader } = this.#connection;
-    input.start();
-    reader.dropAll();
-  }
-
-  /** Counts `bytes` of input that have arrived, if they are dropped. Returns whether they are parsed. */
-  takesInput(bytes: number): boolean {
-    const { input } = this.#connection;
-    if (input.stopped || input.dropping) this.#countDroppedInput(bytes);
-    return !input.stopped && !this.end.aborted;
-  }
-
-  /**
-   * Counts input that is dropped after our close frame. Counting starts when the frame is sent:
-   * before that the peer cannot know of the close.
-   */
-  #countDroppedInput(bytes: number): void {
-    if (!this.end.sent || this.#connection.sendQueue.unsent) return;
-    this.#dropped += bytes;
-    if (this.#dropped <= MAX_DROPPED) return;
-    this.abort(
-      new TransportError(`the peer sent more than ${MAX_DROPPED} bytes after our close frame`),
-    );
+    const { inbound } = this.#connection;
+    inbound.start();
+    inbound.dropAll();
   }
 
   // Failures
@@ -429,35 +414,35 @@ export class Closing implements TurnTask {
    * All failures use this method.
    */
   fault(error: unknown, code: number, reason: string): void {
-    const { end } = this;
-    if (end.failed !== undefined) return;
+    const { outcome } = this;
+    if (outcome.failed !== undefined) return;
     const connection = this.#connection;
-    if (this.#phase !== CLOSED && end.aborted) {
+    if (this.#phase !== CLOSED && outcome.aborted) {
       // The transport has ended for another reason, and no frame follows.
-      connection.input.stop();
+      connection.inbound.stop();
       return connection.scheduleEndOfTurn();
     }
     // It replaces a known reason for the end: the parser reached the fault earlier in the stream.
-    connection.input.stop();
-    end.readEnd = { reason: error };
+    connection.inbound.stop();
+    outcome.readEnd = { reason: error };
     connection.scheduleEndOfTurn();
     if (this.#phase === CLOSED) return;
-    end.failed = { error, code };
-    if (!end.sent) {
-      connection.sendQueue.cut();
+    outcome.failed = { error, code };
+    if (!outcome.sent) {
+      connection.outbound.cut();
       // A transport may fail or report its close within `write`.
       if (this.#over()) return;
       this.#sendCloseCode(code, reason);
     }
     this.#phase = CLOSING;
     this.slowPeer = undefined;
-    connection.sendQueue.end();
+    connection.outbound.end();
     this.#setAlarm(this.#closeTimeout());
-    connection.balance();
+    balance(connection);
   }
 
   #over(): boolean {
-    return this.end.aborted || this.end.info !== undefined;
+    return this.outcome.aborted || this.outcome.info !== undefined;
   }
 
   /**
@@ -467,51 +452,51 @@ export class Closing implements TurnTask {
    * and `report` gets it.
    */
   handlerFailed(error: unknown, where: HandlerName): void {
-    const { end } = this;
+    const { outcome } = this;
     const connection = this.#connection;
     const isEnd = this.isKnownEnd(error);
-    const isLate = end.sent && connection.sendQueue.isCloseSent(error);
+    const isLate = outcome.sent && connection.outbound.isCloseSent(error);
     if (!isEnd && !isLate) connection.report(error, where);
     // `report` may have closed or terminated the connection.
-    const ended = this.#phase === CLOSED || end.aborted || isEnd;
+    const ended = this.#phase === CLOSED || outcome.aborted || isEnd;
     if (where === 'receive') {
       this.#dropMessages();
-      if (ended || end.eof) {
+      if (ended || outcome.eof) {
         // No close code is sent any more.
         if (!isEnd) {
-          connection.input.stop();
-          connection.reader.end(error);
+          connection.inbound.stop();
+          connection.inbound.finish(error);
         }
         return connection.scheduleEndOfTurn();
       }
     }
-    if (!ended && !end.sent) this.fault(error, CloseCode.InternalServerErr, '');
+    if (!ended && !outcome.sent) this.fault(error, CloseCode.InternalServerErr, '');
   }
 
   /** `terminate`: the transport is destroyed without a close frame. */
   terminate(): void {
-    const { end } = this;
-    end.aborted = true;
+    const { outcome } = this;
+    outcome.aborted = true;
     this.#dropMessages();
-    this.#connection.input.stop();
-    end.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
+    this.#connection.inbound.stop();
+    outcome.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
     // The transport reports its close later. Frames written until then would be lost, so later
     // writes reject from now on.
-    this.#destroy(end.readEnd.reason as WebSocketError);
+    this.#destroy(outcome.readEnd.reason as WebSocketError);
   }
 
   /** The transport is destroyed because of `error`. */
   abort(error: WebSocketError): void {
-    const { end } = this;
-    end.aborted = true;
-    end.error ??= error;
-    end.readEnd ??= { reason: error };
+    const { outcome } = this;
+    outcome.aborted = true;
+    outcome.error ??= error;
+    outcome.readEnd ??= { reason: error };
     this.#destroy(error);
   }
 
   /** Rejects writes with `error`, and destroys the transport. */
   #destroy(error: WebSocketError): void {
-    this.#connection.sendQueue.fail(error);
+    this.#connection.outbound.fail(error);
     this.#destroyTransport();
   }
 
@@ -562,20 +547,20 @@ export class Closing implements TurnTask {
     if (this.#stallDeadline === Infinity) return this.#giveUp();
     this.#stallDeadline = Infinity;
     this.#startTimer(Math.max(0, this.#deadline - this.#now()));
-    if (this.end.received !== undefined) return this.#endWithoutPeer();
+    if (this.outcome.received !== undefined) return this.#endWithoutPeer();
     if (!this.#readAheadFull()) return;
-    if (this.#connection.reader.progress === this.#progressAtStall) this.#dropExcess();
+    if (progress(this.#connection) === this.#progressAtStall) this.#dropExcess();
     else this.#watchReader();
   }
 
   #giveUp(): void {
     // An alarm of an earlier phase, in a connection that is destroyed.
     if (this.#deadline === Infinity) return;
-    const left = this.end.aborted ? 0 : (this.slowPeer?.extend(this.#closeTimeout()) ?? 0);
+    const left = this.outcome.aborted ? 0 : (this.slowPeer?.extend(this.#closeTimeout()) ?? 0);
     this.#deadline = this.#now() + left;
     if (left > 0) return this.#startTimer(left);
     const text = `the peer did not finish the closing handshake within ${this.#timeoutText}`;
-    this.end.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure, '', text) };
+    this.outcome.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure, '', text) };
     this.abort(new TimeoutError(text, { permanent: true }));
   }
 
@@ -596,16 +581,16 @@ export class Closing implements TurnTask {
   /** The transport is closed, with its error if it had one. */
   transportClosed(error: Error | undefined): void {
     if (this.#phase === CLOSED) return;
-    const { end } = this;
+    const { outcome } = this;
     const connection = this.#connection;
     this.#phase = CLOSED;
     const broken = brokenBy(error);
-    end.readEnd ??= { reason: broken ?? unexpectedEof() };
-    end.error ??= broken ?? end.readEnd.reason;
-    const flushed = !connection.sendQueue.unsent;
-    connection.cleanUp(end.sent ? undefined : (end.error as WebSocketError));
+    outcome.readEnd ??= { reason: broken ?? unexpectedEof() };
+    outcome.error ??= broken ?? outcome.readEnd.reason;
+    const flushed = !connection.outbound.unsent;
+    connection.cleanUp(outcome.sent ? undefined : (outcome.error as WebSocketError));
     // The unread input may contain the peer's close frame.
-    if (end.received === undefined) connection.input.parseRest();
-    connection.settle(end.close(flushed));
+    if (outcome.received === undefined) connection.inbound.run('all');
+    connection.settle(outcome.settle(flushed));
   }
 }

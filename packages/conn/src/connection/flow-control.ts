@@ -1,6 +1,7 @@
 import { TimeoutError, transportFailed } from '../errors.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import type { Connection } from './connection.ts';
+import type { Inbound } from './inbound.ts';
 
 /** Time in ms without a read and without a written byte after which an observer is informed. */
 const BLOCKED_AFTER = 5_000;
@@ -9,9 +10,39 @@ const BLOCKED_AFTER = 5_000;
 const PONG_ROOM = 1_048_576;
 
 /** Most bytes of the read-ahead. The pong that a handler awaits may follow them. */
-export function mostReadAhead({ rare, settings }: Connection): number {
+function mostReadAhead({ rare, settings }: Connection): number {
   const awaitsPong = rare?.controlFrames?.awaitsPong === true;
   return awaitsPong ? settings.readAhead + PONG_ROOM : settings.readAhead;
+}
+
+/** Bytes of messages that wait for a reader or for their rest, plus a cost for each message. */
+function unread({ queue, pulls, decoder }: Inbound): number {
+  return (queue?.cost ?? 0) + (pulls?.pieces?.cost ?? 0) + (decoder?.assembled ?? 0);
+}
+
+/** {@link unread}, plus the chunks that wait for the parsing of an earlier one. */
+function readAhead(inbound: Inbound): number {
+  return unread(inbound) + (inbound.decoder?.waiting ?? 0);
+}
+
+/** Whether the messages that wait for a reader leave room for more. Unparsed input does not count. */
+export function hasRoom(connection: Connection): boolean {
+  return unread(connection.inbound) <= mostReadAhead(connection);
+}
+
+/** Pauses the transport when no read waits and the read-ahead is full, and resumes it later. */
+export function balance(connection: Connection): void {
+  const { inbound, rare, closing } = connection;
+  // A closed transport delivers nothing.
+  if (closing?.closed === true) return;
+  const { queue, pulls, decoder } = inbound;
+  if (rare?.flowControl?.paused === true) {
+    const isLow = inbound.wanted || readAhead(inbound) <= mostReadAhead(connection) / 2;
+    if (isLow) rare.flowControl.resume();
+  } else if (queue !== undefined || pulls?.pieces !== undefined || decoder !== undefined) {
+    const isFull = readAhead(inbound) > mostReadAhead(connection) && !inbound.wanted;
+    if (isFull) connection.rareParts().pause();
+  }
 }
 
 /** Informs the observer of a connection that neither reads nor can write. */
@@ -34,7 +65,7 @@ class BlockedCheck implements TimerEntry {
   #check(): void {
     const connection = this.#connection;
     const now = connection.platform.now();
-    const ms = Math.round(now - connection.sendQueue.stalledSince(now));
+    const ms = Math.round(now - connection.outbound.stalledSince(now));
     const { bufferedAmount } = connection;
     if (bufferedAmount === 0 || ms < BLOCKED_AFTER) return this.start();
     connection.observe((observer) => observer.blocked?.(connection.conn, bufferedAmount, ms));
@@ -47,6 +78,8 @@ class BlockedCheck implements TimerEntry {
  */
 export class FlowControl implements TimerEntry {
   slot: number | undefined;
+  /** Whether we have paused the transport. */
+  paused = false;
   /** A read has begun. The timeout is renewed once a turn, for all reads of that turn. */
   renewalDue = false;
   readonly #connection: Connection;
@@ -58,7 +91,7 @@ export class FlowControl implements TimerEntry {
   }
 
   pause(): void {
-    this.#connection.paused = true;
+    this.paused = true;
     this.#call('pause');
     if (this.#connection.transportClosed) return;
     // The timeout also runs while a message is inflated for a reader, since the reader may give up.
@@ -74,7 +107,7 @@ export class FlowControl implements TimerEntry {
 
   resume(): void {
     this.stop();
-    this.#connection.paused = false;
+    this.paused = false;
     this.#call('resume');
   }
 
@@ -104,7 +137,7 @@ export class FlowControl implements TimerEntry {
 
   /** No timeout runs while `receive` or `discardReads` is pending: a handler has no time limit. */
   #isReceiving(): boolean {
-    return this.#connection.reader.receiveCall !== undefined;
+    return this.#connection.inbound.receiveCall !== undefined;
   }
 
   /** Stops all timers. */
@@ -116,8 +149,8 @@ export class FlowControl implements TimerEntry {
   }
 
   #startTimeout(): void {
-    const { settings, shared, ending } = this.#connection;
-    if (settings.idleReadTimeout === Infinity || ending) return;
+    const { settings, shared, closing } = this.#connection;
+    if (settings.idleReadTimeout === Infinity || closing?.begun === true) return;
     shared.timers.set(this, settings.idleReadTimeout);
   }
 
@@ -126,9 +159,9 @@ export class FlowControl implements TimerEntry {
   }
 
   #expire(): void {
-    const { settings, bufferedAmount, input } = this.#connection;
+    const { settings, bufferedAmount, inbound } = this.#connection;
     // The peer waits, not the application.
-    if (input.held) return this.#startTimeout();
+    if (inbound.held) return this.#startTimeout();
     const waiting =
       bufferedAmount === 0
         ? ''

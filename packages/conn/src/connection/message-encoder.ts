@@ -1,11 +1,12 @@
 import { ContinuationFrame, type Extension, type SharedEncoding } from '@ws/codec';
 import { encoded, Lease, NO_BYTES, utf8Length } from '@ws/codec/internal';
+import { COPY_BELOW } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
 import { FIN } from '../writing/shared-frames.ts';
 import type { Connection } from './connection.ts';
-import type { WaitingMessage } from './waiting-writes.ts';
-import type { Writer } from './writer.ts';
+import type { Outbound } from './outbound.ts';
+import type { WaitingMessage } from './waiting-write.ts';
 
 const OPCODE = 0x0f;
 
@@ -13,14 +14,23 @@ const OPCODE = 0x0f;
 export class MessageEncoder {
   /** Whether the extension encodes the message of the open writer. */
   streams = false;
+  /** The close frame is about to be sent: messages are no longer encoded. */
+  flushing = false;
   readonly #connection: Connection;
-  readonly #writer: Writer;
+  readonly #outbound: Outbound;
   readonly #extension: Extension;
+  /** {@link Connection.bytesOut} after the last frame of an encoded message of several frames. */
+  #encodedEnd = 0;
 
-  constructor(connection: Connection, writer: Writer, extension: Extension) {
+  constructor(connection: Connection, outbound: Outbound, extension: Extension) {
     this.#connection = connection;
-    this.#writer = writer;
+    this.#outbound = outbound;
     this.#extension = extension;
+  }
+
+  /** Whether frames of an encoded message of several frames are unsent. */
+  get isUnsent(): boolean {
+    return this.#encodedEnd > this.#connection.bytesOut - this.#outbound.bytes;
   }
 
   /**
@@ -30,7 +40,7 @@ export class MessageEncoder {
    * @param compress - The option of the caller.
    */
   wants(size: number, compress: boolean | undefined): boolean {
-    return this.#extension.wants(size, this.#writer.flushing ? false : compress);
+    return this.#extension.wants(size, this.flushing ? false : compress);
   }
 
   wantsText(text: string, compress: boolean | undefined): boolean {
@@ -41,7 +51,13 @@ export class MessageEncoder {
 
   /** Whether another thread encodes a message of `size` bytes. A close frame waits for none. */
   isLarge(size: number): boolean {
-    return !this.#writer.flushing && this.#extension.shared?.isLarge(size) === true;
+    return !this.flushing && this.#extension.shared?.isLarge(size) === true;
+  }
+
+  /** Whether {@link shortText} encodes a text. */
+  isShort(text: string): boolean {
+    const most = text.length * 3;
+    return most < COPY_BELOW && !this.isLarge(most);
   }
 
   /** The encoding of a message that {@link isLarge}. */
@@ -49,7 +65,7 @@ export class MessageEncoder {
     return this.#extension.shared!;
   }
 
-  /** Sends a text of fewer than 32 KiB that the extension {@link wantsText wants}. */
+  /** Sends a text that {@link isShort} and that the extension {@link wantsText wants}. */
   shortText(type: DataType, text: string): Promise<void> {
     const { bytes, release } = Lease.acquire(text.length * 3);
     try {
@@ -63,17 +79,17 @@ export class MessageEncoder {
   /** Sends `bytes[start, end)`, a message that the extension {@link wants}. */
   message(type: DataType, bytes: Uint8Array, start: number, end: number): Promise<void> {
     const extension = this.#extension;
-    const { sendQueue } = this.#writer;
+    const outbound = this.#outbound;
     let sent = false;
     try {
       const size = encoded(extension.encode(bytes, start, end, true, true), extension, true);
       if (size < 0) {
         sent = true;
-        return sendQueue.callerFrame(FIN | type, bytes, start, end, undefined);
+        return outbound.callerFrame(FIN | type, bytes, start, end, undefined);
       }
       const { output, sentRsv = extension.rsv } = extension;
-      sendQueue.countEncoded(end - start);
-      const accepted = sendQueue.copiedFrame(FIN | sentRsv | type, output, 0, size);
+      outbound.countEncoded(end - start);
+      const accepted = outbound.copiedFrame(FIN | sentRsv | type, output, 0, size);
       sent = true;
       return accepted;
     } finally {
@@ -89,20 +105,20 @@ export class MessageEncoder {
   prepared(message: PreparedMessage): Promise<void> | undefined {
     const { bytes } = message;
     const { length } = bytes;
-    const { sendQueue } = this.#writer;
+    const outbound = this.#outbound;
     const { shared, rsv } = this.#extension;
     if (shared === undefined) return this.message(message.type as DataType, bytes, 0, length);
     const variant = variantOf(message, shared);
-    if (variant === undefined && !this.#writer.flushing) return undefined;
+    if (variant === undefined && !this.flushing) return undefined;
     if (variant === undefined || variant.length === 0) {
       return this.wants(length, false)
         ? this.message(message.type as DataType, bytes, 0, length)
-        : sendQueue.sharedFrame(FIN | message.type, bytes);
+        : outbound.sharedFrame(FIN | message.type, bytes);
     }
     shared.recordSent(bytes, 0, length);
     try {
-      sendQueue.countEncoded(length);
-      return sendQueue.sharedFrame(FIN | rsv | message.type, variant);
+      outbound.countEncoded(length);
+      return outbound.sharedFrame(FIN | rsv | message.type, variant);
     } catch (error) {
       shared.forget();
       throw error;
@@ -111,10 +127,10 @@ export class MessageEncoder {
 
   /** Sends a message that another thread has encoded to `variant`. */
   variant({ type, bytes, start, end }: WaitingMessage, variant: Uint8Array): Promise<void> {
-    const { sendQueue } = this.#writer;
+    const outbound = this.#outbound;
     this.shared.recordSent(bytes, start, end);
-    sendQueue.countEncoded(end - start);
-    return sendQueue.ownedFrame(FIN | this.#extension.rsv | type, variant, 0, variant.length);
+    outbound.countEncoded(end - start);
+    return outbound.ownedFrame(FIN | this.#extension.rsv | type, variant, 0, variant.length);
   }
 
   /**
@@ -133,35 +149,43 @@ export class MessageEncoder {
     if ((b0 & OPCODE) !== ContinuationFrame) {
       this.streams = this.wants(b0 >= FIN ? end - start : Infinity, compress);
     }
-    if (!this.streams) return this.#writer.sendQueue.copiedFrame(b0, bytes, start, end);
+    if (!this.streams) return this.#outbound.copiedFrame(b0, bytes, start, end);
     try {
       return this.#encodeFragment(b0, bytes, start, end);
     } catch (error) {
-      this.endStream(false);
+      this.finishStream(false);
       throw error;
     }
   }
 
   #encodeFragment(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    const { sendQueue } = this.#writer;
+    const outbound = this.#outbound;
     const extension = this.#extension;
     const first = (b0 & OPCODE) !== ContinuationFrame;
     const fin = b0 >= FIN;
     const size = encoded(extension.encode(bytes, start, end, first, fin), extension, first);
     if (size < 0) {
-      this.endStream(true);
-      return sendQueue.copiedFrame(b0, bytes, start, end);
+      this.finishStream(true);
+      return outbound.copiedFrame(b0, bytes, start, end);
     }
     const { output, sentRsv = extension.rsv } = extension;
-    sendQueue.countEncoded(end - start);
-    const sent = sendQueue.copiedFrame(first ? b0 | sentRsv : b0, output, 0, size);
-    sendQueue.markEncoded();
-    if (fin) this.endStream(true);
+    outbound.countEncoded(end - start);
+    const sent = outbound.copiedFrame(first ? b0 | sentRsv : b0, output, 0, size);
+    this.#encodedEnd = this.#connection.bytesOut;
+    if (fin) this.finishStream(true);
     return sent;
   }
 
+  /** The open writer is done. A ping of the heartbeat that has waited for it is sent. */
+  writerDone(): void {
+    this.finishStream(false);
+    const { shared, platform, rare } = this.#connection;
+    if (rare?.pingWait === undefined) return;
+    shared.heartbeat?.release(this.#connection, platform.now());
+  }
+
   /** @param sent - Whether the message is sent to its end, or was left as it is. */
-  endStream(sent: boolean): void {
+  finishStream(sent: boolean): void {
     if (!this.streams) return;
     this.streams = false;
     try {

@@ -14,7 +14,7 @@ import { type LateRejection, rejectedLater } from '../time/refusal.ts';
 import { bytesOf, type MessageData, SurrogatePairs, utf8 } from '../writing/payload.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
 import type { Connection } from './connection.ts';
-import type { Writer } from './writer.ts';
+import type { WaitingWrites } from './waiting-writes.ts';
 
 /**
  * Writes one message as a stream. Each fragment has `writeBufferSize` bytes of payload and is sent
@@ -35,7 +35,7 @@ import type { Writer } from './writer.ts';
  */
 export class MessageWriter implements AsyncDisposable {
   readonly #connection: Connection;
-  readonly #writer: Writer;
+  readonly #writes: WaitingWrites;
   readonly #size: number;
   readonly #type: number;
   #opcode: number;
@@ -63,13 +63,13 @@ export class MessageWriter implements AsyncDisposable {
   constructor(
     type: number,
     connection: Connection,
-    writer: Writer,
+    writes: WaitingWrites,
     size: number = connection.shared.settings.writeBufferSize,
   ) {
     this.#type = type;
     this.#opcode = type;
     this.#connection = connection;
-    this.#writer = writer;
+    this.#writes = writes;
     // RFC 6455, section 5.5: a control frame is never fragmented.
     this.#size = isControl(type) ? MAX_CONTROL_PAYLOAD : size;
   }
@@ -108,7 +108,7 @@ export class MessageWriter implements AsyncDisposable {
       if (waits && units === 0) bytes = kept(bytes, 0, length);
       const written = this.#after(() => this.#put(bytes, 0, length));
       if (written === RESOLVED) return RESOLVED;
-      if (waits) this.#writer.countUntil(written, length);
+      if (waits) this.#writes.countUntil(written, length);
       hold(bytes, written);
       return this.#watch(written);
     } catch (error) {
@@ -206,7 +206,7 @@ export class MessageWriter implements AsyncDisposable {
   }
 
   #rejectionIfClosed(): LateRejection | undefined {
-    if (this.#over === undefined) return this.#writer.rejectionIfClosed();
+    if (this.#over === undefined) return this.#connection.outbound.rejectionIfClosed();
     return rejectedLater(this.#connection.platform, this.#over);
   }
 
@@ -214,7 +214,7 @@ export class MessageWriter implements AsyncDisposable {
   #rejectionFor(size: number): LateRejection | undefined {
     const closed = this.#rejectionIfClosed();
     if (closed !== undefined) return closed;
-    const rejection = this.#writer.rejectionFor(size);
+    const rejection = this.#connection.outbound.rejectionFor(size);
     if (rejection === undefined) return undefined;
     // At once: a later call in this turn must not complete the message without this write.
     this.#over ??= rejection.reason;
@@ -240,10 +240,10 @@ export class MessageWriter implements AsyncDisposable {
     // After a part of a message no other message may follow, so the connection fails. Its end
     // rejects the queued writes.
     if (!this.#sent) this.#reportDone();
-    else if (this.#writer.sendQueue.open) {
+    else if (this.#connection.outbound.open) {
       this.#reportedDone = true;
       this.#releaseSlab();
-      this.#writer.writerBroken(reason);
+      this.#writes.writerBroken(reason);
     }
   }
 
@@ -287,7 +287,7 @@ export class MessageWriter implements AsyncDisposable {
   #put(bytes: Uint8Array, at: number, length: number): Promise<void> {
     let from = at;
     while (from < length) {
-      const rejection = this.#writer.rejectionIfClosed();
+      const rejection = this.#connection.outbound.rejectionIfClosed();
       if (rejection !== undefined) return rejection;
       if (bytes.byteLength < length) return rejected(new DetachedBytes());
       if (isControl(this.#type) && this.#fill + length - from > MAX_CONTROL_PAYLOAD)
@@ -336,15 +336,15 @@ export class MessageWriter implements AsyncDisposable {
   }
 
   #fragment(fin: boolean, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    const rejection = this.#writer.rejectionIfClosed();
+    const rejection = this.#connection.outbound.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
     try {
-      const sent = this.#writer.fragment(this.#opcode, fin, bytes, start, end);
+      const sent = this.#writes.fragment(this.#opcode, fin, bytes, start, end);
       this.#opcode = isControl(this.#type) ? this.#type : ContinuationFrame;
       this.#sent = !isControl(this.#type);
       this.#bytes += end - start;
       this.#complete = fin;
-      if (fin) this.#writer.complete(this.#type, this.#bytes);
+      if (fin) this.#writes.complete(this.#type, this.#bytes);
       return sent;
     } catch (error) {
       return rejectedLater(this.#connection.platform, error);
@@ -355,7 +355,7 @@ export class MessageWriter implements AsyncDisposable {
     if (this.#reportedDone) return;
     this.#reportedDone = true;
     this.#releaseSlab();
-    this.#writer.writerDone(this);
+    this.#writes.writerDone(this);
   }
 
   #releaseSlab(): void {

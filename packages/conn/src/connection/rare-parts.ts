@@ -1,17 +1,18 @@
 import { formatCloseMessage } from '@ws/codec';
 import type { ControlFrames } from '../control/control-frames.ts';
+import type { PingWait } from '../control/heartbeat.ts';
 import { type BackpressureError, TimeoutError, untraced } from '../errors.ts';
 import type { CloseInfo } from '../platform/observer.ts';
 import { Gate } from '../read/gate.ts';
 import type { ReportedConn } from '../report/report.ts';
-import { Deadline } from '../time/deadline.ts';
+import { checkExpires, Deadline, untilOf } from '../time/deadline.ts';
 import { Expiry } from '../time/expiry.ts';
 import type { Deferred } from '../time/promises.ts';
 import { type LateRejection, rejectedLater } from '../time/refusal.ts';
 import { overLimit } from '../writing/backpressure.ts';
 import type { Connection } from './connection.ts';
-import { lossError } from './end-record.ts';
 import { FlowControl } from './flow-control.ts';
+import { lossError } from './outcome.ts';
 
 /** The close code of applications for a login that is missing or over. */
 const LOGIN_EXPIRED = 4401;
@@ -25,8 +26,16 @@ export class RareParts {
   /** Created by the first pause. */
   flowControl: FlowControl | undefined;
   closed: Deferred<CloseInfo> | undefined;
-  /** See `Connection.observeWrites`. */
-  writesObserver: ((conn: ReportedConn) => void) | undefined;
+  /** See {@link observeWrites}. */
+  #writesObserver: ((conn: ReportedConn) => void) | undefined;
+  /** The longest message in bytes, if not that of the settings. */
+  readLimit: number | undefined;
+  /** Whether messages are dropped that the application may still have wanted. */
+  loses = false;
+  /** When the heartbeat has sent its last ping, while that is unanswered. */
+  pingedAt: number | undefined;
+  pingWait: PingWait | undefined;
+  pingsOut = 0;
   messagesDropped = 0;
   /** The dropped messages that the application may have wanted. */
   messagesLost = 0;
@@ -47,6 +56,26 @@ export class RareParts {
     this.#connection = connection;
   }
 
+  /** Calls `observer`, in a microtask, when the connection accepts no more messages. */
+  observeWrites(observer: (conn: ReportedConn) => void): void {
+    this.#writesObserver = observer;
+    if (!this.#connection.outbound.open) this.noteWriteEnd();
+  }
+
+  /** No message is accepted any more. */
+  noteWriteEnd(): void {
+    const observer = this.#writesObserver;
+    const { platform, conn } = this.#connection;
+    if (observer !== undefined) platform.defer(() => observer(conn));
+  }
+
+  /** Sets the longest message in bytes. The limit also applies to the message under way. */
+  setReadLimit(bytes: number): void {
+    const { decoder } = this.#connection.inbound;
+    this.readLimit = bytes;
+    if (decoder !== undefined) decoder.readLimit = bytes;
+  }
+
   countDropped(messages: number, lost: boolean): void {
     this.messagesDropped += messages;
     if (lost) this.messagesLost += messages;
@@ -65,18 +94,25 @@ export class RareParts {
 
   setReadDeadline(at: Date | number | null): void {
     const connection = this.#connection;
+    if (connection.state === 'closed') return void untilOf(at);
     this.#readDeadline ??= new Deadline(connection.platform, (when) => {
-      connection.reader.expire(deadlineError('read', when));
+      connection.inbound.dropAll();
+      connection.inbound.finish(deadlineError('read', when));
+      // Control frames behind the dropped messages are still handled.
+      connection.inbound.run('reader');
     });
     this.#readDeadline.set(at);
   }
 
   setWriteDeadline(at: Date | number | null): void {
     const connection = this.#connection;
+    if (connection.state === 'closed') return void untilOf(at);
+    // The way out also stores an expired deadline. Clear it there too.
+    connection.outbound.clearExpired();
     this.#writeDeadline ??= new Deadline(connection.platform, (when) => {
       connection.guardTransport(() => {
-        const { sendQueue, writer } = connection;
-        sendQueue.expire(deadlineError('write', when), writer.waitingBytes);
+        const { outbound } = connection;
+        outbound.expire(deadlineError('write', when), outbound.waitingBytes);
       });
     });
     this.#writeDeadline.set(at);
@@ -85,24 +121,26 @@ export class RareParts {
   /** What the peer sends after the end of its login is dropped. */
   setExpiry(at: Date | number | null): void {
     const connection = this.#connection;
+    checkExpires(at);
+    if (connection.state === 'closed') return;
     this.#expiry ??= this.#createExpiry(connection);
     this.#expiry.set(at);
   }
 
   #createExpiry(connection: Connection): Expiry {
-    const { input, platform } = connection;
+    const { inbound, platform } = connection;
     const { heartbeat } = connection.settings;
     const expired = (): void => {
       const payload = formatCloseMessage(LOGIN_EXPIRED, 'login expired');
-      connection.startClose(payload, undefined, true);
+      connection.closingOrNew().ourClose(payload, undefined, true);
     };
     const expiry = new Expiry(
       platform,
       expired,
       heartbeat === false ? undefined : heartbeat.interval,
     );
-    input.gate ??= new Gate(connection);
-    input.gate.expiry = expiry;
+    inbound.gate ??= new Gate(connection);
+    inbound.gate.expiry = expiry;
     return expiry;
   }
 
@@ -144,7 +182,7 @@ export class RareParts {
       this.messagesRefused++;
       return last.again();
     }
-    // A call less in the stack: its ten frames have to reach the caller.
+    // `Error.stackTraceLimit` is 10: one frame fewer, so the caller is still shown.
     const error =
       last === undefined
         ? this.#overBound(buffered, size, text)
@@ -171,7 +209,7 @@ export class RareParts {
     return platform.writeBudget.refusal(size);
   }
 
-  /** See {@link Connection.skipBroadcast}. */
+  /** A broadcast skips this connection, whose buffer has no room for `size` bytes. */
   skipBroadcast(size: number): void {
     this.messagesRefused++;
     if (this.#refusalReported) return;

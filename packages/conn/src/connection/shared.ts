@@ -1,4 +1,11 @@
-import { MessageDecoder, type Role, type SlabSource, sharedSlabPool } from '@ws/codec';
+import {
+  DELIVERED,
+  MessageDecoder,
+  type PayloadUse,
+  type Role,
+  type SlabSource,
+  sharedSlabPool,
+} from '@ws/codec';
 import { type FrameCoding, FrameSlab, Pool } from '@ws/codec/internal';
 import { HeartbeatMonitor } from '../control/heartbeat.ts';
 import { slabsOf, threadSlab } from '../memory/write-memory.ts';
@@ -8,12 +15,19 @@ import { reportError } from '../report/report.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TaskQueue } from '../scheduler/task-queue.ts';
 import type { Timers } from '../scheduler/timers.ts';
+import type { Connection } from './connection.ts';
 
 /**
  * Most free decoders kept for the connections of one {@link ConnShared}. A connection has a decoder
  * only while it has unparsed input.
  */
 const MAX_FREE = 64;
+
+/**
+ * Frames of one connection that are parsed in one turn of the event loop: less than 1 ms, if the
+ * reader streams fragments of one byte.
+ */
+export const FRAMES_PER_TURN = 1_000;
 
 /**
  * Shared by connections with the same role, platform and settings. It has the pools from which a connection acquires
@@ -58,7 +72,23 @@ export class ConnShared implements FrameCoding {
     }
   }
 
-  createDecoder(): MessageDecoder {
+  /** Leases a decoder for the input of `connection`. */
+  acquireDecoder(connection: Connection, use: PayloadUse): MessageDecoder {
+    const { inbound, extension, rare, framesIn } = connection;
+    const decoder = this.decoders.acquire() ?? this.#createDecoder();
+    decoder.attach(connection, rare?.readLimit ?? this.settings.readLimit, extension, inbound);
+    if (use !== DELIVERED) decoder.setPayloadUse(use);
+    decoder.stopAt = framesIn + FRAMES_PER_TURN;
+    return decoder;
+  }
+
+  /** Ends the lease of a decoder that is idle. */
+  releaseDecoder(decoder: MessageDecoder): void {
+    decoder.detach();
+    this.decoders.release(decoder);
+  }
+
+  #createDecoder(): MessageDecoder {
     return new MessageDecoder({
       role: this.role,
       maxEmptyFragments: this.settings.maxEmptyFragments,

@@ -22,7 +22,7 @@ export class SlowPeer {
   #drainedAt: number | undefined;
 
   private constructor(connection: Connection) {
-    const { bytesFlushed, bufferedAmount } = connection.sendQueue;
+    const { bytesFlushed, bufferedAmount } = connection.outbound;
     this.#connection = connection;
     this.#since = connection.platform.now();
     this.#flushedAtClose = this.#flushed = bytesFlushed;
@@ -32,10 +32,10 @@ export class SlowPeer {
 
   /** The peer of `connection`, if its writes wait. */
   static of(connection: Connection): SlowPeer | undefined {
-    const { sendQueue, settings } = connection;
+    const { outbound, settings } = connection;
     let peer: SlowPeer | undefined;
     connection.guardTransport(() => {
-      const isSlow = sendQueue.blocked || sendQueue.bufferedAmount >= settings.highWaterMark;
+      const isSlow = outbound.blocked || outbound.bufferedAmount >= settings.highWaterMark;
       if (isSlow) peer = new SlowPeer(connection);
     });
     return peer;
@@ -48,8 +48,8 @@ export class SlowPeer {
 
   /** The deadline has come. Returns the time in ms until the next one; 0 gives up the peer. */
   extend(closeTimeout: number): number {
-    const { sendQueue, platform } = this.#connection;
-    const { bytesFlushed, bufferedAmount } = sendQueue;
+    const { outbound, platform } = this.#connection;
+    const { bytesFlushed, bufferedAmount } = outbound;
     const taken = bytesFlushed - this.#flushed;
     if (this.#unsent === 0 || taken < Math.min(this.#least, this.#unsent)) return 0;
     const now = platform.now();
@@ -63,7 +63,7 @@ export class SlowPeer {
 
   /** Time in ms that the peer needs for the bytes that the operating systems may hold. */
   #transitTime(now: number): number {
-    const bytes = this.#connection.sendQueue.bytesFlushed - this.#flushedAtClose;
+    const bytes = this.#connection.outbound.bytesFlushed - this.#flushedAtClose;
     return ((now - this.#since) * (this.#connection.transport.inTransit ?? 0)) / bytes;
   }
 }

@@ -1,288 +1,420 @@
-import type { SharedEncoding } from '@ws/codec';
-import { type Lease, leaseOf } from '@ws/codec/internal';
-import { COPY_BELOW, copyOf } from '../memory/copy.ts';
-import { Fifo, type FifoEntry } from '../memory/fifo.ts';
-import type { DataType } from '../message.ts';
-import { Deferred, handled } from '../time/promises.ts';
-import { watchChanges } from '../writing/pending-bytes.ts';
-import type { PreparedMessage } from '../writing/prepared-message.ts';
+import { CloseCode } from '@ws/codec';
+import { isControl } from '@ws/codec/internal';
+import { TimeoutError } from '../errors.ts';
+import { Fifo } from '../memory/fifo.ts';
+import type { TimerEntry } from '../scheduler/timers.ts';
+import { LateRejection } from '../time/refusal.ts';
+import { WRITE_COST } from '../writing/backpressure.ts';
+import { ChangedBytes, DetachedBytes } from '../writing/pending-bytes.ts';
+import { FIN } from '../writing/shared-frames.ts';
 import type { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
-import { IdleWriterAlarm } from './idle-writer-alarm.ts';
-import type { MessageWriter } from './message-writer.ts';
-import type { Writer } from './writer.ts';
+import { MessageWriter } from './message-writer.ts';
+import type { Outbound } from './outbound.ts';
+import { type Waiting, WaitingForRoom, WaitingMessage, WaitingWriter } from './waiting-write.ts';
+
+/** Time in ms that a message waits for an idle MessageWriter before it is reported. */
+const PATIENCE_MS = 5_000;
 
 /**
- * A write that waits for an earlier message: a message must not begin before the previous one has
- * ended (RFC 6455, section 5.4).
- */
-export type Waiting = WaitingMessage | WaitingWriter | WaitingForRoom;
-
-class WaitingWrite<T> {
-  /** Bytes of its message. */
-  readonly size: number;
-  /** Its place in the queue of waiting writes. */
-  entry: FifoEntry<Waiting> | undefined;
-  readonly #written = new Deferred<T>();
-
-  constructor(size: number) {
-    this.size = size;
-    void handled(this.promise);
-  }
-
-  /** The promise of the caller. */
-  get promise(): Promise<T> {
-    return this.#written.promise;
-  }
-
-  settle(value: T | PromiseLike<T>): void {
-    this.#written.resolve(value);
-  }
-
-  reject(error: unknown): void {
-    this.#written.reject(error);
-  }
-}
-
-/** A wait for room for the next message. */
-export class WaitingForRoom extends WaitingWrite<void> {
-  constructor() {
-    super(0);
-  }
-}
-
-/** A call of `nextWriter` that waits. */
-export class WaitingWriter extends WaitingWrite<MessageWriter> {
-  readonly type: number;
-  readonly compress: boolean | undefined;
-  /** Whether the call finishes the open writer, and the writers before its own. */
-  readonly supersedes: boolean;
-
-  constructor(type: number, compress: boolean | undefined, supersedes: boolean) {
-    super(0);
-    this.type = type;
-    this.compress = compress;
-    this.supersedes = supersedes;
-  }
-}
-
-/**
- * A whole message that waits, for an earlier one or for another thread that encodes it. Its bytes
- * do not change meanwhile: fewer than {@link COPY_BELOW} are copied, more are referenced.
- */
-export class WaitingMessage extends WaitingWrite<void> {
-  readonly type: DataType;
-  bytes: Uint8Array;
-  start: number;
-  end: number;
-  /** The option of the caller. */
-  readonly compress: boolean | undefined;
-  /** The message, if it is a prepared one. */
-  readonly prepared: PreparedMessage | undefined;
-  /** No other code uses `bytes`, which is the whole message. */
-  isOwned = true;
-  #lease: Lease | undefined;
-  #check: (() => void) | undefined;
-  #cancel: (() => void) | undefined;
-
-  private constructor(
-    type: DataType,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    compress: boolean | undefined,
-    prepared: PreparedMessage | undefined,
-  ) {
-    super(end - start);
-    this.type = type;
-    this.bytes = bytes;
-    this.start = start;
-    this.end = end;
-    this.compress = compress;
-    this.prepared = prepared;
-  }
-
-  /** A message whose bytes no other code uses. */
-  static owning(type: DataType, bytes: Uint8Array, compress: boolean | undefined): WaitingMessage {
-    return new WaitingMessage(type, bytes, 0, bytes.length, compress, undefined);
-  }
-
-  static prepared(message: PreparedMessage): WaitingMessage {
-    const { bytes } = message;
-    return new WaitingMessage(message.type as DataType, bytes, 0, bytes.length, undefined, message);
-  }
-
-  /** @param copiesAll - Whether to copy large messages too. */
-  static of(
-    type: DataType,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    compress: boolean | undefined,
-    copiesAll: boolean,
-  ): WaitingMessage {
-    if (copiesAll || end - start < COPY_BELOW) {
-      return WaitingMessage.owning(type, copyOf(bytes, start, end), compress);
-    }
-    const message = new WaitingMessage(type, bytes, start, end, compress, undefined);
-    message.#retain();
-    return message;
-  }
-
-  #retain(): void {
-    this.isOwned = false;
-    this.#lease = leaseOf(this.bytes);
-    this.#lease?.pin();
-    this.#check = watchChanges(this.bytes, this.start, this.end);
-  }
-
-  /** @throws ChangedBytes when other code has changed the bytes. Only after `debugPools()`. */
-  checkUnchanged(): void {
-    this.#check?.();
-  }
-
-  get isDetached(): boolean {
-    return this.end > this.bytes.byteLength;
-  }
-
-  /** The message is sent: settles as `sent` does. */
-  finish(sent: Promise<void>): void {
-    this.settle(sent);
-    this.#release();
-  }
-
-  override reject(error: unknown): void {
-    this.cancelEncoding();
-    super.reject(error);
-    this.#release();
-  }
-
-  #release(): void {
-    this.#lease?.release();
-    this.#lease = undefined;
-  }
-
-  /**
-   * Encodes the message on another thread. A prepared message caches the result.
-   *
-   * @param done - Called with the encoded variant; undefined when that failed.
-   * @throws the platform's error when it cannot start. `done` is not called then.
-   */
-  encodeLater(encoding: SharedEncoding, done: (variant: Uint8Array | undefined) => void): void {
-    this.#cancel =
-      this.prepared === undefined
-        ? encoding.later(() => this.#own(), false, done)
-        : this.prepared.variantLater(encoding, done);
-  }
-
-  cancelEncoding(): void {
-    this.#cancel?.();
-    this.#cancel = undefined;
-  }
-
-  /**
-   * Returns bytes that no other code uses. Without a copy, the other thread would read freed memory if
-   * the caller transferred the bytes meanwhile.
-   */
-  #own(): Uint8Array | undefined {
-    if (this.isOwned) return this.bytes;
-    if (this.isDetached) return undefined;
-    this.bytes = copyOf(this.bytes, this.start, this.end);
-    this.start = 0;
-    this.end = this.bytes.length;
-    this.isOwned = true;
-    this.#release();
-    return this.bytes;
-  }
-}
-
-/**
- * The writes of one connection that wait for earlier messages: first in, first out. The first of them
- * creates this object.
+ * The open MessageWriter of one connection, the large message that another thread encodes, and the
+ * writes that wait for one of them: first in, first out. The first of these creates this object.
  */
 export class WaitingWrites {
-  /** Whether they are being sent, in this turn or in later ones. */
-  advancing = false;
-  /** Waiting calls of `nextWriter` without `queue`. Each of them finishes the writers before it. */
-  superseding = 0;
-  readonly #connection: Connection;
-  readonly #writer: Writer;
+  /** The open writer. Only this class changes it. */
+  writer: MessageWriter | undefined;
+  /** Accepted bytes that are in no frame yet. */
+  bytes = 0;
+  /** Number of the writes that wait, also for a drain if the caller watches a signal. */
+  #calls = 0;
+  /** The option of the open writer. */
+  #compress: boolean | undefined;
+  /** The large message that another thread encodes. */
+  #encoding: WaitingMessage | undefined;
   readonly #queue = new Fifo<Waiting>();
+  /** Whether waiting writes are being sent, in this turn or in later ones. */
+  #advancing = false;
+  /** The close frame is about to be sent: messages wait for no turn. */
+  #flushing = false;
+  /** Waiting calls of `nextWriter` without `queue`. Each of them finishes the writers before it. */
+  #superseding = 0;
+  readonly #connection: Connection;
+  readonly #outbound: Outbound;
   readonly #idleAlarm: IdleWriterAlarm;
 
-  constructor(connection: Connection, writer: Writer) {
+  constructor(connection: Connection, outbound: Outbound) {
     this.#connection = connection;
-    this.#writer = writer;
+    this.#outbound = outbound;
     this.#idleAlarm = new IdleWriterAlarm(connection, this);
+  }
+
+  /** Whether an earlier message is under way. */
+  get busy(): boolean {
+    return this.writer !== undefined || this.#encoding !== undefined;
+  }
+
+  /** Whether another thread encodes a message. */
+  get encodes(): boolean {
+    return this.#encoding !== undefined;
+  }
+
+  /**
+   * Whether a message must wait for earlier ones. While waiting writes are sent, a new message joins
+   * them: an observer may write, and the rest may be sent in a later turn.
+   */
+  get mustWait(): boolean {
+    return this.busy || this.#advancing;
+  }
+
+  /** Bytes that wait for the limit of buffered bytes: with the cost of each waiting write. */
+  get cost(): number {
+    return this.bytes + this.#calls * WRITE_COST;
   }
 
   get first(): Waiting | undefined {
     return this.#queue.peek();
   }
 
-  get last(): Waiting | undefined {
-    return this.#queue.last;
-  }
-
-  add(write: Waiting): void {
+  /** Adds a write that waits for earlier ones. */
+  add<Write extends Waiting>(write: Write): Write['promise'] {
     write.entry = this.#queue.add(write);
-    this.#writer.count(write);
-    if (write instanceof WaitingWriter && write.supersedes) this.superseding++;
+    this.#count(write);
+    if (write instanceof WaitingWriter && write.supersedes) this.#superseding++;
     this.#idleAlarm.start();
+    return write.promise;
   }
 
   #shift(): Waiting | undefined {
     const write = this.#queue.shift();
     if (write === undefined) return undefined;
-    this.#writer.uncount(write);
-    if (write instanceof WaitingWriter && write.supersedes) this.superseding--;
+    this.#uncount(write);
+    if (write instanceof WaitingWriter && write.supersedes) this.#superseding--;
     return write;
   }
 
-  /** Rejects a write with `reason`, if it still waits. */
+  #count({ size }: Waiting): void {
+    this.bytes += size;
+    this.#calls++;
+  }
+
+  #uncount({ size }: Waiting): void {
+    this.bytes -= size;
+    this.#calls--;
+    this.#outbound.countWaiting();
+  }
+
+  /** Counts `bytes` as waiting until `written` settles. The write that returned it waits. */
+  countUntil(written: Promise<void>, bytes: number): void {
+    // Such a write was refused.
+    if (written instanceof LateRejection) return;
+    this.bytes += bytes;
+    this.#calls++;
+    const free = (): void => {
+      this.bytes -= bytes;
+      this.#calls--;
+      this.#outbound.countWaiting();
+    };
+    written.then(free, free);
+  }
+
+  /** The message that has just returned `promise`, if it waits for an earlier one. */
+  messageOf(promise: Promise<void>): WaitingMessage | undefined {
+    const write = this.#encoding?.promise === promise ? this.#encoding : this.#queue.last;
+    return write instanceof WaitingMessage && write.promise === promise ? write : undefined;
+  }
+
+  /** Rejects a message with `reason`, if it still waits. */
   cancel(write: WaitingMessage, reason: unknown): void {
-    if (write.entry === undefined || !this.#queue.remove(write.entry)) return;
-    this.#writer.uncount(write);
+    const isEncoding = this.#encoding === write;
+    const waits = write.entry !== undefined && this.#queue.remove(write.entry);
+    if (!isEncoding && !waits) return;
+    if (isEncoding) this.#encoding = undefined;
+    this.#uncount(write);
     write.reject(reason);
+    if (isEncoding) this.#advance();
   }
 
-  /** Sends the writes: as many as fit in this turn, and the rest in later turns. */
-  advance(): void {
-    if (this.advancing) return;
-    const writer = this.#writer;
-    this.advancing = true;
-    while (!writer.busy && this.#queue.length > 0) {
-      if (!writer.flushing && writer.sendQueue.turnFull) {
-        this.#connection.platform.yield(() => this.#continue());
-        return;
-      }
-      writer.begin(this.#shift()!);
-    }
-    this.advancing = false;
+  // Messages in fragments
+
+  /**
+   * Opens a writer for the next message. An open writer is finished first, after its pending calls.
+   * With `queue` this call waits until the owner of the open writer closes it.
+   */
+  nextWriter(type: number, queue: boolean, compress?: boolean): Promise<MessageWriter> {
+    const outbound = this.#outbound;
+    const rejection = outbound.rejectionIfClosed();
+    if (rejection !== undefined) return rejection;
+    if (!this.mustWait) return Promise.resolve(this.#openWriter(type, compress));
+    const tooMany = outbound.rejectionFor(0);
+    if (tooMany !== undefined) return tooMany;
+    const open = this.writer;
+    const opened = this.add(new WaitingWriter(type, compress, !queue));
+    if (!queue) open?.supersede();
+    return opened;
   }
 
-  #continue(): void {
-    this.#writer.sendQueue.resetBudget();
-    this.restart();
+  #openWriter(type: number, compress: boolean | undefined): MessageWriter {
+    const writer = new MessageWriter(type, this.#connection, this);
+    this.writer = writer;
+    this.#compress = compress;
+    return writer;
   }
 
-  /** Sends the writes now, also when they wait for a later turn. */
-  restart(): void {
-    this.advancing = false;
-    this.advance();
+  /** Sends `bytes[start, end)` as a fragment. Resolves when there is room for the next one. */
+  fragment(
+    opcode: number,
+    fin: boolean,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): Promise<void> {
+    if (isControl(opcode)) return this.#connection.control(opcode, bytes.subarray(start, end));
+    const b0 = (fin ? FIN : 0) | opcode;
+    const { encoder } = this.#outbound;
+    if (encoder !== undefined) return encoder.fragment(b0, bytes, start, end, this.#compress);
+    // Copied: the writer uses its buffer again at once.
+    return this.#outbound.copiedFrame(b0, bytes, start, end);
   }
 
-  /** The open writer is done: the next write may begin. */
-  writerDone(): void {
+  /** The last fragment of a message of `bytes` was sent. */
+  complete(type: number, bytes: number): void {
+    if (!isControl(type)) this.#outbound.countMessage(type, bytes);
+  }
+
+  /** The writer is done: the next waiting write may begin. */
+  writerDone(writer: MessageWriter): void {
+    if (this.writer !== writer) return;
+    this.writer = undefined;
+    this.#outbound.encoder?.writerDone();
     this.#idleAlarm.stop();
-    this.advance();
+    this.#advance();
     this.#idleAlarm.start();
   }
 
-  rejectAll(end: WriteEnd): void {
-    this.#idleAlarm.stop();
-    for (let write = this.#shift(); write !== undefined; write = this.#shift()) {
-      write.reject(end.error);
+  /**
+   * The writer was aborted after a fragment was sent: the message cannot be completed, so the
+   * connection fails.
+   */
+  writerBroken(reason: unknown): void {
+    this.#connection.fail(reason, CloseCode.InternalServerErr, '');
+  }
+
+  // Messages that wait
+
+  /** Sends the writes: as many as fit in this turn, and the rest in later turns. */
+  #advance(): void {
+    if (this.#advancing) return;
+    this.#advancing = true;
+    while (!this.busy && this.#queue.length > 0) {
+      if (!this.#flushing && this.#outbound.turnFull) {
+        this.#connection.platform.yield(() => this.#continue());
+        return;
+      }
+      this.#begin(this.#shift()!);
     }
+    this.#advancing = false;
+  }
+
+  #continue(): void {
+    this.#outbound.resetBudget();
+    this.#restart();
+  }
+
+  /** Sends the writes now, also when they wait for a later turn. */
+  #restart(): void {
+    this.#advancing = false;
+    this.#advance();
+  }
+
+  /** Begins a write whose earlier messages are sent. */
+  #begin(write: Waiting): void {
+    if (write instanceof WaitingMessage) this.#beginMessage(write);
+    else if (write instanceof WaitingWriter) this.#beginWriter(write);
+    else if (write instanceof WaitingForRoom) write.settle();
+  }
+
+  #beginMessage(write: WaitingMessage): void {
+    try {
+      write.checkUnchanged();
+      const sent = this.#outbound.rejectionIfClosed() ?? this.send(write);
+      // A message that another thread encodes settles later.
+      if (sent !== write.promise) write.finish(sent);
+    } catch (error) {
+      this.#failed(write, error);
+    }
+  }
+
+  #beginWriter(write: WaitingWriter): void {
+    const writer = this.#openWriter(write.type, write.compress);
+    // A waiting call without `queue` finishes this writer as soon as the writer is open.
+    if (this.#superseding > 0) writer.supersede();
+    write.settle(writer);
+  }
+
+  #failed(write: WaitingMessage, error: unknown): void {
+    if (error instanceof ChangedBytes) this.#outbound.bytesChanged(error);
+    else this.#connection.reportMistake(error, 'writeMessage');
+    write.reject(error);
+  }
+
+  /**
+   * Sends an accepted message, or lets another thread encode it.
+   *
+   * @returns The promise of `write` in the second case.
+   */
+  send(write: WaitingMessage): Promise<void> {
+    const { type, bytes, start, end, compress, prepared } = write;
+    const { encoder } = this.#outbound;
+    if (prepared !== undefined) return this.#outbound.startPrepared(prepared, write);
+    if (encoder === undefined || !encoder.wants(end - start, compress)) {
+      return this.#sendPlain(write);
+    }
+    if (write.isDetached) throw new DetachedBytes();
+    if (encoder.isLarge(end - start)) return this.encodeLater(write);
+    const sent = encoder.message(type, bytes, start, end);
+    this.#outbound.countMessage(type, end - start);
+    return sent;
+  }
+
+  #sendPlain({ type, bytes, start, end, isOwned }: WaitingMessage): Promise<void> {
+    const outbound = this.#outbound;
+    const sent = isOwned
+      ? outbound.ownedFrame(FIN | type, bytes, start, end)
+      : outbound.callerFrame(FIN | type, bytes, start, end, undefined);
+    outbound.countMessage(type, end - start);
+    return sent;
+  }
+
+  // Encoding on another thread
+
+  /** Lets another thread encode a message. Returns its promise. */
+  encodeLater(write: WaitingMessage): Promise<void> {
+    this.#encoding = write;
+    this.#count(write);
+    try {
+      write.encodeLater(this.#outbound.encoder!.shared, (variant) => {
+        if (this.#encoding !== write) return;
+        this.#encoded(write, variant);
+        this.#advance();
+      });
+    } catch {
+      // No thread is available: the message is sent as it is.
+      this.#encoded(write, undefined);
+    }
+    return write.promise;
+  }
+
+  /** Sends `variant` of the message. Without one, the extension may still insist on encoding it. */
+  #encoded(write: WaitingMessage, variant: Uint8Array | undefined): void {
+    const outbound = this.#outbound;
+    const encoder = outbound.encoder!;
+    this.#encoding = undefined;
+    this.#uncount(write);
+    try {
+      write.checkUnchanged();
+      if (write.isDetached) throw new DetachedBytes();
+      const rejection = outbound.rejectionIfClosed();
+      if (rejection !== undefined) return write.finish(rejection);
+      if (variant === undefined || variant.length === 0) {
+        return write.finish(this.#sendUnshared(write));
+      }
+      const plain = write.end - write.start;
+      const sent = encoder.variant(write, variant);
+      outbound.countMessage(write.type, plain);
+      write.finish(sent);
+    } catch (error) {
+      encoder.shared.forget();
+      this.#failed(write, error);
+    }
+  }
+
+  /** Sends a message that no other thread has encoded: an extension that compresses leaves it. */
+  #sendUnshared(write: WaitingMessage): Promise<void> {
+    const { type, bytes, start, end } = write;
+    const encoder = this.#outbound.encoder!;
+    if (!encoder.wants(end - start, false)) return this.#sendPlain(write);
+    const sent = encoder.message(type, bytes, start, end);
+    this.#outbound.countMessage(type, end - start);
+    return sent;
+  }
+
+  // The end
+
+  /** Sends all accepted messages. Messages that are not encoded yet are sent as they are. */
+  sendAccepted(): void {
+    this.#flushing = true;
+    const write = this.#encoding;
+    if (write !== undefined) {
+      write.cancelEncoding();
+      this.#encoded(write, undefined);
+    }
+    this.#restart();
+  }
+
+  /** Messages wait for a full turn again. */
+  stopFlushing(): void {
+    this.#flushing = false;
+  }
+
+  /** Rejects the open writer and every waiting write: no message is accepted any more. */
+  rejectAll({ error }: WriteEnd): void {
+    const { writer } = this;
+    const encoding = this.#encoding;
+    this.writer = undefined;
+    this.#encoding = undefined;
+    writer?.fail(error);
+    if (encoding !== undefined) {
+      this.#uncount(encoding);
+      encoding.reject(error);
+    }
+    this.#outbound.encoder?.finishStream(false);
+    this.#idleAlarm.stop();
+    for (let write = this.#shift(); write !== undefined; write = this.#shift()) write.reject(error);
+  }
+}
+
+/**
+ * Reports a MessageWriter that its owner has forgotten: a message has waited for it, and the writer
+ * made no call meanwhile. Each writer is reported once.
+ */
+class IdleWriterAlarm implements TimerEntry {
+  slot: number | undefined;
+  readonly #connection: Connection;
+  readonly #writes: WaitingWrites;
+  /** The open writer when the time began, the number of its calls, and the first write that waited. */
+  #writer: MessageWriter | undefined;
+  #calls = 0;
+  #first: Waiting | undefined;
+  #reported: MessageWriter | undefined;
+
+  constructor(connection: Connection, writes: WaitingWrites) {
+    this.#connection = connection;
+    this.#writes = writes;
+  }
+
+  /** A message waits, or another one is now the first. */
+  start(): void {
+    if (this.slot !== undefined) return;
+    const { writer, first } = this.#writes;
+    this.#writer = writer;
+    this.#first = first;
+    if (writer === undefined || first === undefined || writer === this.#reported) return;
+    this.#calls = writer.calls;
+    this.#connection.shared.timers.set(this, PATIENCE_MS);
+  }
+
+  stop(): void {
+    this.#connection.shared.timers.clear(this);
+    this.#writer = undefined;
+    this.#first = undefined;
+  }
+
+  fire(): void {
+    const writer = this.#writer;
+    const isSame = writer === this.#writes.writer && this.#first === this.#writes.first;
+    if (!isSame || writer?.idle !== true || writer.calls !== this.#calls) return this.start();
+    this.#reported = writer;
+    const text = `a message has waited ${PATIENCE_MS} ms for an idle MessageWriter; close() the writer`;
+    this.#connection.report(new TimeoutError(text), 'nextWriter');
   }
 }

@@ -53,10 +53,10 @@ export class ControlFrames {
 
   /** The default ping handler: sends the pong. It throws a RangeError for more than 125 bytes. */
   get defaultPing(): PingPongHandler {
-    const { platform, sendQueue } = this.#connection;
+    const { platform, outbound } = this.#connection;
     this.#defaultPing ??= (payload) => {
       const bytes = controlPayload(payload, platform, 'pingHandler');
-      void sendQueue.control(PongMessage, bytes, 0, bytes.length, true);
+      void outbound.control(PongMessage, bytes, 0, bytes.length, true);
     };
     return this.#defaultPing;
   }
@@ -87,7 +87,7 @@ export class ControlFrames {
     const connection = this.#connection;
     const { platform, settings } = connection;
     return new Pings(platform, settings.maxPendingPings, (error) =>
-      connection.refuse(error, 'ping'),
+      connection.rareParts().refuse(error, 'ping'),
     );
   }
 
@@ -132,13 +132,13 @@ export class ControlFrames {
    */
   sendHeartbeat(): void {
     const payload = this.pings.heartbeatPayload();
-    void this.#connection.sendQueue.control(PingMessage, payload, 0, payload.length, true);
+    void this.#connection.outbound.control(PingMessage, payload, 0, payload.length, true);
   }
 
   /** Sends a ping; resolves with the round trip in ms. */
   sendPing(payload: Uint8Array, timeout: number): Promise<number> {
     return this.pings.add(payload, timeout, (bytes) => {
-      return this.#connection.sendQueue.control(PingMessage, bytes, 0, bytes.length);
+      return this.#connection.outbound.control(PingMessage, bytes, 0, bytes.length);
     });
   }
 
@@ -157,7 +157,9 @@ export class ControlFrames {
       run.newest = { handler, payload };
       return;
     }
-    const failed = (error: unknown): void => this.#connection.handlerFailed(error, name);
+    const failed = (error: unknown): void => {
+      this.#connection.closingOrNew().handlerFailed(error, name);
+    };
     try {
       const result: unknown = handler(payload);
       if (!isThenable(result)) return;

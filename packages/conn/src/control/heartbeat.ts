@@ -60,10 +60,10 @@ export class HeartbeatMonitor {
     // A paused socket reports neither bytes nor FIN nor RST. A ping still shows a reset.
     if (connection.paused) connection.heardAt = Math.ceil(now);
     const silence = now - connection.heardAt;
-    const { pingedAt } = connection;
+    const { rare } = connection;
+    const pingedAt = rare?.pingedAt;
     if (pingedAt === undefined || connection.heardAt >= pingedAt) {
-      connection.pingedAt = undefined;
-      connection.pingWait = undefined;
+      if (rare !== undefined) rare.pingedAt = rare.pingWait = undefined;
       if (silence < interval && !connection.paused) {
         this.#timers.set(connection, interval - silence);
         return;
@@ -79,10 +79,10 @@ export class HeartbeatMonitor {
 
   /** The compressed message of several frames has ended: a held ping is sent. */
   release(connection: Connection, now: number): void {
-    const { pingedAt, pingWait } = connection;
-    if (pingWait?.held !== true) return;
-    if (connection.heardAt < pingedAt!) this.#send(connection, now);
-    else connection.pingWait = undefined;
+    const rare = connection.rareParts();
+    if (rare.pingWait?.held !== true) return;
+    if (connection.heardAt < rare.pingedAt!) this.#send(connection, now);
+    else rare.pingWait = undefined;
   }
 
   #expire(connection: Connection, ms: number): void {
@@ -94,9 +94,10 @@ export class HeartbeatMonitor {
 
   #ping(connection: Connection, now: number): void {
     // Some peers forget at a ping that a compressed message of several frames is open, and lose data.
-    if (!connection.writer.streamsEncoded) return this.#send(connection, now);
-    connection.pingedAt = now;
-    connection.pingWait = {
+    if (!connection.outbound.streamsEncoded) return this.#send(connection, now);
+    const rare = connection.rareParts();
+    rare.pingedAt = now;
+    rare.pingWait = {
       held: true,
       ahead: 0,
       flushed: 0,
@@ -107,26 +108,28 @@ export class HeartbeatMonitor {
   }
 
   #send(connection: Connection, now: number): void {
-    const { bytesOut, sendQueue } = connection;
-    const { bytesFlushed } = sendQueue;
-    connection.pingedAt = now;
-    connection.pingWait = undefined;
+    const { bytesOut, outbound } = connection;
+    const { bytesFlushed } = outbound;
+    const rare = connection.rareParts();
+    rare.pingedAt = now;
+    rare.pingWait = undefined;
     if (bytesFlushed < bytesOut) {
-      connection.pingWait = {
+      rare.pingWait = {
         held: false,
         ahead: bytesOut,
         flushed: bytesFlushed,
-        progressAt: sendQueue.stalledSince(now),
+        progressAt: outbound.stalledSince(now),
         firstFlushed: bytesFlushed,
         since: now,
       };
     }
-    connection.controlFrames.sendHeartbeat();
+    connection.controlFrames().sendHeartbeat();
   }
 
   #updateWait(connection: Connection, now: number): void {
-    const { pingWait } = connection;
-    const { bytesFlushed } = connection.sendQueue;
+    const rare = connection.rareParts();
+    const { pingWait } = rare;
+    const { bytesFlushed } = connection.outbound;
     if (pingWait === undefined || pingWait.transit !== undefined) return;
     if (pingWait.held) {
       // A held ping waits for at most its timeout.
@@ -135,14 +138,16 @@ export class HeartbeatMonitor {
       pingWait.flushed = bytesFlushed;
       pingWait.progressAt = now;
       if (bytesFlushed >= pingWait.ahead) {
-        connection.pingedAt = now;
+        rare.pingedAt = now;
         pingWait.transit = transitTime(pingWait, connection.transport.inTransit ?? 0);
       }
     }
   }
 
   /** When a connection that was pinged expires, or its held ping is sent. */
-  #dueAt({ pingedAt, pingWait, transport, paused }: Connection): number {
+  #dueAt(connection: Connection): number {
+    const { transport, paused } = connection;
+    const { pingedAt, pingWait } = connection.rareParts();
     const { interval, timeout } = this.#option;
     if (pingWait === undefined || pingWait.held) return pingedAt! + timeout;
     if (pingWait.transit !== undefined) return pingedAt! + pingWait.transit + timeout;

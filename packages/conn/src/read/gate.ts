@@ -30,6 +30,11 @@ export class Gate {
   rate: Rate | undefined;
   /** When the login of the peer expires: later messages are dropped. */
   expiry: Expiry | undefined;
+  /**
+   * Whether the rate holds back what has arrived for a reader. Input is then parsed into the
+   * read-ahead, as without a read.
+   */
+  held = false;
   readonly #connection: Connection;
   /**
    * Bytes of the message under way that no reader has yet, because the message may become the
@@ -48,8 +53,12 @@ export class Gate {
     return this.autoResponse !== undefined || this.rate !== undefined;
   }
 
-  /** Returns the event that replaces `event`: SKIPPED for a message, STEP for a piece that is taken. */
-  pass(event: MessageEvent, decoder: MessageDecoder): MessageEvent {
+  /**
+   * Handles an event before a reader: the gate may drop, hold or answer a message.
+   *
+   * @returns The event for the reader: SKIPPED for a message that is taken, STEP for a piece of one.
+   */
+  handle(event: MessageEvent, decoder: MessageDecoder): MessageEvent {
     if (this.expiry !== undefined && isData(event) && this.expiry.check()) {
       const isPart = event === MESSAGE_BEGIN || event === MESSAGE_DATA;
       return isPart && !decoder.fin ? STEP : SKIPPED;
@@ -105,17 +114,17 @@ export class Gate {
   release({ type, data }: Message): void {
     if (this.expiry?.check() === true) return;
     const auto = this.autoResponse;
-    const { reader } = this.#connection;
+    const { inbound } = this.#connection;
     const answers = auto !== undefined && this.#isRequest(type, data);
-    if (answers || reader.receiveCall?.discards === true) reader.queue!.dropHeld();
-    else reader.queue!.release();
+    if (answers || inbound.receiveCall?.discards === true) inbound.queue!.dropHeld();
+    else inbound.queue!.release();
     if (answers) this.#answer(auto);
-    else reader.serve();
+    else inbound.serve();
   }
 
   /** Whether a reader would get a message that was held back. */
   wants({ type, data }: Message): boolean {
-    return this.#connection.reader.receiveCall?.discards !== true && !this.#isRequest(type, data);
+    return this.#connection.inbound.receiveCall?.discards !== true && !this.#isRequest(type, data);
   }
 
   #isRequest(type: DataType, data: Uint8Array): boolean {
@@ -125,12 +134,12 @@ export class Gate {
 
   /** While an answer waits, later requests get none, as later pings (RFC 6455, section 5.5.3). */
   #answer({ response }: PreparedResponse): typeof SKIPPED {
-    const { writer } = this.#connection;
-    if (this.#answering || !writer.accepts(response.bytes.length)) return SKIPPED;
+    const { outbound } = this.#connection;
+    if (this.#answering || !outbound.makeRoom(response.bytes.length)) return SKIPPED;
     try {
-      const sent = writer.sendPrepared(response, true);
+      const sent = outbound.sendPrepared(response, true);
       // In a turn that has written much the promise is a later one, but nothing waits.
-      if (writer.sendQueue.blocked || writer.busy) this.#waitFor(sent);
+      if (outbound.blocked || outbound.waiting?.busy === true) this.#waitFor(sent);
       else if (sent !== RESOLVED) void handled(sent);
     } catch (error) {
       this.#connection.report(error, 'autoResponse');

@@ -1,21 +1,21 @@
-import type { Reader } from '../connection/reader.ts';
+import type { PullReads } from '../connection/pull-reads.ts';
 import type { Message } from '../message.ts';
 
 /** The iterator of a `for await` loop over a connection. A class needs no closures. */
 export class MessageIterator implements AsyncIterableIterator<Message, undefined> {
-  readonly #reader: Reader;
+  readonly #reads: PullReads;
 
-  constructor(reader: Reader) {
-    this.#reader = reader;
+  constructor(reads: PullReads) {
+    this.#reads = reads;
   }
 
   next(): Promise<IteratorResult<Message, undefined>> {
-    return this.#reader.nextResult(this);
+    return this.#reads.nextResult(this);
   }
 
   /** `break` leaves the connection open. A pending `next` is done: it takes no message. */
   return(): Promise<IteratorResult<Message, undefined>> {
-    this.#reader.leave(this);
+    this.#reads.leave(this);
     return Promise.resolve({ done: true, value: undefined });
   }
 

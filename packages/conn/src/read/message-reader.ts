@@ -1,6 +1,6 @@
 import type { OwnedBytes } from '@ws/codec';
 import { fromCaller, isMistake } from '@ws/codec/internal';
-import type { Reader } from '../connection/reader.ts';
+import type { PullReads } from '../connection/pull-reads.ts';
 import { ReadPendingError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
@@ -37,14 +37,14 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   /** `TextMessage` or `BinaryMessage`. */
   readonly type: DataType;
   readonly #pieces: PieceQueue;
-  readonly #reader: Reader;
+  readonly #reads: PullReads;
   readonly #platform: Platform;
 
   /** @internal */
-  constructor(type: DataType, pieces: PieceQueue, reader: Reader, platform: Platform) {
+  constructor(type: DataType, pieces: PieceQueue, reads: PullReads, platform: Platform) {
     this.type = type;
     this.#pieces = pieces;
-    this.#reader = reader;
+    this.#reads = reads;
     this.#platform = platform;
   }
 
@@ -77,7 +77,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   /** The error of a read whose array was detached. Bytes in it are lost, and with them the message. */
   #detached(): RangeError {
     const cause = 'the array of a read was detached';
-    if (this.#pieces.fills) this.#reader.dropRest(this.#pieces, cause);
+    if (this.#pieces.fills) this.#reads.dropRest(this.#pieces, cause);
     this.#pieces.fillNext(undefined);
     return new RangeError('read: the array was detached while it waited');
   }
@@ -180,7 +180,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   /** A loop or a web stream does not want the rest of the message. */
   #leave(cause: string): void {
     this.#pieces.holder = '';
-    this.#reader.dropRest(this.#pieces, cause);
+    this.#reads.dropRest(this.#pieces, cause);
   }
 
   /** Runs a read that waits. The message cannot be read in another way until it settles. */
@@ -202,7 +202,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     const failed = this.#rejectionIfFailed<T>();
     if (failed !== undefined) return failed;
     if (into !== undefined && this.#pieces.empty) this.#pieces.fillNext(into);
-    if (this.#pieces.empty && !this.#pieces.over) this.#reader.more(this.#pieces);
+    if (this.#pieces.empty && !this.#pieces.over) this.#reads.more(this.#pieces);
     if (this.#pieces.ready) return this.#next(take, end);
     return this.#holding(() => this.#next(take, end));
   }
@@ -220,7 +220,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
    */
   #next<T>(take: (pieces: PieceQueue) => T, end: T): Promise<T> {
     const pieces = this.#pieces;
-    if (pieces.empty && !pieces.over) this.#reader.more(pieces);
+    if (pieces.empty && !pieces.over) this.#reads.more(pieces);
     // A close may drop the piece before this callback runs. The callback then waits for the next
     // piece.
     if (!pieces.ready) return pieces.news().then(() => this.#next(take, end));
@@ -230,7 +230,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   #take<T>(take: (pieces: PieceQueue) => T): Promise<T> {
     try {
       const taken = take(this.#pieces);
-      this.#reader.taken(this.#pieces);
+      this.#reads.taken(this.#pieces);
       return Promise.resolve(taken);
     } catch (error) {
       return this.#mistake(error);
@@ -239,7 +239,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
 
   #mistake<T>(error: unknown): Promise<T> {
     if (isMistake(error)) fromCaller(error, this, 'read');
-    this.#reader.reportMistake(error, 'read');
+    this.#reads.reportMistake(error, 'read');
     return rejected(error);
   }
 

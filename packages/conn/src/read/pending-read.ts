@@ -24,7 +24,7 @@ export interface PendingRead {
   readonly promise: Promise<unknown>;
   give(taken: ReadResult): void;
   /** Reading has ended with `error`; `normally`: an iteration is done. */
-  end(error: unknown, normally: boolean): void;
+  finish(error: unknown, normally: boolean): void;
   reject(reason: unknown): void;
 }
 
@@ -45,7 +45,7 @@ export class PendingMessage extends Deferred<ReadResult> implements PendingRead 
     this.resolve(taken);
   }
 
-  end(error: unknown): void {
+  finish(error: unknown): void {
     rejectWithEnd(this, error);
   }
 }
@@ -77,7 +77,7 @@ export class PendingResult
     this.resolve({ done: false, value: taken as Message });
   }
 
-  end(error: unknown, normally: boolean): void {
+  finish(error: unknown, normally: boolean): void {
     if (normally) this.resolve({ done: true, value: undefined });
     else rejectWithEnd(this, error);
   }

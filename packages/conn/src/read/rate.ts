@@ -78,7 +78,7 @@ export class Rate implements TimerEntry {
       else this.#charge(0, length - this.#charged);
       this.#charged = NONE;
     }
-    return this.#connection.input.stopped ? STEP : event;
+    return this.#connection.inbound.stopped ? STEP : event;
   }
 
   /** A reader takes a message in pieces, of which `bytes` have arrived. */
@@ -88,23 +88,23 @@ export class Rate implements TimerEntry {
   }
 
   #passMessage(decoder: MessageDecoder): MessageEvent {
-    const { input } = this.#connection;
-    const verdict = !input.held && this.#admits(decoder.length);
+    const { inbound } = this.#connection;
+    const verdict = !inbound.held && this.#admits(decoder.length);
     if (verdict === FAIL) return STEP;
     if (verdict) return MESSAGE;
     // A connection that has ended holds nothing, and drops what follows.
-    if (!input.dropping) this.#hold(decoder);
+    if (!inbound.dropping) this.#hold(decoder);
     return SKIPPED;
   }
 
   #hold(decoder: MessageDecoder): void {
-    const { platform, reader } = this.#connection;
-    reader.queued().hold(messageOf(decoder, platform));
+    const { platform, inbound } = this.#connection;
+    inbound.queued().hold(messageOf(decoder, platform));
   }
 
   /** A message above the rate is held before it has a reader, so it is assembled for now. */
   #passFirst(decoder: MessageDecoder): MessageEvent {
-    const { input } = this.#connection;
+    const { inbound } = this.#connection;
     const { start, end, fin } = decoder;
     const verdict = this.#admits(end - start);
     if (verdict === FAIL) return STEP;
@@ -112,7 +112,7 @@ export class Rate implements TimerEntry {
       this.#charged = fin ? NONE : end - start;
       return MESSAGE_BEGIN;
     }
-    if (input.dropping) return fin ? SKIPPED : STEP;
+    if (inbound.dropping) return fin ? SKIPPED : STEP;
     if (!decoder.turnIntoWhole(NO_BYTES)) return STEP;
     this.#hold(decoder);
     return SKIPPED;
@@ -147,13 +147,13 @@ export class Rate implements TimerEntry {
     this.#refill();
     this.#messages -= messages;
     this.#bytes -= bytes;
-    if (this.#connection.input.held || (this.#messages >= 0 && this.#bytes >= 0)) return;
+    if (this.#connection.inbound.held || (this.#messages >= 0 && this.#bytes >= 0)) return;
     const verdict = this.#judged ? 'wait' : this.#verdict();
     this.#judged = false;
     if (verdict === 'wait') {
       this.#wait(0, 0);
-      const { input, reader } = this.#connection;
-      if (reader.pieces !== undefined) reader.pieces.held = input.held;
+      const { held, pulls } = this.#connection.inbound;
+      if (pulls?.pieces !== undefined) pulls.pieces.held = held;
       return;
     }
     this.#messages = Math.max(this.#messages, 0);
@@ -184,7 +184,7 @@ export class Rate implements TimerEntry {
       connection.fail(error, CloseCode.PolicyViolation, text);
     }
     // The function may also have ended the connection itself.
-    const ends = verdict === 'close' || verdict === FAIL || connection.input.dropping;
+    const ends = verdict === 'close' || verdict === FAIL || connection.inbound.dropping;
     if (!ends) return verdict;
     this.stop();
     return FAIL;
@@ -213,8 +213,8 @@ export class Rate implements TimerEntry {
   #wait(messages: number, bytes: number): void {
     const { messagesPerMs, bytesPerMs } = this.#plan;
     const connection = this.#connection;
-    if (connection.transportClosed) return connection.reader.dropExcess();
-    connection.input.held = true;
+    if (connection.transportClosed) return connection.inbound.dropExcess();
+    connection.inbound.gate!.held = true;
     const ms = Math.max(
       timeToFill(this.#messages, messages, messagesPerMs),
       timeToFill(this.#bytes, bytes, bytesPerMs),
@@ -224,49 +224,49 @@ export class Rate implements TimerEntry {
 
   /** Enough time may have passed for what is held. */
   fire(): void {
-    const { input, reader } = this.#connection;
+    const { inbound } = this.#connection;
     this.#giveOut();
-    if (!input.held) reader.serve();
-    input.continue();
+    if (!inbound.held) inbound.serve();
+    inbound.continue();
   }
 
   /** Gives what is held to the reader, as far as the rate allows. */
   #giveOut(): void {
-    const { input, reader } = this.#connection;
-    const { gate } = input;
+    const { inbound } = this.#connection;
+    const gate = inbound.gate!;
     this.#refill();
     if (this.#messages < -ROUNDING || this.#bytes < -ROUNDING) return this.#wait(0, 0);
-    reader.pieces?.release();
+    inbound.pulls?.pieces?.release();
     for (;;) {
-      const message = reader.queue?.firstHeld;
+      const message = inbound.queue?.firstHeld;
       if (message === undefined) break;
       if (this.#admits(message.data.length) !== true) return;
-      gate!.release(message);
+      gate.release(message);
     }
-    input.held = false;
+    gate.held = false;
   }
 
   /** The connection ends, or no code reads any more: drops what is held. */
   stop(): void {
     this.stopTimer();
-    const { input, reader } = this.#connection;
-    if (!input.held) return;
-    input.held = false;
-    reader.pieces?.release();
-    const { gate } = input;
+    const { inbound } = this.#connection;
+    const { gate } = inbound;
+    if (gate?.held !== true) return;
+    gate.held = false;
+    inbound.pulls?.pieces?.release();
     let dropped = 0;
     let lost = 0;
     for (;;) {
-      const message = reader.queue?.firstHeld;
+      const message = inbound.queue?.firstHeld;
       if (message === undefined) break;
-      reader.queue!.dropHeld();
-      if (gate!.wants(message)) lost++;
+      inbound.queue!.dropHeld();
+      if (gate.wants(message)) lost++;
       else dropped++;
     }
     if (dropped + lost === 0) return;
-    this.#connection.countDropped(dropped, false);
-    this.#connection.countDropped(lost, true);
-    reader.dropExcess();
+    inbound.countDropped(dropped, false);
+    inbound.countDropped(lost, true);
+    inbound.dropExcess();
   }
 
   stopTimer(): void {

@@ -1,9 +1,12 @@
+import type { MessageDecoder } from '@ws/codec';
 import { Lease } from '@ws/codec/internal';
-import type { Reader } from '../connection/reader.ts';
+import type { Connection } from '../connection/connection.ts';
+import { loopBegins } from '../connection/handled.ts';
 import { BorrowedMessage, type DataType } from '../message.ts';
 import { type AsyncContext, asyncContexts } from '../platform/async-contexts.ts';
 import type { CloseInfo } from '../platform/observer.ts';
 import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
+import { rejectedLater } from '../time/refusal.ts';
 import { rejectWithEnd } from './pending-read.ts';
 
 /** The callback of `receive`, called with each message. */
@@ -19,6 +22,15 @@ export interface ReceiveObserver<Subject extends object> {
 }
 
 const never = (): void => {};
+
+// States of the handler.
+
+/** The handler has no message. */
+export const FREE = 0;
+/** The handler was called and has not returned. */
+const CALLED = 1;
+/** The handler has returned a promise that has not settled. */
+const PENDING = 2;
 
 /** The error of a call that has rejected. */
 class Failure {
@@ -48,30 +60,26 @@ export class ReceiveCall extends Promise<CloseInfo> {
   readonly context: AsyncContext | undefined;
   /** The error that the handler has thrown, or that its promise rejected with. */
   thrown: { readonly error: unknown } | undefined;
-  /** Whether the handler has a message and has not finished with it. */
-  busy = false;
-  readonly #reader: Reader;
+  /** What the handler does. */
+  state: typeof FREE | typeof CALLED | typeof PENDING = FREE;
+  readonly #connection: Connection;
   /** The object lent to the handler, created with the first message. */
   #borrowed: BorrowedMessage | undefined;
-  /** The outcome, once a caller awaits it or the call has failed. */
-  #outcome: Deferred<CloseInfo> | undefined;
-  /** How the call has settled, when that was before `#outcome` was created. */
-  #settled: Promise<CloseInfo> | Failure | undefined;
+  /** The promise of the callers that await the call; how the call has settled, if that came first. */
+  #outcome: Deferred<CloseInfo> | Promise<CloseInfo> | Failure | undefined;
+  /** Gets the outcome, with the `Conn` of this connection as its subject. */
   #observer: ReceiveObserver<object> | undefined;
-  #subject: object | undefined;
-  /** Whether the handler has returned a promise that has not settled. */
-  #handlerPending = false;
 
   /** Safe for any value: `instanceof` would call a trap of a Proxy. */
   static is(value: unknown): value is ReceiveCall {
     return typeof value === 'object' && value !== null && #outcome in value;
   }
 
-  constructor(handler: MessageHandler | undefined, reader: Reader) {
+  constructor(handler: MessageHandler | undefined, connection: Connection) {
     super(never);
     this.handler = handler;
     this.context = handler === undefined ? undefined : asyncContexts.capture();
-    this.#reader = reader;
+    this.#connection = connection;
   }
 
   get name(): string {
@@ -83,9 +91,14 @@ export class ReceiveCall extends Promise<CloseInfo> {
     return this.handler === undefined;
   }
 
+  /** Whether the handler has a message and has not finished with it. */
+  get busy(): boolean {
+    return this.state !== FREE;
+  }
+
   /** Whether the code that asks was called by the handler, before the handler has returned. */
   get inCall(): boolean {
-    return this.busy && !this.#handlerPending;
+    return this.state === CALLED;
   }
 
   /** `await`, `catch` and `Promise.all` call this on a subclass of Promise. */
@@ -97,54 +110,91 @@ export class ReceiveCall extends Promise<CloseInfo> {
     return this.#promise().then(onfulfilled, onrejected);
   }
 
-  /** As {@link then}. With one observer the call needs no promise besides itself until the end. */
+  /**
+   * As {@link then}. With one observer, whose subject is the `Conn` of this connection, the call needs
+   * no promise besides itself until the end.
+   */
   observe<Subject extends object>(observer: ReceiveObserver<Subject>, subject: Subject): void {
     const isFirst = this.#outcome === undefined && this.#observer === undefined;
-    if (!isFirst || this.#settled !== undefined) {
-      return notify(observer, subject, this.#promise());
-    }
-    this.#observer = observer;
-    this.#subject = subject;
+    if (isFirst && subject === this.#connection.conn) this.#observer = observer;
+    else notify(observer, subject, this.#promise());
   }
 
-  resolve(info: Promise<CloseInfo>): void {
-    if (this.#outcome === undefined) this.#settled = info;
-    else this.#outcome.resolve(info);
-    if (this.#observer !== undefined) notify(this.#observer, this.#subject!, info);
-    this.#forgetObserver();
+  #resolve(info: Promise<CloseInfo>): void {
+    if (this.#outcome instanceof Deferred) this.#outcome.resolve(info);
+    else this.#outcome = info;
+    const observer = this.#takeObserver();
+    if (observer !== undefined) notify(observer, this.#connection.conn, info);
   }
 
   /** The rejected promise is made once code asks for it: most callers only observe. */
-  reject(error: unknown): void {
-    if (this.#outcome === undefined) this.#settled = new Failure(error);
-    else this.#outcome.reject(error);
-    if (this.#observer !== undefined) this.#notifyOf(this.#observer, this.#subject!, error);
-    this.#forgetObserver();
+  #reject(error: unknown): void {
+    if (this.#outcome instanceof Deferred) this.#outcome.reject(error);
+    else this.#outcome = new Failure(error);
+    const observer = this.#takeObserver();
+    if (observer !== undefined) this.#notifyOf(observer, error);
   }
 
-  #notifyOf(observer: ReceiveObserver<object>, subject: object, error: unknown): void {
-    void RESOLVED.then(() => observer.rejected(subject, error));
+  #notifyOf(observer: ReceiveObserver<object>, error: unknown): void {
+    const { conn } = this.#connection;
+    void RESOLVED.then(() => observer.rejected(conn, error));
   }
 
-  #forgetObserver(): void {
-    this.#observer = undefined;
-    this.#subject = undefined;
-  }
-
-  /** Reading has ended with `error`. */
-  end(error: unknown): void {
+  /** Rejects with the reason why reading has ended. */
+  #rejectAtEnd(reason: unknown): void {
+    const outcome = this.#outcome;
     // If no code awaits the call, its stack would name no caller.
-    if (this.#outcome === undefined) return this.reject(error);
-    if (this.#observer !== undefined) notify(this.#observer, this.#subject!, this.#outcome.promise);
-    this.#forgetObserver();
-    rejectWithEnd(this.#outcome, error);
+    if (!(outcome instanceof Deferred)) return this.#reject(reason);
+    const observer = this.#takeObserver();
+    if (observer !== undefined) notify(observer, this.#connection.conn, outcome.promise);
+    rejectWithEnd(outcome, reason);
+  }
+
+  #takeObserver(): ReceiveObserver<object> | undefined {
+    const observer = this.#observer;
+    this.#observer = undefined;
+    return observer;
   }
 
   #promise(): Promise<CloseInfo> {
-    if (this.#settled instanceof Failure) this.#settled = rejected(this.#settled.error);
-    if (this.#settled !== undefined) return this.#settled;
+    if (this.#outcome instanceof Failure) this.#outcome = rejected(this.#outcome.error);
     this.#outcome ??= new Deferred();
-    return this.#outcome.promise;
+    return this.#outcome instanceof Deferred ? this.#outcome.promise : this.#outcome;
+  }
+
+  // Messages
+
+  /** Lends the message of the decoder to the handler. Returns whether the handler waits again. */
+  take(decoder: MessageDecoder): boolean {
+    const { type, bytes, start, end, lease } = decoder;
+    if (lease !== undefined) decoder.lease = undefined;
+    this.call(type, bytes, start, end, lease);
+    if (this.#connection.inbound.outcome === undefined) return this.state === FREE;
+    this.settleAtEnd();
+    return false;
+  }
+
+  /** Gives queued messages to the handler, in the context of the call. */
+  serve(): void {
+    const { context } = this;
+    if (context === undefined) return this.takeQueued();
+    // oxlint-disable-next-line typescript/unbound-method -- `this` is the second argument
+    return context.runInAsyncScope(this.takeQueued, this);
+  }
+
+  /** Gives queued messages to the handler until it is busy or has failed. */
+  takeQueued(): void {
+    const { inbound } = this.#connection;
+    while (this.handler !== undefined && this.state === FREE && this.thrown === undefined) {
+      // The call has settled.
+      if (inbound.receiveCall !== this) return;
+      inbound.gate?.expiry?.check();
+      const message = inbound.queue?.shift();
+      if (message === undefined) return;
+      const { type, data } = message;
+      this.call(type, data, 0, data.length, undefined);
+      this.settleAtEnd();
+    }
   }
 
   /**
@@ -159,14 +209,14 @@ export class ReceiveCall extends Promise<CloseInfo> {
   ): void {
     // Each connection has its own BorrowedMessage. A handler that keeps this object never sees
     // bytes of another connection.
-    this.#borrowed ??= new BorrowedMessage(this.#reader.platform);
+    this.#borrowed ??= new BorrowedMessage(this.#connection.platform);
     const borrowed = this.#borrowed;
     if (borrowed.overwritten) this.#lendCopy(type, bytes, start, end, lease);
     else {
       borrowed.lend(type, bytes, start, end);
       borrowed.lease = lease;
     }
-    this.busy = true;
+    this.state = CALLED;
     try {
       const result = this.handler!(borrowed);
       // Writes return `RESOLVED` while there is room. That promise has already resolved, so the
@@ -176,7 +226,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
       else this.#release();
     } catch (error) {
       this.#release();
-      if (!this.#reader.isLateAnswer(error)) this.#fail(error);
+      if (!this.#isLateAnswer(error)) this.#fail(error);
     }
   }
 
@@ -204,26 +254,57 @@ export class ReceiveCall extends Promise<CloseInfo> {
    * every call.
    */
   #waitFor(result: PromiseLike<void>): void {
-    this.#handlerPending = true;
+    this.state = PENDING;
     // `Promise.resolve` wraps foreign thenables and returns native promises unchanged.
     Promise.resolve(result).then(
       () => {
-        this.#handlerPending = false;
         this.#release();
-        this.#reader.handlerSettled();
+        this.#continue();
       },
       (error: unknown) => {
-        this.#handlerPending = false;
         this.#release();
-        if (this.#reader.isLateAnswer(error)) this.#reader.handlerSettled();
+        if (this.#isLateAnswer(error)) this.#continue();
         else this.#fail(error);
       },
     );
   }
 
+  /** The promise of the handler has settled: the handler gets the next messages. */
+  #continue(): void {
+    this.takeQueued();
+    this.#connection.inbound.run('reader');
+    this.settleAtEnd();
+  }
+
+  /**
+   * Whether `error` says only that the peer has closed before the handler's answer. The handler has
+   * not failed then, and gets the messages before the peer's close frame.
+   */
+  #isLateAnswer(error: unknown): boolean {
+    return this.#connection.closing?.isLateAnswer(error) === true;
+  }
+
   #fail(error: unknown): void {
     this.thrown = { error };
-    this.#reader.handlerFailed(error);
+    this.#connection.closingOrNew().handlerFailed(error, 'receive');
+    this.settleAtEnd();
+  }
+
+  /** Settles the call once reading has ended and the handler is done with all messages. */
+  settleAtEnd(): void {
+    const { inbound, outbound } = this.#connection;
+    const { outcome, queue } = inbound;
+    if (outcome === undefined || inbound.receiveCall !== this) return;
+    if (this.state !== FREE || queue?.empty === false) return;
+    inbound.receiveCall = undefined;
+    const { reason } = outcome;
+    const { thrown } = this;
+    // Two errors of a handler do not count as failures: that of a write after our close frame, and
+    // the reason of the end itself.
+    const error = thrown === undefined ? reason : thrown.error;
+    if (error !== reason && !outbound.isCloseSent(error)) this.#reject(error);
+    else if (outcome.normally) this.#resolve(this.#connection.closedPromise());
+    else this.#rejectAtEnd(reason);
   }
 
   /**
@@ -239,7 +320,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   #release(): void {
-    this.busy = false;
+    this.state = FREE;
     const borrowed = this.#borrowed!;
     borrowed.takeBack();
     const { lease } = borrowed;
@@ -247,6 +328,33 @@ export class ReceiveCall extends Promise<CloseInfo> {
     borrowed.lease = undefined;
     lease.release();
   }
+}
+
+/**
+ * Begins `receive` with `handler`, or `discardReads` without one. Resolves when reading has ended
+ * normally and the connection is closed.
+ */
+export function startReceive(
+  connection: Connection,
+  handler: MessageHandler | undefined,
+): Promise<CloseInfo> {
+  const { inbound, platform } = connection;
+  const call = new ReceiveCall(handler, connection);
+  const clash = inbound.clash(call.name);
+  if (clash !== undefined) return rejectedLater(platform, clash);
+  const { pulls } = inbound;
+  pulls?.dropPieces(`${call.name} began`);
+  if (call.discards) inbound.checkOnly();
+  if (pulls !== undefined) pulls.messageTaken = false;
+  loopBegins(inbound);
+  inbound.receiveCall = call;
+  const ended = inbound.outcome !== undefined;
+  call.takeQueued();
+  inbound.run('reader');
+  // In a later turn, so that a loop of calls after the end blocks no other work.
+  if (ended) platform.yield(() => call.settleAtEnd());
+  else call.settleAtEnd();
+  return call;
 }
 
 function notify<Subject extends object>(

@@ -16,7 +16,7 @@ import {
   schemaFailed,
 } from './json.ts';
 import type { MessageIterator } from './message-iterator.ts';
-import type { MessageHandler } from './receive-call.ts';
+import { type MessageHandler, startReceive } from './receive-call.ts';
 
 /** How messages are validated, for {@link Conn.receive} and {@link Conn.messages}. */
 export interface SchemaOptions<S extends StandardSchema, M = BorrowedMessage> {
@@ -93,7 +93,7 @@ function reasonFor({ message }: JSONError): string {
 
 /** The peer broke the agreement: none of its later messages is delivered. */
 function failWith(connection: Connection, error: JSONError, reason: string): void {
-  connection.reader.dropAll();
+  connection.inbound.dropAll();
   connection.fail(error, CloseCode.InvalidFramePayloadData, reason);
 }
 
@@ -103,17 +103,17 @@ export function receive(
   handler: MessageHandler | ValueHandler<StandardSchema>,
   options: SchemaOptions<StandardSchema> | undefined,
 ): Promise<CloseInfo> {
-  const { reader } = connection;
   try {
     if (typeof handler !== 'function') {
       throw new TypeError(`receive: expected a function, got ${kind(handler)}`);
     }
-    if (options === undefined) return reader.receive(handler as MessageHandler);
+    if (options === undefined) return startReceive(connection, handler as MessageHandler);
     checkSchemaOptions('receive', options);
   } catch (error) {
     return connection.rejected(error, 'receive');
   }
-  return reader.receive(validating(connection, handler as ValueHandler<StandardSchema>, options));
+  const validator = validating(connection, handler as ValueHandler<StandardSchema>, options);
+  return startReceive(connection, validator);
 }
 
 /** The handler of `receive` that validates messages for `handler`. */
@@ -184,7 +184,8 @@ export function readJSON(
   connection: Connection,
   { schema, ...wait }: WaitOptions & { readonly schema?: StandardSchema | undefined },
 ): Promise<unknown> {
-  const { platform, reader } = connection;
+  const { platform, inbound } = connection;
+  const reads = inbound.pullReads();
   let reading: Promise<Message> | undefined;
   /** The message, while its schema is not done. */
   let unparsed: Message | undefined;
@@ -192,11 +193,11 @@ export function readJSON(
   let cancelled: { readonly reason: unknown } | undefined;
   const parse = async (): Promise<unknown> => {
     try {
-      reading = reader.readMessage('readJSON');
+      reading = reads.readMessage('readJSON');
       const message = await reading;
       if (schema === undefined) return parseMessage(message);
       if (cancelled !== undefined) {
-        reader.takeBack(message);
+        reads.takeBack(message);
         throw cancelled.reason;
       }
       unparsed = message;
@@ -221,8 +222,8 @@ export function readJSON(
     }
   };
   const value = withTimeout(platform, wait, parse, (_started, reason) => {
-    if (unparsed !== undefined) reader.takeBack(unparsed);
-    else if (!reader.giveUp(reading!, reason)) {
+    if (unparsed !== undefined) reads.takeBack(unparsed);
+    else if (!reads.giveUp(reading!, reason)) {
       cancelled = { reason };
       return false;
     }

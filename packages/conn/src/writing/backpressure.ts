@@ -4,6 +4,7 @@ import { BackpressureError } from '../errors.ts';
 import type { Settings } from '../options/conn-options.ts';
 import type { Platform } from '../platform/platform.ts';
 import { Deferred } from '../time/promises.ts';
+import type { ControlQueue } from './control-queue.ts';
 
 /**
  * Most bytes and frames that one turn of the event loop writes. Above either number a write
@@ -62,10 +63,16 @@ export function overLimit(
 }
 
 /**
- * The waiting writers of one connection. A send queue creates this object when the first writer has
- * to wait.
+ * What waits in one connection for its transport or for a turn: writers, pings and pongs. A send
+ * queue creates this object when the first of them has to wait.
  */
 export class WritePromises {
+  /** When the transport was blocked last, in ms of the platform's clock. */
+  blockedAt = 0;
+  /** Bytes that the operating system had at that time. */
+  flushedWhenBlocked = 0;
+  /** Pings and pongs that wait for a blocked transport. */
+  controls: ControlQueue | undefined;
   /**
    * One promise for all writes above the high-water mark: one drain settles them all, and there may
    * be a million.
@@ -161,8 +168,9 @@ export class WritePromises {
     this.#referenced = undefined;
   }
 
-  /** Rejects all waiting writers, because the transport is closed. */
+  /** Rejects all waiting writers and drops pings and pongs, because the transport is closed. */
   rejectAll(error: WebSocketError): void {
+    this.controls = undefined;
     this.drained(error);
     for (const write of this.#referenced ?? []) write.reject(error);
     this.#referenced = undefined;

@@ -25,6 +25,8 @@ const GROWS = true;
  *   one segment, so that one turn is one write.
  * - Frames that other connections send too are encoded once, as a batch in shared memory. A batch
  *   exists only while no other frame is unsent: see {@link UnsentFrames.alone}.
+ *
+ * Its own methods are not `#`: private methods cost each object a word.
  */
 export class UnsentFrames extends FrameQueue {
   /** The frames when they are shared. The slab has none of this connection then. */
@@ -36,7 +38,7 @@ export class UnsentFrames extends FrameQueue {
    * @throws the error of the buffer pool.
    */
   alone(): this {
-    if (this.batch !== undefined) this.#unshare(this.batch);
+    if (this.batch !== undefined) this.unshare(this.batch);
     return this;
   }
 
@@ -64,7 +66,7 @@ export class UnsentFrames extends FrameQueue {
    *
    * @throws the error of the buffer pool. The batch stays unchanged.
    */
-  #unshare({ arena, start, end, size }: Batch): void {
+  protected unshare({ arena, start, end, size }: Batch): void {
     if (size > SLAB_PAYLOAD) {
       this.append(arena.bytes, start, end, true, undefined);
       this.bytes -= size;
@@ -82,13 +84,13 @@ export class UnsentFrames extends FrameQueue {
     const { bytes, pos: end } = out;
     if (slab.hasFramesOf(this)) {
       if (end - start >= LEND_FROM) return this.lend();
-      this.#keep(last, bytes, start, end);
+      this.keep(last, bytes, start, end);
     }
     slab.drop(this);
   }
 
   /** Copies frames to memory of this connection. It grows to twice their size, up to a slab. */
-  #keep(tail: Segment | undefined, bytes: Uint8Array, start: number, end: number): void {
+  protected keep(tail: Segment | undefined, bytes: Uint8Array, start: number, end: number): void {
     const size = end - start;
     if (tail === undefined || !tail.grows || tail.end + size > LARGEST_SLAB) {
       return this.push(copyOf(bytes, start, end), 0, size, true, keepMemory, GROWS);

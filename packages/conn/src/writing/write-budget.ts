@@ -5,10 +5,7 @@ type Budgeted = {
   readonly transportClosed: boolean;
   readonly bufferedAmount: number;
   readonly platform: { now(): number };
-  readonly writer: {
-    readonly waitingBytes: number;
-    readonly sendQueue: { readonly blocked: boolean };
-  };
+  readonly outbound: { readonly waitingBytes: number; readonly blocked: boolean };
 };
 
 /** Time in ms after a full recount for which the counted bytes are exact enough. */
@@ -33,8 +30,8 @@ export class WriteBudget {
 
   /** Counts the bytes that wait in `connection` now. */
   count(connection: Budgeted): void {
-    const { sendQueue, waitingBytes } = connection.writer;
-    const buffered = sendQueue.blocked ? connection.bufferedAmount : waitingBytes;
+    const { blocked, waitingBytes } = connection.outbound;
+    const buffered = blocked ? connection.bufferedAmount : waitingBytes;
     this.#set(connection, connection.transportClosed ? 0 : buffered);
   }
 

@@ -44,15 +44,15 @@ function writeWithOptions(
   if (signal.aborted) return rejectedLater(connection.platform, signal.reason);
   const written = write(connection, method, type, data, compress, true);
   if (written === RESOLVED) return RESOLVED;
-  const { writer } = connection;
-  const waiting = writer.waitingMessage(written);
-  writer.countUntil(written, 0);
+  const waiting = connection.outbound.waitingWrites();
+  const message = waiting.messageOf(written);
+  waiting.countUntil(written, 0);
   return withTimeout(
     connection.platform,
     { signal },
     () => written,
     (_written, reason) => {
-      if (waiting !== undefined) writer.cancel(waiting, reason);
+      if (message !== undefined) waiting.cancel(message, reason);
       return true;
     },
   );
@@ -74,21 +74,21 @@ function write(
     if (isControlType(type)) return writeControl(connection, type, data, undefined);
     return connection.rejected(badType(type), method);
   }
-  const { writer } = connection;
+  const { outbound } = connection;
   try {
-    if (typeof data === 'string') return writer.sendText(type, data, compress);
+    if (typeof data === 'string') return outbound.sendText(type, data, compress);
     if (!(data instanceof Uint8Array) && isBorrowed(data)) {
       data.check();
       const { bytes, start, end, lease } = data;
       if (mayAbort && refers(connection, end - start)) {
-        return writer.sendBytes(type, copyOf(bytes, start, end), 0, end - start, compress);
+        return outbound.sendBytes(type, copyOf(bytes, start, end), 0, end - start, compress);
       }
-      return writer.sendBytes(type, bytes, start, end, compress, lease);
+      return outbound.sendBytes(type, bytes, start, end, compress, lease);
     }
     let bytes = bytesOf(data, method);
     const copies = mayAbort && refers(connection, bytes.length);
     if (copies || (bytes.length >= COPY_BELOW && isUnstable(bytes))) bytes = copyOf(bytes);
-    return writer.sendBytes(type, bytes, 0, bytes.length, compress);
+    return outbound.sendBytes(type, bytes, 0, bytes.length, compress);
   } catch (error) {
     return connection.rejected(error, method);
   }

@@ -10,15 +10,20 @@ import {
 } from '../errors.ts';
 import type { CloseInfo } from '../platform/observer.ts';
 import { isNormalEnd } from '../read/pending-read.ts';
+import type { WriteEnd } from '../writing/write-end.ts';
 
 /** How a connection ends, as far as it is known. */
-export class End {
+export class Outcome {
   /** Why reading will end: set by the first close frame, end of the stream, or fault. */
   readEnd: { readonly reason: unknown } | undefined;
   /** The peer has ended its side of the transport. */
   eof = false;
   /** Our close frame was accepted for sending. */
   sent = false;
+  /** Why writes end with our close frame: also before it is sent, for the writers that it rejects. */
+  writeEnd: WriteEnd | undefined;
+  /** Bytes of input that were dropped after our close frame. */
+  dropped = 0;
   /** The peer's close frame. */
   received: { readonly code: number; readonly reason: string } | undefined;
   /** We failed the connection: the peer or a handler broke a rule (section 7.1.7). */
@@ -35,7 +40,7 @@ export class End {
    *
    * @param flushed - It took our close frame before.
    */
-  close(flushed: boolean): CloseInfo {
+  settle(flushed: boolean): CloseInfo {
     const { received, failed, sent } = this;
     const wasClean = received !== undefined && sent && flushed && failed === undefined;
     const error = errorOf(failed === undefined ? this.error : failed.error);
@@ -57,7 +62,7 @@ const SENT_TOO_BIG = 'a message of this end is larger than the limit of the peer
  *
  * @param loss - The error of a reader that has lost messages.
  */
-export function peerCloseError({ received, sent }: End, loss: Error | undefined): Error {
+export function peerCloseError({ received, sent }: Outcome, loss: Error | undefined): Error {
   const { code, reason } = received!;
   // The answer to our own close frame repeats its code.
   const tooBig = code === CloseCode.MessageTooBig && !sent ? SENT_TOO_BIG : undefined;

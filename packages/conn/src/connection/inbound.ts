@@ -1,0 +1,593 @@
+import {
+  CHECKED_ONLY,
+  CLOSE,
+  DELIVERED,
+  FAILED,
+  IGNORED,
+  MESSAGE,
+  MESSAGE_BEGIN,
+  MESSAGE_DATA,
+  type MessageDecoder,
+  type MessageEvent,
+  NEED_MORE,
+  type OwnedBytes,
+  type PayloadUse,
+  PING,
+  PONG,
+  SKIPPED,
+  STEP,
+} from '@ws/codec';
+import { NO_BYTES } from '@ws/codec/internal';
+import { ReadPendingError } from '../errors.ts';
+import type { Gate } from '../read/gate.ts';
+import { messageBlocks } from '../read/message-blocks.ts';
+import { MessageQueue, messageOf } from '../read/message-queue.ts';
+import { isNormalEnd, type ReadResult } from '../read/pending-read.ts';
+import { FREE, type ReceiveCall } from '../read/receive-call.ts';
+import type { Connection } from './connection.ts';
+import { balance, hasRoom } from './flow-control.ts';
+import { isRead, type LastRead, NO_READ, renewIdle } from './handled.ts';
+import { PullReads } from './pull-reads.ts';
+import { FRAMES_PER_TURN } from './shared.ts';
+
+// Four loops take messages:
+//
+// | loop                     | runs                                   | takes                              |
+// |--------------------------|----------------------------------------|------------------------------------|
+// | `#loop`                  | for a chunk, for a new read, and at    | every event, while a read waits or |
+// |                          | the end of a turn                      | the read-ahead has room            |
+// | `#serveHandler`          | within `#loop`, for each event         | whole messages, while the handler  |
+// |                          |                                        | of `receive` is free               |
+// | `ReceiveCall.takeQueued` | when the handler is set or has settled | messages that were read ahead      |
+// | `PullReads.#takeNext`    | for a new read, in a turn with a chunk | one whole message for that read    |
+
+// Stages of the loop.
+
+/** Nothing is parsed yet: the code that created the connection first runs its synchronous part. */
+const STARTING = 0;
+const READY = 1;
+const PARSING = 2;
+
+// Bits of the share of frames of this turn.
+
+/** The share is used up. */
+const SPENT = 1;
+/** The loop continues in a later turn. */
+const YIELDING = 2;
+
+/**
+ * How far the loop parses: while a read waits; also into the read-ahead, while that has room; all
+ * that has arrived, without the bound on frames.
+ */
+type UpTo = 'reader' | 'read-ahead' | 'all';
+
+/** Why reading has ended. `normally`: `receive` resolves and iterations are done. */
+type ReadOutcome = { readonly reason: unknown; readonly normally: boolean };
+
+/**
+ * The way in of a connection: turns chunks into events, and gives messages to the handler of
+ * `receive` or to {@link PullReads}. At most one way of reading is pending. Without one, messages are
+ * copied to a queue, up to the read-ahead. Messages after a fault are not delivered. A decoder is
+ * leased while there is unparsed input.
+ *
+ * The loop parses a chunk while a read waits for messages. The rest stays unparsed until all ready
+ * microtasks have run. By then the caller may have started the next read; otherwise the rest is
+ * parsed into the read-ahead. So an echo loop of `await`s needs no queue, and pings are answered
+ * although no read is pending.
+ *
+ * A pass is one run of the loop, with what its events do. When a pass has parsed all input and no
+ * pull read has a message, frames written in it are sent at once. Otherwise they are sent at the
+ * end of the turn, together with what the reader writes until then.
+ */
+export class Inbound {
+  /** The pending `receive` or `discardReads`. */
+  receiveCall: ReceiveCall | undefined;
+  /** The other ways of reading, once the application has used one of them. */
+  pulls: PullReads | undefined;
+  /** The messages that were read ahead. */
+  queue: MessageQueue | undefined;
+  /** Leased while there is input. */
+  decoder: MessageDecoder | undefined;
+  /** Sees each message before a reader gets it. Few connections have one. */
+  gate: Gate | undefined;
+  /** Set when no further message can arrive. Queued messages can still be read. */
+  outcome: ReadOutcome | undefined;
+  /** Whether parsing has ended. The input then holds no pooled memory. */
+  stopped = false;
+  /** Whether a pass runs. */
+  inPass = false;
+  /** The last read that the application has begun. */
+  lastRead: LastRead = NO_READ;
+  /** Whether the application's handler of this connection is running. */
+  handlerRuns = false;
+  readonly #connection: Connection;
+  #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
+  #use: PayloadUse = DELIVERED;
+  /** The share of frames of this turn: {@link SPENT}, {@link YIELDING}. */
+  #share = 0;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** Returns the other ways of reading. The first call creates them. */
+  pullReads(): PullReads {
+    this.pulls ??= new PullReads(this.#connection, this);
+    return this.pulls;
+  }
+
+  /** Whether the gate holds back what has arrived: input is read ahead, as without a read. */
+  get held(): boolean {
+    return this.gate?.held === true;
+  }
+
+  /** Whether a read waits for the next message, and gets what arrives. */
+  get waits(): boolean {
+    if (this.held) return false;
+    if (this.receiveCall === undefined) return this.pulls?.waits === true;
+    return this.receiveCall.discards || this.handlerFree;
+  }
+
+  /** Whether the handler of `receive` is free: it has no message, and takes the next one. */
+  get handlerFree(): boolean {
+    const { receiveCall, queue, gate } = this;
+    if (receiveCall?.handler === undefined || receiveCall.state !== FREE) return false;
+    return (queue === undefined || queue.empty) && (gate === undefined || !gate.held);
+  }
+
+  /** Whether more input is wanted even when the read-ahead is full. */
+  get wanted(): boolean {
+    if (this.stopped || this.dropping) return true;
+    if ((this.#share & SPENT) !== 0 || this.#stage < READY || this.decodesLater) return false;
+    return this.waits;
+  }
+
+  /** Whether the decoder may return an event without another chunk. */
+  get pending(): boolean {
+    return this.decoder?.pending === true;
+  }
+
+  /** Whether the extension waits for its turn to decode. */
+  get decodesLater(): boolean {
+    return this.#connection.extension?.waiting === true;
+  }
+
+  /** Whether all messages are dropped, unchecked. */
+  get dropping(): boolean {
+    return this.#use === IGNORED;
+  }
+
+  /** Whether messages are delivered. */
+  get delivers(): boolean {
+    return this.#use === DELIVERED;
+  }
+
+  /**
+   * Whether a read may take its message from the decoder without a pass. The end of the turn is
+   * scheduled then, and nothing else is due after the read: the transport is not paused, the
+   * connection does not end, and nothing else sees the messages.
+   */
+  get readsStraight(): boolean {
+    const { awaitsTurn, paused, closing } = this.#connection;
+    if (!awaitsTurn || paused || closing !== undefined) return false;
+    return this.#stage === READY && !this.inPass && !this.#isWatched();
+  }
+
+  /** Lets the loop parse: the code that created the connection has run its synchronous part. */
+  start(): void {
+    if (this.#stage === STARTING) this.#stage = READY;
+  }
+
+  /** Takes `chunk[0, end)`, lent for this call, and parses it while a read waits. */
+  arrived(chunk: Uint8Array, end: number): void {
+    this.decoder ??= this.#connection.shared.acquireDecoder(this.#connection, this.#use);
+    this.decoder.push(chunk, end);
+    this.run('reader');
+    this.decoder?.keep();
+  }
+
+  /** Returns the decoder when all input is parsed. */
+  #returnDecoder(decoder: MessageDecoder): void {
+    if (!decoder.idle || (this.#share & SPENT) !== 0) return;
+    this.decoder = undefined;
+    this.#connection.shared.releaseDecoder(decoder);
+  }
+
+  /** Releases what is read, and the decoder when no unparsed byte is left. */
+  #releaseRead(): void {
+    if (this.queue?.empty === true) this.queue = undefined;
+    const { pulls, decoder } = this;
+    pulls?.releaseRead();
+    if (decoder === undefined || this.#stage === PARSING) return;
+    // The decoder has the payload of that event.
+    if (pulls?.unhandled !== undefined) return;
+    decoder.releaseParsed();
+    this.#returnDecoder(decoder);
+  }
+
+  /** Changes the use of messages: see {@link MessageDecoder.setPayloadUse}. */
+  #useFor(use: PayloadUse): void {
+    // The gate answers or counts messages that no reader wants.
+    if (use === CHECKED_ONLY && this.gate?.readsAll === true) return;
+    this.#use = use;
+    const connection = this.#connection;
+    const { messagesIn } = connection;
+    try {
+      this.decoder?.setPayloadUse(use);
+      // A message that had arrived, and that the extension has not decoded.
+      this.countDropped(connection.messagesIn - messagesIn);
+      if (use === IGNORED) connection.extension?.destroy();
+    } catch (error) {
+      connection.report(error, 'extension');
+    }
+  }
+
+  /** @param lost - Whether a reader may still have wanted them: it then rejects at the end. */
+  countDropped(messages: number, lost: boolean = this.#connection.rare?.loses === true): void {
+    if (messages > 0) this.#connection.rareParts().countDropped(messages, lost);
+  }
+
+  /** Ends parsing and releases the memory of the input. */
+  stop(): void {
+    if (this.stopped) return;
+    this.stopped = true;
+    if (this.pulls !== undefined) this.pulls.unhandled = undefined;
+    try {
+      this.decoder?.destroy();
+      this.#connection.extension?.destroy();
+    } catch (error) {
+      this.#connection.report(error, 'extension');
+    }
+  }
+
+  /**
+   * Moves the message under way and the state of the extension out of shared memory, because the
+   * transport is closed.
+   */
+  leavePools(): void {
+    this.receiveCall?.leavePools();
+    const { extension } = this.#connection;
+    if (extension === undefined) return;
+    extension.detach?.();
+    this.decoder?.leavePools();
+  }
+
+  // The loop
+
+  /**
+   * Runs the loop, in a new pass unless one is already running.
+   *
+   * @returns The result of the read whose call runs the loop, if its message was parsed.
+   */
+  run(upTo: UpTo): ReadResult | undefined {
+    if (upTo === 'all') return this.#runToEnd();
+    const ahead = upTo === 'read-ahead';
+    if (this.inPass) return this.#run(ahead);
+    this.inPass = this.#stage !== STARTING;
+    const result = this.#run(ahead);
+    this.inPass = false;
+    this.#passEnded();
+    return result;
+  }
+
+  /** The connection ends in this turn: no pass, whose end would send frames. */
+  #runToEnd(): undefined {
+    this.#share &= ~SPENT;
+    if (this.decoder !== undefined) this.decoder.stopAt = Infinity;
+    this.#run(true);
+  }
+
+  /**
+   * Continues after a wait for a later turn, or for the extension. Without a waiting read it fills the
+   * read-ahead, so control frames are handled without a reader.
+   */
+  continue(): void {
+    this.run(this.waits ? 'reader' : 'read-ahead');
+  }
+
+  /** The turn ends: parses into the read-ahead. The connection then sends what was written. */
+  turnEnds(): void {
+    if (this.#stage === STARTING) this.#stage = READY;
+    this.inPass = true;
+    this.#run(true);
+    this.inPass = false;
+  }
+
+  /** The connection has sent what was written in this turn. */
+  turnEnded(): void {
+    const connection = this.#connection;
+    const { decoder, queue, pulls } = this;
+    if (pulls !== undefined && connection.closing === undefined) renewIdle(connection);
+    const waits = decoder !== undefined || queue !== undefined || pulls !== undefined;
+    if (waits) this.#releaseRead();
+  }
+
+  /**
+   * The transport is closed: parses the input of this turn while the extension may still use what
+   * connections share. The peer's close frame may follow an encoded message.
+   *
+   * @returns Whether some input waits for a later turn.
+   */
+  runLast(): boolean {
+    // Before the first pass, the peer's close frame may be in the input.
+    if (this.#stage === STARTING && this.pending) return true;
+    const { extension, awaitsTurn } = this.#connection;
+    if (extension === undefined) return false;
+    if (awaitsTurn && this.pending) this.run('all');
+    return this.decodesLater;
+  }
+
+  #run(ahead: boolean): ReadResult | undefined {
+    const connection = this.#connection;
+    if (this.#stage !== READY) {
+      balance(connection);
+      return undefined;
+    }
+    this.#stage = PARSING;
+    const { decoder } = this;
+    let result: ReadResult | undefined;
+    try {
+      if (decoder !== undefined) {
+        // The context is entered once for all messages of a chunk.
+        const context = this.receiveCall?.context;
+        result =
+          context === undefined
+            ? this.#loop(decoder, ahead)
+            : // oxlint-disable-next-line typescript/unbound-method -- `this` is the second argument
+              context.runInAsyncScope(this.#loop, this, decoder, ahead);
+      }
+    } catch (error) {
+      connection.readingFailed(error);
+    } finally {
+      this.#stage = READY;
+    }
+    if ((this.#share & SPENT) !== 0) this.#continueInNextTurn();
+    const { closing, rare } = connection;
+    if (closing !== undefined) closing.parsed(ahead);
+    const { queue, pulls } = this;
+    // A transport may deliver more input while it resumes: those messages wait until the read is
+    // pending.
+    if (pulls !== undefined) pulls.directRead = '';
+    const waits = this.decoder !== undefined || queue !== undefined || pulls !== undefined;
+    if (waits || rare !== undefined) balance(connection);
+    return result;
+  }
+
+  /** A pass has ended: sends what was written in it, unless the reader may write more. */
+  #passEnded(): void {
+    const connection = this.#connection;
+    const { receiveCall, decoder, queue, pulls } = this;
+    const flowControl = connection.rare?.flowControl;
+    if (flowControl?.paused === true) flowControl.renewalDue = true;
+    const waits = decoder !== undefined || queue !== undefined || pulls !== undefined;
+    const endIsDue =
+      connection.closing?.outcome.readEnd !== undefined && this.outcome === undefined;
+    const busy = receiveCall !== undefined && receiveCall.state !== FREE;
+    if (endIsDue || busy || (waits && this.#mayWrite())) connection.scheduleEndOfTurn();
+    else connection.outbound.passEnded();
+    if (waits) this.#releaseRead();
+  }
+
+  /** Whether a reader has messages, or gets some in this turn. */
+  #mayWrite(): boolean {
+    return this.pending || !isRead(this) || this.pulls?.messageTaken === true;
+  }
+
+  #loop(decoder: MessageDecoder, ahead: boolean): ReadResult | undefined {
+    const connection = this.#connection;
+    let result: ReadResult | undefined;
+    while (!this.stopped) {
+      const lends = this.handlerFree;
+      if (!lends && !this.#continues(decoder, ahead)) return result;
+      // This turn's share of frames is used up. Dropped frames cost little.
+      if (connection.framesIn >= decoder.stopAt && !this.dropping) {
+        this.#share |= SPENT;
+        return result;
+      }
+      this.#share &= ~SPENT;
+      const { pulls } = this;
+      let event = pulls?.unhandled ?? this.#serveHandler(decoder, lends);
+      if (pulls !== undefined) pulls.unhandled = undefined;
+      if (this.gate !== undefined && !this.dropping) event = this.gate.handle(event, decoder);
+      // Code of the application has run since the message began: its reader may have given up.
+      if (event === MESSAGE_BEGIN && this.pulls?.streams !== true) event = this.#joined(decoder);
+      switch (event) {
+        case NEED_MORE:
+          this.#returnDecoder(decoder);
+          return result;
+        case MESSAGE:
+          this.#observe(decoder);
+          // The observer may have terminated the connection: no message is delivered after that.
+          if (!this.stopped) result = this.#deliver(decoder) ?? result;
+          break;
+        // The observer comes last: its writes may bring the next chunk, which replaces the piece.
+        case MESSAGE_BEGIN:
+          result = this.pulls!.beginMessage(decoder, this.gate?.takeWithheld()) ?? result;
+          if (decoder.fin) this.#observe(decoder);
+          break;
+        case MESSAGE_DATA:
+          this.pulls!.addPiece(decoder);
+          if (decoder.fin) this.#observe(decoder);
+          break;
+        case SKIPPED:
+          this.#observe(decoder);
+          if (this.dropping) this.countDropped(1);
+          break;
+        case STEP:
+          break;
+        case PING:
+        case PONG:
+        case CLOSE:
+        case FAILED:
+          connection.controlled(event, decoder);
+          break;
+      }
+    }
+    return result;
+  }
+
+  /** Whether the loop continues although no handler is free. */
+  #continues(decoder: MessageDecoder, ahead: boolean): boolean {
+    if (this.waits || this.dropping) return true;
+    if (!ahead) return false;
+    const connection = this.#connection;
+    const { transforming } = decoder;
+    // An encoded message waits for its reader: it may become much larger.
+    if (!hasRoom(connection)) return connection.transportClosed && !transforming;
+    return !transforming || connection.extension!.readyAhead?.() !== false;
+  }
+
+  /**
+   * Nearly all messages go this way: whole, and for a handler of `receive` that is free. One loop parses
+   * them and calls the handler. It returns at any other event, while messages are queued, observed,
+   * dropped or pass a gate, and after a call that left the handler busy or ended reading.
+   *
+   * @param lends - Whether the handler is free.
+   */
+  #serveHandler(decoder: MessageDecoder, lends: boolean): MessageEvent {
+    decoder.callerKeeps = !lends;
+    decoder.streaming = !lends && this.pulls?.streams === true && !this.held && !this.dropping;
+    const plain = lends && this.#use === DELIVERED && !this.#isWatched();
+    for (;;) {
+      const event = decoder.next();
+      if (event !== MESSAGE || !plain) return event;
+      const waits = this.receiveCall!.take(decoder) && this.#use === DELIVERED;
+      if (!waits || this.#connection.framesIn >= decoder.stopAt) return STEP;
+    }
+  }
+
+  /** Delivers a message whole that has begun in pieces, because no read takes pieces any more. */
+  #joined(decoder: MessageDecoder): typeof MESSAGE | typeof STEP {
+    return decoder.turnIntoWhole(this.gate?.takeWithheld() ?? NO_BYTES) ? MESSAGE : STEP;
+  }
+
+  /** Whether something sees each message before a reader gets it. */
+  #isWatched(): boolean {
+    const { observer } = this.#connection.shared.platform;
+    return this.gate !== undefined || observer?.messageIn !== undefined;
+  }
+
+  /** Shows a message to the observer of messages, if there is one. */
+  #observe(decoder: MessageDecoder): void {
+    const connection = this.#connection;
+    const isObserved = connection.shared.platform.observer?.messageIn !== undefined;
+    if (isObserved) observeMessage(connection, decoder);
+  }
+
+  /** Continues in the next turn: this turn's share of frames is used up. */
+  #continueInNextTurn(): void {
+    if ((this.#share & YIELDING) !== 0) return;
+    this.#share |= YIELDING;
+    const connection = this.#connection;
+    connection.platform.yield(() => {
+      this.#share = 0;
+      const { decoder } = this;
+      if (decoder !== undefined) decoder.stopAt = connection.framesIn + FRAMES_PER_TURN;
+      this.continue();
+    });
+  }
+
+  // Messages
+
+  /** Gives a whole message to a read, or returns it for the read whose call runs the loop. */
+  #deliver(decoder: MessageDecoder): ReadResult | undefined {
+    if (this.#use !== DELIVERED) {
+      if (this.dropping) this.countDropped(1);
+      return undefined;
+    }
+    if (this.handlerFree) {
+      this.receiveCall!.take(decoder);
+      return undefined;
+    }
+    if (this.receiveCall?.discards === true) return undefined;
+    const message = messageOf(decoder, this.#connection.platform);
+    if (this.pulls?.takes === true) return this.pulls.giveMessage(message);
+    this.queued().push(message);
+    return undefined;
+  }
+
+  queued(): MessageQueue {
+    this.queue ??= new MessageQueue();
+    return this.queue;
+  }
+
+  /** The decoder's allocator: makes memory for a message that a reader keeps; `following`: bytes after it in the input. */
+  allocate(size: number, following: number): OwnedBytes {
+    // A queued message may wait for long. It gets its own memory, so that it keeps no block alive.
+    if (this.pulls?.takes !== true) return new Uint8Array(size);
+    const connection = this.#connection;
+    return messageBlocks.take(size, following, connection, connection.shared.endOfTurn);
+  }
+
+  /** Gives queued messages to the read that waits. */
+  serve(): void {
+    if (this.pulls?.pending !== undefined) this.pulls.serve(this.pulls.pending);
+    else this.receiveCall?.serve();
+  }
+
+  /** The error of a read that begins while another one is pending. */
+  clash(name: string): ReadPendingError | undefined {
+    const pending = this.receiveCall?.name ?? this.pulls?.pendingName ?? '';
+    return pending === '' ? undefined : new ReadPendingError(name, pending);
+  }
+
+  // The end of reading
+
+  /** Checks and drops all messages from now on: `discardReads` wants none. */
+  checkOnly(): void {
+    if (!this.dropping) this.#useFor(CHECKED_ONLY);
+    this.#drop();
+  }
+
+  /**
+   * Drops the queued messages and the unread pieces. The reader of the pieces rejects with the
+   * reason why reading ends.
+   */
+  #drop(): void {
+    this.queue = undefined;
+    const pieces = this.pulls?.pieces;
+    pieces?.drop();
+    if (this.outcome !== undefined) pieces?.end(this.outcome);
+  }
+
+  /** Drops the queued messages and all later messages. */
+  dropAll(): void {
+    const { rare } = this.#connection;
+    this.countDropped(this.queue?.length ?? 0, false);
+    if (rare !== undefined) rare.loses = false;
+    this.#drop();
+    this.#useFor(IGNORED);
+  }
+
+  /**
+   * Drops all messages from now on. Queued messages and pieces can still be read. Of a message under
+   * way, the reader gets the pieces that have arrived, then the error of the end. After a loss that
+   * error is never a normal end.
+   */
+  dropExcess(): void {
+    const loses = !this.dropping && this.receiveCall?.discards !== true;
+    if (loses) this.#connection.rareParts().loses = true;
+    this.#useFor(IGNORED);
+  }
+
+  /** Ends reading: pending reads reject with the reason. Queued messages can still be read. */
+  finish(cause: unknown): void {
+    if (this.outcome !== undefined) return;
+    const connection = this.#connection;
+    this.gate?.rate?.stop();
+    const loss = connection.rare?.loss;
+    // A handler may fail this connection with the normal end of another one.
+    const isNormal =
+      isNormalEnd(cause) && connection.endedWith(cause) && connection.failure !== cause;
+    const normally = isNormal && loss === undefined;
+    const reason = isNormal ? (loss ?? cause) : cause;
+    this.outcome = { reason, normally };
+    this.pulls?.finish(this.outcome);
+    this.receiveCall?.settleAtEnd();
+  }
+}
+
+// A function: its closure would cost each message an object.
+function observeMessage(connection: Connection, { type, length }: MessageDecoder): void {
+  connection.observe((observer) => observer.messageIn?.(connection.conn, type, length));
+}

@@ -1,0 +1,193 @@
+import type { SharedEncoding } from '@ws/codec';
+import { type Lease, leaseOf } from '@ws/codec/internal';
+import { COPY_BELOW, copyOf } from '../memory/copy.ts';
+import type { FifoEntry } from '../memory/fifo.ts';
+import type { DataType } from '../message.ts';
+import { Deferred, handled } from '../time/promises.ts';
+import { watchChanges } from '../writing/pending-bytes.ts';
+import type { PreparedMessage } from '../writing/prepared-message.ts';
+import type { MessageWriter } from './message-writer.ts';
+
+/**
+ * A write that waits for an earlier message: a message must not begin before the previous one has
+ * ended (RFC 6455, section 5.4).
+ */
+export type Waiting = WaitingMessage | WaitingWriter | WaitingForRoom;
+
+class WaitingWrite<T> {
+  /** Bytes of its message. */
+  readonly size: number;
+  /** Its place in the queue of waiting writes. */
+  entry: FifoEntry<Waiting> | undefined;
+  readonly #written = new Deferred<T>();
+
+  constructor(size: number) {
+    this.size = size;
+    void handled(this.promise);
+  }
+
+  /** The promise of the caller. */
+  get promise(): Promise<T> {
+    return this.#written.promise;
+  }
+
+  settle(value: T | PromiseLike<T>): void {
+    this.#written.resolve(value);
+  }
+
+  reject(error: unknown): void {
+    this.#written.reject(error);
+  }
+}
+
+/** A wait for room for the next message. */
+export class WaitingForRoom extends WaitingWrite<void> {
+  constructor() {
+    super(0);
+  }
+}
+
+/** A call of `nextWriter` that waits. */
+export class WaitingWriter extends WaitingWrite<MessageWriter> {
+  readonly type: number;
+  readonly compress: boolean | undefined;
+  /** Whether the call finishes the open writer, and the writers before its own. */
+  readonly supersedes: boolean;
+
+  constructor(type: number, compress: boolean | undefined, supersedes: boolean) {
+    super(0);
+    this.type = type;
+    this.compress = compress;
+    this.supersedes = supersedes;
+  }
+}
+
+/**
+ * A whole message that waits, for an earlier one or for another thread that encodes it. Its bytes
+ * do not change meanwhile: fewer than {@link COPY_BELOW} are copied, more are referenced.
+ */
+export class WaitingMessage extends WaitingWrite<void> {
+  readonly type: DataType;
+  bytes: Uint8Array;
+  start: number;
+  end: number;
+  /** The option of the caller. */
+  readonly compress: boolean | undefined;
+  /** The message, if it is a prepared one. */
+  readonly prepared: PreparedMessage | undefined;
+  /** No other code uses `bytes`, which is the whole message. */
+  isOwned = true;
+  #lease: Lease | undefined;
+  #check: (() => void) | undefined;
+  #cancel: (() => void) | undefined;
+
+  private constructor(
+    type: DataType,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    compress: boolean | undefined,
+    prepared: PreparedMessage | undefined,
+  ) {
+    super(end - start);
+    this.type = type;
+    this.bytes = bytes;
+    this.start = start;
+    this.end = end;
+    this.compress = compress;
+    this.prepared = prepared;
+  }
+
+  /** A message whose bytes no other code uses. */
+  static owning(type: DataType, bytes: Uint8Array, compress: boolean | undefined): WaitingMessage {
+    return new WaitingMessage(type, bytes, 0, bytes.length, compress, undefined);
+  }
+
+  static prepared(message: PreparedMessage): WaitingMessage {
+    const { bytes } = message;
+    return new WaitingMessage(message.type as DataType, bytes, 0, bytes.length, undefined, message);
+  }
+
+  /** @param copiesAll - Whether to copy large messages too. */
+  static of(
+    type: DataType,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    compress: boolean | undefined,
+    copiesAll: boolean,
+  ): WaitingMessage {
+    if (copiesAll || end - start < COPY_BELOW) {
+      return WaitingMessage.owning(type, copyOf(bytes, start, end), compress);
+    }
+    const message = new WaitingMessage(type, bytes, start, end, compress, undefined);
+    message.#retain();
+    return message;
+  }
+
+  #retain(): void {
+    this.isOwned = false;
+    this.#lease = leaseOf(this.bytes);
+    this.#lease?.pin();
+    this.#check = watchChanges(this.bytes, this.start, this.end);
+  }
+
+  /** @throws ChangedBytes when other code has changed the bytes. Only after `debugPools()`. */
+  checkUnchanged(): void {
+    this.#check?.();
+  }
+
+  get isDetached(): boolean {
+    return this.end > this.bytes.byteLength;
+  }
+
+  /** The message is sent: settles as `sent` does. */
+  finish(sent: Promise<void>): void {
+    this.settle(sent);
+    this.#release();
+  }
+
+  override reject(error: unknown): void {
+    this.cancelEncoding();
+    super.reject(error);
+    this.#release();
+  }
+
+  #release(): void {
+    this.#lease?.release();
+    this.#lease = undefined;
+  }
+
+  /**
+   * Encodes the message on another thread. A prepared message caches the result.
+   *
+   * @param done - Called with the encoded variant; undefined when that failed.
+   * @throws the platform's error when it cannot start. `done` is not called then.
+   */
+  encodeLater(encoding: SharedEncoding, done: (variant: Uint8Array | undefined) => void): void {
+    this.#cancel =
+      this.prepared === undefined
+        ? encoding.later(() => this.#own(), false, done)
+        : this.prepared.variantLater(encoding, done);
+  }
+
+  cancelEncoding(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
+  /**
+   * Returns bytes that no other code uses. Without a copy, the other thread would read freed memory if
+   * the caller transferred the bytes meanwhile.
+   */
+  #own(): Uint8Array | undefined {
+    if (this.isOwned) return this.bytes;
+    if (this.isDetached) return undefined;
+    this.bytes = copyOf(this.bytes, this.start, this.end);
+    this.start = 0;
+    this.end = this.bytes.length;
+    this.isOwned = true;
+    this.#release();
+    return this.bytes;
+  }
+}
