@@ -10,13 +10,15 @@ export class DialScope {
   peer = '';
   /** The current stage, for the message of the timeout. */
   stage = 'connecting';
+  /** Whether the time is over, or the caller's signal was aborted. */
+  isAborted = false;
+  /** Why the dial was aborted: a TimeoutError, or the reason of the caller's signal. */
+  reason: unknown = undefined;
   readonly #outer: AbortSignal | undefined;
   readonly #timer: NodeJS.Timeout | undefined;
   #afterReads: NodeJS.Immediate | undefined;
   /** The time at which the timeout is over, by `performance.now()`. */
   readonly #endsAt: number;
-  /** Why the dial was aborted. */
-  #cause: { readonly reason: unknown } | undefined;
   /** Rejects the waits of {@link race}. */
   readonly #waits = new Set<(reason: unknown) => void>();
   /** Created on demand: most dials have no function that takes a signal. */
@@ -42,30 +44,15 @@ export class DialScope {
     }, timeout);
   }
 
-  /** Whether the time is over, or the caller's signal was aborted. */
-  get isAborted(): boolean {
-    return this.#cause !== undefined;
-  }
-
-  /** Why the dial was aborted: a TimeoutError, or the reason of the caller's signal. */
-  get reason(): unknown {
-    return this.#cause?.reason;
-  }
-
   /** Milliseconds until the timeout, perhaps negative; Infinity for none. */
   get remaining(): number {
     return this.#endsAt - performance.now();
   }
 
-  /** @throws the reason, when the dial was aborted. */
-  throwIfAborted(): void {
-    if (this.#cause !== undefined) throw this.#cause.reason;
-  }
-
   /** Returns a signal for a function of the application. It aborts with the dial. */
   makeSignal(): AbortSignal {
     this.#controller ??= new AbortController();
-    if (this.#cause !== undefined) this.#controller.abort(this.#cause.reason);
+    if (this.isAborted) this.#controller.abort(this.reason);
     return this.#controller.signal;
   }
 
@@ -79,8 +66,8 @@ export class DialScope {
     try {
       return await new Promise<T>((resolve, reject) => {
         fail = reject;
-        if (this.#cause === undefined) this.#waits.add(fail);
-        else fail(this.#cause.reason);
+        if (this.isAborted) fail(this.reason);
+        else this.#waits.add(fail);
         Promise.resolve(work).then(resolve, reject);
       });
     } finally {
@@ -102,8 +89,9 @@ export class DialScope {
   };
 
   #abort(reason: unknown): void {
-    if (this.#cause !== undefined) return;
-    this.#cause = { reason };
+    if (this.isAborted) return;
+    this.isAborted = true;
+    this.reason = reason;
     for (const fail of this.#waits) fail(reason);
     this.#controller?.abort(reason);
   }

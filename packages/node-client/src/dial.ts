@@ -67,7 +67,7 @@ export class Dial {
     const { url } = first.target;
     publishDial(url);
     try {
-      scope.throwIfAborted();
+      if (scope.isAborted) throw scope.reason;
       return await this.#follow(first, maxRedirects);
     } catch (error) {
       this.#stream?.destroy();
@@ -160,17 +160,13 @@ export class Dial {
    * @throws BadHandshakeError that names every fault.
    */
   #accept(request: PreparedRequest, response: HttpResponse): ClientConn {
-    if (!isAccepted(response.facts.version, response.status)) throw refused(response);
-    const offer = {
-      ...request,
-      // Not read over HTTP/2.
-      get accept() {
-        return acceptKeyByCrypto(request.key);
-      },
-    };
-    const faults = checkResponse(response.facts, offer);
+    const { version } = response.facts;
+    if (!isAccepted(version, response.status)) throw refused(response);
+    // Not read over HTTP/2.
+    const accept = version === '2' ? '' : acceptKeyByCrypto(request.key);
+    const faults = checkResponse(response.facts, { ...request, accept });
     if (faults.length > 0) throw new BadHandshakeError(faults.join(', '), response);
-    this.#scope.throwIfAborted();
+    if (this.#scope.isAborted) throw this.#scope.reason;
     return this.#handOver(this.#stream!, request, response);
   }
 

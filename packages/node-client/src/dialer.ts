@@ -80,7 +80,7 @@ export class Dialer {
     // The stack of an error starts at the caller of the function `dial`, or of this method.
     const request = checked(() => checked(() => this.#prepare(url, options), this, 'dial'), dial);
     const open: OpenCarrier = (target, scope, http1) => {
-      const isNamed = sameServer(target, request.target);
+      const isNamed = target === request.target || sameServer(target, request.target);
       return openCarrier(this.#connector, this.#plan, target, isNamed, scope, http1);
     };
     return new Dial(this.#plan, open, options.signal).run(request, followRedirects);

@@ -6,6 +6,7 @@ import { BadHandshakeError, dialError } from './errors.ts';
 import {
   Exchange,
   type ExchangeFailure,
+  type FinalResponse,
   HTTP2_ANSWER,
   type HttpRequest,
   isSuccess,
@@ -67,20 +68,23 @@ export async function askForResponse(
   secure: boolean,
   scope: DialScope,
 ): Promise<HttpResponse> {
-  scope.throwIfAborted();
+  if (scope.isAborted) throw scope.reason;
   checkOpen(stream);
   const pending = new Exchange(stream, request, (failure) => errorOf(failure, request, secure));
+  let answer: FinalResponse;
   try {
-    const { head, rest } = await scope.race(pending.answer);
-    const response = toHttpResponse(head);
-    if (head.status === 101 && request.method === 'GET') {
-      return { ...response, body: Buffer.from(rest.subarray(0, MAX_BODY)), early: rest };
-    }
-    if (request.method === 'CONNECT' && isSuccess(head.status)) return response;
-    return { ...response, body: await readRefusalBody(stream, head, rest, scope) };
-  } finally {
+    answer = await scope.race(pending.answer);
+  } catch (error) {
     pending.stop();
+    throw error;
   }
+  const { head, rest } = answer;
+  const response = toHttpResponse(head);
+  if (head.status === 101 && request.method === 'GET') {
+    return { ...response, body: Buffer.from(rest.subarray(0, MAX_BODY)), early: rest };
+  }
+  if (request.method === 'CONNECT' && isSuccess(head.status)) return response;
+  return { ...response, body: await readRefusalBody(stream, head, rest, scope) };
 }
 
 /** Returns a response without the bytes after its head. */
