@@ -86,9 +86,6 @@ export function kind(value: unknown): string {
   }
 }
 
-/** The classes of errors that the checks of arguments throw. */
-const MISTAKES: readonly (new (message: string) => Error)[] = [TypeError, RangeError, SyntaxError];
-
 /**
  * Removes the frames of this library from the stack of an error about an argument. The stack then
  * starts at the line of the caller, which runtimes print for an uncaught error.
@@ -127,7 +124,9 @@ export function checked<T>(check: () => T, target: object, name?: string): T {
 /** Whether `error` is of a class that the checks of arguments throw. */
 export function isMistake(error: unknown): boolean {
   try {
-    return MISTAKES.some((each) => error instanceof each);
+    return (
+      error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError
+    );
   } catch {
     return false;
   }
