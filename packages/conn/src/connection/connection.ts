@@ -127,7 +127,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     const rare = this.rareParts();
     if (rare.controlFrames !== undefined) return rare.controlFrames;
     const frames = new ControlFrames(this);
-    if (this.inbound.stopped) frames.end(this.closing?.outcome.readEnd?.reason);
+    if (this.inbound.stopped) frames.rejectPings(this.closing?.outcome.readEnd?.reason);
     rare.controlFrames = frames;
     return frames;
   }
@@ -361,7 +361,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     const { inbound, rare } = this;
     inbound.gate?.rate?.stop();
     // Compressed input may stay unparsed: a pong in it comes too late.
-    rare?.controlFrames?.end(this.closing?.outcome.readEnd?.reason);
+    rare?.controlFrames?.rejectPings(this.closing?.outcome.readEnd?.reason);
     rare?.closed?.resolve(info);
     if (this.platform.observer?.closed !== undefined) observeClose(this, info);
     const isRead = inbound.outcome !== undefined && inbound.decoder === undefined;

@@ -66,7 +66,7 @@ export function endsReading(
   const { inbound, rare } = connection;
   if (!inbound.pending) inbound.stop();
   if (inbound.stopped) {
-    rare?.controlFrames?.end(readEnd.reason);
+    rare?.controlFrames?.rejectPings(readEnd.reason);
     inbound.pulls?.finishMessage(readEnd);
   }
   noteIdle(connection);

@@ -547,7 +547,7 @@ export class Inbound {
     this.queue = undefined;
     const pieces = this.pulls?.pieces;
     pieces?.drop();
-    if (this.outcome !== undefined) pieces?.end(this.outcome);
+    if (this.outcome !== undefined) pieces?.finish(this.outcome);
   }
 
   /** Drops the queued messages and all later messages. */

@@ -181,7 +181,7 @@ export class MessageEncoder {
     this.finishStream(false);
     const { shared, platform, rare } = this.#connection;
     if (rare?.pingWait === undefined) return;
-    shared.heartbeat?.release(this.#connection, platform.now());
+    shared.heartbeat?.sendHeld(this.#connection, platform.now());
   }
 
   /** @param sent - Whether the message is sent to its end, or was left as it is. */

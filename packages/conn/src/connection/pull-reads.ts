@@ -78,7 +78,7 @@ export class PullReads {
   /** No more input will arrive: a message under way ends with `failure`, and gets no answer. */
   finishMessage(failure: { readonly reason: unknown }): void {
     if (this.pieces?.over !== false) return;
-    this.pieces.end(failure);
+    this.pieces.finish(failure);
     this.messageTaken = false;
   }
 
@@ -87,7 +87,7 @@ export class PullReads {
     const { pending } = this;
     this.pending = undefined;
     pending?.finish(outcome.reason, outcome.normally);
-    this.pieces?.end(outcome);
+    this.pieces?.finish(outcome);
   }
 
   /**
@@ -107,7 +107,7 @@ export class PullReads {
   addPiece(decoder: MessageDecoder): void {
     const { bytes, start, end, fin } = decoder;
     this.pieces?.pushCopy(bytes, start, end);
-    if (fin) this.pieces?.end();
+    if (fin) this.pieces?.finish();
     decoder.release();
   }
 
@@ -147,7 +147,7 @@ export class PullReads {
     const pieces = this.pieces!;
     pieces.held = false;
     pieces.push(data);
-    pieces.end();
+    pieces.finish();
     return reader;
   }
 
@@ -310,8 +310,8 @@ export class PullReads {
   /** Parses more input, because a read of a message waits for its next piece. */
   more(pieces: PieceQueue): void {
     const { outcome } = this.#inbound;
-    if (pieces !== this.pieces) return pieces.end(restDropped('a later read began'));
-    if (outcome !== undefined) return pieces.end(outcome);
+    if (pieces !== this.pieces) return pieces.finish(restDropped('a later read began'));
+    if (outcome !== undefined) return pieces.finish(outcome);
     pieces.demanding = true;
     this.#inbound.run('reader');
   }
@@ -343,7 +343,7 @@ export class PullReads {
     this.pieces = undefined;
     const arrived = pieces.over;
     pieces.drop();
-    pieces.end(restDropped(cause));
+    pieces.finish(restDropped(cause));
     if (!arrived) this.#inbound.decoder?.skip();
   }
 }

@@ -143,7 +143,7 @@ export class ControlFrames {
   }
 
   /** No more input comes: unanswered pings reject with `error`. */
-  end(error: unknown): void {
+  rejectPings(error: unknown): void {
     this.pings.rejectAll(error);
   }
 

@@ -78,7 +78,7 @@ export class HeartbeatMonitor {
   }
 
   /** The compressed message of several frames has ended: a held ping is sent. */
-  release(connection: Connection, now: number): void {
+  sendHeld(connection: Connection, now: number): void {
     const rare = connection.rareParts();
     if (rare.pingWait?.held !== true) return;
     if (connection.heardAt < rare.pingedAt!) this.#send(connection, now);

@@ -117,7 +117,7 @@ export class Gate {
     const { inbound } = this.#connection;
     const answers = auto !== undefined && this.#isRequest(type, data);
     if (answers || inbound.receiveCall?.discards === true) inbound.queue!.dropHeld();
-    else inbound.queue!.release();
+    else inbound.queue!.unhold();
     if (answers) this.#answer(auto);
     else inbound.serve();
   }

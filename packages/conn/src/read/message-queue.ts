@@ -39,7 +39,7 @@ export class MessageQueue {
     return message;
   }
 
-  /** Adds a message that no reader may take before {@link release}. */
+  /** Adds a message that no reader may take before {@link unhold}. */
   hold(message: Message): void {
     this.push(message);
     this.#held++;
@@ -51,7 +51,7 @@ export class MessageQueue {
   }
 
   /** A reader may take {@link firstHeld}. */
-  release(): void {
+  unhold(): void {
     this.#held--;
   }
 

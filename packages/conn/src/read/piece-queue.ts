@@ -131,7 +131,7 @@ export class PieceQueue {
   }
 
   /** Ends the queue: the message is complete. With `failure` the connection ended before that. */
-  end(failure?: { readonly reason: unknown }): void {
+  finish(failure?: { readonly reason: unknown }): void {
     if (this.over || (this.#dropped && failure === undefined)) return;
     this.over = true;
     this.failure = failure;
@@ -141,7 +141,7 @@ export class PieceQueue {
   }
 
   /** The reader gets what has come. */
-  release(): void {
+  unhold(): void {
     if (!this.held) return;
     this.held = false;
     this.#notify();
@@ -149,7 +149,7 @@ export class PieceQueue {
 
   /**
    * Drops the unread rest of the message, also pieces that follow. A reader that has not read all
-   * of the message waits for the failure that {@link end} reports. It never sees a complete
+   * of the message waits for the failure that {@link finish} reports. It never sees a complete
    * message.
    */
   drop(): void {

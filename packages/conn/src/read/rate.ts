@@ -236,7 +236,7 @@ export class Rate implements TimerEntry {
     const gate = inbound.gate!;
     this.#refill();
     if (this.#messages < -ROUNDING || this.#bytes < -ROUNDING) return this.#wait(0, 0);
-    inbound.pulls?.pieces?.release();
+    inbound.pulls?.pieces?.unhold();
     for (;;) {
       const message = inbound.queue?.firstHeld;
       if (message === undefined) break;
@@ -253,7 +253,7 @@ export class Rate implements TimerEntry {
     const { gate } = inbound;
     if (gate?.held !== true) return;
     gate.held = false;
-    inbound.pulls?.pieces?.release();
+    inbound.pulls?.pieces?.unhold();
     let dropped = 0;
     let lost = 0;
     for (;;) {
