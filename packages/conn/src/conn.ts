@@ -223,7 +223,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    *
    * @param options - `schema`: a Standard Schema (zod, valibot, ...) that validates the value and
    *   may transform it. `signal`, `timeout`: as for {@link readMessage}. They also end the wait for
-   *   the schema: the next read gets the message, after those that were read meanwhile.
+   *   the schema: the next read gets the message, after messages that were read meanwhile.
    * @throws (rejects) {@link JSONError} when the message is not JSON or fails the schema. The
    *   message is consumed, and the connection stays usable. TypeError for an invalid schema.
    *   Otherwise as {@link readMessage}.
@@ -406,7 +406,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 
   /**
    * Sends a {@link PreparedMessage}. Its compressed variant is made once and shared. The promise
-   * settles as that of {@link writeMessage}.
+   * settles as for {@link writeMessage}.
    *
    * @throws (rejects) as {@link writeMessage}; TypeError when `message` is not a PreparedMessage.
    */
@@ -447,7 +447,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * Sends a ping. Resolves with the round trip in ms when its pong or that of a later ping arrives
+   * Sends a ping. Resolves with the round trip in ms when its pong or a later ping's arrives
    * (RFC 6455, section 5.5.3).
    *
    * @param data - At most 125 bytes, copied. Default: bytes that no other ping of this connection

@@ -176,7 +176,7 @@ export class Closing implements TurnTask {
 
   /**
    * The peer's close frame was parsed. It comes before the end of the peer's stream, even when that
-   * end is seen first. So its reason replaces that of the stream's end.
+   * end is seen first. So its reason replaces the stream's end.
    */
   peerClose(code: number, reason: string): void {
     const { outcome } = this;
@@ -324,7 +324,7 @@ export class Closing implements TurnTask {
     this.#watchEnd();
   }
 
-  /** Bounds the wait for the peer's end, on a transport whose peers may never end their side. */
+  /** Bounds the wait for the peer's end, where peers may never end their side. */
   #watchEnd(): void {
     const { endTimeout } = this.#connection.transport;
     if (endTimeout === undefined) return;
@@ -361,7 +361,7 @@ export class Closing implements TurnTask {
   }
 
   /**
-   * A later turn than that of {@link #endTransport}: what was accepted is sent, or takes long. The
+   * A later turn than {@link #endTransport}: what was accepted is sent, or takes long. The
    * transport of a socket has often destroyed itself by then.
    */
   onTurn(): void {

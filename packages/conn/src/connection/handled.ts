@@ -11,7 +11,7 @@ export const NO_READ = 0;
 const SINGLE_READ = 1;
 /** `for await`, `receive` or `discardReads`: the same code reads the next message. */
 const LOOP_READ = 2;
-/** A single read; then the application has read `closed`, so it reads no further. */
+/** A single read, after which the application has read `closed`: it reads no more. */
 const DONE = 3;
 
 export type LastRead = typeof NO_READ | typeof SINGLE_READ | typeof LOOP_READ | typeof DONE;
@@ -90,7 +90,7 @@ export function loopBegins(inbound: Inbound): void {
   inbound.lastRead = LOOP_READ;
 }
 
-/** The last message of a loop is handled as that of a single read. */
+/** The last message of a loop is handled as after a single read. */
 export function loopLeft(inbound: Inbound): void {
   if (inbound.lastRead === LOOP_READ) singleRead(inbound);
 }

@@ -257,7 +257,7 @@ export class Inbound {
   /**
    * Runs the loop, in a new pass unless one is already running.
    *
-   * @returns The result of the read whose call runs the loop, if its message was parsed.
+   * @returns The result of the read that runs the loop, if its message was parsed.
    */
   run(upTo: UpTo): ReadResult | undefined {
     if (upTo === 'all') return this.#runToEnd();
@@ -489,7 +489,7 @@ export class Inbound {
 
   // Messages
 
-  /** Gives a whole message to a read, or returns it for the read whose call runs the loop. */
+  /** Gives a whole message to a read, or returns it for the read that runs the loop. */
   #deliver(decoder: MessageDecoder): ReadResult | undefined {
     if (this.#use !== DELIVERED) {
       if (this.dropping) this.countDropped(1);

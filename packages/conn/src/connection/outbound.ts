@@ -266,7 +266,7 @@ export class Outbound extends SendQueue {
     return this.untilDrained();
   }
 
-  /** Calls `send`, whose messages stay as they are and follow those that wait for another thread. */
+  /** Calls `send`. Its messages stay as they are, after messages that wait for another thread. */
   sendUnencoded(send: () => void): void {
     const { encoder } = this;
     const wasFlushing = encoder?.flushing === true;

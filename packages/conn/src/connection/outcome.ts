@@ -32,7 +32,7 @@ export class Outcome {
   aborted = false;
   /** Why we destroyed the transport, or why it closed. Reported unless the close is clean. */
   error: unknown;
-  /** What `closed` resolves with, once the transport has closed. */
+  /** The value of `closed`, once the transport has closed. */
   info: CloseInfo | undefined;
 
   /**
@@ -54,7 +54,7 @@ export class Outcome {
   }
 }
 
-/** Says whose message and whose limit a close frame with 1009 is about. */
+/** Says which end's message and limit a close frame with 1009 is about. */
 const SENT_TOO_BIG = 'a message of this end is larger than the limit of the peer';
 
 /**
@@ -70,7 +70,7 @@ export function peerCloseError({ received, sent }: Outcome, loss: Error | undefi
   return loss !== undefined && isNormalEnd(close) ? loss : close;
 }
 
-/** Names the option of the timeout: that of a call of `close`, or the default. */
+/** Names the option of the timeout: of a call of `close`, or the default. */
 export function timeoutOption(timeout: number | undefined): string {
   return timeout === undefined ? 'closeTimeout' : 'timeout of close';
 }
@@ -86,7 +86,7 @@ export function lossError(messages: number): TimeoutError {
   return new TimeoutError(text, { permanent: true });
 }
 
-/** The error of a connection whose transport has closed with `error`. */
+/** The error of a connection after its transport has closed with `error`. */
 export function brokenBy(error: Error | undefined): TransportError | undefined {
   if (error === undefined || error instanceof TransportError) return error;
   return untraced(() => new TransportError(causeText(error), { cause: error }));

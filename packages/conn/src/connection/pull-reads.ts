@@ -22,7 +22,7 @@ import type { Inbound } from './inbound.ts';
 export class PullReads {
   /** The pending read. */
   pending: PendingRead | undefined;
-  /** Name of the read whose call runs the loop of the input. `''` when no such call runs. */
+  /** Name of the read that runs the loop of the input. `''` when no such call runs. */
   directRead = '';
   /** The message that a MessageReader reads. */
   pieces: PieceQueue | undefined;
@@ -92,7 +92,7 @@ export class PullReads {
 
   /**
    * A message in pieces begins, with its first piece. Gives its reader to the pending read, or returns
-   * it for the read whose call runs the loop.
+   * it for the read that runs the loop.
    *
    * @param before - Bytes before that piece, which a gate has withheld.
    */
@@ -111,12 +111,12 @@ export class PullReads {
     decoder.release();
   }
 
-  /** Gives a whole message to the pending read, or returns it for the read whose call runs the loop. */
+  /** Gives a whole message to the pending read, or returns it for the read that runs the loop. */
   giveMessage(message: Message): ReadResult | undefined {
     return this.#give(this.streams ? this.#wholeReader(message) : message);
   }
 
-  /** Gives `result` to the pending read, or returns it for the read whose call runs the loop. */
+  /** Gives `result` to the pending read, or returns it for the read that runs the loop. */
   #give<T extends ReadResult>(result: T): T | undefined {
     this.messageTaken = true;
     if (this.directRead !== '') {
@@ -215,7 +215,7 @@ export class PullReads {
 
   /**
    * The common read of a loop, with no message queued or read as a stream: the next message of a
-   * chunk, in a turn whose end is scheduled. Declines at any other event, which the loop of the input
+   * chunk, in a turn with a scheduled end. Declines at any other event, which the loop of the input
    * then handles, while messages are watched, and when a pass, a pause or the end of the connection
    * is under way.
    */

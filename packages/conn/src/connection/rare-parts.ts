@@ -118,7 +118,7 @@ export class RareParts {
     this.#writeDeadline.set(at);
   }
 
-  /** What the peer sends after the end of its login is dropped. */
+  /** Messages of the peer after the end of its login are dropped. */
   setExpiry(at: Date | number | null): void {
     const connection = this.#connection;
     checkExpires(at);
@@ -209,7 +209,7 @@ export class RareParts {
     return platform.writeBudget.refusal(size);
   }
 
-  /** A broadcast skips this connection, whose buffer has no room for `size` bytes. */
+  /** A broadcast skips this connection: its buffer has no room for `size` bytes. */
   skipBroadcast(size: number): void {
     this.messagesRefused++;
     if (this.#refusalReported) return;

@@ -164,7 +164,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
     // A failing transport releases all bytes, then reports its end. When this microtask runs, the
     // write is already rejected.
     void RESOLVED.then(() => {
-      // A loop of writes whose bytes are released at once waits for no I/O.
+      // A loop of writes that release their bytes at once waits for no I/O.
       promises.settle(written, promises.releasesFillTurn ? this.#nextTurn() : undefined);
       this.#renewBudget();
     });
@@ -442,7 +442,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
     if (this.#writing !== IDLE) return;
     this.#writing = WRITING;
     try {
-      // A transport that calls back may add frames behind those that are written now.
+      // A transport that calls back may add frames after the current ones.
       while (!this.blocked && (this.bytes > 0 || this.#promises?.controls !== undefined)) {
         const inSegments = this.first !== undefined || this.#promises?.controls !== undefined;
         if (this.batch !== undefined) this.#writeBatch();

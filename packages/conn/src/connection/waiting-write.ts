@@ -98,7 +98,7 @@ export class WaitingMessage extends WaitingWrite<void> {
     this.prepared = prepared;
   }
 
-  /** A message whose bytes no other code uses. */
+  /** A message with bytes that no other code uses. */
   static owning(type: DataType, bytes: Uint8Array, compress: boolean | undefined): WaitingMessage {
     return new WaitingMessage(type, bytes, 0, bytes.length, compress, undefined);
   }

@@ -226,7 +226,7 @@ export class WaitingWrites {
     this.#advance();
   }
 
-  /** Begins a write whose earlier messages are sent. */
+  /** Begins a write after the messages before it. */
   #begin(write: Waiting): void {
     if (write instanceof WaitingMessage) this.#beginMessage(write);
     else if (write instanceof WaitingWriter) this.#beginWriter(write);

@@ -96,7 +96,7 @@ export class Gate {
   }
 
   /**
-   * A reader takes a message as a stream whose first bytes have arrived. Returns whether they are
+   * A reader takes a message as a stream after its first bytes. Returns whether they are
    * withheld, because they may be the request.
    */
   begins(type: number, begun: Uint8Array): boolean {

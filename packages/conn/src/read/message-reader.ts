@@ -74,7 +74,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     );
   }
 
-  /** The error of a read whose array was detached. Bytes in it are lost, and with them the message. */
+  /** The error of a read into a detached array. Bytes in it are lost, and with them the message. */
   #detached(): RangeError {
     const cause = 'the array of a read was detached';
     if (this.#pieces.fills) this.#reads.dropRest(this.#pieces, cause);

@@ -218,7 +218,7 @@ export class PieceQueue {
   }
 }
 
-/** Why a reader whose message was not read to its end cannot continue. */
+/** The reason why a reader cannot continue before the end of its message. */
 export function restDropped(cause: string): { readonly reason: ReadPendingError } {
   const message = `the rest of this message was dropped, because ${cause}; read it to its end first`;
   return { reason: new ReadPendingError('a read of a message', cause, message) };

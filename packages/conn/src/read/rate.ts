@@ -31,10 +31,10 @@ export interface RatePlan {
 /** Part of a message that a refilled bucket may lack, because times are rounded. */
 const ROUNDING = 1e-6;
 
-/** No message is under way whose pieces were charged. */
+/** No message with charged pieces is under way. */
 const NONE = -1;
 
-/** What exceeds the rate is delivered nevertheless. */
+/** Messages above the rate are delivered nevertheless. */
 const DELIVER = Symbol('deliver');
 /** The connection has failed: what exceeds the rate is neither delivered nor held. */
 const FAIL = Symbol('fail');
@@ -118,7 +118,7 @@ export class Rate implements TimerEntry {
     return SKIPPED;
   }
 
-  /** Whether a message of `size` bytes passes now, or one in pieces whose first piece has `size`. */
+  /** Whether a message of `size` bytes passes now, or one in pieces with a first piece of `size`. */
   #admits(size: number): boolean | typeof FAIL {
     const { byteBurst, over } = this.#plan;
     this.#refill();
@@ -174,7 +174,7 @@ export class Rate implements TimerEntry {
     }
   }
 
-  /** What happens above the rate. After FAIL, nothing is held. */
+  /** The effect of a message above the rate. After FAIL, nothing is held. */
   #verdict(): 'wait' | typeof DELIVER | typeof FAIL {
     const { over, text } = this.#plan;
     const connection = this.#connection;

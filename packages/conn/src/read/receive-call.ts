@@ -56,7 +56,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   /** Undefined for `discardReads`. */
   readonly handler: MessageHandler | undefined;
-  /** The context in which the handler runs: that of the call. */
+  /** The context in which the handler runs: the call's. */
   readonly context: AsyncContext | undefined;
   /** The error that the handler has thrown, or that its promise rejected with. */
   thrown: { readonly error: unknown } | undefined;
