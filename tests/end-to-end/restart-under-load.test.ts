@@ -47,7 +47,8 @@ describe('ten restarts under load', () => {
       }
     })();
     for (let i = 0; i < RESTARTS; i++) {
-      await wait(30);
+      const enough = sent.length + 10;
+      while (sent.length < enough) await wait(1);
       await server.close({ timeout: 10_000 });
       server = await serve({ host: '127.0.0.1', port }, handler);
     }
@@ -55,7 +56,6 @@ describe('ten restarts under load', () => {
     await sender;
     await live.close();
     await server.close();
-    expect(sent.length).toBeGreaterThan(RESTARTS);
     expect(got).toEqual(sent);
   });
 });
