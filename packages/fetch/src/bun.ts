@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkOptionNames } from '@ws/conn/internal';
+import { checkNames } from '@ws/conn/internal';
 import { BunConn, type BunWebSocket } from './bun-conn.ts';
 import { BunSocket } from './bun-socket.ts';
 import { callOf, type Mark, type Wrapper } from './fetch-call.ts';
@@ -163,7 +163,7 @@ function refuseForeign(ws: BunWebSocket<unknown>, { reportedTo }: Wrapper): void
  * ```
  */
 export function bun(fetch?: FetchHandler<never>, options: BunOptions = {}): BunHandlers {
-  checkOptionNames('bun', options, BUN_OPTION_NAMES, 'reject');
+  checkNames('bun', options, BUN_OPTION_NAMES, 'reject');
   const { maxPayloadLength = MAX_MESSAGE, idleTimeout = 40, perMessageDeflate = false } = options;
   const wrapper = { maxMessage: maxPayloadLength, reportedTo: new WeakSet(), hasLeft };
   return {

@@ -4,7 +4,7 @@
  * @module
  */
 import type { PageSocket } from '@ws/browser/internal';
-import { checkOptionNames } from '@ws/conn/internal';
+import { checkNames } from '@ws/conn/internal';
 import { callOf } from './fetch-call.ts';
 import { refuse, refuseBadHost } from './handshake.ts';
 import { honoUpgrade, type UpgradeWebSocket } from './hono.ts';
@@ -77,7 +77,7 @@ export function deno(
   fetch: FetchHandler<never>,
   options: DenoOptions = {},
 ): (request: Request, info: DenoInfo) => Promise<Response> {
-  checkOptionNames('deno', options, ['idleTimeout'], 'reject');
+  checkNames('deno', options, ['idleTimeout'], 'reject');
   const { idleTimeout = 40 } = options;
   const wrapper = { maxMessage: MAX_MESSAGE, reportedTo: new WeakSet(), hasLeft };
   // Two parameters: Deno.serve passes nothing to a function of length 0.

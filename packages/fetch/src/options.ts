@@ -1,7 +1,7 @@
 import { type BrowserConnBounds, checkConnOptions } from '@ws/browser/internal';
 import { AllowedOrigins, type SameHost } from '@ws/codec';
 import type { AutoResponse, Conn, ConnLike, ReportContext } from '@ws/conn';
-import { badType, bound, checkOptionNames, type optionHint } from '@ws/conn/internal';
+import { badType, bound, checkNames, type optionHint } from '@ws/conn/internal';
 
 /**
  * A connection of a server: a `Conn` on Node, the runtime's own WebSocket with the same methods on
@@ -166,7 +166,7 @@ const MIB = 2 ** 20;
 
 /**
  * @param maxMessage - The longest message that the runtime takes, in bytes.
- * @param hintOf - `optionHint`, where its table costs nothing. Default: an option with a similar name.
+ * @param hintOf - `optionHint`, where its table costs nothing. Default: the known options.
  * @throws TypeError, RangeError that names the option.
  */
 export function checkUpgradeOptions(
@@ -174,7 +174,7 @@ export function checkUpgradeOptions(
   maxMessage: number,
   hintOf?: typeof optionHint,
 ): Plan {
-  checkOptionNames('upgrade', options, UPGRADE_OPTION_NAMES, 'reject', hintOf);
+  checkNames('upgrade', options, UPGRADE_OPTION_NAMES, 'reject', hintOf);
   const {
     readLimit = Math.min(MIB, maxMessage),
     authenticate,
@@ -223,7 +223,7 @@ export function checkReadLimit(name: string, bytes: number, maxMessage: number):
 /** @throws TypeError that names the option. */
 function checkAutoResponse(value: AutoResponse | undefined): void {
   if (value === undefined) return;
-  checkOptionNames('autoResponse', value, ['request', 'response'], 'reject');
+  checkNames('autoResponse', value, ['request', 'response'], 'reject');
   const { request, response } = value;
   for (const [name, data] of Object.entries<unknown>({ request, response })) {
     if (typeof data !== 'string' && !(data instanceof Uint8Array)) {
