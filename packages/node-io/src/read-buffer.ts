@@ -112,6 +112,7 @@ export function prepareReadBuffer(): Promise<void> {
  * @returns False, without a change, for a socket that cannot: use `data` events.
  */
 export function readInto(socket: Socket, sink: BufferSink): boolean {
+  if (keys === undefined) void prepareReadBuffer();
   if (keys === undefined || !canReadInto(socket, keys)) return false;
   attach(socket, keys, sink);
   return true;

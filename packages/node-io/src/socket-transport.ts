@@ -6,13 +6,7 @@ import { type Transport, TransportError, type TransportSink } from '@ws/conn';
 import { DetachedBytes, kind } from '@ws/conn/internal';
 import { debug } from './diagnostics.ts';
 import { nodePlatform } from './node-platform.ts';
-import {
-  type BufferSink,
-  prepareReadBuffer,
-  readInto,
-  releaseSocket,
-  wantsReadBuffer,
-} from './read-buffer.ts';
+import { type BufferSink, readInto, releaseSocket, wantsReadBuffer } from './read-buffer.ts';
 import { hostPort } from './socket-calls.ts';
 import {
   checkHighWaterMark,
@@ -187,7 +181,6 @@ class SocketTransport implements Transport {
     this.underlying = socket;
     this.#highWaterMark = highWaterMark;
     this.#readBuffer = readBuffer && socket instanceof Socket;
-    if (this.#readBuffer) void prepareReadBuffer();
     this.#kind = kindOf(socket);
     // A FIN must not end our half: queued bytes still have to be sent (RFC 6455, section 7.1.1).
     socket.allowHalfOpen = true;

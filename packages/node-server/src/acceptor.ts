@@ -229,10 +229,10 @@ export class Acceptor {
   #open(upgrade: UpgradeRequest, agreement: Agreement): Conn {
     const { responder, admission } = upgrade;
     const plan = upgrade.connPlan;
-    upgrade.prepareAnswer();
+    const early = upgrade.prepareAnswer();
     responder.accept(agreement);
     const conn = new Conn(
-      responder.transport(upgrade.takeEarlyBytes(), plan),
+      responder.transport(early, plan),
       new ResolvedOptions('server', this.#platform, plan.settings, agreement),
     );
     if (plan.autoResponse !== undefined) setAutoResponse(conn, plan.autoResponse);

@@ -6,6 +6,7 @@ import {
   parseExtensions,
   type RequestFacts,
 } from '@ws/codec';
+import { NO_BYTES } from '@ws/codec/internal';
 import { deflateLimits } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { cutStream } from '@ws/node-io/internal';
@@ -111,7 +112,8 @@ export class UpgradeRequest implements ServerRequest {
     this.facts = facts;
     this.incoming = incoming;
     this.responder = responder;
-    this.head = head;
+    // A listener for a request of node:http2 gets a response in place of a socket, and no head.
+    this.head = responder.fault === undefined ? head : NO_BYTES;
     this.#router = router ?? NO_ROUTER;
     this.#startedAt = startedAt;
   }
@@ -317,20 +319,17 @@ export class UpgradeRequest implements ServerRequest {
   /**
    * Stops the waits before the answer is written.
    *
+   * @returns The bytes that the client has sent after its request.
    * @throws TransportError when the client has disconnected, Error when the request is answered
    *   already.
    */
-  prepareAnswer(): void {
+  prepareAnswer(): Uint8Array {
     const waits = this.#waits;
     waits?.stop();
     if (waits?.failure !== undefined) throw waits.failure;
     if (this.responder.isAnswered) throw alreadyAnswered();
     assertOpen(this.responder.stream);
-  }
-
-  /** Returns the bytes that the client has sent after its request so far, and forgets them. */
-  takeEarlyBytes(): Uint8Array {
-    return this.#waits === undefined ? this.head : this.#waits.takeEarlyBytes();
+    return waits === undefined ? this.head : waits.takeEarlyBytes();
   }
 
   /** Gives the socket to a connection, which catches its errors from here on. */

@@ -224,14 +224,13 @@ export class Proxy {
       const isRefusal = !isAccepted(answer.head.version, answer.head.status);
       const isMessages = plan.mode === 'messages';
       const deflate = isMessages && !isRefusal ? acceptedDeflate(plan, answer) : undefined;
-      request.prepareAnswer();
+      const early = request.prepareAnswer();
       if (isRefusal) return await this.#relay(proxied, request, answer, headers);
       const subprotocol = answer.head.list('sec-websocket-protocol');
       const extensions = isMessages
         ? agreement.extensions
         : answer.head.list('sec-websocket-extensions');
       responder.accept({ ...agreement, subprotocol, extensions, headers });
-      const early = request.takeEarlyBytes();
       handshake.handOver();
       proxied.link = isMessages
         ? openMessageLink(

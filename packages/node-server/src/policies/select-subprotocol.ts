@@ -38,7 +38,9 @@ export function selectSubprotocol(
       "not a websocket handshake: malformed 'Sec-WebSocket-Protocol' header",
     );
   }
-  if (wanted === undefined) return headerOf(extra, 'sec-websocket-protocol') ?? '';
+  if (wanted === undefined) {
+    return extra.length === 0 ? '' : (headerOf(extra, 'sec-websocket-protocol') ?? '');
+  }
   // RFC 6455, section 4.2.2: the server picks one of the offered names, or none.
   return offered.length === 0 ? '' : pickSubprotocol(wanted, offered, req);
 }

@@ -9,7 +9,7 @@ import {
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { Upgrader } from '../../src/index.ts';
+import { Upgrader, type UpgraderOptions } from '../../src/index.ts';
 import { nothingUnhandled, trapLeftovers } from '../raw.ts';
 
 nothingUnhandled();
@@ -21,8 +21,9 @@ trapLeftovers();
  */
 async function session(
   pick: (req: Http2ServerRequest) => Duplex,
+  options: UpgraderOptions = {},
 ): Promise<{ client: ClientHttp2Session; outcomes: unknown[] }> {
-  const upgrader = new Upgrader();
+  const upgrader = new Upgrader(options);
   const outcomes: unknown[] = [];
   const server = createServer({ settings: { enableConnectProtocol: true } });
   const listener = (req: Http2ServerRequest): void => {
@@ -88,5 +89,28 @@ describe('an upgrade of a request of HTTP/2', () => {
     });
     expect(await answerTo(client, {})).toEqual({ status: 204, body: '' });
     expect(outcomes).toMatchObject([{ status: 400 }]);
+  });
+
+  it('gets the answer of the option error', async () => {
+    const error = (): { status: number } => ({ status: 403 });
+    const { client } = await session((req) => req.socket, { error });
+    expect(await answerTo(client, {})).toEqual({ status: 403, body: 'Forbidden\n' });
+  });
+
+  it('is refused in HTTP/2 by a listener that gets no head', async () => {
+    const server = createServer({ settings: { enableConnectProtocol: true } });
+    // Only with such a listener does Node emit 'connect'.
+    server.on('request', () => {});
+    server.on('connect', new Upgrader().handler(() => {}) as never);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const client = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    onTestFinished(async () => {
+      client.close();
+      server.close();
+      await once(server, 'close');
+    });
+    await once(client, 'remoteSettings');
+    expect(await answerTo(client, CONNECT)).toMatchObject({ status: 400 });
   });
 });
