@@ -1,5 +1,5 @@
 import { BinaryMessage, type MessageData, type PreparedMessage, TextMessage } from '@ws/conn';
-import { checkOptionNames, formatJSON, kind, preparedOf } from '@ws/conn/internal';
+import { checkOptionNames, formatJSON, kind, onRejection, preparedOf } from '@ws/conn/internal';
 import { MAX_KEY_BYTES } from './backplane/envelope.ts';
 
 const encoder = /* @__PURE__ */ new TextEncoder();
@@ -73,6 +73,17 @@ export function prepare(data: MessageData | PreparedMessage, method: string): Pr
   throw new TypeError(
     `${method}: expected a text or binary message, got a control frame of type ${message.type}`,
   );
+}
+
+/**
+ * Copies what a function of the application has returned. The rejection of a promise is ignored.
+ *
+ * @param name - Of the function, for the error.
+ * @throws TypeError for another value than text or bytes, such as a promise.
+ */
+export function prepareResult(result: unknown, name: string): PreparedMessage {
+  onRejection(result, () => {});
+  return prepare(result as MessageData, name);
 }
 
 /** @throws TypeError for a value that cannot be written as JSON. */

@@ -8,6 +8,7 @@ import {
 } from '@ws/conn';
 import { checked, checkOptionNames, isConnLike, kind, rejected } from '@ws/conn/internal';
 import { checkString, prepare } from './arguments.ts';
+import { TO_ALL } from './delivery/audience.ts';
 import {
   BROADCAST_NAMES,
   chosen,
@@ -244,7 +245,7 @@ export class Hub<Data = unknown> implements AsyncDisposable {
       'broadcast',
     );
     const only = chosen(everyone.members, options.filter);
-    void everyone.publish({ message, key: undefined, except, only });
+    void everyone.publish({ ...TO_ALL, message, key: undefined, except, only });
     if (options.local !== true && options.filter === undefined) {
       this.#sessions.toOtherNodes(message);
     }
@@ -272,7 +273,9 @@ export class Hub<Data = unknown> implements AsyncDisposable {
     for (const session of only) {
       if (session.state === 'closed' || !everyone.members.has(session)) only.delete(session);
     }
-    if (only.size > 0) void everyone.publish({ message, key: undefined, except: undefined, only });
+    if (only.size > 0) {
+      void everyone.publish({ ...TO_ALL, message, key: undefined, except: undefined, only });
+    }
     this.#sessions.publishedCount++;
     return only.size;
   }

@@ -26,6 +26,7 @@ export type {
   OverflowPolicy,
   RoomOptions,
 } from './options.ts';
+export type { JoinOptions } from './rooms/resume.ts';
 export { type Joined, Room } from './rooms/room.ts';
 export { type SendOptions, Session } from './sessions/session.ts';
 export type { Waiting } from './sessions/waiting-messages.ts';

@@ -1,4 +1,10 @@
-import { CloseCode, formatCloseMessage, type RateLimit } from '@ws/conn';
+import {
+  CloseCode,
+  formatCloseMessage,
+  type Message,
+  type MessageData,
+  type RateLimit,
+} from '@ws/conn';
 import {
   bound,
   checkOptionNames,
@@ -12,6 +18,7 @@ import {
 import { checkOneOf, checkText, checkWellFormed } from './arguments.ts';
 import type { Backplane } from './backplane/backplane.ts';
 import { MAX_ID_BYTES } from './backplane/envelope.ts';
+import type { Position } from './history/position.ts';
 import type { HistoryBounds } from './history/room-history.ts';
 import type { Session } from './sessions/session.ts';
 import type { Waiting } from './sessions/waiting-messages.ts';
@@ -64,6 +71,20 @@ export interface RoomOptions {
    * `local-first`.
    */
   readonly delivery?: 'local-first' | 'through' | undefined;
+  /**
+   * Makes what the clients get of a message, text or bytes: with its position, for example. Called
+   * once on each node for each message, and for each missed one of a session that resumes. `position`
+   * is undefined for a message that is not kept. The history and the other nodes have the message
+   * itself. Synchronous. A message for which it throws reaches no member of this node: the event
+   * `error` reports it, at most once a second, and the room has a `gap`. Needs a hub without a
+   * backplane, or `delivery: 'through'`. Default: the message itself.
+   */
+  readonly form?:
+    | ((
+        message: Message,
+        at: { readonly room: string; readonly position: Position | undefined },
+      ) => MessageData)
+    | undefined;
 }
 
 /** The options of a {@link Hub}. */
@@ -117,6 +138,7 @@ export interface HubOptions<Data = unknown> {
 export interface RoomSettings {
   readonly history: HistoryBounds | undefined;
   readonly through: boolean;
+  readonly form: RoomOptions['form'];
 }
 
 /** {@link HubOptions} with every default filled in. */
@@ -154,9 +176,11 @@ const NAMES: readonly (keyof HubOptions)[] = [
   'mayJoin',
   'rate',
 ];
-const ROOM_NAMES: readonly (keyof RoomOptions)[] = ['history', 'delivery'];
+const ROOM_NAMES: readonly (keyof RoomOptions)[] = ['history', 'delivery', 'form'];
 const HISTORY_NAMES: readonly (keyof HistoryOptions)[] = ['size', 'bytes', 'ttl'];
 const MIB = 1_048_576;
+/** Why an option that needs the position of each message is refused. */
+export const NEEDS_POSITIONS: string = "needs a hub without a backplane, or delivery: 'through'";
 
 /** @throws TypeError or RangeError that names the option. */
 export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Data> {
@@ -199,7 +223,11 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
     slice: duration('slice', options.slice, 8, false),
     mayJoin,
     rate: rate === undefined ? undefined : checkRate(rate),
-    room: roomSettings(rooms, whole('maxHistoryBytes', maxHistoryBytes)),
+    room: roomSettings(
+      rooms,
+      whole('maxHistoryBytes', maxHistoryBytes),
+      options.backplane !== undefined,
+    ),
     historyAdvice: (name) => historyAdvice(name, Object.keys(rooms)),
   };
 }
@@ -212,11 +240,12 @@ function checkBackplane(value: Backplane | undefined): Backplane | undefined {
   );
 }
 
-const PLAIN: RoomSettings = { history: undefined, through: false };
+const PLAIN: RoomSettings = { history: undefined, through: false, form: undefined };
 
 function roomSettings(
   rooms: Readonly<Record<string, RoomOptions>>,
   total: number,
+  crosses: boolean,
 ): (name: string) => RoomSettings {
   if (typeof rooms !== 'object' || rooms === null) {
     throw new TypeError(`rooms: expected an object, got ${kind(rooms)}`);
@@ -224,7 +253,11 @@ function roomSettings(
   const exact = new Map<string, RoomSettings>();
   const prefixes: [prefix: string, settings: RoomSettings][] = [];
   for (const [pattern, options] of Object.entries(rooms)) {
-    const settings = settingsOf(`rooms[${JSON.stringify(pattern)}]`, options, total);
+    const owner = `rooms[${JSON.stringify(pattern)}]`;
+    const settings = settingsOf(owner, options, total);
+    if (settings.form !== undefined && crosses && !settings.through) {
+      throw new TypeError(`${owner}.form: ${NEEDS_POSITIONS}`);
+    }
     const star = pattern.indexOf('*');
     if (star < 0) exact.set(pattern, settings);
     else if (star === pattern.length - 1) prefixes.push([pattern.slice(0, -1), settings]);
@@ -250,9 +283,16 @@ function historyAdvice(name: string, patterns: readonly string[]): string {
 
 function settingsOf(owner: string, options: RoomOptions, total: number): RoomSettings {
   checkOptionNames(owner, options, ROOM_NAMES, 'ignore');
-  const { history = false, delivery = 'local-first' } = options;
+  const { history = false, delivery = 'local-first', form } = options;
   checkOneOf(`${owner}.delivery`, delivery, ['local-first', 'through']);
-  return { history: boundsOf(`${owner}.history`, history, total), through: delivery === 'through' };
+  if (form !== undefined && typeof form !== 'function') {
+    throw new TypeError(`${owner}.form: expected a function, got ${kind(form)}`);
+  }
+  return {
+    history: boundsOf(`${owner}.history`, history, total),
+    through: delivery === 'through',
+    form,
+  };
 }
 
 function boundsOf(

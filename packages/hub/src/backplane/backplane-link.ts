@@ -3,15 +3,21 @@ import { Deferred, handled } from '@ws/conn/internal';
 import { BackplaneError } from '../errors.ts';
 import type { Position } from '../history/position.ts';
 import type { HistoryBounds } from '../history/room-history.ts';
-import type { RoomSettings } from '../options.ts';
 import { Reports } from '../reports.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { Backplane, BackplaneSink } from './backplane.ts';
-import { Channel } from './channel.ts';
+import { Channel, type ChannelSettings } from './channel.ts';
 import { Digests } from './digests.ts';
 import { EngineHistories } from './engine-histories.ts';
-import { decodeEnvelope, type Envelope, idOf, nodeName, VERSION } from './envelope.ts';
+import {
+  type Arrival,
+  decodeEnvelope,
+  type Envelope,
+  idOf,
+  nodeName,
+  VERSION,
+} from './envelope.ts';
 import { Limit } from './limit.ts';
 import { type Except, Publications } from './publications.ts';
 import { type Found, SharedReads } from './shared-reads.ts';
@@ -120,7 +126,7 @@ export class BackplaneLink<Data> {
   }
 
   /** Receives the messages of a channel from now on. */
-  addChannel(room: string | undefined, settings: RoomSettings): void {
+  addChannel(room: string | undefined, settings: ChannelSettings): void {
     const name = channelOf(room);
     if (this.#channels.has(name)) return;
     const ownBefore = this.#publications.lastCounter(name);
@@ -267,16 +273,16 @@ export class BackplaneLink<Data> {
   }
 
   /** Delivers a message to the members of this node. */
-  deliver(channel: Channel, { node, counter, key, message }: Envelope): void {
+  deliver(channel: Channel, { node, counter, key, message }: Envelope, arrival: Arrival): void {
     const { name, room, through } = channel;
     if (message === undefined || !this.#isOpen(channel)) return;
-    if (node !== this.node) return void this.#hub.arrived(room, message, key, undefined);
+    if (node !== this.node) return void this.#hub.arrived(room, message, key, undefined, arrival);
     // The members have joined after the message.
     if (!through || counter <= channel.ownBefore) return;
     const origin = this.#publications.takeOrigin(name, counter);
     // Without its origin the message could reach sessions that it leaves out.
     if (origin === undefined) this.gap(channel, undefined);
-    else origin.returned.resolve(this.#hub.arrived(room, message, key, origin.except));
+    else origin.returned.resolve(this.#hub.arrived(room, message, key, origin.except, arrival));
   }
 
   /**

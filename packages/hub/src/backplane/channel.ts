@@ -25,6 +25,9 @@ interface Known {
   gaps: number;
 }
 
+/** The settings of a channel's room. */
+export type ChannelSettings = Pick<RoomSettings, 'history' | 'through'>;
+
 /** What a channel asks of its link. */
 type ChannelLink = Pick<BackplaneLink<unknown>, 'node' | 'platform' | 'deliver' | 'repair' | 'gap'>;
 
@@ -65,7 +68,7 @@ export class Channel {
     link: ChannelLink,
     name: string,
     room: string | undefined,
-    { history, through }: RoomSettings,
+    { history, through }: ChannelSettings,
     ownBefore: number,
   ) {
     this.#link = link;
@@ -86,7 +89,7 @@ export class Channel {
 
   arrive(arrival: Arrival): void {
     if (this.#repair !== undefined) this.#repair.add(arrival);
-    else if (this.history === undefined || !isPlaced(arrival)) this.#deliver(arrival.envelope);
+    else if (this.history === undefined || !isPlaced(arrival)) this.#deliver(arrival);
     else if (this.#isOld(arrival)) return;
     else if (this.#follows(arrival)) this.#deliverNext(arrival);
     else void this.#fetchMissing(arrival);
@@ -173,9 +176,9 @@ export class Channel {
     return previous <= (last.epoch === epoch ? last.offset : 0);
   }
 
-  #deliverNext({ envelope, position }: Placed): void {
-    this.#deliver(envelope);
-    this.#last = position;
+  #deliverNext(arrival: Placed): void {
+    this.#deliver(arrival);
+    this.#last = arrival.position;
   }
 
   /**
@@ -183,7 +186,8 @@ export class Channel {
    * before it: with history, its offset follows, so they never reached the engine. A digest has no
    * message, and repeats the counter of a lost one.
    */
-  #deliver(envelope: Envelope | undefined): void {
+  #deliver(arrival: Arrival): void {
+    const { envelope } = arrival;
     if (envelope === undefined) return this.#reportUnreadable();
     const { node, counter, message } = envelope;
     if (counter <= this.lastOf(node)) return;
@@ -191,7 +195,7 @@ export class Channel {
       this.#gap(this.#last);
     }
     this.#count(node, counter);
-    this.#link.deliver(this, envelope);
+    this.#link.deliver(this, envelope, arrival);
   }
 
   /** Reports one gap for all unreadable messages in a row. */

@@ -90,10 +90,11 @@ function offsetOf({ since }: Read): number {
 }
 
 /** The answer to a read from the earliest position. */
-function first({ arrivals, complete }: Found, { since, limit }: Read): Found {
-  if (arrivals.length <= limit) return { arrivals, complete };
+function first(found: Found, { since, limit }: Read): Found {
+  const { arrivals } = found;
+  if (arrivals.length <= limit) return found;
   const part = since === undefined ? arrivals.slice(-limit) : arrivals.slice(0, limit);
-  return { arrivals: part, complete: false };
+  return { ...found, arrivals: part, complete: false };
 }
 
 /** The answer to a read from a later position; undefined if it is not known. */

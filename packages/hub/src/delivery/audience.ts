@@ -1,6 +1,8 @@
 import type { PreparedMessage } from '@ws/conn';
 import { Deferred, RESOLVED } from '@ws/conn/internal';
 import { OverflowError } from '../errors.ts';
+import type { Position } from '../history/position.ts';
+import type { Resume } from '../rooms/resume.ts';
 import type { Session } from '../sessions/session.ts';
 import { type FanOut, WRITE_COST } from './fan-out.ts';
 
@@ -16,6 +18,18 @@ export interface Publication<Data> {
   readonly except: ReadonlySet<Session<Data>> | undefined;
   /** The only sessions that get it. */
   readonly only: ReadonlySet<Session<Data>> | undefined;
+  /** In the history of the room, if the message is kept and its position is known. */
+  readonly position: Position | undefined;
+  /** Offset of the message before it, if the engine's offsets have holes. */
+  readonly previous: number | undefined;
+}
+
+/** What a publication without a room has. */
+export const TO_ALL = { only: undefined, position: undefined, previous: undefined } as const;
+
+/** Whether a publication is for this member. */
+export function isFor<Data>({ except, only }: Publication<Data>, member: Session<Data>): boolean {
+  return except?.has(member) !== true && only?.has(member) !== false;
 }
 
 /** One pass over the members. */
@@ -63,6 +77,8 @@ export class Audience<Data> {
    * their first one.
    */
   #firsts: Map<Session<Data>, number> | undefined;
+  /** The members that resume: what the others get goes through the resume. */
+  #resumes: Map<Session<Data>, Resume<Data>> | undefined;
   /** The last message from the backplane was refused. */
   #refuses = false;
 
@@ -81,6 +97,23 @@ export class Audience<Data> {
   /** Removes a member. It gets the publications of this turn at once, see {@link flush}. */
   leave(session: Session<Data>): void {
     if (this.members.delete(session)) this.#sendWaiting(session);
+    this.setResume(session, undefined);
+  }
+
+  /** The resume of a member, also after it: until a message has passed that the member lacks. */
+  resumeOf(session: Session<Data>): Resume<Data> | undefined {
+    return this.#resumes?.get(session);
+  }
+
+  /** From now on the member gets its messages from `resume`, or like the others without one. */
+  setResume(session: Session<Data>, resume: Resume<Data> | undefined): void {
+    if (resume === undefined) {
+      this.#resumes?.delete(session);
+      if (this.#resumes?.size === 0) this.#resumes = undefined;
+    } else {
+      this.#resumes ??= new Map();
+      this.#resumes.set(session, resume);
+    }
   }
 
   /**
@@ -100,7 +133,7 @@ export class Audience<Data> {
       if (next >= end) return;
       // First, because a listener of `sent` may leave or close too.
       this.#firsts.set(session, next + 1);
-      deliver(session, this.#waiting[next - this.#number]!);
+      this.#deliver(session, this.#waiting[next - this.#number]!);
     }
   }
 
@@ -171,19 +204,26 @@ export class Audience<Data> {
       // A selected session may have left.
       if (selection !== undefined && !this.members.has(member)) continue;
       const from = this.#firsts?.get(member);
-      if (messages !== undefined && from === undefined && member.deliverAll(messages)) continue;
+      const isUsual = from === undefined && this.#resumes?.has(member) !== true;
+      if (messages !== undefined && isUsual && member.deliverAll(messages)) continue;
       const start = Math.max((from ?? 0) - first, 0);
       // A listener of `sent` may publish: that is for the next pass.
       if (selection === undefined) {
-        for (let i = start; i < publications.length; i++) deliver(member, publications[i]!);
+        for (let i = start; i < publications.length; i++) this.#deliver(member, publications[i]!);
       } else {
         const numbers = numbersOf(selection, member);
         cost = WRITE_COST + numbers.length;
-        for (const i of numbers) if (i >= start) deliver(member, publications[i]!);
+        for (const i of numbers) if (i >= start) this.#deliver(member, publications[i]!);
       }
       const { compressed } = member;
       if (compressed !== undefined) this.#pass.compressed.push(compressed);
     }
+  }
+
+  #deliver(member: Session<Data>, publication: Publication<Data>): void {
+    const resume = this.#resumes?.get(member);
+    if (resume !== undefined) resume.take(publication);
+    else if (isFor(publication, member)) member.deliver(publication.message, publication.key);
   }
 
   #begin(): Pass<Data> {
@@ -220,14 +260,6 @@ export class Audience<Data> {
     else ended.resolve(Promise.all(compressed).then(() => {}));
     if (this.#delivered === undefined) this.#firsts = undefined;
   }
-}
-
-function deliver<Data>(
-  member: Session<Data>,
-  { message, key, except, only }: Publication<Data>,
-): void {
-  if (except?.has(member) === true || only?.has(member) === false) return;
-  member.deliver(message, key);
 }
 
 function selectionOf<Data>(

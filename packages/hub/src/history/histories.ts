@@ -1,5 +1,4 @@
 import type { Platform, PreparedMessage } from '@ws/conn';
-import type { Position } from './position.ts';
 import type { RoomHistory } from './room-history.ts';
 
 /** Bytes of memory that a message is charged beside its payload. */
@@ -33,15 +32,14 @@ export class Histories {
     message: PreparedMessage,
     platform: Platform,
     emptied: () => void,
-  ): Position {
+  ): void {
     this.#used.delete(history);
     this.#used.set(history, emptied);
     const before = costOf(history);
-    const position = history.add(message, platform.now());
+    history.add(message, platform.now());
     this.#bytes += costOf(history) - before;
     while (this.#bytes > this.#maxBytes) this.#dropOldest();
     if (!this.#sweeping) this.#sweepLater(platform);
-    return position;
   }
 
   /** Drops the expired messages of a history. */

@@ -41,6 +41,15 @@ export function checkQuery(query: HistoryQuery, second: unknown): void {
   if (limit !== undefined) whole('limit', limit);
 }
 
+/** Messages of a history. */
+export interface HistoryPart<T> {
+  readonly messages: T[];
+  readonly complete: boolean;
+}
+
+/** Makes what a reader wants of a message. Each call for one stored message has the same `key`. */
+export type Convert<T> = (message: PreparedMessage, position: Position, key: object) => T;
+
 interface Entry {
   readonly offset: number;
   readonly message: PreparedMessage;
@@ -70,13 +79,17 @@ export class RoomHistory {
     return this.#entries.length - this.#first;
   }
 
+  /** The position of the next message. */
+  nextPosition(): Position {
+    return { epoch: this.epoch, offset: this.last + 1 };
+  }
+
   /** Adds a message, and drops the oldest ones beyond the bounds. */
-  add(message: PreparedMessage, now: number): Position {
+  add(message: PreparedMessage, now: number): void {
     this.#entries.push({ offset: ++this.last, message, until: now + this.#bounds.ttl });
     this.bytes += message.bytes.length;
     while (this.length > this.#bounds.size || this.bytes > this.#bounds.bytes) this.dropFirst();
     this.expire(now);
-    return { epoch: this.epoch, offset: this.last };
   }
 
   /** Messages of other nodes may be missing after the last message. */
@@ -102,21 +115,16 @@ export class RoomHistory {
    *
    * @returns `complete`: no message after `since` is missing; without `since`, no message at all.
    */
-  read(
-    since: Position | undefined,
-    limit: number,
-    toMessage: (message: PreparedMessage) => Message,
-  ): { messages: Kept[]; complete: boolean } {
+  read<T>(since: Position | undefined, limit: number, convert: Convert<T>): HistoryPart<T> {
     const oldest = this.last - this.length;
     const known = since === undefined || since.epoch === this.epoch;
     const after = since === undefined ? this.last - limit : known ? since.offset : 0;
     const from = Math.max(after, oldest);
     const entries = this.#entries.slice(this.#first + from - oldest).slice(0, limit);
     return {
-      messages: entries.map(({ offset, message }) => ({
-        position: { epoch: this.epoch, offset },
-        message: toMessage(message),
-      })),
+      messages: entries.map((entry) =>
+        convert(entry.message, { epoch: this.epoch, offset: entry.offset }, entry),
+      ),
       complete:
         known &&
         from === (since?.offset ?? 0) &&

@@ -1,14 +1,173 @@
-import { isThenable, kind } from '@ws/conn/internal';
-import { RoomRefusedError } from '../errors.ts';
+import { portablePlatform } from '@ws/conn';
+import { checked, Deferred, handled, isThenable, kind, rejectedLater } from '@ws/conn/internal';
+import { RoomRefusedError, SessionClosedError } from '../errors.ts';
+import { NEEDS_POSITIONS } from '../options.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
+import { checkJoinOptions, type JoinOptions, Resume } from './resume.ts';
+import type { Joined } from './room.ts';
+import type { Rooms } from './rooms.ts';
+
+/** A join that waits for a promise of `mayJoin`. */
+export interface PendingJoin<Data> {
+  readonly result: Deferred<Joined<Data>>;
+  /** Undefined for a join without options. */
+  readonly resume: Resume<Data> | undefined;
+}
+
+/** Decides joins: by their arguments, the bounds of rooms, and the option `mayJoin`. */
+export class Joins<Data> {
+  readonly #hub: Sessions<Data>;
+  readonly #rooms: Rooms<Data>;
+
+  constructor(hub: Sessions<Data>, rooms: Rooms<Data>) {
+    this.#hub = hub;
+    this.#rooms = rooms;
+  }
+
+  /** See `Session.join`. */
+  join(
+    session: Session<Data>,
+    name: string,
+    options: JoinOptions<Data> | undefined,
+  ): Promise<Joined<Data>> {
+    try {
+      if (session.state === 'closed') throw new SessionClosedError('session.join');
+      checked(() => this.#rooms.room(name), session, 'join');
+      const resume = options === undefined ? undefined : this.#resumeFor(session, name, options);
+      const pending = session.joining?.get(name);
+      if (pending !== undefined) return this.#joinAgain(session, name, pending, resume);
+      if (session.isIn(name)) return this.#rooms.stay(session, name, resume);
+      this.#checkBounds(session, name);
+      if (this.#hub.settings.mayJoin === undefined) return this.#rooms.enter(session, name, resume);
+      const admitted = admit(this.#hub, session, name);
+      return admitted === undefined
+        ? this.#enterAdmitted(session, name, resume)
+        : this.#enterLater(session, name, admitted, resume);
+    } catch (error) {
+      this.#hub.joinFailed(session, error);
+      return rejectedLater(portablePlatform, error);
+    }
+  }
+
+  /** Rejects the joins of a session that has ended. */
+  cancelAll(session: Session<Data>): void {
+    for (const name of session.joining?.keys() ?? []) {
+      this.cancel(session, name, () => new SessionClosedError('session.join'));
+    }
+  }
+
+  /** Rejects a join that waits for a decision, if there is one. */
+  cancel({ joining }: Session<Data>, name: string, reason: () => Error): void {
+    const pending = joining?.get(name);
+    if (pending === undefined) return;
+    joining!.delete(name);
+    pending.result.reject(reason());
+  }
+
+  /** Joins a room that the session joins already. */
+  #joinAgain(
+    session: Session<Data>,
+    name: string,
+    pending: PendingJoin<Data>,
+    resume: Resume<Data> | undefined,
+  ): Promise<Joined<Data>> {
+    const { promise } = pending.result;
+    if (resume === undefined) return promise;
+    if (pending.resume !== undefined) throw new RoomRefusedError(name, 'is resuming');
+    const decided = promise.then(() => {
+      if (session.isIn(name)) return this.#rooms.stay(session, name, resume);
+      throw new RoomRefusedError(name, 'left');
+    });
+    return handled(decided);
+  }
+
+  /** @throws TypeError or RangeError that names the option. */
+  #resumeFor(
+    session: Session<Data>,
+    name: string,
+    options: JoinOptions<Data>,
+  ): Resume<Data> | undefined {
+    const resumes = checked(() => this.#checkJoin(name, options), session, 'join');
+    return resumes ? new Resume(this.#hub, session, name, options) : undefined;
+  }
+
+  #checkJoin(name: string, options: JoinOptions<Data>): boolean {
+    if (!checkJoinOptions(options)) return false;
+    if (!this.#rooms.crosses || this.#rooms.settingsOf(name).through) return true;
+    throw new TypeError(`session.join: since, limit or first: ${NEEDS_POSITIONS}`);
+  }
+
+  /** Enters after `mayJoin` has admitted the session. It may have joined or closed meanwhile. */
+  #enterAdmitted(
+    session: Session<Data>,
+    name: string,
+    resume: Resume<Data> | undefined,
+  ): Promise<Joined<Data>> {
+    if (session.state === 'closed') throw new SessionClosedError('session.join');
+    if (session.isIn(name)) return this.#rooms.stay(session, name, resume);
+    this.#checkBounds(session, name);
+    return this.#rooms.enter(session, name, resume);
+  }
+
+  /** Enters after a promise of `mayJoin`, unless the session leaves or ends before. */
+  #enterLater(
+    session: Session<Data>,
+    name: string,
+    admitted: Promise<void>,
+    resume: Resume<Data> | undefined,
+  ): Promise<Joined<Data>> {
+    session.joining ??= new Map();
+    const { joining } = session;
+    const join: PendingJoin<Data> = { result: new Deferred(), resume };
+    const { result } = join;
+    // A resume may reject after the decision.
+    if (resume !== undefined) void handled(result.promise);
+    joining.set(name, join);
+    const failed = (error: unknown): void => {
+      this.#hub.joinFailed(session, error);
+      result.reject(error);
+    };
+    admitted.then(
+      () => {
+        if (joining.get(name) !== join) return;
+        joining.delete(name);
+        try {
+          result.resolve(this.#enterAdmitted(session, name, resume));
+        } catch (error) {
+          failed(error);
+        }
+      },
+      (error) => {
+        if (joining.get(name) !== join) return;
+        joining.delete(name);
+        failed(error);
+      },
+    );
+    return result.promise;
+  }
+
+  #checkBounds(session: Session<Data>, name: string): void {
+    const { maxRooms, maxRoomsPerSession } = this.#hub.settings;
+    const joined = session.roomCount + (session.joining?.size ?? 0);
+    if (joined >= maxRoomsPerSession) {
+      throw new RoomRefusedError(
+        name,
+        `the session has ${joined} rooms (option maxRoomsPerSession)`,
+      );
+    }
+    if (this.#rooms.size >= maxRooms && !this.#rooms.has(name)) {
+      throw new RoomRefusedError(name, `the hub has ${this.#rooms.size} rooms (option maxRooms)`);
+    }
+  }
+}
 
 /**
  * Asks the option `mayJoin`. Returns a promise when it does.
  *
  * @throws (also rejects) {@link RoomRefusedError}
  */
-export function admit<Data>(
+function admit<Data>(
   hub: Sessions<Data>,
   session: Session<Data>,
   room: string,

@@ -9,11 +9,17 @@ import type { Rooms } from './rooms.ts';
 export interface Joined<Data = unknown> {
   /** The session is a member of this room. */
   readonly room: Room<Data>;
-  /** Whether the session got all missed messages. Always true: a join reads no history. */
+  /**
+   * Whether the session got all missed messages. With `limit` and without `since`: whether these are
+   * all messages of the room. True without options, which read no history.
+   */
   readonly complete: boolean;
-  /** Number of missed messages that the session got first. Always 0. */
+  /** Number of missed messages that the session got first. */
   readonly missed: number;
-  /** Position of the last of them in the room's history. Always undefined. */
+  /**
+   * Position of the last message before the live ones, for the next `since`. Undefined without
+   * options, in a room without history, and when the history could not be read.
+   */
   readonly position: Position | undefined;
 }
 

@@ -1,7 +1,8 @@
 import { Message, type MessageData, type PreparedMessage, portablePlatform } from '@ws/conn';
-import { checked, Deferred, onRejection, RESOLVED, rejectedLater } from '@ws/conn/internal';
-import { checkText, jsonOf } from '../arguments.ts';
+import { checked, onRejection, RESOLVED, rejectedLater } from '@ws/conn/internal';
+import { checkText, jsonOf, prepareResult } from '../arguments.ts';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
+import type { Arrival } from '../backplane/envelope.ts';
 import { Audience, type Publication } from '../delivery/audience.ts';
 import {
   chosen,
@@ -12,12 +13,20 @@ import {
 import { HubClosedError, OverflowError, RoomRefusedError, SessionClosedError } from '../errors.ts';
 import { Histories } from '../history/histories.ts';
 import type { Position } from '../history/position.ts';
-import { checkQuery, type HistoryQuery, type Kept, RoomHistory } from '../history/room-history.ts';
+import {
+  type Convert,
+  checkQuery,
+  type HistoryPart,
+  type HistoryQuery,
+  type Kept,
+  RoomHistory,
+} from '../history/room-history.ts';
 import type { RoomSettings } from '../options.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
-import { admit } from './joins.ts';
+import { Joins } from './joins.ts';
 import { MembershipEvents } from './membership-events.ts';
+import type { Resume } from './resume.ts';
 import { type Joined, Room } from './room.ts';
 
 /** A room with members or history. */
@@ -35,6 +44,7 @@ const NO_MEMBERS: ReadonlySet<never> = /* @__PURE__ */ new Set();
 
 /** The rooms of one hub, by name. */
 export class Rooms<Data> {
+  readonly joins: Joins<Data>;
   readonly #hub: Sessions<Data>;
   readonly #states = new Map<string, RoomState<Data>>();
   readonly #histories: Histories;
@@ -43,9 +53,12 @@ export class Rooms<Data> {
   readonly #events: MembershipEvents<Data>;
   /** Whether a read of a history that no room has was reported. */
   #missingReported = false;
+  /** What `form` has made of messages that are kept, for all sessions that have missed them. */
+  readonly #formed = new WeakMap<object, PreparedMessage>();
 
   constructor(hub: Sessions<Data>) {
     this.#hub = hub;
+    this.joins = new Joins(hub, this);
     this.#events = new MembershipEvents(hub);
     const { maxHistoryBytes, backplane } = hub.settings;
     this.#histories = new Histories(maxHistoryBytes);
@@ -57,8 +70,13 @@ export class Rooms<Data> {
   }
 
   /** Whether messages cross nodes. */
-  get #crosses(): boolean {
+  get crosses(): boolean {
     return this.#hub.settings.backplane !== undefined;
+  }
+
+  /** Whether the room has members or history. */
+  has(name: string): boolean {
+    return this.#states.has(name);
   }
 
   /** @throws TypeError, RangeError for an invalid name. */
@@ -71,31 +89,12 @@ export class Rooms<Data> {
     return this.#states.get(name)?.audience.members ?? NO_MEMBERS;
   }
 
-  /** See `Session.join`. */
-  join(session: Session<Data>, name: string): Promise<Joined<Data>> {
-    try {
-      if (session.state === 'closed') throw new SessionClosedError('session.join');
-      checked(() => this.room(name), session, 'join');
-      const pending = session.joining?.get(name);
-      if (pending !== undefined) return pending.promise;
-      if (session.isIn(name)) return this.#joined(name);
-      this.#checkBounds(session, name);
-      if (this.#hub.settings.mayJoin === undefined) return this.#enter(session, name);
-      const admitted = admit(this.#hub, session, name);
-      return admitted === undefined
-        ? this.#enterAdmitted(session, name)
-        : this.#enterLater(session, name, admitted);
-    } catch (error) {
-      this.#hub.joinFailed(session, error);
-      return rejectedLater(portablePlatform, error);
-    }
-  }
-
   leave(session: Session<Data>, name: string): void {
-    this.#cancelJoin(session, name, () => new RoomRefusedError(name, 'left before the decision'));
+    this.joins.cancel(session, name, () => new RoomRefusedError(name, 'left before the decision'));
     if (!session.isIn(name)) return;
     session.left(name);
     const state = this.#states.get(name)!;
+    state.audience.resumeOf(session)?.cancel();
     state.audience.leave(session);
     this.#removeIfUnused(name, state);
     this.#events.add('left', session, name);
@@ -103,17 +102,8 @@ export class Rooms<Data> {
 
   /** The session has ended. */
   leaveAll(session: Session<Data>): void {
-    for (const name of session.joining?.keys() ?? []) {
-      this.#cancelJoin(session, name, () => new SessionClosedError('session.join'));
-    }
+    this.joins.cancelAll(session);
     for (const name of session.roomNames()) this.leave(session, name);
-  }
-
-  #cancelJoin({ joining }: Session<Data>, name: string, reason: () => Error): void {
-    const pending = joining?.get(name);
-    if (pending === undefined) return;
-    joining!.delete(name);
-    pending.reject(reason());
   }
 
   /** Receives the messages of other nodes, for the rooms that have members already. */
@@ -170,7 +160,7 @@ export class Rooms<Data> {
       Room.prototype,
       'publish',
     );
-    const settings = this.#states.get(name)?.settings ?? this.#hub.settings.room(name);
+    const settings = this.settingsOf(name);
     if (settings.through && options.filter !== undefined) {
       throw new TypeError(
         "filter: not allowed in a room with delivery 'through', whose messages cross nodes",
@@ -179,12 +169,12 @@ export class Rooms<Data> {
     const only = chosen(this.membersOf(name), options.filter);
     const { key } = options;
     const { history } = settings;
-    const crosses = this.#crosses && options.local !== true;
+    const crosses = this.crosses && options.local !== true;
     if (crosses && settings.through) {
       this.#hub.publishedCount++;
       return this.#hub.withLink((link) => link.publish(name, message, key, history, { except }));
     }
-    const delivered = this.#deliver(name, settings, { message, key, except, only });
+    const delivered = this.#deliver(name, settings, message, key, except, only);
     this.#hub.publishedCount++;
     if (!crosses || only !== undefined) return delivered;
     return this.#hub.withLink((link) =>
@@ -198,14 +188,65 @@ export class Rooms<Data> {
     message: PreparedMessage,
     key: string | undefined,
     except: ReadonlySet<Session<Data>> | undefined,
+    arrival: Arrival,
   ): Promise<Position | undefined> {
     const state = this.#states.get(name);
     if (state === undefined) return NO_POSITION;
-    const kept = this.#keep(name, state, message);
-    const delivered = state.audience.arrive({ message, key, except, only: undefined }, () => {
-      this.#hub.missed(name, kept && { ...kept, offset: kept.offset - 1 });
-    });
+    const kept = state.history?.nextPosition();
+    if (kept !== undefined) this.#keep(name, state, message);
+    const position = kept ?? arrival.position;
+    const formed = this.#form(name, state.settings, message, position);
+    if (formed === undefined) return Promise.resolve(kept);
+    const previous = kept === undefined ? arrival.previous : undefined;
+    const publication = { message: formed, key, except, only: undefined, position, previous };
+    const delivered = state.audience.arrive(publication, () => this.#missed(name, kept));
     return positioned(delivered, kept);
+  }
+
+  /** A message, of a position if it is known, does not reach the members. */
+  #missed(name: string, position: Position | undefined): void {
+    this.#hub.missed(name, position && { ...position, offset: position.offset - 1 });
+  }
+
+  /** What the members get of a message; undefined, and a gap, if `form` fails. */
+  #form(
+    name: string,
+    { form }: RoomSettings,
+    message: PreparedMessage,
+    position: Position | undefined,
+  ): PreparedMessage | undefined {
+    if (form === undefined) return message;
+    const formed = this.#callForm(form, name, message, position);
+    if (formed === undefined) this.#missed(name, position);
+    return formed;
+  }
+
+  /** As `form` does, once for each message that is kept. Undefined if `form` fails. */
+  formOnce(
+    name: string,
+    message: PreparedMessage,
+    position: Position,
+    key: object,
+  ): PreparedMessage | undefined {
+    const { form } = this.settingsOf(name);
+    if (form === undefined) return message;
+    const formed = this.#formed.get(key) ?? this.#callForm(form, name, message, position);
+    if (formed !== undefined) this.#formed.set(key, formed);
+    return formed;
+  }
+
+  #callForm(
+    form: NonNullable<RoomSettings['form']>,
+    room: string,
+    message: PreparedMessage,
+    position: Position | undefined,
+  ): PreparedMessage | undefined {
+    try {
+      return prepareResult(form(this.#toMessage(message), { room, position }), 'form');
+    } catch (error) {
+      this.#hub.failedOften('calls of form failed', error);
+      return undefined;
+    }
   }
 
   /** Messages of other nodes may be missing in a room. */
@@ -231,31 +272,59 @@ export class Rooms<Data> {
   ): Promise<{ messages: Kept[]; complete: boolean }> {
     checked(() => checkQuery(query, second), Room.prototype, 'history');
     const bounds = this.#hub.settings.room(name).history;
-    const { since, limit: most = bounds?.size } = query;
-    const history = this.#states.get(name)?.history;
-    const { platform } = this.#hub;
-    if (bounds === undefined || most === undefined) {
+    if (bounds === undefined) {
       this.#reportMissing(name);
       return { messages: [], complete: false };
     }
+    const { since, limit = bounds.size } = query;
+    const part = await this.readHistory(name, since, limit, (message, position) => ({
+      position,
+      message: this.#toMessage(message),
+    }));
+    return { messages: part.messages, complete: part.complete };
+  }
+
+  /**
+   * Reads the history of a room that has one: the first `limit` messages after `since`, or the last
+   * `limit` messages without it.
+   *
+   * @returns `position`: of the last message that was read or, if this node keeps the history, of the
+   *   last message.
+   * @throws (rejects) {@link BackplaneError}
+   */
+  async readHistory<T>(
+    name: string,
+    since: Position | undefined,
+    limit: number,
+    convert: Convert<T>,
+  ): Promise<HistoryPart<T> & { readonly position: Position | undefined }> {
     if (this.#engineKeeps) {
-      const found = await this.#hub.withLink((link) => link.sharedHistory(name, since, most));
-      const { arrivals, complete } = found!;
-      const messages = arrivals.flatMap(({ envelope, position }) =>
-        envelope?.message === undefined
-          ? []
-          : [{ position: position!, message: this.#toMessage(envelope.message) }],
-      );
-      // The rest are unreadable, or records of losses.
-      return { messages, complete: complete && messages.length === arrivals.length };
+      const found = await this.#hub.withLink((link) => link.sharedHistory(name, since, limit));
+      const { arrivals, complete, epoch = '' } = found!;
+      const messages: T[] = [];
+      for (const arrival of arrivals) {
+        const message = arrival.envelope?.message;
+        if (message !== undefined) messages.push(convert(message, arrival.position!, arrival));
+      }
+      const position = arrivals.at(-1)?.position ?? (complete ? since : undefined);
+      return {
+        messages,
+        // The rest are unreadable, or records of losses.
+        complete: complete && messages.length === arrivals.length,
+        position: position ?? { epoch, offset: 0 },
+      };
     }
     // Without members, and while the engine is away, this node receives no messages of other nodes.
     const receives =
-      !this.#crosses || (this.membersOf(name).size > 0 && this.#hub.link?.state === 'up');
-    if (history === undefined) return { messages: [], complete: since === undefined && receives };
-    this.#histories.expire(history, platform.now());
-    const { messages, complete } = history.read(since, most, (message) => this.#toMessage(message));
-    return { messages, complete: complete && receives };
+      !this.crosses || (this.membersOf(name).size > 0 && this.#hub.link?.state === 'up');
+    const history = this.#states.get(name)?.history;
+    if (history === undefined) {
+      return { messages: [], complete: since === undefined && receives, position: undefined };
+    }
+    this.#histories.expire(history, this.#hub.platform.now());
+    const { messages, complete } = history.read(since, limit, convert);
+    const position = { epoch: history.epoch, offset: history.last };
+    return { messages, complete: complete && receives, position };
   }
 
   /** Reports once that a room has no history. */
@@ -279,13 +348,29 @@ export class Rooms<Data> {
   #deliver(
     name: string,
     settings: RoomSettings,
-    publication: Publication<Data>,
+    message: PreparedMessage,
+    key: string | undefined,
+    except: Publication<Data>['except'],
+    only: Publication<Data>['only'],
   ): Promise<Position | undefined> {
     // A filter selects members, and a history is for all members.
-    const keeps = this.#keepsHere(settings) && publication.only === undefined;
+    const keeps = this.#keepsHere(settings) && only === undefined;
     const state = keeps ? this.#state(name, settings) : this.#states.get(name);
-    const delivered = state?.audience.publish(publication) ?? RESOLVED;
-    const position = keeps ? this.#keep(name, state, publication.message) : undefined;
+    if (state === undefined) return NO_POSITION;
+    const position = keeps ? state.history!.nextPosition() : undefined;
+    const formed = this.#form(name, settings, message, position);
+    const delivered =
+      formed === undefined
+        ? RESOLVED
+        : state.audience.publish({
+            message: formed,
+            key,
+            except,
+            only,
+            position,
+            previous: undefined,
+          });
+    if (keeps) this.#keep(name, state, message);
     return positioned(delivered, position);
   }
 
@@ -296,18 +381,9 @@ export class Rooms<Data> {
     return history !== undefined && !this.#engineKeeps;
   }
 
-  #checkBounds(session: Session<Data>, name: string): void {
-    const { maxRooms, maxRoomsPerSession } = this.#hub.settings;
-    const joined = session.roomCount + (session.joining?.size ?? 0);
-    if (joined >= maxRoomsPerSession) {
-      throw new RoomRefusedError(
-        name,
-        `the session has ${joined} rooms (option maxRoomsPerSession)`,
-      );
-    }
-    if (this.size >= maxRooms && !this.#states.has(name)) {
-      throw new RoomRefusedError(name, `the hub has ${this.size} rooms (option maxRooms)`);
-    }
+  /** The settings of a room, also of one that does not exist. */
+  settingsOf(name: string): RoomSettings {
+    return this.#states.get(name)?.settings ?? this.#hub.settings.room(name);
   }
 
   /**
@@ -316,15 +392,21 @@ export class Rooms<Data> {
    * @throws {@link RoomRefusedError} or {@link SessionClosedError} when a listener of `entered` ends
    *   the membership, or in a circle of listeners.
    */
-  #enter(session: Session<Data>, name: string): Promise<Joined<Data>> {
+  enter(
+    session: Session<Data>,
+    name: string,
+    resume: Resume<Data> | undefined,
+  ): Promise<Joined<Data>> {
     if (this.#events.inCircle(session, name)) {
       throw new RoomRefusedError(name, 'listeners of entered and left leave and join in a circle');
     }
     const { audience, settings, history } = this.#state(name);
     session.entered(name);
     audience.join(session);
-    // Also for the first member, whose room may have had others before the link is loaded.
-    if (settings.through) {
+    resume?.hold(audience);
+    // Also for the first member, whose room may have had others before the link is loaded. A session
+    // that resumes gets the messages under way, unless its position is after them.
+    if (settings.through && (resume === undefined || settings.history === undefined)) {
       onRejection(
         this.#hub.withLink(async (link) => link.joined(name, session)),
         () => {},
@@ -333,10 +415,10 @@ export class Rooms<Data> {
     if (audience.members.size === 1) {
       this.#hub.link?.addChannel(name, settings);
       // While the room had no members, this node received no messages of other nodes.
-      if (this.#crosses) history?.interrupt();
+      if (this.crosses) history?.interrupt();
     }
     this.#events.add('entered', session, name);
-    if (session.isIn(name)) return this.#joined(name);
+    if (session.isIn(name)) return resume?.start() ?? this.#joined(name);
     throw session.state === 'closed'
       ? new SessionClosedError('session.join')
       : new RoomRefusedError(name, 'left by a listener of entered');
@@ -351,45 +433,17 @@ export class Rooms<Data> {
     return state.joined;
   }
 
-  /** Enters after `mayJoin` has admitted the session. It may have joined or closed meanwhile. */
-  #enterAdmitted(session: Session<Data>, name: string): Promise<Joined<Data>> {
-    if (session.state === 'closed') throw new SessionClosedError('session.join');
-    if (session.isIn(name)) return this.#joined(name);
-    this.#checkBounds(session, name);
-    return this.#enter(session, name);
-  }
-
-  /** Enters after a promise of `mayJoin`, unless the session leaves or ends before. */
-  #enterLater(
+  /** Joins a room of which the session is a member. */
+  stay(
     session: Session<Data>,
     name: string,
-    admitted: Promise<void>,
+    resume: Resume<Data> | undefined,
   ): Promise<Joined<Data>> {
-    session.joining ??= new Map();
-    const { joining } = session;
-    const join = new Deferred<Joined<Data>>();
-    joining.set(name, join);
-    const failed = (error: unknown): void => {
-      this.#hub.joinFailed(session, error);
-      join.reject(error);
-    };
-    admitted.then(
-      () => {
-        if (joining.get(name) !== join) return;
-        joining.delete(name);
-        try {
-          join.resolve(this.#enterAdmitted(session, name));
-        } catch (error) {
-          failed(error);
-        }
-      },
-      (error) => {
-        if (joining.get(name) !== join) return;
-        joining.delete(name);
-        failed(error);
-      },
-    );
-    return join.promise;
+    if (resume === undefined) return this.#joined(name);
+    const { audience } = this.#states.get(name)!;
+    if (audience.resumeOf(session)?.isReading) throw new RoomRefusedError(name, 'is resuming');
+    resume.hold(audience);
+    return resume.start();
   }
 
   #state(name: string, settings: RoomSettings = this.#hub.settings.room(name)): RoomState<Data> {
@@ -409,14 +463,9 @@ export class Rooms<Data> {
     return state;
   }
 
-  #keep(
-    name: string,
-    state: RoomState<Data> | undefined,
-    message: PreparedMessage,
-  ): Position | undefined {
-    if (state?.history === undefined) return undefined;
-    const { platform } = this.#hub;
-    return this.#histories.add(state.history, message, platform, () => {
+  /** Adds a message to the history of a room that this node keeps. */
+  #keep(name: string, state: RoomState<Data>, message: PreparedMessage): void {
+    this.#histories.add(state.history!, message, this.#hub.platform, () => {
       this.#removeIfUnused(name, state);
     });
   }

@@ -18,13 +18,12 @@ import {
 } from '@ws/conn/internal';
 import { checkKeyedOptions, jsonOf, prepare } from '../arguments.ts';
 import type { OverflowPolicy } from '../options.ts';
+import type { PendingJoin } from '../rooms/joins.ts';
+import type { JoinOptions } from '../rooms/resume.ts';
 import type { Joined } from '../rooms/room.ts';
 import { platformOf, sendPrepared } from './conn-calls.ts';
 import type { Sessions } from './sessions.ts';
 import { type Waiting, WaitingMessages } from './waiting-messages.ts';
-
-/** The joins of a session that wait for a promise of `mayJoin`, by room. */
-export type Joining<Data> = Map<string, Deferred<Joined<Data>>>;
 
 /** The options of `Session.send`. */
 export interface SendOptions {
@@ -65,8 +64,8 @@ export class Session<Data = unknown> {
   readonly conn: Conn<Data>;
   /** The request of the handshake, from the server or from `Hub.add`. */
   readonly request: unknown;
-  /** @internal Undefined before the first. */
-  joining: Joining<Data> | undefined = undefined;
+  /** @internal The joins that wait for a promise of `mayJoin`, by room. Undefined before the first. */
+  joining: Map<string, PendingJoin<Data>> | undefined = undefined;
   readonly #hub: Sessions<Data>;
   /** Kept: a broadcast asks for them at each message. */
   readonly #internals: ConnInternals;
@@ -205,15 +204,19 @@ export class Session<Data = unknown> {
    * when this call returns. When `mayJoin` returns a promise, the session is a member when the
    * returned promise resolves. A member gets the messages that are published from then on.
    *
-   * @returns Resolves when the session is a member. Calls for a room that the session joins, or has
-   *   joined, get the same result.
+   * With an option, the session resumes: it first gets the message of `first`, then each message
+   * that it has missed, as fast as its client reads, then the live ones. The options need a hub
+   * without a backplane, or a room with `delivery: 'through'`. A member may resume too.
+   *
+   * @returns Resolves when the session is a member, with an option when it has all missed messages.
+   *   Calls without options for a room that the session joins, or has joined, get the same result.
    * @throws (rejects) {@link RoomRefusedError}, also when the session leaves the room before the
    *   decision; {@link SessionClosedError} when the session ends before; TypeError or RangeError for
-   *   an invalid name. A rejection that is not awaited is not reported as unhandled: the event
-   *   `error` reports refused joins, at most once a second.
+   *   an invalid name or option; the error of `first`. A rejection that is not awaited is not reported
+   *   as unhandled: the event `error` reports refused joins, at most once a second.
    */
-  join(room: string): Promise<Joined<Data>> {
-    return this.#hub.rooms.join(this, room);
+  join(room: string, options?: JoinOptions<Data>): Promise<Joined<Data>> {
+    return this.#hub.rooms.joins.join(this, room, options);
   }
 
   /**
@@ -315,6 +318,19 @@ export class Session<Data = unknown> {
     if (this.#internals.sendRun?.(messages) !== true) return false;
     hub.deliveredCount += messages.length;
     return true;
+  }
+
+  /**
+   * @internal Resolves when the session may take a message of a resume, which waits outside of the
+   * bounds: no other message waits, and the connection takes more. Undefined when it does now, and
+   * after the end. Never rejects.
+   */
+  untilWritable(): Promise<void> | undefined {
+    if (this.state === 'closed') return undefined;
+    if (this.#waiting !== undefined && this.#waiting.messages > 0) {
+      return this.#waiting.untilEmpty();
+    }
+    return this.#internals.untilWritable()?.catch(() => {});
   }
 
   /** @internal The connection has ended. Returns the number of messages that were still waiting. */

@@ -22,9 +22,10 @@ import {
 import { checkOneOf } from '../arguments.ts';
 import type { Backplane } from '../backplane/backplane.ts';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
+import type { Arrival } from '../backplane/envelope.ts';
 import { loadedLink } from '../backplane/loaded-link.ts';
 import type { Except } from '../backplane/publications.ts';
-import { Audience } from '../delivery/audience.ts';
+import { Audience, TO_ALL } from '../delivery/audience.ts';
 import { FanOut } from '../delivery/fan-out.ts';
 import {
   BackplaneError,
@@ -102,11 +103,11 @@ export class Sessions<Data> {
   readonly #drops: Reports<Session<Data>, OverflowPolicy | 'latest'> = new Reports(
     (session, dropped, policy) => this.emit('overflow', session, session, { dropped, policy }),
   );
-  /** Of publications and joins. A listener of `error` may publish, and be refused each time. */
-  readonly #refusals: Reports<'publications' | 'joins', Fault<Data>> = new Reports(
+  /** By what happened to the calls. A listener of `error` may publish, and be refused each time. */
+  readonly #refusals: Reports<string, Fault<Data>> = new Reports(
     (calls, count, { session, cause }) => {
       if (count === 1) return this.failed(session, cause);
-      const text = `${count} ${calls} were refused`;
+      const text = `${count} ${calls}`;
       const error =
         cause instanceof WebSocketError
           ? new WebSocketError(text, cause.code, { cause })
@@ -411,7 +412,7 @@ export class Sessions<Data> {
     const fault = Object(error);
     if (error instanceof HubClosedError || this.#reported.has(fault)) return;
     this.#reported.add(fault);
-    this.#refusals.add('publications', 1, { session: undefined, cause: error }, this.platform);
+    this.failedOften('publications were refused', error);
   }
 
   /**
@@ -423,7 +424,16 @@ export class Sessions<Data> {
     if (error instanceof SessionClosedError || this.#reported.has(Object(error))) return;
     this.#reported.add(Object(error));
     if (error instanceof RoomRefusedError) this.refusedCount++;
-    this.#refusals.add('joins', 1, { session, cause: fault }, this.platform);
+    this.#refusals.add('joins were refused', 1, { session, cause: fault }, this.platform);
+  }
+
+  /**
+   * Reports an error that belongs to no session, together with others of its kind.
+   *
+   * @param what - What has happened to several calls.
+   */
+  failedOften(what: string, cause: unknown): void {
+    this.#refusals.add(what, 1, { session: undefined, cause }, this.platform);
   }
 
   /**
@@ -435,9 +445,10 @@ export class Sessions<Data> {
     message: PreparedMessage,
     key: string | undefined,
     except: Except<Data>,
+    arrival: Arrival,
   ): Promise<Position | undefined> {
-    if (room !== undefined) return this.rooms.arrived(room, message, key, except);
-    const publication = { message, key, except, only: undefined };
+    if (room !== undefined) return this.rooms.arrived(room, message, key, except, arrival);
+    const publication = { message, key, except, ...TO_ALL };
     const delivered = this.everyone.arrive(publication, () => this.missed(undefined, undefined));
     return delivered as Promise<undefined>;
   }

@@ -1,4 +1,5 @@
 import type { PreparedMessage } from '@ws/conn';
+import { Deferred } from '@ws/conn/internal';
 
 /** The messages that wait for a slow session. */
 export interface Waiting {
@@ -12,9 +13,17 @@ export class WaitingMessages implements Waiting {
   /** The messages in order, by key. A message without a key has a number. */
   readonly #messages = new Map<string | number, PreparedMessage>();
   #number = 0;
+  /** Resolves when no message waits; undefined while no caller waits for that. */
+  #empty: Deferred<void> | undefined;
 
   get messages(): number {
     return this.#messages.size;
+  }
+
+  /** Resolves when no message waits. */
+  untilEmpty(): Promise<void> {
+    this.#empty ??= new Deferred();
+    return this.#empty.promise;
   }
 
   /** Appends a message. A message without a key cannot be replaced. */
@@ -29,6 +38,7 @@ export class WaitingMessages implements Waiting {
     if (message === undefined) return false;
     this.#messages.delete(key);
     this.bytes -= message.bytes.length;
+    if (this.#messages.size === 0) this.#settleEmpty();
     return true;
   }
 
@@ -48,6 +58,12 @@ export class WaitingMessages implements Waiting {
     const { size } = this.#messages;
     this.#messages.clear();
     this.bytes = 0;
+    this.#settleEmpty();
     return size;
+  }
+
+  #settleEmpty(): void {
+    this.#empty?.resolve();
+    this.#empty = undefined;
   }
 }

@@ -1,0 +1,350 @@
+import { CloseCode, type MessageData, type PreparedMessage } from '@ws/conn';
+import { checkOptionNames, Deferred, flushShared, kind, whole } from '@ws/conn/internal';
+import { prepareResult } from '../arguments.ts';
+import { type Audience, isFor, type Publication } from '../delivery/audience.ts';
+import { RoomRefusedError, SessionClosedError } from '../errors.ts';
+import { checkPosition, type Position } from '../history/position.ts';
+import type { HistoryPart } from '../history/room-history.ts';
+import { platformOf } from '../sessions/conn-calls.ts';
+import type { Session } from '../sessions/session.ts';
+import type { Sessions } from '../sessions/sessions.ts';
+import type { Joined } from './room.ts';
+import type { Rooms } from './rooms.ts';
+
+/** The options of `Session.join`. With one of them the session resumes. */
+export interface JoinOptions<Data = unknown> {
+  /** Position of the last message that the client has. Default: none, for a first visit. */
+  readonly since?: Position | undefined;
+  /**
+   * Largest number of missed messages, the last ones; `complete` is false if there are more. Default:
+   * 0 without `since`, and all that the history has with it.
+   */
+  readonly limit?: number | undefined;
+  /**
+   * Makes the message that the session gets before the missed ones; undefined for none. Synchronous. If
+   * it throws, `join` rejects with its error and the session is no member.
+   */
+  readonly first?: ((joined: Joined<Data>) => MessageData | undefined) | undefined;
+}
+
+const NAMES: readonly (keyof JoinOptions)[] = ['since', 'limit', 'first'];
+/** Bytes of missed messages that are sent in one turn, with so many for each message. */
+const TURN_COST = 32_768;
+const MESSAGE_COST = 32;
+const READS_FAILED = 'reads of missed messages failed';
+/** A position of no history: after it come all messages that a history has. */
+const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
+/** The position of a room that has had no message. */
+const NO_MESSAGE: Position = /* @__PURE__ */ Object.freeze({ epoch: '', offset: 0 });
+
+/**
+ * Checks the options of a join.
+ *
+ * @returns Whether the session resumes.
+ * @throws TypeError or RangeError that names the option.
+ */
+export function checkJoinOptions<Data>(options: JoinOptions<Data>): boolean {
+  checkOptionNames('session.join', options, NAMES, 'ignore');
+  const { since, limit, first } = options;
+  if (since !== undefined) checkPosition(since);
+  if (limit !== undefined && limit !== 0) whole('limit', limit);
+  if (first !== undefined && typeof first !== 'function') {
+    throw new TypeError(`first: expected a function, got ${kind(first)}`);
+  }
+  return (since ?? limit ?? first) !== undefined;
+}
+
+/**
+ * The start of a membership that loses no message: the session gets what it has missed, then what the
+ * other members have got meanwhile, and no message twice.
+ *
+ * Live messages wait in a queue. If they are too many, the queue is emptied, and the history is read
+ * again from the position of the session until it has caught up. So it is when the next live message
+ * does not follow that position: the first message of a channel shows no loss before it.
+ */
+export class Resume<Data> {
+  /**
+   * `reading` until the session has all missed messages. `passing` until a message has passed that it
+   * lacks: a live message may come later than the history has it. Then `over`.
+   */
+  #state: 'reading' | 'passing' | 'over' = 'reading';
+  readonly #hub: Sessions<Data>;
+  readonly #session: Session<Data>;
+  readonly #name: string;
+  readonly #options: JoinOptions<Data>;
+  readonly #result = new Deferred<Joined<Data>>();
+  #audience: Audience<Data> | undefined;
+  #queue: Publication<Data>[] = [];
+  #queuedBytes = 0;
+  /** The queue was emptied since the start of the latest read. */
+  #hasForgotten = false;
+  /** The session has the messages up to this one; undefined if that is not known. */
+  #last: Position | undefined;
+  /** `form` has failed for a missed message. */
+  #hasLeftOut = false;
+  /** Of the last message that was read. */
+  #position: Position | undefined;
+
+  constructor(
+    hub: Sessions<Data>,
+    session: Session<Data>,
+    name: string,
+    options: JoinOptions<Data>,
+  ) {
+    this.#hub = hub;
+    this.#session = session;
+    this.#name = name;
+    this.#options = options;
+  }
+
+  /** Whether missed messages are still to come. */
+  get isReading(): boolean {
+    return this.#state === 'reading';
+  }
+
+  /** From now on the live messages of the member wait. */
+  hold(audience: Audience<Data>): void {
+    this.#audience = audience;
+    audience.setResume(this.#session, this);
+  }
+
+  /** Sends what the session has missed. Resolves when it has left. */
+  start(): Promise<Joined<Data>> {
+    if (this.isReading) void this.#run();
+    return this.#result.promise;
+  }
+
+  /** The session has left the room, or has ended. */
+  cancel(): void {
+    if (this.isReading) {
+      this.#fail(
+        this.#session.state === 'closed'
+          ? new SessionClosedError('session.join')
+          : new RoomRefusedError(this.#name, 'left'),
+      );
+    }
+  }
+
+  /** Takes a live message for the session. */
+  take(publication: Publication<Data>): void {
+    if (this.#state === 'over') return;
+    if (this.isReading) return this.#hold(publication);
+    if (!this.#lacksBefore(publication)) return this.#deliver(publication);
+    // A live message was lost, and none came before this one that would have shown it.
+    this.#state = 'reading';
+    this.#hold(publication);
+    this.#hasForgotten = true;
+    void this.#catchUp();
+  }
+
+  /** Whether the session may lack a message before this one. */
+  #lacksBefore({ position, previous }: Publication<Data>): boolean {
+    const last = this.#last;
+    if (position === undefined || last === undefined || position.epoch !== last.epoch) return false;
+    return (previous ?? position.offset - 1) > last.offset;
+  }
+
+  /** Whether the session may lack a message before those that wait. */
+  #queueLacks(): boolean {
+    const last = this.#last;
+    const next = this.#queue.find(
+      ({ position: at }) => at !== undefined && at.epoch === last?.epoch && at.offset > last.offset,
+    );
+    return next !== undefined && this.#lacksBefore(next);
+  }
+
+  /** Sends a live message, unless the session has it. */
+  #deliver(publication: Publication<Data>): void {
+    const last = this.#last;
+    const { message, key, position } = publication;
+    if (position !== undefined && last !== undefined) {
+      if (position.epoch === last.epoch && position.offset <= last.offset) return;
+      this.#last = undefined;
+      this.#end();
+    }
+    if (isFor(publication, this.#session)) this.#session.deliver(message, key);
+  }
+
+  /** From now on the session gets its messages like the other members. */
+  #end(): void {
+    if (this.#audience?.resumeOf(this.#session) !== this) return;
+    this.#audience.setResume(this.#session, undefined);
+  }
+
+  #fail(error: unknown): void {
+    this.#state = 'over';
+    this.#queue = [];
+    this.#result.reject(error);
+  }
+
+  async #run(): Promise<void> {
+    const part = await this.#readFirst();
+    if (!this.isReading) return;
+    try {
+      this.#sendFirst(this.#joined(part.complete, part.messages.length));
+    } catch (error) {
+      this.#fail(error);
+      this.#hub.joinFailed(this.#session, error);
+      return this.#rooms.leave(this.#session, this.#name);
+    }
+    await this.#send(part.messages);
+    const missed = part.messages.length + (await this.#catchUp());
+    this.#result.resolve(this.#joined(part.complete, missed));
+  }
+
+  /**
+   * Reads on while live messages are forgotten or missing. Then the session gets those that wait.
+   *
+   * @returns The number of messages that were read.
+   */
+  async #catchUp(): Promise<number> {
+    let missed = 0;
+    let before: number | undefined;
+    while (this.isReading) {
+      const isRepeated = this.#last?.offset === before;
+      if (!this.#hasForgotten && (isRepeated || !this.#queueLacks())) break;
+      // A second read without a result would find no more.
+      before = this.#last?.offset;
+      missed += await this.#readOn();
+    }
+    if (this.isReading) this.#pass();
+    return missed;
+  }
+
+  get #rooms(): Rooms<Data> {
+    return this.#hub.rooms;
+  }
+
+  #joined(isWhole: boolean, missed: number): Joined<Data> {
+    const complete = isWhole && !this.#hasLeftOut;
+    const position = this.#position?.offset === 0 ? NO_MESSAGE : this.#position;
+    return Object.freeze({ room: this.#rooms.room(this.#name), complete, missed, position });
+  }
+
+  #sendFirst(joined: Joined<Data>): void {
+    const data: unknown = this.#options.first?.(joined);
+    if (data !== undefined) this.#session.deliver(prepareResult(data, 'first'), undefined);
+  }
+
+  /** Reads what the session has missed before it joined. A history that cannot be read is not complete. */
+  async #readFirst(): Promise<HistoryPart<PreparedMessage>> {
+    const { since, limit } = this.#options;
+    if (this.#hub.settings.room(this.#name).history === undefined) {
+      return { messages: [], complete: since === undefined };
+    }
+    try {
+      return since === undefined ? await this.#readLast(limit ?? 0) : await this.#readSince(since);
+    } catch (error) {
+      this.#hub.failedOften(READS_FAILED, error);
+      return { messages: [], complete: false };
+    }
+  }
+
+  async #readLast(limit: number): Promise<HistoryPart<PreparedMessage>> {
+    if (limit > 0) return this.#read(undefined, limit);
+    const { position } = await this.#rooms.readHistory(this.#name, undefined, 1, () => undefined);
+    this.#reached(position);
+    return { messages: [], complete: true };
+  }
+
+  async #readSince(since: Position): Promise<HistoryPart<PreparedMessage>> {
+    let { messages, complete } = await this.#readAfter(since);
+    if (messages.length === 0 && !complete) {
+      // A position that the history has not reached yet: another history had it.
+      ({ messages } = await this.#readAfter(BEFORE_ALL));
+    }
+    const { limit = messages.length } = this.#options;
+    if (messages.length <= limit) return { messages, complete };
+    return { messages: messages.slice(messages.length - limit), complete: false };
+  }
+
+  /** Reads the messages after those of an earlier read. Returns their number. */
+  async #readOn(): Promise<number> {
+    this.#hasForgotten = false;
+    const since = this.#last;
+    try {
+      const part = since === undefined ? undefined : await this.#readAfter(since);
+      if (!this.isReading) return 0;
+      if (part?.complete === true) {
+        await this.#send(part.messages);
+        return part.messages.length;
+      }
+    } catch (error) {
+      this.#hub.failedOften(READS_FAILED, error);
+    }
+    if (this.isReading) void this.#session.close(CloseCode.TryAgainLater, 'missed too much');
+    return 0;
+  }
+
+  #readAfter(since: Position): Promise<HistoryPart<PreparedMessage>> {
+    const isNone = since.epoch === NO_MESSAGE.epoch;
+    return this.#read(isNone ? BEFORE_ALL : since, Number.MAX_SAFE_INTEGER);
+  }
+
+  async #read(since: Position | undefined, limit: number): Promise<HistoryPart<PreparedMessage>> {
+    const { messages, complete, position } = await this.#rooms.readHistory(
+      this.#name,
+      since,
+      limit,
+      (message, at, key) => this.#rooms.formOnce(this.#name, message, at, key),
+    );
+    this.#reached(position);
+    const formed = messages.filter((message) => message !== undefined);
+    this.#hasLeftOut ||= formed.length < messages.length;
+    return { messages: formed, complete };
+  }
+
+  #reached(position: Position | undefined): void {
+    this.#last = position;
+    this.#position = position;
+  }
+
+  /** Sends messages as fast as the client reads. */
+  async #send(messages: readonly PreparedMessage[]): Promise<void> {
+    const session = this.#session;
+    const platform = platformOf(session.conn);
+    let cost = 0;
+    for (const message of messages) {
+      cost += message.bytes.length + MESSAGE_COST;
+      if (cost > TURN_COST) {
+        cost = 0;
+        // The connection knows whether it takes more when it has written.
+        flushShared(platform);
+        await new Promise<void>((resolve) => platform.yield(resolve));
+      }
+      let writable = session.untilWritable();
+      while (writable !== undefined) {
+        await writable;
+        writable = session.untilWritable();
+      }
+      if (!this.isReading) return;
+      session.deliver(message, undefined);
+    }
+  }
+
+  /** Keeps a live message for the end of the read, within the bounds of slow sessions. */
+  #hold(publication: Publication<Data>): void {
+    const { maxQueuedMessages, maxQueuedBytes } = this.#hub.settings;
+    this.#queue.push(publication);
+    this.#queuedBytes += publication.message.bytes.length;
+    if (this.#queue.length <= maxQueuedMessages && this.#queuedBytes <= maxQueuedBytes) return;
+    // The history has the rest.
+    const lost = this.#queue.filter(
+      (each) => each.position === undefined && isFor(each, this.#session),
+    ).length;
+    this.#hasForgotten ||= lost < this.#queue.length;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    if (lost > 0) this.#hub.overflowed(this.#session, lost, 'drop-old');
+  }
+
+  /** The session has all missed messages: sends it the live ones. */
+  #pass(): void {
+    const queue = this.#queue;
+    this.#queue = [];
+    this.#state = 'passing';
+    if (this.#last === undefined) this.#end();
+    this.#queuedBytes = 0;
+    for (const publication of queue) this.take(publication);
+  }
+}

@@ -1,0 +1,417 @@
+import { type Conn, connPair } from '@ws/conn';
+import {
+  Hub,
+  isPosition,
+  type Joined,
+  type JoinOptions,
+  type Position,
+  type Session,
+} from '@ws/hub';
+import { MemoryBroker } from '@ws/hub/testing';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { node, turns, wait } from '../nodes.ts';
+
+const KEPT = { rooms: { r: { history: true } } } as const;
+const THROUGH = { rooms: { r: { history: true, delivery: 'through' } } } as const;
+
+interface Visit {
+  readonly client: Conn;
+  readonly session: Session;
+  readonly received: string[];
+  readonly joined: Promise<Joined>;
+}
+
+/** A new session that joins the room. */
+function visit(hub: Hub, options?: JoinOptions): Visit {
+  const [client, server] = connPair();
+  const received: string[] = [];
+  client.receive((message) => void received.push(message.text())).catch(() => {});
+  const session = hub.add(server);
+  return { client, session, received, joined: session.join('r', options) };
+}
+
+/** A new session whose client reads nothing until the test reads. */
+function slowVisit(hub: Hub, options: JoinOptions): Omit<Visit, 'received'> {
+  const [client, server] = connPair({ readAhead: 1_000, highWaterMark: 2_000 });
+  const session = hub.add(server);
+  return { client, session, joined: session.join('r', options) };
+}
+
+async function textsOf(client: Conn, last: string): Promise<string[]> {
+  const texts: string[] = [];
+  while (texts.at(-1) !== last) texts.push((await client.readMessage()).text());
+  return texts;
+}
+
+/** Publishes the numbers up to `count`. Returns their positions. */
+async function publish(hub: Hub, count: number): Promise<Position[]> {
+  const positions = [];
+  for (let i = 1; i <= count; i++) positions.push((await hub.room('r').publish(`${i}`))!);
+  return positions;
+}
+
+const first = ({ complete, missed }: Joined): string => `${complete} ${missed}`;
+
+describe('a join with since', () => {
+  it('sends the message of first, the missed messages and then the live ones', async () => {
+    const hub = new Hub(KEPT);
+    const [one, , three] = await publish(hub, 3);
+    const { session, received, joined } = visit(hub, { since: one!, first });
+    void hub.room('r').publish('live');
+    expect(session.rooms.has('r')).toBe(true);
+    expect(await joined).toEqual({
+      room: hub.room('r'),
+      complete: true,
+      missed: 2,
+      position: three,
+    });
+    await turns();
+    expect(received).toEqual(['true 2', '2', '3', 'live']);
+  });
+
+  it('sends a message of the same turn once', async () => {
+    const hub = new Hub(KEPT);
+    const [one] = await publish(hub, 1);
+    visit(hub);
+    void hub.room('r').publish('before');
+    const { received } = visit(hub, { since: one! });
+    void hub.room('r').publish('after');
+    await turns();
+    expect(received).toEqual(['before', 'after']);
+  });
+
+  it('sends the messages without a position after the missed ones', async () => {
+    const hub = new Hub(KEPT);
+    const [one] = await publish(hub, 2);
+    const { received } = visit(hub, { since: one! });
+    void hub.room('r').publish('filtered', { filter: () => true });
+    await turns();
+    expect(received).toEqual(['2', 'filtered']);
+  });
+
+  it.each<[string, (last: Position) => JoinOptions, string[]]>([
+    ['nothing missed', (since) => ({ since }), ['true 0']],
+    ['a limit', (last) => ({ since: { ...last, offset: 1 }, limit: 2 }), ['false 2', '4', '5']],
+    [
+      'a limit that suffices',
+      (last) => ({ since: { ...last, offset: 3 }, limit: 2 }),
+      ['true 2', '4', '5'],
+    ],
+    ['a limit of 0', (last) => ({ since: { ...last, offset: 3 }, limit: 0 }), ['false 0']],
+    [
+      'a position that is too old',
+      (last) => ({ since: { ...last, offset: 0 } }),
+      ['false 4', '2', '3', '4', '5'],
+    ],
+    [
+      'another epoch',
+      () => ({ since: { epoch: 'x', offset: 4 } }),
+      ['false 4', '2', '3', '4', '5'],
+    ],
+    [
+      'no message before',
+      () => ({ since: { epoch: '', offset: 0 } }),
+      ['false 4', '2', '3', '4', '5'],
+    ],
+    [
+      'a position ahead of the room',
+      (last) => ({ since: { ...last, offset: 9 } }),
+      ['false 4', '2', '3', '4', '5'],
+    ],
+    ['a limit and no position', () => ({ limit: 2 }), ['false 2', '4', '5']],
+    ['neither', () => ({}), ['true 0']],
+  ])('sends what is kept, with %s', async (_, optionsOf, texts) => {
+    const hub = new Hub({ rooms: { r: { history: { size: 4 } } } });
+    const last = (await publish(hub, 5)).at(-1)!;
+    const { received } = visit(hub, { ...optionsOf(last), first });
+    await turns();
+    expect(received).toEqual(texts);
+  });
+
+  it('gives a member what was published since, in order', async () => {
+    const hub = new Hub(KEPT);
+    const { session, received } = visit(hub);
+    const [one] = await publish(hub, 2);
+    void hub.room('r').publish('3');
+    await session.join('r', { since: one! });
+    void hub.room('r').publish('4');
+    await turns();
+    expect(received).toEqual(['1', '2', '2', '3', '4']);
+  });
+
+  it('works after an async mayJoin', async () => {
+    const hub = new Hub({ ...KEPT, mayJoin: async () => true });
+    const [one] = await publish(hub, 2);
+    const { received, joined } = visit(hub, { since: one! });
+    void hub.room('r').publish('3');
+    await joined;
+    void hub.room('r').publish('4');
+    await turns();
+    expect(received).toEqual(['2', '3', '4']);
+  });
+
+  it('of another type rejects, and the session is no member', async () => {
+    const { session, joined } = visit(new Hub(KEPT), { since: { offset: 1 } as Position });
+    await expect(joined).rejects.toThrow(TypeError);
+    expect(session.rooms.size).toBe(0);
+  });
+
+  it('shares what form has made of a missed message', async () => {
+    const form = vi.fn((message: { text(): string }) => `<${message.text()}>`);
+    const hub = new Hub({ rooms: { r: { history: true, form } } });
+    const [one] = await publish(hub, 3);
+    form.mockClear();
+    const visits = [visit(hub, { since: one! }), visit(hub, { since: one! })];
+    await turns();
+    for (const { received } of visits) expect(received).toEqual(['<2>', '<3>']);
+    expect(form).toHaveBeenCalledTimes(2);
+  });
+});
+
+describe('a join with options', () => {
+  it('learns the position of the room', async () => {
+    const hub = new Hub(KEPT);
+    const positionOf = async (): Promise<unknown> =>
+      (await visit(hub, { first: () => undefined }).joined).position;
+    expect(await positionOf()).toEqual({ epoch: '', offset: 0 });
+    const [one] = await publish(hub, 1);
+    expect(await positionOf()).toEqual(one);
+    expect((await visit(hub).joined).position).toBeUndefined();
+  });
+
+  it('reads nothing in a room without history', async () => {
+    const hub = new Hub();
+    const { joined } = visit(hub, { first });
+    expect(await joined).toMatchObject({ complete: true, missed: 0, position: undefined });
+    const again = visit(hub, { since: { epoch: 'e', offset: 1 } });
+    expect(await again.joined).toMatchObject({ complete: false, missed: 0, position: undefined });
+  });
+
+  it('rejects while another one of the room has not ended', async () => {
+    const hub = new Hub(KEPT);
+    const [one] = await publish(hub, 2);
+    const { session, joined } = visit(hub, { since: one! });
+    await expect(session.join('r', { since: one! })).rejects.toMatchObject({
+      code: 'WS_ERR_ROOM_REFUSED',
+      message: expect.stringContaining('is resuming'),
+    });
+    await joined;
+    await session.join('r', { since: one! });
+  });
+
+  it.each<[string, () => unknown]>([
+    [
+      'throws',
+      () => {
+        throw new Error('mine');
+      },
+    ],
+    ['returns a promise', async () => 'x'],
+    ['returns another type', () => 5],
+  ])('rejects when first %s: nothing is sent, and the session is no member', async (_, call) => {
+    const hub = new Hub(KEPT);
+    const [one] = await publish(hub, 2);
+    const left = vi.fn();
+    hub.on('left', left);
+    hub.on('error', () => {});
+    const { session, joined, received } = visit(hub, { since: one!, first: call as never });
+    await expect(joined).rejects.toThrow();
+    void hub.room('r').publish('3');
+    await turns();
+    expect([received, session.rooms.size, session.state]).toEqual([[], 0, 'open']);
+    expect(left).toHaveBeenCalledTimes(1);
+  });
+
+  it('rejects where the position of a message is not known before its delivery', async () => {
+    const { hub } = node(new MemoryBroker(), 'a', KEPT);
+    const { session, joined } = visit(hub, { first });
+    await expect(joined).rejects.toThrow(/without a backplane, or delivery: 'through'/);
+    expect(session.rooms.size).toBe(0);
+    await hub.close();
+  });
+});
+
+describe('a session that resumes and reads slowly', () => {
+  const since = { epoch: 'x', offset: 0 };
+
+  /** A hub with 100 messages of 10,000 bytes, and a session that resumes. */
+  async function resume(size = 1_000) {
+    const history = { size, bytes: 10_000_000 };
+    const hub = new Hub({ maxQueuedMessages: 10, rooms: { r: { history } } });
+    const overflow = vi.fn();
+    hub.on('overflow', overflow);
+    const text = (i: number): string => `${i} ${'x'.repeat(10_000)}`;
+    for (let i = 1; i <= 100; i++) await hub.room('r').publish(text(i));
+    const slow = slowVisit(hub, { since });
+    await turns();
+    return { hub, overflow, text, ...slow };
+  }
+
+  it('gets more messages than may wait for a session', async () => {
+    const { client, session, joined, overflow, text } = await resume();
+    expect(session.queued.messages).toBe(0);
+    expect(await textsOf(client, text(100))).toHaveLength(100);
+    expect(await joined).toMatchObject({ missed: 100 });
+    expect(overflow).not.toHaveBeenCalled();
+  });
+
+  it('gets more live messages than may wait, from the history', async () => {
+    const { hub, client, joined, overflow, text } = await resume();
+    for (let i = 101; i <= 150; i++) await hub.room('r').publish(text(i));
+    const texts = await textsOf(client, text(150));
+    expect(texts).toEqual(Array.from({ length: 150 }, (_, i) => text(i + 1)));
+    expect(await joined).toMatchObject({ missed: 150, complete: false });
+    expect(overflow).not.toHaveBeenCalled();
+  });
+
+  it('closes with 1013 when the history has lost a message meanwhile', async () => {
+    const { hub, client, joined, text } = await resume(100);
+    for (let i = 101; i <= 250; i++) await hub.room('r').publish(text(i));
+    client.receive(() => {}).catch(() => {});
+    await expect(joined).rejects.toMatchObject({ code: 'WS_ERR_SESSION_CLOSED' });
+    expect(await client.closed).toMatchObject({ code: 1013 });
+  });
+
+  it('is told of messages that no history has', async () => {
+    const { hub, client, overflow, text } = await resume();
+    for (let i = 0; i < 12; i++) await hub.room('r').publish('f', { filter: () => true });
+    await textsOf(client, text(100));
+    expect(overflow).toHaveBeenCalledWith(expect.anything(), { dropped: 11, policy: 'drop-old' });
+  });
+
+  it('rejects when the session leaves', async () => {
+    const { session, joined } = await resume();
+    session.leave('r');
+    await expect(joined).rejects.toMatchObject({ message: expect.stringContaining('left') });
+  });
+
+  it('rejects when the session ends', async () => {
+    const { session, joined } = await resume();
+    session.conn.terminate();
+    await expect(joined).rejects.toMatchObject({ code: 'WS_ERR_SESSION_CLOSED' });
+  });
+});
+
+describe('a resume in a through room', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  });
+  afterEach(() => vi.useRealTimers());
+
+  it('drops the copies of missed messages that arrive later', async () => {
+    const broker = new MemoryBroker();
+    const { hub } = node(broker, 'a', THROUGH);
+    const stays = visit(hub);
+    await turns();
+    const [one] = await publish(hub, 1);
+    broker.delay();
+    void hub.room('r').publish('2');
+    await turns();
+    const { received, joined } = visit(hub, { since: one! });
+    expect(await joined).toMatchObject({ complete: true, missed: 1 });
+    broker.release();
+    await turns();
+    void hub.room('r').publish('3');
+    await turns();
+    expect([received, stays.received]).toEqual([
+      ['2', '3'],
+      ['1', '2', '3'],
+    ]);
+    await hub.close();
+  });
+
+  it('joins without the missed messages when the engine is away', async () => {
+    const broker = new MemoryBroker();
+    const { hub, errors } = node(broker, 'a', THROUGH);
+    await turns();
+    broker.disconnect();
+    const { joined } = visit(hub, { since: { epoch: 'e', offset: 1 } });
+    await wait(5_000);
+    expect(await joined).toMatchObject({ complete: false, missed: 0, position: undefined });
+    expect(errors.at(-1)).toMatch(/has not answered for 5000 ms/);
+    await hub.close();
+  });
+});
+
+describe('the option form', () => {
+  const form = (
+    message: { text(): string },
+    { room, position }: { room: string; position: unknown },
+  ) => `${room} ${(position as Position | undefined)?.offset} ${message.text()}`;
+
+  it('makes what the members get, once for each message', async () => {
+    const spy = vi.fn(form);
+    const hub = new Hub({ rooms: { r: { history: true, form: spy } } });
+    const members = [visit(hub), visit(hub)];
+    await hub.room('r').publish('a');
+    await hub.room('r').publish('b', { filter: () => true });
+    await turns();
+    for (const { received } of members) expect(received).toEqual(['r 1 a', 'r undefined b']);
+    expect(spy).toHaveBeenCalledTimes(2);
+    const { messages } = await hub.room('r').history();
+    expect(messages.map(({ message }) => message.text())).toEqual(['a']);
+  });
+
+  it('gets the position of the engine in a through room, on each node', async () => {
+    const broker = new MemoryBroker();
+    const options = { rooms: { r: { history: true, delivery: 'through', form } } } as const;
+    const [a, b] = ['a', 'b'].map((id) => node(broker, id, options).hub);
+    const members = [visit(a!), visit(b!)];
+    await turns();
+    await a!.room('r').publish('x');
+    await b!.room('r').publish('y');
+    await turns();
+    for (const { received } of members) expect(received).toEqual(['r 1 x', 'r 2 y']);
+    await Promise.all([a!.close(), b!.close()]);
+  });
+
+  it.each<[string, () => unknown]>([
+    [
+      'throws',
+      () => {
+        throw new Error('mine');
+      },
+    ],
+    ['returns a promise', async () => Promise.reject(new Error('late'))],
+    ['returns another type', () => 5],
+  ])('that %s loses the message for this node, and reports it', async (_, call) => {
+    const fails = (message: { text(): string }) => (message.text() === 'bad' ? call() : 'good');
+    const hub = new Hub({ rooms: { r: { history: true, form: fails as never } } });
+    const errors: unknown[] = [];
+    const gaps: unknown[] = [];
+    hub.on('error', (_session, error) => void errors.push(error));
+    hub.on('gap', (room, from) => void gaps.push([room, from?.offset]));
+    const { received } = visit(hub);
+    const one = await hub.room('r').publish('1');
+    await hub.room('r').publish('bad');
+    await hub.room('r').publish('3');
+    const late = visit(hub, { since: one!, first });
+    await turns();
+    expect(received).toEqual(['good', 'good']);
+    expect(late.received).toEqual(['false 1', 'good']);
+    expect(gaps).toEqual([['r', 1]]);
+    expect(errors).toHaveLength(1);
+  });
+
+  it('is refused where the position of a message is not known before its delivery', () => {
+    const rooms = { r: { history: true, form } };
+    expect(() => node(new MemoryBroker(), 'a', { rooms })).toThrow(/rooms\["r"\]\.form: needs/);
+    expect(() => new Hub({ rooms: { r: { form: 5 as never } } })).toThrow(/expected a function/);
+  });
+});
+
+describe('isPosition', () => {
+  it.each<[unknown, boolean]>([
+    [{ epoch: 'e', offset: 0 }, true],
+    [{ epoch: '', offset: 7 }, true],
+    [{ epoch: 'e', offset: -1 }, false],
+    [{ epoch: 'e', offset: 0.5 }, false],
+    [{ epoch: 5, offset: 1 }, false],
+    [{ offset: 1 }, false],
+    ['e', false],
+    [null, false],
+    [undefined, false],
+  ])('of %o is %s', (value, expected) => {
+    expect(isPosition(value)).toBe(expected);
+  });
+});
