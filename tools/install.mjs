@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Installs packages of this folder in the project of the current folder. `pnpm check build packages` copies it to
-// `.out/pack`, beside the tarballs. It has no dependency, and runs where the repository is not installed.
+// Installs packages of this folder in the project of the current folder. `pnpm pack-all` copies it to `.out/pack`,
+// beside the tarballs. It has no dependency, and runs where the repository is not installed.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -93,6 +93,17 @@ function fromWorkspace(manifest) {
   return names;
 }
 
+function run(program, ...args) {
+  return spawnSync(program, args, { stdio: 'inherit', shell: process.platform === 'win32' });
+}
+
+/** What npx runs when the manager is not on the path: the version of package.json, or one that this program knows. */
+function versioned(manager) {
+  const [named = ''] = (manifest.packageManager ?? '').split('+');
+  if (named.startsWith(`${manager}@`)) return named;
+  return { npm: 'npm', pnpm: 'pnpm@10', yarn: 'yarn@1' }[manager];
+}
+
 const { values, positionals, tokens } = (() => {
   try {
     return parseArgs({
@@ -137,9 +148,10 @@ manifest.dependencies = {
 override(manager, manifest, Object.fromEntries(needed.map((name) => [name, place(name)])));
 writeFileSync('package.json', `${JSON.stringify(manifest, undefined, 2)}\n`);
 
-const { status, error } = spawnSync(manager, ['install', ...options], {
-  stdio: 'inherit',
-  shell: process.platform === 'win32',
-});
+const own = run(manager, 'install', ...options);
+const isMissing = own.error?.code === 'ENOENT';
+const { status, error } = isMissing
+  ? run('npx', '-y', versioned(manager), 'install', ...options)
+  : own;
 if (error !== undefined) fail(`${manager} cannot be started: ${error.message}`);
 process.exitCode = status ?? 1;

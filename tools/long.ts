@@ -9,6 +9,7 @@ import {
   list,
   node,
   pnpm,
+  runAll,
   runTasks,
   source,
   type Task,
@@ -245,8 +246,25 @@ const LONG: Rows = {
   },
 };
 
+const BROWSERS = ['tests/browsers', 'tools/build'];
+
+/** What a row needs beside what the tests need: arguments of `tools/ready.mjs`. An empty list is everything. */
+const NEEDS: Readonly<Record<string, readonly string[]>> = {
+  '--ci': [],
+  slow: [],
+  examples: [],
+  hub: ['packages/hub/test'],
+  proxy: BROWSERS,
+  browser: BROWSERS,
+  compat: ['packages/compat/test', 'tools', 'tools/build'],
+  bench: ['bench...'],
+  runtimes: [...BROWSERS, 'tools/runtimes'],
+};
+
 allowClosedOutput();
 const [name, ...args] = process.argv.slice(2);
+const needs = NEEDS[name ?? ''];
+if (needs !== undefined && !(await runAll([node('tools/ready.mjs', ...needs)]))) process.exit(1);
 if (name === '--ci') await bounded();
 else if (name === undefined || name === '--help') {
   console.log(

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { RequestListener } from 'node:http';
-
-const WEBSOCKET = new URL(import.meta.resolve('@ws/browser/standalone'));
+import { build } from 'esbuild';
 
 /**
  * Serves one HTML file on `/`, and the client that it imports, under a policy that allows only
@@ -10,11 +9,11 @@ const WEBSOCKET = new URL(import.meta.resolve('@ws/browser/standalone'));
  *
  * @param file - Read once, during the call.
  */
-export function page(file: URL): RequestListener {
+export async function page(file: URL): Promise<RequestListener> {
   const html = readFileSync(file);
-  const bodies = new Map([
+  const bodies = new Map<string | undefined, { type: string; body: Uint8Array }>([
     ['/', { type: 'text/html', body: html }],
-    ['/websocket.js', { type: 'text/javascript', body: readFileSync(WEBSOCKET) }],
+    ['/websocket.js', { type: 'text/javascript', body: await client() }],
   ]);
   const headers = {
     'Cache-Control': 'no-cache',
@@ -28,7 +27,7 @@ export function page(file: URL): RequestListener {
   };
   return (req, res) => {
     const [path] = (req.url ?? '/').split('?', 1);
-    const found = bodies.get(path!);
+    const found = bodies.get(path);
     if (found === undefined) refuse(res, 404, 'not found\n');
     else if (req.method !== 'GET' && req.method !== 'HEAD') {
       res.setHeader('Allow', 'GET, HEAD');
@@ -44,6 +43,23 @@ export function page(file: URL): RequestListener {
         .end(req.method === 'HEAD' ? undefined : body);
     }
   };
+}
+
+/** The client of the page: one ES module. In the workspace it is made of the sources of @ws/browser. */
+async function client(): Promise<Uint8Array> {
+  const { outputFiles } = await build({
+    stdin: {
+      contents: `export { ReconnectingConn } from '@ws/browser';`,
+      resolveDir: import.meta.dirname,
+    },
+    conditions: ['@ws/source'],
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    target: 'es2022',
+    write: false,
+  });
+  return outputFiles[0]!.contents;
 }
 
 function refuse(res: Parameters<RequestListener>[1], status: number, text: string): void {

@@ -21,7 +21,7 @@ try {
     {
       port: portNumber(PORT),
       host: HOST,
-      request: page(new URL('page.html', import.meta.url)),
+      request: await page(new URL('page.html', import.meta.url)),
       maxConnections: 1_000,
     },
     {

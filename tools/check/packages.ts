@@ -1,11 +1,11 @@
-// Packs every published package into `.out/pack` and checks the tarballs: publint, attw, licenses, no source maps, and
-// their sizes against docs/maintainers/sizes.md. With `--write` it writes that table.
+// Packs every published package and checks the tarballs: publint, attw, licenses, no source maps, and their sizes
+// against docs/maintainers/sizes.md. With `--write` it writes that table.
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import process from 'node:process';
 import { publishedPackages, tarballOf } from '../published.ts';
-import { bin, type Command, node, pnpm } from '../run.ts';
+import { bin, type Command, node, source } from '../run.ts';
 import { filesOf } from '../tarball.ts';
 import { tarballFaults } from './release-faults.ts';
 
@@ -24,9 +24,6 @@ const MAX_INSTALLED = 1_560_000;
 /** A size on the page may differ by this share: the compressor of another machine gives other bytes. */
 const TOLERANCE = 0.03;
 
-rmSync(OUT, { recursive: true, force: true });
-mkdirSync(OUT, { recursive: true });
-
 const faults: string[] = [];
 /** Runs a command. Its output is a fault when it fails, and dropped otherwise. */
 function run([program, ...args]: Command): void {
@@ -34,15 +31,12 @@ function run([program, ...args]: Command): void {
   if (status !== 0) faults.push(`${args.join(' ')}\n${stdout}${stderr}`);
 }
 
-const published = publishedPackages().map(({ folder: path, manifest }) => ({
-  path,
-  folder: basename(path),
+run(source('tools/pack.ts'));
+const published = publishedPackages().map(({ folder, manifest }) => ({
+  folder: basename(folder),
   manifest,
   file: tarballOf(manifest),
 }));
-const names = published.map(({ manifest }) => manifest.name);
-const filters = published.map(({ path }) => `--filter=./${path}`);
-run(pnpm('--recursive', ...filters, 'pack', '--pack-destination', resolve(OUT)));
 
 const license = readFileSync('LICENSE', 'utf8');
 const versions = new Map(published.map(({ manifest }) => [manifest.name, manifest.version]));
@@ -71,16 +65,6 @@ if (server > MAX_INSTALLED) {
 }
 checkPage();
 
-// What the installer of `.out/pack` knows about the tarballs.
-const known = published.map(({ manifest, file }) => {
-  const dependencies = Object.keys(manifest.dependencies ?? {}).filter((each) =>
-    names.includes(each),
-  );
-  return [manifest.name, { file, dependencies }];
-});
-writeFileSync(join(OUT, 'packages.json'), JSON.stringify(Object.fromEntries(known), undefined, 2));
-copyFileSync('tools/install.mjs', join(OUT, 'install.mjs'));
-
 for (const fault of faults) console.error(fault);
 for (const { name, packed, installed } of rows) {
   console.log(`${name}: ${kB(packed)} kB packed, ${kB(installed)} kB installed`);
@@ -88,7 +72,6 @@ for (const { name, packed, installed } of rows) {
 console.log(
   `packages: ${faults.length === 0 ? 'nothing found' : `${faults.length} failed`}; a server installs ${kB(server)} kB`,
 );
-console.log(`install them in a project: node ${resolve(OUT)}/install.mjs --help`);
 process.exitCode = faults.length === 0 ? 0 : 1;
 
 function checkPage(): void {

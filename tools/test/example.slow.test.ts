@@ -50,6 +50,12 @@ function workspace(): string {
       scripts: { standalone: `node -e "${program}${build}"` },
     },
     'node_modules/@ws/page/package.json': {},
+    // Everything is installed.
+    'pnpm-lock.yaml': '',
+    'node_modules/.pnpm-workspace-state-v1.json': {
+      filteredInstall: false,
+      lastValidatedTimestamp: Number.MAX_SAFE_INTEGER,
+    },
     'packages/page/src/index.js': '',
     'examples/page/package.json': {
       name: '@ws/example-page',

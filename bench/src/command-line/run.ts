@@ -146,12 +146,12 @@ function historyOf(head: Head, { tables: [first], compared = first }: Report, fi
 /** Checks the files before the measurement, so that a wrong path costs no time. */
 function openFiles(jsonPath: string | undefined, htmlPath: string | undefined) {
   const json = jsonPath === undefined ? undefined : new OutputFile('json', jsonPath);
-  const lack = htmlPath === undefined ? undefined : lackOfPackage('echarts');
-  if (lack !== undefined) throw new UsageError(`--html: ${lack}`);
   const html = htmlPath === undefined ? undefined : new OutputFile('html', htmlPath);
   if (json !== undefined && json.path === html?.path) {
     throw new UsageError(`--json and --html: both are '${jsonPath}'; give them two files`);
   }
+  const lack = html === undefined ? undefined : lackOfPackage('echarts');
+  if (lack !== undefined) throw new UsageError(`--html: ${lack}`);
   return { json, html };
 }
 

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { LOADER } from '@ws/tests/loader';
 
 const server = fileURLToPath(new URL('../server.ts', import.meta.url));
 
@@ -17,7 +18,7 @@ export interface Program {
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-/** Starts the demo as `pnpm start` does, with the built packages; resolves when it listens. */
+/** Starts the demo as `pnpm start` does; resolves when it listens. */
 export async function startProgram(port = '0', env: NodeJS.ProcessEnv = {}): Promise<Program> {
   const child = launch({ PORT: port, ...env });
   const exited = once(child, 'exit');
@@ -47,7 +48,7 @@ export async function failProgram(env: NodeJS.ProcessEnv): Promise<{ says: strin
 }
 
 function launch(env: NodeJS.ProcessEnv, stderr: 'inherit' | 'pipe' = 'inherit'): ChildProcess {
-  return spawn(process.execPath, ['--import', 'tsx', server], {
+  return spawn(process.execPath, [...LOADER, server], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', stderr],
   });

@@ -77,9 +77,9 @@ interface BuildResult {
   readonly outputFiles: readonly { readonly text: string }[];
 }
 
-/** Bundles a program for Workers with the esbuild of tsup. */
+/** Bundles a program for Workers with the esbuild of tsx. */
 async function bundle(entry: string): Promise<string> {
-  const { build } = createRequire(require.resolve('tsup'))('esbuild') as {
+  const { build } = createRequire(require.resolve('tsx'))('esbuild') as {
     build: (options: object) => Promise<BuildResult>;
   };
   const { outputFiles } = await build({

@@ -1,7 +1,7 @@
 import process from 'node:process';
 import { type Browser, chromium } from 'playwright-core';
 import puppeteer, { type Browser as TabBrowser } from 'puppeteer-core';
-import { findProgram } from './programs.ts';
+import { findProgram } from '../kit/programs.ts';
 
 export type { TabBrowser };
 

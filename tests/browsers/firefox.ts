@@ -1,6 +1,6 @@
 import process from 'node:process';
 import puppeteer, { type Browser, type LaunchOptions } from 'puppeteer-core';
-import { findProgram } from './programs.ts';
+import { findProgram } from '../kit/programs.ts';
 
 const NAMES = ['firefox', 'firefox-esr'];
 

@@ -1,0 +1,3 @@
+#!/usr/bin/env node
+// Committed, so that an unbuilt workspace can link the command.
+import '../dist/cli.js';

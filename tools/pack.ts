@@ -1,0 +1,42 @@
+// `pnpm pack-all`: a tarball of each published package in `.out/pack`, with an installer for other projects. It packs
+// what is built, and tests nothing.
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import process from 'node:process';
+import { publishedPackages, tarballOf } from './published.ts';
+import { pnpm } from './run.ts';
+
+const OUT = '.out/pack';
+
+rmSync(OUT, { recursive: true, force: true });
+mkdirSync(OUT, { recursive: true });
+
+// pnpm packs what it has installed. What bench needs is large, and `pnpm bench` installs it.
+const published = publishedPackages().filter(
+  ({ folder }) => existsSync(join(folder, 'node_modules')) || folder !== 'bench',
+);
+const filters = published.map(({ folder }) => `--filter=./${folder}`);
+const [program, ...args] = pnpm('--recursive', ...filters, 'pack', '--pack-destination');
+const { status, stdout, stderr } = spawnSync(program, [...args, resolve(OUT)], {
+  encoding: 'utf8',
+  shell: process.platform === 'win32',
+});
+if (status !== 0) {
+  console.error(`${stdout}${stderr}`);
+  process.exit(1);
+}
+
+const names = new Set(published.map(({ manifest }) => manifest.name));
+const known = published.map(({ manifest }) => {
+  const dependencies = Object.keys(manifest.dependencies ?? {}).filter((name) => names.has(name));
+  return [manifest.name, { file: tarballOf(manifest), dependencies }];
+});
+writeFileSync(join(OUT, 'packages.json'), JSON.stringify(Object.fromEntries(known), undefined, 2));
+copyFileSync('tools/install.mjs', join(OUT, 'install.mjs'));
+
+console.log(`${names.size} tarballs. Install some of them in your project, for example:`);
+console.log(`node ${resolve(OUT, 'install.mjs')} @ws/node-server`);
+if (!published.some(({ folder }) => folder === 'bench')) {
+  console.log('@ws/bench is not among them: pnpm bench --help installs what it needs');
+}
