@@ -51,6 +51,10 @@ export class InternalsOfConn implements Required<ConnInternals> {
     return this.connection.platform;
   }
 
+  report(error: unknown, where: string): void {
+    this.connection.report(error, where);
+  }
+
   // Reading
 
   get messagesLost(): number {

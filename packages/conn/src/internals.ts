@@ -24,6 +24,8 @@ export interface ConnInternals {
   sendWaiting(message: Message): Promise<void>;
 
   readonly platform?: Platform;
+  /** Passes an error of the application to the option `report`. */
+  report?(error: unknown, where: string): void;
 
   // Reading
 

@@ -72,6 +72,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   #conn: C | undefined;
   /** The reader of that connection, with the option `resend`. */
   #readAhead: ReadAhead | undefined;
+  /** @internal The connection whose message the handler of `receive` gets. */
+  reading: C | undefined = undefined;
   /** Whether `receive` was called. A call that another reader has refused does not count. */
   #receives = false;
   #ended: ReconnectingEnd | undefined;
@@ -282,6 +284,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   async #receiveAll(handler: MessageHandler): Promise<void> {
     const left = new AbortController();
     for await (const { conn, reads } of this.#chain.read(left.signal)) {
+      this.reading = conn;
       try {
         await reads.receive((message) => (this.#discarding ? undefined : handler(message)));
       } catch (error) {

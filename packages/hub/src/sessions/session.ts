@@ -270,6 +270,11 @@ export class Session<Data = unknown> {
     if (this.state === 'closed') this.#hub.stopped(this);
   }
 
+  /** @internal `hub.close` waits for `work`, a promise that never rejects, as for a listener. */
+  counts(work: Promise<unknown>): void {
+    void this.#hub.counts(work);
+  }
+
   /** @internal Whether messages of the peer reach the listeners. */
   get takesInput(): boolean {
     return !this.#dropsInput && this.conn.state !== 'closed' && this.#internals.dropsInput !== true;

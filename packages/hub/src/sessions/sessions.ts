@@ -326,8 +326,13 @@ export class Sessions<Data> {
       }
     }
     if (pending === undefined) return undefined;
+    return this.counts(Promise.all(pending));
+  }
+
+  /** Counts `work`, which never rejects, until it settles. */
+  counts(work: Promise<unknown>): Promise<unknown> {
     this.#handlers++;
-    return Promise.all(pending).finally(() => {
+    return work.finally(() => {
       this.#handlers--;
       if (this.#handlers === 0) this.#idle?.resolve();
     });
