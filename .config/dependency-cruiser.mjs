@@ -9,6 +9,7 @@ const PACKAGES = {
   browser: ['conn'],
   'node-client': ['codec', 'conn', 'node-io', 'browser'],
   hub: ['conn'],
+  rpc: ['conn'],
   fetch: ['codec', 'conn', 'browser', 'node-io', 'node-server'],
   proxy: ['codec', 'conn', 'node-io', 'node-server', 'node-client'],
   compat: ['codec', 'conn', 'node-io'],

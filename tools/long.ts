@@ -216,7 +216,7 @@ const LONG: Rows = {
       BUILD,
       [
         'env',
-        'BENCH_SCENARIOS=compare,client,compat,micro,handshakes,http2,hub',
+        'BENCH_SCENARIOS=compare,client,compat,micro,handshakes,http2,hub,rpc',
         ...SLOW,
         'bench/test/cli',
       ],

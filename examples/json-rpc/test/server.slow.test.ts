@@ -1,4 +1,3 @@
-import { connPair } from '@ws/conn';
 import { type Conn, dial } from '@ws/node-client';
 import {
   type Example,
@@ -6,9 +5,7 @@ import {
   rejectsWrongPort,
   startExample,
 } from '@ws/tests/examples';
-import * as v from 'valibot';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { method, Rpc, RpcError } from '../rpc.ts';
 
 describe('examples/json-rpc', () => {
   let example: Example;
@@ -79,53 +76,4 @@ describe('examples/json-rpc', () => {
     () => startExample('json-rpc'),
     async ({ ws }) => dial(ws),
   );
-});
-
-describe('Rpc', () => {
-  it('calls in both directions at once', async () => {
-    const [client, server] = connPair();
-    const double = method(v.strictTuple([v.number()]), ([x]) => 2 * x);
-    const here = new Rpc(client, { double });
-    const there = new Rpc(server, { double });
-    const ends = [here.serve(), there.serve()];
-    const calls = [1, 2, 3].flatMap((x) => [here.call('double', [x]), there.call('double', [x])]);
-    expect(await Promise.all(calls)).toEqual([2, 2, 4, 4, 6, 6]);
-    await expect(here.call('triple')).rejects.toThrow(new RpcError(-32_601, 'Method not found'));
-    await client.close();
-    await Promise.all(ends);
-  });
-
-  it('lets a method call the other end, and await its answer', async () => {
-    const [client, server] = connPair();
-    const there: Rpc = new Rpc(server, {
-      outer: method(v.undefined(), async () => `outer ${String(await there.call('inner'))}`),
-    });
-    const here = new Rpc(client, { inner: method(v.undefined(), () => 'inner') });
-    const ends = [here.serve(), there.serve()];
-    expect(await here.call('outer')).toBe('outer inner');
-    await client.close();
-    await Promise.all(ends);
-  });
-
-  it('stops reading while many calls wait', async () => {
-    const [client, server] = connPair({ readAhead: 1000 });
-    const slow = method(v.undefined(), () => new Promise(() => {}));
-    const there = new Rpc(server, { slow });
-    void there.serve();
-    for (let id = 0; id < 500; id++) void client.writeJSON({ jsonrpc: '2.0', method: 'slow', id });
-    for (let i = 0; i < 100; i++) await new Promise((resolve) => setImmediate(resolve));
-    expect(server.stats.messagesIn).toBeLessThan(100);
-    client.terminate();
-    server.terminate();
-  });
-
-  it('rejects pending calls when the connection ends', async () => {
-    const [client, server] = connPair();
-    const caller = new Rpc(client, {});
-    const end = caller.serve();
-    const call = caller.call('anything');
-    void server.close(1001, 'bye');
-    await expect(call).rejects.toThrow('the connection ended before the answer: 1001 bye');
-    await end;
-  });
 });

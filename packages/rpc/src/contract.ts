@@ -1,0 +1,387 @@
+import type { BorrowedMessage, ConnLike, SchemaOutput, StandardSchema } from '@ws/conn';
+import { checkOptionNames, isConnLike, kind, rejected, whole } from '@ws/conn/internal';
+import type { CallOptions } from './calls.ts';
+import {
+  isReconnecting,
+  isSession,
+  type ReconnectingConnLike,
+  type SessionLike,
+} from './carrier.ts';
+import {
+  type Definitions,
+  type Event,
+  type EventDefinition,
+  type Method,
+  type MethodDefinition,
+  type Named,
+  named,
+} from './definitions.ts';
+import {
+  type Binding,
+  connectConn,
+  connectSeries,
+  type End,
+  includesNames,
+  type Link,
+  linkOf,
+  linkOfSession,
+  type Names,
+  serveConn,
+} from './link.ts';
+import type { Handler, Request } from './requests.ts';
+import type { SchemaInput } from './schema.ts';
+
+/** The other end: a function for each of its methods and events. */
+export type Peer<D extends Definitions> = {
+  readonly [K in keyof D]: D[K] extends Method<infer I, infer O>
+    ? CallOf<I, (input: SchemaInput<I>, options?: CallOptions) => Promise<SchemaOutput<O>>>
+    : D[K] extends Event<infer I>
+      ? CallOf<I, (input: SchemaInput<I>) => Promise<void>>
+      : never;
+};
+
+/** A method whose input may be undefined is called without arguments. */
+type CallOf<I extends StandardSchema, F> =
+  undefined extends SchemaInput<I>
+    ? F extends (input: infer Input, ...rest: infer Rest) => infer Result
+      ? (input?: Input, ...rest: Rest) => Result
+      : never
+    : F;
+
+/** A function for each method and event of this end. */
+export type Handlers<D extends Definitions, Context> = {
+  readonly [K in keyof D]: D[K] extends Method<infer I, infer O>
+    ? (input: SchemaOutput<I>, context: Context) => SchemaInput<O> | PromiseLike<SchemaInput<O>>
+    : D[K] extends Event<infer I>
+      ? (input: SchemaOutput<I>, context: Context) => unknown
+      : never;
+};
+
+/** The second argument of a handler. */
+export interface HandlerContext<P> {
+  /** The other end of this connection. */
+  readonly peer: P;
+  /** Aborts when the caller gives up, or the connection ends. */
+  readonly signal: AbortSignal;
+}
+
+/** The second argument of a handler of a server. */
+export interface ServerHandlerContext<Auth, P> extends HandlerContext<P> {
+  /** The result of `authenticate`; for a session of a hub, its `data`. */
+  readonly auth: Auth;
+}
+
+/** The second argument of a handler of a hub. */
+export interface SessionHandlerContext<S extends SessionLike, P>
+  extends ServerHandlerContext<S['data'], P> {
+  readonly session: S;
+}
+
+/** The options of `serve`, `listener` and `connect`. */
+export interface HandlerOptions {
+  /**
+   * Handlers of one connection that run at the same time. Default: 1, one after the other, in the
+   * order of the messages.
+   */
+  readonly concurrency?: number | undefined;
+}
+
+/** What both ends of a connection may ask of each other. Made by {@link contract}. */
+export interface Contract<S extends Definitions, C extends Definitions> {
+  /** The definitions of what a server handles. */
+  readonly server: Named<S>;
+  /** The definitions of what a client handles. */
+  readonly client: Named<C>;
+  /**
+   * The handler of connections for `serve` or `Upgrader`, or of `@ws/fetch`.
+   *
+   * @param handlers - One for each name of `server`.
+   * @throws TypeError for a missing or unknown handler.
+   */
+  serve<Auth = unknown>(
+    handlers: Handlers<S, ServerHandlerContext<Auth, Peer<C>>>,
+    options?: HandlerOptions,
+  ): (conn: ConnLike, request?: unknown, ctx?: { readonly auth?: Auth }) => Promise<void>;
+  /**
+   * A listener of the event `message` of a hub.
+   *
+   * @throws TypeError for a missing or unknown handler.
+   */
+  listener<Session extends SessionLike>(
+    handlers: Handlers<S, SessionHandlerContext<Session, Peer<C>>>,
+    options?: HandlerOptions,
+  ): (session: Session, message: BorrowedMessage) => unknown;
+  /**
+   * The client of a session of a hub, or of a connection that `serve` reads.
+   *
+   * @returns The same object for each call.
+   * @throws TypeError for another value, and for a connection whose contract lacks these names.
+   */
+  peer(target: SessionLike | ConnLike): Peer<C>;
+  /**
+   * Reads a connection at its client, or all connections of a ReconnectingConn.
+   *
+   * @param handlers - One for each name of `client`.
+   * @returns The server.
+   * @throws TypeError for a missing or unknown handler, or when another contract reads `target`.
+   */
+  connect(
+    target: ConnLike | ReconnectingConnLike,
+    handlers: Handlers<C, HandlerContext<Peer<S>>>,
+    options?: HandlerOptions,
+  ): Peer<S>;
+}
+
+/** The methods and events of both ends, or of one. */
+export interface ContractPlan<S extends Definitions, C extends Definitions> {
+  /** What a server handles. */
+  readonly server?: S;
+  /** What a client handles. */
+  readonly client?: C;
+}
+
+// oxlint-disable-next-line typescript/no-empty-object-type -- no definitions
+type None = {};
+
+/**
+ * Creates a contract: the methods and events of a server and of its clients, with their schemas. Both
+ * ends use the same contract.
+ *
+ * @param other - A contract whose names are added.
+ * @throws TypeError for a name that cannot be one, or that both contracts have.
+ * @see https://www.jsonrpc.org/specification
+ *
+ * @example
+ * ```ts
+ * import { connPair } from '@ws/conn';
+ * import { contract, event, method } from '@ws/rpc';
+ * import { z } from 'zod';
+ *
+ * const math = contract({
+ *   server: { add: method(z.tuple([z.number(), z.number()]), z.number()) },
+ *   client: { overflow: event(z.object({ at: z.number() })) },
+ * });
+ * const [client, server] = connPair();
+ * void math.serve({ add: ([a, b]) => a + b })(server);
+ * const peer = math.connect(client, { overflow: () => {} });
+ * console.log(await peer.add([1, 2])); // 3
+ * ```
+ */
+export function contract<S extends Definitions = None, C extends Definitions = None>(
+  plan: ContractPlan<S, C>,
+): Contract<S, C>;
+export function contract<
+  S extends Definitions = None,
+  C extends Definitions = None,
+  S2 extends Definitions = None,
+  C2 extends Definitions = None,
+>(plan: ContractPlan<S, C>, other: Contract<S2, C2>): Contract<S & S2, C & C2>;
+export function contract(
+  plan: ContractPlan<Definitions, Definitions>,
+  other?: Contract<Definitions, Definitions>,
+): Contract<Definitions, Definitions> {
+  checkOptionNames('contract', plan, ['server', 'client'], 'ignore');
+  const server = merged('server', plan.server, other);
+  const client = merged('client', plan.client, other);
+  return new NamedContract(server, client);
+}
+
+function merged(
+  end: End,
+  definitions: Definitions = {},
+  other: Contract<Definitions, Definitions> | undefined,
+): Named<Definitions> {
+  const own = named(end, definitions);
+  if (other === undefined) return own;
+  if (!(other instanceof NamedContract)) {
+    throw new TypeError(`contract: expected another contract, got ${kind(other)}`);
+  }
+  for (const name of Object.keys(own)) {
+    if (name in other[end]) throw new TypeError(`contract: ${end}.${name} is in both contracts`);
+  }
+  return Object.freeze(Object.assign(Object.create(null), other[end], own));
+}
+
+class NamedContract implements Contract<Definitions, Definitions>, Names {
+  readonly server: Named<Definitions>;
+  readonly client: Named<Definitions>;
+  /** The other ends, by connection: one object for each. */
+  readonly #peers = {
+    server: new WeakMap<object, Peer<Definitions>>(),
+    client: new WeakMap<object, Peer<Definitions>>(),
+  };
+
+  constructor(server: Named<Definitions>, client: Named<Definitions>) {
+    this.server = server;
+    this.client = client;
+  }
+
+  serve(
+    handlers: Handlers<Definitions, never>,
+    options?: HandlerOptions,
+  ): (conn: ConnLike, request?: unknown, ctx?: { readonly auth?: unknown }) => Promise<void> {
+    const binding = this.#bind('serve', 'server', handlers, options);
+    return async (conn, _request, ctx) => {
+      if (!isConnLike(conn)) throw new TypeError(`serve: expected a Conn, got ${kind(conn)}`);
+      await serveConn(conn, binding, ctx?.auth);
+    };
+  }
+
+  listener(
+    handlers: Handlers<Definitions, never>,
+    options?: HandlerOptions,
+  ): (session: SessionLike, message: BorrowedMessage) => unknown {
+    const binding = this.#bind('listener', 'server', handlers, options);
+    return (session, message) => {
+      const link = linkOfSession(session, 'server', this);
+      link.bind(binding);
+      return link.take(message);
+    };
+  }
+
+  peer(target: SessionLike | ConnLike): Peer<Definitions> {
+    if (isSession(target)) {
+      const link = linkOfSession(target, 'server', this);
+      this.#check(link);
+      return this.peerOf(target.conn, 'client', () => link);
+    }
+    if (!isConnLike(target)) {
+      throw new TypeError(`peer: expected a session or a Conn, got ${kind(target)}`);
+    }
+    const known = linkOf(target);
+    if (known !== undefined) this.#check(known);
+    return this.peerOf(target, 'client', () => {
+      const link = linkOf(target);
+      if (link !== undefined) return this.#check(link);
+      throw new TypeError('no contract reads this connection; use chat.serve, or chat.connect');
+    });
+  }
+
+  connect(
+    target: ConnLike | ReconnectingConnLike,
+    handlers: Handlers<Definitions, never>,
+    options?: HandlerOptions,
+  ): Peer<Definitions> {
+    const binding = this.#bind('connect', 'client', handlers, options);
+    const link = this.#connect(target, binding);
+    return this.peerOf(target, 'server', () => link);
+  }
+
+  #connect(target: ConnLike | ReconnectingConnLike, binding: Binding): Link {
+    if (isReconnecting(target)) return connectSeries(target, binding);
+    if (isConnLike(target)) return connectConn(target, binding);
+    throw new TypeError(`connect: expected a Conn or a ReconnectingConn, got ${kind(target)}`);
+  }
+
+  /** @throws TypeError when the link is a client's, or lacks names of this contract. */
+  #check(link: Link): Link {
+    if (link.end === 'server' && includesNames(link.contract, this)) return link;
+    throw new TypeError(
+      link.end === 'server'
+        ? 'peer: the contract of this connection lacks names of this one; merge them: contract({ … }, other)'
+        : 'peer: this end is the client; use the result of connect',
+    );
+  }
+
+  /** The other end of `target`: a function for each of the names that it handles. */
+  peerOf(target: object, end: End, link: () => Link): Peer<Definitions> {
+    const known = this.#peers[end].get(target);
+    if (known !== undefined) return known;
+    const peer: Record<string, unknown> = Object.create(null);
+    for (const [name, definition] of Object.entries(this[end])) {
+      peer[name] = callOf(definition, link);
+    }
+    this.#peers[end].set(target, Object.freeze(peer) as Peer<Definitions>);
+    return peer as Peer<Definitions>;
+  }
+
+  #bind(
+    owner: string,
+    end: End,
+    handlers: Handlers<Definitions, never>,
+    options: HandlerOptions = {},
+  ): Binding {
+    checkOptionNames(owner, options, ['concurrency'], 'ignore');
+    const concurrency = whole('concurrency', options.concurrency ?? 1);
+    return {
+      contract: this,
+      end,
+      handlers: handlersOf(owner, this[end], handlers),
+      concurrency,
+      contextOf: (link, request) => new Context(this, link, request),
+    };
+  }
+}
+
+/** The second argument of a handler. Made for each call; its parts when a handler asks for them. */
+class Context {
+  readonly #contract: NamedContract;
+  readonly #link: Link;
+  readonly #request: Request;
+
+  constructor(contract: NamedContract, link: Link, request: Request) {
+    this.#contract = contract;
+    this.#link = link;
+    this.#request = request;
+  }
+
+  get auth(): unknown {
+    const { session, auth } = this.#link;
+    return session === undefined ? auth : session.data;
+  }
+
+  get session(): SessionLike | undefined {
+    return this.#link.session;
+  }
+
+  get signal(): AbortSignal {
+    return this.#request.signal;
+  }
+
+  get peer(): Peer<Definitions> {
+    const link = this.#link;
+    const end = link.end === 'server' ? 'client' : 'server';
+    return this.#contract.peerOf(link.key, end, () => link);
+  }
+}
+
+function callOf(
+  definition: MethodDefinition | EventDefinition,
+  link: () => Link,
+): (input: unknown, options?: CallOptions) => Promise<unknown> {
+  return (input, options) => {
+    try {
+      return link().call(definition, input, options);
+    } catch (error) {
+      return rejected(error);
+    }
+  };
+}
+
+/** @throws TypeError for a missing or unknown handler. */
+function handlersOf(
+  owner: string,
+  definitions: Named<Definitions>,
+  handlers: Handlers<Definitions, never>,
+): ReadonlyMap<string, Handler> {
+  if (typeof handlers !== 'object' || handlers === null) {
+    throw new TypeError(`${owner}: expected an object of handlers, got ${kind(handlers)}`);
+  }
+  for (const name of Object.keys(handlers)) {
+    if (!(name in definitions)) {
+      throw new TypeError(`${owner}: the contract has no ${name} at this end`);
+    }
+  }
+  // A Map, so that `constructor` and `__proto__` are not methods.
+  const result = new Map<string, Handler>();
+  for (const [name, definition] of Object.entries(definitions)) {
+    const handler: unknown = (handlers as Readonly<Record<string, unknown>>)[name];
+    if (typeof handler !== 'function') {
+      throw new TypeError(`${owner}: ${name}: expected a function, got ${kind(handler)}`);
+    }
+    const run = (input: unknown, context: unknown): unknown =>
+      Reflect.apply(handler, handlers, [input, context]);
+    result.set(name, { definition, run });
+  }
+  return result;
+}

@@ -1,0 +1,147 @@
+import type { StandardSchema } from '@ws/conn';
+import { checkOptionNames, kind } from '@ws/conn/internal';
+import { checkIsSchema, checkNow, type SchemaInput } from './schema.ts';
+import { callText } from './wire.ts';
+
+/** A method of a contract: a request with an answer. Made by {@link method}. */
+export interface Method<
+  I extends StandardSchema = StandardSchema,
+  O extends StandardSchema = StandardSchema,
+> {
+  readonly kind: 'method';
+  /** The schema of the input. */
+  readonly input: I;
+  /** The schema of the answer. */
+  readonly output: O;
+  /** Whether a `ReconnectingConn` sends an open request again on the next connection. */
+  readonly retry: boolean;
+}
+
+/** An event of a contract: a message without an answer. Made by {@link event}. */
+export interface Event<I extends StandardSchema = StandardSchema> {
+  readonly kind: 'event';
+  /** The schema of the input. */
+  readonly input: I;
+}
+
+/** A method with its name. */
+export interface MethodDefinition<
+  I extends StandardSchema = StandardSchema,
+  O extends StandardSchema = StandardSchema,
+> extends Method<I, O> {
+  readonly name: string;
+}
+
+/** An event with its name. */
+export interface EventDefinition<I extends StandardSchema = StandardSchema> extends Event<I> {
+  readonly name: string;
+  /**
+   * Returns the text message of this event, for `room.publish` or `broadcast`: one encoding for all
+   * members.
+   *
+   * @param value - The input. The schema checks it, and its output is sent: the receiver checks that
+   *   output again, so the schema must accept it.
+   * @throws JSONError when the value does not fit, with the issues; TypeError when the schema is
+   *   asynchronous.
+   */
+  encode(value: SchemaInput<I>): string;
+}
+
+/** The methods and events that one end handles, by name. */
+// oxlint-disable-next-line typescript/no-explicit-any -- any schemas
+export type Definitions = Readonly<Record<string, Method<any, any> | Event<any>>>;
+
+/** The definitions of one end with their names. */
+export type Named<D extends Definitions> = {
+  readonly [K in keyof D]: D[K] extends Method<infer I, infer O>
+    ? MethodDefinition<I, O>
+    : D[K] extends Event<infer I>
+      ? EventDefinition<I>
+      : never;
+};
+
+/** The options of {@link method}. */
+export interface MethodOptions {
+  /**
+   * On a `ReconnectingConn`, sends a request without an answer again on the next connection, with the
+   * same id. The method may then run twice. Default: false, the call rejects with a CloseError.
+   */
+  readonly retry?: boolean | undefined;
+}
+
+/**
+ * A request with an answer.
+ *
+ * @param input - A Standard Schema (zod, valibot, ...). The caller's type is its input, the handler's
+ *   its output.
+ * @param output - The schema of the answer, which is checked before it leaves and where it arrives: the
+ *   schema must accept its own output.
+ * @throws TypeError for another argument.
+ */
+export function method<I extends StandardSchema, O extends StandardSchema>(
+  input: I,
+  output: O,
+  options: MethodOptions = {},
+): Method<I, O> {
+  checkIsSchema('method: input', input);
+  checkIsSchema('method: output', output);
+  checkOptionNames('method', options, ['retry'], 'ignore');
+  const { retry = false } = options;
+  if (typeof retry === 'boolean') return Object.freeze({ kind: 'method', input, output, retry });
+  throw new TypeError(`retry: expected a boolean, got ${kind(retry)}`);
+}
+
+/**
+ * A message without an answer.
+ *
+ * @param input - A Standard Schema (zod, valibot, ...).
+ * @throws TypeError for another argument.
+ */
+export function event<I extends StandardSchema>(input: I): Event<I> {
+  checkIsSchema('event: input', input);
+  return Object.freeze({ kind: 'event', input });
+}
+
+/** Letters, digits, `_`, `.`, `/` and `-`. */
+const NAME = /^[\w./-]{1,64}$/;
+
+/**
+ * Names the definitions of one end.
+ *
+ * @param end - `server` or `client`, for messages.
+ * @throws TypeError for a name that cannot be one, or another value.
+ */
+export function named<D extends Definitions>(end: string, definitions: D): Named<D> {
+  if (typeof definitions !== 'object' || definitions === null) {
+    throw new TypeError(`contract: ${end}: expected an object, got ${kind(definitions)}`);
+  }
+  const result: Record<string, MethodDefinition | EventDefinition> = Object.create(null);
+  for (const [name, definition] of Object.entries(definitions)) {
+    checkName(end, name);
+    result[name] = withName(name, definition, `contract: ${end}.${name}`);
+  }
+  return Object.freeze(result) as Named<D>;
+}
+
+function checkName(end: string, name: string): void {
+  const isTaken = name === 'then' || name.startsWith('rpc.') || name in Object.prototype;
+  if (NAME.test(name) && !isTaken) return;
+  throw new TypeError(
+    `contract: ${end}: ${JSON.stringify(name)} is no name; use 1 to 64 of A-Z a-z 0-9 _ . / -, not then, and nothing that begins with rpc.`,
+  );
+}
+
+function withName(
+  name: string,
+  definition: unknown,
+  owner: string,
+): MethodDefinition | EventDefinition {
+  const given = Object(definition) as Method | Event;
+  if (given.kind === 'method') return Object.freeze({ ...given, name });
+  if (given.kind === 'event') {
+    const encode = (value: unknown): string =>
+      callText(name, checkNow(given.input, value), undefined);
+    return Object.freeze({ ...given, name, encode });
+  }
+  throw new TypeError(`${owner}: expected method(…) or event(…), got ${kind(definition)}`);
+}

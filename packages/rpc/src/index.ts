@@ -1,0 +1,26 @@
+export type { CallOptions } from './calls.ts';
+export type { ReconnectingConnLike, SessionLike } from './carrier.ts';
+export {
+  type Contract,
+  type ContractPlan,
+  contract,
+  type HandlerContext,
+  type HandlerOptions,
+  type Handlers,
+  type Peer,
+  type ServerHandlerContext,
+  type SessionHandlerContext,
+} from './contract.ts';
+export {
+  type Definitions,
+  type Event,
+  type EventDefinition,
+  event,
+  type Method,
+  type MethodDefinition,
+  type MethodOptions,
+  method,
+  type Named,
+} from './definitions.ts';
+export { RpcError } from './rpc-error.ts';
+export type { SchemaInput } from './schema.ts';

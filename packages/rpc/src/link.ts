@@ -1,0 +1,242 @@
+import {
+  type BorrowedMessage,
+  type CloseInfo,
+  CloseSentError,
+  type ConnLike,
+  ReadPendingError,
+  TextMessage,
+} from '@ws/conn';
+import { internalsOf } from '@ws/conn/internal';
+import { type CallOptions, Calls } from './calls.ts';
+import {
+  type Carrier,
+  ConnCarrier,
+  closeErrorOf,
+  ReconnectingCarrier,
+  type ReconnectingConnLike,
+  SessionCarrier,
+  type SessionLike,
+} from './carrier.ts';
+import type { EventDefinition, MethodDefinition } from './definitions.ts';
+import { type Handler, type Request, Requests, type RequestsOwner } from './requests.ts';
+import { INVALID, parse } from './wire.ts';
+
+/** The end of a connection that this process is. */
+export type End = 'server' | 'client';
+
+/** The names of a contract, by the end that handles them. */
+export interface Names {
+  readonly server: Readonly<Record<string, MethodDefinition | EventDefinition>>;
+  readonly client: Readonly<Record<string, MethodDefinition | EventDefinition>>;
+}
+
+/** The handlers of one end of a contract, as `serve`, `listener` and `connect` get them. */
+export interface Binding {
+  readonly contract: Names;
+  readonly end: End;
+  readonly handlers: ReadonlyMap<string, Handler>;
+  readonly concurrency: number;
+  /** Creates the second argument of a handler. */
+  contextOf(link: Link, request: Request): unknown;
+}
+
+/** Codes of a close after which what the peer has sent is still handled. */
+const NORMAL: readonly number[] = [1000, 1001, 1005];
+
+/** The links of connections and of ReconnectingConns. A connection has one. */
+const links = new WeakMap<object, Link>();
+
+/** One connection, or a series of connections, that speaks a contract. */
+export class Link implements RequestsOwner {
+  /** The connection or the ReconnectingConn. */
+  readonly key: object;
+  readonly carrier: Carrier;
+  readonly end: End;
+  readonly calls: Calls;
+  /** The contract that the connection speaks. */
+  contract: Names;
+  /** The result of `authenticate`. */
+  auth: unknown;
+  session: SessionLike | undefined;
+  #binding: Binding | undefined;
+  #requests: Requests | undefined;
+
+  constructor(key: object, carrier: Carrier, end: End, contract: Names) {
+    this.key = key;
+    this.carrier = carrier;
+    this.end = end;
+    this.contract = contract;
+    this.calls = new Calls(carrier, this);
+  }
+
+  /** Whether handlers are set. Without them no message arrives. */
+  get isRead(): boolean {
+    return this.#binding !== undefined;
+  }
+
+  get waits(): boolean {
+    return this.calls.waits;
+  }
+
+  waitsForAnswer(): void {
+    this.#requests?.keepReading();
+  }
+
+  contextOf(request: Request): unknown {
+    return this.#binding!.contextOf(this, request);
+  }
+
+  /** @throws TypeError when the connection has the handlers of another call. */
+  bind(binding: Binding): void {
+    if (this.#binding === binding) return;
+    if (this.#binding !== undefined || !hasNames(binding, this)) throw takenError();
+    this.#binding = binding;
+    this.contract = binding.contract;
+    this.#requests = new Requests(this, binding.handlers, binding.concurrency);
+  }
+
+  /**
+   * Takes a message of the other end.
+   *
+   * @returns A promise while no other message may be read.
+   */
+  take(message: BorrowedMessage): Promise<void> | undefined {
+    const requests = this.#requests!;
+    if (message.type !== TextMessage) return requests.refuse(INVALID, 0);
+    const text = message.text();
+    const parsed = parse(text);
+    if (typeof parsed === 'string') return requests.refuse(parsed, text.length);
+    const isAnswer =
+      parsed.method === undefined && (parsed.result !== undefined || parsed.error !== undefined);
+    if (!isAnswer) return requests.take(parsed, text.length);
+    this.calls.answered(parsed);
+    return undefined;
+  }
+
+  /** Calls a method of the other end, or sends it an event. */
+  call(
+    definition: MethodDefinition | EventDefinition,
+    input: unknown,
+    options?: CallOptions,
+  ): Promise<unknown> {
+    return this.calls.call(definition, input, options);
+  }
+
+  /** A connection of a series has opened. */
+  opened(): void {
+    this.calls.flush();
+  }
+
+  /** A connection of a series has ended. */
+  broke(conn: ConnLike, info: CloseInfo): void {
+    this.#requests?.ended(conn, !NORMAL.includes(info.code));
+    this.calls.broke(conn, closeErrorOf(info));
+  }
+
+  /** The last connection has ended. */
+  ended(conn: ConnLike, info: CloseInfo): void {
+    this.#requests?.ended(conn, !NORMAL.includes(info.code));
+    this.calls.end(closeErrorOf(info));
+  }
+
+  /** Resolves when no handler runs. */
+  untilIdle(): Promise<void> | undefined {
+    return this.#requests?.untilIdle();
+  }
+}
+
+/** The link of a connection, a session or a ReconnectingConn, if it has one. */
+export function linkOf(target: object): Link | undefined {
+  return links.get(target);
+}
+
+/** Serves a connection until it ends and no handler runs. */
+export async function serveConn(conn: ConnLike, binding: Binding, auth: unknown): Promise<void> {
+  const link = claim(conn, binding, () => new ConnCarrier(conn));
+  link.auth = auth;
+  try {
+    await conn.receive((message) => link.take(message));
+  } catch (error) {
+    // The application reads beside this call.
+    if (error instanceof ReadPendingError) {
+      links.delete(conn);
+      link.calls.end(error);
+    }
+    throw error;
+  } finally {
+    if (links.has(conn)) {
+      link.ended(conn, await internalsOf(conn).closed);
+      await link.untilIdle();
+    }
+  }
+}
+
+/** The link of a session: of its first message, or of the first call to its client. */
+export function linkOfSession(session: SessionLike, end: End, contract: Names): Link {
+  const { conn } = session;
+  const known = links.get(conn);
+  if (known !== undefined) return known;
+  const link = new Link(conn, new SessionCarrier(session), end, contract);
+  link.session = session;
+  links.set(conn, link);
+  void internalsOf(conn).closed.then((info) => link.ended(conn, info));
+  return link;
+}
+
+/** Reads a connection at its client. */
+export function connectConn(conn: ConnLike, binding: Binding): Link {
+  const link = claim(conn, binding, () => new ConnCarrier(conn));
+  const { closed } = internalsOf(conn);
+  void closed.then((info) => link.ended(conn, info));
+  conn
+    .receive((message) => link.take(message))
+    .catch((error: unknown) => {
+      // Otherwise the connection has ended, and each call has its CloseError.
+      if (error instanceof ReadPendingError) link.calls.end(error);
+    });
+  return link;
+}
+
+/** Reads all connections of a ReconnectingConn. */
+export function connectSeries(live: ReconnectingConnLike, binding: Binding): Link {
+  const link = claim(live, binding, () => new ReconnectingCarrier(live));
+  const opened = (conn: ConnLike): void => {
+    void internalsOf(conn).closed.then((info) => link.broke(conn, info));
+    link.opened();
+  };
+  live.on('open', opened);
+  if (live.conn !== undefined) opened(live.conn);
+  live
+    .receive((message) => link.take(message))
+    .catch((error: unknown) => {
+      if (error instanceof ReadPendingError) link.calls.end(error);
+    });
+  void live.closed.then(({ error }) => link.calls.end(error ?? new CloseSentError()));
+  return link;
+}
+
+/** @throws TypeError when another call reads the connection. */
+function claim(target: object, binding: Binding, carry: () => Carrier): Link {
+  if (links.has(target)) throw takenError();
+  const link = new Link(target, carry(), binding.end, binding.contract);
+  link.bind(binding);
+  links.set(target, link);
+  return link;
+}
+
+/** Whether the contract of `binding` has the names that the link was used with. */
+function hasNames({ contract, end }: Binding, link: Link): boolean {
+  return end === link.end && includesNames(contract, link.contract);
+}
+
+/** Whether `contract` has all names of `other`. */
+export function includesNames(contract: Names, other: Names): boolean {
+  const ends = ['server', 'client'] as const;
+  return ends.every((end) => Object.keys(other[end]).every((name) => name in contract[end]));
+}
+
+function takenError(): TypeError {
+  return new TypeError(
+    'another contract, or another call of serve, listener or connect, reads this connection; merge two contracts: contract({ … }, other)',
+  );
+}

@@ -1,0 +1,48 @@
+import { whole } from '@ws/conn/internal';
+
+/** The codes of JSON-RPC 2.0, section 5.1, and two of this library. */
+export const ErrorCode = {
+  ParseError: -32_700,
+  InvalidRequest: -32_600,
+  MethodNotFound: -32_601,
+  InvalidParams: -32_602,
+  InternalError: -32_603,
+  /** Too many requests of this peer wait. */
+  Busy: -32_000,
+  /** The caller has cancelled the request before its handler began. */
+  Cancelled: -32_800,
+} as const;
+
+/**
+ * An error that a handler throws for its caller, and that a call rejects with. The caller gets the
+ * code, the message and `data`. Any other error of a handler is reported at this end, and the caller
+ * gets the code -32603 alone.
+ *
+ * @see https://www.jsonrpc.org/specification#error_object
+ *
+ * @example
+ * ```ts
+ * import { RpcError } from '@ws/rpc';
+ *
+ * const refuse = (room: string) => {
+ *   throw new RpcError(404, 'no such room', { room });
+ * };
+ * ```
+ */
+export class RpcError extends Error {
+  /** A whole number. JSON-RPC reserves -32768 to -32000. */
+  readonly code: number;
+  /** Any value that JSON has, or undefined. An error of the other end has it unchecked. */
+  readonly data: unknown;
+
+  /** @throws TypeError or RangeError when `code` is not a whole number. */
+  constructor(code: number, message: string, data?: unknown) {
+    super(message);
+    this.code = whole('code', code, Number.MIN_SAFE_INTEGER);
+    this.data = data;
+  }
+
+  override get name(): string {
+    return 'RpcError';
+  }
+}

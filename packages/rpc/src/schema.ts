@@ -1,0 +1,95 @@
+import { JSONError, type StandardSchema } from '@ws/conn';
+import { isThenable, kind } from '@ws/conn/internal';
+
+/** The type of the values that a schema takes. */
+export type SchemaInput<S extends StandardSchema> = NonNullable<S['~standard']['types']>['input'];
+
+/** What is wrong with a value, for the other end. */
+export interface Issue {
+  readonly message: string;
+  readonly path: readonly (string | number)[];
+}
+
+/** The result of a schema: a value, or what is wrong with it. */
+export interface Checked {
+  readonly value?: unknown;
+  readonly issues?: readonly Issue[] | undefined;
+}
+
+/** Issues that are sent to the other end. */
+const MAX_ISSUES = 10;
+
+/**
+ * Checks `value`.
+ *
+ * @returns The result, or a promise of it when the schema returns one.
+ * @throws (or rejects with) what the schema throws; TypeError when it returns no result.
+ */
+export function check(schema: StandardSchema, value: unknown): Checked | Promise<Checked> {
+  const result: unknown = schema['~standard'].validate(value);
+  return isThenable(result) ? Promise.resolve(result).then(checkedOf) : checkedOf(result);
+}
+
+/**
+ * Checks `value` and, when it does not fit, `other`, if there is another way to read it.
+ *
+ * @throws As {@link check}.
+ */
+export function checkEither(
+  schema: StandardSchema,
+  value: unknown,
+  other: { readonly value: unknown } | undefined,
+): Checked | Promise<Checked> {
+  const first = check(schema, value);
+  if (other === undefined) return first;
+  const second = (result: Checked): Checked | Promise<Checked> =>
+    result.issues === undefined ? result : check(schema, other.value);
+  return first instanceof Promise ? first.then(second) : second(first);
+}
+
+/** @throws TypeError unless the schema is synchronous; JSONError when the value does not fit. */
+export function checkNow(schema: StandardSchema, value: unknown): unknown {
+  const result = check(schema, value);
+  if (result instanceof Promise) {
+    result.catch(() => {});
+    throw new TypeError('encode: the schema returns a promise; use a synchronous schema');
+  }
+  if (result.issues !== undefined) throw misfit('the value does not fit the schema', result.issues);
+  return result.value;
+}
+
+/** The error of a value that does not fit, with its issues. */
+export function misfit(what: string, issues: readonly Issue[]): JSONError {
+  const [first] = issues;
+  const path = first?.path.length ? `${first.path.join('.')}: ` : '';
+  return new JSONError(first === undefined ? what : `${what}: ${path}${first.message}`, issues);
+}
+
+/** @throws TypeError when `schema` is not a Standard Schema. */
+export function checkIsSchema(owner: string, schema: unknown): void {
+  const { '~standard': standard } = Object(schema) as { '~standard'?: { validate?: unknown } };
+  if (typeof standard?.validate === 'function') return;
+  throw new TypeError(
+    `${owner}: expected a Standard Schema (zod, valibot, ...), got ${kind(schema)}`,
+  );
+}
+
+function checkedOf(result: unknown): Checked {
+  const { issues, value } = Object(result) as { issues?: unknown; value?: unknown };
+  if (issues !== undefined && issues !== null) return { issues: issuesOf(issues) };
+  if ('value' in Object(result)) return { value };
+  throw new TypeError('the schema returned neither a value nor issues');
+}
+
+function issuesOf(issues: unknown): Issue[] {
+  if (!Array.isArray(issues)) throw new TypeError('the schema returned issues that are no array');
+  return issues.slice(0, MAX_ISSUES).map((issue: unknown) => {
+    const { message, path } = Object(issue) as { message?: unknown; path?: unknown };
+    return { message: String(message), path: Array.isArray(path) ? path.map(keyOf) : [] };
+  });
+}
+
+function keyOf(step: unknown): string | number {
+  const key: unknown = typeof step === 'object' && step !== null ? Reflect.get(step, 'key') : step;
+  return typeof key === 'number' ? key : String(key);
+}

@@ -1,0 +1,106 @@
+import { JSONError } from '@ws/conn';
+import { formatJSON } from '@ws/conn/internal';
+import { ErrorCode } from './rpc-error.ts';
+
+/** The id of a request. Those of this library are whole numbers; others may be texts or null. */
+export type Id = string | number | null;
+
+/** Tells the other end that the answer to a request is no longer wanted. */
+export const CANCEL = '$/cancelRequest';
+
+/** A message of JSON-RPC 2.0 whose `jsonrpc` has been checked, and nothing else. */
+export interface WireMessage {
+  readonly id?: unknown;
+  readonly method?: unknown;
+  readonly params?: unknown;
+  readonly result?: unknown;
+  readonly error?: unknown;
+}
+
+/**
+ * Parses a text message. A batch is not a message: it is refused as one.
+ *
+ * @returns The message, or the error answer to a text that is none.
+ */
+export function parse(text: string): WireMessage | string {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return errorText(null, ErrorCode.ParseError, 'Parse error');
+  }
+  const isMessage =
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    (value as { jsonrpc?: unknown }).jsonrpc === '2.0';
+  return isMessage ? (value as WireMessage) : INVALID;
+}
+
+/** Whether `id` is one that a request may have. */
+export function isId(id: unknown): id is Id {
+  return typeof id === 'number' || typeof id === 'string' || id === null;
+}
+
+/** Whether `params` are those of a request or an event: an object, an array, or none. */
+export function areParams(params: unknown): boolean {
+  return params === undefined || (typeof params === 'object' && params !== null);
+}
+
+/**
+ * The text of a request, or of an event when `id` is undefined. An input that JSON writes neither as
+ * an object nor as an array goes as `[input]`, undefined as no params.
+ *
+ * @throws JSONError for an input without JSON text: a function, a cycle.
+ */
+export function callText(method: string, input: unknown, id: number | undefined): string {
+  const idText = id === undefined ? '' : `"id":${id},`;
+  return `{"jsonrpc":"2.0",${idText}"method":"${method}"${paramsText(input)}}`;
+}
+
+function paramsText(input: unknown): string {
+  if (input === undefined) return '';
+  const text = formatJSON(input);
+  return text[0] === '{' || text[0] === '[' ? `,"params":${text}` : `,"params":[${text}]`;
+}
+
+/** @throws JSONError for a result without JSON text. Undefined is written as null. */
+export function resultText(id: Id, result: unknown): string {
+  const text = result === undefined ? 'null' : formatJSON(result);
+  return `{"jsonrpc":"2.0","id":${idText(id)},"result":${text}}`;
+}
+
+/** @throws JSONError for `data` without JSON text. */
+export function errorText(id: Id, code: number, message: string, data?: unknown): string {
+  const more = data === undefined ? '' : `,"data":${formatJSON(data)}`;
+  const text = JSON.stringify(message);
+  return `{"jsonrpc":"2.0","id":${idText(id)},"error":{"code":${code},"message":${text}${more}}}`;
+}
+
+/** The answer to a message that is no request, no event and no answer. */
+export const INVALID: string = errorText(null, ErrorCode.InvalidRequest, 'Invalid Request');
+
+/** The text that cancels the request `id`. */
+export function cancelText(id: number): string {
+  return callText(CANCEL, { id }, undefined);
+}
+
+function idText(id: Id): string {
+  return typeof id === 'number' ? String(id) : JSON.stringify(id);
+}
+
+/** An error of the other end, as it stands in an answer. */
+export interface WireError {
+  readonly code: number;
+  readonly message: string;
+  readonly data: unknown;
+}
+
+/** @throws JSONError when `error` is not the error of an answer. */
+export function wireError(error: unknown): WireError {
+  const { code, message, data } = Object(error) as Partial<WireError>;
+  if (Number.isSafeInteger(code) && typeof message === 'string') {
+    return { code: code!, message, data };
+  }
+  throw new JSONError('the answer is an error without a code and a message');
+}

@@ -1,0 +1,139 @@
+import { BackpressureError, CloseError, type Conn, connPair, TimeoutError } from '@ws/conn';
+import { Hub, type Session } from '@ws/hub';
+import { contract, method } from '@ws/rpc';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { z } from 'zod';
+import { chat, clientHandlers, serverHandlers, settled, until } from './pairs.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+type Handlers = Parameters<typeof chat.listener<Session>>[0];
+
+function setUp(handlers: Partial<Handlers> = {}) {
+  const hub = new Hub();
+  const errors: unknown[] = [];
+  hub.on('error', (_, error) => void errors.push(error));
+  hub.on('message', chat.listener<Session>({ ...serverHandlers, ...handlers }));
+  const add = (): { client: Conn; session: Session } => {
+    const [client, conn] = connPair();
+    return { client, session: hub.add(conn) };
+  };
+  return { hub, errors, add, ...add() };
+}
+
+describe('a contract on a hub', () => {
+  it('answers by the session, whose data is auth', async () => {
+    const { client, session } = setUp({
+      twice: (_, context) => `${String(context.auth)} ${context.session.id}`,
+    });
+    session.data = 'ann';
+    const peer = chat.connect(client, clientHandlers);
+    expect(await peer.twice('')).toBe(`ann ${session.id}`);
+  });
+
+  it('asks a session at once, before its first message', async () => {
+    const { client, session } = setUp();
+    const answer = chat.peer(session).confirm({ question: '' });
+    chat.connect(client, clientHandlers);
+    expect(await answer).toBe(true);
+    expect(chat.peer(session)).toBe(chat.peer(session.conn));
+  });
+
+  it('says that no listener reads the session', async () => {
+    const hub = new Hub();
+    const [client, conn] = connPair();
+    const session = hub.add(conn);
+    chat.connect(client, clientHandlers);
+    const failed = chat
+      .peer(session)
+      .confirm({ question: '' }, { timeout: 1_000 })
+      .catch((error: unknown) => error);
+    await vi.advanceTimersByTimeAsync(1_100);
+    const error = await failed;
+    expect(error).toBeInstanceOf(TimeoutError);
+    expect(String(error)).toMatch(/no listener/);
+  });
+
+  it('sends answers in order with publications', async () => {
+    const { client, hub, session } = setUp({
+      twice: (text, context) => {
+        context.session.send('before');
+        return text;
+      },
+    });
+    await session.join('r');
+    void hub;
+    await client.send('{"jsonrpc":"2.0","id":1,"method":"twice","params":["a"]}');
+    expect((await client.readMessage()).text()).toBe('before');
+    expect((await client.readMessage()).json()).toMatchObject({ id: 1 });
+  });
+
+  it('rejects calls after the end of the session', async () => {
+    const { client, session } = setUp();
+    const peer = chat.peer(session);
+    const open = peer.confirm({ question: '' }).catch((error: unknown) => error);
+    await settled(client);
+    await client.close(4000, 'bye');
+    expect(await open).toBeInstanceOf(CloseError);
+    await expect(peer.confirm({ question: '' })).rejects.toMatchObject({ closeCode: 4000 });
+    await expect(peer.said({ text: '' })).rejects.toBeInstanceOf(CloseError);
+  });
+
+  it('rejects a call that the hub drops', async () => {
+    const { session } = setUp();
+    const peer = chat.peer(session);
+    vi.spyOn(session, 'send').mockReturnValue(false);
+    await expect(peer.confirm({ question: '' })).rejects.toBeInstanceOf(BackpressureError);
+  });
+
+  it('refuses a second contract', async () => {
+    const { hub, client, errors, session } = setUp();
+    const other = contract({ server: { other: method(z.string(), z.string()) } });
+    hub.on('message', other.listener({ other: (text) => text }));
+    await client.send('{"jsonrpc":"2.0","method":"typing","params":{"room":"r"}}');
+    await session.conn.closed;
+    expect(String(errors[0])).toMatch(/merge two contracts/);
+  });
+
+  it('runs nothing that waits after a close that revokes', async () => {
+    const release: (() => void)[] = [];
+    const ran: string[] = [];
+    const { client, session } = setUp({
+      twice: async (text) => {
+        ran.push(text);
+        await new Promise<void>((resolve) => release.push(resolve));
+        return text;
+      },
+    });
+    const peer = chat.connect(client, clientHandlers);
+    const calls = ['a', 'b'].map((text) => peer.twice(text).catch((error: unknown) => error));
+    await until(() => expect(release).toHaveLength(1));
+    void session.close(4401, 'logged out');
+    release[0]!();
+    expect((await Promise.all(calls)).every((error) => error instanceof CloseError)).toBe(true);
+    expect(ran).toEqual(['a']);
+  });
+
+  it('counts in hub.close while its handlers run', async () => {
+    const release: (() => void)[] = [];
+    const { client, hub } = setUp({
+      twice: async (text) => {
+        await new Promise<void>((resolve) => release.push(resolve));
+        return text;
+      },
+    });
+    const peer = chat.connect(client, clientHandlers);
+    const call = peer.twice('a').catch((error: unknown) => error);
+    await until(() => expect(release).toHaveLength(1));
+    const closing = hub.close({ timeout: 1_000 });
+    expect(await call).toMatchObject({ closeCode: 1001 });
+    await vi.advanceTimersByTimeAsync(2_500);
+    expect(await closing).toMatchObject({ handlersPending: 1 });
+  });
+});

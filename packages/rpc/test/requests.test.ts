@@ -1,0 +1,271 @@
+import { connPair } from '@ws/conn';
+import { contract, method } from '@ws/rpc';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { z } from 'zod';
+import { settled, setUp, setUpRaw, until } from './pairs.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** A handler whose calls a test settles, in the order of the calls. */
+function manual() {
+  const waiting: (() => void)[] = [];
+  const started: string[] = [];
+  return {
+    started,
+    waiting,
+    say: async ({ text }: { text: string }): Promise<{ at: number }> => {
+      started.push(text);
+      await new Promise<void>((resolve) => waiting.push(resolve));
+      return { at: 0 };
+    },
+  };
+}
+
+const request = (id: unknown, text: string): string =>
+  JSON.stringify({ jsonrpc: '2.0', id, method: 'say', params: { text } });
+
+describe('handlers', () => {
+  it('run one after the other, in the order of the messages', async () => {
+    const { started, waiting, say } = manual();
+    const rooms: string[] = [];
+    const { peer, clientConn } = setUp({
+      server: { say, typing: ({ room }) => void rooms.push(room) },
+    });
+    const calls = ['a', 'b'].map((text) => peer.say({ text }));
+    void peer.typing({ room: 'after' });
+    await settled(clientConn);
+    expect([started, rooms]).toEqual([['a'], []]);
+    waiting[0]!();
+    await calls[0];
+    await until(() => expect(started).toEqual(['a', 'b']));
+    expect(rooms).toEqual([]);
+    waiting[1]!();
+    await calls[1];
+    await until(() => expect(rooms).toEqual(['after']));
+  });
+
+  it('run beside each other with concurrency', async () => {
+    const { started, waiting, say } = manual();
+    const { peer, clientConn } = setUp({ server: { say }, concurrency: 2 });
+    const calls = ['a', 'b', 'c'].map((text) => peer.say({ text }));
+    await settled(clientConn);
+    expect(started).toEqual(['a', 'b']);
+    waiting[1]!();
+    await calls[1];
+    await until(() => expect(started).toEqual(['a', 'b', 'c']));
+  });
+
+  it('keep their place when the call is cancelled, and the one behind is reported', async () => {
+    const { started, say } = manual();
+    const { peer, clientConn, reports } = setUp({ server: { say } });
+    const first = peer.say({ text: 'first' }, { timeout: 1000 }).catch((error: unknown) => error);
+    const second = peer.say({ text: 'second' }, { timeout: 2000 }).catch((error: unknown) => error);
+    await settled(clientConn);
+    await vi.advanceTimersByTimeAsync(2_100);
+    await Promise.all([first, second]);
+    await settled(clientConn);
+    expect(started).toEqual(['first']);
+    expect(reports).toHaveLength(1);
+    expect(String(reports[0])).toMatch(/handler of say has not settled/);
+    const third = peer.say({ text: 'third' }, { timeout: 1000 }).catch((error: unknown) => error);
+    await vi.advanceTimersByTimeAsync(2_100);
+    await third;
+    await settled(clientConn);
+    expect(reports).toHaveLength(1);
+  });
+
+  it('may ask the other end', async () => {
+    const { peer } = setUp({
+      server: {
+        say: async (_, context) => ({
+          at: (await context.peer.confirm({ question: '' })) ? 1 : 2,
+        }),
+      },
+    });
+    expect(await peer.say({ text: '' })).toEqual({ at: 1 });
+  });
+
+  it('get the result of authenticate, and are told of the end', async () => {
+    const seen: unknown[] = [];
+    const signals: AbortSignal[] = [];
+    const whoami = contract({ server: { whoami: method(z.undefined(), z.string()) } });
+    const [client, server] = connPair();
+    const serving = whoami.serve<{ name: string }>({
+      whoami: (_, { auth, signal }) => {
+        signals.push(signal);
+        seen.push(auth);
+        return new Promise<string>((resolve) => {
+          signal.addEventListener('abort', () => resolve(auth.name));
+        });
+      },
+    })(server, undefined, { auth: { name: 'ann' } });
+    const peer = whoami.connect(client, {});
+    const call = peer.whoami().catch((error: unknown) => error);
+    await settled(client);
+    await client.close();
+    await call;
+    await serving;
+    expect(seen).toEqual([{ name: 'ann' }]);
+    expect(signals[0]!.aborted).toBe(true);
+  });
+
+  it('are waited for by the promise of serve', async () => {
+    const { waiting, say } = manual();
+    const { peer, clientConn, serving } = setUp({ server: { say } });
+    let isServed = false;
+    const served = serving.then(() => {
+      isServed = true;
+    });
+    const call = peer.say({ text: '' }).catch((error: unknown) => error);
+    await settled(clientConn);
+    await clientConn.close();
+    await call;
+    expect(isServed).toBe(false);
+    waiting[0]!();
+    await served;
+  });
+});
+
+describe('the queue of requests', () => {
+  /** A client that sends `count` requests, then answers the question of the first handler. */
+  async function flood(count: number, asksLate: boolean) {
+    const begun: (() => void)[] = [];
+    const results: unknown[] = [];
+    const ask = contract({
+      server: { job: method(z.number(), z.number()) },
+      client: { confirm: method(z.undefined(), z.boolean()) },
+    });
+    const [client, server] = connPair();
+    void ask.serve({
+      job: async (number, { peer }) => {
+        if (number > 0) return number;
+        if (asksLate) await new Promise<void>((resolve) => begun.push(resolve));
+        return (await peer.confirm()) ? 1000 : 0;
+      },
+    })(server);
+    void client.receive((message) => {
+      const one = message.json() as { id: number; method?: string };
+      if (one.method === 'confirm') {
+        void client.writeJSON({ jsonrpc: '2.0', id: one.id, result: true });
+      } else results.push(one);
+    });
+    for (let i = 0; i < count; i++) {
+      void client.writeJSON({ jsonrpc: '2.0', id: i, method: 'job', params: [i] });
+    }
+    return { client, server, begun, results };
+  }
+
+  it.each([false, true])(
+    'lets the answer through that a handler awaits behind 300 requests (asked late: %s)',
+    async (asksLate) => {
+      const { server, begun, results } = await flood(300, asksLate);
+      if (asksLate) {
+        await until(() => expect(server.stats.messagesIn).toBeGreaterThanOrEqual(257));
+        await until(() => expect(begun).toHaveLength(1));
+        begun[0]!();
+      }
+      await until(() => expect(results).toHaveLength(300));
+      expect(results).toContainEqual({ jsonrpc: '2.0', id: 0, result: 1000 });
+      const busy = results.filter((one) => (one as { error?: unknown }).error !== undefined);
+      expect(busy.length).toBeLessThanOrEqual(43);
+      for (const one of busy) expect(one).toMatchObject({ error: { code: -32_000 } });
+    },
+  );
+
+  it('stops reading at 256 requests, and loses none', async () => {
+    const { started, waiting, say } = manual();
+    const { client, serverConn } = setUpRaw({ say });
+    const ids: unknown[] = [];
+    void client.receive((message) => void ids.push((message.json() as { id: unknown }).id));
+    for (let i = 0; i < 1_000; i++) void client.send(request(i, String(i)));
+    await until(() => expect(started).toHaveLength(1));
+    await settled(serverConn);
+    for (let i = 0; i < 1_000; i++) {
+      await until(() => expect(waiting).toHaveLength(i + 1));
+      waiting[i]!();
+    }
+    await until(() => expect(ids).toHaveLength(1_000));
+    expect(ids).toEqual(Array.from({ length: 1_000 }, (_, i) => i));
+  });
+
+  it('stops reading at 1 MiB', async () => {
+    const { started, waiting, say } = manual();
+    const { client } = setUpRaw({ say });
+    const text = 'x'.repeat(600_000);
+    for (let i = 0; i < 8; i++) void client.send(request(i, text));
+    await until(() => expect(started).toHaveLength(1));
+    for (let i = 0; i < 8; i++) {
+      await until(() => expect(waiting).toHaveLength(i + 1));
+      waiting[i]!();
+      expect(await client.readMessage().then((message) => message.json())).toMatchObject({ id: i });
+    }
+  });
+
+  it('answers a cancelled request, and runs no handler for it', async () => {
+    const { started, waiting, say } = manual();
+    const { client, next } = setUpRaw({ say });
+    for (const id of ['a', 'b', 'c']) await client.send(request(id, id));
+    await client.send('{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":"b"}}');
+    expect(await next()).toMatchObject({ id: 'b', error: { code: -32_800 } });
+    waiting[0]!();
+    expect(await next()).toMatchObject({ id: 'a', result: { at: 0 } });
+    await until(() => expect(waiting).toHaveLength(2));
+    waiting[1]!();
+    expect(await next()).toMatchObject({ id: 'c', result: { at: 0 } });
+    expect(started).toEqual(['a', 'c']);
+  });
+
+  it.each([undefined, null, {}, [], 'x', { id: {} }, { id: 99 }])(
+    'ignores the cancel %j',
+    async (params) => {
+      const { client, ask } = setUpRaw();
+      await client.writeJSON({ jsonrpc: '2.0', method: '$/cancelRequest', params });
+      expect(await ask(request(1, 'a'))).toMatchObject({ id: 1, result: { at: 1 } });
+    },
+  );
+
+  it('drops an event above its bound, and reports that once', async () => {
+    const { say } = manual();
+    const { client, serverConn, reports, toClient } = setUpRaw({
+      say: async (input, context) => {
+        await context.peer.confirm({ question: '' });
+        return say(input);
+      },
+    });
+    expect(toClient).toBeDefined();
+    await client.send(request(0, ''));
+    for (let i = 0; i < 400; i++) {
+      await client.writeJSON({ jsonrpc: '2.0', method: 'typing', params: { room: 'r' } });
+    }
+    await settled(client);
+    expect(reports).toHaveLength(1);
+    expect(String(reports[0])).toMatch(/an event typing was dropped/);
+    expect(serverConn.state).toBe('open');
+  });
+});
+
+describe('an end that does not read', () => {
+  it('holds up the handlers, so that answers stay bounded, until it ends', async () => {
+    let handled = 0;
+    const { client, serverConn, serving } = setUpRaw({
+      say: () => {
+        handled++;
+        return { at: 0 };
+      },
+    });
+    // The client never reads: the answers fill the connection.
+    for (let i = 0; i < 200; i++) void client.send(request('x'.repeat(50_000), ''));
+    await until(() => expect(serverConn.bufferedAmount).toBeGreaterThan(0));
+    expect(serverConn.bufferedAmount).toBeLessThan(4 * 1024 * 1024);
+    expect(serverConn.state).toBe('open');
+    expect(handled).toBeLessThan(200);
+    client.terminate();
+    await expect(serving).rejects.toBeInstanceOf(Error);
+  });
+});

@@ -1,0 +1,113 @@
+/** Programs with one mistake each, and what the compiler says of it. They follow {@link PRELUDE}. */
+export const PRELUDE = `
+import type { ConnLike } from '@ws/conn';
+import { contract, event, method, RpcError } from '@ws/rpc';
+import { z } from 'zod';
+declare const conn: ConnLike;
+declare const session: { readonly conn: ConnLike; readonly data: { user: string }; send(data: string): boolean };
+export const chat = contract({
+  server: {
+    say: method(z.object({ text: z.string() }), z.object({ at: z.number() })),
+    count: method(z.string().transform(Number), z.number()),
+    typing: event(z.object({ room: z.string() })),
+  },
+  client: {
+    said: event(z.object({ text: z.string() })),
+    confirm: method(z.object({ question: z.string() }), z.boolean()),
+  },
+});
+const say = () => ({ at: 1 });
+const count = () => 1;
+const typing = () => {};
+const client = { said: () => {}, confirm: () => true };
+void [RpcError, conn, session, say, count, typing, client];
+`;
+
+/** A correct program: it must compile. */
+export const CORRECT = `
+const peer = chat.connect(conn, client);
+const { at } = await peer.say({ text: 'a' }, { timeout: 5, signal: new AbortController().signal });
+const n: number = at + (await peer.count('3'));
+await peer.typing({ room: 'r' });
+chat.serve<{ user: string }>({
+  say: ({ text }, { auth, peer, signal }) => { void peer.said({ text: text + auth.user + String(signal.aborted) }); return { at: n }; },
+  count: (number) => number + 1,
+  typing: ({ room }) => room,
+});
+chat.listener<typeof session>({ say: (_, { session, auth }) => ({ at: session.data.user.length + auth.user.length }), count, typing });
+const yes: boolean = await chat.peer(session).confirm({ question: '' });
+const text: string = chat.client.said.encode({ text: 'a' });
+const more = contract({ server: { more: method(z.undefined(), z.number()) } }, chat);
+more.serve({ say, count, typing, more: () => 1 });
+const both: number = await more.connect(conn, client).more();
+void [yes, text, both];
+`;
+
+export const MISTAKES: readonly (readonly [title: string, code: string, message: RegExp])[] = [
+  ['a missing handler', 'chat.serve({ say, count });', /typing/],
+  ['a missing handler of a client', 'chat.connect(conn, { said: () => {} });', /confirm/],
+  ['a missing handler of a hub', 'chat.listener({ say, typing });', /count/],
+  ['a handler of no method', 'chat.serve({ say, count, typing, sya: say });', /sya/],
+  ['a handler of the other end', 'chat.connect(conn, { ...client, say });', /say/],
+  [
+    'an answer of another type',
+    "chat.serve({ say: () => ({ at: 'now' }), count, typing });",
+    /number/,
+  ],
+  ['an answer without a key', 'chat.serve({ say: () => ({}), count, typing });', /at/],
+  ['no answer', 'chat.serve({ say: () => {}, count, typing });', /void/],
+  ['a promise of another answer', 'chat.serve({ say: async () => 1, count, typing });', /number/],
+  ['an input of another type', 'await chat.connect(conn, client).say({ text: 1 });', /string/],
+  ['an input without a key', 'await chat.connect(conn, client).say({});', /text/],
+  ['an input with another key', "await chat.connect(conn, client).say({ text: '', to: 1 });", /to/],
+  ['no input', 'await chat.connect(conn, client).say();', /arguments/],
+  ['the output of a schema as its input', 'await chat.connect(conn, client).count(3);', /string/],
+  [
+    'a key that an input does not have',
+    'chat.serve({ say: ({ to }) => ({ at: to }), count, typing });',
+    /to/,
+  ],
+  [
+    'a key that an answer does not have',
+    "(await chat.connect(conn, client).say({ text: '' })).on;",
+    /on/,
+  ],
+  [
+    'a call of a method of this end',
+    "await chat.connect(conn, client).confirm({ question: '' });",
+    /confirm/,
+  ],
+  ['a call of a method of the other end', "await chat.peer(session).say({ text: '' });", /say/],
+  ['a call of an unknown method', 'await chat.peer(session).nothing();', /nothing/],
+  [
+    'an answer to an event',
+    "const x: number = await chat.peer(session).said({ text: '' }); void x;",
+    /void/,
+  ],
+  ['an event of another type', 'chat.client.said.encode({ text: 1 });', /string/],
+  ['encode of a method', "chat.client.confirm.encode({ question: '' });", /encode/],
+  [
+    'an option that a call does not have',
+    "await chat.connect(conn, client).say({ text: '' }, { timeOut: 1 });",
+    /timeOut/,
+  ],
+  [
+    'a timeout that is no number',
+    "await chat.connect(conn, client).say({ text: '' }, { timeout: '1 s' });",
+    /string/,
+  ],
+  [
+    'auth of another type',
+    'chat.serve<{ user: string }>({ say: (_, { auth }) => ({ at: auth.age }), count, typing });',
+    /age/,
+  ],
+  [
+    'a session in serve',
+    'chat.serve({ say: (_, { session }) => ({ at: session.x }), count, typing });',
+    /session/,
+  ],
+  ['a definition that is none', 'contract({ server: { a: z.string() } });', /kind|Method|Event/],
+  ['a schema that is none', 'method(z.string(), Number);', /StandardSchema|~standard/],
+  ['a connection that is none', 'chat.connect({}, client);', /ConnLike|missing|assignable/],
+  ['an error without a code', "throw new RpcError('not found');", /number|arguments/],
+];
