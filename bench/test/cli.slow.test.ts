@@ -177,6 +177,7 @@ const CONTESTS: readonly (readonly [
   ['hub', '10 do not read', 'broadcast', 'us'],
   ['http2', '64 x 16 x 16 B', 'HTTP/2', 'server'],
   ['hub', '1,000 members', 'hub', '16 us'],
+  ['rpc', '64 x 16 x 60 B', 'rpc', 'us'],
 ];
 /** Each takes up to 20 s of two cores. `pnpm long bench` measures all of them. */
 const wanted = process.env['BENCH_SCENARIOS']?.split(',') ?? ['micro'];

@@ -18,6 +18,7 @@ import { load } from '../scenarios/load.ts';
 import { memory } from '../scenarios/memory.ts';
 import { micro } from '../scenarios/micro.ts';
 import { proxy } from '../scenarios/proxy.ts';
+import { rpc } from '../scenarios/rpc.ts';
 import { type Scenario, scenarioCommand } from '../scenarios/scenario.ts';
 import { serve } from '../scenarios/serve.ts';
 import { stream } from '../scenarios/stream.ts';
@@ -40,6 +41,7 @@ export const RECORDED: readonly Scenario[] = [
 const COMMANDS: Readonly<Record<string, Command>> = {
   ...Object.fromEntries(RECORDED.map((scenario) => [scenario.name, scenarioCommand(scenario)])),
   compat: scenarioCommand(compat),
+  rpc: scenarioCommand(rpc),
   // The figures of these are on no page.
   http2: scenarioCommand(http2),
   proxy: scenarioCommand(proxy),

@@ -1,7 +1,7 @@
 import { generator } from '../harness/random.ts';
 import { jsonRecord, maskedFrame } from './corpus.ts';
 import { type Pieces, piecesOf } from './pieces.ts';
-import { SESSIONS, type SessionName } from './session.ts';
+import { SESSIONS, type Session, type SessionName } from './session.ts';
 
 const CONTINUATION = 0x00;
 const TEXT = 0x01;
@@ -32,16 +32,19 @@ export interface EchoCorpus {
 export function makeEchoCorpus(plan: EchoPlan): EchoCorpus {
   const opcode = plan.content === 'binary' ? BINARY : TEXT;
   const keys = generator(11);
-  const payloads = makePayloads(plan).map((payload) =>
-    plan.session === undefined
-      ? payload
-      : Buffer.from(SESSIONS[plan.session].message(payload.toString())),
+  const session = plan.session && (SESSIONS[plan.session] as Session);
+  const texts = makePayloads(plan);
+  const payloads = texts.map((text, i) =>
+    session === undefined ? text : Buffer.from(session.message(String(text), i)),
+  );
+  const answers = texts.map((text, i) =>
+    session?.reply === undefined ? payloads[i]! : Buffer.from(session.reply(String(text), i)),
   );
   const frames = payloads.map((payload) => fragments(payload, opcode, plan.fragments, keys));
-  const replies = payloads.map((payload) =>
+  const replies = answers.map((answer) =>
     serverFrame(
       FIN | opcode,
-      plan.content === 'json' ? Buffer.from(jsonReply(payload.toString())) : payload,
+      plan.content === 'json' ? Buffer.from(jsonReply(answer.toString())) : answer,
     ),
   );
   return { frames: piecesOf(frames), replies: piecesOf(plan.raw ? frames : replies) };

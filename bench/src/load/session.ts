@@ -3,26 +3,31 @@ import { maskedFrame } from './corpus.ts';
 
 /** The event of a message in socket.io. */
 export const ECHO_EVENT = 'e';
+/** The event of a message that is acknowledged. */
+export const ASK_EVENT = 'say';
 
 const TEXT = 0x81;
 const MASK_KEY = 0x5ca1ab1e;
 
 /** A protocol over the messages of a connection. */
-interface Session {
+export interface Session {
   readonly path: string;
   /** The beginnings of the text messages of the server, each after our answer to the one before. */
   readonly welcomes: readonly string[];
   /** Our answers to all of them but the last. */
   readonly answers: readonly string[];
-  /** The message with a text, which is echoed as it is. */
-  message(text: string): string;
+  /** The message with a text, the one of this number in the corpus. */
+  message(text: string, number: number): string;
+  /** The answer. Default: the message itself. */
+  reply?(text: string, number: number): string;
 }
 
 /**
  * The protocols.
  *
  * @see https://socket.io/docs/v4/engine-io-protocol and .../socket-io-protocol: `0` opens, `4` is a
- *   message, `40` joins the main namespace, `42` is an event.
+ *   message, `40` joins the main namespace, `42` is an event, with a number one that wants the
+ *   acknowledgement `43`. https://www.jsonrpc.org/specification
  */
 export const SESSIONS = {
   'engine.io': {
@@ -36,6 +41,20 @@ export const SESSIONS = {
     welcomes: ['0', '40'],
     answers: ['40'],
     message: (text) => `42${JSON.stringify([ECHO_EVENT, text])}`,
+  },
+  'socket.io acks': {
+    path: '/socket.io/?EIO=4&transport=websocket',
+    welcomes: ['0', '40'],
+    answers: ['40'],
+    message: (text, number) => `42${number}${JSON.stringify([ASK_EVENT, { text }])}`,
+    reply: (text, number) => `43${number}${JSON.stringify([{ text }])}`,
+  },
+  'JSON-RPC': {
+    path: '/',
+    welcomes: [],
+    answers: [],
+    message: (text, id) => JSON.stringify({ jsonrpc: '2.0', id, method: 'say', params: { text } }),
+    reply: (text, id) => JSON.stringify({ jsonrpc: '2.0', id, result: { text } }),
   },
 } satisfies Record<string, Session>;
 

@@ -10,6 +10,9 @@ export const CONTENDERS = [
   'ws, corked',
   'compat',
   'bun',
+  'rpc',
+  'by hand',
+  'socket.io',
   'mini',
   'raw1',
   'bare',
@@ -31,7 +34,7 @@ export const BEFORE = ' before';
 
 /** Whether this is our library, with any handler. */
 export function isOurs(name: string): boolean {
-  return /^(?:receive|loop|serveRaw|ours|hub|broadcast|compat)/.test(name);
+  return /^(?:receive|loop|serveRaw|ours|hub|broadcast|compat|rpc|by hand)/.test(name);
 }
 
 /** Whether this is `ws`, in any configuration. */

@@ -3,11 +3,12 @@ import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
+import type { StandardSchema } from '@ws/conn';
 import type { broadcast, Conn, ConnHandler } from '@ws/node-server';
 import type { RawData, WebSocket, WebSocketServer } from 'ws';
 import { jsonReply } from '../load/echo-corpus.ts';
 import { roomPayloads } from '../load/room-messages.ts';
-import { ECHO_EVENT, type SessionName } from '../load/session.ts';
+import { ASK_EVENT, ECHO_EVENT, type SessionName } from '../load/session.ts';
 import type { ContenderName } from './contenders.ts';
 import { corkedSend } from './cork.ts';
 import { MiniEcho } from './mini.ts';
@@ -58,6 +59,8 @@ export async function listen(plan: ServerPlan): Promise<number> {
   const pem = tls === true ? await certificate() : undefined;
   if (contender === 'receive' || contender === 'loop') return listenOurs(plan, pem);
   if (contender === 'serveRaw') return listenServeRaw(port, host, pem);
+  if (contender === 'rpc') return listenRpc(port, host);
+  if (contender === 'by hand') return listenByHand(port, host);
   if (contender === 'raw1' || contender === 'mini') {
     const attach = contender === 'raw1' ? echoFromOneBuffer : echoFrames;
     const accept = (socket: Socket): void => answerFirst(socket, attach);
@@ -138,6 +141,40 @@ async function listenServeRaw(
   return portOf(url);
 }
 
+interface Said {
+  readonly text: string;
+}
+
+/** A request of JSON-RPC is answered with its input. */
+async function listenRpc(port: number, host: string): Promise<number> {
+  const { serve } = await import('@ws/node-server');
+  const { contract, method } = await import('@ws/rpc');
+  const said: StandardSchema<Said> = {
+    '~standard': {
+      version: 1,
+      vendor: 'bench',
+      validate: (value) =>
+        typeof (value as Said | null)?.text === 'string'
+          ? { value: { text: (value as Said).text } }
+          : { issues: [{ message: 'expected a text' }] },
+    },
+  };
+  const chat = contract({ server: { say: method(said, said) } });
+  const { url } = await serve({ port, host }, chat.serve({ say: ({ text }) => ({ text }) }));
+  return portOf(url);
+}
+
+async function listenByHand(port: number, host: string): Promise<number> {
+  const { serve } = await import('@ws/node-server');
+  const { url } = await serve({ port, host }, (conn) =>
+    conn.receive((message) => {
+      const { id, params } = message.json() as { id: number; params: Said };
+      return conn.send(JSON.stringify({ jsonrpc: '2.0', id, result: { text: params.text } }));
+    }),
+  );
+  return portOf(url);
+}
+
 function broadcasts(toAllOf: typeof broadcast, next: () => Buffer): ConnHandler<unknown> {
   const conns = new Set<Conn>();
   return (conn) => {
@@ -195,6 +232,13 @@ async function attachSessions(
   contender: ContenderName,
 ): Promise<void> {
   if (contender === 'compat') swapWs();
+  if (session === 'socket.io acks') {
+    const Acks = await socketIo();
+    new Acks(http, { ...IO_OPTIONS, serveClient: false }).on('connection', (socket) => {
+      socket.on(ASK_EVENT, ({ text }: Said, answer: (said: Said) => void) => answer({ text }));
+    });
+    return;
+  }
   if (session === 'engine.io') {
     const server = engineIo();
     server.attach(http);

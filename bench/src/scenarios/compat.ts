@@ -21,7 +21,7 @@ function binary(connections: number, depth: number, size: number): Workload {
 }
 
 function session(name: SessionName): Workload {
-  return { connections: 64, depth: 16, sizes: [16], content: 'ascii', session: name };
+  return { connections: 64, depth: 16, sizes: [16], content: 'ascii', session: () => name };
 }
 
 const WORKLOADS: Readonly<Record<string, Workload>> = {

@@ -29,8 +29,8 @@ export interface Workload {
   /** Connections that are open and send nothing. Default: none. */
   readonly idle?: number;
   readonly tls?: boolean;
-  /** The protocol over the messages, which are ASCII then. Default: none. */
-  readonly session?: SessionName;
+  /** The protocol over the messages of a contender, which are ASCII then. Default: none. */
+  readonly session?: (contender: string) => SessionName;
   /** The compression of a contender, for JSON-like text. Default: none. */
   readonly compression?: (contender: string) => EchoCompression;
   /** Messages per second. Default: a closed loop. */
@@ -92,7 +92,9 @@ export function echoContest(
 /** Why this machine cannot have the traffic; undefined when it can. */
 function lackOfTraffic({ tls, session }: Workload): string | undefined {
   if (tls === true) return lackOfPackage('selfsigned');
-  return session === undefined ? undefined : lackOfPackage('socket.io');
+  return session === undefined || session('') === 'JSON-RPC'
+    ? undefined
+    : lackOfPackage('socket.io');
 }
 
 /** Starts a server and opens its connections. */
@@ -113,7 +115,12 @@ export async function startEcho(
     const compression = workload.compression?.(contender);
     const offer = compression === undefined ? '' : OFFERS[compression.mode];
     const { tls, session } = workload;
-    const target: Target = { port: started.port, tls: tls === true, offer, session };
+    const target: Target = {
+      port: started.port,
+      tls: tls === true,
+      offer,
+      session: session?.(contender),
+    };
     const open = async (connections: number): Promise<number> => {
       const corpus = corpusOf(contender, workload, compression);
       const { group, agreed } = await load.ask('open', { target, connections, corpus });
@@ -167,7 +174,7 @@ function serverPlan(name: string, contender: string, workload: Workload): Server
     limit: most > DEFAULT_LIMIT ? most : undefined,
     compression: compression?.(contender),
     tls,
-    session,
+    session: session?.(contender),
   };
 }
 
@@ -189,7 +196,7 @@ function corpusOf(
     count: Math.max(depth + 1, Math.min(64, Math.floor(CORPUS / most))),
     fragments,
     raw: contender === 'raw1' || contender === 'bare',
-    session,
+    session: session?.(contender),
   };
 }
 
