@@ -3,7 +3,7 @@ import { generator } from '../harness/random.ts';
 import { type Pieces, piecesOf } from './pieces.ts';
 
 /** The agreed compression, seen from the client: whether messages refer back to earlier ones. */
-export type Context = 'none' | 'shared' | 'takeover';
+type Context = 'none' | 'shared' | 'takeover';
 
 /** The parameters of a corpus. */
 export interface CorpusPlan {

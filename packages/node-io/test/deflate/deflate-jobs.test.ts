@@ -3,7 +3,7 @@ import { constants, inflateRawSync } from 'node:zlib';
 import type { DeflateJob } from '@ws/conn';
 import { historyOf, inflateWith } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type Compress, DeflateJobs } from '../../src/deflate/deflate-jobs.ts';
+import { DeflateJobs } from '../../src/deflate/deflate-jobs.ts';
 import { nodeDeflate } from '../../src/index.ts';
 
 function job(bytes: Uint8Array, more: Partial<DeflateJob> = {}): DeflateJob {
@@ -12,16 +12,6 @@ function job(bytes: Uint8Array, more: Partial<DeflateJob> = {}): DeflateJob {
 
 function run(one: DeflateJob): Promise<Uint8Array | undefined> {
   return new Promise((resolve) => void nodeDeflate.deflateLater(one, resolve));
-}
-
-/** Compresses on demand. */
-class Waiting {
-  readonly inputs: Uint8Array[] = [];
-  readonly finish: ((error: Error | null) => void)[] = [];
-  readonly compress: Compress = (input, _, callback) => {
-    this.inputs.push(input);
-    this.finish.push((error) => callback(error, Buffer.concat([input, Buffer.alloc(4)])));
-  };
 }
 
 describe('nodeDeflate.deflateLater', () => {
@@ -66,119 +56,6 @@ describe('nodeDeflate.deflateLater', () => {
     expect(called).toBe(false);
     expect(await done).toBeUndefined();
     expect(await run(job(Buffer.from('x')))).toBeInstanceOf(Uint8Array);
-  });
-});
-
-describe('DeflateJobs', () => {
-  it('runs a few at a time, first in, first out', () => {
-    const zlib = new Waiting();
-    const jobs = new DeflateJobs(2, zlib.compress);
-    const done: string[] = [];
-    for (const name of ['a', 'b', 'c', 'd']) {
-      jobs.add(job(Buffer.from(name)), (output) => done.push(String(output)));
-    }
-    const started = (): string => zlib.inputs.map(String).join('');
-    expect(started()).toBe('ab');
-    zlib.finish[1]!(null);
-    expect([started(), done.join('')]).toEqual(['abc', 'b']);
-    zlib.finish[0]!(null);
-    zlib.finish[2]!(null);
-    zlib.finish[3]!(null);
-    expect([started(), done.join('')]).toEqual(['abcd', 'bacd']);
-  });
-
-  it('reads the bytes of a message when a thread is free, once', () => {
-    const zlib = new Waiting();
-    const jobs = new DeflateJobs(1, zlib.compress);
-    const begun: string[] = [];
-    const cancels = ['a', 'b', 'c'].map((name) => {
-      const bytes = Buffer.from(name);
-      const begin = (): Uint8Array => {
-        begun.push(name);
-        return bytes;
-      };
-      return jobs.add(job(bytes, { begin }), () => {});
-    });
-    expect(begun).toEqual(['a']);
-    cancels[1]!();
-    zlib.finish[0]!(null);
-    expect(begun).toEqual(['a', 'c']);
-    zlib.finish[1]!(null);
-    expect(begun).toEqual(['a', 'c']);
-  });
-
-  it('returns undefined, in a later turn, for a message that is detached or cannot be copied', async () => {
-    const zlib = new Waiting();
-    const jobs = new DeflateJobs(1, zlib.compress);
-    const none = (): undefined => {};
-    const fails = (): never => {
-      throw new RangeError('no memory');
-    };
-    for (const begin of [none, fails]) {
-      let within = true;
-      const output = await new Promise((resolve) => {
-        jobs.add(job(Buffer.from('x'), { begin }), (got) => resolve([within, got]));
-        within = false;
-      });
-      expect(output).toEqual([false, undefined]);
-    }
-    expect(zlib.inputs).toHaveLength(0);
-    jobs.add(job(Buffer.from('a')), () => {});
-    expect(zlib.inputs.map(String)).toEqual(['a']);
-  });
-
-  it('never starts a cancelled job, and reports no result of a running one', () => {
-    const zlib = new Waiting();
-    const jobs = new DeflateJobs(1, zlib.compress);
-    const done: string[] = [];
-    const [a, b] = ['a', 'b', 'c'].map((name) =>
-      jobs.add(job(Buffer.from(name)), (output) => done.push(String(output))),
-    );
-    a!();
-    b!();
-    b!();
-    // The thread is still busy.
-    expect(zlib.inputs).toHaveLength(1);
-    zlib.finish[0]!(null);
-    zlib.finish[1]!(null);
-    a!();
-    expect([zlib.inputs.map(String).join(''), done.join('')]).toEqual(['ac', 'c']);
-  });
-
-  it('returns undefined for a failed job, and continues', async () => {
-    const zlib = new Waiting();
-    let broken = false;
-    const jobs = new DeflateJobs(1, (...args) => {
-      if (broken) throw new Error('no memory');
-      zlib.compress(...args);
-    });
-    const done: (Uint8Array | undefined)[] = [];
-    jobs.add(job(Buffer.from('a')), (output) => done.push(output));
-    zlib.finish[0]!(new Error('broken'));
-    expect(done).toEqual([undefined]);
-    broken = true;
-    await new Promise<void>((resolve) => {
-      jobs.add(job(Buffer.from('b')), (output) => {
-        done.push(output);
-        resolve();
-      });
-      expect(done).toHaveLength(1);
-    });
-    broken = false;
-    jobs.add(job(Buffer.from('c')), (output) => done.push(output));
-    zlib.finish[1]!(null);
-    expect(done.map(String)).toEqual(['undefined', 'undefined', 'c']);
-  });
-
-  it('starts the next job after an exception in a callback', () => {
-    const zlib = new Waiting();
-    const jobs = new DeflateJobs(1, zlib.compress);
-    jobs.add(job(Buffer.from('a')), () => {
-      throw new Error('mine');
-    });
-    jobs.add(job(Buffer.from('b')), () => {});
-    expect(() => zlib.finish[0]!(null)).toThrow('mine');
-    expect(zlib.inputs.map(String)).toEqual(['a', 'b']);
   });
 });
 
