@@ -1,5 +1,5 @@
 import type { Conn } from './conn.ts';
-import type { PreparedResponse } from './read/auto-response.ts';
+import { AutoResponder, type PreparedResponse } from './read/auto-response.ts';
 import { Gate } from './read/gate.ts';
 import { Rate, type RatePlan } from './read/rate.ts';
 import { checkOptionNames, duration, kind, whole } from './validate.ts';
@@ -78,7 +78,8 @@ export function checkRate(value: unknown): RatePlan {
 
 /** Answers a message of the peer without its reader. */
 export function setAutoResponse(conn: Conn, autoResponse: PreparedResponse): void {
-  gateOf(conn).autoResponse = autoResponse;
+  const { connection } = conn['@ws/internals'];
+  gateOf(conn).autoResponse = new AutoResponder(connection, autoResponse);
 }
 
 /** Bounds the rate of the peer's messages. A second call replaces the bound of the first. */

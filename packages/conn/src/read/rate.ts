@@ -241,7 +241,7 @@ export class Rate implements TimerEntry {
       const message = inbound.queue?.firstHeld;
       if (message === undefined) break;
       if (this.#admits(message.data.length) !== true) return;
-      gate.release(message);
+      gate.admit(message);
     }
     gate.held = false;
   }
