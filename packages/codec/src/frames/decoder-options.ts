@@ -50,7 +50,9 @@ export interface FrameDecoderOptions {
  * Returns the options with their defaults.
  * @throws TypeError or RangeError that names the invalid option.
  */
-export function decoderOptions(options: FrameDecoderOptions): Required<FrameDecoderOptions> {
+export function decoderOptions(
+  options: Partial<FrameDecoderOptions> = {},
+): Required<FrameDecoderOptions> {
   const { role, allowedRsv = 0, maxFramePayload = Infinity } = options;
   const { holdLimit = MAX_TAIL, readBufferSize = 4096 } = options;
   const { pool = sharedSlabPool(), simd = true, unmask = true } = options;

@@ -222,6 +222,10 @@ export class FrameDecoder {
    * stays the same until a read fills it. The next call then returns a larger one, up to about 60
    * KiB. The decoder keeps the memory until {@link reset}.
    *
+   * A loop that stops at a close frame may leave events pending for good. Do not call this method
+   * after that. The option `onread` of `net.connect` calls its `buffer` after every read, also when
+   * the callback returned false: return the last view again.
+   *
    * @throws Error while events of earlier input are pending: their bytes may be in this memory.
    */
   writable(): Uint8Array {

@@ -23,8 +23,9 @@ export interface FrameEncoderOptions {
   /** Smallest size in bytes of a slab that is leased while the encoder has none. Default 4096. */
   slabBytes?: number;
   /**
-   * Size in bytes above which an unmasked payload is referenced instead of copied. Default 65536,
-   * the size of the largest slab.
+   * Size in bytes above which an unmasked payload is referenced instead of copied: it must not
+   * change until its chunk is released. Infinity: every payload is copied. Default 65536, the size
+   * of the largest slab.
    */
   borrowFrom?: number;
   /**
@@ -48,7 +49,7 @@ type KnownOptions = Readonly<Required<Omit<FrameEncoderOptions, 'pool'>>> & {
  * Returns the options with their defaults.
  * @throws TypeError or RangeError that names the invalid option.
  */
-function encoderOptions(options: FrameEncoderOptions): KnownOptions {
+function encoderOptions(options: Partial<FrameEncoderOptions> = {}): KnownOptions {
   const { role, slabBytes = 4096, borrowFrom = LARGEST_SLAB } = options;
   if (role !== 'client' && role !== 'server') {
     throw new TypeError("role must be 'client' or 'server'");

@@ -71,7 +71,7 @@ export class ReceiveRing {
   landed(n: number): void {
     if (n > this.#landing.length) {
       throw new RangeError(
-        `${n} bytes do not fit into writable(), which has ${this.#landing.length}`,
+        `${n} bytes do not fit into ${this.#landing.length}: call writable() before each read`,
       );
     }
     this.#filled = n === this.#landing.length;

@@ -6,6 +6,7 @@ import {
   FRAME_DATA,
   FRAME_END,
   FrameDecoder,
+  FrameEncoder,
   MessageBuffers,
   NEED_MORE,
   SlabPool,
@@ -567,7 +568,9 @@ describe('FrameDecoder input', () => {
     expect(() => decoder.push('81' as never)).toThrow(TypeError);
     expect(() => decoder.commit(Number.NaN)).toThrow(RangeError);
     expect(() => decoder.commit(-1)).toThrow(RangeError);
-    expect(() => decoder.commit(1)).toThrow('do not fit');
+    expect(() => decoder.commit(1)).toThrow(
+      '1 bytes do not fit into 0: call writable() before each read',
+    );
     expect(() => decoder.commit(decoder.writable().length + 1)).toThrow(RangeError);
   });
 
@@ -583,6 +586,10 @@ describe('FrameDecoder input', () => {
     [{ readBufferSize: Number.NaN }, RangeError],
   ])('rejects the options %o', (options, type) => {
     expect(() => new FrameDecoder({ role: 'client', ...options } as never)).toThrow(type);
+  });
+
+  it.each([FrameDecoder, FrameEncoder])('names the role without options: %o', (Half) => {
+    expect(() => new Half(undefined as never)).toThrow("role must be 'client' or 'server'");
   });
 });
 
