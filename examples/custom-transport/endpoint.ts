@@ -69,7 +69,8 @@ function readHead<H extends ws.Head>(socket: Socket, Head: new () => H, done: Do
 function run(socket: Socket, endpoint: ws.Endpoint, early: Uint8Array, handle: typeof echo): void {
   const step = (events: ws.EndpointEvent[]): void => {
     for (const event of events) handle(event, endpoint);
-    // A peer that does not read is not read either.
+    // Both ends answer what they read, so a peer that does not read is not read either. An end that
+    // also sends on its own reads on: two such ends could wait for each other.
     endpoint.output((chunk, release) => socket.write(chunk, release) || socket.pause());
     if (endpoint.finished) socket.end().removeAllListeners('data').resume();
     if (endpoint.state !== 'open') setTimeout(() => socket.destroy(), TIMEOUT).unref();
