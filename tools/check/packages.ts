@@ -31,6 +31,20 @@ function run([program, ...args]: Command): void {
   if (status !== 0) faults.push(`${args.join(' ')}\n${stdout}${stderr}`);
 }
 
+/**
+ * What publint finds although it is meant: a bundler that follows a `require` of compat gets CommonJS
+ * that shares conn and codec with the rest of the bundle.
+ */
+const MEANT = /\.module should be ESM, but the code is written in CJS\.$/;
+
+function publint(path: string): void {
+  const [program, ...args] = node(bin('publint'), '--strict', path);
+  const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });
+  const found = stdout.split('\n').filter((line) => /^\d+\. /.test(line));
+  const isMeant = found.length > 0 && found.every((line) => MEANT.test(line));
+  if (status !== 0 && !isMeant) faults.push(`${args.join(' ')}\n${stdout}${stderr}`);
+}
+
 run(source('tools/pack.ts'));
 const published = publishedPackages().map(({ folder, manifest }) => ({
   folder: basename(folder),
@@ -43,7 +57,7 @@ const versions = new Map(published.map(({ manifest }) => [manifest.name, manifes
 const rows = published.map(({ folder, manifest, file }) => {
   const path = join(OUT, file);
   // For a folder, publint runs the package manager that it finds. For a tarball, it only reads.
-  run(node(bin('publint'), '--strict', path));
+  publint(path);
   if (!WITHOUT_TYPES.includes(folder)) {
     run(node(bin('@arethetypeswrong/cli', 'attw'), path, ...attwOptions(folder)));
   }
