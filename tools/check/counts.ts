@@ -12,7 +12,7 @@ const BOUNDS: Readonly<Record<string, Counts>> = {
   cli: [33, 3_400, 19, 0],
   codec: [56, 6_100, 37, 37],
   compat: [32, 3_000, 26, 0],
-  conn: [112, 12_800, 60, 77],
+  conn: [112, 12_900, 60, 77],
   fetch: [26, 2_100, 34, 0],
   hub: [52, 5_900, 76, 0],
   'node-client': [30, 3_500, 22, 19],
