@@ -153,7 +153,9 @@ describe('Upgrader.handler', () => {
     const warned = once(process, 'warning') as Promise<[Error]>;
     const client = await connected(server);
     await client.upgrade();
-    expect((await warned)[0].message.split('\n')[0]).toBe(message);
+    // Tests of this process before it may have reported more errors than are printed in a second.
+    const [first] = (await warned)[0].message.split('\n');
+    expect(first!.replace(/ \(errors not printed before it: \d+\)$/, '')).toBe(message);
   });
 
   it.each([
@@ -174,7 +176,7 @@ describe('Upgrader.handler', () => {
     const server = await listening(upgrader.handler(() => {}));
     const warned = once(process, 'warning') as Promise<[Error]>;
     expect((await exchange(server.port, request())).status).toBe(500);
-    expect((await warned)[0].message).toMatch(/^Error: no report\n {4}at /);
+    expect((await warned)[0].message).toMatch(/^Error: no report(?: \([^)]*\))?\n {4}at /);
   });
 
   it.each([
