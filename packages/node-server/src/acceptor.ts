@@ -202,6 +202,7 @@ export class Acceptor {
   ): Conn | Promise<Conn> {
     const { head, responder } = upgrade;
     const { stream } = responder;
+    // Only a request of node:http2's compatibility API has a fault here: its stream is no socket of ours.
     if (responder.fault === undefined) takeSocket(stream, head);
     try {
       upgrade.address = this.#limits.addressOf(upgrade);

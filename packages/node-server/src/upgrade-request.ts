@@ -50,7 +50,9 @@ const NO_ROUTER: Router<undefined> = anyPath(undefined);
  * | acceptor | the socket is in use | none |
  * | | `clientAddress` has failed | 500 |
  * | | the server is closing, or has too many handshakes or connections | 503, 429 |
+ * | | the headers of a call of `upgrade` are no headers | 500 |
  * | `negotiate` | the client disconnects, or answers to its earlier requests take too long | none |
+ * | at any time until the answer | the handshake takes too long; bytes after the head exceed their bound | 503; 400 |
  * | `#check` | a request of node:http2's compatibility API | 400 |
  * | | the application has answered | none |
  * | | dropped header lines, or a head that is too large | 400, 431 |

@@ -141,6 +141,7 @@ export class FrameDecoder {
   #bytes: Uint8Array = NO_BYTES;
   #pos = 0;
   #inputEnd = 0;
+  /** `OPEN` while a message has begun and not ended: a bit of the index of the verdicts. */
   #open = 0;
   #remaining = 0;
   /** Little-endian key for the next byte of payload. */

@@ -229,7 +229,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     inbound.turnEnded();
   }
 
-  /** A frame was accepted. A pass flushes when it ends, other code at the end of the turn. */
+  /** A frame was accepted. A pass of {@link Inbound} flushes when it ends, other code at the end of the turn. */
   flushAtEndOfTurn(): void {
     if (!this.inbound.inPass) this.scheduleEndOfTurn();
   }

@@ -86,7 +86,10 @@ export class Outbound extends SendQueue {
     const cost = waiting === undefined ? 0 : waiting.cost;
     if (this.blocked || size + cost + this.bytes > settings.maxBufferedAmount) {
       this.pump();
-    } else if (cost === 0) return true;
+    } else if (cost === 0) {
+      // Its bytes leave at the end of the turn: the bound of all connections does not count them.
+      return true;
+    }
     // The transport may have called back, and so have changed the cost.
     const buffered = this.bufferedAmount + (this.waiting?.cost ?? 0);
     if (!hasRoom(settings, buffered, size)) return false;

@@ -52,6 +52,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
   #end: typeof OPEN | typeof ENDING | typeof ENDED = OPEN;
 
   constructor(connection: Connection) {
+    // The second argument says how frames are encoded: with a mask, or without.
     super(connection.shared.slab, connection.shared);
     this.connection = connection;
   }

@@ -121,7 +121,7 @@ export class Reservation {
     this.#pending = false;
   }
 
-  /** The connection has ended, or there will be none. */
+  /** The connection has ended, there will be none, or open connections have no bound. */
   giveBack(): void {
     this.opened();
     if (!this.#held) return;
