@@ -147,8 +147,7 @@ type None = {};
  * Creates a contract: the methods and events of a server and of its clients, with their schemas. Both
  * ends use the same contract.
  *
- * @param other - A contract whose names are added.
- * @throws TypeError for a name that cannot be one, or that both contracts have.
+ * @throws TypeError for a name that cannot be one.
  * @see https://www.jsonrpc.org/specification
  *
  * @example
@@ -170,6 +169,12 @@ type None = {};
 export function contract<S extends Definitions = None, C extends Definitions = None>(
   plan: ContractPlan<S, C>,
 ): Contract<S, C>;
+/**
+ * As above, with the names of another contract.
+ *
+ * @param other - A contract whose names are added.
+ * @throws TypeError also for a name that both contracts have.
+ */
 export function contract<
   S extends Definitions = None,
   C extends Definitions = None,
