@@ -116,7 +116,8 @@ export async function rejectedExample(
 function readScript(): string[] {
   const manifest = readFileSync(join(root, 'package.json'), 'utf8');
   const { example } = (JSON.parse(manifest) as { scripts: { example: string } }).scripts;
-  return onBuilt(example.replace('exec node ', '').split(' '));
+  // What it installs first is there.
+  return onBuilt(example.replace(/^.*exec node /, '').split(' '));
 }
 
 /** Removes the settings that npm and pnpm pass to child processes, for example the shell for scripts. */
