@@ -77,6 +77,15 @@ export interface MethodOptions {
  * @param output - The schema of the answer, which is checked before it leaves and where it arrives: the
  *   schema must accept its own output.
  * @throws TypeError for another argument.
+ *
+ * @example
+ * ```ts
+ * import { method } from '@ws/rpc';
+ * import { z } from 'zod';
+ *
+ * const add = method(z.tuple([z.number(), z.number()]), z.number(), { retry: true });
+ * console.log(add.retry); // true
+ * ```
  */
 export function method<I extends StandardSchema, O extends StandardSchema>(
   input: I,
@@ -96,6 +105,15 @@ export function method<I extends StandardSchema, O extends StandardSchema>(
  *
  * @param input - A Standard Schema (zod, valibot, ...).
  * @throws TypeError for another argument.
+ *
+ * @example
+ * ```ts
+ * import { contract, event } from '@ws/rpc';
+ * import { z } from 'zod';
+ *
+ * const { client } = contract({ client: { said: event(z.object({ text: z.string() })) } });
+ * console.log(client.said.encode({ text: 'hello' }));
+ * ```
  */
 export function event<I extends StandardSchema>(input: I): Event<I> {
   checkIsSchema('event: input', input);
