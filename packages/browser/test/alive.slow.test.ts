@@ -129,7 +129,8 @@ describe.each(BROWSERS)('the option alive in $name', ({ name, lacks, launch }) =
       const way = await slowWay(Number(new URL(url).port), 2 * 2 ** 20);
       onTestFinished(() => void way.close());
       await page.goto(`http://127.0.0.1:${(way.address() as AddressInfo).port}/`);
-      await connect(300, 1_500);
+      // Less than the message takes, and enough for a machine that is late.
+      await connect(300, 3_000);
       await page.evaluate("void live.send('x'.repeat(8 * 2 ** 20)).catch(() => {})");
       await until(page, 'texts.some((text) => text.length > 1_000_000)');
       expect(await page.evaluate('events')).toEqual(['open']);
