@@ -54,7 +54,7 @@ describe.each(['CONTRIBUTING.md', 'docs/architecture.md', 'docs/maintainers/limi
       expect(commands.filter((command) => !starts(command))).toEqual([]);
     });
 
-    it('quotes only texts that their files have', () => {
+    it('quotes only texts that are in the named files', () => {
       const quotes = read(page).matchAll(/`([^`\n]+)` in \[?`([\w./-]+\.ts)`/g);
       const wrong = [...quotes].filter(([, text, name]) => {
         const named = files.filter((file) => `/${file}`.endsWith(`/${name}`));

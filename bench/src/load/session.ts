@@ -26,8 +26,8 @@ export interface Session {
  * The protocols.
  *
  * @see https://socket.io/docs/v4/engine-io-protocol and .../socket-io-protocol: `0` opens, `4` is a
- *   message, `40` joins the main namespace, `42` is an event, with a number one that wants the
- *   acknowledgement `43`. https://www.jsonrpc.org/specification
+ *   message, `40` joins the main namespace, `42` is an event. An event with a number asks for the
+ *   acknowledgement `43` with that number. https://www.jsonrpc.org/specification
  */
 export const SESSIONS = {
   'engine.io': {

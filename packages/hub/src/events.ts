@@ -178,7 +178,7 @@ export type ValueListener<Data, S extends StandardSchema> = (
 /**
  * The listener of `message` that validates messages for `listener`.
  *
- * @throws TypeError for another event, or that names the option.
+ * @throws TypeError for another event; for a bad option, with its name.
  */
 export function validating<Data, S extends StandardSchema>(
   event: string,

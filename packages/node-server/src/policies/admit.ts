@@ -20,7 +20,7 @@ export class Admission<Auth> {
   readonly auth: Auth;
   /** See {@link AdmitOptions.expires}. */
   readonly expires: Date | number | undefined;
-  /** @internal An UpgraderPlan for this connection. Undefined for the server's. */
+  /** @internal The UpgraderPlan of this connection. Undefined: the server's plan applies. */
   readonly plan: object | undefined;
   /**
    * A server that does not know this class must not take it for the `auth`: the login would never
