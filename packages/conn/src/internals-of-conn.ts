@@ -66,7 +66,7 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   handlerStarted(): void {
-    this.connection.inbound.handlerRuns = true;
+    this.connection.inbound.connHandlerRuns = true;
   }
 
   handlerSettled(): void {
@@ -88,8 +88,8 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   get unfinishedReceive(): Promise<unknown> | undefined {
-    const { handlerRuns, receiveCall } = this.connection.inbound;
-    return handlerRuns ? undefined : receiveCall;
+    const { connHandlerRuns, receiveCall } = this.connection.inbound;
+    return connHandlerRuns ? undefined : receiveCall;
   }
 
   // Writing

@@ -45,7 +45,7 @@ const NODE = Number.parseInt(process.versions.node, 10);
 asyncContexts.capture = captureContext;
 asyncContexts.bind = bindContext;
 asyncContexts.inRoot = inRootContext;
-asyncContexts.alone = inOwnContext;
+asyncContexts.inOwnContext = inOwnContext;
 
 warnOfOldNode(process.versions.node, (text) => process.emitWarning(text));
 
@@ -88,17 +88,17 @@ const read = new LastView();
  */
 class LastPart {
   #bytes: Uint8Array | undefined;
-  #start = 0;
-  #end = 0;
+  #from = 0;
+  #to = 0;
   #view: Buffer | undefined;
 
   of(bytes: Uint8Array, start: number, end: number): Buffer {
-    if (bytes === this.#bytes && start === this.#start && end === this.#end) return this.#view!;
+    if (bytes === this.#bytes && start === this.#from && end === this.#to) return this.#view!;
     const view = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start);
     if (bytes.byteLength <= VIEW_KEPT_TO) {
       this.#bytes = bytes;
-      this.#start = start;
-      this.#end = end;
+      this.#from = start;
+      this.#to = end;
       this.#view = view;
     }
     return view;

@@ -127,7 +127,7 @@ export function readsIntoBuffer(socket: Socket): boolean {
  * Ends {@link readInto}. The stream gets copies of all later bytes, for `data` events, `pipe` and
  * every other consumer.
  */
-export function releaseSocket(socket: Socket): void {
+export function stopReadInto(socket: Socket): void {
   const reading = socket as ReadingSocket;
   if (reading[SINK] === undefined) return;
   if (readsIntoBuffer(reading)) reading[keys!.callback] = pushCopy;

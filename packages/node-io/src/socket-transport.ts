@@ -6,7 +6,7 @@ import { type Transport, TransportError, type TransportSink } from '@ws/conn';
 import { DetachedBytes, kind } from '@ws/conn/internal';
 import { debug } from './diagnostics.ts';
 import { nodePlatform } from './node-platform.ts';
-import { type BufferSink, readInto, releaseSocket, wantsReadBuffer } from './read-buffer.ts';
+import { type BufferSink, readInto, stopReadInto, wantsReadBuffer } from './read-buffer.ts';
 import { hostPort } from './socket-calls.ts';
 import {
   checkHighWaterMark,
@@ -498,7 +498,7 @@ function reportClose(socket: Duplex & Carrier): void {
   const owner = socket[OWNER];
   if (owner === undefined) return;
   socket[OWNER] = undefined;
-  if (socket instanceof Socket) releaseSocket(socket);
+  if (socket instanceof Socket) stopReadInto(socket);
   socket.off('data', onData);
   socket.off('end', onEnd);
   socket.off('close', onClose);

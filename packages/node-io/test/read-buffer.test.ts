@@ -14,7 +14,7 @@ import {
   prepareReadBuffer,
   readBufferState,
   readInto,
-  releaseSocket,
+  stopReadInto,
   wantsReadBuffer,
 } from '../src/read-buffer.ts';
 import { duplexPair, type Pair, tcpPair, tlsPair } from './sockets.ts';
@@ -237,7 +237,7 @@ describe.each(rows)('readInto over $over', ({ connect }) => {
       ...got.sink,
       data(_socket, buffer, end) {
         got.add(buffer.subarray(0, end));
-        releaseSocket(socket);
+        stopReadInto(socket);
         socket.on('data', (chunk: Buffer) => got.add(chunk));
       },
     });
@@ -255,7 +255,7 @@ describe.each(rows)('readInto over $over', ({ connect }) => {
       socket.resume();
       pair.peer.write(`round ${i}`);
       expect((await got.reaches(7)).toString()).toBe(`round ${i}`);
-      releaseSocket(socket);
+      stopReadInto(socket);
     }
   });
 

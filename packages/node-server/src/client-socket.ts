@@ -27,7 +27,7 @@ export function takeSocket(socket: Duplex, head: Uint8Array): void {
 }
 
 /** Gives a socket that was taken to a connection. */
-export function releaseSocket(socket: Duplex): void {
+export function passToConnection(socket: Duplex): void {
   taken.delete(socket);
 }
 

@@ -61,7 +61,7 @@ async function parseInTurn(
   const waits = new HandshakeWaits(responder, head, timeout, performance.now());
   work.addSocket(stream);
   try {
-    await responder.takeTurn((answer) => waits.wait(answer));
+    await responder.untilEarlierAnswered((answer) => waits.wait(answer));
     waits.stop();
     if (waits.failure === undefined) {
       waits.handOver();

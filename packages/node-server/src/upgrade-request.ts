@@ -10,7 +10,7 @@ import { NO_BYTES } from '@ws/codec/internal';
 import { deflateLimits } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { cutStream } from '@ws/node-io/internal';
-import { assertOpen, disconnectError, releaseSocket } from './client-socket.ts';
+import { assertOpen, disconnectError, passToConnection } from './client-socket.ts';
 import type { AppRequest, HandlerContext } from './conn-handler.ts';
 import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
 import type { HandlerRunner } from './handler-runner.ts';
@@ -156,7 +156,7 @@ export class UpgradeRequest implements ServerRequest {
 
   async #negotiateInTurn(extra: readonly HeaderPair[]): Promise<Agreement> {
     const waits = this.acquireWaits();
-    await this.responder.takeTurn((work) => waits.wait(work));
+    await this.responder.untilEarlierAnswered((work) => waits.wait(work));
     waits.checkEarlyBytes();
     return this.negotiate(extra);
   }
@@ -336,7 +336,7 @@ export class UpgradeRequest implements ServerRequest {
 
   /** Gives the socket to a connection, which catches its errors from here on. */
   handOver(): void {
-    releaseSocket(this.responder.stream);
+    passToConnection(this.responder.stream);
     this.#waits?.handOver();
   }
 
@@ -372,7 +372,7 @@ export class UpgradeRequest implements ServerRequest {
     // The handshake failed while it waited for these answers.
     if (waits.failure !== undefined) return false;
     try {
-      await responder.takeTurn((work) => waits.wait(work));
+      await responder.untilEarlierAnswered((work) => waits.wait(work));
       return true;
     } catch {
       return false;

@@ -41,8 +41,9 @@ export interface FrameEncoderOptions {
   writeUtf8?: (into: Uint8Array, at: number, text: string) => number;
 }
 
-type KnownOptions = Readonly<Required<Omit<FrameEncoderOptions, 'pool'>>> & {
+type KnownOptions = Readonly<Required<Omit<FrameEncoderOptions, 'pool' | 'nextKey'>>> & {
   readonly pool: SlabSource | undefined;
+  readonly nextKey: () => number;
 };
 
 /**
@@ -103,7 +104,7 @@ export class FrameEncoder {
     const { role, pool, slabBytes, borrowFrom, nextKey, writeUtf8 } = encoderOptions(options);
     const masks = role === 'client';
     this.slab = new FrameSlab(pool ?? sharedSlabPool(), slabBytes, false, pool);
-    this.queue = new FrameQueue(this.slab, { nextKey: masks ? nextKey : undefined, writeUtf8 });
+    this.queue = new FrameQueue(this.slab, { masks, nextKey, writeUtf8 });
     this.borrowFrom = masks ? Infinity : borrowFrom;
     this.#writeUtf8 = writeUtf8;
   }

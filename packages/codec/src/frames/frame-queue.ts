@@ -49,8 +49,8 @@ export class FrameQueue {
    * frames: it is called before the frame has a place.
    */
   nextKey(): number {
-    const { nextKey } = this.coding;
-    return nextKey === undefined ? 0 : nextKey();
+    const { coding } = this;
+    return coding.masks ? coding.nextKey() : 0;
   }
 
   /**
@@ -137,7 +137,7 @@ export class FrameQueue {
       if (this.bytes === bytes && slab.out.pos === pos && slab.hasFramesOf(this)) {
         this.bytes -= size;
         slab.out.pos -= size;
-        if (!slab.hasFramesOf(this)) slab.drop(this);
+        if (!slab.hasFramesOf(this)) slab.removeFrames(this);
       }
       throw error;
     }
@@ -189,7 +189,7 @@ export class FrameQueue {
 
   /** Adds a frame with the payload `bytes[0, length)`, and masks it on a client. */
   #addLarge(b0: number, { bytes, release }: Slab, length: number, key: number): number {
-    const masks = this.coding.nextKey !== undefined;
+    const { masks } = this.coding;
     if (masks) mask(bytes, length, key);
     return this.addPinned(b0, bytes, length, release, masks ? key : undefined);
   }
@@ -202,13 +202,13 @@ export class FrameQueue {
     startsFrame: boolean,
     release: (() => void) | undefined,
   ): void {
-    if (this.slab.hasFramesOf(this)) this.lend();
+    if (this.slab.hasFramesOf(this)) this.moveToSegment();
     this.push(bytes, start, end, startsFrame, release);
     this.bytes += end - start;
   }
 
   /** Makes the frames in the slab a segment. */
-  protected lend(): void {
+  protected moveToSegment(): void {
     const { start, out } = this.slab;
     const { bytes, pos } = out;
     this.push(bytes, start, pos, true, this.slab.lend());
@@ -229,8 +229,8 @@ export class FrameQueue {
   }
 
   spill(): void {
-    if (this.slab.hasFramesOf(this)) this.lend();
-    else this.slab.drop(this);
+    if (this.slab.hasFramesOf(this)) this.moveToSegment();
+    else this.slab.removeFrames(this);
   }
 
   /** Removes the first segment, which the transport gets. */
@@ -246,7 +246,7 @@ export class FrameQueue {
   take(): Segment | undefined {
     if (this.first === undefined) {
       if (!this.slab.hasFramesOf(this)) return undefined;
-      this.lend();
+      this.moveToSegment();
     }
     return this.shift();
   }

@@ -8,11 +8,13 @@ import { FrameWriter, type WriteUtf8, writeNothing } from './frame-writer.ts';
 const MISUSED = 'writeUtf8 and pools must not send, flush or drop frames';
 
 /** How the frames of a queue are encoded. */
-export interface FrameCoding {
-  /** Returns the next masking key, big-endian; undefined on a server, which masks nothing. */
-  readonly nextKey: (() => number) | undefined;
+export type FrameCoding = {
+  /** Whether frames are masked: those of a client (RFC 6455, section 5.3). */
+  readonly masks: boolean;
+  /** Returns the next masking key, big-endian. */
+  readonly nextKey: () => number;
   readonly writeUtf8: WriteUtf8;
-}
+};
 
 /**
  * The slab to which queues write their frames before a transport gets them: of one queue, or of
@@ -121,9 +123,9 @@ export class FrameSlab {
     this.#claim(user, coding);
   }
 
-  #claim(user: FrameQueue, { nextKey, writeUtf8 }: FrameCoding): void {
+  #claim(user: FrameQueue, { masks, writeUtf8 }: FrameCoding): void {
     this.user = user;
-    this.out.masks = nextKey !== undefined;
+    this.out.masks = masks;
     this.out.writeUtf8 = writeUtf8;
   }
 
@@ -160,8 +162,8 @@ export class FrameSlab {
     };
   }
 
-  /** Drops the frames of `user`. */
-  drop(user: FrameQueue): void {
+  /** Removes the frames of `user`, which has copied them or does not send them. */
+  removeFrames(user: FrameQueue): void {
     if (this.user !== user) return;
     this.out.pos = this.start;
     this.#endUse();

@@ -74,7 +74,7 @@ export abstract class Head {
   #state = START_LINE;
   #done = false;
   #fault: HeadFault | undefined = undefined;
-  #end = 0;
+  #headEnd = 0;
   /** The bytes of the head: a chunk that contains the whole head, or memory of this object. */
   #bytes: Uint8Array = NO_BYTES;
   /** Number of bytes of the head in earlier chunks. */
@@ -120,7 +120,7 @@ export abstract class Head {
    * `push` has returned `'done'`.
    */
   get end(): number {
-    return this.#end;
+    return this.#headEnd;
   }
 
   /**
@@ -371,7 +371,7 @@ export abstract class Head {
     this.#boundCount = this.#bounds.length;
     if (this.hasUnclearBody()) this.fail('the length of the body is not clear');
     else this.check();
-    if (this.#done) this.#end = at;
+    if (this.#done) this.#headEnd = at;
   }
 
   /** Two readers may disagree about such a body, which is request smuggling. */

@@ -567,7 +567,7 @@ export class MessageDecoder {
   #payload(last: boolean): MessageEvent {
     const { buf, start, end, key } = this.#frames;
     const use = this.#use;
-    if (use === IGNORED) return last ? this.#end() : NEED_MORE;
+    if (use === IGNORED) return last ? this.#finish() : NEED_MORE;
     // The limit may have been lowered since the frame began.
     if (!this.#checkLength()) return FAILED;
     if (this.#extended) {
@@ -586,13 +586,13 @@ export class MessageDecoder {
       const at = this.#memory.length;
       const ascii = this.#memory.append(buf, start, end, key, this.callerKeeps);
       if (!this.#checkText(this.#memory.bytes, at, this.#memory.length, ascii)) return FAILED;
-      return last ? this.#end() : NEED_MORE;
+      return last ? this.#finish() : NEED_MORE;
     }
     const checks = this.type === TextMessage;
     if (this.#delivery === PIECES || checks) xorAnywhere(buf, start, end, key);
     if (!this.#checkText(buf, start, end, false)) return FAILED;
     if (this.#delivery === PIECES && !last) return this.#piece(buf, start, end, false);
-    return last ? this.#endWith(buf, start, end) : NEED_MORE;
+    return last ? this.#finishWith(buf, start, end) : NEED_MORE;
   }
 
   #piece(bytes: Uint8Array, start: number, end: number, fin: boolean): MessageEvent {
@@ -621,12 +621,12 @@ export class MessageDecoder {
   }
 
   /** The last byte of a message that is not delivered in pieces has arrived. */
-  #end(): MessageEvent {
-    return this.#endWith(NO_BYTES, 0, 0);
+  #finish(): MessageEvent {
+    return this.#finishWith(NO_BYTES, 0, 0);
   }
 
   /** Ends the message; `bytes[start, end)` is its last piece when it is delivered in pieces. */
-  #endWith(bytes: Uint8Array, start: number, end: number): MessageEvent {
+  #finishWith(bytes: Uint8Array, start: number, end: number): MessageEvent {
     const delivery = this.#delivery;
     this.#delivery = NO_MESSAGE;
     this.#bound();
@@ -686,12 +686,12 @@ export class MessageDecoder {
     const delivery = this.#delivery;
     if (delivery === PIECES) {
       this.lease = lease;
-      if (last) return this.#endWith(lease.bytes, 0, size);
+      if (last) return this.#finishWith(lease.bytes, 0, size);
       return size === 0 ? NEED_MORE : this.#piece(lease.bytes, 0, size, false);
     }
-    if (delivery === UNWANTED || this.#use !== DELIVERED) return last ? this.#end() : NEED_MORE;
+    if (delivery === UNWANTED || this.#use !== DELIVERED) return last ? this.#finish() : NEED_MORE;
     if (last && this.#memory.length === 0 && !this.callerKeeps) {
-      const event = this.#end();
+      const event = this.#finish();
       if (event !== MESSAGE) return event;
       this.lease = lease;
       this.#show(lease.bytes, 0, size);
@@ -699,7 +699,7 @@ export class MessageDecoder {
     }
     this.#memory.announce(size, last);
     this.#memory.append(lease.bytes, 0, size, 0, this.callerKeeps);
-    return last ? this.#end() : NEED_MORE;
+    return last ? this.#finish() : NEED_MORE;
   }
 
   #show(bytes: Uint8Array, start: number, end: number): void {

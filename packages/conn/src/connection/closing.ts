@@ -4,7 +4,7 @@ import type { ConnState } from '../platform/observer.ts';
 import { TurnCallback, type TurnTask } from '../scheduler/task-queue.ts';
 import { onRejection } from '../validate.ts';
 import type { Connection } from './connection.ts';
-import { balance, hasRoom } from './flow-control.ts';
+import { balance, readAheadHasRoom } from './flow-control.ts';
 import { endsReading, isHandled, isRead, patience, progress, SINGLE_READ_TIME } from './handled.ts';
 import { brokenBy, Outcome, peerCloseError, timeoutOption, unexpectedEof } from './outcome.ts';
 import { SlowPeer } from './slow-peer.ts';
@@ -156,7 +156,7 @@ export class Closing implements TurnTask {
   #addCloseFrame(payload: Uint8Array): void {
     const { outbound } = this.#connection;
     this.#phase = CLOSING;
-    this.outcome.sent = outbound.close(payload);
+    this.outcome.sent = outbound.closeFrame(payload);
     outbound.rejectWaiting();
   }
 
@@ -391,7 +391,7 @@ export class Closing implements TurnTask {
   #readAheadFull(): boolean {
     const { paused, inbound } = this.#connection;
     if (inbound.stopped || inbound.dropping) return false;
-    return paused || (!hasRoom(this.#connection) && !inbound.wanted);
+    return paused || (!readAheadHasRoom(this.#connection) && !inbound.wanted);
   }
 
   /** Drops the messages for which the read-ahead has no room. Queued messages can still be read. */

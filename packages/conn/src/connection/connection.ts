@@ -96,7 +96,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     const started: unknown = transport.start(this);
     this.watchTransport('start', started);
     // After `start`, which may throw: no timer may keep a connection that was never created.
-    if (this.closing === undefined) shared.heartbeat?.start(this);
+    if (this.closing === undefined) shared.heartbeat?.watch(this);
     // The code that receives this connection first runs its synchronous part. No frame is parsed
     // before that.
     this.scheduleEndOfTurn();
@@ -171,7 +171,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
   endedWith(error: unknown): boolean {
     const { closing, inbound, outbound } = this;
     if (closing?.isKnownEnd(error) === true || outbound.isCloseSent(error)) return true;
-    return inbound.outcome !== undefined && inbound.outcome.reason === error;
+    return inbound.ended !== undefined && inbound.ended.reason === error;
   }
 
   // TransportSink: the calls of the transport
@@ -364,7 +364,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     rare?.controlFrames?.rejectPings(this.closing?.outcome.readEnd?.reason);
     rare?.closed?.resolve(info);
     if (this.platform.observer?.closed !== undefined) observeClose(this, info);
-    const isRead = inbound.outcome !== undefined && inbound.decoder === undefined;
+    const isRead = inbound.ended !== undefined && inbound.decoder === undefined;
     if (!isRead) this.scheduleEndOfTurn();
   }
 }

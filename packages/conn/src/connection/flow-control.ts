@@ -26,7 +26,7 @@ function readAhead(inbound: Inbound): number {
 }
 
 /** Whether the messages that wait for a reader leave room for more. Unparsed input does not count. */
-export function hasRoom(connection: Connection): boolean {
+export function readAheadHasRoom(connection: Connection): boolean {
   return unread(connection.inbound) <= mostReadAhead(connection);
 }
 
@@ -54,7 +54,7 @@ class BlockedCheck implements TimerEntry {
     this.#connection = connection;
   }
 
-  start(): void {
+  schedule(): void {
     this.#connection.shared.timers.set(this, BLOCKED_AFTER);
   }
 
@@ -67,7 +67,7 @@ class BlockedCheck implements TimerEntry {
     const now = connection.platform.now();
     const ms = Math.round(now - connection.outbound.stalledSince(now));
     const { bufferedAmount } = connection;
-    if (bufferedAmount === 0 || ms < BLOCKED_AFTER) return this.start();
+    if (bufferedAmount === 0 || ms < BLOCKED_AFTER) return this.schedule();
     connection.observe((observer) => observer.blocked?.(connection.conn, bufferedAmount, ms));
   }
 }
@@ -102,7 +102,7 @@ export class FlowControl implements TimerEntry {
 
   #checkLater(): void {
     this.#blockedCheck = new BlockedCheck(this.#connection);
-    this.#blockedCheck.start();
+    this.#blockedCheck.schedule();
   }
 
   resume(): void {

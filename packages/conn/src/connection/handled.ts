@@ -39,14 +39,14 @@ export function isHandled(connection: Connection): boolean {
 }
 
 /** Whether no code reads, and no handler runs that may still begin to read. */
-function isAbsent({ lastRead, handlerRuns }: Inbound): boolean {
-  return lastRead === DONE || (lastRead === NO_READ && !handlerRuns);
+function isAbsent({ lastRead, connHandlerRuns }: Inbound): boolean {
+  return lastRead === DONE || (lastRead === NO_READ && !connHandlerRuns);
 }
 
 /** Time in ms that the reader of the last message has for its answer. */
 export function patience({ inbound, platform }: Connection): number {
   if (isAbsent(inbound)) return 0;
-  if (inbound.lastRead === LOOP_READ || inbound.handlerRuns) return Infinity;
+  if (inbound.lastRead === LOOP_READ || inbound.connHandlerRuns) return Infinity;
   const since = inbound.pulls?.idleSince ?? NEVER;
   const idle = since === NEVER ? 0 : platform.now() - since;
   return Math.max(0, SINGLE_READ_TIME - idle);
@@ -132,7 +132,7 @@ export function closedIsRead(connection: Connection): void {
 /** The application's handler of this connection has settled: it has handled its last message. */
 export function handlerSettled(connection: Connection): void {
   const { inbound } = connection;
-  inbound.handlerRuns = false;
+  inbound.connHandlerRuns = false;
   if (inbound.pulls !== undefined) inbound.pulls.messageTaken = false;
   if (connection.closing !== undefined) connection.scheduleEndOfTurn();
 }

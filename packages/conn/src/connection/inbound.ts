@@ -25,21 +25,24 @@ import { MessageQueue, messageOf } from '../read/message-queue.ts';
 import { isNormalEnd, type ReadResult } from '../read/pending-read.ts';
 import { FREE, type ReceiveCall } from '../read/receive-call.ts';
 import type { Connection } from './connection.ts';
-import { balance, hasRoom } from './flow-control.ts';
+import { balance, readAheadHasRoom } from './flow-control.ts';
 import { isRead, type LastRead, NO_READ, renewIdle } from './handled.ts';
 import { PullReads } from './pull-reads.ts';
 import { FRAMES_PER_TURN } from './shared.ts';
 
 // Four loops take messages:
 //
-// | loop                     | runs                                   | takes                              |
-// |--------------------------|----------------------------------------|------------------------------------|
-// | `#loop`                  | for a chunk, for a new read, and at    | every event, while a read waits or |
-// |                          | the end of a turn                      | the read-ahead has room            |
-// | `#serveHandler`          | within `#loop`, for each event         | whole messages, while the handler  |
-// |                          |                                        | of `receive` is free               |
-// | `ReceiveCall.takeQueued` | when the handler is set or has settled | messages that were read ahead      |
-// | `PullReads.#takeNext`    | for a new read, in a turn with a chunk | one whole message for that read    |
+// | loop                     | called by                               | takes                              |
+// |--------------------------|-----------------------------------------|------------------------------------|
+// | `#loop`                  | `run`: for a chunk (`arrived`), for a   | every event, while a read waits or |
+// |                          | new read, and at the end of a turn      | the read-ahead has room            |
+// |                          | (`turnEnds`)                            |                                    |
+// | `#feedHandler`           | `#loop`, for each event                 | whole messages, while the handler  |
+// |                          |                                         | of `receive` is free               |
+// | `ReceiveCall.takeQueued` | `receive` in receive-call.ts, and when  | messages that were read ahead      |
+// |                          | the promise of the handler has settled  |                                    |
+// | `PullReads.#takeNext`    | `readMessage` and `for await`, in a     | one whole message for that read    |
+// |                          | turn with a chunk                       |                                    |
 
 // Stages of the loop.
 
@@ -48,12 +51,12 @@ const STARTING = 0;
 const READY = 1;
 const PARSING = 2;
 
-// Bits of the share of frames of this turn.
+// Bits of the quota: the frames that this turn may still parse.
 
-/** The share is used up. */
-const SPENT = 1;
+/** The quota is used up. */
+const QUOTA_SPENT = 1;
 /** The loop continues in a later turn. */
-const YIELDING = 2;
+const CONTINUES_LATER = 2;
 
 /**
  * How far the loop parses: while a read waits; also into the read-ahead, while that has room; all
@@ -62,7 +65,7 @@ const YIELDING = 2;
 type UpTo = 'reader' | 'read-ahead' | 'all';
 
 /** Why reading has ended. `normally`: `receive` resolves and iterations are done. */
-type ReadOutcome = { readonly reason: unknown; readonly normally: boolean };
+type ReadEnd = { readonly reason: unknown; readonly normally: boolean };
 
 /**
  * The way in of a connection: turns chunks into events, and gives messages to the handler of
@@ -91,7 +94,7 @@ export class Inbound {
   /** Sees each message before a reader gets it. Few connections have one. */
   gate: Gate | undefined;
   /** Set when no further message can arrive. Queued messages can still be read. */
-  outcome: ReadOutcome | undefined;
+  ended: ReadEnd | undefined;
   /** Whether parsing has ended. The input then holds no pooled memory. */
   stopped = false;
   /** Whether a pass runs. */
@@ -99,12 +102,12 @@ export class Inbound {
   /** The last read that the application has begun. */
   lastRead: LastRead = NO_READ;
   /** Whether the application's handler of this connection is running. */
-  handlerRuns = false;
+  connHandlerRuns = false;
   readonly #connection: Connection;
   #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
   #use: PayloadUse = DELIVERED;
-  /** The share of frames of this turn: {@link SPENT}, {@link YIELDING}. */
-  #share = 0;
+  /** The state of this turn's quota of frames: {@link QUOTA_SPENT}, {@link CONTINUES_LATER}. */
+  #quota = 0;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -125,11 +128,11 @@ export class Inbound {
   get waits(): boolean {
     if (this.held) return false;
     if (this.receiveCall === undefined) return this.pulls?.waits === true;
-    return this.receiveCall.discards || this.handlerFree;
+    return this.receiveCall.discards || this.receiveHandlerFree;
   }
 
   /** Whether the handler of `receive` is free: it has no message, and takes the next one. */
-  get handlerFree(): boolean {
+  get receiveHandlerFree(): boolean {
     const { receiveCall, queue, gate } = this;
     if (receiveCall?.handler === undefined || receiveCall.state !== FREE) return false;
     return (queue === undefined || queue.empty) && (gate === undefined || !gate.held);
@@ -138,7 +141,7 @@ export class Inbound {
   /** Whether more input is wanted even when the read-ahead is full. */
   get wanted(): boolean {
     if (this.stopped || this.dropping) return true;
-    if ((this.#share & SPENT) !== 0 || this.#stage < READY || this.decodesLater) return false;
+    if ((this.#quota & QUOTA_SPENT) !== 0 || this.#stage < READY || this.decodesLater) return false;
     return this.waits;
   }
 
@@ -188,7 +191,7 @@ export class Inbound {
 
   /** Returns the decoder when all input is parsed. */
   #returnDecoder(decoder: MessageDecoder): void {
-    if (!decoder.idle || (this.#share & SPENT) !== 0) return;
+    if (!decoder.idle || (this.#quota & QUOTA_SPENT) !== 0) return;
     this.decoder = undefined;
     this.#connection.shared.releaseDecoder(decoder);
   }
@@ -272,7 +275,7 @@ export class Inbound {
 
   /** The connection ends in this turn: no pass, whose end would send frames. */
   #runToEnd(): undefined {
-    this.#share &= ~SPENT;
+    this.#quota &= ~QUOTA_SPENT;
     if (this.decoder !== undefined) this.decoder.stopAt = Infinity;
     this.#run(true);
   }
@@ -341,7 +344,7 @@ export class Inbound {
     } finally {
       this.#stage = READY;
     }
-    if ((this.#share & SPENT) !== 0) this.#continueInNextTurn();
+    if ((this.#quota & QUOTA_SPENT) !== 0) this.#continueInNextTurn();
     const { closing, rare } = connection;
     if (closing !== undefined) closing.parsed(ahead);
     const { queue, pulls } = this;
@@ -360,8 +363,7 @@ export class Inbound {
     const flowControl = connection.rare?.flowControl;
     if (flowControl?.paused === true) flowControl.renewalDue = true;
     const waits = decoder !== undefined || queue !== undefined || pulls !== undefined;
-    const endIsDue =
-      connection.closing?.outcome.readEnd !== undefined && this.outcome === undefined;
+    const endIsDue = connection.closing?.outcome.readEnd !== undefined && this.ended === undefined;
     const busy = receiveCall !== undefined && receiveCall.state !== FREE;
     if (endIsDue || busy || (waits && this.#mayWrite())) connection.scheduleEndOfTurn();
     else connection.outbound.passEnded();
@@ -377,16 +379,16 @@ export class Inbound {
     const connection = this.#connection;
     let result: ReadResult | undefined;
     while (!this.stopped) {
-      const lends = this.handlerFree;
-      if (!lends && !this.#continues(decoder, ahead)) return result;
-      // This turn's share of frames is used up. Dropped frames cost little.
+      const isFree = this.receiveHandlerFree;
+      if (!isFree && !this.#continues(decoder, ahead)) return result;
+      // This turn's quota of frames is used up. Dropped frames cost little.
       if (connection.framesIn >= decoder.stopAt && !this.dropping) {
-        this.#share |= SPENT;
+        this.#quota |= QUOTA_SPENT;
         return result;
       }
-      this.#share &= ~SPENT;
+      this.#quota &= ~QUOTA_SPENT;
       const { pulls } = this;
-      let event = pulls?.unhandled ?? this.#serveHandler(decoder, lends);
+      let event = pulls?.unhandled ?? this.#feedHandler(decoder, isFree);
       if (pulls !== undefined) pulls.unhandled = undefined;
       if (this.gate !== undefined && !this.dropping) event = this.gate.handle(event, decoder);
       // Code of the application has run since the message began: its reader may have given up.
@@ -433,7 +435,7 @@ export class Inbound {
     const connection = this.#connection;
     const { transforming } = decoder;
     // An encoded message waits for its reader: it may become much larger.
-    if (!hasRoom(connection)) return connection.transportClosed && !transforming;
+    if (!readAheadHasRoom(connection)) return connection.transportClosed && !transforming;
     return !transforming || connection.extension!.readyAhead?.() !== false;
   }
 
@@ -442,12 +444,13 @@ export class Inbound {
    * them and calls the handler. It returns at any other event, while messages are queued, observed,
    * dropped or pass a gate, and after a call that left the handler busy or ended reading.
    *
-   * @param lends - Whether the handler is free.
+   * @param isFree - Whether the handler is free.
+   * @returns The event that the handler does not get.
    */
-  #serveHandler(decoder: MessageDecoder, lends: boolean): MessageEvent {
-    decoder.callerKeeps = !lends;
-    decoder.streaming = !lends && this.pulls?.streams === true && !this.held && !this.dropping;
-    const plain = lends && this.#use === DELIVERED && !this.#isWatched();
+  #feedHandler(decoder: MessageDecoder, isFree: boolean): MessageEvent {
+    decoder.callerKeeps = !isFree;
+    decoder.streaming = !isFree && this.pulls?.streams === true && !this.held && !this.dropping;
+    const plain = isFree && this.#use === DELIVERED && !this.#isWatched();
     for (;;) {
       const event = decoder.next();
       if (event !== MESSAGE || !plain) return event;
@@ -474,13 +477,13 @@ export class Inbound {
     if (isObserved) observeMessage(connection, decoder);
   }
 
-  /** Continues in the next turn: this turn's share of frames is used up. */
+  /** Continues in the next turn: this turn's quota of frames is used up. */
   #continueInNextTurn(): void {
-    if ((this.#share & YIELDING) !== 0) return;
-    this.#share |= YIELDING;
+    if ((this.#quota & CONTINUES_LATER) !== 0) return;
+    this.#quota |= CONTINUES_LATER;
     const connection = this.#connection;
     connection.platform.yield(() => {
-      this.#share = 0;
+      this.#quota = 0;
       const { decoder } = this;
       if (decoder !== undefined) decoder.stopAt = connection.framesIn + FRAMES_PER_TURN;
       this.continue();
@@ -495,7 +498,7 @@ export class Inbound {
       if (this.dropping) this.countDropped(1);
       return undefined;
     }
-    if (this.handlerFree) {
+    if (this.receiveHandlerFree) {
       this.receiveCall!.take(decoder);
       return undefined;
     }
@@ -536,18 +539,18 @@ export class Inbound {
   /** Checks and drops all messages from now on: `discardReads` wants none. */
   checkOnly(): void {
     if (!this.dropping) this.#useFor(CHECKED_ONLY);
-    this.#drop();
+    this.#dropUnread();
   }
 
   /**
    * Drops the queued messages and the unread pieces. The reader of the pieces rejects with the
    * reason why reading ends.
    */
-  #drop(): void {
+  #dropUnread(): void {
     this.queue = undefined;
     const pieces = this.pulls?.pieces;
     pieces?.drop();
-    if (this.outcome !== undefined) pieces?.finish(this.outcome);
+    if (this.ended !== undefined) pieces?.finish(this.ended);
   }
 
   /** Drops the queued messages and all later messages. */
@@ -555,7 +558,7 @@ export class Inbound {
     const { rare } = this.#connection;
     this.countDropped(this.queue?.length ?? 0, false);
     if (rare !== undefined) rare.loses = false;
-    this.#drop();
+    this.#dropUnread();
     this.#useFor(IGNORED);
   }
 
@@ -572,7 +575,7 @@ export class Inbound {
 
   /** Ends reading: pending reads reject with the reason. Queued messages can still be read. */
   finish(cause: unknown): void {
-    if (this.outcome !== undefined) return;
+    if (this.ended !== undefined) return;
     const connection = this.#connection;
     this.gate?.rate?.stop();
     const loss = connection.rare?.loss;
@@ -581,8 +584,8 @@ export class Inbound {
       isNormalEnd(cause) && connection.endedWith(cause) && connection.failure !== cause;
     const normally = isNormal && loss === undefined;
     const reason = isNormal ? (loss ?? cause) : cause;
-    this.outcome = { reason, normally };
-    this.pulls?.finish(this.outcome);
+    this.ended = { reason, normally };
+    this.pulls?.finish(this.ended);
     this.receiveCall?.settleAtEnd();
   }
 }

@@ -2,7 +2,7 @@ import { LARGEST_SLAB, type Lease, utf8Length } from '@ws/codec/internal';
 import { CloseError, CloseSentError } from '../errors.ts';
 import type { DataType } from '../message.ts';
 import { type LateRejection, rejectedLater } from '../time/refusal.ts';
-import { hasRoom } from '../writing/backpressure.ts';
+import { withinLimit } from '../writing/backpressure.ts';
 import { utf8 } from '../writing/payload.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
@@ -92,7 +92,7 @@ export class Outbound extends SendQueue {
     }
     // The transport may have called back, and so have changed the cost.
     const buffered = this.bufferedAmount + (this.waiting?.cost ?? 0);
-    if (!hasRoom(settings, buffered, size)) return false;
+    if (!withinLimit(settings, buffered, size)) return false;
     // The bytes of all connections together.
     const { writeBudget } = platform;
     return writeBudget === undefined || buffered === 0 || writeBudget.accepts(connection, size);
@@ -205,8 +205,8 @@ export class Outbound extends SendQueue {
    */
   sendRun(messages: readonly PreparedMessage[]): boolean {
     const { connection } = this;
-    const { platform, settings, nextKey } = connection.shared;
-    const changes = this.encoder !== undefined || nextKey !== undefined;
+    const { platform, settings } = connection.shared;
+    const changes = this.encoder !== undefined || this.coding.masks;
     const waits = this.blocked || this.unsent || this.waiting?.mustWait === true;
     if (changes || waits || this.writeEnd !== undefined) return false;
     const isObserved = platform.observer?.messageOut !== undefined;
@@ -230,17 +230,17 @@ export class Outbound extends SendQueue {
   sharedFrame(b0: number, payload: Uint8Array): Promise<void> {
     const { length } = payload;
     const { shared } = this.connection;
-    const alone = shared.nextKey !== undefined || length > LARGEST_SLAB;
+    const isOwn = this.coding.masks || length > LARGEST_SLAB;
     // A transport that calls back within a write may be blocked while a batch is unsent.
     const behind = this.blocked || (this.batch === undefined && this.unsent);
-    if (alone || (behind && length < REFERENCE_FROM)) {
+    if (isOwn || (behind && length < REFERENCE_FROM)) {
       return this.ownedFrame(b0, payload, 0, length);
     }
     const before = behind ? undefined : this.batch;
     const turn = sharedFrames(shared.platform);
     const batch = turn.extend(before, b0, payload);
     const size = batch.size - (before === undefined ? 0 : before.size);
-    if (behind) this.alone().addShared(batch);
+    if (behind) this.unshared().addShared(batch);
     else {
       this.share(batch);
       if (before === undefined) turn.flushAtEndOfTurn(this);
@@ -322,6 +322,6 @@ function retained(
   end: number,
   compress: boolean | undefined,
 ): WaitingMessage {
-  const copiesAll = connection.shared.nextKey !== undefined;
+  const copiesAll = connection.shared.coding.masks;
   return WaitingMessage.of(type, bytes, start, end, compress, copiesAll);
 }

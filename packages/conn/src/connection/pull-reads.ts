@@ -83,11 +83,11 @@ export class PullReads {
   }
 
   /** Reading has ended: the pending read rejects, or its iteration is done. */
-  finish(outcome: { readonly reason: unknown; readonly normally: boolean }): void {
+  finish(ended: { readonly reason: unknown; readonly normally: boolean }): void {
     const { pending } = this;
     this.pending = undefined;
-    pending?.finish(outcome.reason, outcome.normally);
-    this.pieces?.finish(outcome);
+    pending?.finish(ended.reason, ended.normally);
+    this.pieces?.finish(ended);
   }
 
   /**
@@ -192,7 +192,7 @@ export class PullReads {
   /** Returns a queued result, or parses one from the input that has arrived. */
   #take(name: string, streams: boolean): ReadResult | undefined {
     const inbound = this.#inbound;
-    const common = !streams && this.pieces === undefined && inbound.outcome === undefined;
+    const common = !streams && this.pieces === undefined && inbound.ended === undefined;
     if (common && inbound.queue?.empty !== false) {
       const next = this.#takeNext();
       if (next !== undefined) return next;
@@ -206,7 +206,7 @@ export class PullReads {
       inbound.run('reader');
       return ready;
     }
-    if (inbound.outcome !== undefined) return undefined;
+    if (inbound.ended !== undefined) return undefined;
     this.directRead = name;
     const result = inbound.run('reader');
     this.directRead = '';
@@ -248,8 +248,8 @@ export class PullReads {
   }
 
   #wait(pending: PendingRead): void {
-    const { outcome } = this.#inbound;
-    if (outcome !== undefined) return this.#finishLater(pending, outcome.reason, outcome.normally);
+    const { ended } = this.#inbound;
+    if (ended !== undefined) return this.#finishLater(pending, ended.reason, ended.normally);
     this.pending = pending;
     balance(this.#connection);
   }
@@ -261,11 +261,11 @@ export class PullReads {
 
   /** Returns a reader of the first queued message, or of the message under way. */
   #readyReader(): MessageReader | undefined {
-    const { queue, decoder, gate, held, outcome } = this.#inbound;
+    const { queue, decoder, gate, held, ended } = this.#inbound;
     const message = queue?.shift();
     if (message !== undefined) return this.#wholeReader(message);
     // Messages that are held come before the one under way.
-    const begun = outcome === undefined && !held ? decoder?.turnIntoPieces() : undefined;
+    const begun = ended === undefined && !held ? decoder?.turnIntoPieces() : undefined;
     if (begun === undefined || gate?.begins(decoder!.type, begun) === true) return undefined;
     const reader = this.#readerOf(decoder!.type);
     this.pieces!.push(begun);
@@ -309,9 +309,9 @@ export class PullReads {
 
   /** Parses more input, because a read of a message waits for its next piece. */
   more(pieces: PieceQueue): void {
-    const { outcome } = this.#inbound;
+    const { ended } = this.#inbound;
     if (pieces !== this.pieces) return pieces.finish(restDropped('a later read began'));
-    if (outcome !== undefined) return pieces.finish(outcome);
+    if (ended !== undefined) return pieces.finish(ended);
     pieces.demanding = true;
     this.#inbound.run('reader');
   }

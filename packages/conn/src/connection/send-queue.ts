@@ -49,11 +49,10 @@ export class SendQueue extends UnsentFrames implements BatchSender {
   #turnFrames = 0;
   #turnBytes = 0;
   #writing: typeof IDLE | typeof WRITING | typeof DRAINED = IDLE;
-  #end: typeof OPEN | typeof ENDING | typeof ENDED = OPEN;
+  #writeSide: typeof OPEN | typeof ENDING | typeof ENDED = OPEN;
 
   constructor(connection: Connection) {
-    // The second argument says how frames are encoded: with a mask, or without.
-    super(connection.shared.slab, connection.shared);
+    super(connection.shared.slab, connection.shared.coding);
     this.connection = connection;
   }
 
@@ -89,12 +88,12 @@ export class SendQueue extends UnsentFrames implements BatchSender {
 
   /** Sends a text message as one frame. */
   textFrame(b0: number, text: string): Promise<void> {
-    return this.addedFrame(this.alone().addText(b0, text));
+    return this.addedFrame(this.unshared().addText(b0, text));
   }
 
   /** Sends a frame with a copy of `bytes[start, end)`. */
   copiedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    return this.addedFrame(this.alone().addCopy(b0, bytes, start, end));
+    return this.addedFrame(this.unshared().addCopy(b0, bytes, start, end));
   }
 
   /**
@@ -111,8 +110,8 @@ export class SendQueue extends UnsentFrames implements BatchSender {
     end: number,
     lease: Lease | undefined,
   ): Promise<void> {
-    const references = end - start >= COPY_BELOW && this.connection.shared.nextKey === undefined;
-    if (!references) return this.addedFrame(this.alone().addCopy(b0, bytes, start, end));
+    const references = end - start >= COPY_BELOW && !this.coding.masks;
+    if (!references) return this.addedFrame(this.unshared().addCopy(b0, bytes, start, end));
     if (lease === undefined || start !== 0 || !lease.takesHeader(b0)) {
       return this.#reference(b0, bytes, start, end);
     }
@@ -121,15 +120,15 @@ export class SendQueue extends UnsentFrames implements BatchSender {
 
   #pinned(b0: number, lease: Lease, length: number): Promise<void> {
     const write = ReferencedWrite.ofLease(this, lease, length);
-    const size = this.alone().addPinned(b0, lease.bytes, length, write.release);
+    const size = this.unshared().addPinned(b0, lease.bytes, length, write.release);
     write.pin();
     return this.addedFrame(size);
   }
 
   /** Sends a frame with `bytes[start, end)`, which never change. */
   ownedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    return end - start >= COPY_BELOW && this.connection.shared.nextKey === undefined
-      ? this.addedFrame(this.alone().addReference(b0, bytes, start, end, keepMemory))
+    return end - start >= COPY_BELOW && !this.coding.masks
+      ? this.addedFrame(this.unshared().addReference(b0, bytes, start, end, keepMemory))
       : this.copiedFrame(b0, bytes, start, end);
   }
 
@@ -151,7 +150,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
   #reference(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
     const write = ReferencedWrite.ofCaller(this, bytes, start, end);
     const written = write.written!;
-    const size = this.alone().addReference(b0, bytes, start, end, write.release);
+    const size = this.unshared().addReference(b0, bytes, start, end, write.release);
     write.pin();
     this.#writePromises().reference(written);
     void this.addedFrame(size);
@@ -300,7 +299,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
     const follows = own && opcode === PingMessage && encoder?.isUnsent === true;
     if (this.blocked && !follows) return this.#enqueueControl(opcode, bytes, start, end, own);
     try {
-      this.#count(opcode, this.alone().addCopy(FIN | opcode, bytes, start, end));
+      this.#count(opcode, this.unshared().addCopy(FIN | opcode, bytes, start, end));
     } catch (error) {
       if (own) this.connection.abort(unwritten(error));
       else this.connection.reportMistake(error, 'writeControl');
@@ -334,11 +333,11 @@ export class SendQueue extends UnsentFrames implements BatchSender {
    * @returns False when the frame could not be encoded, for example because the buffer pool failed.
    *   The connection is aborted then.
    */
-  close(payload: Uint8Array): boolean {
+  closeFrame(payload: Uint8Array): boolean {
     try {
       this.#count(
         CloseMessage,
-        this.alone().addCopy(FIN | CloseMessage, payload, 0, payload.length),
+        this.unshared().addCopy(FIN | CloseMessage, payload, 0, payload.length),
       );
     } catch (error) {
       this.connection.abort(unwritten(error));
@@ -405,8 +404,8 @@ export class SendQueue extends UnsentFrames implements BatchSender {
 
   /** Ends the transport's writing side after everything that was accepted. */
   end(): void {
-    if (this.#end !== OPEN) return;
-    this.#end = ENDING;
+    if (this.#writeSide !== OPEN) return;
+    this.#writeSide = ENDING;
     this.pump();
   }
 
@@ -450,7 +449,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
         else if (inSegments) this.#writeSegments();
         else this.#writeSlab();
       }
-      if (this.#end === ENDING && !this.blocked && this.bytes === 0) this.#endTransport();
+      if (this.#writeSide === ENDING && !this.blocked && this.bytes === 0) this.#endTransport();
     } catch (error) {
       // A part of the frame may have been sent, so no frame may follow it.
       this.connection.abort(unwritten(error));
@@ -460,7 +459,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
   }
 
   #endTransport(): void {
-    this.#end = ENDED;
+    this.#writeSide = ENDED;
     const ended: unknown = this.connection.transport.end();
     this.connection.watchTransport('end', ended);
   }
@@ -535,8 +534,9 @@ export class SendQueue extends UnsentFrames implements BatchSender {
     const controls = promises?.controls;
     if (controls === undefined) return;
     promises!.controls = undefined;
+    const { masks, nextKey } = this.coding;
     for (const { opcode, payload } of controls.takeAll()) {
-      const frame = encodeFrame(opcode, payload, { maskKey: this.connection.shared.nextKey?.() });
+      const frame = encodeFrame(opcode, payload, { maskKey: masks ? nextKey() : undefined });
       this.#count(opcode, frame.length);
       this.#give(frame);
     }
@@ -545,9 +545,9 @@ export class SendQueue extends UnsentFrames implements BatchSender {
   #give(bytes: Uint8Array, release?: () => void): void {
     this.#writing = WRITING;
     try {
-      const hasRoom: unknown = this.connection.transport.write(bytes, release);
-      if (hasRoom === true) return;
-      if (hasRoom !== false) throw badResult(hasRoom);
+      const takesMore: unknown = this.connection.transport.write(bytes, release);
+      if (takesMore === true) return;
+      if (takesMore !== false) throw badResult(takesMore);
     } catch (cause) {
       return this.#notWritten(cause, release);
     }

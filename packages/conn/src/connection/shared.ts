@@ -33,7 +33,7 @@ export const FRAMES_PER_TURN = 1_000;
  * Shared by connections with the same role, platform and settings. It has the pools from which a connection acquires
  * memory for its work; the connection releases that memory when it is idle.
  */
-export class ConnShared implements FrameCoding {
+export class ConnShared {
   readonly role: Role;
   readonly platform: Platform;
   readonly settings: Settings;
@@ -45,8 +45,8 @@ export class ConnShared implements FrameCoding {
   /** Lends the write buffer of a MessageWriter. */
   readonly slabs: SlabSource;
   readonly slab: FrameSlab;
-  readonly nextKey: (() => number) | undefined;
-  readonly writeUtf8: (into: Uint8Array, at: number, text: string) => number;
+  /** How frames are encoded: those of a client are masked. */
+  readonly coding: FrameCoding;
 
   constructor(role: Role, platform: Platform, settings: Settings) {
     const { heartbeat, writeBufferPool, writeBufferSize } = settings;
@@ -59,8 +59,7 @@ export class ConnShared implements FrameCoding {
     this.laterTurn = laterTurn;
     this.heartbeat = heartbeat === false ? undefined : new HeartbeatMonitor(this.timers, heartbeat);
     const { nextKey, writeUtf8 } = platformFunctions(platform);
-    this.nextKey = role === 'client' ? nextKey : undefined;
-    this.writeUtf8 = writeUtf8;
+    this.coding = { masks: role === 'client', nextKey, writeUtf8 };
     if (writeBufferPool === undefined) {
       this.slabs = sharedSlabPool();
       this.slab = threadSlab();

@@ -80,7 +80,7 @@ export class WaitingWrites {
     write.entry = this.#queue.add(write);
     this.#count(write);
     if (write instanceof WaitingWriter && write.supersedes) this.#superseding++;
-    this.#idleAlarm.start();
+    this.#idleAlarm.watch();
     return write.promise;
   }
 
@@ -188,7 +188,7 @@ export class WaitingWrites {
     this.#outbound.encoder?.writerDone();
     this.#idleAlarm.stop();
     this.#advance();
-    this.#idleAlarm.start();
+    this.#idleAlarm.watch();
   }
 
   /**
@@ -393,7 +393,7 @@ class IdleWriterAlarm implements TimerEntry {
   }
 
   /** A message waits, or another one is now the first. */
-  start(): void {
+  watch(): void {
     if (this.slot !== undefined) return;
     const { writer, first } = this.#writes;
     this.#writer = writer;
@@ -412,7 +412,7 @@ class IdleWriterAlarm implements TimerEntry {
   fire(): void {
     const writer = this.#writer;
     const isSame = writer === this.#writes.writer && this.#first === this.#writes.first;
-    if (!isSame || writer?.idle !== true || writer.calls !== this.#calls) return this.start();
+    if (!isSame || writer?.idle !== true || writer.calls !== this.#calls) return this.watch();
     this.#reported = writer;
     const text = `a message has waited ${PATIENCE_MS} ms for an idle MessageWriter; close() the writer`;
     this.#connection.report(new TimeoutError(text), 'nextWriter');

@@ -32,9 +32,9 @@ export class ControlFrames {
   #defaultPing: PingPongHandler | undefined;
   defaultClose: CloseHandler | undefined;
   readonly #connection: Connection;
-  #ping: UserHandler<PingPongHandler> | undefined;
-  #pong: UserHandler<PingPongHandler> | undefined;
-  #close: UserHandler<CloseHandler> | undefined;
+  #pingHandler: UserHandler<PingPongHandler> | undefined;
+  #pongHandler: UserHandler<PingPongHandler> | undefined;
+  #closeHandler: UserHandler<CloseHandler> | undefined;
   #pings: Pings | undefined;
   #pingRun: HandlerRun | undefined;
   #pongRun: HandlerRun | undefined;
@@ -44,11 +44,11 @@ export class ControlFrames {
   }
 
   get pingHandler(): PingPongHandler | undefined {
-    return this.#ping?.given;
+    return this.#pingHandler?.given;
   }
 
   set pingHandler(handler: PingPongHandler | undefined) {
-    this.#ping = handler && new UserHandler(handler);
+    this.#pingHandler = handler && new UserHandler(handler);
   }
 
   /** The default ping handler: sends the pong. It throws a RangeError for more than 125 bytes. */
@@ -62,19 +62,19 @@ export class ControlFrames {
   }
 
   get pongHandler(): PingPongHandler | undefined {
-    return this.#pong?.given;
+    return this.#pongHandler?.given;
   }
 
   set pongHandler(handler: PingPongHandler | undefined) {
-    this.#pong = handler && new UserHandler(handler);
+    this.#pongHandler = handler && new UserHandler(handler);
   }
 
   get closeHandler(): CloseHandler | undefined {
-    return this.#close?.given;
+    return this.#closeHandler?.given;
   }
 
   set closeHandler(handler: CloseHandler | undefined) {
-    this.#close = handler && new UserHandler(handler);
+    this.#closeHandler = handler && new UserHandler(handler);
   }
 
   /** The unanswered pings, created with the first one. */
@@ -102,7 +102,7 @@ export class ControlFrames {
 
   /** Calls the ping handler with the payload in the decoder. False when there is no handler. */
   callPingHandler({ bytes, start, end }: MessageDecoder): boolean {
-    const handler = this.#ping?.call;
+    const handler = this.#pingHandler?.call;
     if (handler === undefined) return false;
     this.#pingRun ??= new HandlerRun();
     this.#call('ping handler', this.#pingRun, handler, copyOf(bytes, start, end));
@@ -112,7 +112,7 @@ export class ControlFrames {
   /** Settles the pings that this pong answers and calls the pong handler. */
   handlePong({ bytes, start, end }: MessageDecoder): void {
     this.#pings?.pong(bytes, start, end);
-    const handler = this.#pong?.call;
+    const handler = this.#pongHandler?.call;
     if (handler === undefined) return;
     this.#pongRun ??= new HandlerRun();
     this.#call('pong handler', this.#pongRun, handler, copyOf(bytes, start, end));
@@ -122,7 +122,7 @@ export class ControlFrames {
    * Calls the close handler; the promise settles as it does. Undefined when there is no handler.
    */
   callCloseHandler(code: number, reason: string): Promise<void> | undefined {
-    const handler = this.#close?.call;
+    const handler = this.#closeHandler?.call;
     return handler === undefined ? undefined : (async () => handler(code, reason))();
   }
 

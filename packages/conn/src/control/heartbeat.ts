@@ -50,7 +50,7 @@ export class HeartbeatMonitor {
     this.#option = option;
   }
 
-  start(connection: Connection): void {
+  watch(connection: Connection): void {
     this.#timers.set(connection, this.#option.interval);
   }
 

@@ -48,7 +48,7 @@ export class Decompressor {
   /** Unused input: `#bytes[#at, #end)`. */
   #bytes: Uint8Array = NO_BYTES;
   #at = 0;
-  #end = 0;
+  #inputEnd = 0;
   #last = false;
   /** Whether the input is in memory of the caller. */
   #lent = false;
@@ -96,7 +96,7 @@ export class Decompressor {
 
   /** Bytes of input not inflated yet. */
   get left(): number {
-    return this.#end - this.#at;
+    return this.#inputEnd - this.#at;
   }
 
   /** Whether the message ends with the input fed last. */
@@ -118,7 +118,7 @@ export class Decompressor {
   /** Copies the unused input, if it is lent. */
   keepInput(): void {
     if (!this.#lent) return;
-    const rest = copyOf(this.#bytes, this.#at, this.#end);
+    const rest = copyOf(this.#bytes, this.#at, this.#inputEnd);
     this.#show(rest, 0, rest.length, this.#last);
   }
 
@@ -132,7 +132,7 @@ export class Decompressor {
   #collect(): void {
     const last = this.#last;
     this.#collected ??= this.#newBuffer();
-    this.#collected.append(this.#bytes, this.#at, this.#end, 0, false);
+    this.#collected.append(this.#bytes, this.#at, this.#inputEnd, 0, false);
     this.#show(NO_BYTES, 0, 0, last);
     if (!last) return;
     const { length } = this.#collected;
@@ -173,8 +173,8 @@ export class Decompressor {
   #run(pooled: PooledEngine<Inflater>, output: Uint8Array, room: number): number {
     const { engine } = pooled;
     let at = 0;
-    const end = Math.min(this.#end, this.#at + STEP_INPUT);
-    const last = this.#last && end === this.#end;
+    const end = Math.min(this.#inputEnd, this.#at + STEP_INPUT);
+    const last = this.#last && end === this.#inputEnd;
     for (;;) {
       const status: InflateStatus = engine.write(
         this.#bytes,
@@ -197,7 +197,7 @@ export class Decompressor {
       const complete = status === InflateStatus.Done && last;
       if (this.#takeover || !complete) this.#remember(output, before, at);
       if (status !== InflateStatus.Final) {
-        this.more = status !== InflateStatus.Done || end < this.#end;
+        this.more = status !== InflateStatus.Done || end < this.#inputEnd;
         return at;
       }
       if (++this.#finals > MAX_FINALS) {
@@ -250,7 +250,7 @@ export class Decompressor {
     const lease = this.#collectedLease;
     if (lease === undefined) return;
     this.#collectedLease = undefined;
-    const rest = copyOf(this.#bytes, this.#at, this.#end);
+    const rest = copyOf(this.#bytes, this.#at, this.#inputEnd);
     this.#show(rest, 0, rest.length, this.#last);
     lease.release();
   }
@@ -291,7 +291,7 @@ export class Decompressor {
   #show(bytes: Uint8Array, start: number, end: number, last: boolean): void {
     this.#bytes = bytes;
     this.#at = start;
-    this.#end = end;
+    this.#inputEnd = end;
     this.#last = last;
     this.#lent = false;
   }

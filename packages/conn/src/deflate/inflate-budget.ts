@@ -112,6 +112,6 @@ export class InflateBudget {
   #run(waiter: PerMessageDeflate): void {
     this.leave(waiter);
     this.#current = waiter;
-    asyncContexts.alone(() => waiter.onInflateTurn());
+    asyncContexts.inOwnContext(() => waiter.onInflateTurn());
   }
 }

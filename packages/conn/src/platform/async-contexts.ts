@@ -25,10 +25,10 @@ export const asyncContexts: {
     ...args: Args
   ) => Result;
   /** Calls `call` in a new context without stores, which no other call shares. */
-  alone: (call: () => void) => void;
+  inOwnContext: (call: () => void) => void;
 } = {
   capture: () => undefined,
   bind: (call) => call,
   inRoot: (call, ...args) => call(...args),
-  alone: (call) => call(),
+  inOwnContext: (call) => call(),
 };

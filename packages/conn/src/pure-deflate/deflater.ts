@@ -33,7 +33,7 @@ export class PureDeflater implements Deflater {
   /** The last chunk, compressed. `#output[#at, #end)` is not returned yet. */
   readonly #output = new Uint8Array(storedSize(CHUNK) + SLACK);
   #at = 0;
-  #end = 0;
+  #outputEnd = 0;
 
   /** @param windowBits - The largest distance of a match, as a power of two in bytes: 8 to 15. */
   constructor(windowBits: number) {
@@ -41,7 +41,7 @@ export class PureDeflater implements Deflater {
   }
 
   reset(history: History | undefined): void {
-    this.#at = this.#end = 0;
+    this.#at = this.#outputEnd = 0;
     this.#matches.fill(0);
     this.#size = history?.length ?? 0;
     history?.copyTo(this.#text, 0);
@@ -61,11 +61,11 @@ export class PureDeflater implements Deflater {
   ): boolean {
     this.used = this.produced = 0;
     for (;;) {
-      const size = Math.min(this.#end - this.#at, end - at - this.produced);
+      const size = Math.min(this.#outputEnd - this.#at, end - at - this.produced);
       output.set(this.#output.subarray(this.#at, this.#at + size), at + this.produced);
       this.#at += size;
       this.produced += size;
-      if (this.#at < this.#end) return false;
+      if (this.#at < this.#outputEnd) return false;
       const next = from + this.used;
       if (next === to) return true;
       this.#compress(input, next, Math.min(to, next + CHUNK));
@@ -82,7 +82,7 @@ export class PureDeflater implements Deflater {
     const size = this.#fixedBlock(start) || this.#storedBlock(start);
     this.#output.set(TAIL, size);
     this.#at = 0;
-    this.#end = size + TAIL.length;
+    this.#outputEnd = size + TAIL.length;
     this.used += to - from;
   }
 

@@ -77,7 +77,7 @@ export class PureInflater implements Inflater {
   #to = 0;
   #output: Uint8Array = NO_BYTES;
   #at = 0;
-  #end = 0;
+  #inputEnd = 0;
 
   reset(history: History | undefined): void {
     this.#state = HEADER;
@@ -106,7 +106,7 @@ export class PureInflater implements Inflater {
     this.#to = to;
     this.#output = output;
     this.#at = at;
-    this.#end = end;
+    this.#inputEnd = end;
     const step = this.#run();
     this.used = this.#from - from;
     this.produced = this.#at - at;
@@ -124,7 +124,7 @@ export class PureInflater implements Inflater {
     this.#input = TAIL;
     this.#from = 0;
     this.#to = TAIL.length;
-    this.#end = this.#at;
+    this.#inputEnd = this.#at;
     const step = this.#run();
     this.#input = NO_BYTES;
     const whole = this.#from === TAIL.length;
@@ -217,9 +217,9 @@ export class PureInflater implements Inflater {
 
   #stored(): Step {
     if (this.#left === 0) return this.#endBlock();
-    if (this.#at === this.#end) return MORE;
+    if (this.#at === this.#inputEnd) return MORE;
     if (this.#from === this.#to) return STARVED;
-    const size = Math.min(this.#left, this.#to - this.#from, this.#end - this.#at);
+    const size = Math.min(this.#left, this.#to - this.#from, this.#inputEnd - this.#at);
     for (let i = 0; i < size; i++) this.#put(this.#input[this.#from++]!);
     this.#left -= size;
     return NEXT;
@@ -293,7 +293,7 @@ export class PureInflater implements Inflater {
       if (entry === UNKNOWN) return STARVED;
       if (entry === INVALID) return CORRUPT;
       const symbol = entry >> 4;
-      if (symbol < END_OF_BLOCK && this.#at === this.#end) return MORE;
+      if (symbol < END_OF_BLOCK && this.#at === this.#inputEnd) return MORE;
       this.#take(entry & 15);
       if (symbol < END_OF_BLOCK) {
         this.#put(symbol);
@@ -322,8 +322,8 @@ export class PureInflater implements Inflater {
   }
 
   #copy(): Step {
-    if (this.#at === this.#end) return MORE;
-    const size = Math.min(this.#left, this.#end - this.#at);
+    if (this.#at === this.#inputEnd) return MORE;
+    const size = Math.min(this.#left, this.#inputEnd - this.#at);
     for (let i = 0; i < size; i++) this.#put(this.#window[(this.#total - this.#distance) & MASK]!);
     this.#left -= size;
     if (this.#left === 0) this.#state = SYMBOL;

@@ -30,7 +30,7 @@ export const MISFIT = 'message does not fit the schema';
  *
  * @throws TypeError when it has returned neither; what its getters throw.
  */
-export function outcomeOf(validated: unknown): { readonly value: unknown } | JSONError {
+export function validationResult(validated: unknown): { readonly value: unknown } | JSONError {
   // A value that is no object has neither property.
   const result = Object(validated) as { value: unknown; issues?: readonly SchemaIssue[] };
   const { issues } = result;

@@ -71,11 +71,11 @@ class MessageBlocks {
     markUntransferable(this.#block.buffer);
     this.#used = 0;
     this.#owner = owner;
-    endOfTurn.add(new TurnCallback(drop));
+    endOfTurn.add(new TurnCallback(forgetBlock));
     return true;
   }
 
-  drop(): void {
+  forget(): void {
     this.#block = NO_BYTES;
     this.#owner = undefined;
   }
@@ -84,6 +84,6 @@ class MessageBlocks {
 /** The blocks of this thread. */
 export const messageBlocks: MessageBlocks = /* @__PURE__ */ new MessageBlocks();
 
-function drop(): void {
-  messageBlocks.drop();
+function forgetBlock(): void {
+  messageBlocks.forget();
 }

@@ -224,7 +224,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     // A close may drop the piece before this callback runs. The callback then waits for the next
     // piece.
     if (!pieces.ready) return pieces.news().then(() => this.#next(take, end));
-    return pieces.empty ? this.#end(end) : this.#take(take);
+    return pieces.empty ? this.#atEnd(end) : this.#take(take);
   }
 
   #take<T>(take: (pieces: PieceQueue) => T): Promise<T> {
@@ -243,7 +243,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     return rejected(error);
   }
 
-  #end<T>(end: T): Promise<T> {
+  #atEnd<T>(end: T): Promise<T> {
     const { failure } = this.#pieces;
     return failure === undefined
       ? Promise.resolve(end)

@@ -178,7 +178,7 @@ export class PieceQueue {
       at += n;
       this.#read += n;
       this.cost -= n;
-      if (this.#read === piece.length) this.#drop(piece);
+      if (this.#read === piece.length) this.#removeFirst(piece);
     }
     return at;
   }
@@ -188,7 +188,7 @@ export class PieceQueue {
     const piece = this.#first();
     if (piece === undefined) return undefined;
     const rest = piece.subarray(this.#read);
-    this.#drop(piece);
+    this.#removeFirst(piece);
     return rest;
   }
 
@@ -205,7 +205,7 @@ export class PieceQueue {
     return this.#pieces[0];
   }
 
-  #drop(piece: Uint8Array): void {
+  #removeFirst(piece: Uint8Array): void {
     this.#pieces.shift();
     this.cost -= piece.length - this.#read + PIECE_COST;
     this.#read = 0;

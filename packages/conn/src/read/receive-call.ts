@@ -13,8 +13,8 @@ import { rejectWithEnd } from './pending-read.ts';
 export type MessageHandler = (message: BorrowedMessage) => void | PromiseLike<void>;
 
 /**
- * Gets the outcomes of many {@link ReceiveCall}s; `subject` says which one. One observer replaces
- * two closures for each call.
+ * Is informed when {@link ReceiveCall}s settle; `subject` says which one. One observer for many calls
+ * replaces two closures for each.
  */
 export interface ReceiveObserver<Subject extends object> {
   fulfilled(subject: Subject): void;
@@ -66,13 +66,13 @@ export class ReceiveCall extends Promise<CloseInfo> {
   /** The object lent to the handler, created with the first message. */
   #borrowed: BorrowedMessage | undefined;
   /** The promise of the callers that await the call; how the call has settled, if that came first. */
-  #outcome: Deferred<CloseInfo> | Promise<CloseInfo> | Failure | undefined;
-  /** Gets the outcome, with the `Conn` of this connection as its subject. */
+  #result: Deferred<CloseInfo> | Promise<CloseInfo> | Failure | undefined;
+  /** Its subject is the `Conn` of this connection. */
   #observer: ReceiveObserver<object> | undefined;
 
   /** Safe for any value: `instanceof` would call a trap of a Proxy. */
   static is(value: unknown): value is ReceiveCall {
-    return typeof value === 'object' && value !== null && #outcome in value;
+    return typeof value === 'object' && value !== null && #result in value;
   }
 
   constructor(handler: MessageHandler | undefined, connection: Connection) {
@@ -115,22 +115,22 @@ export class ReceiveCall extends Promise<CloseInfo> {
    * no promise besides itself until the end.
    */
   observe<Subject extends object>(observer: ReceiveObserver<Subject>, subject: Subject): void {
-    const isFirst = this.#outcome === undefined && this.#observer === undefined;
+    const isFirst = this.#result === undefined && this.#observer === undefined;
     if (isFirst && subject === this.#connection.conn) this.#observer = observer;
     else notify(observer, subject, this.#promise());
   }
 
   #resolve(info: Promise<CloseInfo>): void {
-    if (this.#outcome instanceof Deferred) this.#outcome.resolve(info);
-    else this.#outcome = info;
+    if (this.#result instanceof Deferred) this.#result.resolve(info);
+    else this.#result = info;
     const observer = this.#takeObserver();
     if (observer !== undefined) notify(observer, this.#connection.conn, info);
   }
 
   /** The rejected promise is made once code asks for it: most callers only observe. */
   #reject(error: unknown): void {
-    if (this.#outcome instanceof Deferred) this.#outcome.reject(error);
-    else this.#outcome = new Failure(error);
+    if (this.#result instanceof Deferred) this.#result.reject(error);
+    else this.#result = new Failure(error);
     const observer = this.#takeObserver();
     if (observer !== undefined) this.#notifyOf(observer, error);
   }
@@ -142,12 +142,12 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   /** Rejects with the reason why reading has ended. */
   #rejectAtEnd(reason: unknown): void {
-    const outcome = this.#outcome;
+    const result = this.#result;
     // If no code awaits the call, its stack would name no caller.
-    if (!(outcome instanceof Deferred)) return this.#reject(reason);
+    if (!(result instanceof Deferred)) return this.#reject(reason);
     const observer = this.#takeObserver();
-    if (observer !== undefined) notify(observer, this.#connection.conn, outcome.promise);
-    rejectWithEnd(outcome, reason);
+    if (observer !== undefined) notify(observer, this.#connection.conn, result.promise);
+    rejectWithEnd(result, reason);
   }
 
   #takeObserver(): ReceiveObserver<object> | undefined {
@@ -157,9 +157,9 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   #promise(): Promise<CloseInfo> {
-    if (this.#outcome instanceof Failure) this.#outcome = rejected(this.#outcome.error);
-    this.#outcome ??= new Deferred();
-    return this.#outcome instanceof Deferred ? this.#outcome.promise : this.#outcome;
+    if (this.#result instanceof Failure) this.#result = rejected(this.#result.error);
+    this.#result ??= new Deferred();
+    return this.#result instanceof Deferred ? this.#result.promise : this.#result;
   }
 
   // Messages
@@ -169,7 +169,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     const { type, bytes, start, end, lease } = decoder;
     if (lease !== undefined) decoder.lease = undefined;
     this.call(type, bytes, start, end, lease);
-    if (this.#connection.inbound.outcome === undefined) return this.state === FREE;
+    if (this.#connection.inbound.ended === undefined) return this.state === FREE;
     this.settleAtEnd();
     return false;
   }
@@ -221,11 +221,11 @@ export class ReceiveCall extends Promise<CloseInfo> {
       const result = this.handler!(borrowed);
       // Writes return `RESOLVED` while there is room. That promise has already resolved, so the
       // call does not wait for it.
-      if (result === undefined || result === RESOLVED) this.#release();
+      if (result === undefined || result === RESOLVED) this.#handlerDone();
       else if (typeof result?.then === 'function') this.#waitFor(result);
-      else this.#release();
+      else this.#handlerDone();
     } catch (error) {
-      this.#release();
+      this.#handlerDone();
       if (!this.#isLateAnswer(error)) this.#fail(error);
     }
   }
@@ -258,11 +258,11 @@ export class ReceiveCall extends Promise<CloseInfo> {
     // `Promise.resolve` wraps foreign thenables and returns native promises unchanged.
     Promise.resolve(result).then(
       () => {
-        this.#release();
+        this.#handlerDone();
         this.#continue();
       },
       (error: unknown) => {
-        this.#release();
+        this.#handlerDone();
         if (this.#isLateAnswer(error)) this.#continue();
         else this.#fail(error);
       },
@@ -293,17 +293,17 @@ export class ReceiveCall extends Promise<CloseInfo> {
   /** Settles the call once reading has ended and the handler is done with all messages. */
   settleAtEnd(): void {
     const { inbound, outbound } = this.#connection;
-    const { outcome, queue } = inbound;
-    if (outcome === undefined || inbound.receiveCall !== this) return;
+    const { ended, queue } = inbound;
+    if (ended === undefined || inbound.receiveCall !== this) return;
     if (this.state !== FREE || queue?.empty === false) return;
     inbound.receiveCall = undefined;
-    const { reason } = outcome;
+    const { reason } = ended;
     const { thrown } = this;
     // Two errors of a handler do not count as failures: that of a write after our close frame, and
     // the reason of the end itself.
     const error = thrown === undefined ? reason : thrown.error;
     if (error !== reason && !outbound.isCloseSent(error)) this.#reject(error);
-    else if (outcome.normally) this.#resolve(this.#connection.closedPromise());
+    else if (ended.normally) this.#resolve(this.#connection.closedPromise());
     else this.#rejectAtEnd(reason);
   }
 
@@ -319,7 +319,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     lease.release();
   }
 
-  #release(): void {
+  #handlerDone(): void {
     this.state = FREE;
     const borrowed = this.#borrowed!;
     borrowed.takeBack();
@@ -348,7 +348,7 @@ export function startReceive(
   if (pulls !== undefined) pulls.messageTaken = false;
   loopBegins(inbound);
   inbound.receiveCall = call;
-  const ended = inbound.outcome !== undefined;
+  const ended = inbound.ended !== undefined;
   call.takeQueued();
   inbound.run('reader');
   // In a later turn, so that a loop of calls after the end blocks no other work.
@@ -360,9 +360,9 @@ export function startReceive(
 function notify<Subject extends object>(
   observer: ReceiveObserver<Subject>,
   subject: Subject,
-  outcome: Promise<unknown>,
+  call: Promise<unknown>,
 ): void {
-  outcome.then(
+  call.then(
     () => observer.fulfilled(subject),
     (error: unknown) => observer.rejected(subject, error),
   );

@@ -9,11 +9,11 @@ import { checkOptionNames, isThenable, kind } from '../validate.ts';
 import {
   checkSchema,
   MISFIT,
-  outcomeOf,
   parseMessage,
   type SchemaOutput,
   type StandardSchema,
   schemaFailed,
+  validationResult,
 } from './json.ts';
 import type { MessageIterator } from './message-iterator.ts';
 import { type MessageHandler, startReceive } from './receive-call.ts';
@@ -65,8 +65,8 @@ export function withValue(
     throw error;
   }
   const judge = (validated: unknown): unknown => {
-    const outcome = attempt(() => outcomeOf(validated));
-    return outcome instanceof JSONError ? misfit(outcome, reasonFor(outcome)) : use(outcome.value);
+    const result = attempt(() => validationResult(validated));
+    return result instanceof JSONError ? misfit(result, reasonFor(result)) : use(result.value);
   };
   const validated: unknown = attempt(() => {
     const result: unknown = schema['~standard'].validate(value);

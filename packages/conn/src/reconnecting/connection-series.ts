@@ -88,7 +88,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
 
   /** Cancels a dial or a wait. An open connection stays open. */
   return(): Promise<IteratorResult<C, undefined>> {
-    this.#end();
+    this.#stop();
     void this.#conns.return(undefined);
     return Promise.resolve({ done: true, value: undefined });
   }
@@ -131,7 +131,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
         await this.#closing;
       }
     } finally {
-      this.#end();
+      this.#stop();
     }
     return undefined;
   }
@@ -152,7 +152,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
       // The end of the connection that it replaces comes first.
       if (this.#wasOpen && this.#conn === undefined) await untilAborted(signal, this.#closed);
     } catch (error) {
-      if (conn !== undefined && (await this.#closesWithStopCode(conn, signal))) this.#end();
+      if (conn !== undefined && (await this.#closesWithStopCode(conn, signal))) this.#stop();
       if (!signal.aborted) this.#failed(error, this.#extraDelay(error, conn !== undefined));
       return undefined;
     }
@@ -247,14 +247,14 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     const isStop = this.#plan.stopCodes.has(code) && !(error instanceof BackpressureError);
     if (this.#conn !== conn) {
       // `reconnect` has replaced it. A stop code of the peer counts until the next one is there.
-      if (isStop && !OWN_ENDS.includes(code) && this.#conn === undefined) this.#end();
+      if (isStop && !OWN_ENDS.includes(code) && this.#conn === undefined) this.#stop();
       return;
     }
     this.phase = 'waiting';
     // A server that soon closes each new connection counts as a refusal.
     if (lasted >= this.#plan.maxDelay) this.#tries = this.#waits = 0;
     this.#delay = retryDelay(++this.#waits, this.#plan, Math.random());
-    if (isStop) this.#end();
+    if (isStop) this.#stop();
     // The caller may never call `next` again: the listener would leak.
     this.#unlisten();
   }
@@ -279,12 +279,12 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   }
 
   readonly #onAbort = (): void => {
-    this.#end();
+    this.#stop();
     void this.#conn?.close();
     this.#closing = this.#closed;
   };
 
-  #end(): void {
+  #stop(): void {
     this.#ended.abort();
     this.#dialing.abort();
     this.#unlisten();

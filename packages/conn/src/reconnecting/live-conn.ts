@@ -66,7 +66,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   readonly #series: ConnectionSeries<C>;
   readonly #queue: Backlog;
   readonly #plan: LivePlan<C>;
-  readonly #end = new Deferred<ReconnectingEnd>();
+  readonly #settled = new Deferred<ReconnectingEnd>();
   readonly #listeners: EventListeners<C>;
   readonly #chain = new ConnectionChain<C>();
   #conn: C | undefined;
@@ -101,7 +101,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#series = new ConnectionSeries({ ...plan, dial: reportsFirst(plan) }, (conn, signal) =>
       this.#prepare(conn, signal),
     );
-    this.closed = this.#end.promise;
+    this.closed = this.#settled.promise;
     void this.#run();
   }
 
@@ -529,7 +529,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     const error = errorOf(end.error);
     this.#ended = { ...(error === undefined ? {} : { error }), unsent: this.#queue.unsent };
     void this.#series.return();
-    this.#end.resolve(this.#ended);
+    this.#settled.resolve(this.#ended);
     this.#queue.rejectAll(this.#endReason());
     this.#reconnected?.reject(this.#noReconnect());
     this.#chain.finish();

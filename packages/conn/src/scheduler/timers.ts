@@ -138,7 +138,7 @@ export class Timers implements TurnTask {
           if (entry.slot !== slot) continue;
           // Cleared one by one: when one throws, the entries after it fire in the next wake.
           this.clear(entry);
-          asyncContexts.alone(() => entry.fire());
+          asyncContexts.inOwnContext(() => entry.fire());
         }
       }
     } finally {

@@ -144,7 +144,7 @@ class StreamTransport implements Transport {
   end(): void {
     if (this.#endRequested || this.#closed) return;
     this.#endRequested = true;
-    void this.#end();
+    void this.#closeWriter();
   }
 
   destroy(error?: Error): void {
@@ -154,11 +154,11 @@ class StreamTransport implements Transport {
     // The close does not wait: a source may never finish its cancellation.
     discard(() => this.#reader.cancel(error));
     discard(() => this.#writer.abort(error));
-    void this.#close(error);
+    void this.#reportClose(error);
   }
 
   /** Reports the close in a later microtask, never within a call of the connection. */
-  async #close(reason: Error | undefined): Promise<void> {
+  async #reportClose(reason: Error | undefined): Promise<void> {
     await Promise.resolve();
     this.#sink?.close(reason);
   }
@@ -203,7 +203,7 @@ class StreamTransport implements Transport {
     this.#sink?.drain();
   }
 
-  async #end(): Promise<void> {
+  async #closeWriter(): Promise<void> {
     try {
       await this.#writer.close();
     } catch (error) {

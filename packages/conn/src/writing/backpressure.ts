@@ -29,7 +29,7 @@ export function isTurnFull(bytes: number, frames: number): boolean {
  *
  * @param buffered - Bytes that are already buffered, including bytes in the transport.
  */
-export function hasRoom(settings: Settings, buffered: number, size: number): boolean {
+export function withinLimit(settings: Settings, buffered: number, size: number): boolean {
   const { highWaterMark, maxBufferedAmount: limit } = settings;
   // Below the mark a message of any size is accepted: a caller that awaits every write never meets
   // the limit.
@@ -38,10 +38,10 @@ export function hasRoom(settings: Settings, buffered: number, size: number): boo
 }
 
 /**
- * Returns a BackpressureError when a write for which {@link hasRoom} is false would exceed
+ * Returns a BackpressureError when a write for which {@link withinLimit} is false would exceed
  * `maxBufferedAmount`, else undefined: the size of a text was only estimated.
  *
- * @param buffered - As in {@link hasRoom}.
+ * @param buffered - As in {@link withinLimit}.
  * @param size - Size of the write in bytes, or in UTF-16 units when `text` is given.
  */
 export function overLimit(

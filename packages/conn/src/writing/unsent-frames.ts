@@ -24,7 +24,7 @@ const GROWS = true;
  * - Frames that leave the slab for another connection are copied. The copies follow each other in
  *   one segment, so that one turn is one write.
  * - Frames that other connections send too are encoded once, as a batch in shared memory. A batch
- *   exists only while no other frame is unsent: see {@link UnsentFrames.alone}.
+ *   exists only while no other frame is unsent: see {@link UnsentFrames.unshared}.
  *
  * Its own methods are not `#`: private methods cost each object a word.
  */
@@ -37,7 +37,7 @@ export class UnsentFrames extends FrameQueue {
    *
    * @throws the error of the buffer pool.
    */
-  alone(): this {
+  unshared(): this {
     if (this.batch !== undefined) this.unshare(this.batch);
     return this;
   }
@@ -83,10 +83,10 @@ export class UnsentFrames extends FrameQueue {
     const { out, start } = slab;
     const { bytes, pos: end } = out;
     if (slab.hasFramesOf(this)) {
-      if (end - start >= LEND_FROM) return this.lend();
+      if (end - start >= LEND_FROM) return this.moveToSegment();
       this.keep(last, bytes, start, end);
     }
-    slab.drop(this);
+    slab.removeFrames(this);
   }
 
   /** Copies frames to memory of this connection. It grows to twice their size, up to a slab. */
@@ -120,7 +120,7 @@ export class UnsentFrames extends FrameQueue {
     const { start, out } = this.slab;
     const copy = copyOf(out.bytes, start, out.pos);
     this.bytes -= copy.length;
-    this.slab.drop(this);
+    this.slab.removeFrames(this);
     return copy;
   }
 

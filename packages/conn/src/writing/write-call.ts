@@ -96,7 +96,7 @@ function write(
 
 /** Whether the frame of a message of `size` bytes refers to the bytes of the caller. */
 function refers({ shared }: Connection, size: number): boolean {
-  return size >= COPY_BELOW && shared.nextKey === undefined;
+  return size >= COPY_BELOW && !shared.coding.masks;
 }
 
 /** Writes a control frame: see `Conn.writeControl`. */

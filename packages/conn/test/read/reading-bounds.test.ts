@@ -1,7 +1,7 @@
 // What waits, for whom, and how much of it: the reading side at its bounds.
 import { FakePlatform } from '@ws/tests';
 import { describe, expect, it, vi } from 'vitest';
-import { hasRoom } from '../../src/connection/flow-control.ts';
+import { readAheadHasRoom } from '../../src/connection/flow-control.ts';
 import { TextMessage } from '../../src/index.ts';
 import { wired } from '../wired.ts';
 
@@ -356,7 +356,7 @@ describe('discardReads', () => {
     drops.feed(drops.frame(2, Buffer.alloc(500), { fin: false }));
     await platform.settle();
     // Fewer than 100 bytes are held.
-    expect(hasRoom(drops.conn['@ws/internals'].connection)).toBe(true);
+    expect(readAheadHasRoom(drops.conn['@ws/internals'].connection)).toBe(true);
     drops.feed(drops.frame(0, 'end'));
     await platform.settle();
     const { frame, feed, conn } = reads;

@@ -65,11 +65,11 @@ export class DeflateJobs {
       const entry = this.#waiting.shift();
       if (entry === undefined) return;
       this.#running++;
-      this.#start(entry);
+      this.#run(entry);
     }
   }
 
-  #start(entry: Entry): void {
+  #run(entry: Entry): void {
     const { dictionary, job } = entry;
     try {
       const bytes = job.begin();
@@ -81,15 +81,15 @@ export class DeflateJobs {
         chunkSize: Math.max(MIN_PIECE, Math.min(bytes.length, MAX_PIECE)),
       };
       inRootContext(this.#compress, bytes, options, (error, output) => {
-        this.#end(entry, error === null ? output.subarray(0, -TAIL.length) : undefined);
+        this.#done(entry, error === null ? output.subarray(0, -TAIL.length) : undefined);
       });
     } catch {
       // `begin` returned no bytes or threw, or zlib failed to allocate.
-      inRootContext(nextTick, () => this.#end(entry, undefined));
+      inRootContext(nextTick, () => this.#done(entry, undefined));
     }
   }
 
-  #end(entry: Entry, output: Uint8Array | undefined): void {
+  #done(entry: Entry, output: Uint8Array | undefined): void {
     this.#running--;
     // First, so that an exception in `done` delays no other job.
     this.#startWaiting();

@@ -110,9 +110,9 @@ export class TransportDuplex extends Duplex {
       settle();
     };
     try {
-      const hasRoom: unknown = this.#transport.write(chunk, release);
-      this.#destroyOnRejection('write', hasRoom);
-      if (hasRoom !== false) this.#onDrain?.();
+      const takesMore: unknown = this.#transport.write(chunk, release);
+      this.#destroyOnRejection('write', takesMore);
+      if (takesMore !== false) this.#onDrain?.();
     } catch (error) {
       // A stream expects the error as an argument.
       const failure = asError(error, 'transport.write');

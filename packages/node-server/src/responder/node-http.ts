@@ -53,7 +53,9 @@ export class NodeHttpResponder extends Http1Responder {
     return (this.stream as HttpSocket).parser != null;
   }
 
-  override async takeTurn(wait: Parameters<Responder['takeTurn']>[0]): Promise<void> {
+  override async untilEarlierAnswered(
+    wait: Parameters<Responder['untilEarlierAnswered']>[0],
+  ): Promise<void> {
     const { stream } = this;
     // At an upgrade http.Server removes its listener for 'drain' from the socket, which passes the
     // event to the response.

@@ -79,7 +79,7 @@ export abstract class Responder {
    * @param _wait - Waits while the client is there and the time is not up.
    * @throws the error of `_wait`.
    */
-  async takeTurn(_wait: (work: Promise<unknown>) => Promise<unknown>): Promise<void> {}
+  async untilEarlierAnswered(_wait: (work: Promise<unknown>) => Promise<unknown>): Promise<void> {}
 
   /** Writes the answer that accepts the handshake. */
   abstract accept(agreement: Agreement): void;
