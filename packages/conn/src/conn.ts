@@ -15,6 +15,7 @@ import {
 import { Connection } from './connection/connection.ts';
 import { closedIsRead, loopBegins } from './connection/handled.ts';
 import type { MessageWriter } from './connection/message-writer.ts';
+import { MessageIterator } from './connection/pull-reads.ts';
 import { sharedFor } from './connection/shared.ts';
 import type { CloseHandler, PingPongHandler } from './control/control-frames.ts';
 import { InternalsOfConn } from './internals-of-conn.ts';
@@ -31,7 +32,6 @@ import { deflateExtension, joined } from './options/extensions.ts';
 import type { DeflateExtension } from './platform/deflate-engine.ts';
 import type { CloseInfo, ConnState, ConnStats } from './platform/observer.ts';
 import { formatJSON, type SchemaOutput, type StandardSchema } from './read/json.ts';
-import { MessageIterator } from './read/message-iterator.ts';
 import type { MessageReader } from './read/message-reader.ts';
 import { type MessageStreams, streamsOf } from './read/message-streams.ts';
 import { type MessageHandler, startReceive } from './read/receive-call.ts';

@@ -62,6 +62,7 @@ export {
   onRejection,
   whole,
 } from './validate.ts';
+export { WriteBudget } from './writing/buffer-limits.ts';
 export { DetachedBytes } from './writing/pending-bytes.ts';
 export {
   type Batch,
@@ -70,4 +71,3 @@ export {
   REFERENCE_FROM,
   sharedFrames,
 } from './writing/shared-frames.ts';
-export { WriteBudget } from './writing/write-budget.ts';

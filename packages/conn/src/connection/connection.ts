@@ -8,13 +8,13 @@ import {
   type MessageDecoder,
   PING,
   PONG,
-  PongMessage,
   ProtocolError,
   parseCloseMessage,
   WebSocketError,
 } from '@ws/codec';
 import { fromCaller, isMistake } from '@ws/codec/internal';
 import { ControlFrames } from '../control/control-frames.ts';
+import { answerPing } from '../control/ping-answer.ts';
 import { causeText, TransportError, transportFailed } from '../errors.ts';
 import type { Settings } from '../options/conn-options.ts';
 import type { CloseInfo, ConnState, Observer } from '../platform/observer.ts';
@@ -241,19 +241,15 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     event: typeof PING | typeof PONG | typeof CLOSE | typeof FAILED,
     decoder: MessageDecoder,
   ): void {
-    const controlFrames = this.rare?.controlFrames;
-    const { bytes, start, end } = decoder;
     switch (event) {
       case PING:
-        // As soon as is practical (RFC 6455, section 5.5.2).
-        if (controlFrames?.callPingHandler(decoder) === true) return;
-        void this.outbound.control(PongMessage, bytes, start, end, true);
+        answerPing(this, decoder);
         break;
       case PONG:
-        controlFrames?.handlePong(decoder);
+        this.rare?.controlFrames?.handlePong(decoder);
         break;
       case CLOSE:
-        closeReceived(this, bytes.subarray(start, end));
+        closeReceived(this, decoder.bytes.subarray(decoder.start, decoder.end));
         break;
       case FAILED:
         failBy(this, decodeError(decoder.error!, decoder.readLimit));

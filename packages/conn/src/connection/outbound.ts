@@ -2,7 +2,7 @@ import { LARGEST_SLAB, type Lease, utf8Length } from '@ws/codec/internal';
 import { CloseError, CloseSentError } from '../errors.ts';
 import type { DataType } from '../message.ts';
 import { type LateRejection, rejectedLater } from '../time/refusal.ts';
-import { withinLimit } from '../writing/backpressure.ts';
+import { withinLimit } from '../writing/buffer-limits.ts';
 import { utf8 } from '../writing/payload.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';

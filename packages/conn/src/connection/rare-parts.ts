@@ -9,7 +9,7 @@ import { checkExpires, Deadline, untilOf } from '../time/deadline.ts';
 import { Expiry } from '../time/expiry.ts';
 import type { Deferred } from '../time/promises.ts';
 import { type LateRejection, rejectedLater } from '../time/refusal.ts';
-import { overLimit } from '../writing/backpressure.ts';
+import { overLimit } from '../writing/buffer-limits.ts';
 import type { Connection } from './connection.ts';
 import { FlowControl } from './flow-control.ts';
 import { lossError } from './outcome.ts';

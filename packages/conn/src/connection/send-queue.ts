@@ -5,11 +5,11 @@ import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { viewOf } from '../platform/platform.ts';
 import { type Deferred, RESOLVED } from '../time/promises.ts';
 import { rejectedLater } from '../time/refusal.ts';
-import { isTurnFull, WritePromises } from '../writing/backpressure.ts';
 import { ControlQueue } from '../writing/control-queue.ts';
 import { DetachedBytes, isChanged } from '../writing/pending-bytes.ts';
 import { type Batch, type BatchSender, FIN, REFERENCE_FROM } from '../writing/shared-frames.ts';
 import { LEND_FROM, UnsentFrames } from '../writing/unsent-frames.ts';
+import { isTurnFull, WaitingForDrain } from '../writing/waiting-for-drain.ts';
 import { badResult, unwritten, WriteEnd, writeFailure } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { ReferencedWrite } from './referenced-write.ts';
@@ -44,7 +44,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
   blocked = false;
   protected readonly connection: Connection;
   /** What waits for the transport or for a turn. The first of them creates it. */
-  #promises: WritePromises | undefined;
+  #waits: WaitingForDrain | undefined;
   /** Frames of this turn, and the bytes that they cost. */
   #turnFrames = 0;
   #turnBytes = 0;
@@ -71,7 +71,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
    * Returns `now` when it is not blocked, or has sent bytes since then.
    */
   stalledSince(now: number): number {
-    const promises = this.#promises;
+    const promises = this.#waits;
     if (!this.blocked || promises === undefined) return now;
     return this.bytesFlushed === promises.flushedWhenBlocked ? promises.blockedAt : now;
   }
@@ -152,14 +152,14 @@ export class SendQueue extends UnsentFrames implements BatchSender {
     const written = write.written!;
     const size = this.unshared().addReference(b0, bytes, start, end, write.release);
     write.pin();
-    this.#writePromises().reference(written);
+    this.#drainWaits().reference(written);
     void this.addedFrame(size);
     return written.promise;
   }
 
   /** The transport has released the `bytes` of a referenced write. */
   released(written: Deferred<void>, bytes: number): void {
-    const promises = this.#writePromises();
+    const promises = this.#drainWaits();
     promises.released(written, bytes, this.#writing !== IDLE);
     // A failing transport releases all bytes, then reports its end. When this microtask runs, the
     // write is already rejected.
@@ -185,24 +185,24 @@ export class SendQueue extends UnsentFrames implements BatchSender {
     if (this.bytes >= LARGEST_SLAB) this.pump();
     else if (!this.blocked && this.batch === undefined) connection.flushAtEndOfTurn();
     if (this.blocked && this.bufferedAmount >= connection.shared.settings.highWaterMark) {
-      return this.#writePromises().forDrain();
+      return this.#drainWaits().forDrain();
     }
     return isTurnFull(this.#turnBytes, this.#turnFrames) ? this.#nextTurn() : RESOLVED;
   }
 
   #nextTurn(): Promise<void> {
-    return this.#writePromises().forNextTurn(this.connection.platform, this);
+    return this.#drainWaits().forNextTurn(this.connection.platform, this);
   }
 
-  #writePromises(): WritePromises {
-    this.#promises ??= new WritePromises();
-    return this.#promises;
+  #drainWaits(): WaitingForDrain {
+    this.#waits ??= new WaitingForDrain();
+    return this.#waits;
   }
 
   /** A new turn of the event loop has begun. */
   resetBudget(): void {
     this.#resetTurn();
-    this.#promises?.resetReleases();
+    this.#waits?.resetReleases();
   }
 
   /** Allows writers as much as a new turn does. */
@@ -218,7 +218,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
 
   /** Resets the budget of the turn when all earlier frames are sent and no writer waits. */
   #renewBudget(): void {
-    if (this.unsent || this.blocked || this.#promises?.empty === false) return;
+    if (this.unsent || this.blocked || this.#waits?.empty === false) return;
     this.#resetTurn();
   }
 
@@ -238,7 +238,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
    */
   fail(error: WebSocketError): void {
     this.stopAccepting(error);
-    this.#promises?.setReleaseError(this.writeEnd!.error);
+    this.#waits?.setReleaseError(this.writeEnd!.error);
   }
 
   /** Whether control frames are accepted. An expired write deadline does not stop them. */
@@ -319,7 +319,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
     own: boolean,
   ): Promise<void> {
     const { maxPendingPings } = this.connection.shared.settings;
-    const promises = this.#writePromises();
+    const promises = this.#drainWaits();
     promises.controls ??= new ControlQueue();
     const error = promises.controls.add(opcode, bytes, start, end, own, maxPendingPings);
     if (error === undefined) return RESOLVED;
@@ -392,14 +392,14 @@ export class SendQueue extends UnsentFrames implements BatchSender {
     this.pump();
     const { highWaterMark } = this.connection.settings;
     const full = this.blocked && this.bufferedAmount >= highWaterMark;
-    if (!full) this.#promises?.drained();
+    if (!full) this.#waits?.drained();
     this.countWaiting();
     this.#renewBudget();
   }
 
   /** Resolves at the next drain of a blocked transport; undefined when it is not blocked. */
   untilDrained(): Promise<void> | undefined {
-    return this.blocked ? this.#writePromises().forDrain() : undefined;
+    return this.blocked ? this.#drainWaits().forDrain() : undefined;
   }
 
   /** Ends the transport's writing side after everything that was accepted. */
@@ -416,7 +416,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
   cut(): void {
     const { error } = this.#endOfCloseFrame();
     this.pump();
-    const promises = this.#promises;
+    const promises = this.#waits;
     if (promises !== undefined) promises.controls = undefined;
     const before = promises?.setReleaseError(error);
     this.truncate();
@@ -432,7 +432,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
   rejectAll(error: WebSocketError | undefined): void {
     if (error !== undefined) this.stopAccepting(error);
     this.blocked = true;
-    this.#promises?.rejectAll(error ?? this.writeEnd!.error);
+    this.#waits?.rejectAll(error ?? this.writeEnd!.error);
     this.discard();
   }
 
@@ -443,8 +443,8 @@ export class SendQueue extends UnsentFrames implements BatchSender {
     this.#writing = WRITING;
     try {
       // A transport that calls back may add frames after the current ones.
-      while (!this.blocked && (this.bytes > 0 || this.#promises?.controls !== undefined)) {
-        const inSegments = this.first !== undefined || this.#promises?.controls !== undefined;
+      while (!this.blocked && (this.bytes > 0 || this.#waits?.controls !== undefined)) {
+        const inSegments = this.first !== undefined || this.#waits?.controls !== undefined;
         if (this.batch !== undefined) this.#writeBatch();
         else if (inSegments) this.#writeSegments();
         else this.#writeSlab();
@@ -530,7 +530,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
   }
 
   #writeControls(): void {
-    const promises = this.#promises;
+    const promises = this.#waits;
     const controls = promises?.controls;
     if (controls === undefined) return;
     promises!.controls = undefined;
@@ -553,7 +553,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
     }
     if (this.#hasDrained()) return;
     this.blocked = true;
-    const promises = this.#writePromises();
+    const promises = this.#drainWaits();
     promises.blockedAt = this.connection.platform.now();
     promises.flushedWhenBlocked = this.bytesFlushed;
     this.countWaiting();

@@ -4,7 +4,7 @@ import { TimeoutError } from '../errors.ts';
 import { Fifo } from '../memory/fifo.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import { LateRejection } from '../time/refusal.ts';
-import { WRITE_COST } from '../writing/backpressure.ts';
+import { WRITE_COST } from '../writing/buffer-limits.ts';
 import { ChangedBytes, DetachedBytes } from '../writing/pending-bytes.ts';
 import { FIN } from '../writing/shared-frames.ts';
 import type { WriteEnd } from '../writing/write-end.ts';

@@ -1,5 +1,6 @@
 import { CloseCode } from '@ws/codec';
 import type { Connection } from '../connection/connection.ts';
+import type { MessageIterator } from '../connection/pull-reads.ts';
 import { JSONError } from '../errors.ts';
 import type { BorrowedMessage, Message } from '../message.ts';
 import type { CloseInfo } from '../platform/observer.ts';
@@ -15,7 +16,6 @@ import {
   schemaFailed,
   validationResult,
 } from './json.ts';
-import type { MessageIterator } from './message-iterator.ts';
 import { type MessageHandler, startReceive } from './receive-call.ts';
 
 /** How messages are validated, for {@link Conn.receive} and {@link Conn.messages}. */

@@ -5,7 +5,8 @@ import type { CloseInfo } from '../platform/observer.ts';
 import { addAbortListener, removeAbortListener } from '../time/abort-listeners.ts';
 import { Deferred, handled, RESOLVED } from '../time/promises.ts';
 import { isThenable, kind, onRejection } from '../validate.ts';
-import { type ReconnectPlan, retryDelay } from './options.ts';
+import type { ReconnectPlan } from './options.ts';
+import { retryDelay } from './retry-delay.ts';
 import { onPageWake, sleep, untilAborted } from './waits.ts';
 
 /**

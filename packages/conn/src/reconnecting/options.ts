@@ -5,8 +5,9 @@ import type { ConnLike } from '../conn-like.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
 import { type Report, reportError } from '../report/report.ts';
 import { checkWaitOptions } from '../time/wait.ts';
-import { bound, checkOptionNames, duration, kind } from '../validate.ts';
+import { bound, checkOptionNames, kind } from '../validate.ts';
 import { planResend, type ResendOptions, type ResendPlan } from './resend.ts';
+import { delayRange } from './retry-delay.ts';
 
 /**
  * Opens a connection. A rejection is a failed dial.
@@ -245,21 +246,6 @@ function optionalFunction<T>(name: string, value: T | undefined): T | undefined 
   throw new TypeError(`${name}: expected a function, got ${kind(value)}`);
 }
 
-function delayRange(
-  min: number | undefined,
-  max: number | undefined,
-): Pick<ReconnectPlan, 'minDelay' | 'maxDelay'> {
-  const least = duration('minDelay', min, 1000, false);
-  const most = duration('maxDelay', max, 30_000, false);
-  if (min !== undefined && max !== undefined && least > most) {
-    throw new RangeError(`minDelay: ${least} is more than maxDelay, ${most}`);
-  }
-  return {
-    minDelay: min === undefined ? Math.min(least, most) : least,
-    maxDelay: max === undefined ? Math.max(least, most) : most,
-  };
-}
-
 function checkStopCodes(codes: unknown): readonly number[] {
   if (!Array.isArray(codes)) throw new TypeError('stopCodes: expected an array of close codes');
   for (const code of codes as unknown[]) {
@@ -271,24 +257,4 @@ function checkStopCodes(codes: unknown): readonly number[] {
     }
   }
   return codes as number[];
-}
-
-/**
- * Returns the usual wait before the next dial. It grows exponentially. The upper half of each step
- * is random, the first step from 0, so that the clients of a restarted server do not all reconnect
- * at once. `ConnectionSeries` adds what the error asks for, starts again after a long connection,
- * and skips the wait after a wake of the page.
- *
- * @param waits - Waits so far with this one, 1 or more. The wait is at most `minDelay * 2 ** waits`.
- * @param random - 0 to 1, from `Math.random`.
- * @returns Milliseconds up to `maxDelay`; from the second wait on at least `minDelay`.
- */
-export function retryDelay(
-  waits: number,
-  { minDelay, maxDelay }: Pick<ReconnectPlan, 'minDelay' | 'maxDelay'>,
-  random: number,
-): number {
-  const most = Math.min(maxDelay, minDelay * 2 ** waits);
-  const least = waits === 1 ? 0 : Math.max(minDelay, most / 2);
-  return Math.min(maxDelay, Math.ceil(least + (most - least) * random));
 }

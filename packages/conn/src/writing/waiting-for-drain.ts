@@ -1,7 +1,4 @@
 import type { WebSocketError } from '@ws/codec';
-import { utf8Length } from '@ws/codec/internal';
-import { BackpressureError } from '../errors.ts';
-import type { Settings } from '../options/conn-options.ts';
 import type { Platform } from '../platform/platform.ts';
 import { Deferred } from '../time/promises.ts';
 import type { ControlQueue } from './control-queue.ts';
@@ -13,60 +10,16 @@ import type { ControlQueue } from './control-queue.ts';
 const TURN_BYTES = 1_048_576;
 const TURN_FRAMES = 1_000;
 
-/**
- * Bytes that a write is charged while it waits, beside its data: its promise, its closures and its
- * copy. Without it, `maxBufferedAmount` would not bound the memory of short messages.
- */
-export const WRITE_COST = 1_024;
-
 /** Whether one turn of the event loop has written enough. */
 export function isTurnFull(bytes: number, frames: number): boolean {
   return frames >= TURN_FRAMES || bytes >= TURN_BYTES;
 }
 
 /**
- * Whether a write of `size` bytes keeps to `maxBufferedAmount`.
- *
- * @param buffered - Bytes that are already buffered, including bytes in the transport.
- */
-export function withinLimit(settings: Settings, buffered: number, size: number): boolean {
-  const { highWaterMark, maxBufferedAmount: limit } = settings;
-  // Below the mark a message of any size is accepted: a caller that awaits every write never meets
-  // the limit.
-  const belowMark = buffered === 0 || (buffered < highWaterMark && highWaterMark <= limit);
-  return belowMark || buffered + size <= limit;
-}
-
-/**
- * Returns a BackpressureError when a write for which {@link withinLimit} is false would exceed
- * `maxBufferedAmount`, else undefined: the size of a text was only estimated.
- *
- * @param buffered - As in {@link withinLimit}.
- * @param size - Size of the write in bytes, or in UTF-16 units when `text` is given.
- */
-export function overLimit(
-  settings: Settings,
-  buffered: number,
-  size: number,
-  text: string | undefined,
-): BackpressureError | undefined {
-  const { maxBufferedAmount: limit } = settings;
-  // To measure a long text costs more than to send it. A unit has at least one byte, so a text that
-  // is over the limit with its units is not measured.
-  const measured = text !== undefined && buffered + size <= limit;
-  const bytes = measured ? utf8Length(text) : size;
-  if (buffered + bytes <= limit) return undefined;
-  const least = text === undefined || measured ? '' : 'at least ';
-  return new BackpressureError(
-    `the message was not sent: ${buffered} bytes are already buffered and ${least}${bytes} more would exceed maxBufferedAmount (${limit}); await your writes`,
-  );
-}
-
-/**
  * What waits in one connection for its transport or for a turn: writers, pings and pongs. A send
  * queue creates this object when the first of them has to wait.
  */
-export class WritePromises {
+export class WaitingForDrain {
   /** When the transport was blocked last, in ms of the platform's clock. */
   blockedAt = 0;
   /** Bytes that the operating system had at that time. */

@@ -1,4 +1,52 @@
+import { utf8Length } from '@ws/codec/internal';
 import { BackpressureError } from '../errors.ts';
+import type { Settings } from '../options/conn-options.ts';
+
+// The bounds of the bytes that wait: in one connection, and in all connections of a server.
+
+/**
+ * Bytes that a write is charged while it waits, beside its data: its promise, its closures and its
+ * copy. Without it, `maxBufferedAmount` would not bound the memory of short messages.
+ */
+export const WRITE_COST = 1_024;
+
+/**
+ * Whether a write of `size` bytes keeps to `maxBufferedAmount`.
+ *
+ * @param buffered - Bytes that are already buffered, including bytes in the transport.
+ */
+export function withinLimit(settings: Settings, buffered: number, size: number): boolean {
+  const { highWaterMark, maxBufferedAmount: limit } = settings;
+  // Below the mark a message of any size is accepted: a caller that awaits every write never meets
+  // the limit.
+  const belowMark = buffered === 0 || (buffered < highWaterMark && highWaterMark <= limit);
+  return belowMark || buffered + size <= limit;
+}
+
+/**
+ * Returns a BackpressureError when a write for which {@link withinLimit} is false would exceed
+ * `maxBufferedAmount`, else undefined: the size of a text was only estimated.
+ *
+ * @param buffered - As in {@link withinLimit}.
+ * @param size - Size of the write in bytes, or in UTF-16 units when `text` is given.
+ */
+export function overLimit(
+  settings: Settings,
+  buffered: number,
+  size: number,
+  text: string | undefined,
+): BackpressureError | undefined {
+  const { maxBufferedAmount: limit } = settings;
+  // To measure a long text costs more than to send it. A unit has at least one byte, so a text that
+  // is over the limit with its units is not measured.
+  const measured = text !== undefined && buffered + size <= limit;
+  const bytes = measured ? utf8Length(text) : size;
+  if (buffered + bytes <= limit) return undefined;
+  const least = text === undefined || measured ? '' : 'at least ';
+  return new BackpressureError(
+    `the message was not sent: ${buffered} bytes are already buffered and ${least}${bytes} more would exceed maxBufferedAmount (${limit}); await your writes`,
+  );
+}
 
 /** The part of a connection that the budget uses. */
 type Budgeted = {
