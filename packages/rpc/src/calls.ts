@@ -11,7 +11,6 @@ import {
   Deferred,
   duration,
   Fifo,
-  handled,
   rejected,
   removeAbortListener,
   schedulerOf,
@@ -20,7 +19,7 @@ import {
 import type { Carrier } from './carrier.ts';
 import type { EventDefinition, MethodDefinition } from './definitions.ts';
 import { RpcError } from './rpc-error.ts';
-import { type Checked, checkEither, misfit } from './schema.ts';
+import { after, checkEither, misfit } from './schema.ts';
 import { callText, cancelText, type WireMessage, wireError } from './wire.ts';
 
 /** Requests of this end that the other end has and has not answered. */
@@ -138,7 +137,7 @@ export class Calls {
     if (call.signal !== undefined) addAbortListener(call.signal, call.aborted);
     this.flush();
     if (call.id !== undefined) this.#link.waitsForAnswer();
-    return handled(call.outcome.promise);
+    return call.outcome.promise;
   }
 
   /** @throws BackpressureError when too many calls wait. */
@@ -190,6 +189,8 @@ export class Calls {
         if (call.id === undefined) this.#settle(call, () => call.outcome.resolve(undefined));
       },
       (error: unknown) => {
+        // `broke` or `end` follows: it settles the request, or sends it again.
+        if (call.id !== undefined && call.connection?.state !== 'open') return;
         this.#fail(call, error);
         this.flush();
       },
@@ -210,18 +211,20 @@ export class Calls {
   /** Settles with a result that fits the schema of the answer. JSON has null for undefined. */
   #resolve(call: Call, result: unknown): void {
     const { output, name } = call.definition as MethodDefinition;
-    const settle = ({ value, issues }: Checked): void => {
-      if (issues === undefined) this.#settle(call, () => call.outcome.resolve(value));
-      else this.#fail(call, misfit(`the answer to ${name} does not fit its schema`, issues));
-    };
     const failed = (cause: unknown): void => {
       this.#fail(call, new JSONError(`the schema of the answer to ${name} failed`, [], { cause }));
     };
     try {
-      const other = result === null ? { value: undefined } : undefined;
-      const checked = checkEither(output, result, other);
-      if (checked instanceof Promise) checked.then(settle, failed);
-      else settle(checked);
+      const checked = checkEither(
+        output,
+        result,
+        result === null ? { value: undefined } : undefined,
+      );
+      const settled = after(checked, ({ value, issues }) => {
+        if (issues === undefined) this.#settle(call, () => call.outcome.resolve(value));
+        else this.#fail(call, misfit(`the answer to ${name} does not fit its schema`, issues));
+      });
+      if (settled instanceof Promise) settled.catch(failed);
     } catch (cause) {
       failed(cause);
     }

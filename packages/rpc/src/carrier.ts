@@ -8,31 +8,96 @@ import {
   type Platform,
   portablePlatform,
 } from '@ws/conn';
-import {
-  type ConnInternals,
-  internalsOf,
-  RESOLVED,
-  rejected,
-  reportError,
-} from '@ws/conn/internal';
+import { internalsOf, RESOLVED, rejected, reportError } from '@ws/conn/internal';
 
 /** What a {@link Link} sends by: a connection, the session of a hub, or a series of connections. */
-export interface Carrier {
+export abstract class Carrier {
   /** The connection that messages leave by now; undefined while there is none. */
-  readonly connection: ConnLike | undefined;
+  abstract readonly connection: ConnLike | undefined;
+
   /** The connection whose message is handled now. */
-  readonly source: ConnLike | undefined;
-  readonly platform: Platform;
-  /** Whether messages that have arrived are dropped: after a close that revokes. */
-  readonly dropsInput: boolean;
-  /** @throws (rejects) when the message does not leave. */
-  send(text: string): Promise<void>;
-  /** Resolves when the peer has read enough for the next answer; undefined at once. */
-  untilWritable(): Promise<void> | undefined;
+  get source(): ConnLike | undefined {
+    return this.connection;
+  }
+
+  get platform(): Platform {
+    const { connection } = this;
+    return (connection && internalsOf(connection).platform) ?? portablePlatform;
+  }
+
+  /** Sends by the connection, which must be there. Rejects when the message does not leave. */
+  send(text: string): Promise<void> {
+    return this.connection!.send(text);
+  }
+
   /** Reports an error that no caller gets. */
-  report(error: unknown, where: string): void;
+  report(error: unknown, where: string): void {
+    const { connection } = this;
+    const internals = connection && internalsOf(connection);
+    if (internals?.report !== undefined) internals.report(error, where);
+    else reportError(undefined, this.platform, error, { where });
+  }
+
   /** A handler runs. `work` never rejects. */
   runs?(work: Promise<unknown>): void;
+}
+
+export class ConnCarrier extends Carrier {
+  readonly connection: ConnLike;
+
+  constructor(conn: ConnLike) {
+    super();
+    this.connection = conn;
+  }
+}
+
+/** Sends by the session, so in order with the hub's publications. */
+export class SessionCarrier extends ConnCarrier {
+  readonly #session: SessionLike;
+
+  constructor(session: SessionLike) {
+    super(session.conn);
+    this.#session = session;
+  }
+
+  override send(text: string): Promise<void> {
+    if (this.#session.send(text)) return RESOLVED;
+    if (this.connection.state !== 'open') return closedWith(this.connection);
+    return rejected(
+      new BackpressureError('the hub has dropped the message: the client reads too slowly'),
+    );
+  }
+
+  override runs(work: Promise<unknown>): void {
+    this.#session.counts?.(work);
+  }
+}
+
+async function closedWith(conn: ConnLike): Promise<never> {
+  throw closeErrorOf(await internalsOf(conn).closed);
+}
+
+/** The error of the calls that a connection leaves without an answer. */
+export function closeErrorOf({ code, reason }: CloseInfo): CloseError {
+  return new CloseError(code, reason, 'the connection ended before the answer');
+}
+
+/** Sends by the open connection of a series. */
+export class ReconnectingCarrier extends Carrier {
+  readonly #live: ReconnectingConnLike;
+
+  constructor(live: ReconnectingConnLike) {
+    super();
+    this.#live = live;
+  }
+
+  get connection(): ConnLike | undefined {
+    return this.#live.conn;
+  }
+
+  override get source(): ConnLike | undefined {
+    return this.#live.reading ?? this.#live.conn;
+  }
 }
 
 /** The part of a session of `@ws/hub` that a peer uses. */
@@ -53,124 +118,6 @@ export interface ReconnectingConnLike {
   receive(handler: MessageHandler): Promise<void>;
   reconnect(): Promise<unknown>;
   on(event: 'open', listener: (conn: never) => unknown): () => void;
-}
-
-export class ConnCarrier implements Carrier {
-  readonly conn: ConnLike;
-  readonly #internals: ConnInternals;
-
-  constructor(conn: ConnLike) {
-    this.conn = conn;
-    this.#internals = internalsOf(conn);
-  }
-
-  get connection(): ConnLike {
-    return this.conn;
-  }
-
-  get source(): ConnLike {
-    return this.conn;
-  }
-
-  get platform(): Platform {
-    return this.#internals.platform ?? portablePlatform;
-  }
-
-  get dropsInput(): boolean {
-    return this.#internals.dropsInput === true;
-  }
-
-  send(text: string): Promise<void> {
-    return this.conn.send(text);
-  }
-
-  untilWritable(): Promise<void> | undefined {
-    return this.#internals.untilWritable();
-  }
-
-  report(error: unknown, where: string): void {
-    if (this.#internals.report !== undefined) this.#internals.report(error, where);
-    else reportError(undefined, this.platform, error, { where });
-  }
-}
-
-/** Sends by the session, so in order with the hub's publications. */
-export class SessionCarrier extends ConnCarrier {
-  readonly #session: SessionLike;
-
-  constructor(session: SessionLike) {
-    super(session.conn);
-    this.#session = session;
-  }
-
-  override send(text: string): Promise<void> {
-    if (this.#session.send(text)) return RESOLVED;
-    if (this.conn.state === 'open') {
-      return rejected(
-        new BackpressureError('the hub has dropped the message: the client reads too slowly'),
-      );
-    }
-    return closedWith(this.conn);
-  }
-
-  runs(work: Promise<unknown>): void {
-    this.#session.counts?.(work);
-  }
-}
-
-async function closedWith(conn: ConnLike): Promise<never> {
-  throw closeErrorOf(await internalsOf(conn).closed);
-}
-
-/** The error of the calls that a connection leaves without an answer. */
-export function closeErrorOf({ code, reason }: CloseInfo): CloseError {
-  return new CloseError(code, reason, 'the connection ended before the answer');
-}
-
-/** Sends by the open connection of a series. */
-export class ReconnectingCarrier implements Carrier {
-  readonly #live: ReconnectingConnLike;
-  /** The last connection that opened. */
-  #last: ConnCarrier | undefined;
-
-  constructor(live: ReconnectingConnLike) {
-    this.#live = live;
-  }
-
-  get connection(): ConnLike | undefined {
-    return this.#live.conn;
-  }
-
-  get source(): ConnLike | undefined {
-    return this.#live.reading ?? this.#live.conn;
-  }
-
-  get platform(): Platform {
-    return this.#last?.platform ?? portablePlatform;
-  }
-
-  get dropsInput(): boolean {
-    return this.#last?.dropsInput === true;
-  }
-
-  send(text: string): Promise<void> {
-    return this.#open().send(text);
-  }
-
-  untilWritable(): Promise<void> | undefined {
-    return this.#open().untilWritable();
-  }
-
-  report(error: unknown, where: string): void {
-    if (this.#last !== undefined) this.#last.report(error, where);
-    else reportError(undefined, portablePlatform, error, { where });
-  }
-
-  #open(): ConnCarrier {
-    const conn = this.#live.conn!;
-    if (this.#last?.conn !== conn) this.#last = new ConnCarrier(conn);
-    return this.#last;
-  }
 }
 
 /** Whether `target` is a ReconnectingConn, of any package. */

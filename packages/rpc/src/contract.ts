@@ -1,5 +1,5 @@
 import type { BorrowedMessage, ConnLike, SchemaOutput, StandardSchema } from '@ws/conn';
-import { checkOptionNames, isConnLike, kind, rejected, whole } from '@ws/conn/internal';
+import { checkOptionNames, handled, isConnLike, kind, rejected, whole } from '@ws/conn/internal';
 import type { CallOptions } from './calls.ts';
 import {
   isReconnecting,
@@ -226,9 +226,9 @@ class NamedContract implements Contract<Definitions, Definitions>, Names {
     options?: HandlerOptions,
   ): (conn: ConnLike, request?: unknown, ctx?: { readonly auth?: unknown }) => Promise<void> {
     const binding = this.#bind('serve', 'server', handlers, options);
-    return async (conn, _request, ctx) => {
-      if (!isConnLike(conn)) throw new TypeError(`serve: expected a Conn, got ${kind(conn)}`);
-      await serveConn(conn, binding, ctx?.auth);
+    return (conn, _request, ctx) => {
+      if (isConnLike(conn)) return handled(serveConn(conn, binding, ctx?.auth));
+      return rejected(new TypeError(`serve: expected a Conn, got ${kind(conn)}`));
     };
   }
 
@@ -245,6 +245,9 @@ class NamedContract implements Contract<Definitions, Definitions>, Names {
   }
 
   peer(target: SessionLike | ConnLike): Peer<Definitions> {
+    if (isReconnecting(target)) {
+      throw new TypeError('peer: this end is the client; use the result of connect');
+    }
     if (isSession(target)) {
       const link = linkOfSession(target, 'server', this);
       this.#check(link);

@@ -52,7 +52,6 @@ export class Link implements RequestsOwner {
   readonly key: object;
   readonly carrier: Carrier;
   readonly end: End;
-  readonly calls: Calls;
   /** The contract that the connection speaks. */
   contract: Names;
   /** The result of `authenticate`. */
@@ -60,13 +59,19 @@ export class Link implements RequestsOwner {
   session: SessionLike | undefined;
   #binding: Binding | undefined;
   #requests: Requests | undefined;
+  #calls: Calls | undefined;
 
   constructor(key: object, carrier: Carrier, end: End, contract: Names) {
     this.key = key;
     this.carrier = carrier;
     this.end = end;
     this.contract = contract;
-    this.calls = new Calls(carrier, this);
+  }
+
+  /** Made for the first call. */
+  get calls(): Calls {
+    this.#calls ??= new Calls(this.carrier, this);
+    return this.#calls;
   }
 
   /** Whether handlers are set. Without them no message arrives. */
@@ -75,7 +80,7 @@ export class Link implements RequestsOwner {
   }
 
   get waits(): boolean {
-    return this.calls.waits;
+    return this.#calls?.waits === true;
   }
 
   waitsForAnswer(): void {
@@ -109,7 +114,7 @@ export class Link implements RequestsOwner {
     const isAnswer =
       parsed.method === undefined && (parsed.result !== undefined || parsed.error !== undefined);
     if (!isAnswer) return requests.take(parsed, text.length);
-    this.calls.answered(parsed);
+    this.#calls?.answered(parsed);
     return undefined;
   }
 
@@ -124,13 +129,13 @@ export class Link implements RequestsOwner {
 
   /** A connection of a series has opened. */
   opened(): void {
-    this.calls.flush();
+    this.#calls?.flush();
   }
 
   /** A connection of a series has ended. */
   broke(conn: ConnLike, info: CloseInfo): void {
     this.#requests?.ended(conn, !NORMAL.includes(info.code));
-    this.calls.broke(conn, closeErrorOf(info));
+    this.#calls?.broke(conn, closeErrorOf(info));
   }
 
   /** The last connection has ended. */

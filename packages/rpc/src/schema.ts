@@ -19,6 +19,14 @@ export interface Checked {
 /** Issues that are sent to the other end. */
 const MAX_ISSUES = 10;
 
+/** Calls `use` with a value, or later with that of a promise. */
+export function after<T, R>(
+  value: T | PromiseLike<T>,
+  use: (value: T) => R | Promise<R>,
+): R | Promise<R> {
+  return isThenable(value) ? Promise.resolve(value).then(use) : use(value);
+}
+
 /**
  * Checks `value`.
  *
@@ -26,8 +34,7 @@ const MAX_ISSUES = 10;
  * @throws (or rejects with) what the schema throws; TypeError when it returns no result.
  */
 export function check(schema: StandardSchema, value: unknown): Checked | Promise<Checked> {
-  const result: unknown = schema['~standard'].validate(value);
-  return isThenable(result) ? Promise.resolve(result).then(checkedOf) : checkedOf(result);
+  return after<unknown, Checked>(schema['~standard'].validate(value), checkedOf);
 }
 
 /**
@@ -42,9 +49,9 @@ export function checkEither(
 ): Checked | Promise<Checked> {
   const first = check(schema, value);
   if (other === undefined) return first;
-  const second = (result: Checked): Checked | Promise<Checked> =>
-    result.issues === undefined ? result : check(schema, other.value);
-  return first instanceof Promise ? first.then(second) : second(first);
+  return after(first, (result) =>
+    result.issues === undefined ? result : check(schema, other.value),
+  );
 }
 
 /** @throws TypeError unless the schema is synchronous; JSONError when the value does not fit. */

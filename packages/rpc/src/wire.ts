@@ -37,9 +37,13 @@ export function parse(text: string): WireMessage | string {
   return isMessage ? (value as WireMessage) : INVALID;
 }
 
-/** Whether `id` is one that a request may have. */
+/**
+ * Whether `id` is one that a request may have. A number that JavaScript rounds is none: its answer would
+ * have another id.
+ */
 export function isId(id: unknown): id is Id {
-  return typeof id === 'number' || typeof id === 'string' || id === null;
+  if (typeof id === 'number') return Math.abs(id) <= Number.MAX_SAFE_INTEGER;
+  return typeof id === 'string' || id === null;
 }
 
 /** Whether `params` are those of a request or an event: an object, an array, or none. */
