@@ -9,7 +9,7 @@ import type { Sessions } from '../sessions/sessions.ts';
 import type { Backplane, BackplaneSink } from './backplane.ts';
 import { Channel, type ChannelSettings } from './channel.ts';
 import { Digests } from './digests.ts';
-import { EngineHistories } from './engine-histories.ts';
+import { EngineHistories, type Part } from './engine-histories.ts';
 import {
   type Arrival,
   decodeEnvelope,
@@ -204,6 +204,21 @@ export class BackplaneLink<Data> {
     return this.#reads.read(room, since, limit);
   }
 
+  /** As {@link sharedHistory}, one part of the history. See {@link SharedReads.readPart}. */
+  historyPart(
+    room: string,
+    since: Position | undefined,
+    limit: number,
+    begins: () => void,
+  ): Promise<Part> {
+    return this.#reads.readPart(room, since, limit, begins);
+  }
+
+  /** The position of the last message that the members of a room have got; undefined before it. */
+  positionOf(room: string): Position | undefined {
+    return this.state === 'up' ? this.#channels.get(channelOf(room))?.last : undefined;
+  }
+
   /** Resolves when the history has the earlier messages of this node. */
   async #untilReadable(channel: string): Promise<void> {
     const ready = async (): Promise<void> => {
@@ -266,10 +281,20 @@ export class BackplaneLink<Data> {
     since: Position | undefined,
     limit: number,
   ): Promise<Found> {
+    return this.#histories.read(await this.#readable(room), since, limit);
+  }
+
+  /** Reads the first of these messages. */
+  async readPart(room: string, since: Position | undefined, limit: number): Promise<Part> {
+    return this.#histories.readPart(await this.#readable(room), since, limit);
+  }
+
+  /** Resolves to the channel of a room, whose history can be read. */
+  async #readable(room: string | undefined): Promise<string> {
     if (this.#returned !== undefined) throw new BackplaneError('the backplane is away');
     const channel = channelOf(room);
     await this.#untilReadable(channel);
-    return this.#histories.read(channel, since, limit);
+    return channel;
   }
 
   /** Delivers a message to the members of this node. */

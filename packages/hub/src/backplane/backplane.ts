@@ -42,7 +42,7 @@ export interface Backplane {
    * `complete` is false, and the hub asks again after the last returned message.
    *
    * `follows` when no message is missing between `since` and the first returned message. Default:
-   * `complete`.
+   * `complete`, or the first message has the next offset.
    */
   history?(
     channel: string,

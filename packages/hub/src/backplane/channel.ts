@@ -87,6 +87,11 @@ export class Channel {
     this.#since = this.#link.platform.now();
   }
 
+  /** The position of the last message that was delivered. */
+  get last(): Position | undefined {
+    return this.#last;
+  }
+
   arrive(arrival: Arrival): void {
     if (this.#repair !== undefined) this.#repair.add(arrival);
     else if (this.history === undefined || !isPlaced(arrival)) this.#deliver(arrival);

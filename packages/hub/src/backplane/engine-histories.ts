@@ -11,7 +11,7 @@ const ANSWER_MS = 5_000;
 const MOST_WAITS = 12;
 
 /** What the engine returns at once of a history. */
-interface Part extends Found {
+export interface Part extends Found {
   readonly epoch: string;
   /** No message is missing before the first one. */
   readonly follows: boolean;
@@ -57,7 +57,8 @@ export class EngineHistories {
   async readPart(channel: string, since: Position | undefined, limit: number): Promise<Part> {
     const found = await this.#whileAnswers(this.#ask(channel, since, limit));
     const { epoch, complete, messages } = found;
-    const follows = found.follows ?? complete;
+    const next = since === undefined ? 1 : since.epoch === epoch ? since.offset + 1 : undefined;
+    const follows = found.follows ?? (complete || messages[0]?.offset === next);
     const arrivals: Arrival[] = [];
     let previous = follows ? since?.offset : undefined;
     for (const { offset, bytes } of messages) {

@@ -1,6 +1,7 @@
 import { Deferred, schedulerOf, TurnCallback } from '@ws/conn/internal';
 import type { Position } from '../history/position.ts';
 import type { BackplaneLink } from './backplane-link.ts';
+import type { Part } from './engine-histories.ts';
 import type { Arrival } from './envelope.ts';
 import { Limit } from './limit.ts';
 
@@ -41,6 +42,24 @@ export class SharedReads<Data> {
     const read = { since, limit, answer: new Deferred<Found>() };
     this.#add(room, read);
     return read.answer.promise;
+  }
+
+  /**
+   * Reads what the engine returns at once.
+   *
+   * @param begins - Called when the read begins, which may have to wait.
+   */
+  async readPart(
+    room: string,
+    since: Position | undefined,
+    limit: number,
+    begins: () => void,
+  ): Promise<Part> {
+    await this.#link.untilUp();
+    return this.#limit.run(() => {
+      begins();
+      return this.#link.readPart(room, since, limit);
+    });
   }
 
   #add(room: string | undefined, read: Read): void {

@@ -41,14 +41,25 @@ export function checkQuery(query: HistoryQuery, second: unknown): void {
   if (limit !== undefined) whole('limit', limit);
 }
 
-/** Messages of a history. */
-export interface HistoryPart<T> {
-  readonly messages: T[];
-  readonly complete: boolean;
+/** A message that a history has stored. */
+export interface Stored {
+  readonly position: Position;
+  /** Undefined for a message that cannot be read, and for the record of a loss. */
+  readonly message: PreparedMessage | undefined;
 }
 
-/** Makes what a reader wants of a message. Each call for one stored message has the same `key`. */
-export type Convert<T> = (message: PreparedMessage, position: Position, key: object) => T;
+/** Messages of a history, one after the other. */
+export interface HistoryPart {
+  readonly messages: readonly Stored[];
+  /** No message after the position is missing; without a position, no message at all. */
+  readonly complete: boolean;
+  /** The same, up to the last of these messages. */
+  readonly follows: boolean;
+  /** Of the last message, or of the start of the history. */
+  readonly position: Position;
+  /** Later messages follow, as far as the reader knows. */
+  readonly more: boolean;
+}
 
 interface Entry {
   readonly offset: number;
@@ -110,26 +121,24 @@ export class RoomHistory {
     this.#first = 0;
   }
 
-  /**
-   * The first `limit` messages after `since`, or the last `limit` messages without it.
-   *
-   * @returns `complete`: no message after `since` is missing; without `since`, no message at all.
-   */
-  read<T>(since: Position | undefined, limit: number, convert: Convert<T>): HistoryPart<T> {
+  /** The first `limit` messages after `since`, or the last `limit` messages without it. */
+  read(since: Position | undefined, limit: number): HistoryPart {
     const oldest = this.last - this.length;
     const known = since === undefined || since.epoch === this.epoch;
     const after = since === undefined ? this.last - limit : known ? since.offset : 0;
     const from = Math.max(after, oldest);
     const entries = this.#entries.slice(this.#first + from - oldest).slice(0, limit);
+    const end = from + entries.length;
+    const follows = known && from === (since?.offset ?? 0) && from > this.#interrupted;
     return {
-      messages: entries.map((entry) =>
-        convert(entry.message, { epoch: this.epoch, offset: entry.offset }, entry),
-      ),
-      complete:
-        known &&
-        from === (since?.offset ?? 0) &&
-        from > this.#interrupted &&
-        from + entries.length === this.last,
+      messages: entries.map(({ message, offset }) => ({
+        message,
+        position: { epoch: this.epoch, offset },
+      })),
+      follows,
+      complete: follows && end === this.last,
+      position: { epoch: this.epoch, offset: entries.at(-1)?.offset ?? this.last },
+      more: end < this.last,
     };
   }
 }

@@ -4,10 +4,10 @@ import { prepareResult } from '../arguments.ts';
 import { type Audience, isFor, type Publication } from '../delivery/audience.ts';
 import { RoomRefusedError, SessionClosedError } from '../errors.ts';
 import { checkPosition, type Position } from '../history/position.ts';
-import type { HistoryPart } from '../history/room-history.ts';
 import { platformOf } from '../sessions/conn-calls.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
+import type { MissedPart, SharedPart } from './missed-parts.ts';
 import type { Joined } from './room.ts';
 import type { Rooms } from './rooms.ts';
 
@@ -34,6 +34,7 @@ const MESSAGE_COST = 32;
 const READS_FAILED = 'reads of missed messages failed';
 /** A position of no history: after it come all messages that a history has. */
 const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
+const ALL = Number.MAX_SAFE_INTEGER;
 /** The position of a room that has had no message. */
 const NO_MESSAGE: Position = /* @__PURE__ */ Object.freeze({ epoch: '', offset: 0 });
 
@@ -58,9 +59,10 @@ export function checkJoinOptions<Data>(options: JoinOptions<Data>): boolean {
  * The start of a membership that loses no message: the session gets what it has missed, then what the
  * other members have got meanwhile, and no message twice.
  *
- * Live messages wait in a queue. If they are too many, the queue is emptied, and the history is read
- * again from the position of the session until it has caught up. So it is when the next live message
- * does not follow that position: the first message of a channel shows no loss before it.
+ * The history is read in parts: the next one when the one before has left. Meanwhile live messages wait
+ * in a queue. If they are too many, the queue is emptied, and the history is read on from the position
+ * of the session until it has caught up. So it is when the next live message does not follow that
+ * position: the first message of a channel shows no loss before it.
  */
 export class Resume<Data> {
   /**
@@ -78,11 +80,18 @@ export class Resume<Data> {
   #queuedBytes = 0;
   /** The queue was emptied since the start of the latest read. */
   #hasForgotten = false;
+  /** The part whose messages leave. */
+  #held: SharedPart | undefined;
+  #unsent: readonly PreparedMessage[] = [];
+  /** The history may have more messages than the latest part. */
+  #hasMore = false;
   /** The session has the messages up to this one; undefined if that is not known. */
   #last: Position | undefined;
+  /** More messages were missed than the option `limit` allows. */
+  #isTooMany = false;
   /** `form` has failed for a missed message. */
   #hasLeftOut = false;
-  /** Of the last message that was read. */
+  /** Of the last message that was read or, if this node keeps the history, of its last one. */
   #position: Position | undefined;
 
   constructor(
@@ -174,35 +183,36 @@ export class Resume<Data> {
   #fail(error: unknown): void {
     this.#state = 'over';
     this.#queue = [];
+    this.#release();
     this.#result.reject(error);
   }
 
   async #run(): Promise<void> {
-    const part = await this.#readFirst();
+    const { isWhole, missed } = await this.#readFirst();
     if (!this.isReading) return;
     try {
-      this.#sendFirst(this.#joined(part.complete, part.messages.length));
+      this.#sendFirst(this.#joined(isWhole, missed));
     } catch (error) {
       this.#fail(error);
       this.#hub.joinFailed(this.#session, error);
       return this.#rooms.leave(this.#session, this.#name);
     }
-    await this.#send(part.messages);
-    const missed = part.messages.length + (await this.#catchUp());
-    this.#result.resolve(this.#joined(part.complete, missed));
+    const sent = (await this.#sendPart()) + (await this.#catchUp());
+    this.#result.resolve(this.#joined(isWhole, sent));
   }
 
   /**
    * Reads on while live messages are forgotten or missing. Then the session gets those that wait.
    *
-   * @returns The number of messages that were read.
+   * @returns The number of messages that were sent from the history.
    */
   async #catchUp(): Promise<number> {
     let missed = 0;
     let before: number | undefined;
     while (this.isReading) {
       const isRepeated = this.#last?.offset === before;
-      if (!this.#hasForgotten && (isRepeated || !this.#queueLacks())) break;
+      const isDue = this.#hasMore || this.#hasForgotten;
+      if (!isDue && (isRepeated || !this.#queueLacks())) break;
       // A second read without a result would find no more.
       before = this.#last?.offset;
       missed += await this.#readOn();
@@ -226,49 +236,63 @@ export class Resume<Data> {
     if (data !== undefined) this.#session.deliver(prepareResult(data, 'first'), undefined);
   }
 
-  /** Reads what the session has missed before it joined. A history that cannot be read is not complete. */
-  async #readFirst(): Promise<HistoryPart<PreparedMessage>> {
+  /**
+   * Reads the first part of what the session has missed before it joined. A history that cannot be read
+   * is not complete.
+   */
+  async #readFirst(): Promise<{ readonly isWhole: boolean; readonly missed: number }> {
     const { since, limit } = this.#options;
     if (this.#hub.settings.room(this.#name).history === undefined) {
-      return { messages: [], complete: since === undefined };
+      return { isWhole: since === undefined, missed: 0 };
     }
     try {
-      return since === undefined ? await this.#readLast(limit ?? 0) : await this.#readSince(since);
+      const part =
+        since === undefined ? await this.#readLast(limit ?? 0) : await this.#readSince(since);
+      if (part === undefined) return { isWhole: !this.#isTooMany, missed: 0 };
+      const { isWhole, messages, hasMore, position } = part;
+      const later = hasMore ? this.#rooms.reads.countAfter(this.#name, position) : 0;
+      this.#position = { ...position, offset: position.offset + later };
+      return { isWhole: isWhole && !this.#isTooMany, missed: messages.length + later };
     } catch (error) {
       this.#hub.failedOften(READS_FAILED, error);
-      return { messages: [], complete: false };
+      return { isWhole: false, missed: 0 };
     }
   }
 
-  async #readLast(limit: number): Promise<HistoryPart<PreparedMessage>> {
+  /** Reads the last `limit` messages, or only the position of the last one. */
+  async #readLast(limit: number): Promise<MissedPart | undefined> {
     if (limit > 0) return this.#read(undefined, limit);
-    const { position } = await this.#rooms.readHistory(this.#name, undefined, 1, () => undefined);
-    this.#reached(position);
-    return { messages: [], complete: true };
+    this.#release();
+    this.#hasMore = false;
+    this.#last = await this.#rooms.reads.position(this.#name);
+    this.#position = this.#last;
+    return undefined;
   }
 
-  async #readSince(since: Position): Promise<HistoryPart<PreparedMessage>> {
-    let { messages, complete } = await this.#readAfter(since);
-    if (messages.length === 0 && !complete) {
-      // A position that the history has not reached yet: another history had it.
-      ({ messages } = await this.#readAfter(BEFORE_ALL));
-    }
-    const { limit = messages.length } = this.#options;
-    if (messages.length <= limit) return { messages, complete };
-    return { messages: messages.slice(messages.length - limit), complete: false };
+  async #readSince(since: Position): Promise<MissedPart | undefined> {
+    const { limit } = this.#options;
+    const start = since.epoch === NO_MESSAGE.epoch ? BEFORE_ALL : since;
+    const part = await this.#read(start);
+    const { length } = part.messages;
+    // A position that the history has not reached yet: another history had it.
+    const isLost = length === 0 && !part.isWhole;
+    if (limit === undefined) return isLost ? this.#read(BEFORE_ALL) : part;
+    if (!isLost && !part.hasMore && length <= limit) return part;
+    const last = await this.#readLast(limit);
+    const hasAll = part.isWhole && last !== undefined && last.firstOffset! <= part.firstOffset!;
+    if (hasAll) return this.#read(start);
+    this.#isTooMany = true;
+    return last;
   }
 
-  /** Reads the messages after those of an earlier read. Returns their number. */
+  /** Reads the messages after those of an earlier read. Returns the number of those that were sent. */
   async #readOn(): Promise<number> {
     this.#hasForgotten = false;
     const since = this.#last;
     try {
-      const part = since === undefined ? undefined : await this.#readAfter(since);
+      const isWhole = since !== undefined && (await this.#read(since)).isWhole;
       if (!this.isReading) return 0;
-      if (part?.complete === true) {
-        await this.#send(part.messages);
-        return part.messages.length;
-      }
+      if (isWhole) return await this.#sendPart();
     } catch (error) {
       this.#hub.failedOften(READS_FAILED, error);
     }
@@ -276,35 +300,36 @@ export class Resume<Data> {
     return 0;
   }
 
-  #readAfter(since: Position): Promise<HistoryPart<PreparedMessage>> {
-    const isNone = since.epoch === NO_MESSAGE.epoch;
-    return this.#read(isNone ? BEFORE_ALL : since, Number.MAX_SAFE_INTEGER);
-  }
-
-  async #read(since: Position | undefined, limit: number): Promise<HistoryPart<PreparedMessage>> {
-    const { messages, complete, position } = await this.#rooms.readHistory(
-      this.#name,
-      since,
-      limit,
-      (message, at, key) => this.#rooms.formOnce(this.#name, message, at, key),
-    );
-    this.#reached(position);
-    const formed = messages.filter((message) => message !== undefined);
-    this.#hasLeftOut ||= formed.length < messages.length;
-    return { messages: formed, complete };
-  }
-
-  #reached(position: Position | undefined): void {
+  /** Reads a part, for {@link #sendPart}. */
+  async #read(since: Position | undefined, limit = ALL): Promise<MissedPart> {
+    this.#release();
+    const held = this.#rooms.missed.acquire(this.#name, since, limit);
+    this.#held = held;
+    const part = await held.part;
+    // The session may have left meanwhile.
+    if (!this.isReading) return part;
+    const { messages, position } = part;
+    this.#unsent = messages;
+    this.#hasMore = part.hasMore;
+    this.#hasLeftOut ||= part.leftOut > 0;
     this.#last = position;
     this.#position = position;
+    return part;
   }
 
-  /** Sends messages as fast as the client reads. */
-  async #send(messages: readonly PreparedMessage[]): Promise<void> {
+  #release(): void {
+    if (this.#held !== undefined) this.#rooms.missed.release(this.#held);
+    this.#held = undefined;
+    this.#unsent = [];
+  }
+
+  /** Sends the messages of a part as fast as the client reads. Returns their number. */
+  async #sendPart(): Promise<number> {
     const session = this.#session;
     const platform = platformOf(session.conn);
+    const { length } = this.#unsent;
     let cost = 0;
-    for (const message of messages) {
+    for (const message of this.#unsent) {
       cost += message.bytes.length + MESSAGE_COST;
       if (cost > TURN_COST) {
         cost = 0;
@@ -317,9 +342,11 @@ export class Resume<Data> {
         await writable;
         writable = session.untilWritable();
       }
-      if (!this.isReading) return;
+      if (!this.isReading) return 0;
       session.deliver(message, undefined);
     }
+    this.#release();
+    return length;
   }
 
   /** Keeps a live message for the end of the read, within the bounds of slow sessions. */

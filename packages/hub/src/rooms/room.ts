@@ -14,11 +14,14 @@ export interface Joined<Data = unknown> {
    * all messages of the room. True without options, which read no history.
    */
   readonly complete: boolean;
-  /** Number of missed messages that the session got first. */
+  /**
+   * Number of missed messages that the session got first. For the option `first`, when the engine of a
+   * backplane keeps the history: of those in the first part, at most 100.
+   */
   readonly missed: number;
   /**
-   * Position of the last message before the live ones, for the next `since`. Undefined without
-   * options, in a room without history, and when the history could not be read.
+   * Position of the last message before the live ones; for the option `first` as for `missed`.
+   * Undefined without options, in a room without history, and when the history could not be read.
    */
   readonly position: Position | undefined;
 }
@@ -101,6 +104,6 @@ export class Room<Data = unknown> {
     query: HistoryQuery = {},
     second?: unknown,
   ): Promise<{ messages: Kept[]; complete: boolean }> {
-    return this.#rooms.history(this.name, query, second);
+    return this.#rooms.reads.history(this.name, query, second);
   }
 }

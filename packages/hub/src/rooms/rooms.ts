@@ -13,21 +13,16 @@ import {
 import { HubClosedError, OverflowError, RoomRefusedError, SessionClosedError } from '../errors.ts';
 import { Histories } from '../history/histories.ts';
 import type { Position } from '../history/position.ts';
-import {
-  type Convert,
-  checkQuery,
-  type HistoryPart,
-  type HistoryQuery,
-  type Kept,
-  RoomHistory,
-} from '../history/room-history.ts';
+import { RoomHistory } from '../history/room-history.ts';
 import type { RoomSettings } from '../options.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { Joins } from './joins.ts';
 import { MembershipEvents } from './membership-events.ts';
+import { MissedParts } from './missed-parts.ts';
 import type { Resume } from './resume.ts';
 import { type Joined, Room } from './room.ts';
+import { RoomReads } from './room-reads.ts';
 
 /** A room with members or history. */
 interface RoomState<Data> {
@@ -45,24 +40,24 @@ const NO_MEMBERS: ReadonlySet<never> = /* @__PURE__ */ new Set();
 /** The rooms of one hub, by name. */
 export class Rooms<Data> {
   readonly joins: Joins<Data>;
+  readonly reads: RoomReads<Data>;
+  readonly missed: MissedParts<Data>;
   readonly #hub: Sessions<Data>;
   readonly #states = new Map<string, RoomState<Data>>();
   readonly #histories: Histories;
   /** Whether the backplane keeps the history of rooms. */
-  readonly #engineKeeps: boolean;
+  readonly engineKeeps: boolean;
   readonly #events: MembershipEvents<Data>;
-  /** Whether a read of a history that no room has was reported. */
-  #missingReported = false;
-  /** What `form` has made of messages that are kept, for all sessions that have missed them. */
-  readonly #formed = new WeakMap<object, PreparedMessage>();
 
   constructor(hub: Sessions<Data>) {
     this.#hub = hub;
     this.joins = new Joins(hub, this);
+    this.reads = new RoomReads(hub, this);
+    this.missed = new MissedParts(this);
     this.#events = new MembershipEvents(hub);
     const { maxHistoryBytes, backplane } = hub.settings;
     this.#histories = new Histories(maxHistoryBytes);
-    this.#engineKeeps = backplane?.keeps === true && backplane.history !== undefined;
+    this.engineKeeps = backplane?.keeps === true && backplane.history !== undefined;
   }
 
   get size(): number {
@@ -195,7 +190,7 @@ export class Rooms<Data> {
     const kept = state.history?.nextPosition();
     if (kept !== undefined) this.#keep(name, state, message);
     const position = kept ?? arrival.position;
-    const formed = this.#form(name, state.settings, message, position);
+    const formed = this.#formOrMiss(name, state.settings, message, position);
     if (formed === undefined) return Promise.resolve(kept);
     const previous = kept === undefined ? arrival.previous : undefined;
     const publication = { message: formed, key, except, only: undefined, position, previous };
@@ -208,41 +203,28 @@ export class Rooms<Data> {
     this.#hub.missed(name, position && { ...position, offset: position.offset - 1 });
   }
 
-  /** What the members get of a message; undefined, and a gap, if `form` fails. */
-  #form(
+  /** As {@link form}, with a gap if it fails. */
+  #formOrMiss(
     name: string,
-    { form }: RoomSettings,
+    settings: RoomSettings,
     message: PreparedMessage,
     position: Position | undefined,
   ): PreparedMessage | undefined {
-    if (form === undefined) return message;
-    const formed = this.#callForm(form, name, message, position);
+    const formed = this.form(name, message, position, settings);
     if (formed === undefined) this.#missed(name, position);
     return formed;
   }
 
-  /** As `form` does, once for each message that is kept. Undefined if `form` fails. */
-  formOnce(
-    name: string,
-    message: PreparedMessage,
-    position: Position,
-    key: object,
-  ): PreparedMessage | undefined {
-    const { form } = this.settingsOf(name);
-    if (form === undefined) return message;
-    const formed = this.#formed.get(key) ?? this.#callForm(form, name, message, position);
-    if (formed !== undefined) this.#formed.set(key, formed);
-    return formed;
-  }
-
-  #callForm(
-    form: NonNullable<RoomSettings['form']>,
+  /** What the members of a room get of a message; undefined if the option `form` fails. */
+  form(
     room: string,
     message: PreparedMessage,
     position: Position | undefined,
+    { form }: RoomSettings = this.settingsOf(room),
   ): PreparedMessage | undefined {
+    if (form === undefined) return message;
     try {
-      return prepareResult(form(this.#toMessage(message), { room, position }), 'form');
+      return prepareResult(form(this.toMessage(message), { room, position }), 'form');
     } catch (error) {
       this.#hub.failedOften('calls of form failed', error);
       return undefined;
@@ -254,89 +236,14 @@ export class Rooms<Data> {
     this.#states.get(name)?.history?.interrupt();
   }
 
-  /** See `Room.history`. */
-  history(
-    name: string,
-    query: HistoryQuery,
-    second: unknown,
-  ): Promise<{ messages: Kept[]; complete: boolean }> {
-    return this.#read(name, query, second).catch((error: unknown) =>
-      rejectedLater(portablePlatform, error),
-    );
-  }
-
-  async #read(
-    name: string,
-    query: HistoryQuery,
-    second: unknown,
-  ): Promise<{ messages: Kept[]; complete: boolean }> {
-    checked(() => checkQuery(query, second), Room.prototype, 'history');
-    const bounds = this.#hub.settings.room(name).history;
-    if (bounds === undefined) {
-      this.#reportMissing(name);
-      return { messages: [], complete: false };
-    }
-    const { since, limit = bounds.size } = query;
-    const part = await this.readHistory(name, since, limit, (message, position) => ({
-      position,
-      message: this.#toMessage(message),
-    }));
-    return { messages: part.messages, complete: part.complete };
-  }
-
-  /**
-   * Reads the history of a room that has one: the first `limit` messages after `since`, or the last
-   * `limit` messages without it.
-   *
-   * @returns `position`: of the last message that was read or, if this node keeps the history, of the
-   *   last message.
-   * @throws (rejects) {@link BackplaneError}
-   */
-  async readHistory<T>(
-    name: string,
-    since: Position | undefined,
-    limit: number,
-    convert: Convert<T>,
-  ): Promise<HistoryPart<T> & { readonly position: Position | undefined }> {
-    if (this.#engineKeeps) {
-      const found = await this.#hub.withLink((link) => link.sharedHistory(name, since, limit));
-      const { arrivals, complete, epoch = '' } = found!;
-      const messages: T[] = [];
-      for (const arrival of arrivals) {
-        const message = arrival.envelope?.message;
-        if (message !== undefined) messages.push(convert(message, arrival.position!, arrival));
-      }
-      const position = arrivals.at(-1)?.position ?? (complete ? since : undefined);
-      return {
-        messages,
-        // The rest are unreadable, or records of losses.
-        complete: complete && messages.length === arrivals.length,
-        position: position ?? { epoch, offset: 0 },
-      };
-    }
-    // Without members, and while the engine is away, this node receives no messages of other nodes.
-    const receives =
-      !this.crosses || (this.membersOf(name).size > 0 && this.#hub.link?.state === 'up');
+  /** The history of a room that this node keeps, without what has expired. */
+  historyOf(name: string): RoomHistory | undefined {
     const history = this.#states.get(name)?.history;
-    if (history === undefined) {
-      return { messages: [], complete: since === undefined && receives, position: undefined };
-    }
-    this.#histories.expire(history, this.#hub.platform.now());
-    const { messages, complete } = history.read(since, limit, convert);
-    const position = { epoch: history.epoch, offset: history.last };
-    return { messages, complete: complete && receives, position };
+    if (history !== undefined) this.#histories.expire(history, this.#hub.platform.now());
+    return history;
   }
 
-  /** Reports once that a room has no history. */
-  #reportMissing(name: string): void {
-    if (this.#missingReported) return;
-    this.#missingReported = true;
-    const { settings } = this.#hub;
-    const text = `history: the room ${JSON.stringify(name)} has none`;
-    this.#hub.failed(undefined, new TypeError(`${text}; ${settings.historyAdvice(name)}`));
-  }
-
-  #toMessage({ type, bytes }: PreparedMessage): Message {
+  toMessage({ type, bytes }: PreparedMessage): Message {
     return new Message(type as 1 | 2, bytes.slice(), this.#hub.platform);
   }
 
@@ -358,7 +265,7 @@ export class Rooms<Data> {
     const state = keeps ? this.#state(name, settings) : this.#states.get(name);
     if (state === undefined) return NO_POSITION;
     const position = keeps ? state.history!.nextPosition() : undefined;
-    const formed = this.#form(name, settings, message, position);
+    const formed = this.#formOrMiss(name, settings, message, position);
     const delivered =
       formed === undefined
         ? RESOLVED
@@ -378,7 +285,7 @@ export class Rooms<Data> {
    * Whether this node keeps the room's history. Otherwise the engine keeps it, or there is none.
    */
   #keepsHere({ history }: RoomSettings): boolean {
-    return history !== undefined && !this.#engineKeeps;
+    return history !== undefined && !this.engineKeeps;
   }
 
   /** The settings of a room, also of one that does not exist. */

@@ -1,56 +1,11 @@
-import { type Conn, connPair } from '@ws/conn';
-import {
-  Hub,
-  isPosition,
-  type Joined,
-  type JoinOptions,
-  type Position,
-  type Session,
-} from '@ws/hub';
+import { Hub, isPosition, type JoinOptions, type Position } from '@ws/hub';
 import { MemoryBroker } from '@ws/hub/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { node, turns, wait } from '../nodes.ts';
+import { first, publish, slowVisit, textsOf, visit } from './visits.ts';
 
 const KEPT = { rooms: { r: { history: true } } } as const;
 const THROUGH = { rooms: { r: { history: true, delivery: 'through' } } } as const;
-
-interface Visit {
-  readonly client: Conn;
-  readonly session: Session;
-  readonly received: string[];
-  readonly joined: Promise<Joined>;
-}
-
-/** A new session that joins the room. */
-function visit(hub: Hub, options?: JoinOptions): Visit {
-  const [client, server] = connPair();
-  const received: string[] = [];
-  client.receive((message) => void received.push(message.text())).catch(() => {});
-  const session = hub.add(server);
-  return { client, session, received, joined: session.join('r', options) };
-}
-
-/** A new session whose client reads nothing until the test reads. */
-function slowVisit(hub: Hub, options: JoinOptions): Omit<Visit, 'received'> {
-  const [client, server] = connPair({ readAhead: 1_000, highWaterMark: 2_000 });
-  const session = hub.add(server);
-  return { client, session, joined: session.join('r', options) };
-}
-
-async function textsOf(client: Conn, last: string): Promise<string[]> {
-  const texts: string[] = [];
-  while (texts.at(-1) !== last) texts.push((await client.readMessage()).text());
-  return texts;
-}
-
-/** Publishes the numbers up to `count`. Returns their positions. */
-async function publish(hub: Hub, count: number): Promise<Position[]> {
-  const positions = [];
-  for (let i = 1; i <= count; i++) positions.push((await hub.room('r').publish(`${i}`))!);
-  return positions;
-}
-
-const first = ({ complete, missed }: Joined): string => `${complete} ${missed}`;
 
 describe('a join with since', () => {
   it('sends the message of first, the missed messages and then the live ones', async () => {
@@ -139,6 +94,16 @@ describe('a join with since', () => {
     expect(received).toEqual(['1', '2', '2', '3', '4']);
   });
 
+  it('gives a sender its own messages again, also those that except it', async () => {
+    const hub = new Hub(KEPT);
+    const { session, received } = visit(hub);
+    const [one] = await publish(hub, 1);
+    await hub.room('r').publish('mine', { except: session });
+    const again = visit(hub, { since: one! });
+    await turns();
+    expect([received, again.received]).toEqual([['1'], ['mine']]);
+  });
+
   it('works after an async mayJoin', async () => {
     const hub = new Hub({ ...KEPT, mayJoin: async () => true });
     const [one] = await publish(hub, 2);
@@ -220,6 +185,24 @@ describe('a join with options', () => {
     await turns();
     expect([received, session.rooms.size, session.state]).toEqual([[], 0, 'open']);
     expect(left).toHaveBeenCalledTimes(1);
+  });
+
+  it('rejects while another one of the room waits for mayJoin', async () => {
+    const hub = new Hub({ ...KEPT, mayJoin: async () => true });
+    const { session, joined } = visit(hub, { first });
+    await expect(session.join('r', { first })).rejects.toThrow(/is resuming/);
+    await joined;
+    expect(session.rooms.has('r')).toBe(true);
+  });
+
+  it('resumes after a join without options that waits for mayJoin', async () => {
+    const hub = new Hub({ ...KEPT, mayJoin: async () => true });
+    const [one] = await publish(hub, 2);
+    const { session, joined, received } = visit(hub);
+    await session.join('r', { since: one!, first });
+    expect(await joined).toMatchObject({ missed: 0, position: undefined });
+    await turns();
+    expect(received).toEqual(['true 1', '2']);
   });
 
   it('rejects where the position of a message is not known before its delivery', async () => {

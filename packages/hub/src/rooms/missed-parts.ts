@@ -1,0 +1,138 @@
+import type { PreparedMessage } from '@ws/conn';
+import { handled } from '@ws/conn/internal';
+import type { Position } from '../history/position.ts';
+import type { HistoryPart, Stored } from '../history/room-history.ts';
+import type { Rooms } from './rooms.ts';
+
+/** Most messages of a part, and the bytes after which it ends. */
+const PART_SIZE = 100;
+const PART_BYTES = 262_144;
+
+/** Missed messages of a room, one after the other, as its members get them. */
+export interface MissedPart {
+  readonly messages: readonly PreparedMessage[];
+  /** No message is missing after the position that was asked for, up to the last of these. */
+  readonly isWhole: boolean;
+  /** The room may have later messages. */
+  readonly hasMore: boolean;
+  /** Offset of the first message. */
+  readonly firstOffset: number | undefined;
+  /** Of the last message. */
+  readonly position: Position;
+  /** Number of messages for which `form` has failed. */
+  readonly leftOut: number;
+}
+
+/** A part that resumes share. */
+export interface SharedPart {
+  readonly key: string;
+  /** Number of resumes that hold it. */
+  users: number;
+  part: Promise<MissedPart>;
+}
+
+/**
+ * Parts of what sessions have missed. Resumes of one room at one position share a part and what `form`
+ * has made of it, while one of them holds it. Parts end at the same offsets, so that resumes from
+ * different positions share the later ones.
+ */
+export class MissedParts<Data> {
+  readonly #rooms: Rooms<Data>;
+  readonly #held = new Map<string, SharedPart>();
+
+  constructor(rooms: Rooms<Data>) {
+    this.#rooms = rooms;
+  }
+
+  /**
+   * Reads a part after `since`, or the first part of the last `limit` messages without it. Call
+   * {@link release} for the result.
+   */
+  acquire(name: string, since: Position | undefined, limit: number): SharedPart {
+    const size = since === undefined ? limit : Math.min(limit, sizeAfter(since));
+    const here = this.#rooms.reads.readHere(name, since, size);
+    const { messages: _, ...state } = here ?? {};
+    const key = JSON.stringify([name, since, size, state]);
+    const found = this.#held.get(key);
+    if (found !== undefined) {
+      found.users++;
+      return found;
+    }
+    const held: SharedPart = { key, users: 1, part: undefined! };
+    this.#held.set(key, held);
+    held.part =
+      here === undefined
+        ? handled(this.#read(held, name, since, size))
+        : Promise.resolve(this.#formed(name, here));
+    return held;
+  }
+
+  release(held: SharedPart): void {
+    held.users--;
+    if (held.users === 0) this.#forget(held);
+  }
+
+  /** No later resume shares it. */
+  #forget(held: SharedPart): void {
+    if (this.#held.get(held.key) === held) this.#held.delete(held.key);
+  }
+
+  async #read(
+    held: SharedPart,
+    name: string,
+    since: Position | undefined,
+    size: number,
+  ): Promise<MissedPart> {
+    // A later resume may miss more: only a part that is full stays the same.
+    const begins = (): void => this.#forget(held);
+    let found: HistoryPart;
+    try {
+      found = await this.#rooms.reads.readPart(name, since, size, begins);
+    } finally {
+      begins();
+    }
+    const part = this.#formed(name, found);
+    if (part.hasMore && held.users > 0 && !this.#held.has(held.key)) {
+      this.#held.set(held.key, held);
+    }
+    return part;
+  }
+
+  #formed(name: string, found: HistoryPart): MissedPart {
+    const stored = startOf(found.messages);
+    const isCut = stored.length < found.messages.length;
+    const messages: PreparedMessage[] = [];
+    let unreadable = 0;
+    for (const { message, position } of stored) {
+      const formed = message && this.#rooms.form(name, message, position);
+      if (formed !== undefined) messages.push(formed);
+      else if (message === undefined) unreadable++;
+    }
+    const { complete, follows } = found;
+    const hasMore = isCut || found.more;
+    return {
+      messages,
+      isWhole: follows && unreadable === 0 && (hasMore || complete),
+      hasMore,
+      firstOffset: stored[0]?.position.offset,
+      position: isCut ? stored.at(-1)!.position : found.position,
+      leftOut: stored.length - unreadable - messages.length,
+    };
+  }
+}
+
+/** Number of messages after a position until the end of a part. */
+function sizeAfter({ offset }: Position): number {
+  return PART_SIZE - (offset % PART_SIZE);
+}
+
+/** The first messages, within the bounds of a part. */
+function startOf(messages: readonly Stored[]): readonly Stored[] {
+  let bytes = 0;
+  const end = messages.findIndex(({ message }) => {
+    if (bytes >= PART_BYTES) return true;
+    bytes += message?.bytes.length ?? 0;
+    return false;
+  });
+  return messages.slice(0, Math.min(end < 0 ? messages.length : end, PART_SIZE));
+}

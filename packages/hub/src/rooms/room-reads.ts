@@ -1,0 +1,138 @@
+import { checked, rejectedLater } from '@ws/conn/internal';
+import type { Found } from '../backplane/shared-reads.ts';
+import type { Position } from '../history/position.ts';
+import {
+  checkQuery,
+  type HistoryPart,
+  type HistoryQuery,
+  type Kept,
+} from '../history/room-history.ts';
+import type { Sessions } from '../sessions/sessions.ts';
+import { Room } from './room.ts';
+import type { Rooms } from './rooms.ts';
+
+/** Reads the histories of rooms, which this node or the engine keeps. */
+export class RoomReads<Data> {
+  readonly #hub: Sessions<Data>;
+  readonly #rooms: Rooms<Data>;
+  /** Whether a read of a history that no room has was reported. */
+  #missingReported = false;
+
+  constructor(hub: Sessions<Data>, rooms: Rooms<Data>) {
+    this.#hub = hub;
+    this.#rooms = rooms;
+  }
+
+  /** See `Room.history`. */
+  history(
+    name: string,
+    query: HistoryQuery,
+    second: unknown,
+  ): Promise<{ messages: Kept[]; complete: boolean }> {
+    return this.#history(name, query, second).catch((error: unknown) =>
+      rejectedLater(this.#hub.platform, error),
+    );
+  }
+
+  async #history(
+    name: string,
+    query: HistoryQuery,
+    second: unknown,
+  ): Promise<{ messages: Kept[]; complete: boolean }> {
+    checked(() => checkQuery(query, second), Room.prototype, 'history');
+    const bounds = this.#hub.settings.room(name).history;
+    if (bounds === undefined) {
+      this.#reportMissing(name);
+      return { messages: [], complete: false };
+    }
+    const { since, limit = bounds.size } = query;
+    const part = await this.#read(name, since, limit);
+    const messages = part.messages.flatMap(({ message, position }) =>
+      message === undefined ? [] : [{ position, message: this.#rooms.toMessage(message) }],
+    );
+    return { messages, complete: part.complete && messages.length === part.messages.length };
+  }
+
+  /** Reads the first `limit` messages after `since`, or the last `limit` messages without it. */
+  async #read(name: string, since: Position | undefined, limit: number): Promise<HistoryPart> {
+    const here = this.readHere(name, since, limit);
+    if (here !== undefined) return here;
+    const found = await this.#hub.withLink((link) => link.sharedHistory(name, since, limit));
+    return partOf(found!, since, false);
+  }
+
+  /**
+   * Reads the history that the engine keeps. The engine may return only the first of these messages.
+   *
+   * @param begins - Called when the read begins: messages from then on may be missing.
+   * @throws (rejects) {@link BackplaneError}
+   */
+  async readPart(
+    name: string,
+    since: Position | undefined,
+    limit: number,
+    begins: () => void,
+  ): Promise<HistoryPart> {
+    const part = await this.#hub.withLink((link) => link.historyPart(name, since, limit, begins));
+    const { arrivals, complete, follows, more } = part!;
+    const hasMore = !complete && (more || (arrivals.length > 0 && arrivals.length >= limit));
+    return { ...partOf(part!, since, hasMore), follows };
+  }
+
+  /** The position of the last message of a room. */
+  async position(name: string): Promise<Position> {
+    const known = this.#rooms.engineKeeps ? this.#hub.link?.positionOf(name) : undefined;
+    return known ?? (await this.#read(name, undefined, 1)).position;
+  }
+
+  /** Number of the messages after a position, in a history that this node keeps; 0 in another one. */
+  countAfter(name: string, { offset }: Position): number {
+    return Math.max((this.#rooms.historyOf(name)?.last ?? 0) - offset, 0);
+  }
+
+  /** Reads the history that this node keeps. Undefined if the engine keeps it. */
+  readHere(name: string, since: Position | undefined, limit: number): HistoryPart | undefined {
+    const { crosses, engineKeeps } = this.#rooms;
+    if (engineKeeps) return undefined;
+    // Without members, and while the engine is away, this node receives no messages of other nodes.
+    const receives =
+      !crosses || (this.#rooms.membersOf(name).size > 0 && this.#hub.link?.state === 'up');
+    const history = this.#rooms.historyOf(name);
+    if (history === undefined) {
+      const complete = since === undefined && receives;
+      const position = { epoch: '', offset: 0 };
+      return { messages: [], complete, follows: complete, position, more: false };
+    }
+    const part = history.read(since, limit);
+    const { complete, follows } = part;
+    return { ...part, complete: complete && receives, follows: follows && receives };
+  }
+
+  /** Reports once that a room has no history. */
+  #reportMissing(name: string): void {
+    if (this.#missingReported) return;
+    this.#missingReported = true;
+    const { settings } = this.#hub;
+    const text = `history: the room ${JSON.stringify(name)} has none`;
+    this.#hub.failed(undefined, new TypeError(`${text}; ${settings.historyAdvice(name)}`));
+  }
+}
+
+/** What a read of the engine has found. */
+function partOf(
+  { arrivals, complete, epoch = '' }: Found,
+  since: Position | undefined,
+  more: boolean,
+): HistoryPart {
+  const last = arrivals.at(-1)?.position ?? (complete ? since : undefined);
+  return {
+    messages: arrivals.map(({ envelope, position }) => ({
+      message: envelope?.message,
+      position: position!,
+    })),
+    complete,
+    follows: complete,
+    position: last ?? { epoch, offset: 0 },
+    more,
+  };
+}

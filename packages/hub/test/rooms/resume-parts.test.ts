@@ -1,0 +1,232 @@
+// A resume reads the history in parts.
+import { Hub, type HubOptions, type Position } from '@ws/hub';
+import { MemoryBroker } from '@ws/hub/testing';
+import { describe, expect, it, vi } from 'vitest';
+import { node, turns } from '../nodes.ts';
+import { first, publish, slowVisit, textsOf, visit } from './visits.ts';
+
+const history = { size: 1_000, bytes: 100_000_000 };
+
+/** A hub on a broker whose reads of the history are recorded: offset and limit. */
+function reading(form?: (message: { text(): string }) => string, options: HubOptions = {}) {
+  const broker = new MemoryBroker();
+  const reads: [number | undefined, number][] = [];
+  const rooms = { r: { history, delivery: 'through', ...(form && { form }) } } as const;
+  const { hub, errors } = node(broker, 'a', { ...options, rooms }, (backplane) => ({
+    history(channel, since, limit) {
+      reads.push([since?.offset, limit]);
+      return backplane.history!(channel, since, limit);
+    },
+  }));
+  return { broker, hub, reads, errors };
+}
+
+const numbers = (from: number, to: number): string[] =>
+  Array.from({ length: to - from + 1 }, (_, i) => `${from + i}`);
+
+describe('a resume from an engine', () => {
+  it('reads 100 messages at a time', async () => {
+    const { hub, reads } = reading();
+    const [one] = await publish(hub, 250);
+    const { joined, received } = visit(hub, { since: one! });
+    expect(await joined).toMatchObject({ complete: true, missed: 249, position: { offset: 250 } });
+    await turns();
+    expect(received).toEqual(numbers(2, 250));
+    expect(reads).toEqual([
+      [1, 99],
+      [100, 100],
+      [200, 100],
+    ]);
+    await hub.close();
+  });
+
+  it('reads the next part when the one before has left', async () => {
+    const { hub, reads } = reading();
+    const padding = ' '.repeat(2_500);
+    const positions = await publish(hub, 300, padding);
+    const { client, joined } = slowVisit(hub, { since: { ...positions[0]!, offset: 0 } });
+    await turns();
+    expect(reads).toHaveLength(1);
+    await textsOf(client, `50${padding}`);
+    await turns();
+    expect(reads).toHaveLength(1);
+    await textsOf(client, `150${padding}`);
+    await turns();
+    expect(reads).toHaveLength(2);
+    await textsOf(client, `300${padding}`);
+    expect(await joined).toMatchObject({ complete: true, missed: 300 });
+    await hub.close();
+  });
+
+  it('holds 256 KiB, and a last message that may be larger', async () => {
+    const { hub, reads } = reading();
+    const padding = ' '.repeat(100_000);
+    const [one] = await publish(hub, 8, padding);
+    const { joined } = visit(hub, { since: one! });
+    expect(await joined).toMatchObject({ complete: true, missed: 7 });
+    expect(reads.map(([offset]) => offset)).toEqual([1, 4, 7]);
+    await hub.close();
+  });
+
+  it('shares parts and their formed bytes with resumes at the same position', async () => {
+    const form = vi.fn((message: { text(): string }) => `<${message.text()}>`);
+    const { hub, reads } = reading(form);
+    const [one] = await publish(hub, 250);
+    form.mockClear();
+    const visits = Array.from({ length: 20 }, () => visit(hub, { since: one! }));
+    await Promise.all(visits.map(({ joined }) => joined));
+    expect(reads).toHaveLength(3);
+    expect(form).toHaveBeenCalledTimes(249);
+    await turns();
+    for (const { received } of visits) expect(received).toHaveLength(249);
+    await hub.close();
+  });
+
+  it('shares the later parts with resumes at other positions', async () => {
+    const { hub, reads } = reading();
+    const positions = await publish(hub, 350);
+    const visits = [1, 30, 60].map((i) => visit(hub, { since: positions[i]! }));
+    await Promise.all(visits.map(({ joined }) => joined));
+    expect(reads).toHaveLength(3 + 3);
+    await hub.close();
+  });
+
+  it('takes the last messages with a limit', async () => {
+    const { hub } = reading();
+    const positions = await publish(hub, 500);
+    const sent = async (options: { since?: Position; limit: number }) => {
+      const { joined, received } = visit(hub, { ...options, first });
+      const { complete, missed, position } = await joined;
+      await turns();
+      expect(position).toEqual(positions.at(-1));
+      return [complete, missed, received[1], received.length - 1];
+    };
+    const since = positions[99]!;
+    expect(await sent({ limit: 250 })).toEqual([false, 250, '251', 250]);
+    expect(await sent({ limit: 500 })).toEqual([true, 500, '1', 500]);
+    expect(await sent({ since, limit: 250 })).toEqual([false, 250, '251', 250]);
+    expect(await sent({ since, limit: 399 })).toEqual([false, 399, '102', 399]);
+    expect(await sent({ since, limit: 400 })).toEqual([true, 400, '101', 400]);
+    expect(await sent({ since, limit: 0 })).toEqual([false, 0, undefined, 0]);
+    const ahead = { ...since, offset: 900 };
+    expect(await sent({ since: ahead, limit: 150 })).toEqual([false, 150, '351', 150]);
+    await hub.close();
+  });
+
+  it('learns the position of a first visit from this node when its members know it', async () => {
+    const { hub, reads } = reading();
+    await turns();
+    await visit(hub, { first }).joined;
+    expect(reads).toEqual([[undefined, 1]]);
+    const positions = await publish(hub, 2);
+    const { joined, received } = visit(hub, { first });
+    expect(await joined).toMatchObject({ complete: true, missed: 0, position: positions[1] });
+    await hub.room('r').publish('3');
+    await turns();
+    expect(reads).toHaveLength(1);
+    expect(received).toEqual(['true 0', '3']);
+    await hub.close();
+  });
+
+  it('reads on when live messages are above the bounds', async () => {
+    const { hub, reads } = reading(undefined, { maxQueuedMessages: 5 });
+    const padding = ' '.repeat(2_500);
+    const [one] = await publish(hub, 90, padding);
+    const { client, joined } = slowVisit(hub, { since: one! });
+    await turns();
+    for (let i = 91; i <= 140; i++) await hub.room('r').publish(`${i}${padding}`);
+    const texts = await textsOf(client, `140${padding}`);
+    expect(texts.map((text) => text.trim())).toEqual(numbers(2, 140));
+    expect(await joined).toMatchObject({ complete: true, missed: 139 });
+    expect(reads).toEqual([
+      [1, 99],
+      [90, 10],
+      [100, 100],
+    ]);
+    await hub.close();
+  });
+
+  it.each<[string, (broker: MemoryBroker, hub: Hub) => unknown]>([
+    ['lost', (broker) => broker.forget()],
+    ['away', (broker) => broker.disconnect()],
+    ['shortened', (_, hub) => publish(hub, 1_000)],
+  ])('closes with 1013 when the history is %s after first', async (_, lose) => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    const { hub, broker } = reading();
+    hub.on('error', () => {});
+    const padding = ' '.repeat(2_500);
+    const [one] = await publish(hub, 500, padding);
+    const { client, joined } = slowVisit(hub, { since: one!, first });
+    await turns();
+    await lose(broker, hub);
+    client.receive(() => {}).catch(() => {});
+    await turns();
+    await vi.advanceTimersByTimeAsync(6_000);
+    await expect(joined).rejects.toMatchObject({ code: 'WS_ERR_SESSION_CLOSED' });
+    expect(await client.closed).toMatchObject({ code: 1013 });
+    vi.useRealTimers();
+    await hub.close();
+  });
+
+  it('rejects when the session leaves between two parts', async () => {
+    const { hub, reads } = reading();
+    const padding = ' '.repeat(2_500);
+    const [one] = await publish(hub, 300, padding);
+    const { client, session, joined } = slowVisit(hub, { since: one! });
+    await turns();
+    session.leave('r');
+    await expect(joined).rejects.toThrow(/left/);
+    client.receive(() => {}).catch(() => {});
+    await turns();
+    expect(reads).toHaveLength(1);
+    await hub.close();
+  });
+
+  it('leaves out a message for which form throws, in each part', async () => {
+    let fails = false;
+    const { hub, errors } = reading((message) => {
+      if (fails && message.text().endsWith('50')) throw new Error('mine');
+      return message.text();
+    });
+    const [one] = await publish(hub, 200);
+    fails = true;
+    const { joined, received } = visit(hub, { since: one!, first });
+    expect(await joined).toMatchObject({ complete: false, missed: 197 });
+    await turns();
+    expect(received[0]).toBe('false 98');
+    expect(received).not.toContain('50');
+    expect(received).not.toContain('150');
+    expect(errors).toEqual(['Error: mine']);
+    await hub.close();
+  });
+});
+
+describe('a resume from the history of this node', () => {
+  const parts = (options: HubOptions = {}) => new Hub({ ...options, rooms: { r: { history } } });
+
+  it('knows the number of missed messages in first', async () => {
+    const hub = parts();
+    const [one] = await publish(hub, 250);
+    const { joined, received } = visit(hub, { since: one!, first });
+    expect(await joined).toMatchObject({ complete: true, missed: 249 });
+    await turns();
+    expect(received).toEqual(['true 249', ...numbers(2, 250)]);
+  });
+
+  it('gives form a part at a time', async () => {
+    let formed = 0;
+    const form = (message: { text(): string }) => {
+      formed++;
+      return message.text();
+    };
+    const hub = new Hub({ rooms: { r: { history, form } } });
+    const padding = ' '.repeat(2_500);
+    const positions = await publish(hub, 300, padding);
+    formed = 0;
+    const { client } = slowVisit(hub, { since: { ...positions[0]!, offset: 0 } });
+    await turns();
+    expect(formed).toBe(100);
+    await textsOf(client, `300${padding}`);
+    expect(formed).toBe(300);
+  });
+});
