@@ -66,10 +66,12 @@ export class SocketConn extends WebSocketConn {
   /** @internal */
   override get '@ws/internals'(): Pick<
     ConnInternals,
-    'closeAfterError' | 'untilWritable' | 'observeWrites'
+    'closed' | 'closeAfterError' | 'untilWritable' | 'report' | 'observeWrites'
   > {
     return {
       ...super['@ws/internals'],
+      closed: this.closed,
+      report: this.#report,
       observeWrites: (observer) => {
         this.writes.onStop = () => queueMicrotask(() => observer(this));
         if (this.state !== 'open') this.writes.onStop();

@@ -77,8 +77,8 @@ interface BuildResult {
   readonly outputFiles: readonly { readonly text: string }[];
 }
 
-/** Bundles a program for Workers with the esbuild of tsx. */
-async function bundle(entry: string): Promise<string> {
+/** Bundles a program, for Workers by default, with the esbuild of tsx. */
+export async function bundle(entry: string, conditions: string[] = [WORKERD]): Promise<string> {
   const { build } = createRequire(require.resolve('tsx'))('esbuild') as {
     build: (options: object) => Promise<BuildResult>;
   };
@@ -87,7 +87,7 @@ async function bundle(entry: string): Promise<string> {
     bundle: true,
     write: false,
     format: 'esm',
-    conditions: [WORKERD],
+    conditions,
     external: ['cloudflare:workers'],
     logLevel: 'error',
   });

@@ -199,11 +199,7 @@ export class Requests {
       const request = this.#queue.shift();
       if (request === undefined) break;
       this.#leftQueue(request);
-      const { connection } = request;
-      // After a close that revokes, what has arrived is dropped.
-      if (connection === undefined || internalsOf(connection).dropsInput !== true) {
-        this.#start(request);
-      }
+      if (!isRevoked(request.connection)) this.#start(request);
     }
     this.#isStarting = false;
   }
@@ -368,6 +364,12 @@ export class Requests {
     this.#idle ??= new Deferred();
     return this.#idle.promise;
   }
+}
+
+/** Whether a close of this end drops what has arrived. A runtime that cannot tell drops it at each close. */
+function isRevoked(connection: ConnLike | undefined): boolean {
+  if (connection === undefined) return false;
+  return internalsOf(connection).dropsInput ?? connection.state === 'closing';
 }
 
 /** A value that is neither an object nor an array was sent as `[value]`. */

@@ -1,0 +1,18 @@
+// The contract of the programs on each runtime, and of the pages and clients of the tests.
+import { contract, event, method } from '@ws/rpc';
+import { z } from 'zod';
+
+export const chat = contract({
+  server: {
+    say: method(z.object({ text: z.string() }), z.object({ user: z.string(), text: z.string() })),
+    ask: method(z.undefined(), z.boolean()),
+    fail: method(z.undefined(), z.undefined()),
+    slow: method(z.undefined(), z.undefined()),
+    aborted: method(z.undefined(), z.number()),
+    typing: event(z.object({ room: z.string() })),
+  },
+  client: {
+    typed: event(z.object({ room: z.string() })),
+    confirm: method(z.object({ question: z.string() }), z.boolean()),
+  },
+});
