@@ -102,6 +102,7 @@ export class BackplaneLink<Data> {
       down: (error) => {
         if (this.state === 'up') this.#down(error);
       },
+      failed: (cause) => this.#report('a part of the backplane is away', { cause }),
       gap: (channel, refusal) => {
         if (channel === undefined || refusal === undefined) this.#interrupted(channel);
         else this.#subscriptions.ended(channel, refusal);

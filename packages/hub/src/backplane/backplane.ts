@@ -77,6 +77,8 @@ export interface BackplaneSink {
   up(isWhole?: boolean): void;
   /** The engine is away. */
   down(error: Error): void;
+  /** A part of the engine is away. The hub reports the error. */
+  failed?(error: Error): void;
   /**
    * Messages may be missing: in `channel`, or in every channel.
    *

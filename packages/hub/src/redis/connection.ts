@@ -11,6 +11,9 @@ export interface ConnectionEvents extends DriverEvents {
   lost(error: Error, forgotten: boolean): void;
 }
 
+/** The message of the error of a command that was not sent. */
+export const NOT_CONNECTED = 'Redis is not connected';
+
 /** A connection to Redis. Commands reject at once while it is lost. */
 export class Connection {
   readonly #create: () => Driver;
@@ -34,6 +37,7 @@ export class Connection {
       const driver: Driver = driverOf(client, sharded, {
         ready: () => isCurrent() && events.ready(),
         message: (channel, frame) => isCurrent() && events.message(channel, frame),
+        moved: (channel) => isCurrent() && events.moved(channel),
         lost: (error, forgotten) => isCurrent() && this.#lost(error, forgotten),
       });
       return driver;
@@ -56,7 +60,7 @@ export class Connection {
    * Runs a command. Rejects when the connection is lost: ioredis would leave the command pending.
    */
   async run(command: (driver: Driver) => Promise<unknown>): Promise<unknown> {
-    if (!this.ready) throw new Error('Redis is not connected');
+    if (!this.ready) throw new Error(NOT_CONNECTED);
     let lost!: (error: Error) => void;
     try {
       return await new Promise((resolve, reject) => {
@@ -104,8 +108,10 @@ export class Connection {
    */
   #check(): void {
     const { ready } = this;
-    if (ready) this.ping().catch(() => {});
-    else if (this.#driver.ended || !this.#wasReady) this.#replace(undefined);
+    if (ready) {
+      this.#driver.check?.();
+      this.ping().catch(() => {});
+    } else if (this.#driver.ended || !this.#wasReady) this.#replace(undefined);
     this.#wasReady = ready || !this.#wasReady;
   }
 
@@ -130,14 +136,7 @@ export class Connection {
 
 /** Recognizes a client by a method or property that the other one lacks. */
 function recognize(client: RedisClient): typeof ioredisDriver {
-  const { evalBuffer, isCluster, isPubSubActive, nodeByAddress } = Object(client) as Partial<
-    Record<string, unknown>
-  >;
-  if (isCluster === true || nodeByAddress !== undefined) {
-    throw new TypeError(
-      'client: expected a client of one server, not of a cluster; create a client for one node of it',
-    );
-  }
+  const { evalBuffer, isPubSubActive } = Object(client) as Partial<Record<string, unknown>>;
   if (typeof evalBuffer === 'function') return ioredisDriver;
   if (typeof isPubSubActive === 'boolean') return nodeRedisDriver;
   throw new TypeError(

@@ -1,8 +1,8 @@
 import type { RedisBytes } from './frame.ts';
 
 /**
- * A client of the package `redis` or `ioredis`, version 5 or later. The backplane duplicates it,
- * with its address, user and TLS, and sends nothing over the client itself.
+ * A client of the package `redis` or `ioredis`, version 5 or later, for one server or a cluster. The
+ * backplane duplicates it, with its address, user and TLS, and sends nothing over the client itself.
  */
 export interface RedisClient {
   duplicate(overrides?: object): unknown;
@@ -19,7 +19,12 @@ export interface Driver {
   /** Ends the connection at once. */
   destroy(): void;
   ping(): Promise<unknown>;
-  eval(script: string, keys: string[], args: Argument[]): Promise<unknown>;
+  /** Looks for subscriptions that the server has ended. Absent: the client reports them itself. */
+  check?(): void;
+  /** @param asking - For a slot that moves to this server: ASKING comes first. */
+  eval(script: string, keys: string[], args: Argument[], asking: boolean): Promise<unknown>;
+  /** The view that this server has of its cluster. */
+  clusterSlots(): Promise<unknown>;
   publish(channel: string, frame: Uint8Array): Promise<unknown>;
   subscribe(channel: string): Promise<unknown>;
   unsubscribe(channel: string): Promise<unknown>;
@@ -29,17 +34,12 @@ export interface Driver {
 export interface DriverEvents {
   ready(): void;
   /**
-   * The connection is lost. Also called for each failed attempt to connect, and when a channel has
-   * moved to another server.
+   * The connection is lost. Also called for each failed attempt to connect.
    *
    * @param forgotten - Whether the subscriptions are lost too. Otherwise the client restores them.
    */
   lost(error: Error | undefined, forgotten: boolean): void;
   message(channel: string, frame: RedisBytes): void;
-}
-
-/** Reports that the server has ended a subscription because its slot has moved. */
-export function reportMoved(events: DriverEvents): void {
-  events.lost(new Error('Redis has moved a channel to another server'), true);
-  events.ready();
+  /** The server has ended a subscription: its slot has moved to another server. */
+  moved(channel: string): void;
 }

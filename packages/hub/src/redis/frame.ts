@@ -17,6 +17,11 @@ export function plainFrame(message: Uint8Array): Uint8Array {
   return Buffer.concat([Buffer.of(SPACE), message]);
 }
 
+/** The bytes that the script publishes. */
+export function keptFrame({ epoch, offset }: Position, message: Uint8Array): Uint8Array {
+  return Buffer.concat([new TextEncoder().encode(`${epoch} ${offset} `), message]);
+}
+
 /** Reads both forms. Bytes of another program become a message without a position. */
 export function parseFrame(
   frame: RedisBytes,

@@ -1,19 +1,16 @@
-import {
-  type Argument,
-  type Driver,
-  type DriverEvents,
-  type RedisClient,
-  reportMoved,
-} from './driver.ts';
+import type { Argument, Driver, DriverEvents, RedisClient } from './driver.ts';
 import type { RedisBytes } from './frame.ts';
 
 /** The part of the package `ioredis` that this package uses. */
 interface IoRedis {
   readonly status: string;
+  /** The subscriptions by the answers of the server, and by the subscriptions that it has ended. */
+  readonly condition?: { readonly subscriber: false | { channels(kind: 'ssubscribe'): string[] } };
   on(event: string, listener: (...args: never[]) => void): unknown;
   connect(): Promise<unknown>;
   disconnect(): void;
   ping(): Promise<unknown>;
+  call(...args: string[]): Promise<unknown>;
   evalBuffer(script: string, keyCount: number, ...args: Argument[]): Promise<unknown>;
   publish(channel: string, message: Uint8Array): Promise<unknown>;
   spublish(channel: string, message: Uint8Array): Promise<unknown>;
@@ -44,9 +41,31 @@ export function ioredisDriver(app: RedisClient, sharded: boolean, events: Driver
   client.on('error', (error: Error) => {
     failure = error;
   });
-  client.on('close', () => events.lost(failure, true));
-  client.on('moved', () => reportMoved(events));
+  const subscribed = new Set<string>();
+  client.on('close', () => {
+    subscribed.clear();
+    events.lost(failure, true);
+  });
   const s = sharded ? 's' : '';
+  /** Version 6 reports that the server has ended a subscription, but not which one. */
+  const check = (): void => {
+    if (subscribed.size === 0 || !sharded) return;
+    const { subscriber = false } = client.condition ?? {};
+    const current = new Set(subscriber === false ? [] : subscriber.channels('ssubscribe'));
+    for (const channel of subscribed) {
+      if (!current.has(channel) && subscribed.delete(channel)) events.moved(channel);
+    }
+  };
+  let checks = false;
+  client.on('moved', () => {
+    if (checks) return;
+    // A slot has many channels, and the server ends one after the other.
+    checks = true;
+    setTimeout(() => {
+      checks = false;
+      check();
+    }, 0);
+  });
   client.on(`${s}messageBuffer`, (channel: RedisBytes, frame: RedisBytes) => {
     events.message(channel.toString(), frame);
   });
@@ -60,9 +79,20 @@ export function ioredisDriver(app: RedisClient, sharded: boolean, events: Driver
     connect: () => client.connect(),
     destroy: () => client.disconnect(),
     ping: () => client.ping(),
-    eval: (script, keys, args) => client.evalBuffer(script, keys.length, ...keys, ...args),
+    check,
+    eval(script, keys, args, asking) {
+      if (asking) client.call('ASKING').catch(() => {});
+      return client.evalBuffer(script, keys.length, ...keys, ...args);
+    },
+    clusterSlots: () => client.call('CLUSTER', 'SLOTS'),
     publish: (channel, frame) => client[`${s}publish`](channel, frame),
-    subscribe: (channel) => client[`${s}subscribe`](channel),
-    unsubscribe: (channel) => client[`${s}unsubscribe`](channel),
+    async subscribe(channel) {
+      await client[`${s}subscribe`](channel);
+      subscribed.add(channel);
+    },
+    unsubscribe(channel) {
+      subscribed.delete(channel);
+      return client[`${s}unsubscribe`](channel);
+    },
   };
 }

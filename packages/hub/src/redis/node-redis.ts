@@ -1,4 +1,4 @@
-import { type Driver, type DriverEvents, type RedisClient, reportMoved } from './driver.ts';
+import type { Driver, DriverEvents, RedisClient } from './driver.ts';
 import type { RedisBytes } from './frame.ts';
 
 type Listener = (message: RedisBytes, channel: RedisBytes) => void;
@@ -7,10 +7,11 @@ type Listener = (message: RedisBytes, channel: RedisBytes) => void;
 interface NodeRedis {
   readonly isOpen: boolean;
   readonly isReady: boolean;
-  on(event: string, listener: (error?: Error) => void): unknown;
+  on(event: string, listener: (...args: never[]) => void): unknown;
   connect(): Promise<unknown>;
   destroy(): void;
   ping(): Promise<unknown>;
+  sendCommand(args: readonly string[]): Promise<unknown>;
   eval(script: string, options: object): Promise<unknown>;
   publish(channel: string, message: Uint8Array): Promise<unknown>;
   sPublish(channel: string, message: Uint8Array): Promise<unknown>;
@@ -37,7 +38,9 @@ export function nodeRedisDriver(app: RedisClient, sharded: boolean, events: Driv
   client.on('ready', () => events.ready());
   client.on('error', lost);
   client.on('end', lost);
-  client.on('sharded-channel-moved', () => reportMoved(events));
+  client.on('sharded-channel-moved', (channel: string) => events.moved(channel));
+  // The server refuses a channel after a reconnection. The client then drops all its subscriptions.
+  client.on('__MOVED', () => events.lost(new Error('a channel has moved'), true));
   const receive: Listener = (message, channel) => events.message(channel.toString(), message);
   return {
     get ready() {
@@ -51,7 +54,11 @@ export function nodeRedisDriver(app: RedisClient, sharded: boolean, events: Driv
       if (client.isOpen) client.destroy();
     },
     ping: () => client.ping(),
-    eval: (script, keys, args) => client.eval(script, { keys, arguments: args }),
+    eval(script, keys, args, asking) {
+      if (asking) client.sendCommand(['ASKING']).catch(() => {});
+      return client.eval(script, { keys, arguments: args });
+    },
+    clusterSlots: () => client.sendCommand(['CLUSTER', 'SLOTS']),
     publish: (channel, frame) => client[sharded ? 'sPublish' : 'publish'](channel, frame),
     subscribe: (channel) => client[sharded ? 'sSubscribe' : 'subscribe'](channel, receive, true),
     unsubscribe: (channel) => client[sharded ? 'sUnsubscribe' : 'unsubscribe'](channel),

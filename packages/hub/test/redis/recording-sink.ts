@@ -29,13 +29,22 @@ export class RecordingSink implements BackplaneSink {
   }
 
   gap(channel?: string, refusal?: Error): void {
-    this.#report(refusal === undefined ? 'gap' : `refused ${channel}`);
+    this.#report(refusal === undefined ? `gap ${channel}` : `refused ${channel}`);
+  }
+
+  failed(): void {
+    this.#report('failed');
   }
 
   /** Waits for a report, then removes it and the earlier ones. */
   async report(name: string): Promise<void> {
-    while (!this.reports.includes(name)) await once(this.#changed, 'change');
+    await this.reported(name);
     this.reports.splice(0, this.reports.indexOf(name) + 1);
+  }
+
+  /** Waits for a report. */
+  async reported(name: string): Promise<void> {
+    while (!this.reports.includes(name)) await once(this.#changed, 'change');
   }
 
   /** Waits for `count` messages and takes them. */

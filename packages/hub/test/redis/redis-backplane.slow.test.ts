@@ -401,8 +401,9 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
   it.each([
     ['redis', createCluster({ rootNodes: [] })],
     ['ioredis', new Cluster(['127.0.0.1:1'], { lazyConnect: true })],
-  ])('refuses the client of a cluster of %s, and says what to use', (_, client) => {
-    expect(() => redisBackplane(client as never)).toThrow('create a client for one node of it');
+  ])('refuses sharded: false for the client of a cluster of %s', (_, client) => {
+    expect(() => redisBackplane(client, { sharded: false })).toThrow(TypeError);
+    expect(() => redisBackplane(client, { sharded: false })).toThrow('a cluster is always sharded');
   });
 
   it('refuses unknown options', () => {

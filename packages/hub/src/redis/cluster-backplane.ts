@@ -1,0 +1,345 @@
+import { portablePlatform } from '@ws/conn';
+import type { Backplane, BackplaneSink, Keep } from '../backplane/backplane.ts';
+import { Limit } from '../backplane/limit.ts';
+import { sleep, withTimeout } from '../backplane/with-timeout.ts';
+import type { Position } from '../history/position.ts';
+import type { Discover, Topology } from './cluster-clients.ts';
+import type { RedisClient } from './driver.ts';
+import { escapeName } from './frame.ts';
+import { HeldPublications } from './held-publications.ts';
+import type { ServerBackplane } from './server-backplane.ts';
+import { hasNotRun, Shard } from './shard.ts';
+import { slotOf } from './slots.ts';
+import { ANSWER_MS } from './times.ts';
+
+/** Interval at which the shards are asked for their view of the cluster, in ms. */
+const VIEW_MS = 500;
+/** Shortest time between two discoveries, in ms. */
+const PAUSE_MS = 100;
+/** Longest time of a discovery, and of the first attempt to reach all shards, in ms. */
+const DISCOVER_MS = 3_000;
+/** Pause before a shard that cannot be reached at first is tried again, in ms. */
+const RETRY_MS = 500;
+/** Bound of the channels that move at a time. */
+const MAX_MOVES = 1_000;
+/** A channel that the hub has subscribed to. */
+interface Subscribed {
+  readonly channel: string;
+  readonly slot: number;
+  /** The shard that has the subscription. */
+  shard: Shard | undefined;
+}
+
+/** A hub on a cluster. Each primary has the channels and histories of its slots. */
+export class ClusterBackplane implements Backplane {
+  readonly ordered = true;
+  readonly keeps = true;
+  readonly #discover: Discover;
+  readonly #prefix: string;
+  /** By address. */
+  readonly #shards = new Map<string, Shard>();
+  #owners: Topology['owners'] = [];
+  readonly #channels = new Map<string, Subscribed>();
+  readonly #moves = new Limit(MAX_MOVES);
+  readonly #held = new HeldPublications(
+    (channel, { bytes, keep }) => this.#send(channel, bytes, keep),
+    () => this.#rediscover(),
+  );
+  /** Number of publications. */
+  #order = 0;
+  #sink!: BackplaneSink;
+  /** All shards are away, and the hub knows it. */
+  #isDown = false;
+  #isClosed = false;
+  /** The current discovery, and the one after it. */
+  #discovery: Promise<void> = Promise.resolve();
+  #nextDiscovery: Promise<void> | undefined;
+  #views: unknown;
+
+  constructor(discover: Discover, prefix: string) {
+    this.#discover = discover;
+    this.#prefix = prefix;
+  }
+
+  /** Rejects when no server can be reached. A later call may resolve. */
+  async start(sink: BackplaneSink): Promise<void> {
+    this.#sink = sink;
+    this.#adopt(await this.#ask(undefined));
+    this.#views ??= setInterval(() => this.#lookAtViews(), VIEW_MS);
+    const shards = [...this.#shards.values()];
+    const attempts = Promise.allSettled(shards.map(({ attempt }) => attempt.promise));
+    await Promise.race([attempts, sleep(portablePlatform, DISCOVER_MS)]);
+    if (this.#isClosed) throw new Error(CLOSED);
+    if (!this.#isAnyUp) throw new Error('no server of the cluster answers');
+  }
+
+  async publish(channel: string, bytes: Uint8Array, keep?: Keep): Promise<Position | undefined> {
+    const held = { order: ++this.#order, bytes, keep };
+    const shard = this.#owner(this.#slot(channel));
+    let why: unknown;
+    if (shard !== undefined && !this.#held.has(channel)) {
+      try {
+        return await shard.publish(channel, bytes, keep);
+      } catch (error) {
+        if (!hasNotRun(error)) throw error;
+        why = error;
+      }
+    }
+    return this.#held.add(channel, held, why, async () => shard?.backplane.answered());
+  }
+
+  async history(
+    channel: string,
+    since: Position | undefined,
+    limit: number,
+  ): ReturnType<ServerBackplane['history']> {
+    const until = portablePlatform.now() + ANSWER_MS;
+    for (;;) {
+      try {
+        const found = await this.#run(channel, ({ backplane }, asking) =>
+          backplane.history(channel, since, limit, asking),
+        );
+        return found.answer;
+      } catch (error) {
+        if (!hasNotRun(error) || portablePlatform.now() > until) throw error;
+      }
+      await this.#rediscover();
+    }
+  }
+
+  async subscribe(channel: string): Promise<void> {
+    const subscribed = { channel, slot: this.#slot(channel), shard: undefined };
+    this.#channels.set(channel, subscribed);
+    try {
+      await this.#place(subscribed);
+    } catch (error) {
+      this.#forget(subscribed);
+      throw error;
+    }
+  }
+
+  async unsubscribe(channel: string): Promise<void> {
+    const subscribed = this.#channels.get(channel);
+    if (subscribed === undefined) return;
+    this.#channels.delete(channel);
+    try {
+      await subscribed.shard?.backplane.unsubscribe(channel);
+    } catch (error) {
+      if (hasNotRun(error)) return;
+      // The shard still sends the messages, and the hub counts on them.
+      this.#channels.set(channel, subscribed);
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#views);
+    await Promise.all(Array.from(this.#shards.values(), (shard) => shard.close()));
+  }
+
+  #slot(channel: string): number {
+    return slotOf(escapeName(channel));
+  }
+
+  #owner(slot: number): Shard | undefined {
+    const address = this.#owners[slot];
+    return address === undefined ? undefined : this.#shards.get(address);
+  }
+
+  get #isAnyUp(): boolean {
+    return [...this.#shards.values()].some(({ isUp }) => isUp);
+  }
+
+  // Commands
+
+  async #send(channel: string, bytes: Uint8Array, keep: Keep | undefined) {
+    const { answer, owner, isAsked } = await this.#run(channel, (shard, asking) =>
+      shard.publish(channel, bytes, keep, asking),
+    );
+    // Until the slot has moved, the nodes have their subscriptions at its owner.
+    if (isAsked) await owner.backplane.announce(channel, bytes, answer!).catch(() => {});
+    return answer;
+  }
+
+  /** Runs a command at the owner of a channel, or where a slot that is moving has its keys. */
+  async #run<T>(channel: string, command: (shard: Shard, asking: boolean) => Promise<T>) {
+    if (this.#isClosed) throw new Error(CLOSED);
+    const owner = this.#owner(this.#slot(channel));
+    if (owner === undefined) throw new Error('CLUSTERDOWN no server has the slot');
+    try {
+      return { answer: await command(owner, false), owner, isAsked: false };
+    } catch (error) {
+      const [, address = ''] = /^ASK \d+ (\S+)/.exec((error as Error).message) ?? [];
+      const target = this.#shards.get(address);
+      if (target === undefined) throw error;
+      return { answer: await command(target, true), owner, isAsked: true };
+    }
+  }
+
+  // Subscriptions
+
+  /** Subscribes at the shard that has the slot. */
+  async #place(subscribed: Subscribed): Promise<void> {
+    const { channel, slot } = subscribed;
+    const until = portablePlatform.now() + ANSWER_MS;
+    while (this.#channels.get(channel) === subscribed) {
+      const shard = this.#owner(slot);
+      if (shard !== undefined) {
+        if (subscribed.shard !== shard) {
+          subscribed.shard?.backplane.unsubscribe(channel).catch(() => {});
+        }
+        subscribed.shard = shard;
+        try {
+          return await shard.backplane.subscribe(channel);
+        } catch (error) {
+          // Another shard has it meanwhile.
+          if (subscribed.shard !== shard) return;
+          subscribed.shard = undefined;
+          if (!hasNotRun(error) || portablePlatform.now() > until) throw error;
+        }
+      } else if (portablePlatform.now() > until) throw new Error('no server has the slot');
+      await this.#rediscover();
+    }
+  }
+
+  /** The slot of a channel has moved, so messages may be missing. */
+  async #move(subscribed: Subscribed): Promise<void> {
+    const { channel } = subscribed;
+    try {
+      await this.#moves.run(() => this.#place(subscribed));
+      // A shard that is away reports the gap when it returns.
+      if (subscribed.shard?.isUp && this.#channels.get(channel) === subscribed) {
+        this.#sink.gap(channel);
+      }
+    } catch (error) {
+      if (this.#forget(subscribed)) this.#sink.gap(channel, error as Error);
+    }
+  }
+
+  /** @returns False for a channel that the hub has left, or joined again. */
+  #forget(subscribed: Subscribed): boolean {
+    const { channel } = subscribed;
+    return this.#channels.get(channel) === subscribed && this.#channels.delete(channel);
+  }
+
+  /** A shard has refused a channel, or has ended its subscription. */
+  async #refused(shard: Shard, channel: string, error: Error): Promise<void> {
+    const subscribed = this.#channels.get(channel);
+    if (subscribed === undefined || subscribed.shard !== shard) return;
+    subscribed.shard = undefined;
+    if (hasNotRun(error)) {
+      await this.#rediscover();
+      return this.#move(subscribed);
+    }
+    this.#forget(subscribed);
+    this.#sink.gap(channel, error);
+  }
+
+  // Shards
+
+  #open(address: string, client: RedisClient): void {
+    const shard = new Shard(client, this.#prefix);
+    this.#shards.set(address, shard);
+    void this.#start(shard);
+  }
+
+  async #start(shard: Shard): Promise<void> {
+    while (!shard.isClosed) {
+      try {
+        await shard.backplane.start({
+          message: (channel, bytes, position) => {
+            if (this.#channels.has(channel)) this.#sink.message(channel, bytes, position);
+          },
+          up: (isWhole) => this.#up(shard, isWhole),
+          down: (error) => this.#down(shard, error),
+          gap: (channel, refusal) => {
+            if (refusal === undefined) this.#sink.gap(channel);
+            else void this.#refused(shard, channel!, refusal);
+          },
+        });
+        this.#up(shard, false);
+        return shard.attempt.resolve();
+      } catch {
+        shard.attempt.resolve();
+        await sleep(portablePlatform, RETRY_MS);
+      }
+    }
+  }
+
+  #up(shard: Shard, isWhole = false): void {
+    shard.isUp = !shard.isClosed;
+    if (this.#isDown) this.#sink.up(true);
+    this.#isDown = false;
+    if (isWhole) return;
+    for (const subscribed of this.#channels.values()) {
+      if (subscribed.shard === shard) this.#sink.gap(subscribed.channel);
+    }
+  }
+
+  #down(shard: Shard, error: Error): void {
+    shard.isUp = false;
+    if (this.#isAnyUp) this.#sink.failed?.(error);
+    else {
+      this.#isDown = true;
+      this.#sink.down(error);
+    }
+    void this.#rediscover();
+  }
+
+  // Topology
+
+  /** The view of a server changes when slots move, or a replica takes over. */
+  #lookAtViews(): void {
+    for (const shard of this.#shards.values()) {
+      shard.look(() => void this.#rediscover());
+    }
+  }
+
+  /** Reads the topology again. A discovery that has begun may have missed the change. */
+  #rediscover(): Promise<void> {
+    this.#nextDiscovery ??= this.#discovery
+      .then(() => sleep(portablePlatform, PAUSE_MS))
+      .then(() => {
+        this.#discovery = this.#nextDiscovery!;
+        this.#nextDiscovery = undefined;
+        return this.#readTopology();
+      });
+    return this.#nextDiscovery;
+  }
+
+  /** Asks a random shard that answers. If it fails, the next discovery asks another one. */
+  async #readTopology(): Promise<void> {
+    if (this.#isClosed) return;
+    const answering = [...this.#shards.values()].filter(({ isUp, isAsked }) => isUp && !isAsked);
+    const from = answering[Math.floor(Math.random() * answering.length)];
+    try {
+      this.#adopt(await this.#ask(from?.client));
+    } catch {}
+  }
+
+  #ask(from: RedisClient | undefined): Promise<Topology> {
+    return withTimeout(portablePlatform, DISCOVER_MS, this.#discover(from));
+  }
+
+  #adopt({ owners, clients }: Topology): void {
+    if (this.#isClosed) return;
+    this.#owners = owners;
+    for (const [address, client] of clients) {
+      if (!this.#shards.has(address)) this.#open(address, client);
+    }
+    for (const subscribed of this.#channels.values()) {
+      const owner = this.#owner(subscribed.slot);
+      // Without a shard, the channel is on its way to one.
+      if (subscribed.shard === undefined || owner === undefined) continue;
+      if (subscribed.shard !== owner) void this.#move(subscribed);
+    }
+    for (const [address, shard] of this.#shards) {
+      if (clients.has(address)) continue;
+      this.#shards.delete(address);
+      void shard.close();
+    }
+  }
+}
+
+const CLOSED = 'the connection to Redis was closed';

@@ -1,0 +1,135 @@
+import type { RedisClient } from './driver.ts';
+
+/** The slots of a cluster, and clients for its primaries. */
+export interface Topology {
+  /** By slot, the address of its primary: `host:port`. Undefined for a slot without one. */
+  readonly owners: readonly (string | undefined)[];
+  /** By address. They connect to nothing: the backplane duplicates them. */
+  readonly clients: ReadonlyMap<string, RedisClient>;
+}
+
+/**
+ * Reads the topology with the help of the client, which knows the addresses, users and TLS.
+ *
+ * @param from - A client for the server to ask. Default: a server that the application names.
+ */
+export type Discover = (from: RedisClient | undefined) => Promise<Topology>;
+
+/** A node of the package `redis`, and a client of one server. */
+interface NodeRedisNode {
+  readonly address: string;
+  readonly client?: RedisClient & { readonly options: { readonly socket?: object } };
+}
+
+/** The part of `createCluster` of the package `redis` that this package uses. */
+interface NodeRedisCluster {
+  readonly slots: readonly ({ readonly master: NodeRedisNode } | undefined)[];
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  connect(): Promise<unknown>;
+  destroy(): void;
+  nodeClient(node: NodeRedisNode): Promise<unknown>;
+  duplicate(overrides: object): NodeRedisCluster;
+}
+
+/** The part of `Cluster` of the package `ioredis` that this package uses. */
+interface IoRedisCluster {
+  /** By slot, the primary and its replicas. */
+  readonly slots: readonly (readonly string[] | undefined)[];
+  on(event: string, listener: (error: Error) => void): unknown;
+  connect(): Promise<unknown>;
+  disconnect(): void;
+  nodes(): readonly IoRedisNode[];
+  duplicate(startupNodes: object[], overrides: object): IoRedisCluster;
+}
+
+interface IoRedisNode extends RedisClient {
+  readonly options: { readonly host?: string; readonly port?: number };
+}
+
+/** Longest time for an answer to a discovery, in ms. */
+const DISCOVER_MS = 2_000;
+
+/** Recognizes the client of a cluster. Undefined for any other client. */
+export function discoverOf(client: RedisClient): Discover | undefined {
+  const { isCluster, nodeByAddress, nodeClient, nodes } = Object(client) as Partial<
+    Record<string, unknown>
+  >;
+  if (isCluster === true && typeof nodes === 'function') {
+    return (from) => ofIoRedis(client as unknown as IoRedisCluster, from as IoRedisNode);
+  }
+  if (nodeByAddress !== undefined && typeof nodeClient === 'function') {
+    return (from) => ofNodeRedis(client as unknown as NodeRedisCluster, from);
+  }
+  return undefined;
+}
+
+async function ofNodeRedis(
+  app: NodeRedisCluster,
+  from: RedisClient | undefined,
+): Promise<Topology> {
+  const socket = (from as NodeRedisNode['client'])?.options.socket;
+  const cluster = app.duplicate({
+    minimizeConnections: true,
+    useReplicas: false,
+    ...(socket && { rootNodes: [{ socket: { ...socket, socketTimeout: DISCOVER_MS } }] }),
+  });
+  let failure: unknown;
+  cluster.on('error', (error) => {
+    failure = error;
+  });
+  try {
+    await cluster.connect().catch((error: unknown) => {
+      throw failure ?? error;
+    });
+    const clients = new Map<string, RedisClient>();
+    const owners = Array.from(cluster.slots, (slot) => slot?.master.address);
+    for (const node of new Set(cluster.slots.map((slot) => slot?.master))) {
+      if (node === undefined) continue;
+      // Creates the client. The end of the cluster ends its connection.
+      cluster.nodeClient(node).catch(() => {});
+      clients.set(node.address, node.client!.duplicate() as RedisClient);
+    }
+    return { owners, clients };
+  } finally {
+    end(() => cluster.destroy());
+  }
+}
+
+async function ofIoRedis(app: IoRedisCluster, from: IoRedisNode | undefined): Promise<Topology> {
+  const { host, port } = from?.options ?? {};
+  const cluster = app.duplicate(from === undefined ? [] : [{ host, port }], {
+    lazyConnect: true,
+    enableReadyCheck: false,
+    clusterRetryStrategy: null,
+    shardedSubscribers: false,
+    slotsRefreshInterval: 0,
+    slotsRefreshTimeout: DISCOVER_MS,
+  });
+  for (const event of ['error', 'node error']) cluster.on(event, () => {});
+  try {
+    await cluster.connect();
+    const owners = Array.from(cluster.slots, (nodes) => nodes?.[0]);
+    const clients = new Map<string, RedisClient>();
+    for (const node of cluster.nodes()) {
+      const address = `${node.options.host}:${node.options.port}`;
+      if (!owners.includes(address)) continue;
+      // The nodes of a cluster do not reconnect by themselves.
+      const overrides = { retryStrategy, readOnly: false, lazyConnect: true };
+      clients.set(address, node.duplicate(overrides) as RedisClient);
+    }
+    return { owners, clients };
+  } finally {
+    end(() => cluster.disconnect());
+  }
+}
+
+function retryStrategy(attempts: number): number {
+  return Math.min(attempts * 50, 2_000);
+}
+
+/** A client may throw when it has not connected. */
+function end(close: () => void): void {
+  try {
+    close();
+  } catch {}
+}

@@ -1,0 +1,314 @@
+import type { Backplane, BackplaneSink, Keep } from '../backplane/backplane.ts';
+import { Limit } from '../backplane/limit.ts';
+import type { Position } from '../history/position.ts';
+import { Connection } from './connection.ts';
+import type { Argument, RedisClient } from './driver.ts';
+import { escapeName, keptFrame, parseFrame, plainFrame, type RedisBytes } from './frame.ts';
+import { HISTORY, publishScript } from './scripts.ts';
+
+/** Bound of the reads at a time: other commands wait for them in Redis. */
+const MAX_READS = 8;
+/** Bound of the channels that are subscribed at a time. */
+const MAX_CHANGES = 1_000;
+/** Longest wait of `close` for the answers to publications, in ms. */
+const CLOSE_MS = 1_000;
+
+/** Begins the error of a command, or of a channel, that belongs to another server. */
+export const MOVED = 'MOVED to another server';
+
+type Names = Pick<ReadonlySet<string>, 'has' | 'keys'>;
+type Entry = readonly [id: RedisBytes, fields: readonly RedisBytes[]];
+
+/** A hub on one server: of a cluster, those channels whose slots the server has. */
+export class ServerBackplane implements Backplane {
+  readonly ordered = true;
+  readonly keeps = true;
+  readonly #prefix: string;
+  readonly #publishScript: string;
+  readonly #commands: Connection;
+  readonly #subscriber: Connection;
+  /** The channels that the hub has subscribed to, by their names in Redis. */
+  readonly #wanted = new Map<string, string>();
+  /** The names of the channels that Redis sends. */
+  readonly #subscribed = new Set<string>();
+  #sink: BackplaneSink | undefined;
+  #state: 'starting' | 'up' | 'down' | 'closed' = 'starting';
+  #restoring = false;
+  /** The connection with the subscriptions was lost in this outage. */
+  #hasMissed = true;
+  /** The names that were subscribed in this outage. */
+  readonly #late = new Set<string>();
+  readonly #reads = new Limit(MAX_READS);
+  #started: (error?: Error) => void = () => {};
+
+  constructor(client: RedisClient, prefix: string, sharded: boolean) {
+    this.#prefix = prefix;
+    this.#publishScript = publishScript(sharded ? 'SPUBLISH' : 'PUBLISH');
+    const ready = (): void => void this.#restore();
+    this.#commands = new Connection(client, sharded, {
+      ready,
+      // The other connection has the subscriptions.
+      lost: (error) => this.#down(error),
+      message: () => {},
+      moved: () => {},
+    });
+    this.#subscriber = new Connection(client, sharded, {
+      ready,
+      lost: (error, forgotten) => {
+        if (forgotten) this.#subscribed.clear();
+        this.#hasMissed = true;
+        this.#down(error);
+      },
+      message: (name, frame) => this.#receive(name, frame),
+      moved: (name) => this.#moved(name),
+    });
+  }
+
+  /**
+   * Rejects when an attempt to connect fails. The client tries again, so a later call may resolve.
+   */
+  start(sink: BackplaneSink): Promise<void> {
+    const first = this.#sink === undefined;
+    this.#sink = sink;
+    return new Promise((resolve, reject) => {
+      if (this.#state === 'up') return resolve();
+      this.#started = (error) => (error === undefined ? resolve() : reject(error));
+      if (!first) return;
+      this.#commands.connect();
+      this.#subscriber.connect();
+    });
+  }
+
+  /** @param asking - See {@link Driver.eval}. */
+  async publish(
+    channel: string,
+    bytes: Uint8Array,
+    keep?: Keep,
+    asking = false,
+  ): Promise<Position | undefined> {
+    const name = this.#name(channel);
+    if (keep === undefined) {
+      await this.#commands.run((driver) => driver.publish(name, plainFrame(bytes)));
+      return undefined;
+    }
+    const args = [
+      // The clients accept only a Buffer.
+      Buffer.concat([bytes]),
+      name,
+      String(keep.size),
+      String(Math.ceil(keep.ttl)),
+      String(keep.bytes ?? Number.MAX_SAFE_INTEGER),
+    ];
+    const answer = await this.#eval(this.#publishScript, channel, args, asking);
+    const [epoch, offset] = answer as [RedisBytes, number];
+    return { epoch: epoch.toString(), offset };
+  }
+
+  /** Sends a message to the nodes that is in the history on another server. */
+  async announce(channel: string, bytes: Uint8Array, position: Position): Promise<void> {
+    const frame = keptFrame(position, bytes);
+    await this.#commands.run((driver) => driver.publish(this.#name(channel), frame));
+  }
+
+  /** Resolves when Redis has answered to all earlier publications: it answers in order. */
+  async answered(): Promise<void> {
+    await this.#commands.ping().catch(() => {});
+  }
+
+  /** The view that this server has of its cluster. */
+  clusterSlots(): Promise<unknown> {
+    return this.#commands.run((driver) => driver.clusterSlots());
+  }
+
+  async history(
+    channel: string,
+    since: Position | undefined,
+    limit: number,
+    asking = false,
+  ): Promise<{
+    messages: { offset: number; bytes: Uint8Array }[];
+    epoch: string;
+    complete: boolean;
+    follows: boolean;
+    more: boolean;
+  }> {
+    const args = [String(limit), since?.epoch ?? '', String(since?.offset ?? '')];
+    const [found, last = 0, entries] = (await this.#reads.run(() =>
+      this.#eval(HISTORY, channel, args, asking),
+    )) as [RedisBytes?, number?, Entry[]?];
+    const epoch = found?.toString() ?? '';
+    const messages = (entries ?? []).map(([id, fields]) => ({
+      offset: Number.parseInt(id.toString(), 10),
+      bytes: fields[1]!,
+    }));
+    const known = since === undefined || since.epoch === epoch;
+    const after = since?.offset ?? 0;
+    const complete = known && messages.length === last - after;
+    const follows = known && (messages[0]?.offset ?? last + 1) === after + 1;
+    const more = messages.length > 0 && messages.at(-1)!.offset < last;
+    return { messages, epoch, complete, follows, more };
+  }
+
+  async subscribe(channel: string): Promise<void> {
+    const name = this.#name(channel);
+    this.#wanted.set(name, channel);
+    if (this.#state !== 'up') return;
+    await this.#unlessLost(this.#subscribeTo(name));
+  }
+
+  async unsubscribe(channel: string): Promise<void> {
+    const name = this.#name(channel);
+    this.#wanted.delete(name);
+    if (this.#state !== 'up') return;
+    try {
+      await this.#unlessLost(this.#unsubscribeFrom(name));
+    } catch (error) {
+      // Redis still sends the messages, and the hub counts on them.
+      this.#wanted.set(name, channel);
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#state = 'closed';
+    this.#started(new Error('the connection to Redis was closed'));
+    const timer = setTimeout(() => this.#commands.destroy(), CLOSE_MS);
+    await this.answered();
+    clearTimeout(timer);
+    this.#commands.destroy();
+    this.#subscriber.destroy();
+  }
+
+  #name(channel: string): string {
+    return `${this.#prefix}{${escapeName(channel)}}`;
+  }
+
+  #eval(script: string, channel: string, args: Argument[], asking: boolean): Promise<unknown> {
+    const name = this.#name(channel);
+    const keys = [name, `${name}:log`];
+    return this.#commands.run((driver) =>
+      driver.eval(script, keys, [crypto.randomUUID(), ...args], asking),
+    );
+  }
+
+  #receive(name: string, frame: RedisBytes): void {
+    const channel = this.#wanted.get(name);
+    if (channel === undefined || this.#state === 'closed') return;
+    // After a hole, drops a message that arrives before `up`: the gap of the outage reports it.
+    if (this.#hasMissed && this.#state !== 'up') return;
+    this.#sink!.message(channel, ...parseFrame(frame));
+  }
+
+  /** Another server has the channel now. */
+  #moved(name: string): void {
+    const channel = this.#wanted.get(name);
+    this.#subscribed.delete(name);
+    if (!this.#wanted.delete(name) || this.#state === 'closed') return;
+    this.#sink!.gap(channel, new Error(MOVED));
+  }
+
+  // Outages
+
+  #down(error: Error): void {
+    if (this.#state === 'up') {
+      this.#state = 'down';
+      this.#sink!.down(error);
+    }
+    this.#started(error);
+  }
+
+  /** Subscribes to all channels when both connections are ready, then reports `up`. */
+  async #restore(): Promise<void> {
+    if (this.#restoring) return;
+    this.#restoring = true;
+    const refused = new Map<string, Error>();
+    // A silent network holds messages back. The older connection answers after them, or is lost too.
+    // Both belong to this outage: an earlier `up` would cause a second gap.
+    await Promise.allSettled([this.#commands.ping(), this.#subscriber.ping()]);
+    while (this.#connected) {
+      // The hub may change its channels meanwhile: then there is another round.
+      const missing = missingIn(this.#subscribed, this.#wanted);
+      const surplus = missingIn(this.#wanted, this.#subscribed);
+      if (missing.length + surplus.length === 0) {
+        this.#up();
+        break;
+      }
+      for (const name of missing) this.#late.add(name);
+      await this.#inBatches(missing, (name) => this.#resubscribe(name, refused));
+      await this.#inBatches(surplus, (name) => this.#unsubscribeFrom(name));
+    }
+    this.#restoring = false;
+    for (const [channel, error] of refused) this.#sink!.gap(channel, error);
+  }
+
+  async #inBatches(
+    names: readonly string[],
+    change: (name: string) => Promise<void>,
+  ): Promise<void> {
+    for (let i = 0; i < names.length && this.#connected; i += MAX_CHANGES) {
+      await Promise.allSettled(names.slice(i, i + MAX_CHANGES).map(change));
+    }
+  }
+
+  /** Redis may refuse one of the channels. The hub then subscribes to it again. */
+  async #resubscribe(name: string, refused: Map<string, Error>): Promise<void> {
+    if (!this.#wanted.has(name)) return;
+    try {
+      await this.#subscribeTo(name);
+    } catch (error) {
+      const channel = this.#wanted.get(name);
+      if (!this.#connected || channel === undefined) return;
+      this.#wanted.delete(name);
+      refused.set(channel, error as Error);
+    }
+  }
+
+  get #connected(): boolean {
+    return this.#state !== 'closed' && this.#commands.ready && this.#subscriber.ready;
+  }
+
+  #up(): void {
+    const before = this.#state;
+    const isWhole = !this.#hasMissed;
+    this.#state = 'up';
+    this.#hasMissed = false;
+    if (before === 'down') this.#sink!.up(isWhole);
+    for (const name of isWhole ? this.#late : []) {
+      const channel = this.#wanted.get(name);
+      if (channel !== undefined) this.#sink!.gap(channel);
+    }
+    this.#late.clear();
+    this.#started();
+  }
+
+  async #subscribeTo(name: string): Promise<void> {
+    await this.#subscriber.run((driver) => driver.subscribe(name));
+    this.#subscribed.add(name);
+  }
+
+  async #unsubscribeFrom(name: string): Promise<void> {
+    try {
+      await this.#subscriber.run((driver) => driver.unsubscribe(name));
+    } catch (error) {
+      // The package `redis` restores the subscription with the connection. `#restore` then ends it.
+      if (!this.#subscriber.ready) return;
+      this.#subscribed.delete(name);
+      throw error;
+    }
+    this.#subscribed.delete(name);
+  }
+
+  /** Ignores the error of a lost connection: the next connection makes the change. */
+  async #unlessLost(change: Promise<void>): Promise<void> {
+    try {
+      await change;
+    } catch (error) {
+      if (this.#state === 'up') throw error;
+    }
+  }
+}
+
+/** The names of `all` that are missing in `some`. */
+function missingIn(some: Names, all: Names): string[] {
+  return [...all.keys()].filter((name) => !some.has(name));
+}
