@@ -13,7 +13,6 @@ import { takeSocket } from './client-socket.ts';
 import { type CloseOptions, type CloseResult, checkCloseOptions } from './close-options.ts';
 import type { AppRequest, ConnHandler } from './conn-handler.ts';
 import { HandshakeError, type HeaderPair } from './errors.ts';
-import { HandlerRunner } from './handler-runner.ts';
 import { NO_HEADERS } from './headers.ts';
 import {
   type AnyUpgraderOptions,
@@ -28,7 +27,7 @@ import { limitLifetime } from './policies/lifetime.ts';
 import { Limits } from './policies/limits.ts';
 import { Refusals } from './responder/refusals.ts';
 import type { Agreement, Responder, ServerRequest } from './responder/responder.ts';
-import { checkHandler, type HandlerOrRoutes, planRoute, Route } from './route.ts';
+import { checkHandler, type HandlerOrRoutes, HandlerRunner, planRoute, Route } from './route.ts';
 import { anyPath, type NoParams, type Router, RouteTable } from './route-table.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
 

@@ -3,12 +3,12 @@ import type { Server as HttpsServer } from 'node:https';
 import type { SecureContextOptions } from 'node:tls';
 import { checked } from '@ws/codec/internal';
 import { addressOf } from '@ws/node-io/internal';
-import type { AnyHandlers } from './acceptor.ts';
+import { Acceptor, type AnyHandlers } from './acceptor.ts';
 import type { UpgradeListener } from './conn-handler.ts';
 import { makeServer } from './http-server.ts';
 import { Http2Sessions, http2OptionsOf, type StreamListener } from './http2/http2-server.ts';
 import { heartbeatOf } from './http2/session-guard.ts';
-import { pickUpgraderOptions } from './options.ts';
+import { type AnyUpgraderOptions, pickUpgraderOptions } from './options.ts';
 import {
   defaultListeners,
   guardListener,
@@ -22,7 +22,7 @@ import type { OnRefused } from './responder/refusals.ts';
 import type { HandlerOrRoutes } from './route.ts';
 import { checkServeOptions, namesAddress, type ServeOptions } from './serve-options.ts';
 import { type RunningServer, ServerBase } from './server-base.ts';
-import { acceptorOf, listenerOf, streamListenerOf, Upgrader } from './upgrader.ts';
+import { streamListener, upgradeListener } from './upgrade-listeners.ts';
 
 /**
  * A running server, made by {@link serve}.
@@ -95,9 +95,8 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
   constructor(options: ServeOptions<unknown>, handlers: AnyHandlers) {
     const { server } = options;
     // First, because it checks options that the HTTP server is made with.
-    const upgrader = new Upgrader(pickUpgraderOptions(options));
-    const acceptor = acceptorOf(upgrader);
-    const onUpgrade = listenerOf(upgrader, handlers, server !== undefined);
+    const acceptor = new Acceptor(pickUpgraderOptions(options) as AnyUpgraderOptions);
+    const onUpgrade = upgradeListener(acceptor, handlers, server !== undefined);
     const { reporter } = acceptor.plan;
     const refused: OnRefused = (error, socket, req) => {
       const request = req && requestOfNode(req, socket);
@@ -108,7 +107,7 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
     super('serve', http, acceptor, options, options.tls ?? contextOf(server));
     this.http = http;
     this.#onUpgrade = onUpgrade;
-    this.#onStream = streamListenerOf(upgrader, handlers);
+    this.#onStream = streamListener(acceptor, handlers);
     this.#options = options;
     const request = options.request && guardListener(options.request, reporter, acceptor.work);
     const answer426 = upgradeRequired(refused);
@@ -116,10 +115,10 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
       const { work } = acceptor;
       const plain = new PlainRequests(request ?? answer426, () => work.progress(), refused);
       work.pendingResponses = () => plain.pending;
-      work.refusalsHoldClose = true;
       this.#plain = plain;
       this.#onRequest = plain.onRequest;
     } else {
+      acceptor.work.refusalsHoldClose = false;
       this.#onRequest = request ?? this.#unlessOtherListeners(answer426);
     }
   }

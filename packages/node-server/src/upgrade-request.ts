@@ -10,15 +10,14 @@ import { NO_BYTES } from '@ws/codec/internal';
 import { deflateLimits } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { cutStream } from '@ws/node-io/internal';
+import { alreadyAnswered, checkInOrder } from './checks-in-order.ts';
 import { assertOpen, disconnectError, passToConnection } from './client-socket.ts';
 import type { AppRequest, HandlerContext } from './conn-handler.ts';
-import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
-import type { HandlerRunner } from './handler-runner.ts';
+import { type HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
 import { HandshakeWaits } from './handshake-waits.ts';
 import {
   type AnyResponse,
   type HeadersInput,
-  headerOf,
   isResponse,
   mergeHeaders,
   NO_HEADERS,
@@ -28,12 +27,13 @@ import type { UpgraderPlan } from './options.ts';
 import { type Admission, admissionOf } from './policies/admit.ts';
 import { readAuth, responseRefusal, thrownByAuthenticate } from './policies/authenticate.ts';
 import { type ErrorHook, refuseByHook } from './policies/error-hook.ts';
-import { beforeUpgrade, checkHead } from './policies/head-callbacks.ts';
+import { beforeUpgrade } from './policies/head-callbacks.ts';
 import type { Reservation } from './policies/limits.ts';
 import type { CheckOrigin } from './policies/origin.ts';
 import { selectSubprotocol } from './policies/select-subprotocol.ts';
-import { applyRules, headFault } from './request.ts';
+import { applyRules } from './request.ts';
 import type { Agreement, Responder, ServerRequest } from './responder/responder.ts';
+import type { HandlerRunner } from './route.ts';
 import { anyPath, decodePath, pathForm, queryOf, type Router, rawPath } from './route-table.ts';
 
 /** For `upgrade`, which returns the connection. */
@@ -43,32 +43,7 @@ const NO_ROUTER: Router<undefined> = anyPath(undefined);
  * One upgrade request, from its checks to its answer. The acceptor takes the socket and counts the
  * request, `negotiate` checks it, and the acceptor opens the connection.
  *
- * Of several faults the first one of this table is answered:
- *
- * | who | fault | answer |
- * |---|---|---|
- * | acceptor | the socket is in use | none |
- * | | `clientAddress` has failed | 500 |
- * | | the server is closing, or has too many handshakes or connections | 503, 429 |
- * | | the headers of a call of `upgrade` are no headers | 500 |
- * | `negotiate` | the client disconnects, or answers to its earlier requests take too long | none |
- * | at any time until the answer | the handshake takes too long; bytes after the head exceed their bound | 503; 400 |
- * | `#check` | a request of node:http2's compatibility API | 400 |
- * | | the application has answered | none |
- * | | dropped header lines, or a head that is too large | 400, 431 |
- * | | the rules of the request, in the order of `requestRules` in the codec | 4xx, 501 |
- * | | a call outside the event 'upgrade' | 500 |
- * | | a callback of `serveRaw` refuses | its own |
- * | | no route | 404, 400 |
- * | | the caller's headers have `Sec-WebSocket-Extensions` | 500 |
- * | | the host | 421 |
- * | | repeated Origin lines | 400 |
- * | `#agreeAtOnce`, `#agreeLater` | the origin | 403 |
- * | | the rules of the offers | 400 |
- * | | `authenticate` refuses | its own |
- * | | the subprotocol | 400, 500 |
- * | | the option `headers`, then `onBeforeUpgrade` | 500 |
- * | acceptor | the client has disconnected, or the application has answered | none; 400 after a FIN |
+ * The file `checks-in-order.ts` lists the faults in the order in which they are answered.
  */
 export class UpgradeRequest implements ServerRequest {
   /** The options of the server; of the route, once it has matched. */
@@ -150,7 +125,7 @@ export class UpgradeRequest implements ServerRequest {
     // Responses that a destroyed socket still carries never emit 'close'.
     if (responder.stream.destroyed) throw disconnectError(responder.stream);
     if (responder.isQueued) return this.#negotiateInTurn(extra);
-    this.#check();
+    checkInOrder(this, extra);
     return this.plan.asksApplication ? this.#agreeLater() : this.#agreeAtOnce();
   }
 
@@ -161,28 +136,8 @@ export class UpgradeRequest implements ServerRequest {
     return this.negotiate(extra);
   }
 
-  /**
-   * The checks before the one of the origin. No function of the application runs here, except the
-   * callbacks of `serveRaw`.
-   */
-  #check(): void {
-    const { facts, incoming, responder } = this;
-    if (responder.fault !== undefined) throw responder.fault;
-    if (responder.isAnswered) throw alreadyAnswered();
-    const fault = incoming && headFault(incoming);
-    if (fault !== undefined) throw fault;
-    applyRules(facts, 'request');
-    if (responder.isReadByServer) throw outsideUpgrade();
-    if (this.plan.callbacks !== undefined) checkHead(this.plan.callbacks, facts);
-    this.#takeRoute();
-    if (this.#extra.length > 0) rejectExtensionsHeader(this.#extra);
-    const { hosts } = this.plan;
-    if (!hosts.allows(facts)) throw hosts.refusal(facts);
-    applyRules(facts, 'origin');
-  }
-
   /** Finds the route. Its handler, its options and the context of its handler count from here on. */
-  #takeRoute(): void {
+  takeRoute(): void {
     const target = pathForm(this.facts.target);
     // An application that compares `req.url` with a path would otherwise miss the path of an
     // absolute URI, and the router would not.
@@ -411,31 +366,4 @@ function returnedHeaders(input: HeadersInput): HeaderPair[] {
   } catch (error) {
     throw serverFault('headers', error);
   }
-}
-
-/** The error for a caller that upgrades a request which has an answer. */
-function alreadyAnswered(): Error {
-  return new Error('websocket: the request was already answered');
-}
-
-/**
- * The error for a call outside a listener for 'upgrade'. There Node parses the first frames as
- * requests, so the frames are lost.
- */
-function outsideUpgrade(): HandshakeError {
-  const message = "upgrade was called outside a listener for 'upgrade'";
-  const cause = new Error(`websocket: ${message}`);
-  return new HandshakeError(500, message, { body: 'Internal Server Error\n', cause });
-}
-
-/**
- * Rejects a Sec-WebSocket-Extensions header of the application: the upgrader negotiates extensions,
- * as in gorilla/websocket.
- */
-function rejectExtensionsHeader(extra: readonly HeaderPair[]): void {
-  if (headerOf(extra, 'sec-websocket-extensions') === undefined) return;
-  throw new HandshakeError(
-    500,
-    "the application must not set 'Sec-WebSocket-Extensions'; use option compression",
-  );
 }

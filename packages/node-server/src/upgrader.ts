@@ -1,26 +1,25 @@
-import type { IncomingMessage, Server } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import { checked, NO_BYTES } from '@ws/codec/internal';
+import { checked } from '@ws/codec/internal';
 import type { Conn } from '@ws/conn';
 import { checkOptionNames } from '@ws/conn/internal';
 import { assertOption } from '@ws/node-io/internal';
 import { Acceptor, type AnyHandlers, type ServerStats } from './acceptor.ts';
-import { isTaken } from './client-socket.ts';
 import type { CloseOptions, CloseResult } from './close-options.ts';
 import type { UpgradeListener } from './conn-handler.ts';
 import type { HeaderPair } from './errors.ts';
-import { giveBackPlainRequest } from './give-back-plain-request.ts';
-import type { HandlerRunner } from './handler-runner.ts';
 import { type HeadersInput, headerPairs } from './headers.ts';
 import { type StreamListener, webSocketStreams } from './http2/http2-server.ts';
 import type { AnyUpgraderOptions, UpgraderOptions } from './options.ts';
 import type { AuthOf } from './policies/authenticate.ts';
-import { requestOfNode } from './request.ts';
 import type { HandlerOrRoutes } from './route.ts';
-import type { Router } from './route-table.ts';
-import { requestOfStream } from './stream-request.ts';
-import { UpgradeRequest } from './upgrade-request.ts';
+import {
+  streamListener,
+  upgradeListener,
+  upgradeOfNode,
+  upgradeOfStream,
+} from './upgrade-listeners.ts';
 
 /** Options of {@link Upgrader.upgrade}. */
 export interface UpgradeOptions {
@@ -29,41 +28,6 @@ export interface UpgradeOptions {
    * that both have, these win.
    */
   readonly headers?: HeadersInput | undefined;
-}
-
-// `Upgrader` sets these two functions, since they read its private fields.
-
-/** The part of an upgrader that `serve` works with. */
-export let acceptorOf: <Result>(upgrader: Upgrader<Result>) => Acceptor;
-
-/**
- * As {@link Upgrader.handler}.
- *
- * @param ignoresTaken - For several `serve` on one HTTP server: ignores a socket that another of
- *   them has taken.
- */
-export let listenerOf: <Result>(
-  upgrader: Upgrader<Result>,
-  handlers: AnyHandlers,
-  ignoresTaken: boolean,
-) => UpgradeListener;
-
-/**
- * As {@link Upgrader.streams}, for a server that `serve` has created: it answers every stream that it
- * gets.
- */
-export let streamListenerOf: <Result>(
-  upgrader: Upgrader<Result>,
-  handlers: AnyHandlers,
-) => StreamListener;
-
-/** Listeners for 'upgrade' that leave paths without a route to others. */
-const leaving = new WeakSet<object>();
-
-/** Whether no other listener gets a request that `listener` leaves: then it has to answer. */
-function isLastLeaving(server: Server, listener: object): boolean {
-  const listeners = server.listeners('upgrade');
-  return listeners.at(-1) === listener && listeners.every((other) => leaving.has(other));
 }
 
 /**
@@ -81,12 +45,6 @@ function isLastLeaving(server: Server, listener: object): boolean {
  */
 export class Upgrader<Result = undefined> implements AsyncDisposable {
   readonly #acceptor: Acceptor;
-
-  static {
-    acceptorOf = (upgrader) => upgrader.#acceptor;
-    listenerOf = (upgrader, handlers, ignoresTaken) => upgrader.#listener(handlers, ignoresTaken);
-    streamListenerOf = (upgrader, handlers) => upgrader.#streamListener(handlers);
-  }
 
   /** @throws TypeError or RangeError that names the bad or unknown option. */
   constructor(options: UpgraderOptions<Result> = {}) {
@@ -124,7 +82,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     head: Uint8Array,
     options: UpgradeOptions = {},
   ): Promise<Conn<AuthOf<Result>>> {
-    const upgrade = this.#request(req, socket, head, undefined);
+    const upgrade = upgradeOfNode(this.#acceptor, req, socket, head, undefined);
     return this.#acceptor.accept(upgrade, () => upgradeHeaders('upgrade', options));
   }
 
@@ -158,26 +116,8 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
   handler<Pattern extends string = string>(
     handlerOrRoutes: HandlerOrRoutes<Pattern, AuthOf<Result>>,
   ): UpgradeListener {
-    return checked(() => this.#listener(handlerOrRoutes as AnyHandlers, false), this, 'handler');
-  }
-
-  #listener(handlers: AnyHandlers, ignoresTaken: boolean): UpgradeListener {
-    const acceptor = this.#acceptor;
-    const router = acceptor.routerOf(handlers);
-    const { unmatched, handshakeTimeout } = acceptor.plan;
-    const leaves = unmatched === 'leave';
-    const listener: UpgradeListener = (req, socket, head) => {
-      if (ignoresTaken && isTaken(socket)) return;
-      if (leaves && !router.has(req.url ?? '')) {
-        const { server } = req.socket as { server?: Server };
-        // Nothing else would answer the request.
-        if (server === undefined || isTaken(socket) || !isLastLeaving(server, listener)) return;
-      }
-      if (giveBackPlainRequest(req, socket, head, acceptor.work, handshakeTimeout)) return;
-      acceptor.serve(this.#request(req, socket, head, router));
-    };
-    if (leaves) leaving.add(listener);
-    return listener;
+    const handlers = handlerOrRoutes as AnyHandlers;
+    return checked(() => upgradeListener(this.#acceptor, handlers, false), this, 'handler');
   }
 
   /**
@@ -210,17 +150,9 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     const leaves = this.#acceptor.plan.unmatched === 'leave';
     const router = leaves ? this.#acceptor.routerOf(handlers) : undefined;
     return webSocketStreams(
-      this.#streamListener(handlers),
+      streamListener(this.#acceptor, handlers),
       (headers) => router?.has(headers[':path'] ?? '') === false,
     );
-  }
-
-  #streamListener(handlers: AnyHandlers): StreamListener {
-    const router = this.#acceptor.routerOf(handlers);
-    return (stream, headers, _flags, rawHeaders) => {
-      const upgrade = this.#upgradeOfStream(stream, headers, rawHeaders, router);
-      if (!stream.closed) this.#acceptor.serve(upgrade);
-    };
   }
 
   /**
@@ -242,19 +174,8 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     assertOption('stream', stream, isStream, 'a stream of a server of node:http2');
     const isHeaders = typeof headers === 'object' && headers !== null;
     assertOption('headers', headers, isHeaders, "an object, as the event 'stream' gives it");
-    const upgrade = this.#upgradeOfStream(stream, headers, undefined, undefined);
+    const upgrade = upgradeOfStream(this.#acceptor, stream, headers, undefined, undefined);
     return this.#acceptor.accept(upgrade, () => upgradeHeaders('upgradeStream', options));
-  }
-
-  #upgradeOfStream(
-    stream: ServerHttp2Stream,
-    headers: IncomingHttpHeaders,
-    rawHeaders: string[] | undefined,
-    router: Router<HandlerRunner> | undefined,
-  ): UpgradeRequest {
-    const { plan } = this.#acceptor;
-    const request = requestOfStream(plan.settings, stream, headers, rawHeaders);
-    return new UpgradeRequest(plan, request, NO_BYTES, router, performance.now());
   }
 
   /**
@@ -273,16 +194,6 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  #request(
-    req: IncomingMessage,
-    socket: Duplex,
-    head: Uint8Array,
-    router: Router<HandlerRunner> | undefined,
-  ): UpgradeRequest {
-    const request = requestOfNode(req, socket);
-    return new UpgradeRequest(this.#acceptor.plan, request, head, router, performance.now());
   }
 }
 

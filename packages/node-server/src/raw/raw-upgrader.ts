@@ -12,7 +12,6 @@ import { disconnectError, ignore, isTaken } from '../client-socket.ts';
 import type { CloseOptions, CloseResult } from '../close-options.ts';
 import type { AppRequest } from '../conn-handler.ts';
 import { HandshakeError } from '../errors.ts';
-import type { HandlerRunner } from '../handler-runner.ts';
 import {
   type AnyUpgraderOptions,
   pickUpgraderOptions,
@@ -25,7 +24,7 @@ import { type HeadCallbacks, headCallbackNames } from '../policies/head-callback
 import { notAnHttpRequest } from '../responder/client-error.ts';
 import { Http1Responder } from '../responder/http1.ts';
 import type { ServerRequest } from '../responder/responder.ts';
-import type { HandlerOrRoutes } from '../route.ts';
+import type { HandlerOrRoutes, HandlerRunner } from '../route.ts';
 import type { Router } from '../route-table.ts';
 import { UpgradeRequest } from '../upgrade-request.ts';
 import { type HeadReading, isReadingHead, type OnHead, PendingHeads } from './head-reading.ts';
@@ -75,11 +74,14 @@ function checkRawOptions(options: RawUpgraderOptions<unknown>): void {
   }
 }
 
+type RawParts = { readonly acceptor: Acceptor; readonly heads: PendingHeads };
+
+const parts = new WeakMap<object, RawParts>();
+
 /** The parts of an upgrader that `serveRaw` works with. */
-export let partsOf: <Result>(upgrader: RawUpgrader<Result>) => {
-  readonly acceptor: Acceptor;
-  readonly heads: PendingHeads;
-};
+export function partsOf(upgrader: object): RawParts {
+  return parts.get(upgrader)!;
+}
 
 /**
  * Upgrades byte streams to WebSocket connections without node:http: it reads the request head
@@ -102,10 +104,6 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
   /** `fallback` has listened or closed. From then on its timeouts run only while it listens. */
   #fallbackMustListen = false;
 
-  static {
-    partsOf = (upgrader) => ({ acceptor: upgrader.#acceptor, heads: upgrader.#heads });
-  }
-
   /** @throws TypeError or RangeError that names the bad or unknown option. */
   constructor(options: RawUpgraderOptions<Result> = {}) {
     checked(() => checkRawOptions(options as RawUpgraderOptions<unknown>), RawUpgrader);
@@ -119,6 +117,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
     );
     this.#acceptor.work.refusalsHoldClose = false;
     this.#heads = new PendingHeads(this.#acceptor.plan.handshakeTimeout, fallback !== undefined);
+    parts.set(this, { acceptor: this.#acceptor, heads: this.#heads });
     this.#fallback = fallback;
     if (fallback === undefined) return;
     startTimeouts(fallback);
