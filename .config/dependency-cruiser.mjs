@@ -55,7 +55,7 @@ const FLOORS = {
     ['error-reporter', 'headers'],
     ['responder'],
     ['handshake-waits', 'request'],
-    ['give-back-plain-request', 'plain-requests', 'policies', 'stream-request'],
+    ['give-back-plain-request', 'plain-requests', 'policies'],
     ['options'],
     ['checks-in-order', 'route', 'serve-options'],
     ['http-server', 'upgrade-request'],

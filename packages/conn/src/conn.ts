@@ -34,15 +34,14 @@ import type { CloseInfo, ConnState, ConnStats } from './platform/observer.ts';
 import { formatJSON, type SchemaOutput, type StandardSchema } from './read/json.ts';
 import type { MessageReader } from './read/message-reader.ts';
 import { type MessageStreams, streamsOf } from './read/message-streams.ts';
-import { type MessageHandler, startReceive } from './read/receive-call.ts';
+import { type MessageHandler, receive, startReceive } from './read/receive-call.ts';
 import {
   checkSchemaOptions,
   readJSON,
-  receive,
   type SchemaOptions,
   type ValueHandler,
   ValueIterator,
-} from './read/value-reads.ts';
+} from './read/schema-reads.ts';
 import { rejected, resolvedLater } from './time/promises.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import { checkTransport, type Transport } from './transport.ts';

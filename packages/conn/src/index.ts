@@ -62,7 +62,7 @@ export type { SchemaOutput, StandardSchema } from './read/json.ts';
 export { MessageReader } from './read/message-reader.ts';
 export type { MessageStreams } from './read/message-streams.ts';
 export type { MessageHandler } from './read/receive-call.ts';
-export type { SchemaOptions, ValueHandler } from './read/value-reads.ts';
+export type { SchemaOptions, ValueHandler } from './read/schema-reads.ts';
 export type { Report, ReportContext, ReportedConn } from './report/report.ts';
 export type { WaitOptions } from './time/wait.ts';
 export type { Transport, TransportSink } from './transport.ts';

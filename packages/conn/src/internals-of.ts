@@ -6,9 +6,7 @@ import type { ConnInternals } from './internals.ts';
  * An accessor that a user cannot meet by accident. Its name is a literal in each class: esbuild
  * keeps a class with a computed name, and all that the class uses, in every bundle.
  */
-interface WithInternals {
-  readonly '@ws/internals': ConnInternals;
-}
+type WithInternals = { readonly '@ws/internals'?: ConnInternals };
 
 /** The default `closeTimeout` of a connection, in ms. */
 const CLOSE_TIMEOUT = 5_000;
@@ -20,7 +18,7 @@ const INTERNAL_SERVER_ERR = 1011;
 export function internalsOf(conn: Conn): Required<ConnInternals>;
 export function internalsOf(conn: ConnLike): ConnInternals;
 export function internalsOf(conn: ConnLike): ConnInternals {
-  return (conn as Partial<WithInternals>)['@ws/internals'] ?? publicInternals(conn);
+  return (conn as WithInternals)['@ws/internals'] ?? publicInternals(conn);
 }
 
 function publicInternals(conn: ConnLike): ConnInternals {

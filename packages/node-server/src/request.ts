@@ -1,11 +1,15 @@
-import { type IncomingMessage, maxHeaderSize } from 'node:http';
+import { IncomingMessage, maxHeaderSize } from 'node:http';
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { checkRequest, parseSubprotocols, type RequestFacts, type RequestStep } from '@ws/codec';
 import { hasToken } from '@ws/codec/internal';
-import { addressOf } from '@ws/node-io/internal';
+import type { ConnSettings } from '@ws/conn';
+import { addressOf, cancelStream } from '@ws/node-io/internal';
 import type { AppRequest } from './conn-handler.ts';
 import { HandshakeError } from './errors.ts';
-import { CompatResponder, isCompatRequest } from './responder/http2.ts';
+import { heartbeatOf, watchResets } from './http2/session-guard.ts';
+import { CompatResponder, Http2Responder, isCompatRequest } from './responder/http2.ts';
 import { NodeHttpResponder } from './responder/node-http.ts';
 import type { ServerRequest } from './responder/responder.ts';
 
@@ -83,7 +87,7 @@ export class RequestHeaders implements FieldLookups {
 }
 
 /** An IncomingMessage, for the codec's tables of rules and for the steps between them. */
-export class IncomingFacts extends RequestHeaders implements RequestFacts {
+class IncomingFacts extends RequestHeaders implements RequestFacts {
   readonly method: string;
   readonly target: string;
   readonly version: RequestFacts['version'];
@@ -214,4 +218,68 @@ function headersOf(req: IncomingMessage): RequestHeaders {
   if (rawHeaders !== undefined) return new RequestHeaders(req);
   const lines = Object.entries(headers ?? {}).flatMap(([name, value]) => [name, String(value)]);
   return new RequestHeaders({ rawHeaders: lines });
+}
+
+/**
+ * The request of a stream, for the application's functions: an IncomingMessage, as over HTTP/1.1. Its
+ * method is `CONNECT`, its headers also have `host` and the pseudo-headers. Its socket belongs to
+ * the session.
+ */
+class StreamRequest extends IncomingMessage {
+  readonly stream: ServerHttp2Stream;
+
+  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: string[]) {
+    super(stream.session?.socket ?? new Socket());
+    this.stream = stream;
+    this.httpVersion = '2.0';
+    this.httpVersionMajor = 2;
+    this.httpVersionMinor = 0;
+    this.method = onlyLine(headers[':method']);
+    this.url = onlyLine(headers[':path']);
+    const host = headers.host ?? headers[':authority'];
+    this.headers = host === undefined ? { ...headers } : { ...headers, host };
+    this.rawHeaders = rawHeaders;
+    this.complete = true;
+  }
+
+  /** The bytes after the request are frames. */
+  override _read(): void {
+    this.push(null);
+  }
+
+  /** Resets the stream: the session's socket carries others too. Node calls it after the end as well. */
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    if (!this.readableEnded) cancelStream(this.stream);
+    done(error);
+  }
+}
+
+/**
+ * Describes the request of a stream, and guards its session. The stream is closed when its client has
+ * reset too many: it gets no answer.
+ *
+ * @param rawHeaders - Default: the lines of `headers`, in which Node has joined repeated fields.
+ */
+export function requestOfStream(
+  settings: Pick<ConnSettings, 'heartbeat'>,
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  rawHeaders: string[] = rawHeadersOf(headers),
+): ServerRequest {
+  watchResets(stream, heartbeatOf(settings));
+  const request = new StreamRequest(stream, headers, rawHeaders);
+  const facts = new IncomingFacts(request, '2');
+  const incoming: IncomingMessage = request;
+  return { req: incoming as AppRequest, facts, incoming, responder: new Http2Responder(stream) };
+}
+
+/** `''` for a field that another parser has found twice: the rules refuse it. */
+function onlyLine(field: unknown): string {
+  return typeof field === 'string' ? field : '';
+}
+
+function rawHeadersOf(headers: IncomingHttpHeaders): string[] {
+  return Object.entries(headers).flatMap(([name, value]) =>
+    [value ?? []].flat().flatMap((line) => [name, line]),
+  );
 }

@@ -7,10 +7,9 @@ import { isTaken } from './client-socket.ts';
 import type { UpgradeListener } from './conn-handler.ts';
 import { giveBackPlainRequest } from './give-back-plain-request.ts';
 import type { StreamListener } from './http2/http2-server.ts';
-import { requestOfNode } from './request.ts';
+import { requestOfNode, requestOfStream } from './request.ts';
 import type { HandlerRunner } from './route.ts';
 import type { Router } from './route-table.ts';
-import { requestOfStream } from './stream-request.ts';
 import { UpgradeRequest } from './upgrade-request.ts';
 
 /** Listeners for 'upgrade' that leave paths without a route to others. */

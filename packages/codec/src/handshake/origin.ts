@@ -1,10 +1,10 @@
 import type { RequestFacts } from './request-rules.ts';
 
-interface HostPort {
+type HostPort = {
   readonly host: string;
   /** `''` when no port is given and the scheme has no default. */
   readonly port: string;
-}
+};
 
 type Origin = HostPort & { readonly scheme: string };
 

@@ -7,7 +7,15 @@ import { type AsyncContext, asyncContexts } from '../platform/async-contexts.ts'
 import type { CloseInfo } from '../platform/observer.ts';
 import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
 import { rejectedLater } from '../time/refusal.ts';
+import { kind } from '../validate.ts';
+import type { StandardSchema } from './json.ts';
 import { rejectWithEnd } from './pending-read.ts';
+import {
+  checkSchemaOptions,
+  type SchemaOptions,
+  type ValueHandler,
+  validatingHandler,
+} from './schema-reads.ts';
 
 /** The callback of `receive`, called with each message. */
 export type MessageHandler = (message: BorrowedMessage) => void | PromiseLike<void>;
@@ -328,6 +336,25 @@ export class ReceiveCall extends Promise<CloseInfo> {
     borrowed.lease = undefined;
     lease.release();
   }
+}
+
+/** See {@link Conn.receive}. */
+export function receive(
+  connection: Connection,
+  handler: MessageHandler | ValueHandler<StandardSchema>,
+  options: SchemaOptions<StandardSchema> | undefined,
+): Promise<CloseInfo> {
+  try {
+    if (typeof handler !== 'function') {
+      throw new TypeError(`receive: expected a function, got ${kind(handler)}`);
+    }
+    if (options === undefined) return startReceive(connection, handler as MessageHandler);
+    checkSchemaOptions('receive', options);
+  } catch (error) {
+    return connection.rejected(error, 'receive');
+  }
+  const validator = validatingHandler(connection, handler as ValueHandler<StandardSchema>, options);
+  return startReceive(connection, validator);
 }
 
 /**

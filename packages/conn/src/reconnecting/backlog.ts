@@ -7,7 +7,7 @@ import { portablePlatform } from '../platform/portable-platform.ts';
 import { Deferred } from '../time/promises.ts';
 import { bytesOf, dataTypeOf, type MessageData, utf8 } from '../writing/payload.ts';
 import type { LivePlan } from './options.ts';
-import { ResendWindow } from './resend-window.ts';
+import { ResendWindow } from './resend.ts';
 
 /** Connections that end with a code of {@link REFUSALS} before their first message is rejected. */
 const MAX_REFUSALS = 3;

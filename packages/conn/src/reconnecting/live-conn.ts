@@ -23,7 +23,7 @@ import { checkListener, EventListeners, type ListenersOf } from './event-listene
 import type { DialFunction, LivePlan, ReconnectingCloseOptions } from './options.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { isErrorOf } from './reconnecting.ts';
-import { idOf, takeAcknowledgements } from './resend.ts';
+import { idOf } from './resend.ts';
 import { openWithin, untilAborted } from './waits.ts';
 
 /**
@@ -475,27 +475,9 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     const { resend } = this.#plan;
     if (resend === undefined) return conn;
     const queue = this.#queue;
-    this.#readAhead = new ReadAhead(conn, resend, {
-      hides: (message) => {
-        try {
-          const isAcknowledgement = takeAcknowledgements(resend, message, (id) =>
-            queue.acknowledge(id),
-          );
-          return isAcknowledgement && resend.hide;
-        } catch (error) {
-          this.#reportOnce(error, 'resend.acknowledged');
-          return false;
-        }
-      },
-      sendWaits: () => queue.hasUnacknowledged,
-      unread: (count) => {
-        const error = new Error(
-          `${count} messages wait for a reader, and no code reads this ReconnectingConn; call receive, or set resend.hide`,
-        );
-        this.#reportOnce(error, 'receive');
-      },
-      failed: (error) => void this.#handlerFailed(error),
-    });
+    const report = (error: unknown, where: string): void => this.#reportOnce(error, where);
+    const failed = (error: unknown): void => void this.#handlerFailed(error);
+    this.#readAhead = new ReadAhead(conn, resend, queue, report, failed);
     return this.#readAhead;
   }
 

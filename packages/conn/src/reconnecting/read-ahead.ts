@@ -6,25 +6,14 @@ import { BorrowedMessage, type Message } from '../message.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
 import type { MessageHandler } from '../read/receive-call.ts';
 import { Deferred, handled } from '../time/promises.ts';
+import type { Backlog } from './backlog.ts';
 import { isErrorOf } from './reconnecting.ts';
-import type { ResendPlan } from './resend.ts';
+import { type ResendPlan, takeAcknowledgements } from './resend.ts';
 
 /** The factor of the bounds while a message waits for its acknowledgement. */
 const WAITING_FACTOR = 16;
 /** The time in ms that a reader has at that bound to take a message. */
 const STANDSTILL_MS = 1_000;
-
-/** The owner of a {@link ReadAhead}. */
-export interface ReadAheadOwner {
-  /** Gets each message. Returns whether the reader does not get it. */
-  hides(message: BorrowedMessage): boolean;
-  /** Whether a message waits for its acknowledgement. */
-  sendWaits(): boolean;
-  /** `count` messages wait for a reader, and there was none so far. */
-  unread(count: number): void;
-  /** Another reader reads the connection. */
-  failed(error: unknown): void;
-}
 
 /**
  * Reads a connection ahead of its reader. A reader that waits for an acknowledgement does not read
@@ -35,8 +24,9 @@ export class ReadAhead {
   /** The error with which the handler of `receive` has failed. */
   failure: unknown;
   readonly #conn: ConnLike;
-  readonly #bounds: Pick<ResendPlan, 'maxBytes' | 'maxMessages'>;
-  readonly #owner: ReadAheadOwner;
+  readonly #resend: ResendPlan;
+  readonly #queue: Backlog;
+  readonly #report: (error: unknown, where: string) => void;
   readonly #messages = new Fifo<Message>();
   #bytes = 0;
   #ended = false;
@@ -53,14 +43,21 @@ export class ReadAhead {
   /** Ends the connection, unless the reader takes a message. */
   #standstill: unknown;
 
+  /**
+   * @param queue - The messages that wait for their acknowledgements.
+   * @param failed - Gets the error when another reader reads the connection.
+   */
   constructor(
     conn: ConnLike,
-    bounds: Pick<ResendPlan, 'maxBytes' | 'maxMessages'>,
-    owner: ReadAheadOwner,
+    resend: ResendPlan,
+    queue: Backlog,
+    report: (error: unknown, where: string) => void,
+    failed: (error: unknown) => void,
   ) {
     this.#conn = conn;
-    this.#bounds = bounds;
-    this.#owner = owner;
+    this.#resend = resend;
+    this.#queue = queue;
+    this.#report = report;
     const end = (): void => {
       this.#ended = true;
       this.#arrival?.resolve();
@@ -69,13 +66,13 @@ export class ReadAhead {
       .receive((message) => this.#add(message))
       .then(end, (error: unknown) => {
         end();
-        if (error instanceof ReadPendingError || !isErrorOf(conn, error)) owner.failed(error);
+        if (error instanceof ReadPendingError || !isErrorOf(conn, error)) failed(error);
       });
   }
 
   #add(message: BorrowedMessage): Promise<void> | undefined {
     this.#isFar = this.#isFull(WAITING_FACTOR);
-    if (this.#owner.hides(message)) return undefined;
+    if (this.#hides(message)) return undefined;
     // In a page it is no BorrowedMessage, and stays valid.
     const isBorrowed = message instanceof BorrowedMessage;
     const kept = isBorrowed ? message.copy() : (message as unknown as Message);
@@ -83,8 +80,8 @@ export class ReadAhead {
     this.#bytes += kept.data.length;
     this.#arrival?.resolve();
     if (!this.#isFull()) return undefined;
-    if (!this.#hadReader) this.#owner.unread(this.#messages.length);
-    const sendWaits = this.#owner.sendWaits();
+    if (!this.#hadReader) this.#report(notRead(this.#messages.length), 'receive');
+    const sendWaits = this.#queue.hasUnacknowledged;
     // The acknowledgement may be next.
     if (sendWaits && !this.#isFar) return undefined;
     this.#room = new Deferred();
@@ -92,8 +89,22 @@ export class ReadAhead {
     return this.#room.promise;
   }
 
+  /** Takes the acknowledgements in `message`. Returns whether the reader does not get it. */
+  #hides(message: BorrowedMessage): boolean {
+    const resend = this.#resend;
+    try {
+      const acknowledges = takeAcknowledgements(resend, message, (id) =>
+        this.#queue.acknowledge(id),
+      );
+      return acknowledges && resend.hide;
+    } catch (error) {
+      this.#report(error, 'resend.acknowledged');
+      return false;
+    }
+  }
+
   #isFull(factor = 1): boolean {
-    const { maxBytes, maxMessages } = this.#bounds;
+    const { maxBytes, maxMessages } = this.#resend;
     return this.#bytes >= maxBytes * factor || this.#messages.length >= maxMessages * factor;
   }
 
@@ -116,7 +127,7 @@ export class ReadAhead {
     this.#standstill = setTimeout(() => {
       this.#standstill = undefined;
       // After the end the next connection brings the acknowledgement.
-      if (this.#conn.state !== 'open' || !this.#owner.sendWaits()) return;
+      if (this.#conn.state !== 'open' || !this.#queue.hasUnacknowledged) return;
       const error = new BackpressureError(
         `${this.#messages.length} messages of ${this.#bytes} bytes wait for the reader, and one of send for its acknowledgement; read without waiting for send, or raise resend.maxBytes and resend.maxMessages`,
       );
@@ -207,6 +218,12 @@ export class ReadAhead {
       },
     };
   }
+}
+
+function notRead(count: number): Error {
+  return new Error(
+    `${count} messages wait for a reader, and no code reads this ReconnectingConn; call receive, or set resend.hide`,
+  );
 }
 
 /** `message` for a handler. It stays valid. */

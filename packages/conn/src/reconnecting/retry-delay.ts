@@ -1,7 +1,7 @@
 import { duration } from '../validate.ts';
-import type { ReconnectPlan } from './options.ts';
 
-type DelayRange = Pick<ReconnectPlan, 'minDelay' | 'maxDelay'>;
+/** In ms. */
+type DelayRange = { readonly minDelay: number; readonly maxDelay: number };
 
 /** Checks the options `minDelay` and `maxDelay`. */
 export function delayRange(min: number | undefined, max: number | undefined): DelayRange {

@@ -3,12 +3,12 @@ import { BackpressureError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 
 /** A waiting ping or pong. */
-interface ControlFrame {
+type ControlFrame = {
   readonly opcode: number;
   readonly payload: Uint8Array;
   /** Whether the library sends the frame, not the user. */
   readonly own: boolean;
-}
+};
 
 /**
  * Pings and pongs that wait for a blocked transport. They overtake queued messages between two

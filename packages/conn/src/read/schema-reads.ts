@@ -3,7 +3,6 @@ import type { Connection } from '../connection/connection.ts';
 import type { MessageIterator } from '../connection/pull-reads.ts';
 import { JSONError } from '../errors.ts';
 import type { BorrowedMessage, Message } from '../message.ts';
-import type { CloseInfo } from '../platform/observer.ts';
 import { handled } from '../time/promises.ts';
 import { type WaitOptions, withTimeout } from '../time/wait.ts';
 import { checkOptionNames, isThenable, kind } from '../validate.ts';
@@ -16,7 +15,7 @@ import {
   schemaFailed,
   validationResult,
 } from './json.ts';
-import { type MessageHandler, startReceive } from './receive-call.ts';
+import type { MessageHandler } from './receive-call.ts';
 
 /** How messages are validated, for {@link Conn.receive} and {@link Conn.messages}. */
 export interface SchemaOptions<S extends StandardSchema, M = BorrowedMessage> {
@@ -97,27 +96,8 @@ function failWith(connection: Connection, error: JSONError, reason: string): voi
   connection.fail(error, CloseCode.InvalidFramePayloadData, reason);
 }
 
-/** See {@link Conn.receive}. */
-export function receive(
-  connection: Connection,
-  handler: MessageHandler | ValueHandler<StandardSchema>,
-  options: SchemaOptions<StandardSchema> | undefined,
-): Promise<CloseInfo> {
-  try {
-    if (typeof handler !== 'function') {
-      throw new TypeError(`receive: expected a function, got ${kind(handler)}`);
-    }
-    if (options === undefined) return startReceive(connection, handler as MessageHandler);
-    checkSchemaOptions('receive', options);
-  } catch (error) {
-    return connection.rejected(error, 'receive');
-  }
-  const validator = validating(connection, handler as ValueHandler<StandardSchema>, options);
-  return startReceive(connection, validator);
-}
-
 /** The handler of `receive` that validates messages for `handler`. */
-function validating<S extends StandardSchema>(
+export function validatingHandler<S extends StandardSchema>(
   connection: Connection,
   handler: ValueHandler<S>,
   { schema, invalid }: SchemaOptions<S>,
