@@ -104,7 +104,7 @@ const PURE = 'codec|conn|browser';
 const ONE_UNIT =
   '^packages/(codec/src/frames/frame-(queue|slab).ts' +
   '|conn/src/((connection|control|deflate|read|writing)/|(conn|internals|internals-of-conn).ts)' +
-  '|hub/src/(backplane|delivery|events|options|rooms|sessions)' +
+  '|hub/src/(backplane|delivery|events|everywhere|options|presence|rooms|sessions)' +
   '|proxy/src/(tunnel/|proxied.ts))';
 
 const forbidden = [

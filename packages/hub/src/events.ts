@@ -11,6 +11,7 @@ import { asyncContexts, checkSchemaOptions, kind, withValue } from '@ws/conn/int
 import { checkOneOf } from './arguments.ts';
 import type { Position } from './history/position.ts';
 import type { OverflowPolicy } from './options.ts';
+import type { PresenceChange } from './presence/room-presence.ts';
 import type { Session } from './sessions/session.ts';
 
 /** The query of a request: a URLSearchParams. */
@@ -94,6 +95,12 @@ export interface HubEvents<Data = unknown> {
   entered(session: Session<Data>, room: string): unknown;
   /** A session has left a room, or takes no more messages. */
   left(session: Session<Data>, room: string): unknown;
+  /**
+   * `Room.presence` of a room has changed. Called at most once a turn for each room. Members that come
+   * and leave in one turn are in no map. When the last member of this node leaves the room, all members
+   * have left for this node.
+   */
+  presence(room: string, change: PresenceChange): unknown;
 }
 
 type Lists<Data> = { [E in keyof HubEvents<Data>]: readonly HubEvents<Data>[E][] };
@@ -110,6 +117,7 @@ const EVENTS: readonly (keyof HubEvents)[] = [
   'gap',
   'entered',
   'left',
+  'presence',
 ];
 /** Former names of events. */
 const RENAMED: Readonly<Record<string, string>> = { join: 'entered', leave: 'left' };

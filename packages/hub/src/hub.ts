@@ -24,6 +24,7 @@ import {
   type ValueListener,
   validating,
 } from './events.ts';
+import { Everywhere } from './everywhere/everywhere.ts';
 import {
   checkCloseOptions,
   type HubCloseOptions,
@@ -31,6 +32,7 @@ import {
   type HubOptions,
   resolveOptions,
 } from './options.ts';
+import type { JSONValue } from './presence/room-presence.ts';
 import type { Room } from './rooms/room.ts';
 import type { Session } from './sessions/session.ts';
 import { Sessions } from './sessions/sessions.ts';
@@ -93,12 +95,15 @@ export class Hub<Data = unknown> implements AsyncDisposable {
    * another server passes it as `ctx.auth`.
    */
   readonly handler: (conn: ConnLike, request?: unknown, ctx?: ConnectContext) => Promise<void>;
+  /** Counts, closes and asks on all nodes. */
+  readonly everywhere: Everywhere<Data>;
   readonly #sessions: Sessions<Data>;
   #closing: Promise<HubCloseResult> | undefined;
 
   /** @throws TypeError or RangeError that names the option. */
   constructor(options: HubOptions<Data> = {}) {
     this.#sessions = checked(() => new Sessions(resolveOptions(options)), Hub);
+    this.everywhere = new Everywhere(this.#sessions);
     this.handler = async (conn, request, ctx) => {
       conn.data ??= ctx?.auth;
       await (this.closed
@@ -214,6 +219,20 @@ export class Hub<Data = unknown> implements AsyncDisposable {
       for (const session of this.sessions.values()) this.#sessions.watchPongs(session);
     }
     return remove;
+  }
+
+  /**
+   * Answers `everywhere.ask` of this name, of all nodes.
+   *
+   * @param listener - Called with a copy of the data; undefined without any. Returns the answer: JSON
+   *   of at most 64 KiB, or a promise of it; undefined becomes null. When it throws or rejects, the
+   *   node that asks gets the class of the error only, and the event `error` reports it.
+   * @returns A function that removes the listener.
+   * @throws TypeError for a name that has a listener, or a listener that is not a function; TypeError
+   *   or RangeError for another name than 1 to 256 bytes.
+   */
+  onAsk(name: string, listener: (data: JSONValue) => unknown): () => void {
+    return checked(() => this.#sessions.acts.onAsk(name, listener), this, 'onAsk');
   }
 
   /**

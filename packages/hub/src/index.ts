@@ -14,6 +14,7 @@ export type {
   MessageOptions,
   ValueListener,
 } from './events.ts';
+export type { AskOptions, Everywhere } from './everywhere/everywhere.ts';
 export { isPosition, type Position } from './history/position.ts';
 export type { HistoryQuery, Kept } from './history/room-history.ts';
 export { Hub, type HubStats, type SessionInit } from './hub.ts';
@@ -26,6 +27,12 @@ export type {
   OverflowPolicy,
   RoomOptions,
 } from './options.ts';
+export type {
+  JSONValue,
+  PresenceChange,
+  Presences,
+  Present,
+} from './presence/room-presence.ts';
 export type { JoinOptions } from './rooms/resume.ts';
 export { type Joined, Room } from './rooms/room.ts';
 export { type SendOptions, Session } from './sessions/session.ts';

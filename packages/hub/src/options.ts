@@ -62,7 +62,7 @@ export interface HistoryOptions {
 }
 
 /** The options of a room. */
-export interface RoomOptions {
+export interface RoomOptions<Data = unknown> {
   /** Keeps the last messages for `Room.history`; `true` takes all defaults. Default: false. */
   readonly history?: boolean | HistoryOptions | undefined;
   /**
@@ -85,6 +85,13 @@ export interface RoomOptions {
         at: { readonly room: string; readonly position: Position | undefined },
       ) => MessageData)
     | undefined;
+  /**
+   * Shows the members of the room to all nodes that have a member: see `Room.presence`. Returns what
+   * to show of a session that joins, JSON of at most 1 KiB; undefined for a session that is not
+   * shown. Synchronous. If it throws, the join rejects with a `RoomRefusedError`. Default: nothing is
+   * shown.
+   */
+  readonly presence?: ((session: Session<Data>) => unknown) | undefined;
 }
 
 /** The options of a {@link Hub}. */
@@ -108,6 +115,11 @@ export interface HubOptions<Data = unknown> {
    * message. With JetStream, `max_bytes` of a new stream. Default: 256 MiB.
    */
   readonly maxHistoryBytes?: number | undefined;
+  /**
+   * Largest number of members that `Room.presence` has, of all nodes together. The others are
+   * counted by `hub.everywhere.count` only. Default: 10,000.
+   */
+  readonly maxPresence?: number | undefined;
   /** Longest name of a room, in bytes of UTF-8. Default: 256. */
   readonly maxNameBytes?: number | undefined;
   /**
@@ -131,14 +143,15 @@ export interface HubOptions<Data = unknown> {
    * Options of rooms by name, or by a prefix with one `*` at its end, such as `chat/*`. The exact
    * name comes first, then the longest prefix. Default: no history, `local-first`.
    */
-  readonly rooms?: Readonly<Record<string, RoomOptions>> | undefined;
+  readonly rooms?: Readonly<Record<string, RoomOptions<Data>>> | undefined;
 }
 
 /** {@link RoomOptions} with every default filled in. */
-export interface RoomSettings {
+export interface RoomSettings<Data = unknown> {
   readonly history: HistoryBounds | undefined;
   readonly through: boolean;
   readonly form: RoomOptions['form'];
+  readonly presence: RoomOptions<Data>['presence'];
 }
 
 /** {@link HubOptions} with every default filled in. */
@@ -151,12 +164,13 @@ export interface HubSettings<Data> {
   readonly maxRoomsPerSession: number;
   readonly maxRooms: number;
   readonly maxHistoryBytes: number;
+  readonly maxPresence: number;
   readonly maxNameBytes: number;
   readonly slice: number;
   readonly mayJoin: HubOptions<Data>['mayJoin'];
   readonly rate: RatePlan | undefined;
   /** The settings of the room `name`. */
-  readonly room: (name: string) => RoomSettings;
+  readonly room: (name: string) => RoomSettings<Data>;
   /** How to give the room `name` a history, for an error message. */
   readonly historyAdvice: (name: string) => string;
 }
@@ -170,13 +184,14 @@ const NAMES: readonly (keyof HubOptions)[] = [
   'maxRoomsPerSession',
   'maxRooms',
   'maxHistoryBytes',
+  'maxPresence',
   'maxNameBytes',
   'slice',
   'rooms',
   'mayJoin',
   'rate',
 ];
-const ROOM_NAMES: readonly (keyof RoomOptions)[] = ['history', 'delivery', 'form'];
+const ROOM_NAMES: readonly (keyof RoomOptions)[] = ['history', 'delivery', 'form', 'presence'];
 const HISTORY_NAMES: readonly (keyof HistoryOptions)[] = ['size', 'bytes', 'ttl'];
 const MIB = 1_048_576;
 /** Why an option that needs the position of each message is refused. */
@@ -192,6 +207,7 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
     maxRoomsPerSession = 1_000,
     maxRooms = 100_000,
     maxHistoryBytes = 256 * MIB,
+    maxPresence = 10_000,
     maxNameBytes = 256,
     rooms = {},
     mayJoin,
@@ -219,6 +235,7 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
     maxRoomsPerSession: bound('maxRoomsPerSession', maxRoomsPerSession),
     maxRooms: bound('maxRooms', maxRooms),
     maxHistoryBytes: whole('maxHistoryBytes', maxHistoryBytes),
+    maxPresence: whole('maxPresence', maxPresence),
     maxNameBytes: whole('maxNameBytes', maxNameBytes),
     slice: duration('slice', options.slice, 8, false),
     mayJoin,
@@ -240,18 +257,23 @@ function checkBackplane(value: Backplane | undefined): Backplane | undefined {
   );
 }
 
-const PLAIN: RoomSettings = { history: undefined, through: false, form: undefined };
+const PLAIN = {
+  history: undefined,
+  through: false,
+  form: undefined,
+  presence: undefined,
+} as const;
 
-function roomSettings(
-  rooms: Readonly<Record<string, RoomOptions>>,
+function roomSettings<Data>(
+  rooms: Readonly<Record<string, RoomOptions<Data>>>,
   total: number,
   crosses: boolean,
-): (name: string) => RoomSettings {
+): (name: string) => RoomSettings<Data> {
   if (typeof rooms !== 'object' || rooms === null) {
     throw new TypeError(`rooms: expected an object, got ${kind(rooms)}`);
   }
-  const exact = new Map<string, RoomSettings>();
-  const prefixes: [prefix: string, settings: RoomSettings][] = [];
+  const exact = new Map<string, RoomSettings<Data>>();
+  const prefixes: [prefix: string, settings: RoomSettings<Data>][] = [];
   for (const [pattern, options] of Object.entries(rooms)) {
     const owner = `rooms[${JSON.stringify(pattern)}]`;
     const settings = settingsOf(owner, options, total);
@@ -281,17 +303,25 @@ function historyAdvice(name: string, patterns: readonly string[]): string {
   return `${why}write rooms: { ${JSON.stringify(wanted)}: { history: true } }`;
 }
 
-function settingsOf(owner: string, options: RoomOptions, total: number): RoomSettings {
+function settingsOf<Data>(
+  owner: string,
+  options: RoomOptions<Data>,
+  total: number,
+): RoomSettings<Data> {
   checkOptionNames(owner, options, ROOM_NAMES, 'ignore');
-  const { history = false, delivery = 'local-first', form } = options;
+  const { history = false, delivery = 'local-first', form, presence } = options;
   checkOneOf(`${owner}.delivery`, delivery, ['local-first', 'through']);
   if (form !== undefined && typeof form !== 'function') {
     throw new TypeError(`${owner}.form: expected a function, got ${kind(form)}`);
+  }
+  if (presence !== undefined && typeof presence !== 'function') {
+    throw new TypeError(`${owner}.presence: expected a function, got ${kind(presence)}`);
   }
   return {
     history: boundsOf(`${owner}.history`, history, total),
     through: delivery === 'through',
     form,
+    presence,
   };
 }
 

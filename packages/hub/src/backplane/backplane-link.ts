@@ -1,13 +1,14 @@
 import type { Platform, PreparedMessage } from '@ws/conn';
 import { Deferred, handled } from '@ws/conn/internal';
 import { BackplaneError } from '../errors.ts';
+import { OtherNodes } from '../everywhere/other-nodes.ts';
 import type { Position } from '../history/position.ts';
 import type { HistoryBounds } from '../history/room-history.ts';
 import { Reports } from '../reports.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { Backplane, BackplaneSink } from './backplane.ts';
-import { Channel, type ChannelSettings } from './channel.ts';
+import { Channel, type ChannelSettings, channelOf } from './channel.ts';
 import { Digests } from './digests.ts';
 import { EngineHistories, type Part } from './engine-histories.ts';
 import {
@@ -23,6 +24,8 @@ import { type Except, Publications } from './publications.ts';
 import { type Found, SharedReads } from './shared-reads.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { sleep, withTimeout } from './with-timeout.ts';
+import { WordSender } from './word-sender.ts';
+import type { Word } from './words.ts';
 
 /** Longest wait before a read of a history, and for the engine's end, in ms. */
 const ANSWER_MS = 5_000;
@@ -62,6 +65,9 @@ export class BackplaneLink<Data> {
   readonly #histories: EngineHistories;
   /** The reads of the application. */
   readonly #reads: SharedReads<Data>;
+  /** What this node hears of the other nodes beside their messages. */
+  readonly others: OtherNodes<Data>;
+  readonly #words = new WordSender(this);
   readonly #newerNodes = new Set<number>();
   /** The first nodes with the id of this one: each is reported once. */
   readonly #twins = new Set<string>();
@@ -87,7 +93,9 @@ export class BackplaneLink<Data> {
     this.#histories = new EngineHistories(backplane, this.platform, (bytes) => this.#decode(bytes));
     this.#reads = new SharedReads(this);
     this.started = handled(this.#start());
+    this.others = new OtherNodes(this, hub);
     this.addChannel(undefined, { history: undefined, through: false });
+    this.whenSubscribed(channelOf(undefined), () => this.others.start());
   }
 
   get platform(): Platform {
@@ -243,6 +251,7 @@ export class BackplaneLink<Data> {
 
   async stop(): Promise<void> {
     this.closed = true;
+    this.others.stop();
     this.#returned?.reject(new Error('the hub was closed'));
     if (!this.#isSilent) {
       await withTimeout(this.platform, LAST_DIGESTS_MS, this.#sendLastDigests()).catch(() => {});
@@ -262,7 +271,12 @@ export class BackplaneLink<Data> {
 
   async #sendLastDigests(): Promise<void> {
     if (this.state === 'up') await this.#publications.answered();
-    await this.#digests.sendLast();
+    await Promise.all([this.#digests.sendLast(), this.say(undefined, { word: 'end' })]);
+  }
+
+  /** See {@link WordSender.say}. */
+  say(room: string | undefined, word: Word): Promise<boolean> {
+    return this.#words.say(channelOf(room), word);
   }
 
   // Called by reads, channels, subscriptions and publications
@@ -353,7 +367,7 @@ export class BackplaneLink<Data> {
    */
   subscribed(name: string, late: boolean): void {
     const channel = this.#channels.get(name);
-    if (late) return channel?.interrupted();
+    if (late) return this.#interrupted(name);
     channel?.subscribed();
     if (channel?.room !== undefined) this.#hub.rooms.interrupted(channel.room);
   }
@@ -361,6 +375,11 @@ export class BackplaneLink<Data> {
   /** Calls `ready` when the engine has answered to the subscription to a channel. */
   whenSubscribed(channel: string, ready: () => void): void {
     this.#subscriptions.whenSettled(channel, ready);
+  }
+
+  /** Whether the engine is up, and sends the words of a channel. */
+  hears(channel: string): boolean {
+    return this.state === 'up' && this.#subscriptions.has(channel);
   }
 
   /** The engine has refused a channel, which is tried again. */
@@ -373,6 +392,11 @@ export class BackplaneLink<Data> {
           : `the backplane refused ${count} channels, the last of them ${name}`,
       cause,
     });
+  }
+
+  /** The engine has refused a word of this node. */
+  wordRefused(cause: unknown): void {
+    this.#flood('word', { text: () => 'the backplane refused words of this node', cause });
   }
 
   #flood(kind: string, fault: FaultOf): void {
@@ -393,6 +417,9 @@ export class BackplaneLink<Data> {
     if (envelope === undefined) return channel.arrive({ envelope, position, previous });
     const { node, counter, message } = envelope;
     if (node !== this.node && idOf(node) === this.#id) this.#reportTwin(node);
+    if (envelope.word !== undefined && position === undefined) {
+      return this.#hear(channel.room, node, envelope.word);
+    }
     // A digest with a position is the record of a loss, in its place in the history.
     if (message !== undefined || position !== undefined) {
       return channel.arrive({ envelope, position, previous });
@@ -403,6 +430,15 @@ export class BackplaneLink<Data> {
       return;
     }
     this.#publications.forgetOrigins(name, counter);
+  }
+
+  #hear(room: string | undefined, node: string, word: Uint8Array): void {
+    if (node === this.node || this.closed) return;
+    try {
+      this.others.hear(room, node, word);
+    } catch (cause) {
+      this.#invalid(cause);
+    }
   }
 
   #reportTwin(node: string): void {
@@ -423,20 +459,25 @@ export class BackplaneLink<Data> {
         );
       }
     } catch (error) {
-      this.#flood('invalid', {
-        text: (count) =>
-          count === 1
-            ? 'invalid bytes on the backplane'
-            : `${count} invalid messages on the backplane`,
-        cause: error,
-      });
+      this.#invalid(error);
     }
     return undefined;
+  }
+
+  #invalid(cause: unknown): void {
+    this.#flood('invalid', {
+      text: (count) =>
+        count === 1
+          ? 'invalid bytes on the backplane'
+          : `${count} invalid messages on the backplane`,
+      cause,
+    });
   }
 
   #up(isWhole = false): void {
     if (this.state === 'up') return;
     this.#engineReturned();
+    this.others.up();
     if (!isWhole) this.#interrupted(undefined);
   }
 
@@ -468,12 +509,11 @@ export class BackplaneLink<Data> {
   }
 
   #interrupted(name: string | undefined): void {
-    if (name === undefined) for (const channel of this.#channels.values()) channel.interrupted();
-    else this.#channels.get(name)?.interrupted();
+    const channel = name === undefined ? undefined : this.#channels.get(name);
+    channel?.interrupted();
+    if (channel !== undefined) this.others.presence.interrupted(channel.room);
+    if (name !== undefined) return;
+    for (const each of this.#channels.values()) each.interrupted();
+    this.others.presence.interrupted(undefined);
   }
-}
-
-/** The channel of a room; `all` for broadcasts, which no room's channel can be. */
-function channelOf(room: string | undefined): string {
-  return room === undefined ? 'all' : `room/${room}`;
 }

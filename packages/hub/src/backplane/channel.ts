@@ -297,3 +297,8 @@ export class Channel {
 function byOffset(a: Placed, b: Placed): number {
   return a.position.offset - b.position.offset;
 }
+
+/** The channel of a room; `all` for broadcasts, which no room's channel can be. */
+export function channelOf(room: string | undefined): string {
+  return room === undefined ? 'all' : `room/${room}`;
+}

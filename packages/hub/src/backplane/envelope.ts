@@ -15,7 +15,7 @@ import type { Position } from '../history/position.ts';
  *     u16 length of the key, and the key in UTF-8; only with 0x80
  *     …   payload
  *
- * Numbers are big-endian. A digest has no payload. It repeats the counter of the node's last
+ * Numbers are big-endian. A digest has no payload, or a word (see `words.ts`). It repeats the counter of the node's last
  * message, which is its previous message. In a history, a digest repeats the counter of a message
  * that never reached it.
  */
@@ -45,6 +45,8 @@ export interface Envelope {
   readonly key: string | undefined;
   /** Undefined in a digest. */
   readonly message: PreparedMessage | undefined;
+  /** The payload of a digest. Older nodes ignore it, and a digest that starts to count at 0. */
+  readonly word?: Uint8Array | undefined;
 }
 
 /**
@@ -89,10 +91,10 @@ export function idOf(node: string): string {
 
 /** Encodes an envelope whose id and key have at most the largest number of bytes. */
 export function encodeEnvelope(envelope: Envelope): Uint8Array {
-  const { node, counter, previousMs, exact, key, message } = envelope;
+  const { node, counter, previousMs, exact, key, message, word } = envelope;
   const id = encoder.encode(node);
   const keyBytes = key === undefined ? undefined : encoder.encode(key);
-  const payload = message?.bytes ?? new Uint8Array(0);
+  const payload = message?.bytes ?? word ?? new Uint8Array(0);
   const keySize = keyBytes === undefined ? 0 : 2 + keyBytes.length;
   const msSize = previousMs === undefined ? 0 : 4;
   const bytes = new Uint8Array(11 + id.length + msSize + keySize + payload.length);
@@ -145,8 +147,10 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope | NewerEnvelope {
   }
   const node = decoder.decode(bytes.subarray(3, idEnd));
   const exact = (kind & EXACT) !== 0;
-  const message = messageOf(type, bytes.subarray(at));
-  return { node, counter, previousMs, exact, key, message };
+  const payload = bytes.subarray(at);
+  const message = messageOf(type, payload);
+  const word = message === undefined && payload.length > 0 ? payload : undefined;
+  return { node, counter, previousMs, exact, key, message, word };
 }
 
 function messageOf(type: number, payload: Uint8Array): PreparedMessage | undefined {

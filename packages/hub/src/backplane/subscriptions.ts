@@ -20,6 +20,11 @@ export class Subscriptions<Data> {
     this.#link = link;
   }
 
+  /** Whether the engine sends the messages of a channel. */
+  has(channel: string): boolean {
+    return this.#subscribed.has(channel);
+  }
+
   /** Members of this node have come to a channel, or all have left. */
   update(channel: string): void {
     if (!this.#changing.has(channel) && !this.#refused.has(channel)) void this.#change(channel);

@@ -38,7 +38,7 @@ export class Joins<Data> {
       const pending = session.joining?.get(name);
       if (pending !== undefined) return this.#joinAgain(session, name, pending, resume);
       if (session.isIn(name)) return this.#rooms.stay(session, name, resume);
-      this.#checkBounds(session, name);
+      this.checkBounds(session, name);
       if (this.#hub.settings.mayJoin === undefined) return this.#rooms.enter(session, name, resume);
       const admitted = admit(this.#hub, session, name);
       return admitted === undefined
@@ -106,7 +106,7 @@ export class Joins<Data> {
   ): Promise<Joined<Data>> {
     if (session.state === 'closed') throw new SessionClosedError('session.join');
     if (session.isIn(name)) return this.#rooms.stay(session, name, resume);
-    this.#checkBounds(session, name);
+    this.checkBounds(session, name);
     return this.#rooms.enter(session, name, resume);
   }
 
@@ -147,7 +147,8 @@ export class Joins<Data> {
     return result.promise;
   }
 
-  #checkBounds(session: Session<Data>, name: string): void {
+  /** @throws {@link RoomRefusedError} above a bound on rooms. */
+  checkBounds(session: Session<Data>, name: string): void {
     const { maxRooms, maxRoomsPerSession } = this.#hub.settings;
     const joined = session.roomCount + (session.joining?.size ?? 0);
     if (joined >= maxRoomsPerSession) {

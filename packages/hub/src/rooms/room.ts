@@ -2,6 +2,7 @@ import type { MessageData, PreparedMessage } from '@ws/conn';
 import type { PublishOptions } from '../delivery/publish-options.ts';
 import type { Position } from '../history/position.ts';
 import type { HistoryQuery, Kept } from '../history/room-history.ts';
+import type { Presences } from '../presence/room-presence.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Rooms } from './rooms.ts';
 
@@ -58,6 +59,24 @@ export class Room<Data = unknown> {
    */
   get members(): ReadonlySet<Session<Data>> {
     return this.#rooms.membersOf(this.name);
+  }
+
+  /**
+   * The members of all nodes, with what the option `presence` shows of them; the key is
+   * `${node}/${session}`. The Map changes when members come and leave, at once on this node. Empty in
+   * a room without that option, and without a member of this node.
+   */
+  get presence(): Presences {
+    return this.#rooms.presence.of(this.name);
+  }
+
+  /**
+   * Whether {@link presence} has all members of all nodes. False while a node has not answered, while
+   * the backplane is away, in the first 5 s of a hub, and above the option `maxPresence`; also for
+   * up to a minute after a node has fallen silent, because it may live beyond a split.
+   */
+  get presenceComplete(): boolean {
+    return this.#rooms.presence.isComplete(this.name);
   }
 
   /**

@@ -15,6 +15,7 @@ import { Histories } from '../history/histories.ts';
 import type { Position } from '../history/position.ts';
 import { RoomHistory } from '../history/room-history.ts';
 import type { RoomSettings } from '../options.ts';
+import type { Presence } from '../presence/presence.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { Joins } from './joins.ts';
@@ -27,7 +28,7 @@ import { RoomReads } from './room-reads.ts';
 /** A room with members or history. */
 interface RoomState<Data> {
   readonly room: Room<Data>;
-  readonly settings: RoomSettings;
+  readonly settings: RoomSettings<Data>;
   readonly audience: Audience<Data>;
   readonly history: RoomHistory | undefined;
   /** The result of joins; undefined before the first. */
@@ -69,6 +70,10 @@ export class Rooms<Data> {
     return this.#hub.settings.backplane !== undefined;
   }
 
+  get presence(): Presence<Data> {
+    return this.#hub.presence;
+  }
+
   /** Whether the room has members or history. */
   has(name: string): boolean {
     return this.#states.has(name);
@@ -92,6 +97,7 @@ export class Rooms<Data> {
     state.audience.resumeOf(session)?.cancel();
     state.audience.leave(session);
     this.#removeIfUnused(name, state);
+    if (state.settings.presence !== undefined) this.#hub.presence.left(session, name);
     this.#events.add('left', session, name);
   }
 
@@ -206,7 +212,7 @@ export class Rooms<Data> {
   /** As {@link form}, with a gap if it fails. */
   #formOrMiss(
     name: string,
-    settings: RoomSettings,
+    settings: Pick<RoomSettings, 'form'>,
     message: PreparedMessage,
     position: Position | undefined,
   ): PreparedMessage | undefined {
@@ -220,7 +226,7 @@ export class Rooms<Data> {
     room: string,
     message: PreparedMessage,
     position: Position | undefined,
-    { form }: RoomSettings = this.settingsOf(room),
+    { form }: Pick<RoomSettings, 'form'> = this.settingsOf(room),
   ): PreparedMessage | undefined {
     if (form === undefined) return message;
     try {
@@ -254,7 +260,7 @@ export class Rooms<Data> {
    */
   #deliver(
     name: string,
-    settings: RoomSettings,
+    settings: RoomSettings<Data>,
     message: PreparedMessage,
     key: string | undefined,
     except: Publication<Data>['except'],
@@ -284,12 +290,12 @@ export class Rooms<Data> {
   /**
    * Whether this node keeps the room's history. Otherwise the engine keeps it, or there is none.
    */
-  #keepsHere({ history }: RoomSettings): boolean {
+  #keepsHere({ history }: Pick<RoomSettings, 'history'>): boolean {
     return history !== undefined && !this.engineKeeps;
   }
 
   /** The settings of a room, also of one that does not exist. */
-  settingsOf(name: string): RoomSettings {
+  settingsOf(name: string): RoomSettings<Data> {
     return this.#states.get(name)?.settings ?? this.#hub.settings.room(name);
   }
 
@@ -307,6 +313,8 @@ export class Rooms<Data> {
     if (this.#events.inCircle(session, name)) {
       throw new RoomRefusedError(name, 'listeners of entered and left leave and join in a circle');
     }
+    const shown = this.#askPresence(session, name);
+    if (session.isIn(name)) return this.stay(session, name, resume);
     const { audience, settings, history } = this.#state(name);
     session.entered(name);
     audience.join(session);
@@ -324,11 +332,24 @@ export class Rooms<Data> {
       // While the room had no members, this node received no messages of other nodes.
       if (this.crosses) history?.interrupt();
     }
+    if (settings.presence !== undefined) this.#hub.presence.entered(session, name, shown);
     this.#events.add('entered', session, name);
     if (session.isIn(name)) return resume?.start() ?? this.#joined(name);
     throw session.state === 'closed'
       ? new SessionClosedError('session.join')
       : new RoomRefusedError(name, 'left by a listener of entered');
+  }
+
+  /**
+   * Asks the option `presence`, whose function may join other rooms.
+   *
+   * @throws {@link RoomRefusedError}, {@link SessionClosedError}, TypeError, RangeError
+   */
+  #askPresence(session: Session<Data>, name: string): string | undefined {
+    if (this.settingsOf(name).presence === undefined) return undefined;
+    const shown = this.#hub.presence.ask(session, name);
+    if (!session.isIn(name)) this.joins.checkBounds(session, name);
+    return shown;
   }
 
   /** All joins of a room share a promise. */
@@ -353,7 +374,10 @@ export class Rooms<Data> {
     return resume.start();
   }
 
-  #state(name: string, settings: RoomSettings = this.#hub.settings.room(name)): RoomState<Data> {
+  #state(
+    name: string,
+    settings: RoomSettings<Data> = this.#hub.settings.room(name),
+  ): RoomState<Data> {
     const found = this.#states.get(name);
     if (found !== undefined) return found;
     if (this.size >= this.#hub.settings.maxRooms) {

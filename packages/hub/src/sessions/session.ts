@@ -229,6 +229,18 @@ export class Session<Data = unknown> {
   }
 
   /**
+   * Changes what the members of a room see of this session, see `Room.presence`.
+   *
+   * @param info - JSON of at most 1 KiB, which is copied; undefined hides the session.
+   * @throws {@link RoomRefusedError} when the session is not a member; RangeError for a longer
+   *   `info` and an invalid name; TypeError for another value, and in a room without the option
+   *   `presence`.
+   */
+  show(room: string, info: unknown): void {
+    checked(() => this.#hub.presence.show(this, room, info), this, 'show');
+  }
+
+  /**
    * Sends the waiting messages and, as {@link leave}, the messages that were published in this turn.
    * Then closes the connection, see `Conn.close`, and leaves all rooms.
    *

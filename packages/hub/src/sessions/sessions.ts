@@ -35,6 +35,7 @@ import {
   SessionClosedError,
 } from '../errors.ts';
 import { type ConnectContext, type HubEvents, Listeners } from '../events.ts';
+import { LocalActs } from '../everywhere/local-acts.ts';
 import type { Position } from '../history/position.ts';
 import {
   type ClosePlan,
@@ -43,6 +44,7 @@ import {
   type OverflowPolicy,
   POLICIES,
 } from '../options.ts';
+import { Presence } from '../presence/presence.ts';
 import { Reports } from '../reports.ts';
 import { Rooms } from '../rooms/rooms.ts';
 import { limitRate, platformOf, watchPongs } from './conn-calls.ts';
@@ -62,6 +64,8 @@ export class Sessions<Data> {
   readonly byId: Map<string, Session<Data>> = new Map();
   readonly fanOut: FanOut<Data> = new FanOut(this);
   readonly everyone: Audience<Data> = new Audience(this.fanOut);
+  readonly presence: Presence<Data> = new Presence(this);
+  readonly acts: LocalActs<Data> = new LocalActs(this);
   readonly rooms: Rooms<Data>;
   /** Undefined without a backplane, and before its code is loaded. */
   link: BackplaneLink<Data> | undefined;
@@ -412,12 +416,16 @@ export class Sessions<Data> {
     onRejection(sent, (error) => this.refused(error));
   }
 
-  /** Reports the error of a publication: the application may not await it. */
-  refused(error: unknown): void {
+  /**
+   * Reports the error of a publication: the application may not await it.
+   *
+   * @param what - What has happened to several calls.
+   */
+  refused(error: unknown, what = 'publications were refused'): void {
     const fault = Object(error);
     if (error instanceof HubClosedError || this.#reported.has(fault)) return;
     this.#reported.add(fault);
-    this.failedOften('publications were refused', error);
+    this.failedOften(what, error);
   }
 
   /**

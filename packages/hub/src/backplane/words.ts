@@ -1,0 +1,231 @@
+import { formatCloseMessage } from '@ws/conn';
+import type { JSONValue } from '../presence/room-presence.ts';
+
+/**
+ * What nodes say to each other beside messages: JSON in UTF-8, in the payload of a digest. A node of an
+ * older version ignores that payload. A word is about the node that says it, and the envelope has its
+ * name: no word names members of another node.
+ *
+ * On the channel of broadcasts: `start`, `beat` and `end`; `need` and `have`; `ask`, `count`, `close` and
+ * `answer`. On the channel of a room: `change`, `state` and `version`.
+ */
+export type Word =
+  | LifeWord
+  | NeedWord
+  | HaveWord
+  | ChangeWord
+  | StateWord
+  | VersionWord
+  | QuestionWord
+  | AnswerWord;
+
+/** The node starts, lives, or ends. */
+interface LifeWord {
+  readonly word: 'start' | 'beat' | 'end';
+}
+
+/** The node asks for the versions of rooms and, with `full`, for their members. */
+export interface NeedWord {
+  readonly word: 'need';
+  /** The name of the node that is asked. Default: all. */
+  readonly of?: string | undefined;
+  readonly full: boolean;
+  readonly rooms: readonly string[];
+}
+
+/** The versions of rooms, 0 for a room without members. */
+export interface HaveWord {
+  readonly word: 'have';
+  /** The name of the node that has asked. */
+  readonly to: string;
+  /** The last version of this node in any room. */
+  readonly at: number;
+  /** The members of the rooms follow. */
+  readonly full: boolean;
+  readonly rooms: readonly (readonly [room: string, version: number])[];
+}
+
+/** A member and its `info` in JSON. */
+export type Shown = readonly [session: string, info: string];
+
+/** Members of the room have come, have changed and have left. */
+export interface ChangeWord {
+  readonly word: 'change';
+  /** The version before, 0 for a room without members. */
+  readonly from: number;
+  readonly version: number;
+  readonly on: readonly Shown[];
+  readonly off: readonly string[];
+}
+
+/** A part of all members of this node in the room. */
+export interface StateWord {
+  readonly word: 'state';
+  readonly version: number;
+  readonly part: number;
+  readonly parts: number;
+  readonly on: readonly Shown[];
+}
+
+/** The last version of the room. */
+export interface VersionWord {
+  readonly word: 'version';
+  readonly version: number;
+}
+
+/** What a node is asked to do by `hub.everywhere`. */
+export type Question =
+  | { readonly act: 'count'; readonly room: string }
+  | {
+      readonly act: 'close';
+      readonly room?: string | undefined;
+      readonly session?: string | undefined;
+      readonly code: number;
+      readonly reason: string;
+    }
+  | {
+      readonly act: 'ask';
+      readonly name: string;
+      /** JSON; undefined for none. */
+      readonly data?: string | undefined;
+      readonly timeout: number;
+    };
+
+/** A question to all other nodes. Its ids grow. */
+export interface QuestionWord {
+  readonly word: 'question';
+  readonly id: number;
+  readonly question: Question;
+}
+
+/** The answer to a question: a number of sessions, or JSON or the class of an error. */
+export interface AnswerWord {
+  readonly word: 'answer';
+  /** The name of the node that has asked. */
+  readonly to: string;
+  readonly id: number;
+  readonly value: number | { readonly answer: string } | { readonly failed: string };
+}
+
+/** Largest word, in bytes. Those of our nodes are smaller. */
+const MAX_WORD_BYTES = 262_144;
+/** Longest name, id, text of `info` and error's class, in UTF-16 units. */
+const MAX_TEXT = 1_024;
+/** Longest name of a room. The option `maxNameBytes` may allow more than the default. */
+const MAX_NAME = 65_536;
+/** Longest JSON of a question or an answer, in UTF-16 units. */
+const MAX_JSON = 65_536;
+/** Most sessions that a node may count. */
+const MAX_COUNT = 1e9;
+
+const encoder = /* @__PURE__ */ new TextEncoder();
+const decoder = /* @__PURE__ */ new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+export function encodeWord(word: Word): Uint8Array {
+  return encoder.encode(JSON.stringify(word));
+}
+
+/**
+ * @returns Undefined for a word of a newer version.
+ * @throws TypeError, RangeError, SyntaxError for bytes that no hub has sent.
+ */
+export function decodeWord(bytes: Uint8Array): Word | undefined {
+  if (bytes.length > MAX_WORD_BYTES) throw new RangeError(`a word of ${bytes.length} bytes`);
+  const word = JSON.parse(decoder.decode(bytes)) as Word;
+  check(typeof word === 'object' && word !== null && typeof word.word === 'string');
+  if (!Object.hasOwn(CHECKS, word.word)) return undefined;
+  (CHECKS as Record<string, (word: Word) => void>)[word.word]!(word);
+  return word;
+}
+
+/** The value of JSON in a word. @throws SyntaxError */
+export function parseInfo(text: string): JSONValue {
+  return JSON.parse(text) as JSONValue;
+}
+
+const CHECKS: { readonly [W in Word as W['word']]: (word: W) => void } = {
+  start: () => {},
+  beat: () => {},
+  end: () => {},
+  need({ of, full, rooms }) {
+    check((of === undefined || isText(of)) && typeof full === 'boolean' && Array.isArray(rooms));
+    check(rooms.every(isName));
+  },
+  have({ to, at, full, rooms }) {
+    check(isText(to) && isWhole(at) && typeof full === 'boolean' && Array.isArray(rooms));
+    for (const [room, version] of rooms) check(isName(room) && isWhole(version) && version <= at);
+  },
+  change({ from, version, on, off }) {
+    check(isWhole(from) && isWhole(version) && from < version);
+    check(Array.isArray(off) && off.every(isText));
+    checkShown(on);
+  },
+  state({ version, part, parts, on }) {
+    check(isWhole(version) && isWhole(part) && isWhole(parts) && part < parts);
+    checkShown(on);
+  },
+  version({ version }) {
+    check(isWhole(version));
+  },
+  question({ id, question }) {
+    check(isWhole(id) && typeof question === 'object' && question !== null);
+    checkQuestion(question);
+  },
+  answer({ to, id, value }) {
+    check(isText(to) && isWhole(id));
+    if (typeof value === 'number') return check(isWhole(value) && value <= MAX_COUNT);
+    check(typeof value === 'object' && value !== null);
+    if ('failed' in value) return check(isText(value.failed));
+    check(isJSON(value.answer));
+  },
+};
+
+function checkShown(on: readonly Shown[]): void {
+  check(Array.isArray(on));
+  for (const [session, info] of on) {
+    check(isText(session) && isText(info));
+    parseInfo(info);
+  }
+}
+
+function checkQuestion(question: Question): void {
+  switch (question.act) {
+    case 'count':
+      return check(isName(question.room));
+    case 'close': {
+      const { room, session, code, reason } = question;
+      check(room === undefined ? isText(session) : isName(room) && session === undefined);
+      formatCloseMessage(code, reason);
+      return;
+    }
+    case 'ask': {
+      const { name, data, timeout } = question;
+      return check(isText(name) && (data === undefined || isJSON(data)) && isWhole(timeout));
+    }
+    default:
+      check(false);
+  }
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && value.length <= MAX_TEXT;
+}
+
+function isName(value: unknown): boolean {
+  return typeof value === 'string' && value !== '' && value.length <= MAX_NAME;
+}
+
+/** @throws SyntaxError for a text that is no JSON. */
+function isJSON(value: unknown): boolean {
+  if (typeof value !== 'string' || value.length > MAX_JSON) return false;
+  JSON.parse(value);
+  return true;
+}
+
+function isWhole(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function check(isRight: boolean): void {
+  if (!isRight) throw new TypeError('not a word of a hub');
+}

@@ -1,0 +1,107 @@
+import { kind } from '@ws/conn/internal';
+import { checkText, jsonOf } from '../arguments.ts';
+import type { JSONValue } from '../presence/room-presence.ts';
+import type { Sessions } from '../sessions/sessions.ts';
+
+/** Longest name of a question, in bytes. */
+export const MAX_QUESTION_NAME = 256;
+/** Longest data of a question, and longest answer, in bytes of JSON. */
+export const MAX_ANSWER_BYTES = 65_536;
+/** Sessions that `everywhere.close` closes in one turn of the event loop. */
+const CLOSE_BATCH = 64;
+/** Longest name of an error's class, in UTF-16 units. */
+const MAX_CLASS = 64;
+
+/** The sessions that `everywhere.close` closes. */
+export interface CloseTarget {
+  readonly room?: string | undefined;
+  readonly session?: string | undefined;
+}
+
+/** What one node answers to `everywhere.ask`: JSON, or the class of an error. */
+export type NodeAnswer = { readonly answer: string } | { readonly failed: string };
+
+/** A listener of `hub.onAsk`. */
+export type AskListener = (data: JSONValue) => unknown;
+
+/** What `hub.everywhere` does on this node, for itself and for the other nodes. */
+export class LocalActs<Data> {
+  readonly #hub: Sessions<Data>;
+  readonly #listeners = new Map<string, AskListener>();
+
+  constructor(hub: Sessions<Data>) {
+    this.#hub = hub;
+  }
+
+  /** See `Hub.onAsk`. */
+  onAsk(name: string, listener: AskListener): () => void {
+    checkText('hub.onAsk', name, 1, MAX_QUESTION_NAME);
+    if (typeof listener !== 'function') {
+      throw new TypeError(`hub.onAsk: expected a function, got ${kind(listener)}`);
+    }
+    if (this.#listeners.has(name)) {
+      throw new TypeError(
+        `hub.onAsk: ${JSON.stringify(name)} has a listener already; remove it first`,
+      );
+    }
+    const own: AskListener = (data) => listener(data);
+    this.#listeners.set(name, own);
+    return () => {
+      if (this.#listeners.get(name) === own) this.#listeners.delete(name);
+    };
+  }
+
+  count(room: string): number {
+    return this.#hub.rooms.membersOf(room).size;
+  }
+
+  /** Closes the open sessions of the target, a few in each turn. Resolves to their number. */
+  async close(
+    { room, session }: CloseTarget,
+    code: number | undefined,
+    reason: string | undefined,
+  ): Promise<number> {
+    const one = session === undefined ? undefined : this.#hub.byId.get(session);
+    const found = room === undefined ? [one] : Array.from(this.#hub.rooms.membersOf(room));
+    let closed = 0;
+    for (const each of found) {
+      if (each?.state !== 'open') continue;
+      void each.close(code, reason);
+      if (++closed % CLOSE_BATCH === 0) {
+        await new Promise<void>((next) => this.#hub.platform.yield(next));
+      }
+    }
+    return closed;
+  }
+
+  /**
+   * Calls the listener of a question. Never rejects.
+   *
+   * @param data - JSON; undefined for none.
+   */
+  async ask(name: string, data: string | undefined): Promise<NodeAnswer> {
+    const listener = this.#listeners.get(name);
+    if (listener === undefined) return { failed: 'no listener' };
+    try {
+      const answer = await listener(data === undefined ? (undefined as never) : JSON.parse(data));
+      const text = jsonOf(answer === undefined ? null : answer);
+      checkText('answer of onAsk', text, 1, MAX_ANSWER_BYTES);
+      return { answer: text };
+    } catch (error) {
+      this.#hub.failedOften('calls of listeners of onAsk failed', error);
+      return { failed: classOf(error) };
+    }
+  }
+}
+
+/** The class of an error, without a word of its message. */
+function classOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'Error';
+  try {
+    const { name } = error.constructor as { readonly name: unknown };
+    if (typeof name === 'string' && name !== '' && name.length <= MAX_CLASS) return name;
+  } catch {
+    // A getter of the application.
+  }
+  return 'Error';
+}

@@ -1,0 +1,100 @@
+import type { BackplaneLink } from '../backplane/backplane-link.ts';
+import { decodeWord, type Word } from '../backplane/words.ts';
+import { PresenceLink } from '../presence/presence-link.ts';
+import type { Sessions } from '../sessions/sessions.ts';
+import { type LiveNode, Nodes } from './nodes.ts';
+import { Questions } from './questions.ts';
+
+/** Hears the words of the other nodes. */
+export class OtherNodes<Data> {
+  readonly presence: PresenceLink<Data>;
+  readonly questions: Questions<Data>;
+  readonly #nodes: Nodes<Data>;
+
+  constructor(link: BackplaneLink<Data>, hub: Sessions<Data>) {
+    this.#nodes = new Nodes(link, {
+      appeared: (node) => this.presence.appeared(node),
+      gone: (node) => {
+        this.presence.gone(node);
+        this.questions.gone(node);
+      },
+      beat: () => this.presence.beat(),
+    });
+    this.questions = new Questions(link, this.#nodes, hub.acts);
+    this.presence = new PresenceLink(link, this.#nodes, hub.presence);
+  }
+
+  /** The channel of broadcasts is subscribed. */
+  start(): void {
+    this.#nodes.start();
+  }
+
+  /** The engine has returned. */
+  up(): void {
+    this.#nodes.say();
+    this.presence.up();
+    this.questions.up();
+  }
+
+  stop(): void {
+    this.#nodes.stop();
+    this.presence.stop();
+    this.questions.stop();
+  }
+
+  /**
+   * A word of another node has arrived.
+   *
+   * @param room - The room of its channel; undefined for the channel of broadcasts.
+   * @throws TypeError, RangeError, SyntaxError for bytes that are no word.
+   */
+  hear(room: string | undefined, name: string, bytes: Uint8Array): void {
+    const word = decodeWord(bytes);
+    if (word === undefined) return;
+    if (word.word === 'end' && room === undefined) return this.#nodes.ended(name);
+    const node = this.#nodes.heard(name, word.word === 'start');
+    if (node === undefined) return;
+    if (room === undefined) this.#hearOf(node, word);
+    else this.#hearInRoom(node, room, word);
+  }
+
+  #hearOf(node: LiveNode, word: Word): void {
+    switch (word.word) {
+      case 'start':
+        // The node that starts waits for the words of all others.
+        return this.#nodes.say();
+      case 'need':
+        return this.presence.need(node, word);
+      case 'have':
+        return this.presence.have(node, word);
+      case 'question':
+        return this.questions.asked(node, word);
+      case 'answer':
+        return this.questions.answered(node, word);
+      case 'beat':
+      case 'end':
+      case 'change':
+      case 'state':
+      case 'version':
+    }
+  }
+
+  #hearInRoom(node: LiveNode, room: string, word: Word): void {
+    switch (word.word) {
+      case 'change':
+        return this.presence.change(node, room, word);
+      case 'state':
+        return this.presence.state(node, room, word);
+      case 'version':
+        return this.presence.version(node, room, word);
+      case 'start':
+      case 'beat':
+      case 'end':
+      case 'need':
+      case 'have':
+      case 'question':
+      case 'answer':
+      // Their place is the channel of broadcasts.
+    }
+  }
+}

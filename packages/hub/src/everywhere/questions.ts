@@ -1,0 +1,211 @@
+import { Deferred } from '@ws/conn/internal';
+import type { BackplaneLink } from '../backplane/backplane-link.ts';
+import { setAnswerTimer } from '../backplane/with-timeout.ts';
+import type { AnswerWord, Question, QuestionWord } from '../backplane/words.ts';
+import { BackplaneError, HubClosedError, OverflowError } from '../errors.ts';
+import { MAX_DELAY_MS } from '../sessions/session.ts';
+import type { LocalActs } from './local-acts.ts';
+import { BEAT_MS, type LiveNode, type Nodes } from './nodes.ts';
+
+/** Bound of the questions that wait for answers. */
+const MAX_OPEN = 1_000;
+/** Bound of the questions of one node whose listeners run. Its own bound keeps it below. */
+const MAX_RUNNING = MAX_OPEN;
+/** Shorter waits than this one have one timer, in ms. */
+const SHORT_MS = 1_000;
+/** Longest wait of a call for the start of the engine, in ms. */
+const START_MS = 5_000;
+
+/** What the other nodes have answered to a question. */
+export interface Replies<Value> {
+  readonly of: readonly {
+    /** Id of the hub. */
+    readonly node: string;
+    /** The name of its run. */
+    readonly name: string;
+    readonly value: Value;
+  }[];
+  /** Ids of the nodes that live and have not answered in time. */
+  readonly silent: readonly string[];
+}
+
+type Value = AnswerWord['value'];
+
+/** A question that waits for answers. */
+interface OpenQuestion {
+  readonly word: QuestionWord;
+  isSent: boolean;
+  /** The nodes that have not answered, by name. */
+  readonly awaited: Map<string, LiveNode>;
+  readonly answers: Map<string, { readonly node: string; readonly value: Value }>;
+  readonly result: Deferred<Replies<Value>>;
+  readonly cancelTimer: () => void;
+}
+
+/** Asks the other nodes, and answers their questions. */
+export class Questions<Data> {
+  readonly #link: BackplaneLink<Data>;
+  readonly #nodes: Nodes<Data>;
+  readonly #acts: LocalActs<Data>;
+  readonly #open = new Map<number, OpenQuestion>();
+  /** Calls that wait for the first round. */
+  #early = 0;
+  #lastId = 0;
+  #stopped = false;
+
+  constructor(link: BackplaneLink<Data>, nodes: Nodes<Data>, acts: LocalActs<Data>) {
+    this.#link = link;
+    this.#nodes = nodes;
+    this.#acts = acts;
+  }
+
+  /** @throws (rejects) {@link HubClosedError}, {@link OverflowError}, {@link BackplaneError} */
+  async ask(question: Question, timeout: number): Promise<Replies<Value>> {
+    if (this.#open.size + this.#early >= MAX_OPEN) {
+      throw new OverflowError(
+        `${MAX_OPEN} calls of everywhere wait for answers already; await them`,
+      );
+    }
+    if (!this.#nodes.hasRound) await this.#roundOrLate();
+    if (this.#stopped) throw new HubClosedError('everywhere');
+    const open = this.#create(question, timeout);
+    if (this.#link.state === 'up') this.#send(open);
+    this.#endIfAnswered(open);
+    return open.result.promise;
+  }
+
+  /** @throws (rejects) {@link BackplaneError} when the engine does not start. */
+  async #roundOrLate(): Promise<void> {
+    this.#early++;
+    const late = new Deferred<never>();
+    const cancel = setAnswerTimer(this.#link.platform, BEAT_MS + START_MS, () => {
+      late.reject(new BackplaneError('the backplane has not started, so no other node is known'));
+    });
+    try {
+      await Promise.race([this.#nodes.round.promise, late.promise]);
+    } finally {
+      this.#early--;
+      cancel();
+    }
+  }
+
+  #create(question: Question, timeout: number): OpenQuestion {
+    const id = ++this.#lastId;
+    const { platform, state } = this.#link;
+    const late = (): void => this.#end(open);
+    const open: OpenQuestion = {
+      word: { word: 'question', id, question },
+      isSent: false,
+      // In an outage the silence of a node says nothing.
+      awaited: new Map([...this.#nodes.live, ...(state === 'up' ? [] : this.#nodes.lost)]),
+      answers: new Map(),
+      result: new Deferred(),
+      cancelTimer:
+        timeout < SHORT_MS
+          ? platform.setTimer(timeout, late)
+          : setAnswerTimer(platform, timeout, late),
+    };
+    this.#open.set(id, open);
+    return open;
+  }
+
+  #send(open: OpenQuestion): void {
+    open.isSent = true;
+    void this.#link.say(undefined, open.word);
+  }
+
+  /** The engine has returned: sends the questions of the outage. */
+  up(): void {
+    for (const open of this.#open.values()) if (!open.isSent) this.#send(open);
+  }
+
+  /** A node has ended, or counts as none. */
+  gone({ name }: LiveNode): void {
+    if (this.#link.state !== 'up') return;
+    for (const open of this.#open.values()) {
+      open.awaited.delete(name);
+      this.#endIfAnswered(open);
+    }
+  }
+
+  /** A node has answered. */
+  answered({ name, id }: LiveNode, { id: question, value }: AnswerWord): void {
+    const open = this.#open.get(question);
+    if (open === undefined || open.answers.has(name)) return;
+    if (
+      typeof value === 'number'
+        ? open.word.question.act === 'ask'
+        : open.word.question.act !== 'ask'
+    )
+      return;
+    open.awaited.delete(name);
+    open.answers.set(name, { node: id, value });
+    this.#endIfAnswered(open);
+  }
+
+  #endIfAnswered(open: OpenQuestion): void {
+    if (open.awaited.size === 0) this.#end(open);
+  }
+
+  #end(open: OpenQuestion): void {
+    if (!this.#open.delete(open.word.id)) return;
+    open.cancelTimer();
+    const of = Array.from(open.answers, ([name, answer]) => ({ name, ...answer }));
+    const silent = new Set(Array.from(open.awaited.values(), ({ id }) => id));
+    open.result.resolve({ of, silent: [...silent] });
+  }
+
+  /** Rejects the open questions. */
+  stop(): void {
+    this.#stopped = true;
+    const error = new HubClosedError('everywhere');
+    this.#nodes.round.resolve();
+    for (const open of this.#open.values()) {
+      open.cancelTimer();
+      open.result.reject(error);
+    }
+    this.#open.clear();
+  }
+
+  /** Another node asks. An engine may deliver a question twice: the second has no new id. */
+  asked(node: LiveNode, { id, question }: QuestionWord): void {
+    if (id <= node.question) return;
+    node.question = id;
+    void this.#answer(node, id, question);
+  }
+
+  async #answer(node: LiveNode, id: number, question: Question): Promise<void> {
+    const value = await this.#do(node, question);
+    if (value === undefined) return;
+    void this.#link.say(undefined, { word: 'answer', to: node.name, id, value });
+  }
+
+  #do(node: LiveNode, question: Question): Promise<Value | undefined> | Value {
+    switch (question.act) {
+      case 'count':
+        return this.#acts.count(question.room);
+      case 'close':
+        return this.#acts.close(question, question.code, question.reason);
+      case 'ask':
+        return this.#askListener(node, question.name, question.data, question.timeout);
+    }
+  }
+
+  /** A listener that does not settle gives its place back when nobody waits for the answer. */
+  async #askListener(
+    node: LiveNode,
+    name: string,
+    data: string | undefined,
+    timeout: number,
+  ): Promise<Value | undefined> {
+    if (node.running >= MAX_RUNNING) return { failed: 'OverflowError' };
+    node.running++;
+    const late = new Deferred<undefined>();
+    const ms = Math.min(Math.max(timeout, 1), MAX_DELAY_MS);
+    const cancel = this.#link.platform.setTimer(ms, () => late.resolve(undefined));
+    const answer = await Promise.race([this.#acts.ask(name, data), late.promise]);
+    cancel();
+    node.running--;
+    return answer;
+  }
+}

@@ -1,0 +1,208 @@
+import { schedulerOf, TurnCallback } from '@ws/conn/internal';
+import type { BackplaneLink } from '../backplane/backplane-link.ts';
+import type { Shown } from '../backplane/words.ts';
+import type { LiveNode } from '../everywhere/nodes.ts';
+import type { Presence } from './presence.ts';
+import { OWN, type Present } from './room-presence.ts';
+
+/** Length of the sessions and infos in a word, in UTF-16 units. */
+const MAX_LENGTH = 49_152;
+/** Beats after a change that repeat its version: a minute of them. */
+const ROUNDS = 12;
+/** Bound of the rooms without members whose versions are repeated. */
+const MAX_CLOSED = 100_000;
+/** Least time between two states of a room, in ms. One state answers all nodes that ask. */
+const STATE_MS = 1_000;
+/** Words that wait for the engine at a time. */
+const BATCH = 100;
+
+const NONE: ReadonlyMap<string, Present> = /* @__PURE__ */ new Map();
+
+/** A room in which this node shows members, or has shown some in the last minute. */
+interface OwnRoom {
+  /** 0 before the first word. */
+  version: number;
+  /** Number of beats that will repeat the version. */
+  rounds: number;
+  /** When its state was sent last; -Infinity before. */
+  stateAt: number;
+}
+
+/** Says to the other nodes which members this node has. */
+export class OwnMembers<Data> {
+  readonly #link: BackplaneLink<Data>;
+  readonly #presence: Presence<Data>;
+  readonly #rooms = new Map<string, OwnRoom>();
+  /** The last version of any room. */
+  #version = 0;
+  /** The sessions that have changed in this turn, by room. */
+  #changed = new Map<string, Set<string>>();
+  readonly #turn = new TurnCallback(() => this.#sendChanges());
+  /** The rooms whose states other nodes need. */
+  readonly #states = new Set<string>();
+  #cancelStates: (() => void) | undefined;
+  #sendsStates = false;
+  #sendsVersions = false;
+  #stopped = false;
+
+  constructor(link: BackplaneLink<Data>, presence: Presence<Data>) {
+    this.#link = link;
+    this.#presence = presence;
+  }
+
+  /** All members of a room have come. */
+  addAll(room: string): void {
+    for (const session of this.#membersOf(room).keys()) this.changed(room, session);
+  }
+
+  changed(room: string, session: string): void {
+    let sessions = this.#changed.get(room);
+    if (sessions === undefined) this.#changed.set(room, (sessions = new Set()));
+    sessions.add(session);
+    this.#schedule();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelStates?.();
+  }
+
+  #schedule(): void {
+    schedulerOf(this.#link.platform).endOfTurn.add(this.#turn);
+  }
+
+  #sendChanges(): void {
+    const changed = this.#changed;
+    this.#changed = new Map();
+    for (const [room, sessions] of changed) this.#sendChange(room, sessions);
+    void this.#sendStates();
+  }
+
+  #sendChange(room: string, sessions: ReadonlySet<string>): void {
+    const members = this.#membersOf(room);
+    const off = [...sessions].filter((session) => !members.has(session));
+    const on: Shown[] = [];
+    for (const session of sessions) {
+      const present = members.get(session);
+      if (present !== undefined) on.push([session, JSON.stringify(present.info)]);
+    }
+    const known = this.#rooms.get(room);
+    // A session that has left in the turn of its join was not shown.
+    if (known === undefined && on.length === 0) return;
+    const own = known ?? { version: 0, rounds: 0, stateAt: -Infinity };
+    for (const part of inParts([...off.map((session) => [session] as const), ...on])) {
+      const from = own.version;
+      own.version = ++this.#version;
+      void this.#link.say(room, {
+        word: 'change',
+        from,
+        version: own.version,
+        on: part.filter((each): each is Shown => each.length === 2),
+        off: part.filter((each) => each.length === 1).map(([session]) => session),
+      });
+    }
+    own.rounds = ROUNDS;
+    // To the end.
+    this.#rooms.delete(room);
+    this.#rooms.set(room, own);
+    if (this.#rooms.size > this.#presence.rooms.size + MAX_CLOSED) this.#forgetFirst();
+  }
+
+  /** Forgets the first room without members. */
+  #forgetFirst(): void {
+    for (const room of this.#rooms.keys()) {
+      if (this.#membersOf(room).size > 0) continue;
+      this.#rooms.delete(room);
+      return;
+    }
+  }
+
+  #membersOf(room: string): ReadonlyMap<string, Present> {
+    return this.#presence.rooms.get(room)?.membersOf(OWN) ?? NONE;
+  }
+
+  /** Repeats the versions of rooms that have changed in the last minute. */
+  async sendVersions(): Promise<void> {
+    // During an outage they would be lost.
+    if (this.#sendsVersions || this.#link.state !== 'up') return;
+    this.#sendsVersions = true;
+    let batch: Promise<unknown>[] = [];
+    for (const [room, own] of this.#rooms) {
+      if (own.rounds > 0) {
+        own.rounds--;
+        batch.push(this.#link.say(room, { word: 'version', version: own.version }));
+      } else if (this.#membersOf(room).size === 0) this.#rooms.delete(room);
+      if (batch.length < BATCH) continue;
+      await Promise.all(batch);
+      batch = [];
+    }
+    await Promise.all(batch);
+    this.#sendsVersions = false;
+  }
+
+  /** Another node needs the versions of rooms and, with `full`, the members. */
+  answer(node: LiveNode, full: boolean, rooms: readonly string[]): void {
+    const versions = rooms.map((room) => [room, this.#rooms.get(room)?.version ?? 0] as const);
+    void this.#link.say(undefined, {
+      word: 'have',
+      to: node.name,
+      at: this.#version,
+      full,
+      rooms: versions,
+    });
+    if (!full) return;
+    for (const [room, version] of versions) if (version > 0) this.#states.add(room);
+    this.#schedule();
+  }
+
+  /** Sends the states that are due, one room after the other. */
+  async #sendStates(): Promise<void> {
+    if (this.#sendsStates || this.#stopped) return;
+    this.#sendsStates = true;
+    const now = this.#link.platform.now();
+    for (const room of this.#states) {
+      const own = this.#rooms.get(room);
+      if (own !== undefined && now - own.stateAt < STATE_MS) continue;
+      this.#states.delete(room);
+      if (own === undefined) continue;
+      own.stateAt = now;
+      await Promise.all(this.#sendState(room, own));
+    }
+    this.#sendsStates = false;
+    if (this.#states.size === 0 || this.#cancelStates !== undefined) return;
+    this.#cancelStates = this.#link.platform.setTimer(STATE_MS, () => {
+      this.#cancelStates = undefined;
+      void this.#sendStates();
+    });
+  }
+
+  /** In one turn, so that no change is between its parts. */
+  #sendState(room: string, { version }: OwnRoom): Promise<unknown>[] {
+    const on = Array.from(
+      this.#membersOf(room).values(),
+      ({ session, info }): Shown => [session, JSON.stringify(info)],
+    );
+    const parts = inParts(on);
+    if (parts.length === 0) parts.push([]);
+    return parts.map((each, part) =>
+      this.#link.say(room, { word: 'state', version, part, parts: parts.length, on: each }),
+    );
+  }
+}
+
+/** Splits texts into words. */
+function inParts<T extends readonly string[]>(all: readonly T[]): T[][] {
+  const parts: T[][] = [];
+  let part: T[] = [];
+  let length = MAX_LENGTH;
+  for (const each of all) {
+    if (length >= MAX_LENGTH) {
+      part = [];
+      parts.push(part);
+      length = 0;
+    }
+    part.push(each);
+    for (const text of each) length += text.length + 4;
+  }
+  return parts;
+}

@@ -1,0 +1,241 @@
+import { schedulerOf, TurnCallback } from '@ws/conn/internal';
+import type { BackplaneLink } from '../backplane/backplane-link.ts';
+import { channelOf } from '../backplane/channel.ts';
+import type { ChangeWord, HaveWord, NeedWord, StateWord, VersionWord } from '../backplane/words.ts';
+import type { LiveNode, Nodes } from '../everywhere/nodes.ts';
+import { NodeMembers } from './node-members.ts';
+import { OwnMembers } from './own-members.ts';
+import type { Presence } from './presence.ts';
+
+/** Rooms whose versions are asked for in one word, and the length of their names together. */
+const MAX_ROOMS = 1_000;
+const MAX_NAMES = 49_152;
+
+/** A room of which this node has a member. */
+interface OpenRoom {
+  /** The number of the event after which this node hears all changes of the room. */
+  opened: number;
+  /** What the other nodes have in the room, by their names. */
+  readonly nodes: Map<string, NodeMembers>;
+}
+
+/** What this node needs to know of the members of other nodes. */
+interface Need {
+  /** The name of the node; undefined for all. */
+  readonly of: string | undefined;
+  readonly full: boolean;
+  readonly rooms: Set<string>;
+}
+
+/**
+ * The members of other nodes. Each node alone writes its own: it says what has changed, with a version
+ * for each word. A node that lacks a version asks for all members.
+ */
+export class PresenceLink<Data> {
+  readonly #link: BackplaneLink<Data>;
+  readonly #nodes: Nodes<Data>;
+  readonly #presence: Presence<Data>;
+  readonly #own: OwnMembers<Data>;
+  readonly #rooms = new Map<string, OpenRoom>();
+  /** By the name of the node and the way. */
+  readonly #needs = new Map<string, Need>();
+  readonly #turn = new TurnCallback(() => this.#sendNeeds());
+
+  constructor(link: BackplaneLink<Data>, nodes: Nodes<Data>, presence: Presence<Data>) {
+    this.#link = link;
+    this.#nodes = nodes;
+    this.#presence = presence;
+    this.#own = new OwnMembers(link, presence);
+    // The members that have joined before the code was loaded.
+    for (const room of presence.rooms.keys()) {
+      this.opened(room);
+      this.#own.addAll(room);
+    }
+  }
+
+  // Called by the presence of this node
+
+  /** The first session of this node is a member. */
+  opened(room: string): void {
+    const open: OpenRoom = { opened: this.#nodes.nextEvent(), nodes: new Map() };
+    this.#rooms.set(room, open);
+    this.#link.whenSubscribed(channelOf(room), () => {
+      if (this.#rooms.get(room) !== open) return;
+      open.opened = this.#nodes.nextEvent();
+      this.#need(undefined, true, room);
+    });
+  }
+
+  /** A member of this node has come, has changed or has left. */
+  changed(room: string, session: string): void {
+    this.#own.changed(room, session);
+  }
+
+  /** The last member of this node has left. */
+  closed(room: string): void {
+    this.#rooms.delete(room);
+  }
+
+  /** Whether this node knows the members of all other nodes. */
+  isComplete(room: string): boolean {
+    const open = this.#rooms.get(room);
+    const { hasRound, lacksSome } = this.#nodes;
+    if (open === undefined || !hasRound || lacksSome) return false;
+    if (!this.#link.hears(channelOf(room)) || !this.#link.hears(channelOf(undefined))) return false;
+    for (const node of this.#nodes.live.values()) {
+      const members = open.nodes.get(node.name);
+      if (members === undefined ? !startedAfter(node, open) : !members.isWhole) return false;
+    }
+    return true;
+  }
+
+  // Called for events of nodes and of the engine
+
+  /** A node is heard first. */
+  appeared(node: LiveNode): void {
+    for (const [room, open] of this.#rooms) {
+      if (!startedAfter(node, open)) this.#need(node.name, true, room);
+    }
+  }
+
+  /** A node is none any more: its members leave. */
+  gone({ name }: LiveNode): void {
+    for (const [room, { nodes }] of this.#rooms) {
+      if (nodes.delete(name)) this.#presence.rooms.get(room)?.deleteOwner(name);
+    }
+  }
+
+  /** Words may be missing: of a room, or of all. */
+  interrupted(room: string | undefined): void {
+    if (room === undefined) for (const each of this.#rooms.keys()) this.#doubt(each);
+    else if (this.#rooms.has(room)) this.#doubt(room);
+  }
+
+  #doubt(room: string): void {
+    const open = this.#rooms.get(room)!;
+    for (const members of open.nodes.values()) members.isKnown = false;
+    // A node that has started meanwhile may have joined unheard.
+    open.opened = this.#nodes.nextEvent();
+    this.#need(undefined, false, room);
+  }
+
+  /** The engine has returned. */
+  up(): void {
+    void this.#own.sendVersions();
+  }
+
+  /** Called each 5 s. */
+  beat(): void {
+    void this.#own.sendVersions();
+    for (const [room, open] of this.#rooms) {
+      for (const node of this.#nodes.live.values()) {
+        const members = open.nodes.get(node.name);
+        if (members !== undefined) members.isAsked = false;
+        const isFull = this.#presence.rooms.get(room)!.isFull;
+        const isKnown = members === undefined ? startedAfter(node, open) : members.isKnown;
+        if (isKnown && (members?.isCut !== true || isFull)) continue;
+        this.#need(node.name, true, room);
+      }
+    }
+  }
+
+  stop(): void {
+    this.#own.stop();
+    this.#needs.clear();
+  }
+
+  // Called for words of another node
+
+  /** The node says what has changed in a room. */
+  change({ name }: LiveNode, room: string, word: ChangeWord): void {
+    const members = this.#membersOf(name, room);
+    if (members?.change(word) === false) this.#askFor(name, room, members);
+  }
+
+  /** The node says who its members are. */
+  state({ name }: LiveNode, room: string, word: StateWord): void {
+    const members = this.#membersOf(name, room);
+    if (members?.state(word) === false) this.#askFor(name, room, members);
+  }
+
+  /** The node says the last version of a room. */
+  version({ name }: LiveNode, room: string, { version }: VersionWord): void {
+    const members = this.#membersOf(name, room);
+    if (members?.hear(version) === false) this.#askFor(name, room, members);
+  }
+
+  /** The node answers: it says the versions of rooms. */
+  have(node: LiveNode, { to, at, full, rooms }: HaveWord): void {
+    if (to !== this.#link.node) return;
+    for (const [room, version] of rooms) {
+      const members = this.#membersOf(node.name, room);
+      if (members === undefined) continue;
+      if (members.hearOf(version, at)) continue;
+      // With `full` the members follow.
+      if (full) members.isAsked = true;
+      else this.#askFor(node.name, room, members);
+    }
+  }
+
+  /** The node asks. */
+  need(node: LiveNode, { of, full, rooms }: NeedWord): void {
+    if (of === undefined || of === this.#link.node) this.#own.answer(node, full, rooms);
+  }
+
+  /** What a node has in a room; undefined if this node has no member there. */
+  #membersOf(name: string, room: string): NodeMembers | undefined {
+    const open = this.#rooms.get(room);
+    const presence = this.#presence.rooms.get(room);
+    if (open === undefined || presence === undefined) return undefined;
+    let members = open.nodes.get(name);
+    if (members === undefined) {
+      members = new NodeMembers(name, presence);
+      open.nodes.set(name, members);
+    }
+    return members;
+  }
+
+  #askFor(name: string, room: string, members: NodeMembers): void {
+    if (members.isAsked) return;
+    members.isAsked = true;
+    this.#need(name, true, room);
+  }
+
+  #need(of: string | undefined, full: boolean, room: string): void {
+    const key = `${full} ${of ?? ''}`;
+    let need = this.#needs.get(key);
+    if (need === undefined) this.#needs.set(key, (need = { of, full, rooms: new Set() }));
+    need.rooms.add(room);
+    schedulerOf(this.#link.platform).endOfTurn.add(this.#turn);
+  }
+
+  #sendNeeds(): void {
+    const needs = [...this.#needs.values()];
+    this.#needs.clear();
+    for (const { of, full, rooms } of needs) {
+      for (const part of inParts(rooms)) {
+        void this.#link.say(undefined, { word: 'need', of, full, rooms: part });
+      }
+    }
+  }
+}
+
+/** Whether the node has started after this node has heard all of the room, so its words tell all. */
+function startedAfter({ started = 0 }: LiveNode, { opened }: OpenRoom): boolean {
+  return started > opened;
+}
+
+function* inParts(rooms: ReadonlySet<string>): Generator<string[]> {
+  let part: string[] = [];
+  let length = 0;
+  for (const room of rooms) {
+    if (part.length === MAX_ROOMS || length > MAX_NAMES) {
+      yield part;
+      part = [];
+      length = 0;
+    }
+    part.push(room);
+    length += room.length;
+  }
+  if (part.length > 0) yield part;
+}

@@ -1,0 +1,155 @@
+/** A value that JSON can hold. */
+export type JSONValue =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly JSONValue[]
+  | { readonly [key: string]: JSONValue };
+
+/** A member of a room, on any node. Do not change it: all readers share it. */
+export interface Present {
+  /** Id of its hub. */
+  readonly node: string;
+  /** Id of the session. */
+  readonly session: string;
+  /** What the option `presence` or `Session.show` has made known of it. */
+  readonly info: JSONValue;
+}
+
+/** Members of a room. The key is `${node}/${session}`. */
+export type Presences = ReadonlyMap<string, Present>;
+
+/** What has changed in a room since the last event `presence`. A member is in one of the maps only. */
+export interface PresenceChange {
+  readonly joined: Presences;
+  readonly left: Presences;
+  /** The members whose `info` has changed, as they are now. */
+  readonly changed: Presences;
+}
+
+/** The owner of the members of this node. The name of a node is never empty. */
+export const OWN = '';
+
+/** The members of a room, as this node knows them. */
+export class RoomPresence {
+  readonly shown: Map<string, Present> = new Map();
+  /** Members of this node beyond the bound, by session, in the order of their joins. */
+  readonly waiting: Map<string, Present> = new Map();
+  /** Largest number of members. */
+  readonly most: number;
+  readonly #changed: () => void;
+  /** By the name of the node and by session. A name is of one run of a node. */
+  readonly #owners = new Map<string, Map<string, Present>>();
+  #size = 0;
+  /** The entries of `shown` before the changes of this turn. */
+  #before = new Map<string, Present | undefined>();
+
+  /**
+   * @param most - See {@link most}.
+   * @param changed - Called before each change of `shown`.
+   */
+  constructor(most: number, changed: () => void) {
+    this.most = most;
+    this.#changed = changed;
+  }
+
+  get isFull(): boolean {
+    return this.#size >= this.most;
+  }
+
+  /** The members of a node, by session. */
+  membersOf(owner: string): ReadonlyMap<string, Present> {
+    return this.#owners.get(owner) ?? new Map<string, Present>();
+  }
+
+  /** @returns False when the bound leaves the member out. */
+  set(owner: string, present: Present): boolean {
+    let members = this.#owners.get(owner);
+    const old = members?.get(present.session);
+    if (old === undefined) {
+      if (this.isFull) return false;
+      this.#size++;
+    } else if (isSame(old, present)) return true;
+    if (members === undefined) this.#owners.set(owner, (members = new Map()));
+    members.set(present.session, present);
+    const key = keyOf(present);
+    const shown = this.shown.get(key);
+    // Two members may have one key: `a` and `b/c`, `a/b` and `c`. All nodes show the same of them.
+    if (shown === undefined || shown === old || shown.node >= present.node)
+      this.#show(key, present);
+    return true;
+  }
+
+  delete(owner: string, session: string): void {
+    const members = this.#owners.get(owner);
+    const present = members?.get(session);
+    if (members === undefined || present === undefined) return;
+    this.#size--;
+    members.delete(session);
+    if (members.size === 0) this.#owners.delete(owner);
+    const key = keyOf(present);
+    if (this.shown.get(key) === present) this.#show(key, this.#find(key));
+  }
+
+  /** Removes all members of a node. */
+  deleteOwner(owner: string): void {
+    for (const session of this.membersOf(owner).keys()) this.delete(owner, session);
+  }
+
+  clear(): void {
+    this.waiting.clear();
+    for (const owner of this.#owners.keys()) this.deleteOwner(owner);
+  }
+
+  /** Shows members of this node that had no place. */
+  fill(shown: (present: Present) => void): void {
+    for (const [session, present] of this.waiting) {
+      if (!this.set(OWN, present)) return;
+      this.waiting.delete(session);
+      shown(present);
+    }
+  }
+
+  /** The changes since the last call; undefined without any. */
+  takeChange(): PresenceChange | undefined {
+    const before = this.#before;
+    this.#before = new Map();
+    const joined = new Map<string, Present>();
+    const left = new Map<string, Present>();
+    const changed = new Map<string, Present>();
+    for (const [key, old] of before) {
+      const now = this.shown.get(key);
+      if (now !== undefined && old === undefined) joined.set(key, now);
+      else if (now === undefined && old !== undefined) left.set(key, old);
+      else if (now !== undefined && old !== undefined && !isSame(old, now)) changed.set(key, now);
+    }
+    return joined.size + left.size + changed.size > 0 ? { joined, left, changed } : undefined;
+  }
+
+  #show(key: string, present: Present | undefined): void {
+    this.#changed();
+    if (!this.#before.has(key)) this.#before.set(key, this.shown.get(key));
+    if (present === undefined) this.shown.delete(key);
+    else this.shown.set(key, present);
+  }
+
+  /** Another member with this key, of the first node by its id. */
+  #find(key: string): Present | undefined {
+    let found: Present | undefined;
+    for (const members of this.#owners.values()) {
+      const [{ node }] = members.values() as Iterable<Present> as [Present];
+      if (!key.startsWith(`${node}/`) || (found !== undefined && found.node < node)) continue;
+      found = members.get(key.slice(node.length + 1)) ?? found;
+    }
+    return found;
+  }
+}
+
+function keyOf({ node, session }: Present): string {
+  return `${node}/${session}`;
+}
+
+function isSame(a: Present, b: Present): boolean {
+  return a.node === b.node && JSON.stringify(a.info) === JSON.stringify(b.info);
+}
