@@ -15,6 +15,7 @@ export interface Snippet {
 /** Pages whose programs belong together: a test of their own runs them. */
 export const PROJECTS: Readonly<Record<string, string>> = {
   'docs/production.md': 'tools/test/production.slow.test.ts',
+  'docs/rpc.md': 'tools/test/rpc-page.slow.test.ts',
 };
 
 const FENCE = /^[ \t]*(?:\*[ \t]*)?```ts\b([^\n]*)\n([\s\S]*?)^[ \t]*(?:\*[ \t]*)?```/gm;

@@ -1,0 +1,121 @@
+// docs/rpc.md: its programs, as files of one folder, by the commands of the page; its page in Chromium.
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import process from 'node:process';
+import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+
+const root = join(import.meta.dirname, '../..');
+// Inside the tree, so that the programs and the compiler find the packages by name.
+const folder = join(root, '.out/rpc');
+const built = existsSync(join(root, 'packages/rpc/dist/index.js'));
+if (!built) console.log('skipped: docs/rpc.md, the packages are not built; pnpm build');
+
+const page = readFileSync(join(root, 'docs/rpc.md'), 'utf8');
+/** The programs of the page. The first line of each has its name. */
+const programs = [...page.matchAll(/^```ts\n([^]*?)^```/gm)].map(([, code]) => ({
+  name: /^\/\/ (\S+)\n/.exec(code!)![1]!,
+  code: code!,
+}));
+
+const require = createRequire(import.meta.url);
+const children: ChildProcess[] = [];
+
+/** Starts a program. Resolves with what it has printed once `ends` is part of it. */
+async function run(name: string, ends: string): Promise<string> {
+  const child = spawn(process.execPath, ['--import', require.resolve('tsx'), name], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  children.push(child);
+  let output = '';
+  return new Promise((resolve, reject) => {
+    const take = (chunk: Buffer): void => {
+      output += String(chunk);
+      if (output.includes(ends)) resolve(output);
+    };
+    child.stdout.on('data', take);
+    child.stderr.on('data', take);
+    child.once('exit', () => reject(new Error(`${name} ended: ${output}`)));
+  });
+}
+
+let ports: string[] = [];
+
+async function freePort(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return String(port);
+}
+
+beforeAll(async () => {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
+  ports = [await freePort(), await freePort()];
+  for (const { name, code } of programs) {
+    const own = code.replaceAll('8080', ports[0]!).replaceAll('8081', ports[1]!);
+    writeFileSync(join(folder, name), own);
+  }
+});
+
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+});
+
+describe.skipIf(!built)('docs/rpc.md', () => {
+  it('has programs that type-check, together', { timeout: 120_000 }, () => {
+    const compilerOptions = {
+      target: 'es2022',
+      module: 'nodenext',
+      strict: true,
+      noEmit: true,
+      skipLibCheck: true,
+      allowImportingTsExtensions: true,
+      lib: ['es2022', 'dom', 'esnext.disposable'],
+      types: ['node'],
+    };
+    writeFileSync(
+      join(folder, 'tsconfig.json'),
+      JSON.stringify({ compilerOptions, include: ['*.ts'] }),
+    );
+    const tsc = join(root, 'node_modules/typescript-7/bin/tsc');
+    const { stdout } = spawnSync(process.execPath, [tsc, '-p', folder], { encoding: 'utf8' });
+    expect(stdout).toBe('');
+  });
+
+  it.skipIf(lacksChromium())('has a page that asks the server and shows the answer', async () => {
+    const { buildSync } = createRequire(require.resolve('tsx'))('esbuild') as {
+      buildSync: (options: object) => unknown;
+    };
+    expect(page).toContain('npx esbuild page.ts --bundle --format=esm --outfile=page.js');
+    buildSync({
+      absWorkingDir: folder,
+      entryPoints: ['page.ts'],
+      bundle: true,
+      format: 'esm',
+      outfile: 'page.js',
+    });
+    await run('server.ts', 'ws://');
+    const browser = await launchHeadlessShell();
+    try {
+      const tab = await browser.newPage();
+      await tab.goto(`http://localhost:${ports[0]}`);
+      await tab.waitForFunction('/^HELLO at [0-9]+$/.test(document.body.textContent)');
+    } finally {
+      await browser.close();
+    }
+  });
+
+  it('has a chat with a login', async () => {
+    await run('lobby-server.ts', 'ws://');
+    const output = await run('lobby-client.ts', 'true');
+    expect(output).toBe('ann: hello\ntrue\n');
+  });
+});
