@@ -10,7 +10,6 @@ import {
   checkOptionNames,
   Deferred,
   duration,
-  Fifo,
   rejected,
   removeAbortListener,
   schedulerOf,
@@ -24,10 +23,12 @@ import { callText, cancelText, type WireMessage, wireError } from './wire.ts';
 
 /** Requests of this end that the other end has and has not answered. */
 const MAX_OPEN = 256;
-/** Calls of this end that wait for one of these, or for a connection, and the bytes of their text. */
+/** Calls of this end that wait for one of these, or for a connection, and the characters of their text. */
 const MAX_WAITING = 10_000;
-const MAX_WAITING_BYTES = 1024 * 1024;
+const MAX_WAITING_SIZE = 1024 * 1024;
 const TIMEOUT_MS = 30_000;
+/** Close codes of a peer that refuses a message. It would refuse the message again. */
+const REFUSALS: readonly number[] = [1007, 1009];
 const OPTION_NAMES: readonly string[] = ['signal', 'timeout'];
 
 /** The options of a call. */
@@ -46,7 +47,8 @@ type Scheduler = ReturnType<typeof schedulerOf>;
 /** A request without an answer, or an event that waits. */
 class Call implements TimerEntry {
   slot: TimerEntry['slot'] = undefined;
-  readonly id: number | undefined;
+  /** Numbers the calls of this end, from 1: the id of a request. */
+  readonly number: number;
   readonly text: string;
   readonly definition: MethodDefinition | EventDefinition;
   readonly outcome: Deferred<unknown> = new Deferred();
@@ -55,27 +57,30 @@ class Call implements TimerEntry {
   readonly ms: number;
   /** The timers of the platform of the call: a later connection may have another one. */
   readonly timers: Scheduler['timers'];
-  /** The connection that has the request. */
+  /** The connection that has it; undefined while it waits. */
   connection: ConnLike | undefined;
-  /** Where it waits before it is sent. */
-  place: ReturnType<Fifo<Call>['add']> | undefined;
   readonly #calls: Calls;
 
   constructor(
     calls: Calls,
     definition: MethodDefinition | EventDefinition,
     input: unknown,
-    id: number | undefined,
+    number: number,
     { signal, timeout }: CallOptions,
   ) {
     this.#calls = calls;
     this.definition = definition;
+    const { isRequest } = this;
     // An event waits as a message does.
-    this.ms = id === undefined ? Infinity : duration('timeout', timeout, TIMEOUT_MS, true);
+    this.ms = isRequest ? duration('timeout', timeout, TIMEOUT_MS, true) : Infinity;
     this.timers = calls.timers;
     this.signal = signal;
-    this.id = id;
-    this.text = callText(definition.name, input, id);
+    this.number = number;
+    this.text = callText(definition.name, input, isRequest ? number : undefined);
+  }
+
+  get isRequest(): boolean {
+    return this.definition.kind === 'method';
   }
 
   /** The time is up. */
@@ -88,12 +93,14 @@ class Call implements TimerEntry {
 export class Calls {
   readonly #carrier: Carrier;
   readonly #link: { readonly isRead: boolean; waitsForAnswer(): void };
-  /** Requests that were sent, by id. */
-  readonly #open = new Map<number, Call>();
-  /** Calls that wait, in their order. */
-  readonly #waiting = new Fifo<Call>();
-  #waitingBytes = 0;
-  #lastId = 0;
+  /** Those without an outcome, by number, in their order. */
+  readonly #calls = new Map<number, Call>();
+  /** Requests that were sent. */
+  #open = 0;
+  #waiting = 0;
+  /** Characters of those that wait. */
+  #waitingSize = 0;
+  #lastNumber = 0;
   /** Set when no call can be answered any more. */
   #ended: unknown;
 
@@ -108,7 +115,7 @@ export class Calls {
 
   /** Whether this end waits for an answer of the other end. */
   get waits(): boolean {
-    return this.#open.size > 0 || this.#waiting.length > 0;
+    return this.#open > 0 || this.#waiting > 0;
   }
 
   /**
@@ -126,8 +133,7 @@ export class Calls {
       checkOptionNames(definition.name, options, OPTION_NAMES, 'ignore');
       checkSignal(options.signal);
       if (options.signal?.aborted) return rejected(options.signal.reason);
-      const id = definition.kind === 'method' ? ++this.#lastId : undefined;
-      call = new Call(this, definition, input, id, options);
+      call = new Call(this, definition, input, ++this.#lastNumber, options);
       if (this.#ended !== undefined) throw this.#ended;
       this.#add(call);
     } catch (error) {
@@ -135,74 +141,77 @@ export class Calls {
     }
     if (call.ms !== Infinity) call.timers.set(call, call.ms, true);
     if (call.signal !== undefined) addAbortListener(call.signal, call.aborted);
-    this.flush();
-    if (call.id !== undefined) this.#link.waitsForAnswer();
+    if (this.#waiting === 1) this.#sendIfPossible(call);
+    if (call.isRequest) this.#link.waitsForAnswer();
     return call.outcome.promise;
   }
 
   /** @throws BackpressureError when too many calls wait. */
   #add(call: Call): void {
-    const { length } = call.text;
-    const isFull =
-      this.#waiting.length >= MAX_WAITING || this.#waitingBytes + length > MAX_WAITING_BYTES;
+    const size = this.#waitingSize + call.text.length;
+    const isFull = this.#waiting >= MAX_WAITING || size > MAX_WAITING_SIZE;
     // A call that leaves at once waits for nothing.
-    if (isFull && !this.#leavesAtOnce(call)) {
+    if (isFull && !(this.#waiting === 0 && this.#canSend(call))) {
       throw new BackpressureError(
-        `${call.definition.name}: ${this.#waiting.length} calls with ${this.#waitingBytes} bytes wait; await earlier calls first`,
+        `${call.definition.name}: ${this.#waiting} calls with ${this.#waitingSize} characters wait; await earlier calls first`,
       );
     }
-    this.#waitingBytes += length;
-    call.place = this.#waiting.add(call);
+    this.#calls.set(call.number, call);
+    this.#wait(call);
   }
 
-  #leavesAtOnce(call: Call): boolean {
-    return this.#waiting.length === 0 && this.#canSend(call);
-  }
-
-  #canSend(call: Call): boolean {
-    if (this.#carrier.connection === undefined) return false;
-    return call.id === undefined || this.#open.size < MAX_OPEN;
-  }
-
-  /** Sends the calls that can be sent. */
-  flush(): void {
-    for (let call = this.#waiting.peek(); call !== undefined; call = this.#waiting.peek()) {
-      if (!this.#canSend(call)) return;
-      this.#leaveQueue(call);
-      this.#send(call);
-    }
+  #wait(call: Call): void {
+    call.connection = undefined;
+    this.#waiting++;
+    this.#waitingSize += call.text.length;
   }
 
   #leaveQueue(call: Call): void {
-    if (call.place === undefined) return;
-    this.#waiting.remove(call.place);
-    this.#waitingBytes -= call.text.length;
-    call.place = undefined;
+    this.#waiting--;
+    this.#waitingSize -= call.text.length;
   }
 
-  #send(call: Call): void {
-    call.connection = this.#carrier.connection;
-    if (call.id !== undefined) this.#open.set(call.id, call);
-    const sent = this.#carrier.send(call.text);
-    sent.then(
+  #canSend(call: Call): boolean {
+    return this.#carrier.connection !== undefined && !(call.isRequest && this.#open >= MAX_OPEN);
+  }
+
+  /** Sends the calls that can be sent, in their order. */
+  flush(): void {
+    if (this.#waiting === 0) return;
+    for (const call of this.#calls.values()) {
+      if (call.connection === undefined && !this.#sendIfPossible(call)) return;
+    }
+  }
+
+  /** @returns False when the call must wait. */
+  #sendIfPossible(call: Call): boolean {
+    if (!this.#canSend(call)) return false;
+    this.#leaveQueue(call);
+    const { connection } = this.#carrier;
+    call.connection = connection;
+    if (call.isRequest) this.#open++;
+    this.#carrier.send(call.text).then(
       () => {
-        if (call.id === undefined) this.#settle(call, () => call.outcome.resolve(undefined));
+        if (!call.isRequest) this.#settle(call, () => call.outcome.resolve(undefined));
       },
       (error: unknown) => {
         // `broke` or `end` follows: it settles the request, or sends it again.
-        if (call.id !== undefined && call.connection?.state !== 'open') return;
+        const isLate = call.connection !== connection || connection?.state !== 'open';
+        if (call.isRequest && isLate) return;
         this.#fail(call, error);
         this.flush();
       },
     );
+    return true;
   }
 
   /** Takes the answer to a request. An answer that no request has is ignored. */
   answered({ id, result, error }: WireMessage): void {
-    const call = typeof id === 'number' ? this.#open.get(id) : undefined;
+    const call = typeof id === 'number' ? this.#calls.get(id) : undefined;
+    if (call?.connection === undefined || !call.isRequest) return;
     // Ids of different connections never meet.
-    if (call === undefined || call.connection !== this.#carrier.source) return;
-    this.#open.delete(call.id!);
+    if (call.connection !== this.#carrier.source) return;
+    this.#remove(call);
     if (error === undefined || error === null) this.#resolve(call, result);
     else this.#fail(call, errorOf(error));
     this.flush();
@@ -232,19 +241,26 @@ export class Calls {
 
   timedOut(call: Call): void {
     const { name } = call.definition;
-    const what = call.place === undefined ? `no answer to ${name}` : `${name} was not sent`;
+    const what = call.connection === undefined ? `${name} was not sent` : `no answer to ${name}`;
     const why = this.#link.isRead ? '' : '; no listener of the contract reads this session';
     this.giveUp(call, new TimeoutError(`${what} within ${call.ms} ms (option timeout)${why}`));
   }
 
   /** Ends a call before its answer, and tells the other end. */
   giveUp(call: Call, reason: unknown): void {
-    const isOpen = call.id !== undefined && this.#open.get(call.id) === call;
-    if (isOpen && this.#carrier.connection === call.connection) {
-      this.#carrier.send(cancelText(call.id)).catch(() => {});
+    const { connection, number } = call;
+    const isOpen = call.isRequest && connection !== undefined && this.#calls.has(number);
+    if (isOpen && this.#carrier.connection === connection) {
+      this.#carrier.send(cancelText(number)).catch(() => {});
     }
     this.#fail(call, reason);
     this.flush();
+  }
+
+  #remove(call: Call): void {
+    if (!this.#calls.delete(call.number)) return;
+    if (call.connection === undefined) this.#leaveQueue(call);
+    else if (call.isRequest) this.#open--;
   }
 
   #fail(call: Call, error: unknown): void {
@@ -252,8 +268,7 @@ export class Calls {
   }
 
   #settle(call: Call, settle: () => void): void {
-    this.#leaveQueue(call);
-    if (call.id !== undefined && this.#open.get(call.id) === call) this.#open.delete(call.id);
+    this.#remove(call);
     if (call.ms !== Infinity) call.timers.clear(call);
     if (call.signal !== undefined) removeAbortListener(call.signal, call.aborted);
     settle();
@@ -264,37 +279,25 @@ export class Calls {
    * in its place before later calls.
    */
   broke(connection: ConnLike, error: CloseError): void {
-    const open = [...this.#open.values()].filter((call) => call.connection === connection);
-    const later = this.#takeWaiting();
-    for (const call of open) {
-      if ((call.definition as MethodDefinition).retry) {
-        this.#open.delete(call.id!);
+    const mayRetry = !REFUSALS.includes(error.closeCode);
+    for (const call of this.#calls.values()) {
+      // The promise of `send` settles an event.
+      if (call.connection !== connection || !call.isRequest) continue;
+      if (mayRetry && (call.definition as MethodDefinition).retry) {
+        this.#open--;
         this.#wait(call);
       } else this.#fail(call, error);
     }
-    for (const call of later) this.#wait(call);
     this.flush();
-  }
-
-  #wait(call: Call): void {
-    this.#waitingBytes += call.text.length;
-    call.place = this.#waiting.add(call);
-  }
-
-  #takeWaiting(): Call[] {
-    const calls: Call[] = [];
-    for (let call = this.#waiting.peek(); call !== undefined; call = this.#waiting.peek()) {
-      this.#leaveQueue(call);
-      calls.push(call);
-    }
-    return calls;
   }
 
   /** No call is answered any more. */
   end(error: unknown): void {
     if (this.#ended !== undefined) return;
     this.#ended = error;
-    for (const call of [...this.#open.values(), ...this.#takeWaiting()]) this.#fail(call, error);
+    for (const call of this.#calls.values()) {
+      if (call.isRequest || call.connection === undefined) this.#fail(call, error);
+    }
   }
 }
 

@@ -594,6 +594,21 @@ describe('a reconnect', () => {
     await live.close();
   });
 
+  it.each([1007, 1009])(
+    'after %i does not send again what the server has refused',
+    async (code) => {
+      const { live, peer, read, servers, caught } = await setUpSeries();
+      const refused = caught(peer.again('too large', { timeout: false }));
+      await read(0);
+      await servers[0]!.close(code);
+      expect(await refused).toMatchObject({ closeCode: code });
+      await until(() => expect(servers).toHaveLength(2));
+      void caught(peer.again('next'));
+      expect(await read(1)).toMatchObject({ params: ['next'] });
+      await live.close();
+    },
+  );
+
   it('that never comes leaves no call without an end', async () => {
     const { live, peer, caught } = await setUpSeries();
     const calls = [peer.once('a'), peer.again('b'), peer.said('c')].map(caught);
