@@ -1,5 +1,7 @@
 // Checks of what a caller passes: options, arguments, and the results of its functions.
 
+import type { Role } from './protocol.ts';
+
 /**
  * Checks that `options` is an object with known names only.
  *
@@ -18,6 +20,32 @@ export function checkOptionNames(owner: string, options: unknown, known: readonl
       `${owner}: unknown option ${name}; ${hint}known options: ${known.join(', ')}`,
     );
   }
+}
+
+/**
+ * Checks the role of a decoder or an encoder, and that it has no other options than the known ones.
+ * The lists and guesses of {@link checkOptionNames} would double the cost in a bundle.
+ *
+ * @param unknown - The rest of the options.
+ */
+export function checkCoderOptions(
+  owner: string,
+  role: unknown,
+  unknown: object,
+): asserts role is Role {
+  for (const name in unknown) {
+    throw new TypeError(`${owner}: unknown option ${name}; see ${owner}Options`);
+  }
+  if (role !== 'client' && role !== 'server') {
+    throw new TypeError("role must be 'client' or 'server'");
+  }
+}
+
+/** @throws RangeError when `value` is not an integer from `least` to `most`. */
+export function integer(name: string, value: number, least: number, most: number = Infinity): void {
+  if (Number.isInteger(value) && value >= least && value <= most) return;
+  const bounds = most === Infinity ? 'or more' : `to ${most}`;
+  throw new RangeError(`${name} must be an integer of ${least} ${bounds}, not ${value}`);
 }
 
 /** Whether `name` is `other` in another case, or with a third of its letters changed at one place. */
@@ -64,6 +92,11 @@ export function bound(name: string, value: unknown): number {
 export function notNegative(name: string, value: number): void {
   if (typeof value === 'number' && value >= 0) return;
   throw new RangeError(`${name}: expected a number of 0 or more, got ${String(value)}`);
+}
+
+/** @throws TypeError when `value` is not a function. */
+export function checkFunction(name: string, value: unknown): void {
+  if (typeof value !== 'function') throw new TypeError(`${name} must be a function`);
 }
 
 /** The error of a value of another type. */

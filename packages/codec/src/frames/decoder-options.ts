@@ -1,11 +1,5 @@
-import { MAX_TAIL } from '../memory/ring.ts';
 import type { SlabSource } from '../memory/slab.ts';
-import { sharedSlabPool } from '../memory/slab-pool.ts';
 import type { Role } from '../protocol.ts';
-import { RSV } from './rules.ts';
-
-/** Largest `readBufferSize`: larger reads are not faster. */
-const MAX_READ_BUFFER = 1_048_576;
 
 /** Options of `FrameDecoder`. */
 export interface FrameDecoderOptions {
@@ -44,38 +38,6 @@ export interface FrameDecoderOptions {
    * masking key. Default true.
    */
   unmask?: boolean;
-}
-
-/**
- * Returns the options with their defaults.
- * @throws TypeError or RangeError that names the invalid option.
- */
-export function decoderOptions(
-  options: Partial<FrameDecoderOptions> = {},
-): Required<FrameDecoderOptions> {
-  const { role, allowedRsv = 0, maxFramePayload = Infinity } = options;
-  const { holdLimit = MAX_TAIL, readBufferSize = 4096 } = options;
-  const { pool = sharedSlabPool(), simd = true, unmask = true } = options;
-  if (role !== 'client' && role !== 'server') {
-    throw new TypeError("role must be 'client' or 'server'");
-  }
-  if ((allowedRsv & RSV) !== allowedRsv) {
-    throw new RangeError('allowedRsv must be a sum of 0x40, 0x20 and 0x10');
-  }
-  if (!(typeof maxFramePayload === 'number' && maxFramePayload >= 0)) {
-    throw new RangeError('maxFramePayload must be a number of 0 or more');
-  }
-  if (!(Number.isInteger(holdLimit) && holdLimit >= 0 && holdLimit <= MAX_TAIL)) {
-    throw new RangeError(`holdLimit must be an integer of 0 to ${MAX_TAIL}`);
-  }
-  if (
-    !(Number.isInteger(readBufferSize) && readBufferSize > 0 && readBufferSize <= MAX_READ_BUFFER)
-  ) {
-    throw new RangeError(
-      `readBufferSize must be an integer of 1 to ${MAX_READ_BUFFER}, not ${readBufferSize}`,
-    );
-  }
-  return { role, allowedRsv, maxFramePayload, holdLimit, readBufferSize, pool, simd, unmask };
 }
 
 /** All input is consumed or kept: push the next chunk. See {@link FrameDecoder}. */

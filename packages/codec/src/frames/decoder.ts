@@ -1,13 +1,14 @@
+import { checkCoderOptions, integer, notNegative } from '../arguments.ts';
 import { ProtocolError } from '../errors.ts';
 import { checkRange, rotate } from '../masking/mask.ts';
 import { existingSimd } from '../masking/simd.ts';
 import { copyRange } from '../memory/copy.ts';
-import { ReceiveRing } from '../memory/ring.ts';
+import { MAX_TAIL, ReceiveRing } from '../memory/ring.ts';
 import { NO_BYTES, type OwnedBytes } from '../memory/slab.ts';
+import { sharedSlabPool } from '../memory/slab-pool.ts';
 import { CloseCode, MAX_CONTROL_PAYLOAD } from '../protocol.ts';
 import {
   type DecodeEvent,
-  decoderOptions,
   FAILED,
   FRAME,
   FRAME_BEGIN,
@@ -31,6 +32,9 @@ import {
 } from './rules.ts';
 import { detachedChunk, Tail } from './tail.ts';
 import { Unmasker } from './unmasker.ts';
+
+/** Largest `readBufferSize`: larger reads are not faster. */
+const MAX_READ_BUFFER = 1_048_576;
 
 // The decoder reads the current input, `#bytes[#pos, #inputEnd)`: the pushed chunk, the bytes that
 // were read into the ring, or the tail once a chunk continues it.
@@ -150,21 +154,39 @@ export class FrameDecoder {
   #target: Uint8Array = NO_BYTES;
   #targetAt = 0;
 
-  /** @throws TypeError for an invalid role, RangeError for a number out of range. */
+  /**
+   * @throws TypeError for an unknown option or an invalid role, RangeError for a number out of range.
+   */
   constructor(options: FrameDecoderOptions) {
-    const known = decoderOptions(options);
-    const { allowedRsv } = known;
-    this.maxFramePayload = known.maxFramePayload;
-    this.#masked = known.role === 'server';
+    const {
+      role,
+      allowedRsv = 0,
+      maxFramePayload = Infinity,
+      holdLimit = MAX_TAIL,
+      readBufferSize = 4096,
+      pool = sharedSlabPool(),
+      simd = true,
+      unmask = true,
+      ...unknown
+    } = { ...options };
+    checkCoderOptions('FrameDecoder', role, unknown);
+    if ((allowedRsv & RSV) !== allowedRsv) {
+      throw new RangeError('allowedRsv must be a sum of 0x40, 0x20 and 0x10');
+    }
+    notNegative('maxFramePayload', maxFramePayload);
+    integer('holdLimit', holdLimit, 0, MAX_TAIL);
+    integer('readBufferSize', readBufferSize, 1, MAX_READ_BUFFER);
+    this.maxFramePayload = maxFramePayload;
+    this.#masked = role === 'server';
     this.#maskBit = this.#masked ? MASK : 0;
     this.#allowedRsv = allowedRsv;
     this.#verdicts = firstByteVerdicts(allowedRsv);
-    this.#holdLimit = known.holdLimit;
-    this.#useSimd = known.simd;
-    this.#unmasks = known.unmask;
-    this.#ring = new ReceiveRing(known.pool, known.readBufferSize, this.#masked && known.simd);
-    this.#unmasker = new Unmasker(this.#ring, known.simd);
-    this.#tail = new Tail(this.#ring, this.#masked ? 4 : 0, known.holdLimit);
+    this.#holdLimit = holdLimit;
+    this.#useSimd = simd;
+    this.#unmasks = unmask;
+    this.#ring = new ReceiveRing(pool, readBufferSize, this.#masked && simd);
+    this.#unmasker = new Unmasker(this.#ring, simd);
+    this.#tail = new Tail(this.#ring, this.#masked ? 4 : 0, holdLimit);
   }
 
   /** @internal The reserved bits of the negotiated extensions. Set it between two messages. */

@@ -1,3 +1,4 @@
+import { checkCoderOptions, checkFunction, integer, notNegative } from '../arguments.ts';
 import { formatCloseMessage } from '../close/close-payload.ts';
 import { checkRange, isBytes, unmask } from '../masking/mask.ts';
 import { checkedKeys, sharedMaskKeys } from '../masking/mask-key.ts';
@@ -41,36 +42,6 @@ export interface FrameEncoderOptions {
   writeUtf8?: (into: Uint8Array, at: number, text: string) => number;
 }
 
-type KnownOptions = Readonly<Required<Omit<FrameEncoderOptions, 'pool' | 'nextKey'>>> & {
-  readonly pool: SlabSource | undefined;
-  readonly nextKey: () => number;
-};
-
-/**
- * Returns the options with their defaults.
- * @throws TypeError or RangeError that names the invalid option.
- */
-function encoderOptions(options: Partial<FrameEncoderOptions> = {}): KnownOptions {
-  const { role, slabBytes = 4096, borrowFrom = LARGEST_SLAB } = options;
-  if (role !== 'client' && role !== 'server') {
-    throw new TypeError("role must be 'client' or 'server'");
-  }
-  if (!(Number.isInteger(slabBytes) && slabBytes > 0)) {
-    throw new RangeError('slabBytes must be an integer of 1 or more');
-  }
-  if (!(typeof borrowFrom === 'number' && borrowFrom >= 0)) {
-    throw new RangeError('borrowFrom must be a number of 0 or more');
-  }
-  for (const name of ['nextKey', 'writeUtf8'] as const) {
-    if (options[name] !== undefined && typeof options[name] !== 'function') {
-      throw new TypeError(`${name} must be a function`);
-    }
-  }
-  const { pool } = options;
-  const nextKey = options.nextKey === undefined ? nextSharedKey : checkedKeys(options.nextKey);
-  return { role, slabBytes, borrowFrom, pool, nextKey, writeUtf8: options.writeUtf8 ?? writeUtf8 };
-}
-
 function nextSharedKey(): number {
   return sharedMaskKeys().next();
 }
@@ -99,14 +70,34 @@ export class FrameEncoder {
   private readonly borrowFrom: number;
   readonly #writeUtf8: WriteUtf8;
 
-  /** @throws TypeError for an invalid role or function, RangeError for a number out of range. */
+  /**
+   * @throws TypeError for an unknown option, an invalid role or function; RangeError for a number out
+   *   of range.
+   */
   constructor(options: FrameEncoderOptions) {
-    const { role, pool, slabBytes, borrowFrom, nextKey, writeUtf8 } = encoderOptions(options);
+    const {
+      role,
+      pool,
+      slabBytes = 4096,
+      borrowFrom = LARGEST_SLAB,
+      nextKey,
+      writeUtf8: write = writeUtf8,
+      ...unknown
+    } = { ...options };
+    checkCoderOptions('FrameEncoder', role, unknown);
+    integer('slabBytes', slabBytes, 1);
+    notNegative('borrowFrom', borrowFrom);
+    if (nextKey !== undefined) checkFunction('nextKey', nextKey);
+    checkFunction('writeUtf8', write);
     const masks = role === 'client';
     this.slab = new FrameSlab(pool ?? sharedSlabPool(), slabBytes, false, pool);
-    this.queue = new FrameQueue(this.slab, { masks, nextKey, writeUtf8 });
+    this.queue = new FrameQueue(this.slab, {
+      masks,
+      nextKey: nextKey === undefined ? nextSharedKey : checkedKeys(nextKey),
+      writeUtf8: write,
+    });
     this.borrowFrom = masks ? Infinity : borrowFrom;
-    this.#writeUtf8 = writeUtf8;
+    this.#writeUtf8 = write;
   }
 
   /** Bytes of the frames that were not flushed. */
@@ -193,7 +184,7 @@ export class FrameEncoder {
    *   call is removed, later ones are still pending.
    */
   flush(write: (chunk: Uint8Array, release: () => void) => void): void {
-    if (typeof write !== 'function') throw new TypeError('write must be a function');
+    checkFunction('write', write);
     for (let chunk = this.queue.take(); chunk !== undefined; chunk = this.queue.take()) {
       const { bytes, start, end, release = keepMemory } = chunk;
       // Not `subarray`: of a Buffer it creates a Buffer.

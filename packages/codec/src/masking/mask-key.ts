@@ -1,4 +1,4 @@
-import { rejectPromise } from '../arguments.ts';
+import { checkFunction, rejectPromise } from '../arguments.ts';
 
 /**
  * 8 KiB of random words. A refill costs 2.4 us, which is 3 ns per key. One random call per key
@@ -30,7 +30,7 @@ export class MaskKeys {
    * @throws TypeError when it is not a function.
    */
   constructor(randomFill: (words: Int32Array) => void) {
-    if (typeof randomFill !== 'function') throw new TypeError('randomFill must be a function');
+    checkFunction('randomFill', randomFill);
     this.#fill = randomFill;
   }
 

@@ -1,3 +1,4 @@
+import { notNegative } from '../arguments.ts';
 import { simd } from '../masking/simd.ts';
 import { HEADROOM } from '../masking/simd-blocks.ts';
 import { GUARD_BYTES, type PoolGuard, poolGuard } from '../pool-guard.ts';
@@ -55,7 +56,7 @@ export class MessageBuffers {
   /** @throws RangeError when `maxFreeBytes` is negative or not a number. */
   constructor(options: MessageBuffersOptions = {}) {
     this.#maxFreeBytes = options.maxFreeBytes ?? MAX_FREE_BYTES;
-    if (!(this.#maxFreeBytes >= 0)) throw new RangeError('maxFreeBytes must be 0 or more');
+    notNegative('maxFreeBytes', this.#maxFreeBytes);
     this.#simd = options.simd ?? true;
     this.#guard = poolGuard('message buffer', options.debug);
     this.#guards = this.#guard === undefined ? 0 : 2 * GUARD_BYTES + HEADROOM;

@@ -1,3 +1,4 @@
+import { notNegative } from '../arguments.ts';
 import { type Words, wordsOver } from '../masking/mask.ts';
 import { existingSimd, simd } from '../masking/simd.ts';
 import { GUARD_BYTES, type PoolGuard, poolGuard } from '../pool-guard.ts';
@@ -65,7 +66,7 @@ export class SlabPool implements SlabSource {
   /** @throws RangeError when `maxFreeBytes` is negative or not a number. */
   constructor(options: SlabPoolOptions = {}) {
     this.#maxFreeBytes = options.maxFreeBytes ?? MAX_FREE_BYTES;
-    if (!(this.#maxFreeBytes >= 0)) throw new RangeError('maxFreeBytes must be 0 or more');
+    notNegative('maxFreeBytes', this.#maxFreeBytes);
     this.#simd = options.simd ?? true;
     this.#guard = poolGuard('slab', options.debug);
   }

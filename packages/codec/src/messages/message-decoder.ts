@@ -52,6 +52,9 @@ const PIECES = 2;
 /** The message was delivered in pieces, but the reader does not want the rest. */
 const UNWANTED = 3;
 
+/** A frame, or a part of one, gives the caller no event: the next one is parsed. */
+const NO_EVENT: typeof NEED_MORE = 0;
+
 /** Largest number of plain bytes that an extension makes in one step. */
 const LARGEST_STEP = 65_536;
 /** Plain bytes expected for each byte of compressed payload: sizes the first memory of a message. */
@@ -297,13 +300,13 @@ export class MessageDecoder {
           case FAILED:
             return this.#fail(this.#frames.error);
           case FRAME_END:
-            event = NEED_MORE;
+            event = NO_EVENT;
             break;
           case NEED_MORE:
             return this.#exhausted();
         }
       }
-      if (event !== NEED_MORE) return event;
+      if (event !== NO_EVENT) return event;
       if (this.#counters.framesIn >= this.stopAt) return STEP;
     }
   }
@@ -511,7 +514,7 @@ export class MessageDecoder {
     this.#counters.framesIn++;
     if (!this.#startFrame()) return FAILED;
     const begins = this.#delivery === PIECES && this.#frames.opcode !== ContinuationFrame;
-    return begins ? this.#piece(NO_BYTES, 0, 0, false) : NEED_MORE;
+    return begins ? this.#piece(NO_BYTES, 0, 0, false) : NO_EVENT;
   }
 
   #data(): MessageEvent {
@@ -567,7 +570,7 @@ export class MessageDecoder {
   #payload(last: boolean): MessageEvent {
     const { buf, start, end, key } = this.#frames;
     const use = this.#use;
-    if (use === IGNORED) return last ? this.#finish() : NEED_MORE;
+    if (use === IGNORED) return last ? this.#finish() : NO_EVENT;
     // The limit may have been lowered since the frame began.
     if (!this.#checkLength()) return FAILED;
     if (this.#extended) {
@@ -586,13 +589,13 @@ export class MessageDecoder {
       const at = this.#memory.length;
       const ascii = this.#memory.append(buf, start, end, key, this.callerKeeps);
       if (!this.#checkText(this.#memory.bytes, at, this.#memory.length, ascii)) return FAILED;
-      return last ? this.#finish() : NEED_MORE;
+      return last ? this.#finish() : NO_EVENT;
     }
     const checks = this.type === TextMessage;
     if (this.#delivery === PIECES || checks) xorAnywhere(buf, start, end, key);
     if (!this.#checkText(buf, start, end, false)) return FAILED;
     if (this.#delivery === PIECES && !last) return this.#piece(buf, start, end, false);
-    return last ? this.#finishWith(buf, start, end) : NEED_MORE;
+    return last ? this.#finishWith(buf, start, end) : NO_EVENT;
   }
 
   #piece(bytes: Uint8Array, start: number, end: number, fin: boolean): MessageEvent {
@@ -657,6 +660,7 @@ export class MessageDecoder {
   /** Lets the extension make the next plain bytes. */
   #step(): MessageEvent {
     const extension = this.#extension!;
+    // The extension calls `resume` when it can continue.
     if (!extension.ready()) return NEED_MORE;
     // The limit may have been lowered since the message began.
     if (!this.#checkLength()) return FAILED;
@@ -677,7 +681,7 @@ export class MessageDecoder {
     } finally {
       if (this.lease !== lease) lease.release();
     }
-    return event === NEED_MORE && this.#transforming ? STEP : event;
+    return event === NO_EVENT && this.#transforming ? STEP : event;
   }
 
   /** Delivers `size` plain bytes in `lease`; `last`: the message ends with them. */
@@ -687,9 +691,9 @@ export class MessageDecoder {
     if (delivery === PIECES) {
       this.lease = lease;
       if (last) return this.#finishWith(lease.bytes, 0, size);
-      return size === 0 ? NEED_MORE : this.#piece(lease.bytes, 0, size, false);
+      return size === 0 ? NO_EVENT : this.#piece(lease.bytes, 0, size, false);
     }
-    if (delivery === UNWANTED || this.#use !== DELIVERED) return last ? this.#finish() : NEED_MORE;
+    if (delivery === UNWANTED || this.#use !== DELIVERED) return last ? this.#finish() : NO_EVENT;
     if (last && this.#memory.length === 0 && !this.callerKeeps) {
       const event = this.#finish();
       if (event !== MESSAGE) return event;
@@ -699,7 +703,7 @@ export class MessageDecoder {
     }
     this.#memory.announce(size, last);
     this.#memory.append(lease.bytes, 0, size, 0, this.callerKeeps);
-    return last ? this.#finish() : NEED_MORE;
+    return last ? this.#finish() : NO_EVENT;
   }
 
   #show(bytes: Uint8Array, start: number, end: number): void {
