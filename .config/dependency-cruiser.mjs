@@ -8,8 +8,8 @@ const PACKAGES = {
   'node-server': ['codec', 'conn', 'node-io'],
   browser: ['conn'],
   'node-client': ['codec', 'conn', 'node-io', 'browser'],
-  hub: ['conn'],
   rpc: ['conn'],
+  hub: ['conn', 'rpc'],
   fetch: ['codec', 'conn', 'browser', 'node-io', 'node-server'],
   proxy: ['codec', 'conn', 'node-io', 'node-server', 'node-client'],
   compat: ['codec', 'conn', 'node-io'],
@@ -143,6 +143,13 @@ const forbidden = [
     to: { path: '^(packages/node-|packages/fetch/src/node(/|\\.ts))' },
   },
   {
+    name: 'only-the-rooms-of-clients-know-rpc',
+    comment: 'a Hub would contain it',
+    severity: 'error',
+    from: { path: '^packages/hub/src', pathNot: '^packages/hub/src/serve-rooms/' },
+    to: { path: '^packages/(rpc/|hub/src/serve-rooms/)' },
+  },
+  {
     name: 'published-packages-depend-on-nothing-else',
     severity: 'error',
     from: { path: '^packages/[^/]+/src' },
@@ -170,7 +177,7 @@ const forbidden = [
     to: {
       path: '^packages/[^/]+/src',
       pathNot:
-        '^packages/([^/]+/src/((nats|pure-deflate|raw|redis|testing)/)?index|fetch/src/(bun|deno|node|workers))\\.ts$',
+        '^packages/([^/]+/src/((nats|pure-deflate|raw|redis|rooms|serve-rooms|testing)/)?index|fetch/src/(bun|deno|node|workers))\\.ts$',
     },
   },
   {

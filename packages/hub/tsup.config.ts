@@ -7,6 +7,7 @@ export default library(
     'src/nats/index.ts',
     'src/nats/stream-log.ts',
     'src/redis/index.ts',
+    'src/serve-rooms/index.ts',
     'src/testing/index.ts',
   ],
   'lib="esnext.disposable"',

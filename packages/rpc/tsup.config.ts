@@ -1,3 +1,6 @@
 import { library } from '../../.config/tsup.ts';
 
-export default library(['src/index.ts'], 'lib="esnext.disposable"');
+export default library(
+  ['src/index.ts', 'src/internal.ts', 'src/rooms/index.ts'],
+  'lib="esnext.disposable"',
+);

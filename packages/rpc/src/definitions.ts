@@ -22,6 +22,8 @@ export interface Event<I extends StandardSchema = StandardSchema> {
   readonly kind: 'event';
   /** The schema of the input. */
   readonly input: I;
+  /** @internal The handler runs when the event arrives, before what waits. It and the schema are synchronous. */
+  readonly atOnce?: boolean;
 }
 
 /** A method with its name. */

@@ -126,7 +126,12 @@ export class Requests {
     if (!isValid) return this.refuse(INVALID, size);
     const handler = this.#handlers.get(method);
     if (handler !== undefined && (handler.definition.kind === 'method' || id === undefined)) {
-      return this.#add(new Request(id, handler, params, size, source));
+      const request = new Request(id, handler, params, size, source);
+      if (handler.definition.kind === 'method' || !handler.definition.atOnce) {
+        return this.#add(request);
+      }
+      void this.#run(request);
+      return undefined;
     }
     // An event that nobody handles needs no answer.
     if (id === undefined) return undefined;

@@ -1,0 +1,2 @@
+export type { May, RoomRules, RoomTable } from './room-table.ts';
+export { type RoomsServer, type ServeRoomsOptions, serveRooms } from './serve-rooms.ts';

@@ -1,0 +1,71 @@
+import type { StandardSchema } from '@ws/conn';
+import { checkOptionNames, kind } from '@ws/conn/internal';
+import { checkIsSchema } from '@ws/rpc/internal';
+import type { RoomOptions } from '../options.ts';
+import type { Session } from '../sessions/session.ts';
+
+/** Who may: everyone, no session, or those for which the function returns `true` or a promise of it. */
+export type May<Data> =
+  | boolean
+  | ((session: Session<Data>, room: string) => boolean | PromiseLike<boolean>);
+
+/** What clients may do in the rooms of one key, and what the rooms keep. */
+export interface RoomRules<Data = unknown> {
+  /** A Standard Schema (zod, valibot, ...) of what clients publish. Default: any JSON. */
+  readonly schema?: StandardSchema | undefined;
+  /** The last messages, for clients that return, as in the option `rooms` of a Hub. Default: false. */
+  readonly history?: RoomOptions['history'];
+  /** Who may join. Required: `true` for everyone. */
+  readonly mayJoin: May<Data>;
+  /** Which members may publish. Default: false. The server may always. */
+  readonly mayPublish?: May<Data> | undefined;
+}
+
+/** The rooms that clients may join, by name or by a prefix with one `*` at its end. */
+export type RoomTable<Data = unknown> = Readonly<Record<string, RoomRules<Data>>>;
+
+const NAMES: readonly (keyof RoomRules)[] = ['schema', 'history', 'mayJoin', 'mayPublish'];
+
+/**
+ * Returns the rules of a name: of its own key, else of the longest prefix.
+ *
+ * @throws TypeError that names the key and the option.
+ */
+export function rulesByName<Data>(
+  table: RoomTable<Data>,
+): (name: string) => RoomRules<Data> | undefined {
+  if (typeof table !== 'object' || table === null) {
+    throw new TypeError(`serveRooms: expected an object of rooms, got ${kind(table)}`);
+  }
+  const exact = new Map<string, RoomRules<Data>>();
+  const prefixes: [prefix: string, rules: RoomRules<Data>][] = [];
+  for (const [key, rules] of Object.entries(table)) {
+    checkRules(`rooms[${JSON.stringify(key)}]`, rules);
+    if (key.endsWith('*')) prefixes.push([key.slice(0, -1), rules]);
+    else exact.set(key, rules);
+  }
+  prefixes.sort(([a], [b]) => b.length - a.length);
+  return (name) => exact.get(name) ?? prefixes.find(([prefix]) => name.startsWith(prefix))?.[1];
+}
+
+function checkRules<Data>(owner: string, rules: RoomRules<Data>): void {
+  checkOptionNames(owner, rules, NAMES, 'ignore');
+  const { schema, mayJoin, mayPublish } = rules;
+  if (schema !== undefined) checkIsSchema(`${owner}.schema`, schema);
+  if (mayJoin === undefined) {
+    throw new TypeError(`${owner}: say who may join; mayJoin: true lets everyone`);
+  }
+  for (const [name, may] of Object.entries({ mayJoin, mayPublish })) {
+    if (may === undefined || typeof may === 'boolean' || typeof may === 'function') continue;
+    throw new TypeError(`${owner}.${name}: expected a boolean or a function, got ${kind(may)}`);
+  }
+}
+
+/** Asks `may`. Only `true` says yes. */
+export function ask<Data>(
+  may: May<Data> | undefined,
+  session: Session<Data>,
+  room: string,
+): unknown {
+  return typeof may === 'function' ? may(session, room) : may === true;
+}

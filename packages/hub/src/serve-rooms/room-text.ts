@@ -1,0 +1,51 @@
+import type { Message } from '@ws/conn';
+import type { Position } from '../history/position.ts';
+
+// A client's publication is kept with its id, in front of its JSON: no JSON begins with `@`.
+
+const WITH_ID = /^@([\w-]{22,36}):/;
+
+/** What a room keeps of a client's publication. `json` is JSON text. */
+export function keptText(id: string, json: string): string {
+  return `@${id}:${json}`;
+}
+
+/**
+ * The event `room.message` for the members of a room.
+ *
+ * @throws TypeError for bytes; SyntaxError for a text that is no JSON.
+ */
+export function messageText(
+  message: Message,
+  room: string,
+  position: Position | undefined,
+): string {
+  if (!message.isText) {
+    throw new TypeError(`room ${JSON.stringify(room)}: publish JSON; it has got bytes`);
+  }
+  const text = message.text();
+  const [prefix = '', id] = WITH_ID.exec(text) ?? [];
+  const json = text.slice(prefix.length);
+  // Another text would make the event unreadable, and its loss would be silent.
+  JSON.parse(json);
+  const more = `${field('position', position)}${field('id', id)},"data":${json}`;
+  return eventText('room.message', `"room":${JSON.stringify(room)}${more}`);
+}
+
+/**
+ * The event `room.gap`.
+ *
+ * @param joining - Whether the gap is in what a join sends.
+ */
+export function gapText(room: string, position: Position | undefined, joining: boolean): string {
+  const params = { room, position, ...(joining && { joining }) };
+  return eventText('room.gap', JSON.stringify(params).slice(1, -1));
+}
+
+function eventText(method: string, params: string): string {
+  return `{"jsonrpc":"2.0","method":"${method}","params":{${params}}}`;
+}
+
+function field(name: string, value: unknown): string {
+  return value === undefined ? '' : `,"${name}":${JSON.stringify(value)}`;
+}

@@ -1,0 +1,250 @@
+// Random programs of rooms for clients: connections break, loops begin, end and fall behind, nodes lose
+// deliveries. RUNS: the number of programs of each kind.
+import process from 'node:process';
+import { type Conn, connPair } from '@ws/conn';
+import { ReconnectingConn } from '@ws/conn/reconnecting';
+import { Room } from '@ws/hub';
+import { type RoomsServer, type RoomTable, serveRooms } from '@ws/hub/rooms';
+import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
+import { type Position, type RoomMessage, type Rooms, roomsOf, START } from '@ws/rpc/rooms';
+import { Random } from '@ws/tests';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+
+const RUNS = Number(process.env['RUNS'] ?? 4);
+const STEPS = 60;
+const CLIENTS = 3;
+/** More than a loop holds. */
+const FLOOD = 1_100;
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'performance'] });
+});
+afterEach(() => vi.useRealTimers());
+
+const advance = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+type Node = RoomsServer<unknown, Record<never, never>>;
+type Item = RoomMessage<unknown>;
+
+/** One loop, with what it got. */
+class Reader {
+  readonly since: Position | undefined;
+  readonly items: Item[] = [];
+  readonly #loop: AsyncIterableIterator<Item>;
+  #reads = true;
+  #wake = (): void => {};
+  ended = false;
+
+  constructor(
+    rooms: Rooms<Record<never, never>, Record<never, never>>,
+    since: Position | undefined,
+  ) {
+    this.since = since;
+    this.#loop = rooms.join('r', { since });
+    void this.#read();
+  }
+
+  toggle(reads = !this.#reads): void {
+    this.#reads = reads;
+    if (reads) this.#wake();
+  }
+
+  end(): void {
+    this.ended = true;
+    this.toggle(true);
+    void this.#loop.return!();
+  }
+
+  async #read(): Promise<void> {
+    for await (const item of this.#loop) {
+      this.items.push(item);
+      while (!this.#reads) await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+}
+
+class Client {
+  readonly live: ReconnectingConn;
+  readonly rooms: Rooms<Record<never, never>, Record<never, never>>;
+  readonly readers: Reader[] = [];
+  conn: Conn | undefined;
+
+  constructor(node: () => Node) {
+    this.live = new ReconnectingConn(
+      async () => {
+        const [client, server] = connPair({ highWaterMark: 200, report: () => {} });
+        this.conn = client;
+        node().hub.add(server);
+        return client;
+      },
+      { minDelay: 1, maxDelay: 5 },
+    );
+    this.rooms = roomsOf(this.live);
+  }
+
+  join(random: Random): void {
+    const items = this.readers.flatMap((reader) => reader.items);
+    const known = items.map((item) => item.position).filter((position) => position !== undefined);
+    const since = random.once(3)
+      ? undefined
+      : random.once(4)
+        ? START
+        : known.length > 0
+          ? random.pick(known)
+          : undefined;
+    this.readers.push(new Reader(this.rooms, since));
+  }
+}
+
+class Simulation {
+  readonly random: Random;
+  readonly broker: MemoryBroker | undefined;
+  readonly nodes: Node[];
+  readonly clients: Client[];
+  /** What the room has kept, by offset. */
+  readonly kept = new Map<number, string>();
+  /** Publications that clients know to be in the room. */
+  readonly acknowledged = new Set<number>();
+  #count = 0;
+  #serverCount = 0;
+
+  constructor(seed: number, nodes: number, size: number) {
+    this.random = new Random(seed);
+    this.broker = nodes === 1 ? undefined : new MemoryBroker();
+    const table: RoomTable = {
+      r: { history: { size, bytes: 1e9, ttl: 1e9 }, mayJoin: true, mayPublish: true },
+    };
+    this.nodes = Array.from({ length: nodes }, () => {
+      const backplane = this.broker && memoryBackplane(this.broker);
+      const node = serveRooms(table, { hub: { backplane } });
+      node.hub.on('error', () => {});
+      return node;
+    });
+    this.clients = Array.from(
+      { length: CLIENTS },
+      () => new Client(() => this.random.pick(this.nodes)),
+    );
+  }
+
+  publish(client: Client): void {
+    const n = ++this.#count;
+    client.rooms.publish('r', n, { timeout: false }).then(
+      () => this.acknowledged.add(n),
+      () => {},
+    );
+  }
+
+  async step(): Promise<void> {
+    const { random, broker } = this;
+    const client = random.pick(this.clients);
+    const { readers } = client;
+    const open = readers.filter(({ ended }) => !ended);
+    const action = random.below(broker === undefined ? 18 : 23);
+    if (action < 4) {
+      for (let i = random.size(8); i > 0; i--) this.publish(client);
+    } else if (action < 6) {
+      for (let i = random.size(8); i > 0; i--)
+        void random
+          .pick(this.nodes)
+          .hub.room('r')
+          .publish(String(--this.#serverCount));
+    } else if (action < 9) client.conn?.terminate();
+    else if (action === 9) void client.live.reconnect().catch(() => {});
+    else if (action < 12) {
+      if (open.length < 3) client.join(random);
+    } else if (action === 12 && open.length > 0) random.pick(open).end();
+    else if (action === 13 && open.length > 0) random.pick(open).toggle();
+    else if (action === 14 && random.once(6)) {
+      for (let i = FLOOD; i > 0; i--)
+        void this.nodes[0]!.hub.room('r').publish(String(--this.#serverCount));
+    } else if (action < 18) await advance(random.below(3));
+    else if (action === 18) broker!.delay();
+    else if (action === 19) broker!.drop(1);
+    else if (action === 20) broker!.double(1);
+    else broker!.release();
+    await advance(random.below(2));
+  }
+
+  async run(): Promise<string[]> {
+    for (const client of this.clients) client.join(this.random);
+    for (let i = 0; i < STEPS; i++) await this.step();
+    this.broker?.release();
+    for (const { readers } of this.clients) for (const reader of readers) reader.toggle(true);
+    await advance(30_000);
+    const faults = this.clients.flatMap(({ readers }) =>
+      readers.flatMap((reader) => this.#faultsOf(reader)),
+    );
+    for (const { live } of this.clients) void live.close();
+    const closed = Promise.all(this.nodes.map(({ hub }) => hub.close({ timeout: 1 })));
+    await advance(10_000);
+    await closed;
+    return faults;
+  }
+
+  /**
+   * A loop gets each message of the room once and in order, from the one after `since` to the last, and
+   * no repetition of one; except after a gap.
+   */
+  #faultsOf({ since, items, ended }: Reader): string[] {
+    const faults: string[] = [];
+    const texts = new Set<string>();
+    let last = since?.offset ?? 0;
+    let isTold = since === undefined;
+    const check = (to: number): void => {
+      for (let offset = last + 1; offset < to && !isTold; offset++) {
+        const text = this.kept.get(offset);
+        if (text !== undefined && !texts.has(text)) faults.push(`no ${offset} before ${to}`);
+      }
+    };
+    for (const item of items) {
+      if (item.gap) {
+        isTold = true;
+        continue;
+      }
+      const { offset } = item.position!;
+      if (offset <= last) faults.push(`${offset} after ${last}`);
+      check(offset);
+      const text = this.kept.get(offset)!;
+      if (text.startsWith('@') && texts.has(text)) faults.push(`${offset} is a repetition`);
+      texts.add(text);
+      last = offset;
+      isTold = false;
+    }
+    if (!ended) check(Math.max(0, ...this.kept.keys()) + 1);
+    return faults;
+  }
+}
+
+describe.each<[string, number, number]>([
+  ['one node', 1, 5_000],
+  ['one node with a short history', 1, 12],
+  ['two nodes', 2, 5_000],
+  ['two nodes with a short history', 2, 12],
+])('rooms for clients on %s', (_, nodes, size) => {
+  it('give each loop all messages once, in order, or a gap', async () => {
+    let items = 0;
+    for (let seed = 1; seed <= RUNS; seed++) {
+      const simulation = new Simulation(seed, nodes, size);
+      const { publish } = Room.prototype;
+      const spy = vi.spyOn(Room.prototype, 'publish').mockImplementation(function (
+        this: Room,
+        data,
+        options,
+      ) {
+        const published = publish.call(this, data, options);
+        const note = (position: Position | undefined): void => {
+          if (position !== undefined) simulation.kept.set(position.offset, data as string);
+        };
+        published.then(note, () => {});
+        return published;
+      });
+      const faults = await simulation.run();
+      spy.mockRestore();
+      if (faults.length > 0) expect.fail(`seed ${seed}: ${faults.slice(0, 5).join(', ')}`);
+      for (const { readers } of simulation.clients)
+        for (const reader of readers) items += reader.items.length;
+      expect(simulation.acknowledged.size).toBeGreaterThan(0);
+    }
+    expect(items).toBeGreaterThan(RUNS * CLIENTS * 10);
+  });
+});

@@ -1,0 +1,87 @@
+import { type Conn, connPair } from '@ws/conn';
+import { ReconnectingConn } from '@ws/conn/reconnecting';
+import type { HubOptions } from '@ws/hub';
+import { type RoomTable, serveRooms } from '@ws/hub/rooms';
+import { type RoomMessage, type Rooms, roomsOf } from '@ws/rpc/rooms';
+import { z } from 'zod';
+
+export const Text = z.object({ text: z.string() });
+
+export const TABLE: RoomTable<string> = {
+  'chat/*': { schema: Text, history: true, mayJoin: true, mayPublish: true },
+};
+
+type Node = ReturnType<typeof serveRooms<string>>;
+
+/** A server of rooms in this process, with what its hub reports. */
+export function startNode(
+  table: RoomTable<string> = TABLE,
+  hub: Omit<HubOptions<string>, 'rooms' | 'mayJoin' | 'overflow'> = {},
+) {
+  const node = serveRooms<string>(table, { hub });
+  const errors: unknown[] = [];
+  node.hub.on('error', (_, error) => void errors.push(error));
+  return { node, errors, hub: node.hub };
+}
+
+/** A client whose connections the test breaks. Its dials go to the node that `choose` returns. */
+export function startClient(choose: Node | (() => Node), data = 'ann') {
+  const conns: Conn[] = [];
+  const live = new ReconnectingConn(
+    async () => {
+      const node = typeof choose === 'function' ? choose() : choose;
+      const [client, conn] = connPair({ report: () => {} });
+      conns.push(client);
+      node.hub.add(conn as Conn<string>, { data });
+      return client;
+    },
+    { minDelay: 1, maxDelay: 1 },
+  );
+  const rooms: Rooms<Record<never, never>, { 'chat/*': typeof Text }> = roomsOf(
+    live,
+    undefined,
+    undefined,
+    {
+      schemas: { 'chat/*': Text },
+    },
+  );
+  return { live, rooms, conns, cut: () => conns.at(-1)!.terminate() };
+}
+
+/** The next items of a loop: a text, or `gap`. */
+export async function read(
+  loop: AsyncIterator<RoomMessage<{ text: string }>, unknown>,
+  count: number,
+): Promise<string[]> {
+  const items: string[] = [];
+  while (items.length < count) {
+    const { done, value } = await loop.next();
+    if (done) return [...items, 'end'];
+    const item = value as RoomMessage<{ text: string }>;
+    items.push(item.gap ? 'gap' : item.data.text);
+  }
+  return items;
+}
+
+/** A client that speaks JSON-RPC by hand. */
+export function startRaw(node: Node, data = 'eve') {
+  const [client, conn] = connPair({ report: () => {} });
+  const session = node.hub.add(conn as Conn<string>, { data });
+  let id = 0;
+  const next = async (): Promise<Record<string, unknown>> =>
+    (await client.readMessage()).json() as Record<string, unknown>;
+  /** Resolves to the answer, after the events before it. */
+  const ask = async (method: string, params: unknown) => {
+    await client.writeJSON({ jsonrpc: '2.0', id: ++id, method, params });
+    const events: Record<string, unknown>[] = [];
+    for (;;) {
+      const message = await next();
+      if (message['id'] === id) {
+        const { result, error } = message as { result?: unknown; error?: { code: number } };
+        return { result, error, events };
+      }
+      events.push(message);
+    }
+  };
+  return { client, session, next, ask };
+}

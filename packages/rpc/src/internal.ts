@@ -1,0 +1,14 @@
+/**
+ * Exports for the sibling packages. Unstable: any release may change or remove a name.
+ *
+ * @module
+ */
+export {
+  ROOM_REFUSED,
+  type RoomEvents,
+  type RoomMethods,
+  withRoomHandlers,
+  withRooms,
+} from './rooms/room-contract.ts';
+export { ErrorCode } from './rpc-error.ts';
+export { check, checkIsSchema } from './schema.ts';

@@ -1,0 +1,180 @@
+import { CloseError, type ConnLike, type StandardSchema } from '@ws/conn';
+import { Deferred } from '@ws/conn/internal';
+import type { Peer } from '../contract.ts';
+import {
+  type JoinAnswer,
+  type Position,
+  type RoomMethods,
+  START,
+  type WireGap,
+} from './room-contract.ts';
+import { type Arrived, isUpTo, RoomLoop } from './room-loop.ts';
+
+/** What a {@link ClientRoom} needs of its owner. */
+export interface RoomOwner {
+  readonly server: Peer<RoomMethods>;
+  /** The open connection. */
+  readonly conn: ConnLike | undefined;
+  /** Whether `error` is of the connection `conn`, which is no longer open. */
+  isBreak(conn: ConnLike | undefined, error: unknown): boolean;
+  /** The room has no loops. */
+  unused(room: ClientRoom): void;
+}
+
+/** One room of a client: its loops share one join. */
+export class ClientRoom {
+  readonly name: string;
+  readonly #owner: RoomOwner;
+  readonly #loops = new Set<RoomLoop<unknown>>();
+  /** The connection on which the client is a member. */
+  #memberOn: ConnLike | undefined;
+  /** Whether the client was a member before: messages of that time may be on their way. */
+  #wasMember = false;
+  /** Of the last message that has arrived. */
+  #position: Position | undefined;
+  /** Whether a loop needs a join. */
+  #isDue = false;
+  #isRunning = false;
+  /** The loops of the join that is not answered. */
+  #joining: readonly RoomLoop<unknown>[] = [];
+  /** Whether they have got a gap. */
+  #isTold = false;
+  /** Resolves when the client is a member, or the room has no loops. */
+  #decided: Deferred<void> | undefined;
+
+  constructor(owner: RoomOwner, name: string) {
+    this.#owner = owner;
+    this.name = name;
+  }
+
+  /** Begins a loop. */
+  loop(since: Position | undefined, schema: StandardSchema | undefined): RoomLoop<unknown> {
+    const loop = new RoomLoop<unknown>(this, schema, since, this.#wasMember);
+    this.#loops.add(loop);
+    // Without a position it takes the live messages, as the other loops do.
+    if (since === undefined && this.#isMember) loop.begin(this.#position);
+    else this.resume();
+    return loop;
+  }
+
+  get #isMember(): boolean {
+    return this.#memberOn !== undefined && this.#memberOn === this.#owner.conn;
+  }
+
+  /** Resolves when the client is a member, or has no loop of this room; undefined when that is so. */
+  untilDecided(): Promise<void> | undefined {
+    if (this.#isMember || this.#loops.size === 0) return undefined;
+    this.#decided ??= new Deferred();
+    return this.#decided.promise;
+  }
+
+  take(message: Arrived): void {
+    if (this.#memberOn === undefined && this.#joining.length === 0) return;
+    this.#position = message.position;
+    for (const loop of this.#loops) loop.take(message);
+  }
+
+  gap({ position, joining }: WireGap): void {
+    if (joining === true) {
+      this.#isTold = true;
+      for (const loop of this.#joining) if (loop.position !== undefined) loop.gap();
+      return;
+    }
+    for (const loop of this.#loops) {
+      // What came before its position cannot come any more.
+      if (
+        position === undefined ||
+        (loop.position !== undefined && !isUpTo(loop.position, position))
+      )
+        loop.gap();
+      loop.refill();
+    }
+    this.resume();
+  }
+
+  /** A connection has opened. */
+  opened(): void {
+    this.resume();
+  }
+
+  /** A loop needs what a join brings. */
+  resume(): void {
+    this.#isDue = true;
+    if (!this.#isRunning) void this.#run();
+  }
+
+  leave(loop: RoomLoop<unknown>): void {
+    if (this.#loops.delete(loop) && this.#loops.size === 0) this.resume();
+  }
+
+  /** Ends all loops. */
+  end(error: unknown): void {
+    for (const loop of this.#loops) loop.end(error);
+    this.#loops.clear();
+    this.resume();
+  }
+
+  /** Joins and leaves, one after the other. */
+  async #run(): Promise<void> {
+    this.#isRunning = true;
+    while (this.#isDue) {
+      this.#isDue = false;
+      if (this.#loops.size === 0) await this.#leave();
+      else if (this.#owner.conn !== undefined) await this.#join(this.#owner.conn);
+    }
+    this.#isRunning = false;
+    if (this.#loops.size > 0) return;
+    this.#decided?.resolve();
+    this.#owner.unused(this);
+  }
+
+  async #leave(): Promise<void> {
+    const isMember = this.#isMember;
+    this.#memberOn = undefined;
+    // A loop that begins meanwhile joins after that.
+    if (isMember) await this.#owner.server['room.leave']({ room: this.name }).catch(() => {});
+  }
+
+  async #join(conn: ConnLike): Promise<void> {
+    const isNew = conn !== this.#memberOn;
+    const lacking = [...this.#loops].filter((loop) => !loop.isBehind && (isNew || loop.isFilling));
+    if (!isNew && lacking.length === 0) return;
+    this.#joining = lacking;
+    this.#isTold = false;
+    const since = oldest(lacking.map(({ position }) => position));
+    try {
+      const input = { room: this.name, since };
+      const answer = await this.#owner.server['room.join'](input, { timeout: false });
+      this.#joined(conn, lacking, answer);
+    } catch (error) {
+      // The next connection joins again.
+      if (error instanceof CloseError || this.#owner.isBreak(conn, error)) return;
+      this.end(error);
+    } finally {
+      this.#joining = [];
+    }
+  }
+
+  #joined(conn: ConnLike, lacking: readonly RoomLoop<unknown>[], answer: JoinAnswer): void {
+    // The request has waited for another connection, which gets its own.
+    if (conn !== this.#owner.conn) return;
+    this.#memberOn = conn;
+    this.#wasMember = true;
+    this.#position ??= answer.position;
+    for (const loop of lacking) loop.joined(answer, this.#isTold);
+    // Those that have begun meanwhile.
+    for (const loop of this.#loops) if (!loop.isFilling) loop.begin(answer.position);
+    this.#decided?.resolve();
+    this.#decided = undefined;
+  }
+}
+
+/** The position that is before all others. Those of different histories have no order. */
+function oldest(positions: readonly (Position | undefined)[]): Position | undefined {
+  const known = positions.filter((position) => position !== undefined);
+  if (known.some(({ epoch }) => epoch !== known[0]!.epoch)) return START;
+  return known.reduce<Position | undefined>(
+    (least, position) => (isUpTo(position, least ?? position) ? position : least),
+    undefined,
+  );
+}

@@ -1,0 +1,198 @@
+import type { StandardSchema } from '@ws/conn';
+import { kind } from '@ws/conn/internal';
+import { type Contract, contract, type Handlers } from '../contract.ts';
+import { type Definitions, type Event, event, type Method, method } from '../definitions.ts';
+
+/** The code of the error with which a server refuses a room. */
+export const ROOM_REFUSED = -32_001;
+
+/** The position of a message in the history of its room, as in `@ws/hub`. */
+export interface Position {
+  /** Id of the history. Changes when the history is lost, for example by a restart. */
+  readonly epoch: string;
+  /** Grows with each message; numbers may be missing. */
+  readonly offset: number;
+}
+
+/**
+ * The position before all messages: a loop with this `since` gets all that the room keeps, after a
+ * `gap`.
+ */
+export const START: Position = /* @__PURE__ */ Object.freeze({ epoch: '', offset: 0 });
+
+/** The result of `room.join`. */
+export interface JoinAnswer {
+  /** Whether the client got all messages after `since`. */
+  readonly complete: boolean;
+  /** The number of missed messages that were sent first. */
+  readonly missed: number;
+  /** Of the last message before the live ones; undefined in a room without history. */
+  readonly position?: Position | undefined;
+}
+
+interface RoomName {
+  readonly room: string;
+}
+
+interface JoinInput extends RoomName {
+  readonly since?: Position | undefined;
+}
+
+interface PublishInput extends RoomName {
+  readonly id: string;
+  readonly data: unknown;
+}
+
+/** A message of a room, on the wire. */
+export interface WireRoomMessage extends RoomName {
+  /** Undefined for a message that the server has published. */
+  readonly id?: string | undefined;
+  readonly position?: Position | undefined;
+  readonly data: unknown;
+}
+
+/** Messages of a room may be missing. */
+export interface WireGap extends RoomName {
+  /** They came after this one. Undefined: any. */
+  readonly position?: Position | undefined;
+  /** The gap is in what a join sends. */
+  readonly joining?: boolean | undefined;
+}
+
+type Typed<T> = StandardSchema<T> & {
+  readonly '~standard': { readonly types?: { readonly input: T; readonly output: T } | undefined };
+};
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function schema<T>(expected: string, fits: (fields: Fields) => boolean): Typed<T> {
+  const validate = (value: unknown): { value: T } | { issues: { message: string }[] } =>
+    fits(Object(value) as Fields)
+      ? { value: value as T }
+      : { issues: [{ message: `expected ${expected}` }] };
+  return { '~standard': { version: 1, vendor: '@ws/rpc', validate } };
+}
+
+const isText = (value: unknown): boolean => typeof value === 'string';
+const isOptional = (value: unknown, fits: (value: unknown) => boolean): boolean =>
+  value === undefined || fits(value);
+
+/** Whether `value` is a position. */
+export function isPosition(value: unknown): value is Position {
+  const { epoch, offset } = Object(value) as Partial<Position>;
+  return typeof epoch === 'string' && Number.isSafeInteger(offset) && offset! >= 0;
+}
+
+/** At least 128 bits in base64url or hexadecimal, with hyphens or without. */
+const ID = /^[\w-]{22,36}$/;
+
+const nothing: Typed<undefined | null> = /* @__PURE__ */ schema('nothing', () => true);
+
+/** What a server of rooms handles. */
+export type RoomMethods = {
+  readonly 'room.join': Method<Typed<JoinInput>, Typed<JoinAnswer>>;
+  readonly 'room.leave': Method<Typed<RoomName>, Typed<undefined | null>>;
+  readonly 'room.publish': Method<Typed<PublishInput>, Typed<undefined | null>>;
+};
+
+const SERVER: RoomMethods = /* @__PURE__ */ Object.freeze({
+  'room.join': method(
+    schema<JoinInput>(
+      '{ room: string, since?: { epoch: string, offset: number } }',
+      ({ room, since }) => isText(room) && isOptional(since, isPosition),
+    ),
+    schema<JoinAnswer>(
+      '{ complete: boolean, missed: number, position?: { epoch, offset } }',
+      ({ complete, position }) => typeof complete === 'boolean' && isOptional(position, isPosition),
+    ),
+  ),
+  'room.leave': method(
+    schema<RoomName>('{ room: string }', ({ room }) => isText(room)),
+    nothing,
+  ),
+  'room.publish': method(
+    schema<PublishInput>(
+      '{ room: string, id: string, data }, with an id of 22 to 36 random A-Z a-z 0-9 _ -',
+      ({ room, id, data }) =>
+        isText(room) && isText(id) && ID.test(id as string) && data !== undefined,
+    ),
+    nothing,
+  ),
+});
+
+/** What a client of rooms handles. */
+export type RoomEvents = {
+  readonly 'room.message': Event<Typed<WireRoomMessage>>;
+  readonly 'room.gap': Event<Typed<WireGap>>;
+};
+
+const CLIENT: RoomEvents = /* @__PURE__ */ Object.freeze({
+  'room.message': atOnce(
+    schema<WireRoomMessage>(
+      '{ room: string, position?, id?: string, data }',
+      ({ room, id, position, data }) =>
+        isText(room) &&
+        isOptional(id, isText) &&
+        isOptional(position, isPosition) &&
+        data !== undefined,
+    ),
+  ),
+  'room.gap': atOnce(
+    schema<WireGap>(
+      '{ room: string, position?, joining?: boolean }',
+      ({ room, position }) => isText(room) && isOptional(position, isPosition),
+    ),
+  ),
+});
+
+/** An event whose handler never waits for another one: a queue would be a second one before the loops. */
+function atOnce<I extends StandardSchema>(input: I): Event<I> {
+  return { ...event(input), atOnce: true };
+}
+
+/**
+ * Adds the methods and events of rooms to a contract.
+ *
+ * @param owner - The function that gets the contract, for the error.
+ * @throws TypeError for a name that begins with `room.`.
+ */
+export function withRooms<S extends Definitions, C extends Definitions>(
+  owner: string,
+  other: Contract<S, C>,
+): Contract<RoomMethods & S, RoomEvents & C> {
+  for (const name of [...Object.keys(other.server), ...Object.keys(other.client)]) {
+    if (name.startsWith('room.')) {
+      throw new TypeError(
+        `${owner}: the contract has ${name}; names that begin with room. are taken`,
+      );
+    }
+  }
+  return contract({ server: SERVER, client: CLIENT }, other);
+}
+
+/**
+ * Adds the handlers of rooms to those of a contract.
+ *
+ * @param names - The definitions that `handlers` handle.
+ * @throws TypeError for another value, and for a handler whose name begins with `room.`.
+ */
+export function withRoomHandlers(
+  owner: string,
+  handlers: object,
+  names: object,
+  ofRooms: object,
+): Handlers<Definitions, never> {
+  if (typeof handlers !== 'object' || handlers === null) {
+    throw new TypeError(`${owner}: expected an object of handlers, got ${kind(handlers)}`);
+  }
+  const all: Record<string, unknown> = { ...handlers, ...ofRooms };
+  for (const name of Object.keys(handlers)) {
+    if (name in ofRooms) throw new TypeError(`${owner}: rooms have a handler of ${name}`);
+  }
+  // Those of a class are in its prototype.
+  for (const name of Object.keys(names)) {
+    const handler: unknown = Reflect.get(handlers, name);
+    all[name] = typeof handler === 'function' ? handler.bind(handlers) : handler;
+  }
+  return all as Handlers<Definitions, never>;
+}

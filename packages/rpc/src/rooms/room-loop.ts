@@ -1,0 +1,271 @@
+import type { StandardSchema } from '@ws/conn';
+import { Deferred, handled } from '@ws/conn/internal';
+import { check, misfit } from '../schema.ts';
+import type { JoinAnswer, Position } from './room-contract.ts';
+
+/** What a loop over a room gets. */
+export type RoomMessage<Data> =
+  | {
+      readonly gap: false;
+      /** What was published. */
+      readonly data: Data;
+      /** The id that its publisher gave it; undefined for one of the server. */
+      readonly id: string | undefined;
+      /** For the `since` of a later join; undefined in a room without history. */
+      readonly position: Position | undefined;
+    }
+  | {
+      /** Messages may be missing here: load the state another way. */
+      readonly gap: true;
+      /** Of the last message before the gap, if it is known. */
+      readonly position: Position | undefined;
+    };
+
+/** A message that has arrived. */
+export interface Arrived {
+  readonly data: unknown;
+  readonly id: string | undefined;
+  readonly position: Position | undefined;
+  /** Characters of its data in JSON. */
+  readonly size: number;
+  /** Of its data in JSON. */
+  readonly hash: number;
+}
+
+/** The part of a room that a loop uses. */
+export interface LoopRoom {
+  /** The loop has read its queue, and asks for the messages that it did not take. */
+  resume(): void;
+  leave(loop: RoomLoop<unknown>): void;
+}
+
+/** Messages that wait for one loop, and the characters of their data. */
+const MAX_MESSAGES = 1_000;
+const MAX_SIZE = 1024 * 1024;
+/** Messages of a room among which a repetition is found. */
+const MAX_IDS = 1_000;
+
+type Entry = Arrived | { readonly gap: true; readonly position: Position | undefined };
+
+/** One loop over the messages of a room. */
+export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> {
+  readonly #room: LoopRoom;
+  readonly #schema: StandardSchema | undefined;
+  readonly #items: AsyncGenerator<RoomMessage<Data>, undefined>;
+  readonly #queue: Entry[] = [];
+  #size = 0;
+  /** The loop has all messages up to this one; undefined before the first, and without history. */
+  #position: Position | undefined;
+  /** The hashes of the last messages, by id. */
+  readonly #seen = new Map<string, number>();
+  /** Whether the queue is full: the loop takes no message until it is read. */
+  #isBehind = false;
+  /**
+   * Messages before those that wait are on their way. Until they are here, the queue is ordered by
+   * position, and not read.
+   */
+  #isFilling: boolean;
+  /** Whether the first join was answered. */
+  #hasBegun = false;
+  #end: { readonly error: unknown } | undefined;
+  /** Resolves when there is something to read. */
+  #news: Deferred<void> | undefined;
+
+  /** @param isLate - Whether messages of earlier loops may arrive before those after `since`. */
+  constructor(
+    room: LoopRoom,
+    schema: StandardSchema | undefined,
+    since: Position | undefined,
+    isLate: boolean,
+  ) {
+    this.#room = room;
+    this.#schema = schema;
+    this.#position = since;
+    this.#isFilling = isLate && since !== undefined;
+    this.#items = this.#read();
+  }
+
+  /** The loop has all messages up to this one. */
+  get position(): Position | undefined {
+    return this.#position;
+  }
+
+  get isBehind(): boolean {
+    return this.#isBehind;
+  }
+
+  /** Whether the loop needs messages of the past. */
+  get isFilling(): boolean {
+    return this.#isFilling;
+  }
+
+  next(): Promise<IteratorResult<RoomMessage<Data>, undefined>> {
+    return handled(this.#items.next());
+  }
+
+  return(): Promise<IteratorResult<RoomMessage<Data>, undefined>> {
+    this.#queue.length = 0;
+    this.end(undefined);
+    this.#room.leave(this);
+    return this.#items.return(undefined);
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** Ends the loop when it has read its queue: with `error`, if there is one. */
+  end(error: unknown): void {
+    // What waits may lack messages.
+    if (this.#isFilling) this.#queue.length = 0;
+    this.#isFilling = false;
+    this.#end ??= { error };
+    this.#news?.resolve();
+  }
+
+  /** Takes a message, unless the loop has it. */
+  take(message: Arrived): void {
+    const place = this.#placeOf(message.position);
+    if (place === undefined || this.#end !== undefined) return;
+    if (this.#isBehind && place === this.#queue.length) return;
+    const { id, hash } = message;
+    if (id !== undefined && this.#seen.get(id) === hash) return;
+    if (id !== undefined) this.#remember(id, hash);
+    this.#queue.splice(place, 0, message);
+    this.#size += message.size;
+    while (this.#isFull) this.#giveBack();
+    if (!this.#isBehind && !this.#isFilling) this.#position = message.position ?? this.#position;
+    this.#news?.resolve();
+  }
+
+  get #isFull(): boolean {
+    const { length } = this.#queue;
+    return length > MAX_MESSAGES || (this.#size > MAX_SIZE && length > 1);
+  }
+
+  /** Removes the last message: the loop gets it later. */
+  #giveBack(): void {
+    const last = this.#queue.pop();
+    this.#isBehind = true;
+    if (last === undefined || 'gap' in last) return;
+    this.#size -= last.size;
+    if (last.id !== undefined) this.#seen.delete(last.id);
+  }
+
+  #remember(id: string, hash: number): void {
+    this.#seen.delete(id);
+    this.#seen.set(id, hash);
+    if (this.#seen.size <= MAX_IDS) return;
+    const [oldest] = this.#seen.keys();
+    this.#seen.delete(oldest!);
+  }
+
+  /** The index in the queue of a message; undefined when the loop has the message. */
+  #placeOf(position: Position | undefined): number | undefined {
+    if (position === undefined) return this.#queue.length;
+    if (isUpTo(position, this.#position)) return undefined;
+    if (!this.#isFilling) return this.#queue.length;
+    let place = this.#queue.length;
+    for (; place > 0; place--) {
+      const before = this.#queue[place - 1]!.position;
+      if (!isUpTo(position, before)) break;
+      if (position.offset === before!.offset) return undefined;
+    }
+    return place;
+  }
+
+  /** Says that messages may be missing: after those that wait, or before those that are to come. */
+  gap(): void {
+    if (this.#end !== undefined || this.#isBehind) return;
+    const near = this.#isFilling ? this.#queue[0] : this.#queue.at(-1);
+    if (near !== undefined && 'gap' in near) return;
+    const gap = { gap: true, position: this.#position } as const;
+    if (this.#isFilling) this.#queue.unshift(gap);
+    else this.#queue.push(gap);
+    this.#news?.resolve();
+  }
+
+  /** Messages after its position may be missing: the loop takes no others before them. */
+  refill(): void {
+    if (this.#position === undefined) this.gap();
+    else if (this.#queue.length > 0 && !this.#isFilling) this.#isBehind = true;
+    else this.#isFilling = true;
+  }
+
+  /**
+   * A join was answered that was to bring what the loop lacks.
+   *
+   * @param isTold - Whether the loop has got the gap.
+   */
+  joined({ complete, position }: JoinAnswer, isTold: boolean): void {
+    const isUnknown = this.#position === undefined && this.#hasBegun;
+    const lacks = this.#position !== undefined && !complete;
+    if (isUnknown || (lacks && !isTold)) this.gap();
+    this.#fill();
+    // Of a history that has lost all messages.
+    if (lacks && this.#queue.every((entry) => 'gap' in entry)) this.#position = position;
+    this.begin(position);
+    this.#news?.resolve();
+  }
+
+  /** The loop takes what comes after the position. */
+  begin(position: Position | undefined): void {
+    this.#hasBegun = true;
+    this.#position ??= position;
+  }
+
+  /** All messages up to the last of the queue are in it. */
+  #fill(): void {
+    if (!this.#isFilling) return;
+    this.#isFilling = false;
+    const last = this.#queue.findLast(({ position }) => position !== undefined);
+    this.#position = last?.position ?? this.#position;
+  }
+
+  async *#read(): AsyncGenerator<RoomMessage<Data>, undefined> {
+    try {
+      for (;;) {
+        const entry = this.#shift();
+        if (entry !== undefined) yield await this.#itemOf(entry);
+        else if (this.#end === undefined) await this.#untilNews();
+        else if (this.#end.error === undefined) return undefined;
+        else throw this.#end.error;
+      }
+    } finally {
+      this.end(undefined);
+      this.#room.leave(this);
+    }
+  }
+
+  #shift(): Entry | undefined {
+    if (this.#isFilling) return undefined;
+    const entry = this.#queue.shift();
+    if (entry !== undefined && !('gap' in entry)) this.#size -= entry.size;
+    if (entry !== undefined || !this.#isBehind || this.#end !== undefined) return entry;
+    this.#isBehind = false;
+    // Without a history nothing brings what the loop did not take.
+    if (this.#position === undefined) return { gap: true, position: undefined };
+    this.#isFilling = true;
+    this.#room.resume();
+    return undefined;
+  }
+
+  #untilNews(): Promise<void> {
+    this.#news = new Deferred();
+    return this.#news.promise;
+  }
+
+  async #itemOf(entry: Entry): Promise<RoomMessage<Data>> {
+    if ('gap' in entry) return entry;
+    const { data, id, position } = entry;
+    const { value = data, issues } =
+      this.#schema === undefined ? { value: data } : await check(this.#schema, data);
+    if (issues !== undefined) throw misfit('a message of the room does not fit its schema', issues);
+    return { gap: false, data: value as Data, id, position };
+  }
+}
+
+/** Whether `position` is not after `other`. Positions of different histories have no order. */
+export function isUpTo(position: Position, other: Position | undefined): boolean {
+  return other !== undefined && position.epoch === other.epoch && position.offset <= other.offset;
+}

@@ -1,0 +1,392 @@
+import {
+  BackpressureError,
+  CloseError,
+  CloseSentError,
+  type ConnLike,
+  portablePlatform,
+  type SchemaOutput,
+  type StandardSchema,
+  TimeoutError,
+} from '@ws/conn';
+import {
+  addAbortListener,
+  checkOptionNames,
+  Deferred,
+  duration,
+  formatJSON,
+  handled,
+  kind,
+  rejected,
+  removeAbortListener,
+} from '@ws/conn/internal';
+import type { CallOptions } from '../calls.ts';
+import { isReconnecting, type ReconnectingConnLike } from '../carrier.ts';
+import {
+  type Contract,
+  contract,
+  type HandlerContext,
+  type Handlers,
+  type Peer,
+} from '../contract.ts';
+import type { Definitions } from '../definitions.ts';
+import { RpcError } from '../rpc-error.ts';
+import { checkIsSchema, type SchemaInput } from '../schema.ts';
+import { ClientRoom, type RoomOwner } from './client-room.ts';
+import {
+  isPosition,
+  type Position,
+  type RoomEvents,
+  type RoomMethods,
+  type WireRoomMessage,
+  withRoomHandlers,
+  withRooms,
+} from './room-contract.ts';
+import type { Arrived, RoomMessage } from './room-loop.ts';
+
+/** The schemas of rooms, by name, or by a prefix with one `*` at its end. */
+export type RoomSchemas = Readonly<Record<string, StandardSchema>>;
+
+/** The key of `T` that covers the room `Name`. */
+type KeyOf<T, Name extends string> = Name extends keyof T
+  ? Name
+  : {
+      [K in keyof T]: K extends `${infer Prefix}*`
+        ? Name extends `${Prefix}${string}`
+          ? K
+          : never
+        : never;
+    }[keyof T];
+
+/** The schema of the room `Name`; any without one. */
+type SchemaOf<T extends RoomSchemas, Name extends string> = [KeyOf<T, Name>] extends [never]
+  ? StandardSchema
+  : T[KeyOf<T, Name>];
+
+/** The options of {@link roomsOf}. */
+export interface RoomsOptions<T extends RoomSchemas> {
+  /**
+   * The schemas of what rooms publish, by the keys of the server's table: they give the messages their
+   * type, and check them where they arrive. Default: none, `data` is unknown.
+   */
+  readonly schemas?: T | undefined;
+}
+
+/** The options of {@link Rooms.join}. */
+export interface JoinOptions {
+  /**
+   * Position of the last message that is known: the loop begins with those after it. Default: none,
+   * the loop begins with the next message.
+   */
+  readonly since?: Position | undefined;
+}
+
+/** Publications that are not answered. */
+const MAX_PUBLICATIONS = 1_000;
+const TIMEOUT_MS = 30_000;
+
+/**
+ * The rooms of a client of `serveRooms`, over all connections of a ReconnectingConn. Made by
+ * {@link roomsOf}.
+ */
+export class Rooms<S extends Definitions, T extends RoomSchemas> {
+  /** The methods and events of your own contract. */
+  readonly peer: Peer<S>;
+  readonly #server: Peer<RoomMethods>;
+  readonly #live: ReconnectingConnLike;
+  readonly #schemas: RoomSchemas;
+  readonly #rooms = new Map<string, ClientRoom>();
+  readonly #owner: RoomOwner;
+  /** Publications that are not answered. */
+  #publications = 0;
+  /** How the ReconnectingConn has ended. */
+  #end: { readonly error: unknown } | undefined;
+
+  /** @internal */
+  constructor(
+    live: ReconnectingConnLike,
+    connect: (handlers: Handlers<RoomEvents, unknown>) => Peer<Definitions>,
+    schemas: RoomSchemas,
+  ) {
+    this.#live = live;
+    this.#schemas = schemas;
+    const peer = connect({
+      'room.message': (message) => this.#arrived(message),
+      'room.gap': (gap) => this.#rooms.get(gap.room)?.gap(gap),
+    });
+    const own = Object.entries(peer).filter(([name]) => !name.startsWith('room.'));
+    this.peer = Object.freeze(Object.assign(Object.create(null), Object.fromEntries(own)));
+    this.#server = peer as Peer<RoomMethods>;
+    this.#owner = this.#ownerOf(this.#server);
+    live.on('open', () => {
+      for (const room of this.#rooms.values()) room.resume();
+    });
+    void live.closed.then(({ error }) => {
+      this.#end = { error };
+      for (const room of this.#rooms.values()) room.end(error);
+    });
+  }
+
+  #ownerOf(server: Peer<RoomMethods>): RoomOwner {
+    const live = this.#live;
+    return {
+      server,
+      get conn() {
+        return live.conn;
+      },
+      isBreak: (conn, error) => this.#isBreak(conn, error),
+      unused: (room) => {
+        if (this.#rooms.get(room.name) === room) this.#rooms.delete(room.name);
+      },
+    };
+  }
+
+  /**
+   * Joins a room, and begins a loop over its messages. After a break the loop joins again and gets what
+   * it has missed: no message twice, and none missing without a `gap`. The loops of a room share one
+   * join. A loop holds 1,000 messages or 1 MiB that its reader has not taken; those beyond it reads
+   * from the server when it has caught up. `break` ends the loop; the last one leaves the room.
+   *
+   * @returns The loop. It ends when the ReconnectingConn has ended, and throws its error. It also throws
+   *   an {@link RpcError} with the code -32001 when the server refuses the room, and a JSONError for
+   *   data that does not fit the schema.
+   * @throws TypeError for another name, position or option.
+   */
+  join<Name extends string>(
+    room: Name,
+    options: JoinOptions = {},
+  ): AsyncIterableIterator<RoomMessage<SchemaOutput<SchemaOf<T, Name>>>> {
+    checkName('join', room);
+    checkOptionNames('join', options, ['since'], 'ignore');
+    const { since } = options;
+    if (since !== undefined && !isPosition(since)) {
+      throw new TypeError(`since: expected { epoch: string, offset: number }, got ${kind(since)}`);
+    }
+    const loop = this.#room(room).loop(since, schemaOf(this.#schemas, room));
+    if (this.#end !== undefined) loop.end(this.#end.error);
+    return loop as AsyncIterableIterator<RoomMessage<SchemaOutput<SchemaOf<T, Name>>>>;
+  }
+
+  #room(name: string): ClientRoom {
+    const known = this.#rooms.get(name);
+    if (known !== undefined) return known;
+    const room = new ClientRoom(this.#owner, name);
+    this.#rooms.set(name, room);
+    return room;
+  }
+
+  /**
+   * Publishes in a room that a loop of this client has joined. The message has a random id, with which it
+   * is sent again after a break, and loops drop the repetition.
+   *
+   * @param data - A value that JSON has. It is read during the call.
+   * @param options - As for a call of a method. `timeout` counts from this call. Default: 30,000.
+   * @returns Resolves when the room has the message.
+   * @throws (rejects) {@link RpcError}: -32001 when the server refuses it, -32602 when `data` does not
+   *   fit the schema of the server, -32000 when the room takes no message now. TimeoutError, the reason
+   *   of `signal`, and the error that ended the ReconnectingConn: the room may have the message.
+   *   BackpressureError when 1,000 wait. TypeError or JSONError for bad arguments.
+   */
+  publish<Name extends string>(
+    room: Name,
+    data: SchemaInput<SchemaOf<T, Name>>,
+    options: CallOptions = {},
+  ): Promise<void> {
+    try {
+      checkName('publish', room);
+      checkOptionNames('publish', options, ['signal', 'timeout'], 'ignore');
+      const ms = duration('timeout', options.timeout, TIMEOUT_MS, true);
+      // A copy: each repetition has the same bytes.
+      const copy: unknown = JSON.parse(formatJSON(data));
+      if (this.#publications >= MAX_PUBLICATIONS) {
+        throw new BackpressureError(
+          `${MAX_PUBLICATIONS} publications wait; await earlier ones first`,
+        );
+      }
+      return handled(this.#publish(room, copy, ms, options.signal));
+    } catch (error) {
+      return rejected(error);
+    }
+  }
+
+  async #publish(
+    room: string,
+    data: unknown,
+    ms: number,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const given = new GivenUp(ms, signal);
+    this.#publications++;
+    try {
+      const id = randomId();
+      while (!(await this.#tryPublish({ room, id, data }, given)));
+    } finally {
+      given.forget();
+      this.#publications--;
+    }
+  }
+
+  /** @returns Whether the room has the message. Otherwise the connection broke. */
+  async #tryPublish(
+    message: { readonly room: string; readonly id: string; readonly data: unknown },
+    given: GivenUp,
+  ): Promise<boolean> {
+    await given.race(this.#rooms.get(message.room)?.untilDecided());
+    if (this.#end !== undefined) throw this.#end.error ?? new CloseSentError();
+    const { conn } = this.#live;
+    try {
+      await this.#server['room.publish'](message, { signal: given.signal, timeout: false });
+      return true;
+    } catch (error) {
+      if (given.signal.aborted || !this.#isBreak(conn, error)) throw error;
+      return false;
+    }
+  }
+
+  /** Whether a call has failed because the connection that had it broke. */
+  #isBreak(conn: ConnLike | undefined, error: unknown): boolean {
+    if (error instanceof CloseError) return true;
+    const isOwn = error instanceof RpcError || error instanceof BackpressureError;
+    return !isOwn && this.#end === undefined && this.#live.conn !== conn;
+  }
+
+  #arrived({ room, data, id, position }: WireRoomMessage): void {
+    const text = JSON.stringify(data);
+    const message: Arrived = { data, id, position, size: text.length, hash: hashOf(text) };
+    this.#rooms.get(room)?.take(message);
+  }
+}
+
+/** Ends a wait by time or by a signal. */
+class GivenUp {
+  readonly #control = new AbortController();
+  readonly #reason = new Deferred<never>();
+  readonly #cancel: (() => void) | undefined;
+  readonly #given: AbortSignal | undefined;
+  readonly #aborted = (): void => this.#giveUp(this.#given?.reason);
+
+  /** @throws The reason of a signal that has aborted. */
+  constructor(ms: number, given: AbortSignal | undefined) {
+    if (given?.aborted) throw given.reason;
+    this.#given = given;
+    if (given !== undefined) addAbortListener(given, this.#aborted);
+    const late = (): void =>
+      this.#giveUp(new TimeoutError(`no answer to publish within ${ms} ms (option timeout)`));
+    if (ms !== Infinity) this.#cancel = portablePlatform.setTimer(ms, late, true);
+  }
+
+  get signal(): AbortSignal {
+    return this.#control.signal;
+  }
+
+  #giveUp(reason: unknown): void {
+    this.#control.abort(reason);
+    this.#reason.reject(reason);
+  }
+
+  /** @throws (rejects) the reason. */
+  async race(work: Promise<void> | undefined): Promise<void> {
+    if (work !== undefined) await Promise.race([work, this.#reason.promise]);
+  }
+
+  forget(): void {
+    this.#cancel?.();
+    if (this.#given !== undefined) removeAbortListener(this.#given, this.#aborted);
+  }
+}
+
+/**
+ * The rooms that a server offers by `serveRooms` of `@ws/hub/rooms`, on a ReconnectingConn. It reads the
+ * connections, so no other code does.
+ *
+ * @param own - Your own contract on the same connection.
+ * @param handlers - One for each name of its `client`.
+ * @throws TypeError for another value, a missing or unknown handler, or a name that begins with
+ *   `room.`.
+ *
+ * @example
+ * ```ts
+ * import { connPair } from '@ws/conn';
+ * import { ReconnectingConn } from '@ws/conn/reconnecting';
+ * import { serveRooms } from '@ws/hub/rooms';
+ * import { roomsOf } from '@ws/rpc/rooms';
+ * import { z } from 'zod';
+ *
+ * const server = serveRooms({ 'chat/*': { schema: z.string(), mayJoin: true, mayPublish: true } });
+ * const live = new ReconnectingConn(async () => {
+ *   const [client, conn] = connPair();
+ *   server.hub.add(conn);
+ *   return client;
+ * });
+ * const rooms = roomsOf(live);
+ * const loop = rooms.join('chat/main');
+ * await rooms.publish('chat/main', 'hello');
+ * const { value } = await loop.next();
+ * console.log(value?.gap === false && value.data); // hello
+ * await live.close();
+ * await server.hub.close();
+ * ```
+ */
+export function roomsOf<
+  S extends Definitions = None,
+  C extends Definitions = None,
+  const T extends RoomSchemas = None,
+>(
+  live: ReconnectingConnLike,
+  own: Contract<S, C> = contract<S, C>({}),
+  handlers: Handlers<C, HandlerContext<Peer<S>>> = {} as never,
+  options: RoomsOptions<T> = {},
+): Rooms<S, T> {
+  if (!isReconnecting(live)) {
+    throw new TypeError(`roomsOf: expected a ReconnectingConn, got ${kind(live)}`);
+  }
+  checkOptionNames('roomsOf', options, ['schemas'], 'ignore');
+  const { schemas = {} } = options;
+  for (const [key, schema] of Object.entries(schemas)) checkIsSchema(`schemas: ${key}`, schema);
+  const merged = withRooms('roomsOf', own) as Contract<Definitions, Definitions>;
+  const connect = (ofRooms: object): Peer<Definitions> =>
+    merged.connect(live, withRoomHandlers('roomsOf', handlers, own.client, ofRooms));
+  return new Rooms<S, T>(live, connect, schemas);
+}
+
+// oxlint-disable-next-line typescript/no-empty-object-type -- no definitions
+type None = {};
+
+function checkName(owner: string, room: unknown): void {
+  if (typeof room !== 'string')
+    throw new TypeError(`${owner}: expected a string, got ${kind(room)}`);
+}
+
+/** The schema of the exact name, else of the longest prefix. */
+function schemaOf(schemas: RoomSchemas, name: string): StandardSchema | undefined {
+  if (Object.hasOwn(schemas, name)) return schemas[name];
+  let longest = '';
+  for (const key of Object.keys(schemas)) {
+    const covers = key.endsWith('*') && name.startsWith(key.slice(0, -1));
+    if (covers && key.length > longest.length) longest = key;
+  }
+  return schemas[longest];
+}
+
+/** 128 random bits in base64url. */
+function randomId(): string {
+  const words = new Int32Array(4);
+  portablePlatform.randomFill(words);
+  const text = btoa(String.fromCharCode(...new Uint8Array(words.buffer)));
+  return text.slice(0, 22).replaceAll('+', '-').replaceAll('/', '_');
+}
+
+/** A hash of 53 bits: a repetition has the id of the first message and the same data. */
+function hashOf(text: string): number {
+  let high = 0xdeadbeef;
+  let low = 0x41c6ce57;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    high = Math.imul(high ^ unit, 2_654_435_761);
+    low = Math.imul(low ^ unit, 1_597_334_677);
+  }
+  high =
+    Math.imul(high ^ (high >>> 16), 2_246_822_507) ^ Math.imul(low ^ (low >>> 13), 3_266_489_909);
+  low =
+    Math.imul(low ^ (low >>> 16), 2_246_822_507) ^ Math.imul(high ^ (high >>> 13), 3_266_489_909);
+  return (high & 0x1fffff) * 0x1_0000_0000 + (low >>> 0);
+}
