@@ -20,6 +20,7 @@ import type { ConnectContext } from '../events.ts';
 import type { Position } from '../history/position.ts';
 import { Hub } from '../hub.ts';
 import type { HubOptions, RoomOptions } from '../options.ts';
+import type { JoinOptions } from '../rooms/resume.ts';
 import type { Joined } from '../rooms/room.ts';
 import type { Session } from '../sessions/session.ts';
 import { ask, type RoomRules, type RoomTable, rulesByName } from './room-table.ts';
@@ -147,7 +148,7 @@ class RoomServer<Data> {
     const giveUp = (): void => void this.#leave(session, room);
     addAbortListener(signal, giveUp);
     try {
-      const { complete, missed, position } = await session.join(room, {
+      const { complete, missed, position } = await this.#joinAgain(session, room, {
         since,
         first: (joined) =>
           joined.complete || since === undefined ? undefined : gapText(room, since, true),
@@ -158,6 +159,20 @@ class RoomServer<Data> {
     } finally {
       removeAbortListener(signal, giveUp);
     }
+  }
+
+  /** Joins, also where the session is a member. One that is still catching up begins anew. */
+  #joinAgain(
+    session: Session<Data>,
+    room: string,
+    options: JoinOptions<Data>,
+  ): Promise<Joined<Data>> {
+    const isMember = session.rooms.has(room);
+    return session.join(room, options).catch((error: unknown) => {
+      if (!isMember || !(error instanceof RoomRefusedError)) throw error;
+      this.#leave(session, room);
+      return session.join(room, options);
+    });
   }
 
   #hasTooMany({ rooms }: Session<Data>, room: string): boolean {

@@ -28,15 +28,15 @@ export class ClientRoom {
   readonly #loops = new Set<RoomLoop<unknown>>();
   /** The connection on which the client is a member. */
   #memberOn: ConnLike | undefined;
-  /** Whether the client was a member before: messages of that time may be on their way. */
-  #wasMember = false;
+  /** Whether there was a join: its messages may be on their way. */
+  #hasAsked = false;
   /** Of the last message that has arrived. */
   #position: Position | undefined;
   /** Whether a loop needs a join. */
   #isDue = false;
   #isRunning = false;
-  /** The loops of the join that is not answered. */
-  #joining: readonly RoomLoop<unknown>[] = [];
+  /** The loops that get what they lack by the join that is not answered. */
+  readonly #joining = new Set<RoomLoop<unknown>>();
   /** Whether they have got a gap. */
   #isTold = false;
   /** Resolves when the client is a member, or the room has no loops. */
@@ -49,11 +49,11 @@ export class ClientRoom {
 
   /** Begins a loop. */
   loop(since: Position | undefined, schema: StandardSchema | undefined): RoomLoop<unknown> {
-    const loop = new RoomLoop<unknown>(this, schema, since, this.#wasMember);
+    const loop = new RoomLoop<unknown>(this, schema, since, this.#hasAsked);
     this.#loops.add(loop);
     // Without a position it takes the live messages, as the other loops do.
     if (since === undefined && this.#isMember) loop.begin(this.#position);
-    else this.resume();
+    else this.#resume();
     return loop;
   }
 
@@ -69,7 +69,7 @@ export class ClientRoom {
   }
 
   take(message: Arrived): void {
-    if (this.#memberOn === undefined && this.#joining.length === 0) return;
+    if (this.#memberOn === undefined && this.#joining.size === 0) return;
     this.#position = message.position;
     for (const loop of this.#loops) loop.take(message);
   }
@@ -77,7 +77,10 @@ export class ClientRoom {
   gap({ position, joining }: WireGap): void {
     if (joining === true) {
       this.#isTold = true;
-      for (const loop of this.#joining) if (loop.position !== undefined) loop.gap();
+      for (const loop of this.#loops) {
+        if (!this.#joining.has(loop)) loop.suspect();
+        else if (loop.position !== undefined) loop.gap();
+      }
       return;
     }
     for (const loop of this.#loops) {
@@ -89,29 +92,35 @@ export class ClientRoom {
         loop.gap();
       loop.refill();
     }
-    this.resume();
+    this.#resume();
   }
 
   /** A connection has opened. */
   opened(): void {
-    this.resume();
+    this.#resume();
   }
 
-  /** A loop needs what a join brings. */
-  resume(): void {
+  resume(loop: RoomLoop<unknown>): void {
+    // The join that is not answered has begun before: the loop has not taken all that it brings.
+    this.#joining.delete(loop);
+    this.#resume();
+  }
+
+  /** A join or a leave is due. */
+  #resume(): void {
     this.#isDue = true;
     if (!this.#isRunning) void this.#run();
   }
 
   leave(loop: RoomLoop<unknown>): void {
-    if (this.#loops.delete(loop) && this.#loops.size === 0) this.resume();
+    if (this.#loops.delete(loop) && this.#loops.size === 0) this.#resume();
   }
 
   /** Ends all loops. */
   end(error: unknown): void {
     for (const loop of this.#loops) loop.end(error);
     this.#loops.clear();
-    this.resume();
+    this.#resume();
   }
 
   /** Joins and leaves, one after the other. */
@@ -137,9 +146,10 @@ export class ClientRoom {
 
   async #join(conn: ConnLike): Promise<void> {
     const isNew = conn !== this.#memberOn;
-    const lacking = [...this.#loops].filter((loop) => !loop.isBehind && (isNew || loop.isFilling));
+    const lacking = [...this.#loops].filter((loop) => loop.isFilling || (isNew && !loop.isBehind));
     if (!isNew && lacking.length === 0) return;
-    this.#joining = lacking;
+    this.#hasAsked = true;
+    for (const loop of lacking) this.#joining.add(loop);
     this.#isTold = false;
     const since = oldest(lacking.map(({ position }) => position));
     try {
@@ -151,7 +161,7 @@ export class ClientRoom {
       if (error instanceof CloseError || this.#owner.isBreak(conn, error)) return;
       this.end(error);
     } finally {
-      this.#joining = [];
+      this.#joining.clear();
     }
   }
 
@@ -159,9 +169,8 @@ export class ClientRoom {
     // The request has waited for another connection, which gets its own.
     if (conn !== this.#owner.conn) return;
     this.#memberOn = conn;
-    this.#wasMember = true;
     this.#position ??= answer.position;
-    for (const loop of lacking) loop.joined(answer, this.#isTold);
+    for (const loop of lacking) loop.joined(answer, this.#isTold, this.#joining.has(loop));
     // Those that have begun meanwhile.
     for (const loop of this.#loops) if (!loop.isFilling) loop.begin(answer.position);
     this.#decided?.resolve();

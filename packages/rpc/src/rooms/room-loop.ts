@@ -34,8 +34,8 @@ export interface Arrived {
 
 /** The part of a room that a loop uses. */
 export interface LoopRoom {
-  /** The loop has read its queue, and asks for the messages that it did not take. */
-  resume(): void;
+  /** The loop lacks the messages after its position, and asks for them. */
+  resume(loop: RoomLoop<unknown>): void;
   leave(loop: RoomLoop<unknown>): void;
 }
 
@@ -65,6 +65,8 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
    * position, and not read.
    */
   #isFilling: boolean;
+  /** See {@link suspect}. */
+  #isSuspect = false;
   /** Whether the first join was answered. */
   #hasBegun = false;
   #end: { readonly error: unknown } | undefined;
@@ -123,8 +125,20 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     this.#news?.resolve();
   }
 
+  /**
+   * The join of other loops brings not all. Meanwhile the loop gets no live messages: it lacks some,
+   * unless those of the join begin before its position ends.
+   */
+  suspect(): void {
+    this.#isSuspect = !this.#isFilling && !this.#isBehind;
+  }
+
   /** Takes a message, unless the loop has it. */
   take(message: Arrived): void {
+    if (this.#isSuspect) {
+      this.#isSuspect = false;
+      if (!this.#follows(message.position)) this.gap();
+    }
     const place = this.#placeOf(message.position);
     if (place === undefined || this.#end !== undefined) return;
     if (this.#isBehind && place === this.#queue.length) return;
@@ -133,9 +147,18 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     if (id !== undefined) this.#remember(id, hash);
     this.#queue.splice(place, 0, message);
     this.#size += message.size;
-    while (this.#isFull) this.#giveBack();
+    while (this.#isFull) {
+      this.#giveBack();
+      this.#isBehind = true;
+    }
     if (!this.#isBehind && !this.#isFilling) this.#position = message.position ?? this.#position;
     this.#news?.resolve();
+  }
+
+  #follows(position: Position | undefined): boolean {
+    if (position === undefined || this.#position === undefined) return false;
+    const { epoch, offset } = this.#position;
+    return isUpTo(position, { epoch, offset: offset + 1 });
   }
 
   get #isFull(): boolean {
@@ -146,7 +169,6 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   /** Removes the last message: the loop gets it later. */
   #giveBack(): void {
     const last = this.#queue.pop();
-    this.#isBehind = true;
     if (last === undefined || 'gap' in last) return;
     this.#size -= last.size;
     if (last.id !== undefined) this.#seen.delete(last.id);
@@ -174,14 +196,14 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     return place;
   }
 
-  /** Says that messages may be missing: after those that wait, or before those that are to come. */
+  /** Says that messages may be missing after those that wait. */
   gap(): void {
     if (this.#end !== undefined || this.#isBehind) return;
-    const near = this.#isFilling ? this.#queue[0] : this.#queue.at(-1);
-    if (near !== undefined && 'gap' in near) return;
-    const gap = { gap: true, position: this.#position } as const;
-    if (this.#isFilling) this.#queue.unshift(gap);
-    else this.#queue.push(gap);
+    // The messages of the join follow. Between those that came before them and these, some may be missing.
+    while (this.#isFilling && this.#queue.length > 0) this.#giveBack();
+    const last = this.#queue.at(-1);
+    if (last !== undefined && 'gap' in last) return;
+    this.#queue.push({ gap: true, position: this.#position });
     this.#news?.resolve();
   }
 
@@ -189,18 +211,23 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   refill(): void {
     if (this.#position === undefined) this.gap();
     else if (this.#queue.length > 0 && !this.#isFilling) this.#isBehind = true;
-    else this.#isFilling = true;
+    else {
+      this.#isFilling = true;
+      this.#room.resume(this);
+    }
   }
 
   /**
    * A join was answered that was to bring what the loop lacks.
    *
    * @param isTold - Whether the loop has got the gap.
+   * @param isFilled - Whether the loop has taken all that the join has brought.
    */
-  joined({ complete, position }: JoinAnswer, isTold: boolean): void {
+  joined({ complete, position }: JoinAnswer, isTold: boolean, isFilled: boolean): void {
     const isUnknown = this.#position === undefined && this.#hasBegun;
     const lacks = this.#position !== undefined && !complete;
     if (isUnknown || (lacks && !isTold)) this.gap();
+    if (!isFilled) return;
     this.#fill();
     // Of a history that has lost all messages.
     if (lacks && this.#queue.every((entry) => 'gap' in entry)) this.#position = position;
@@ -246,7 +273,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     // Without a history nothing brings what the loop did not take.
     if (this.#position === undefined) return { gap: true, position: undefined };
     this.#isFilling = true;
-    this.#room.resume();
+    this.#room.resume(this);
     return undefined;
   }
 

@@ -118,7 +118,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     this.#server = peer as Peer<RoomMethods>;
     this.#owner = this.#ownerOf(this.#server);
     live.on('open', () => {
-      for (const room of this.#rooms.values()) room.resume();
+      for (const room of this.#rooms.values()) room.opened();
     });
     void live.closed.then(({ error }) => {
       this.#end = { error };
