@@ -14,13 +14,13 @@ const BOUNDS: Readonly<Record<string, Counts>> = {
   compat: [32, 3_000, 26, 0],
   conn: [112, 12_900, 60, 77],
   fetch: [26, 2_100, 34, 0],
-  hub: [66, 7_700, 101, 0],
+  hub: [77, 8_700, 110, 0],
   'node-client': [30, 3_500, 22, 19],
   'node-io': [28, 2_300, 16, 26],
   'node-server': [50, 5_400, 40, 28],
   obs: [14, 1_300, 26, 0],
   proxy: [25, 2_600, 21, 0],
-  rpc: [10, 1_500, 23, 0],
+  rpc: [17, 2_300, 38, 8],
 };
 
 /** The packages that every server and client loads. */

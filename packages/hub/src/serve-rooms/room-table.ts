@@ -19,12 +19,23 @@ export interface RoomRules<Data = unknown> {
   readonly mayJoin: May<Data>;
   /** Which members may publish. Default: false. The server may always. */
   readonly mayPublish?: May<Data> | undefined;
+  /** What the members of all nodes see of a session, as in the option `rooms` of a Hub. */
+  readonly presence?: RoomOptions<Data>['presence'];
+  /** Whether clients get the members, as `presence` shows them. Default: false. */
+  readonly members?: boolean | undefined;
 }
 
 /** The rooms that clients may join, by name or by a prefix with one `*` at its end. */
 export type RoomTable<Data = unknown> = Readonly<Record<string, RoomRules<Data>>>;
 
-const NAMES: readonly (keyof RoomRules)[] = ['schema', 'history', 'mayJoin', 'mayPublish'];
+const NAMES: readonly (keyof RoomRules)[] = [
+  'schema',
+  'history',
+  'mayJoin',
+  'mayPublish',
+  'presence',
+  'members',
+];
 
 /**
  * Returns the rules of a name: of its own key, else of the longest prefix.
@@ -50,10 +61,18 @@ export function rulesByName<Data>(
 
 function checkRules<Data>(owner: string, rules: RoomRules<Data>): void {
   checkOptionNames(owner, rules, NAMES, 'ignore');
-  const { schema, mayJoin, mayPublish } = rules;
+  const { schema, mayJoin, mayPublish, members = false, presence } = rules;
   if (schema !== undefined) checkIsSchema(`${owner}.schema`, schema);
   if (mayJoin === undefined) {
     throw new TypeError(`${owner}: say who may join; mayJoin: true lets everyone`);
+  }
+  if (typeof members !== 'boolean') {
+    throw new TypeError(`${owner}.members: expected a boolean, got ${kind(members)}`);
+  }
+  if (members && presence === undefined) {
+    throw new TypeError(
+      `${owner}.members: needs presence, which says what clients see of a member`,
+    );
   }
   for (const [name, may] of Object.entries({ mayJoin, mayPublish })) {
     if (may === undefined || typeof may === 'boolean' || typeof may === 'function') continue;

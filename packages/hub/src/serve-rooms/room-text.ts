@@ -42,7 +42,8 @@ export function gapText(room: string, position: Position | undefined, joining: b
   return eventText('room.gap', JSON.stringify(params).slice(1, -1));
 }
 
-function eventText(method: string, params: string): string {
+/** An event of JSON-RPC 2.0. `params` is without its braces. */
+export function eventText(method: string, params: string): string {
   return `{"jsonrpc":"2.0","method":"${method}","params":{${params}}}`;
 }
 

@@ -23,6 +23,7 @@ import type { HubOptions, RoomOptions } from '../options.ts';
 import type { JoinOptions } from '../rooms/resume.ts';
 import type { Joined } from '../rooms/room.ts';
 import type { Session } from '../sessions/session.ts';
+import { MemberEvents } from './member-events.ts';
 import { ask, type RoomRules, type RoomTable, rulesByName } from './room-table.ts';
 import { gapText, keptText, messageText } from './room-text.ts';
 
@@ -93,7 +94,7 @@ export function serveRooms<
   return {
     hub: server.hub,
     handler: server.hub.handler,
-    peer: (session) => own.peer(session) as Peer<C>,
+    peer: (session) => own.peer(session),
   };
 }
 
@@ -112,6 +113,7 @@ class RoomServer<Data> {
       { session }: Asked<Data>,
     ) => this.#publish(session, input.room, input.id, input.data),
   };
+  readonly #members: MemberEvents<Data>;
   readonly #rulesOf: (name: string) => RoomRules<Data> | undefined;
   /** The session that leaves a room because its client has asked for it. */
   #leaving: Session<Data> | undefined;
@@ -137,6 +139,11 @@ class RoomServer<Data> {
     });
     this.hub.on('gap', (room, from) => this.#gap(room, from));
     this.hub.on('left', (session, room) => this.#left(session, room));
+    this.#members = new MemberEvents(this.hub);
+    this.hub.on('presence', (room, { joined, left, changed }) => {
+      if (this.#rulesOf(room)?.members !== true) return;
+      this.#members.changed(room, [...joined.keys(), ...left.keys(), ...changed.keys()]);
+    });
   }
 
   async #join(
@@ -144,7 +151,8 @@ class RoomServer<Data> {
     since: Position | undefined,
     { session, signal }: Asked<Data>,
   ): Promise<Omit<Joined, 'room'>> {
-    if (this.#rulesOf(room) === undefined || this.#hasTooMany(session, room)) throw refused();
+    const rules = this.#rulesOf(room);
+    if (rules === undefined || this.#hasTooMany(session, room)) throw refused();
     const giveUp = (): void => void this.#leave(session, room);
     addAbortListener(signal, giveUp);
     try {
@@ -153,6 +161,7 @@ class RoomServer<Data> {
         first: (joined) =>
           joined.complete || since === undefined ? undefined : gapText(room, since, true),
       });
+      if (rules.members === true) this.#members.sendAll(session, room);
       return { complete, missed, position };
     } catch (error) {
       throw isRefusal(error) ? refused() : error;
@@ -222,13 +231,16 @@ class RoomServer<Data> {
 }
 
 /** The option `rooms` of the hub. */
-function roomOptions<Data>(table: RoomTable<Data>, crosses: boolean): Record<string, RoomOptions> {
-  const form: RoomOptions['form'] = (message, { room, position }) =>
+function roomOptions<Data>(
+  table: RoomTable<Data>,
+  crosses: boolean,
+): Record<string, RoomOptions<Data>> {
+  const form: RoomOptions<Data>['form'] = (message, { room, position }) =>
     messageText(message, room, position);
   return Object.fromEntries(
-    Object.entries(table).map(([key, { history }]) => [
+    Object.entries(table).map(([key, { history, presence }]) => [
       key,
-      { history, form, ...(crosses && { delivery: 'through' as const }) },
+      { history, presence, form, ...(crosses && { delivery: 'through' as const }) },
     ]),
   );
 }

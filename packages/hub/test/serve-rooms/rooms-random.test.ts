@@ -4,9 +4,9 @@ import process from 'node:process';
 import { type Conn, connPair } from '@ws/conn';
 import { ReconnectingConn } from '@ws/conn/reconnecting';
 import { Room } from '@ws/hub';
-import { type RoomsServer, type RoomTable, serveRooms } from '@ws/hub/rooms';
+import { type RoomTable, serveRooms } from '@ws/hub/rooms';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
-import { type Position, type RoomMessage, type Rooms, roomsOf, START } from '@ws/rpc/rooms';
+import { type Position, type RoomMessage, roomsOf, START } from '@ws/rpc/rooms';
 import { Random } from '@ws/tests';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
@@ -26,7 +26,8 @@ afterEach(() => {
 
 const advance = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
-type Node = RoomsServer<unknown, Record<never, never>>;
+type Node = ReturnType<typeof serveRooms>;
+type ClientRooms = ReturnType<typeof roomsOf>;
 type Item = RoomMessage<unknown>;
 
 /** One loop, with what it got. */
@@ -38,10 +39,7 @@ class Reader {
   #wake = (): void => {};
   ended = false;
 
-  constructor(
-    rooms: Rooms<Record<never, never>, Record<never, never>>,
-    since: Position | undefined,
-  ) {
+  constructor(rooms: ClientRooms, since: Position | undefined) {
     this.since = since;
     this.#loop = rooms.join('r', { since });
     void this.#read();
@@ -68,7 +66,7 @@ class Reader {
 
 class Client {
   readonly live: ReconnectingConn;
-  readonly rooms: Rooms<Record<never, never>, Record<never, never>>;
+  readonly rooms: ClientRooms;
   readonly readers: Reader[] = [];
   conn: Conn | undefined;
 
@@ -194,7 +192,9 @@ class Simulation {
     const faults: string[] = [];
     const texts = new Set<string>();
     // Of two copies of a publication, a loop that resumes may have got the second one first.
-    const all = new Set(items.map((item) => (item.gap ? '' : this.kept.get(item.position!.offset))));
+    const all = new Set(
+      items.map((item) => (item.gap ? '' : this.kept.get(item.position!.offset))),
+    );
     let last = since?.offset ?? 0;
     let isTold = since === undefined;
     const check = (to: number): void => {
@@ -218,6 +218,49 @@ class Simulation {
       isTold = false;
     }
     if (!ended) check(Math.max(0, ...this.kept.keys()) + 1);
+    return faults;
+  }
+}
+
+/** Notes what a room keeps while `run` runs. */
+async function noting(kept: Map<number, string>, run: () => Promise<string[]>): Promise<string[]> {
+  // oxlint-disable-next-line typescript/unbound-method -- called with its room
+  const { publish } = Room.prototype;
+  const spy = vi.spyOn(Room.prototype, 'publish').mockImplementation(function (
+    this: Room,
+    data,
+    options,
+  ) {
+    const published = publish.call(this, data, options);
+    const note = (position: Position | undefined): void => {
+      if (position !== undefined) kept.set(position.offset, data as string);
+    };
+    published.then(note, () => {});
+    return published;
+  });
+  const faults = await run();
+  spy.mockRestore();
+  return faults;
+}
+
+describe.each<[string, number, number]>([
+  ['one node', 1, 5_000],
+  ['one node with a short history', 1, 12],
+  ['two nodes', 2, 5_000],
+  ['two nodes with a short history', 2, 12],
+])('rooms for clients on %s', (_, nodes, size) => {
+  it('give each loop all messages once, in order, or a gap', async () => {
+    let items = 0;
+    let acknowledged = 0;
+    for (let seed = 1; seed <= RUNS; seed++) {
+      const simulation = new Simulation(seed, nodes, size);
+      const faults = await noting(simulation.kept, () => simulation.run());
+      if (faults.length > 0) expect.fail(`seed ${seed}: ${faults.slice(0, 5).join(', ')}`);
+      for (const { readers } of simulation.clients) {
+        for (const reader of readers) items += reader.items.length;
+      }
+      acknowledged += simulation.acknowledged.size;
+    }
     expect(acknowledged).toBeGreaterThan(RUNS);
     expect(items).toBeGreaterThan(RUNS * CLIENTS * 10);
   });

@@ -2,7 +2,7 @@ import { type Conn, connPair } from '@ws/conn';
 import { ReconnectingConn } from '@ws/conn/reconnecting';
 import type { HubOptions } from '@ws/hub';
 import { type RoomTable, serveRooms } from '@ws/hub/rooms';
-import { type RoomMessage, type Rooms, roomsOf } from '@ws/rpc/rooms';
+import { type RoomMessage, roomsOf } from '@ws/rpc/rooms';
 import { z } from 'zod';
 
 export const Text = z.object({ text: z.string() });
@@ -37,14 +37,9 @@ export function startClient(choose: Node | (() => Node), data = 'ann') {
     },
     { minDelay: 1, maxDelay: 1 },
   );
-  const rooms: Rooms<Record<never, never>, { 'chat/*': typeof Text }> = roomsOf(
-    live,
-    undefined,
-    undefined,
-    {
-      schemas: { 'chat/*': Text },
-    },
-  );
+  const rooms = roomsOf(live, undefined, undefined, {
+    schemas: { 'chat/*': Text },
+  });
   return { live, rooms, conns, cut: () => conns.at(-1)!.terminate() };
 }
 

@@ -7,8 +7,10 @@ import {
   type RoomMethods,
   START,
   type WireGap,
+  type WireMembers,
 } from './room-contract.ts';
 import { type Arrived, isUpTo, RoomLoop } from './room-loop.ts';
+import { KnownMembers, type MembersChange } from './room-members.ts';
 
 /** What a {@link ClientRoom} needs of its owner. */
 export interface RoomOwner {
@@ -28,6 +30,8 @@ export class ClientRoom {
   readonly #loops = new Set<RoomLoop<unknown>>();
   /** The connection on which the client is a member. */
   #memberOn: ConnLike | undefined;
+  /** The members that the server shows. */
+  members: KnownMembers = new KnownMembers();
   /** Whether there was a join: its messages may be on their way. */
   #hasAsked = false;
   /** Of the last message that has arrived. */
@@ -93,6 +97,14 @@ export class ClientRoom {
       loop.refill();
     }
     this.#resume();
+  }
+
+  /** @returns What has changed. */
+  shown(event: WireMembers): MembersChange | undefined {
+    if (this.#memberOn === undefined && this.#joining.size === 0) return undefined;
+    const before = this.members;
+    this.members = before.after(event);
+    return this.members.since(before);
   }
 
   /** A connection has opened. */

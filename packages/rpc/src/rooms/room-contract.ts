@@ -2,6 +2,7 @@ import type { StandardSchema } from '@ws/conn';
 import { kind } from '@ws/conn/internal';
 import { type Contract, contract, type Handlers } from '../contract.ts';
 import { type Definitions, type Event, event, type Method, method } from '../definitions.ts';
+import type { RoomMember } from './room-members.ts';
 
 /** The code of the error with which a server refuses a room. */
 export const ROOM_REFUSED = -32_001;
@@ -59,6 +60,17 @@ export interface WireGap extends RoomName {
   readonly joining?: boolean | undefined;
 }
 
+/** The members of a room: all of them, or what has changed. With neither: their number only. */
+export interface WireMembers extends RoomName {
+  readonly count: number;
+  readonly complete: boolean;
+  /** All members. */
+  readonly members?: Readonly<Record<string, RoomMember>> | undefined;
+  /** Those that have joined or changed, as they are now. */
+  readonly shown?: Readonly<Record<string, RoomMember>> | undefined;
+  readonly left?: readonly string[] | undefined;
+}
+
 type Typed<T> = StandardSchema<T> & {
   readonly '~standard': { readonly types?: { readonly input: T; readonly output: T } | undefined };
 };
@@ -76,6 +88,8 @@ function schema<T>(expected: string, fits: (fields: Fields) => boolean): Typed<T
 const isText = (value: unknown): boolean => typeof value === 'string';
 const isOptional = (value: unknown, fits: (value: unknown) => boolean): boolean =>
   value === undefined || fits(value);
+
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
 
 /** Whether `value` is a position. */
 export function isPosition(value: unknown): value is Position {
@@ -124,6 +138,7 @@ const SERVER: RoomMethods = /* @__PURE__ */ Object.freeze({
 export type RoomEvents = {
   readonly 'room.message': Event<Typed<WireRoomMessage>>;
   readonly 'room.gap': Event<Typed<WireGap>>;
+  readonly 'room.members': Event<Typed<WireMembers>>;
 };
 
 const CLIENT: RoomEvents = /* @__PURE__ */ Object.freeze({
@@ -141,6 +156,17 @@ const CLIENT: RoomEvents = /* @__PURE__ */ Object.freeze({
     schema<WireGap>(
       '{ room: string, position?, joining?: boolean }',
       ({ room, position }) => isText(room) && isOptional(position, isPosition),
+    ),
+  ),
+  'room.members': atOnce(
+    schema<WireMembers>(
+      '{ room: string, count: number, complete: boolean, members?, shown?, left?: string[] }',
+      ({ room, count, members, shown, left }) =>
+        isText(room) &&
+        Number.isSafeInteger(count) &&
+        isOptional(members, isObject) &&
+        isOptional(shown, isObject) &&
+        isOptional(left, Array.isArray),
     ),
   ),
 });

@@ -16,8 +16,10 @@ import {
   formatJSON,
   handled,
   kind,
+  onRejection,
   rejected,
   removeAbortListener,
+  reportError,
 } from '@ws/conn/internal';
 import type { CallOptions } from '../calls.ts';
 import { isReconnecting, type ReconnectingConnLike } from '../carrier.ts';
@@ -37,11 +39,13 @@ import {
   type Position,
   type RoomEvents,
   type RoomMethods,
+  type WireMembers,
   type WireRoomMessage,
   withRoomHandlers,
   withRooms,
 } from './room-contract.ts';
 import type { Arrived, RoomMessage } from './room-loop.ts';
+import { KnownMembers, type MembersChange, type RoomMembers } from './room-members.ts';
 
 /** The schemas of rooms, by name, or by a prefix with one `*` at its end. */
 export type RoomSchemas = Readonly<Record<string, StandardSchema>>;
@@ -80,6 +84,9 @@ export interface JoinOptions {
   readonly since?: Position | undefined;
 }
 
+/** Gets a room and what has changed among its members. */
+export type MembersListener = (room: string, change: MembersChange) => unknown;
+
 /** Publications that are not answered. */
 const MAX_PUBLICATIONS = 1_000;
 const TIMEOUT_MS = 30_000;
@@ -98,6 +105,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   readonly #owner: RoomOwner;
   /** Publications that are not answered. */
   #publications = 0;
+  readonly #listeners = new Set<{ readonly call: MembersListener }>();
   /** How the ReconnectingConn has ended. */
   #end: { readonly error: unknown } | undefined;
 
@@ -112,6 +120,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     const peer = connect({
       'room.message': (message) => this.#arrived(message),
       'room.gap': (gap) => this.#rooms.get(gap.room)?.gap(gap),
+      'room.members': (event) => this.#shown(event),
     });
     const own = Object.entries(peer).filter(([name]) => !name.startsWith('room.'));
     this.peer = Object.freeze(Object.assign(Object.create(null), Object.fromEntries(own)));
@@ -247,6 +256,48 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     if (error instanceof CloseError) return true;
     const isOwn = error instanceof RpcError || error instanceof BackpressureError;
     return !isOwn && this.#end === undefined && this.#live.conn !== conn;
+  }
+
+  /**
+   * The members of a room that a loop of this client has joined, on all nodes of the server. Its key in the
+   * table needs `members: true`: otherwise, and before the join, the map is empty. A change makes another
+   * map.
+   */
+  members(room: string): RoomMembers {
+    checkName('members', room);
+    return this.#rooms.get(room)?.members ?? new KnownMembers();
+  }
+
+  /**
+   * Calls `listener` when the members of a room have changed: at most once a second for each room, and
+   * after each join.
+   *
+   * @returns Removes the listener.
+   * @throws TypeError for another event, or when `listener` is not a function.
+   */
+  on(event: 'members', listener: MembersListener): () => void {
+    if (event !== 'members') throw new TypeError(`on: expected 'members', got ${String(event)}`);
+    if (typeof listener !== 'function') {
+      throw new TypeError(`on: expected a function, got ${kind(listener)}`);
+    }
+    const entry = { call: listener };
+    this.#listeners.add(entry);
+    return () => void this.#listeners.delete(entry);
+  }
+
+  #shown(event: WireMembers): void {
+    const { room } = event;
+    const change = this.#rooms.get(room)?.shown(event);
+    if (change === undefined) return;
+    for (const { call } of this.#listeners) {
+      const failed = (error: unknown): void =>
+        reportError(undefined, portablePlatform, error, { where: 'on members' });
+      try {
+        onRejection(call(room, change), failed);
+      } catch (error) {
+        failed(error);
+      }
+    }
   }
 
   #arrived({ room, data, id, position }: WireRoomMessage): void {

@@ -1,0 +1,58 @@
+import type { WireMembers } from './room-contract.ts';
+
+/** A member of a room, as the option `presence` of the server shows it. */
+export interface RoomMember {
+  /** Id of its server. */
+  readonly node: string;
+  /** Id of its session. */
+  readonly session: string;
+  /** What the server shows of it. */
+  readonly info: unknown;
+}
+
+/** The members of a room, on all nodes. The key is `${node}/${session}`. */
+export interface RoomMembers extends ReadonlyMap<string, RoomMember> {
+  /** Their number. Above 1,000 the map is empty. */
+  readonly count: number;
+  /** False while a node of the server has not answered. */
+  readonly complete: boolean;
+}
+
+/** What has changed among the members of a room. */
+export interface MembersChange {
+  readonly joined: ReadonlyMap<string, RoomMember>;
+  readonly left: ReadonlyMap<string, RoomMember>;
+  readonly changed: ReadonlyMap<string, RoomMember>;
+}
+
+/** The members of one room. Each change makes another map. */
+export class KnownMembers extends Map<string, RoomMember> implements RoomMembers {
+  count = 0;
+  complete = false;
+
+  /** The members after an event. */
+  after({ count, complete, members, shown = {}, left = [] }: WireMembers): KnownMembers {
+    // Without changes the server sends the number only.
+    const isCounted = members === undefined && left.length === 0 && Object.keys(shown).length === 0;
+    const next = new KnownMembers(members === undefined && !isCounted ? this : []);
+    for (const [key, member] of Object.entries(members ?? shown)) next.set(key, member);
+    for (const key of left) next.delete(key);
+    next.count = count;
+    next.complete = complete;
+    return next;
+  }
+
+  /** What has changed since `before`. */
+  since(before: KnownMembers): MembersChange {
+    const joined = new Map<string, RoomMember>();
+    const left = new Map<string, RoomMember>();
+    const changed = new Map<string, RoomMember>();
+    for (const [key, member] of this) {
+      const known = before.get(key);
+      if (known === undefined) joined.set(key, member);
+      else if (JSON.stringify(known.info) !== JSON.stringify(member.info)) changed.set(key, member);
+    }
+    for (const [key, member] of before) if (!this.has(key)) left.set(key, member);
+    return { joined, left, changed };
+  }
+}
