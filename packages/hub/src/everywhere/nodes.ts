@@ -168,6 +168,15 @@ export class Nodes<Data> {
     this.#events.gone(node);
   }
 
+  /** Whether a later run of the same hub lives. */
+  #hasStartedAgain({ id }: LiveNode): boolean {
+    return [...this.live.values()].some((node) => node.id === id);
+  }
+
+  #lose(node: LiveNode): void {
+    if (this.lost.size < MAX_NODES) this.lost.set(node.name, node);
+  }
+
   /** Waits for the node that has been silent longest. */
   #expireLater(): void {
     this.#cancelExpiry = undefined;
@@ -180,8 +189,8 @@ export class Nodes<Data> {
       const now = platform.now();
       for (const node of this.live.values()) {
         if (node.heardAt + LIFE_MS > now) break;
-        if (this.lost.size < MAX_NODES) this.lost.set(node.name, node);
         this.#remove(node);
+        if (!this.#hasStartedAgain(node)) this.#lose(node);
       }
       this.#expireLater();
     });

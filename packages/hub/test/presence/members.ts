@@ -1,0 +1,45 @@
+// Nodes and members for the tests of presence.
+import { connPair } from '@ws/conn';
+import type { Hub, HubOptions, Presences, Session } from '@ws/hub';
+import { vi } from 'vitest';
+
+/** All rooms whose name begins with r show the id of the session as `name`. */
+export const SHOWN: HubOptions = { rooms: { 'r*': { presence: ({ id }) => ({ name: id }) } } };
+
+/** A session that has joined rooms. */
+export function member(hub: Hub, id: string, ...rooms: string[]): Session {
+  const [, server] = connPair();
+  const session = hub.add(server, { id });
+  for (const room of rooms) void session.join(room);
+  return session;
+}
+
+/** Who is in a room, sorted. */
+export function keys(presences: Presences): string[] {
+  return [...presences.keys()].toSorted();
+}
+
+/** The members of each room by the events of a hub alone. */
+export function byEvents(hub: Hub): { rooms: Map<string, Map<string, unknown>>; calls: number } {
+  const found = { rooms: new Map<string, Map<string, unknown>>(), calls: 0 };
+  hub.on('presence', (room, { joined, left, changed }) => {
+    found.calls++;
+    const members = found.rooms.get(room) ?? new Map<string, unknown>();
+    found.rooms.set(room, members);
+    for (const key of left.keys()) if (!members.delete(key)) throw new Error(`${key} left twice`);
+    for (const [key, { info }] of joined) {
+      if (members.has(key)) throw new Error(`${key} joined twice`);
+      members.set(key, info);
+    }
+    for (const [key, { info }] of changed) {
+      if (!members.has(key)) throw new Error(`${key} has changed, and is not there`);
+      members.set(key, info);
+    }
+    if (members.size === 0) found.rooms.delete(room);
+  });
+  return found;
+}
+
+export function useFakeClock(): void {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+}
