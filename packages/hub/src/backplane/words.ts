@@ -56,6 +56,8 @@ export interface ChangeWord {
   readonly version: number;
   readonly on: readonly Shown[];
   readonly off: readonly string[];
+  /** Number of all members after the changes of the turn. */
+  readonly size: number;
 }
 
 /** A part of all members of this node in the room. */
@@ -71,6 +73,8 @@ export interface StateWord {
 export interface VersionWord {
   readonly word: 'version';
   readonly version: number;
+  /** Number of all members. */
+  readonly size: number;
 }
 
 /** What a node is asked to do by `hub.everywhere`. */
@@ -155,8 +159,8 @@ const CHECKS: { readonly [W in Word as W['word']]: (word: W) => void } = {
     check(isText(to) && isWhole(at) && typeof full === 'boolean' && Array.isArray(rooms));
     for (const [room, version] of rooms) check(isName(room) && isWhole(version) && version <= at);
   },
-  change({ from, version, on, off }) {
-    check(isWhole(from) && isWhole(version) && from < version);
+  change({ from, version, on, off, size }) {
+    check(isWhole(from) && isWhole(version) && from < version && isWhole(size));
     check(Array.isArray(off) && off.every(isText));
     checkShown(on);
   },
@@ -164,8 +168,8 @@ const CHECKS: { readonly [W in Word as W['word']]: (word: W) => void } = {
     check(isWhole(version) && isWhole(part) && isWhole(parts) && part < parts);
     checkShown(on);
   },
-  version({ version }) {
-    check(isWhole(version));
+  version({ version, size }) {
+    check(isWhole(version) && isWhole(size));
   },
   question({ id, question }) {
     check(isWhole(id) && typeof question === 'object' && question !== null);

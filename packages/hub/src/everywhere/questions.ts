@@ -9,8 +9,11 @@ import { BEAT_MS, type LiveNode, type Nodes } from './nodes.ts';
 
 /** Bound of the questions that wait for answers. */
 const MAX_OPEN = 1_000;
-/** Bound of the questions of one node whose listeners run. Its own bound keeps it below. */
-const MAX_RUNNING = MAX_OPEN;
+/**
+ * Bound of the questions of one node whose listeners run. Its own bound keeps it below: a question that
+ * has just timed out there may still run here.
+ */
+const MAX_RUNNING = 2 * MAX_OPEN;
 /** Shorter waits than this one have one timer, in ms. */
 const SHORT_MS = 1_000;
 /** Longest wait of a call for the start of the engine, in ms. */

@@ -37,13 +37,14 @@ export class NodeMembers {
   }
 
   /** @returns False if changes before it are missing. */
-  change({ from, version, on, off }: ChangeWord): boolean {
+  change({ from, version, on, off, size }: ChangeWord): boolean {
     if (version <= this.#version) return true;
     if (from === 0) this.#room.deleteOwner(this.#name);
     else if (from !== this.#version) return this.#lack();
     for (const session of off) this.#room.delete(this.#name, session);
     this.#add(on);
     this.#is(version);
+    this.isCut &&= size !== this.#size;
     return true;
   }
 
@@ -64,11 +65,23 @@ export class NodeMembers {
     return true;
   }
 
-  /** The last version of the node. @returns False if changes are missing. */
-  hear(version: number): boolean {
-    if (version > this.#version) return this.#lack();
-    if (version === this.#version) this.isKnown = true;
-    return true;
+  /**
+   * The last version of the node.
+   *
+   * @param size - Number of its members, if it is said.
+   * @returns False if changes are missing.
+   */
+  hear(version: number, size: number | undefined): boolean {
+    if (version < this.#version) return true;
+    this.isCut &&= size !== this.#size;
+    const isSame = version === this.#version && (size ?? this.#size) === this.#size;
+    if (!isSame && !this.isCut) return this.#lack();
+    this.isKnown = version === this.#version;
+    return this.isKnown;
+  }
+
+  get #size(): number {
+    return this.#room.membersOf(this.#name).size;
   }
 
   /**
@@ -77,7 +90,7 @@ export class NodeMembers {
    * @returns False if changes are missing.
    */
   hearOf(version: number, at: number): boolean {
-    if (version > 0 || this.#version > at) return this.hear(version);
+    if (version > 0 || this.#version > at) return this.hear(version, undefined);
     this.#room.deleteOwner(this.#name);
     this.#is(this.#version);
     return true;

@@ -11,8 +11,13 @@ const MAX_LENGTH = 49_152;
 const ROUNDS = 12;
 /** Bound of the rooms without members whose versions are repeated. */
 const MAX_CLOSED = 100_000;
-/** Least time between two states of a room, in ms. One state answers all nodes that ask. */
-const STATE_MS = 1_000;
+/**
+ * A state of so many members may be repeated after one ms: states do not occupy a node, however often
+ * it is asked. One state answers all nodes that ask.
+ */
+const MEMBERS_PER_MS = 10;
+/** Wait before states that were asked for too early, in ms. */
+const STATES_MS = 100;
 /** Words that wait for the engine at a time. */
 const BATCH = 100;
 
@@ -22,10 +27,12 @@ const NONE: ReadonlyMap<string, Present> = /* @__PURE__ */ new Map();
 interface OwnRoom {
   /** 0 before the first word. */
   version: number;
+  /** Number of members of that version. */
+  size: number;
   /** Number of beats that will repeat the version. */
   rounds: number;
-  /** When its state was sent last; -Infinity before. */
-  stateAt: number;
+  /** When its state may be sent; -Infinity before the first. */
+  stateFrom: number;
 }
 
 /** Says to the other nodes which members this node has. */
@@ -89,7 +96,8 @@ export class OwnMembers<Data> {
     const known = this.#rooms.get(room);
     // A session that has left in the turn of its join was not shown.
     if (known === undefined && on.length === 0) return;
-    const own = known ?? { version: 0, rounds: 0, stateAt: -Infinity };
+    const own = known ?? { version: 0, size: 0, rounds: 0, stateFrom: -Infinity };
+    own.size = members.size;
     for (const part of inParts([...off.map((session) => [session] as const), ...on])) {
       const from = own.version;
       own.version = ++this.#version;
@@ -99,6 +107,7 @@ export class OwnMembers<Data> {
         version: own.version,
         on: part.filter((each): each is Shown => each.length === 2),
         off: part.filter((each) => each.length === 1).map(([session]) => session),
+        size: own.size,
       });
     }
     own.rounds = ROUNDS;
@@ -130,7 +139,7 @@ export class OwnMembers<Data> {
     for (const [room, own] of this.#rooms) {
       if (own.rounds > 0) {
         own.rounds--;
-        batch.push(this.#link.say(room, { word: 'version', version: own.version }));
+        batch.push(this.#link.say(room, { word: 'version', version: own.version, size: own.size }));
       } else if (this.#membersOf(room).size === 0) this.#rooms.delete(room);
       if (batch.length < BATCH) continue;
       await Promise.all(batch);
@@ -162,15 +171,15 @@ export class OwnMembers<Data> {
     const now = this.#link.platform.now();
     for (const room of this.#states) {
       const own = this.#rooms.get(room);
-      if (own !== undefined && now - own.stateAt < STATE_MS) continue;
+      if (own !== undefined && now < own.stateFrom) continue;
       this.#states.delete(room);
       if (own === undefined) continue;
-      own.stateAt = now;
+      own.stateFrom = now + Math.floor(own.size / MEMBERS_PER_MS);
       await Promise.all(this.#sendState(room, own));
     }
     this.#sendsStates = false;
     if (this.#states.size === 0 || this.#cancelStates !== undefined) return;
-    this.#cancelStates = this.#link.platform.setTimer(STATE_MS, () => {
+    this.#cancelStates = this.#link.platform.setTimer(STATES_MS, () => {
       this.#cancelStates = undefined;
       void this.#sendStates();
     });

@@ -159,9 +159,9 @@ export class PresenceLink<Data> {
   }
 
   /** The node says the last version of a room. */
-  version({ name }: LiveNode, room: string, { version }: VersionWord): void {
+  version({ name }: LiveNode, room: string, { version, size }: VersionWord): void {
     const members = this.#membersOf(name, room);
-    if (members?.hear(version) === false) this.#askFor(name, room, members);
+    if (members?.hear(version, size) === false) this.#askFor(name, room, members);
   }
 
   /** The node answers: it says the versions of rooms. */

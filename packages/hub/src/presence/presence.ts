@@ -111,9 +111,12 @@ export class Presence<Data> {
       session: id,
       info: JSON.parse(info) as JSONValue,
     };
+    if (!presence.set(OWN, present)) {
+      presence.waiting.set(id, present);
+      return;
+    }
     presence.waiting.delete(id);
-    if (presence.set(OWN, present)) this.#link?.changed(room, id);
-    else presence.waiting.set(id, present);
+    this.#link?.changed(room, id);
   }
 
   #hide({ id }: Session<Data>, room: string, presence: RoomPresence): void {

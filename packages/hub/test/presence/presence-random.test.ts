@@ -6,8 +6,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { turns, wait } from '../nodes.ts';
 import { byEvents, member, SHOWN, useFakeClock } from './members.ts';
 
-const RUNS = Number(process.env.HUB_PRESENCE_RUNS ?? 15);
-const FIRST = Number(process.env.HUB_PRESENCE_SEED ?? 1);
+const RUNS = Number(process.env['HUB_PRESENCE_RUNS'] ?? 15);
+const FIRST = Number(process.env['HUB_PRESENCE_SEED'] ?? 1);
 const STEPS = 60;
 const NODES = ['a', 'b', 'c'];
 const ROOMS = ['r1', 'r2'];

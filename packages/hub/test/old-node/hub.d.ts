@@ -1,0 +1,1 @@
+export { Hub } from '@ws/hub';
