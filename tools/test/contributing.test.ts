@@ -25,6 +25,13 @@ function starts(command: string): boolean {
   return new RegExp(`^ {2}'?${name}'?: `, 'm').test(read(`tools/${script}.ts`));
 }
 
+it('CONTRIBUTING.md has at most 40 rows of words', () => {
+  const [, words = ''] = read('CONTRIBUTING.md').split('\n## Words\n');
+  const rows = words.split('\n## ')[0]!.match(/^\| (?!word|verb)/gm)!;
+  expect(rows.length).toBeGreaterThan(20);
+  expect(rows.length).toBeLessThanOrEqual(40);
+});
+
 describe.each(['CONTRIBUTING.md', 'docs/architecture.md', 'docs/maintainers/limits.md'])(
   '%s',
   (page) => {

@@ -25,7 +25,7 @@ export class FanOut<Data> {
    * When this turn of the event loop has done enough, in ms of the platform's clock. Undefined
    * before the first delivery of the turn.
    */
-  #end: number | undefined;
+  #turnEnd: number | undefined;
   readonly #batch = new TurnCallback(() => this.#continue());
   readonly #pause = new TurnCallback(() => this.#endTurn());
   readonly #nextTurn = new TurnCallback(() => this.#beginNextTurn());
@@ -51,32 +51,32 @@ export class FanOut<Data> {
   /** Delivers to an audience at the end of the turn. */
   add(audience: Audience<Data>): void {
     this.#due.add(audience);
-    if (this.#end === undefined) this.#beginTurn(this.#pause);
+    if (this.#turnEnd === undefined) this.#beginTurn(this.#pause);
     this.#scheduler.endOfTurn.add(this.#batch);
   }
 
   /** @param next - Called in the next turn. */
   #beginTurn(next: TurnCallback): void {
     const { platform, settings } = this.#hub;
-    this.#end = platform.now() + settings.slice;
+    this.#turnEnd = platform.now() + settings.slice;
     this.#scheduler.laterTurn.add(next);
   }
 
   /** In Node a later turn may follow I/O in the same turn, so the deliveries wait for the next. */
   #endTurn(): void {
-    if (this.idle) this.#end = undefined;
+    if (this.idle) this.#turnEnd = undefined;
     else this.#scheduler.laterTurn.add(this.#nextTurn);
   }
 
   #beginNextTurn(): void {
-    this.#end = undefined;
+    this.#turnEnd = undefined;
     if (this.idle) return;
     this.#beginTurn(this.#nextTurn);
     this.#runBatches();
   }
 
   #continue(): void {
-    if (this.#hub.platform.now() < this.#end!) this.#runBatches();
+    if (this.#hub.platform.now() < this.#turnEnd!) this.#runBatches();
   }
 
   /**

@@ -73,7 +73,7 @@ export class Questions<Data> {
     if (this.#stopped) throw new HubClosedError('everywhere');
     const open = this.#create(question, timeout);
     if (this.#link.state === 'up') this.#send(open);
-    this.#endIfAnswered(open);
+    this.#finishIfAnswered(open);
     return open.result.promise;
   }
 
@@ -95,7 +95,7 @@ export class Questions<Data> {
   #create(question: Question, timeout: number): OpenQuestion {
     const id = ++this.#lastId;
     const { platform, state } = this.#link;
-    const late = (): void => this.#end(open);
+    const late = (): void => this.#finish(open);
     const open: OpenQuestion = {
       word: { word: 'question', id, question },
       isSent: false,
@@ -127,7 +127,7 @@ export class Questions<Data> {
     if (this.#link.state !== 'up') return;
     for (const open of this.#open.values()) {
       open.awaited.delete(name);
-      this.#endIfAnswered(open);
+      this.#finishIfAnswered(open);
     }
   }
 
@@ -143,14 +143,14 @@ export class Questions<Data> {
       return;
     open.awaited.delete(name);
     open.answers.set(name, { node: id, value });
-    this.#endIfAnswered(open);
+    this.#finishIfAnswered(open);
   }
 
-  #endIfAnswered(open: OpenQuestion): void {
-    if (open.awaited.size === 0) this.#end(open);
+  #finishIfAnswered(open: OpenQuestion): void {
+    if (open.awaited.size === 0) this.#finish(open);
   }
 
-  #end(open: OpenQuestion): void {
+  #finish(open: OpenQuestion): void {
     if (!this.#open.delete(open.word.id)) return;
     open.cancelTimer();
     const of = Array.from(open.answers, ([name, answer]) => ({ name, ...answer }));

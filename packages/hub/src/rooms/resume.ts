@@ -169,13 +169,13 @@ export class Resume<Data> {
     if (position !== undefined && last !== undefined) {
       if (position.epoch === last.epoch && position.offset <= last.offset) return;
       this.#last = undefined;
-      this.#end();
+      this.#joinOthers();
     }
     if (isFor(publication, this.#session)) this.#session.deliver(message, key);
   }
 
   /** From now on the session gets its messages like the other members. */
-  #end(): void {
+  #joinOthers(): void {
     if (this.#audience?.resumeOf(this.#session) !== this) return;
     this.#audience.setResume(this.#session, undefined);
   }
@@ -370,7 +370,7 @@ export class Resume<Data> {
     const queue = this.#queue;
     this.#queue = [];
     this.#state = 'passing';
-    if (this.#last === undefined) this.#end();
+    if (this.#last === undefined) this.#joinOthers();
     this.#queuedBytes = 0;
     for (const publication of queue) this.take(publication);
   }

@@ -1,0 +1,64 @@
+// One meaning a verb: the table of verbs in CONTRIBUTING.md. Fails for a member that is named by such a
+// verb, in a type that is not in the list of those that mean it.
+import { readdirSync, readFileSync } from 'node:fs';
+import process from 'node:process';
+import ts from 'typescript';
+
+const PACKAGES = ['conn', 'hub', 'node-io', 'node-server'];
+
+/** The types with such a member. A number is a position, and no verb. */
+const VERBS: Readonly<Record<string, string>> = {
+  // Also of a server, a hub, a writer as in the Streams standard, an engine as in zlib; and the event.
+  close: `Conn Connection LiveConn ListenersOf MessageWriter TransportSink
+    Acceptor PendingWork RawUpgrader RunningServer ServerBase Upgrader
+    Hub HubEvents Session Sessions Everywhere LocalActs
+    Backplane ClusterBackplane NatsBackplane ServerBackplane Shard
+    Deflater Inflater HandleDeflater HandleInflater Internals PooledEngine PureDeflater PureInflater ZlibHandle`,
+  destroy: `Closing Transport Http2Transport MemoryTransport SocketTransport StreamTransport
+    Http2Sessions SessionGuard Connection Driver NodeRedis NodeRedisCluster
+    Decompressor PerMessageDeflate`,
+  drop: 'PieceQueue MemoryBroker',
+  // Of a sink: the peer has ended its side.
+  end: `Connection TransportSink SendQueue
+    Transport Http2Transport MemoryTransport SocketTransport StreamTransport`,
+  // Also of memory that several users share; `MemoryBroker` has it for tests of an application.
+  release: `ReferencedWrite WaitingMessage Http2Transport SocketTransport
+    DeflaterPool EnginePool FreeEngines HistoryRing InflaterPool PrivateEngines StreamCompressor
+    UnpooledInflaters MissedParts Resume MemoryBroker`,
+  // A backplane is started again after a start that has failed.
+  start: `Transport Http2Transport MemoryTransport SocketTransport StreamTransport TransportDuplex
+    Inbound Backplane BackplaneLink ClusterBackplane NatsBackplane ServerBackplane Nodes OtherNodes Resume`,
+};
+
+for (const name of PACKAGES) {
+  const source = `packages/${name}/src`;
+  for (const file of readdirSync(source, { recursive: true, encoding: 'utf8' })) {
+    if (file.endsWith('.ts')) check(`${source}/${file}`);
+  }
+}
+
+function check(path: string): void {
+  const file = ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.Latest, true);
+  const visit = (node: ts.Node): void => {
+    if (ts.isClassDeclaration(node) || ts.isInterfaceDeclaration(node)) {
+      for (const member of node.members) judge(path, node.name!.text, member);
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(file);
+}
+
+function judge(path: string, type: string, member: ts.ClassElement | ts.TypeElement): void {
+  const verb = member.name?.getText().replace('#', '') ?? '';
+  if (!Object.hasOwn(VERBS, verb) || !isCalled(member)) return;
+  if (VERBS[verb]!.split(/\s+/).includes(type)) return;
+  const cure =
+    'name it by what it does, or add the type to tools/check/verbs.ts if it means the same';
+  console.log(`${path}: ${type}.${verb}: CONTRIBUTING.md says what \`${verb}\` means; ${cure}`);
+  process.exitCode = 1;
+}
+
+function isCalled(member: ts.ClassElement | ts.TypeElement): boolean {
+  if (ts.isMethodDeclaration(member) || ts.isMethodSignature(member)) return true;
+  return /=>/.test(member.getText());
+}
