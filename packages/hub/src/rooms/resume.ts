@@ -87,6 +87,8 @@ export class Resume<Data> {
   #hasMore = false;
   /** The session has the messages up to this one; undefined if that is not known. */
   #last: Position | undefined;
+  /** The history could not be read: the session lacks messages after `#last`. */
+  #isUnread = false;
   /** More messages were missed than the option `limit` allows. */
   #isTooMany = false;
   /** `form` has failed for a missed message. */
@@ -149,7 +151,7 @@ export class Resume<Data> {
   /** Whether the session may lack a message before this one. */
   #lacksBefore({ position, previous }: Publication<Data>): boolean {
     const last = this.#last;
-    if (position === undefined || last === undefined || position.epoch !== last.epoch) return false;
+    if (position === undefined || position.epoch !== last?.epoch || this.#isUnread) return false;
     return (previous ?? position.offset - 1) > last.offset;
   }
 
@@ -190,13 +192,15 @@ export class Resume<Data> {
   async #run(): Promise<void> {
     const { isWhole, missed } = await this.#readFirst();
     if (!this.isReading) return;
+    let first: PreparedMessage | undefined;
     try {
-      this.#sendFirst(this.#joined(isWhole, missed));
+      first = this.#first(this.#joined(isWhole, missed));
     } catch (error) {
       this.#fail(error);
       this.#hub.joinFailed(this.#session, error);
       return this.#rooms.leave(this.#session, this.#name);
     }
+    if (first !== undefined) await this.#send([first]);
     const sent = (await this.#sendPart()) + (await this.#catchUp());
     this.#result.resolve(this.#joined(isWhole, sent));
   }
@@ -231,9 +235,9 @@ export class Resume<Data> {
     return Object.freeze({ room: this.#rooms.room(this.#name), complete, missed, position });
   }
 
-  #sendFirst(joined: Joined<Data>): void {
+  #first(joined: Joined<Data>): PreparedMessage | undefined {
     const data: unknown = this.#options.first?.(joined);
-    if (data !== undefined) this.#session.deliver(prepareResult(data, 'first'), undefined);
+    return data === undefined ? undefined : prepareResult(data, 'first');
   }
 
   /**
@@ -255,6 +259,9 @@ export class Resume<Data> {
       return { isWhole: isWhole && !this.#isTooMany, missed: messages.length + later };
     } catch (error) {
       this.#hub.failedOften(READS_FAILED, error);
+      // Late copies of what the session has may still arrive.
+      this.#last = since;
+      this.#isUnread = true;
       return { isWhole: false, missed: 0 };
     }
   }
@@ -323,13 +330,21 @@ export class Resume<Data> {
     this.#unsent = [];
   }
 
-  /** Sends the messages of a part as fast as the client reads. Returns their number. */
+  /** Sends the messages of a part. Returns their number. */
   async #sendPart(): Promise<number> {
+    const { length } = this.#unsent;
+    await this.#send(this.#unsent);
+    if (!this.isReading) return 0;
+    this.#release();
+    return length;
+  }
+
+  /** Sends messages as fast as the client reads. */
+  async #send(messages: readonly PreparedMessage[]): Promise<void> {
     const session = this.#session;
     const platform = platformOf(session.conn);
-    const { length } = this.#unsent;
     let cost = 0;
-    for (const message of this.#unsent) {
+    for (const message of messages) {
       cost += message.bytes.length + MESSAGE_COST;
       if (cost > TURN_COST) {
         cost = 0;
@@ -342,11 +357,9 @@ export class Resume<Data> {
         await writable;
         writable = session.untilWritable();
       }
-      if (!this.isReading) return 0;
+      if (!this.isReading) return;
       session.deliver(message, undefined);
     }
-    this.#release();
-    return length;
   }
 
   /** Keeps a live message for the end of the read, within the bounds of slow sessions. */
