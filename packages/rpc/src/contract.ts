@@ -227,8 +227,12 @@ class NamedContract implements Contract<Definitions, Definitions>, Names {
   ): (conn: ConnLike, request?: unknown, ctx?: { readonly auth?: unknown }) => Promise<void> {
     const binding = this.#bind('serve', 'server', handlers, options);
     return (conn, _request, ctx) => {
-      if (isConnLike(conn)) return handled(serveConn(conn, binding, ctx?.auth));
-      return rejected(new TypeError(`serve: expected a Conn, got ${kind(conn)}`));
+      try {
+        if (isConnLike(conn)) return handled(serveConn(conn, binding, ctx?.auth));
+        throw new TypeError(`serve: expected a Conn, got ${kind(conn)}`);
+      } catch (error) {
+        return rejected(error);
+      }
     };
   }
 

@@ -156,24 +156,28 @@ export function linkOf(target: object): Link | undefined {
 }
 
 /** Serves a connection until it ends and no handler runs. */
-export async function serveConn(conn: ConnLike, binding: Binding, auth: unknown): Promise<void> {
+export function serveConn(conn: ConnLike, binding: Binding, auth: unknown): Promise<void> {
   const link = claim(conn, binding, () => new ConnCarrier(conn));
   link.auth = auth;
-  try {
-    await conn.receive((message) => link.take(message));
-  } catch (error) {
-    // The application reads beside this call.
-    if (error instanceof ReadPendingError) {
-      links.delete(conn);
-      link.calls.end(error);
-    }
-    throw error;
-  } finally {
-    if (links.has(conn)) {
-      link.ended(conn, await internalsOf(conn).closed);
-      await link.untilIdle();
-    }
-  }
+  const received = conn.receive((message) => link.take(message));
+  return received.then(
+    () => served(conn, link),
+    (error: unknown) => serveFailed(conn, link, error),
+  );
+}
+
+async function served(conn: ConnLike, link: Link): Promise<void> {
+  link.ended(conn, await internalsOf(conn).closed);
+  await link.untilIdle();
+}
+
+async function serveFailed(conn: ConnLike, link: Link, error: unknown): Promise<never> {
+  // The application reads beside this call.
+  if (error instanceof ReadPendingError) {
+    links.delete(conn);
+    link.calls.end(error);
+  } else await served(conn, link);
+  throw error;
 }
 
 /** The link of a session: of its first message, or of the first call to its client. */

@@ -144,11 +144,19 @@ export class Requests {
   }
 
   #add(request: Request): Promise<void> | undefined {
+    const isNext = this.#queue.length === 0 && this.#running.length < this.#concurrency;
+    if (isNext && !this.#isStarting) {
+      this.#isStarting = true;
+      this.#start(request);
+      this.#isStarting = false;
+      // The handler may have sent what was taken at once, in this process.
+      this.#startNext();
+      return undefined;
+    }
     if (this.#isFull) this.#overload(request);
     else {
       this.#queue.push(request);
       this.#queuedSize += request.size;
-      this.#startNext();
     }
     return this.#untilRoom();
   }

@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { CloseError, type Conn, connPair, JSONError, ReadPendingError } from '@ws/conn';
 import { ReconnectingConn } from '@ws/conn/reconnecting';
 import { Hub, type Session } from '@ws/hub';
+import { dial } from '@ws/node-client';
 import { serve } from '@ws/node-server';
 import { contract, event, method, RpcError } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
@@ -426,6 +427,44 @@ describe('one connection', () => {
       },
     });
     expect(await peer.add([1, 2])).toBe(3);
+  });
+});
+
+describe('server.close', () => {
+  it('waits for a handler within its timeout, and its caller gets 1001', async () => {
+    let release: (() => void) | undefined;
+    let signal: AbortSignal | undefined;
+    const handler = chat.serve({
+      ...serverHandlers,
+      twice: async (text, context) => {
+        signal = context.signal;
+        await new Promise<void>((resolve) => (release = resolve));
+        return text;
+      },
+    });
+    const server = await serve({ host: '127.0.0.1' }, handler);
+    const peer = chat.connect(await dial(server.url), clientHandlers);
+    const answer = peer.twice('a').catch((error: unknown) => error);
+    await until(() => expect(release).toBeDefined());
+    const closing = server.close({ timeout: 60_000 });
+    expect(await answer).toMatchObject({ closeCode: 1001 });
+    await until(() => expect(signal?.aborted).toBe(true));
+    release!();
+    expect(await closing).toMatchObject({ handlersPending: 0, terminated: 0 });
+  });
+
+  it('counts a handler that does not end', async () => {
+    let runs = 0;
+    const twice = (): Promise<string> => {
+      runs++;
+      return never();
+    };
+    const server = await serve({ host: '127.0.0.1' }, chat.serve({ ...serverHandlers, twice }));
+    const peer = chat.connect(await dial(server.url), clientHandlers);
+    const answer = peer.twice('a').catch((error: unknown) => error);
+    await until(() => expect(runs).toBe(1));
+    expect(await server.close({ timeout: 50 })).toMatchObject({ handlersPending: 1 });
+    expect(await answer).toBeInstanceOf(CloseError);
   });
 });
 
