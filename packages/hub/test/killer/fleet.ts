@@ -8,6 +8,7 @@ import { LOADER } from '@ws/tests/loader';
 import type { Relay } from '../nats/relay.ts';
 import { Client } from './client.ts';
 import type { Log } from './history-checker.ts';
+import { checkPresence, type Differences, type Seen } from './presence-checker.ts';
 import { type FromNode, LARGE, NAMES, PUBLISH_MS, type ToNode } from './protocol.ts';
 
 const NODE = fileURLToPath(new URL('node.ts', import.meta.url));
@@ -19,6 +20,8 @@ const POLL_MS = 10;
 const PATIENCE_MS = 240_000;
 /** Longest wait for a last message, in ms: the digests after it have come by then. */
 const DIGESTS_MS = 20_000;
+/** Presence is right so long after the last fault, in ms. */
+const PRESENCE_MS = 20_000;
 /** Each of so many clients is in the rooms of large messages too. */
 const LARGE_SHARE = 40;
 
@@ -79,6 +82,9 @@ export class Fleet {
   #failure: unknown;
   #finishing = false;
   readonly #startedAt = performance.now();
+  /** What each node has answered to `presence` last. */
+  readonly #seen = new Map<string, Seen>();
+  #stepEndedAt = 0;
 
   constructor(engine: string, relays: readonly Relay[]) {
     this.#engine = engine;
@@ -179,6 +185,29 @@ export class Fleet {
     this.note(`finished, ${missing.size} logs lack a last message`);
   }
 
+  /** The faults of a step have ended. */
+  stepEnded(): void {
+    this.#stepEndedAt = performance.now();
+  }
+
+  /** Compares who is there, as the nodes know it, 20 s after the last fault. */
+  async presence(): Promise<Differences> {
+    await sleep(Math.max(this.#stepEndedAt + PRESENCE_MS - performance.now(), 0));
+    let found: Differences;
+    let tries = 0;
+    do {
+      // A client may have come or gone a moment before.
+      if (tries > 0) await sleep(REJOIN_MS);
+      this.#seen.clear();
+      for (const { process: child } of this.#running) child.send('presence' satisfies ToNode);
+      await this.#until('all nodes say who is there', () =>
+        this.#running.every(({ run }) => this.#seen.has(run)),
+      );
+      found = checkPresence([...this.#seen.values()]);
+    } while (found.ghosts.length + found.missing.length > 0 && ++tries < 5);
+    return found;
+  }
+
   close(): void {
     this.#finishing = true;
     for (const { process: child } of this.#running) child.kill('SIGKILL');
@@ -211,6 +240,7 @@ export class Fleet {
     const { step } = this;
     if (event.type === 'listening') node.port = event.port;
     else if (event.type === 'stopped') node.stopped = true;
+    else if (event.type === 'presence') this.#seen.set(run, event.seen);
     else if (event.type === 'state') this.#becomes(node, event.state);
     else if (event.type === 'error') this.note(`${run}: ${event.text}`);
     else if (event.type === 'gap') {

@@ -37,14 +37,18 @@ describe.each(NAMES)(`three nodes and ${MEMBERS} members over %s`, { timeout }, 
       const kinds = KINDS.filter((kind) => kind !== 'route' || engine.route !== undefined);
       const result = await kill(engine, seed, kinds, COUNT, MEMBERS);
       const { unreported, doubles, disorders, wrongGaps, steps } = result;
+      const { ghosts, missing, untold } = result.presence;
       const s = Math.round((performance.now() - began) / 1_000);
       console.log(
         `${name} seed ${seed}: ${result.members} members, ${COUNT} faults, ${result.outages} outages, ` +
           `${result.published} published, ${result.received} received, ${doubles.length} doubles, ` +
           `${disorders.length} out of order, ${result.holes} lost with a gap, ` +
-          `${unreported.length} lost without, ${result.gaps} gaps, ${wrongGaps.length} wrong, ${s} s`,
+          `${unreported.length} lost without, ${result.gaps} gaps, ${wrongGaps.length} wrong, ` +
+          `${ghosts.length} ghosts, ${missing.length} members missing, ${s} s`,
       );
       const faults = [...unreported, ...doubles, ...disorders, ...wrongGaps];
+      const strangers = [...ghosts, ...missing, ...untold].slice(0, 50);
+      if (strangers.length > 0) console.log([...steps, ...result.notes, ...strangers].join('\n'));
       if (faults.length > 0) console.log([...steps, ...result.notes, ...faults].join('\n'));
       expect(result.received).toBeGreaterThan(0);
       expect({ unreported, doubles, disorders, wrongGaps }).toEqual({
@@ -53,6 +57,7 @@ describe.each(NAMES)(`three nodes and ${MEMBERS} members over %s`, { timeout }, 
         disorders: [],
         wrongGaps: [],
       });
+      expect({ ghosts, missing, untold }).toEqual({ ghosts: [], missing: [], untold: [] });
     },
   );
 });

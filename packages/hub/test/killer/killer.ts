@@ -4,6 +4,7 @@ import type { Engine } from './engines.ts';
 import { Fleet, roomOf } from './fleet.ts';
 import { judgeGaps } from './gap-checker.ts';
 import { checkLog, checkOffsets, checkOrder, type Totals } from './history-checker.ts';
+import type { Differences } from './presence-checker.ts';
 
 /**
  * A killed or stopped (SIGSTOP) server of the engine, a killed or stopped node, a node that is cut
@@ -36,6 +37,8 @@ export interface Result extends Totals {
   readonly members: number;
   readonly published: number;
   readonly outages: number;
+  /** Members that nodes know and that are not there, or that they do not know. */
+  readonly presence: Differences;
   readonly gaps: number;
   /** Gaps without a lost message, beyond one for each node, room and outage. */
   readonly wrongGaps: readonly string[];
@@ -66,6 +69,7 @@ export async function kill(
     relays.push(await servers[relays.length % servers.length]!.relay());
   }
   const fleet = new Fleet(engine.name, relays);
+  let presence: Differences;
   try {
     await fleet.start(members, seed);
     await fleet.more(3);
@@ -73,10 +77,12 @@ export async function kill(
       fleet.step++;
       fleet.note(`step ${fleet.step}: ${textOf(step)}`);
       await Promise.all(step.map((each) => strike(engine, fleet, relays, each)));
+      fleet.stepEnded();
       await fleet.allUp();
       await fleet.more(3);
     }
     await fleet.finish();
+    presence = await fleet.presence();
   } finally {
     fleet.close();
   }
@@ -94,6 +100,7 @@ export async function kill(
     members,
     published: publishedBy(fleet),
     ...totals,
+    presence,
     gaps: fleet.gaps.length,
     wrongGaps: wrongGaps(fleet, steps.map(textOf)),
     outages: fleet.outage,

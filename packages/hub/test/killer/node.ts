@@ -8,6 +8,7 @@ import { redisBackplane } from '@ws/hub/redis';
 import { serve } from '@ws/node-server';
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';
+import { watchPresence } from './presence-node.ts';
 import {
   type FromNode,
   LARGE,
@@ -55,6 +56,7 @@ const hub = new Hub({
   rooms: ROOMS,
   maxQueuedMessages: 10_000,
 });
+const seen = watchPresence(hub, run);
 let state = 'down';
 /** Reports the state when it has changed: before the errors and gaps that follow. */
 function look(): void {
@@ -133,6 +135,7 @@ async function stop(): Promise<void> {
 
 process.on('message', (command: ToNode) => {
   if (command === 'publish') publishAll();
+  else if (command === 'presence') report({ type: 'presence', seen: seen() });
   else void stop();
 });
 process.on('disconnect', () => process.exit());

@@ -1,4 +1,5 @@
 import type { HubOptions, Position } from '@ws/hub';
+import type { Seen } from './presence-checker.ts';
 
 /** The kinds of rooms, with each way of delivery, with and without history. */
 const KINDS = {
@@ -26,7 +27,7 @@ export const LARGE: readonly string[] = Object.keys(KINDS).map((kind) => `${kind
 /** The options of the rooms. */
 export const ROOMS: HubOptions['rooms'] = Object.fromEntries(
   Object.entries(KINDS).flatMap(([kind, options]) => [
-    [`${kind}/*`, options],
+    [`${kind}/*`, { ...options, presence: ({ id }: { readonly id: string }) => id }],
     [`${kind}/large`, 'history' in options ? { ...options, history: LARGE_HISTORY } : options],
   ]),
 );
@@ -46,6 +47,7 @@ export type FromNode =
   | { readonly type: 'gap'; readonly room: string; readonly number: number; readonly at: number }
   | { readonly type: 'error'; readonly text: string }
   | { readonly type: 'stopped' }
+  | { readonly type: 'presence'; readonly seen: Seen }
   | {
       readonly type: 'accepted';
       readonly room: string;
@@ -61,5 +63,5 @@ export type FromNode =
       readonly at: number;
     };
 
-/** A command to a node: starts or stops its publications. */
-export type ToNode = 'publish' | 'stop';
+/** A command to a node: starts or stops its publications, or asks who is there. */
+export type ToNode = 'publish' | 'stop' | 'presence';
