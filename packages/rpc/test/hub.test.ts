@@ -92,6 +92,37 @@ describe('a contract on a hub', () => {
     await expect(peer.confirm({ question: '' })).rejects.toBeInstanceOf(BackpressureError);
   });
 
+  it('reports an answer that the hub drops, once a second', async () => {
+    const { hub } = setUp();
+    const reports: unknown[] = [];
+    const [client, conn] = connPair({ report: (error) => void reports.push(error) });
+    const session = hub.add(conn);
+    vi.spyOn(session, 'send').mockReturnValue(false);
+    for (let id = 0; id < 5; id++) {
+      await client.writeJSON({ jsonrpc: '2.0', id, method: 'add', params: [1, 2] });
+    }
+    await settled(client);
+    expect(reports).toHaveLength(1);
+    expect(reports[0]).toBeInstanceOf(BackpressureError);
+    await vi.advanceTimersByTimeAsync(1_001);
+    await client.writeJSON({ jsonrpc: '2.0', id: 5, method: 'add', params: [1, 2] });
+    await settled(client);
+    expect(reports).toHaveLength(2);
+  });
+
+  it('asks a session by a part of the contract that reads it', async () => {
+    const whole = contract({ server: { more: method(z.string(), z.string()) } }, chat);
+    const hub = new Hub();
+    hub.on('message', whole.listener({ ...serverHandlers, more: (text) => text }));
+    const [client, conn] = connPair();
+    const session = hub.add(conn);
+    const early = chat.peer(session).confirm({ question: '' });
+    const peer = whole.connect(client, clientHandlers);
+    expect(await early).toBe(true);
+    expect(await peer.more('a')).toBe('a');
+    expect(await whole.peer(session).confirm({ question: '' })).toBe(true);
+  });
+
   it('refuses a second contract', async () => {
     const { hub, client, errors, session } = setUp();
     const other = contract({ server: { other: method(z.string(), z.string()) } });
