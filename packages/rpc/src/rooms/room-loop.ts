@@ -144,7 +144,8 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     if (this.#isBehind && place === this.#queue.length) return;
     const { id, hash } = message;
     if (id !== undefined && this.#seen.get(id) === hash) return;
-    if (id !== undefined) this.#remember(id, hash);
+    // The id of the first message stays its own: another one with this id replaces nothing.
+    if (id !== undefined && !this.#seen.has(id)) this.#remember(id, hash);
     this.#queue.splice(place, 0, message);
     this.#size += message.size;
     while (this.#isFull) {
@@ -171,11 +172,10 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     const last = this.#queue.pop();
     if (last === undefined || 'gap' in last) return;
     this.#size -= last.size;
-    if (last.id !== undefined) this.#seen.delete(last.id);
+    if (last.id !== undefined && this.#seen.get(last.id) === last.hash) this.#seen.delete(last.id);
   }
 
   #remember(id: string, hash: number): void {
-    this.#seen.delete(id);
     this.#seen.set(id, hash);
     if (this.#seen.size <= MAX_IDS) return;
     const [oldest] = this.#seen.keys();

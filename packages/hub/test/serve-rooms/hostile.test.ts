@@ -1,0 +1,277 @@
+// Clients that do not keep to the rules of rooms.
+import { serveRooms } from '@ws/hub/rooms';
+import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
+import { describe, expect, it } from 'vitest';
+import { read, startClient, startNode, startRaw, TABLE } from './setup.ts';
+
+const REFUSED = { code: -32_001, message: 'room refused' };
+const ID = 'A'.repeat(22);
+
+describe('a client that asks for a room', () => {
+  it('gets one answer for rooms outside of the table, refused ones, and names that cannot be', async () => {
+    const { node, hub } = startNode({
+      ...TABLE,
+      'team/*': { mayJoin: () => false },
+      'async/*': { mayJoin: async () => false },
+      broken: {
+        mayJoin: () => {
+          throw new Error('secret');
+        },
+      },
+      nobody: { mayJoin: false },
+    });
+    await hub.room('private').publish('exists');
+    const { ask } = startRaw(node);
+    const names = [
+      'private',
+      'nothing',
+      'team/red',
+      'async/a',
+      'broken',
+      'nobody',
+      'chat',
+      '',
+      '__proto__',
+      'constructor',
+      `chat/${'x'.repeat(300)}`,
+    ];
+    for (const room of names) {
+      const { error } = await ask('room.join', { room });
+      expect({ room, error }).toEqual({ room, error: REFUSED });
+    }
+    await hub.close({ timeout: 1 });
+  });
+
+  it('gets no room of the server by room.leave or room.publish', async () => {
+    const { node, hub } = startNode();
+    const { ask, session } = startRaw(node);
+    await session.join('user/eve');
+    expect((await ask('room.leave', { room: 'user/eve' })).error).toEqual(REFUSED);
+    expect((await ask('room.publish', { room: 'user/eve', id: ID, data: 1 })).error).toEqual(
+      REFUSED,
+    );
+    expect([...session.rooms]).toEqual(['user/eve']);
+    await hub.close({ timeout: 1 });
+  });
+
+  it('is in 100 rooms at most, with 10,000 joins', async () => {
+    const { node, hub } = startNode();
+    const { client, session } = startRaw(node);
+    let refused = 0;
+    let joined = 0;
+    const answered = new Promise<void>((resolve) => {
+      client
+        .receive((message) => {
+          if (message.text().includes('"result"')) joined++;
+          else refused++;
+          if (joined + refused === 10_000) resolve();
+        })
+        .catch(() => {});
+    });
+    for (let id = 1; id <= 10_000; id++) {
+      const sent = client.send(
+        `{"jsonrpc":"2.0","id":${id},"method":"room.join","params":{"room":"chat/${id}"}}`,
+      );
+      if (id % 200 === 0) await client.ping();
+      else sent.catch(() => {});
+    }
+    await answered;
+    expect(session.rooms.size).toBe(100);
+    expect([joined, refused]).toEqual([100, 9_900]);
+    expect(hub.stats.rooms).toBe(100);
+    await hub.close({ timeout: 1 });
+  });
+
+  it('gets all that is kept for a position of another room, and a gap', async () => {
+    const { node, hub } = startNode();
+    const other = await hub.room('chat/other').publish('1');
+    await hub.room('chat/main').publish('2');
+    const { ask } = startRaw(node);
+    const { result, events } = await ask('room.join', { room: 'chat/main', since: other });
+    expect(result).toMatchObject({ complete: false, missed: 1 });
+    expect(events.map(({ method }) => method)).toEqual(['room.gap', 'room.message']);
+    await hub.close({ timeout: 1 });
+  });
+
+  it.each([
+    ['a room that is no text', { room: 1 }],
+    ['a position that is none', { room: 'chat/main', since: 7 }],
+    ['an offset below 0', { room: 'chat/main', since: { epoch: '', offset: -1 } }],
+    ['no input', null],
+  ])('gets -32602 for %s', async (_, params) => {
+    const { node, hub } = startNode();
+    const { ask } = startRaw(node);
+    const { error } = await ask('room.join', params ?? []);
+    expect(error).toMatchObject({ code: -32_602 });
+    await hub.close({ timeout: 1 });
+  });
+
+  it('counts for the option rate', async () => {
+    const { node, hub } = startNode(TABLE, {
+      rate: { messages: 2, over: 'close' },
+    });
+    const { client } = startRaw(node);
+    for (let id = 1; id < 9; id++) {
+      client
+        .writeJSON({ jsonrpc: '2.0', id, method: 'room.join', params: { room: `chat/${id}` } })
+        .catch(() => {});
+    }
+    expect((await client.closed).code).toBe(1008);
+    await hub.close({ timeout: 1 });
+  });
+
+  it('leaves when it cancels a join', async () => {
+    let asked = (): void => {};
+    const isAsked = new Promise<void>((resolve) => (asked = resolve));
+    const { node, hub } = startNode({
+      slow: {
+        mayJoin: () => {
+          asked();
+          return new Promise<boolean>(() => {});
+        },
+      },
+    });
+    const { client, session, next } = startRaw(node);
+    await client.writeJSON({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'room.join',
+      params: { room: 'slow' },
+    });
+    await isAsked;
+    await client.writeJSON({ jsonrpc: '2.0', method: '$/cancelRequest', params: { id: 1 } });
+    expect((await next())['error']).toEqual(REFUSED);
+    expect(session.rooms.size).toBe(0);
+    await hub.close({ timeout: 1 });
+  });
+});
+
+describe('a client that publishes', () => {
+  it('is refused unless it is a member and the key lets it', async () => {
+    const { node, hub } = startNode({
+      quiet: { mayJoin: true },
+      mine: { mayJoin: true, mayPublish: (session) => session.data === 'ann' },
+      broken: { mayJoin: true, mayPublish: async () => 'yes' as never },
+      open: { mayJoin: true, mayPublish: true },
+    });
+    const { ask } = startRaw(node);
+    for (const room of ['quiet', 'mine', 'broken']) {
+      await ask('room.join', { room });
+      const { error } = await ask('room.publish', { room, id: ID, data: 1 });
+      expect({ room, error }).toEqual({ room, error: REFUSED });
+    }
+    expect((await ask('room.publish', { room: 'open', id: ID, data: 1 })).error).toEqual(REFUSED);
+    await ask('room.join', { room: 'open' });
+    expect((await ask('room.publish', { room: 'open', id: ID, data: 1 })).error).toBeUndefined();
+    await ask('room.leave', { room: 'open' });
+    expect((await ask('room.publish', { room: 'open', id: ID, data: 1 })).error).toEqual(REFUSED);
+    await hub.close({ timeout: 1 });
+  });
+
+  it('is refused when it has left before mayPublish has decided', async () => {
+    let decide = (_: boolean): void => {};
+    const { node, hub } = startNode({
+      slow: {
+        mayJoin: true,
+        mayPublish: () => new Promise<boolean>((resolve) => (decide = resolve)),
+      },
+    });
+    const { ask, session } = startRaw(node);
+    await ask('room.join', { room: 'slow' });
+    const answer = ask('room.publish', { room: 'slow', id: ID, data: 1 });
+    while (session.conn.stats.messagesIn < 2) await new Promise((resolve) => setImmediate(resolve));
+    session.leave('slow');
+    decide(true);
+    expect((await answer).error).toEqual(REFUSED);
+    await hub.close({ timeout: 1 });
+  });
+
+  it('gets -32602 for data that does not fit, and for an id that could be a counter', async () => {
+    const { node, hub } = startNode();
+    const { ask } = startRaw(node);
+    await ask('room.join', { room: 'chat/main' });
+    const bad = await ask('room.publish', { room: 'chat/main', id: ID, data: { text: 1 } });
+    expect(bad.error).toMatchObject({ code: -32_602, data: { issues: [{ path: ['text'] }] } });
+    for (const id of [1, '1', 'x'.repeat(37), `${'x'.repeat(21)}"`]) {
+      const { error } = await ask('room.publish', { room: 'chat/main', id, data: { text: '' } });
+      expect(error).toMatchObject({ code: -32_602 });
+    }
+    await hub.close({ timeout: 1 });
+  });
+
+  it('hides no message of others by a guessed or a repeated id', async () => {
+    const { node, hub } = startNode();
+    const ann = startClient(node);
+    const loop = ann.rooms.join('chat/main');
+    const { ask } = startRaw(node);
+    await ask('room.join', { room: 'chat/main' });
+    const say = (id: string, text: string) =>
+      ask('room.publish', { room: 'chat/main', id, data: { text } });
+    await say(ID, 'first');
+    await say(ID, 'other');
+    await say(ID, 'first');
+    await say(ID, 'last');
+    expect(await read(loop, 3)).toEqual(['first', 'other', 'last']);
+    await ann.live.close();
+    await hub.close({ timeout: 1 });
+  });
+
+  it('sends no text that is not JSON to a room of the server', async () => {
+    const { node, hub, errors } = startNode();
+    const ann = startClient(node);
+    const loop = ann.rooms.join('chat/main');
+    await ann.rooms.publish('chat/main', { text: '1' });
+    await hub.room('chat/main').publish('{');
+    await hub.room('chat/main').publish(`@${ID}:{`);
+    await hub.room('chat/main').publish(new Uint8Array(3));
+    await hub.room('chat/main').publishJSON({ text: '2' });
+    expect(await read(loop, 3)).toEqual(['1', 'gap', '2']);
+    expect(String((errors[0] as Error).cause ?? errors[0])).toMatch(/JSON/);
+    await ann.live.close();
+    await hub.close({ timeout: 1 });
+  });
+});
+
+describe('rooms of two hubs in one process', () => {
+  it('share messages over a backplane, and nothing without one', async () => {
+    const broker = new MemoryBroker();
+    const one = startNode(TABLE, { backplane: memoryBackplane(broker) });
+    const two = startNode(TABLE, { backplane: memoryBackplane(broker) });
+    const alone = startNode();
+    const [ann, bob, cid] = [one, two, alone].map(({ node }) => startClient(node));
+    const loops = [ann!, bob!, cid!].map(({ rooms }) => rooms.join('chat/main'));
+    await cid!.rooms.publish('chat/main', { text: 'alone' });
+    await bob!.rooms.publish('chat/main', { text: 'b' });
+    await ann!.rooms.publish('chat/main', { text: 'a' });
+    expect(await read(loops[0]!, 2)).toEqual(['b', 'a']);
+    expect(await read(loops[1]!, 2)).toEqual(['b', 'a']);
+    expect(await read(loops[2]!, 1)).toEqual(['alone']);
+    for (const { live } of [ann!, bob!, cid!]) await live.close();
+    await Promise.all([one, two, alone].map(({ hub }) => hub.close({ timeout: 1 })));
+  });
+});
+
+describe('serveRooms', () => {
+  it.each([
+    ['a key without mayJoin', { a: {} }, {}, /mayJoin: true lets everyone/],
+    [
+      'mayJoin that is no boolean',
+      { a: { mayJoin: 'all' } },
+      {},
+      /a"\]\.mayJoin: expected a boolean/,
+    ],
+    ['mayPublish that is no boolean', { a: { mayJoin: true, mayPublish: 1 } }, {}, /mayPublish/],
+    ['form', { a: { mayJoin: true, form: () => '' } }, {}, /unknown option form/],
+    ['delivery', { a: { mayJoin: true, delivery: 'through' } }, {}, /unknown option delivery/],
+    ['a schema that is none', { a: { mayJoin: true, schema: String } }, {}, /Standard Schema/],
+    ['members without presence', { a: { mayJoin: true, members: true } }, {}, /needs presence/],
+    ['a * within a key', { 'a*b': { mayJoin: true } }, {}, /one \*/],
+    ['hub.rooms', {}, { hub: { rooms: {} } }, /hub\.rooms is made of the table/],
+    ['hub.mayJoin', {}, { hub: { mayJoin: () => true } }, /hub\.mayJoin is made of the table/],
+    ['hub.overflow', {}, { hub: { overflow: 'drop-old' } }, /hub\.overflow is close/],
+    ['an unknown option', {}, { handler: 1 }, /unknown option handler/],
+    ['no table', undefined, {}, /object of rooms/],
+  ])('refuses %s', (_, table, options, message) => {
+    expect(() => serveRooms(table as never, options as never)).toThrow(message);
+  });
+});
