@@ -1,34 +1,44 @@
-import { type Backplane, Hub, type Session } from '@ws/hub';
-import { CloseCode } from '@ws/node-server';
-import { MAX_REQUEST } from './protocol.ts';
-import { MAX_HISTORY } from './room-names.ts';
-import { Visitor } from './visitor.ts';
+import type { Backplane, Session } from '@ws/hub';
+import { serveRooms } from '@ws/hub/rooms';
+import { cleanName, people, said } from './protocol.ts';
 
 const DAY_MS = 86_400_000;
+/** Bytes of the longest request: the longest text with every character escaped. */
+const MAX_REQUEST = 16 * 1024;
+/** A room name from a client is untrusted: it becomes part of names in the hub and in Redis. */
+const ROOM = /^chat\/[\p{L}\p{N}_-]{1,32}$/u;
 
-/** The chat: a hub in which the data of each session is its visitor. */
-export function createChat(backplane?: Backplane): Hub<Visitor> {
-  const hub = new Hub<Visitor>({
-    backplane,
-    maxRooms: 2_000,
-    rooms: { 'messages/*': { history: { size: MAX_HISTORY, ttl: DAY_MS } } },
-  });
-  hub.on('connect', (session) => {
+/** What the others see of a session. Its page knows itself by `id`. */
+type Person = { readonly id: string; readonly name: string };
+
+/** The chat: rooms with a history that show who is in them, and a name for each session. */
+export function createChat(backplane?: Backplane) {
+  const rooms = serveRooms(
+    {
+      'chat/*': {
+        schema: said,
+        history: { size: 50, ttl: DAY_MS },
+        mayJoin: (_: Session<Person>, room) => ROOM.test(room),
+        mayPublish: true,
+        presence: (session) => session.data,
+        members: true,
+      },
+    },
+    {
+      hub: { backplane, maxRooms: 2_000, rate: { messages: 10, burst: 40 } },
+      contract: people,
+      handlers: {
+        name(name, { session }) {
+          session.data = { ...session.data, name };
+          for (const room of session.rooms) session.show(room, session.data);
+        },
+      },
+    },
+  );
+  rooms.hub.on('connect', (session, ctx) => {
     session.conn.setReadLimit(MAX_REQUEST);
-    session.data = new Visitor(hub, session);
+    const name = cleanName(ctx?.query?.get('name') ?? '') || 'Guest';
+    session.data = { id: ctx?.query?.get('id')?.slice(0, 36) ?? '', name };
   });
-  hub.on('message', ({ data: visitor }, message) => {
-    if (message.isText) return visitor.handle(message.text());
-    return visitor.hangUp(CloseCode.UnsupportedData, 'text only');
-  });
-  // Tells the members of a room that messages of other nodes may be missing.
-  hub.on('gap', (name) => {
-    if (name !== undefined) sendAll(hub.room(name).members, JSON.stringify({ t: 'gap' }));
-  });
-  hub.on('disconnect', ({ data: visitor }) => visitor.leave());
-  return hub;
-}
-
-function sendAll(sessions: Iterable<Session<Visitor>>, event: string): void {
-  for (const session of sessions) if (session.state === 'open') session.send(event);
+  return rooms;
 }

@@ -45,11 +45,15 @@ export async function page(file: URL): Promise<RequestListener> {
   };
 }
 
-/** The client of the page: one ES module. In the workspace it is made of the sources of @ws/browser. */
+/** The client of the page: one ES module. In the workspace it is made of the sources. */
 async function client(): Promise<Uint8Array> {
   const { outputFiles } = await build({
     stdin: {
-      contents: `export { ReconnectingConn } from '@ws/browser';`,
+      contents: `
+        export { ReconnectingConn } from '@ws/browser';
+        export { roomsOf, START } from '@ws/rpc/rooms';
+        export { people } from './protocol.ts';
+      `,
       resolveDir: import.meta.dirname,
     },
     conditions: ['@ws/source'],

@@ -6,10 +6,10 @@ import { createClient } from 'redis';
 import { createChat } from './chat.ts';
 import { page } from './page.ts';
 
+/** What a page asks after a silence, and the answer: an event of JSON-RPC that neither end handles. */
+const ALIVE = '{"jsonrpc":"2.0","method":"alive"}';
 /** Time in ms for the peers to answer our close frame. */
 const CLOSE_TIMEOUT_MS = 1_000;
-/** Time in ms in which a second signal counts as the first: the terminal and npm may both send it. */
-const SAME_SIGNAL_MS = 1_000;
 
 const { PORT = '8080', HOST = '127.0.0.1', REDIS_URL } = process.env;
 const chat = createChat(
@@ -23,6 +23,7 @@ try {
       host: HOST,
       request: await page(new URL('page.html', import.meta.url)),
       maxConnections: 1_000,
+      autoResponse: { request: ALIVE, response: ALIVE },
     },
     {
       '/chat': chat.handler,
@@ -36,21 +37,13 @@ try {
   process.exitCode = 1;
 }
 
-/** SIGINT and SIGTERM close every connection with 1001 and end the process. A second one exits at once. */
+/** SIGINT and SIGTERM close every connection with 1001 and end the process. */
 function endWith(server: WsServer): void {
-  let since: number | undefined;
-  const end = (): void => {
-    if (since === undefined) {
-      since = performance.now();
-      const timeout = CLOSE_TIMEOUT_MS;
-      // The chat first: the server alone would drop the messages that wait for slow clients.
-      void chat
-        .close({ timeout })
-        .then(() => server.close({ timeout }))
-        .then(() => process.exit(0));
-    } else if (performance.now() - since > SAME_SIGNAL_MS) {
-      process.exit(1);
-    }
+  const end = async (): Promise<void> => {
+    // The chat first: the server alone would drop the messages that wait for slow clients.
+    await chat.hub.close({ timeout: CLOSE_TIMEOUT_MS });
+    await server.close({ timeout: CLOSE_TIMEOUT_MS });
+    process.exit(0);
   };
   process.on('SIGINT', end);
   process.on('SIGTERM', end);

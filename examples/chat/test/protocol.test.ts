@@ -1,36 +1,30 @@
 import { describe, expect, it } from 'vitest';
-import { BadRequest, cleanName, cleanText, parseRequest } from '../protocol.ts';
+import { cleanName, cleanText, said } from '../protocol.ts';
 
-describe('parseRequest', () => {
-  it.each([
-    { t: 'name', name: 'Ada', room: 'jardin-été_1' },
-    { t: 'say', key: 'k-1_Z', text: 'hello' },
-    { t: 'ping', n: 1.5 },
-  ])('reads a $t', (request) => {
-    expect(parseRequest(JSON.stringify({ ...request, more: true }))).toEqual(request);
+describe('said', () => {
+  const check = (value: unknown) => said['~standard'].validate(value);
+
+  it('cleans a message and sets its time', () => {
+    const given = { key: 'k-1_Z', name: ' Ada ', text: 'hello\u0007', at: 1, more: true };
+    expect(check(given)).toEqual({
+      value: { key: 'k-1_Z', name: 'Ada', text: 'hello', at: expect.any(Number) },
+    });
   });
 
   it.each([
-    '',
+    undefined,
+    null,
     'hello',
-    'null',
-    '1',
-    '[]',
-    '{}',
-    '{"t":"shout"}',
-    '{"t":"name","name":1}',
-    '{"t":"name","name":"Ada","room":""}',
-    '{"t":"name","name":"Ada","room":"a/b"}',
-    `{"t":"name","name":"Ada","room":"${'r'.repeat(33)}"}`,
-    '{"t":"say","text":"x"}',
-    '{"t":"say","key":"","text":"x"}',
-    '{"t":"say","key":"a b","text":"x"}',
-    `{"t":"say","key":"${'k'.repeat(37)}","text":"x"}`,
-    '{"t":"say","key":"k","text":["x"]}',
-    '{"t":"ping","n":"1"}',
-    '{"t":"__proto__"}',
-  ])('does not take %s', (json) => {
-    expect(() => parseRequest(json)).toThrow(BadRequest);
+    {},
+    { key: 'k', text: 'x' },
+    { key: '', name: 'Ada', text: 'x' },
+    { key: 'k'.repeat(37), name: 'Ada', text: 'x' },
+    { key: 'k', name: '\u200b', text: 'x' },
+    { key: 'k', name: 'Ada', text: ['x'] },
+    { key: 'k', name: 'Ada', text: ' ' },
+    { key: 'k', name: 'Ada', text: 'x'.repeat(2_001) },
+  ])('does not take %j', (value) => {
+    expect(check(value)).toEqual({ issues: [{ message: 'a message has 1 to 2000 characters' }] });
   });
 });
 

@@ -63,52 +63,45 @@ describe('the page of the demo', () => {
 
 describe('the chat of the demo', () => {
   it('sends members and messages to visitors', async () => {
-    const [ada, first] = await Visitor.join(program.ws, 'Ada');
-    expect(first.people).toEqual([{ id: first.you, name: 'Ada' }]);
-    const [grace, second] = await Visitor.join(program.ws, 'Grace');
-    const newcomer = { id: second.you, name: 'Grace' };
-    expect(second.people).toEqual([...first.people, newcomer]);
-    expect(await ada.next('joined')).toEqual({ t: 'joined', person: newcomer });
-
+    const ada = await Visitor.join(program.ws, 'Ada');
+    const grace = await Visitor.join(program.ws, 'Grace');
+    while (!JSON.stringify(await ada.next('room.members')).includes('Grace'));
     ada.say('hello <b>Grace</b>');
     for (const visitor of [ada, grace]) {
-      expect(await visitor.next('said')).toMatchObject({ name: 'Ada', text: 'hello <b>Grace</b>' });
+      expect(await visitor.next('room.message')).toMatchObject({
+        data: { name: 'Bob', text: 'hello <b>Grace</b>' },
+      });
     }
-    grace.send({ t: 'name', name: 'ada' });
-    const person = { id: second.you, name: 'ada 2' };
-    expect(await ada.next('renamed')).toEqual({ t: 'renamed', person });
-    grace.say('hello');
-    expect(await ada.next('said')).toMatchObject({ name: 'ada 2', text: 'hello' });
-
     grace.socket.close();
-    expect(await ada.next('left')).toEqual({ t: 'left', id: second.you });
+    while (((await ada.next('room.members'))['left'] as string[]).length === 0);
     ada.socket.terminate();
   });
 
-  it('answers the ping of a page', async () => {
+  it('answers the question of a silent page', async () => {
     const visitor = await Visitor.arrive(program.ws);
-    visitor.send({ t: 'ping', n: 12.5 });
-    expect(await visitor.next('pong')).toEqual({ t: 'pong', n: 12.5 });
+    visitor.socket.send('{"jsonrpc":"2.0","method":"alive"}');
+    await visitor.next('alive');
     visitor.socket.close();
   });
 
   it.each([
-    { says: 'text that is not JSON', data: '{"t":', code: 1008 },
-    { says: 'JSON that is not a request', data: '["say"]', code: 1008 },
-    { says: 'a request without its fields', data: '{"t":"say","text":"x"}', code: 1008 },
-    { says: 'a message before the name', data: '{"t":"say","key":"k","text":"x"}', code: 1008 },
-    { says: 'binary', data: new Uint8Array([1, 2, 3]), code: 1003 },
-    { says: 'a request of 20,000 bytes', data: ' '.repeat(20_000), code: 1009 },
-    { says: 'a message over the read limit', data: ' '.repeat(2_000_000), code: 1009 },
-  ])('closes the connection on $says, and sends it to no visitor', async ({ data, code }) => {
-    const [witness] = await Visitor.join(program.ws, 'Witness');
+    { says: 'text that is not JSON', data: '{"t":', error: -32_700 },
+    { says: 'JSON that is not a request', data: '["say"]', error: -32_600 },
+    { says: 'binary', data: new Uint8Array([1, 2, 3]), error: -32_600 },
+  ])('answers $says with $error', async ({ data, error }) => {
     const visitor = await Visitor.arrive(program.ws);
     visitor.socket.send(data);
-    expect(await visitor.closed).toMatchObject({ code });
-    witness.say('did anything come?');
-    expect(await witness.next('said')).toMatchObject({ text: 'did anything come?' });
-    witness.socket.close();
-    await witness.closed;
+    expect(await visitor.answer(null)).toMatchObject({ error: { code: error } });
+    visitor.socket.close();
+  });
+
+  it.each([
+    { says: 'a request of 20,000 bytes', data: ' '.repeat(20_000) },
+    { says: 'a message over the read limit', data: ' '.repeat(2_000_000) },
+  ])('closes the connection on $says', async ({ data }) => {
+    const visitor = await Visitor.arrive(program.ws);
+    visitor.socket.send(data);
+    expect(await visitor.closed).toMatchObject({ code: 1009 });
     expect(await isAlive()).toBe(true);
   });
 
@@ -116,35 +109,23 @@ describe('the chat of the demo', () => {
     { says: 'a message that is too long', text: 'x'.repeat(2_001) },
     { says: 'a message of blanks', text: ' \n\t ' },
   ])('refuses $says and stays open', async ({ text }) => {
-    const [visitor] = await Visitor.join(program.ws, 'Long');
-    visitor.say(text, 'mine');
-    expect(await visitor.next('refused')).toEqual({
-      t: 'refused',
-      key: 'mine',
-      reason: 'a message has 1 to 2000 characters',
+    const visitor = await Visitor.join(program.ws, 'Long');
+    expect(await visitor.answer(visitor.say(text))).toMatchObject({
+      error: {
+        code: -32_602,
+        data: { issues: [{ message: 'a message has 1 to 2000 characters' }] },
+      },
     });
-    visitor.say('x'.repeat(2_000));
-    expect((await visitor.next('said')).text).toHaveLength(2_000);
+    expect(await visitor.answer(visitor.say('x'.repeat(2_000)))).toMatchObject({ result: null });
     visitor.socket.close();
   });
 
-  it('refuses an empty name, and accepts the next one', async () => {
-    const visitor = await Visitor.arrive(program.ws);
-    visitor.send({ t: 'name', name: '\u200b ' });
-    expect(await visitor.next('refused')).toMatchObject({
-      reason: 'a name has 1 to 32 characters',
-    });
-    visitor.send({ t: 'name', name: 'Somebody' });
-    expect(await visitor.next('welcome')).toBeDefined();
+  it('slows a fast visitor down', async () => {
+    const visitor = await Visitor.join(program.ws, 'Flood');
+    let last = 0;
+    for (let i = 0; i < 50; i++) last = visitor.say(`message ${i}`, `k${i}`);
+    expect(await visitor.answer(last)).toMatchObject({ result: null });
     visitor.socket.close();
-  });
-
-  it('refuses requests of a fast visitor, and then closes the connection', async () => {
-    const [visitor] = await Visitor.join(program.ws, 'Flood');
-    for (let i = 0; i < 500; i++) visitor.say(`message ${i}`, `k${i}`);
-    expect(await visitor.next('refused')).toMatchObject({ reason: 'too fast; wait a moment' });
-    expect(await visitor.closed).toEqual({ code: 1008, reason: 'too many requests' });
-    expect(await isAlive()).toBe(true);
   });
 });
 
@@ -157,25 +138,14 @@ describe.skipIf(lacksDaemon('redis-server'))('two nodes of the demo', () => {
     const env = { REDIS_URL: `redis://127.0.0.1:${redis.port}` };
     const nodes = await Promise.all([startProgram('0', env), startProgram('0', env)]);
     try {
-      const [ada, first] = await Visitor.join(nodes[0].ws, 'Ada');
-      const [grace, second] = await Visitor.join(nodes[1].ws, 'Grace');
-      expect(first.node).not.toBe(second.node);
-      // The subscription of a node may arrive after the first messages.
-      let received: unknown;
-      void grace.next('said').then((said) => (received = said));
-      await expect
-        .poll(
-          () => {
-            ada.say('hello');
-            return received;
-          },
-          { interval: 300 },
-        )
-        .toMatchObject({ name: 'Ada', text: 'hello' });
+      const ada = await Visitor.join(nodes[0].ws, 'Ada');
+      const grace = await Visitor.join(nodes[1].ws, 'Grace');
+      await ada.answer(ada.say('hello'));
+      expect(await grace.next('room.message')).toMatchObject({ data: { text: 'hello' } });
       await nodes[1].stop();
       expect(await grace.closed).toMatchObject({ code: 1001 });
-      const [, { history }] = await Visitor.join(nodes[0].ws, 'Grace');
-      expect(history[0]).toMatchObject({ name: 'Ada', text: 'hello' });
+      const again = await Visitor.join(nodes[0].ws, 'Grace');
+      expect(await again.next('room.message')).toMatchObject({ data: { text: 'hello' } });
     } finally {
       await Promise.all(nodes.map((node) => node.stop()));
       await redis.close();
@@ -236,8 +206,8 @@ describe('the server of the demo', () => {
     'ends on %s: 1001 to everyone, exit code 0',
     async (signal) => {
       const own = await startProgram();
-      const [ada] = await Visitor.join(own.ws, 'Ada');
-      const [grace] = await Visitor.join(own.ws, 'Grace');
+      const ada = await Visitor.join(own.ws, 'Ada');
+      const grace = await Visitor.join(own.ws, 'Grace');
       const nameless = await Visitor.arrive(own.ws);
       const idle = [await raw(own.port, 'GET / HT'), await raw(own.port, '')];
       const exit = own.stop(signal);

@@ -1,19 +1,23 @@
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
-import type { ChatEvent, ChatRequest } from '../protocol.ts';
 
-type EventOf<T extends ChatEvent['t']> = Extract<ChatEvent, { t: T }>;
+type Event = {
+  readonly id?: unknown;
+  readonly method?: string;
+  readonly params?: Record<string, unknown>;
+};
 
-/** A visitor of the chat, with the client of `ws`. */
+/** A visitor of the chat, with the client of `ws`: it speaks JSON-RPC by hand. */
 export class Visitor {
   readonly socket: WebSocket;
   /** Code and reason of the end. */
   readonly closed: Promise<{ code: number; reason: string }>;
-  readonly #events: ChatEvent[] = [];
+  readonly #events: Event[] = [];
   #wake: () => void = () => {};
+  #id = 0;
 
-  private constructor(url: string) {
-    this.socket = new WebSocket(`${url}chat`);
+  private constructor(url: string, name: string) {
+    this.socket = new WebSocket(`${url}chat?name=${name}`);
     this.socket.on('message', (data: Buffer) => {
       this.#events.push(JSON.parse(data.toString()));
       this.#wake();
@@ -24,33 +28,48 @@ export class Visitor {
     }));
   }
 
-  /** Connects without sending a name. */
-  static async arrive(url: string): Promise<Visitor> {
-    const visitor = new Visitor(url);
+  /** Connects without joining a room. */
+  static async arrive(url: string, name = 'Guest'): Promise<Visitor> {
+    const visitor = new Visitor(url, name);
     await once(visitor.socket, 'open');
     return visitor;
   }
 
-  static async join(url: string, name: string): Promise<[Visitor, EventOf<'welcome'>]> {
-    const visitor = await Visitor.arrive(url);
-    visitor.send({ t: 'name', name });
-    return [visitor, await visitor.next('welcome')];
+  /** Joins the lobby. */
+  static async join(url: string, name: string): Promise<Visitor> {
+    const visitor = await Visitor.arrive(url, name);
+    visitor.ask('room.join', { room: 'chat/lobby', since: { epoch: '', offset: 0 } });
+    // Before the answer, the missed messages and the members.
+    await visitor.#until((event) => event.method === 'room.members', false);
+    return visitor;
   }
 
-  send(request: ChatRequest): void {
-    this.socket.send(JSON.stringify(request));
+  /** @returns The id of the request. */
+  ask(method: string, params: unknown): number {
+    this.socket.send(JSON.stringify({ jsonrpc: '2.0', id: ++this.#id, method, params }));
+    return this.#id;
   }
 
-  say(text: string, key = 'k1'): void {
-    this.send({ t: 'say', key, text });
+  say(text: string, key = 'k1'): number {
+    const id = crypto.randomUUID();
+    return this.ask('room.publish', { room: 'chat/lobby', id, data: { key, name: 'Bob', text } });
   }
 
-  /** Resolves with the next event of this type. Drops the events before it. */
-  async next<T extends ChatEvent['t']>(t: T): Promise<EventOf<T>> {
+  /** Resolves with the parameters of the next event of this name. Drops those before it. */
+  async next(method: string): Promise<Record<string, unknown>> {
+    return (await this.#until((event) => event.method === method, true)).params!;
+  }
+
+  /** Resolves with the answer to a request. */
+  answer(id: number | null): Promise<Event> {
+    return this.#until((event) => event.method === undefined && event.id === id, false);
+  }
+
+  async #until(isIt: (event: Event) => boolean, drops: boolean): Promise<Event> {
     for (;;) {
-      const event = this.#events.shift();
-      if (event === undefined) await new Promise<void>((wake) => (this.#wake = wake));
-      else if (event.t === t) return event as EventOf<T>;
+      const at = this.#events.findIndex(isIt);
+      if (at >= 0) return this.#events.splice(drops ? 0 : at, drops ? at + 1 : 1).at(-1)!;
+      await new Promise<void>((wake) => (this.#wake = wake));
     }
   }
 }
