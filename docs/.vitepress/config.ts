@@ -38,6 +38,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
     text: 'Tasks',
     items: [
       page('Rooms and users', '/rooms'),
+      page('Rooms for clients', '/client-rooms'),
       page('Who is there', '/presence'),
       page('Requests and answers', '/rpc'),
       page('Log in', '/login'),
