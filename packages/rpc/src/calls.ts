@@ -10,6 +10,7 @@ import {
   checkOptionNames,
   Deferred,
   duration,
+  RESOLVED,
   rejected,
   removeAbortListener,
   schedulerOf,
@@ -190,7 +191,9 @@ export class Calls {
     const { connection } = this.#carrier;
     call.connection = connection;
     if (call.isRequest) this.#open++;
-    this.#carrier.send(call.text).then(
+    const sent = this.#carrier.send(call.text);
+    if (call.isRequest && sent === RESOLVED) return true;
+    sent.then(
       () => {
         if (!call.isRequest) this.#settle(call, () => call.outcome.resolve(undefined));
       },

@@ -8,7 +8,7 @@ import {
   type Platform,
   portablePlatform,
 } from '@ws/conn';
-import { internalsOf, RESOLVED, rejected, reportError } from '@ws/conn/internal';
+import { internalsOf, rejected, reportError } from '@ws/conn/internal';
 
 /** What a {@link Link} sends by: a connection, the session of a hub, or a series of connections. */
 export abstract class Carrier {
@@ -61,7 +61,8 @@ export class SessionCarrier extends ConnCarrier {
   }
 
   override send(text: string): Promise<void> {
-    if (this.#session.send(text)) return RESOLVED;
+    // Not `RESOLVED`: that says that the connection has room.
+    if (this.#session.send(text)) return Promise.resolve();
     if (this.connection.state !== 'open') return closedWith(this.connection);
     return rejected(
       new BackpressureError('the hub has dropped the message: the client reads too slowly'),

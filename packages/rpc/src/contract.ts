@@ -392,7 +392,7 @@ function handlersOf(
       throw new TypeError(`${owner}: ${name}: expected a function, got ${kind(handler)}`);
     }
     const run = (input: unknown, context: unknown): unknown =>
-      Reflect.apply(handler, handlers, [input, context]);
+      handler.call(handlers, input, context);
     result.set(name, { definition, run });
   }
   return result;

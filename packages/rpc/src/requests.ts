@@ -1,5 +1,5 @@
 import type { ConnLike } from '@ws/conn';
-import { Deferred, internalsOf } from '@ws/conn/internal';
+import { Deferred, internalsOf, RESOLVED } from '@ws/conn/internal';
 import type { Carrier } from './carrier.ts';
 import type { EventDefinition, MethodDefinition } from './definitions.ts';
 import { ErrorCode, RpcError } from './rpc-error.ts';
@@ -189,7 +189,7 @@ export class Requests {
       typeof handler === 'string'
         ? handler
         : errorText(id, ErrorCode.Busy, 'too many requests wait');
-    this.#send(connection, text);
+    void this.#send(connection, text);
   }
 
   /** This end waits for an answer: reading continues. */
@@ -298,21 +298,21 @@ export class Requests {
 
   /** @returns A promise when the peer reads too slowly. */
   #answer({ connection }: Request, text: string | undefined): Promise<void> | undefined {
-    if (text === undefined || !this.#send(connection, text)) return undefined;
-    return internalsOf(connection!)
-      .untilWritable()
-      ?.catch(() => {});
+    // The connection has room.
+    if (text === undefined || this.#send(connection, text) === RESOLVED) return undefined;
+    return (connection && internalsOf(connection).untilWritable())?.catch(() => {});
   }
 
-  /** @returns False after the end of the connection. */
-  #send(connection: ConnLike | undefined, text: string): boolean {
+  /** Sends an answer, unless the connection has ended. The promise never rejects. */
+  #send(connection: ConnLike | undefined, text: string): Promise<void> {
     const { carrier } = this.#owner;
     // After a break the caller has its error, and the ids of the next connection are others.
-    if (connection !== carrier.connection || connection?.state !== 'open') return false;
-    carrier.send(text).catch((error: unknown) => {
+    if (connection !== carrier.connection || connection?.state !== 'open') return RESOLVED;
+    const sent = carrier.send(text);
+    if (sent === RESOLVED) return sent;
+    return sent.catch((error: unknown) => {
       if (connection.state === 'open') this.#reportRarely('unsent', () => error);
     });
-    return true;
   }
 
   #cancel(id: unknown, source: ConnLike | undefined): void {
@@ -331,7 +331,7 @@ export class Requests {
     if (index < 0) return;
     const [request] = this.#queue.splice(index, 1);
     this.#leftQueue(request!);
-    this.#send(source, errorText(request!.id!, ErrorCode.Cancelled, why));
+    void this.#send(source, errorText(request!.id!, ErrorCode.Cancelled, why));
     this.#reportSlow();
   }
 
