@@ -4,6 +4,7 @@ export default library(
   [
     'src/index.ts',
     'src/backplane/backplane-link.ts',
+    'src/everywhere/everywhere-calls.ts',
     'src/nats/index.ts',
     'src/nats/stream-log.ts',
     'src/redis/index.ts',

@@ -24,7 +24,7 @@ import {
   type ValueListener,
   validating,
 } from './events.ts';
-import { Everywhere } from './everywhere/everywhere.ts';
+import { addAskListener, Everywhere } from './everywhere/everywhere.ts';
 import {
   checkCloseOptions,
   type HubCloseOptions,
@@ -232,7 +232,7 @@ export class Hub<Data = unknown> implements AsyncDisposable {
    *   or RangeError for another name than 1 to 256 bytes.
    */
   onAsk(name: string, listener: (data: JSONValue) => unknown): () => void {
-    return checked(() => this.#sessions.acts.onAsk(name, listener), this, 'onAsk');
+    return checked(() => addAskListener(this.#sessions, name, listener), this, 'onAsk');
   }
 
   /**

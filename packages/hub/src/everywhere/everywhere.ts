@@ -1,23 +1,14 @@
-import { CloseCode, formatCloseMessage } from '@ws/conn';
-import { checkOptionNames, duration, kind, onRejection } from '@ws/conn/internal';
-import { checkText, jsonOf } from '../arguments.ts';
-import type { Question } from '../backplane/words.ts';
-import { HubClosedError } from '../errors.ts';
-import { MAX_SESSION_BYTES } from '../presence/presence.ts';
+import { kind, onRejection } from '@ws/conn/internal';
+import { checkText } from '../arguments.ts';
 import type { JSONValue } from '../presence/room-presence.ts';
 import type { Sessions } from '../sessions/sessions.ts';
-import {
-  type CloseTarget,
-  type LocalActs,
-  MAX_ANSWER_BYTES,
-  MAX_QUESTION_NAME,
-  type NodeAnswer,
-} from './local-acts.ts';
-import type { Replies } from './questions.ts';
+import type { EverywhereCalls } from './everywhere-calls.ts';
 
-/** How long the nodes have for an answer, in ms. */
-const ANSWER_MS = 5_000;
-const NO_REPLIES: Replies<never> = { of: [], silent: [] };
+/** Longest name of a question, in bytes. */
+export const MAX_QUESTION_NAME = 256;
+
+/** A listener of `hub.onAsk`. */
+export type AskListener = (data: JSONValue) => unknown;
 
 /** The options of {@link Everywhere.ask}. */
 export interface AskOptions {
@@ -49,6 +40,8 @@ export interface AskOptions {
  */
 export class Everywhere<Data = unknown> {
   readonly #hub: Sessions<Data>;
+  /** Undefined with a backplane, and before the first call. */
+  #calls: EverywhereCalls<Data> | undefined;
 
   /** @internal */
   constructor(hub: Sessions<Data>) {
@@ -64,12 +57,7 @@ export class Everywhere<Data = unknown> {
   count(
     room: string,
   ): Promise<{ readonly sessions: number; readonly nodes: number; readonly silent: string[] }> {
-    return this.#reported(async () => {
-      this.#hub.rooms.room(room);
-      const { of, silent } = await this.#send<number>({ act: 'count', room }, ANSWER_MS);
-      const own = this.#acts.count(room);
-      return { sessions: sum(of) + own, nodes: of.length + 1, silent: [...silent] };
-    });
+    return this.#call((calls) => calls.count(room));
   }
 
   /**
@@ -82,18 +70,10 @@ export class Everywhere<Data = unknown> {
    */
   close(
     target: { readonly room: string } | { readonly session: string },
-    code: number = CloseCode.NormalClosure,
-    reason = '',
+    code?: number,
+    reason?: string,
   ): Promise<{ readonly sessions: number; readonly silent: string[] }> {
-    return this.#reported(async () => {
-      const checked = this.#checkTarget(target);
-      formatCloseMessage(code, reason);
-      const [own, { of, silent }] = await Promise.all([
-        this.#acts.close(checked, code, reason),
-        this.#send<number>({ act: 'close', ...checked, code, reason }, ANSWER_MS),
-      ]);
-      return { sessions: own + sum(of), silent: [...silent] };
-    });
+    return this.#call((calls) => calls.close(target, code, reason));
   }
 
   /**
@@ -108,93 +88,47 @@ export class Everywhere<Data = unknown> {
   ask(
     name: string,
     data?: unknown,
-    options: AskOptions = {},
+    options?: AskOptions,
   ): Promise<{
     readonly answers: Map<string, JSONValue>;
     readonly failed: Map<string, string>;
     readonly silent: string[];
   }> {
-    return this.#reported(() => this.#ask(name, data, options));
+    return this.#call((calls) => calls.ask(name, data, options));
   }
 
-  async #ask(name: string, data: unknown, options: AskOptions): ReturnType<Everywhere['ask']> {
-    checkText('everywhere.ask', name, 1, MAX_QUESTION_NAME);
-    checkOptionNames('everywhere.ask', options, ['timeout'], 'ignore');
-    const timeout = duration('timeout', options.timeout, ANSWER_MS, false);
-    const text = data === undefined ? undefined : jsonOf(data);
-    if (text !== undefined) checkText('data', text, 1, MAX_ANSWER_BYTES);
-    const own = this.#within(timeout, this.#acts.ask(name, text));
-    const { of, silent } = await this.#send<NodeAnswer>(
-      { act: 'ask', name, data: text, timeout },
-      timeout,
-    );
-    return this.#collect(of, silent, await own);
-  }
-
-  #collect(
-    of: Replies<NodeAnswer>['of'],
-    silent: readonly string[],
-    own: NodeAnswer | undefined,
-  ): Awaited<ReturnType<Everywhere['ask']>> {
-    const { id } = this.#hub.settings;
-    const answers = new Map<string, JSONValue>();
-    const failed = new Map<string, string>();
-    const all = own === undefined ? of : [...of, { node: id, name: id, value: own }];
-    for (const { node, name, value } of all) {
-      // Two nodes may have one id by mistake: the name has one run of a node.
-      const key = answers.has(node) || failed.has(node) ? name : node;
-      if ('answer' in value) answers.set(key, JSON.parse(value.answer) as JSONValue);
-      else failed.set(key, value.failed);
-    }
-    return { answers, failed, silent: own === undefined ? [id, ...silent] : [...silent] };
-  }
-
-  /** The application may not await the result. */
-  #reported<T>(call: () => Promise<T>): Promise<T> {
-    const result = call();
+  /** Loads the code at the first call. It comes with the code for a backplane. */
+  #call<T>(use: (calls: EverywhereCalls<Data>) => Promise<T>): Promise<T> {
+    const result =
+      this.#hub.withLink((link) => use(link.others.calls)) ?? this.#callsAlone().then(use);
+    // The application may not await the result.
     onRejection(result, (error) => this.#hub.refused(error, 'calls of everywhere failed'));
     return result;
   }
 
-  get #acts(): LocalActs<Data> {
-    return this.#hub.acts;
-  }
-
-  async #send<Value>(question: Question, timeout: number): Promise<Replies<Value>> {
-    if (this.#hub.ended) throw new HubClosedError(`everywhere.${question.act}`);
-    const replies = this.#hub.withLink((link) => link.others.questions.ask(question, timeout));
-    return ((await replies) ?? NO_REPLIES) as Replies<Value>;
-  }
-
-  /** Resolves to undefined after `ms`. */
-  async #within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
-    let cancel = (): void => {};
-    const late = new Promise<undefined>((resolve) => {
-      cancel = this.#hub.platform.setTimer(ms, () => resolve(undefined));
-    });
-    const first = await Promise.race([promise, late]);
-    cancel();
-    return first;
-  }
-
-  /** @throws TypeError, RangeError for another target than a room or a session. */
-  #checkTarget(target: CloseTarget): CloseTarget {
-    if (typeof target !== 'object' || target === null) {
-      throw new TypeError(
-        `everywhere.close: expected { room } or { session }, got ${kind(target)}`,
-      );
-    }
-    checkOptionNames('everywhere.close', target, ['room', 'session'], 'ignore');
-    const { room, session } = target;
-    if ((room === undefined) === (session === undefined)) {
-      throw new TypeError('everywhere.close: expected one of { room } and { session }');
-    }
-    if (room !== undefined) this.#hub.rooms.room(room);
-    else checkText('session', session, 0, MAX_SESSION_BYTES);
-    return { room, session };
+  async #callsAlone(): Promise<EverywhereCalls<Data>> {
+    const { EverywhereCalls } = await import('./everywhere-calls.ts');
+    this.#calls ??= new EverywhereCalls(this.#hub);
+    return this.#calls;
   }
 }
 
-function sum(replies: Replies<number>['of']): number {
-  return replies.reduce((total, { value }) => total + value, 0);
+/** See `Hub.onAsk`. */
+export function addAskListener<Data>(
+  { askListeners }: Sessions<Data>,
+  name: string,
+  listener: AskListener,
+): () => void {
+  checkText('hub.onAsk', name, 1, MAX_QUESTION_NAME);
+  if (typeof listener !== 'function') {
+    throw new TypeError(`hub.onAsk: expected a function, got ${kind(listener)}`);
+  }
+  if (askListeners.has(name)) {
+    throw new TypeError(`hub.onAsk: ${JSON.stringify(name)} has a listener already`);
+  }
+  const own: AskListener = (data) => listener(data);
+  askListeners.set(name, own);
+  return () => {
+    if (askListeners.get(name) === own) askListeners.delete(name);
+  };
 }

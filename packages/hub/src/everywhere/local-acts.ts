@@ -1,10 +1,6 @@
-import { kind } from '@ws/conn/internal';
 import { checkText, jsonOf } from '../arguments.ts';
-import type { JSONValue } from '../presence/room-presence.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 
-/** Longest name of a question, in bytes. */
-export const MAX_QUESTION_NAME = 256;
 /** Longest data of a question, and longest answer, in bytes of JSON. */
 export const MAX_ANSWER_BYTES = 65_536;
 /** Sessions that `everywhere.close` closes in one turn of the event loop. */
@@ -21,34 +17,12 @@ export interface CloseTarget {
 /** What one node answers to `everywhere.ask`: JSON, or the class of an error. */
 export type NodeAnswer = { readonly answer: string } | { readonly failed: string };
 
-/** A listener of `hub.onAsk`. */
-export type AskListener = (data: JSONValue) => unknown;
-
 /** What `hub.everywhere` does on this node, for itself and for the other nodes. */
 export class LocalActs<Data> {
   readonly #hub: Sessions<Data>;
-  readonly #listeners = new Map<string, AskListener>();
 
   constructor(hub: Sessions<Data>) {
     this.#hub = hub;
-  }
-
-  /** See `Hub.onAsk`. */
-  onAsk(name: string, listener: AskListener): () => void {
-    checkText('hub.onAsk', name, 1, MAX_QUESTION_NAME);
-    if (typeof listener !== 'function') {
-      throw new TypeError(`hub.onAsk: expected a function, got ${kind(listener)}`);
-    }
-    if (this.#listeners.has(name)) {
-      throw new TypeError(
-        `hub.onAsk: ${JSON.stringify(name)} has a listener already; remove it first`,
-      );
-    }
-    const own: AskListener = (data) => listener(data);
-    this.#listeners.set(name, own);
-    return () => {
-      if (this.#listeners.get(name) === own) this.#listeners.delete(name);
-    };
   }
 
   count(room: string): number {
@@ -80,7 +54,7 @@ export class LocalActs<Data> {
    * @param data - JSON; undefined for none.
    */
   async ask(name: string, data: string | undefined): Promise<NodeAnswer> {
-    const listener = this.#listeners.get(name);
+    const listener = this.#hub.askListeners.get(name);
     if (listener === undefined) return { failed: 'no listener' };
     try {
       const answer = await listener(data === undefined ? (undefined as never) : JSON.parse(data));

@@ -2,11 +2,14 @@ import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import { decodeWord, type Word } from '../backplane/words.ts';
 import { PresenceLink } from '../presence/presence-link.ts';
 import type { Sessions } from '../sessions/sessions.ts';
+import { EverywhereCalls } from './everywhere-calls.ts';
+import { LocalActs } from './local-acts.ts';
 import { type LiveNode, Nodes } from './nodes.ts';
 import { Questions } from './questions.ts';
 
 /** Hears the words of the other nodes. */
 export class OtherNodes<Data> {
+  readonly calls: EverywhereCalls<Data>;
   readonly presence: PresenceLink<Data>;
   readonly questions: Questions<Data>;
   readonly #nodes: Nodes<Data>;
@@ -20,7 +23,8 @@ export class OtherNodes<Data> {
       },
       beat: () => this.presence.beat(),
     });
-    this.questions = new Questions(link, this.#nodes, hub.acts);
+    this.questions = new Questions(link, this.#nodes, new LocalActs(hub));
+    this.calls = new EverywhereCalls(hub);
     this.presence = new PresenceLink(link, this.#nodes, hub.presence);
   }
 

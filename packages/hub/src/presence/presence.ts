@@ -51,7 +51,7 @@ export class Presence<Data> {
   ask(session: Session<Data>, room: string): string | undefined {
     const { presence } = this.#hub.rooms.settingsOf(room);
     if (presence === undefined) return undefined;
-    checkText('id of a session with presence', session.id, 0, MAX_SESSION_BYTES);
+    checkText('session.id', session.id, 0, MAX_SESSION_BYTES);
     let info: unknown;
     try {
       info = presence(session);
@@ -95,10 +95,7 @@ export class Presence<Data> {
     if (!session.isIn(room)) throw new RoomRefusedError(room, 'the session is not a member');
     const presence = this.rooms.get(room);
     if (presence === undefined) {
-      const name = JSON.stringify(room);
-      throw new TypeError(
-        `session.show: the room ${name} has no presence; write rooms: { ${name}: { presence: () => undefined } }`,
-      );
+      throw new TypeError(`session.show: the room ${JSON.stringify(room)} has no option presence`);
     }
     const text = textOf('session.show', info);
     if (text === undefined) this.#hide(session, room, presence);

@@ -84,10 +84,10 @@ export class RoomPresence {
   delete(owner: string, session: string): void {
     const members = this.#owners.get(owner);
     const present = members?.get(session);
-    if (members === undefined || present === undefined) return;
+    if (present === undefined) return;
     this.#size--;
-    members.delete(session);
-    if (members.size === 0) this.#owners.delete(owner);
+    members!.delete(session);
+    if (members!.size === 0) this.#owners.delete(owner);
     const key = keyOf(present);
     if (this.shown.get(key) === present) this.#show(key, this.#find(key));
   }
@@ -120,9 +120,10 @@ export class RoomPresence {
     const changed = new Map<string, Present>();
     for (const [key, old] of before) {
       const now = this.shown.get(key);
-      if (now !== undefined && old === undefined) joined.set(key, now);
-      else if (now === undefined && old !== undefined) left.set(key, old);
-      else if (now !== undefined && old !== undefined && !isSame(old, now)) changed.set(key, now);
+      if (now === undefined) {
+        if (old !== undefined) left.set(key, old);
+      } else if (old === undefined) joined.set(key, now);
+      else if (!isSame(old, now)) changed.set(key, now);
     }
     return joined.size + left.size + changed.size > 0 ? { joined, left, changed } : undefined;
   }

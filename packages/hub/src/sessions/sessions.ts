@@ -35,7 +35,7 @@ import {
   SessionClosedError,
 } from '../errors.ts';
 import { type ConnectContext, type HubEvents, Listeners } from '../events.ts';
-import { LocalActs } from '../everywhere/local-acts.ts';
+import type { AskListener } from '../everywhere/everywhere.ts';
 import type { Position } from '../history/position.ts';
 import {
   type ClosePlan,
@@ -65,7 +65,8 @@ export class Sessions<Data> {
   readonly fanOut: FanOut<Data> = new FanOut(this);
   readonly everyone: Audience<Data> = new Audience(this.fanOut);
   readonly presence: Presence<Data> = new Presence(this);
-  readonly acts: LocalActs<Data> = new LocalActs(this);
+  /** By the name of the question. */
+  readonly askListeners: Map<string, AskListener> = new Map();
   readonly rooms: Rooms<Data>;
   /** Undefined without a backplane, and before its code is loaded. */
   link: BackplaneLink<Data> | undefined;

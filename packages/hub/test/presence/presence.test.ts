@@ -177,7 +177,7 @@ describe('Session.show', () => {
     const session = member(hub, 'ada', 'plain');
     expect(() => session.show('r', 1)).toThrow(RoomRefusedError);
     expect(() => session.show('', 1)).toThrow(RangeError);
-    expect(() => session.show('plain', 1)).toThrow('has no presence; write rooms: { "plain":');
+    expect(() => session.show('plain', 1)).toThrow('the room "plain" has no option presence');
     await session.join('r');
     expect(() => session.show('r', 'x'.repeat(1_023))).toThrow(RangeError);
     expect(() => session.show('r', Promise.resolve())).toThrow(TypeError);

@@ -1,0 +1,119 @@
+import { CloseCode, formatCloseMessage } from '@ws/conn';
+import { checkOptionNames, duration, kind } from '@ws/conn/internal';
+import { checkText, jsonOf } from '../arguments.ts';
+import type { Question } from '../backplane/words.ts';
+import { HubClosedError } from '../errors.ts';
+import { MAX_SESSION_BYTES } from '../presence/presence.ts';
+import type { JSONValue } from '../presence/room-presence.ts';
+import type { Sessions } from '../sessions/sessions.ts';
+import { type AskOptions, type Everywhere, MAX_QUESTION_NAME } from './everywhere.ts';
+import { type CloseTarget, LocalActs, MAX_ANSWER_BYTES, type NodeAnswer } from './local-acts.ts';
+import type { Replies } from './questions.ts';
+
+/** How long the nodes have for an answer, in ms. */
+const ANSWER_MS = 5_000;
+const NO_REPLIES: Replies<never> = { of: [], silent: [] };
+
+type Result<Name extends 'count' | 'close' | 'ask'> = ReturnType<Everywhere[Name]>;
+
+/** The calls of {@link Everywhere}, which has their docstrings. */
+export class EverywhereCalls<Data> {
+  readonly #hub: Sessions<Data>;
+  readonly #acts: LocalActs<Data>;
+
+  constructor(hub: Sessions<Data>) {
+    this.#hub = hub;
+    this.#acts = new LocalActs(hub);
+  }
+
+  async count(room: string): Result<'count'> {
+    this.#hub.rooms.room(room);
+    const { of, silent } = await this.#send<number>({ act: 'count', room }, ANSWER_MS);
+    const own = this.#acts.count(room);
+    return { sessions: sum(of) + own, nodes: of.length + 1, silent: [...silent] };
+  }
+
+  async close(
+    target: CloseTarget,
+    code: number = CloseCode.NormalClosure,
+    reason = '',
+  ): Result<'close'> {
+    const checked = this.#checkTarget(target);
+    formatCloseMessage(code, reason);
+    const [own, { of, silent }] = await Promise.all([
+      this.#acts.close(checked, code, reason),
+      this.#send<number>({ act: 'close', ...checked, code, reason }, ANSWER_MS),
+    ]);
+    return { sessions: own + sum(of), silent: [...silent] };
+  }
+
+  async ask(name: string, data: unknown, options: AskOptions = {}): Result<'ask'> {
+    checkText('everywhere.ask', name, 1, MAX_QUESTION_NAME);
+    checkOptionNames('everywhere.ask', options, ['timeout'], 'ignore');
+    const timeout = duration('timeout', options.timeout, ANSWER_MS, false);
+    const text = data === undefined ? undefined : jsonOf(data);
+    if (text !== undefined) checkText('data', text, 1, MAX_ANSWER_BYTES);
+    const own = this.#within(timeout, this.#acts.ask(name, text));
+    const { of, silent } = await this.#send<NodeAnswer>(
+      { act: 'ask', name, data: text, timeout },
+      timeout,
+    );
+    return this.#collect(of, silent, await own);
+  }
+
+  #collect(
+    of: Replies<NodeAnswer>['of'],
+    silent: readonly string[],
+    own: NodeAnswer | undefined,
+  ): Awaited<ReturnType<Everywhere['ask']>> {
+    const { id } = this.#hub.settings;
+    const answers = new Map<string, JSONValue>();
+    const failed = new Map<string, string>();
+    const all = own === undefined ? of : [...of, { node: id, name: id, value: own }];
+    for (const { node, name, value } of all) {
+      // Two nodes may have one id by mistake: the name has one run of a node.
+      const key = answers.has(node) || failed.has(node) ? name : node;
+      if ('answer' in value) answers.set(key, JSON.parse(value.answer) as JSONValue);
+      else failed.set(key, value.failed);
+    }
+    return { answers, failed, silent: own === undefined ? [id, ...silent] : [...silent] };
+  }
+
+  async #send<Value>(question: Question, timeout: number): Promise<Replies<Value>> {
+    if (this.#hub.ended) throw new HubClosedError(`everywhere.${question.act}`);
+    const replies = this.#hub.withLink((link) => link.others.questions.ask(question, timeout));
+    return ((await replies) ?? NO_REPLIES) as Replies<Value>;
+  }
+
+  /** Resolves to undefined after `ms`. */
+  async #within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
+    let cancel = (): void => {};
+    const late = new Promise<undefined>((resolve) => {
+      cancel = this.#hub.platform.setTimer(ms, () => resolve(undefined));
+    });
+    const first = await Promise.race([promise, late]);
+    cancel();
+    return first;
+  }
+
+  /** @throws TypeError, RangeError for another target than a room or a session. */
+  #checkTarget(target: CloseTarget): CloseTarget {
+    if (typeof target !== 'object' || target === null) {
+      throw new TypeError(
+        `everywhere.close: expected { room } or { session }, got ${kind(target)}`,
+      );
+    }
+    checkOptionNames('everywhere.close', target, ['room', 'session'], 'ignore');
+    const { room, session } = target;
+    if ((room === undefined) === (session === undefined)) {
+      throw new TypeError('everywhere.close: expected one of { room } and { session }');
+    }
+    if (room !== undefined) this.#hub.rooms.room(room);
+    else checkText('session', session, 0, MAX_SESSION_BYTES);
+    return { room, session };
+  }
+}
+
+function sum(replies: Replies<number>['of']): number {
+  return replies.reduce((total, { value }) => total + value, 0);
+}
