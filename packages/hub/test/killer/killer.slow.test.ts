@@ -15,7 +15,9 @@ const LONG = HUB_FAULTS !== undefined;
 const KINDS = (LONG ? ALL : ['engine', 'node', 'cut', 'tear']) as readonly Fault[];
 const COUNT = Number(HUB_FAULTS ?? KINDS.length);
 const MEMBERS = LONG ? 500 : 200;
-const NAMES = (HUB_ENGINES ?? (LONG ? Object.keys(ENGINES).join(',') : 'redis')).split(',');
+const NAMES = (HUB_ENGINES ?? (LONG ? Object.keys(ENGINES).join(',') : 'redis'))
+  .split(',')
+  .filter((name) => name in ENGINES);
 
 const SEEDS = HUB_SEEDS.split(',').flatMap((part) => {
   const [first, last = first] = part.split('-').map(Number) as [number, number?];

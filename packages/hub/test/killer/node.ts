@@ -6,8 +6,8 @@ import { type Backplane, Hub } from '@ws/hub';
 import { natsBackplane } from '@ws/hub/nats';
 import { redisBackplane } from '@ws/hub/redis';
 import { serve } from '@ws/node-server';
-import { Redis } from 'ioredis';
-import { createClient } from 'redis';
+import { Cluster, Redis } from 'ioredis';
+import { createClient, createCluster } from 'redis';
 import { watchPresence } from './presence-node.ts';
 import {
   type FromNode,
@@ -30,6 +30,14 @@ async function backplane(): Promise<Backplane> {
       Number(run.at(-1)) % 2 === 0
         ? createClient({ socket: { ...address, reconnectStrategy: () => 20 } })
         : new Redis({ ...address, lazyConnect: true, retryStrategy: () => 20 }),
+    );
+  }
+  if (engine === 'cluster') {
+    const address = { host: '127.0.0.1', port: Number(port) };
+    return redisBackplane(
+      Number(run.at(-1)) % 2 === 0
+        ? createCluster({ rootNodes: [{ socket: address }] })
+        : new Cluster([address], { lazyConnect: true }),
     );
   }
   const connection = await connect({

@@ -1,9 +1,17 @@
+import { connPair } from '@ws/conn';
+import { Hub } from '@ws/hub';
+import { redisBackplane } from '@ws/hub/redis';
 import { lacksDaemon } from '@ws/tests';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { clusterNode, TestCluster } from './cluster.ts';
-import { bytes, endAll } from './setup.ts';
+import { clusterClients, clusterNode, TestCluster } from './cluster.ts';
+import { atEnd, bytes, endAll } from './setup.ts';
 
 const keep = { size: 100, ttl: 60_000 };
+/** As in docs/many-nodes.md. */
+const USER =
+  'hub on >secret resetkeys ~ws:* resetchannels &ws:* -@all +@connection +info +cluster|slots +spublish +ssubscribe +sunsubscribe +eval +del +hmget +hset +hincrby +pexpire +xadd +xrange'.split(
+    ' ',
+  );
 const ROOMS = Array.from({ length: 12 }, (_, i) => `room/${i}`);
 
 describe.skipIf(lacksDaemon('redis-server'))('redisBackplane over a cluster', () => {
@@ -62,6 +70,142 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane over a cluster', ()
       const { messages } = await b.backplane.history!('room/0', since, 10);
       expect(messages.map((message) => String(message.bytes))).toEqual(['after']);
       for (const { sink } of [a, b]) expect(sink.reports).toEqual([]);
+    });
+
+    it('publishes and reads where a moving slot has its keys, before and after the move', async () => {
+      const [a, b] = [await node(), await node()];
+      const room = `room/moving/${client}`;
+      for (const { backplane } of [a, b]) await backplane.subscribe(room);
+      const first = await a.backplane.publish(room, bytes('1'), keep);
+      const key = `ws:{${room}}`;
+      const slot = await cluster.slotOf(key);
+      const owner = await cluster.ownerOf(key);
+      const to = (await cluster.primaries()).find((port) => port !== owner)!;
+      await cluster.beginMove(slot, to);
+      // One of the two keys: the server answers TRYAGAIN.
+      await cluster.admin(owner).call('MIGRATE', '127.0.0.1', to, key, 0, 5_000);
+      const second = a.backplane.publish(room, bytes('2'), keep);
+      const third = a.backplane.publish(room, bytes('3'), keep);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      // The server answers ASK.
+      await cluster.moveKeys(slot, owner, to);
+      expect([(await second)!.offset, (await third)!.offset]).toEqual([2, 3]);
+      // The subscriptions are still at the owner.
+      for (const { sink } of [a, b]) {
+        expect((await sink.messages(3)).map(([, text]) => text)).toEqual(['1', '2', '3']);
+        expect(sink.reports).toEqual([]);
+      }
+      const found = await b.backplane.history!(room, undefined, 10);
+      expect(found.messages.map((message) => String(message.bytes))).toEqual(['1', '2', '3']);
+      expect(first!.offset).toBe(1);
+      await cluster.endMove(slot, to);
+      for (const { sink } of [a, b]) await sink.report(`gap ${room}`);
+      await a.backplane.publish(room, bytes('4'), keep);
+      for (const { sink } of [a, b]) expect((await sink.messages(1))[0]![1]).toBe('4');
+    });
+
+    it('reports a gap of a room whose slot has left and returned', async () => {
+      const { backplane, sink } = await node();
+      await backplane.subscribe('room/0');
+      await backplane.subscribe('room/1');
+      const slot = await cluster.slotOf('room/0');
+      const from = await cluster.ownerOf('room/0');
+      const to = (await cluster.primaries()).find((port) => port !== from)!;
+      await cluster.moveSlot(slot, to);
+      await cluster.moveSlot(slot, from);
+      await sink.report('gap room/0');
+      await backplane.publish('room/0', bytes('1'));
+      await backplane.publish('room/1', bytes('1'));
+      expect((await sink.messages(2)).map(([room]) => room).toSorted()).toEqual([
+        'room/0',
+        'room/1',
+      ]);
+    });
+
+    it('needs no more than the commands in docs/many-nodes.md', async () => {
+      for (const port of cluster.ports) await cluster.admin(port).call('ACL', 'SETUSER', ...USER);
+      const user = { username: 'hub', password: 'secret' };
+      const { backplane, sink } = await clusterNode(client, cluster, { user });
+      for (const room of ROOMS) {
+        await backplane.subscribe(room);
+        await backplane.publish(room, bytes('kept'), keep);
+        await backplane.publish(room, bytes('plain'));
+        expect((await backplane.history!(room, undefined, 10)).messages.length).toBeGreaterThan(0);
+      }
+      expect(await sink.messages(2 * ROOMS.length)).toHaveLength(2 * ROOMS.length);
+      const from = await cluster.ownerOf('room/0');
+      const to = (await cluster.primaries()).find((port) => port !== from)!;
+      await cluster.moveSlot(await cluster.slotOf('room/0'), to);
+      await sink.report('gap room/0');
+      await backplane.publish('room/0', bytes('after'), keep);
+      expect((await sink.messages(1))[0]![1]).toBe('after');
+      for (const room of ROOMS) await backplane.unsubscribe(room);
+      expect(sink.reports).toEqual([]);
+    });
+
+    it('sends no command with keys or channels of two slots, and none to all servers', async () => {
+      const lines: string[][] = [];
+      for (const port of await cluster.primaries()) {
+        const connection = cluster.admin(port).duplicate();
+        atEnd(() => connection.disconnect());
+        const monitor = await connection.monitor();
+        atEnd(() => monitor.disconnect());
+        monitor.on('monitor', (_: string, args: string[]) => void lines.push(args));
+      }
+      const hubs = [1, 2].map(() => {
+        const hub = new Hub({
+          backplane: redisBackplane(clusterClients[client]!(cluster.ports)),
+          rooms: {
+            'kept/*': { history: true },
+            'ordered/*': { history: true, delivery: 'through' },
+          },
+        });
+        atEnd(() => hub.close());
+        return hub;
+      });
+      for (const hub of hubs) {
+        const [peer, conn] = connPair();
+        atEnd(() => peer.close());
+        const session = hub.add(conn);
+        for (const kind of ['plain', 'kept', 'ordered']) {
+          await session.join(`${kind}/${client}`);
+          await hub.room(`${kind}/${client}`).publish('1');
+          if (kind !== 'plain') await hub.room(`${kind}/${client}`).history();
+          session.leave(`${kind}/${client}`);
+        }
+        await hub.broadcast('all');
+      }
+      await Promise.all(hubs.map((hub) => hub.close()));
+      const slots = lines.map((args) => args.flatMap((arg) => /^ws:\{.*?\}/.exec(arg) ?? []));
+      expect(slots.every((names) => new Set(names).size <= 1)).toBe(true);
+      const commands = new Set(lines.map(([command]) => command!.toLowerCase()));
+      for (const name of ['spublish', 'ssubscribe', 'eval']) expect(commands).toContain(name);
+      for (const name of ['publish', 'subscribe', 'psubscribe']) {
+        expect(commands).not.toContain(name);
+      }
+    });
+
+    it('reports a gap of broadcasts only when their shard is lost', async () => {
+      const hub = new Hub({ backplane: redisBackplane(clusterClients[client]!(cluster.ports)) });
+      atEnd(() => hub.close());
+      const gaps: (string | undefined)[] = [];
+      const errors: string[] = [];
+      hub.on('gap', (room) => void gaps.push(room));
+      hub.on('error', (_, error) => void errors.push((error as Error).message));
+      const owner = await cluster.ownerOf('ws:{all}');
+      const [, conn] = connPair();
+      const session = hub.add(conn);
+      for (let i = 0; i < 40; i++) {
+        if ((await cluster.ownerOf(`ws:{room/b${i}}`)) !== owner) await session.join(`b${i}`);
+      }
+      await hub.broadcast('1');
+      await cluster.kill(owner);
+      await expect.poll(() => gaps).toEqual([undefined]);
+      await hub.broadcast('2');
+      expect(errors).toContain('websocket: a part of the backplane is away');
+      expect(hub.stats.backplane).toBe('up');
+      await cluster.refill();
+      expect(gaps).toEqual([undefined]);
     });
 
     it('reports a gap of the rooms of a shard when its replica takes over', async () => {

@@ -5,7 +5,7 @@ import { type Daemon, startDaemon } from '@ws/tests';
 import { Cluster, Redis } from 'ioredis';
 import { createCluster } from 'redis';
 import { RecordingSink } from './recording-sink.ts';
-import { atEnd } from './setup.ts';
+import { atEnd, Relay } from './setup.ts';
 
 const PRIMARIES = 3;
 const POLL_MS = 20;
@@ -269,26 +269,64 @@ function sorted(slots: unknown): unknown {
     .toSorted((a, b) => Number(a[0]) - Number(b[0]));
 }
 
-/** A client for a cluster of each package. */
-export const clusterClients: Record<
-  string,
-  (ports: readonly number[], user?: object) => RedisClient
-> = {
-  redis: (ports, user = {}) =>
-    createCluster({
-      rootNodes: ports.map((port) => ({ socket: { host: '127.0.0.1', port } })),
+/** Relays before all servers of a cluster. The clients connect to them instead. */
+export class ClusterRelays {
+  readonly #relays: ReadonlyMap<number, Relay>;
+
+  private constructor(relays: ReadonlyMap<number, Relay>) {
+    this.#relays = relays;
+  }
+
+  static async start(cluster: TestCluster): Promise<ClusterRelays> {
+    const relays = new Map<number, Relay>();
+    for (const port of cluster.ports) relays.set(port, await Relay.start(port));
+    return new ClusterRelays(relays);
+  }
+
+  /** The port of the relay before a server. */
+  of(port: number): number {
+    return this.#relays.get(port)!.port;
+  }
+
+  cut(): void {
+    for (const relay of this.#relays.values()) relay.cut();
+  }
+
+  heal(): void {
+    for (const [port, relay] of this.#relays) relay.heal(port);
+  }
+}
+
+interface ClusterOptions {
+  readonly user?: { readonly username: string; readonly password: string };
+  readonly relays?: ClusterRelays | undefined;
+}
+
+type ClusterClient = (ports: readonly number[], options?: ClusterOptions) => RedisClient;
+
+/** A client for a cluster of each package. Both reconnect without a delay. */
+export const clusterClients: Record<string, ClusterClient> = {
+  redis(ports, { user, relays } = {}) {
+    const place = (port: number) => ({ host: '127.0.0.1', port: relays?.of(port) ?? port });
+    return createCluster({
+      rootNodes: ports.map((port) => ({ socket: place(port) })),
+      nodeAddressMap: (address) => place(Number(address.split(':')[1])),
       defaults: { ...user, socket: { reconnectStrategy: () => 20 } },
-    }),
-  ioredis: (ports, user = {}) =>
-    new Cluster(
-      ports.map((port) => ({ host: '127.0.0.1', port })),
-      { lazyConnect: true, redisOptions: { ...user, keyPrefix: 'app:' } },
-    ),
+    });
+  },
+  ioredis: (ports, options) => new Cluster(...ofIoredis(ports, options)),
 };
 
+function ofIoredis(ports: readonly number[], { user, relays }: ClusterOptions = {}) {
+  const place = (port: number) => ({ host: '127.0.0.1', port: relays?.of(port) ?? port });
+  const redisOptions = { ...user, keyPrefix: 'app:' };
+  const natMap = (key: string) => place(Number(key.split(':')[1]));
+  return [ports.map(place), { lazyConnect: true, redisOptions, natMap }] as const;
+}
+
 /** A started backplane on a cluster, with its reports. */
-export async function clusterNode(client: string, cluster: TestCluster, user?: object) {
-  const backplane = redisBackplane(clusterClients[client]!(cluster.ports, user));
+export async function clusterNode(client: string, cluster: TestCluster, options?: ClusterOptions) {
+  const backplane = redisBackplane(clusterClients[client]!(cluster.ports, options));
   const sink = new RecordingSink();
   atEnd(() => backplane.close());
   await backplane.start(sink, 'node');

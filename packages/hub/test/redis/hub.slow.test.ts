@@ -1,19 +1,43 @@
 import { type Conn, connPair } from '@ws/conn';
 import { Hub } from '@ws/hub';
-import { redisBackplane } from '@ws/hub/redis';
+import { type RedisClient, redisBackplane } from '@ws/hub/redis';
 import { lacksDaemon } from '@ws/tests';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { ClusterRelays, clusterClients, TestCluster } from './cluster.ts';
 import { atEnd, clients, endAll, Relay, startRedis } from './setup.ts';
 
 const ROOMS = ['kept', 'plain'] as const;
 
 describe.skipIf(lacksDaemon('redis-server'))('hubs over Redis', () => {
   afterEach(endAll);
+  let cluster: Promise<TestCluster> | undefined;
+  afterAll(async () => (await cluster)?.close());
 
-  describe.each(['redis', 'ioredis'])('with the client %s', (client) => {
+  describe.each([
+    ['redis', false],
+    ['ioredis', false],
+    ['redis', true],
+    ['ioredis', true],
+  ])('with the client %s, cluster: %s', (client, clustered) => {
+    /** An engine, with a network that fails between it and some of its clients. */
+    async function start() {
+      if (clustered) {
+        const running = await (cluster ??= TestCluster.start());
+        const relays = await ClusterRelays.start(running);
+        const [near, far] = [{}, { relays }].map((options) => () => {
+          return clusterClients[client]!(running.ports, options);
+        });
+        return { near: near!, far: far!, cut: () => relays.cut(), heal: () => relays.heal() };
+      }
+      const { port } = await startRedis();
+      const relay = await Relay.start(port);
+      const [near, far] = [port, relay.port].map((each) => () => clients[client]!({ port: each }));
+      return { near: near!, far: far!, cut: () => relay.cut(), heal: () => relay.heal(port) };
+    }
+
     /** A hub and a client that has joined all rooms. */
-    async function node(port: number) {
-      const backplane = redisBackplane(clients[client]!({ port }));
+    async function node(connect: () => RedisClient) {
+      const backplane = redisBackplane(connect());
       const hub = new Hub({ backplane, rooms: { kept: { history: true } } });
       atEnd(() => hub.close());
       hub.on('error', () => {});
@@ -40,15 +64,14 @@ describe.skipIf(lacksDaemon('redis-server'))('hubs over Redis', () => {
     }
 
     it('repair the loss of a network outage from the history, and report the rest', async () => {
-      const { port } = await startRedis();
-      const relay = await Relay.start(port);
-      const [a, b] = [await node(port), await node(relay.port)];
+      const { near, far, cut, heal } = await start();
+      const [a, b] = [await node(near), await node(far)];
       await joined(a.hub, b.conn);
       const gaps = gapsOf(b.hub);
-      relay.cut();
+      cut();
       await down(b.hub);
       for (let i = 0; i < 10; i++) await publish(a.hub, i);
-      relay.heal(port);
+      heal();
       await gaps.next('plain');
       for (let i = 10; i < 20; i++) await publish(a.hub, i);
       const texts = await upTo(b.conn, 19);
@@ -57,47 +80,51 @@ describe.skipIf(lacksDaemon('redis-server'))('hubs over Redis', () => {
       expect(gaps.all).toEqual(['plain']);
     });
 
-    it('report one gap for each room when a server restarts without its data', async () => {
-      let daemon = await startRedis();
-      const relay = await Relay.start(daemon.port);
-      const [a, b] = [await node(relay.port), await node(relay.port)];
-      await joined(a.hub, b.conn);
-      const gaps = gapsOf(b.hub);
-      let next = 0;
-      for (let restart = 1; restart <= 3; restart++) {
-        for (let i = 0; i < 10; i++) await publish(a.hub, next++);
-        await upTo(b.conn, next - 1);
-        daemon.process.kill('SIGKILL');
-        await down(b.hub);
-        await down(a.hub);
-        relay.cut();
-        daemon = await startRedis();
-        relay.heal(daemon.port);
-        await gaps.count(2 * restart);
-        await up(a.hub);
-        const first = next;
-        for (let i = 0; i < 10; i++) await publish(a.hub, next++);
-        const texts = await upTo(b.conn, next - 1);
-        for (const room of ROOMS) {
-          expect(numbers(texts, room)).toEqual(Array.from({ length: 10 }, (_, i) => first + i));
+    // A primary of a cluster that restarts without its data has a replica.
+    it.skipIf(clustered)(
+      'report one gap for each room when a server restarts without its data',
+      async () => {
+        let daemon = await startRedis();
+        const relay = await Relay.start(daemon.port);
+        const connect = () => clients[client]!({ port: relay.port });
+        const [a, b] = [await node(connect), await node(connect)];
+        await joined(a.hub, b.conn);
+        const gaps = gapsOf(b.hub);
+        let next = 0;
+        for (let restart = 1; restart <= 3; restart++) {
+          for (let i = 0; i < 10; i++) await publish(a.hub, next++);
+          await upTo(b.conn, next - 1);
+          daemon.process.kill('SIGKILL');
+          await down(b.hub);
+          await down(a.hub);
+          relay.cut();
+          daemon = await startRedis();
+          relay.heal(daemon.port);
+          await gaps.count(2 * restart);
+          await up(a.hub);
+          const first = next;
+          for (let i = 0; i < 10; i++) await publish(a.hub, next++);
+          const texts = await upTo(b.conn, next - 1);
+          for (const room of ROOMS) {
+            expect(numbers(texts, room)).toEqual(Array.from({ length: 10 }, (_, i) => first + i));
+          }
         }
-      }
-      expect(gaps.all.toSorted()).toEqual([...ROOMS, ...ROOMS, ...ROOMS].toSorted());
-    });
+        expect(gaps.all.toSorted()).toEqual([...ROOMS, ...ROOMS, ...ROOMS].toSorted());
+      },
+    );
 
     it('record in the history that it lacks a message which members have', async () => {
-      const { port } = await startRedis();
-      const relay = await Relay.start(port);
-      const [a, b] = [await node(port), await node(relay.port)];
+      const { near, far, cut, heal } = await start();
+      const [a, b] = [await node(near), await node(far)];
       await joined(b.hub, a.conn);
       const since = await b.hub.room('kept').publish('kept 1');
-      relay.cut();
+      cut();
       await down(b.hub);
       // No further message may wait for the server.
       for (let i = 0; i < 1_000; i++) void b.hub.room('other').publish('waits');
       expect(await b.hub.room('kept').publish('kept 2')).toBeUndefined();
       const gaps = gapsOf(a.hub);
-      relay.heal(port);
+      heal();
       await gaps.next('kept');
       for (const { hub } of [a, b]) {
         expect(await hub.room('kept').history({ since })).toEqual({
@@ -114,11 +141,10 @@ describe.skipIf(lacksDaemon('redis-server'))('hubs over Redis', () => {
     });
 
     it('close while the server is away', async () => {
-      const { port } = await startRedis();
-      const relay = await Relay.start(port);
-      relay.cut();
+      const { far, cut } = await start();
+      cut();
       const errors: string[] = [];
-      const hub = new Hub({ backplane: redisBackplane(clients[client]!({ port: relay.port })) });
+      const hub = new Hub({ backplane: redisBackplane(far()) });
       hub.on('error', (_, error) => void errors.push(String(error)));
       await expect.poll(() => errors.length).toBe(1);
       expect(hub.stats.backplane).toBe('down');

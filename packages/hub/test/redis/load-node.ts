@@ -1,0 +1,65 @@
+// A node of cluster-figures.long.test.ts: a process with a hub, which publishes or restores rooms.
+import process from 'node:process';
+import { connPair } from '@ws/conn';
+import { Hub } from '@ws/hub';
+import { redisBackplane } from '@ws/hub/redis';
+import { createClient, createCluster } from 'redis';
+
+/** Bound of the publications that the engine has not answered. */
+const UNANSWERED = 300;
+const ROOMS = 60;
+
+const [engine, port, history] = process.argv.slice(2) as [string, string, string];
+const socket = { host: '127.0.0.1', port: Number(port), reconnectStrategy: () => 20 };
+const client =
+  engine === 'cluster' ? createCluster({ rootNodes: [{ socket }] }) : createClient({ socket });
+const hub = new Hub({
+  backplane: redisBackplane(client),
+  rooms: { 'r*': { history: history === 'true' } },
+});
+hub.on('error', (_, error) => console.error(error));
+const [peer, conn] = connPair();
+const session = hub.add(conn);
+void (async () => {
+  for (;;) await peer.readMessage();
+})();
+const cpu = (): number => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+};
+
+async function publish(ms: number): Promise<number> {
+  const end = performance.now() + ms;
+  let published = 0;
+  const worker = async (first: number): Promise<void> => {
+    for (let i = first; performance.now() < end; i++) {
+      await hub.room(`r${i % ROOMS}`).publish('x'.repeat(100));
+      published++;
+    }
+  };
+  await Promise.all(Array.from({ length: UNANSWERED }, (_, i) => worker(i)));
+  return published;
+}
+
+process.on('message', async (command: { join?: number; publish?: number; restore?: number }) => {
+  if (command.join !== undefined) {
+    await Promise.all(Array.from({ length: command.join }, (_, i) => session.join(`r${i}`)));
+    process.send!({});
+  } else if (command.publish !== undefined) {
+    const before = cpu();
+    const published = await publish(command.publish);
+    process.send!({ published, cpu: cpu() - before });
+  } else {
+    const before = cpu();
+    const began = performance.now();
+    const left = new Set<string>();
+    for (let i = 0; i < command.restore!; i++) left.add(`r${i}`);
+    hub.on('gap', (room) => {
+      if (room === undefined || !left.delete(room) || left.size > 0) return;
+      process.send!({ cpu: cpu() - before, ms: performance.now() - began });
+    });
+    process.send!({});
+  }
+});
+process.on('disconnect', () => process.exit());
+process.send!({});
