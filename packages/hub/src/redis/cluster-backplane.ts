@@ -13,7 +13,7 @@ import { slotOf } from './slots.ts';
 import { ANSWER_MS } from './times.ts';
 
 /** Interval at which the shards are asked for their view of the cluster, in ms. */
-const VIEW_MS = 500;
+const VIEW_MS = 300;
 /** Shortest time between two discoveries, in ms. */
 const PAUSE_MS = 100;
 /** Longest time of a discovery, and of the first attempt to reach all shards, in ms. */

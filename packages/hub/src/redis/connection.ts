@@ -12,7 +12,7 @@ export interface ConnectionEvents extends DriverEvents {
 }
 
 /** The message of the error of a command that was not sent. */
-export const NOT_CONNECTED = 'Redis is not connected';
+const NOT_CONNECTED = 'Redis is not connected';
 
 /** A connection to Redis. Commands reject at once while it is lost. */
 export class Connection {

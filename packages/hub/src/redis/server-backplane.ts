@@ -14,7 +14,7 @@ const MAX_CHANGES = 1_000;
 const CLOSE_MS = 1_000;
 
 /** Begins the error of a command, or of a channel, that belongs to another server. */
-export const MOVED = 'MOVED to another server';
+const MOVED = 'MOVED to another server';
 
 type Names = Pick<ReadonlySet<string>, 'has' | 'keys'>;
 type Entry = readonly [id: RedisBytes, fields: readonly RedisBytes[]];

@@ -1,5 +1,5 @@
 /** Number of hash slots of a cluster. */
-export const SLOTS = 16_384;
+const SLOTS = 16_384;
 
 /** The table of CRC16 (XMODEM). */
 const TABLE: Uint16Array = /* @__PURE__ */ Uint16Array.from({ length: 256 }, (_, byte) => {

@@ -3,6 +3,7 @@ import { promisify } from 'node:util';
 import { type RedisClient, redisBackplane } from '@ws/hub/redis';
 import { type Daemon, startDaemon } from '@ws/tests';
 import { Cluster, Redis } from 'ioredis';
+import { Cluster as ValkeyCluster } from 'iovalkey';
 import { createCluster } from 'redis';
 import { RecordingSink } from './recording-sink.ts';
 import { atEnd, Relay } from './setup.ts';
@@ -315,6 +316,7 @@ export const clusterClients: Record<string, ClusterClient> = {
     });
   },
   ioredis: (ports, options) => new Cluster(...ofIoredis(ports, options)),
+  iovalkey: (ports, options) => new ValkeyCluster(...ofIoredis(ports, options)),
 };
 
 function ofIoredis(ports: readonly number[], { user, relays }: ClusterOptions = {}) {

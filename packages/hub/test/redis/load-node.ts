@@ -16,6 +16,9 @@ const client =
 const hub = new Hub({
   backplane: redisBackplane(client),
   rooms: { 'r*': { history: history === 'true' } },
+  // The member reads in the same process.
+  maxQueuedMessages: 1_000_000,
+  maxQueuedBytes: 2 ** 30,
 });
 hub.on('error', (_, error) => console.error(error));
 const [peer, conn] = connPair();
