@@ -66,7 +66,7 @@ const NONE = {
   RareParts: 0,
   Set: 0,
   WaitingWrites: 0,
-  WritePromises: 0,
+  WaitingForDrain: 0,
   // A dictionary instead of the fields of an object.
   '(object properties)': 0,
 };
