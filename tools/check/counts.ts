@@ -10,9 +10,9 @@ type Counts = readonly number[];
 const BOUNDS: Readonly<Record<string, Counts>> = {
   browser: [24, 2_000, 17, 12],
   cli: [33, 3_400, 19, 0],
-  codec: [56, 6_100, 37, 37],
+  codec: [56, 6_100, 35, 37],
   compat: [32, 3_000, 26, 0],
-  conn: [112, 12_900, 60, 77],
+  conn: [112, 12_900, 57, 77],
   fetch: [26, 2_100, 34, 0],
   hub: [77, 8_700, 110, 0],
   'node-client': [30, 3_500, 22, 19],

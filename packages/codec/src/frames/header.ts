@@ -1,3 +1,4 @@
+import { integer } from '../arguments.ts';
 import { checkRange } from '../masking/mask.ts';
 import { FIN, lengthFault, MASK, RSV } from './rules.ts';
 
@@ -80,9 +81,7 @@ export class FrameHeader {
   write(bytes: Uint8Array, at = 0): number {
     const { fin, rsv, opcode, masked, length, maskKey } = this;
     checkFrameFields(opcode, rsv);
-    if (!Number.isSafeInteger(length) || length < 0) {
-      throw new RangeError('length must be an integer of 0 to 2^53 - 1');
-    }
+    integer('length', length, 0, Number.MAX_SAFE_INTEGER);
     if (masked) checkMaskKey(maskKey);
     const size = headerSize(length) + (masked ? 4 : 0);
     checkRange(bytes, at, at + size);

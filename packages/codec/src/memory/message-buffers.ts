@@ -1,4 +1,4 @@
-import { notNegative } from '../arguments.ts';
+import { integer, notNegative } from '../arguments.ts';
 import { simd } from '../masking/simd.ts';
 import { HEADROOM } from '../masking/simd-blocks.ts';
 import { GUARD_BYTES, type PoolGuard, poolGuard } from '../pool-guard.ts';
@@ -146,9 +146,7 @@ export class MessageBuffers {
 }
 
 function sizeFor(bytes: number): number {
-  if (!(Number.isInteger(bytes) && bytes >= 0)) {
-    throw new RangeError('bytes must be an integer of 0 or more');
-  }
+  integer('bytes', bytes, 0);
   let size = SMALLEST;
   while (size < bytes) size *= 2;
   return size;

@@ -1,4 +1,4 @@
-import { notNegative } from '../arguments.ts';
+import { integer, notNegative } from '../arguments.ts';
 import { type Words, wordsOver } from '../masking/mask.ts';
 import { existingSimd, simd } from '../masking/simd.ts';
 import { GUARD_BYTES, type PoolGuard, poolGuard } from '../pool-guard.ts';
@@ -94,9 +94,7 @@ export class SlabPool implements SlabSource {
    *   With `debug`, Error when the slab was written to after its release.
    */
   take(minBytes: number, masks = false): Slab {
-    if (!(Number.isInteger(minBytes) && minBytes >= 0)) {
-      throw new RangeError('minBytes must be an integer of 0 or more');
-    }
+    integer('minBytes', minBytes, 0);
     let kind = 0;
     while (kind < COUNT && CLASSES[kind]! < minBytes) kind++;
     if (kind === COUNT) kind = NOT_KEPT;
