@@ -1,7 +1,5 @@
 // Checks of what a caller passes: options, arguments, and the results of its functions.
 
-import type { Role } from './protocol.ts';
-
 /**
  * Checks that `options` is an object with known names only.
  *
@@ -32,7 +30,7 @@ export function checkCoderOptions(
   owner: string,
   role: unknown,
   unknown: object,
-): asserts role is Role {
+): asserts role is 'client' | 'server' {
   for (const name in unknown) {
     throw new TypeError(`${owner}: unknown option ${name}; see ${owner}Options`);
   }

@@ -1,8 +1,10 @@
-import { CloseCode } from '@ws/codec';
+import { CloseCode, isValidCloseCode, ProtocolError, type WebSocketError } from '@ws/codec';
+import { MAX_CLOSE_REASON, utf8Length } from '@ws/codec/internal';
 import {
   CloseError,
   causeText,
   errorOf,
+  ReadLimitError,
   TimeoutError,
   TransportError,
   UNEXPECTED_EOF,
@@ -90,4 +92,34 @@ export function lossError(messages: number): TimeoutError {
 export function brokenBy(error: Error | undefined): TransportError | undefined {
   if (error === undefined || error instanceof TransportError) return error;
   return untraced(() => new TransportError(causeText(error), { cause: error }));
+}
+
+/**
+ * The close frame that fails a connection because of `error` (RFC 6455, section 7.4.1). Its reason
+ * names the faults of a ProtocolError. A message above the read limit gets 1009 without a reason,
+ * any other error 1011.
+ */
+export function closeFrameOf(error: WebSocketError | undefined): {
+  readonly code: number;
+  readonly reason: string;
+} {
+  if (error instanceof ProtocolError) {
+    // An extension of the application may name any code.
+    const code = isValidCloseCode(error.closeCode) ? error.closeCode : CloseCode.ProtocolError;
+    return { code, reason: cutReason(error.faults.join(', ')) };
+  }
+  const tooBig = error instanceof ReadLimitError;
+  return { code: tooBig ? CloseCode.MessageTooBig : CloseCode.InternalServerErr, reason: '' };
+}
+
+/** The beginning of `text` that fits in a close frame: whole characters. */
+function cutReason(text: string): string {
+  let bytes = 0;
+  let end = 0;
+  for (const character of text) {
+    bytes += utf8Length(character);
+    if (bytes > MAX_CLOSE_REASON) break;
+    end += character.length;
+  }
+  return text.slice(0, end);
 }

@@ -4,7 +4,7 @@ import type { PingWait } from '../control/heartbeat.ts';
 import { type BackpressureError, TimeoutError, untraced } from '../errors.ts';
 import type { CloseInfo } from '../platform/observer.ts';
 import { Gate } from '../read/gate.ts';
-import type { ReportedConn } from '../report/report.ts';
+import type { ReportedConn } from '../report/report-text.ts';
 import { checkExpires, Deadline, untilOf } from '../time/deadline.ts';
 import { Expiry } from '../time/expiry.ts';
 import type { Deferred } from '../time/promises.ts';

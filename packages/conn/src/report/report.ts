@@ -1,30 +1,6 @@
-import type { Role } from '@ws/codec';
 import { type Platform, perPlatform } from '../platform/platform.ts';
 import { onRejection } from '../validate.ts';
-import { escaped, kindOf, textOf } from './error-text.ts';
-
-/** The facts of a connection that a report needs. The object is the `Conn`. */
-export interface ReportedConn {
-  readonly role: Role;
-  readonly subprotocol: string;
-  readonly localAddr: string | undefined;
-  readonly remoteAddr: string | undefined;
-}
-
-/** Where an error comes from: the second argument of the option `report`. */
-export interface ReportContext {
-  /** The connection; undefined for an error that concerns none, or several. */
-  readonly conn?: ReportedConn | undefined;
-  /**
-   * The method that got a wrong argument, or the application's function that failed: `writeJSON`,
-   * `receive`, `ping handler`, `writeBufferPool`, ...
-   */
-  readonly where: string;
-  /** On a server: the route of the connection or of the request, if one has matched. */
-  readonly route?: string | undefined;
-  /** On a server: the status with which the request is refused. */
-  readonly status?: number | undefined;
-}
+import { kindOf, placeOf, type ReportContext, type ReportedConn, textOf } from './report-text.ts';
 
 /** The option `report`. */
 export type Report = (error: unknown, context: ReportContext) => void;
@@ -74,15 +50,6 @@ function observe(platform: Platform, error: unknown, { where, conn }: ReportCont
 const INTERVAL_MS = 1_000;
 /** Most kinds of errors that are printed in this time. */
 const MAX_KINDS = 100;
-
-/** An error of these functions closes the connection. */
-const HANDLERS: readonly string[] = [
-  'handler',
-  'receive',
-  'ping handler',
-  'pong handler',
-  'close handler',
-];
 
 /**
  * The default of the option `report`: prints the error and its stack with `platform.warn`. A peer
@@ -137,16 +104,4 @@ const warningsOfBase: (platform: Platform) => WarningReporter = /* @__PURE__ */ 
  */
 export function warningsOf(platform: Platform): WarningReporter {
   return warningsOfBase(platform.base ?? platform);
-}
-
-/** Where an error comes from, what follows, and what to do. */
-function placeOf({ conn, where, route, status }: ReportContext): string {
-  const place = route === undefined ? where : `${where} of ${route}`;
-  const peer = conn?.role === 'server' ? 'client' : 'server';
-  const end =
-    conn && `, connection to the ${peer} ${escaped(conn.remoteAddr ?? 'without an address')}`;
-  const retries = where === 'dial' ? '; later dials that fail are not reported, see retry' : '';
-  const closes = HANDLERS.includes(where) ? '; an open connection closes with 1011' : '';
-  const refused = status === undefined ? '' : `; the request is refused with ${status}`;
-  return `In ${escaped(place)}${end ?? ''}${retries}${closes}${refused}. The option report gets such errors.`;
 }

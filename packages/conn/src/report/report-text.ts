@@ -1,7 +1,32 @@
+import type { Role } from '@ws/codec';
 import { isError, printable } from '../errors.ts';
 import { kind } from '../validate.ts';
 
-// The text of an error in a warning. Its getters may throw, and its text may come from a peer.
+// The text of a report that is printed: an error, and where it comes from. Getters of an error may throw,
+// and its text may come from a peer.
+
+/** The facts of a connection that a report needs. The object is the `Conn`. */
+export interface ReportedConn {
+  readonly role: Role;
+  readonly subprotocol: string;
+  readonly localAddr: string | undefined;
+  readonly remoteAddr: string | undefined;
+}
+
+/** Where an error comes from: the second argument of the option `report`. */
+export interface ReportContext {
+  /** The connection; undefined for an error that concerns none, or several. */
+  readonly conn?: ReportedConn | undefined;
+  /**
+   * The method that got a wrong argument, or the application's function that failed: `writeJSON`,
+   * `receive`, `ping handler`, `writeBufferPool`, ...
+   */
+  readonly where: string;
+  /** On a server: the route of the connection or of the request, if one has matched. */
+  readonly route?: string | undefined;
+  /** On a server: the status with which the request is refused. */
+  readonly status?: number | undefined;
+}
 
 /** Characters of a name or a message that a warning shows. */
 const MAX_TEXT = 2_000;
@@ -9,6 +34,15 @@ const MAX_TEXT = 2_000;
 const MAX_STACK_LINES = 20;
 /** The text for a value with getters or methods that throw. */
 const UNPRINTABLE = 'a value that cannot be printed';
+
+/** An error of these functions closes the connection. */
+const HANDLERS: readonly string[] = [
+  'handler',
+  'receive',
+  'ping handler',
+  'pong handler',
+  'close handler',
+];
 
 /**
  * Returns the kind of `error`: errors of one class that one line has created. The message may
@@ -29,8 +63,20 @@ export function textOf(error: unknown, suffix: string): string {
   return lines.join('\n');
 }
 
+/** Where an error comes from, what follows, and what to do. */
+export function placeOf({ conn, where, route, status }: ReportContext): string {
+  const place = route === undefined ? where : `${where} of ${route}`;
+  const peer = conn?.role === 'server' ? 'client' : 'server';
+  const end =
+    conn && `, connection to the ${peer} ${escaped(conn.remoteAddr ?? 'without an address')}`;
+  const retries = where === 'dial' ? '; later dials that fail are not reported, see retry' : '';
+  const closes = HANDLERS.includes(where) ? '; an open connection closes with 1011' : '';
+  const refused = status === undefined ? '' : `; the request is refused with ${status}`;
+  return `In ${escaped(place)}${end ?? ''}${retries}${closes}${refused}. The option report gets such errors.`;
+}
+
 /** Cuts a long text, and escapes what would change the output of a terminal. */
-export function escaped(text: string): string {
+function escaped(text: string): string {
   const cut = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}...` : text;
   return printable(cut.replaceAll('\n', String.raw`\n`));
 }
