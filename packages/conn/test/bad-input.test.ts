@@ -100,6 +100,16 @@ describe('an unknown option', () => {
   });
 });
 
+describe('an option of another type', () => {
+  it.each([
+    ['writeBufferPool', { get() {} }, 'an object with get() and put(), got Object'],
+    ['report', 'console', 'a function, got string'],
+    ['heartbeat', 'on', 'false or { interval, timeout }, got string'],
+  ])('throws: %s', (name, value, expected) => {
+    expect(() => wired('server', { [name]: value })).toThrow(`${name}: expected ${expected}`);
+  });
+});
+
 describe('MessageWriter.write', () => {
   it.each(NO_DATA)('rejects %s, and the message continues', async (data) => {
     const { conn, platform, sent } = wired('server');

@@ -1,7 +1,7 @@
 // Connections that share the work of inflating in one turn. The fake engine copies its input, so a plain byte costs 17:
 // one for the output, 16 for the input.
 import { FakePlatform, naiveEncode, TestTransport, turn } from '@ws/tests';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Conn, type ConnSettings } from '../../src/index.ts';
 import type { Inflater } from '../../src/platform/deflate-engine.ts';
 import type { DeflateSource } from '../../src/platform/platform.ts';
@@ -245,6 +245,24 @@ describe('compressed messages on several connections', () => {
     expect(sizes.toSorted((a, b) => a - b)).toEqual(
       [0, 0, 0, 1, 1, 1, 2, 2, 2].map((i) => 50_000 + i),
     );
+  });
+
+  it('fail with the error of a platform that gives no turn, and the others continue', async () => {
+    const all = servers();
+    const [failing, other] = [all.server({ report: () => {} }), all.server()];
+    const failure = failing.conn.receive(() => {}).catch((error: unknown) => error);
+    const sizes: number[] = [];
+    void other.conn.receive(({ length }) => void sizes.push(length));
+    await all.settle();
+    const refused = vi.spyOn(all.platform, 'yield').mockImplementation(() => {
+      throw new Error('no turn');
+    });
+    failing.feed(1, LONG);
+    refused.mockRestore();
+    other.feed(2, 1000);
+    await all.turns();
+    expect(await failure).toMatchObject({ cause: new Error('no turn') });
+    expect(sizes).toEqual([1000]);
   });
 
   it('delay a ping behind them only until they are inflated', async () => {

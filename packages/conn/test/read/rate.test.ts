@@ -190,6 +190,44 @@ describe('rate', () => {
     conn.terminate();
   });
 
+  it('lets the next message pay for the later pieces of a stream', async () => {
+    const { conn, platform, frame, feed } = limited({ bytes: 100 });
+    const next = conn.nextReader();
+    await platform.settle();
+    feed(frame(1, 'a'.repeat(50), { fin: false }));
+    const text = (await next).text();
+    await platform.settle();
+    feed(frame(0, 'b'.repeat(50)), frame(1, 'c'));
+    expect(await text).toHaveLength(100);
+    let got: string | undefined;
+    void conn.readMessage().then((message) => {
+      got = message.text();
+    });
+    await platform.settle();
+    expect(got).toBe(undefined);
+    await platform.advance(20);
+    expect(got).toBe('c');
+    conn.terminate();
+  });
+
+  it('charges the rest of a message that its reader drops', async () => {
+    const { conn, platform, frame, feed } = limited({ bytes: 100 });
+    const next = conn.nextReader();
+    await platform.settle();
+    feed(frame(1, 'a'.repeat(50), { fin: false }));
+    await next;
+    let got: string | undefined;
+    void conn.readMessage().then((message) => {
+      got = message.text();
+    });
+    feed(frame(0, 'b'.repeat(50)), frame(1, 'c'));
+    await platform.settle();
+    expect(got).toBe(undefined);
+    await platform.advance(20);
+    expect(got).toBe('c');
+    conn.terminate();
+  });
+
   it('ends a stream that waits with the error of the connection', async () => {
     const { conn, platform, frame, feed, transport } = limited({ bytes: 100, per: 60_000 });
     const next = conn.nextReader();

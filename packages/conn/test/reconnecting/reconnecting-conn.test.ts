@@ -520,6 +520,21 @@ describe('reading from a ReconnectingConn', () => {
     expect(seen).toEqual(['message 0', 'message 1']);
   });
 
+  it('continues an iterator in a loop, and ends it with the loop', async () => {
+    const all = dials();
+    const client = live(all);
+    const server = await all.server(0);
+    for (const each of ['first', 'second']) await server.send(each);
+    const iterator = client[Symbol.asyncIterator]();
+    expect((await iterator.next()).value?.text()).toBe('first');
+    for await (const message of iterator) {
+      expect(message.text()).toBe('second');
+      break;
+    }
+    expect(await iterator.next()).toEqual({ done: true, value: undefined });
+    expect(client.state).toBe('open');
+  });
+
   it('ends with the error of a handler', async () => {
     const all = dials();
     const client = live(all);
@@ -790,6 +805,21 @@ describe('ReconnectingConn.close', () => {
     await queued;
     expect(all.signals).toHaveLength(1);
     await expect(client.send('late')).rejects.toBeInstanceOf(CloseSentError);
+  });
+
+  it('is called by await using', async () => {
+    const all = dials();
+    let read: Promise<string> | undefined;
+    {
+      await using client = live(all);
+      await next(client, 'open');
+      void client.send('queued');
+      read = text(await all.server(0));
+    }
+    expect(await read).toBe('queued');
+    const server = await all.server(0);
+    await expect(server.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
+    expect(all.signals).toHaveLength(1);
   });
 
   it('sends what waits for at most closeTimeout', async () => {

@@ -189,6 +189,9 @@ describe('reconnecting', () => {
     [() => {}, { delay: 1 }, 'reconnecting: unknown option delay'],
     [() => {}, { signal: 5 }, 'signal'],
     [() => {}, { retry: 5 }, 'retry: expected a function, got number'],
+    [() => {}, { minDelay: 5, maxDelay: 3 }, 'minDelay: 5 is more than maxDelay, 3'],
+    [() => {}, { stopCodes: 1008 }, 'stopCodes: expected an array of close codes'],
+    [() => {}, { stopCodes: ['1008'] }, 'stopCodes: expected an array of close codes'],
   ])('throws for %s, %j', (dial, options, message) => {
     expect(() => reconnecting(dial as never, options as never)).toThrow(message);
   });

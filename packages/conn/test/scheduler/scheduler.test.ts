@@ -39,4 +39,24 @@ describe('Scheduler', () => {
       expect(ran.toSorted()).toEqual(['end of turn', 'later turn', 'timer']);
     },
   );
+
+  it.each([
+    ['endOfTurn', 'runDeferred'],
+    ['laterTurn', 'runYielded'],
+  ] as const)('runs the tasks of %s after one that throws in its next call', (queue, run) => {
+    const platform = new FakePlatform({ automatic: false });
+    const tasks = schedulerOf(platform)[queue];
+    const ran: string[] = [];
+    tasks.add(new TurnCallback(() => ran.push('before')));
+    tasks.add(
+      new TurnCallback(() => {
+        throw new Error('mine');
+      }),
+    );
+    for (const name of ['first', 'second']) tasks.add(new TurnCallback(() => ran.push(name)));
+    expect(() => platform[run]()).toThrow('mine');
+    expect(ran).toEqual(['before']);
+    platform[run]();
+    expect(ran).toEqual(['before', 'first', 'second']);
+  });
 });

@@ -187,6 +187,17 @@ describe('a failing buffer pool', () => {
     expect(ends[0]!.sent()).toEqual(['ping c']);
   });
 
+  it('rejects a fragment of a writer, and no later message', async () => {
+    const { pool, platform, ends, conns } = await room(1, { writeBufferSize: 4 });
+    const writer = await conns[0]!.nextWriter(TextMessage);
+    pool.fails = true;
+    await expect(writer.write('longer than a fragment')).rejects.toThrow('the pool is empty');
+    pool.fails = false;
+    writer.abort();
+    await platform.settle();
+    expect(ends[0]!.sent()).toEqual([]);
+  });
+
   it('rejects a close frame of writeControl', async () => {
     const { pool, conns } = await room(1);
     pool.fails = true;
