@@ -54,6 +54,7 @@ const RUNS = process.env['RUNS'] ?? '2000';
 /** Tests whose number of random inputs is `RUNS`. */
 const RANDOM = [
   'compat/test/traces/random-programs',
+  'hub/test/rooms/resume-random',
   'conn/test/pure-deflate/deflater',
   'conn/test/read/straight-path',
   'conn/test/writing/shared-frames',

@@ -5,6 +5,8 @@ import type { RoomHistory } from './room-history.ts';
 const ENTRY_COST = 256;
 /** Interval between two removals of expired messages, in ms. */
 const SWEEP_MS = 10_000;
+/** Most histories of ended rooms. Each costs about 300 bytes. */
+const MAX_ENDED = 10_000;
 
 /** The histories of all rooms on this node, with a common bound. */
 export class Histories {
@@ -14,6 +16,8 @@ export class Histories {
    * its history becomes empty.
    */
   readonly #used = new Map<RoomHistory, () => void>();
+  /** Empty histories of rooms that have ended, and until when they are kept, by room. */
+  readonly #ended = new Map<string, { readonly history: RoomHistory; readonly until: number }>();
   #bytes = 0;
   #sweeping = false;
 
@@ -40,6 +44,25 @@ export class Histories {
     this.#bytes += costOf(history) - before;
     while (this.#bytes > this.#maxBytes) this.#dropOldest();
     if (!this.#sweeping) this.#sweepLater(platform);
+  }
+
+  /** A room has ended. A client may return with a position of its history. */
+  roomEnded(name: string, history: RoomHistory, platform: Platform): void {
+    if (history.last === 0) return;
+    this.#ended.set(name, { history, until: platform.now() + history.ttl });
+    if (!this.#sweeping) this.#sweepLater(platform);
+    if (this.#ended.size <= MAX_ENDED) return;
+    for (const oldest of this.#ended.keys()) {
+      this.#ended.delete(oldest);
+      return;
+    }
+  }
+
+  /** Takes the history of a room that has ended. */
+  take(name: string): RoomHistory | undefined {
+    const ended = this.#ended.get(name);
+    this.#ended.delete(name);
+    return ended?.history;
   }
 
   /** Drops the expired messages of a history. */
@@ -75,7 +98,8 @@ export class Histories {
         this.#used.delete(history);
         emptied();
       }
-      if (this.#used.size > 0) this.#sweepLater(platform);
+      for (const [name, { until }] of this.#ended) if (until <= now) this.#ended.delete(name);
+      if (this.#used.size + this.#ended.size > 0) this.#sweepLater(platform);
     });
   }
 }

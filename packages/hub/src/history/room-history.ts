@@ -86,6 +86,11 @@ export class RoomHistory {
     this.#bounds = bounds;
   }
 
+  /** Ms until a message expires. */
+  get ttl(): number {
+    return this.#bounds.ttl;
+  }
+
   get length(): number {
     return this.#entries.length - this.#first;
   }

@@ -387,7 +387,9 @@ export class Rooms<Data> {
       room: new Room(this, name),
       settings,
       audience: new Audience(this.#hub.fanOut),
-      history: this.#keepsHere(settings) ? new RoomHistory(settings.history!) : undefined,
+      history: this.#keepsHere(settings)
+        ? (this.#histories.take(name) ?? new RoomHistory(settings.history!))
+        : undefined,
       joined: undefined,
     };
     this.#states.set(name, state);
@@ -406,7 +408,9 @@ export class Rooms<Data> {
     // The room may have ended before its history is swept, and may have started again.
     if (audience.members.size > 0 || this.#states.get(name) !== state) return;
     this.#hub.link?.removeChannel(name);
-    if (history === undefined || history.length === 0) this.#states.delete(name);
+    if (history !== undefined && history.length > 0) return;
+    this.#states.delete(name);
+    if (history !== undefined) this.#histories.roomEnded(name, history, this.#hub.platform);
   }
 }
 

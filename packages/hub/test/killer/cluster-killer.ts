@@ -34,13 +34,14 @@ export async function killCluster(
   const fleet = new Fleet(
     'cluster',
     Array.from({ length: NODES }, () => root),
+    'close',
   );
   const steps: string[] = [];
   /** By step, the rooms whose slots it concerns. */
   const concerned: ReadonlySet<string>[] = [new Set()];
   let left: readonly Fault[] = [];
   try {
-    await fleet.start(members, seed);
+    await fleet.start(members, 0, seed);
     await fleet.more(3);
     for (let i = 0; i < count; i++) {
       if (left.length === 0) left = FAULTS;

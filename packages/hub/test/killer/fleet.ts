@@ -10,6 +10,8 @@ import { Client } from './client.ts';
 import type { Log } from './history-checker.ts';
 import { checkPresence, type Differences, type Seen } from './presence-checker.ts';
 import { type FromNode, LARGE, NAMES, PUBLISH_MS, type ToNode } from './protocol.ts';
+import { Visitor } from './visitor.ts';
+import { VISITED } from './visits.ts';
 
 const NODE = fileURLToPath(new URL('node.ts', import.meta.url));
 /** Pause after clients have joined a room again, in ms. */
@@ -22,6 +24,8 @@ const PATIENCE_MS = 240_000;
 const DIGESTS_MS = 20_000;
 /** Presence is right so long after the last fault, in ms. */
 const PRESENCE_MS = 20_000;
+/** Each of so many visitors is in the room of large messages. */
+const LARGE_VISITORS = 20;
 /** Each of so many clients is in the rooms of large messages too. */
 const LARGE_SHARE = 40;
 
@@ -30,6 +34,8 @@ interface Running {
   readonly run: string;
   readonly process: ChildProcess;
   port: number;
+  /** The port of its second hub. */
+  visits: number;
   state: string;
   /** Number of its own outages. */
   downs: number;
@@ -58,6 +64,7 @@ export class Fleet {
   readonly gaps: Gap[] = [];
   readonly logs: Log[] = [];
   readonly notes: string[] = [];
+  readonly visitors: Visitor[] = [];
   /** By room, node and number: the publications that have resolved. */
   readonly accepted = new Map<string, Map<string, Map<number, Position | undefined>>>();
   /** By room, node and number: the time of each publication that has settled. */
@@ -70,6 +77,7 @@ export class Fleet {
    */
   outage = 0;
   readonly #engine: string;
+  readonly #policy: string;
   readonly #relays: readonly Relay[];
   readonly #running: Running[] = [];
   #runs = 0;
@@ -86,10 +94,12 @@ export class Fleet {
   readonly #seen = new Map<string, Seen>();
   #stepEndedAt = 0;
 
-  constructor(engine: string, relays: readonly Relay[]) {
+  /** @param policy - The overflow policy for the visitors. */
+  constructor(engine: string, relays: readonly Relay[], policy: string) {
+    this.#policy = policy;
     this.#engine = engine;
     this.#relays = relays;
-    for (const room of [...NAMES, ...LARGE]) {
+    for (const room of [...NAMES, ...LARGE, ...VISITED]) {
       this.accepted.set(room, new Map());
       this.published.set(room, new Map());
     }
@@ -99,8 +109,8 @@ export class Fleet {
     this.notes.push(`${((performance.now() - this.#startedAt) / 1_000).toFixed(1)} ${text}`);
   }
 
-  /** Starts all nodes and `clients` clients of them. */
-  async start(clients: number, seed: number): Promise<void> {
+  /** Starts all nodes, `clients` clients of them, and visitors. */
+  async start(clients: number, visitors: number, seed: number): Promise<void> {
     this.#share = Math.ceil(clients / this.#relays.length);
     await Promise.all(this.#relays.map((_, index) => this.#launch(index)));
     await this.allUp();
@@ -108,6 +118,7 @@ export class Fleet {
     for (const index of this.#relays.keys()) this.#publish(index);
     this.#disturbing = Promise.all([
       this.#rejoin(new Random(seed)),
+      this.#visit(new Random(seed), visitors),
       this.#disturb(new Random(seed)),
     ]);
     this.#disturbing.catch((error: unknown) => {
@@ -173,15 +184,23 @@ export class Fleet {
       );
     };
     const missing = new Set(this.logs);
+    const hasAll = (visitor: Visitor): boolean =>
+      this.#running.every(
+        ({ run }) =>
+          visitor.lastOf(run) >= Math.max(0, ...this.#acceptedOf(visitor.room, run).keys()),
+      );
     const areComplete = (): boolean => {
+      for (const visitor of this.visitors) {
+        if (!visitor.isConnected) visitor.connect(this.#running[0]!.visits);
+      }
       for (const log of missing) {
         if (log.ended || this.#running.every(({ run }) => has(log, run))) missing.delete(log);
       }
-      return missing.size === 0;
+      return missing.size === 0 && this.visitors.every(hasAll);
     };
     // The checks report the rest.
     const end = performance.now() + DIGESTS_MS;
-    while (!areComplete() && performance.now() < end) await sleep(POLL_MS);
+    while (!areComplete() && performance.now() < end) await sleep(10 * POLL_MS);
     this.note(`finished, ${missing.size} logs lack a last message`);
   }
 
@@ -210,6 +229,7 @@ export class Fleet {
 
   close(): void {
     this.#finishing = true;
+    for (const visitor of this.visitors) visitor.close();
     for (const { process: child } of this.#running) child.kill('SIGKILL');
   }
 
@@ -218,13 +238,14 @@ export class Fleet {
     const args = [...LOADER, NODE];
     const child = spawn(
       process.execPath,
-      [...args, this.#engine, String(this.#relays[index]!.port), run],
+      [...args, this.#engine, String(this.#relays[index]!.port), run, this.#policy],
       { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
     );
     const running: Running = {
       run,
       process: child,
       port: 0,
+      visits: 0,
       state: 'starting',
       downs: 0,
       accepts: false,
@@ -238,7 +259,8 @@ export class Fleet {
   #report(node: Running, event: FromNode): void {
     const { run, downs } = node;
     const { step } = this;
-    if (event.type === 'listening') node.port = event.port;
+    if (event.type === 'listening') [node.port, node.visits] = [event.port, event.visits];
+    else if (event.type === 'overflow') this.#overflowed(event.visit, event.dropped);
     else if (event.type === 'stopped') node.stopped = true;
     else if (event.type === 'presence') this.#seen.set(run, event.seen);
     else if (event.type === 'state') this.#becomes(node, event.state);
@@ -252,6 +274,13 @@ export class Fleet {
         this.#acceptedOf(event.room, run).set(event.number, event.position);
       }
     }
+  }
+
+  /** @param visit - Numbers of the visitor and of its connection. */
+  #overflowed(visit: string, dropped: number): void {
+    const [number, connection] = visit.split('.').map(Number) as [number, number];
+    const counts = this.visitors[number]!.dropped;
+    counts.set(connection, (counts.get(connection) ?? 0) + dropped);
   }
 
   #becomes(node: Running, state: string): void {
@@ -332,6 +361,30 @@ export class Fleet {
     await Promise.all(pauses);
   }
 
+  /** Until {@link finish}, visitors come, go, read nothing for a while, and return to another node. */
+  async #visit(random: Random, count: number): Promise<void> {
+    while (this.visitors.length < count) {
+      const { length } = this.visitors;
+      this.visitors.push(new Visitor(length, VISITED[length % LARGE_VISITORS === 0 ? 1 : 0]));
+    }
+    const connect = (visitor: Visitor): void => {
+      // A node that was killed refuses.
+      visitor.connect(random.pick(this.#running).visits);
+    };
+    for (const visitor of this.visitors) connect(visitor);
+    const pauses: Promise<void>[] = [];
+    while (!this.#finishing) {
+      const visitor = random.pick(this.visitors);
+      const isLarge = visitor.room === VISITED[1];
+      if (random.once(isLarge ? 2 : 8)) pauses.push(visitor.pause(random.below(6_000)));
+      else connect(visitor);
+      for (const each of this.visitors) if (!each.isConnected && random.once(50)) connect(each);
+      await sleep(20);
+    }
+    await Promise.all(pauses);
+    for (const visitor of this.visitors) if (!visitor.isConnected) connect(visitor);
+  }
+
   /** A client that has messages of another node gets all messages of a node that starts now. */
   #publish(index: number): void {
     const { run, process: child } = this.#running[index]!;
@@ -339,6 +392,9 @@ export class Fleet {
       const own = log.run === run;
       const others = log.events.some((event) => !('gap' in event) && event.run !== log.run);
       if (!log.ended && (own || others)) log.startedAt.set(run, log.events.length);
+    }
+    for (const { startedAt, events } of this.visitors) {
+      if (events.length > 0) startedAt.set(run, events.length);
     }
     child.send('publish' satisfies ToNode);
   }

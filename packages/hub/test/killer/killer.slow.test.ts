@@ -15,6 +15,7 @@ const LONG = HUB_FAULTS !== undefined;
 const KINDS = (LONG ? ALL : ['engine', 'node', 'cut', 'tear']) as readonly Fault[];
 const COUNT = Number(HUB_FAULTS ?? KINDS.length);
 const MEMBERS = LONG ? 500 : 200;
+const VISITORS = LONG ? 200 : 50;
 const NAMES = (HUB_ENGINES ?? (LONG ? Object.keys(ENGINES).join(',') : 'redis'))
   .split(',')
   .filter((name) => name in ENGINES);
@@ -37,7 +38,7 @@ describe.each(NAMES)(`three nodes and ${MEMBERS} members over %s`, { timeout }, 
       const began = performance.now();
       const engine = await start();
       const kinds = KINDS.filter((kind) => kind !== 'route' || engine.route !== undefined);
-      const result = await kill(engine, seed, kinds, COUNT, MEMBERS);
+      const result = await kill(engine, seed, kinds, COUNT, MEMBERS, VISITORS);
       const { unreported, doubles, disorders, wrongGaps, steps } = result;
       const { ghosts, missing, untold } = result.presence;
       const s = Math.round((performance.now() - began) / 1_000);
@@ -48,11 +49,18 @@ describe.each(NAMES)(`three nodes and ${MEMBERS} members over %s`, { timeout }, 
           `${unreported.length} lost without, ${result.gaps} gaps, ${wrongGaps.length} wrong, ` +
           `${ghosts.length} ghosts, ${missing.length} members missing, ${s} s`,
       );
+      const { visits, policy } = result;
+      console.log(
+        `${name} seed ${seed}: visitors with ${policy}: ${visits.resumes} joins, ${visits.complete} ` +
+          `complete, ${visits.received} received, ${visits.overflows} connections overflowed, ` +
+          `${visits.told} lost and told`,
+      );
       const faults = [...unreported, ...doubles, ...disorders, ...wrongGaps];
       const strangers = [...ghosts, ...missing, ...untold].slice(0, 50);
       if (strangers.length > 0) console.log([...steps, ...result.notes, ...strangers].join('\n'));
       if (faults.length > 0) console.log([...steps, ...result.notes, ...faults].join('\n'));
       expect(result.received).toBeGreaterThan(0);
+      expect(visits.complete).toBeGreaterThan(0);
       expect({ unreported, doubles, disorders, wrongGaps }).toEqual({
         unreported: [],
         doubles: [],

@@ -5,6 +5,7 @@ import { Fleet, roomOf } from './fleet.ts';
 import { judgeGaps } from './gap-checker.ts';
 import { checkLog, checkOffsets, checkOrder, type Totals } from './history-checker.ts';
 import type { Differences } from './presence-checker.ts';
+import { POLICIES } from './visits.ts';
 
 /**
  * A killed or stopped (SIGSTOP) server of the engine, a killed or stopped node, a node that is cut
@@ -32,6 +33,18 @@ interface Strike {
 /** The result of {@link kill}. */
 export interface Result extends Totals {
   readonly seed: number;
+  /** The overflow policy for the visitors. */
+  readonly policy: string;
+  /** What the visitors have got. */
+  readonly visits: {
+    readonly resumes: number;
+    readonly complete: number;
+    readonly received: number;
+    /** Connections that have lost messages by an overflow. */
+    readonly overflows: number;
+    /** Messages that are missing, with a word. */
+    readonly told: number;
+  };
   /** The faults of each step: one, or two at the same time. */
   readonly steps: readonly string[];
   readonly members: number;
@@ -52,7 +65,8 @@ const DURATIONS = [0, 500, 2_000, 5_500];
 const SAME: Partial<Record<Fault, Fault>> = { engine: 'engine-stop', 'engine-stop': 'engine' };
 
 /**
- * Three nodes and their members, some of which read slowly or lose their connection, while a seeded
+ * Three nodes and their members, some of which read slowly or lose their connection, and visitors that
+ * come and go with positions, while a seeded
  * sequence of `count` faults of these `kinds` strikes the engine, the nodes, and what is between them.
  */
 export async function kill(
@@ -61,6 +75,7 @@ export async function kill(
   kinds: readonly Fault[],
   count: number,
   members: number,
+  visitors: number,
 ): Promise<Result> {
   const steps = plan(new Random(seed), kinds, count);
   const { servers } = engine;
@@ -68,10 +83,11 @@ export async function kill(
   while (relays.length < NODES) {
     relays.push(await servers[relays.length % servers.length]!.relay());
   }
-  const fleet = new Fleet(engine.name, relays);
+  const policy = POLICIES[seed % POLICIES.length]!;
+  const fleet = new Fleet(engine.name, relays, policy);
   let presence: Differences;
   try {
-    await fleet.start(members, seed);
+    await fleet.start(members, visitors, seed);
     await fleet.more(3);
     for (const step of steps) {
       fleet.step++;
@@ -86,7 +102,7 @@ export async function kill(
   } finally {
     fleet.close();
   }
-  const totals = { received: 0, doubles: [], disorders: [], holes: 0, unreported: [] };
+  const totals: Totals = { received: 0, doubles: [], disorders: [], holes: 0, unreported: [] };
   for (const log of fleet.logs) checkLog(log, fleet.accepted.get(roomOf(log))!, totals);
   for (const [room, accepted] of fleet.accepted) {
     if (!engine.ordered.some((kind) => room.startsWith(kind))) continue;
@@ -94,8 +110,20 @@ export async function kill(
     checkOrder(room, logs, totals);
     for (const log of logs) checkOffsets(log, accepted, totals);
   }
+  const judged = fleet.visitors.map((each) => each.judge(fleet.accepted.get(each.room)!));
+  totals.doubles.push(...judged.flatMap(({ doubles }) => doubles));
+  totals.unreported.push(...judged.flatMap(({ lost }) => lost));
+  const events = fleet.visitors.flatMap((each) => each.events);
   return {
     seed,
+    policy,
+    visits: {
+      resumes: events.filter((event) => 'complete' in event).length,
+      complete: events.filter((event) => 'complete' in event && event.complete).length,
+      received: events.filter((event) => 'run' in event).length,
+      overflows: fleet.visitors.reduce((sum, { dropped }) => sum + dropped.size, 0),
+      told: judged.reduce((sum, { told }) => sum + told, 0),
+    },
     steps: steps.map(textOf),
     members,
     published: publishedBy(fleet),

@@ -19,10 +19,16 @@ import {
   ROOMS,
   type ToNode,
 } from './protocol.ts';
+import { type POLICIES, startVisits } from './visits.ts';
 
-const [engine, port, run] = process.argv.slice(2) as [string, string, string];
+const [engine, port, run, policy] = process.argv.slice(2) as [
+  string,
+  string,
+  string,
+  (typeof POLICIES)[number],
+];
 
-async function backplane(): Promise<Backplane> {
+async function backplane(prefix: string): Promise<Backplane> {
   if (engine === 'redis') {
     const address = { host: '127.0.0.1', port: Number(port) };
     // Half of the processes use each client.
@@ -30,6 +36,7 @@ async function backplane(): Promise<Backplane> {
       Number(run.at(-1)) % 2 === 0
         ? createClient({ socket: { ...address, reconnectStrategy: () => 20 } })
         : new Redis({ ...address, lazyConnect: true, retryStrategy: () => 20 }),
+      { prefix },
     );
   }
   if (engine === 'cluster') {
@@ -48,10 +55,10 @@ async function backplane(): Promise<Backplane> {
     // A node of a cluster stays on the server behind its relay.
     ignoreClusterUpdates: true,
   });
-  return natsBackplane(
-    connection,
-    engine === 'jetstream' ? { jetstream: jetstream(connection) } : {},
-  );
+  return natsBackplane(connection, {
+    prefix,
+    ...(engine === 'jetstream' && { jetstream: jetstream(connection) }),
+  });
 }
 
 function report(event: FromNode): void {
@@ -60,7 +67,7 @@ function report(event: FromNode): void {
 
 const hub = new Hub({
   id: run,
-  backplane: await backplane(),
+  backplane: await backplane('ws'),
   rooms: ROOMS,
   maxQueuedMessages: 10_000,
 });
@@ -104,6 +111,8 @@ hub.on('message', (session, message) => {
   }
 });
 const server = await serve({ host: '127.0.0.1', port: 0 }, hub.handler);
+const visits = await startVisits(run, await backplane('visits'), policy, report);
+let stopVisits: () => Promise<unknown> = async () => undefined;
 
 let publishers: NodeJS.Timeout[] = [];
 const numbers = new Map<string, number>();
@@ -127,6 +136,7 @@ function publish(room: string, padding: string): void {
 
 /** Publishes in each room in turn. */
 function publishAll(): void {
+  stopVisits = visits.publish();
   let [turn, largeTurn] = [0, 0];
   const padding = '\0'.repeat(LARGE_BYTES);
   publishers = [
@@ -137,7 +147,7 @@ function publishAll(): void {
 
 async function stop(): Promise<void> {
   for (const publisher of publishers) clearInterval(publisher);
-  await Promise.all(pending);
+  await Promise.all([...pending, stopVisits()]);
   report({ type: 'stopped' });
 }
 
@@ -147,4 +157,4 @@ process.on('message', (command: ToNode) => {
   else void stop();
 });
 process.on('disconnect', () => process.exit());
-report({ type: 'listening', port: Number(new URL(server.url).port) });
+report({ type: 'listening', port: Number(new URL(server.url).port), visits: visits.port });

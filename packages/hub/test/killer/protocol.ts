@@ -42,12 +42,14 @@ export const PUBLISH_MS = 20;
 
 /** What a node reports to the killer. */
 export type FromNode =
-  | { readonly type: 'listening'; readonly port: number }
+  | { readonly type: 'listening'; readonly port: number; readonly visits: number }
   | { readonly type: 'state'; readonly state: string }
   | { readonly type: 'gap'; readonly room: string; readonly number: number; readonly at: number }
   | { readonly type: 'error'; readonly text: string }
   | { readonly type: 'stopped' }
   | { readonly type: 'presence'; readonly seen: Seen }
+  /** Of a connection of a visitor: `number.connection`. */
+  | { readonly type: 'overflow'; readonly visit: string; readonly dropped: number }
   | {
       readonly type: 'accepted';
       readonly room: string;

@@ -1,0 +1,128 @@
+import type { Position } from '@ws/hub';
+import { WebSocket } from 'ws';
+import type { ToVisitor } from './visits.ts';
+
+/** What a visitor has got, on which of its connections. */
+type Event = ToVisitor & { readonly visit: number };
+
+/** A client that comes and goes, and resumes a room with its position. */
+export class Visitor {
+  readonly room: string;
+  readonly events: Event[] = [];
+  /** The number of events at the start of each node that has started later than the visitor. */
+  readonly startedAt = new Map<string, number>();
+  /** Of messages that its connections have lost by an overflow: by connection. */
+  readonly dropped = new Map<number, number>();
+  readonly #number: number;
+  #socket: WebSocket | undefined;
+  #since: Position | undefined;
+  #visit = 0;
+  #paused = false;
+
+  constructor(number: number, room: string) {
+    this.#number = number;
+    this.room = room;
+  }
+
+  get isConnected(): boolean {
+    return this.#socket?.readyState === WebSocket.OPEN;
+  }
+
+  /** Ends the connection, and connects to a node. */
+  connect(port: number): void {
+    this.#socket?.terminate();
+    const visit = ++this.#visit;
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/?${this.#number}.${visit},${this.room}`);
+    this.#socket = socket;
+    socket.on('open', () => socket.send(JSON.stringify({ since: this.#since })));
+    socket.on('message', (data: Buffer) => {
+      // What arrives after the next connection is not read.
+      if (visit === this.#visit) this.#got(JSON.parse(data.toString()) as ToVisitor, visit);
+    });
+    socket.on('error', () => {});
+  }
+
+  /** Reads nothing for `ms`. */
+  async pause(ms: number): Promise<void> {
+    if (this.#paused || !this.isConnected) return;
+    this.#paused = true;
+    const socket = this.#socket!;
+    socket.pause();
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    if (socket.readyState === WebSocket.OPEN) socket.resume();
+    this.#paused = false;
+  }
+
+  close(): void {
+    this.#socket?.terminate();
+  }
+
+  #got(sent: ToVisitor, visit: number): void {
+    this.events.push({ ...sent, visit });
+    if (!('complete' in sent) || this.#since === undefined)
+      this.#since = sent.position ?? this.#since;
+  }
+
+  /** The last number that has come of a node. */
+  lastOf(run: string): number {
+    const last = this.events.findLast((event) => 'run' in event && event.run === run);
+    return last !== undefined && 'run' in last ? last.number : 0;
+  }
+
+  /**
+   * Compares what has come with what the rooms have accepted: by node, the numbers.
+   *
+   * @returns The messages that came twice, that are missing, and that are missing without a word.
+   */
+  judge(accepted: ReadonlyMap<string, ReadonlyMap<number, unknown>>) {
+    const result = { doubles: [] as string[], told: 0, lost: [] as string[] };
+    const name = `visitor ${this.#number} of ${this.room}`;
+    for (const [run, numbers] of accepted) {
+      const places = new Map<number, number>();
+      const started = this.startedAt.get(run);
+      if (started !== undefined) places.set(0, started - 1);
+      let seen = new Set<number>();
+      for (const [place, event] of this.events.entries()) {
+        // Then all that is kept comes, also what came before.
+        if ('complete' in event && !event.complete) seen = new Set();
+        if (!('run' in event) || event.run !== run) continue;
+        if (seen.has(event.number)) result.doubles.push(`${name}: ${run} ${event.number}`);
+        seen.add(event.number);
+        if (!places.has(event.number)) places.set(event.number, place);
+      }
+      const known = [...places.keys()].toSorted((a, b) => a - b);
+      for (const number of numbers.keys()) {
+        if (known.length === 0 || number < known[0]! || places.has(number)) continue;
+        const before = known.findLast((other) => other < number)!;
+        const after = known.find((other) => other > number);
+        const from = places.get(before)!;
+        const to = after === undefined ? this.events.length : places.get(after)!;
+        if (this.#isTold(Math.min(from, to), Math.max(from, to))) result.told++;
+        else {
+          const where = `after ${before}, before ${after}: ${this.#around(from, to)}`;
+          result.lost.push(`${name}: ${run} ${number}, ${where}`);
+        }
+      }
+    }
+    return result;
+  }
+
+  /** The events of a hole, in short. */
+  #around(from: number, to: number): string {
+    const texts = this.events.slice(Math.max(from - 2, 0), to + 2).map((event) => {
+      const at = `${event.visit}@${event.position?.offset}`;
+      if ('run' in event) return `${event.run} ${event.number} ${at}`;
+      return 'gap' in event ? `gap ${at}` : `${event.complete} ${at}`;
+    });
+    return texts.slice(0, 12).join(', ');
+  }
+
+  /** Whether the visitor was told of a loss between two events. */
+  #isTold(from: number, to: number): boolean {
+    const between = this.events.slice(from + 1, to);
+    const isTold = between.some((e) => 'gap' in e || ('complete' in e && !e.complete));
+    const first = this.events[from]?.visit ?? 0;
+    const last = this.events[to]?.visit ?? this.#visit;
+    return isTold || [...this.dropped.keys()].some((visit) => visit >= first && visit <= last);
+  }
+}
