@@ -342,7 +342,7 @@ export class Requests {
     this.#reportedSlow = slow;
     const { name } = slow;
     const error = new Error(
-      `the handler of ${name} has not settled, and a request behind it was given up; raise concurrency, or end the handler when its signal aborts`,
+      `the handler of ${name} has not settled, and a request behind it was given up; raise concurrency, or end it by its signal`,
     );
     this.#owner.carrier.report(error, name);
   }
