@@ -250,7 +250,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
         this.rare?.controlFrames?.handlePong(decoder);
         break;
       case CLOSE:
-        closeReceived(this, decoder.bytes.subarray(decoder.start, decoder.end));
+        closeReceived(this, decoder);
         break;
       case FAILED:
         failBy(this, decodeError(decoder.error!, decoder.readLimit));
@@ -399,9 +399,9 @@ function observeClose(connection: Connection, info: CloseInfo): void {
   connection.observe((observer) => observer.closed?.(connection.conn, info));
 }
 
-function closeReceived(connection: Connection, payload: Uint8Array): void {
+function closeReceived(connection: Connection, { bytes, start, end }: MessageDecoder): void {
   try {
-    const { code, reason } = parseCloseMessage(payload);
+    const { code, reason } = parseCloseMessage(bytes.subarray(start, end));
     connection.closingOrNew().peerClose(code, reason);
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;

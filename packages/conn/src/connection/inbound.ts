@@ -128,11 +128,11 @@ export class Inbound {
   get waits(): boolean {
     if (this.held) return false;
     if (this.receiveCall === undefined) return this.pulls?.waits === true;
-    return this.receiveCall.discards || this.receiveHandlerFree;
+    return this.receiveCall.discards || this.receiverFree;
   }
 
   /** Whether the handler of `receive` is free: it has no message, and takes the next one. */
-  get receiveHandlerFree(): boolean {
+  get receiverFree(): boolean {
     const { receiveCall, queue, gate } = this;
     if (receiveCall?.handler === undefined || receiveCall.state !== FREE) return false;
     return (queue === undefined || queue.empty) && (gate === undefined || !gate.held);
@@ -379,7 +379,7 @@ export class Inbound {
     const connection = this.#connection;
     let result: ReadResult | undefined;
     while (!this.stopped) {
-      const isFree = this.receiveHandlerFree;
+      const isFree = this.receiverFree;
       if (!isFree && !this.#continues(decoder, ahead)) return result;
       // This turn's quota of frames is used up. Dropped frames cost little.
       if (connection.framesIn >= decoder.stopAt && !this.dropping) {
@@ -498,7 +498,7 @@ export class Inbound {
       if (this.dropping) this.countDropped(1);
       return undefined;
     }
-    if (this.receiveHandlerFree) {
+    if (this.receiverFree) {
       this.receiveCall!.take(decoder);
       return undefined;
     }

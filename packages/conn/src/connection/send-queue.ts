@@ -534,9 +534,9 @@ export class SendQueue extends UnsentFrames implements BatchSender {
     const controls = promises?.controls;
     if (controls === undefined) return;
     promises!.controls = undefined;
-    const { masks, nextKey } = this.coding;
     for (const { opcode, payload } of controls.takeAll()) {
-      const frame = encodeFrame(opcode, payload, { maskKey: masks ? nextKey() : undefined });
+      const maskKey = this.coding.masks ? this.nextKey() : undefined;
+      const frame = encodeFrame(opcode, payload, { maskKey });
       this.#count(opcode, frame.length);
       this.#give(frame);
     }
