@@ -26,8 +26,10 @@ const MAX_MOVES = 1_000;
 interface Subscribed {
   readonly channel: string;
   readonly slot: number;
-  /** The shard that has the subscription. */
+  /** The shard that has the subscription, or is asked for it. */
   shard: Shard | undefined;
+  /** It is on its way to a shard. */
+  isMoving: boolean;
 }
 
 /** A hub on a cluster. Each primary has the channels and histories of its slots. */
@@ -108,13 +110,17 @@ export class ClusterBackplane implements Backplane {
   }
 
   async subscribe(channel: string): Promise<void> {
-    const subscribed = { channel, slot: this.#slot(channel), shard: undefined };
+    const slot = this.#slot(channel);
+    const subscribed: Subscribed = { channel, slot, shard: undefined, isMoving: false };
     this.#channels.set(channel, subscribed);
+    subscribed.isMoving = true;
     try {
       await this.#place(subscribed);
     } catch (error) {
       this.#forget(subscribed);
       throw error;
+    } finally {
+      subscribed.isMoving = false;
     }
   }
 
@@ -166,7 +172,7 @@ export class ClusterBackplane implements Backplane {
   async #run<T>(channel: string, command: (shard: Shard, asking: boolean) => Promise<T>) {
     if (this.#isClosed) throw new Error(CLOSED);
     const owner = this.#owner(this.#slot(channel));
-    if (owner === undefined) throw new Error('CLUSTERDOWN no server has the slot');
+    if (owner === undefined) throw new Error(NO_OWNER);
     try {
       return { answer: await command(owner, false), owner, isAsked: false };
     } catch (error) {
@@ -179,33 +185,36 @@ export class ClusterBackplane implements Backplane {
 
   // Subscriptions
 
-  /** Subscribes at the shard that has the slot. */
+  /** Subscribes at the shard that has the slot, which may change meanwhile. */
   async #place(subscribed: Subscribed): Promise<void> {
     const { channel, slot } = subscribed;
     const until = portablePlatform.now() + ANSWER_MS;
     while (this.#channels.get(channel) === subscribed) {
-      const shard = this.#owner(slot);
-      if (shard !== undefined) {
-        if (subscribed.shard !== shard) {
-          subscribed.shard?.backplane.unsubscribe(channel).catch(() => {});
-        }
-        subscribed.shard = shard;
+      const owner = this.#owner(slot);
+      const { shard } = subscribed;
+      if (shard !== undefined && (owner ?? shard) === shard) return;
+      let failure: unknown = new Error(NO_OWNER);
+      if (owner !== undefined) {
+        shard?.backplane.unsubscribe(channel).catch(() => {});
+        subscribed.shard = owner;
         try {
-          return await shard.backplane.subscribe(channel);
+          await owner.backplane.subscribe(channel);
+          continue;
         } catch (error) {
-          // Another shard has it meanwhile.
-          if (subscribed.shard !== shard) return;
+          failure = error;
           subscribed.shard = undefined;
-          if (!hasNotRun(error) || portablePlatform.now() > until) throw error;
         }
-      } else if (portablePlatform.now() > until) throw new Error('no server has the slot');
+      }
+      if (!hasNotRun(failure) || portablePlatform.now() > until) throw failure;
       await this.#rediscover();
     }
   }
 
   /** The slot of a channel has moved, so messages may be missing. */
   async #move(subscribed: Subscribed): Promise<void> {
+    if (subscribed.isMoving) return;
     const { channel } = subscribed;
+    subscribed.isMoving = true;
     try {
       await this.#moves.run(() => this.#place(subscribed));
       // A shard that is away reports the gap when it returns.
@@ -215,6 +224,7 @@ export class ClusterBackplane implements Backplane {
     } catch (error) {
       if (this.#forget(subscribed)) this.#sink.gap(channel, error as Error);
     }
+    subscribed.isMoving = false;
   }
 
   /** @returns False for a channel that the hub has left, or joined again. */
@@ -308,11 +318,13 @@ export class ClusterBackplane implements Backplane {
     return this.#nextDiscovery;
   }
 
-  /** Asks a random shard that answers. If it fails, the next discovery asks another one. */
+  /** Asks a random shard, one that answers if possible. The next discovery asks another one. */
   async #readTopology(): Promise<void> {
     if (this.#isClosed) return;
-    const answering = [...this.#shards.values()].filter(({ isUp, isAsked }) => isUp && !isAsked);
-    const from = answering[Math.floor(Math.random() * answering.length)];
+    const all = [...this.#shards.values()];
+    const answering = all.filter(({ isUp, isAsked }) => isUp && !isAsked);
+    const candidates = answering.length > 0 ? answering : [...all, undefined];
+    const from = candidates[Math.floor(Math.random() * candidates.length)];
     try {
       this.#adopt(await this.#ask(from?.client));
     } catch {}
@@ -343,3 +355,5 @@ export class ClusterBackplane implements Backplane {
 }
 
 const CLOSED = 'the connection to Redis was closed';
+/** As a server says it. */
+const NO_OWNER = 'CLUSTERDOWN no server has the slot';

@@ -51,13 +51,16 @@ const DISCOVER_MS = 2_000;
 
 /** Recognizes the client of a cluster. Undefined for any other client. */
 export function discoverOf(client: RedisClient): Discover | undefined {
-  const { isCluster, nodeByAddress, nodeClient, nodes } = Object(client) as Partial<
-    Record<string, unknown>
-  >;
+  const { isCluster, nodes, nodeByAddress, nodeClient, duplicate, destroy } = Object(
+    client,
+  ) as Partial<Record<string, unknown>>;
+  if (typeof duplicate !== 'function') return undefined;
   if (isCluster === true && typeof nodes === 'function') {
     return (from) => ofIoRedis(client as unknown as IoRedisCluster, from as IoRedisNode);
   }
-  if (nodeByAddress !== undefined && typeof nodeClient === 'function') {
+  // Version 4 has no `destroy`.
+  const isOfNodeRedis = typeof nodeClient === 'function' && typeof destroy === 'function';
+  if (nodeByAddress !== undefined && isOfNodeRedis) {
     return (from) => ofNodeRedis(client as unknown as NodeRedisCluster, from);
   }
   return undefined;
@@ -109,10 +112,11 @@ async function ofIoRedis(app: IoRedisCluster, from: IoRedisNode | undefined): Pr
   try {
     await cluster.connect();
     const owners = Array.from(cluster.slots, (nodes) => nodes?.[0]);
+    const primaries = new Set(owners);
     const clients = new Map<string, RedisClient>();
     for (const node of cluster.nodes()) {
       const address = `${node.options.host}:${node.options.port}`;
-      if (!owners.includes(address)) continue;
+      if (!primaries.has(address)) continue;
       // The nodes of a cluster do not reconnect by themselves.
       const overrides = { retryStrategy, readOnly: false, lazyConnect: true };
       clients.set(address, node.duplicate(overrides) as RedisClient);

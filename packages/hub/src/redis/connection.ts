@@ -7,7 +7,7 @@ import { nodeRedisDriver } from './node-redis.ts';
 import { ANSWER_MS, CHECK_MS } from './times.ts';
 
 /** What a {@link Connection} reports. */
-export interface ConnectionEvents extends DriverEvents {
+export interface ConnectionEvents extends Omit<DriverEvents, 'broken'> {
   lost(error: Error, forgotten: boolean): void;
 }
 
@@ -37,6 +37,7 @@ export class Connection {
       const driver: Driver = driverOf(client, sharded, {
         ready: () => isCurrent() && events.ready(),
         message: (channel, frame) => isCurrent() && events.message(channel, frame),
+        broken: (error) => isCurrent() && this.#replace(error),
         moved: (channel) => isCurrent() && events.moved(channel),
         lost: (error, forgotten) => isCurrent() && this.#lost(error, forgotten),
       });

@@ -34,6 +34,9 @@ export function nodeRedisDriver(app: RedisClient, sharded: boolean, events: Driv
   const client = app.duplicate(OVERRIDES) as NodeRedis;
   const lost = (error?: Error): void => {
     if (!client.isReady) events.lost(error, false);
+    // The client takes the end of a subscription by the server for the answer to a command, and then
+    // drops messages.
+    else if (sharded && error !== undefined) events.broken(error);
   };
   client.on('ready', () => events.ready());
   client.on('error', lost);

@@ -1,11 +1,13 @@
+import { portablePlatform } from '@ws/conn';
 import { Deferred } from '@ws/conn/internal';
 import type { Keep } from '../backplane/backplane.ts';
 import type { Position } from '../history/position.ts';
 import type { RedisClient } from './driver.ts';
 import { ServerBackplane } from './server-backplane.ts';
 
-/** Bound of the publications that a shard has not answered: the other shards need the rest. */
-const MAX_UNANSWERED = 5_000;
+/** Bound of the publications to a shard that is silent for so many ms: the others need the rest. */
+const MAX_UNANSWERED = 1_000;
+const SILENT_MS = 1_000;
 
 /** Errors of a command that no server has run. It may run again, also on another server. */
 const NOT_RUN =
@@ -22,8 +24,8 @@ export class Shard {
   readonly backplane: ServerBackplane;
   isUp = false;
   isClosed = false;
-  /** The shard has not answered for its view. */
-  isAsked = false;
+  /** Since when the shard has not answered for its view, in ms. */
+  #askedAt: number | undefined;
   /** Resolves when the first attempt to connect has ended. */
   readonly attempt: Deferred<void> = new Deferred();
   #unanswered = 0;
@@ -35,13 +37,19 @@ export class Shard {
     this.backplane = new ServerBackplane(client, prefix, true);
   }
 
+  /** The shard has not answered for its view. */
+  get isAsked(): boolean {
+    return this.#askedAt !== undefined;
+  }
+
   async publish(
     channel: string,
     bytes: Uint8Array,
     keep: Keep | undefined,
     asking = false,
   ): Promise<Position | undefined> {
-    if (this.#unanswered >= MAX_UNANSWERED) {
+    const silentMs = portablePlatform.now() - (this.#askedAt ?? Infinity);
+    if (silentMs > SILENT_MS && this.#unanswered >= MAX_UNANSWERED) {
       throw new Error(`${MAX_UNANSWERED} messages already wait for a server of the cluster`);
     }
     this.#unanswered++;
@@ -55,9 +63,9 @@ export class Shard {
   /** Calls `changed` when the server has another view of its cluster than before. */
   look(changed: () => void): void {
     if (!this.isUp || this.isAsked) return;
-    this.isAsked = true;
+    this.#askedAt = portablePlatform.now();
     const answered = (view: string): void => {
-      this.isAsked = false;
+      this.#askedAt = undefined;
       if (view === this.#view) return;
       this.#view = view;
       changed();

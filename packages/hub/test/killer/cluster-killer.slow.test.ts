@@ -24,14 +24,16 @@ describe.runIf(HUB_ENGINES.includes('cluster'))(title, { timeout: 60_000 * (2 + 
       const cluster = await TestCluster.start();
       whenOver(() => cluster.close());
       const result = await killCluster(cluster, seed, COUNT, MEMBERS);
-      const { unreported, doubles, disorders, strangeGaps, steps } = result;
+      const { unreported, doubles, disorders, strangeGaps, steps, presence } = result;
       const s = Math.round((performance.now() - began) / 1_000);
       console.log(
         `cluster seed ${seed}: ${COUNT} faults, ${result.received} received, ` +
           `${doubles.length} doubles, ${disorders.length} out of order, ${result.holes} lost with a gap, ` +
-          `${unreported.length} lost without, ${result.gaps} gaps, ${strangeGaps.length} strange, ${s} s`,
+          `${unreported.length} lost without, ${result.gaps} gaps, ${strangeGaps.length} strange, ` +
+          `${presence.ghosts.length} ghosts, ${presence.missing.length} members missing, ${s} s`,
       );
-      const faults = [...unreported, ...doubles, ...disorders, ...strangeGaps];
+      const strangers = Object.values(presence).flat().slice(0, 50);
+      const faults = [...unreported, ...doubles, ...disorders, ...strangeGaps, ...strangers];
       if (faults.length > 0) console.log([...steps, ...result.notes, ...faults].join('\n'));
       expect(result.received).toBeGreaterThan(0);
       expect({ unreported, doubles, disorders, strangeGaps }).toEqual({
@@ -40,6 +42,7 @@ describe.runIf(HUB_ENGINES.includes('cluster'))(title, { timeout: 60_000 * (2 + 
         disorders: [],
         strangeGaps: [],
       });
+      expect(presence).toEqual({ ghosts: [], missing: [], untold: [] });
     },
   );
 });

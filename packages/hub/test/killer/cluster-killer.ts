@@ -4,6 +4,7 @@ import type { TestCluster } from '../redis/cluster.ts';
 import { Fleet, roomOf } from './fleet.ts';
 import { judgeGaps } from './gap-checker.ts';
 import { checkLog, checkOffsets, checkOrder, type Totals } from './history-checker.ts';
+import type { Differences } from './presence-checker.ts';
 import { LARGE, NAMES } from './protocol.ts';
 
 /** The replica of a primary takes over; a primary dies; slots move; a primary is stopped by SIGSTOP. */
@@ -19,6 +20,7 @@ export interface Result extends Totals {
   readonly gaps: number;
   /** Gaps of rooms whose slots no fault concerned, and which lack no message. */
   readonly strangeGaps: readonly string[];
+  readonly presence: Differences;
   readonly notes: readonly string[];
 }
 
@@ -40,6 +42,7 @@ export async function killCluster(
   /** By step, the rooms whose slots it concerns. */
   const concerned: ReadonlySet<string>[] = [new Set()];
   let left: readonly Fault[] = [];
+  let presence: Differences;
   try {
     await fleet.start(members, 0, seed);
     await fleet.more(3);
@@ -54,10 +57,12 @@ export async function killCluster(
       steps.push(`${fault} ${primary}: ${rooms.join(' ')}`);
       fleet.note(`step ${fleet.step}: ${steps.at(-1)}`);
       await strike(cluster, fault, primary, rooms, random);
+      fleet.stepEnded();
       await fleet.allUp();
       await fleet.more(3);
     }
     await fleet.finish();
+    presence = await fleet.presence();
   } finally {
     fleet.close();
   }
@@ -70,7 +75,7 @@ export async function killCluster(
     for (const log of logs) checkOffsets(log, accepted, totals);
   }
   const strangeGaps = strange(fleet, concerned);
-  return { ...totals, steps, gaps: fleet.gaps.length, strangeGaps, notes: fleet.notes };
+  return { ...totals, steps, gaps: fleet.gaps.length, strangeGaps, presence, notes: fleet.notes };
 }
 
 async function roomsOf(cluster: TestCluster, primary: number): Promise<string[]> {

@@ -171,7 +171,7 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane over a cluster', ()
           if (kind !== 'plain') await hub.room(`${kind}/${client}`).history();
           session.leave(`${kind}/${client}`);
         }
-        await hub.broadcast('all');
+        hub.broadcast('all');
       }
       await Promise.all(hubs.map((hub) => hub.close()));
       const slots = lines.map((args) => args.flatMap((arg) => /^ws:\{.*?\}/.exec(arg) ?? []));
@@ -196,10 +196,10 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane over a cluster', ()
       for (let i = 0; i < 40; i++) {
         if ((await cluster.ownerOf(`ws:{room/b${i}}`)) !== owner) await session.join(`b${i}`);
       }
-      await hub.broadcast('1');
+      hub.broadcast('1');
       await cluster.kill(owner);
       await expect.poll(() => gaps).toEqual([undefined]);
-      await hub.broadcast('2');
+      hub.broadcast('2');
       expect(errors).toContain('websocket: a part of the backplane is away');
       expect(hub.stats.backplane).toBe('up');
       await cluster.refill();

@@ -17,6 +17,8 @@ const hub = new Hub({
   backplane: redisBackplane(client),
   rooms: { 'r*': { history: history === 'true' } },
   // The member reads in the same process.
+  maxRooms: false,
+  maxRoomsPerSession: false,
   maxQueuedMessages: 1_000_000,
   maxQueuedBytes: 2 ** 30,
 });
@@ -44,7 +46,13 @@ async function publish(ms: number): Promise<number> {
   return published;
 }
 
-process.on('message', async (command: { join?: number; publish?: number; restore?: number }) => {
+interface Command {
+  readonly join?: number;
+  readonly publish?: number;
+  readonly restore?: number;
+}
+
+async function run(command: Command): Promise<void> {
   if (command.join !== undefined) {
     await Promise.all(Array.from({ length: command.join }, (_, i) => session.join(`r${i}`)));
     process.send!({});
@@ -63,6 +71,8 @@ process.on('message', async (command: { join?: number; publish?: number; restore
     });
     process.send!({});
   }
-});
+}
+
+process.on('message', (command: Command) => void run(command));
 process.on('disconnect', () => process.exit());
 process.send!({});
