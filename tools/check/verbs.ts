@@ -11,7 +11,7 @@ const VERBS: Readonly<Record<string, string>> = {
   // Also of a server, a hub, a writer as in the Streams standard, an engine as in zlib; and the event.
   close: `Conn Connection LiveConn ListenersOf MessageWriter TransportSink
     Acceptor PendingWork RawUpgrader RunningServer ServerBase Upgrader
-    Hub HubEvents Session Sessions Everywhere LocalActs
+    Hub HubEvents Session Sessions Everywhere EverywhereCalls LocalActs
     Backplane ClusterBackplane NatsBackplane ServerBackplane Shard
     Deflater Inflater HandleDeflater HandleInflater Internals PooledEngine PureDeflater PureInflater ZlibHandle`,
   destroy: `Closing Transport Http2Transport MemoryTransport SocketTransport StreamTransport
