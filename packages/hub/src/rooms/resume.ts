@@ -214,12 +214,13 @@ export class Resume<Data> {
     let missed = 0;
     let before: number | undefined;
     while (this.isReading) {
-      const isRepeated = this.#last?.offset === before;
       const isDue = this.#hasMore || this.#hasForgotten;
-      if (!isDue && (isRepeated || !this.#queueLacks())) break;
-      // A second read without a result would find no more.
-      before = this.#last?.offset;
-      missed += await this.#readOn();
+      if (!isDue && !this.#queueLacks()) break;
+      const last = this.#last?.offset;
+      // The history does not have it: another read would find no more.
+      if (!isDue && last === before) this.#lose();
+      before = last;
+      if (this.isReading) missed += await this.#readOn();
     }
     if (this.isReading) this.#pass();
     return missed;
@@ -303,8 +304,13 @@ export class Resume<Data> {
     } catch (error) {
       this.#hub.failedOften(READS_FAILED, error);
     }
-    if (this.isReading) void this.#session.close(CloseCode.TryAgainLater, 'missed too much');
+    if (this.isReading) this.#lose();
     return 0;
+  }
+
+  /** The history has lost a message: the client resumes again, and is told. */
+  #lose(): void {
+    void this.#session.close(CloseCode.TryAgainLater, 'missed too much');
   }
 
   /** Reads a part, for {@link #sendPart}. */

@@ -24,6 +24,10 @@ const PATIENCE_MS = 240_000;
 const DIGESTS_MS = 20_000;
 /** Presence is right so long after the last fault, in ms. */
 const PRESENCE_MS = 20_000;
+/** Longest wait for the last messages of visitors, in ms. */
+const VISITS_MS = 60_000;
+/** Time between two returns of visitors, in ms. */
+const VISIT_MS = 50;
 /** Each of so many visitors is in the room of large messages. */
 const LARGE_VISITORS = 20;
 /** Each of so many clients is in the rooms of large messages too. */
@@ -190,17 +194,21 @@ export class Fleet {
           visitor.lastOf(run) >= Math.max(0, ...this.#acceptedOf(visitor.room, run).keys()),
       );
     const areComplete = (): boolean => {
-      for (const visitor of this.visitors) {
-        if (!visitor.isConnected) visitor.connect(this.#running[0]!.visits);
-      }
       for (const log of missing) {
         if (log.ended || this.#running.every(({ run }) => has(log, run))) missing.delete(log);
       }
-      return missing.size === 0 && this.visitors.every(hasAll);
+      return missing.size === 0;
     };
     // The checks report the rest.
     const end = performance.now() + DIGESTS_MS;
     while (!areComplete() && performance.now() < end) await sleep(10 * POLL_MS);
+    const visitsEnd = performance.now() + VISITS_MS;
+    while (!this.visitors.every(hasAll) && performance.now() < visitsEnd) {
+      for (const visitor of this.visitors) {
+        if (visitor.isAway) visitor.connect(this.#running[0]!.visits);
+      }
+      await sleep(10 * POLL_MS);
+    }
     this.note(`finished, ${missing.size} logs lack a last message`);
   }
 
@@ -378,11 +386,10 @@ export class Fleet {
       const isLarge = visitor.room === VISITED[1];
       if (random.once(isLarge ? 2 : 8)) pauses.push(visitor.pause(random.below(6_000)));
       else connect(visitor);
-      for (const each of this.visitors) if (!each.isConnected && random.once(50)) connect(each);
-      await sleep(20);
+      for (const each of this.visitors) if (each.isAway && random.once(20)) connect(each);
+      await sleep(VISIT_MS);
     }
     await Promise.all(pauses);
-    for (const visitor of this.visitors) if (!visitor.isConnected) connect(visitor);
   }
 
   /** A client that has messages of another node gets all messages of a node that starts now. */

@@ -28,6 +28,11 @@ export class Visitor {
     return this.#socket?.readyState === WebSocket.OPEN;
   }
 
+  /** The connection has ended, or was refused. */
+  get isAway(): boolean {
+    return this.#socket?.readyState === WebSocket.CLOSED;
+  }
+
   /** Ends the connection, and connects to a node. */
   connect(port: number): void {
     this.#socket?.terminate();

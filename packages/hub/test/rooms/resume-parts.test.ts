@@ -1,7 +1,10 @@
 // A resume reads the history in parts.
+
 import { Hub, type HubOptions, type Position } from '@ws/hub';
 import { MemoryBroker } from '@ws/hub/testing';
 import { describe, expect, it, vi } from 'vitest';
+import { prepare } from '../../src/arguments.ts';
+import { encodeEnvelope } from '../../src/backplane/envelope.ts';
 import { node, turns } from '../nodes.ts';
 import { first, publish, slowVisit, textsOf, visit } from './visits.ts';
 
@@ -165,6 +168,20 @@ describe('a resume from an engine', () => {
     await expect(joined).rejects.toMatchObject({ code: 'WS_ERR_SESSION_CLOSED' });
     expect(await client.closed).toMatchObject({ code: 1013 });
     vi.useRealTimers();
+    await hub.close();
+  });
+
+  it('closes with 1013 when the history does not have a message before a live one', async () => {
+    const { hub, broker } = reading();
+    const [one] = await publish(hub, 1);
+    const { client, joined } = visit(hub, { since: one! });
+    await joined;
+    const message = prepare('9', 'test');
+    const envelope = { node: 'b/1', counter: 1, previousMs: undefined, exact: false };
+    const bytes = encodeEnvelope({ ...envelope, key: undefined, message });
+    broker.inject('room/r', bytes, { ...one!, offset: 9 });
+    await turns();
+    expect(await client.closed).toMatchObject({ code: 1013 });
     await hub.close();
   });
 
