@@ -139,12 +139,7 @@ export type AnyResponse = Readonly<
  * framework that has replaced the global class. `instanceof` does not know them.
  */
 export function isResponse(value: unknown): value is AnyResponse {
-  try {
-    return kind(value) === 'Response';
-  } catch {
-    // The trap of a Proxy has thrown.
-    return false;
-  }
+  return kind(value) === 'Response';
 }
 
 /**

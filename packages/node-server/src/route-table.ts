@@ -28,8 +28,8 @@ export function queryOf(target: string): URLSearchParams {
 }
 
 /**
- * Percent-decodes each segment of a path once. A segment that is not percent-encoded UTF-8 stays as
- * sent. `%2F` stays too: the result has the segments of `path`.
+ * Percent-decodes each segment of a path once, after the handshake has checked that all are
+ * percent-encoded UTF-8. `%2F` stays: the result has the segments of `path`.
  */
 export function decodePath(path: string): string {
   if (!path.includes('%')) return path;
@@ -37,11 +37,7 @@ export function decodePath(path: string): string {
 }
 
 function decodeSegment(segment: string): string {
-  try {
-    return decodeURIComponent(segment).replaceAll('/', '%2F');
-  } catch {
-    return segment;
-  }
+  return decodeURIComponent(segment).replaceAll('/', '%2F');
 }
 
 /**

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type ConnHandler, HandshakeError, route, serve, Upgrader } from '../src/index.ts';
@@ -302,6 +302,27 @@ describe('serve with routes', () => {
     expect(answer.headers.get('connection')).toBe('close');
     expect(answer.body).toContain('no WebSocket route has this path');
     expect(answer.raw.split('HTTP/1.1 ').length).toBe(2);
+  });
+
+  it('counts the handshakeTimeout of a route from the request, also after a slow page', async () => {
+    const responses: ServerResponse[] = [];
+    const slow = route({ handshakeTimeout: 1, authenticate: () => new Promise(() => {}) }, run);
+    const listener = (_req: unknown, res: ServerResponse): void => void responses.push(res);
+    const server = await started({ request: listener }, { '/slow': slow });
+    const upgrade = once(server.http, 'upgrade');
+    const client = await connectRaw(portOf(server));
+    const page = Buffer.from('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    client.stream.write(Buffer.concat([page, request(line('/slow'))]));
+    await upgrade;
+    responses[0]!.end('page');
+    await client.closed;
+    expect(client.received.toString('latin1')).toMatch(/page[^]* 503 [^]*handshake timed out/);
+  });
+
+  it('gives handlers a path with decoded segments, and refuses bytes that are no UTF-8', async () => {
+    const port = portOf(await started({}, (conn, _req, { path }) => conn.send(path)));
+    expect(await greeting(port, '/%c3%bc/a%2Fb?%ff')).toBe('/ü/a%2Fb');
+    expect(await greeting(port, '/%ff')).toBe(400);
   });
 
   it('rejects the former options `routes` and `path` with a TypeError that has the cure', async () => {

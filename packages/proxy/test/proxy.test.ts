@@ -1,10 +1,12 @@
 import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { dial } from '@ws/node-client';
 import { serve } from '@ws/node-server';
-import { nothingLeft, whenOver } from '@ws/tests';
+import { nothingLeft, rawClient, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
-import type { Mode } from '../src/index.ts';
+import { createProxy, type Mode } from '../src/index.ts';
 import { front } from './support.ts';
 
 async function echoServer(options = {}): Promise<string> {
@@ -14,6 +16,50 @@ async function echoServer(options = {}): Promise<string> {
   whenOver(() => server.close({ timeout: 1 }));
   return server.url;
 }
+
+describe('Proxy.handler', () => {
+  nothingLeft();
+
+  it('takes WebSockets, and gives other upgrades to the listeners for requests', async () => {
+    const proxy = createProxy(await echoServer());
+    const server = createServer((_req, res) => void res.writeHead(203).end());
+    server.on('upgrade', proxy.handler).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    whenOver(async () => {
+      await proxy.close({ timeout: 1 });
+      server.close();
+      server.closeAllConnections();
+    });
+    const { port } = server.address() as AddressInfo;
+    const conn = await dial(`ws://127.0.0.1:${port}`);
+    await conn.send('hello');
+    expect((await conn.readMessage()).text()).toBe('hello');
+    expect(await conn.close()).toMatchObject({ wasClean: true });
+    const client = await rawClient(port);
+    expect(await client.upgrade({ set: ['Upgrade: h2c'] })).toMatchObject({ status: 203 });
+    client.destroy();
+    await client.closed;
+  });
+});
+
+describe('Proxy.upgrade', () => {
+  nothingLeft();
+
+  it('reports a second call for one socket, and the first connection continues', async () => {
+    const { proxy, server, url, reported, next } = await front(await echoServer());
+    const upgrade = once(server, 'upgrade');
+    const dialed = dial(url);
+    const [req, socket, head] = (await upgrade) as Parameters<typeof proxy.upgrade>;
+    const second = await proxy.upgrade(req, socket, head);
+    expect(await second.closed).toMatchObject({ status: 0, endedBy: 'proxy' });
+    expect(reported).toHaveLength(1);
+    const conn = await dialed;
+    await conn.send('hello');
+    expect((await conn.readMessage()).text()).toBe('hello');
+    await conn.close();
+    expect(await (await next()).closed).toMatchObject({ status: 101 });
+  });
+});
 
 describe.each(['frames', 'bytes', 'messages'] satisfies Mode[])('createProxy, mode %s', (mode) => {
   nothingLeft();

@@ -196,6 +196,27 @@ describe('dial with http2', () => {
     await expect(dial(url, { http2: session })).rejects.toThrow('the HTTP/2 session has ended');
   });
 
+  it('rejects on a session of the caller that is closing or without WebSockets', async () => {
+    const counted = await served({ http2: 'clear' });
+    const closing = connect(counted.url.replace('ws', 'http'));
+    const open = await dial(counted.url, { http2: closing });
+    closing.close();
+    await expect(dial(counted.url, { http2: closing })).rejects.toThrow(/session has ended/);
+    await says(open, 'hello');
+    await open.close();
+
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    whenOver(() => void server.close());
+    const url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const plain = connect(url.replace('ws', 'http'));
+    whenOver(() => plain.close());
+    await once(plain, 'remoteSettings');
+    const dialed = dial(url, { http2: plain });
+    await expect(dialed).rejects.toThrow('does not offer WebSockets over HTTP/2');
+    expect(plain.closed).toBe(false);
+  });
+
   it('adds one listener to a session of the caller for many dials', async () => {
     const counted = await served({ http2: 'clear' });
     const session = connect(counted.url.replace('ws', 'http'));
@@ -379,6 +400,25 @@ describe('dial with http2', () => {
     const second = await dial(counted.url, { http2: 'only' });
     expect(counted.connections).toBe(1);
     for (const conn of [first, second]) await conn.close();
+  });
+
+  it.each([
+    ['ERR_HTTP2_OUT_OF_STREAMS', 'the HTTP/2 session has ended'],
+    ['ERR_HTTP2_INVALID_CONNECTION_HEADERS', 'the request cannot be sent over HTTP/2'],
+  ])('rejects when Node throws %s, and releases the stream', async (code, message) => {
+    const { url } = await served({ http2: 'clear' });
+    const session = connect(url.replace('ws', 'http'));
+    whenOver(() => session.close());
+    const cause = Object.assign(new Error('mine'), { code });
+    const request = vi.spyOn(session, 'request').mockImplementation(() => {
+      throw cause;
+    });
+    await expect(dial(url, { http2: session })).rejects.toMatchObject({
+      cause,
+      message: expect.stringContaining(message) as string,
+    });
+    request.mockRestore();
+    await says(await dial(url, { http2: session }), 'again');
   });
 
   it.each(['h2', true, {}, 1])('rejects the option %o', async (http2) => {

@@ -57,6 +57,31 @@ describe('nodeDeflate.deflateLater', () => {
     expect(await done).toBeUndefined();
     expect(await run(job(Buffer.from('x')))).toBeInstanceOf(Uint8Array);
   });
+
+  it('never runs a job that is cancelled while it waits, nor calls its function', async () => {
+    const jobs = new DeflateJobs();
+    const plain = Buffer.alloc(100_000, 'x');
+    let begun = 0;
+    const begin = (): Uint8Array => {
+      begun++;
+      return plain;
+    };
+    const done: number[] = [];
+    const cancels: (() => void)[] = [];
+    await new Promise<void>((resolve) => {
+      for (let i = 0; i < 50; i++) {
+        cancels.push(
+          jobs.add(job(plain, { begin }), () => {
+            done.push(i);
+            if (i === 48) resolve();
+          }),
+        );
+      }
+      cancels[49]!();
+    });
+    expect(begun).toBe(49);
+    expect(done.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 49 }, (_, i) => i));
+  });
 });
 
 describe('new DeflateJobs', () => {

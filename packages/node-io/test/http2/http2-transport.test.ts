@@ -122,6 +122,17 @@ describe('http2Transport', () => {
     expect(sink.error?.message).toBe('the HTTP/2 session has ended');
   });
 
+  it('fails on a stream with an encoding set', async () => {
+    const { peer, stream, transport } = await served();
+    stream.setEncoding('utf8');
+    const sink = new RecordingSink();
+    transport.start(sink);
+    peer.data(1, Buffer.from('text'));
+    await sink.until('close');
+    expect(sink.error?.message).toMatch(/do not call setEncoding/);
+    expect(sink.chunks).toEqual([]);
+  });
+
   it('names its addresses after the close', async () => {
     const { peer, transport } = await served();
     const sink = new RecordingSink();

@@ -1,5 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { type Conn, TransportError, Upgrader, type UpgraderOptions } from '../../src/index.ts';
 import { masked, type RawPeer, type RequestChange, request, TestServer } from '../raw.ts';
@@ -76,6 +77,13 @@ describe('an upgrade pipelined after other requests', () => {
     expect(await server.outcome()).toMatchObject({ status: 503 });
     await client.closed;
     expect(client.received.length).toBe(0);
+  });
+
+  it('fails when its client resets after more early bytes than are read', async () => {
+    const { server, client } = await pipelined({}, ['/1'], { behind: Buffer.alloc(200_000) });
+    const outcome = server.outcome();
+    (client.stream as Socket).resetAndDestroy();
+    expect(await outcome).toBeInstanceOf(TransportError);
   });
 
   it.each([

@@ -392,6 +392,38 @@ describe('the target of a request', () => {
     expect([a!.heads.length, other!.heads.length]).toEqual([0, 0]);
   });
 
+  it.each<[string, ProxyOptions]>([
+    [
+      'sticky throws',
+      {
+        sticky: () => {
+          throw new Error('broken');
+        },
+      },
+    ],
+    ['sticky returns a number', { sticky: () => 5 as never }],
+    [
+      'balance throws',
+      {
+        balance: () => {
+          throw new Error('broken');
+        },
+      },
+    ],
+    ['balance returns a promise', { balance: (async () => undefined) as never }],
+  ])('is a 500 when %s, and no target is asked', async (_, options) => {
+    const [a, b] = await targets(2);
+    const between = await front([a!.url, b!.url], options);
+    expect(await statusOf(between)).toBe(500);
+    expect(between.reported).toHaveLength(1);
+    expect([a!.heads.length, b!.heads.length]).toEqual([0, 0]);
+  });
+
+  it('cannot be replaced when a function chooses it', async () => {
+    const between = await front(() => DEAD);
+    expect(() => (between.proxy.targets = [DEAD])).toThrow('targets: cannot be replaced');
+  });
+
   it('is 504 when it hangs after the connection', async () => {
     const backend = await rawTarget(() => undefined);
     const between = await front(backend.url, { handshakeTimeout: 60 });
