@@ -7,7 +7,7 @@ import { dial } from '@ws/node-client';
 import { serve } from '@ws/node-server';
 import { connect, ObsCloseError, ObsProtocolError, WebSocketCloseCode } from '@ws/obs';
 import { nothingUnhandled, retryUntilTimer } from '@ws/tests';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { connected, rejection, startFake } from './support.ts';
 
 describe('connect', () => {
@@ -25,6 +25,15 @@ describe('connect', () => {
       expect((await obs.call('GetVersion')).obsWebSocketVersion).toBe('5.1.0');
     },
   );
+
+  it('rejects a password in a page without WebCrypto, and says how to load it', async () => {
+    const fake = await startFake({ password: 'secret' });
+    vi.stubGlobal('crypto', {});
+    onTestFinished(() => void vi.unstubAllGlobals());
+    const error = await rejection(connect(fake.url, { password: 'secret' }));
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error.message).toContain('no WebCrypto; load it over https');
+  });
 
   it('names the option password for a wrong password', async () => {
     const fake = await startFake({ password: 'secret' });
@@ -55,6 +64,7 @@ describe('connect', () => {
     const fake = await startFake({ hello: '{"type":"welcome"}' });
     const error = await rejection(connect(fake.url));
     expect(error).toBeInstanceOf(ObsProtocolError);
+    expect(String(error)).toMatch(/^ObsProtocolError: /);
     expect(error.message).toContain('expected op 0 of obs-websocket 5');
   });
 
