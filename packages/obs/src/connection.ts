@@ -111,7 +111,7 @@ export class ObsConnection {
     wait: () => Wait,
     message: (id: string) => unknown,
     finish: (answer: Fields) => T,
-    schedule: (send: Send, id: string) => void = (send) => void send(),
+    schedule: (send: Send, id: string) => void,
   ): Promise<T> {
     const id = String(++this.#lastId);
     let isSent = false;
