@@ -392,6 +392,17 @@ describe('BrowserConn.readJSON', () => {
     expect(await conn.readJSON()).toBe(5);
   });
 
+  it('rejects with the first issue of a value that does not fit the schema', async () => {
+    const { conn, socket } = connected();
+    socket.message('{"a":"x"}');
+    const schema = z.object({ a: z.number({ error: 'a is no number' }) });
+    expect(await rejection(conn.readJSON({ schema }))).toMatchObject({
+      code: 'WS_ERR_JSON',
+      message: expect.stringMatching(/does not fit the schema: a is no number$/) as string,
+      issues: [{ path: ['a'] }],
+    });
+  });
+
   it('rejects another schema, and bad options', async () => {
     stubReportError();
     const { conn } = connected();

@@ -402,6 +402,17 @@ describe('BrowserConn.nextWriter', () => {
     expect(socket.sent).toEqual([]);
   });
 
+  it('aborts the message of a stream after a chunk that is no data', async () => {
+    const { conn, socket } = connected();
+    const stream = (await conn.nextWriter(TextMessage)).writable().getWriter();
+    stream.closed.catch(() => {});
+    await stream.write('a');
+    expect(await rejection(stream.write(5 as never))).toBeInstanceOf(TypeError);
+    expect(await rejection(stream.close())).toBeInstanceOf(TypeError);
+    await conn.send('next');
+    expect(socket.sent).toEqual(['next']);
+  });
+
   it('closes the writer before, or waits for it', async () => {
     const { conn, socket } = connected();
     const first = await conn.nextWriter(TextMessage);
