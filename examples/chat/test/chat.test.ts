@@ -58,7 +58,8 @@ class Page {
 
   /** Resolves when the page shows these people. */
   async shows(...names: string[]): Promise<void> {
-    const isShown = (): boolean => this.names.toSorted().join() === names.toSorted().join();
+    const isShown = (): boolean =>
+      this.names.length === names.length && names.every((name) => this.names.includes(name));
     if (isShown()) return;
     await new Promise<void>((resolve) => {
       this.rooms.on('members', () => {

@@ -54,34 +54,6 @@ describe('a client that asks for a room', () => {
     await hub.close({ timeout: 1 });
   });
 
-  it('is in 100 rooms at most, with 10,000 joins', async () => {
-    const { node, hub } = startNode();
-    const { client, session } = startRaw(node);
-    let refused = 0;
-    let joined = 0;
-    const answered = new Promise<void>((resolve) => {
-      client
-        .receive((message) => {
-          if (message.text().includes('"result"')) joined++;
-          else refused++;
-          if (joined + refused === 10_000) resolve();
-        })
-        .catch(() => {});
-    });
-    for (let id = 1; id <= 10_000; id++) {
-      const sent = client.send(
-        `{"jsonrpc":"2.0","id":${id},"method":"room.join","params":{"room":"chat/${id}"}}`,
-      );
-      if (id % 200 === 0) await client.ping();
-      else sent.catch(() => {});
-    }
-    await answered;
-    expect(session.rooms.size).toBe(100);
-    expect([joined, refused]).toEqual([100, 9_900]);
-    expect(hub.stats.rooms).toBe(100);
-    await hub.close({ timeout: 1 });
-  });
-
   it('gets all that is kept for a position of another room, and a gap', async () => {
     const { node, hub } = startNode();
     const other = await hub.room('chat/other').publish('1');
@@ -169,7 +141,7 @@ describe('a client that publishes', () => {
   });
 
   it('is refused when it has left before mayPublish has decided', async () => {
-    let decide = (_: boolean): void => {};
+    let decide: (may: boolean) => void = () => {};
     const { node, hub } = startNode({
       slow: {
         mayJoin: true,

@@ -1,5 +1,288 @@
-import { describe, expect, it } from 'vitest';
-import { read, startClient, startNode } from './setup.ts';
+// Rooms of clients whose connections break.
+
+import { connPair } from '@ws/conn';
+import { ReconnectingConn } from '@ws/conn/reconnecting';
+import { serveRooms } from '@ws/hub/rooms';
+import { contract, event, method, RpcError } from '@ws/rpc';
+import { type MembersChange, roomsOf, START } from '@ws/rpc/rooms';
+import { describe, expect, it, vi } from 'vitest';
+import { z } from 'zod';
+import { read, startClient, startNode, TABLE, Text } from './setup.ts';
+
+const turns = async (count = 20): Promise<void> => {
+  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
+};
+
+describe('a loop over a room', () => {
+  it('begins after since, with all messages after START, and live without it', async () => {
+    const { node, hub } = startNode();
+    const first = await hub.room('chat/main').publish('{"text":"1"}');
+    await hub.room('chat/main').publish('{"text":"2"}');
+    const { rooms, live } = startClient(node);
+    const loops = [first, START, undefined].map((since) => rooms.join('chat/main', { since }));
+    await rooms.publish('chat/main', { text: '3' });
+    expect(await read(loops[0]!, 2)).toEqual(['2', '3']);
+    expect(await read(loops[1]!, 4)).toEqual(['gap', '1', '2', '3']);
+    const late = rooms.join('chat/main', { since: first });
+    expect(await read(late, 2)).toEqual(['2', '3']);
+    const last = rooms.join('chat/main');
+    await rooms.publish('chat/main', { text: '4' });
+    for (const loop of [...loops.slice(0, 2), late, last])
+      expect(await read(loop, 1)).toEqual(['4']);
+    await live.close();
+    expect(await read(late, 1)).toEqual(['end']);
+    await hub.close();
+  });
+
+  it('has a gap after a break of a room without history', async () => {
+    const { node, hub } = startNode({ r: { schema: Text, mayJoin: true, mayPublish: true } });
+    const { rooms, live, cut } = startClient(node);
+    const loop = rooms.join('r');
+    await rooms.publish('r', { text: '1' });
+    cut();
+    await new Promise((resolve) => live.on('open', () => resolve(undefined)));
+    await rooms.publish('r', { text: '2' });
+    expect(await read(loop as never, 3)).toEqual(['1', 'gap', '2']);
+    await live.close();
+    await hub.close();
+  });
+
+  it('ends with the error of a refusal, also after a break', async () => {
+    let may = true;
+    const { node, hub } = startNode({ 'chat/*': { mayJoin: () => may } });
+    const { rooms, live, cut } = startClient(node);
+    const loop = rooms.join('chat/main');
+    const other = rooms.join('private');
+    await expect(other.next()).rejects.toMatchObject({ code: -32_001, message: 'room refused' });
+    await turns();
+    may = false;
+    cut();
+    await expect(loop.next()).rejects.toBeInstanceOf(RpcError);
+    expect(await loop.next()).toEqual({ done: true, value: undefined });
+    await live.close();
+    await hub.close();
+  });
+
+  it('ends with the error of a refusal after the server has ended the membership', async () => {
+    const banned = new Set<string>();
+    const { node, hub } = startNode({ 'chat/*': { mayJoin: ({ data }) => !banned.has(data) } });
+    const { rooms, live } = startClient(node);
+    const loop = rooms.join('chat/main');
+    await vi.waitFor(() => expect(hub.room('chat/main').members.size).toBe(1));
+    banned.add('ann');
+    for (const session of hub.room('chat/main').members) session.leave('chat/main');
+    expect((await loop.next()).value).toMatchObject({ gap: true });
+    await expect(loop.next()).rejects.toMatchObject({ code: -32_001 });
+    await live.close();
+    await hub.close();
+  });
+
+  it('leaves the room with the last loop', async () => {
+    const { node, hub } = startNode();
+    const { rooms, live } = startClient(node);
+    const loops = [rooms.join('chat/main'), rooms.join('chat/main')];
+    await vi.waitFor(() => expect(hub.room('chat/main').members.size).toBe(1));
+    await loops[0]!.return!();
+    await rooms.publish('chat/main', { text: '1' });
+    const pending = loops[1]!.next();
+    expect((await pending).value).toMatchObject({ data: { text: '1' } });
+    const waiting = loops[1]!.next();
+    await loops[1]!.return!();
+    expect(await waiting).toEqual({ done: true, value: undefined });
+    await vi.waitFor(() => expect(hub.room('chat/main').members.size).toBe(0));
+    await live.close();
+    await hub.close();
+  });
+
+  it('has a gap when the history has not all that it did not take', async () => {
+    const { node, hub } = startNode({ 'chat/*': { history: { size: 5 }, mayJoin: true } });
+    const { rooms, live } = startClient(node);
+    const slow = rooms.join('chat/main');
+    await vi.waitFor(() => expect(hub.room('chat/main').members.size).toBe(1));
+    for (let i = 0; i < 1_020; i++) await hub.room('chat/main').publish(`{"text":"${i}"}`);
+    const items = await read(slow, 1_006);
+    expect(items.slice(998)).toEqual(['998', '999', 'gap', '1015', '1016', '1017', '1018', '1019']);
+    await live.close();
+    await hub.close();
+  });
+
+  it('dials again with another ticket when its login has expired', async () => {
+    const { node, hub } = startNode();
+    const tickets = ['one', 'two'];
+    const { rooms, live } = startClient(node, () => tickets.shift()!);
+    const loop = rooms.join('chat/main');
+    await rooms.publish('chat/main', { text: '1' });
+    for (const session of hub.sessions.values()) void session.close(4401, 'expired');
+    await hub.room('chat/main').publishJSON({ text: '2' });
+    expect(await read(loop, 2)).toEqual(['1', '2']);
+    expect([...hub.sessions.values()].map(({ data }) => data)).toEqual(['two']);
+    await live.close();
+    await hub.close();
+  });
+
+  it('ends when a message does not fit its schema', async () => {
+    const { node, hub } = startNode({ 'chat/*': { mayJoin: true } });
+    const { rooms, live } = startClient(node);
+    const loop = rooms.join('chat/main');
+    await vi.waitFor(() => expect(hub.room('chat/main').members.size).toBe(1));
+    await hub.room('chat/main').publishJSON({ text: 7 });
+    await expect(loop.next()).rejects.toThrow(/does not fit its schema: text/);
+    await live.close();
+    await hub.close();
+  });
+
+  it.each([
+    ['a name that is no text', (join: (...args: never[]) => unknown) => join(1 as never)],
+    [
+      'a position that is none',
+      (join: (...args: never[]) => unknown) => join('r' as never, { since: 1 } as never),
+    ],
+    [
+      'an unknown option',
+      (join: (...args: never[]) => unknown) => join('r' as never, { limit: 1 } as never),
+    ],
+  ])('refuses %s', async (_, call) => {
+    const { node, hub } = startNode();
+    const { rooms, live } = startClient(node);
+    expect(() => call(rooms.join.bind(rooms) as never)).toThrow(TypeError);
+    await live.close();
+    await hub.close();
+  });
+});
+
+describe('publish', () => {
+  it('is sent again after a break, and loops drop the repetition', async () => {
+    const { node, hub } = startNode();
+    const ann = startClient(node);
+    const bob = startClient(node);
+    const loop = bob.rooms.join('chat/main');
+    ann.rooms.join('chat/main');
+    await ann.rooms.publish('chat/main', { text: '1' });
+    // The room gets the message, its publisher no answer.
+    const kept: string[] = [];
+    const lost = vi.spyOn(hub.room('chat/main'), 'publish');
+    lost.mockImplementation((data) => {
+      kept.push(data as string);
+      lost.mockRestore();
+      ann.cut();
+      return hub.room('chat/main').publish(data);
+    });
+    await ann.rooms.publish('chat/main', { text: '2' });
+    await ann.rooms.publish('chat/main', { text: '3' });
+    expect(await read(loop, 3)).toEqual(['1', '2', '3']);
+    const { messages } = await hub.room('chat/main').history();
+    expect(
+      messages.map(({ message }) => message.text()).filter((text) => text === kept[0]),
+    ).toHaveLength(2);
+    await ann.live.close();
+    await bob.live.close();
+    await hub.close();
+  });
+
+  it('rejects by its timeout and its signal while there is no connection, and after the end', async () => {
+    const live = new ReconnectingConn(() => new Promise<never>(() => {}));
+    const rooms = roomsOf(live);
+    void rooms.join('r');
+    await expect(rooms.publish('r', 1, { timeout: 5 })).rejects.toThrow(/within 5 ms/);
+    await expect(rooms.publish('r', 1, { signal: AbortSignal.abort(7) })).rejects.toBe(7);
+    const control = new AbortController();
+    const aborted = rooms.publish('r', 1, { signal: control.signal });
+    control.abort(8);
+    await expect(aborted).rejects.toBe(8);
+    const waiting = rooms.publish('r', 1);
+    await live.close();
+    await expect(waiting).rejects.toMatchObject({ name: 'CloseSentError' });
+    await expect(rooms.publish('r', 1)).rejects.toMatchObject({ name: 'CloseSentError' });
+    expect(await rooms.join('r').next()).toEqual({ done: true, value: undefined });
+  });
+
+  it('refuses values without JSON, and more than 1,000 that wait', async () => {
+    const live = new ReconnectingConn(() => new Promise<never>(() => {}));
+    const rooms = roomsOf(live);
+    void rooms.join('r');
+    await expect(rooms.publish('r', undefined)).rejects.toThrow();
+    await expect(rooms.publish('r', 1n)).rejects.toThrow();
+    const many = Array.from({ length: 1_000 }, () => rooms.publish('r', 1));
+    await expect(rooms.publish('r', 1)).rejects.toMatchObject({ name: 'BackpressureError' });
+    await live.close();
+    for (const result of await Promise.allSettled(many)) expect(result.status).toBe('rejected');
+  });
+});
+
+describe('members of a room', () => {
+  it('reach the clients, as changes of at most one a second', async () => {
+    const { node, hub } = startNode({
+      'chat/*': { ...TABLE['chat/*']!, presence: ({ data }) => ({ name: data }), members: true },
+    });
+    const [ann, bob] = [startClient(node, 'ann'), startClient(node, 'bob')];
+    const changes: MembersChange[] = [];
+    ann.rooms.on('members', (_, change) => void changes.push(change));
+    ann.rooms.join('chat/main');
+    const names = (): unknown[] =>
+      [...ann.rooms.members('chat/main').values()].map(
+        ({ info }) => (info as { name: string }).name,
+      );
+    await vi.waitFor(() => expect(names()).toEqual(['ann']));
+    bob.rooms.join('chat/main');
+    await vi.waitFor(() => expect(names()).toEqual(['ann', 'bob']), 2_000);
+    expect(ann.rooms.members('chat/main')).toMatchObject({ count: 2, complete: true });
+    expect(changes.flatMap(({ joined }) => [...joined.values()])).toHaveLength(2);
+    expect(ann.rooms.members('chat/other').size).toBe(0);
+    await ann.live.close();
+    await bob.live.close();
+    await hub.close();
+  });
+});
+
+describe('a contract beside the rooms', () => {
+  const own = contract({
+    server: { who: method(z.undefined(), z.string()) },
+    client: { told: event(z.string()) },
+  });
+
+  it('runs on the same connection, with the session', async () => {
+    const node = serveRooms(
+      { r: { mayJoin: true } },
+      {
+        contract: own,
+        handlers: {
+          who: (_, { session, peer }) => {
+            void peer.told('by handler');
+            void node.peer(session).told('by peer');
+            return String(session.data);
+          },
+        },
+      },
+    );
+    const live = new ReconnectingConn(async () => {
+      const [client, conn] = connPair();
+      node.hub.add(conn, { data: 'ann' });
+      return client;
+    });
+    const told: string[] = [];
+    const rooms = roomsOf(live, own, { told: (text) => void told.push(text) });
+    expect(await rooms.peer.who()).toBe('ann');
+    expect(Object.keys(rooms.peer)).toEqual(['who']);
+    expect(told).toEqual(['by handler', 'by peer']);
+    await live.close();
+    await node.hub.close();
+  });
+
+  it('has no name that begins with room.', () => {
+    const taken = contract({ client: { 'room.x': event(z.string()) } });
+    expect(() => serveRooms({}, { contract: taken })).toThrow(
+      /room\.x; names that begin with room\./,
+    );
+    const live = { receive() {}, reconnect() {}, on() {} };
+    expect(() => roomsOf(live as never, taken, {} as never)).toThrow(
+      /names that begin with room\./,
+    );
+    expect(() => serveRooms({}, { contract: own, handlers: {} as never })).toThrow(
+      /who: expected a function/,
+    );
+    expect(() => roomsOf({} as never)).toThrow(/expected a ReconnectingConn/);
+  });
+});
 
 describe('rooms of two clients', () => {
   it('gives each message to all loops, after a break too', async () => {

@@ -25,14 +25,14 @@ export function startNode(
 }
 
 /** A client whose connections the test breaks. Its dials go to the node that `choose` returns. */
-export function startClient(choose: Node | (() => Node), data = 'ann') {
+export function startClient(choose: Node | (() => Node), data: string | (() => string) = 'ann') {
   const conns: Conn[] = [];
   const live = new ReconnectingConn(
     async () => {
       const node = typeof choose === 'function' ? choose() : choose;
       const [client, conn] = connPair({ report: () => {} });
       conns.push(client);
-      node.hub.add(conn as Conn<string>, { data });
+      node.hub.add(conn as Conn<string>, { data: typeof data === 'string' ? data : data() });
       return client;
     },
     { minDelay: 1, maxDelay: 1 },

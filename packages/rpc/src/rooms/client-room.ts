@@ -82,11 +82,14 @@ export class ClientRoom {
     if (joining === true) {
       this.#isTold = true;
       for (const loop of this.#loops) {
-        if (!this.#joining.has(loop)) loop.suspect();
+        const isAfter = loop.position !== undefined && !isUpTo(loop.position, position);
+        if (!this.#joining.has(loop) || (isAfter && !loop.isFilling)) loop.suspect();
         else if (loop.position !== undefined) loop.gap();
       }
       return;
     }
+    // The client may be no member any more.
+    if (position === undefined) this.#memberOn = undefined;
     for (const loop of this.#loops) {
       // What came before its position cannot come any more.
       if (

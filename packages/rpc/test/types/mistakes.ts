@@ -1,7 +1,11 @@
 /** Programs with one mistake each, and what the compiler says of it. They follow {@link PRELUDE}. */
 export const PRELUDE = `
 import type { ConnLike } from '@ws/conn';
+import type { ReconnectingConn } from '@ws/conn/reconnecting';
+import type { Session } from '@ws/hub';
+import { serveRooms } from '@ws/hub/rooms';
 import { contract, event, method, RpcError } from '@ws/rpc';
+import { roomsOf } from '@ws/rpc/rooms';
 import { z } from 'zod';
 declare const conn: ConnLike;
 declare const session: { readonly conn: ConnLike; readonly data: { user: string }; send(data: string): boolean };
@@ -20,7 +24,11 @@ const say = () => ({ at: 1 });
 const count = () => 1;
 const typing = () => {};
 const client = { said: () => {}, confirm: () => true };
-void [RpcError, conn, session, say, count, typing, client];
+declare const live: ReconnectingConn;
+const schemas = { 'chat/*': z.object({ text: z.string() }), count: z.string().transform(Number) };
+export const rooms = roomsOf(live, chat, client, { schemas });
+interface User { readonly teams: readonly string[] }
+void [RpcError, serveRooms, conn, session, say, count, typing, client];
 `;
 
 /** A correct program: it must compile. */
@@ -41,6 +49,23 @@ const more = contract({ server: { more: method(z.undefined(), z.number()) } }, c
 more.serve({ say, count, typing, more: () => 1 });
 const both: number = await more.connect(conn, client).more();
 void [yes, text, both];
+for await (const m of rooms.join('chat/main', { since: { epoch: '', offset: 0 } })) {
+  const said: string | undefined = m.gap ? m.position?.epoch : m.data.text + String(m.id);
+  void said;
+}
+for await (const m of rooms.join('count')) if (!m.gap) m.data.toFixed();
+for await (const m of rooms.join('other')) { const data: unknown = m.gap ? m.position : m.data; void data; }
+await rooms.publish('chat/main', { text: 'a' }, { timeout: false });
+await rooms.publish('count', '3');
+await rooms.peer.say({ text: 'a' });
+rooms.on('members', (room, { joined }) => room.length + joined.size);
+const more2: number = rooms.members('chat/main').count;
+const server = serveRooms(
+  { 'chat/*': { schema: z.string(), history: true, mayJoin: (session: Session<User>, room) => session.data.teams.includes(room), mayPublish: async () => true } },
+  { contract: chat, handlers: { say: (_, { session, auth }) => ({ at: session.data.teams.length + auth.teams.length }), count, typing } },
+);
+server.hub.on('connect', (session) => void server.peer(session).said({ text: session.data.teams.join() }));
+void [more2, roomsOf(live), serveRooms({ r: { mayJoin: true } }).handler];
 `;
 
 export const MISTAKES: readonly (readonly [title: string, code: string, message: RegExp])[] = [
@@ -200,5 +225,39 @@ export const MISTAKES: readonly (readonly [title: string, code: string, message:
     'a merge with what is no contract',
     'contract({ server: {} }, { server: {}, client: {} });',
     /missing the following properties from type 'Contract</,
+  ],
+  ['data of a room of another type', "await rooms.publish('chat/main', { text: 1 });", /string/],
+  ['the output of a schema as the data of a room', "await rooms.publish('count', 3);", /string/],
+  [
+    'a key that the data of a room does not have',
+    "for await (const m of rooms.join('chat/main')) if (!m.gap) m.data.to;",
+    /to/,
+  ],
+  ['data of a gap', "for await (const m of rooms.join('chat/main')) m.data;", /data/],
+  [
+    'data of a room without a schema',
+    "for await (const m of rooms.join('x')) if (!m.gap) m.data.text;",
+    /unknown/,
+  ],
+  ['an option that a join does not have', "rooms.join('chat/main', { limit: 1 });", /limit/],
+  ['a position that is none', "rooms.join('chat/main', { since: 7 });", /Position/],
+  [
+    'a method of rooms that is not yours',
+    "await rooms.peer['room.join']({ room: '' });",
+    /room.join/,
+  ],
+  ['a room without mayJoin', 'serveRooms({ r: {} });', /mayJoin/],
+  ['mayJoin that is no boolean', "serveRooms({ r: { mayJoin: 'all' } });", /mayJoin|May|string/],
+  ['form of a room', "serveRooms({ r: { mayJoin: true, form: () => '' } });", /form/],
+  ['hub.rooms', 'serveRooms({}, { hub: { rooms: {} } });', /rooms/],
+  [
+    'handlers that lack one',
+    'serveRooms({}, { contract: chat, handlers: { say, count } });',
+    /typing/,
+  ],
+  [
+    'data of a session of another type',
+    'serveRooms({ r: { mayJoin: (session: Session<User>) => session.data.age } });',
+    /age/,
   ],
 ];
