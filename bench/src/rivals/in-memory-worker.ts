@@ -4,6 +4,7 @@ import { devNull } from 'node:os';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { broadcast, Conn, type Transport } from '@ws/conn';
 import { Hub, type Session } from '@ws/hub';
+import { serveRooms } from '@ws/hub/rooms';
 import { nodePlatform } from '@ws/node-io';
 import { answer } from '../harness/child.ts';
 import { delay } from '../harness/delay.ts';
@@ -28,7 +29,7 @@ export interface MembershipPlan {
 /** The requests that the process answers. */
 export type InMemoryAnswers = {
   /** Creates the members of a room. Each write of a member is a system call to the null device. */
-  open: (request: { contender: 'hub' | 'broadcast'; members: number }) => void;
+  open: (request: { contender: InMemory; members: number }) => void;
   /**
    * Messages to all for `ms`: seconds of CPU of each, and the p99 of the delay of the event loop in
    * ms.
@@ -44,6 +45,9 @@ export type InMemoryAnswers = {
     count: number;
   }) => Promise<{ us: number; bytes: number }>;
 };
+
+/** `form`: a hub whose rooms have a `form`; `rooms`: the messages of `serveRooms`, of the same length. */
+export type InMemory = 'hub' | 'broadcast' | 'form' | 'rooms';
 
 /** A listener of `connect` joins a room; the second one returns the promise of the join. */
 export type Opening = 'hub' | 'hub, async';
@@ -73,19 +77,39 @@ function connOf(transport: Transport): Conn {
 
 let transports: NullTransport[] = [];
 let toAll: (payload: Buffer) => unknown;
+/** Bytes of each message, if they are always the same. */
+let frame: number | undefined = FRAME;
 let published = 0;
 
-function open({ contender, members }: { contender: 'hub' | 'broadcast'; members: number }): void {
+function open({ contender, members }: { contender: InMemory; members: number }): void {
   transports = Array.from({ length: members }, () => new NullTransport());
   const conns = transports.map(connOf);
   if (contender === 'broadcast') {
     toAll = (payload) => broadcast(conns, payload);
     return;
   }
-  const hub = new Hub();
+  const hub = hubOf(contender);
   for (const conn of conns) void hub.add(conn).join(ROOM);
   const room = hub.room(ROOM);
-  toAll = (payload) => room.publish(payload);
+  if (contender === 'hub') toAll = (payload) => room.publish(payload);
+  else {
+    frame = undefined;
+    toAll = (payload) => room.publish(`"${payload.toString('latin1')}"`);
+  }
+}
+
+function hubOf(contender: InMemory): Hub {
+  if (contender === 'hub') return new Hub();
+  if (contender === 'rooms') return serveRooms({ [ROOM]: { history: true, mayJoin: true } }).hub;
+  return new Hub({
+    rooms: {
+      [ROOM]: {
+        history: true,
+        form: (message, { room, position }) =>
+          `{"jsonrpc":"2.0","method":"room.message","params":{"room":"${room}","position":${JSON.stringify(position)},"data":${message.text()}}}`,
+      },
+    },
+  });
 }
 
 async function publish(ms: number): Promise<{ message: number; delay: number }> {
@@ -95,13 +119,14 @@ async function publish(ms: number): Promise<{ message: number; delay: number }> 
   await sleep(QUIET_MS);
   const before = usage().cpu;
   do {
-    await toAll(Buffer.alloc(SIZE, published++));
+    await toAll(Buffer.alloc(SIZE, frame === undefined ? 97 + (published++ % 26) : published++));
     // The last frames leave at the end of the turn.
     await nextTurn();
   } while (performance.now() < until);
   const cpu = usage().cpu - before;
   await sleep(QUIET_MS);
-  const lacking = transports.filter(({ written }) => written !== published * FRAME).length;
+  const expected = frame === undefined ? transports[0]!.written : published * frame;
+  const lacking = transports.filter(({ written }) => written !== expected || written === 0).length;
   if (lacking > 0) throw new Error(`${lacking} members lack a message`);
   return { message: cpu / 1e6 / (published - first), delay: delay() };
 }

@@ -1,9 +1,15 @@
 import type { Child } from '../harness/child.ts';
 import type { Contest, Running } from '../harness/runner.ts';
-import type { InMemoryAnswers, MembershipPlan, Opening } from '../rivals/in-memory-worker.ts';
+import type {
+  InMemory,
+  InMemoryAnswers,
+  MembershipPlan,
+  Opening,
+} from '../rivals/in-memory-worker.ts';
 import { type Environment, startChild, startProcesses } from './scenario.ts';
 
 const MEMBERS = 100_000;
+const ROOM_MEMBERS = 1_000;
 const OPENINGS = 10_000;
 const PLAN: MembershipPlan = { sessions: 10_000, rooms: 1000, each: 10 };
 
@@ -12,6 +18,7 @@ export const IN_MEMORY_CONTEST = '100,000 members without sockets';
 export const MEMBERSHIP_CONTEST = '10,000 sessions, 10 of 1,000 rooms each';
 
 export const OPENING_CONTEST = 'openings of a hub';
+export const CLIENT_ROOMS_CONTEST = '1,000 members of a room for clients';
 
 /** A large room on any machine: without sockets it needs no open files. */
 export function inMemoryContest(environment: Environment): Contest {
@@ -22,6 +29,22 @@ export function inMemoryContest(environment: Environment): Contest {
       startInMemory(environment, IN_MEMORY_CONTEST, contender, async (child, name) => {
         await child.ask('open', { contender: name as 'hub' | 'broadcast', members: MEMBERS });
         return (ms) => child.ask('publish', ms);
+      }),
+  };
+}
+
+/** The messages of `serveRooms`, next to those of a `form` that makes the same. */
+export function clientRoomsContest(environment: Environment): Contest {
+  return {
+    name: CLIENT_ROOMS_CONTEST,
+    contenders: ['form', 'rooms'],
+    start: (contender) =>
+      startInMemory(environment, CLIENT_ROOMS_CONTEST, contender, async (child, name) => {
+        await child.ask('open', { contender: name as InMemory, members: ROOM_MEMBERS });
+        return async (ms) => {
+          const { message } = await child.ask('publish', ms);
+          return { us: message * 1e6 };
+        };
       }),
   };
 }

@@ -5,6 +5,8 @@ import { contenderTable, metricTable, ratioTable } from '../report/contest-table
 import type { Table } from '../report/table.ts';
 import { BASE } from '../rivals/contenders.ts';
 import {
+  CLIENT_ROOMS_CONTEST,
+  clientRoomsContest,
   IN_MEMORY_CONTEST,
   inMemoryContest,
   MEMBERSHIP_CONTEST,
@@ -49,6 +51,7 @@ the PATH, which shares the core of the server with them.
     slowMembersContest(environment),
     unreadContest(environment),
     inMemoryContest(environment),
+    clientRoomsContest(environment),
     membershipContest(environment),
     openingContest(environment),
     nodesContest(environment),
@@ -132,6 +135,16 @@ function tables(results: readonly ContestResult[]): Table[] {
         ['message', 'CPU of one message to all, s'],
         ['delay', 'delay of the event loop, p99 in ms'],
       ],
+    ),
+    ratioTable(
+      {
+        title: 'Rooms for clients',
+        unit: 'messages per CPU second, relative to publish with a form that makes the same text',
+        note: 'More is better. 100 B of JSON, without sockets.',
+        results: named(CLIENT_ROOMS_CONTEST),
+      },
+      'form',
+      'us',
     ),
     rowsTable(
       {
