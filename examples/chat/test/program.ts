@@ -14,6 +14,8 @@ export interface Program {
   readonly ws: string;
   readonly port: string;
   readonly running: boolean;
+  /** Stops the process, or lets it continue. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
   /** Sends a signal and resolves with the exit code. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
@@ -32,6 +34,7 @@ export async function startProgram(port = '0', env: NodeJS.ProcessEnv = {}): Pro
     get running() {
       return child.exitCode === null && child.signalCode === null;
     },
+    signal: (signal) => void child.kill(signal),
     async stop(signal = 'SIGTERM') {
       child.kill(signal);
       await exited;

@@ -1,0 +1,135 @@
+// A loop over a room in a page whose server stops, whose network is lost, and that is left.
+import { ReconnectingConn } from '@ws/node-client';
+import { roomsOf } from '@ws/rpc/rooms';
+import { lacksChromium, launchChromium } from '@ws/tests/chromium';
+import { lacksFirefox, launchFirefox } from '@ws/tests/firefox';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Program, startProgram } from './program.ts';
+
+/** What both drivers have. */
+interface TestPage {
+  goto(url: string): Promise<unknown>;
+  evaluate(script: string): Promise<unknown>;
+}
+
+/** A page that notes the keys of messages, and gaps. */
+const LOOP = `(async () => {
+  const { ReconnectingConn, roomsOf } = await import('/websocket.js');
+  const ask = () => '{"jsonrpc":"2.0","method":"alive"}';
+  globalThis.got = [];
+  globalThis.ends = 0;
+  globalThis.live2 = new ReconnectingConn('/chat?name=Loop&id=loop', {
+    alive: { after: 300, timeout: 1000, ask },
+    maxDelay: 200,
+  });
+  live2.on('close', () => ends++);
+  globalThis.rooms2 = roomsOf(live2);
+  const loop = rooms2.join('chat/loop');
+  void (async () => {
+    for await (const m of loop) got.push(m.gap ? 'gap' : m.data.key);
+  })();
+  await rooms2.publish('chat/loop', { key: 'first', name: 'Loop', text: 'x' });
+})()`;
+
+describe.each([
+  {
+    name: 'Chromium',
+    lacks: lacksChromium,
+    launch: () => launchChromium(['--disable-back-forward-cache']),
+  },
+  { name: 'Firefox', lacks: lacksFirefox, launch: launchFirefox },
+])('a loop over a room in $name', ({ name, lacks, launch }) => {
+  describe.skipIf(lacks())('', () => {
+    let program: Program;
+    let browser: { newPage(): Promise<TestPage>; close(): Promise<void> };
+    let page: TestPage;
+    let live: ReconnectingConn;
+    const sent: string[] = [];
+
+    beforeEach(async () => {
+      sent.length = 0;
+      program = await startProgram();
+      browser = (await launch()) as typeof browser;
+      page = await browser.newPage();
+      await page.goto(program.url);
+      live = new ReconnectingConn(`${program.ws}chat?name=Other`);
+      await page.evaluate(LOOP);
+      sent.push('first');
+    }, 60_000);
+    afterEach(async () => {
+      await live.close();
+      await browser.close();
+      await program.stop();
+    });
+
+    const until = (condition: string): Promise<unknown> =>
+      page.evaluate(`new Promise((done) => {
+        const look = () => (${condition} ? done() : setTimeout(look, 10));
+        look();
+      })`);
+
+    async function publish(count: number): Promise<void> {
+      const rooms = publisher();
+      for (let i = 0; i < count; i++) {
+        const key = `k${sent.length}`;
+        await rooms.publish('chat/loop', { key, name: 'Other', text: 'x' });
+        sent.push(key);
+      }
+    }
+
+    let known: ReturnType<typeof roomsOf> | undefined;
+    let of: ReconnectingConn | undefined;
+    function publisher(): ReturnType<typeof roomsOf> {
+      if (known === undefined || of !== live) {
+        of = live;
+        known = roomsOf(live);
+        known.join('chat/loop');
+      }
+      return known;
+    }
+
+    async function hasAll(): Promise<void> {
+      await until(`got.length >= ${sent.length}`);
+      expect(await page.evaluate('got')).toEqual(sent);
+    }
+
+    it('misses nothing while the server is stopped', { timeout: 60_000 }, async () => {
+      await publish(5);
+      await hasAll();
+      program.signal('SIGSTOP');
+      await until('ends === 1');
+      program.signal('SIGCONT');
+      await publish(5);
+      await page.evaluate("rooms2.publish('chat/loop', { key: 'own', name: 'Loop', text: 'x' })");
+      sent.push('own');
+      await hasAll();
+    });
+
+    it('misses nothing without a network', { timeout: 60_000 }, async () => {
+      await publish(5);
+      await page.evaluate('dispatchEvent(new Event("offline")); live2.conn.terminate()');
+      await publish(20);
+      await page.evaluate('dispatchEvent(new Event("online"))');
+      await publish(5);
+      await hasAll();
+    });
+
+    // Firefox keeps no page with an open connection.
+    it.runIf(name === 'Chromium')(
+      'misses nothing in the back/forward cache',
+      { timeout: 60_000 },
+      async () => {
+        await publish(5);
+        await page.goto('about:blank');
+        await publish(20);
+        await page.evaluate('history.back()').catch(() => {});
+        await expect
+          .poll(() => page.evaluate('globalThis.got?.length ?? 0').catch(() => 0), {
+            timeout: 20_000,
+          })
+          .toBeGreaterThanOrEqual(sent.length);
+        expect(await page.evaluate('got')).toEqual(sent);
+      },
+    );
+  });
+});
