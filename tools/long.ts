@@ -58,6 +58,7 @@ const RANDOM = [
   'conn/test/pure-deflate/deflater',
   'conn/test/read/straight-path',
   'conn/test/writing/shared-frames',
+  'hub/test/serve-rooms/rooms-random',
   'node-io/test/deflate/verdicts',
   'tests/compression/model',
   'tests/contracts/endpoint-and-conn',

@@ -49,7 +49,7 @@ describe.each([
     beforeEach(async () => {
       sent.length = 0;
       program = await startProgram();
-      browser = (await launch()) as typeof browser;
+      browser = await launch();
       page = await browser.newPage();
       await page.goto(program.url);
       live = new ReconnectingConn(`${program.ws}chat?name=Other`);
