@@ -183,6 +183,29 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane over a cluster', ()
       }
     });
 
+    it('shows the members of all nodes, and acts on other nodes', async () => {
+      const hubs = ['a', 'b'].map((id) => {
+        const backplane = redisBackplane(clusterClients[client]!(cluster.ports));
+        const hub = new Hub({ id, backplane, rooms: { here: { presence: () => ({ id }) } } });
+        atEnd(() => hub.close());
+        return hub;
+      });
+      for (const hub of hubs) await hub.add(connPair()[1]).join('here');
+      const counts = (): Promise<unknown> => hubs[0]!.everywhere.count('here');
+      const all = { sessions: 2, nodes: 2, silent: [] };
+      for (const hub of hubs) await expect.poll(() => hub.room('here').presence.size).toBe(2);
+      await expect.poll(counts).toEqual(all);
+      const owner = await cluster.ownerOf('ws:{all}');
+      const to = (await cluster.primaries()).find((port) => port !== owner)!;
+      await cluster.moveSlot(await cluster.slotOf('ws:{all}'), to);
+      await expect.poll(counts).toEqual(all);
+      expect(await hubs[0]!.everywhere.close({ room: 'here' }, 4401, 'out')).toEqual({
+        sessions: 2,
+        silent: [],
+      });
+      await expect.poll(() => hubs[1]!.room('here').presence.size).toBe(0);
+    });
+
     it('reports a gap of broadcasts only when their shard is lost', async () => {
       const hub = new Hub({ backplane: redisBackplane(clusterClients[client]!(cluster.ports)) });
       atEnd(() => hub.close());
