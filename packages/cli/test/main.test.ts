@@ -37,7 +37,7 @@ describe('wsx --help', () => {
   ])('has exit code 8 after the error %s of stdout', async (code, message) => {
     const error = Object.assign(new Error('failed'), { code, syscall: 'write' });
     const stdout = new Writable({ write: (_chunk, _encoding, done) => done(error) });
-    const run = start(['--help'], { stdout: stdout as never });
+    const run = start(['--help'], { stdout });
     expect(await run.code).toBe(8);
     await new Promise((resolve) => setImmediate(resolve));
     expect(run.err()).toBe(message);
