@@ -10,6 +10,7 @@ export default defineConfig({
     'in-memory-worker': 'src/rivals/in-memory-worker.ts',
     'kernels-worker': 'src/kernels/kernels-worker.ts',
     'load-worker': 'src/load/load-worker.ts',
+    'presence-worker': 'src/rivals/presence-worker.ts',
     'proxy-worker': 'src/rivals/proxy-worker.ts',
     'room-load-worker': 'src/load/room-load-worker.ts',
     'room-server-worker': 'src/rivals/room-server-worker.ts',

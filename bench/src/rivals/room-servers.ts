@@ -79,7 +79,8 @@ async function listenHub({ size, redis }: RoomPlan): Promise<RoomServer> {
   };
 }
 
-async function backplaneOf(port: number): Promise<Backplane> {
+/** The backplane of a node over Redis on this machine. */
+export async function backplaneOf(port: number): Promise<Backplane> {
   const { createClient } = await import('redis');
   return redisBackplane(createClient({ socket: { host: '127.0.0.1', port } }));
 }

@@ -15,6 +15,12 @@ import {
   openingContest,
 } from './hub-in-memory.ts';
 import { NODES_CONTEST, nodesContest, THREE_NODES } from './hub-nodes.ts';
+import {
+  PRESENCE_CONTEST,
+  PRESENCE_MEMORY_CONTEST,
+  presenceContest,
+  presenceMemoryContest,
+} from './hub-presence.ts';
 import { byTurn, roomContests } from './hub-rooms.ts';
 import {
   SLOW_MEMBERS_CONTEST,
@@ -28,7 +34,7 @@ import type { Scenario } from './scenario.ts';
 export const hub: Scenario = {
   name: 'hub',
   summary:
-    'a message to a room of a hub, next to broadcast, ws, socket.io and Bun; members that do not read,\nmemberships, openings, nodes over Redis',
+    'a message to a room of a hub, next to broadcast, ws, socket.io and Bun; members that do not read,\nmemberships, openings, nodes over Redis, who is there on all of them',
   help: `A member requests a number of messages. The server sends them to all members of the room in that turn.
 The next request follows when every member that reads has all messages. Every received byte is
 compared with the expected one.
@@ -55,6 +61,8 @@ the PATH, which shares the core of the server with them.
     membershipContest(environment),
     openingContest(environment),
     nodesContest(environment),
+    presenceContest(environment),
+    presenceMemoryContest(environment),
   ],
   tables,
   versions: (contenders) => ({
@@ -182,6 +190,28 @@ function tables(results: readonly ContestResult[]): Table[] {
         ['p99', 'p99'],
         ['late', 'delay of the load, p99'],
       ],
+    ),
+    rowsTable(
+      {
+        title: 'Who is there, on three nodes over Redis',
+        unit: 'sessions without sockets; the node with the largest value',
+        note: 'Less is better.',
+        results: named(PRESENCE_CONTEST),
+      },
+      [
+        ['p50', 'a join is seen on other nodes, p50 in ms'],
+        ['p99', 'a join is seen on other nodes, p99 in ms'],
+        ['cpu', 'CPU of a node, % of a core'],
+      ],
+    ),
+    rowsTable(
+      {
+        title: 'A large room of other nodes',
+        unit: 'live heap of a node',
+        note: 'Less is better.',
+        results: named(PRESENCE_MEMORY_CONTEST),
+      },
+      [['memory', 'MiB']],
     ),
   ].filter(({ labels }) => labels.length > 0);
 }
