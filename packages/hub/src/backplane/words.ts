@@ -119,6 +119,8 @@ const MAX_TEXT = 1_024;
 const MAX_NAME = 65_536;
 /** Longest JSON of a question or an answer, in UTF-16 units. */
 const MAX_JSON = 65_536;
+/** Most rooms that a node asks for in one word. */
+export const MAX_ROOMS = 1_000;
 /** Most sessions that a node may count. */
 const MAX_COUNT = 1e9;
 
@@ -153,7 +155,7 @@ const CHECKS: { readonly [W in Word as W['word']]: (word: W) => void } = {
   end: () => {},
   need({ of, full, rooms }) {
     check((of === undefined || isText(of)) && typeof full === 'boolean' && Array.isArray(rooms));
-    check(rooms.every(isName));
+    check(rooms.length <= MAX_ROOMS && rooms.every(isName));
   },
   have({ to, at, full, rooms }) {
     check(isText(to) && isWhole(at) && typeof full === 'boolean' && Array.isArray(rooms));

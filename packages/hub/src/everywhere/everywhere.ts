@@ -1,4 +1,4 @@
-import { kind, onRejection } from '@ws/conn/internal';
+import { asyncContexts, kind, onRejection } from '@ws/conn/internal';
 import { checkText } from '../arguments.ts';
 import type { JSONValue } from '../presence/room-presence.ts';
 import type { Sessions } from '../sessions/sessions.ts';
@@ -126,7 +126,7 @@ export function addAskListener<Data>(
   if (askListeners.has(name)) {
     throw new TypeError(`hub.onAsk: ${JSON.stringify(name)} has a listener already`);
   }
-  const own: AskListener = (data) => listener(data);
+  const own = asyncContexts.bind((data: JSONValue) => listener(data));
   askListeners.set(name, own);
   return () => {
     if (askListeners.get(name) === own) askListeners.delete(name);

@@ -1,4 +1,6 @@
+import { onRejection } from '@ws/conn/internal';
 import { checkText, jsonOf } from '../arguments.ts';
+import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 
 /** Longest data of a question, and longest answer, in bytes of JSON. */
@@ -29,7 +31,7 @@ export class LocalActs<Data> {
     return this.#hub.rooms.membersOf(room).size;
   }
 
-  /** Closes the open sessions of the target, a few in each turn. Resolves to their number. */
+  /** Closes the open sessions of the target, a few in each turn. Never rejects. Resolves to their number. */
   async close(
     { room, session }: CloseTarget,
     code: number | undefined,
@@ -40,12 +42,23 @@ export class LocalActs<Data> {
     let closed = 0;
     for (const each of found) {
       if (each?.state !== 'open') continue;
-      void each.close(code, reason);
+      this.#close(each, code, reason);
       if (++closed % CLOSE_BATCH === 0) {
         await new Promise<void>((next) => this.#hub.platform.yield(next));
       }
     }
     return closed;
+  }
+
+  /** A connection that is no Conn may refuse a code. The others still close. */
+  #close(session: Session<Data>, code: number | undefined, reason: string | undefined): void {
+    const failed = (error: unknown): void =>
+      this.#hub.failedOften('sessions could not be closed', error);
+    try {
+      onRejection(session.close(code, reason), failed);
+    } catch (error) {
+      failed(error);
+    }
   }
 
   /**

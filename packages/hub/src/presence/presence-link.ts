@@ -1,14 +1,20 @@
 import { schedulerOf, TurnCallback } from '@ws/conn/internal';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import { channelOf } from '../backplane/channel.ts';
-import type { ChangeWord, HaveWord, NeedWord, StateWord, VersionWord } from '../backplane/words.ts';
+import {
+  type ChangeWord,
+  type HaveWord,
+  MAX_ROOMS,
+  type NeedWord,
+  type StateWord,
+  type VersionWord,
+} from '../backplane/words.ts';
 import type { LiveNode, Nodes } from '../everywhere/nodes.ts';
 import { NodeMembers } from './node-members.ts';
 import { OwnMembers } from './own-members.ts';
 import type { Presence } from './presence.ts';
 
-/** Rooms whose versions are asked for in one word, and the length of their names together. */
-const MAX_ROOMS = 1_000;
+/** Length of the names of the rooms that one word asks for, in UTF-16 units. */
 const MAX_NAMES = 49_152;
 
 /** A room of which this node has a member. */
@@ -39,6 +45,8 @@ export class PresenceLink<Data> {
   readonly #rooms = new Map<string, OpenRoom>();
   /** By the name of the node and the way. */
   readonly #needs = new Map<string, Need>();
+  /** The rooms in which this node may not know all members. */
+  readonly #doubtful = new Set<string>();
   readonly #turn = new TurnCallback(() => this.#sendNeeds());
 
   constructor(link: BackplaneLink<Data>, nodes: Nodes<Data>, presence: Presence<Data>) {
@@ -127,15 +135,24 @@ export class PresenceLink<Data> {
   /** Called each 5 s. */
   beat(): void {
     void this.#own.sendVersions();
-    for (const [room, open] of this.#rooms) {
-      for (const node of this.#nodes.live.values()) {
-        const members = open.nodes.get(node.name);
-        if (members !== undefined) members.isAsked = false;
-        const isFull = this.#presence.rooms.get(room)!.isFull;
-        const isKnown = members === undefined ? startedAfter(node, open) : members.isKnown;
-        if (isKnown && (members?.isCut !== true || isFull)) continue;
-        this.#need(node.name, true, room);
-      }
+    const rooms = [...this.#doubtful];
+    this.#doubtful.clear();
+    for (const room of rooms) {
+      const open = this.#rooms.get(room);
+      if (open !== undefined) this.#askAgain(room, open);
+    }
+  }
+
+  /** Asks each node whose members are not known, or did not all have a place. */
+  #askAgain(room: string, open: OpenRoom): void {
+    const isFull = this.#presence.rooms.get(room)?.isFull === true;
+    for (const node of this.#nodes.live.values()) {
+      const members = open.nodes.get(node.name);
+      if (members !== undefined) members.isAsked = false;
+      const isKnown = members === undefined ? startedAfter(node, open) : members.isKnown;
+      const isCut = members?.isCut === true;
+      if (!isKnown || (isCut && !isFull)) this.#need(node.name, true, room);
+      else if (isCut) this.#doubtful.add(room);
     }
   }
 
@@ -150,12 +167,14 @@ export class PresenceLink<Data> {
   change({ name }: LiveNode, room: string, word: ChangeWord): void {
     const members = this.#membersOf(name, room);
     if (members?.change(word) === false) this.#askFor(name, room, members);
+    if (members?.isCut === true) this.#doubtful.add(room);
   }
 
   /** The node says who its members are. */
   state({ name }: LiveNode, room: string, word: StateWord): void {
     const members = this.#membersOf(name, room);
     if (members?.state(word) === false) this.#askFor(name, room, members);
+    if (members?.isCut === true) this.#doubtful.add(room);
   }
 
   /** The node says the last version of a room. */
@@ -206,6 +225,7 @@ export class PresenceLink<Data> {
     let need = this.#needs.get(key);
     if (need === undefined) this.#needs.set(key, (need = { of, full, rooms: new Set() }));
     need.rooms.add(room);
+    this.#doubtful.add(room);
     schedulerOf(this.#link.platform).endOfTurn.add(this.#turn);
   }
 
