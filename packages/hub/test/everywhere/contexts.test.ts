@@ -17,9 +17,9 @@ it('listeners of onAsk and presence run in the context in which they were added'
   await store.run('other', () => hub.everywhere.ask('x'));
   await store.run('other', () => hub.add(connPair()[1]).join('r'));
   await turns();
+  expect(seen).toEqual(['added', 'added']);
   await hub.close({ timeout: 50 });
   await server.close();
-  expect(seen).toEqual(['added', 'added']);
 });
 
 it('a connection that refuses the code spoils no other, and is reported', async () => {
