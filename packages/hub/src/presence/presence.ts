@@ -44,13 +44,16 @@ export class Presence<Data> {
   /**
    * Asks the option `presence` what to show of a session that will enter.
    *
+   * @param presence - The option.
    * @returns JSON; undefined for a session that is not shown.
    * @throws {@link RoomRefusedError} when the option throws; TypeError or RangeError for its result;
    *   {@link SessionClosedError}
    */
-  ask(session: Session<Data>, room: string): string | undefined {
-    const { presence } = this.#hub.rooms.settingsOf(room);
-    if (presence === undefined) return undefined;
+  ask(
+    session: Session<Data>,
+    room: string,
+    presence: (session: Session<Data>) => unknown,
+  ): string | undefined {
     checkText('session.id', session.id, 0, MAX_SESSION_BYTES);
     let info: unknown;
     try {

@@ -313,9 +313,15 @@ export class Rooms<Data> {
     if (this.#events.inCircle(session, name)) {
       throw new RoomRefusedError(name, 'listeners of entered and left leave and join in a circle');
     }
-    const shown = this.#askPresence(session, name);
-    if (session.isIn(name)) return this.stay(session, name, resume);
-    const { audience, settings, history } = this.#state(name);
+    const settings = this.settingsOf(name);
+    let shown: string | undefined;
+    if (settings.presence !== undefined) {
+      shown = this.#hub.presence.ask(session, name, settings.presence);
+      // The function may join rooms, this one too.
+      if (session.isIn(name)) return this.stay(session, name, resume);
+      this.joins.checkBounds(session, name);
+    }
+    const { audience, history } = this.#state(name, settings);
     session.entered(name);
     audience.join(session);
     resume?.hold(audience);
@@ -338,18 +344,6 @@ export class Rooms<Data> {
     throw session.state === 'closed'
       ? new SessionClosedError('session.join')
       : new RoomRefusedError(name, 'left by a listener of entered');
-  }
-
-  /**
-   * Asks the option `presence`, whose function may join other rooms.
-   *
-   * @throws {@link RoomRefusedError}, {@link SessionClosedError}, TypeError, RangeError
-   */
-  #askPresence(session: Session<Data>, name: string): string | undefined {
-    if (this.settingsOf(name).presence === undefined) return undefined;
-    const shown = this.#hub.presence.ask(session, name);
-    if (!session.isIn(name)) this.joins.checkBounds(session, name);
-    return shown;
   }
 
   /** All joins of a room share a promise. */
