@@ -16,6 +16,7 @@ import {
 } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { http2Transport, nodePlatform } from '../../src/index.ts';
+import { countUnread } from '../../src/internal.ts';
 
 nothingLeft();
 nothingUnhandled();
@@ -202,6 +203,36 @@ describe('http2Transport', () => {
     ]);
     expect(sinks[0]!.error?.message).toMatch(/more than 33554432 unread bytes/);
     expect(streams[0]![0].rstCode).toBe(11);
+  });
+
+  it('resets a stream without a transport too, if its bytes are counted', async () => {
+    const pair = await streamPair(false, 4 * 1024 * 1024);
+    whenOver(pair.dispose);
+    const streams = [[pair.client, pair.server] as const];
+    while (streams.length < 10) streams.push(await pair.open());
+    countUnread(pair.server);
+    for (const [, server] of streams.slice(1)) {
+      const transport = http2Transport(server);
+      transport.start(new RecordingSink());
+      transport.pause();
+    }
+    const closed = new Promise((resolve) => void pair.client.once('close', resolve));
+    for (const [client] of streams) client.write(new Uint8Array(4 * 1024 * 1024));
+    await closed;
+    expect(pair.client.rstCode).toBe(11);
+  });
+
+  it('ends with the error of a function that releases a chunk', async () => {
+    const { peer, transport } = await served();
+    const sink = new RecordingSink();
+    transport.start(sink);
+    const cause = new Error('mine');
+    transport.write(Buffer.from('text'), () => {
+      throw cause;
+    });
+    await sink.until('close');
+    expect(sink.error?.cause).toBe(cause);
+    await peer.until(() => peer.story(1).includes('RST_STREAM 8'));
   });
 });
 
