@@ -39,7 +39,7 @@ class Page {
   }
 
   say(key: string, text = key): Promise<void> {
-    return this.rooms.publish(this.room, { key, name: this.#name, text });
+    return this.rooms.publish(this.room, { key, name: this.#name, text, at: 1 });
   }
 
   /** The keys of the next messages; `gap` for a gap. */

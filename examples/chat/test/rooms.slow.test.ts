@@ -28,7 +28,7 @@ const LOOP = `(async () => {
   void (async () => {
     for await (const m of loop) got.push(m.gap ? 'gap' : m.data.key);
   })();
-  await rooms2.publish('chat/loop', { key: 'first', name: 'Loop', text: 'x' });
+  await rooms2.publish('chat/loop', { key: 'first', name: 'Loop', text: 'x', at: 1 });
 })()`;
 
 describe.each([
@@ -72,7 +72,7 @@ describe.each([
       const rooms = publisher();
       for (let i = 0; i < count; i++) {
         const key = `k${sent.length}`;
-        await rooms.publish('chat/loop', { key, name: 'Other', text: 'x' });
+        await rooms.publish('chat/loop', { key, name: 'Other', text: 'x', at: 1 });
         sent.push(key);
       }
     }
@@ -100,7 +100,9 @@ describe.each([
       await until('ends === 1');
       program.signal('SIGCONT');
       await publish(5);
-      await page.evaluate("rooms2.publish('chat/loop', { key: 'own', name: 'Loop', text: 'x' })");
+      await page.evaluate(
+        "rooms2.publish('chat/loop', { key: 'own', name: 'Loop', text: 'x', at: 1 })",
+      );
       sent.push('own');
       await hasAll();
     });

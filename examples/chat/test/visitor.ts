@@ -52,7 +52,11 @@ export class Visitor {
 
   say(text: string, key = 'k1'): number {
     const id = crypto.randomUUID();
-    return this.ask('room.publish', { room: 'chat/lobby', id, data: { key, name: 'Bob', text } });
+    return this.ask('room.publish', {
+      room: 'chat/lobby',
+      id,
+      data: { key, name: 'Bob', text, at: 1 },
+    });
   }
 
   /** Resolves with the parameters of the next event of this name. Drops those before it. */

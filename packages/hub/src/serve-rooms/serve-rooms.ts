@@ -209,7 +209,7 @@ class RoomServer<Data> {
     if (issues !== undefined)
       throw new RpcError(ErrorCode.InvalidParams, 'Invalid params', { issues });
     try {
-      await this.hub.room(room).publish(keptText(id, formatJSON(value)));
+      await this.hub.room(room).publish(keptText(id, jsonOf(value)));
     } catch (error) {
       // The hub reports these.
       const isLater = error instanceof BackplaneError || error instanceof OverflowError;
@@ -243,6 +243,16 @@ function roomOptions<Data>(
       { history, presence, form, ...(crosses && { delivery: 'through' as const }) },
     ]),
   );
+}
+
+/** @throws {@link RpcError} for a value of so many levels that it cannot be written as JSON. */
+function jsonOf(value: unknown): string {
+  try {
+    return formatJSON(value);
+  } catch (error) {
+    const isTooDeep = [error, (error as Error).cause].some((each) => each instanceof RangeError);
+    throw isTooDeep ? new RpcError(ErrorCode.InvalidParams, 'Invalid params') : error;
+  }
 }
 
 /** Without the reason: a client must not learn which rooms exist. */

@@ -247,3 +247,29 @@ describe('serveRooms', () => {
     expect(() => serveRooms(table as never, options as never)).toThrow(message);
   });
 });
+
+describe('data of many levels', () => {
+  it('is refused without a report, or reaches the loops', async () => {
+    const { node, hub, errors } = startNode({ open: { mayJoin: true, mayPublish: true } });
+    const ann = startClient(node);
+    const loop = ann.rooms.join('open');
+    const { client, ask } = startRaw(node);
+    await ask('room.join', { room: 'open' });
+    const nested = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
+    const results: string[] = [];
+    for (const levels of [1_000, 4_000, 100_000]) {
+      const params = `{"room":"open","id":"${ID}","data":${nested(levels)}}`;
+      await client.send(`{"jsonrpc":"2.0","id":7,"method":"room.publish","params":${params}}`);
+      let answer: { id?: number; error?: { code: number } };
+      do answer = (await client.readMessage()).json() as typeof answer;
+      while (answer.id !== 7);
+      results.push(String(answer.error?.code));
+    }
+    expect(results).toEqual(['undefined', 'undefined', '-32602']);
+    expect((await loop.next()).value).toMatchObject({ gap: false });
+    expect((await loop.next()).value).toMatchObject({ gap: false });
+    expect(errors).toEqual([]);
+    await ann.live.close();
+    await hub.close({ timeout: 1 });
+  });
+});

@@ -301,8 +301,14 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   }
 
   #arrived({ room, data, id, position }: WireRoomMessage): void {
-    const text = JSON.stringify(data);
-    const message: Arrived = { data, id, position, size: text.length, hash: hashOf(text) };
+    let text = '';
+    try {
+      text = JSON.stringify(data);
+    } catch {
+      // Too many levels for this engine. The message arrives; a repetition arrives too.
+    }
+    const hash = text === '' ? Number.NaN : hashOf(text);
+    const message: Arrived = { data, id, position, size: text.length, hash };
     this.#rooms.get(room)?.take(message);
   }
 }
