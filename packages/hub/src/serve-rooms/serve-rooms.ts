@@ -115,8 +115,8 @@ class RoomServer<Data> {
   };
   readonly #members: MemberEvents<Data>;
   readonly #rulesOf: (name: string) => RoomRules<Data> | undefined;
-  /** The session that leaves a room because its client has asked for it. */
-  #leaving: Session<Data> | undefined;
+  /** The session that leaves a room because its client has asked for it, and the room. */
+  #leaving: readonly [session: Session<Data>, room: string] | undefined;
 
   constructor(table: RoomTable<Data>, options: HubOptions<Data>) {
     for (const name of ['rooms', 'mayJoin', 'overflow'] as const) {
@@ -192,7 +192,7 @@ class RoomServer<Data> {
 
   #leave(session: Session<Data>, room: string): null {
     if (this.#rulesOf(room) === undefined) throw refused();
-    this.#leaving = session;
+    this.#leaving = [session, room];
     session.leave(room);
     this.#leaving = undefined;
     return null;
@@ -225,7 +225,8 @@ class RoomServer<Data> {
 
   /** The server has ended the membership: the client joins again, and is refused if it may not. */
   #left(session: Session<Data>, room: string): void {
-    if (session === this.#leaving || session.state !== 'open') return;
+    const [leaving, left] = this.#leaving ?? [];
+    if ((session === leaving && room === left) || session.state !== 'open') return;
     if (this.#rulesOf(room) !== undefined) session.send(gapText(room, undefined, false));
   }
 }
