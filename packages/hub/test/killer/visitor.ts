@@ -79,7 +79,7 @@ export class Visitor {
    *
    * @returns The messages that came twice, that are missing, and that are missing without a word.
    */
-  judge(accepted: ReadonlyMap<string, ReadonlyMap<number, unknown>>) {
+  judge(accepted: ReadonlyMap<string, ReadonlyMap<number, Position | undefined>>) {
     const result = { doubles: [] as string[], told: 0, lost: [] as string[] };
     const name = `visitor ${this.#number} of ${this.room}`;
     for (const [run, numbers] of accepted) {
@@ -96,8 +96,10 @@ export class Visitor {
         if (!places.has(event.number)) places.set(event.number, place);
       }
       const known = [...places.keys()].toSorted((a, b) => a - b);
-      for (const number of numbers.keys()) {
+      for (const [number, position] of numbers) {
         if (known.length === 0 || number < known[0]! || places.has(number)) continue;
+        // JetStream may store the first messages of a node in another order.
+        if (position !== undefined && isUpTo(position, this.events[0]?.position)) continue;
         const before = known.findLast((other) => other < number)!;
         const after = known.find((other) => other > number);
         const from = places.get(before)!;
@@ -105,7 +107,7 @@ export class Visitor {
         if (this.#isTold(Math.min(from, to), Math.max(from, to))) result.told++;
         else {
           const where = `after ${before}, before ${after}: ${this.#around(from, to)}`;
-          result.lost.push(`${name}: ${run} ${number}, ${where}`);
+          result.lost.push(`${name}: ${run} ${number} @${position?.offset}, ${where}`);
         }
       }
     }
@@ -130,4 +132,9 @@ export class Visitor {
     const last = this.events[to]?.visit ?? this.#visit;
     return isTold || [...this.dropped.keys()].some((visit) => visit >= first && visit <= last);
   }
+}
+
+/** Whether a message was in the room before a first visit. */
+function isUpTo({ epoch, offset }: Position, start: Position | undefined): boolean {
+  return start !== undefined && epoch === start.epoch && offset <= start.offset;
 }
