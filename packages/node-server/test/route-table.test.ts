@@ -308,7 +308,8 @@ describe('serve with routes', () => {
     const responses: ServerResponse[] = [];
     const slow = route({ handshakeTimeout: 1, authenticate: () => new Promise(() => {}) }, run);
     const listener = (_req: unknown, res: ServerResponse): void => void responses.push(res);
-    const server = await started({ request: listener }, { '/slow': slow });
+    const options = { request: listener, handshakeTimeout: 1_000_000 };
+    const server = await started(options, { '/slow': slow });
     const upgrade = once(server.http, 'upgrade');
     const client = await connectRaw(portOf(server));
     const page = Buffer.from('GET / HTTP/1.1\r\nHost: a\r\n\r\n');

@@ -405,7 +405,7 @@ describe('dial with http2', () => {
   it.each([
     ['ERR_HTTP2_OUT_OF_STREAMS', 'the HTTP/2 session has ended'],
     ['ERR_HTTP2_INVALID_CONNECTION_HEADERS', 'the request cannot be sent over HTTP/2'],
-  ])('rejects when Node throws %s, and releases the stream', async (code, message) => {
+  ])('rejects when Node throws %s, and the session stays usable', async (code, message) => {
     const { url } = await served({ http2: 'clear' });
     const session = connect(url.replace('ws', 'http'));
     whenOver(() => session.close());
