@@ -6,18 +6,16 @@ import { lacksDaemon } from '@ws/tests';
 import { LOADER } from '@ws/tests/loader';
 import { afterEach, describe, expect, it } from 'vitest';
 import { TestCluster } from './cluster.ts';
-import { adminOf, atEnd, endAll, startRedis } from './setup.ts';
+import { atEnd, endAll, startRedis } from './setup.ts';
 
 const SCRIPT = fileURLToPath(new URL('load-node.ts', import.meta.url));
 const NODES = 3;
 const MS = 4_000;
 const ROUNDS = 3;
-const RESTORED = 100_000;
 
 interface Answer {
   readonly published: number;
   readonly cpu: number;
-  readonly ms: number;
 }
 
 /** A process with a hub. */
@@ -69,28 +67,6 @@ describe.skipIf(lacksDaemon('redis-server'))('a cluster next to one server', () 
       expect(many).toBeGreaterThan(0);
     }
   });
-
-  it.each(['server', 'cluster'])(
-    'restores 100,000 rooms of a %s after a reconnect',
-    async (engine) => {
-      const cluster = engine === 'cluster' ? await TestCluster.start() : undefined;
-      if (cluster !== undefined) atEnd(() => cluster.close());
-      const ports = cluster === undefined ? [(await startRedis()).port] : await cluster.primaries();
-      const node = await startNode(engine, ports[0]!, false);
-      await ask(node, { join: RESTORED });
-      await ask(node, { restore: RESTORED });
-      const answer = once(node, 'message');
-      for (const port of ports) {
-        const admin = cluster?.admin(port) ?? adminOf(port);
-        await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
-      }
-      const [{ cpu, ms }] = (await answer) as [Answer];
-      console.log(
-        `${engine}: ${RESTORED} rooms restored in ${cpu.toFixed(1)} s of CPU, ${Math.round(ms)} ms`,
-      );
-      expect(cpu).toBeGreaterThan(0);
-    },
-  );
 });
 
 function median(numbers: readonly number[]): number {

@@ -1,4 +1,4 @@
-// A node of cluster-figures.long.test.ts: a process with a hub, which publishes or restores rooms.
+// A node of cluster-figures.long.test.ts: a process with a hub, which publishes.
 import process from 'node:process';
 import { connPair } from '@ws/conn';
 import { Hub } from '@ws/hub';
@@ -49,7 +49,6 @@ async function publish(ms: number): Promise<number> {
 interface Command {
   readonly join?: number;
   readonly publish?: number;
-  readonly restore?: number;
 }
 
 async function run(command: Command): Promise<void> {
@@ -60,16 +59,6 @@ async function run(command: Command): Promise<void> {
     const before = cpu();
     const published = await publish(command.publish);
     process.send!({ published, cpu: cpu() - before });
-  } else {
-    const before = cpu();
-    const began = performance.now();
-    const left = new Set<string>();
-    for (let i = 0; i < command.restore!; i++) left.add(`r${i}`);
-    hub.on('gap', (room) => {
-      if (room === undefined || !left.delete(room) || left.size > 0) return;
-      process.send!({ cpu: cpu() - before, ms: performance.now() - began });
-    });
-    process.send!({});
   }
 }
 
