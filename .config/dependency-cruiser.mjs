@@ -177,7 +177,7 @@ const forbidden = [
     to: {
       path: '^packages/[^/]+/src',
       pathNot:
-        '^packages/([^/]+/src/((nats|pure-deflate|raw|redis|rooms|serve-rooms|testing)/)?index|fetch/src/(bun|deno|node|workers))\\.ts$',
+        '^packages/([^/]+/src/((nats|pure-deflate|raw|reconnecting|redis|rooms|serve-rooms|testing)/)?index|fetch/src/(bun|deno|node|workers))\\.ts$',
     },
   },
   {

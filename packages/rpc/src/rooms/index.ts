@@ -1,6 +1,6 @@
-export { type Position, START } from './room-contract.ts';
+export { type Position, type RoomMember, START } from './room-contract.ts';
 export type { RoomMessage } from './room-loop.ts';
-export type { MembersChange, RoomMember, RoomMembers } from './room-members.ts';
+export type { MembersChange, RoomMembers } from './room-members.ts';
 export {
   type JoinOptions,
   type MembersListener,

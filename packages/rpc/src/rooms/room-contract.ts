@@ -2,7 +2,6 @@ import type { StandardSchema } from '@ws/conn';
 import { kind } from '@ws/conn/internal';
 import { type Contract, contract, type Handlers } from '../contract.ts';
 import { type Definitions, type Event, event, type Method, method } from '../definitions.ts';
-import type { RoomMember } from './room-members.ts';
 
 /** The code of the error with which a server refuses a room. */
 export const ROOM_REFUSED = -32_001;
@@ -58,6 +57,16 @@ export interface WireGap extends RoomName {
   readonly position?: Position | undefined;
   /** The gap is in what a join sends. */
   readonly joining?: boolean | undefined;
+}
+
+/** A member of a room, as the option `presence` of the server shows it. */
+export interface RoomMember {
+  /** Id of its server. */
+  readonly node: string;
+  /** Id of its session. */
+  readonly session: string;
+  /** What the server shows of it. */
+  readonly info: unknown;
 }
 
 /** The members of a room: all of them, or what has changed. With neither: their number only. */

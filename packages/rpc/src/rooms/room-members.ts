@@ -1,14 +1,4 @@
-import type { WireMembers } from './room-contract.ts';
-
-/** A member of a room, as the option `presence` of the server shows it. */
-export interface RoomMember {
-  /** Id of its server. */
-  readonly node: string;
-  /** Id of its session. */
-  readonly session: string;
-  /** What the server shows of it. */
-  readonly info: unknown;
-}
+import type { RoomMember, WireMembers } from './room-contract.ts';
 
 /** The members of a room, on all nodes. The key is `${node}/${session}`. */
 export interface RoomMembers extends ReadonlyMap<string, RoomMember> {
