@@ -16,7 +16,9 @@ interface Scene {
   readonly a: Hub;
   readonly b: Hub;
   readonly errors: string[];
-  /** Says a word, or another text, as the liar or under another name. */
+  /** Gives a word, or another text, to the nodes, as the liar or under another name. */
+  readonly inject: (channel: string, word: unknown, name?: string) => void;
+  /** The same, and waits until the nodes have heard it. */
   readonly say: (channel: string, word: unknown, name?: string) => Promise<void>;
 }
 
@@ -27,7 +29,7 @@ async function scene(): Promise<Scene> {
   member(a, 'ada', 'r');
   member(b, 'bob', 'r');
   await turns();
-  const say = async (channel: string, word: unknown, name = LIAR): Promise<void> => {
+  const inject = (channel: string, word: unknown, name = LIAR): void => {
     const text = typeof word === 'string' ? word : JSON.stringify(word);
     broker.inject(
       channel,
@@ -41,9 +43,12 @@ async function scene(): Promise<Scene> {
         word: new TextEncoder().encode(text),
       }),
     );
-    await turns();
   };
-  return { broker, a, b, errors, say };
+  const say = (...word: Parameters<typeof inject>): Promise<void> => {
+    inject(...word);
+    return turns();
+  };
+  return { broker, a, b, errors, inject, say };
 }
 
 const change = { word: 'change', from: 0, version: 1, on: [['eve', '1']], off: [], size: 1 };
@@ -172,12 +177,15 @@ describe('a node that lies', () => {
   });
 
   it('asks as often as it likes, and gets one state in a turn', async () => {
-    const { broker, a, say } = await scene();
+    const { broker, a, inject } = await scene();
     for (let i = 0; i < 100; i++) member(a, `s${i}`, 'r');
     await turns();
     const sent = vi.spyOn(broker, 'publish');
     const need = { word: 'need', full: true, rooms: ['r', 'r', 'other', '__proto__'] };
-    for (let i = 0; i < 500; i++) await say('all', need);
+    for (let i = 0; i < 100; i++) {
+      for (let j = 0; j < 10; j++) inject('all', need);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
     const states = sent.mock.calls.filter(([from, channel, bytes]) => {
       return (
         from.id === 'a' &&
@@ -189,10 +197,11 @@ describe('a node that lies', () => {
   });
 
   it('is forgotten 15 s after its last word, and 1,000 of them are the bound', async () => {
-    const { a, b, say } = await scene();
+    const { a, b, inject } = await scene();
     for (let i = 0; i < 1_200; i++) {
-      await say('all', { word: 'beat' }, `liar${i}/0123456789abcdef`);
+      inject('all', { word: 'beat' }, `liar${i}/0123456789abcdef`);
     }
+    await turns();
     const count = a.everywhere.count('r');
     await wait(5_000);
     const { sessions, silent } = await count;
