@@ -381,7 +381,7 @@ export class Fleet {
     };
     for (const visitor of this.visitors) connect(visitor);
     const pauses: Promise<void>[] = [];
-    while (!this.#finishing) {
+    while (!this.#finishing && this.visitors.length > 0) {
       const visitor = random.pick(this.visitors);
       const isLarge = visitor.room === VISITED[1];
       if (random.once(isLarge ? 2 : 8)) pauses.push(visitor.pause(random.below(6_000)));
