@@ -272,7 +272,11 @@ export class Resume<Data> {
     if (limit > 0) return this.#read(undefined, limit);
     this.#release();
     this.#hasMore = false;
-    this.#last = await this.#rooms.reads.position(this.#name);
+    const position = await this.#rooms.reads.position(this.#name);
+    const { since } = this.#options;
+    // This node may be behind the one that the client comes from.
+    const isBehind = since?.epoch === position.epoch && since.offset > position.offset;
+    this.#last = isBehind ? since : position;
     this.#position = this.#last;
     return undefined;
   }
