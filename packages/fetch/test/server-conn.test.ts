@@ -1,25 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { checkUpgradeOptions } from '../src/options.ts';
-import { SocketConn } from '../src/server-conn.ts';
-import { turns } from '../src/turns.ts';
-import { FakeSocket } from './fake-socket.ts';
-
-const waits: number[] = [];
-const RUNTIME = {
-  maxMessage: 2 ** 25,
-  turns: turns(0, (ms, look) => {
-    waits.push(ms);
-    setTimeout(look);
-  }),
-};
-
-function connected(options: object = {}): { conn: SocketConn; socket: FakeSocket } {
-  const socket = new FakeSocket();
-  return {
-    conn: new SocketConn(socket, checkUpgradeOptions(options, 2 ** 25), RUNTIME, ''),
-    socket,
-  };
-}
+import { connected } from './fake-conn.ts';
 
 describe('SocketConn', () => {
   it('names no browser in the error of a lost connection', async () => {
@@ -37,7 +17,7 @@ describe('SocketConn', () => {
   });
 
   it('awaits room for a write by the turns of its runtime', async () => {
-    const { conn, socket } = connected();
+    const { conn, socket, waits } = connected();
     socket.bufferedAmount = 2 ** 20;
     const sent = conn.send('more');
     await vi.waitFor(() => expect(waits.length).toBeGreaterThan(2));

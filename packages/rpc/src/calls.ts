@@ -28,6 +28,8 @@ const MAX_OPEN = 256;
 const MAX_WAITING = 10_000;
 const MAX_WAITING_SIZE = 1024 * 1024;
 const TIMEOUT_MS = 30_000;
+/** Connections that a request with `retry` is sent on: it may be the one that ends them. */
+const MAX_SENT = 5;
 /** Close codes of a peer that refuses a message. It would refuse the message again. */
 const REFUSALS: readonly number[] = [1007, 1009];
 const OPTION_NAMES: readonly string[] = ['signal', 'timeout'];
@@ -60,6 +62,8 @@ class Call implements TimerEntry {
   readonly timers: Scheduler['timers'];
   /** The connection that has it; undefined while it waits. */
   connection: ConnLike | undefined;
+  /** Connections that it was sent on. */
+  timesSent = 0;
   readonly #calls: Calls;
 
   constructor(
@@ -190,6 +194,7 @@ export class Calls {
     this.#leaveQueue(call);
     const { connection } = this.#carrier;
     call.connection = connection;
+    call.timesSent++;
     if (call.isRequest) this.#open++;
     const sent = this.#carrier.send(call.text);
     if (call.isRequest && sent === RESOLVED) return true;
@@ -286,7 +291,8 @@ export class Calls {
     for (const call of this.#calls.values()) {
       // The promise of `send` settles an event.
       if (call.connection !== connection || !call.isRequest) continue;
-      if (mayRetry && (call.definition as MethodDefinition).retry) {
+      const { retry } = call.definition as MethodDefinition;
+      if (mayRetry && retry && call.timesSent < MAX_SENT) {
         this.#open--;
         this.#wait(call);
       } else this.#fail(call, error);

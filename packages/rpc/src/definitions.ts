@@ -66,7 +66,8 @@ export type Named<D extends Definitions> = {
 export interface MethodOptions {
   /**
    * On a `ReconnectingConn`, sends a request without an answer again on the next connection, with the
-   * same id. The method may then run twice. Default: false, the call rejects with a CloseError.
+   * same id. The method may then run twice. A call that five connections leave without an answer
+   * rejects with the CloseError of the last one. Default: false, the first one rejects it.
    */
   readonly retry?: boolean | undefined;
 }

@@ -2,6 +2,7 @@ import type { ConnLike } from '@ws/conn';
 import { Deferred, internalsOf, RESOLVED } from '@ws/conn/internal';
 import type { Carrier } from './carrier.ts';
 import type { EventDefinition, MethodDefinition } from './definitions.ts';
+import { Pause } from './pause.ts';
 import { ErrorCode, RpcError } from './rpc-error.ts';
 import { after, type Checked, check, checkEither, misfit } from './schema.ts';
 import {
@@ -46,6 +47,8 @@ export class Request {
   /** Characters of the message. */
   readonly size: number;
   readonly connection: ConnLike | undefined;
+  /** Whether the handler has settled. Its answer may wait for a peer that reads slowly. */
+  isHandled = false;
   #control: AbortController | undefined;
   #cancelled: RpcError | undefined;
 
@@ -94,8 +97,10 @@ export class Requests {
   #queuedSize = 0;
   /** Those whose handlers run: at most `concurrency`. */
   readonly #running: Request[] = [];
-  /** Resolves when there is room in the queue. */
-  #room: Deferred<void> | undefined;
+  /** Set while the queue is full and reading pauses. */
+  #pause: Pause | undefined;
+  /** A pause has lasted too long, and no handler has settled since: reading continues. */
+  #isStuck = false;
   /** Resolves when no handler runs. */
   #idle: Deferred<void> | undefined;
   /** The request whose handler was reported, because it holds up others. */
@@ -165,16 +170,30 @@ export class Requests {
     return this.#queue.length >= MAX_QUEUED || this.#queuedSize >= MAX_QUEUED_SIZE;
   }
 
-  /** While a handler waits for an answer of the other end, reading continues: the answer may follow. */
+  /**
+   * While a handler waits for an answer of the other end, reading continues: the answer may follow.
+   * It also continues while a handler does not settle: the cancel that ends it may follow.
+   */
   #untilRoom(): Promise<void> | undefined {
-    if (!this.#isFull || this.#owner.waits) return undefined;
-    if (this.#room === undefined) {
-      this.#room = new Deferred();
-      const { source } = this.#owner.carrier;
+    if (!this.#isFull || this.#owner.waits || this.#isStuck) return undefined;
+    if (this.#pause === undefined) {
+      const { source, platform } = this.#owner.carrier;
+      this.#pause = new Pause(platform, () => this.#pausedTooLong());
       // The end of the connection is seen when reading continues.
       if (source !== undefined) void internalsOf(source).closed.then(() => this.keepReading());
     }
-    return this.#room.promise;
+    return this.#pause.over;
+  }
+
+  #pausedTooLong(): void {
+    // Nothing that may be read makes the peer read.
+    if (this.#running.every(({ isHandled }) => isHandled)) {
+      this.#pause?.restart();
+      return;
+    }
+    this.#isStuck = true;
+    this.#reportSlow();
+    this.keepReading();
   }
 
   #overload({ id, handler, connection, name }: Request): void {
@@ -192,10 +211,10 @@ export class Requests {
     void this.#send(connection, text);
   }
 
-  /** This end waits for an answer: reading continues. */
+  /** Ends a pause of reading. */
   keepReading(): void {
-    this.#room?.resolve();
-    this.#room = undefined;
+    this.#pause?.end();
+    this.#pause = undefined;
   }
 
   #leftQueue({ size }: Request): void {
@@ -224,6 +243,8 @@ export class Requests {
     this.#owner.carrier.runs?.(done);
     void done.then(() => {
       this.#running.splice(this.#running.indexOf(request), 1);
+      this.#isStuck = false;
+      this.#pause?.restart();
       this.#startNext();
       if (this.#running.length === 0) this.#idle?.resolve();
     });
@@ -297,21 +318,29 @@ export class Requests {
   }
 
   /** @returns A promise when the peer reads too slowly. */
-  #answer({ connection }: Request, text: string | undefined): Promise<void> | undefined {
+  #answer(request: Request, text: string | undefined): Promise<void> | undefined {
+    request.isHandled = true;
+    const { connection, id } = request;
     // The connection has room.
-    if (text === undefined || this.#send(connection, text) === RESOLVED) return undefined;
+    if (text === undefined || this.#send(connection, text, id) === RESOLVED) return undefined;
     return (connection && internalsOf(connection).untilWritable())?.catch(() => {});
   }
 
-  /** Sends an answer, unless the connection has ended. The promise never rejects. */
-  #send(connection: ConnLike | undefined, text: string): Promise<void> {
+  /**
+   * Sends an answer, unless the connection has ended. The caller of `id` gets an error instead of an
+   * answer for which the connection has no room. The promise never rejects.
+   */
+  #send(connection: ConnLike | undefined, text: string, id?: Id): Promise<void> {
     const { carrier } = this.#owner;
     // After a break the caller has its error, and the ids of the next connection are others.
     if (connection !== carrier.connection || connection?.state !== 'open') return RESOLVED;
     const sent = carrier.send(text);
     if (sent === RESOLVED) return sent;
     return sent.catch((error: unknown) => {
-      if (connection.state === 'open') this.#reportRarely('unsent', () => error);
+      if (connection.state !== 'open') return undefined;
+      this.#reportRarely('unsent', () => error);
+      if (id === undefined) return undefined;
+      return this.#send(connection, errorText(id, ErrorCode.InternalError, 'Internal error'));
     });
   }
 
@@ -337,12 +366,12 @@ export class Requests {
 
   /** Reports once which handler holds the place of a request that was given up. */
   #reportSlow(): void {
-    const [slow] = this.#running;
+    const slow = this.#running.find(({ isHandled }) => !isHandled);
     if (slow === undefined || slow === this.#reportedSlow) return;
     this.#reportedSlow = slow;
     const { name } = slow;
     const error = new Error(
-      `the handler of ${name} has not settled, and a request behind it was given up; raise concurrency, or end it by its signal`,
+      `the handler of ${name} has not settled, and requests behind it are given up; raise concurrency, or end it by its signal`,
     );
     this.#owner.carrier.report(error, name);
   }

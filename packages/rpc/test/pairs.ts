@@ -83,3 +83,16 @@ export async function until(holds: () => unknown): Promise<void> {
     }
   }
 }
+
+/** The text of a request. */
+export const call = (id: unknown, name: string, params: unknown): string =>
+  JSON.stringify({ jsonrpc: '2.0', id, method: name, params });
+
+/** The answer to a message that is none. */
+export const INVALID = {
+  jsonrpc: '2.0',
+  id: null,
+  error: { code: -32_600, message: 'Invalid Request' },
+};
+
+export const never = (): Promise<never> => new Promise(() => {});

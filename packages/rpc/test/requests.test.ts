@@ -1,8 +1,9 @@
 import { connPair } from '@ws/conn';
+import { Hub, type Session } from '@ws/hub';
 import { contract, method } from '@ws/rpc';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { settled, setUp, setUpRaw, until } from './pairs.ts';
+import { call, settled, setUp, setUpRaw, until } from './pairs.ts';
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
@@ -267,5 +268,41 @@ describe('an end that does not read', () => {
     expect(handled).toBeLessThan(200);
     client.terminate();
     await expect(serving).rejects.toBeInstanceOf(Error);
+  });
+});
+
+describe('an answer for which the connection has no room', () => {
+  const blobs = contract({ server: { blob: method(z.number(), z.string()) } });
+
+  it.each(['serve', 'listener'])('is -32603 at its caller, through %s', async (way) => {
+    const reports: unknown[] = [];
+    const [client, server] = connPair({
+      highWaterMark: 50_000,
+      maxBufferedAmount: 100_000,
+      report: (error) => void reports.push(error),
+    });
+    const release: (() => void)[] = [];
+    const blob = async () => {
+      await new Promise<void>((resolve) => release.push(resolve));
+      return 'x'.repeat(90_000);
+    };
+    if (way === 'serve') void blobs.serve({ blob }, { concurrency: 9 })(server);
+    else {
+      const hub = new Hub({ maxQueuedBytes: 100_000, overflow: 'drop-new' });
+      hub.on('message', blobs.listener<Session>({ blob }, { concurrency: 9 }));
+      hub.add(server);
+    }
+    for (let id = 0; id < 9; id++) void client.send(call(id, 'blob', [id]));
+    await until(() => expect(release).toHaveLength(9));
+    for (const resolve of release) resolve();
+    await until(() => expect(reports).toHaveLength(1));
+    const answers = [];
+    for (let i = 0; i < 9; i++) answers.push((await client.readMessage()).json());
+    const errors = answers.filter((answer) => 'error' in (answer as object));
+    expect(errors.length).toBeGreaterThan(0);
+    for (const error of errors) expect(error).toMatchObject({ error: { code: -32_603 } });
+    expect(new Set(answers.map((answer) => (answer as { id: number }).id)).size).toBe(9);
+    // Reports are at most one a second.
+    expect(reports).toHaveLength(1);
   });
 });

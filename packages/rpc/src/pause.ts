@@ -1,0 +1,35 @@
+import type { Platform } from '@ws/conn';
+import { Deferred, schedulerOf, type TimerEntry } from '@ws/conn/internal';
+
+/** The longest pause of reading in which no handler settles, in ms. */
+const MAX_PAUSE_MS = 10_000;
+
+/** A pause of reading while the queue of requests is full. */
+export class Pause implements TimerEntry {
+  slot: TimerEntry['slot'] = undefined;
+  /** Called when the pause has lasted too long. */
+  readonly fire: () => void;
+  readonly #over = new Deferred<void>();
+  readonly #timers: ReturnType<typeof schedulerOf>['timers'];
+
+  constructor(platform: Platform, fire: () => void) {
+    this.fire = fire;
+    this.#timers = schedulerOf(platform).timers;
+    this.restart();
+  }
+
+  /** Resolves at the end of the pause. */
+  get over(): Promise<void> {
+    return this.#over.promise;
+  }
+
+  /** A handler has settled: the time begins again. */
+  restart(): void {
+    this.#timers.set(this, MAX_PAUSE_MS);
+  }
+
+  end(): void {
+    this.#timers.clear(this);
+    this.#over.resolve();
+  }
+}
