@@ -4,6 +4,9 @@ import { MAX_KEY_BYTES } from './backplane/envelope.ts';
 
 const encoder = /* @__PURE__ */ new TextEncoder();
 
+/** Longest name of a question to all nodes, in bytes. */
+export const MAX_QUESTION_NAME = 256;
+
 /** @throws TypeError for other values than a string. */
 export function checkString(name: string, value: unknown): asserts value is string {
   if (typeof value === 'string') return;

@@ -1,12 +1,12 @@
 import { CloseCode, formatCloseMessage } from '@ws/conn';
 import { checkOptionNames, duration, kind } from '@ws/conn/internal';
-import { checkText, jsonOf } from '../arguments.ts';
+import { checkText, jsonOf, MAX_QUESTION_NAME } from '../arguments.ts';
 import type { Question } from '../backplane/words.ts';
 import { HubClosedError } from '../errors.ts';
 import { MAX_SESSION_BYTES } from '../presence/presence.ts';
 import type { JSONValue } from '../presence/room-presence.ts';
 import type { Sessions } from '../sessions/sessions.ts';
-import { type AskOptions, type Everywhere, MAX_QUESTION_NAME } from './everywhere.ts';
+import type { AskOptions, Everywhere } from './everywhere.ts';
 import { type CloseTarget, LocalActs, MAX_ANSWER_BYTES, type NodeAnswer } from './local-acts.ts';
 import type { Replies } from './questions.ts';
 

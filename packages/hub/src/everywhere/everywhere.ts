@@ -1,11 +1,8 @@
 import { asyncContexts, kind, onRejection } from '@ws/conn/internal';
-import { checkText } from '../arguments.ts';
+import { checkText, MAX_QUESTION_NAME } from '../arguments.ts';
 import type { JSONValue } from '../presence/room-presence.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { EverywhereCalls } from './everywhere-calls.ts';
-
-/** Longest name of a question, in bytes. */
-export const MAX_QUESTION_NAME = 256;
 
 /** A listener of `hub.onAsk`. */
 export type AskListener = (data: JSONValue) => unknown;
