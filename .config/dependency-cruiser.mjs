@@ -54,6 +54,7 @@ const FLOORS = {
     ['conn-handler'],
     ['error-reporter', 'headers'],
     ['responder'],
+    ['server-request'],
     ['handshake-waits', 'request'],
     ['give-back-plain-request', 'plain-requests', 'policies'],
     ['options'],

@@ -17,7 +17,7 @@ const BOUNDS: Readonly<Record<string, Counts>> = {
   hub: [78, 8_800, 111, 0],
   'node-client': [30, 3_500, 22, 19],
   'node-io': [28, 2_300, 16, 26],
-  'node-server': [50, 5_400, 40, 28],
+  'node-server': [51, 5_400, 40, 28],
   obs: [14, 1_300, 26, 0],
   proxy: [25, 2_600, 21, 0],
   rpc: [18, 2_400, 38, 8],

@@ -381,7 +381,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     } catch (error) {
       return this.#connection.rejected(error, 'nextWriter');
     }
-    const writes = this.#connection.outbound.waitingWrites();
+    const writes = this.#connection.outbound.writeOrder();
     return writes.nextWriter(type, options.queue === true, options.compress);
   }
 

@@ -26,9 +26,10 @@ import type { HeadCallbacks } from './policies/head-callbacks.ts';
 import { limitLifetime } from './policies/lifetime.ts';
 import { Limits } from './policies/limits.ts';
 import { Refusals } from './responder/refusals.ts';
-import type { Agreement, Responder, ServerRequest } from './responder/responder.ts';
+import type { Agreement, Responder } from './responder/responder.ts';
 import { checkHandler, type HandlerOrRoutes, HandlerRunner, planRoute, Route } from './route.ts';
 import { anyPath, type NoParams, type Router, RouteTable } from './route-table.ts';
+import type { ServerRequest } from './server-request.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
 
 /** A handler for requests from anywhere. */

@@ -3,7 +3,7 @@ import { headerOf } from './headers.ts';
 import type { UpgraderPlan } from './options.ts';
 import { checkHead } from './policies/head-callbacks.ts';
 import { applyRules, headFault } from './request.ts';
-import type { ServerRequest } from './responder/responder.ts';
+import type { ServerRequest } from './server-request.ts';
 
 // Of several faults of an upgrade request, the first one of this table is answered. `negotiate` and the
 // two `#agree…` are methods of `UpgradeRequest`.

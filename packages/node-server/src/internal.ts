@@ -18,5 +18,6 @@ export { admissionOf, admitWithPlan } from './policies/admit.ts';
 export { Limits, type Reservation } from './policies/limits.ts';
 export { requestOfNode, requestOfStream } from './request.ts';
 export { Refusals } from './responder/refusals.ts';
-export type { Agreement, Responder, ServerRequest } from './responder/responder.ts';
+export type { Agreement, Responder } from './responder/responder.ts';
+export type { ServerRequest } from './server-request.ts';
 export { UpgradeRequest } from './upgrade-request.ts';

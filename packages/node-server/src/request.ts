@@ -11,7 +11,7 @@ import { HandshakeError } from './errors.ts';
 import { heartbeatOf, watchResets } from './http2/session-guard.ts';
 import { CompatResponder, Http2Responder, isCompatRequest } from './responder/http2.ts';
 import { NodeHttpResponder } from './responder/node-http.ts';
-import type { ServerRequest } from './responder/responder.ts';
+import type { ServerRequest } from './server-request.ts';
 
 /** The look-ups of a request's header fields. */
 export type FieldLookups = Pick<RequestFacts, 'has' | 'once' | 'lines' | 'list'>;

@@ -32,9 +32,10 @@ import type { Reservation } from './policies/limits.ts';
 import type { CheckOrigin } from './policies/origin.ts';
 import { selectSubprotocol } from './policies/select-subprotocol.ts';
 import { applyRules } from './request.ts';
-import type { Agreement, Responder, ServerRequest } from './responder/responder.ts';
+import type { Agreement, Responder } from './responder/responder.ts';
 import type { HandlerRunner } from './route.ts';
 import { anyPath, decodePath, pathForm, queryOf, type Router, rawPath } from './route-table.ts';
+import type { ServerRequest } from './server-request.ts';
 
 /** For `upgrade`, which returns the connection. */
 const NO_ROUTER: Router<undefined> = anyPath(undefined);

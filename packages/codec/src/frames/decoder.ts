@@ -1,8 +1,8 @@
 import { checkCoderOptions, integer, notNegative } from '../arguments.ts';
 import { ProtocolError } from '../errors.ts';
+import { copyRange } from '../masking/copy.ts';
 import { checkRange, rotate } from '../masking/mask.ts';
 import { existingSimd } from '../masking/simd.ts';
-import { copyRange } from '../memory/copy.ts';
 import { MAX_TAIL, ReceiveRing } from '../memory/ring.ts';
 import { NO_BYTES, type OwnedBytes } from '../memory/slab.ts';
 import { sharedSlabPool } from '../memory/slab-pool.ts';

@@ -1,7 +1,7 @@
+import { copyRange } from '../masking/copy.ts';
 import { misalignmentOf, swap, wordsOver, xorWords } from '../masking/mask.ts';
 import { existingSimd } from '../masking/simd.ts';
 import { HEADROOM } from '../masking/simd-blocks.ts';
-import { copyRange } from '../memory/copy.ts';
 import { callRelease, LARGEST_SLAB, type Slab } from '../memory/slab.ts';
 import type { FrameCoding, FrameSlab } from './frame-slab.ts';
 import { LONGEST_PIECE, pieceOf, writePiece } from './frame-writer.ts';

@@ -1,5 +1,5 @@
+import { copyRange } from '../masking/copy.ts';
 import { HEADROOM } from '../masking/simd-blocks.ts';
-import { copyRange } from '../memory/copy.ts';
 import { sharedMessageBuffers } from '../memory/message-buffers.ts';
 import { callRelease, LARGEST_SLAB, type Slab, type SlabSource, takeSlab } from '../memory/slab.ts';
 import type { FrameQueue } from './frame-queue.ts';

@@ -1,5 +1,5 @@
+import { copyRange, xorCopy } from '../masking/copy.ts';
 import { type Words, wordsOver } from '../masking/mask.ts';
-import { copyRange, xorCopy } from './copy.ts';
 import {
   callRelease,
   LARGEST_SLAB,

@@ -10,7 +10,7 @@ import {
   NEED_MORE,
 } from '../frames/decoder-options.ts';
 import { xorAnywhere } from '../masking/mask.ts';
-import { moveUnmasked } from '../memory/move.ts';
+import { moveUnmasked } from '../masking/move-unmasked.ts';
 import { NO_BYTES, type OwnedBytes } from '../memory/slab.ts';
 import { sharedSlabPool } from '../memory/slab-pool.ts';
 import {

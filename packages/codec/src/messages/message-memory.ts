@@ -1,4 +1,4 @@
-import { moveUnmasked } from '../memory/move.ts';
+import { moveUnmasked } from '../masking/move-unmasked.ts';
 import { NO_BYTES, type OwnedBytes } from '../memory/slab.ts';
 import { Lease } from './lease.ts';
 

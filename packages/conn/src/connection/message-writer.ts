@@ -14,7 +14,7 @@ import { type LateRejection, rejectedLater } from '../time/refusal.ts';
 import { bytesOf, type MessageData, SurrogatePairs, utf8 } from '../writing/payload.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
 import type { Connection } from './connection.ts';
-import type { WaitingWrites } from './waiting-writes.ts';
+import type { WriteOrder } from './write-order.ts';
 
 /**
  * Writes one message as a stream. Each fragment has `writeBufferSize` bytes of payload and is sent
@@ -35,7 +35,7 @@ import type { WaitingWrites } from './waiting-writes.ts';
  */
 export class MessageWriter implements AsyncDisposable {
   readonly #connection: Connection;
-  readonly #writes: WaitingWrites;
+  readonly #writes: WriteOrder;
   readonly #size: number;
   readonly #type: number;
   #opcode: number;
@@ -63,7 +63,7 @@ export class MessageWriter implements AsyncDisposable {
   constructor(
     type: number,
     connection: Connection,
-    writes: WaitingWrites,
+    writes: WriteOrder,
     size: number = connection.shared.settings.writeBufferSize,
   ) {
     this.#type = type;

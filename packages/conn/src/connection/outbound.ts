@@ -12,7 +12,7 @@ import type { Connection } from './connection.ts';
 import { MessageEncoder } from './message-encoder.ts';
 import { SendQueue } from './send-queue.ts';
 import { WaitingForRoom, WaitingMessage } from './waiting-write.ts';
-import { WaitingWrites } from './waiting-writes.ts';
+import { WriteOrder } from './write-order.ts';
 
 /**
  * The way out of a connection: takes the messages of the callers, checks the limits and keeps the
@@ -27,7 +27,7 @@ export class Outbound extends SendQueue {
   /** Absent without an extension. */
   readonly encoder: MessageEncoder | undefined;
   /** The messages that wait for an earlier one. The first of them creates it. */
-  waiting: WaitingWrites | undefined;
+  waiting: WriteOrder | undefined;
 
   constructor(connection: Connection) {
     super(connection);
@@ -37,8 +37,8 @@ export class Outbound extends SendQueue {
   }
 
   /** Returns the messages that wait for an earlier one. The first call creates the object. */
-  waitingWrites(): WaitingWrites {
-    this.waiting ??= new WaitingWrites(this.connection, this);
+  writeOrder(): WriteOrder {
+    this.waiting ??= new WriteOrder(this.connection, this);
     return this.waiting;
   }
 
@@ -117,7 +117,7 @@ export class Outbound extends SendQueue {
     if (encoder?.wantsText(text, compress) === true) {
       if (!encoder.isShort(text)) {
         const bytes = utf8(text, this.connection.platform);
-        return this.waitingWrites().send(WaitingMessage.owning(type, bytes, compress));
+        return this.writeOrder().send(WaitingMessage.owning(type, bytes, compress));
       }
       sent = encoder.shortText(type, text);
     } else sent = this.textFrame(FIN | type, text);
@@ -151,7 +151,7 @@ export class Outbound extends SendQueue {
       if (end > bytes.byteLength) throw new DetachedBytes();
       if (encoder.isLarge(size)) {
         const write = retained(this.connection, type, bytes, start, end, compress);
-        return this.waitingWrites().encodeLater(write);
+        return this.writeOrder().encodeLater(write);
       }
       sent = encoder.message(type, bytes, start, end);
     } else sent = this.callerFrame(FIN | type, bytes, start, end, lease);
@@ -164,7 +164,7 @@ export class Outbound extends SendQueue {
     const rejection = this.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
     const write = WaitingMessage.owning(type, bytes, undefined);
-    const waiting = this.waitingWrites();
+    const waiting = this.writeOrder();
     return waiting.mustWait ? waiting.add(write) : waiting.send(write);
   }
 
@@ -191,7 +191,7 @@ export class Outbound extends SendQueue {
     const wants = encoder?.wants(bytes.length, undefined) === true;
     const sent = wants ? encoder.prepared(message) : this.sharedFrame(FIN | type, bytes);
     if (sent === undefined) {
-      return this.waitingWrites().encodeLater(write ?? WaitingMessage.prepared(message));
+      return this.writeOrder().encodeLater(write ?? WaitingMessage.prepared(message));
     }
     this.countMessage(type, bytes.length);
     return sent;

@@ -6,10 +6,10 @@ import { viewOf } from '../platform/platform.ts';
 import { type Deferred, RESOLVED } from '../time/promises.ts';
 import { rejectedLater } from '../time/refusal.ts';
 import { ControlQueue } from '../writing/control-queue.ts';
+import { DrainWaits, isTurnFull } from '../writing/drain-waits.ts';
 import { DetachedBytes, isChanged } from '../writing/pending-bytes.ts';
 import { type Batch, type BatchSender, FIN, REFERENCE_FROM } from '../writing/shared-frames.ts';
 import { LEND_FROM, UnsentFrames } from '../writing/unsent-frames.ts';
-import { isTurnFull, WaitingForDrain } from '../writing/waiting-for-drain.ts';
 import { badResult, unwritten, WriteEnd, writeFailure } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { ReferencedWrite } from './referenced-write.ts';
@@ -44,7 +44,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
   blocked = false;
   protected readonly connection: Connection;
   /** What waits for the transport or for a turn. The first of them creates it. */
-  #waits: WaitingForDrain | undefined;
+  #waits: DrainWaits | undefined;
   /** Frames of this turn, and the bytes that they cost. */
   #turnFrames = 0;
   #turnBytes = 0;
@@ -194,8 +194,8 @@ export class SendQueue extends UnsentFrames implements BatchSender {
     return this.#drainWaits().forNextTurn(this.connection.platform, this);
   }
 
-  #drainWaits(): WaitingForDrain {
-    this.#waits ??= new WaitingForDrain();
+  #drainWaits(): DrainWaits {
+    this.#waits ??= new DrainWaits();
     return this.#waits;
   }
 

@@ -44,7 +44,7 @@ function writeWithOptions(
   if (signal.aborted) return rejectedLater(connection.platform, signal.reason);
   const written = write(connection, method, type, data, compress, true);
   if (written === RESOLVED) return RESOLVED;
-  const waiting = connection.outbound.waitingWrites();
+  const waiting = connection.outbound.writeOrder();
   const message = waiting.messageOf(written);
   waiting.countUntil(written, 0);
   return withTimeout(

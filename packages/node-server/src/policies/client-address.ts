@@ -2,7 +2,7 @@ import { BlockList, isIP, isIPv6 } from 'node:net';
 import { inspect } from 'node:util';
 import type { RequestFacts } from '@ws/codec';
 import type { HandshakeRequest } from '../conn-handler.ts';
-import type { ServerRequest } from '../responder/responder.ts';
+import type { ServerRequest } from '../server-request.ts';
 
 /**
  * Returns the address of the client that sent a request; undefined for a client that is not

@@ -10,7 +10,8 @@ import type { ErrorReporter } from '../error-reporter.ts';
 import type { HandshakeError } from '../errors.ts';
 import type { HandshakeWaits } from '../handshake-waits.ts';
 import { type HeadersInput, headerPairs, mergeHeaders } from '../headers.ts';
-import type { Answer, ServerRequest } from '../responder/responder.ts';
+import type { Answer } from '../responder/responder.ts';
+import type { ServerRequest } from '../server-request.ts';
 
 /** A result of the option `error`: the answer of a refused request. */
 export interface ErrorAnswer {

@@ -2,7 +2,7 @@ import { isIPv6, type Socket } from 'node:net';
 import { addressOf, ipv6Groups } from '@ws/node-io/internal';
 import type { AppRequest } from '../conn-handler.ts';
 import { HandshakeError, quoted, serverFault, unexpectedResult } from '../errors.ts';
-import type { ServerRequest } from '../responder/responder.ts';
+import type { ServerRequest } from '../server-request.ts';
 import type { ClientAddress, FindAddress } from './client-address.ts';
 
 /** Limits of an Upgrader; `Infinity` for no bound. */

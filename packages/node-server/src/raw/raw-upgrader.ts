@@ -23,9 +23,9 @@ import type { AuthOf } from '../policies/authenticate.ts';
 import { type HeadCallbacks, headCallbackNames } from '../policies/head-callbacks.ts';
 import { notAnHttpRequest } from '../responder/client-error.ts';
 import { Http1Responder } from '../responder/http1.ts';
-import type { ServerRequest } from '../responder/responder.ts';
 import type { HandlerOrRoutes, HandlerRunner } from '../route.ts';
 import type { Router } from '../route-table.ts';
+import type { ServerRequest } from '../server-request.ts';
 import { UpgradeRequest } from '../upgrade-request.ts';
 import { type HeadReading, isReadingHead, type OnHead, PendingHeads } from './head-reading.ts';
 

@@ -5,7 +5,6 @@ import { debuglog } from 'node:util';
 import type { RequestFacts } from '@ws/codec';
 import type { Diagnostics as ConnDiagnostics } from '@ws/node-io';
 import type { HandshakeError } from '../errors.ts';
-import type { ServerRequest } from './responder.ts';
 
 /** A message of the channel `@ws:refuse` of `node:diagnostics_channel`. */
 export interface RefusedRequest {
@@ -48,7 +47,9 @@ export class Refusals {
 
   record(
     error: HandshakeError,
-    request: ServerRequest | undefined,
+    request:
+      | (Pick<RefusedRequest, 'facts'> & { readonly incoming: IncomingMessage | undefined })
+      | undefined,
     address: string | undefined,
   ): void {
     const { status } = error;

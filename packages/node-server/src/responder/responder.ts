@@ -1,21 +1,7 @@
-import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { DeflateParameters, RequestFacts } from '@ws/codec';
+import type { DeflateParameters } from '@ws/codec';
 import type { Transport } from '@ws/conn';
-import type { AppRequest } from '../conn-handler.ts';
 import type { HandshakeError, HeaderPair } from '../errors.ts';
-
-/** A request, whatever has parsed it. */
-export interface ServerRequest {
-  /** For the application's functions. */
-  readonly req: AppRequest;
-  /** For the rules and the other steps of the handshake. */
-  readonly facts: RequestFacts;
-  /** The request of node:http, or one made of a stream; undefined when other code has parsed it. */
-  readonly incoming: IncomingMessage | undefined;
-  /** For the answer. */
-  readonly responder: Responder;
-}
 
 /** What a handshake has agreed on: the answer that accepts it, and what the connection needs. */
 export interface Agreement {

@@ -5,7 +5,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { serve } from '../../src/index.ts';
 import { forwardedAddress } from '../../src/policies/client-address.ts';
 import { requestOfNode } from '../../src/request.ts';
-import type { ServerRequest } from '../../src/responder/responder.ts';
+import type { ServerRequest } from '../../src/server-request.ts';
 import { connectRaw, exchange, nothingUnhandled, request, trapLeftovers } from '../raw.ts';
 
 nothingUnhandled();

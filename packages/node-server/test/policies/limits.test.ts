@@ -5,7 +5,7 @@ import { TransportError } from '../../src/index.ts';
 import { peerAddress } from '../../src/policies/client-address.ts';
 import { addressGroup, Limits } from '../../src/policies/limits.ts';
 import { requestOfNode } from '../../src/request.ts';
-import type { ServerRequest } from '../../src/responder/responder.ts';
+import type { ServerRequest } from '../../src/server-request.ts';
 
 describe('addressGroup', () => {
   it.each([

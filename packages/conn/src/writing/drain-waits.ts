@@ -19,7 +19,7 @@ export function isTurnFull(bytes: number, frames: number): boolean {
  * What waits in one connection for its transport or for a turn: writers, pings and pongs. A send
  * queue creates this object when the first of them has to wait.
  */
-export class WaitingForDrain {
+export class DrainWaits {
   /** When the transport was blocked last, in ms of the platform's clock. */
   blockedAt = 0;
   /** Bytes that the operating system had at that time. */

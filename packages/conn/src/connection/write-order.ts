@@ -20,7 +20,7 @@ const PATIENCE_MS = 5_000;
  * The open MessageWriter of one connection, the large message that another thread encodes, and the
  * writes that wait for one of them: first in, first out. The first of these creates this object.
  */
-export class WaitingWrites {
+export class WriteOrder {
   /** The open writer. Only this class changes it. */
   writer: MessageWriter | undefined;
   /** Accepted bytes that are in no frame yet. */
@@ -380,14 +380,14 @@ export class WaitingWrites {
 class IdleWriterAlarm implements TimerEntry {
   slot: number | undefined;
   readonly #connection: Connection;
-  readonly #writes: WaitingWrites;
+  readonly #writes: WriteOrder;
   /** The open writer when the time began, the number of its calls, and the first write that waited. */
   #writer: MessageWriter | undefined;
   #calls = 0;
   #first: Waiting | undefined;
   #reported: MessageWriter | undefined;
 
-  constructor(connection: Connection, writes: WaitingWrites) {
+  constructor(connection: Connection, writes: WriteOrder) {
     this.#connection = connection;
     this.#writes = writes;
   }

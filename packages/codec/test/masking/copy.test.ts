@@ -1,7 +1,7 @@
 import { naiveMask } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
+import { copyInto, xorAscii, xorCopy } from '../../src/masking/copy.ts';
 import { swap } from '../../src/masking/mask.ts';
-import { copyInto, xorAscii, xorCopy } from '../../src/memory/copy.ts';
 import { bytes } from '../support.ts';
 
 const KEY = 0x37fa213d;

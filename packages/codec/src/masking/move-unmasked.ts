@@ -1,8 +1,7 @@
-import { xorAnywhere } from '../masking/mask.ts';
-import { existingSimd, simd } from '../masking/simd.ts';
-import { MOVE_FROM, MOVE_OUTSIDE_FROM, STAGE_FROM } from '../masking/size-thresholds.ts';
 import { copyRange } from './copy.ts';
-import { NO_BYTES } from './slab.ts';
+import { xorAnywhere } from './mask.ts';
+import { existingSimd, simd } from './simd.ts';
+import { MOVE_FROM, MOVE_OUTSIDE_FROM, STAGE_FROM } from './size-thresholds.ts';
 
 const OUTSIDE = -1;
 /**
@@ -10,13 +9,15 @@ const OUTSIDE = -1;
  * out.
  */
 const ON_HEAP = 64;
+/** No array was used yet. */
+const NONE = /* @__PURE__ */ new Uint8Array(0);
 
 // The arrays that were used last, and their addresses in the SIMD memory or OUTSIDE. Reading
 // `buffer` and `byteOffset` takes longer than moving 125 bytes, and a thread reads into one buffer
 // and moves most messages to one place.
-let lastFrom: Uint8Array = NO_BYTES;
+let lastFrom: Uint8Array = NONE;
 let lastFromAddress = OUTSIDE;
-let lastTo: Uint8Array = NO_BYTES;
+let lastTo: Uint8Array = NONE;
 let lastToAddress = OUTSIDE;
 
 /**

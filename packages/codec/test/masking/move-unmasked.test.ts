@@ -2,8 +2,8 @@ import { naiveMask } from '@ws/tests';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { swap } from '../../src/masking/mask.ts';
+import { moveUnmasked } from '../../src/masking/move-unmasked.ts';
 import { simd } from '../../src/masking/simd.ts';
-import { moveUnmasked } from '../../src/memory/move.ts';
 import { bytes } from '../support.ts';
 
 const KEY = 0x37fa213d;
@@ -156,7 +156,7 @@ describe('moveUnmasked', () => {
   it('moves without WebAssembly', async () => {
     vi.stubGlobal('WebAssembly', undefined);
     vi.resetModules();
-    const { moveUnmasked: plain } = await import('../../src/memory/move.ts');
+    const { moveUnmasked: plain } = await import('../../src/masking/move-unmasked.ts');
     const from = memory.outside(20_200);
     const to = memory.outside(20_200);
     for (const n of [0, 1, 8, 31, 127, 128, 1000, 20_000]) {
