@@ -123,7 +123,7 @@ export async function printAll(conn: Conn, view: View, number?: number): Promise
   const buffer = readBuffer();
   const client = number === undefined ? undefined : { number, terminate: () => conn.terminate() };
   // However slow stdout is: messages before the peer's close frame are printed.
-  internalsOf(conn).handlerStarted();
+  internalsOf(conn).connHandlerStarted();
   try {
     for (;;) await view.take(await conn.nextReader(), buffer, client);
   } catch (error) {
@@ -133,7 +133,7 @@ export async function printAll(conn: Conn, view: View, number?: number): Promise
       throw error;
     }
   } finally {
-    internalsOf(conn).handlerSettled();
+    internalsOf(conn).connHandlerSettled();
   }
   return conn.closed;
 }

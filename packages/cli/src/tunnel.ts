@@ -250,7 +250,7 @@ function stdio({ stdin, stdout }: Io): Ends {
 export async function join(conn: Conn, opening: Ends | Promise<Ends>): Promise<CloseInfo> {
   (conn.underlyingConn as Partial<Socket>).setKeepAlive?.(true, KEEP_ALIVE);
   // Bytes before the peer's close frame are for the output, however slow it is.
-  internalsOf(conn).handlerStarted();
+  internalsOf(conn).connHandlerStarted();
   const joined = Promise.resolve(opening).then((ends) => {
     const { input, output } = ends instanceof Socket ? { input: ends, output: ends } : ends;
     const sent = sendInput(conn, input);
@@ -267,7 +267,7 @@ export async function join(conn: Conn, opening: Ends | Promise<Ends>): Promise<C
     const { input, output, sent } = await joined;
     watch(conn, output);
     await writeOutput(conn, output);
-    internalsOf(conn).handlerSettled();
+    internalsOf(conn).connHandlerSettled();
     await Promise.race([sent, conn.closed]);
     const timer = setTimeout(() => conn.terminate(), LINGER);
     const end = await conn.closed;
@@ -276,7 +276,7 @@ export async function join(conn: Conn, opening: Ends | Promise<Ends>): Promise<C
     input.destroy();
     return end;
   } catch (error) {
-    internalsOf(conn).handlerSettled();
+    internalsOf(conn).connHandlerSettled();
     throw error;
   }
 }

@@ -21,7 +21,7 @@ export {
 } from './arguments.ts';
 export {
   FrameQueue,
-  keepMemory,
+  noRelease,
   type Segment,
   SLAB_PAYLOAD,
 } from './frames/frame-queue.ts';

@@ -1,7 +1,7 @@
 import { BinaryMessage, CloseCode, TextMessage } from '@ws/codec';
 import type { Conn } from './conn.ts';
 import type { Connection } from './connection/connection.ts';
-import { handlerSettled, loopBegins, loopLeft } from './connection/handled.ts';
+import { connHandlerSettled, loopBegins, loopLeft } from './connection/handled.ts';
 import type { ConnInternals } from './internals.ts';
 import type { Message } from './message.ts';
 import type { CloseInfo } from './platform/observer.ts';
@@ -65,12 +65,12 @@ export class InternalsOfConn implements Required<ConnInternals> {
     return this.connection.inbound.dropping;
   }
 
-  handlerStarted(): void {
+  connHandlerStarted(): void {
     this.connection.inbound.connHandlerRuns = true;
   }
 
-  handlerSettled(): void {
-    handlerSettled(this.connection);
+  connHandlerSettled(): void {
+    connHandlerSettled(this.connection);
   }
 
   loopBegins(): void {
@@ -99,13 +99,13 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   encodesElsewhere(size: number): boolean {
-    const { waiting, blocked } = this.connection.outbound;
-    return waiting?.encodes === true && !blocked && this.connection.outbound.makeRoom(size);
+    const { order, blocked } = this.connection.outbound;
+    return order?.encodes === true && !blocked && this.connection.outbound.makeRoom(size);
   }
 
   awaitsWriter(size: number): boolean {
-    const { waiting, blocked } = this.connection.outbound;
-    const waits = waiting?.writer !== undefined && !blocked;
+    const { order, blocked } = this.connection.outbound;
+    const waits = order?.writer !== undefined && !blocked;
     return waits && this.connection.outbound.makeRoom(size);
   }
 

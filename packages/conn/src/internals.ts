@@ -34,12 +34,12 @@ export interface ConnInternals {
   /** Whether the connection drops the messages that arrive. */
   readonly dropsInput?: boolean;
   /** The application's handler runs: a close frame waits for the messages before it. */
-  handlerStarted?(): void;
+  connHandlerStarted?(): void;
   /**
    * The application's handler has settled, so the last message that was read is handled. Then the
    * connection answers a close frame that arrived after it.
    */
-  handlerSettled?(): void;
+  connHandlerSettled?(): void;
   /** The single reads of a stream are a loop: the same code reads the next message. */
   loopBegins?(): void;
   /** The stream was left: its last message is handled as after a single read. */

@@ -132,7 +132,7 @@ export function stopReadInto(socket: Socket): void {
   if (reading[SINK] === undefined) return;
   if (readsIntoBuffer(reading)) reading[keys!.callback] = pushCopy;
   reading[SINK] = undefined;
-  reading.off('data', onData);
+  reading.off('data', onStreamData);
 }
 
 async function runTest(): Promise<void> {
@@ -226,7 +226,7 @@ function attach(socket: ReadingSocket, { buffer, callback }: Keys, sink: BufferS
   }
   socket[callback] = onRead;
   // Bytes that were unshifted or arrived in a pause are in the stream.
-  socket.on('data', onData);
+  socket.on('data', onStreamData);
 }
 
 /** Node calls it for each read, with the socket as `this`. */
@@ -242,7 +242,7 @@ const onRead: OnRead = function (end, buffer) {
 
 /** Whether another listener gets the bytes: beside ours, or in its place. */
 function hasOtherConsumer(socket: ReadingSocket): boolean {
-  return socket.listenerCount('data') !== 1 || socket.listenerCount('data', onData) === 0;
+  return socket.listenerCount('data') !== 1 || socket.listenerCount('data', onStreamData) === 0;
 }
 
 function lend(socket: ReadingSocket, buffer: Uint8Array, end: number): void {
@@ -266,7 +266,7 @@ function reportOverwritten(socket: ReadingSocket): void {
   socket[SINK]?.overwritten(socket);
 }
 
-function onData(this: ReadingSocket, chunk: Uint8Array): void {
+function onStreamData(this: ReadingSocket, chunk: Uint8Array): void {
   this[SINK]?.data(this, chunk, chunk.length);
 }
 

@@ -266,6 +266,7 @@ class SocketTransport implements Transport {
     socket.resume();
   }
 
+  /** On Linux the bytes come from the read buffer, by {@link FROM_BUFFER}; elsewhere by 'data'. */
   #startReading(socket: Socket | Duplex): void {
     const intoBuffer = this.#readBuffer && readInto(socket as Socket, FROM_BUFFER);
     if (!intoBuffer) socket.on('data', onData);

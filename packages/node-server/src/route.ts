@@ -260,12 +260,12 @@ export class HandlerRunner implements ReceiveObserver<Conn> {
     // The handshake was pending when the upgrader began to close.
     if (this.#work.isClosing) return;
     const internals = internalsOf(conn);
-    internals.handlerStarted();
+    internals.connHandlerStarted();
     // Called without a receiver, so that `this` is undefined in the handler.
     const handler = this.#handler;
     try {
       const result = handler(conn, req, context);
-      if (!isThenable(result)) return internals.handlerSettled();
+      if (!isThenable(result)) return internals.connHandlerSettled();
       this.#work.handlerStarted();
       if (!internals.observeReceive(result, this)) this.#waitForPromise(conn, result);
     } catch (error) {
@@ -282,7 +282,7 @@ export class HandlerRunner implements ReceiveObserver<Conn> {
   }
 
   fulfilled(conn: Conn): void {
-    internalsOf(conn).handlerSettled();
+    internalsOf(conn).connHandlerSettled();
     this.#work.handlerSettled();
   }
 

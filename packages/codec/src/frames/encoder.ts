@@ -6,7 +6,7 @@ import { LARGEST_SLAB, type OwnedBytes, type SlabSource } from '../memory/slab.t
 import { sharedSlabPool } from '../memory/slab-pool.ts';
 import { CloseCode, CloseMessage, MAX_CONTROL_PAYLOAD, type Role } from '../protocol.ts';
 import { writeUtf8 } from '../text/utf8-automaton.ts';
-import { FrameQueue, keepMemory } from './frame-queue.ts';
+import { FrameQueue, noRelease } from './frame-queue.ts';
 import { FrameSlab } from './frame-slab.ts';
 import { type WriteUtf8, writePiece } from './frame-writer.ts';
 import { checkFrameFields, checkMaskKey, headerSize, writeHeader, writeMaskKey } from './header.ts';
@@ -186,7 +186,7 @@ export class FrameEncoder {
   flush(write: (chunk: Uint8Array, release: () => void) => void): void {
     checkFunction('write', write);
     for (let chunk = this.queue.take(); chunk !== undefined; chunk = this.queue.take()) {
-      const { bytes, start, end, release = keepMemory } = chunk;
+      const { bytes, start, end, release = noRelease } = chunk;
       // Not `subarray`: of a Buffer it creates a Buffer.
       write(new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start), release);
     }

@@ -82,6 +82,8 @@ export class FrameQueue {
     const { slab } = this;
     const out = slab.reserve(this, this.coding, 3 * text.length);
     const { pos } = out;
+    // `shortText` calls no other code. `text` calls the platform's encoder, which may throw or send.
+    // `slab.text` checks the user of the slab after that call, and gives up a slab without frames.
     if (!out.shortText(b0, text, key)) slab.text(this, b0, text, key);
     const size = out.pos - pos;
     this.bytes += size;
@@ -260,7 +262,7 @@ export class FrameQueue {
     const dropped: Segment[] = [];
     for (let chunk = this.take(); chunk !== undefined; chunk = this.take()) dropped.push(chunk);
     let failure: { error: unknown } | undefined;
-    for (const { release = keepMemory } of dropped) {
+    for (const { release = noRelease } of dropped) {
       try {
         callRelease(release);
       } catch (error) {
@@ -302,4 +304,4 @@ function mask(bytes: Uint8Array, length: number, key: number): void {
 }
 
 /** The release of memory that nothing uses again. */
-export function keepMemory(): void {}
+export function noRelease(): void {}

@@ -16,6 +16,9 @@ const NO_ADDRESS = -1;
 /**
  * Unmasks payloads in place with the fastest kernel for their size and memory. It caches facts
  * about the decoder's current chunk: call {@link forget} when the chunk changes.
+ *
+ * A connection does not use it: `MessageDecoder` unmasks while it moves the payload, see
+ * masking/move-unmasked.ts.
  */
 export class Unmasker {
   readonly #ring: ReceiveRing;

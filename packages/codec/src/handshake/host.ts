@@ -1,3 +1,6 @@
+// The forms of a Host header and of a request target. That the header occurs exactly once, the order of
+// the checks and the words of their refusals are in the two tables of request-rules.ts.
+
 // One character class and no alternatives inside the repetition: linear time.
 const HOST_PORT = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::[0-9]{0,5})?$/;
 /** RFC 3986, section 2.1: two digits follow a percent sign. */

@@ -1,5 +1,5 @@
 import { NO_BYTES } from '../memory/slab.ts';
-import { type DataType, type Extension, encoded, stepped } from './extension.ts';
+import { checkedSize, type DataType, type Extension, encoded } from './extension.ts';
 import { Lease } from './lease.ts';
 
 /** Largest number of bytes that one extension makes for the next in one step. */
@@ -101,7 +101,7 @@ export class ExtensionChain implements Extension {
   #stepBetween(at: number, decoder: Extension): 0 {
     const lease = Lease.acquire(STEP);
     try {
-      const size = stepped(decoder.step(lease.bytes, Infinity), lease.bytes, Infinity);
+      const size = checkedSize(decoder.step(lease.bytes, Infinity), lease.bytes, Infinity);
       if (size > 0 || decoder.done) {
         this.#feed(at + 1, lease.bytes, 0, size, decoder.done);
         this.#decoders[at + 1]!.keep();

@@ -242,7 +242,7 @@ export interface SharedEncoding {
 }
 
 /** Returns `size`, which {@link Extension.step} has returned for these arguments. */
-export function stepped(size: number, into: Uint8Array, limit: number): number {
+export function checkedSize(size: number, into: Uint8Array, limit: number): number {
   if (size >= 0 && (size <= into.length || size > limit)) return size;
   throw new RangeError(`Extension.step: returned ${size}, for an array of ${into.length} bytes`);
 }

@@ -22,7 +22,7 @@ import {
   TextMessage,
 } from '../protocol.ts';
 import { UTF8_ACCEPT, UTF8_REJECT, utf8Step } from '../text/utf8-automaton.ts';
-import { type DataType, type Extension, stepped } from './extension.ts';
+import { checkedSize, type DataType, type Extension } from './extension.ts';
 import { emptyFragments, invalidText, reservedBits, tooBig } from './faults.ts';
 import { Lease } from './lease.ts';
 import {
@@ -52,7 +52,10 @@ const PIECES = 2;
 /** The message was delivered in pieces, but the reader does not want the rest. */
 const UNWANTED = 3;
 
-/** A frame, or a part of one, gives the caller no event: the next one is parsed. */
+/**
+ * A frame, or a part of one, gives the caller no event: the next one is parsed. It has the value of
+ * NEED_MORE: `next` returns a real one before it looks for this value.
+ */
 const NO_EVENT: typeof NEED_MORE = 0;
 
 /** Largest number of plain bytes that an extension makes in one step. */
@@ -289,13 +292,13 @@ export class MessageDecoder {
       } else {
         switch (this.#frames.next()) {
           case FRAME:
-            event = this.#frame();
+            event = this.#wholeFrame();
             break;
           case FRAME_BEGIN:
             event = this.#frameBegins();
             break;
           case FRAME_DATA:
-            event = this.#data();
+            event = this.#frameData();
             break;
           case FAILED:
             return this.#fail(this.#frames.error);
@@ -445,12 +448,12 @@ export class MessageDecoder {
   #bound(): void {
     const used = this.#delivery === NO_MESSAGE ? 0 : this.#wireLength;
     // The next frame may have reserved bits, so with an extension the bound allows for them.
-    const exact = this.#extension === undefined || this.#limitsWire;
-    const slack = exact ? 0 : this.#limit + WIRE_SLACK;
+    const limitsExactly = this.#extension === undefined || this.#limitsWire;
+    const slack = limitsExactly ? 0 : this.#limit + WIRE_SLACK;
     this.#frames.maxFramePayload = this.#limit + slack - used;
   }
 
-  #frame(): MessageEvent {
+  #wholeFrame(): MessageEvent {
     const frames = this.#frames;
     const { opcode, length } = frames;
     this.#counters.framesIn++;
@@ -517,7 +520,7 @@ export class MessageDecoder {
     return begins ? this.#piece(NO_BYTES, 0, 0, false) : NO_EVENT;
   }
 
-  #data(): MessageEvent {
+  #frameData(): MessageEvent {
     const frames = this.#frames;
     const complete = frames.missing === 0;
     const event = this.#payload(complete && frames.fin);
@@ -660,7 +663,8 @@ export class MessageDecoder {
   /** Lets the extension make the next plain bytes. */
   #step(): MessageEvent {
     const extension = this.#extension!;
-    // The extension calls `resume` when it can continue.
+    // A real NEED_MORE: `next` returns it, because the message is still transforming. The extension
+    // calls `resume` when it can continue.
     if (!extension.ready()) return NEED_MORE;
     // The limit may have been lowered since the message began.
     if (!this.#checkLength()) return FAILED;
@@ -670,11 +674,11 @@ export class MessageDecoder {
     const lease = Lease.acquire(Math.min(expected, LARGEST_STEP));
     let event: MessageEvent = FAILED;
     try {
-      const size = stepped(extension.step(lease.bytes, limit), lease.bytes, limit);
+      const size = checkedSize(extension.step(lease.bytes, limit), lease.bytes, limit);
       this.#transforming = extension.more;
       this.length += size;
       if (this.#checkLength() && this.#checkText(lease.bytes, 0, size, false)) {
-        event = this.#stepped(lease, size, extension.done);
+        event = this.#deliverStep(lease, size, extension.done);
       }
     } catch (error) {
       this.#failBy(error);
@@ -685,7 +689,7 @@ export class MessageDecoder {
   }
 
   /** Delivers `size` plain bytes in `lease`; `last`: the message ends with them. */
-  #stepped(lease: Lease, size: number, last: boolean): MessageEvent {
+  #deliverStep(lease: Lease, size: number, last: boolean): MessageEvent {
     if (last) this.#extension!.endMessage();
     const delivery = this.#delivery;
     if (delivery === PIECES) {

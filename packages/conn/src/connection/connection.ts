@@ -19,7 +19,7 @@ import { causeText, TransportError, transportFailed } from '../errors.ts';
 import type { Settings } from '../options/conn-options.ts';
 import type { CloseInfo, ConnState, Observer } from '../platform/observer.ts';
 import type { Platform } from '../platform/platform.ts';
-import { decodeError } from '../read/over-read-limit.ts';
+import { connErrorOf } from '../read/over-read-limit.ts';
 import { reportError } from '../report/report.ts';
 import type { ReportedConn } from '../report/report-text.ts';
 import type { TurnTask } from '../scheduler/task-queue.ts';
@@ -231,14 +231,14 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
   }
 
   /** A frame was accepted. A pass of {@link Inbound} flushes when it ends, other code at the end of the turn. */
-  flushAtEndOfTurn(): void {
+  scheduleFlush(): void {
     if (!this.inbound.inPass) this.scheduleEndOfTurn();
   }
 
   // Control frames and faults
 
   /** A control frame, or a fault of the peer, was parsed. */
-  controlled(
+  controlOrFault(
     event: typeof PING | typeof PONG | typeof CLOSE | typeof FAILED,
     decoder: MessageDecoder,
   ): void {
@@ -253,7 +253,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
         closeReceived(this, decoder);
         break;
       case FAILED:
-        failBy(this, decodeError(decoder.error!, decoder.readLimit));
+        failBy(this, connErrorOf(decoder.error!, decoder.readLimit));
         break;
     }
   }
@@ -345,7 +345,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     this.rare?.stopTimers();
     outbound.rejectAll(error);
     outbound.rejectWaiting();
-    outbound.countWaiting();
+    outbound.reportToBudget();
     try {
       inbound.leavePools();
     } catch {

@@ -16,18 +16,18 @@ function mostReadAhead({ rare, settings }: Connection): number {
 }
 
 /** Bytes of messages that wait for a reader or for their rest, plus a cost for each message. */
-function unread({ queue, pulls, decoder }: Inbound): number {
+function untaken({ queue, pulls, decoder }: Inbound): number {
   return (queue?.cost ?? 0) + (pulls?.pieces?.cost ?? 0) + (decoder?.assembled ?? 0);
 }
 
-/** {@link unread}, plus the chunks that wait for the parsing of an earlier one. */
+/** {@link untaken}, plus the chunks that wait for the parsing of an earlier one. */
 function readAhead(inbound: Inbound): number {
-  return unread(inbound) + (inbound.decoder?.waiting ?? 0);
+  return untaken(inbound) + (inbound.decoder?.waiting ?? 0);
 }
 
 /** Whether the messages that wait for a reader leave room for more. Unparsed input does not count. */
 export function readAheadHasRoom(connection: Connection): boolean {
-  return unread(connection.inbound) <= mostReadAhead(connection);
+  return untaken(connection.inbound) <= mostReadAhead(connection);
 }
 
 /** Pauses the transport when no read waits and the read-ahead is full, and resumes it later. */

@@ -130,7 +130,7 @@ export function closedIsRead(connection: Connection): void {
 }
 
 /** The application's handler of this connection has settled: it has handled its last message. */
-export function handlerSettled(connection: Connection): void {
+export function connHandlerSettled(connection: Connection): void {
   const { inbound } = connection;
   inbound.connHandlerRuns = false;
   if (inbound.pulls !== undefined) inbound.pulls.messageTaken = false;

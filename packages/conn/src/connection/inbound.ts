@@ -37,8 +37,9 @@ import { FRAMES_PER_TURN } from './shared.ts';
 // | `#loop`                  | `run`: for a chunk (`arrived`), for a   | every event, while a read waits or |
 // |                          | new read, and at the end of a turn      | the read-ahead has room            |
 // |                          | (`turnEnds`)                            |                                    |
-// | `#feedHandler`           | `#loop`, for each event                 | whole messages, while the handler  |
-// |                          |                                         | of `receive` is free               |
+// | `#nextEvent`             | `#loop`, for each event                 | whole messages, while the handler  |
+// |                          |                                         | of `receive` is free; else the     |
+// |                          |                                         | next event of any kind             |
 // | `ReceiveCall.takeQueued` | `receive` in receive-call.ts, and when  | messages that were read ahead      |
 // |                          | the promise of the handler has settled  |                                    |
 // | `PullReads.#takeNext`    | `readMessage` and `for await`, in a     | one whole message for that read    |
@@ -301,8 +302,8 @@ export class Inbound {
     const connection = this.#connection;
     const { decoder, queue, pulls } = this;
     if (pulls !== undefined && connection.closing === undefined) renewIdle(connection);
-    const waits = decoder !== undefined || queue !== undefined || pulls !== undefined;
-    if (waits) this.#releaseRead();
+    const holdsInput = decoder !== undefined || queue !== undefined || pulls !== undefined;
+    if (holdsInput) this.#releaseRead();
   }
 
   /**
@@ -322,6 +323,7 @@ export class Inbound {
 
   #run(ahead: boolean): ReadResult | undefined {
     const connection = this.#connection;
+    // STARTING: nothing is parsed yet. PARSING: an event has called back, and the loop of it continues.
     if (this.#stage !== READY) {
       balance(connection);
       return undefined;
@@ -351,8 +353,8 @@ export class Inbound {
     // A transport may deliver more input while it resumes: those messages wait until the read is
     // pending.
     if (pulls !== undefined) pulls.directRead = '';
-    const waits = this.decoder !== undefined || queue !== undefined || pulls !== undefined;
-    if (waits || rare !== undefined) balance(connection);
+    const holdsInput = this.decoder !== undefined || queue !== undefined || pulls !== undefined;
+    if (holdsInput || rare !== undefined) balance(connection);
     return result;
   }
 
@@ -362,12 +364,12 @@ export class Inbound {
     const { receiveCall, decoder, queue, pulls } = this;
     const flowControl = connection.rare?.flowControl;
     if (flowControl?.paused === true) flowControl.renewalDue = true;
-    const waits = decoder !== undefined || queue !== undefined || pulls !== undefined;
+    const holdsInput = decoder !== undefined || queue !== undefined || pulls !== undefined;
     const endIsDue = connection.closing?.outcome.readEnd !== undefined && this.ended === undefined;
     const busy = receiveCall !== undefined && receiveCall.state !== FREE;
-    if (endIsDue || busy || (waits && this.#mayWrite())) connection.scheduleEndOfTurn();
+    if (endIsDue || busy || (holdsInput && this.#mayWrite())) connection.scheduleEndOfTurn();
     else connection.outbound.passEnded();
-    if (waits) this.#releaseRead();
+    if (holdsInput) this.#releaseRead();
   }
 
   /** Whether a reader has messages, or gets some in this turn. */
@@ -388,7 +390,7 @@ export class Inbound {
       }
       this.#quota &= ~QUOTA_SPENT;
       const { pulls } = this;
-      let event = pulls?.unhandled ?? this.#feedHandler(decoder, isFree);
+      let event = pulls?.unhandled ?? this.#nextEvent(decoder, isFree);
       if (pulls !== undefined) pulls.unhandled = undefined;
       if (this.gate !== undefined && !this.dropping) event = this.gate.handle(event, decoder);
       // Code of the application has run since the message began: its reader may have given up.
@@ -421,7 +423,7 @@ export class Inbound {
         case PONG:
         case CLOSE:
         case FAILED:
-          connection.controlled(event, decoder);
+          connection.controlOrFault(event, decoder);
           break;
       }
     }
@@ -440,22 +442,23 @@ export class Inbound {
   }
 
   /**
-   * Nearly all messages go this way: whole, and for a handler of `receive` that is free. One loop parses
-   * them and calls the handler. It returns at any other event, while messages are queued, observed,
-   * dropped or pass a gate, and after a call that left the handler busy or ended reading.
+   * Parses the next event. Nearly all messages go no further: they are whole, and the handler of
+   * `receive` is free. One loop parses them and calls the handler. It returns at any other event, while
+   * messages are queued, observed, dropped or pass a gate, and after a call that left the handler busy
+   * or ended reading.
    *
    * @param isFree - Whether the handler is free.
-   * @returns The event that the handler does not get.
+   * @returns The event that the handler does not get; STEP after a call that is the last one.
    */
-  #feedHandler(decoder: MessageDecoder, isFree: boolean): MessageEvent {
+  #nextEvent(decoder: MessageDecoder, isFree: boolean): MessageEvent {
     decoder.callerKeeps = !isFree;
     decoder.streaming = !isFree && this.pulls?.streams === true && !this.held && !this.dropping;
     const plain = isFree && this.#use === DELIVERED && !this.#isWatched();
     for (;;) {
       const event = decoder.next();
       if (event !== MESSAGE || !plain) return event;
-      const waits = this.receiveCall!.take(decoder) && this.#use === DELIVERED;
-      if (!waits || this.#connection.framesIn >= decoder.stopAt) return STEP;
+      const isFreeAgain = this.receiveCall!.take(decoder) && this.#use === DELIVERED;
+      if (!isFreeAgain || this.#connection.framesIn >= decoder.stopAt) return STEP;
     }
   }
 
@@ -498,6 +501,7 @@ export class Inbound {
       if (this.dropping) this.countDropped(1);
       return undefined;
     }
+    // Only with a gate or an observer: `#nextEvent` gives the handler all other messages.
     if (this.receiverFree) {
       this.receiveCall!.take(decoder);
       return undefined;

@@ -35,7 +35,7 @@ import type { WriteOrder } from './write-order.ts';
  */
 export class MessageWriter implements AsyncDisposable {
   readonly #connection: Connection;
-  readonly #writes: WriteOrder;
+  readonly #order: WriteOrder;
   readonly #size: number;
   readonly #type: number;
   #opcode: number;
@@ -63,13 +63,13 @@ export class MessageWriter implements AsyncDisposable {
   constructor(
     type: number,
     connection: Connection,
-    writes: WriteOrder,
+    order: WriteOrder,
     size: number = connection.shared.settings.writeBufferSize,
   ) {
     this.#type = type;
     this.#opcode = type;
     this.#connection = connection;
-    this.#writes = writes;
+    this.#order = order;
     // RFC 6455, section 5.5: a control frame is never fragmented.
     this.#size = isControl(type) ? MAX_CONTROL_PAYLOAD : size;
   }
@@ -108,7 +108,7 @@ export class MessageWriter implements AsyncDisposable {
       if (waits && units === 0) bytes = kept(bytes, 0, length);
       const written = this.#after(() => this.#put(bytes, 0, length));
       if (written === RESOLVED) return RESOLVED;
-      if (waits) this.#writes.countUntil(written, length);
+      if (waits) this.#order.countUntil(written, length);
       hold(bytes, written);
       return this.#watch(written);
     } catch (error) {
@@ -243,7 +243,7 @@ export class MessageWriter implements AsyncDisposable {
     else if (this.#connection.outbound.open) {
       this.#reportedDone = true;
       this.#releaseSlab();
-      this.#writes.writerBroken(reason);
+      this.#order.writerBroken(reason);
     }
   }
 
@@ -339,12 +339,12 @@ export class MessageWriter implements AsyncDisposable {
     const rejection = this.#connection.outbound.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
     try {
-      const sent = this.#writes.fragment(this.#opcode, fin, bytes, start, end);
+      const sent = this.#order.fragment(this.#opcode, fin, bytes, start, end);
       this.#opcode = isControl(this.#type) ? this.#type : ContinuationFrame;
       this.#sent = !isControl(this.#type);
       this.#bytes += end - start;
       this.#complete = fin;
-      if (fin) this.#writes.complete(this.#type, this.#bytes);
+      if (fin) this.#order.complete(this.#type, this.#bytes);
       return sent;
     } catch (error) {
       return rejectedLater(this.#connection.platform, error);
@@ -355,7 +355,7 @@ export class MessageWriter implements AsyncDisposable {
     if (this.#reportedDone) return;
     this.#reportedDone = true;
     this.#releaseSlab();
-    this.#writes.writerDone(this);
+    this.#order.writerDone(this);
   }
 
   #releaseSlab(): void {

@@ -20,14 +20,16 @@ import { WriteOrder } from './write-order.ts';
  * extension changes it. While a MessageWriter is open, or another thread encodes a large message,
  * messages wait.
  *
- * It is the send queue itself and has no `#` methods, because each connection has one: an object beside
- * it would take four words, and private methods one.
+ * It is the last of four classes, each with one concern: `FrameQueue` of the codec holds frames;
+ * `UnsentFrames` shares them with other connections, and copies those that leave the slab;
+ * {@link SendQueue} gives them to the transport; this one turns messages into frames. They are one object
+ * without `#` methods in this class, because each connection has one: an object beside it would take four
+ * words, and private methods one.
  */
 export class Outbound extends SendQueue {
-  /** Absent without an extension. */
-  readonly encoder: MessageEncoder | undefined;
-  /** The messages that wait for an earlier one. The first of them creates it. */
-  waiting: WriteOrder | undefined;
+  override readonly encoder: MessageEncoder | undefined;
+  /** The writes that wait for an earlier message. The first of them creates it. */
+  order: WriteOrder | undefined;
 
   constructor(connection: Connection) {
     super(connection);
@@ -36,15 +38,15 @@ export class Outbound extends SendQueue {
       extension === undefined ? undefined : new MessageEncoder(connection, this, extension);
   }
 
-  /** Returns the messages that wait for an earlier one. The first call creates the object. */
+  /** Returns the writes that wait for an earlier message. The first call creates the object. */
   writeOrder(): WriteOrder {
-    this.waiting ??= new WriteOrder(this.connection, this);
-    return this.waiting;
+    this.order ??= new WriteOrder(this.connection, this);
+    return this.order;
   }
 
   /** Accepted bytes that are in no frame yet. */
   get waitingBytes(): number {
-    return this.waiting?.bytes ?? 0;
+    return this.order?.bytes ?? 0;
   }
 
   /** Whether an encoded message of several frames is open. */
@@ -70,7 +72,7 @@ export class Outbound extends SendQueue {
     if (writeEnd !== undefined) return rejectionAtEnd(connection, writeEnd);
     // A UTF-16 unit has three bytes at most. Only text close to the limit is measured.
     if (this.makeRoom(text === undefined ? size : size * 3)) return undefined;
-    const buffered = this.bufferedAmount + (this.waiting?.cost ?? 0);
+    const buffered = this.bufferedAmount + (this.order?.cost ?? 0);
     return connection.rareParts().refuseMessage(buffered, size, text);
   }
 
@@ -81,17 +83,15 @@ export class Outbound extends SendQueue {
    */
   makeRoom(size: number): boolean {
     if (this.writeEnd !== undefined) return false;
-    const { connection, waiting } = this;
+    const { connection, order } = this;
     const { settings, platform } = connection.shared;
-    const cost = waiting === undefined ? 0 : waiting.cost;
-    if (this.blocked || size + cost + this.bytes > settings.maxBufferedAmount) {
-      this.pump();
-    } else if (cost === 0) {
-      // Its bytes leave at the end of the turn: the bound of all connections does not count them.
-      return true;
-    }
+    const cost = order === undefined ? 0 : order.cost;
+    const isFull = this.blocked || size + cost + this.bytes > settings.maxBufferedAmount;
+    // Its bytes leave at the end of the turn: the bound of all connections does not count them.
+    if (!isFull && cost === 0) return true;
+    if (isFull) this.pump();
     // The transport may have called back, and so have changed the cost.
-    const buffered = this.bufferedAmount + (this.waiting?.cost ?? 0);
+    const buffered = this.bufferedAmount + (this.order?.cost ?? 0);
     if (!withinLimit(settings, buffered, size)) return false;
     // The bytes of all connections together.
     const { writeBudget } = platform;
@@ -108,10 +108,10 @@ export class Outbound extends SendQueue {
   sendText(type: DataType, text: string, compress: boolean | undefined): Promise<void> {
     const rejection = this.rejectionFor(text.length, text);
     if (rejection !== undefined) return rejection;
-    const { waiting, encoder } = this;
-    if (waiting?.mustWait === true) {
+    const { order, encoder } = this;
+    if (order?.mustWait === true) {
       const bytes = utf8(text, this.connection.platform);
-      return waiting.add(WaitingMessage.owning(type, bytes, compress));
+      return order.add(WaitingMessage.owning(type, bytes, compress));
     }
     let sent: Promise<void>;
     if (encoder?.wantsText(text, compress) === true) {
@@ -141,9 +141,9 @@ export class Outbound extends SendQueue {
     const size = end - start;
     const rejection = this.rejectionFor(size);
     if (rejection !== undefined) return rejection;
-    const { waiting, encoder } = this;
-    if (waiting?.mustWait === true) {
-      return waiting.add(retained(this.connection, type, bytes, start, end, compress));
+    const { order, encoder } = this;
+    if (order?.mustWait === true) {
+      return order.add(retained(this.connection, type, bytes, start, end, compress));
     }
     let sent: Promise<void>;
     if (encoder?.wants(size, compress) === true) {
@@ -164,8 +164,8 @@ export class Outbound extends SendQueue {
     const rejection = this.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
     const write = WaitingMessage.owning(type, bytes, undefined);
-    const waiting = this.writeOrder();
-    return waiting.mustWait ? waiting.add(write) : waiting.send(write);
+    const order = this.writeOrder();
+    return order.mustWait ? order.add(write) : order.send(write);
   }
 
   /**
@@ -178,8 +178,8 @@ export class Outbound extends SendQueue {
       ? this.rejectionIfClosed()
       : this.rejectionFor(message.bytes.length);
     if (rejection !== undefined) return rejection;
-    const { waiting } = this;
-    if (waiting?.mustWait === true) return waiting.add(WaitingMessage.prepared(message));
+    const { order } = this;
+    if (order?.mustWait === true) return order.add(WaitingMessage.prepared(message));
     return this.startPrepared(message, undefined);
   }
 
@@ -207,7 +207,7 @@ export class Outbound extends SendQueue {
     const { connection } = this;
     const { platform, settings } = connection.shared;
     const changes = this.encoder !== undefined || this.coding.masks;
-    const waits = this.blocked || this.unsent || this.waiting?.mustWait === true;
+    const waits = this.blocked || this.unsent || this.order?.mustWait === true;
     if (changes || waits || this.writeEnd !== undefined) return false;
     const isObserved = platform.observer?.messageOut !== undefined;
     if (isObserved || settings.maxBufferedAmount < LARGEST_SLAB) return false;
@@ -265,7 +265,7 @@ export class Outbound extends SendQueue {
    * Undefined when it has room now. Rejects at the end.
    */
   untilWritable(): Promise<void> | undefined {
-    if (this.waiting?.mustWait === true) return this.waiting.add(new WaitingForRoom());
+    if (this.order?.mustWait === true) return this.order.add(new WaitingForRoom());
     return this.untilDrained();
   }
 
@@ -278,7 +278,7 @@ export class Outbound extends SendQueue {
       send();
     } finally {
       if (encoder !== undefined) encoder.flushing = wasFlushing;
-      if (!wasFlushing) this.waiting?.stopFlushing();
+      if (!wasFlushing) this.order?.stopFlushing();
     }
   }
 
@@ -288,12 +288,12 @@ export class Outbound extends SendQueue {
    */
   sendAccepted(): void {
     if (this.encoder !== undefined) this.encoder.flushing = true;
-    this.waiting?.sendAccepted();
+    this.order?.sendAccepted();
   }
 
   /** Rejects the open writer and every waiting write: no message is accepted any more. */
   rejectWaiting(): void {
-    this.waiting?.rejectAll(this.writeEnd!);
+    this.order?.rejectAll(this.writeEnd!);
   }
 }
 

@@ -1,5 +1,5 @@
 import { CloseMessage, encodeFrame, PingMessage, type WebSocketError } from '@ws/codec';
-import { keepMemory, LARGEST_SLAB, type Lease } from '@ws/codec/internal';
+import { LARGEST_SLAB, type Lease, noRelease } from '@ws/codec/internal';
 import { CloseSentError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { viewOf } from '../platform/platform.ts';
@@ -12,6 +12,7 @@ import { type Batch, type BatchSender, FIN, REFERENCE_FROM } from '../writing/sh
 import { LEND_FROM, UnsentFrames } from '../writing/unsent-frames.ts';
 import { badResult, unwritten, WriteEnd, writeFailure } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
+import type { MessageEncoder } from './message-encoder.ts';
 import { ReferencedWrite } from './referenced-write.ts';
 
 /** Encoding a byte costs up to this many plain writes; compression does. */
@@ -34,7 +35,7 @@ const DRAINED = 2;
  * of a turn, or when they fill a slab. While the transport is above its high-water mark, frames wait
  * here. Pings and pongs then overtake queued messages between two frames.
  */
-export class SendQueue extends UnsentFrames implements BatchSender {
+export abstract class SendQueue extends UnsentFrames implements BatchSender {
   /** Why no message is accepted any more. Only this queue changes it. */
   writeEnd: WriteEnd | undefined;
   /**
@@ -43,6 +44,8 @@ export class SendQueue extends UnsentFrames implements BatchSender {
    */
   blocked = false;
   protected readonly connection: Connection;
+  /** Absent without an extension. */
+  abstract readonly encoder: MessageEncoder | undefined;
   /** What waits for the transport or for a turn. The first of them creates it. */
   #waits: DrainWaits | undefined;
   /** Frames of this turn, and the bytes that they cost. */
@@ -71,9 +74,9 @@ export class SendQueue extends UnsentFrames implements BatchSender {
    * Returns `now` when it is not blocked, or has sent bytes since then.
    */
   stalledSince(now: number): number {
-    const promises = this.#waits;
-    if (!this.blocked || promises === undefined) return now;
-    return this.bytesFlushed === promises.flushedWhenBlocked ? promises.blockedAt : now;
+    const waits = this.#waits;
+    if (!this.blocked || waits === undefined) return now;
+    return this.bytesFlushed === waits.flushedWhenBlocked ? waits.blockedAt : now;
   }
 
   /**
@@ -128,7 +131,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
   /** Sends a frame with `bytes[start, end)`, which never change. */
   ownedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
     return end - start >= COPY_BELOW && !this.coding.masks
-      ? this.addedFrame(this.unshared().addReference(b0, bytes, start, end, keepMemory))
+      ? this.addedFrame(this.unshared().addReference(b0, bytes, start, end, noRelease))
       : this.copiedFrame(b0, bytes, start, end);
   }
 
@@ -159,13 +162,13 @@ export class SendQueue extends UnsentFrames implements BatchSender {
 
   /** The transport has released the `bytes` of a referenced write. */
   released(written: Deferred<void>, bytes: number): void {
-    const promises = this.#drainWaits();
-    promises.released(written, bytes, this.#writing !== IDLE);
+    const waits = this.#drainWaits();
+    waits.released(written, bytes, this.#writing !== IDLE);
     // A failing transport releases all bytes, then reports its end. When this microtask runs, the
     // write is already rejected.
     void RESOLVED.then(() => {
       // A loop of writes that release their bytes at once waits for no I/O.
-      promises.settle(written, promises.releasesFillTurn ? this.#nextTurn() : undefined);
+      waits.settle(written, waits.releasesFillTurn ? this.#nextTurn() : undefined);
       this.#renewBudget();
     });
   }
@@ -183,7 +186,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
     this.#turnFrames++;
     this.#turnBytes += size;
     if (this.bytes >= LARGEST_SLAB) this.pump();
-    else if (!this.blocked && this.batch === undefined) connection.flushAtEndOfTurn();
+    else if (!this.blocked && this.batch === undefined) connection.scheduleFlush();
     if (this.blocked && this.bufferedAmount >= connection.shared.settings.highWaterMark) {
       return this.#drainWaits().forDrain();
     }
@@ -295,8 +298,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
       return own ? RESOLVED : rejectedLater(this.connection.platform, this.writeEnd!.error);
     }
     // Heartbeat pings do not go between the frames of a compressed message: see `HeartbeatMonitor`.
-    const { encoder } = this.connection.outbound;
-    const follows = own && opcode === PingMessage && encoder?.isUnsent === true;
+    const follows = own && opcode === PingMessage && this.encoder?.isUnsent === true;
     if (this.blocked && !follows) return this.#enqueueControl(opcode, bytes, start, end, own);
     try {
       this.#count(opcode, this.unshared().addCopy(FIN | opcode, bytes, start, end));
@@ -306,7 +308,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
       return rejectedLater(this.connection.platform, error);
     }
     if (this.bytes >= LARGEST_SLAB) this.pump();
-    else this.connection.flushAtEndOfTurn();
+    else this.connection.scheduleFlush();
     if (own || !isTurnFull(this.#turnBytes, ++this.#turnFrames)) return RESOLVED;
     return this.#nextTurn();
   }
@@ -319,9 +321,9 @@ export class SendQueue extends UnsentFrames implements BatchSender {
     own: boolean,
   ): Promise<void> {
     const { maxPendingPings } = this.connection.shared.settings;
-    const promises = this.#drainWaits();
-    promises.controls ??= new ControlQueue();
-    const error = promises.controls.add(opcode, bytes, start, end, own, maxPendingPings);
+    const waits = this.#drainWaits();
+    waits.controls ??= new ControlQueue();
+    const error = waits.controls.add(opcode, bytes, start, end, own, maxPendingPings);
     if (error === undefined) return RESOLVED;
     return this.connection.rareParts().refuse(error, 'writeControl');
   }
@@ -345,7 +347,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
     }
     this.writeEnd = this.#endOfCloseFrame();
     this.connection.rare?.noteWriteEnd();
-    this.connection.flushAtEndOfTurn();
+    this.connection.scheduleFlush();
     return true;
   }
 
@@ -393,7 +395,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
     const { highWaterMark } = this.connection.settings;
     const full = this.blocked && this.bufferedAmount >= highWaterMark;
     if (!full) this.#waits?.drained();
-    this.countWaiting();
+    this.reportToBudget();
     this.#renewBudget();
   }
 
@@ -416,13 +418,13 @@ export class SendQueue extends UnsentFrames implements BatchSender {
   cut(): void {
     const { error } = this.#endOfCloseFrame();
     this.pump();
-    const promises = this.#waits;
-    if (promises !== undefined) promises.controls = undefined;
-    const before = promises?.setReleaseError(error);
+    const waits = this.#waits;
+    if (waits !== undefined) waits.controls = undefined;
+    const before = waits?.setReleaseError(error);
     this.truncate();
     // A transport that has failed within the write above still has the bytes of other writes.
-    promises?.setReleaseError(before);
-    promises?.drained(error);
+    waits?.setReleaseError(before);
+    waits?.drained(error);
   }
 
   /**
@@ -468,7 +470,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
     const { platform } = this.connection.shared;
     const batch = this.takeBatch();
     const { arena, start, end, size } = batch;
-    if (this.#mayKeep(size, REFERENCE_FROM)) return this.#give(batch.view(platform));
+    if (this.#lendsView(size, REFERENCE_FROM)) return this.#give(batch.view(platform));
     this.#give(viewOf(platform, copyOf(arena.bytes, start, end), 0, size));
   }
 
@@ -495,19 +497,19 @@ export class SendQueue extends UnsentFrames implements BatchSender {
     if (!slab.hasFramesOf(this)) return;
     const { out, start } = slab;
     const { bytes, pos: end } = out;
-    if (this.#mayKeep(end - start, LEND_FROM)) {
+    if (this.#lendsView(end - start, LEND_FROM)) {
       return this.#give(viewOf(platform, bytes, start, end), this.lendSlab());
     }
     const copy = this.copySlab();
-    this.#give(viewOf(platform, copy, 0, copy.length), keepMemory);
+    this.#give(viewOf(platform, copy, 0, copy.length), noRelease);
   }
 
   /**
    * Whether the transport gets a view of memory that other connections use too. A slow one would keep
-   * more memory alive than its bytes, unless they are many.
+   * more memory alive than its bytes, unless they are `from` or more.
    */
-  #mayKeep(bytes: number, many: number): boolean {
-    return this.connection.transport.bufferedAmount === 0 || bytes >= many;
+  #lendsView(size: number, from: number): boolean {
+    return this.connection.transport.bufferedAmount === 0 || size >= from;
   }
 
   #writeSegment(): void {
@@ -530,10 +532,10 @@ export class SendQueue extends UnsentFrames implements BatchSender {
   }
 
   #writeControls(): void {
-    const promises = this.#waits;
-    const controls = promises?.controls;
+    const waits = this.#waits;
+    const controls = waits?.controls;
     if (controls === undefined) return;
-    promises!.controls = undefined;
+    waits!.controls = undefined;
     for (const { opcode, payload } of controls.takeAll()) {
       const maskKey = this.coding.masks ? this.nextKey() : undefined;
       const frame = encodeFrame(opcode, payload, { maskKey });
@@ -553,10 +555,10 @@ export class SendQueue extends UnsentFrames implements BatchSender {
     }
     if (this.#hasDrained()) return;
     this.blocked = true;
-    const promises = this.#drainWaits();
-    promises.blockedAt = this.connection.platform.now();
-    promises.flushedWhenBlocked = this.bytesFlushed;
-    this.countWaiting();
+    const waits = this.#drainWaits();
+    waits.blockedAt = this.connection.platform.now();
+    waits.flushedWhenBlocked = this.bytesFlushed;
+    this.reportToBudget();
   }
 
   /** Whether the transport has reported a drain within its `write`. */
@@ -565,7 +567,7 @@ export class SendQueue extends UnsentFrames implements BatchSender {
   }
 
   /** The bytes that wait in this connection have changed. */
-  countWaiting(): void {
+  reportToBudget(): void {
     this.connection.platform.writeBudget?.count(this.connection);
   }
 }

@@ -100,7 +100,7 @@ export class WriteOrder {
   #uncount({ size }: Waiting): void {
     this.bytes -= size;
     this.#calls--;
-    this.#outbound.countWaiting();
+    this.#outbound.reportToBudget();
   }
 
   /** Counts `bytes` as waiting until `written` settles. The write that returned it waits. */
@@ -112,7 +112,7 @@ export class WriteOrder {
     const free = (): void => {
       this.bytes -= bytes;
       this.#calls--;
-      this.#outbound.countWaiting();
+      this.#outbound.reportToBudget();
     };
     written.then(free, free);
   }
@@ -380,22 +380,22 @@ export class WriteOrder {
 class IdleWriterAlarm implements TimerEntry {
   slot: number | undefined;
   readonly #connection: Connection;
-  readonly #writes: WriteOrder;
+  readonly #order: WriteOrder;
   /** The open writer when the time began, the number of its calls, and the first write that waited. */
   #writer: MessageWriter | undefined;
   #calls = 0;
   #first: Waiting | undefined;
   #reported: MessageWriter | undefined;
 
-  constructor(connection: Connection, writes: WriteOrder) {
+  constructor(connection: Connection, order: WriteOrder) {
     this.#connection = connection;
-    this.#writes = writes;
+    this.#order = order;
   }
 
   /** A message waits, or another one is now the first. */
   watch(): void {
     if (this.slot !== undefined) return;
-    const { writer, first } = this.#writes;
+    const { writer, first } = this.#order;
     this.#writer = writer;
     this.#first = first;
     if (writer === undefined || first === undefined || writer === this.#reported) return;
@@ -411,7 +411,7 @@ class IdleWriterAlarm implements TimerEntry {
 
   fire(): void {
     const writer = this.#writer;
-    const isSame = writer === this.#writes.writer && this.#first === this.#writes.first;
+    const isSame = writer === this.#order.writer && this.#first === this.#order.first;
     if (!isSame || writer?.idle !== true || writer.calls !== this.#calls) return this.watch();
     this.#reported = writer;
     const text = `a message has waited ${PATIENCE_MS} ms for an idle MessageWriter; close() the writer`;

@@ -130,7 +130,7 @@ export class AutoResponder {
     try {
       const sent = outbound.sendPrepared(response, true);
       // In a turn that has written much the promise is a later one, but nothing waits.
-      if (outbound.blocked || outbound.waiting?.busy === true) this.#waitFor(sent);
+      if (outbound.blocked || outbound.order?.busy === true) this.#waitFor(sent);
       else if (sent !== RESOLVED) void handled(sent);
     } catch (error) {
       this.#connection.report(error, 'autoResponse');

@@ -124,7 +124,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
           yield conn;
         } finally {
           // The body of the loop has ended.
-          internalsOf(conn).handlerSettled?.();
+          internalsOf(conn).connHandlerSettled?.();
         }
         this.#listen();
         await untilAborted(signal, Promise.race([this.#closed, this.#replaced.promise]));

@@ -81,7 +81,7 @@ export function start<C extends ConnLike>(
 
 /** The body of the caller's loop is the handler of each connection. */
 function connectionsOf<C extends ConnLike>(plan: ReconnectPlan<C>): ConnectionSeries<C> {
-  return new ConnectionSeries(plan, (conn) => internalsOf(conn).handlerStarted?.());
+  return new ConnectionSeries(plan, (conn) => internalsOf(conn).connHandlerStarted?.());
 }
 
 async function handleAll<C extends ConnLike>(

@@ -4,7 +4,10 @@ import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TurnTask } from '../scheduler/task-queue.ts';
 import type { PreparedMessage } from './prepared-message.ts';
 
-/** First byte of a frame: the last of its message (RFC 6455, section 5.2). */
+/**
+ * First byte of a frame: the last of its message (RFC 6455, section 5.2). A second definition, because
+ * the codec's `frames/rules.ts` may not be in the chunk of its internal names: see `internal.ts` there.
+ */
 export const FIN = 0x80;
 
 /**

@@ -1,7 +1,7 @@
 import {
   FrameQueue,
-  keepMemory,
   LARGEST_SLAB,
+  noRelease,
   type Segment,
   SLAB_PAYLOAD,
 } from '@ws/codec/internal';
@@ -93,7 +93,7 @@ export class UnsentFrames extends FrameQueue {
   protected keep(tail: Segment | undefined, bytes: Uint8Array, start: number, end: number): void {
     const size = end - start;
     if (tail === undefined || !tail.grows || tail.end + size > LARGEST_SLAB) {
-      return this.push(copyOf(bytes, start, end), 0, size, true, keepMemory, GROWS);
+      return this.push(copyOf(bytes, start, end), 0, size, true, noRelease, GROWS);
     }
     if (tail.bytes.length < tail.end + size) {
       const larger = new Uint8Array(Math.min(LARGEST_SLAB, 2 * (tail.end + size)));

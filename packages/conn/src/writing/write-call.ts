@@ -44,15 +44,15 @@ function writeWithOptions(
   if (signal.aborted) return rejectedLater(connection.platform, signal.reason);
   const written = write(connection, method, type, data, compress, true);
   if (written === RESOLVED) return RESOLVED;
-  const waiting = connection.outbound.writeOrder();
-  const message = waiting.messageOf(written);
-  waiting.countUntil(written, 0);
+  const order = connection.outbound.writeOrder();
+  const message = order.messageOf(written);
+  order.countUntil(written, 0);
   return withTimeout(
     connection.platform,
     { signal },
     () => written,
     (_written, reason) => {
-      if (message !== undefined) waiting.cancel(message, reason);
+      if (message !== undefined) order.cancel(message, reason);
       return true;
     },
   );

@@ -357,7 +357,7 @@ describe('the end of the stream after our close', () => {
 it('a running handler of the connection that has not read yet gets the messages', async () => {
   const over = wired('server', { readAhead: 2_000 });
   const { conn, platform, transport, frame } = over;
-  internalsOf(conn).handlerStarted();
+  internalsOf(conn).connHandlerStarted();
   const closed = conn.close(1001);
   for (const text of numbered(60)) transport.feed(frame(1, text));
   answer(over);

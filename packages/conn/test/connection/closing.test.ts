@@ -166,7 +166,7 @@ describe.each(['server', 'client'] as const)('the closing handshake of a %s', (r
 
   it('answers an unread close frame when we close', async () => {
     const { conn, peer } = rawPair(role);
-    internalsOf(conn).handlerStarted();
+    internalsOf(conn).connHandlerStarted();
     peer.write(peer.encode(1, 'unread'), peer.encode(8));
     await turns();
     const closing = conn.close(1000);
@@ -179,7 +179,7 @@ describe.each(['server', 'client'] as const)('the closing handshake of a %s', (r
 
   it('handles an unread close frame before the end of the stream', async () => {
     const { conn, peer } = rawPair(role);
-    internalsOf(conn).handlerStarted();
+    internalsOf(conn).connHandlerStarted();
     peer.write(peer.encode(1, 'unread'), peer.encode(8));
     peer.end();
     await turns();
@@ -291,7 +291,7 @@ describe('the end of the stream', () => {
 
   it.each(['server', 'client'] as const)('ends the wait of a closing %s', async (role) => {
     const { conn, peer } = rawPair(role);
-    internalsOf(conn).handlerStarted();
+    internalsOf(conn).connHandlerStarted();
     peer.send(1, 'unread');
     peer.end();
     await turns();

@@ -92,21 +92,21 @@ describe('the answer to a close frame after one read', () => {
   it('waits in a running handler until it settles', async () => {
     const over = wired('server');
     const { conn, platform, feed, frame, sent } = over;
-    internalsOf(conn).handlerStarted();
+    internalsOf(conn).connHandlerStarted();
     const first = conn.readMessage();
     feed(frame(1, 'first'), frame(8, CLOSE_1000));
     await first;
     await platform.advance(2_400);
     expect(sent()).toEqual([]);
     await conn.send('answer');
-    internalsOf(conn).handlerSettled();
+    internalsOf(conn).connHandlerSettled();
     await platform.settle();
     expect(sent()).toEqual(['text answer', 'close 1000']);
   });
 
   it('waits for at most half of closeTimeout in a running handler', async () => {
     const { conn, platform, feed, frame, sent } = wired('server');
-    internalsOf(conn).handlerStarted();
+    internalsOf(conn).connHandlerStarted();
     const first = conn.readMessage();
     feed(frame(1, 'first'), frame(8, CLOSE_1000));
     await first;

@@ -183,13 +183,13 @@ describe.each(cases)('without a read: $role, $form, $end', ({ role, form, end })
       role,
       form === 'compressed',
     );
-    internalsOf(conn).handlerStarted();
+    internalsOf(conn).connHandlerStarted();
     for (const text of texts) transport.feed(text);
     if (end !== 'FIN') transport.feed(frame(8, CLOSE_1000));
     if (end !== 'close') transport.feedEnd();
     await platform.advance(1_000);
     expect([sent(), conn.state]).toEqual([[], 'open']);
-    internalsOf(conn).handlerSettled();
+    internalsOf(conn).connHandlerSettled();
     await platform.settle();
     expect([sent(), conn.state === 'open']).toEqual([answer, false]);
   });

@@ -213,7 +213,7 @@ describe('the peer’s close frame', () => {
     'is answered after %s has handled the last message',
     async (way) => {
       const { conn, feed, frame, platform, sent } = wired('server');
-      internalsOf(conn).handlerStarted();
+      internalsOf(conn).connHandlerStarted();
       feed(frame(1, 'last'), frame(8, CLOSE_1000));
       await platform.settle();
       expect(sent()).toEqual([]);

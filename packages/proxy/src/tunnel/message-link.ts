@@ -149,7 +149,7 @@ export class MessageLink implements Link {
     const ended = Promise.resolve();
     const pump: Pump = { side, from, to, ended, idle: false };
     // A close frame of the peer waits for a slow sink.
-    internalsOf(from).handlerStarted();
+    internalsOf(from).connHandlerStarted();
     pump.ended = this.#run(pump, transform);
     return pump;
   }
@@ -171,7 +171,7 @@ export class MessageLink implements Link {
       if (to.state === 'open') this.close(CloseCode.InternalServerErr);
       void from.discardReads();
     } finally {
-      internalsOf(from).handlerSettled();
+      internalsOf(from).connHandlerSettled();
     }
   }
 
