@@ -163,6 +163,7 @@ export class Acceptor {
 
   /** Accepts a request and runs its handler, or refuses it. Never throws. */
   serve(upgrade: UpgradeRequest): void {
+    // The application's functions may call `enterWith`, which then changes no other request.
     inScope(() => this.#serve(upgrade));
   }
 
@@ -187,11 +188,12 @@ export class Acceptor {
     upgrade: UpgradeRequest,
     extra: (() => readonly HeaderPair[]) | undefined,
   ): Promise<Conn> {
+    // As in `serve`.
     return inScope(() => this.#accept(upgrade, extra));
   }
 
   /**
-   * The story of an upgrade; a table at `UpgradeRequest` lists its faults. The connection opens within
+   * The story of an upgrade; the table in `checks-in-order.ts` lists its faults. The connection opens within
    * this call, unless the handshake has to wait.
    *
    * @throws (or rejects with) the error of the handshake, after the refusal was written.
@@ -209,6 +211,7 @@ export class Acceptor {
       if (this.work.isClosing) throw new HandshakeError(503, 'the server is closing');
       upgrade.reservation = this.#limits.reserve(upgrade.address);
       const agreement = upgrade.negotiate(extra === undefined ? NO_HEADERS : extra());
+      // A request that is answered within the event needs no count.
       if (!(agreement instanceof Promise)) return this.#open(upgrade, agreement);
       this.work.addSocket(stream);
       return this.#openLater(upgrade, agreement);
@@ -231,7 +234,7 @@ export class Acceptor {
     const { responder, admission } = upgrade;
     const plan = upgrade.connPlan;
     const early = upgrade.prepareAnswer();
-    responder.accept(agreement);
+    responder.writeAccepted(agreement);
     const conn = new Conn(
       responder.transport(early, plan),
       new ResolvedOptions('server', this.#platform, plan.settings, agreement),
@@ -241,7 +244,7 @@ export class Acceptor {
     if (plan.maxLifetime !== undefined) limitLifetime(conn, plan.maxLifetime);
     if (admission?.expires !== undefined) conn.renew(admission.expires);
     conn.data = upgrade.context!.auth;
-    upgrade.handOver();
+    upgrade.forgetSocket();
     this.work.addConn(conn, responder.stream);
     const reservation = upgrade.reservation!;
     if (!this.#limits.countConnections) reservation.giveBack();

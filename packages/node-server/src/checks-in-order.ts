@@ -57,6 +57,7 @@ export function checkInOrder(request: Checked, extra: readonly HeaderPair[]): vo
   if (responder.isReadByServer) throw outsideUpgrade();
   if (request.plan.callbacks !== undefined) checkHead(request.plan.callbacks, facts);
   request.takeRoute();
+  // From here on `request.plan` is the route's.
   if (extra.length > 0) rejectExtensionsHeader(extra);
   const { hosts } = request.plan;
   if (!hosts.allows(facts)) throw hosts.refusal(facts);

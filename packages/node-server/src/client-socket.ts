@@ -26,8 +26,8 @@ export function takeSocket(socket: Duplex, head: Uint8Array): void {
   throw new TypeError("head: expected the bytes that the listener for 'upgrade' gets");
 }
 
-/** Gives a socket that was taken to a connection. */
-export function passToConnection(socket: Duplex): void {
+/** Forgets a socket that was taken, after the Conn has it. */
+export function forgetTaken(socket: Duplex): void {
   taken.delete(socket);
 }
 

@@ -64,7 +64,7 @@ async function parseInTurn(
     await responder.untilEarlierAnswered((answer) => waits.wait(answer));
     waits.stop();
     if (waits.failure === undefined) {
-      waits.handOver();
+      waits.forgetSocket();
       again(waits.takeEarlyBytes());
       // The client has ended its half, and node:http serves no request after that.
     } else stream.end();

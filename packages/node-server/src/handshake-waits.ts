@@ -179,8 +179,8 @@ export class HandshakeWaits implements TimerEntry {
     return this.#early.take();
   }
 
-  /** A connection catches the errors of the socket from here on. */
-  handOver(): void {
+  /** Stops catching the socket's errors: a connection, or Node, has it and catches them. */
+  forgetSocket(): void {
     this.#socket.off('error', ignore);
   }
 

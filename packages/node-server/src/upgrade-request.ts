@@ -11,7 +11,7 @@ import { deflateLimits } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { cutStream } from '@ws/node-io/internal';
 import { alreadyAnswered, checkInOrder } from './checks-in-order.ts';
-import { assertOpen, disconnectError, passToConnection } from './client-socket.ts';
+import { assertOpen, disconnectError, forgetTaken } from './client-socket.ts';
 import type { AppRequest, HandlerContext } from './conn-handler.ts';
 import { type HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
 import { HandshakeWaits } from './handshake-waits.ts';
@@ -290,10 +290,10 @@ export class UpgradeRequest implements ServerRequest {
     return waits === undefined ? this.head : waits.takeEarlyBytes();
   }
 
-  /** Gives the socket to a connection, which catches its errors from here on. */
-  handOver(): void {
-    passToConnection(this.responder.stream);
-    this.#waits?.handOver();
+  /** Forgets the socket, after the Conn has it and catches its errors. */
+  forgetSocket(): void {
+    forgetTaken(this.responder.stream);
+    this.#waits?.forgetSocket();
   }
 
   /**

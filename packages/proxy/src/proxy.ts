@@ -230,8 +230,8 @@ export class Proxy {
       const extensions = isMessages
         ? agreement.extensions
         : answer.head.list('sec-websocket-extensions');
-      responder.accept({ ...agreement, subprotocol, extensions, headers });
-      handshake.handOver();
+      responder.writeAccepted({ ...agreement, subprotocol, extensions, headers });
+      handshake.forgetSocket();
       proxied.link = isMessages
         ? openMessageLink(
             plan,

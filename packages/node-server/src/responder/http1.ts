@@ -32,7 +32,7 @@ export class Http1Responder extends Responder {
     return this.stream.writableEnded && !this.stream.destroyed;
   }
 
-  override accept({ key, subprotocol, extensions, headers }: Agreement): void {
+  override writeAccepted({ key, subprotocol, extensions, headers }: Agreement): void {
     const lines = headers.length === 0 ? '' : linesOf(headers);
     this.stream.write(
       switchingHead(acceptKeyByCrypto(key), subprotocol, extensions, lines),

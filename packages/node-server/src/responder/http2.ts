@@ -44,7 +44,7 @@ export class Http2Responder extends Responder {
     return this.stream.headersSent && !this.stream.destroyed;
   }
 
-  override accept({ key, subprotocol, extensions, headers }: Agreement): void {
+  override writeAccepted({ key, subprotocol, extensions, headers }: Agreement): void {
     const answer = streamFields(headers);
     answer[':status'] = 200;
     // A key is not needed, but undici and the clients of haproxy send one and check the answer.

@@ -36,6 +36,9 @@ export type OnRefused = (
 const refuse = channel('@ws:refuse' satisfies keyof Diagnostics);
 const debug = debuglog('ws');
 
+/** What is published of a request. */
+type Refused = { readonly incoming: IncomingMessage | undefined; readonly facts: RequestFacts };
+
 /** Counts and publishes the refusals of an upgrader. */
 export class Refusals {
   readonly #byStatus = new Map<number, number>();
@@ -45,13 +48,7 @@ export class Refusals {
     return Object.fromEntries(this.#byStatus);
   }
 
-  record(
-    error: HandshakeError,
-    request:
-      | (Pick<RefusedRequest, 'facts'> & { readonly incoming: IncomingMessage | undefined })
-      | undefined,
-    address: string | undefined,
-  ): void {
+  record(error: HandshakeError, request: Refused | undefined, address: string | undefined): void {
     const { status } = error;
     this.#byStatus.set(status, (this.#byStatus.get(status) ?? 0) + 1);
     debug('refused %s: %s', address ?? 'a client', error.message);

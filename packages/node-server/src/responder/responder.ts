@@ -68,7 +68,7 @@ export abstract class Responder {
   async untilEarlierAnswered(_wait: (work: Promise<unknown>) => Promise<unknown>): Promise<void> {}
 
   /** Writes the answer that accepts the handshake. */
-  abstract accept(agreement: Agreement): void;
+  abstract writeAccepted(agreement: Agreement): void;
   /**
    * Makes the transport of an accepted connection.
    *
