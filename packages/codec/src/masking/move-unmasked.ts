@@ -9,15 +9,13 @@ const OUTSIDE = -1;
  * out.
  */
 const ON_HEAP = 64;
-/** No array was used yet. */
-const NONE = /* @__PURE__ */ new Uint8Array(0);
 
 // The arrays that were used last, and their addresses in the SIMD memory or OUTSIDE. Reading
 // `buffer` and `byteOffset` takes longer than moving 125 bytes, and a thread reads into one buffer
 // and moves most messages to one place.
-let lastFrom: Uint8Array = NONE;
+let lastFrom: Uint8Array = /* @__PURE__ */ new Uint8Array(0);
 let lastFromAddress = OUTSIDE;
-let lastTo: Uint8Array = NONE;
+let lastTo: Uint8Array = lastFrom;
 let lastToAddress = OUTSIDE;
 
 /**

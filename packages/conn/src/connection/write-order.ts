@@ -78,7 +78,7 @@ export class WriteOrder {
   /** Adds a write that waits for earlier ones. */
   add<Write extends Waiting>(write: Write): Write['promise'] {
     write.entry = this.#queue.add(write);
-    this.#count(write);
+    this.#count(write.size);
     if (write instanceof WaitingWriter && write.supersedes) this.#superseding++;
     this.#idleAlarm.watch();
     return write.promise;
@@ -87,17 +87,17 @@ export class WriteOrder {
   #shift(): Waiting | undefined {
     const write = this.#queue.shift();
     if (write === undefined) return undefined;
-    this.#uncount(write);
+    this.#uncount(write.size);
     if (write instanceof WaitingWriter && write.supersedes) this.#superseding--;
     return write;
   }
 
-  #count({ size }: Waiting): void {
+  #count(size: number): void {
     this.bytes += size;
     this.#calls++;
   }
 
-  #uncount({ size }: Waiting): void {
+  #uncount(size: number): void {
     this.bytes -= size;
     this.#calls--;
     this.#outbound.reportToBudget();
@@ -107,13 +107,8 @@ export class WriteOrder {
   countUntil(written: Promise<void>, bytes: number): void {
     // Such a write was refused.
     if (written instanceof LateRejection) return;
-    this.bytes += bytes;
-    this.#calls++;
-    const free = (): void => {
-      this.bytes -= bytes;
-      this.#calls--;
-      this.#outbound.reportToBudget();
-    };
+    this.#count(bytes);
+    const free = (): void => this.#uncount(bytes);
     written.then(free, free);
   }
 
@@ -129,7 +124,7 @@ export class WriteOrder {
     const waits = write.entry !== undefined && this.#queue.remove(write.entry);
     if (!isEncoding && !waits) return;
     if (isEncoding) this.#encoding = undefined;
-    this.#uncount(write);
+    this.#uncount(write.size);
     write.reject(reason);
     if (isEncoding) this.#advance();
   }
@@ -290,7 +285,7 @@ export class WriteOrder {
   /** Lets another thread encode a message. Returns its promise. */
   encodeLater(write: WaitingMessage): Promise<void> {
     this.#encoding = write;
-    this.#count(write);
+    this.#count(write.size);
     try {
       write.encodeLater(this.#outbound.encoder!.shared, (variant) => {
         if (this.#encoding !== write) return;
@@ -309,7 +304,7 @@ export class WriteOrder {
     const outbound = this.#outbound;
     const encoder = outbound.encoder!;
     this.#encoding = undefined;
-    this.#uncount(write);
+    this.#uncount(write.size);
     try {
       write.checkUnchanged();
       if (write.isDetached) throw new DetachedBytes();
@@ -364,7 +359,7 @@ export class WriteOrder {
     this.#encoding = undefined;
     writer?.fail(error);
     if (encoding !== undefined) {
-      this.#uncount(encoding);
+      this.#uncount(encoding.size);
       encoding.reject(error);
     }
     this.#outbound.encoder?.finishStream(false);
