@@ -133,7 +133,7 @@ export class Calls {
     input: unknown,
     options: CallOptions = {},
   ): Promise<unknown> {
-    let call: Call;
+    let call: Call | undefined;
     try {
       checkOptionNames(definition.name, options, OPTION_NAMES, 'ignore');
       checkSignal(options.signal);
@@ -141,11 +141,12 @@ export class Calls {
       call = new Call(this, definition, input, ++this.#lastNumber, options);
       if (this.#ended !== undefined) throw this.#ended;
       this.#add(call);
+      if (call.signal !== undefined) addAbortListener(call.signal, call.aborted);
     } catch (error) {
+      if (call !== undefined) this.#remove(call);
       return rejected(error);
     }
     if (call.ms !== Infinity) call.timers.set(call, call.ms, true);
-    if (call.signal !== undefined) addAbortListener(call.signal, call.aborted);
     if (this.#waiting === 1) this.#sendIfPossible(call);
     if (call.isRequest) this.#link.waitsForAnswer();
     return call.outcome.promise;
@@ -278,8 +279,8 @@ export class Calls {
   #settle(call: Call, settle: () => void): void {
     this.#remove(call);
     if (call.ms !== Infinity) call.timers.clear(call);
-    if (call.signal !== undefined) removeAbortListener(call.signal, call.aborted);
     settle();
+    if (call.signal !== undefined) removeAbortListener(call.signal, call.aborted);
   }
 
   /**
@@ -322,7 +323,8 @@ function errorOf(error: unknown): Error {
 /** @throws TypeError when `signal` is no AbortSignal. */
 function checkSignal(signal: unknown): void {
   if (signal === undefined) return;
-  const { aborted, addEventListener } = Object(signal) as Partial<AbortSignal>;
-  if (typeof aborted === 'boolean' && typeof addEventListener === 'function') return;
+  const { aborted, addEventListener, removeEventListener } = Object(signal) as Partial<AbortSignal>;
+  const listens = [addEventListener, removeEventListener].every((one) => typeof one === 'function');
+  if (typeof aborted === 'boolean' && listens) return;
   throw new TypeError('signal: expected an AbortSignal');
 }

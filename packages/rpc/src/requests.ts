@@ -1,4 +1,4 @@
-import type { ConnLike } from '@ws/conn';
+import { CloseError, type ConnLike } from '@ws/conn';
 import { Deferred, internalsOf, RESOLVED } from '@ws/conn/internal';
 import type { Carrier } from './carrier.ts';
 import type { EventDefinition, MethodDefinition } from './definitions.ts';
@@ -80,6 +80,10 @@ export class Request {
     return this.#control.signal;
   }
 
+  get isCancelled(): boolean {
+    return this.#cancelled !== undefined;
+  }
+
   cancel(why: string): void {
     if (this.#cancelled !== undefined) return;
     this.#cancelled = new RpcError(ErrorCode.Cancelled, why);
@@ -101,6 +105,8 @@ export class Requests {
   #pause: Pause | undefined;
   /** A pause has lasted too long, and no handler has settled since: reading continues. */
   #isStuck = false;
+  /** The connection whose end ends a pause. */
+  #watched: ConnLike | undefined;
   /** Resolves when no handler runs. */
   #idle: Deferred<void> | undefined;
   /** The request whose handler was reported, because it holds up others. */
@@ -122,7 +128,7 @@ export class Requests {
    */
   take({ id, method, params }: WireMessage, size: number): Promise<void> | undefined {
     const { source } = this.#owner.carrier;
-    if (method === CANCEL) {
+    if (method === CANCEL && id === undefined) {
       this.#cancel((Object(params) as { id?: unknown }).id, source);
       return undefined;
     }
@@ -179,10 +185,16 @@ export class Requests {
     if (this.#pause === undefined) {
       const { source, platform } = this.#owner.carrier;
       this.#pause = new Pause(platform, () => this.#pausedTooLong());
-      // The end of the connection is seen when reading continues.
-      if (source !== undefined) void internalsOf(source).closed.then(() => this.keepReading());
+      this.#watch(source);
     }
     return this.#pause.over;
+  }
+
+  /** The end of the connection is seen when reading continues. */
+  #watch(source: ConnLike | undefined): void {
+    if (source === undefined || source === this.#watched) return;
+    this.#watched = source;
+    void internalsOf(source).closed.then(() => this.keepReading());
   }
 
   #pausedTooLong(): void {
@@ -240,6 +252,8 @@ export class Requests {
     const done = this.#run(request);
     if (done === undefined) return;
     this.#running.push(request);
+    // After the call of the handler: it may listen for the abort alone.
+    if (request.connection?.state === 'closed') request.cancel('the connection has ended');
     this.#owner.carrier.runs?.(done);
     void done.then(() => {
       this.#running.splice(this.#running.indexOf(request), 1);
@@ -305,15 +319,19 @@ export class Requests {
 
   /** The caller gets an RpcError. Any other error is reported, and the caller gets no word of it. */
   #errorText(request: Request, error: unknown): string | undefined {
-    const { id, name } = request;
+    const { id, name, connection } = request;
     if (error instanceof RpcError && id !== undefined) {
       try {
-        return errorText(id, error.code, error.message, error.data);
+        // Checks again what a handler may have changed.
+        const { code, message, data } = new RpcError(error.code, error.message, error.data);
+        return errorText(id, code, message, data);
       } catch (fault) {
         error = fault;
       }
     }
-    this.#owner.carrier.report(error, name);
+    // The peer has gone while the handler asked it.
+    const isEnd = error instanceof CloseError && connection?.state !== 'open';
+    if (!isEnd) this.#owner.carrier.report(error, name);
     return id === undefined ? undefined : errorText(id, ErrorCode.InternalError, 'Internal error');
   }
 
@@ -350,6 +368,8 @@ export class Requests {
       request.id === id &&
       id !== undefined &&
       request.connection === source &&
+      // A peer may use an id again.
+      !request.isCancelled &&
       typeof request.handler !== 'string';
     const running = this.#running.find(isMeant);
     if (running !== undefined) {

@@ -155,6 +155,21 @@ describe('a call', () => {
     expect(serverConn.stats.messagesIn).toBe(0);
   });
 
+  it.each([
+    { aborted: false, addEventListener: () => {} },
+    {
+      aborted: false,
+      addEventListener: () => {
+        throw new Error('no listeners');
+      },
+      removeEventListener: () => {},
+    },
+  ])('rejects for a signal that cannot be used, and the next one is sent', async (signal) => {
+    const { peer } = setUp();
+    await expect(peer.add([1, 2], { signal: signal as never })).rejects.toBeInstanceOf(Error);
+    expect(await peer.add([1, 2])).toBe(3);
+  });
+
   it('rejects with a CloseError when the connection ends first', async () => {
     const { peer, serverConn, clientConn } = setUp({ server: { add: never } });
     const failed = peer.add([1, 2]).catch((error: unknown) => error);

@@ -55,6 +55,27 @@ describe('a foreign id', () => {
   });
 });
 
+describe('an id that a peer uses again', () => {
+  it('is cancelled for one request after the other', async () => {
+    const aborted: string[] = [];
+    const { client } = setUpRaw(
+      {
+        say: ({ text }, { signal }) => {
+          signal.addEventListener('abort', () => aborted.push(text));
+          return never();
+        },
+      },
+      3,
+    );
+    for (const text of ['a', 'b', 'c']) await client.send(call(1, 'say', { text }));
+    for (let i = 0; i < 2; i++) {
+      await client.send('{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":1}}');
+    }
+    await settled(client);
+    expect(aborted).toEqual(['a', 'b']);
+  });
+});
+
 describe('an answer', () => {
   it.each([
     '{"jsonrpc":"2.0","id":1,"result":true}',

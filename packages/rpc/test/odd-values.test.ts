@@ -90,6 +90,12 @@ describe('a handler', () => {
       },
     ],
     [
+      'an RpcError with another code',
+      () => {
+        throw Object.assign(new RpcError(1, 'secret'), { code: Number.NaN });
+      },
+    ],
+    [
       'an RpcError with a cycle',
       () => {
         const data: unknown[] = [];

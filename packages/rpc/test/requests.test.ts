@@ -133,6 +133,41 @@ describe('handlers', () => {
   });
 });
 
+describe('the end of a connection', () => {
+  it('is told to handlers that begin after a close of the peer', async () => {
+    let begun = 0;
+    const { client, serving } = setUpRaw({
+      say: (_, { signal }) => {
+        begun++;
+        return new Promise((resolve) => {
+          signal.addEventListener('abort', () => resolve({ at: 0 }));
+        });
+      },
+    });
+    for (let i = 0; i < 3; i++) await client.send(request(i, ''));
+    await client.close();
+    await serving;
+    expect(begun).toBe(3);
+  });
+
+  it('is no error of a handler that asks the peer', async () => {
+    const { peer, clientConn, serving, reports } = setUp({
+      server: {
+        say: async (_, context) => ({
+          at: (await context.peer.confirm({ question: '' })) ? 1 : 0,
+        }),
+      },
+      client: { confirm: () => new Promise<never>(() => {}) },
+    });
+    const asked = peer.say({ text: '' }).catch((error: unknown) => error);
+    await settled(clientConn);
+    clientConn.terminate();
+    await serving.catch(() => {});
+    await asked;
+    expect(reports).toEqual([]);
+  });
+});
+
 describe('the queue of requests', () => {
   /** A client that sends `count` requests, then answers the question of the first handler. */
   async function flood(count: number, asksLate: boolean) {
@@ -230,6 +265,27 @@ describe('the queue of requests', () => {
       expect(await ask(request(1, 'a'))).toMatchObject({ id: 1, result: { at: 1 } });
     },
   );
+
+  it('takes a cancel that is a request for an unknown method', async () => {
+    const { ask } = setUpRaw();
+    const cancel = { jsonrpc: '2.0', id: 7, method: '$/cancelRequest', params: { id: 1 } };
+    expect(await ask(cancel)).toMatchObject({ id: 7, error: { code: -32_601 } });
+  });
+
+  it('keeps nothing of a pause that is over', async () => {
+    const { client, serverConn } = setUpRaw({
+      say: async () => {
+        await Promise.resolve();
+        return { at: 0 };
+      },
+    });
+    const waits = vi.spyOn(serverConn.closed, 'then');
+    let answers = 0;
+    void client.receive(() => void answers++);
+    for (let i = 0; i < 1_000; i++) void client.send(request(i, ''));
+    await until(() => expect(answers).toBe(1_000));
+    expect(waits.mock.calls).toHaveLength(1);
+  });
 
   it('drops an event above its bound, and reports that once', async () => {
     const { say } = manual();
