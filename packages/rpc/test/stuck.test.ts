@@ -1,8 +1,10 @@
+import { fromWebSocket } from '@ws/browser';
 import { type ConnLike, connPair } from '@ws/conn';
 import { Hub, type Session } from '@ws/hub';
 import { contract, event, method } from '@ws/rpc';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
+import { openSocket } from '../../browser/test/fake-web-socket.ts';
 import { call, settled, until } from './pairs.ts';
 
 beforeEach(() => {
@@ -95,6 +97,23 @@ describe.each(ways)('a handler that ends only by its signal, through %s', (way) 
   });
 });
 
+describe('a handler that ends only by its signal, in a page', () => {
+  it('gets a cancel behind 300 requests 10 s after the pause', async () => {
+    const socket = openSocket();
+    jobs.connect(fromWebSocket(socket), {
+      job: (input, context) => (input === 0 ? untilAborted(input, context) : input),
+      note: () => undefined,
+    });
+    for (let i = 0; i < 300; i++) socket.message(call(i, 'job', [i]));
+    socket.message('{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":0}}');
+    await vi.advanceTimersByTimeAsync(9_900);
+    expect(socket.sent).toEqual([]);
+    await vi.advanceTimersByTimeAsync(200);
+    await until(() => expect(socket.sent).toHaveLength(300));
+    expect(socket.sent).toContain('{"jsonrpc":"2.0","id":0,"result":0}');
+  });
+});
+
 describe('a handler that does not settle', () => {
   it('has its excess dropped and refused until it settles, and then reading pauses again', async () => {
     const release: (() => void)[] = [];
@@ -145,11 +164,11 @@ describe('a handler that does not settle', () => {
   it('is not one whose answer waits for a peer that does not read', async () => {
     const { raw, ours, reports } = setUp('serve', async (input) => input);
     const id = 'x'.repeat(30_000);
-    for (let i = 0; i < 800; i++) void raw.send(call(id, 'job', [i])).catch(() => {});
+    for (let i = 0; i < 400; i++) void raw.send(call(id, 'job', [i])).catch(() => {});
     await until(() => expect(ours.bufferedAmount).toBeGreaterThan(0));
     await settledTurns();
     const read = ours.stats.messagesIn;
-    expect(read).toBeLessThan(400);
+    expect(read).toBeLessThan(300);
     await vi.advanceTimersByTimeAsync(25_000);
     await settledTurns();
     expect(ours.stats.messagesIn).toBe(read);
@@ -159,5 +178,5 @@ describe('a handler that does not settle', () => {
 });
 
 async function settledTurns(): Promise<void> {
-  for (let i = 0; i < 200; i++) await new Promise((resolve) => setImmediate(resolve));
+  for (let i = 0; i < 100; i++) await new Promise((resolve) => setImmediate(resolve));
 }
