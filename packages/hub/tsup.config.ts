@@ -5,6 +5,7 @@ export default library(
     'src/index.ts',
     'src/backplane/backplane-link.ts',
     'src/everywhere/everywhere-calls.ts',
+    'src/presence/presence-link.ts',
     'src/nats/index.ts',
     'src/nats/stream-log.ts',
     'src/redis/index.ts',

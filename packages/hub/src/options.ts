@@ -169,6 +169,8 @@ export interface HubSettings<Data> {
   readonly slice: number;
   readonly mayJoin: HubOptions<Data>['mayJoin'];
   readonly rate: RatePlan | undefined;
+  /** Whether a room has the option `presence`. */
+  readonly hasPresence: boolean;
   /** The settings of the room `name`. */
   readonly room: (name: string) => RoomSettings<Data>;
   /** How to give the room `name` a history, for an error message. */
@@ -245,6 +247,7 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
       whole('maxHistoryBytes', maxHistoryBytes),
       options.backplane !== undefined,
     ),
+    hasPresence: Object.values(rooms).some(({ presence }) => presence !== undefined),
     historyAdvice: (name) => historyAdvice(name, Object.keys(rooms)),
   };
 }

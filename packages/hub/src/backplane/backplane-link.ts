@@ -511,9 +511,9 @@ export class BackplaneLink<Data> {
   #interrupted(name: string | undefined): void {
     const channel = name === undefined ? undefined : this.#channels.get(name);
     channel?.interrupted();
-    if (channel !== undefined) this.others.presence.interrupted(channel.room);
+    if (channel !== undefined) this.others.presence?.interrupted(channel.room);
     if (name !== undefined) return;
     for (const each of this.#channels.values()) each.interrupted();
-    this.others.presence.interrupted(undefined);
+    this.others.presence?.interrupted(undefined);
   }
 }

@@ -1,6 +1,7 @@
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
-import { decodeWord, type Word } from '../backplane/words.ts';
-import { PresenceLink } from '../presence/presence-link.ts';
+import { loadedLink } from '../backplane/loaded-link.ts';
+import { decodeWord, type NeedWord, type Word } from '../backplane/words.ts';
+import type { PresenceLink } from '../presence/presence-link.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { EverywhereCalls } from './everywhere-calls.ts';
 import { LocalActs } from './local-acts.ts';
@@ -10,22 +11,42 @@ import { Questions } from './questions.ts';
 /** Hears the words of the other nodes. */
 export class OtherNodes<Data> {
   readonly calls: EverywhereCalls<Data>;
-  readonly presence: PresenceLink<Data>;
+  /** Undefined without rooms with presence, and before its code is loaded. */
+  presence: PresenceLink<Data> | undefined;
   readonly questions: Questions<Data>;
+  readonly #link: BackplaneLink<Data>;
+  readonly #hub: Sessions<Data>;
   readonly #nodes: Nodes<Data>;
 
   constructor(link: BackplaneLink<Data>, hub: Sessions<Data>) {
+    this.#link = link;
+    this.#hub = hub;
     this.#nodes = new Nodes(link, {
-      appeared: (node) => this.presence.appeared(node),
+      appeared: (node) => this.presence?.appeared(node),
       gone: (node) => {
-        this.presence.gone(node);
+        this.presence?.gone(node);
         this.questions.gone(node);
       },
-      beat: () => this.presence.beat(),
+      beat: () => this.presence?.beat(),
     });
     this.questions = new Questions(link, this.#nodes, new LocalActs(hub));
     this.calls = new EverywhereCalls(hub);
-    this.presence = new PresenceLink(link, this.#nodes, hub.presence);
+    if (!hub.settings.hasPresence) return;
+    if (loadedLink.PresenceLink !== undefined) this.#show(loadedLink.PresenceLink);
+    else void this.#loadPresence();
+  }
+
+  async #loadPresence(): Promise<void> {
+    try {
+      const { PresenceLink } = await import('../presence/presence-link.ts');
+      if (!this.#link.closed) this.#show(PresenceLink);
+    } catch (error) {
+      this.#hub.failed(undefined, error);
+    }
+  }
+
+  #show(Link: typeof PresenceLink): void {
+    this.presence = new Link(this.#link, this.#nodes, this.#hub.presence);
   }
 
   /** The channel of broadcasts is subscribed. */
@@ -36,13 +57,13 @@ export class OtherNodes<Data> {
   /** The engine has returned. */
   up(): void {
     this.#nodes.say();
-    this.presence.up();
+    this.presence?.up();
     this.questions.up();
   }
 
   stop(): void {
     this.#nodes.stop();
-    this.presence.stop();
+    this.presence?.stop();
     this.questions.stop();
   }
 
@@ -68,9 +89,9 @@ export class OtherNodes<Data> {
         // The node that starts waits for the words of all others.
         return this.#nodes.say();
       case 'need':
-        return this.presence.need(node, word);
+        return this.#needed(node, word);
       case 'have':
-        return this.presence.have(node, word);
+        return this.presence?.have(node, word);
       case 'question':
         return this.questions.asked(node, word);
       case 'answer':
@@ -83,14 +104,22 @@ export class OtherNodes<Data> {
     }
   }
 
+  #needed(node: LiveNode, word: NeedWord): void {
+    this.presence?.need(node, word);
+    const { of, full, rooms } = word;
+    if (this.#hub.settings.hasPresence || (of !== undefined && of !== this.#link.node)) return;
+    const none = rooms.map((room) => [room, 0] as const);
+    void this.#link.say(undefined, { word: 'have', to: node.name, at: 0, full, rooms: none });
+  }
+
   #hearInRoom(node: LiveNode, room: string, word: Word): void {
     switch (word.word) {
       case 'change':
-        return this.presence.change(node, room, word);
+        return this.presence?.change(node, room, word);
       case 'state':
-        return this.presence.state(node, room, word);
+        return this.presence?.state(node, room, word);
       case 'version':
-        return this.presence.version(node, room, word);
+        return this.presence?.version(node, room, word);
       case 'start':
       case 'beat':
       case 'end':

@@ -3,6 +3,7 @@ import type { Backplane, BackplaneSink, Keep } from '../backplane/backplane.ts';
 import { BackplaneLink } from '../backplane/backplane-link.ts';
 import { loadedLink } from '../backplane/loaded-link.ts';
 import type { Position } from '../history/position.ts';
+import { PresenceLink } from '../presence/presence-link.ts';
 
 /** The options of a {@link MemoryBroker}. */
 export interface MemoryBrokerOptions {
@@ -208,6 +209,7 @@ export function memoryBackplane(broker: MemoryBroker): Backplane {
   let node: Node | undefined;
   // The hub joins the broker at once: tests need not wait for code.
   loadedLink.Link = BackplaneLink;
+  loadedLink.PresenceLink = PresenceLink;
   return {
     ordered: true,
     keeps: broker.keeps,
