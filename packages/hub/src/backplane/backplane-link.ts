@@ -296,16 +296,16 @@ export class BackplaneLink<Data> {
     since: Position | undefined,
     limit: number,
   ): Promise<Found> {
-    return this.#histories.read(await this.#readable(room), since, limit);
+    return this.#histories.read(await this.readable(room), since, limit);
   }
 
   /** Reads the first of these messages. */
   async readPart(room: string, since: Position | undefined, limit: number): Promise<Part> {
-    return this.#histories.readPart(await this.#readable(room), since, limit);
+    return this.#histories.readPart(await this.readable(room), since, limit);
   }
 
   /** Resolves to the channel of a room, whose history can be read. */
-  async #readable(room: string | undefined): Promise<string> {
+  async readable(room: string | undefined): Promise<string> {
     if (this.#returned !== undefined) throw new BackplaneError('the backplane is away');
     const channel = channelOf(room);
     await this.#untilReadable(channel);

@@ -250,14 +250,17 @@ export class Resume<Data> {
     if (this.#hub.settings.room(this.#name).history === undefined) {
       return { isWhole: since === undefined, missed: 0 };
     }
+    const received = this.#rooms.reads.untilReceived(this.#name);
+    const receives = received === undefined || (await received);
     try {
       const part =
         since === undefined ? await this.#readLast(limit ?? 0) : await this.#readSince(since);
-      if (part === undefined) return { isWhole: !this.#isTooMany, missed: 0 };
+      if (part === undefined) return { isWhole: receives && !this.#isTooMany, missed: 0 };
       const { isWhole, messages, hasMore, position } = part;
       const later = hasMore ? this.#rooms.reads.countAfter(this.#name, position) : 0;
       this.#position = { ...position, offset: position.offset + later };
-      return { isWhole: isWhole && !this.#isTooMany, missed: messages.length + later };
+      const hasAll = isWhole && receives && !this.#isTooMany;
+      return { isWhole: hasAll, missed: messages.length + later };
     } catch (error) {
       this.#hub.failedOften(READS_FAILED, error);
       // Late copies of what the session has may still arrive.

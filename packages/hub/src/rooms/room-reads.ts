@@ -90,6 +90,21 @@ export class RoomReads<Data> {
     return Math.max((this.#rooms.historyOf(name)?.last ?? 0) - offset, 0);
   }
 
+  /**
+   * Resolves when this node receives the messages of a room: to `false` if the engine is away. Undefined if
+   * the history that is read has the messages of other nodes before that.
+   */
+  untilReceived(name: string): Promise<boolean> | undefined {
+    const { crosses, engineKeeps } = this.#rooms;
+    if (!crosses || engineKeeps) return undefined;
+    return this.#hub.withLink((link) =>
+      link.readable(name).then(
+        () => true,
+        () => false,
+      ),
+    );
+  }
+
   /** Reads the history that this node keeps. Undefined if the engine keeps it. */
   readHere(name: string, since: Position | undefined, limit: number): HistoryPart | undefined {
     const { crosses, engineKeeps } = this.#rooms;
