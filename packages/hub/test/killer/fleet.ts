@@ -110,7 +110,12 @@ export class Fleet {
   }
 
   note(text: string): void {
-    this.notes.push(`${((performance.now() - this.#startedAt) / 1_000).toFixed(1)} ${text}`);
+    this.notes.push(`${this.#seconds()} ${text}`);
+  }
+
+  /** The time since the start, in s. */
+  #seconds(): string {
+    return ((performance.now() - this.#startedAt) / 1_000).toFixed(1);
   }
 
   /** Starts all nodes, `clients` clients of them, and visitors. */
@@ -205,7 +210,7 @@ export class Fleet {
     const visitsEnd = performance.now() + VISITS_MS;
     while (!this.visitors.every(hasAll) && performance.now() < visitsEnd) {
       for (const visitor of this.visitors) {
-        if (visitor.isAway) visitor.connect(this.#running[0]!.visits);
+        if (visitor.isAway) visitor.connect(this.#running[0]!);
       }
       await sleep(10 * POLL_MS);
     }
@@ -373,11 +378,12 @@ export class Fleet {
   async #visit(random: Random, count: number): Promise<void> {
     while (this.visitors.length < count) {
       const { length } = this.visitors;
-      this.visitors.push(new Visitor(length, VISITED[length % LARGE_VISITORS === 0 ? 1 : 0]));
+      const room = VISITED[length % LARGE_VISITORS === 0 ? 1 : 0];
+      this.visitors.push(new Visitor(length, room, () => this.#seconds()));
     }
     const connect = (visitor: Visitor): void => {
       // A node that was killed refuses.
-      visitor.connect(random.pick(this.#running).visits);
+      visitor.connect(random.pick(this.#running));
     };
     for (const visitor of this.visitors) connect(visitor);
     const pauses: Promise<void>[] = [];

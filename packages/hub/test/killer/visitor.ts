@@ -2,8 +2,8 @@ import type { Position } from '@ws/hub';
 import { WebSocket } from 'ws';
 import type { ToVisitor } from './visits.ts';
 
-/** What a visitor has got, on which of its connections. */
-type Event = ToVisitor & { readonly visit: number };
+/** What a visitor has got: on which of its connections, from which node, and when, in s. */
+type Event = ToVisitor & { readonly visit: number; readonly node: string; readonly at: string };
 
 /** A client that comes and goes, and resumes a room with its position. */
 export class Visitor {
@@ -14,13 +14,16 @@ export class Visitor {
   /** Of messages that its connections have lost by an overflow: by connection. */
   readonly dropped = new Map<number, number>();
   readonly #number: number;
+  readonly #clock: () => string;
   #socket: WebSocket | undefined;
   #since: Position | undefined;
   #visit = 0;
   #paused = false;
 
-  constructor(number: number, room: string) {
+  /** @param clock - The time in s. */
+  constructor(number: number, room: string, clock: () => string) {
     this.#number = number;
+    this.#clock = clock;
     this.room = room;
   }
 
@@ -34,7 +37,7 @@ export class Visitor {
   }
 
   /** Ends the connection, and connects to a node. */
-  connect(port: number): void {
+  connect({ run, visits: port }: { readonly run: string; readonly visits: number }): void {
     this.#socket?.terminate();
     const visit = ++this.#visit;
     const socket = new WebSocket(`ws://127.0.0.1:${port}/?${this.#number}.${visit},${this.room}`);
@@ -42,7 +45,10 @@ export class Visitor {
     socket.on('open', () => socket.send(JSON.stringify({ since: this.#since })));
     socket.on('message', (data: Buffer) => {
       // What arrives after the next connection is not read.
-      if (visit === this.#visit) this.#got(JSON.parse(data.toString()) as ToVisitor, visit);
+      if (visit === this.#visit) {
+        const sent = JSON.parse(data.toString()) as ToVisitor;
+        this.#got({ ...sent, visit, node: run, at: this.#clock() });
+      }
     });
     socket.on('error', () => {});
   }
@@ -62,8 +68,8 @@ export class Visitor {
     this.#socket?.terminate();
   }
 
-  #got(sent: ToVisitor, visit: number): void {
-    this.events.push({ ...sent, visit });
+  #got(sent: Event): void {
+    this.events.push(sent);
     if (!('complete' in sent) || this.#since === undefined)
       this.#since = sent.position ?? this.#since;
   }
@@ -117,15 +123,23 @@ export class Visitor {
   /** The events of a hole, in short. */
   #around(from: number, to: number): string {
     const texts = this.events.slice(Math.max(from - 2, 0), to + 2).map((event) => {
-      const at = `${event.visit}@${event.position?.offset}`;
+      const { visit, node, at: s, position } = event;
+      const at = `(${s} s, ${visit} to ${node}, ${position?.epoch.slice(0, 6)}@${position?.offset})`;
       if ('run' in event) return `${event.run} ${event.number} ${at}`;
       return 'gap' in event ? `gap ${at}` : `${event.complete} ${at}`;
     });
     return texts.slice(0, 12).join(', ');
   }
 
-  /** Whether the visitor was told of a loss between two events. */
+  /**
+   * Whether the visitor was told of a loss between two events. `complete: false` tells of all losses in the
+   * messages from the history that follow it.
+   */
   #isTold(from: number, to: number): boolean {
+    const next = this.events[to]?.position;
+    const start = this.events.slice(0, to).findLast((event) => 'complete' in event);
+    if (start?.complete === false && next !== undefined && isUpTo(next, start.position))
+      return true;
     const between = this.events.slice(from + 1, to);
     const isTold = between.some((e) => 'gap' in e || ('complete' in e && !e.complete));
     const first = this.events[from]?.visit ?? 0;
@@ -134,7 +148,7 @@ export class Visitor {
   }
 }
 
-/** Whether a message was in the room before a first visit. */
+/** Whether a message was in the room before the start of a visit. */
 function isUpTo({ epoch, offset }: Position, start: Position | undefined): boolean {
   return start !== undefined && epoch === start.epoch && offset <= start.offset;
 }
