@@ -350,6 +350,11 @@ class Context {
     return this.#request.signal;
   }
 
+  /** @internal Those behind this handler start. */
+  releasePlace(): void {
+    this.#link.releasePlace(this.#request);
+  }
+
   get peer(): Peer<Definitions> {
     const link = this.#link;
     const end = link.end === 'server' ? 'client' : 'server';

@@ -144,6 +144,10 @@ export class Link implements RequestsOwner {
     this.calls.end(closeErrorOf(info));
   }
 
+  releasePlace(request: Request): void {
+    this.#requests?.releasePlace(request);
+  }
+
   /** Resolves when no handler runs. */
   untilIdle(): Promise<void> | undefined {
     return this.#requests?.untilIdle();

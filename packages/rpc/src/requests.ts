@@ -49,6 +49,8 @@ export class Request {
   readonly connection: ConnLike | undefined;
   /** Whether the handler has settled. Its answer may wait for a peer that reads slowly. */
   isHandled = false;
+  /** Whether its handler runs, and those behind it wait for it. */
+  holdsPlace = false;
   #control: AbortController | undefined;
   #cancelled: RpcError | undefined;
 
@@ -99,8 +101,10 @@ export class Requests {
   /** At most {@link MAX_QUEUED}. */
   #queue: Request[] = [];
   #queuedSize = 0;
-  /** Those whose handlers run: at most `concurrency`. */
+  /** Those whose handlers run. */
   readonly #running: Request[] = [];
+  /** The number of those that hold a place: at most `concurrency`. */
+  #places = 0;
   /** Set while the queue is full and reading pauses. */
   #pause: Pause | undefined;
   /** A pause has lasted too long, and no handler has settled since: reading continues. */
@@ -155,7 +159,7 @@ export class Requests {
   }
 
   #add(request: Request): Promise<void> | undefined {
-    const isNext = this.#queue.length === 0 && this.#running.length < this.#concurrency;
+    const isNext = this.#queue.length === 0 && this.#places < this.#concurrency;
     if (isNext && !this.#isStarting) {
       this.#isStarting = true;
       this.#start(request);
@@ -199,7 +203,7 @@ export class Requests {
 
   #pausedTooLong(): void {
     // Nothing that may be read makes the peer read.
-    if (this.#running.every(({ isHandled }) => isHandled)) {
+    if (!this.#running.some(isSlow)) {
       this.#pause?.restart();
       return;
     }
@@ -239,7 +243,7 @@ export class Requests {
     // A handler may send messages that are taken at once, in this process.
     if (this.#isStarting) return;
     this.#isStarting = true;
-    while (this.#running.length < this.#concurrency) {
+    while (this.#places < this.#concurrency) {
       const request = this.#queue.shift();
       if (request === undefined) break;
       this.#leftQueue(request);
@@ -252,16 +256,26 @@ export class Requests {
     const done = this.#run(request);
     if (done === undefined) return;
     this.#running.push(request);
+    request.holdsPlace = true;
+    this.#places++;
     // After the call of the handler: it may listen for the abort alone.
     if (request.connection?.state === 'closed') request.cancel('the connection has ended');
     this.#owner.carrier.runs?.(done);
     void done.then(() => {
       this.#running.splice(this.#running.indexOf(request), 1);
-      this.#isStuck = false;
-      this.#pause?.restart();
-      this.#startNext();
+      this.releasePlace(request);
       if (this.#running.length === 0) this.#idle?.resolve();
     });
+  }
+
+  /** A handler that runs on lets those behind it start. The caller bounds the number of such handlers. */
+  releasePlace(request: Request): void {
+    if (!request.holdsPlace) return;
+    request.holdsPlace = false;
+    this.#places--;
+    this.#isStuck = false;
+    this.#pause?.restart();
+    this.#startNext();
   }
 
   /** @returns A promise that never rejects, unless the request is done. */
@@ -386,7 +400,7 @@ export class Requests {
 
   /** Reports once which handler holds the place of a request that was given up. */
   #reportSlow(): void {
-    const slow = this.#running.find(({ isHandled }) => !isHandled);
+    const slow = this.#running.find(isSlow);
     if (slow === undefined || slow === this.#reportedSlow) return;
     this.#reportedSlow = slow;
     const { name } = slow;
@@ -426,6 +440,11 @@ export class Requests {
     this.#idle ??= new Deferred();
     return this.#idle.promise;
   }
+}
+
+/** Whether the handler has not settled, and others wait for it. */
+function isSlow({ holdsPlace, isHandled }: Request): boolean {
+  return holdsPlace && !isHandled;
 }
 
 /** Whether a close of this end drops what has arrived. A runtime that cannot tell drops it at each close. */

@@ -98,7 +98,10 @@ export function serveRooms<
   };
 }
 
-type Asked<Data> = Pick<SessionHandlerContext<Session<Data>, unknown>, 'session' | 'signal'>;
+interface Asked<Data> extends SessionHandlerContext<Session<Data>, unknown> {
+  /** Those behind this handler start. */
+  releasePlace(): void;
+}
 
 /** Answers the methods of rooms. */
 class RoomServer<Data> {
@@ -149,8 +152,9 @@ class RoomServer<Data> {
   async #join(
     room: string,
     since: Position | undefined,
-    { session, signal }: Asked<Data>,
+    asked: Asked<Data>,
   ): Promise<Omit<Joined, 'room'>> {
+    const { session, signal } = asked;
     const rules = this.#rulesOf(room);
     if (rules === undefined || this.#hasTooMany(session, room)) throw refused();
     const giveUp = (): void => void this.#leave(session, room);
@@ -158,8 +162,11 @@ class RoomServer<Data> {
     try {
       const { complete, missed, position } = await this.#joinAgain(session, room, {
         since,
-        first: (joined) =>
-          joined.complete || since === undefined ? undefined : gapText(room, since, true),
+        first: ({ complete }) => {
+          // A client that reads slowly gets its missed messages slowly. Its other requests do not wait.
+          asked.releasePlace();
+          return complete || since === undefined ? undefined : gapText(room, since, true);
+        },
       });
       if (rules.members === true) this.#members.sendAll(session, room);
       return { complete, missed, position };

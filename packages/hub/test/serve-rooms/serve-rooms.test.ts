@@ -2,12 +2,13 @@
 
 import { connPair } from '@ws/conn';
 import { ReconnectingConn } from '@ws/conn/reconnecting';
+import { BackplaneError } from '@ws/hub';
 import { serveRooms } from '@ws/hub/rooms';
 import { contract, event, method, RpcError } from '@ws/rpc';
 import { type MembersChange, roomsOf, START } from '@ws/rpc/rooms';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { read, startClient, startNode, TABLE, Text } from './setup.ts';
+import { read, startClient, startNode, startRaw, TABLE, Text } from './setup.ts';
 
 const turns = async (count = 20): Promise<void> => {
   for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
@@ -71,8 +72,41 @@ describe('a loop over a room', () => {
     await vi.waitFor(() => expect(hub.room('chat/main').members.size).toBe(1));
     banned.add('ann');
     for (const session of hub.room('chat/main').members) session.leave('chat/main');
+    // A room without history.
     expect((await loop.next()).value).toMatchObject({ gap: true });
     await expect(loop.next()).rejects.toMatchObject({ code: -32_001 });
+    await live.close();
+    await hub.close();
+  });
+
+  it('has no gap when its history has all, after a membership or a gap of the hub', async () => {
+    const { node, hub } = startNode();
+    const room = hub.room('chat/main');
+    const { rooms, live } = startClient(node);
+    const loop = rooms.join('chat/main');
+    await rooms.publish('chat/main', { text: '1' });
+    const [session] = room.members;
+    // What is published while the session is no member did not reach it.
+    session!.leave('chat/main');
+    await room.publish('{"text":"2"}');
+    expect(await read(loop, 2)).toEqual(['1', '2']);
+    session!.send('{"jsonrpc":"2.0","method":"room.gap","params":{"room":"chat/main"}}');
+    await room.publish('{"text":"3"}');
+    expect(await read(loop, 1)).toEqual(['3']);
+    await live.close();
+    await hub.close();
+  });
+
+  it('has one gap when the membership ends and the history has not all', async () => {
+    const { node, hub } = startNode({ 'chat/*': { history: { size: 1 }, mayJoin: true } });
+    const room = hub.room('chat/main');
+    const { rooms, live } = startClient(node);
+    const loop = rooms.join('chat/main');
+    await vi.waitFor(() => expect(room.members.size).toBe(1));
+    await room.publish('{"text":"1"}');
+    for (const session of room.members) session.leave('chat/main');
+    for (const text of ['2', '3']) await room.publish(`{"text":"${text}"}`);
+    expect(await read(loop, 3)).toEqual(['1', 'gap', '3']);
     await live.close();
     await hub.close();
   });
@@ -179,6 +213,38 @@ describe('publish', () => {
     await hub.close();
   });
 
+  it('is sent again with its id while the room takes no messages, until its timeout', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const { node, hub } = startNode();
+      const { rooms, live } = startClient(node);
+      const loop = rooms.join('chat/main');
+      await rooms.publish('chat/main', { text: '1' });
+      const sent: unknown[] = [];
+      const busy = vi.spyOn(hub.room('chat/main'), 'publish').mockImplementation((data) => {
+        sent.push(data);
+        return Promise.reject(new BackplaneError('away'));
+      });
+      const later = rooms.publish('chat/main', { text: '2' });
+      await vi.waitFor(() => expect(sent).toHaveLength(1));
+      await vi.advanceTimersByTimeAsync(1_000);
+      await vi.waitFor(() => expect(sent).toEqual([sent[0], sent[0]]));
+      busy.mockRestore();
+      await vi.advanceTimersByTimeAsync(1_000);
+      await later;
+      expect(await read(loop, 2)).toEqual(['1', '2']);
+      vi.spyOn(hub.room('chat/main'), 'publish').mockRejectedValue(new BackplaneError('away'));
+      const never = expect(rooms.publish('chat/main', { text: '3' })).rejects.toThrow(/30000 ms/);
+      await vi.advanceTimersByTimeAsync(30_000);
+      await never;
+      await live.close();
+      await hub.close();
+    } finally {
+      vi.restoreAllMocks();
+      vi.useRealTimers();
+    }
+  });
+
   it('rejects by its timeout and its signal while there is no connection, and after the end', async () => {
     const live = new ReconnectingConn(() => new Promise<never>(() => {}));
     const rooms = roomsOf(live);
@@ -230,6 +296,36 @@ describe('members of a room', () => {
     expect(ann.rooms.members('chat/other').size).toBe(0);
     await ann.live.close();
     await bob.live.close();
+    await hub.close();
+  });
+});
+
+describe('a client that reads slowly', () => {
+  it('is served while it gets what it has missed', async () => {
+    const { node, hub } = startNode();
+    const room = hub.room('chat/main');
+    const text = 'x'.repeat(1_000);
+    for (let i = 0; i < 500; i++) await room.publish(JSON.stringify({ text }));
+    const { client } = startRaw(node);
+    const call = (id: number, method: string, params: object) =>
+      client.writeJSON({ jsonrpc: '2.0', id, method, params: { room: 'chat/main', ...params } });
+    await call(1, 'room.join', { since: START });
+    await call(2, 'room.publish', { id: 'a'.repeat(22), data: { text: 'mine' } });
+    await vi.waitFor(async () => {
+      const { messages } = await room.history();
+      expect(messages.at(-1)!.message.text()).toContain('mine');
+    });
+    const read = async (): Promise<{ id?: number; params?: { data: unknown } }> =>
+      (await client.readMessage()).json() as object;
+    const ids: number[] = [];
+    let count = 0;
+    while (ids.length < 2 || count < 501) {
+      const { id, params } = await read();
+      if (id !== undefined) ids.push(id);
+      else if (params?.data !== undefined) count++;
+    }
+    expect(ids).toContain(1);
+    await client.close();
     await hub.close();
   });
 });

@@ -91,12 +91,9 @@ export class ClientRoom {
     // The client may be no member any more.
     if (position === undefined) this.#memberOn = undefined;
     for (const loop of this.#loops) {
-      // What came before its position cannot come any more.
-      if (
-        position === undefined ||
-        (loop.position !== undefined && !isUpTo(loop.position, position))
-      )
-        loop.gap();
+      // What came before its position cannot come any more. Otherwise the answer of a join decides.
+      const isAfter = position !== undefined && loop.position !== undefined;
+      if (isAfter && !isUpTo(loop.position, position)) loop.gap();
       loop.refill();
     }
     this.#resume();

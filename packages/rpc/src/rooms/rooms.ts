@@ -31,7 +31,7 @@ import {
   type Peer,
 } from '../contract.ts';
 import type { Definitions } from '../definitions.ts';
-import { RpcError } from '../rpc-error.ts';
+import { ErrorCode, RpcError } from '../rpc-error.ts';
 import { checkIsSchema, type SchemaInput } from '../schema.ts';
 import { ClientRoom, type RoomOwner } from './client-room.ts';
 import {
@@ -90,6 +90,8 @@ export type MembersListener = (room: string, change: MembersChange) => unknown;
 /** Publications that are not answered. */
 const MAX_PUBLICATIONS = 1_000;
 const TIMEOUT_MS = 30_000;
+/** Time before a repetition to a room that took no message, in ms. */
+const BUSY_MS = 1_000;
 
 /**
  * The rooms of a client of `serveRooms`, over all connections of a ReconnectingConn. Made by
@@ -184,14 +186,16 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   }
 
   /**
-   * Publishes in a room that a loop of this client has joined. The message has a random id, with which it
-   * is sent again after a break, and loops drop the repetition.
+   * Publishes in a room that a loop of this client has joined. The message has a random id. With this id
+   * it is sent again after a break, and each second while the server says that the room takes no
+   * messages, for example because the backplane is away. Loops drop the repetitions. Another call has
+   * another id, so loops do not drop it: call again only if a second copy does no harm.
    *
    * @param data - A value that JSON has. It is read during the call.
    * @param options - As for a call of a method. `timeout` counts from this call. Default: 30,000.
    * @returns Resolves when the room has the message.
    * @throws (rejects) {@link RpcError}: -32001 when the server refuses it, -32602 when `data` does not
-   *   fit the schema of the server, -32000 when the room takes no message now. TimeoutError, the reason
+   *   fit the schema of the server. TimeoutError, the reason
    *   of `signal`, and the error that ended the ReconnectingConn: the room may have the message.
    *   BackpressureError when 1,000 wait. TypeError or JSONError for bad arguments.
    */
@@ -234,7 +238,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     }
   }
 
-  /** @returns Whether the room has the message. Otherwise the connection broke. */
+  /** @returns Whether the room has the message. Otherwise the connection broke, or the room was busy. */
   async #tryPublish(
     message: { readonly room: string; readonly id: string; readonly data: unknown },
     given: GivenUp,
@@ -246,7 +250,9 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
       await this.#server['room.publish'](message, { signal: given.signal, timeout: false });
       return true;
     } catch (error) {
-      if (given.signal.aborted || !this.#isBreak(conn, error)) throw error;
+      if (given.signal.aborted) throw error;
+      if (error instanceof RpcError && error.code === ErrorCode.Busy) await given.race(aWhile());
+      else if (!this.#isBreak(conn, error)) throw error;
       return false;
     }
   }
@@ -422,6 +428,12 @@ function schemaOf(schemas: RoomSchemas, name: string): StandardSchema | undefine
     if (covers && key.length > longest.length) longest = key;
   }
   return schemas[longest];
+}
+
+/** Between half of {@link BUSY_MS} and all of it, so that clients do not return at once. */
+function aWhile(): Promise<void> {
+  const ms = BUSY_MS * (1 - Math.random() / 2);
+  return new Promise((resolve) => portablePlatform.setTimer(ms, resolve));
 }
 
 /** 128 random bits in base64url. */
