@@ -2,7 +2,7 @@ import { connPair } from '@ws/conn';
 import { ReconnectingConn } from '@ws/conn/reconnecting';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { type RoomMembers, roomsOf, START } from '@ws/rpc/rooms';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createChat } from '../chat.ts';
 import { people } from '../protocol.ts';
 
@@ -15,8 +15,15 @@ function startChat(broker?: MemoryBroker): Chat {
   chats.push(chat);
   return chat;
 }
+// Pages get the members at most once a second.
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+});
 afterEach(async () => {
-  for (const chat of chats.splice(0)) await chat.hub.close({ timeout: 1 });
+  const closed = chats.splice(0).map(({ hub }) => hub.close({ timeout: 1 }));
+  await vi.advanceTimersByTimeAsync(10);
+  await Promise.all(closed);
+  vi.useRealTimers();
 });
 
 /** A page of the chat. */
@@ -60,12 +67,7 @@ class Page {
   async shows(...names: string[]): Promise<void> {
     const isShown = (): boolean =>
       this.names.length === names.length && names.every((name) => this.names.includes(name));
-    if (isShown()) return;
-    await new Promise<void>((resolve) => {
-      this.rooms.on('members', () => {
-        if (isShown()) resolve();
-      });
-    });
+    while (!isShown()) await vi.advanceTimersByTimeAsync(100);
   }
 }
 

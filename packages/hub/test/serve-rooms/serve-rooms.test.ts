@@ -2,17 +2,12 @@
 
 import { connPair } from '@ws/conn';
 import { ReconnectingConn } from '@ws/conn/reconnecting';
-import { BackplaneError } from '@ws/hub';
 import { serveRooms } from '@ws/hub/rooms';
 import { contract, event, method, RpcError } from '@ws/rpc';
 import { type MembersChange, roomsOf, START } from '@ws/rpc/rooms';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { read, startClient, startNode, startRaw, TABLE, Text } from './setup.ts';
-
-const turns = async (count = 20): Promise<void> => {
-  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
-};
+import { read, startClient, startNode, startRaw, TABLE, Text, turns } from './setup.ts';
 
 describe('a loop over a room', () => {
   it('begins after since, with all messages after START, and live without it', async () => {
@@ -184,99 +179,9 @@ describe('a loop over a room', () => {
   });
 });
 
-describe('publish', () => {
-  it('is sent again after a break, and loops drop the repetition', async () => {
-    const { node, hub } = startNode();
-    const ann = startClient(node);
-    const bob = startClient(node);
-    const loop = bob.rooms.join('chat/main');
-    ann.rooms.join('chat/main');
-    await ann.rooms.publish('chat/main', { text: '1' });
-    // The room gets the message, its publisher no answer.
-    const kept: string[] = [];
-    const lost = vi.spyOn(hub.room('chat/main'), 'publish');
-    lost.mockImplementation((data) => {
-      kept.push(data as string);
-      lost.mockRestore();
-      ann.cut();
-      return hub.room('chat/main').publish(data);
-    });
-    await ann.rooms.publish('chat/main', { text: '2' });
-    await ann.rooms.publish('chat/main', { text: '3' });
-    expect(await read(loop, 3)).toEqual(['1', '2', '3']);
-    const { messages } = await hub.room('chat/main').history();
-    expect(
-      messages.map(({ message }) => message.text()).filter((text) => text === kept[0]),
-    ).toHaveLength(2);
-    await ann.live.close();
-    await bob.live.close();
-    await hub.close();
-  });
-
-  it('is sent again with its id while the room takes no messages, until its timeout', async () => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-    try {
-      const { node, hub } = startNode();
-      const { rooms, live } = startClient(node);
-      const loop = rooms.join('chat/main');
-      await rooms.publish('chat/main', { text: '1' });
-      const sent: unknown[] = [];
-      const busy = vi.spyOn(hub.room('chat/main'), 'publish').mockImplementation((data) => {
-        sent.push(data);
-        return Promise.reject(new BackplaneError('away'));
-      });
-      const later = rooms.publish('chat/main', { text: '2' });
-      await vi.waitFor(() => expect(sent).toHaveLength(1));
-      await vi.advanceTimersByTimeAsync(1_000);
-      await vi.waitFor(() => expect(sent).toEqual([sent[0], sent[0]]));
-      busy.mockRestore();
-      await vi.advanceTimersByTimeAsync(1_000);
-      await later;
-      expect(await read(loop, 2)).toEqual(['1', '2']);
-      vi.spyOn(hub.room('chat/main'), 'publish').mockRejectedValue(new BackplaneError('away'));
-      const never = expect(rooms.publish('chat/main', { text: '3' })).rejects.toThrow(/30000 ms/);
-      await vi.advanceTimersByTimeAsync(30_000);
-      await never;
-      await live.close();
-      await hub.close();
-    } finally {
-      vi.restoreAllMocks();
-      vi.useRealTimers();
-    }
-  });
-
-  it('rejects by its timeout and its signal while there is no connection, and after the end', async () => {
-    const live = new ReconnectingConn(() => new Promise<never>(() => {}));
-    const rooms = roomsOf(live);
-    void rooms.join('r');
-    await expect(rooms.publish('r', 1, { timeout: 5 })).rejects.toThrow(/within 5 ms/);
-    await expect(rooms.publish('r', 1, { signal: AbortSignal.abort(7) })).rejects.toBe(7);
-    const control = new AbortController();
-    const aborted = rooms.publish('r', 1, { signal: control.signal });
-    control.abort(8);
-    await expect(aborted).rejects.toBe(8);
-    const waiting = rooms.publish('r', 1);
-    await live.close();
-    await expect(waiting).rejects.toMatchObject({ name: 'CloseSentError' });
-    await expect(rooms.publish('r', 1)).rejects.toMatchObject({ name: 'CloseSentError' });
-    expect(await rooms.join('r').next()).toEqual({ done: true, value: undefined });
-  });
-
-  it('refuses values without JSON, and more than 1,000 that wait', async () => {
-    const live = new ReconnectingConn(() => new Promise<never>(() => {}));
-    const rooms = roomsOf(live);
-    void rooms.join('r');
-    await expect(rooms.publish('r', undefined)).rejects.toThrow();
-    await expect(rooms.publish('r', 1n)).rejects.toThrow();
-    const many = Array.from({ length: 1_000 }, () => rooms.publish('r', 1));
-    await expect(rooms.publish('r', 1)).rejects.toMatchObject({ name: 'BackpressureError' });
-    await live.close();
-    for (const result of await Promise.allSettled(many)) expect(result.status).toBe('rejected');
-  });
-});
-
 describe('members of a room', () => {
   it('reach the clients, as changes of at most one a second', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
     const { node, hub } = startNode({
       'chat/*': { ...TABLE['chat/*']!, presence: ({ data }) => ({ name: data }), members: true },
     });
@@ -290,10 +195,16 @@ describe('members of a room', () => {
       );
     await vi.waitFor(() => expect(names()).toEqual(['ann']));
     bob.rooms.join('chat/main');
-    await vi.waitFor(() => expect(names()).toEqual(['ann', 'bob']), 2_000);
+    await vi.waitFor(() => expect(hub.room('chat/main').members.size).toBe(2));
+    await vi.advanceTimersByTimeAsync(500);
+    expect(names()).toEqual(['ann']);
+    await vi.advanceTimersByTimeAsync(600);
+    await turns();
+    expect(names()).toEqual(['ann', 'bob']);
     expect(ann.rooms.members('chat/main')).toMatchObject({ count: 2, complete: true });
     expect(changes.flatMap(({ joined }) => [...joined.values()])).toHaveLength(2);
     expect(ann.rooms.members('chat/other').size).toBe(0);
+    vi.useRealTimers();
     await ann.live.close();
     await bob.live.close();
     await hub.close();

@@ -80,3 +80,8 @@ export function startRaw(node: Node, data = 'eve') {
   };
   return { client, session, next, ask };
 }
+
+/** Waits for turns of the event loop. */
+export const turns = async (count = 20): Promise<void> => {
+  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
+};

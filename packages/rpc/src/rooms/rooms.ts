@@ -37,6 +37,7 @@ import { ClientRoom, type RoomOwner } from './client-room.ts';
 import {
   isPosition,
   type Position,
+  ROOM_REFUSED,
   type RoomEvents,
   type RoomMethods,
   type WireMembers,
@@ -251,8 +252,11 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
       return true;
     } catch (error) {
       if (given.signal.aborted) throw error;
-      if (error instanceof RpcError && error.code === ErrorCode.Busy) await given.race(aWhile());
-      else if (!this.#isBreak(conn, error)) throw error;
+      const code = error instanceof RpcError ? error.code : undefined;
+      // It was sent on a later connection, before the join there.
+      const isEarly = code === ROOM_REFUSED && conn !== this.#live.conn;
+      if (code === ErrorCode.Busy) await given.race(aWhile());
+      else if (!isEarly && !this.#isBreak(conn, error)) throw error;
       return false;
     }
   }
