@@ -10,6 +10,7 @@ import {
   checkOptionNames,
   Deferred,
   duration,
+  internalsOf,
   RESOLVED,
   rejected,
   removeAbortListener,
@@ -259,11 +260,24 @@ export class Calls {
   giveUp(call: Call, reason: unknown): void {
     const { connection, number } = call;
     const isOpen = call.isRequest && connection !== undefined && this.#calls.has(number);
-    if (isOpen && this.#carrier.connection === connection) {
-      this.#carrier.send(cancelText(number)).catch(() => {});
-    }
+    if (isOpen) void this.#cancel(connection, number);
     this.#fail(call, reason);
     this.flush();
+  }
+
+  /** A connection without room gets the cancel when it has room: a handler may end by it alone. */
+  async #cancel(connection: ConnLike, number: number): Promise<void> {
+    const send = async (): Promise<void> => {
+      if (this.#carrier.connection === connection) await this.#carrier.send(cancelText(number));
+    };
+    try {
+      await send().catch(async () => {
+        await internalsOf(connection).untilWritable();
+        await send();
+      });
+    } catch {
+      // The end of the connection tells the handler.
+    }
   }
 
   #remove(call: Call): void {

@@ -1,4 +1,4 @@
-import { BackpressureError, CloseError, JSONError, TimeoutError } from '@ws/conn';
+import { BackpressureError, CloseError, connPair, JSONError, TimeoutError } from '@ws/conn';
 import { contract, event, method, RpcError } from '@ws/rpc';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
@@ -168,6 +168,25 @@ describe('a call', () => {
     const { peer } = setUp();
     await expect(peer.add([1, 2], { signal: signal as never })).rejects.toBeInstanceOf(Error);
     expect(await peer.add([1, 2])).toBe(3);
+  });
+
+  it('is cancelled also when the connection has no room for that', async () => {
+    const [client, server] = connPair({ highWaterMark: 1_000, maxBufferedAmount: 10_000 });
+    const peer = chat.connect(client, clientHandlers);
+    const control = new AbortController();
+    const ended = peer.say({ text: '' }, { signal: control.signal }).catch(() => 'ended');
+    const events = Array.from({ length: 2_000 }, () =>
+      peer.typing({ room: 'x'.repeat(1_000) }).catch((error: unknown) => error),
+    );
+    control.abort();
+    expect(await ended).toBe('ended');
+    const methods: string[] = [];
+    void server.receive((message) => {
+      methods.push((message.json() as { method: string }).method);
+    });
+    const results = await Promise.all(events);
+    expect(results.some((result) => result instanceof BackpressureError)).toBe(true);
+    await until(() => expect(methods).toContain('$/cancelRequest'));
   });
 
   it('rejects with a CloseError when the connection ends first', async () => {
