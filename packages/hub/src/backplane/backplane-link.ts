@@ -281,13 +281,22 @@ export class BackplaneLink<Data> {
 
   // Called by reads, channels, subscriptions and publications
 
-  /** Resolves when the engine is up, or rejects after {@link ANSWER_MS}. */
-  untilUp(): Promise<void> {
+  /** Whether the engine has gone away. */
+  get isAway(): boolean {
+    return this.#returned !== undefined;
+  }
+
+  /**
+   * Resolves when the engine is up, or rejects after {@link ANSWER_MS}.
+   *
+   * @param waited - Ms that the caller has waited before.
+   */
+  untilUp(waited: number): Promise<void> {
     const up = async (): Promise<void> => {
       await this.started;
       await this.#returned?.promise;
     };
-    return withTimeout(this.platform, ANSWER_MS, up());
+    return withTimeout(this.platform, ANSWER_MS, up(), waited);
   }
 
   /** Reads the first `limit` messages after `since`, or the last ones without it. */
@@ -306,7 +315,7 @@ export class BackplaneLink<Data> {
 
   /** Resolves to the channel of a room, whose history can be read. */
   async readable(room: string | undefined): Promise<string> {
-    if (this.#returned !== undefined) throw new BackplaneError('the backplane is away');
+    if (this.isAway) throw new BackplaneError('the backplane is away');
     const channel = channelOf(room);
     await this.#untilReadable(channel);
     return channel;

@@ -55,11 +55,28 @@ export class SharedReads<Data> {
     limit: number,
     begins: () => void,
   ): Promise<Part> {
-    await this.#link.untilUp();
-    return this.#limit.run(() => {
+    let part: Part | undefined;
+    await this.#whenUp(async () => {
+      if (this.#link.isAway) return false;
       begins();
-      return this.#link.readPart(room, since, limit);
+      part = await this.#link.readPart(room, since, limit);
+      return true;
     });
+    return part!;
+  }
+
+  /**
+   * Runs a read when it is its turn. A read takes no place of the limit during an outage.
+   *
+   * @param read - Resolves to false when the engine has gone away before the read began. Then the
+   *   read waits for its return, for 5 s in all.
+   */
+  async #whenUp(read: () => Promise<boolean>): Promise<void> {
+    const { platform } = this.#link;
+    const began = platform.now();
+    do {
+      await this.#link.untilUp(platform.now() - began);
+    } while (!(await this.#limit.run(read)));
   }
 
   #add(room: string | undefined, read: Read): void {
@@ -73,14 +90,14 @@ export class SharedReads<Data> {
 
   async #run(key: string, room: string | undefined, reads: readonly Read[]): Promise<void> {
     try {
-      // A read takes no place of the limit during an outage.
-      await this.#link.untilUp();
-      await this.#limit.run(async () => {
+      await this.#whenUp(async () => {
         // Reads of this turn share the answer too.
         const { endOfTurn } = schedulerOf(this.#link.platform);
         await new Promise<void>((resolve) => endOfTurn.add(new TurnCallback(resolve)));
+        if (this.#link.isAway) return false;
         this.#waiting.delete(key);
         await this.#answer(room, reads);
+        return true;
       });
     } catch (error) {
       this.#waiting.delete(key);

@@ -21,14 +21,19 @@ export function setAnswerTimer(
   return () => cancel();
 }
 
-/** Settles as `promise` does, or rejects with a {@link BackplaneError} after `ms`. */
+/**
+ * Settles as `promise` does, or rejects with a {@link BackplaneError} after `ms`.
+ *
+ * @param waited - So many of these ms have passed.
+ */
 export async function withTimeout<T>(
   platform: Platform,
   ms: number,
   promise: Promise<T>,
+  waited = 0,
 ): Promise<T> {
   const late = new Deferred<never>();
-  const cancel = setAnswerTimer(platform, ms, () => {
+  const cancel = setAnswerTimer(platform, Math.max(ms - waited, GRACE_MS), () => {
     late.reject(new BackplaneError(`the backplane has not answered for ${ms} ms`));
   });
   try {

@@ -23,6 +23,16 @@ export interface MissedPart {
   readonly leftOut: number;
 }
 
+/** A part of a session that has left. */
+export const NO_PART: MissedPart = /* @__PURE__ */ Object.freeze({
+  messages: [],
+  isWhole: false,
+  hasMore: false,
+  firstOffset: undefined,
+  position: { epoch: '', offset: 0 },
+  leftOut: 0,
+});
+
 /** A part that resumes share. */
 export interface SharedPart {
   readonly key: string;

@@ -7,7 +7,7 @@ import { checkPosition, type Position } from '../history/position.ts';
 import { platformOf } from '../sessions/conn-calls.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
-import type { MissedPart, SharedPart } from './missed-parts.ts';
+import { type MissedPart, NO_PART, type SharedPart } from './missed-parts.ts';
 import type { Joined } from './room.ts';
 import type { Rooms } from './rooms.ts';
 
@@ -80,6 +80,8 @@ export class Resume<Data> {
   #queuedBytes = 0;
   /** The queue was emptied since the start of the latest read. */
   #hasForgotten = false;
+  /** Parts are read in the turn of this resume: a session holds one of them at a time. */
+  #hasTurn = false;
   /** The part whose messages leave. */
   #held: SharedPart | undefined;
   #unsent: readonly PreparedMessage[] = [];
@@ -93,6 +95,8 @@ export class Resume<Data> {
   #isTooMany = false;
   /** `form` has failed for a missed message. */
   #hasLeftOut = false;
+  /** `first` or the result has said that no message is missing. */
+  #hasPromised = false;
   /** Of the last message that was read or, if this node keeps the history, of its last one. */
   #position: Position | undefined;
 
@@ -185,7 +189,7 @@ export class Resume<Data> {
   #fail(error: unknown): void {
     this.#state = 'over';
     this.#queue = [];
-    this.#release();
+    this.#release(undefined);
     this.#result.reject(error);
   }
 
@@ -202,7 +206,9 @@ export class Resume<Data> {
     }
     if (first !== undefined) await this.#send([first]);
     const sent = (await this.#sendPart()) + (await this.#catchUp());
-    this.#result.resolve(this.#joined(isWhole, sent));
+    const joined = this.#joined(isWhole, sent);
+    this.#hasPromised ||= joined.complete;
+    this.#result.resolve(joined);
   }
 
   /**
@@ -238,6 +244,7 @@ export class Resume<Data> {
 
   #first(joined: Joined<Data>): PreparedMessage | undefined {
     const data: unknown = this.#options.first?.(joined);
+    this.#hasPromised = joined.complete && data !== undefined;
     return data === undefined ? undefined : prepareResult(data, 'first');
   }
 
@@ -262,7 +269,7 @@ export class Resume<Data> {
       const hasAll = isWhole && receives && !this.#isTooMany;
       return { isWhole: hasAll, missed: messages.length + later };
     } catch (error) {
-      this.#hub.failedOften(READS_FAILED, error);
+      this.#readFailed(error);
       // Late copies of what the session has may still arrive.
       this.#last = since;
       this.#isUnread = true;
@@ -273,7 +280,7 @@ export class Resume<Data> {
   /** Reads the last `limit` messages, or only the position of the last one. */
   async #readLast(limit: number): Promise<MissedPart | undefined> {
     if (limit > 0) return this.#read(undefined, limit);
-    this.#release();
+    this.#release(undefined);
     this.#hasMore = false;
     const position = await this.#rooms.reads.position(this.#name);
     const { since } = this.#options;
@@ -305,28 +312,41 @@ export class Resume<Data> {
     this.#hasForgotten = false;
     const since = this.#last;
     try {
-      const isWhole = since !== undefined && (await this.#read(since)).isWhole;
+      const part = since && (await this.#read(since));
       if (!this.isReading) return 0;
-      if (isWhole) return await this.#sendPart();
+      const isLost = part?.isWhole !== true || (part.leftOut > 0 && this.#hasPromised);
+      if (!isLost) return await this.#sendPart();
     } catch (error) {
-      this.#hub.failedOften(READS_FAILED, error);
+      this.#readFailed(error);
     }
     if (this.isReading) this.#lose();
     return 0;
   }
 
-  /** The history has lost a message: the client resumes again, and is told. */
+  #readFailed(error: unknown): void {
+    this.#release(error);
+    if (this.isReading) this.#hub.failedOften(READS_FAILED, error);
+  }
+
+  /** The session lacks a message after `first`: the client resumes again, and is told. */
   #lose(): void {
     void this.#session.close(CloseCode.TryAgainLater, 'missed too much');
   }
 
   /** Reads a part, for {@link #sendPart}. */
   async #read(since: Position | undefined, limit = ALL): Promise<MissedPart> {
-    this.#release();
+    this.#release(undefined);
+    const turn = this.#rooms.turns.take(this.#session);
+    if (turn !== undefined) await turn;
+    this.#hasTurn = true;
+    // The session may have left meanwhile.
+    if (!this.isReading) {
+      this.#release(undefined);
+      return NO_PART;
+    }
     const held = this.#rooms.missed.acquire(this.#name, since, limit);
     this.#held = held;
     const part = await held.part;
-    // The session may have left meanwhile.
     if (!this.isReading) return part;
     const { messages, position } = part;
     this.#unsent = messages;
@@ -337,7 +357,10 @@ export class Resume<Data> {
     return part;
   }
 
-  #release(): void {
+  /** @param error - Why the part could not be read, if so. */
+  #release(error: unknown): void {
+    if (this.#hasTurn) this.#rooms.turns.end(this.#session, error);
+    this.#hasTurn = false;
     if (this.#held !== undefined) this.#rooms.missed.release(this.#held);
     this.#held = undefined;
     this.#unsent = [];
@@ -348,7 +371,7 @@ export class Resume<Data> {
     const { length } = this.#unsent;
     await this.#send(this.#unsent);
     if (!this.isReading) return 0;
-    this.#release();
+    this.#release(undefined);
     return length;
   }
 

@@ -21,6 +21,7 @@ import type { Sessions } from '../sessions/sessions.ts';
 import { Joins } from './joins.ts';
 import { MembershipEvents } from './membership-events.ts';
 import { MissedParts } from './missed-parts.ts';
+import { PartTurns } from './part-turns.ts';
 import type { Resume } from './resume.ts';
 import { type Joined, Room } from './room.ts';
 import { RoomReads } from './room-reads.ts';
@@ -43,6 +44,7 @@ export class Rooms<Data> {
   readonly joins: Joins<Data>;
   readonly reads: RoomReads<Data>;
   readonly missed: MissedParts<Data>;
+  readonly turns: PartTurns<Data>;
   readonly #hub: Sessions<Data>;
   readonly #states = new Map<string, RoomState<Data>>();
   readonly #histories: Histories;
@@ -55,6 +57,7 @@ export class Rooms<Data> {
     this.joins = new Joins(hub, this);
     this.reads = new RoomReads(hub, this);
     this.missed = new MissedParts(this);
+    this.turns = new PartTurns(hub);
     this.#events = new MembershipEvents(hub);
     const { maxHistoryBytes, backplane } = hub.settings;
     this.#histories = new Histories(maxHistoryBytes);
