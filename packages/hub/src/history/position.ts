@@ -22,8 +22,14 @@ export function isPosition(value: unknown): value is Position {
   return typeof epoch === 'string' && Number.isSafeInteger(offset) && offset! >= 0;
 }
 
-/** @throws TypeError for other values than a position. */
-export function checkPosition(since: unknown): asserts since is Position {
-  if (isPosition(since)) return;
+/**
+ * Copies a position: the caller may change its own.
+ *
+ * @throws TypeError for another value.
+ */
+export function checkPosition(since: unknown): Position {
+  const { epoch, offset } = Object(since) as Partial<Position>;
+  const copy = { epoch, offset };
+  if (isPosition(copy)) return copy;
   throw new TypeError('since: expected a position, { epoch: string, offset: number }');
 }

@@ -28,17 +28,19 @@ export interface HistoryQuery {
 const QUERY_NAMES: readonly string[] = ['since', 'limit'];
 
 /**
+ * Copies a query: the caller may change its own.
+ *
  * @param second - A second argument, which nothing takes.
  * @throws TypeError or RangeError that names the option.
  */
-export function checkQuery(query: HistoryQuery, second: unknown): void {
+export function checkQuery(query: HistoryQuery, second: unknown): HistoryQuery {
   if (second !== undefined || Object.hasOwn(Object(query), 'epoch')) {
     throw new TypeError('room.history: expected one object; write room.history({ since, limit })');
   }
   checkOptionNames('room.history', query, QUERY_NAMES, 'ignore');
   const { since, limit } = query;
-  if (since !== undefined) checkPosition(since);
   if (limit !== undefined) whole('limit', limit);
+  return { since: since === undefined ? undefined : checkPosition(since), limit };
 }
 
 /** A message that a history has stored. */

@@ -88,13 +88,14 @@ export class Joins<Data> {
     name: string,
     options: JoinOptions<Data>,
   ): Resume<Data> | undefined {
-    const resumes = checked(() => this.#checkJoin(name, options), session, 'join');
-    return resumes ? new Resume(this.#hub, session, name, options) : undefined;
+    const copy = checked(() => this.#checkJoin(name, options), session, 'join');
+    return copy && new Resume(this.#hub, session, name, copy);
   }
 
-  #checkJoin(name: string, options: JoinOptions<Data>): boolean {
-    if (!checkJoinOptions(options)) return false;
-    if (!this.#rooms.crosses || this.#rooms.settingsOf(name).through) return true;
+  #checkJoin(name: string, options: JoinOptions<Data>): JoinOptions<Data> | undefined {
+    const copy = checkJoinOptions(options);
+    if (copy === undefined) return undefined;
+    if (!this.#rooms.crosses || this.#rooms.settingsOf(name).through) return copy;
     throw new TypeError(`session.join: since, limit or first: ${NEEDS_POSITIONS}`);
   }
 

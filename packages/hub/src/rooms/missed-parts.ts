@@ -1,10 +1,10 @@
 import type { PreparedMessage } from '@ws/conn';
 import { handled } from '@ws/conn/internal';
 import type { Position } from '../history/position.ts';
-import type { HistoryPart, Stored } from '../history/room-history.ts';
+import type { HistoryPart } from '../history/room-history.ts';
 import type { Rooms } from './rooms.ts';
 
-/** Most messages of a part, and the bytes after which it ends. */
+/** Most messages of a part, and the bytes, as members get them, after which it ends. */
 const PART_SIZE = 100;
 const PART_BYTES = 262_144;
 
@@ -109,24 +109,26 @@ export class MissedParts<Data> {
   }
 
   #formed(name: string, found: HistoryPart): MissedPart {
-    const stored = startOf(found.messages);
-    const isCut = stored.length < found.messages.length;
     const messages: PreparedMessage[] = [];
-    let unreadable = 0;
-    for (const { message, position } of stored) {
+    let [count, bytes, unreadable] = [0, 0, 0];
+    for (const { message, position } of found.messages) {
+      if (count === PART_SIZE || bytes >= PART_BYTES) break;
+      count++;
       const formed = message && this.#rooms.form(name, message, position);
+      bytes += (formed ?? message)?.bytes.length ?? 0;
       if (formed !== undefined) messages.push(formed);
       else if (message === undefined) unreadable++;
     }
+    const isCut = count < found.messages.length;
     const { complete, follows } = found;
     const hasMore = isCut || found.more;
     return {
       messages,
       isWhole: follows && unreadable === 0 && (hasMore || complete),
       hasMore,
-      firstOffset: stored[0]?.position.offset,
-      position: isCut ? stored.at(-1)!.position : found.position,
-      leftOut: stored.length - unreadable - messages.length,
+      firstOffset: found.messages[0]?.position.offset,
+      position: isCut ? found.messages[count - 1]!.position : found.position,
+      leftOut: count - unreadable - messages.length,
     };
   }
 }
@@ -134,15 +136,4 @@ export class MissedParts<Data> {
 /** Number of messages after a position until the end of a part. */
 function sizeAfter({ offset }: Position): number {
   return PART_SIZE - (offset % PART_SIZE);
-}
-
-/** The first messages, within the bounds of a part. */
-function startOf(messages: readonly Stored[]): readonly Stored[] {
-  let bytes = 0;
-  const end = messages.findIndex(({ message }) => {
-    if (bytes >= PART_BYTES) return true;
-    bytes += message?.bytes.length ?? 0;
-    return false;
-  });
-  return messages.slice(0, Math.min(end < 0 ? messages.length : end, PART_SIZE));
 }

@@ -41,18 +41,18 @@ const NO_MESSAGE: Position = /* @__PURE__ */ Object.freeze({ epoch: '', offset: 
 /**
  * Checks the options of a join.
  *
- * @returns Whether the session resumes.
+ * @returns A copy of them; undefined if the session does not resume.
  * @throws TypeError or RangeError that names the option.
  */
-export function checkJoinOptions<Data>(options: JoinOptions<Data>): boolean {
+export function checkJoinOptions<Data>(options: JoinOptions<Data>): JoinOptions<Data> | undefined {
   checkOptionNames('session.join', options, NAMES, 'ignore');
   const { since, limit, first } = options;
-  if (since !== undefined) checkPosition(since);
+  const start = since === undefined ? undefined : checkPosition(since);
   if (limit !== undefined && limit !== 0) whole('limit', limit);
   if (first !== undefined && typeof first !== 'function') {
     throw new TypeError(`first: expected a function, got ${kind(first)}`);
   }
-  return (since ?? limit ?? first) !== undefined;
+  return (start ?? limit ?? first) === undefined ? undefined : { since: start, limit, first };
 }
 
 /**

@@ -39,13 +39,13 @@ export class RoomReads<Data> {
     query: HistoryQuery,
     second: unknown,
   ): Promise<{ messages: Kept[]; complete: boolean }> {
-    checked(() => checkQuery(query, second), Room.prototype, 'history');
+    const copy = checked(() => checkQuery(query, second), Room.prototype, 'history');
     const bounds = this.#hub.settings.room(name).history;
     if (bounds === undefined) {
       this.#reportMissing(name);
       return { messages: [], complete: false };
     }
-    const { since, limit = bounds.size } = query;
+    const { since, limit = bounds.size } = copy;
     const part = await this.#read(name, since, limit);
     const messages = part.messages.flatMap(({ message, position }) =>
       message === undefined ? [] : [{ position, message: this.#rooms.toMessage(message) }],

@@ -51,6 +51,8 @@ export class Rooms<Data> {
   /** Whether the backplane keeps the history of rooms. */
   readonly engineKeeps: boolean;
   readonly #events: MembershipEvents<Data>;
+  /** The option `form` runs. */
+  #forming = false;
 
   constructor(hub: Sessions<Data>) {
     this.#hub = hub;
@@ -164,6 +166,8 @@ export class Rooms<Data> {
       Room.prototype,
       'publish',
     );
+    // The next message has no position before this one has its form.
+    if (this.#forming) throw new TypeError('publish: not allowed within form; publish after it');
     const settings = this.settingsOf(name);
     if (settings.through && options.filter !== undefined) {
       throw new TypeError(
@@ -232,11 +236,15 @@ export class Rooms<Data> {
     { form }: Pick<RoomSettings, 'form'> = this.settingsOf(room),
   ): PreparedMessage | undefined {
     if (form === undefined) return message;
+    const wasForming = this.#forming;
+    this.#forming = true;
     try {
       return prepareResult(form(this.toMessage(message), { room, position }), 'form');
     } catch (error) {
       this.#hub.failedOften('calls of form failed', error);
       return undefined;
+    } finally {
+      this.#forming = wasForming;
     }
   }
 
