@@ -75,9 +75,9 @@ export interface RoomOptions<Data = unknown> {
    * Makes what the clients get of a message, text or bytes: with its position, for example. Called
    * once on each node for each message, and for each missed one of a session that resumes. `position`
    * is undefined for a message that is not kept. The history and the other nodes have the message
-   * itself. Synchronous, without a call of `publish`. A message for which it throws reaches no member of this node: the event
-   * `error` reports it, at most once a second, and the room has a `gap`. Needs a hub without a
-   * backplane, or `delivery: 'through'`. Default: the message itself.
+   * itself. Synchronous, without a call of `publish`. A message for which it throws reaches no member
+   * of this node: the event `error` reports it, at most once a second, and the room has a `gap`. Needs
+   * a hub without a backplane, or `delivery: 'through'`. Default: the message itself.
    */
   readonly form?:
     | ((

@@ -132,7 +132,7 @@ describe('joins and leaves of one turn', () => {
   it('leave while an async mayJoin decides', async () => {
     let session!: Session;
     const mayJoin = async (): Promise<boolean> => {
-      await undefined;
+      await Promise.resolve();
       session.leave('r');
       return true;
     };
