@@ -12,6 +12,7 @@ import { memory, usage } from '../harness/usage.ts';
 import { socketIo } from './socket-io.ts';
 
 const SIZE = 100;
+const MIB = 1_048_576;
 /** A header of two bytes. */
 const FRAME = SIZE + 2;
 const ROOM = 'all';
@@ -24,6 +25,13 @@ export interface MembershipPlan {
   readonly rooms: number;
   /** Rooms of each session. */
   readonly each: number;
+}
+
+/** Members that resume. */
+export interface ResumePlan {
+  readonly members: number;
+  /** Messages that each has missed. */
+  readonly messages: number;
 }
 
 /** The requests that the process answers. */
@@ -44,6 +52,11 @@ export type InMemoryAnswers = {
     contender: Opening;
     count: number;
   }) => Promise<{ us: number; bytes: number }>;
+  /**
+   * Members come back at once, and each has missed all messages: seconds of CPU, and the growth of the
+   * resident memory in MiB. Needs `--expose-gc`.
+   */
+  resumes: (plan: ResumePlan) => Promise<{ cpu: number; growth: number }>;
 };
 
 /** `form`: a hub whose rooms have a `form`; `rooms`: the messages of `serveRooms`, of the same length. */
@@ -225,4 +238,39 @@ async function openings({
   return { us: cpu / count, bytes: (after.heap - before.heap) / count };
 }
 
-answer({ open, publish, sessions, memberships, openings } satisfies InMemoryAnswers);
+async function resumes({
+  members,
+  messages,
+}: ResumePlan): Promise<{ cpu: number; growth: number }> {
+  const history = { size: messages };
+  const hub = new Hub({
+    rooms: {
+      [ROOM]: { history, form: (message, { position }) => `${position!.offset} ${message.text()}` },
+    },
+  });
+  opened.length = 0;
+  opened.push(hub);
+  for (let i = 0; i < messages; i++) await hub.room(ROOM).publish('x'.repeat(SIZE));
+  const back = Array.from({ length: members }, () => new NullTransport());
+  const conns = back.map(connOf);
+  const before = await memory(true);
+  let cpu = -usage().cpu;
+  let isBack = false;
+  const since = { epoch: '', offset: 0 };
+  const all = Promise.all(conns.map((conn) => hub.add(conn).join(ROOM, { since }))).then(() => {
+    isBack = true;
+  });
+  let highest = 0;
+  while (!isBack) {
+    await nextTurn();
+    highest = Math.max(highest, process.memoryUsage.rss());
+  }
+  await all;
+  await nextTurn();
+  cpu += usage().cpu;
+  if (back.some(({ written }) => written < messages * FRAME))
+    throw new Error('messages are missing');
+  return { cpu: cpu / 1e6, growth: (highest - before.resident) / MIB };
+}
+
+answer({ open, publish, sessions, memberships, openings, resumes } satisfies InMemoryAnswers);

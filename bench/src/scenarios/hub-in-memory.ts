@@ -5,12 +5,14 @@ import type {
   InMemoryAnswers,
   MembershipPlan,
   Opening,
+  ResumePlan,
 } from '../rivals/in-memory-worker.ts';
 import { type Environment, startChild, startProcesses } from './scenario.ts';
 
 const MEMBERS = 100_000;
 const ROOM_MEMBERS = 1_000;
 const OPENINGS = 10_000;
+const RESUMES: ResumePlan = { members: 1_000, messages: 1_000 };
 const PLAN: MembershipPlan = { sessions: 10_000, rooms: 1000, each: 10 };
 
 /** The names of the contests. */
@@ -18,6 +20,7 @@ export const IN_MEMORY_CONTEST = '100,000 members without sockets';
 export const MEMBERSHIP_CONTEST = '10,000 sessions, 10 of 1,000 rooms each';
 
 export const OPENING_CONTEST = 'openings of a hub';
+export const RESUME_CONTEST = '1,000 clients back at once';
 export const CLIENT_ROOMS_CONTEST = '1,000 members of a room for clients';
 
 /** A large room on any machine: without sockets it needs no open files. */
@@ -71,6 +74,18 @@ export function openingContest(environment: Environment): Contest {
       startInMemory(environment, OPENING_CONTEST, contender, async (child, name) => {
         const request = { contender: name as Opening, count: OPENINGS };
         return () => child.ask('openings', request);
+      }),
+  };
+}
+
+/** Clients that come back at once, each with 1,000 missed messages. */
+export function resumeContest(environment: Environment): Contest {
+  return {
+    name: RESUME_CONTEST,
+    contenders: ['hub'],
+    start: (contender) =>
+      startInMemory(environment, RESUME_CONTEST, contender, async (child) => {
+        return () => child.ask('resumes', RESUMES);
       }),
   };
 }

@@ -13,6 +13,8 @@ import {
   membershipContest,
   OPENING_CONTEST,
   openingContest,
+  RESUME_CONTEST,
+  resumeContest,
 } from './hub-in-memory.ts';
 import { NODES_CONTEST, nodesContest, THREE_NODES } from './hub-nodes.ts';
 import {
@@ -34,7 +36,7 @@ import type { Scenario } from './scenario.ts';
 export const hub: Scenario = {
   name: 'hub',
   summary:
-    'a message to a room of a hub, next to broadcast, ws, socket.io and Bun; members that do not read,\nmemberships, openings, nodes over Redis, who is there on all of them',
+    'a message to a room of a hub, next to broadcast, ws, socket.io and Bun; members that do not read,\nmemberships, openings, resumes, nodes over Redis, who is there on all of them',
   help: `A member requests a number of messages. The server sends them to all members of the room in that turn.
 The next request follows when every member that reads has all messages. Every received byte is
 compared with the expected one.
@@ -60,6 +62,7 @@ the PATH, which shares the core of the server with them.
     clientRoomsContest(environment),
     membershipContest(environment),
     openingContest(environment),
+    resumeContest(environment),
     nodesContest(environment),
     presenceContest(environment),
     presenceMemoryContest(environment),
@@ -176,6 +179,18 @@ function tables(results: readonly ContestResult[]): Table[] {
       [
         ['us', 'hub.add, µs'],
         ['bytes', 'heap bytes of a session'],
+      ],
+    ),
+    rowsTable(
+      {
+        title: 'Resumes',
+        unit: 'clients without sockets, each has missed 1,000 messages of 100 B',
+        note: 'Less is better. The most memory meanwhile.',
+        results: named(RESUME_CONTEST),
+      },
+      [
+        ['cpu', 'CPU of the node, s'],
+        ['growth', 'growth of the resident memory, MiB'],
       ],
     ),
     rowsTable(
