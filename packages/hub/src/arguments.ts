@@ -1,5 +1,18 @@
-import { BinaryMessage, type MessageData, type PreparedMessage, TextMessage } from '@ws/conn';
-import { checkOptionNames, formatJSON, kind, onRejection, preparedOf } from '@ws/conn/internal';
+import {
+  BinaryMessage,
+  formatCloseMessage,
+  type MessageData,
+  type PreparedMessage,
+  TextMessage,
+} from '@ws/conn';
+import {
+  checkOptionNames,
+  formatJSON,
+  isThenable,
+  kind,
+  onRejection,
+  preparedOf,
+} from '@ws/conn/internal';
 import { MAX_KEY_BYTES } from './backplane/envelope.ts';
 
 const encoder = /* @__PURE__ */ new TextEncoder();
@@ -89,9 +102,20 @@ export function prepareResult(result: unknown, name: string): PreparedMessage {
   return prepare(result as MessageData, name);
 }
 
-/** @throws TypeError for a value that cannot be written as JSON. */
+/** @throws TypeError, RangeError for what a close frame cannot have. */
+export function checkClose(owner: string, code: number, reason: string): void {
+  // For 1005 the payload is empty: no frame may contain that code (RFC 6455, section 7.4.1).
+  if (formatCloseMessage(code, reason).length > 0) return;
+  throw new RangeError(`${owner}: close code ${code} must not be sent`);
+}
+
+/** @throws TypeError for a promise, and for a value that cannot be written as JSON. */
 export function jsonOf(value: unknown): string {
   try {
+    if (isThenable(value)) {
+      onRejection(value, () => {});
+      throw new TypeError('expected a value, got a promise');
+    }
     return formatJSON(value);
   } catch (cause) {
     throw new TypeError((cause as Error).message, { cause });

@@ -1,10 +1,4 @@
-import {
-  CloseCode,
-  formatCloseMessage,
-  type Message,
-  type MessageData,
-  type RateLimit,
-} from '@ws/conn';
+import { CloseCode, type Message, type MessageData, type RateLimit } from '@ws/conn';
 import {
   bound,
   checkOptionNames,
@@ -15,7 +9,7 @@ import {
   type RatePlan,
   whole,
 } from '@ws/conn/internal';
-import { checkOneOf, checkText, checkWellFormed } from './arguments.ts';
+import { checkClose, checkOneOf, checkText, checkWellFormed } from './arguments.ts';
 import type { Backplane } from './backplane/backplane.ts';
 import { MAX_ID_BYTES } from './backplane/envelope.ts';
 import type { Position } from './history/position.ts';
@@ -386,10 +380,7 @@ const CLOSE_NAMES: readonly (keyof HubCloseOptions)[] = [
 export function checkCloseOptions(options: HubCloseOptions): ClosePlan {
   checkOptionNames('hub.close', options, CLOSE_NAMES, 'ignore', optionHint);
   const { code = CloseCode.GoingAway, reason = '', over = 0, discard = false } = options;
-  // For 1005 the payload is empty: no frame may contain that code (RFC 6455, section 7.4.1).
-  if (formatCloseMessage(code, reason).length === 0) {
-    throw new RangeError(`hub.close: close code ${code} must not be sent`);
-  }
+  checkClose('hub.close', code, reason);
   if (typeof discard !== 'boolean') {
     throw new TypeError(`discard: expected true or false, got ${kind(discard)}`);
   }

@@ -1,4 +1,4 @@
-import { formatCloseMessage } from '@ws/conn';
+import { checkClose } from '../arguments.ts';
 import type { JSONValue } from '../presence/room-presence.ts';
 
 /**
@@ -201,7 +201,7 @@ function checkQuestion(question: Question): void {
     case 'close': {
       const { room, session, code, reason } = question;
       check(room === undefined ? isText(session) : isName(room) && session === undefined);
-      formatCloseMessage(code, reason);
+      checkClose('word', code, reason);
       return;
     }
     case 'ask': {

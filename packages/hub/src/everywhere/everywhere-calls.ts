@@ -1,6 +1,6 @@
-import { CloseCode, formatCloseMessage } from '@ws/conn';
+import { CloseCode } from '@ws/conn';
 import { checkOptionNames, duration, kind } from '@ws/conn/internal';
-import { checkText, jsonOf, MAX_QUESTION_NAME } from '../arguments.ts';
+import { checkClose, checkText, jsonOf, MAX_QUESTION_NAME } from '../arguments.ts';
 import type { Question } from '../backplane/words.ts';
 import { HubClosedError } from '../errors.ts';
 import { MAX_SESSION_BYTES } from '../presence/presence.ts';
@@ -39,7 +39,7 @@ export class EverywhereCalls<Data> {
     reason = '',
   ): Result<'close'> {
     const checked = this.#checkTarget(target);
-    formatCloseMessage(code, reason);
+    checkClose('everywhere.close', code, reason);
     const [own, { of, silent }] = await Promise.all([
       this.#acts.close(checked, code, reason),
       this.#send<number>({ act: 'close', ...checked, code, reason }, ANSWER_MS),

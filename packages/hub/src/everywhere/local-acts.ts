@@ -42,7 +42,7 @@ export class LocalActs<Data> {
     let closed = 0;
     for (const each of found) {
       if (each?.state !== 'open') continue;
-      this.#close(each, code, reason);
+      if (!this.#close(each, code, reason)) continue;
       if (++closed % CLOSE_BATCH === 0) {
         await new Promise<void>((next) => this.#hub.platform.yield(next));
       }
@@ -50,14 +50,20 @@ export class LocalActs<Data> {
     return closed;
   }
 
-  /** A connection that is no Conn may refuse a code. The others still close. */
-  #close(session: Session<Data>, code: number | undefined, reason: string | undefined): void {
+  /**
+   * A connection that is no Conn may refuse a code. The others still close.
+   *
+   * @returns Whether it has taken the code.
+   */
+  #close(session: Session<Data>, code: number | undefined, reason: string | undefined): boolean {
     const failed = (error: unknown): void =>
       this.#hub.failedOften('sessions could not be closed', error);
     try {
       onRejection(session.close(code, reason), failed);
+      return true;
     } catch (error) {
       failed(error);
+      return false;
     }
   }
 

@@ -16,6 +16,8 @@ import type { Presence } from './presence.ts';
 
 /** Length of the names of the rooms that one word asks for, in UTF-16 units. */
 const MAX_NAMES = 49_152;
+/** Beats between two questions for versions: an engine may have lost all words of a room for long. */
+const AUDIT_BEATS = 12;
 
 /** A room of which this node has a member. */
 interface OpenRoom {
@@ -47,6 +49,9 @@ export class PresenceLink<Data> {
   readonly #needs = new Map<string, Need>();
   /** The rooms in which this node may not know all members. */
   readonly #doubtful = new Set<string>();
+  /** The rooms whose versions this node asks for next. */
+  #audited: Iterator<string> = this.#rooms.keys();
+  #beats = 0;
   readonly #turn = new TurnCallback(() => this.#sendNeeds());
 
   constructor(link: BackplaneLink<Data>, nodes: Nodes<Data>, presence: Presence<Data>) {
@@ -140,6 +145,19 @@ export class PresenceLink<Data> {
     for (const room of rooms) {
       const open = this.#rooms.get(room);
       if (open !== undefined) this.#askAgain(room, open);
+    }
+    if (++this.#beats % AUDIT_BEATS === 0) this.#audit();
+  }
+
+  /** Asks for the versions of the next rooms, as many as a word has. */
+  #audit(): void {
+    for (let i = 0; i < MAX_ROOMS; i++) {
+      const { done, value } = this.#audited.next();
+      if (done === true) {
+        this.#audited = this.#rooms.keys();
+        return;
+      }
+      this.#need(undefined, false, value);
     }
   }
 

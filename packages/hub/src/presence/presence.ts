@@ -1,4 +1,4 @@
-import { isThenable, onRejection, schedulerOf, TurnCallback } from '@ws/conn/internal';
+import { schedulerOf, TurnCallback } from '@ws/conn/internal';
 import { checkText, jsonOf } from '../arguments.ts';
 import { RoomRefusedError, SessionClosedError } from '../errors.ts';
 import type { Session } from '../sessions/session.ts';
@@ -10,8 +10,6 @@ import { type JSONValue, OWN, type Presences, RoomPresence } from './room-presen
 const MAX_INFO_BYTES = 1_024;
 /** Longest id of a session that is shown, in bytes. */
 export const MAX_SESSION_BYTES = 1_024;
-
-const EMPTY: Presences = /* @__PURE__ */ new Map();
 
 /** Who is in the rooms with the option `presence`, of which this node has a member. */
 export class Presence<Data> {
@@ -31,7 +29,7 @@ export class Presence<Data> {
 
   /** See `Room.presence`. */
   of(room: string): Presences {
-    return this.rooms.get(room)?.shown ?? EMPTY;
+    return this.rooms.get(room)?.shown ?? new Map();
   }
 
   /** See `Room.presenceComplete`. */
@@ -150,10 +148,6 @@ export class Presence<Data> {
  */
 function textOf(owner: string, info: unknown): string | undefined {
   if (info === undefined) return undefined;
-  if (isThenable(info)) {
-    onRejection(info, () => {});
-    throw new TypeError(`${owner}: expected a value, got a promise`);
-  }
   const text = jsonOf(info);
   checkText(owner, text, 1, MAX_INFO_BYTES);
   return text;

@@ -31,7 +31,7 @@ it('a connection that refuses the code spoils no other, and is reported', async 
   first.conn.close = () => {
     throw new RangeError('not here');
   };
-  await hub.everywhere.close({ room: 'r' });
+  expect(await hub.everywhere.close({ room: 'r' })).toEqual({ sessions: 1, silent: [] });
   expect(second.state).toBe('closed');
   expect(errors.map(String)).toEqual(['RangeError: not here']);
 });

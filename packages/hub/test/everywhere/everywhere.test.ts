@@ -78,15 +78,23 @@ describe('hub.everywhere without a backplane', () => {
     hub.on('error', () => {});
     const { everywhere } = hub;
     const session = member(hub, 'ada', 'r');
-    await expect(everywhere.close({ room: 'r' }, 1006)).rejects.toBeInstanceOf(RangeError);
+    for (const code of [999, 1005, 1006, 1015, 5000, Number.NaN]) {
+      await expect(everywhere.close({ room: 'r' }, code)).rejects.toBeInstanceOf(RangeError);
+    }
     await expect(everywhere.close({ room: 'r' }, 1000, 'x'.repeat(124))).rejects.toThrow(
       RangeError,
     );
     await expect(everywhere.count('')).rejects.toBeInstanceOf(RangeError);
     await expect(everywhere.ask('', 1)).rejects.toBeInstanceOf(RangeError);
-    await expect(everywhere.ask('x', () => {})).rejects.toBeInstanceOf(TypeError);
+    const circle: unknown[] = [];
+    circle.push(circle);
+    for (const data of [() => {}, circle, 1n, Promise.resolve(1), Promise.reject(new Error('x'))]) {
+      await expect(everywhere.ask('x', data)).rejects.toBeInstanceOf(TypeError);
+    }
     await expect(everywhere.ask('x', 'y'.repeat(65_535))).rejects.toBeInstanceOf(RangeError);
-    await expect(everywhere.ask('x', 1, { timeout: 0 })).rejects.toBeInstanceOf(RangeError);
+    for (const timeout of [0, Number.NaN, Infinity, 2 ** 31]) {
+      await expect(everywhere.ask('x', 1, { timeout })).rejects.toBeInstanceOf(RangeError);
+    }
     expect(session.state).toBe('open');
   });
 });

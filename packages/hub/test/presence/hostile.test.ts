@@ -89,6 +89,7 @@ describe('a forged word', () => {
     ['a question without an act', { word: 'question', id: 1, question: {} }],
     ['a question that is null', { word: 'question', id: 1, question: null }],
     ['a code that must not be sent', close({ session: 'ada', code: 1006 })],
+    ['a code that stands for none', close({ session: 'ada', code: 1005 })],
     ['a long reason', close({ session: 'ada', reason: 'x'.repeat(124) })],
     ['two targets', close({ session: 'ada', room: 'r' })],
     ['no target', close({})],

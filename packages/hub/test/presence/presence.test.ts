@@ -43,6 +43,11 @@ describe('Room.presence on one node', () => {
     }
   });
 
+  it('that is empty is shared with nobody', () => {
+    (new Hub().room('r').presence as Map<string, unknown>).set('eve', 1);
+    expect(new Hub().room('r').presence.size).toBe(0);
+  });
+
   it('lacks a member for which the option returns undefined, and shows null', () => {
     const hub = new Hub({
       rooms: { r: { presence: ({ id }) => (id === 'ghost' ? undefined : null) } },
