@@ -95,6 +95,27 @@ describe('the installed packages', () => {
     expect([status, String(stdout)]).toEqual([0, '']);
   });
 
+  it('have types that compile with skipLibCheck: false', { timeout: 60_000 }, () => {
+    const entries = LIBRARIES.flatMap((name) => {
+      const file = join(project, 'node_modules', name, 'package.json');
+      const { exports = {} } = JSON.parse(readFileSync(file, 'utf8')) as { exports?: object };
+      return (
+        Object.keys(exports)
+          // `workers` needs the types of Workers.
+          .filter((entry) => !entry.endsWith('.json') && entry !== './workers')
+          .map((entry) => name + entry.slice(1))
+      );
+    });
+    expect(entries.length).toBeGreaterThan(20);
+    const folder = join(project, 'entries');
+    write(folder, 'program.mts', entries.map((entry) => `import '${entry}';\n`).join(''));
+    const compilerOptions = { ...COMPILER, types: ['node'], module: 'nodenext', noEmit: true };
+    write(folder, 'tsconfig.json', JSON.stringify({ compilerOptions }));
+    const tsc = join(root, 'node_modules/typescript-7/bin/tsc');
+    const { status, stdout } = spawnSync(process.execPath, [tsc, '-p', folder]);
+    expect([status, String(stdout)]).toEqual([0, '']);
+  });
+
   it.each([
     ['as they stand, by node', 'mjs', []],
     ['as they stand, by tsx', 'mts', ['--import', TSX]],

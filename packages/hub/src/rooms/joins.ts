@@ -58,10 +58,10 @@ export class Joins<Data> {
   }
 
   /** Rejects a join that waits for a decision, if there is one. */
-  cancel({ joining }: Session<Data>, name: string, reason: () => Error): void {
-    const pending = joining?.get(name);
+  cancel(session: Session<Data>, name: string, reason: () => Error): void {
+    const pending = session.joining?.get(name);
     if (pending === undefined) return;
-    joining!.delete(name);
+    session.joining!.delete(name);
     pending.result.reject(reason());
   }
 

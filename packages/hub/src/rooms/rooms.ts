@@ -260,8 +260,8 @@ export class Rooms<Data> {
     return history;
   }
 
-  toMessage({ type, bytes }: PreparedMessage): Message {
-    return new Message(type as 1 | 2, bytes.slice(), this.#hub.platform);
+  toMessage(message: PreparedMessage): Message {
+    return new Message(message.type as 1 | 2, message.bytes.slice(), this.#hub.platform);
   }
 
   /**
