@@ -67,6 +67,7 @@ export class ClusterBackplane implements Backplane {
   async start(sink: BackplaneSink): Promise<void> {
     this.#sink = sink;
     this.#adopt(await this.#ask(undefined));
+    if (this.#isClosed) throw new Error(CLOSED);
     this.#views ??= setInterval(() => this.#lookAtViews(), VIEW_MS);
     const shards = [...this.#shards.values()];
     const attempts = Promise.allSettled(shards.map(({ attempt }) => attempt.promise));

@@ -29,6 +29,7 @@ interface NodeRedisCluster {
   destroy(): void;
   nodeClient(node: NodeRedisNode): Promise<unknown>;
   duplicate(overrides: object): NodeRedisCluster;
+  readonly _options?: { readonly rootNodes?: readonly { readonly socket?: object }[] };
 }
 
 /** The part of `Cluster` of the package `ioredis` that this package uses. */
@@ -71,10 +72,15 @@ async function ofNodeRedis(
   from: RedisClient | undefined,
 ): Promise<Topology> {
   const socket = (from as NodeRedisNode['client'])?.options.socket;
+  const asked = socket ? [{ socket }] : app._options?.rootNodes;
+  // A server that says nothing would keep the discovery, and its socket, forever.
+  const rootNodes = asked?.map((node) => {
+    return { ...node, socket: { ...node.socket, socketTimeout: DISCOVER_MS } };
+  });
   const cluster = app.duplicate({
     minimizeConnections: true,
     useReplicas: false,
-    ...(socket && { rootNodes: [{ socket: { ...socket, socketTimeout: DISCOVER_MS } }] }),
+    ...(rootNodes && { rootNodes }),
   });
   let failure: unknown;
   cluster.on('error', (error) => {

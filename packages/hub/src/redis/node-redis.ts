@@ -17,6 +17,7 @@ interface NodeRedis {
   sPublish(channel: string, message: Uint8Array): Promise<unknown>;
   subscribe(channel: string, listener: Listener, buffers: true): Promise<void>;
   sSubscribe(channel: string, listener: Listener, buffers: true): Promise<void>;
+  getPubSubListeners(type: 'SHARDED'): Map<string, unknown>;
   unsubscribe(channel: string): Promise<void>;
   sUnsubscribe(channel: string): Promise<void>;
 }
@@ -33,7 +34,12 @@ const OVERRIDES = {
 export function nodeRedisDriver(app: RedisClient, sharded: boolean, events: DriverEvents): Driver {
   const client = app.duplicate(OVERRIDES) as NodeRedis;
   const lost = (error?: Error): void => {
-    if (!client.isReady) events.lost(error, false);
+    if (!client.isReady) {
+      // The client sends no more than 16 KiB of commands before it is ready, so it would wait for the
+      // answers to the rest of its sharded subscriptions forever.
+      if (sharded) client.getPubSubListeners('SHARDED').clear();
+      events.lost(error, sharded);
+    }
     // The client takes the end of a subscription by the server for the answer to a command, and then
     // drops messages.
     else if (sharded && error !== undefined) events.broken(error);
@@ -42,8 +48,6 @@ export function nodeRedisDriver(app: RedisClient, sharded: boolean, events: Driv
   client.on('error', lost);
   client.on('end', lost);
   client.on('sharded-channel-moved', (channel: string) => events.moved(channel));
-  // The server refuses a channel after a reconnection. The client then drops all its subscriptions.
-  client.on('__MOVED', () => events.lost(new Error('a channel has moved'), true));
   const receive: Listener = (message, channel) => events.message(channel.toString(), message);
   return {
     get ready() {

@@ -6,21 +6,28 @@ import { lacksDaemon } from '@ws/tests';
 import { LOADER } from '@ws/tests/loader';
 import { afterEach, describe, expect, it } from 'vitest';
 import { TestCluster } from './cluster.ts';
-import { atEnd, endAll, startRedis } from './setup.ts';
+import { adminOf, atEnd, endAll, startRedis } from './setup.ts';
 
 const SCRIPT = fileURLToPath(new URL('load-node.ts', import.meta.url));
 const NODES = 3;
 const MS = 4_000;
 const ROUNDS = 3;
+const RESTORED = 100_000;
 
 interface Answer {
   readonly published: number;
   readonly cpu: number;
+  readonly ms: number;
 }
 
 /** A process with a hub. */
-async function startNode(engine: string, port: number, history: boolean): Promise<ChildProcess> {
-  const args = [...LOADER, SCRIPT, engine, String(port), String(history)];
+async function startNode(
+  engine: string,
+  port: number,
+  history: boolean,
+  client = 'redis',
+): Promise<ChildProcess> {
+  const args = [...LOADER, SCRIPT, engine, String(port), String(history), client];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   atEnd(() => child.kill('SIGKILL'));
   await once(child, 'message');
@@ -66,6 +73,33 @@ describe.skipIf(lacksDaemon('redis-server'))('a cluster next to one server', () 
       );
       expect(many).toBeGreaterThan(0);
     }
+  });
+
+  it.each([
+    ['server', 'redis'],
+    ['cluster', 'redis'],
+    ['server', 'ioredis'],
+    ['cluster', 'ioredis'],
+  ])('restores 100,000 rooms of a %s after a reconnect, client: %s', async (engine, client) => {
+    const cluster = engine === 'cluster' ? await TestCluster.start() : undefined;
+    if (cluster !== undefined) atEnd(() => cluster.close());
+    const ports = cluster === undefined ? [(await startRedis()).port] : await cluster.primaries();
+    const node = await startNode(engine, ports[0]!, false, client);
+    const admins = ports.map((port) => cluster?.admin(port) ?? adminOf(port));
+    const kind = cluster === undefined ? 'CHANNELS' : 'SHARDCHANNELS';
+    const channels = async () => {
+      const names = await Promise.all(admins.map((admin) => admin.call('PUBSUB', kind)));
+      return names.flat().length;
+    };
+    await ask(node, { join: RESTORED });
+    await expect.poll(channels, { interval: 500, timeout: 90_000 }).toBeGreaterThan(RESTORED);
+    const answer = ask(node, { restore: RESTORED });
+    await Promise.all(admins.map((admin) => admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub')));
+    const { cpu, ms } = await answer;
+    console.log(
+      `${engine}, ${client}: ${RESTORED} rooms restored in ${cpu.toFixed(1)} s of CPU, ` +
+        `${Math.round(ms)} ms`,
+    );
   });
 });
 
