@@ -32,7 +32,7 @@ export interface AskOptions {
  * await hub.add(server, { id: 'ada' }).join('lobby');
  * const { sessions } = await hub.everywhere.count('lobby');
  * console.log(sessions); // 1
- * await hub.everywhere.close({ session: 'ada' }, 4401, 'logged out');
+ * await hub.everywhere.close({ session: 'ada' }, 1008, 'logged out');
  * ```
  */
 export class Everywhere<Data = unknown> {
