@@ -5,10 +5,15 @@ import type { Sessions } from '../sessions/sessions.ts';
 /** A read that fails after so many ms has got no answer of the engine. */
 const NO_ANSWER_MS = 4_900;
 
-/** The turn of a resume, and the resumes of the same session that wait for theirs. */
-interface Turn {
-  began: number;
-  waiting: { readonly since: number; readonly begins: Deferred<void> }[];
+/** The turn of a resume, or its place among those that wait for one. */
+export interface PartTurn {
+  /** When the resume began to wait and, after that, when its turn began. */
+  since: number;
+  /**
+   * Resolves when the turn begins or is given up; undefined if it has begun at once. Rejects when the
+   * engine has not answered the read of another resume, for which this one has waited.
+   */
+  readonly begins: Deferred<void> | undefined;
 }
 
 /**
@@ -16,46 +21,43 @@ interface Turn {
  * missed. Otherwise a client that does not read holds a part for each of its rooms.
  */
 export class PartTurns<Data> {
-  readonly #hub: Sessions<Data>;
-  readonly #turns = new Map<Session<Data>, Turn>();
+  readonly #hub: Pick<Sessions<Data>, 'platform'>;
+  /** The first one has its turn, the others wait. */
+  readonly #turns = new Map<Session<Data>, PartTurn[]>();
 
-  constructor(hub: Sessions<Data>) {
+  constructor(hub: Pick<Sessions<Data>, 'platform'>) {
     this.#hub = hub;
   }
 
-  /**
-   * Takes a turn, which {@link end} ends.
-   *
-   * @returns Resolves when the turn begins; undefined if that is now. Rejects when the engine has not
-   *   answered the read of another resume, for which this one has waited.
-   */
-  take(session: Session<Data>): Promise<void> | undefined {
-    const now = this.#hub.platform.now();
-    const turn = this.#turns.get(session);
-    if (turn === undefined) {
-      this.#turns.set(session, { began: now, waiting: [] });
-      return undefined;
-    }
-    const begins = new Deferred<void>();
-    turn.waiting.push({ since: now, begins });
-    return begins.promise;
+  /** Takes a turn, or a place behind the others. Call {@link end} for it. */
+  take(session: Session<Data>): PartTurn {
+    const turns = this.#turns.get(session);
+    const begins = turns === undefined ? undefined : new Deferred<void>();
+    const turn: PartTurn = { since: this.#hub.platform.now(), begins };
+    if (turns === undefined) this.#turns.set(session, [turn]);
+    else turns.push(turn);
+    return turn;
   }
 
   /**
-   * Ends a turn.
+   * Ends a turn, or gives up a place.
    *
    * @param error - Why the part could not be read, if so.
    */
-  end(session: Session<Data>, error: unknown): void {
-    const turn = this.#turns.get(session)!;
+  end(session: Session<Data>, turn: PartTurn, error: unknown): void {
+    const turns = this.#turns.get(session) ?? [];
+    const index = turns.indexOf(turn);
+    if (index < 0) return;
+    turns.splice(index, 1);
+    if (index > 0) return turn.begins!.resolve();
     const now = this.#hub.platform.now();
-    if (error !== undefined && now - turn.began >= NO_ANSWER_MS) {
-      for (const { since, begins } of turn.waiting) if (since <= turn.began) begins.reject(error);
-      turn.waiting = turn.waiting.filter(({ since }) => since > turn.began);
+    if (error !== undefined && now - turn.since >= NO_ANSWER_MS) {
+      while (turns.length > 0 && turns[0]!.since <= turn.since)
+        turns.shift()!.begins!.reject(error);
     }
-    const next = turn.waiting.shift();
-    turn.began = now;
-    if (next === undefined) this.#turns.delete(session);
-    else next.begins.resolve();
+    const next = turns[0];
+    if (next === undefined) return void this.#turns.delete(session);
+    next.since = now;
+    next.begins!.resolve();
   }
 }

@@ -8,6 +8,7 @@ import { platformOf } from '../sessions/conn-calls.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { type MissedPart, NO_PART, type SharedPart } from './missed-parts.ts';
+import type { PartTurn } from './part-turns.ts';
 import type { Joined } from './room.ts';
 import type { Rooms } from './rooms.ts';
 
@@ -81,7 +82,7 @@ export class Resume<Data> {
   /** The queue was emptied since the start of the latest read. */
   #hasForgotten = false;
   /** Parts are read in the turn of this resume: a session holds one of them at a time. */
-  #hasTurn = false;
+  #turn: PartTurn | undefined;
   /** The part whose messages leave. */
   #held: SharedPart | undefined;
   #unsent: readonly PreparedMessage[] = [];
@@ -336,14 +337,10 @@ export class Resume<Data> {
   /** Reads a part, for {@link #sendPart}. */
   async #read(since: Position | undefined, limit = ALL): Promise<MissedPart> {
     this.#release(undefined);
-    const turn = this.#rooms.turns.take(this.#session);
-    if (turn !== undefined) await turn;
-    this.#hasTurn = true;
+    this.#turn = this.#rooms.turns.take(this.#session);
+    if (this.#turn.begins !== undefined) await this.#turn.begins.promise;
     // The session may have left meanwhile.
-    if (!this.isReading) {
-      this.#release(undefined);
-      return NO_PART;
-    }
+    if (!this.isReading) return NO_PART;
     const held = this.#rooms.missed.acquire(this.#name, since, limit);
     this.#held = held;
     const part = await held.part;
@@ -359,8 +356,8 @@ export class Resume<Data> {
 
   /** @param error - Why the part could not be read, if so. */
   #release(error: unknown): void {
-    if (this.#hasTurn) this.#rooms.turns.end(this.#session, error);
-    this.#hasTurn = false;
+    if (this.#turn !== undefined) this.#rooms.turns.end(this.#session, this.#turn, error);
+    this.#turn = undefined;
     if (this.#held !== undefined) this.#rooms.missed.release(this.#held);
     this.#held = undefined;
     this.#unsent = [];
