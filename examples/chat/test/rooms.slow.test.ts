@@ -13,7 +13,7 @@ interface TestPage {
 }
 
 /** A page that notes the keys of messages, and gaps. */
-const LOOP = `(async () => {
+const loopAfter = (since?: unknown): string => `(async () => {
   const { ReconnectingConn, roomsOf } = await import('/websocket.js');
   const ask = () => '{"jsonrpc":"2.0","method":"alive"}';
   globalThis.got = [];
@@ -24,10 +24,15 @@ const LOOP = `(async () => {
   });
   live2.on('close', () => ends++);
   globalThis.rooms2 = roomsOf(live2);
-  const loop = rooms2.join('chat/loop');
+  const since = ${JSON.stringify(since)};
+  const loop = rooms2.join('chat/loop', { since });
   void (async () => {
-    for await (const m of loop) got.push(m.gap ? 'gap' : m.data.key);
+    for await (const m of loop) {
+      globalThis.last = m.position;
+      got.push(m.gap ? 'gap' : m.data.key);
+    }
   })();
+  if (since) return;
   await rooms2.publish('chat/loop', { key: 'first', name: 'Loop', text: 'x', at: 1 });
 })()`;
 
@@ -53,7 +58,7 @@ describe.each([
       page = await browser.newPage();
       await page.goto(program.url);
       live = new ReconnectingConn(`${program.ws}chat?name=Other`);
-      await page.evaluate(LOOP);
+      await page.evaluate(loopAfter());
       sent.push('first');
     }, 60_000);
     afterEach(async () => {
@@ -116,7 +121,6 @@ describe.each([
       await hasAll();
     });
 
-    // Firefox keeps no page with an open connection.
     it.runIf(name === 'Chromium')(
       'misses nothing in the back/forward cache',
       { timeout: 60_000 },
@@ -131,6 +135,30 @@ describe.each([
           })
           .toBeGreaterThanOrEqual(sent.length);
         expect(await page.evaluate('got')).toEqual(sent);
+      },
+    );
+
+    // It keeps a page without a connection: `persisted` is true then.
+    it.runIf(name === 'Firefox')(
+      'misses nothing after the position that it stored, as no page with a connection is kept',
+      { timeout: 60_000 },
+      async () => {
+        await publish(5);
+        await hasAll();
+        await page.evaluate(`addEventListener('pagehide', ({ persisted }) => {
+          sessionStorage.setItem('left', JSON.stringify({ persisted, last }));
+        })`);
+        await page.goto(`${program.url}websocket.js`);
+        await publish(20);
+        await page.evaluate('void setTimeout(() => history.back())');
+        await expect
+          .poll(() => page.evaluate('location.pathname').catch(() => ''), { timeout: 20_000 })
+          .toBe('/');
+        const left = JSON.parse((await page.evaluate("sessionStorage.getItem('left')")) as string);
+        expect(left.persisted).toBe(false);
+        await page.evaluate(loopAfter(left.last));
+        await until('got.length >= 20');
+        expect(await page.evaluate('got')).toEqual(sent.slice(-20));
       },
     );
   });

@@ -1,7 +1,8 @@
 // Clients that do not keep to the rules of rooms.
 import { serveRooms } from '@ws/hub/rooms';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
-import { describe, expect, it } from 'vitest';
+import { START } from '@ws/rpc/rooms';
+import { describe, expect, it, vi } from 'vitest';
 import { read, startClient, startNode, startRaw, TABLE } from './setup.ts';
 
 const REFUSED = { code: -32_001, message: 'room refused' };
@@ -115,6 +116,50 @@ describe('a client that asks for a room', () => {
     expect((await next())['error']).toEqual(REFUSED);
     expect(session.rooms.size).toBe(0);
     await hub.close({ timeout: 1 });
+  });
+});
+
+describe('a client that reads nothing while it joins', () => {
+  const start = async () => {
+    const { node, hub } = startNode();
+    const data = JSON.stringify({ text: 'x'.repeat(1_000) });
+    for (let i = 0; i < 300; i++) await hub.room('chat/main').publish(data);
+    const raw = startRaw(node);
+    const join = (id: number) =>
+      raw.client.writeJSON({
+        jsonrpc: '2.0',
+        id,
+        method: 'room.join',
+        params: { room: 'chat/main', since: START },
+      });
+    return { hub, ...raw, join };
+  };
+
+  it('gets an answer to each join, and the messages for the last one', async () => {
+    const { hub, next, join } = await start();
+    const count = 20;
+    for (let id = 1; id <= count; id++) await join(id);
+    const refused: unknown[] = [];
+    for (;;) {
+      const { id, error, result } = await next();
+      if (error !== undefined) refused.push(error);
+      if (result === undefined) continue;
+      expect(id).toBe(count);
+      expect(result).toMatchObject({ missed: 300 });
+      break;
+    }
+    expect(refused).toEqual(Array.from({ length: count - 1 }, () => REFUSED));
+    await hub.close({ timeout: 1 });
+  });
+
+  it('is no member after it has gone, and holds up no close of the hub', async () => {
+    const { hub, client, join } = await start();
+    await join(1);
+    await join(2);
+    client.terminate();
+    await client.closed;
+    await vi.waitFor(() => expect(hub.room('chat/main').members.size).toBe(0));
+    expect(await hub.close({ timeout: 5_000 })).toMatchObject({ handlersPending: 0 });
   });
 });
 

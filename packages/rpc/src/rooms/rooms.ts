@@ -255,8 +255,10 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
       const code = error instanceof RpcError ? error.code : undefined;
       // It was sent on a later connection, before the join there.
       const isEarly = code === ROOM_REFUSED && conn !== this.#live.conn;
-      if (code === ErrorCode.Busy) await given.race(aWhile());
-      else if (!isEarly && !this.#isBreak(conn, error)) throw error;
+      if (code === ErrorCode.Busy) {
+        given.cause = error;
+        await given.race(aWhile());
+      } else if (!isEarly && !this.#isBreak(conn, error)) throw error;
       return false;
     }
   }
@@ -325,6 +327,8 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
 
 /** Ends a wait by time or by a signal. */
 class GivenUp {
+  /** Why the work is not done, for the error of the timeout. */
+  cause: unknown;
   readonly #control = new AbortController();
   readonly #reason = new Deferred<never>();
   readonly #cancel: (() => void) | undefined;
@@ -336,8 +340,12 @@ class GivenUp {
     if (given?.aborted) throw given.reason;
     this.#given = given;
     if (given !== undefined) addAbortListener(given, this.#aborted);
-    const late = (): void =>
-      this.#giveUp(new TimeoutError(`no answer to publish within ${ms} ms (option timeout)`));
+    const late = (): void => {
+      const { cause } = this;
+      this.#giveUp(
+        new TimeoutError(`no answer to publish within ${ms} ms (option timeout)`, { cause }),
+      );
+    };
     if (ms !== Infinity) this.#cancel = portablePlatform.setTimer(ms, late, true);
   }
 
