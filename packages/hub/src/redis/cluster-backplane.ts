@@ -68,6 +68,7 @@ export class ClusterBackplane implements Backplane {
     this.#sink = sink;
     this.#adopt(await this.#ask(undefined));
     if (this.#isClosed) throw new Error(CLOSED);
+    if (this.#shards.size === 0) throw new Error(NO_SLOTS);
     this.#views ??= setInterval(() => this.#lookAtViews(), VIEW_MS);
     const shards = [...this.#shards.values()];
     const attempts = Promise.allSettled(shards.map(({ attempt }) => attempt.promise));
@@ -355,6 +356,7 @@ export class ClusterBackplane implements Backplane {
   }
 }
 
+const NO_SLOTS = 'no server of the cluster has slots: redis-cli --cluster create assigns them';
 const CLOSED = 'the connection to Redis was closed';
 /** As a server says it. */
 const NO_OWNER = 'CLUSTERDOWN no server has the slot';

@@ -114,9 +114,16 @@ async function ofIoRedis(app: IoRedisCluster, from: IoRedisNode | undefined): Pr
     slotsRefreshInterval: 0,
     slotsRefreshTimeout: DISCOVER_MS,
   });
-  for (const event of ['error', 'node error']) cluster.on(event, () => {});
+  let failure: unknown;
+  cluster.on('error', () => {});
+  cluster.on('node error', (error) => {
+    failure = error;
+  });
   try {
-    await cluster.connect();
+    // The error of the cluster does not say why.
+    await cluster.connect().catch((error: unknown) => {
+      throw failure ?? error;
+    });
     const owners = Array.from(cluster.slots, (nodes) => nodes?.[0]);
     const primaries = new Set(owners);
     const clients = new Map<string, RedisClient>();

@@ -2,9 +2,10 @@ import { connPair } from '@ws/conn';
 import { Hub } from '@ws/hub';
 import { redisBackplane } from '@ws/hub/redis';
 import { lacksDaemon } from '@ws/tests';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { clusterClients, clusterNode, TestCluster } from './cluster.ts';
-import { atEnd, bytes, endAll } from './setup.ts';
+import { RecordingSink } from './recording-sink.ts';
+import { atEnd, bytes, endAll, startRedis } from './setup.ts';
 
 const keep = { size: 100, ttl: 60_000 };
 /** As in docs/many-nodes.md. */
@@ -265,5 +266,35 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane over a cluster', ()
       }
       await cluster.refill();
     });
+
+    it.each([
+      ['not in cluster mode', [], 'cluster support disabled'],
+      // iovalkey does not take such a topology.
+      ['of a cluster without slots', ['cluster-enabled yes'], /has slots|startup nodes/],
+      ['with a password', ['cluster-enabled yes', 'requirepass secret'], 'NOAUTH'],
+    ])('says why it cannot start on a server %s, and closes', async (_, lines, why) => {
+      const { port } = await startRedis(lines);
+      const backplane = redisBackplane(clusterClients[client]!([port]));
+      for (let i = 0; i < 2; i++) {
+        await expect(backplane.start(new RecordingSink(), 'node')).rejects.toThrow(why);
+      }
+      await backplane.close();
+    });
+  });
+
+  // An interval would keep the process.
+  it('leaves no timer after a close that overtakes its start', async () => {
+    for (const client of ['redis', 'ioredis', 'iovalkey']) {
+      const timers = vi.spyOn(globalThis, 'setInterval');
+      const backplane = redisBackplane(clusterClients[client]!(cluster.ports));
+      const started = expect(backplane.start(new RecordingSink(), 'node')).rejects.toThrow(
+        'closed',
+      );
+      await backplane.close();
+      await started;
+      const left = timers.mock.results.map(({ value }) => value as NodeJS.Timeout);
+      timers.mockRestore();
+      expect(left.filter((timer) => !('_destroyed' in timer && timer._destroyed))).toEqual([]);
+    }
   });
 });
