@@ -55,7 +55,7 @@ export class Presence<Data> {
     checkText('session.id', session.id, 0, MAX_SESSION_BYTES);
     let info: unknown;
     try {
-      info = presence(session);
+      info = this.#hub.rooms.joins.decide(() => presence(session));
     } catch (cause) {
       const refusal = new RoomRefusedError(room, 'presence threw', { cause });
       this.#hub.joinFailed(session, refusal, cause);

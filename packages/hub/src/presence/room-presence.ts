@@ -7,7 +7,7 @@ export type JSONValue =
   | readonly JSONValue[]
   | { readonly [key: string]: JSONValue };
 
-/** A member of a room, on any node. Do not change it: all readers share it. */
+/** A member of a room, on any node. It is frozen. Do not change its `info`: all readers share it. */
 export interface Present {
   /** Id of its hub. */
   readonly node: string;
@@ -72,7 +72,7 @@ export class RoomPresence {
       this.#size++;
     } else if (isSame(old, present)) return true;
     if (members === undefined) this.#owners.set(owner, (members = new Map()));
-    members.set(present.session, present);
+    members.set(present.session, Object.freeze(present));
     const key = keyOf(present);
     const shown = this.shown.get(key);
     // Two members may have one key: `a` and `b/c`, `a/b` and `c`. All nodes show the same of them.

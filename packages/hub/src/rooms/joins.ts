@@ -8,6 +8,9 @@ import { checkJoinOptions, type JoinOptions, Resume } from './resume.ts';
 import type { Joined } from './room.ts';
 import type { Rooms } from './rooms.ts';
 
+/** Most functions that decide joins within each other. A full stack would break what runs then. */
+const MAX_DECIDING = 64;
+
 /** A join that waits for a promise of `mayJoin`. */
 export interface PendingJoin<Data> {
   readonly result: Deferred<Joined<Data>>;
@@ -19,6 +22,7 @@ export interface PendingJoin<Data> {
 export class Joins<Data> {
   readonly #hub: Sessions<Data>;
   readonly #rooms: Rooms<Data>;
+  #deciding = 0;
 
   constructor(hub: Sessions<Data>, rooms: Rooms<Data>) {
     this.#hub = hub;
@@ -47,6 +51,23 @@ export class Joins<Data> {
     } catch (error) {
       this.#hub.joinFailed(session, error);
       return rejectedLater(portablePlatform, error);
+    }
+  }
+
+  /**
+   * Calls a function of the application that decides a join. It may join other rooms.
+   *
+   * @throws RangeError in a circle of such calls; the error of the function.
+   */
+  decide<T>(ask: () => T): T {
+    if (this.#deciding === MAX_DECIDING) {
+      throw new RangeError('mayJoin or presence joins rooms in a circle');
+    }
+    this.#deciding++;
+    try {
+      return ask();
+    } finally {
+      this.#deciding--;
     }
   }
 
@@ -179,7 +200,7 @@ function admit<Data>(
   let answer: unknown;
   let isPromise: boolean;
   try {
-    answer = mayJoin(session, room);
+    answer = hub.rooms.joins.decide(() => mayJoin(session, room));
     isPromise = isThenable(answer);
   } catch (cause) {
     const refusal = new RoomRefusedError(room, 'mayJoin threw', { cause });

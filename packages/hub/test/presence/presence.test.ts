@@ -1,4 +1,4 @@
-import { Hub, RoomRefusedError } from '@ws/hub';
+import { Hub, RoomRefusedError, type Session } from '@ws/hub';
 import { MemoryBroker } from '@ws/hub/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { enter, node, turns, wait } from '../nodes.ts';
@@ -41,6 +41,16 @@ describe('Room.presence on one node', () => {
       expect(hub.room(name).presence.size).toBe(0);
       expect(hub.room(name).presenceComplete).toBe(false);
     }
+  });
+
+  it('has members that no reader can rename', async () => {
+    const hub = new Hub(SHOWN);
+    const session = member(hub, 'ada', 'r');
+    const [present] = hub.room('r').presence.values();
+    expect(() => Object.assign(present!, { session: 'eve' })).toThrow(TypeError);
+    session.leave('r');
+    await turns();
+    expect(hub.room('r').presence.size).toBe(0);
   });
 
   it('that is empty is shared with nobody', () => {
@@ -115,6 +125,21 @@ describe('Room.presence on one node', () => {
     expect(errors).toEqual([cause]);
     expect(hub.stats.refused).toBe(1);
     expect(hub.room('r').members.size).toBe(0);
+  });
+
+  it.each(['mayJoin', 'presence'])('bounds a circle of joins within %s', async (option) => {
+    const join = (session: Session): boolean => {
+      void session.join(`r/${calls++}`);
+      return true;
+    };
+    let calls = 0;
+    const hub = new Hub(
+      option === 'mayJoin' ? { mayJoin: join } : { rooms: { '*': { presence: join } } },
+    );
+    const errors = failures(hub);
+    await member(hub, 'a').join('r');
+    expect(calls).toBe(64);
+    expect(errors.map(String)).toEqual([expect.stringMatching('joins rooms in a circle')]);
   });
 
   it('survives an option that closes the session, and one that joins other rooms', async () => {
