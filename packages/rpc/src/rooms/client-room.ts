@@ -99,12 +99,19 @@ export class ClientRoom {
     this.#resume();
   }
 
-  /** @returns What has changed. */
+  /** @returns What has changed; undefined without a change, except after a join. */
   shown(event: WireMembers): MembersChange | undefined {
     if (this.#memberOn === undefined && this.#joining.size === 0) return undefined;
     const before = this.members;
     this.members = before.after(event);
-    return this.members.since(before);
+    const change = this.members.since(before);
+    // The member itself is in the first event of its join, and in the change that follows.
+    const isNews =
+      event.members !== undefined ||
+      before.count !== event.count ||
+      before.complete !== event.complete ||
+      change.joined.size + change.left.size + change.changed.size > 0;
+    return isNews ? change : undefined;
   }
 
   /** A connection has opened. */
