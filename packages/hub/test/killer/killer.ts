@@ -110,7 +110,9 @@ export async function kill(
     checkOrder(room, logs, totals);
     for (const log of logs) checkOffsets(log, accepted, totals);
   }
-  const judged = fleet.visitors.map((each) => each.judge(fleet.accepted.get(each.room)!));
+  const judged = fleet.visitors.map((each) =>
+    each.judge(fleet.accepted.get(each.room)!, fleet.published.get(each.room)!),
+  );
   totals.doubles.push(...judged.flatMap(({ doubles }) => doubles));
   totals.unreported.push(...judged.flatMap(({ lost }) => lost));
   const events = fleet.visitors.flatMap((each) => each.events);

@@ -81,11 +81,15 @@ export class Visitor {
   }
 
   /**
-   * Compares what has come with what the rooms have accepted: by node, the numbers.
+   * Compares what has come with what the rooms have accepted: by node, the numbers,
+   * and the time of each publication.
    *
    * @returns The messages that came twice, that are missing, and that are missing without a word.
    */
-  judge(accepted: ReadonlyMap<string, ReadonlyMap<number, Position | undefined>>) {
+  judge(
+    accepted: ReadonlyMap<string, ReadonlyMap<number, Position | undefined>>,
+    published: ReadonlyMap<string, ReadonlyMap<number, number>>,
+  ) {
     const result = { doubles: [] as string[], told: 0, lost: [] as string[] };
     const name = `visitor ${this.#number} of ${this.room}`;
     for (const [run, numbers] of accepted) {
@@ -110,7 +114,8 @@ export class Visitor {
         const after = known.find((other) => other > number);
         const from = places.get(before)!;
         const to = after === undefined ? this.events.length : places.get(after)!;
-        if (this.#isTold(Math.min(from, to), Math.max(from, to))) result.told++;
+        const at = published.get(run)!.get(number)!;
+        if (this.#isTold(Math.min(from, to), Math.max(from, to), at)) result.told++;
         else {
           const where = `after ${before}, before ${after}: ${this.#around(from, to)}`;
           result.lost.push(`${name}: ${run} ${number} @${position?.offset}, ${where}`);
@@ -132,14 +137,14 @@ export class Visitor {
   }
 
   /**
-   * Whether the visitor was told of a loss between two events. `complete: false` tells of all losses in the
-   * messages from the history that follow it.
+   * Whether the visitor was told of a loss between two events. `complete: false` tells of all losses
+   * before it, also of those between the messages that follow it.
+   *
+   * @param at - The time of the publication.
    */
-  #isTold(from: number, to: number): boolean {
-    const next = this.events[to]?.position;
+  #isTold(from: number, to: number, at: number): boolean {
     const start = this.events.slice(0, to).findLast((event) => 'complete' in event);
-    if (start?.complete === false && next !== undefined && isUpTo(next, start.position))
-      return true;
+    if (start?.complete === false && at <= start.sentAt) return true;
     const between = this.events.slice(from + 1, to);
     const isTold = between.some((e) => 'gap' in e || ('complete' in e && !e.complete));
     const first = this.events[from]?.visit ?? 0;
@@ -148,7 +153,7 @@ export class Visitor {
   }
 }
 
-/** Whether a message was in the room before the start of a visit. */
+/** Whether a message was in the room before a first visit. */
 function isUpTo({ epoch, offset }: Position, start: Position | undefined): boolean {
   return start !== undefined && epoch === start.epoch && offset <= start.offset;
 }

@@ -6,7 +6,12 @@ import { type FromNode, LARGE_BYTES, LARGE_MS, PUBLISH_MS } from './protocol.ts'
 
 /** What a visitor gets. */
 export type ToVisitor =
-  | { readonly complete: boolean; readonly position: Position | undefined }
+  | {
+      readonly complete: boolean;
+      readonly position: Position | undefined;
+      /** By the clock of the machine, in ms. */
+      readonly sentAt: number;
+    }
   | { readonly gap: true; readonly position: Position | undefined }
   | { readonly run: string; readonly number: number; readonly position: Position | undefined };
 
@@ -48,7 +53,7 @@ export async function startVisits(
     const [, room] = queryOf(session.request);
     void session.join(room!, {
       since: isPosition(since) ? since : undefined,
-      first: ({ complete, position }) => JSON.stringify({ complete, position }),
+      first: ({ complete, position }) => JSON.stringify({ complete, position, sentAt: Date.now() }),
     });
   });
   const server = await serve({ host: '127.0.0.1', port: 0 }, hub.handler);
