@@ -1,10 +1,4 @@
-import {
-  BinaryMessage,
-  formatCloseMessage,
-  type MessageData,
-  type PreparedMessage,
-  TextMessage,
-} from '@ws/conn';
+import { BinaryMessage, type MessageData, type PreparedMessage, TextMessage } from '@ws/conn';
 import {
   checkOptionNames,
   formatJSON,
@@ -100,13 +94,6 @@ export function prepare(data: MessageData | PreparedMessage, method: string): Pr
 export function prepareResult(result: unknown, name: string): PreparedMessage {
   onRejection(result, () => {});
   return prepare(result as MessageData, name);
-}
-
-/** @throws TypeError, RangeError for what a close frame cannot have. */
-export function checkClose(owner: string, code: number, reason: string): void {
-  // For 1005 the payload is empty: no frame may contain that code (RFC 6455, section 7.4.1).
-  if (formatCloseMessage(code, reason).length > 0) return;
-  throw new RangeError(`${owner}: close code ${code} must not be sent`);
 }
 
 /** @throws TypeError for a promise, and for a value that cannot be written as JSON. */

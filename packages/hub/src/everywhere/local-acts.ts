@@ -50,11 +50,7 @@ export class LocalActs<Data> {
     return closed;
   }
 
-  /**
-   * A connection that is no Conn may refuse a code. The others still close.
-   *
-   * @returns Whether it has taken the code.
-   */
+  /** Returns false when the connection, which may be no Conn, refuses the code. */
   #close(session: Session<Data>, code: number | undefined, reason: string | undefined): boolean {
     const failed = (error: unknown): void =>
       this.#hub.failedOften('sessions could not be closed', error);

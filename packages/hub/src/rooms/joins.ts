@@ -54,11 +54,7 @@ export class Joins<Data> {
     }
   }
 
-  /**
-   * Calls a function of the application that decides a join. It may join other rooms.
-   *
-   * @throws RangeError in a circle of such calls; the error of the function.
-   */
+  /** Calls a function that decides a join. It may join other rooms. @throws RangeError in a circle. */
   decide<T>(ask: () => T): T {
     if (this.#deciding === MAX_DECIDING) {
       throw new RangeError('mayJoin or presence joins rooms in a circle');
