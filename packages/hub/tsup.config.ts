@@ -8,6 +8,7 @@ export default library(
     'src/presence/presence-link.ts',
     'src/nats/index.ts',
     'src/nats/stream-log.ts',
+    'src/redis/cluster-backplane.ts',
     'src/redis/index.ts',
     'src/serve-rooms/index.ts',
     'src/testing/index.ts',

@@ -1,7 +1,7 @@
 import { checked, checkOptionNames, kind } from '@ws/conn/internal';
 import type { Backplane } from '../backplane/backplane.ts';
-import { ClusterBackplane } from './cluster-backplane.ts';
 import { discoverOf } from './cluster-clients.ts';
+import { ClusterOnDemand } from './cluster-on-demand.ts';
 import type { RedisClient } from './driver.ts';
 import { ServerBackplane } from './server-backplane.ts';
 
@@ -67,5 +67,5 @@ function backplaneOf(client: RedisClient, options: RedisBackplaneOptions): Backp
       'sharded: false needs the client of one server; a cluster is always sharded',
     );
   }
-  return new ClusterBackplane(discover, prefix);
+  return new ClusterOnDemand(discover, prefix);
 }
