@@ -29,7 +29,7 @@ export class PartTurns<Data> {
     this.#hub = hub;
   }
 
-  /** Takes a turn, or a place behind the others. Call {@link end} for it. */
+  /** Takes a turn, or a place behind the others. Call {@link leave} for it. */
   take(session: Session<Data>): PartTurn {
     const turns = this.#turns.get(session);
     const begins = turns === undefined ? undefined : new Deferred<void>();
@@ -44,7 +44,7 @@ export class PartTurns<Data> {
    *
    * @param error - Why the part could not be read, if so.
    */
-  end(session: Session<Data>, turn: PartTurn, error: unknown): void {
+  leave(session: Session<Data>, turn: PartTurn, error: unknown): void {
     const turns = this.#turns.get(session) ?? [];
     const index = turns.indexOf(turn);
     if (index < 0) return;

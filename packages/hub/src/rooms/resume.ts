@@ -356,7 +356,7 @@ export class Resume<Data> {
 
   /** @param error - Why the part could not be read, if so. */
   #release(error: unknown): void {
-    if (this.#turn !== undefined) this.#rooms.turns.end(this.#session, this.#turn, error);
+    if (this.#turn !== undefined) this.#rooms.turns.leave(this.#session, this.#turn, error);
     this.#turn = undefined;
     if (this.#held !== undefined) this.#rooms.missed.release(this.#held);
     this.#held = undefined;

@@ -33,23 +33,23 @@ describe('PartTurns', () => {
   it('gives a turn after another', async () => {
     const { turns, a, b, log } = taken();
     expect(a.begins).toBeUndefined();
-    turns.end(session, a, undefined);
+    turns.leave(session, a, undefined);
     await settled();
     expect(log).toEqual(['b']);
-    turns.end(session, b, undefined);
+    turns.leave(session, b, undefined);
     await settled();
     expect(log).toEqual(['b', 'c']);
   });
 
   it('keeps no place of a resume that has left', async () => {
     const { turns, a, b, c, log } = taken();
-    turns.end(session, b, undefined);
+    turns.leave(session, b, undefined);
     await settled();
     expect(log).toEqual(['b']);
-    turns.end(session, a, undefined);
+    turns.leave(session, a, undefined);
     await settled();
     expect(log).toEqual(['b', 'c']);
-    turns.end(session, c, undefined);
+    turns.leave(session, c, undefined);
     expect(turns.take(session).begins).toBeUndefined();
   });
 
@@ -58,7 +58,7 @@ describe('PartTurns', () => {
     vi.advanceTimersByTime(1);
     const later = turns.take(session);
     vi.advanceTimersByTime(5_000);
-    turns.end(session, a, new BackplaneError('no answer'));
+    turns.leave(session, a, new BackplaneError('no answer'));
     await settled();
     expect(log).toEqual(['b fails', 'c fails']);
     await later.begins!.promise;
@@ -66,7 +66,7 @@ describe('PartTurns', () => {
 
   it('goes on after a read that the engine has refused', async () => {
     const { turns, a, log } = taken();
-    turns.end(session, a, new BackplaneError('refused'));
+    turns.leave(session, a, new BackplaneError('refused'));
     await settled();
     expect(log).toEqual(['b']);
   });
