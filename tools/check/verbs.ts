@@ -12,7 +12,7 @@ const VERBS: Readonly<Record<string, string>> = {
   close: `Conn Connection LiveConn ListenersOf MessageWriter TransportSink
     Acceptor PendingWork RawUpgrader RunningServer ServerBase Upgrader
     Hub HubEvents Session Sessions Everywhere EverywhereCalls LocalActs
-    Backplane ClusterBackplane NatsBackplane ServerBackplane Shard
+    Backplane ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Shard
     Deflater Inflater HandleDeflater HandleInflater Internals PooledEngine PureDeflater PureInflater ZlibHandle`,
   destroy: `Closing Transport Http2Transport MemoryTransport SocketTransport StreamTransport
     Http2Sessions SessionGuard Connection Driver NodeRedis NodeRedisCluster
@@ -27,7 +27,7 @@ const VERBS: Readonly<Record<string, string>> = {
     UnpooledInflaters MissedParts Resume MemoryBroker`,
   // A backplane is started again after a start that has failed.
   start: `Transport Http2Transport MemoryTransport SocketTransport StreamTransport TransportDuplex
-    Inbound Backplane BackplaneLink ClusterBackplane NatsBackplane ServerBackplane Nodes OtherNodes Resume`,
+    Inbound Backplane BackplaneLink ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Nodes OtherNodes Resume`,
 };
 
 for (const name of PACKAGES) {
