@@ -44,7 +44,7 @@ export function checkQuery(query: HistoryQuery, second: unknown): HistoryQuery {
 }
 
 /** A message that a history has stored. */
-export interface Stored {
+interface Stored {
   readonly position: Position;
   /** Undefined for a message that cannot be read, and for the record of a loss. */
   readonly message: PreparedMessage | undefined;
