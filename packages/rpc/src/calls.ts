@@ -198,7 +198,11 @@ export class Calls {
     call.connection = connection;
     call.timesSent++;
     if (call.isRequest) this.#open++;
-    const sent = this.#carrier.send(call.text);
+    const failed = (error: unknown): void => {
+      this.#fail(call, error);
+      this.flush();
+    };
+    const sent = this.#carrier.send(call.text, failed);
     if (call.isRequest && sent === RESOLVED) return true;
     sent.then(
       () => {
@@ -207,9 +211,7 @@ export class Calls {
       (error: unknown) => {
         // `broke` or `end` follows: it settles the request, or sends it again.
         const isLate = call.connection !== connection || connection?.state !== 'open';
-        if (call.isRequest && isLate) return;
-        this.#fail(call, error);
-        this.flush();
+        if (!(call.isRequest && isLate)) failed(error);
       },
     );
     return true;
@@ -268,7 +270,8 @@ export class Calls {
   /** A connection without room gets the cancel when it has room: a handler may end by it alone. */
   async #cancel(connection: ConnLike, number: number): Promise<void> {
     const send = async (): Promise<void> => {
-      if (this.#carrier.connection === connection) await this.#carrier.send(cancelText(number));
+      if (this.#carrier.connection === connection)
+        await this.#carrier.send(cancelText(number), () => {});
     };
     try {
       await send().catch(async () => {

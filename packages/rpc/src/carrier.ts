@@ -25,8 +25,12 @@ export abstract class Carrier {
     return (connection && internalsOf(connection).platform) ?? portablePlatform;
   }
 
-  /** Sends by the connection, which must be there. Rejects when the message does not leave. */
-  send(text: string): Promise<void> {
+  /**
+   * Sends by the connection, which must be there. Rejects when the message does not leave.
+   *
+   * @param _dropped - Called when a hub has accepted the message, and drops it for a later one.
+   */
+  send(text: string, _dropped: (error: BackpressureError) => void): Promise<void> {
     return this.connection!.send(text);
   }
 
@@ -60,18 +64,23 @@ export class SessionCarrier extends ConnCarrier {
     this.#session = session;
   }
 
-  override send(text: string): Promise<void> {
+  override send(text: string, dropped: (error: BackpressureError) => void): Promise<void> {
+    const session = this.#session;
+    const isAccepted =
+      session.sendWatched?.(text, () => dropped(droppedByHub())) ?? session.send(text);
     // Not `RESOLVED`: that says that the connection has room.
-    if (this.#session.send(text)) return Promise.resolve();
+    if (isAccepted) return Promise.resolve();
     if (this.connection.state !== 'open') return closedWith(this.connection);
-    return rejected(
-      new BackpressureError('the hub has dropped the message: the client reads too slowly'),
-    );
+    return rejected(droppedByHub());
   }
 
   override runs(work: Promise<unknown>): void {
     this.#session.counts?.(work);
   }
+}
+
+function droppedByHub(): BackpressureError {
+  return new BackpressureError('the hub has dropped the message: the client reads too slowly');
 }
 
 async function closedWith(conn: ConnLike): Promise<never> {
@@ -106,6 +115,8 @@ export interface SessionLike {
   readonly conn: ConnLike;
   readonly data: unknown;
   send(data: string): boolean;
+  /** A session of `@ws/hub`: `dropped` is called when a later message takes the place of this one. */
+  sendWatched?(text: string, dropped: () => void): boolean;
   /** A session of `@ws/hub`: `hub.close` waits for a handler that runs. */
   counts?(work: Promise<unknown>): void;
 }

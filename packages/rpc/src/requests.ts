@@ -1,4 +1,4 @@
-import { CloseError, type ConnLike } from '@ws/conn';
+import { type BackpressureError, CloseError, type ConnLike } from '@ws/conn';
 import { Deferred, internalsOf, RESOLVED } from '@ws/conn/internal';
 import type { Carrier } from './carrier.ts';
 import type { EventDefinition, MethodDefinition } from './definitions.ts';
@@ -117,6 +117,8 @@ export class Requests {
   #reportedSlow: Request | undefined;
   #reportedAt: Map<string, number> | undefined;
   #isStarting = false;
+  /** A hub has dropped an answer that it had accepted. */
+  readonly #dropped = (error: BackpressureError): void => this.#reportRarely('unsent', () => error);
 
   constructor(owner: RequestsOwner, handlers: ReadonlyMap<string, Handler>, concurrency: number) {
     this.#owner = owner;
@@ -366,7 +368,7 @@ export class Requests {
     const { carrier } = this.#owner;
     // After a break the caller has its error, and the ids of the next connection are others.
     if (connection !== carrier.connection || connection?.state !== 'open') return RESOLVED;
-    const sent = carrier.send(text);
+    const sent = carrier.send(text, this.#dropped);
     if (sent === RESOLVED) return sent;
     return sent.catch((error: unknown) => {
       if (connection.state !== 'open') return undefined;

@@ -27,6 +27,25 @@ function setUp(handlers: Partial<Handlers> = {}) {
   return { hub, errors, add, ...add() };
 }
 
+/** Messages that wait for a slow session. */
+const WAITING = 4;
+
+/** A session whose client reads nothing, and whose connection takes no more. */
+function slow(overflow: 'drop-new' | 'drop-old') {
+  const hub = new Hub({ overflow, maxQueuedMessages: WAITING });
+  const added: number[] = [];
+  const handlers = { ...serverHandlers, add: ([a, b]: [number, number]) => added.push(a + b) };
+  hub.on('message', chat.listener<Session>(handlers, { concurrency: 8 }));
+  const reports: unknown[] = [];
+  const [client, conn] = connPair({ report: (error) => void reports.push(error) });
+  const session = hub.add(conn);
+  const full = 'x'.repeat(256 * 1024);
+  let overflows = 0;
+  hub.on('overflow', () => void overflows++);
+  while (overflows === 0) session.send(full);
+  return { client, session, reports, added };
+}
+
 describe('a contract on a hub', () => {
   it('answers by the session, whose data is auth', async () => {
     const { client, session } = setUp({
@@ -86,29 +105,36 @@ describe('a contract on a hub', () => {
   });
 
   it('rejects a call that the hub drops', async () => {
-    const { session } = setUp();
-    const peer = chat.peer(session);
-    vi.spyOn(session, 'send').mockReturnValue(false);
-    await expect(peer.confirm({ question: '' })).rejects.toBeInstanceOf(BackpressureError);
+    const { session } = slow('drop-new');
+    await expect(chat.peer(session).confirm({ question: '' })).rejects.toBeInstanceOf(
+      BackpressureError,
+    );
   });
 
-  it('reports an answer that the hub drops, once a second', async () => {
-    const { hub } = setUp();
-    const reports: unknown[] = [];
-    const [client, conn] = connPair({ report: (error) => void reports.push(error) });
-    const session = hub.add(conn);
-    vi.spyOn(session, 'send').mockReturnValue(false);
-    for (let id = 0; id < 5; id++) {
-      await client.writeJSON({ jsonrpc: '2.0', id, method: 'add', params: [1, 2] });
-    }
-    await settled(client);
-    expect(reports).toHaveLength(1);
-    expect(reports[0]).toBeInstanceOf(BackpressureError);
-    await vi.advanceTimersByTimeAsync(1_001);
-    await client.writeJSON({ jsonrpc: '2.0', id: 5, method: 'add', params: [1, 2] });
-    await settled(client);
-    expect(reports).toHaveLength(2);
+  it('rejects a call that the hub drops for later messages', async () => {
+    const { session } = slow('drop-old');
+    const asked = chat.peer(session).confirm({ question: '' });
+    for (let i = 0; i < WAITING; i++) session.send('later');
+    await expect(asked).rejects.toBeInstanceOf(BackpressureError);
   });
+
+  it.each(['drop-new', 'drop-old'] as const)(
+    'reports the answers that the hub drops, once a second: %s',
+    async (overflow) => {
+      const { client, session, reports, added } = slow(overflow);
+      const ask = async (id: number): Promise<void> => {
+        await client.writeJSON({ jsonrpc: '2.0', id, method: 'add', params: [1, 2] });
+        await until(() => expect(added).toHaveLength(id + 1));
+        for (let i = 0; i < WAITING; i++) session.send('later');
+      };
+      await ask(0);
+      await ask(1);
+      await until(() => expect(reports).toEqual([expect.any(BackpressureError)]));
+      await vi.advanceTimersByTimeAsync(1_001);
+      await ask(2);
+      await until(() => expect(reports).toHaveLength(2));
+    },
+  );
 
   it('asks a session by a part of the contract that reads it', async () => {
     const whole = contract({ server: { more: method(z.string(), z.string()) } }, chat);

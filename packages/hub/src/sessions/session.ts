@@ -186,6 +186,12 @@ export class Session<Data = unknown> {
     return this.deliver(message, options.key);
   }
 
+  /** @internal As {@link send}. `dropped` is called when a later message takes the place of this one. */
+  sendWatched(text: string, dropped: () => void): boolean {
+    if (this.state === 'closed') return false;
+    return this.deliver(prepare(text, 'session.send'), undefined, dropped);
+  }
+
   /**
    * Sends `value` as a text message in JSON, as {@link send} does.
    *
@@ -306,8 +312,12 @@ export class Session<Data = unknown> {
     this.#closeSent(discard);
   }
 
-  /** @internal Sends a message now or, if the peer reads too slowly, later. */
-  deliver(message: PreparedMessage, key: string | undefined): boolean {
+  /**
+   * @internal Sends a message now or, if the peer reads too slowly, later.
+   *
+   * @param dropped - Called when the message waits and a later one takes its place.
+   */
+  deliver(message: PreparedMessage, key: string | undefined, dropped?: () => void): boolean {
     if (this.state === 'closed') {
       this.#hub.stopped(this);
       return false;
@@ -322,7 +332,7 @@ export class Session<Data = unknown> {
       this.#waiting = new WaitingMessages();
       this.#resumeAfter(writable);
     }
-    return this.#wait(this.#waiting, message, key);
+    return this.#wait(this.#waiting, message, key, dropped);
   }
 
   /**
@@ -401,7 +411,12 @@ export class Session<Data = unknown> {
     }
   }
 
-  #wait(waiting: WaitingMessages, message: PreparedMessage, key: string | undefined): boolean {
+  #wait(
+    waiting: WaitingMessages,
+    message: PreparedMessage,
+    key: string | undefined,
+    whenDropped: (() => void) | undefined,
+  ): boolean {
     const hub = this.#hub;
     const { length } = message.bytes;
     const { maxQueuedBytes, overflow } = hub.settings;
@@ -409,6 +424,7 @@ export class Session<Data = unknown> {
     const replaceable = overflow === 'latest' && !tooLong ? key : undefined;
     let dropped = replaceable !== undefined && waiting.remove(replaceable) ? 1 : 0;
     let policy: OverflowPolicy | 'latest' = 'latest';
+    let calls: (() => void)[] | undefined;
     if (this.#hasRoom(waiting, length)) {
       // Within the bounds.
     } else if (this.#encodesElsewhere(waiting.bytes + length)) {
@@ -430,10 +446,14 @@ export class Session<Data = unknown> {
         hub.overflowed(this, 1, policy);
         return false;
       }
-      for (; !this.#hasRoom(waiting, length); dropped++) waiting.shift();
+      for (; !this.#hasRoom(waiting, length); dropped++) {
+        const call = waiting.dropFirst();
+        if (call !== undefined) (calls ??= []).push(call);
+      }
     }
-    waiting.add(message, replaceable);
-    // Last, because a listener of `overflow` may send too.
+    waiting.add(message, replaceable, whenDropped);
+    // Last, because these and a listener of `overflow` may send too.
+    for (const call of calls ?? []) call();
     if (dropped > 0) hub.overflowed(this, dropped, policy);
     return true;
   }

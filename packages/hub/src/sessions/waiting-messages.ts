@@ -13,6 +13,8 @@ export class WaitingMessages implements Waiting {
   /** The messages in order, by key. A message without a key has a number. */
   readonly #messages = new Map<string | number, PreparedMessage>();
   #number = 0;
+  /** What to call when a later message takes the place of these. */
+  #onDrop: Map<PreparedMessage, () => void> | undefined;
   /** Resolves when no message waits; undefined while no caller waits for that. */
   #empty: Deferred<void> | undefined;
 
@@ -26,10 +28,22 @@ export class WaitingMessages implements Waiting {
     return this.#empty.promise;
   }
 
-  /** Appends a message. A message without a key cannot be replaced. */
-  add(message: PreparedMessage, key: string | undefined): void {
+  /**
+   * Appends a message. A message without a key cannot be replaced.
+   *
+   * @param dropped - See {@link dropFirst}.
+   */
+  add(message: PreparedMessage, key: string | undefined, dropped?: () => void): void {
     this.#messages.set(key ?? this.#number++, message);
+    if (dropped !== undefined) this.#onDrop = (this.#onDrop ?? new Map()).set(message, dropped);
     this.bytes += message.bytes.length;
+  }
+
+  /** Drops the message that has waited longest. Returns the function to call then, if it has one. */
+  dropFirst(): (() => void) | undefined {
+    const dropped = this.#onDrop?.get(this.first()!);
+    this.shift();
+    return dropped;
   }
 
   /** Removes the message of a key. Returns whether there was one. */
@@ -37,6 +51,7 @@ export class WaitingMessages implements Waiting {
     const message = this.#messages.get(key);
     if (message === undefined) return false;
     this.#messages.delete(key);
+    this.#onDrop?.delete(message);
     this.bytes -= message.bytes.length;
     if (this.#messages.size === 0) this.#settleEmpty();
     return true;
@@ -57,6 +72,7 @@ export class WaitingMessages implements Waiting {
   clear(): number {
     const { size } = this.#messages;
     this.#messages.clear();
+    this.#onDrop = undefined;
     this.bytes = 0;
     this.#settleEmpty();
     return size;
