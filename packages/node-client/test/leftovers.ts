@@ -19,6 +19,7 @@ const OURS = new Set([
   'onClose',
   'onError',
   'onData',
+  'onStreamData',
   'onEnd',
   'onReadable',
   'finish',

@@ -5,8 +5,8 @@ import { checkHead } from './policies/head-callbacks.ts';
 import { applyRules, headFault } from './request.ts';
 import type { ServerRequest } from './server-request.ts';
 
-// Of several faults of an upgrade request, the first one of this table is answered. `negotiate` and the
-// two `#agree…` are methods of `UpgradeRequest`.
+// Of several faults of an upgrade request, the first one of this table is answered. `negotiate`,
+// `#agreeAtOnce` and `#agreeLater` are methods of `UpgradeRequest`.
 //
 // | who | fault | answer |
 // |---|---|---|
