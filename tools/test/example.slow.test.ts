@@ -97,7 +97,9 @@ describe('pnpm example', () => {
       errors: 'there is no example chta; did you mean chat?\n',
     });
     const { errors } = await run(root, 'something-else');
-    expect(errors).toMatch(/^there is no example something-else; there are chat, cluster, /);
+    expect(errors).toMatch(
+      /^there is no example something-else; there are agent-stream, chat, cluster, /,
+    );
   });
 
   it('builds what is missing or older than its sources, and says so', async () => {

@@ -15,8 +15,8 @@ export interface Position {
 }
 
 /**
- * The position before all messages: a loop with this `since` gets all that the room keeps, after a
- * `gap`.
+ * The position before all messages: a loop of {@link roomsOf} with this `since` gets all that the room
+ * keeps, after a `gap`.
  */
 export const START: Position = /* @__PURE__ */ Object.freeze({ epoch: '', offset: 0 });
 
