@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { TestCluster } from '../redis/cluster.ts';
 import { killCluster } from './cluster-killer.ts';
 
-/** HUB_FAULTS and HUB_SEEDS as in killer.slow.test.ts. */
+/** HUB_FAULTS and HUB_SEEDS as in killer.slow.test.ts. `pnpm long hub` runs it: a run takes 40 s. */
 const { HUB_SEEDS = '1', HUB_FAULTS, HUB_ENGINES = 'cluster' } = process.env;
 const COUNT = Number(HUB_FAULTS ?? 4);
 const MEMBERS = HUB_FAULTS === undefined ? 100 : 300;
