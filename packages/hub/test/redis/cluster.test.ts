@@ -2,7 +2,6 @@ import { redisBackplane } from '@ws/hub/redis';
 import { describe, expect, it } from 'vitest';
 import { HeldPublications } from '../../src/redis/held-publications.ts';
 import { slotOf } from '../../src/redis/slots.ts';
-import { bytes } from './setup.ts';
 
 // As CLUSTER KEYSLOT of Redis 7 says.
 it.each([
@@ -87,7 +86,7 @@ describe('HeldPublications', () => {
   });
 
   function add(held: HeldPublications, channel: string, order: number) {
-    const publication = { order, bytes: bytes('x'), keep: undefined };
+    const publication = { order, bytes: Uint8Array.of(120), keep: undefined };
     return held.add(channel, publication, moved, () => Promise.resolve());
   }
 });

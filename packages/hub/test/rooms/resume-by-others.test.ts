@@ -67,7 +67,8 @@ describe.each(KINDS)('a resume on %s, by issues of socket.io', (kind, start) => 
   it('recovers a client that was connected for long (4733, 5282)', async () => {
     const [one, two] = start();
     const [position] = await publish(one, 1);
-    const { client } = visit(one, { since: position! });
+    const { client, joined } = visit(one, { since: position! });
+    await joined;
     for (let i = 0; i < 3; i++) {
       await wait(TTL - 1_000);
       // On an engine a room that is quiet for its ttl has another epoch.
