@@ -73,7 +73,7 @@ describe('a reconnect', () => {
     expect(await cancelled).toMatchObject({ message: 'left' });
     expect(await timed).toMatchObject({ name: 'TimeoutError' });
     await breaks(0);
-    // Only the one that nobody gave up is sent again.
+    // Only the request that was not given up is sent again.
     expect(await read(1)).toMatchObject({ id: 3, params: ['retried'] });
     await answer(1, 1, 'late');
     await answer(1, 2, 'late');
