@@ -1,5 +1,5 @@
 import { fromWebSocket } from '@ws/browser';
-import { type ConnLike, connPair } from '@ws/conn';
+import { type Conn, type ConnLike, connPair } from '@ws/conn';
 import { Hub, type Session } from '@ws/hub';
 import { contract, event, method } from '@ws/rpc';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -11,7 +11,10 @@ beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
 });
 
+const open: Conn[] = [];
+
 afterEach(() => {
+  for (const conn of open.splice(0)) conn.terminate();
   vi.useRealTimers();
 });
 
@@ -35,6 +38,7 @@ const untilAborted: Job = (input, { signal }) =>
 function setUp(way: (typeof ways)[number], job: Job) {
   const reports: unknown[] = [];
   const [raw, ours] = connPair({ report: (error) => void reports.push(error) });
+  open.push(raw);
   let notes = 0;
   const handlers = { job, note: () => void notes++ };
   read(way, ours, handlers);

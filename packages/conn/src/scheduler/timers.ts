@@ -105,6 +105,8 @@ export class Timers implements TurnTask {
 
   /** Sets the platform timer to the earliest slot. */
   reschedule(): void {
+    // A real timer may fire while fake ones are installed.
+    this.#runtime.check();
     this.#cancel?.();
     this.#cancel = undefined;
     this.#keepsAlive = this.#next !== Infinity && this.#keepers.size > 0;

@@ -58,6 +58,10 @@ async function advance(ms: number): Promise<void> {
   }
 }
 
+async function expectTimeout(conn: Conn, timeout: number): Promise<void> {
+  await expect(conn.readMessage({ timeout })).rejects.toThrow(TimeoutError);
+}
+
 /** Advances a fake clock until `work` is done. */
 async function advanceUntilDone<T>(work: Promise<T>): Promise<T> {
   let done = false;
@@ -148,6 +152,23 @@ describe.each(PLATFORMS)('connPair with $name', ({ platform }) => {
     });
   });
 });
+
+it.each(PLATFORMS)(
+  'A real timer that fires while fake ones are installed stops no later timer of $name',
+  async ({ platform }) => {
+    const servers = [5, 30, 40].map(() => {
+      const [client, server] = connPair({ platform });
+      onTestFinished(() => client.terminate());
+      return server;
+    });
+    const reads = [5, 30].map((timeout, i) => expectTimeout(servers[i]!, timeout));
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    await reads[0];
+    vi.useRealTimers();
+    await expectTimeout(servers[2]!, 40);
+    await reads[1];
+  },
+);
 
 describe.each(PLATFORMS)('With fake timers and a real setImmediate, $name', ({ platform }) => {
   /** A read with a timeout of a minute, before a fake clock advances. */

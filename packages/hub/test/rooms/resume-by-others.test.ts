@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { wait } from '../nodes.ts';
 import { first, publish, type Visit, visit } from './visits.ts';
 
-const TTL = 120_000;
+const TTL = 6_000;
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
