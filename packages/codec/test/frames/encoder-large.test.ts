@@ -5,6 +5,8 @@ import { bytes, flush, join } from '../support.ts';
 
 const KEY = 0x37fa213d;
 const SLAB = 65536;
+/** All tests share it: a pool keeps slabs of the thread's SIMD memory for reuse. */
+const pool = new SlabPool({ debug: true });
 
 function make(role: Role, options: object = {}): FrameEncoder {
   return new FrameEncoder({ role, nextKey: () => KEY, ...options });
@@ -60,6 +62,7 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
       },
     });
     encoder.text(1, true, 0, `${'a'.repeat(units - 1)}é`);
+    encoder.discard();
     expect(Math.max(...pieces)).toBeLessThanOrEqual(4_096);
     expect(pieces.length).toBeLessThanOrEqual(Math.ceil(units / 4_096) + 2);
   });
@@ -71,7 +74,6 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
       for (const piece of ['a', 'aé', 'é', 'aa漢', '漢', '😀', '\ud800']) {
         const text = piece.repeat(units).slice(0, units);
         const expected = naive(role, 1, new TextEncoder().encode(text));
-        const pool = new SlabPool({ debug: true });
         const encoder = make(role, { pool });
         for (const before of [0, 5, 60_000]) {
           const short = bytes(before);

@@ -8,6 +8,12 @@ import { bytes, chunksOf, Feeder, flush, join } from '../support.ts';
 const KEY = 0x37fa213d;
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
+/** All tests share them: a pool keeps slabs of the thread's SIMD memory for reuse. */
+const pools = {
+  simd: new SlabPool({ debug: true, simd: true }),
+  ordinary: new SlabPool({ debug: true, simd: false }),
+};
+
 function make(role: Role, options: object = {}): FrameEncoder {
   return new FrameEncoder({ role, nextKey: () => KEY, ...options });
 }
@@ -34,8 +40,7 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
   it.each([...borders, 65535, 65536, 65537, 131_072, 200_003])(
     'encodes %d bytes as the naive encoder does, alone and after others',
     (length) => {
-      for (const simd of [true, false]) {
-        const pool = new SlabPool({ debug: true, simd });
+      for (const pool of [pools.simd, pools.ordinary]) {
         const encoder = make(role, { pool });
         const payload = bytes(length);
         const expected = naive(role, 2, payload);
@@ -94,8 +99,7 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
     { says: 'lone surrogates', text: 'a\ud800b\udc00\udc00\ud800' },
     { says: 'lone surrogates over the borders of slabs', text: '\ud83d'.repeat(50_000) },
   ])('encodes text: $says', ({ text }) => {
-    for (const simd of [true, false]) {
-      const pool = new SlabPool({ debug: true, simd });
+    for (const pool of [pools.simd, pools.ordinary]) {
       const encoder = make(role, { pool });
       encoder.frame(9, true, 0, bytes(1));
       const expected = naive(role, 1, utf8(text));
@@ -139,6 +143,7 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
         const peer = role === 'client' ? 'server' : 'client';
         const feeder = new Feeder(new FrameDecoder({ role: peer }));
         feeder.feed(flush(encoder));
+        feeder.decoder.reset();
         expect(feeder.frames.length).toBe(expected.length);
         feeder.frames.forEach(({ payload }, i) => same(payload, expected[i]!));
       }),
@@ -147,7 +152,7 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
   });
 
   it('fills a slab to its last byte, and takes another for the next', () => {
-    const pool = new SlabPool({ debug: true });
+    const pool = pools.simd;
     const encoder = make(role, { pool });
     const frames = [bytes(60_000), bytes(65536 - 60_000 - (role === 'client' ? 16 : 8)), bytes(0)];
     for (const payload of frames) encoder.frame(2, true, 0, payload);
@@ -276,7 +281,7 @@ describe('FrameEncoder chunks', () => {
 
   it('stay unchanged until their release, while later frames are encoded', () => {
     for (const role of ['server', 'client'] as const) {
-      const pool = new SlabPool({ debug: true });
+      const pool = pools.simd;
       const encoder = make(role, { pool });
       const held: { chunk: Uint8Array; release: () => void }[] = [];
       for (let i = 0; i < 200; i++) {
@@ -290,7 +295,7 @@ describe('FrameEncoder chunks', () => {
   });
 
   it('are dropped and released by discard', () => {
-    const pool = new SlabPool({ debug: true });
+    const pool = pools.simd;
     const encoder = make('server', { pool });
     let released = 0;
     encoder.frame(2, true, 0, bytes(10));
@@ -329,7 +334,7 @@ describe('FrameEncoder chunks', () => {
   });
 
   it('are all released although one release throws', () => {
-    const pool = new SlabPool({ debug: true });
+    const pool = pools.simd;
     const encoder = make('server', { pool, borrowFrom: 10 });
     const released: number[] = [];
     for (const i of [0, 1, 2]) {
@@ -344,7 +349,7 @@ describe('FrameEncoder chunks', () => {
   });
 
   it('do not contain a copied payload whose release throws', () => {
-    const pool = new SlabPool({ debug: true });
+    const pool = pools.simd;
     for (const before of [[], [bytes(3)]]) {
       const encoder = make('client', { pool });
       for (const payload of before) encoder.frame(9, true, 0, payload);

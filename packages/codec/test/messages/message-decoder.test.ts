@@ -1,5 +1,5 @@
 import { hex, naiveEncode, ToyExtension } from '@ws/tests';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import {
   BinaryMessage,
   CHECKED_ONLY,
@@ -23,8 +23,10 @@ import { Lease } from '../../src/messages/lease.ts';
 const MASK = { mask: 0x01020304 };
 const PING_FRAME = naiveEncode(9, Buffer.from('hello'), MASK);
 
+/** A server's decoder. The end of the test releases its memory, which other tests share. */
 function decoderOf(use?: PayloadUse): MessageDecoder {
   const decoder = new MessageDecoder({ role: 'server' });
+  onTestFinished(() => decoder.destroy());
   if (use !== undefined) decoder.setPayloadUse(use);
   return decoder;
 }
