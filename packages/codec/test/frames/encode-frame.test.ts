@@ -22,7 +22,9 @@ describe('encodeFrame', () => {
   it('rejects invalid arguments', () => {
     expect(() => encodeFrame(16, bytes(1))).toThrow(RangeError);
     expect(() => encodeFrame(1, bytes(1), { rsv: 7 })).toThrow(RangeError);
-    expect(() => encodeFrame(1, 'x' as never)).toThrow(TypeError);
+    expect(() => encodeFrame(1, 'x' as never)).toThrow(
+      new TypeError('payload must be a Uint8Array'),
+    );
     expect(() => encodeFrame(1, bytes(1), { maskKey: 'x' as never })).toThrow(TypeError);
     expect(() => encodeFrame(1, bytes(1), { maskKey: null as never })).toThrow(TypeError);
     expect(() => encodeFrame(1, bytes(1), { maskKey: 1.5 })).toThrow(RangeError);

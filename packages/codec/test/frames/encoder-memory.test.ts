@@ -93,6 +93,39 @@ describe('the memory of a FrameEncoder', () => {
     }
   });
 
+  it.each([
+    { role: 'client', header: 8 },
+    { role: 'server', header: 4 },
+  ] as const)('is a slab while a frame fits the largest one, as a $role', ({ role, header }) => {
+    const { asked, pool } = exactPool();
+    const encoder = new FrameEncoder({ role, pool });
+    for (const append of [
+      () => encoder.frame(2, true, 0, bytes(LARGEST_SLAB - 16)),
+      () => encoder.frame(2, true, 0, bytes(LARGEST_SLAB - 15)),
+      () => encoder.text(1, true, 0, 'x'.repeat((LARGEST_SLAB - 16) / 3)),
+    ]) {
+      append();
+      encoder.discard();
+    }
+    const slab = LARGEST_SLAB - 16 + header;
+    expect(asked).toEqual([slab, LARGEST_SLAB + 1, slab]);
+  });
+
+  it('grows for a long text only when its characters need more', () => {
+    const { asked, pool } = exactPool();
+    const encoder = new FrameEncoder({ role: 'server', pool });
+    const room = 2 * 4_096 + 16;
+    for (const text of ['x'.repeat(21_841), 'x'.repeat(99_000)]) {
+      encoder.text(1, true, 0, text);
+      expect(asked.splice(0)).toEqual([text.length + room]);
+    }
+    encoder.text(1, true, 0, 'é'.repeat(99_000));
+    // Twelve pieces of 4,096 units fit. There are three bytes for each further unit.
+    const written = 12 * 4_096;
+    expect(asked).toEqual([99_000 + room, 2 * written + 3 * (99_000 - written) + 16]);
+    encoder.discard();
+  });
+
   it('is masked by the SIMD kernel in its memory, from the first address on', () => {
     const xor = vi.spyOn(simd()!, 'xor');
     for (const memory of [new Uint8Array(simd()!.buffer, 0, 64), new Uint8Array(64)]) {
@@ -108,6 +141,35 @@ describe('the memory of a FrameEncoder', () => {
       expect(frames[0]!.payload).toEqual(bytes(20));
     }
     expect(xor.mock.calls.map(([at, end]) => [at, end])).toEqual([[6, 26]]);
+  });
+
+  it('gets ranges of the SIMD memory masked in one pass, from the first address on', () => {
+    const [move, xor] = [vi.spyOn(simd()!, 'move'), vi.spyOn(simd()!, 'xor')];
+    const payload = new Uint8Array(simd()!.buffer, 1_024, 200);
+    payload.set(bytes(200));
+    for (const memory of [new Uint8Array(simd()!.buffer, 0, 256), new Uint8Array(256)]) {
+      const take = (): Slab => ({ bytes: memory, release() {} });
+      const encoder = new FrameEncoder({
+        role: 'client',
+        pool: { take },
+        slabBytes: 256,
+        nextKey: () => KEY,
+      });
+      encoder.frame(2, true, 0, payload, 50, 150);
+      const { frames } = naiveDecode(flush(encoder), 'server');
+      expect(frames[0]!.payload).toEqual(bytes(200).slice(50, 150));
+    }
+    expect(move.mock.calls.map(([at, end, , to]) => [at, end, to])).toEqual([[1_074, 1_174, 6]]);
+    expect(xor).not.toHaveBeenCalled();
+  });
+
+  it('is not masked for a server', () => {
+    const xor = vi.spyOn(simd()!, 'xor');
+    const take = (): Slab => ({ bytes: new Uint8Array(simd()!.buffer, 0, 128), release() {} });
+    const encoder = new FrameEncoder({ role: 'server', pool: { take }, slabBytes: 128 });
+    encoder.frame(2, true, 0, bytes(20));
+    encoder.text(1, true, 0, 'x'.repeat(17));
+    expect(xor).not.toHaveBeenCalled();
   });
 
   it('gives its words once, for payloads of twelve bytes and more', () => {

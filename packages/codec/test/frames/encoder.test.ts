@@ -209,8 +209,12 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
     expect(() => frame(31, true, 0, bytes(1))).toThrow('opcode');
     expect(() => frame(1, true, 1, bytes(1))).toThrow('rsv');
     expect(() => frame(1, true, 0xf0, bytes(1))).toThrow('rsv');
-    expect(() => frame(9, true, 0, bytes(126))).toThrow('at most 125');
-    expect(() => frame(8, false, 0, bytes(1))).toThrow('fragmented');
+    expect(() => frame(9, true, 0, bytes(126))).toThrow(
+      new RangeError('the payload of a control frame has at most 125 bytes'),
+    );
+    expect(() => frame(8, false, 0, bytes(1))).toThrow(
+      new RangeError('a control frame must not be fragmented'),
+    );
     expect(() => frame(2, true, 0, 'text')).toThrow(TypeError);
     expect(() => frame(2, true, 0, bytes(4), 2, 5)).toThrow(RangeError);
     expect(() => frame(2, true, 0, bytes(4), 3, 2)).toThrow(RangeError);
@@ -220,7 +224,7 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
     expect(() => frame(2, true, 0, new Int8Array(4))).toThrow(TypeError);
     expect(() => frame(2, true, 0, [1, 2, 3])).toThrow(TypeError);
     expect(() => frame(2, true, 0, undefined, 0, 1)).toThrow(TypeError);
-    expect(() => text(1, true, 0, bytes(1))).toThrow(TypeError);
+    expect(() => text(1, true, 0, bytes(1))).toThrow(new TypeError('text must be a string'));
     expect(() => text(16, true, 0, 'x')).toThrow('opcode');
     expect(() => text(9, false, 0, 'x')).toThrow('fragmented');
     expect(() => text(9, true, 0, 'x'.repeat(126))).toThrow('at most 125');
@@ -479,14 +483,21 @@ describe('FrameEncoder options', () => {
   });
 
   it.each([
-    [{ role: 'peer' }, TypeError],
-    [{ slabBytes: 0 }, RangeError],
-    [{ slabBytes: Number.NaN }, RangeError],
-    [{ borrowFrom: -1 }, RangeError],
-    [{ borrowFrom: Number.NaN }, RangeError],
-    [{ nextKey: 5 }, TypeError],
-    [{ writeUtf8: 'utf8' }, TypeError],
-  ])('rejects %o', (options, type) => {
-    expect(() => new FrameEncoder({ role: 'server', ...options } as never)).toThrow(type);
+    [{ role: 'peer' }, TypeError, 'role'],
+    [{ slabBytes: 0 }, RangeError, 'slabBytes'],
+    [{ slabBytes: Number.NaN }, RangeError, 'slabBytes'],
+    [{ borrowFrom: -1 }, RangeError, 'borrowFrom'],
+    [{ borrowFrom: Number.NaN }, RangeError, 'borrowFrom'],
+    [{ nextKey: 5 }, TypeError, 'nextKey'],
+    [{ writeUtf8: 'utf8' }, TypeError, 'writeUtf8'],
+  ])('rejects %o by its name', (options, type, name) => {
+    const create = (): unknown => new FrameEncoder({ role: 'server', ...options } as never);
+    expect(create).toThrow(type);
+    expect(create).toThrow(new RegExp(`^${name}(: expected| must be) `));
+  });
+
+  it('rejects a FrameEncoder without options', () => {
+    const create = (): unknown => new FrameEncoder(undefined as never);
+    expect(create).toThrow(new TypeError("role must be 'client' or 'server'"));
   });
 });

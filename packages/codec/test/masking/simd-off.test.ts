@@ -12,11 +12,13 @@ describe('with `simd: false`', () => {
     pool.take(1).release();
     const buffers = new MessageBuffers({ simd: false });
     buffers.give(buffers.take(1));
-    const encoder = new FrameEncoder({ role: 'client', pool });
+    const mask = 0x37fa213d;
+    const encoder = new FrameEncoder({ role: 'client', pool, nextKey: () => mask });
     encoder.frame(2, true, 0, new Uint8Array(70_000));
-    encoder.discard();
+    const sent = encoder.bytes();
     const decoder = new FrameDecoder({ role: 'server', pool, simd: false });
-    const wire = naiveEncode(2, new Uint8Array(70_000), { mask: 0x37fa213d });
+    const wire = naiveEncode(2, new Uint8Array(70_000), { mask });
+    expect(Buffer.compare(sent, wire)).toBe(0);
     decoder.push(wire.slice(0, 20_000));
     decoder.next();
     decoder.assembleInto(new Uint8Array(70_000), 0);
