@@ -131,12 +131,12 @@ export class FrameQueue {
   /** Calls `release` after the frame of `size` bytes, which is the last one in the slab. */
   #released(release: () => void, size: number): void {
     const { slab, bytes } = this;
-    const { pos } = slab.out;
+    const { turn } = slab;
     try {
       callRelease(release);
     } catch (error) {
-      // After frames that `release` has added, the frame stays.
-      if (this.bytes === bytes && slab.out.pos === pos && slab.hasFramesOf(this)) {
+      // The frame stays when `release` has sent it, or has added frames after it.
+      if (slab.turn === turn && this.bytes === bytes) {
         this.bytes -= size;
         slab.out.pos -= size;
         if (!slab.hasFramesOf(this)) slab.removeFrames(this);

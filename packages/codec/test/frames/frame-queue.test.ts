@@ -60,6 +60,19 @@ describe.each(['server', 'client'] as const)('the release of a copied payload, a
     }
   });
 
+  it('that flushes, appends a frame of the same size and throws leaves the new frame', () => {
+    const encoder = make(role);
+    const sent: Uint8Array[] = [];
+    const release = (): never => {
+      sent.push(flush(encoder));
+      encoder.frame(2, true, 0, bytes(20, 2));
+      throw MINE;
+    };
+    expect(() => encoder.frame(2, true, 0, bytes(20, 1), 0, 20, release)).toThrow(MINE);
+    sent.push(flush(encoder));
+    expect(sent).toEqual([naive(role, 2, bytes(20, 1)), naive(role, 2, bytes(20, 2))]);
+  });
+
   it('that appends a large frame and throws leaves both frames', () => {
     const encoder = make(role);
     const release = (): never => {
