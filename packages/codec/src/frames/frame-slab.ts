@@ -86,7 +86,7 @@ export class FrameSlab {
       // The frame would be sent as one of the next user.
       if (this.user !== user) throw new Error(MISUSED);
     } catch (error) {
-      this.#abandon(user);
+      this.#abandon();
       throw error;
     }
   }
@@ -113,7 +113,7 @@ export class FrameSlab {
       // The pool may have flushed or dropped the frames.
       if (this.user !== user) this.#changeUser(user, coding);
     } catch (error) {
-      this.#abandon(user);
+      this.#abandon();
       throw error;
     } finally {
       out.locked = false;
@@ -131,11 +131,11 @@ export class FrameSlab {
     this.out.writeUtf8 = writeUtf8;
   }
 
-  /** A write of `user` has failed: keeps no memory for it, and no frame without a user. */
-  #abandon(user: FrameQueue): void {
-    if (this.hasFramesOf(user)) return;
+  /** A write has failed: keeps no memory for it, and no frame without a user. */
+  #abandon(): void {
+    if (this.user !== undefined && this.out.pos > this.start) return;
     this.out.pos = this.start;
-    if (this.user === user) this.#endUse();
+    this.#endUse();
     this.#clearUnused();
   }
 
@@ -196,7 +196,6 @@ export class FrameSlab {
   #makeRoom(user: FrameQueue, coding: FrameCoding, room: number): void {
     const { out } = this;
     if (out.pos - this.start + room > LARGEST_SLAB) {
-      user.spill();
       this.#changeUser(user, coding);
       if (out.limit - out.pos >= room) return;
     }
@@ -208,7 +207,7 @@ export class FrameSlab {
     // After the call of the source, which may have dropped frames.
     const { bytes, pos } = out;
     const { start } = this;
-    if (pos > start) copyRange(slab.bytes, bytes, start, pos, 0);
+    copyRange(slab.bytes, bytes, start, pos, 0);
     this.#memory = { release: slab.release, lent: 0 };
     this.start = 0;
     out.use(slab);
