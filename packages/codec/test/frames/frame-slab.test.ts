@@ -1,11 +1,12 @@
 // Frames of several connections in one slab, with the classes that @ws/conn shares.
-import { SlabPool, type SlabSource, sharedMessageBuffers } from '@ws/codec';
+import { type Slab, SlabPool, type SlabSource, sharedMessageBuffers } from '@ws/codec';
 import {
   type FrameCoding,
   FrameQueue,
   FrameSlab,
   LARGEST_SLAB,
   noRelease,
+  SLAB_PAYLOAD,
 } from '@ws/codec/internal';
 import { naiveEncode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
@@ -232,6 +233,64 @@ describe.each(KEEPS)('a FrameSlab of several connections, kept: %s', (keeps) => 
     expect(pool.lent).toBe(kept);
   });
 
+  it('rejects a text whose writeUtf8 takes or drops the frames, and mixes no bytes', () => {
+    for (const drops of [true, false]) {
+      const { slab, pool } = slabAndPool();
+      const reader = new FrameQueue(slab, coding());
+      add(reader, bytes(30));
+      const held = take(reader);
+      const sent: Uint8Array[] = [];
+      const writeUtf8 = (): number => {
+        if (drops) queue.discard();
+        else sent.push(flush(queue));
+        return 1;
+      };
+      const queue: FrameQueue = new FrameQueue(slab, coding({ writeUtf8 }));
+      add(queue, bytes(10));
+      expect(() => queue.addText(TEXT, 'é')).toThrow(new Error(MISUSED));
+      add(queue, bytes(20));
+      sent.push(flush(queue));
+      expect(sent).toEqual([...(drops ? [] : [naive(bytes(10))]), naive(bytes(20))]);
+      expect(held.wire).toEqual(naive(bytes(30)));
+      held.release();
+      expect(pool.lent).toBe(kept);
+    }
+  });
+
+  it.each([0, 1])('writes the frame for which its pool sends %d earlier ones', (before) => {
+    const { slab, pool } = slabAndPool();
+    const queue = new FrameQueue(slab, coding());
+    for (let i = 0; i < before; i++) add(queue, bytes(10));
+    const sent: Uint8Array[] = [];
+    pool.within = () => sent.push(flush(queue));
+    add(queue, bytes(5_000));
+    sent.push(flush(queue));
+    const earlier = Array.from({ length: before }, () => naive(bytes(10)));
+    expect(join(sent)).toEqual(join([...earlier, naive(bytes(5_000))]));
+    expect(pool.lent).toBe(kept);
+  });
+
+  it('rejects a frame while the frames of another connection cannot leave, and keeps those', () => {
+    const { slab, pool } = slabAndPool();
+    class StuckQueue extends FrameQueue {
+      stuck = true;
+      override spill(): void {
+        if (this.stuck) throw new Error('no memory');
+        super.spill();
+      }
+    }
+    const first = new StuckQueue(slab, coding());
+    const second = new FrameQueue(slab, coding());
+    add(first, bytes(50, 1));
+    expect(() => add(second, bytes(50, 2))).toThrow('no memory');
+    expect(second.bytes).toBe(0);
+    first.stuck = false;
+    add(second, bytes(50, 2));
+    expect(flush(first)).toEqual(naive(bytes(50, 1)));
+    expect(flush(second)).toEqual(naive(bytes(50, 2)));
+    expect(pool.lent).toBe(kept);
+  });
+
   it('rejects the frame of another connection within its pool, and mixes no bytes', () => {
     const { slab, pool } = slabAndPool();
     const [queue, other] = [new FrameQueue(slab, coding()), new FrameQueue(slab, coding())];
@@ -330,11 +389,51 @@ describe('a FrameSlab', () => {
   it('asks for memory for masking when its frames are masked', () => {
     for (const masks of [true, false]) {
       const pool = new RecordingPool();
-      const queue = new FrameQueue(new FrameSlab(pool, 4_096, false), coding({ masks }));
+      const queue = new FrameQueue(new FrameSlab(pool, 4_096, false, pool), coding({ masks }));
       add(queue, bytes(100));
       expect(pool.asked).toEqual([[4_096, masks]]);
+      if (masks) add(queue, bytes(70_000));
+      if (masks) expect(pool.asked[1]).toEqual([70_016, true]);
       queue.discard();
     }
+  });
+
+  it('is filled to its last byte, also by frames that move to a larger one', () => {
+    const pool = new RecordingPool();
+    const queue = new FrameQueue(new FrameSlab(pool, 4_096, false), coding());
+    for (const size of [1_000, 3_096]) add(queue, bytes(size - 4));
+    expect([pool.asked.length, flush(queue).length]).toEqual([1, 4_096]);
+    for (const size of [1_000, LARGEST_SLAB - 1_000]) add(queue, bytes(size - 4));
+    const { start, end, release } = queue.take()!;
+    expect([start, end, queue.bytes]).toEqual([0, LARGEST_SLAB, 0]);
+    release!();
+    expect(pool.lent).toBe(0);
+  });
+
+  it('has room for the unsent frames alone, and next for as many', () => {
+    const pool = new RecordingPool();
+    const queue = new FrameQueue(new FrameSlab(pool, LARGEST_SLAB, false), coding());
+    add(queue, bytes(40_000 - 4));
+    const held = take(queue);
+    for (const size of [500, 25_100]) add(queue, bytes(size - 4));
+    const { start, end, release } = queue.take()!;
+    expect([start, end, queue.bytes, pool.lent]).toEqual([0, 25_600, 0, 2]);
+    for (const each of [held.release, release!]) each();
+    expect(pool.lent).toBe(0);
+  });
+
+  it('expects as many bytes as left last, not those that a transport still reads', () => {
+    const pool = new RecordingPool();
+    const queue = new FrameQueue(new FrameSlab(pool, 1, false), coding());
+    const releases = [1, 2].map(() => {
+      add(queue, bytes(500 - 4));
+      return take(queue).release;
+    });
+    for (const release of releases) release();
+    add(queue, bytes(1));
+    expect(pool.asked.map(([minBytes]) => minBytes)).toEqual([500, 500]);
+    queue.discard();
+    expect(pool.lent).toBe(0);
   });
 
   it('starts at its first byte when no transport reads it', () => {
@@ -360,12 +459,17 @@ describe('a FrameSlab', () => {
         this.slab.removeFrames(this);
       }
     }
-    const pool = new RecordingPool();
-    const queue = new CopyingQueue(new FrameSlab(pool, LARGEST_SLAB, true), coding());
-    // The third frame fits a slab to its last byte.
-    const payloads = [bytes(40_000, 1), bytes(40_000, 2), bytes(LARGEST_SLAB - 16, 3), bytes(9, 4)];
+    const asked: number[] = [];
+    const lend = (minBytes: number): Slab => {
+      asked.push(minBytes);
+      return { bytes: new Uint8Array(minBytes), release() {} };
+    };
+    // The third frame fits the slab to its last byte.
+    const slab = new FrameSlab({ take: lend }, SLAB_PAYLOAD + 4, true);
+    const queue = new CopyingQueue(slab, coding());
+    const payloads = [bytes(40_000, 1), bytes(40_000, 2), bytes(SLAB_PAYLOAD, 3)];
     for (const payload of payloads) add(queue, payload);
-    expect(pool.asked.length).toBe(1);
+    expect(asked).toEqual([SLAB_PAYLOAD + 4]);
     expect(Buffer.compare(flush(queue), join(payloads.map((each) => naive(each))))).toBe(0);
   });
 
