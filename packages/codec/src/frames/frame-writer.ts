@@ -89,9 +89,8 @@ export class FrameWriter {
     this.address = bytes.buffer === this.simd?.buffer ? bytes.byteOffset : NONE;
   }
 
-  /** Keeps no reference to the slab and to payloads. */
+  /** Keeps no reference to the slab. */
   leave(): void {
-    this.forgetPayload();
     this.slab = undefined;
     this.bytes = NO_BYTES;
     this.view = NO_VIEW;
@@ -105,7 +104,6 @@ export class FrameWriter {
   forgetPayload(): void {
     this.source = NO_BYTES;
     this.sourceBuffer = NO_BUFFER;
-    this.sourceInSimd = false;
   }
 
   /** Size in bytes of a header for a payload of `length` bytes. */
@@ -282,7 +280,7 @@ export function writeNothing(): number {
  */
 export function pieceOf(text: string, start: number, most: number): string {
   const end = start + most;
-  const cutsPair = end < text.length && isHigh(text.charCodeAt(end - 1));
+  const cutsPair = isHigh(text.charCodeAt(end - 1));
   return text.slice(start, cutsPair ? end - 1 : end);
 }
 
