@@ -105,6 +105,24 @@ describe.each(['server', 'client'] as const)('a text of several pieces, as a %s'
 });
 
 describe('writeUtf8', () => {
+  it.each([5_000, 50_000])('gets whole characters in short pieces, of %d', (characters) => {
+    const pieces: string[] = [];
+    const encoder = make('server', {
+      writeUtf8: (into: Uint8Array, at: number, text: string) => {
+        pieces.push(text);
+        return writeUtf8(into, at, text);
+      },
+    });
+    // The first piece would end within a character.
+    const text = `x${'😀'.repeat(characters)}`;
+    encoder.text(1, true, 0, text);
+    encoder.discard();
+    expect(pieces.every((piece) => piece.endsWith('😀'))).toBe(true);
+    expect(pieces[0]!.length).toBe(4_095);
+    expect(Math.max(...pieces.map(({ length }) => length))).toBe(4_096);
+    expect(pieces.join('') === text).toBe(true);
+  });
+
   it.each([0, 1, 3 * 30])('may return %d for a text of 30 units', (written) => {
     const encoder = make('server', {
       writeUtf8: (into: Uint8Array, at: number) => {

@@ -14,11 +14,13 @@ describe('with `simd: false`', () => {
     buffers.give(buffers.take(1));
     const mask = 0x37fa213d;
     const encoder = new FrameEncoder({ role: 'client', pool, nextKey: () => mask });
+    encoder.frame(2, true, 0, new Uint8Array(200), 10, 20);
     encoder.frame(2, true, 0, new Uint8Array(70_000));
     const sent = encoder.bytes();
     const decoder = new FrameDecoder({ role: 'server', pool, simd: false });
     const wire = naiveEncode(2, new Uint8Array(70_000), { mask });
-    expect(Buffer.compare(sent, wire)).toBe(0);
+    const small = naiveEncode(2, new Uint8Array(10), { mask });
+    expect(Buffer.compare(sent, Buffer.concat([small, wire]))).toBe(0);
     decoder.push(wire.slice(0, 20_000));
     decoder.next();
     decoder.assembleInto(new Uint8Array(70_000), 0);
