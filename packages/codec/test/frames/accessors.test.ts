@@ -143,8 +143,14 @@ describe('FrameEncoder.flush', () => {
     expect(encoder.pending).toBe(100_000);
   });
 
-  it('throws a TypeError without a function', () => {
-    expect(() => new FrameEncoder({ role: 'server' }).flush(undefined as never)).toThrow(TypeError);
+  it('throws a TypeError without a function, and keeps the frames', () => {
+    const encoder = new FrameEncoder({ role: 'server' });
+    const fails = (): void => encoder.flush(undefined as never);
+    expect(fails).toThrow(new TypeError('write must be a function'));
+    encoder.text(1, true, 0, 'a');
+    expect(fails).toThrow(new TypeError('write must be a function'));
+    expect(encoder.pending).toBe(3);
+    encoder.discard();
   });
 });
 

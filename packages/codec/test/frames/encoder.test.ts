@@ -228,7 +228,10 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
     expect(() => text(16, true, 0, 'x')).toThrow('opcode');
     expect(() => text(9, false, 0, 'x')).toThrow('fragmented');
     expect(() => text(9, true, 0, 'x'.repeat(126))).toThrow('at most 125');
-    expect(() => text(9, true, 0, 'é'.repeat(63))).toThrow('at most 125');
+    for (const opcode of [8, 9, 15]) {
+      expect(() => text(opcode, true, 0, 'é'.repeat(63))).toThrow('at most 125');
+      expect(() => frame(opcode, true, 0, bytes(126))).toThrow('at most 125');
+    }
     expect(encoder.pending).toBe(pending);
     expect(pool.lent).toBe(before.length);
     encoder.text(10, true, 0, 'é'.repeat(62));
