@@ -232,7 +232,6 @@ export class FrameQueue {
 
   spill(): void {
     if (this.slab.hasFramesOf(this)) this.moveToSegment();
-    else this.slab.removeFrames(this);
   }
 
   /** Removes the first segment, which the transport gets. */

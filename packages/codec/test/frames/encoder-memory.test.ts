@@ -111,6 +111,16 @@ describe('the memory of a FrameEncoder', () => {
     expect(asked).toEqual([slab, LARGEST_SLAB + 1, slab]);
   });
 
+  it('is as large as the part of a payload that it holds', () => {
+    const { asked, pool } = exactPool();
+    const encoder = new FrameEncoder({ role: 'server', pool, borrowFrom: Infinity });
+    for (const length of [10_000, 70_000]) {
+      encoder.frame(2, true, 0, bytes(200_000), 60_000, 60_000 + length);
+      encoder.discard();
+    }
+    expect(asked).toEqual([10_000 + LONG_HEADER, 70_000 + 16]);
+  });
+
   it('grows for a long text only when its characters need more', () => {
     const { asked, pool } = exactPool();
     const encoder = new FrameEncoder({ role: 'server', pool });

@@ -209,6 +209,23 @@ describe('FrameQueue', () => {
     }
   });
 
+  it('appends frames after those that are not taken yet', () => {
+    const queue = queueOf();
+    const sent: Uint8Array[] = [];
+    for (const i of [0, 1, 2, 3]) {
+      queue.addCopy(0x82, bytes(70_000, i), 0, 70_000);
+      if (i < 2) continue;
+      const { bytes: memory, start, end, release } = queue.take()!;
+      sent.push(memory.slice(start, end));
+      release!();
+    }
+    const expected = [0, 1].map((i) => naive('server', 2, bytes(70_000, i)));
+    expect(sent.map((wire, i) => Buffer.compare(wire, expected[i]!))).toEqual([0, 0]);
+    expect(queue.bytes).toBe(2 * 70_010);
+    queue.discard();
+    expect([queue.bytes, pool.lent]).toEqual([0, 0]);
+  });
+
   it('rejects a range of no numbers, and keeps the frames before it', () => {
     const queue = queueOf();
     queue.addCopy(0x82, bytes(5), 0, 5);
