@@ -171,8 +171,9 @@ describe('FrameEncoder.close', () => {
   it('appends a close frame', () => {
     const encoder = new FrameEncoder({ role: 'server' });
     expect(encoder.close(1001, 'bye')).toBe(7);
+    expect(encoder.close(1000)).toBe(4);
     expect(encoder.close()).toBe(2);
-    expect(encoder.bytes()).toEqual(hex('88 05 03 e9 62 79 65 88 00'));
+    expect(encoder.bytes()).toEqual(hex('88 05 03 e9 62 79 65 88 02 03 e8 88 00'));
   });
 
   it('appends nothing for a code that must not be sent', () => {

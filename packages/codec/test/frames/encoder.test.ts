@@ -73,10 +73,12 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
     encoder.frame(1, false, 0x40, bytes(20), 5, 9);
     encoder.frame(0, true, 0x30, bytes(200), 100, 199);
     encoder.frame(2, true, 0, bytes(20), 5, 9);
+    encoder.frame(9, true, 0, bytes(300), 100, 225);
     const parts = [
       naive(role, 1, bytes(20).slice(5, 9), { fin: false, rsv: 0x40 }),
       naive(role, 0, bytes(200).slice(100, 199), { rsv: 0x30 }),
       naive(role, 2, bytes(20).slice(5, 9)),
+      naive(role, 9, bytes(300).slice(100, 225)),
     ];
     same(flush(encoder), join(parts));
   });
