@@ -1,4 +1,4 @@
-import { notNegative } from '../arguments.ts';
+import { checkCoderOptions, notNegative } from '../arguments.ts';
 import { ProtocolError } from '../errors.ts';
 import { FrameDecoder } from '../frames/decoder.ts';
 import {
@@ -165,23 +165,32 @@ export class MessageDecoder {
   /** Whether the frame decoder may have unparsed bytes. */
   #pending = false;
 
-  /** @throws TypeError or RangeError that names the invalid option. */
+  /** @throws TypeError or RangeError that names the unknown or invalid option. */
   constructor(options: MessageDecoderOptions) {
-    const { role, pool = sharedSlabPool() } = options;
-    const { readLimit = Infinity, maxEmptyFragments = 1024 } = options;
+    const {
+      role,
+      pool = sharedSlabPool(),
+      readLimit = Infinity,
+      maxEmptyFragments = 1024,
+      ownsChunks = false,
+      isUtf8,
+      limitsWire = false,
+      checksText = true,
+      ...unknown
+    } = options;
+    checkCoderOptions('MessageDecoder', role, unknown);
     notNegative('readLimit', readLimit);
     notNegative('maxEmptyFragments', maxEmptyFragments);
     // With holdLimit 0 data frames are delivered as their bytes arrive. So bad text fails at its
     // first bad byte, and payload moves once.
     // With `ownsChunks` the frame decoder unmasks; later steps see key 0.
-    const unmask = options.ownsChunks ?? false;
-    this.#frames = new FrameDecoder({ role, holdLimit: 0, unmask, pool });
+    this.#frames = new FrameDecoder({ role, holdLimit: 0, unmask: ownsChunks, pool });
     this.#unread = new UnreadInput(this.#frames);
-    this.#ownsChunks = unmask;
-    this.#isUtf8 = options.isUtf8;
+    this.#ownsChunks = ownsChunks;
+    this.#isUtf8 = isUtf8;
     this.#maxEmptyFragments = maxEmptyFragments;
-    this.#limitsWire = options.limitsWire ?? false;
-    this.#checksText = options.checksText ?? true;
+    this.#limitsWire = limitsWire;
+    this.#checksText = checksText;
     this.#limit = readLimit;
     this.#bound();
   }

@@ -195,7 +195,7 @@ describe('an error that never settles', () => {
     const settle: (() => void)[] = [];
     let [pending, most] = [0, 0];
     const upgrader = new Upgrader({
-      handshakeTimeout: 60,
+      handshakeTimeout: 300,
       maxHandshakes: 1,
       report: () => {},
       authenticate: (req) =>
@@ -209,10 +209,10 @@ describe('an error that never settles', () => {
     for (let i = 0; i < 3; i++) {
       const client = await connected(server);
       client.stream.write(request({ line: 'GET /waits HTTP/1.1' }));
-      await vi.waitFor(() => expect(settle.length).toBeGreaterThan(i));
+      await expect.poll(() => settle.length).toBeGreaterThan(i);
       client.stream.resetAndDestroy();
       // Its time is up before its call settles.
-      await vi.waitFor(() => expect(upgrader.stats.handshakesPending).toBe(0));
+      await expect.poll(() => upgrader.stats.handshakesPending).toBe(0);
     }
     for (const end of settle.splice(0)) end();
     await new Promise(setImmediate);
