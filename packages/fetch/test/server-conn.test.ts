@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { connected } from './fake-conn.ts';
 
 describe('SocketConn', () => {
@@ -20,7 +20,7 @@ describe('SocketConn', () => {
     const { conn, socket, waits } = connected();
     socket.bufferedAmount = 2 ** 20;
     const sent = conn.send('more');
-    await vi.waitFor(() => expect(waits.length).toBeGreaterThan(2));
+    await expect.poll(() => waits.length).toBeGreaterThan(2);
     socket.bufferedAmount = 0;
     await sent;
     expect(waits.slice(0, 3)).toEqual([1, 2, 4]);

@@ -178,7 +178,7 @@ describe('reconnecting', () => {
     const retry = vi.fn(() => false);
     const iterator = reconnecting(all.dial, { ...fast, retry })[Symbol.asyncIterator]();
     void iterator.next();
-    await vi.waitFor(() => expect(retry).toHaveBeenCalled());
+    await expect.poll(() => retry).toHaveBeenCalled();
     await new Promise((resolve) => void setImmediate(resolve));
     expect(await iterator.next()).toEqual({ done: true, value: undefined });
   });

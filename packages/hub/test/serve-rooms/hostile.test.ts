@@ -2,7 +2,7 @@
 import { serveRooms } from '@ws/hub/rooms';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { START } from '@ws/rpc/rooms';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { read, startClient, startNode, startRaw, TABLE } from './setup.ts';
 
 const REFUSED = { code: -32_001, message: 'room refused' };
@@ -158,7 +158,7 @@ describe('a client that reads nothing while it joins', () => {
     await join(2);
     client.terminate();
     await client.closed;
-    await vi.waitFor(() => expect(hub.room('chat/main').members.size).toBe(0));
+    await expect.poll(() => hub.room('chat/main').members.size).toBe(0);
     expect(await hub.close({ timeout: 5_000 })).toMatchObject({ handlersPending: 0 });
   });
 });

@@ -1,6 +1,6 @@
 // Rooms with many joins, members and messages.
 import { connPair } from '@ws/conn';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { read, startClient, startNode, startRaw } from './setup.ts';
 
 describe('a client of rooms', () => {
@@ -37,7 +37,7 @@ describe('a client of rooms', () => {
     const { rooms, live } = startClient(node);
     const slow = rooms.join('chat/main');
     const fast = rooms.join('chat/main');
-    await vi.waitFor(() => expect(hub.room('chat/main').members.size).toBe(1));
+    await expect.poll(() => hub.room('chat/main').members.size).toBe(1);
     const texts = Array.from({ length: 2_500 }, (_, i) => String(i));
     const reading = read(fast, texts.length);
     for (const text of texts) await hub.room('chat/main').publish(JSON.stringify({ text }));

@@ -70,9 +70,9 @@ describe('publish', () => {
         return Promise.reject(new BackplaneError('away'));
       });
       const later = rooms.publish('chat/main', { text: '2' });
-      await vi.waitFor(() => expect(sent).toHaveLength(1));
+      await expect.poll(() => sent).toHaveLength(1);
       await vi.advanceTimersByTimeAsync(1_000);
-      await vi.waitFor(() => expect(sent).toEqual([sent[0], sent[0]]));
+      await expect.poll(() => sent).toEqual([sent[0], sent[0]]);
       busy.mockRestore();
       await vi.advanceTimersByTimeAsync(1_000);
       await later;

@@ -64,7 +64,7 @@ describe('a loop over a room', () => {
     const { node, hub } = startNode({ 'chat/*': { mayJoin: ({ data }) => !banned.has(data) } });
     const { rooms, live } = startClient(node);
     const loop = rooms.join('chat/main');
-    await vi.waitFor(() => expect(hub.room('chat/main').members.size).toBe(1));
+    await expect.poll(() => hub.room('chat/main').members.size).toBe(1);
     banned.add('ann');
     for (const session of hub.room('chat/main').members) session.leave('chat/main');
     // A room without history.
@@ -97,7 +97,7 @@ describe('a loop over a room', () => {
     const room = hub.room('chat/main');
     const { rooms, live } = startClient(node);
     const loop = rooms.join('chat/main');
-    await vi.waitFor(() => expect(room.members.size).toBe(1));
+    await expect.poll(() => room.members.size).toBe(1);
     await room.publish('{"text":"1"}');
     for (const session of room.members) session.leave('chat/main');
     for (const text of ['2', '3']) await room.publish(`{"text":"${text}"}`);
@@ -110,7 +110,7 @@ describe('a loop over a room', () => {
     const { node, hub } = startNode();
     const { rooms, live } = startClient(node);
     const loops = [rooms.join('chat/main'), rooms.join('chat/main')];
-    await vi.waitFor(() => expect(hub.room('chat/main').members.size).toBe(1));
+    await expect.poll(() => hub.room('chat/main').members.size).toBe(1);
     await loops[0]!.return!();
     await rooms.publish('chat/main', { text: '1' });
     const pending = loops[1]!.next();
@@ -118,7 +118,7 @@ describe('a loop over a room', () => {
     const waiting = loops[1]!.next();
     await loops[1]!.return!();
     expect(await waiting).toEqual({ done: true, value: undefined });
-    await vi.waitFor(() => expect(hub.room('chat/main').members.size).toBe(0));
+    await expect.poll(() => hub.room('chat/main').members.size).toBe(0);
     await live.close();
     await hub.close();
   });
@@ -127,7 +127,7 @@ describe('a loop over a room', () => {
     const { node, hub } = startNode({ 'chat/*': { history: { size: 5 }, mayJoin: true } });
     const { rooms, live } = startClient(node);
     const slow = rooms.join('chat/main');
-    await vi.waitFor(() => expect(hub.room('chat/main').members.size).toBe(1));
+    await expect.poll(() => hub.room('chat/main').members.size).toBe(1);
     for (let i = 0; i < 1_020; i++) await hub.room('chat/main').publish(`{"text":"${i}"}`);
     const items = await read(slow, 1_006);
     expect(items.slice(998)).toEqual(['998', '999', 'gap', '1015', '1016', '1017', '1018', '1019']);
@@ -153,7 +153,7 @@ describe('a loop over a room', () => {
     const { node, hub } = startNode({ 'chat/*': { mayJoin: true } });
     const { rooms, live } = startClient(node);
     const loop = rooms.join('chat/main');
-    await vi.waitFor(() => expect(hub.room('chat/main').members.size).toBe(1));
+    await expect.poll(() => hub.room('chat/main').members.size).toBe(1);
     await hub.room('chat/main').publishJSON({ text: 7 });
     await expect(loop.next()).rejects.toThrow(/does not fit its schema: text/);
     await live.close();
@@ -193,9 +193,9 @@ describe('members of a room', () => {
       [...ann.rooms.members('chat/main').values()].map(
         ({ info }) => (info as { name: string }).name,
       );
-    await vi.waitFor(() => expect(names()).toEqual(['ann']));
+    await expect.poll(() => names()).toEqual(['ann']);
     bob.rooms.join('chat/main');
-    await vi.waitFor(() => expect(hub.room('chat/main').members.size).toBe(2));
+    await expect.poll(() => hub.room('chat/main').members.size).toBe(2);
     await vi.advanceTimersByTimeAsync(500);
     expect(names()).toEqual(['ann']);
     await vi.advanceTimersByTimeAsync(600);
