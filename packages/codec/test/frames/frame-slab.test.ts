@@ -410,6 +410,19 @@ describe('a FrameSlab', () => {
     expect(pool.lent).toBe(0);
   });
 
+  it('has room for the key of a client after frames of a server', () => {
+    const pool = new RecordingPool();
+    const slab = new FrameSlab(pool, 4_096, false);
+    const server = new FrameQueue(slab, coding());
+    const client = new FrameQueue(slab, coding({ masks: true }));
+    add(server, bytes(996));
+    // Without a key the frame would fill the slab to its last byte.
+    add(client, bytes(3_092));
+    expect(flush(client)).toEqual(naive(bytes(3_092), { mask: KEY }));
+    expect(flush(server)).toEqual(naive(bytes(996)));
+    expect(pool.lent).toBe(0);
+  });
+
   it('has room for the unsent frames alone, and next for as many', () => {
     const pool = new RecordingPool();
     const queue = new FrameQueue(new FrameSlab(pool, LARGEST_SLAB, false), coding());
