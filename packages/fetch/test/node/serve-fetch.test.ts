@@ -224,8 +224,11 @@ describe('the body of a request', () => {
     const reports: unknown[] = [];
     let ended!: (outcome: unknown[]) => void;
     const outcome = new Promise<unknown[]>((resolve) => (ended = resolve));
+    let called!: () => void;
+    const call = new Promise<void>((resolve) => (called = resolve));
     const port = await serve(
       async (request) => {
+        called();
         try {
           return new Response(await request.text());
         } catch (error) {
@@ -237,7 +240,7 @@ describe('the body of a request', () => {
     );
     const socket = connect(port, '127.0.0.1');
     socket.write('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhalf');
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await call;
     socket.destroy();
     expect(await outcome).toEqual([true, 'Error: the client has left']);
     expect(reports).toEqual([]);
