@@ -41,6 +41,13 @@ describe('MessageDecoder', () => {
     expect(make).toThrow(new RangeError(message));
   });
 
+  it('throws for an unknown option', () => {
+    const make = () => new MessageDecoder({ role: 'client', readLimits: 5 } as never);
+    expect(make).toThrow(
+      new TypeError('MessageDecoder: unknown option readLimits; see MessageDecoderOptions'),
+    );
+  });
+
   it.each([
     {
       of: 'a message',
