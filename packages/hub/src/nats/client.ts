@@ -116,6 +116,9 @@ interface Consumer {
 interface StoredMessage {
   readonly seq: number;
   readonly data: Uint8Array;
-  /** `pending`: later messages of the consumer. Only of a message that a consumer delivers. */
-  readonly info?: { readonly pending: number };
+  /**
+   * Only of a message that a consumer delivers. `deliverySequence`: its number among those that the
+   * consumer has delivered, from 1 on. `pending`: later messages of the consumer.
+   */
+  readonly info?: { readonly deliverySequence: number; readonly pending: number };
 }

@@ -324,11 +324,14 @@ export class StreamLog {
   ): Promise<HistoryResult['messages']> {
     const found: Stored[] = [];
     let bytes = 0;
+    let delivered = 0;
     let toSkip = skipped;
     try {
       while (found.length < wanted && bytes < PART_BYTES) {
         const most = Math.min(toSkip + wanted - found.length, MAX_FETCHED);
-        const fetched = await this.#fetches.run(() => this.#fetch(consumer, most));
+        const after = delivered;
+        const fetched = await this.#fetches.run(() => this.#fetch(consumer, after, most));
+        delivered += fetched.length;
         const kept = fetched.slice(toSkip);
         toSkip -= fetched.length - kept.length;
         found.push(...kept);
@@ -341,14 +344,18 @@ export class StreamLog {
     }
   }
 
-  /** Fetches the next messages of a consumer. */
-  async #fetch(consumer: ConsumerInfo, most: number): Promise<Stored[]> {
+  /**
+   * Fetches the next messages of a consumer that has delivered `delivered`. What it delivers while the
+   * connection breaks is lost: then the fetch ends with the messages before.
+   */
+  async #fetch(consumer: ConsumerInfo, delivered: number, most: number): Promise<Stored[]> {
     const { consumers } = this.#client;
     const messages = await (
       consumers.getConsumerFromInfo?.(consumer) ?? (await consumers.get(this.#name, consumer.name))
     ).fetch({ max_messages: most, expires: FETCH_MS });
     const found: Stored[] = [];
     for await (const { seq, data, info } of messages) {
+      if (info !== undefined && info.deliverySequence > delivered + found.length + 1) break;
       found.push({ offset: seq, bytes: data });
       // Messages were dropped meanwhile: the rest of the fetch would wait until it expires.
       if (info?.pending === 0) break;

@@ -5,7 +5,7 @@ import { Hub, type HubOptions, type Position } from '@ws/hub';
 import { natsBackplane } from '@ws/hub/nats';
 import { lacksDaemon, nothingLeft } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import type { NatsMessage } from '../../src/nats/client.ts';
+import type { JetStreamClient, NatsMessage } from '../../src/nats/client.ts';
 import {
   becomes,
   cutOff,
@@ -454,4 +454,36 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane with JetStream', () =
     expect(await kept(a.hub, 'r')).toEqual({ texts: sent, complete: true });
     expect(await kept(a.hub, 'r', first)).toEqual({ texts: sent.slice(1), complete: true });
   });
+
+  it('reads on after messages that were lost on their way to this node', async () => {
+    const server = await natsServer();
+    let lost = 0;
+    const a = await node(server, { wrapLog: (client) => losing(client, () => lost++ < 5) });
+    const sent = Array.from({ length: 60 }, (_, i) => `message ${i}`);
+    const [first] = await publishAll(a.hub, 'r', sent);
+    expect(await kept(a.hub, 'r', first)).toEqual({ texts: sent.slice(1), complete: true });
+    expect(lost).toBeGreaterThan(5);
+  });
 });
+
+/** A client whose fetches lack the messages for which `isLost` returns true, of those after the third. */
+function losing(client: JetStreamClient, isLost: () => boolean): JetStreamClient {
+  return {
+    publish: (subject, payload) => client.publish(subject, payload),
+    jetstreamManager: (check) => client.jetstreamManager(check),
+    consumers: {
+      async get(stream, name) {
+        const consumer = await client.consumers.get(stream, name);
+        return {
+          async fetch(options) {
+            const messages = await consumer.fetch(options);
+            return (async function* () {
+              let count = 0;
+              for await (const message of messages) if (++count <= 3 || !isLost()) yield message;
+            })();
+          },
+        };
+      },
+    },
+  };
+}

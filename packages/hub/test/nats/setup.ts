@@ -12,6 +12,7 @@ import { Hub, type HubOptions, type Session } from '@ws/hub';
 import { type NatsConnection, natsBackplane } from '@ws/hub/nats';
 import { type Daemon, startDaemon, whenOver } from '@ws/tests';
 import { expect } from 'vitest';
+import type { JetStreamClient } from '../../src/nats/client.ts';
 import { type Relay, startRelay } from './relay.ts';
 
 /** A nats-server that tests can kill and restart. Its clients connect to relays. */
@@ -83,6 +84,8 @@ export interface NodeOptions extends HubOptions {
   readonly connect?: ConnectionOptions;
   /** Returns the connection that the hub gets, for example a proxy of the given one. */
   readonly wrap?: (connection: Connection) => NatsConnection;
+  /** The same for the client of JetStream. */
+  readonly wrapLog?: (client: JetStreamClient) => JetStreamClient;
 }
 
 /** A hub on a NATS connection through a relay. */
@@ -92,6 +95,7 @@ export async function natsNode(
     jetstream = false,
     connect: own,
     wrap = (connection) => connection,
+    wrapLog = (client) => client,
     ...options
   }: NodeOptions = {},
 ): Promise<Node> {
@@ -105,7 +109,7 @@ export async function natsNode(
   whenOver(() => connection.close());
   const backplane = natsBackplane(wrap(connection), {
     prefix: 'test.hub',
-    jetstream: jetstream ? jetstreamClient(connection) : undefined,
+    jetstream: jetstream ? wrapLog(jetstreamClient(connection)) : undefined,
   });
   const hub = new Hub({ ...options, backplane });
   // The clients do not answer the close frames.
