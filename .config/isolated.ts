@@ -1,15 +1,17 @@
 /**
  * Each of these files runs in its own process: it measures allocations, checks what a process
- * creates once or leaves behind, or loads modules again.
+ * creates once or leaves behind, counts its timers, or loads modules again.
  */
 export const ISOLATED = [
   'fuzz/{laws/{conversation,two-conns},test/two-connections}.test.ts',
   'packages/codec/test/{allocation,pool-guard,frames/{decoder,encoder-memory},masking/{mask,move-unmasked,simd*,words-32},messages/lease}.test.ts',
-  'packages/browser/test/{closing,dial,reading,writing}.test.ts',
+  'packages/browser/test/{alive,closing,dial,reading,writing}.test.ts',
+  'packages/fetch/test/turns.test.ts',
+  'packages/node-client/test/addresses.test.ts',
   'packages/conn/test/platform/portable-platform.test.ts',
   'packages/codec/test/memory/{message-buffers,move,slab-pool}.test.ts',
   'packages/conn/test/memory/**/*.test.ts',
-  'packages/conn/test/read/partial-message-at-end.test.ts',
+  'packages/conn/test/{read/partial-message-at-end,reconnecting/restart}.test.ts',
   'packages/node-io/test/async-contexts.test.ts',
   'packages/node-server/test/collected.test.ts',
   'tests/guard-rails/!(private-getters|source-characters).test.ts',
