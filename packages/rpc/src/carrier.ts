@@ -28,7 +28,7 @@ export abstract class Carrier {
   /**
    * Sends by the connection, which must be there. Rejects when the message does not leave.
    *
-   * @param _dropped - Called when a hub has accepted the message, and drops it for a later one.
+   * @param _dropped - Called when a hub drops the message after it has accepted it.
    */
   send(text: string, _dropped: (error: BackpressureError) => void): Promise<void> {
     return this.connection!.send(text);

@@ -17,6 +17,16 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
+/** The encoder of a client that writes to `memory`. */
+function clientIn(memory: Uint8Array): FrameEncoder {
+  return new FrameEncoder({
+    role: 'client',
+    pool: { take: () => ({ bytes: memory, release() {} }) },
+    slabBytes: memory.length,
+    nextKey: () => KEY,
+  });
+}
+
 /** A pool that leases exactly the requested bytes, and records them. */
 function exactPool(): { asked: number[]; pool: SlabSource } {
   const asked: number[] = [];
@@ -139,13 +149,7 @@ describe('the memory of a FrameEncoder', () => {
   it('is masked by the SIMD kernel in its memory, from the first address on', () => {
     const xor = vi.spyOn(simd()!, 'xor');
     for (const memory of [new Uint8Array(simd()!.buffer, 0, 64), new Uint8Array(64)]) {
-      const take = (): Slab => ({ bytes: memory, release() {} });
-      const encoder = new FrameEncoder({
-        role: 'client',
-        pool: { take },
-        slabBytes: 64,
-        nextKey: () => KEY,
-      });
+      const encoder = clientIn(memory);
       encoder.frame(2, true, 0, bytes(20));
       const { frames } = naiveDecode(flush(encoder), 'server');
       expect(frames[0]!.payload).toEqual(bytes(20));
@@ -158,13 +162,7 @@ describe('the memory of a FrameEncoder', () => {
     const payload = new Uint8Array(simd()!.buffer, 1_024, 200);
     payload.set(bytes(200));
     for (const memory of [new Uint8Array(simd()!.buffer, 0, 256), new Uint8Array(256)]) {
-      const take = (): Slab => ({ bytes: memory, release() {} });
-      const encoder = new FrameEncoder({
-        role: 'client',
-        pool: { take },
-        slabBytes: 256,
-        nextKey: () => KEY,
-      });
+      const encoder = clientIn(memory);
       encoder.frame(2, true, 0, payload, 50, 150);
       const { frames } = naiveDecode(flush(encoder), 'server');
       expect(frames[0]!.payload).toEqual(bytes(200).slice(50, 150));

@@ -462,7 +462,7 @@ describe('a FrameSlab', () => {
   });
 
   it('is not replaced when its user takes the frames out of a full slab', () => {
-    /** Copies its frames, as a connection does. */
+    /** Takes its frames out of the slab as copies, as the queue of a connection does. */
     class CopyingQueue extends FrameQueue {
       override spill(): void {
         const { start, out } = this.slab;

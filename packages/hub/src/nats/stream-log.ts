@@ -324,14 +324,12 @@ export class StreamLog {
   ): Promise<HistoryResult['messages']> {
     const found: Stored[] = [];
     let bytes = 0;
-    let delivered = 0;
     let toSkip = skipped;
     try {
       while (found.length < wanted && bytes < PART_BYTES) {
         const most = Math.min(toSkip + wanted - found.length, MAX_FETCHED);
-        const after = delivered;
-        const fetched = await this.#fetches.run(() => this.#fetch(consumer, after, most));
-        delivered += fetched.length;
+        const delivered = skipped - toSkip + found.length;
+        const fetched = await this.#fetches.run(() => this.#fetch(consumer, delivered, most));
         const kept = fetched.slice(toSkip);
         toSkip -= fetched.length - kept.length;
         found.push(...kept);
@@ -345,8 +343,10 @@ export class StreamLog {
   }
 
   /**
-   * Fetches the next messages of a consumer that has delivered `delivered`. What it delivers while the
-   * connection breaks is lost: then the fetch ends with the messages before.
+   * Fetches the next messages of a consumer. Messages that it delivers while the connection breaks are
+   * lost: the fetch ends before the first of them.
+   *
+   * @param delivered - The number of messages that have arrived from this consumer.
    */
   async #fetch(consumer: ConsumerInfo, delivered: number, most: number): Promise<Stored[]> {
     const { consumers } = this.#client;

@@ -54,7 +54,11 @@ export class Joins<Data> {
     }
   }
 
-  /** Calls a function that decides a join. It may join other rooms. @throws RangeError in a circle. */
+  /**
+   * Calls a function that decides a join. It may join other rooms.
+   *
+   * @throws RangeError in a circle of such calls; the error of the function.
+   */
   decide<T>(ask: () => T): T {
     if (this.#deciding === MAX_DECIDING) {
       throw new RangeError('mayJoin or presence joins rooms in a circle');

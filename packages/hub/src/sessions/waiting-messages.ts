@@ -31,7 +31,7 @@ export class WaitingMessages implements Waiting {
   /**
    * Appends a message. A message without a key cannot be replaced.
    *
-   * @param dropped - See {@link dropFirst}.
+   * @param dropped - {@link dropFirst} returns it if it drops this message.
    */
   add(message: PreparedMessage, key: string | undefined, dropped?: () => void): void {
     this.#messages.set(key ?? this.#number++, message);

@@ -84,7 +84,7 @@ export interface NodeOptions extends HubOptions {
   readonly connect?: ConnectionOptions;
   /** Returns the connection that the hub gets, for example a proxy of the given one. */
   readonly wrap?: (connection: Connection) => NatsConnection;
-  /** The same for the client of JetStream. */
+  /** Returns the client of JetStream that the hub gets. */
   readonly wrapLog?: (client: JetStreamClient) => JetStreamClient;
 }
 
