@@ -128,7 +128,12 @@ export class Child<A extends Answers> {
 /** The child's half: answers requests until the parent disconnects. */
 export function answer(answers: Answers): void {
   process.on('message', ({ id, name, argument }: Request) => {
-    void reply(id, () => answers[name]!(argument as never));
+    void reply(id, () => {
+      const handler = answers[name];
+      // The child may be the older build of `--against`.
+      if (handler === undefined) throw new Error(`this build of ws-bench has no '${name}'`);
+      return handler(argument as never);
+    });
   });
   process.once('disconnect', () => process.exit());
   // Ctrl-C of a terminal reaches all its processes. The parent decides what follows.

@@ -3,16 +3,12 @@ import { lacksDaemon, nothingLeft, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { TestCluster } from '../redis/cluster.ts';
 import { killCluster } from './cluster-killer.ts';
+import { SEEDS } from './seeds.ts';
 
 /** HUB_FAULTS and HUB_SEEDS as in killer.slow.test.ts. `pnpm long hub` runs it: a run takes 40 s. */
-const { HUB_SEEDS = '1', HUB_FAULTS, HUB_ENGINES = 'cluster' } = process.env;
+const { HUB_FAULTS, HUB_ENGINES = 'cluster' } = process.env;
 const COUNT = Number(HUB_FAULTS ?? 4);
 const MEMBERS = HUB_FAULTS === undefined ? 100 : 300;
-const SEEDS = HUB_SEEDS.split(',').flatMap((part) => {
-  const [first, last = first] = part.split('-').map(Number) as [number, number?];
-  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
-});
-
 const title = `three nodes and ${MEMBERS} members over a cluster of Redis`;
 describe.runIf(HUB_ENGINES.includes('cluster'))(title, { timeout: 60_000 * (2 + COUNT) }, () => {
   nothingLeft();

@@ -3,13 +3,14 @@ import { lacksDaemon, nothingLeft } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { ENGINES } from './engines.ts';
 import { type Fault, kill } from './killer.ts';
+import { SEEDS } from './seeds.ts';
 
 /**
  * `pnpm long hub` sets HUB_FAULTS, the number of faults of a run. It has more members and all kinds of
  * faults, some of which take seconds to notice. HUB_SEEDS is a list such as `1,2,5-8`, HUB_ENGINES one
  * such as `redis,jetstream`.
  */
-const { HUB_SEEDS = '1', HUB_FAULTS, HUB_ENGINES } = process.env;
+const { HUB_FAULTS, HUB_ENGINES } = process.env;
 const ALL = ['engine', 'engine-stop', 'node', 'node-stop', 'cut', 'tear', 'blackhole', 'route'];
 const LONG = HUB_FAULTS !== undefined;
 const KINDS = (LONG ? ALL : ['engine', 'node', 'cut', 'tear']) as readonly Fault[];
@@ -19,11 +20,6 @@ const VISITORS = LONG ? 200 : 50;
 const NAMES = (HUB_ENGINES ?? (LONG ? Object.keys(ENGINES).join(',') : 'redis'))
   .split(',')
   .filter((name) => name in ENGINES);
-
-const SEEDS = HUB_SEEDS.split(',').flatMap((part) => {
-  const [first, last = first] = part.split('-').map(Number) as [number, number?];
-  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
-});
 
 // Each node is a process, which starts slowly on a busy machine.
 const timeout = 60_000 * (1 + COUNT);

@@ -1,13 +1,8 @@
 // A node of the killer: a process with a server, a hub and a publisher. It reports to its parent.
 import process from 'node:process';
-import { jetstream } from '@nats-io/jetstream';
-import { connect } from '@nats-io/transport-node';
-import { type Backplane, Hub } from '@ws/hub';
-import { natsBackplane } from '@ws/hub/nats';
-import { redisBackplane } from '@ws/hub/redis';
+import { Hub } from '@ws/hub';
 import { serve } from '@ws/node-server';
-import { Cluster, Redis } from 'ioredis';
-import { createClient, createCluster } from 'redis';
+import { backplaneOf } from './backplane-of.ts';
 import { watchPresence } from './presence-node.ts';
 import {
   type FromNode,
@@ -28,38 +23,7 @@ const [engine, port, run, policy] = process.argv.slice(2) as [
   (typeof POLICIES)[number],
 ];
 
-async function backplane(prefix: string): Promise<Backplane> {
-  if (engine === 'redis') {
-    const address = { host: '127.0.0.1', port: Number(port) };
-    // Half of the processes use each client.
-    return redisBackplane(
-      Number(run.at(-1)) % 2 === 0
-        ? createClient({ socket: { ...address, reconnectStrategy: () => 20 } })
-        : new Redis({ ...address, lazyConnect: true, retryStrategy: () => 20 }),
-      { prefix },
-    );
-  }
-  if (engine === 'cluster') {
-    const address = { host: '127.0.0.1', port: Number(port) };
-    return redisBackplane(
-      Number(run.at(-1)) % 2 === 0
-        ? createCluster({ rootNodes: [{ socket: address }] })
-        : new Cluster([address], { lazyConnect: true }),
-    );
-  }
-  const connection = await connect({
-    servers: `127.0.0.1:${port}`,
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: 50,
-    waitOnFirstConnect: true,
-    // A node of a cluster stays on the server behind its relay.
-    ignoreClusterUpdates: true,
-  });
-  return natsBackplane(connection, {
-    prefix,
-    ...(engine === 'jetstream' && { jetstream: jetstream(connection) }),
-  });
-}
+const target = { engine, port: Number(port), number: Number(run.at(-1)) };
 
 function report(event: FromNode): void {
   process.send!(event);
@@ -67,7 +31,7 @@ function report(event: FromNode): void {
 
 const hub = new Hub({
   id: run,
-  backplane: await backplane('ws'),
+  backplane: await backplaneOf(target, 'ws'),
   rooms: ROOMS,
   maxQueuedMessages: 10_000,
 });
@@ -111,7 +75,7 @@ hub.on('message', (session, message) => {
   }
 });
 const server = await serve({ host: '127.0.0.1', port: 0 }, hub.handler);
-const visits = await startVisits(run, await backplane('visits'), policy, report);
+const visits = await startVisits(run, await backplaneOf(target, 'visits'), policy, report);
 let stopVisits: () => Promise<unknown> = async () => undefined;
 
 let publishers: NodeJS.Timeout[] = [];

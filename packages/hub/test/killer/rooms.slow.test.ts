@@ -1,19 +1,21 @@
-// Rooms for clients over Redis: nodes are killed and stopped, connections break. HUB_SEEDS as in killer.slow.test.ts.
+// Rooms for clients: nodes are killed and stopped, connections break. The variables of killer.slow.test.ts.
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import process from 'node:process';
 import { ReconnectingConn } from '@ws/node-client';
 import { type RoomMessage, roomsOf } from '@ws/rpc/rooms';
-import { lacksDaemon, nothingLeft, Random, startDaemon } from '@ws/tests';
+import { lacksDaemon, nothingLeft, Random } from '@ws/tests';
 import { LOADER } from '@ws/tests/loader';
 import { describe, expect, it } from 'vitest';
+import { ENGINES } from './engines.ts';
+import { SEEDS } from './seeds.ts';
 
 const CLIENTS = 200;
 const ROOMS = 4;
 const NODES = 2;
 const STEPS = Number(process.env['HUB_FAULTS'] ?? 4);
-const SEED = Number.parseInt(process.env['HUB_SEEDS'] ?? '1', 10);
+const NAMES = (process.env['HUB_ENGINES'] ?? 'redis').split(',').filter((name) => name in ENGINES);
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -27,17 +29,18 @@ async function freePort(): Promise<number> {
 
 class Node {
   readonly port: number;
-  readonly #redis: number;
+  /** The arguments of `rooms-node.ts` after the port. */
+  readonly #target: readonly string[];
   #child: ChildProcess | undefined;
 
-  constructor(port: number, redis: number) {
+  constructor(port: number, ...target: string[]) {
     this.port = port;
-    this.#redis = redis;
+    this.#target = target;
   }
 
   async start(): Promise<void> {
     const script = new URL('rooms-node.ts', import.meta.url);
-    this.#child = fork(script, [String(this.port), String(this.#redis)], { execArgv: [...LOADER] });
+    this.#child = fork(script, [String(this.port), ...this.#target], { execArgv: [...LOADER] });
     await once(this.#child, 'message');
   }
 
@@ -90,7 +93,7 @@ function faultsOf(
   kept: ReadonlyMap<string, unknown>,
 ): { doubled: number; lost: number } {
   let [doubled, lost, last] = [0, 0, 0];
-  let isTold = true;
+  let [isTold, of] = [true, ''];
   const texts = new Set(items.map((item) => (item.gap ? undefined : item.data)));
   const seen = new Set<unknown>();
   for (const item of items) {
@@ -100,86 +103,93 @@ function faultsOf(
     }
     if (seen.has(item.data)) doubled++;
     seen.add(item.data);
-    const { offset } = item.position!;
+    const { epoch, offset } = item.position!;
+    if (epoch !== of && !isTold) lost++;
     for (let i = last + 1; i < offset && !isTold; i++) {
-      const text = kept.get(`${room} ${i}`);
+      const text = kept.get(`${room} ${epoch} ${i}`);
       if (text !== undefined && !texts.has(text)) lost++;
     }
-    last = offset;
+    [last, of] = [offset, epoch];
     isTold = false;
   }
   return { doubled, lost };
 }
 
-describe.skipIf(lacksDaemon('redis-server'))(`${CLIENTS} clients of rooms over Redis`, () => {
-  nothingLeft();
+const timeout = 60_000 * (2 + STEPS);
 
-  it(`get each message once, or a gap (seed ${SEED})`, {
-    timeout: 60_000 * (2 + STEPS),
-  }, async () => {
-    const random = new Random(SEED);
-    const redis = await startDaemon({
-      command: 'redis-server',
-      args: ({ port, folder }) => ['--port', `${port}`, '--dir', folder, '--save', ''],
-    });
-    const nodes: Node[] = [];
-    while (nodes.length < NODES) nodes.push(new Node(await freePort(), redis.port));
-    const clients: Client[] = [];
-    try {
-      for (const node of nodes) await node.start();
-      for (let i = 0; i < CLIENTS; i++) clients.push(new Client(i, nodes, random));
-      const pending: Promise<void>[] = [];
-      const publishing = setInterval(() => pending.push(random.pick(clients).publish()), 5);
-      for (let step = 0; step < STEPS; step++) {
-        await sleep(1_500);
-        const node = random.pick(nodes);
-        if (step % 2 === 0) {
-          await node.kill();
-          await sleep(random.below(1_000));
-          await node.start();
-        } else {
-          node.signal('SIGSTOP');
-          await sleep(1_000 + random.below(2_000));
-          node.signal('SIGCONT');
+describe.each(NAMES)(`${CLIENTS} clients of rooms over %s`, { timeout }, (name) => {
+  nothingLeft();
+  const [program, start] = ENGINES[name]!;
+
+  it.skipIf(lacksDaemon(program)).each(SEEDS)(
+    'get each message once, or a gap (seed %i)',
+    async (seed) => {
+      const random = new Random(seed);
+      const { servers } = await start();
+      const nodes: Node[] = [];
+      for (let i = 0; i < NODES; i++) {
+        const { port } = await servers[i % servers.length]!.relay();
+        nodes.push(new Node(await freePort(), name, `${port}`, `${i}`));
+      }
+      const clients: Client[] = [];
+      try {
+        for (const node of nodes) await node.start();
+        for (let i = 0; i < CLIENTS; i++) clients.push(new Client(i, nodes, random));
+        const pending: Promise<void>[] = [];
+        const publishing = setInterval(() => pending.push(random.pick(clients).publish()), 5);
+        for (let step = 0; step < STEPS; step++) {
+          await sleep(1_500);
+          const node = random.pick(nodes);
+          if (step % 2 === 0) {
+            await node.kill();
+            await sleep(random.below(1_000));
+            await node.start();
+          } else {
+            node.signal('SIGSTOP');
+            await sleep(1_000 + random.below(2_000));
+            node.signal('SIGCONT');
+          }
+          for (let i = 0; i < CLIENTS / 4; i++) random.pick(clients).live.conn?.terminate();
         }
-        for (let i = 0; i < CLIENTS / 4; i++) random.pick(clients).live.conn?.terminate();
+        await sleep(1_500);
+        clearInterval(publishing);
+        await Promise.all(pending);
+        await sleep(3_000);
+        const kept = new Map<string, unknown>();
+        for (const { room, items } of clients) {
+          for (const item of items) {
+            if (item.gap) continue;
+            const { epoch, offset } = item.position!;
+            kept.set(`${room} ${epoch} ${offset}`, item.data);
+          }
+        }
+        const texts = new Set(kept.values());
+        const unseen = clients.flatMap(({ acknowledged }) =>
+          acknowledged.filter((text) => !texts.has(text)),
+        );
+        const totals = { doubled: 0, lost: 0, gaps: 0, received: 0 };
+        for (const client of clients) {
+          const { doubled, lost } = faultsOf(client, kept);
+          totals.doubled += doubled;
+          totals.lost += lost;
+          totals.gaps += client.items.filter(({ gap }) => gap).length;
+          totals.received += client.items.length;
+        }
+        console.log(
+          `rooms over ${name}, seed ${seed}: ${STEPS} faults, ${pending.length} published, ${JSON.stringify(totals)}`,
+        );
+        expect({ ...totals, gaps: 0, received: 0, unseen }).toEqual({
+          doubled: 0,
+          lost: 0,
+          gaps: 0,
+          received: 0,
+          unseen: [],
+        });
+        expect(totals.received).toBeGreaterThan(pending.length);
+      } finally {
+        for (const { live } of clients) await live.close();
+        for (const node of nodes) await node.kill();
       }
-      await sleep(1_500);
-      clearInterval(publishing);
-      await Promise.all(pending);
-      await sleep(3_000);
-      const kept = new Map<string, unknown>();
-      for (const { room, items } of clients) {
-        for (const item of items)
-          if (!item.gap) kept.set(`${room} ${item.position!.offset}`, item.data);
-      }
-      const texts = new Set(kept.values());
-      const unseen = clients.flatMap(({ acknowledged }) =>
-        acknowledged.filter((text) => !texts.has(text)),
-      );
-      const totals = { doubled: 0, lost: 0, gaps: 0, received: 0 };
-      for (const client of clients) {
-        const { doubled, lost } = faultsOf(client, kept);
-        totals.doubled += doubled;
-        totals.lost += lost;
-        totals.gaps += client.items.filter(({ gap }) => gap).length;
-        totals.received += client.items.length;
-      }
-      console.log(
-        `seed ${SEED}: ${STEPS} faults, ${pending.length} published, ${JSON.stringify(totals)}`,
-      );
-      expect({ ...totals, gaps: 0, received: 0, unseen }).toEqual({
-        doubled: 0,
-        lost: 0,
-        gaps: 0,
-        received: 0,
-        unseen: [],
-      });
-      expect(totals.received).toBeGreaterThan(pending.length);
-    } finally {
-      for (const { live } of clients) await live.close();
-      for (const node of nodes) await node.kill();
-      await redis.close();
-    }
-  });
+    },
+  );
 });
