@@ -424,7 +424,7 @@ export class MessageDecoder {
     allocator: MessageAllocator = exact,
   ): void {
     this.#counters = counters;
-    if (extension !== this.#extension) this.#useExtension(extension);
+    if (extension !== this.#extension) this.extension = extension;
     this.#allocator = allocator;
     this.#memory.usePools();
     this.#unread.usePools();

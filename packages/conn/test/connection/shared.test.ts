@@ -1,7 +1,10 @@
-import { TextMessage } from '@ws/codec';
+import { constants, deflateRawSync } from 'node:zlib';
+import { BinaryMessage, TextMessage } from '@ws/codec';
 import { FakePlatform, naiveDecode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import type { BorrowedMessage } from '../../src/message.ts';
+import { pureDeflate } from '../../src/pure-deflate/index.ts';
+import { NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 import { type Wired, wired } from '../wired.ts';
 
 /** So many connections of one kind. */
@@ -41,6 +44,31 @@ describe('connections of one role, platform and settings', () => {
     strict!.transport.break();
     await expect(ended).rejects.toMatchObject({ code: 'WS_ERR_READ_LIMIT' });
     expect([drops!.conn.state, plain!.conn.state]).toEqual(['open', 'open']);
+  });
+
+  it('accept a compressed message that is longer than its limit on the wire', async () => {
+    const platform = Object.assign(new FakePlatform(), { deflate: pureDeflate });
+    const settings = { compression: true, readLimit: 100 };
+    const plain = wired('server', settings, 0, platform);
+    const compressed = wired('server', { ...settings, deflate: NO_TAKEOVER }, 0, platform);
+    const lengths: number[] = [];
+    for (const { conn } of [plain, compressed]) {
+      void conn.receive(({ length }) => void lengths.push(length));
+    }
+    await platform.settle();
+    // Each use of the shared decoder bounds the next frame.
+    const half = plain.frame(TextMessage, 'half', { fin: false });
+    const rest = plain.frame(0, 'rest');
+    const stored = deflateRawSync(Buffer.alloc(100, 1), {
+      level: 0,
+      finishFlush: constants.Z_SYNC_FLUSH,
+    }).subarray(0, -4);
+    expect(stored.length).toBeGreaterThan(100);
+    plain.feed(half, rest);
+    await platform.settle();
+    compressed.feed(compressed.frame(BinaryMessage, stored, { rsv: 0x40 }));
+    await platform.settle();
+    expect([lengths, compressed.sent()]).toEqual([[8, 100], []]);
   });
 
   it('stay usable after another one failed in its handler, or broke a rule', async () => {
