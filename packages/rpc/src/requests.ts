@@ -336,7 +336,7 @@ export class Requests {
   /** The caller gets an RpcError. Any other error is reported, and the caller gets no word of it. */
   #errorText(request: Request, error: unknown): string | undefined {
     const { id, name, connection } = request;
-    if (error instanceof RpcError && id !== undefined) {
+    if (isA(RpcError, error) && id !== undefined) {
       try {
         // Checks again what a handler may have changed.
         const { code, message, data } = new RpcError(error.code, error.message, error.data);
@@ -346,7 +346,7 @@ export class Requests {
       }
     }
     // The peer has gone while the handler asked it.
-    const isEnd = error instanceof CloseError && connection?.state !== 'open';
+    const isEnd = isA(CloseError, error) && connection?.state !== 'open';
     if (!isEnd) this.#owner.carrier.report(error, name);
     return id === undefined ? undefined : errorText(id, ErrorCode.InternalError, 'Internal error');
   }
@@ -447,6 +447,15 @@ export class Requests {
 /** Whether the handler has not settled, and others wait for it. */
 function isSlow({ holdsPlace, isHandled }: Request): boolean {
   return holdsPlace && !isHandled;
+}
+
+/** Whether a handler has thrown an error of `type`. A Proxy may throw here. */
+function isA<T>(type: abstract new (...args: never) => T, error: unknown): error is T {
+  try {
+    return error instanceof type;
+  } catch {
+    return false;
+  }
 }
 
 /** Whether a close of this end drops what has arrived. A runtime that cannot tell drops it at each close. */

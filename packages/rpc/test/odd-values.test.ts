@@ -16,6 +16,13 @@ function badThenable(): unknown {
   });
 }
 
+/** `instanceof` throws for it. */
+function revokedProxy(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
+
 describe('a schema', () => {
   const odd = (validate: (value: unknown) => unknown) => ({
     '~standard': { version: 1, vendor: 'odd', validate } as never,
@@ -73,6 +80,13 @@ describe('a handler', () => {
   it.each([
     ['a thenable that throws', badThenable],
     ['undefined as an error', () => Promise.reject(undefined)],
+    [
+      'a revoked Proxy',
+      () => {
+        throw revokedProxy();
+      },
+    ],
+    ['a rejection with a revoked Proxy', () => Promise.reject(revokedProxy())],
     [
       'an error whose text throws',
       () => {
