@@ -5,8 +5,11 @@ import type { LiveNode } from '../everywhere/nodes.ts';
 import type { Presence } from './presence.ts';
 import { OWN, type Present } from './room-presence.ts';
 
-/** Length of the sessions and infos in a word, in UTF-16 units. */
-const MAX_LENGTH = 49_152;
+/**
+ * Length of the sessions and infos in a word, in UTF-16 units. A control character of a session has 6
+ * bytes there.
+ */
+const MAX_LENGTH = 40_960;
 /** Beats after a change that repeat its version: a minute of them. */
 const ROUNDS = 12;
 /** Bound of the rooms without members whose versions are repeated. */

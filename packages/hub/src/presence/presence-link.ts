@@ -14,8 +14,11 @@ import { NodeMembers } from './node-members.ts';
 import { OwnMembers } from './own-members.ts';
 import type { Presence } from './presence.ts';
 
-/** Length of the names of the rooms that one word asks for, in UTF-16 units. */
-const MAX_NAMES = 49_152;
+/**
+ * Length of the names of the rooms that one word asks for, in UTF-16 units. A control character has 6
+ * bytes there, and the answer has the versions too.
+ */
+const MAX_NAMES = 32_768;
 /** Beats between two questions for versions: an engine may have lost all words of a room for long. */
 const AUDIT_BEATS = 12;
 

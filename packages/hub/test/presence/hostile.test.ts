@@ -277,3 +277,26 @@ describe('names that collide', () => {
     expect((await b.everywhere.ask('__proto__')).answers).toEqual(new Map([['__proto__', 2]]));
   });
 });
+
+describe('names of control characters, each of which has 6 bytes in a word', () => {
+  const LONG = '\u0001'.repeat(240);
+
+  it.each([
+    ['sessions', 'r', 60],
+    ['rooms', 'rx', 1],
+  ])('of %s keep no member of others from the room', async (kind, room, sessions) => {
+    const broker = new MemoryBroker();
+    const options = { rooms: { 'r*': { presence: () => 1 } } };
+    const [a, b] = [node(broker, 'a', options), node(broker, 'b', options)];
+    await wait(5_000);
+    const rooms = Array.from({ length: 400 }, (_, i) => `r${LONG}${i}`);
+    const own = kind === 'rooms' ? [room, ...rooms] : [room];
+    for (let i = 0; i < sessions; i++) member(a.hub, `${LONG.repeat(4)}${i}`, ...own);
+    await turns();
+    member(b.hub, 'bob', ...own);
+    await turns();
+    const { presence, presenceComplete } = b.hub.room(room);
+    expect([presence.size, presenceComplete]).toEqual([sessions + 1, true]);
+    expect([...a.errors, ...b.errors]).toEqual([]);
+  });
+});
