@@ -61,8 +61,9 @@ export class Presence<Data> {
       this.#hub.joinFailed(session, refusal, cause);
       throw refusal;
     }
+    const text = textOf('presence', info);
     if (session.state === 'closed') throw new SessionClosedError('session.join');
-    return textOf('presence', info);
+    return text;
   }
 
   /** A session is a member, and is shown with this JSON. */

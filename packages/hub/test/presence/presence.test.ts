@@ -163,6 +163,21 @@ describe('Room.presence on one node', () => {
     expect(hub.stats.rooms).toBe(session.rooms.size);
   });
 
+  it('handles the promise of an option that closes the session', async () => {
+    const unhandled = vi.fn();
+    process.on('unhandledRejection', unhandled);
+    const presence = async (session: Session): Promise<never> => {
+      void session.close();
+      throw new Error('mine');
+    };
+    const hub = new Hub({ rooms: { r: { presence } } });
+    failures(hub);
+    await expect(member(hub, 'a').join('r')).rejects.toThrow('expected a value, got a promise');
+    await turns();
+    expect(unhandled).not.toHaveBeenCalled();
+    process.off('unhandledRejection', unhandled);
+  });
+
   it('takes no other presence than a function', () => {
     expect(() => new Hub({ rooms: { r: { presence: true as never } } })).toThrow(
       'rooms["r"].presence: expected a function, got boolean',
