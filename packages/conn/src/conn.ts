@@ -378,11 +378,11 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   nextWriter(type: number, options: NextWriterOptions = {}): Promise<MessageWriter> {
     try {
       checkWriterOptions(type, options);
+      const writes = this.#connection.outbound.writeOrder();
+      return writes.nextWriter(type, options.queue === true, options.compress);
     } catch (error) {
       return this.#connection.rejected(error, 'nextWriter');
     }
-    const writes = this.#connection.outbound.writeOrder();
-    return writes.nextWriter(type, options.queue === true, options.compress);
   }
 
   /**

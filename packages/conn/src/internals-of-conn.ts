@@ -116,17 +116,14 @@ export class InternalsOfConn implements Required<ConnInternals> {
   sendPrepared(message: PreparedMessage, waited: boolean): boolean {
     const { type, bytes } = message;
     const { outbound } = this.connection;
-    if (!waited && !outbound.makeRoom(bytes.length)) return false;
-    if (type !== TextMessage && type !== BinaryMessage) {
-      void this.#conn.writePreparedMessage(message);
-      return true;
-    }
     try {
-      void outbound.sendPrepared(message, true);
+      if (!waited && !outbound.makeRoom(bytes.length)) return false;
+      if (type === TextMessage || type === BinaryMessage) void outbound.sendPrepared(message, true);
+      else void this.#conn.writePreparedMessage(message);
       return true;
     } catch {
-      // For example no memory for the compressor of this connection. Other connections still get
-      // the message.
+      // For example no memory for the compressor of this connection, or a transport that throws.
+      // Other connections still get the message.
       return false;
     }
   }

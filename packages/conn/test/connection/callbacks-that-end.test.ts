@@ -1,7 +1,7 @@
 // A callback of the application, or a method of the transport, ends the connection within its call.
 import { describe, expect, it } from 'vitest';
-import { TimeoutError, TransportError } from '../../src/index.ts';
-import { wired } from '../wired.ts';
+import { broadcast, TimeoutError, TransportError } from '../../src/index.ts';
+import { type Wired, wired } from '../wired.ts';
 
 const BAD = Uint8Array.of(0xff, 0xff);
 const CLOSE_4002 = Uint8Array.of(0x0f, 0xa2);
@@ -149,6 +149,40 @@ describe('pings after our close frame', () => {
 });
 
 describe('a transport whose bufferedAmount throws', () => {
+  /** A connection whose transport is blocked, and then fails. */
+  async function broken(): Promise<Wired> {
+    const peer = wired('server');
+    peer.transport.block();
+    void peer.conn.send('blocked');
+    await peer.platform.settle();
+    Object.defineProperty(peer.transport, 'bufferedAmount', {
+      get() {
+        throw new Error('no number');
+      },
+    });
+    return peer;
+  }
+
+  it('does not keep a broadcast from the other connections', async () => {
+    const others = [wired('server'), wired('server')];
+    const failed = await broken();
+    const conns = [others[0]!.conn, failed.conn, others[1]!.conn];
+    expect(broadcast(conns, 'news')).toBe(2);
+    for (const { platform, sent } of others) {
+      await platform.settle();
+      expect(sent()).toEqual(['text news']);
+    }
+    await failed.platform.settle();
+    expect(await failed.conn.closed).toMatchObject({ code: 1006 });
+  });
+
+  it('rejects nextWriter, and does not throw', async () => {
+    const { conn } = await broken();
+    await conn.nextWriter(2);
+    await expect(conn.nextWriter(2)).rejects.toThrow('no number');
+    conn.terminate();
+  });
+
   const timers: Record<string, { settings: object; ms: number }> = {
     'of the heartbeat': { settings: { heartbeat: { interval: 100, timeout: 100 } }, ms: 150 },
     'of idleReadTimeout': { settings: { idleReadTimeout: 100, readAhead: 10 }, ms: 150 },
