@@ -74,7 +74,7 @@ const SMALL_BYTES = 16_384;
  */
 export const HISTORY: string = `${/* @__PURE__ */ read('return {}')}
 local from = ARGV[4]
-if ARGV[3] == '' then from = math.max(o - ARGV[2], 0)
+if from == '' then from = math.max(o - ARGV[2], 0)
 elseif ARGV[3] ~= e then from = s end
 local found, bytes, limit = {}, 0, math.min(ARGV[2], ${PART_SIZE})
 while #found < limit and bytes < ${PART_BYTES} do

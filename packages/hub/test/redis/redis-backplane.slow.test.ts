@@ -145,6 +145,8 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
       expect(await history(4, 10)).toEqual([[], true]);
       expect(await history(5, 10)).toEqual([[], false]);
       expect(await history(2, 10, 'another epoch')).toEqual([[1, 2, 3, 4], false]);
+      // The position of a room that has had no message.
+      expect(await history(0, 3, '')).toEqual([[1, 2, 3], false]);
     });
 
     it('bounds the history, and begins a new epoch when it has expired', async () => {
