@@ -94,12 +94,16 @@ export class MissedParts<Data> {
     size: number,
   ): Promise<MissedPart> {
     // A later resume may miss more: only a part that is full stays the same.
-    const begins = (): void => this.#forget(held);
+    const begins = (): void => {
+      this.#forget(held);
+      // Otherwise a client that joins and leaves in a loop delays the reads of others.
+      if (held.users === 0) throw new Error('all its sessions have left');
+    };
     let found: HistoryPart;
     try {
       found = await this.#rooms.reads.readPart(name, since, size, begins);
     } finally {
-      begins();
+      this.#forget(held);
     }
     const part = this.#formed(name, found);
     if (part.hasMore && held.users > 0 && !this.#held.has(held.key)) {

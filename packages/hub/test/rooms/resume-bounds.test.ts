@@ -67,6 +67,33 @@ describe('a client that does not read and resumes in many rooms', () => {
   });
 });
 
+describe('a client that joins and leaves in a loop', () => {
+  it('makes no reads that nobody waits for', async () => {
+    const reads = vi.fn();
+    const { hub } = node(
+      new MemoryBroker(),
+      'a',
+      { rooms: { r: { history, delivery: 'through' } } },
+      (backplane: Backplane) => ({
+        history(...args) {
+          reads();
+          return backplane.history!(...args);
+        },
+      }),
+    );
+    const [one] = await publish(hub, 2);
+    const { session } = visit(hub);
+    for (let offset = 0; offset < 100; offset++) {
+      session.leave('r');
+      void session.join('r', { since: { epoch: 'x', offset } });
+    }
+    session.leave('r');
+    expect(await visit(hub, { since: one! }).joined).toMatchObject({ missed: 1 });
+    expect(reads).toHaveBeenCalledTimes(1);
+    await hub.close();
+  });
+});
+
 describe('a resume while the engine is away', () => {
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
