@@ -228,6 +228,11 @@ export class BackplaneLink<Data> {
     return this.state === 'up' ? this.#channels.get(channelOf(room))?.last : undefined;
   }
 
+  /** Resolves when the members of this node have the messages that it has published to a room before. */
+  untilReturned(room: string): Promise<void> {
+    return this.#publications.untilReturned(channelOf(room));
+  }
+
   /** Resolves when the history has the earlier messages of this node. */
   async #untilReadable(channel: string): Promise<void> {
     const ready = async (): Promise<void> => {
@@ -435,10 +440,8 @@ export class BackplaneLink<Data> {
     }
     channel.digest(envelope);
     // With history the messages may follow, since a repair holds them or the digest overtook them.
-    if (node !== this.node || (channel.history !== undefined && channel.lastOf(node) < counter)) {
-      return;
-    }
-    this.#publications.forgetOrigins(name, counter);
+    const mayFollow = channel.history !== undefined && channel.lastOf(node) < counter;
+    if (node === this.node && !mayFollow) this.#publications.forgetOrigins(name, counter);
   }
 
   #hear(room: string | undefined, node: string, word: Uint8Array): void {

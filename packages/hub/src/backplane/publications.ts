@@ -176,6 +176,12 @@ export class Publications<Data> {
     return [...this.sent.values()].some(({ through }) => through.size > 0);
   }
 
+  /** Resolves when the messages with `through` that are under way on a channel have returned, or are lost. */
+  async untilReturned(channel: string): Promise<void> {
+    const under = [...(this.sent.get(channel)?.through.values() ?? [])];
+    await Promise.all(under.map(({ returned }) => returned.promise));
+  }
+
   /** Counter of the last message on a channel. */
   lastCounter(channel: string): number {
     return (this.sent.get(channel) ?? this.#quiet.get(channel))?.counter ?? this.#highest;

@@ -79,6 +79,8 @@ export class Resume<Data> {
   #audience: Audience<Data> | undefined;
   #queue: Publication<Data>[] = [];
   #queuedBytes = 0;
+  /** Of a first visit: the first live message, which the first read may find too. */
+  #firstLive: Publication<Data> | undefined;
   /** The queue was emptied since the start of the latest read. */
   #hasForgotten = false;
   /** Parts are read in the turn of this resume: a session holds one of them at a time. */
@@ -280,16 +282,41 @@ export class Resume<Data> {
 
   /** Reads the last `limit` messages, or only the position of the last one. */
   async #readLast(limit: number): Promise<MissedPart | undefined> {
-    if (limit > 0) return this.#read(undefined, limit);
+    if (limit > 0) {
+      const part = await this.#read(undefined, limit);
+      await this.#untilReturned();
+      const { firstOffset = 0, position } = part;
+      const before = this.#beforeLive({ ...position, offset: firstOffset - 1 });
+      return before === undefined ? part : this.#read(before);
+    }
     this.#release(undefined);
     this.#hasMore = false;
-    const position = await this.#rooms.reads.position(this.#name);
+    const position = this.#rooms.reads.knownPosition(this.#name) ?? (await this.#readPosition());
     const { since } = this.#options;
     // This node may be behind the one that the client comes from.
     const isBehind = since?.epoch === position.epoch && since.offset > position.offset;
     this.#last = isBehind ? since : position;
     this.#position = this.#last;
     return undefined;
+  }
+
+  async #readPosition(): Promise<Position> {
+    const last = await this.#rooms.reads.position(this.#name);
+    await this.#untilReturned();
+    return this.#beforeLive(last) ?? last;
+  }
+
+  /** Resolves when the messages of this node that a read may have found have come here too. */
+  async #untilReturned(): Promise<void> {
+    await this.#hub.link?.untilReturned(this.#name);
+    await this.#audience?.done;
+  }
+
+  /** The position before the first live message; undefined if it comes after `last`. */
+  #beforeLive(last: Position): Position | undefined {
+    const { position, previous } = this.#firstLive ?? {};
+    if (position?.epoch !== last.epoch || position.offset > last.offset) return undefined;
+    return { epoch: last.epoch, offset: previous ?? position.offset - 1 };
   }
 
   async #readSince(since: Position): Promise<MissedPart | undefined> {
@@ -399,6 +426,7 @@ export class Resume<Data> {
   #hold(publication: Publication<Data>): void {
     const { maxQueuedMessages, maxQueuedBytes } = this.#hub.settings;
     this.#queue.push(publication);
+    if (this.#options.since === undefined) this.#firstLive ??= publication;
     this.#queuedBytes += publication.message.bytes.length;
     if (this.#queue.length <= maxQueuedMessages && this.#queuedBytes <= maxQueuedBytes) return;
     // The history has the rest.

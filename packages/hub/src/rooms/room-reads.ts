@@ -79,10 +79,14 @@ export class RoomReads<Data> {
     return { ...partOf(part!, since, hasMore), follows };
   }
 
-  /** The position of the last message of a room. */
+  /** The position of the last message that the members of a room have got; undefined if it must be read. */
+  knownPosition(name: string): Position | undefined {
+    return this.#rooms.engineKeeps ? this.#hub.link?.positionOf(name) : undefined;
+  }
+
+  /** Reads the position of the last message of a room. */
   async position(name: string): Promise<Position> {
-    const known = this.#rooms.engineKeeps ? this.#hub.link?.positionOf(name) : undefined;
-    return known ?? (await this.#read(name, undefined, 1)).position;
+    return (await this.#read(name, undefined, 1)).position;
   }
 
   /** Number of the messages after a position, in a history that this node keeps; 0 in another one. */

@@ -303,6 +303,24 @@ describe('a resume in a through room', () => {
     await hub.close();
   });
 
+  it.each([
+    { keeps: true, options: { first } },
+    { keeps: true, options: { limit: 1, first } },
+    { keeps: false, options: { first } },
+    { keeps: false, options: { limit: 1, first } },
+  ])('gets what is published between the join and its read (%o)', async ({ keeps, options }) => {
+    const broker = new MemoryBroker({ keeps });
+    const { hub } = node(broker, 'a', THROUGH);
+    // The answer to the subscription, or to the read, comes after the messages.
+    const { received, joined } = visit(hub, options);
+    void hub.room('r').publish('1');
+    void hub.room('r').publish('2');
+    await joined;
+    await turns();
+    expect(received.slice(1)).toEqual(['1', '2']);
+    await hub.close();
+  });
+
   it('joins without the missed messages when the engine is away', async () => {
     const broker = new MemoryBroker();
     const { hub, errors } = node(broker, 'a', THROUGH);
