@@ -138,8 +138,9 @@ export class Calls {
     try {
       checkOptionNames(definition.name, options, OPTION_NAMES, 'ignore');
       checkSignal(options.signal);
-      if (options.signal?.aborted) return rejected(options.signal.reason);
       call = new Call(this, definition, input, ++this.#lastNumber, options);
+      // After a getter of the input, which may abort it.
+      if (call.signal?.aborted) return rejected(call.signal.reason);
       if (this.#ended !== undefined) throw this.#ended;
       this.#add(call);
       if (call.signal !== undefined) addAbortListener(call.signal, call.aborted);

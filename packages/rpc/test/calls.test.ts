@@ -142,6 +142,19 @@ describe('a call', () => {
     await expect(peer.add([1, 2], { signal: control.signal })).rejects.toBe(reason);
   });
 
+  it('ends by a signal that aborts while its input is written', async () => {
+    const { peer, serverConn } = setUp({ server: { say: never } });
+    const control = new AbortController();
+    const input = {
+      get text() {
+        control.abort('the user has left');
+        return '';
+      },
+    };
+    await expect(peer.say(input, { signal: control.signal })).rejects.toBe('the user has left');
+    expect(serverConn.stats.messagesIn).toBe(0);
+  });
+
   it.each([
     [{ timeout: 0 }, RangeError],
     [{ timeout: '1' }, TypeError],
