@@ -305,8 +305,21 @@ export class Requests {
     if (typeof handler === 'string') return handler;
     const checked = checkEither(handler.definition.input, params, scalarOf(params));
     return checked instanceof Promise
-      ? checked.then((result) => this.#call(request, handler, result))
+      ? checked.then((result) => this.#callLater(request, handler, result))
       : this.#call(request, handler, checked);
+  }
+
+  /** Calls the handler after an asynchronous schema, unless the request has ended meanwhile. */
+  #callLater(
+    request: Request,
+    handler: Handler,
+    checked: Checked,
+  ): string | undefined | Promise<string | undefined> {
+    const { connection } = request;
+    if (isRevoked(connection)) return undefined;
+    // What came before a close of the peer is handled, with a signal that has aborted.
+    if (request.isCancelled && connection?.state === 'open') throw request.signal.reason;
+    return this.#call(request, handler, checked);
   }
 
   #call(
