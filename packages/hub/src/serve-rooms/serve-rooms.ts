@@ -209,10 +209,11 @@ class RoomServer<Data> {
     const rules = this.#rulesOf(room);
     const isAllowed =
       session.rooms.has(room) && (await ask(rules?.mayPublish, session, room)) === true;
-    // It may have left meanwhile.
-    if (!isAllowed || !session.rooms.has(room)) throw refused();
+    if (!isAllowed) throw refused();
     const { value, issues } =
       rules?.schema === undefined ? { value: data } : await check(rules.schema, data);
+    // It may have left while `mayPublish` or the schema has decided.
+    if (!session.rooms.has(room)) throw refused();
     if (issues !== undefined)
       throw new RpcError(ErrorCode.InvalidParams, 'Invalid params', { issues });
     try {

@@ -185,23 +185,36 @@ describe('a client that publishes', () => {
     await hub.close({ timeout: 1 });
   });
 
-  it('is refused when it has left before mayPublish has decided', async () => {
-    let decide: (may: boolean) => void = () => {};
-    const { node, hub } = startNode({
-      slow: {
-        mayJoin: true,
-        mayPublish: () => new Promise<boolean>((resolve) => (decide = resolve)),
-      },
-    });
-    const { ask, session } = startRaw(node);
-    await ask('room.join', { room: 'slow' });
-    const answer = ask('room.publish', { room: 'slow', id: ID, data: 1 });
-    while (session.conn.stats.messagesIn < 2) await new Promise((resolve) => setImmediate(resolve));
-    session.leave('slow');
-    decide(true);
-    expect((await answer).error).toEqual(REFUSED);
-    await hub.close({ timeout: 1 });
-  });
+  it.each(['mayPublish', 'schema'])(
+    'is refused when it has left before %s has decided',
+    async (slow) => {
+      let decide: () => void = () => {};
+      const wait = () => new Promise<void>((resolve) => (decide = resolve));
+      const validate = async (value: unknown) => {
+        await wait();
+        return { value };
+      };
+      const { node, hub } = startNode({
+        mayPublish: { history: true, mayJoin: true, mayPublish: () => wait().then(() => true) },
+        schema: {
+          schema: { '~standard': { version: 1, vendor: 'slow', validate } },
+          history: true,
+          mayJoin: true,
+          mayPublish: true,
+        },
+      });
+      const { ask, session } = startRaw(node);
+      await ask('room.join', { room: slow });
+      const answer = ask('room.publish', { room: slow, id: ID, data: 1 });
+      while (session.conn.stats.messagesIn < 2)
+        await new Promise((resolve) => setImmediate(resolve));
+      session.leave(slow);
+      decide();
+      expect((await answer).error).toEqual(REFUSED);
+      expect((await hub.room(slow).history()).messages).toEqual([]);
+      await hub.close({ timeout: 1 });
+    },
+  );
 
   it('gets -32602 for data that does not fit, and for an id that could be a counter', async () => {
     const { node, hub } = startNode();
