@@ -32,7 +32,7 @@ const TIMEOUT_MS = 30_000;
 /** Connections that a request with `retry` is sent on: it may be the one that ends them. */
 const MAX_SENT = 5;
 /** Close codes of a peer that refuses a message. It would refuse the message again. */
-const REFUSALS: readonly number[] = [1007, 1009];
+export const REFUSALS: readonly number[] = [1007, 1009];
 const OPTION_NAMES: readonly string[] = ['signal', 'timeout'];
 
 /** The options of a call. */

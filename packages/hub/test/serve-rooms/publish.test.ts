@@ -1,7 +1,8 @@
 // Publications of clients, over breaks and while a room takes no messages.
+import { type Conn, connPair } from '@ws/conn';
 import { ReconnectingConn } from '@ws/conn/reconnecting';
 import { BackplaneError } from '@ws/hub';
-import { roomsOf } from '@ws/rpc/rooms';
+import { type RoomMessage, roomsOf } from '@ws/rpc/rooms';
 import { describe, expect, it, vi } from 'vitest';
 import { read, startClient, startNode, turns } from './setup.ts';
 
@@ -106,7 +107,31 @@ describe('publish', () => {
     await live.close();
     await expect(waiting).rejects.toMatchObject({ name: 'CloseSentError' });
     await expect(rooms.publish('r', 1)).rejects.toMatchObject({ name: 'CloseSentError' });
-    expect(await rooms.join('r').next()).toEqual({ done: true, value: undefined });
+    const loop = rooms.join('r');
+    await expect(rooms.publish('r', 1)).rejects.toMatchObject({ name: 'CloseSentError' });
+    expect(await loop.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it('rejects when the server closes the connection because of its size', async () => {
+    const { hub } = startNode();
+    let dials = 0;
+    const live = new ReconnectingConn(async () => {
+      dials++;
+      const [client, conn] = connPair({ readLimit: 4096, report: () => {} });
+      hub.add(conn as Conn<string>, { data: 'ann' });
+      return client;
+    });
+    const rooms = roomsOf(live);
+    const loop = rooms.join('chat/main') as AsyncIterator<RoomMessage<{ text: string }>>;
+    await rooms.publish('chat/main', { text: '1' });
+    await expect(rooms.publish('chat/main', { text: '2'.repeat(5000) })).rejects.toMatchObject({
+      closeCode: 1009,
+    });
+    await rooms.publish('chat/main', { text: '3' });
+    expect(await read(loop, 2)).toEqual(['1', '3']);
+    expect(dials).toBe(2);
+    await live.close();
+    await hub.close();
   });
 
   it('refuses values without JSON, and more than 1,000 that wait', async () => {

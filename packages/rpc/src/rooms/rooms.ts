@@ -21,7 +21,7 @@ import {
   removeAbortListener,
   reportError,
 } from '@ws/conn/internal';
-import type { CallOptions } from '../calls.ts';
+import { type CallOptions, REFUSALS } from '../calls.ts';
 import { isReconnecting, type ReconnectingConnLike } from '../carrier.ts';
 import {
   type Contract,
@@ -173,8 +173,9 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     if (since !== undefined && !isPosition(since)) {
       throw new TypeError(`since: expected { epoch: string, offset: number }, got ${kind(since)}`);
     }
-    const loop = this.#room(room).loop(since, schemaOf(this.#schemas, room));
-    if (this.#end !== undefined) loop.end(this.#end.error);
+    const known = this.#room(room);
+    const loop = known.loop(since, schemaOf(this.#schemas, room));
+    if (this.#end !== undefined) known.end(this.#end.error);
     return loop as AsyncIterableIterator<RoomMessage<SchemaOutput<SchemaOf<T, Name>>>>;
   }
 
@@ -197,7 +198,8 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
    * @returns Resolves when the room has the message.
    * @throws (rejects) {@link RpcError}: -32001 when the server refuses it, -32602 when `data` does not
    *   fit the schema of the server. TimeoutError, the reason
-   *   of `signal`, and the error that ended the ReconnectingConn: the room may have the message.
+   *   of `signal`, the error that ended the ReconnectingConn, and the CloseError of a connection that
+   *   ended with 1007 or 1009: the room may have the message.
    *   BackpressureError when 1,000 wait. TypeError or JSONError for bad arguments.
    */
   publish<Name extends string>(
@@ -265,7 +267,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
 
   /** Whether a call has failed because the connection that had it broke. */
   #isBreak(conn: ConnLike | undefined, error: unknown): boolean {
-    if (error instanceof CloseError) return true;
+    if (error instanceof CloseError) return !REFUSALS.includes(error.closeCode);
     const isOwn = error instanceof RpcError || error instanceof BackpressureError;
     return !isOwn && this.#end === undefined && this.#live.conn !== conn;
   }
