@@ -123,6 +123,33 @@ describe('a loop over a room', () => {
     await hub.close();
   });
 
+  it('joins and leaves again while the server is busy', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const [client, server] = connPair();
+      const live = new ReconnectingConn(async () => client);
+      const loop = roomsOf(live).join('r');
+      const answer = async (method: string, outcome: object): Promise<void> => {
+        const request = (await server.readMessage()).json();
+        expect(request).toMatchObject({ method });
+        await server.writeJSON({ jsonrpc: '2.0', id: (request as { id: number }).id, ...outcome });
+        await turns();
+      };
+      const busy = { error: { code: -32_000, message: 'too many requests wait' } };
+      await answer('room.join', busy);
+      await vi.advanceTimersByTimeAsync(1_000);
+      await answer('room.join', { result: { complete: true, missed: 0 } });
+      await loop.return?.();
+      await answer('room.leave', busy);
+      await vi.advanceTimersByTimeAsync(1_000);
+      await answer('room.leave', { result: null });
+      server.terminate();
+      await live.close();
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('has a gap when the history has not all that it did not take', async () => {
     const { node, hub } = startNode({ 'chat/*': { history: { size: 5 }, mayJoin: true } });
     const { rooms, live } = startClient(node);

@@ -1,6 +1,13 @@
-import { CloseError, type ConnLike, type StandardSchema } from '@ws/conn';
+import {
+  BackpressureError,
+  CloseError,
+  type ConnLike,
+  portablePlatform,
+  type StandardSchema,
+} from '@ws/conn';
 import { Deferred } from '@ws/conn/internal';
 import type { Peer } from '../contract.ts';
+import { ErrorCode, RpcError } from '../rpc-error.ts';
 import {
   type JoinAnswer,
   type Position,
@@ -11,6 +18,9 @@ import {
 } from './room-contract.ts';
 import { type Arrived, isUpTo, RoomLoop } from './room-loop.ts';
 import { KnownMembers, type MembersChange } from './room-members.ts';
+
+/** Time before a request that an end had no room for is sent again, in ms. */
+const BUSY_MS = 1_000;
 
 /** What a {@link ClientRoom} needs of its owner. */
 export interface RoomOwner {
@@ -157,10 +167,14 @@ export class ClientRoom {
   }
 
   async #leave(): Promise<void> {
-    const isMember = this.#isMember;
+    const conn = this.#memberOn;
     this.#memberOn = undefined;
     // A loop that begins meanwhile joins after that.
-    if (isMember) await this.#owner.server['room.leave']({ room: this.name }).catch(() => {});
+    while (conn !== undefined && conn === this.#owner.conn) {
+      const left = this.#owner.server['room.leave']({ room: this.name }, { timeout: false });
+      if (!isBusy(await left.catch((error: unknown) => error))) return;
+      await aWhile();
+    }
   }
 
   async #join(conn: ConnLike): Promise<void> {
@@ -178,7 +192,9 @@ export class ClientRoom {
     } catch (error) {
       // The next connection joins again.
       if (error instanceof CloseError || this.#owner.isBreak(conn, error)) return;
-      this.end(error);
+      if (!isBusy(error)) return this.end(error);
+      await aWhile();
+      this.#isDue = true;
     } finally {
       this.#joining.clear();
     }
@@ -195,6 +211,18 @@ export class ClientRoom {
     this.#decided?.resolve();
     this.#decided = undefined;
   }
+}
+
+/** Whether the server, or this end, had no room for a request. */
+function isBusy(error: unknown): boolean {
+  if (error instanceof RpcError) return error.code === ErrorCode.Busy;
+  return error instanceof BackpressureError;
+}
+
+/** Between half of {@link BUSY_MS} and all of it, so that clients do not return at once. */
+export function aWhile(): Promise<void> {
+  const ms = BUSY_MS * (1 - Math.random() / 2);
+  return new Promise((resolve) => portablePlatform.setTimer(ms, resolve));
 }
 
 /** The position that is before all others. Those of different histories have no order. */

@@ -33,7 +33,7 @@ import {
 import type { Definitions } from '../definitions.ts';
 import { ErrorCode, RpcError } from '../rpc-error.ts';
 import { checkIsSchema, type SchemaInput } from '../schema.ts';
-import { ClientRoom, type RoomOwner } from './client-room.ts';
+import { aWhile, ClientRoom, type RoomOwner } from './client-room.ts';
 import {
   isPosition,
   type Position,
@@ -91,8 +91,6 @@ export type MembersListener = (room: string, change: MembersChange) => unknown;
 /** Publications that are not answered. */
 const MAX_PUBLICATIONS = 1_000;
 const TIMEOUT_MS = 30_000;
-/** Time before a repetition to a room that took no message, in ms. */
-const BUSY_MS = 1_000;
 
 /**
  * The rooms of a client of `serveRooms`, over all connections of a ReconnectingConn. Made by
@@ -442,12 +440,6 @@ function schemaOf(schemas: RoomSchemas, name: string): StandardSchema | undefine
     if (covers && key.length > longest.length) longest = key;
   }
   return schemas[longest];
-}
-
-/** Between half of {@link BUSY_MS} and all of it, so that clients do not return at once. */
-function aWhile(): Promise<void> {
-  const ms = BUSY_MS * (1 - Math.random() / 2);
-  return new Promise((resolve) => portablePlatform.setTimer(ms, resolve));
 }
 
 /** 128 random bits in base64url. */
