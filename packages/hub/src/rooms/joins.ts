@@ -97,8 +97,13 @@ export class Joins<Data> {
     if (resume === undefined) return promise;
     if (pending.resume !== undefined) throw new RoomRefusedError(name, 'is resuming');
     const decided = promise.then(() => {
-      if (session.isIn(name)) return this.#rooms.stay(session, name, resume);
-      throw new RoomRefusedError(name, 'left');
+      if (!session.isIn(name)) throw new RoomRefusedError(name, 'left');
+      try {
+        return this.#rooms.stay(session, name, resume);
+      } catch (error) {
+        this.#hub.joinFailed(session, error);
+        throw error;
+      }
     });
     return handled(decided);
   }
@@ -139,6 +144,8 @@ export class Joins<Data> {
     admitted: Promise<void>,
     resume: Resume<Data> | undefined,
   ): Promise<Joined<Data>> {
+    // `mayJoin` may have joined this room too. No decision would settle that join.
+    this.cancel(session, name, () => new RoomRefusedError(name, 'joined within mayJoin'));
     session.joining ??= new Map();
     const { joining } = session;
     const join: PendingJoin<Data> = { result: new Deferred(), resume };

@@ -106,6 +106,19 @@ describe('session.join', () => {
     ]);
   });
 
+  it('settles a join of the same room within an async mayJoin', async () => {
+    let nested: Promise<unknown> | undefined;
+    const { session } = setUp({
+      mayJoin: async (other, room) => {
+        nested ??= other.join(room);
+        return true;
+      },
+    });
+    await session.join('r');
+    await expect(nested).rejects.toThrow('joined within mayJoin');
+    expect(nameOf(session)).toEqual(['r']);
+  });
+
   it('leaves no rejection unhandled', async () => {
     const unhandled = vi.fn();
     process.on('unhandledRejection', unhandled);

@@ -195,6 +195,16 @@ describe('a join with options', () => {
     expect(session.rooms.has('r')).toBe(true);
   });
 
+  it('counts and reports the second of two that wait for a join without options', async () => {
+    const hub = new Hub({ ...KEPT, mayJoin: async () => true });
+    const errors: string[] = [];
+    hub.on('error', (_, error) => void errors.push(String(error)));
+    const { session } = visit(hub);
+    await Promise.allSettled([session.join('r', { first }), session.join('r', { first })]);
+    expect(hub.stats.refused).toBe(1);
+    expect(errors).toEqual([expect.stringContaining('is resuming')]);
+  });
+
   it('resumes after a join without options that waits for mayJoin', async () => {
     const hub = new Hub({ ...KEPT, mayJoin: async () => true });
     const [one] = await publish(hub, 2);
