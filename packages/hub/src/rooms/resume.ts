@@ -203,8 +203,10 @@ export class Resume<Data> {
     try {
       first = this.#first(this.#joined(isWhole, missed));
     } catch (error) {
-      this.#fail(error);
       this.#hub.joinFailed(this.#session, error);
+      // `first` may have left, and joined again.
+      if (!this.isReading) return;
+      this.#fail(error);
       return this.#rooms.leave(this.#session, this.#name);
     }
     if (first !== undefined) await this.#send([first]);

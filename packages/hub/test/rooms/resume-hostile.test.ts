@@ -220,6 +220,26 @@ describe('the end of a resume', () => {
   });
 });
 
+describe('first that leaves, joins again and throws', () => {
+  it('ends the first join only', async () => {
+    const hub = new Hub(KEPT);
+    const errors: string[] = [];
+    hub.on('error', (_, error) => void errors.push(String(error)));
+    const [, server] = connPair();
+    const session = hub.add(server);
+    const joined = session.join('r', {
+      first: () => {
+        session.leave('r');
+        void session.join('r');
+        throw new Error('mine');
+      },
+    });
+    await expect(joined).rejects.toThrow(/left/);
+    expect([...session.rooms]).toEqual(['r']);
+    expect(errors).toEqual(['Error: mine']);
+  });
+});
+
 describe('an application that publishes', () => {
   it('in first sends the message after the missed ones, once', async () => {
     const hub = new Hub(KEPT);
