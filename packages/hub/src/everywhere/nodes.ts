@@ -14,7 +14,7 @@ const LEAST_MS = 250;
 /** Bound of the other nodes. */
 const MAX_NODES = 1_000;
 /** How the name of a node ends: with the random word of its run. */
-const RUN = /.\/[0-9a-f]{16}$/;
+const RUN = /[^]\/[0-9a-f]{16}$/;
 
 /** Another node that lives. */
 export interface LiveNode {

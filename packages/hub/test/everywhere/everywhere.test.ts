@@ -174,6 +174,13 @@ describe('hub.everywhere on several nodes', () => {
     });
   });
 
+  it('counts a node whose id ends with a line, as that of /etc/hostname does', async () => {
+    const { all } = await nodes('a\n', 'b\u2028');
+    for (const { hub } of all) member(hub, 'one', 'r');
+    const count = all[0]!.hub.everywhere.count('r');
+    expect(await settled(count, 0)).toEqual({ sessions: 2, nodes: 2, silent: [] });
+  });
+
   it('waits for the first round in the first 5 s of a hub', async () => {
     const { broker, all } = await nodes('a', 'b');
     member(all[1]!.hub, 'bob', 'r');
