@@ -96,8 +96,8 @@ export class Resume<Data> {
   #isUnread = false;
   /** More messages were missed than the option `limit` allows. */
   #isTooMany = false;
-  /** `form` has failed for a missed message. */
-  #hasLeftOut = false;
+  /** The session lacks a missed message, or `form` has failed for one. */
+  #hasLost = false;
   /** `first` or the result has said that no message is missing. */
   #hasPromised = false;
   /** Of the last message that was read or, if this node keeps the history, of its last one. */
@@ -242,7 +242,7 @@ export class Resume<Data> {
   }
 
   #joined(isWhole: boolean, missed: number): Joined<Data> {
-    const complete = isWhole && !this.#hasLeftOut;
+    const complete = isWhole && !this.#hasLost;
     const position = this.#position?.offset === 0 ? NO_MESSAGE : this.#position;
     return Object.freeze({ room: this.#rooms.room(this.#name), complete, missed, position });
   }
@@ -327,7 +327,7 @@ export class Resume<Data> {
     const part = await this.#read(start);
     const { length } = part.messages;
     // A position that the history has not reached yet: another history had it.
-    const isLost = length === 0 && !part.isWhole;
+    const isLost = length === 0 && !part.isWhole && !isNext(part, start);
     if (limit === undefined) return isLost ? this.#read(BEFORE_ALL) : part;
     if (!isLost && !part.hasMore && length <= limit) return part;
     const last = await this.#readLast(limit);
@@ -344,8 +344,13 @@ export class Resume<Data> {
     try {
       const part = since && (await this.#read(since));
       if (!this.isReading) return 0;
-      const isLost = part?.isWhole !== true || (part.leftOut > 0 && this.#hasPromised);
-      if (!isLost) return await this.#sendPart();
+      const isWhole = part?.isWhole === true && (part.leftOut === 0 || !this.#hasPromised);
+      // The client knows of the loss.
+      const isTold = part !== undefined && !this.#hasPromised && isNext(part, since!);
+      if (isWhole || isTold) {
+        this.#hasLost ||= !isWhole;
+        return await this.#sendPart();
+      }
     } catch (error) {
       this.#readFailed(error);
     }
@@ -377,7 +382,7 @@ export class Resume<Data> {
     const { messages, position } = part;
     this.#unsent = messages;
     this.#hasMore = part.hasMore;
-    this.#hasLeftOut ||= part.leftOut > 0;
+    this.#hasLost ||= part.leftOut > 0;
     this.#last = position;
     this.#position = position;
     return part;
@@ -450,4 +455,9 @@ export class Resume<Data> {
     this.#queuedBytes = 0;
     for (const publication of queue) this.take(publication);
   }
+}
+
+/** Whether a part begins after a position, in its history. It may still lack messages of other nodes. */
+function isNext({ firstOffset, position }: MissedPart, { epoch, offset }: Position): boolean {
+  return position.epoch === epoch && (firstOffset ?? position.offset + 1) === offset + 1;
 }

@@ -3,7 +3,7 @@ import type { JoinOptions } from '@ws/hub';
 import { MemoryBroker } from '@ws/hub/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { node, turns, wait } from '../nodes.ts';
-import { first, visit } from './visits.ts';
+import { first, publish, visit } from './visits.ts';
 
 const THROUGH = { rooms: { r: { history: true, delivery: 'through' } } } as const;
 const ELSEWHERE = { epoch: 'of another node', offset: 1 };
@@ -64,5 +64,24 @@ describe('a resume in a history of this node', () => {
     const { received } = visit(b.hub, { first });
     await turns();
     expect(received).toEqual(['false 0']);
+  });
+
+  it('sends all that is kept after an outage, and nothing twice', async () => {
+    const { broker, b, answer } = await nodes();
+    answer.resolve();
+    visit(b.hub);
+    await turns();
+    const last = (await publish(b.hub, 150)).at(-1)!;
+    broker.disconnect();
+    broker.reconnect();
+    await turns();
+    const elsewhere = visit(b.hub, { since: ELSEWHERE, first });
+    const here = visit(b.hub, { since: last, first });
+    expect(await elsewhere.joined).toMatchObject({ complete: false, missed: 150, position: last });
+    expect(await here.joined).toMatchObject({ complete: false, missed: 0, position: last });
+    await turns();
+    expect(elsewhere.received.slice(-2)).toEqual(['149', '150']);
+    expect([elsewhere.session.state, elsewhere.received.length]).toEqual(['open', 151]);
+    expect(here.received).toEqual(['false 0']);
   });
 });
