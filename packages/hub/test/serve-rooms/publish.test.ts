@@ -4,7 +4,15 @@ import { ReconnectingConn } from '@ws/conn/reconnecting';
 import { BackplaneError } from '@ws/hub';
 import { type RoomMessage, roomsOf } from '@ws/rpc/rooms';
 import { describe, expect, it, vi } from 'vitest';
+import { collectGarbage } from '../../../../tests/kit/heap.ts';
 import { read, startClient, startNode, turns } from './setup.ts';
+
+const FAST = { minDelay: 1, maxDelay: 1 };
+
+function heapNow(): number {
+  collectGarbage();
+  return process.memoryUsage().heapUsed;
+}
 
 describe('publish', () => {
   it('is sent again after a break, and loops drop the repetition', async () => {
@@ -120,7 +128,7 @@ describe('publish', () => {
       const [client, conn] = connPair({ readLimit: 4096, report: () => {} });
       hub.add(conn as Conn<string>, { data: 'ann' });
       return client;
-    });
+    }, FAST);
     const rooms = roomsOf(live);
     const loop = rooms.join('chat/main') as AsyncIterator<RoomMessage<{ text: string }>>;
     await rooms.publish('chat/main', { text: '1' });
@@ -132,6 +140,47 @@ describe('publish', () => {
     expect(dials).toBe(2);
     await live.close();
     await hub.close();
+  });
+
+  it('is sent before a leave and a close that follow', async () => {
+    const { node, hub } = startNode();
+    const { rooms, live } = startClient(node);
+    const loop = rooms.join('chat/main');
+    await rooms.publish('chat/main', { text: '1' });
+    const published = rooms.publish('chat/main', { text: '2' });
+    await loop.return?.();
+    await published;
+    await live.close();
+    expect((await hub.room('chat/main').history()).messages).toHaveLength(2);
+    await hub.close();
+  });
+
+  it('is not rejected by others that wait for the same connection', async () => {
+    const { node, hub } = startNode();
+    const { rooms, live } = startClient(node);
+    void rooms.join('chat/main');
+    const text = 'x'.repeat(5_000);
+    await Promise.all(Array.from({ length: 1_000 }, () => rooms.publish('chat/main', { text })));
+    await live.close();
+    await hub.close();
+  });
+
+  it('leaves nothing behind when it is given up', async () => {
+    const live = new ReconnectingConn(() => new Promise<never>(() => {}));
+    const rooms = roomsOf(live);
+    void rooms.join('r');
+    const giveUp = async (): Promise<void> => {
+      const control = new AbortController();
+      const { signal } = control;
+      const all = Array.from({ length: 1_000 }, () => rooms.publish('r', 1, { signal }));
+      control.abort();
+      await Promise.allSettled(all);
+    };
+    await giveUp();
+    const before = heapNow();
+    for (let i = 0; i < 20; i++) await giveUp();
+    expect((heapNow() - before) / 20_000).toBeLessThan(100);
+    await live.close();
   });
 
   it('refuses values without JSON, and more than 1,000 that wait', async () => {

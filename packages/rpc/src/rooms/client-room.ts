@@ -5,7 +5,6 @@ import {
   portablePlatform,
   type StandardSchema,
 } from '@ws/conn';
-import { Deferred } from '@ws/conn/internal';
 import type { Peer } from '../contract.ts';
 import { ErrorCode, RpcError } from '../rpc-error.ts';
 import {
@@ -53,8 +52,8 @@ export class ClientRoom {
   readonly #joining = new Set<RoomLoop<unknown>>();
   /** Whether they have got a gap. */
   #isTold = false;
-  /** Resolves when the client is a member, or the room has no loops. */
-  #decided: Deferred<void> | undefined;
+  /** Called when the client is a member, or the room has no loops. */
+  readonly #deciding = new Set<() => void>();
 
   constructor(owner: RoomOwner, name: string) {
     this.#owner = owner;
@@ -75,11 +74,24 @@ export class ClientRoom {
     return this.#memberOn !== undefined && this.#memberOn === this.#owner.conn;
   }
 
-  /** Resolves when the client is a member, or has no loop of this room; undefined when that is so. */
-  untilDecided(): Promise<void> | undefined {
-    if (this.#isMember || this.#loops.size === 0) return undefined;
-    this.#decided ??= new Deferred();
-    return this.#decided.promise;
+  /** Whether the client is a member, or has no loop of this room. */
+  get isDecided(): boolean {
+    return this.#isMember || this.#loops.size === 0;
+  }
+
+  /**
+   * Calls `decided` once when that is so.
+   *
+   * @returns Removes it.
+   */
+  onDecided(decided: () => void): () => void {
+    this.#deciding.add(decided);
+    return () => void this.#deciding.delete(decided);
+  }
+
+  #decided(): void {
+    for (const decided of this.#deciding) decided();
+    this.#deciding.clear();
   }
 
   take(message: Arrived): void {
@@ -162,7 +174,7 @@ export class ClientRoom {
     }
     this.#isRunning = false;
     if (this.#loops.size > 0) return;
-    this.#decided?.resolve();
+    this.#decided();
     this.#owner.unused(this);
   }
 
@@ -173,7 +185,7 @@ export class ClientRoom {
     while (conn !== undefined && conn === this.#owner.conn) {
       const left = this.#owner.server['room.leave']({ room: this.name }, { timeout: false });
       if (!isBusy(await left.catch((error: unknown) => error))) return;
-      await aWhile();
+      await new Promise<void>(aWhile);
     }
   }
 
@@ -193,7 +205,7 @@ export class ClientRoom {
       // The next connection joins again.
       if (error instanceof CloseError || this.#owner.isBreak(conn, error)) return;
       if (!isBusy(error)) return this.end(error);
-      await aWhile();
+      await new Promise<void>(aWhile);
       this.#isDue = true;
     } finally {
       this.#joining.clear();
@@ -208,21 +220,24 @@ export class ClientRoom {
     for (const loop of lacking) loop.joined(answer, this.#isTold, this.#joining.has(loop));
     // Those that have begun meanwhile.
     for (const loop of this.#loops) if (!loop.isFilling) loop.begin(answer.position);
-    this.#decided?.resolve();
-    this.#decided = undefined;
+    this.#decided();
   }
 }
 
 /** Whether the server, or this end, had no room for a request. */
-function isBusy(error: unknown): boolean {
+export function isBusy(error: unknown): boolean {
   if (error instanceof RpcError) return error.code === ErrorCode.Busy;
   return error instanceof BackpressureError;
 }
 
-/** Between half of {@link BUSY_MS} and all of it, so that clients do not return at once. */
-export function aWhile(): Promise<void> {
-  const ms = BUSY_MS * (1 - Math.random() / 2);
-  return new Promise((resolve) => portablePlatform.setTimer(ms, resolve));
+/**
+ * Calls `done` after between half of {@link BUSY_MS} and all of it, so that clients do not return at
+ * once.
+ *
+ * @returns Stops the wait.
+ */
+export function aWhile(done: () => void): () => void {
+  return portablePlatform.setTimer(BUSY_MS * (1 - Math.random() / 2), done);
 }
 
 /** The position that is before all others. Those of different histories have no order. */

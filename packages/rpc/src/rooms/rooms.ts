@@ -31,9 +31,9 @@ import {
   type Peer,
 } from '../contract.ts';
 import type { Definitions } from '../definitions.ts';
-import { ErrorCode, RpcError } from '../rpc-error.ts';
+import { RpcError } from '../rpc-error.ts';
 import { checkIsSchema, type SchemaInput } from '../schema.ts';
-import { aWhile, ClientRoom, type RoomOwner } from './client-room.ts';
+import { aWhile, ClientRoom, isBusy, type RoomOwner } from './client-room.ts';
 import {
   isPosition,
   type Position,
@@ -244,7 +244,9 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     message: { readonly room: string; readonly id: string; readonly data: unknown },
     given: GivenUp,
   ): Promise<boolean> {
-    await given.race(this.#rooms.get(message.room)?.untilDecided());
+    const known = this.#rooms.get(message.room);
+    // A member publishes at once: before a leave or a close that follows.
+    if (known?.isDecided === false) await given.wait((done) => known.onDecided(done));
     if (this.#end !== undefined) throw this.#end.error ?? new CloseSentError();
     const { conn } = this.#live;
     try {
@@ -255,9 +257,9 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
       const code = error instanceof RpcError ? error.code : undefined;
       // It was sent on a later connection, before the join there.
       const isEarly = code === ROOM_REFUSED && conn !== this.#live.conn;
-      if (code === ErrorCode.Busy) {
+      if (isBusy(error)) {
         given.cause = error;
-        await given.race(aWhile());
+        await given.wait(aWhile);
       } else if (!isEarly && !this.#isBreak(conn, error)) throw error;
       return false;
     }
@@ -330,7 +332,8 @@ class GivenUp {
   /** Why the work is not done, for the error of the timeout. */
   cause: unknown;
   readonly #control = new AbortController();
-  readonly #reason = new Deferred<never>();
+  /** Rejects the wait that runs. */
+  #waiting: Deferred<void> | undefined;
   readonly #cancel: (() => void) | undefined;
   readonly #given: AbortSignal | undefined;
   readonly #aborted = (): void => this.#giveUp(this.#given?.reason);
@@ -355,12 +358,24 @@ class GivenUp {
 
   #giveUp(reason: unknown): void {
     this.#control.abort(reason);
-    this.#reason.reject(reason);
+    this.#waiting?.reject(reason);
   }
 
-  /** @throws (rejects) the reason. */
-  async race(work: Promise<void> | undefined): Promise<void> {
-    if (work !== undefined) await Promise.race([work, this.#reason.promise]);
+  /**
+   * Waits until `begin` calls its argument.
+   *
+   * @param begin - Returns a function that stops it: nothing keeps a wait that was given up.
+   * @throws (rejects) the reason.
+   */
+  async wait(begin: (done: () => void) => () => void): Promise<void> {
+    const waiting = new Deferred<void>();
+    this.#waiting = waiting;
+    const stop = begin(() => waiting.resolve());
+    try {
+      await waiting.promise;
+    } finally {
+      stop();
+    }
   }
 
   forget(): void {
