@@ -371,6 +371,8 @@ export class Resume<Data> {
   /** Reads a part, for {@link #sendPart}. */
   async #read(since: Position | undefined, limit = ALL): Promise<MissedPart> {
     this.#release(undefined);
+    // The session has left: no later call would give the turn back.
+    if (!this.isReading) return NO_PART;
     this.#turn = this.#rooms.turns.take(this.#session);
     if (this.#turn.begins !== undefined) await this.#turn.begins.promise;
     // The session may have left meanwhile.

@@ -47,6 +47,30 @@ describe('a client that does not read and resumes in many rooms', () => {
     expect(formed).toBe(550);
   });
 
+  it('keeps no turn when it leaves during a read that another one follows', async () => {
+    const read = gate();
+    const { hub } = node(
+      new MemoryBroker(),
+      'a',
+      { rooms: { r: { history, delivery: 'through' } } },
+      (backplane: Backplane) => ({
+        async history(...args) {
+          await read.promise;
+          return backplane.history!(...args);
+        },
+      }),
+    );
+    const [one] = await publish(hub, 3);
+    const { session, joined } = visit(hub, { since: one!, limit: 1 });
+    await turns();
+    session.leave('r');
+    await expect(joined).rejects.toThrow(/left/);
+    read.open();
+    await turns();
+    expect(await session.join('r', { since: one! })).toMatchObject({ missed: 2 });
+    await hub.close();
+  });
+
   it('leaves its rooms and ends while resumes wait for their turn', async () => {
     const hub = new Hub({ rooms: { 'r*': { history } } });
     const since = { epoch: 'x', offset: 0 };
