@@ -49,6 +49,8 @@ export class Request {
   readonly connection: ConnLike | undefined;
   /** Whether the handler has settled. Its answer may wait for a peer that reads slowly. */
   isHandled = false;
+  /** Whether its connection has ended so that what waits is dropped. */
+  isDropped = false;
   /** Whether its handler runs, and those behind it wait for it. */
   holdsPlace = false;
   #control: AbortController | undefined;
@@ -316,7 +318,7 @@ export class Requests {
     checked: Checked,
   ): string | undefined | Promise<string | undefined> {
     const { connection } = request;
-    if (isRevoked(connection)) return undefined;
+    if (request.isDropped || isRevoked(connection)) return undefined;
     // What came before a close of the peer is handled, with a signal that has aborted.
     if (request.isCancelled && connection?.state === 'open') throw request.signal.reason;
     return this.#call(request, handler, checked);
@@ -441,6 +443,7 @@ export class Requests {
   ended(connection: ConnLike, isDropped: boolean): void {
     const isOfIt = (request: Request): boolean => request.connection === connection;
     for (const request of this.#running.filter(isOfIt)) {
+      request.isDropped = isDropped;
       request.cancel('the connection has ended');
     }
     if (!isDropped) return;

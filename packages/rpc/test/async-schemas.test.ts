@@ -1,5 +1,5 @@
 // What ends while a schema checks an input.
-import { connPair, type StandardSchema } from '@ws/conn';
+import { type Conn, connPair, type StandardSchema } from '@ws/conn';
 import { Hub } from '@ws/hub';
 import { contract, event, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
@@ -47,6 +47,17 @@ describe('the handler of an input that a schema checks asynchronously', () => {
     await settled(client);
     release[0]!();
     expect((await client.readMessage()).json()).toMatchObject({ id: 1, error: { code: -32_800 } });
+    expect(ran).toEqual([]);
+  });
+
+  it('does not run after the connection has broken', async () => {
+    const { client, session, ran, release } = setUp();
+    await client.send(SAY);
+    await until(() => expect(release).toHaveLength(1));
+    client.terminate();
+    await (session.conn as Conn).closed;
+    release[0]!();
+    await new Promise((resolve) => setImmediate(resolve));
     expect(ran).toEqual([]);
   });
 
