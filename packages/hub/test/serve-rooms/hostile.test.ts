@@ -70,6 +70,7 @@ describe('a client that asks for a room', () => {
     ['a room that is no text', { room: 1 }],
     ['a position that is none', { room: 'chat/main', since: 7 }],
     ['an offset below 0', { room: 'chat/main', since: { epoch: '', offset: -1 } }],
+    ['a huge position', { room: 'chat/main', since: { epoch: 'x'.repeat(8_193), offset: 0 } }],
     ['no input', null],
   ])('gets -32602 for %s', async (_, params) => {
     const { node, hub } = startNode();

@@ -100,10 +100,14 @@ const isOptional = (value: unknown, fits: (value: unknown) => boolean): boolean 
 
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
 
+/** Characters of an epoch. A server keeps that of each join until its room has a message. */
+const MAX_EPOCH = 8_192;
+
 /** Whether `value` is a position. */
 export function isPosition(value: unknown): value is Position {
   const { epoch, offset } = Object(value) as Partial<Position>;
-  return typeof epoch === 'string' && Number.isSafeInteger(offset) && offset! >= 0;
+  const isEpoch = typeof epoch === 'string' && epoch.length <= MAX_EPOCH;
+  return isEpoch && Number.isSafeInteger(offset) && offset! >= 0;
 }
 
 /** At least 128 bits in base64url or hexadecimal, with hyphens or without. */
