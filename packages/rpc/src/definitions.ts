@@ -76,7 +76,8 @@ export interface MethodOptions {
  * A request with an answer.
  *
  * @param input - A Standard Schema (zod, valibot, ...). The caller's type is its input, the handler's
- *   its output.
+ *   its output. JSON-RPC has no params that are neither an object nor an array, so such an input is sent
+ *   as `[input]`: a schema that takes that too, as `z.any()` does, yields the array.
  * @param output - The schema of the answer, which is checked before it leaves and where it arrives: the
  *   schema must accept its own output.
  * @throws TypeError for another argument.

@@ -31,6 +31,13 @@ describe('a call', () => {
     expect(await peer.nothing()).toBeUndefined();
   });
 
+  it('takes a value in an array, for a schema that takes both', async () => {
+    const echo = contract({ server: { any: method(z.any(), z.any()) } });
+    const [client, server] = connPair();
+    void echo.serve({ any: (input) => input })(server);
+    expect(await echo.connect(client, {}).any('ab')).toEqual(['ab']);
+  });
+
   it('rejects with the RpcError of the handler', async () => {
     const { peer, reports } = setUp({
       server: {
