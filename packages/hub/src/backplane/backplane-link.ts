@@ -148,6 +148,11 @@ export class BackplaneLink<Data> {
     this.#publications.joined(channelOf(room), session);
   }
 
+  /** A session has begun to resume in a room. */
+  resumed(room: string, session: Session<Data>): void {
+    this.#publications.resumed(channelOf(room), session);
+  }
+
   /** Receives no more messages of the channel. */
   removeChannel(room: string | undefined): void {
     const name = channelOf(room);
@@ -240,6 +245,9 @@ export class BackplaneLink<Data> {
       await new Promise<void>((resolve) => this.whenSubscribed(channel, resolve));
       // Earlier messages of this node may wait for the end of an outage too.
       await this.#returned?.promise;
+      // The copies of these messages that come later are dropped, and an engine may read before it
+      // has stored them.
+      await this.#publications.answeredOn(channel, this.#channels.get(channel)?.ownBefore ?? 0);
     };
     await withTimeout(this.platform, ANSWER_MS, ready());
   }

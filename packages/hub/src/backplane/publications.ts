@@ -163,7 +163,13 @@ export class Publications<Data> {
 
   /** Resolves when the engine has answered all publications that it was given. */
   async answered(): Promise<void> {
-    await Promise.allSettled(Array.from(this.#given, ({ result }) => result.promise));
+    await settled(this.#given);
+  }
+
+  /** The same for those on a channel, up to this counter. */
+  async answeredOn(channel: string, counter: number): Promise<void> {
+    if (!this.sent.get(channel)?.unanswered) return;
+    await settled([...this.#given].filter((of) => of.channel === channel && of.counter <= counter));
   }
 
   /** Rejects the publications that the engine has not answered before its end. */
@@ -194,6 +200,11 @@ export class Publications<Data> {
     // At the end, because `forgetOrigins` needs the order of the counters.
     sent.joined.delete(session);
     sent.joined.set(session, sent.counter);
+  }
+
+  /** A session resumes: it gets the messages from before its join too. */
+  resumed(channel: string, session: Session<Data>): void {
+    this.sent.get(channel)?.joined.delete(session);
   }
 
   /** Takes the origin of a message that has returned from the engine. */
@@ -383,6 +394,10 @@ export class Publications<Data> {
 }
 
 const CLOSED = 'the hub was closed';
+
+function settled<Data>(all: Iterable<Publication<Data>>): Promise<unknown> {
+  return Promise.allSettled(Array.from(all, ({ result }) => result.promise));
+}
 
 function forgetOrigin<Data>({ through }: Sent<Data>, counter: number): void {
   through.get(counter)?.returned.resolve(undefined);

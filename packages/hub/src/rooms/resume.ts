@@ -124,6 +124,7 @@ export class Resume<Data> {
   hold(audience: Audience<Data>): void {
     this.#audience = audience;
     audience.setResume(this.#session, this);
+    this.#hub.link?.resumed(this.#name, this.#session);
   }
 
   /** Sends what the session has missed. Resolves when it has left. */
@@ -305,7 +306,10 @@ export class Resume<Data> {
   async #readPosition(): Promise<Position> {
     const last = await this.#rooms.reads.position(this.#name);
     await this.#untilReturned();
-    return this.#beforeLive(last) ?? last;
+    const before = this.#beforeLive(last);
+    // Those of this node from before the join do not come live.
+    this.#hasMore = before !== undefined && this.#rooms.engineKeeps;
+    return before ?? last;
   }
 
   /** Resolves when the messages of this node that a read may have found have come here too. */

@@ -285,6 +285,66 @@ describe('a session that resumes and reads slowly', () => {
   });
 });
 
+describe('a message of this node that the engine stores after the read of a resume', () => {
+  /** A hub whose messages the engine stores when `store` is called, with one message. */
+  async function slow() {
+    const broker = new MemoryBroker();
+    let stores = Promise.resolve();
+    let store = (): void => {};
+    const { hub } = node(broker, 'a', THROUGH, (backplane) => ({
+      async publish(channel, ...rest) {
+        if (channel === 'room/r') await stores;
+        return backplane.publish(channel, ...rest);
+      },
+    }));
+    const [one] = await publish(hub, 1);
+    stores = new Promise((resolve) => {
+      store = resolve;
+    });
+    return { broker, hub, one: one!, store };
+  }
+
+  it('comes to the first member of the node', async () => {
+    const { hub, one, store } = await slow();
+    void hub.room('r').publish('2');
+    const { received, joined } = visit(hub, { since: one, first });
+    await turns();
+    store();
+    expect(await joined).toMatchObject({ complete: true });
+    await turns();
+    expect(received.slice(1)).toEqual(['2']);
+    await hub.close();
+  });
+
+  it('comes to a session that has joined without its position before', async () => {
+    const { hub, one, store } = await slow();
+    visit(hub);
+    await turns();
+    void hub.room('r').publish('2');
+    const { session, received } = visit(hub);
+    await session.join('r', { since: one, first });
+    store();
+    await turns();
+    expect(received).toEqual(['true 0', '2']);
+    await hub.close();
+  });
+
+  it('comes to a first visit after a message of another node', async () => {
+    const { broker, hub, store } = await slow();
+    const { hub: b } = node(broker, 'b', THROUGH);
+    void hub.room('r').publish('3');
+    const { received, joined } = visit(hub, { first: ({ position }) => `${position?.offset}` });
+    await turns();
+    await b.room('r').publish('2');
+    await turns();
+    store();
+    await joined;
+    await turns();
+    expect(received).toEqual(['1', '2', '3']);
+    await Promise.all([hub.close(), b.close()]);
+  });
+});
+
 describe('a resume in a through room', () => {
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
