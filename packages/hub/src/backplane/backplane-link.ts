@@ -144,13 +144,8 @@ export class BackplaneLink<Data> {
   }
 
   /** A session has joined a room that this node already receives. */
-  joined(room: string, session: Session<Data>): void {
-    this.#publications.joined(channelOf(room), session);
-  }
-
-  /** A session has begun to resume in a room. */
-  resumed(room: string, session: Session<Data>): void {
-    this.#publications.resumed(channelOf(room), session);
+  joined(room: string, session: Session<Data>, resumes: boolean): void {
+    this.#publications.joined(channelOf(room), session, resumes);
   }
 
   /** Receives no more messages of the channel. */
@@ -247,7 +242,7 @@ export class BackplaneLink<Data> {
       await this.#returned?.promise;
       // The copies of these messages that come later are dropped, and an engine may read before it
       // has stored them.
-      await this.#publications.answeredOn(channel, this.#channels.get(channel)?.ownBefore ?? 0);
+      await this.#publications.answered(channel, this.#channels.get(channel)?.ownBefore ?? 0);
     };
     await withTimeout(this.platform, ANSWER_MS, ready());
   }
@@ -485,13 +480,9 @@ export class BackplaneLink<Data> {
   }
 
   #invalid(cause: unknown): void {
-    this.#flood('invalid', {
-      text: (count) =>
-        count === 1
-          ? 'invalid bytes on the backplane'
-          : `${count} invalid messages on the backplane`,
-      cause,
-    });
+    const text = (count: number): string =>
+      `${count === 1 ? 'invalid bytes' : `${count} invalid messages`} on the backplane`;
+    this.#flood('invalid', { text, cause });
   }
 
   #up(isWhole = false): void {

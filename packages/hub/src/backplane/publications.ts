@@ -161,15 +161,12 @@ export class Publications<Data> {
     this.#waiting.clear();
   }
 
-  /** Resolves when the engine has answered all publications that it was given. */
-  async answered(): Promise<void> {
-    await settled(this.#given);
-  }
-
-  /** The same for those on a channel, up to this counter. */
-  async answeredOn(channel: string, counter: number): Promise<void> {
-    if (!this.sent.get(channel)?.unanswered) return;
-    await settled([...this.#given].filter((of) => of.channel === channel && of.counter <= counter));
+  /** Resolves when the engine has answered what it was given: all, or up to a counter of a channel. */
+  async answered(channel?: string, counter: number = Infinity): Promise<void> {
+    const given = [...this.#given].filter(
+      (of) => of.channel === (channel ?? of.channel) && of.counter <= counter,
+    );
+    await Promise.allSettled(given.map(({ result }) => result.promise));
   }
 
   /** Rejects the publications that the engine has not answered before its end. */
@@ -193,18 +190,12 @@ export class Publications<Data> {
     return (this.sent.get(channel) ?? this.#quiet.get(channel))?.counter ?? this.#highest;
   }
 
-  /** A session has joined: it gets the messages after this call. */
-  joined(channel: string, session: Session<Data>): void {
+  /** A session has joined: it gets the messages after this call or, when it resumes, all. */
+  joined(channel: string, session: Session<Data>, resumes: boolean): void {
     const sent = this.sent.get(channel);
-    if (sent === undefined || sent.through.size === 0) return;
     // At the end, because `forgetOrigins` needs the order of the counters.
-    sent.joined.delete(session);
-    sent.joined.set(session, sent.counter);
-  }
-
-  /** A session resumes: it gets the messages from before its join too. */
-  resumed(channel: string, session: Session<Data>): void {
-    this.sent.get(channel)?.joined.delete(session);
+    sent?.joined.delete(session);
+    if (!resumes && sent && sent.through.size > 0) sent.joined.set(session, sent.counter);
   }
 
   /** Takes the origin of a message that has returned from the engine. */
@@ -394,10 +385,6 @@ export class Publications<Data> {
 }
 
 const CLOSED = 'the hub was closed';
-
-function settled<Data>(all: Iterable<Publication<Data>>): Promise<unknown> {
-  return Promise.allSettled(Array.from(all, ({ result }) => result.promise));
-}
 
 function forgetOrigin<Data>({ through }: Sent<Data>, counter: number): void {
   through.get(counter)?.returned.resolve(undefined);

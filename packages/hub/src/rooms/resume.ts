@@ -124,7 +124,7 @@ export class Resume<Data> {
   hold(audience: Audience<Data>): void {
     this.#audience = audience;
     audience.setResume(this.#session, this);
-    this.#hub.link?.resumed(this.#name, this.#session);
+    this.#hub.link?.joined(this.#name, this.#session, true);
   }
 
   /** Sends what the session has missed. Resolves when it has left. */

@@ -340,7 +340,7 @@ export class Rooms<Data> {
     // that resumes gets the messages under way, unless its position is after them.
     if (settings.through && (resume === undefined || settings.history === undefined)) {
       onRejection(
-        this.#hub.withLink(async (link) => link.joined(name, session)),
+        this.#hub.withLink(async (link) => link.joined(name, session, false)),
         () => {},
       );
     }
