@@ -14,6 +14,9 @@ import {
   NEED_MORE,
   type Slab,
   SlabPool,
+  UTF8_ACCEPT,
+  UTF8_REJECT,
+  utf8Step,
 } from '../src/index.ts';
 import { bytes, flush } from './support.ts';
 
@@ -90,6 +93,15 @@ const uses: Record<string, readonly [(wrong: WrongFunction) => void, Record<Wron
       decoder.reset();
     },
     promises('release', undefined),
+  ],
+  'utf8Step isUtf8': [
+    (isUtf8) => {
+      const text = new TextEncoder().encode('ü'.repeat(100));
+      // The text is valid, and a result other than true is no proof of that.
+      const state = utf8Step(UTF8_ACCEPT, text, 0, text.length, isUtf8 as () => boolean);
+      expect(state).toBe(UTF8_REJECT);
+    },
+    promises('isUtf8', undefined),
   ],
   'MaskKeys randomFill': [
     (fill) => void new MaskKeys(fill).next(),

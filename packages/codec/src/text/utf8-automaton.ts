@@ -1,3 +1,4 @@
+import { rejectPromise } from '../arguments.ts';
 import { checkRange } from '../masking/mask.ts';
 
 // A table automaton over byte classes. A state says which bytes must follow:
@@ -72,7 +73,7 @@ function classOf(byte: number): number {
  *   faster for 64 bytes and more. It must follow RFC 3629.
  * @returns The state after the piece, 0 to 8. `MessageDecoder` fails a text with 1007 by it: at
  *   the first invalid piece, or at an end inside a character.
- * @throws TypeError or RangeError for invalid arguments.
+ * @throws TypeError or RangeError for invalid arguments, TypeError when `isUtf8` returns a promise.
  * @see RFC 6455, section 8.1
  *
  * @example
@@ -106,7 +107,11 @@ export function utf8Step(
   if (isUtf8 !== undefined && end - i >= PLATFORM_FROM) {
     const last = lastCharacter(bytes, end);
     // Not `subarray`: of a Buffer it creates a Buffer.
-    if (!isUtf8(new Uint8Array(bytes.buffer, bytes.byteOffset + i, last - i))) return UTF8_REJECT;
+    const isValid: unknown = isUtf8(new Uint8Array(bytes.buffer, bytes.byteOffset + i, last - i));
+    if (isValid !== true) {
+      rejectPromise('isUtf8', isValid);
+      return UTF8_REJECT;
+    }
     i = last;
   }
   return walk(s, bytes, i, end);
