@@ -18,8 +18,14 @@ export type Discover = (from: RedisClient | undefined) => Promise<Topology>;
 /** A node of the package `redis`, and a client of one server. */
 interface NodeRedisNode {
   readonly address: string;
-  readonly client?: RedisClient & { readonly options: { readonly socket?: object } };
+  client?: NodeRedisClient | undefined;
 }
+
+type NodeRedisClient = RedisClient & {
+  readonly options: { readonly socket?: object };
+  once(event: 'connect' | 'error', listener: () => void): unknown;
+  destroy(): void;
+};
 
 /** The part of `createCluster` of the package `redis` that this package uses. */
 interface NodeRedisCluster {
@@ -71,7 +77,7 @@ async function ofNodeRedis(
   app: NodeRedisCluster,
   from: RedisClient | undefined,
 ): Promise<Topology> {
-  const socket = (from as NodeRedisNode['client'])?.options.socket;
+  const socket = (from as NodeRedisClient | undefined)?.options.socket;
   const asked = socket ? [{ socket }] : app._options?.rootNodes;
   // A server that says nothing would keep the discovery, and its socket, forever.
   const rootNodes = asked?.map((node) => {
@@ -94,9 +100,15 @@ async function ofNodeRedis(
     const owners = Array.from(cluster.slots, (slot) => slot?.master.address);
     for (const node of new Set(cluster.slots.map((slot) => slot?.master))) {
       if (node === undefined) continue;
-      // Creates the client. The end of the cluster ends its connection.
+      // Creates the client, which connects.
       cluster.nodeClient(node).catch(() => {});
-      clients.set(node.address, node.client!.duplicate() as RedisClient);
+      const created = node.client!;
+      clients.set(node.address, created.duplicate() as RedisClient);
+      // The cluster would destroy a client that connects. Its socket would stay open.
+      node.client = undefined;
+      for (const event of ['connect', 'error'] as const) {
+        created.once(event, () => end(() => created.destroy()));
+      }
     }
     return { owners, clients };
   } finally {

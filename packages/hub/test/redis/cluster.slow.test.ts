@@ -282,6 +282,18 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane over a cluster', ()
     });
   });
 
+  // A connection would keep the process.
+  it.each(Object.keys(clusterClients))('closes all connections of %s', async (client) => {
+    const server = cluster.admin((await cluster.primaries())[0]!);
+    const clients = async () =>
+      ((await server.call('CLIENT', 'LIST', 'TYPE', 'normal')) as string).match(/^id=/gm)!.length;
+    const before = await clients();
+    const { backplane } = await clusterNode(client, cluster);
+    await expect.poll(clients).toBe(before + 2);
+    await backplane.close();
+    await expect.poll(clients).toBe(before);
+  });
+
   // An interval would keep the process.
   it('leaves no timer after a close that overtakes its start', async () => {
     for (const client of ['redis', 'ioredis', 'iovalkey']) {
