@@ -348,7 +348,7 @@ export class Requests {
     });
   }
 
-  /** The caller gets an RpcError. Any other error is reported, and the caller gets no word of it. */
+  /** The caller gets an RpcError. Another error is reported, and the caller gets no word of it. */
   #errorText(request: Request, error: unknown): string | undefined {
     const { id, name, connection } = request;
     if (isA(RpcError, error) && id !== undefined) {
@@ -362,7 +362,9 @@ export class Requests {
     }
     // The peer has gone while the handler asked it.
     const isEnd = isA(CloseError, error) && connection?.state !== 'open';
-    if (!isEnd) this.#owner.carrier.report(error, name);
+    // The handler has given its signal to a function of the platform.
+    const isAbort = request.isCancelled && isAbortError(error);
+    if (!isEnd && !isAbort) this.#owner.carrier.report(error, name);
     return id === undefined ? undefined : errorText(id, ErrorCode.InternalError, 'Internal error');
   }
 
@@ -483,4 +485,12 @@ function isRevoked(connection: ConnLike | undefined): boolean {
 /** A value that is neither an object nor an array was sent as `[value]`. */
 function scalarOf(params: unknown): { readonly value: unknown } | undefined {
   return Array.isArray(params) && params.length === 1 ? { value: params[0] } : undefined;
+}
+
+function isAbortError(error: unknown): boolean {
+  try {
+    return error instanceof Error && error.name === 'AbortError';
+  } catch {
+    return false;
+  }
 }

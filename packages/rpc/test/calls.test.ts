@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { BackpressureError, CloseError, connPair, JSONError, TimeoutError } from '@ws/conn';
 import { contract, event, method, RpcError } from '@ws/rpc';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -136,6 +137,18 @@ describe('a call', () => {
     expect(await failed).toBeInstanceOf(TimeoutError);
     await settled(clientConn);
     expect(signal?.aborted).toBe(true);
+  });
+
+  it('reports no AbortError of a handler that has ended by its signal', async () => {
+    const { peer, clientConn, reports } = setUp({
+      server: { add: (_, { signal }) => sleep(60_000, 0, { signal }) },
+    });
+    const failed = peer.add([1, 2], { timeout: 100 }).catch((error: unknown) => error);
+    await settled(clientConn);
+    await vi.advanceTimersByTimeAsync(150);
+    expect(await failed).toBeInstanceOf(TimeoutError);
+    await settled(clientConn);
+    expect(reports).toEqual([]);
   });
 
   it('ends by its signal', async () => {
