@@ -16,6 +16,8 @@ export class MemberEvents<Data> {
   readonly #changed = new Map<string, Set<string>>();
   /** Rooms of which the clients have the number only. */
   readonly #counted = new Set<string>();
+  /** Rooms whose clients know that members may be missing. */
+  readonly #incomplete = new Set<string>();
 
   constructor(hub: Hub<Data>) {
     this.#hub = hub;
@@ -51,6 +53,21 @@ export class MemberEvents<Data> {
     if (waiting.size > 0 && !this.#hub.closed) this.#publish(name, waiting);
   }
 
+  /** No event of the hub says that the other nodes have answered. */
+  #look(name: string): void {
+    this.#incomplete.delete(name);
+    const { members, presenceComplete } = this.#hub.room(name);
+    if (members.size === 0 || this.#hub.closed) return;
+    if (presenceComplete && !this.#changed.has(name)) this.#publish(name, new Set());
+    else this.#lookLater(name);
+  }
+
+  #lookLater(name: string): void {
+    if (this.#incomplete.has(name)) return;
+    this.#incomplete.add(name);
+    portablePlatform.setTimer(INTERVAL_MS, () => this.#look(name));
+  }
+
   #all(name: string): { members?: Record<string, Present> } {
     const { presence } = this.#hub.room(name);
     return presence.size > MAX_SHOWN ? {} : { members: Object.fromEntries(presence) };
@@ -58,6 +75,7 @@ export class MemberEvents<Data> {
 
   #text(name: string, change: object): string {
     const { presence, presenceComplete } = this.#hub.room(name);
+    if (!presenceComplete) this.#lookLater(name);
     const params = { room: name, count: presence.size, complete: presenceComplete, ...change };
     return eventText('room.members', JSON.stringify(params).slice(1, -1));
   }

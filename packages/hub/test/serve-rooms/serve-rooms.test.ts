@@ -3,6 +3,7 @@
 import { connPair } from '@ws/conn';
 import { ReconnectingConn } from '@ws/conn/reconnecting';
 import { serveRooms } from '@ws/hub/rooms';
+import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { contract, event, method, RpcError } from '@ws/rpc';
 import { type MembersChange, roomsOf, START } from '@ws/rpc/rooms';
 import { describe, expect, it, vi } from 'vitest';
@@ -235,6 +236,28 @@ describe('members of a room', () => {
     vi.useRealTimers();
     await ann.live.close();
     await bob.live.close();
+    await hub.close();
+  });
+});
+
+describe('members of a room on several nodes', () => {
+  it('are complete once the node knows the others, without a change', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    const broker = new MemoryBroker();
+    const { node, hub } = startNode(
+      { 'chat/*': { mayJoin: true, presence: ({ data }) => data, members: true } },
+      { backplane: memoryBackplane(broker) },
+    );
+    const { rooms, live } = startClient(node);
+    rooms.join('chat/main');
+    const members = () => rooms.members('chat/main');
+    await expect.poll(() => members().count).toBe(1);
+    expect(members().complete).toBe(false);
+    await vi.advanceTimersByTimeAsync(8_000);
+    await turns();
+    expect(members()).toMatchObject({ count: 1, complete: true });
+    vi.useRealTimers();
+    await live.close();
     await hub.close();
   });
 });
