@@ -123,7 +123,10 @@ const end = tokens.find(({ kind }) => kind === 'option-terminator');
 const options = end === undefined ? [] : process.argv.slice(2).slice(end.index + 1);
 const given = positionals.slice(0, positionals.length - options.length);
 const unknown = given.find((name) => PACKAGES[name] === undefined);
-if (unknown !== undefined) fail(`there is no package ${unknown}; there are ${NAMES.join(' ')}`);
+if (unknown !== undefined) {
+  const cure = unknown.startsWith('@ws/') ? '' : `: run npm install ${unknown}`;
+  fail(`the clone has no package ${unknown}${cure}; it has ${NAMES.join(' ')}`);
+}
 const wanted = values.with ?? 'npm';
 if (!['npm', 'pnpm', 'yarn'].includes(wanted))
   fail(`--with: expected npm, pnpm or yarn, got ${wanted}`);
@@ -132,7 +135,8 @@ const known = existsSync('package.json')
   : undefined;
 const names = [...new Set([...given, ...fromWorkspace(known ?? {})])];
 if (names.length === 0) fail(USAGE);
-const manifest = known ?? fail('there is no package.json in this folder; run npm init -y first');
+const manifest =
+  known ?? fail('there is no package.json here; run npm init -y and npm pkg set type=module first');
 const manager = values.with ?? packageManager(manifest);
 
 const needed = closure(names);
