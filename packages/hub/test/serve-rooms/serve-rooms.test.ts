@@ -31,6 +31,38 @@ describe('a loop over a room', () => {
     await hub.close();
   });
 
+  it('begins with the next message while another loop gets those of the past', async () => {
+    const [client, server] = connPair();
+    const live = new ReconnectingConn(async () => client);
+    const rooms = roomsOf(live);
+    const at = (offset: number) => ({ epoch: 'e', offset });
+    const publish = (offset: number): Promise<void> =>
+      server.writeJSON({
+        jsonrpc: '2.0',
+        method: 'room.message',
+        params: { room: 'r', position: at(offset), data: offset },
+      });
+    const answer = async (): Promise<void> => {
+      const { id } = (await server.readMessage()).json() as { id: number };
+      const result = { complete: true, missed: 0, position: at(3) };
+      await server.writeJSON({ jsonrpc: '2.0', id, result });
+      await turns();
+    };
+    void rooms.join('r');
+    await answer();
+    void rooms.join('r', { since: at(0) });
+    await publish(1);
+    await turns();
+    const loop = rooms.join('r');
+    await publish(2);
+    await publish(3);
+    await answer();
+    await publish(4);
+    expect((await loop.next()).value).toMatchObject({ data: 4 });
+    server.terminate();
+    await live.close();
+  });
+
   it('has a gap after a break of a room without history', async () => {
     const { node, hub } = startNode({ r: { schema: Text, mayJoin: true, mayPublish: true } });
     const { rooms, live, cut } = startClient(node);

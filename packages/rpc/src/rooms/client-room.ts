@@ -43,7 +43,7 @@ export class ClientRoom {
   members: KnownMembers = new KnownMembers();
   /** Whether there was a join: its messages may be on their way. */
   #hasAsked = false;
-  /** Of the last message that has arrived. */
+  /** Of the newest message that has arrived. */
   #position: Position | undefined;
   /** Whether a loop needs a join. */
   #isDue = false;
@@ -96,7 +96,9 @@ export class ClientRoom {
 
   take(message: Arrived): void {
     if (this.#memberOn === undefined && this.#joining.size === 0) return;
-    this.#position = message.position;
+    const { position } = message;
+    // A join of one loop brings earlier ones.
+    if (position === undefined || !isUpTo(position, this.#position)) this.#position = position;
     for (const loop of this.#loops) loop.take(message);
   }
 
