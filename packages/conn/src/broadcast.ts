@@ -64,7 +64,9 @@ export function broadcast<C extends Conn>(
     const { connection } = internals;
     if (internals.sendPrepared(message, false)) accepted++;
     else if (connection.outbound.writeEnd === undefined) {
-      connection.rareParts().skipBroadcast(message.bytes.length);
+      const { length } = message.bytes;
+      // An error of this transport must not end the broadcast to the others.
+      connection.guardTransport(() => connection.rareParts().skipBroadcast(length));
     }
   }
   return accepted;

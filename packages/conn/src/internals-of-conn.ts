@@ -1,4 +1,4 @@
-import { BinaryMessage, CloseCode, TextMessage } from '@ws/codec';
+import { CloseCode, CloseMessage } from '@ws/codec';
 import type { Conn } from './conn.ts';
 import type { Connection } from './connection/connection.ts';
 import { connHandlerSettled, loopBegins, loopLeft } from './connection/handled.ts';
@@ -118,7 +118,7 @@ export class InternalsOfConn implements Required<ConnInternals> {
     const { outbound } = this.connection;
     try {
       if (!waited && !outbound.makeRoom(bytes.length)) return false;
-      if (type === TextMessage || type === BinaryMessage) void outbound.sendPrepared(message, true);
+      if (type < CloseMessage) void outbound.sendPrepared(message, true);
       else void this.#conn.writePreparedMessage(message);
       return true;
     } catch {

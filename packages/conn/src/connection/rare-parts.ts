@@ -214,11 +214,7 @@ export class RareParts {
     this.messagesRefused++;
     if (this.#refusalReported) return;
     const connection = this.#connection;
-    let error: BackpressureError | undefined;
-    // An error of this transport must not end the broadcast to the others.
-    connection.guardTransport(() => {
-      error = this.#overBound(connection.bufferedAmount, size, undefined);
-    });
+    const error = this.#overBound(connection.bufferedAmount, size, undefined);
     if (error === undefined) return;
     this.#refusalReported = true;
     // Not within the loop of the broadcast: `report` may close connections.
