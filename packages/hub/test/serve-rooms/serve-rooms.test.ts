@@ -281,13 +281,16 @@ describe('members of a room on several nodes', () => {
       { backplane: memoryBackplane(broker) },
     );
     const { rooms, live } = startClient(node);
+    const changes: MembersChange[] = [];
+    rooms.on('members', (_, change) => void changes.push(change));
     rooms.join('chat/main');
     const members = () => rooms.members('chat/main');
     await expect.poll(() => members().count).toBe(1);
     expect(members().complete).toBe(false);
     await vi.advanceTimersByTimeAsync(8_000);
     await turns();
-    expect(members()).toMatchObject({ count: 1, complete: true });
+    expect(members()).toMatchObject({ size: 1, count: 1, complete: true });
+    expect(changes.map(({ left }) => left.size)).toEqual([0, 0]);
     vi.useRealTimers();
     await live.close();
     await hub.close();

@@ -22,8 +22,9 @@ export class KnownMembers extends Map<string, RoomMember> implements RoomMembers
 
   /** The members after an event. */
   after({ count, complete, members, shown = {}, left = [] }: WireMembers): KnownMembers {
-    // Without changes the server sends the number only.
-    const isCounted = members === undefined && left.length === 0 && Object.keys(shown).length === 0;
+    const hasChanges = left.length > 0 || Object.keys(shown).length > 0;
+    // The server shows none of too many members. Otherwise only `complete` has changed.
+    const isCounted = !hasChanges && count !== this.size;
     const next = new KnownMembers(members === undefined && !isCounted ? this : []);
     for (const [key, member] of Object.entries(members ?? shown)) next.set(key, member);
     for (const key of left) next.delete(key);
