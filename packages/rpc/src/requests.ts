@@ -28,6 +28,9 @@ export interface Handler {
   readonly run: (input: unknown, context: unknown) => unknown;
 }
 
+/** The text of an answer; undefined for none. */
+type Answer = string | undefined | Promise<string | undefined>;
+
 /** What {@link Requests} needs of its link. */
 export interface RequestsOwner {
   readonly carrier: Carrier;
@@ -302,7 +305,7 @@ export class Requests {
    * @returns The text of the answer; undefined for an event.
    * @throws (or rejects with) the error of the handler or of a schema.
    */
-  #answerTo(request: Request): string | undefined | Promise<string | undefined> {
+  #answerTo(request: Request): Answer {
     const { handler, params } = request;
     if (typeof handler === 'string') return handler;
     const checked = checkEither(handler.definition.input, params, scalarOf(params));
@@ -312,11 +315,7 @@ export class Requests {
   }
 
   /** Calls the handler after an asynchronous schema, unless the request has ended meanwhile. */
-  #callLater(
-    request: Request,
-    handler: Handler,
-    checked: Checked,
-  ): string | undefined | Promise<string | undefined> {
+  #callLater(request: Request, handler: Handler, checked: Checked): Answer {
     const { connection } = request;
     if (request.isDropped || isRevoked(connection)) return undefined;
     // What came before a close of the peer is handled, with a signal that has aborted.
@@ -324,11 +323,7 @@ export class Requests {
     return this.#call(request, handler, checked);
   }
 
-  #call(
-    request: Request,
-    { definition, run }: Handler,
-    { value, issues }: Checked,
-  ): string | undefined | Promise<string | undefined> {
+  #call(request: Request, { definition, run }: Handler, { value, issues }: Checked): Answer {
     const { id } = request;
     if (issues !== undefined) {
       if (id !== undefined) {

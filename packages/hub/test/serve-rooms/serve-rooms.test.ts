@@ -20,6 +20,7 @@ describe('a loop over a room', () => {
     await rooms.publish('chat/main', { text: '3' });
     expect(await read(loops[0]!, 2)).toEqual(['2', '3']);
     expect(await read(loops[1]!, 4)).toEqual(['gap', '1', '2', '3']);
+    expect(await read(loops[2]!, 1)).toEqual(['3']);
     const late = rooms.join('chat/main', { since: first });
     expect(await read(late, 2)).toEqual(['2', '3']);
     const last = rooms.join('chat/main');

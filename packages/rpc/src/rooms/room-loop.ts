@@ -87,6 +87,14 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     this.#items = this.#read();
   }
 
+  /**
+   * Whether the loop waits for the answer of its first join, without a `since`. It is not read until
+   * then: the join of other loops may bring messages of the past.
+   */
+  get #isNew(): boolean {
+    return !this.#hasBegun && this.#position === undefined;
+  }
+
   /** The loop has all messages up to this one. */
   get position(): Position | undefined {
     return this.#position;
@@ -119,7 +127,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   /** Ends the loop when it has read its queue: with `error`, if there is one. */
   end(error: unknown): void {
     // What waits may lack messages.
-    if (this.#isFilling) this.#queue.length = 0;
+    if (this.#isFilling || this.#isNew) this.#queue.length = 0;
     this.#isFilling = false;
     this.#end ??= { error };
     this.#news?.resolve();
@@ -130,7 +138,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
    * unless those of the join begin before its position ends.
    */
   suspect(): void {
-    this.#isSuspect = !this.#isFilling && !this.#isBehind;
+    this.#isSuspect = !this.#isFilling && !this.#isBehind && !this.#isNew;
   }
 
   /** Takes a message, unless the loop has it. */
@@ -152,6 +160,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
       this.#giveBack();
       this.#isBehind = true;
     }
+    if (this.#isNew) return;
     if (!this.#isBehind && !this.#isFilling) this.#position = message.position ?? this.#position;
     this.#news?.resolve();
   }
@@ -224,11 +233,12 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
    * @param isFilled - Whether the loop has taken all that the join has brought.
    */
   joined({ complete, position }: JoinAnswer, isTold: boolean, isFilled: boolean): void {
+    if (this.#isNew) return this.begin(position);
     const isUnknown = this.#position === undefined && this.#hasBegun;
     const lacks = this.#position !== undefined && !complete;
     if (isUnknown || (lacks && !isTold)) this.gap();
     if (!isFilled) return;
-    this.#fill();
+    if (this.#isFilling) this.#fill();
     // Of a history that has lost all messages.
     if (lacks && this.#queue.every((entry) => 'gap' in entry)) this.#position = position;
     this.begin(position);
@@ -237,13 +247,20 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
 
   /** The loop takes what comes after the position. */
   begin(position: Position | undefined): void {
+    const isNew = this.#isNew;
     this.#hasBegun = true;
     this.#position ??= position;
+    if (!isNew) return;
+    const past = this.#queue.findLastIndex(({ position: at }) => at && isUpTo(at, position));
+    for (const entry of this.#queue.splice(0, past + 1)) {
+      if (!('gap' in entry)) this.#size -= entry.size;
+    }
+    this.#fill();
+    this.#news?.resolve();
   }
 
   /** All messages up to the last of the queue are in it. */
   #fill(): void {
-    if (!this.#isFilling) return;
     this.#isFilling = false;
     const last = this.#queue.findLast(({ position }) => position !== undefined);
     this.#position = last?.position ?? this.#position;
@@ -265,7 +282,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   }
 
   #shift(): Entry | undefined {
-    if (this.#isFilling) return undefined;
+    if (this.#isFilling || this.#isNew) return undefined;
     const entry = this.#queue.shift();
     if (entry !== undefined && !('gap' in entry)) this.#size -= entry.size;
     if (entry !== undefined || !this.#isBehind || this.#end !== undefined) return entry;

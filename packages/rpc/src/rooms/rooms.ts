@@ -343,12 +343,8 @@ class GivenUp {
     if (given?.aborted) throw given.reason;
     this.#given = given;
     if (given !== undefined) addAbortListener(given, this.#aborted);
-    const late = (): void => {
-      const { cause } = this;
-      this.#giveUp(
-        new TimeoutError(`no answer to publish within ${ms} ms (option timeout)`, { cause }),
-      );
-    };
+    const why = `no answer to publish within ${ms} ms (option timeout)`;
+    const late = (): void => this.#giveUp(new TimeoutError(why, { cause: this.cause }));
     if (ms !== Infinity) this.#cancel = portablePlatform.setTimer(ms, late, true);
   }
 
