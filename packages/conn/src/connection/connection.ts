@@ -217,7 +217,8 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
   // Turns
 
   scheduleEndOfTurn(): void {
-    if (!this.awaitsTurn) this.shared.endOfTurn.add(this);
+    // Also while it waits: fake timers that were removed may have dropped the turn.
+    this.shared.endOfTurn.add(this);
   }
 
   /** The end of the turn. */

@@ -136,6 +136,17 @@ describe.each(PLATFORMS)('connPair with $name', ({ platform }) => {
         await expect(other.readMessage({ timeout: 20 })).rejects.toThrow(TimeoutError);
       });
 
+      it('sends on a connection whose turn was dropped', async () => {
+        const [client, server] = pair();
+        const got: string[] = [];
+        void server.receive((message) => void got.push(message.text()));
+        await advanceUntilDone(client.ping());
+        void client.send('one');
+        vi.useRealTimers();
+        void client.send('two');
+        await expect.poll(() => got, { timeout: 5_000 }).toEqual(['one', 'two']);
+      });
+
       it('works with other fake timers afterwards', async () => {
         const [client] = pair();
         void client.send('never delivered');
