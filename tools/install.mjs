@@ -142,8 +142,12 @@ const manager = values.with ?? packageManager(manifest);
 const needed = closure(names);
 const place = (name) => `file:${VENDOR}/${PACKAGES[name].file}`;
 mkdirSync(VENDOR, { recursive: true });
-for (const name of needed)
-  copyFileSync(join(HERE, PACKAGES[name].file), join(VENDOR, PACKAGES[name].file));
+let hasOthers = false;
+for (const name of needed) {
+  const [from, to] = [HERE, VENDOR].map((folder) => join(folder, PACKAGES[name].file));
+  hasOthers ||= existsSync(to) && !readFileSync(from).equals(readFileSync(to));
+  copyFileSync(from, to);
+}
 manifest.dependencies = {
   ...manifest.dependencies,
   ...Object.fromEntries(names.map((name) => [name, place(name)])),
@@ -159,3 +163,9 @@ const { status, error } = isMissing
   : own;
 if (error !== undefined) fail(`${manager} cannot be started: ${error.message}`);
 process.exitCode = status ?? 1;
+// The lock file has the version, which is the same.
+if (hasOthers) {
+  console.log(
+    `${VENDOR} has other tarballs than before, and ${manager} may keep the old packages: remove node_modules and the lock file, then run ${manager} install`,
+  );
+}
