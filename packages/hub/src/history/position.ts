@@ -6,6 +6,9 @@ export interface Position {
   readonly offset: number;
 }
 
+/** Characters of an epoch. A hub keeps that of a client until its room has a message. */
+const MAX_EPOCH = 8_192;
+
 /**
  * Whether a value, for example one from the text of a client, is a position.
  *
@@ -19,7 +22,8 @@ export interface Position {
  */
 export function isPosition(value: unknown): value is Position {
   const { epoch, offset } = Object(value) as Partial<Position>;
-  return typeof epoch === 'string' && Number.isSafeInteger(offset) && offset! >= 0;
+  const isEpoch = typeof epoch === 'string' && epoch.length <= MAX_EPOCH;
+  return isEpoch && Number.isSafeInteger(offset) && offset! >= 0;
 }
 
 /**
