@@ -6,9 +6,6 @@ export interface Position {
   readonly offset: number;
 }
 
-/** Characters of an epoch. A hub keeps that of a client until its room has a message. */
-const MAX_EPOCH = 8_192;
-
 /**
  * Whether a value, for example one from the text of a client, is a position.
  *
@@ -22,8 +19,7 @@ const MAX_EPOCH = 8_192;
  */
 export function isPosition(value: unknown): value is Position {
   const { epoch, offset } = Object(value) as Partial<Position>;
-  const isEpoch = typeof epoch === 'string' && epoch.length <= MAX_EPOCH;
-  return isEpoch && Number.isSafeInteger(offset) && offset! >= 0;
+  return typeof epoch === 'string' && Number.isSafeInteger(offset) && offset! >= 0;
 }
 
 /**

@@ -475,8 +475,6 @@ describe('isPosition', () => {
   it.each<[unknown, boolean]>([
     [{ epoch: 'e', offset: 0 }, true],
     [{ epoch: '', offset: 7 }, true],
-    [{ epoch: 'e'.repeat(8_192), offset: 7 }, true],
-    [{ epoch: 'e'.repeat(8_193), offset: 7 }, false],
     [{ epoch: 'e', offset: -1 }, false],
     [{ epoch: 'e', offset: 0.5 }, false],
     [{ epoch: 5, offset: 1 }, false],
