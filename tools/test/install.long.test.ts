@@ -118,10 +118,12 @@ describe('the installed packages', () => {
 
   it.each([
     ['as they stand, by node', 'mjs', []],
-    ['as they stand, by tsx', 'mts', ['--import', TSX]],
+    ['as they stand, by tsx', 'ts', ['--import', TSX]],
     ['by require', 'cjs', []],
   ])('run the quick starts %s', { timeout: 60_000 }, async (_, ending, args) => {
-    expect(readme).toContain(`\`server.${ending === 'cjs' ? 'mjs' : ending}\``);
+    expect(readme).toContain(`server.${ending === 'cjs' ? 'mjs' : ending}\``);
+    // As docs/runtimes.md says. The endings of the others do not depend on it.
+    if (ending === 'ts') execFileSync('npm', ['pkg', 'set', 'type=module'], { cwd: project });
     const dialect = ending === 'cjs' ? required : undefined;
     await runAll(await written(project, ending, dialect), args);
   });
