@@ -52,7 +52,7 @@ export class Request {
   readonly connection: ConnLike | undefined;
   /** Whether the handler has settled. Its answer may wait for a peer that reads slowly. */
   isHandled = false;
-  /** Whether its connection has ended so that what waits is dropped. */
+  /** Whether its connection has ended, and drops what waits. */
   isDropped = false;
   /** Whether its handler runs, and those behind it wait for it. */
   holdsPlace = false;

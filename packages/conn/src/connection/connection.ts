@@ -217,7 +217,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
   // Turns
 
   scheduleEndOfTurn(): void {
-    // Also while it waits: fake timers that were removed may have dropped the turn.
+    // Also when a turn is due: fake timers that were removed may have dropped it.
     this.shared.endOfTurn.add(this);
   }
 

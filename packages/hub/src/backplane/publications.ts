@@ -181,8 +181,8 @@ export class Publications<Data> {
 
   /** Resolves when the messages with `through` that are under way on a channel have returned, or are lost. */
   async untilReturned(channel: string): Promise<void> {
-    const under = [...(this.sent.get(channel)?.through.values() ?? [])];
-    await Promise.all(under.map(({ returned }) => returned.promise));
+    const underWay = [...(this.sent.get(channel)?.through.values() ?? [])];
+    await Promise.all(underWay.map(({ returned }) => returned.promise));
   }
 
   /** Counter of the last message on a channel. */

@@ -312,7 +312,7 @@ export class Resume<Data> {
     return before ?? last;
   }
 
-  /** Resolves when the messages of this node that a read may have found have come here too. */
+  /** Resolves when the members have this node's own messages: a read may find them before that. */
   async #untilReturned(): Promise<void> {
     await this.#hub.link?.untilReturned(this.#name);
     await this.#audience?.done;

@@ -1,4 +1,5 @@
-// Rooms for clients: nodes are killed and stopped, connections break. The variables of killer.slow.test.ts.
+// Rooms for clients: nodes are killed and stopped, connections break.
+// HUB_ENGINES, HUB_SEEDS and HUB_FAULTS as in killer.slow.test.ts.
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';

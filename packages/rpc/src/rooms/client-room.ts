@@ -97,7 +97,7 @@ export class ClientRoom {
   take(message: Arrived): void {
     if (this.#memberOn === undefined && this.#joining.size === 0) return;
     const { position } = message;
-    // A join of one loop brings earlier ones.
+    // The join of another loop may bring older messages.
     if (position === undefined || !isUpTo(position, this.#position)) this.#position = position;
     for (const loop of this.#loops) loop.take(message);
   }

@@ -88,8 +88,8 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   }
 
   /**
-   * Whether the loop waits for the answer of its first join, without a `since`. It is not read until
-   * then: the join of other loops may bring messages of the past.
+   * Whether the loop has no `since`, and its first join has no answer yet. Until then it is not read:
+   * other loops may bring older messages.
    */
   get #isNew(): boolean {
     return !this.#hasBegun && this.#position === undefined;
