@@ -90,7 +90,7 @@ export function twoConnections(
             heartbeat: false,
             compression: true,
             deflate: DEFLATE,
-            extensions: [extension],
+            extension,
           }),
         );
       }) as [Side, Side];

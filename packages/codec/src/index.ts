@@ -81,7 +81,6 @@ export {
 export type { OwnedBytes, Slab, SlabSource } from './memory/slab.ts';
 export { SlabPool, type SlabPoolOptions, sharedSlabPool } from './memory/slab-pool.ts';
 export type { DataType, Extension, SharedEncoding } from './messages/extension.ts';
-export { ExtensionChain } from './messages/extension-chain.ts';
 export { MessageDecoder } from './messages/message-decoder.ts';
 export {
   CHECKED_ONLY,

@@ -28,7 +28,7 @@ import {
   readLimit,
   resolveOptions,
 } from './options/conn-options.ts';
-import { deflateExtension, joined } from './options/extensions.ts';
+import { deflateExtension } from './options/extension.ts';
 import type { DeflateExtension } from './platform/deflate-engine.ts';
 import type { CloseInfo, ConnState, ConnStats } from './platform/observer.ts';
 import { formatJSON, type SchemaOutput, type StandardSchema } from './read/json.ts';
@@ -125,12 +125,12 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
       },
       new.target,
     );
-    const { role, platform, settings, subprotocol, extensions, deflate, custom } = resolved;
+    const { role, platform, settings, subprotocol, extensions, deflate, extension } = resolved;
     this.subprotocol = subprotocol;
     this.extensions = extensions;
     const shared = sharedFor(role, platform, settings);
     this.#deflate = deflateExtension(deflate, settings.compression, role, platform);
-    this.#connection = new Connection(this, transport, shared, joined(this.#deflate, custom));
+    this.#connection = new Connection(this, transport, shared, this.#deflate ?? extension);
     this.#connection.observe((observer) => observer.opened?.(this));
   }
 

@@ -1,9 +1,7 @@
 import { naiveEncode, ToyExtension } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import {
-  BinaryMessage,
   type Extension,
-  ExtensionChain,
   MESSAGE_BEGIN,
   MESSAGE_DATA,
   MessageDecoder,
@@ -15,7 +13,6 @@ import {
 
 const RSV1 = 0x40;
 const RSV2 = 0x20;
-const RSV3 = 0x10;
 
 /** Decodes `frames` in chunks of `size` bytes, each of which is overwritten after it was lent. */
 function decode(extension: Extension, frames: Uint8Array, size: number = frames.length) {
@@ -147,97 +144,9 @@ describe('an Extension', () => {
     },
   );
 
-  it('may not mark a message with bits that are not its own', () => {
-    const toy = Object.assign(new ToyExtension(RSV2, 3), { sentRsv: RSV1 });
-    const chain = new ExtensionChain([toy]);
-    chain.wants(1, undefined);
-    const bytes = Buffer.from('a');
-    expect(() => chain.encode(bytes, 0, 1, true, true)).toThrow(/^Extension\.sentRsv: 64/);
-  });
-
   it('is bounded by the limit of the message', () => {
     const toy = new ToyExtension(RSV2, 3);
     expect(decode(toy, encode(toy, 'a'.repeat(1000))).messages).toHaveLength(1);
     expect(decode(toy, encode(toy, 'a'.repeat(1001))).error?.closeCode).toBe(1009);
-  });
-});
-
-describe('ExtensionChain', () => {
-  it.each([1, 2, 3, 5, 1000])('undoes the last extension first, in chunks of %i', (size) => {
-    const toys = [new ToyExtension(RSV2, 3), new ToyExtension(RSV3, 5)];
-    const chain = new ExtensionChain(toys);
-    expect(chain.rsv).toBe(RSV2 | RSV3);
-    expect(chain.wants(1, undefined)).toBe(true);
-    const frames = encode(chain, 'both', ' of', ' them');
-    // The second toy has doubled what the first one has made of "b".
-    expect(frames.subarray(2, 6).toString()).toBe('bgad');
-    const { messages, error } = decode(chain, Buffer.concat([frames, frames]), size);
-    expect(error).toBeUndefined();
-    expect(messages).toEqual(['both of them', 'both of them']);
-  });
-
-  it('gives a message to the extensions that it was marked for', () => {
-    const toys = [new ToyExtension(RSV2, 3), new ToyExtension(RSV3, 5)];
-    const chain = new ExtensionChain(toys);
-    const frames = toys.map((toy) => encode(toy, `only ${toy.rsv}`));
-    const plain = naiveEncode(BinaryMessage, Buffer.from('none'));
-    const { messages } = decode(chain, Buffer.concat([...frames, plain]));
-    expect(messages).toEqual(['only 32', 'only 16', 'none']);
-  });
-
-  it('leaves out an extension that leaves the message as it is', () => {
-    const toys = [new ToyExtension(RSV2, 3), new ToyExtension(RSV3, 5)];
-    toys[0]!.encode = () => -1;
-    const chain = new ExtensionChain(toys);
-    chain.wants(1, undefined);
-    const frames = encode(chain, 'one', 'two');
-    expect(frames[0]! & 0x70).toBe(RSV3);
-    expect(decode(chain, frames).messages).toEqual(['onetwo']);
-  });
-
-  it('leaves a message unchanged when no extension changes it', () => {
-    const toy = new ToyExtension(RSV2, 3);
-    const chain = new ExtensionChain([toy]);
-    toy.wants = () => false;
-    expect(chain.wants(1, undefined)).toBe(false);
-    toy.wants = () => true;
-    toy.encode = () => -1;
-    chain.wants(1, undefined);
-    expect(chain.encode(Buffer.from('a'), 0, 1, true, true)).toBe(-1);
-  });
-
-  it('does not pile up what one extension makes for the next', () => {
-    const toys = [new ToyExtension(RSV2, 3), new ToyExtension(RSV3, 5)];
-    const chain = new ExtensionChain(toys);
-    chain.begin(TextMessage, RSV2 | RSV3);
-    chain.feed(new Uint8Array(1_000_000), 0, 1_000_000, false);
-    let most = 0;
-    while (chain.more) {
-      chain.step(new Uint8Array(100), Infinity);
-      most = Math.max(most, toys[0]!.unread);
-    }
-    expect(most).toBeLessThanOrEqual(65_536);
-  });
-
-  it('ends the output of each extension that has begun, also when one throws', () => {
-    const toys = [new ToyExtension(RSV2, 3), new ToyExtension(RSV3, 5)];
-    toys[1]!.encode = () => {
-      throw new Error('no key');
-    };
-    const chain = new ExtensionChain(toys);
-    chain.wants(1, undefined);
-    expect(() => chain.encode(Buffer.from('a'), 0, 1, true, true)).toThrow('no key');
-    chain.endOutput(false);
-    for (const { log } of toys) expect(log.at(-1)).toBe('not sent');
-  });
-
-  it('destroys all of them, also when one throws', () => {
-    const toys = [new ToyExtension(RSV2, 3), new ToyExtension(RSV3, 5)];
-    toys[0]!.destroy = () => {
-      throw new Error('mine');
-    };
-    const chain = new ExtensionChain(toys);
-    expect(() => chain.destroy()).toThrow('mine');
-    expect(toys[1]!.log).toEqual(['destroy']);
   });
 });

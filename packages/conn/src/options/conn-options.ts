@@ -6,7 +6,7 @@ import type { Platform } from '../platform/platform.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
 import type { Report } from '../report/report.ts';
 import { bound, checkOptionNames, duration, kind, whole } from '../validate.ts';
-import { checkedExtensions } from './extensions.ts';
+import { checkedExtension } from './extension.ts';
 
 /** Times in ms after which a silent peer is pinged, and then given up. */
 export interface Heartbeat {
@@ -93,23 +93,24 @@ export interface ConnOptions extends ConnSettings {
   /** The subprotocol that the handshake agreed on. Default: `''`. */
   readonly subprotocol?: string | undefined;
   /**
-   * The extensions that the handshake agreed on. A string describes them for {@link
-   * Conn.extensions}, as in the response's header. An array (unstable) has extensions of your own,
-   * in the order of that header; `deflate` comes before them. Each is used by this connection only.
-   * Default: `''`.
+   * The extensions that the handshake agreed on, as in the response's header: the text of {@link
+   * Conn.extensions}. Default: `''`.
    */
-  readonly extensions?: string | readonly Extension[] | undefined;
+  readonly extensions?: string | undefined;
   /**
    * The agreed parameters of permessage-deflate (RFC 7692, section 7.1). Default: no compression.
    */
   readonly deflate?: DeflateParameters | undefined;
+  /**
+   * An extension of your own in place of `deflate` (RFC 6455, section 9), used by this connection
+   * only. Unstable. Default: none.
+   */
+  readonly extension?: Extension | undefined;
 }
-
-const NO_EXTENSIONS: readonly Extension[] = [];
 
 /** The agreement of a handshake, as far as a `Conn` needs it. */
 export type Agreed = Pick<ResolvedOptions, 'subprotocol' | 'extensions' | 'deflate'> &
-  Partial<Pick<ResolvedOptions, 'custom'>>;
+  Partial<Pick<ResolvedOptions, 'extension'>>;
 
 /**
  * Options of a `Conn` with checked settings. An adapter resolves the settings of all
@@ -122,7 +123,7 @@ export class ResolvedOptions implements ConnOptions {
   readonly subprotocol: string;
   readonly extensions: string;
   readonly deflate: DeflateParameters | undefined;
-  readonly custom: readonly Extension[];
+  readonly extension: Extension | undefined;
 
   constructor(role: Role, platform: Platform, settings: Settings, agreed: Agreed) {
     this.role = role;
@@ -131,7 +132,7 @@ export class ResolvedOptions implements ConnOptions {
     this.subprotocol = agreed.subprotocol;
     this.extensions = agreed.extensions;
     this.deflate = agreed.deflate;
-    this.custom = agreed.custom ?? NO_EXTENSIONS;
+    this.extension = agreed.extension;
   }
 }
 
@@ -191,7 +192,15 @@ export const connSettingNames: readonly (keyof ConnSettings)[] = /* @__PURE__ */
 const CONN_OPTION_NAMES: readonly string[] = /* @__PURE__ */ connOptionNames();
 
 function connOptionNames(): (keyof ConnOptions)[] {
-  return ['role', 'platform', 'subprotocol', 'extensions', 'deflate', ...connSettingNames];
+  return [
+    'role',
+    'platform',
+    'subprotocol',
+    'extensions',
+    'deflate',
+    'extension',
+    ...connSettingNames,
+  ];
 }
 
 /**
@@ -207,13 +216,14 @@ export function resolveOptions(options: ConnOptions): ResolvedOptions {
   if (role !== 'client' && role !== 'server') {
     throw new TypeError(`role: expected 'client' or 'server', got ${String(role)}`);
   }
+  if (typeof extensions !== 'string') {
+    throw new TypeError(`extensions: expected a string, got ${kind(extensions)}`);
+  }
   checkOptionNames('new Conn', options, CONN_OPTION_NAMES, 'ignore');
   const settings = resolveSettings(options, role);
   const deflate = deflateParameters(options.deflate);
-  const agreed =
-    typeof extensions === 'string'
-      ? { subprotocol, extensions, deflate }
-      : { subprotocol, extensions: '', deflate, custom: checkedExtensions(extensions, deflate) };
+  const extension = checkedExtension(options.extension, deflate);
+  const agreed = { subprotocol, extensions, deflate, extension };
   return new ResolvedOptions(role, platform, settings, agreed);
 }
 

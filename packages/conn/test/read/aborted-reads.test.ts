@@ -139,7 +139,7 @@ describe.each(Object.entries(states))('a message %s', (_state, { setUp, first, r
     describe.each(['nextReader', 'readMessage', 'for await'])('of %s', (given) => {
       it.each(Object.entries(reads))('is for the next %s', async (_name, read) => {
         const toy = new Awkward();
-        const end = wired('server', { extensions: [toy] });
+        const end = wired('server', { extension: toy });
         const { conn, platform, frame, feed } = end;
         const controller = new AbortController();
         const iterator = conn[Symbol.asyncIterator]();
@@ -184,7 +184,7 @@ describe('nextReader', () => {
     ['in fragments', false],
   ])('resolves at the header of a message %s that a slow extension decodes', async (_name, fin) => {
     const toy = new Awkward();
-    const { conn, platform, frame, feed } = wired('server', { extensions: [toy] });
+    const { conn, platform, frame, feed } = wired('server', { extension: toy });
     toy.slow = true;
     const next = conn.nextReader();
     await platform.settle();

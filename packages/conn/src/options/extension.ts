@@ -1,0 +1,70 @@
+import type { DeflateParameters, Extension, Role } from '@ws/codec';
+import { DEFAULT_COMPRESSION } from '../deflate/settings.ts';
+import type { Compression, DeflateExtension } from '../platform/deflate-engine.ts';
+import type { Platform } from '../platform/platform.ts';
+import { kind } from '../validate.ts';
+
+const METHODS = [
+  'begin',
+  'feed',
+  'ready',
+  'step',
+  'keep',
+  'endMessage',
+  'destroy',
+  'wants',
+  'encode',
+  'endOutput',
+] as const satisfies readonly (keyof Extension)[];
+
+/** All reserved bits (RFC 6455, section 5.2). */
+const RSV = 0x70;
+
+/**
+ * Checks the extension of a connection.
+ *
+ * @param deflate - Set where permessage-deflate is agreed: a connection has one extension.
+ * @throws TypeError that names what is wrong or missing.
+ */
+export function checkedExtension(
+  value: unknown,
+  deflate: DeflateParameters | undefined,
+): Extension | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== 'object' || value === null) {
+    throw new TypeError(`extension: expected an Extension, got ${kind(value)}`);
+  }
+  const extension = value as Extension;
+  const missing = METHODS.find((method) => typeof extension[method] !== 'function');
+  if (missing !== undefined) throw new TypeError(`extension: an Extension has a method ${missing}`);
+  const { rsv } = extension;
+  if (!Number.isInteger(rsv) || rsv === 0 || (rsv & RSV) !== rsv) {
+    throw new TypeError(`extension.rsv: expected a sum of 0x40, 0x20 and 0x10, got ${String(rsv)}`);
+  }
+  if (deflate !== undefined) {
+    throw new TypeError('extension: a connection has one extension; leave deflate out');
+  }
+  return extension;
+}
+
+/**
+ * Returns permessage-deflate of a connection whose handshake has agreed on it.
+ *
+ * @throws TypeError when the platform has no engine.
+ */
+export function deflateExtension(
+  agreed: DeflateParameters | undefined,
+  compression: Compression | false,
+  role: Role,
+  platform: Platform,
+): DeflateExtension | undefined {
+  if (agreed === undefined) return undefined;
+  const { deflate } = platform;
+  // Engines of JavaScript may lack the member.
+  if (typeof deflate?.extension !== 'function') {
+    throw new TypeError(
+      'deflate: the platform has no engine to compress with; leave the option out, or add pureDeflate of @ws/conn/pure-deflate to the platform',
+    );
+  }
+  return deflate.extension(deflate, agreed, compression || DEFAULT_COMPRESSION, role, platform);
+}
