@@ -98,7 +98,7 @@ export class ClientRoom {
     if (this.#memberOn === undefined && this.#joining.size === 0) return;
     const { position } = message;
     // The join of another loop may bring older messages.
-    if (position === undefined || !isUpTo(position, this.#position)) this.#position = position;
+    if (position !== undefined && !isUpTo(position, this.#position)) this.#position = position;
     for (const loop of this.#loops) loop.take(message);
   }
 

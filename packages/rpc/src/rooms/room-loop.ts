@@ -195,12 +195,15 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   #placeOf(position: Position | undefined): number | undefined {
     if (position === undefined) return this.#queue.length;
     if (isUpTo(position, this.#position)) return undefined;
-    if (!this.#isFilling) return this.#queue.length;
     let place = this.#queue.length;
-    for (; place > 0; place--) {
-      const before = this.#queue[place - 1]!.position;
+    if (!this.#isFilling) return place;
+    for (let i = place - 1; i >= 0; i--) {
+      const before = this.#queue[i]!.position;
+      // An entry without a position has no place among those with one.
+      if (before === undefined) continue;
       if (!isUpTo(position, before)) break;
-      if (position.offset === before!.offset) return undefined;
+      if (position.offset === before.offset) return undefined;
+      place = i;
     }
     return place;
   }
