@@ -12,7 +12,7 @@ import {
 import { checkAutoResponse, checkRate, limitRate, setAutoResponse } from '@ws/conn/internal';
 import { type FakePlatform, naiveDecode, TestTransport } from '@ws/tests';
 import { ensure, ensureSame } from '../harness/target.ts';
-import { RSV2, SlowExtension } from './slow-extension.ts';
+import { RSV2, type SlowExtension } from './slow-extension.ts';
 
 /** How a message travels. */
 export interface Shape {
@@ -47,7 +47,8 @@ export class Side {
   answers: Side | undefined;
   readonly #first: number;
   readonly #transport = new TestTransport();
-  readonly #extension = new SlowExtension();
+  /** In place of permessage-deflate. */
+  readonly #extension: SlowExtension | undefined;
   readonly #platform: FakePlatform;
   readonly #conn: Conn;
   /** Bytes that the peer has sent. The first `#delivered` have arrived. */
@@ -76,11 +77,13 @@ export class Side {
   constructor(
     letter: string,
     platform: FakePlatform,
-    make: (transport: Transport, extension: SlowExtension) => Conn,
+    extension: SlowExtension | undefined,
+    make: (transport: Transport) => Conn,
   ) {
     this.#first = letter.charCodeAt(0);
     this.#platform = platform;
-    this.#conn = make(this.#transport, this.#extension);
+    this.#extension = extension;
+    this.#conn = make(this.#transport);
   }
 
   // The peer
@@ -115,7 +118,10 @@ export class Side {
     else this.#sent.push({ type: 1, bytes, endsAt: this.#stream.length });
   }
 
-  #send(type: 1 | 2, bytes: Buffer, { fragments, compressed, inverted = false }: Shape): void {
+  /** The extension of the connection decides whether a message is compressed or inverted. */
+  #send(type: 1 | 2, bytes: Buffer, { fragments, ...shape }: Shape): void {
+    const inverted = this.#extension !== undefined && shape.inverted === true;
+    const compressed = this.#extension === undefined && shape.compressed;
     const plain = compressed ? packed(bytes) : bytes;
     const payload = inverted ? plain.map((byte) => ~byte) : plain;
     const bits = (compressed ? RSV1 : 0) | (inverted ? RSV2 : 0);
@@ -212,7 +218,7 @@ export class Side {
       case 'readMessage':
         return this.#take(await conn.readMessage(wait), waits, Message);
       case 'readJSON':
-        return this.#readJSON(size, waits, wait);
+        return this.#readJSON(wait);
       case 'nextReader':
         return this.#readStream(size, waits, wait);
       case 'receive':
@@ -234,11 +240,12 @@ export class Side {
 
   /** The next message of the extension makes the read give up as it begins. */
   abortAtBegin(): void {
-    this.#extension.onBegin = () => this.abort();
+    if (this.#extension !== undefined) this.#extension.onBegin = () => this.abort();
   }
 
   /** Makes the extension wait, or continue. */
   slowDown(size: number): void {
+    if (this.#extension === undefined) return;
     if (size % 2 === 0) this.#extension.slow = true;
     else this.#extension.hurry();
   }
@@ -303,17 +310,9 @@ export class Side {
     this.#compare(index, message);
   }
 
-  /** Reads a message as JSON, with a schema that may wait. */
-  async #readJSON(size: number, waits: boolean, wait: WaitOptions): Promise<void> {
-    const validate = async (value: unknown): Promise<{ value: unknown }> => {
-      if (waits) await new Promise<void>((open) => this.#gates.push(open));
-      return { value };
-    };
-    const schema = { '~standard': { version: 1, vendor: 'fuzz', validate } } as const;
+  async #readJSON(wait: WaitOptions): Promise<void> {
     try {
-      const value = await (size % 4 < 2
-        ? this.#conn.readJSON({ ...wait, schema })
-        : this.#conn.readJSON(wait));
+      const value = await this.#conn.readJSON(wait);
       this.#compareBytes(this.#read++, 1, Buffer.from(JSON.stringify(value)));
     } catch (error) {
       if (!(error instanceof JSONError)) return;
@@ -389,7 +388,7 @@ export class Side {
   /** Ends the connection and reads what is left. */
   async finish(): Promise<void> {
     const platform = this.#platform;
-    this.#extension.hurry();
+    this.#extension?.hurry();
     await platform.settle();
     this.#transport.drain();
     if (!this.#transport.closed) this.#transport.break(new Error('the end'));

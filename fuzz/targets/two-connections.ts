@@ -4,6 +4,7 @@ import { compressingPlatform, DEFLATE } from '@ws/tests/pairs';
 import { Input } from '../harness/input.ts';
 import { ensureSame, type Target } from '../harness/target.ts';
 import { Side } from './side.ts';
+import { SlowExtension } from './slow-extension.ts';
 
 const MAX_COMMANDS = 60;
 
@@ -72,7 +73,7 @@ export function twoConnections(
       [48, 0, 54, 101, 184, 7, 18, 1, 188, 0, 140, 0, 16, 0, 140, 0, 42, 1, 188, 0, 24, 1],
       [48, 1, 146, 0, 98, 73, 34, 51, 78, 11, 223, 0, 186, 1],
       [38, 0, 32, 60, 18, 0, 140, 0, 156, 0, 24, 1, 44, 1, 174, 0, 38, 1, 36, 2, 136, 3, 18, 0],
-    ].map((program) => Uint8Array.from([0, 0, 0, ...program])),
+    ].map((program, i) => Uint8Array.from([0, 0, i < 4 ? 0 : 3, ...program])),
     async run(input) {
       const read = new Input(input);
       const platform = compressingPlatform();
@@ -80,16 +81,24 @@ export function twoConnections(
         readAhead: read.pick([5_000, 100, 65_536]),
         highWaterMark: read.pick([65_536, 500]),
       };
-      const answers = read.pick(['none', 'echo', 'relay'] as const);
+      const { answers, inverts } = read.pick([
+        { answers: 'none', inverts: false },
+        { answers: 'echo', inverts: false },
+        { answers: 'relay', inverts: false },
+        { answers: 'none', inverts: true },
+        { answers: 'echo', inverts: true },
+        { answers: 'relay', inverts: true },
+      ] as const);
       const [first, second] = ['a', 'A'].map((letter) => {
-        return new Side(letter, platform, (transport, extension) =>
+        const extension = inverts ? new SlowExtension() : undefined;
+        return new Side(letter, platform, extension, (transport) =>
           make(transport, {
             ...settings,
             role: 'server',
             platform,
             heartbeat: false,
             compression: true,
-            deflate: DEFLATE,
+            deflate: inverts ? undefined : DEFLATE,
             extension,
           }),
         );

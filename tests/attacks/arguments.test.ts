@@ -65,7 +65,6 @@ function methodsOf(conn: Conn, prepared: PreparedMessage): Readonly<Record<strin
     'readMessage, options': method((v) => conn.readMessage(v), ...OPTIONS),
     'nextReader, options': method((v) => conn.nextReader(v), ...OPTIONS),
     'readJSON, options': method((v) => conn.readJSON(v), ...OPTIONS),
-    'readJSON, schema': method((v) => conn.readJSON({ schema: v }), 'undefined'),
     setReadLimit: method((v) => conn.setReadLimit(v), 'number'),
     setReadDeadline: method((v) => conn.setReadDeadline(v), 'number', 'null', 'Date'),
     setWriteDeadline: method((v) => conn.setWriteDeadline(v), 'number', 'null', 'Date'),

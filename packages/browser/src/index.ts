@@ -29,8 +29,6 @@ export {
   ReadLimitError,
   ReadPendingError,
   type SchemaIssue,
-  type SchemaOutput,
-  type StandardSchema,
   TextMessage,
   TimeoutError,
   TransportError,

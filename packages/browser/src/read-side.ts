@@ -131,13 +131,6 @@ export class ReadSide {
   }
 
   /** Takes a message back, whose read was cancelled: it is for the next read. */
-  takeBack(message: PageMessage): void {
-    if (this.#dropping) return;
-    this.#next.push(message);
-    this.#cost += message.length + MESSAGE_COST;
-    this.serve();
-  }
-
   /**
    * Reads the next message. Returns a function that rejects the read: a message that has not arrived
    * is for the next read.

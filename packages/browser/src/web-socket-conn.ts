@@ -16,8 +16,6 @@ import {
   type PingPongHandler,
   type PreparedMessage,
   type Role,
-  type SchemaOutput,
-  type StandardSchema,
   TextMessage,
   TimeoutError,
   type WaitOptions,
@@ -36,7 +34,7 @@ import {
   rejectedSoon,
 } from '@ws/conn/internal';
 import { UnsupportedError } from './errors.ts';
-import { checkSchema, formatJSON, parseJSON } from './json.ts';
+import { formatJSON, parseJSON } from './json.ts';
 import { WholeMessageReader } from './message-reader.ts';
 import { GatheringWriter } from './message-writer.ts';
 import type { BrowserConnSettings } from './options.ts';
@@ -170,19 +168,9 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   }
 
   /** Reads the next message and parses it as JSON: see `Conn.readJSON`. */
-  readJSON<S extends StandardSchema>(
-    options: WaitOptions & { readonly schema: S },
-  ): Promise<SchemaOutput<S>>;
-  readJSON<T = unknown>(options?: WaitOptions & { readonly schema?: undefined }): Promise<T>;
-  readJSON(
-    options?: WaitOptions & { readonly schema?: StandardSchema | undefined },
-  ): Promise<unknown> {
-    return attempt(() => {
-      const schema = options?.schema;
-      checkSchema(schema);
-      const { report } = this.#settings;
-      return this.#read('readJSON', options, (read) => parseJSON(read, schema, report));
-    });
+  readJSON<T = unknown>(options?: WaitOptions): Promise<T> {
+    const message = this.#read('readJSON', options);
+    return handled(message.then((read) => parseJSON(read) as T));
   }
 
   /**
@@ -195,38 +183,14 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     return handled(message.then((read) => new WholeMessageReader(read)));
   }
 
-  /** @param parse - Only for `readJSON`: the read settles as the promise of `parse` does. */
-  #read<T = PageMessage>(
-    name: string,
-    options?: WaitOptions,
-    parse?: (message: PageMessage) => Promise<T>,
-  ): Promise<T> {
+  #read(name: string, options?: WaitOptions): Promise<PageMessage> {
     const start = (
-      resolve: (result: T) => void,
+      resolve: (result: PageMessage) => void,
       reject: (reason: unknown) => void,
-    ): ((reason: unknown) => void) => {
-      if (!parse) return this.#reads.read(name, resolve as () => void, reject);
-      let unparsed: PageMessage | undefined;
-      const parsed =
-        <V>(settle: (value: V) => void) =>
-        (value: V): void => {
-          unparsed = undefined;
-          settle(value);
-        };
-      const read = (message: PageMessage): void => {
-        unparsed = message;
-        parse(message).then(parsed(resolve), parsed(reject));
-      };
-      const stop = this.#reads.read(name, read, reject);
-      return (reason) => {
-        if (unparsed) this.#reads.takeBack(unparsed);
-        stop(reason);
-      };
-    };
+    ): ((reason: unknown) => void) => this.#reads.read(name, resolve, reject);
     if (options === undefined) return handled(new Promise(start));
     return attempt(() => {
-      const names = parse ? ['schema', ...WAIT_OPTION_NAMES] : WAIT_OPTION_NAMES;
-      checkNames(name, options, names, 'reject');
+      checkNames(name, options, WAIT_OPTION_NAMES, 'reject');
       return bounded(options, start);
     });
   }

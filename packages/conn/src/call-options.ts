@@ -1,6 +1,5 @@
 import { BinaryMessage, CloseMessage, PingMessage, PongMessage, TextMessage } from '@ws/codec';
 import type { DataType } from './message.ts';
-import { checkSchema } from './read/json.ts';
 import { checkWaitOptions, WAIT_OPTION_NAMES, type WaitOptions } from './time/wait.ts';
 import { checkOptionNames, kind } from './validate.ts';
 
@@ -63,7 +62,6 @@ export function badType(type: unknown): TypeError {
 
 /** The names of options of each method that takes other options than {@link WaitOptions}. */
 const WRITE_OPTION_NAMES = ['compress', 'signal'];
-const READ_JSON_OPTION_NAMES = /* @__PURE__ */ ['schema'].concat(WAIT_OPTION_NAMES);
 const WRITER_OPTION_NAMES = ['queue', 'compress'];
 const CLOSE_OPTION_NAMES = /* @__PURE__ */ ['discard'].concat(WAIT_OPTION_NAMES);
 
@@ -86,12 +84,6 @@ export function checkWriteOptions(method: string, options: { compress?: unknown 
   checkOptionNames(method, options, WRITE_OPTION_NAMES, 'ignore');
   checkWaitOptions(options);
   checkCompress(options.compress);
-}
-
-export function checkReadOptions(options: { schema?: unknown }): void {
-  checkOptionNames('readJSON', options, READ_JSON_OPTION_NAMES, 'ignore');
-  checkWaitOptions(options);
-  checkSchema(options.schema);
 }
 
 export function checkWriterOptions(type: unknown, options: { compress?: unknown }): void {

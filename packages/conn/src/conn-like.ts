@@ -1,9 +1,7 @@
 import type { NextWriterOptions } from './call-options.ts';
 import type { Conn } from './conn.ts';
 import type { MessageWriter } from './connection/message-writer.ts';
-import type { CloseInfo } from './platform/observer.ts';
 import type { MessageReader } from './read/message-reader.ts';
-import type { MessageHandler } from './read/receive-call.ts';
 import type { WaitOptions } from './time/wait.ts';
 
 /** The methods of a {@link MessageReader}. */
@@ -37,6 +35,7 @@ export type ConnLike<Data = any> = Pick<
   | 'stats'
   | 'readMessage'
   | 'readJSON'
+  | 'receive'
   | 'discardReads'
   | 'send'
   | 'writeMessage'
@@ -50,8 +49,6 @@ export type ConnLike<Data = any> = Pick<
   | typeof Symbol.asyncIterator
   | typeof Symbol.asyncDispose
 > & {
-  /** As `Conn.receive`, without a schema. */
-  receive(handler: MessageHandler): Promise<CloseInfo>;
   /** As `Conn.nextReader`. */
   nextReader(options?: WaitOptions): Promise<MessageReaderLike>;
   /** As `Conn.nextWriter`. */

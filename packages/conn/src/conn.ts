@@ -3,7 +3,6 @@ import { checked, fromCaller } from '@ws/codec/internal';
 import {
   type ConnCloseOptions,
   checkCloseOptions,
-  checkReadOptions,
   checkWaits,
   checkWriterOptions,
   functionOrNull,
@@ -31,18 +30,11 @@ import {
 import { deflateExtension } from './options/extension.ts';
 import type { DeflateExtension } from './platform/deflate-engine.ts';
 import type { CloseInfo, ConnState, ConnStats } from './platform/observer.ts';
-import { formatJSON, type SchemaOutput, type StandardSchema } from './read/json.ts';
+import { formatJSON, parseMessage } from './read/json.ts';
 import type { MessageReader } from './read/message-reader.ts';
 import { type MessageStreams, streamsOf } from './read/message-streams.ts';
 import { type MessageHandler, receive, startReceive } from './read/receive-call.ts';
-import {
-  checkSchemaOptions,
-  readJSON,
-  type SchemaOptions,
-  type ValueHandler,
-  ValueIterator,
-} from './read/schema-reads.ts';
-import { rejected, resolvedLater } from './time/promises.ts';
+import { handled, rejected, resolvedLater } from './time/promises.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import { checkTransport, type Transport } from './transport.ts';
 import { duration, kind } from './validate.ts';
@@ -220,26 +212,24 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   /**
    * Reads the next message, text or binary, and parses it as JSON.
    *
-   * @param options - `schema`: a Standard Schema (zod, valibot, ...) that validates the value and
-   *   may transform it. `signal`, `timeout`: as for {@link readMessage}. They also end the wait for
-   *   the schema: the next read gets the message, after messages that were read meanwhile.
-   * @throws (rejects) {@link JSONError} when the message is not JSON or fails the schema. The
-   *   message is consumed, and the connection stays usable. TypeError for an invalid schema.
-   *   Otherwise as {@link readMessage}.
+   * @throws (rejects) {@link JSONError} when the message is not JSON. The message is consumed, and
+   *   the connection stays usable. Otherwise as {@link readMessage}.
    */
-  readJSON<S extends StandardSchema>(
-    options: WaitOptions & { readonly schema: S },
-  ): Promise<SchemaOutput<S>>;
-  readJSON<T = unknown>(options?: WaitOptions & { readonly schema?: undefined }): Promise<T>;
-  readJSON(
-    options: WaitOptions & { readonly schema?: StandardSchema | undefined } = {},
-  ): Promise<unknown> {
-    try {
-      checkReadOptions(options);
-      return readJSON(this.#connection, options);
-    } catch (error) {
-      return this.#connection.rejected(error, 'readJSON');
-    }
+  readJSON<T = unknown>(options: WaitOptions = {}): Promise<T> {
+    const reads = this.#connection.inbound.pullReads();
+    const read = () => reads.readMessage('readJSON');
+    const message = waitForRead(this.#connection, 'readJSON', options, read);
+    const parse = async (): Promise<T> => {
+      try {
+        return parseMessage(await message) as T;
+      } catch (error) {
+        // Last, as in `Deferred.rejectWithCaller`: otherwise the stack would not name the caller.
+        void handled(value);
+        throw error;
+      }
+    };
+    const value = parse();
+    return value;
   }
 
   /**
@@ -279,42 +269,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    *   the connection with 1011; {@link ReadPendingError}; TypeError when `handler` is not a
    *   function.
    */
-  receive(handler: MessageHandler): Promise<CloseInfo>;
-  /**
-   * As above, with the value of each message: JSON that fits `schema`. Any other message closes the
-   * connection with 1007, or is given to `invalid`.
-   *
-   * @throws (rejects) {@link JSONError} for a message that closes the connection. An error of the
-   *   schema itself, or of `invalid`, counts as one of the handler. TypeError for a bad option.
-   */
-  receive<S extends StandardSchema>(
-    handler: ValueHandler<S>,
-    options: SchemaOptions<S>,
-  ): Promise<CloseInfo>;
-  receive(
-    handler: MessageHandler | ValueHandler<StandardSchema>,
-    options?: SchemaOptions<StandardSchema>,
-  ): Promise<CloseInfo> {
-    return receive(this.#connection, handler, options);
-  }
-
-  /**
-   * Iterates over the values of the messages: JSON that fits `schema`. Any other message closes the
-   * connection with 1007, and the loop throws its {@link JSONError}; or it is given to `invalid`, and
-   * the loop continues. Ends as a loop over the connection does.
-   *
-   * An error of the schema itself rejects `next()` with a {@link JSONError}, an error of `invalid`
-   * with that error. The message is consumed, and the connection stays open.
-   *
-   * @throws TypeError for a bad option.
-   */
-  messages<S extends StandardSchema>(
-    options: SchemaOptions<S, Message>,
-  ): AsyncIterableIterator<SchemaOutput<S>> {
-    checked(() => checkSchemaOptions('messages', options), this, 'messages');
-    const connection = this.#connection;
-    const messages = new MessageIterator(connection.inbound.pullReads());
-    return new ValueIterator(connection, messages, options);
+  receive(handler: MessageHandler): Promise<CloseInfo> {
+    return receive(this.#connection, handler);
   }
 
   /**

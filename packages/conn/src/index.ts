@@ -62,7 +62,6 @@ export type { SchemaOutput, StandardSchema } from './read/json.ts';
 export { MessageReader } from './read/message-reader.ts';
 export type { MessageStreams } from './read/message-streams.ts';
 export type { MessageHandler } from './read/receive-call.ts';
-export type { SchemaOptions, ValueHandler } from './read/schema-reads.ts';
 export type { Report } from './report/report.ts';
 export type { ReportContext, ReportedConn } from './report/report-text.ts';
 export type { WaitOptions } from './time/wait.ts';

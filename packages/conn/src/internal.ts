@@ -29,7 +29,6 @@ export { checkAutoResponse, type PreparedResponse } from './read/auto-response.t
 export { formatJSON } from './read/json.ts';
 export type { RatePlan } from './read/rate.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
-export { checkSchemaOptions, withValue } from './read/schema-reads.ts';
 export { LiveConn } from './reconnecting/live-conn.ts';
 export {
   type LivePlan,

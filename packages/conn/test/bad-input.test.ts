@@ -2,10 +2,8 @@ import { describe, expect, it } from 'vitest';
 import {
   BinaryMessage,
   broadcast,
-  JSONError,
   joinMessages,
   PreparedMessage,
-  type StandardSchema,
   TextMessage,
 } from '../src/index.ts';
 import { type Wired, wired } from './wired.ts';
@@ -284,33 +282,6 @@ describe('nextReader', () => {
       expect(await conn.readJSON()).toBe('kept');
     },
   );
-});
-
-describe('readJSON', () => {
-  it.each([
-    ['nothing', () => undefined],
-    ['null', () => null],
-    ['a number', () => 5],
-    ['issues that are none', () => ({ issues: 5 })],
-    ['issues that are null', () => ({ issues: [null, undefined, 5, { path: [null] }] })],
-    ['a promise that rejects', () => Promise.reject(new Error('x'))],
-    [
-      'an object that throws',
-      () => ({
-        get issues(): never {
-          throw new Error('x');
-        },
-      }),
-    ],
-  ])('rejects with JSONError when the schema returns %s, and stays usable', async (_, validate) => {
-    const { conn, feed, frame } = wired('server');
-    const schema = {
-      '~standard': { version: 1, vendor: 'test', validate },
-    } as never as StandardSchema;
-    feed(frame(1, '1'), frame(1, '2'));
-    await expect(conn.readJSON({ schema })).rejects.toBeInstanceOf(JSONError);
-    expect(await conn.readJSON()).toBe(2);
-  });
 });
 
 describe('writeJSON', () => {

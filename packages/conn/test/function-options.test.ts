@@ -19,7 +19,6 @@ import {
   type ConnOptions,
   type ConnSettings,
   type Observer,
-  type StandardSchema,
   type Transport,
   TransportError,
   type TransportSink,
@@ -68,9 +67,7 @@ const notSendable: Outcome = {
   reported: [typeError('expected a string or bytes')],
   error: typeError('expected a string or bytes'),
 };
-const schemaOf = (validate: WrongFunction): StandardSchema =>
-  ({ '~standard': { version: 1, vendor: 'mine', validate } }) as never;
-const schemaFails = (cause: unknown): Outcome => ({
+const notJSON = (cause: unknown): Outcome => ({
   reported: [expect.objectContaining({ code: 'WS_ERR_JSON', cause })],
   error: expect.objectContaining({ code: 'WS_ERR_JSON', cause }),
 });
@@ -85,7 +82,6 @@ type Given =
   | `writeBufferPool.${FunctionsOf<BufferPool>}`
   | `observer.${FunctionsOf<Observer>}`
   | `${'ping' | 'pong' | 'close' | 'receive'} handler`
-  | 'schema'
   | 'toJSON'
   | 'filter of broadcast';
 
@@ -202,23 +198,10 @@ const ROWS: Readonly<Record<Given, Row>> = {
     },
     outcomes: handler(),
   },
-  schema: {
-    act: ({ conn, feed, frame }, wrong) => {
-      const read = conn.readJSON({ schema: schemaOf(wrong), timeout: 1_000 });
-      feed(frame(1, '{}'));
-      return Promise.race([read, new Promise((resolve) => void setImmediate(resolve))]);
-    },
-    outcomes: {
-      throws: schemaFails(mine),
-      rejects: schemaFails(mine),
-      'never settles': ignored,
-      'returns nonsense': schemaFails(typeError('neither a value nor issues')),
-    },
-  },
   toJSON: {
     act: ({ conn }, toJSON) => conn.writeJSON({ toJSON }),
     outcomes: {
-      throws: schemaFails(mine),
+      throws: notJSON(mine),
       // JSON.stringify discards the promise, which is the application's own.
       rejects: { sent: ['text {}'] },
       'never settles': { sent: ['text {}'] },

@@ -4,7 +4,6 @@ import {
   type ConnLike,
   type MessageData,
   type PreparedMessage,
-  type StandardSchema,
 } from '@ws/conn';
 import { checked, checkOptionNames, isConnLike, kind, rejected } from '@ws/conn/internal';
 import { checkString, prepare } from './arguments.ts';
@@ -17,13 +16,7 @@ import {
   sessionsOf,
 } from './delivery/publish-options.ts';
 import { HubClosedError } from './errors.ts';
-import {
-  type ConnectContext,
-  type HubEvents,
-  type MessageOptions,
-  type ValueListener,
-  validating,
-} from './events.ts';
+import { type ConnectContext, type HubEvents } from './events.ts';
 import { addAskListener, Everywhere } from './everywhere/everywhere.ts';
 import {
   checkCloseOptions,
@@ -185,36 +178,8 @@ export class Hub<Data = unknown> implements AsyncDisposable {
    * @returns A function that removes the listener.
    * @throws TypeError for an unknown event, or a listener that is not a function.
    */
-  on<E extends keyof HubEvents<Data>>(event: E, listener: HubEvents<Data>[E]): () => void;
-  /**
-   * Adds a listener of `message` that gets the value of each message: JSON that fits `schema`. Any
-   * other message closes the session with 1007, or is given to `invalid`. An error of the schema
-   * itself counts as one of the listener.
-   *
-   * @returns A function that removes the listener.
-   * @throws TypeError for another event, a bad option, or a listener that is not a function.
-   */
-  on<S extends StandardSchema>(
-    event: 'message',
-    listener: ValueListener<Data, S>,
-    options: MessageOptions<Data, S>,
-  ): () => void;
-  on<E extends keyof HubEvents<Data>>(
-    event: E,
-    listener: HubEvents<Data>[E] | ValueListener<Data, StandardSchema>,
-    options?: MessageOptions<Data, StandardSchema>,
-  ): () => void {
-    const remove = checked(
-      () =>
-        this.#sessions.listeners.add(
-          event,
-          (options === undefined
-            ? listener
-            : validating(event, listener as never, options)) as HubEvents<Data>[E],
-        ),
-      this,
-      'on',
-    );
+  on<E extends keyof HubEvents<Data>>(event: E, listener: HubEvents<Data>[E]): () => void {
+    const remove = checked(() => this.#sessions.listeners.add(event, listener), this, 'on');
     if (event === 'pong') {
       for (const session of this.sessions.values()) this.#sessions.watchPongs(session);
     }

@@ -11,8 +11,6 @@ export type {
   ConnectContext,
   ConnectQuery,
   HubEvents,
-  MessageOptions,
-  ValueListener,
 } from './events.ts';
 export type { AskOptions, Everywhere } from './everywhere/everywhere.ts';
 export { isPosition, type Position } from './history/position.ts';

@@ -284,16 +284,6 @@ export class PullReads {
     return true;
   }
 
-  /** Takes `message` back: its read was cancelled. It is for the pending read, or the next one. */
-  takeBack(message: Message): void {
-    const inbound = this.#inbound;
-    if (!inbound.delivers) return;
-    this.messageTaken = false;
-    inbound.queued().unshift(message);
-    inbound.serve();
-    this.#connection.scheduleEndOfTurn();
-  }
-
   /**
    * The loop over `iterator` was left: ends its pending read. Later messages are for the next read.
    */

@@ -74,7 +74,7 @@ export interface ConnSettings {
   readonly compression?: boolean | 'shared' | 'takeover' | CompressionOptions | undefined;
   /**
    * Gets errors that no code may be waiting for: those that your functions throw (a handler, a
-   * schema, `toJSON`, a buffer pool), and the TypeErrors and RangeErrors of wrong arguments. A
+   * `toJSON`, a buffer pool), and the TypeErrors and RangeErrors of wrong arguments. A
    * promise that rejects with such an error is handled, awaited or not. It also gets the first
    * refused message or ping of a connection that no code awaits, a MessageWriter that keeps a
    * message waiting for 5 s, and the error of bytes that were transferred while their write waited.

@@ -1,4 +1,4 @@
-import { causeText, JSONError, printable, type SchemaIssue } from '../errors.ts';
+import { causeText, JSONError, printable } from '../errors.ts';
 import type { BorrowedMessage, Message } from '../message.ts';
 import { kind } from '../validate.ts';
 
@@ -22,34 +22,6 @@ type SchemaResult<Output> =
 /** The type of the value that a schema returns for valid input. */
 export type SchemaOutput<S extends StandardSchema> = NonNullable<S['~standard']['types']>['output'];
 
-/** The first words of the error for a message that is JSON. */
-export const MISFIT = 'message does not fit the schema';
-
-/**
- * The value that a schema has returned, or the error of a message that does not fit.
- *
- * @throws TypeError when it has returned neither; what its getters throw.
- */
-export function validationResult(validated: unknown): { readonly value: unknown } | JSONError {
-  // A value that is no object has neither property.
-  const result = Object(validated) as { value: unknown; issues?: readonly SchemaIssue[] };
-  const { issues } = result;
-  if (issues === undefined) return { value: valueOf(result) };
-  const why = words(issues);
-  const said = why ? `: ${why}` : '';
-  return new JSONError(`${MISFIT}${said}`, issues);
-}
-
-/** The error of a schema that throws, or returns no result. */
-export function schemaFailed(cause: unknown): JSONError {
-  return new JSONError('the schema failed', [], { cause });
-}
-
-function valueOf(result: { readonly value: unknown }): unknown {
-  if ('value' in result) return result.value;
-  throw new TypeError('the schema returned neither a value nor issues');
-}
-
 /** @throws JSONError when `message` is not JSON. */
 export function parseMessage(message: Message | BorrowedMessage): unknown {
   const text = message.text();
@@ -60,17 +32,6 @@ export function parseMessage(message: Message | BorrowedMessage): unknown {
     const why = printable(causeText(error));
     throw new JSONError(`message is not JSON: ${why}`, [], { cause: error });
   }
-}
-
-/** The first three issues, each as its path and its message. Both may quote the peer's message. */
-function words(issues: readonly unknown[]): string {
-  const texts = issues.slice(0, 3).map((issue) => {
-    const { message, path } = issue as { message?: unknown; path?: readonly unknown[] };
-    const keys = path?.map((step) => String((step as { key?: unknown })?.key ?? step)).join('.');
-    return keys ? `${keys}: ${String(message)}` : String(message);
-  });
-  if (issues.length > 3) texts.push('\u2026');
-  return texts.join('; ');
 }
 
 /**
@@ -91,14 +52,4 @@ export function formatJSON(value: unknown): string {
   }
   if (text === undefined) throw new JSONError(`${kind(value)} cannot be written as JSON`);
   return text;
-}
-
-/** @throws TypeError when `schema` is not a Standard Schema. */
-export function checkSchema(schema: unknown, isOptional = true): void {
-  if (schema === undefined && isOptional) return;
-  const { '~standard': standard } = (schema ?? {}) as { '~standard'?: { validate?: unknown } };
-  if (typeof standard?.validate === 'function') return;
-  throw new TypeError(
-    `schema: expected a Standard Schema (zod, valibot, ...), got ${kind(schema)}`,
-  );
 }

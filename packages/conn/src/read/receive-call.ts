@@ -8,14 +8,7 @@ import type { CloseInfo } from '../platform/observer.ts';
 import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
 import { rejectedLater } from '../time/refusal.ts';
 import { kind } from '../validate.ts';
-import type { StandardSchema } from './json.ts';
 import { rejectWithEnd } from './pending-read.ts';
-import {
-  checkSchemaOptions,
-  type SchemaOptions,
-  type ValueHandler,
-  validatingHandler,
-} from './schema-reads.ts';
 
 /** The callback of `receive`, called with each message. */
 export type MessageHandler = (message: BorrowedMessage) => void | PromiseLike<void>;
@@ -339,22 +332,10 @@ export class ReceiveCall extends Promise<CloseInfo> {
 }
 
 /** See {@link Conn.receive}. */
-export function receive(
-  connection: Connection,
-  handler: MessageHandler | ValueHandler<StandardSchema>,
-  options: SchemaOptions<StandardSchema> | undefined,
-): Promise<CloseInfo> {
-  try {
-    if (typeof handler !== 'function') {
-      throw new TypeError(`receive: expected a function, got ${kind(handler)}`);
-    }
-    if (options === undefined) return startReceive(connection, handler as MessageHandler);
-    checkSchemaOptions('receive', options);
-  } catch (error) {
-    return connection.rejected(error, 'receive');
-  }
-  const validator = validatingHandler(connection, handler as ValueHandler<StandardSchema>, options);
-  return startReceive(connection, validator);
+export function receive(connection: Connection, handler: MessageHandler): Promise<CloseInfo> {
+  if (typeof handler === 'function') return startReceive(connection, handler);
+  const error = new TypeError(`receive: expected a function, got ${kind(handler)}`);
+  return connection.rejected(error, 'receive');
 }
 
 /**
