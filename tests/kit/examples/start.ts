@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,6 +20,7 @@ export interface Example {
   /** The same URL with the scheme ws or wss. */
   readonly ws: string;
   readonly port: number;
+  readonly pid: number;
   /** The output so far. */
   output(): string;
   /**
@@ -82,6 +83,7 @@ export async function startProgram(
     url,
     ws: url.replace(/^http/, 'ws'),
     port: Number(new URL(url).port),
+    pid: child.pid!,
     output,
     async stop(signal = 'SIGTERM') {
       const over = child.exitCode !== null || child.signalCode !== null;
@@ -90,6 +92,11 @@ export async function startProgram(
       return child.exitCode;
     },
   };
+}
+
+/** Bounds the files that a process writes (RLIMIT_FSIZE), as a full disk does. Linux only. */
+export function limitFileSize(pid: number, bytes: number | 'unlimited'): void {
+  execFileSync('prlimit', ['--pid', String(pid), `--fsize=${bytes}:unlimited`]);
 }
 
 /**
