@@ -140,6 +140,7 @@ export class BackplaneLink<Data> {
     if (this.#channels.has(name)) return;
     const ownBefore = this.#publications.lastCounter(name);
     this.#channels.set(name, new Channel(this, name, room, settings, ownBefore));
+    if (settings.through && settings.history !== undefined) this.#publications.keepOrigins(name);
     this.#subscriptions.update(name);
   }
 
@@ -334,12 +335,13 @@ export class BackplaneLink<Data> {
     const { name, room, through } = channel;
     if (message === undefined || !this.#isOpen(channel)) return;
     if (node !== this.node) return void this.#hub.arrived(room, message, key, undefined, arrival);
-    // The members have joined after the message.
-    if (!through || counter <= channel.ownBefore) return;
-    const origin = this.#publications.takeOrigin(name, counter);
-    // Without its origin the message could reach sessions that it leaves out.
-    if (origin === undefined) this.gap(channel, undefined);
-    else origin.returned.resolve(this.#hub.arrived(room, message, key, origin.except, arrival));
+    const origin = through ? this.#publications.takeOrigin(name, counter) : undefined;
+    if (origin !== undefined) {
+      const arrived = this.#hub.arrived(room, message, key, origin.except, arrival);
+      origin.returned?.resolve(arrived);
+      // Without its origin a message could reach sessions that it leaves out. The members have joined
+      // after an earlier one.
+    } else if (through && counter > channel.ownBefore) this.gap(channel, undefined);
   }
 
   /**

@@ -195,7 +195,11 @@ export class Channel {
     const { envelope } = arrival;
     if (envelope === undefined) return this.#reportUnreadable();
     const { node, counter, message } = envelope;
-    if (counter <= this.lastOf(node)) return;
+    if (counter <= this.lastOf(node)) {
+      // A message from before the first member may still return.
+      if (node !== this.#link.node || counter > this.ownBefore) return;
+      return this.#link.deliver(this, envelope, arrival);
+    }
     if (this.#lacks(envelope, message === undefined ? counter : counter - 1)) {
       this.#gap(this.#last);
     }

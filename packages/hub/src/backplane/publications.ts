@@ -42,9 +42,9 @@ export interface Origin<Data> {
   readonly except: Except<Data>;
   /**
    * Resolves when the members of this node have the message, to its position in the history of this
-   * node, or when the message is lost.
+   * node, or when the message is lost. Undefined for a message from before the first member.
    */
-  readonly returned: Deferred<Position | undefined>;
+  readonly returned: Deferred<Position | undefined> | undefined;
 }
 
 /** A message for a channel. */
@@ -176,18 +176,34 @@ export class Publications<Data> {
 
   /** Whether messages with `through` have not returned from the engine. */
   get awaitsReturn(): boolean {
-    return [...this.sent.values()].some(({ through }) => through.size > 0);
+    return [...this.sent.values()].some(({ through }) =>
+      [...through.values()].some(({ returned }) => returned !== undefined),
+    );
   }
 
   /** Resolves when the messages with `through` that are under way on a channel have returned, or are lost. */
   async untilReturned(channel: string): Promise<void> {
     const underWay = [...(this.sent.get(channel)?.through.values() ?? [])];
-    await Promise.all(underWay.map(({ returned }) => returned.promise));
+    await Promise.all(underWay.flatMap(({ returned }) => returned?.promise ?? []));
   }
 
   /** Counter of the last message on a channel. */
   lastCounter(channel: string): number {
     return (this.sent.get(channel) ?? this.#quiet.get(channel))?.counter ?? this.#highest;
+  }
+
+  /**
+   * The first member of this node has joined: the messages that the engine has not answered return to
+   * the sessions that resume, because their reads may miss these messages.
+   */
+  keepOrigins(channel: string): void {
+    const sent = this.sent.get(channel);
+    if (sent === undefined || sent.unanswered === 0) return;
+    for (const { channel: of, origin, counter } of [...this.#given, ...this.#waiting]) {
+      if (of === channel && origin !== undefined) {
+        sent.through.set(counter, { ...origin, returned: undefined });
+      }
+    }
   }
 
   /** A session has joined: it gets the messages after this call or, when it resumes, all. */
@@ -387,7 +403,7 @@ export class Publications<Data> {
 const CLOSED = 'the hub was closed';
 
 function forgetOrigin<Data>({ through }: Sent<Data>, counter: number): void {
-  through.get(counter)?.returned.resolve(undefined);
+  through.get(counter)?.returned?.resolve(undefined);
   through.delete(counter);
 }
 

@@ -336,6 +336,11 @@ export class Rooms<Data> {
     session.entered(name);
     audience.join(session);
     resume?.hold(audience);
+    if (audience.members.size === 1) {
+      this.#hub.link?.addChannel(name, settings);
+      // While the room had no members, this node received no messages of other nodes.
+      if (this.crosses) history?.interrupt();
+    }
     // Also for the first member, whose room may have had others before the link is loaded. A session
     // that resumes gets the messages under way, unless its position is after them.
     if (settings.through && (resume === undefined || settings.history === undefined)) {
@@ -343,11 +348,6 @@ export class Rooms<Data> {
         this.#hub.withLink(async (link) => link.joined(name, session, false)),
         () => {},
       );
-    }
-    if (audience.members.size === 1) {
-      this.#hub.link?.addChannel(name, settings);
-      // While the room had no members, this node received no messages of other nodes.
-      if (this.crosses) history?.interrupt();
     }
     if (settings.presence !== undefined) this.#hub.presence.entered(session, name, shown);
     this.#events.add('entered', session, name);
