@@ -224,6 +224,7 @@ export class NatsBackplane implements Backplane {
     for (const { answer } of this.#pending) answer.reject(error);
     if (this.#state !== 'up') return;
     this.#state = 'down';
+    this.#log?.lost();
     this.#sink?.down(error);
     void this.#recover();
   }

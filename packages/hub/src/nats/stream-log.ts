@@ -81,8 +81,8 @@ export class StreamLog {
   #bytes = MIB;
   readonly #counted = new Map<string, Counted>();
   readonly #fetches = new Limit(MAX_FETCHES);
-  /** The result of the last call of {@link open}; undefined if it failed. */
-  #opened: Promise<StreamInfo> | undefined;
+  /** Resolves when the stream has the bounds of all rooms; undefined if the attempt failed. */
+  #kept: Promise<unknown> | undefined;
   /** See {@link #stateFromNow}: the last request, and the next one. */
   #state: Promise<StreamInfo> | undefined;
   #nextState: Promise<StreamInfo> | undefined;
@@ -105,21 +105,7 @@ export class StreamLog {
    *
    * @param subject - The answer has the number of its messages.
    */
-  open(subject?: string): Promise<StreamInfo> {
-    const opened = this.#open(subject);
-    this.#opened = opened;
-    onRejection(opened, () => {
-      if (this.#opened === opened) this.#opened = undefined;
-    });
-    return opened;
-  }
-
-  /** Rejects if the stream no longer has this epoch. */
-  async expect(epoch: string): Promise<void> {
-    if (epochOf(await this.#open()) !== epoch) throw new Error('the stream was created again');
-  }
-
-  async #open(subject?: string): Promise<StreamInfo> {
+  async open(subject?: string): Promise<StreamInfo> {
     // The answer may lack messages that arrive before it, so compare with the earlier value.
     const seen = this.#seen;
     const { streams } = await this.#manager;
@@ -163,6 +149,11 @@ export class StreamLog {
     return info;
   }
 
+  /** Rejects if the stream no longer has this epoch. */
+  async expect(epoch: string): Promise<void> {
+    if (epochOf(await this.open()) !== epoch) throw new Error('the stream was created again');
+  }
+
   #findOrCreate(
     streams: JetStreamManager['streams'],
     ask: () => Promise<StreamInfo>,
@@ -192,13 +183,27 @@ export class StreamLog {
    * Resolves when the stream has at least these bounds, for all callers in the order of the calls.
    */
   async keep({ size, ttl, total = MAX_BYTES }: Keep): Promise<void> {
-    if (size > this.#size || ttl > this.#ttl || total > this.#bytes) {
+    const isMore = size > this.#size || ttl > this.#ttl || total > this.#bytes;
+    if (isMore || this.#kept === undefined) {
       this.#size = Math.max(size, this.#size);
       this.#ttl = Math.max(ttl, this.#ttl);
       this.#bytes = Math.max(total, this.#bytes);
-      this.#opened = undefined;
+      // Not before the earlier callers: their messages come first.
+      const kept = Promise.resolve(this.#kept).then(
+        () => this.open(),
+        () => this.open(),
+      );
+      this.#kept = kept;
+      onRejection(kept, () => {
+        if (this.#kept === kept) this.#kept = undefined;
+      });
     }
-    await (this.#opened ?? this.open());
+    await this.#kept;
+  }
+
+  /** The connection is lost: a request on it may get no answer. */
+  lost(): void {
+    this.#kept = undefined;
   }
 
   /** @param most - Bound of the bytes that this node stores for the room. */
