@@ -70,7 +70,8 @@ export class EverywhereCalls<Data> {
     const { id } = this.#hub.settings;
     const answers = new Map<string, JSONValue>();
     const failed = new Map<string, string>();
-    const all = own === undefined ? of : [...of, { node: id, name: id, value: own }];
+    const name = this.#hub.link?.node ?? id;
+    const all = own === undefined ? of : [...of, { node: id, name, value: own }];
     for (const { node, name, value } of all) {
       // Two nodes may have one id by mistake: the name has one run of a node.
       const key = answers.has(node) || failed.has(node) ? name : node;
