@@ -182,8 +182,10 @@ export class Channel {
   }
 
   #deliverNext(arrival: Placed): void {
+    const hasNoPlace = this.#last === undefined || this.#last === this.#beforeGap;
     this.#deliver(arrival);
-    this.#last = arrival.position;
+    // Unreadable bytes that any position would follow may be those of another program.
+    if (arrival.envelope !== undefined || !hasNoPlace) this.#last = arrival.position;
   }
 
   /**
@@ -276,6 +278,8 @@ export class Channel {
     const isFailed = !complete && lastFound === undefined;
     // Another read would find no message before this offset.
     const end = complete ? Math.max(searched, lastFound ?? -1) : (lastFound ?? Infinity);
+    // The engine does not keep these: another program has sent them.
+    const foreign = complete ? queue.takeAfter(lastFound ?? since.offset, searched) : [];
     // A waiting message may be late, and the history may have dropped it meanwhile.
     for (const arrival of [...queue.messages, ...found].toSorted(byOffset)) {
       if (this.#isOld(arrival)) continue;
@@ -285,6 +289,7 @@ export class Channel {
       }
       this.#deliverNext(arrival);
     }
+    for (const arrival of foreign) this.#deliver(arrival);
     const last = this.#last!;
     if (!queue.isWhole(last.offset, complete)) {
       // The read ended at its limit, or too many messages arrived.

@@ -78,6 +78,19 @@ export class RepairQueue {
     return this.messages.reduce((highest, each) => Math.max(highest, each.position.offset), -1);
   }
 
+  /** Takes the messages with an offset above `last`, up to `end`. */
+  takeAfter(last: number, end: number): Placed[] {
+    const isTaken = ({ position: { offset } }: Placed): boolean => offset > last && offset <= end;
+    const taken = this.messages.filter(isTaken);
+    if (taken.length === 0) return taken;
+    this.messages = this.messages.filter((each) => !isTaken(each));
+    this.#highest = -1;
+    for (const { position } of this.messages) {
+      this.#highest = Math.max(this.#highest, position.offset);
+    }
+    return taken;
+  }
+
   /**
    * Whether no message of the epoch is missing after the offset `last`, up to which all messages
    * are delivered.
