@@ -49,8 +49,7 @@ export class Peer {
   #ended = false;
 
   constructor(role: Role) {
-    // With holdLimit 0 the bytes of an incomplete frame arrive at once, so bad text fails early.
-    this.#decoder = new FrameDecoder({ role, maxFramePayload: LIMIT, holdLimit: 0 });
+    this.#decoder = new FrameDecoder({ role, maxFramePayload: LIMIT });
     this.#encoder = new FrameEncoder({ role });
   }
 

@@ -17,7 +17,6 @@ const setup: fc.Arbitrary<DecoderSetup> = fc.record({
   holdLimit: fc.constantFrom(4112, 0, 1, 125, 1000),
   readBufferSize: fc.constantFrom(4096, 1, 16, 65_536),
   simd: fc.boolean(),
-  assemble: fc.constantFrom(0, 7, 100, 5000, 100_000),
   pushes: fc.array(fc.boolean(), { minLength: 1, maxLength: 4 }),
 });
 
@@ -28,7 +27,6 @@ const plain: DecoderSetup = {
   holdLimit: 4112,
   readBufferSize: 4096,
   simd: true,
-  assemble: 0,
   pushes: [true],
 };
 

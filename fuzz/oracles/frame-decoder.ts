@@ -12,6 +12,7 @@ import {
   SlabPool,
   type SlabSource,
 } from '@ws/codec';
+import { type FrameDecoderUse, withoutSimd } from '@ws/codec/internal';
 import { NaiveDecoder } from '@ws/tests';
 import { ensure, ensureSame } from '../harness/target.ts';
 
@@ -23,14 +24,12 @@ export interface DecoderSetup {
   readonly holdLimit: number;
   readonly readBufferSize: number;
   readonly simd: boolean;
-  /** Size in bytes of the payload targets for large frames; 0 for no payload target. */
-  readonly assemble: number;
   /** For each chunk in turn: true for `push`, false for `writable` and `commit`. Repeats. */
   readonly pushes: readonly boolean[];
 }
 
 /** Creates the decoder under test. */
-export type MakeDecoder = (options: FrameDecoderOptions) => FrameDecoder;
+export type MakeDecoder = (options: FrameDecoderOptions, use: FrameDecoderUse) => FrameDecoder;
 
 /** A pool that counts its lent bytes. */
 class CountedPool implements SlabSource {
@@ -53,14 +52,11 @@ class CountedPool implements SlabSource {
 class Tracer {
   readonly trace: string[] = [];
   readonly decoder: FrameDecoder;
-  readonly #room: number;
   #payload: Uint8Array = new Uint8Array(0);
   #size = 0;
-  #left = 0;
 
-  constructor(decoder: FrameDecoder, room: number) {
+  constructor(decoder: FrameDecoder) {
     this.decoder = decoder;
-    this.#room = room;
   }
 
   drain(): void {
@@ -89,7 +85,6 @@ class Tracer {
   #begin(): void {
     this.#payload = new Uint8Array(Math.min(this.decoder.length, 200_000));
     this.#size = 0;
-    this.#target();
   }
 
   #data(): void {
@@ -97,14 +92,7 @@ class Tracer {
     ensure(end > start, 'a piece is not empty');
     this.#payload.set(buf.subarray(start, end), this.#size);
     this.#size += end - start;
-    this.#left -= end - start;
     ensure(this.#size <= this.decoder.length, 'the payload is not longer than announced');
-    if (this.#left === 0) this.#target();
-  }
-
-  #target(): void {
-    this.#left = this.#room;
-    if (this.#room > 0) this.decoder.assembleInto(new Uint8Array(this.#room + 3), 3);
   }
 }
 
@@ -125,12 +113,18 @@ function traceOf(
 export function compareDecoders(
   chunks: Iterable<Uint8Array>,
   setup: DecoderSetup,
-  make: MakeDecoder = (options) => new FrameDecoder(options),
+  make: MakeDecoder = (options, use) => new FrameDecoder(options, use),
 ): void {
-  const { role, allowedRsv, maxFramePayload, holdLimit, readBufferSize, simd, pushes } = setup;
+  const compare = () => compareNow(chunks, setup, make);
+  if (setup.simd) compare();
+  else withoutSimd(compare);
+}
+
+function compareNow(chunks: Iterable<Uint8Array>, setup: DecoderSetup, make: MakeDecoder): void {
+  const { role, allowedRsv, maxFramePayload, holdLimit, readBufferSize, pushes } = setup;
   const pool = new CountedPool();
-  const options = { role, allowedRsv, maxFramePayload, holdLimit, readBufferSize, simd, pool };
-  const tracer = new Tracer(make(options), setup.assemble);
+  const options = { role, allowedRsv, maxFramePayload, readBufferSize, pool };
+  const tracer = new Tracer(make(options, { holdLimit }));
   const naive = new NaiveDecoder(role, setup);
   const expected: string[] = [];
   let i = 0;

@@ -190,14 +190,14 @@ describe('a header in chunks of one byte', () => {
           return { bytes: new Uint8Array(size), release: () => void lent-- };
         };
         // Like a connection, this decoder holds no payload.
-        const decoder = new FrameDecoder({ role, holdLimit: 0, pool: { take } });
+        const decoder = new FrameDecoder({ role, pool: { take } }, { holdLimit: 0 });
         let event = 0;
         for (let i = 0; i < bytes.length; i++) {
           if (event !== 0) throw new Error('an event before the header is whole');
           decoder.push(bytes.slice(i, i + 1));
           event = decoder.next();
         }
-        const whole = new FrameDecoder({ role, holdLimit: 0 });
+        const whole = new FrameDecoder({ role }, { holdLimit: 0 });
         whole.push(bytes);
         const atOnce = whole.next();
         expect([event, decoder.opcode, decoder.length]).toEqual([atOnce, whole.opcode, claims]);

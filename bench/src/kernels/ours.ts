@@ -19,6 +19,7 @@ class Reader {
   frames = 0;
   readonly decoder: FrameDecoder;
   #message: Uint8Array | undefined;
+  #size = 0;
 
   constructor(role: Role) {
     this.decoder = new FrameDecoder({ role });
@@ -31,7 +32,10 @@ class Reader {
         this.frames++;
       } else if (event === FRAME_BEGIN) {
         this.#message = sharedMessageBuffers().take(decoder.length);
-        decoder.assembleInto(this.#message, 0);
+        this.#size = 0;
+      } else if (event === FRAME_DATA) {
+        this.#message!.set(decoder.view(), this.#size);
+        this.#size += decoder.end - decoder.start;
       } else if (event === FRAME_END) {
         this.frames++;
         if (this.#message !== undefined) sharedMessageBuffers().give(this.#message);

@@ -19,6 +19,7 @@ export {
   kind,
   whole,
 } from './arguments.ts';
+export type { FrameDecoderUse } from './frames/decoder-options.ts';
 export {
   FrameQueue,
   noRelease,
@@ -32,7 +33,7 @@ export { linesOf } from './handshake/header-lines.ts';
 export { isHost } from './handshake/host.ts';
 export { parseHostPort } from './handshake/origin.ts';
 export { hasToken } from './handshake/token-list.ts';
-export { simdReadBuffer } from './masking/simd.ts';
+export { simdReadBuffer, withoutSimd } from './masking/simd.ts';
 export { LARGEST_SLAB, NO_BYTES } from './memory/slab.ts';
 export { Pool } from './memory/slab-pool.ts';
 export { encoded } from './messages/extension.ts';

@@ -1,5 +1,7 @@
 // Every function that a caller gives to the codec, with a function that throws, rejects, never
 // settles, and returns nonsense: the call that uses it throws, and nothing is unhandled.
+
+import type { FrameDecoderUse } from '@ws/codec/internal';
 import { mine, nothingUnhandled, WRONG_FUNCTIONS, type Wrong, type WrongFunction } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import {
@@ -9,6 +11,7 @@ import {
   FRAME_DATA,
   FRAME_END,
   FrameDecoder,
+  type FrameDecoderOptions,
   FrameEncoder,
   MaskKeys,
   NEED_MORE,
@@ -128,7 +131,10 @@ it('SlabPool is not affected by a release that is called late and twice', () => 
 describe('FrameDecoder with a pool whose release throws', () => {
   let fails = true;
   /** Slabs that are released, then throw. Their memory is filled: a decoder must not read it. */
-  function failing(options: object): { decoder: FrameDecoder; pool: SlabPool } {
+  function failing(
+    use: FrameDecoderUse,
+    options: Partial<FrameDecoderOptions> = {},
+  ): { decoder: FrameDecoder; pool: SlabPool } {
     const pool = new SlabPool({ debug: false });
     fails = true;
     const take = (minBytes: number): Slab => {
@@ -143,7 +149,7 @@ describe('FrameDecoder with a pool whose release throws', () => {
         },
       };
     };
-    return { decoder: new FrameDecoder({ role: 'client', pool: { take }, ...options }), pool };
+    return { decoder: new FrameDecoder({ role: 'client', pool: { take }, ...options }, use), pool };
   }
 
   function push(decoder: FrameDecoder, ...chunks: number[][]): void {
@@ -201,7 +207,7 @@ describe('FrameDecoder with a pool whose release throws', () => {
   });
 
   it('keeps the tail when the memory for reading grows', () => {
-    const { decoder, pool } = failing({ readBufferSize: 1 });
+    const { decoder, pool } = failing({}, { readBufferSize: 1 });
     const place = decoder.writable();
     const { length } = place;
     place.fill(0);

@@ -6,6 +6,7 @@ import {
   FrameEncoder,
   FrameHeader,
   formatCloseMessage,
+  NEED_MORE,
   parseCloseMessage,
   UTF8_ACCEPT,
   unmask,
@@ -35,17 +36,15 @@ describe('bytes of another realm are accepted by', () => {
     expect(Buffer.compare(Uint8Array.from(buf.subarray(start, end)), payload)).toBe(0);
   });
 
-  it('FrameDecoder, in two chunks and as the target', () => {
+  it('FrameDecoder, in two chunks', () => {
     const decoder = new FrameDecoder({ role: 'server' });
     const wire = encodeFrame(2, LONG, { maskKey: 0x37fa213d });
-    const target = foreign(new Uint8Array(LONG.length));
-    decoder.push(foreign(wire.subarray(0, 9_000)));
-    decoder.next();
-    decoder.assembleInto(target, 0);
-    decoder.next();
-    decoder.push(foreign(wire.subarray(9_000)));
-    decoder.next();
-    expect(Buffer.compare(Uint8Array.from(target), LONG)).toBe(0);
+    const got: Buffer[] = [];
+    for (const part of [wire.subarray(0, 9_000), wire.subarray(9_000)]) {
+      decoder.push(foreign(part));
+      while (decoder.next() > NEED_MORE) got.push(Buffer.from(decoder.copy()));
+    }
+    expect(Buffer.compare(Buffer.concat(got), LONG)).toBe(0);
   });
 
   it.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {

@@ -16,12 +16,6 @@ export interface FrameDecoderOptions {
   /** First value of `FrameDecoder.maxFramePayload`, in bytes. Default Infinity. */
   maxFramePayload?: number;
   /**
-   * Largest data frame, in bytes with its header, that the decoder holds until it is whole. A
-   * larger incomplete frame is delivered as FRAME_BEGIN, FRAME_DATA, FRAME_END. 0 to 4112, default
-   * 4112. A control frame is always one FRAME.
-   */
-  holdLimit?: number;
-  /**
    * Smallest size of the first buffer of `FrameDecoder.writable()`, in bytes. 1 to 1 MiB, default
    * 4096.
    */
@@ -31,18 +25,22 @@ export interface FrameDecoderOptions {
    * pool.
    */
   pool?: SlabSource;
-  /** Whether to unmask with WebAssembly SIMD where it is available and faster. Default true. */
-  simd?: boolean;
+}
+
+/** @internal How a `MessageDecoder` uses a `FrameDecoder`. */
+export interface FrameDecoderUse {
   /**
-   * Whether to unmask payload in place. With false it stays masked, and `FrameDecoder.key` is its
-   * masking key. Default true.
+   * Largest data frame, in bytes with its header, that is held until it is whole. A larger incomplete
+   * frame is delivered as FRAME_BEGIN, FRAME_DATA, FRAME_END. 0 to 4112, default 4112.
    */
-  unmask?: boolean;
+  readonly holdLimit?: number;
+  /** With false, payload stays masked, and `FrameDecoder.key` is its masking key. Default true. */
+  readonly unmask?: boolean;
 }
 
 /** All input is consumed or kept: push the next chunk. See {@link FrameDecoder}. */
 export const NEED_MORE = 0;
-/** A whole frame. Its payload is `buf[start, end)`, unmasked unless the option `unmask` is false. See {@link FrameDecoder}. */
+/** A whole frame. Its payload is `buf[start, end)`, unmasked. See {@link FrameDecoder}. */
 export const FRAME = 1;
 /**
  * The header of a frame that is delivered in pieces: it is incomplete and too large to hold.

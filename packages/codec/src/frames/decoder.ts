@@ -2,7 +2,6 @@ import { checkCoderOptions, integer, notNegative } from '../arguments.ts';
 import { ProtocolError } from '../errors.ts';
 import { copyRange } from '../masking/copy.ts';
 import { checkRange, rotate } from '../masking/mask.ts';
-import { existingSimd } from '../masking/simd.ts';
 import { MAX_TAIL, ReceiveRing } from '../memory/ring.ts';
 import { NO_BYTES, type OwnedBytes } from '../memory/slab.ts';
 import { sharedSlabPool } from '../memory/slab-pool.ts';
@@ -15,6 +14,7 @@ import {
   FRAME_DATA,
   FRAME_END,
   type FrameDecoderOptions,
+  type FrameDecoderUse,
   NEED_MORE,
 } from './decoder-options.ts';
 import { length16, length64 } from './header.ts';
@@ -109,8 +109,8 @@ export class FrameDecoder {
   /** Index after the payload's last byte in {@link buf}. */
   end = 0;
   /**
-   * With the option `unmask: false`, the masking key for the byte at {@link start}: little-endian,
-   * so its lowest byte applies to that byte. 0 for frames without a mask.
+   * @internal Without unmasking, the masking key for the byte at {@link start}: little-endian, so its
+   * lowest byte applies to that byte. 0 for frames without a mask.
    */
   key = 0;
   /**
@@ -131,7 +131,6 @@ export class FrameDecoder {
   #allowedRsv: number;
   #verdicts: Uint8Array;
   readonly #holdLimit: number;
-  readonly #useSimd: boolean;
   readonly #unmasks: boolean;
   readonly #ring: ReceiveRing;
   readonly #unmasker: Unmasker;
@@ -150,23 +149,23 @@ export class FrameDecoder {
   #remaining = 0;
   /** Little-endian key for the next byte of payload. */
   #key = 0;
-  /** The target of {@link assembleInto}, or empty, and the index of its next byte. */
-  #target: Uint8Array = NO_BYTES;
-  #targetAt = 0;
 
   /**
    * @throws TypeError for an unknown option or an invalid role, RangeError for a number out of range.
    */
-  constructor(options: FrameDecoderOptions) {
+  constructor(options: FrameDecoderOptions);
+  /** @internal */
+  constructor(options: FrameDecoderOptions, use: FrameDecoderUse);
+  constructor(
+    options: FrameDecoderOptions,
+    { holdLimit = MAX_TAIL, unmask = true }: FrameDecoderUse = {},
+  ) {
     const {
       role,
       allowedRsv = 0,
       maxFramePayload = Infinity,
-      holdLimit = MAX_TAIL,
       readBufferSize = 4096,
       pool = sharedSlabPool(),
-      simd = true,
-      unmask = true,
       ...unknown
     } = { ...options };
     checkCoderOptions('FrameDecoder', role, unknown);
@@ -174,7 +173,6 @@ export class FrameDecoder {
       throw new RangeError('allowedRsv must be a sum of 0x40, 0x20 and 0x10');
     }
     notNegative('maxFramePayload', maxFramePayload);
-    integer('holdLimit', holdLimit, 0, MAX_TAIL);
     integer('readBufferSize', readBufferSize, 1, MAX_READ_BUFFER);
     this.maxFramePayload = maxFramePayload;
     this.#masked = role === 'server';
@@ -182,10 +180,9 @@ export class FrameDecoder {
     this.#allowedRsv = allowedRsv;
     this.#verdicts = firstByteVerdicts(allowedRsv);
     this.#holdLimit = holdLimit;
-    this.#useSimd = simd;
     this.#unmasks = unmask;
-    this.#ring = new ReceiveRing(pool, readBufferSize, this.#masked && simd);
-    this.#unmasker = new Unmasker(this.#ring, simd);
+    this.#ring = new ReceiveRing(pool, readBufferSize, this.#masked);
+    this.#unmasker = new Unmasker(this.#ring);
     this.#tail = new Tail(this.#ring, this.#masked ? 4 : 0, holdLimit);
   }
 
@@ -276,8 +273,7 @@ export class FrameDecoder {
    * Advances to the next event and sets the fields.
    *
    * @returns NEED_MORE, FRAME, FRAME_BEGIN, FRAME_DATA, FRAME_END or FAILED.
-   * @throws RangeError when a payload continues and the target of {@link assembleInto} is full,
-   *   TypeError when the buffer of the chunk was detached.
+   * @throws TypeError when the buffer of the chunk was detached.
    */
   next(): DecodeEvent {
     if (this.#state !== AT_HEADER) {
@@ -431,92 +427,10 @@ export class FrameDecoder {
   }
 
   /**
-   * Copies the rest of the current frame's payload to `target`, from index `at` on, and unmasks it
-   * there. Call it after FRAME_BEGIN or FRAME_DATA. `buf`, `start` and `end` of FRAME_DATA then
-   * name the piece in `target`. A piece never exceeds the room in `target`: when `target` is full,
-   * call again with another one. FRAME_END ends the copying.
-   *
-   * The caller owns `target`. In memory of {@link MessageBuffers}, which is SIMD memory, unmasking
-   * is several times as fast.
-   *
-   * @throws TypeError when `target` is not a Uint8Array, RangeError when `at` is not the index of a
-   *   byte in `target`, Error when there is no current frame.
-   *
-   * @example
-   * ```ts
-   * import {
-   *   CloseMessage,
-   *   encodeFrame,
-   *   FRAME,
-   *   FRAME_BEGIN,
-   *   FRAME_END,
-   *   FrameDecoder,
-   *   NEED_MORE,
-   *   sharedMessageBuffers,
-   * } from '@ws/codec';
-   *
-   * const decoder = new FrameDecoder({ role: 'server', maxFramePayload: 2 ** 20 });
-   * let large: Uint8Array | undefined;
-   * let ended = false;
-   *
-   * function receive(chunk: Uint8Array): void {
-   *   if (ended) return;
-   *   decoder.push(chunk);
-   *   let event: number;
-   *   while (!ended && (event = decoder.next()) > NEED_MORE) {
-   *     if (event === FRAME) {
-   *       use(decoder.buf.subarray(decoder.start, decoder.end));
-   *     } else if (event === FRAME_BEGIN) {
-   *       large = sharedMessageBuffers().take(decoder.length);
-   *       decoder.assembleInto(large, 0);
-   *     } else if (event === FRAME_END && large !== undefined) {
-   *       use(large.subarray(0, decoder.length));
-   *       giveBack();
-   *     }
-   *     ended = decoder.opcode === CloseMessage;
-   *   }
-   *   if (decoder.error !== undefined) throw decoder.error;
-   * }
-   *
-   * // Call it when the stream ends or fails: that may be in the middle of a large frame.
-   * function end(): void {
-   *   decoder.reset();
-   *   giveBack();
-   * }
-   *
-   * function giveBack(): void {
-   *   if (large !== undefined) sharedMessageBuffers().give(large);
-   *   large = undefined;
-   * }
-   *
-   * // Borrowed: the memory is used again after this call.
-   * function use(payload: Uint8Array): void {
-   *   console.log(payload.length);
-   * }
-   *
-   * const wire = encodeFrame(2, new Uint8Array(1_000_000), { maskKey: 0x37fa213d });
-   * for (let at = 0; at < wire.length; at += 65536) receive(wire.slice(at, at + 65536));
-   * receive(wire.slice(0, 65536)); // the first part of another frame, and no more
-   * end();
-   * console.log(sharedMessageBuffers().lent); // 0
-   * ```
-   */
-  assembleInto(target: Uint8Array, at: number): void {
-    checkRange(target, at, target.length);
-    if (at === target.length) {
-      throw new RangeError(`assembleInto: at ${at} leaves no room in ${at} bytes`);
-    }
-    if (this.#state !== IN_PAYLOAD) throw new Error('assembleInto: there is no current frame');
-    this.#target = target;
-    this.#targetAt = at;
-  }
-
-  /**
    * Restores the state after construction: nothing is pending, there is no error, no memory is
    * held.
    */
   reset(): void {
-    this.#target = NO_BYTES;
     this.#setInput(NO_BYTES, 0, 0);
     this.#tail.chunk = NO_BYTES;
     this.#state = AT_HEADER;
@@ -592,51 +506,26 @@ export class FrameDecoder {
   #readPayload(): DecodeEvent {
     if (this.#remaining === 0) {
       this.#state = AT_HEADER;
-      this.#target = NO_BYTES;
       this.#show(NO_BYTES, 0, 0);
       return FRAME_END;
     }
     const bytes = this.#bytes;
     const pos = this.#pos;
     const inputEnd = this.#inputEnd;
-    let n = Math.min(this.#remaining, inputEnd - pos);
+    const n = Math.min(this.#remaining, inputEnd - pos);
     if (n === 0) {
       this.#setInput(NO_BYTES, 0, 0);
       this.#show(NO_BYTES, 0, 0);
       return NEED_MORE;
     }
     if (bytes.byteLength < inputEnd) throw detachedChunk();
-    if (this.#target !== NO_BYTES) {
-      n = Math.min(n, this.#target.length - this.#targetAt);
-      if (n <= 0) throw new RangeError('the target of assembleInto is full');
-      this.#assemble(n);
-    } else {
-      if (!this.#unmasks) this.key = this.#key;
-      else if (this.#key !== 0) this.#unmasker.unmask(bytes, pos, pos + n, inputEnd, this.#key);
-      this.#show(bytes, pos, pos + n);
-    }
+    if (!this.#unmasks) this.key = this.#key;
+    else if (this.#key !== 0) this.#unmasker.unmask(bytes, pos, pos + n, inputEnd, this.#key);
+    this.#show(bytes, pos, pos + n);
     this.#pos = pos + n;
     this.#remaining -= n;
     this.#key = rotate(this.#key, n);
     return FRAME_DATA;
-  }
-
-  /** Copies the next `n` bytes of payload to the target, unmasked. */
-  #assemble(n: number): void {
-    const bytes = this.#bytes;
-    const pos = this.#pos;
-    const key = this.#key;
-    const target = this.#target;
-    const at = this.#targetAt;
-    const fast = this.#useSimd ? existingSimd() : undefined;
-    const inSimd = fast !== undefined && target.buffer === fast.buffer;
-    if (key !== 0 && !inSimd) this.#unmasker.unmask(bytes, pos, pos + n, this.#inputEnd, key);
-    copyRange(target, bytes, pos, pos + n, at);
-    // The kernel is fastest in its own memory.
-    const address = target.byteOffset + at;
-    if (key !== 0 && inSimd) fast.xor(address, address + n, key);
-    this.#targetAt = at + n;
-    this.#show(target, at, at + n);
   }
 
   /** Adds bytes of the chunk to the frame in the tail. The tail becomes the input. */

@@ -22,7 +22,6 @@ const NO_ADDRESS = -1;
  */
 export class Unmasker {
   readonly #ring: ReceiveRing;
-  readonly #useSimd: boolean;
   #simd: Simd | undefined = undefined;
   /** Place of the chunk in the SIMD memory, or {@link NO_ADDRESS}. */
   #address = NO_ADDRESS;
@@ -30,13 +29,9 @@ export class Unmasker {
   #words: Words | undefined = undefined;
   #misalignment = 0;
 
-  /**
-   * @param ring - Caches the view of its memory as words.
-   * @param useSimd - Whether the SIMD kernel may be used.
-   */
-  constructor(ring: ReceiveRing, useSimd: boolean) {
+  /** @param ring - Caches the view of its memory as words. */
+  constructor(ring: ReceiveRing) {
     this.#ring = ring;
-    this.#useSimd = useSimd;
   }
 
   /** Drops what is known about the chunk. */
@@ -70,7 +65,7 @@ export class Unmasker {
 
   /** The same, when the place of the chunk is unknown or the view of words does not exist yet. */
   #unmaskAfterLookup(bytes: Uint8Array, start: number, end: number, key: number): void {
-    const fast = this.#useSimd ? (end - start >= STAGE_FROM ? simd() : existingSimd()) : undefined;
+    const fast = end - start >= STAGE_FROM ? simd() : existingSimd();
     this.#simd = fast;
     if (fast !== undefined && bytes.buffer === fast.buffer) {
       this.#address = bytes.byteOffset;

@@ -145,6 +145,18 @@ export function simd(): Simd | undefined {
   return shared;
 }
 
+/** Runs `use` as where WebAssembly is not available, for tests. */
+export function withoutSimd<T>(use: () => T): T {
+  const before = { shared, unavailable };
+  shared = undefined;
+  unavailable = true;
+  try {
+    return use();
+  } finally {
+    ({ shared, unavailable } = before);
+  }
+}
+
 /**
  * The thread's read buffer of 256 KiB in the SIMD memory: a message moves from here to a message
  * buffer by one pass of the SIMD kernel. Undefined where that memory is not available.

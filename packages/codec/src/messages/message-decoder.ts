@@ -184,7 +184,7 @@ export class MessageDecoder {
     // With holdLimit 0 data frames are delivered as their bytes arrive. So bad text fails at its
     // first bad byte, and payload moves once.
     // With `ownsChunks` the frame decoder unmasks; later steps see key 0.
-    this.#frames = new FrameDecoder({ role, holdLimit: 0, unmask: ownsChunks, pool });
+    this.#frames = new FrameDecoder({ role, pool }, { holdLimit: 0, unmask: ownsChunks });
     this.#unread = new UnreadInput(this.#frames);
     this.#ownsChunks = ownsChunks;
     this.#isUtf8 = isUtf8;

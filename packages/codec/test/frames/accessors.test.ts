@@ -30,7 +30,7 @@ describe('FrameDecoder.view and copy', () => {
   });
 
   it('return the current piece of a large frame, and nothing between frames', () => {
-    const decoder = new FrameDecoder({ role: 'server', holdLimit: 0 });
+    const decoder = new FrameDecoder({ role: 'server' }, { holdLimit: 0 });
     decoder.push(text('hello').subarray(0, 8));
     expect([decoder.view().length, decoder.next(), decoder.copy().length]).toEqual([
       0,

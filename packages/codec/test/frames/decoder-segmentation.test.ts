@@ -2,6 +2,7 @@ import { FRAME, FRAME_END, FrameDecoder, NEED_MORE, type Role, SlabPool } from '
 import { naiveDecode, naiveEncode } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { withoutSimd } from '../../src/masking/simd.ts';
 import { bytes, cut, Feeder, type Frame, join } from '../support.ts';
 
 const modes = ['push', 'commit', 'mixed'] as const;
@@ -33,11 +34,24 @@ function compare(
   mode: (typeof modes)[number],
   options: { holdLimit: number; simd?: boolean; maxFramePayload?: number },
 ): void {
-  const { maxFramePayload = Infinity } = options;
+  const decode = () => compareNow(pieces, role, mode, options);
+  if (options.simd ?? true) decode();
+  else withoutSimd(decode);
+}
+
+function compareNow(
+  pieces: readonly Uint8Array[],
+  role: Role,
+  mode: (typeof modes)[number],
+  { holdLimit, simd = true, maxFramePayload = Infinity }: Parameters<typeof compare>[3],
+): void {
   const naive = naiveDecode(join(pieces), role, { allowedRsv: 0x40, maxFramePayload });
-  const pool = (options.simd ?? true) ? pools.simd : pools.ordinary;
+  const pool = simd ? pools.simd : pools.ordinary;
   const { lent } = pool;
-  const decoder = new FrameDecoder({ role, allowedRsv: 0x40, pool, ...options });
+  const decoder = new FrameDecoder(
+    { role, allowedRsv: 0x40, pool, maxFramePayload },
+    { holdLimit },
+  );
   const feeder = new Feeder(decoder, mode);
   for (const piece of pieces) feeder.feed(piece);
   const facts = ({ opcode, fin, rsv }: Frame): object => ({ opcode, fin, rsv });
@@ -69,7 +83,7 @@ describe.each(['server', 'client'] as const)('FrameDecoder as a %s', (role) => {
     for (let a = 0; a <= stream.length; a++) {
       for (let b = a; b <= stream.length; b++) {
         const holdLimit = holdLimits[b % 3]!;
-        const decoder = new FrameDecoder({ role, allowedRsv: 0x40, holdLimit });
+        const decoder = new FrameDecoder({ role, allowedRsv: 0x40 }, { holdLimit });
         const feeder = new Feeder(decoder, modes[(a + b) % 3]);
         for (const piece of cut(stream, [a, b])) feeder.feed(piece);
         decoder.reset();
@@ -87,7 +101,7 @@ describe.each(['server', 'client'] as const)('FrameDecoder as a %s', (role) => {
     }
     for (const holdLimit of holdLimits) {
       for (let at = 0; at <= stream.length; at++) {
-        const decoder = new FrameDecoder({ role, allowedRsv: 0x40, holdLimit });
+        const decoder = new FrameDecoder({ role, allowedRsv: 0x40 }, { holdLimit });
         let arrived = 0;
         const frameEnds = [...ends];
         for (const piece of cut(stream, [at])) {
@@ -166,7 +180,10 @@ describe.each(['server', 'client'] as const)('FrameDecoder as a %s', (role) => {
             maxFramePayload: Math.max(130, maxFramePayload),
           });
           const naive = naiveDecode(join(pieces), role, { maxFramePayload });
-          const feeder = new Feeder(new FrameDecoder({ role, holdLimit, maxFramePayload }), mode);
+          const feeder = new Feeder(
+            new FrameDecoder({ role, maxFramePayload }, { holdLimit }),
+            mode,
+          );
           for (const piece of pieces) feeder.feed(piece);
           expect(feeder.frames.length).toBe(naive.frames.length);
           // This decoder may fail earlier: the first bytes of a length can show that it is over the
