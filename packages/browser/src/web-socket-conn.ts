@@ -502,8 +502,12 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   }
 
   /** @internal */
-  get '@ws/internals'(): Pick<ConnInternals, 'closeAfterError' | 'untilWritable'> {
+  get '@ws/internals'(): Pick<
+    ConnInternals,
+    'closeAfterError' | 'untilWritable' | 'maxBufferedAmount'
+  > {
     return {
+      maxBufferedAmount: this.#settings.maxBufferedAmount,
       closeAfterError: () => this.close(this.#settings.errorCloseCode),
       untilWritable: () => this.writes.untilWritable(),
     };

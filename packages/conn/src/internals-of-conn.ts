@@ -47,6 +47,16 @@ export class InternalsOfConn implements Required<ConnInternals> {
     }
   }
 
+  get maxBufferedAmount(): number {
+    return this.connection.settings.maxBufferedAmount;
+  }
+
+  countHeld(bytes: number): boolean {
+    const { connection } = this;
+    connection.rareParts().heldBytes += bytes;
+    return connection.platform.writeBudget?.accepts(connection, 0) !== false;
+  }
+
   get platform(): Platform {
     return this.connection.platform;
   }

@@ -23,6 +23,16 @@ export interface ConnInternals {
   /** Sends a message that has waited for room. `maxBufferedAmount` does not apply to it. */
   sendWaiting(message: Message): Promise<void>;
 
+  /** The option. Default: that of a connection. */
+  readonly maxBufferedAmount?: number;
+  /**
+   * Counts `bytes` of messages that a reader keeps for later for `maxTotalBufferedAmount`; fewer when
+   * negative.
+   *
+   * @returns Whether more may be kept.
+   */
+  countHeld?(bytes: number): boolean;
+
   readonly platform?: Platform;
   /** Passes an error of the application to the option `report`. */
   report?(error: unknown, where: string): void;

@@ -17,7 +17,7 @@ import {
   schedulerOf,
   type TimerEntry,
 } from '@ws/conn/internal';
-import type { Carrier } from './carrier.ts';
+import { ACCEPTED, type Carrier } from './carrier.ts';
 import type { EventDefinition, MethodDefinition } from './definitions.ts';
 import { RpcError } from './rpc-error.ts';
 import { after, checkEither, misfit } from './schema.ts';
@@ -95,22 +95,33 @@ class Call implements TimerEntry {
   }
 }
 
+/** What {@link Calls} needs of its link. */
+interface CallsOwner {
+  /** Whether the messages of the other end are read. */
+  readonly isRead: boolean;
+  callWaits(): void;
+  wrote(): void;
+}
+
 /** The calls of this end of one link: requests until they are answered, and events. */
 export class Calls {
   readonly #carrier: Carrier;
-  readonly #link: { readonly isRead: boolean; waitsForAnswer(): void };
+  readonly #link: CallsOwner;
   /** Those without an outcome, by number, in their order. */
   readonly #calls = new Map<number, Call>();
-  /** Requests that were sent. */
-  #open = 0;
+  /** Requests that were sent. At most {@link MAX_OPEN}. */
+  readonly #open = new Set<Call>();
   #waiting = 0;
+  /** Those of {@link #waiting} that are events. They wait only for a connection. */
+  #waitingEvents = 0;
   /** Characters of those that wait. */
   #waitingSize = 0;
-  #lastNumber = 0;
+  /** The number of calls that have begun. */
+  begun = 0;
   /** Set when no call can be answered any more. */
   #ended: unknown;
 
-  constructor(carrier: Carrier, link: { readonly isRead: boolean; waitsForAnswer(): void }) {
+  constructor(carrier: Carrier, link: CallsOwner) {
     this.#carrier = carrier;
     this.#link = link;
   }
@@ -119,9 +130,16 @@ export class Calls {
     return schedulerOf(this.#carrier.platform).timers;
   }
 
-  /** Whether this end waits for an answer of the other end. */
+  /** Whether this end waits for an answer of the other end, or to write. */
   get waits(): boolean {
-    return this.#open > 0 || this.#waiting > 0;
+    return this.#calls.size > 0;
+  }
+
+  /** Whether the other end has a request that began after `calls` others. */
+  hasRequestAfter(calls: number): boolean {
+    if (this.begun === calls) return false;
+    for (const { number } of this.#open) if (number > calls) return true;
+    return false;
   }
 
   /**
@@ -138,7 +156,7 @@ export class Calls {
     try {
       checkOptionNames(definition.name, options, OPTION_NAMES, 'ignore');
       checkSignal(options.signal);
-      call = new Call(this, definition, input, ++this.#lastNumber, options);
+      call = new Call(this, definition, input, ++this.begun, options);
       // After a getter of the input, which may abort it.
       if (call.signal?.aborted) return rejected(call.signal.reason);
       if (this.#ended !== undefined) throw this.#ended;
@@ -149,8 +167,8 @@ export class Calls {
       return rejected(error);
     }
     if (call.ms !== Infinity) call.timers.set(call, call.ms, true);
-    if (this.#waiting === 1) this.#sendIfPossible(call);
-    if (call.isRequest) this.#link.waitsForAnswer();
+    if (this.#isNext(call, 1)) this.#sendIfPossible(call);
+    if (this.waits) this.#link.callWaits();
     return call.outcome.promise;
   }
 
@@ -159,7 +177,7 @@ export class Calls {
     const size = this.#waitingSize + call.text.length;
     const isFull = this.#waiting >= MAX_WAITING || size > MAX_WAITING_SIZE;
     // A call that leaves at once waits for nothing.
-    if (isFull && !(this.#waiting === 0 && this.#canSend(call))) {
+    if (isFull && !(this.#isNext(call, 0) && this.#canSend(call))) {
       throw new BackpressureError(
         `${call.definition.name}: ${this.#waiting} calls with ${this.#waitingSize} characters wait; await earlier calls first`,
       );
@@ -171,23 +189,32 @@ export class Calls {
   #wait(call: Call): void {
     call.connection = undefined;
     this.#waiting++;
+    if (!call.isRequest) this.#waitingEvents++;
     this.#waitingSize += call.text.length;
   }
 
   #leaveQueue(call: Call): void {
     this.#waiting--;
+    if (!call.isRequest) this.#waitingEvents--;
     this.#waitingSize -= call.text.length;
   }
 
+  /** Whether only `others` wait before a call. An event does not wait behind requests that wait for answers. */
+  #isNext(call: Call, others: number): boolean {
+    return (call.isRequest ? this.#waiting : this.#waitingEvents) === others;
+  }
+
   #canSend(call: Call): boolean {
-    return this.#carrier.connection !== undefined && !(call.isRequest && this.#open >= MAX_OPEN);
+    const isFull = call.isRequest && this.#open.size >= MAX_OPEN;
+    return !isFull && this.#carrier.connection !== undefined;
   }
 
   /** Sends the calls that can be sent, in their order. */
   flush(): void {
     if (this.#waiting === 0) return;
     for (const call of this.#calls.values()) {
-      if (call.connection === undefined && !this.#sendIfPossible(call)) return;
+      if (call.connection !== undefined || this.#sendIfPossible(call)) continue;
+      if (this.#waitingEvents === 0 || this.#carrier.connection === undefined) return;
     }
   }
 
@@ -198,16 +225,21 @@ export class Calls {
     const { connection } = this.#carrier;
     call.connection = connection;
     call.timesSent++;
-    if (call.isRequest) this.#open++;
+    if (call.isRequest) this.#open.add(call);
     const failed = (error: unknown): void => {
       this.#fail(call, error);
       this.flush();
     };
     const sent = this.#carrier.send(call.text, failed);
-    if (call.isRequest && sent === RESOLVED) return true;
+    if (sent === RESOLVED || sent === ACCEPTED) {
+      if (!call.isRequest) this.#settle(call, () => call.outcome.resolve(undefined));
+      return true;
+    }
     sent.then(
       () => {
-        if (!call.isRequest) this.#settle(call, () => call.outcome.resolve(undefined));
+        if (call.isRequest) return;
+        this.#settle(call, () => call.outcome.resolve(undefined));
+        this.#link.wrote();
       },
       (error: unknown) => {
         // `broke` or `end` follows: it settles the request, or sends it again.
@@ -287,7 +319,7 @@ export class Calls {
   #remove(call: Call): void {
     if (!this.#calls.delete(call.number)) return;
     if (call.connection === undefined) this.#leaveQueue(call);
-    else if (call.isRequest) this.#open--;
+    else this.#open.delete(call);
   }
 
   #fail(call: Call, error: unknown): void {
@@ -312,7 +344,7 @@ export class Calls {
       if (call.connection !== connection || !call.isRequest) continue;
       const { retry } = call.definition as MethodDefinition;
       if (mayRetry && retry && call.timesSent < MAX_SENT) {
-        this.#open--;
+        this.#open.delete(call);
         this.#wait(call);
       } else this.#fail(call, error);
     }

@@ -1,5 +1,6 @@
 import {
   BackpressureError,
+  CloseCode,
   CloseError,
   type CloseInfo,
   type Conn,
@@ -9,6 +10,11 @@ import {
   portablePlatform,
 } from '@ws/conn';
 import { internalsOf, rejected, reportError } from '@ws/conn/internal';
+
+/** The code of a page whose queue is full, as of `maxQueuedBytes` of `@ws/browser`. */
+const PAGE_OVERLOAD = 3008;
+/** A message was accepted by a hub, which bounds what waits. The connection may have no room. */
+export const ACCEPTED: Promise<void> = Promise.resolve();
 
 /** What a {@link Link} sends by: a connection, the session of a hub, or a series of connections. */
 export abstract class Carrier {
@@ -42,6 +48,17 @@ export abstract class Carrier {
     else reportError(undefined, this.platform, error, { where });
   }
 
+  /** Ends the connection, because no handler takes what it sends. A client may dial again. */
+  overloaded(): void {
+    const { connection } = this;
+    const why = 'too many events wait';
+    // A page cannot send 1013.
+    connection
+      ?.close(CloseCode.TryAgainLater, why, { discard: true })
+      .catch(() => connection.close(PAGE_OVERLOAD, why, { discard: true }))
+      .catch(() => {});
+  }
+
   /** A handler runs. `work` never rejects. */
   runs?(work: Promise<unknown>): void;
 }
@@ -68,8 +85,7 @@ export class SessionCarrier extends ConnCarrier {
     const session = this.#session;
     const isAccepted =
       session.sendWatched?.(text, () => dropped(droppedByHub())) ?? session.send(text);
-    // Not `RESOLVED`: that says that the connection has room.
-    if (isAccepted) return Promise.resolve();
+    if (isAccepted) return ACCEPTED;
     if (this.connection.state !== 'open') return closedWith(this.connection);
     return rejected(droppedByHub());
   }

@@ -28,7 +28,7 @@ import {
   type Names,
   serveConn,
 } from './link.ts';
-import type { Handler, Request } from './requests.ts';
+import type { Handler, Request } from './request.ts';
 import type { SchemaInput } from './schema.ts';
 
 /** The other end: a function for each of its methods and events. */

@@ -18,7 +18,8 @@ import {
   type SessionLike,
 } from './carrier.ts';
 import type { EventDefinition, MethodDefinition } from './definitions.ts';
-import { type Handler, type Request, Requests, type RequestsOwner } from './requests.ts';
+import type { Handler, Request } from './request.ts';
+import { Requests, type RequestsOwner } from './requests.ts';
 import { INVALID, parse } from './wire.ts';
 
 /** The end of a connection that this process is. */
@@ -83,8 +84,22 @@ export class Link implements RequestsOwner {
     return this.#calls?.waits === true;
   }
 
-  waitsForAnswer(): void {
-    this.#requests?.keepReading();
+  get callsBegun(): number {
+    return this.#calls?.begun ?? 0;
+  }
+
+  hasRequestAfter(calls: number): boolean {
+    return this.#calls?.hasRequestAfter(calls) === true;
+  }
+
+  /** A call begins to wait. */
+  callWaits(): void {
+    this.#requests?.readOn();
+  }
+
+  /** An event has left that had waited. */
+  wrote(): void {
+    this.#requests?.progressed();
   }
 
   contextOf(request: Request): unknown {
@@ -107,13 +122,13 @@ export class Link implements RequestsOwner {
    */
   take(message: BorrowedMessage): Promise<void> | undefined {
     const requests = this.#requests!;
-    if (message.type !== TextMessage) return requests.refuse(INVALID, 0);
+    if (message.type !== TextMessage) return requests.refuse(INVALID, '');
     const text = message.text();
     const parsed = parse(text);
-    if (typeof parsed === 'string') return requests.refuse(parsed, text.length);
+    if (typeof parsed === 'string') return requests.refuse(parsed, text);
     const isAnswer =
       parsed.method === undefined && (parsed.result !== undefined || parsed.error !== undefined);
-    if (!isAnswer) return requests.take(parsed, text.length);
+    if (!isAnswer) return requests.take(parsed, text);
     this.#calls?.answered(parsed);
     return undefined;
   }

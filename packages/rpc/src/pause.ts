@@ -4,7 +4,7 @@ import { Deferred, schedulerOf, type TimerEntry } from '@ws/conn/internal';
 /** The longest pause of reading in which no handler settles, in ms. */
 const MAX_PAUSE_MS = 10_000;
 
-/** A pause of reading while the queue of requests is full. */
+/** A pause of reading. */
 export class Pause implements TimerEntry {
   slot: TimerEntry['slot'] = undefined;
   /** Called when the pause has lasted too long. */
@@ -23,7 +23,7 @@ export class Pause implements TimerEntry {
     return this.#over.promise;
   }
 
-  /** A handler has settled: the time begins again. */
+  /** The time begins again. */
   restart(): void {
     this.#timers.set(this, MAX_PAUSE_MS);
   }

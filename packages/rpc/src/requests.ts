@@ -1,10 +1,11 @@
-import { type BackpressureError, CloseError, type ConnLike } from '@ws/conn';
+import { BackpressureError, CloseError, type ConnLike } from '@ws/conn';
 import { Deferred, internalsOf, RESOLVED } from '@ws/conn/internal';
 import type { Carrier } from './carrier.ts';
-import type { EventDefinition, MethodDefinition } from './definitions.ts';
 import { Pause } from './pause.ts';
+import { type Handler, Request } from './request.ts';
 import { ErrorCode, RpcError } from './rpc-error.ts';
 import { after, type Checked, check, checkEither, misfit } from './schema.ts';
+import { WaitingRequests } from './waiting-requests.ts';
 import {
   areParams,
   CANCEL,
@@ -16,17 +17,12 @@ import {
   type WireMessage,
 } from './wire.ts';
 
-/** Requests and events that wait for a handler, and the characters of their messages. */
-const MAX_QUEUED = 256;
-const MAX_QUEUED_SIZE = 1024 * 1024;
+/** Handlers that run beside one that may wait for them. */
+const MAX_NESTED = 16;
+/** Characters of refusals that wait for a peer that does not read. */
+const MAX_REFUSALS = 1024 * 1024;
 /** Least time between two reports of one kind, in ms. */
 const REPORT_MS = 1_000;
-
-/** A handler of the application, with what it handles. */
-export interface Handler {
-  readonly definition: MethodDefinition | EventDefinition;
-  readonly run: (input: unknown, context: unknown) => unknown;
-}
 
 /** The text of an answer; undefined for none. */
 type Answer = string | undefined | Promise<string | undefined>;
@@ -34,68 +30,14 @@ type Answer = string | undefined | Promise<string | undefined>;
 /** What {@link Requests} needs of its link. */
 export interface RequestsOwner {
   readonly carrier: Carrier;
-  /** Whether this end waits for an answer of the other end. Reading must continue then. */
+  /** Whether this end waits for an answer, or to write. Reading must continue then. */
   readonly waits: boolean;
+  /** The number of calls that this end has begun. */
+  readonly callsBegun: number;
+  /** Whether the other end has a request of this end that began after `calls` others. */
+  hasRequestAfter(calls: number): boolean;
   /** The second argument of a handler. */
   contextOf(request: Request): unknown;
-}
-
-/** A request or an event of the other end, or an answer that waits for its turn. */
-export class Request {
-  /** Undefined for an event. */
-  readonly id: Id | undefined;
-  /** The handler, or the answer to a message that no handler gets. */
-  readonly handler: Handler | string;
-  readonly params: unknown;
-  /** Characters of the message. */
-  readonly size: number;
-  readonly connection: ConnLike | undefined;
-  /** Whether the handler has settled. Its answer may wait for a peer that reads slowly. */
-  isHandled = false;
-  /** Whether its connection has ended, and drops what waits. */
-  isDropped = false;
-  /** Whether its handler runs, and those behind it wait for it. */
-  holdsPlace = false;
-  #control: AbortController | undefined;
-  #cancelled: RpcError | undefined;
-
-  constructor(
-    id: Id | undefined,
-    handler: Handler | string,
-    params: unknown,
-    size: number,
-    connection: ConnLike | undefined,
-  ) {
-    this.id = id;
-    this.handler = handler;
-    this.params = params;
-    this.size = size;
-    this.connection = connection;
-  }
-
-  /** The name of the method or of the event. */
-  get name(): string {
-    return typeof this.handler === 'string' ? 'rpc' : this.handler.definition.name;
-  }
-
-  /** Aborts when the caller gives up, or the connection ends. Made when a handler asks for it. */
-  get signal(): AbortSignal {
-    if (this.#control === undefined) {
-      this.#control = new AbortController();
-      if (this.#cancelled !== undefined) this.#control.abort(this.#cancelled);
-    }
-    return this.#control.signal;
-  }
-
-  get isCancelled(): boolean {
-    return this.#cancelled !== undefined;
-  }
-
-  cancel(why: string): void {
-    if (this.#cancelled !== undefined) return;
-    this.#cancelled = new RpcError(ErrorCode.Cancelled, why);
-    this.#control?.abort(this.#cancelled);
-  }
 }
 
 /** The requests and events of the other end of one link, in their order. */
@@ -103,15 +45,17 @@ export class Requests {
   readonly #owner: RequestsOwner;
   readonly #handlers: ReadonlyMap<string, Handler>;
   readonly #concurrency: number;
-  /** At most {@link MAX_QUEUED}. */
-  #queue: Request[] = [];
-  #queuedSize = 0;
+  readonly #waiting = new WaitingRequests();
   /** Those whose handlers run. */
   readonly #running: Request[] = [];
   /** The number of those that hold a place: at most `concurrency`. */
   #places = 0;
-  /** Set while the queue is full and reading pauses. */
+  /** The number of those that run beside them: at most {@link MAX_NESTED}. */
+  #nested = 0;
+  /** Set while reading pauses. */
   #pause: Pause | undefined;
+  /** Characters of refusals that wait for the peer to read. */
+  #refusals = 0;
   /** A pause has lasted too long, and no handler has settled since: reading continues. */
   #isStuck = false;
   /** The connection whose end ends a pause. */
@@ -121,7 +65,8 @@ export class Requests {
   /** The request whose handler was reported, because it holds up others. */
   #reportedSlow: Request | undefined;
   #reportedAt: Map<string, number> | undefined;
-  #isStarting = false;
+  /** The request whose handler is called now. */
+  #starting: Request | undefined;
   /** A hub has dropped an answer that it had accepted. */
   readonly #dropped = (error: BackpressureError): void => this.#reportRarely('unsent', () => error);
 
@@ -134,10 +79,9 @@ export class Requests {
   /**
    * Takes a message that is no answer.
    *
-   * @param size - Characters of the message.
    * @returns A promise while the other end must wait: no message may be read before it resolves.
    */
-  take({ id, method, params }: WireMessage, size: number): Promise<void> | undefined {
+  take({ id, method, params }: WireMessage, text: string): Promise<void> | undefined {
     const { source } = this.#owner.carrier;
     if (method === CANCEL && id === undefined) {
       this.#cancel((Object(params) as { id?: unknown }).id, source);
@@ -145,131 +89,179 @@ export class Requests {
     }
     const isValid =
       typeof method === 'string' && areParams(params) && (id === undefined || isId(id));
-    if (!isValid) return this.refuse(INVALID, size);
+    if (!isValid) return this.refuse(INVALID, text);
     const handler = this.#handlers.get(method);
     if (handler !== undefined && (handler.definition.kind === 'method' || id === undefined)) {
-      const request = new Request(id, handler, params, size, source);
+      const request = new Request(id, handler, params, text.length, source);
       if (handler.definition.kind === 'method' || !handler.definition.atOnce) {
-        return this.#add(request);
+        return this.#add(request, text);
       }
       void this.#run(request);
       return undefined;
     }
     // An event that nobody handles needs no answer.
     if (id === undefined) return undefined;
-    return this.refuse(errorText(id, ErrorCode.MethodNotFound, 'Method not found'), size);
+    return this.refuse(errorText(id, ErrorCode.MethodNotFound, 'Method not found'), text);
   }
 
   /** Takes a message that no handler gets, with its answer. */
-  refuse(refusal: string, size: number): Promise<void> | undefined {
-    return this.#add(new Request(null, refusal, undefined, size, this.#owner.carrier.source));
+  refuse(refusal: string, text: string): Promise<void> | undefined {
+    const { source } = this.#owner.carrier;
+    return this.#add(new Request(null, refusal, undefined, text.length, source), text);
   }
 
-  #add(request: Request): Promise<void> | undefined {
-    const isNext = this.#queue.length === 0 && this.#places < this.#concurrency;
-    if (isNext && !this.#isStarting) {
-      this.#isStarting = true;
+  #add(request: Request, text: string): Promise<void> | undefined {
+    const waiting = this.#waiting;
+    const isNext = waiting.length === 0 && this.#places < this.#concurrency;
+    if (isNext && this.#starting === undefined) {
       this.#start(request);
-      this.#isStarting = false;
       // The handler may have sent what was taken at once, in this process.
       this.#startNext();
       return undefined;
     }
-    if (this.#isFull) this.#overload(request);
-    else {
-      this.#queue.push(request);
-      this.#queuedSize += request.size;
-    }
+    if (request.id !== undefined && this.#mayBeAwaited()) {
+      if (this.#nested < MAX_NESTED) this.#startNested(request);
+      else this.#overload(request);
+    } else if (!waiting.isFull) waiting.add(request);
+    else if (request.id === undefined) waiting.keep(request, text);
+    else this.#overload(request);
     return this.#untilRoom();
   }
 
-  get #isFull(): boolean {
-    return this.#queue.length >= MAX_QUEUED || this.#queuedSize >= MAX_QUEUED_SIZE;
+  /**
+   * Whether a handler may wait for a request that arrives now: this end has called the other one since
+   * the handler started, and has no answer.
+   */
+  #mayBeAwaited(): boolean {
+    const first = this.#running.find(isAsking) ?? this.#starting;
+    return first !== undefined && this.#owner.hasRequestAfter(first.callsBefore);
   }
 
-  /**
-   * While a handler waits for an answer of the other end, reading continues: the answer may follow.
-   * It also continues while a handler does not settle: the cancel that ends it may follow.
-   */
   #untilRoom(): Promise<void> | undefined {
-    if (!this.#isFull || this.#owner.waits || this.#isStuck) return undefined;
+    const { source, platform } = this.#owner.carrier;
+    if (!this.#mustPause || source?.state === 'closed') return undefined;
     if (this.#pause === undefined) {
-      const { source, platform } = this.#owner.carrier;
       this.#pause = new Pause(platform, () => this.#pausedTooLong());
       this.#watch(source);
     }
     return this.#pause.over;
   }
 
+  /**
+   * While a handler waits for an answer of the other end, or to write to it, reading continues: the
+   * answer may follow, and the other end may read only then. It also continues while a handler does not
+   * settle: the cancel that ends it may follow. The bounds of what is kept then end that.
+   */
+  get #mustPause(): boolean {
+    if (this.#isOverfull) return true;
+    return this.#waiting.isFull && !this.#owner.waits && !this.#isStuck;
+  }
+
+  get #isOverfull(): boolean {
+    const isUnread = this.#refusals >= MAX_REFUSALS;
+    return isUnread || this.#waiting.isOverfull(this.#owner.carrier.source);
+  }
+
   /** The end of the connection is seen when reading continues. */
   #watch(source: ConnLike | undefined): void {
     if (source === undefined || source === this.#watched) return;
     this.#watched = source;
-    void internalsOf(source).closed.then(() => this.keepReading());
+    void internalsOf(source).closed.then(() => this.#keepReading());
   }
 
   #pausedTooLong(): void {
-    // Nothing that may be read makes the peer read.
-    if (!this.#running.some(isSlow)) {
-      this.#pause?.restart();
-      return;
+    const { carrier } = this.#owner;
+    if (this.#isOverfull) {
+      const name = this.#running.find(isSlow)?.name ?? 'rpc';
+      const error = new BackpressureError(
+        `the connection ends with 1013: no handler has settled for 10 s, and the events behind ${name} are at the bound of maxBufferedAmount`,
+      );
+      carrier.report(error, name);
+      this.#keepReading();
+      return carrier.overloaded();
     }
+    // Nothing that may be read makes the peer read.
+    if (!this.#running.some(isSlow)) return this.#pause?.restart();
     this.#isStuck = true;
     this.#reportSlow();
-    this.keepReading();
+    this.#keepReading();
   }
 
-  #overload({ id, handler, connection, name }: Request): void {
-    if (id === undefined) {
-      this.#reportRarely(
-        'dropped',
-        () => new Error(`an event ${name} was dropped: ${this.#queue.length} requests wait`),
-      );
-      return;
-    }
+  /** Answers at once. */
+  #overload({ id, handler, connection }: Request): void {
     const text =
       typeof handler === 'string'
         ? handler
-        : errorText(id, ErrorCode.Busy, 'too many requests wait');
-    void this.#send(connection, text);
+        : errorText(id!, ErrorCode.Busy, 'too many requests wait');
+    if (this.#send(connection, text) === RESOLVED) return;
+    const writable = connection && internalsOf(connection).untilWritable();
+    if (writable === undefined) return;
+    if (this.#refusals === 0) {
+      const sent = (): void => {
+        this.#refusals = 0;
+        this.readOn();
+      };
+      void writable.then(sent, sent);
+    }
+    this.#refusals += text.length;
   }
 
-  /** Ends a pause of reading. */
-  keepReading(): void {
+  /** Ends a pause of reading whose reason is gone. */
+  readOn(): void {
+    if (this.#pause !== undefined && !this.#mustPause) this.#keepReading();
+  }
+
+  /** A handler gets on: a pause may last longer. */
+  progressed(): void {
+    this.#pause?.restart();
+  }
+
+  #keepReading(): void {
     this.#pause?.end();
     this.#pause = undefined;
-  }
-
-  #leftQueue({ size }: Request): void {
-    this.#queuedSize -= size;
-    if (!this.#isFull) this.keepReading();
   }
 
   /** Starts the handlers that may run. */
   #startNext(): void {
     // A handler may send messages that are taken at once, in this process.
-    if (this.#isStarting) return;
-    this.#isStarting = true;
+    if (this.#starting !== undefined) return;
     while (this.#places < this.#concurrency) {
-      const request = this.#queue.shift();
+      const request = this.#waiting.shift();
       if (request === undefined) break;
-      this.#leftQueue(request);
       if (!isRevoked(request.connection)) this.#start(request);
     }
-    this.#isStarting = false;
+    this.readOn();
   }
 
   #start(request: Request): void {
+    this.#starting = request;
+    request.callsBefore = this.#owner.callsBegun;
     const done = this.#run(request);
+    this.#starting = undefined;
     if (done === undefined) return;
-    this.#running.push(request);
     request.holdsPlace = true;
     this.#places++;
+    this.#runs(request, done);
+  }
+
+  /** Starts a handler beside those that run. */
+  #startNested(request: Request): void {
+    request.callsBefore = this.#owner.callsBegun;
+    const done = this.#run(request);
+    if (done === undefined) return;
+    request.isNested = true;
+    this.#nested++;
+    this.#runs(request, done);
+  }
+
+  #runs(request: Request, done: Promise<void>): void {
+    this.#running.push(request);
     // After the call of the handler: it may listen for the abort alone.
     if (request.connection?.state === 'closed') request.cancel('the connection has ended');
     this.#owner.carrier.runs?.(done);
     void done.then(() => {
       this.#running.splice(this.#running.indexOf(request), 1);
+      if (request.isNested) this.#nested--;
       this.releasePlace(request);
       if (this.#running.length === 0) this.#idle?.resolve();
     });
@@ -281,7 +273,7 @@ export class Requests {
     request.holdsPlace = false;
     this.#places--;
     this.#isStuck = false;
-    this.#pause?.restart();
+    this.progressed();
     this.#startNext();
   }
 
@@ -404,11 +396,10 @@ export class Requests {
       running.cancel(why);
       return;
     }
-    const index = this.#queue.findIndex(isMeant);
-    if (index < 0) return;
-    const [request] = this.#queue.splice(index, 1);
-    this.#leftQueue(request!);
-    void this.#send(source, errorText(request!.id!, ErrorCode.Cancelled, why));
+    const request = this.#waiting.remove(isMeant);
+    if (request === undefined) return;
+    this.readOn();
+    void this.#send(source, errorText(request.id!, ErrorCode.Cancelled, why));
     this.#reportSlow();
   }
 
@@ -438,15 +429,14 @@ export class Requests {
    * peer: it had sent that before.
    */
   ended(connection: ConnLike, isDropped: boolean): void {
-    const isOfIt = (request: Request): boolean => request.connection === connection;
-    for (const request of this.#running.filter(isOfIt)) {
+    for (const request of this.#running) {
+      if (request.connection !== connection) continue;
       request.isDropped = isDropped;
       request.cancel('the connection has ended');
     }
     if (!isDropped) return;
-    const dropped = this.#queue.filter(isOfIt);
-    this.#queue = this.#queue.filter((request) => !isOfIt(request));
-    for (const request of dropped) this.#leftQueue(request);
+    this.#waiting.drop(connection);
+    this.readOn();
   }
 
   /** Resolves when no handler runs and none waits; undefined when that is so. */
@@ -460,6 +450,11 @@ export class Requests {
 /** Whether the handler has not settled, and others wait for it. */
 function isSlow({ holdsPlace, isHandled }: Request): boolean {
   return holdsPlace && !isHandled;
+}
+
+/** Whether the handler has not settled, and may wait for a request. */
+function isAsking({ holdsPlace, isNested, isHandled }: Request): boolean {
+  return (holdsPlace || isNested) && !isHandled;
 }
 
 /** Whether a handler has thrown an error of `type`. A Proxy may throw here. */

@@ -106,8 +106,9 @@ describe.each(Object.keys(kinds))('calls through %s', (kind) => {
     const calls = Array.from({ length: 258 }, (_, i) =>
       caught(end.peer.ask(i, { timeout: false })),
     );
-    calls.push(caught(end.peer.note()));
-    await until(() => expect(end.sent()).toBe(256));
+    // An event does not wait behind requests that wait for answers.
+    await end.peer.note();
+    await until(() => expect(end.sent()).toBe(257));
     endIt(end);
     for (const error of await Promise.all(calls)) {
       expect(error).toBeInstanceOf(CloseError);
@@ -138,7 +139,6 @@ describe('calls through a ReconnectingConn', () => {
         peer.ask(i).catch((error: unknown) => error),
       );
       const waiting = peer.ask(1_000);
-      const note = peer.note();
       const server = servers.at(-1)!;
       if (code === 1006) server.terminate();
       else void server.close(code);
@@ -150,10 +150,8 @@ describe('calls through a ReconnectingConn', () => {
       const { id } = (await next.readMessage()).json() as { id: number };
       await next.writeJSON({ jsonrpc: '2.0', id, result: 7 });
       expect(await waiting).toBe(7);
-      await note;
-      expect((await next.readMessage()).json()).toMatchObject({ method: 'note' });
     }
-    const rest = [peer.ask(1), ...Array.from({ length: 258 }, () => peer.ask(2)), peer.note()];
+    const rest = [peer.ask(1), ...Array.from({ length: 258 }, () => peer.ask(2))];
     const ended = Promise.allSettled(rest);
     const closing = live.close(4401);
     servers.at(-1)!.terminate();

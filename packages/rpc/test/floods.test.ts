@@ -21,7 +21,7 @@ describe('a flood', () => {
       for (let i = 0; i < 800; i++) void client.send(call(id, 'say', { text: '' })).catch(() => {});
       await until(() => expect(serverConn.stats.messagesIn).toBeGreaterThan(30));
       for (let i = 0; i < 200; i++) await new Promise((resolve) => setImmediate(resolve));
-      expect(serverConn.bufferedAmount).toBeLessThanOrEqual(16 * MIB);
+      expect(serverConn.bufferedAmount).toBeLessThanOrEqual(2 * MIB);
       if (waits !== 'waits') expect(serverConn.stats.messagesIn).toBeLessThan(60);
       expect(serverConn.state).toBe('open');
       // Answers that found no room are reported at most once a second.
@@ -134,7 +134,8 @@ describe.each(['serve', 'listener', 'connect'])('300 requests through %s', (way)
     await until(() => expect(results).toHaveLength(300));
     expect(results.find(({ id }) => id === 0)).toMatchObject({ result: 1_000 });
     const refused = results.filter(({ error }) => error !== undefined);
-    expect(refused.length).toBeLessThanOrEqual(44);
+    // Those that arrive after the question run beside its handler, 16 at a time.
+    expect(refused.length).toBeLessThanOrEqual(when === 'after' ? 44 : 283);
     for (const { error } of refused) expect(error!.code).toBe(-32_000);
     raw.terminate();
   });

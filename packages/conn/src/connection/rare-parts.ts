@@ -37,6 +37,8 @@ export class RareParts {
   pingWait: PingWait | undefined;
   pingsOut = 0;
   messagesDropped = 0;
+  /** Bytes of messages that a reader keeps for later. */
+  heldBytes = 0;
   /** The dropped messages that the application may have wanted. */
   messagesLost = 0;
   messagesRefused = 0;

@@ -54,6 +54,7 @@ type Budgeted = {
   readonly bufferedAmount: number;
   readonly platform: { now(): number };
   readonly outbound: { readonly waitingBytes: number; readonly blocked: boolean };
+  readonly rare?: { readonly heldBytes: number } | undefined;
 };
 
 /** Time in ms after a full recount for which the counted bytes are exact enough. */
@@ -80,7 +81,8 @@ export class WriteBudget {
   count(connection: Budgeted): void {
     const { blocked, waitingBytes } = connection.outbound;
     const buffered = blocked ? connection.bufferedAmount : waitingBytes;
-    this.#set(connection, connection.transportClosed ? 0 : buffered);
+    const held = connection.rare?.heldBytes ?? 0;
+    this.#set(connection, connection.transportClosed ? 0 : buffered + held);
   }
 
   #set(connection: Budgeted, bytes: number): void {

@@ -1,0 +1,72 @@
+import type { ConnLike } from '@ws/conn';
+import type { EventDefinition, MethodDefinition } from './definitions.ts';
+import { ErrorCode, RpcError } from './rpc-error.ts';
+import type { Id } from './wire.ts';
+
+/** A handler of the application, with what it handles. */
+export interface Handler {
+  readonly definition: MethodDefinition | EventDefinition;
+  readonly run: (input: unknown, context: unknown) => unknown;
+}
+
+/** A request or an event of the other end, or an answer that waits for its turn. */
+export class Request {
+  /** Undefined for an event. */
+  readonly id: Id | undefined;
+  /** The handler, or the answer to a message that no handler gets. */
+  readonly handler: Handler | string;
+  readonly params: unknown;
+  /** Characters of the message. */
+  readonly size: number;
+  readonly connection: ConnLike | undefined;
+  /** Calls of this end that had begun when the handler started. */
+  callsBefore = 0;
+  /** Whether the handler has settled. Its answer may wait for a peer that reads slowly. */
+  isHandled = false;
+  /** Whether its connection has ended, and drops what waits. */
+  isDropped = false;
+  /** Whether its handler runs, and those behind it wait for it. */
+  holdsPlace = false;
+  /** Whether its handler runs beside one that may wait for it. */
+  isNested = false;
+  #control: AbortController | undefined;
+  #cancelled: RpcError | undefined;
+
+  constructor(
+    id: Id | undefined,
+    handler: Handler | string,
+    params: unknown,
+    size: number,
+    connection: ConnLike | undefined,
+  ) {
+    this.id = id;
+    this.handler = handler;
+    this.params = params;
+    this.size = size;
+    this.connection = connection;
+  }
+
+  /** The name of the method or of the event. */
+  get name(): string {
+    return typeof this.handler === 'string' ? 'rpc' : this.handler.definition.name;
+  }
+
+  /** Aborts when the caller gives up, or the connection ends. Made when a handler asks for it. */
+  get signal(): AbortSignal {
+    if (this.#control === undefined) {
+      this.#control = new AbortController();
+      if (this.#cancelled !== undefined) this.#control.abort(this.#cancelled);
+    }
+    return this.#control.signal;
+  }
+
+  get isCancelled(): boolean {
+    return this.#cancelled !== undefined;
+  }
+
+  cancel(why: string): void {
+    if (this.#cancelled !== undefined) return;
+    this.#cancelled = new RpcError(ErrorCode.Cancelled, why);
+    this.#control?.abort(this.#cancelled);
+  }
+}

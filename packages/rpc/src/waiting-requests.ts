@@ -1,0 +1,105 @@
+import type { ConnLike } from '@ws/conn';
+import { Fifo, internalsOf } from '@ws/conn/internal';
+import { type Handler, Request } from './request.ts';
+import { parse, type WireMessage } from './wire.ts';
+
+/** Requests and events that wait for a handler, and the characters of their messages. */
+const MAX_QUEUED = 256;
+const MAX_QUEUED_SIZE = 1024 * 1024;
+/** The default `maxBufferedAmount` of a connection. */
+const MAX_KEPT_SIZE = 16 * 1024 * 1024;
+/** Bytes that a kept event is charged beside its text. */
+const EVENT_COST = 64;
+
+/** An event beyond the bounds. Its text is shorter than its parsed params. */
+interface KeptEvent {
+  readonly handler: Handler;
+  readonly text: string;
+  readonly connection: ConnLike | undefined;
+}
+
+/** The requests and events of a link that wait for a handler, in their order. */
+export class WaitingRequests {
+  /** At most {@link MAX_QUEUED}. */
+  #queue: Request[] = [];
+  #queuedSize = 0;
+  /** Those behind a full queue. */
+  #kept: Fifo<KeptEvent> | undefined;
+  #keptSize = 0;
+  /** Whether `maxTotalBufferedAmount` has room for another event. */
+  #hasRoom = true;
+
+  get length(): number {
+    return this.#queue.length;
+  }
+
+  /** Whether requests find no room. */
+  get isFull(): boolean {
+    return this.#queue.length >= MAX_QUEUED || this.#queuedSize >= MAX_QUEUED_SIZE;
+  }
+
+  /** Whether the events behind a full queue are at their bound. */
+  isOverfull(connection: ConnLike | undefined): boolean {
+    if (this.#kept === undefined) return false;
+    const bound = connection && internalsOf(connection).maxBufferedAmount;
+    return this.#keptSize >= (bound ?? MAX_KEPT_SIZE) || !this.#hasRoom;
+  }
+
+  add(request: Request): void {
+    this.#queue.push(request);
+    this.#queuedSize += request.size;
+  }
+
+  /** Keeps an event behind the full queue. */
+  keep({ handler, connection }: Request, text: string): void {
+    this.#kept ??= new Fifo();
+    this.#kept.add({ handler: handler as Handler, text, connection });
+    this.#count(connection, text.length + EVENT_COST);
+  }
+
+  shift(): Request | undefined {
+    const request = this.#queue.shift();
+    if (request !== undefined) this.#left(request);
+    return request;
+  }
+
+  /** Removes the first one that `isMeant`. An event is none: it has no id. */
+  remove(isMeant: (request: Request) => boolean): Request | undefined {
+    const index = this.#queue.findIndex(isMeant);
+    if (index < 0) return undefined;
+    const [request] = this.#queue.splice(index, 1);
+    this.#left(request!);
+    return request;
+  }
+
+  /** Drops those of a connection. */
+  drop(connection: ConnLike): void {
+    const kept = this.#kept;
+    this.#kept = undefined;
+    for (let event = kept?.shift(); event !== undefined; event = kept!.shift()) {
+      if (event.connection === connection) this.#count(connection, -event.text.length - EVENT_COST);
+      else (this.#kept ??= new Fifo()).add(event);
+    }
+    const dropped = this.#queue.filter((request) => request.connection === connection);
+    this.#queue = this.#queue.filter((request) => request.connection !== connection);
+    for (const request of dropped) this.#left(request);
+  }
+
+  /** Kept events take the room that a request leaves. */
+  #left({ size }: Request): void {
+    this.#queuedSize -= size;
+    while (this.#kept !== undefined && !this.isFull) {
+      const { handler, text, connection } = this.#kept.shift()!;
+      if (this.#kept.length === 0) this.#kept = undefined;
+      this.#count(connection, -text.length - EVENT_COST);
+      const { params } = parse(text) as WireMessage;
+      this.add(new Request(undefined, handler, params, text.length, connection));
+    }
+  }
+
+  #count(connection: ConnLike | undefined, bytes: number): void {
+    this.#keptSize += bytes;
+    this.#hasRoom =
+      connection === undefined || internalsOf(connection).countHeld?.(bytes) !== false;
+  }
+}

@@ -1,0 +1,178 @@
+import { type ConnPairOptions, connPair } from '@ws/conn';
+import { dial } from '@ws/node-client';
+import { serve } from '@ws/node-server';
+import { contract, event, method } from '@ws/rpc';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { z } from 'zod';
+import { call, never, settled, until } from './pairs.ts';
+
+const Padded = z.object({ n: z.number(), pad: z.string() });
+const pings = contract({
+  server: { a: event(Padded), ack: event(Padded), poll: method(z.undefined(), z.string()) },
+  client: { b: event(Padded) },
+});
+
+describe('two ends that await their events', () => {
+  it.each([
+    [3_000, 5_000],
+    [600, 20_000],
+  ])('take %i of %i bytes, with all defaults', async (count, size) => {
+    const pad = 'x'.repeat(size);
+    const got = { a: [] as number[], b: [] as number[], ack: [] as number[] };
+    const reports: unknown[] = [];
+    const report = (error: unknown) => void reports.push(error);
+    const server = await serve(
+      { port: 0, host: '127.0.0.1', report },
+      pings.serve({
+        a: async ({ n }, { peer }) => {
+          got.a.push(n);
+          await peer.b({ n, pad });
+        },
+        ack: ({ n }) => void got.ack.push(n),
+        poll: never,
+      }),
+    );
+    const conn = await dial(server.url, { report });
+    const peer = pings.connect(conn, {
+      b: async ({ n }, { peer }) => {
+        got.b.push(n);
+        await peer.ack({ n, pad });
+      },
+    });
+    const sent = Array.from({ length: count }, (_, n) => n);
+    const accepted = Promise.all(sent.map((n) => peer.a({ n, pad })));
+    await until(() => expect(got.ack).toHaveLength(count));
+    await accepted;
+    expect(got).toEqual({ a: sent, b: sent, ack: sent });
+    expect(reports).toEqual([]);
+    await conn.close();
+    await server.close();
+  });
+});
+
+describe('an event', () => {
+  it('does not wait behind the 257th request', async () => {
+    const [client, server] = connPair();
+    let acks = 0;
+    void pings
+      .serve(
+        { a: () => undefined, ack: () => void acks++, poll: never },
+        { concurrency: 1_000 },
+      )(server)
+      .catch(() => {});
+    const peer = pings.connect(client, { b: () => undefined });
+    for (let i = 0; i < 300; i++) peer.poll(undefined, { timeout: false }).catch(() => {});
+    await peer.ack({ n: 0, pad: '' });
+    await until(() => expect(acks).toBe(1));
+    client.terminate();
+  });
+});
+
+/** A server whose handler of `poll` never settles, and a client that speaks JSON-RPC by hand. */
+function stuck(options: ConnPairOptions = {}) {
+  const reports: unknown[] = [];
+  const report = (error: unknown) => void reports.push(error);
+  const [client, server] = connPair({ ...options, report });
+  const served = pings.serve({ a: () => undefined, ack: () => undefined, poll: never })(server);
+  served.catch(() => {});
+  return { client, server, reports };
+}
+
+const ack = (length: number): string =>
+  JSON.stringify({ jsonrpc: '2.0', method: 'ack', params: { n: 0, pad: 'x'.repeat(length) } });
+
+describe('events behind a handler that does not settle', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  });
+
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it('are kept up to maxBufferedAmount; then reading pauses, and 1013 ends the connection', async () => {
+    const { client, server, reports } = stuck({ maxBufferedAmount: 200_000 });
+    const read = client.receive(() => {});
+    void client.send(call(1, 'poll', undefined));
+    for (let i = 0; i < 256; i++) void client.send(ack(0));
+    await settled(client);
+    // Nothing settles for 10 s: reading continues, and a cancel would be read.
+    await vi.advanceTimersByTimeAsync(10_100);
+    expect(String(reports)).toMatch(/handler of poll has not settled/);
+    let sent = 0;
+    for (; sent < 100; sent++) void client.send(ack(9_900)).catch(() => {});
+    await settled(client).catch(() => {});
+    await vi.advanceTimersByTimeAsync(9_000);
+    expect(server.stats.messagesIn).toBeLessThan(257 + sent);
+    expect(server.state).toBe('open');
+    await vi.advanceTimersByTimeAsync(1_200);
+    expect(await server.closed).toMatchObject({ code: 1013 });
+    await expect(read).rejects.toMatchObject({ closeCode: 1013 });
+    expect(await client.closed).toMatchObject({ code: 1013 });
+    expect(reports.map(String)).toEqual([
+      expect.stringMatching(/handler of poll has not settled/),
+      expect.stringMatching(/1013.*events behind poll.*maxBufferedAmount/),
+    ]);
+  });
+
+  it('do not end a connection whose handlers get on', async () => {
+    const release: (() => void)[] = [];
+    const [client, server] = connPair({ maxBufferedAmount: 50_000 });
+    let acks = 0;
+    void pings
+      .serve({
+        a: () => new Promise<void>((resolve) => release.push(resolve)),
+        ack: () => void acks++,
+        poll: never,
+      })(server)
+      .catch(() => {});
+    const a = JSON.stringify({ jsonrpc: '2.0', method: 'a', params: { n: 0, pad: '' } });
+    for (let i = 0; i < 5; i++) void client.send(a);
+    for (let i = 0; i < 260; i++) void client.send(ack(0));
+    await settled(client);
+    await vi.advanceTimersByTimeAsync(10_100);
+    let accepted = 260;
+    for (let i = 0; i < 100; i++) {
+      client.send(ack(2_000)).then(
+        () => accepted++,
+        () => {},
+      );
+    }
+    for (let i = 0; i < 5; i++) {
+      await vi.advanceTimersByTimeAsync(9_000);
+      expect(server.state).toBe('open');
+      release[i]!();
+      if (i < 4) await until(() => expect(release).toHaveLength(i + 2));
+    }
+    await until(() => expect(acks).toBe(accepted));
+    expect(accepted).toBeGreaterThan(270);
+    client.terminate();
+  });
+
+  it('count for maxTotalBufferedAmount', async () => {
+    const server = await serve(
+      { port: 0, host: '127.0.0.1', maxTotalBufferedAmount: 100_000, report: () => {} },
+      pings.serve({
+        a: () => undefined,
+        ack: () => undefined,
+        poll: (_, { signal }) =>
+          new Promise((resolve) => signal.addEventListener('abort', () => resolve(''))),
+      }),
+    );
+    const conn = await dial(server.url, { maxBufferedAmount: false });
+    const [served] = server.connections;
+    void conn.send(call(1, 'poll', undefined));
+    for (let i = 0; i < 256; i++) void conn.send(ack(0));
+    await until(() => expect(served!.stats.messagesIn).toBe(257));
+    await vi.advanceTimersByTimeAsync(10_100);
+    // They are far below maxBufferedAmount.
+    for (let i = 0; i < 300; i++) void conn.send(ack(10_000)).catch(() => {});
+    await until(() => expect(served!.stats.messagesIn).toBeGreaterThan(260));
+    for (let i = 0; i < 100; i++) await new Promise((resolve) => setImmediate(resolve));
+    expect(served!.stats.messagesIn).toBeLessThan(400);
+    const closed = conn.receive(() => {}).catch(() => conn.closed);
+    await vi.advanceTimersByTimeAsync(10_100);
+    expect(await closed).toMatchObject({ code: 1013 });
+    await server.close();
+  });
+});
