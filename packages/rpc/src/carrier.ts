@@ -145,7 +145,7 @@ export interface ReconnectingConnLike {
   readonly closed: Promise<{ readonly error?: Error | undefined }>;
   receive(handler: MessageHandler): Promise<void>;
   reconnect(): Promise<unknown>;
-  on(event: 'open', listener: (conn: never) => unknown): () => void;
+  on(event: 'open' | 'close', listener: (argument: never) => unknown): () => void;
 }
 
 /** Whether `target` is a ReconnectingConn, of any package. */

@@ -121,8 +121,11 @@ export class BackplaneLink<Data> {
         await this.backplane.start(sink, this.#id);
         if (this.closed) break;
         // Members that joined before have missed the messages of the other nodes.
-        if (first) this.#engineReturned();
-        else this.#up();
+        if (!first) this.#up();
+        else {
+          this.#engineReturned();
+          this.others.up();
+        }
         return;
       } catch (error) {
         if (this.closed) break;

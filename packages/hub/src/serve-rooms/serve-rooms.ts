@@ -143,9 +143,8 @@ class RoomServer<Data> {
     this.hub.on('gap', (room, from) => this.#gap(room, from));
     this.hub.on('left', (session, room) => this.#left(session, room));
     this.#members = new MemberEvents(this.hub);
-    this.hub.on('presence', (room, { joined, left, changed }) => {
-      if (this.#rulesOf(room)?.members !== true) return;
-      this.#members.changed(room, [...joined.keys(), ...left.keys(), ...changed.keys()]);
+    this.hub.on('presence', (room, change) => {
+      if (this.#rulesOf(room)?.members === true) this.#members.changed(room, change);
     });
   }
 
@@ -168,7 +167,7 @@ class RoomServer<Data> {
           return complete || since === undefined ? undefined : gapText(room, since, true);
         },
       });
-      if (rules.members === true) this.#members.sendAll(session, room);
+      if (rules.members === true) this.#members.joined(session, room);
       return { complete, missed, position };
     } catch (error) {
       throw isRefusal(error) ? refused() : error;
@@ -233,6 +232,7 @@ class RoomServer<Data> {
 
   /** The server has ended the membership: the client joins again, and is refused if it may not. */
   #left(session: Session<Data>, room: string): void {
+    this.#members.left(session, room);
     const [leaving, left] = this.#leaving ?? [];
     if ((session === leaving && room === left) || session.state !== 'open') return;
     if (this.#rulesOf(room) !== undefined) session.send(gapText(room, undefined, false));

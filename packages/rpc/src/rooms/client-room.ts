@@ -28,6 +28,8 @@ export interface RoomOwner {
   readonly conn: ConnLike | undefined;
   /** Whether `error` is of the connection `conn`, which is no longer open. */
   isBreak(conn: ConnLike | undefined, error: unknown): boolean;
+  /** The members have changed, or their number, or whether they are complete. */
+  membersChanged(room: ClientRoom, change: MembersChange): void;
   /** The room has no loops. */
   unused(room: ClientRoom): void;
 }
@@ -123,23 +125,33 @@ export class ClientRoom {
     this.#resume();
   }
 
-  /** @returns What has changed; undefined without a change, except after a join. */
-  shown(event: WireMembers): MembersChange | undefined {
-    if (this.#memberOn === undefined && this.#joining.size === 0) return undefined;
+  shown(event: WireMembers): void {
+    if (this.#memberOn === undefined && this.#joining.size === 0) return;
     const before = this.members;
-    this.members = before.after(event);
-    const change = this.members.since(before);
-    // The member itself is in the first event of its join, and in the change that follows.
-    const isNews =
-      event.members !== undefined ||
-      before.count !== event.count ||
-      before.complete !== event.complete ||
+    this.#show(before.after(event), event.members !== undefined && !before.complete);
+  }
+
+  /** @param isNews - Tell the listeners, also without a change. */
+  #show(members: KnownMembers, isNews: boolean): void {
+    const before = this.members;
+    this.members = members;
+    const change = members.since(before);
+    const hasChanged =
+      before.count !== members.count ||
+      before.complete !== members.complete ||
       change.joined.size + change.left.size + change.changed.size > 0;
-    return isNews ? change : undefined;
+    if (isNews || hasChanged) this.#owner.membersChanged(this, change);
+  }
+
+  /** A connection has ended. */
+  closed(): void {
+    if (!this.#isMember) this.#show(this.members.unsure(), false);
   }
 
   /** A connection has opened. */
   opened(): void {
+    // It may have replaced another one, which has not ended.
+    this.closed();
     this.#resume();
   }
 
@@ -183,6 +195,7 @@ export class ClientRoom {
   async #leave(): Promise<void> {
     const conn = this.#memberOn;
     this.#memberOn = undefined;
+    this.#show(new KnownMembers(), false);
     // A loop that begins meanwhile joins after that.
     while (conn !== undefined && conn === this.#owner.conn) {
       const left = this.#owner.server['room.leave']({ room: this.name }, { timeout: false });

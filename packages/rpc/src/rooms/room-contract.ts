@@ -69,7 +69,7 @@ export interface RoomMember {
   readonly info: unknown;
 }
 
-/** The members of a room: all of them, or what has changed. With neither: their number only. */
+/** The members of a room: all of them, or what has changed. Too many are none, with their number. */
 export interface WireMembers extends RoomName {
   readonly count: number;
   readonly complete: boolean;

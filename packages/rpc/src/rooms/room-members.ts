@@ -2,9 +2,9 @@ import type { RoomMember, WireMembers } from './room-contract.ts';
 
 /** The members of a room, on all nodes. The key is `${node}/${session}`. */
 export interface RoomMembers extends ReadonlyMap<string, RoomMember> {
-  /** Their number. Above 1,000 the map is empty. */
+  /** Their number. Above 1,000, or 256 KiB of JSON, the map is empty. */
   readonly count: number;
-  /** False while a node of the server has not answered. */
+  /** False while a node of the server has not answered, and without a connection. */
   readonly complete: boolean;
 }
 
@@ -22,15 +22,17 @@ export class KnownMembers extends Map<string, RoomMember> implements RoomMembers
 
   /** The members after an event. */
   after({ count, complete, members, shown = {}, left = [] }: WireMembers): KnownMembers {
-    const hasChanges = left.length > 0 || Object.keys(shown).length > 0;
-    // The server shows none of too many members. Otherwise only `complete` has changed.
-    const isCounted = !hasChanges && count !== this.size;
-    const next = new KnownMembers(members === undefined && !isCounted ? this : []);
+    const next = new KnownMembers(members === undefined ? this : []);
     for (const [key, member] of Object.entries(members ?? shown)) next.set(key, member);
     for (const key of left) next.delete(key);
     next.count = count;
     next.complete = complete;
     return next;
+  }
+
+  /** The same members while the client has no connection. */
+  unsure(): KnownMembers {
+    return this.after({ room: '', count: this.count, complete: false });
   }
 
   /** What has changed since `before`. */

@@ -40,7 +40,6 @@ import {
   ROOM_REFUSED,
   type RoomEvents,
   type RoomMethods,
-  type WireMembers,
   type WireRoomMessage,
   withRoomHandlers,
   withRooms,
@@ -121,7 +120,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     const peer = connect({
       'room.message': (message) => this.#arrived(message),
       'room.gap': (gap) => this.#rooms.get(gap.room)?.gap(gap),
-      'room.members': (event) => this.#shown(event),
+      'room.members': (event) => this.#rooms.get(event.room)?.shown(event),
     });
     const own = Object.entries(peer).filter(([name]) => !name.startsWith('room.'));
     this.peer = Object.freeze(Object.assign(Object.create(null), Object.fromEntries(own)));
@@ -129,6 +128,9 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     this.#owner = this.#ownerOf(this.#server);
     live.on('open', () => {
       for (const room of this.#rooms.values()) room.opened();
+    });
+    live.on('close', () => {
+      for (const room of this.#rooms.values()) room.closed();
     });
     void live.closed.then(({ error }) => {
       this.#end = { error };
@@ -144,6 +146,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
         return live.conn;
       },
       isBreak: (conn, error) => this.#isBreak(conn, error),
+      membersChanged: ({ name }, change) => this.#membersChanged(name, change),
       unused: (room) => {
         if (this.#rooms.get(room.name) === room) this.#rooms.delete(room.name);
       },
@@ -299,10 +302,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     return () => void this.#listeners.delete(entry);
   }
 
-  #shown(event: WireMembers): void {
-    const { room } = event;
-    const change = this.#rooms.get(room)?.shown(event);
-    if (change === undefined) return;
+  #membersChanged(room: string, change: MembersChange): void {
     for (const { call } of this.#listeners) {
       const failed = (error: unknown): void =>
         reportError(undefined, portablePlatform, error, { where: 'on members' });
