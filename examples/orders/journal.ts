@@ -1,4 +1,8 @@
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+
+/** The most ids that are remembered. Above it no order is taken. */
+const MAX_IDS = 1_000_000;
 
 export interface Order {
   /** Each order has its own id. The client sends an order again with the same id. */
@@ -22,24 +26,37 @@ export class Journal {
   /** When the orders were taken, the oldest first. */
   readonly #taken = new Map<string, number>();
 
-  /** @param remember - How long a client may send an order again, in ms. */
-  constructor(file: string, remember: number) {
+  private constructor(file: string, remember: number) {
     this.#file = file;
     this.#remember = remember;
-    if (!existsSync(file)) return;
-    const text = readFileSync(file, 'utf8');
-    // The machine has crashed within a write.
-    if (text !== '' && !text.endsWith('\n')) appendFileSync(file, '\n');
-    for (const { id, at } of text.split('\n').flatMap(entryOf)) this.#taken.set(id, at);
-    this.forget(Date.now());
   }
 
-  /** Takes an order; false when it was taken before. */
+  /**
+   * Reads the file, or creates it.
+   *
+   * @param remember - How long a client may send an order again, in ms.
+   */
+  static async open(file: string, remember: number): Promise<Journal> {
+    const journal = new Journal(file, remember);
+    const oldest = Date.now() - remember;
+    for await (const line of (await open(file, 'a+')).readLines()) {
+      for (const { id, at } of entryOf(line)) if (at > oldest) journal.#taken.set(id, at);
+    }
+    return journal;
+  }
+
+  /**
+   * Takes an order; false when it was taken before.
+   *
+   * @throws Error when the file cannot be written, and for too many orders: the order is not taken.
+   */
   take({ id, text }: Order): boolean {
     if (this.#taken.has(id)) return false;
+    if (this.#taken.size >= MAX_IDS) throw new Error(`${MAX_IDS} ids are remembered already`);
     const at = Date.now();
     // A database would do it in one transaction. `fsync` would also survive a power failure.
-    appendFileSync(this.#file, `${JSON.stringify({ id, text, at } satisfies Entry)}\n`);
+    // The line break comes first: it ends half a line of a full disk or a crash.
+    appendFileSync(this.#file, `\n${JSON.stringify({ id, text, at } satisfies Entry)}`);
     this.#taken.set(id, at);
     return true;
   }

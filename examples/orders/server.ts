@@ -8,19 +8,22 @@ import { Journal, type Order } from './journal.ts';
 const MINUTE = 60_000;
 const { PORT = '0', ORDERS = join(tmpdir(), 'orders.jsonl') } = process.env;
 
-const journal = new Journal(ORDERS, 60 * MINUTE);
+const journal = await Journal.open(ORDERS, 60 * MINUTE);
 const forgetting = setInterval(() => journal.forget(Date.now()), MINUTE);
 
-const server = await serve({ port: Number(PORT), host: '127.0.0.1' }, (conn) =>
-  conn.receive((message) => {
-    const order = orderOf(message);
-    if (order === undefined) {
-      return void conn.close(CloseCode.InvalidFramePayloadData, 'expected {"id":…,"text":…}');
-    }
-    journal.take(order);
-    // Also when it was taken before: the first acknowledgement was lost.
-    return conn.writeJSON({ taken: order.id });
-  }),
+const server = await serve(
+  { port: Number(PORT), host: '127.0.0.1', readLimit: 64 * 1024, rate: { messages: 1_000 } },
+  (conn) =>
+    conn.receive((message) => {
+      const order = orderOf(message);
+      if (order === undefined) {
+        return void conn.close(CloseCode.InvalidFramePayloadData, 'expected {"id":…,"text":…}');
+      }
+      // On a full disk it throws: 1011, and the client sends the order again.
+      journal.take(order);
+      // Also when it was taken before: the first acknowledgement was lost.
+      return conn.writeJSON({ taken: order.id });
+    }),
 ).catch((error: Error) => {
   // The message is enough, for example when the port is in use.
   console.error(String(error));
@@ -38,7 +41,7 @@ console.log(`${server.url} takes orders into ${ORDERS}`);
 function orderOf(message: BorrowedMessage): Order | undefined {
   try {
     const { id, text } = message.json() as Partial<Order>;
-    if (typeof id === 'string' && typeof text === 'string') return { id, text };
+    if (typeof id === 'string' && id.length <= 36 && typeof text === 'string') return { id, text };
   } catch {
     // Not JSON, or null.
   }

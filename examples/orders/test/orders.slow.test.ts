@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -9,6 +9,7 @@ import { rounds } from '@ws/tests';
 import {
   type Example,
   endsWithSilentClient,
+  limitFileSize,
   rejectsWrongPort,
   startExample,
 } from '@ws/tests/examples';
@@ -28,9 +29,22 @@ const fileOf = (name: string): string => join(folder, `${name}.jsonl`);
 
 const takenIn = (file: string): { id: string; text: string }[] =>
   readFileSync(file, 'utf8')
-    .trimEnd()
+    .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as { id: string; text: string });
+
+/** Sends one order. Resolves with the answer, or with the code of the close frame. */
+async function order({ ws }: Example, id: string, text = id): Promise<unknown> {
+  const conn = await dial(ws);
+  try {
+    await conn.writeJSON({ id, text });
+    return await conn.readJSON();
+  } catch {
+    return (await conn.closed).code;
+  } finally {
+    conn.terminate();
+  }
+}
 
 describe('examples/orders', () => {
   it(`loses none of ${ORDERS} orders, and takes none twice, in three restarts and two kills`, {
@@ -94,6 +108,42 @@ describe('examples/orders', () => {
     expect((await conn.closed).code).toBe(1007);
     const lines = readFileSync(env.ORDERS, 'utf8').match(/^.*"at":\d+\}$/gm);
     expect(lines).toHaveLength(2);
+  });
+
+  it.runIf(process.platform === 'linux')(
+    'keeps each acknowledged order when the disk is full within a write',
+    async () => {
+      const env = { ORDERS: fileOf('full') };
+      const example = await startExample('orders', env);
+      onTestFinished(async () => void (await example.stop()));
+      expect(await order(example, 'one')).toEqual({ taken: 'one' });
+      limitFileSize(example.pid, statSync(env.ORDERS).size + 20);
+      expect(await order(example, 'two')).toBe(1011);
+      limitFileSize(example.pid, 'unlimited');
+      for (const id of ['three', 'three', 'two']) {
+        expect(await order(example, id)).toEqual({ taken: id });
+      }
+      await example.stop('SIGKILL');
+      const again = await startExample('orders', env);
+      onTestFinished(async () => void (await again.stop()));
+      expect(await order(again, 'three')).toEqual({ taken: 'three' });
+      const lines = readFileSync(env.ORDERS, 'utf8').match(/^.*"at":\d+\}$/gm)!;
+      const ids = lines.map((line) => (JSON.parse(line) as { id: string }).id);
+      expect(ids).toEqual(['one', 'three', 'two']);
+    },
+  );
+
+  it('refuses what is no order, and bounds its size', async () => {
+    const example = await startExample('orders', { ORDERS: fileOf('hostile') });
+    onTestFinished(async () => void (await example.stop()));
+    const long = 'i'.repeat(37);
+    for (const wrong of ['x', 'null', '[]', '{"id":"x"}', `{"id":"${long}","text":"x"}`]) {
+      const conn = await dial(example.ws);
+      await conn.send(wrong);
+      expect([wrong, (await conn.closed).code]).toEqual([wrong, 1007]);
+    }
+    expect(await order(example, 'large', 'x'.repeat(70_000))).toBe(1009);
+    expect(await order(example, 'tea')).toEqual({ taken: 'tea' });
   });
 
   it('has a client that prints what was taken', async () => {
