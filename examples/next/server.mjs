@@ -5,15 +5,16 @@ import { serve } from '@ws/node-server';
 import next from 'next';
 
 const { PORT = '0', NODE_ENV } = process.env;
+const dev = NODE_ENV !== 'production';
 const http = createServer((req, res) => void pages(req, res));
 // `httpServer`: Next's hot reload takes its own upgrades from this server.
-const app = next({ dev: NODE_ENV !== 'production', dir: import.meta.dirname, httpServer: http });
+const app = next({ dev, dir: import.meta.dirname, httpServer: http });
 await app.prepare();
 const pages = app.getRequestHandler();
 
 const server = await serve(
-  // Leave all other paths to Next.
-  { server: http, port: Number(PORT), host: '127.0.0.1', unmatched: 'leave' },
+  // The hot reload is Next's own. In production nothing would answer the other paths.
+  { server: http, port: Number(PORT), host: '127.0.0.1', unmatched: dev ? 'leave' : undefined },
   { '/echo': (conn) => conn.receive((message) => conn.send(message)) },
 );
 

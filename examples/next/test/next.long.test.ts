@@ -59,6 +59,10 @@ describe('examples/next', () => {
     timeout: NPM_MS,
   }, async () => {
     await next.run('node_modules/next/dist/bin/next', 'build');
+    const own = await start('server.mjs', 'production');
+    expect(await (await fetch(own.url)).text()).toContain('a page of Next');
+    await expect(dial(`${own.ws}/_next/hmr`)).rejects.toMatchObject({ status: 404 });
+    expect(await own.stop()).toBe(0);
     const { url, ws } = await start('vercel-host.mjs', 'production');
     for (const path of ['/live', '/theirs', '/live']) {
       const conn = await dial(ws + path);
