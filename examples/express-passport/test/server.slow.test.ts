@@ -7,19 +7,22 @@ describe('examples/express-passport', () => {
   beforeAll(async () => void (example = await startExample('express-passport')));
   afterAll(() => example?.stop());
 
-  async function login(password: string): Promise<Response> {
-    const body = new URLSearchParams({ username: 'ada', password });
-    return fetch(`${example.url}/login`, { method: 'POST', body });
+  async function login(password: string, username = 'ada', { url } = example): Promise<Response> {
+    const body = new URLSearchParams({ username, password });
+    return fetch(`${url}/login`, { method: 'POST', body });
   }
 
-  function connect(cookie: string): Promise<ClientConn> {
-    return dial(example.ws, { headers: { cookie } });
+  function connect(cookie: string, { ws } = example): Promise<ClientConn> {
+    return dial(ws, { headers: { cookie } });
   }
+
+  const cookieOf = (response: Response): string =>
+    response.headers.get('set-cookie')!.split(';')[0]!;
 
   it('greets the user whom Passport has logged in', async () => {
     const response = await login('engine');
     expect(response.status).toBe(204);
-    const conn = await connect(response.headers.get('set-cookie')!.split(';')[0]!);
+    const conn = await connect(cookieOf(response));
     expect((await conn.readMessage()).text()).toBe('hello ada');
     await conn.send('echo');
     expect((await conn.readMessage()).text()).toBe('echo');
@@ -33,9 +36,33 @@ describe('examples/express-passport', () => {
     },
   );
 
-  it('sets no cookie for a wrong password', async () => {
-    const response = await login('wrong');
+  it.each([
+    ['ada', 'wrong'],
+    ['eve', 'engine'],
+    ['__proto__', 'engine'],
+  ])('sets no cookie for %s with the password %s', async (name, password) => {
+    const response = await login(password, name);
     expect([response.status, response.headers.get('set-cookie')]).toEqual([401, null]);
+  });
+
+  it('bounds the logins of an address', async () => {
+    const own = await startExample('express-passport', { LOGINS_PER_MINUTE: '10' });
+    const statuses = await Promise.all(
+      Array.from({ length: 60 }, async () => (await login('wrong', 'ada', own)).status),
+    );
+    expect(statuses.filter((status) => status === 401)).toHaveLength(10);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(50);
+    await own.stop();
+  });
+
+  it('closes the connections of an expired login with 4401', async () => {
+    const own = await startExample('express-passport', { SESSION_SECONDS: '2' });
+    const cookie = cookieOf(await login('engine', 'ada', own));
+    const conn = await connect(cookie, own);
+    void conn.discardReads().catch(() => {});
+    expect((await conn.closed).code).toBe(4401);
+    await expect(connect(cookie, own)).rejects.toMatchObject({ status: 401 });
+    await own.stop();
   });
 
   it('ends on SIGTERM with exit code 0', async () => {
