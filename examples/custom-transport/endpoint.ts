@@ -18,7 +18,7 @@ export function serve(port: number, origins: readonly string[] = []): Server {
       const answer = ws.formatRefusal(refusal.status, refusal.headers, refusal.message);
       socket.end(answer, () => socket.destroy());
     });
-  }).listen(port);
+  }).listen(port, '127.0.0.1');
 }
 
 function echo(event: ws.EndpointEvent, endpoint: ws.Endpoint): void {
@@ -29,7 +29,7 @@ function echo(event: ws.EndpointEvent, endpoint: ws.Endpoint): void {
 /** Sends `hello`, and calls `handle` for each event of the connection. */
 export function dial(port: number, hello: string, handle: typeof echo): Socket {
   const key = randomBytes(16).toString('base64');
-  const socket = connect(port);
+  const socket = connect(port, '127.0.0.1');
   socket.write(ws.formatRequest('/', `localhost:${port}`, key));
   return readHead(socket, ws.ResponseHead, (head, early) => {
     const isUpgrade = head.status === 101 && head.minor === 1 && head.wantsWebSocket;

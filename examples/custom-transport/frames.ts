@@ -9,13 +9,13 @@ export function serve(port: number, origins: readonly string[] = []): Server {
     peer.onMessage = (type, payload) => peer.send(type, payload);
     run(socket, peer, early);
   };
-  return createServer((socket) => accept(socket, origins, open)).listen(port);
+  return createServer((socket) => accept(socket, origins, open)).listen(port, '127.0.0.1');
 }
 
 /** Connects `peer` to a server. Set its handlers before. */
 export function dial(port: number, peer: Peer): Socket {
   const open: Open = (early, socket) => run(socket, peer, early);
-  return request(connect(port), `localhost:${port}`, open);
+  return request(connect(port, '127.0.0.1'), `localhost:${port}`, open);
 }
 
 function run(socket: Socket, peer: Peer, early: Uint8Array): void {

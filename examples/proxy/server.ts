@@ -44,4 +44,5 @@ async function stop(): Promise<void> {
   await Promise.all(backends.map((backend) => backend.close({ timeout: 1_000 })));
   server.closeAllConnections();
 }
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void stop());
+// `on`, not `once`: the terminal and npm may both send the signal.
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => void stop());

@@ -5,11 +5,12 @@ import process from 'node:process';
 import { Hub, type Session } from '@ws/hub';
 import { serve } from '@ws/node-server';
 
-const hub = new Hub();
+const hub = new Hub({ rate: { messages: 50 } });
 const roomOf = (session: Session): string =>
   (session.request as IncomingMessage).url!.split('?')[0]!.slice(0, 128);
 hub.on('connect', (session) => session.join(roomOf(session)));
 hub.on('message', (from, message) => hub.room(roomOf(from)).publish(message, { except: from }));
-const server = await serve({ port: Number(process.env['PORT'] ?? 8080) }, hub.handler);
+const port = Number(process.env['PORT'] ?? 8080);
+const server = await serve({ port, host: '127.0.0.1' }, hub.handler);
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => void server.close());
 console.log(server.url);

@@ -39,17 +39,24 @@ export async function launchChromium(without: string[] = []): Promise<Browser> {
  * Starts Chromium's headless shell, which is the engine without the rest of the browser: a page
  * takes less than half of the CPU time. Without a shell on the PATH, starts Chromium. The caller
  * closes it.
+ *
+ * @param flags - More flags of Chromium.
  */
-export async function launchHeadlessShell(): Promise<Browser> {
-  return launch(process.env['CHROMIUM_BIN'] || findProgram(SHELL) || findChromium());
+export async function launchHeadlessShell(flags: string[] = []): Promise<Browser> {
+  return launch(process.env['CHROMIUM_BIN'] || findProgram(SHELL) || findChromium(), [], flags);
 }
 
 async function launch(
   executablePath: string | undefined,
   without: string[] = [],
+  flags: string[] = [],
 ): Promise<Browser> {
   if (executablePath === undefined) throw new Error('chromium: not on the PATH, nor CHROMIUM_BIN');
-  return chromium.launch({ executablePath, args: FLAGS, ignoreDefaultArgs: without });
+  return chromium.launch({
+    executablePath,
+    args: [...FLAGS, ...flags],
+    ignoreDefaultArgs: without,
+  });
 }
 
 /**

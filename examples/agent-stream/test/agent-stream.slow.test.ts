@@ -37,11 +37,11 @@ describe('examples/agent-stream', () => {
     return { text, position };
   }
 
-  it('has at most 40 lines of code', () => {
+  it('has at most 44 lines of code', () => {
     const [, script] = read('page.html').split(/<\/?script>/);
     const lines = `${read('server.ts')}${script}`.split('\n').map((line) => line.trim());
     const code = lines.filter((line) => line !== '' && !line.startsWith('//'));
-    expect(code.length).toBeLessThanOrEqual(40);
+    expect(code.length).toBeLessThanOrEqual(44);
   });
 
   it('gives a page that returns the rest of its run', async () => {
@@ -66,6 +66,32 @@ describe('examples/agent-stream', () => {
     expect(welcome).toEqual({ complete: false });
     expect((await conn.readJSON<Sent>()).text).toBe('# ');
     await conn.close();
+  });
+
+  it('speaks a run once, also for two pages at once', async () => {
+    const count = ANSWER.split(/(?<=\s)/).length;
+    const pages = await Promise.all([visit('9'), visit('9')]);
+    const texts = await Promise.all(pages.map(async ([conn]) => (await words(conn, count)).text));
+    expect(texts).toEqual([ANSWER, ANSWER]);
+    for (const [conn] of pages) await conn.close();
+  });
+
+  it('speaks at most 100 runs at once, and closes the others with 1013', async () => {
+    const own = await startExample('agent-stream', { WORD_MS: '600000' });
+    const conns = await Promise.all(Array.from({ length: 101 }, async () => dial(own.ws)));
+    await Promise.all(conns.map((conn, i) => conn.writeJSON({ run: `many-${i}` })));
+    for (const conn of conns) void conn.discardReads().catch(() => {});
+    const { code } = await Promise.race(conns.map(({ closed }) => closed));
+    expect(code).toBe(1013);
+    await own.stop('SIGKILL');
+  });
+
+  it.skipIf(lacksChromium())('shows the answer in a page over http, as on a phone', async () => {
+    const browser = await launchHeadlessShell(['--host-resolver-rules=MAP phone.test 127.0.0.1']);
+    const page = await browser.newPage();
+    await page.goto(`http://phone.test:${example.port}`);
+    await page.locator('pre', { hasText: ANSWER.slice(-20).trim() }).waitFor();
+    await browser.close();
   });
 
   it.skipIf(lacksChromium())('shows the answer in a page that was loaded again', async () => {

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { dial } from '@ws/node-client';
 import { type Example, startExample } from '@ws/tests/examples';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -25,5 +26,22 @@ describe('examples/proxy', () => {
       greetings.add(visits[0]!);
     }
     expect([...greetings].every((text) => /^hello from (one|two)$/.test(text))).toBe(true);
+  });
+
+  it('ends with exit code 0 when a second signal comes while it closes', async () => {
+    // Without a reader, it answers the close frame late.
+    const conn = await dial(example.ws);
+    const end = example.stop();
+    while (
+      await fetch(example.ws.replace('ws', 'http')).then(
+        () => true,
+        () => false,
+      )
+    ) {
+      await setImmediate();
+    }
+    void example.stop();
+    expect(await end).toBe(0);
+    conn.terminate();
   });
 });

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { LOADER, onBuilt } from '../loader.ts';
@@ -62,7 +62,8 @@ export async function startExample(
 /**
  * Starts Node with these arguments. Resolves when the program prints its URL.
  *
- * @throws (rejects with) Error when the program exits. The message contains its output.
+ * @throws (rejects with) Error when the program exits. The message contains its output. Also, without
+ *   HOST in `env`, when other machines may connect to its port.
  */
 export async function startProgram(
   args: readonly string[],
@@ -79,10 +80,15 @@ export async function startProgram(
   const exited = once(child, 'exit');
   const output = collect(child);
   const url = await firstUrl(child, output);
+  const port = Number(new URL(url).port);
+  if (env['HOST'] === undefined && isOpenToAll(port)) {
+    child.kill();
+    throw new Error(`${url} listens on all addresses`);
+  }
   return {
     url,
     ws: url.replace(/^http/, 'ws'),
-    port: Number(new URL(url).port),
+    port,
     pid: child.pid!,
     output,
     async stop(signal = 'SIGTERM') {
@@ -92,6 +98,15 @@ export async function startProgram(
       return child.exitCode;
     },
   };
+}
+
+/** Whether a socket listens to this port on all addresses. Known on Linux only. */
+function isOpenToAll(port: number): boolean {
+  const hex = port.toString(16).toUpperCase().padStart(4, '0');
+  const listens = new RegExp(`: 0+:${hex} \\S+ 0A `);
+  return ['/proc/net/tcp', '/proc/net/tcp6'].some(
+    (file) => existsSync(file) && listens.test(readFileSync(file, 'utf8')),
+  );
 }
 
 /** Bounds the files that a process writes (RLIMIT_FSIZE), as a full disk does. Linux only. */
