@@ -72,7 +72,7 @@ const FLOORS = {
     ['json', 'options', 'url'],
     ['payload'],
     ['dial-options'],
-    ['alive', 'connecting-socket', 'message-reader', 'read-side', 'stream-socket', 'write-side'],
+    ['alive', 'connecting-socket', 'message-reader', 'read-side', 'write-side'],
     ['message-writer'],
     ['web-socket-conn'],
     ['browser-conn'],

@@ -7,8 +7,6 @@ export default defineConfig({
   target: 'es2022',
   platform: 'browser',
   minify: true,
-  // The part for WebSocketStream is in the file too.
-  splitting: false,
   silent: true,
   noExternal: [/./],
   esbuildOptions(options) {

@@ -8,8 +8,6 @@ export default defineConfig({
   target: 'es2022',
   platform: 'browser',
   minify: true,
-  // The part of @ws/browser for WebSocketStream is in the file too.
-  splitting: false,
   silent: true,
   noExternal: [/./],
   esbuildOptions(options) {

@@ -130,16 +130,14 @@ export class Alive {
 
   #look(): void {
     const { after, timeout } = this.#plan;
-    const { readyState, bufferedAmount, isReading } = this.#socket;
+    const { readyState, bufferedAmount } = this.#socket;
     if (readyState !== 1) return;
     const now = performance.now();
     const silence = now - this.#heardAt;
     if (this.#questions === 0) return silence < after ? this.#lookIn(after - silence) : this.#ask();
     const left = this.#bytesLeft;
-    // Only bytes that waited prove a peer: others leave at once, even without one. A WebSocketStream
-    // shows no part of a message that leaves.
-    const isStream = isReading !== undefined;
-    const isLeaving = (isStream && bufferedAmount > 0) || (this.#unsent > 0 && left > this.#left);
+    // Only bytes that waited prove a peer: others leave at once, even without one.
+    const isLeaving = this.#unsent > 0 && left > this.#left;
     this.#left = left;
     this.#unsent = bufferedAmount;
     // The system takes some MiB at once, which have not passed. They may take as long as the others.
@@ -148,12 +146,6 @@ export class Alive {
     // The timers of a hidden page are always late: by a minute in Chromium.
     if (this.#isLate(now) && (this.#questions < 2 || !globalThis.document?.hidden))
       return this.#ask();
-    if (isReading === false) {
-      // The page does not read the WebSocketStream: an answer may wait in it.
-      this.#heardAt = now;
-      this.#questions = 0;
-      return this.#lookIn(after);
-    }
     this.#lost(
       new TimeoutError(`no message of the peer within ${timeout} ms of a question (option alive)`, {
         permanent: true,

@@ -7,7 +7,7 @@ import { type MessageStreams, streamsOf } from './message-streams.ts';
 import type { BrowserConnSettings } from './options.ts';
 import { payloadOf } from './payload.ts';
 import { CLOSE_TIMEOUT, WebSocketConn } from './web-socket-conn.ts';
-import type { PageSocket, WebSocketLike, WebSocketStreamLike } from './web-types.ts';
+import type { PageSocket, WebSocketLike } from './web-types.ts';
 
 /**
  * A WebSocket connection in a page, with the methods of `Conn`. `dial` and `fromWebSocket` create
@@ -47,7 +47,7 @@ export class BrowserConn<Data = any> extends WebSocketConn<Data> {
   }
 
   /** The browser's object. To read or write it disturbs the connection. */
-  get underlying(): WebSocketLike | WebSocketStreamLike {
+  get underlying(): WebSocketLike {
     return this.#socket.underlying ?? this.#socket;
   }
 

@@ -10,7 +10,7 @@ import {
   type Turns,
 } from './options.ts';
 import { LONGEST_TIMER, nothing, report } from './promises.ts';
-import type { WebSocketConstructor, WebSocketStreamConstructor } from './web-types.ts';
+import type { WebSocketConstructor } from './web-types.ts';
 
 /**
  * How a page finds a dead connection: the option `alive`. A message of the peer shows that the
@@ -35,8 +35,7 @@ export interface AliveOptions {
    * and a TimeoutError. The time must suffice for the largest message that comes: a page does not see
    * parts of it. While messages of the page leave, each fall of `bufferedAmount` starts this time
    * again, and adds the silence so far, at most a minute, for bytes that the system holds. The page
-   * asks again when it was not running, and waits while it does not read a WebSocketStream, or while a
-   * message leaves over one. Default: 5,000.
+   * asks again when it was not running. Default: 5,000.
    */
   readonly timeout?: number | undefined;
 }
@@ -49,19 +48,10 @@ export interface DialOptions extends BrowserConnOptions {
   readonly signal?: AbortSignal | undefined;
   /** The time of the dial in ms; `false` for no bound. Default: 45,000. */
   readonly handshakeTimeout?: number | false | undefined;
-  /**
-   * `'auto'` uses WebSocketStream where the browser has it: a page that does not read stops the
-   * server's writes. `false` always uses WebSocket. Default: `false`, or `'auto'` with the option
-   * `WebSocketStream`. In Chromium 156 a page crashes when a connection breaks while a write to a
-   * WebSocketStream waits.
-   */
-  readonly stream?: 'auto' | false | undefined;
   /** Ends a connection that is dead and looks open: see {@link AliveOptions}. Default: none. */
   readonly alive?: AliveOptions | undefined;
   /** The class to use. Default: the global one. */
   readonly WebSocket?: WebSocketConstructor | undefined;
-  /** The class to use. Default: the global one, if any. */
-  readonly WebSocketStream?: WebSocketStreamConstructor | undefined;
 }
 
 /**
@@ -120,10 +110,8 @@ export const DIAL_OPTION_NAMES: readonly string[] = [
   'subprotocols',
   'signal',
   'handshakeTimeout',
-  'stream',
   'alive',
   'WebSocket',
-  'WebSocketStream',
 ];
 
 /** What to use instead of an option that a page cannot have. The table of `optionHint` is too large. */
@@ -158,8 +146,7 @@ export interface DialPlan extends BrowserConnSettings {
   readonly subprotocols: string[];
   readonly handshakeTimeout: number | undefined;
   readonly alive: AlivePlan | undefined;
-  readonly WebSocket: WebSocketConstructor | undefined;
-  readonly WebSocketStream: WebSocketStreamConstructor | undefined;
+  readonly WebSocket: WebSocketConstructor;
 }
 
 /**
@@ -168,15 +155,11 @@ export interface DialPlan extends BrowserConnSettings {
  * @throws TypeError, RangeError that names the option.
  */
 export function checkDialOptions(options: DialOptions): DialPlan {
-  const web = globalThis as Pick<DialOptions, 'WebSocket' | 'WebSocketStream'>;
   const {
-    WebSocket = web.WebSocket,
-    WebSocketStream,
-    stream = WebSocketStream !== undefined && 'auto',
+    WebSocket = (globalThis as Pick<DialOptions, 'WebSocket'>).WebSocket,
     subprotocols = [],
     handshakeTimeout = 45_000,
   } = options;
-  if (!['auto', false].includes(stream)) throw badType("stream: expected 'auto' or false", stream);
   const protocols: string[] = [subprotocols].flat();
   if (protocols.some((each) => typeof each !== 'string')) {
     throw badType('subprotocols: expected strings', subprotocols);
@@ -185,15 +168,17 @@ export function checkDialOptions(options: DialOptions): DialPlan {
   if (protocols.some((name, i) => !TOKEN.test(name) || protocols.indexOf(name) < i)) {
     throw new TypeError('dial: subprotocols: expected different tokens, such as base64url');
   }
-  const plan = {
-    ...pageSettings(options),
+  const settings = pageSettings(options);
+  const time = handshakeTimeout === false ? undefined : whole('handshakeTimeout', handshakeTimeout);
+  const alive = checkAlive(options.alive);
+  if (typeof WebSocket !== 'function') {
+    throw new TypeError('dial: no global WebSocket; pass a class as the option WebSocket');
+  }
+  return {
+    ...settings,
     subprotocols: protocols,
-    handshakeTimeout:
-      handshakeTimeout === false ? undefined : whole('handshakeTimeout', handshakeTimeout),
-    alive: checkAlive(options.alive),
+    handshakeTimeout: time,
+    alive,
     WebSocket,
-    WebSocketStream: stream === 'auto' ? (WebSocketStream ?? web.WebSocketStream) : undefined,
   };
-  if (typeof (plan.WebSocketStream ?? WebSocket) === 'function') return plan;
-  throw new TypeError('dial: no global WebSocket; pass a class as the option WebSocket');
 }

@@ -1,5 +1,5 @@
 import { TransportError } from '@ws/conn';
-import { badType, checkNames, handled } from '@ws/conn/internal';
+import { badType, checkNames } from '@ws/conn/internal';
 import { BrowserConn } from './browser-conn.ts';
 import { ConnectingSocket } from './connecting-socket.ts';
 import {
@@ -13,7 +13,7 @@ import { CAUSE_HIDDEN } from './errors.ts';
 import { type BrowserConnOptions, CONN_OPTION_NAMES } from './options.ts';
 import { bounded, checked, nothing } from './promises.ts';
 import { targetOf } from './url.ts';
-import type { PageSocket, WebSocketLike } from './web-types.ts';
+import type { WebSocketLike } from './web-types.ts';
 
 /**
  * Connects to a URL.
@@ -40,7 +40,7 @@ function open(url: string | URL, options: DialOptions): Promise<BrowserConn> {
   checkNames('dial', options, DIAL_OPTION_NAMES, 'reject', pageHint);
   const target = targetOf(url);
   const plan = checkDialOptions(options);
-  const { handshakeTimeout: timeout, WebSocket, WebSocketStream, subprotocols: protocols } = plan;
+  const { handshakeTimeout: timeout, WebSocket, subprotocols: protocols } = plan;
   // A query may have a secret.
   const [name] = target.href.split('?');
   return bounded<BrowserConn>(
@@ -49,28 +49,12 @@ function open(url: string | URL, options: DialOptions): Promise<BrowserConn> {
       let stop = nothing;
       const failed = (cause: unknown): void =>
         reject(new TransportError(`could not connect to ${name}; ${CAUSE_HIDDEN}`, { cause }));
-      const use = (socket: PageSocket): void => {
+      try {
+        const socket = new WebSocket(target.href, protocols);
         const conn = new BrowserConn(socket, plan, plan.alive);
         socket.addEventListener('open', () => resolve(conn));
         stop = () => conn.terminate();
         void conn.closed.then(({ error }) => failed(error));
-      };
-      try {
-        if (WebSocketStream === undefined) use(new WebSocket!(target.href, protocols));
-        else {
-          const stream = new WebSocketStream(target.href, { protocols });
-          stop = () => stream.close();
-          void handled(stream.opened);
-          void handled(stream.closed);
-          // A part of its own: most pages do not load it.
-          import('./stream-socket.ts').then(
-            ({ StreamSocket }) => use(new StreamSocket(stream)),
-            (cause: unknown) => {
-              stop();
-              failed(cause);
-            },
-          );
-        }
       } catch (cause) {
         // Firefox throws these where the standard fails the connection: the policy of the page forbids
         // the URL, or the page is of https and the URL of ws.

@@ -60,11 +60,7 @@ export type {
   ReconnectingOptions,
 } from './reconnecting-options.ts';
 export type {
-  StreamReadable,
-  StreamWritable,
   WebSocketConstructor,
   WebSocketEvent,
   WebSocketLike,
-  WebSocketStreamConstructor,
-  WebSocketStreamLike,
 } from './web-types.ts';

@@ -9,7 +9,7 @@ export interface BrowserConnOptions {
   /**
    * The most bytes of messages that wait for a read, with 320 for each message; `false` for no
    * bound. More close the connection with 3008 and a BackpressureError: a page cannot pause a
-   * WebSocket. A WebSocketStream is paused instead. Default: 16 MiB.
+   * WebSocket. Default: 16 MiB.
    */
   readonly maxQueuedBytes?: number | false | undefined;
   /**

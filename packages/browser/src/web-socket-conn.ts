@@ -92,7 +92,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     this.#socket = socket;
     this.#settings = settings;
     this.writes = new WriteSide(socket, settings, this.closed);
-    this.#reads = new ReadSide(socket, settings, (error, code) => this.#fail(error, code));
+    this.#reads = new ReadSide(settings, (error, code) => this.#fail(error, code));
     socket.binaryType = 'arraybuffer';
     this.#stopListening = listen(socket, {
       message: ({ data }) => {
@@ -368,7 +368,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
 
   /**
    * Runs the closing handshake: see `Conn.close`. Messages that have arrived can still be read. A
-   * WebSocket drops those that arrive later. A WebSocketStream keeps up to `maxQueuedBytes` of them.
+   * WebSocket drops those that arrive later.
    *
    * @param code - 1000 or 3000 to 4999: browsers allow no other.
    * @param reason - At most 123 bytes of UTF-8.

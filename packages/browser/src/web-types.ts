@@ -31,55 +31,13 @@ export interface WebSocketLike {
   addEventListener(type: string, listener: (event: any) => void): void;
 }
 
-/**
- * The socket of a BrowserConn: a WebSocket, or a WebSocketStream or a WebSocket that connects in the
- * form of an open one.
- */
+/** The socket of a BrowserConn: a WebSocket, or one that connects in the form of an open one. */
 export interface PageSocket extends WebSocketLike {
   /** The object of the browser, if it is another one. */
-  readonly underlying?: WebSocketLike | WebSocketStreamLike;
+  readonly underlying?: WebSocketLike;
   /** Bytes of the objects of messages that wait, on top of `bufferedAmount`. */
   readonly overhead?: number;
-  /** Asks for the next message; a WebSocket cannot be paused. */
-  pull?(): void;
-  /** Whether a message was asked for, and has not come. */
-  readonly isReading?: boolean;
 }
 
 /** The class of a {@link WebSocketLike}. */
 export type WebSocketConstructor = new (url: string, protocols?: string[]) => WebSocketLike;
-
-/** One direction of a {@link WebSocketStreamLike}. */
-export interface StreamReadable {
-  getReader(): { read(): Promise<{ done: boolean; value?: unknown }> };
-}
-
-/** One direction of a {@link WebSocketStreamLike}. */
-export interface StreamWritable {
-  getWriter(): { write(data: string | Uint8Array): Promise<void>; abort(): Promise<void> };
-}
-
-/**
- * The part of `WebSocketStream` that this package uses.
- *
- * @see https://developer.mozilla.org/docs/Web/API/WebSocketStream
- */
-export interface WebSocketStreamLike {
-  readonly opened: Promise<{
-    readonly readable: StreamReadable;
-    readonly writable: StreamWritable;
-    readonly protocol: string;
-    readonly extensions: string;
-  }>;
-  readonly closed: Promise<{
-    readonly closeCode?: number | undefined;
-    readonly reason?: string | undefined;
-  }>;
-  close(info?: { closeCode?: number; reason?: string }): void;
-}
-
-/** The class of a {@link WebSocketStreamLike}. */
-export type WebSocketStreamConstructor = new (
-  url: string,
-  options?: { protocols?: string[] },
-) => WebSocketStreamLike;

@@ -8,7 +8,6 @@ import {
   TimeoutError,
 } from '../src/index.ts';
 import { type FakeWebSocket, socketClass } from './fake-web-socket.ts';
-import { FakeWebSocketStream } from './fake-web-socket-stream.ts';
 import { rejection, socketAt, stubPage, stubReportError } from './support.ts';
 
 beforeEach(() => void vi.useFakeTimers());
@@ -348,70 +347,6 @@ describe('the option alive', () => {
       void conn.send('taken by the system').catch(() => {});
       await pass(1_000);
     }
-    expect(conn.state).toBe('closed');
-  });
-
-  it('waits for a message that leaves a WebSocketStream, of which no part is visible', async () => {
-    const dialing = dial('ws://h', { WebSocketStream: FakeWebSocketStream, alive: ALIVE });
-    const stream = FakeWebSocketStream.last!;
-    stream.open();
-    const conn = await dialing;
-    stream.blocked = true;
-    void conn.send('large').catch(() => {});
-    await pass(120_000);
-    expect(conn.state).toBe('open');
-    stream.blocked = false;
-    stream.unblock!();
-    await pass(0);
-    expect(stream.sent).toEqual(['large', 'ask']);
-    await pass(65_000);
-    expect(conn.state).toBe('open');
-    await pass(1_001);
-    expect(conn.state).toBe('closed');
-  });
-
-  it('allows for the end of a message that has left a WebSocketStream and has not passed', async () => {
-    const page = stubPage();
-    const dialing = dial('ws://h', { WebSocketStream: FakeWebSocketStream, alive: ALIVE });
-    const stream = FakeWebSocketStream.last!;
-    stream.open();
-    const conn = await dialing;
-    stream.blocked = true;
-    void conn.send('large').catch(() => {});
-    await pass(9_000);
-    page.emit('online');
-    await pass(6_000);
-    stream.blocked = false;
-    stream.unblock!();
-    // The system holds 10 s of it.
-    await pass(10_000);
-    expect(conn.state).toBe('open');
-    stream.message('answer');
-    await pass(24_000);
-    expect(conn.state).toBe('open');
-  });
-
-  it('waits for a page that does not read a WebSocketStream', async () => {
-    const dialing = dial('ws://h', {
-      WebSocketStream: FakeWebSocketStream,
-      alive: { ...ALIVE, answer: (message) => message.text() === 'yes' },
-    });
-    const stream = FakeWebSocketStream.last!;
-    stream.open();
-    const conn = await dialing;
-    await pass(0);
-    stream.message('waits');
-    await pass(60_000);
-    expect(conn.state).toBe('open');
-    expect((await conn.readMessage()).text()).toBe('waits');
-    await pass(0);
-    // An answer is no message of the reader: the next one is asked for.
-    const reading = conn.readMessage();
-    stream.message('yes');
-    await pass(0);
-    stream.message('x');
-    expect((await reading).text()).toBe('x');
-    await pass(25_000);
     expect(conn.state).toBe('closed');
   });
 

@@ -116,7 +116,6 @@ describe('dial', () => {
     [{ highWaterMark: NaN }, RangeError, 'highWaterMark'],
     [{ maxBufferedAmount: 1.5 }, RangeError, 'maxBufferedAmount'],
     [{ handshakeTimeout: 0 }, RangeError, 'handshakeTimeout'],
-    [{ stream: true }, TypeError, "stream: expected 'auto' or false"],
     [{ signal: {}, WebSocket: FakeWebSocket }, TypeError, 'signal: expected an AbortSignal'],
     [{ WebSocket: 'ws' }, TypeError, 'WebSocket'],
     [{ subprotocols: 5 }, TypeError, 'subprotocols: expected strings, got number'],
@@ -142,7 +141,6 @@ describe('dial', () => {
 
   it('rejects without a WebSocket of the runtime', async () => {
     vi.stubGlobal('WebSocket', undefined);
-    vi.stubGlobal('WebSocketStream', undefined);
     const error = await rejection(dial('ws://h'));
     expect(error.message).toContain('pass a class as the option WebSocket');
   });

@@ -24,8 +24,6 @@ export interface Site {
   readonly server: WsServer;
   /** How the next connection ended, in the order of their starts. */
   nextEnd(): Promise<CloseInfo>;
-  /** Bytes that `/flood` has sent. */
-  readonly flooded: { bytes: number };
   /** How often `/orders` got each id. */
   readonly orders: ReadonlyMap<string, number>;
 }
@@ -33,7 +31,6 @@ export interface Site {
 /** Starts a {@link Site}. Port 0 is any. */
 export async function startSite(port = 0): Promise<Site> {
   const ends: Promise<CloseInfo>[] = [];
-  const flooded = { bytes: 0 };
   const orders = new Map<string, number>();
   const watch = (conn: Conn): void => {
     ends.push(conn.closed);
@@ -94,20 +91,11 @@ export async function startSite(port = 0): Promise<Site> {
           else await conn.send(`ack ${id}`);
         }
       },
-      '/flood': async (conn) => {
-        watch(conn);
-        const chunk = new Uint8Array(64 * 1024);
-        while (conn.state === 'open') {
-          await conn.send(chunk);
-          flooded.bytes += chunk.length;
-        }
-      },
     },
   );
   return {
     url: server.url.replace(/^ws/, 'http'),
     server,
-    flooded,
     orders,
     nextEnd: () => ends.shift() ?? Promise.reject(new Error('no connection')),
   };

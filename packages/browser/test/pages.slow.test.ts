@@ -21,17 +21,11 @@ interface TestBrowser {
 }
 
 const BROWSERS = [
-  {
-    name: 'Chromium, WebSocketStream',
-    lacks: lacksChromium,
-    launch: launchHeadlessShell,
-    stream: true,
-  },
-  { name: 'Chromium, WebSocket', lacks: lacksChromium, launch: launchHeadlessShell, stream: false },
-  { name: 'Firefox', lacks: lacksFirefox, launch: launchFirefox, stream: false },
+  { name: 'Chromium', lacks: lacksChromium, launch: launchHeadlessShell },
+  { name: 'Firefox', lacks: lacksFirefox, launch: launchFirefox },
 ];
 
-describe.each(BROWSERS)('a page in $name', ({ lacks, launch, stream }) => {
+describe.each(BROWSERS)('a page in $name', ({ lacks, launch }) => {
   describe.skipIf(unbuilt || lacks())('', () => {
     let browser: TestBrowser;
     let site: Site;
@@ -60,18 +54,10 @@ describe.each(BROWSERS)('a page in $name', ({ lacks, launch, stream }) => {
     const run = async <T>(body: string): Promise<T> =>
       (await page.evaluate(`(async () => {
         const ws = await import('/standalone.js');
-        const dial = (path, options) => ws.dial(path, { stream: ${stream ? "'auto'" : 'false'}, ...options });
+        const { dial } = ws;
         const rejection = (promise) => promise.then(() => { throw new Error('resolved'); }, (error) => error);
         ${body}
       })()`)) as T;
-
-    it('uses the class that it says', async () => {
-      const name = await run(`
-        const conn = await dial('/echo');
-        await conn.close();
-        return conn.underlying.constructor.name;`);
-      expect(name).toBe(stream ? 'WebSocketStream' : 'WebSocket');
-    });
 
     it('echoes messages of every size and kind', async () => {
       const sizes = [0, 1, 125, 126, 65_535, 65_536, 1_000_000];
@@ -211,7 +197,7 @@ describe.each(BROWSERS)('a page in $name', ({ lacks, launch, stream }) => {
       const seen = await run(`
         const error = await rejection(dial('ws://example.invalid/'));
         const live = new ws.ReconnectingConn('ws://example.invalid/', {
-          stream: ${stream ? "'auto'" : 'false'}, minDelay: 1, retry: (_, { tries }) => tries < 3,
+          minDelay: 1, retry: (_, { tries }) => tries < 3,
         });
         const end = await live.closed;
         return [error.name, end.error.name, error.message];`);
@@ -265,7 +251,7 @@ describe.each(BROWSERS)('a page in $name', ({ lacks, launch, stream }) => {
       const port = Number(new URL(site.url).port);
       await run(`
         const live = globalThis.live = new ws.ReconnectingConn('/echo', {
-          stream: ${stream ? "'auto'" : 'false'}, minDelay: 50, maxDelay: 100,
+          minDelay: 50, maxDelay: 100,
         });
         globalThis.events = [];
         live.on('open', () => events.push('open'));
@@ -289,34 +275,7 @@ describe.each(BROWSERS)('a page in $name', ({ lacks, launch, stream }) => {
       errors.length = 0;
     });
 
-    it.runIf(stream)('stops a server that awaits its writes while it does not read', async () => {
-      await run("globalThis.conn = await dial('/flood');");
-      let before = -1;
-      // Until a whole interval brings no byte.
-      await expect
-        .poll(
-          () => {
-            const stopped = site.flooded.bytes === before;
-            before = site.flooded.bytes;
-            return stopped;
-          },
-          { interval: 300, timeout: 20_000 },
-        )
-        .toBe(true);
-      expect(site.flooded.bytes).toBeLessThan(32 * 2 ** 20);
-      const read = await run<number>(`
-        let bytes = 0;
-        for await (const message of conn) {
-          bytes += message.data.length;
-          if (bytes > ${before}) break;
-        }
-        conn.terminate();
-        return bytes;`);
-      expect(read).toBeGreaterThan(before);
-      expect(site.flooded.bytes).toBeGreaterThan(before);
-    });
-
-    it.runIf(!stream)('closes with 3008 when it does not read, and names the bound', async () => {
+    it('closes with 3008 when it does not read, and names the bound', async () => {
       const seen = await run(`
         const conn = await dial('/burst', { maxQueuedBytes: 2 ** 20 });
         const { code, error } = await conn.closed;
