@@ -1,10 +1,13 @@
 // The option maxTotalBufferedAmount: many clients that do not read, and others that do.
 
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { Hub } from '@ws/hub';
 import { dial, ReconnectingConn } from '@ws/node-client';
 import { BackpressureError, broadcast, type Conn, serve } from '@ws/node-server';
-import { describe, expect, it } from 'vitest';
+import { createProxy } from '@ws/proxy';
+import { describe, expect, it, vi } from 'vitest';
 import { nothingLeft, whenOver } from '../peers/index.ts';
 
 const MIB = 1024 * 1024;
@@ -26,6 +29,15 @@ async function deaf(port: number): Promise<() => void> {
   await once(socket, 'connect');
   socket.write(HANDSHAKE);
   return () => void socket.destroy();
+}
+
+async function deafClients(port: number, count: number): Promise<void> {
+  for (let i = 0; i < count; i++) whenOver(await deaf(port));
+}
+
+/** Sends 15 MiB without `await`. */
+function flood(conn: Conn): void {
+  for (let i = 0; i < 960; i++) conn.send(Buffer.alloc(16_384, i)).catch(() => {});
 }
 
 const buffered = (conns: Iterable<Conn>): number =>
@@ -94,5 +106,97 @@ describe.each([false, true])('maxTotalBufferedAmount, compressed: %s', (compress
     for (let i = 0; i < 200; i++) expect((await conn.readMessage()).data.length).toBe(16_384);
     await conn.close(1000, '', { discard: true });
     expect(refused.slice(before).every((error) => error instanceof BackpressureError)).toBe(true);
+  });
+});
+
+describe('a client that is behind for a moment, beside five that never read', () => {
+  nothingLeft();
+
+  /** A server with five clients that hold all of the total, and one that has stopped to read. */
+  async function crowd() {
+    const attackers: Conn[] = [];
+    const victims: Conn[] = [];
+    const hub = new Hub();
+    const joined = new Promise<void>((resolve) => {
+      hub.on('connect', async (session) => {
+        await session.join('room');
+        resolve();
+      });
+    });
+    const server = await serve(
+      { host: '127.0.0.1', maxTotalBufferedAmount: BOUND, heartbeat: false, report: () => {} },
+      {
+        '/ask': (conn) => {
+          attackers.push(conn);
+          flood(conn);
+        },
+        '/victim': (conn) => void victims.push(conn),
+        '/hub': hub.handler,
+      },
+    );
+    whenOver(() => hub.close({ timeout: 1 }));
+    whenOver(() => server.close({ timeout: 1 }));
+    await deafClients(Number(new URL(server.url).port), 5);
+    await expect.poll(() => attackers.length).toBe(5);
+    await expect.poll(() => buffered(attackers)).toBeGreaterThan(BOUND / 2);
+    return { server, victims, hub, joined };
+  }
+
+  it.each(['send', 'broadcast'])('gets every message of a feed by %s', async (call) => {
+    const { server, victims } = await crowd();
+    const client = await dial(`${server.url}/victim`, { readAhead: 1 });
+    whenOver(() => client.terminate());
+    await expect.poll(() => victims.length).toBe(1);
+    const [victim] = victims;
+    let sent = 0;
+    while (victim!.bufferedAmount < 512 * 1024) {
+      if (call === 'send') void victim!.send(Buffer.alloc(16_384, sent));
+      else broadcast(server.connections, Buffer.alloc(16_384, sent));
+      sent++;
+      await new Promise(setImmediate);
+    }
+    expect(victim!.stats).toMatchObject({ messagesOut: sent, messagesRefused: 0 });
+    for (let i = 0; i < sent; i++) expect((await client.readMessage()).data[0]).toBe(i & 0xff);
+    await client.close(1000, '', { discard: true });
+  });
+
+  it('gets every message of a hub', async () => {
+    const { server, hub, joined } = await crowd();
+    const client = await dial(`${server.url}/hub`);
+    whenOver(() => client.terminate());
+    await joined;
+    for (let i = 0; i < 40; i++) {
+      void hub.room('room').publish(Buffer.alloc(400_000, i));
+      expect((await client.readMessage()).data[0]).toBe(i);
+    }
+    await client.close();
+  });
+
+  it('gets every message through a proxy', async () => {
+    const memory = vi.spyOn(process, 'constrainedMemory').mockReturnValue(8 * BOUND);
+    whenOver(() => memory.mockRestore());
+    const target = await serve(
+      { host: '127.0.0.1', heartbeat: false, report: () => {} },
+      {
+        '/ask': async (conn) => {
+          for (let i = 0; i < 40; i++) await conn.send(Buffer.alloc(400_000, i));
+        },
+      },
+    );
+    whenOver(() => target.close({ timeout: 1 }));
+    const proxy = createProxy(target.url, { mode: 'messages', report: () => {} });
+    const front = createServer();
+    front.on('upgrade', (req, socket, head) => void proxy.upgrade(req, socket, head));
+    front.listen(0, '127.0.0.1');
+    await once(front, 'listening');
+    whenOver(async () => {
+      await proxy.close({ timeout: 1 });
+      front.close();
+    });
+    const { port } = front.address() as AddressInfo;
+    await deafClients(port, 20);
+    const client = await dial(`ws://127.0.0.1:${port}/ask`);
+    for (let i = 0; i < 40; i++) expect((await client.readMessage()).data[0]).toBe(i);
+    await client.close();
   });
 });

@@ -1,7 +1,8 @@
-import { CloseCode, CloseMessage } from '@ws/codec';
+import { CloseMessage } from '@ws/codec';
 import type { Conn } from './conn.ts';
 import type { Connection } from './connection/connection.ts';
 import { connHandlerSettled, loopBegins, loopLeft } from './connection/handled.ts';
+import { codeAfterError } from './connection/outcome.ts';
 import type { ConnInternals } from './internals.ts';
 import type { Message } from './message.ts';
 import type { CloseInfo } from './platform/observer.ts';
@@ -31,8 +32,8 @@ export class InternalsOfConn implements Required<ConnInternals> {
     return this.connection.closedPromise();
   }
 
-  closeAfterError(): Promise<CloseInfo> {
-    return this.#conn.close(CloseCode.InternalServerErr);
+  closeAfterError(error?: unknown): Promise<CloseInfo> {
+    return this.#conn.close(codeAfterError(error));
   }
 
   untilWritable(): Promise<void> | undefined {
@@ -127,7 +128,8 @@ export class InternalsOfConn implements Required<ConnInternals> {
     const { type, bytes } = message;
     const { outbound } = this.connection;
     try {
-      if (!waited && !outbound.makeRoom(bytes.length)) return false;
+      const { length } = bytes;
+      if (!(waited ? outbound.withinTotal(length) : outbound.makeRoom(length))) return false;
       if (type < CloseMessage) void outbound.sendPrepared(message, true);
       else void this.#conn.writePreparedMessage(message);
       return true;

@@ -16,8 +16,8 @@ export interface ConnInternals {
   readonly closeTimeout: number;
   /** As `closed` of the connection. Reading it does not mean that the last message is handled. */
   readonly closed: Promise<CloseInfo>;
-  /** Closes the connection after an error of the application. */
-  closeAfterError(): Promise<CloseInfo>;
+  /** Closes the connection after `error` of the application: with 1011, or 1013 for a BackpressureError. */
+  closeAfterError(error?: unknown): Promise<CloseInfo>;
   /** See `Outbound.untilWritable`. */
   untilWritable(): Promise<void> | undefined;
   /** Sends a message that has waited for room. `maxBufferedAmount` does not apply to it. */

@@ -1,4 +1,4 @@
-import { type Conn, connPair, PongMessage } from '@ws/conn';
+import { BackpressureError, type Conn, connPair, PongMessage } from '@ws/conn';
 import {
   BackplaneError,
   Hub,
@@ -201,6 +201,15 @@ describe('a listener that throws or rejects', () => {
     void client.discardReads().catch(() => {});
     expect(await client.closed).toMatchObject({ code: 1011 });
     expect(failed).toHaveBeenCalledExactlyOnceWith(session, mistake);
+  });
+
+  it('closes the session with 1013 when it does not catch a BackpressureError', async () => {
+    const { hub } = hubWith();
+    hub.on('message', () => Promise.reject(new BackpressureError('full')));
+    const { client } = enter(hub);
+    await client.send('x');
+    void client.discardReads().catch(() => {});
+    expect(await client.closed).toMatchObject({ code: 1013 });
   });
 
   it.each(['gap', 'error', 'disconnect', 'close'] as const)(

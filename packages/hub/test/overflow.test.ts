@@ -1,4 +1,5 @@
-import { type Conn, connPair } from '@ws/conn';
+import { type Conn, connPair, portablePlatform } from '@ws/conn';
+import { WriteBudget } from '@ws/conn/internal';
 import { Hub, type HubOptions, type Session } from '@ws/hub';
 import { describe, expect, it, vi } from 'vitest';
 
@@ -32,6 +33,26 @@ async function fill(hub: Hub, session: Session, count: number): Promise<number> 
   }
   return number;
 }
+
+describe('a message for which the connections of a server together have no room', () => {
+  it('closes its session with 1013, and is not sent', async () => {
+    const platform = Object.create(portablePlatform, {
+      writeBudget: { value: new WriteBudget(1_000_000) },
+    });
+    const [, deaf] = connPair({ platform, readAhead: 1 });
+    for (let i = 0; i < 9; i++) deaf.send(new Uint8Array(100_000)).catch(() => {});
+    const { hub } = makeHub({});
+    const [client, server] = connPair({ platform });
+    const session = hub.add(server);
+    await session.join('r');
+    await hub.room('r').publish('x'.repeat(600_000));
+    void client.discardReads().catch(() => {});
+    expect(await client.closed).toMatchObject({ code: 1013 });
+    expect(client.stats.messagesIn).toBe(0);
+    await hub.close({ timeout: 1 });
+    deaf.terminate();
+  });
+});
 
 describe('a session that reads too slowly', () => {
   it('gets all messages when it reads again', async () => {

@@ -56,7 +56,7 @@ export interface AuthenticateContext
 
 /**
  * Runs one connection. When it throws or its promise rejects, the connection closes with 1011
- * (`CloseCode.InternalServerErr`) and the option `report` gets the error. The connection stays open
+ * (`CloseCode.InternalServerErr`), or 1013 for a BackpressureError, and the option `report` gets the error. The connection stays open
  * when it returns.
  */
 export type ConnHandler<Auth, Params = NoParams, Req = HandshakeRequest> = (

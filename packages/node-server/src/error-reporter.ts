@@ -1,5 +1,4 @@
 import {
-  CloseCode,
   CloseError,
   CloseSentError,
   type Conn,
@@ -75,8 +74,9 @@ export class ErrorReporter {
   handlerFailed(conn: Conn, error: unknown, route: string | undefined): void {
     const wasOpen = conn.state === 'open';
     // The usual end of a handler: its client has disconnected, and the connection ends without us.
-    if (!wasOpen && internalsOf(conn).endedWith(error)) return;
-    void conn.close(CloseCode.InternalServerErr);
+    const internals = internalsOf(conn);
+    if (!wasOpen && internals.endedWith(error)) return;
+    void internals.closeAfterError(error);
     if (END_ERRORS.some((End) => isInstance(error, End))) {
       void this.#reportUnlessOwnEnd(conn, error, wasOpen, route);
     } else this.failed(error, { conn, where: 'handler', route });

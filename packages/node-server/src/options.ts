@@ -133,9 +133,12 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
    */
   readonly maxConnectionsPerAddress?: number | false | undefined;
   /**
-   * Most bytes of writes that wait in all connections together; `false` for no bound. Above it, a
-   * write to a connection that has bytes waiting rejects with a BackpressureError. Default: an eighth
-   * of the memory that the process may use (`process.constrainedMemory()`, else `os.totalmem()`).
+   * Bytes of writes that may wait in all connections together; `false` for no bound. Above it, a
+   * connection has its share: this number divided by the connections that wait, at least
+   * `highWaterMark`. A larger write rejects with a BackpressureError, and a peer that takes nothing is
+   * closed with 1013. All hold at most twice this number, and `highWaterMark` for each connection that
+   * waits. Default: an eighth of the memory that the process may use (`process.constrainedMemory()`,
+   * else `os.totalmem()`).
    */
   readonly maxTotalBufferedAmount?: number | false | undefined;
   /**

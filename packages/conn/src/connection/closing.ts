@@ -6,7 +6,14 @@ import { onRejection } from '../validate.ts';
 import type { Connection } from './connection.ts';
 import { balance, readAheadHasRoom } from './flow-control.ts';
 import { endsReading, isHandled, isRead, patience, progress, SINGLE_READ_TIME } from './handled.ts';
-import { brokenBy, Outcome, peerCloseError, timeoutOption, unexpectedEof } from './outcome.ts';
+import {
+  brokenBy,
+  codeAfterError,
+  Outcome,
+  peerCloseError,
+  timeoutOption,
+  unexpectedEof,
+} from './outcome.ts';
 import { SlowPeer } from './slow-peer.ts';
 
 // The phases of a close (RFC 6455, section 7). A connection only moves down, to the right or into CLOSED:
@@ -446,7 +453,7 @@ export class Closing implements TurnTask {
   }
 
   /**
-   * A handler failed: the connection fails with 1011. This is the rule for all four kinds of
+   * A handler failed: the connection fails with 1011, or 1013 after a BackpressureError. This is the rule for all four kinds of
    * handler. The error changes nothing for the peer after our close frame, or when the error is the
    * end of this connection: that end made the handler fail. `receive` rejects with any other error,
    * and `report` gets it.
@@ -470,7 +477,7 @@ export class Closing implements TurnTask {
         return connection.scheduleEndOfTurn();
       }
     }
-    if (!ended && !outcome.sent) this.fault(error, CloseCode.InternalServerErr, '');
+    if (!ended && !outcome.sent) this.fault(error, codeAfterError(error), '');
   }
 
   /** `terminate`: the transport is destroyed without a close frame. */

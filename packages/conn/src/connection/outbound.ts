@@ -83,19 +83,28 @@ export class Outbound extends SendQueue {
    */
   makeRoom(size: number): boolean {
     if (this.writeEnd !== undefined) return false;
+    const { order } = this;
+    const { settings } = this.connection.shared;
+    const cost = order === undefined ? 0 : order.cost;
+    const isFull = this.blocked || size + cost + this.bytes > settings.maxBufferedAmount;
+    if (isFull || cost > 0) {
+      if (isFull) this.pump();
+      // The transport may have called back, and so have changed the cost.
+      const buffered = this.bufferedAmount + (this.order?.cost ?? 0);
+      if (!withinLimit(settings, buffered, size)) return false;
+    }
+    return this.withinTotal(size);
+  }
+
+  /** Whether all connections together have room for `size` more bytes of this one. */
+  withinTotal(size: number): boolean {
     const { connection, order } = this;
     const { settings, platform } = connection.shared;
     const cost = order === undefined ? 0 : order.cost;
-    const isFull = this.blocked || size + cost + this.bytes > settings.maxBufferedAmount;
-    // Its bytes leave at the end of the turn: the bound of all connections does not count them.
-    if (!isFull && cost === 0) return true;
-    if (isFull) this.pump();
-    // The transport may have called back, and so have changed the cost.
-    const buffered = this.bufferedAmount + (this.order?.cost ?? 0);
-    if (!withinLimit(settings, buffered, size)) return false;
-    // The bytes of all connections together.
+    // So few bytes leave at the end of the turn: the total does not count them.
+    if (!this.blocked && size + cost + this.bytes <= settings.highWaterMark) return true;
     const { writeBudget } = platform;
-    return writeBudget === undefined || buffered === 0 || writeBudget.accepts(connection, size);
+    return writeBudget === undefined || writeBudget.accepts(connection, size);
   }
 
   // Messages

@@ -1,6 +1,7 @@
 import { CloseCode, isValidCloseCode, ProtocolError, type WebSocketError } from '@ws/codec';
 import { MAX_CLOSE_REASON, utf8Length } from '@ws/codec/internal';
 import {
+  BackpressureError,
   CloseError,
   causeText,
   errorOf,
@@ -110,6 +111,11 @@ export function closeFrameOf(error: WebSocketError | undefined): {
   }
   const tooBig = error instanceof ReadLimitError;
   return { code: tooBig ? CloseCode.MessageTooBig : CloseCode.InternalServerErr, reason: '' };
+}
+
+/** The close code after an error of the application: a message for which there is no room may have it later. */
+export function codeAfterError(error: unknown): number {
+  return error instanceof BackpressureError ? CloseCode.TryAgainLater : CloseCode.InternalServerErr;
 }
 
 /** The beginning of `text` that fits in a close frame: whole characters. */

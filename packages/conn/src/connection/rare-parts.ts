@@ -1,4 +1,5 @@
 import { formatCloseMessage } from '@ws/codec';
+import { utf8Length } from '@ws/codec/internal';
 import type { ControlFrames } from '../control/control-frames.ts';
 import type { PingWait } from '../control/heartbeat.ts';
 import { type BackpressureError, TimeoutError, untraced } from '../errors.ts';
@@ -202,13 +203,11 @@ export class RareParts {
     size: number,
     text: string | undefined,
   ): BackpressureError | undefined {
-    const connection = this.#connection;
-    const { settings, platform } = connection;
+    const { settings, platform, outbound } = this.#connection;
     const error = overLimit(settings, buffered, size, text);
-    if (error !== undefined || platform.writeBudget?.accepts(connection, size) !== false) {
-      return error;
-    }
-    return platform.writeBudget.refusal(size);
+    if (error !== undefined) return error;
+    const bytes = text === undefined ? size : utf8Length(text);
+    return outbound.withinTotal(bytes) ? undefined : platform.writeBudget?.refusal(bytes);
   }
 
   /** A broadcast skips this connection: its buffer has no room for `size` bytes. */

@@ -187,10 +187,18 @@ export abstract class SendQueue extends UnsentFrames implements BatchSender {
     this.#turnBytes += size;
     if (this.bytes >= LARGEST_SLAB) this.pump();
     else if (!this.blocked && this.batch === undefined) connection.scheduleFlush();
-    if (this.blocked && this.bufferedAmount >= connection.shared.settings.highWaterMark) {
-      return this.#drainWaits().forDrain();
-    }
+    if (this.#writersWait) return this.#drainWaits().forDrain();
     return isTurnFull(this.#turnBytes, this.#turnFrames) ? this.#nextTurn() : RESOLVED;
+  }
+
+  /**
+   * Whether writers wait for a drain. While all connections together have too much, also below the
+   * mark: a writer that waits is never above its share.
+   */
+  get #writersWait(): boolean {
+    if (!this.blocked) return false;
+    const { settings, platform } = this.connection.shared;
+    return this.bufferedAmount >= settings.highWaterMark || platform.writeBudget?.exceeded === true;
   }
 
   #nextTurn(): Promise<void> {
@@ -392,9 +400,7 @@ export abstract class SendQueue extends UnsentFrames implements BatchSender {
     if (this.#writing !== IDLE) this.#writing = DRAINED;
     this.blocked = false;
     this.pump();
-    const { highWaterMark } = this.connection.settings;
-    const full = this.blocked && this.bufferedAmount >= highWaterMark;
-    if (!full) this.#waits?.drained();
+    if (!this.#writersWait) this.#waits?.drained();
     this.reportToBudget();
     this.#renewBudget();
   }

@@ -86,6 +86,7 @@ export interface Platform {
   /** @internal Bounds the bytes that wait in all connections of this platform together. */
   readonly writeBudget?:
     | {
+        readonly exceeded: boolean;
         count(connection: object): void;
         accepts(connection: object, size: number): boolean;
         refusal(size: number): BackpressureError;

@@ -1,6 +1,9 @@
+import { CloseCode } from '@ws/codec';
 import { utf8Length } from '@ws/codec/internal';
 import { BackpressureError } from '../errors.ts';
 import type { Settings } from '../options/conn-options.ts';
+import type { ConnState } from '../platform/observer.ts';
+import type { TimerEntry, Timers } from '../scheduler/timers.ts';
 
 // The bounds of the bytes that wait: in one connection, and in all connections of a server.
 
@@ -10,22 +13,23 @@ import type { Settings } from '../options/conn-options.ts';
  */
 export const WRITE_COST = 1_024;
 
+/** Bytes that are buffered, with those in the transport, and allow one more message of any size. */
+function isBelowMark({ highWaterMark, maxBufferedAmount }: Settings, buffered: number): boolean {
+  // A caller that awaits every write never meets the limit.
+  return buffered === 0 || (buffered < highWaterMark && highWaterMark <= maxBufferedAmount);
+}
+
 /**
  * Whether a write of `size` bytes keeps to `maxBufferedAmount`.
  *
  * @param buffered - Bytes that are already buffered, including bytes in the transport.
  */
 export function withinLimit(settings: Settings, buffered: number, size: number): boolean {
-  const { highWaterMark, maxBufferedAmount: limit } = settings;
-  // Below the mark a message of any size is accepted: a caller that awaits every write never meets
-  // the limit.
-  const belowMark = buffered === 0 || (buffered < highWaterMark && highWaterMark <= limit);
-  return belowMark || buffered + size <= limit;
+  return isBelowMark(settings, buffered) || buffered + size <= settings.maxBufferedAmount;
 }
 
 /**
- * Returns a BackpressureError when a write for which {@link withinLimit} is false would exceed
- * `maxBufferedAmount`, else undefined: the size of a text was only estimated.
+ * Returns a BackpressureError when a write would exceed `maxBufferedAmount`, else undefined.
  *
  * @param buffered - As in {@link withinLimit}.
  * @param size - Size of the write in bytes, or in UTF-16 units when `text` is given.
@@ -36,6 +40,7 @@ export function overLimit(
   size: number,
   text: string | undefined,
 ): BackpressureError | undefined {
+  if (isBelowMark(settings, buffered)) return undefined;
   const { maxBufferedAmount: limit } = settings;
   // To measure a long text costs more than to send it. A unit has at least one byte, so a text that
   // is over the limit with its units is not measured.
@@ -50,39 +55,57 @@ export function overLimit(
 
 /** The part of a connection that the budget uses. */
 type Budgeted = {
+  readonly state: ConnState;
   readonly transportClosed: boolean;
   readonly bufferedAmount: number;
   readonly platform: { now(): number };
-  readonly outbound: { readonly waitingBytes: number; readonly blocked: boolean };
+  readonly settings: { readonly highWaterMark: number };
+  readonly shared: { readonly timers: Pick<Timers, 'set'> };
+  readonly outbound: { readonly bytesFlushed: number };
   readonly rare?: { readonly heldBytes: number } | undefined;
+  fail(error: BackpressureError, code: number, reason: string): void;
+  guardTransport(use: () => void): void;
 };
 
 /** Time in ms after a full recount for which the counted bytes are exact enough. */
 const RECOUNT_MS = 10;
+/** Time in ms in which a connection above its share has to take {@link LEAST_PROGRESS} of it. */
+const PATIENCE_MS = 5_000;
+const LEAST_PROGRESS = 0.1;
 
 /**
- * Bounds the bytes that wait in all connections of a server together. It counts a connection if its
- * transport is blocked, or its messages wait for an earlier message or for their compression. A
- * connection that sends its bytes at the end of the turn costs nothing.
+ * Bounds the bytes that wait in all connections of a server together, the total. Below it, each
+ * connection has its `maxBufferedAmount`. Above it, each has its share, and connections end that hold
+ * more than that and take nothing.
+ *
+ * All hold at most twice the total, and `highWaterMark` for each connection that waits.
  */
-export class WriteBudget {
+export class WriteBudget implements TimerEntry {
+  slot: number | undefined;
   readonly #limit: number;
   /** The bytes that wait in each connection, as they were counted last. */
   readonly #waiting = new Map<Budgeted, number>();
   #total = 0;
   #recountedAt = Number.NEGATIVE_INFINITY;
+  /** The largest write that was refused since the last check, and that may have room later. */
+  #refused = 0;
+  /** The bytes that each connection had sent at the last check, if it waited then. */
+  #flushed = new Map<Budgeted, number>();
 
   /** @param limit - In bytes. */
   constructor(limit: number) {
     this.#limit = limit;
   }
 
+  /** Whether connections have no more than their share. */
+  get exceeded(): boolean {
+    return this.#total > this.#limit;
+  }
+
   /** Counts the bytes that wait in `connection` now. */
   count(connection: Budgeted): void {
-    const { blocked, waitingBytes } = connection.outbound;
-    const buffered = blocked ? connection.bufferedAmount : waitingBytes;
     const held = connection.rare?.heldBytes ?? 0;
-    this.#set(connection, connection.transportClosed ? 0 : buffered + held);
+    this.#set(connection, connection.transportClosed ? 0 : connection.bufferedAmount + held);
   }
 
   #set(connection: Budgeted, bytes: number): void {
@@ -91,16 +114,24 @@ export class WriteBudget {
     else this.#waiting.set(connection, bytes);
   }
 
-  /**
-   * Whether `size` more bytes may wait in `connection`, which has waiting bytes. If so, counts
-   * them.
-   */
+  /** Whether `size` more bytes may wait in `connection`. If so, counts them. */
   accepts(connection: Budgeted, size: number): boolean {
     this.count(connection);
-    if (this.#total + size > this.#limit) this.#recount(connection.platform.now());
-    if (this.#total + size > this.#limit) return false;
-    this.#set(connection, (this.#waiting.get(connection) ?? 0) + size);
-    return true;
+    if (this.#total + size > this.#limit) this.#recountAt(connection.platform.now());
+    const held = this.#waiting.get(connection) ?? 0;
+    const total = this.#total + size;
+    const isAccepted = total <= this.#limit || this.#hasShare(connection, held, size);
+    if (isAccepted) this.#set(connection, held + size);
+    else if (size <= this.#limit) this.#refused = Math.max(this.#refused, size);
+    if (total > this.#limit && this.slot === undefined) this.#watch(connection);
+    return isAccepted;
+  }
+
+  #hasShare({ settings }: Budgeted, held: number, size: number): boolean {
+    if (held + size <= settings.highWaterMark) return true;
+    const share = this.#limit / (this.#waiting.size + (held === 0 ? 1 : 0));
+    // Connections that came before others may hold more than their share is now.
+    return held + size <= share && this.#total + size <= 2 * this.#limit;
   }
 
   /** The error of a write of `size` bytes for which {@link accepts} is false. */
@@ -110,10 +141,67 @@ export class WriteBudget {
     );
   }
 
-  /** A transport reports a drain, not each byte that it has sent. */
-  #recount(now: number): void {
+  #recountAt(now: number): void {
     if (now - this.#recountedAt < RECOUNT_MS) return;
     this.#recountedAt = now;
-    for (const connection of this.#waiting.keys()) this.count(connection);
+    this.#recount();
   }
+
+  /** A transport reports a drain, not each byte that it has sent. */
+  #recount(): void {
+    for (const connection of this.#waiting.keys()) {
+      connection.guardTransport(() => this.count(connection));
+    }
+  }
+
+  // Connections that hold more than their share and take nothing
+
+  /** Notes what each connection has sent, and checks it later. */
+  #watch(connection: Budgeted): void {
+    this.#flushed = new Map();
+    for (const each of this.#waiting.keys()) this.#flushed.set(each, flushedOf(each));
+    connection.shared.timers.set(this, PATIENCE_MS);
+  }
+
+  fire(): void {
+    this.#recount();
+    const [first] = this.#waiting.keys();
+    const over = this.#total + this.#refused - this.#limit;
+    if (first !== undefined && over > 0) {
+      this.#endLargest();
+      this.#watch(first);
+    } else this.#flushed.clear();
+    this.#refused = 0;
+  }
+
+  /** Ends connections until the total holds, also with a message that was refused. */
+  #endLargest(): void {
+    const open = [...this.#waiting].filter(([{ state }]) => state === 'open');
+    const share = this.#limit / (open.length + (this.#refused > 0 ? 1 : 0));
+    let over = open.reduce((sum, [, held]) => sum + held, this.#refused - this.#limit);
+    const stuck = open.filter(([connection, held]) => {
+      const least = Math.max(connection.settings.highWaterMark, share);
+      const before = this.#flushed.get(connection);
+      if (held <= least || before === undefined) return false;
+      return flushedOf(connection) - before < least * LEAST_PROGRESS;
+    });
+    stuck.sort(([, one], [, other]) => other - one);
+    for (const [connection, held] of stuck) {
+      if (over <= 0) return;
+      over -= held;
+      const error = new BackpressureError(
+        `the peer has read too little in ${PATIENCE_MS} ms: ${held} bytes wait for it, and all connections together have more than maxTotalBufferedAmount (${this.#limit})`,
+      );
+      connection.fail(error, CloseCode.TryAgainLater, 'reads too slowly');
+    }
+  }
+}
+
+/** Bytes that the operating system has. NaN for a transport that fails to report them. */
+function flushedOf(connection: Budgeted): number {
+  let flushed = NaN;
+  connection.guardTransport(() => {
+    flushed = connection.outbound.bytesFlushed;
+  });
+  return flushed;
 }

@@ -525,9 +525,9 @@ export class Session<Data = unknown> {
     this.#settleCompressed();
   }
 
-  /** @param forced - The connection fails to send the message, for example for lack of memory. */
+  /** @param forced - There is no memory for the message, or none that this connection may have. */
   #refused(forced: boolean): void {
-    if (forced) void this.#close(CloseCode.InternalServerErr, '', {});
+    if (forced) void this.#close(CloseCode.TryAgainLater, '', {});
     else this.#resumeAfter(undefined);
   }
 }

@@ -1,4 +1,5 @@
 import {
+  BackpressureError,
   type BorrowedMessage,
   CloseCode,
   type CloseInfo,
@@ -355,7 +356,9 @@ export class Sessions<Data> {
     if (error instanceof RoomRefusedError) return this.joinFailed(session, error);
     if (!this.#reported.has(Object(error))) this.failed(session, error);
     // Another session has ended, so this one stays.
-    if (!ended) void session?.close(CloseCode.InternalServerErr);
+    const isFull = error instanceof BackpressureError;
+    const code = isFull ? CloseCode.TryAgainLater : CloseCode.InternalServerErr;
+    if (!ended) void session?.close(code);
   }
 
   /** Reports an error. `session` is undefined for one that belongs to no session. */

@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { type Conn, Upgrader } from '../../src/index.ts';
+import { BackpressureError, type Conn, Upgrader } from '../../src/index.ts';
 import { exchange, masked, request } from '../raw.ts';
 import { connected, endAfterEach, listening } from '../upgrade-server.ts';
 
@@ -25,6 +25,16 @@ describe('Upgrader.handler', () => {
       expect([...client.received.subarray(0, 4)]).toEqual([0x88, 2, 0x03, 0xf3]);
       expect(reported).toEqual(['Error: mine']);
     }
+  });
+
+  it('closes with 1013 when the handler does not catch a BackpressureError', async () => {
+    const upgrader = new Upgrader({ report: () => {} });
+    const full = new BackpressureError('full');
+    const server = await listening(upgrader.handler(() => Promise.reject(full)));
+    const client = await connected(server);
+    await client.upgrade();
+    await client.until(() => client.received.length >= 4);
+    expect([...client.received.subarray(0, 4)]).toEqual([0x88, 2, 0x03, 0xf5]);
   });
 
   it('leaves the connection open when the handler returns', async () => {

@@ -1,5 +1,12 @@
 import { CloseCode } from '@ws/codec';
-import { type CloseInfo, type Conn, isCloseError, type Message, type MessageData } from '@ws/conn';
+import {
+  BackpressureError,
+  type CloseInfo,
+  type Conn,
+  isCloseError,
+  type Message,
+  type MessageData,
+} from '@ws/conn';
 import { type Expiry, internalsOf, isThenable } from '@ws/conn/internal';
 import type { ProxiedConnection } from '../proxied.ts';
 import { CLOSE_TIMEOUT, type EndedBy, type Flow, type Link } from './link.ts';
@@ -168,7 +175,9 @@ export class MessageLink implements Link {
         const code = isClose ? error.closeCode : CloseCode.AbnormalClosure;
         return this.#passEnd(pump, code, isClose ? error.reason : '');
       }
-      if (to.state === 'open') this.close(CloseCode.InternalServerErr);
+      const isFull = error instanceof BackpressureError;
+      const code = isFull ? CloseCode.TryAgainLater : CloseCode.InternalServerErr;
+      if (to.state === 'open') this.close(code);
       void from.discardReads();
     } finally {
       internalsOf(from).connHandlerSettled();

@@ -1,4 +1,4 @@
-import { dial } from '@ws/node-client';
+import { BackpressureError, dial } from '@ws/node-client';
 import { type ServeOptions, serve } from '@ws/node-server';
 import { nothingLeft, whenOver } from '@ws/tests';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -173,6 +173,19 @@ describe('the mode messages', () => {
     await conn.send('a');
     await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1011 });
     expect(String(reported[0])).toContain('broken');
+  });
+
+  it('closes both with 1013 when one has no room for a message', async () => {
+    const { url } = await echo({
+      transform: {
+        toTarget: () => {
+          throw new BackpressureError('full');
+        },
+      },
+    });
+    const conn = await dial(url);
+    await conn.send('a');
+    await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1013 });
   });
 
   it('sends 1014 to the client of a killed target', async () => {
