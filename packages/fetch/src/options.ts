@@ -131,7 +131,8 @@ export interface UpgradeOptions<Result = true> {
    */
   readonly maxBufferedAmount?: number | false | undefined;
   /**
-   * Gets the errors of your functions, each once. Default: `console.error`; on Node, as of `serve`.
+   * Gets the errors of your functions, each once. Default: `console.error`, for one error of a kind a
+   * second; on Node, as of `serve`.
    */
   readonly report?: FetchReport | undefined;
 }

@@ -20,7 +20,9 @@ export function reportTo(
     errors.add(error);
   }
   // An async function: neither a throw nor a rejection of `report` reaches the runtime.
-  (async () => (report ?? print)(error, context))().catch(print);
+  (async () => (report ?? print)(error, context))()
+    .catch(print)
+    .catch(() => {});
 }
 
 /** Reports an error unless one was reported for `key`, which `known` keeps. */
@@ -34,6 +36,28 @@ export function reportOnce(
   reportTo(...report);
 }
 
+/** The kinds of errors that were printed in {@link second}. */
+const printed = /* @__PURE__ */ new Set<string>();
+/** The most kinds that are printed in a second. */
+const MAX_KINDS = 100;
+let second = 0;
+let withheld = 0;
+
+/** Prints one error of a kind a second: strangers cause as many as they want. */
 function print(error: unknown): void {
-  console.error(error);
+  const now = Math.floor(Date.now() / 1_000);
+  if (now !== second) printed.clear();
+  second = now;
+  const kind = kindOf(error);
+  if (printed.has(kind) || printed.size === MAX_KINDS) return void withheld++;
+  printed.add(kind);
+  console.error(error, ...(withheld ? [`(errors not printed before it: ${withheld})`] : []));
+  withheld = 0;
+}
+
+/** Errors of one class that one line has created. The message may contain input of a peer. */
+function kindOf(error: unknown): string {
+  const { name, message, stack } = Object(error) as Partial<Error>;
+  const [line] = / at .*/.exec(`${stack}`.replace(`${message}`, '')) ?? [];
+  return `${typeof error} ${name} ${line}`;
 }

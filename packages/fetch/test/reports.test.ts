@@ -1,7 +1,7 @@
 import { type UpgradeHandler, upgrade } from '@ws/fetch';
 import { serveFetch } from '@ws/fetch/node';
 import { dial } from '@ws/node-client';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { checkUpgradeOptions } from '../src/options.ts';
 import { reportTo } from '../src/reports.ts';
 import { run, SocketConn } from '../src/server-conn.ts';
@@ -76,5 +76,64 @@ describe('report', () => {
     const request = new Request('http://example.org');
     for (let i = 0; i < 2; i++) reportTo(report, undefined, { where: 'fetch', request });
     expect(reports).toEqual([undefined]);
+  });
+});
+
+describe('without the option report', () => {
+  let now = Date.now();
+
+  const printedBy = (report: () => void): unknown[][] => {
+    const prints = vi.spyOn(console, 'error').mockImplementation(() => {});
+    now += 10_000;
+    vi.useFakeTimers({ toFake: ['Date'], now });
+    onTestFinished(() => {
+      prints.mockRestore();
+      vi.useRealTimers();
+    });
+    // With it come the errors that an earlier test has not seen.
+    reportTo(undefined, new Error('first'), { where: 'fetch' });
+    prints.mockClear();
+    report();
+    return prints.mock.calls;
+  };
+  const parse = (text: string): unknown => {
+    try {
+      return JSON.parse(text);
+    } catch (error) {
+      return error;
+    }
+  };
+  const fail = (text: string): void => {
+    const request = new Request('http://example.org');
+    reportTo(undefined, parse(text), { where: 'fetch', request });
+  };
+
+  it('prints one error of a kind a second, with the number of the others', () => {
+    const calls = printedBy(() => {
+      for (let i = 0; i < 300; i++) fail(`hostile ${i}\n    at nowhere:${i}`);
+      reportTo(undefined, boom, { where: 'fetch' });
+      vi.advanceTimersByTime(1_000);
+      fail('later');
+    });
+    expect(calls).toEqual([
+      [expect.any(SyntaxError)],
+      [boom, '(errors not printed before it: 299)'],
+      [expect.any(SyntaxError)],
+    ]);
+  });
+
+  it('prints at most 100 kinds a second', () => {
+    const calls = printedBy(() => {
+      for (let i = 0; i < 300; i++) {
+        const error = Object.assign(new Error('boom'), { name: `Error${i}` });
+        reportTo(undefined, error, { where: 'fetch' });
+      }
+    });
+    expect(calls).toHaveLength(99);
+  });
+
+  it.each([undefined, null, 'text', Object.create(null)])('prints %s', (error) => {
+    const calls = printedBy(() => reportTo(undefined, error, { where: 'fetch' }));
+    expect(calls[0]![0]).toBe(error);
   });
 });

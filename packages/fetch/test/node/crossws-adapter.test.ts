@@ -1,7 +1,7 @@
 import { upgrade } from '@ws/fetch';
 import { type CrosswsOptions, crosswsAdapter } from '@ws/fetch/node';
 import { type BadHandshakeError, type ClientConn, type DialOptions, dial } from '@ws/node-client';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { serveByAdapter } from './adapter-server.ts';
 
 /** As h3 and Nitro resolve: they show `crossws` of the Response, and nothing else. */
@@ -85,10 +85,8 @@ describe('crosswsAdapter', () => {
     { what: 'whose upgrade returns nothing', hooks: { upgrade: () => {} } },
   ])('answers hooks $what with 500 and reports them', async ({ hooks }) => {
     const reports: unknown[] = [];
-    const report = console.error;
-    console.error = (error) => void reports.push(error);
-    onTestFinished(() => void (console.error = report));
-    const { url } = await serveByAdapter({ resolve: () => hooks });
+    const report = (error: unknown): void => void reports.push(error);
+    const { url } = await serveByAdapter({ resolve: () => hooks, report });
     expect(await refusal(url)).toMatchObject({ status: 500 });
     expect(reports).toEqual([
       expect.objectContaining({ message: expect.stringContaining('Response of upgrade()') }),
