@@ -32,15 +32,18 @@ const OWN_HEADERS =
   /^(connection|upgrade|keep-alive|content-|transfer-encoding|sec-websocket-|x-ws-upgrade$)/;
 
 const calls = /* @__PURE__ */ new WeakMap<Request, FetchCall>();
-/**
- * The calls that have not returned. Frameworks copy Requests, with their headers. Some clients always
- * send the same key, so a key may have several calls: they share their marks.
- */
-const running = /* @__PURE__ */ new Map<string, FetchCall[]>();
+/** The calls that have not returned, by key. Frameworks copy Requests, with their headers. */
+const running = /* @__PURE__ */ new Map<string, SameKey>();
+
+/** What `upgrade` needs of the call of `fetch` around it. */
+export type UpgradingCall = Pick<FetchCall, 'wrapper' | 'upgrades' | 'mark'>;
+
+type StoredMark = Omit<Mark, 'headers'>;
 
 /** The call of a wrapper in which `request`, or a copy of it, is answered. */
-export function callOf(request: Request): FetchCall | undefined {
-  return calls.get(request) ?? running.get(keyOf(request))?.[0];
+export function callOf(request: Request): UpgradingCall | undefined {
+  const same = running.get(keyOf(request));
+  return calls.get(request) ?? same?.only ?? same;
 }
 
 /** The host too: two servers of a process are two. */
@@ -48,13 +51,70 @@ function keyOf({ headers }: Request): string {
   return `${headers.get('sec-websocket-key')} ${headers.get('host')}`;
 }
 
+/**
+ * The running calls with one key. Some clients always send the same one: then a copy of a Request may
+ * belong to each of the calls, and its mark is valid for all of them.
+ */
+class SameKey implements UpgradingCall {
+  upgrades = 0;
+  /** In the order of their numbers. */
+  readonly #calls = new Set<FetchCall>();
+  /** With the number of the newest call that may own the mark. */
+  readonly #marks = new Map<string, { readonly mark: StoredMark; readonly newest: number }>();
+  #started = 0;
+
+  get #oldest(): FetchCall {
+    return this.#calls.values().next().value!;
+  }
+
+  get only(): FetchCall | undefined {
+    return this.#calls.size === 1 ? this.#oldest : undefined;
+  }
+
+  get wrapper(): Wrapper {
+    return this.#oldest.wrapper;
+  }
+
+  /** @returns The number of the call. */
+  start(call: FetchCall): number {
+    this.#calls.add(call);
+    return this.#started++;
+  }
+
+  /** @returns Whether no call is left. */
+  stop(call: FetchCall): boolean {
+    this.#calls.delete(call);
+    const isLast = this.#calls.size === 0;
+    const oldest = isLast ? Infinity : this.#oldest.number;
+    for (const [id, { newest }] of this.#marks) {
+      if (newest >= oldest) break;
+      this.#marks.delete(id);
+    }
+    return isLast;
+  }
+
+  mark(agreement: Agreement, handler: UpgradeHandler): Response {
+    return markResponse(agreement, (id) => {
+      this.#marks.set(id, { mark: { ...agreement, handler }, newest: this.#started - 1 });
+    });
+  }
+
+  found(id: string): StoredMark | undefined {
+    const found = this.#marks.get(id)?.mark;
+    this.#marks.delete(id);
+    return found;
+  }
+}
+
 /** One call of the application's `fetch` by a wrapper, for a request to upgrade. */
 export class FetchCall {
   readonly wrapper: Wrapper;
+  readonly number: number;
   /** Calls of `upgrade`. */
   upgrades = 0;
   readonly #request: Request;
-  readonly #marks: Map<string, Omit<Mark, 'headers'>>;
+  readonly #same: SameKey;
+  readonly #marks = new Map<string, StoredMark>();
   /** Whether `fetch` has answered with something that is no refusal. */
   #hasAnswered = false;
 
@@ -63,44 +123,36 @@ export class FetchCall {
     this.wrapper = wrapper;
     calls.set(request, this);
     const key = keyOf(request);
-    const others = running.get(key) ?? [];
-    const [other] = others;
-    this.#marks = other ? other.#marks : new Map();
-    running.set(key, [...others, this]);
+    this.#same = running.get(key) ?? new SameKey();
+    running.set(key, this.#same);
+    this.number = this.#same.start(this);
   }
 
   /** `fetch` has returned. */
   stop(): void {
-    const key = keyOf(this.#request);
-    const others = running.get(key)!.filter((call) => call !== this);
-    if (others.length > 0) running.set(key, others);
-    else running.delete(key);
+    if (this.#same.stop(this)) running.delete(keyOf(this.#request));
   }
 
   /** Returns the Response of an accepted handshake, for {@link takeMark}. */
   mark(agreement: Agreement, handler: UpgradeHandler): Response {
-    const { headers: given, report } = agreement.plan.options;
-    const id = crypto.randomUUID();
-    if (this.#hasAnswered) this.#forgotten(report);
-    else this.#marks.set(id, { ...agreement, handler });
-    const headers = new Headers(given);
-    headers.set(HEADER, id);
-    return new Response(null, { status: STATUS, headers });
+    return markResponse(agreement, (id) => {
+      if (this.#hasAnswered) this.#forgotten(agreement.plan.options.report);
+      else this.#marks.set(id, { ...agreement, handler });
+    });
   }
 
   /** The mark with an id. It is valid once, in its own call. */
-  found(id: string): Omit<Mark, 'headers'> | undefined {
+  found(id: string): StoredMark | undefined {
     const mark = this.#marks.get(id);
     this.#marks.delete(id);
-    return mark;
+    return mark ?? this.#same.found(id);
   }
 
   /** `fetch` has answered with `status`, without a mark. Middleware may refuse after `upgrade`. */
   answered(status: number): void {
     this.#hasAnswered = status < 300;
     const [forgotten] = this.#marks.values();
-    const isOwn = running.get(keyOf(this.#request))?.length === 1;
-    if (this.#hasAnswered && forgotten && isOwn) this.#forgotten(forgotten.plan.options.report);
+    if (this.#hasAnswered && forgotten) this.#forgotten(forgotten.plan.options.report);
   }
 
   /** Reports once that a Response of `upgrade` was not returned. */
@@ -112,6 +164,15 @@ export class FetchCall {
     const context = { where: 'fetch', request: this.#request };
     reportOnce(reportedTo, report ?? this.wrapper, report ?? common, error, context);
   }
+}
+
+/** @param keep - Keeps the mark under an id. */
+function markResponse({ plan }: Agreement, keep: (id: string) => void): Response {
+  const id = crypto.randomUUID();
+  keep(id);
+  const headers = new Headers(plan.options.headers);
+  headers.set(HEADER, id);
+  return new Response(null, { status: STATUS, headers });
 }
 
 /**

@@ -1,5 +1,5 @@
 import { badType, kind, type optionHint } from '@ws/conn/internal';
-import { FetchCall, type Mark, takeMark, type Wrapper } from './fetch-call.ts';
+import { FetchCall, type Mark, takeMark, type UpgradingCall, type Wrapper } from './fetch-call.ts';
 import type { Agreement } from './handshake.ts';
 import { negotiate, refuse } from './handshake.ts';
 import type { AuthOf, Plan, UpgradeHandler, UpgradeOptions } from './options.ts';
@@ -22,12 +22,12 @@ export interface Runtime {
   readonly accept: (
     agreement: Agreement,
     handler: UpgradeHandler,
-    call: FetchCall | undefined,
+    call: UpgradingCall | undefined,
   ) => Response;
   /** See `checkUpgradeOptions`. */
   readonly hintOf?: typeof optionHint;
   /** The call of a wrapper in which a request is answered. A runtime without it has no wrapper. */
-  readonly callOf?: (request: Request) => FetchCall | undefined;
+  readonly callOf?: (request: Request) => UpgradingCall | undefined;
   /** See `negotiate`. */
   readonly wireIsChecked?: boolean;
   /** Aborted when the client leaves. A runtime without it does not know that. */
@@ -86,7 +86,8 @@ export async function callFetch<Info>(
   info: Info,
   wrapper: Wrapper,
 ): Promise<Mark | Response> {
-  const isHandshake = request.headers.has('sec-websocket-key');
+  const { headers } = request;
+  const isHandshake = headers.has('upgrade') && headers.has('sec-websocket-key');
   const call = isHandshake ? new FetchCall(request, wrapper) : undefined;
   try {
     const response: unknown = await fetch(request, info);
