@@ -33,7 +33,11 @@ export function copyResponse(response: Response, body: Body): Response {
   const { status, statusText } = response;
   // An array keeps each `Set-Cookie`, and fits headers of any class.
   const headers = [...response.headers];
-  return new Response(WITHOUT_BODY.includes(status) ? null : body, { status, statusText, headers });
+  const copied = WITHOUT_BODY.includes(status) ? null : body;
+  const copy = new Response(copied, { status, statusText, headers });
+  // The body is a stream now, for which Deno sends the header as it is.
+  if (copied !== null) copy.headers.delete('content-length');
+  return copy;
 }
 
 async function bodyOf(response: Response): Promise<Body> {

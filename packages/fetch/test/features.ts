@@ -109,6 +109,15 @@ const FEATURES: Readonly<Record<string, (program: Running) => Promise<boolean>>>
     response.resume();
     return response.statusCode === 400;
   },
+  'the head of a stream is sent before its first chunk': async ({ url }) => {
+    const signal = AbortSignal.timeout(PATIENCE);
+    return fetch(`${url}/silent`, { signal }).then(
+      async ({ body }) => body!.cancel().then(() => true),
+      () => false,
+    );
+  },
+  'a stream is sent whole, whatever its `Content-Length` says': async ({ url }) =>
+    (await (await fetch(`${url}/wrong-length`)).text()) === 'hello world',
   'a request of HTTP/1.0 is refused': async ({ port }) => {
     const raw = await RawSocket.open(port, '/echo', {}, '1.0');
     raw.destroy();

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { Agent, type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type BadHandshakeError, type ClientConn, dial } from '@ws/node-client';
@@ -84,8 +86,9 @@ describe.skipIf(lacksRuntime('Bun'))('servers of one process on Bun', () => {
         expect([raw.status, await raw.closeCode()]).toEqual([101, 1011]);
         raw.destroy();
       }
+      // The other server has reported the same error within this second, or before it.
       const reports = program.output().match(/TypeError: a WebSocket was opened without upgrade/g);
-      expect(reports).toHaveLength(server === 'own' ? 1 : 2);
+      expect([1, server === 'own' ? 1 : 2]).toContain(reports?.length);
     },
   );
 
@@ -109,7 +112,7 @@ describe.skipIf(lacksRuntime('Deno'))('servers of one process on Deno', () => {
   it('reports once that the Response of upgrade was not returned', forgotten);
 });
 
-describe.each(['Bun', 'Deno'] as const)('pages and logins on %s', (name) => {
+describe.each(['Node', 'Bun', 'Deno'] as const)('pages and logins on %s', (name) => {
   describe.skipIf(lacksRuntime(name))('by the wrapper', () => {
     servers(name);
 
@@ -127,6 +130,54 @@ describe.each(['Bun', 'Deno'] as const)('pages and logins on %s', (name) => {
       expect([response.status, await response.text()]).toEqual([401, 'who are you?']);
     });
 
+    const bodiesOf = async (...requests: string[]): Promise<unknown[]> => {
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      const results = [];
+      for (const each of requests) {
+        const [method, path] = each.split(' ');
+        const port = portOf('bodies');
+        const sent = request({ host: '127.0.0.1', port, path, method, agent }).end();
+        const [res] = (await once(sent, 'response')) as [IncomingMessage];
+        const chunks = await res.setEncoding('utf8').toArray();
+        results.push([res.statusCode, chunks.join('')]);
+      }
+      agent.destroy();
+      return results;
+    };
+
+    it.each([
+      ['/long', 200, 'hello world'],
+      ['/short', 200, 'hi'],
+      ['/none', 200, ''],
+      ['/204', 204, ''],
+      ['/304', 304, ''],
+      ['/stream', 200, 'hello world'],
+    ])('sends the body of %s whole, whatever its Content-Length says', async (path, ...seen) => {
+      const requests = [`GET ${path}`, `HEAD ${path}`, 'GET /short'];
+      expect(await bodiesOf(...requests)).toEqual([seen, [seen[0], ''], [200, 'hi']]);
+    });
+
+    it('sends a Response once, and answers 500 then', async () => {
+      const [first, second] = (await bodiesOf('GET /kept', 'GET /kept')) as [number, string][];
+      expect([first, second![0]]).toEqual([[200, 'page'], 500]);
+    });
+
+    it('prints few of the errors that strangers cause', async () => {
+      const before = program.output().length;
+      const clients = Array.from({ length: 100 }, async () => {
+        const conn = await open('bodies', '/json');
+        await conn.send('x');
+        expect((await conn.closed).code).toBe(1011);
+      });
+      await Promise.all(clients);
+      const printed =
+        program
+          .output()
+          .slice(before)
+          .match(/SyntaxError/g) ?? [];
+      expect(printed.length).toBeLessThan(50);
+    });
+
     it('answers requests whose body fetch does not read', async () => {
       const body = new Uint8Array(2 ** 21);
       for (let i = 0; i < 3; i++) {
@@ -136,6 +187,7 @@ describe.each(['Bun', 'Deno'] as const)('pages and logins on %s', (name) => {
     });
 
     it('reports no client that breaks its upload', async () => {
+      const before = program.output().length;
       const socket = connect(portOf('upload'), '127.0.0.1');
       const head = 'POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n';
       socket.write(`${head}${'x'.repeat(10_000)}`);
@@ -144,7 +196,7 @@ describe.each(['Bun', 'Deno'] as const)('pages and logins on %s', (name) => {
       await expect.poll(() => program.output()).toContain('an upload broke');
       const whole = await page('upload', { method: 'POST', body: 'x'.repeat(1000) });
       expect(await whole.text()).toBe('1000');
-      expect(program.output()).not.toContain('Error');
+      expect(program.output().slice(before)).not.toContain('Error');
     });
   });
 });

@@ -29,8 +29,11 @@ export class PendingWork {
   opened = 0;
   /** Handlers with a pending promise. */
   handlers = 0;
-  /** Listeners for plain requests with a pending promise. {@link close} does not wait for them. */
-  listeners = 0;
+  /**
+   * The responses of listeners for plain requests with a pending promise. {@link close} does not wait
+   * for them.
+   */
+  readonly listeners: Set<{ readonly headersSent: boolean }> = new Set();
   /** Gets the number of handlers that a close waits for after all connections have closed. */
   onWait: (count: number) => void = () => {};
   /**
@@ -160,7 +163,9 @@ export class PendingWork {
     let waits = false;
     const watch = setInterval(
       () => {
-        const count = this.connections.size > 0 ? 0 : this.handlers + this.listeners;
+        // A response that has begun is being sent.
+        const asked = [...this.listeners].filter(({ headersSent }) => !headersSent).length;
+        const count = this.connections.size > 0 ? 0 : this.handlers + asked;
         if (waits && count > 0) {
           clearInterval(watch);
           this.onWait(count);

@@ -84,8 +84,8 @@ export function guardListener(
   reporter: ErrorReporter,
   work: PendingWork,
 ): RequestListener {
-  const settled = (): void => void work.listeners--;
   return (req, res) => {
+    const settled = (): unknown => work.listeners.delete(res);
     const failed = (error: unknown): void => {
       reporter.failed(error, { where: 'request', request: req as AppRequest });
       refuseFailedRequest(res);
@@ -93,7 +93,7 @@ export function guardListener(
     try {
       const result: unknown = listener(req, res);
       if (!isThenable(result)) return;
-      work.listeners++;
+      work.listeners.add(res);
       // A thenable of the application may settle twice.
       Promise.resolve(result).catch(failed).then(settled, settled);
     } catch (error) {

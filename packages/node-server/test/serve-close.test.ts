@@ -380,6 +380,25 @@ describe('close that is awaited where it waits for its caller', () => {
     peer.destroy();
   });
 
+  it('reports nothing for a page that is being sent', async () => {
+    const reported: unknown[] = [];
+    const page = (_req: unknown, res: ServerResponse): unknown => {
+      res.flushHeaders();
+      return once(res, 'close');
+    };
+    const server: WsServer = await serve(
+      { host: '127.0.0.1', report: (error) => reported.push(error), request: page },
+      () => {},
+    );
+    const peer = await connectRaw(Number(new URL(server.url).port));
+    const called = once(server.http, 'request');
+    peer.stream.write(plain('/'));
+    await called;
+    await server.close({ timeout: 400 });
+    expect(reported).toEqual([]);
+    peer.destroy();
+  });
+
   it('reports nothing when it is not awaited', async () => {
     const reported: unknown[] = [];
     const server: WsServer = await serve(

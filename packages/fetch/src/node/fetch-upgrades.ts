@@ -17,7 +17,7 @@ import { reportTo } from '../reports.ts';
 import { isResponse } from '../responses.ts';
 import { callFetch, type FetchHandler } from '../upgrade.ts';
 import { requestOf } from './request.ts';
-import { writeBody, writeHead } from './response.ts';
+import { sendResponse } from './response.ts';
 
 /** The second argument of a `fetch` on Node. */
 export interface NodeInfo {
@@ -189,12 +189,12 @@ function connOptions({ readLimit, highWaterMark, maxBufferedAmount }: Plan['boun
  * Sends a Response that is no upgrade on the socket of an 'upgrade', and returns the refusal for the
  * statistics of the server: an answered request gets no other answer.
  */
-function answer(
+async function answer(
   req: IncomingMessage,
   response: Response,
   signal: AbortSignal,
   report: FetchReport | undefined,
-): Refusal {
+): Promise<Refusal> {
   const { status } = response;
   const { socket } = req;
   if (!signal.aborted && !socket.destroyed) {
@@ -202,9 +202,8 @@ function answer(
     res.shouldKeepAlive = false;
     res.assignSocket(socket);
     res.on('error', () => {});
-    writeHead(res, response);
-    res.flushHeaders();
-    writeBody(res, response).catch((error: unknown) => reportTo(report, error, { where: 'fetch' }));
+    // The server looks whether the head is sent.
+    await sendResponse(res, response, (error) => reportTo(report, error, { where: 'fetch' }));
   }
   return { refuse: status >= 300 ? status : 400 };
 }

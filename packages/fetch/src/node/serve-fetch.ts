@@ -6,7 +6,7 @@ import { isResponse } from '../responses.ts';
 import type { FetchHandler } from '../upgrade.ts';
 import { FetchUpgrades, type NodeInfo, type NodeOptions } from './fetch-upgrades.ts';
 import { isRequestMethod, RequestBody, requestOf } from './request.ts';
-import { writeBody, writeHead } from './response.ts';
+import { refuseRequest, sendResponse } from './response.ts';
 
 /** Options of {@link serveFetch}: where it listens, and options of all connections. */
 export type ServeFetchOptions = NodeOptions &
@@ -71,20 +71,9 @@ async function answerRequest(
   if (res.destroyed) return;
   // No request to upgrade: `serve` gets those.
   if (!isResponse(response)) return refuseRequest(res, 400, 'this request cannot be upgraded');
-  writeHead(res, response);
-  // The head has been sent: `serve` would answer with 500.
-  await writeBody(res, response).catch((error: unknown) =>
+  await sendResponse(res, response, (error) =>
     reportTo(upgrades.report, error, { where: 'fetch', request }),
   );
-}
-
-function refuseRequest(res: ServerResponse, status: number, text: string): void {
-  res.writeHead(status, {
-    Connection: 'close',
-    'Content-Type': 'text/plain; charset=utf-8',
-    'X-Content-Type-Options': 'nosniff',
-  });
-  res.end(text && `${text}\n`);
 }
 
 function hostFault(req: IncomingMessage): ReturnType<typeof plainRequestFault> {

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage } from 'node:http';
+import { Agent, createServer, request as httpRequest, type IncomingMessage } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { upgrade } from '@ws/fetch';
 import { type NodeInfo, type ServeFetchOptions, serveFetch } from '@ws/fetch/node';
@@ -46,8 +46,10 @@ async function ask(port: number, text: string): Promise<string> {
 const get = (target: string, host: string): string =>
   `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
 
+const KEY = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==';
+
 const handshake = (target: string, host: string): string =>
-  `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`;
+  `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n${KEY}\r\n\r\n`;
 
 const refusal = (port: number): Promise<BadHandshakeError> =>
   dial(`ws://127.0.0.1:${port}/`).then(
@@ -274,6 +276,150 @@ describe('the body of a Response', () => {
   });
 });
 
+/** The answers to requests on one connection, as a client of HTTP/1.1 frames them. */
+async function answers(
+  port: number,
+  requests: readonly string[],
+): Promise<{ status: number; headers: IncomingMessage['headers']; body: string }[]> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  onTestFinished(() => agent.destroy());
+  const results = [];
+  for (const request of requests) {
+    const [method, path] = request.split(' ');
+    const sent = httpRequest({ host: '127.0.0.1', port, path, method, agent }).end();
+    const [res] = (await once(sent, 'response')) as [IncomingMessage];
+    const chunks = await res.setEncoding('utf8').toArray();
+    results.push({ status: res.statusCode!, headers: res.headers, body: chunks.join('') });
+  }
+  return results;
+}
+
+/** A stream of texts, each in its own turn. */
+const streamOf = (...texts: string[]): ReadableStream<Uint8Array> =>
+  new ReadableStream({
+    async pull(controller) {
+      await new Promise((resolve) => setImmediate(resolve));
+      const text = texts.shift();
+      if (text === undefined) controller.close();
+      else controller.enqueue(new TextEncoder().encode(text));
+    },
+  });
+
+describe('the length of a Response', () => {
+  const wrong = { headers: { 'Content-Length': '5' } };
+  const none = (status: number): Response => new Response(null, { ...wrong, status });
+
+  it.each([
+    ['a text', () => new Response('hello world'), 'hello world', '11'],
+    ['a text with a length', () => new Response('hello world', wrong), 'hello world', '11'],
+    ['a text shorter than its length', () => new Response('hi', wrong), 'hi', '2'],
+    ['an empty text', () => new Response('', wrong), '', '0'],
+    ['bytes', () => new Response(Buffer.alloc(100_000, 'x'), wrong), 'x'.repeat(1e5), '100000'],
+    ['a stream', () => new Response(streamOf('hello', ' world'), wrong), 'hello world', undefined],
+    ['no body', () => new Response(null, wrong), '', '0'],
+    ['a 204', () => none(204), '', undefined],
+    ['a 205', () => none(205), '', '0'],
+    ['a 304', () => none(304), '', '5'],
+  ])('is that of its body: %s', async (_, make, body, length) => {
+    const port = await serve(({ url }) => (url.endsWith('/next') ? new Response('next') : make()));
+    const seen = await answers(port, ['GET /', 'GET /next']);
+    expect(seen.map((each) => [each.body, each.headers['content-length']])).toEqual([
+      [body, length],
+      ['next', '4'],
+    ]);
+    const [head, next] = await answers(port, ['HEAD /', 'GET /next']);
+    expect([undefined, '5', length]).toContain(head!.headers['content-length']);
+    expect(next!.body).toBe('next');
+  });
+
+  it('is not sent with HEAD for a body that is not read', async () => {
+    const port = await serve(() => new Response('hello world', wrong));
+    const [head] = await answers(port, ['HEAD /']);
+    expect(head!.headers['content-length']).toBe(undefined);
+  });
+
+  it('is that of the body of a refused upgrade', async () => {
+    const port = await serve(() => new Response('hello world', { ...wrong, status: 403 }));
+    const { headers, body } = await refusal(port);
+    expect([String(body), headers['content-length']]).toEqual(['hello world', '11']);
+  });
+});
+
+describe('the head of a Response', () => {
+  const silent = (): ReadableStream => new ReadableStream({});
+
+  it.each(['GET', 'HEAD', 'POST'])(
+    'is sent before the first chunk of a stream (%s)',
+    async (method) => {
+      const port = await serve(() => new Response(silent(), { headers: { 'X-Stream': 'yes' } }));
+      const sent = httpRequest({ host: '127.0.0.1', port, method }).end();
+      onTestFinished(() => void sent.destroy());
+      sent.on('error', () => {});
+      const [res] = (await once(sent, 'response')) as [IncomingMessage];
+      expect([res.statusCode, res.headers['x-stream']]).toEqual([200, 'yes']);
+    },
+  );
+
+  it('is sent before the first chunk of a stream that refuses an upgrade', async () => {
+    const port = await serve(() => new Response(silent(), { status: 403 }));
+    expect((await ask(port, handshake('/', 'h'))).slice(9, 12)).toBe('403');
+  });
+});
+
+describe('a body that cannot be read', () => {
+  const failing = (): Response =>
+    new Response(
+      new ReadableStream({
+        pull() {
+          throw new Error('no file');
+        },
+      }),
+    );
+  const locked = (): Response => {
+    const response = new Response('page');
+    response.body!.getReader();
+    return response;
+  };
+
+  it.each([
+    ['fails', failing, 'no file'],
+    ['is locked', locked, 'create a Response for each request'],
+  ])('is answered with 500 and reported when it %s', async (_, make, message) => {
+    const reports: unknown[] = [];
+    const port = await serve(make, { report: (error) => void reports.push(String(error)) });
+    expect((await answers(port, ['GET /']))[0]).toMatchObject({
+      status: 500,
+      body: 'Internal Server Error\n',
+    });
+    expect((await refusal(port)).status).toBe(500);
+    expect(reports).toEqual([expect.stringContaining(message), expect.stringContaining(message)]);
+  });
+
+  it.each(['GET', 'HEAD'])('is answered with 500 after a %s has used it', async (method) => {
+    const kept = new Response('page');
+    const reports: unknown[] = [];
+    const port = await serve(() => kept, { report: (error) => void reports.push(error) });
+    const seen = await answers(port, [`${method} /`, 'GET /']);
+    expect(seen.map(({ status }) => status)).toEqual([200, 500]);
+    expect(reports).toHaveLength(1);
+  });
+});
+
+describe('close of a server whose pages are being sent', () => {
+  it('reports no handlers', async () => {
+    const reports: unknown[] = [];
+    const server = await serveFetch(() => new Response(new ReadableStream({})), {
+      ...LOCAL,
+      report: (error) => void reports.push(String(error)),
+    });
+    const sent = httpRequest(server.url.replace('ws', 'http')).end();
+    sent.on('error', () => {});
+    await once(sent, 'response');
+    await server.close({ timeout: 300 });
+    expect(reports).toEqual([]);
+  });
+});
+
 describe('options of serveFetch', () => {
   it.each([
     ['authenticate', () => true, /option of upgrade\(\)/],
@@ -415,6 +561,38 @@ describe('two servers of a process', () => {
       gates.get(targets[i]!)!();
       expect((await answers[i]!).slice(9, 12)).toBe('101');
     }
+  });
+
+  it.each([
+    [
+      'pages',
+      (...to: Parameters<typeof get>) => get(...to).replace('\r\n\r\n', `\r\n${KEY}\r\n\r\n`),
+    ],
+    ['handshakes', handshake],
+  ])('upgrades copies beside %s of a stranger with the same key', async (_, stranger) => {
+    const answers = new Map<string, (response?: Response) => void>();
+    const reports: unknown[] = [];
+    const port = await serve(
+      async (request) => {
+        const { pathname } = new URL(request.url);
+        const answer = new Promise<Response | undefined>((resolve) => {
+          answers.set(pathname, resolve);
+        });
+        if (pathname === '/page') return (await answer)!;
+        const authenticate = async (): Promise<true> => answer.then(() => true);
+        return upgrade(request.clone(), { authenticate }, (conn) => conn.close());
+      },
+      { report: (error) => void reports.push(error) },
+    );
+    const page = ask(port, stranger('/page', 'h'));
+    await expect.poll(() => answers.size).toBe(1);
+    const upgraded = ask(port, handshake('/chat', 'h'));
+    await expect.poll(() => answers.size).toBe(2);
+    answers.get('/page')!(new Response('page'));
+    await page;
+    answers.get('/chat')!();
+    expect((await upgraded).slice(9, 12)).toBe('101');
+    expect(reports).toEqual([]);
   });
 
   it('upgrades by a copy of the request', async () => {

@@ -56,7 +56,12 @@ hono.get(
   upgradeWebSocket(() => ({ onMessage: ({ data }, socket) => socket.send(data) })),
 );
 
+const silent = () => new ReadableStream({ start: (c) => void setTimeout(() => c.close(), 20_000) });
+
 const routes = {
+  '/silent': () => new Response(silent()),
+  '/wrong-length': () =>
+    new Response(new Blob(['hello world']).stream(), { headers: { 'Content-Length': '5' } }),
   '/hono': (request, server) => hono.fetch(request, server),
   '/': () => new Response('hello', { headers: { 'Content-Type': 'text/plain' } }),
   '/echo': (request, server) => upgrade(request, { server }, echo),

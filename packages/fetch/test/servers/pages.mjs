@@ -13,7 +13,34 @@ export function service(_request, _info) {
 
 const askService = () => fetch(`http://127.0.0.1:${ports.service}/`);
 
+const streamOf = (...texts) =>
+  new ReadableStream({
+    async pull(controller) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      const text = texts.shift();
+      if (text === undefined) controller.close();
+      else controller.enqueue(new TextEncoder().encode(text));
+    },
+  });
+
+const wrong = { headers: { 'Content-Length': '5' } };
+let kept;
+
+/** Responses with a length that is not that of the body, by their paths. */
+const bodies = {
+  '/long': () => new Response('hello world', wrong),
+  '/short': () => new Response('hi', wrong),
+  '/none': () => new Response(null, wrong),
+  '/204': () => new Response(null, { ...wrong, status: 204 }),
+  '/304': () => new Response(null, { ...wrong, status: 304 }),
+  '/stream': () => new Response(streamOf('hello', ' world')),
+  '/kept': () => (kept ??= new Response('page')),
+  '/json': (request) =>
+    upgrade(request, {}, (conn) => conn.receive((message) => void message.json())),
+};
+
 export const pages = {
+  bodies: (request, _info) => bodies[new URL(request.url).pathname](request),
   login: (request, server) => upgrade(request, { server, authenticate: askService }, () => {}),
   passedOn: (_request, _info) => askService(),
   async upload(request) {
