@@ -8,19 +8,18 @@ import {
 import {
   addAbortListener,
   checkOptionNames,
-  Deferred,
   duration,
   internalsOf,
   RESOLVED,
-  rejected,
   removeAbortListener,
   schedulerOf,
   type TimerEntry,
 } from '@ws/conn/internal';
+import { CallPromise } from './call-promise.ts';
 import { ACCEPTED, type Carrier } from './carrier.ts';
 import type { EventDefinition, MethodDefinition } from './definitions.ts';
-import { RpcError } from './rpc-error.ts';
-import { after, checkEither, misfit } from './schema.ts';
+import { ErrorCode, RpcError } from './rpc-error.ts';
+import { after, checkEither, misfit, takes } from './schema.ts';
 import { callText, cancelText, type WireMessage, wireError } from './wire.ts';
 
 /** Requests of this end that the other end has and has not answered. */
@@ -55,7 +54,7 @@ class Call implements TimerEntry {
   readonly number: number;
   readonly text: string;
   readonly definition: MethodDefinition | EventDefinition;
-  readonly outcome: Deferred<unknown> = new Deferred();
+  readonly outcome: CallPromise = new CallPromise();
   readonly aborted = (): void => this.#calls.giveUp(this, this.signal?.reason);
   readonly signal: AbortSignal | undefined;
   readonly ms: number;
@@ -82,7 +81,9 @@ class Call implements TimerEntry {
     this.timers = calls.timers;
     this.signal = signal;
     this.number = number;
-    this.text = callText(definition.name, input, isRequest ? number : undefined);
+    this.text = callText(definition.name, input, isRequest ? number : undefined, (value) =>
+      takes(definition.input, value),
+    );
   }
 
   get isRequest(): boolean {
@@ -158,18 +159,20 @@ export class Calls {
       checkSignal(options.signal);
       call = new Call(this, definition, input, ++this.begun, options);
       // After a getter of the input, which may abort it.
-      if (call.signal?.aborted) return rejected(call.signal.reason);
+      if (call.signal?.aborted) throw call.signal.reason;
       if (this.#ended !== undefined) throw this.#ended;
       this.#add(call);
       if (call.signal !== undefined) addAbortListener(call.signal, call.aborted);
     } catch (error) {
       if (call !== undefined) this.#remove(call);
-      return rejected(error);
+      const failed = call?.outcome ?? new CallPromise();
+      this.#reject(failed, definition, error, call?.signal);
+      return failed;
     }
     if (call.ms !== Infinity) call.timers.set(call, call.ms, true);
     if (this.#isNext(call, 1)) this.#sendIfPossible(call);
     if (this.waits) this.#link.callWaits();
-    return call.outcome.promise;
+    return call.outcome;
   }
 
   /** @throws BackpressureError when too many calls wait. */
@@ -258,15 +261,36 @@ export class Calls {
     if (call.connection !== this.#carrier.source) return;
     this.#remove(call);
     if (error === undefined || error === null) this.#resolve(call, result);
-    else this.#fail(call, errorOf(error));
+    else this.#fail(call, errorOf(error, call.definition.name));
     this.flush();
+  }
+
+  /** Takes a request of the other end whose method no handler has. An echo server sends ours back. */
+  returned({ id, method }: WireMessage, text: string): boolean {
+    const call = typeof id === 'number' ? this.#calls.get(id) : undefined;
+    if (call?.text !== text) return false;
+    this.#fail(
+      call,
+      new JSONError(
+        `the answer to ${String(method)} is the request itself: does an echo server listen there?`,
+      ),
+    );
+    this.flush();
+    return true;
+  }
+
+  /** Whether the request `id` waits for an answer. */
+  awaits(id: unknown): boolean {
+    const call = typeof id === 'number' ? this.#calls.get(id) : undefined;
+    return call?.isRequest === true && call.connection === this.#carrier.source;
   }
 
   /** Settles with a result that fits the schema of the answer. JSON has null for undefined. */
   #resolve(call: Call, result: unknown): void {
     const { output, name } = call.definition as MethodDefinition;
     const failed = (cause: unknown): void => {
-      this.#fail(call, new JSONError(`the schema of the answer to ${name} failed`, [], { cause }));
+      const what = `the schema of the answer to ${name} failed after JSON`;
+      this.#fail(call, new JSONError(what, [], { cause }));
     };
     try {
       const checked = checkEither(
@@ -276,7 +300,11 @@ export class Calls {
       );
       const settled = after(checked, ({ value, issues }) => {
         if (issues === undefined) this.#settle(call, () => call.outcome.resolve(value));
-        else this.#fail(call, misfit(`the answer to ${name} does not fit its schema`, issues));
+        else
+          this.#fail(
+            call,
+            misfit(`the answer to ${name} does not fit its schema after JSON`, issues),
+          );
       });
       if (settled instanceof Promise) settled.catch(failed);
     } catch (cause) {
@@ -323,7 +351,24 @@ export class Calls {
   }
 
   #fail(call: Call, error: unknown): void {
-    this.#settle(call, () => call.outcome.reject(error));
+    this.#settle(call, () => this.#reject(call.outcome, call.definition, error, call.signal));
+  }
+
+  /** Reports the failure of a request that no code awaits, except by its own signal. */
+  #reject(
+    outcome: CallPromise,
+    { kind, name }: MethodDefinition | EventDefinition,
+    error: unknown,
+    signal: AbortSignal | undefined,
+  ): void {
+    outcome.reject(error);
+    const isOwn = signal?.aborted === true && signal.reason === error;
+    if (kind === 'event' || isOwn || outcome.isAwaited) return;
+    this.#carrier.platform.yield(() => {
+      if (outcome.isAwaited) return;
+      const { code, name: type } = Object(error) as Partial<RpcError>;
+      this.#carrier.reportRarely(`${name} ${code ?? type}`, () => error, name);
+    });
   }
 
   #settle(call: Call, settle: () => void): void {
@@ -351,20 +396,26 @@ export class Calls {
     this.flush();
   }
 
-  /** No call is answered any more. */
-  end(error: unknown): void {
+  /**
+   * No call is answered any more.
+   *
+   * @param later - The error of calls that begin from now on.
+   */
+  end(error: unknown, later: unknown = error): void {
     if (this.#ended !== undefined) return;
-    this.#ended = error;
+    this.#ended = later;
     for (const call of this.#calls.values()) {
       if (call.isRequest || call.connection === undefined) this.#fail(call, error);
     }
   }
 }
 
-function errorOf(error: unknown): Error {
+function errorOf(error: unknown, method: string): Error {
   try {
     const { code, message, data } = wireError(error);
-    return new RpcError(code, message, data);
+    const isUnknown = code === ErrorCode.MethodNotFound && message === 'Method not found';
+    const what = isUnknown ? `${message}: ${method}; is the other end older?` : message;
+    return new RpcError(code, what, data);
   } catch (fault) {
     return fault as JSONError;
   }

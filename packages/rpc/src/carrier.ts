@@ -16,10 +16,15 @@ const PAGE_OVERLOAD = 3008;
 /** A message was accepted by a hub, which bounds what waits. The connection may have no room. */
 export const ACCEPTED: Promise<void> = Promise.resolve();
 
+/** Least time between two reports of one kind, in ms. */
+const REPORT_MS = 1_000;
+
 /** What a {@link Link} sends by: a connection, the session of a hub, or a series of connections. */
 export abstract class Carrier {
   /** The connection that messages leave by now; undefined while there is none. */
   abstract readonly connection: ConnLike | undefined;
+  /** The time of the last report of each kind. */
+  #reportedAt: Map<string, number> | undefined;
 
   /** The connection whose message is handled now. */
   get source(): ConnLike | undefined {
@@ -46,6 +51,15 @@ export abstract class Carrier {
     const internals = connection && internalsOf(connection);
     if (internals?.report !== undefined) internals.report(error, where);
     else reportError(undefined, this.platform, error, { where });
+  }
+
+  /** As {@link report}, once a second for each kind. */
+  reportRarely(kind: string, error: () => unknown, where = 'rpc'): void {
+    const now = this.platform.now();
+    this.#reportedAt ??= new Map();
+    if (now - (this.#reportedAt.get(kind) ?? -Infinity) < REPORT_MS) return;
+    this.#reportedAt.set(kind, now);
+    this.report(error(), where);
   }
 
   /** Ends the connection, because no handler takes what it sends. A client may dial again. */
@@ -100,12 +114,18 @@ function droppedByHub(): BackpressureError {
 }
 
 async function closedWith(conn: ConnLike): Promise<never> {
-  throw closeErrorOf(await internalsOf(conn).closed);
+  throw closeErrorOf(await internalsOf(conn).closed, HAS_ENDED);
 }
 
+/** Why a call fails that begins after the end. */
+export const HAS_ENDED = 'the connection has ended';
+
 /** The error of the calls that a connection leaves without an answer. */
-export function closeErrorOf({ code, reason }: CloseInfo): CloseError {
-  return new CloseError(code, reason, 'the connection ended before the answer');
+export function closeErrorOf(
+  { code, reason }: CloseInfo,
+  note = 'the connection ended before the answer',
+): CloseError {
+  return new CloseError(code, reason, note);
 }
 
 /** Sends by the open connection of a series. */

@@ -198,7 +198,8 @@ function merged(
 ): Named<Definitions> {
   const own = named(end, definitions);
   if (other === undefined) return own;
-  if (!(other instanceof NamedContract)) {
+  // A contract of another copy of this package has other classes.
+  if ((Object(other) as Partial<NamedContract>)['@ws/contract'] !== true) {
     throw new TypeError(`contract: expected another contract, got ${kind(other)}`);
   }
   for (const name of Object.keys(own)) {
@@ -208,6 +209,7 @@ function merged(
 }
 
 class NamedContract implements Contract<Definitions, Definitions>, Names {
+  readonly '@ws/contract' = true;
   readonly server: Named<Definitions>;
   readonly client: Named<Definitions>;
   /** The other ends, by connection: one object for each. */
@@ -225,11 +227,19 @@ class NamedContract implements Contract<Definitions, Definitions>, Names {
     handlers: Handlers<Definitions, never>,
     options?: HandlerOptions,
   ): (conn: ConnLike, request?: unknown, ctx?: { readonly auth?: unknown }) => Promise<void> {
-    const binding = this.#bind('serve', 'server', handlers, options);
+    const owner = 'serve';
+    // Also without `this`.
+    if (isConnLike(handlers)) {
+      throw new TypeError(
+        'serve: expected handlers, got a Conn; pass chat.serve(handlers), not chat.serve',
+      );
+    }
+    const binding = this.#bind(owner, 'server', handlers, options);
     return (conn, _request, ctx) => {
       try {
         if (isConnLike(conn)) return handled(serveConn(conn, binding, ctx?.auth));
-        throw new TypeError(`serve: expected a Conn, got ${kind(conn)}`);
+        const hint = isSession(conn) ? "; hub.on('message') takes chat.listener(handlers)" : '';
+        throw new TypeError(`${owner}: expected a Conn, got ${kind(conn)}${hint}`);
       } catch (error) {
         return rejected(error);
       }
@@ -320,46 +330,49 @@ class NamedContract implements Contract<Definitions, Definitions>, Names {
       end,
       handlers: handlersOf(owner, this[end], handlers),
       concurrency,
+      unknownEvents: new Set(),
       contextOf: (link, request) => new Context(this, link, request),
     };
   }
 }
 
-/** The second argument of a handler. Made for each call; its parts when a handler asks for them. */
+/** The second argument of a handler. All parts are its own: a handler may spread it. */
 class Context {
+  readonly auth: unknown;
+  readonly session: SessionLike | undefined;
   readonly #contract: NamedContract;
   readonly #link: Link;
   readonly #request: Request;
 
+  /** Makes an AbortController when a handler asks for it. */
+  static readonly #signal = ownGetter(function signal(this: Context): AbortSignal {
+    return this.#request.signal;
+  });
+  static readonly #peer = ownGetter(function peer(this: Context): Peer<Definitions> {
+    const link = this.#link;
+    const end = link.end === 'server' ? 'client' : 'server';
+    return this.#contract.peerOf(link.key, end, () => link);
+  });
+
   constructor(contract: NamedContract, link: Link, request: Request) {
+    const { session, auth } = link;
+    this.auth = session === undefined ? auth : session.data;
+    this.session = session;
     this.#contract = contract;
     this.#link = link;
     this.#request = request;
-  }
-
-  get auth(): unknown {
-    const { session, auth } = this.#link;
-    return session === undefined ? auth : session.data;
-  }
-
-  get session(): SessionLike | undefined {
-    return this.#link.session;
-  }
-
-  get signal(): AbortSignal {
-    return this.#request.signal;
+    Object.defineProperty(this, 'signal', Context.#signal);
+    Object.defineProperty(this, 'peer', Context.#peer);
   }
 
   /** @internal Those behind this handler start. */
   releasePlace(): void {
     this.#link.releasePlace(this.#request);
   }
+}
 
-  get peer(): Peer<Definitions> {
-    const link = this.#link;
-    const end = link.end === 'server' ? 'client' : 'server';
-    return this.#contract.peerOf(link.key, end, () => link);
-  }
+function ownGetter(get: () => unknown): PropertyDescriptor {
+  return { get, enumerable: true, configurable: true };
 }
 
 function callOf(
@@ -384,8 +397,9 @@ function handlersOf(
   if (typeof handlers !== 'object' || handlers === null) {
     throw new TypeError(`${owner}: expected an object of handlers, got ${kind(handlers)}`);
   }
-  for (const name of Object.keys(handlers)) {
-    if (!(name in definitions)) {
+  for (const [name, value] of Object.entries(handlers)) {
+    // An object of a class may have fields.
+    if (!(name in definitions) && typeof value === 'function') {
       throw new TypeError(`${owner}: the contract has no ${name} at this end`);
     }
   }

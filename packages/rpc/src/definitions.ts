@@ -1,6 +1,7 @@
-import type { StandardSchema } from '@ws/conn';
+import type { SchemaOutput, StandardSchema } from '@ws/conn';
 import { checkOptionNames, kind } from '@ws/conn/internal';
-import { checkIsSchema, checkNow, type SchemaInput } from './schema.ts';
+import type { Answered, Sent } from './json-values.ts';
+import { checkIsSchema, checkNow, type SchemaInput, takes } from './schema.ts';
 import { callText } from './wire.ts';
 
 /** A method of a contract: a request with an answer. Made by {@link method}. */
@@ -76,10 +77,10 @@ export interface MethodOptions {
  * A request with an answer.
  *
  * @param input - A Standard Schema (zod, valibot, ...). The caller's type is its input, the handler's
- *   its output. JSON-RPC has no params that are neither an object nor an array, so such an input is sent
- *   as `[input]`: a schema that takes that too, as `z.any()` does, yields the array.
+ *   its output.
  * @param output - The schema of the answer, which is checked before it leaves and where it arrives: the
- *   schema must accept its own output.
+ *   schema must accept its own output after JSON. Values that JSON does not carry, for example a Map, do
+ *   not compile.
  * @throws TypeError for another argument.
  *
  * @example
@@ -92,8 +93,8 @@ export interface MethodOptions {
  * ```
  */
 export function method<I extends StandardSchema, O extends StandardSchema>(
-  input: I,
-  output: O,
+  input: I & Sent<SchemaInput<I>>,
+  output: O & Answered<SchemaInput<O>, SchemaOutput<O>>,
   options: MethodOptions = {},
 ): Method<I, O> {
   checkIsSchema('method: input', input);
@@ -119,10 +120,13 @@ export function method<I extends StandardSchema, O extends StandardSchema>(
  * console.log(client.said.encode({ text: 'hello' }));
  * ```
  */
-export function event<I extends StandardSchema>(input: I): Event<I> {
+export function event<I extends StandardSchema>(input: I & Sent<SchemaInput<I>>): Event<I> {
   checkIsSchema('event: input', input);
   return Object.freeze({ kind: 'event', input });
 }
+
+/** A promise has `then`, and every object has the others. */
+const TAKEN = ['then', ...Object.getOwnPropertyNames(Object.prototype)].join(', ');
 
 /** Letters, digits, `_`, `.`, `/` and `-`. */
 const NAME = /^[\w./-]{1,64}$/;
@@ -149,7 +153,7 @@ function checkName(end: string, name: string): void {
   const isTaken = name === 'then' || name.startsWith('rpc.') || name in Object.prototype;
   if (NAME.test(name) && !isTaken) return;
   throw new TypeError(
-    `contract: ${end}: ${JSON.stringify(name)} is no name; use 1 to 64 of A-Z a-z 0-9 _ . / -, not then, and nothing that begins with rpc.`,
+    `contract: ${end}: ${JSON.stringify(name)} is no name; use 1 to 64 of A-Z a-z 0-9 _ . / -, not ${TAKEN}, and nothing that begins with rpc.`,
   );
 }
 
@@ -162,7 +166,7 @@ function withName(
   if (given.kind === 'method') return Object.freeze({ ...given, name });
   if (given.kind === 'event') {
     const encode = (value: unknown): string =>
-      callText(name, checkNow(given.input, value), undefined);
+      callText(name, checkNow(given.input, value), undefined, (one) => takes(given.input, one));
     return Object.freeze({ ...given, name, encode });
   }
   throw new TypeError(`${owner}: expected method(…) or event(…), got ${kind(definition)}`);

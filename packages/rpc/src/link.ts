@@ -6,21 +6,23 @@ import {
   ReadPendingError,
   TextMessage,
 } from '@ws/conn';
-import { internalsOf } from '@ws/conn/internal';
+import { internalsOf, kind } from '@ws/conn/internal';
 import { type CallOptions, Calls } from './calls.ts';
 import {
   type Carrier,
   ConnCarrier,
   closeErrorOf,
+  HAS_ENDED,
+  isSession,
   ReconnectingCarrier,
   type ReconnectingConnLike,
   SessionCarrier,
   type SessionLike,
 } from './carrier.ts';
 import type { EventDefinition, MethodDefinition } from './definitions.ts';
-import type { Handler, Request } from './request.ts';
-import { Requests, type RequestsOwner } from './requests.ts';
-import { INVALID, parse } from './wire.ts';
+import type { Request } from './request.ts';
+import { Requests, type RequestsOwner, type RequestsPlan } from './requests.ts';
+import { INVALID, parse, type WireMessage } from './wire.ts';
 
 /** The end of a connection that this process is. */
 export type End = 'server' | 'client';
@@ -32,11 +34,9 @@ export interface Names {
 }
 
 /** The handlers of one end of a contract, as `serve`, `listener` and `connect` get them. */
-export interface Binding {
+export interface Binding extends RequestsPlan {
   readonly contract: Names;
   readonly end: End;
-  readonly handlers: ReadonlyMap<string, Handler>;
-  readonly concurrency: number;
   /** Creates the second argument of a handler. */
   contextOf(link: Link, request: Request): unknown;
 }
@@ -92,6 +92,11 @@ export class Link implements RequestsOwner {
     return this.#calls?.hasRequestAfter(calls) === true;
   }
 
+  /** Whether an echo server has sent a request of this end back. */
+  returned(message: WireMessage, text: string): boolean {
+    return this.#calls?.returned(message, text) === true;
+  }
+
   /** A call begins to wait. */
   callWaits(): void {
     this.#requests?.readOn();
@@ -112,7 +117,7 @@ export class Link implements RequestsOwner {
     if (this.#binding !== undefined || !hasNames(binding, this)) throw takenError();
     this.#binding = binding;
     this.contract = binding.contract;
-    this.#requests = new Requests(this, binding.handlers, binding.concurrency);
+    this.#requests = new Requests(this, binding);
   }
 
   /**
@@ -126,8 +131,11 @@ export class Link implements RequestsOwner {
     const text = message.text();
     const parsed = parse(text);
     if (typeof parsed === 'string') return requests.refuse(parsed, text);
+    const { id, method, result, error } = parsed;
+    // A method by hand may answer undefined, which JSON leaves out.
     const isAnswer =
-      parsed.method === undefined && (parsed.result !== undefined || parsed.error !== undefined);
+      method === undefined &&
+      (result !== undefined || error !== undefined || this.#calls?.awaits(id) === true);
     if (!isAnswer) return requests.take(parsed, text);
     this.#calls?.answered(parsed);
     return undefined;
@@ -156,7 +164,7 @@ export class Link implements RequestsOwner {
   /** The last connection has ended. */
   ended(conn: ConnLike, info: CloseInfo): void {
     this.#requests?.ended(conn, !NORMAL.includes(info.code));
-    this.calls.end(closeErrorOf(info));
+    this.calls.end(closeErrorOf(info), closeErrorOf(info, HAS_ENDED));
   }
 
   releasePlace(request: Request): void {
@@ -204,6 +212,11 @@ export function linkOfSession(session: SessionLike, end: End, contract: Names): 
   const { conn } = session;
   const known = links.get(conn);
   if (known !== undefined) return known;
+  if (!isSession(session)) {
+    throw new TypeError(
+      `listener(handlers) is for hub.on('message'), got ${kind(session)}; a server takes serve(handlers)`,
+    );
+  }
   const link = new Link(conn, new SessionCarrier(session), end, contract);
   link.session = session;
   links.set(conn, link);

@@ -3,7 +3,7 @@ import { Deferred, internalsOf, RESOLVED } from '@ws/conn/internal';
 import type { Carrier } from './carrier.ts';
 import { Pause } from './pause.ts';
 import { type Handler, Request } from './request.ts';
-import { ErrorCode, RpcError } from './rpc-error.ts';
+import { ErrorCode, isRpcError, RpcError } from './rpc-error.ts';
 import { after, type Checked, check, checkEither, misfit } from './schema.ts';
 import { WaitingRequests } from './waiting-requests.ts';
 import {
@@ -12,6 +12,7 @@ import {
   errorText,
   type Id,
   INVALID,
+  invalidText,
   isId,
   resultText,
   type WireMessage,
@@ -21,11 +22,21 @@ import {
 const MAX_NESTED = 16;
 /** Characters of refusals that wait for a peer that does not read. */
 const MAX_REFUSALS = 1024 * 1024;
-/** Least time between two reports of one kind, in ms. */
-const REPORT_MS = 1_000;
+/** Names of unknown events that are reported. */
+const MAX_UNKNOWN = 100;
+/** Characters of such a name. A contract has none that is longer. */
+const MAX_NAME = 64;
 
 /** The text of an answer; undefined for none. */
 type Answer = string | undefined | Promise<string | undefined>;
+
+/** What all links of one call of `serve`, `listener` or `connect` have. */
+export interface RequestsPlan {
+  readonly handlers: ReadonlyMap<string, Handler>;
+  readonly concurrency: number;
+  /** The names of events that were reported, because no handler gets them. */
+  readonly unknownEvents: Set<string>;
+}
 
 /** What {@link Requests} needs of its link. */
 export interface RequestsOwner {
@@ -36,6 +47,8 @@ export interface RequestsOwner {
   readonly callsBegun: number;
   /** Whether the other end has a request of this end that began after `calls` others. */
   hasRequestAfter(calls: number): boolean;
+  /** Whether an echo server has sent a request of this end back. */
+  returned(message: WireMessage, text: string): boolean;
   /** The second argument of a handler. */
   contextOf(request: Request): unknown;
 }
@@ -45,6 +58,7 @@ export class Requests {
   readonly #owner: RequestsOwner;
   readonly #handlers: ReadonlyMap<string, Handler>;
   readonly #concurrency: number;
+  readonly #unknownEvents: Set<string>;
   readonly #waiting = new WaitingRequests();
   /** Those whose handlers run. */
   readonly #running: Request[] = [];
@@ -64,16 +78,17 @@ export class Requests {
   #idle: Deferred<void> | undefined;
   /** The request whose handler was reported, because it holds up others. */
   #reportedSlow: Request | undefined;
-  #reportedAt: Map<string, number> | undefined;
   /** The request whose handler is called now. */
   #starting: Request | undefined;
   /** A hub has dropped an answer that it had accepted. */
-  readonly #dropped = (error: BackpressureError): void => this.#reportRarely('unsent', () => error);
+  readonly #dropped = (error: BackpressureError): void =>
+    this.#owner.carrier.reportRarely('unsent', () => error);
 
-  constructor(owner: RequestsOwner, handlers: ReadonlyMap<string, Handler>, concurrency: number) {
+  constructor(owner: RequestsOwner, { handlers, concurrency, unknownEvents }: RequestsPlan) {
     this.#owner = owner;
     this.#handlers = handlers;
     this.#concurrency = concurrency;
+    this.#unknownEvents = unknownEvents;
   }
 
   /**
@@ -89,7 +104,11 @@ export class Requests {
     }
     const isValid =
       typeof method === 'string' && areParams(params) && (id === undefined || isId(id));
-    if (!isValid) return this.refuse(INVALID, text);
+    if (!isValid) {
+      // Without a method it may be an answer: its id is one of this end.
+      const isRequest = method !== undefined && isId(id);
+      return this.refuse(isRequest ? invalidText(id) : INVALID, text);
+    }
     const handler = this.#handlers.get(method);
     if (handler !== undefined && (handler.definition.kind === 'method' || id === undefined)) {
       const request = new Request(id, handler, params, text.length, source);
@@ -99,9 +118,22 @@ export class Requests {
       void this.#run(request);
       return undefined;
     }
-    // An event that nobody handles needs no answer.
-    if (id === undefined) return undefined;
+    if (id === undefined) return this.#reportUnknown(method);
+    if (this.#owner.returned({ id, method }, text)) return undefined;
     return this.refuse(errorText(id, ErrorCode.MethodNotFound, 'Method not found'), text);
+  }
+
+  /** An event that no handler gets needs no answer. */
+  #reportUnknown(method: string): undefined {
+    const name = method.slice(0, MAX_NAME);
+    const unknown = this.#unknownEvents;
+    if (name.startsWith('$/') || unknown.size >= MAX_UNKNOWN || unknown.has(name)) return;
+    unknown.add(name);
+    const shown = JSON.stringify(name);
+    const error = new Error(
+      `an event ${shown} was dropped: the contract has none at this end; has the other end a newer one?`,
+    );
+    this.#owner.carrier.report(error, 'rpc');
   }
 
   /** Takes a message that no handler gets, with its answer. */
@@ -300,7 +332,12 @@ export class Requests {
   #answerTo(request: Request): Answer {
     const { handler, params } = request;
     if (typeof handler === 'string') return handler;
-    const checked = checkEither(handler.definition.input, params, scalarOf(params));
+    const { input } = handler.definition;
+    const isWrapped = Array.isArray(params) && params.length === 1;
+    // `[value]` is first a value that was sent so: see `paramsText`.
+    const checked = isWrapped
+      ? checkEither(input, params[0], { value: params })
+      : check(input, params);
     return checked instanceof Promise
       ? checked.then((result) => this.#callLater(request, handler, result))
       : this.#call(request, handler, checked);
@@ -322,7 +359,7 @@ export class Requests {
         throw new RpcError(ErrorCode.InvalidParams, 'Invalid params', { issues });
       }
       const what = `an event ${definition.name} does not fit its schema`;
-      this.#reportRarely('misfit', () => misfit(what, issues));
+      this.#owner.carrier.reportRarely('misfit', () => misfit(what, issues));
       return undefined;
     }
     const result = run(value, this.#owner.contextOf(request));
@@ -338,7 +375,7 @@ export class Requests {
   /** The caller gets an RpcError. Another error is reported, and the caller gets no word of it. */
   #errorText(request: Request, error: unknown): string | undefined {
     const { id, name, connection } = request;
-    if (isA(RpcError, error) && id !== undefined) {
+    if (isRpcError(error) && id !== undefined) {
       try {
         // Checks again what a handler may have changed.
         const { code, message, data } = new RpcError(error.code, error.message, error.data);
@@ -348,7 +385,7 @@ export class Requests {
       }
     }
     // The peer has gone while the handler asked it.
-    const isEnd = isA(CloseError, error) && connection?.state !== 'open';
+    const isEnd = isCloseError(error) && connection?.state !== 'open';
     // The handler has given its signal to a function of the platform.
     const isAbort = request.isCancelled && isAbortError(error);
     if (!isEnd && !isAbort) this.#owner.carrier.report(error, name);
@@ -376,7 +413,7 @@ export class Requests {
     if (sent === RESOLVED) return sent;
     return sent.catch((error: unknown) => {
       if (connection.state !== 'open') return undefined;
-      this.#reportRarely('unsent', () => error);
+      this.#owner.carrier.reportRarely('unsent', () => error);
       if (id === undefined) return undefined;
       return this.#send(connection, errorText(id, ErrorCode.InternalError, 'Internal error'));
     });
@@ -415,15 +452,6 @@ export class Requests {
     this.#owner.carrier.report(error, name);
   }
 
-  #reportRarely(kind: string, error: () => unknown): void {
-    const { carrier } = this.#owner;
-    const now = carrier.platform.now();
-    this.#reportedAt ??= new Map();
-    if (now - (this.#reportedAt.get(kind) ?? -Infinity) < REPORT_MS) return;
-    this.#reportedAt.set(kind, now);
-    carrier.report(error(), 'rpc');
-  }
-
   /**
    * A connection has ended: its handlers are told. What waits is dropped, except after a close of the
    * peer: it had sent that before.
@@ -457,10 +485,10 @@ function isAsking({ holdsPlace, isNested, isHandled }: Request): boolean {
   return (holdsPlace || isNested) && !isHandled;
 }
 
-/** Whether a handler has thrown an error of `type`. A Proxy may throw here. */
-function isA<T>(type: abstract new (...args: never) => T, error: unknown): error is T {
+/** A Proxy may throw here. */
+function isCloseError(error: unknown): boolean {
   try {
-    return error instanceof type;
+    return error instanceof CloseError;
   } catch {
     return false;
   }
@@ -470,11 +498,6 @@ function isA<T>(type: abstract new (...args: never) => T, error: unknown): error
 function isRevoked(connection: ConnLike | undefined): boolean {
   if (connection === undefined) return false;
   return internalsOf(connection).dropsInput ?? connection.state === 'closing';
-}
-
-/** A value that is neither an object nor an array was sent as `[value]`. */
-function scalarOf(params: unknown): { readonly value: unknown } | undefined {
-  return Array.isArray(params) && params.length === 1 ? { value: params[0] } : undefined;
 }
 
 function isAbortError(error: unknown): boolean {

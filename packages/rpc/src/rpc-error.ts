@@ -38,11 +38,25 @@ export class RpcError extends Error {
   /** @throws TypeError or RangeError when `code` is not a whole number. */
   constructor(code: number, message: string, data?: unknown) {
     super(message);
-    this.code = whole('code', code, Number.MIN_SAFE_INTEGER);
+    this.code = whole('RpcError(code, message): code', code, Number.MIN_SAFE_INTEGER);
     this.data = data;
   }
 
   override get name(): string {
     return 'RpcError';
+  }
+
+  /** @internal Marks the errors of all copies of this package. */
+  get '@ws/rpc-error'(): true {
+    return true;
+  }
+}
+
+/** Whether `error` is an RpcError, of any copy of this package. A Proxy may throw here. */
+export function isRpcError(error: unknown): error is RpcError {
+  try {
+    return (Object(error) as Partial<RpcError>)['@ws/rpc-error'] === true;
+  } catch {
+    return false;
   }
 }

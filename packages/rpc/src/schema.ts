@@ -19,6 +19,25 @@ export interface Checked {
 /** Issues that are sent to the other end. */
 const MAX_ISSUES = 10;
 
+/** Whether `schema` takes `value`. A promise may: its schema is not waited for. */
+export function takes(schema: StandardSchema, value: unknown): boolean {
+  const result = attempt(schema, value);
+  return result instanceof Promise || (result !== undefined && result.issues === undefined);
+}
+
+/** As {@link check}; undefined when the schema throws or rejects. */
+function attempt(
+  schema: StandardSchema,
+  value: unknown,
+): Checked | undefined | Promise<Checked | undefined> {
+  try {
+    const result = check(schema, value);
+    return result instanceof Promise ? result.catch(() => undefined) : result;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Calls `use` with a value, or later with that of a promise. */
 export function after<T, R>(
   value: T | PromiseLike<T>,
@@ -38,7 +57,8 @@ export function check(schema: StandardSchema, value: unknown): Checked | Promise
 }
 
 /**
- * Checks `value` and, when it does not fit, `other`, if there is another way to read it.
+ * Checks `value` and, when it does not fit, `other`, if there is another way to read it. A schema that
+ * throws for the value does not fit.
  *
  * @throws As {@link check}.
  */
@@ -47,10 +67,9 @@ export function checkEither(
   value: unknown,
   other: { readonly value: unknown } | undefined,
 ): Checked | Promise<Checked> {
-  const first = check(schema, value);
-  if (other === undefined) return first;
-  return after(first, (result) =>
-    result.issues === undefined ? result : check(schema, other.value),
+  if (other === undefined) return check(schema, value);
+  return after(attempt(schema, value), (result) =>
+    result === undefined || result.issues !== undefined ? check(schema, other.value) : result,
   );
 }
 

@@ -52,20 +52,35 @@ export function areParams(params: unknown): boolean {
 }
 
 /**
- * The text of a request, or of an event when `id` is undefined. An input that JSON writes neither as
- * an object nor as an array goes as `[input]`, undefined as no params.
+ * The text of a request, or of an event when `id` is undefined.
  *
+ * @param takes - Whether the schema of the input takes a value.
  * @throws JSONError for an input without JSON text: a function, a cycle.
  */
-export function callText(method: string, input: unknown, id: number | undefined): string {
+export function callText(
+  method: string,
+  input: unknown,
+  id: number | undefined,
+  takes: (value: unknown) => boolean,
+): string {
   const idText = id === undefined ? '' : `"id":${id},`;
-  return `{"jsonrpc":"2.0",${idText}"method":"${method}"${paramsText(input)}}`;
+  return `{"jsonrpc":"2.0",${idText}"method":"${method}"${paramsText(input, takes)}}`;
 }
 
-function paramsText(input: unknown): string {
+/**
+ * Undefined goes as no params. An input that JSON writes neither as an object nor as an array goes as
+ * `[input]`; so does an array of one value when the schema takes that value too. So the other end, which
+ * first tries the one value of `params`, gets what was sent.
+ */
+function paramsText(input: unknown, takes: (value: unknown) => boolean): string {
   if (input === undefined) return '';
   const text = formatJSON(input);
-  return text[0] === '{' || text[0] === '[' ? `,"params":${text}` : `,"params":[${text}]`;
+  const isList = text[0] === '[';
+  if (!isList && text[0] !== '{') return `,"params":[${text}]`;
+  // `toJSON` may return a list.
+  const list: unknown = isList && !Array.isArray(input) ? JSON.parse(text) : input;
+  const isWrapped = isList && (list as unknown[]).length === 1 && takes((list as unknown[])[0]);
+  return isWrapped ? `,"params":[${text}]` : `,"params":${text}`;
 }
 
 /** @throws JSONError for a result without JSON text. Undefined is written as null. */
@@ -82,11 +97,15 @@ export function errorText(id: Id, code: number, message: string, data?: unknown)
 }
 
 /** The answer to a message that is no request, no event and no answer. */
-export const INVALID: string = errorText(null, ErrorCode.InvalidRequest, 'Invalid Request');
+export const INVALID: string = invalidText(null);
+
+export function invalidText(id: Id): string {
+  return errorText(id, ErrorCode.InvalidRequest, 'Invalid Request');
+}
 
 /** The text that cancels the request `id`. */
 export function cancelText(id: number): string {
-  return callText(CANCEL, { id }, undefined);
+  return `{"jsonrpc":"2.0","method":"${CANCEL}","params":{"id":${id}}}`;
 }
 
 function idText(id: Id): string {

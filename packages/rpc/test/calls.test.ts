@@ -32,11 +32,80 @@ describe('a call', () => {
     expect(await peer.nothing()).toBeUndefined();
   });
 
-  it('takes a value in an array, for a schema that takes both', async () => {
-    const echo = contract({ server: { any: method(z.any(), z.any()) } });
+  it.each([
+    ['z.any()', z.any()],
+    ['z.json()', z.json()],
+    ['z.union()', z.union([z.string(), z.number(), z.null(), z.boolean(), z.array(z.any())])],
+    ['an asynchronous schema', z.any().refine(async () => true)],
+  ])('passes each value as it was sent, by %s', async (_, schema) => {
+    const echo = contract({
+      server: { any: method(schema, z.any()), said: event(schema) },
+      client: { said: event(z.any()) },
+    });
     const [client, server] = connPair();
-    void echo.serve({ any: (input) => input })(server);
-    expect(await echo.connect(client, {}).any('ab')).toEqual(['ab']);
+    const seen: unknown[] = [];
+    void echo.serve({ any: (input) => input, said: (input) => void seen.push(input) })(server);
+    const peer = echo.connect(client, { said: (input) => void seen.push(input) });
+    const values = ['a', 5, null, true, [], [5], [[5]], [[[5]]], ['a'], [null], [1, 2], [[]]];
+    for (const value of values) {
+      expect(await peer.any(value)).toEqual(value);
+      await peer.said(value);
+    }
+    expect(await peer.any({ toJSON: () => [5] })).toEqual([5]);
+    expect(seen).toEqual(values);
+    seen.length = 0;
+    for (const value of values) await server.send(echo.client.said.encode(value));
+    await until(() => expect(seen).toEqual(values));
+  });
+
+  it.each([
+    [[5], '[5]'],
+    [['a', 'b'], '["a","b"]'],
+  ])('sends the params %j by position to a server by hand', async (params, text) => {
+    const eth = contract({
+      server: { get: method(z.array(z.union([z.string(), z.number()])), z.any()) },
+    });
+    const [client, server] = connPair();
+    void eth
+      .connect(client, {})
+      .get(params)
+      .catch(() => {});
+    const { params: sent } = (await server.readMessage()).json() as { params: unknown };
+    expect(JSON.stringify(sent)).toBe(text);
+    client.terminate();
+  });
+
+  it('settles with an answer without a result, of a method by hand', async () => {
+    const [client, server] = connPair();
+    const peer = chat.connect(client, clientHandlers);
+    const call = peer.nothing();
+    const late = peer.add([1, 2]).catch((error: unknown) => error);
+    await server.readMessage();
+    await server.send('{"jsonrpc":"2.0","id":1}');
+    await server.send('{"jsonrpc":"2.0","id":2}');
+    expect(await call).toBeUndefined();
+    expect(await late).toBeInstanceOf(JSONError);
+    expect(client.stats.messagesOut).toBe(2);
+  });
+
+  it('says after JSON when the answer has become another value', async () => {
+    const dates = contract({ server: { now: method(z.undefined(), z.date() as z.ZodType) } });
+    const [client, server] = connPair();
+    void dates.serve({ now: () => new Date() })(server);
+    const error = await dates.connect(client, {}).now().catch(String);
+    expect(error).toMatch(/answer to now does not fit its schema after JSON/);
+  });
+
+  it('names the method that an older end has not, and an echo server', async () => {
+    const more = contract({ server: { shout: method(z.string(), z.string()) } });
+    const [near, far] = connPair();
+    void chat.serve(serverHandlers)(far);
+    const unknown = await more.connect(near, {}).shout('a').catch(String);
+    expect(unknown).toMatch(/Method not found: shout; is the other end older\?/);
+    const [page, echo] = connPair();
+    void echo.receive((message) => echo.send(message.text()));
+    const own = await more.connect(page, {}).shout('a').catch(String);
+    expect(own).toMatch(/answer to shout is the request itself: does an echo server listen/);
   });
 
   it('rejects with the RpcError of the handler', async () => {

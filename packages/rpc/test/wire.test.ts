@@ -98,8 +98,7 @@ describe('a peer of another library', () => {
     { jsonrpc: '1.0', id: 1, method: 'add', params: [1, 2] },
     { id: 1, method: 'add', params: [1, 2] },
     { jsonrpc: '2.0', id: {}, method: 'add', params: [1, 2] },
-    { jsonrpc: '2.0', id: 1, method: 'add', params: 'text' },
-    { jsonrpc: '2.0', id: 1, method: 'add', params: null },
+    { jsonrpc: '2.0', id: 2 ** 60, method: 'add', params: [1, 2] },
     { jsonrpc: '2.0', id: 1 },
     'null',
     '1',
@@ -107,6 +106,16 @@ describe('a peer of another library', () => {
   ])('is told that %j is no request', async (message) => {
     const { ask } = setUpRaw();
     expect(await ask(message)).toEqual(error(null, -32_600, 'Invalid Request'));
+  });
+
+  it.each([
+    { jsonrpc: '2.0', id: 7, method: 'add', params: 'text' },
+    { jsonrpc: '2.0', id: 'a', method: 'add', params: null },
+    { jsonrpc: '2.0', id: 7, method: 5 },
+    { jsonrpc: '2.0', id: '', method: null },
+  ])('is told by its id that %j is no request', async (message) => {
+    const { ask } = setUpRaw();
+    expect(await ask(message)).toEqual(error(message.id, -32_600, 'Invalid Request'));
   });
 
   it('is told that a binary message is no request', async () => {

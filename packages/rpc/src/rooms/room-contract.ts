@@ -186,7 +186,7 @@ const CLIENT: RoomEvents = /* @__PURE__ */ Object.freeze({
 
 /** An event whose handler never waits for another one: a queue would be a second one before the loops. */
 function atOnce<I extends StandardSchema>(input: I): Event<I> {
-  return { ...event(input), atOnce: true };
+  return { ...event<StandardSchema>(input), input, atOnce: true };
 }
 
 /**

@@ -49,6 +49,14 @@ const more = contract({ server: { more: method(z.undefined(), z.number()) } }, c
 more.serve({ say, count, typing, more: () => 1 });
 const both: number = await more.connect(conn, client).more();
 void [yes, text, both];
+interface Tree { readonly at: string; readonly children: readonly Tree[] }
+const tree: z.ZodType<Tree> = z.object({ at: z.string(), children: z.lazy(() => z.array(tree)) });
+method(z.undefined(), tree);
+method(z.any(), z.unknown());
+method(z.json(), z.object({ any: z.any(), list: z.array(z.unknown()) }));
+method(z.coerce.date(), z.iso.datetime().transform((text) => new Date(text)));
+event(z.string().transform((text) => new Map([[text, 1]])));
+await more.connect(conn, client).more(undefined, { timeout: 5 });
 for await (const m of rooms.join('chat/main', { since: { epoch: '', offset: 0 } })) {
   const said: string | undefined = m.gap ? m.position?.epoch : m.data.text + String(m.id);
   void said;
@@ -68,7 +76,34 @@ server.hub.on('connect', (session) => void server.peer(session).said({ text: ses
 void [more2, roomsOf(live), serveRooms({ r: { mayJoin: true } }).handler];
 `;
 
+/** What JSON does not carry, as a schema of zod. */
+const NO_JSON: readonly (readonly [schema: string, type: string])[] = [
+  ['z.date()', 'Date'],
+  ['z.bigint()', 'bigint'],
+  ['z.map(z.string(), z.number())', 'Map'],
+  ['z.set(z.string())', 'Set'],
+  ['z.instanceof(RegExp)', 'RegExp'],
+  ['z.custom<() => void>()', '=> void'],
+  ['z.symbol()', 'symbol'],
+  ['z.instanceof(Uint8Array)', 'Uint8Array'],
+];
+
 export const MISTAKES: readonly (readonly [title: string, code: string, message: RegExp])[] = [
+  ...NO_JSON.flatMap(([schema, type]) => {
+    const deep = `z.object({ a: z.array(z.object({ b: z.union([z.string(), ${schema}]).optional() })) })`;
+    const said = new RegExp(`JSON has no.*${type}`);
+    return [
+      [`an answer ${schema}`, `method(z.undefined(), ${schema});`, said],
+      [`an answer with ${schema} in it`, `method(z.undefined(), ${deep});`, said],
+      [`an input ${schema}`, `method(${schema}, z.undefined());`, said],
+      [`an input of an event with ${schema} in it`, `event(${deep});`, said],
+    ] as const;
+  }),
+  [
+    'an answer that becomes a Map',
+    'method(z.undefined(), z.string().transform((text) => new Map([[text, 1]])));',
+    /JSON has no.*Map/,
+  ],
   ['a missing handler', 'chat.serve({ say, count });', /Property 'typing' is missing in type/],
   [
     'a missing handler of a client',
