@@ -85,9 +85,9 @@ export interface ProxyOptions extends FromUpgrader {
   /** The most targets that are tried for one request. Default: 2. */
   readonly attempts?: number | undefined;
   /**
-   * Milliseconds for which a target is not asked after 3 failures in a row. After that time one
-   * request in each `cooldown` asks it, while others go to targets that are up, until it answers. A
-   * failure is:
+   * Milliseconds for which a target is not asked after 3 failures in a row, while another one is up.
+   * After that time one request in each `cooldown` asks it, until it answers. While none is up, all
+   * are asked, each by one dial at a time. A failure is:
    *
    * - a connection that the target does not accept;
    * - a `handshakeTimeout`, if the target had at least half of that time, has neither answered nor

@@ -67,9 +67,10 @@ export async function askTarget(question: Question): Promise<TargetAnswer> {
       const request = requestFor(question, backend, isThenable(lines) ? await lines : lines);
       failure = await ask(question, backend, request);
     } catch (error) {
-      backend.endCooldown(chosenAt);
+      if (!backend.endDial(handshake)) backend.endCooldown(chosenAt);
       throw error;
     }
+    backend.endDial(handshake);
     if ('head' in failure) return failure;
     tried.push(backend);
     if (tried.length >= plan.attempts || !pool.hasOther(tried)) throw failure;
@@ -104,6 +105,7 @@ async function ask(
   const { plan, pool, handshake, offer, req } = question;
   const { connectTimeout, cooldown, proxy, http2 } = plan;
   const askedAt = performance.now();
+  const onOpen = (): void => void backend.endDial(handshake);
   let shared: SharedSession | undefined;
   let exchange: TargetExchange | undefined;
   try {
@@ -113,12 +115,13 @@ async function ask(
       : await handshake.wait(
           openTarget(backend, plan, retry === 'over HTTP/1.1', handshake.signal),
         );
+    if (carrier !== undefined) onOpen();
     if (carrier instanceof SharedSession) {
       shared = carrier;
       exchange = new Http2Exchange(backend, carrier, request);
     } else {
       const text = formatRequest(request, offer);
-      exchange = new Http1Exchange(backend, carrier, connectTimeout, text);
+      exchange = new Http1Exchange(backend, carrier, connectTimeout, text, onOpen);
     }
     const answer = await handshake.wait(exchange.answer);
     checkAnswer(answer, offer, backend);

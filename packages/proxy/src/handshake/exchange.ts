@@ -94,17 +94,23 @@ export class Http1Exchange implements TargetExchange, TimerEntry {
   readonly #stream: Duplex;
   readonly #url: string;
   readonly #connectTimeout: number;
+  readonly #onOpen: () => void;
   readonly #exchange: Exchange;
 
-  /** @param stream - Undefined connects to the target: without TLS, and without an outer proxy. */
+  /**
+   * @param stream - Undefined connects to the target: without TLS, and without an outer proxy.
+   * @param onOpen - Called when it has connected.
+   */
   constructor(
     { address, url }: Backend,
     stream: Duplex | undefined,
     connectTimeout: number,
     request: string,
+    onOpen: () => void,
   ) {
     this.#url = url;
     this.#connectTimeout = connectTimeout;
+    this.#onOpen = onOpen;
     this.isOpen = stream !== undefined;
     this.#stream = stream ?? connect({ ...address.address, noDelay: true }).on('error', ignore);
     if (!this.isOpen) {
@@ -136,6 +142,7 @@ export class Http1Exchange implements TargetExchange, TimerEntry {
   readonly #onConnect = (): void => {
     this.isOpen = true;
     schedulerOf(nodePlatform).timers.clear(this);
+    this.#onOpen();
   };
 
   #errorOf(failure: ExchangeFailure): ProxyError {

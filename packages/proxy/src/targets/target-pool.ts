@@ -71,7 +71,7 @@ export class TargetPool {
     return backend;
   }
 
-  /** Whether a target that is up has not been tried. A function is asked once for each request. */
+  /** Whether a target may be tried that was not. A function is asked once for each request. */
   hasOther(tried: readonly Backend[]): boolean {
     return this.#choose === undefined && this.#untried(tried).length > 0;
   }
@@ -80,8 +80,9 @@ export class TargetPool {
    * Chooses the target of a request.
    *
    * @param tried - Targets that have failed for this request.
-   * @param context - Read only when a function chooses.
-   * @throws ProxyError 503 when none is up; HandshakeError 500 for a fault of the application.
+   * @param context - Its signal is read only when a function chooses. End the dial with it.
+   * @throws ProxyError 503 when none is up or may be dialed; HandshakeError 500 for a fault of the
+   *   application.
    */
   choose(
     req: IncomingMessage,
@@ -89,15 +90,21 @@ export class TargetPool {
     context: { readonly signal: AbortSignal },
   ): Backend | Promise<Backend> {
     if (this.#choose !== undefined) return this.#called(this.#choose, req, context.signal);
-    const up = this.#untried(tried);
-    if (up.length === 0) {
-      throw new ProxyError('WS_ERR_PROXY_TARGET', 503, 'no target is up (option cooldown)');
+    const backend = this.#chosen(req, this.#untried(tried));
+    backend.startDial(context);
+    return backend;
+  }
+
+  #chosen(req: IncomingMessage, some: readonly Backend[]): Backend {
+    if (some.length === 0) {
+      const message = 'no target is up, and another request dials each of them';
+      throw new ProxyError('WS_ERR_PROXY_TARGET', 503, message);
     }
     const key = this.#stickyKey(req);
-    if (key !== undefined) return stickyChoice(up, key);
-    if (up.length === 1) return up[0]!;
+    if (key !== undefined) return stickyChoice(some, key);
+    if (some.length === 1) return some[0]!;
     const { balance } = this.#plan;
-    return typeof balance === 'function' ? balanced(balance, req, up) : BALANCES[balance](up);
+    return typeof balance === 'function' ? balanced(balance, req, some) : BALANCES[balance](some);
   }
 
   /** Counts a handshake with `backend`, until {@link leave}. */
@@ -116,9 +123,12 @@ export class TargetPool {
     if (backend.open === 0) this.#open.delete(backend.url);
   }
 
+  /** The targets that are up; all of them if none is. */
   #untried(tried: readonly Backend[]): Backend[] {
+    const up = this.#backends.filter(({ state }) => state === 'up');
+    const some = up.length === 0 ? this.#backends : up;
     // By URL: the targets may have been replaced since.
-    return this.#backends.filter((each) => each.state === 'up' && !tried.some(sameAs(each)));
+    return some.filter((each) => each.mayBeDialed && !tried.some(sameAs(each)));
   }
 
   #stickyKey(req: IncomingMessage): string | undefined {

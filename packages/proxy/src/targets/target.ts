@@ -42,6 +42,8 @@ interface Counts {
   downUntil: number;
   /** The time of the last answer or failure. */
   lastResultAt: number;
+  /** The request that dials the target after too many failures. */
+  dialedBy: object | undefined;
   /** Paths whose requests the target has answered, the newest last. */
   readonly answered: Set<string>;
 }
@@ -70,6 +72,7 @@ export class Backend implements TargetState {
     failuresInRow: 0,
     downUntil: 0,
     lastResultAt: 0,
+    dialedBy: undefined,
     answered: new Set(),
   };
 
@@ -97,8 +100,28 @@ export class Backend implements TargetState {
   }
 
   get state(): 'up' | 'down' {
-    const { failuresInRow, downUntil } = this.#counts;
-    return failuresInRow >= FAILURES && performance.now() < downUntil ? 'down' : 'up';
+    return this.#isFailing && performance.now() < this.#counts.downUntil ? 'down' : 'up';
+  }
+
+  get #isFailing(): boolean {
+    return this.#counts.failuresInRow >= FAILURES;
+  }
+
+  /** After too many failures, one request at a time dials the target. */
+  get mayBeDialed(): boolean {
+    return !this.#isFailing || this.#counts.dialedBy === undefined;
+  }
+
+  /** Call it if {@link mayBeDialed}. */
+  startDial(request: object): void {
+    if (this.#isFailing) this.#counts.dialedBy = request;
+  }
+
+  /** The dial has ended, also by a connection. Returns whether `request` was the only one to dial. */
+  endDial(request: object): boolean {
+    if (this.#counts.dialedBy !== request) return false;
+    this.#counts.dialedBy = undefined;
+    return true;
   }
 
   /** Counts a handshake, until {@link leave}. */

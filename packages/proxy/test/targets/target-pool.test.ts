@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import {
   nothingLeft,
   type RequestChange,
@@ -21,6 +21,36 @@ async function statusOf({ port }: Front, change: RequestChange = {}): Promise<nu
   client.destroy();
   await client.closed;
   return status;
+}
+
+/** A port on which nothing listens yet, and what starts a target there. */
+async function restarting(
+  answer: (head: string) => string | undefined = (head) => switchingProtocols(head),
+) {
+  const before = createServer().listen(0, '127.0.0.1');
+  await once(before, 'listening');
+  const { port } = before.address() as AddressInfo;
+  await new Promise((resolve) => before.close(resolve));
+  async function listen(): Promise<() => Promise<unknown>> {
+    const sockets: Socket[] = [];
+    const server = createServer((socket) => {
+      sockets.push(socket.on('error', () => {}));
+      socket.once('data', (head) => {
+        const text = answer(String(head));
+        if (text === undefined) server.emit('silent');
+        else socket.write(text);
+      });
+    });
+    whenOver(() => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    });
+    const silent = once(server, 'silent');
+    server.listen(port, '127.0.0.1');
+    await once(server, 'listening');
+    return () => silent;
+  }
+  return { port, listen };
 }
 
 async function targets(count: number) {
@@ -84,16 +114,70 @@ describe('several targets', () => {
     ]);
   });
 
-  it('are 502 when none accepts connections, then 503 until the cooldown is over', async () => {
-    vi.useFakeTimers({ toFake: ['performance'] });
-    onTestFinished(() => void vi.useRealTimers());
-    const between = await front(DEAD, { cooldown: 50, attempts: 1 });
-    for (let i = 0; i < 3; i++) expect(await statusOf(between)).toBe(502);
-    expect(await statusOf(between)).toBe(503);
-    vi.advanceTimersByTime(50);
-    expect(await statusOf(between)).toBe(502);
+  it('are 502 when none accepts connections', async () => {
+    const between = await front(DEAD);
+    for (let i = 0; i < 5; i++) expect(await statusOf(between)).toBe(502);
+    expect(between.proxy.targets).toMatchObject([{ state: 'down', failed: 5 }]);
     expect((between.reported[0] as ProxyError).code).toBe('WS_ERR_PROXY_TARGET');
     expect(String(between.reported[0])).toContain(DEAD);
+  });
+
+  it('are asked while all are down, so that one that is back has connections at once', async () => {
+    for (const others of [[], [DEAD]]) {
+      const { port, listen } = await restarting();
+      const url = `ws://127.0.0.1:${port}`;
+      const between = await front([...others, url], { cooldown: 60_000 });
+      for (let i = 0; i < 6; i++) expect(await statusOf(between)).toBe(502);
+      expect(between.proxy.targets.map(({ state }) => state)).not.toContain('up');
+      await listen();
+      expect([await statusOf(between), await statusOf(between)]).toEqual([101, 101]);
+      expect(between.proxy.targets.at(-1)).toMatchObject({ state: 'up' });
+    }
+  });
+
+  it('are dialed once at a time while all are down', async () => {
+    // It accepts connections, and no TLS handshake ends.
+    const sockets: Socket[] = [];
+    const silent = createServer((socket) => void sockets.push(socket.on('error', () => {})));
+    silent.listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    whenOver(() => {
+      for (const socket of sockets) socket.destroy();
+      silent.close();
+    });
+    const { port } = silent.address() as AddressInfo;
+    const between = await front(`wss://127.0.0.1:${port}`, {
+      cooldown: 60_000,
+      connectTimeout: 100,
+    });
+    for (let i = 0; i < 3; i++) expect(await statusOf(between)).toBe(504);
+    const first = statusOf(between);
+    await expect.poll(() => sockets.length).toBe(4);
+    expect(await statusOf(between)).toBe(503);
+    expect(String(between.reported.at(-1))).toContain('no target is up');
+    expect(await first).toBe(504);
+    // A client that leaves makes room for the next one.
+    const client = await rawClient(between.port);
+    await client.write(request());
+    await expect.poll(() => sockets.length).toBe(5);
+    client.reset();
+    await expect.poll(() => between.proxy.targets[0]!.open).toBe(0);
+    expect(await statusOf(between)).toBe(504);
+    expect(sockets).toHaveLength(6);
+  });
+
+  it('are asked by others while one that is back does not answer a request', async () => {
+    const { port, listen } = await restarting((head) =>
+      head.startsWith('GET /slow ') ? undefined : switchingProtocols(head),
+    );
+    const between = await front(`ws://127.0.0.1:${port}`, { cooldown: 60_000 });
+    for (let i = 0; i < 3; i++) expect(await statusOf(between)).toBe(502);
+    const accepted = await listen();
+    const slow = await rawClient(between.port);
+    await slow.write(request({ line: 'GET /slow HTTP/1.1' }));
+    await accepted();
+    expect(await statusOf(between)).toBe(101);
+    slow.reset();
   });
 
   it('may be several Unix sockets, with URLs that name them again', async () => {
