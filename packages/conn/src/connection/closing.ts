@@ -207,7 +207,7 @@ export class Closing implements TurnTask {
     outcome.eof = true;
     outcome.readEnd ??= { reason: unexpectedEof() };
     if (this.#phase === CLOSING) {
-      if (outcome.sent) this.#connection.inbound.run('all');
+      if (outcome.sent) this.#connection.inbound.run('last');
       this.#endAfterInput();
     } else this.#waitForReader();
     this.#connection.scheduleEndOfTurn();
@@ -596,8 +596,8 @@ export class Closing implements TurnTask {
     outcome.error ??= broken ?? outcome.readEnd.reason;
     const flushed = !connection.outbound.unsent;
     connection.cleanUp(outcome.sent ? undefined : (outcome.error as WebSocketError));
-    // The unread input may contain the peer's close frame.
-    if (outcome.received === undefined) connection.inbound.run('all');
-    connection.settle(outcome.settle(flushed));
+    if (outcome.received === undefined) connection.inbound.run('last');
+    // The rest is parsed as its reader takes it.
+    connection.settle(outcome.settle(flushed, connection.inbound.decoder));
   }
 }

@@ -2,6 +2,7 @@
 // peer's close frame waits for that.
 
 import type { Connection } from './connection.ts';
+import { readAheadHasRoom } from './flow-control.ts';
 import type { Inbound } from './inbound.ts';
 
 // The last read that the application has begun.
@@ -38,9 +39,14 @@ export function isHandled(connection: Connection): boolean {
   return inbound.pulls?.messageTaken !== true || patience(connection) <= 0;
 }
 
-/** Whether no code reads, and no handler runs that may still begin to read. */
-function isAbsent({ lastRead, connHandlerRuns }: Inbound): boolean {
-  return lastRead === DONE || (lastRead === NO_READ && !connHandlerRuns);
+/** Whether no read has begun, and no handler runs that may still begin one. */
+function hasNoReader({ lastRead, connHandlerRuns }: Inbound): boolean {
+  return lastRead === NO_READ && !connHandlerRuns;
+}
+
+/** Whether no code reads any more. */
+function isAbsent(inbound: Inbound): boolean {
+  return inbound.lastRead === DONE || hasNoReader(inbound);
 }
 
 /** Time in ms that the reader of the last message has for its answer. */
@@ -71,8 +77,17 @@ export function endsReading(
   }
   noteIdle(connection);
   if (inbound.dropping) return true;
+  if (ahead && connection.transportClosed && hasNoReader(inbound)) dropUnparsed(connection);
   const isDone = isHandled(connection) || isAbsent(inbound);
   return inbound.stopped && isDone && (ahead || inbound.waits);
+}
+
+/** Drops the messages for which the read-ahead has no room. Queued messages can still be read. */
+function dropUnparsed(connection: Connection): void {
+  const { inbound } = connection;
+  if (inbound.stopped || readAheadHasRoom(connection)) return;
+  inbound.dropExcess();
+  connection.scheduleEndOfTurn();
 }
 
 /** A number that changes when a reader takes a message, or a piece of one. */

@@ -60,10 +60,10 @@ const QUOTA_SPENT = 1;
 const CONTINUES_LATER = 2;
 
 /**
- * How far the loop parses: while a read waits; also into the read-ahead, while that has room; all
- * that has arrived, without the bound on frames.
+ * How far the loop parses: while a read waits; also into the read-ahead, while that has room.
+ * `last`: as `read-ahead`, in a connection that ends: no pass, whose end would send frames.
  */
-type UpTo = 'reader' | 'read-ahead' | 'all';
+type UpTo = 'reader' | 'read-ahead' | 'last';
 
 /** Why reading has ended. `normally`: `receive` resolves and iterations are done. */
 type ReadEnd = { readonly reason: unknown; readonly normally: boolean };
@@ -245,14 +245,12 @@ export class Inbound {
   }
 
   /**
-   * Moves the message under way and the state of the extension out of shared memory, because the
-   * transport is closed.
+   * Moves the unread input, the message under way and the state of the extension out of shared
+   * memory, because the transport is closed.
    */
   leavePools(): void {
     this.receiveCall?.leavePools();
-    const { extension } = this.#connection;
-    if (extension === undefined) return;
-    extension.detach?.();
+    this.#connection.extension?.detach?.();
     this.decoder?.leavePools();
   }
 
@@ -264,7 +262,7 @@ export class Inbound {
    * @returns The result of the read that runs the loop, if its message was parsed.
    */
   run(upTo: UpTo): ReadResult | undefined {
-    if (upTo === 'all') return this.#runToEnd();
+    if (upTo === 'last') return this.#run(true);
     const ahead = upTo === 'read-ahead';
     if (this.inPass) return this.#run(ahead);
     this.inPass = this.#stage !== STARTING;
@@ -272,13 +270,6 @@ export class Inbound {
     this.inPass = false;
     this.#passEnded();
     return result;
-  }
-
-  /** The connection ends in this turn: no pass, whose end would send frames. */
-  #runToEnd(): undefined {
-    this.#quota &= ~QUOTA_SPENT;
-    if (this.decoder !== undefined) this.decoder.stopAt = Infinity;
-    this.#run(true);
   }
 
   /**
@@ -317,7 +308,7 @@ export class Inbound {
     if (this.#stage === STARTING && this.pending) return true;
     const { extension, awaitsTurn } = this.#connection;
     if (extension === undefined) return false;
-    if (awaitsTurn && this.pending) this.run('all');
+    if (awaitsTurn && this.pending) this.run('last');
     return this.decodesLater;
   }
 
@@ -435,10 +426,9 @@ export class Inbound {
     if (this.waits || this.dropping) return true;
     if (!ahead) return false;
     const connection = this.#connection;
-    const { transforming } = decoder;
+    if (!readAheadHasRoom(connection)) return false;
     // An encoded message waits for its reader: it may become much larger.
-    if (!readAheadHasRoom(connection)) return connection.transportClosed && !transforming;
-    return !transforming || connection.extension!.readyAhead?.() !== false;
+    return !decoder.transforming || connection.extension!.readyAhead?.() !== false;
   }
 
   /**

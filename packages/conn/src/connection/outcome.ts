@@ -1,4 +1,15 @@
-import { CloseCode, isValidCloseCode, ProtocolError, type WebSocketError } from '@ws/codec';
+import {
+  CloseCode,
+  CloseMessage,
+  type ClosePayload,
+  FrameHeader,
+  isValidCloseCode,
+  type MessageDecoder,
+  ProtocolError,
+  parseCloseMessage,
+  unmask,
+  type WebSocketError,
+} from '@ws/codec';
 import { MAX_CLOSE_REASON, utf8Length } from '@ws/codec/internal';
 import {
   BackpressureError,
@@ -42,8 +53,11 @@ export class Outcome {
    * The transport has closed.
    *
    * @param flushed - It took our close frame before.
+   * @param decoder - Its unparsed input may contain the peer's close frame: {@link info} does not
+   *   wait for a reader.
    */
-  settle(flushed: boolean): CloseInfo {
+  settle(flushed: boolean, decoder: MessageDecoder | undefined): CloseInfo {
+    this.received ??= closeAhead(decoder);
     const { received, failed, sent } = this;
     const wasClean = received !== undefined && sent && flushed && failed === undefined;
     const error = errorOf(failed === undefined ? this.error : failed.error);
@@ -71,6 +85,29 @@ export function peerCloseError({ received, sent }: Outcome, loss: Error | undefi
   const tooBig = code === CloseCode.MessageTooBig && !sent ? SENT_TOO_BIG : undefined;
   const close = untraced(() => new CloseError(code, reason, tooBig ?? loss?.message ?? ''));
   return loss !== undefined && isNormalEnd(close) ? loss : close;
+}
+
+/** The peer's close frame, if it is in the unparsed input of `decoder`. Parses nothing. */
+function closeAhead(decoder: MessageDecoder | undefined): ClosePayload | undefined {
+  if (decoder?.pending !== true) return undefined;
+  const bytes = decoder.rest();
+  const header = new FrameHeader();
+  // The input may begin within a payload.
+  let end = decoder.frame.missing;
+  try {
+    while (end < bytes.length) {
+      const size = header.read(bytes, end);
+      if (size === 0) break;
+      const start = end + size;
+      end = start + header.length;
+      if (header.opcode !== CloseMessage || end > bytes.length) continue;
+      unmask(bytes, start, end, header.maskKey);
+      return parseCloseMessage(bytes.subarray(start, end));
+    }
+  } catch {
+    // A broken rule. The reader gets its error.
+  }
+  return undefined;
 }
 
 /** Names the option of the timeout: of a call of `close`, or the default. */

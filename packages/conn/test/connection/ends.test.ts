@@ -25,7 +25,8 @@ describe('unread input of a destroyed transport', () => {
     for (const bad of [BAD, Uint8Array.of(0x81, 0x81, 0, 0, 0, 0, 0xff)]) {
       const { conn, feed, frame, platform, transport } = wired('server', { readAhead: 200 });
       const texts = ['a', 'b', 'c'].map((c) => c.repeat(100));
-      feed(...texts.map((text) => frame(1, text)), bad, frame(1, 'after'));
+      feed(frame(1, 'first'), ...texts.map((text) => frame(1, text)), bad, frame(1, 'after'));
+      await conn.readMessage();
       await platform.settle();
       transport.break(new Error('ECONNRESET'));
       await platform.settle();
@@ -41,7 +42,8 @@ describe('unread input of a destroyed transport', () => {
     const { conn, feed, frame, platform, transport } = wired('server', { readAhead: 200 });
     const texts = ['a', 'b', 'c'].map((c) => c.repeat(100));
     const close = frame(8, Uint8Array.of(3, 232));
-    feed(...texts.map((text) => frame(1, text)), close, frame(1, 'after'));
+    feed(frame(1, 'first'), ...texts.map((text) => frame(1, text)), close, frame(1, 'after'));
+    await conn.readMessage();
     await platform.settle();
     transport.break(new Error('ECONNRESET'));
     expect(await conn.closed).toMatchObject({ code: 1000, wasClean: false });

@@ -135,6 +135,7 @@ describe('a compressed message under way', () => {
   it('is delivered whole after the end, and its memory is not pooled', async () => {
     const { conn, transport, platform } = connected(true);
     const frames = [
+      naiveEncode(2, letters('0', 5), MASK),
       naiveEncode(2, letters('a', 30_000), { ...MASK, rsv: RSV1, fin: false }),
       naiveEncode(0, letters('a', 40_000), { ...MASK, fin: false }),
       naiveEncode(0, letters('a', 50_000), MASK),
@@ -147,6 +148,7 @@ describe('a compressed message under way', () => {
       transport.feedLate(frame);
       await platform.settle();
     }
+    expect(short((await conn.readMessage()).data)).toBe('0*5');
     transport.break(new Error('reset'));
     await platform.settle();
     expect(lent()).toBe(lentBefore);
