@@ -52,7 +52,6 @@ describe('two Conns', () => {
               platform,
               heartbeat: false,
               maxBufferedAmount: false,
-              maxPendingPings: 1e6,
             } as const;
             return new ScriptedPeer(
               new Conn(end, { ...settings[i]!, ...common }),

@@ -59,7 +59,7 @@ class RecordingConn {
 
   constructor(role: Role, platform: FakePlatform) {
     this.#role = role;
-    const settings = { heartbeat: false, readLimit: LIMIT, maxEmptyFragments: 3 } as const;
+    const settings = { heartbeat: false, readLimit: LIMIT } as const;
     this.#conn = new Conn(this.#transport, { ...settings, role, platform });
     this.#conn
       .receive((message) => {

@@ -123,8 +123,8 @@ describe('an argument of the wrong type', () => {
 
 const WHOLE = (
   [
-    ['readLimit', 'maxEmptyFragments', 'readAhead', 'highWaterMark'],
-    ['maxBufferedAmount', 'maxPendingPings', 'writeBufferSize'],
+    ['readLimit', 'readAhead', 'highWaterMark'],
+    ['maxBufferedAmount', 'writeBufferSize'],
   ] as const
 ).flat() satisfies readonly (keyof ConnSettings)[];
 const TIMES = [

@@ -90,6 +90,7 @@ function pageTurns(): Turns {
 export const PAGE: Side = {
   errorCloseCode: 3011,
   queueCloseCode: 3008,
+  limitCloseCode: 3009,
   turns: pageTurns,
   checkCode(code) {
     if (code !== 1000) whole('close: code other than 1000 in a page', code, 3000, 4999);
@@ -100,9 +101,7 @@ export const PAGE: Side = {
 
 /** @throws TypeError, RangeError that names the option. */
 export function pageSettings(options: BrowserConnOptions): BrowserConnSettings {
-  const bounds = checkConnOptions(options);
-  whole('limitCloseCode', bounds.limitCloseCode, 3000, 4999);
-  return { ...PAGE, ...bounds };
+  return { ...PAGE, ...checkConnOptions(options) };
 }
 
 export const DIAL_OPTION_NAMES: readonly string[] = [

@@ -4,8 +4,6 @@ import { bound } from '@ws/conn/internal';
 export interface BrowserConnOptions {
   /** The longest message that is accepted, in bytes; `false` for no limit. Default: 16 MiB. */
   readonly readLimit?: number | false | undefined;
-  /** The close code after a longer message, 3000 to 4999. Default: 3009. */
-  readonly limitCloseCode?: number | undefined;
   /**
    * The most bytes of messages that wait for a read, with 320 for each message; `false` for no
    * bound. More close the connection with 3008 and a BackpressureError: a page cannot pause a
@@ -38,6 +36,8 @@ export interface Side {
   readonly errorCloseCode: number;
   /** The close code after more than `maxQueuedBytes`. */
   readonly queueCloseCode: number;
+  /** The close code after a message over `readLimit`. */
+  readonly limitCloseCode: number;
   /** @throws TypeError, RangeError for a code that `close` must not send. */
   readonly checkCode: (code: number) => void;
   /** Makes the turns in which a waiting write looks at `bufferedAmount`, which has no event. */
@@ -62,7 +62,6 @@ const CONN_DEFAULTS = {
   maxQueuedBytes: 16 * MIB,
   highWaterMark: 2 ** 16,
   maxBufferedAmount: 16 * MIB,
-  limitCloseCode: 3009,
 };
 
 export const CONN_OPTION_NAMES: readonly string[] = /* @__PURE__ */ Object.keys(CONN_DEFAULTS);

@@ -339,7 +339,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
 
   /**
    * Sets the size of the longest message that is accepted, in bytes; `false` for no limit. A longer
-   * one closes the connection with `limitCloseCode` and a ReadLimitError.
+   * one closes the connection with 3009 and a ReadLimitError.
    *
    * @throws TypeError, RangeError for another value.
    */

@@ -107,11 +107,6 @@ describe('dial', () => {
   it.each([
     [{ readLimit: 0 }, RangeError, 'readLimit: 0 is not a bound; use false for no bound'],
     [{ readLimit: '5' }, TypeError, 'readLimit'],
-    [
-      { limitCloseCode: 1009 },
-      RangeError,
-      'limitCloseCode: expected a whole number from 3000 to 4999',
-    ],
     [{ maxQueuedBytes: -1 }, RangeError, 'maxQueuedBytes'],
     [{ highWaterMark: NaN }, RangeError, 'highWaterMark'],
     [{ maxBufferedAmount: 1.5 }, RangeError, 'maxBufferedAmount'],

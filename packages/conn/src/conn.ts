@@ -390,7 +390,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    *   sent.
    * @throws (rejects) TypeError for another type, RangeError for an invalid payload,
    *   {@link TimeoutError} after the deadline, {@link CloseSentError}, {@link BackpressureError}
-   *   when `maxPendingPings` already wait. While the transport is blocked only the newest pong is
+   *   when 64 pings already wait. While the transport is blocked only the newest pong is
    *   kept: the promises of the others resolve although they are not sent.
    */
   writeControl(
@@ -408,7 +408,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @param data - At most 125 bytes, copied. Default: bytes that no other ping of this connection
    *   has.
    * @throws (rejects) {@link TimeoutError} after `timeout` (20 s), the reason of `signal`,
-   *   {@link BackpressureError} when `maxPendingPings` pings are unanswered, the error that ended
+   *   {@link BackpressureError} when 64 pings are unanswered, the error that ended
    *   the connection.
    */
   ping(

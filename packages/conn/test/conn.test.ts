@@ -28,18 +28,12 @@ describe('new Conn', () => {
     expect(transport.sink).toBeUndefined();
   });
 
-  const bounds = [
-    'readLimit',
-    'maxEmptyFragments',
-    'idleReadTimeout',
-    'maxBufferedAmount',
-  ] as const;
+  const bounds = ['readLimit', 'idleReadTimeout', 'maxBufferedAmount'] as const;
   const numbers = [
     ...bounds,
     'readAhead',
     'highWaterMark',
     'closeTimeout',
-    'maxPendingPings',
     'writeBufferSize',
   ] as const;
 

@@ -359,7 +359,7 @@ describe('the default of', () => {
     }
   });
 
-  it('maxEmptyFragments is 1,024', async () => {
+  it('the bound of empty fragments in a row is 1,024', async () => {
     for (const count of [1_024, 1_025]) {
       const { conn, platform, feed, frame } = wired('server');
       const read = conn.readMessage();
@@ -408,7 +408,7 @@ describe('the default of', () => {
     expect(conn.state).toBe('closed');
   });
 
-  it('maxPendingPings is 64', async () => {
+  it('the bound of unanswered pings is 64', async () => {
     const { conn } = wired('server');
     for (let i = 0; i < 64; i++) void conn.ping();
     await expect(conn.ping()).rejects.toMatchObject({ code: 'WS_ERR_BACKPRESSURE' });

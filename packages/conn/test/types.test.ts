@@ -167,7 +167,6 @@ describe('the types of a connection', () => {
       host: undefined,
       subprotocol: undefined,
       readLimit: false,
-      maxEmptyFragments: undefined,
       idleReadTimeout: false,
       heartbeat: { interval: 1, timeout: 1 },
       maxBufferedAmount: false,

@@ -1,5 +1,4 @@
 import {
-  type BrowserConnBounds,
   type MessageFilter,
   type PageSocket,
   type Side,
@@ -86,7 +85,7 @@ export class SocketConn extends WebSocketConn {
 }
 
 /** What a server does differently from a page. */
-export const SERVER: Omit<Side, 'report' | 'turns'> & Pick<BrowserConnBounds, 'limitCloseCode'> = {
+export const SERVER: Omit<Side, 'report' | 'turns'> = {
   errorCloseCode: 1011,
   // Not 1008, after which a reconnecting client never comes back.
   queueCloseCode: 1013,

@@ -120,8 +120,6 @@ export interface HubOptions<Data = unknown> {
    * counted by `hub.everywhere.count` only. Default: 10,000.
    */
   readonly maxPresence?: number | undefined;
-  /** Longest name of a room, in bytes of UTF-8. Default: 256. */
-  readonly maxNameBytes?: number | undefined;
   /**
    * Decides who may join a room: only `true`, or a promise of `true`, admits the session.
    * `session.join` resolves when the session is a member, and rejects otherwise. A function that
@@ -137,8 +135,6 @@ export interface HubOptions<Data = unknown> {
    * bound.
    */
   readonly rate?: RateLimit | undefined;
-  /** Ms for which delivery may occupy the event loop at a time. Default: 8. */
-  readonly slice?: number | undefined;
   /**
    * Options of rooms by name, or by a prefix with one `*` at its end, such as `chat/*`. The exact
    * name comes first, then the longest prefix. Default: no history, `local-first`.
@@ -165,8 +161,6 @@ export interface HubSettings<Data> {
   readonly maxRooms: number;
   readonly maxHistoryBytes: number;
   readonly maxPresence: number;
-  readonly maxNameBytes: number;
-  readonly slice: number;
   readonly mayJoin: HubOptions<Data>['mayJoin'];
   readonly rate: RatePlan | undefined;
   /** Whether a room has the option `presence`. */
@@ -187,8 +181,6 @@ const NAMES: readonly (keyof HubOptions)[] = [
   'maxRooms',
   'maxHistoryBytes',
   'maxPresence',
-  'maxNameBytes',
-  'slice',
   'rooms',
   'mayJoin',
   'rate',
@@ -210,7 +202,6 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
     maxRooms = 100_000,
     maxHistoryBytes = 256 * MIB,
     maxPresence = 10_000,
-    maxNameBytes = 256,
     rooms = {},
     mayJoin,
     rate,
@@ -238,8 +229,6 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
     maxRooms: bound('maxRooms', maxRooms),
     maxHistoryBytes: whole('maxHistoryBytes', maxHistoryBytes),
     maxPresence: whole('maxPresence', maxPresence),
-    maxNameBytes: whole('maxNameBytes', maxNameBytes),
-    slice: duration('slice', options.slice, 8, false),
     mayJoin,
     rate: rate === undefined ? undefined : checkRate(rate),
     room: roomSettings(

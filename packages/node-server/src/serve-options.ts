@@ -137,7 +137,7 @@ function checkHttp2({ http2 = false, tls, server }: ServeOptions<unknown>): void
   if (http2 === false) return;
   const isObject = typeof http2 === 'object' && http2 !== null;
   const isKnown = http2 === true || http2 === 'clear' || isObject;
-  assertOption('http2', http2, isKnown, "true, 'clear' or { maxStreams, window }");
+  assertOption('http2', http2, isKnown, "true, 'clear' or { maxStreams }");
   if (server !== undefined) {
     throw new TypeError(
       'http2: cannot be combined with server; for your own server of node:http2 use upgrader.streams(handler)',
@@ -153,9 +153,8 @@ function checkHttp2({ http2 = false, tls, server }: ServeOptions<unknown>): void
     );
   }
   if (!isObject) return;
-  checkOptionNames('http2', http2, ['maxStreams', 'window'], 'ignore');
+  checkOptionNames('http2', http2, ['maxStreams'], 'ignore');
   checkSetting('http2.maxStreams', http2.maxStreams, 2 ** 32 - 1);
-  checkSetting('http2.window', http2.window, 2 ** 31 - 1);
 }
 
 function checkSetting(name: string, value: number | undefined, most: number): void {

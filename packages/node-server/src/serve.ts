@@ -171,7 +171,6 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
       const { settings, handshakeTimeout } = this.acceptor.plan;
       this.#sessions = new Http2Sessions(
         this.http,
-        http2,
         heartbeatOf(settings),
         handshakeTimeout,
         this.#onStream,

@@ -144,8 +144,8 @@ const OTHERS = new Set(
   [
     'port host socketPath listen tls http2 server allowedOrigins allowedHosts sameHost handshakeTimeout',
     'maxHandshakes maxConnections maxConnectionsPerAddress trustProxy close unmatched readLimit',
-    'maxEmptyFragments readAhead idleReadTimeout highWaterMark maxBufferedAmount',
-    'closeTimeout heartbeat maxPendingPings writeBufferSize',
+    'readAhead idleReadTimeout highWaterMark maxBufferedAmount',
+    'closeTimeout heartbeat writeBufferSize',
     'writeBufferPool compression readBuffer autoResponse rate maxLifetime',
     'maxTotalBufferedAmount',
   ]

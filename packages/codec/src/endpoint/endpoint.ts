@@ -32,11 +32,6 @@ export interface EndpointOptions {
    */
   readLimit?: number | false;
   /**
-   * Most empty fragments in a row: they need no memory, but each costs time. More fail with close
-   * code 1008. Default 1024.
-   */
-  maxEmptyFragments?: number | false;
-  /**
    * Most bytes of output that wait for `output()`, beyond one message. Default 16 MiB.
    */
   maxBufferedAmount?: number | false;
@@ -52,7 +47,6 @@ export interface EndpointOptions {
 const NAMES: readonly (keyof EndpointOptions)[] = [
   'role',
   'readLimit',
-  'maxEmptyFragments',
   'maxBufferedAmount',
   'autoPong',
   'random',
@@ -78,11 +72,10 @@ function settingsOf(options: EndpointOptions) {
     throw badType('random: expected a function', random);
   }
   const { readLimit = role === 'server' ? MIB : 16 * MIB } = options;
-  const { maxEmptyFragments = 1024, maxBufferedAmount = 16 * MIB } = options;
+  const { maxBufferedAmount = 16 * MIB } = options;
   return {
     role,
     readLimit: bound('readLimit', readLimit),
-    maxEmptyFragments: bound('maxEmptyFragments', maxEmptyFragments),
     maxBufferedAmount: bound('maxBufferedAmount', maxBufferedAmount),
     autoPong,
     random,
@@ -161,9 +154,9 @@ export class Endpoint {
   /** @throws TypeError or RangeError that names the invalid or unknown option. */
   constructor(options: EndpointOptions) {
     const settings = checked(() => settingsOf(options), Endpoint);
-    const { role, readLimit, maxEmptyFragments, random } = settings;
+    const { role, readLimit, random } = settings;
     this.#settings = settings;
-    this.#decoder = new MessageDecoder({ role, readLimit, maxEmptyFragments, pool: HEAP });
+    this.#decoder = new MessageDecoder({ role, readLimit, pool: HEAP });
     const keys = random && new MaskKeys(random);
     this.#encoder = new FrameEncoder({
       role,

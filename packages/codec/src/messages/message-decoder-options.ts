@@ -8,7 +8,7 @@ export interface MessageDecoderOptions {
   readonly role: Role;
   /** Longest message in bytes, see `MessageDecoder.readLimit`. Default Infinity. */
   readonly readLimit?: number;
-  /** Most empty fragments in a row. More fail with 1008. Default 1024. */
+  /** @internal Most empty fragments in a row. More fail with 1008. Default 1024. */
   readonly maxEmptyFragments?: number;
   /** Source of the memory for incomplete headers. Default: the thread's shared pool. */
   readonly pool?: SlabSource;

@@ -328,10 +328,9 @@ export abstract class SendQueue extends UnsentFrames implements BatchSender {
     end: number,
     own: boolean,
   ): Promise<void> {
-    const { maxPendingPings } = this.connection.shared.settings;
     const waits = this.#drainWaits();
     waits.controls ??= new ControlQueue();
-    const error = waits.controls.add(opcode, bytes, start, end, own, maxPendingPings);
+    const error = waits.controls.add(opcode, bytes, start, end, own);
     if (error === undefined) return RESOLVED;
     return this.connection.rareParts().refuse(error, 'writeControl');
   }

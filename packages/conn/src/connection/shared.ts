@@ -88,11 +88,8 @@ export class ConnShared {
   }
 
   #createDecoder(): MessageDecoder {
-    return new MessageDecoder({
-      role: this.role,
-      maxEmptyFragments: this.settings.maxEmptyFragments,
-      isUtf8: platformFunctions(this.platform).isUtf8,
-    });
+    const { isUtf8 } = platformFunctions(this.platform);
+    return new MessageDecoder({ role: this.role, isUtf8 });
   }
 }
 

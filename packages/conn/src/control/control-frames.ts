@@ -85,10 +85,7 @@ export class ControlFrames {
 
   #createPings(): Pings {
     const connection = this.#connection;
-    const { platform, settings } = connection;
-    return new Pings(platform, settings.maxPendingPings, (error) =>
-      connection.rareParts().refuse(error, 'ping'),
-    );
+    return new Pings(connection.platform, (error) => connection.rareParts().refuse(error, 'ping'));
   }
 
   /** Whether a call of `ping` waits for its pong. */

@@ -4,6 +4,7 @@ import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import { Deferred } from '../time/promises.ts';
 import { type LateRejection, rejectedLater } from '../time/refusal.ts';
+import { MAX_PENDING_PINGS } from '../writing/control-queue.ts';
 
 class Ping implements TimerEntry {
   slot: number | undefined;
@@ -29,12 +30,11 @@ class Ping implements TimerEntry {
   }
 }
 
-/** The unanswered pings of a connection, oldest first, at most `maxPendingPings`. */
+/** The unanswered pings of a connection, oldest first, at most {@link MAX_PENDING_PINGS}. */
 export class Pings {
   /** The last round trip, in ms; NaN before the first. */
   rtt: number = NaN;
   readonly #platform: Platform;
-  readonly #most: number;
   readonly #refuse: (error: BackpressureError) => LateRejection;
   readonly #pending: Ping[] = [];
   #count = 0;
@@ -42,14 +42,9 @@ export class Pings {
   /** Why no pong can arrive any more. */
   #over: { readonly reason: unknown } | undefined;
 
-  /** @param refuse - Returns the promise of a ping that exceeds `most`. */
-  constructor(
-    platform: Platform,
-    most: number,
-    refuse: (error: BackpressureError) => LateRejection,
-  ) {
+  /** @param refuse - Returns the promise of a ping that exceeds the bound. */
+  constructor(platform: Platform, refuse: (error: BackpressureError) => LateRejection) {
     this.#platform = platform;
-    this.#most = most;
     this.#refuse = refuse;
   }
 
@@ -77,10 +72,9 @@ export class Pings {
     send: (payload: Uint8Array) => Promise<void>,
   ): Promise<number> {
     if (this.#over !== undefined) return rejectedLater(this.#platform, this.#over.reason);
-    if (this.#pending.length >= this.#most) {
-      return this.#refuse(
-        new BackpressureError(`${this.#most} pings are unanswered (option maxPendingPings)`),
-      );
+    if (this.#pending.length >= MAX_PENDING_PINGS) {
+      const text = `${MAX_PENDING_PINGS} pings are unanswered`;
+      return this.#refuse(new BackpressureError(text));
     }
     const ping = new Ping(this, payload, this.#platform.now(), timeout);
     this.#pending.push(ping);

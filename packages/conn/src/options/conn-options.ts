@@ -27,8 +27,6 @@ export interface ConnSettings {
    * client.
    */
   readonly readLimit?: number | false | undefined;
-  /** The most empty fragments in a row. Default: 1,024. */
-  readonly maxEmptyFragments?: number | false | undefined;
   /**
    * Bytes of messages that are held while no read is pending, before the transport is paused; 1 MiB
    * more while a call of `ping` waits. Default: 64 KiB.
@@ -55,8 +53,6 @@ export interface ConnSettings {
   readonly closeTimeout?: number | undefined;
   /** Pings to silent peers. Default: 20 s and 20 s. */
   readonly heartbeat?: false | Heartbeat | undefined;
-  /** The most unanswered pings of `ping()`. Default: 64. */
-  readonly maxPendingPings?: number | undefined;
   /**
    * Payload in bytes of a fragment of `nextWriter`, and smallest buffer that is created for a
    * `writeBufferPool`; at most 16 MiB. Default: 4,096.
@@ -139,14 +135,12 @@ export class ResolvedOptions implements ConnOptions {
 /** {@link ConnSettings} with every default filled in; `Infinity` means no bound. */
 export interface Settings {
   readonly readLimit: number;
-  readonly maxEmptyFragments: number;
   readonly readAhead: number;
   readonly idleReadTimeout: number;
   readonly highWaterMark: number;
   readonly maxBufferedAmount: number;
   readonly closeTimeout: number;
   readonly heartbeat: false | Heartbeat;
-  readonly maxPendingPings: number;
   readonly writeBufferSize: number;
   readonly writeBufferPool: BufferPool | undefined;
   readonly compression: Compression | false;
@@ -162,14 +156,12 @@ const SERVER: Settings = /* @__PURE__ */ serverDefaults();
 function serverDefaults(): Settings {
   return {
     readLimit: MIB,
-    maxEmptyFragments: 1024,
     readAhead: 64 * KIB,
     idleReadTimeout: 5 * 60_000,
     highWaterMark: 64 * KIB,
     maxBufferedAmount: 16 * MIB,
     closeTimeout: 5_000,
     heartbeat: { interval: 20_000, timeout: 20_000 },
-    maxPendingPings: 64,
     writeBufferSize: 4096,
     writeBufferPool: undefined,
     compression: false,
@@ -246,14 +238,12 @@ export function resolveSettings(options: ConnSettings, role: Role): Settings {
   };
   return interned(role, {
     readLimit: resolve('readLimit', bound),
-    maxEmptyFragments: resolve('maxEmptyFragments', bound),
     readAhead: resolve('readAhead', whole),
     idleReadTimeout: resolve('idleReadTimeout', (name, value) => duration(name, value, 0, true)),
     highWaterMark: resolve('highWaterMark', whole),
     maxBufferedAmount: resolve('maxBufferedAmount', bound),
     closeTimeout: resolve('closeTimeout', (name, value) => duration(name, value, 0, false)),
     heartbeat: resolve('heartbeat', heartbeat),
-    maxPendingPings: resolve('maxPendingPings', whole),
     writeBufferSize: resolve('writeBufferSize', (name, value) => whole(name, value, 1, 16 * MIB)),
     writeBufferPool: resolve('writeBufferPool', bufferPool),
     compression: resolve('compression', compression),

@@ -2,6 +2,9 @@ import { PongMessage } from '@ws/codec';
 import { BackpressureError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 
+/** Most pings of a user that wait for the transport, and most that are unanswered. */
+export const MAX_PENDING_PINGS = 64;
+
 /** A waiting ping or pong. */
 type ControlFrame = {
   readonly opcode: number;
@@ -23,7 +26,7 @@ export class ControlQueue {
   /**
    * Adds a frame with a copy of `bytes[start, end)`.
    *
-   * @returns Why it was not added: `maxPings` pings of the user wait.
+   * @returns Why it was not added: {@link MAX_PENDING_PINGS} pings of the user wait.
    */
   add(
     opcode: number,
@@ -31,15 +34,12 @@ export class ControlQueue {
     start: number,
     end: number,
     own: boolean,
-    maxPings: number,
   ): BackpressureError | undefined {
     if (own || opcode === PongMessage) {
       // RFC 6455, section 5.5.3: an endpoint may answer only the most recent ping.
       this.#frames = this.#frames.filter((frame) => frame.opcode !== opcode || frame.own !== own);
-    } else if (this.#pings >= maxPings) {
-      return new BackpressureError(
-        `${this.#pings} pings are already waiting for the peer (option maxPendingPings)`,
-      );
+    } else if (this.#pings >= MAX_PENDING_PINGS) {
+      return new BackpressureError(`${this.#pings} pings are already waiting for the peer`);
     } else this.#pings++;
     this.#frames.push({ opcode, payload: copyOf(bytes, start, end), own });
     return undefined;

@@ -79,20 +79,20 @@ describe('a loop that retries', () => {
       'ping with a signal',
       (conn) => conn.ping(undefined, { signal: new AbortController().signal }),
     ],
-  ])('%s over maxPendingPings lets timers run', async (_, ping) => {
-    const { conn, platform } = wired('server', { maxPendingPings: 1, report: () => {} });
-    void conn.ping();
+  ])('%s beyond 64 unanswered ones lets timers run', async (_, ping) => {
+    const { conn, platform } = wired('server', { report: () => {} });
+    for (let i = 0; i < 64; i++) void conn.ping();
     await platform.settle();
     expect(await retryUntilTimer(() => ping(conn))).toBeInstanceOf(BackpressureError);
   });
 
-  it('writeControl over maxPendingPings on a blocked transport lets timers run', async () => {
-    const { conn, platform, transport } = wired('server', { maxPendingPings: 1, report: () => {} });
+  it('writeControl beyond 64 pings on a blocked transport lets timers run', async () => {
+    const { conn, platform, transport } = wired('server', { report: () => {} });
     await platform.settle();
     transport.block();
     void conn.send('x');
     await platform.settle();
-    for (let i = 0; i < 3; i++) void conn.writeControl(PingMessage);
+    for (let i = 0; i < 66; i++) void conn.writeControl(PingMessage);
     const write = (): Promise<unknown> => conn.writeControl(PingMessage);
     expect(await retryUntilTimer(write)).toBeInstanceOf(BackpressureError);
   });
@@ -272,8 +272,8 @@ describe('a message that was refused', () => {
 
   it('a ping that is refused and not awaited is reported', async () => {
     const report = vi.fn();
-    const { conn, platform } = wired('server', { maxPendingPings: 1, report });
-    for (let i = 0; i < 3; i++) void conn.ping();
+    const { conn, platform } = wired('server', { report });
+    for (let i = 0; i < 66; i++) void conn.ping();
     await platform.settle();
     expect(report).toHaveBeenCalledTimes(1);
     expect(report.mock.calls[0]![1]).toMatchObject({ where: 'ping' });

@@ -115,8 +115,8 @@ export interface AnswerWord {
 const MAX_WORD_BYTES = 262_144;
 /** Longest name, id, text of `info` and error's class, in UTF-16 units. */
 const MAX_TEXT = 1_024;
-/** Longest name of a room. The option `maxNameBytes` may allow more than the default. */
-const MAX_NAME = 65_536;
+/** Longest name of a room, in bytes of UTF-8. */
+export const MAX_NAME_BYTES = 256;
 /** Longest JSON of a question or an answer, in UTF-16 units. */
 const MAX_JSON = 65_536;
 /** Most rooms that a node asks for in one word. */
@@ -218,7 +218,7 @@ function isText(value: unknown): boolean {
 }
 
 function isName(value: unknown): boolean {
-  return typeof value === 'string' && value !== '' && value.length <= MAX_NAME;
+  return typeof value === 'string' && value !== '' && value.length <= MAX_NAME_BYTES;
 }
 
 /** @throws SyntaxError for a text that is no JSON. */

@@ -2,6 +2,8 @@ import { flushShared, schedulerOf, TurnCallback } from '@ws/conn/internal';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { Audience } from './audience.ts';
 
+/** Ms for which delivery may occupy the event loop at a time. */
+const SLICE_MS = 8;
 /** Cost of a connection's write, in deliveries of a short message. */
 export const WRITE_COST = 32;
 /**
@@ -11,7 +13,7 @@ export const WRITE_COST = 32;
 const BATCH = 2_048;
 
 /**
- * Runs the deliveries of a hub at the end of the turn, in turns of `slice` ms, so that other work
+ * Runs the deliveries of a hub at the end of the turn, in turns of {@link SLICE_MS}, so that other work
  * of the process runs between them. Several audiences advance side by side: a small room does not
  * wait for a large one.
  */
@@ -57,8 +59,7 @@ export class FanOut<Data> {
 
   /** @param next - Called in the next turn. */
   #beginTurn(next: TurnCallback): void {
-    const { platform, settings } = this.#hub;
-    this.#turnEnd = platform.now() + settings.slice;
+    this.#turnEnd = this.#hub.platform.now() + SLICE_MS;
     this.#scheduler.laterTurn.add(next);
   }
 

@@ -15,7 +15,7 @@ export function subjectToken(channel: string): string {
   const token = channel.replace(/[^\w/:@-]/g, escaped);
   if (token.length <= MAX_TOKEN) return token;
   throw new RangeError(
-    `the subject of the room has ${token.length} characters, more than ${MAX_TOKEN}; lower the option maxNameBytes`,
+    `the subject of the room has ${token.length} characters, more than ${MAX_TOKEN}`,
   );
 }
 

@@ -3,6 +3,7 @@ import { checked, onRejection, RESOLVED, rejectedLater } from '@ws/conn/internal
 import { checkText, jsonOf, prepareResult } from '../arguments.ts';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import type { Arrival } from '../backplane/envelope.ts';
+import { MAX_NAME_BYTES } from '../backplane/words.ts';
 import { Audience, type Publication } from '../delivery/audience.ts';
 import {
   chosen,
@@ -86,7 +87,7 @@ export class Rooms<Data> {
 
   /** @throws TypeError, RangeError for an invalid name. */
   room(name: string): Room<Data> {
-    checkText('room', name, 1, this.#hub.settings.maxNameBytes, ' (option maxNameBytes)');
+    checkText('room', name, 1, MAX_NAME_BYTES);
     return this.#states.get(name)?.room ?? new Room(this, name);
   }
 

@@ -24,12 +24,6 @@ export interface Http2Options {
    * session. Default: 1,000.
    */
   readonly maxStreams?: number | undefined;
-  /**
-   * Bytes that a client may send on one stream before it is read. Default: 256 KiB. Unread streams of
-   * a session, also of pages, hold at most 32 MiB together: above that, the longest-paused ones
-   * are reset.
-   */
-  readonly window?: number | undefined;
 }
 
 /** Returns the option `http2` of `serve` as an object; undefined without HTTP/2. */
@@ -48,7 +42,12 @@ export type StreamListener = (
   rawHeaders?: string[],
 ) => void;
 
-/** Least window of a session, in bytes: it carries many streams. */
+/**
+ * Bytes that a client may send on one stream before it is read. Unread streams of a session, also of
+ * pages, hold at most 32 MiB together: above that, the longest-paused ones are reset.
+ */
+const STREAM_WINDOW = 256 * 1024;
+/** Window of a session, in bytes: it carries many streams. */
 const SESSION_WINDOW = 1024 * 1024;
 /** Milliseconds to wait for sessions to close. */
 const CLOSE_MS = 250;
@@ -57,11 +56,11 @@ const CLOSE_MS = 250;
 const IDLE_TIMEOUT = 120_000;
 
 /** The options of a server (RFC 8441, section 3). */
-function serverOptions({ maxStreams = 1_000, window = 256 * 1024 }: Http2Options): ServerOptions {
+function serverOptions({ maxStreams = 1_000 }: Http2Options): ServerOptions {
   const settings = {
     enableConnectProtocol: true,
     maxConcurrentStreams: maxStreams,
-    initialWindowSize: window,
+    initialWindowSize: STREAM_WINDOW,
   };
   return { settings, maxSessionMemory: sessionMemory(maxStreams) };
 }
@@ -93,14 +92,13 @@ export class Http2Sessions {
    */
   constructor(
     server: NetServer,
-    { window = 0 }: Http2Options,
     heartbeat: Heartbeat,
     handshakeTimeout: number,
     accept: StreamListener,
   ) {
     this.#heartbeat = heartbeat;
     this.#handshakeTimeout = handshakeTimeout;
-    server.on('session', (session: Http2Session) => this.#add(session, window));
+    server.on('session', (session: Http2Session) => this.#add(session));
     // Node's own listener makes requests and responses of all streams. A WebSocket needs neither.
     const listeners = server.listeners('stream') as StreamListener[];
     server.removeAllListeners('stream');
@@ -113,9 +111,9 @@ export class Http2Sessions {
     });
   }
 
-  #add(session: Http2Session, window: number): void {
+  #add(session: Http2Session): void {
     this.#sessions.add(session);
-    session.setLocalWindowSize(Math.max(window, SESSION_WINDOW));
+    session.setLocalWindowSize(SESSION_WINDOW);
     session.once('close', () => this.#sessions.delete(session));
     guardSession(session, this.#heartbeat, this.#handshakeTimeout, IDLE_TIMEOUT);
     // Its TLS handshake was pending before.
