@@ -3,7 +3,7 @@ import { checkClose, MESSAGE_COST } from '@ws/browser/internal';
 import { utf8Length } from '@ws/codec/internal';
 import { negotiate, refuse } from './handshake.ts';
 import { type AuthOf, checkUpgradeOptions, type UpgradeOptions } from './options.ts';
-import { reportTo } from './reports.ts';
+import { reportOnce, reportTo } from './reports.ts';
 import { isResponse } from './responses.ts';
 import { SERVER } from './server-conn.ts';
 import {
@@ -21,6 +21,8 @@ const LOST = { code: 1006, reason: '', wasClean: false };
 const UNUSED = 1_000;
 /** The `readyState` of a connection that neither end has closed. */
 const OPEN = 1;
+/** Marks our sockets, also while the object sleeps: its subclass may accept others. */
+const TAG = '@ws/fetch';
 /** The most bytes that an attachment may have. */
 const MAX_ATTACHMENT = 16_384;
 
@@ -59,6 +61,9 @@ export interface HibernatingRoom<Data = unknown> {
 
 /** What happens on the connections of the object. An error closes the connection with 1011. */
 export interface HibernatingEvents<Data = unknown> {
+  /**
+   * A client has connected. Messages wait for its promise, so it must not wait for a message itself.
+   */
   readonly open?: (conn: HibernatingConn<Data>, room: HibernatingRoom<Data>) => unknown;
   /**
    * A text is a string, binary data a Uint8Array. Messages of a connection wait for the promise of
@@ -98,8 +103,9 @@ interface Pending {
 }
 
 interface State {
-  acceptWebSocket(socket: WorkerSocket): void;
-  getWebSockets(): WorkerSocket[];
+  acceptWebSocket(socket: WorkerSocket, tags: string[]): void;
+  getWebSockets(tag: string): WorkerSocket[];
+  getTags(socket: WorkerSocket): string[];
   setWebSocketAutoResponse(pair: unknown): void;
 }
 
@@ -137,6 +143,7 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
   ) {
     throw new TypeError('autoResponse: Workers answer strings only while the object sleeps');
   }
+  const reportedTo = new WeakSet();
   const pending = new WeakMap<WorkerSocket, Pending>();
   const pendingOf = (socket: WorkerSocket): Pending => {
     const known = pending.get(socket) ?? {
@@ -168,7 +175,7 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
       this.#room = {
         ctx,
         env,
-        connections: () => state.getWebSockets().map(connOf),
+        connections: () => state.getWebSockets(TAG).map(connOf),
       };
       if (autoResponse !== undefined) {
         const { request, response } = autoResponse as { request: string; response: string };
@@ -188,8 +195,10 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
         return refuse(500, 'Internal Server Error');
       }
       // Only now: `connections()` contains it from here on.
-      this.#state.acceptWebSocket(socket);
-      await this.#call(socket, (conn) => open?.(conn, this.#room));
+      this.#state.acceptWebSocket(socket, [TAG]);
+      void this.#inOrder(pendingOf(socket), () =>
+        this.#call(socket, (conn) => open?.(conn, this.#room)),
+      );
       endUnused(client, UNUSED, () => void this.#ended(socket, LOST));
       return new Response(null, {
         status: 101,
@@ -199,6 +208,7 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
     }
 
     webSocketMessage(socket: WorkerSocket, data: string | ArrayBuffer): Promise<void> | void {
+      if (!this.#isOwn(socket)) return this.#refuse(socket);
       const isText = typeof data === 'string';
       const bytes = isText ? utf8Length(data) : data.byteLength;
       const { readLimit, maxQueuedBytes } = plan.bounds;
@@ -229,9 +239,21 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
       return this.#ended(socket, { code, reason, wasClean });
     }
 
+    #isOwn(socket: WorkerSocket): boolean {
+      return pending.has(socket) || this.#state.getTags(socket).includes(TAG);
+    }
+
+    #refuse(socket: WorkerSocket): void {
+      closeSocket(socket, 1011);
+      const error = new TypeError(
+        'a WebSocket was accepted by the subclass of hibernating(); handle its events before you call super, or let super.fetch accept it',
+      );
+      reportOnce(reportedTo, options, report, error, { where: 'handler' });
+    }
+
     /** Workers call `webSocketClose` after the loss of a connection, not after a fault of the peer. */
     webSocketError(socket: WorkerSocket): Promise<void> {
-      end(socket, 1011);
+      if (this.#isOwn(socket)) end(socket, 1011);
       return this.#ended(socket, LOST);
     }
 
@@ -239,6 +261,7 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
       socket: WorkerSocket,
       info: { code: number; reason: string; wasClean: boolean },
     ): Promise<void> {
+      if (!this.#isOwn(socket)) return Promise.resolve();
       const waiting = pendingOf(socket);
       if (waiting.hasEnded) return waiting.last;
       waiting.hasEnded = true;

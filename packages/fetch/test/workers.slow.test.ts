@@ -211,8 +211,8 @@ describe.skipIf(lacksRuntime('Durable Object')).each(DATES)('a Durable Object of
     it('calls close for a client that leaves before the answer', async () => {
       const watcher = await watch();
       const leaving = RawSocket.open(program.port, '/sleeper?name=slow', {}, '1.1', (socket) => {
-        void text(watcher).then((opens) => {
-          expect(opens).toBe('slow opens');
+        void text(watcher).then((waits) => {
+          expect(waits).toBe('slow logs in');
           socket.resetAndDestroy();
         });
       });
@@ -220,6 +220,29 @@ describe.skipIf(lacksRuntime('Durable Object')).each(DATES)('a Durable Object of
       expect(await text(watcher)).toBe('slow left 1006 false');
       await watcher.send('states');
       expect(await text(watcher)).not.toContain('slow open');
+      await nothingMore(watcher);
+    });
+
+    it('answers before the promise of open, for which messages wait', async () => {
+      const watcher = await watch();
+      const asked = await open('/sleeper?name=asks');
+      expect(await text(asked)).toBe('who are you?');
+      await asked.send('ada');
+      await nothingMore(watcher);
+      asked.terminate();
+    });
+
+    it('refuses a socket that its subclass has accepted, and hides it from the others', async () => {
+      const watcher = await watch();
+      const own = await RawSocket.open(program.port, '/own-socket');
+      await watcher.send('states');
+      expect(await text(watcher)).toContain('watcher open');
+      own.send(1, 'hello');
+      expect(await own.closeCode()).toBe(1011);
+      own.send(8, closeFrame(1011));
+      own.destroy();
+      await watcher.send('reports');
+      expect(await text(watcher)).toContain('handle its events before you call super');
       await nothingMore(watcher);
     });
 

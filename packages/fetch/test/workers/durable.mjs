@@ -29,19 +29,28 @@ export class Room extends DurableObject {
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+const reports = [];
+let watcher;
+
 export class Sleeper extends hibernating({
-  authenticate: (request) => ({ name: new URL(request.url).searchParams.get('name') ?? '' }),
+  async authenticate(request) {
+    const name = new URL(request.url).searchParams.get('name') ?? '';
+    if (name === 'slow') {
+      watcher.send('slow logs in');
+      await sleep(300);
+    }
+    return { name };
+  },
   maxBufferedAmount: 2 ** 20,
   maxQueuedBytes: 64 * 1024,
   readLimit: 4 * 2 ** 20,
-  report: () => {},
-  async open(conn, room) {
-    if (conn.data.name === 'slow') {
-      for (const each of room.connections()) {
-        if (each.data.name === 'watcher') each.send('slow opens');
-      }
-      await sleep(300);
+  report: ({ message }) => reports.push(message),
+  open(conn) {
+    if (conn.data.name === 'asks') {
+      conn.send('who are you?');
+      return new Promise(() => {});
     }
+    if (conn.data.name === 'watcher') watcher = conn;
     conn.send('open');
   },
   async message(conn, message, room) {
@@ -53,6 +62,7 @@ export class Sleeper extends hibernating({
       return;
     }
     if (message === 'wait') return sleep(300);
+    if (message === 'reports') return conn.send(reports.join());
     if (message === 'states') {
       return conn.send(all.map((each) => `${each.data.name} ${each.state}`).join());
     }
@@ -75,7 +85,13 @@ export class Sleeper extends hibernating({
   },
 }) {
   async fetch(request) {
-    if (new URL(request.url).pathname !== '/own-client') return super.fetch(request);
+    const { pathname } = new URL(request.url);
+    if (pathname === '/own-socket') {
+      const [webSocket, socket] = Object.values(new WebSocketPair());
+      this.ctx.acceptWebSocket(socket);
+      return new Response(null, { status: 101, webSocket });
+    }
+    if (pathname !== '/own-client') return super.fetch(request);
     // A client in the object itself: its socket passes through no Response that the runtime sends.
     const headers = { Upgrade: 'websocket' };
     const { webSocket } = await super.fetch(new Request('http://room.example/', { headers }));
@@ -131,7 +147,7 @@ export default {
     if (pathname === '/call') return call(stub(env.ROOM), searchParams.get('name'));
     if (pathname === '/call-sleeper') return call(stub(env.SLEEPER), searchParams.get('name'));
     if (pathname === '/call-address') return callAddress(stub(env.ROOM));
-    const isSleeper = pathname === '/sleeper' || pathname === '/own-client';
+    const isSleeper = ['/sleeper', '/own-client', '/own-socket'].includes(pathname);
     return stub(isSleeper ? env.SLEEPER : env.ROOM).fetch(request);
   },
 };
