@@ -41,7 +41,7 @@ class Page {
     });
     this.#name = name;
     this.room = `chat/${room}`;
-    this.rooms = roomsOf(live, people);
+    this.rooms = roomsOf(live, { contract: people });
     this.#loop = this.rooms.join(this.room, { since: START });
   }
 

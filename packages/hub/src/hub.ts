@@ -30,6 +30,9 @@ import type { Room } from './rooms/room.ts';
 import type { Session } from './sessions/session.ts';
 import { Sessions } from './sessions/sessions.ts';
 
+/** @internal The sessions of a hub. */
+export let internalsOfHub: <Data>(hub: Hub<Data>) => Sessions<Data>;
+
 /** The options of {@link Hub.add}. */
 export interface SessionInit<Data = unknown> {
   /** Id of the session, unique in this hub. Default: random. */
@@ -92,6 +95,10 @@ export class Hub<Data = unknown> implements AsyncDisposable {
   readonly everywhere: Everywhere<Data>;
   readonly #sessions: Sessions<Data>;
   #closing: Promise<HubCloseResult> | undefined;
+
+  static {
+    internalsOfHub = (hub) => hub.#sessions;
+  }
 
   /** @throws TypeError or RangeError that names the option. */
   constructor(options: HubOptions<Data> = {}) {

@@ -57,6 +57,11 @@ export type Handlers<D extends Definitions, Context> = {
       : never;
 };
 
+/** The option `handlers` beside a contract: required when the contract has names at this end. */
+export type HandlersOption<D extends Definitions, Context> = keyof D extends never
+  ? { readonly handlers?: Handlers<D, Context> }
+  : { readonly handlers: Handlers<D, Context> };
+
 /** The second argument of a handler. */
 export interface HandlerContext<P> {
   /** The other end of this connection. */
@@ -363,11 +368,6 @@ class Context {
     this.#request = request;
     Object.defineProperty(this, 'signal', Context.#signal);
     Object.defineProperty(this, 'peer', Context.#peer);
-  }
-
-  /** @internal Those behind this handler start. */
-  releasePlace(): void {
-    this.#link.releasePlace(this.#request);
   }
 }
 

@@ -16,6 +16,8 @@ export interface Method<
   readonly output: O;
   /** Whether a `ReconnectingConn` sends an open request again on the next connection. */
   readonly retry: boolean;
+  /** @internal The handler runs when the request arrives, beside all others. */
+  readonly atOnce?: boolean;
 }
 
 /** An event of a contract: a message without an answer. Made by {@link event}. */
@@ -166,7 +168,9 @@ function withName(
   if (given.kind === 'method') return Object.freeze({ ...given, name });
   if (given.kind === 'event') {
     const encode = (value: unknown): string =>
-      callText(name, checkNow(given.input, value), undefined, (one) => takes(given.input, one));
+      callText(name, checkNow(given.input, value, 'encode'), undefined, (one) =>
+        takes(given.input, one),
+      );
     return Object.freeze({ ...given, name, encode });
   }
   throw new TypeError(`${owner}: expected method(…) or event(…), got ${kind(definition)}`);

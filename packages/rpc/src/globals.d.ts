@@ -13,3 +13,7 @@ interface AbortSignal {
 }
 
 declare function btoa(data: string): string;
+
+declare class TextEncoder {
+  encode(text: string): { readonly length: number };
+}

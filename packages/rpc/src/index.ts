@@ -7,6 +7,7 @@ export {
   type HandlerContext,
   type HandlerOptions,
   type Handlers,
+  type HandlersOption,
   type Peer,
   type ServerHandlerContext,
   type SessionHandlerContext,

@@ -167,10 +167,6 @@ export class Link implements RequestsOwner {
     this.calls.end(closeErrorOf(info), closeErrorOf(info, HAS_ENDED));
   }
 
-  releasePlace(request: Request): void {
-    this.#requests?.releasePlace(request);
-  }
-
   /** Resolves when no handler runs. */
   untilIdle(): Promise<void> | undefined {
     return this.#requests?.untilIdle();
@@ -278,6 +274,6 @@ export function includesNames(contract: Names, other: Names): boolean {
 
 function takenError(): TypeError {
   return new TypeError(
-    'another contract, or another call of serve, listener or connect, reads this connection; merge two contracts: contract({ … }, other)',
+    'another contract, or another call of serve, listener, connect or roomsOf, reads this connection; merge two contracts: contract({ … }, other)',
   );
 }

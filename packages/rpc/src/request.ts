@@ -29,6 +29,8 @@ export class Request {
   holdsPlace = false;
   /** Whether its handler runs beside one that may wait for it. */
   isNested = false;
+  /** Whether its handler waits for no other one. */
+  isBeside = false;
   #control: AbortController | undefined;
   #cancelled: RpcError | undefined;
 

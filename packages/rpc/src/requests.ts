@@ -20,6 +20,9 @@ import {
 
 /** Handlers that run beside one that may wait for them. */
 const MAX_NESTED = 16;
+/** Handlers that wait for no other one, and the characters of their messages. */
+const MAX_BESIDE = 256;
+const MAX_BESIDE_SIZE = 1024 * 1024;
 /** Characters of refusals that wait for a peer that does not read. */
 const MAX_REFUSALS = 1024 * 1024;
 /** Names of unknown events that are reported. */
@@ -66,6 +69,9 @@ export class Requests {
   #places = 0;
   /** The number of those that run beside them: at most {@link MAX_NESTED}. */
   #nested = 0;
+  /** The number of those that wait for no other one, and the characters of their messages. */
+  #beside = 0;
+  #besideSize = 0;
   /** Set while reading pauses. */
   #pause: Pause | undefined;
   /** Characters of refusals that wait for the peer to read. */
@@ -112,9 +118,8 @@ export class Requests {
     const handler = this.#handlers.get(method);
     if (handler !== undefined && (handler.definition.kind === 'method' || id === undefined)) {
       const request = new Request(id, handler, params, text.length, source);
-      if (handler.definition.kind === 'method' || !handler.definition.atOnce) {
-        return this.#add(request, text);
-      }
+      if (!handler.definition.atOnce) return this.#add(request, text);
+      if (handler.definition.kind === 'method') return this.#addBeside(request);
       void this.#run(request);
       return undefined;
     }
@@ -169,6 +174,25 @@ export class Requests {
     return first !== undefined && this.#owner.hasRequestAfter(first.callsBefore);
   }
 
+  /** Runs a handler that waits for no other one, and that no other one waits for. */
+  #addBeside(request: Request): Promise<void> | undefined {
+    if (this.#isBesideFull) this.#overload(request);
+    else {
+      const done = this.#run(request);
+      if (done !== undefined) {
+        this.#beside++;
+        this.#besideSize += request.size;
+        request.isBeside = true;
+        this.#runs(request, done);
+      }
+    }
+    return this.#untilRoom();
+  }
+
+  get #isBesideFull(): boolean {
+    return this.#beside >= MAX_BESIDE || this.#besideSize >= MAX_BESIDE_SIZE;
+  }
+
   #untilRoom(): Promise<void> | undefined {
     const { source, platform } = this.#owner.carrier;
     if (!this.#mustPause || source?.state === 'closed') return undefined;
@@ -186,7 +210,8 @@ export class Requests {
    */
   get #mustPause(): boolean {
     if (this.#isOverfull) return true;
-    return this.#waiting.isFull && !this.#owner.waits && !this.#isStuck;
+    const isFull = this.#waiting.isFull || this.#isBesideFull;
+    return isFull && !this.#owner.waits && !this.#isStuck;
   }
 
   get #isOverfull(): boolean {
@@ -294,19 +319,18 @@ export class Requests {
     void done.then(() => {
       this.#running.splice(this.#running.indexOf(request), 1);
       if (request.isNested) this.#nested--;
-      this.releasePlace(request);
+      else if (request.isBeside) {
+        this.#beside--;
+        this.#besideSize -= request.size;
+        this.readOn();
+      } else {
+        this.#places--;
+        this.#isStuck = false;
+        this.progressed();
+        this.#startNext();
+      }
       if (this.#running.length === 0) this.#idle?.resolve();
     });
-  }
-
-  /** A handler that runs on lets those behind it start. The caller bounds the number of such handlers. */
-  releasePlace(request: Request): void {
-    if (!request.holdsPlace) return;
-    request.holdsPlace = false;
-    this.#places--;
-    this.#isStuck = false;
-    this.progressed();
-    this.#startNext();
   }
 
   /** @returns A promise that never rejects, unless the request is done. */

@@ -74,13 +74,14 @@ export function checkEither(
 }
 
 /** @throws TypeError unless the schema is synchronous; JSONError when the value does not fit. */
-export function checkNow(schema: StandardSchema, value: unknown): unknown {
+export function checkNow(schema: StandardSchema, value: unknown, owner: string): unknown {
   const result = check(schema, value);
   if (result instanceof Promise) {
     result.catch(() => {});
-    throw new TypeError('encode: the schema returns a promise; use a synchronous schema');
+    throw new TypeError(`${owner}: the schema returns a promise; use a synchronous schema`);
   }
-  if (result.issues !== undefined) throw misfit('the value does not fit the schema', result.issues);
+  if (result.issues !== undefined)
+    throw misfit(`${owner}: the value does not fit the schema`, result.issues);
   return result.value;
 }
 

@@ -4,4 +4,9 @@
  * @module rooms
  */
 export type { May, RoomRules, RoomTable } from './room-table.ts';
-export { type RoomsServer, type ServeRoomsOptions, serveRooms } from './serve-rooms.ts';
+export {
+  type ContractServeOptions,
+  type RoomsServer,
+  type ServeRoomsOptions,
+  serveRooms,
+} from './serve-rooms.ts';

@@ -37,6 +37,11 @@ const NAMES: readonly (keyof RoomRules)[] = [
   'members',
 ];
 
+/** The rules of a key. */
+export interface KeyRules<Data> extends RoomRules<Data> {
+  readonly key: string;
+}
+
 /**
  * Returns the rules of a name: of its own key, else of the longest prefix.
  *
@@ -44,14 +49,15 @@ const NAMES: readonly (keyof RoomRules)[] = [
  */
 export function rulesByName<Data>(
   table: RoomTable<Data>,
-): (name: string) => RoomRules<Data> | undefined {
+): (name: string) => KeyRules<Data> | undefined {
   if (typeof table !== 'object' || table === null) {
     throw new TypeError(`serveRooms: expected an object of rooms, got ${kind(table)}`);
   }
-  const exact = new Map<string, RoomRules<Data>>();
-  const prefixes: [prefix: string, rules: RoomRules<Data>][] = [];
-  for (const [key, rules] of Object.entries(table)) {
-    checkRules(`rooms[${JSON.stringify(key)}]`, rules);
+  const exact = new Map<string, KeyRules<Data>>();
+  const prefixes: [prefix: string, rules: KeyRules<Data>][] = [];
+  for (const [key, given] of Object.entries(table)) {
+    checkRules(`rooms[${JSON.stringify(key)}]`, given);
+    const rules = { ...given, key };
     if (key.endsWith('*')) prefixes.push([key.slice(0, -1), rules]);
     else exact.set(key, rules);
   }
@@ -78,13 +84,4 @@ function checkRules<Data>(owner: string, rules: RoomRules<Data>): void {
     if (may === undefined || typeof may === 'boolean' || typeof may === 'function') continue;
     throw new TypeError(`${owner}.${name}: expected a boolean or a function, got ${kind(may)}`);
   }
-}
-
-/** Asks `may`. Only `true` says yes. */
-export function ask<Data>(
-  may: May<Data> | undefined,
-  session: Session<Data>,
-  room: string,
-): unknown {
-  return typeof may === 'function' ? may(session, room) : may === true;
 }

@@ -1,6 +1,7 @@
 // Clients that do not keep to the rules of rooms.
 import { serveRooms } from '@ws/hub/rooms';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
+import { RpcError } from '@ws/rpc';
 import { START } from '@ws/rpc/rooms';
 import { describe, expect, it } from 'vitest';
 import { read, startClient, startNode, startRaw, TABLE } from './setup.ts';
@@ -16,7 +17,7 @@ describe('a client that asks for a room', () => {
       'async/*': { mayJoin: async () => false },
       broken: {
         mayJoin: () => {
-          throw new Error('secret');
+          throw new RpcError(7, 'secret');
         },
       },
       nobody: { mayJoin: false },
@@ -114,7 +115,7 @@ describe('a client that asks for a room', () => {
     });
     await isAsked;
     await client.writeJSON({ jsonrpc: '2.0', method: '$/cancelRequest', params: { id: 1 } });
-    expect((await next())['error']).toEqual(REFUSED);
+    expect((await next())['error']).toMatchObject({ code: -32_800 });
     expect(session.rooms.size).toBe(0);
     await hub.close({ timeout: 1 });
   });
@@ -136,20 +137,53 @@ describe('a client that reads nothing while it joins', () => {
     return { hub, ...raw, join };
   };
 
-  it('gets an answer to each join, and the messages for the last one', async () => {
+  it('gets the messages for each join, one after the other, and is a member once', async () => {
     const { hub, next, join } = await start();
-    const count = 20;
-    for (let id = 1; id <= count; id++) await join(id);
-    const refused: unknown[] = [];
-    for (;;) {
-      const { id, error, result } = await next();
-      if (error !== undefined) refused.push(error);
-      if (result === undefined) continue;
-      expect(id).toBe(count);
+    const events: string[] = [];
+    hub.on('entered', () => void events.push('entered'));
+    hub.on('left', () => void events.push('left'));
+    for (let id = 1; id <= 3; id++) await join(id);
+    const got: unknown[] = [];
+    for (let messages = 0; got.length < 3; ) {
+      const { id, result, method } = await next();
+      if (method === 'room.message') messages++;
+      if (id === undefined) continue;
       expect(result).toMatchObject({ missed: 300 });
-      break;
+      got.push([id, messages]);
+      messages = 0;
     }
-    expect(refused).toEqual(Array.from({ length: count - 1 }, () => REFUSED));
+    expect(got).toEqual([
+      [1, 300],
+      [2, 300],
+      [3, 300],
+    ]);
+    expect(events).toEqual(['entered']);
+    expect(hub.stats.refused).toBe(0);
+    await hub.close({ timeout: 1 });
+  });
+
+  it('is no member after a leave behind a second join, and after a cancel of a join', async () => {
+    const { hub, client, next, join, session } = await start();
+    await join(1);
+    await join(2);
+    const leave = { jsonrpc: '2.0', id: 3, method: 'room.leave', params: { room: 'chat/main' } };
+    await client.writeJSON(leave);
+    const answers = new Map<unknown, unknown>();
+    const untilAnswers = async (count: number): Promise<void> => {
+      while (answers.size < count) {
+        const { id, error } = await next();
+        if (id !== undefined) answers.set(id, (error as { code: number } | undefined)?.code);
+      }
+    };
+    await untilAnswers(3);
+    expect(Object.fromEntries(answers)).toEqual({ 1: -32_800, 2: -32_800, 3: undefined });
+    expect(session.rooms.size).toBe(0);
+    await join(4);
+    await expect.poll(() => session.rooms.size).toBe(1);
+    await client.writeJSON({ jsonrpc: '2.0', method: '$/cancelRequest', params: { id: 4 } });
+    await untilAnswers(4);
+    expect(answers.get(4)).toBe(-32_800);
+    expect(session.rooms.size).toBe(0);
     await hub.close({ timeout: 1 });
   });
 

@@ -83,7 +83,7 @@ describe('publish', () => {
       await vi.advanceTimersByTimeAsync(1_000);
       await expect.poll(() => sent).toEqual([sent[0], sent[0]]);
       busy.mockRestore();
-      await vi.advanceTimersByTimeAsync(1_000);
+      await vi.advanceTimersByTimeAsync(2_000);
       await later;
       expect(await read(loop, 2)).toEqual(['1', '2']);
       vi.spyOn(hub.room('chat/main'), 'publish').mockRejectedValue(new BackplaneError('away'));

@@ -37,9 +37,7 @@ export function startClient(choose: Node | (() => Node), data: string | (() => s
     },
     { minDelay: 1, maxDelay: 1 },
   );
-  const rooms = roomsOf(live, undefined, undefined, {
-    schemas: { 'chat/*': Text },
-  });
+  const rooms = roomsOf(live, { schemas: { 'chat/*': Text } });
   return { live, rooms, conns, cut: () => conns.at(-1)!.terminate() };
 }
 

@@ -3,8 +3,10 @@ import {
   CloseError,
   type ConnLike,
   portablePlatform,
+  ReadLimitError,
   type StandardSchema,
 } from '@ws/conn';
+import { Deferred, internalsOf } from '@ws/conn/internal';
 import type { Peer } from '../contract.ts';
 import { ErrorCode, RpcError } from '../rpc-error.ts';
 import {
@@ -18,8 +20,9 @@ import {
 import { type Arrived, isUpTo, RoomLoop } from './room-loop.ts';
 import { KnownMembers, type MembersChange } from './room-members.ts';
 
-/** Time before a request that an end had no room for is sent again, in ms. */
-const BUSY_MS = 1_000;
+/** Bounds of the time before a request is sent again that an end could not serve, in ms. */
+const LEAST_DELAY_MS = 1_000;
+const MOST_DELAY_MS = 30_000;
 
 /** What a {@link ClientRoom} needs of its owner. */
 export interface RoomOwner {
@@ -30,6 +33,13 @@ export interface RoomOwner {
   isBreak(conn: ConnLike | undefined, error: unknown): boolean;
   /** The members have changed, or their number, or whether they are complete. */
   membersChanged(room: ClientRoom, change: MembersChange): void;
+  /** Whether joins may bring a message that is too long, so that they run one after the other. */
+  readonly isCautious: boolean;
+  /** Runs `join` after the others. */
+  oneByOne<T>(join: () => Promise<T>): Promise<T>;
+  /** A room has been joined. */
+  joined(): void;
+  report(room: string, error: unknown): void;
   /** The room has no loops. */
   unused(room: ClientRoom): void;
 }
@@ -56,6 +66,17 @@ export class ClientRoom {
   #isTold = false;
   /** Called when the client is a member, or the room has no loops. */
   readonly #deciding = new Set<() => void>();
+  /** Grows with each join, and with each end of a membership. */
+  changes = 0;
+  /** The error that has ended the loops. */
+  failure: unknown;
+  /** Ends the join that is not answered. */
+  #joinControl: AbortController | undefined;
+  readonly #delays = new Delays();
+  /** Ends a wait before the next join. */
+  #wake: (() => void) | undefined;
+  /** Whether a message was reported that does not fit. */
+  #hasReported = false;
 
   constructor(owner: RoomOwner, name: string) {
     this.#owner = owner;
@@ -67,18 +88,19 @@ export class ClientRoom {
     const loop = new RoomLoop<unknown>(this, schema, since, this.#hasAsked);
     this.#loops.add(loop);
     // Without a position it takes the live messages, as the other loops do.
-    if (since === undefined && this.#isMember) loop.begin(this.#position);
+    if (since === undefined && this.isMember) loop.begin(this.#position);
     else this.#resume();
     return loop;
   }
 
-  get #isMember(): boolean {
+  /** The client is a member, as far as it knows. */
+  get isMember(): boolean {
     return this.#memberOn !== undefined && this.#memberOn === this.#owner.conn;
   }
 
   /** Whether the client is a member, or has no loop of this room. */
   get isDecided(): boolean {
-    return this.#isMember || this.#loops.size === 0;
+    return this.isMember || this.#loops.size === 0;
   }
 
   /**
@@ -115,7 +137,10 @@ export class ClientRoom {
       return;
     }
     // The client may be no member any more.
-    if (position === undefined) this.#memberOn = undefined;
+    if (position === undefined) {
+      this.#memberOn = undefined;
+      this.changes++;
+    }
     for (const loop of this.#loops) {
       // What came before its position cannot come any more. Otherwise the answer of a join decides.
       const isAfter = position !== undefined && loop.position !== undefined;
@@ -145,7 +170,7 @@ export class ClientRoom {
 
   /** A connection has ended. */
   closed(): void {
-    if (!this.#isMember) this.#show(this.members.unsure(), false);
+    if (!this.isMember) this.#show(this.members.unsure(), false);
   }
 
   /** A connection has opened. */
@@ -153,6 +178,13 @@ export class ClientRoom {
     // It may have replaced another one, which has not ended.
     this.closed();
     this.#resume();
+    this.#wake?.();
+  }
+
+  /** A message does not fit the schema of a loop: it has a gap there. */
+  misfit(error: unknown): void {
+    if (!this.#hasReported) this.#owner.report(this.name, error);
+    this.#hasReported = true;
   }
 
   resume(loop: RoomLoop<unknown>): void {
@@ -168,14 +200,22 @@ export class ClientRoom {
   }
 
   leave(loop: RoomLoop<unknown>): void {
-    if (this.#loops.delete(loop) && this.#loops.size === 0) this.#resume();
+    if (this.#loops.delete(loop) && this.#loops.size === 0) this.#unused();
+  }
+
+  /** The last loop has ended. */
+  #unused(): void {
+    this.#joinControl?.abort();
+    this.#resume();
+    this.#wake?.();
   }
 
   /** Ends all loops. */
   end(error: unknown): void {
+    this.failure = error;
     for (const loop of this.#loops) loop.end(error);
     this.#loops.clear();
-    this.#resume();
+    this.#unused();
   }
 
   /** Joins and leaves, one after the other. */
@@ -184,7 +224,7 @@ export class ClientRoom {
     while (this.#isDue) {
       this.#isDue = false;
       if (this.#loops.size === 0) await this.#leave();
-      else if (this.#owner.conn !== undefined) await this.#join(this.#owner.conn);
+      else if (this.#owner.conn !== undefined) await this.#tryJoin(this.#owner.conn);
     }
     this.#isRunning = false;
     if (this.#loops.size > 0) return;
@@ -196,63 +236,121 @@ export class ClientRoom {
     const conn = this.#memberOn;
     this.#memberOn = undefined;
     this.#show(new KnownMembers(), false);
+    const delays = new Delays();
     // A loop that begins meanwhile joins after that.
     while (conn !== undefined && conn === this.#owner.conn) {
       const left = this.#owner.server['room.leave']({ room: this.name }, { timeout: false });
-      if (!isBusy(await left.catch((error: unknown) => error))) return;
-      await new Promise<void>(aWhile);
+      if (!isLater(await left.catch((error: unknown) => error))) return;
+      await new Promise<void>((done) => void delays.wait(done));
     }
   }
 
-  async #join(conn: ConnLike): Promise<void> {
+  async #tryJoin(conn: ConnLike): Promise<void> {
+    const { isCautious } = this.#owner;
+    const join = (): Promise<boolean> => this.#join(conn, isCautious);
+    if (await (isCautious ? this.#owner.oneByOne(join) : join())) return;
+    // The server, or this end, could not serve it.
+    this.#isDue = true;
+    const waited = new Deferred<void>();
+    const stop = this.#delays.wait(() => waited.resolve());
+    this.#wake = () => waited.resolve();
+    await waited.promise;
+    this.#wake = undefined;
+    stop();
+  }
+
+  /**
+   * @param isAlone - Whether no other room joins: a message that is too long is of this one.
+   * @returns False when the same join may succeed later.
+   */
+  async #join(conn: ConnLike, isAlone: boolean): Promise<boolean> {
+    if (conn !== this.#owner.conn) return true;
     const isNew = conn !== this.#memberOn;
     const lacking = [...this.#loops].filter((loop) => loop.isFilling || (isNew && !loop.isBehind));
-    if (!isNew && lacking.length === 0) return;
+    if (!isNew && lacking.length === 0) return true;
     this.#hasAsked = true;
     for (const loop of lacking) this.#joining.add(loop);
     this.#isTold = false;
     const since = oldest(lacking.map(({ position }) => position));
+    const control = new AbortController();
+    const { signal } = control;
+    this.#joinControl = control;
+    const { changes } = this;
     try {
       const input = { room: this.name, since };
-      const answer = await this.#owner.server['room.join'](input, { timeout: false });
-      this.#joined(conn, lacking, answer);
+      const answer = await this.#owner.server['room.join'](input, { timeout: false, signal });
+      // The membership may have ended before this answer has left, or before this join.
+      if (this.changes === changes) this.#joined(conn, lacking, answer);
+      else this.#isDue = true;
     } catch (error) {
-      // The next connection joins again.
-      if (error instanceof CloseError || this.#owner.isBreak(conn, error)) return;
-      if (!isBusy(error)) return this.end(error);
-      await new Promise<void>(aWhile);
-      this.#isDue = true;
+      if (signal.aborted) {
+        // The answer may have been on its way.
+        this.#memberOn = conn;
+        await this.#leave();
+      } else if (error instanceof CloseError || this.#owner.isBreak(conn, error)) {
+        // The next connection joins again.
+        if (isAlone && (await endedByLength(conn))) this.#skip(lacking);
+      } else if (isLater(error)) return false;
+      else this.end(error);
     } finally {
+      this.#joinControl = undefined;
       this.#joining.clear();
     }
+    return true;
+  }
+
+  /** What the room has missed ends each connection: the loops begin anew, after a gap. */
+  #skip(loops: readonly RoomLoop<unknown>[]): void {
+    for (const loop of loops) loop.skip();
+    this.#position = undefined;
   }
 
   #joined(conn: ConnLike, lacking: readonly RoomLoop<unknown>[], answer: JoinAnswer): void {
     // The request has waited for another connection, which gets its own.
     if (conn !== this.#owner.conn) return;
     this.#memberOn = conn;
+    this.changes++;
+    this.#delays.reset();
     this.#position ??= answer.position;
     for (const loop of lacking) loop.joined(answer, this.#isTold, this.#joining.has(loop));
     // Those that have begun meanwhile.
     for (const loop of this.#loops) if (!loop.isFilling) loop.begin(answer.position);
     this.#decided();
+    this.#owner.joined();
   }
 }
 
-/** Whether the server, or this end, had no room for a request. */
-export function isBusy(error: unknown): boolean {
+/** Whether a request may succeed when it is sent again. */
+export function isLater(error: unknown): boolean {
   if (error instanceof RpcError) return error.code === ErrorCode.Busy;
   return error instanceof BackpressureError;
 }
 
-/**
- * Calls `done` after between half of {@link BUSY_MS} and all of it, so that clients do not return at
- * once.
- *
- * @returns Stops the wait.
- */
-export function aWhile(done: () => void): () => void {
-  return portablePlatform.setTimer(BUSY_MS * (1 - Math.random() / 2), done);
+/** Whether a message of the peer was longer than `readLimit` of this end. */
+export async function endedByLength(conn: ConnLike): Promise<boolean> {
+  const { error } = await internalsOf(conn).closed;
+  return error instanceof ReadLimitError;
+}
+
+/** The times before a request is sent again. */
+export class Delays {
+  #ms = LEAST_DELAY_MS;
+
+  reset(): void {
+    this.#ms = LEAST_DELAY_MS;
+  }
+
+  /**
+   * Calls `done` after between half of the time and all of it, so that clients do not return at once.
+   * The next time is twice as long.
+   *
+   * @returns Stops the wait.
+   */
+  wait(done: () => void): () => void {
+    const ms = this.#ms * (1 - Math.random() / 2);
+    this.#ms = Math.min(2 * this.#ms, MOST_DELAY_MS);
+    return portablePlatform.setTimer(ms, done);
+  }
 }
 
 /** The position that is before all others. Those of different histories have no order. */

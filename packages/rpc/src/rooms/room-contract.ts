@@ -60,13 +60,13 @@ export interface WireGap extends RoomName {
 }
 
 /** A member of a room, as the option `presence` of the server shows it. */
-export interface RoomMember {
+export interface RoomMember<Info = unknown> {
   /** Id of its server. */
   readonly node: string;
   /** Id of its session. */
   readonly session: string;
   /** What the server shows of it. */
-  readonly info: unknown;
+  readonly info: Info;
 }
 
 /** The members of a room: all of them, or what has changed. Too many are none, with their number. */
@@ -123,27 +123,34 @@ export type RoomMethods = {
 };
 
 const SERVER: RoomMethods = /* @__PURE__ */ Object.freeze({
-  'room.join': method(
-    schema<JoinInput>(
-      '{ room: string, since?: { epoch: string, offset: number } }',
-      ({ room, since }) => isText(room) && isOptional(since, isPosition),
-    ),
-    schema<JoinAnswer>(
-      '{ complete: boolean, missed: number, position?: { epoch, offset } }',
-      ({ complete, position }) => typeof complete === 'boolean' && isOptional(position, isPosition),
+  'room.join': atOnce(
+    method(
+      schema<JoinInput>(
+        '{ room: string, since?: { epoch: string, offset: number } }',
+        ({ room, since }) => isText(room) && isOptional(since, isPosition),
+      ),
+      schema<JoinAnswer>(
+        '{ complete: boolean, missed: number, position?: { epoch, offset } }',
+        ({ complete, position }) =>
+          typeof complete === 'boolean' && isOptional(position, isPosition),
+      ),
     ),
   ),
-  'room.leave': method(
-    schema<RoomName>('{ room: string }', ({ room }) => isText(room)),
-    nothing,
-  ),
-  'room.publish': method(
-    schema<PublishInput>(
-      '{ room: string, id: string, data }, with an id of 22 to 36 random A-Z a-z 0-9 _ -',
-      ({ room, id, data }) =>
-        isText(room) && isText(id) && ID.test(id as string) && data !== undefined,
+  'room.leave': atOnce(
+    method(
+      schema<RoomName>('{ room: string }', ({ room }) => isText(room)),
+      nothing,
     ),
-    nothing,
+  ),
+  'room.publish': atOnce(
+    method(
+      schema<PublishInput>(
+        '{ room: string, id: string, data }, with an id of 22 to 36 random A-Z a-z 0-9 _ -',
+        ({ room, id, data }) =>
+          isText(room) && isText(id) && ID.test(id as string) && data !== undefined,
+      ),
+      nothing,
+    ),
   ),
 });
 
@@ -156,37 +163,43 @@ export type RoomEvents = {
 
 const CLIENT: RoomEvents = /* @__PURE__ */ Object.freeze({
   'room.message': atOnce(
-    schema<WireRoomMessage>(
-      '{ room: string, position?, id?: string, data }',
-      ({ room, id, position, data }) =>
-        isText(room) &&
-        isOptional(id, isText) &&
-        isOptional(position, isPosition) &&
-        data !== undefined,
+    event(
+      schema<WireRoomMessage>(
+        '{ room: string, position?, id?: string, data }',
+        ({ room, id, position, data }) =>
+          isText(room) &&
+          isOptional(id, isText) &&
+          isOptional(position, isPosition) &&
+          data !== undefined,
+      ),
     ),
   ),
   'room.gap': atOnce(
-    schema<WireGap>(
-      '{ room: string, position?, joining?: boolean }',
-      ({ room, position }) => isText(room) && isOptional(position, isPosition),
+    event(
+      schema<WireGap>(
+        '{ room: string, position?, joining?: boolean }',
+        ({ room, position }) => isText(room) && isOptional(position, isPosition),
+      ),
     ),
   ),
   'room.members': atOnce(
-    schema<WireMembers>(
-      '{ room: string, count: number, complete: boolean, members?, shown?, left?: string[] }',
-      ({ room, count, members, shown, left }) =>
-        isText(room) &&
-        Number.isSafeInteger(count) &&
-        isOptional(members, isObject) &&
-        isOptional(shown, isObject) &&
-        isOptional(left, Array.isArray),
+    event(
+      schema<WireMembers>(
+        '{ room: string, count: number, complete: boolean, members?, shown?, left?: string[] }',
+        ({ room, count, members, shown, left }) =>
+          isText(room) &&
+          Number.isSafeInteger(count) &&
+          isOptional(members, isObject) &&
+          isOptional(shown, isObject) &&
+          isOptional(left, Array.isArray),
+      ),
     ),
   ),
 });
 
-/** An event whose handler never waits for another one: a queue would be a second one before the loops. */
-function atOnce<I extends StandardSchema>(input: I): Event<I> {
-  return { ...event<StandardSchema>(input), input, atOnce: true };
+/** Its handler runs when the message arrives: rooms have their own order. */
+function atOnce<D extends Method | Event>(definition: D): D {
+  return { ...definition, atOnce: true };
 }
 
 /**

@@ -17,7 +17,10 @@ export type RoomMessage<Data> =
   | {
       /** Messages may be missing here: load the state another way. */
       readonly gap: true;
-      /** Of the last message before the gap, if it is known. */
+      /**
+       * Of the last message before the gap, if it is known. Of the missing message, if it does not fit
+       * the schema.
+       */
       readonly position: Position | undefined;
     };
 
@@ -37,6 +40,8 @@ export interface LoopRoom {
   /** The loop lacks the messages after its position, and asks for them. */
   resume(loop: RoomLoop<unknown>): void;
   leave(loop: RoomLoop<unknown>): void;
+  /** A message does not fit the schema of the loop, which has a gap there. */
+  misfit(error: unknown): void;
 }
 
 /** Messages that wait for one loop, and the characters of their data. */
@@ -179,9 +184,15 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   /** Removes the last message: the loop gets it later. */
   #giveBack(): void {
     const last = this.#queue.pop();
-    if (last === undefined || 'gap' in last) return;
-    this.#size -= last.size;
-    if (last.id !== undefined && this.#seen.get(last.id) === last.hash) this.#seen.delete(last.id);
+    if (last !== undefined) this.#forget(last);
+  }
+
+  /** The reader does not get this entry: a repetition of it is another message. */
+  #forget(entry: Entry): void {
+    if ('gap' in entry) return;
+    const { id, hash, size } = entry;
+    this.#size -= size;
+    if (id !== undefined && this.#seen.get(id) === hash) this.#seen.delete(id);
   }
 
   #remember(id: string, hash: number): void {
@@ -217,6 +228,14 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     if (last !== undefined && 'gap' in last) return;
     this.#queue.push({ gap: true, position: this.#position });
     this.#news?.resolve();
+  }
+
+  /** The loop begins anew with its next join, after a gap. */
+  skip(): void {
+    while (this.#isFilling && this.#queue.length > 0) this.#giveBack();
+    this.#isFilling = false;
+    this.#hasBegun = true;
+    this.#position = undefined;
   }
 
   /** Messages after its position may be missing: the loop takes no others before them. */
@@ -255,9 +274,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     this.#position ??= position;
     if (!isNew) return;
     const past = this.#queue.findLastIndex(({ position: at }) => at && isUpTo(at, position));
-    for (const entry of this.#queue.splice(0, past + 1)) {
-      if (!('gap' in entry)) this.#size -= entry.size;
-    }
+    for (const entry of this.#queue.splice(0, past + 1)) this.#forget(entry);
     this.#fill();
     this.#news?.resolve();
   }
@@ -305,10 +322,15 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   async #itemOf(entry: Entry): Promise<RoomMessage<Data>> {
     if ('gap' in entry) return entry;
     const { data, id, position } = entry;
-    const { value = data, issues } =
-      this.#schema === undefined ? { value: data } : await check(this.#schema, data);
-    if (issues !== undefined) throw misfit('a message of the room does not fit its schema', issues);
-    return { gap: false, data: value as Data, id, position };
+    if (this.#schema === undefined) return { gap: false, data: data as Data, id, position };
+    try {
+      const { value, issues } = await check(this.#schema, data);
+      if (issues === undefined) return { gap: false, data: value as Data, id, position };
+      throw misfit('a message of the room does not fit its schema', issues);
+    } catch (error) {
+      this.#room.misfit(error);
+      return { gap: true, position };
+    }
   }
 }
 

@@ -1,7 +1,7 @@
 import type { RoomMember, WireMembers } from './room-contract.ts';
 
 /** The members of a room, on all nodes. The key is `${node}/${session}`. */
-export interface RoomMembers extends ReadonlyMap<string, RoomMember> {
+export interface RoomMembers<Info = unknown> extends ReadonlyMap<string, RoomMember<Info>> {
   /** Their number. Above 1,000, or 256 KiB of JSON, the map is empty. */
   readonly count: number;
   /** False while a node of the server has not answered, and without a connection. */

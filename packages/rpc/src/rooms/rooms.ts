@@ -5,7 +5,6 @@ import {
   type ConnLike,
   portablePlatform,
   type SchemaOutput,
-  type StandardSchema,
   TimeoutError,
 } from '@ws/conn';
 import {
@@ -15,8 +14,10 @@ import {
   duration,
   formatJSON,
   handled,
+  isConnLike,
   kind,
   onRejection,
+  RESOLVED,
   rejected,
   removeAbortListener,
   reportError,
@@ -27,52 +28,55 @@ import {
   type Contract,
   contract,
   type HandlerContext,
+  type HandlerOptions,
   type Handlers,
+  type HandlersOption,
   type Peer,
 } from '../contract.ts';
 import type { Definitions } from '../definitions.ts';
 import { RpcError } from '../rpc-error.ts';
-import { checkIsSchema, type SchemaInput } from '../schema.ts';
-import { aWhile, ClientRoom, isBusy, type RoomOwner } from './client-room.ts';
+import type { SchemaInput } from '../schema.ts';
+import { ClientRoom, Delays, endedByLength, isLater, type RoomOwner } from './client-room.ts';
 import {
   isPosition,
   type Position,
   ROOM_REFUSED,
   type RoomEvents,
   type RoomMethods,
+  type WireMembers,
   type WireRoomMessage,
   withRoomHandlers,
   withRooms,
 } from './room-contract.ts';
 import type { Arrived, RoomMessage } from './room-loop.ts';
 import { KnownMembers, type MembersChange, type RoomMembers } from './room-members.ts';
-
-/** The schemas of rooms, by name, or by a prefix with one `*` at its end. */
-export type RoomSchemas = Readonly<Record<string, StandardSchema>>;
-
-/** The key of `T` that covers the room `Name`. */
-type KeyOf<T, Name extends string> = Name extends keyof T
-  ? Name
-  : {
-      [K in keyof T]: K extends `${infer Prefix}*`
-        ? Name extends `${Prefix}${string}`
-          ? K
-          : never
-        : never;
-    }[keyof T];
-
-/** The schema of the room `Name`; any without one. */
-type SchemaOf<T extends RoomSchemas, Name extends string> = [KeyOf<T, Name>] extends [never]
-  ? StandardSchema
-  : T[KeyOf<T, Name>];
+import {
+  checkSchemas,
+  fitting,
+  type InfoOf,
+  type MessageOf,
+  type RoomSchemas,
+  schemasOf,
+} from './room-schemas.ts';
 
 /** The options of {@link roomsOf}. */
 export interface RoomsOptions<T extends RoomSchemas> {
   /**
-   * The schemas of what rooms publish, by the keys of the server's table: they give the messages their
-   * type, and check them where they arrive. Default: none, `data` is unknown.
+   * The schemas of what rooms publish, and of `info` of members, by the keys of the server's table: they
+   * give both their type, and check them where they arrive. Default: none, both are unknown.
    */
   readonly schemas?: T | undefined;
+}
+
+/** The options of {@link roomsOf} with your own contract. */
+export interface ContractRoomsOptions<
+  S extends Definitions,
+  C extends Definitions,
+  T extends RoomSchemas,
+> extends RoomsOptions<T>,
+    HandlerOptions {
+  /** Your own contract on the same connection. `handlers` has a function for each name of its `client`. */
+  readonly contract: Contract<S, C>;
 }
 
 /** The options of {@link Rooms.join}. */
@@ -87,6 +91,8 @@ export interface JoinOptions {
 /** Gets a room and what has changed among its members. */
 export type MembersListener = (room: string, change: MembersChange) => unknown;
 
+/** Longest name of a room, in bytes. */
+const MAX_NAME = 256;
 /** Publications that are not answered. */
 const MAX_PUBLICATIONS = 1_000;
 const TIMEOUT_MS = 30_000;
@@ -108,6 +114,12 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   readonly #listeners = new Set<{ readonly call: MembersListener }>();
   /** How the ReconnectingConn has ended. */
   #end: { readonly error: unknown } | undefined;
+  /** Connections in a row that a message has ended which is longer than `readLimit`. */
+  #tooLong = 0;
+  /** The end of the last join that runs alone. */
+  #alone: Promise<unknown> = RESOLVED;
+  /** Rooms whose `info` has not fitted. */
+  readonly #misfits = new Set<string>();
 
   /** @internal */
   constructor(
@@ -120,15 +132,14 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     const peer = connect({
       'room.message': (message) => this.#arrived(message),
       'room.gap': (gap) => this.#rooms.get(gap.room)?.gap(gap),
-      'room.members': (event) => this.#rooms.get(event.room)?.shown(event),
+      'room.members': (event) => this.#rooms.get(event.room)?.shown(this.#fitting(event)),
     });
     const own = Object.entries(peer).filter(([name]) => !name.startsWith('room.'));
     this.peer = Object.freeze(Object.assign(Object.create(null), Object.fromEntries(own)));
     this.#server = peer as Peer<RoomMethods>;
     this.#owner = this.#ownerOf(this.#server);
-    live.on('open', () => {
-      for (const room of this.#rooms.values()) room.opened();
-    });
+    live.on('open', (conn: ConnLike) => this.#opened(conn));
+    if (live.conn !== undefined) this.#opened(live.conn);
     live.on('close', () => {
       for (const room of this.#rooms.values()) room.closed();
     });
@@ -138,13 +149,36 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     });
   }
 
+  #opened(conn: ConnLike): void {
+    void endedByLength(conn).then(
+      (isTooLong) => (this.#tooLong = isTooLong ? this.#tooLong + 1 : 0),
+    );
+    for (const room of this.#rooms.values()) room.opened();
+  }
+
+  /** @returns The result of `join`, which runs after the others. */
+  #oneByOne<R>(join: () => Promise<R>): Promise<R> {
+    const joined = this.#alone.then(join);
+    this.#alone = joined.catch(() => {});
+    return joined;
+  }
+
   #ownerOf(server: Peer<RoomMethods>): RoomOwner {
     const live = this.#live;
+    const isCautious = (): boolean => this.#tooLong >= 2;
     return {
       server,
       get conn() {
         return live.conn;
       },
+      get isCautious() {
+        return isCautious();
+      },
+      oneByOne: (join) => this.#oneByOne(join),
+      joined: () => {
+        if (Array.from(this.#rooms.values()).every((room) => room.isMember)) this.#tooLong = 0;
+      },
+      report: reportFor,
       isBreak: (conn, error) => this.#isBreak(conn, error),
       membersChanged: ({ name }, change) => this.#membersChanged(name, change),
       unused: (room) => {
@@ -160,14 +194,14 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
    * from the server when it has caught up. `break` ends the loop; the last one leaves the room.
    *
    * @returns The loop. It ends when the ReconnectingConn has ended, and throws its error. It also throws
-   *   an {@link RpcError} with the code -32001 when the server refuses the room, and a JSONError for
-   *   data that does not fit the schema.
-   * @throws TypeError for another name, position or option.
+   *   an {@link RpcError} with the code -32001 when the server refuses the room. In place of a message that
+   *   does not fit the schema it has a `gap`, and the first one is reported.
+   * @throws TypeError for a name that is not of 1 to 256 bytes, another position or option.
    */
   join<Name extends string>(
     room: Name,
     options: JoinOptions = {},
-  ): AsyncIterableIterator<RoomMessage<SchemaOutput<SchemaOf<T, Name>>>> {
+  ): AsyncIterableIterator<RoomMessage<SchemaOutput<MessageOf<T, Name>>>> {
     checkName('join', room);
     checkOptionNames('join', options, ['since'], 'ignore');
     const { since } = options;
@@ -175,9 +209,9 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
       throw new TypeError(`since: expected { epoch: string, offset: number }, got ${kind(since)}`);
     }
     const known = this.#room(room);
-    const loop = known.loop(since, schemaOf(this.#schemas, room));
+    const loop = known.loop(since, schemasOf(this.#schemas, room).message);
     if (this.#end !== undefined) known.end(this.#end.error);
-    return loop as AsyncIterableIterator<RoomMessage<SchemaOutput<SchemaOf<T, Name>>>>;
+    return loop as AsyncIterableIterator<RoomMessage<SchemaOutput<MessageOf<T, Name>>>>;
   }
 
   #room(name: string): ClientRoom {
@@ -190,7 +224,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
 
   /**
    * Publishes in a room that a loop of this client has joined. The message has a random id. With this id
-   * it is sent again after a break, and each second while the server says that the room takes no
+   * it is sent again after a break and, after 1 to 30 s, while the server says that the room takes no
    * messages, for example because the backplane is away. Loops drop the repetitions. Another call has
    * another id, so loops do not drop it: call again only if a second copy does no harm.
    *
@@ -201,11 +235,12 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
    *   fit the schema of the server. TimeoutError, the reason
    *   of `signal`, the error that ended the ReconnectingConn, and the CloseError of a connection that
    *   ended with 1007 or 1009: the room may have the message.
-   *   BackpressureError when 1,000 wait. TypeError or JSONError for bad arguments.
+   *   BackpressureError when 1,000 wait. TypeError without a loop of the room. TypeError or JSONError for
+   *   bad arguments.
    */
   publish<Name extends string>(
     room: Name,
-    data: SchemaInput<SchemaOf<T, Name>>,
+    data: SchemaInput<MessageOf<T, Name>>,
     options: CallOptions = {},
   ): Promise<void> {
     try {
@@ -219,14 +254,17 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
           `${MAX_PUBLICATIONS} publications wait; await earlier ones first`,
         );
       }
-      return handled(this.#publish(room, copy, ms, options.signal));
+      const known = this.#rooms.get(room);
+      if (this.#end !== undefined) throw this.#end.error ?? new CloseSentError();
+      if (known === undefined) throw noLoop(room);
+      return handled(this.#publish(known, copy, ms, options.signal));
     } catch (error) {
       return rejected(error);
     }
   }
 
   async #publish(
-    room: string,
+    first: ClientRoom,
     data: unknown,
     ms: number,
     signal: AbortSignal | undefined,
@@ -234,35 +272,41 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     const given = new GivenUp(ms, signal);
     this.#publications++;
     try {
-      const id = randomId();
-      while (!(await this.#tryPublish({ room, id, data }, given)));
+      const message = { room: first.name, id: randomId(), data };
+      const delays = new Delays();
+      // The loops may have ended, and others may have begun.
+      const room = (): ClientRoom => this.#rooms.get(first.name) ?? first;
+      while (!(await this.#tryPublish(room(), message, given, delays)));
     } finally {
       given.forget();
       this.#publications--;
     }
   }
 
-  /** @returns Whether the room has the message. Otherwise the connection broke, or the room was busy. */
+  /** @returns Whether the room has the message. Otherwise the connection broke, or it is to be sent later. */
   async #tryPublish(
+    room: ClientRoom,
     message: { readonly room: string; readonly id: string; readonly data: unknown },
     given: GivenUp,
+    delays: Delays,
   ): Promise<boolean> {
-    const known = this.#rooms.get(message.room);
     // A member publishes at once: before a leave or a close that follows.
-    if (known?.isDecided === false) await given.wait((done) => known.onDecided(done));
+    if (!room.isDecided) await given.wait((done) => room.onDecided(done));
     if (this.#end !== undefined) throw this.#end.error ?? new CloseSentError();
+    if (!room.isMember && room.isDecided) throw room.failure ?? noLoop(room.name);
     const { conn } = this.#live;
+    const { changes } = room;
     try {
       await this.#server['room.publish'](message, { signal: given.signal, timeout: false });
       return true;
     } catch (error) {
       if (given.signal.aborted) throw error;
-      const code = error instanceof RpcError ? error.code : undefined;
-      // It was sent on a later connection, before the join there.
-      const isEarly = code === ROOM_REFUSED && conn !== this.#live.conn;
-      if (isBusy(error)) {
+      const isRefused = error instanceof RpcError && error.code === ROOM_REFUSED;
+      // The client was no member: the connection or the server had ended the membership.
+      const isEarly = isRefused && (conn !== this.#live.conn || changes !== room.changes);
+      if (isLater(error)) {
         given.cause = error;
-        await given.wait(aWhile);
+        await given.wait((done) => delays.wait(done));
       } else if (!isEarly && !this.#isBreak(conn, error)) throw error;
       return false;
     }
@@ -280,9 +324,10 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
    * table needs `members: true`: otherwise, and before the join, the map is empty. A change makes another
    * map.
    */
-  members(room: string): RoomMembers {
+  members<Name extends string>(room: Name): RoomMembers<InfoOf<T, Name>> {
     checkName('members', room);
-    return this.#rooms.get(room)?.members ?? new KnownMembers();
+    const members = this.#rooms.get(room)?.members ?? new KnownMembers();
+    return members as RoomMembers<InfoOf<T, Name>>;
   }
 
   /**
@@ -304,14 +349,20 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
 
   #membersChanged(room: string, change: MembersChange): void {
     for (const { call } of this.#listeners) {
-      const failed = (error: unknown): void =>
-        reportError(undefined, portablePlatform, error, { where: 'on members' });
+      const failed = (error: unknown): void => report(error, 'on members');
       try {
         onRejection(call(room, change), failed);
       } catch (error) {
         failed(error);
       }
     }
+  }
+
+  #fitting(event: WireMembers): WireMembers {
+    return fitting(this.#schemas, event, (error) => {
+      if (!this.#misfits.has(event.room)) reportFor(event.room, error);
+      this.#misfits.add(event.room);
+    });
   }
 
   #arrived({ room, data, id, position }: WireRoomMessage): void {
@@ -384,8 +435,6 @@ class GivenUp {
  * The rooms that a server offers by `serveRooms` of `@ws/hub/rooms`, on a ReconnectingConn. It reads the
  * connections, so no other code does.
  *
- * @param own - Your own contract on the same connection.
- * @param handlers - One for each name of its `client`.
  * @throws TypeError for another value, a missing or unknown handler, or a name that begins with
  *   `room.`.
  *
@@ -412,45 +461,69 @@ class GivenUp {
  * await server.hub.close();
  * ```
  */
+export function roomsOf<const T extends RoomSchemas = None>(
+  live: ReconnectingConnLike,
+  options?: RoomsOptions<T> & { readonly contract?: undefined },
+): Rooms<None, T>;
+/** As above, with your own contract on the same connection. */
 export function roomsOf<
-  S extends Definitions = None,
-  C extends Definitions = None,
+  S extends Definitions,
+  C extends Definitions,
   const T extends RoomSchemas = None,
 >(
   live: ReconnectingConnLike,
-  own: Contract<S, C> = contract<S, C>({}),
-  handlers: Handlers<C, HandlerContext<Peer<S>>> = {} as never,
-  options: RoomsOptions<T> = {},
-): Rooms<S, T> {
+  options: ContractRoomsOptions<S, C, T> & HandlersOption<C, HandlerContext<Peer<S>>>,
+): Rooms<S, T>;
+export function roomsOf(
+  live: ReconnectingConnLike,
+  options: object = {},
+  ...more: unknown[]
+): Rooms<never, never> {
   if (!isReconnecting(live)) {
-    throw new TypeError(`roomsOf: expected a ReconnectingConn, got ${kind(live)}`);
+    const got = isConnLike(live) ? 'a Conn; write new ReconnectingConn(url)' : kind(live);
+    throw new TypeError(`roomsOf: expected a ReconnectingConn, got ${got}`);
   }
-  checkOptionNames('roomsOf', options, ['schemas'], 'ignore');
-  const { schemas = {} } = options;
-  for (const [key, schema] of Object.entries(schemas)) checkIsSchema(`schemas: ${key}`, schema);
+  if (more.length > 0 || Object.hasOwn(Object(options), 'server')) {
+    throw new TypeError('roomsOf: write roomsOf(live, { contract, handlers, schemas })');
+  }
+  const given: Partial<ContractRoomsOptions<None, None, RoomSchemas>> & { handlers?: object } =
+    options;
+  checkOptionNames('roomsOf', given, NAMES, 'ignore');
+  const { schemas = {}, contract: own = contract({}), handlers = {}, concurrency } = given;
+  for (const [key, each] of Object.entries(schemas)) checkSchemas(`schemas: ${key}`, each);
   const merged = withRooms('roomsOf', own) as Contract<Definitions, Definitions>;
   const connect = (ofRooms: object): Peer<Definitions> =>
-    merged.connect(live, withRoomHandlers('roomsOf', handlers, own.client, ofRooms));
-  return new Rooms<S, T>(live, connect, schemas);
+    merged.connect(live, withRoomHandlers('roomsOf', handlers, own.client, ofRooms), {
+      concurrency,
+    });
+  return new Rooms(live, connect, schemas);
 }
+
+const NAMES: readonly string[] = ['contract', 'handlers', 'schemas', 'concurrency'];
 
 // oxlint-disable-next-line typescript/no-empty-object-type -- no definitions
 type None = {};
 
+function report(error: unknown, where: string): void {
+  reportError(undefined, portablePlatform, error, { where });
+}
+
+/** Reports a message or `info` that does not fit. */
+function reportFor(room: string, error: unknown): void {
+  report(error, `room ${JSON.stringify(room)}`);
+}
+
+function noLoop(room: string): TypeError {
+  const name = JSON.stringify(room);
+  return new TypeError(`publish: no loop is in ${name}; join ${name} first`);
+}
+
 function checkName(owner: string, room: unknown): void {
   if (typeof room !== 'string')
     throw new TypeError(`${owner}: expected a string, got ${kind(room)}`);
-}
-
-/** The schema of the exact name, else of the longest prefix. */
-function schemaOf(schemas: RoomSchemas, name: string): StandardSchema | undefined {
-  if (Object.hasOwn(schemas, name)) return schemas[name];
-  let longest = '';
-  for (const key of Object.keys(schemas)) {
-    const covers = key.endsWith('*') && name.startsWith(key.slice(0, -1));
-    if (covers && key.length > longest.length) longest = key;
-  }
-  return schemas[longest];
+  const bytes = room.length * 3 <= MAX_NAME ? room.length : new TextEncoder().encode(room).length;
+  if (bytes >= 1 && bytes <= MAX_NAME) return;
+  throw new TypeError(`${owner}: a name of a room has 1 to ${MAX_NAME} bytes, got ${bytes}`);
 }
 
 /** 128 random bits in base64url. */

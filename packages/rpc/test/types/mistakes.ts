@@ -26,7 +26,7 @@ const typing = () => {};
 const client = { said: () => {}, confirm: () => true };
 declare const live: ReconnectingConn;
 const schemas = { 'chat/*': z.object({ text: z.string() }), count: z.string().transform(Number) };
-export const rooms = roomsOf(live, chat, client, { schemas });
+export const rooms = roomsOf(live, { contract: chat, handlers: client, schemas });
 interface User { readonly teams: readonly string[] }
 void [RpcError, serveRooms, conn, session, say, count, typing, client];
 `;

@@ -1,0 +1,175 @@
+import { portablePlatform, TimeoutError } from '@ws/conn';
+import {
+  addAbortListener,
+  Deferred,
+  handled,
+  isThenable,
+  removeAbortListener,
+} from '@ws/conn/internal';
+import type { HandlerContext } from '@ws/rpc';
+
+/** Rooms of a client about which the application is asked at a time. */
+const MAX_ASKED = 16;
+/** Questions of a client that the application has not answered in time. */
+const MAX_LATE = 256;
+
+/** A request of a client, as its handler gets it. */
+export type Asked = Pick<HandlerContext<unknown>, 'signal'>;
+type Signal = Asked['signal'];
+
+/** A question to the application. */
+interface Question {
+  readonly answer: Promise<unknown>;
+  /** Number of the last request when its time was up. */
+  lateAt: number | undefined;
+}
+
+/** A join of which the client is waiting for missed messages. */
+export interface Joining {
+  readonly ended: Deferred<void>;
+  /** The client has left the room. */
+  isLeft: boolean;
+}
+
+/** A request in its turn. */
+export interface Turn {
+  readonly number: number;
+  readonly asked: Asked;
+  /** The next request of the room begins. */
+  readonly giveBack: () => void;
+}
+
+/** The requests of one client: those of a room are in order, and wait for no other room. */
+export class ClientRequests {
+  readonly joining: Map<string, Joining> = new Map();
+  /** The turn of the last request of each room. */
+  readonly #turns = new Map<string, Promise<void>>();
+  readonly #questions = new Map<string, Question>();
+  /** Requests that wait for the application. */
+  #asking = 0;
+  readonly #waiting = new Set<() => void>();
+  #late = 0;
+  #last = 0;
+  readonly #settled: () => void;
+
+  /** @param settled - Called when a request has ended: the object may be idle. */
+  constructor(settled: () => void) {
+    this.#settled = settled;
+  }
+
+  get isIdle(): boolean {
+    return this.#turns.size === 0 && this.#questions.size === 0 && this.joining.size === 0;
+  }
+
+  /**
+   * Runs a request after the earlier ones of its room.
+   *
+   * @throws (rejects) the error of `run`; the reason of the signal, if it aborts before.
+   */
+  async inTurn<T>(room: string, asked: Asked, run: (turn: Turn) => T | Promise<T>): Promise<T> {
+    const before = this.#turns.get(room);
+    const ended = new Deferred<void>();
+    const { promise } = ended;
+    this.#turns.set(room, promise);
+    const giveBack = (): void => {
+      ended.resolve();
+      if (this.#turns.get(room) === promise) this.#turns.delete(room);
+    };
+    const number = ++this.#last;
+    try {
+      if (before !== undefined) await unlessAborted(before, asked.signal);
+      return await run({ number, asked, giveBack });
+    } finally {
+      if (before === undefined) giveBack();
+      else void before.then(giveBack);
+      this.#settled();
+    }
+  }
+
+  /**
+   * Asks the application. While a question is not answered, the same question is not asked again.
+   *
+   * @param key - Of the question.
+   * @returns The answer: at once, when it is no promise.
+   * @throws (rejects) TimeoutError after `ms`; the error of the application; the reason of the signal.
+   */
+  async ask(
+    key: string,
+    { number, asked }: Turn,
+    ms: number,
+    call: () => unknown,
+  ): Promise<unknown> {
+    if (this.#asking < MAX_ASKED) this.#asking++;
+    else await this.#untilPlace(asked.signal);
+    try {
+      const open = this.#questions.get(key);
+      // It has waited for this answer before.
+      const isLate = open?.lateAt !== undefined && number <= open.lateAt;
+      if (isLate || (open === undefined && this.#late >= MAX_LATE)) throw lateError(key, ms);
+      const answer = open === undefined ? call() : open.answer;
+      if (!isThenable(answer)) return answer;
+      const question = open ?? this.#opened(key, answer);
+      return await this.#inTime(key, question, asked.signal, ms);
+    } finally {
+      const [next] = this.#waiting;
+      if (next === undefined) this.#asking--;
+      else next();
+    }
+  }
+
+  /** Waits for the place of a request that has its answer. */
+  async #untilPlace(signal: Signal): Promise<void> {
+    const place = new Deferred<void>();
+    const take = (): void => {
+      this.#waiting.delete(take);
+      place.resolve();
+    };
+    this.#waiting.add(take);
+    await unlessAborted(place.promise, signal).finally(() => this.#waiting.delete(take));
+  }
+
+  #opened(key: string, given: PromiseLike<unknown>): Question {
+    const answer = handled(Promise.resolve(given));
+    const question: Question = { answer, lateAt: undefined };
+    this.#questions.set(key, question);
+    const close = (): void => {
+      this.#questions.delete(key);
+      if (question.lateAt !== undefined) this.#late--;
+      this.#settled();
+    };
+    answer.then(close, close);
+    return question;
+  }
+
+  async #inTime(key: string, question: Question, signal: Signal, ms: number): Promise<unknown> {
+    const late = new Deferred<never>();
+    const cancel = portablePlatform.setTimer(ms, () => {
+      if (question.lateAt === undefined) this.#late++;
+      question.lateAt = this.#last;
+      late.reject(lateError(key, ms));
+    });
+    try {
+      return await unlessAborted(Promise.race([question.answer, late.promise]), signal);
+    } finally {
+      cancel();
+    }
+  }
+}
+
+function lateError(key: string, ms: number): TimeoutError {
+  return new TimeoutError(`no answer of ${key} within ${ms} ms (option timeout)`);
+}
+
+/** @throws (rejects) the reason of `signal`, when it aborts before. */
+export async function unlessAborted<T>(promise: Promise<T>, signal: Signal): Promise<T> {
+  void handled(promise);
+  if (signal.aborted) throw signal.reason;
+  const aborted = new Deferred<never>();
+  const abort = (): void => aborted.reject(signal.reason);
+  addAbortListener(signal, abort);
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    removeAbortListener(signal, abort);
+  }
+}

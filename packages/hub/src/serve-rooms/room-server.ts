@@ -1,0 +1,384 @@
+import {
+  addAbortListener,
+  Deferred,
+  formatJSON,
+  kind,
+  removeAbortListener,
+} from '@ws/conn/internal';
+import { RpcError } from '@ws/rpc';
+import { type Checked, check, ErrorCode, ROOM_REFUSED } from '@ws/rpc/internal';
+import { RoomRefusedError } from '../errors.ts';
+import type { Position } from '../history/position.ts';
+import { Hub, internalsOfHub } from '../hub.ts';
+import type { HubOptions, RoomOptions } from '../options.ts';
+import type { Joined } from '../rooms/room.ts';
+import type { Session } from '../sessions/session.ts';
+import type { Sessions } from '../sessions/sessions.ts';
+import {
+  type Asked,
+  ClientRequests,
+  type Joining,
+  type Turn,
+  unlessAborted,
+} from './client-requests.ts';
+import { MemberEvents } from './member-events.ts';
+import { type KeyRules, type RoomTable, rulesByName } from './room-table.ts';
+import { gapText, keptText, messageText } from './room-text.ts';
+
+/** Default of `hub.maxRoomsPerSession`. */
+const MAX_ROOMS = 100;
+
+interface AskedBy<Data> extends Asked {
+  readonly session: Session<Data>;
+}
+
+interface RoomName {
+  readonly room: string;
+}
+
+interface JoinInput extends RoomName {
+  readonly since?: Position | undefined;
+}
+
+interface Publication extends RoomName {
+  readonly id: string;
+  readonly data: unknown;
+}
+
+/** Answers the methods of rooms. */
+export class RoomServer<Data> {
+  readonly hub: Hub<Data>;
+  readonly handlers: object = {
+    'room.join': (input: JoinInput, asked: AskedBy<Data>) => this.#join(input, asked),
+    'room.leave': ({ room }: RoomName, asked: AskedBy<Data>) =>
+      this.#inTurn(room, asked, () => this.#leave(asked.session, room)),
+    'room.publish': (input: Publication, asked: AskedBy<Data>) =>
+      this.#inTurn(input.room, asked, (turn) => this.#publish(asked.session, input, turn)),
+  };
+  readonly #sessions: Sessions<Data>;
+  readonly #members: MemberEvents<Data>;
+  readonly #timeout: number;
+  readonly #rulesOf: (name: string) => KeyRules<Data> | undefined;
+  /** The requests of clients that have some. */
+  readonly #requests = new Map<Session<Data>, ClientRequests>();
+  /** The session that leaves a room because its client has asked for it, and the room. */
+  #leaving: readonly [session: Session<Data>, room: string] | undefined;
+  /** A session that joins a room, and that `mayJoin` has admitted. */
+  #admitted: readonly [session: Session<Data>, room: string] | undefined;
+  /** The mistakes of the application that were reported. */
+  readonly #mistakes = new Set<string>();
+
+  constructor(table: RoomTable<Data>, options: HubOptions<Data>, timeout: number) {
+    for (const name of ['rooms', 'mayJoin', 'overflow'] as const) {
+      if (options[name] === undefined) continue;
+      throw new TypeError(
+        name === 'overflow'
+          ? 'serveRooms: hub.overflow is close, so that a slow client resumes; leave it out'
+          : `serveRooms: hub.${name} is made of the table; leave it out`,
+      );
+    }
+    this.#timeout = timeout;
+    this.#rulesOf = rulesByName(table);
+    this.hub = new Hub<Data>({
+      ...options,
+      maxRoomsPerSession: options.maxRoomsPerSession ?? MAX_ROOMS,
+      rooms: roomOptions(table, options.backplane !== undefined),
+      mayJoin: (session, room) => this.#mayJoin(session, room) as boolean,
+    });
+    this.#sessions = internalsOfHub(this.hub);
+    this.hub.on('gap', (room, from) => this.#gap(room, from));
+    this.hub.on('left', (session, room) => this.#left(session, room));
+    this.#members = new MemberEvents(this.hub);
+    this.hub.on('presence', (room, change) => {
+      if (this.#rulesOf(room)?.members === true) this.#members.changed(room, change);
+    });
+  }
+
+  /** The option `mayJoin` of the hub: asks for the joins of the application. */
+  #mayJoin(session: Session<Data>, room: string): unknown {
+    const [admitted, name] = this.#admitted ?? [];
+    if (session === admitted && room === name) return true;
+    // Rooms outside of the table are those of the server alone.
+    const rules = this.#rulesOf(room);
+    if (rules === undefined) return true;
+    return typeof rules.mayJoin === 'function' ? rules.mayJoin(session, room) : rules.mayJoin;
+  }
+
+  #inTurn<T>(room: string, asked: AskedBy<Data>, run: (turn: Turn) => T | Promise<T>): Promise<T> {
+    return this.#requestsOf(asked.session).inTurn(room, asked, run);
+  }
+
+  #requestsOf(session: Session<Data>): ClientRequests {
+    const known = this.#requests.get(session);
+    if (known !== undefined) return known;
+    const requests = new ClientRequests(() => {
+      if (requests.isIdle) this.#requests.delete(session);
+    });
+    this.#requests.set(session, requests);
+    return requests;
+  }
+
+  async #join(input: JoinInput, asked: AskedBy<Data>): Promise<Omit<Joined, 'room'>> {
+    const { room } = input;
+    for (;;) {
+      const joined = await this.#inTurn(room, asked, (turn) => this.#joinNow(input, asked, turn));
+      if (!('ended' in joined)) return joined;
+      // The client is getting what it has missed. A second join at once would mix the messages of both.
+      await unlessAborted(joined.ended.promise, asked.signal);
+      if (joined.isLeft) throw left();
+    }
+  }
+
+  /** @returns The earlier join of the room, if the client has one without an answer. */
+  async #joinNow(
+    { room, since }: JoinInput,
+    { session, signal }: AskedBy<Data>,
+    turn: Turn,
+  ): Promise<Omit<Joined, 'room'> | Joining> {
+    const rules = this.#rulesFor(room);
+    const { joining } = this.#requestsOf(session);
+    const earlier = joining.get(room);
+    if (earlier !== undefined) return earlier;
+    if (!session.isIn(room)) {
+      this.#checkCount(session);
+      await this.#ask('mayJoin', rules, session, room, turn);
+      this.#checkCount(session);
+    }
+    const join: Joining = { ended: new Deferred(), isLeft: false };
+    joining.set(room, join);
+    const giveUp = (): void => this.#leaveNow(session, room);
+    addAbortListener(signal, giveUp);
+    try {
+      this.#admitted = [session, room];
+      const joined = session.join(room, {
+        since,
+        first: ({ complete }) =>
+          complete || since === undefined ? undefined : gapText(room, since, true),
+      });
+      this.#admitted = undefined;
+      // The rest takes as long as the client reads.
+      if (session.isIn(room)) turn.giveBack();
+      const { complete, missed, position } = await joined;
+      if (rules.members === true) this.#members.joined(session, room);
+      return { complete, missed, position };
+    } catch {
+      // The hub reports it.
+      if (signal.aborted) throw signal.reason;
+      throw join.isLeft ? left() : later();
+    } finally {
+      removeAbortListener(signal, giveUp);
+      joining.delete(room);
+      join.ended.resolve();
+    }
+  }
+
+  /** @throws {@link RpcError} when the client has too many rooms. */
+  #checkCount(session: Session<Data>): void {
+    const { maxRoomsPerSession } = this.#sessions.settings;
+    if (session.roomCount < maxRoomsPerSession) return;
+    throw this.#mistake(
+      'count',
+      `a client asks for more than ${maxRoomsPerSession} rooms (option hub.maxRoomsPerSession)`,
+    );
+  }
+
+  #leave(session: Session<Data>, room: string): null {
+    this.#rulesFor(room);
+    const joining = this.#requestsOf(session).joining.get(room);
+    if (joining !== undefined) joining.isLeft = true;
+    this.#leaveNow(session, room);
+    return null;
+  }
+
+  #leaveNow(session: Session<Data>, room: string): void {
+    this.#leaving = [session, room];
+    session.leave(room);
+    this.#leaving = undefined;
+  }
+
+  async #publish(
+    session: Session<Data>,
+    { room, id, data }: Publication,
+    turn: Turn,
+  ): Promise<null> {
+    const rules = this.#rulesFor(room);
+    if (rules.mayPublish === undefined) {
+      const { key } = rules;
+      throw this.#mistake(
+        `mayPublish ${key}`,
+        `a client publishes in ${quoted(room)}: the key ${quoted(key)} has no mayPublish, so no client may`,
+      );
+    }
+    if (!session.isIn(room)) throw refused();
+    if (rules.mayPublish !== true) await this.#ask('mayPublish', rules, session, room, turn);
+    const text =
+      rules.schema === undefined
+        ? this.#textOf(data, turn)
+        : await this.#checked(rules, session, { room, id, data }, turn);
+    // The server may have ended the membership meanwhile.
+    if (!session.isIn(room)) throw refused();
+    const published = this.hub.room(room).publish(keptText(id, text));
+    turn.giveBack();
+    try {
+      await published;
+    } catch {
+      // The hub reports it.
+      throw later();
+    }
+    return null;
+  }
+
+  /** The JSON of what the schema makes of the data of a client. */
+  async #checked(
+    { key, schema }: KeyRules<Data>,
+    session: Session<Data>,
+    { room, id, data }: Publication,
+    turn: Turn,
+  ): Promise<string> {
+    let result: Checked;
+    try {
+      const question = `the schema of ${quoted(key)} to ${id} in ${quoted(room)}`;
+      result = (await this.#requestsOf(session).ask(question, turn, this.#timeout, () =>
+        check(schema!, data),
+      )) as Checked;
+    } catch (error) {
+      throw this.#failed('calls of a schema failed', error, turn);
+    }
+    const { value, issues } = result;
+    if (issues === undefined) return this.#textOf(value, turn);
+    throw new RpcError(ErrorCode.InvalidParams, 'Invalid params', { issues });
+  }
+
+  /** @throws {@link RpcError} for a value that cannot be written as JSON. */
+  #textOf(value: unknown, turn: Turn): string {
+    try {
+      return formatJSON(value);
+    } catch (error) {
+      // So many levels that they cannot be written.
+      const isTooDeep = [error, (error as Error).cause].some((each) => each instanceof RangeError);
+      if (isTooDeep) throw new RpcError(ErrorCode.InvalidParams, 'Invalid params');
+      throw this.#failed('results of a schema were no JSON', error, turn);
+    }
+  }
+
+  /** @throws {@link RpcError} unless the application admits the client. */
+  async #ask(
+    name: 'mayJoin' | 'mayPublish',
+    rules: KeyRules<Data>,
+    session: Session<Data>,
+    room: string,
+    turn: Turn,
+  ): Promise<void> {
+    const may = rules[name];
+    let refusal: RoomRefusedError;
+    let isPlain = false;
+    try {
+      const question = `${name} of ${quoted(room)}`;
+      const answer =
+        typeof may === 'function'
+          ? await this.#requestsOf(session).ask(question, turn, this.#timeout, () =>
+              may(session, room),
+            )
+          : may;
+      if (answer === true) return;
+      isPlain = answer === false;
+      const text = isPlain ? 'false' : kind(answer);
+      refusal = new RoomRefusedError(room, `${name} returned ${text}, not true`);
+    } catch (cause) {
+      isPlain = cause instanceof RpcError;
+      if (!isPlain && !(cause instanceof RoomRefusedError)) {
+        throw this.#failed(`calls of ${name} failed`, cause, turn);
+      }
+      if (turn.asked.signal.aborted) throw cause;
+      refusal = new RoomRefusedError(room, `${name} threw`, { cause });
+    }
+    if (name === 'mayJoin') this.#sessions.joinFailed(session, refusal);
+    else if (!isPlain) this.#sessions.failedOften('publications were refused', refusal);
+    throw refused();
+  }
+
+  /**
+   * Reports an error of the application.
+   *
+   * @param what - What has happened to several calls.
+   * @returns The error for the client, who asks again.
+   */
+  #failed(what: string, error: unknown, { asked }: Turn): unknown {
+    if (asked.signal.aborted) return asked.signal.reason;
+    this.#sessions.failedOften(what, error);
+    return later();
+  }
+
+  /** @throws {@link RpcError} for a room outside of the table, and for a name that no room has. */
+  #rulesFor(room: string): KeyRules<Data> {
+    try {
+      this.hub.room(room);
+    } catch (error) {
+      throw this.#mistake('name', `a client asks for a room: ${(error as Error).message}`);
+    }
+    const rules = this.#rulesOf(room);
+    if (rules !== undefined) return rules;
+    throw this.#mistake('key', `a client asks for ${quoted(room)}: no key of the table fits`);
+  }
+
+  /**
+   * Reports what may be a mistake of the application, once for each kind: strangers may ask for anything.
+   *
+   * @returns The error for the client.
+   */
+  #mistake(which: string, text: string): RpcError {
+    if (!this.#mistakes.has(which)) {
+      this.#mistakes.add(which);
+      this.#sessions.failed(undefined, new Error(`serveRooms: ${text}`));
+    }
+    return refused();
+  }
+
+  #gap(room: string | undefined, from: Position | undefined): void {
+    if (room === undefined || this.#rulesOf(room) === undefined) return;
+    const text = gapText(room, from, false);
+    for (const session of this.hub.room(room).members) session.send(text);
+  }
+
+  /** The server has ended the membership: the client joins again, and is refused if it may not. */
+  #left(session: Session<Data>, room: string): void {
+    this.#members.left(session, room);
+    const [leaving, name] = this.#leaving ?? [];
+    if ((session === leaving && room === name) || session.state !== 'open') return;
+    if (this.#rulesOf(room) !== undefined) session.send(gapText(room, undefined, false));
+  }
+}
+
+/** The option `rooms` of the hub. */
+function roomOptions<Data>(
+  table: RoomTable<Data>,
+  crosses: boolean,
+): Record<string, RoomOptions<Data>> {
+  const form: RoomOptions<Data>['form'] = (message, { room, position }) =>
+    messageText(message, room, position);
+  return Object.fromEntries(
+    Object.entries(table).map(([key, { history, presence }]) => [
+      key,
+      { history, presence, form, ...(crosses && { delivery: 'through' as const }) },
+    ]),
+  );
+}
+
+/** Never: without the reason, because a client must not learn which rooms exist. */
+function refused(): RpcError {
+  return new RpcError(ROOM_REFUSED, 'room refused');
+}
+
+/** Not now: the client asks again. */
+function later(): RpcError {
+  return new RpcError(ErrorCode.Busy, 'ask again later');
+}
+
+/** The client has left the room before it got an answer. */
+function left(): RpcError {
+  return new RpcError(ErrorCode.Cancelled, 'the client has left the room');
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text);
+}

@@ -1,0 +1,273 @@
+// Joins and publications that fail: refused, later, or a mistake of the application.
+import { connPair } from '@ws/conn';
+import { ReconnectingConn } from '@ws/conn/reconnecting';
+import { RoomRefusedError } from '@ws/hub';
+import { type RoomTable, serveRooms } from '@ws/hub/rooms';
+import { RpcError } from '@ws/rpc';
+import { roomsOf } from '@ws/rpc/rooms';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { startClient, startNode, startRaw, TABLE, Text, turns } from './setup.ts';
+
+const REFUSED = { code: -32_001, message: 'room refused' };
+const LATER = { code: -32_000 };
+const ID = 'A'.repeat(22);
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+const advance = async (ms: number): Promise<void> => {
+  await vi.advanceTimersByTimeAsync(ms);
+  await turns();
+};
+
+const close = async (hub: { close(options: object): Promise<unknown> }): Promise<void> => {
+  const closed = hub.close({ timeout: 1 });
+  await advance(10_000);
+  await closed;
+};
+
+const fails = (error: Error) => ({
+  throws: () => {
+    throw error;
+  },
+  rejects: async () => {
+    throw error;
+  },
+});
+
+describe('a function that admits clients', () => {
+  const refusals = {
+    'answers false': () => false,
+    'answers an object': () => ({}) as never,
+    'rejects with a RoomRefusedError': fails(new RoomRefusedError('r', 'no')).rejects,
+    'throws an RpcError': fails(new RpcError(7, 'no')).throws,
+  };
+  const failures = {
+    throws: fails(new Error('db')).throws,
+    rejects: fails(new Error('db')).rejects,
+    'has not answered in time': () => new Promise<never>(() => {}),
+  };
+
+  it.each(Object.entries(refusals))('refuses the client when it %s', async (_, may) => {
+    const { node, hub } = startNode({
+      r: { mayJoin: may },
+      s: { mayJoin: true, mayPublish: may },
+    });
+    const { ask } = startRaw(node);
+    expect((await ask('room.join', { room: 'r' })).error).toEqual(REFUSED);
+    await ask('room.join', { room: 's' });
+    expect((await ask('room.publish', { room: 's', id: ID, data: 1 })).error).toEqual(REFUSED);
+    await close(hub);
+  });
+
+  it.each(Object.entries(failures))('lets the client ask again when it %s', async (_, may) => {
+    const { node, hub, errors } = startNode({
+      r: { mayJoin: may },
+      s: { mayJoin: true, mayPublish: may },
+    });
+    const { ask } = startRaw(node);
+    const join = ask('room.join', { room: 'r' });
+    await advance(10_000);
+    expect((await join).error).toMatchObject(LATER);
+    await ask('room.join', { room: 's' });
+    const published = ask('room.publish', { room: 's', id: ID, data: 1 });
+    await advance(10_000);
+    expect((await published).error).toMatchObject(LATER);
+    expect(errors.map(String)).toEqual([
+      expect.stringMatching(/db|mayJoin of "r" within 10000 ms/),
+      expect.stringMatching(/db|mayPublish of "s" within 10000 ms/),
+    ]);
+    await close(hub);
+  });
+
+  it('is reported once a second', async () => {
+    const { node, hub, errors } = startNode({ r: { mayJoin: fails(new Error('db')).rejects } });
+    const { ask } = startRaw(node);
+    for (let i = 0; i < 20; i++) await ask('room.join', { room: 'r' });
+    await advance(1_000);
+    expect(errors.map(String)).toEqual(['Error: db', 'Error: 19 calls of mayJoin failed']);
+    await close(hub);
+  });
+});
+
+describe('a question without an answer', () => {
+  it('is not asked again, and its late answer is taken', async () => {
+    const answers: ((value: boolean) => void)[] = [];
+    const mayJoin = vi.fn(() => new Promise<boolean>((resolve) => answers.push(resolve)));
+    const node = serveRooms({ r: { mayJoin } }, { timeout: 100 });
+    node.hub.on('error', () => {});
+    const { ask, session } = startRaw(node as never);
+    const first = ask('room.join', { room: 'r' });
+    await advance(100);
+    expect((await first).error).toMatchObject(LATER);
+    const second = ask('room.join', { room: 'r' });
+    await turns();
+    expect(mayJoin).toHaveBeenCalledTimes(1);
+    answers[0]!(true);
+    expect((await second).result).toMatchObject({ complete: true });
+    expect(session.rooms.has('r')).toBe(true);
+    await close(node.hub);
+  });
+
+  it('gives up the requests that wait behind it together', async () => {
+    const { node, hub } = startNode({
+      r: { mayJoin: true, mayPublish: () => new Promise<never>(() => {}) },
+    });
+    const { ask, client } = startRaw(node);
+    await ask('room.join', { room: 'r' });
+    const codes: unknown[] = [];
+    const read = client.receive((message) => {
+      codes.push((message.json() as { error: { code: number } }).error.code);
+    });
+    for (let id = 10; id < 30; id++) {
+      const params = { room: 'r', id: ID, data: 1 };
+      await client.writeJSON({ jsonrpc: '2.0', id, method: 'room.publish', params });
+    }
+    await turns();
+    await advance(10_000);
+    expect(codes).toEqual(Array.from({ length: 20 }, () => -32_000));
+    await close(hub);
+    await read.catch(() => {});
+  });
+});
+
+describe('a loop', () => {
+  it.each<[string, () => RoomTable<string>[string]]>([
+    ['mayJoin rejects', () => ({ mayJoin: async () => Promise.reject(new Error('db')) })],
+    ['presence throws', () => ({ mayJoin: true, presence: fails(new Error('presence')).throws })],
+  ])('joins again after 1 s, doubling to 30 s, while %s', async (_, rules) => {
+    vi.spyOn(Math, 'random').mockReturnValue(0);
+    let isBroken = true;
+    const broken = rules();
+    const { node, hub } = startNode({
+      'chat/*': {
+        mayJoin: async (session, room) =>
+          isBroken && typeof broken.mayJoin === 'function' ? broken.mayJoin(session, room) : true,
+        presence: (session) => (isBroken ? broken.presence?.(session) : 1),
+      },
+    });
+    const { rooms, live, conns } = startClient(node);
+    const loop = rooms.join('chat/main');
+    await turns();
+    const joins = (): number => conns[0]!.stats.messagesOut;
+    const counts: number[] = [];
+    for (const ms of [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]) {
+      await advance(ms - 1);
+      counts.push(joins());
+      await advance(1);
+    }
+    expect(counts).toEqual([1, 2, 3, 4, 5, 6, 7]);
+    isBroken = false;
+    await advance(30_000);
+    await hub.room('chat/main').publishJSON({ text: '1' });
+    expect((await loop.next()).value).toMatchObject({ data: { text: '1' } });
+    await live.close();
+    await close(hub);
+  });
+
+  it('joins again when the server ends its membership while it joins', async () => {
+    const { node, hub } = startNode({
+      'chat/*': { ...TABLE['chat/*']!, mayJoin: async () => true },
+    });
+    const { rooms, live } = startClient(node);
+    const loop = rooms.join('chat/main');
+    await rooms.publish('chat/main', { text: '1' });
+    const [session] = hub.sessions.values();
+    session!.leave('chat/main');
+    const published = rooms.publish('chat/main', { text: '2' });
+    await turns(3);
+    session!.leave('chat/main');
+    await advance(3_000);
+    await published;
+    expect((await loop.next()).value).toMatchObject({ data: { text: '1' } });
+    expect((await loop.next()).value).toMatchObject({ data: { text: '2' } });
+    await live.close();
+    await close(hub);
+  });
+
+  it('joins again when the end of its membership comes before the answer of its join', async () => {
+    const [client, server] = connPair();
+    const live = new ReconnectingConn(async () => client);
+    void roomsOf(live).join('r').next();
+    const next = async () => (await server.readMessage()).json() as { id: number; method: string };
+    const { id } = await next();
+    await server.writeJSON({ jsonrpc: '2.0', method: 'room.gap', params: { room: 'r' } });
+    await server.writeJSON({ jsonrpc: '2.0', id, result: { complete: true, missed: 0 } });
+    expect(await next()).toMatchObject({ method: 'room.join' });
+    server.terminate();
+    await live.close();
+  });
+
+  it('ends its join when it ends', async () => {
+    let asked = 0;
+    let may: (value: boolean) => void = () => {};
+    const { node, hub } = startNode({
+      'chat/*': {
+        schema: Text,
+        mayJoin: () => {
+          asked++;
+          return new Promise<boolean>((resolve) => (may = resolve));
+        },
+      },
+    });
+    const { rooms, live } = startClient(node);
+    const loop = rooms.join('chat/main');
+    await turns();
+    await loop.return!();
+    const other = rooms.join('chat/main');
+    await turns();
+    expect(asked).toBe(1);
+    may(true);
+    await turns();
+    await hub.room('chat/main').publishJSON({ text: '1' });
+    expect((await other.next()).value).toMatchObject({ data: { text: '1' } });
+    await live.close();
+    await close(hub);
+  });
+});
+
+describe('a mistake of the application', () => {
+  it('is reported once for each kind, and refused', async () => {
+    const { node, hub, errors } = startNode(
+      { 'chat/*': { mayJoin: true } },
+      { maxRoomsPerSession: 2 },
+    );
+    const { ask } = startRaw(node);
+    for (let i = 0; i < 4; i++) {
+      for (const room of ['chat', `chat/${i}`, 'x'.repeat(300)]) {
+        await ask('room.join', { room });
+        const { error } = await ask('room.publish', { room, id: ID, data: 1 });
+        expect(error).toEqual(REFUSED);
+      }
+    }
+    expect((await ask('room.join', { room: 'chat/9' })).error).toEqual(REFUSED);
+    expect(errors.map(String)).toEqual([
+      expect.stringContaining('asks for "chat": no key of the table fits'),
+      expect.stringContaining('in "chat/0": the key "chat/*" has no mayPublish'),
+      expect.stringContaining('256 bytes'),
+      expect.stringContaining('more than 2 rooms (option hub.maxRoomsPerSession)'),
+    ]);
+    await close(hub);
+  });
+
+  it('is told at the client when it knows', async () => {
+    const { node, hub } = startNode();
+    const { rooms, live } = startClient(node);
+    await expect(rooms.publish('chat/main', { text: '1' })).rejects.toThrow(
+      /join "chat\/main" first/,
+    );
+    const loop = rooms.join('chat/main');
+    await rooms.publish('chat/main', { text: '1' });
+    await loop.return!();
+    await expect(rooms.publish('chat/main', { text: '1' })).rejects.toThrow(TypeError);
+    await expect(rooms.publish('chat/é'.repeat(50), { text: '1' })).rejects.toThrow(/256 bytes/);
+    expect(() => rooms.members('')).toThrow(/1 to 256 bytes/);
+    await live.close();
+    await close(hub);
+  });
+});

@@ -1,0 +1,99 @@
+import type { SchemaOutput, StandardSchema } from '@ws/conn';
+import { checkOptionNames } from '@ws/conn/internal';
+import { checkIsSchema, checkNow } from '../schema.ts';
+import type { RoomMember, WireMembers } from './room-contract.ts';
+
+/** The schemas of the rooms of one key. */
+export interface KeySchemas {
+  /** Of what is published. */
+  readonly message?: StandardSchema | undefined;
+  /** Of what the server shows of a member. It is synchronous. */
+  readonly info?: StandardSchema | undefined;
+}
+
+/**
+ * The schemas of rooms, by name, or by a prefix with one `*` at its end. A schema alone is that of
+ * messages.
+ */
+export type RoomSchemas = Readonly<Record<string, StandardSchema | KeySchemas>>;
+
+/** The key of `T` that covers the room `Name`. */
+type KeyOf<T, Name extends string> = Name extends keyof T
+  ? Name
+  : {
+      [K in keyof T]: K extends `${infer Prefix}*`
+        ? Name extends `${Prefix}${string}`
+          ? K
+          : never
+        : never;
+    }[keyof T];
+
+/** The schemas of the room `Name`. */
+type SchemasOf<T extends RoomSchemas, Name extends string> = [KeyOf<T, Name>] extends [never]
+  ? KeySchemas
+  : T[KeyOf<T, Name>];
+
+/** The schema of its messages; any without one. */
+export type MessageOf<T extends RoomSchemas, Name extends string> =
+  SchemasOf<T, Name> extends infer S
+    ? S extends StandardSchema
+      ? S
+      : S extends { readonly message: infer M extends StandardSchema }
+        ? M
+        : StandardSchema
+    : never;
+
+/** What the server shows of its members. */
+export type InfoOf<T extends RoomSchemas, Name extends string> =
+  SchemasOf<T, Name> extends { readonly info: infer I extends StandardSchema }
+    ? SchemaOutput<I>
+    : unknown;
+
+/** @throws TypeError for another value than a schema, or an object of them. */
+export function checkSchemas(owner: string, given: StandardSchema | KeySchemas): void {
+  if ('~standard' in Object(given)) return checkIsSchema(owner, given);
+  checkOptionNames(owner, given, ['message', 'info'], 'ignore');
+  for (const [name, schema] of Object.entries(given)) {
+    if (schema !== undefined) checkIsSchema(`${owner}: ${name}`, schema);
+  }
+}
+
+/** The schemas of the exact name, else of the longest prefix. */
+export function schemasOf(schemas: RoomSchemas, name: string): KeySchemas {
+  let longest = Object.hasOwn(schemas, name) ? name : '';
+  for (const key of longest === name ? [] : Object.keys(schemas)) {
+    const covers = key.endsWith('*') && name.startsWith(key.slice(0, -1));
+    if (covers && key.length > longest.length) longest = key;
+  }
+  const found = schemas[longest] ?? {};
+  return '~standard' in found ? { message: found } : found;
+}
+
+/**
+ * The members of an event whose `info` fits the schema.
+ *
+ * @param misfit - Called with the error of each other one.
+ */
+export function fitting(
+  schemas: RoomSchemas,
+  event: WireMembers,
+  misfit: (error: unknown) => void,
+): WireMembers {
+  const { info } = schemasOf(schemas, event.room);
+  if (info === undefined) return event;
+  const left = [...(event.left ?? [])];
+  const fit = (members: WireMembers['members']): typeof members => {
+    if (members === undefined) return undefined;
+    const entries: [string, RoomMember][] = [];
+    for (const [key, member] of Object.entries(members)) {
+      try {
+        entries.push([key, { ...member, info: checkNow(info, member.info, 'info') }]);
+      } catch (error) {
+        left.push(key);
+        misfit(error);
+      }
+    }
+    return Object.fromEntries(entries);
+  };
+  return { ...event, members: fit(event.members), shown: fit(event.shown), left };
+}
