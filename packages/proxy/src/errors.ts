@@ -9,8 +9,8 @@ export type ProxyErrorCode =
 /**
  * The proxy has no connection to a target. The code says why:
  *
- * - `WS_ERR_PROXY_TARGET`: no target accepts connections, or its answer is not a valid handshake;
- *   the client gets 502 or 503;
+ * - `WS_ERR_PROXY_TARGET`: no target accepts connections, its answer is not a valid handshake, or it
+ *   leads back to the proxy; the client gets 502, 503 or 508;
  * - `WS_ERR_PROXY_TIMEOUT`: `connectTimeout` or `handshakeTimeout` is over; the client gets 504;
  * - `WS_ERR_PROXY_REFUSED`: the target has refused the handshake; the client gets its answer. Over
  *   HTTP/2 a 2xx would accept, so the client gets 502.

@@ -12,18 +12,18 @@ import {
 import type { ProxyOption } from '@ws/node-client';
 import { checkProxy, type ProxyPlan } from '@ws/node-client/internal';
 import { assertOption } from '@ws/node-io/internal';
-import type { UpgraderOptions } from '@ws/node-server';
+import type { AuthOf, UpgraderOptions } from '@ws/node-server';
 import { checkUpgraderOptions, type UpgraderPlan } from '@ws/node-server/internal';
 import type { Forwarded } from './handshake/forwarded.ts';
-import type { Balance, PoolPlan } from './targets/target-pool.ts';
+import type { Balance, PoolPlan, ProxyContext } from './targets/target-pool.ts';
 import type { Transform } from './tunnel/message-link.ts';
 
 /** How bytes pass. */
 export type Mode = 'frames' | 'bytes' | 'messages';
 
 /** The options that a proxy has in common with an `Upgrader`. */
-type FromUpgrader = Pick<
-  UpgraderOptions<unknown>,
+type FromUpgrader<Result = unknown> = Pick<
+  UpgraderOptions<Result>,
   | 'authenticate'
   | 'maxConnections'
   | 'maxConnectionsPerAddress'
@@ -36,7 +36,7 @@ type FromUpgrader = Pick<
 >;
 
 /** Options of {@link createProxy}. */
-export interface ProxyOptions extends FromUpgrader {
+export interface ProxyOptions<Result = unknown> extends FromUpgrader<Result> {
   /**
    * - `frames`: bytes pass untouched, and the proxy knows where frames begin. It closes with a
    *   reason when one side dies, counts messages and bounds their size;
@@ -48,14 +48,10 @@ export interface ProxyOptions extends FromUpgrader {
   readonly mode?: Mode | undefined;
   /**
    * The last word on what the target gets. It changes `headers` in place and may be async. An error
-   * answers 500. `signal` aborts when the client has left or `handshakeTimeout` is over.
+   * answers 500. `auth` of the context is the result of `authenticate`.
    */
   readonly director?:
-    | ((
-        req: IncomingMessage,
-        headers: Headers,
-        context: { readonly signal: AbortSignal },
-      ) => unknown)
+    | ((req: IncomingMessage, headers: Headers, context: ProxyContext<AuthOf<Result>>) => unknown)
     | undefined;
   /** The last word on what the client gets. It changes `headers` in place. Synchronous. */
   readonly response?: ((headers: Headers, req: IncomingMessage) => void) | undefined;
@@ -79,9 +75,11 @@ export interface ProxyOptions extends FromUpgrader {
    */
   readonly trust?: false | ((req: IncomingMessage) => boolean) | undefined;
   /** Chooses between targets. Default: `round-robin`. */
-  readonly balance?: Balance | undefined;
+  readonly balance?: Balance<AuthOf<Result>> | undefined;
   /** Requests with the same key go to the same target while that is up. Default: none. */
-  readonly sticky?: ((req: IncomingMessage) => string | undefined) | undefined;
+  readonly sticky?:
+    | ((req: IncomingMessage, context: ProxyContext<AuthOf<Result>>) => string | undefined)
+    | undefined;
   /** The most targets that are tried for one request. Default: 2. */
   readonly attempts?: number | undefined;
   /**

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -63,6 +64,8 @@ export interface ProxyCloseOptions {
 export class Proxy {
   readonly #plan: CheckedOptions;
   readonly #pool: TargetPool;
+  /** Its name in Via. */
+  readonly #via = `ws-${randomBytes(8).toString('hex')}`;
   readonly #limits: Limits;
   readonly #refusals = new Refusals();
   readonly #reporter: UpgraderPlan['reporter'];
@@ -212,8 +215,16 @@ export class Proxy {
       plan,
       pool: this.#pool,
       handshake,
+      context: {
+        auth: request.context?.auth,
+        // A signal costs time.
+        get signal() {
+          return handshake.signal;
+        },
+      },
       req,
       host: facts.list('host'),
+      via: this.#via,
       offer: offerFor(plan, facts),
       onTarget: (backend) => this.#enter(proxied, backend),
     });
@@ -378,9 +389,9 @@ function unopened(status: number, error: unknown, endedBy: EndedBy) {
  * server.on('upgrade', proxy.handler);
  * ```
  */
-export function createProxy(
+export function createProxy<Result = unknown>(
   target: string | URL | readonly Target[] | TargetFunction,
-  options: ProxyOptions = {},
+  options: ProxyOptions<Result> = {},
 ): Proxy {
-  return checked(() => new Proxy(target, options), createProxy);
+  return checked(() => new Proxy(target, options as ProxyOptions), createProxy);
 }

@@ -19,7 +19,7 @@ import {
 import { ProxyError } from '../errors.ts';
 import type { CheckedOptions } from '../options.ts';
 import type { Backend } from '../targets/target.ts';
-import type { TargetPool } from '../targets/target-pool.ts';
+import type { ProxyContext, TargetPool } from '../targets/target-pool.ts';
 import { faultOf, type Offer, type TargetAnswer } from './answer.ts';
 import { checkedLines, type HeaderLine, headersOf, withoutLookalikes } from './end-to-end.ts';
 import {
@@ -38,9 +38,12 @@ export interface Question {
   readonly plan: CheckedOptions;
   readonly pool: TargetPool;
   readonly handshake: HandshakeWaits;
+  readonly context: ProxyContext;
   readonly req: IncomingMessage;
   /** The value of the client's Host header. */
   readonly host: string;
+  /** The name of the proxy in Via. */
+  readonly via: string;
   readonly offer: Offer;
   /** Called for each target that is tried. */
   readonly onTarget: (backend: Backend) => void;
@@ -53,11 +56,14 @@ export interface Question {
  * @throws ProxyError; HandshakeError for a fault of the application; the failure of the handshake.
  */
 export async function askTarget(question: Question): Promise<TargetAnswer> {
-  const { plan, pool, handshake, req, host } = question;
-  const fromClient = clientLines(req, host, plan.forwarded, isTrusted(plan, req));
+  const { plan, pool, handshake, context, req, host, via } = question;
+  if (req.headers.via?.includes(via)) {
+    throw new ProxyError('WS_ERR_PROXY_TARGET', 508, 'a target leads back to this proxy');
+  }
+  const fromClient = clientLines(req, host, plan.forwarded, isTrusted(plan, req), via);
   const tried: Backend[] = [];
   for (;;) {
-    const choice = pool.choose(req, tried, handshake);
+    const choice = pool.choose(req, tried, context);
     const backend = isThenable(choice) ? await handshake.waitForCall('target', choice) : choice;
     const chosenAt = performance.now();
     question.onTarget(backend);
@@ -67,10 +73,10 @@ export async function askTarget(question: Question): Promise<TargetAnswer> {
       const request = requestFor(question, backend, isThenable(lines) ? await lines : lines);
       failure = await ask(question, backend, request);
     } catch (error) {
-      if (!backend.endDial(handshake)) backend.endCooldown(chosenAt);
+      if (!backend.endDial(context)) backend.endCooldown(chosenAt);
       throw error;
     }
-    backend.endDial(handshake);
+    backend.endDial(context);
     if ('head' in failure) return failure;
     tried.push(backend);
     if (tried.length >= plan.attempts || !pool.hasOther(tried)) throw failure;
@@ -102,10 +108,10 @@ async function ask(
   request: StreamRequest,
   retry?: 'on another session' | 'over HTTP/1.1',
 ): Promise<TargetAnswer | ProxyError> {
-  const { plan, pool, handshake, offer, req } = question;
+  const { plan, pool, handshake, context, offer, req } = question;
   const { connectTimeout, cooldown, proxy, http2 } = plan;
   const askedAt = performance.now();
-  const onOpen = (): void => void backend.endDial(handshake);
+  const onOpen = (): void => void backend.endDial(context);
   let shared: SharedSession | undefined;
   let exchange: TargetExchange | undefined;
   try {
@@ -202,28 +208,27 @@ function checkAnswer({ head, stream }: TargetAnswer, offer: Offer, { url }: Back
 
 /** The lines for one target, after the last word of `director`. */
 function targetLines(
-  { plan, handshake, req, host }: Question,
+  question: Question,
   backend: Backend,
   fromClient: readonly HeaderLine[],
 ): readonly HeaderLine[] | Promise<readonly HeaderLine[]> {
+  const { plan, host } = question;
   const own: HeaderLine = ['Host', plan.host === 'target' ? backend.address.host : host];
   const names = backend.headers.map(([name]) => name);
   const others = withoutLookalikes(fromClient, names);
   const lines = mergeHeaders([own, ...others], backend.headers);
-  return plan.director === undefined ? lines : directed(plan.director, handshake, req, lines);
+  return plan.director === undefined ? lines : directed(plan.director, question, lines);
 }
 
 async function directed(
   director: NonNullable<CheckedOptions['director']>,
-  handshake: HandshakeWaits,
-  req: IncomingMessage,
+  { handshake, context, req }: Question,
   lines: readonly HeaderLine[],
 ): Promise<readonly HeaderLine[]> {
   const headers = headersOf(lines);
   const before = new Headers(headers);
   try {
-    const { signal } = handshake;
-    await handshake.waitForCall('director', director(req, headers, { signal }));
+    await handshake.waitForCall('director', director(req, headers, context));
     const host = headers.get('host');
     if (host === null || !isHost(host)) {
       throw new TypeError(`director: Host must be host[:port], got ${JSON.stringify(host)}`);

@@ -15,12 +15,14 @@ export type Forwarded = 'x' | 'rfc7239' | 'both' | false;
  * @param host - The value of the client's Host header.
  * @param trusted - Whether the peer of the socket is a proxy whose lines are true: its addresses
  *   stay, and its own is appended.
+ * @param via - The name of this proxy (RFC 9110, section 7.6.3).
  */
 export function clientLines(
   req: IncomingMessage,
   host: string,
   form: Forwarded,
   trusted: boolean,
+  via: string,
 ): readonly HeaderLine[] {
   const lines = endToEnd(
     withOneCookie(req),
@@ -47,7 +49,9 @@ export function clientLines(
     }
   }
   if (form === 'rfc7239' || form === 'both') append('Forwarded', element(address, proto, host));
-  return trusted ? mergeHeaders(lines, added) : [...lines, ...added];
+  const { httpVersion, httpVersionMajor } = req;
+  append('Via', `${httpVersionMajor === 1 ? httpVersion : httpVersionMajor} ${via}`);
+  return mergeHeaders(lines, added);
 }
 
 /** Over HTTP/2 a client may send each cookie as a line (RFC 9113, section 8.2.3). */

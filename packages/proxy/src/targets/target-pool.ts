@@ -5,21 +5,35 @@ import { ProxyError } from '../errors.ts';
 import { BALANCES, type BalanceName, stickyChoice } from './balance.ts';
 import { assignableStateOf, Backend, stateOf, type Target, type TargetState } from './target.ts';
 
+/** What the functions of a proxy get beside the request. */
+export interface ProxyContext<Auth = unknown> {
+  /** The result of `authenticate`; undefined without that option. */
+  readonly auth: Auth;
+  /** Aborts when the client has left or `handshakeTimeout` is over. */
+  readonly signal: AbortSignal;
+}
+
 /** Chooses the target of each request. It may be async. */
 export type TargetFunction = (
   req: IncomingMessage,
-  context: { readonly signal: AbortSignal },
+  context: ProxyContext,
 ) => Target | PromiseLike<Target>;
 
 /** The option `balance`. */
-export type Balance =
+export type Balance<Auth = unknown> =
   | BalanceName
-  | ((req: IncomingMessage, targets: readonly TargetState[]) => TargetState);
+  | ((
+      req: IncomingMessage,
+      targets: readonly TargetState[],
+      context: ProxyContext<Auth>,
+    ) => TargetState);
 
 /** The options that decide between targets. */
 export interface PoolPlan {
   readonly balance: Balance;
-  readonly sticky: ((req: IncomingMessage) => string | undefined) | undefined;
+  readonly sticky:
+    | ((req: IncomingMessage, context: ProxyContext) => string | undefined)
+    | undefined;
   /** In milliseconds. */
   readonly cooldown: number;
 }
@@ -80,31 +94,32 @@ export class TargetPool {
    * Chooses the target of a request.
    *
    * @param tried - Targets that have failed for this request.
-   * @param context - Its signal is read only when a function chooses. End the dial with it.
+   * @param context - End the dial with it.
    * @throws ProxyError 503 when none is up or may be dialed; HandshakeError 500 for a fault of the
    *   application.
    */
   choose(
     req: IncomingMessage,
     tried: readonly Backend[],
-    context: { readonly signal: AbortSignal },
+    context: ProxyContext,
   ): Backend | Promise<Backend> {
-    if (this.#choose !== undefined) return this.#called(this.#choose, req, context.signal);
-    const backend = this.#chosen(req, this.#untried(tried));
+    if (this.#choose !== undefined) return this.#called(this.#choose, req, context);
+    const backend = this.#chosen(req, this.#untried(tried), context);
     backend.startDial(context);
     return backend;
   }
 
-  #chosen(req: IncomingMessage, some: readonly Backend[]): Backend {
+  #chosen(req: IncomingMessage, some: readonly Backend[], context: ProxyContext): Backend {
     if (some.length === 0) {
       const message = 'no target is up, and another request dials each of them';
       throw new ProxyError('WS_ERR_PROXY_TARGET', 503, message);
     }
-    const key = this.#stickyKey(req);
+    const key = this.#stickyKey(req, context);
     if (key !== undefined) return stickyChoice(some, key);
     if (some.length === 1) return some[0]!;
     const { balance } = this.#plan;
-    return typeof balance === 'function' ? balanced(balance, req, some) : BALANCES[balance](some);
+    if (typeof balance === 'function') return balanced(balance, req, some, context);
+    return BALANCES[balance](some);
   }
 
   /** Counts a handshake with `backend`, until {@link leave}. */
@@ -131,12 +146,12 @@ export class TargetPool {
     return some.filter((each) => each.mayBeDialed && !tried.some(sameAs(each)));
   }
 
-  #stickyKey(req: IncomingMessage): string | undefined {
+  #stickyKey(req: IncomingMessage, context: ProxyContext): string | undefined {
     const { sticky } = this.#plan;
     if (sticky === undefined) return undefined;
     let key: unknown;
     try {
-      key = sticky(req);
+      key = sticky(req, context);
     } catch (cause) {
       throw serverFault('sticky', cause);
     }
@@ -147,10 +162,10 @@ export class TargetPool {
   async #called(
     choose: TargetFunction,
     req: IncomingMessage,
-    signal: AbortSignal,
+    context: ProxyContext,
   ): Promise<Backend> {
     try {
-      return new Backend(await choose(req, { signal }));
+      return new Backend(await choose(req, context));
     } catch (cause) {
       throw serverFault('target', cause);
     }
@@ -162,10 +177,11 @@ function balanced(
   balance: Extract<Balance, (...args: never) => unknown>,
   req: IncomingMessage,
   up: readonly Backend[],
+  context: ProxyContext,
 ): Backend {
   let chosen: Partial<TargetState> | undefined;
   try {
-    chosen = balance(req, up.map(stateOf));
+    chosen = balance(req, up.map(stateOf), context);
   } catch (cause) {
     throw serverFault('balance', cause);
   }

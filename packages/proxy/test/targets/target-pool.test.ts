@@ -136,34 +136,29 @@ describe('several targets', () => {
   });
 
   it('are dialed once at a time while all are down', async () => {
+    const { port } = await restarting();
+    const between = await front(`wss://127.0.0.1:${port}`, { cooldown: 60_000 });
+    for (let i = 0; i < 3; i++) expect(await statusOf(between)).toBe(502);
     // It accepts connections, and no TLS handshake ends.
     const sockets: Socket[] = [];
     const silent = createServer((socket) => void sockets.push(socket.on('error', () => {})));
-    silent.listen(0, '127.0.0.1');
+    silent.listen(port, '127.0.0.1');
     await once(silent, 'listening');
     whenOver(() => {
       for (const socket of sockets) socket.destroy();
       silent.close();
     });
-    const { port } = silent.address() as AddressInfo;
-    const between = await front(`wss://127.0.0.1:${port}`, {
-      cooldown: 60_000,
-      connectTimeout: 100,
-    });
-    for (let i = 0; i < 3; i++) expect(await statusOf(between)).toBe(504);
-    const first = statusOf(between);
-    await expect.poll(() => sockets.length).toBe(4);
-    expect(await statusOf(between)).toBe(503);
-    expect(String(between.reported.at(-1))).toContain('no target is up');
-    expect(await first).toBe(504);
-    // A client that leaves makes room for the next one.
-    const client = await rawClient(between.port);
-    await client.write(request());
-    await expect.poll(() => sockets.length).toBe(5);
-    client.reset();
-    await expect.poll(() => between.proxy.targets[0]!.open).toBe(0);
-    expect(await statusOf(between)).toBe(504);
-    expect(sockets).toHaveLength(6);
+    for (const dials of [1, 2]) {
+      const client = await rawClient(between.port);
+      await client.write(request());
+      await expect.poll(() => sockets.length).toBe(dials);
+      expect(await statusOf(between)).toBe(503);
+      expect(String(between.reported.at(-1))).toContain('no target is up');
+      // A client that leaves makes room for the next one.
+      client.reset();
+      await expect.poll(() => between.proxy.targets[0]!.open).toBe(0);
+    }
+    expect(sockets).toHaveLength(2);
   });
 
   it('are asked by others while one that is back does not answer a request', async () => {
