@@ -120,12 +120,8 @@ export class BackplaneLink<Data> {
       try {
         await this.backplane.start(sink, this.#id);
         if (this.closed) break;
-        // Members that joined before have missed the messages of the other nodes.
-        if (!first) this.#up();
-        else {
-          this.#engineReturned();
-          this.others.up();
-        }
+        // Members that joined before the first start have missed the messages of the other nodes.
+        this.#up(first);
         return;
       } catch (error) {
         if (this.closed) break;

@@ -1,3 +1,6 @@
+/** Passed tasks that the queue keeps at most. */
+const MAX_PASSED = 1_024;
+
 /** Runs at most `most` tasks at a time, in the order of the calls. */
 export class Limit {
   readonly #most: number;
@@ -22,6 +25,10 @@ export class Limit {
 
   /** Gives the place of a finished task to the next one. */
   #next(): void {
+    if (this.#first === MAX_PASSED) {
+      this.#waiting = this.#waiting.slice(MAX_PASSED);
+      this.#first = 0;
+    }
     const next = this.#waiting[this.#first++];
     if (next !== undefined) return next();
     this.#running--;

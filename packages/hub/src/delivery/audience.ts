@@ -4,7 +4,7 @@ import { OverflowError } from '../errors.ts';
 import type { Position } from '../history/position.ts';
 import type { Resume } from '../rooms/resume.ts';
 import type { Session } from '../sessions/session.ts';
-import { type FanOut, WRITE_COST } from './fan-out.ts';
+import { type Due, type FanOut, WRITE_COST } from './fan-out.ts';
 
 /** Bounds of the publications that wait for the next pass. */
 const MAX_WAITING_MESSAGES = 10_000;
@@ -61,7 +61,7 @@ interface Selection<Data> {
  * over the members sends each one all waiting messages, so its connection writes once. A long pass
  * continues in later turns. Publications that arrive during a pass wait for the next one.
  */
-export class Audience<Data> {
+export class Audience<Data> implements Due {
   readonly members: Set<Session<Data>> = new Set();
   readonly #fanOut: FanOut<Data>;
   #waiting: Publication<Data>[] = [];
@@ -114,6 +114,11 @@ export class Audience<Data> {
       this.#resumes ??= new Map();
       this.#resumes.set(session, resume);
     }
+  }
+
+  /** No member gets the message at a position. */
+  skip(position: Position, previous: number | undefined): void {
+    for (const resume of this.#resumes?.values() ?? []) resume.skip(position, previous);
   }
 
   /**
@@ -180,16 +185,10 @@ export class Audience<Data> {
 
   // Called by the fan-out
 
-  /** Resolves when all deliveries that are due now are done; undefined when none is due. */
   get done(): Promise<void> | undefined {
     return (this.#delivered ?? this.#pass?.ended)?.promise;
   }
 
-  /**
-   * Makes deliveries until `budget` is used up.
-   *
-   * @returns The rest of the budget.
-   */
   run(budget: number): number {
     this.#pass ??= this.#begin();
     const { publications, messages, first, members, selection } = this.#pass;

@@ -1,6 +1,5 @@
 import { flushShared, schedulerOf, TurnCallback } from '@ws/conn/internal';
 import type { Sessions } from '../sessions/sessions.ts';
-import type { Audience } from './audience.ts';
 
 /** Ms for which delivery may occupy the event loop at a time. */
 const SLICE_MS = 8;
@@ -12,17 +11,29 @@ export const WRITE_COST = 32;
  */
 const BATCH = 2_048;
 
+/** What makes deliveries in the turns of a {@link FanOut}. */
+export interface Due {
+  /** Resolves when all deliveries that are due now are done; undefined when none is due. */
+  readonly done: Promise<void> | undefined;
+  /**
+   * Makes deliveries until `budget` is used up.
+   *
+   * @returns The rest of the budget.
+   */
+  run(budget: number): number;
+}
+
 /**
  * Runs the deliveries of a hub at the end of the turn, in turns of {@link SLICE_MS}, so that other work
- * of the process runs between them. Several audiences advance side by side: a small room does not
+ * of the process runs between them. All that is due advances side by side: a small room does not
  * wait for a large one.
  */
 export class FanOut<Data> {
   readonly #hub: Sessions<Data>;
   /** In the order of their next batches. An audience that is not done moves to the end. */
-  readonly #due = new Set<Audience<Data>>();
+  readonly #due = new Set<Due>();
   /** Iterates over `#due`. All due audiences are ahead of it. */
-  #next: Iterator<Audience<Data>> | undefined;
+  #next: Iterator<Due> | undefined;
   /**
    * When this turn of the event loop has done enough, in ms of the platform's clock. Undefined
    * before the first delivery of the turn.
@@ -50,11 +61,17 @@ export class FanOut<Data> {
     for (const done of Array.from(this.#due, (audience) => audience.done)) await done;
   }
 
-  /** Delivers to an audience at the end of the turn. */
-  add(audience: Audience<Data>): void {
-    this.#due.add(audience);
+  /** Runs it at the end of the turn. */
+  add(due: Due): void {
+    this.#due.add(due);
     if (this.#turnEnd === undefined) this.#beginTurn(this.#pause);
     this.#scheduler.endOfTurn.add(this.#batch);
+  }
+
+  /** Whether other deliveries than those that are due may be made in this turn. */
+  hasTime(): boolean {
+    if (this.#turnEnd === undefined) this.#beginTurn(this.#pause);
+    return this.#hub.platform.now() < this.#turnEnd!;
   }
 
   /** @param next - Called in the next turn. */

@@ -134,7 +134,8 @@ export class RoomHistory {
     const known = since === undefined || since.epoch === this.epoch;
     const after = since === undefined ? this.last - limit : known ? since.offset : 0;
     const from = Math.max(after, oldest);
-    const entries = this.#entries.slice(this.#first + from - oldest).slice(0, limit);
+    const start = this.#first + from - oldest;
+    const entries = this.#entries.slice(start, start + limit);
     const end = from + entries.length;
     const follows = known && from === (since?.offset ?? 0) && from > this.#interrupted;
     return {

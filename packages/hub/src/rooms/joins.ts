@@ -4,7 +4,8 @@ import { RoomRefusedError, SessionClosedError } from '../errors.ts';
 import { NEEDS_POSITIONS } from '../options.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
-import { checkJoinOptions, type JoinOptions, Resume } from './resume.ts';
+import { checkJoinOptions, type JoinOptions } from './join-options.ts';
+import { Resume } from './resume.ts';
 import type { Joined } from './room.ts';
 import type { Rooms } from './rooms.ts';
 

@@ -19,8 +19,8 @@ export interface MissedPart {
   readonly firstOffset: number | undefined;
   /** Of the last message. */
   readonly position: Position;
-  /** Number of messages for which `form` has failed. */
-  readonly leftOut: number;
+  /** Offsets of the messages for which `form` has failed. */
+  readonly leftOut: readonly number[];
 }
 
 /** A part of a session that has left. */
@@ -30,7 +30,7 @@ export const NO_PART: MissedPart = /* @__PURE__ */ Object.freeze({
   hasMore: false,
   firstOffset: undefined,
   position: { epoch: '', offset: 0 },
-  leftOut: 0,
+  leftOut: [],
 });
 
 /** A part that resumes share. */
@@ -49,6 +49,8 @@ export interface SharedPart {
 export class MissedParts<Data> {
   readonly #rooms: Rooms<Data>;
   readonly #held = new Map<string, SharedPart>();
+  /** Parts that the engine is reading. */
+  readonly #begun = new Map<string, SharedPart>();
 
   constructor(rooms: Rooms<Data>) {
     this.#rooms = rooms;
@@ -69,12 +71,34 @@ export class MissedParts<Data> {
       return found;
     }
     const held: SharedPart = { key, users: 1, part: undefined! };
+    const begun = this.#begun.get(key);
+    if (begun !== undefined) {
+      held.part = handled(this.#share(begun, name, since, limit));
+      return held;
+    }
     this.#held.set(key, held);
     held.part =
       here === undefined
         ? handled(this.#read(held, name, since, size))
         : Promise.resolve(this.#formed(name, here));
     return held;
+  }
+
+  /** A later resume may miss more: only a part that is full is the same for it. */
+  async #share(
+    begun: SharedPart,
+    name: string,
+    since: Position | undefined,
+    limit: number,
+  ): Promise<MissedPart> {
+    const part = await begun.part;
+    if (part.hasMore) return part;
+    const next = this.acquire(name, since, limit);
+    try {
+      return await next.part;
+    } finally {
+      this.release(next);
+    }
   }
 
   release(held: SharedPart): void {
@@ -93,27 +117,32 @@ export class MissedParts<Data> {
     since: Position | undefined,
     size: number,
   ): Promise<MissedPart> {
-    // A later resume may miss more: only a part that is full stays the same.
     const begins = (): void => {
       this.#forget(held);
       // Otherwise a client that joins and leaves in a loop delays the reads of others.
       if (held.users === 0) throw new Error('all its sessions have left');
+      this.#begun.set(held.key, held);
     };
-    let found: HistoryPart;
     try {
-      found = await this.#rooms.reads.readPart(name, since, size, begins);
-    } finally {
+      const found = await this.#rooms.reads.readPart(name, since, size, begins);
+      const turn = this.#rooms.sends.turn();
+      if (turn !== undefined) await turn;
+      const part = this.#formed(name, found);
+      if (part.hasMore && held.users > 0 && !this.#held.has(held.key)) {
+        this.#held.set(held.key, held);
+      }
+      return part;
+    } catch (error) {
       this.#forget(held);
+      throw error;
+    } finally {
+      if (this.#begun.get(held.key) === held) this.#begun.delete(held.key);
     }
-    const part = this.#formed(name, found);
-    if (part.hasMore && held.users > 0 && !this.#held.has(held.key)) {
-      this.#held.set(held.key, held);
-    }
-    return part;
   }
 
   #formed(name: string, found: HistoryPart): MissedPart {
     const messages: PreparedMessage[] = [];
+    const leftOut: number[] = [];
     let [count, bytes, unreadable] = [0, 0, 0];
     for (const { message, position } of found.messages) {
       if (count === PART_SIZE || bytes >= PART_BYTES) break;
@@ -122,6 +151,7 @@ export class MissedParts<Data> {
       bytes += (formed ?? message)?.bytes.length ?? 0;
       if (formed !== undefined) messages.push(formed);
       else if (message === undefined) unreadable++;
+      else leftOut.push(position.offset);
     }
     const isCut = count < found.messages.length;
     const { complete, follows } = found;
@@ -132,7 +162,7 @@ export class MissedParts<Data> {
       hasMore,
       firstOffset: found.messages[0]?.position.offset,
       position: isCut ? found.messages[count - 1]!.position : found.position,
-      leftOut: count - unreadable - messages.length,
+      leftOut,
     };
   }
 }

@@ -1,60 +1,29 @@
-import { CloseCode, type MessageData, type PreparedMessage } from '@ws/conn';
-import { checkOptionNames, Deferred, flushShared, kind, whole } from '@ws/conn/internal';
+import { CloseCode, type PreparedMessage } from '@ws/conn';
+import { Deferred, flushShared } from '@ws/conn/internal';
 import { prepareResult } from '../arguments.ts';
 import { type Audience, isFor, type Publication } from '../delivery/audience.ts';
 import { RoomRefusedError, SessionClosedError } from '../errors.ts';
-import { checkPosition, type Position } from '../history/position.ts';
+import type { Position } from '../history/position.ts';
 import { platformOf } from '../sessions/conn-calls.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
+import type { JoinOptions } from './join-options.ts';
 import { type MissedPart, NO_PART, type SharedPart } from './missed-parts.ts';
 import type { PartTurn } from './part-turns.ts';
 import type { Joined } from './room.ts';
 import type { Rooms } from './rooms.ts';
 
-/** The options of `Session.join`. With one of them the session resumes. */
-export interface JoinOptions<Data = unknown> {
-  /** Position of the last message that the client has. Default: none, for a first visit. */
-  readonly since?: Position | undefined;
-  /**
-   * Largest number of missed messages, the last ones; `complete` is false if there are more. Default:
-   * 0 without `since`, and all that the history has with it.
-   */
-  readonly limit?: number | undefined;
-  /**
-   * Makes the message that the session gets before the missed ones; undefined for none. Synchronous. If
-   * it throws, `join` rejects with its error and the session is no member.
-   */
-  readonly first?: ((joined: Joined<Data>) => MessageData | undefined) | undefined;
-}
-
-const NAMES: readonly (keyof JoinOptions)[] = ['since', 'limit', 'first'];
-/** Bytes of missed messages that are sent in one turn, with so many for each message. */
+/** Bytes of missed messages after which others have their turn, with so many for each message. */
 const TURN_COST = 32_768;
 const MESSAGE_COST = 32;
+/** Bound of the live messages for which `form` has failed while a session resumes. */
+const MAX_SKIPPED = 256;
 const READS_FAILED = 'reads of missed messages failed';
 /** A position of no history: after it come all messages that a history has. */
 const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
 const ALL = Number.MAX_SAFE_INTEGER;
 /** The position of a room that has had no message. */
 const NO_MESSAGE: Position = /* @__PURE__ */ Object.freeze({ epoch: '', offset: 0 });
-
-/**
- * Checks the options of a join.
- *
- * @returns A copy of them; undefined if the session does not resume.
- * @throws TypeError or RangeError that names the option.
- */
-export function checkJoinOptions<Data>(options: JoinOptions<Data>): JoinOptions<Data> | undefined {
-  checkOptionNames('session.join', options, NAMES, 'ignore');
-  const { since, limit, first } = options;
-  const start = since === undefined ? undefined : checkPosition(since);
-  if (limit !== undefined && limit !== 0) whole('limit', limit);
-  if (first !== undefined && typeof first !== 'function') {
-    throw new TypeError(`first: expected a function, got ${kind(first)}`);
-  }
-  return (start ?? limit ?? first) === undefined ? undefined : { since: start, limit, first };
-}
 
 /**
  * The start of a membership that loses no message: the session gets what it has missed, then what the
@@ -74,11 +43,10 @@ export class Resume<Data> {
   readonly #hub: Sessions<Data>;
   readonly #session: Session<Data>;
   readonly #name: string;
-  readonly #options: JoinOptions<Data>;
+  #options: JoinOptions<Data>;
   readonly #result = new Deferred<Joined<Data>>();
   #audience: Audience<Data> | undefined;
   #queue: Publication<Data>[] = [];
-  #queuedBytes = 0;
   /** Of a first visit: the first live message, which the first read may find too. */
   #firstLive: Publication<Data> | undefined;
   /** The queue was emptied since the start of the latest read. */
@@ -88,6 +56,8 @@ export class Resume<Data> {
   /** The part whose messages leave. */
   #held: SharedPart | undefined;
   #unsent: readonly PreparedMessage[] = [];
+  /** Live messages for which `form` has failed, with the offset before each. */
+  #skipped: Map<number, number> | undefined;
   /** The history may have more messages than the latest part. */
   #hasMore = false;
   /** The session has the messages up to this one; undefined if that is not known. */
@@ -133,9 +103,10 @@ export class Resume<Data> {
     return this.#result.promise;
   }
 
-  /** The session has left the room, or has ended. */
+  /** The session has left the room, or has ended, and has got what was published before. */
   cancel(): void {
-    if (this.isReading) {
+    if (!this.isReading) this.#state = 'over';
+    else {
       this.#fail(
         this.#session.state === 'closed'
           ? new SessionClosedError('session.join')
@@ -144,11 +115,31 @@ export class Resume<Data> {
     }
   }
 
+  /** `form` has failed for a live message: the room has told its members a gap. */
+  skip({ epoch, offset }: Position, before: number | undefined): void {
+    const previous = before ?? offset - 1;
+    if (this.#state === 'passing' && this.#last?.epoch === epoch && this.#leads(previous)) {
+      this.#last = { epoch, offset };
+      return;
+    }
+    this.#skipped ??= new Map();
+    if (this.#skipped.size < MAX_SKIPPED) this.#skipped.set(offset, previous);
+  }
+
+  /** Whether the session has all up to this offset, but for what {@link skip} has told. */
+  #leads(offset: number): boolean {
+    let at: number | undefined = offset;
+    while (at !== undefined && at > this.#last!.offset) at = this.#skipped?.get(at);
+    return at !== undefined;
+  }
+
   /** Takes a live message for the session. */
   take(publication: Publication<Data>): void {
     if (this.#state === 'over') return;
     if (this.isReading) return this.#hold(publication);
     if (!this.#lacksBefore(publication)) return this.#deliver(publication);
+    // It leaves: its next visit brings what it lacks.
+    if (!this.#session.isIn(this.#name)) return this.cancel();
     // A live message was lost, and none came before this one that would have shown it.
     this.#state = 'reading';
     this.#hold(publication);
@@ -160,7 +151,7 @@ export class Resume<Data> {
   #lacksBefore({ position, previous }: Publication<Data>): boolean {
     const last = this.#last;
     if (position === undefined || position.epoch !== last?.epoch || this.#isUnread) return false;
-    return (previous ?? position.offset - 1) > last.offset;
+    return !this.#leads(previous ?? position.offset - 1);
   }
 
   /** Whether the session may lack a message before those that wait. */
@@ -192,7 +183,7 @@ export class Resume<Data> {
 
   #fail(error: unknown): void {
     this.#state = 'over';
-    this.#queue = [];
+    this.#takeQueue();
     this.#release(undefined);
     this.#result.reject(error);
   }
@@ -210,8 +201,7 @@ export class Resume<Data> {
       this.#fail(error);
       return this.#rooms.leave(this.#session, this.#name);
     }
-    if (first !== undefined) await this.#send([first]);
-    const sent = (await this.#sendPart()) + (await this.#catchUp());
+    const sent = (await this.#sendPart(first)) + (await this.#catchUp());
     const joined = this.#joined(isWhole, sent);
     this.#hasPromised ||= joined.complete;
     this.#result.resolve(joined);
@@ -348,7 +338,9 @@ export class Resume<Data> {
     try {
       const part = since && (await this.#read(since));
       if (!this.isReading) return 0;
-      const isWhole = part?.isWhole === true && (part.leftOut === 0 || !this.#hasPromised);
+      const isToldOf = (offset: number): boolean => this.#skipped?.has(offset) === true;
+      const isWhole =
+        part?.isWhole === true && (!this.#hasPromised || part.leftOut.every(isToldOf));
       // The client knows of the loss.
       const isTold = part !== undefined && !this.#hasPromised && isNext(part, since!);
       if (isWhole || isTold) {
@@ -379,6 +371,9 @@ export class Resume<Data> {
     if (!this.isReading) return NO_PART;
     this.#turn = this.#rooms.turns.take(this.#session);
     if (this.#turn.begins !== undefined) await this.#turn.begins.promise;
+    // A history of this node is read at once.
+    const read = this.#rooms.engineKeeps ? undefined : this.#rooms.sends.turn();
+    if (read !== undefined) await read;
     // The session may have left meanwhile.
     if (!this.isReading) return NO_PART;
     const held = this.#rooms.missed.acquire(this.#name, since, limit);
@@ -388,7 +383,7 @@ export class Resume<Data> {
     const { messages, position } = part;
     this.#unsent = messages;
     this.#hasMore = part.hasMore;
-    this.#hasLost ||= part.leftOut > 0;
+    this.#hasLost ||= part.leftOut.length > 0;
     this.#last = position;
     this.#position = position;
     return part;
@@ -403,10 +398,10 @@ export class Resume<Data> {
     this.#unsent = [];
   }
 
-  /** Sends the messages of a part. Returns their number. */
-  async #sendPart(): Promise<number> {
+  /** Sends the messages of a part, after `first`. Returns their number. */
+  async #sendPart(first?: PreparedMessage): Promise<number> {
     const { length } = this.#unsent;
-    await this.#send(this.#unsent);
+    await this.#send(first === undefined ? this.#unsent : [first, ...this.#unsent]);
     if (!this.isReading) return 0;
     this.#release(undefined);
     return length;
@@ -417,6 +412,7 @@ export class Resume<Data> {
     const session = this.#session;
     const platform = platformOf(session.conn);
     let cost = 0;
+    let turn = this.#rooms.sends.turn();
     for (const message of messages) {
       cost += message.bytes.length + MESSAGE_COST;
       if (cost > TURN_COST) {
@@ -424,7 +420,10 @@ export class Resume<Data> {
         // The connection knows whether it takes more when it has written.
         flushShared(platform);
         await new Promise<void>((resolve) => platform.yield(resolve));
+        turn = this.#rooms.sends.turn();
       }
+      if (turn !== undefined) await turn;
+      turn = undefined;
       let writable = session.untilWritable();
       while (writable !== undefined) {
         await writable;
@@ -437,29 +436,48 @@ export class Resume<Data> {
 
   /** Keeps a live message for the end of the read, within the bounds of slow sessions. */
   #hold(publication: Publication<Data>): void {
-    const { maxQueuedMessages, maxQueuedBytes } = this.#hub.settings;
-    this.#queue.push(publication);
     if (this.#options.since === undefined) this.#firstLive ??= publication;
-    this.#queuedBytes += publication.message.bytes.length;
-    if (this.#queue.length <= maxQueuedMessages && this.#queuedBytes <= maxQueuedBytes) return;
+    this.#queue.push(publication);
+    if (this.#rooms.held.add(this.#session, publication.message)) return;
     // The history has the rest.
-    const lost = this.#queue.filter(
+    const queue = this.#takeQueue();
+    const lost = queue.filter(
       (each) => each.position === undefined && isFor(each, this.#session),
     ).length;
-    this.#hasForgotten ||= lost < this.#queue.length;
+    this.#hasForgotten ||= lost < queue.length;
+    if (lost > 0) this.#session.overflowHeld(lost);
+  }
+
+  #takeQueue(): readonly Publication<Data>[] {
+    const queue = this.#queue;
     this.#queue = [];
-    this.#queuedBytes = 0;
-    if (lost > 0) this.#hub.overflowed(this.#session, lost, 'drop-old');
+    for (const { message } of queue) this.#rooms.held.remove(this.#session, message);
+    return queue;
   }
 
   /** The session has all missed messages: sends it the live ones. */
   #pass(): void {
-    const queue = this.#queue;
-    this.#queue = [];
+    const queue = this.#takeQueue();
     this.#state = 'passing';
+    this.#options = {};
     if (this.#last === undefined) this.#joinOthers();
-    this.#queuedBytes = 0;
     for (const publication of queue) this.take(publication);
+    if (!this.#mayComeLate) void this.#endAfterPass();
+  }
+
+  /** Whether a message may come that the session has got from the history. */
+  get #mayComeLate(): boolean {
+    if (!this.#rooms.crosses) return false;
+    const [last, known] = [this.#last, this.#rooms.reads.knownPosition(this.#name)];
+    return last === undefined || known?.epoch !== last.epoch || known.offset < last.offset;
+  }
+
+  /** What was published before the history was read leaves with the next pass. */
+  async #endAfterPass(): Promise<void> {
+    await this.#audience?.done;
+    if (this.#state !== 'passing') return;
+    this.#joinOthers();
+    this.#state = 'over';
   }
 }
 

@@ -19,9 +19,11 @@ import type { RoomSettings } from '../options.ts';
 import type { Presence } from '../presence/presence.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
+import { HeldMessages } from './held-messages.ts';
 import { Joins } from './joins.ts';
 import { MembershipEvents } from './membership-events.ts';
 import { MissedParts } from './missed-parts.ts';
+import { MissedSends } from './missed-sends.ts';
 import { PartTurns } from './part-turns.ts';
 import type { Resume } from './resume.ts';
 import { type Joined, Room } from './room.ts';
@@ -46,6 +48,8 @@ export class Rooms<Data> {
   readonly reads: RoomReads<Data>;
   readonly missed: MissedParts<Data>;
   readonly turns: PartTurns<Data>;
+  readonly sends: MissedSends<Data>;
+  readonly held: HeldMessages<Data>;
   readonly #hub: Sessions<Data>;
   readonly #states = new Map<string, RoomState<Data>>();
   readonly #histories: Histories;
@@ -61,6 +65,8 @@ export class Rooms<Data> {
     this.reads = new RoomReads(hub, this);
     this.missed = new MissedParts(this);
     this.turns = new PartTurns(hub);
+    this.sends = new MissedSends(hub.fanOut);
+    this.held = new HeldMessages(hub.settings);
     this.#events = new MembershipEvents(hub);
     const { maxHistoryBytes, backplane } = hub.settings;
     this.#histories = new Histories(maxHistoryBytes);
@@ -100,8 +106,9 @@ export class Rooms<Data> {
     if (!session.isIn(name)) return;
     session.left(name);
     const state = this.#states.get(name)!;
-    state.audience.resumeOf(session)?.cancel();
+    const resume = state.audience.resumeOf(session);
     state.audience.leave(session);
+    resume?.cancel();
     this.#removeIfUnused(name, state);
     if (state.settings.presence !== undefined) this.#hub.presence.left(session, name);
     this.#events.add('left', session, name);
@@ -204,9 +211,9 @@ export class Rooms<Data> {
     const kept = state.history?.nextPosition();
     if (kept !== undefined) this.#keep(name, state, message);
     const position = kept ?? arrival.position;
-    const formed = this.#formOrMiss(name, state.settings, message, position);
-    if (formed === undefined) return Promise.resolve(kept);
     const previous = kept === undefined ? arrival.previous : undefined;
+    const formed = this.#formOrMiss(name, state.settings, message, position, previous);
+    if (formed === undefined) return Promise.resolve(kept);
     const publication = { message: formed, key, except, only: undefined, position, previous };
     const delivered = state.audience.arrive(publication, () => this.#missed(name, kept));
     return positioned(delivered, kept);
@@ -223,10 +230,13 @@ export class Rooms<Data> {
     settings: Pick<RoomSettings, 'form'>,
     message: PreparedMessage,
     position: Position | undefined,
+    previous?: number,
   ): PreparedMessage | undefined {
     const formed = this.form(name, message, position, settings);
-    if (formed === undefined) this.#missed(name, position);
-    return formed;
+    if (formed !== undefined) return formed;
+    if (position !== undefined) this.#states.get(name)?.audience.skip(position, previous);
+    this.#missed(name, position);
+    return undefined;
   }
 
   /** What the members of a room get of a message; undefined if the option `form` fails. */

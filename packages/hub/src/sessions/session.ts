@@ -18,8 +18,8 @@ import {
 } from '@ws/conn/internal';
 import { checkKeyedOptions, jsonOf, prepare } from '../arguments.ts';
 import type { OverflowPolicy } from '../options.ts';
+import type { JoinOptions } from '../rooms/join-options.ts';
 import type { PendingJoin } from '../rooms/joins.ts';
-import type { JoinOptions } from '../rooms/resume.ts';
 import type { Joined } from '../rooms/room.ts';
 import { platformOf, sendPrepared } from './conn-calls.ts';
 import type { Sessions } from './sessions.ts';
@@ -380,6 +380,13 @@ export class Session<Data = unknown> {
 
   #give(message: PreparedMessage, waited: boolean): boolean {
     return sendPrepared(this.conn, this.#internals, message, waited, this);
+  }
+
+  /** @internal Messages without a position wait for the end of a resume, and are too many. */
+  overflowHeld(lost: number): void {
+    const policy = this.#hub.policyFor(this) === 'close' ? 'close' : 'drop-old';
+    this.#hub.overflowed(this, lost, policy);
+    if (policy === 'close') void this.#close(CloseCode.TryAgainLater, 'reads too slowly', {});
   }
 
   /** @internal A message that counts as delivered is above the bound of the connection. */

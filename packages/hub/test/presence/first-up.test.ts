@@ -14,10 +14,10 @@ it('members that joined before the first start of the engine are told at once af
   await wait(10_000);
   let connect = (): void => {};
   const connected = new Promise<void>((resolve) => (connect = resolve));
-  const { hub: a } = node(broker, 'a', SHOWN, ({ start }) => ({
+  const { hub: a } = node(broker, 'a', SHOWN, (engine) => ({
     start: async (...args) => {
       await connected;
-      await start(...args);
+      await engine.start(...args);
     },
   }));
   member(a, 'ada', 'r');

@@ -228,9 +228,10 @@ describe('a session that resumes and reads slowly', () => {
   const since = { epoch: 'x', offset: 0 };
 
   /** A hub with 100 messages of 10,000 bytes, and a session that resumes. */
-  async function resume(size = 1_000) {
+  async function resume(size = 1_000, policy: 'close' | 'drop-old' = 'close') {
     const history = { size, bytes: 10_000_000 };
-    const hub = new Hub({ maxQueuedMessages: 10, rooms: { r: { history } } });
+    const rooms = { r: { history }, 'other*': { history } };
+    const hub = new Hub({ maxQueuedMessages: 10, overflow: policy, rooms });
     const overflow = vi.fn();
     hub.on('overflow', overflow);
     const text = (i: number): string => `${i} ${'x'.repeat(10_000)}`;
@@ -266,10 +267,41 @@ describe('a session that resumes and reads slowly', () => {
   });
 
   it('is told of messages that no history has', async () => {
-    const { hub, client, overflow, text } = await resume();
+    const { hub, client, overflow, text } = await resume(1_000, 'drop-old');
     for (let i = 0; i < 12; i++) await hub.room('r').publish('f', { filter: () => true });
     await textsOf(client, text(100));
     expect(overflow).toHaveBeenCalledWith(expect.anything(), { dropped: 11, policy: 'drop-old' });
+  });
+
+  it('is closed by the policy close for messages that no history has', async () => {
+    const { hub, client, overflow } = await resume();
+    for (let i = 0; i < 12; i++) await hub.room('r').publish('f', { filter: () => true });
+    client.receive(() => {}).catch(() => {});
+    expect(await client.closed).toMatchObject({ code: 1013, reason: 'reads too slowly' });
+    expect(overflow).toHaveBeenCalledWith(expect.anything(), { dropped: 11, policy: 'close' });
+  });
+
+  it('holds as much in many rooms as in one', async () => {
+    const { hub, session, client, overflow } = await resume(1_000, 'drop-old');
+    const names = Array.from({ length: 20 }, (_, i) => `other${i}`);
+    for (const name of names) session.join(name, { since }).catch(() => {});
+    for (const name of names) {
+      for (let i = 0; i < 9; i++) await hub.room(name).publish('f', { filter: () => true });
+    }
+    expect(hub.stats.dropped).toBeGreaterThanOrEqual(20 * 9 - 10);
+    expect(overflow).toHaveBeenCalled();
+    // With a position they come from the history.
+    for (const name of names) {
+      for (let i = 0; i < 9; i++) await hub.room(name).publish(`${name} ${i}`);
+    }
+    const got = new Set<string>();
+    while (got.size < 20 * 9) {
+      const text = (await client.readMessage()).text();
+      if (!text.startsWith('other')) continue;
+      expect(got).not.toContain(text);
+      got.add(text);
+    }
+    expect(session.state).toBe('open');
   });
 
   it('rejects when the session leaves', async () => {

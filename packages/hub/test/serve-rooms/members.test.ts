@@ -57,7 +57,7 @@ describe('the members of a room of serveRooms', () => {
       if (session !== ann.session) return;
       void ghost.join(ROOM);
       // As long as a join takes, within the turn.
-      for (let i = 0; i < 100; i++) await undefined;
+      for (let i = 0; i < 100; i++) await Promise.resolve();
       ghost.leave(ROOM);
     });
     await ann.ask('room.join', { room: ROOM });
