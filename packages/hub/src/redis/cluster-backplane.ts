@@ -7,6 +7,7 @@ import type { Discover, Topology } from './cluster-clients.ts';
 import type { RedisClient } from './driver.ts';
 import { escapeName } from './frame.ts';
 import { HeldPublications } from './held-publications.ts';
+import { FROM } from './scripts.ts';
 import type { ServerBackplane } from './server-backplane.ts';
 import { hasNotRun, Shard } from './shard.ts';
 import { slotOf } from './slots.ts';
@@ -20,6 +21,8 @@ const PAUSE_MS = 100;
 const DISCOVER_MS = 3_000;
 /** Pause before a shard that cannot be reached at first is tried again, in ms. */
 const RETRY_MS = 500;
+/** How long a server without slots keeps its connections, in ms: slots may be on their way. */
+const SPARE_MS = 60_000;
 /** Bound of the channels that move at a time. */
 const MAX_MOVES = 1_000;
 /** A channel that the hub has subscribed to. */
@@ -32,6 +35,9 @@ interface Subscribed {
   isMoving: boolean;
 }
 
+/** A command at a shard. For the last two arguments see {@link ServerBackplane.publish}. */
+type Command<T> = (shard: Shard, asking: boolean, from: string | undefined) => Promise<T>;
+
 /** A hub on a cluster. Each primary has the channels and histories of its slots. */
 export class ClusterBackplane implements Backplane {
   readonly ordered = true;
@@ -41,6 +47,7 @@ export class ClusterBackplane implements Backplane {
   /** By address. */
   readonly #shards = new Map<string, Shard>();
   #owners: Topology['owners'] = [];
+  #server!: Topology['server'];
   readonly #channels = new Map<string, Subscribed>();
   readonly #moves = new Limit(MAX_MOVES);
   readonly #held = new HeldPublications(
@@ -100,8 +107,8 @@ export class ClusterBackplane implements Backplane {
     const until = portablePlatform.now() + ANSWER_MS;
     for (;;) {
       try {
-        const found = await this.#run(channel, ({ backplane }, asking) =>
-          backplane.history(channel, since, limit, asking),
+        const found = await this.#run(channel, ({ backplane }, asking, from) =>
+          backplane.history(channel, since, limit, asking, from),
         );
         return found.answer;
       } catch (error) {
@@ -155,15 +162,20 @@ export class ClusterBackplane implements Backplane {
     return address === undefined ? undefined : this.#shards.get(address);
   }
 
+  /** The shards that have slots. */
+  get #members(): Shard[] {
+    return [...this.#shards.values()].filter(({ spareUntil }) => spareUntil === undefined);
+  }
+
   get #isAnyUp(): boolean {
-    return [...this.#shards.values()].some(({ isUp }) => isUp);
+    return this.#members.some(({ isUp }) => isUp);
   }
 
   // Commands
 
   async #send(channel: string, bytes: Uint8Array, keep: Keep | undefined) {
-    const { answer, owner, isAsked } = await this.#run(channel, (shard, asking) =>
-      shard.publish(channel, bytes, keep, asking),
+    const { answer, owner, isAsked } = await this.#run(channel, (shard, asking, from) =>
+      shard.publish(channel, bytes, keep, asking, from),
     );
     // Until the slot has moved, the nodes have their subscriptions at its owner.
     if (isAsked) await owner.backplane.announce(channel, bytes, answer!).catch(() => {});
@@ -171,18 +183,50 @@ export class ClusterBackplane implements Backplane {
   }
 
   /** Runs a command at the owner of a channel, or where a slot that is moving has its keys. */
-  async #run<T>(channel: string, command: (shard: Shard, asking: boolean) => Promise<T>) {
+  async #run<T>(channel: string, command: Command<T>) {
     if (this.#isClosed) throw new Error(CLOSED);
     const owner = this.#owner(this.#slot(channel));
     if (owner === undefined) throw new Error(NO_OWNER);
     try {
-      return { answer: await command(owner, false), owner, isAsked: false };
+      return { answer: await this.#runAt(owner, false, command), owner, isAsked: false };
     } catch (error) {
-      const [, address = ''] = /^ASK \d+ (\S+)/.exec((error as Error).message) ?? [];
-      const target = this.#shards.get(address);
-      if (target === undefined) throw error;
-      return { answer: await command(target, true), owner, isAsked: true };
+      const [, address] = /^ASK \d+ (\S+)/.exec((error as Error).message) ?? [];
+      if (address === undefined) throw error;
+      const target = this.#importer(address, owner);
+      await target.attempt.promise;
+      return { answer: await this.#runAt(target, true, command), owner, isAsked: true };
     }
+  }
+
+  /** Runs a command at a shard, whose keys may have come from another one. */
+  async #runAt<T>(shard: Shard, asking: boolean, command: Command<T>): Promise<T> {
+    try {
+      return await command(shard, asking, undefined);
+    } catch (error) {
+      const [name, id = ''] = (error as Error).message.split(' ');
+      if (name !== FROM) throw error;
+      return command(shard, asking, (await this.#isOfPrimary(id, shard)) ? id : '');
+    }
+  }
+
+  /**
+   * Whether another primary has a replication id, so that it has lost no message since it wrote keys
+   * with the id: they are whole.
+   */
+  async #isOfPrimary(id: string, shard: Shard): Promise<boolean> {
+    const others = [...this.#shards.values()].filter((each) => each !== shard && each.isUp);
+    const ids = await Promise.allSettled(others.map(({ backplane }) => backplane.replicationId()));
+    return ids.some((each) => each.status === 'fulfilled' && each.value === id);
+  }
+
+  /** The shard to which a slot moves. It may have no slots yet. */
+  #importer(named: string, owner: Shard): Shard {
+    const { address, client } = this.#server(named, owner.client);
+    const found = this.#shards.get(address);
+    if (found !== undefined) return found;
+    const opened = this.#open(address, client());
+    opened.spareUntil = portablePlatform.now() + SPARE_MS;
+    return opened;
   }
 
   // Subscriptions
@@ -250,10 +294,11 @@ export class ClusterBackplane implements Backplane {
 
   // Shards
 
-  #open(address: string, client: RedisClient): void {
+  #open(address: string, client: RedisClient): Shard {
     const shard = new Shard(client, this.#prefix);
     this.#shards.set(address, shard);
     void this.#start(shard);
+    return shard;
   }
 
   async #start(shard: Shard): Promise<void> {
@@ -281,16 +326,22 @@ export class ClusterBackplane implements Backplane {
 
   #up(shard: Shard, isWhole = false): void {
     shard.isUp = !shard.isClosed;
-    if (this.#isDown) this.#sink.up(true);
-    this.#isDown = false;
+    this.#upIfAny();
     if (isWhole) return;
     for (const subscribed of this.#channels.values()) {
       if (subscribed.shard === shard) this.#sink.gap(subscribed.channel);
     }
   }
 
+  #upIfAny(): void {
+    if (!this.#isDown || !this.#isAnyUp) return;
+    this.#isDown = false;
+    this.#sink.up(true);
+  }
+
   #down(shard: Shard, error: Error): void {
     shard.isUp = false;
+    if (shard.spareUntil !== undefined) return;
     if (this.#isAnyUp) this.#sink.failed?.(error);
     else {
       this.#isDown = true;
@@ -303,9 +354,7 @@ export class ClusterBackplane implements Backplane {
 
   /** The view of a server changes when slots move, or a replica takes over. */
   #lookAtViews(): void {
-    for (const shard of this.#shards.values()) {
-      shard.look(() => void this.#rediscover());
-    }
+    for (const shard of this.#members) shard.look(() => void this.#rediscover());
   }
 
   /** Reads the topology again. A discovery that has begun may have missed the change. */
@@ -323,22 +372,26 @@ export class ClusterBackplane implements Backplane {
   /** Asks a random shard, one that answers if possible. The next discovery asks another one. */
   async #readTopology(): Promise<void> {
     if (this.#isClosed) return;
-    const all = [...this.#shards.values()];
+    const all = this.#members;
     const answering = all.filter(({ isUp, isAsked }) => isUp && !isAsked);
     const candidates = answering.length > 0 ? answering : [...all, undefined];
     const from = candidates[Math.floor(Math.random() * candidates.length)];
     try {
       this.#adopt(await this.#ask(from?.client));
-    } catch {}
+    } catch {
+      // The change that has caused this discovery causes no other one.
+      void sleep(portablePlatform, RETRY_MS).then(() => this.#rediscover());
+    }
   }
 
   #ask(from: RedisClient | undefined): Promise<Topology> {
     return withTimeout(portablePlatform, DISCOVER_MS, this.#discover(from));
   }
 
-  #adopt({ owners, clients }: Topology): void {
+  #adopt({ owners, clients, server }: Topology): void {
     if (this.#isClosed) return;
     this.#owners = owners;
+    this.#server = server;
     for (const [address, client] of clients) {
       if (!this.#shards.has(address)) this.#open(address, client);
     }
@@ -348,11 +401,15 @@ export class ClusterBackplane implements Backplane {
       if (subscribed.shard === undefined || owner === undefined) continue;
       if (subscribed.shard !== owner) void this.#move(subscribed);
     }
+    const now = portablePlatform.now();
     for (const [address, shard] of this.#shards) {
-      if (clients.has(address)) continue;
+      if (clients.has(address)) shard.spareUntil = undefined;
+      else shard.spareUntil ??= shard.isUp ? now + SPARE_MS : now;
+      if (shard.spareUntil === undefined || shard.spareUntil > now) continue;
       this.#shards.delete(address);
       void shard.close();
     }
+    this.#upIfAny();
   }
 }
 

@@ -6,6 +6,18 @@ export interface Topology {
   readonly owners: readonly (string | undefined)[];
   /** By address. They connect to nothing: the backplane duplicates them. */
   readonly clients: ReadonlyMap<string, RedisClient>;
+  /**
+   * A server that has no slots yet.
+   *
+   * @param named - Its address, as a server names it.
+   * @param like - A client of another server.
+   */
+  readonly server: (named: string, like: RedisClient) => OtherServer;
+}
+
+interface OtherServer {
+  readonly address: string;
+  readonly client: () => RedisClient;
 }
 
 /**
@@ -35,7 +47,12 @@ interface NodeRedisCluster {
   destroy(): void;
   nodeClient(node: NodeRedisNode): Promise<unknown>;
   duplicate(overrides: object): NodeRedisCluster;
-  readonly _options?: { readonly rootNodes?: readonly { readonly socket?: object }[] };
+  readonly _options?: {
+    readonly rootNodes?: readonly { readonly socket?: object }[];
+    readonly nodeAddressMap?:
+      | Readonly<Record<string, object>>
+      | ((address: string) => object | undefined);
+  };
 }
 
 /** The part of `Cluster` of the package `ioredis` that this package uses. */
@@ -47,6 +64,8 @@ interface IoRedisCluster {
   disconnect(): void;
   nodes(): readonly IoRedisNode[];
   duplicate(startupNodes: object[], overrides: object): IoRedisCluster;
+  /** Applies the option `natMap`. */
+  natMapper(address: string): { readonly host: string; readonly port: number };
 }
 
 interface IoRedisNode extends RedisClient {
@@ -110,10 +129,23 @@ async function ofNodeRedis(
         created.once(event, () => end(() => created.destroy()));
       }
     }
-    return { owners, clients };
+    return { owners, clients, server: (named, like) => ofNodeRedisAt(app, named, like) };
   } finally {
     end(() => cluster.destroy());
   }
+}
+
+function ofNodeRedisAt(
+  { _options: { nodeAddressMap } = {} }: NodeRedisCluster,
+  address: string,
+  like: RedisClient,
+): OtherServer {
+  const mapped =
+    typeof nodeAddressMap === 'function' ? nodeAddressMap(address) : nodeAddressMap?.[address];
+  const [, host, port] = /^(.*):(\d+)$/.exec(address) ?? [];
+  const { options } = like as NodeRedisClient;
+  const socket = { ...options.socket, ...(mapped ?? { host, port: Number(port) }) };
+  return { address, client: () => like.duplicate({ socket }) as RedisClient };
 }
 
 async function ofIoRedis(app: IoRedisCluster, from: IoRedisNode | undefined): Promise<Topology> {
@@ -146,7 +178,12 @@ async function ofIoRedis(app: IoRedisCluster, from: IoRedisNode | undefined): Pr
       const overrides = { retryStrategy, readOnly: false, lazyConnect: true };
       clients.set(address, node.duplicate(overrides) as RedisClient);
     }
-    return { owners, clients };
+    const server: Topology['server'] = (named, like) => {
+      const { host, port } = app.natMapper(named);
+      const address = `${host}:${port}`;
+      return { address, client: () => like.duplicate({ host, port }) as RedisClient };
+    };
+    return { owners, clients, server };
   } finally {
     end(() => cluster.disconnect());
   }

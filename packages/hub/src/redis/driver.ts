@@ -23,8 +23,8 @@ export interface Driver {
   check?(): void;
   /** @param asking - For a slot that moves to this server: ASKING comes first. */
   eval(script: string, keys: string[], args: Argument[], asking: boolean): Promise<unknown>;
-  /** The view that this server has of its cluster. */
-  clusterSlots(): Promise<unknown>;
+  /** Runs a command without keys. */
+  call(...args: string[]): Promise<unknown>;
   publish(channel: string, frame: Uint8Array): Promise<unknown>;
   subscribe(channel: string): Promise<unknown>;
   unsubscribe(channel: string): Promise<unknown>;

@@ -84,7 +84,7 @@ export function ioredisDriver(app: RedisClient, sharded: boolean, events: Driver
       if (asking) client.call('ASKING').catch(() => {});
       return client.evalBuffer(script, keys.length, ...keys, ...args);
     },
-    clusterSlots: () => client.call('CLUSTER', 'SLOTS'),
+    call: (...args) => client.call(...args),
     publish: (channel, frame) => client[`${s}publish`](channel, frame),
     async subscribe(channel) {
       await client[`${s}subscribe`](channel);

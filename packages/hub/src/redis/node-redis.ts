@@ -65,7 +65,7 @@ export function nodeRedisDriver(app: RedisClient, sharded: boolean, events: Driv
       if (asking) client.sendCommand(['ASKING']).catch(() => {});
       return client.eval(script, { keys, arguments: args });
     },
-    clusterSlots: () => client.sendCommand(['CLUSTER', 'SLOTS']),
+    call: (...args) => client.sendCommand(args),
     publish: (channel, frame) => client[sharded ? 'sPublish' : 'publish'](channel, frame),
     subscribe: (channel) => client[sharded ? 'sSubscribe' : 'subscribe'](channel, receive, true),
     unsubscribe: (channel) => client[sharded ? 'sUnsubscribe' : 'unsubscribe'](channel),

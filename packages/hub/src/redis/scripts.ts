@@ -10,28 +10,49 @@
  * Uses EVAL instead of EVALSHA: after a flush of the scripts, a publication that falls back to EVAL
  * would be overtaken by the next one.
  */
-const read = (withoutKeys: string): string => `
-local r = redis.call('INFO', 'replication'):match('master_replid:(%w+)') or ''
+const read = (withoutKeys: string, from: string | undefined): string => `
+local i = redis.call('INFO', 'replication')
+local r = i:match('master_replid:(%w+)') or ''
 local m = redis.call('HMGET', KEYS[1], 'e', 'o', 'r', 's')
 local e, o, s = m[1], m[2] or '0', m[4]
 if not e then ${withoutKeys} end
 if m[3] ~= r then
+  ${from === undefined ? '' : unlessMoved(from)}
   e, s = ARGV[1], o
+  ${from === undefined ? '' : 'end'}
   redis.call('HSET', KEYS[1], 'e', e, 'r', r, 's', s)
 end`;
+
+/**
+ * The keys may have moved here whole, with their slot. ARGV has the replication id of a primary that
+ * they may come from, or `?` to ask for it. A server that has taken over a moment ago may have lost
+ * messages that followed the move: then a new epoch begins.
+ */
+const unlessMoved = (from: string): string => `
+local n = tonumber(i:match('second_repl_offset:(%d+)'))
+local late = n and i:match('master_repl_offset:(%d+)') - n < ${LATE_BYTES}
+local lost = not e or late or m[3] == i:match('master_replid2:(%w+)')
+if not lost and ${from} == '?' then return redis.error_reply('${FROM} ' .. m[3]) end
+if lost or ${from} ~= m[3] then`;
+
+/** Begins the error of a command on keys that another server has written, before its replication id. */
+export const FROM = 'KEYSFROM';
+/** Bytes of replication until a server that has taken over counts as one that was always a primary. */
+const LATE_BYTES = 1_048_576;
 
 /** Number of marks in the bytes that a history may have. It drops its oldest part, up to a mark. */
 const MARKS = 32;
 
 /**
- * ARGV: the id of a new epoch, the message, its channel, size, ttl and bytes of the history.
+ * ARGV: the id of a new epoch, the message, its channel, size, ttl and bytes of the history; in a
+ * cluster also a replication id.
  *
  * The hash counts the bytes of all messages in `t`. Each time that `t` passes a multiple of `step`, a
  * mark has the offset of that message. So the bound of the bytes reads no message. Another bound has
  * other marks.
  */
-export function publishScript(command: 'PUBLISH' | 'SPUBLISH'): string {
-  return `${read("redis.call('DEL', KEYS[2])")}
+export function publishScript(command: 'PUBLISH' | 'SPUBLISH', isShard: boolean): string {
+  return `${read("redis.call('DEL', KEYS[2])", isShard ? 'ARGV[7]' : undefined)}
 o = redis.call('HINCRBY', KEYS[1], 'o', 1)
 local n, bytes = #ARGV[2], tonumber(ARGV[6])
 local step = math.max(math.floor(bytes / ${MARKS}), 1)
@@ -65,14 +86,17 @@ const FEW = 4;
 const SMALL_BYTES = 16_384;
 
 /**
- * ARGV: the id of a new epoch, the limit, epoch and offset of `since` or two empty strings. Returns
+ * ARGV: the id of a new epoch, the limit, epoch and offset of `since` or two empty strings; in a
+ * cluster also a replication id. Returns
  * the epoch, its last offset and the first of the entries; nothing for a room without keys. With the
  * epoch of another history, returns the first messages of the current epoch.
  *
  * Redis serves no other client meanwhile, and needs 40 ms for a MiB. So the entries are read a few at a
  * time, until they have {@link PART_BYTES}.
  */
-export const HISTORY: string = `${/* @__PURE__ */ read('return {}')}
+export const historyScript = (
+  isShard: boolean,
+): string => `${read('return {}', isShard ? 'ARGV[5]' : undefined)}
 local from = ARGV[4]
 if from == '' then from = math.max(o - ARGV[2], 0)
 elseif ARGV[3] ~= e then from = s end

@@ -4,7 +4,7 @@ import type { Position } from '../history/position.ts';
 import { Connection } from './connection.ts';
 import type { Argument, RedisClient } from './driver.ts';
 import { escapeName, keptFrame, parseFrame, plainFrame, type RedisBytes } from './frame.ts';
-import { HISTORY, publishScript } from './scripts.ts';
+import { historyScript, publishScript } from './scripts.ts';
 
 /** Bound of the reads at a time: other commands wait for them in Redis. */
 const MAX_READS = 8;
@@ -25,6 +25,7 @@ export class ServerBackplane implements Backplane {
   readonly keeps = true;
   readonly #prefix: string;
   readonly #publishScript: string;
+  readonly #historyScript: string;
   readonly #commands: Connection;
   readonly #subscriber: Connection;
   /** The channels that the hub has subscribed to, by their names in Redis. */
@@ -41,9 +42,11 @@ export class ServerBackplane implements Backplane {
   readonly #reads = new Limit(MAX_READS);
   #started: (error?: Error) => void = () => {};
 
-  constructor(client: RedisClient, prefix: string, sharded: boolean) {
+  /** @param isShard - The server is one primary of several. */
+  constructor(client: RedisClient, prefix: string, sharded: boolean, isShard = false) {
     this.#prefix = prefix;
-    this.#publishScript = publishScript(sharded ? 'SPUBLISH' : 'PUBLISH');
+    this.#publishScript = publishScript(sharded ? 'SPUBLISH' : 'PUBLISH', isShard);
+    this.#historyScript = historyScript(isShard);
     const ready = (): void => void this.#restore();
     this.#commands = new Connection(client, sharded, {
       ready,
@@ -79,12 +82,16 @@ export class ServerBackplane implements Backplane {
     });
   }
 
-  /** @param asking - See {@link Driver.eval}. */
+  /**
+   * @param asking - See {@link Driver.eval}.
+   * @param from - Of a shard: see {@link publishScript}.
+   */
   async publish(
     channel: string,
     bytes: Uint8Array,
     keep?: Keep,
     asking = false,
+    from = '?',
   ): Promise<Position | undefined> {
     const name = this.#name(channel);
     if (keep === undefined) {
@@ -98,6 +105,7 @@ export class ServerBackplane implements Backplane {
       String(keep.size),
       String(Math.ceil(keep.ttl)),
       String(keep.bytes ?? Number.MAX_SAFE_INTEGER),
+      from,
     ];
     const answer = await this.#eval(this.#publishScript, channel, args, asking);
     const [epoch, offset] = answer as [RedisBytes, number];
@@ -117,7 +125,13 @@ export class ServerBackplane implements Backplane {
 
   /** The view that this server has of its cluster. */
   clusterSlots(): Promise<unknown> {
-    return this.#commands.run((driver) => driver.clusterSlots());
+    return this.#commands.run((driver) => driver.call('CLUSTER', 'SLOTS'));
+  }
+
+  /** The replication id of this server; undefined while it is no primary. */
+  async replicationId(): Promise<string | undefined> {
+    const info = await this.#commands.run((driver) => driver.call('INFO', 'replication'));
+    return /^role:master\b[^]*^master_replid:(\w+)/m.exec(String(info))?.[1];
   }
 
   async history(
@@ -125,6 +139,7 @@ export class ServerBackplane implements Backplane {
     since: Position | undefined,
     limit: number,
     asking = false,
+    from = '?',
   ): Promise<{
     messages: { offset: number; bytes: Uint8Array }[];
     epoch: string;
@@ -132,9 +147,9 @@ export class ServerBackplane implements Backplane {
     follows: boolean;
     more: boolean;
   }> {
-    const args = [String(limit), since?.epoch ?? '', String(since?.offset ?? '')];
+    const args = [String(limit), since?.epoch ?? '', String(since?.offset ?? ''), from];
     const [found, last = 0, entries] = (await this.#reads.run(() =>
-      this.#eval(HISTORY, channel, args, asking),
+      this.#eval(this.#historyScript, channel, args, asking),
     )) as [RedisBytes?, number?, Entry[]?];
     const epoch = found?.toString() ?? '';
     const messages = (entries ?? []).map(([id, fields]) => ({

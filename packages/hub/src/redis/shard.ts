@@ -3,6 +3,7 @@ import { Deferred } from '@ws/conn/internal';
 import type { Keep } from '../backplane/backplane.ts';
 import type { Position } from '../history/position.ts';
 import type { RedisClient } from './driver.ts';
+import { FROM } from './scripts.ts';
 import { ServerBackplane } from './server-backplane.ts';
 
 /** Bound of the publications to a shard that is silent for so many ms: the others need the rest. */
@@ -10,8 +11,9 @@ const MAX_UNANSWERED = 1_000;
 const SILENT_MS = 1_000;
 
 /** Errors of a command that no server has run. It may run again, also on another server. */
-const NOT_RUN =
-  /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|LOADING|Redis is not connected|Stream isn't writeable|The client is offline)\b/;
+const NOT_RUN = new RegExp(
+  `^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|LOADING|${FROM}|Redis is not connected|Stream isn't writeable|The client is offline)\\b`,
+);
 
 /** Whether a command that failed with this error has not run. */
 export function hasNotRun(error: unknown): boolean {
@@ -24,6 +26,8 @@ export class Shard {
   readonly backplane: ServerBackplane;
   isUp = false;
   isClosed = false;
+  /** Until when the connection is kept, in ms, of a server without slots; undefined for others. */
+  spareUntil: number | undefined;
   /** Since when the shard has not answered for its view, in ms. */
   #askedAt: number | undefined;
   /** Resolves when the first attempt to connect has ended. */
@@ -34,7 +38,7 @@ export class Shard {
 
   constructor(client: RedisClient, prefix: string) {
     this.client = client;
-    this.backplane = new ServerBackplane(client, prefix, true);
+    this.backplane = new ServerBackplane(client, prefix, true, true);
   }
 
   /** The shard has not answered for its view. */
@@ -47,6 +51,7 @@ export class Shard {
     bytes: Uint8Array,
     keep: Keep | undefined,
     asking = false,
+    from?: string,
   ): Promise<Position | undefined> {
     const silentMs = portablePlatform.now() - (this.#askedAt ?? Infinity);
     if (silentMs > SILENT_MS && this.#unanswered >= MAX_UNANSWERED) {
@@ -54,7 +59,7 @@ export class Shard {
     }
     this.#unanswered++;
     try {
-      return await this.backplane.publish(channel, bytes, keep, asking);
+      return await this.backplane.publish(channel, bytes, keep, asking, from);
     } finally {
       this.#unanswered--;
     }

@@ -163,6 +163,22 @@ export class TestCluster {
     return port!;
   }
 
+  /** Starts a primary without slots. Resolves to its port when all servers know it. */
+  async addPrimary(): Promise<number> {
+    const port = this.ports[0]!;
+    const [, bus] = this.daemon(port).ports;
+    const added = await this.#launch();
+    await this.admin(added).call('CLUSTER', 'MEET', '127.0.0.1', port, bus!);
+    await this.#until('a primary joins', async () => {
+      const views = this.ports.map((each) => this.admin(each).call('CLUSTER', 'NODES'));
+      return (await Promise.all(views)).every((view) =>
+        new RegExp(`:${added}@\\d+ \\S*\\bmaster `).test(String(view)),
+      );
+    });
+    await this.settled();
+    return added;
+  }
+
   /** Starts a new server as the replica of each primary that has none. */
   async refill(): Promise<void> {
     for (const line of await this.#view()) {
