@@ -321,6 +321,23 @@ describe('ws-conform', () => {
     expect(code).toBe(0);
   });
 
+  it.each<[string, (text: string) => string]>([
+    ['answers in upper case', (text) => text.toUpperCase()],
+    ['answers JSON', (text) => JSON.stringify({ text })],
+  ])('stops with one line at a server that %s', async (_, answer) => {
+    const server = await serve({ host: '127.0.0.1' }, (conn) =>
+      conn.receive((message) => conn.send(answer(message.text()))),
+    );
+    endings.push(() => server.close({ timeout: 1 }));
+    expect(await run('server', server.url)).toEqual({
+      code: 3,
+      out: '',
+      error: expect.stringMatching(
+        /^.*another message.* does not echo.*; start an echo.*--no-echo\n$/,
+      ),
+    });
+  });
+
   it('does not prolong a wait for the messages of a server that does not echo', async () => {
     const http = createHttpServer();
     http.on('upgrade', ({ headers }, socket: Socket) => {

@@ -199,7 +199,8 @@ export class ServerAttempt extends TargetAttempt {
       this.timeout,
     );
     if (!started || session.firstFrame === undefined) {
-      throw new Unreachable('the server did not answer the preface of HTTP/2 with SETTINGS');
+      const text = 'the server did not answer the preface of HTTP/2 with SETTINGS';
+      throw new Unreachable(text, !started);
     }
     if (needsConnectProtocol && session.settings.get(ENABLE_CONNECT_PROTOCOL) !== 1) {
       throw new Unreachable(
@@ -263,10 +264,11 @@ export class ServerAttempt extends TargetAttempt {
 
   #connected(socket: Socket, event: string, to: string): Promise<void> {
     return new Promise((done, fail) => {
-      const timer = setTimeout(
-        () => fail(new Unreachable(`no connection to ${to} within ${this.timeout} ms`)),
-        this.timeout,
-      );
+      const timer = setTimeout(() => {
+        // The connection of a late process may be in the queue of the next turn.
+        const text = `no connection to ${to} within ${this.timeout} ms`;
+        setImmediate(() => fail(new Unreachable(text, true)));
+      }, this.timeout);
       const onError = (error: Error): void => {
         clearTimeout(timer);
         fail(new Unreachable(`no connection to ${to}: ${reasonOf(error)}`));

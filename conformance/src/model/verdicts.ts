@@ -25,4 +25,12 @@ export class Skip extends Error {
 }
 
 /** The TCP or TLS connection failed or timed out, so the case could not test its rule. */
-export class Unreachable extends Violation {}
+export class Unreachable extends Violation {
+  /** On a late machine that may not be the fault of the server. */
+  readonly timedOut: boolean;
+
+  constructor(message: string, timedOut = false) {
+    super(message);
+    this.timedOut = timedOut;
+  }
+}

@@ -60,10 +60,10 @@ export async function judge<Context extends Attempt>(
   const { share } = attempt.lateness;
   attempt.dispose();
   const ms = Math.round(performance.now() - start);
-  const timedOut = error instanceof TimedOut;
+  const timedOut = error instanceof TimedOut || (error instanceof Unreachable && error.timedOut);
   const { verdict, because } =
     timedOut && share > TOO_LATE
-      ? notJudged(error as TimedOut, Math.round(share * ms), ms)
+      ? notJudged(error as Violation, Math.round(share * ms), ms)
       : outcomeOf(one, attempt.remarks, error);
   const result = resultOf(one, verdict, because, ms, attempt);
   const reached = !(error instanceof Unreachable);
@@ -71,7 +71,7 @@ export async function judge<Context extends Attempt>(
   return { result, reached, opened, wasLate: timedOut && share > LATE };
 }
 
-function notJudged({ message }: TimedOut, late: number, ms: number): Outcome {
+function notJudged({ message }: Violation, late: number, ms: number): Outcome {
   const why = 'the machine was late, so this case is not judged: run it again on a quiet machine';
   const because = [why, `timers of the suite were ${late} ms late in ${ms} ms; ${message}`];
   return { verdict: 'skipped', because };

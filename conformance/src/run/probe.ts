@@ -46,6 +46,8 @@ export async function probeServer(
   }
 }
 
+const PROBE = Buffer.from('probe');
+
 async function probe(attempt: ServerAttempt): Promise<string | undefined> {
   const peer = await attempt.connect();
   const request = headText(`GET ${attempt.target} HTTP/1.1`, attempt.fields());
@@ -56,12 +58,15 @@ async function probe(attempt: ServerAttempt): Promise<string | undefined> {
     return `the server answered the handshake with "${head.start}"; check the path, and see --header and --subprotocol`;
   }
   const opcode = attempt.echoes ? TEXT : PING;
-  await peer.sendFrames({ opcode, payload: Buffer.from('probe') });
+  await peer.sendFrames({ opcode, payload: PROBE });
   const answer = await peer.nextWithin('the echo', attempt.timeout, { pongs: true });
   if (answer === undefined) {
     return attempt.echoes
       ? 'the server accepted the handshake and did not echo a message; see --no-echo'
       : 'the server accepted the handshake and did not answer a ping';
+  }
+  if (answer.kind === 'message' && !answer.payload.equals(PROBE)) {
+    return 'the server answered a text with another message, so it does not echo; start an echo server, or pass --no-echo';
   }
   await peer.sendFrames({ opcode: CLOSE, payload: closePayload(1000) });
   return undefined;

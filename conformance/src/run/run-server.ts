@@ -79,14 +79,14 @@ export async function runServerSuite(
   let next = 0;
   let unreached = 0;
   /**
-   * Cases to ask alone: those without a handshake, since a server may limit its connections (RFC 6455,
-   * 10.4), and those that have timed out while the machine was late.
+   * Cases to ask alone: those without a connection or a handshake, since a server may limit its
+   * connections (RFC 6455, 10.4), and those that have timed out while the machine was late.
    */
   const again: number[] = [];
   const ask = async (at: number, alone: boolean): Promise<void> => {
     const one = cases[at]!;
     if (unreached >= MAX_UNREACHED) {
-      results[at] = resultOf(one, 'skipped', ['the server is no longer reachable']);
+      results[at] ??= resultOf(one, 'skipped', ['the server is no longer reachable']);
     } else {
       const { result, reached, opened, wasLate } = await judge(
         one,
@@ -94,7 +94,7 @@ export async function runServerSuite(
       );
       unreached = reached ? 0 : unreached + 1;
       results[at] = result;
-      if (((reached && !opened) || wasLate) && !alone) return void again.push(at);
+      if ((!opened || wasLate) && !alone) return void again.push(at);
     }
     onResult?.(results[at]);
   };

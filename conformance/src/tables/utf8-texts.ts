@@ -30,7 +30,7 @@ const TEXTS: readonly (readonly [title: string, text: string])[] = [
   ['a family of emoji, joined', '👩‍👩‍👧‍👦 and 🏳️‍🌈'],
   ['combining marks', 'Z̷͍̈́a̵͔͝l̴̦͝g̶̱̑o̶̙͌'],
   ['one character of each length', 'a¢€𐍈'],
-  ['characters that JSON and HTML escape', '"\\\u2028\u2029<>&\u0000'],
+  ['characters that JSON and HTML escape', '"\\\u2028\u2029<>&\u0000\r\n\n\r\t'],
 ];
 
 /** The limits of each range of RFC 3629, and some real text. */

@@ -30,6 +30,8 @@ export async function openTunnel(
   }
 }
 
+const TIMED_OUT = true;
+
 /** Reads the header of the answer; later bytes stay in the socket. @returns Its first line. */
 function firstLine(tcp: Socket, timeout: number): Promise<string> {
   return new Promise((done, fail) => {
@@ -40,7 +42,8 @@ function firstLine(tcp: Socket, timeout: number): Promise<string> {
       tcp.off('data', onData).off('end', onEnd).off('close', onEnd);
       settle();
     };
-    const give = (text: string): void => finish(() => fail(new Unreachable(text)));
+    const give = (text: string, timedOut = false): void =>
+      finish(() => fail(new Unreachable(text, timedOut)));
     const onEnd = (): void => give('the proxy ended the connection without an answer to CONNECT');
     const onData = (chunk: Buffer): void => {
       bytes = Buffer.concat([bytes, chunk]);
@@ -53,10 +56,10 @@ function firstLine(tcp: Socket, timeout: number): Promise<string> {
         done(start);
       });
     };
-    const timer = setTimeout(
-      () => give(`the proxy did not answer CONNECT within ${timeout} ms`),
-      timeout,
-    );
+    const timer = setTimeout(() => {
+      // The answer to a late process may be in the queue of the next turn.
+      setImmediate(() => give(`the proxy did not answer CONNECT within ${timeout} ms`, TIMED_OUT));
+    }, timeout);
     tcp.on('data', onData).on('end', onEnd).on('close', onEnd);
   });
 }

@@ -95,5 +95,13 @@ describe.concurrent('a naive server', () => {
     expect(differences(report)).toEqual([]);
   });
 
+  it('that accepts messages of any size is advised to bound them', async () => {
+    const options = { only: ['12.24'], timeout: 20_000 };
+    const { results } = await reportOn(['accepts messages of any size'], options);
+    const verdicts = results.map(({ verdict }) => verdict);
+    expect(verdicts).toContain('advice');
+    expect(verdicts).not.toContain('fail');
+  });
+
   it.each(OTHER_FAULTS)('that $fault fails "$by"', expectCaught);
 });

@@ -272,7 +272,7 @@ export class NaiveConnection {
         const { buffer, engine } = inflateRawSync(Buffer.concat(ended), {
           finishFlush: ended.length === 1 ? constants.Z_SYNC_FLUSH : constants.Z_FINISH,
           info: true,
-          maxOutputLength: LIMIT,
+          ...(!this.#has('accepts messages of any size') && { maxOutputLength: LIMIT }),
           ...(out.length > 0 && { dictionary: out.subarray(-32_768) }),
         }) as unknown as { buffer: Buffer; engine: { bytesWritten: number } };
         out = Buffer.concat([out, buffer]);
@@ -295,7 +295,11 @@ export class NaiveConnection {
     if (this.#has('loses messages of a slow reader') && this.#socket.writableLength > 500_000)
       return;
     const type = this.#has('echoes text as binary') ? 2 : opcode;
-    const cut = this.#has('cuts messages at 65,535 bytes') ? bytes.subarray(0, 65_535) : bytes;
+    const cut = this.#has('cuts messages at 65,535 bytes')
+      ? bytes.subarray(0, 65_535)
+      : this.#has('turns CR LF into LF') && opcode === 1
+        ? Buffer.from(bytes.toString().replaceAll('\r\n', '\n'))
+        : bytes;
     // The lowest bit of the last byte of a character keeps the text valid.
     if (cut.length > 0 && this.#has('damages the last byte of each message')) {
       cut.writeUInt8(cut.at(-1)! ^ 1, cut.length - 1);

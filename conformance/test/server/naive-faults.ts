@@ -76,6 +76,11 @@ export const FAULTS = {
     'an empty first fragment, a ping, an empty fragment, a pong and the rest',
     /1002, with 1 messages missing/,
   ),
+  'turns CR LF into LF': planted(
+    6,
+    'characters that JSON and HTML escape, in one frame',
+    /16 bytes, expected 17/,
+  ),
   'rejects noncharacters': planted(
     6,
     'the noncharacter or special U+FDD0',
@@ -316,6 +321,7 @@ export const FAULTS = {
 /** What the naive server may do by the RFCs, and the chapters whose cases still do not fail. */
 export const LIBERTIES = {
   'limits messages to 10,000 bytes': ['1', '6.7', '9.3', '9.10', '10.4'],
+  'accepts messages of any size': ['12.22'],
   'sends pongs as a heartbeat': ['2', '3.12', '4.7', '9.14'],
   'answers plain requests with 200': ['8.9', '8.11', '8.13'],
   'answers close frames without a code': ['1', '5'],
