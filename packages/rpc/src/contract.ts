@@ -1,5 +1,5 @@
 import type { BorrowedMessage, ConnLike, SchemaOutput, StandardSchema } from '@ws/conn';
-import { checkOptionNames, handled, isConnLike, kind, rejected, whole } from '@ws/conn/internal';
+import { checkOptionNames, isConnLike, kind, rejected, whole } from '@ws/conn/internal';
 import type { CallOptions } from './calls.ts';
 import {
   isReconnecting,
@@ -242,7 +242,7 @@ class NamedContract implements Contract<Definitions, Definitions>, Names {
     const binding = this.#bind(owner, 'server', handlers, options);
     return (conn, _request, ctx) => {
       try {
-        if (isConnLike(conn)) return handled(serveConn(conn, binding, ctx?.auth));
+        if (isConnLike(conn)) return serveConn(conn, binding, ctx?.auth);
         const hint = isSession(conn) ? "; hub.on('message') takes chat.listener(handlers)" : '';
         throw new TypeError(`${owner}: expected a Conn, got ${kind(conn)}${hint}`);
       } catch (error) {

@@ -22,6 +22,7 @@ import {
 import type { EventDefinition, MethodDefinition } from './definitions.ts';
 import type { Request } from './request.ts';
 import { Requests, type RequestsOwner, type RequestsPlan } from './requests.ts';
+import { Serving } from './serving.ts';
 import { INVALID, parse, type WireMessage } from './wire.ts';
 
 /** The end of a connection that this process is. */
@@ -58,6 +59,8 @@ export class Link implements RequestsOwner {
   /** The result of `authenticate`. */
   auth: unknown;
   session: SessionLike | undefined;
+  /** The promise of `serve`. */
+  serving: Serving | undefined;
   #binding: Binding | undefined;
   #requests: Requests | undefined;
   #calls: Calls | undefined;
@@ -117,7 +120,6 @@ export class Link implements RequestsOwner {
     if (this.#binding !== undefined || !hasNames(binding, this)) throw takenError();
     this.#binding = binding;
     this.contract = binding.contract;
-    this.#requests = new Requests(this, binding);
   }
 
   /**
@@ -126,7 +128,9 @@ export class Link implements RequestsOwner {
    * @returns A promise while no other message may be read.
    */
   take(message: BorrowedMessage): Promise<void> | undefined {
-    const requests = this.#requests!;
+    // Made for the first message: an idle connection has none.
+    this.#requests ??= new Requests(this, this.#binding!);
+    const requests = this.#requests;
     if (message.type !== TextMessage) return requests.refuse(INVALID, '');
     const text = message.text();
     const parsed = parse(text);
@@ -182,12 +186,28 @@ export function linkOf(target: object): Link | undefined {
 export function serveConn(conn: ConnLike, binding: Binding, auth: unknown): Promise<void> {
   const link = claim(conn, binding, () => new ConnCarrier(conn));
   link.auth = auth;
+  link.serving = new Serving();
   const received = conn.receive((message) => link.take(message));
-  return received.then(
-    () => served(conn, link),
-    (error: unknown) => serveFailed(conn, link, error),
-  );
+  if (internalsOf(conn).observeReceive?.(received, SERVED) !== true) {
+    received.then(
+      () => SERVED.fulfilled(conn),
+      (error: unknown) => SERVED.rejected(conn, error),
+    );
+  }
+  return link.serving;
 }
+
+/** One observer for all connections. */
+const SERVED = {
+  fulfilled(conn: ConnLike): void {
+    const link = links.get(conn)!;
+    link.serving!.settle(served(conn, link));
+  },
+  rejected(conn: ConnLike, error: unknown): void {
+    const link = links.get(conn)!;
+    link.serving!.settle(serveFailed(conn, link, error));
+  },
+};
 
 async function served(conn: ConnLike, link: Link): Promise<void> {
   link.ended(conn, await internalsOf(conn).closed);

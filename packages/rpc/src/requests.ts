@@ -250,17 +250,13 @@ export class Requests {
       typeof handler === 'string'
         ? handler
         : errorText(id!, ErrorCode.Busy, 'too many requests wait');
-    if (this.#send(connection, text) === RESOLVED) return;
-    const writable = connection && internalsOf(connection).untilWritable();
-    if (writable === undefined) return;
-    if (this.#refusals === 0) {
-      const sent = (): void => {
-        this.#refusals = 0;
-        this.readOn();
-      };
-      void writable.then(sent, sent);
-    }
+    const sent = this.#send(connection, text);
+    if (sent === RESOLVED) return;
     this.#refusals += text.length;
+    void sent.then(() => {
+      this.#refusals -= text.length;
+      this.readOn();
+    });
   }
 
   /** Ends a pause of reading whose reason is gone. */
@@ -437,10 +433,26 @@ export class Requests {
     if (sent === RESOLVED) return sent;
     return sent.catch((error: unknown) => {
       if (connection.state !== 'open') return undefined;
-      this.#owner.carrier.reportRarely('unsent', () => error);
-      if (id === undefined) return undefined;
-      return this.#send(connection, errorText(id, ErrorCode.InternalError, 'Internal error'));
+      carrier.reportRarely('unsent', () => error);
+      const later =
+        id === undefined ? text : errorText(id, ErrorCode.InternalError, 'Internal error');
+      return this.#sendLater(connection, later);
     });
+  }
+
+  /** An error waits for room: its caller may have no timeout. */
+  async #sendLater(connection: ConnLike, text: string): Promise<void> {
+    const { carrier } = this.#owner;
+    for (let isSent = false; !isSent && connection.state === 'open'; ) {
+      const writable = internalsOf(connection).untilWritable();
+      await writable?.catch(() => {});
+      if (connection !== carrier.connection) return;
+      isSent = await carrier.send(text, this.#dropped).then(
+        () => true,
+        // A hub has dropped it.
+        () => writable === undefined,
+      );
+    }
   }
 
   #cancel(id: unknown, source: ConnLike | undefined): void {
