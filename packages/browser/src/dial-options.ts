@@ -88,7 +88,7 @@ function pageTurns(): Turns {
 
 /** A page cannot send 1008 and 1011. */
 export const PAGE: Side = {
-  errorCloseCode: 3011,
+  errorCloseCode: () => 3011,
   queueCloseCode: 3008,
   limitCloseCode: 3009,
   turns: pageTurns,

@@ -32,8 +32,8 @@ export interface Turns {
 
 /** What a page and a server of `@ws/fetch` do differently with the same kind of socket. */
 export interface Side {
-  /** The close code after an error of the application. */
-  readonly errorCloseCode: number;
+  /** The close code after `error` of the application. */
+  errorCloseCode(error: unknown): number;
   /** The close code after more than `maxQueuedBytes`. */
   readonly queueCloseCode: number;
   /** The close code after a message over `readLimit`. */

@@ -47,6 +47,14 @@ export function after(ms: number, call: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
+/** @throws TypeError for what is no signal. */
+export function checkSignal(signal: unknown): void {
+  // A TaskSignal is an AbortSignal too.
+  if (signal !== undefined && !kind(signal).endsWith('Signal')) {
+    throw badType('signal: expected an AbortSignal', signal);
+  }
+}
+
 /**
  * A promise with a bounded wait.
  *
@@ -61,10 +69,7 @@ export function bounded<T>(
   ) => (reason: unknown) => void,
   text = `timed out after ${timeout} ms (option timeout)`,
 ): Promise<T> {
-  // A TaskSignal is an AbortSignal too.
-  if (signal !== undefined && !kind(signal).endsWith('Signal')) {
-    throw badType('signal: expected an AbortSignal', signal);
-  }
+  checkSignal(signal);
   const ms = timeout === undefined ? Infinity : whole('timeout', timeout);
   if (signal?.aborted) return rejectedSoon(signal.reason);
   let settled = nothing;

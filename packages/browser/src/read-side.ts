@@ -84,7 +84,7 @@ export class ReadSide {
 
   #fault(error: unknown): void {
     this.#settings.report(error);
-    this.#fail(error, this.#settings.errorCloseCode);
+    this.#fail(error, this.#settings.errorCloseCode(error));
   }
 
   /** Gives queued messages, then the end, to the reader. */

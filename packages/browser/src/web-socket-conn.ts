@@ -29,7 +29,6 @@ import {
   errorOf,
   handled,
   kind,
-  LateRejection,
   MAX_CLOSE_REASON,
   rejectedSoon,
 } from '@ws/conn/internal';
@@ -39,7 +38,7 @@ import { WholeMessageReader } from './message-reader.ts';
 import { GatheringWriter } from './message-writer.ts';
 import type { BrowserConnSettings } from './options.ts';
 import { dataTypeOf, type PageMessage, payloadOf } from './payload.ts';
-import { after, attempt, bounded, nothing } from './promises.ts';
+import { after, attempt, bounded, checkSignal, nothing } from './promises.ts';
 import { isNormalEnd, ReadSide } from './read-side.ts';
 import { utf8Length } from './utf8-length.ts';
 import type { PageSocket, WebSocketEvent } from './web-types.ts';
@@ -252,6 +251,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
    * @returns Resolves at once below `highWaterMark`, else when the browser has sent enough. Browsers
    *   have no event for that: it is checked in each turn of the event loop for 20 ms, in a hidden
    *   page for 100 ms, then after 4, 8, ... 50 ms.
+   * @param options - `signal` has an effect before the call only: a page cannot take a message back.
    * @throws (rejects) CloseSentError, BackpressureError, CloseError; TypeError for other data.
    */
   send(data: MessageData, options?: WriteOptions): Promise<void> {
@@ -270,18 +270,14 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     return attempt(() => {
       const payload = payloadOf(method, type, data);
       checkType(method, type);
-      if (options === undefined) return this.writes.send(payload);
-      checkNames(method, options, ['compress', 'signal'], 'reject');
-      let refused: Promise<void> | undefined;
-      const sent = bounded<void>(options, (resolve, reject) => {
-        const written = this.writes.send(payload);
-        if (written instanceof LateRejection) {
-          refused = written;
-          resolve();
-        } else written.then(resolve, reject);
-        return reject;
-      });
-      return refused ?? sent;
+      if (options !== undefined) {
+        checkNames(method, options, ['compress', 'signal'], 'reject');
+        const { signal } = options;
+        checkSignal(signal);
+        // A page cannot take back what its socket has.
+        if (signal?.aborted) return rejectedSoon(signal.reason);
+      }
+      return this.writes.send(payload);
     });
   }
 
@@ -508,7 +504,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   > {
     return {
       maxBufferedAmount: this.#settings.maxBufferedAmount,
-      closeAfterError: () => this.close(this.#settings.errorCloseCode),
+      closeAfterError: (error) => this.close(this.#settings.errorCloseCode(error)),
       untilWritable: () => this.writes.untilWritable(),
     };
   }

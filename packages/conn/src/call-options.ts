@@ -22,7 +22,10 @@ export interface WriteOptions {
    * connection.
    */
   readonly compress?: boolean | undefined;
-  /** Ends the wait when it aborts; the promise rejects with its reason. */
+  /**
+   * Takes back a message that still waits when it aborts: the promise rejects with its reason. It has no
+   * effect on a message that the transport or a compression context has.
+   */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -288,20 +288,21 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @param type - `TextMessage` or `BinaryMessage`; a control type is passed to
    *   {@link writeControl}.
    * @param data - A string, an ArrayBuffer, any view, or a message that was read. A client copies
-   *   all data during the call. A server copies less than 32 KiB, and all data with a `signal`. It
+   *   all data during the call. A server copies less than 32 KiB. It
    *   references other data: do not change it until the promise settles. The library keeps the memory
    *   of a BorrowedMessage until it is sent: do not change what `borrow()` returned after the call.
    *   Lone surrogates in a string are sent as U+FFFD. Bytes that are sent as text must be valid UTF-8;
    *   they are not checked.
-   * @param options - `signal` ends the wait. A message that waits for an open MessageWriter, or for
-   *   its compression on another thread, is not sent then. A message that is already queued is
-   *   sent.
+   * @param options - An aborted `signal` takes back a message that still waits: for the transport, an
+   *   open MessageWriter, or its compression on another thread. It has no effect on one that the
+   *   transport or a compression context has.
    * @returns A promise that resolves at once below the high-water mark, though the bytes leave at the
    *   end of the turn; else when the transport has drained; in the next turn when this one has
    *   written 1 MiB or 1,000 frames; for referenced data, when the transport has released the bytes.
    *   Await it, so that a slow peer slows you down.
    * @throws (rejects) {@link CloseSentError}, {@link BackpressureError}, {@link TransportError};
-   *   TypeError for other data or another type. Nothing is sent then.
+   *   TypeError for other data or another type; the reason of `signal`. While the connection is open, a
+   *   write that rejects was not sent. At its end, pending writes reject, and the peer may have some.
    * @see RFC 6455, sections 5.6 and 6.1
    */
   writeMessage(type: number, data: MessageData, options?: WriteOptions): Promise<void> {

@@ -5,7 +5,7 @@ import {
   UnsupportedError,
   WebSocketConn,
 } from '@ws/browser/internal';
-import { type Role, WebSocketError } from '@ws/conn';
+import { BackpressureError, type Role, WebSocketError } from '@ws/conn';
 import { bound, type ConnInternals, whole } from '@ws/conn/internal';
 import type { Mark } from './fetch-call.ts';
 import { checkReadLimit, type Plan } from './options.ts';
@@ -59,7 +59,7 @@ export class SocketConn extends WebSocketConn {
   /** A function of the application has failed. */
   failed(error: unknown, where: string): void {
     this.#report(error, where);
-    void this['@ws/internals'].closeAfterError();
+    void this['@ws/internals'].closeAfterError(error);
   }
 
   /** @internal */
@@ -86,7 +86,7 @@ export class SocketConn extends WebSocketConn {
 
 /** What a server does differently from a page. */
 export const SERVER: Omit<Side, 'report' | 'turns'> = {
-  errorCloseCode: 1011,
+  errorCloseCode: (error) => (error instanceof BackpressureError ? 1013 : 1011),
   // Not 1008, after which a reconnecting client never comes back.
   queueCloseCode: 1013,
   limitCloseCode: 1009,

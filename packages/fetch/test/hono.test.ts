@@ -214,13 +214,13 @@ describe('upgradeWebSocket', () => {
   );
 
   describe.each([
-    ['a JSONError', () => new JSONError('not JSON')],
-    ['a BackpressureError', () => new BackpressureError('too much')],
-    ['a ReadLimitError', () => new ReadLimitError(10)],
-    ['an Error', () => new Error('boom')],
-  ])('%s of an event', (_, make) => {
+    ['a JSONError', 1011, () => new JSONError('not JSON')],
+    ['a BackpressureError', 1013, () => new BackpressureError('too much')],
+    ['a ReadLimitError', 1011, () => new ReadLimitError(10)],
+    ['an Error', 1011, () => new Error('boom')],
+  ] as const)('%s of an event', (_, code, make) => {
     it.each(['onOpen', 'onMessage'] as const)(
-      'closes with 1011 and is reported once, then onClose is called (%s)',
+      `closes with ${code} and is reported once, then onClose is called (%s)`,
       async (name) => {
         const seen: unknown[] = [];
         const error = make();
@@ -231,14 +231,14 @@ describe('upgradeWebSocket', () => {
             [name]: async () => {
               throw error;
             },
-            onClose: ({ code }) => void seen.push(code),
+            onClose: (event) => void seen.push(event.code),
           })),
         );
         const url = await serve(app, { report: (reason) => void seen.push(reason) });
         const conn = await dial(url);
         await conn.send('hello');
-        expect(await conn.closed).toMatchObject({ code: 1011 });
-        await expect.poll(() => seen).toEqual([error, 1011]);
+        expect(await conn.closed).toMatchObject({ code });
+        await expect.poll(() => seen).toEqual([error, code]);
       },
     );
   });

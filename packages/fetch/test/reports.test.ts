@@ -1,3 +1,4 @@
+import { BackpressureError } from '@ws/conn';
 import { type UpgradeHandler, upgrade } from '@ws/fetch';
 import { serveFetch } from '@ws/fetch/node';
 import { dial } from '@ws/node-client';
@@ -62,6 +63,18 @@ describe('report', () => {
       expect(reports).toEqual([boom, boom]);
     },
   );
+
+  it('has a close with 1013 after a BackpressureError, elsewhere', async () => {
+    const plan = checkUpgradeOptions({ report: () => {} }, 2 ** 25);
+    const runtime = { maxMessage: 2 ** 25, turns: turns(0, (_ms, look) => setTimeout(look)) };
+    const socket = new FakeSocket();
+    const conn = new SocketConn(socket, plan, runtime, '');
+    const handler = () => Promise.reject(new BackpressureError('full'));
+    const ended = run(conn, { handler, auth: true, request: new Request('http://example.org') });
+    await expect.poll(() => socket.closes).toEqual([1013]);
+    socket.emit('close', { code: 1013, wasClean: true });
+    await ended;
+  });
 
   it('gets each error without an owner', () => {
     const reports: unknown[] = [];

@@ -54,6 +54,11 @@ export class Outbound extends SendQueue {
     return this.encoder?.streams === true;
   }
 
+  override drained(): void {
+    super.drained();
+    this.order?.drained();
+  }
+
   // Limits
 
   /** A rejected promise when no message is accepted any more. */

@@ -77,6 +77,8 @@ export class WaitingMessage extends WaitingWrite<void> {
   readonly prepared: PreparedMessage | undefined;
   /** No other code uses `bytes`, which is the whole message. */
   isOwned = true;
+  /** Whether the message becomes a frame only when the transport takes it: until then it can be aborted. */
+  mayAbort = false;
   #lease: Lease | undefined;
   #check: (() => void) | undefined;
   #cancel: (() => void) | undefined;

@@ -34,6 +34,8 @@ export class WriteOrder {
   readonly #queue = new Fifo<Waiting>();
   /** Whether waiting writes are being sent, in this turn or in later ones. */
   #advancing = false;
+  /** Whether the write that is called now has a signal. See {@link withSignal}. */
+  #mayAbort = false;
   /** The close frame is about to be sent: messages wait for no turn. */
   #flushing = false;
   /** Waiting calls of `nextWriter` without `queue`. Each of them finishes the writers before it. */
@@ -60,10 +62,22 @@ export class WriteOrder {
 
   /**
    * Whether a message must wait for earlier ones. While waiting writes are sent, a new message joins
-   * them: an observer may write, and the rest may be sent in a later turn.
+   * them: an observer may write, and the rest may be sent in a later turn. A message with a signal also
+   * waits for a blocked transport: an abort cannot take back a frame.
    */
   get mustWait(): boolean {
-    return this.busy || this.#advancing;
+    if (this.busy || this.#advancing || this.#queue.length > 0) return true;
+    return this.#mayAbort && this.#outbound.blocked;
+  }
+
+  /** Calls `write`, whose message has a signal. */
+  withSignal(write: () => Promise<void>): Promise<void> {
+    this.#mayAbort = true;
+    try {
+      return write();
+    } finally {
+      this.#mayAbort = false;
+    }
   }
 
   /** Bytes that wait for the limit of buffered bytes: with the cost of each waiting write. */
@@ -77,6 +91,7 @@ export class WriteOrder {
 
   /** Adds a write that waits for earlier ones. */
   add<Write extends Waiting>(write: Write): Write['promise'] {
+    if (write instanceof WaitingMessage) write.mayAbort = this.#mayAbort;
     write.entry = this.#queue.add(write);
     this.#count(write.size);
     if (write instanceof WaitingWriter && write.supersedes) this.#superseding++;
@@ -118,15 +133,16 @@ export class WriteOrder {
     return write instanceof WaitingMessage && write.promise === promise ? write : undefined;
   }
 
-  /** Rejects a message with `reason`, if it still waits. */
-  cancel(write: WaitingMessage, reason: unknown): void {
+  /** Rejects a message with `reason`, if it still waits. Returns whether it has waited. */
+  cancel(write: WaitingMessage, reason: unknown): boolean {
     const isEncoding = this.#encoding === write;
     const waits = write.entry !== undefined && this.#queue.remove(write.entry);
-    if (!isEncoding && !waits) return;
+    if (!isEncoding && !waits) return false;
     if (isEncoding) this.#encoding = undefined;
     this.#uncount(write.size);
     write.reject(reason);
-    if (isEncoding) this.#advance();
+    this.#advance();
+    return true;
   }
 
   // Messages in fragments
@@ -200,7 +216,7 @@ export class WriteOrder {
   #advance(): void {
     if (this.#advancing) return;
     this.#advancing = true;
-    while (!this.busy && this.#queue.length > 0) {
+    while (!this.busy && this.#queue.length > 0 && !this.#awaitsDrain) {
       if (!this.#flushing && this.#outbound.turnFull) {
         this.#connection.platform.yield(() => this.#continue());
         return;
@@ -208,6 +224,18 @@ export class WriteOrder {
       this.#begin(this.#shift()!);
     }
     this.#advancing = false;
+  }
+
+  /** Whether the first write has a signal, and the transport takes no frame. */
+  get #awaitsDrain(): boolean {
+    const { first } = this;
+    const mayAbort = first instanceof WaitingMessage && first.mayAbort;
+    return mayAbort && this.#outbound.blocked && !this.#flushing;
+  }
+
+  /** The transport is below its high-water mark again. */
+  drained(): void {
+    if (this.#queue.length > 0) this.#advance();
   }
 
   #continue(): void {

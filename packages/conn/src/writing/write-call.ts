@@ -23,10 +23,10 @@ export function writeData(
   options: WriteOptions | undefined,
 ): Promise<void> {
   if (options !== undefined) return writeWithOptions(connection, method, type, data, options);
-  return write(connection, method, type, data, undefined, false);
+  return write(connection, method, type, data, undefined);
 }
 
-/** Waits for the write until its signal aborts. */
+/** Writes a message that `options.signal` takes back while it waits. */
 function writeWithOptions(
   connection: Connection,
   method: string,
@@ -40,35 +40,27 @@ function writeWithOptions(
     return connection.rejected(error, method);
   }
   const { signal, compress } = options;
-  if (signal === undefined) return write(connection, method, type, data, compress, false);
+  if (signal === undefined) return write(connection, method, type, data, compress);
   if (signal.aborted) return rejectedLater(connection.platform, signal.reason);
-  const written = write(connection, method, type, data, compress, true);
-  if (written === RESOLVED) return RESOLVED;
   const order = connection.outbound.writeOrder();
+  const written = order.withSignal(() => write(connection, method, type, data, compress));
+  if (written === RESOLVED) return RESOLVED;
   const message = order.messageOf(written);
   order.countUntil(written, 0);
   return withTimeout(
     connection.platform,
     { signal },
     () => written,
-    (_written, reason) => {
-      if (message !== undefined) order.cancel(message, reason);
-      return true;
-    },
+    (_written, reason) => message !== undefined && order.cancel(message, reason),
   );
 }
 
-/**
- * @param mayAbort - Whether the promise may reject while a frame of the message is unsent. The frame
- *   then has a copy of the bytes, since the caller may use them again.
- */
 function write(
   connection: Connection,
   method: string,
   type: number,
   data: MessageData,
   compress: boolean | undefined,
-  mayAbort: boolean,
 ): Promise<void> {
   if (type !== TextMessage && type !== BinaryMessage) {
     if (isControlType(type)) return writeControl(connection, type, data, undefined);
@@ -80,23 +72,14 @@ function write(
     if (!(data instanceof Uint8Array) && isBorrowed(data)) {
       data.check();
       const { bytes, start, end, lease } = data;
-      if (mayAbort && refers(connection, end - start)) {
-        return outbound.sendBytes(type, copyOf(bytes, start, end), 0, end - start, compress);
-      }
       return outbound.sendBytes(type, bytes, start, end, compress, lease);
     }
     let bytes = bytesOf(data, method);
-    const copies = mayAbort && refers(connection, bytes.length);
-    if (copies || (bytes.length >= COPY_BELOW && isUnstable(bytes))) bytes = copyOf(bytes);
+    if (bytes.length >= COPY_BELOW && isUnstable(bytes)) bytes = copyOf(bytes);
     return outbound.sendBytes(type, bytes, 0, bytes.length, compress);
   } catch (error) {
     return connection.rejected(error, method);
   }
-}
-
-/** Whether the frame of a message of `size` bytes refers to the bytes of the caller. */
-function refers({ shared }: Connection, size: number): boolean {
-  return size >= COPY_BELOW && !shared.coding.masks;
 }
 
 /** Writes a control frame: see `Conn.writeControl`. */

@@ -170,7 +170,7 @@ describe('the signal of a write', () => {
     expect(sent()).toEqual(['text', 'text first']);
   });
 
-  it('ends the wait for a slow peer, not the message', async () => {
+  it('takes back a message that waits for a slow peer', async () => {
     const { conn, platform, transport, sent } = wired('server', { highWaterMark: 10 });
     transport.block();
     void conn.send('going');
@@ -181,7 +181,27 @@ describe('the signal of a write', () => {
     await expect(write).rejects.toThrow('enough');
     transport.drain();
     await platform.settle();
-    expect(sent()).toEqual(['text going', `text ${'x'.repeat(20)}`]);
+    expect(sent()).toEqual(['text going']);
+    expect(conn.stats.messagesOut).toBe(1);
+    await conn.send('next');
+    await platform.settle();
+    expect(sent()).toEqual(['text going', 'text next']);
+  });
+
+  it('has no effect on a message that the transport has', async () => {
+    const { conn, platform, transport, sent } = wired('server');
+    transport.block();
+    const control = new AbortController();
+    let settled = false;
+    const write = conn
+      .send(new Uint8Array(100_000), { signal: control.signal })
+      .then(() => (settled = true));
+    control.abort(new Error('too late'));
+    await platform.settle();
+    expect(settled).toBe(false);
+    transport.drain();
+    await write;
+    expect(sent()).toEqual(['binary <100000>']);
   });
 
   it('has no effect on a write that is accepted at once', async () => {
