@@ -96,6 +96,22 @@ export function prepareResult(result: unknown, name: string): PreparedMessage {
   return prepare(result as MessageData, name);
 }
 
+/** The name of an event of a contract, at the start of its text. */
+const EVENT = /^\{"jsonrpc":"2\.0","method":"([^"]+)"/;
+
+/** The name of the event of which `text` is the text; undefined for another text. */
+export function eventNameOf(text: string, events: object): string | undefined {
+  const [, name] = EVENT.exec(text) ?? [];
+  return name !== undefined && Object.hasOwn(events, name) ? name : undefined;
+}
+
+/** @throws TypeError for the text of an event, which is JSON already. */
+export function checkNoEvent(value: unknown, events: object): void {
+  const event = typeof value === 'string' ? eventNameOf(value, events) : undefined;
+  if (event === undefined) return;
+  throw new TypeError(`expected a value, got the text of the event ${event}; send it as it is`);
+}
+
 /** @throws TypeError for a promise, and for a value that cannot be written as JSON. */
 export function jsonOf(value: unknown): string {
   try {

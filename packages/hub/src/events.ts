@@ -114,8 +114,13 @@ const EVENTS: readonly (keyof HubEvents)[] = [
 /** Former names of events. */
 const RENAMED: Readonly<Record<string, string>> = { join: 'entered', leave: 'left' };
 
+/** A listener of a contract of `@ws/rpc` has the events of its clients under this key. */
+const CONTRACT_EVENTS: unique symbol = /* @__PURE__ */ Symbol.for('@ws/rpc: events');
+
 /** The listeners of one hub, by event. */
 export class Listeners<Data> {
+  /** The events of the contracts that listen, by name. */
+  readonly events: Record<string, unknown> = {};
   readonly #lists = Object.fromEntries(
     EVENTS.map((event) => [event, []]),
   ) as unknown as Lists<Data>;
@@ -139,6 +144,7 @@ export class Listeners<Data> {
     }
     // A new array: a listener may remove itself while the list is walked.
     const lists = this.#lists as Record<keyof HubEvents<Data>, readonly unknown[]>;
+    Object.assign(this.events, Reflect.get(listener, CONTRACT_EVENTS));
     const bound = asyncContexts.bind(listener);
     lists[event] = [...lists[event], bound];
     let added = true;

@@ -3,6 +3,7 @@ import {
   formatCloseMessage,
   type Message,
   type MessageData,
+  type PreparedMessage,
   type RateLimit,
 } from '@ws/conn';
 import {
@@ -92,6 +93,11 @@ export interface RoomOptions<Data = unknown> {
    * shown.
    */
   readonly presence?: ((session: Session<Data>) => unknown) | undefined;
+  /**
+   * @internal Checks a message of this node before it is published. Returns what is published, and
+   * throws for a message that reaches nobody.
+   */
+  readonly accept?: ((message: PreparedMessage, room: string) => PreparedMessage) | undefined;
 }
 
 /** The options of a {@link Hub}. */
@@ -148,6 +154,7 @@ export interface RoomSettings<Data = unknown> {
   readonly through: boolean;
   readonly form: RoomOptions['form'];
   readonly presence: RoomOptions<Data>['presence'];
+  readonly accept: RoomOptions['accept'];
 }
 
 /** {@link HubOptions} with every default filled in. */
@@ -185,7 +192,13 @@ const NAMES: readonly (keyof HubOptions)[] = [
   'mayJoin',
   'rate',
 ];
-const ROOM_NAMES: readonly (keyof RoomOptions)[] = ['history', 'delivery', 'form', 'presence'];
+const ROOM_NAMES: readonly (keyof RoomOptions)[] = [
+  'history',
+  'delivery',
+  'form',
+  'presence',
+  'accept',
+];
 const HISTORY_NAMES: readonly (keyof HistoryOptions)[] = ['size', 'bytes', 'ttl'];
 const MIB = 1_048_576;
 /** Why an option that needs the position of each message is refused. */
@@ -254,6 +267,7 @@ const PLAIN = {
   through: false,
   form: undefined,
   presence: undefined,
+  accept: undefined,
 } as const;
 
 function roomSettings<Data>(
@@ -314,6 +328,7 @@ function settingsOf<Data>(
     through: delivery === 'through',
     form,
     presence,
+    accept: options.accept,
   };
 }
 

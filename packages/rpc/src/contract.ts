@@ -213,6 +213,9 @@ function merged(
   return Object.freeze(Object.assign(Object.create(null), other[end], own));
 }
 
+/** The key of the events of clients, for a hub. */
+const CONTRACT_EVENTS: unique symbol = /* @__PURE__ */ Symbol.for('@ws/rpc: events');
+
 class NamedContract implements Contract<Definitions, Definitions>, Names {
   readonly '@ws/contract' = true;
   readonly server: Named<Definitions>;
@@ -256,11 +259,13 @@ class NamedContract implements Contract<Definitions, Definitions>, Names {
     options?: HandlerOptions,
   ): (session: SessionLike, message: BorrowedMessage) => unknown {
     const binding = this.#bind('listener', 'server', handlers, options);
-    return (session, message) => {
+    const listener = (session: SessionLike, message: BorrowedMessage): unknown => {
       const link = linkOfSession(session, 'server', this);
       link.bind(binding);
       return link.take(message);
     };
+    // A hub refuses their text as a value.
+    return Object.assign(listener, { [CONTRACT_EVENTS]: this.client });
   }
 
   peer(target: SessionLike | ConnLike): Peer<Definitions> {

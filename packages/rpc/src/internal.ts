@@ -11,4 +11,4 @@ export {
   withRooms,
 } from './rooms/room-contract.ts';
 export { ErrorCode } from './rpc-error.ts';
-export { type Checked, check, checkIsSchema } from './schema.ts';
+export { type Checked, check, checkIsSchema, misfit } from './schema.ts';

@@ -1,6 +1,6 @@
 import { Message, type MessageData, type PreparedMessage, portablePlatform } from '@ws/conn';
 import { checked, onRejection, RESOLVED, rejectedLater } from '@ws/conn/internal';
-import { checkText, jsonOf, prepareResult } from '../arguments.ts';
+import { checkNoEvent, checkText, jsonOf, prepareResult } from '../arguments.ts';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import type { Arrival } from '../backplane/envelope.ts';
 import { MAX_NAME_BYTES } from '../backplane/words.ts';
@@ -137,8 +137,24 @@ export class Rooms<Data> {
     data: MessageData | PreparedMessage,
     options: PublishOptions<Data>,
   ): Promise<Position | undefined> {
+    return this.#reported(() => this.#publish(name, data, options, true));
+  }
+
+  /**
+   * As {@link publish}, for a message that is not kept and has no position.
+   *
+   * @param local - Whether only the members of this node get it.
+   */
+  emit(name: string, text: string, local: boolean): Promise<unknown> {
+    return this.#reported(() => this.#publish(name, text, { local }, false));
+  }
+
+  /** Reports the error of a publication: the application may not await it. */
+  #reported(
+    publish: () => Promise<Position | undefined> | undefined,
+  ): Promise<Position | undefined> {
     try {
-      const published = this.#publish(name, data, options) ?? NO_POSITION;
+      const published = publish() ?? NO_POSITION;
       onRejection(published, (error) => this.#hub.refused(error));
       return published;
     } catch (error) {
@@ -155,7 +171,11 @@ export class Rooms<Data> {
   ): Promise<Position | undefined> {
     let text: string;
     try {
-      text = checked(() => jsonOf(value), Room.prototype, 'publishJSON');
+      const format = (): string => {
+        checkNoEvent(value, this.#hub.listeners.events);
+        return jsonOf(value);
+      };
+      text = checked(format, Room.prototype, 'publishJSON');
     } catch (error) {
       this.#hub.refused(error);
       return rejectedLater(portablePlatform, error);
@@ -167,9 +187,10 @@ export class Rooms<Data> {
     name: string,
     data: MessageData | PreparedMessage,
     options: PublishOptions<Data>,
+    isKept: boolean,
   ): Promise<Position | undefined> | undefined {
     if (this.#hub.ended) throw new HubClosedError('publish');
-    const { message, except } = checked(
+    const { message: given, except } = checked(
       () => publicationOf('publish', data, options, PUBLISH_NAMES),
       Room.prototype,
       'publish',
@@ -184,13 +205,15 @@ export class Rooms<Data> {
     }
     const only = chosen(this.membersOf(name), options.filter);
     const { key } = options;
-    const { history } = settings;
+    const { accept } = settings;
+    const message = isKept && accept !== undefined ? accept(given, name) : given;
+    const history = isKept ? settings.history : undefined;
     const crosses = this.crosses && options.local !== true;
     if (crosses && settings.through) {
       this.#hub.publishedCount++;
       return this.#hub.withLink((link) => link.publish(name, message, key, history, { except }));
     }
-    const delivered = this.#deliver(name, settings, message, key, except, only);
+    const delivered = this.#deliver(name, settings, message, key, except, only, isKept);
     this.#hub.publishedCount++;
     if (!crosses || only !== undefined) return delivered;
     return this.#hub.withLink((link) =>
@@ -287,9 +310,10 @@ export class Rooms<Data> {
     key: string | undefined,
     except: Publication<Data>['except'],
     only: Publication<Data>['only'],
+    isKept: boolean,
   ): Promise<Position | undefined> {
     // A filter selects members, and a history is for all members.
-    const keeps = this.#keepsHere(settings) && only === undefined;
+    const keeps = isKept && this.#keepsHere(settings) && only === undefined;
     const state = keeps ? this.#state(name, settings) : this.#states.get(name);
     if (state === undefined) return NO_POSITION;
     const position = keeps ? state.history!.nextPosition() : undefined;

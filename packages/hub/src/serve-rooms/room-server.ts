@@ -1,3 +1,4 @@
+import type { PreparedMessage, StandardSchema } from '@ws/conn';
 import {
   addAbortListener,
   Deferred,
@@ -5,8 +6,9 @@ import {
   kind,
   removeAbortListener,
 } from '@ws/conn/internal';
-import { RpcError } from '@ws/rpc';
-import { type Checked, check, ErrorCode, ROOM_REFUSED } from '@ws/rpc/internal';
+import { type Definitions, type Named, RpcError } from '@ws/rpc';
+import { type Checked, check, ErrorCode, misfit, ROOM_REFUSED } from '@ws/rpc/internal';
+import { eventNameOf, prepare } from '../arguments.ts';
 import { RoomRefusedError } from '../errors.ts';
 import type { Position } from '../history/position.ts';
 import { Hub, internalsOfHub } from '../hub.ts';
@@ -23,7 +25,7 @@ import {
 } from './client-requests.ts';
 import { MemberEvents } from './member-events.ts';
 import { type KeyRules, type RoomTable, rulesByName } from './room-table.ts';
-import { gapText, keptText, messageText } from './room-text.ts';
+import { asIs, gapText, keptText, messageText, valueOf } from './room-text.ts';
 
 /** Default of `hub.maxRoomsPerSession`. */
 const MAX_ROOMS = 100;
@@ -65,10 +67,19 @@ export class RoomServer<Data> {
   #leaving: readonly [session: Session<Data>, room: string] | undefined;
   /** A session that joins a room, and that `mayJoin` has admitted. */
   #admitted: readonly [session: Session<Data>, room: string] | undefined;
+  /** A message is published that was checked. */
+  #isChecked = false;
+  /** The names of the events of clients. */
+  readonly #events: Named<Definitions>;
   /** The mistakes of the application that were reported. */
   readonly #mistakes = new Set<string>();
 
-  constructor(table: RoomTable<Data>, options: HubOptions<Data>, timeout: number) {
+  constructor(
+    table: RoomTable<Data>,
+    options: HubOptions<Data>,
+    timeout: number,
+    events: Named<Definitions>,
+  ) {
     for (const name of ['rooms', 'mayJoin', 'overflow'] as const) {
       if (options[name] === undefined) continue;
       throw new TypeError(
@@ -78,11 +89,12 @@ export class RoomServer<Data> {
       );
     }
     this.#timeout = timeout;
+    this.#events = events;
     this.#rulesOf = rulesByName(table);
     this.hub = new Hub<Data>({
       ...options,
       maxRoomsPerSession: options.maxRoomsPerSession ?? MAX_ROOMS,
-      rooms: roomOptions(table, options.backplane !== undefined),
+      rooms: this.#roomOptions(table, options.backplane !== undefined),
       mayJoin: (session, room) => this.#mayJoin(session, room) as boolean,
     });
     this.#sessions = internalsOfHub(this.hub);
@@ -92,6 +104,61 @@ export class RoomServer<Data> {
     this.hub.on('presence', (room, change) => {
       if (this.#rulesOf(room)?.members === true) this.#members.changed(room, change);
     });
+  }
+
+  /** The option `rooms` of the hub. */
+  #roomOptions(table: RoomTable<Data>, crosses: boolean): Record<string, RoomOptions<Data>> {
+    const form: RoomOptions<Data>['form'] = (message, { room, position }) =>
+      messageText(message, room, position);
+    return Object.fromEntries(
+      Object.entries(table).map(([key, { history, presence, schema }]) => {
+        const accept: RoomOptions['accept'] = (message, room) =>
+          this.#accept(message, room, schema);
+        const delivery = crosses ? 'through' : 'local-first';
+        return [key, { history, presence, form, accept, delivery }];
+      }),
+    );
+  }
+
+  /** Checks what the server publishes, as {@link #checked} checks it for a client. */
+  #accept(
+    message: PreparedMessage,
+    room: string,
+    schema: StandardSchema | undefined,
+  ): PreparedMessage {
+    if (this.#isChecked) return message;
+    const value = valueOf(this.#sessions.rooms.toMessage(message), room);
+    const event = this.#eventOf(value);
+    if (event !== undefined) {
+      throw new TypeError(
+        `room ${quoted(room)}: the text of the event ${event} is no message; write rooms.emit(room, contract.client.${event}, value)`,
+      );
+    }
+    if (schema === undefined) return message;
+    const result = check(schema, value);
+    // An asynchronous schema checks clients only: the order of the publications stays.
+    if (result instanceof Promise) {
+      result.catch(() => {});
+      return message;
+    }
+    const { issues } = result;
+    if (issues !== undefined) {
+      throw misfit(`room ${quoted(room)}: the message does not fit its schema`, issues);
+    }
+    return prepare(formatJSON(result.value), 'publish');
+  }
+
+  /** The name of an event whose text, or whose text in JSON, a value is. */
+  #eventOf(value: unknown): string | undefined {
+    if (typeof value === 'string') return eventNameOf(value, this.#events);
+    const { jsonrpc, method } = Object(value) as { jsonrpc?: unknown; method?: unknown };
+    return jsonrpc === '2.0' && typeof method === 'string' ? method : undefined;
+  }
+
+  /** Sends an event to the members of a room, on all nodes. */
+  emit(room: string, text: string): Promise<unknown> {
+    if (this.#rulesOf(room) === undefined) return this.hub.room(room).publish(text);
+    return this.#sessions.rooms.emit(room, asIs(text), false);
   }
 
   /** The option `mayJoin` of the hub: asks for the joins of the application. */
@@ -217,9 +284,11 @@ export class RoomServer<Data> {
         : await this.#checked(rules, session, { room, id, data }, turn);
     // The server may have ended the membership meanwhile.
     if (!session.isIn(room)) throw refused();
-    const published = this.hub.room(room).publish(keptText(id, text));
-    turn.giveBack();
     try {
+      this.#isChecked = true;
+      const published = this.hub.room(room).publish(keptText(id, text));
+      this.#isChecked = false;
+      turn.giveBack();
       await published;
     } catch {
       // The hub reports it.
@@ -337,7 +406,10 @@ export class RoomServer<Data> {
   #gap(room: string | undefined, from: Position | undefined): void {
     if (room === undefined || this.#rulesOf(room) === undefined) return;
     const text = gapText(room, from, false);
-    for (const session of this.hub.room(room).members) session.send(text);
+    // After the messages of this turn. Too many may wait.
+    this.#sessions.rooms.emit(room, asIs(text), true).catch(() => {
+      for (const session of this.hub.room(room).members) session.send(text);
+    });
   }
 
   /** The server has ended the membership: the client joins again, and is refused if it may not. */
@@ -347,21 +419,6 @@ export class RoomServer<Data> {
     if ((session === leaving && room === name) || session.state !== 'open') return;
     if (this.#rulesOf(room) !== undefined) session.send(gapText(room, undefined, false));
   }
-}
-
-/** The option `rooms` of the hub. */
-function roomOptions<Data>(
-  table: RoomTable<Data>,
-  crosses: boolean,
-): Record<string, RoomOptions<Data>> {
-  const form: RoomOptions<Data>['form'] = (message, { room, position }) =>
-    messageText(message, room, position);
-  return Object.fromEntries(
-    Object.entries(table).map(([key, { history, presence }]) => [
-      key,
-      { history, presence, form, ...(crosses && { delivery: 'through' as const }) },
-    ]),
-  );
 }
 
 /** Never: without the reason, because a client must not learn which rooms exist. */

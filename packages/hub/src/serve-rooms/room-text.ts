@@ -1,13 +1,31 @@
 import type { Message } from '@ws/conn';
 import type { Position } from '../history/position.ts';
 
-// A client's publication is kept with its id, in front of its JSON: no JSON begins with `@`.
+// What a room has beside JSON begins as no JSON does: a client's publication with its id and `:` before
+// its JSON, and a text that members get as it is. A node that does not know a form tells a gap.
 
+const AS_IS = '!';
 const WITH_ID = /^@([\w-]{22,36}):/;
 
 /** What a room keeps of a client's publication. `json` is JSON text. */
 export function keptText(id: string, json: string): string {
   return `@${id}:${json}`;
+}
+
+/** What a room has of a text that its members get as it is. */
+export function asIs(text: string): string {
+  return AS_IS + text;
+}
+
+/** The value of a message that the server publishes. */
+export function valueOf(message: Message, room: string): unknown {
+  const where = `room ${JSON.stringify(room)}`;
+  if (!message.isText) throw new TypeError(`${where}: publish JSON; it has got bytes`);
+  try {
+    return JSON.parse(message.text());
+  } catch (cause) {
+    throw new TypeError(`${where}: publish JSON: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /**
@@ -24,6 +42,7 @@ export function messageText(
     throw new TypeError(`room ${JSON.stringify(room)}: publish JSON; it has got bytes`);
   }
   const text = message.text();
+  if (text.startsWith(AS_IS)) return text.slice(AS_IS.length);
   const [prefix = '', id] = WITH_ID.exec(text) ?? [];
   const json = text.slice(prefix.length);
   // Another text would make the event unreadable, and its loss would be silent.

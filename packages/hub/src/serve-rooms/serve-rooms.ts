@@ -1,12 +1,14 @@
-import type { ConnLike } from '@ws/conn';
+import type { ConnLike, StandardSchema } from '@ws/conn';
 import { checkOptionNames, duration } from '@ws/conn/internal';
 import {
   type Contract,
   contract,
   type Definitions,
+  type EventDefinition,
   type HandlerOptions,
   type HandlersOption,
   type Peer,
+  type SchemaInput,
   type SessionHandlerContext,
 } from '@ws/rpc';
 import { withRoomHandlers, withRooms } from '@ws/rpc/internal';
@@ -56,6 +58,19 @@ export interface RoomsServer<Data, C extends Definitions> {
   readonly handler: (conn: ConnLike, request?: unknown, ctx?: ConnectContext) => Promise<void>;
   /** The methods and events of your own contract, at the client of a session. */
   peer(session: Session<Data>): Peer<C>;
+  /**
+   * Sends an event of your own contract to the members of a room, on all nodes. It is in order with the
+   * messages of the room, is not kept, and no loop gets it.
+   *
+   * @param event - `contract.client.said`, for example.
+   * @throws (rejects) JSONError when `value` does not fit; TypeError for another event, and for an
+   *   asynchronous schema; otherwise as `publish` of a room.
+   */
+  emit<I extends StandardSchema>(
+    room: string,
+    event: EventDefinition<I>,
+    value: SchemaInput<I>,
+  ): Promise<void>;
 }
 
 const NAMES = ['hub', 'contract', 'handlers', 'concurrency', 'timeout'];
@@ -101,12 +116,25 @@ export function serveRooms<Data>(
   checkOptionNames('serveRooms', given, NAMES, 'ignore');
   const { hub = {}, contract: own = contract({}), handlers = {}, concurrency } = given;
   const merged = withRooms('serveRooms', own) as Contract<Definitions, Definitions>;
-  const server = new RoomServer(table, hub, duration('timeout', given.timeout, TIMEOUT_MS, false));
+  const server = new RoomServer(
+    table,
+    hub,
+    duration('timeout', given.timeout, TIMEOUT_MS, false),
+    own.client,
+  );
   const all = withRoomHandlers('serveRooms', handlers, own.server, server.handlers);
   server.hub.on('message', merged.listener<Session<Data>>(all as never, { concurrency }));
   return {
     hub: server.hub,
     handler: server.hub.handler,
     peer: (session) => own.peer(session) as never,
+    emit: async (room, event, value) => {
+      if (own.client[event?.name as never] !== event) {
+        throw new TypeError(
+          'emit: expected an event of the contract: rooms.emit(room, contract.client.said, value)',
+        );
+      }
+      await server.emit(room, event.encode(value));
+    },
   };
 }

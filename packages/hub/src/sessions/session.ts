@@ -16,7 +16,7 @@ import {
   schedulerOf,
   TurnCallback,
 } from '@ws/conn/internal';
-import { checkKeyedOptions, jsonOf, prepare } from '../arguments.ts';
+import { checkKeyedOptions, checkNoEvent, jsonOf, prepare } from '../arguments.ts';
 import type { OverflowPolicy } from '../options.ts';
 import type { JoinOptions } from '../rooms/join-options.ts';
 import type { PendingJoin } from '../rooms/joins.ts';
@@ -186,9 +186,14 @@ export class Session<Data = unknown> {
     return this.deliver(message, options.key);
   }
 
-  /** @internal As {@link send}. `dropped` is called when a later message takes the place of this one. */
+  /**
+   * @internal As {@link send}, after what this node has published to the session in this turn.
+   *
+   * @param dropped - Called when a later message takes the place of this one.
+   */
   sendWatched(text: string, dropped: () => void): boolean {
     if (this.state === 'closed') return false;
+    this.#hub.flush(this);
     return this.deliver(prepare(text, 'session.send'), undefined, dropped);
   }
 
@@ -199,10 +204,11 @@ export class Session<Data = unknown> {
    *   BigInt. Nothing is sent then. Otherwise as {@link send}.
    */
   writeJSON(value: unknown, options: SendOptions = {}): boolean {
-    return this.send(
-      checked(() => jsonOf(value), this, 'writeJSON'),
-      options,
-    );
+    const format = (): string => {
+      checkNoEvent(value, this.#hub.listeners.events);
+      return jsonOf(value);
+    };
+    return this.send(checked(format, this, 'writeJSON'), options);
   }
 
   /**

@@ -58,8 +58,8 @@ describe('a client that asks for a room', () => {
 
   it('gets all that is kept for a position of another room, and a gap', async () => {
     const { node, hub } = startNode();
-    const other = await hub.room('chat/other').publish('1');
-    await hub.room('chat/main').publish('2');
+    const other = await hub.room('chat/other').publish('{"text":"1"}');
+    await hub.room('chat/main').publish('{"text":"2"}');
     const { ask } = startRaw(node);
     const { result, events } = await ask('room.join', { room: 'chat/main', since: other });
     expect(result).toMatchObject({ complete: false, missed: 1 });
@@ -277,21 +277,6 @@ describe('a client that publishes', () => {
     await say(ID, 'first');
     await say(ID, 'last');
     expect(await read(loop, 3)).toEqual(['first', 'other', 'last']);
-    await ann.live.close();
-    await hub.close({ timeout: 1 });
-  });
-
-  it('sends no text that is not JSON to a room of the server', async () => {
-    const { node, hub, errors } = startNode();
-    const ann = startClient(node);
-    const loop = ann.rooms.join('chat/main');
-    await ann.rooms.publish('chat/main', { text: '1' });
-    await hub.room('chat/main').publish('{');
-    await hub.room('chat/main').publish(`@${ID}:{`);
-    await hub.room('chat/main').publish(new Uint8Array(3));
-    await hub.room('chat/main').publishJSON({ text: '2' });
-    expect(await read(loop, 3)).toEqual(['1', 'gap', '2']);
-    expect(String((errors[0] as Error).cause ?? errors[0])).toMatch(/JSON/);
     await ann.live.close();
     await hub.close({ timeout: 1 });
   });
