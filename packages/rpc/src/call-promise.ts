@@ -1,11 +1,13 @@
-/** The promise of a call. It is never reported as unhandled: {@link isAwaited} says whether code waits for it. */
+import { portablePlatform } from '@ws/conn';
+
+/** The promise of a call. A failure that no code awaits is reported. */
 export class CallPromise extends Promise<unknown> {
   /** `then` and `catch` return plain promises. */
   static override get [Symbol.species](): PromiseConstructor {
     return Promise;
   }
 
-  isAwaited = false;
+  #isAwaited = false;
   readonly resolve: (value: unknown) => void;
   readonly #reject: (reason: unknown) => void;
 
@@ -24,12 +26,18 @@ export class CallPromise extends Promise<unknown> {
     onfulfilled?: ((value: unknown) => Result | PromiseLike<Result>) | null,
     onrejected?: ((reason: unknown) => Caught | PromiseLike<Caught>) | null,
   ): Promise<Result | Caught> {
-    this.isAwaited = true;
+    this.#isAwaited = true;
     return super.then(onfulfilled, onrejected);
   }
 
-  reject(reason: unknown): void {
+  /** @param report - Called in a later turn unless code awaits this promise by then, with the kind of the failure. */
+  reject(reason: unknown, report?: (kind: string) => void): void {
     super.then(undefined, () => {});
     this.#reject(reason);
+    if (report === undefined || this.#isAwaited) return;
+    portablePlatform.yield(() => {
+      const { code, name } = Object(reason) as { code?: unknown; name?: unknown };
+      if (!this.#isAwaited) report(String(code ?? name));
+    });
   }
 }

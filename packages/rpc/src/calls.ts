@@ -361,14 +361,13 @@ export class Calls {
     error: unknown,
     signal: AbortSignal | undefined,
   ): void {
-    outcome.reject(error);
     const isOwn = signal?.aborted === true && signal.reason === error;
-    if (kind === 'event' || isOwn || outcome.isAwaited) return;
-    this.#carrier.platform.yield(() => {
-      if (outcome.isAwaited) return;
-      const { code, name: type } = Object(error) as Partial<RpcError>;
-      this.#carrier.reportRarely(`${name} ${code ?? type}`, () => error, name);
-    });
+    if (kind === 'event' || isOwn) outcome.reject(error);
+    else {
+      outcome.reject(error, (what) =>
+        this.#carrier.reportRarely(`${name} ${what}`, () => error, name),
+      );
+    }
   }
 
   #settle(call: Call, settle: () => void): void {

@@ -1,8 +1,10 @@
 import { CloseError, type Conn, connPair } from '@ws/conn';
 import { ReconnectingConn } from '@ws/conn/reconnecting';
 import { Hub, type Session } from '@ws/hub';
+import { serveRooms } from '@ws/hub/rooms';
 import { contract, event, method, RpcError } from '@ws/rpc';
-import { describe, expect, it } from 'vitest';
+import { roomsOf } from '@ws/rpc/rooms';
+import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { settled, until } from './pairs.ts';
 
@@ -115,5 +117,41 @@ describe.each(['serve', 'listener', 'connect'])('an event that %s does not know'
     expect(reports).toHaveLength(100);
     expect(Math.max(...reports.map(({ length }) => length))).toBeLessThan(300);
     for (const raw of raws) raw.terminate();
+  });
+});
+
+describe('a publication', () => {
+  it('that fails and that no code awaits is reported once a second and kind', async () => {
+    const server = serveRooms({ 'chat/*': { mayJoin: true } });
+    server.hub.on('error', () => {});
+    const live = new ReconnectingConn(async () => {
+      const [client, conn] = connPair();
+      server.hub.add(conn);
+      return client;
+    });
+    const rooms = roomsOf(live);
+    const loop = rooms.join('chat/a');
+    const warnings: string[] = [];
+    const warn = vi.spyOn(console, 'error').mockImplementation((text) => void warnings.push(text));
+    try {
+      await expect(rooms.publish('chat/a', 1)).rejects.toMatchObject({ code: -32_001 });
+      const control = new AbortController();
+      void rooms.publish('chat/a', 1, { signal: control.signal });
+      control.abort();
+      await turns();
+      expect(warnings).toEqual([]);
+      for (let i = 0; i < 3; i++) void rooms.publish('chat/a', 1);
+      void rooms.publish('chat/b', 1);
+      await until(() => expect(warnings).toHaveLength(2));
+      await settled(live.conn as Conn);
+      await turns();
+      expect(warnings).toHaveLength(2);
+      expect(warnings.join(' ')).toMatch(/no loop is in "chat\/b"/);
+    } finally {
+      warn.mockRestore();
+      void loop.return?.();
+      await live.close();
+      await server.hub.close();
+    }
   });
 });

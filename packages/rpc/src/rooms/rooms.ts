@@ -13,7 +13,6 @@ import {
   Deferred,
   duration,
   formatJSON,
-  handled,
   isConnLike,
   kind,
   onRejection,
@@ -22,6 +21,7 @@ import {
   removeAbortListener,
   reportError,
 } from '@ws/conn/internal';
+import { CallPromise } from '../call-promise.ts';
 import { type CallOptions, REFUSALS } from '../calls.ts';
 import { isReconnecting, type ReconnectingConnLike } from '../carrier.ts';
 import {
@@ -230,7 +230,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
    *
    * @param data - A value that JSON has. It is read during the call.
    * @param options - As for a call of a method. `timeout` counts from this call. Default: 30,000.
-   * @returns Resolves when the room has the message.
+   * @returns Resolves when the room has the message. A failure that no code awaits is reported.
    * @throws (rejects) {@link RpcError}: -32001 when the server refuses it, -32602 when `data` does not
    *   fit the schema of the server. TimeoutError, the reason
    *   of `signal`, the error that ended the ReconnectingConn, and the CloseError of a connection that
@@ -243,6 +243,17 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     data: SchemaInput<MessageOf<T, Name>>,
     options: CallOptions = {},
   ): Promise<void> {
+    const outcome = new CallPromise();
+    const failed = (error: unknown): void => {
+      if (options?.signal?.aborted && options.signal.reason === error) outcome.reject(error);
+      else outcome.reject(error, () => reportFor(room, error));
+    };
+    this.#started(room, data, options).then(outcome.resolve, failed);
+    return outcome as Promise<unknown> as Promise<void>;
+  }
+
+  /** As {@link publish}. */
+  #started(room: string, data: unknown, options: CallOptions): Promise<void> {
     try {
       checkName('publish', room);
       checkOptionNames('publish', options, ['signal', 'timeout'], 'ignore');
@@ -257,7 +268,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
       const known = this.#rooms.get(room);
       if (this.#end !== undefined) throw this.#end.error ?? new CloseSentError();
       if (known === undefined) throw noLoop(room);
-      return handled(this.#publish(known, copy, ms, options.signal));
+      return this.#publish(known, copy, ms, options.signal);
     } catch (error) {
       return rejected(error);
     }
@@ -508,7 +519,7 @@ function report(error: unknown, where: string): void {
   reportError(undefined, portablePlatform, error, { where });
 }
 
-/** Reports a message or `info` that does not fit. */
+/** Reports a message or `info` that does not fit, or a publication that fails. */
 function reportFor(room: string, error: unknown): void {
   report(error, `room ${JSON.stringify(room)}`);
 }
