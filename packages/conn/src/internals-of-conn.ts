@@ -54,7 +54,9 @@ export class InternalsOfConn implements Required<ConnInternals> {
 
   countHeld(bytes: number): boolean {
     const { connection } = this;
-    connection.rareParts().heldBytes += bytes;
+    const rare = connection.rareParts();
+    rare.heldBytes += bytes;
+    if (bytes < 0) rare.takenBytes -= bytes;
     return connection.platform.writeBudget?.accepts(connection, 0) !== false;
   }
 

@@ -40,6 +40,8 @@ export class RareParts {
   messagesDropped = 0;
   /** Bytes of messages that a reader keeps for later. */
   heldBytes = 0;
+  /** Bytes that it has kept and taken. */
+  takenBytes = 0;
   /** The dropped messages that the application may have wanted. */
   messagesLost = 0;
   messagesRefused = 0;

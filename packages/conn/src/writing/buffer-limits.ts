@@ -62,7 +62,7 @@ type Budgeted = {
   readonly settings: { readonly highWaterMark: number };
   readonly shared: { readonly timers: Pick<Timers, 'set'> };
   readonly outbound: { readonly bytesFlushed: number };
-  readonly rare?: { readonly heldBytes: number } | undefined;
+  readonly rare?: { readonly heldBytes: number; readonly takenBytes: number } | undefined;
   fail(error: BackpressureError, code: number, reason: string): void;
   guardTransport(use: () => void): void;
 };
@@ -197,11 +197,11 @@ export class WriteBudget implements TimerEntry {
   }
 }
 
-/** Bytes that the operating system has. NaN for a transport that fails to report them. */
+/** Bytes that the operating system has, or that the reader has taken of those it keeps. NaN for a transport that fails to report them. */
 function flushedOf(connection: Budgeted): number {
   let flushed = NaN;
   connection.guardTransport(() => {
-    flushed = connection.outbound.bytesFlushed;
+    flushed = connection.outbound.bytesFlushed + (connection.rare?.takenBytes ?? 0);
   });
   return flushed;
 }

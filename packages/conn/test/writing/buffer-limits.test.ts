@@ -8,6 +8,7 @@ import {
   type Transport,
   type TransportSink,
 } from '../../src/index.ts';
+import { internalsOf } from '../../src/internals-of.ts';
 import { WriteBudget } from '../../src/writing/buffer-limits.ts';
 
 const KIB = 1_024;
@@ -214,6 +215,23 @@ describe('a connection above its share', () => {
     }
     await platform.advance(1_000);
     expect([reader!.conn.state, deaf!.conn.state]).toEqual(['open', 'closing']);
+  });
+
+  it('stays while its reader takes a tenth of what it keeps in 5 s', async () => {
+    const { connectAll, platform } = serverOf(8 * MIB);
+    const [slow, stuck, other] = connectAll(3);
+    const count = ({ conn }: Slow, bytes: number) => internalsOf(conn).countHeld(bytes);
+    expect(count(slow!, 6 * MIB)).toBe(true);
+    expect(count(stuck!, 5 * MIB)).toBe(false);
+    expect(await feed(other!, 16 * KIB, 3)).toBe(0);
+    for (let i = 0; i < 5; i++) {
+      await platform.advance(1_000);
+      count(slow!, -100 * KIB);
+      count(slow!, 100 * KIB);
+    }
+    await platform.advance(1_000);
+    const states = [slow, stuck, other].map((one) => one!.conn.state);
+    expect(states).toEqual(['open', 'closing', 'open']);
   });
 
   it('makes room for a message that was refused', async () => {
