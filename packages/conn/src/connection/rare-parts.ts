@@ -1,7 +1,7 @@
 import { formatCloseMessage } from '@ws/codec';
 import { utf8Length } from '@ws/codec/internal';
 import type { ControlFrames } from '../control/control-frames.ts';
-import type { PingWait } from '../control/heartbeat.ts';
+import type { BytesSent, PingWait } from '../control/heartbeat.ts';
 import { type BackpressureError, TimeoutError, untraced } from '../errors.ts';
 import type { CloseInfo } from '../platform/observer.ts';
 import { Gate } from '../read/gate.ts';
@@ -36,6 +36,7 @@ export class RareParts {
   /** When the heartbeat has sent its last ping, while that is unanswered. */
   pingedAt: number | undefined;
   pingWait: PingWait | undefined;
+  bytesSent: BytesSent | undefined;
   pingsOut = 0;
   messagesDropped = 0;
   /** Bytes of messages that a reader keeps for later. */

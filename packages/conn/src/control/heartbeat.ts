@@ -3,9 +3,14 @@ import { TimeoutError } from '../errors.ts';
 import type { Heartbeat as HeartbeatOption } from '../options/conn-options.ts';
 import type { Timers } from '../scheduler/timers.ts';
 
+/** The slowest peer whose speed was not measured, in bytes per ms: 16 KiB/s. */
+const SLOWEST = 16.384;
+/** Connections that have sent fewer bytes remember nothing: their peers read them in a second. */
+const NOTED_FROM = 16_384;
+
 /**
- * Why the timeout of a ping has not started, or is longer. Created only for a ping that waits, so
- * that an idle connection has none.
+ * Why the timeout of a ping has not started, or is longer. Created only for a ping that waits, or
+ * that follows other bytes, so that an idle connection has none.
  */
 export interface PingWait {
   /** The ping is not sent yet: a compressed message of several frames is open. */
@@ -20,6 +25,13 @@ export interface PingWait {
   readonly since: number;
   /** Set once the ping has left this process: the {@link transitTime} that the timeout adds. */
   transit?: number;
+}
+
+/** `bytesOut` at the last two alarms without an unanswered ping. */
+export interface BytesSent {
+  /** The alarm before the last one: the peer was not heard last before it. */
+  previous: number;
+  last: number;
 }
 
 /** Time in ms that the peer needs for `inTransit` bytes at its speed so far; 0 without progress. */
@@ -39,7 +51,8 @@ function transitTime(
  * A peer can answer a ping only after it has read our older bytes. While such bytes wait in this
  * process, the timeout of the ping has not started. The connection then lives as long as some of
  * them leave within `interval + timeout`, or within the time in which the peer has read as many
- * bytes as the operating systems may hold, and as long as the peer itself sends.
+ * bytes as the operating systems may hold, and as long as the peer itself sends. Bytes that left
+ * since the peer was heard may be in the operating systems: the timeout adds the time to read them.
  */
 export class HeartbeatMonitor {
   readonly #timers: Timers;
@@ -64,11 +77,10 @@ export class HeartbeatMonitor {
     const pingedAt = rare?.pingedAt;
     if (pingedAt === undefined || connection.heardAt >= pingedAt) {
       if (rare !== undefined) rare.pingedAt = rare.pingWait = undefined;
-      if (silence < interval && !connection.paused) {
-        this.#timers.set(connection, interval - silence);
-        return;
-      }
-      this.#ping(connection, now);
+      const isDue = silence >= interval || connection.paused;
+      if (isDue) this.#ping(connection, now);
+      if (connection.rare?.pingWait?.held !== true) noteBytes(connection);
+      if (!isDue) return this.#timers.set(connection, interval - silence);
     } else this.#updateWait(connection, now);
     const due = this.#dueAt(connection);
     if (now >= due) return this.#expire(connection, Math.round(silence));
@@ -108,12 +120,16 @@ export class HeartbeatMonitor {
   }
 
   #send(connection: Connection, now: number): void {
-    const { bytesOut, outbound } = connection;
+    const { bytesOut, outbound, transport } = connection;
     const { bytesFlushed } = outbound;
     const rare = connection.rareParts();
     rare.pingedAt = now;
     rare.pingWait = undefined;
-    if (bytesFlushed < bytesOut) {
+    // When all bytes have left this process, no progress shows the speed of the peer.
+    const unheard = bytesOut - (rare.bytesSent?.previous ?? 0);
+    const ahead = Math.min(unheard, transport.inTransit ?? 0);
+    const transit = bytesFlushed < bytesOut ? undefined : Math.floor(ahead / SLOWEST);
+    if (transit !== 0) {
       rare.pingWait = {
         held: false,
         ahead: bytesOut,
@@ -121,6 +137,7 @@ export class HeartbeatMonitor {
         progressAt: outbound.stalledSince(now),
         firstFlushed: bytesFlushed,
         since: now,
+        ...(transit !== undefined && { transit }),
       };
     }
     connection.controlFrames().sendHeartbeat();
@@ -156,5 +173,17 @@ export class HeartbeatMonitor {
     // A peer that reads nothing may still send, for example its own pings. This end does not see
     // them while it is paused.
     return paused ? stalled : Math.max(stalled, pingedAt! + timeout);
+  }
+}
+
+/** Remembers the bytes that were sent, for a ping that may follow. */
+function noteBytes(connection: Connection): void {
+  const { bytesOut, rare } = connection;
+  const sent = rare?.bytesSent;
+  if (sent !== undefined) {
+    sent.previous = sent.last;
+    sent.last = bytesOut;
+  } else if (bytesOut >= NOTED_FROM) {
+    connection.rareParts().bytesSent = { previous: 0, last: bytesOut };
   }
 }

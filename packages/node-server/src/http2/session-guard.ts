@@ -27,6 +27,8 @@ const LINGER_MS = 2_000;
 const IN_TRANSIT = 10_485_760;
 /** Most milliseconds for which a ping may wait for these bytes. */
 const MAX_TRANSIT_MS = 600_000;
+/** The slowest client whose speed was not measured, in bytes per ms, as for a connection. */
+const SLOWEST = 16.384;
 
 /** Returns the ping interval of sessions. `heartbeat: false` does not disable it. */
 export function heartbeatOf({ heartbeat }: Pick<ConnSettings, 'heartbeat'>): Heartbeat {
@@ -187,15 +189,21 @@ class SessionGuard {
    * Node 20 does not report a session that nghttp2 has ended for a fault of the client: no event,
    * and not even the end of the socket. Only a ping without an answer shows it.
    */
-  #pingLater(): void {
-    this.#wait(this.#heartbeat.interval, () => this.#ping(PINGS));
+  #pingLater(written: number = this.#socket.bytesWritten): void {
+    this.#wait(this.#heartbeat.interval, () => this.#ping(PINGS, written));
   }
 
-  /** @param left - The pings until the end, with this one. */
-  #ping(left: number): void {
+  /**
+   * @param left - The pings until the end, with this one.
+   * @param written - The socket's, when the client was heard. Later bytes are in front of the ping.
+   */
+  #ping(left: number, written: number): void {
     if (this.#session.destroyed) return this.#destroySocket();
     askClient(this.#session, () => this.#pingLater());
-    this.#awaitAnswer(left, this.#socket.bytesRead, 0);
+    const { bytesRead, bytesWritten } = this.#socket;
+    // While bytes wait in this process, the first wait measures the speed of the client.
+    const inFront = bytesQueued(this.#socket) > 0 ? 0 : bytesWritten - written;
+    this.#awaitAnswer(left, bytesRead, Math.min(inFront, IN_TRANSIT) / SLOWEST);
   }
 
   /**
@@ -207,16 +215,17 @@ class SessionGuard {
   #awaitAnswer(left: number, bytesRead: number, transit: number): void {
     const since = performance.now();
     const queued = bytesQueued(this.#socket);
-    const sent = this.#socket.bytesWritten - queued;
+    const { bytesWritten } = this.#socket;
+    const sent = bytesWritten - queued;
     const check = (): void => {
       const taken = this.#socket.bytesWritten - bytesQueued(this.#socket) - sent;
       // The answer may follow other bytes of a slow client.
-      if (this.#socket.bytesRead > bytesRead) this.#pingLater();
+      if (this.#socket.bytesRead > bytesRead) this.#pingLater(bytesWritten);
       // The ping follows older bytes, and the client takes them.
       else if (queued > 0 && taken > 0) {
         const needed = ((performance.now() - since) * IN_TRANSIT) / taken;
         this.#awaitAnswer(left, bytesRead, Math.min(needed, MAX_TRANSIT_MS));
-      } else if (left > 1 || this.#session.destroyed) this.#ping(left - 1);
+      } else if (left > 1 || this.#session.destroyed) this.#ping(left - 1, bytesWritten);
       else this.#destroy('the client answers no ping');
     };
     // A process that was busy or suspended has to read the answer first.

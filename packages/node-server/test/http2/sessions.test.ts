@@ -284,6 +284,35 @@ describe('a session of serve', () => {
     });
   });
 
+  it('gives a slow client the time to read what the kernels hold', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    const heartbeat = { interval: 100, timeout: 100 };
+    // Less than a socket of Linux takes at once.
+    const server = await served(false, { heartbeat }, async (conn: Conn) => {
+      void conn.discardReads();
+      await conn.send(new Uint8Array(160_000));
+    });
+    const socket = connect({ port: server.port, host: '127.0.0.1' });
+    whenOver(() => void socket.destroy());
+    socket.on('error', () => {});
+    const peer = new Http2Peer(socket);
+    peer.settings([[4, 2 ** 31 - 1]]);
+    peer.window(0, 2 ** 31 - 65_536);
+    peer.headers(1, WEBSOCKET_REQUEST);
+    await peer.until(() => peer.status(1) === 200);
+    socket.pause();
+    for (let i = 0; i < 50; i++) await turn();
+    // 160,000 bytes at 16 KiB a second.
+    vi.advanceTimersByTime(8_000);
+    await turn();
+    expect(server.connections.size).toBe(1);
+    for (let i = 0; i < 10; i++) {
+      vi.advanceTimersByTime(1_000);
+      await turn();
+    }
+    expect(server.connections.size).toBe(0);
+  });
+
   it('counts no stream that the application closes as a reset of the client', async () => {
     const server = await served(false, {
       request: (req, res) => {
