@@ -1,5 +1,6 @@
 import { BackpressureError, CloseError, type ConnLike } from '@ws/conn';
 import { Deferred, internalsOf, RESOLVED } from '@ws/conn/internal';
+import { Answers } from './answers.ts';
 import type { Carrier } from './carrier.ts';
 import { Pause } from './pause.ts';
 import { type Handler, Request } from './request.ts';
@@ -10,7 +11,6 @@ import {
   areParams,
   CANCEL,
   errorText,
-  type Id,
   INVALID,
   invalidText,
   isId,
@@ -23,8 +23,6 @@ const MAX_NESTED = 16;
 /** Handlers that wait for no other one, and the characters of their messages. */
 const MAX_BESIDE = 256;
 const MAX_BESIDE_SIZE = 1024 * 1024;
-/** Characters of refusals that wait for a peer that does not read. */
-const MAX_REFUSALS = 1024 * 1024;
 /** Names of unknown events that are reported. */
 const MAX_UNKNOWN = 100;
 /** Characters of such a name. A contract has none that is longer. */
@@ -59,6 +57,7 @@ export interface RequestsOwner {
 /** The requests and events of the other end of one link, in their order. */
 export class Requests {
   readonly #owner: RequestsOwner;
+  readonly #answers: Answers;
   readonly #handlers: ReadonlyMap<string, Handler>;
   readonly #concurrency: number;
   readonly #unknownEvents: Set<string>;
@@ -74,8 +73,6 @@ export class Requests {
   #besideSize = 0;
   /** Set while reading pauses. */
   #pause: Pause | undefined;
-  /** Characters of refusals that wait for the peer to read. */
-  #refusals = 0;
   /** A pause has lasted too long, and no handler has settled since: reading continues. */
   #isStuck = false;
   /** The connection whose end ends a pause. */
@@ -86,12 +83,9 @@ export class Requests {
   #reportedSlow: Request | undefined;
   /** The request whose handler is called now. */
   #starting: Request | undefined;
-  /** A hub has dropped an answer that it had accepted. */
-  readonly #dropped = (error: BackpressureError): void =>
-    this.#owner.carrier.reportRarely('unsent', () => error);
-
   constructor(owner: RequestsOwner, { handlers, concurrency, unknownEvents }: RequestsPlan) {
     this.#owner = owner;
+    this.#answers = new Answers(owner.carrier);
     this.#handlers = handlers;
     this.#concurrency = concurrency;
     this.#unknownEvents = unknownEvents;
@@ -215,8 +209,7 @@ export class Requests {
   }
 
   get #isOverfull(): boolean {
-    const isUnread = this.#refusals >= MAX_REFUSALS;
-    return isUnread || this.#waiting.isOverfull(this.#owner.carrier.source);
+    return this.#answers.areUnread || this.#waiting.isOverfull(this.#owner.carrier.source);
   }
 
   /** The end of the connection is seen when reading continues. */
@@ -250,13 +243,7 @@ export class Requests {
       typeof handler === 'string'
         ? handler
         : errorText(id!, ErrorCode.Busy, 'too many requests wait');
-    const sent = this.#send(connection, text);
-    if (sent === RESOLVED) return;
-    this.#refusals += text.length;
-    void sent.then(() => {
-      this.#refusals -= text.length;
-      this.readOn();
-    });
+    this.#answers.refuse(connection, text, () => this.readOn());
   }
 
   /** Ends a pause of reading whose reason is gone. */
@@ -417,42 +404,9 @@ export class Requests {
     request.isHandled = true;
     const { connection, id } = request;
     // The connection has room.
-    if (text === undefined || this.#send(connection, text, id) === RESOLVED) return undefined;
+    if (text === undefined || this.#answers.send(connection, text, id) === RESOLVED)
+      return undefined;
     return (connection && internalsOf(connection).untilWritable())?.catch(() => {});
-  }
-
-  /**
-   * Sends an answer, unless the connection has ended. The caller of `id` gets an error instead of an
-   * answer for which the connection has no room. The promise never rejects.
-   */
-  #send(connection: ConnLike | undefined, text: string, id?: Id): Promise<void> {
-    const { carrier } = this.#owner;
-    // After a break the caller has its error, and the ids of the next connection are others.
-    if (connection !== carrier.connection || connection?.state !== 'open') return RESOLVED;
-    const sent = carrier.send(text, this.#dropped);
-    if (sent === RESOLVED) return sent;
-    return sent.catch((error: unknown) => {
-      if (connection.state !== 'open') return undefined;
-      carrier.reportRarely('unsent', () => error);
-      const later =
-        id === undefined ? text : errorText(id, ErrorCode.InternalError, 'Internal error');
-      return this.#sendLater(connection, later);
-    });
-  }
-
-  /** An error waits for room: its caller may have no timeout. */
-  async #sendLater(connection: ConnLike, text: string): Promise<void> {
-    const { carrier } = this.#owner;
-    for (let isSent = false; !isSent && connection.state === 'open'; ) {
-      const writable = internalsOf(connection).untilWritable();
-      await writable?.catch(() => {});
-      if (connection !== carrier.connection) return;
-      isSent = await carrier.send(text, this.#dropped).then(
-        () => true,
-        // A hub has dropped it.
-        () => writable === undefined,
-      );
-    }
   }
 
   #cancel(id: unknown, source: ConnLike | undefined): void {
@@ -472,7 +426,7 @@ export class Requests {
     const request = this.#waiting.remove(isMeant);
     if (request === undefined) return;
     this.readOn();
-    void this.#send(source, errorText(request.id!, ErrorCode.Cancelled, why));
+    void this.#answers.send(source, errorText(request.id!, ErrorCode.Cancelled, why));
     this.#reportSlow();
   }
 

@@ -37,6 +37,7 @@ import type { Definitions } from '../definitions.ts';
 import { RpcError } from '../rpc-error.ts';
 import type { SchemaInput } from '../schema.ts';
 import { ClientRoom, Delays, endedByLength, isLater, type RoomOwner } from './client-room.ts';
+import { hashOf, randomId } from './message-ids.ts';
 import {
   isPosition,
   type Position,
@@ -535,28 +536,4 @@ function checkName(owner: string, room: unknown): void {
   const bytes = room.length * 3 <= MAX_NAME ? room.length : new TextEncoder().encode(room).length;
   if (bytes >= 1 && bytes <= MAX_NAME) return;
   throw new TypeError(`${owner}: a name of a room has 1 to ${MAX_NAME} bytes, got ${bytes}`);
-}
-
-/** 128 random bits in base64url. */
-function randomId(): string {
-  const words = new Int32Array(4);
-  portablePlatform.randomFill(words);
-  const text = btoa(String.fromCharCode(...new Uint8Array(words.buffer)));
-  return text.slice(0, 22).replaceAll('+', '-').replaceAll('/', '_');
-}
-
-/** A hash of 53 bits: a repetition has the id of the first message and the same data. */
-function hashOf(text: string): number {
-  let high = 0xdeadbeef;
-  let low = 0x41c6ce57;
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i);
-    high = Math.imul(high ^ unit, 2_654_435_761);
-    low = Math.imul(low ^ unit, 1_597_334_677);
-  }
-  high =
-    Math.imul(high ^ (high >>> 16), 2_246_822_507) ^ Math.imul(low ^ (low >>> 13), 3_266_489_909);
-  low =
-    Math.imul(low ^ (low >>> 16), 2_246_822_507) ^ Math.imul(high ^ (high >>> 13), 3_266_489_909);
-  return (high & 0x1fffff) * 0x1_0000_0000 + (low >>> 0);
 }
