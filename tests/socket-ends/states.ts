@@ -56,7 +56,6 @@ const OPTIONS = {
     if (path.endsWith('/body')) return new Response(new ReadableStream(), { status: 403 });
     return !path.endsWith('/hook');
   },
-  error: (req: AnyRequest) => ((req.url ?? req.target)?.endsWith('/hook') ? NEVER : undefined),
 } as const;
 
 const LARGE = Buffer.alloc(8 << 20, 'x');
@@ -109,7 +108,7 @@ async function ofServe(tls: boolean, http2: boolean): Promise<Running> {
 }
 
 async function ofServeFetch(tls: boolean): Promise<Running> {
-  const { authenticate, error: _, host, report, ...options } = OPTIONS;
+  const { authenticate, host, report, ...options } = OPTIONS;
   const answer = (request: Request): Response | Promise<Response> => {
     const { pathname: url } = new URL(request.url);
     const isUpgrade = request.headers.get('upgrade') === 'websocket';
@@ -267,7 +266,6 @@ const HTTP1_STATES: Readonly<Record<string, string>> = {
   CONNECT,
   'waiting for a login': upgradeOf('/login'),
   'waiting for a login, with frames': upgradeOf('/login') + 'x'.repeat(100_000),
-  'waiting for the option error': upgradeOf('/hook'),
   'refused with a body that never ends': upgradeOf('/body'),
   'a tunnel': upgradeOf('/'),
   'a tunnel within a frame': `${upgradeOf('/')}\x82\xfe\x10\x00\0\0\0\0half`,
@@ -305,7 +303,6 @@ const HTTP2_STATES: Readonly<Record<string, Buffer>> = {
   CONNECT: headers({ ':method': 'CONNECT', ':authority': 'a:1' }, 0),
   refused: socketOf('/', { origin: 'http://other.example' }),
   'waiting for a login': socketOf('/login'),
-  'waiting for the option error': socketOf('/hook'),
   'refused with a body that never ends': socketOf('/body'),
   'a tunnel': socketOf('/'),
   'a tunnel, unread': socketOf('/large'),

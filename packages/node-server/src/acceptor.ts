@@ -21,7 +21,6 @@ import {
   type UpgraderPlan,
 } from './options.ts';
 import { PendingWork } from './pending-work.ts';
-import type { ErrorHook } from './policies/error-hook.ts';
 import type { HeadCallbacks } from './policies/head-callbacks.ts';
 import { limitLifetime } from './policies/lifetime.ts';
 import { Limits } from './policies/limits.ts';
@@ -53,11 +52,6 @@ export interface ServerStats {
    * get 426.
    */
   readonly refused: { readonly [status: number]: number };
-  /**
-   * Calls of your functions (`authenticate`, `checkOrigin`, `headers`, `error`) that had not settled
-   * when the time of their handshake was up. They no longer count against the limits.
-   */
-  readonly overdue: number;
 }
 
 /**
@@ -72,9 +66,6 @@ export class Acceptor {
   readonly #options: AnyUpgraderOptions;
   readonly #limits: Limits;
   readonly #refusals = new Refusals();
-  #overdue = 0;
-  /** Pending calls of the option `error` of the server and its routes. */
-  #pendingHooks = 0;
   readonly #platform: Platform;
 
   /**
@@ -103,7 +94,6 @@ export class Acceptor {
       handshakesPending: this.#limits.handshakes,
       handlersPending: this.work.handlers,
       refused: this.#refusals.byStatus,
-      overdue: this.#overdue,
     };
   }
 
@@ -264,45 +254,30 @@ export class Acceptor {
     const { responder, plan } = upgrade;
     const refusal = refusalOf(error, responder);
     if (refusal !== undefined) this.#refusals.record(refusal, upgrade, upgrade.address);
-    const { maxHandshakes } = this.plan.limits;
-    const { error: hook } = plan;
-    let isAsked = false;
-    // The hook may be asked much later, after the answers to earlier requests.
-    const ask: ErrorHook<AppRequest> = (...args) => {
-      if (this.#pendingHooks >= maxHandshakes) return undefined;
-      this.#pendingHooks++;
-      isAsked = true;
-      return hook!(...args);
-    };
     try {
-      await upgrade.answerFailure(refusal, hook === undefined ? undefined : ask);
+      await upgrade.answerFailure(refusal, plan.error);
     } catch (fault) {
       // The caller gets the error of the hook instead.
       reportFailure(upgrade, error);
       throw fault;
     } finally {
       if (responder.isReadByServer) this.work.removeSocket(responder.stream);
-      this.#giveBackWhenSettled(upgrade, isAsked);
+      giveBackWhenSettled(upgrade);
     }
     throw error;
   }
+}
 
-  /**
-   * Gives a reservation back after the application's calls. The limits would not bound these calls
-   * otherwise: a client that resets and connects again would start any number of them.
-   */
-  #giveBackWhenSettled(upgrade: UpgradeRequest, hasHook: boolean): void {
-    const waits = upgrade.acquireWaits();
-    const settled = (): void => {
-      upgrade.reservation?.giveBack();
-      if (hasHook) this.#pendingHooks--;
-    };
-    const overdue = (names: readonly string[]): void => {
-      this.#overdue += names.length;
-      upgrade.plan.reporter.overdue(names, waits.timeout, upgrade.req);
-    };
-    waits.whenCallsSettled(settled, overdue);
-  }
+/**
+ * Gives a reservation back after the application's calls. The limits would not bound these calls
+ * otherwise: a client that resets and connects again would start any number of them.
+ */
+function giveBackWhenSettled(upgrade: UpgradeRequest): void {
+  const waits = upgrade.acquireWaits();
+  waits.whenCallsSettled(
+    () => upgrade.reservation?.giveBack(),
+    (names) => upgrade.plan.reporter.overdue(names, waits.timeout, upgrade.req),
+  );
 }
 
 function reportFailure({ plan, req, route }: UpgradeRequest, error: unknown): void {

@@ -45,6 +45,8 @@ const reportedNothing = new Set<string>();
 /** Reports the errors of the application's own functions to the option `report`. */
 export class ErrorReporter {
   readonly #report: ServerReport<AppRequest> | undefined;
+  /** The functions that {@link overdue} has reported. */
+  readonly #overdue = new Set<string>();
 
   constructor(report: ServerReport<AppRequest> | undefined) {
     this.#report = report;
@@ -95,12 +97,17 @@ export class ErrorReporter {
   }
 
   /**
-   * Reports calls of the application that are still pending when the time of the handshake is up.
+   * Reports, once for each function, calls of the application that are still pending when the time of
+   * the handshake is up.
    *
    * @param timeout - The option handshakeTimeout, in ms.
    */
   overdue(names: readonly string[], timeout: number, request: AppRequest): void {
-    for (const where of names) this.failed(overdueError(where, timeout), { where, request });
+    for (const where of names) {
+      if (this.#overdue.has(where)) continue;
+      this.#overdue.add(where);
+      this.failed(overdueError(where, timeout), { where, request });
+    }
   }
 
   /**
@@ -135,7 +142,7 @@ export class ErrorReporter {
 
 function overdueError(name: string, ms: number): TimeoutError {
   return new TimeoutError(
-    `${name} has not settled within ${ms} ms (option handshakeTimeout) and no longer counts against the limits; settle it when its signal aborts`,
+    `${name} has not settled within ${ms} ms (option handshakeTimeout) and no longer counts against the limits; settle it when its signal aborts (reported once)`,
   );
 }
 

@@ -155,10 +155,9 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
    */
   readonly clientAddress?: ClientAddress<Req> | undefined;
   /**
-   * Returns the answer of a refused request, in place of the default; may be async. Without a result
-   * the default is sent, as after an error, and `handshakeTimeout` ms after the request. `socket`
-   * only names the client: do not write to it. While `maxHandshakes` calls are pending, other
-   * refusals get the default. `error.message` is for your log: it may name your routes.
+   * Returns the answer of a refused request, in place of the default. Without a result the default is
+   * sent, as after an error and for a promise. `socket` only names the client: do not write to it.
+   * `error.message` is for your log: it may name your routes.
    */
   readonly error?: ErrorHook<Req> | undefined;
   /**

@@ -317,7 +317,7 @@ export class UpgradeRequest implements ServerRequest {
     } else if (hook === undefined) {
       responder.refuse(refusal, this.req.method);
     } else {
-      await refuseByHook(hook, refusal, this, waits, this.plan.reporter);
+      refuseByHook(hook, refusal, this, waits.timeout, this.plan.reporter);
     }
   }
 

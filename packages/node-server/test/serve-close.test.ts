@@ -142,34 +142,6 @@ describe('serve().close', () => {
     expect(parseAnswer(busy.received.toString()).headers.get('connection')).toBe('close');
   });
 
-  it('calls the hook `error` for at most `maxHandshakes` upgrades at once', async () => {
-    let calls = 0;
-    const hook = new EventEmitter();
-    const { server, connect, next } = await keeping({
-      maxHandshakes: 1,
-      error: () => {
-        calls++;
-        hook.emit('call');
-        return new Promise(() => {});
-      },
-    });
-    const [busy, first, second] = [await connect(), await connect(), await connect()];
-    const pending = next('/busy');
-    busy.stream.write(plain('/busy'));
-    const res = await pending;
-    const closing = server.close({ timeout: 600_000 });
-    const called = once(hook, 'call');
-    first.stream.write(request());
-    await called;
-    first.stream.resetAndDestroy();
-    second.stream.write(request());
-    await second.closed;
-    expect(parseAnswer(second.received.toString())).toMatchObject({ status: 503 });
-    expect(calls).toBe(1);
-    res.end();
-    await closing;
-  });
-
   it.each([
     { says: 'in the usual words', error: undefined, text: /closing/ },
     {

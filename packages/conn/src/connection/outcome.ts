@@ -152,7 +152,12 @@ export function closeFrameOf(error: WebSocketError | undefined): {
 
 /** The close code after an error of the application: a message for which there is no room may have it later. */
 export function codeAfterError(error: unknown): number {
-  return error instanceof BackpressureError ? CloseCode.TryAgainLater : CloseCode.InternalServerErr;
+  try {
+    if (error instanceof BackpressureError) return CloseCode.TryAgainLater;
+  } catch {
+    // A trap of a Proxy that the application has thrown.
+  }
+  return CloseCode.InternalServerErr;
 }
 
 /** The beginning of `text` that fits in a close frame: whole characters. */

@@ -3,12 +3,11 @@ import type { ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { inspect } from 'node:util';
-import { isThenable } from '@ws/conn/internal';
+import { isThenable, onRejection } from '@ws/conn/internal';
 import { assertOption, isHttp2Stream } from '@ws/node-io/internal';
 import type { AppRequest, HandshakeRequest } from '../conn-handler.ts';
 import type { ErrorReporter } from '../error-reporter.ts';
 import type { HandshakeError } from '../errors.ts';
-import type { HandshakeWaits } from '../handshake-waits.ts';
 import { type HeadersInput, headerPairs, mergeHeaders } from '../headers.ts';
 import type { Answer } from '../responder/responder.ts';
 import type { ServerRequest } from '../server-request.ts';
@@ -38,66 +37,41 @@ export type ErrorHook<Req = HandshakeRequest> = (
   socket: Duplex,
   status: number,
   error: HandshakeError,
-) => ErrorResult | PromiseLike<ErrorResult>;
+) => ErrorResult;
 
 const USAGE = 'return { status, headers, body } instead of writing to the socket';
 
 /**
  * Asks the option `error` about a refused request, and writes its answer, or the default.
  *
- * @param waits - Those of the request. They are stopped at the end.
- * @throws (rejects with) the error of the hook. The refusal is sent all the same.
+ * @param timeout - Milliseconds for the end of a stream that the hook has ended itself.
+ * @throws the error of the hook. The refusal is sent all the same.
  */
-export async function refuseByHook(
+export function refuseByHook(
   hook: ErrorHook<AppRequest>,
   refusal: HandshakeError,
   { req, responder }: ServerRequest,
-  waits: HandshakeWaits,
+  timeout: number,
   reporter: ErrorReporter,
-): Promise<void> {
+): void {
   const { stream } = responder;
   const before = bytesWritten(stream);
   const hasWritten = (): boolean =>
     // A stream of HTTP/2 that its client has reset is ended too.
     (stream.writableEnded && !stream.destroyed) || bytesWritten(stream) !== before;
   let answer: Answer = refusal;
-  let isOver = false;
   try {
-    const given = hook(req, responder.client, refusal.status, refusal);
-    const call = isThenable(given) ? Promise.resolve(given) : given;
-    if (isThenable(call)) {
-      call.then(undefined, (error: unknown) => {
-        if (isOver) reporter.failed(error, { where: 'error', request: req });
-      });
-    }
-    const result = await answerInTime(waits, call);
+    const result = hook(req, responder.client, refusal.status, refusal);
     if (!hasWritten()) answer = answerOf(refusal, result);
-  } catch (error) {
-    // The client has disconnected, or the time is up: the hook has not failed.
-    const { failure } = waits;
-    if (failure === undefined || error !== failure) throw error;
   } finally {
-    isOver = true;
-    waits.stop();
     if (hasWritten()) {
       reporter.failed(wroteItself(), { where: 'error', request: req });
       stream.end();
-      responder.endAnswered(waits.timeout);
+      responder.endAnswered(timeout);
     } else {
       responder.refuse(answer, req.method);
     }
   }
-}
-
-/**
- * Waits for the answer of the hook. A handshake that has failed already, because its time was up,
- * gives it one turn.
- */
-async function answerInTime(waits: HandshakeWaits, call: unknown): Promise<unknown> {
-  const result = waits.waitForCall('error', call);
-  if (waits.failure === undefined) return result;
-  result.catch(() => {});
-  return Promise.race([call, new Promise((resolve) => setImmediate(resolve))]);
 }
 
 /** Bytes that were written to a stream; undefined if it does not count them. */
@@ -113,6 +87,13 @@ function bytesWritten(stream: Duplex): number | undefined {
  * @throws TypeError for a result that cannot be sent.
  */
 function answerOf(refusal: HandshakeError, result: unknown): Answer {
+  if (isThenable(result)) {
+    // Its error would end the process.
+    onRejection(result, () => {});
+    throw new TypeError(
+      'error: returned a promise, but it must return at once; answer without await',
+    );
+  }
   if (typeof result !== 'object' || result === null) return refusal;
   const { status, headers, body } = result as Partial<ErrorAnswer>;
   if (!Number.isInteger(status) || status! < 300 || status! > 599) {

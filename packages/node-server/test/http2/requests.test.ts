@@ -145,28 +145,6 @@ describe('the option error over HTTP/2', () => {
     await peer.until(() => peer.status(1) === 401);
     expect(seen).toEqual(['127.0.0.1']);
   });
-
-  it('is not accused when the client resets its stream meanwhile', async () => {
-    const reported: unknown[] = [];
-    let asked = false;
-    let ended = false;
-    const server = await served(false, {
-      authenticate: () => false,
-      error: async (_req, socket) => {
-        asked = true;
-        await once(socket, 'close');
-        ended = true;
-      },
-      report: (error) => void reported.push(error),
-    });
-    const peer = await http2Client(server.port);
-    peer.headers(1, WEBSOCKET_REQUEST);
-    while (!asked) await turn();
-    peer.reset(1, 8);
-    while (!ended) await turn();
-    for (let i = 0; i < 5; i++) await turn();
-    expect(reported).toEqual([]);
-  });
 });
 
 describe('a server of the user with Upgrader.streams', () => {

@@ -210,28 +210,6 @@ describe('serve with http2', () => {
     expect(peer.ended).toBe(false);
   });
 
-  it('reports nothing about the option error when the client resets the stream meanwhile', async () => {
-    const reported: unknown[] = [];
-    let ask!: () => void;
-    const asked = new Promise<void>((resolve) => {
-      ask = resolve;
-    });
-    const server = await served(false, {
-      authenticate: () => false,
-      error: () => {
-        ask();
-        return new Promise<undefined>(() => {});
-      },
-      report: (error) => reported.push(error),
-    });
-    const peer = await http2Client(server.port);
-    peer.headers(1, WEBSOCKET_REQUEST);
-    await asked;
-    peer.reset(1, 8);
-    await server.close({ timeout: 100 });
-    expect(reported).toEqual([]);
-  });
-
   it.each([
     ['writes to', (stream: ServerHttp2Stream) => stream.end('no')],
     ['ends', (stream: ServerHttp2Stream) => stream.end()],

@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { type Conn, Upgrader } from '../../src/index.ts';
-import { connectRaw, exchange, request, type TestServer } from '../raw.ts';
+import { connectRaw, exchange, request } from '../raw.ts';
 import { connected, endAfterEach, listening } from '../upgrade-server.ts';
 
 endAfterEach();
@@ -174,83 +174,5 @@ describe('a client that disconnects while authenticate runs', () => {
       }
     }
     expect(performance.now() - start).toBeGreaterThan(190);
-  });
-
-  it('keeps its place while the hook `error` runs', async () => {
-    const called = new EventEmitter();
-    let calls = 0;
-    const upgrader = new Upgrader({
-      maxHandshakes: 1,
-      error: () => {
-        calls++;
-        called.emit('call');
-        return new Promise(() => {});
-      },
-      authenticate: () => false,
-    });
-    const server = await listening(upgrader);
-    const client = await connected(server);
-    const call = once(called, 'call');
-    client.stream.write(request());
-    await call;
-    client.stream.resetAndDestroy();
-    await server.outcome();
-    const answer = await exchange(server.port, request());
-    expect(answer).toMatchObject({ status: 503, body: 'too many handshakes\n' });
-    expect(calls).toBe(1);
-  });
-});
-
-/** Counts the calls of the hook `error`, which settle when they are released. */
-class SlowHook {
-  calls = 0;
-  readonly called = new EventEmitter().setMaxListeners(0);
-  readonly releases: (() => void)[] = [];
-
-  readonly error = (): Promise<void> => {
-    this.calls++;
-    this.called.emit('call');
-    return new Promise<void>((resolve) => this.releases.push(resolve));
-  };
-
-  /** Sends a request that is refused, and resets when the hook is called. */
-  async reset(server: TestServer): Promise<void> {
-    const client = await connected(server);
-    const call = once(this.called, 'call');
-    client.stream.write(malformed);
-    await call;
-    client.stream.resetAndDestroy();
-    await server.outcome(server.outcomes.length);
-  }
-}
-
-const malformed = request({ without: ['sec-websocket-key'] });
-
-describe('the hook `error`', () => {
-  it('has at most `maxHandshakes` pending calls; other refusals get the default answer', async () => {
-    const hook = new SlowHook();
-    const server = await listening(new Upgrader({ maxHandshakes: 10, error: hook.error }));
-    for (let i = 0; i < 10; i++) await hook.reset(server);
-    for (let i = 0; i < 100; i++) {
-      const answer = await exchange(server.port, malformed);
-      expect(answer).toMatchObject({ status: 503, body: 'too many handshakes\n' });
-    }
-    expect(hook.calls).toBe(10);
-    for (const release of hook.releases) release();
-    await new Promise((resolve) => setImmediate(resolve));
-    await hook.reset(server);
-  });
-
-  it('counts a call that never settles until `handshakeTimeout`', async () => {
-    const hook = new SlowHook();
-    const options = { maxHandshakes: 1, handshakeTimeout: 100, error: hook.error };
-    const server = await listening(new Upgrader(options));
-    await hook.reset(server);
-    while (hook.calls === 1) {
-      const client = await connected(server);
-      client.stream.write(malformed);
-      await Promise.race([client.closed, once(hook.called, 'call')]);
-    }
-    expect(hook.calls).toBe(2);
   });
 });
