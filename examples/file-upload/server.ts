@@ -1,7 +1,7 @@
 // Stores files. Each file is one message, written to the disk as it arrives.
 import { randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -15,6 +15,8 @@ const LARGEST = bound('LARGEST', 1024 ** 3);
 const MAX_FILES = bound('MAX_FILES', 1_000);
 /** Bytes of all files in the folder. More end the connection with 1013. */
 const MAX_DISK = bound('MAX_DISK', 10 * 1024 ** 3);
+/** The end of the name of a file that is not complete. */
+const PART = '.part';
 /** Bytes between two progress messages. */
 const STEP = 1024 ** 2;
 
@@ -24,6 +26,11 @@ await mkdir(folder, { recursive: true });
 let files = 0;
 let stored = 0;
 for (const name of await readdir(folder)) {
+  if (name.endsWith(PART)) {
+    // The server was killed meanwhile.
+    await rm(join(folder, name));
+    continue;
+  }
   files++;
   stored += (await stat(join(folder, name))).size;
 }
@@ -77,11 +84,13 @@ async function store(conn: Conn, reader: MessageReader): Promise<void> {
     await pipeline(
       Readable.fromWeb(reader.readable()),
       progress,
-      createWriteStream(path, { flags: 'wx', mode: 0o600 }),
+      createWriteStream(path + PART, { flags: 'wx', mode: 0o600 }),
     );
+    await rename(path + PART, path);
     await conn.writeJSON({ received, name });
   } catch (error) {
-    await rm(path, { force: true });
+    // The client may have left before it was told the name.
+    for (const each of [path + PART, path]) await rm(each, { force: true });
     files--;
     stored -= received;
     if (error instanceof QuotaError) return refuse(conn);

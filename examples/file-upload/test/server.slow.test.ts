@@ -9,6 +9,7 @@ import { BinaryMessage, dial, isCloseError } from '@ws/node-client';
 import {
   type Example,
   endsWithSilentClient,
+  limitFileSize,
   rejectsWrongPort,
   startExample,
 } from '@ws/tests/examples';
@@ -111,6 +112,40 @@ describe('examples/file-upload', () => {
     conn.terminate();
     await expect.poll(() => readdir(folder)).toEqual(before);
   });
+
+  it('deletes the partial file of a server that was killed, when it starts again', async () => {
+    const own = join(scratch, 'killed');
+    const killed = await startExample('file-upload', { FOLDER: own });
+    const conn = await dial(killed.ws);
+    const writer = await conn.nextWriter(BinaryMessage);
+    await writer.write(new Uint8Array(3_000_000));
+    await conn.readJSON();
+    await killed.stop('SIGKILL');
+    expect(await readdir(own)).toHaveLength(1);
+    const again = await startExample('file-upload', { FOLDER: own });
+    expect(await readdir(own)).toEqual([]);
+    await again.stop();
+  });
+
+  it.runIf(process.platform === 'linux')(
+    'confirms no file that a full disk has cut, and deletes it',
+    async () => {
+      const own = join(scratch, 'full');
+      const full = await startExample('file-upload', { FOLDER: own, MAX_FILES: '1' });
+      limitFileSize(full.pid, 10_000);
+      const conn = await dial(full.ws);
+      await conn.writeMessage(BinaryMessage, randomBytes(100_000)).catch(() => {});
+      const error = await conn.readJSON().catch((reason: unknown) => reason);
+      expect(isCloseError(error, 1011)).toBe(true);
+      expect(await readdir(own)).toEqual([]);
+      limitFileSize(full.pid, 'unlimited');
+      const next = await dial(full.ws);
+      await next.writeMessage(BinaryMessage, randomBytes(100_000));
+      expect(await next.readJSON()).toMatchObject({ received: 100_000 });
+      await next.close();
+      await full.stop();
+    },
+  );
 
   it('refuses texts', async () => {
     const conn = await dial(example.ws);
