@@ -25,7 +25,12 @@ export function createChat(backplane?: Backplane) {
       },
     },
     {
-      hub: { backplane, maxRooms: 2_000, rate: { messages: 10, burst: 40 } },
+      hub: {
+        backplane,
+        maxRooms: 2_000,
+        maxRoomsPerSession: 5,
+        rate: { messages: 10, burst: 40 },
+      },
       contract: people,
       handlers: {
         name(name, { session }) {

@@ -23,6 +23,7 @@ try {
       host: HOST,
       request: await page(new URL('page.html', import.meta.url)),
       maxConnections: 1_000,
+      maxConnectionsPerAddress: 50,
       autoResponse: { request: ALIVE, response: ALIVE },
     },
     {

@@ -129,6 +129,13 @@ describe('the chat', () => {
     await grace.shows('Countess', 'Grace');
   });
 
+  it('refuses a sixth room of one visitor', async () => {
+    const { rooms } = new Page(startChat(), 'Eve', 'a0');
+    for (const room of ['a1', 'a2', 'a3', 'a4']) rooms.join(`chat/${room}`);
+    const sixth = rooms.join('chat/a5', { since: START });
+    await expect(sixth.next()).rejects.toMatchObject({ code: -32_001 });
+  });
+
   it('spans nodes, with a common history and all people', async () => {
     const broker = new MemoryBroker();
     const [here, there] = [startChat(broker), startChat(broker)];
