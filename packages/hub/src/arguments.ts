@@ -112,15 +112,23 @@ export function checkNoEvent(value: unknown, events: object): void {
   throw new TypeError(`expected a value, got the text of the event ${event}; send it as it is`);
 }
 
-/** @throws TypeError for a promise, and for a value that cannot be written as JSON. */
-export function jsonOf(value: unknown): string {
+/**
+ * @param owner - What has made the value, for the error.
+ * @throws TypeError for a promise, for a Map or Set, and for a value that cannot be written as JSON.
+ */
+export function jsonOf(value: unknown, owner?: string): string {
+  const prefix = owner === undefined ? '' : `${owner}: `;
   try {
     if (isThenable(value)) {
       onRejection(value, () => {});
       throw new TypeError('expected a value, got a promise');
     }
+    // JSON would have {} for them.
+    if (value instanceof Map || value instanceof Set) {
+      throw new TypeError(`expected a value that JSON has, got a ${kind(value)}`);
+    }
     return formatJSON(value);
   } catch (cause) {
-    throw new TypeError((cause as Error).message, { cause });
+    throw new TypeError(`${prefix}${(cause as Error).message}`, { cause });
   }
 }

@@ -7,6 +7,7 @@ import {
   type RateLimit,
 } from '@ws/conn';
 import {
+  asyncContexts,
   bound,
   checkOptionNames,
   checkRate,
@@ -235,7 +236,8 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
       return id;
     },
     backplane: checkBackplane(options.backplane),
-    overflow,
+    // As a listener: a session that reads slowly, or a publisher, is no owner of such a call.
+    overflow: typeof overflow === 'function' ? asyncContexts.bind(overflow) : overflow,
     maxQueuedMessages: whole('maxQueuedMessages', maxQueuedMessages),
     maxQueuedBytes: whole('maxQueuedBytes', maxQueuedBytes),
     maxRoomsPerSession: bound('maxRoomsPerSession', maxRoomsPerSession),
@@ -326,7 +328,7 @@ function settingsOf<Data>(
   return {
     history: boundsOf(`${owner}.history`, history, total),
     through: delivery === 'through',
-    form,
+    form: form && asyncContexts.bind(form),
     presence,
     accept: options.accept,
   };

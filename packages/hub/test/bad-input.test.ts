@@ -39,6 +39,7 @@ describe('a room', () => {
 
   it('refuses to start a history beyond maxRooms', async () => {
     const hub = new Hub({ maxRooms: 1, rooms: { '*': { history: true } } });
+    await hub.add(connPair()[1]).join('a');
     await hub.room('a').publish('x');
     await expect(hub.room('b').publish('x')).rejects.toMatchObject({ code: 'WS_ERR_OVERFLOW' });
     expect(hub.stats.published).toBe(1);

@@ -57,7 +57,7 @@ export class BackplaneLink<Data> {
   readonly started: Promise<void>;
   readonly #id: string;
   readonly #hub: Sessions<Data>;
-  readonly #channels = new Map<string, Channel>();
+  readonly channels: Map<string, Channel> = new Map();
   readonly #subscriptions: Subscriptions<Data>;
   readonly #publications: Publications<Data>;
   readonly #digests: Digests<Data>;
@@ -136,9 +136,9 @@ export class BackplaneLink<Data> {
   /** Receives the messages of a channel from now on. */
   addChannel(room: string | undefined, settings: ChannelSettings): void {
     const name = channelOf(room);
-    if (this.#channels.has(name)) return;
+    if (this.channels.has(name)) return;
     const ownBefore = this.#publications.lastCounter(name);
-    this.#channels.set(name, new Channel(this, name, room, settings, ownBefore));
+    this.channels.set(name, new Channel(this, name, room, settings, ownBefore));
     if (settings.through && settings.history !== undefined) this.#publications.keepOrigins(name);
     this.#subscriptions.update(name);
   }
@@ -151,7 +151,7 @@ export class BackplaneLink<Data> {
   /** Receives no more messages of the channel. */
   removeChannel(room: string | undefined): void {
     const name = channelOf(room);
-    if (!this.#channels.delete(name)) return;
+    if (!this.channels.delete(name)) return;
     this.#publications.forgetOrigins(name, Infinity);
     this.#subscriptions.update(name);
   }
@@ -225,7 +225,7 @@ export class BackplaneLink<Data> {
 
   /** The position of the last message that the members of a room have got; undefined before it. */
   positionOf(room: string): Position | undefined {
-    return this.state === 'up' ? this.#channels.get(channelOf(room))?.last : undefined;
+    return this.state === 'up' ? this.channels.get(channelOf(room))?.last : undefined;
   }
 
   /** Resolves when the members of this node have the messages that it has published to a room before. */
@@ -242,7 +242,7 @@ export class BackplaneLink<Data> {
       await this.#returned?.promise;
       // The copies of these messages that come later are dropped, and an engine may read before it
       // has stored them.
-      await this.#publications.answered(channel, this.#channels.get(channel)?.ownBefore ?? 0);
+      await this.#publications.answered(channel, this.channels.get(channel)?.ownBefore ?? 0);
     };
     await withTimeout(this.platform, ANSWER_MS, ready());
   }
@@ -370,12 +370,12 @@ export class BackplaneLink<Data> {
 
   /** False for a channel whose last member has left. Its repair may still be under way. */
   #isOpen(channel: Channel): boolean {
-    return this.#channels.get(channel.name) === channel;
+    return this.channels.get(channel.name) === channel;
   }
 
   /** Whether this node has members that get the messages of a channel. */
   receives(channel: string): boolean {
-    return this.#channels.has(channel);
+    return this.channels.has(channel);
   }
 
   /**
@@ -384,7 +384,7 @@ export class BackplaneLink<Data> {
    * @param late - It has refused before, so messages may be missing.
    */
   subscribed(name: string, late: boolean): void {
-    const channel = this.#channels.get(name);
+    const channel = this.channels.get(name);
     if (late) return this.#interrupted(name);
     channel?.subscribed();
     if (channel?.room !== undefined) this.#hub.rooms.interrupted(channel.room);
@@ -429,7 +429,7 @@ export class BackplaneLink<Data> {
     position: Position | undefined,
     previous: number | undefined,
   ): void {
-    const channel = this.#channels.get(name);
+    const channel = this.channels.get(name);
     if (channel === undefined) return;
     const envelope = this.#decode(bytes);
     if (envelope === undefined) return channel.arrive({ envelope, position, previous });
@@ -521,11 +521,11 @@ export class BackplaneLink<Data> {
   }
 
   #interrupted(name: string | undefined): void {
-    const channel = name === undefined ? undefined : this.#channels.get(name);
+    const channel = name === undefined ? undefined : this.channels.get(name);
     channel?.interrupted();
     if (channel !== undefined) this.others.presence?.interrupted(channel.room);
     if (name !== undefined) return;
-    for (const each of this.#channels.values()) each.interrupted();
+    for (const each of this.channels.values()) each.interrupted();
     this.others.presence?.interrupted(undefined);
   }
 }

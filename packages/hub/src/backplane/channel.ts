@@ -215,6 +215,11 @@ export class Channel {
     this.#unreadableReported = true;
   }
 
+  /** The node publishes no more. */
+  forgetNode(name: string): void {
+    this.#known.delete(name);
+  }
+
   /** Counter of the last message of a node; 0 without one. */
   lastOf(node: string): number {
     return this.#known.get(node)?.counter ?? 0;

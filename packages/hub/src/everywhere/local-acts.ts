@@ -31,6 +31,14 @@ export class LocalActs<Data> {
     return this.#hub.rooms.membersOf(room).size;
   }
 
+  /** The members of a room, and the sessions that it may admit. */
+  #sessionsOf(room: string): Set<Session<Data>> {
+    const { rooms } = this.#hub;
+    const sessions = new Set(rooms.membersOf(room));
+    for (const join of rooms.joins.pending) if (join.room === room) sessions.add(join.session);
+    return sessions;
+  }
+
   /** Closes the open sessions of the target, a few in each turn. Never rejects. Resolves to their number. */
   async close(
     { room, session }: CloseTarget,
@@ -38,7 +46,7 @@ export class LocalActs<Data> {
     reason: string | undefined,
   ): Promise<number> {
     const one = session === undefined ? undefined : this.#hub.byId.get(session);
-    const found = room === undefined ? [one] : Array.from(this.#hub.rooms.membersOf(room));
+    const found = room === undefined ? [one] : this.#sessionsOf(room);
     let closed = 0;
     for (const each of found) {
       if (each?.state !== 'open') continue;

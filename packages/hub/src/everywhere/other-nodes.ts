@@ -8,6 +8,9 @@ import { LocalActs } from './local-acts.ts';
 import { type LiveNode, Nodes } from './nodes.ts';
 import { Questions } from './questions.ts';
 
+/** How long the last counters of a node are kept after it is gone, in ms: messages may be late. */
+const COUNTERS_MS = 60_000;
+
 /** Hears the words of the other nodes. */
 export class OtherNodes<Data> {
   readonly calls: EverywhereCalls<Data>;
@@ -26,6 +29,7 @@ export class OtherNodes<Data> {
       gone: (node) => {
         this.presence?.gone(node);
         this.questions.gone(node);
+        this.#forgetLater(node.name);
       },
       beat: () => this.presence?.beat(),
     });
@@ -34,6 +38,17 @@ export class OtherNodes<Data> {
     if (!hub.settings.hasPresence) return;
     if (loadedLink.PresenceLink !== undefined) this.#show(loadedLink.PresenceLink);
     else void this.#loadPresence();
+  }
+
+  /** Otherwise each room remembers each run of each node that has published in it. */
+  #forgetLater(name: string): void {
+    this.#link.platform.setTimer(COUNTERS_MS, () => {
+      // In an outage the silence of a node says nothing.
+      if (this.#link.state !== 'up') this.#forgetLater(name);
+      else if (!this.#nodes.live.has(name)) {
+        for (const channel of this.#link.channels.values()) channel.forgetNode(name);
+      }
+    });
   }
 
   async #loadPresence(): Promise<void> {

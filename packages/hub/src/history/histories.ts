@@ -70,6 +70,14 @@ export class Histories {
     this.#change(history, () => history.expire(now));
   }
 
+  /** Drops all messages of a history. */
+  clear(history: RoomHistory): void {
+    this.#used.delete(history);
+    this.#change(history, () => {
+      while (history.length > 0) history.dropFirst();
+    });
+  }
+
   /** Drops the oldest message of the room that has been quiet longest. */
   #dropOldest(): void {
     for (const [history, emptied] of this.#used) {

@@ -145,11 +145,12 @@ export class Presence<Data> {
 
 /**
  * @returns JSON; undefined for undefined.
- * @throws TypeError for a promise and for what JSON cannot hold; RangeError for a long text.
+ * @throws TypeError for a promise, and for what JSON cannot hold, such as a Map; RangeError for a long
+ *   text.
  */
 function textOf(owner: string, info: unknown): string | undefined {
   if (info === undefined) return undefined;
-  const text = jsonOf(info);
+  const text = jsonOf(info, owner);
   checkText(owner, text, 1, MAX_INFO_BYTES);
   return text;
 }

@@ -19,10 +19,18 @@ export interface PendingJoin<Data> {
   readonly resume: Resume<Data> | undefined;
 }
 
+/** A session that a function of the application may admit to a room. */
+export interface AskedJoin<Data> {
+  readonly session: Session<Data>;
+  readonly room: string;
+}
+
 /** Decides joins: by their arguments, the bounds of rooms, and the option `mayJoin`. */
 export class Joins<Data> {
   readonly #hub: Sessions<Data>;
   readonly #rooms: Rooms<Data>;
+  /** The sessions whose joins wait for a decision: a logout of the room reaches them. */
+  readonly pending: Set<AskedJoin<Data>> = new Set();
   #deciding = 0;
 
   constructor(hub: Sessions<Data>, rooms: Rooms<Data>) {
@@ -70,6 +78,14 @@ export class Joins<Data> {
     } finally {
       this.#deciding--;
     }
+  }
+
+  /** A session is {@link pending} until `decision` settles. */
+  decideLater(session: Session<Data>, room: string, decision: PromiseLike<unknown>): void {
+    const join = { session, room };
+    this.pending.add(join);
+    const decided = (): void => void this.pending.delete(join);
+    decision.then(decided, decided);
   }
 
   /** Rejects the joins of a session that has ended. */
@@ -158,6 +174,7 @@ export class Joins<Data> {
       this.#hub.joinFailed(session, error);
       result.reject(error);
     };
+    this.decideLater(session, name, admitted);
     admitted.then(
       () => {
         if (joining.get(name) !== join) return;
@@ -179,7 +196,7 @@ export class Joins<Data> {
 
   /** @throws {@link RoomRefusedError} above a bound on rooms. */
   checkBounds(session: Session<Data>, name: string): void {
-    const { maxRooms, maxRoomsPerSession } = this.#hub.settings;
+    const { maxRoomsPerSession } = this.#hub.settings;
     const joined = session.roomCount + (session.joining?.size ?? 0);
     if (joined >= maxRoomsPerSession) {
       throw new RoomRefusedError(
@@ -187,7 +204,7 @@ export class Joins<Data> {
         `the session has ${joined} rooms (option maxRoomsPerSession)`,
       );
     }
-    if (this.#rooms.size >= maxRooms && !this.#rooms.has(name)) {
+    if (!this.#rooms.hasPlace(name)) {
       throw new RoomRefusedError(name, `the hub has ${this.#rooms.size} rooms (option maxRooms)`);
     }
   }

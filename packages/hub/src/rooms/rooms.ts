@@ -52,6 +52,8 @@ export class Rooms<Data> {
   readonly held: HeldMessages<Data>;
   readonly #hub: Sessions<Data>;
   readonly #states = new Map<string, RoomState<Data>>();
+  /** The rooms without members, by their last use: they have history. */
+  readonly #unattended = new Set<RoomState<Data>>();
   readonly #histories: Histories;
   /** Whether the backplane keeps the history of rooms. */
   readonly engineKeeps: boolean;
@@ -86,9 +88,10 @@ export class Rooms<Data> {
     return this.#hub.presence;
   }
 
-  /** Whether the room has members or history. */
-  has(name: string): boolean {
-    return this.#states.has(name);
+  /** Whether the room exists, or may begin to. */
+  hasPlace(name: string): boolean {
+    const attended = this.size - this.#unattended.size;
+    return this.#states.has(name) || attended < this.#hub.settings.maxRooms;
   }
 
   /** @throws TypeError, RangeError for an invalid name. */
@@ -370,6 +373,7 @@ export class Rooms<Data> {
     const { audience, history } = this.#state(name, settings);
     session.entered(name);
     audience.join(session);
+    this.#unattended.delete(this.#states.get(name)!);
     resume?.hold(audience);
     if (audience.members.size === 1) {
       this.#hub.link?.addChannel(name, settings);
@@ -420,9 +424,10 @@ export class Rooms<Data> {
   ): RoomState<Data> {
     const found = this.#states.get(name);
     if (found !== undefined) return found;
-    if (this.size >= this.#hub.settings.maxRooms) {
+    if (!this.hasPlace(name)) {
       throw new OverflowError(`the hub has ${this.size} rooms (option maxRooms)`);
     }
+    while (this.size >= this.#hub.settings.maxRooms) this.#forgetQuietest();
     const state: RoomState<Data> = {
       room: new Room(this, name),
       settings,
@@ -436,11 +441,19 @@ export class Rooms<Data> {
     return state;
   }
 
+  /** The room without members that has been quiet longest loses its history. */
+  #forgetQuietest(): void {
+    const [quietest] = this.#unattended;
+    this.#histories.clear(quietest!.history!);
+    this.#removeIfUnused(quietest!.room.name, quietest!);
+  }
+
   /** Adds a message to the history of a room that this node keeps. */
   #keep(name: string, state: RoomState<Data>, message: PreparedMessage): void {
     this.#histories.add(state.history!, message, this.#hub.platform, () => {
       this.#removeIfUnused(name, state);
     });
+    this.#removeIfUnused(name, state);
   }
 
   #removeIfUnused(name: string, state: RoomState<Data>): void {
@@ -448,7 +461,9 @@ export class Rooms<Data> {
     // The room may have ended before its history is swept, and may have started again.
     if (audience.members.size > 0 || this.#states.get(name) !== state) return;
     this.#hub.link?.removeChannel(name);
-    if (history !== undefined && history.length > 0) return;
+    // To the end.
+    this.#unattended.delete(state);
+    if (history !== undefined && history.length > 0) return void this.#unattended.add(state);
     this.#states.delete(name);
     if (history !== undefined) this.#histories.roomEnded(name, history, this.#hub.platform);
   }

@@ -3,6 +3,7 @@ import {
   addAbortListener,
   Deferred,
   formatJSON,
+  isThenable,
   kind,
   removeAbortListener,
 } from '@ws/conn/internal';
@@ -346,7 +347,7 @@ export class RoomServer<Data> {
       const answer =
         typeof may === 'function'
           ? await this.#requestsOf(session).ask(question, turn, this.#timeout, () =>
-              may(session, room),
+              this.#decision(name, session, room, may(session, room)),
             )
           : may;
       if (answer === true) return;
@@ -364,6 +365,14 @@ export class RoomServer<Data> {
     if (name === 'mayJoin') this.#sessions.joinFailed(session, refusal);
     else if (!isPlain) this.#sessions.failedOften('publications were refused', refusal);
     throw refused();
+  }
+
+  /** A logout of the room reaches a session that may be admitted. */
+  #decision(name: string, session: Session<Data>, room: string, answer: unknown): unknown {
+    if (name === 'mayJoin' && isThenable(answer)) {
+      this.#sessions.rooms.joins.decideLater(session, room, answer);
+    }
+    return answer;
   }
 
   /**

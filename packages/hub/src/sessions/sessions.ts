@@ -13,7 +13,6 @@ import {
   WebSocketError,
 } from '@ws/conn';
 import {
-  Deferred,
   internalsOf,
   isThenable,
   onRejection,
@@ -49,6 +48,7 @@ import { Presence } from '../presence/presence.ts';
 import { Reports } from '../reports.ts';
 import { Rooms } from '../rooms/rooms.ts';
 import { limitRate, platformOf, watchPongs } from './conn-calls.ts';
+import { RunningListeners, waitError } from './running-listeners.ts';
 import { MAX_DELAY_MS, Session } from './session.ts';
 
 /** Number of sessions that `Hub.close` closes in one turn of the event loop. */
@@ -85,10 +85,7 @@ export class Sessions<Data> {
   gapCount = 0;
   /** See `HubStats.refused`. */
   refusedCount = 0;
-  /** Calls of listeners whose promises are pending. */
-  #handlers = 0;
-  /** Resolves when no promise of a listener is pending. */
-  #idle: Deferred<void> | undefined;
+  readonly #running = new RunningListeners();
   /** Sessions that had not ended in time, since the start of {@link close}. */
   #terminated = 0;
   /** The sessions that {@link terminateAfter} has ended: the error of their connections does not say so. */
@@ -228,7 +225,7 @@ export class Sessions<Data> {
     await this.#stopLink();
     this.#refusals.flushAll();
     const terminated = this.#terminated;
-    return { closed: size - terminated, terminated, handlersPending: this.#handlers };
+    return { closed: size - terminated, terminated, handlersPending: this.#running.count };
   }
 
   /** Resolves when the members have all messages that were published. */
@@ -241,12 +238,9 @@ export class Sessions<Data> {
   async #untilIdle(ms: number): Promise<void> {
     // The listeners of `disconnect` are called some microtasks after the end of a connection.
     await new Promise<void>((next) => this.platform.yield(next));
-    if (this.#handlers === 0 || ms <= 0) return;
-    const idle = new Deferred<void>();
-    this.#idle = idle;
-    const cancel = this.platform.setTimer(ms, () => idle.resolve(), true);
-    await idle.promise;
-    cancel();
+    const { early } = this.#running;
+    if (early > 0) this.failed(undefined, waitError(early));
+    await this.#running.untilIdle(this.platform, ms);
   }
 
   /** Calls `visit` for each session, a few in each turn of the event loop. */
@@ -321,6 +315,8 @@ export class Sessions<Data> {
     ...args: Parameters<HubEvents<Data>[E]>
   ): unknown {
     let pending: unknown[] | undefined;
+    // A listener may close the hub.
+    const isEarly = !this.closed;
     for (const listener of this.listeners.of(event)) {
       try {
         const result: unknown = (listener as (...args: unknown[]) => unknown)(...args);
@@ -332,16 +328,12 @@ export class Sessions<Data> {
       }
     }
     if (pending === undefined) return undefined;
-    return this.counts(Promise.all(pending));
+    return this.#running.add(Promise.all(pending), isEarly);
   }
 
-  /** Counts `work`, which never rejects, until it settles. */
+  /** `close` waits for `work`, a promise that never rejects, as for a listener. */
   counts(work: Promise<unknown>): Promise<unknown> {
-    this.#handlers++;
-    return work.finally(() => {
-      this.#handlers--;
-      if (this.#handlers === 0) this.#idle?.resolve();
-    });
+    return this.#running.add(work, !this.closed);
   }
 
   /** A listener threw or rejected. */

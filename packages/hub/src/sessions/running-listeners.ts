@@ -1,0 +1,43 @@
+import type { Platform } from '@ws/conn';
+import { Deferred } from '@ws/conn/internal';
+
+/** The calls of listeners whose promises are pending. */
+export class RunningListeners {
+  count = 0;
+  /** Those of them that were called before the hub was closed. */
+  early = 0;
+  /** Resolves when none is pending. */
+  #idle: Deferred<void> | undefined;
+
+  /** Counts `work`, which never rejects, until it settles. */
+  add(work: Promise<unknown>, isEarly: boolean): Promise<unknown> {
+    this.#count(1, isEarly);
+    return work.finally(() => {
+      this.#count(-1, isEarly);
+      if (this.count === 0) this.#idle?.resolve();
+    });
+  }
+
+  #count(change: number, isEarly: boolean): void {
+    this.count += change;
+    if (isEarly) this.early += change;
+  }
+
+  /** Resolves when none is pending, or after `ms`. */
+  async untilIdle(platform: Platform, ms: number): Promise<void> {
+    if (this.count === 0 || ms <= 0) return;
+    const idle = new Deferred<void>();
+    this.#idle = idle;
+    const cancel = platform.setTimer(ms, () => idle.resolve(), true);
+    await idle.promise;
+    cancel();
+  }
+}
+
+/** The error that tells why a close waits. */
+export function waitError(count: number): Error {
+  const what = count === 1 ? '1 listener that has' : `${count} listeners that have`;
+  return new Error(
+    `hub.close() waits for ${what} not settled; in a listener, call it without await: each would wait for the other until timeout`,
+  );
+}

@@ -1,0 +1,209 @@
+// What one client, one call or one node costs the others.
+
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { connPair } from '@ws/conn';
+import { Hub, type Position } from '@ws/hub';
+import { serveRooms } from '@ws/hub/rooms';
+import { MemoryBroker } from '@ws/hub/testing';
+import { nodePlatform } from '@ws/node-io';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { Channel } from '../src/backplane/channel.ts';
+import { enter, node, turns, wait } from './nodes.ts';
+import { startRaw } from './serve-rooms/setup.ts';
+
+afterEach(() => void vi.useRealTimers());
+
+describe('the option maxRooms', () => {
+  it('leaves a place for members, although rooms without members have histories', async () => {
+    const hub = new Hub({ maxRooms: 3, rooms: { '*': { history: true } } });
+    const positions: Position[] = [];
+    for (const name of ['a', 'b', 'c']) positions.push((await hub.room(name).publish(name))!);
+    await hub.room('a').publish('again');
+    const { session } = enter(hub, 'd');
+    expect([...session.rooms]).toEqual(['d']);
+    expect(hub.stats.rooms).toBe(3);
+    // The room that has been quiet longest has lost its history, and says so.
+    expect((await hub.room('b').history()).messages).toHaveLength(0);
+    expect((await hub.room('b').history({ since: positions[1]! })).complete).toBe(false);
+    expect((await hub.room('a').history()).messages).toHaveLength(2);
+    await hub.room('e').publish('e');
+    expect(hub.stats.rooms).toBe(3);
+    await expect(session.join('f')).resolves.toBeDefined();
+    await expect(session.join('g')).resolves.toBeDefined();
+    await expect(session.join('h')).rejects.toThrow(/maxRooms/);
+    await expect(hub.room('i').publish('i')).rejects.toThrow(/maxRooms/);
+    await hub.close({ timeout: 1 });
+  });
+});
+
+describe('the contexts of AsyncLocalStorage', () => {
+  it('of form and overflow are that of the hub', async () => {
+    const store = new AsyncLocalStorage<string>();
+    const seen = new Set<string | undefined>();
+    const hub = store.run('hub', () => {
+      return new Hub({
+        maxQueuedMessages: 1,
+        overflow: () => {
+          seen.add(store.getStore());
+          return 'drop-new';
+        },
+        rooms: {
+          r: {
+            history: true,
+            form: (message) => {
+              seen.add(store.getStore());
+              return message.text();
+            },
+          },
+        },
+      });
+    });
+    const [, conn] = connPair({ readAhead: 1, highWaterMark: 1, platform: nodePlatform });
+    const session = hub.add(conn);
+    const joined = store.run('join', () => session.join('r', { since: { epoch: '', offset: 0 } }));
+    await joined;
+    for (let i = 0; i < 10; i++) {
+      await store.run('publish', () => hub.room('r').publish('x'.repeat(10_000)));
+    }
+    expect(session.queued.messages).toBe(1);
+    expect([...seen]).toEqual(['hub']);
+    await hub.close({ timeout: 1 });
+  });
+});
+
+describe('a logout', () => {
+  it('reaches a session that waits for mayJoin', async () => {
+    let decide: (may: boolean) => void = () => {};
+    const hub = new Hub({ mayJoin: () => new Promise((resolve) => (decide = resolve)) });
+    const { session, client } = enter(hub, 'user/ada');
+    expect(await hub.everywhere.close({ room: 'user/ada' }, 1008)).toMatchObject({ sessions: 1 });
+    decide(true);
+    expect(await client.closed).toMatchObject({ code: 1008 });
+    expect(session.rooms.size).toBe(0);
+    expect(await hub.everywhere.close({ room: 'user/ada' }, 1008)).toMatchObject({ sessions: 0 });
+    await hub.close();
+  });
+
+  it('reaches a client of serveRooms that waits for mayJoin', async () => {
+    let ask = (): void => {};
+    const asked = new Promise<void>((resolve) => (ask = resolve));
+    const answer = new Promise<boolean>(() => {});
+    const server = serveRooms<string>({
+      'user/*': {
+        mayJoin: () => {
+          ask();
+          return answer;
+        },
+      },
+    });
+    const { client } = startRaw(server);
+    await client.writeJSON({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'room.join',
+      params: { room: 'user/ada' },
+    });
+    await asked;
+    const { hub } = server;
+    expect(await hub.everywhere.close({ room: 'user/ada' }, 1008)).toMatchObject({ sessions: 1 });
+    void client.discardReads();
+    expect(await client.closed).toMatchObject({ code: 1008 });
+    await hub.close();
+  });
+});
+
+describe('hub.close in a listener', () => {
+  it('is reported at once, when the listener awaits it', async () => {
+    const hub = new Hub();
+    const errors: string[] = [];
+    hub.on('error', (_, error) => void errors.push(String(error)));
+    hub.on('message', () => hub.close({ timeout: 100 }));
+    const { client } = enter(hub);
+    await client.send('x');
+    await client.closed;
+    await expect
+      .poll(() => errors)
+      .toEqual([expect.stringMatching(/hub.close\(\) waits for 1 listener.*without await/)]);
+    await hub.close();
+  });
+
+  it('is not reported for listeners that hear of the end', async () => {
+    const hub = new Hub();
+    const errors: unknown[] = [];
+    hub.on('error', (_, error) => void errors.push(error));
+    hub.on('disconnect', () => turns());
+    enter(hub);
+    expect(await hub.close()).toMatchObject({ handlersPending: 0 });
+    expect(errors).toEqual([]);
+  });
+});
+
+describe('info of presence', () => {
+  it.each<[string, () => unknown, string]>([
+    ['a promise', async () => 1, 'presence: expected a value, got a promise'],
+    ['a Map', () => new Map([['a', 1]]), 'presence: expected a value that JSON has, got a Map'],
+    ['a Set', () => new Set(), 'presence: expected a value that JSON has, got a Set'],
+  ])('is not %s', async (_, presence, message) => {
+    const hub = new Hub({ rooms: { a: { presence } } });
+    hub.on('error', () => {});
+    const session = hub.add(connPair()[1]);
+    await expect(session.join('a')).rejects.toThrow(message);
+    await hub.close({ timeout: 1 });
+  });
+});
+
+describe('a gap of serveRooms', () => {
+  it('comes after the messages before it', async () => {
+    const broker = new MemoryBroker({ keeps: false });
+    const table = { r: { mayJoin: true, presence: undefined } };
+    const { memoryBackplane } = await import('@ws/hub/testing');
+    const [a, b] = ['a', 'b'].map((id) =>
+      serveRooms<string>(table, { hub: { id, backplane: memoryBackplane(broker) } }),
+    ) as [ReturnType<typeof serveRooms<string>>, ReturnType<typeof serveRooms<string>>];
+    await turns();
+    const { ask, next } = startRaw(a);
+    await ask('room.join', { room: 'r' });
+    await turns();
+    const publish = (data: number): Promise<unknown> => b.hub.room('r').publishJSON(data);
+    await publish(1);
+    expect(await next()).toMatchObject({ params: { data: 1 } });
+    broker.delay();
+    await publish(1.5);
+    broker.drop(1, 'a');
+    await publish(2);
+    await publish(3);
+    broker.release();
+    await turns();
+    const got = [await next(), await next(), await next()];
+    const shown = got.map(({ method, params }) =>
+      method === 'room.message' ? (params as { data: number }).data : method,
+    );
+    expect(shown).toEqual([1.5, 'room.gap', 3]);
+    await Promise.all([a.hub.close({ timeout: 1 }), b.hub.close({ timeout: 1 })]);
+  });
+});
+
+describe('the counters of a node', () => {
+  it('are forgotten after it has ended', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    const forgotten = vi.spyOn(Channel.prototype, 'forgetNode');
+    const broker = new MemoryBroker();
+    const { hub: a } = node(broker, 'a');
+    const { hub: b } = node(broker, 'b');
+    const { received } = enter(a, 'r');
+    await turns();
+    await b.room('r').publish('1');
+    await b.close();
+    await wait(30_000);
+    expect(forgotten).not.toHaveBeenCalled();
+    await wait(60_000);
+    expect(forgotten).toHaveBeenCalled();
+    const { hub: again } = node(broker, 'b');
+    await turns();
+    await again.room('r').publish('2');
+    await turns();
+    expect(received).toEqual(['1', '2']);
+    await again.close();
+    await a.close();
+  });
+});
