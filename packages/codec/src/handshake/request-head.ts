@@ -12,7 +12,7 @@ export interface RequestHeadLimits extends HeadLimits {
 /** RFC 9112, section 3.2: origin form or absolute form. User info is not allowed. */
 const TARGET = /^(?:\/|[A-Za-z]+:\/\/[\w\-.~!$&'()*+,;=%:[\]]+(?:[/?]|$))/;
 const VERSION = 'HTTP/1.';
-/** As in node:http. */
+/** The bytes as in node:http. */
 const DEFAULTS = { maxBytes: 16_384, maxLines: 100 };
 
 // The parts of the request line.

@@ -1,3 +1,4 @@
+import { maxHeaderSize } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { RequestHead } from '@ws/codec';
 import { NO_BYTES } from '@ws/codec/internal';
@@ -7,6 +8,8 @@ import { ignore } from '../client-socket.ts';
 import { GatheredBytes } from '../early-bytes.ts';
 
 const READING = Symbol('head');
+/** What `serve` takes: Node's bound of a head, and half of its default bound of names and values. */
+const LIMITS = { maxBytes: maxHeaderSize, maxTarget: maxHeaderSize, maxLines: 1_000 };
 
 /** The listeners find their reading on the stream, so that a stream has no closure. */
 interface Read extends Duplex {
@@ -49,7 +52,7 @@ export class HeadReading {
       const text = 'the stream has an encoding and reads no bytes; do not call setEncoding()';
       return void this.stream.destroy(new TypeError(text));
     }
-    this.head ??= new RequestHead();
+    this.head ??= new RequestHead(LIMITS);
     if (this.#heads.keepsBytes) this.#keep(chunk);
     if (this.head.push(chunk) === 'more') return;
     this.stop('read', chunk.subarray(this.head.end));

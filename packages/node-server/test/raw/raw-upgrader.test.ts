@@ -384,9 +384,19 @@ describe('the options of a RawUpgrader', () => {
     await expect(first).rejects.toThrow(TransportError);
   });
 
+  it('takes the heads that an Upgrader takes', async () => {
+    const upgrader = new RawUpgrader();
+    const lines = Array.from({ length: 900 }, (_, i) => `X-${i}: 1`);
+    expect(await statusOf(upgrader, request({ add: lines }))).toBe(101);
+    expect(await statusOf(upgrader, request({ add: [`Cookie: ${'x'.repeat(15_000)}`] }))).toBe(101);
+    expect(
+      await statusOf(upgrader, request({ line: `GET /?${'x'.repeat(15_000)} HTTP/1.1` })),
+    ).toBe(101);
+  });
+
   it('refuses a head over its limits with 431', async () => {
     const upgrader = new RawUpgrader();
-    const lines = Array.from({ length: 101 }, (_, i) => `X-${i}: 1`);
+    const lines = Array.from({ length: 1_001 }, (_, i) => `X-${i}: 1`);
     expect(await statusOf(upgrader, request({ add: lines }))).toBe(431);
     expect(await statusOf(upgrader, request({ add: [`X: ${'x'.repeat(16_384)}`] }))).toBe(431);
     expect(upgrader.stats.refused).toEqual({ 431: 2 });
