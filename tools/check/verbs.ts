@@ -26,7 +26,7 @@ const VERBS: Readonly<Record<string, string>> = {
     DeflaterPool EnginePool FreeEngines HistoryRing InflaterPool PrivateEngines StreamCompressor
     UnpooledInflaters MissedParts Resume MemoryBroker`,
   // A backplane is started again after a start that has failed.
-  start: `Transport Http2Transport MemoryTransport SocketTransport StreamTransport TransportDuplex
+  start: `Connection Transport Http2Transport MemoryTransport SocketTransport StreamTransport TransportDuplex
     Inbound Backplane BackplaneLink ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Nodes OtherNodes Resume`,
 };
 

@@ -123,7 +123,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     const shared = sharedFor(role, platform, settings);
     this.#deflate = deflateExtension(deflate, settings.compression, role, platform);
     this.#connection = new Connection(this, transport, shared, this.#deflate ?? extension);
-    this.#connection.observe((observer) => observer.opened?.(this));
+    this.#connection.start();
   }
 
   /** The role of this end: `client` or `server`. */

@@ -94,10 +94,23 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     this.outbound = new Outbound(this);
     if (extension !== undefined) resumeBy(extension, this.inbound);
     this.heardAt = Math.ceil(shared.platform.now());
-    const started: unknown = transport.start(this);
-    this.watchTransport('start', started);
+  }
+
+  /** Starts the transport, and tells the observer first: the transport may close within its `start`. */
+  start(): void {
+    this.observe((observer) => observer.opened?.(this.conn));
+    try {
+      const started: unknown = this.transport.start(this);
+      this.watchTransport('start', started);
+    } catch (error) {
+      // The connection is never created, but the observer knows it.
+      const failed = transportFailed('start', error);
+      const code = CloseCode.AbnormalClosure;
+      observeClose(this, { code, reason: '', wasClean: false, error: failed });
+      throw error;
+    }
     // After `start`, which may throw: no timer may keep a connection that was never created.
-    if (this.closing === undefined) shared.heartbeat?.watch(this);
+    if (this.closing === undefined) this.shared.heartbeat?.watch(this);
     // The code that receives this connection first runs its synchronous part. No frame is parsed
     // before that.
     this.scheduleEndOfTurn();

@@ -1,9 +1,10 @@
 import { BinaryMessage, TextMessage } from '@ws/codec';
-import { FakePlatform } from '@ws/tests';
+import { FakePlatform, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import type { Conn } from '../../src/conn.ts';
+import { Conn } from '../../src/conn.ts';
 import type { CloseInfo, Observer } from '../../src/platform/observer.ts';
 import { portablePlatform } from '../../src/platform/portable-platform.ts';
+import type { TransportSink } from '../../src/transport.ts';
 import { connPair } from '../../src/transports/pair.ts';
 import { wired } from '../wired.ts';
 
@@ -40,6 +41,36 @@ describe('Platform.observer', () => {
       `client in ${BinaryMessage} 70000`,
     ]);
     expect(lines.slice(6).toSorted()).toEqual(['client closed 1000', 'server closed 1000']);
+  });
+
+  it.each([
+    ['closes', (sink: TransportSink) => sink.close(new Error('gone'))],
+    ['ends', (sink: TransportSink) => sink.end()],
+  ])('reports a connection whose transport %s within its start', async (_, act) => {
+    const { observer, lines } = recording();
+    const platform = Object.assign(new FakePlatform(), { observer });
+    const transport = new TestTransport();
+    const start = transport.start.bind(transport);
+    transport.start = (sink) => {
+      start(sink);
+      act(sink);
+    };
+    const conn = new Conn(transport, { role: 'server', platform });
+    await platform.advance(10_000);
+    await conn.closed;
+    expect(lines).toEqual(['server open', 'server closed 1006']);
+  });
+
+  it('reports the end of a connection whose transport does not start', () => {
+    const { observer, lines } = recording();
+    const platform = Object.assign(new FakePlatform(), { observer });
+    const transport = new TestTransport();
+    transport.start = () => {
+      throw new Error('mine');
+    };
+    expect(() => new Conn(transport, { role: 'server', platform })).toThrow('mine');
+    expect(lines).toEqual(['server open', 'server closed 1006']);
+    expect(platform.timers).toBe(0);
   });
 
   it.each(['receive', 'readMessage', 'for await', 'nextReader'] as const)(
