@@ -273,8 +273,9 @@ export class Sender extends OutgoingFrames {
       if (this.#compressing === undefined) return;
       this.#compressing = undefined;
       if (this.stream.destroyed) return this.#fail(job, closedWhile(COMPRESSING));
-      if (output !== undefined) compressor.recordSent(bytes, 0, length);
-      this.#end(length, () => this.#ready(job, output === undefined ? 0 : RSV1, output ?? bytes));
+      const isSmaller = output !== undefined && output.length > 0;
+      if (isSmaller) compressor.recordSent(bytes, 0, length);
+      this.#end(length, () => this.#ready(job, isSmaller ? RSV1 : 0, isSmaller ? output : bytes));
     });
   }
 

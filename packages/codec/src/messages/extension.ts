@@ -225,8 +225,8 @@ export interface SharedEncoding {
    * @param begin - Called when the thread is free. Returns the bytes of the message, which nobody
    *   changes; undefined: they are gone.
    * @param alone - Whether to use no context of earlier messages.
-   * @param done - Called in a later turn with the result. Undefined when that failed, or the message
-   *   is left as it is.
+   * @param done - Called in a later turn with the result: empty when the message is left as it is,
+   *   undefined when that failed.
    * @returns Cancels the call of `done`.
    * @throws Any error of the platform when it cannot start. `done` is not called then.
    */

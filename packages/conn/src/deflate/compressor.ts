@@ -1,4 +1,5 @@
 import type { SharedEncoding } from '@ws/codec';
+import { NO_BYTES } from '@ws/codec/internal';
 import { copyOf } from '../memory/copy.ts';
 import type { Compression, Deflater } from '../platform/deflate-engine.ts';
 import type { EnginePool } from './engine-pool.ts';
@@ -96,6 +97,8 @@ export class Compressor implements SharedEncoding {
    * @throws what the platform throws, for example without memory.
    */
   deflate(bytes: Uint8Array, start: number, end: number): number {
+    // It would cost the context.
+    if (start === end) return 0;
     const { key, engines } = this;
     const remembers = this.#takeover && this.#remembers(key);
     if (this.#takeover && !remembers) {
@@ -135,8 +138,7 @@ export class Compressor implements SharedEncoding {
     return engines.source.deflateLater(
       { begin: measured, level, windowBits, history },
       (output) => {
-        const smaller = output !== undefined && output.length > 0 && output.length < size;
-        done(smaller ? output : undefined);
+        done(output === undefined || output.length < size ? output : NO_BYTES);
       },
     );
   }
