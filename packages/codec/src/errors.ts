@@ -57,7 +57,7 @@ export class ProtocolError extends WebSocketError {
   declare readonly code: ProtocolErrorCode;
   /**
    * Code for the close frame that answers the fault: 1002, 1007, 1008 or 1009 (RFC 6455, section
-   * 7.4.1).
+   * 7.4.1), or 1013 above a rate.
    */
   readonly closeCode: number;
   /** All faults, in the order of the checks, for example `['RSV2 set', 'bad MASK']`. */

@@ -23,7 +23,7 @@ export interface RateLimit {
   /**
    * What happens above the rate. `'wait'` holds the message and those after it in the read-ahead
    * until the rate allows it. When that is full, reading stops, so that TCP slows the peer down.
-   * `'close'` ends the connection with 1008. A function is called with the connection for each
+   * `'close'` ends the connection with 1013. A function is called with the connection for each
    * message above the rate: it returns `'wait'`, `'close'`, or nothing, which delivers the message.
    * Any other result, also a promise, and an error of it are reported, and end the connection with
    * 1011. Default: `'wait'`.

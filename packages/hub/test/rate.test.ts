@@ -25,7 +25,7 @@ describe('the option rate of a hub', () => {
     await hub.close({ timeout: 50 });
   });
 
-  it('closes a session with 1008, and the event disconnect has it', async () => {
+  it('closes a session with 1013, and the event disconnect has it', async () => {
     const hub = new Hub({ rate: { messages: 1, per: 60_000, over: 'close' } });
     const ended = new Promise((resolve) =>
       hub.on('disconnect', (_session, info) => resolve(info.error)),
@@ -34,8 +34,8 @@ describe('the option rate of a hub', () => {
     hub.add(server);
     void client.send('1');
     void client.send('2');
-    expect(await client.closed).toMatchObject({ code: 1008 });
-    expect(await ended).toMatchObject({ closeCode: 1008 });
+    expect(await client.closed).toMatchObject({ code: 1013 });
+    expect(await ended).toMatchObject({ closeCode: 1013 });
     await hub.close({ timeout: 50 });
   });
 

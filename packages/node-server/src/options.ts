@@ -93,7 +93,7 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
   readonly autoResponse?: AutoResponse | undefined;
   /**
    * Bounds the messages and bytes of each connection's peer. `'wait'` slows the peer down, `'close'`
-   * ends the connection with 1008. Default: no bound.
+   * ends the connection with 1013. Default: no bound.
    */
   readonly rate?: RateLimit | undefined;
   /**

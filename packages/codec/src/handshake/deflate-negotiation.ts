@@ -236,6 +236,7 @@ function mismatches(answer: ExtensionOffer, offer: ExtensionOffer): string[] {
   if (bitsOf(answer, SERVER_BITS) > bitsOf(offer, SERVER_BITS)) {
     faults.push(`${SERVER_BITS} above the offered ${bitsOf(offer, SERVER_BITS)}`);
   }
+  // A greater window than the client's own is no fault: the offer binds the client, whatever the answer.
   if (answer.params.has(CLIENT_BITS) && !offer.params.has(CLIENT_BITS)) {
     faults.push(`${CLIENT_BITS} was not offered`);
   }

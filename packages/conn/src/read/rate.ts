@@ -180,8 +180,9 @@ export class Rate implements TimerEntry {
     const connection = this.#connection;
     const verdict = typeof over === 'function' ? this.#ask(over) : over;
     if (verdict === 'close') {
-      const error = untraced(() => new ProtocolError(CloseCode.PolicyViolation, [text]));
-      connection.fail(error, CloseCode.PolicyViolation, text);
+      // Not 1008, after which a ReconnectingConn never comes back.
+      const error = untraced(() => new ProtocolError(CloseCode.TryAgainLater, [text]));
+      connection.fail(error, CloseCode.TryAgainLater, text);
     }
     // The function may also have ended the connection itself.
     const ends = verdict === 'close' || verdict === FAIL || connection.inbound.dropping;

@@ -116,7 +116,7 @@ describe.each(Object.entries(readers))('rate with %s', (_name, read) => {
     expect(platform.timers).toBe(0);
   });
 
-  it('closes with 1008', async () => {
+  it('closes with 1013', async () => {
     const { conn, platform, frame, feed, sent } = limited({ messages: 3, over: 'close' });
     const got: string[] = [];
     const reading = read(conn, got).catch((error: unknown) => error);
@@ -124,7 +124,7 @@ describe.each(Object.entries(readers))('rate with %s', (_name, read) => {
     feed(...numbers(5).map((text) => frame(1, text)));
     await platform.settle();
     expect(got.slice(0, 3)).toEqual(['0', '1', '2']);
-    expect(sent()).toEqual(['close 1008 more than 3 messages in 1000 ms']);
+    expect(sent()).toEqual(['close 1013 more than 3 messages in 1000 ms']);
     expect(await reading).toBeInstanceOf(ProtocolError);
     conn.terminate();
   });
@@ -381,7 +381,7 @@ describe('rate', () => {
     feed(frame(1, '6'));
     await platform.settle();
     expect(got).toHaveLength(6);
-    expect(sent().at(-1)).toContain('close 1008');
+    expect(sent().at(-1)).toContain('close 1013');
     conn.terminate();
   });
 

@@ -91,7 +91,7 @@ describe('a client that asks for a room', () => {
         .writeJSON({ jsonrpc: '2.0', id, method: 'room.join', params: { room: `chat/${id}` } })
         .catch(() => {});
     }
-    expect((await client.closed).code).toBe(1008);
+    expect((await client.closed).code).toBe(1013);
     await hub.close({ timeout: 1 });
   });
 
