@@ -28,7 +28,7 @@ export async function expectMessage(
 ): Promise<MessageEvent> {
   needsEcho(peer);
   const awaited = `a ${opcodeName(opcode)} message of ${bytesText(payload.length)}`;
-  const event = await peer.next(awaited);
+  const event = await peer.next(awaited, { answersPings: true });
   if (event.kind !== 'message') {
     skipTooBig(peer, event, payload.length);
     throw new Violation(`received ${eventText(event)}, expected ${awaited}`);

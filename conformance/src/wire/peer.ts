@@ -59,6 +59,11 @@ export type PeerEvent = MessageEvent | ControlEvent | CloseEvent | EndEvent;
 interface WaitOptions {
   /** True: also pongs. Default false: a target may send them at any time (5.5.3). */
   readonly pongs?: boolean;
+  /**
+   * True: answers pings, since a server may end a long conversation without pongs. Default false: a
+   * pong would come within an unfinished frame of ours.
+   */
+  readonly answersPings?: boolean;
 }
 
 /**
@@ -182,13 +187,16 @@ export class Peer extends RawPeer {
   async nextWithin(
     awaited: string,
     ms: number,
-    { pongs = false }: WaitOptions = {},
+    { pongs = false, answersPings = false }: WaitOptions = {},
   ): Promise<PeerEvent | undefined> {
     let until = performance.now() + ms;
     let held = this.#heldBytes;
     for (;;) {
       const event = this.#takeEvent();
       if (event !== undefined) {
+        if (event.kind === 'ping' && answersPings) {
+          await this.sendFrames({ opcode: PONG, payload: event.payload });
+        }
         if (event.kind === 'ping' || (event.kind === 'pong' && !pongs)) continue;
         // Without echoes, messages are the target's own.
         if (event.kind === 'message' && !this.attempt.echoes) continue;

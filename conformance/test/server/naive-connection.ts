@@ -47,6 +47,7 @@ export class NaiveConnection {
   #chunks: Buffer[] = [];
   #missing = 0;
   #echoes = 0;
+  #pongs = 0;
   #closing = false;
   #firstKey: Buffer | undefined;
   #history: Buffer = Buffer.alloc(0);
@@ -186,8 +187,11 @@ export class NaiveConnection {
       if (this.#has('drops fragments at a ping')) this.#message?.parts.splice(0);
       if (this.#has('does not send pongs')) return;
       this.#send(10, this.#has('sends pongs without a payload') ? Buffer.alloc(0) : payload);
-    } else if (opcode === 10 && this.#has('answers pongs')) this.#send(10, payload);
-    else if (opcode > 10 && this.#has('echoes unknown opcodes')) this.#send(2, payload);
+    } else if (opcode === 10) {
+      this.#pongs++;
+      if (this.#has('answers pongs')) this.#send(10, payload);
+    }
+    if (opcode > 10 && this.#has('echoes unknown opcodes')) this.#send(2, payload);
   }
 
   #close(payload: Buffer): void {
@@ -290,6 +294,10 @@ export class NaiveConnection {
 
   #echo(opcode: number, bytes: Buffer): void {
     if (bytes.length === 0 && this.#has('loses empty messages')) return;
+    if (this.#has('closes when a ping gets no pong')) {
+      if (this.#echoes === this.#pongs + 100) throw new Failure(1011);
+      this.#send(9, Buffer.from('alive?'));
+    }
     if (++this.#echoes > 500 && this.#has('stops after 500 messages')) return;
     if (this.#echoes > 0xffff && this.#has('counts messages in 16 bits')) return;
     if (this.#has('loses messages of a slow reader') && this.#socket.writableLength > 500_000)

@@ -322,6 +322,7 @@ export const FAULTS = {
 export const LIBERTIES = {
   'limits messages to 10,000 bytes': ['1', '6.7', '9.3', '9.10', '10.4'],
   'accepts messages of any size': ['12.22'],
+  'closes when a ping gets no pong': ['1', '9.17'],
   'sends pongs as a heartbeat': ['2', '3.12', '4.7', '9.14'],
   'answers plain requests with 200': ['8.9', '8.11', '8.13'],
   'answers close frames without a code': ['1', '5'],
