@@ -91,7 +91,12 @@ function conditions(name: string): { readonly [condition: string]: Target } {
     deno: module,
     // Bundlers alone know it. All of a bundle then gets the ES modules, for import and for require().
     module,
-    import: { types: `./dist/${name}.d.ts`, node: `./dist/${name}.mjs`, default: module },
+    import: {
+      types: `./dist/${name}.d.ts`,
+      // Node alone sets it: esbuild does not set `module` when its user sets a condition.
+      'node-addons': `./dist/${name}.mjs`,
+      default: module,
+    },
     require: { types: `./dist/${name}.d.cts`, default: `./dist/${name}.cjs` },
     default: module,
   };

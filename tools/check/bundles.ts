@@ -12,6 +12,7 @@ import { serve } from '@ws/node-server';
 
 const root = join(import.meta.dirname, '../..');
 const program = join(root, 'tools/bundles/program.mjs');
+const withCompat = join(root, 'tools/bundles/with-compat.mjs');
 /** The first version that builds an executable by itself is 25.5. */
 const BUILDER = ['npx', '-y', '-p', 'node@26.10.0', 'node'] as const;
 
@@ -54,12 +55,12 @@ const CHECKS: Readonly<Record<string, () => Promise<void>>> = {
   },
 
   async 'a server in one file by esbuild, as CommonJS'() {
-    const text = await bundle(program, { ...NODE, format: 'cjs' });
+    const text = await bundle(withCompat, { ...NODE, format: 'cjs' });
     saysOk(process.execPath, inFile('server.cjs', text));
   },
 
   async 'a single executable of Node'() {
-    const main = inFile('main.cjs', await bundle(program, { ...NODE, format: 'cjs' }));
+    const main = inFile('main.cjs', await bundle(withCompat, { ...NODE, format: 'cjs' }));
     const output = join(folder, 'server');
     const config = { main, output, disableExperimentalSEAWarning: true };
     const [npx, ...args] = BUILDER;
@@ -68,7 +69,7 @@ const CHECKS: Readonly<Record<string, () => Promise<void>>> = {
   },
 
   async 'the shape of Electron: a renderer with Node'() {
-    const text = await bundle(program, { ...NODE, format: 'cjs' });
+    const text = await bundle(withCompat, { ...NODE, format: 'cjs' });
     const renderer = join(root, 'tools/bundles/electron-renderer.cjs');
     saysOk(process.execPath, renderer, inFile('renderer.cjs', text));
   },

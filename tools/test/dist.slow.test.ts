@@ -47,9 +47,11 @@ describe('a bundle for Node', () => {
     await hub.close();
     await server.close();`;
 
-  it('runs as an ES module without a banner', async ({ skip }) => {
+  const conditions = [undefined, 'production', 'development', 'worker', 'react-server', 'import'];
+  it.for(conditions)('runs as an ES module with the condition %s', async (condition, { skip }) => {
     if (missing.length > 0) skip('not built');
-    const { outputFiles } = await bundle(program, { platform: 'node' });
+    const options = { platform: 'node', ...(condition && { conditions: [condition] }) };
+    const { outputFiles } = await bundle(program, options);
     const node = ['--input-type=module', '-'];
     const input = outputFiles[0]!.text;
     const out = execFileSync(process.execPath, node, { input, encoding: 'utf8' });
