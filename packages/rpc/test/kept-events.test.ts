@@ -1,9 +1,11 @@
+import { fromWebSocket } from '@ws/browser';
 import { type ConnPairOptions, connPair } from '@ws/conn';
 import { dial } from '@ws/node-client';
 import { serve } from '@ws/node-server';
 import { contract, event, method } from '@ws/rpc';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
+import { openSocket } from '../../browser/test/fake-web-socket.ts';
 import { call, never, settled, until } from './pairs.ts';
 
 const Padded = z.object({ n: z.number(), pad: z.string() });
@@ -113,6 +115,24 @@ describe('events behind a handler that does not settle', () => {
       expect.stringMatching(/handler of poll has not settled/),
       expect.stringMatching(/1013.*events behind poll.*maxBufferedAmount/),
     ]);
+  });
+
+  it('end the connection of a page with 3008', async () => {
+    const socket = openSocket();
+    const page = fromWebSocket(socket, { maxBufferedAmount: 50_000 });
+    const asks = contract({
+      client: { ask: method(z.undefined(), z.string()), ack: event(Padded) },
+    });
+    asks.connect(page, { ask: never, ack: () => undefined });
+    socket.message(call(1, 'ask', undefined));
+    for (let i = 0; i < 256; i++) socket.message(ack(0));
+    await vi.advanceTimersByTimeAsync(10_100);
+    for (let i = 0; i < 30; i++) socket.message(ack(5_000));
+    await vi.advanceTimersByTimeAsync(9_000);
+    expect(page.state).toBe('open');
+    await vi.advanceTimersByTimeAsync(1_200);
+    expect(page.state).toBe('closing');
+    expect(socket.closes).toEqual([[3008, 'too many events wait']]);
   });
 
   it('do not end a connection whose handlers get on', async () => {
