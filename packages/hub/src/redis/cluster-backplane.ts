@@ -35,8 +35,8 @@ interface Subscribed {
   isMoving: boolean;
 }
 
-/** A command at a shard. For the last two arguments see {@link ServerBackplane.publish}. */
-type Command<T> = (shard: Shard, asking: boolean, from: string | undefined) => Promise<T>;
+/** A command at a shard: the owner of a slot or, when it asks, where the slot is on its way to. */
+type Command<T> = (shard: Shard, asking: boolean, owner: Shard) => Promise<T>;
 
 /** A hub on a cluster. Each primary has the channels and histories of its slots. */
 export class ClusterBackplane implements Backplane {
@@ -48,6 +48,8 @@ export class ClusterBackplane implements Backplane {
   readonly #shards = new Map<string, Shard>();
   #owners: Topology['owners'] = [];
   #server!: Topology['server'];
+  /** By slots that have moved, the replication ids that their former primaries had then. */
+  readonly #formerIds = new Map<number, string | undefined>();
   readonly #channels = new Map<string, Subscribed>();
   readonly #moves = new Limit(MAX_MOVES);
   readonly #held = new HeldPublications(
@@ -90,7 +92,7 @@ export class ClusterBackplane implements Backplane {
     let why: unknown;
     if (shard !== undefined && !this.#held.has(channel)) {
       try {
-        return await shard.publish(channel, bytes, keep);
+        return await shard.publish(channel, bytes, keep, false, this.#formerId(channel));
       } catch (error) {
         if (!hasNotRun(error)) throw error;
         why = error;
@@ -107,8 +109,8 @@ export class ClusterBackplane implements Backplane {
     const until = portablePlatform.now() + ANSWER_MS;
     for (;;) {
       try {
-        const found = await this.#run(channel, ({ backplane }, asking, from) =>
-          backplane.history(channel, since, limit, asking, from),
+        const found = await this.#run(channel, ({ backplane }, asking) =>
+          this.#read((from) => backplane.history(channel, since, limit, asking, from)),
         );
         return found.answer;
       } catch (error) {
@@ -175,7 +177,7 @@ export class ClusterBackplane implements Backplane {
 
   async #send(channel: string, bytes: Uint8Array, keep: Keep | undefined) {
     const { answer, owner, isAsked } = await this.#run(channel, (shard, asking, from) =>
-      shard.publish(channel, bytes, keep, asking, from),
+      shard.publish(channel, bytes, keep, asking, asking ? from.id : this.#formerId(channel)),
     );
     // Until the slot has moved, the nodes have their subscriptions at its owner.
     if (isAsked) await owner.backplane.announce(channel, bytes, answer!).catch(() => {});
@@ -188,35 +190,39 @@ export class ClusterBackplane implements Backplane {
     const owner = this.#owner(this.#slot(channel));
     if (owner === undefined) throw new Error(NO_OWNER);
     try {
-      return { answer: await this.#runAt(owner, false, command), owner, isAsked: false };
+      return { answer: await command(owner, false, owner), owner, isAsked: false };
     } catch (error) {
       const [, address] = /^ASK \d+ (\S+)/.exec((error as Error).message) ?? [];
       if (address === undefined) throw error;
       const target = this.#importer(address, owner);
       await target.attempt.promise;
-      return { answer: await this.#runAt(target, true, command), owner, isAsked: true };
-    }
-  }
-
-  /** Runs a command at a shard, whose keys may have come from another one. */
-  async #runAt<T>(shard: Shard, asking: boolean, command: Command<T>): Promise<T> {
-    try {
-      return await command(shard, asking, undefined);
-    } catch (error) {
-      const [name, id = ''] = (error as Error).message.split(' ');
-      if (name !== FROM) throw error;
-      return command(shard, asking, (await this.#isOfPrimary(id, shard)) ? id : '');
+      return { answer: await command(target, true, owner), owner, isAsked: true };
     }
   }
 
   /**
-   * Whether another primary has a replication id, so that it has lost no message since it wrote keys
-   * with the id: they are whole.
+   * The replication id of the primary that a slot has come from. A publication does not ask for it, as
+   * a read does: when it runs again, a later one may have overtaken it.
    */
-  async #isOfPrimary(id: string, shard: Shard): Promise<boolean> {
-    const others = [...this.#shards.values()].filter((each) => each !== shard && each.isUp);
-    const ids = await Promise.allSettled(others.map(({ backplane }) => backplane.replicationId()));
-    return ids.some((each) => each.status === 'fulfilled' && each.value === id);
+  #formerId(channel: string): string | undefined {
+    return this.#formerIds.get(this.#slot(channel));
+  }
+
+  /**
+   * Reads keys that may have come from another shard. They are whole if a primary still has the
+   * replication id with which they were written: then it has lost no message since.
+   */
+  async #read<T>(read: (from: string) => Promise<T>): Promise<T> {
+    try {
+      return await read('?');
+    } catch (error) {
+      const [name, id = ''] = (error as Error).message.split(' ');
+      if (name !== FROM) throw error;
+      const shards = [...this.#shards.values()].filter(({ isUp }) => isUp);
+      const asked = shards.map(({ backplane }) => backplane.replicationId().catch(() => undefined));
+      const ids = await Promise.all(asked);
+      return read(ids.includes(id) ? id : '');
+    }
   }
 
   /** The shard to which a slot moves. It may have no slots yet. */
@@ -326,6 +332,7 @@ export class ClusterBackplane implements Backplane {
 
   #up(shard: Shard, isWhole = false): void {
     shard.isUp = !shard.isClosed;
+    shard.look(() => void this.#rediscover());
     this.#upIfAny();
     if (isWhole) return;
     for (const subscribed of this.#channels.values()) {
@@ -341,8 +348,9 @@ export class ClusterBackplane implements Backplane {
 
   #down(shard: Shard, error: Error): void {
     shard.isUp = false;
-    if (shard.spareUntil !== undefined) return;
-    if (this.#isAnyUp) this.#sink.failed?.(error);
+    shard.id = undefined;
+    if (shard.spareUntil !== undefined) shard.spareUntil = 0;
+    else if (this.#isAnyUp) this.#sink.failed?.(error);
     else {
       this.#isDown = true;
       this.#sink.down(error);
@@ -390,6 +398,10 @@ export class ClusterBackplane implements Backplane {
 
   #adopt({ owners, clients, server }: Topology): void {
     if (this.#isClosed) return;
+    for (const [slot, address] of this.#owners.entries()) {
+      if (address === undefined || address === owners[slot]) continue;
+      this.#formerIds.set(slot, this.#shards.get(address)?.id);
+    }
     this.#owners = owners;
     this.#server = server;
     for (const [address, client] of clients) {

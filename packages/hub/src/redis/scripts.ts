@@ -25,7 +25,7 @@ end`;
 
 /**
  * The keys may have moved here whole, with their slot. ARGV has the replication id of a primary that
- * they may come from, or `?` to ask for it. A server that has taken over a moment ago may have lost
+ * they may come from, or `?` to get that of the keys. A server that has taken over a moment ago may have lost
  * messages that followed the move: then a new epoch begins.
  */
 const unlessMoved = (from: string): string => `

@@ -91,7 +91,7 @@ export class ServerBackplane implements Backplane {
     bytes: Uint8Array,
     keep?: Keep,
     asking = false,
-    from = '?',
+    from = '',
   ): Promise<Position | undefined> {
     const name = this.#name(channel);
     if (keep === undefined) {
@@ -139,7 +139,7 @@ export class ServerBackplane implements Backplane {
     since: Position | undefined,
     limit: number,
     asking = false,
-    from = '?',
+    from = '',
   ): Promise<{
     messages: { offset: number; bytes: Uint8Array }[];
     epoch: string;

@@ -3,7 +3,6 @@ import { Deferred } from '@ws/conn/internal';
 import type { Keep } from '../backplane/backplane.ts';
 import type { Position } from '../history/position.ts';
 import type { RedisClient } from './driver.ts';
-import { FROM } from './scripts.ts';
 import { ServerBackplane } from './server-backplane.ts';
 
 /** Bound of the publications to a shard that is silent for so many ms: the others need the rest. */
@@ -11,9 +10,8 @@ const MAX_UNANSWERED = 1_000;
 const SILENT_MS = 1_000;
 
 /** Errors of a command that no server has run. It may run again, also on another server. */
-const NOT_RUN = new RegExp(
-  `^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|LOADING|${FROM}|Redis is not connected|Stream isn't writeable|The client is offline)\\b`,
-);
+const NOT_RUN =
+  /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|LOADING|Redis is not connected|Stream isn't writeable|The client is offline)\b/;
 
 /** Whether a command that failed with this error has not run. */
 export function hasNotRun(error: unknown): boolean {
@@ -26,6 +24,8 @@ export class Shard {
   readonly backplane: ServerBackplane;
   isUp = false;
   isClosed = false;
+  /** The replication id that the server had a moment ago; undefined while it is away, or no primary. */
+  id: string | undefined;
   /** Until when the connection is kept, in ms, of a server without slots; undefined for others. */
   spareUntil: number | undefined;
   /** Since when the shard has not answered for its view, in ms. */
@@ -69,15 +69,16 @@ export class Shard {
   look(changed: () => void): void {
     if (!this.isUp || this.isAsked) return;
     this.#askedAt = portablePlatform.now();
-    const answered = (view: string): void => {
+    const answered = (view: string, id: string | undefined): void => {
       this.#askedAt = undefined;
+      this.id = this.isUp ? id : undefined;
       if (view === this.#view) return;
       this.#view = view;
       changed();
     };
-    this.backplane.clusterSlots().then(
-      (view) => answered(JSON.stringify(view)),
-      () => answered(this.#view),
+    Promise.all([this.backplane.clusterSlots(), this.backplane.replicationId()]).then(
+      ([view, id]) => answered(JSON.stringify(view), id),
+      () => answered(this.#view, undefined),
     );
   }
 

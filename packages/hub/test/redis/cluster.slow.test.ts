@@ -220,6 +220,7 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane over a cluster', ()
       for (let i = 0; i < 40; i++) {
         if ((await cluster.ownerOf(`ws:{room/b${i}}`)) !== owner) await session.join(`b${i}`);
       }
+      await expect.poll(() => hub.stats.backplane).toBe('up');
       hub.broadcast('1');
       await cluster.kill(owner);
       await expect.poll(() => gaps).toEqual([undefined]);
