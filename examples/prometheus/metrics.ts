@@ -40,7 +40,8 @@ export function countWebSockets({ connections }: WsServer, registry: Registry): 
     '@ws:message:out': count('out'),
     '@ws:close': (event) => {
       const { conn, info } = event as Diagnostics['@ws:close'];
-      if (conn.role === 'server') closed.inc({ code: info.code });
+      // Clients choose codes from 3000 to 4999: one label for all of them.
+      if (conn.role === 'server') closed.inc({ code: Math.min(info.code, 3000) });
     },
     '@ws:refuse': (event) => refused.inc({ status: (event as Diagnostics['@ws:refuse']).status }),
   };

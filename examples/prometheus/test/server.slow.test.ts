@@ -28,11 +28,13 @@ describe('examples/prometheus', () => {
       'ws_waiting_bytes 0',
     ]);
     await conn.close();
+    for (const code of [3000, 4000, 4999]) await (await dial(example.ws)).close(code);
     const foreign = dial(example.ws, { headers: { Origin: 'https://example.org' } });
     await expect(foreign).rejects.toMatchObject({ status: 403 });
     expect(await scrape()).toEqual(
       expect.arrayContaining([
         'ws_closed_total{code="1000"} 1',
+        'ws_closed_total{code="3000"} 3',
         'ws_refused_total{status="403"} 1',
         'ws_connections 0',
       ]),
