@@ -27,7 +27,8 @@ export function createChat(backplane?: Backplane) {
     {
       hub: {
         backplane,
-        maxRooms: 2_000,
+        // Five for each of 1,000 visitors: nobody can fill them.
+        maxRooms: 5_000,
         maxRoomsPerSession: 5,
         rate: { messages: 10, burst: 40 },
       },

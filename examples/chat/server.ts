@@ -22,6 +22,7 @@ try {
       port: portNumber(PORT),
       host: HOST,
       request: await page(new URL('page.html', import.meta.url)),
+      // See `maxRooms` of the chat.
       maxConnections: 1_000,
       maxConnectionsPerAddress: 50,
       autoResponse: { request: ALIVE, response: ALIVE },

@@ -129,6 +129,17 @@ describe('the chat', () => {
     await grace.shows('Countess', 'Grace');
   });
 
+  it('lets a visitor in after others have filled all rooms and left them', async () => {
+    const chat = startChat();
+    for (let i = 0; i < 5_000; i++) {
+      const said = { key: 'k1', name: 'Eve', text: 'x', at: 1 };
+      await chat.hub.room(`chat/flood-${i}`).publishJSON(said);
+    }
+    const ada = new Page(chat, 'Ada');
+    await ada.say('k2');
+    expect(await ada.hear(2)).toEqual(['gap', 'k2']);
+  });
+
   it('refuses a sixth room of one visitor', async () => {
     const { rooms } = new Page(startChat(), 'Eve', 'a0');
     for (const room of ['a1', 'a2', 'a3', 'a4']) rooms.join(`chat/${room}`);
