@@ -48,6 +48,7 @@ export type { TimerEntry } from './scheduler/timers.ts';
 export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';
 export { checkExpires } from './time/deadline.ts';
 export { Expiry } from './time/expiry.ts';
+export { ObservedPromise } from './time/observed-promise.ts';
 export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';
 export { LateRejection, rejectedLater, rejectedSoon } from './time/refusal.ts';
 export {

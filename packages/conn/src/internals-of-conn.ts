@@ -8,6 +8,7 @@ import type { Message } from './message.ts';
 import type { CloseInfo } from './platform/observer.ts';
 import type { Platform } from './platform/platform.ts';
 import { ReceiveCall, type ReceiveObserver } from './read/receive-call.ts';
+import { ObservedPromise } from './time/observed-promise.ts';
 import type { PreparedMessage } from './writing/prepared-message.ts';
 
 /** The {@link ConnInternals} of a Conn. Made for each use: an idle connection keeps none. */
@@ -95,7 +96,7 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   observeReceive(result: unknown, observer: ReceiveObserver<Conn>): boolean {
-    if (!ReceiveCall.is(result)) return false;
+    if (!ReceiveCall.is(result) && !ObservedPromise.is(result)) return false;
     result.observe(observer, this.#conn);
     return true;
   }

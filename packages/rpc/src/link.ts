@@ -6,7 +6,7 @@ import {
   ReadPendingError,
   TextMessage,
 } from '@ws/conn';
-import { internalsOf, kind } from '@ws/conn/internal';
+import { internalsOf, kind, ObservedPromise } from '@ws/conn/internal';
 import { type CallOptions, Calls } from './calls.ts';
 import {
   type Carrier,
@@ -22,7 +22,6 @@ import {
 import type { EventDefinition, MethodDefinition } from './definitions.ts';
 import type { Request } from './request.ts';
 import { Requests, type RequestsOwner, type RequestsPlan } from './requests.ts';
-import { Serving } from './serving.ts';
 import { INVALID, parse, type WireMessage } from './wire.ts';
 
 /** The end of a connection that this process is. */
@@ -60,7 +59,7 @@ export class Link implements RequestsOwner {
   auth: unknown;
   session: SessionLike | undefined;
   /** The promise of `serve`. */
-  serving: Serving | undefined;
+  serving: ObservedPromise | undefined;
   #binding: Binding | undefined;
   #requests: Requests | undefined;
   #calls: Calls | undefined;
@@ -186,7 +185,7 @@ export function linkOf(target: object): Link | undefined {
 export function serveConn(conn: ConnLike, binding: Binding, auth: unknown): Promise<void> {
   const link = claim(conn, binding, () => new ConnCarrier(conn));
   link.auth = auth;
-  link.serving = new Serving();
+  link.serving = new ObservedPromise();
   const received = conn.receive((message) => link.take(message));
   if (internalsOf(conn).observeReceive?.(received, SERVED) !== true) {
     received.then(

@@ -1,4 +1,5 @@
 import { type Conn, connPair } from '@ws/conn';
+import { internalsOf } from '@ws/conn/internal';
 import { contract, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -8,6 +9,9 @@ const COUNT = 2_000;
 const adds = contract({ server: { add: method(z.number(), z.number()) } });
 const serve = adds.serve({ add: (n) => n });
 
+/** As a server observes what a handler returns. */
+const observer = { fulfilled: () => undefined, rejected: () => undefined };
+
 /** Bytes of heap that an idle connection needs, with both ends of the pair. */
 async function bytesOf(read: (conn: Conn) => unknown): Promise<number> {
   const kept: Conn[] = [];
@@ -15,7 +19,7 @@ async function bytesOf(read: (conn: Conn) => unknown): Promise<number> {
     for (let i = 0; i < count; i++) {
       const pair = connPair();
       kept.push(...pair);
-      void read(pair[1]);
+      expect(internalsOf(pair[1]).observeReceive(read(pair[1]), observer)).toBe(true);
     }
     for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
     collectGarbage();
