@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import process from 'node:process';
 import { WebSocket } from '@ws/compat';
 import { serve } from '@ws/node-server';
-import './program.mjs';
 
 async function main() {
+  await import('./program.mjs');
   const server = await serve({ port: 0, host: '127.0.0.1' }, (conn) =>
     conn.receive((message) => conn.send(message)),
   );

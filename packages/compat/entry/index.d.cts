@@ -368,7 +368,10 @@ declare namespace WebSocket {
   }
 
   const WebSocketServer: typeof Server;
-  interface WebSocketServer extends Server {}
+  interface WebSocketServer<
+    T extends typeof WebSocket.WebSocket = typeof WebSocket.WebSocket,
+    U extends typeof IncomingMessage = typeof IncomingMessage,
+  > extends Server<T, U> {}
   const WebSocket: typeof Connection;
   interface WebSocket extends Connection {}
 

@@ -52,4 +52,14 @@ describe('a program of ws', () => {
     const program = join(import.meta.dirname, `types/program.${kind}`);
     expect(await compile(program, DECLARATIONS[name][kind], compiler)).toBe('');
   });
+
+  test('may give WebSocketServer, the type, the class of its connections', async () => {
+    const program = join(import.meta.dirname, 'types/generic.mts');
+    const { mts } = DECLARATIONS['this package'];
+    expect(await compile(program, mts, 'typescript-7')).toBe('');
+    // The day it compiles, the program belongs to the ones above.
+    expect(await compile(program, DECLARATIONS['@types/ws'].mts, 'typescript-7')).toContain(
+      "Type 'WebSocketServer' is not generic",
+    );
+  });
 });
