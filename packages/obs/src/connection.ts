@@ -169,6 +169,7 @@ export class ObsConnection {
 
   close(): Promise<CloseInfo> {
     void this.#conn.close();
+    this.listeners.end(undefined);
     return this.closed;
   }
 

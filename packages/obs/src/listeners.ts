@@ -36,7 +36,9 @@ export class Listeners {
     return () => void listeners.delete(listener);
   }
 
+  /** Does nothing after {@link end}. */
   emit(event: string, data: unknown): void {
+    if (this.#end !== undefined) return;
     const failed = (error: unknown): void => this.#failed(error, `listener of ${event}`);
     const listeners = this.#byEvent.get(event);
     // A copy: a listener that another one adds gets the next event.
@@ -103,9 +105,9 @@ export class Listeners {
     };
   }
 
-  /** Ends the iterations, after the events that wait. */
+  /** Ends the iterations, after the events that wait. Later calls have no effect. */
   end(error: Error | undefined): void {
-    this.#end = { error };
+    this.#end ??= { error };
     for (const finish of this.#finishers) finish(error);
   }
 }

@@ -256,7 +256,10 @@ export class Obs implements AsyncDisposable {
     };
   }
 
-  /** Closes the connection with 1000. Pending calls reject with {@link ObsCloseError}. */
+  /**
+   * Closes the connection with 1000. Listeners hear no later events, and loops over {@link events} end.
+   * Calls without an answer reject with {@link ObsCloseError}.
+   */
   close(): Promise<ObsClose> {
     return this.#connection.close();
   }

@@ -609,6 +609,20 @@ describe('Obs.close', () => {
   });
 });
 
+describe('an event that comes after close()', () => {
+  it('reaches no listener and no loop', async () => {
+    const { fake, obs } = await connected();
+    const heard: unknown[] = [];
+    obs.on('ExitStarted', () => heard.push('by on'));
+    const waiting = obs.events('ExitStarted')[Symbol.asyncIterator]().next();
+    const closing = obs.close();
+    fake.emit('ExitStarted');
+    expect((await closing).wasClean).toBe(true);
+    expect(heard).toEqual([]);
+    expect(await waiting).toEqual({ done: true, value: undefined });
+  });
+});
+
 describe('Obs.events', () => {
   nothingUnhandled();
 
