@@ -80,7 +80,7 @@ export function base64(bytes: Uint8Array): string {
 /** The library has checked the text: only its last character may be incomplete in a piece. */
 function jsonStringEncoder(head: string, tail: string): Encoder {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-  const inner = (text: string): Uint8Array => Buffer.from(jsonString(text).slice(1, -1));
+  const inner = (text: string): Uint8Array => Buffer.from(safeJson(text).slice(1, -1));
   return {
     begin: Buffer.from(head),
     piece: (bytes) => inner(decoder.decode(bytes, { stream: true })),
@@ -92,8 +92,8 @@ function jsonStringEncoder(head: string, tail: string): Encoder {
 const ODD = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
 
 /** JSON that is safe on a terminal too. */
-export function jsonString(text: string): string {
-  return JSON.stringify(text).replace(
+export function safeJson(value: unknown): string {
+  return JSON.stringify(value).replace(
     ODD,
     (odd) => `\\u${odd.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
@@ -132,12 +132,20 @@ export function fromJson(bytes: Uint8Array, line: number): Decoded {
     throw badLine(line, `is not JSON: ${(error as Error).message}`, '');
   }
   const { type, data } = value ?? {};
+  if (type === 'text' && hasLoneSurrogate(data)) {
+    throw badLine(line, 'is no text: it has a lone surrogate', 'send bytes as binary data');
+  }
   if ((type === 'text' || type === 'binary') && typeof data === 'string') {
     return type === 'text'
       ? { type: TextMessage, bytes: Buffer.from(data) }
       : { type: BinaryMessage, bytes: fromBase64(data, line) };
   }
   throw badLine(line, 'is no message', 'write {"type":"text","data":"…"}; binary data in base64');
+}
+
+/** Whether `text` has half of a pair, for which UTF-8 has no bytes. */
+export function hasLoneSurrogate(text: unknown): boolean {
+  return typeof text === 'string' && /\p{Surrogate}/u.test(text);
 }
 
 /** @throws Failure, exit code 8. */

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { BinaryMessage, type DataType, TextMessage } from '@ws/node-client';
 import { ExitCode, Failure, inputOutput, usage } from './failure.ts';
-import { base64 } from './formats.ts';
+import { base64, hasLoneSurrogate, safeJson } from './formats.ts';
 import { drained } from './io.ts';
 import { finish, openRecording } from './recording-file.ts';
 
@@ -56,7 +56,8 @@ export class Recorder {
       opcode,
       data: opcode === BinaryMessage ? base64(bytes) : text(),
     };
-    const line = JSON.stringify(message);
+    // A peer may have sent what controls a terminal, on which the file is shown.
+    const line = safeJson(message);
     const before = this.#isHar && !this.#isFirst ? ',\n' : '';
     this.#isFirst = false;
     return this.#append(this.#isHar ? before + line : `${line}\n`);
@@ -106,8 +107,8 @@ function harHead(url: string): string {
     timings: { blocked: -1, dns: -1, connect: -1, ssl: -1, send: 0, wait: 0, receive: 0 },
   };
   const creator = { name: 'wsx', version: '1' };
-  const head = JSON.stringify({ log: { version: '1.2', creator, pages: [] } }).slice(0, -2);
-  return `${head},"entries":[${JSON.stringify(entry).slice(0, -1)},"_webSocketMessages":[\n`;
+  const head = safeJson({ log: { version: '1.2', creator, pages: [] } }).slice(0, -2);
+  return `${head},"entries":[${safeJson(entry).slice(0, -1)},"_webSocketMessages":[\n`;
 }
 
 const HAR_TAIL = '\n]}]}}\n';
@@ -230,6 +231,9 @@ function recordedOf(value: unknown, which: () => string, file: string): Recorded
     (opcode === TextMessage || opcode === BinaryMessage) &&
     typeof data === 'string' &&
     typeof time === 'number';
+  if (opcode === TextMessage && hasLoneSurrogate(data)) {
+    throw broken(`${file}: ${which()} has a lone surrogate, which a text cannot have`);
+  }
   if (isMessage) return { type, time, opcode, data };
   throw broken(
     `${file}: ${which()} is no message`,

@@ -3,7 +3,7 @@ import { BinaryMessage, TextMessage } from '@ws/node-client';
 import { endsOf } from './conversation.ts';
 import { converse } from './converse.ts';
 import { ExitCode, Failure, usage } from './failure.ts';
-import { jsonString } from './formats.ts';
+import { safeJson } from './formats.ts';
 import { delay, type Io, note } from './io.ts';
 import { type OptionName, type Values, waitOf } from './options.ts';
 import type { OutputBuffer } from './output-buffer.ts';
@@ -211,5 +211,5 @@ class Answers {
 function shortened(opcode: number, bytes: Uint8Array): string {
   return opcode === BinaryMessage
     ? `${bytes.length} bytes ${Buffer.from(bytes.subarray(0, 32)).toString('hex')}`
-    : jsonString(Buffer.from(bytes).toString().slice(0, 100));
+    : safeJson(Buffer.from(bytes).toString().slice(0, 100));
 }

@@ -12,7 +12,7 @@ import {
 import type { Diagnostics } from '@ws/node-client';
 import { conversationOf, endsOf } from './conversation.ts';
 import { converse } from './converse.ts';
-import { jsonString } from './formats.ts';
+import { safeJson } from './formats.ts';
 import { FrameScanner, type SeenFrame } from './frame-scanner.ts';
 import type { Io } from './io.ts';
 import type { Values } from './options.ts';
@@ -131,10 +131,10 @@ function payloadText({ opcode, rsv, length, payload }: SeenFrame, hex: boolean):
   const isCompressed = rsv !== 0;
   if (!hex && opcode === CloseMessage && payload.length >= 2) {
     const code = payload[0]! * 256 + payload[1]!;
-    return `${code} ${jsonString(Buffer.from(payload.subarray(2)).toString())}${rest}`;
+    return `${code} ${safeJson(Buffer.from(payload.subarray(2)).toString())}${rest}`;
   }
   if (!hex && opcode === TextMessage && !isCompressed && isUtf8(payload)) {
-    return `${jsonString(Buffer.from(payload).toString())}${rest}`;
+    return `${safeJson(Buffer.from(payload).toString())}${rest}`;
   }
   return `${hexOf(payload)}${rest}`;
 }

@@ -85,6 +85,11 @@ function endOf(end: CloseInfo, what: string): number {
   throw new Failure(failure.exitCode, `${what}: ${failure.message}`, failure.cure);
 }
 
+function throwUsage(error: unknown): void {
+  const failure = dialFailure(error);
+  if (failure.exitCode === ExitCode.Usage) throw failure;
+}
+
 async function dial(url: string, values: Values, signal?: AbortSignal): Promise<Conn> {
   const { headers, ...options } = dialOptions(values);
   try {
@@ -101,8 +106,8 @@ async function fromSockets(
   url: string,
   values: Values,
 ): Promise<number> {
-  // A mistake in the options ends the command before the first connection.
-  dialOptions(values);
+  // A mistake in the options or in the URL ends the command before the first connection.
+  await dial(url, values, AbortSignal.abort()).catch(throwUsage);
   const conns = new Set<Conn>();
   const sockets = new Set<Socket>();
   const server = await listenAt(from, (socket) => {

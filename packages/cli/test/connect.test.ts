@@ -373,6 +373,7 @@ describe('the exit code of wsx URL', () => {
       options: ['--base64'],
     },
     { what: 'UTF-8', line: '{"type":"text","data":"\xff"}', options: ['--jsonl'] },
+    { what: 'text', line: String.raw`{"type":"text","data":"\ud800"}`, options: ['--jsonl'] },
     { what: 'JSON', line: '{', options: ['--jsonl'] },
     { what: 'message', line: '{"type":"text"}', options: ['--jsonl'] },
     { what: 'message', line: 'null', options: ['--jsonl'] },

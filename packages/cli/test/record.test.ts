@@ -99,6 +99,26 @@ describe('wsx record and wsx replay', () => {
     });
   });
 
+  it.each(['a.jsonl', 'a.har'])('escape what controls a terminal in %s', async (name) => {
+    const file = join(folder(), name);
+    const text = '\u001b[2J\u009b2J\u202e\u0007ü';
+    const url = await server((conn) => conn.send(text));
+    await wsx(['record', `${url}/\u202e`, file, '--wait', '1']);
+    const recording = readFileSync(file, 'utf8');
+    expect(recording).not.toMatch(/[\0-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
+    const out = await wsx(['replay', file, await echo(), '--wait', '0']);
+    expect(recording).toContain('ü');
+    expect(out.code).toBe(0);
+  });
+
+  it('refuse a text with a lone surrogate in a recording, with exit code 8', async () => {
+    const file = join(folder(), 'a.jsonl');
+    const message = String.raw`{"type":"send","time":1,"opcode":1,"data":"\ud800"}`;
+    writeFileSync(file, `${message}\n`);
+    const { code, err } = await wsx(['replay', file, await echo()]);
+    expect({ code, err }).toEqual({ code: 8, err: expect.stringContaining('lone surrogate') });
+  });
+
   it('record a conversation without messages as a valid HAR file', async () => {
     const file = join(folder(), 'a.har');
     const url = await echo();

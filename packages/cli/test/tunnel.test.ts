@@ -240,6 +240,19 @@ describe('wsx tunnel', () => {
     expect(await info).toMatchObject({ code: 1001, wasClean: true });
   });
 
+  it.each([
+    ['ws://host:99999/', 'port "99999"'],
+    ['ws://', 'no host'],
+    ['ws://exa mple/x', 'not a valid host'],
+    ['ws://user:pw@h/', 'user info'],
+    ['ws+unix:', 'absolute path'],
+  ])('ends with 2 before it listens for the URL %s', async (url, says) => {
+    const run = start(['tunnel', 'tcp:0', url]);
+    expect(await run.code).toBe(2);
+    expect(run.err()).toContain(says);
+    expect(run.err()).not.toContain('listening');
+  });
+
   it('says that it cannot listen', async () => {
     const target = await tcpServer(() => {});
     for (const args of [
