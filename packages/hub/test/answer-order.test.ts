@@ -1,5 +1,5 @@
 // The answer of a contract's handler, and what the handler has published before.
-import { type Conn, connPair } from '@ws/conn';
+import { connPair } from '@ws/conn';
 import { Hub, type Session } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { contract, event, method } from '@ws/rpc';
@@ -38,7 +38,7 @@ async function order(hub: Hub, method: string): Promise<string[]> {
     }),
   );
   const [client, server] = connPair();
-  hub.add(server as Conn);
+  hub.add(server);
   await turns();
   const got: string[] = [];
   const reading = client.receive((message) => {

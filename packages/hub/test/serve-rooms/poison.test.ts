@@ -161,7 +161,7 @@ describe('emit', () => {
         });
       const one = start();
       const two = broker === undefined ? one : start();
-      const { ask, next } = startRaw(one as never);
+      const { ask, next } = startRaw(one);
       await ask('room.join', { room: 'chat/main' });
       void two.hub.room('chat/main').publishJSON({ text: '1' });
       void two.emit('chat/main', chat.client.said, { n: 1 });
