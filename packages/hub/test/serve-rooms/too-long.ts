@@ -12,7 +12,10 @@ const LIMIT = 64 * 1024;
 /** A client returns to 20 rooms, of which one has a message that is longer than its `readLimit`. */
 export async function returnToTooLong(backplane: Backplane | undefined): Promise<void> {
   const history = { size: 1_000, bytes: 16 * 1024 * 1024 };
-  const { hub } = serveRooms({ 'r/*': { mayJoin: true, mayPublish: true, history } }, { hub: { backplane } });
+  const { hub } = serveRooms(
+    { 'r/*': { mayJoin: true, mayPublish: true, history } },
+    { hub: { backplane } },
+  );
   let dials = 0;
   const ends: (() => void)[] = [];
   let open = (): void => {};

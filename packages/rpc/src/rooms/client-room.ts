@@ -271,7 +271,7 @@ export class ClientRoom {
     this.#hasAsked = true;
     for (const loop of lacking) this.#joining.add(loop);
     this.#isTold = false;
-    const since = oldest(lacking.map(({ position }) => position));
+    const since = oldest(lacking.map((loop) => loop.asks()));
     const control = new AbortController();
     const { signal } = control;
     this.#joinControl = control;
@@ -289,7 +289,8 @@ export class ClientRoom {
         await this.#leave();
       } else if (error instanceof CloseError || this.#owner.isBreak(conn, error)) {
         // The next connection joins again.
-        if (isAlone && (await endedByLength(conn))) this.#skip(lacking);
+        // What the room has missed ends each connection.
+        if (isAlone && (await endedByLength(conn))) for (const loop of lacking) loop.skip();
       } else if (isLater(error)) return false;
       else this.end(error);
     } finally {
@@ -299,19 +300,14 @@ export class ClientRoom {
     return true;
   }
 
-  /** What the room has missed ends each connection: the loops begin anew, after a gap. */
-  #skip(loops: readonly RoomLoop<unknown>[]): void {
-    for (const loop of loops) loop.skip();
-    this.#position = undefined;
-  }
-
   #joined(conn: ConnLike, lacking: readonly RoomLoop<unknown>[], answer: JoinAnswer): void {
     // The request has waited for another connection, which gets its own.
     if (conn !== this.#owner.conn) return;
     this.#memberOn = conn;
     this.changes++;
     this.#delays.reset();
-    this.#position ??= answer.position;
+    const { position } = answer;
+    if (position !== undefined && !isUpTo(position, this.#position)) this.#position = position;
     for (const loop of lacking) loop.joined(answer, this.#isTold, this.#joining.has(loop));
     // Those that have begun meanwhile.
     for (const loop of this.#loops) if (!loop.isFilling) loop.begin(answer.position);

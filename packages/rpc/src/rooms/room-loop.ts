@@ -74,6 +74,8 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   #isSuspect = false;
   /** Whether the first join was answered. */
   #hasBegun = false;
+  /** See {@link skip}. */
+  #isSkipping = false;
   #end: { readonly error: unknown } | undefined;
   /** Resolves when there is something to read. */
   #news: Deferred<void> | undefined;
@@ -103,6 +105,13 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   /** The loop has all messages up to this one. */
   get position(): Position | undefined {
     return this.#position;
+  }
+
+  /** The position after which a join is to bring messages. Without one, a gap is told here. */
+  asks(): Position | undefined {
+    if (!this.#isSkipping) return this.#position;
+    this.gap();
+    return undefined;
   }
 
   get isBehind(): boolean {
@@ -230,12 +239,14 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     this.#news?.resolve();
   }
 
-  /** The loop begins anew with its next join, after a gap. */
+  /** The loop asks for nothing that it has missed: it begins anew with its next join, after a gap. */
   skip(): void {
+    // It asks for nothing.
+    if (this.#isNew) return;
     while (this.#isFilling && this.#queue.length > 0) this.#giveBack();
+    if (this.#isFilling) this.#isBehind = false;
     this.#isFilling = false;
-    this.#hasBegun = true;
-    this.#position = undefined;
+    this.#isSkipping = true;
   }
 
   /** Messages after its position may be missing: the loop takes no others before them. */
@@ -255,6 +266,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
    * @param isFilled - Whether the loop has taken all that the join has brought.
    */
   joined({ complete, position }: JoinAnswer, isTold: boolean, isFilled: boolean): void {
+    if (this.#isSkipping) return this.#skipped(position);
     if (this.#isNew) return this.begin(position);
     const isUnknown = this.#position === undefined && this.#hasBegun;
     const lacks = this.#position !== undefined && !complete;
@@ -262,9 +274,20 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     if (!isFilled) return;
     if (this.#isFilling) this.#fill();
     // Of a history that has lost all messages.
-    if (lacks && this.#queue.every((entry) => 'gap' in entry)) this.#position = position;
+    if (lacks && this.#queue.every((entry) => 'gap' in entry)) this.#advance(position);
     this.begin(position);
     this.#news?.resolve();
+  }
+
+  #skipped(position: Position | undefined): void {
+    this.#isSkipping = false;
+    this.#hasBegun = true;
+    this.#advance(position);
+  }
+
+  /** A node may be behind the one that the client comes from, or not know a position. */
+  #advance(position: Position | undefined): void {
+    if (position !== undefined && !isUpTo(position, this.#position)) this.#position = position;
   }
 
   /** The loop takes what comes after the position. */
