@@ -99,6 +99,14 @@ describe('another copy of the package', () => {
     const theirs = other.contract({ server: { more: other.method(z.number(), z.number()) } });
     const merged = contract({ server: { say: chat.server.say } }, theirs as never);
     expect(Object.keys(merged.server)).toEqual(['more', 'say']);
+    const asks = other.contract({ client: { ask: other.method(z.number(), z.number()) } });
+    const server = serveRooms({}, { contract: asks as never });
+    const [client, conn] = connPair();
+    const session = server.hub.add(conn);
+    asks.connect(client, { ask: (n) => n + 1 });
+    const peer = server.peer(session) as { ask(n: number): Promise<number> };
+    expect(await peer.ask(1)).toBe(2);
+    client.terminate();
   });
 });
 

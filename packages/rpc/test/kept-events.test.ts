@@ -1,5 +1,6 @@
 import { fromWebSocket } from '@ws/browser';
 import { type ConnPairOptions, connPair } from '@ws/conn';
+import { Hub, type Session } from '@ws/hub';
 import { dial } from '@ws/node-client';
 import { serve } from '@ws/node-server';
 import { contract, event, method } from '@ws/rpc';
@@ -71,12 +72,20 @@ describe('an event', () => {
 });
 
 /** A server whose handler of `poll` never settles, and a client that speaks JSON-RPC by hand. */
-function stuck(options: ConnPairOptions = {}) {
+function stuck(way: string, options: ConnPairOptions) {
   const reports: unknown[] = [];
   const report = (error: unknown) => void reports.push(error);
   const [client, server] = connPair({ ...options, report });
-  const served = pings.serve({ a: () => undefined, ack: () => undefined, poll: never })(server);
-  served.catch(() => {});
+  const handlers = { a: () => undefined, ack: () => undefined, poll: never };
+  if (way === 'serve') {
+    pings
+      .serve(handlers)(server)
+      .catch(() => {});
+  } else {
+    const hub = new Hub();
+    hub.on('message', pings.listener<Session>(handlers));
+    hub.add(server);
+  }
   return { client, server, reports };
 }
 
@@ -92,30 +101,33 @@ describe('events behind a handler that does not settle', () => {
     vi.useRealTimers();
   });
 
-  it('are kept up to maxBufferedAmount; then reading pauses, and 1013 ends the connection', async () => {
-    const { client, server, reports } = stuck({ maxBufferedAmount: 200_000 });
-    const read = client.receive(() => {});
-    void client.send(call(1, 'poll', undefined));
-    for (let i = 0; i < 256; i++) void client.send(ack(0));
-    await settled(client);
-    // Nothing settles for 10 s: reading continues, and a cancel would be read.
-    await vi.advanceTimersByTimeAsync(10_100);
-    expect(String(reports)).toMatch(/handler of poll has not settled/);
-    let sent = 0;
-    for (; sent < 100; sent++) void client.send(ack(9_900)).catch(() => {});
-    await settled(client).catch(() => {});
-    await vi.advanceTimersByTimeAsync(9_000);
-    expect(server.stats.messagesIn).toBeLessThan(257 + sent);
-    expect(server.state).toBe('open');
-    await vi.advanceTimersByTimeAsync(1_200);
-    expect(await server.closed).toMatchObject({ code: 1013 });
-    await expect(read).rejects.toMatchObject({ closeCode: 1013 });
-    expect(await client.closed).toMatchObject({ code: 1013 });
-    expect(reports.map(String)).toEqual([
-      expect.stringMatching(/handler of poll has not settled/),
-      expect.stringMatching(/1013.*events behind poll.*maxBufferedAmount/),
-    ]);
-  });
+  it.each(['serve', 'listener'])(
+    'are kept up to maxBufferedAmount; then reading pauses, and 1013 ends the connection, through %s',
+    async (way) => {
+      const { client, server, reports } = stuck(way, { maxBufferedAmount: 200_000 });
+      const read = client.receive(() => {});
+      void client.send(call(1, 'poll', undefined));
+      for (let i = 0; i < 256; i++) void client.send(ack(0));
+      await settled(client);
+      // Nothing settles for 10 s: reading continues, and a cancel would be read.
+      await vi.advanceTimersByTimeAsync(10_100);
+      expect(String(reports)).toMatch(/handler of poll has not settled/);
+      let sent = 0;
+      for (; sent < 100; sent++) void client.send(ack(9_900)).catch(() => {});
+      await settled(client).catch(() => {});
+      await vi.advanceTimersByTimeAsync(9_000);
+      expect(server.stats.messagesIn).toBeLessThan(257 + sent);
+      expect(server.state).toBe('open');
+      await vi.advanceTimersByTimeAsync(1_200);
+      expect(await server.closed).toMatchObject({ code: 1013 });
+      await expect(read).rejects.toMatchObject({ closeCode: 1013 });
+      expect(await client.closed).toMatchObject({ code: 1013 });
+      expect(reports.map(String)).toEqual([
+        expect.stringMatching(/handler of poll has not settled/),
+        expect.stringMatching(/1013.*events behind poll.*maxBufferedAmount/),
+      ]);
+    },
+  );
 
   it('end the connection of a page with 3008', async () => {
     const socket = openSocket();

@@ -127,7 +127,8 @@ export function serveRooms<Data>(
   return {
     hub: server.hub,
     handler: server.hub.handler,
-    peer: (session) => own.peer(session) as never,
+    // `contract` may be of another copy of the package, which knows no connection of this one.
+    peer: (session) => merged.peer(session) as never,
     emit: async (room, event, value) => {
       if (own.client[event?.name as never] !== event) {
         throw new TypeError(
