@@ -91,7 +91,10 @@ export class Outbound extends SendQueue {
     const { order } = this;
     const { settings } = this.connection.shared;
     const cost = order === undefined ? 0 : order.cost;
-    const isFull = this.blocked || size + cost + this.bytes > settings.maxBufferedAmount;
+    const least = size + cost + this.bytes;
+    const isFull = this.blocked || least > settings.maxBufferedAmount;
+    // As in `withinTotal`: its call would cost each message.
+    if (!isFull && cost === 0 && least <= settings.highWaterMark) return true;
     if (isFull || cost > 0) {
       if (isFull) this.pump();
       // The transport may have called back, and so have changed the cost.

@@ -187,16 +187,15 @@ export abstract class SendQueue extends UnsentFrames implements BatchSender {
     this.#turnBytes += size;
     if (this.bytes >= LARGEST_SLAB) this.pump();
     else if (!this.blocked && this.batch === undefined) connection.scheduleFlush();
-    if (this.#writersWait) return this.#drainWaits().forDrain();
+    if (this.blocked && this.#writersWait) return this.#drainWaits().forDrain();
     return isTurnFull(this.#turnBytes, this.#turnFrames) ? this.#nextTurn() : RESOLVED;
   }
 
   /**
-   * Whether writers wait for a drain. While all connections together have too much, also below the
-   * mark: a writer that waits is never above its share.
+   * Whether writers wait for a drain of the blocked transport. While all connections together have too
+   * much, also below the mark: a writer that waits holds no more than its share.
    */
   get #writersWait(): boolean {
-    if (!this.blocked) return false;
     const { settings, platform } = this.connection.shared;
     return this.bufferedAmount >= settings.highWaterMark || platform.writeBudget?.exceeded === true;
   }
@@ -399,7 +398,7 @@ export abstract class SendQueue extends UnsentFrames implements BatchSender {
     if (this.#writing !== IDLE) this.#writing = DRAINED;
     this.blocked = false;
     this.pump();
-    if (!this.#writersWait) this.#waits?.drained();
+    if (!this.blocked || !this.#writersWait) this.#waits?.drained();
     this.reportToBudget();
     this.#renewBudget();
   }
