@@ -6,8 +6,6 @@ import { createClient } from 'redis';
 import { createChat } from './chat.ts';
 import { page } from './page.ts';
 
-/** What a page asks after a silence, and the answer: an event of JSON-RPC that neither end handles. */
-const ALIVE = '{"jsonrpc":"2.0","method":"alive"}';
 /** Time in ms for the peers to answer our close frame. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
@@ -25,7 +23,6 @@ try {
       // See `maxRooms` of the chat.
       maxConnections: 1_000,
       maxConnectionsPerAddress: 50,
-      autoResponse: { request: ALIVE, response: ALIVE },
     },
     {
       '/chat': chat.handler,

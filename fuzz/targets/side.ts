@@ -9,7 +9,7 @@ import {
   type Transport,
   type WaitOptions,
 } from '@ws/conn';
-import { checkAutoResponse, checkRate, limitRate, setAutoResponse } from '@ws/conn/internal';
+import { checkRate, limitRate } from '@ws/conn/internal';
 import { type FakePlatform, naiveDecode, TestTransport } from '@ws/tests';
 import { ensure, ensureSame } from '../harness/target.ts';
 import { RSV2, type SlowExtension } from './slow-extension.ts';
@@ -33,9 +33,6 @@ interface Sent {
 
 const MASK_KEY = 0x1f2e3d4c;
 const RSV1 = 0x40;
-/** The messages that autoResponse answers, and its answer. */
-const REQUEST = 'ping!';
-const ANSWER = 'pong!';
 /** Turns in which the reads of a connection end after it. */
 const MAX_ROUNDS = 5_000;
 /** Time in ms that a read with a timeout waits. */
@@ -65,8 +62,6 @@ export class Side {
   #drops = false;
   /** A rate holds messages: those that it still holds at the end are dropped, and counted. */
   #limited = false;
-  /** Requests that the peer has sent; undefined before autoResponse is set. */
-  #requests: number | undefined;
   #reading: Promise<void> | undefined;
   #abort = new AbortController();
   #loop: AsyncIterator<Message, undefined> | undefined;
@@ -97,25 +92,6 @@ export class Side {
     if (type === 1 && length > 1) bytes[0] = bytes[length - 1] = 0x22;
     this.#send(type, bytes, shape);
     this.#sent.push({ type, bytes, endsAt: this.#stream.length });
-  }
-
-  /** Sends a message that autoResponse answers, or one that begins like it. */
-  sendRequest(size: number): void {
-    if (this.#peerDone) return;
-    if (this.#requests === undefined) {
-      setAutoResponse(this.#conn, checkAutoResponse({ request: REQUEST, response: ANSWER }));
-      this.#requests = 0;
-    }
-    const shape = {
-      fragments: 1 + ((size >> 1) % 3),
-      compressed: (size & 8) > 0,
-      inverted: size > 127,
-    };
-    const isRequest = size % 2 === 0;
-    const bytes = Buffer.from(isRequest ? REQUEST : `${REQUEST.slice(0, 4)}${size}`);
-    this.#send(1, bytes, shape);
-    if (isRequest) this.#requests++;
-    else this.#sent.push({ type: 1, bytes, endsAt: this.#stream.length });
   }
 
   /** The extension of the connection decides whether a message is compressed or inverted. */
@@ -257,18 +233,9 @@ export class Side {
 
   /** Bounds the messages of the peer; a function may also make the read give up. */
   limitRate(size: number): void {
-    const over = [
-      'wait',
-      () => 'wait',
-      () => undefined,
-      (): 'wait' => {
-        this.abort();
-        return 'wait';
-      },
-    ][(size >> 2) % 4];
     this.#limited = true;
     const bound = size % 2 === 0 ? { messages: 1 + (size % 3) } : { bytes: 100 };
-    limitRate(this.#conn, checkRate({ ...bound, per: TIMEOUT, over }));
+    limitRate(this.#conn, checkRate({ ...bound, per: TIMEOUT }));
   }
 
   /** Sets and clears a read deadline. One that has passed ends reading. */
@@ -418,15 +385,11 @@ export class Side {
       ensureSame(this.#read, arrived, 'messages read');
       ensureSame(messagesDropped, 0, 'messages dropped');
     }
-    // Requests are dropped too, and so is the rest of a message that was read in part.
+    // The rest of a message that was read in part is dropped, too.
     const missing = arrived - this.#read - messagesDropped;
     if (!this.#drops) ensure(missing <= 0, 'what is not read is counted as dropped');
     const { frames } = naiveDecode(this.#transport.sent, 'client');
-    const isAnswer = ({ payload }: { payload: Uint8Array }): boolean =>
-      Buffer.from(payload).toString() === ANSWER;
-    const data = frames.filter(({ opcode }) => opcode < 8);
-    ensure(data.filter(isAnswer).length <= (this.#requests ?? 0), 'answers to requests only');
-    const messages = data.filter((frame) => !isAnswer(frame));
+    const messages = frames.filter(({ opcode }) => opcode < 8);
     for (const [i, { opcode, payload }] of messages.entries()) {
       const written = this.#written[i];
       ensure(written !== undefined, `message ${i} on the wire was written`);

@@ -30,7 +30,7 @@ const ACTIONS: readonly ((side: Side, size: number) => void | Promise<void>)[] =
   (side, size) => {
     side.sendMessage(size, { fragments: 3, compressed: size % 2 === 1, inverted: true });
   },
-  (side, size) => side.sendRequest(size),
+  (side, size) => side.sendMessage(size, { fragments: 1, compressed: true }),
   (side, size) => side.slowDown(size),
   (side) => side.abortAtBegin(),
   (side, size) => side.start('readJSON', size),

@@ -79,18 +79,4 @@ describe('rate', () => {
     // What was written before the fault may be cut.
     expect(passed[1]).toBeLessThanOrEqual(1);
   });
-
-  it('infers the connection of its function', async () => {
-    const over: Conn[] = [];
-    const server = await serve(
-      { host, rate: { messages: 1, per: 60_000, over: (conn) => void over.push(conn) } },
-      (conn) => conn.discardReads(),
-    );
-    whenOver(() => server.close({ timeout: 1 }));
-    const conn = await dial(server.url);
-    await conn.send('1');
-    await conn.send('2');
-    await expect.poll(() => over.length).toBe(1);
-    await conn.close();
-  });
 });

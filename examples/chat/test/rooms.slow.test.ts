@@ -15,7 +15,7 @@ interface TestPage {
 /** A page that notes the keys of messages, and gaps. */
 const loopAfter = (since?: unknown): string => `(async () => {
   const { ReconnectingConn, roomsOf } = await import('/websocket.js');
-  const ask = () => '{"jsonrpc":"2.0","method":"alive"}';
+  const ask = () => '{"jsonrpc":"2.0","id":"alive","method":"alive"}';
   globalThis.got = [];
   globalThis.ends = 0;
   globalThis.live2 = new ReconnectingConn('/chat?name=Loop&id=loop', {

@@ -79,8 +79,8 @@ describe('the chat of the demo', () => {
 
   it('answers the question of a silent page', async () => {
     const visitor = await Visitor.arrive(program.ws);
-    visitor.socket.send('{"jsonrpc":"2.0","method":"alive"}');
-    await visitor.next('alive');
+    visitor.socket.send('{"jsonrpc":"2.0","id":"alive","method":"alive"}');
+    expect(await visitor.answer('alive')).toMatchObject({ error: { code: -32_601 } });
     visitor.socket.close();
   });
 

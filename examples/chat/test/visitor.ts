@@ -65,7 +65,7 @@ export class Visitor {
   }
 
   /** Resolves with the answer to a request. */
-  answer(id: number | null): Promise<Event> {
+  answer(id: number | string | null): Promise<Event> {
     return this.#until((event) => event.method === undefined && event.id === id, false);
   }
 

@@ -1,12 +1,10 @@
 import type { Conn } from './conn.ts';
-import { AutoResponder, type PreparedResponse } from './read/auto-response.ts';
 import { Gate } from './read/gate.ts';
 import { Rate, type RatePlan } from './read/rate.ts';
 import { checkOptionNames, duration, kind, whole } from './validate.ts';
 
 /**
- * Bounds what the peer sends: a token bucket for each connection. Messages that `autoResponse`
- * answers count, control frames do not.
+ * Bounds what the peer sends: a token bucket for each connection. Control frames do not count.
  */
 export interface RateLimit {
   /** Messages in `per` ms. Default: no bound. */
@@ -23,17 +21,9 @@ export interface RateLimit {
   /**
    * What happens above the rate. `'wait'` holds the message and those after it in the read-ahead
    * until the rate allows it. When that is full, reading stops, so that TCP slows the peer down.
-   * `'close'` ends the connection with 1013. A function is called with the connection for each
-   * message above the rate: it returns `'wait'`, `'close'`, or nothing, which delivers the message.
-   * Any other result, also a promise, and an error of it are reported, and end the connection with
-   * 1011. Default: `'wait'`.
+   * `'close'` ends the connection with 1013. Default: `'wait'`.
    */
-  // oxlint-disable-next-line typescript/no-invalid-void-type -- a function without a result delivers
-  readonly over?:
-    | 'wait'
-    | 'close'
-    | ((conn: Conn) => 'wait' | 'close' | undefined | void)
-    | undefined;
+  readonly over?: 'wait' | 'close' | undefined;
 }
 
 const NAMES: readonly (keyof RateLimit)[] = ['messages', 'bytes', 'per', 'burst', 'over'];
@@ -51,9 +41,9 @@ export function checkRate(value: unknown): RatePlan {
   if (messages === undefined && bytes === undefined) {
     throw new TypeError('rate: expected messages, bytes or both');
   }
-  if (over !== 'wait' && over !== 'close' && typeof over !== 'function') {
+  if (over !== 'wait' && over !== 'close') {
     const got = typeof over === 'string' ? JSON.stringify(over) : kind(over);
-    throw new TypeError(`rate.over: expected 'wait', 'close' or a function, got ${got}`);
+    throw new TypeError(`rate.over: expected 'wait' or 'close', got ${got}`);
   }
   const most = messages === undefined ? Infinity : whole('rate.messages', messages);
   const mostBytes = bytes === undefined ? Infinity : whole('rate.bytes', bytes);
@@ -75,12 +65,6 @@ export function checkRate(value: unknown): RatePlan {
 }
 
 // Not in `ConnInternals`: every page with a Conn would contain the gate, 1.4 kB.
-
-/** Answers a message of the peer without its reader. */
-export function setAutoResponse(conn: Conn, autoResponse: PreparedResponse): void {
-  const { connection } = conn['@ws/internals'];
-  gateOf(conn).autoResponse = new AutoResponder(connection, autoResponse);
-}
 
 /** Bounds the rate of the peer's messages. A second call replaces the bound of the first. */
 export function limitRate(conn: Conn, plan: RatePlan): void {

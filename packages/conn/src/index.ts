@@ -57,7 +57,6 @@ export {
 export type { CloseInfo, ConnState, ConnStats, Observer } from './platform/observer.ts';
 export type { DeflateSource, Platform } from './platform/platform.ts';
 export { portablePlatform } from './platform/portable-platform.ts';
-export type { AutoResponse } from './read/auto-response.ts';
 export type { SchemaOutput, StandardSchema } from './read/json.ts';
 export { MessageReader } from './read/message-reader.ts';
 export type { MessageStreams } from './read/message-streams.ts';

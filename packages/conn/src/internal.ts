@@ -12,7 +12,7 @@ export { historyBytesOf } from './deflate/engine-pool.ts';
 export { PerMessageDeflate } from './deflate/per-message-deflate.ts';
 export { DEFAULT_COMPRESSION, deflateLimits } from './deflate/settings.ts';
 export { causeText, errorOf, isError, printable } from './errors.ts';
-export { checkRate, limitRate, setAutoResponse } from './gate-options.ts';
+export { checkRate, limitRate } from './gate-options.ts';
 export type { ConnInternals } from './internals.ts';
 export { internalsOf } from './internals-of.ts';
 export { Fifo } from './memory/fifo.ts';
@@ -25,7 +25,6 @@ export {
 export { optionHint } from './options/option-hints.ts';
 export { type AsyncContext, asyncContexts } from './platform/async-contexts.ts';
 export { YieldQueue } from './platform/later-turns.ts';
-export { checkAutoResponse, type PreparedResponse } from './read/auto-response.ts';
 export { formatJSON } from './read/json.ts';
 export type { RatePlan } from './read/rate.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';

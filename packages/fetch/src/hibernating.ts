@@ -1,6 +1,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import { checkClose, MESSAGE_COST } from '@ws/browser/internal';
 import { utf8Length } from '@ws/codec/internal';
+import { badType, checkNames } from '@ws/conn/internal';
 import { negotiate, refuse } from './handshake.ts';
 import { type AuthOf, checkUpgradeOptions, type UpgradeOptions } from './options.ts';
 import { reportOnce, reportTo } from './reports.ts';
@@ -84,7 +85,10 @@ export interface HibernatingEvents<Data = unknown> {
 
 /** Options of {@link hibernating}: those of `upgrade` that need no object in memory. */
 export type HibernatingOptions<Result> = Omit<UpgradeOptions<Result>, 'server' | 'highWaterMark'> &
-  HibernatingEvents<AuthOf<Result>>;
+  HibernatingEvents<AuthOf<Result>> & {
+    /** A text that the runtime answers while the object sleeps, and the answer. Default: none. */
+    readonly autoResponse?: { readonly request: string; readonly response: string } | undefined;
+  };
 
 interface Attachment {
   readonly data: unknown;
@@ -134,15 +138,10 @@ export interface HibernatingClass {
  * ```
  */
 export function hibernating<Result = true>(options: HibernatingOptions<Result>): HibernatingClass {
-  const { open, message, close, ...rest } = options as HibernatingOptions<unknown>;
+  const { open, message, close, autoResponse, ...rest } = options as HibernatingOptions<unknown>;
   const plan = checkUpgradeOptions(rest, MAX_MESSAGE);
-  const { autoResponse, report } = rest;
-  if (
-    typeof (autoResponse?.request ?? '') !== 'string' ||
-    typeof (autoResponse?.response ?? '') !== 'string'
-  ) {
-    throw new TypeError('autoResponse: Workers answer strings only while the object sleeps');
-  }
+  const { report } = rest;
+  checkAutoResponse(autoResponse);
   const reportedTo = new WeakSet();
   const pending = new WeakMap<WorkerSocket, Pending>();
   const pendingOf = (socket: WorkerSocket): Pending => {
@@ -178,7 +177,7 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
         connections: () => state.getWebSockets(TAG).map(connOf),
       };
       if (autoResponse !== undefined) {
-        const { request, response } = autoResponse as { request: string; response: string };
+        const { request, response } = autoResponse;
         state.setWebSocketAutoResponse(new WebSocketRequestResponsePair(request, response));
       }
     }
@@ -353,5 +352,15 @@ function attach(socket: WorkerSocket, attachment: Attachment): void {
       `conn.data: expected data that can be cloned, of at most ${MAX_ATTACHMENT} bytes`,
       { cause },
     );
+  }
+}
+
+/** @throws TypeError that names the option. */
+function checkAutoResponse(value: HibernatingOptions<unknown>['autoResponse']): void {
+  if (value === undefined) return;
+  checkNames('autoResponse', value, ['request', 'response'], 'reject');
+  const { request, response } = value;
+  for (const [name, text] of Object.entries<unknown>({ request, response })) {
+    if (typeof text !== 'string') throw badType(`autoResponse.${name}: expected a string`, text);
   }
 }

@@ -1,6 +1,6 @@
 import { type BrowserConnBounds, checkConnOptions } from '@ws/browser/internal';
 import { AllowedOrigins, type SameHost } from '@ws/codec';
-import type { AutoResponse, Conn, ConnLike, ReportContext } from '@ws/conn';
+import type { Conn, ConnLike, ReportContext } from '@ws/conn';
 import { badType, bound, checkNames, type optionHint } from '@ws/conn/internal';
 
 /**
@@ -111,8 +111,6 @@ export interface UpgradeOptions<Result = true> {
    * option of that name of `serveFetch` bounds your whole `fetch`, too.
    */
   readonly handshakeTimeout?: number | false | undefined;
-  /** A message that is answered without a reader, and the answer. Default: none. */
-  readonly autoResponse?: AutoResponse | undefined;
   /**
    * The longest message that is accepted, in bytes. A longer one closes with 1009. Deno takes at most
    * 64 MiB, Workers 32 MiB, Bun its `maxPayloadLength`. Node takes `false` for no limit. Default: 1 MiB.
@@ -146,7 +144,6 @@ const UPGRADE_OPTION_NAMES: readonly (keyof UpgradeOptions)[] = [
   'subprotocols',
   'headers',
   'handshakeTimeout',
-  'autoResponse',
   'readLimit',
   'maxQueuedBytes',
   'highWaterMark',
@@ -201,7 +198,6 @@ export function checkUpgradeOptions(
   for (const name of subprotocols) {
     if (!TOKEN.test(name)) throw new TypeError(`subprotocols: ${name} is not a token`);
   }
-  checkAutoResponse(options.autoResponse);
   return {
     options,
     bounds,
@@ -219,16 +215,4 @@ export function checkReadLimit(name: string, bytes: number, maxMessage: number):
   throw new RangeError(
     `${name}: expected at most ${maxMessage}, the longest message that this runtime takes (on Bun, the option maxPayloadLength); got ${bytes}`,
   );
-}
-
-/** @throws TypeError that names the option. */
-function checkAutoResponse(value: AutoResponse | undefined): void {
-  if (value === undefined) return;
-  checkNames('autoResponse', value, ['request', 'response'], 'reject');
-  const { request, response } = value;
-  for (const [name, data] of Object.entries<unknown>({ request, response })) {
-    if (typeof data !== 'string' && !(data instanceof Uint8Array)) {
-      throw badType(`autoResponse.${name}: expected a string or a Uint8Array`, data);
-    }
-  }
 }

@@ -1,7 +1,6 @@
 // What each file of the entry `@ws/fetch` exports beside `upgrade`.
 export { UnsupportedError } from '@ws/browser/internal';
 export {
-  type AutoResponse,
   BackpressureError,
   BinaryMessage,
   CloseCode,

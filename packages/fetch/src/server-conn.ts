@@ -1,10 +1,4 @@
-import {
-  type MessageFilter,
-  type PageSocket,
-  type Side,
-  UnsupportedError,
-  WebSocketConn,
-} from '@ws/browser/internal';
+import { type PageSocket, type Side, UnsupportedError, WebSocketConn } from '@ws/browser/internal';
 import { BackpressureError, type Role, WebSocketError } from '@ws/conn';
 import { bound, type ConnInternals, whole } from '@ws/conn/internal';
 import type { Mark } from './fetch-call.ts';
@@ -32,11 +26,9 @@ export class SocketConn extends WebSocketConn {
     { maxMessage, turns }: SocketRuntime,
     address: string | undefined,
   ) {
-    const { autoResponse } = options;
     const report = (error: unknown, where = 'upgrade'): void =>
       reportTo(options.report, error, { where, conn: this });
-    const answers = autoResponse && answering(socket, autoResponse, bounds.highWaterMark);
-    super(socket, { ...bounds, ...SERVER, report, turns }, answers);
+    super(socket, { ...bounds, ...SERVER, report, turns });
     this.#maxMessage = maxMessage;
     this.#report = report;
     this.#address = address;
@@ -97,29 +89,6 @@ export const SERVER: Omit<Side, 'report' | 'turns'> = {
   },
   note: '',
 };
-
-/**
- * Answers the messages of the option `autoResponse`.
- *
- * @param most - With so many bytes unsent, a request gets no answer.
- */
-function answering(
-  socket: PageSocket,
-  { request, response }: NonNullable<Plan['options']['autoResponse']>,
-  most: number,
-): MessageFilter {
-  return (data) => {
-    if (!isSame(request, data)) return false;
-    if (socket.readyState === 1 && socket.bufferedAmount < most) socket.send(response);
-    return true;
-  };
-}
-
-function isSame(wanted: string | Uint8Array, data: unknown): boolean {
-  if (typeof wanted === 'string' || typeof data === 'string') return data === wanted;
-  const bytes = data instanceof Uint8Array ? data : new Uint8Array(data as ArrayBuffer);
-  return bytes.length === wanted.length && bytes.every((byte, i) => byte === wanted[i]);
-}
 
 /**
  * Runs the handler of a connection. The promise settles after both have ended; it never rejects,

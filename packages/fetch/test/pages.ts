@@ -74,11 +74,6 @@ export const VISITS: readonly (readonly [title: string, Visit, Partial<Seen>])[]
     // The runtimes answer with its reason, Node without one.
     { events: ['open', 'close'], code: 4002, wasClean: true },
   ],
-  [
-    'gets the answer of autoResponse',
-    { path: '/auto', send: ['ping', 'pings'] },
-    { ...CLEAN, messages: ['pong', 'read pings'] },
-  ],
   ['is refused from another host', { path: '/echo', from: 'localhost' }, REFUSED],
 ];
 

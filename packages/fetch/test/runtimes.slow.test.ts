@@ -160,15 +160,6 @@ describe.each(NAMES)('one program on %s', (name) => {
       await conn.close();
     });
 
-    it('answers autoResponse without its handler', async () => {
-      const conn = await open('/auto');
-      await conn.send('ping');
-      await conn.send('pings');
-      expect((await conn.readMessage()).text()).toBe('pong');
-      expect((await conn.readMessage()).text()).toBe('read pings');
-      await conn.close();
-    });
-
     it('sends 8 MiB and gets them back', async () => {
       const conn = await open('/big');
       const data = new Uint8Array(8 * 2 ** 20).fill(7);

@@ -29,21 +29,4 @@ describe('SocketConn', () => {
   it('has no toStreams', () => {
     expect(() => connected().conn.toStreams()).toThrow('toStreams is not available');
   });
-
-  it('answers an autoResponse, and gives readers the other messages', async () => {
-    const { conn, socket } = connected({ autoResponse: { request: 'ping', response: 'pong' } });
-    const read = conn.readMessage();
-    socket.emit('message', { data: 'ping' });
-    socket.emit('message', { data: 'hello' });
-    expect((await read).text()).toBe('hello');
-    expect(socket.sent).toEqual(['pong']);
-  });
-
-  it('does not answer while too much waits to be sent', () => {
-    const options = { autoResponse: { request: 'ping', response: 'pong' }, highWaterMark: 10 };
-    const { socket } = connected(options);
-    socket.bufferedAmount = 10;
-    socket.emit('message', { data: 'ping' });
-    expect(socket.sent).toEqual([]);
-  });
 });

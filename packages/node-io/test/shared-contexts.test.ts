@@ -3,14 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { type Conn, type ConnOptions, connPair, type Platform, portablePlatform } from '@ws/conn';
-import {
-  checkAutoResponse,
-  checkRate,
-  limitRate,
-  schedulerOf,
-  setAutoResponse,
-  TurnCallback,
-} from '@ws/conn/internal';
+import { checkRate, limitRate, schedulerOf, TurnCallback } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { describe, expect, it } from 'vitest';
 import { platform as compatPlatform } from '../../compat/src/platform.ts';
@@ -140,7 +133,6 @@ const sendLater =
     }
   };
 const rate = checkRate({ messages: 1, per: 10, over: 'wait' });
-const autoResponse = checkAutoResponse({ request: 'ping', response: 'pong' });
 
 const CASES: Readonly<Record<string, Case>> = {
   'the end of a turn': { bob: (conn) => conn.send('x'), alice: send('x') },
@@ -173,11 +165,6 @@ const CASES: Readonly<Record<string, Case>> = {
     options: { heartbeat: { interval: 5, timeout: 1000 } },
     bob: (conn) => conn.send('x'),
     alice: sendLater(8),
-  },
-  'automatic responses': {
-    prepare: (conn) => setAutoResponse(conn, autoResponse),
-    bob: (_conn, client) => client.send('ping'),
-    alice: send('x'),
   },
   'the budget of inflating': {
     options: { compression: true, readLimit: 16 << 20 },

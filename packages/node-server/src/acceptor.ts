@@ -1,12 +1,6 @@
 import { fromCaller, isMistake } from '@ws/codec/internal';
 import { type CloseInfo, Conn, type Observer, type Platform, TransportError } from '@ws/conn';
-import {
-  internalsOf,
-  limitRate,
-  ResolvedOptions,
-  setAutoResponse,
-  WriteBudget,
-} from '@ws/conn/internal';
+import { internalsOf, limitRate, ResolvedOptions, WriteBudget } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { inScope, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
 import { takeSocket } from './client-socket.ts';
@@ -229,7 +223,6 @@ export class Acceptor {
       responder.transport(early, plan),
       new ResolvedOptions('server', this.#platform, plan.settings, agreement),
     );
-    if (plan.autoResponse !== undefined) setAutoResponse(conn, plan.autoResponse);
     if (plan.rate !== undefined) limitRate(conn, plan.rate);
     if (plan.maxLifetime !== undefined) limitLifetime(conn, plan.maxLifetime);
     if (admission?.expires !== undefined) conn.renew(admission.expires);

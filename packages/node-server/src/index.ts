@@ -1,6 +1,5 @@
 export type { SameHost } from '@ws/codec';
 export {
-  type AutoResponse,
   BackpressureError,
   BinaryMessage,
   BorrowedMessage,

@@ -2,15 +2,13 @@ import { totalmem } from 'node:os';
 import process from 'node:process';
 import { inspect } from 'node:util';
 import type { SameHost } from '@ws/codec';
-import type { AutoResponse, ConnSettings, RateLimit } from '@ws/conn';
+import type { ConnSettings, RateLimit } from '@ws/conn';
 import {
-  checkAutoResponse,
   checkOptionNames,
   checkRate,
   connSettingNames,
   duration,
   optionHint,
-  type PreparedResponse,
   type RatePlan,
   resolveSettings,
   type Settings,
@@ -85,12 +83,6 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
    * 500. Default: none.
    */
   readonly headers?: HeadersOption<AuthOf<Result>, Req> | undefined;
-  /**
-   * A message that the connection answers itself: a page that cannot send pings asks it whether the
-   * connection lives. No reader and no handler gets the request. Both count in `stats`. While the
-   * peer reads slowly, at most one answer waits. Default: none.
-   */
-  readonly autoResponse?: AutoResponse | undefined;
   /**
    * Bounds the messages and bytes of each connection's peer. `'wait'` slows the peer down, `'close'`
    * ends the connection with 1013. Default: no bound.
@@ -181,7 +173,6 @@ export const upgraderOptionNames: readonly (keyof UpgraderOptions)[] = [
   'allowedHosts',
   'authenticate',
   'headers',
-  'autoResponse',
   'rate',
   'maxLifetime',
   'close',
@@ -217,7 +208,6 @@ export interface UpgraderPlan {
   readonly asksApplication: boolean;
   /** Undefined for requests of node:http. */
   readonly callbacks: HeadCallbacks | undefined;
-  readonly autoResponse: PreparedResponse | undefined;
   readonly rate: RatePlan | undefined;
   readonly maxLifetime: LifetimePlan | undefined;
   readonly close: ClosePlan;
@@ -270,7 +260,7 @@ export function checkUpgraderOptions(
   if (options.sameHost !== undefined && checkOrigin !== undefined) {
     throw new TypeError('sameHost: cannot be combined with checkOrigin; set one of the two');
   }
-  const { unmatched = 404, trustProxy = false, autoResponse, rate, maxLifetime } = options;
+  const { unmatched = 404, trustProxy = false, rate, maxLifetime } = options;
   if (trustProxy !== false && clientAddress !== undefined) {
     throw new TypeError('trustProxy: cannot be combined with clientAddress; set one of the two');
   }
@@ -287,7 +277,6 @@ export function checkUpgraderOptions(
     headers,
     asksApplication: asked.some((each) => typeof each === 'function'),
     callbacks: base.callbacks,
-    autoResponse: autoResponse === undefined ? undefined : checkAutoResponse(autoResponse),
     rate: rate === undefined ? undefined : checkRate(rate),
     maxLifetime: maxLifetime === undefined ? undefined : checkLifetime(maxLifetime),
     close: checkCloseOptions(options.close),

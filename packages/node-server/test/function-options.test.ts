@@ -146,7 +146,7 @@ const OTHERS = new Set(
     'maxHandshakes maxConnections maxConnectionsPerAddress trustProxy close unmatched readLimit',
     'readAhead idleReadTimeout highWaterMark maxBufferedAmount',
     'closeTimeout heartbeat writeBufferSize',
-    'writeBufferPool compression readBuffer autoResponse rate maxLifetime',
+    'writeBufferPool compression readBuffer rate maxLifetime',
     'maxTotalBufferedAmount',
   ]
     .join(' ')

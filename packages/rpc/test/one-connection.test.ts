@@ -37,17 +37,6 @@ describe('one connection', () => {
     expect((await read).text()).toBe('x');
   });
 
-  it('leaves the option autoResponse alone', async () => {
-    const autoResponse = { request: 'ping', response: 'pong' };
-    const server = await serve({ host: '127.0.0.1', autoResponse }, chat.serve(serverHandlers));
-    const client = await dial(server.url);
-    await client.send('ping');
-    expect((await client.readMessage()).text()).toBe('pong');
-    expect(await chat.connect(client, clientHandlers).add([1, 2])).toBe(3);
-    await client.close();
-    await server.close();
-  });
-
   it('answers what came before the close of its peer', async () => {
     const { peer, serverConn } = setUp({
       server: {

@@ -360,13 +360,10 @@ export class MessageDecoder {
   /**
    * @internal Delivers a message whole after all that was announced in pieces: no reader has one.
    *
-   * @param before - Its first bytes, before the bytes of the last event.
    * @returns Whether it has ended. The fields then describe it, as after MESSAGE.
    */
-  turnIntoWhole(before: Uint8Array): boolean {
-    const memory = this.#memory;
-    memory.append(before, 0, before.length, 0, this.callerKeeps);
-    memory.append(this.bytes, this.start, this.end, 0, this.callerKeeps);
+  turnIntoWhole(): boolean {
+    this.#memory.append(this.bytes, this.start, this.end, 0, this.callerKeeps);
     this.release();
     if (this.#delivery === NO_MESSAGE) {
       this.#showAssembled();

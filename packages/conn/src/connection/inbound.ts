@@ -17,7 +17,6 @@ import {
   SKIPPED,
   STEP,
 } from '@ws/codec';
-import { NO_BYTES } from '@ws/codec/internal';
 import { ReadPendingError } from '../errors.ts';
 import type { Gate } from '../read/gate.ts';
 import { messageBlocks } from '../read/message-blocks.ts';
@@ -211,7 +210,7 @@ export class Inbound {
 
   /** Changes the use of messages: see {@link MessageDecoder.setPayloadUse}. */
   #useFor(use: PayloadUse): void {
-    // The gate answers or counts messages that no reader wants.
+    // The gate counts messages that no reader wants.
     if (use === CHECKED_ONLY && this.gate?.readsAll === true) return;
     this.#use = use;
     const connection = this.#connection;
@@ -397,7 +396,7 @@ export class Inbound {
           break;
         // The observer comes last: its writes may bring the next chunk, which replaces the piece.
         case MESSAGE_BEGIN:
-          result = this.pulls!.beginMessage(decoder, this.gate?.takeWithheld()) ?? result;
+          result = this.pulls!.beginMessage(decoder) ?? result;
           if (decoder.fin) this.#observe(decoder);
           break;
         case MESSAGE_DATA:
@@ -454,7 +453,7 @@ export class Inbound {
 
   /** Delivers a message whole that has begun in pieces, because no read takes pieces any more. */
   #joined(decoder: MessageDecoder): typeof MESSAGE | typeof STEP {
-    return decoder.turnIntoWhole(this.gate?.takeWithheld() ?? NO_BYTES) ? MESSAGE : STEP;
+    return decoder.turnIntoWhole() ? MESSAGE : STEP;
   }
 
   /** Whether something sees each message before a reader gets it. */

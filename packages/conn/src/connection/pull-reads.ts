@@ -93,12 +93,9 @@ export class PullReads {
   /**
    * A message in pieces begins, with its first piece. Gives its reader to the pending read, or returns
    * it for the read that runs the loop.
-   *
-   * @param before - Bytes before that piece, which a gate has withheld.
    */
-  beginMessage(decoder: MessageDecoder, before: Uint8Array | undefined): MessageReader | undefined {
+  beginMessage(decoder: MessageDecoder): MessageReader | undefined {
     const reader = this.#readerOf(decoder.type);
-    if (before !== undefined) this.pieces!.push(before);
     this.addPiece(decoder);
     return this.#give(reader);
   }
@@ -266,7 +263,8 @@ export class PullReads {
     if (message !== undefined) return this.#wholeReader(message);
     // Messages that are held come before the one under way.
     const begun = ended === undefined && !held ? decoder?.turnIntoPieces() : undefined;
-    if (begun === undefined || gate?.begins(decoder!.type, begun) === true) return undefined;
+    if (begun === undefined) return undefined;
+    gate?.rate?.begins(begun.length);
     const reader = this.#readerOf(decoder!.type);
     this.pieces!.push(begun);
     return reader;

@@ -107,7 +107,6 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
     'allowedHosts',
     'allowedOrigins',
     'authenticate',
-    'autoResponse',
     'checkOrigin',
     'clientAddress',
     'host',

@@ -4,14 +4,11 @@ import {
   MESSAGE_DATA,
   type MessageDecoder,
   type MessageEvent,
-  type OwnedBytes,
   SKIPPED,
   STEP,
 } from '@ws/codec';
 import type { Connection } from '../connection/connection.ts';
-import type { Message } from '../message.ts';
 import type { Expiry } from '../time/expiry.ts';
-import type { AutoResponder } from './auto-response.ts';
 import type { Rate } from './rate.ts';
 
 /**
@@ -19,8 +16,6 @@ import type { Rate } from './rate.ts';
  * option that needs one.
  */
 export class Gate {
-  /** Answers a message without its reader. */
-  autoResponse: AutoResponder | undefined;
   /** Bounds the messages of the peer. */
   rate: Rate | undefined;
   /** When the login of the peer expires: later messages are dropped. */
@@ -38,11 +33,11 @@ export class Gate {
 
   /** Whether the gate needs the messages that no reader wants. */
   get readsAll(): boolean {
-    return this.autoResponse !== undefined || this.rate !== undefined;
+    return this.rate !== undefined;
   }
 
   /**
-   * Handles an event before a reader: the gate may drop, hold or answer a message.
+   * Handles an event before a reader: the gate may drop or hold a message.
    *
    * @returns The event for the reader: SKIPPED for a message that is taken, STEP for a piece of one.
    */
@@ -51,39 +46,16 @@ export class Gate {
       const isPart = event === MESSAGE_BEGIN || event === MESSAGE_DATA;
       return isPart && !decoder.fin ? STEP : SKIPPED;
     }
-    const admitted = this.rate === undefined ? event : this.rate.pass(event, decoder);
-    return admitted === event ? (this.autoResponse?.handle(event, decoder) ?? event) : admitted;
-  }
-
-  /** The bytes that were withheld of the message that begins now, if any. */
-  takeWithheld(): OwnedBytes | undefined {
-    return this.autoResponse?.takeWithheld();
-  }
-
-  /**
-   * A reader takes a message as a stream after its first bytes. Returns whether they are
-   * withheld, because they may be the request.
-   */
-  begins(type: number, begun: Uint8Array): boolean {
-    this.rate?.begins(begun.length);
-    return this.autoResponse?.begins(type, begun) === true;
+    return this.rate === undefined ? event : this.rate.pass(event, decoder);
   }
 
   /** The rate admits a message that was held back. */
-  admit(message: Message): void {
+  admit(): void {
     if (this.expiry?.check() === true) return;
     const { inbound } = this.#connection;
-    const answers = this.autoResponse?.isRequest(message) === true;
-    if (answers || inbound.receiveCall?.discards === true) inbound.queue!.dropHeld();
+    if (inbound.receiveCall?.discards === true) inbound.queue!.dropHeld();
     else inbound.queue!.unhold();
-    if (answers) this.autoResponse!.answer();
-    else inbound.serve();
-  }
-
-  /** Whether a reader would get a message that was held back. */
-  wants(message: Message): boolean {
-    const { receiveCall } = this.#connection.inbound;
-    return receiveCall?.discards !== true && this.autoResponse?.isRequest(message) !== true;
+    inbound.serve();
   }
 }
 

@@ -9,11 +9,9 @@ import {
   SKIPPED,
   STEP,
 } from '@ws/codec';
-import { NO_BYTES } from '@ws/codec/internal';
 import type { Connection } from '../connection/connection.ts';
 import { untraced } from '../errors.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
-import { isThenable, kind, onRejection } from '../validate.ts';
 import { messageOf } from './message-queue.ts';
 
 /** A checked `RateLimit`, shared by connections. */
@@ -23,7 +21,7 @@ export interface RatePlan {
   readonly bytesPerMs: number;
   readonly messageBurst: number;
   readonly byteBurst: number;
-  readonly over: 'wait' | 'close' | ((conn: never) => unknown);
+  readonly over: 'wait' | 'close';
   /** The option, for the reason of a close frame. */
   readonly text: string;
 }
@@ -34,8 +32,6 @@ const ROUNDING = 1e-6;
 /** No message with charged pieces is under way. */
 const NONE = -1;
 
-/** Messages above the rate are delivered nevertheless. */
-const DELIVER = Symbol('deliver');
 /** The connection has failed: what exceeds the rate is neither delivered nor held. */
 const FAIL = Symbol('fail');
 
@@ -52,8 +48,6 @@ export class Rate implements TimerEntry {
   #bytes: number;
   /** When messages and bytes were refilled last, in ms of the platform's clock. */
   #refilledAt: number;
-  /** Whether the first message that is held, or the one under way, was found above the rate. */
-  #judged = false;
   /** Bytes that were charged of the message that is read in pieces; {@link NONE} without one. */
   #charged = NONE;
 
@@ -113,7 +107,7 @@ export class Rate implements TimerEntry {
       return MESSAGE_BEGIN;
     }
     if (inbound.dropping) return fin ? SKIPPED : STEP;
-    if (!decoder.turnIntoWhole(NO_BYTES)) return STEP;
+    if (!decoder.turnIntoWhole()) return STEP;
     this.#hold(decoder);
     return SKIPPED;
   }
@@ -124,19 +118,12 @@ export class Rate implements TimerEntry {
     this.#refill();
     const most = Math.min(size, byteBurst);
     // A message above the burst waits until the bucket is full.
-    const need = this.#judged || over === 'wait' ? most : size;
+    const need = over === 'wait' ? most : size;
     if (this.#messages < 1 - ROUNDING || this.#bytes < need - ROUNDING) {
-      const verdict = this.#judged ? 'wait' : this.#verdict();
-      if (verdict === FAIL) return FAIL;
-      if (verdict === 'wait') {
-        this.#judged = true;
-        this.#wait(1, most);
-        return false;
-      }
-      // The application lets the message pass, so it leaves no debt.
-      this.#bytes = Math.max(this.#bytes, most);
+      if (over === 'close') return this.#fail();
+      this.#wait(1, most);
+      return false;
     }
-    this.#judged = false;
     this.#messages = Math.max(this.#messages - 1, 0);
     this.#bytes -= size;
     return true;
@@ -148,16 +135,10 @@ export class Rate implements TimerEntry {
     this.#messages -= messages;
     this.#bytes -= bytes;
     if (this.#connection.inbound.held || (this.#messages >= 0 && this.#bytes >= 0)) return;
-    const verdict = this.#judged ? 'wait' : this.#verdict();
-    this.#judged = false;
-    if (verdict === 'wait') {
-      this.#wait(0, 0);
-      const { held, pulls } = this.#connection.inbound;
-      if (pulls?.pieces !== undefined) pulls.pieces.held = held;
-      return;
-    }
-    this.#messages = Math.max(this.#messages, 0);
-    this.#bytes = Math.max(this.#bytes, 0);
+    if (this.#plan.over === 'close') return void this.#fail();
+    this.#wait(0, 0);
+    const { held, pulls } = this.#connection.inbound;
+    if (pulls?.pieces !== undefined) pulls.pieces.held = held;
   }
 
   #refill(): void {
@@ -174,40 +155,14 @@ export class Rate implements TimerEntry {
     }
   }
 
-  /** The effect of a message above the rate. After FAIL, nothing is held. */
-  #verdict(): 'wait' | typeof DELIVER | typeof FAIL {
-    const { over, text } = this.#plan;
-    const connection = this.#connection;
-    const verdict = typeof over === 'function' ? this.#ask(over) : over;
-    if (verdict === 'close') {
-      // Not 1008, after which a ReconnectingConn never comes back.
-      const error = untraced(() => new ProtocolError(CloseCode.TryAgainLater, [text]));
-      connection.fail(error, CloseCode.TryAgainLater, text);
-    }
-    // The function may also have ended the connection itself.
-    const ends = verdict === 'close' || verdict === FAIL || connection.inbound.dropping;
-    if (!ends) return verdict;
+  /** Ends the connection. After it, nothing is held. */
+  #fail(): typeof FAIL {
+    const { text } = this.#plan;
+    // Not 1008, after which a ReconnectingConn never comes back.
+    const error = untraced(() => new ProtocolError(CloseCode.TryAgainLater, [text]));
+    this.#connection.fail(error, CloseCode.TryAgainLater, text);
     this.stop();
     return FAIL;
-  }
-
-  /** Fails the connection if the function throws, or returns what it may not. */
-  #ask(over: (conn: never) => unknown): 'wait' | 'close' | typeof DELIVER | typeof FAIL {
-    const connection = this.#connection;
-    try {
-      const verdict = over(connection.conn as never);
-      if (verdict === 'wait' || verdict === 'close') return verdict;
-      if (verdict === undefined) return DELIVER;
-      // Its error would end the process.
-      onRejection(verdict, () => {});
-      throw new TypeError(
-        `rate.over: the function returned ${nameOf(verdict)}; return 'wait', 'close', or nothing to deliver the message`,
-      );
-    } catch (error) {
-      connection.report(error, 'rate');
-      connection.fail(error, CloseCode.InternalServerErr, '');
-      return FAIL;
-    }
   }
 
   /** Holds what has arrived until the bucket has `messages` and `bytes`. */
@@ -242,7 +197,7 @@ export class Rate implements TimerEntry {
       const message = inbound.queue?.firstHeld;
       if (message === undefined) break;
       if (this.#admits(message.data.length) !== true) return;
-      gate.admit(message);
+      gate.admit();
     }
     gate.held = false;
   }
@@ -255,18 +210,10 @@ export class Rate implements TimerEntry {
     if (gate?.held !== true) return;
     gate.held = false;
     inbound.pulls?.pieces?.unhold();
-    let dropped = 0;
-    let lost = 0;
-    for (;;) {
-      const message = inbound.queue?.firstHeld;
-      if (message === undefined) break;
-      inbound.queue!.dropHeld();
-      if (gate.wants(message)) lost++;
-      else dropped++;
-    }
-    if (dropped + lost === 0) return;
-    inbound.countDropped(dropped, false);
-    inbound.countDropped(lost, true);
+    let held = 0;
+    for (; inbound.queue?.firstHeld !== undefined; held++) inbound.queue.dropHeld();
+    if (held === 0) return;
+    inbound.countDropped(held, inbound.receiveCall?.discards !== true);
     inbound.dropExcess();
   }
 
@@ -278,13 +225,4 @@ export class Rate implements TimerEntry {
 /** Time in ms until a bucket with `has` tokens has `needs`. A bucket without a bound has all. */
 function timeToFill(has: number, needs: number, perMs: number): number {
   return has >= needs ? 0 : (needs - has) / perMs;
-}
-
-/** A wrong result, as the error names it. */
-function nameOf(value: unknown): string {
-  if (isThenable(value)) return 'a promise, but it must return at once';
-  if (typeof value === 'string') return JSON.stringify(value);
-  if (typeof value === 'object' || typeof value === 'function') return kind(value);
-  if (typeof value === 'symbol') return String(value);
-  return `${value as boolean | number | bigint}`;
 }

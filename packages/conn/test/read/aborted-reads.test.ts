@@ -3,7 +3,7 @@
 import { ToyExtension } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { type Conn, Message, MessageReader } from '../../src/index.ts';
-import { checkAutoResponse, checkRate, limitRate, setAutoResponse } from '../../src/internal.ts';
+import { checkRate, limitRate } from '../../src/internal.ts';
 import { type Wired, wired } from '../wired.ts';
 
 const RSV2 = 0x20;
@@ -51,18 +51,6 @@ const states: Record<
     first: ({ end }) => end.feed(end.frame(1, 'hello').subarray(0, 3)),
     rest: ({ end }) => end.feed(end.frame(1, 'hello').subarray(3)),
   },
-  'that may be the request of autoResponse': {
-    setUp: ({ end }) =>
-      setAutoResponse(end.conn, checkAutoResponse({ request: 'help', response: '' })),
-    first: ({ end }) => end.feed(end.frame(1, 'he', { fin: false })),
-    rest: ({ end }) => end.feed(end.frame(0, 'llo')),
-  },
-  'that may be the request, with an extension': {
-    setUp: ({ end }) =>
-      setAutoResponse(end.conn, checkAutoResponse({ request: 'help', response: '' })),
-    first: ({ end }) => end.feed(end.frame(1, doubled('hel'), { fin: false, rsv: RSV2 })),
-    rest: ({ end }) => end.feed(end.frame(0, doubled('l'), { fin: false }), end.frame(0, 'oo')),
-  },
   'above the rate': {
     setUp({ end }) {
       limitRate(end.conn, checkRate({ messages: 1, per: 10, over: 'wait' }));
@@ -71,15 +59,6 @@ const states: Record<
     },
     first: ({ end }) => end.feed(end.frame(1, 'hello')),
     rest: () => {},
-  },
-  'whose function rate.over aborts the read': {
-    setUp({ end, abort }) {
-      limitRate(end.conn, checkRate({ messages: 1, bytes: 6, per: 10, over: abort }));
-      void end.conn.readMessage();
-      end.feed(end.frame(1, 'before'));
-    },
-    first: ({ end }) => end.feed(end.frame(1, 'he', { fin: false })),
-    rest: ({ end }) => end.feed(end.frame(0, 'llo')),
   },
   'whose extension aborts the read as it begins': {
     setUp({ toy, abort }) {

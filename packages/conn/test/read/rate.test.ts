@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
 import { type Conn, MessageReader, ProtocolError, type RateLimit } from '../../src/index.ts';
-import { checkAutoResponse, checkRate, limitRate, setAutoResponse } from '../../src/internal.ts';
+import { checkRate, limitRate } from '../../src/internal.ts';
 import { wired } from '../wired.ts';
 
 function limited(rate: RateLimit, settings: object = {}) {
@@ -292,30 +292,6 @@ describe('rate', () => {
     conn.terminate();
   });
 
-  it('lets the function end the connection in any way', async () => {
-    for (const act of ['terminate', 'close', 'discard'] as const) {
-      const { conn, platform, frame, feed, transport } = limited({
-        messages: 1,
-        per: 60_000,
-        over(over) {
-          if (act === 'terminate') over.terminate();
-          else void over.close(1000, '', { discard: act === 'discard' });
-          return 'wait';
-        },
-      });
-      const got: string[] = [];
-      const reading = conn.receive((message) => void got.push(message.text()));
-      reading.catch(() => {});
-      feed(...numbers(3).map((text) => frame(1, text)));
-      await platform.settle();
-      transport.break();
-      await platform.settle();
-      expect(got).toEqual(['0']);
-      expect(conn.state).toBe('closed');
-      expect(platform.timers).toBe(0);
-    }
-  });
-
   it('replaces a rate, and judges what waits by the new one', async () => {
     const { conn, platform, frame, feed } = limited({ messages: 1, per: 60_000 });
     const got: string[] = [];
@@ -342,98 +318,12 @@ describe('rate', () => {
     conn.terminate();
   });
 
-  it('counts while messages are discarded, and what it answers itself', async () => {
-    for (const auto of [false, true]) {
-      const { conn, platform, frame, feed } = limited({ messages: 2, over: 'close' });
-      if (auto) setAutoResponse(conn, checkAutoResponse({ request: 'ping', response: 'pong' }));
-      void conn.discardReads().catch(() => {});
-      feed(...numbers(3).map(() => frame(1, 'ping')));
-      await platform.settle();
-      expect(conn.state).not.toBe('open');
-      conn.terminate();
-    }
-  });
-
-  it('calls the function for each message above the rate, and obeys its result', async () => {
-    const calls: Conn[] = [];
-    let verdict: 'wait' | 'close' | undefined;
-    const { conn, platform, frame, feed, sent } = limited({
-      messages: 2,
-      over: (over) => {
-        calls.push(over);
-        return verdict;
-      },
-    });
-    const got: string[] = [];
-    void conn.receive((message) => void got.push(message.text())).catch(() => {});
-    feed(...numbers(5).map((text) => frame(1, text)));
+  it('counts while messages are discarded', async () => {
+    const { conn, platform, frame, feed } = limited({ messages: 2, over: 'close' });
+    void conn.discardReads().catch(() => {});
+    feed(...numbers(3).map(() => frame(1, 'ping')));
     await platform.settle();
-    expect(got).toEqual(numbers(5));
-    expect(calls).toEqual([conn, conn, conn]);
-    verdict = 'wait';
-    feed(frame(1, '5'));
-    await platform.settle();
-    expect(got).toHaveLength(5);
-    await platform.advance(600);
-    expect(got).toHaveLength(6);
-    expect(calls).toHaveLength(4);
-    verdict = 'close';
-    feed(frame(1, '6'));
-    await platform.settle();
-    expect(got).toHaveLength(6);
-    expect(sent().at(-1)).toContain('close 1013');
-    conn.terminate();
-  });
-
-  const returned = (what: string): TypeError =>
-    new TypeError(
-      `rate.over: the function returned ${what}; return 'wait', 'close', or nothing to deliver the message`,
-    );
-  const promise = returned('a promise, but it must return at once');
-
-  it.each<[string, () => unknown, Error]>([
-    ['another word', () => 'refuse', returned('"refuse"')],
-    ['an empty text', () => '', returned('""')],
-    ['true', () => true, returned('true')],
-    ['false', () => false, returned('false')],
-    ['null', () => null, returned('null')],
-    ['0', () => 0, returned('0')],
-    ['a BigInt', () => 1n, returned('1')],
-    ['a symbol', () => Symbol('wait'), returned('Symbol(wait)')],
-    ['an object', () => ({ over: 'wait' }), returned('Object')],
-    ['a String object', () => Object('wait'), returned('String')],
-    ['a function', () => () => 'wait', returned('function')],
-    ['a promise', () => Promise.resolve('close'), promise],
-    ['a promise that rejects', () => Promise.reject(new Error('mine')), promise],
-    // oxlint-disable-next-line unicorn/no-thenable -- it is one
-    ['a thenable', () => ({ then: () => {} }), promise],
-  ])(
-    'closes with 1011 when the function returns %s, and names it',
-    async (_name, result, error) => {
-      const over = result as () => undefined;
-      const { conn, platform, frame, feed, sent, reported } = limited({ messages: 1, over });
-      const got: string[] = [];
-      const reading = conn.receive((message) => void got.push(message.text()));
-      feed(frame(1, '0'), frame(1, '1'), frame(1, '2'));
-      await expect(reading).rejects.toEqual(error);
-      await platform.settle();
-      expect(got).toEqual(['0']);
-      expect(reported).toEqual([error]);
-      expect(sent()).toEqual(['close 1011']);
-      conn.terminate();
-    },
-  );
-
-  it('closes with 1011 when the function throws, and reports the error', async () => {
-    const over = (): never => {
-      throw new Error('mine');
-    };
-    const { conn, platform, frame, feed, sent, reported } = limited({ messages: 1, over });
-    void conn.receive(() => {}).catch(() => {});
-    feed(frame(1, '0'), frame(1, '1'));
-    await platform.settle();
-    expect(reported).toEqual([new Error('mine')]);
-    expect(sent()[0]).toContain('close 1011');
+    expect(conn.state).not.toBe('open');
     conn.terminate();
   });
 
@@ -451,28 +341,20 @@ describe('rate', () => {
   });
 
   it.each(['our close', "the peer's close"])(
-    'loses nothing for discardReads or autoResponse, after %s',
+    'loses nothing for discardReads, after %s',
     async (how) => {
-      for (const reads of ['discardReads', 'receive'] as const) {
-        const { conn, platform, frame, feed, transport } = limited({ messages: 1, per: 60_000 });
-        setAutoResponse(conn, checkAutoResponse({ request: 'ask', response: 'yes' }));
-        const got: string[] = [];
-        const end =
-          reads === 'receive'
-            ? conn.receive((message) => void got.push(message.text()))
-            : conn.discardReads();
-        await platform.settle();
-        feed(frame(1, reads === 'receive' ? 'ask' : 'one'), frame(1, 'ask'), frame(1, 'ask'));
-        if (how === 'our close') void conn.close();
-        await platform.settle();
-        feed(frame(8, Buffer.from([3, 232])));
-        await platform.advance(60_000);
-        transport.feedEnd();
-        await platform.advance(1_000);
-        await expect(end).resolves.toMatchObject({ code: 1000 });
-        expect(got).toEqual([]);
-        expect(conn.stats.messagesDropped).toBe(2);
-      }
+      const { conn, platform, frame, feed, transport } = limited({ messages: 1, per: 60_000 });
+      const end = conn.discardReads();
+      await platform.settle();
+      feed(frame(1, 'one'), frame(1, 'two'), frame(1, 'three'));
+      if (how === 'our close') void conn.close();
+      await platform.settle();
+      feed(frame(8, Buffer.from([3, 232])));
+      await platform.advance(60_000);
+      transport.feedEnd();
+      await platform.advance(1_000);
+      await expect(end).resolves.toMatchObject({ code: 1000 });
+      expect(conn.stats.messagesDropped).toBe(2);
     },
   );
 
@@ -527,10 +409,7 @@ describe('rate', () => {
     [{ messages: 0 }, 'rate.messages: expected a whole number of 1 or more, got 0'],
     [{ bytes: 1, burst: 0.5 }, 'rate.burst: expected a whole number of 1 or more, got 0.5'],
     [{ messages: 1, per: 0 }, 'rate.per: expected a whole number of 1 or more, got 0'],
-    [
-      { messages: 1, over: 'drop' },
-      "rate.over: expected 'wait', 'close' or a function, got \"drop\"",
-    ],
+    [{ messages: 1, over: 'drop' }, "rate.over: expected 'wait' or 'close', got \"drop\""],
     [{ messages: 1, window: 5 }, 'rate: unknown option window'],
   ])('rejects %j', (value, message) => {
     expect(() => checkRate(value)).toThrow(message);

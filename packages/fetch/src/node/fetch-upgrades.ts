@@ -31,7 +31,6 @@ export interface NodeInfo {
 export type NodeOptions = Omit<
   UpgraderOptions<unknown>,
   | 'authenticate'
-  | 'autoResponse'
   | 'allowedOrigins'
   | 'checkOrigin'
   | 'headers'
@@ -45,7 +44,6 @@ type Upgrading = UpgraderOptions<unknown>;
 /** Options of `serve` that `upgrade` decides for each request: here they would have no effect. */
 const OPTIONS_OF_UPGRADE = [
   'authenticate',
-  'autoResponse',
   'allowedOrigins',
   'headers',
   'sameHost',
@@ -139,19 +137,18 @@ export class FetchUpgrades implements Wrapper {
   /** The options of one connection. */
   #planOf({ plan, subprotocol }: Mark): UpgraderPlan {
     const { bounds, options } = plan;
-    const { autoResponse, report } = options;
+    const { report } = options;
     const make = (): UpgraderPlan =>
       checkUpgraderOptions({
         ...pickUpgraderOptions(this.options),
         ...connOptions(bounds),
-        autoResponse,
         subprotocols: subprotocol === '' ? undefined : [subprotocol],
         // Each error once: of a handler that returns the promise of `receive`, too.
         ...(report !== undefined && {
           report: (error: unknown, context: FetchReportContext) => reportTo(report, error, context),
         }),
       } as never);
-    if (autoResponse !== undefined || report !== undefined) return make();
+    if (report !== undefined) return make();
     const key = JSON.stringify([bounds, subprotocol]);
     const known = this.#plans.get(key) ?? make();
     if (this.#plans.size < MAX_PLANS) this.#plans.set(key, known);

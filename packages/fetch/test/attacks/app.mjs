@@ -139,7 +139,6 @@ const handlers = {
 
 const options = {
   '/unawaited-writes': { maxBufferedAmount: 2 ** 20 },
-  '/slow': { autoResponse: { request: 'ping', response: 'pong' } },
   '/offers': { subprotocols: ['b', 'a'] },
   '/throws-now': {
     report: () => {

@@ -426,7 +426,6 @@ describe('options of serveFetch', () => {
     ['allowedOrigins', [], /option of upgrade\(\)/],
     ['subprotocols', ['a'], /option of upgrade\(\)/],
     ['headers', {}, /option of upgrade\(\)/],
-    ['autoResponse', {}, /option of upgrade\(\)/],
     ['sameHost', false, /option of upgrade\(\)/],
     ['checkOrigin', () => true, /your fetch decides this/],
     ['request', () => {}, /your fetch decides this/],

@@ -101,10 +101,6 @@ const routes = {
     ),
   '/limit': (request, server) => upgrade(request, { server, readLimit: 1000 }, echo),
   '/big': (request, server) => upgrade(request, { server, readLimit: 8 * 2 ** 20 }, echo),
-  '/auto': (request, server) =>
-    upgrade(request, { server, autoResponse: { request: 'ping', response: 'pong' } }, (conn) =>
-      conn.receive((message) => conn.send(`read ${message.text()}`)),
-    ),
   '/close': (request, server) =>
     upgrade(request, { server }, async (conn) => {
       const [code, reason] = (await conn.readMessage()).json();
