@@ -57,6 +57,23 @@ async function refused(text: string, ends = false) {
   return { ...answer, between, info: await proxied.closed };
 }
 
+describe('a target over HTTP/2', () => {
+  nothingLeft();
+
+  it('that leads back to the proxy is found, and Via names version 2', async () => {
+    const vias: unknown[] = [];
+    const between = await http2Front('ws://127.0.0.1:1', {
+      http2: 'only',
+      director: (_req, headers, { auth }) => void vias.push(headers.get('via'), auth),
+      authenticate: () => 'ada',
+    });
+    between.proxy.targets = [between.url];
+    expect((await ask(between.port)).status).toBe(508);
+    expect(vias).toEqual([expect.stringMatching(/^2 ws-[0-9a-f]{16}$/), 'ada']);
+    expect(between.reported.map((error) => (error as ProxyError).status)).toEqual([508, 508]);
+  });
+});
+
 describe('a client over HTTP/2', () => {
   nothingLeft();
 
