@@ -23,6 +23,8 @@ const DISCOVER_MS = 3_000;
 const RETRY_MS = 500;
 /** How long a server without slots keeps its connections, in ms: slots may be on their way. */
 const SPARE_MS = 60_000;
+/** Longest wait for the answers of a primary whose slot has moved, in ms. */
+const DRAIN_MS = 300;
 /** Bound of the channels that move at a time. */
 const MAX_MOVES = 1_000;
 /** A channel that the hub has subscribed to. */
@@ -50,6 +52,8 @@ export class ClusterBackplane implements Backplane {
   #server!: Topology['server'];
   /** By slots that have moved, the replication ids that their former primaries had then. */
   readonly #formerIds = new Map<number, string | undefined>();
+  /** By slots that have just moved: resolves when the former primary has answered. */
+  readonly #drains = new Map<number, Promise<void>>();
   readonly #channels = new Map<string, Subscribed>();
   readonly #moves = new Limit(MAX_MOVES);
   readonly #held = new HeldPublications(
@@ -88,9 +92,12 @@ export class ClusterBackplane implements Backplane {
 
   async publish(channel: string, bytes: Uint8Array, keep?: Keep): Promise<Position | undefined> {
     const held = { order: ++this.#order, bytes, keep };
-    const shard = this.#owner(this.#slot(channel));
+    const slot = this.#slot(channel);
+    const shard = this.#owner(slot);
+    // The former primary may answer that it has not run an earlier publication.
+    const drain = this.#drains.get(slot);
     let why: unknown;
-    if (shard !== undefined && !this.#held.has(channel)) {
+    if (shard !== undefined && drain === undefined && !this.#held.has(channel)) {
       try {
         return await shard.publish(channel, bytes, keep, false, this.#formerId(channel));
       } catch (error) {
@@ -98,7 +105,7 @@ export class ClusterBackplane implements Backplane {
         why = error;
       }
     }
-    return this.#held.add(channel, held, why, async () => shard?.backplane.answered());
+    return this.#held.add(channel, held, why, async () => drain ?? shard?.backplane.answered());
   }
 
   async history(
@@ -398,9 +405,16 @@ export class ClusterBackplane implements Backplane {
 
   #adopt({ owners, clients, server }: Topology): void {
     if (this.#isClosed) return;
+    const drains = new Map<Shard, Promise<void>>();
     for (const [slot, address] of this.#owners.entries()) {
       if (address === undefined || address === owners[slot]) continue;
-      this.#formerIds.set(slot, this.#shards.get(address)?.id);
+      const former = this.#shards.get(address);
+      this.#formerIds.set(slot, former?.id);
+      if (former === undefined || former.unanswered === 0) continue;
+      const drain = drains.get(former) ?? drained(former);
+      drains.set(former, drain);
+      this.#drains.set(slot, drain);
+      void drain.then(() => this.#drains.get(slot) === drain && this.#drains.delete(slot));
     }
     this.#owners = owners;
     this.#server = server;
@@ -423,6 +437,13 @@ export class ClusterBackplane implements Backplane {
     }
     this.#upIfAny();
   }
+}
+
+/** Resolves when a shard has answered to all earlier publications, or is silent. */
+async function drained({ backplane }: Shard): Promise<void> {
+  await Promise.race([backplane.answered(), sleep(portablePlatform, DRAIN_MS)]);
+  // Until the callers have the answers.
+  await new Promise<void>((resolve) => portablePlatform.yield(resolve));
 }
 
 const NO_SLOTS = 'no server of the cluster has slots: redis-cli --cluster create assigns them';

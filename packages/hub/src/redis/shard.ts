@@ -32,7 +32,8 @@ export class Shard {
   #askedAt: number | undefined;
   /** Resolves when the first attempt to connect has ended. */
   readonly attempt: Deferred<void> = new Deferred();
-  #unanswered = 0;
+  /** Number of publications that the server has not answered. */
+  unanswered = 0;
   /** The latest view. */
   #view = '';
 
@@ -54,14 +55,14 @@ export class Shard {
     from?: string,
   ): Promise<Position | undefined> {
     const silentMs = portablePlatform.now() - (this.#askedAt ?? Infinity);
-    if (silentMs > SILENT_MS && this.#unanswered >= MAX_UNANSWERED) {
+    if (silentMs > SILENT_MS && this.unanswered >= MAX_UNANSWERED) {
       throw new Error(`${MAX_UNANSWERED} messages already wait for a server of the cluster`);
     }
-    this.#unanswered++;
+    this.unanswered++;
     try {
       return await this.backplane.publish(channel, bytes, keep, asking, from);
     } finally {
-      this.#unanswered--;
+      this.unanswered--;
     }
   }
 
