@@ -1,5 +1,5 @@
 import type { ConnLike, OwnedBytes } from '@ws/conn';
-import type { ConnInternals } from '@ws/conn/internal';
+import { type ConnInternals, closeConfirmed } from '@ws/conn/internal';
 
 /** The result of `BrowserConn.toStreams`. */
 export interface MessageStreams {
@@ -8,7 +8,11 @@ export interface MessageStreams {
    * normal close (1000, 1001 or 1005), and fails with the error of any other end.
    */
   readonly readable: ReadableStream<string | OwnedBytes>;
-  /** A chunk is a message: a string is text, bytes are binary. A write settles as `send` does. */
+  /**
+   * A chunk is a message: a string is text, bytes are binary. A write settles as `send` does. `close`
+   * rejects unless the peer has answered the close frame, or has closed normally: nothing else
+   * confirms the writes.
+   */
   readonly writable: WritableStream<string | Uint8Array>;
 }
 
@@ -36,7 +40,7 @@ export function streamsOf(
           void conn['@ws/internals'].closeAfterError();
           throw error;
         }),
-      close: () => conn.close(),
+      close: () => closeConfirmed(conn),
       abort: () => conn.terminate(),
     }),
   };

@@ -539,6 +539,23 @@ describe('BrowserConn.toStreams', () => {
     expect(await conn.closed).toMatchObject({ code: 3011, wasClean: true });
   });
 
+  it.each([
+    [1006, false],
+    [1000, false],
+    [1011, true],
+  ])(
+    'rejects the close of the writable when the page gets %i, clean: %s',
+    async (code, isClean) => {
+      const { conn, socket } = connected();
+      const writer = conn.toStreams().writable.getWriter();
+      await writer.write('all');
+      const closed = rejection(writer.close());
+      socket.end(code, '', isClean);
+      expect(await closed).toMatchObject({ closeCode: code });
+      expect(await rejection(writer.closed)).toBe(await closed);
+    },
+  );
+
   it('has readable and writable messages', async () => {
     const { conn, socket } = connected();
     const { readable, writable } = conn.toStreams();

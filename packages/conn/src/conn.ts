@@ -265,8 +265,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * pings are answered and messages are read ahead.
    *
    * @returns How the connection ended, for close codes 1000, 1001 and 1005.
-   * @throws (rejects) {@link CloseError} for other codes; the error of the handler, which closes
-   *   the connection with 1011; {@link ReadPendingError}; TypeError when `handler` is not a
+   * @throws (rejects) {@link CloseError} for other codes; a `TransportError` when the peer has closed
+   *   within a message; the error of the handler, which closes the connection with 1011;
+   *   {@link ReadPendingError}; TypeError when `handler` is not a
    *   function.
    */
   receive(handler: MessageHandler): Promise<CloseInfo> {

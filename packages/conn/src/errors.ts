@@ -270,8 +270,8 @@ export class TimeoutError extends WebSocketError {
 }
 
 /**
- * The transport failed, for example because a socket was reset. `cause` is the error of the
- * transport.
+ * The transport failed, for example because a socket was reset: `cause` is the error of the
+ * transport. Or the connection was closed within a message: `cause` is the {@link CloseError}.
  *
  * @example
  * ```ts

@@ -26,6 +26,7 @@ export { optionHint } from './options/option-hints.ts';
 export { type AsyncContext, asyncContexts } from './platform/async-contexts.ts';
 export { YieldQueue } from './platform/later-turns.ts';
 export { formatJSON } from './read/json.ts';
+export { closeConfirmed } from './read/message-streams.ts';
 export type { RatePlan } from './read/rate.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
 export { LiveConn } from './reconnecting/live-conn.ts';

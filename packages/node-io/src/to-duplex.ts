@@ -1,6 +1,6 @@
 import { addAbortSignal, Duplex } from 'node:stream';
 import { CloseCode, type Conn, isCloseError, joinMessages } from '@ws/conn';
-import { checkOptionNames } from '@ws/conn/internal';
+import { checkOptionNames, closeConfirmed } from '@ws/conn/internal';
 
 /** Options of {@link toDuplex}. */
 export interface ToDuplexOptions {
@@ -14,9 +14,10 @@ export interface ToDuplexOptions {
  * Returns a connection as a Duplex of bytes. A chunk that is written is a binary message. What is
  * read are the bytes of all messages, without their bounds: a large message comes in pieces.
  *
- * `end()` closes the connection after all chunks, the peer's normal close (1000, 1001 or 1005) ends
- * the stream, and `destroy()` terminates the connection. The stream fails with the error of any other
- * end. No other code may read the connection. The bytes that you read are owned. Do not change a
+ * `end()` closes the connection after all chunks, and fails unless the peer answers the close frame
+ * or has closed normally: nothing else confirms the chunks. The peer's normal close (1000, 1001 or 1005) ends the stream,
+ * except within a message, and `destroy()` terminates the connection. The stream fails with the error
+ * of any other end. No other code may read the connection. The bytes that you read are owned. Do not change a
  * chunk that you write until its callback: a server references 32 KiB or more.
  *
  * @throws TypeError, RangeError for a bad option.
@@ -80,7 +81,7 @@ class ConnDuplex extends Duplex {
   }
 
   override _final(closed: (error?: Error | null) => void): void {
-    this.#conn.close().then(() => closed(), closed);
+    closeConfirmed(this.#conn).then(() => closed(), closed);
   }
 
   override _destroy(cause: Error | null, destroyed: (error: Error | null) => void): void {

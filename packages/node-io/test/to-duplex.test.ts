@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import { Readable, Writable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
-import { CloseError, CloseSentError, type Conn, connPair } from '@ws/conn';
+import { BinaryMessage, CloseError, CloseSentError, type Conn, connPair } from '@ws/conn';
 import { nodePlatform, toDuplex } from '@ws/node-io';
 import { describe, expect, it } from 'vitest';
 
@@ -54,6 +54,42 @@ describe('toDuplex', () => {
     // Leaving the loop destroys the stream, and so the connection.
     expect((await client.closed).code).toBe(1006);
     await sending;
+  });
+
+  it.each([1000, 1001, 4000])(
+    'fails when the peer closes with %i within a message',
+    async (code) => {
+      for (const compression of [false, true]) {
+        const [client, server] = pair({ compression });
+        let length = 0;
+        const sink = new Writable({
+          write(chunk: Buffer, _encoding, written) {
+            length += chunk.length;
+            written();
+          },
+        });
+        const piping = pipeline(toDuplex(server), sink);
+        const writer = await client.nextWriter(BinaryMessage);
+        await writer.write(new Uint8Array(100_000));
+        void client.close(code);
+        await expect(piping).rejects.toThrow('the connection was closed within a message');
+        expect(length).toBeLessThanOrEqual(100_000);
+      }
+    },
+  );
+
+  it.each<[string, (peer: Conn) => unknown, string]>([
+    ['never answers the close', () => {}, 'within 50 ms'],
+    ['resets', (peer) => peer.terminate(), '1006'],
+    ['closes with an error', (peer) => peer.close(1011, 'disk full'), 'disk full'],
+  ])('fails at its end when the peer %s', async (_, act, says) => {
+    const [client, server] = pair({ client: { closeTimeout: 50 } });
+    const uploading = pipeline(Readable.from([Buffer.alloc(10)]), toDuplex(client));
+    uploading.catch(() => {});
+    expect(await server.nextReader()).toBeDefined();
+    act(server);
+    await expect(uploading).rejects.toThrow(says);
+    server.terminate();
   });
 
   it('ends with the normal close of the peer, and fails with another one', async () => {

@@ -226,6 +226,12 @@ export class MessageDecoder {
     return this.#frames.atFrameBoundary;
   }
 
+  /** @internal Whether a message that is delivered has begun and not ended. */
+  get withinMessage(): boolean {
+    const delivers = this.#delivery === WHOLE || this.#delivery === PIECES;
+    return delivers && this.#use === DELIVERED;
+  }
+
   /** @internal The frame of the last event. After FAILED the header that has the fault, if one has. */
   get frame(): FrameDecoder {
     return this.#frames;

@@ -187,11 +187,12 @@ export class Closing implements TurnTask {
    */
   peerClose(code: number, reason: string): void {
     const { outcome } = this;
+    const { inbound, rare } = this.#connection;
     // The answer to our own close frame repeats its code.
     outcome.received = { code, reason };
-    this.#connection.inbound.stop();
     // All messages before the close frame are parsed.
-    outcome.readEnd = { reason: peerCloseError(outcome, this.#connection.rare?.loss) };
+    outcome.readEnd = { reason: peerCloseError(outcome, inbound.withinMessage, rare?.loss) };
+    inbound.stop();
     if (this.#phase === CLOSED) return;
     if (outcome.sent) this.#awaitTransportEnd();
     else this.#waitForReader();

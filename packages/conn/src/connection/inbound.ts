@@ -150,6 +150,11 @@ export class Inbound {
     return this.decoder?.pending === true;
   }
 
+  /** Whether a message that a reader may want has begun and not ended. */
+  get withinMessage(): boolean {
+    return this.receiveCall?.discards !== true && this.decoder?.withinMessage === true;
+  }
+
   /** Whether the extension waits for its turn to decode. */
   get decodesLater(): boolean {
     return this.#connection.extension?.waiting === true;

@@ -77,13 +77,22 @@ const SENT_TOO_BIG = 'a message of this end is larger than the limit of the peer
 /**
  * Why reading ends with the peer's close frame.
  *
+ * @param isCut - It comes within a message. No reader may take the end for that of the message.
  * @param loss - The error of a reader that has lost messages.
  */
-export function peerCloseError({ received, sent }: Outcome, loss: Error | undefined): Error {
+export function peerCloseError(
+  { received, sent }: Outcome,
+  isCut: boolean,
+  loss: Error | undefined,
+): Error {
   const { code, reason } = received!;
   // The answer to our own close frame repeats its code.
   const tooBig = code === CloseCode.MessageTooBig && !sent ? SENT_TOO_BIG : undefined;
   const close = untraced(() => new CloseError(code, reason, tooBig ?? loss?.message ?? ''));
+  if (isCut) {
+    const text = `the connection was closed within a message: ${causeText(close)}`;
+    return untraced(() => new TransportError(text, { cause: close }));
+  }
   return loss !== undefined && isNormalEnd(close) ? loss : close;
 }
 

@@ -1,6 +1,9 @@
 import { CloseCode, type OwnedBytes } from '@ws/codec';
 import type { ConnCloseOptions } from '../call-options.ts';
+import { CloseError } from '../errors.ts';
 import type { Message } from '../message.ts';
+import type { CloseInfo } from '../platform/observer.ts';
+import { isNormalEnd } from './pending-read.ts';
 
 /** The result of {@link Conn.toStreams}. */
 export interface MessageStreams {
@@ -11,7 +14,8 @@ export interface MessageStreams {
   readonly readable: ReadableStream<string | OwnedBytes>;
   /**
    * A chunk is a message: a string is text, bytes are binary. A write settles as `Conn.send` does.
-   * Do not change bytes until then: a server references 32 KiB or more.
+   * Do not change bytes until then: a server references 32 KiB or more. `close` rejects unless the
+   * peer has answered the close frame, or has closed normally: nothing else confirms the writes.
    */
   readonly writable: WritableStream<string | Uint8Array>;
 }
@@ -19,9 +23,19 @@ export interface MessageStreams {
 /** The part of a `Conn` that its streams use. */
 type Streamed = AsyncIterable<Message, undefined> & {
   send(data: string | Uint8Array): Promise<void>;
-  close(code?: number, reason?: string, options?: ConnCloseOptions): Promise<unknown>;
+  close(code?: number, reason?: string, options?: ConnCloseOptions): Promise<CloseInfo>;
   terminate(): void;
 };
+
+/**
+ * Closes `conn`. Rejects unless both close frames were exchanged, with a normal code: nothing else
+ * confirms that the peer has read what was sent.
+ */
+export async function closeConfirmed(conn: Pick<Streamed, 'close'>): Promise<void> {
+  const { code, reason, wasClean, error } = await conn.close();
+  const end = error ?? new CloseError(code, reason);
+  if (!wasClean || !isNormalEnd(end)) throw end;
+}
 
 /** The messages of `conn` as web streams. */
 export function streamsOf(conn: Streamed): MessageStreams {
@@ -46,7 +60,7 @@ export function streamsOf(conn: Streamed): MessageStreams {
           void conn.close(CloseCode.InternalServerErr);
           throw error;
         }),
-      close: async () => void (await conn.close()),
+      close: () => closeConfirmed(conn),
       abort: () => conn.terminate(),
     }),
   };

@@ -174,7 +174,8 @@ describe('the answer to the last message', () => {
     const all = (await next).bytes();
     if (end !== 'FIN') transport.feed(frame(8, CLOSE_1000));
     if (end !== 'close') transport.feedEnd();
-    await expect(all).rejects.toMatchObject({ closeCode: end === 'FIN' ? 1006 : 1000 });
+    const told = end === 'FIN' ? { closeCode: 1006 } : { cause: { closeCode: 1000 } };
+    await expect(all).rejects.toMatchObject(told);
     await platform.settle();
     expect(sent()).toEqual(end === 'FIN' ? [] : ['close 1000']);
     expect(conn.state).not.toBe('open');

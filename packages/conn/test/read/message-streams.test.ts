@@ -74,4 +74,24 @@ describe('Conn.toStreams', () => {
     void server.discardReads();
     expect((await client.closed).code).toBe(1011);
   });
+
+  it.each<[string, (peer: Conn) => unknown, string]>([
+    ['never answers', () => {}, 'within 50 ms'],
+    ['ends without a close frame', (peer) => peer.terminate(), '1006'],
+    ['closes with an error', (peer) => peer.close(1011, 'disk full'), 'disk full'],
+  ])('fails the close of the writable when the peer %s', async (_, act, says) => {
+    const [client, server] = connPair({ client: { closeTimeout: 50 } });
+    const source = new ReadableStream<string>({
+      start(controller) {
+        controller.enqueue('all');
+        controller.close();
+      },
+    });
+    const uploading = source.pipeTo(client.toStreams().writable);
+    uploading.catch(() => {});
+    expect(await server.nextReader()).toBeDefined();
+    act(server);
+    await expect(uploading).rejects.toThrow(says);
+    server.terminate();
+  });
 });

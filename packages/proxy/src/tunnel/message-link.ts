@@ -6,6 +6,7 @@ import {
   isCloseError,
   type Message,
   type MessageData,
+  TransportError,
 } from '@ws/conn';
 import { type Expiry, internalsOf, isThenable } from '@ws/conn/internal';
 import type { ProxiedConnection } from '../proxied.ts';
@@ -168,12 +169,13 @@ export class MessageLink implements Link {
       if (transform === undefined) for (;;) await passMessage(pump);
       for (;;) await this.#transformMessage(pump, transform);
     } catch (error) {
-      // Inside a message the read rejects before the answer to the close frame changes the state.
-      const isClosed = from.state !== 'open' || (isCloseError(error) && to.state === 'open');
-      if (isClosed) {
-        const isClose = isCloseError(error);
-        const code = isClose ? error.closeCode : CloseCode.AbnormalClosure;
-        return this.#passEnd(pump, code, isClose ? error.reason : '');
+      // Inside a message the read rejects before the answer to the close frame changes the state. The
+      // cause is the close frame then.
+      const end = error instanceof TransportError ? error.cause : error;
+      const isClose = isCloseError(end);
+      if (from.state !== 'open' || (isClose && to.state === 'open')) {
+        const code = isClose ? end.closeCode : CloseCode.AbnormalClosure;
+        return this.#passEnd(pump, code, isClose ? end.reason : '');
       }
       const isFull = error instanceof BackpressureError;
       const code = isFull ? CloseCode.TryAgainLater : CloseCode.InternalServerErr;
