@@ -50,7 +50,7 @@ export class GatheringWriter implements MessageWriterLike {
       if (full === undefined) return RESOLVED;
       this.abort();
       return this.#writes.refuse(full);
-    });
+    }, this.#writes.report);
   }
 
   close(): Promise<void> {

@@ -26,14 +26,14 @@ export function checked<T>(check: () => T, called: unknown): T {
   }
 }
 
-/** Returns the promise of `call`. An error that it throws is reported, and the promise rejects. */
-export function attempt<T>(call: () => Promise<T>): Promise<T> {
+/** Returns the promise of `call`. An error that it throws goes to `to`, and the promise rejects. */
+export function attempt<T>(call: () => Promise<T>, to: typeof report = report): Promise<T> {
   try {
     const promise = call();
     // The promise of a write while there is room.
     return promise === RESOLVED ? promise : handled(promise);
   } catch (error) {
-    report(error);
+    to(error);
     return rejected(error);
   }
 }

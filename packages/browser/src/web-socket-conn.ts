@@ -112,6 +112,10 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     });
   }
 
+  #attempt<T>(call: () => Promise<T>): Promise<T> {
+    return attempt(call, this.#settings.report);
+  }
+
   // Facts
 
   /** `client` in a page, `server` on a server. */
@@ -188,7 +192,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
       reject: (reason: unknown) => void,
     ): ((reason: unknown) => void) => this.#reads.read(name, resolve, reject);
     if (options === undefined) return handled(new Promise(start));
-    return attempt(() => {
+    return this.#attempt(() => {
       checkNames(name, options, WAIT_OPTION_NAMES, 'reject');
       return bounded(options, start);
     });
@@ -229,7 +233,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
    * after the handler has finished.
    */
   receive(handler: MessageHandler): Promise<CloseInfo> {
-    return attempt(() => {
+    return this.#attempt(() => {
       if (typeof handler === 'function') {
         return this.#reads.receive('receive', handler, this.closed);
       }
@@ -267,7 +271,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   }
 
   #send(method: string, type: number, data: MessageData, options?: WriteOptions): Promise<void> {
-    return attempt(() => {
+    return this.#attempt(() => {
       const payload = payloadOf(method, type, data);
       checkType(method, type);
       if (options !== undefined) {
@@ -283,12 +287,12 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
 
   /** Sends `value` as a text message in JSON: see `Conn.writeJSON`. */
   writeJSON(value: unknown, options?: WriteOptions): Promise<void> {
-    return attempt(() => this.#send('writeJSON', TextMessage, formatJSON(value), options));
+    return this.#attempt(() => this.#send('writeJSON', TextMessage, formatJSON(value), options));
   }
 
   /** Sends a PreparedMessage of `@ws/conn`: see `Conn.writePreparedMessage`. */
   writePreparedMessage(message: PreparedMessage): Promise<void> {
-    return attempt(() => {
+    return this.#attempt(() => {
       if (message?.bytes === undefined) throw badType('expected a PreparedMessage', message);
       return this.#send('writePreparedMessage', message.type, message.bytes);
     });
@@ -304,7 +308,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
    *   {@link send} after the end.
    */
   nextWriter(type: number, options: NextWriterOptions = {}): Promise<GatheringWriter> {
-    return attempt(() => {
+    return this.#attempt(() => {
       checkType('nextWriter', type);
       checkNames('nextWriter', options, ['queue', 'compress'], 'reject');
       return this.#nextWriter(type, options.queue);
@@ -373,7 +377,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
    *   `discard`: true drops unread and later messages.
    */
   close(code = 1000, reason = '', options: ConnCloseOptions = {}): Promise<CloseInfo> {
-    return attempt(() => {
+    return this.#attempt(() => {
       checkNames('close', options, CLOSE_OPTION_NAMES, 'reject');
       checkClose(this.#settings, code, reason, options);
       const { signal, timeout = CLOSE_TIMEOUT } = options;

@@ -84,6 +84,10 @@ export class WriteSide {
     return this.untilWritable() ?? RESOLVED;
   }
 
+  get report(): BrowserConnSettings['report'] {
+    return this.#settings.report;
+  }
+
   /** Counts a message that was not sent. The first one whose promise no code awaits is reported. */
   refuse(error: BackpressureError): LateRejection {
     this.refused++;

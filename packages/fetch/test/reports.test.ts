@@ -76,6 +76,24 @@ describe('report', () => {
     await ended;
   });
 
+  it('gets the wrong argument of a write once, and nothing else is printed', async () => {
+    const prints = vi.spyOn(console, 'error');
+    onTestFinished(() => prints.mockRestore());
+    const reports: unknown[] = [];
+    const plan = checkUpgradeOptions({ report: (error) => void reports.push(error) }, 2 ** 25);
+    const runtime = { maxMessage: 2 ** 25, turns: turns(0, (_ms, look) => setTimeout(look)) };
+    const socket = new FakeSocket();
+    const conn = new SocketConn(socket, plan, runtime, '');
+    const handler: UpgradeHandler = (each) => each.receive(() => each.send(undefined as never));
+    const ended = run(conn, { handler, auth: true, request: new Request('http://example.org') });
+    socket.emit('message', { data: '{}' });
+    await expect.poll(() => socket.closes).toEqual([1011]);
+    socket.emit('close', { code: 1011, wasClean: true });
+    await ended;
+    expect(reports).toEqual([expect.any(TypeError)]);
+    expect(prints.mock.calls).toEqual([]);
+  });
+
   it('gets each error without an owner', () => {
     const reports: unknown[] = [];
     const report = (error: unknown): void => void reports.push(error);
