@@ -35,9 +35,11 @@ async function deafClients(port: number, count: number): Promise<void> {
   for (let i = 0; i < count; i++) whenOver(await deaf(port));
 }
 
-/** Sends 15 MiB without `await`. */
+const NEWS = Buffer.alloc(16_384);
+
+/** A feed of 1 MiB without `await`. */
 function flood(conn: Conn): void {
-  for (let i = 0; i < 960; i++) conn.send(Buffer.alloc(16_384, i)).catch(() => {});
+  for (let i = 0; i < 64; i++) conn.send(NEWS).catch(() => {});
 }
 
 const buffered = (conns: Iterable<Conn>): number =>
@@ -126,10 +128,7 @@ describe('a client that is behind for a moment, beside five that never read', ()
     const server = await serve(
       { host: '127.0.0.1', maxTotalBufferedAmount: BOUND, heartbeat: false, report: () => {} },
       {
-        '/ask': (conn) => {
-          attackers.push(conn);
-          flood(conn);
-        },
+        '/ask': (conn) => void attackers.push(conn),
         '/victim': (conn) => void victims.push(conn),
         '/hub': hub.handler,
       },
@@ -138,8 +137,10 @@ describe('a client that is behind for a moment, beside five that never read', ()
     whenOver(() => server.close({ timeout: 1 }));
     await deafClients(Number(new URL(server.url).port), 5);
     await expect.poll(() => attackers.length).toBe(5);
-    await expect.poll(() => buffered(attackers)).toBeGreaterThan(BOUND / 2);
-    return { server, victims, hub, joined };
+    const feeding = setInterval(() => attackers.forEach(flood), 20);
+    whenOver(() => clearInterval(feeding));
+    await expect.poll(() => buffered(attackers)).toBeGreaterThan(BOUND);
+    return { server, attackers, victims, hub, joined };
   }
 
   it.each(['send', 'broadcast'])('gets every message of a feed by %s', async (call) => {
@@ -158,6 +159,15 @@ describe('a client that is behind for a moment, beside five that never read', ()
     expect(victim!.stats).toMatchObject({ messagesOut: sent, messagesRefused: 0 });
     for (let i = 0; i < sent; i++) expect((await client.readMessage()).data[0]).toBe(i & 0xff);
     await client.close(1000, '', { discard: true });
+  });
+
+  it('has room again after 5 s: the largest of the others end with 1013', async () => {
+    const { attackers } = await crowd();
+    const ended = (): Conn[] => attackers.filter(({ state }) => state !== 'open');
+    await expect.poll(() => ended().length, { timeout: 30_000 }).toBeGreaterThan(0);
+    for (const conn of ended()) {
+      expect(await conn.closed).toMatchObject({ code: 1013, error: expect.any(BackpressureError) });
+    }
   });
 
   it('gets every message of a hub', async () => {
