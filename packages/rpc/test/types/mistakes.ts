@@ -116,6 +116,31 @@ export const MISTAKES: readonly (readonly [title: string, code: string, message:
     /Property 'count' is missing in type/,
   ],
   [
+    'a contract of rooms without handlers',
+    'serveRooms({}, { contract: chat });',
+    /Property 'handlers' is missing in type/,
+  ],
+  [
+    'a contract of a client of rooms without handlers',
+    'roomsOf(live, { contract: chat });',
+    /Property 'handlers' is missing in type/,
+  ],
+  [
+    'a missing handler of a client of rooms',
+    'roomsOf(live, { contract: chat, handlers: { said: () => {} } });',
+    /Property 'confirm' is missing in type/,
+  ],
+  [
+    'info of another type',
+    "const infos = roomsOf(live, { schemas: { 'chat/*': { info: z.object({ name: z.string() }) } } }); for (const { info } of infos.members('chat/a').values()) info.nme;",
+    /Property 'nme' does not exist on type '\{ name: string; \}'/,
+  ],
+  [
+    'an event of another type in a room',
+    "await serveRooms({}, { contract: chat, handlers: { say, count, typing } }).emit('r', chat.client.said, { text: 1 });",
+    /Type 'number' is not assignable to type 'string'/,
+  ],
+  [
     'a handler of no method',
     'chat.serve({ say, count, typing, sya: say });',
     /'sya' does not exist in type 'Handlers</,
