@@ -33,6 +33,7 @@ export interface Joining {
 
 /** A request in its turn. */
 export interface Turn {
+  readonly requests: ClientRequests;
   readonly number: number;
   readonly asked: Asked;
   /** The next request of the room begins. */
@@ -78,7 +79,7 @@ export class ClientRequests {
     const number = ++this.#last;
     try {
       if (before !== undefined) await unlessAborted(before, asked.signal);
-      return await run({ number, asked, giveBack });
+      return await run({ requests: this, number, asked, giveBack });
     } finally {
       if (before === undefined) giveBack();
       else void before.then(giveBack);

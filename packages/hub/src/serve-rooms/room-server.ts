@@ -54,7 +54,7 @@ export class RoomServer<Data> {
   readonly handlers: object = {
     'room.join': (input: JoinInput, asked: AskedBy<Data>) => this.#join(input, asked),
     'room.leave': ({ room }: RoomName, asked: AskedBy<Data>) =>
-      this.#inTurn(room, asked, () => this.#leave(asked.session, room)),
+      this.#inTurn(room, asked, (turn) => this.#leave(asked.session, room, turn)),
     'room.publish': (input: Publication, asked: AskedBy<Data>) =>
       this.#inTurn(input.room, asked, (turn) => this.#publish(asked.session, input, turn)),
   };
@@ -101,6 +101,8 @@ export class RoomServer<Data> {
     this.#sessions = internalsOfHub(this.hub);
     this.hub.on('gap', (room, from) => this.#gap(room, from));
     this.hub.on('left', (session, room) => this.#left(session, room));
+    // The application may never answer what it was asked.
+    this.hub.on('disconnect', (session) => void this.#requests.delete(session));
     this.#members = new MemberEvents(this.hub);
     this.hub.on('presence', (room, change) => {
       if (this.#rulesOf(room)?.members === true) this.#members.changed(room, change);
@@ -204,7 +206,7 @@ export class RoomServer<Data> {
     turn: Turn,
   ): Promise<Omit<Joined, 'room'> | Joining> {
     const rules = this.#rulesFor(room);
-    const { joining } = this.#requestsOf(session);
+    const { joining } = turn.requests;
     const earlier = joining.get(room);
     if (earlier !== undefined) return earlier;
     if (!session.isIn(room)) {
@@ -250,9 +252,9 @@ export class RoomServer<Data> {
     );
   }
 
-  #leave(session: Session<Data>, room: string): null {
+  #leave(session: Session<Data>, room: string, { requests }: Turn): null {
     this.#rulesFor(room);
-    const joining = this.#requestsOf(session).joining.get(room);
+    const joining = requests.joining.get(room);
     if (joining !== undefined) joining.isLeft = true;
     this.#leaveNow(session, room);
     return null;
@@ -308,7 +310,7 @@ export class RoomServer<Data> {
     let result: Checked;
     try {
       const question = `the schema of ${quoted(key)} to ${id} in ${quoted(room)}`;
-      result = (await this.#requestsOf(session).ask(question, turn, this.#timeout, () =>
+      result = (await turn.requests.ask(question, turn, this.#timeout, () =>
         check(schema!, data),
       )) as Checked;
     } catch (error) {
@@ -346,7 +348,7 @@ export class RoomServer<Data> {
       const question = `${name} of ${quoted(room)}`;
       const answer =
         typeof may === 'function'
-          ? await this.#requestsOf(session).ask(question, turn, this.#timeout, () =>
+          ? await turn.requests.ask(question, turn, this.#timeout, () =>
               this.#decision(name, session, room, may(session, room)),
             )
           : may;
