@@ -182,12 +182,19 @@ function readAuth(result: unknown): unknown {
   return refuse(whole('authenticate: refuse', status, 300, 599), body, headers);
 }
 
+/** An object that has only these describes an error, and no user. */
+const ERROR_KEYS = ['error', 'message', 'code'];
+
 /** @throws TypeError for an object that looks like a refusal, or contains a result of `admit`. */
 function checkedAuth(result: object): object {
   const { status } = result as { status?: unknown };
-  const isRefusal = typeof status === 'number' && status >= 300 && status <= 599;
-  if (!isRefusal && !hasAdmission(result)) return result;
-  const what = isRefusal ? `the status ${status}` : 'a result of admit in it';
+  const keys = Object.keys(result);
+  let what: string;
+  if (typeof status === 'number' && status >= 300 && status <= 599) what = `the status ${status}`;
+  else if (keys.length > 0 && keys.every((key) => ERROR_KEYS.includes(key))) {
+    what = `no data but ${keys.join(' and ')}`;
+  } else if (hasAdmission(result)) what = 'a result of admit in it';
+  else return result;
   throw new TypeError(
     `authenticate: got an object with ${what}; to refuse, write { refuse: 401 }; to admit, return admit(auth) itself`,
   );

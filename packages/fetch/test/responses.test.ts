@@ -37,6 +37,8 @@ const MISTAKES: [string, () => unknown][] = [
   ],
   ['a result of admit in a list', () => [admit('ada')]],
   ['a result of admit three levels deep', () => ({ a: [{ user: admit('ada') }] })],
+  ['{ error }', () => ({ error: 'no token' })],
+  ['{ code, message }', () => ({ code: 401, message: 'no token' })],
   ['an Error of another realm', () => ({ message: 'no', stack: 'Error: no' })],
 ];
 
@@ -103,7 +105,7 @@ describe('a mistake in authenticate', () => {
     expect([response.status, reports.length]).toEqual([500, 1]);
   });
 
-  it.each(MISTAKES.slice(5, 11))('names the cure for %s', async (_, make) => {
+  it.each(MISTAKES.slice(5, 13))('names the cure for %s', async (_, make) => {
     const { reports } = await answerTo(make);
     expect(reports[0]?.message).toContain('write { refuse: 401 }');
   });

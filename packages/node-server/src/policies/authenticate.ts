@@ -113,13 +113,20 @@ function emptyResult(result: unknown): HandshakeError {
   return new HandshakeError(401, message, { body: `${STATUS_CODES[401]}\n` });
 }
 
+/** An object that has only these describes an error, and no user. */
+const ERROR_KEYS = ['error', 'message', 'code'];
+
 /** Returns the fault of data that is not meant to admit; undefined for other data. */
 function mistakenAuth(result: unknown): HandshakeError | undefined {
   if (typeof result !== 'object' && typeof result !== 'function') return undefined;
   const { status } = result as { readonly status?: unknown };
-  const isStatus = typeof status === 'number' && status >= 300 && status <= 599;
-  if (!isStatus && !hasAdmission(result)) return undefined;
-  const what = isStatus ? `the status ${status}` : 'a result of admit in it';
+  const keys = Object.keys(result as object);
+  let what: string;
+  if (typeof status === 'number' && status >= 300 && status <= 599) what = `the status ${status}`;
+  else if (keys.length > 0 && keys.every((key) => ERROR_KEYS.includes(key))) {
+    what = `no data but ${keys.join(' and ')}`;
+  } else if (hasAdmission(result)) what = 'a result of admit in it';
+  else return undefined;
   const cause = new TypeError(
     `authenticate: got an object with ${what}; to refuse, write { refuse: 401 }; to admit, return admit(auth) itself`,
   );

@@ -146,6 +146,9 @@ describe.each(returning)('authenticate that %s', (_, make) => {
     [[admit('ada')], 'a result of admit in it'],
     [admit({ user: { login: admit('ada') } }), 'a result of admit in it'],
     [{ user: copyOfAdmission }, 'a result of admit in it'],
+    [{ error: 'no token' }, 'no data but error'],
+    [{ message: 'no' }, 'no data but message'],
+    [admit({ code: 401, error: null }), 'no data but code and error'],
   ])('%o, a mistake, refuses with 500 and says the cure', async (value, what) => {
     const { status, body, reported } = await answerTo(make(value));
     expect({ status, body }).toEqual({ status: 500, body: 'Internal Server Error\n' });
@@ -156,12 +159,16 @@ describe.each(returning)('authenticate that %s', (_, make) => {
     ]);
   });
 
-  it.each([{ status: 200 }, { status: 600 }, { status: '401' }, { status: 'active' }])(
-    '%o admits: it is data',
-    async (value) => {
-      expect(await answerTo(make(value))).toMatchObject({ status: 101, reported: [] });
-    },
-  );
+  it.each([
+    { status: 200 },
+    { status: 600 },
+    { status: '401' },
+    { status: 'active' },
+    {},
+    { error: null, user: 'ada' },
+  ])('%o admits: it is data', async (value) => {
+    expect(await answerTo(make(value))).toMatchObject({ status: 101, reported: [] });
+  });
 
   it('data is not read: its getters are not called', async () => {
     const nested = Object.defineProperty({}, 'refuse', {
