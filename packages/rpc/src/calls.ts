@@ -19,7 +19,7 @@ import { CallPromise } from './call-promise.ts';
 import { ACCEPTED, type Carrier } from './carrier.ts';
 import type { EventDefinition, MethodDefinition } from './definitions.ts';
 import { ErrorCode, RpcError } from './rpc-error.ts';
-import { after, checkEither, misfit, takes } from './schema.ts';
+import { after, checkEither, misfit } from './schema.ts';
 import { callText, cancelText, type WireMessage, wireError } from './wire.ts';
 
 /** Requests of this end that the other end has and has not answered. */
@@ -81,9 +81,7 @@ class Call implements TimerEntry {
     this.timers = calls.timers;
     this.signal = signal;
     this.number = number;
-    this.text = callText(definition.name, input, isRequest ? number : undefined, (value) =>
-      takes(definition.input, value),
-    );
+    this.text = callText(definition.name, input, isRequest ? number : undefined, definition.input);
   }
 
   get isRequest(): boolean {
@@ -111,7 +109,7 @@ export class Calls {
   /** Those without an outcome, by number, in their order. */
   readonly #calls = new Map<number, Call>();
   /** Requests that were sent. At most {@link MAX_OPEN}. */
-  readonly #open = new Set<Call>();
+  #open = 0;
   #waiting = 0;
   /** Those of {@link #waiting} that are events. They wait only for a connection. */
   #waitingEvents = 0;
@@ -139,7 +137,14 @@ export class Calls {
   /** Whether the other end has a request that began after `calls` others. */
   hasRequestAfter(calls: number): boolean {
     if (this.begun === calls) return false;
-    for (const { number } of this.#open) if (number > calls) return true;
+    // Those that were sent come first.
+    let left = this.#open;
+    for (const { isRequest, connection, number } of this.#calls.values()) {
+      if (left === 0) return false;
+      if (!isRequest || connection === undefined) continue;
+      if (number > calls) return true;
+      left--;
+    }
     return false;
   }
 
@@ -208,7 +213,7 @@ export class Calls {
   }
 
   #canSend(call: Call): boolean {
-    const isFull = call.isRequest && this.#open.size >= MAX_OPEN;
+    const isFull = call.isRequest && this.#open >= MAX_OPEN;
     return !isFull && this.#carrier.connection !== undefined;
   }
 
@@ -228,7 +233,7 @@ export class Calls {
     const { connection } = this.#carrier;
     call.connection = connection;
     call.timesSent++;
-    if (call.isRequest) this.#open.add(call);
+    if (call.isRequest) this.#open++;
     const failed = (error: unknown): void => {
       this.#fail(call, error);
       this.flush();
@@ -347,7 +352,7 @@ export class Calls {
   #remove(call: Call): void {
     if (!this.#calls.delete(call.number)) return;
     if (call.connection === undefined) this.#leaveQueue(call);
-    else this.#open.delete(call);
+    else if (call.isRequest) this.#open--;
   }
 
   #fail(call: Call, error: unknown): void {
@@ -388,7 +393,7 @@ export class Calls {
       if (call.connection !== connection || !call.isRequest) continue;
       const { retry } = call.definition as MethodDefinition;
       if (mayRetry && retry && call.timesSent < MAX_SENT) {
-        this.#open.delete(call);
+        this.#open--;
         this.#wait(call);
       } else this.#fail(call, error);
     }

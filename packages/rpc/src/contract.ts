@@ -346,6 +346,11 @@ class NamedContract implements Contract<Definitions, Definitions>, Names {
   }
 }
 
+/** Every engine has this method: ECMAScript, section B.2.2.2. Its property is enumerable. */
+interface WithGetters {
+  __defineGetter__(name: string, get: () => unknown): void;
+}
+
 /** The second argument of a handler. All parts are its own: a handler may spread it. */
 class Context {
   readonly auth: unknown;
@@ -355,14 +360,15 @@ class Context {
   readonly #request: Request;
 
   /** Makes an AbortController when a handler asks for it. */
-  static readonly #signal = ownGetter(function signal(this: Context): AbortSignal {
+  static #signal(this: Context): AbortSignal {
     return this.#request.signal;
-  });
-  static readonly #peer = ownGetter(function peer(this: Context): Peer<Definitions> {
+  }
+
+  static #peer(this: Context): Peer<Definitions> {
     const link = this.#link;
     const end = link.end === 'server' ? 'client' : 'server';
     return this.#contract.peerOf(link.key, end, () => link);
-  });
+  }
 
   constructor(contract: NamedContract, link: Link, request: Request) {
     const { session, auth } = link;
@@ -371,13 +377,13 @@ class Context {
     this.#contract = contract;
     this.#link = link;
     this.#request = request;
-    Object.defineProperty(this, 'signal', Context.#signal);
-    Object.defineProperty(this, 'peer', Context.#peer);
+    // Half the time of Object.defineProperty.
+    const own = this as unknown as WithGetters;
+    // oxlint-disable-next-line typescript/unbound-method -- a getter has `this`
+    own.__defineGetter__('signal', Context.#signal);
+    // oxlint-disable-next-line typescript/unbound-method -- a getter has `this`
+    own.__defineGetter__('peer', Context.#peer);
   }
-}
-
-function ownGetter(get: () => unknown): PropertyDescriptor {
-  return { get, enumerable: true, configurable: true };
 }
 
 function callOf(

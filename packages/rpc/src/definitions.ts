@@ -1,7 +1,7 @@
 import type { SchemaOutput, StandardSchema } from '@ws/conn';
 import { checkOptionNames, kind } from '@ws/conn/internal';
 import type { Answered, Sent } from './json-values.ts';
-import { checkIsSchema, checkNow, type SchemaInput, takes } from './schema.ts';
+import { checkIsSchema, checkNow, type SchemaInput } from './schema.ts';
 import { callText } from './wire.ts';
 
 /** A method of a contract: a request with an answer. Made by {@link method}. */
@@ -168,9 +168,7 @@ function withName(
   if (given.kind === 'method') return Object.freeze({ ...given, name });
   if (given.kind === 'event') {
     const encode = (value: unknown): string =>
-      callText(name, checkNow(given.input, value, 'encode'), undefined, (one) =>
-        takes(given.input, one),
-      );
+      callText(name, checkNow(given.input, value, 'encode'), undefined, given.input);
     return Object.freeze({ ...given, name, encode });
   }
   throw new TypeError(`${owner}: expected method(…) or event(…), got ${kind(definition)}`);

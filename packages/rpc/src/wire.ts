@@ -1,6 +1,7 @@
-import { JSONError } from '@ws/conn';
+import { JSONError, type StandardSchema } from '@ws/conn';
 import { formatJSON } from '@ws/conn/internal';
 import { ErrorCode } from './rpc-error.ts';
+import { takes } from './schema.ts';
 
 /** The id of a request. Those of this library are whole numbers; others may be texts or null. */
 export type Id = string | number | null;
@@ -54,17 +55,17 @@ export function areParams(params: unknown): boolean {
 /**
  * The text of a request, or of an event when `id` is undefined.
  *
- * @param takes - Whether the schema of the input takes a value.
+ * @param schema - That of the input.
  * @throws JSONError for an input without JSON text: a function, a cycle.
  */
 export function callText(
   method: string,
   input: unknown,
   id: number | undefined,
-  takes: (value: unknown) => boolean,
+  schema: StandardSchema,
 ): string {
   const idText = id === undefined ? '' : `"id":${id},`;
-  return `{"jsonrpc":"2.0",${idText}"method":"${method}"${paramsText(input, takes)}}`;
+  return `{"jsonrpc":"2.0",${idText}"method":"${method}"${paramsText(input, schema)}}`;
 }
 
 /**
@@ -72,14 +73,15 @@ export function callText(
  * `[input]`; so does an array of one value when the schema takes that value too. So the other end, which
  * first tries the one value of `params`, gets what was sent.
  */
-function paramsText(input: unknown, takes: (value: unknown) => boolean): string {
+function paramsText(input: unknown, schema: StandardSchema): string {
   if (input === undefined) return '';
   const text = formatJSON(input);
   const isList = text[0] === '[';
   if (!isList && text[0] !== '{') return `,"params":[${text}]`;
   // `toJSON` may return a list.
   const list: unknown = isList && !Array.isArray(input) ? JSON.parse(text) : input;
-  const isWrapped = isList && (list as unknown[]).length === 1 && takes((list as unknown[])[0]);
+  const isWrapped =
+    isList && (list as unknown[]).length === 1 && takes(schema, (list as unknown[])[0]);
   return isWrapped ? `,"params":[${text}]` : `,"params":${text}`;
 }
 
