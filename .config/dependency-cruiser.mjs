@@ -43,7 +43,7 @@ const FLOORS = {
     ['time'],
     ['call-options', 'connection', 'control', 'read', 'writing'],
     ['conn', 'internals', 'internals-of-conn'],
-    ['conn-like', 'gate-options'],
+    ['conn-like', 'rate-options'],
     ['internals-of'],
     ['broadcast', 'join', 'reconnecting', 'transports'],
     ['index', 'internal'],

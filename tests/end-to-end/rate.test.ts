@@ -71,7 +71,7 @@ describe('rate', () => {
       try {
         for (; count < 5; count++) await conn.readMessage();
       } catch {
-        expect((await conn.closed).code).toBe(1008);
+        expect((await conn.closed).code).toBe(1013);
       }
       passed.push(count);
     }

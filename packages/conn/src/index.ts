@@ -40,7 +40,7 @@ export {
   TransportError,
   WriteClosedError,
 } from './errors.ts';
-export type { RateLimit } from './gate-options.ts';
+export type { RateLimit } from './rate-options.ts';
 export { joinMessages } from './join.ts';
 export type { BufferPool } from './memory/write-memory.ts';
 export { BorrowedMessage, type DataType, Message } from './message.ts';

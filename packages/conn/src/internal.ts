@@ -12,7 +12,7 @@ export { historyBytesOf } from './deflate/engine-pool.ts';
 export { PerMessageDeflate } from './deflate/per-message-deflate.ts';
 export { DEFAULT_COMPRESSION, deflateLimits } from './deflate/settings.ts';
 export { causeText, errorOf, isError, printable } from './errors.ts';
-export { checkRate, limitRate } from './gate-options.ts';
+export { checkRate, limitRate } from './rate-options.ts';
 export type { ConnInternals } from './internals.ts';
 export { internalsOf } from './internals-of.ts';
 export { Fifo } from './memory/fifo.ts';

@@ -196,6 +196,8 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
       const length = end ?? chunk.length;
       this.bytesIn += length;
       if (this.shared.heartbeat !== undefined) this.heardAt = Math.ceil(this.shared.platform.now());
+      // After a sleep of the machine, the timer of a login that has expired fires too late.
+      this.rare?.checkExpiry();
       const { closing, inbound } = this;
       if (closing === undefined || takesInput(closing, this, length))
         inbound.arrived(chunk, length);
@@ -370,7 +372,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
 
   settle(info: CloseInfo): void {
     const { inbound, rare } = this;
-    inbound.gate?.rate?.stop();
+    inbound.rate?.stop();
     // Compressed input may stay unparsed: a pong in it comes too late.
     rare?.controlFrames?.rejectPings(this.closing?.outcome.readEnd?.reason);
     rare?.closed?.resolve(info);

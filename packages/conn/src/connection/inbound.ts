@@ -18,7 +18,7 @@ import {
   STEP,
 } from '@ws/codec';
 import { ReadPendingError } from '../errors.ts';
-import type { Gate } from '../read/gate.ts';
+import type { Rate } from '../read/rate.ts';
 import { messageBlocks } from '../read/message-blocks.ts';
 import { MessageQueue, messageOf } from '../read/message-queue.ts';
 import { isNormalEnd, type ReadResult } from '../read/pending-read.ts';
@@ -92,7 +92,7 @@ export class Inbound {
   /** Leased while there is input. */
   decoder: MessageDecoder | undefined;
   /** Sees each message before a reader gets it. Few connections have one. */
-  gate: Gate | undefined;
+  rate: Rate | undefined;
   /** Set when no further message can arrive. Queued messages can still be read. */
   ended: ReadEnd | undefined;
   /** Whether parsing has ended. The input then holds no pooled memory. */
@@ -119,9 +119,9 @@ export class Inbound {
     return this.pulls;
   }
 
-  /** Whether the gate holds back what has arrived: input is read ahead, as without a read. */
+  /** Whether the rate holds back what has arrived: input is read ahead, as without a read. */
   get held(): boolean {
-    return this.gate?.held === true;
+    return this.rate?.held === true;
   }
 
   /** Whether a read waits for the next message, and gets what arrives. */
@@ -133,9 +133,9 @@ export class Inbound {
 
   /** Whether the handler of `receive` is free: it has no message, and takes the next one. */
   get receiverFree(): boolean {
-    const { receiveCall, queue, gate } = this;
+    const { receiveCall, queue, held } = this;
     if (receiveCall?.handler === undefined || receiveCall.state !== FREE) return false;
-    return (queue === undefined || queue.empty) && (gate === undefined || !gate.held);
+    return (queue === undefined || queue.empty) && !held;
   }
 
   /** Whether more input is wanted even when the read-ahead is full. */
@@ -215,8 +215,8 @@ export class Inbound {
 
   /** Changes the use of messages: see {@link MessageDecoder.setPayloadUse}. */
   #useFor(use: PayloadUse): void {
-    // The gate counts messages that no reader wants.
-    if (use === CHECKED_ONLY && this.gate?.readsAll === true) return;
+    // The rate counts messages that no reader wants.
+    if (use === CHECKED_ONLY && this.rate !== undefined) return;
     this.#use = use;
     const connection = this.#connection;
     const { messagesIn } = connection;
@@ -387,7 +387,7 @@ export class Inbound {
       const { pulls } = this;
       let event = pulls?.unhandled ?? this.#nextEvent(decoder, isFree);
       if (pulls !== undefined) pulls.unhandled = undefined;
-      if (this.gate !== undefined && !this.dropping) event = this.gate.handle(event, decoder);
+      if (this.rate !== undefined && !this.dropping) event = this.rate.pass(event, decoder);
       // Code of the application has run since the message began: its reader may have given up.
       if (event === MESSAGE_BEGIN && this.pulls?.streams !== true) event = this.#joined(decoder);
       switch (event) {
@@ -438,7 +438,7 @@ export class Inbound {
   /**
    * Parses the next event. Nearly all messages go no further: they are whole, and the handler of
    * `receive` is free. One loop parses them and calls the handler. It returns at any other event, while
-   * messages are queued, observed, dropped or pass a gate, and after a call that left the handler busy
+   * messages are queued, observed, dropped or pass a rate, and after a call that left the handler busy
    * or ended reading.
    *
    * @param isFree - Whether the handler is free.
@@ -464,7 +464,7 @@ export class Inbound {
   /** Whether something sees each message before a reader gets it. */
   #isWatched(): boolean {
     const { observer } = this.#connection.shared.platform;
-    return this.gate !== undefined || observer?.messageIn !== undefined;
+    return this.rate !== undefined || observer?.messageIn !== undefined;
   }
 
   /** Shows a message to the observer of messages, if there is one. */
@@ -495,7 +495,7 @@ export class Inbound {
       if (this.dropping) this.countDropped(1);
       return undefined;
     }
-    // Only with a gate or an observer: `#nextEvent` gives the handler all other messages.
+    // Only with a rate or an observer: `#nextEvent` gives the handler all other messages.
     if (this.receiverFree) {
       this.receiveCall!.take(decoder);
       return undefined;
@@ -575,7 +575,7 @@ export class Inbound {
   finish(cause: unknown): void {
     if (this.ended !== undefined) return;
     const connection = this.#connection;
-    this.gate?.rate?.stop();
+    this.rate?.stop();
     const loss = connection.rare?.loss;
     // A handler may fail this connection with the normal end of another one.
     const isNormal =

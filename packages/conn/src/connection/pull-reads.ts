@@ -196,7 +196,7 @@ export class PullReads {
     }
     if (this.pieces !== undefined) this.dropPieces(`${name} began`);
     this.messageTaken = false;
-    inbound.gate?.expiry?.check();
+    this.#connection.rare?.checkExpiry();
     const ready = streams ? this.#readyReader() : inbound.queue?.shift();
     if (ready !== undefined) {
       this.messageTaken = true;
@@ -258,13 +258,13 @@ export class PullReads {
 
   /** Returns a reader of the first queued message, or of the message under way. */
   #readyReader(): MessageReader | undefined {
-    const { queue, decoder, gate, held, ended } = this.#inbound;
+    const { queue, decoder, rate, held, ended } = this.#inbound;
     const message = queue?.shift();
     if (message !== undefined) return this.#wholeReader(message);
     // Messages that are held come before the one under way.
     const begun = ended === undefined && !held ? decoder?.turnIntoPieces() : undefined;
     if (begun === undefined) return undefined;
-    gate?.rate?.begins(begun.length);
+    rate?.begins(begun.length);
     const reader = this.#readerOf(decoder!.type);
     this.pieces!.push(begun);
     return reader;

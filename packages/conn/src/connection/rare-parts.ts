@@ -4,7 +4,6 @@ import type { ControlFrames } from '../control/control-frames.ts';
 import type { BytesSent, PingWait } from '../control/heartbeat.ts';
 import { type BackpressureError, TimeoutError, untraced } from '../errors.ts';
 import type { CloseInfo } from '../platform/observer.ts';
-import { Gate } from '../read/gate.ts';
 import type { ReportedConn } from '../report/report-text.ts';
 import { checkExpires, Deadline, untilOf } from '../time/deadline.ts';
 import { Expiry } from '../time/expiry.ts';
@@ -133,21 +132,19 @@ export class RareParts {
     this.#expiry.set(at);
   }
 
+  /** Ends the connection when the login has expired: before each chunk, and each message read ahead. */
+  checkExpiry(): void {
+    this.#expiry?.check();
+  }
+
   #createExpiry(connection: Connection): Expiry {
-    const { inbound, platform } = connection;
+    const { platform } = connection;
     const { heartbeat } = connection.settings;
     const expired = (): void => {
       const payload = formatCloseMessage(LOGIN_EXPIRED, 'login expired');
       connection.closingOrNew().ourClose(payload, undefined, true);
     };
-    const expiry = new Expiry(
-      platform,
-      expired,
-      heartbeat === false ? undefined : heartbeat.interval,
-    );
-    inbound.gate ??= new Gate(connection);
-    inbound.gate.expiry = expiry;
-    return expiry;
+    return new Expiry(platform, expired, heartbeat === false ? undefined : heartbeat.interval);
   }
 
   stopTimers(): void {

@@ -42,6 +42,11 @@ const FAIL = Symbol('fail');
  */
 export class Rate implements TimerEntry {
   slot: number | undefined;
+  /**
+   * Whether it holds back what has arrived for a reader. Input is then parsed into the read-ahead, as
+   * without a read.
+   */
+  held: boolean;
   readonly #connection: Connection;
   readonly #plan: RatePlan;
   #messages: number;
@@ -51,7 +56,9 @@ export class Rate implements TimerEntry {
   /** Bytes that were charged of the message that is read in pieces; {@link NONE} without one. */
   #charged = NONE;
 
-  constructor(connection: Connection, plan: RatePlan) {
+  /** @param held - Whether the rate that it replaces holds messages. */
+  constructor(connection: Connection, plan: RatePlan, held = false) {
+    this.held = held;
     this.#connection = connection;
     this.#plan = plan;
     this.#messages = plan.messageBurst;
@@ -170,7 +177,7 @@ export class Rate implements TimerEntry {
     const { messagesPerMs, bytesPerMs } = this.#plan;
     const connection = this.#connection;
     if (connection.transportClosed) return connection.inbound.dropExcess();
-    connection.inbound.gate!.held = true;
+    this.held = true;
     const ms = Math.max(
       timeToFill(this.#messages, messages, messagesPerMs),
       timeToFill(this.#bytes, bytes, bytesPerMs),
@@ -189,7 +196,6 @@ export class Rate implements TimerEntry {
   /** Gives what is held to the reader, as far as the rate allows. */
   #giveOut(): void {
     const { inbound } = this.#connection;
-    const gate = inbound.gate!;
     this.#refill();
     if (this.#messages < -ROUNDING || this.#bytes < -ROUNDING) return this.#wait(0, 0);
     inbound.pulls?.pieces?.unhold();
@@ -197,18 +203,22 @@ export class Rate implements TimerEntry {
       const message = inbound.queue?.firstHeld;
       if (message === undefined) break;
       if (this.#admits(message.data.length) !== true) return;
-      gate.admit();
+      // The login may have expired while they were held.
+      this.#connection.rare?.checkExpiry();
+      if (inbound.dropping) return;
+      if (inbound.receiveCall?.discards === true) inbound.queue!.dropHeld();
+      else inbound.queue!.unhold();
+      inbound.serve();
     }
-    gate.held = false;
+    this.held = false;
   }
 
   /** The connection ends, or no code reads any more: drops what is held. */
   stop(): void {
     this.stopTimer();
     const { inbound } = this.#connection;
-    const { gate } = inbound;
-    if (gate?.held !== true) return;
-    gate.held = false;
+    if (!this.held) return;
+    this.held = false;
     inbound.pulls?.pieces?.unhold();
     let held = 0;
     for (; inbound.queue?.firstHeld !== undefined; held++) inbound.queue.dropHeld();

@@ -189,7 +189,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     while (this.handler !== undefined && this.state === FREE && this.thrown === undefined) {
       // The call has settled.
       if (inbound.receiveCall !== this) return;
-      inbound.gate?.expiry?.check();
+      this.#connection.rare?.checkExpiry();
       const message = inbound.queue?.shift();
       if (message === undefined) return;
       const { type, data } = message;

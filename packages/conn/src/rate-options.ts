@@ -1,5 +1,4 @@
 import type { Conn } from './conn.ts';
-import { Gate } from './read/gate.ts';
 import { Rate, type RatePlan } from './read/rate.ts';
 import { checkOptionNames, duration, kind, whole } from './validate.ts';
 
@@ -64,19 +63,14 @@ export function checkRate(value: unknown): RatePlan {
   };
 }
 
-// Not in `ConnInternals`: every page with a Conn would contain the gate, 1.4 kB.
+// Not in `ConnInternals`: every page with a Conn would contain the rate, 1 kB.
 
 /** Bounds the rate of the peer's messages. A second call replaces the bound of the first. */
 export function limitRate(conn: Conn, plan: RatePlan): void {
   const { connection } = conn['@ws/internals'];
-  const gate = gateOf(conn);
-  gate.rate?.stopTimer();
-  gate.rate = new Rate(connection, plan);
-  if (gate.held) gate.rate.fire();
-}
-
-function gateOf(conn: Conn): Gate {
-  const { connection } = conn['@ws/internals'];
-  connection.inbound.gate ??= new Gate(connection);
-  return connection.inbound.gate;
+  const { inbound } = connection;
+  const { rate: old } = inbound;
+  old?.stopTimer();
+  inbound.rate = new Rate(connection, plan, old?.held);
+  if (inbound.held) inbound.rate.fire();
 }
