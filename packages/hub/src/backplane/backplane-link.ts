@@ -4,23 +4,17 @@ import { BackplaneError } from '../errors.ts';
 import { OtherNodes } from '../everywhere/other-nodes.ts';
 import type { Position } from '../history/position.ts';
 import type { HistoryBounds } from '../history/room-history.ts';
-import { Reports } from '../reports.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { Backplane, BackplaneSink } from './backplane.ts';
-import { Channel, type ChannelSettings, channelOf } from './channel.ts';
+import { Channel, type ChannelSettings, channelOf, roomOf } from './channel.ts';
 import { Digests } from './digests.ts';
 import { EngineHistories, type Part } from './engine-histories.ts';
-import {
-  type Arrival,
-  decodeEnvelope,
-  type Envelope,
-  idOf,
-  nodeName,
-  VERSION,
-} from './envelope.ts';
+import { type Arrival, decodeEnvelope, type Envelope, idOf, nodeName } from './envelope.ts';
 import { Limit } from './limit.ts';
+import { LinkFaults } from './link-faults.ts';
 import { type Except, Publications } from './publications.ts';
+import { RoomEpochs } from './room-epochs.ts';
 import { type Found, SharedReads } from './shared-reads.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { sleep, withTimeout } from './with-timeout.ts';
@@ -36,15 +30,8 @@ const RETURN_CHECK_MS = 10;
 const LAST_DIGESTS_MS = 1_000;
 /** Pause before a failed start is tried again, in ms. */
 const RETRY_MS = 1_000;
-const MAX_TWINS = 100;
 /** Bound of the repairs at a time. After an outage all rooms with history need one. */
 const MAX_REPAIRS = 64;
-
-/** A fault that is reported together with others of its kind. */
-interface FaultOf {
-  readonly text: (count: number) => string;
-  readonly cause: unknown;
-}
 
 /** Publishes the messages of this node on a backplane, and receives the messages of other nodes. */
 export class BackplaneLink<Data> {
@@ -67,30 +54,34 @@ export class BackplaneLink<Data> {
   readonly #reads: SharedReads<Data>;
   /** What this node hears of the other nodes beside their messages. */
   readonly others: OtherNodes<Data>;
+  readonly epochs: RoomEpochs<Data> = new RoomEpochs(this);
   readonly #words = new WordSender(this);
-  readonly #newerNodes = new Set<number>();
-  /** The first nodes with the id of this one: each is reported once. */
-  readonly #twins = new Set<string>();
   /** Resolves when the engine returns; undefined before its start and while it is up. */
   #returned: Deferred<void> | undefined;
   /** The engine has not answered for the time that the end of the hub waits. */
   #isSilent = false;
   /** Number of messages that reached this node only, in the current outage. */
   #localOnly = 0;
-  /** Faults that another program or an ACL can repeat as often as it likes. */
-  readonly #floods: Reports<string, FaultOf> = new Reports((_, count, { text, cause }) =>
-    this.#report(text(count), { cause }),
-  );
+  readonly faults: LinkFaults;
 
   constructor(backplane: Backplane, id: string, hub: Sessions<Data>) {
     this.backplane = backplane;
     this.#id = id;
     this.node = nodeName(id);
     this.#hub = hub;
+    this.faults = new LinkFaults(
+      (error) => hub.failed(undefined, error),
+      () => hub.platform,
+    );
     this.#subscriptions = new Subscriptions(this);
     this.#publications = new Publications(this);
     this.#digests = new Digests(this, this.#publications);
-    this.#histories = new EngineHistories(backplane, this.platform, (bytes) => this.#decode(bytes));
+    this.#histories = new EngineHistories(
+      backplane,
+      this.platform,
+      (bytes) => this.#decode(bytes),
+      (channel) => hub.settings.room(roomOf(channel)).history,
+    );
     this.#reads = new SharedReads(this);
     this.started = handled(this.#start());
     this.others = new OtherNodes(this, hub);
@@ -110,7 +101,7 @@ export class BackplaneLink<Data> {
       down: (error) => {
         if (this.state === 'up') this.#down(error);
       },
-      failed: (cause) => this.#report('a part of the backplane is away', { cause }),
+      failed: (cause) => this.faults.report('a part of the backplane is away', { cause }),
       gap: (channel, refusal) => {
         if (channel === undefined || refusal === undefined) this.#interrupted(channel);
         else this.#subscriptions.ended(channel, refusal);
@@ -138,9 +129,11 @@ export class BackplaneLink<Data> {
     const name = channelOf(room);
     if (this.channels.has(name)) return;
     const ownBefore = this.#publications.lastCounter(name);
-    this.channels.set(name, new Channel(this, name, room, settings, ownBefore));
+    const channel = new Channel(this, name, room, settings, ownBefore);
+    this.channels.set(name, channel);
     if (settings.through && settings.history !== undefined) this.#publications.keepOrigins(name);
     this.#subscriptions.update(name);
+    this.whenSubscribed(name, () => void this.epochs.read(channel));
   }
 
   /** A session has joined a room that this node already receives. */
@@ -274,7 +267,7 @@ export class BackplaneLink<Data> {
     // Waits until the pending publications have rejected, so that they are counted.
     await new Promise<void>((resolve) => this.platform.yield(resolve));
     this.#reportLocalOnly();
-    this.#floods.flushAll();
+    this.faults.flushAll();
   }
 
   async #sendLastDigests(): Promise<void> {
@@ -400,27 +393,6 @@ export class BackplaneLink<Data> {
     return this.state === 'up' && this.#subscriptions.has(channel);
   }
 
-  /** The engine has refused a channel, which is tried again. */
-  channelRefused(channel: string, cause: unknown): void {
-    const name = JSON.stringify(channel);
-    this.#flood('channel', {
-      text: (count) =>
-        count === 1
-          ? `the backplane refused channel ${name}`
-          : `the backplane refused ${count} channels, the last of them ${name}`,
-      cause,
-    });
-  }
-
-  /** The engine has refused a word of this node. */
-  wordRefused(cause: unknown): void {
-    this.#flood('word', { text: () => 'the backplane refused words of this node', cause });
-  }
-
-  #flood(kind: string, fault: FaultOf): void {
-    this.#floods.add(kind, 1, fault, this.platform);
-  }
-
   // Called by the engine
 
   #receive(
@@ -434,7 +406,7 @@ export class BackplaneLink<Data> {
     const envelope = this.#decode(bytes);
     if (envelope === undefined) return channel.arrive({ envelope, position, previous });
     const { node, counter, message } = envelope;
-    if (node !== this.node && idOf(node) === this.#id) this.#reportTwin(node);
+    if (node !== this.node && idOf(node) === this.#id) this.faults.twin(node, this.#id);
     if (envelope.word !== undefined && position === undefined) {
       return this.#hear(channel.room, node, envelope.word);
     }
@@ -453,14 +425,8 @@ export class BackplaneLink<Data> {
     try {
       this.others.hear(room, node, word);
     } catch (cause) {
-      this.#invalid(cause);
+      this.faults.invalid(cause);
     }
-  }
-
-  #reportTwin(node: string): void {
-    if (this.#twins.has(node) || this.#twins.size === MAX_TWINS) return;
-    this.#twins.add(node);
-    this.#report(`another node has the id ${JSON.stringify(this.#id)} (option id)`);
   }
 
   /** @returns Undefined for bytes that this version cannot read; `error` reports them. */
@@ -468,22 +434,11 @@ export class BackplaneLink<Data> {
     try {
       const envelope = decodeEnvelope(bytes);
       if (!('version' in envelope)) return envelope;
-      if (!this.#newerNodes.has(envelope.version)) {
-        this.#newerNodes.add(envelope.version);
-        this.#report(
-          `another node sends format version ${envelope.version}, this node reads version ${VERSION}`,
-        );
-      }
+      this.faults.newer(envelope.version);
     } catch (error) {
-      this.#invalid(error);
+      this.faults.invalid(error);
     }
     return undefined;
-  }
-
-  #invalid(cause: unknown): void {
-    const text = (count: number): string =>
-      `${count === 1 ? 'invalid bytes' : `${count} invalid messages`} on the backplane`;
-    this.#flood('invalid', { text, cause });
   }
 
   #up(isWhole = false): void {
@@ -507,17 +462,13 @@ export class BackplaneLink<Data> {
     if (this.#localOnly === 0) return;
     const count = this.#localOnly === 1 ? '1 message' : `${this.#localOnly} messages`;
     this.#localOnly = 0;
-    this.#report(`the backplane was away: ${count} reached this node only`);
+    this.faults.report(`the backplane was away: ${count} reached this node only`);
   }
 
   #down(error: unknown): void {
     this.state = 'down';
     this.#returned ??= new Deferred();
-    this.#report('the backplane is away', { cause: error });
-  }
-
-  #report(message: string, options?: ErrorOptions): void {
-    this.#hub.failed(undefined, new BackplaneError(message, options));
+    this.faults.report('the backplane is away', { cause: error });
   }
 
   #interrupted(name: string | undefined): void {

@@ -12,6 +12,17 @@ export interface Keep {
   readonly ttl: number;
 }
 
+/** How often the hub looks for rooms that were quiet for `ttl`, in ms. */
+const BEAT_MS = 5_000;
+
+/**
+ * How long an engine keeps the epoch of a channel after the last message or read, in ms. A hub with
+ * members reads after each `ttl`. So it is kept for `ttl` after the last member.
+ */
+export function epochTtl({ ttl }: Pick<Keep, 'ttl'>): number {
+  return Math.ceil(2 * (ttl + BEAT_MS));
+}
+
 /**
  * Connects the rooms of several nodes over an engine such as Redis or NATS. Each room is a channel,
  * and one more channel is for broadcasts.
@@ -43,17 +54,22 @@ export interface Backplane {
    *
    * `follows` when no message is missing between `since` and the first returned message. Default:
    * `complete`, or the first message has the next offset.
+   *
+   * `last` is the offset of the end of the history. The epoch of a channel exists from the first read
+   * on, and outlives the last member by `keep.ttl`.
    */
   history?(
     channel: string,
     since: Position | undefined,
     limit: number,
+    keep?: Keep,
   ): Promise<{
     readonly messages: readonly { readonly offset: number; readonly bytes: Uint8Array }[];
     readonly epoch: string;
     readonly complete: boolean;
     readonly follows?: boolean | undefined;
     readonly more?: boolean | undefined;
+    readonly last?: number | undefined;
   }>;
   /** Disconnects. */
   close(): Promise<void>;

@@ -45,6 +45,8 @@ export class Channel {
   readonly through: boolean;
   /** Counter of this node's last message before its first member joined. */
   readonly ownBefore: number;
+  /** When the last message has arrived, or the end of the history was read. */
+  heardAt: number;
   readonly #link: ChannelLink;
   /**
    * Messages that were published after this time arrive, or their loss is reported. In ms of the
@@ -80,6 +82,7 @@ export class Channel {
     // This node misses none of its own messages before.
     if (through && ownBefore > 0) this.#known.set(link.node, { counter: ownBefore, gaps: 0 });
     this.#since = link.platform.now();
+    this.heardAt = this.#since;
   }
 
   /** The engine sends the messages of this channel from now on. */
@@ -90,6 +93,13 @@ export class Channel {
   /** The position of the last message that was delivered. */
   get last(): Position | undefined {
     return this.#last;
+  }
+
+  /** A read after the subscription has found no message: none is missing up to this position. */
+  foundNone(position: Position): void {
+    if (this.#repair !== undefined) return;
+    const isLater = this.#last?.epoch === position.epoch && this.#last.offset <= position.offset;
+    if (this.#last === undefined || isLater) this.#last = position;
   }
 
   arrive(arrival: Arrival): void {
@@ -183,6 +193,7 @@ export class Channel {
 
   #deliverNext(arrival: Placed): void {
     const hasNoPlace = this.#last === undefined || this.#last === this.#beforeGap;
+    this.heardAt = this.#link.platform.now();
     this.#deliver(arrival);
     // Unreadable bytes that any position would follow may be those of another program.
     if (arrival.envelope !== undefined || !hasNoPlace) this.#last = arrival.position;
@@ -315,4 +326,9 @@ function byOffset(a: Placed, b: Placed): number {
 /** The channel of a room; `all` for broadcasts, which no room's channel can be. */
 export function channelOf(room: string | undefined): string {
   return room === undefined ? 'all' : `room/${room}`;
+}
+
+/** The room of a channel that {@link channelOf} has named. */
+export function roomOf(channel: string): string {
+  return channel.slice(channelOf('').length);
 }

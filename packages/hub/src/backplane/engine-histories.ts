@@ -1,7 +1,7 @@
 import type { Platform } from '@ws/conn';
 import { BackplaneError } from '../errors.ts';
 import type { Position } from '../history/position.ts';
-import type { Backplane } from './backplane.ts';
+import type { Backplane, Keep } from './backplane.ts';
 import type { Arrival, Envelope } from './envelope.ts';
 import type { Found } from './shared-reads.ts';
 import { withTimeout } from './with-timeout.ts';
@@ -24,6 +24,7 @@ export class EngineHistories {
   readonly #backplane: Backplane;
   readonly #platform: Platform;
   readonly #decode: (bytes: Uint8Array) => Envelope | undefined;
+  readonly #keepOf: (channel: string) => Keep | undefined;
   /** Number of reads that the engine has answered. */
   #answers = 0;
 
@@ -31,7 +32,9 @@ export class EngineHistories {
     backplane: Backplane,
     platform: Platform,
     decode: (bytes: Uint8Array) => Envelope | undefined,
+    keepOf: (channel: string) => Keep | undefined,
   ) {
+    this.#keepOf = keepOf;
     this.#backplane = backplane;
     this.#platform = platform;
     this.#decode = decode;
@@ -40,23 +43,23 @@ export class EngineHistories {
   /** Reads all parts: the first `limit` messages after `since`, or the last ones without it. */
   async read(channel: string, since: Position | undefined, limit: number): Promise<Found> {
     let part = await this.readPart(channel, since, limit);
-    const { epoch } = part;
+    const { epoch, last } = part;
     const arrivals = [...part.arrivals];
     let isWhole = part.follows;
     while (part.more) {
-      const last = arrivals.at(-1)!.position!;
-      part = await this.readPart(channel, last, limit - arrivals.length);
-      if (part.epoch !== epoch) return { arrivals, complete: false, epoch };
+      const read = arrivals.at(-1)!.position!;
+      part = await this.readPart(channel, read, limit - arrivals.length);
+      if (part.epoch !== epoch) return { arrivals, complete: false, epoch, last };
       isWhole &&= part.follows;
       arrivals.push(...part.arrivals);
     }
-    return { arrivals, complete: isWhole && part.complete, epoch };
+    return { arrivals, complete: isWhole && part.complete, epoch, last };
   }
 
   /** Reads the messages that the engine returns at once. */
   async readPart(channel: string, since: Position | undefined, limit: number): Promise<Part> {
     const found = await this.#whileAnswers(this.#ask(channel, since, limit));
-    const { epoch, complete, messages } = found;
+    const { epoch, complete, messages, last } = found;
     const next = since === undefined ? 1 : since.epoch === epoch ? since.offset + 1 : undefined;
     const follows = found.follows ?? (complete || messages[0]?.offset === next);
     const arrivals: Arrival[] = [];
@@ -66,7 +69,7 @@ export class EngineHistories {
       previous = offset;
     }
     const more = found.more === true && messages.length > 0 && messages.length < limit;
-    return { arrivals, epoch, follows, complete: complete && !more, more };
+    return { arrivals, epoch, last, follows, complete: complete && !more, more };
   }
 
   async #ask(
@@ -75,7 +78,7 @@ export class EngineHistories {
     limit: number,
   ): ReturnType<NonNullable<Backplane['history']>> {
     try {
-      return await this.#backplane.history!(channel, since, limit);
+      return await this.#backplane.history!(channel, since, limit, this.#keepOf(channel));
     } catch (cause) {
       throw new BackplaneError('the backplane refused a read of the history', { cause });
     }

@@ -15,6 +15,8 @@ export interface Found {
   readonly complete: boolean;
   /** Of the history that the engine has now. */
   readonly epoch?: string;
+  /** Offset of its end. */
+  readonly last?: number | undefined;
 }
 
 /** A read of the application. */
@@ -134,16 +136,16 @@ function first(found: Found, { since, limit }: Read): Found {
 }
 
 /** The answer to a read from a later position; undefined if it is not known. */
-function partOf({ arrivals, complete }: Found, { since, limit }: Read): Found | undefined {
+function partOf(found: Found, { since, limit }: Read): Found | undefined {
+  const { arrivals, complete } = found;
   const { offset } = since!;
   // No message has a position from the future.
   if (offset > (arrivals.at(-1)?.position!.offset ?? 0)) return undefined;
   const start = arrivals.findIndex(({ position }) => position!.offset > offset);
   const later = start < 0 ? [] : arrivals.slice(start);
-  if (complete) return { arrivals: later.slice(0, limit), complete: later.length <= limit };
+  const part = { ...found, arrivals: later.slice(0, limit) };
+  if (complete) return { ...part, complete: later.length <= limit };
   // The history has dropped messages after the position.
   const isTooOld = start === 0 && later[0]!.position!.offset > offset + 1;
-  return isTooOld || later.length > limit
-    ? { arrivals: later.slice(0, limit), complete: false }
-    : undefined;
+  return isTooOld || later.length > limit ? { ...part, complete: false } : undefined;
 }

@@ -80,7 +80,7 @@ export class Subscriptions<Data> {
   /** Tries a refused change again, with growing pauses. Reports the first refusal only. */
   async #retry(channel: string, refusal: unknown): Promise<void> {
     if (this.#link.closed) return;
-    this.#link.channelRefused(channel, refusal);
+    this.#link.faults.channelRefused(channel, refusal);
     this.#refused.add(channel);
     for (let pause = RETRY_MS; this.#isWrong(channel); pause = Math.min(2 * pause, MAX_RETRY_MS)) {
       await sleep(this.#link.platform, pause);

@@ -42,7 +42,7 @@ export class WordSender<Data> {
     } catch (cause) {
       // A node that may not publish hears so from its messages, and need not say that it lives.
       const isLife = word.word === 'start' || word.word === 'beat' || word.word === 'end';
-      if (!isLife && this.#link.state === 'up') this.#link.wordRefused(cause);
+      if (!isLife && this.#link.state === 'up') this.#link.faults.wordRefused(cause);
       return false;
     } finally {
       this.#unanswered--;

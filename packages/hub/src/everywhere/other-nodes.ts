@@ -31,7 +31,10 @@ export class OtherNodes<Data> {
         this.questions.gone(node);
         this.#forgetLater(node.name);
       },
-      beat: () => this.presence?.beat(),
+      beat: () => {
+        this.presence?.beat();
+        link.epochs.beat();
+      },
     });
     this.questions = new Questions(link, this.#nodes, new LocalActs(hub));
     this.calls = new EverywhereCalls(hub);

@@ -8,6 +8,12 @@ const SWEEP_MS = 10_000;
 /** Most histories of ended rooms. Each costs about 300 bytes. */
 const MAX_ENDED = 10_000;
 
+/** The history of a room that has ended. */
+interface Ended {
+  readonly history: RoomHistory;
+  readonly until: number;
+}
+
 /** The histories of all rooms on this node, with a common bound. */
 export class Histories {
   readonly #maxBytes: number;
@@ -16,8 +22,10 @@ export class Histories {
    * its history becomes empty.
    */
   readonly #used = new Map<RoomHistory, () => void>();
-  /** Empty histories of rooms that have ended, and until when they are kept, by room. */
-  readonly #ended = new Map<string, { readonly history: RoomHistory; readonly until: number }>();
+  /** Histories of rooms that have ended, without messages, and until when they are kept, by room. */
+  readonly #ended = new Map<string, Ended>();
+  /** Those of rooms that had no message: they go first. */
+  readonly #unused = new Map<string, Ended>();
   #bytes = 0;
   #sweeping = false;
 
@@ -48,20 +56,22 @@ export class Histories {
 
   /** A room has ended. A client may return with a position of its history. */
   roomEnded(name: string, history: RoomHistory, platform: Platform): void {
-    if (history.last === 0) return;
-    this.#ended.set(name, { history, until: platform.now() + history.ttl });
+    const ended = history.last === 0 ? this.#unused : this.#ended;
+    ended.set(name, { history, until: platform.now() + history.ttl });
     if (!this.#sweeping) this.#sweepLater(platform);
-    if (this.#ended.size <= MAX_ENDED) return;
-    for (const oldest of this.#ended.keys()) {
-      this.#ended.delete(oldest);
+    if (this.#ended.size + this.#unused.size <= MAX_ENDED) return;
+    const first = this.#unused.size > 0 ? this.#unused : this.#ended;
+    for (const oldest of first.keys()) {
+      first.delete(oldest);
       return;
     }
   }
 
   /** Takes the history of a room that has ended. */
   take(name: string): RoomHistory | undefined {
-    const ended = this.#ended.get(name);
+    const ended = this.#ended.get(name) ?? this.#unused.get(name);
     this.#ended.delete(name);
+    this.#unused.delete(name);
     return ended?.history;
   }
 
@@ -106,8 +116,10 @@ export class Histories {
         this.#used.delete(history);
         emptied();
       }
-      for (const [name, { until }] of this.#ended) if (until <= now) this.#ended.delete(name);
-      if (this.#used.size + this.#ended.size > 0) this.#sweepLater(platform);
+      for (const ended of [this.#ended, this.#unused]) {
+        for (const [name, { until }] of ended) if (until <= now) ended.delete(name);
+      }
+      if (this.#used.size + this.#ended.size + this.#unused.size > 0) this.#sweepLater(platform);
     });
   }
 }

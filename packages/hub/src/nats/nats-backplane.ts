@@ -61,8 +61,8 @@ export class NatsBackplane implements Backplane {
     this.ordered = loadLog !== undefined;
     this.keeps = loadLog !== undefined;
     if (loadLog !== undefined) {
-      this.history = (channel, since, limit) =>
-        this.#log!.history(subjectToken(channel), since, limit);
+      this.history = (channel, since, limit, keep) =>
+        this.#log!.history(subjectToken(channel), since, limit, keep?.bytes);
     }
   }
 

@@ -54,6 +54,8 @@ interface Part {
   readonly isAll: boolean;
 }
 
+const NO_PART: Part = { messages: [], isAll: true };
+
 /** The bytes that this node has stored for a room. */
 interface Counted {
   total: number;
@@ -249,23 +251,32 @@ export class StreamLog {
     return { position: { epoch: this.#epoch!, offset }, previous };
   }
 
-  async history(token: string, since: Position | undefined, limit: number): Promise<HistoryResult> {
+  /** @param most - Bound of the bytes of the room. */
+  async history(
+    token: string,
+    since: Position | undefined,
+    limit: number,
+    most: number = Infinity,
+  ): Promise<HistoryResult> {
     const subject = `${this.#stored}.${token}`;
     if (since !== undefined && since.epoch === this.#epoch) {
       const { epoch, offset } = since;
       const part = await this.#after(subject, offset, limit);
-      const follows = await this.#isWhole(subject, offset, epoch);
-      return resultOf(part, limit, epoch, follows);
+      const follows = await this.#isWhole(subject, offset, epoch, part, most);
+      return { ...resultOf(part, limit, epoch, follows), last: offset };
     }
     const info = await this.open(subject);
     const epoch = epochOf(info);
+    // The position of a room without messages.
+    const end = { last: info.state.last_seq };
     if (since === undefined) {
       const last = await this.#lastOf(subject, limit, info);
-      if (last !== undefined) return resultOf(last, limit, epoch, false);
+      if (last !== undefined) return { ...resultOf(last, limit, epoch, false), ...end };
     }
-    const part = await this.#from(subject, 1, limit);
-    const follows = since === undefined && (await this.#isWhole(subject, 0, epoch));
-    return resultOf(part, limit, epoch, follows);
+    const hasNone = (info.state.subjects?.[subject] ?? 0) === 0;
+    const part = hasNone ? NO_PART : await this.#from(subject, 1, limit);
+    const follows = since === undefined && (await this.#isWhole(subject, 0, epoch, part, most));
+    return { ...resultOf(part, limit, epoch, follows), ...end };
   }
 
   /** Reads the first `limit` messages of a room after this sequence number. */
@@ -388,19 +399,31 @@ export class StreamLog {
 
   /**
    * Whether the stream has all messages of the room after the offset `after`. A stream drops the
-   * oldest messages first. So it has all later messages while it has the message at `after`.
+   * oldest messages first. So it has all later messages while it has the message at `after`. The room
+   * may have had none there. Then no bound may have dropped a later one.
    */
-  async #isWhole(subject: string, after: number, epoch: string): Promise<boolean> {
+  async #isWhole(
+    subject: string,
+    after: number,
+    epoch: string,
+    { messages: found, isAll }: Part,
+    most: number,
+  ): Promise<boolean> {
     const info = await this.#stateFromNow();
     if (epochOf(info) !== epoch) return false;
-    const { messages, last_seq: last } = info.state;
+    const { messages, first_seq: first, last_seq: last } = info.state;
     // A position from the future.
     if (after > last) return false;
     if (messages === last || last === after) return true;
     if (after === 0) return false;
     const { streams } = await this.#manager;
     const query = { seq: after, next_by_subj: subject };
-    return (await streams.getMessage(this.#name, query))?.seq === after;
+    if ((await streams.getMessage(this.#name, query))?.seq === after) return true;
+    const { max_msgs_per_subject: size } = info.config;
+    const bytes = found.reduce((sum, each) => sum + each.bytes.length, 0);
+    // A node that drops messages beyond `most` leaves at least half of it.
+    const hasRoom = (size <= 0 || found.length < size) && bytes < most / 2;
+    return isAll && first <= after + 1 && hasRoom;
   }
 
   /** The stream at a time after this call. The calls that wait for the same answer share the next one. */

@@ -112,12 +112,13 @@ export class ClusterBackplane implements Backplane {
     channel: string,
     since: Position | undefined,
     limit: number,
+    keep?: Keep,
   ): ReturnType<ServerBackplane['history']> {
     const until = portablePlatform.now() + ANSWER_MS;
     for (;;) {
       try {
         const found = await this.#run(channel, ({ backplane }, asking) =>
-          this.#read((from) => backplane.history(channel, since, limit, asking, from)),
+          this.#read((from) => backplane.history(channel, since, limit, keep, asking, from)),
         );
         return found.answer;
       } catch (error) {

@@ -28,8 +28,9 @@ export class ClusterOnDemand implements Backplane {
     channel: string,
     since: Position | undefined,
     limit: number,
+    keep?: Keep,
   ): ReturnType<ClusterBackplane['history']> {
-    return (await this.#load()).history(channel, since, limit);
+    return (await this.#load()).history(channel, since, limit, keep);
   }
 
   async subscribe(channel: string): Promise<void> {

@@ -44,15 +44,15 @@ const LATE_BYTES = 1_048_576;
 const MARKS = 32;
 
 /**
- * ARGV: the id of a new epoch, the message, its channel, size, ttl and bytes of the history; in a
- * cluster also a replication id.
+ * ARGV: the id of a new epoch, the message, its channel, size, ttl and bytes of the history, ttl of the
+ * epoch; in a cluster also a replication id.
  *
  * The hash counts the bytes of all messages in `t`. Each time that `t` passes a multiple of `step`, a
  * mark has the offset of that message. So the bound of the bytes reads no message. Another bound has
  * other marks.
  */
 export function publishScript(command: 'PUBLISH' | 'SPUBLISH', isShard: boolean): string {
-  return `${read("redis.call('DEL', KEYS[2])", isShard ? 'ARGV[7]' : undefined)}
+  return `${read("redis.call('DEL', KEYS[2])", isShard ? 'ARGV[8]' : undefined)}
 o = redis.call('HINCRBY', KEYS[1], 'o', 1)
 local n, bytes = #ARGV[2], tonumber(ARGV[6])
 local step = math.max(math.floor(bytes / ${MARKS}), 1)
@@ -72,7 +72,7 @@ for i = math.ceil((t - bytes) / step), last do
   end
 end
 redis.call('XADD', KEYS[2], 'MINID', '~', math.max(first + 1, 0) .. '-0', o .. '-0', 'm', ARGV[2])
-redis.call('PEXPIRE', KEYS[1], ARGV[5])
+redis.call('PEXPIRE', KEYS[1], ARGV[7])
 redis.call('PEXPIRE', KEYS[2], ARGV[5])
 redis.call('${command}', ARGV[3], e .. ' ' .. o .. ' ' .. ARGV[2])
 return {e, o}`;
@@ -86,17 +86,18 @@ const FEW = 4;
 const SMALL_BYTES = 16_384;
 
 /**
- * ARGV: the id of a new epoch, the limit, epoch and offset of `since` or two empty strings; in a
- * cluster also a replication id. Returns
- * the epoch, its last offset and the first of the entries; nothing for a room without keys. With the
- * epoch of another history, returns the first messages of the current epoch.
+ * ARGV: the id of a new epoch, the limit, epoch and offset of `since` or two empty strings, the ttl of
+ * the epoch; in a cluster also a replication id. Returns the epoch, its last offset and the first of
+ * the entries. With the epoch of another history, returns the first messages of the current epoch. A
+ * room has an epoch from its first read on.
  *
  * Redis serves no other client meanwhile, and needs 40 ms for a MiB. So the entries are read a few at a
  * time, until they have {@link PART_BYTES}.
  */
 export const historyScript = (
   isShard: boolean,
-): string => `${read('return {}', isShard ? 'ARGV[5]' : undefined)}
+): string => `${read("redis.call('DEL', KEYS[2])", isShard ? 'ARGV[6]' : undefined)}
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
 local from = ARGV[4]
 if from == '' then from = math.max(o - ARGV[2], 0)
 elseif ARGV[3] ~= e then from = s end

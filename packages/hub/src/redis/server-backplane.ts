@@ -1,4 +1,4 @@
-import type { Backplane, BackplaneSink, Keep } from '../backplane/backplane.ts';
+import { type Backplane, type BackplaneSink, epochTtl, type Keep } from '../backplane/backplane.ts';
 import { Limit } from '../backplane/limit.ts';
 import type { Position } from '../history/position.ts';
 import { Connection } from './connection.ts';
@@ -8,6 +8,8 @@ import { historyScript, publishScript } from './scripts.ts';
 
 /** Bound of the reads at a time: other commands wait for them in Redis. */
 const MAX_READS = 8;
+/** The `ttl` of a read that does not say it, in ms. */
+const TTL_MS = 300_000;
 /** Bound of the channels that are subscribed at a time. */
 const MAX_CHANGES = 1_000;
 /** Longest wait of `close` for the answers to publications, in ms. */
@@ -105,6 +107,7 @@ export class ServerBackplane implements Backplane {
       String(keep.size),
       String(Math.ceil(keep.ttl)),
       String(keep.bytes ?? Number.MAX_SAFE_INTEGER),
+      String(epochTtl(keep)),
       from,
     ];
     const answer = await this.#eval(this.#publishScript, channel, args, asking);
@@ -138,6 +141,7 @@ export class ServerBackplane implements Backplane {
     channel: string,
     since: Position | undefined,
     limit: number,
+    keep: Pick<Keep, 'ttl'> = { ttl: TTL_MS },
     asking = false,
     from = '',
   ): Promise<{
@@ -146,13 +150,15 @@ export class ServerBackplane implements Backplane {
     complete: boolean;
     follows: boolean;
     more: boolean;
+    last: number;
   }> {
-    const args = [String(limit), since?.epoch ?? '', String(since?.offset ?? ''), from];
-    const [found, last = 0, entries] = (await this.#reads.run(() =>
+    const [epochOfSince, offset] = [since?.epoch ?? '', String(since?.offset ?? '')];
+    const args = [String(limit), epochOfSince, offset, String(epochTtl(keep)), from];
+    const [found, last, entries] = (await this.#reads.run(() =>
       this.#eval(this.#historyScript, channel, args, asking),
-    )) as [RedisBytes?, number?, Entry[]?];
-    const epoch = found?.toString() ?? '';
-    const messages = (entries ?? []).map(([id, fields]) => ({
+    )) as [RedisBytes, number, Entry[]];
+    const epoch = found.toString();
+    const messages = entries.map(([id, fields]) => ({
       offset: Number.parseInt(id.toString(), 10),
       bytes: fields[1]!,
     }));
@@ -161,7 +167,7 @@ export class ServerBackplane implements Backplane {
     const complete = known && messages.length === last - after;
     const follows = known && (messages[0]?.offset ?? last + 1) === after + 1;
     const more = messages.length > 0 && messages.at(-1)!.offset < last;
-    return { messages, epoch, complete, follows, more };
+    return { messages, epoch, complete, follows, more, last };
   }
 
   async subscribe(channel: string): Promise<void> {

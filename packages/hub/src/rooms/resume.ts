@@ -22,8 +22,8 @@ const READS_FAILED = 'reads of missed messages failed';
 /** A position of no history: after it come all messages that a history has. */
 const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
 const ALL = Number.MAX_SAFE_INTEGER;
-/** The position of a room that has had no message. */
-const NO_MESSAGE: Position = /* @__PURE__ */ Object.freeze({ epoch: '', offset: 0 });
+/** The epoch of a client without a position. */
+const NO_EPOCH = '';
 
 /**
  * The start of a membership that loses no message: the session gets what it has missed, then what the
@@ -234,8 +234,8 @@ export class Resume<Data> {
 
   #joined(isWhole: boolean, missed: number): Joined<Data> {
     const complete = isWhole && !this.#hasLost;
-    const position = this.#position?.offset === 0 ? NO_MESSAGE : this.#position;
-    return Object.freeze({ room: this.#rooms.room(this.#name), complete, missed, position });
+    const room = this.#rooms.room(this.#name);
+    return Object.freeze({ room, complete, missed, position: this.#position });
   }
 
   #first(joined: Joined<Data>): PreparedMessage | undefined {
@@ -317,7 +317,7 @@ export class Resume<Data> {
 
   async #readSince(since: Position): Promise<MissedPart | undefined> {
     const { limit } = this.#options;
-    const start = since.epoch === NO_MESSAGE.epoch ? BEFORE_ALL : since;
+    const start = since.epoch === NO_EPOCH ? BEFORE_ALL : since;
     const part = await this.#read(start);
     const { length } = part.messages;
     // A position that the history has not reached yet: another history had it.

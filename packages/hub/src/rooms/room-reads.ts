@@ -139,7 +139,7 @@ export class RoomReads<Data> {
 
 /** What a read of the engine has found. */
 function partOf(
-  { arrivals, complete, epoch = '' }: Found,
+  { arrivals, complete, epoch = '', last: end = 0 }: Found,
   since: Position | undefined,
   more: boolean,
 ): HistoryPart {
@@ -151,7 +151,7 @@ function partOf(
     })),
     complete,
     follows: complete,
-    position: last ?? { epoch, offset: 0 },
+    position: last ?? { epoch, offset: end },
     more,
   };
 }

@@ -1,5 +1,5 @@
 import { portablePlatform } from '@ws/conn';
-import type { Backplane, BackplaneSink, Keep } from '../backplane/backplane.ts';
+import { type Backplane, type BackplaneSink, epochTtl, type Keep } from '../backplane/backplane.ts';
 import { BackplaneLink } from '../backplane/backplane-link.ts';
 import { loadedLink } from '../backplane/loaded-link.ts';
 import type { Position } from '../history/position.ts';
@@ -17,8 +17,9 @@ interface Log {
   entries: { offset: number; bytes: Uint8Array }[];
   /** Of the entries. */
   bytes: number;
-  /** Time of its expiry, in ms. */
+  /** Times of the expiry of the entries and of the epoch, in ms. */
   until: number;
+  epochUntil: number;
 }
 
 interface Node {
@@ -159,9 +160,16 @@ export class MemoryBroker {
   /** @internal */
   log(channel: string): Log {
     let log = this.#logs.get(channel);
-    if (log === undefined || log.until <= portablePlatform.now()) {
-      log = { epoch: crypto.randomUUID(), last: 0, entries: [], bytes: 0, until: Infinity };
+    const now = portablePlatform.now();
+    if (log === undefined || log.epochUntil <= now) {
+      const epoch = crypto.randomUUID();
+      log = { epoch, last: 0, entries: [], bytes: 0, until: Infinity, epochUntil: Infinity };
       this.#logs.set(channel, log);
+    }
+    if (log.until <= now) {
+      log.entries = [];
+      log.bytes = 0;
+      log.until = Infinity;
     }
     return log;
   }
@@ -181,6 +189,7 @@ export class MemoryBroker {
       log.bytes -= log.entries.shift()!.bytes.length;
     }
     log.until = portablePlatform.now() + ttl;
+    log.epochUntil = portablePlatform.now() + epochTtl(keep);
     return { epoch: log.epoch, offset: log.last };
   }
 
@@ -225,16 +234,18 @@ export function memoryBackplane(broker: MemoryBroker): Backplane {
       node!.channels.delete(channel);
       return Promise.resolve();
     },
-    async history(channel, since, limit) {
+    async history(channel, since, limit, keep) {
       if (node!.away !== undefined) throw node!.away;
-      const { epoch, last, entries } = broker.log(channel);
+      const log = broker.log(channel);
+      const { epoch, last, entries } = log;
+      if (keep !== undefined) log.epochUntil = portablePlatform.now() + epochTtl(keep);
       const known = since === undefined || since.epoch === epoch;
       const after = known ? (since?.offset ?? 0) : 0;
       const found = entries.filter(({ offset }) => offset > after);
       const messages = since === undefined ? found.slice(-limit) : found.slice(0, limit);
       const from = messages[0]?.offset ?? last + 1;
       const to = messages.at(-1)?.offset ?? last;
-      return { messages, epoch, complete: known && from === after + 1 && to === last };
+      return { messages, epoch, complete: known && from === after + 1 && to === last, last };
     },
     close() {
       if (node !== undefined) broker.leave(node);

@@ -61,7 +61,7 @@ describe.each(KINDS)('a resume on %s, by issues of socket.io', (kind, start) => 
     const { position } = await joined;
     client.terminate();
     await publish(one, 2);
-    expect(await resumed(two, position!)).toEqual([false, ['1', '2']]);
+    expect(await resumed(two, position!)).toEqual([true, ['1', '2']]);
   });
 
   it('recovers a client that was connected for long (4733, 5282)', async () => {
@@ -69,15 +69,10 @@ describe.each(KINDS)('a resume on %s, by issues of socket.io', (kind, start) => 
     const [position] = await publish(one, 1);
     const { client, joined } = visit(one, { since: position! });
     await joined;
-    for (let i = 0; i < 3; i++) {
-      await wait(TTL - 1_000);
-      // On an engine a room that is quiet for its ttl has another epoch.
-      if (kind === 'two nodes') await one.room('r').publish('busy');
-    }
-    const last = kind === 'two nodes' ? { ...position!, offset: 4 } : position!;
+    for (let i = 0; i < 3; i++) await wait(TTL - 1_000);
     client.terminate();
     await one.room('r').publish('missed');
-    expect(await resumed(two, last)).toEqual([true, ['missed']]);
+    expect(await resumed(two, position!)).toEqual([true, ['missed']]);
   });
 
   it('recovers after a message that has no position (5539)', async () => {

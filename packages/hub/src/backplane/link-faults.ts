@@ -1,0 +1,77 @@
+import type { Platform } from '@ws/conn';
+import { BackplaneError } from '../errors.ts';
+import { Reports } from '../reports.ts';
+import { VERSION } from './envelope.ts';
+
+const MAX_TWINS = 100;
+
+/** A fault that is reported together with others of its kind. */
+interface FaultOf {
+  readonly text: (count: number) => string;
+  readonly cause: unknown;
+}
+
+/** Reports the faults of a backplane, those that another program can repeat at most once a second. */
+export class LinkFaults {
+  readonly #failed: (error: BackplaneError) => void;
+  readonly #platform: () => Platform;
+  readonly #newerNodes = new Set<number>();
+  /** The first nodes with the id of this one: each is reported once. */
+  readonly #twins = new Set<string>();
+  readonly #floods: Reports<string, FaultOf> = new Reports((_, count, { text, cause }) =>
+    this.report(text(count), { cause }),
+  );
+
+  constructor(failed: (error: BackplaneError) => void, platform: () => Platform) {
+    this.#failed = failed;
+    this.#platform = platform;
+  }
+
+  report(message: string, options?: ErrorOptions): void {
+    this.#failed(new BackplaneError(message, options));
+  }
+
+  /** The engine has refused a channel, which is tried again. */
+  channelRefused(channel: string, cause: unknown): void {
+    const name = JSON.stringify(channel);
+    this.#flood('channel', {
+      text: (count) =>
+        count === 1
+          ? `the backplane refused channel ${name}`
+          : `the backplane refused ${count} channels, the last of them ${name}`,
+      cause,
+    });
+  }
+
+  /** The engine has refused a word of this node. */
+  wordRefused(cause: unknown): void {
+    this.#flood('word', { text: () => 'the backplane refused words of this node', cause });
+  }
+
+  invalid(cause: unknown): void {
+    const text = (count: number): string =>
+      `${count === 1 ? 'invalid bytes' : `${count} invalid messages`} on the backplane`;
+    this.#flood('invalid', { text, cause });
+  }
+
+  newer(version: number): void {
+    if (this.#newerNodes.has(version)) return;
+    this.#newerNodes.add(version);
+    this.report(`another node sends format version ${version}, this node reads version ${VERSION}`);
+  }
+
+  /** @param id - Of this node and of another one. */
+  twin(node: string, id: string): void {
+    if (this.#twins.has(node) || this.#twins.size === MAX_TWINS) return;
+    this.#twins.add(node);
+    this.report(`another node has the id ${JSON.stringify(id)} (option id)`);
+  }
+
+  flushAll(): void {
+    this.#floods.flushAll();
+  }
+
+  #flood(kind: string, fault: FaultOf): void {
+    this.#floods.add(kind, 1, fault, this.#platform());
+  }
+}
