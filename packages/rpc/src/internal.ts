@@ -10,5 +10,5 @@ export {
   withRoomHandlers,
   withRooms,
 } from './rooms/room-contract.ts';
-export { ErrorCode } from './rpc-error.ts';
+export { ErrorCode, isRpcError } from './rpc-error.ts';
 export { type Checked, check, checkIsSchema, misfit } from './schema.ts';

@@ -8,7 +8,7 @@ import {
   removeAbortListener,
 } from '@ws/conn/internal';
 import { type Definitions, type Named, RpcError } from '@ws/rpc';
-import { type Checked, check, ErrorCode, misfit, ROOM_REFUSED } from '@ws/rpc/internal';
+import { type Checked, check, ErrorCode, isRpcError, misfit, ROOM_REFUSED } from '@ws/rpc/internal';
 import { eventNameOf, prepare } from '../arguments.ts';
 import { RoomRefusedError } from '../errors.ts';
 import type { Position } from '../history/position.ts';
@@ -357,8 +357,8 @@ export class RoomServer<Data> {
       const text = isPlain ? 'false' : kind(answer);
       refusal = new RoomRefusedError(room, `${name} returned ${text}, not true`);
     } catch (cause) {
-      isPlain = cause instanceof RpcError;
-      if (!isPlain && !(cause instanceof RoomRefusedError)) {
+      isPlain = isRpcError(cause);
+      if (!isPlain && !isRoomRefusal(cause)) {
         throw this.#failed(`calls of ${name} failed`, cause, turn);
       }
       if (turn.asked.signal.aborted) throw cause;
@@ -429,6 +429,15 @@ export class RoomServer<Data> {
     const [leaving, name] = this.#leaving ?? [];
     if ((session === leaving && room === name) || session.state !== 'open') return;
     if (this.#rulesOf(room) !== undefined) session.send(gapText(room, undefined, false));
+  }
+}
+
+/** Whether `error` is a RoomRefusedError, of any copy of this package. A Proxy may throw here. */
+function isRoomRefusal(error: unknown): boolean {
+  try {
+    return (Object(error) as Partial<RoomRefusedError>).code === 'WS_ERR_ROOM_REFUSED';
+  } catch {
+    return false;
   }
 }
 

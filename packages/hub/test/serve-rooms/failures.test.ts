@@ -46,10 +46,24 @@ describe('a function that admits clients', () => {
     'answers an object': () => ({}) as never,
     'rejects with a RoomRefusedError': fails(new RoomRefusedError('r', 'no')).rejects,
     'throws an RpcError': fails(new RpcError(7, 'no')).throws,
+    'throws an RpcError of another copy': fails(
+      Object.assign(new Error('no'), { '@ws/rpc-error': true }),
+    ).throws,
+    'throws a RoomRefusedError of another copy': fails(
+      Object.assign(new Error('no'), { code: 'WS_ERR_ROOM_REFUSED' }),
+    ).throws,
   };
   const failures = {
     throws: fails(new Error('db')).throws,
     rejects: fails(new Error('db')).rejects,
+    'throws a Proxy': fails(
+      new Proxy(new Error('db'), {
+        get: (target, name) => {
+          if (name === 'code') throw new Error('trap');
+          return Reflect.get(target, name) as unknown;
+        },
+      }),
+    ).throws,
     'has not answered in time': () => new Promise<never>(() => {}),
   };
 
