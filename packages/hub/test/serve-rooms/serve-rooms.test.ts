@@ -372,6 +372,12 @@ describe('a contract beside the rooms', () => {
       /who: expected a function/,
     );
     expect(() => roomsOf({} as never)).toThrow(/expected a ReconnectingConn/);
+    expect(() => roomsOf(connPair()[0] as never)).toThrow(/got a Conn; write new Reconn/);
+    const former = roomsOf as (...args: unknown[]) => unknown;
+    expect(() => former(live, own)).toThrow(/write roomsOf\(live, \{ contract, handlers, schemas/);
+    expect(() => former(live, undefined, undefined, {})).toThrow(/write roomsOf\(live, \{/);
+    expect(() => former(live, { contract: own })).toThrow(/told: expected a function/);
+    expect(() => former(live, { schemas: { r: { inof: z.string() } } })).toThrow(/inof/);
   });
 });
 
