@@ -50,17 +50,23 @@ export function checkOneOf<T>(
   throw new TypeError(`${name}: expected one of ${allowed.join(', ')}, got ${got}`);
 }
 
-/** @throws TypeError or RangeError for another option than `names`, and for an invalid key. */
+/**
+ * @param takesKey - A key may have an effect.
+ * @throws TypeError or RangeError for another option than `names`, and for a key that is invalid or has
+ *   no effect.
+ */
 export function checkKeyedOptions(
   owner: string,
   options: { readonly key?: string | undefined },
   names: readonly string[],
+  takesKey: boolean,
 ): void {
   checkOptionNames(owner, options, names, 'ignore');
   const { key } = options;
   if (key === undefined) return;
   checkText('key', key, 0, MAX_KEY_BYTES);
   checkWellFormed('key', key);
+  if (!takesKey) throw new TypeError("key: needs the option overflow: 'latest' of the hub");
 }
 
 /**

@@ -231,7 +231,7 @@ export class Hub<Data = unknown> implements AsyncDisposable {
     if (this.#sessions.ended) throw new HubClosedError('hub.broadcast');
     const { everyone } = this.#sessions;
     const { message, except } = checked(
-      () => publicationOf('hub.broadcast', data, options, BROADCAST_NAMES),
+      () => publicationOf('hub.broadcast', data, options, BROADCAST_NAMES, false),
       this,
       'broadcast',
     );

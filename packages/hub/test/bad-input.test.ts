@@ -37,6 +37,14 @@ describe('a room', () => {
     expect((await one.join('b')).room.name).toBe('b');
   });
 
+  it('refuses a key that has no effect', async () => {
+    const hub = new Hub({ overflow: 'close' });
+    const text = "key: needs the option overflow: 'latest'";
+    await expect(hub.room('a').publish('x', { key: 'k' })).rejects.toThrow(text);
+    expect(() => session(hub).send('x', { key: 'k' })).toThrow(text);
+    await hub.close({ timeout: 1 });
+  });
+
   it('refuses to start a history beyond maxRooms', async () => {
     const hub = new Hub({ maxRooms: 1, rooms: { '*': { history: true } } });
     await hub.add(connPair()[1]).join('a');

@@ -35,8 +35,9 @@ export function publicationOf<Data>(
   data: MessageData | PreparedMessage,
   options: PublishOptions<Data>,
   names: readonly string[],
+  takesKey: boolean,
 ): { message: PreparedMessage; except: ReadonlySet<Session<Data>> | undefined } {
-  checkKeyedOptions(owner, options, names);
+  checkKeyedOptions(owner, options, names, takesKey);
   const { filter, except } = options;
   if (filter !== undefined && typeof filter !== 'function') {
     throw new TypeError(`filter: expected a function, got ${kind(filter)}`);

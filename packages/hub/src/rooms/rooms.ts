@@ -84,6 +84,11 @@ export class Rooms<Data> {
     return this.#hub.settings.backplane !== undefined;
   }
 
+  /** Another node may have the policy that keys are for. */
+  get #takesKey(): boolean {
+    return this.crosses || this.#hub.settings.overflow === 'latest';
+  }
+
   get presence(): Presence<Data> {
     return this.#hub.presence;
   }
@@ -194,7 +199,7 @@ export class Rooms<Data> {
   ): Promise<Position | undefined> | undefined {
     if (this.#hub.ended) throw new HubClosedError('publish');
     const { message: given, except } = checked(
-      () => publicationOf('publish', data, options, PUBLISH_NAMES),
+      () => publicationOf('publish', data, options, PUBLISH_NAMES, this.#takesKey),
       Room.prototype,
       'publish',
     );

@@ -177,7 +177,12 @@ export class Session<Data = unknown> {
     if (this.state === 'closed') return false;
     const message = checked(
       () => {
-        checkKeyedOptions('session.send', options, SEND_OPTION_NAMES);
+        checkKeyedOptions(
+          'session.send',
+          options,
+          SEND_OPTION_NAMES,
+          this.#hub.settings.overflow === 'latest',
+        );
         return prepare(data, 'session.send');
       },
       this,
