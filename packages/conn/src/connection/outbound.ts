@@ -49,6 +49,11 @@ export class Outbound extends SendQueue {
     return this.order?.bytes ?? 0;
   }
 
+  /** The bytes that wait, as the limits count them: with the cost of each waiting write. */
+  get charged(): number {
+    return this.bufferedAmount + (this.order?.cost ?? 0);
+  }
+
   /** Whether an encoded message of several frames is open. */
   get streamsEncoded(): boolean {
     return this.encoder?.streams === true;
@@ -77,8 +82,7 @@ export class Outbound extends SendQueue {
     if (writeEnd !== undefined) return rejectionAtEnd(connection, writeEnd);
     // A UTF-16 unit has three bytes at most. Only text close to the limit is measured.
     if (this.makeRoom(text === undefined ? size : size * 3)) return undefined;
-    const buffered = this.bufferedAmount + (this.order?.cost ?? 0);
-    return connection.rareParts().refuseMessage(buffered, size, text);
+    return connection.rareParts().refuseMessage(this.charged, size, text);
   }
 
   /**
@@ -98,8 +102,7 @@ export class Outbound extends SendQueue {
     if (isFull || cost > 0) {
       if (isFull) this.pump();
       // The transport may have called back, and so have changed the cost.
-      const buffered = this.bufferedAmount + (this.order?.cost ?? 0);
-      if (!withinLimit(settings, buffered, size)) return false;
+      if (!withinLimit(settings, this.charged, size)) return false;
     }
     return this.withinTotal(size);
   }

@@ -57,11 +57,10 @@ export function overLimit(
 type Budgeted = {
   readonly state: ConnState;
   readonly transportClosed: boolean;
-  readonly bufferedAmount: number;
   readonly platform: { now(): number };
   readonly settings: { readonly highWaterMark: number };
   readonly shared: { readonly timers: Pick<Timers, 'set'> };
-  readonly outbound: { readonly bytesFlushed: number };
+  readonly outbound: { readonly bytesFlushed: number; readonly charged: number };
   readonly rare?: { readonly heldBytes: number; readonly takenBytes: number } | undefined;
   fail(error: BackpressureError, code: number, reason: string): void;
   guardTransport(use: () => void): void;
@@ -86,6 +85,8 @@ export class WriteBudget implements TimerEntry {
   /** The bytes that wait in each connection, as they were counted last. */
   readonly #waiting = new Map<Budgeted, number>();
   #total = 0;
+  /** Connections that were counted with a write since the last recount. It may have left at once. */
+  readonly #written = new Set<Budgeted>();
   #recountedAt = Number.NEGATIVE_INFINITY;
   /** The largest write that was refused since the last check, and that may have room later. */
   #refused = 0;
@@ -105,13 +106,16 @@ export class WriteBudget implements TimerEntry {
   /** Counts the bytes that wait in `connection` now. */
   count(connection: Budgeted): void {
     const held = connection.rare?.heldBytes ?? 0;
-    this.#set(connection, connection.transportClosed ? 0 : connection.bufferedAmount + held);
+    this.#set(connection, connection.transportClosed ? 0 : connection.outbound.charged + held);
   }
 
   #set(connection: Budgeted, bytes: number): void {
     this.#total += bytes - (this.#waiting.get(connection) ?? 0);
-    if (bytes === 0) this.#waiting.delete(connection);
-    else this.#waiting.set(connection, bytes);
+    if (bytes > 0) this.#waiting.set(connection, bytes);
+    else {
+      this.#waiting.delete(connection);
+      this.#written.delete(connection);
+    }
   }
 
   /** Whether `size` more bytes may wait in `connection`. If so, counts them. */
@@ -121,8 +125,10 @@ export class WriteBudget implements TimerEntry {
     const held = this.#waiting.get(connection) ?? 0;
     const total = this.#total + size;
     const isAccepted = total <= this.#limit || this.#hasShare(connection, held, size);
-    if (isAccepted) this.#set(connection, held + size);
-    else if (size <= this.#limit) this.#refused = Math.max(this.#refused, size);
+    if (isAccepted) {
+      this.#set(connection, held + size);
+      this.#written.add(connection);
+    } else if (size <= this.#limit) this.#refused = Math.max(this.#refused, size);
     if (total > this.#limit && this.slot === undefined) this.#watch(connection);
     return isAccepted;
   }
@@ -141,17 +147,18 @@ export class WriteBudget implements TimerEntry {
     );
   }
 
+  /** A transport reports a drain, not each byte that it has sent: all are recounted now and then. */
   #recountAt(now: number): void {
-    if (now - this.#recountedAt < RECOUNT_MS) return;
+    if (now - this.#recountedAt < RECOUNT_MS) return this.#recount(this.#written);
     this.#recountedAt = now;
-    this.#recount();
+    this.#recount(this.#waiting.keys());
   }
 
-  /** A transport reports a drain, not each byte that it has sent. */
-  #recount(): void {
-    for (const connection of this.#waiting.keys()) {
+  #recount(connections: Iterable<Budgeted>): void {
+    for (const connection of connections) {
       connection.guardTransport(() => this.count(connection));
     }
+    this.#written.clear();
   }
 
   // Connections that hold more than their share and take nothing
@@ -164,7 +171,7 @@ export class WriteBudget implements TimerEntry {
   }
 
   fire(): void {
-    this.#recount();
+    this.#recount(this.#waiting.keys());
     const [first] = this.#waiting.keys();
     const over = this.#total + this.#refused - this.#limit;
     if (first !== undefined && over > 0) {

@@ -9,7 +9,7 @@ import {
   type TransportSink,
 } from '../../src/index.ts';
 import { internalsOf } from '../../src/internals-of.ts';
-import { WriteBudget } from '../../src/writing/buffer-limits.ts';
+import { WRITE_COST, WriteBudget } from '../../src/writing/buffer-limits.ts';
 
 const KIB = 1_024;
 const MIB = 1_024 * KIB;
@@ -19,6 +19,8 @@ class SlowSocket implements Transport {
   bufferedAmount = 0;
   /** The last bytes that were written. */
   sent: Uint8Array = new Uint8Array();
+  /** Whether the peer reads all bytes at once. */
+  isFast = false;
   #sink!: TransportSink;
   #owesDrain = false;
   #releases: (() => void)[] = [];
@@ -29,6 +31,10 @@ class SlowSocket implements Transport {
 
   write(chunk: Uint8Array, release?: () => void): boolean {
     this.sent = chunk.slice(0, 8);
+    if (this.isFast) {
+      release?.();
+      return true;
+    }
     this.bufferedAmount += chunk.length;
     if (release !== undefined) this.#releases.push(release);
     this.#owesDrain ||= this.bufferedAmount > 64 * KIB;
@@ -160,6 +166,34 @@ describe('the total of all connections', () => {
       `and ${15 * MIB} more would exceed maxTotalBufferedAmount (${64 * MIB})`,
     );
     expect(await feed(connect(), 12 * MIB, 1)).toBe(0);
+  });
+
+  it('does not count messages that have left at once', async () => {
+    const { connectAll } = serverOf(MIB);
+    const all = connectAll(200);
+    for (const { socket } of all) socket.isFast = true;
+    const message = new Uint8Array(100 * KIB);
+    for (const { conn } of all) conn.send(message).catch(() => {});
+    expect(all.every(({ conn }) => conn.stats.messagesRefused === 0)).toBe(true);
+    expect(
+      broadcast(
+        all.map(({ conn }) => conn),
+        message,
+      ),
+    ).toBe(200);
+  });
+
+  it('counts the cost of writes that wait with a signal', async () => {
+    const { connectAll } = serverOf(MIB);
+    const { signal } = new AbortController();
+    const all = connectAll(5);
+    for (const slow of all) await feed(slow, 60 * KIB, 2);
+    for (const { conn } of all) {
+      for (let i = 0; i < 2_000; i++) conn.send('x', { signal }).catch(() => {});
+    }
+    let waiting = 0;
+    for (const { conn } of all) waiting += 2_002 - conn.stats.messagesRefused;
+    expect(waiting * WRITE_COST).toBeLessThan(2 * MIB + 5 * 64 * KIB);
   });
 
   it('counts the bytes of a text', async () => {
