@@ -17,7 +17,7 @@ import { reportTo } from '../reports.ts';
 import { isResponse } from '../responses.ts';
 import { callFetch, type FetchHandler } from '../upgrade.ts';
 import { requestOf } from './request.ts';
-import { sendResponse } from './response.ts';
+import { dropResponse, sendResponse } from './response.ts';
 
 /** The second argument of a `fetch` on Node. */
 export interface NodeInfo {
@@ -194,7 +194,8 @@ async function answer(
 ): Promise<Refusal> {
   const { status } = response;
   const { socket } = req;
-  if (!signal.aborted && !socket.destroyed) {
+  if (signal.aborted || socket.destroyed) dropResponse(response);
+  else {
     const res = new ServerResponse(req);
     res.shouldKeepAlive = false;
     res.assignSocket(socket);

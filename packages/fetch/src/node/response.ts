@@ -1,11 +1,15 @@
-import type { ServerResponse } from 'node:http';
+import { type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
+import { types } from 'node:util';
+import { kind } from '@ws/conn/internal';
 
 /** What the connection and the body decide, and not the headers of a Response. */
 const OWN_FIELDS = new Set([
   'connection',
   'content-length',
   'keep-alive',
+  'trailer',
   'transfer-encoding',
   'upgrade',
 ]);
@@ -43,21 +47,54 @@ export async function sendResponse(
 
 /** Answers with a line of text, and ends the connection. */
 export function refuseRequest(res: ServerResponse, status: number, text: string): void {
-  res.writeHead(status, {
+  const body = text && `${text}\n`;
+  // A head that could not be sent may have left its reason and its length.
+  res.writeHead(status, STATUS_CODES[status], {
     Connection: 'close',
     'Content-Type': 'text/plain; charset=utf-8',
     'X-Content-Type-Options': 'nosniff',
+    'Content-Length': Buffer.byteLength(body),
   });
-  res.end(text && `${text}\n`);
+  res.end(body);
+}
+
+/** Drops a Response whose client has left: the application's stream learns it. */
+export function dropResponse({ body }: Response): void {
+  if (!body?.locked) body?.cancel().catch(() => {});
+}
+
+/** The responses of a connection that are not sent. */
+const pending = new WeakMap<Duplex, Set<ServerResponse>>();
+
+/** Closes a queued response with its socket. Node closes only the response that is being sent. */
+export function closeWithSocket(res: ServerResponse): void {
+  const { socket } = res.req;
+  const known = pending.get(socket);
+  const all = known ?? new Set();
+  all.add(res);
+  res.once('close', () => all.delete(res));
+  if (known !== undefined) return;
+  pending.set(socket, all);
+  socket.once('close', () => {
+    for (const each of all) if (each.socket === null) each.destroy().emit('close');
+  });
 }
 
 function sendWithoutBody(res: ServerResponse, response: Response): void {
-  const { body, headers, status } = response;
-  // RFC 9110, section 8.6: that of the answer to a GET without a condition. A 204 has none.
-  const ofOther = res.req.method === 'HEAD' || status === 304;
-  const length = ofOther ? body === null && headers.get('content-length') : status !== 204 && '0';
-  writeHead(res, response, length && /^\d+$/.test(length) ? length : undefined);
+  writeHead(res, response, lengthWithoutBody(res, response));
   res.end();
+}
+
+/** @see RFC 9110, sections 8.6 and 15.3.6 */
+function lengthWithoutBody(
+  { req }: ServerResponse,
+  { body, headers, status }: Response,
+): string | undefined {
+  if (status === 204) return undefined;
+  if (status === 205 || (status !== 304 && req.method !== 'HEAD')) return '0';
+  // That of the answer to a GET without a condition.
+  const length = body === null ? headers.get('content-length') : null;
+  return length !== null && /^\d+$/.test(length) ? length : undefined;
 }
 
 async function sendBody(
@@ -72,19 +109,20 @@ async function sendBody(
   const first = await inThisTurn(next);
   if (first?.done === false) next = reader.read();
   if (first && (first.done || (await inThisTurn(next))?.done)) {
-    const bytes = first.value ?? '';
+    const bytes = chunkOf(first.value ?? '');
     writeHead(res, response, Buffer.byteLength(bytes));
     return void res.end(bytes);
   }
+  const start = first && chunkOf(first.value);
   // The header of the application may be that of a body that it has changed.
   writeHead(res, response);
   res.flushHeaders();
   const rest = async (): Promise<void> => {
-    if (first && !res.write(first.value)) await drained(res);
+    if (start && !res.write(start)) await drained(res);
     for (;;) {
       const { done, value } = await next;
       if (done || res.destroyed) break;
-      if (!res.write(value)) await drained(res);
+      if (!res.write(chunkOf(value))) await drained(res);
       next = reader.read();
     }
     res.end();
@@ -93,6 +131,12 @@ async function sendBody(
     report(error);
     res.destroy();
   });
+}
+
+/** @throws TypeError for a chunk of a stream that cannot be sent. */
+function chunkOf(value: unknown): string | Uint8Array {
+  if (typeof value === 'string' || types.isUint8Array(value)) return value;
+  throw new TypeError(`fetch: expected a Uint8Array as a chunk of the body, got ${kind(value)}`);
 }
 
 /** The result of a read; undefined when it takes longer than this turn. */

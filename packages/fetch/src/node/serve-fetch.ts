@@ -6,7 +6,7 @@ import { isResponse } from '../responses.ts';
 import type { FetchHandler } from '../upgrade.ts';
 import { FetchUpgrades, type NodeInfo, type NodeOptions } from './fetch-upgrades.ts';
 import { isRequestMethod, RequestBody, requestOf } from './request.ts';
-import { refuseRequest, sendResponse } from './response.ts';
+import { closeWithSocket, dropResponse, refuseRequest, sendResponse } from './response.ts';
 
 /** Options of {@link serveFetch}: where it listens, and options of all connections. */
 export type ServeFetchOptions = NodeOptions &
@@ -59,6 +59,7 @@ async function answerRequest(
     controller.abort(new Error('the client has left'));
     return controller.signal.reason;
   };
+  closeWithSocket(res);
   const hasBody = req.method !== 'GET' && req.method !== 'HEAD';
   const body = hasBody ? new RequestBody(req, left) : undefined;
   res.once('close', () => {
@@ -68,9 +69,9 @@ async function answerRequest(
   const request = requestOf(req, controller.signal, body);
   if (request === undefined) return refuseRequest(res, 400, 'the target is no URL');
   const response = await upgrades.ask(request, { address: upgrades.addressOf(req), req });
-  if (res.destroyed) return;
   // No request to upgrade: `serve` gets those.
   if (!isResponse(response)) return refuseRequest(res, 400, 'this request cannot be upgraded');
+  if (res.destroyed) return dropResponse(response);
   await sendResponse(res, response, (error) =>
     reportTo(upgrades.report, error, { where: 'fetch', request }),
   );

@@ -4,7 +4,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { upgrade } from '@ws/fetch';
 import { type NodeInfo, type ServeFetchOptions, serveFetch } from '@ws/fetch/node';
 import { type BadHandshakeError, dial } from '@ws/node-client';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { FetchHandler } from '../../src/upgrade.ts';
 
 const LOCAL = { port: 0, host: '127.0.0.1' };
@@ -276,6 +276,31 @@ describe('the body of a Response', () => {
   });
 });
 
+describe('the body of a Response whose client leaves', () => {
+  const request = 'GET / HTTP/1.1\r\nHost: h\r\n\r\n';
+
+  it.each([
+    { says: 'of a page', text: request, requests: 1 },
+    { says: 'of a page behind others', text: request.repeat(5), requests: 5 },
+    { says: 'of a refused upgrade', text: handshake('/', 'h'), requests: 1 },
+  ])('is cancelled ($says), also when fetch returns it later', async ({ text, requests }) => {
+    for (const isLate of [false, true]) {
+      let [calls, cancelled] = [0, 0];
+      const port = await serve(async ({ signal }) => {
+        calls++;
+        if (isLate) await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        return new Response(new ReadableStream({ cancel: () => void cancelled++ }));
+      });
+      const socket = connect(port, '127.0.0.1').on('error', () => {});
+      socket.write(text);
+      await vi.waitFor(() => expect(calls).toBe(requests));
+      if (!isLate) await once(socket, 'data');
+      socket.destroy();
+      await vi.waitFor(() => expect(cancelled).toBe(requests));
+    }
+  });
+});
+
 /** The answers to requests on one connection, as a client of HTTP/1.1 frames them. */
 async function answers(
   port: number,
@@ -332,6 +357,26 @@ describe('the length of a Response', () => {
     expect(next!.body).toBe('next');
   });
 
+  it.each([
+    [204, undefined],
+    [205, '0'],
+    [304, '5'],
+  ])('is the same with HEAD for %i', async (status, length) => {
+    const port = await serve(() => none(status));
+    expect((await answers(port, ['HEAD /']))[0]!.headers['content-length']).toBe(length);
+  });
+
+  it('is that of its body when the Response names trailers, which are not sent', async () => {
+    const port = await serve(() => new Response('page', { headers: { Trailer: 'Digest' } }));
+    const [{ status, headers, body }] = (await answers(port, ['GET /'])) as [never];
+    expect([status, headers['content-length'], headers['trailer'], body]).toEqual([
+      200,
+      '4',
+      undefined,
+      'page',
+    ]);
+  });
+
   it('is not sent with HEAD for a body that is not read', async () => {
     const port = await serve(() => new Response('hello world', wrong));
     const [head] = await answers(port, ['HEAD /']);
@@ -381,9 +426,22 @@ describe('a body that cannot be read', () => {
     return response;
   };
 
+  const chunkOf = (chunk: unknown) => (): Response =>
+    new Response(
+      new ReadableStream<unknown>({
+        start(controller) {
+          controller.enqueue(chunk);
+          controller.close();
+        },
+      }) as never,
+    );
+
   it.each([
     ['fails', failing, 'no file'],
     ['is locked', locked, 'create a Response for each request'],
+    ['has an ArrayBuffer', chunkOf(new ArrayBuffer(4)), 'expected a Uint8Array'],
+    ['has 16 bits for each element', chunkOf(new Uint16Array(4)), 'expected a Uint8Array'],
+    ['has an object', chunkOf({}), 'expected a Uint8Array'],
   ])('is answered with 500 and reported when it %s', async (_, make, message) => {
     const reports: unknown[] = [];
     const port = await serve(make, { report: (error) => void reports.push(String(error)) });

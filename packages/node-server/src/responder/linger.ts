@@ -50,6 +50,19 @@ export function endAnsweredSocket(
 ): void {
   const answer = response ?? socket;
   if (answer.writableFinished) return endRefusedSocket(socket);
+  // A client that ends its half gets an answer that is written, and no more of a stream. Without a
+  // read, its end stays unknown until the next write.
+  const onEnd = (): void => {
+    if (!answer.writableEnded) socket.destroy();
+  };
+  if (socket.readableEnded) onEnd();
+  detachReader(socket);
+  let dropped = 0;
+  socket.on('data', ({ length }: Uint8Array) => {
+    dropped += length;
+    if (dropped > LINGER_BYTES) socket.destroy();
+  });
+  socket.once('end', onEnd).resume();
   const onStall = (): void => {
     // Without these bytes the application is slow, not the client.
     if (answer.writableEnded || socket.writableLength > 0) socket.destroy();
