@@ -2,7 +2,7 @@
 import { scrypt, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, ServerResponse } from 'node:http';
 import process from 'node:process';
-import { promisify } from 'node:util';
+import { callbackify, promisify } from 'node:util';
 import { admit, serve } from '@ws/node-server';
 import express, { type Request, type RequestHandler } from 'express';
 import session from 'express-session';
@@ -23,11 +23,7 @@ async function check(name: string, password: string): Promise<User | false> {
   const isSame = timingSafeEqual(users.get(name) ?? UNKNOWN_USER, await derive(password, name, 32));
   return isSame && { name };
 }
-passport.use(
-  new Strategy((name, password, done) => {
-    check(name, password).then((user) => done(null, user), done);
-  }),
-);
+passport.use(new Strategy(callbackify(check)));
 passport.serializeUser((user, done) => done(null, (user as User).name));
 passport.deserializeUser((name: string, done) => done(null, { name }));
 

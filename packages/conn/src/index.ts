@@ -40,7 +40,6 @@ export {
   TransportError,
   WriteClosedError,
 } from './errors.ts';
-export type { RateLimit } from './rate-options.ts';
 export { joinMessages } from './join.ts';
 export type { BufferPool } from './memory/write-memory.ts';
 export { BorrowedMessage, type DataType, Message } from './message.ts';
@@ -57,6 +56,7 @@ export {
 export type { CloseInfo, ConnState, ConnStats, Observer } from './platform/observer.ts';
 export type { DeflateSource, Platform } from './platform/platform.ts';
 export { portablePlatform } from './platform/portable-platform.ts';
+export type { RateLimit } from './rate-options.ts';
 export type { SchemaOutput, StandardSchema } from './read/json.ts';
 export { MessageReader } from './read/message-reader.ts';
 export type { MessageStreams } from './read/message-streams.ts';

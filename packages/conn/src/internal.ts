@@ -12,7 +12,6 @@ export { historyBytesOf } from './deflate/engine-pool.ts';
 export { PerMessageDeflate } from './deflate/per-message-deflate.ts';
 export { DEFAULT_COMPRESSION, deflateLimits } from './deflate/settings.ts';
 export { causeText, errorOf, isError, printable } from './errors.ts';
-export { checkRate, limitRate } from './rate-options.ts';
 export type { ConnInternals } from './internals.ts';
 export { internalsOf } from './internals-of.ts';
 export { Fifo } from './memory/fifo.ts';
@@ -25,8 +24,10 @@ export {
 export { optionHint } from './options/option-hints.ts';
 export { type AsyncContext, asyncContexts } from './platform/async-contexts.ts';
 export { YieldQueue } from './platform/later-turns.ts';
+export { checkRate, limitRate } from './rate-options.ts';
 export { formatJSON } from './read/json.ts';
 export { closeConfirmed } from './read/message-streams.ts';
+export { ObservedPromise } from './read/observed-promise.ts';
 export type { RatePlan } from './read/rate.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
 export { LiveConn } from './reconnecting/live-conn.ts';
@@ -48,7 +49,6 @@ export type { TimerEntry } from './scheduler/timers.ts';
 export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';
 export { checkExpires } from './time/deadline.ts';
 export { Expiry } from './time/expiry.ts';
-export { ObservedPromise } from './time/observed-promise.ts';
 export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';
 export { LateRejection, rejectedLater, rejectedSoon } from './time/refusal.ts';
 export {

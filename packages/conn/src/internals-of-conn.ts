@@ -7,8 +7,8 @@ import type { ConnInternals } from './internals.ts';
 import type { Message } from './message.ts';
 import type { CloseInfo } from './platform/observer.ts';
 import type { Platform } from './platform/platform.ts';
+import { ObservedPromise } from './read/observed-promise.ts';
 import { ReceiveCall, type ReceiveObserver } from './read/receive-call.ts';
-import { ObservedPromise } from './time/observed-promise.ts';
 import type { PreparedMessage } from './writing/prepared-message.ts';
 
 /** The {@link ConnInternals} of a Conn. Made for each use: an idle connection keeps none. */

@@ -18,10 +18,10 @@ import {
   STEP,
 } from '@ws/codec';
 import { ReadPendingError } from '../errors.ts';
-import type { Rate } from '../read/rate.ts';
 import { messageBlocks } from '../read/message-blocks.ts';
 import { MessageQueue, messageOf } from '../read/message-queue.ts';
 import { isNormalEnd, type ReadResult } from '../read/pending-read.ts';
+import type { Rate } from '../read/rate.ts';
 import { FREE, type ReceiveCall } from '../read/receive-call.ts';
 import type { Connection } from './connection.ts';
 import { balance, readAheadHasRoom } from './flow-control.ts';

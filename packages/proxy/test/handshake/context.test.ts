@@ -23,7 +23,10 @@ describe('the context of the functions of a proxy', () => {
         void seen.push([name, context.auth, context.signal.aborted]);
       const between = await front([a.url, b.url], {
         authenticate,
-        sticky: (_req, context) => void see('sticky', context) as undefined,
+        sticky: (_req, context) => {
+          see('sticky', context);
+          return undefined;
+        },
         balance: (_req, all, context) => {
           see('balance', context);
           return all[1]!;

@@ -8,7 +8,7 @@ import {
   switchingProtocols,
   whenOver,
 } from '@ws/tests';
-import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ProxyError, ProxyOptions } from '../../src/index.ts';
 import { type Front, front, openPair, type RawTarget, rawTarget } from '../support.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ObservedPromise } from '../../src/time/observed-promise.ts';
+import { ObservedPromise } from '../../src/read/observed-promise.ts';
 
 const subject = {};
 

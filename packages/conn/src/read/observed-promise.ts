@@ -1,5 +1,5 @@
-import type { ReceiveObserver } from '../read/receive-call.ts';
-import { Deferred } from './promises.ts';
+import { Deferred } from '../time/promises.ts';
+import type { ReceiveObserver } from './receive-call.ts';
 
 const never = (): void => {};
 
