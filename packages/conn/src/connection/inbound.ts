@@ -281,6 +281,7 @@ export class Inbound {
    * read-ahead, so control frames are handled without a reader.
    */
   continue(): void {
+    this.#connection.rare?.checkExpiry();
     this.run(this.waits ? 'reader' : 'read-ahead');
   }
 

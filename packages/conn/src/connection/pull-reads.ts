@@ -295,6 +295,11 @@ export class PullReads {
 
   // The calls of a MessageReader
 
+  /** A reader asks for a piece, which may have arrived before the end of the login. */
+  checkExpiry(): void {
+    this.#connection.rare?.checkExpiry();
+  }
+
   /** Parses more input, because a read of a message waits for its next piece. */
   more(pieces: PieceQueue): void {
     const { ended } = this.#inbound;

@@ -220,6 +220,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
    */
   #next<T>(take: (pieces: PieceQueue) => T, end: T): Promise<T> {
     const pieces = this.#pieces;
+    if (!pieces.empty) this.#reads.checkExpiry();
     if (pieces.empty && !pieces.over) this.#reads.more(pieces);
     // A close may drop the piece before this callback runs. The callback then waits for the next
     // piece.

@@ -168,6 +168,43 @@ describe('The end of a login, when the time of day jumps past it', () => {
     conn.terminate();
   });
 
+  it('is found at a queued piece, before its reader gets it', async () => {
+    let ask!: () => void;
+    const asked = new Promise<void>((resolve) => (ask = resolve));
+    const { feed, frame, got, sent, platform, conn } = await login(async (conn, got) => {
+      got.push((await conn.readMessage()).text());
+      for await (const bytes of await conn.nextReader()) {
+        got.push(Buffer.from(bytes).toString());
+        await asked;
+      }
+    });
+    feed(frame(1, 'first', { fin: false }), frame(0, 'waits', { fin: false }));
+    await platform.settle();
+    jump();
+    ask();
+    await platform.settle();
+    expect(got).toEqual(['in time', 'first']);
+    expect(sent()).toEqual(['close 4401 login expired']);
+    conn.terminate();
+  });
+
+  it.each([
+    ['receive', receive],
+    ['a loop', loop],
+    ['readMessage', single],
+  ])('is found in each turn that parses a chunk: %s', async (_name, read) => {
+    const { feed, frame, got, sent, platform, conn } = await login(read);
+    const perTurn = 1_000;
+    feed(...Array.from({ length: 3 * perTurn }, () => frame(1, 'x')));
+    while (got.length === 1) await new Promise((resolve) => void process.nextTick(resolve));
+    expect(got.length).toBeLessThanOrEqual(perTurn + 1);
+    jump();
+    await platform.settle();
+    expect(got.length).toBeLessThanOrEqual(perTurn + 1);
+    expect(sent()).toEqual(['close 4401 login expired']);
+    conn.terminate();
+  });
+
   it('is found before an async handler gets the next message', async () => {
     let done!: () => void;
     const busy = new Promise<void>((resolve) => (done = resolve));
