@@ -106,10 +106,12 @@ interface CallsOwner {
 export class Calls {
   readonly #carrier: Carrier;
   readonly #link: CallsOwner;
-  /** Those without an outcome, by number, in their order. */
+  /** Requests without an outcome, and events that were not sent, by number, in their order. */
   readonly #calls = new Map<number, Call>();
   /** Requests that were sent. At most {@link MAX_OPEN}. */
   #open = 0;
+  /** Events that were sent, and that the connection has not accepted. */
+  #writing = 0;
   #waiting = 0;
   /** Those of {@link #waiting} that are events. They wait only for a connection. */
   #waitingEvents = 0;
@@ -131,7 +133,7 @@ export class Calls {
 
   /** Whether this end waits for an answer of the other end, or to write. */
   get waits(): boolean {
-    return this.#calls.size > 0;
+    return this.#calls.size > 0 || this.#writing > 0;
   }
 
   /** Whether the other end has a request that began after `calls` others. */
@@ -139,9 +141,9 @@ export class Calls {
     if (this.begun === calls) return false;
     // Those that were sent come first.
     let left = this.#open;
-    for (const { isRequest, connection, number } of this.#calls.values()) {
+    for (const { connection, number } of this.#calls.values()) {
       if (left === 0) return false;
-      if (!isRequest || connection === undefined) continue;
+      if (connection === undefined) continue;
       if (number > calls) return true;
       left--;
     }
@@ -243,27 +245,38 @@ export class Calls {
       if (!call.isRequest) this.#settle(call, () => call.outcome.resolve(undefined));
       return true;
     }
+    if (call.isRequest) {
+      sent.catch((error: unknown) => {
+        // `broke` or `end` follows: it settles the request, or sends it again.
+        const isLate = call.connection !== connection || connection?.state !== 'open';
+        if (!isLate) failed(error);
+      });
+    } else this.#write(call, sent, failed);
+    return true;
+  }
+
+  /** Settles an event that waits for the connection. There may be many: no other call looks at them. */
+  #write(call: Call, sent: Promise<void>, failed: (error: unknown) => void): void {
+    this.#calls.delete(call.number);
+    this.#writing++;
     sent.then(
       () => {
-        if (call.isRequest) return;
+        this.#writing--;
         this.#settle(call, () => call.outcome.resolve(undefined));
         this.#link.wrote();
       },
       (error: unknown) => {
-        // `broke` or `end` follows: it settles the request, or sends it again.
-        const isLate = call.connection !== connection || connection?.state !== 'open';
-        if (!(call.isRequest && isLate)) failed(error);
+        this.#writing--;
+        failed(error);
       },
     );
-    return true;
   }
 
   /** Takes the answer to a request. An answer that no request has is ignored. */
   answered({ id, result, error }: WireMessage): void {
     const call = typeof id === 'number' ? this.#calls.get(id) : undefined;
-    if (call?.connection === undefined || !call.isRequest) return;
     // Ids of different connections never meet.
-    if (call.connection !== this.#carrier.source) return;
+    if (call?.connection === undefined || call.connection !== this.#carrier.source) return;
     this.#remove(call);
     if (error === undefined || error === null) this.#resolve(call, result);
     else this.#fail(call, errorOf(error, call.definition.name));
@@ -327,8 +340,7 @@ export class Calls {
   /** Ends a call before its answer, and tells the other end. */
   giveUp(call: Call, reason: unknown): void {
     const { connection, number } = call;
-    const isOpen = call.isRequest && connection !== undefined && this.#calls.has(number);
-    if (isOpen) void this.#cancel(connection, number);
+    if (connection !== undefined && this.#calls.has(number)) void this.#cancel(connection, number);
     this.#fail(call, reason);
     this.flush();
   }
@@ -389,8 +401,7 @@ export class Calls {
   broke(connection: ConnLike, error: CloseError): void {
     const mayRetry = !REFUSALS.includes(error.closeCode);
     for (const call of this.#calls.values()) {
-      // The promise of `send` settles an event.
-      if (call.connection !== connection || !call.isRequest) continue;
+      if (call.connection !== connection) continue;
       const { retry } = call.definition as MethodDefinition;
       if (mayRetry && retry && call.timesSent < MAX_SENT) {
         this.#open--;
@@ -408,9 +419,7 @@ export class Calls {
   end(error: unknown, later: unknown = error): void {
     if (this.#ended !== undefined) return;
     this.#ended = later;
-    for (const call of this.#calls.values()) {
-      if (call.isRequest || call.connection === undefined) this.#fail(call, error);
-    }
+    for (const call of this.#calls.values()) this.#fail(call, error);
   }
 }
 

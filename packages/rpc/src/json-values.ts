@@ -8,7 +8,10 @@ type NoJSON =
   | ReadonlySet<unknown>
   | ArrayBuffer
   | ArrayBufferView
-  | ((...args: never) => unknown);
+  | ((...args: never) => unknown)
+  | (abstract new (
+      ...args: never
+    ) => unknown);
 
 /** Levels of a value that are looked at: a type may contain itself. */
 type Levels = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -24,9 +27,14 @@ type Find<T, Kind, L extends readonly unknown[] = Levels> = unknown extends T
         ? T extends readonly unknown[]
           ? Find<T[number], Kind, Rest>
           : T extends object
-            ? { [K in keyof T]-?: Find<T[K], Kind, Rest> }[keyof T]
+            ? ValueOf<{ [K in keyof T as Key<K>]-?: Find<T[K], Kind, Rest> }>
             : never
         : never;
+
+type ValueOf<T> = T[keyof T];
+
+/** An index signature beside known keys does not hide them. */
+type Key<K> = string extends K ? '[string]' : K;
 
 type Verdict<Found> = [Found] extends [never] ? unknown : { readonly 'JSON has no': Found };
 

@@ -78,10 +78,10 @@ function paramsText(input: unknown, schema: StandardSchema): string {
   const text = formatJSON(input);
   const isList = text[0] === '[';
   if (!isList && text[0] !== '{') return `,"params":[${text}]`;
-  // `toJSON` may return a list.
-  const list: unknown = isList && !Array.isArray(input) ? JSON.parse(text) : input;
-  const isWrapped =
-    isList && (list as unknown[]).length === 1 && takes(schema, (list as unknown[])[0]);
+  // The other end has the value after JSON. `toJSON` may return a list.
+  const mayBeWrapped = isList && !(Array.isArray(input) && input.length !== 1);
+  const list: readonly unknown[] = mayBeWrapped ? JSON.parse(text) : [];
+  const isWrapped = list.length === 1 && takes(schema, list[0]);
   return isWrapped ? `,"params":[${text}]` : `,"params":${text}`;
 }
 

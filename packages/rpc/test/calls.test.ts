@@ -58,6 +58,16 @@ describe('a call', () => {
     await until(() => expect(seen).toEqual(values));
   });
 
+  it('passes a list of one value as it was sent, when JSON changes the value', async () => {
+    const dates = z.union([z.string(), z.array(z.coerce.date())]);
+    const echo = contract({ server: { any: method(dates, z.any()) } });
+    const [client, server] = connPair();
+    void echo.serve({ any: (input) => input })(server);
+    const peer = echo.connect(client, {});
+    expect(await peer.any([new Date(0)])).toEqual(['1970-01-01T00:00:00.000Z']);
+    client.terminate();
+  });
+
   it.each([
     [[5], '[5]'],
     [['a', 'b'], '["a","b"]'],

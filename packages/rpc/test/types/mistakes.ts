@@ -100,6 +100,16 @@ export const MISTAKES: readonly (readonly [title: string, code: string, message:
     ] as const;
   }),
   [
+    'an answer with a Date beside keys that are unknown',
+    'method(z.undefined(), z.object({ a: z.array(z.looseObject({ at: z.date() })) }));',
+    /JSON has no.*Date/,
+  ],
+  [
+    'an answer that is a class',
+    'method(z.undefined(), z.custom<abstract new () => object>());',
+    /JSON has no.*new \(\) => object/,
+  ],
+  [
     'an answer that becomes a Map',
     'method(z.undefined(), z.string().transform((text) => new Map([[text, 1]])));',
     /JSON has no.*Map/,
