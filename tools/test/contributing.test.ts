@@ -79,6 +79,6 @@ describe('"Your first change" of CONTRIBUTING.md', () => {
   it('names the file that has the text, and a test that quotes it', () => {
     expect(read(source)).toContain(text);
     const test = /^npx vitest run (\S+)$/.exec(command)?.[1];
-    expect(read(test!)).toContain(text.replace('${limit}', '3'));
+    expect(read(test!)).toContain(text.replace('${limit}', '1024'));
   });
 });

@@ -187,7 +187,7 @@ export abstract class SendQueue extends UnsentFrames implements BatchSender {
     this.#turnBytes += size;
     if (this.bytes >= LARGEST_SLAB) this.pump();
     else if (!this.blocked && this.batch === undefined) connection.scheduleFlush();
-    if (this.blocked && this.#writersWait) return this.#drainWaits().forDrain();
+    if (this.blocked && this.#writersWait()) return this.#drainWaits().forDrain();
     return isTurnFull(this.#turnBytes, this.#turnFrames) ? this.#nextTurn() : RESOLVED;
   }
 
@@ -195,7 +195,7 @@ export abstract class SendQueue extends UnsentFrames implements BatchSender {
    * Whether writers wait for a drain of the blocked transport. While all connections together have too
    * much, also below the mark: a writer that waits holds no more than its share.
    */
-  get #writersWait(): boolean {
+  #writersWait(): boolean {
     const { settings, platform } = this.connection.shared;
     return this.bufferedAmount >= settings.highWaterMark || platform.writeBudget?.exceeded === true;
   }
@@ -398,7 +398,7 @@ export abstract class SendQueue extends UnsentFrames implements BatchSender {
     if (this.#writing !== IDLE) this.#writing = DRAINED;
     this.blocked = false;
     this.pump();
-    if (!this.blocked || !this.#writersWait) this.#waits?.drained();
+    if (!this.blocked || !this.#writersWait()) this.#waits?.drained();
     this.reportToBudget();
     this.#renewBudget();
   }

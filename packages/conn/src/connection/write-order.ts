@@ -216,7 +216,7 @@ export class WriteOrder {
   #advance(): void {
     if (this.#advancing) return;
     this.#advancing = true;
-    while (!this.busy && this.#queue.length > 0 && !this.#awaitsDrain) {
+    while (!this.busy && this.#queue.length > 0 && !this.#awaitsDrain()) {
       if (!this.#flushing && this.#outbound.turnFull) {
         this.#connection.platform.yield(() => this.#continue());
         return;
@@ -227,7 +227,7 @@ export class WriteOrder {
   }
 
   /** Whether the first write has a signal, and the transport takes no frame. */
-  get #awaitsDrain(): boolean {
+  #awaitsDrain(): boolean {
     const { first } = this;
     const mayAbort = first instanceof WaitingMessage && first.mayAbort;
     return mayAbort && this.#outbound.blocked && !this.#flushing;
