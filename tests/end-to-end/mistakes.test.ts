@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { createServer, type Server as HttpServer, type IncomingMessage, request } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Server, Socket } from 'node:net';
+import { Endpoint } from '@ws/codec';
 import { Conn, connPair } from '@ws/conn';
-import { type ClientConn, Dialer, dial, reconnecting } from '@ws/node-client';
-import { type ConnHandler, type ServeOptions, serve } from '@ws/node-server';
+import { type ClientConn, Dialer, dial, ReconnectingConn, reconnecting } from '@ws/node-client';
+import { broadcast, type ConnHandler, type ServeOptions, serve, Upgrader } from '@ws/node-server';
 import { newSelfSigned, nothingLeft, selfSigned, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 
@@ -26,6 +27,12 @@ type Any = any;
 const nothing: ConnHandler<Any> = () => {};
 const serveWrongly = (options: Any, handler: Any = nothing): unknown => serve(options, handler);
 const conn = (): Any => connPair()[0];
+
+function reconnectingConn(): Any {
+  const live = new ReconnectingConn('ws://127.0.0.1:9', { report() {} });
+  whenOver(() => live.close());
+  return live;
+}
 
 async function served(
   options: ServeOptions<Any>,
@@ -85,6 +92,51 @@ const wrongArguments: readonly Mistake[] = [
     mistake: 'an option of ws in a dial',
     make: () => dial('ws://127.0.0.1:9', { maxPayload: 1 } as Any),
     says: 'unknown option maxPayload; use readLimit',
+  },
+  {
+    mistake: 'a URL without a colon',
+    make: () => dial('wss//localhost:8080/chat'),
+    says: 'it has no scheme; write wss://localhost:8080',
+  },
+  {
+    mistake: 'a function as the headers of a dial',
+    make: () => dial('ws://127.0.0.1:9', { headers: (() => ({})) as Any }),
+    says: 'headers: expected an object or pairs, got function; reconnecting and ReconnectingConn take a function',
+  },
+  {
+    mistake: 'a text as the headers of a dial',
+    make: () => dial('ws://127.0.0.1:9', { headers: 'X-A: 1' as Any }),
+    says: 'headers: expected an object or pairs, got string',
+  },
+  ...(
+    [
+      ['reconnect', 'a ReconnectingConn dials again'],
+      ['token', 'use headers: { Authorization }'],
+    ] as const
+  ).map(([name, cure]) => ({
+    mistake: `the option ${name} of a dial`,
+    make: () => dial('ws://127.0.0.1:9', { [name]: true }),
+    says: `unknown option ${name}; ${cure}`,
+  })),
+  ...(
+    [
+      ['maxRetries', 'use retry'],
+      ['reconnectInterval', 'use minDelay'],
+    ] as const
+  ).map(([name, cure]) => ({
+    mistake: `the option ${name} of reconnecting`,
+    make: () => reconnecting('ws://127.0.0.1:9', { [name]: 5 }),
+    says: `unknown option ${name}; ${cure}`,
+  })),
+  {
+    mistake: 'a listener for messages of a ReconnectingConn',
+    make: () => reconnectingConn().on('message', nothing),
+    says: "expected 'open' or 'close', got message; read with receive(handler) or for await",
+  },
+  {
+    mistake: 'the handler of reconnecting as its options',
+    make: () => reconnecting('ws://127.0.0.1:9', nothing as Any),
+    says: 'reconnecting: expected an object of options, got function; write reconnecting(url, {}, handler)',
   },
   {
     mistake: 'a header of the handshake',
@@ -182,6 +234,67 @@ const wrongArguments: readonly Mistake[] = [
     make: () => serveWrongly({}, { chat: nothing }),
     says: '"chat" does not start with a slash; write "/chat"',
   },
+  ...(
+    [
+      ['ssl', 'use tls'],
+      ['onConnection', 'the handler is a separate argument, after the options'],
+      ['maxPayloadLength', 'use readLimit'],
+      ['logger', 'use report'],
+    ] as const
+  ).map(([name, cure]) => ({
+    mistake: `the option ${name} of serve`,
+    make: () => serveWrongly({ [name]: nothing }),
+    says: `serve: unknown option ${name}; ${cure}`,
+  })),
+  {
+    mistake: 'a URL as the host',
+    make: () => serveWrongly({ host: 'http://localhost' }),
+    says: 'host: expected a name or an address without a scheme, such as 127.0.0.1, got "http://localhost"',
+  },
+  {
+    mistake: 'a wildcard as a route',
+    make: () => serveWrongly({}, { '/chat/*': nothing }),
+    says: 'routes: "/chat/*" has the segment "*": it is no wildcard; write a parameter, such as :name',
+  },
+  {
+    mistake: 'a route with a query',
+    make: () => serveWrongly({}, { '/chat?x': nothing }),
+    says: 'has the segment "chat?x": a route has no query; read context.query',
+  },
+  {
+    mistake: 'the port of a server that listens',
+    isLater: true,
+    make: async () => {
+      const http = createServer();
+      await listening(http);
+      await serve({ server: http, port: 0 }, nothing);
+    },
+    says: 'server: it is already listening; omit port, host, socketPath and listen',
+  },
+  {
+    mistake: 'listen of the result of serve',
+    isLater: true,
+    make: async () => {
+      const server: Any = await serve({ host: '127.0.0.1' }, nothing);
+      whenOver(() => server.close());
+      server.listen(8080);
+    },
+    says: 'listen: it listens already; port is an option of serve',
+  },
+  {
+    mistake: 'upgrade without its Upgrader as a listener',
+    isLater: true,
+    make: () => {
+      const upgrader: Any = new Upgrader();
+      return upgrader.upgrade.call(createServer(), {}, new Socket(), Buffer.alloc(0));
+    },
+    says: 'upgrade: lost its Upgrader; add upgrader.handler(handler) as the listener',
+  },
+  {
+    mistake: 'a server instead of its connections',
+    make: () => broadcast({} as Any, 'x'),
+    says: 'broadcast: expected Conns, such as server.connections, got Object',
+  },
   {
     mistake: 'TLS without a certificate',
     make: () => serveWrongly({ tls: {} }),
@@ -235,6 +348,21 @@ const wrongArguments: readonly Mistake[] = [
     mistake: 'an object given to send',
     make: () => conn().send({ a: 1 }),
     says: 'send: expected a string or bytes, got Object; writeJSON sends objects',
+  },
+  {
+    mistake: 'a promise given to send',
+    make: () => conn().send(Promise.resolve('x')),
+    says: 'send: expected a string or bytes, got Promise; await it',
+  },
+  {
+    mistake: 'a Blob given to send',
+    make: () => conn().send(new Blob(['x'])),
+    says: 'got Blob; send await blob.arrayBuffer(), or pipe blob.stream()',
+  },
+  {
+    mistake: 'a signal as the options of a write',
+    make: () => conn().send('x', new AbortController().signal),
+    says: 'send: expected options, got AbortSignal; write { signal }',
   },
   {
     mistake: 'an array given to send',
@@ -307,6 +435,32 @@ const wrongArguments: readonly Mistake[] = [
     says: 'a Conn emits no events; read with receive(handler) or for await',
   },
   {
+    mistake: 'addEventListener',
+    make: () => conn().addEventListener('message', nothing),
+    says: 'a Conn emits no events; read with receive(handler) or for await',
+  },
+  {
+    mistake: 'onmessage',
+    isLater: true,
+    make: () => {
+      conn().onmessage = nothing;
+    },
+    says: 'a Conn emits no events; read with receive(handler) or for await',
+  },
+  {
+    mistake: 'onmessage of a ReconnectingConn',
+    isLater: true,
+    make: () => {
+      reconnectingConn().onmessage = nothing;
+    },
+    says: 'a ReconnectingConn has no onmessage; read with receive(handler) or for await',
+  },
+  {
+    mistake: 'close of an Endpoint with 1005',
+    make: () => new Endpoint({ role: 'server' }).close(1005),
+    says: 'close code 1005 must not be sent; close() sends 1000',
+  },
+  {
     mistake: 'a borrowed message that is kept',
     isLater: true,
     make: async () => {
@@ -351,7 +505,7 @@ const failedConnections: readonly Mistake[] = [
   {
     mistake: 'ws: for a server with TLS',
     make: async () => dial((await served({ tls: await selfSigned() })).replace('wss:', 'ws:')),
-    says: 'perhaps the server speaks TLS; use wss:',
+    says: 'check host and port; perhaps the server speaks TLS; use wss:',
   },
   {
     mistake: 'ws: for a server that answers with a TLS alert',
@@ -384,6 +538,16 @@ const failedConnections: readonly Mistake[] = [
       await dial(await listening(ssh));
     },
     says: 'the answer is not HTTP; check host and port',
+  },
+  {
+    mistake: 'the port of a service that hangs up',
+    make: async () => {
+      const other = createTcpServer((socket) => {
+        socket.on('error', nothing).once('data', () => socket.destroy());
+      });
+      await dial(await listening(other));
+    },
+    says: 'the connection broke before the server answered: socket hang up (ECONNRESET); check host and port',
   },
   {
     mistake: 'a server that does not answer',

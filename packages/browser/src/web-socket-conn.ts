@@ -121,6 +121,16 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   /** `client` in a page, `server` on a server. */
   abstract get role(): Role;
 
+  /**
+   * Read with {@link receive} or `for await`.
+   *
+   * @deprecated
+   * @throws TypeError
+   */
+  set onmessage(_: never) {
+    throw new TypeError('a Conn emits no events; read with receive(handler) or for await');
+  }
+
   /** The subprotocol that the server chose, `''` when there is none. */
   get subprotocol(): string {
     return this.#socket.protocol ?? '';

@@ -1,7 +1,7 @@
 import { TextMessage } from '@ws/codec';
 import { checked, fromCaller } from '@ws/codec/internal';
 import { Conn } from './conn.ts';
-import { checkOptionNames, isThenable, kind, onRejection } from './validate.ts';
+import { badType, checkOptionNames, isThenable, kind, onRejection } from './validate.ts';
 import { bytesOf, dataTypeOf, type MessageData } from './writing/payload.ts';
 import { PreparedMessage } from './writing/prepared-message.ts';
 
@@ -45,7 +45,12 @@ export function broadcast<C extends Conn>(
   data: MessageData | PreparedMessage,
   options: BroadcastOptions<C> = {},
 ): number {
-  const { filter, message, left } = checked(() => checkBroadcast(data, options), broadcast);
+  const { filter, message, left } = checked(() => {
+    if (typeof (conns as Partial<Iterable<C>> | null)?.[Symbol.iterator] !== 'function') {
+      throw badType('broadcast: expected Conns, such as server.connections', conns);
+    }
+    return checkBroadcast(data, options);
+  }, broadcast);
   const chosen: C[] = [];
   for (const conn of conns) {
     if (!(conn instanceof Conn)) {

@@ -94,11 +94,35 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError
    */
   on(): never {
+    throw this.#noEvents('on');
+  }
+
+  /**
+   * As {@link Conn.on}.
+   *
+   * @deprecated
+   * @throws TypeError
+   */
+  addEventListener(): never {
+    throw this.#noEvents('addEventListener');
+  }
+
+  /**
+   * As {@link Conn.on}.
+   *
+   * @deprecated
+   * @throws TypeError
+   */
+  set onmessage(_: never) {
+    throw this.#noEvents('');
+  }
+
+  #noEvents(method: string): TypeError {
     const error = new TypeError(
       'a Conn emits no events; read with receive(handler) or for await, and await conn.closed',
     );
-    fromCaller(error, this, 'on');
-    throw error;
+    if (method !== '') fromCaller(error, this, method);
+    return error;
   }
 
   /**

@@ -73,7 +73,12 @@ export function checkNames(
   }
   // `Object.keys` would allocate at every call with options.
   for (const name in options) {
-    if (known.includes(name) || !Object.hasOwn(options, name)) continue;
+    if (known.includes(name)) continue;
+    if (!Object.hasOwn(options, name)) {
+      // Only an AbortSignal inherits this name.
+      if (name !== 'aborted') continue;
+      throw new TypeError(`${owner}: expected options, got AbortSignal; write { signal }`);
+    }
     const value: unknown = options[name as keyof typeof options];
     if (value === undefined && unknownUndefined === 'ignore') continue;
     const cure = hintOf?.(name, known) ?? `known options: ${known.join(', ')}`;

@@ -7,7 +7,7 @@ import {
   offerDeflate,
   parseTokenList,
 } from '@ws/codec';
-import { deflateLimits, type Settings } from '@ws/conn/internal';
+import { deflateLimits, kind, type Settings } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { type HeaderEntries, headerEntries } from '@ws/node-io/internal';
 import type { Target } from './url.ts';
@@ -125,7 +125,9 @@ export function headerLine(name: string, value: string): string {
 /** Checks the caller's headers and returns one pair for each line. */
 function readHeaders(headers: HeadersInput): [string, string][] {
   if (typeof headers !== 'object' || headers === null) {
-    throw new TypeError('headers: expected an object or pairs');
+    const hint =
+      typeof headers === 'function' ? '; reconnecting and ReconnectingConn take a function' : '';
+    throw new TypeError(`headers: expected an object or pairs, got ${kind(headers)}${hint}`);
   }
   const lines: [string, string][] = [];
   for (const [name, value] of headerEntries(headers)) {

@@ -105,7 +105,12 @@ function errorOf(failure: ExchangeFailure, { method }: HttpRequest, secure: bool
     }
     case 'ended': {
       const what = `the connection broke before ${labels.peer} answered`;
-      return dialError(what, failure.error ?? hangUp(), 'server', failure.first ? advice : '');
+      return dialError(
+        what,
+        failure.error ?? hangUp(),
+        'server',
+        failure.first ? `; check host and port${advice}` : '',
+      );
     }
   }
 }

@@ -71,16 +71,18 @@ export function parseTarget(url: string | URL): Target {
   if (secure !== undefined) return tcpTarget(text, secure);
   const overUnix = UNIX.get(scheme ?? '');
   if (overUnix !== undefined) return unixTarget(text, overUnix);
-  throw unknownScheme(scheme, BARE_HOST.exec(text)?.[1]);
+  const [, named = 'ws', rest = text] = /^(wss?|https?)\/\/(.*)$/i.exec(text) ?? [];
+  const host = BARE_HOST.exec(rest)?.[1];
+  throw unknownScheme(scheme, host && `${named.toLowerCase()}://${host}`);
 }
 
-/** @param host - The host and port that the text starts with. Nothing else of it is shown. */
-function unknownScheme(scheme: string | undefined, host: string | undefined): SyntaxError {
+/** @param meant - A URL of the host and port that the text starts with. Nothing else of it is shown. */
+function unknownScheme(scheme: string | undefined, meant: string | undefined): SyntaxError {
   if (scheme === undefined || scheme === 'localhost' || scheme.includes('.')) {
-    const advice = host === undefined ? 'start it with ws:// or wss://' : `write ws://${host}`;
+    const advice = meant === undefined ? 'start it with ws:// or wss://' : `write ${meant}`;
     return malformed(`it has no scheme; ${advice}`);
   }
-  const advice = host === undefined ? '' : `; for a host, write ws://${host}`;
+  const advice = meant === undefined ? '' : `; for a host, write ${meant}`;
   return malformed(
     `scheme ${quote(scheme)} is not one of ws, wss, http, https, ws+unix, wss+unix${advice}`,
   );

@@ -111,18 +111,24 @@ export class ErrorReporter {
   }
 
   /**
-   * Reports, once in a process, that `authenticate` has returned undefined. Each client gets 401 then,
-   * and a forgotten `return` looks like wrong credentials.
+   * Reports, once in a process, that `authenticate` or `checkOrigin` has returned undefined. Each client
+   * is refused then, and a forgotten `return` looks like wrong credentials.
    *
    * @param place - `' in admit'` for the auth of a result of admit.
    */
-  nothingReturned(request: AppRequest, route: string | undefined, place: '' | ' in admit'): void {
-    if (reportedNothing.has(place)) return;
-    reportedNothing.add(place);
+  nothingReturned(
+    where: 'authenticate' | 'checkOrigin',
+    place: '' | ' in admit',
+    request: AppRequest,
+    route: string | undefined,
+  ): void {
+    if (reportedNothing.has(where + place)) return;
+    reportedNothing.add(where + place);
+    const [status, data] = where === 'checkOrigin' ? [403, ''] : [401, ' without data'];
     const error = new TypeError(
-      `authenticate returned undefined${place}, which refuses with 401; return true to admit without data, false to refuse (reported once)`,
+      `${where} returned undefined${place}, which refuses with ${status}; return true to admit${data}, false to refuse (reported once)`,
     );
-    this.failed(error, { where: 'authenticate', request, route });
+    this.failed(error, { where, request, route });
   }
 
   /** Reports that a close waits for handlers, although all connections are closed. */

@@ -102,22 +102,27 @@ export async function listenOn(
   { port = 0, host, socketPath, listen }: ListenAddress,
 ): Promise<void> {
   const path = socketPath ?? listen?.path;
-  // Node prefers a port to a path.
-  server.listen(path === undefined ? { port, host, ...listen } : { ...listen, path });
-  await once(server, 'listening').catch((error: unknown) => {
+  try {
+    // Node prefers a port to a path.
+    server.listen(path === undefined ? { port, host, ...listen } : { ...listen, path });
+    await once(server, 'listening');
+  } catch (error) {
     throw listenError(error);
-  });
+  }
 }
 
 /**
- * Returns the error of `listen`. For an address that is in use, its message says what to do; Node's
- * has only the address.
+ * Returns the error of `listen`. Its message says what to do for an address that is in use, and for
+ * a server that listens already.
  */
 function listenError(error: unknown): unknown {
   const { code, address, port } = error as { code?: string; address?: string; port?: number };
   if (!isError(error)) return error;
   // An event has created it: its stack does not name the caller of `serve`.
   Error.captureStackTrace(error);
+  if (code === 'ERR_SERVER_ALREADY_LISTEN') {
+    error.message = `server: it is already listening; omit port, host, socketPath and listen (${error.message})`;
+  }
   if (code !== 'EADDRINUSE') return error;
   const place = port === undefined || port < 0 ? `socketPath: ${address}` : `port: ${port}`;
   error.message = `${place} is in use; end the process that listens there, or choose another (${error.message})`;

@@ -194,9 +194,10 @@ function parsePattern(pattern: string): string[] {
   for (const segment of segments) {
     const known = isParam(segment) ? PARAM.test(segment) : LITERAL.test(segment);
     if (!known) {
-      throw bad(
-        `has the segment ${JSON.stringify(segment)}: expected a parameter, a colon and its name, or a part of a path as it is sent`,
-      );
+      let cure = 'expected a parameter, a colon and its name, or a part of a path as it is sent';
+      if (segment.includes('*')) cure = 'it is no wildcard; write a parameter, such as :name';
+      if (segment.includes('?')) cure = 'a route has no query; read context.query';
+      throw bad(`has the segment ${JSON.stringify(segment)}: ${cure}`);
     }
     if (isParam(segment) && names.has(segment)) throw bad(`has two parameters ${segment}`);
     names.add(segment);

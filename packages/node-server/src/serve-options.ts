@@ -177,7 +177,8 @@ export function checkAddress({ port, host, socketPath, listen = {} }: ListenAddr
   checkOnce('socketPath', socketPath, listen.path);
   checkPort('port', port);
   checkPort('listen.port', listen.port);
-  if (host !== undefined) assertOption('host', host, typeof host === 'string', 'a string');
+  checkHost('host', host);
+  checkHost('listen.host', listen.host);
   checkSocketPath('socketPath', socketPath);
   checkSocketPath('listen.path', listen.path);
   if ((socketPath ?? listen.path) === undefined) return;
@@ -192,6 +193,15 @@ function checkOnce(name: 'port' | 'host' | 'socketPath', own: unknown, inListen:
   if (own === undefined || inListen === undefined) return;
   const other = name === 'socketPath' ? 'path' : name;
   throw new TypeError(`listen.${other}: cannot be combined with ${name}; set one of the two`);
+}
+
+function checkHost(name: string, host: string | undefined): void {
+  if (host === undefined) return;
+  assertOption(name, host, typeof host === 'string', 'a string');
+  if (!host.includes('/')) return;
+  throw new TypeError(
+    `${name}: expected a name or an address without a scheme, such as 127.0.0.1, got ${JSON.stringify(host)}`,
+  );
 }
 
 function checkPort(name: string, port: number | undefined): void {

@@ -66,7 +66,7 @@ export async function serve<Result = undefined, Pattern extends string = string>
     return new HttpWsServer<AuthOf<Result>>(own, handlerOrRoutes as AnyHandlers);
   }, serve);
   try {
-    await running.listen();
+    await running.listenForClients();
   } catch (error) {
     running.detach();
     throw error;
@@ -135,7 +135,7 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
     return listener;
   }
 
-  async listen(): Promise<void> {
+  async listenForClients(): Promise<void> {
     const { http } = this;
     const own = this.#options.server === undefined;
     this.#claimUpgrades();

@@ -125,6 +125,11 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
     await this.close();
   }
 
+  /** @throws TypeError: for callers without types. */
+  listen(): never {
+    throw new TypeError(`listen: it listens already; port is an option of ${this.#owner}`);
+  }
+
   /** Listens by the options of the address, on a server that was created for this one. */
   protected async listenOnOwn(): Promise<void> {
     await this.listenOnAddress();

@@ -200,6 +200,9 @@ export class UpgradeRequest implements ServerRequest {
     if (allowed && typeof allowed !== 'boolean') {
       throw serverFault('checkOrigin', unexpectedResult('checkOrigin', 'true or false', allowed));
     }
+    if (allowed === undefined) {
+      this.plan.reporter.nothingReturned('checkOrigin', '', req, this.route);
+    }
     if (!allowed) throw this.plan.origins.refusal(facts);
   }
 
@@ -216,7 +219,7 @@ export class UpgradeRequest implements ServerRequest {
     const returned = admission === undefined ? result : admission.auth;
     if (returned === undefined) {
       const place = admission === undefined ? '' : ' in admit';
-      this.plan.reporter.nothingReturned(req, this.route, place);
+      this.plan.reporter.nothingReturned('authenticate', place, req, this.route);
     }
     if (isResponse(returned)) throw await this.#refusalOf(returned);
     this.context = { auth: readAuth(returned), ...known };

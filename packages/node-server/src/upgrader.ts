@@ -82,6 +82,11 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     head: Uint8Array,
     options: UpgradeOptions = {},
   ): Promise<Conn<AuthOf<Result>>> {
+    if (!(#acceptor in (Object(this) as object))) {
+      throw new TypeError(
+        'upgrade: lost its Upgrader; add upgrader.handler(handler) as the listener',
+      );
+    }
     const upgrade = upgradeOfNode(this.#acceptor, req, socket, head, undefined);
     return this.#acceptor.accept(upgrade, () => upgradeHeaders('upgrade', options));
   }

@@ -91,6 +91,10 @@ export function planConnect(
   ...names: readonly string[]
 ): Plan<Obs> {
   expect(url instanceof URL || typeof url === 'string', 'url', 'a URL', url);
+  // As obs-websocket-js takes it.
+  if (typeof options === 'string') {
+    throw new TypeError(`${method}: expected an object of options, got string; write { password }`);
+  }
   const wait = waitOf(method, options, ...OPTION_NAMES, ...names);
   const {
     password,

@@ -28,4 +28,10 @@ describe('the error about an argument of', () => {
   it.each(Object.entries(mistakes))('%s has a stack that starts at the caller', async (_, make) => {
     expect(await firstStackLine(make)).toMatch(HERE);
   });
+
+  it('a password instead of the options says what to write', async () => {
+    await expect(connect(undefined, 'secret' as Any)).rejects.toThrow(
+      'connect: expected an object of options, got string; write { password }',
+    );
+  });
 });

@@ -278,7 +278,7 @@ export class Endpoint {
    * @see RFC 6455, section 7.1.2
    */
   close(code: number = CloseCode.NormalClosure, reason = ''): void {
-    const payload = checked(() => formatCloseMessage(code, reason), this, 'close');
+    const payload = checked(() => closePayload(code, reason), this, 'close');
     if (this.#closeCalled || this.#closeInfo !== undefined) return;
     this.#closeCalled = true;
     this.#closePayload = payload;
@@ -408,6 +408,13 @@ export class Endpoint {
 }
 
 let textDecoder: TextDecoder | undefined;
+
+/** @throws TypeError, RangeError for a code or reason that cannot be sent. */
+function closePayload(code: number, reason: string): Uint8Array {
+  const payload = formatCloseMessage(code, reason);
+  if (payload.length > 0) return payload;
+  throw new RangeError(`websocket: close code ${code} must not be sent; close() sends 1000`);
+}
 
 /** The event for the complete message of `decoder`. A byte order mark of a text is kept. */
 function message(decoder: MessageDecoder): EndpointEvent {

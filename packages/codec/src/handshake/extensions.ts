@@ -41,7 +41,7 @@ export interface ExtensionOffer {
  * ```
  */
 export function parseExtensions(value: string): ExtensionOffer[] | undefined {
-  if (value.length > MAX_LENGTH) return undefined;
+  if (typeof value !== 'string' || value.length > MAX_LENGTH) return undefined;
   const scan = new Scanner(value);
   const list: ExtensionOffer[] = [];
   do {

@@ -18,6 +18,7 @@ import { Scanner } from './scanner.ts';
  * ```
  */
 export function parseTokenList(value: string): string[] | undefined {
+  if (typeof value !== 'string') return undefined;
   const scan = new Scanner(value);
   const tokens: string[] = [];
   do {
@@ -92,7 +93,7 @@ const MAX_NAMES = 64;
  * ```
  */
 export function parseSubprotocols(value: string): string[] | undefined {
-  if (value.length > MAX_LENGTH) return undefined;
+  if (typeof value !== 'string' || value.length > MAX_LENGTH) return undefined;
   const names = parseTokenList(value);
   if (names === undefined || names.length > MAX_NAMES) return undefined;
   return new Set(names).size === names.length ? names : undefined;

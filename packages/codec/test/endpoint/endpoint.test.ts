@@ -402,6 +402,7 @@ describe('Endpoint', () => {
     ['nothing', () => server().send(undefined as never), /got undefined/],
     ['a long ping', () => server().ping('x'.repeat(126)), /at most 125 bytes, got 126/],
     ['code 1006', () => server().close(1006), /close code 1006 must not be sent/],
+    ['code 1005', () => server().close(1005), /close code 1005 must not be sent/],
     ['a long reason', () => server().close(1000, 'x'.repeat(124)), /at most 123 bytes/],
     ['a write that is no function', () => server().output(1 as never), /write must be a function/],
   ])('rejects %s', (_, call, message) => {

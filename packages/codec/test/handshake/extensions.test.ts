@@ -1,4 +1,10 @@
-import { type ExtensionOffer, formatExtensions, parseExtensions } from '@ws/codec';
+import {
+  type ExtensionOffer,
+  formatExtensions,
+  parseExtensions,
+  parseSubprotocols,
+  parseTokenList,
+} from '@ws/codec';
 import { codePoint } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -99,6 +105,12 @@ describe('parseExtensions', () => {
     ['800 offers', Array(800).fill('permessage-deflate').join(', ')],
   ])('rejects %s', (_, value) => {
     expect(parseExtensions(value)).toBeUndefined();
+  });
+
+  it('returns undefined for a field that is absent', () => {
+    expect(parseExtensions(undefined as never)).toBeUndefined();
+    expect(parseSubprotocols(undefined as never)).toBeUndefined();
+    expect(parseTokenList(undefined as never)).toBeUndefined();
   });
 
   it('accepts fields up to the bounds, and no more', () => {

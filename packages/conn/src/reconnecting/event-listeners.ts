@@ -52,7 +52,9 @@ export class EventListeners<C> {
 /** @throws TypeError for another event, or when `listener` is not a function. */
 export function checkListener(event: unknown, listener: unknown): void {
   if (event !== 'open' && event !== 'close') {
-    throw new TypeError(`on: expected 'open' or 'close', got ${String(event)}`);
+    throw new TypeError(
+      `on: expected 'open' or 'close', got ${String(event)}; read with receive(handler) or for await, and await closed`,
+    );
   }
   if (typeof listener !== 'function') {
     throw new TypeError(`on: expected a function, got ${kind(listener)}`);

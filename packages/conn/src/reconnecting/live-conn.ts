@@ -111,6 +111,18 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     return this.#conn === undefined ? this.#series.phase : 'waiting';
   }
 
+  /**
+   * Read with {@link receive} or `for await`.
+   *
+   * @deprecated
+   * @throws TypeError
+   */
+  set onmessage(_: never) {
+    throw new TypeError(
+      'a ReconnectingConn has no onmessage; read with receive(handler) or for await',
+    );
+  }
+
   /** A snapshot of the counters, over all connections. */
   get stats(): ReconnectingStats {
     return { messagesRefused: this.#refused };

@@ -29,7 +29,10 @@ export function reportError(
   observe(platform, error, context);
   const warnings = warningsOf(platform);
   if (report === undefined) return warnings.report(error, context);
-  const failed = (fault: unknown): void => warnings.report(fault);
+  const failed = (fault: unknown): void => {
+    warnings.report(error, context);
+    warnings.report(fault);
+  };
   try {
     onRejection(report(error, context), failed);
   } catch (fault) {

@@ -94,13 +94,7 @@ export function checkWaitOptions(options: unknown): void {
   if (typeof options !== 'object' || options === null) {
     throw new TypeError(`expected options, got ${kind(options)}`);
   }
-  const { signal, addEventListener } = options as {
-    signal?: { addEventListener?: unknown };
-    addEventListener?: unknown;
-  };
-  if (typeof addEventListener === 'function') {
-    throw new TypeError(`expected options, got ${kind(options)}; write { signal }`);
-  }
+  const { signal } = options as { signal?: { addEventListener?: unknown } };
   if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
     throw new TypeError(`signal: expected an AbortSignal, got ${kind(signal)}`);
   }

@@ -28,6 +28,12 @@ const HINTS: Readonly<Record<string, string>> = {
   'session.send': '; writeJSON sends objects',
   publish: '; publishJSON sends objects',
 };
+/** By what it got, for each method. */
+const OBJECT_HINTS: Readonly<Record<string, string>> = {
+  Promise: '; await it',
+  Blob: '; send await blob.arrayBuffer(), or pipe blob.stream()',
+  File: '; send await file.arrayBuffer(), or pipe file.stream()',
+};
 const OTHER_HINT = '; JSON.stringify makes a string of it';
 
 /**
@@ -47,9 +53,12 @@ export function bytesOf(data: unknown, method: string): Uint8Array {
   if (data instanceof Message) return bytesOf(data.data, method);
   if (data instanceof BorrowedMessage) return bytesOf(data.borrow(), method);
   if (ArrayBuffer.isView(data) || isBuffer(data)) return viewOf(data);
+  const got = kind(data);
   const isObject = typeof data === 'object' && data !== null;
   const hint = isObject || method === 'ping' ? (HINTS[method] ?? OTHER_HINT) : '';
-  throw new TypeError(`${method}: expected a string or bytes, got ${kind(data)}${hint}`);
+  throw new TypeError(
+    `${method}: expected a string or bytes, got ${got}${OBJECT_HINTS[got] ?? hint}`,
+  );
 }
 
 function viewOf(data: ArrayBufferView | ArrayBufferLike): Uint8Array {

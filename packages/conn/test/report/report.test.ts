@@ -230,11 +230,14 @@ describe('report', () => {
   it.each<[string, () => unknown]>([
     ['throws', fail],
     ['rejects', failLater],
-  ])('that %s is itself a warning', async (_, report) => {
+  ])('that %s is itself a warning, after the error that it got', async (_, report) => {
     const { conn, platform } = wired('server', { report });
     void conn.send({} as never);
     await platform.settle();
-    expect(platform.warnings).toEqual([expect.stringMatching(/^Error: mine\n/)]);
+    expect(platform.warnings).toEqual([
+      expect.stringMatching(/^TypeError: send: expected[^]*\nIn send,/),
+      expect.stringMatching(/^Error: mine\n/),
+    ]);
     expect(conn.state).toBe('open');
   });
 
@@ -247,14 +250,20 @@ describe('report', () => {
     ],
     ['rejects with', (hostile) => Promise.reject(hostile)],
     ['returns', (hostile) => hostile],
-  ])('that %s a Proxy whose traps throw is itself a warning', async (_, report) => {
-    const fails = new Proxy<ProxyHandler<object>>({}, { get: () => fail });
-    const { conn, platform } = wired('server', { report: () => report(new Proxy({}, fails)) });
-    void conn.send({} as never);
-    await platform.settle();
-    expect(platform.warnings).toHaveLength(1);
-    expect(conn.state).toBe('open');
-  });
+  ])(
+    'that %s a Proxy whose traps throw is itself a warning, after the error that it got',
+    async (_, report) => {
+      const fails = new Proxy<ProxyHandler<object>>({}, { get: () => fail });
+      const { conn, platform } = wired('server', { report: () => report(new Proxy({}, fails)) });
+      void conn.send({} as never);
+      await platform.settle();
+      expect(platform.warnings).toEqual([
+        expect.stringMatching(/^TypeError: send: expected/),
+        expect.any(String),
+      ]);
+      expect(conn.state).toBe('open');
+    },
+  );
 
   it.each<[string, () => unknown]>([
     ['never settles', () => new Promise<never>(() => {})],

@@ -91,6 +91,10 @@ export function planReconnectingConn(
 
 /** @throws TypeError for an unknown option. */
 function checkNames(owner: string, options: object, own: readonly string[]): void {
+  if (typeof options === 'function') {
+    const write = owner === 'reconnecting' ? '; write reconnecting(url, {}, handler)' : '';
+    throw new TypeError(`${owner}: expected an object of options, got function${write}`);
+  }
   const known = [...new Set([...own, ...DIAL_NAMES])];
   checkOptionNames(owner, options, known, 'reject', optionHint);
 }

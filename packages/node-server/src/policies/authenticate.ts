@@ -149,9 +149,8 @@ function refusalOrFault(where: Refuser, refusal: Refusal): HandshakeError {
 function refusalError(where: Refuser, { refuse, headers, body }: Refusal): HandshakeError {
   const status = refuse === true ? 401 : refuse;
   if (!Number.isInteger(status) || status < 300 || status > 599) {
-    throw new TypeError(
-      `${where}: expected a refusal status from 300 to 599, got ${String(status)}`,
-    );
+    const got = typeof status === 'string' ? `the string '${String(status)}'` : String(status);
+    throw new TypeError(`${where}: expected a refusal status from 300 to 599, got ${got}`);
   }
   if (body !== undefined) assertOption('body', body, typeof body === 'string', 'a string');
   const text = STATUS_CODES[status] ?? 'Refused';

@@ -82,7 +82,7 @@ export async function serveRaw<Result = undefined, Pattern extends string = stri
       handlerOrRoutes as AnyHandlers,
     );
   }, serveRaw);
-  await running.listen();
+  await running.listenForClients();
   return running;
 }
 
@@ -112,7 +112,7 @@ class StreamServer<Auth> extends ServerBase<Auth> implements RawServer<Auth> {
     net.on(tls === undefined ? 'connection' : 'secureConnection', listener);
   }
 
-  listen(): Promise<void> {
+  listenForClients(): Promise<void> {
     return this.listenOnOwn();
   }
 

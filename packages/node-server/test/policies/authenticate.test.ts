@@ -94,14 +94,15 @@ const throwing = [
   ],
 ] as const;
 
-describe('authenticate that forgets its return', () => {
+describe('authenticate or checkOrigin that forgets its return', () => {
   it('is reported once in a process', async () => {
     const program = `
       import { admit, serve } from '@ws/node-server';
       import { dial } from '@ws/node-client';
-      for (const result of [undefined, undefined, admit(undefined), admit(undefined)]) {
-        const authenticate = () => result;
-        const server = await serve({ host: '127.0.0.1', authenticate, report: log }, () => {});
+      const results = [undefined, undefined, admit(undefined), admit(undefined)];
+      const options = results.map((result) => ({ authenticate: () => result }));
+      for (const option of [...options, { checkOrigin() {} }]) {
+        const server = await serve({ host: '127.0.0.1', ...option, report: log }, () => {});
         for (let j = 0; j < 2; j++) await dial(server.url).catch(() => {});
         await server.close();
       }
@@ -117,12 +118,11 @@ describe('authenticate that forgets its return', () => {
     // NODE_DEBUG=ws is off by default.
     expect(stderr).not.toContain('WS ');
     expect(stdout).toBe(
-      ['', ' in admit']
-        .map(
-          (place) =>
-            `authenticate authenticate returned undefined${place}, which refuses with 401; return true to admit without data, false to refuse (reported once)\n`,
-        )
-        .join(''),
+      [
+        'authenticate authenticate returned undefined, which refuses with 401; return true to admit without data, false to refuse (reported once)\n',
+        'authenticate authenticate returned undefined in admit, which refuses with 401; return true to admit without data, false to refuse (reported once)\n',
+        'checkOrigin checkOrigin returned undefined, which refuses with 403; return true to admit, false to refuse (reported once)\n',
+      ].join(''),
     );
   });
 });
@@ -155,6 +155,16 @@ describe.each(returning)('authenticate that %s', (_, make) => {
     expect(reported).toEqual([
       new TypeError(
         `authenticate: got an object with ${what}; to refuse, write { refuse: 401 }; to admit, return admit(auth) itself`,
+      ),
+    ]);
+  });
+
+  it('a refusal with the status as a string refuses with 500 and says so', async () => {
+    const { status, reported } = await answerTo(make({ refuse: '401' }));
+    expect(status).toBe(500);
+    expect(reported).toEqual([
+      new TypeError(
+        "authenticate: expected a refusal status from 300 to 599, got the string '401'",
       ),
     ]);
   });

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { isHost, linesOf } from '@ws/codec/internal';
 import { TimeoutError } from '@ws/conn';
-import { isThenable } from '@ws/conn/internal';
+import { isThenable, kind } from '@ws/conn/internal';
 import {
   isAccepted,
   SharedSession,
@@ -228,7 +228,15 @@ async function directed(
   const headers = headersOf(lines);
   const before = new Headers(headers);
   try {
-    await handshake.waitForCall('director', director(req, headers, context));
+    const result: unknown = await handshake.waitForCall(
+      'director',
+      director(req, headers, context),
+    );
+    if (typeof result === 'string' || kind(result) === 'URL') {
+      throw new TypeError(
+        'director: returned a URL, but it changes headers; createProxy takes a function that returns the URL of the target',
+      );
+    }
     const host = headers.get('host');
     if (host === null || !isHost(host)) {
       throw new TypeError(`director: Host must be host[:port], got ${JSON.stringify(host)}`);

@@ -165,6 +165,17 @@ describe('the headers for the target', () => {
     ).toEqual(['x-auth-user: ada', 'x-role: user', 'x-tenant: t1', 'x_other: stays']);
   });
 
+  it.each(['ws://127.0.0.1:1', new URL('ws://127.0.0.1:1')])(
+    'report a director that returns the URL %s',
+    async (url) => {
+      const { answer, reported } = await through({}, { director: () => url });
+      expect(answer.status).toBe(500);
+      expect(reported.map(String)).toEqual([
+        expect.stringContaining('director: returned a URL, but it changes headers'),
+      ]);
+    },
+  );
+
   it('report a director that ignores its signal', async () => {
     const signals: AbortSignal[] = [];
     const { head, answer, reported } = await through(
