@@ -19,7 +19,7 @@ import {
 import { ProxyError } from '../errors.ts';
 import type { CheckedOptions } from '../options.ts';
 import type { Backend } from '../targets/target.ts';
-import type { ProxyContext, TargetPool } from '../targets/target-pool.ts';
+import { noneFree, type ProxyContext, type TargetPool } from '../targets/target-pool.ts';
 import { faultOf, type Offer, type TargetAnswer } from './answer.ts';
 import { checkedLines, type HeaderLine, headersOf, withoutLookalikes } from './end-to-end.ts';
 import {
@@ -71,7 +71,9 @@ export async function askTarget(question: Question): Promise<TargetAnswer> {
     try {
       const lines = targetLines(question, backend, fromClient);
       const request = requestFor(question, backend, isThenable(lines) ? await lines : lines);
-      failure = await ask(question, backend, request);
+      // Not before: `director` may take long.
+      const isFree = pool.startDial(backend, context);
+      failure = isFree ? await ask(question, backend, request) : noneFree();
     } catch (error) {
       if (!backend.endDial(context)) backend.endCooldown(chosenAt);
       throw error;

@@ -94,7 +94,6 @@ export class TargetPool {
    * Chooses the target of a request.
    *
    * @param tried - Targets that have failed for this request.
-   * @param context - End the dial with it.
    * @throws ProxyError 503 when none is up or may be dialed; HandshakeError 500 for a fault of the
    *   application.
    */
@@ -104,16 +103,21 @@ export class TargetPool {
     context: ProxyContext,
   ): Backend | Promise<Backend> {
     if (this.#choose !== undefined) return this.#called(this.#choose, req, context);
-    const backend = this.#chosen(req, this.#untried(tried), context);
-    backend.startDial(context);
-    return backend;
+    return this.#chosen(req, this.#untried(tried), context);
+  }
+
+  /**
+   * Returns false if another request dials the target. One that a function has chosen is always
+   * dialed.
+   *
+   * @param context - End the dial with it.
+   */
+  startDial(backend: Backend, context: ProxyContext): boolean {
+    return this.#choose !== undefined || backend.startDial(context);
   }
 
   #chosen(req: IncomingMessage, some: readonly Backend[], context: ProxyContext): Backend {
-    if (some.length === 0) {
-      const message = 'no target is up, and another request dials each of them';
-      throw new ProxyError('WS_ERR_PROXY_TARGET', 503, message);
-    }
+    if (some.length === 0) throw noneFree();
     const key = this.#stickyKey(req, context);
     if (key !== undefined) return stickyChoice(some, key);
     if (some.length === 1) return some[0]!;
@@ -170,6 +174,11 @@ export class TargetPool {
       throw serverFault('target', cause);
     }
   }
+}
+
+export function noneFree(): ProxyError {
+  const message = 'no target is up, and another request dials each of them';
+  return new ProxyError('WS_ERR_PROXY_TARGET', 503, message);
 }
 
 /** Only a target of the list is dialed, whatever the function returns. */

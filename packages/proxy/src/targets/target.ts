@@ -112,9 +112,11 @@ export class Backend implements TargetState {
     return !this.#isFailing || this.#counts.dialedBy === undefined;
   }
 
-  /** Call it if {@link mayBeDialed}. */
-  startDial(request: object): void {
+  /** Returns false if another request dials the target. */
+  startDial(request: object): boolean {
+    if (!this.mayBeDialed) return false;
     if (this.#isFailing) this.#counts.dialedBy = request;
+    return true;
   }
 
   /** The dial has ended, also by a connection. Returns whether `request` was the only one to dial. */

@@ -1,5 +1,9 @@
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { mkdtempSync, rmSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import {
   nothingLeft,
   type RequestChange,
@@ -23,14 +27,16 @@ async function statusOf({ port }: Front, change: RequestChange = {}): Promise<nu
   return status;
 }
 
-/** A port on which nothing listens yet, and what starts a target there. */
-async function restarting(
+/**
+ * A Unix socket on which nothing listens yet, and what starts a target there. Another program may take
+ * a port.
+ */
+function restarting(
   answer: (head: string) => string | undefined = (head) => switchingProtocols(head),
 ) {
-  const before = createServer().listen(0, '127.0.0.1');
-  await once(before, 'listening');
-  const { port } = before.address() as AddressInfo;
-  await new Promise((resolve) => before.close(resolve));
+  const folder = mkdtempSync(join(tmpdir(), 'ws-targets-'));
+  whenOver(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'a');
   async function listen(): Promise<() => Promise<unknown>> {
     const sockets: Socket[] = [];
     const server = createServer((socket) => {
@@ -46,11 +52,11 @@ async function restarting(
       server.close();
     });
     const silent = once(server, 'silent');
-    server.listen(port, '127.0.0.1');
+    server.listen(path);
     await once(server, 'listening');
     return () => silent;
   }
-  return { port, listen };
+  return { path, url: `ws+unix:${path}:/`, listen };
 }
 
 async function targets(count: number) {
@@ -124,8 +130,7 @@ describe('several targets', () => {
 
   it('are asked while all are down, so that one that is back has connections at once', async () => {
     for (const others of [[], [DEAD]]) {
-      const { port, listen } = await restarting();
-      const url = `ws://127.0.0.1:${port}`;
+      const { url, listen } = restarting();
       const between = await front([...others, url], { cooldown: 60_000 });
       for (let i = 0; i < 6; i++) expect(await statusOf(between)).toBe(502);
       expect(between.proxy.targets.map(({ state }) => state)).not.toContain('up');
@@ -136,13 +141,13 @@ describe('several targets', () => {
   });
 
   it('are dialed once at a time while all are down', async () => {
-    const { port } = await restarting();
-    const between = await front(`wss://127.0.0.1:${port}`, { cooldown: 60_000 });
+    const { path, url } = restarting();
+    const between = await front(`wss${url.slice(2)}`, { cooldown: 60_000 });
     for (let i = 0; i < 3; i++) expect(await statusOf(between)).toBe(502);
     // It accepts connections, and no TLS handshake ends.
     const sockets: Socket[] = [];
     const silent = createServer((socket) => void sockets.push(socket.on('error', () => {})));
-    silent.listen(port, '127.0.0.1');
+    silent.listen(path);
     await once(silent, 'listening');
     whenOver(() => {
       for (const socket of sockets) socket.destroy();
@@ -161,11 +166,30 @@ describe('several targets', () => {
     expect(sockets).toHaveLength(2);
   });
 
+  it('are dialed by others while director of a request waits', async () => {
+    const { url, listen } = restarting();
+    let waiting = false;
+    const director = (req: IncomingMessage): unknown => {
+      if (req.url !== '/slow') return undefined;
+      waiting = true;
+      return new Promise(() => {});
+    };
+    const between = await front(url, { cooldown: 60_000, director });
+    for (let i = 0; i < 3; i++) expect(await statusOf(between)).toBe(502);
+    const slow = await rawClient(between.port);
+    await slow.write(request({ line: 'GET /slow HTTP/1.1' }));
+    await expect.poll(() => waiting).toBe(true);
+    expect(await statusOf(between)).toBe(502);
+    await listen();
+    expect(await statusOf(between)).toBe(101);
+    slow.destroy();
+  });
+
   it('are asked by others while one that is back does not answer a request', async () => {
-    const { port, listen } = await restarting((head) =>
+    const { url, listen } = restarting((head) =>
       head.startsWith('GET /slow ') ? undefined : switchingProtocols(head),
     );
-    const between = await front(`ws://127.0.0.1:${port}`, { cooldown: 60_000 });
+    const between = await front(url, { cooldown: 60_000 });
     for (let i = 0; i < 3; i++) expect(await statusOf(between)).toBe(502);
     const accepted = await listen();
     const slow = await rawClient(between.port);
