@@ -62,6 +62,7 @@ export function refuseByHook(
   let answer: Answer = refusal;
   try {
     const result = hook(req, responder.client, refusal.status, refusal);
+    checkResult(result);
     if (!hasWritten()) answer = answerOf(refusal, result);
   } finally {
     if (hasWritten()) {
@@ -80,6 +81,16 @@ function bytesWritten(stream: Duplex): number | undefined {
   return (stream as Partial<Socket>).bytesWritten;
 }
 
+/** @throws TypeError for a promise. */
+function checkResult(result: unknown): void {
+  if (!isThenable(result)) return;
+  // Its error would end the process.
+  onRejection(result, () => {});
+  throw new TypeError(
+    'error: returned a promise, but it must return at once; answer without await',
+  );
+}
+
 /**
  * Returns the answer for a refused request after the option `error` was asked.
  *
@@ -87,13 +98,6 @@ function bytesWritten(stream: Duplex): number | undefined {
  * @throws TypeError for a result that cannot be sent.
  */
 function answerOf(refusal: HandshakeError, result: unknown): Answer {
-  if (isThenable(result)) {
-    // Its error would end the process.
-    onRejection(result, () => {});
-    throw new TypeError(
-      'error: returned a promise, but it must return at once; answer without await',
-    );
-  }
   if (typeof result !== 'object' || result === null) return refusal;
   const { status, headers, body } = result as Partial<ErrorAnswer>;
   if (!Number.isInteger(status) || status! < 300 || status! > 599) {
@@ -111,7 +115,7 @@ function answerOf(refusal: HandshakeError, result: unknown): Answer {
   };
 }
 
-/** The error for a hook that has written to the socket itself, as it did in earlier versions. */
+/** The error for a hook that has written to the socket itself. */
 function wroteItself(): TypeError {
   return new TypeError(`error: has written to the socket; ${USAGE}`);
 }

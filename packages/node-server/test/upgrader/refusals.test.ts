@@ -139,6 +139,37 @@ describe('error', () => {
     expect(await server.outcome()).toMatchObject({ status: 400 });
   });
 
+  it.each<[string, (socket: Duplex) => Promise<void>]>([
+    [
+      'has written',
+      async (socket) => {
+        socket.end('HTTP/1.1 400 No\r\nConnection: close\r\n\r\nmine');
+        throw new Error('mine');
+      },
+    ],
+    [
+      'writes later',
+      async (socket) => {
+        await new Promise(setImmediate);
+        socket.write('HTTP/1.1 400 No\r\n\r\nmine');
+        throw new Error('mine');
+      },
+    ],
+  ])('whose promise rejects after it %s ends no process', async (_, hook) => {
+    const unhandled: unknown[] = [];
+    const note = (error: unknown): void => void unhandled.push(error);
+    process.on('unhandledRejection', note);
+    const error = (_req: unknown, socket: Duplex): unknown => hook(socket);
+    const upgrader = new Upgrader({ error: error as () => undefined, report: () => {} });
+    const server = await listening(upgrader);
+    const answer = await exchange(server.port, request({ without: ['sec-websocket-key'] }));
+    expect(answer.status).toBe(400);
+    expect(String(await server.outcome())).toContain('error: returned a promise');
+    await new Promise(setImmediate);
+    process.off('unhandledRejection', note);
+    expect(unhandled).toEqual([]);
+  });
+
   it('answers a handshake whose time is up', async () => {
     const upgrader = new Upgrader({
       handshakeTimeout: 30,
