@@ -121,7 +121,6 @@ export class ReadSide {
     this.serve();
   }
 
-  /** Takes a message back, whose read was cancelled: it is for the next read. */
   /**
    * Reads the next message. Returns a function that rejects the read: a message that has not arrived
    * is for the next read.

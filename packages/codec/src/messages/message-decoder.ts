@@ -206,10 +206,7 @@ export class MessageDecoder {
     this.#bound();
   }
 
-  /**
-   * Sets the extension of the connection. Only between two messages. An {@link ExtensionChain} joins
-   * several.
-   */
+  /** Sets the extension of the connection. Only between two messages. */
   set extension(extension: Extension | undefined) {
     if (extension !== this.#extension) this.#useExtension(extension);
     this.#bound();
@@ -226,10 +223,10 @@ export class MessageDecoder {
     return this.#frames.atFrameBoundary;
   }
 
-  /** @internal Whether a message that is delivered has begun and not ended. */
+  /** @internal Whether a message has begun and not ended, and its reader has not given up the rest. */
   get withinMessage(): boolean {
-    const delivers = this.#delivery === WHOLE || this.#delivery === PIECES;
-    return delivers && this.#use === DELIVERED;
+    const isGivenUp = this.#delivery === UNWANTED && this.#use === DELIVERED;
+    return this.#delivery !== NO_MESSAGE && !isGivenUp;
   }
 
   /** @internal The frame of the last event. After FAILED the header that has the fault, if one has. */

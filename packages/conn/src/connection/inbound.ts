@@ -152,7 +152,9 @@ export class Inbound {
 
   /** Whether a message that a reader may want has begun and not ended. */
   get withinMessage(): boolean {
-    return this.receiveCall?.discards !== true && this.decoder?.withinMessage === true;
+    if (this.receiveCall?.discards === true) return false;
+    if (this.dropping && this.#connection.rare?.loses !== true) return false;
+    return this.decoder?.withinMessage === true;
   }
 
   /** Whether the extension waits for its turn to decode. */

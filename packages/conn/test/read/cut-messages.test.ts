@@ -1,9 +1,12 @@
 // The peer closes within a message. No way to read takes that for the end of the message, or for a
 // normal end.
 
+import { randomBytes } from 'node:crypto';
 import { nodePlatform } from '@ws/node-io';
 import { describe, expect, it } from 'vitest';
 import { CloseMessage, type Conn, connPair, joinMessages, TextMessage } from '../../src/index.ts';
+
+const NOISE = randomBytes(100_000).toString('hex');
 
 /** Reads until an error. Resolves when reading ends normally. */
 const WAYS: Readonly<Record<string, (conn: Conn) => Promise<unknown>>> = {
@@ -69,6 +72,28 @@ describe('a message that is cut', () => {
     expect(error).toMatchObject({ code: 'WS_ERR_TRANSPORT', cause: { code: 'WS_ERR_CLOSE' } });
     expect(String(error)).toContain('the connection was closed within a message: close');
     await expect(server.readMessage()).rejects.toBe(error);
+  });
+
+  it.each(
+    Object.keys(WAYS).flatMap((way) => [false, true].map((compression) => ({ way, compression }))),
+  )('fails $way when we close and it was dropped, compressed: $compression', async (test) => {
+    const [client, server] = connPair({
+      platform: nodePlatform,
+      compression: test.compression,
+      readAhead: 1_000,
+    });
+    void client.discardReads().catch(() => {});
+    await client.send('"whole"');
+    const writer = await client.nextWriter(TextMessage);
+    void writer.write(NOISE).catch(() => {});
+    for (let i = 0; i < 5; i++) await new Promise(setImmediate);
+    // No code reads: what is behind the read-ahead is dropped.
+    await server.close();
+    const error = await WAYS[test.way]!(server).then(
+      () => 'a normal end',
+      (reason: unknown) => reason,
+    );
+    expect(String(error)).toContain('the connection was closed within a message: close');
   });
 
   it('ends discardReads normally', async () => {
