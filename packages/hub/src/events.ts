@@ -3,7 +3,7 @@ import { asyncContexts, kind } from '@ws/conn/internal';
 import { checkOneOf } from './arguments.ts';
 import type { Position } from './history/position.ts';
 import type { OverflowPolicy } from './options.ts';
-import type { PresenceChange } from './presence/room-presence.ts';
+import type { JSONValue, PresenceChange } from './presence/room-presence.ts';
 import type { Session } from './sessions/session.ts';
 
 /** The query of a request: a URLSearchParams. */
@@ -33,7 +33,7 @@ export interface ConnectContext {
 }
 
 /** The listeners of a {@link Hub}. Each may be async. */
-export interface HubEvents<Data = unknown> {
+export interface HubEvents<Data = unknown, Info = JSONValue> {
   /**
    * A session was added. Its first message waits for the promises of the listeners.
    *
@@ -92,7 +92,7 @@ export interface HubEvents<Data = unknown> {
    * and leave in one turn are in no map. When the last member of this node leaves the room, all members
    * have left for this node.
    */
-  presence(room: string, change: PresenceChange): unknown;
+  presence(room: string, change: PresenceChange<Info>): unknown;
 }
 
 type Lists<Data> = { [E in keyof HubEvents<Data>]: readonly HubEvents<Data>[E][] };

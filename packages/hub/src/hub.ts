@@ -25,7 +25,7 @@ import {
   type HubOptions,
   resolveOptions,
 } from './options.ts';
-import type { JSONValue } from './presence/room-presence.ts';
+import type { InfoOf, JSONValue } from './presence/room-presence.ts';
 import type { Room } from './rooms/room.ts';
 import type { Session } from './sessions/session.ts';
 import { Sessions } from './sessions/sessions.ts';
@@ -72,6 +72,9 @@ export interface HubStats {
 /**
  * Sessions and rooms on one node or, with a backplane, on many.
  *
+ * @typeParam Data - The type of `session.data`.
+ * @typeParam Infos - What `presence` returns, by key of the option `rooms`.
+ *
  * @example
  * ```ts
  * import { Hub } from '@ws/hub';
@@ -83,7 +86,7 @@ export interface HubStats {
  * const server = await serve({ port: 8080 }, hub.handler);
  * ```
  */
-export class Hub<Data = unknown> implements AsyncDisposable {
+export class Hub<Data = unknown, Infos = Record<string, unknown>> implements AsyncDisposable {
   /**
    * The handler for `serve`, `Upgrader` and routes. It adds each connection, and settles when the
    * connection has ended. Listeners of `connect` get its `ctx`, as a handler of `serve` does. The
@@ -101,7 +104,7 @@ export class Hub<Data = unknown> implements AsyncDisposable {
   }
 
   /** @throws TypeError or RangeError that names the option. */
-  constructor(options: HubOptions<Data> = {}) {
+  constructor(options: HubOptions<Data, Infos> = {}) {
     this.#sessions = checked(() => new Sessions(resolveOptions(options)), Hub);
     this.everywhere = new Everywhere(this.#sessions);
     this.handler = async (conn, request, ctx) => {
@@ -185,7 +188,7 @@ export class Hub<Data = unknown> implements AsyncDisposable {
    * @returns A function that removes the listener.
    * @throws TypeError for an unknown event, or a listener that is not a function.
    */
-  on<E extends keyof HubEvents<Data>>(event: E, listener: HubEvents<Data>[E]): () => void {
+  on<E extends keyof HubEvents>(event: E, listener: HubEvents<Data, InfoOf<Infos>>[E]): () => void {
     const remove = checked(() => this.#sessions.listeners.add(event, listener), this, 'on');
     if (event === 'pong') {
       for (const session of this.sessions.values()) this.#sessions.watchPongs(session);
@@ -212,8 +215,9 @@ export class Hub<Data = unknown> implements AsyncDisposable {
    *
    * @throws TypeError or RangeError for an invalid name.
    */
-  room(name: string): Room<Data> {
-    return checked(() => this.#sessions.rooms.room(name), this, 'room');
+  room(name: string): Room<Data, InfoOf<Infos>> {
+    const room = checked(() => this.#sessions.rooms.room(name), this, 'room');
+    return room as Room<Data, InfoOf<Infos>>;
   }
 
   /**

@@ -26,6 +26,7 @@ export type {
   RoomOptions,
 } from './options.ts';
 export type {
+  InfoOf,
   JSONValue,
   PresenceChange,
   Presences,

@@ -64,7 +64,7 @@ export interface HistoryOptions {
 }
 
 /** The options of a room. */
-export interface RoomOptions<Data = unknown> {
+export interface RoomOptions<Data = unknown, Info = unknown> {
   /** Keeps the last messages for `Room.history`; `true` takes all defaults. Default: false. */
   readonly history?: boolean | HistoryOptions | undefined;
   /**
@@ -93,7 +93,7 @@ export interface RoomOptions<Data = unknown> {
    * shown. Synchronous. If it throws, the join rejects with a `RoomRefusedError`. Default: nothing is
    * shown.
    */
-  readonly presence?: ((session: Session<Data>) => unknown) | undefined;
+  readonly presence?: ((session: Session<Data>) => Info | undefined) | undefined;
   /**
    * @internal Checks a message of this node before it is published. Returns what is published, and
    * throws for a message that reaches nobody.
@@ -101,8 +101,12 @@ export interface RoomOptions<Data = unknown> {
   readonly accept?: ((message: PreparedMessage, room: string) => PreparedMessage) | undefined;
 }
 
-/** The options of a {@link Hub}. */
-export interface HubOptions<Data = unknown> {
+/**
+ * The options of a {@link Hub}.
+ *
+ * @typeParam Infos - What `presence` returns, by key of `rooms`.
+ */
+export interface HubOptions<Data = unknown, Infos = Record<string, unknown>> {
   /** Id of this node, unique among the nodes of a backplane, at most 200 bytes. Default: random. */
   readonly id?: string | undefined;
   /** Connects the rooms of several nodes. Each hub needs its own. Default: none. */
@@ -146,7 +150,11 @@ export interface HubOptions<Data = unknown> {
    * Options of rooms by name, or by a prefix with one `*` at its end, such as `chat/*`. The exact
    * name comes first, then the longest prefix. Default: no history, `local-first`.
    */
-  readonly rooms?: Readonly<Record<string, RoomOptions<Data>>> | undefined;
+  readonly rooms?:
+    | (Readonly<Record<string, RoomOptions<Data>>> & {
+        readonly [Key in keyof Infos]: RoomOptions<Data, Infos[Key]>;
+      })
+    | undefined;
 }
 
 /** {@link RoomOptions} with every default filled in. */

@@ -7,25 +7,55 @@ export type JSONValue =
   | readonly JSONValue[]
   | { readonly [key: string]: JSONValue };
 
+/** `T` as it is after JSON, when JSON has all of it. */
+type AfterJSON<T> = unknown extends T
+  ? unknown
+  : T extends JSONValue | ((...args: never[]) => unknown)
+    ? T
+    : T extends { toJSON(...args: never[]): infer J }
+      ? AfterJSON<J>
+      : { readonly [K in keyof T]: AfterJSON<T[K]> };
+
+/** What rooms show; never for a room without the option `presence`. */
+type Shown<Infos> = {
+  readonly [Key in keyof Infos]: unknown extends Infos[Key]
+    ? never
+    : Exclude<Infos[Key], undefined>;
+};
+
+/**
+ * What `info` of a member may be: {@link JSONValue} when the types do not say it.
+ *
+ * @typeParam Infos - What the option `presence` returns, by key of the option `rooms`.
+ */
+export type InfoOf<Infos> =
+  Shown<Infos> extends { readonly [key: string]: infer I }
+    ? [I] extends [never]
+      ? JSONValue
+      : AfterJSON<I> extends infer J extends JSONValue
+        ? J
+        : JSONValue
+    : JSONValue;
+
 /** A member of a room, on any node. It is frozen. Do not change its `info`: all readers share it. */
-export interface Present {
+export interface Present<Info = JSONValue> {
   /** Id of its hub. */
   readonly node: string;
   /** Id of the session. */
   readonly session: string;
   /** What the option `presence` or `Session.show` has made known of it. */
-  readonly info: JSONValue;
+  readonly info: Info;
 }
 
 /** Members of a room. The key is `${node}/${session}`. */
-export type Presences = ReadonlyMap<string, Present>;
+export type Presences<Info = JSONValue> = ReadonlyMap<string, Present<Info>>;
 
 /** What has changed in a room since the last event `presence`. A member is in one of the maps only. */
-export interface PresenceChange {
-  readonly joined: Presences;
-  readonly left: Presences;
+export interface PresenceChange<Info = JSONValue> {
+  readonly joined: Presences<Info>;
+  readonly left: Presences<Info>;
   /** The members whose `info` has changed, as they are now. */
-  readonly changed: Presences;
+  readonly changed: Presences<Info>;
 }
 
 /** The owner of the members of this node. The name of a node is never empty. */

@@ -2,7 +2,7 @@ import type { MessageData, PreparedMessage } from '@ws/conn';
 import type { PublishOptions } from '../delivery/publish-options.ts';
 import type { Position } from '../history/position.ts';
 import type { HistoryQuery, Kept } from '../history/room-history.ts';
-import type { Presences } from '../presence/room-presence.ts';
+import type { JSONValue, Presences } from '../presence/room-presence.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Rooms } from './rooms.ts';
 
@@ -43,7 +43,7 @@ export interface Joined<Data = unknown> {
  * console.log((await client.readMessage()).text()); // hello all
  * ```
  */
-export class Room<Data = unknown> {
+export class Room<Data = unknown, Info = JSONValue> {
   readonly name: string;
   readonly #rooms: Rooms<Data>;
 
@@ -66,8 +66,8 @@ export class Room<Data = unknown> {
    * `${node}/${session}`. The Map changes when members come and leave, at once on this node. Empty in
    * a room without that option, and without a member of this node.
    */
-  get presence(): Presences {
-    return this.#rooms.presence.of(this.name);
+  get presence(): Presences<Info> {
+    return this.#rooms.presence.of(this.name) as Presences<Info>;
   }
 
   /**

@@ -10,7 +10,7 @@ export type May<Data> =
   | ((session: Session<Data>, room: string) => boolean | PromiseLike<boolean>);
 
 /** What clients may do in the rooms of one key, and what the rooms keep. */
-export interface RoomRules<Data = unknown> {
+export interface RoomRules<Data = unknown, Info = unknown> {
   /** A Standard Schema (zod, valibot, ...) of what clients publish. Default: any JSON. */
   readonly schema?: StandardSchema | undefined;
   /** The last messages, for clients that return, as in the option `rooms` of a Hub. Default: false. */
@@ -20,13 +20,19 @@ export interface RoomRules<Data = unknown> {
   /** Which members may publish. Default: false. The server may always. */
   readonly mayPublish?: May<Data> | undefined;
   /** What the members of all nodes see of a session, as in the option `rooms` of a Hub. */
-  readonly presence?: RoomOptions<Data>['presence'];
+  readonly presence?: RoomOptions<Data, Info>['presence'];
   /** Whether clients get the members, as `presence` shows them. Default: false. */
   readonly members?: boolean | undefined;
 }
 
-/** The rooms that clients may join, by name or by a prefix with one `*` at its end. */
-export type RoomTable<Data = unknown> = Readonly<Record<string, RoomRules<Data>>>;
+/**
+ * The rooms that clients may join, by name or by a prefix with one `*` at its end.
+ *
+ * @typeParam Infos - What `presence` returns, by key.
+ */
+export type RoomTable<Data = unknown, Infos = Record<string, unknown>> = Readonly<
+  Record<string, RoomRules<Data>>
+> & { readonly [Key in keyof Infos]: RoomRules<Data, Infos[Key]> };
 
 const NAMES: readonly (keyof RoomRules)[] = [
   'schema',

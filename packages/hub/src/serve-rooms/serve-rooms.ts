@@ -48,12 +48,12 @@ export interface ContractServeOptions<Data, S extends Definitions, C extends Def
 }
 
 /** Rooms that clients join, with their hub. */
-export interface RoomsServer<Data, C extends Definitions> {
+export interface RoomsServer<Data, C extends Definitions, Infos = Record<string, unknown>> {
   /**
    * The hub, for all that the server does by itself. What it publishes in a room of the table is JSON:
    * `hub.room(name).publishJSON(value)`.
    */
-  readonly hub: Hub<Data>;
+  readonly hub: Hub<Data, Infos>;
   /** The handler for `serve`, `Upgrader` and routes: that of the hub. */
   readonly handler: (conn: ConnLike, request?: unknown, ctx?: ConnectContext) => Promise<void>;
   /** The methods and events of your own contract, at the client of a session. */
@@ -98,16 +98,21 @@ type None = {};
  * await rooms.hub.room('chat/main').publishJSON({ text: 'hello' });
  * ```
  */
-export function serveRooms<Data = unknown>(
-  table: RoomTable<Data>,
+export function serveRooms<Data = unknown, Infos = Record<string, unknown>>(
+  table: RoomTable<Data, Infos>,
   options?: ServeRoomsOptions<Data> & { readonly contract?: undefined },
-): RoomsServer<Data, None>;
+): RoomsServer<Data, None, Infos>;
 /** As above, with your own contract on the same connections. */
-export function serveRooms<Data, S extends Definitions, C extends Definitions>(
-  table: RoomTable<Data>,
+export function serveRooms<
+  Data,
+  S extends Definitions,
+  C extends Definitions,
+  Infos = Record<string, unknown>,
+>(
+  table: RoomTable<Data, Infos>,
   options: ContractServeOptions<Data, S, C> &
     HandlersOption<S, SessionHandlerContext<Session<Data>, Peer<C>>>,
-): RoomsServer<Data, C>;
+): RoomsServer<Data, C, Infos>;
 export function serveRooms<Data>(
   table: RoomTable<Data>,
   options: object = {},

@@ -69,10 +69,11 @@ await rooms.peer.say({ text: 'a' });
 rooms.on('members', (room, { joined }) => room.length + joined.size);
 const more2: number = rooms.members('chat/main').count;
 const server = serveRooms(
-  { 'chat/*': { schema: z.string(), history: true, mayJoin: (session: Session<User>, room) => session.data.teams.includes(room), mayPublish: async () => true } },
+  { 'chat/*': { schema: z.string(), history: true, mayJoin: (session: Session<User>, room) => session.data.teams.includes(room), mayPublish: async () => true, presence: ({ data }) => ({ team: data.teams[0] ?? '' }) } },
   { contract: chat, handlers: { say: (_, { session, auth }) => ({ at: session.data.teams.length + auth.teams.length }), count, typing } },
 );
 server.hub.on('connect', (session) => void server.peer(session).said({ text: session.data.teams.join() }));
+server.hub.on('presence', (_, { joined }) => { for (const { info } of joined.values()) info.team.trim(); });
 void [more2, roomsOf(live), serveRooms({ r: { mayJoin: true } }).handler];
 `;
 
