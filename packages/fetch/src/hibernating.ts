@@ -26,6 +26,8 @@ const OPEN = 1;
 const TAG = '@ws/fetch';
 /** The most bytes that an attachment may have. */
 const MAX_ATTACHMENT = 16_384;
+/** The most bytes of each text of `autoResponse`. */
+const MAX_AUTO_RESPONSE = 2_048;
 
 /** A connection of a Durable Object that hibernates: it has no reads, no deadlines and no pings. */
 export interface HibernatingConn<Data = unknown> {
@@ -86,7 +88,10 @@ export interface HibernatingEvents<Data = unknown> {
 /** Options of {@link hibernating}: those of `upgrade` that need no object in memory. */
 export type HibernatingOptions<Result> = Omit<UpgradeOptions<Result>, 'server' | 'highWaterMark'> &
   HibernatingEvents<AuthOf<Result>> & {
-    /** A text that the runtime answers while the object sleeps, and the answer. Default: none. */
+    /**
+     * A text that the runtime answers while the object sleeps, and the answer. Each has at most 2,048
+     * bytes. Default: none.
+     */
     readonly autoResponse?: { readonly request: string; readonly response: string } | undefined;
   };
 
@@ -355,12 +360,17 @@ function attach(socket: WorkerSocket, attachment: Attachment): void {
   }
 }
 
-/** @throws TypeError that names the option. */
+/** @throws TypeError, RangeError that names the option. */
 function checkAutoResponse(value: HibernatingOptions<unknown>['autoResponse']): void {
   if (value === undefined) return;
   checkNames('autoResponse', value, ['request', 'response'], 'reject');
   const { request, response } = value;
   for (const [name, text] of Object.entries<unknown>({ request, response })) {
     if (typeof text !== 'string') throw badType(`autoResponse.${name}: expected a string`, text);
+    const size = utf8Length(text);
+    if (size > MAX_AUTO_RESPONSE) {
+      const most = `at most ${MAX_AUTO_RESPONSE} bytes, which the runtime takes`;
+      throw new RangeError(`autoResponse.${name}: expected ${most}; got ${size}`);
+    }
   }
 }
