@@ -127,7 +127,7 @@ export class WriteBudget implements TimerEntry {
     const isAccepted = total <= this.#limit || this.#hasShare(connection, held, size);
     if (isAccepted) {
       this.#set(connection, held + size);
-      this.#written.add(connection);
+      if (size > 0) this.#written.add(connection);
     } else if (size <= this.#limit) this.#refused = Math.max(this.#refused, size);
     if (total > this.#limit && this.slot === undefined) this.#watch(connection);
     return isAccepted;
