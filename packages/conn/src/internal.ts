@@ -47,6 +47,7 @@ export { schedulerOf } from './scheduler/scheduler.ts';
 export { TurnCallback, type TurnTask } from './scheduler/task-queue.ts';
 export type { TimerEntry } from './scheduler/timers.ts';
 export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';
+export { CallPromise } from './time/call-promise.ts';
 export { checkExpires } from './time/deadline.ts';
 export { Expiry } from './time/expiry.ts';
 export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';

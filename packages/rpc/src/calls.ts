@@ -7,6 +7,7 @@ import {
 } from '@ws/conn';
 import {
   addAbortListener,
+  CallPromise,
   checkOptionNames,
   duration,
   internalsOf,
@@ -15,7 +16,6 @@ import {
   schedulerOf,
   type TimerEntry,
 } from '@ws/conn/internal';
-import { CallPromise } from './call-promise.ts';
 import { ACCEPTED, type Carrier } from './carrier.ts';
 import type { EventDefinition, MethodDefinition } from './definitions.ts';
 import { ErrorCode, RpcError } from './rpc-error.ts';

@@ -4,7 +4,7 @@ import { copyOf } from '../memory/copy.ts';
 import { Message } from '../message.ts';
 import type { CloseInfo } from '../platform/observer.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
-import { Deferred } from '../time/promises.ts';
+import { CallPromise } from '../time/call-promise.ts';
 import { bytesOf, dataTypeOf, type MessageData, utf8 } from '../writing/payload.ts';
 import type { LivePlan } from './options.ts';
 import { ResendWindow } from './resend.ts';
@@ -23,7 +23,7 @@ export interface QueuedMessage {
   readonly id: string | undefined;
   readonly message: Message;
   /** Settles the promise of `send`. */
-  readonly sent: Deferred<void>;
+  readonly sent: CallPromise<void>;
   /** Number of the connection that got it last; 0 for none. */
   connection: number;
   previous: QueuedMessage | undefined;
@@ -113,7 +113,7 @@ export class Backlog {
     if (id === undefined) this.#check(length);
     else this.#checkUnacknowledged(length);
     const previous = this.#last;
-    const sent = new Deferred<void>();
+    const sent = new CallPromise<void>();
     const entry: QueuedMessage = { id, message, sent, connection: 0, previous, next: undefined };
     if (previous === undefined) this.#first = entry;
     else previous.next = entry;
@@ -250,12 +250,15 @@ export class Backlog {
     return refusal;
   }
 
-  /** Nothing is sent any more. */
-  rejectAll(reason: unknown): void {
+  /** Nothing is sent any more. Returns whether code awaits one of the messages. */
+  rejectAll(reason: unknown): boolean {
     this.window?.closed();
+    let isAwaited = false;
     for (let entry = this.#first; entry !== undefined; entry = entry.next) {
+      isAwaited ||= entry.sent.isAwaited;
       entry.sent.reject(reason);
     }
+    return isAwaited;
   }
 }
 

@@ -90,6 +90,10 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   /** Settles the promises of `reconnect`. */
   #reconnected: Deferred<C> | undefined;
   #refused = 0;
+  /** Whether a loop over the messages has begun and has not left. */
+  #hasLoop = false;
+  /** Whether a promise that code awaits has the error that ended this object. */
+  #isTold = false;
   /** The kinds of fault that were reported. */
   readonly #reported = new Set<string>();
 
@@ -98,8 +102,9 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     this.#plan = plan;
     this.#listeners = new EventListeners(plan.report);
     this.#queue = new Backlog(plan, (error) => this.#reportOnce(error, 'send', 'silence'));
-    this.#series = new ConnectionSeries({ ...plan, dial: reportsFirst(plan) }, (conn, signal) =>
-      this.#prepare(conn, signal),
+    this.#series = new ConnectionSeries(
+      { ...plan, dial: this.#reportsFirst(plan) },
+      (conn, signal) => this.#prepare(conn, signal),
     );
     this.closed = this.#settled.promise;
     void this.#run();
@@ -176,7 +181,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
         void handled(internalsOf(conn).sendWaiting(entry.message));
       }
       if (id !== undefined) this.#readAhead?.sendWaits();
-      return handled(entry.sent.promise);
+      return entry.sent;
     } catch (error) {
       if (!(error instanceof BackpressureError)) return this.#mistake(error, 'send');
       const ignored = (): void => this.#reportOnce(error, 'send');
@@ -258,10 +263,12 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
     const left = new AbortController();
     const messages = this.#messages(left.signal);
+    this.#hasLoop = true;
     return {
       next: () => handled(messages.next()),
-      return() {
+      return: () => {
         left.abort();
+        this.#hasLoop = false;
         return messages.return(undefined);
       },
       [Symbol.asyncIterator]() {
@@ -518,13 +525,32 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     if (this.#backlogConn === conn) this.#backlogConn = undefined;
   }
 
+  /** The dial function of `plan`. It reports its first failure: the dials after it are silent. */
+  #reportsFirst({ dial, report }: LivePlan<C>): DialFunction<C> {
+    let reported = false;
+    return async (options) => {
+      try {
+        return await dial(options);
+      } catch (error) {
+        if (!reported && !options.signal.aborted) {
+          // The error may end this object, and code may await that.
+          portablePlatform.yield(() => {
+            if (!this.#isTold) report(error, { where: 'dial' });
+          });
+        }
+        reported = true;
+        throw error;
+      }
+    };
+  }
+
   #finish(end: { readonly error?: unknown }): void {
     if (this.#ended !== undefined) return;
     const error = errorOf(end.error);
     this.#ended = { ...(error === undefined ? {} : { error }), unsent: this.#queue.unsent };
     void this.#series.return();
     this.#settled.resolve(this.#ended);
-    this.#queue.rejectAll(this.#endReason());
+    this.#isTold = this.#queue.rejectAll(this.#endReason()) || this.#hasLoop;
     this.#reconnected?.reject(this.#noReconnect());
     this.#chain.finish();
   }
@@ -548,18 +574,4 @@ function closeReplaced(conn: ConnLike): void {
   const timer = setTimeout(() => conn.terminate(), REPLACED_MS);
   void internalsOf(conn).closed.then(() => clearTimeout(timer));
   if (conn.state === 'open') void handled(conn.close());
-}
-
-/** The dial function of `plan`. It reports its first failure: the dials after it are silent. */
-function reportsFirst<C extends ConnLike>({ dial, report }: LivePlan<C>): DialFunction<C> {
-  let reported = false;
-  return async (options) => {
-    try {
-      return await dial(options);
-    } catch (error) {
-      if (!reported && !options.signal.aborted) report(error, { where: 'dial' });
-      reported = true;
-      throw error;
-    }
-  };
 }

@@ -53,8 +53,23 @@ export function kindOf(error: unknown): string {
   return `${fieldOf(error, 'name')} ${fieldOf(error, 'code')} ${stackOf(error)[0] ?? ''}`;
 }
 
+/** The text of a report that is printed. */
+export function reportText(
+  error: unknown,
+  suffix: string,
+  context: ReportContext | undefined,
+): string {
+  if (context === undefined) return textOf(error, suffix);
+  // The first dial before a server listens is no fault of the code in its stack.
+  const isFailedDial =
+    context.where === 'dial' && isError(error) && fieldOf(error, 'code').startsWith('WS_ERR_');
+  return isFailedDial
+    ? `${titleOf(error)}${suffix}. ${placeOf(context)}`
+    : `${textOf(error, suffix)}\n${placeOf(context)}`;
+}
+
 /** The name, the code and the message of `error`, its stack, and the same of its cause. */
-export function textOf(error: unknown, suffix: string): string {
+function textOf(error: unknown, suffix: string): string {
   if (!isError(error)) return `${valueText(error)}${suffix}`;
   const lines = [`${titleOf(error)}${suffix}`, ...stackOf(error)];
   const cause = attempt(() => error.cause);
@@ -64,7 +79,7 @@ export function textOf(error: unknown, suffix: string): string {
 }
 
 /** Where an error comes from, what follows, and what to do. */
-export function placeOf({ conn, where, route, status }: ReportContext): string {
+function placeOf({ conn, where, route, status }: ReportContext): string {
   const place = route === undefined ? where : `${where} of ${route}`;
   const peer = conn?.role === 'server' ? 'client' : 'server';
   const end =

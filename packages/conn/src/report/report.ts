@@ -1,6 +1,6 @@
 import { type Platform, perPlatform } from '../platform/platform.ts';
 import { onRejection } from '../validate.ts';
-import { kindOf, placeOf, type ReportContext, type ReportedConn, textOf } from './report-text.ts';
+import { kindOf, type ReportContext, type ReportedConn, reportText } from './report-text.ts';
 
 /** The option `report`. */
 export type Report = (error: unknown, context: ReportContext) => void;
@@ -88,9 +88,9 @@ export class WarningReporter {
     const others = this.#withheld;
     this.#withheld = 0;
     const suffix = others === 0 ? '' : ` (errors not printed before it: ${others})`;
-    const text = textOf(error, suffix);
+    const text = reportText(error, suffix, context);
     try {
-      this.#platform.warn(context === undefined ? text : `${text}\n${placeOf(context)}`);
+      this.#platform.warn(text);
     } catch {
       // No other place for the warning exists.
     }

@@ -1021,6 +1021,35 @@ describe('ReconnectingConn.report', () => {
     expect(seen.map(({ where }) => where)).toEqual(['dial']);
   });
 
+  const nextTurn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+  const refused = (): Dials => dials(new Error('401'));
+
+  it('gets no error that ends the object and that a caller of send awaits', async () => {
+    const { seen, report } = recorder();
+    const client = live(refused(), { report, retry: () => false });
+    await expect(client.send('x')).rejects.toThrow('401');
+    await nextTurn();
+    expect(seen).toEqual([]);
+  });
+
+  it('gets no error that ends the object and that ends a loop', async () => {
+    const { seen, report } = recorder();
+    const client = live(refused(), { report, retry: () => false });
+    await expect(client[Symbol.asyncIterator]().next()).rejects.toThrow('401');
+    await nextTurn();
+    expect(seen).toEqual([]);
+  });
+
+  it('gets the error that ends the object when no code awaits it', async () => {
+    const { seen, report } = recorder();
+    const client = live(refused(), { report, retry: () => false });
+    void client.send('x');
+    void client.receive(() => {});
+    await client.closed;
+    await nextTurn();
+    expect(seen.map(({ where }) => where)).toEqual(['dial']);
+  });
+
   it('gets no dial that `close` has ended', async () => {
     const { seen, report } = recorder();
     const dial = ({ signal }: { signal: AbortSignal }): Promise<Conn> =>

@@ -1,5 +1,6 @@
 import { FakePlatform } from '@ws/tests';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { TransportError } from '../../src/index.ts';
 import { WarningReporter, warningsOf } from '../../src/report/report.ts';
 
 let platform: FakePlatform;
@@ -26,6 +27,19 @@ describe('WarningReporter.report', () => {
     const [title, frame] = platform.warnings[0]!.split('\n');
     expect(title).toBe('TypeError [E_MINE]: mine');
     expect(frame).toMatch(/^ {4}at .*warning-reporter\.test\.ts/);
+  });
+
+  it('prints a dial that failed in one line', () => {
+    const error = new TransportError('refused', { cause: new Error('ECONNREFUSED') });
+    reporter.report(error, { where: 'dial' });
+    expect(platform.warnings).toEqual([
+      'TransportError [WS_ERR_TRANSPORT]: websocket: refused. In dial; later dials that fail are not reported, see retry. The option report gets such errors.',
+    ]);
+  });
+
+  it('prints the stack of a function that a dial has called', () => {
+    reporter.report(new TypeError('mine'), { where: 'dial' });
+    expect(platform.warnings[0]).toMatch(/^TypeError: mine\n {4}at /);
   });
 
   it('prints the cause', () => {

@@ -9,6 +9,7 @@ import {
 } from '@ws/conn';
 import {
   addAbortListener,
+  CallPromise,
   checkOptionNames,
   Deferred,
   duration,
@@ -21,7 +22,6 @@ import {
   removeAbortListener,
   reportError,
 } from '@ws/conn/internal';
-import { CallPromise } from '../call-promise.ts';
 import { type CallOptions, REFUSALS } from '../calls.ts';
 import { isReconnecting, type ReconnectingConnLike } from '../carrier.ts';
 import {
