@@ -8,7 +8,7 @@ import type { Message } from './message.ts';
 import type { CloseInfo } from './platform/observer.ts';
 import type { Platform } from './platform/platform.ts';
 import { ObservedPromise } from './read/observed-promise.ts';
-import { ReceiveCall, type ReceiveObserver } from './read/receive-call.ts';
+import type { ReceiveObserver } from './read/receive-call.ts';
 import type { PreparedMessage } from './writing/prepared-message.ts';
 
 /** The {@link ConnInternals} of a Conn. Made for each use: an idle connection keeps none. */
@@ -96,8 +96,10 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   observeReceive(result: unknown, observer: ReceiveObserver<Conn>): boolean {
-    if (!ReceiveCall.is(result) && !ObservedPromise.is(result)) return false;
-    result.observe(observer, this.#conn);
+    const { receiveCall } = this.connection.inbound;
+    if (result !== undefined && result === receiveCall) receiveCall.observe(observer, this.#conn);
+    else if (ObservedPromise.is(result)) result.observe(observer, this.#conn);
+    else return false;
     return true;
   }
 

@@ -55,8 +55,8 @@ export interface ConnInternals {
   /** The stream was left: its last message is handled as after a single read. */
   loopLeft?(): void;
   /**
-   * Calls `observer` with the connection when `result` settles: the promise of `receive` or
-   * `discardReads`, or an ObservedPromise. Costs less than `then`.
+   * Calls `observer` with the connection when `result` settles: the pending `receive` or
+   * `discardReads` of this connection, or an ObservedPromise. Costs less than `then`.
    *
    * @returns false when `result` is another value. The observer is not called then.
    */

@@ -133,9 +133,9 @@ export class Inbound {
 
   /** Whether the handler of `receive` is free: it has no message, and takes the next one. */
   get receiverFree(): boolean {
-    const { receiveCall, queue, held } = this;
+    const { receiveCall, queue, rate } = this;
     if (receiveCall?.handler === undefined || receiveCall.state !== FREE) return false;
-    return (queue === undefined || queue.empty) && !held;
+    return (queue === undefined || queue.empty) && (rate === undefined || !rate.held);
   }
 
   /** Whether more input is wanted even when the read-ahead is full. */

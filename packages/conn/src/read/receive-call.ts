@@ -71,11 +71,6 @@ export class ReceiveCall extends Promise<CloseInfo> {
   /** Its subject is the `Conn` of this connection. */
   #observer: ReceiveObserver<object> | undefined;
 
-  /** Safe for any value: `instanceof` would call a trap of a Proxy. */
-  static is(value: unknown): value is ReceiveCall {
-    return typeof value === 'object' && value !== null && #result in value;
-  }
-
   constructor(handler: MessageHandler | undefined, connection: Connection) {
     super(never);
     this.handler = handler;
