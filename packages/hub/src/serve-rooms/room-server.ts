@@ -43,6 +43,8 @@ interface JoinInput extends RoomName {
   readonly since?: Position | undefined;
 }
 
+type JoinAnswer = Omit<Joined, 'room'> & { readonly members?: true };
+
 interface Publication extends RoomName {
   readonly id: string;
   readonly data: unknown;
@@ -188,7 +190,7 @@ export class RoomServer<Data> {
     return requests;
   }
 
-  async #join(input: JoinInput, asked: AskedBy<Data>): Promise<Omit<Joined, 'room'>> {
+  async #join(input: JoinInput, asked: AskedBy<Data>): Promise<JoinAnswer> {
     const { room } = input;
     for (;;) {
       const joined = await this.#inTurn(room, asked, (turn) => this.#joinNow(input, asked, turn));
@@ -204,7 +206,7 @@ export class RoomServer<Data> {
     { room, since }: JoinInput,
     { session, signal }: AskedBy<Data>,
     turn: Turn,
-  ): Promise<Omit<Joined, 'room'> | Joining> {
+  ): Promise<JoinAnswer | Joining> {
     const rules = this.#rulesFor(room);
     const { joining } = turn.requests;
     const earlier = joining.get(room);
@@ -229,8 +231,9 @@ export class RoomServer<Data> {
       // The rest takes as long as the client reads.
       if (session.isIn(room)) turn.giveBack();
       const { complete, missed, position } = await joined;
-      if (rules.members === true) this.#members.joined(session, room);
-      return { complete, missed, position };
+      if (rules.members !== true) return { complete, missed, position };
+      this.#members.joined(session, room);
+      return { complete, missed, position, members: true };
     } catch {
       // The hub reports it.
       if (signal.aborted) throw signal.reason;

@@ -196,3 +196,24 @@ describe('the members that a client knows', () => {
     await hub.close();
   });
 });
+
+describe('rooms.members of a key without members', () => {
+  it.each(['before', 'after'])('is empty, and reported once, %s the join', async (order) => {
+    const { node, hub } = startNode({ 'chat/*': { mayJoin: true } });
+    const room = `chat/${order}`;
+    const reports = vi.spyOn(console, 'error').mockImplementation(() => {});
+    const { rooms, live, cut } = startClient(node);
+    void rooms.join(room);
+    if (order === 'before') rooms.members(room);
+    await expect.poll(() => hub.room(room).members.size).toBe(1);
+    await turns();
+    expect(rooms.members(room).count + rooms.members(room).size).toBe(0);
+    cut();
+    await expect.poll(() => hub.room(room).members.size).toBe(1);
+    await turns();
+    expect(reports.mock.calls.map(String)).toEqual([expect.stringContaining('members: true')]);
+    reports.mockRestore();
+    await live.close();
+    await hub.close();
+  });
+});

@@ -75,6 +75,10 @@ export class ClientRoom {
   readonly #delays = new Delays();
   /** Ends a wait before the next join. */
   #wake: (() => void) | undefined;
+  /** Whether the server shows members, by the last join. */
+  #hasMembers: boolean | undefined;
+  /** Whether the application has asked for them. */
+  #wantsMembers = false;
   /** Whether a message was reported that does not fit. */
   #hasReported = false;
 
@@ -154,6 +158,21 @@ export class ClientRoom {
     if (this.#memberOn === undefined && this.#joining.size === 0) return;
     const before = this.members;
     this.#show(before.after(event), event.members !== undefined && !before.complete);
+  }
+
+  /** The members, for the application. A room that never has some is reported once. */
+  askMembers(): KnownMembers {
+    if (!this.#wantsMembers) {
+      this.#wantsMembers = true;
+      this.#checkMembers();
+    }
+    return this.members;
+  }
+
+  #checkMembers(): void {
+    if (!this.#wantsMembers || this.#hasMembers !== false) return;
+    const message = 'rooms.members: the key of the room needs members: true in serveRooms';
+    this.#owner.report(this.name, new TypeError(message));
   }
 
   /** @param isNews - Tell the listeners, also without a change. */
@@ -306,7 +325,11 @@ export class ClientRoom {
     this.#memberOn = conn;
     this.changes++;
     this.#delays.reset();
-    const { position } = answer;
+    const { position, members = false } = answer;
+    if (members !== this.#hasMembers) {
+      this.#hasMembers = members;
+      this.#checkMembers();
+    }
     if (position !== undefined && !isUpTo(position, this.#position)) this.#position = position;
     for (const loop of lacking) loop.joined(answer, this.#isTold, this.#joining.has(loop));
     // Those that have begun meanwhile.

@@ -28,6 +28,8 @@ export interface JoinAnswer {
   readonly missed: number;
   /** Of the last message before the live ones; undefined in a room without history. */
   readonly position?: Position | undefined;
+  /** Whether the server shows the members of the room. Default: false. */
+  readonly members?: boolean | undefined;
 }
 
 interface RoomName {
@@ -130,7 +132,7 @@ const SERVER: RoomMethods = /* @__PURE__ */ Object.freeze({
         ({ room, since }) => isText(room) && isOptional(since, isPosition),
       ),
       schema<JoinAnswer>(
-        '{ complete: boolean, missed: number, position?: { epoch, offset } }',
+        '{ complete: boolean, missed: number, position?: { epoch, offset }, members?: boolean }',
         ({ complete, position }) =>
           typeof complete === 'boolean' && isOptional(position, isPosition),
       ),

@@ -333,12 +333,12 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
 
   /**
    * The members of a room that a loop of this client has joined, on all nodes of the server. Its key in the
-   * table needs `members: true`: otherwise, and before the join, the map is empty. A change makes another
-   * map.
+   * table needs `members: true`: the map is empty without it, which is reported, and before the join. A change
+   * makes another map.
    */
   members<Name extends string>(room: Name): RoomMembers<InfoOf<T, Name>> {
     checkName('members', room);
-    const members = this.#rooms.get(room)?.members ?? new KnownMembers();
+    const members = this.#rooms.get(room)?.askMembers() ?? new KnownMembers();
     return members as RoomMembers<InfoOf<T, Name>>;
   }
 
