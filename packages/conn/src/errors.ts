@@ -130,8 +130,8 @@ export interface SchemaIssue {
 }
 
 /**
- * A message is not valid JSON or fails the schema, or a value cannot be serialized. The connection
- * stays usable, except after a message that does not fit the `schema` of `receive` or `messages`.
+ * A message is not valid JSON, a value cannot be serialized, or a value of `@ws/rpc` does not fit its
+ * schema. The connection stays usable.
  *
  * @example
  * ```ts

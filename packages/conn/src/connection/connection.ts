@@ -52,7 +52,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
   readonly conn: ReportedConn;
   readonly transport: Transport;
   readonly shared: ConnShared;
-  /** The agreed extension, or all of them as one. */
+  /** The agreed extension. */
   readonly extension: Extension | undefined;
   readonly inbound: Inbound;
   readonly outbound: Outbound;

@@ -19,7 +19,6 @@ const HINTS: Readonly<Record<string, Hint | readonly Hint[]>> = {
   auth: ['use authenticate', 'use headers: { Authorization }'],
   autoConnect: 'dial connects at once',
   autoPong: 'conn.setPingHandler replaces the automatic pong',
-  autoResponse: "answer in the handler: if (message.text() === 'ping') return conn.send('pong')",
   backlog: 'use listen: { backlog }',
   ca: 'use tls: { ca }',
   cert: 'use tls: { cert }',
