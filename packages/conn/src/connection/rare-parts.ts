@@ -132,7 +132,7 @@ export class RareParts {
     this.#expiry.set(at);
   }
 
-  /** Ends the connection when the login has expired: before each chunk, and each message read ahead. */
+  /** Ends the connection when the login has expired: before each chunk, each turn, each message read ahead. */
   checkExpiry(): void {
     this.#expiry?.check();
   }
