@@ -18,6 +18,8 @@ export const ACCEPTED: Promise<void> = Promise.resolve();
 
 /** Least time between two reports of one kind, in ms. */
 const REPORT_MS = 1_000;
+/** Kinds that are told apart. The peer chooses the code of its errors. */
+const MAX_KINDS = 100;
 
 /** What a {@link Link} sends by: a connection, the session of a hub, or a series of connections. */
 export abstract class Carrier {
@@ -57,15 +59,17 @@ export abstract class Carrier {
   reportRarely(kind: string, error: () => unknown, where = 'rpc'): void {
     const now = this.platform.now();
     this.#reportedAt ??= new Map();
-    if (now - (this.#reportedAt.get(kind) ?? -Infinity) < REPORT_MS) return;
-    this.#reportedAt.set(kind, now);
+    const reportedAt = this.#reportedAt;
+    const key = reportedAt.has(kind) || reportedAt.size < MAX_KINDS ? kind : 'others';
+    if (now - (reportedAt.get(key) ?? -Infinity) < REPORT_MS) return;
+    reportedAt.set(key, now);
     this.report(error(), where);
   }
 
-  /** Ends the connection, because no handler takes what it sends. A client may dial again. */
+  /** Ends the connection, because too many of its messages wait. A client may dial again. */
   overloaded(): void {
     const { connection } = this;
-    const why = 'too many events wait';
+    const why = 'too many messages wait';
     // A page cannot send 1013.
     connection
       ?.close(CloseCode.TryAgainLater, why, { discard: true })

@@ -1,7 +1,15 @@
 import type { BorrowedMessage, ConnLike, SchemaOutput, StandardSchema } from '@ws/conn';
-import { checkOptionNames, isConnLike, kind, rejected, whole } from '@ws/conn/internal';
+import {
+  CallPromise,
+  checkOptionNames,
+  isConnLike,
+  kind,
+  rejected,
+  whole,
+} from '@ws/conn/internal';
 import type { CallOptions } from './calls.ts';
 import {
+  ConnCarrier,
   isReconnecting,
   isSession,
   type ReconnectingConnLike,
@@ -321,7 +329,7 @@ class NamedContract implements Contract<Definitions, Definitions>, Names {
     if (known !== undefined) return known;
     const peer: Record<string, unknown> = Object.create(null);
     for (const [name, definition] of Object.entries(this[end])) {
-      peer[name] = callOf(definition, link);
+      peer[name] = callOf(definition, target, link);
     }
     this.#peers[end].set(target, Object.freeze(peer) as Peer<Definitions>);
     return peer as Peer<Definitions>;
@@ -388,13 +396,19 @@ class Context {
 
 function callOf(
   definition: MethodDefinition | EventDefinition,
+  target: object,
   link: () => Link,
 ): (input: unknown, options?: CallOptions) => Promise<unknown> {
   return (input, options) => {
     try {
       return link().call(definition, input, options);
     } catch (error) {
-      return rejected(error);
+      // No contract reads the connection.
+      const { kind, name } = definition;
+      const report = (): void => new ConnCarrier(target as ConnLike).report(error, name);
+      const failed = new CallPromise();
+      failed.reject(error, kind === 'event' ? undefined : report);
+      return failed;
     }
   };
 }

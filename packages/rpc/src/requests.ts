@@ -223,9 +223,10 @@ export class Requests {
     const { carrier } = this.#owner;
     if (this.#isOverfull) {
       const name = this.#running.find(isSlow)?.name ?? 'rpc';
-      const error = new BackpressureError(
-        `the connection ends with 1013: no handler has settled for 10 s, and the events behind ${name} are at the bound of maxBufferedAmount`,
-      );
+      const why = this.#answers.areUnread
+        ? 'the peer sends requests, and has not read for 10 s that they are refused'
+        : `no handler has settled for 10 s, and the events behind ${name} are at the bound of maxBufferedAmount`;
+      const error = new BackpressureError(`the connection ends with 1013: ${why}`);
       carrier.report(error, name);
       this.#keepReading();
       return carrier.overloaded();

@@ -26,8 +26,6 @@ export class WaitingRequests {
   /** Those behind a full queue. */
   #kept: Fifo<KeptEvent> | undefined;
   #keptSize = 0;
-  /** Whether `maxTotalBufferedAmount` has room for another event. */
-  #hasRoom = true;
 
   get length(): number {
     return this.#queue.length;
@@ -41,8 +39,10 @@ export class WaitingRequests {
   /** Whether the events behind a full queue are at their bound. */
   isOverfull(connection: ConnLike | undefined): boolean {
     if (this.#kept === undefined) return false;
-    const bound = connection && internalsOf(connection).maxBufferedAmount;
-    return this.#keptSize >= (bound ?? MAX_KEPT_SIZE) || !this.#hasRoom;
+    const internals = connection && internalsOf(connection);
+    if (this.#keptSize >= (internals?.maxBufferedAmount ?? MAX_KEPT_SIZE)) return true;
+    // Other connections may have taken or left the room.
+    return internals?.countHeld?.(0) === false;
   }
 
   add(request: Request): void {
@@ -99,7 +99,6 @@ export class WaitingRequests {
 
   #count(connection: ConnLike | undefined, bytes: number): void {
     this.#keptSize += bytes;
-    this.#hasRoom =
-      connection === undefined || internalsOf(connection).countHeld?.(bytes) !== false;
+    if (connection !== undefined) internalsOf(connection).countHeld?.(bytes);
   }
 }

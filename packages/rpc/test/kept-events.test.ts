@@ -148,7 +148,7 @@ describe('events behind a handler that does not settle', () => {
     expect(page.state).toBe('open');
     await vi.advanceTimersByTimeAsync(1_200);
     expect(page.state).toBe('closing');
-    expect(socket.closes).toEqual([[3008, 'too many events wait']]);
+    expect(socket.closes).toEqual([[3008, 'too many messages wait']]);
   });
 
   it('do not end a connection whose handlers get on', async () => {
@@ -210,5 +210,74 @@ describe('events behind a handler that does not settle', () => {
     await vi.advanceTimersByTimeAsync(10_100);
     expect(await closed).toMatchObject({ code: 1013 });
     await server.close();
+  });
+
+  it('do not end a connection for which another one has left room', async () => {
+    const reports: unknown[] = [];
+    const server = await serve(
+      {
+        port: 0,
+        host: '127.0.0.1',
+        maxTotalBufferedAmount: 100_000,
+        report: (error) => void reports.push(error),
+      },
+      pings.serve({
+        a: () => undefined,
+        ack: () => undefined,
+        poll: (_, { signal }) =>
+          new Promise((resolve) => signal.addEventListener('abort', () => resolve(''))),
+      }),
+    );
+    const conns = await Promise.all(
+      [1, 2].map(() => dial(server.url, { maxBufferedAmount: false })),
+    );
+    const served = [...server.connections];
+    for (const conn of conns) {
+      void conn.send(call(1, 'poll', undefined));
+      for (let i = 0; i < 256; i++) void conn.send(ack(0));
+    }
+    await until(() => expect(served.map(({ stats }) => stats.messagesIn)).toEqual([257, 257]));
+    await vi.advanceTimersByTimeAsync(10_100);
+    for (let i = 0; i < 300; i++) void conns[0]!.send(ack(10_000)).catch(() => {});
+    await until(() => expect(served[0]!.stats.messagesIn).toBeGreaterThan(260));
+    await turns();
+    await vi.advanceTimersByTimeAsync(5_000);
+    for (let i = 0; i < 7; i++) void conns[1]!.send(ack(10_000)).catch(() => {});
+    await until(() => expect(served[1]!.stats.messagesIn).toBeGreaterThan(260));
+    await turns();
+    // The second one has more than its share: reading pauses.
+    conns[0]!.terminate();
+    await vi.advanceTimersByTimeAsync(5_100);
+    await served[0]!.closed;
+    await vi.advanceTimersByTimeAsync(5_100);
+    await turns();
+    expect(served[1]!.state).toBe('open');
+    conns[1]!.terminate();
+    await server.close();
+  });
+});
+
+describe('requests of a peer that does not read their refusals', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  });
+
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it('end the connection with 1013 after 10 s, and the report says so', async () => {
+    const { client, server, reports } = stuck('serve', {});
+    const id = 'x'.repeat(30_000);
+    for (let i = 0; i < 400; i++) void client.send(call(id, 'poll', undefined));
+    for (let i = 0; i < 20 && server.state === 'open'; i++) {
+      await turns();
+      await vi.advanceTimersByTimeAsync(5_000);
+    }
+    expect(reports.map(String)).toContainEqual(
+      expect.stringMatching(/1013: the peer sends requests, and has not read for 10 s/),
+    );
+    expect(server.state).not.toBe('open');
+    client.terminate();
   });
 });

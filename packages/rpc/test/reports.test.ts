@@ -71,6 +71,48 @@ describe.each(['connect', 'ReconnectingConn'] as const)('a call through %s', (wa
   });
 });
 
+describe('a peer that fails each call with another code', () => {
+  it('is reported 101 times a second at most', async () => {
+    const reports: unknown[] = [];
+    const [raw, ours] = connPair({ report: (error) => void reports.push(error) });
+    const peer = disk.connect(ours, { said: () => undefined });
+    void raw.receive((message) => {
+      const { id } = message.json() as { id: number };
+      void raw.writeJSON({ jsonrpc: '2.0', id, error: { code: id, message: '' } });
+    });
+    const now = vi.spyOn(performance, 'now').mockReturnValue(performance.now());
+    try {
+      const calls = Array.from({ length: 300 }, (_, n) => peer.save({ n }));
+      await until(() => expect(reports).toHaveLength(101));
+      await settled(ours);
+      await turns();
+      expect(reports).toHaveLength(101);
+      await Promise.allSettled(calls);
+    } finally {
+      now.mockRestore();
+      raw.terminate();
+    }
+  });
+});
+
+describe('a call on a connection that no contract reads', () => {
+  it('is reported when no code awaits it', async () => {
+    const reports: string[] = [];
+    const [raw, ours] = connPair({ report: (error) => void reports.push(String(error)) });
+    const merged = contract({ client: { ask: method(z.undefined(), z.number()) } }, disk);
+    void merged.peer(ours).ask();
+    void merged.peer(ours).said(1);
+    merged
+      .peer(ours)
+      .ask()
+      .catch(() => {});
+    await until(() => expect(reports).toHaveLength(1));
+    await turns();
+    expect(reports).toEqual([expect.stringMatching(/no contract reads this connection/)]);
+    raw.terminate();
+  });
+});
+
 describe('a call after the end of its connection', () => {
   it('says so, and is reported when no code awaits it', async () => {
     const { near, peer, reports } = setUp('connect');
