@@ -27,7 +27,7 @@ export interface FrameDecoderOptions {
   pool?: SlabSource;
 }
 
-/** @internal How a `MessageDecoder` uses a `FrameDecoder`. */
+/** How a `MessageDecoder` uses a `FrameDecoder`. */
 export interface FrameDecoderUse {
   /**
    * Largest data frame, in bytes with its header, that is held until it is whole. A larger incomplete
