@@ -5,7 +5,8 @@ import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { masked, nothingLeft, request, whenOver } from '../kit/index.ts';
-import type { Handler, LiveObjects } from './idle-server.ts';
+import type { Handler } from './idle-server.ts';
+import type { LiveObjects } from './live-objects.ts';
 
 const SERVER = fileURLToPath(new URL('idle-server.ts', import.meta.url));
 /** Connections before the first reading: they fill the pools, and a busy machine compiles late. */

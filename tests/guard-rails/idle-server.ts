@@ -2,15 +2,11 @@
 // First it sends its port. Then it answers each message with its live objects.
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { getHeapSnapshot } from 'node:v8';
 import type { Conn } from '@ws/conn';
 import { serve } from '@ws/node-server';
 import { ACCEPT } from '../kit/upgrade-request.ts';
-
-/** Objects and their bytes on the JavaScript heap, by class. */
-export type LiveObjects = Record<string, { readonly count: number; readonly bytes: number }>;
+import { liveObjects } from './live-objects.ts';
 
 /** In this time the sweep of idle connections passes twice: both have a timer of this process. */
 const SWEPT_MS = 200;
@@ -30,33 +26,6 @@ const HANDLERS = {
 };
 
 export type Handler = keyof typeof HANDLERS | 'bare';
-
-interface Snapshot {
-  readonly snapshot: { readonly meta: { node_fields: string[]; node_types: [string[]] } };
-  readonly nodes: number[];
-  readonly strings: string[];
-}
-
-/** Types of nodes that are compiled code, or memory outside of the heap. */
-const NOT_DATA = ['code', 'native', 'object shape', 'synthetic'];
-/** Types of nodes whose name is their value. */
-const VALUES = ['string', 'concatenated string', 'sliced string', 'number'];
-
-async function liveObjects(): Promise<LiveObjects> {
-  const { snapshot, nodes, strings } = JSON.parse(await text(getHeapSnapshot())) as Snapshot;
-  const { node_fields: fields, node_types: types } = snapshot.meta;
-  const [typeAt, nameAt, sizeAt] = ['type', 'name', 'self_size'].map((f) => fields.indexOf(f));
-  const found: Record<string, { count: number; bytes: number }> = {};
-  for (let node = 0; node < nodes.length; node += fields.length) {
-    const type = types[0][nodes[node + typeAt!]!]!;
-    if (NOT_DATA.includes(type)) continue;
-    const name = VALUES.includes(type) ? type : strings[nodes[node + nameAt!]!] || type;
-    const entry = (found[name] ??= { count: 0, bytes: 0 });
-    entry.count++;
-    entry.bytes += nodes[node + sizeAt!]!;
-  }
-  return found;
-}
 
 function echo(this: Socket, bytes: Buffer): void {
   this.write(bytes);

@@ -15,7 +15,7 @@ import { Connection } from './connection/connection.ts';
 import { closedIsRead, loopBegins } from './connection/handled.ts';
 import type { MessageWriter } from './connection/message-writer.ts';
 import { MessageIterator } from './connection/pull-reads.ts';
-import { sharedFor } from './connection/shared.ts';
+import { sharedOf } from './connection/shared.ts';
 import type { CloseHandler, PingPongHandler } from './control/control-frames.ts';
 import { InternalsOfConn } from './internals-of-conn.ts';
 import { copyOf } from './memory/copy.ts';
@@ -144,9 +144,15 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     const { role, platform, settings, subprotocol, extensions, deflate, extension } = resolved;
     this.subprotocol = subprotocol;
     this.extensions = extensions;
-    const shared = sharedFor(role, platform, settings);
-    this.#deflate = deflateExtension(deflate, settings.compression, role, platform);
-    this.#connection = new Connection(this, transport, shared, this.#deflate ?? extension);
+    const shared = sharedOf[role](platform);
+    this.#deflate = deflateExtension(deflate, settings.writing.compression, role, platform);
+    this.#connection = new Connection(
+      this,
+      transport,
+      shared,
+      settings,
+      this.#deflate ?? extension,
+    );
     this.#connection.start();
   }
 

@@ -185,7 +185,9 @@ export function checkSubprotocols(names: unknown): readonly string[] {
 }
 
 /** Returns the offers of permessage-deflate for one dial: the memory budget decides too. */
-export function deflateOffers(compression: Settings['compression']): readonly ExtensionOffer[] {
+export function deflateOffers(
+  compression: Settings['writing']['compression'],
+): readonly ExtensionOffer[] {
   const limits = deflateLimits(compression, 'client', nodePlatform);
   if (compression === false || limits === undefined) return [];
   const offer = offerDeflate(limits);

@@ -7,7 +7,7 @@ import {
   type RequestFacts,
 } from '@ws/codec';
 import { NO_BYTES } from '@ws/codec/internal';
-import { deflateLimits } from '@ws/conn/internal';
+import { deflateLimits, type Settings } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { cutStream } from '@ws/node-io/internal';
 import { alreadyAnswered, checkInOrder } from './checks-in-order.ts';
@@ -265,7 +265,7 @@ export class UpgradeRequest implements ServerRequest {
     if (before.length > 0) headers = mergeHeaders(headers, before);
     if (extra.length > 0) headers = mergeHeaders(headers, extra.filter(isNoSubprotocol));
     const agreed = facts.has('sec-websocket-extensions')
-      ? agreeOnDeflate(facts, settings.compression)
+      ? agreeOnDeflate(facts, settings.writing.compression)
       : undefined;
     return {
       // Over HTTP/2 a request needs none.
@@ -349,7 +349,7 @@ export class UpgradeRequest implements ServerRequest {
  */
 function agreeOnDeflate(
   facts: RequestFacts,
-  compression: UpgraderPlan['settings']['compression'],
+  compression: Settings['writing']['compression'],
 ): DeflateAgreement | undefined {
   const limits = deflateLimits(compression, 'server', nodePlatform);
   if (limits === undefined) return undefined;

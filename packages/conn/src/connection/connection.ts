@@ -14,6 +14,7 @@ import {
 } from '@ws/codec';
 import { fromCaller, isMistake } from '@ws/codec/internal';
 import { ControlFrames } from '../control/control-frames.ts';
+import { checkHeartbeat, startHeartbeat } from '../control/heartbeat.ts';
 import { answerPing } from '../control/ping-answer.ts';
 import { causeText, TransportError, transportFailed } from '../errors.ts';
 import type { Settings } from '../options/conn-options.ts';
@@ -52,6 +53,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
   readonly conn: ReportedConn;
   readonly transport: Transport;
   readonly shared: ConnShared;
+  readonly settings: Settings;
   /** The agreed extension. */
   readonly extension: Extension | undefined;
   readonly inbound: Inbound;
@@ -84,11 +86,13 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     conn: ReportedConn,
     transport: Transport,
     shared: ConnShared,
+    settings: Settings,
     extension: Extension | undefined,
   ) {
     this.conn = conn;
     this.transport = transport;
     this.shared = shared;
+    this.settings = settings;
     this.extension = extension;
     this.inbound = new Inbound(this);
     this.outbound = new Outbound(this);
@@ -110,7 +114,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
       throw error;
     }
     // After `start`, which may throw: no timer may keep a connection that was never created.
-    if (this.closing === undefined) this.shared.heartbeat?.watch(this);
+    if (this.closing === undefined) startHeartbeat(this);
     // The code that receives this connection first runs its synchronous part. No frame is parsed
     // before that.
     this.scheduleEndOfTurn();
@@ -118,10 +122,6 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
 
   get platform(): Platform {
     return this.shared.platform;
-  }
-
-  get settings(): Settings {
-    return this.shared.settings;
   }
 
   // Parts that are created on first use
@@ -195,7 +195,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
       // Not a default of the parameter, which is outside of this `try`.
       const length = end ?? chunk.length;
       this.bytesIn += length;
-      if (this.shared.heartbeat !== undefined) this.heardAt = Math.ceil(this.shared.platform.now());
+      if (this.settings.heartbeat !== false) this.heardAt = Math.ceil(this.shared.platform.now());
       // After a sleep of the machine, the timer of a login that has expired fires too late.
       this.rare?.checkExpiry();
       const { closing, inbound } = this;
@@ -338,7 +338,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
   fire(): void {
     this.guardTransport(() => {
       if (this.closing?.begun === true) this.closing.alarm();
-      else this.shared.heartbeat?.fire(this, this.platform.now());
+      else checkHeartbeat(this, this.platform.now());
     });
   }
 

@@ -1,5 +1,6 @@
 import { ContinuationFrame, type Extension, type SharedEncoding } from '@ws/codec';
 import { encoded, Lease, NO_BYTES, utf8Length } from '@ws/codec/internal';
+import { sendHeldPing } from '../control/heartbeat.ts';
 import { COPY_BELOW } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
@@ -179,9 +180,9 @@ export class MessageEncoder {
   /** The open writer is done. A ping of the heartbeat that has waited for it is sent. */
   writerDone(): void {
     this.finishStream(false);
-    const { shared, platform, rare } = this.#connection;
+    const { platform, rare } = this.#connection;
     if (rare?.pingWait === undefined) return;
-    shared.heartbeat?.sendHeld(this.#connection, platform.now());
+    sendHeldPing(this.#connection, platform.now());
   }
 
   /** @param sent - Whether the message is sent to its end, or was left as it is. */

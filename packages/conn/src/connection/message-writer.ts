@@ -64,7 +64,7 @@ export class MessageWriter implements AsyncDisposable {
     type: number,
     connection: Connection,
     order: WriteOrder,
-    size: number = connection.shared.settings.writeBufferSize,
+    size: number = connection.settings.writing.writeBufferSize,
   ) {
     this.#type = type;
     this.#opcode = type;
@@ -304,12 +304,17 @@ export class MessageWriter implements AsyncDisposable {
         continue;
       }
       const n = Math.min(this.#size - this.#fill, length - from);
-      this.#slab ??= this.#connection.shared.slabs.take(this.#size);
+      this.#slab ??= this.#takeSlab();
       this.#slab.bytes.set(bytes.subarray(from, from + n), this.#fill);
       this.#fill += n;
       from += n;
     }
     return RESOLVED;
+  }
+
+  #takeSlab(): Slab {
+    const { settings, shared } = this.#connection;
+    return shared.writeMemory(settings).slabs.take(this.#size);
   }
 
   /** Adds `bytes[at, length)` when an earlier fragment was sent. */

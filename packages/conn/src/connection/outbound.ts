@@ -93,7 +93,7 @@ export class Outbound extends SendQueue {
   makeRoom(size: number): boolean {
     if (this.writeEnd !== undefined) return false;
     const { order } = this;
-    const { settings } = this.connection.shared;
+    const { settings } = this.connection;
     const cost = order === undefined ? 0 : order.cost;
     const least = size + cost + this.bytes;
     const isFull = this.blocked || least > settings.maxBufferedAmount;
@@ -110,11 +110,11 @@ export class Outbound extends SendQueue {
   /** Whether all connections together have room for `size` more bytes of this one. */
   withinTotal(size: number): boolean {
     const { connection, order } = this;
-    const { settings, platform } = connection.shared;
+    const { settings, shared } = connection;
     const cost = order === undefined ? 0 : order.cost;
     // So few bytes leave at the end of the turn: the total does not count them.
     if (!this.blocked && size + cost + this.bytes <= settings.highWaterMark) return true;
-    const { writeBudget } = platform;
+    const { writeBudget } = shared.platform;
     return writeBudget === undefined || writeBudget.accepts(connection, size);
   }
 
@@ -225,7 +225,8 @@ export class Outbound extends SendQueue {
    */
   sendRun(messages: readonly PreparedMessage[]): boolean {
     const { connection } = this;
-    const { platform, settings } = connection.shared;
+    const { settings } = connection;
+    const { platform } = connection.shared;
     const changes = this.encoder !== undefined || this.coding.masks;
     const waits = this.blocked || this.unsent || this.order?.mustWait === true;
     if (changes || waits || this.writeEnd !== undefined) return false;

@@ -55,7 +55,8 @@ export abstract class SendQueue extends UnsentFrames implements BatchSender {
   #writeSide: typeof OPEN | typeof ENDING | typeof ENDED = OPEN;
 
   constructor(connection: Connection) {
-    super(connection.shared.slab, connection.shared.coding);
+    const { settings, shared } = connection;
+    super(shared.writeMemory(settings).slab, shared.coding);
     this.connection = connection;
   }
 
@@ -196,8 +197,9 @@ export abstract class SendQueue extends UnsentFrames implements BatchSender {
    * much, also below the mark: a writer that waits holds no more than its share.
    */
   #writersWait(): boolean {
-    const { settings, platform } = this.connection.shared;
-    return this.bufferedAmount >= settings.highWaterMark || platform.writeBudget?.exceeded === true;
+    const { settings, shared } = this.connection;
+    if (this.bufferedAmount >= settings.highWaterMark) return true;
+    return shared.platform.writeBudget?.exceeded === true;
   }
 
   #nextTurn(): Promise<void> {
@@ -304,7 +306,7 @@ export abstract class SendQueue extends UnsentFrames implements BatchSender {
     if (!this.open) {
       return own ? RESOLVED : rejectedLater(this.connection.platform, this.writeEnd!.error);
     }
-    // Heartbeat pings do not go between the frames of a compressed message: see `HeartbeatMonitor`.
+    // Heartbeat pings do not go between the frames of a compressed message: see `heartbeat.ts`.
     const follows = own && opcode === PingMessage && this.encoder?.isUnsent === true;
     if (this.blocked && !follows) return this.#enqueueControl(opcode, bytes, start, end, own);
     try {

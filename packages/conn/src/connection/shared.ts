@@ -7,8 +7,7 @@ import {
   sharedSlabPool,
 } from '@ws/codec';
 import { type FrameCoding, FrameSlab, Pool } from '@ws/codec/internal';
-import { HeartbeatMonitor } from '../control/heartbeat.ts';
-import { slabsOf, threadSlab } from '../memory/write-memory.ts';
+import { type BufferPool, slabsOf, threadSlab } from '../memory/write-memory.ts';
 import type { Settings } from '../options/conn-options.ts';
 import { type Platform, perPlatform, platformFunctions } from '../platform/platform.ts';
 import { reportError } from '../report/report.ts';
@@ -30,52 +29,55 @@ const MAX_FREE = 64;
 export const FRAMES_PER_TURN = 1_000;
 
 /**
- * Shared by connections with the same role, platform and settings. It has the pools from which a connection acquires
+ * Shared by connections with the same role and platform. It has the pools from which a connection acquires
  * memory for its work; the connection releases that memory when it is idle.
  */
 export class ConnShared {
   readonly role: Role;
   readonly platform: Platform;
-  readonly settings: Settings;
   readonly timers: Timers;
   readonly endOfTurn: TaskQueue;
   readonly laterTurn: TaskQueue;
-  readonly heartbeat: HeartbeatMonitor | undefined;
   readonly decoders: Pool<MessageDecoder> = new Pool(MAX_FREE);
-  /** Lends the write buffer of a MessageWriter. */
-  readonly slabs: SlabSource;
-  readonly slab: FrameSlab;
   /** How frames are encoded: those of a client are masked. */
   readonly coding: FrameCoding;
+  /** The write memory of connections without a `writeBufferPool`. */
+  readonly #memory: WriteMemory = { slabs: sharedSlabPool(), slab: threadSlab() };
+  /** Of each `writeBufferPool` and `report`, the memory of the latest `writeBufferSize`. */
+  readonly #poolMemory = new WeakMap<BufferPool, WeakMap<object, PoolMemory>>();
 
-  constructor(role: Role, platform: Platform, settings: Settings) {
-    const { heartbeat, writeBufferPool, writeBufferSize } = settings;
+  constructor(role: Role, platform: Platform) {
     this.role = role;
     this.platform = platform;
-    this.settings = settings;
     const { endOfTurn, laterTurn, timers } = schedulerOf(platform);
     this.timers = timers;
     this.endOfTurn = endOfTurn;
     this.laterTurn = laterTurn;
-    this.heartbeat = heartbeat === false ? undefined : new HeartbeatMonitor(this.timers, heartbeat);
     const { nextKey, writeUtf8 } = platformFunctions(platform);
     this.coding = { masks: role === 'client', nextKey, writeUtf8 };
-    if (writeBufferPool === undefined) {
-      this.slabs = sharedSlabPool();
-      this.slab = threadSlab();
-    } else {
-      this.slabs = slabsOf(writeBufferPool, writeBufferSize, (error) => {
-        reportError(settings.report, platform, error, { where: 'writeBufferPool' });
-      });
-      this.slab = new FrameSlab(this.slabs, writeBufferSize, false);
-    }
+  }
+
+  /** Returns the memory to which a connection writes. */
+  writeMemory({ report, writing }: Settings): WriteMemory {
+    const { writeBufferPool: pool, writeBufferSize: size } = writing;
+    if (pool === undefined) return this.#memory;
+    const ofPool = this.#poolMemory.get(pool) ?? new WeakMap<object, PoolMemory>();
+    const key = report ?? this;
+    const latest = ofPool.get(key);
+    if (latest?.size === size) return latest;
+    const slabs = slabsOf(pool, size, (error) => {
+      reportError(report, this.platform, error, { where: 'writeBufferPool' });
+    });
+    const memory = { size, slabs, slab: new FrameSlab(slabs, size, false) };
+    this.#poolMemory.set(pool, ofPool.set(key, memory));
+    return memory;
   }
 
   /** Leases a decoder for the input of `connection`. */
   acquireDecoder(connection: Connection, use: PayloadUse): MessageDecoder {
-    const { inbound, extension, rare, framesIn } = connection;
+    const { inbound, extension, rare, framesIn, settings } = connection;
     const decoder = this.decoders.acquire() ?? this.#createDecoder();
-    decoder.attach(connection, rare?.readLimit ?? this.settings.readLimit, extension, inbound);
+    decoder.attach(connection, rare?.readLimit ?? settings.readLimit, extension, inbound);
     if (use !== DELIVERED) decoder.setPayloadUse(use);
     decoder.stopAt = framesIn + FRAMES_PER_TURN;
     return decoder;
@@ -93,20 +95,17 @@ export class ConnShared {
   }
 }
 
-const sharedOf: (platform: Platform) => WeakMap<Settings, ConnShared> = /* @__PURE__ */ perPlatform(
-  () => new WeakMap<Settings, ConnShared>(),
-);
+type WriteMemory = {
+  /** Lends the write buffer of a MessageWriter. */
+  readonly slabs: SlabSource;
+  readonly slab: FrameSlab;
+};
 
-/**
- * Returns the {@link ConnShared} of this platform and these settings. The role is no key: each
- * settings object is used in one role only.
- */
-export function sharedFor(role: Role, platform: Platform, settings: Settings): ConnShared {
-  const ofPlatform = sharedOf(platform);
-  let shared = ofPlatform.get(settings);
-  if (shared === undefined) {
-    shared = new ConnShared(role, platform, settings);
-    ofPlatform.set(settings, shared);
-  }
-  return shared;
-}
+/** The memory of a `writeBufferPool`. `size` is the `writeBufferSize`. */
+type PoolMemory = WriteMemory & { readonly size: number };
+
+/** Returns the {@link ConnShared} of a role and a platform. */
+export const sharedOf: { readonly [R in Role]: (platform: Platform) => ConnShared } = {
+  server: /* @__PURE__ */ perPlatform((platform) => new ConnShared('server', platform)),
+  client: /* @__PURE__ */ perPlatform((platform) => new ConnShared('client', platform)),
+};

@@ -1,7 +1,6 @@
 import type { Connection } from '../connection/connection.ts';
 import { TimeoutError } from '../errors.ts';
 import type { Heartbeat as HeartbeatOption } from '../options/conn-options.ts';
-import type { Timers } from '../scheduler/timers.ts';
 
 /** The slowest peer whose speed was not measured, in bytes per ms: 16 KiB/s. */
 const SLOWEST = 16.384;
@@ -43,139 +42,128 @@ function transitTime(
   return bytes === 0 ? 0 : Math.ceil(((progressAt - since) * inTransit) / bytes);
 }
 
-/**
- * The heartbeat (RFC 6455, section 5.5.2): pings silent peers and reports peers that do not answer.
- * One object serves all connections of a kind. Any byte of the peer is a sign of life: a chunk costs one
- * store, to {@link Connection.heardAt}.
- *
- * A peer can answer a ping only after it has read our older bytes. While such bytes wait in this
- * process, the timeout of the ping has not started. The connection then lives as long as some of
- * them leave within `interval + timeout`, or within the time in which the peer has read as many
- * bytes as the operating systems may hold, and as long as the peer itself sends. Bytes that left
- * since the peer was heard may be in the operating systems: the timeout adds the time to read them.
- */
-export class HeartbeatMonitor {
-  readonly #timers: Timers;
-  readonly #option: HeartbeatOption;
+// The heartbeat (RFC 6455, section 5.5.2) pings silent peers and reports peers that do not answer.
+// Any byte of the peer is a sign of life: a chunk costs one store, to `Connection.heardAt`.
+//
+// A peer can answer a ping only after it has read our older bytes. While such bytes wait in this
+// process, the timeout of the ping has not started. The connection then lives as long as some of
+// them leave within `interval + timeout`, or within the time in which the peer has read as many
+// bytes as the operating systems may hold, and as long as the peer itself sends. Bytes that left
+// since the peer was heard may be in the operating systems: the timeout adds the time to read them.
 
-  constructor(timers: Timers, option: HeartbeatOption) {
-    this.#timers = timers;
-    this.#option = option;
-  }
+/** Sets the first alarm of `connection`. */
+export function startHeartbeat(connection: Connection): void {
+  const { settings, shared } = connection;
+  if (settings.heartbeat !== false) shared.timers.set(connection, settings.heartbeat.interval);
+}
 
-  watch(connection: Connection): void {
-    this.#timers.set(connection, this.#option.interval);
-  }
+/** The alarm of `connection` has fired, at `now` in ms. */
+export function checkHeartbeat(connection: Connection, now: number): void {
+  const { settings, shared } = connection;
+  if (settings.heartbeat === false) return;
+  const { interval } = settings.heartbeat;
+  // A paused socket reports neither bytes nor FIN nor RST. A ping still shows a reset.
+  if (connection.paused) connection.heardAt = Math.ceil(now);
+  const silence = now - connection.heardAt;
+  const { rare } = connection;
+  const pingedAt = rare?.pingedAt;
+  if (pingedAt === undefined || connection.heardAt >= pingedAt) {
+    if (rare !== undefined) rare.pingedAt = rare.pingWait = undefined;
+    const isDue = silence >= interval || connection.paused;
+    if (isDue) ping(connection, now);
+    if (connection.rare?.pingWait?.held !== true) noteBytes(connection);
+    if (!isDue) return shared.timers.set(connection, interval - silence);
+  } else updateWait(connection, settings.heartbeat, now);
+  const due = dueAt(connection, settings.heartbeat);
+  if (now >= due) return expire(connection, settings.heartbeat, Math.round(silence));
+  // Check again after one interval even if `timeout` is longer, so that silence after the pong
+  // counts from there.
+  shared.timers.set(connection, connection.paused ? interval : Math.min(interval, due - now));
+}
 
-  /** The alarm of `connection` has fired, at `now` in ms. */
-  fire(connection: Connection, now: number): void {
-    const { interval } = this.#option;
-    // A paused socket reports neither bytes nor FIN nor RST. A ping still shows a reset.
-    if (connection.paused) connection.heardAt = Math.ceil(now);
-    const silence = now - connection.heardAt;
-    const { rare } = connection;
-    const pingedAt = rare?.pingedAt;
-    if (pingedAt === undefined || connection.heardAt >= pingedAt) {
-      if (rare !== undefined) rare.pingedAt = rare.pingWait = undefined;
-      const isDue = silence >= interval || connection.paused;
-      if (isDue) this.#ping(connection, now);
-      if (connection.rare?.pingWait?.held !== true) noteBytes(connection);
-      if (!isDue) return this.#timers.set(connection, interval - silence);
-    } else this.#updateWait(connection, now);
-    const due = this.#dueAt(connection);
-    if (now >= due) return this.#expire(connection, Math.round(silence));
-    // Check again after one interval even if `timeout` is longer, so that silence after the pong
-    // counts from there.
-    this.#timers.set(connection, connection.paused ? interval : Math.min(interval, due - now));
-  }
+/** The compressed message of several frames has ended: a held ping is sent. */
+export function sendHeldPing(connection: Connection, now: number): void {
+  const rare = connection.rareParts();
+  if (rare.pingWait?.held !== true) return;
+  if (connection.heardAt < rare.pingedAt!) sendPing(connection, now);
+  else rare.pingWait = undefined;
+}
 
-  /** The compressed message of several frames has ended: a held ping is sent. */
-  sendHeld(connection: Connection, now: number): void {
-    const rare = connection.rareParts();
-    if (rare.pingWait?.held !== true) return;
-    if (connection.heardAt < rare.pingedAt!) this.#send(connection, now);
-    else rare.pingWait = undefined;
-  }
+function expire(connection: Connection, { interval, timeout }: HeartbeatOption, ms: number): void {
+  const option = `option heartbeat: interval ${interval}, timeout ${timeout}`;
+  const text = `no data from the peer for ${ms} ms (${option})`;
+  connection.abort(new TimeoutError(text, { permanent: true }));
+}
 
-  #expire(connection: Connection, ms: number): void {
-    const { interval, timeout } = this.#option;
-    const option = `option heartbeat: interval ${interval}, timeout ${timeout}`;
-    const text = `no data from the peer for ${ms} ms (${option})`;
-    connection.abort(new TimeoutError(text, { permanent: true }));
-  }
+function ping(connection: Connection, now: number): void {
+  // Some peers forget at a ping that a compressed message of several frames is open, and lose data.
+  if (!connection.outbound.streamsEncoded) return sendPing(connection, now);
+  const rare = connection.rareParts();
+  rare.pingedAt = now;
+  rare.pingWait = {
+    held: true,
+    ahead: 0,
+    flushed: 0,
+    progressAt: now,
+    firstFlushed: 0,
+    since: now,
+  };
+}
 
-  #ping(connection: Connection, now: number): void {
-    // Some peers forget at a ping that a compressed message of several frames is open, and lose data.
-    if (!connection.outbound.streamsEncoded) return this.#send(connection, now);
-    const rare = connection.rareParts();
-    rare.pingedAt = now;
+function sendPing(connection: Connection, now: number): void {
+  const { bytesOut, outbound, transport } = connection;
+  const { bytesFlushed } = outbound;
+  const rare = connection.rareParts();
+  rare.pingedAt = now;
+  rare.pingWait = undefined;
+  // When all bytes have left this process, no progress shows the speed of the peer.
+  const unheard = bytesOut - (rare.bytesSent?.previous ?? 0);
+  const ahead = Math.min(unheard, transport.inTransit ?? 0);
+  const transit = bytesFlushed < bytesOut ? undefined : Math.floor(ahead / SLOWEST);
+  if (transit !== 0) {
     rare.pingWait = {
-      held: true,
-      ahead: 0,
-      flushed: 0,
-      progressAt: now,
-      firstFlushed: 0,
+      held: false,
+      ahead: bytesOut,
+      flushed: bytesFlushed,
+      progressAt: outbound.stalledSince(now),
+      firstFlushed: bytesFlushed,
       since: now,
+      ...(transit !== undefined && { transit }),
     };
   }
+  connection.controlFrames().sendHeartbeat();
+}
 
-  #send(connection: Connection, now: number): void {
-    const { bytesOut, outbound, transport } = connection;
-    const { bytesFlushed } = outbound;
-    const rare = connection.rareParts();
-    rare.pingedAt = now;
-    rare.pingWait = undefined;
-    // When all bytes have left this process, no progress shows the speed of the peer.
-    const unheard = bytesOut - (rare.bytesSent?.previous ?? 0);
-    const ahead = Math.min(unheard, transport.inTransit ?? 0);
-    const transit = bytesFlushed < bytesOut ? undefined : Math.floor(ahead / SLOWEST);
-    if (transit !== 0) {
-      rare.pingWait = {
-        held: false,
-        ahead: bytesOut,
-        flushed: bytesFlushed,
-        progressAt: outbound.stalledSince(now),
-        firstFlushed: bytesFlushed,
-        since: now,
-        ...(transit !== undefined && { transit }),
-      };
+function updateWait(connection: Connection, option: HeartbeatOption, now: number): void {
+  const rare = connection.rareParts();
+  const { pingWait } = rare;
+  const { bytesFlushed } = connection.outbound;
+  if (pingWait === undefined || pingWait.transit !== undefined) return;
+  if (pingWait.held) {
+    // A held ping waits for at most its timeout.
+    if (now >= dueAt(connection, option)) sendPing(connection, now);
+  } else if (bytesFlushed > pingWait.flushed) {
+    pingWait.flushed = bytesFlushed;
+    pingWait.progressAt = now;
+    if (bytesFlushed >= pingWait.ahead) {
+      rare.pingedAt = now;
+      pingWait.transit = transitTime(pingWait, connection.transport.inTransit ?? 0);
     }
-    connection.controlFrames().sendHeartbeat();
-  }
-
-  #updateWait(connection: Connection, now: number): void {
-    const rare = connection.rareParts();
-    const { pingWait } = rare;
-    const { bytesFlushed } = connection.outbound;
-    if (pingWait === undefined || pingWait.transit !== undefined) return;
-    if (pingWait.held) {
-      // A held ping waits for at most its timeout.
-      if (now >= this.#dueAt(connection)) this.#send(connection, now);
-    } else if (bytesFlushed > pingWait.flushed) {
-      pingWait.flushed = bytesFlushed;
-      pingWait.progressAt = now;
-      if (bytesFlushed >= pingWait.ahead) {
-        rare.pingedAt = now;
-        pingWait.transit = transitTime(pingWait, connection.transport.inTransit ?? 0);
-      }
-    }
-  }
-
-  /** When a connection that was pinged expires, or its held ping is sent. */
-  #dueAt(connection: Connection): number {
-    const { transport, paused } = connection;
-    const { pingedAt, pingWait } = connection.rareParts();
-    const { interval, timeout } = this.#option;
-    if (pingWait === undefined || pingWait.held) return pingedAt! + timeout;
-    if (pingWait.transit !== undefined) return pingedAt! + pingWait.transit + timeout;
-    const patience = Math.max(interval + timeout, transitTime(pingWait, transport.inTransit ?? 0));
-    const stalled = pingWait.progressAt + patience;
-    // A peer that reads nothing may still send, for example its own pings. This end does not see
-    // them while it is paused.
-    return paused ? stalled : Math.max(stalled, pingedAt! + timeout);
   }
 }
 
+/** When a connection that was pinged expires, or its held ping is sent. */
+function dueAt(connection: Connection, { interval, timeout }: HeartbeatOption): number {
+  const { transport, paused } = connection;
+  const { pingedAt, pingWait } = connection.rareParts();
+  if (pingWait === undefined || pingWait.held) return pingedAt! + timeout;
+  if (pingWait.transit !== undefined) return pingedAt! + pingWait.transit + timeout;
+  const patience = Math.max(interval + timeout, transitTime(pingWait, transport.inTransit ?? 0));
+  const stalled = pingWait.progressAt + patience;
+  // A peer that reads nothing may still send, for example its own pings. This end does not see
+  // them while it is paused.
+  return paused ? stalled : Math.max(stalled, pingedAt! + timeout);
+}
 /** Remembers the bytes that were sent, for a ping that may follow. */
 function noteBytes(connection: Connection): void {
   const { bytesOut, rare } = connection;

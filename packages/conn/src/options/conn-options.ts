@@ -141,11 +141,16 @@ export interface Settings {
   readonly maxBufferedAmount: number;
   readonly closeTimeout: number;
   readonly heartbeat: false | Heartbeat;
+  /** One object for all connections with the defaults. Settings of one connection stay small. */
+  readonly writing: WritingSettings;
+  readonly report: Report | undefined;
+}
+
+type WritingSettings = {
   readonly writeBufferSize: number;
   readonly writeBufferPool: BufferPool | undefined;
   readonly compression: Compression | false;
-  readonly report: Report | undefined;
-}
+};
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -162,9 +167,7 @@ function serverDefaults(): Settings {
     maxBufferedAmount: 16 * MIB,
     closeTimeout: 5_000,
     heartbeat: { interval: 20_000, timeout: 20_000 },
-    writeBufferSize: 4096,
-    writeBufferPool: undefined,
-    compression: false,
+    writing: { writeBufferSize: 4096, writeBufferPool: undefined, compression: false },
     report: undefined,
   };
 }
@@ -176,9 +179,19 @@ function defaults(): { readonly [R in Role]: Settings } {
 }
 
 /** The names of {@link ConnSettings}, for packages that pass settings through. */
-export const connSettingNames: readonly (keyof ConnSettings)[] = /* @__PURE__ */ Object.keys(
-  SERVER,
-) as (keyof ConnSettings)[];
+export const connSettingNames: readonly (keyof ConnSettings)[] = [
+  'readLimit',
+  'readAhead',
+  'idleReadTimeout',
+  'highWaterMark',
+  'maxBufferedAmount',
+  'closeTimeout',
+  'heartbeat',
+  'writeBufferSize',
+  'writeBufferPool',
+  'compression',
+  'report',
+];
 
 /** The names of {@link ConnOptions}. */
 const CONN_OPTION_NAMES: readonly string[] = /* @__PURE__ */ connOptionNames();
@@ -229,14 +242,14 @@ export function resolveSettings(options: ConnSettings, role: Role): Settings {
   const defaults = DEFAULTS[role];
   const given = connSettingNames.some((name) => options[name] !== undefined);
   if (!given) return defaults;
-  const resolve = <K extends keyof Settings>(
+  const resolve = <K extends Exclude<keyof Settings, 'writing'>>(
     name: K,
     check: (name: string, value: unknown) => Settings[K],
   ): Settings[K] => {
     const { [name]: value } = options;
     return value === undefined ? defaults[name] : check(name, value);
   };
-  return interned(role, {
+  return {
     readLimit: resolve('readLimit', bound),
     readAhead: resolve('readAhead', whole),
     idleReadTimeout: resolve('idleReadTimeout', (name, value) => duration(name, value, 0, true)),
@@ -244,36 +257,23 @@ export function resolveSettings(options: ConnSettings, role: Role): Settings {
     maxBufferedAmount: resolve('maxBufferedAmount', bound),
     closeTimeout: resolve('closeTimeout', (name, value) => duration(name, value, 0, false)),
     heartbeat: resolve('heartbeat', heartbeat),
-    writeBufferSize: resolve('writeBufferSize', (name, value) => whole(name, value, 1, 16 * MIB)),
-    writeBufferPool: resolve('writeBufferPool', bufferPool),
-    compression: resolve('compression', compression),
+    writing: resolveWriting(options),
     report: resolve('report', reportFunction),
-  });
+  };
 }
 
-/** Most different settings that are remembered for one pool, one `report`, or without both. */
-const REMEMBERED = 64;
-/** The keys are pools and functions of the caller, which the map does not keep alive. */
-const remembered = /* @__PURE__ */ new WeakMap<object, Map<string, Settings>>();
-
-/**
- * Thousands of connections have the same settings: they share one object, and one ConnShared per
- * object.
- */
-function interned(role: Role, settings: Settings): Settings {
-  const { report, writeBufferPool } = settings;
-  const owner = writeBufferPool ?? report ?? DEFAULTS;
-  const known = remembered.get(owner) ?? new Map<string, Settings>();
-  // JSON leaves functions out, and distinguishes all other values of settings.
-  const key = role + JSON.stringify({ ...settings, writeBufferPool: undefined });
-  const found = known.get(key);
-  const latest = found !== undefined && found.report === report ? found : settings;
-  // The latest are last: rare settings must not replace the settings of most connections.
-  known.delete(key);
-  remembered.set(owner, known.set(key, latest));
-  const [oldest] = known.keys();
-  if (known.size > REMEMBERED) known.delete(oldest!);
-  return latest;
+function resolveWriting(options: ConnSettings): WritingSettings {
+  const { writing } = SERVER;
+  const { writeBufferSize = writing.writeBufferSize, writeBufferPool: pool } = options;
+  const { compression: compress = false } = options;
+  if (writeBufferSize === writing.writeBufferSize && pool === undefined && compress === false) {
+    return writing;
+  }
+  return {
+    writeBufferSize: whole('writeBufferSize', writeBufferSize, 1, 16 * MIB),
+    writeBufferPool: pool === undefined ? undefined : bufferPool('writeBufferPool', pool),
+    compression: compression(compress),
+  };
 }
 
 /**
@@ -314,7 +314,7 @@ function reportFunction(name: string, value: unknown): Report {
 
 const COMPRESSION_NAMES: readonly string[] = /* @__PURE__ */ Object.keys(DEFAULT_COMPRESSION);
 
-function compression(_: string, value: unknown): Compression | false {
+function compression(value: unknown): Compression | false {
   if (value === false) return false;
   if (value === true || value === 'shared') return DEFAULT_COMPRESSION;
   if (value === 'takeover') return { ...DEFAULT_COMPRESSION, mode: value };

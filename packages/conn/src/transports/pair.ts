@@ -76,8 +76,16 @@ function agree(
   server: ConnSettings,
   platform: Platform,
 ): Pick<ConnOptions, 'deflate' | 'extensions'> {
-  const wanted = deflateLimits(resolveSettings(client, 'client').compression, 'client', platform);
-  const granted = deflateLimits(resolveSettings(server, 'server').compression, 'server', platform);
+  const wanted = deflateLimits(
+    resolveSettings(client, 'client').writing.compression,
+    'client',
+    platform,
+  );
+  const granted = deflateLimits(
+    resolveSettings(server, 'server').writing.compression,
+    'server',
+    platform,
+  );
   if (wanted === undefined || granted === undefined) return {};
   const { parameters, answer } = negotiateDeflate([offerDeflate(wanted)], granted)!;
   return { deflate: parameters, extensions: formatExtensions([answer]) };

@@ -19,7 +19,7 @@ function payloads({ transport }: Wired): string[] {
   );
 }
 
-describe('connections of one role, platform and settings', () => {
+describe('connections of one role and platform', () => {
   it('apply settings that were changed while they were idle', async () => {
     const [strict, drops, plain] = several(3);
     const { platform } = strict!;
@@ -114,5 +114,60 @@ describe('connections of one role, platform and settings', () => {
     other!.feed(other!.frame(TextMessage, 'secret'));
     await platform.settle();
     expect(seen).toEqual([expect.any(TypeError)]);
+  });
+});
+
+describe('connections of one role and platform, with settings of their own', () => {
+  it('keep to their readLimit and their heartbeat', async () => {
+    const platform = new FakePlatform();
+    const [strict, loose] = [5, 100].map((readLimit) => {
+      const heartbeat = { interval: readLimit * 1_000, timeout: 1_000_000 };
+      return wired('server', { readLimit, heartbeat }, 0, platform);
+    }) as [Wired, Wired];
+    const got: number[] = [];
+    const ended = strict.conn.receive(({ length }) => void got.push(length));
+    void loose.conn.receive(({ length }) => void got.push(length));
+    await platform.settle();
+    for (const { feed, frame } of [loose, strict, loose]) feed(frame(TextMessage, 'hello'));
+    await platform.settle();
+    await platform.advance(6_000);
+    expect([strict.conn.stats.pingsOut, loose.conn.stats.pingsOut]).toEqual([1, 0]);
+    for (const { feed, frame } of [loose, strict, loose]) feed(frame(TextMessage, 'longer'));
+    await platform.settle();
+    strict.transport.break();
+    await expect(ended).rejects.toMatchObject({ code: 'WS_ERR_READ_LIMIT' });
+    expect(got).toEqual([5, 5, 5, 6, 6]);
+  });
+
+  it('report errors of a pool that they share, and take its buffers, by their own settings', async () => {
+    const platform = new FakePlatform();
+    const sizes: number[] = [];
+    const writeBufferPool = {
+      get: () => undefined,
+      put(buffer: Uint8Array): void {
+        sizes.push(buffer.length);
+        throw new Error(`buffer of ${buffer.length}`);
+      },
+    };
+    const reported: string[] = [];
+    const conns = [1_000, 2_000, 3_000].map((writeBufferSize, i) => {
+      const settings = { writeBufferPool, writeBufferSize };
+      const report = (error: unknown): void => void reported.push(`${i}: ${String(error)}`);
+      // The first two share a function.
+      return wired('server', { ...settings, report: i < 2 ? shared : report }, 0, platform);
+    });
+    function shared(error: unknown): void {
+      reported.push(`shared: ${String(error)}`);
+    }
+    await platform.settle();
+    for (const { conn } of [...conns, ...conns]) {
+      await conn.send('x');
+      await platform.settle();
+    }
+    expect(sizes).toEqual([1_000, 2_000, 3_000, 1_000, 2_000, 3_000]);
+    const once = [1_000, 2_000, 3_000].map((size, i) => {
+      return `${i < 2 ? 'shared' : i}: Error: buffer of ${size}`;
+    });
+    expect(reported).toEqual([...once, ...once]);
   });
 });

@@ -51,7 +51,8 @@ describe('Compressor', () => {
   it('keeps no buffer that was made for a large message', () => {
     const source = new Source();
     const engines = enginePoolOf(source, new FakePlatform());
-    const compression = resolveSettings({ compression: true }, 'server').compression as Compression;
+    const compression = resolveSettings({ compression: true }, 'server').writing
+      .compression as Compression;
     const compressor = new Compressor(engines, compression, false, 15);
     const bytes = new Uint8Array(LARGE);
     expect(compressor.deflate(bytes, 0, LARGE)).toBe(6);

@@ -8,7 +8,7 @@ import type { Compression } from '../../src/platform/deflate-engine.ts';
 import type { DeflateSource } from '../../src/platform/platform.ts';
 import { NO_TAKEOVER } from './inflating-platform.ts';
 
-const SHARED = resolveSettings({ compression: true }, 'server').compression as Compression;
+const SHARED = resolveSettings({ compression: true }, 'server').writing.compression as Compression;
 
 function hostWithEngines(memoryBudget = 1000): Platform & { readonly deflate: DeflateSource } {
   const deflate = { memoryBudget, generation: 0 } as DeflateSource;

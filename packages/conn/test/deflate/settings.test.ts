@@ -54,9 +54,9 @@ describe('the option compression', () => {
     const resolve = (): unknown => resolveSettings({ compression: { [name]: null } }, 'server');
     expect(resolve).toThrow(TypeError);
     expect(resolve).toThrow(`compression.${name}: expected a number, got null`);
-    expect(resolveSettings({ compression: { [name]: undefined } }, 'server').compression).toEqual(
-      resolveSettings({ compression: true }, 'server').compression,
-    );
+    expect(
+      resolveSettings({ compression: { [name]: undefined } }, 'server').writing.compression,
+    ).toEqual(resolveSettings({ compression: true }, 'server').writing.compression);
   });
 
   it.each([...names, ...more])('rejects -0 for %s, as other options do', (name) => {
@@ -82,22 +82,5 @@ describe('the option compression', () => {
     expect(resolve).toThrow(
       `compression: expected true, false, 'shared', 'takeover' or an object, got ${got}`,
     );
-  });
-});
-
-describe('settings that are remembered', () => {
-  const settings = (readLimit: number): unknown => resolveSettings({ readLimit }, 'server');
-
-  it('are one object for equal options', () => {
-    expect(settings(1_000)).toBe(settings(1_000));
-    expect(settings(1_000)).not.toBe(settings(1_001));
-  });
-
-  it('stay while they are in use, however many others there are', () => {
-    const frequent = settings(2_000);
-    for (let i = 0; i < 20; i++) {
-      settings(3_000 + i);
-      expect(settings(2_000)).toBe(frequent);
-    }
   });
 });
