@@ -37,6 +37,9 @@ export async function dial(url: string | URL, options: DialOptions = {}): Promis
 }
 
 function open(url: string | URL, options: DialOptions): Promise<BrowserConn> {
+  if (typeof options === 'string' || Array.isArray(options)) {
+    throw new TypeError('dial: write { subprotocols: [...] } for subprotocols');
+  }
   checkNames('dial', options, DIAL_OPTION_NAMES, 'reject', pageHint);
   const target = targetOf(url);
   const plan = checkDialOptions(options);
@@ -47,8 +50,10 @@ function open(url: string | URL, options: DialOptions): Promise<BrowserConn> {
     { signal: options.signal, timeout },
     (resolve, reject) => {
       let stop = nothing;
+      const isMixed = target.protocol === 'ws:' && /^https:/.test(globalThis.location?.href ?? '');
+      const why = isMixed ? 'a page of https needs wss:' : CAUSE_HIDDEN;
       const failed = (cause: unknown): void =>
-        reject(new TransportError(`could not connect to ${name}; ${CAUSE_HIDDEN}`, { cause }));
+        reject(new TransportError(`could not connect to ${name}; ${why}`, { cause }));
       try {
         const socket = new WebSocket(target.href, protocols);
         const conn = new BrowserConn(socket, plan, plan.alive);

@@ -216,6 +216,16 @@ describe('dial', () => {
     expect((error.cause as Error).cause).toBe(cause);
   });
 
+  it('says that a page of https needs wss', async () => {
+    vi.stubGlobal('location', { href: 'https://a.example/' });
+    const { WebSocket, sockets } = socketClass();
+    const failed = rejection(dial('ws://h/p', { WebSocket }));
+    sockets[0]!.end(1006, '', false);
+    expect((await failed).message).toContain(
+      'could not connect to ws://h/p; a page of https needs wss:',
+    );
+  });
+
   it('rejects after an error without a close event, as in Node 22', async () => {
     const { WebSocket, sockets } = socketClass();
     const failed = rejection(dial('ws://h', { WebSocket }));

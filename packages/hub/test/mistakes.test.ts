@@ -40,6 +40,7 @@ const mistakes: Readonly<Record<string, () => unknown>> = {
   'session.send, options': () => session().send('a', { kee: 'b' }),
   natsBackplane: () => natsBackplane(5 as Any),
   redisBackplane: () => redisBackplane({} as Any, { sharded: 5 } as Any),
+  'redisBackplane, two clients': () => redisBackplane({} as Any, { duplicate() {} } as Any),
 };
 
 describe('the error about an argument of', () => {
@@ -80,5 +81,11 @@ describe('the error of an option `filter`', () => {
     expect(await firstStackLine(() => one.broadcast('a', { filter }))).toMatch(/\bselects\b/);
     const publish = (): unknown => one.room('a').publish('a', { filter });
     expect(await firstStackLine(publish)).toMatch(/\bselects\b/);
+  });
+
+  it('redisBackplane with two clients says that the hub duplicates one', () => {
+    expect(() => redisBackplane({} as Any, { duplicate() {} } as Any)).toThrow(
+      'redisBackplane: expected one client, got two; the hub duplicates it',
+    );
   });
 });

@@ -52,6 +52,10 @@ export function redisBackplane(
 }
 
 function backplaneOf(client: RedisClient, options: RedisBackplaneOptions): Backplane {
+  // As the adapter of socket.io takes them.
+  if (typeof (options as { duplicate?: unknown } | null)?.duplicate === 'function') {
+    throw new TypeError('redisBackplane: expected one client, got two; the hub duplicates it');
+  }
   checkOptionNames('redisBackplane', options, ['prefix', 'sharded'], 'ignore');
   const { prefix = 'ws:', sharded } = options;
   if (typeof sharded !== 'boolean' && sharded !== undefined) {
