@@ -21,7 +21,10 @@ export function reportTo(
   }
   // An async function: neither a throw nor a rejection of `report` reaches the runtime.
   (async () => (report ?? print)(error, context))()
-    .catch(print)
+    .catch((fault: unknown) => {
+      print(error);
+      print(fault);
+    })
     .catch(() => {});
 }
 

@@ -163,6 +163,13 @@ describe('without the option report', () => {
     expect(calls).toHaveLength(99);
   });
 
+  it('prints an error that report has failed to take, and the error of report', async () => {
+    const fault = new RangeError('no report');
+    const report = (): unknown => Promise.reject(fault);
+    const calls = printedBy(() => reportTo(report, boom, { where: 'fetch' }));
+    await expect.poll(() => calls).toEqual([[boom], [fault]]);
+  });
+
   it.each([undefined, null, 'text', Object.create(null)])('prints %s', (error) => {
     const calls = printedBy(() => reportTo(undefined, error, { where: 'fetch' }));
     expect(calls[0]![0]).toBe(error);

@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { BackpressureError, type Conn, Upgrader } from '../../src/index.ts';
 import { exchange, masked, request } from '../raw.ts';
 import { connected, endAfterEach, listening } from '../upgrade-server.ts';
@@ -171,23 +171,39 @@ describe('Upgrader.handler', () => {
   it.each([
     {
       says: 'throws',
+      mine: new Error('mine'),
       report: (): unknown => {
         throw new Error('no report');
       },
     },
-    { says: 'rejects', report: (): unknown => Promise.reject(new Error('no report')) },
-  ])('emits a warning for a report that $says', async ({ report }) => {
-    const upgrader = new Upgrader({
-      report,
-      checkOrigin: () => {
-        throw new Error('mine');
-      },
-    });
-    const server = await listening(upgrader.handler(() => {}));
-    const warned = once(process, 'warning') as Promise<[Error]>;
-    expect((await exchange(server.port, request())).status).toBe(500);
-    expect((await warned)[0].message).toMatch(/^Error: no report(?: \([^)]*\))?\n {4}at /);
-  });
+    {
+      says: 'rejects',
+      mine: new Error('mine'),
+      report: (): unknown => Promise.reject(new Error('no report')),
+    },
+  ])(
+    'emits warnings for a report that $says, and for the error that it got',
+    async ({ mine, report }) => {
+      const upgrader = new Upgrader({
+        report,
+        checkOrigin: () => {
+          throw mine;
+        },
+      });
+      const server = await listening(upgrader.handler(() => {}));
+      const warnings: string[] = [];
+      const warn = ({ message }: Error): void => void warnings.push(message);
+      process.on('warning', warn);
+      onTestFinished(() => void process.off('warning', warn));
+      expect((await exchange(server.port, request())).status).toBe(500);
+      const text = (error: string): RegExp => new RegExp(`^${error}(?: \\([^)]*\\))?\n {4}at `);
+      await expect
+        .poll(() => warnings)
+        .toEqual(
+          ['Error: mine', 'Error: no report'].map((each) => expect.stringMatching(text(each))),
+        );
+    },
+  );
 
   it.each([
     { says: 'no options', options: {} },
