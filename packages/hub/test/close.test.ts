@@ -1,5 +1,4 @@
 import { once } from 'node:events';
-import process from 'node:process';
 import { connPair } from '@ws/conn';
 import { Hub } from '@ws/hub';
 import { serve } from '@ws/node-server';
@@ -97,20 +96,26 @@ describe('hub.close', () => {
 
 describe('a hub that closes', () => {
   it('keeps the process alive until its sessions have ended', async () => {
-    const timers = (): number =>
-      process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
-    const hub = new Hub();
-    const [busy, server] = connPair();
-    busy.receive(() => new Promise(() => {})).catch(() => {});
-    hub.add(server).send('x');
-    await turns();
-    const before = timers();
-    const closed = hub.close({ timeout: 20 });
-    await turns();
-    expect(timers()).toBeGreaterThan(before);
-    expect(await closed).toMatchObject({ terminated: 1 });
-    // A timer of vitest may have ended too.
-    expect(timers()).toBeLessThanOrEqual(before);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    try {
+      const hub = new Hub();
+      const [busy, server] = connPair();
+      busy.receive(() => new Promise(() => {})).catch(() => {});
+      hub.add(server).send('x');
+      await turns();
+      const before = vi.getTimerCount();
+      const timers = vi.spyOn(globalThis, 'setTimeout');
+      const closed = hub.close({ timeout: 20 });
+      await turns();
+      const keeping = timers.mock.results.filter(({ value }) => value.hasRef());
+      expect(keeping).not.toHaveLength(0);
+      await wait(20);
+      expect(await closed).toMatchObject({ terminated: 1 });
+      expect(vi.getTimerCount()).toBeLessThanOrEqual(before);
+    } finally {
+      vi.restoreAllMocks();
+      vi.useRealTimers();
+    }
   });
 });
 

@@ -52,10 +52,11 @@ describe('a resume from an engine', () => {
     const { client, joined } = slowVisit(hub, { since: { ...positions[0]!, offset: 0 } });
     await turns();
     expect(reads).toHaveLength(1);
-    await textsOf(client, `50${padding}`);
+    // At most 160 KiB are on the way: what one turn sends, and what connection and transport hold.
+    await textsOf(client, `20${padding}`);
     await turns();
     expect(reads).toHaveLength(1);
-    await textsOf(client, `150${padding}`);
+    await textsOf(client, `120${padding}`);
     await turns();
     expect(reads).toHaveLength(2);
     await textsOf(client, `300${padding}`);

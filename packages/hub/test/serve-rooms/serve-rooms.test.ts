@@ -99,6 +99,9 @@ describe('a loop over a room', () => {
     const { rooms, live } = startClient(node);
     const loop = rooms.join('chat/main');
     await expect.poll(() => hub.room('chat/main').members.size).toBe(1);
+    await hub.room('chat/main').publishJSON({ text: '1' });
+    // The client has the answer of its join.
+    expect(await read(loop, 1)).toEqual(['1']);
     banned.add('ann');
     for (const session of hub.room('chat/main').members) session.leave('chat/main');
     // A room without history.
