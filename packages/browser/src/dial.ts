@@ -50,7 +50,8 @@ function open(url: string | URL, options: DialOptions): Promise<BrowserConn> {
     { signal: options.signal, timeout },
     (resolve, reject) => {
       let stop = nothing;
-      const isMixed = target.protocol === 'ws:' && /^https:/.test(globalThis.location?.href ?? '');
+      const isMixed =
+        target.protocol === 'ws:' && globalThis.location?.href.startsWith('https:') === true;
       const why = isMixed ? 'a page of https needs wss:' : CAUSE_HIDDEN;
       const failed = (cause: unknown): void =>
         reject(new TransportError(`could not connect to ${name}; ${why}`, { cause }));

@@ -125,8 +125,8 @@ describe('dial', () => {
       TypeError,
       'dial: subprotocols: expected different tokens, such as base64url',
     ],
-    ['chat', TypeError, 'dial: expected an object of options, got string'],
-    [['chat'], TypeError, 'dial: expected an object of options, got Array'],
+    ['chat', TypeError, 'dial: write { subprotocols: [...] } for subprotocols'],
+    [['chat'], TypeError, 'dial: write { subprotocols: [...] } for subprotocols'],
     [null, TypeError, 'options'],
   ])('rejects the options %j', async (options, kind, text) => {
     const error = await rejection(dial('ws://h', options as never));
