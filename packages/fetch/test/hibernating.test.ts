@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { hibernating } from '../src/hibernating.ts';
 
-vi.mock('cloudflare:workers', () => ({ DurableObject: class {} }));
+vi.mock('cloudflare:workers', () => ({ DurableObject: Object }));
 
 describe('autoResponse of hibernating', () => {
   it.each([
