@@ -77,6 +77,8 @@ export class Requests {
   #isStuck = false;
   /** The connection whose end ends a pause. */
   #watched: ConnLike | undefined;
+  /** Kept events take the room of the queue in a later turn. */
+  #refills = false;
   /** Resolves when no handler runs. */
   #idle: Deferred<void> | undefined;
   /** The request whose handler was reported, because it holds up others. */
@@ -143,7 +145,7 @@ export class Requests {
 
   #add(request: Request, text: string): Promise<void> | undefined {
     const waiting = this.#waiting;
-    const isNext = waiting.length === 0 && this.#places < this.#concurrency;
+    const isNext = waiting.isEmpty && this.#places < this.#concurrency;
     if (isNext && this.#starting === undefined) {
       this.#start(request);
       // The handler may have sent what was taken at once, in this process.
@@ -268,10 +270,29 @@ export class Requests {
     if (this.#starting !== undefined) return;
     while (this.#places < this.#concurrency) {
       const request = this.#waiting.shift();
-      if (request === undefined) break;
+      if (request === undefined) {
+        this.#refillLater();
+        break;
+      }
       if (!isRevoked(request.connection)) this.#start(request);
     }
     this.readOn();
+  }
+
+  /** Other connections have their turn between. */
+  #refillLater(): void {
+    if (this.#refills || this.#waiting.isEmpty) return;
+    this.#refills = true;
+    this.#owner.carrier.platform.yield(() => {
+      this.#refills = false;
+      this.#waiting.refill();
+      this.#startNext();
+      if (this.#isIdle) this.#idle?.resolve();
+    });
+  }
+
+  get #isIdle(): boolean {
+    return this.#running.length === 0 && this.#waiting.isEmpty;
   }
 
   #start(request: Request): void {
@@ -313,7 +334,7 @@ export class Requests {
         this.progressed();
         this.#startNext();
       }
-      if (this.#running.length === 0) this.#idle?.resolve();
+      if (this.#isIdle) this.#idle?.resolve();
     });
   }
 
@@ -460,7 +481,7 @@ export class Requests {
 
   /** Resolves when no handler runs and none waits; undefined when that is so. */
   untilIdle(): Promise<void> | undefined {
-    if (this.#running.length === 0) return undefined;
+    if (this.#isIdle) return undefined;
     this.#idle ??= new Deferred();
     return this.#idle.promise;
   }

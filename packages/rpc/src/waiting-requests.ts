@@ -27,12 +27,16 @@ export class WaitingRequests {
   #kept: Fifo<KeptEvent> | undefined;
   #keptSize = 0;
 
-  get length(): number {
-    return this.#queue.length;
+  get isEmpty(): boolean {
+    return this.#queue.length === 0 && this.#kept === undefined;
   }
 
   /** Whether requests find no room. */
   get isFull(): boolean {
+    return this.#kept !== undefined || this.#isQueueFull;
+  }
+
+  get #isQueueFull(): boolean {
     return this.#queue.length >= MAX_QUEUED || this.#queuedSize >= MAX_QUEUED_SIZE;
   }
 
@@ -57,9 +61,10 @@ export class WaitingRequests {
     this.#count(connection, text.length + EVENT_COST);
   }
 
+  /** @returns Undefined also when {@link refill} has others. */
   shift(): Request | undefined {
     const request = this.#queue.shift();
-    if (request !== undefined) this.#left(request);
+    if (request !== undefined) this.#queuedSize -= request.size;
     return request;
   }
 
@@ -68,7 +73,7 @@ export class WaitingRequests {
     const index = this.#queue.findIndex(isMeant);
     if (index < 0) return undefined;
     const [request] = this.#queue.splice(index, 1);
-    this.#left(request!);
+    this.#queuedSize -= request!.size;
     return request;
   }
 
@@ -80,15 +85,13 @@ export class WaitingRequests {
       if (event.connection === connection) this.#count(connection, -event.text.length - EVENT_COST);
       else (this.#kept ??= new Fifo()).add(event);
     }
-    const dropped = this.#queue.filter((request) => request.connection === connection);
     this.#queue = this.#queue.filter((request) => request.connection !== connection);
-    for (const request of dropped) this.#left(request);
+    this.#queuedSize = this.#queue.reduce((sum, { size }) => sum + size, 0);
   }
 
-  /** Kept events take the room that a request leaves. */
-  #left({ size }: Request): void {
-    this.#queuedSize -= size;
-    while (this.#kept !== undefined && !this.isFull) {
+  /** Kept events take the room of the queue: as many as one turn of the event loop may handle. */
+  refill(): void {
+    while (this.#kept !== undefined && !this.#isQueueFull) {
       const { handler, text, connection } = this.#kept.shift()!;
       if (this.#kept.length === 0) this.#kept = undefined;
       this.#count(connection, -text.length - EVENT_COST);

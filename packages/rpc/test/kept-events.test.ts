@@ -71,6 +71,45 @@ describe('an event', () => {
   });
 });
 
+describe('events behind a handler that settles', () => {
+  it.each(['synchronous', 'asynchronous'])(
+    'reach %s handlers in several turns, also after the end of the connection',
+    async (how) => {
+      const asks = contract({
+        server: { hold: event(z.undefined()), ack: event(z.number()) },
+        client: { ask: method(z.undefined(), z.boolean()) },
+      });
+      const [client, server] = connPair();
+      const got: number[] = [];
+      let release = () => {};
+      const serving = asks.serve({
+        hold: (_, { peer }) => {
+          // Reading continues while this end waits.
+          peer.ask(undefined, { timeout: false }).catch(() => {});
+          return new Promise<void>((resolve) => {
+            release = resolve;
+          });
+        },
+        ack: how === 'synchronous' ? (n) => void got.push(n) : async (n) => void got.push(n),
+      })(server);
+      const peer = asks.connect(client, { ask: never });
+      void peer.hold();
+      const sent = Array.from({ length: 5_000 }, (_, n) => n);
+      for (const n of sent) void peer.ack(n);
+      await client.close();
+      let most = 0;
+      release();
+      for (let before = 0; got.length < sent.length; before = got.length) {
+        await new Promise((resolve) => setImmediate(resolve));
+        most = Math.max(most, got.length - before);
+      }
+      await serving;
+      expect(got).toEqual(sent);
+      expect(most).toBeLessThan(600);
+    },
+  );
+});
+
 /** A server whose handler of `poll` never settles, and a client that speaks JSON-RPC by hand. */
 function stuck(way: string, options: ConnPairOptions) {
   const reports: unknown[] = [];
