@@ -66,6 +66,8 @@ export async function askTarget(question: Question): Promise<TargetAnswer> {
     const choice = pool.choose(req, tried, context);
     const backend = isThenable(choice) ? await handshake.waitForCall('target', choice) : choice;
     const chosenAt = performance.now();
+    // `onTarget` may start its next cooldown.
+    const wasUp = backend.state === 'up';
     question.onTarget(backend);
     let failure: TargetAnswer | ProxyError;
     try {
@@ -75,7 +77,8 @@ export async function askTarget(question: Question): Promise<TargetAnswer> {
       const isFree = pool.startDial(backend, context);
       failure = isFree ? await ask(question, backend, request) : noneFree();
     } catch (error) {
-      if (!backend.endDial(context)) backend.endCooldown(chosenAt);
+      backend.endDial(context);
+      if (wasUp) backend.endCooldown(chosenAt);
       throw error;
     }
     backend.endDial(context);
@@ -113,7 +116,7 @@ async function ask(
   const { plan, pool, handshake, context, offer, req } = question;
   const { connectTimeout, cooldown, proxy, http2 } = plan;
   const askedAt = performance.now();
-  const onOpen = (): void => void backend.endDial(context);
+  const onOpen = (): void => backend.endDial(context);
   let shared: SharedSession | undefined;
   let exchange: TargetExchange | undefined;
   try {

@@ -119,11 +119,9 @@ export class Backend implements TargetState {
     return true;
   }
 
-  /** The dial has ended, also by a connection. Returns whether `request` was the only one to dial. */
-  endDial(request: object): boolean {
-    if (this.#counts.dialedBy !== request) return false;
-    this.#counts.dialedBy = undefined;
-    return true;
+  /** The dial has ended, also by a connection. */
+  endDial(request: object): void {
+    if (this.#counts.dialedBy === request) this.#counts.dialedBy = undefined;
   }
 
   /** Counts a handshake, until {@link leave}. */

@@ -166,6 +166,17 @@ describe('several targets', () => {
     expect(sockets).toHaveLength(2);
   });
 
+  it('stay down when director of a request fails', async () => {
+    const director = (req: IncomingMessage): void => {
+      if (req.url === '/fails') throw new Error('director');
+    };
+    const between = await front([DEAD, `${DEAD}/other`], { cooldown: 60_000, director });
+    for (let i = 0; i < 6; i++) expect(await statusOf(between)).toBe(502);
+    const line = 'GET /fails HTTP/1.1';
+    for (let i = 0; i < 2; i++) expect(await statusOf(between, { line })).toBe(500);
+    expect(between.proxy.targets.map(({ state }) => state)).toEqual(['down', 'down']);
+  });
+
   it('are dialed by others while director of a request waits', async () => {
     const { url, listen } = restarting();
     let waiting = false;
