@@ -37,7 +37,7 @@ export function streamsOf(
       write: (data) =>
         conn.send(data).catch((error: unknown) => {
           // The stream has failed: nothing can close it, and with it the connection, any more.
-          void conn['@ws/internals'].closeAfterError();
+          void conn['@ws/internals'].closeAfterError(error);
           throw error;
         }),
       close: () => closeConfirmed(conn),

@@ -33,7 +33,7 @@ export class InternalsOfConn implements Required<ConnInternals> {
     return this.connection.closedPromise();
   }
 
-  closeAfterError(error?: unknown): Promise<CloseInfo> {
+  closeAfterError(error: unknown): Promise<CloseInfo> {
     return this.#conn.close(codeAfterError(error));
   }
 

@@ -17,7 +17,7 @@ export interface ConnInternals {
   /** As `closed` of the connection. Reading it does not mean that the last message is handled. */
   readonly closed: Promise<CloseInfo>;
   /** Closes the connection after `error` of the application: with 1011, or 1013 for a BackpressureError. */
-  closeAfterError(error?: unknown): Promise<CloseInfo>;
+  closeAfterError(error: unknown): Promise<CloseInfo>;
   /** See `Outbound.untilWritable`. */
   untilWritable(): Promise<void> | undefined;
   /** Sends a message that has waited for room. `maxBufferedAmount` does not apply to it. */

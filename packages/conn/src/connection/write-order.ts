@@ -1,4 +1,3 @@
-import { CloseCode } from '@ws/codec';
 import { isControl } from '@ws/codec/internal';
 import { TimeoutError } from '../errors.ts';
 import { Fifo } from '../memory/fifo.ts';
@@ -11,6 +10,7 @@ import type { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { MessageWriter } from './message-writer.ts';
 import type { Outbound } from './outbound.ts';
+import { codeAfterError } from './outcome.ts';
 import { type Waiting, WaitingForRoom, WaitingMessage, WaitingWriter } from './waiting-write.ts';
 
 /** Time in ms that a message waits for an idle MessageWriter before it is reported. */
@@ -207,7 +207,7 @@ export class WriteOrder {
    * connection fails.
    */
   writerBroken(reason: unknown): void {
-    this.#connection.fail(reason, CloseCode.InternalServerErr, '');
+    this.#connection.fail(reason, codeAfterError(reason), '');
   }
 
   // Messages that wait

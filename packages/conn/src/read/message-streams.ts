@@ -25,6 +25,7 @@ type Streamed = AsyncIterable<Message, undefined> & {
   send(data: string | Uint8Array): Promise<void>;
   close(code?: number, reason?: string, options?: ConnCloseOptions): Promise<CloseInfo>;
   terminate(): void;
+  readonly '@ws/internals': { closeAfterError(error: unknown): Promise<CloseInfo> };
 };
 
 /**
@@ -57,7 +58,7 @@ export function streamsOf(conn: Streamed): MessageStreams {
       write: (data) =>
         conn.send(data).catch((error: unknown) => {
           // The stream has failed: nothing can close it, and with it the connection, any more.
-          void conn.close(CloseCode.InternalServerErr);
+          void conn['@ws/internals'].closeAfterError(error);
           throw error;
         }),
       close: () => closeConfirmed(conn),

@@ -153,7 +153,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
       // The end of the connection that it replaces comes first.
       if (this.#wasOpen && this.#conn === undefined) await untilAborted(signal, this.#closed);
     } catch (error) {
-      if (conn !== undefined && (await this.#closesWithStopCode(conn, signal))) this.#stop();
+      if (conn !== undefined && (await this.#closesWithStopCode(conn, error, signal))) this.#stop();
       if (!signal.aborted) this.#failed(error, this.#extraDelay(error, conn !== undefined));
       return undefined;
     }
@@ -191,10 +191,10 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     await untilAborted<unknown>(signal, Promise.race([work, rejectsAtEnd(closed)]));
   }
 
-  /** Closes a connection after its work failed. Whether the peer ended it before, for good. */
-  async #closesWithStopCode(conn: C, signal: AbortSignal): Promise<boolean> {
+  /** Closes a connection after `error` of its work. Whether the peer ended it before, for good. */
+  async #closesWithStopCode(conn: C, error: unknown, signal: AbortSignal): Promise<boolean> {
     const wasOpen = conn.state === 'open';
-    const closing = internalsOf(conn).closeAfterError();
+    const closing = internalsOf(conn).closeAfterError(error);
     let info = await untilAborted(signal, closing);
     if (this.#ended.signal.aborted) info = await closing;
     return !wasOpen && info !== undefined && this.#plan.stopCodes.has(info.code);

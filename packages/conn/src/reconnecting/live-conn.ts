@@ -324,7 +324,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
 
   async #handlerFailed(error: unknown): Promise<void> {
     // The handler may have failed with a message of an earlier connection.
-    if (this.#conn !== undefined) await internalsOf(this.#conn).closeAfterError();
+    if (this.#conn !== undefined) await internalsOf(this.#conn).closeAfterError(error);
     this.#finish({ error });
   }
 

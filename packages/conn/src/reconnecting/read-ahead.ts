@@ -186,7 +186,7 @@ export class ReadAhead {
       // A call after the end: the handler has not failed.
       if (conn.state !== 'open' && isErrorOf(conn, error)) return;
       this.failure = error;
-      await internalsOf(conn).closeAfterError();
+      await internalsOf(conn).closeAfterError(error);
       throw error;
     }
   }

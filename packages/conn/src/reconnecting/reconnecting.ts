@@ -97,7 +97,7 @@ async function handleAll<C extends ConnLike>(
       await handler(conn);
     } catch (error) {
       const isOwn = isErrorOf(conn, error);
-      await internalsOf(conn).closeAfterError();
+      await internalsOf(conn).closeAfterError(error);
       if (!isOwn && !isAbort(error, known.signal)) throw error;
     }
   }

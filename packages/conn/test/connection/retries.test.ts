@@ -246,7 +246,7 @@ describe('a message that was refused', () => {
     expect(report).toHaveBeenCalledTimes(1);
     transport.drain();
     await platform.settle();
-    expect(sent().at(-1)).toContain('close 1011');
+    expect(sent().at(-1)).toContain('close 1013');
   });
 
   it('by broadcast is counted, and the first is reported', async () => {

@@ -1,5 +1,12 @@
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { CloseError, type Conn, connPair, type OwnedBytes } from '../../src/index.ts';
+import {
+  BackpressureError,
+  CloseError,
+  type Conn,
+  connPair,
+  type OwnedBytes,
+  TextMessage,
+} from '../../src/index.ts';
 
 async function all<T>(stream: ReadableStream<T>): Promise<T[]> {
   const chunks: T[] = [];
@@ -73,6 +80,29 @@ describe('Conn.toStreams', () => {
     await expect(writer.closed).rejects.toThrow(TypeError);
     void server.discardReads();
     expect((await client.closed).code).toBe(1011);
+  });
+
+  it('closes with 1013 when a chunk finds no room', async () => {
+    const [client, server] = connPair({ maxBufferedAmount: 1_000, highWaterMark: 1, readAhead: 1 });
+    const full = Array.from({ length: 5 }, () => server.send('x'.repeat(900)).catch(() => {}));
+    const writer = server.toStreams().writable.getWriter();
+    writer.closed.catch(() => {});
+    await expect(writer.write('x'.repeat(900))).rejects.toThrow(BackpressureError);
+    void client.discardReads().catch(() => {});
+    void server.discardReads().catch(() => {});
+    await Promise.all(full);
+    expect((await client.closed).code).toBe(1013);
+  });
+
+  it('closes with 1013 when a piece of a MessageWriter finds no room', async () => {
+    const [client, server] = connPair({ maxBufferedAmount: 1_000, highWaterMark: 1, readAhead: 1 });
+    const writer = await server.nextWriter(TextMessage);
+    const writes = Array.from({ length: 5 }, () => writer.write('x'.repeat(200_000)));
+    void client.discardReads().catch(() => {});
+    void server.discardReads().catch(() => {});
+    const results = await Promise.allSettled(writes);
+    expect(results.some(({ status }) => status === 'rejected')).toBe(true);
+    expect((await client.closed).code).toBe(1013);
   });
 
   it.each<[string, (peer: Conn) => unknown, string]>([
