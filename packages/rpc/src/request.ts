@@ -9,6 +9,12 @@ export interface Handler {
   readonly run: (input: unknown, context: unknown) => unknown;
 }
 
+/**
+ * How a handler runs: those behind it wait for it; beside one that may wait for it; or beside all, and
+ * no other one waits for it.
+ */
+export type Place = 'ordered' | 'nested' | 'beside';
+
 /** A request or an event of the other end, or an answer that waits for its turn. */
 export class Request {
   /** Undefined for an event. */
@@ -25,12 +31,8 @@ export class Request {
   isHandled = false;
   /** Whether its connection has ended, and drops what waits. */
   isDropped = false;
-  /** Whether its handler runs, and those behind it wait for it. */
-  holdsPlace = false;
-  /** Whether its handler runs beside one that may wait for it. */
-  isNested = false;
-  /** Whether its handler waits for no other one. */
-  isBeside = false;
+  /** How its handler runs; undefined while it does not. */
+  place: Place | undefined = undefined;
   #control: AbortController | undefined;
   #cancelled: RpcError | undefined;
 

@@ -3,7 +3,7 @@ import { Deferred, internalsOf, RESOLVED } from '@ws/conn/internal';
 import { Answers } from './answers.ts';
 import type { Carrier } from './carrier.ts';
 import { Pause } from './pause.ts';
-import { type Handler, Request } from './request.ts';
+import { type Handler, type Place, Request } from './request.ts';
 import { ErrorCode, isRpcError, RpcError } from './rpc-error.ts';
 import { after, type Checked, check, checkEither, misfit } from './schema.ts';
 import { WaitingRequests } from './waiting-requests.ts';
@@ -178,8 +178,7 @@ export class Requests {
       if (done !== undefined) {
         this.#beside++;
         this.#besideSize += request.size;
-        request.isBeside = true;
-        this.#runs(request, done);
+        this.#runs(request, done, 'beside');
       }
     }
     return this.#untilRoom();
@@ -301,9 +300,8 @@ export class Requests {
     const done = this.#run(request);
     this.#starting = undefined;
     if (done === undefined) return;
-    request.holdsPlace = true;
     this.#places++;
-    this.#runs(request, done);
+    this.#runs(request, done, 'ordered');
   }
 
   /** Starts a handler beside those that run. */
@@ -311,20 +309,20 @@ export class Requests {
     request.callsBefore = this.#owner.callsBegun;
     const done = this.#run(request);
     if (done === undefined) return;
-    request.isNested = true;
     this.#nested++;
-    this.#runs(request, done);
+    this.#runs(request, done, 'nested');
   }
 
-  #runs(request: Request, done: Promise<void>): void {
+  #runs(request: Request, done: Promise<void>, place: Place): void {
+    request.place = place;
     this.#running.push(request);
     // After the call of the handler: it may listen for the abort alone.
     if (request.connection?.state === 'closed') request.cancel('the connection has ended');
     this.#owner.carrier.runs?.(done);
     void done.then(() => {
       this.#running.splice(this.#running.indexOf(request), 1);
-      if (request.isNested) this.#nested--;
-      else if (request.isBeside) {
+      if (place === 'nested') this.#nested--;
+      else if (place === 'beside') {
         this.#beside--;
         this.#besideSize -= request.size;
         this.readOn();
@@ -488,13 +486,13 @@ export class Requests {
 }
 
 /** Whether the handler has not settled, and others wait for it. */
-function isSlow({ holdsPlace, isHandled }: Request): boolean {
-  return holdsPlace && !isHandled;
+function isSlow({ place, isHandled }: Request): boolean {
+  return place === 'ordered' && !isHandled;
 }
 
 /** Whether the handler has not settled, and may wait for a request. */
-function isAsking({ holdsPlace, isNested, isHandled }: Request): boolean {
-  return (holdsPlace || isNested) && !isHandled;
+function isAsking({ place, isHandled }: Request): boolean {
+  return place !== 'beside' && !isHandled;
 }
 
 /** A Proxy may throw here. */
