@@ -18,8 +18,9 @@ import {
   type WireMessage,
 } from './wire.ts';
 
-/** Handlers that run beside one that may wait for them. */
+/** Handlers that run beside one that may wait for them, and the characters of their messages. */
 const MAX_NESTED = 16;
+const MAX_NESTED_SIZE = 1024 * 1024;
 /** Handlers that wait for no other one, and the characters of their messages. */
 const MAX_BESIDE = 256;
 const MAX_BESIDE_SIZE = 1024 * 1024;
@@ -66,8 +67,9 @@ export class Requests {
   readonly #running: Request[] = [];
   /** The number of those that hold a place: at most `concurrency`. */
   #places = 0;
-  /** The number of those that run beside them: at most {@link MAX_NESTED}. */
+  /** The number of those that run beside them, and the characters of their messages. */
   #nested = 0;
+  #nestedSize = 0;
   /** The number of those that wait for no other one, and the characters of their messages. */
   #beside = 0;
   #besideSize = 0;
@@ -153,7 +155,8 @@ export class Requests {
       return undefined;
     }
     if (request.id !== undefined && this.#mayBeAwaited()) {
-      if (this.#nested < MAX_NESTED) this.#startNested(request);
+      const hasRoom = this.#nested < MAX_NESTED && this.#nestedSize < MAX_NESTED_SIZE;
+      if (hasRoom) this.#startNested(request);
       else this.#overload(request);
     } else if (!waiting.isFull) waiting.add(request);
     else if (request.id === undefined) waiting.keep(request, text);
@@ -310,6 +313,7 @@ export class Requests {
     const done = this.#run(request);
     if (done === undefined) return;
     this.#nested++;
+    this.#nestedSize += request.size;
     this.#runs(request, done, 'nested');
   }
 
@@ -321,8 +325,10 @@ export class Requests {
     this.#owner.carrier.runs?.(done);
     void done.then(() => {
       this.#running.splice(this.#running.indexOf(request), 1);
-      if (place === 'nested') this.#nested--;
-      else if (place === 'beside') {
+      if (place === 'nested') {
+        this.#nested--;
+        this.#nestedSize -= request.size;
+      } else if (place === 'beside') {
         this.#beside--;
         this.#besideSize -= request.size;
         this.readOn();

@@ -121,6 +121,26 @@ describe.each(['serve', 'listener', 'connect'])('a request through %s', (way) =>
   });
 });
 
+describe('requests beside a handler', () => {
+  it('have 1 MiB together', async () => {
+    const { raw, started, release, asked, answers } = asking('serve');
+    const long = (n: number): string => {
+      const pad = ' '.repeat(600_000);
+      return `{"jsonrpc":"2.0",${pad}"id":${n},"method":"down","params":[${n}]}`;
+    };
+    void raw.send(call('ask', 'down', [0]));
+    await until(() => expect(asked).toHaveLength(1));
+    for (let n = 1; n <= 3; n++) void raw.send(long(n));
+    await until(() => expect(answers).toMatchObject([{ id: 3, error: { code: -32_000 } }]));
+    expect(started).toEqual([0, 1, 2]);
+    release[0]!();
+    await until(() => expect(answers).toHaveLength(2));
+    void raw.send(long(4));
+    await until(() => expect(started).toEqual([0, 1, 2, 4]));
+    raw.terminate();
+  });
+});
+
 describe('1,000 events with asynchronous handlers', () => {
   it('stay in order in a page that has a call open all the time', async () => {
     const socket = openSocket();
