@@ -147,6 +147,19 @@ describe('a request that the application has answered', () => {
     expect(client.received.toString()).toContain('whole');
   });
 
+  it('learns that the client has left within that answer', async () => {
+    let closed: Promise<unknown> | undefined;
+    const { client } = await upgraded('upgrade', (req, socket) => {
+      const response = new ServerResponse(req);
+      closed = once(response, 'close');
+      response.assignSocket(socket as never);
+      response.writeHead(200, { Connection: 'close' }).write('mine, ');
+    });
+    await client.until(() => client.received.includes('mine, '));
+    client.stream.end();
+    await closed;
+  });
+
   it('may have a response without a head yet', async () => {
     const { client, outcome } = await upgraded('upgrade', (req, socket) => {
       new ServerResponse(req).assignSocket(socket as never);
