@@ -38,8 +38,9 @@ const FLOORS = {
     ['errors', 'transport', 'memory'],
     ['platform'],
     ['scheduler'],
-    ['message', 'deflate', 'report'],
-    ['options', 'pure-deflate'],
+    ['message', 'report'],
+    ['deflate'],
+    ['options'],
     ['time'],
     ['call-options', 'connection', 'control', 'read', 'writing'],
     ['conn', 'internals', 'internals-of-conn'],
@@ -178,7 +179,7 @@ const forbidden = [
     to: {
       path: '^packages/[^/]+/src',
       pathNot:
-        '^packages/([^/]+/src/((nats|pure-deflate|raw|reconnecting|redis|rooms|serve-rooms|testing)/)?index|fetch/src/(bun|deno|node|workers))\\.ts$',
+        '^packages/([^/]+/src/((deflate|nats|raw|reconnecting|redis|rooms|serve-rooms|testing)/)?index|fetch/src/(bun|deno|node|workers))\\.ts$',
     },
   },
   {
@@ -189,7 +190,7 @@ const forbidden = [
     to: {
       path: '^packages/[^/]+/src',
       pathNot:
-        '^packages/([^/]+/src/(raw/index|pure-deflate/index|index|node|internal)|codec/src/frames/rules)\\.ts$',
+        '^packages/([^/]+/src/(raw/index|deflate/index|index|node|internal)|codec/src/frames/rules)\\.ts$',
     },
   },
   {

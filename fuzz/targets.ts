@@ -2,7 +2,6 @@ import type { Target } from './harness/target.ts';
 import { apiSequence } from './targets/api-sequence.ts';
 import { clientReply } from './targets/client-reply.ts';
 import { closePayload } from './targets/close-payload.ts';
-import { deflate } from './targets/deflate.ts';
 import { extensionsHeader } from './targets/extensions-header.ts';
 import { frameHeader } from './targets/frame-header.ts';
 import { frameStream } from './targets/frame-stream.ts';
@@ -27,7 +26,6 @@ export const targets: readonly Target[] = [
   serverHandshake(),
   clientReply(),
   inflate(),
-  deflate(),
   apiSequence(),
   twoConnections(),
 ];

@@ -154,7 +154,7 @@ async function mixed(backend, takeover) {
 }
 
 const chosen = compressionBackend();
-for (const backend of ['handle', 'pure']) {
+for (const backend of ['handle', 'sync']) {
   for (const takeover of [false, true]) await mixed(backend, takeover);
 }
 const { bun, deno } = process.versions;

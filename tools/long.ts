@@ -55,7 +55,6 @@ const RUNS = process.env['RUNS'] ?? '2000';
 const RANDOM = [
   'compat/test/traces/random-programs',
   'hub/test/rooms/resume-random',
-  'conn/test/pure-deflate/deflater',
   'conn/test/read/straight-path',
   'conn/test/writing/shared-frames',
   'hub/test/serve-rooms/rooms-random',

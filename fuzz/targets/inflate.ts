@@ -6,9 +6,8 @@ import {
   sharedSlabPool,
 } from '@ws/codec';
 import { Conn, type DeflateSource } from '@ws/conn';
-import { pureDeflate } from '@ws/conn/pure-deflate';
 import { nodeDeflate } from '@ws/node-io';
-import { FakePlatform, TestTransport } from '@ws/tests';
+import { FakePlatform, syncDeflate, TestTransport } from '@ws/tests';
 import { Input, piecesOf } from '../harness/input.ts';
 import { bytesOf, ensure, ensureSame, type Target } from '../harness/target.ts';
 import { inflateMessage } from '../oracles/inflate.ts';
@@ -58,7 +57,7 @@ export function inflate(deflate: DeflateSource = nodeDeflate): Target {
 
 interface Setting {
   readonly takeover: boolean;
-  readonly pure: boolean;
+  readonly sync: boolean;
   readonly windowBits: number;
   readonly limit: number;
   readonly way: (typeof WAYS)[number];
@@ -68,7 +67,7 @@ function settingOf(read: Input): Setting {
   const flags = read.byte();
   return {
     takeover: (flags & 1) === 1,
-    pure: (flags & 4) === 4,
+    sync: (flags & 4) === 4,
     windowBits: read.pick([15, 9, 12]),
     limit: read.pick([70_000, 1, 100, 5_000]),
     way: read.pick(WAYS),
@@ -183,7 +182,7 @@ async function run(
   { messages, ends, optional }: Expectation,
   deflate: DeflateSource,
 ): Promise<void> {
-  const platform = new DeflatePlatform(setting.pure ? pureDeflate : deflate);
+  const platform = new DeflatePlatform(setting.sync ? syncDeflate : deflate);
   const transport = new TestTransport();
   const parameters: DeflateParameters = {
     serverNoContextTakeover: true,

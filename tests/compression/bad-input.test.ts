@@ -165,8 +165,11 @@ describe.each(BACKENDS)('compressed input on %s', (backend) => {
       );
       const reader = await wired.conn.nextReader();
       const into = new Uint8Array(100);
-      const size = await reader.read(into);
-      expect(Buffer.from(into.subarray(0, size)).toString()).toBe('all right so far');
+      // The functions of zlib inflate all of a message, or nothing.
+      if (backend === 'handle') {
+        const size = await reader.read(into);
+        expect(Buffer.from(into.subarray(0, size)).toString()).toBe('all right so far');
+      }
       await expect(reader.read(into)).rejects.toMatchObject({ code: CORRUPT.code });
       expect(await failure(wired)).toEqual(CORRUPT);
     });
@@ -202,7 +205,8 @@ describe.each(BACKENDS)('compressed input on %s', (backend) => {
           const reading = read(wired).catch((error: unknown) => error);
           for (const part of wired.packed(BinaryMessage, bomb, size)) wired.feed(part);
           expect(await reading).toMatchObject({ code: TOO_LONG.code });
-          expect(wired.source.inflated).toBe(limit + 1);
+          // The functions of zlib throw all of it away.
+          expect(wired.source.inflated).toBe(backend === 'sync' ? 0 : limit + 1);
           expect(await failure(wired)).toEqual(TOO_LONG);
         }
       });
@@ -303,7 +307,8 @@ describe.each(BACKENDS)('compressed input on %s', (backend) => {
       const start = deflateRawSync(BAD, { finishFlush: constants.Z_SYNC_FLUSH });
       const rest = pack(someText(new Random(1), 5000, 'noise'));
       const frame = wired.frame(TextMessage, Buffer.concat([start, rest]), { rsv: RSV1 });
-      wired.feed(frame.subarray(0, 8 + start.length));
+      // The functions of zlib inflate a message when it is whole.
+      wired.feed(backend === 'sync' ? frame : frame.subarray(0, 8 + start.length));
       expect(await failure(wired)).toEqual(NOT_UTF8);
     });
 

@@ -262,7 +262,10 @@ describe.each(BACKENDS)('the end of a compressed connection on %s', (backend) =>
       }
       // No ended connection still holds one of the 256 inflaters.
       const { conn, feed, frame } = wiredOn(backend, { source });
-      feed(frame(TextMessage, part('piece by piece'), { rsv: RSV1, fin: false }));
+      // The functions of zlib inflate a message when it is whole.
+      const fin = backend === 'sync';
+      const payload = (fin ? pack : part)('piece by piece');
+      feed(frame(TextMessage, payload, { rsv: RSV1, fin }));
       expect(await (await conn.nextReader()).read(new Uint8Array(100))).toBe(14);
     });
 
@@ -352,7 +355,9 @@ describe.each(BACKENDS)('the end of a compressed connection on %s', (backend) =>
       await server.readMessage();
     }
     const held = [client.stats.compressionBytes, server.stats.compressionBytes];
-    expect([...held, historyBytesOf(source)]).toEqual([0, bytes, bytes]);
+    // The functions of zlib keep no context.
+    const kept = backend === 'sync' ? 0 : bytes;
+    expect([...held, historyBytesOf(source)]).toEqual([0, kept, kept]);
     await closePair({ client, server });
     await turns();
     expect(historyBytesOf(source)).toBe(0);

@@ -164,8 +164,9 @@ describe.each(BACKENDS)('compressed input on %s', (backend) => {
     transport.feedEnd();
     expect(await received).toMatchObject({ code: 1000 });
     expect(sizes).toEqual([0]);
-    // A compressed byte counts as 16.
-    expect(most).toBeLessThanOrEqual(80 * KIB + 16 * KIB);
+    // A compressed byte counts as 16. The functions of zlib take the whole message.
+    const share = backend === 'sync' ? message.length : 80 * KIB + 16 * KIB;
+    expect(most).toBeLessThanOrEqual(share);
   });
 
   it('with many final blocks is limited in each turn', async () => {

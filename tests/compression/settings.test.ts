@@ -68,13 +68,8 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
     expect(byDefault).toBe(await size(9, 1));
     expect(await size(undefined, 9)).toBe(await size(9));
     expect(await size(-1)).toBe(await size(6));
-    if (backend === 'pure') {
-      // It compresses in one way.
-      expect([await size(-2), await size(9)]).toEqual([byDefault, byDefault]);
-    } else {
-      expect(await size(9)).toBeLessThan(byDefault);
-      expect(await size(-2)).toBeGreaterThan(byDefault);
-    }
+    expect(await size(9)).toBeLessThan(byDefault);
+    expect(await size(-2)).toBeGreaterThan(byDefault);
     expect(await size(0)).toBeGreaterThan(text.length);
   });
 
@@ -148,8 +143,7 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
     expect(source.jobs).toBe(3);
     const sizes = conns.map(({ conn }) => conn.stats.bytesOut);
     expect(new Set(sizes.slice(0, 4)).size).toBe(1);
-    // Plain JavaScript compresses in one way at every level.
-    expect(new Set(sizes).size).toBe(backend === 'pure' ? 2 : 3);
+    expect(new Set(sizes).size).toBe(3);
     // A broadcast reuses the compressed payloads.
     expect(
       broadcast(
@@ -209,6 +203,8 @@ describe.each(BACKENDS)('a Conn that compresses on %s', (backend) => {
     };
     const alone = await sizeOfSecond({ mode: 'shared' });
     const again = await sizeOfSecond({ mode: 'takeover' });
+    // The functions of zlib keep no context.
+    if (backend === 'sync') return expect(again).toBe(alone);
     expect(again).toBeLessThan(alone / 10);
     expect(await sizeOfSecond({ mode: 'takeover', takeoverEngines: 0 })).toBe(alone);
     const known = { mode: 'takeover', takeoverEngines: 0, sendHistory: 2048 };

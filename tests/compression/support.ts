@@ -11,7 +11,7 @@ import {
   type Platform,
   type Role,
 } from '@ws/conn';
-import { perMessageDeflate, pureDeflate } from '@ws/conn/pure-deflate';
+import { perMessageDeflate } from '@ws/conn/deflate';
 import { type CompressionBackend, nodeDeflate, nodePlatform } from '@ws/node-io';
 import { onTestFailed } from 'vitest';
 import {
@@ -20,13 +20,14 @@ import {
   naiveEncode,
   Random,
   replaced,
+  syncDeflate,
   TestTransport,
   whenOver,
 } from '../kit/index.ts';
 
 /** The suite runs on each of them. */
-export const BACKENDS: readonly CompressionBackend[] = ['pure', 'handle'];
-const SOURCES = { pure: pureDeflate, handle: nodeDeflate };
+export const BACKENDS: readonly CompressionBackend[] = ['sync', 'handle'];
+const SOURCES = { sync: syncDeflate, handle: nodeDeflate };
 
 export const RSV1 = 0x40;
 export const CONTINUATION = 0;
@@ -73,6 +74,10 @@ export class CountingSource implements DeflateSource {
   constructor(backend: CompressionBackend) {
     this.backend = backend;
     this.#engines = SOURCES[backend];
+  }
+
+  get inflates(): DeflateSource['inflates'] {
+    return this.#engines.inflates;
   }
 
   inflater(): Inflater {

@@ -14,7 +14,7 @@ const AGAIN = hex('f2 00 11 00 00');
 const BOTH = [SHARED, TAKEOVER];
 /** How each backend compresses `Hello Hello Hello Hello`. */
 const FOUR_HELLOS = {
-  pure: 'f2 48 cd c9 c9 57 c0 20 01 00',
+  sync: 'f2 48 cd c9 c9 57 f0 40 27 01 00',
   handle: 'f2 48 cd c9 c9 57 f0 40 27 01 00',
 };
 
@@ -120,7 +120,9 @@ describe.each(BACKENDS)('compressed frames on %s', (backend) => {
       const [first, second] = sent();
       expect([first!.rsv, first!.fin, second!.rsv, second!.fin]).toEqual([RSV1, true, RSV1, true]);
       expect(toHex(first!.payload)).toBe(FOUR_HELLOS[backend]);
-      expect(second!.payload.length).toBeLessThan(first!.payload.length - 3);
+      // The functions of zlib refer to no earlier message.
+      const most = backend === 'sync' ? 0 : -4;
+      expect(second!.payload.length - first!.payload.length).toBeLessThanOrEqual(most);
     });
 
     it('without references if there is no context takeover', async () => {

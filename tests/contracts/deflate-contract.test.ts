@@ -49,8 +49,8 @@ describe('deflateContract', () => {
       'write beyond the output',
       'fills the output with a bomb, then stops',
       spoiltInflaters((inflater) => ({
-        write: (input, from, to, last, output, at, end) =>
-          inflater.write(input, from, to, last, output, at, end + 1),
+        write: (input, from, to, last, output, at, end, limit) =>
+          inflater.write(input, from, to, last, output, at, end + 1, limit),
       })),
     ],
     [

@@ -28,6 +28,7 @@ export * from './retry.ts';
 export * from './rounds.ts';
 export * from './self-signed.ts';
 export * from './stepped-transport.ts';
+export * from './sync-deflate.ts';
 export * from './test-transport.ts';
 export * from './toy-extension.ts';
 export * from './upgrade-request.ts';

@@ -1,5 +1,4 @@
 import type { Deflater, History, Inflater } from '@ws/conn';
-import { pureDeflate } from '@ws/conn/pure-deflate';
 import { nodeDeflate } from '@ws/node-io';
 import type { Subject } from '../harness/batches.ts';
 import { jsonLike } from '../load/corpus.ts';
@@ -14,7 +13,6 @@ const TAIL = 4;
 const text = Buffer.from(jsonLike(WINDOW + COUNT * Math.max(...SIZES)));
 
 interface Choice {
-  readonly engine?: typeof pureDeflate | typeof nodeDeflate;
   readonly level?: number;
   readonly windowBits?: number;
   /** Bytes of history for each message; `all`: the compressor keeps them. Default: none. */
@@ -22,7 +20,6 @@ interface Choice {
 }
 
 const CHOICES: Readonly<Record<string, Choice>> = {
-  'fixed codes, no zlib': { engine: pureDeflate },
   'level -2': { level: -2 },
   'level 1 (default)': {},
   'level 3': { level: 3 },
@@ -51,11 +48,8 @@ function engines(size: number): Record<string, Subject> {
   ]) as Record<string, Subject>;
 }
 
-function deflate(
-  { engine = nodeDeflate, level = 1, windowBits = 15, history = 0 }: Choice,
-  size: number,
-): Subject {
-  const deflater = engine.deflater(level, windowBits);
+function deflate({ level = 1, windowBits = 15, history = 0 }: Choice, size: number): Subject {
+  const deflater = nodeDeflate.deflater(level, windowBits);
   const output = new Uint8Array(2 * size + 1024);
   let bytes = 0;
   const batch = (): void => {
@@ -92,7 +86,7 @@ function inflate(size: number, history: number): Subject {
   const batch = (): void => {
     for (const [i, message] of messages.entries()) {
       inflater.reset(history === 0 ? undefined : tail(WINDOW + i * size, history));
-      inflater.write(message, 0, message.length, true, output, 0, output.length);
+      inflater.write(message, 0, message.length, true, output, 0, output.length, size);
       if (inflater.produced !== size) throw new Error(`inflated to ${inflater.produced} bytes`);
     }
   };

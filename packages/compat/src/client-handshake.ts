@@ -21,7 +21,7 @@ import { type ClientOptions, withDefaults } from './client-options.ts';
 import { CLOSING, CONNECTING, type ReadyState } from './connection.ts';
 import { format, parse } from './extension.ts';
 import type { ActiveExtensions } from './parser-events.ts';
-import { EXTENSION, PerMessageDeflate } from './permessage-deflate.ts';
+import { EXTENSION, mayCompress, PerMessageDeflate } from './permessage-deflate.ts';
 import { isSameHost, mayGetCredentials, parseUrl, type Target, targetOf } from './target.ts';
 
 /** The connection that a handshake opens. */
@@ -176,7 +176,7 @@ class ClientHandshake {
       Connection: 'Upgrade',
       Upgrade: 'websocket',
     };
-    if (perMessageDeflate) {
+    if (perMessageDeflate && mayCompress(maxPayload)) {
       const options = { ...(perMessageDeflate as object), isServer: false, maxPayload };
       this.#deflate = new PerMessageDeflate(options);
       headers['Sec-WebSocket-Extensions'] = format({ [EXTENSION]: this.#deflate.offer() });

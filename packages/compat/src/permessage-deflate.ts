@@ -70,7 +70,7 @@ export class PerMessageDeflate {
   readonly #pending = new Map<NodeJS.Immediate, Callback | undefined>();
 
   constructor(options?: PerMessageDeflateOptions) {
-    this.#options = options ?? {};
+    this.#options = withoutTakeover(options ?? {});
     this.#isServer = Boolean(this.#options.isServer);
     this._maxPayload = limitOf(this.#options.maxPayload);
   }
@@ -277,7 +277,10 @@ export class PerMessageDeflate {
   }
 
   #acceptAnswer(answer: DeflateParameters): DeflateParameters {
-    const { clientNoContextTakeover, clientMaxWindowBits } = this.#options;
+    const { serverNoContextTakeover, clientNoContextTakeover, clientMaxWindowBits } = this.#options;
+    if (nodeDeflate.inflates === 'messages' && serverNoContextTakeover && !answer[SERVER_ALONE]) {
+      throw new Error(`Missing parameter "${SERVER_ALONE}"`);
+    }
     if (clientNoContextTakeover === false && answer[CLIENT_ALONE]) {
       throw new Error(`Unexpected parameter "${CLIENT_ALONE}"`);
     }
@@ -292,6 +295,21 @@ export class PerMessageDeflate {
     }
     return answer;
   }
+}
+
+/**
+ * Whether a connection may compress: without the handles of zlib, a message is inflated at once, so
+ * it needs a limit.
+ */
+export function mayCompress(maxPayload: number | undefined): boolean {
+  const { inflates } = nodeDeflate;
+  return inflates === 'pieces' || (inflates === 'messages' && limitOf(maxPayload) > 0);
+}
+
+/** Without the handles of zlib, no message refers to earlier ones. */
+function withoutTakeover(options: PerMessageDeflateOptions): PerMessageDeflateOptions {
+  if (nodeDeflate.inflates !== 'messages') return options;
+  return { ...options, serverNoContextTakeover: true, clientNoContextTakeover: true };
 }
 
 /** Limits become 32-bit integers, as in ws; 0 is no limit. */

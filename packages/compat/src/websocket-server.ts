@@ -12,7 +12,7 @@ import { abortHandshake, answerPlainRequest } from './abort-handshake.ts';
 import { format, parse as parseExtensions } from './extension.ts';
 import { ownerOf } from './owned-socket.ts';
 import { type ActiveExtensions, NO_EXTENSIONS } from './parser-events.ts';
-import { EXTENSION, PerMessageDeflate } from './permessage-deflate.ts';
+import { EXTENSION, mayCompress, PerMessageDeflate } from './permessage-deflate.ts';
 import { type ServerOptions, type VerifyClientInfo, withDefaults } from './server-options.ts';
 import { parse as parseSubprotocols } from './subprotocol.ts';
 import { WebSocket } from './websocket.ts';
@@ -204,7 +204,7 @@ function acceptExtensions(
   header: string | undefined,
 ): ActiveExtensions | undefined {
   const { perMessageDeflate, maxPayload } = server.options;
-  if (!perMessageDeflate || header === undefined) return NO_EXTENSIONS;
+  if (!perMessageDeflate || header === undefined || !mayCompress(maxPayload)) return NO_EXTENSIONS;
   const options = perMessageDeflate === true ? {} : perMessageDeflate;
   try {
     const offers = parseExtensions(header)[EXTENSION];

@@ -1,5 +1,7 @@
 // An extension of the application, on both sides of a connection.
+
 import { type Extension, type SharedEncoding, sharedMessageBuffers } from '@ws/codec';
+import { nodeDeflate } from '@ws/node-io';
 import { naiveDecode, naiveEncode, TestTransport, ToyExtension } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import {
@@ -10,7 +12,6 @@ import {
   portablePlatform,
   TextMessage,
 } from '../src/index.ts';
-import { pureDeflate } from '../src/pure-deflate/index.ts';
 import { transportPair } from '../src/transports/pair.ts';
 import { DetachedBytes } from '../src/writing/pending-bytes.ts';
 import { NO_TAKEOVER } from './deflate/inflating-platform.ts';
@@ -145,7 +146,7 @@ describe('ConnOptions.extension', () => {
 
   it('is not referred to by later messages when it was not sent', async () => {
     const [near, far] = transportPair(portablePlatform);
-    const platform = { ...portablePlatform, deflate: pureDeflate };
+    const platform = { ...portablePlatform, deflate: nodeDeflate };
     let empty = false;
     const writeBufferPool = {
       get(): undefined {

@@ -115,7 +115,7 @@ export class Dialer {
     const { subprotocols, headers = {} } = options;
     const subprotocolOffer =
       subprotocols === undefined ? this.#plan.subprotocols : checkSubprotocols(subprotocols);
-    const extensions = deflateOffers(this.#plan.settings.writing.compression);
+    const extensions = deflateOffers(this.#plan.settings);
     return makeRequest(target, headers, subprotocolOffer, extensions);
   }
 }

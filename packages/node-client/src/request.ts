@@ -8,7 +8,7 @@ import {
   parseTokenList,
 } from '@ws/codec';
 import { deflateLimits, kind, type Settings } from '@ws/conn/internal';
-import { nodePlatform } from '@ws/node-io';
+import { nodeDeflate, nodePlatform } from '@ws/node-io';
 import { type HeaderEntries, headerEntries } from '@ws/node-io/internal';
 import type { Target } from './url.ts';
 
@@ -185,13 +185,12 @@ export function checkSubprotocols(names: unknown): readonly string[] {
 }
 
 /** Returns the offers of permessage-deflate for one dial: the memory budget decides too. */
-export function deflateOffers(
-  compression: Settings['writing']['compression'],
-): readonly ExtensionOffer[] {
-  const limits = deflateLimits(compression, 'client', nodePlatform);
+export function deflateOffers(settings: Settings): readonly ExtensionOffer[] {
+  const { compression } = settings.writing;
+  const limits = deflateLimits(settings, 'client', nodePlatform);
   if (compression === false || limits === undefined) return [];
   const offer = offerDeflate(limits);
   // 'takeover' offers no takeover only above the memory budget. A bare answer would exceed it.
-  if (compression.mode === 'takeover' || offer.fallback === undefined) return [offer];
-  return [offer, offer.fallback];
+  const keepsNone = compression.mode === 'takeover' || nodeDeflate.inflates === 'messages';
+  return keepsNone || offer.fallback === undefined ? [offer] : [offer, offer.fallback];
 }

@@ -44,7 +44,8 @@ export interface Diagnostics {
   readonly '@ws:dial:fail': { readonly url: string; readonly error: unknown };
   /**
    * The handles of zlib have failed their self-test in this thread, for the reason `error`:
-   * compression uses plain JavaScript, which is slower. Published once.
+   * compression uses the synchronous functions of zlib, which are slower. Published once; a second
+   * time if these fail too: no compression is offered.
    */
   readonly '@ws:compression:fail': { readonly error: unknown };
 }
@@ -63,10 +64,10 @@ const messageIn = /* @__PURE__ */ channelOf('@ws:message:in');
 const messageOut = /* @__PURE__ */ channelOf('@ws:message:out');
 const compressionFail = /* @__PURE__ */ channelOf('@ws:compression:fail');
 
-/** Publishes that the handles of zlib do not work. */
+/** Publishes that a way to use zlib does not work. */
 export function publishCompressionFailure(error: unknown): void {
   compressionFail.publish({ error });
-  debug('compression is slow: %s', describeError(error));
+  debug('compression: %s', describeError(error));
 }
 
 /** The role and the addresses of a connection. */

@@ -7,7 +7,7 @@ import {
   type RequestFacts,
 } from '@ws/codec';
 import { NO_BYTES } from '@ws/codec/internal';
-import { deflateLimits, type Settings } from '@ws/conn/internal';
+import { deflateLimits } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { cutStream } from '@ws/node-io/internal';
 import { alreadyAnswered, checkInOrder } from './checks-in-order.ts';
@@ -265,7 +265,7 @@ export class UpgradeRequest implements ServerRequest {
     if (before.length > 0) headers = mergeHeaders(headers, before);
     if (extra.length > 0) headers = mergeHeaders(headers, extra.filter(isNoSubprotocol));
     const agreed = facts.has('sec-websocket-extensions')
-      ? agreeOnDeflate(facts, settings.writing.compression)
+      ? agreeOnDeflate(facts, settings)
       : undefined;
     return {
       // Over HTTP/2 a request needs none.
@@ -349,9 +349,9 @@ export class UpgradeRequest implements ServerRequest {
  */
 function agreeOnDeflate(
   facts: RequestFacts,
-  compression: Settings['writing']['compression'],
+  settings: UpgraderPlan['settings'],
 ): DeflateAgreement | undefined {
-  const limits = deflateLimits(compression, 'server', nodePlatform);
+  const limits = deflateLimits(settings, 'server', nodePlatform);
   if (limits === undefined) return undefined;
   // A malformed header was refused before.
   const offers = parseExtensions(facts.list('sec-websocket-extensions')) ?? [];

@@ -150,10 +150,12 @@ export class Decompressor {
   /**
    * Inflates the next part into `output[0, room)`.
    *
-   * @returns Number of plain bytes; -1 means invalid DEFLATE data. Call again while `more` is true.
+   * @param limit - Plain bytes that the rest of the message may have.
+   * @returns Number of plain bytes, more than `limit` for a message that is too long; -1 means invalid
+   *   DEFLATE data. Call again while `more` is true.
    * @throws Any error of the platform, for example when memory is missing.
    */
-  step(output: Uint8Array, room: number): number {
+  step(output: Uint8Array, room: number, limit: number): number {
     this.more = false;
     this.cost = 0;
     if (this.#engine === undefined && this.#collects()) {
@@ -162,7 +164,7 @@ export class Decompressor {
     }
     try {
       this.#engine ??= this.#open();
-      return this.#run(this.#engine, output, room);
+      return this.#run(this.#engine, output, room, limit);
     } catch (error) {
       if (this.#engine !== undefined) this.#engines.inflaters.discard(this.#engine);
       this.#engine = undefined;
@@ -170,10 +172,12 @@ export class Decompressor {
     }
   }
 
-  #run(pooled: PooledEngine<Inflater>, output: Uint8Array, room: number): number {
+  #run(pooled: PooledEngine<Inflater>, output: Uint8Array, room: number, limit: number): number {
     const { engine } = pooled;
     let at = 0;
-    const end = Math.min(this.#inputEnd, this.#at + STEP_INPUT);
+    const end = engine.wholeMessages
+      ? this.#inputEnd
+      : Math.min(this.#inputEnd, this.#at + STEP_INPUT);
     const last = this.#last && end === this.#inputEnd;
     for (;;) {
       const status: InflateStatus = engine.write(
@@ -184,14 +188,15 @@ export class Decompressor {
         output,
         at,
         room,
+        limit - at,
       );
-      if (status === InflateStatus.Corrupt) {
-        // The engine cannot continue from invalid data: the next message resets it.
-        pooled.owner = undefined;
-        return -1;
-      }
       this.#at += engine.used;
       this.cost += engine.used * INPUT_COST + engine.extraCost;
+      if (status < InflateStatus.Done) {
+        // The engine cannot continue: the next message resets it.
+        pooled.owner = undefined;
+        return status === InflateStatus.TooBig ? limit + 1 : -1;
+      }
       const before = at;
       at += engine.produced;
       const complete = status === InflateStatus.Done && last;
@@ -284,7 +289,7 @@ export class Decompressor {
     if (!this.#takeover || engine.owner !== this) {
       this.#reset(engine.engine, this.#takeover ? this.#history : undefined);
     }
-    engine.owner = this.#takeover ? this : undefined;
+    engine.owner = this.#takeover && !engine.engine.wholeMessages ? this : undefined;
     return engine;
   }
 

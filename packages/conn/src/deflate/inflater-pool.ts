@@ -44,7 +44,7 @@ export class InflaterPool {
 
   /** Whether an inflater may be leased for a message that is not complete. */
   get mayLeaseEarly(): boolean {
-    return this.#leased < MAX_LEASED_EARLY;
+    return this.#leased < MAX_LEASED_EARLY && this.#engines.source.inflates !== 'messages';
   }
 
   /** `waiter` continues in a later turn in which {@link mayLease}. */

@@ -103,7 +103,7 @@ export class PerMessageDeflate implements Extension {
   step(into: Uint8Array, limit: number): number {
     const decompressor = this.#decompressor;
     // One byte above the limit is enough to detect an excess.
-    const size = decompressor.step(into, Math.min(into.length, limit + 1));
+    const size = decompressor.step(into, Math.min(into.length, limit + 1), limit);
     this.#budget.charge(Math.max(size, 0) + STEP_COST + decompressor.cost, this.platform);
     if (size < 0) throw invalidDeflate();
     this.done = decompressor.last && !decompressor.more;
@@ -192,13 +192,14 @@ export class PerMessageDeflate implements Extension {
  * @example
  * ```ts
  * import { type DeflateSource, portablePlatform } from '@ws/conn';
- * import { perMessageDeflate, pureDeflate } from '@ws/conn/pure-deflate';
+ * import { perMessageDeflate } from '@ws/conn/deflate';
+ * import { nodeDeflate } from '@ws/node-io';
  *
  * const deflate: DeflateSource = {
  *   extension: perMessageDeflate,
- *   inflater: () => pureDeflate.inflater(),
- *   deflater: (level, windowBits) => pureDeflate.deflater(level, windowBits),
- *   deflateLater: (job, done) => pureDeflate.deflateLater(job, done),
+ *   inflater: () => nodeDeflate.inflater(),
+ *   deflater: (level, windowBits) => nodeDeflate.deflater(level, windowBits),
+ *   deflateLater: (job, done) => nodeDeflate.deflateLater(job, done),
  *   memoryBudget: 1_048_576,
  *   generation: 0,
  * };

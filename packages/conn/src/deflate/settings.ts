@@ -1,6 +1,7 @@
 import type { DeflateLimits, Role } from '@ws/codec';
 import type { Compression } from '../platform/deflate-engine.ts';
 import type { Platform } from '../platform/platform.ts';
+import { type Report, reportError } from '../report/report.ts';
 import { historyBytesOf } from './engine-pool.ts';
 
 /** Options of permessage-deflate (RFC 7692). */
@@ -56,22 +57,43 @@ export const DEFAULT_COMPRESSION: Compression = {
  */
 const SERVER_RECEIVE_BITS = 12;
 
+/** The settings of one end that decide about compression. */
+export interface OfferSettings {
+  readonly writing: { readonly compression: Compression | false };
+  /** In bytes; Infinity means no bound. */
+  readonly readLimit: number;
+  readonly report: Report | undefined;
+}
+
+/** The settings whose compression was declined, and reported. */
+const declined = /* @__PURE__ */ new WeakSet<OfferSettings>();
+
 /**
  * The limits of one end for permessage-deflate in the handshake, for `offerDeflate` and
  * `negotiateDeflate`. Above the platform's memory budget no end may keep a history.
  *
- * @returns Undefined when compression is not negotiated: it is switched off, or the platform has no
- *   engine.
+ * @returns Undefined when compression is not negotiated: it is switched off, or the platform cannot
+ *   inflate within `readLimit`. The second is reported once.
  */
 export function deflateLimits(
-  compression: Compression | false,
+  settings: OfferSettings,
   role: Role,
   platform: Platform,
 ): DeflateLimits | undefined {
+  const { compression } = settings.writing;
+  if (compression === false) return undefined;
   const { deflate } = platform;
-  if (compression === false || deflate === undefined) return undefined;
+  const inflates = deflate === undefined ? 'nothing' : (deflate.inflates ?? 'pieces');
+  if (deflate === undefined || inflates === 'nothing') {
+    return decline(settings, platform, 'the platform has no working engines');
+  }
+  const wholeMessages = inflates === 'messages';
+  if (wholeMessages && settings.readLimit === Infinity) {
+    return decline(settings, platform, 'the engines of this platform need a readLimit');
+  }
   const { mode, serverMaxWindowBits, clientMaxWindowBits } = compression;
-  const alone = mode === 'shared' || historyBytesOf(deflate) >= deflate.memoryBudget;
+  const alone =
+    mode === 'shared' || wholeMessages || historyBytesOf(deflate) >= deflate.memoryBudget;
   const receives = !alone && role === 'server' ? SERVER_RECEIVE_BITS : undefined;
   return {
     serverNoContextTakeover: alone,
@@ -79,4 +101,11 @@ export function deflateLimits(
     serverMaxWindowBits,
     clientMaxWindowBits: clientMaxWindowBits ?? receives,
   };
+}
+
+function decline(settings: OfferSettings, platform: Platform, why: string): undefined {
+  if (declined.has(settings)) return;
+  declined.add(settings);
+  const error = new Error(`compression is not offered: ${why}`);
+  reportError(settings.report, platform, error, { where: 'compression' });
 }

@@ -63,7 +63,7 @@ export function deflateExtension(
   // Engines of JavaScript may lack the member.
   if (typeof deflate?.extension !== 'function') {
     throw new TypeError(
-      'deflate: the platform has no engine to compress with; leave the option out, or add pureDeflate of @ws/conn/pure-deflate to the platform',
+      'deflate: the platform has no engine to compress with; leave the option out, or pass a platform with deflate',
     );
   }
   return deflate.extension(deflate, agreed, compression || DEFAULT_COMPRESSION, role, platform);

@@ -9,9 +9,9 @@ export const RSV1 = 0x40;
  * @example
  * ```ts
  * import { InflateStatus } from '@ws/conn';
- * import { pureDeflate } from '@ws/conn/pure-deflate';
+ * import { nodeDeflate } from '@ws/node-io';
  *
- * const inflater = pureDeflate.inflater();
+ * const inflater = nodeDeflate.inflater();
  * inflater.reset(undefined);
  * const output = new Uint8Array(64);
  * const invalid = Uint8Array.of(0xff);
@@ -31,6 +31,8 @@ export const InflateStatus = {
   Final: 2,
   /** The input is not valid DEFLATE, or incomplete at the end of its message. */
   Corrupt: -1,
+  /** The output would be longer than the limit. It was not made. */
+  TooBig: -2,
 } as const;
 /** One of {@link InflateStatus}. */
 export type InflateStatus = (typeof InflateStatus)[keyof typeof InflateStatus];
@@ -45,9 +47,14 @@ export interface History {
 
 /**
  * Inflates raw DEFLATE (RFC 1951) with a window of 32 KiB, which also reads the output of every
- * smaller window. Calls are synchronous and avoid allocations. One message at a time.
+ * smaller window. Calls are synchronous. One message at a time.
  */
 export interface Inflater {
+  /**
+   * Whether `write` takes whole messages only: its first input after a `reset` is all of the
+   * message, and `last`. It does not refer to earlier messages without a history. Default: false.
+   */
+  readonly wholeMessages?: boolean;
   /** Bytes of input that the last `write` used. */
   used: number;
   /** Bytes of output that the last `write` produced. */
@@ -62,6 +69,8 @@ export interface Inflater {
    * @param last - The message ends with this input: the engine adds the 00 00 FF FF that the sender
    *   removed (RFC 7692, section 7.2.2). After `Done` the next message may follow without a
    *   `reset`.
+   * @param limit - Bytes of output that the rest of the message may have. An engine for whole
+   *   messages holds at most one more.
    */
   write(
     input: Uint8Array,
@@ -71,6 +80,7 @@ export interface Inflater {
     output: Uint8Array,
     at: number,
     end: number,
+    limit: number,
   ): InflateStatus;
   /** Releases all memory. */
   close(): void;

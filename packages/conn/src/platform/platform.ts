@@ -66,8 +66,8 @@ export interface Platform {
   /** Prints a warning: the default of the option `report`. The text may have several lines. */
   warn(text: string): void;
   /**
-   * Compression engines (RFC 7692). Absent on a platform that does not compress. `pureDeflate` of
-   * `@ws/conn/pure-deflate` works on all platforms.
+   * Compression engines (RFC 7692), such as `nodeDeflate` of `@ws/node-io`. Absent on a platform
+   * that does not compress.
    */
   readonly deflate?: DeflateSource | undefined;
   /**
@@ -98,7 +98,7 @@ export interface Platform {
 export interface DeflateSource {
   /**
    * Makes permessage-deflate of these engines. Engines of your own take `perMessageDeflate` of
-   * `@ws/conn/pure-deflate`. A bundle without engines contains no code that compresses.
+   * `@ws/conn/deflate`. A bundle without engines contains no code that compresses.
    *
    * @param source - This object.
    * @param agreed - The parameters of the handshake.
@@ -110,6 +110,13 @@ export interface DeflateSource {
     role: Role,
     platform: Platform,
   ) => DeflateExtension;
+  /**
+   * What its inflaters take: messages in pieces, as they arrive; whole messages, see
+   * `Inflater.wholeMessages`; or nothing, because the engines do not work. With whole messages, both
+   * ends agree on no context takeover, and a connection without a `readLimit` offers no compression.
+   * Default: `pieces`.
+   */
+  readonly inflates?: 'pieces' | 'messages' | 'nothing' | undefined;
   /**
    * Creates a decompressor. The caller closes it.
    *

@@ -17,18 +17,15 @@ function later(callback: () => void): void {
 }
 
 /**
- * The default platform of a Conn: it uses web globals only. It declines compression. `{
- * ...portablePlatform, deflate: pureDeflate }` compresses.
+ * The default platform of a Conn: it uses web globals only. It declines compression.
  *
  * @example
  * ```ts
  * import { connPair, portablePlatform } from '@ws/conn';
- * import { pureDeflate } from '@ws/conn/pure-deflate';
  *
- * const platform = { ...portablePlatform, deflate: pureDeflate };
- * const [client] = connPair({ platform, compression: true });
- * await client.send('hello '.repeat(100));
- * console.log(client.stats.bytesOut < 100); // true
+ * const platform = { ...portablePlatform, now: () => Date.now() };
+ * const [client] = connPair({ platform });
+ * await client.send('hello');
  * ```
  */
 export const portablePlatform: Platform = {

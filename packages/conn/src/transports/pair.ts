@@ -76,16 +76,8 @@ function agree(
   server: ConnSettings,
   platform: Platform,
 ): Pick<ConnOptions, 'deflate' | 'extensions'> {
-  const wanted = deflateLimits(
-    resolveSettings(client, 'client').writing.compression,
-    'client',
-    platform,
-  );
-  const granted = deflateLimits(
-    resolveSettings(server, 'server').writing.compression,
-    'server',
-    platform,
-  );
+  const wanted = deflateLimits(resolveSettings(client, 'client'), 'client', platform);
+  const granted = deflateLimits(resolveSettings(server, 'server'), 'server', platform);
   if (wanted === undefined || granted === undefined) return {};
   const { parameters, answer } = negotiateDeflate([offerDeflate(wanted)], granted)!;
   return { deflate: parameters, extensions: formatExtensions([answer]) };

@@ -1,9 +1,9 @@
 import { constants, deflateRawSync } from 'node:zlib';
 import { BinaryMessage, TextMessage } from '@ws/codec';
+import { nodeDeflate } from '@ws/node-io';
 import { FakePlatform, naiveDecode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import type { BorrowedMessage } from '../../src/message.ts';
-import { pureDeflate } from '../../src/pure-deflate/index.ts';
 import { NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 import { type Wired, wired } from '../wired.ts';
 
@@ -47,7 +47,7 @@ describe('connections of one role and platform', () => {
   });
 
   it('accept a compressed message that is longer than its limit on the wire', async () => {
-    const platform = Object.assign(new FakePlatform(), { deflate: pureDeflate });
+    const platform = Object.assign(new FakePlatform(), { deflate: nodeDeflate });
     const settings = { compression: true, readLimit: 100 };
     const plain = wired('server', settings, 0, platform);
     const compressed = wired('server', { ...settings, deflate: NO_TAKEOVER }, 0, platform);

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { nodeDeflate } from '@ws/node-io';
 import { FakePlatform, inWords, naiveDecode, naiveEncode, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { BinaryMessage, Conn, PongMessage } from '../../src/index.ts';
-import { pureDeflate } from '../../src/pure-deflate/index.ts';
 import { Deferred } from '../../src/time/promises.ts';
 import { identityPlatform, NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 import { wired } from '../wired.ts';
@@ -95,7 +95,7 @@ class SlowTransport extends TestTransport {
 
 describe('a ping of the heartbeat', () => {
   it('waits for the last frame of a compressed message, also on a slow transport', async () => {
-    const platform = Object.assign(new FakePlatform(), { deflate: pureDeflate });
+    const platform = Object.assign(new FakePlatform(), { deflate: nodeDeflate });
     const transport = new SlowTransport({ highWaterMark: 0 });
     const conn = new Conn(transport, {
       role: 'server',

@@ -4,24 +4,26 @@ import { describe, expect, it } from 'vitest';
 import { enginePoolOf } from '../../src/deflate/engine-pool.ts';
 import { Conn, connPair, type Platform } from '../../src/index.ts';
 import { deflateLimits, resolveSettings } from '../../src/internal.ts';
-import type { Compression } from '../../src/platform/deflate-engine.ts';
 import type { DeflateSource } from '../../src/platform/platform.ts';
 import { NO_TAKEOVER } from './inflating-platform.ts';
 
-const SHARED = resolveSettings({ compression: true }, 'server').writing.compression as Compression;
+const SHARED = resolveSettings({ compression: true }, 'server');
 
-function hostWithEngines(memoryBudget = 1000): Platform & { readonly deflate: DeflateSource } {
-  const deflate = { memoryBudget, generation: 0 } as DeflateSource;
+function hostWithEngines(
+  inflates?: DeflateSource['inflates'],
+): Platform & { readonly deflate: DeflateSource } {
+  const deflate = { memoryBudget: 1000, generation: 0, inflates } as DeflateSource;
   return Object.assign(new FakePlatform(), { deflate });
 }
 
 describe('deflateLimits', () => {
-  const takeover = { ...SHARED, mode: 'takeover' } as const;
+  const takeover = resolveSettings({ compression: 'takeover' }, 'server');
   const neither = { serverNoContextTakeover: true, clientNoContextTakeover: true };
   const both = { serverNoContextTakeover: false, clientNoContextTakeover: false };
 
   it('are undefined when compression is off or unavailable', () => {
-    expect(deflateLimits(false, 'server', hostWithEngines())).toBeUndefined();
+    const off = resolveSettings({}, 'server');
+    expect(deflateLimits(off, 'server', hostWithEngines())).toBeUndefined();
     expect(deflateLimits(SHARED, 'server', new FakePlatform())).toBeUndefined();
   });
 
@@ -33,11 +35,12 @@ describe('deflateLimits', () => {
   });
 
   it('allow a server 4 KiB for each client by default', () => {
-    const bits = (compression: typeof SHARED, role: 'client' | 'server'): unknown =>
-      deflateLimits(compression, role, hostWithEngines())!.clientMaxWindowBits;
+    const bits = (settings: typeof SHARED, role: 'client' | 'server'): unknown =>
+      deflateLimits(settings, role, hostWithEngines())!.clientMaxWindowBits;
     expect([bits(takeover, 'server'), bits(takeover, 'client')]).toEqual([12, undefined]);
     expect(bits(SHARED, 'server')).toBeUndefined();
-    expect(bits({ ...takeover, clientMaxWindowBits: 15 }, 'server')).toBe(15);
+    const compression = { mode: 'takeover', clientMaxWindowBits: 15 } as const;
+    expect(bits(resolveSettings({ compression }, 'server'), 'server')).toBe(15);
   });
 
   it('forbid takeover above the budget', () => {
@@ -49,6 +52,34 @@ describe('deflateLimits', () => {
     expect(deflateLimits(takeover, 'server', platform)).toMatchObject(neither);
     expect(deflateLimits(takeover, 'client', platform)).toMatchObject(neither);
   });
+
+  it('forbid takeover for engines that inflate whole messages', () => {
+    for (const role of ['client', 'server'] as const) {
+      expect(deflateLimits(takeover, role, hostWithEngines('messages'))).toMatchObject(neither);
+    }
+  });
+
+  it.each([
+    ['nothing', 1_000, 'the platform has no working engines'],
+    ['messages', false, 'the engines of this platform need a readLimit'],
+  ] as const)(
+    'are undefined for engines of %s and a limit of %s, with a report',
+    (inflates, readLimit, why) => {
+      const reports: unknown[] = [];
+      const report = (error: unknown, { where }: { where: string }): void =>
+        void reports.push([where, (error as Error).message]);
+      const settings = resolveSettings({ compression: true, readLimit, report }, 'server');
+      for (let i = 0; i < 2; i++) {
+        expect(deflateLimits(settings, 'server', hostWithEngines(inflates))).toBeUndefined();
+      }
+      expect(reports).toEqual([['compression', `compression is not offered: ${why}`]]);
+    },
+  );
+
+  it('need no readLimit for engines that inflate in pieces', () => {
+    const settings = resolveSettings({ compression: true, readLimit: false }, 'server');
+    expect(deflateLimits(settings, 'server', hostWithEngines())).toMatchObject(neither);
+  });
 });
 
 describe('a platform without engines', () => {
@@ -56,13 +87,22 @@ describe('a platform without engines', () => {
     const transport = new TestTransport();
     const make = (): Conn => new Conn(transport, { role: 'server', deflate: NO_TAKEOVER });
     expect(make).toThrow(
-      'deflate: the platform has no engine to compress with; leave the option out, or add pureDeflate of @ws/conn/pure-deflate to the platform',
+      'deflate: the platform has no engine to compress with; leave the option out, or pass a platform with deflate',
     );
     expect(transport.sink).toBeUndefined();
   });
 
-  it('makes a pair without compression', async () => {
-    const [client, server] = connPair({ compression: true });
+  it('makes a pair without compression, and reports it', async () => {
+    const reports: unknown[] = [];
+    const report = (error: unknown): void => void reports.push(String(error));
+    const [client, server] = connPair({
+      compression: true,
+      client: { report },
+      server: { report },
+    });
+    expect(new Set(reports)).toEqual(
+      new Set(['Error: compression is not offered: the platform has no working engines']),
+    );
     expect(client.extensions).toBe('');
     await client.send('a'.repeat(1000), { compress: true });
     expect((await server.readMessage()).data.length).toBe(1000);

@@ -1,3 +1,4 @@
+import { nodeDeflate } from '@ws/node-io';
 import { TestTransport } from '@ws/tests';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
@@ -7,7 +8,6 @@ import {
   connPair,
   portablePlatform,
 } from '../../src/index.ts';
-import { pureDeflate } from '../../src/pure-deflate/index.ts';
 import { ReconnectingConn, type ReconnectingConnOptions } from '../../src/reconnecting/index.ts';
 import { Deferred } from '../../src/time/promises.ts';
 import { connOfAnotherClass, type Dials, dials } from './dials.ts';
@@ -288,7 +288,7 @@ describe('ReconnectingConn.reconnect', () => {
     [
       'compression',
       {
-        platform: { ...portablePlatform, deflate: pureDeflate },
+        platform: { ...portablePlatform, deflate: nodeDeflate },
         compression: { mode: 'takeover', threshold: 0 },
       },
     ],

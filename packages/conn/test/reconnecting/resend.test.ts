@@ -1,3 +1,4 @@
+import { nodeDeflate } from '@ws/node-io';
 import { TestTransport } from '@ws/tests';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
@@ -12,7 +13,6 @@ import {
   portablePlatform,
   ReadPendingError,
 } from '../../src/index.ts';
-import { pureDeflate } from '../../src/pure-deflate/index.ts';
 import {
   ReconnectingConn,
   type ReconnectingConnOptions,
@@ -363,7 +363,7 @@ describe('the option resend', () => {
     [
       'compression',
       {
-        platform: { ...portablePlatform, deflate: pureDeflate },
+        platform: { ...portablePlatform, deflate: nodeDeflate },
         compression: { mode: 'takeover', threshold: 0 },
       },
     ],

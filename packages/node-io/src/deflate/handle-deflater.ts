@@ -1,7 +1,7 @@
 import { constants } from 'node:zlib';
 import type { Deflater, History } from '@ws/conn';
 import { deflateSettings, MAX_WINDOW } from './settings.ts';
-import { ZlibHandle, type ZlibStreams } from './zlib-handle.ts';
+import { ZlibHandle, type ZlibModule } from './zlib-handle.ts';
 
 /**
  * Bytes. The end of a flush has six bytes, and zlib restarts it when there was no room for it. With
@@ -29,7 +29,7 @@ export class HandleDeflater implements Deflater {
   #spillAt = 0;
   #spillEnd = 0;
 
-  constructor(streams: ZlibStreams, level: number, windowBits: number) {
+  constructor(streams: ZlibModule, level: number, windowBits: number) {
     const settings = { ...deflateSettings(level, windowBits), chunkSize: 64 };
     this.#zlib = new ZlibHandle(streams.createDeflateRaw(settings));
   }

@@ -1,7 +1,7 @@
 import { constants } from 'node:zlib';
 import { type History, type Inflater, InflateStatus } from '@ws/conn';
 import { MAX_WINDOW, STORED_HEADER, TAIL, writeStoredHeader } from './settings.ts';
-import { ZlibHandle, type ZlibStreams } from './zlib-handle.ts';
+import { ZlibHandle, type ZlibModule } from './zlib-handle.ts';
 
 /** The tail and one more byte. zlib leaves that byte unread when a block ends before it. */
 const TAIL_PROBE = /* @__PURE__ */ Uint8Array.of(...TAIL, 0);
@@ -23,7 +23,7 @@ export class HandleInflater implements Inflater {
   /** Whether the message has had input. */
   #begun = false;
 
-  constructor(streams: ZlibStreams) {
+  constructor(streams: ZlibModule) {
     this.#zlib = new ZlibHandle(streams.createInflateRaw({ windowBits: 15, chunkSize: 64 }));
   }
 

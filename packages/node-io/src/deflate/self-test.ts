@@ -1,7 +1,11 @@
-import { type DeflateSource, type History, InflateStatus } from '@ws/conn';
+import { constants, deflateRawSync } from 'node:zlib';
+import { type DeflateSource, type History, type Inflater, InflateStatus } from '@ws/conn';
 
 /** Bytes of output room for a part of the text. */
 const ROOM = 500;
+
+/** Creates engines. */
+export type Engines = Pick<DeflateSource, 'inflater' | 'deflater'>;
 
 /**
  * Tests everything that this library needs of engines. It takes one or two milliseconds in cold
@@ -9,7 +13,7 @@ const ROOM = 500;
  *
  * @throws Error when an engine behaves differently.
  */
-export function selfTest(engines: Pick<DeflateSource, 'inflater' | 'deflater'>): void {
+export function selfTest(engines: Engines): void {
   const plain = new Uint8Array(600).map((_, i) => 97 + ((i * i) % 23));
   const history: History = {
     length: plain.length,
@@ -29,12 +33,14 @@ export function selfTest(engines: Pick<DeflateSource, 'inflater' | 'deflater'>):
 
       // The output room is too small for the first part; the rest follows.
       inflate.reset(context);
-      const first = inflate.write(packed, 0, size, true, output, 0, ROOM);
+      const first = inflate.write(packed, 0, size, true, output, 0, ROOM, plain.length);
       expect(
         first === InflateStatus.More && inflate.produced === ROOM,
         'stop at the end of the output',
       );
-      const rest = inflate.write(packed, inflate.used, size, true, output, ROOM, output.length);
+      const left = plain.length - ROOM;
+      const end = output.length;
+      const rest = inflate.write(packed, inflate.used, size, true, output, ROOM, end, left);
       expect(rest === InflateStatus.Done && ROOM + inflate.produced === plain.length, 'continue');
       expect(
         plain.every((byte, i) => output[i] === byte),
@@ -42,20 +48,30 @@ export function selfTest(engines: Pick<DeflateSource, 'inflater' | 'deflater'>):
       );
 
       inflate.reset(context);
-      const cut = inflate.write(packed, 0, size - 1, true, output, 0, output.length);
+      const cut = inflate.write(packed, 0, size - 1, true, output, 0, end, plain.length);
       expect(cut === InflateStatus.Corrupt, 'find a message that is cut off');
       inflate.reset(context);
       // A block of a type that does not exist (RFC 1951, section 3.2.3).
       packed[0] = 0x07;
-      const broken = inflate.write(packed, 0, size, true, output, 0, output.length);
+      const broken = inflate.write(packed, 0, size, true, output, 0, end, plain.length);
       expect(broken === InflateStatus.Corrupt, 'find an invalid block');
     }
+    if (inflate.wholeMessages) testBound(inflate);
   } finally {
     inflate.close();
     deflate.close();
   }
 }
 
+/** Inflates 100 MiB of zeros, and an invalid block after them, with a limit of 1 KiB. */
+function testBound(inflater: Inflater): void {
+  const zeros = deflateRawSync(new Uint8Array(1 << 20), { finishFlush: constants.Z_FULL_FLUSH });
+  const bomb = Buffer.concat([...Array<Uint8Array>(100).fill(zeros), Buffer.of(0x07)]);
+  inflater.reset(undefined);
+  const status = inflater.write(bomb, 0, bomb.length, true, new Uint8Array(1), 0, 1, 1024);
+  expect(status === InflateStatus.TooBig, 'stop at the limit');
+}
+
 function expect(holds: boolean, what: string): void {
-  if (!holds) throw new Error(`self-test of the zlib handle: it does not ${what}`);
+  if (!holds) throw new Error(`self-test of zlib: it does not ${what}`);
 }

@@ -1,19 +1,22 @@
 import * as zlib from 'node:zlib';
 import type { DeflateJob, Deflater, DeflateSource, Inflater } from '@ws/conn';
-import { perMessageDeflate, pureDeflate } from '@ws/conn/pure-deflate';
+import { perMessageDeflate } from '@ws/conn/deflate';
 import { publishCompressionFailure } from '../diagnostics.ts';
 import { DeflateJobs } from './deflate-jobs.ts';
 import { HandleDeflater } from './handle-deflater.ts';
 import { HandleInflater } from './handle-inflater.ts';
-import { selfTest } from './self-test.ts';
-import type { ZlibStreams } from './zlib-handle.ts';
+import { type Engines, selfTest } from './self-test.ts';
+import { SyncDeflater } from './sync-deflater.ts';
+import { SyncInflater } from './sync-inflater.ts';
+import type { ZlibModule } from './zlib-handle.ts';
 
 /**
  * The engines that compress and inflate on this thread. `handle` calls the native handles of zlib's
- * streams, which are shared and cheap to reset. `pure` is plain JavaScript, `@ws/conn/pure-deflate`.
- * With both, zlib's threads compress the messages above `asyncDeflateThreshold`.
+ * streams, which are shared and cheap to reset. `sync` calls the synchronous functions of
+ * `node:zlib`: it inflates whole messages, without context takeover. With both, zlib's threads
+ * compress the messages above `asyncDeflateThreshold`.
  */
-export type CompressionBackend = 'handle' | 'pure';
+export type CompressionBackend = 'handle' | 'sync';
 
 /** Options of {@link configureCompression}. An option that is left out keeps its value. */
 export interface CompressionSettings {
@@ -22,33 +25,58 @@ export interface CompressionSettings {
    * connections agree on no context takeover. `false` for no limit. Default: 64 MiB.
    */
   readonly memoryBudget?: number | false | undefined;
-  /** Default: `auto`, which is `handle` when a short test shows that it works. */
+  /** Default: `auto`, the first of `handle` and `sync` of which a short test shows that it works. */
   readonly backend?: CompressionBackend | 'auto' | undefined;
 }
 
 const SETTINGS = ['memoryBudget', 'backend'];
-const BACKENDS = ['auto', 'handle', 'pure'];
+const BACKENDS = ['auto', 'handle', 'sync'];
 
-/** Creates engines. */
-type Engines = Pick<DeflateSource, 'inflater' | 'deflater'>;
+/** The engines of one backend, and the result of their test. */
+class Backend {
+  readonly engines: Engines;
+  /** The reason why they do not work. Null when they work, undefined before the test. */
+  #fault: unknown;
 
-/** The engines for permessage-deflate on Node: those of `node:zlib` where they work. */
+  constructor(engines: Engines) {
+    this.engines = engines;
+  }
+
+  get fault(): unknown {
+    if (this.#fault === undefined) {
+      try {
+        selfTest(this.engines);
+        this.#fault = null;
+      } catch (error) {
+        this.#fault = error ?? new Error('the self-test threw undefined');
+        publishCompressionFailure(this.#fault);
+      }
+    }
+    return this.#fault;
+  }
+}
+
+/** The engines for permessage-deflate on Node: those of `node:zlib` that work. */
 export class ZlibDeflate implements DeflateSource {
   readonly extension: DeflateSource['extension'] = perMessageDeflate;
-  readonly #handle: Engines;
+  readonly #backends: Readonly<Record<CompressionBackend, Backend>>;
   readonly #jobs: DeflateJobs = new DeflateJobs();
   generation = 0;
   #memoryBudget = 64 * 1024 * 1024;
-  /** Undefined until the first read of `backend`. */
-  #backend: CompressionBackend | undefined;
-  /** The reason why `handle` does not work. Null when it works, undefined before the test. */
-  #fault: unknown;
+  /** The setting. */
+  #chosen: CompressionBackend | undefined;
 
-  /** @param streams - Default: those of `node:zlib`. */
-  constructor(streams: ZlibStreams = zlib) {
-    this.#handle = {
-      inflater: () => new HandleInflater(streams),
-      deflater: (level, windowBits) => new HandleDeflater(streams, level, windowBits),
+  /** @param module - Default: `node:zlib`. */
+  constructor(module: ZlibModule = zlib) {
+    this.#backends = {
+      handle: new Backend({
+        inflater: () => new HandleInflater(module),
+        deflater: (level, windowBits) => new HandleDeflater(module, level, windowBits),
+      }),
+      sync: new Backend({
+        inflater: () => new SyncInflater(module),
+        deflater: (level, windowBits) => new SyncDeflater(module, level, windowBits),
+      }),
     };
   }
 
@@ -56,20 +84,30 @@ export class ZlibDeflate implements DeflateSource {
     return this.#memoryBudget;
   }
 
-  get backend(): CompressionBackend {
-    return (this.#backend ??= this.#handleFault() === null ? 'handle' : 'pure');
+  /** Undefined when none works. */
+  get backend(): CompressionBackend | undefined {
+    if (this.#chosen !== undefined) return this.#chosen;
+    const { handle, sync } = this.#backends;
+    if (handle.fault === null) return 'handle';
+    return sync.fault === null ? 'sync' : undefined;
+  }
+
+  get inflates(): 'pieces' | 'messages' | 'nothing' {
+    const { backend } = this;
+    if (backend === 'handle') return 'pieces';
+    return backend === 'sync' ? 'messages' : 'nothing';
   }
 
   configure(settings: CompressionSettings): void {
     check(settings);
     const { memoryBudget, backend } = settings;
-    if (backend === 'handle' && this.#handleFault() !== null) {
-      throw new Error(`backend: 'handle' does not work on this platform; use 'pure'`, {
-        cause: this.#handleFault(),
-      });
-    }
     if (backend !== undefined) {
-      this.#backend = backend === 'auto' ? undefined : backend;
+      if (backend !== 'auto' && this.#backends[backend].fault !== null) {
+        throw new Error(`backend: '${backend}' does not work on this platform; use 'auto'`, {
+          cause: this.#backends[backend].fault,
+        });
+      }
+      this.#chosen = backend === 'auto' ? undefined : backend;
       this.generation++;
     }
     if (memoryBudget !== undefined)
@@ -89,20 +127,7 @@ export class ZlibDeflate implements DeflateSource {
   }
 
   get #engines(): Engines {
-    return this.backend === 'handle' ? this.#handle : pureDeflate;
-  }
-
-  #handleFault(): unknown {
-    if (this.#fault === undefined) {
-      try {
-        selfTest(this.#handle);
-        this.#fault = null;
-      } catch (error) {
-        this.#fault = error ?? new Error('the self-test threw undefined');
-        publishCompressionFailure(this.#fault);
-      }
-    }
-    return this.#fault;
+    return this.#backends[this.backend ?? 'sync'].engines;
   }
 }
 
@@ -154,8 +179,7 @@ export const nodeDeflate: ZlibDeflate = /* @__PURE__ */ new ZlibDeflate();
  * Sets how this thread compresses. Current messages keep the old settings, later ones use the new
  * settings.
  *
- * @throws TypeError or RangeError that names the option. Error when `backend` is `handle` and does
- *   not work here.
+ * @throws TypeError or RangeError that names the option. Error when `backend` does not work here.
  *
  * @example
  * ```ts
@@ -170,16 +194,16 @@ export function configureCompression(settings: CompressionSettings): void {
 
 /**
  * Returns the engines of this thread. The first call tests whether the handle works, unless a
- * backend was set. `'pure'` without a setting means that the test has failed:
- * `@ws:compression:fail` has the reason.
+ * backend was set. `'sync'` without a setting means that this test has failed, and undefined that
+ * both have: no compression is offered. `@ws:compression:fail` has the reason.
  *
  * @example
  * ```ts
  * import { compressionBackend } from '@ws/node-io';
  *
- * console.log(compressionBackend()); // handle, or pure
+ * console.log(compressionBackend()); // handle
  * ```
  */
-export function compressionBackend(): CompressionBackend {
+export function compressionBackend(): CompressionBackend | undefined {
   return nodeDeflate.backend;
 }

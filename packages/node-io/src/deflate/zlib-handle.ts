@@ -1,9 +1,11 @@
-import type { DeflateRaw, InflateRaw } from 'node:zlib';
+import type { DeflateRaw, InflateRaw, ZlibOptions } from 'node:zlib';
 
-/** Creates zlib's streams, as `node:zlib` does. */
-export interface ZlibStreams {
+/** The functions of `node:zlib` that compress on this thread. */
+export interface ZlibModule {
   createInflateRaw(options: object): InflateRaw;
   createDeflateRaw(options: object): DeflateRaw;
+  inflateRawSync(input: Uint8Array, options: ZlibOptions): unknown;
+  deflateRawSync(input: Uint8Array, options: ZlibOptions): Uint8Array;
 }
 
 /**

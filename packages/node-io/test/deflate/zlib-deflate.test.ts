@@ -3,8 +3,9 @@ import * as zlib from 'node:zlib';
 import { deflateWith, inflateWith } from '@ws/tests';
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { HandleInflater } from '../../src/deflate/handle-inflater.ts';
+import { SyncInflater } from '../../src/deflate/sync-inflater.ts';
 import { ZlibDeflate } from '../../src/deflate/zlib-deflate.ts';
-import type { ZlibStreams } from '../../src/deflate/zlib-handle.ts';
+import type { ZlibModule } from '../../src/deflate/zlib-handle.ts';
 import {
   compressionBackend,
   configureCompression,
@@ -39,7 +40,7 @@ interface Seams {
 }
 
 /** zlib's streams with internals that differ from Node's. */
-function tampered(change: (seams: Seams) => void, which = 'both'): ZlibStreams {
+function tampered(change: (seams: Seams) => void, which = 'both'): ZlibModule {
   const changed = (stream: unknown): never => {
     const real = stream as Internals;
     const handle = real._handle!;
@@ -69,6 +70,7 @@ function tampered(change: (seams: Seams) => void, which = 'both'): ZlibStreams {
     return copy as never;
   };
   return {
+    ...zlib,
     createInflateRaw(options) {
       const stream = zlib.createInflateRaw(options);
       return which === 'deflate' ? stream : changed(stream);
@@ -80,6 +82,11 @@ function tampered(change: (seams: Seams) => void, which = 'both'): ZlibStreams {
   };
 }
 
+/** The options of a runtime that does not know `maxOutputLength`. */
+function without(options: zlib.ZlibOptions): zlib.ZlibOptions {
+  return { ...options, maxOutputLength: 2 ** 30 };
+}
+
 function rewrite(args: (...args: Args) => Args): (seams: Seams) => void {
   return (seams) => {
     const { write } = seams;
@@ -89,7 +96,7 @@ function rewrite(args: (...args: Args) => Args): (seams: Seams) => void {
 
 const { Z_BLOCK, Z_MEM_ERROR, Z_NO_FLUSH, Z_SYNC_FLUSH } = zlib.constants;
 
-const platforms: Record<string, ZlibStreams> = {
+const platforms: Record<string, ZlibModule> = {
   'has no handle': tampered((seams) => (seams.present = false)),
   'has no state of a write': tampered((seams) => (seams.left = undefined)),
   'has handles that throw': tampered((seams) => {
@@ -98,10 +105,10 @@ const platforms: Record<string, ZlibStreams> = {
     };
   }),
   'cannot make streams': {
+    ...zlib,
     createInflateRaw() {
       throw new Error('no memory');
     },
-    createDeflateRaw: (options) => zlib.createDeflateRaw(options),
   },
   'does not reset an inflater': tampered((seams) => (seams.reset = () => {}), 'inflate'),
   'does not reset a deflater': tampered((seams) => (seams.reset = () => {}), 'deflate'),
@@ -140,23 +147,68 @@ describe('ZlibDeflate', () => {
     let made = 0;
     const source = new ZlibDeflate(tampered(() => made++));
     source.configure({ memoryBudget: 1, backend: 'auto' });
-    source.configure({ backend: 'pure' });
+    source.configure({ backend: 'sync' });
     source.inflater().close();
-    expect([source.backend, made]).toEqual(['pure', 0]);
+    expect([source.backend, made]).toEqual(['sync', 0]);
     source.configure({ backend: 'auto' });
     source.inflater().close();
     expect([source.backend, made]).toEqual(['handle', 3]);
   });
 
-  it.each(Object.entries(platforms))('uses plain JavaScript when zlib %s', (_, streams) => {
-    const source = new ZlibDeflate(streams);
-    const inflater = source.inflater();
-    expect([source.backend, inflater instanceof HandleInflater]).toEqual(['pure', false]);
-    const deflater = source.deflater(1, 15);
-    deflater.reset(undefined);
-    inflater.reset(undefined);
-    const message = deflateWith(deflater, Buffer.from('Hello')).subarray(0, -4);
-    expect(inflateWith(inflater, message).plain.toString()).toBe('Hello');
+  it.each(Object.entries(platforms))(
+    'uses the synchronous functions when zlib %s',
+    (_, streams) => {
+      const source = new ZlibDeflate(streams);
+      const inflater = source.inflater();
+      expect([source.backend, source.inflates]).toEqual(['sync', 'messages']);
+      expect(inflater).toBeInstanceOf(SyncInflater);
+      const deflater = source.deflater(1, 15);
+      deflater.reset(undefined);
+      inflater.reset(undefined);
+      const message = deflateWith(deflater, Buffer.from('Hello')).subarray(0, -4);
+      expect(inflateWith(inflater, message).plain.toString()).toBe('Hello');
+    },
+  );
+
+  it.each<[string, Partial<ZlibModule>]>([
+    [
+      'has no bound',
+      { inflateRawSync: (input, options) => zlib.inflateRawSync(input, without(options)) },
+    ],
+    [
+      'has a bound that it applies at the end',
+      {
+        inflateRawSync(input, options) {
+          const result = zlib.inflateRawSync(input, without(options)) as never as {
+            buffer: Buffer;
+          };
+          if (result.buffer.length <= options.maxOutputLength!) return result;
+          throw Object.assign(new RangeError(), { code: 'ERR_BUFFER_TOO_LARGE' });
+        },
+      },
+    ],
+    ['counts no input', { inflateRawSync: (input) => zlib.inflateRawSync(input) }],
+    [
+      'does not flush',
+      {
+        deflateRawSync: (input, options) =>
+          zlib.deflateRawSync(input, { ...options, finishFlush: zlib.constants.Z_FINISH }),
+      },
+    ],
+    [
+      'throws',
+      {
+        deflateRawSync() {
+          throw new Error('no');
+        },
+      },
+    ],
+  ])('has no engines when it also %s', (_, functions) => {
+    const source = new ZlibDeflate({ ...platforms['has no handle']!, ...functions });
+    expect([source.backend, source.inflates]).toEqual([undefined, 'nothing']);
+    expect(() => source.configure({ backend: 'sync' })).toThrow(
+      "backend: 'sync' does not work on this platform; use 'auto'",
+    );
   });
 
   it('publishes once that the handle does not work, and why', () => {
@@ -165,7 +217,7 @@ describe('ZlibDeflate', () => {
     const listener = (event: unknown): void => {
       failed.push(event as Diagnostics['@ws:compression:fail']);
       // A subscriber may look at the result.
-      expect(source.backend).toBe('pure');
+      expect(source.backend).toBe('sync');
     };
     subscribe('@ws:compression:fail', listener);
     onTestFinished(() => void unsubscribe('@ws:compression:fail', listener));
@@ -174,17 +226,17 @@ describe('ZlibDeflate', () => {
     source.configure({ backend: 'auto' });
     source.inflater().close();
     expect(failed).toEqual([{ error: expect.any(Error) }]);
-    expect(String(failed[0]!.error)).toContain('self-test of the zlib handle');
+    expect(String(failed[0]!.error)).toContain('self-test of zlib');
   });
 
-  it('publishes nothing when the handle works, or when pure was set', () => {
+  it('publishes nothing when the handle works, or when sync was set', () => {
     const failed: unknown[] = [];
     const listener = (event: unknown): void => void failed.push(event);
     subscribe('@ws:compression:fail', listener);
     onTestFinished(() => void unsubscribe('@ws:compression:fail', listener));
     new ZlibDeflate().inflater().close();
     const source = new ZlibDeflate(platforms['has no handle']);
-    source.configure({ backend: 'pure' });
+    source.configure({ backend: 'sync' });
     source.inflater().close();
     expect(failed).toEqual([]);
   });
@@ -192,9 +244,9 @@ describe('ZlibDeflate', () => {
   it('rejects the handle when it does not work, and stays as it was', () => {
     const source = new ZlibDeflate(platforms['tells only the stream of errors']);
     expect(() => source.configure({ backend: 'handle', memoryBudget: 5 })).toThrow(
-      "backend: 'handle' does not work on this platform; use 'pure'",
+      "backend: 'handle' does not work on this platform; use 'auto'",
     );
-    expect([source.backend, source.memoryBudget]).toEqual(['pure', 64 * 1024 * 1024]);
+    expect([source.backend, source.memoryBudget]).toEqual(['sync', 64 * 1024 * 1024]);
   });
 
   it('throws when zlib fails without a fault of the peer', () => {
@@ -218,7 +270,7 @@ describe('ZlibDeflate', () => {
     expect(source.backend).toBe('handle');
     fail = true;
     const room = new Uint8Array(100);
-    expect(() => inflater.write(room, 0, 1, true, room, 0, 100)).toThrow('out of memory');
+    expect(() => inflater.write(room, 0, 1, true, room, 0, 100, 100)).toThrow('out of memory');
     expect(() => deflater.write(room, 0, 1, true, room, 0, 100)).toThrow('out of memory');
     const history = { length: 5, copyTo: () => {} };
     expect(() => inflater.reset(history)).toThrow('out of memory');
@@ -231,7 +283,7 @@ describe('ZlibDeflate', () => {
   });
 
   it('accepts a second close of an engine', () => {
-    for (const backend of ['handle', 'pure'] as const) {
+    for (const backend of ['handle', 'sync'] as const) {
       const source = new ZlibDeflate();
       source.configure({ backend });
       for (const engine of [source.inflater(), source.deflater(1, 15)]) {
@@ -247,8 +299,8 @@ describe('configureCompression', () => {
 
   it('sets the backend of later engines', () => {
     const before = nodeDeflate.inflater();
-    configureCompression({ backend: 'pure' });
-    expect(compressionBackend()).toBe('pure');
+    configureCompression({ backend: 'sync' });
+    expect(compressionBackend()).toBe('sync');
     expect(before).toBeInstanceOf(HandleInflater);
     expect(nodeDeflate.inflater()).not.toBeInstanceOf(HandleInflater);
     configureCompression({ backend: 'handle' });
@@ -260,20 +312,20 @@ describe('configureCompression', () => {
   it('sets the budget, and leaves other settings unchanged', () => {
     expect(nodePlatform.deflate).toBe(nodeDeflate);
     expect(nodeDeflate.memoryBudget).toBe(64 * 1024 * 1024);
-    configureCompression({ memoryBudget: 0, backend: 'pure' });
+    configureCompression({ memoryBudget: 0, backend: 'sync' });
     expect(nodeDeflate.memoryBudget).toBe(0);
     configureCompression({ memoryBudget: false });
-    expect([nodeDeflate.memoryBudget, compressionBackend()]).toEqual([Infinity, 'pure']);
+    expect([nodeDeflate.memoryBudget, compressionBackend()]).toEqual([Infinity, 'sync']);
     configureCompression({ backend: undefined, memoryBudget: undefined });
-    expect([nodeDeflate.memoryBudget, compressionBackend()]).toEqual([Infinity, 'pure']);
+    expect([nodeDeflate.memoryBudget, compressionBackend()]).toEqual([Infinity, 'sync']);
   });
 
   it.each([
     [null, TypeError, 'configureCompression: expected an object of options, got null'],
     [7, TypeError, 'configureCompression: expected an object of options, got number'],
     [{ budget: 1 }, TypeError, 'unknown option budget; there are memoryBudget, backend'],
-    [{ backend: 'fast' }, TypeError, 'backend: expected one of auto, handle, pure, got fast'],
-    [{ backend: 1 }, TypeError, 'backend: expected one of auto, handle, pure, got number'],
+    [{ backend: 'fast' }, TypeError, 'backend: expected one of auto, handle, sync, got fast'],
+    [{ backend: 1 }, TypeError, 'backend: expected one of auto, handle, sync, got number'],
     [{ memoryBudget: '1' }, TypeError, 'memoryBudget: expected a number or false, got string'],
     [{ memoryBudget: true }, TypeError, 'memoryBudget: expected a number or false, got boolean'],
     [{ memoryBudget: -1 }, RangeError, 'memoryBudget: expected a whole number of 0 or more'],

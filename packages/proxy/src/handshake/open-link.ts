@@ -37,7 +37,7 @@ export function offerFor({ mode, client }: CheckedOptions, facts: RequestFacts):
       extensions: facts.list('sec-websocket-extensions'),
     };
   }
-  const extensions = formatExtensions(deflateOffers(client.writing.compression));
+  const extensions = formatExtensions(deflateOffers(client));
   return { key: randomKey(), subprotocols, extensions };
 }
 
@@ -118,7 +118,7 @@ export function acceptedDeflate(
   const accepted = parseExtensions(head.list('sec-websocket-extensions')) ?? [];
   try {
     if (accepted.length > 1) throw new TypeError('it accepted an extension twice');
-    return accepted[0] && acceptDeflate(accepted[0], deflateOffers(client.writing.compression));
+    return accepted[0] && acceptDeflate(accepted[0], deflateOffers(client));
   } catch (cause) {
     const message = 'the target accepted parameters of an extension that were not offered';
     throw new ProxyError('WS_ERR_PROXY_TARGET', 502, message, { cause });
