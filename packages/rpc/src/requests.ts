@@ -18,11 +18,11 @@ import {
   type WireMessage,
 } from './wire.ts';
 
-/** Handlers that run beside one that may wait for them, and the characters of their messages. */
+/** Handlers that run beside one that may wait for them. */
 const MAX_NESTED = 16;
-const MAX_NESTED_SIZE = 1024 * 1024;
-/** Handlers that wait for no other one, and the characters of their messages. */
+/** Handlers that wait for no other one. */
 const MAX_BESIDE = 256;
+/** Characters of the messages of either. */
 const MAX_BESIDE_SIZE = 1024 * 1024;
 /** Names of unknown events that are reported. */
 const MAX_UNKNOWN = 100;
@@ -155,7 +155,7 @@ export class Requests {
       return undefined;
     }
     if (request.id !== undefined && this.#mayBeAwaited()) {
-      const hasRoom = this.#nested < MAX_NESTED && this.#nestedSize < MAX_NESTED_SIZE;
+      const hasRoom = this.#nested < MAX_NESTED && this.#nestedSize < MAX_BESIDE_SIZE;
       if (hasRoom) this.#startNested(request);
       else this.#overload(request);
     } else if (!waiting.isFull) waiting.add(request);
@@ -418,9 +418,9 @@ export class Requests {
       }
     }
     // The peer has gone while the handler asked it.
-    const isEnd = isCloseError(error) && connection?.state !== 'open';
+    const isEnd = connection?.state !== 'open' && isSo(() => error instanceof CloseError);
     // The handler has given its signal to a function of the platform.
-    const isAbort = request.isCancelled && isAbortError(error);
+    const isAbort = request.isCancelled && isSo(() => (error as Error).name === 'AbortError');
     if (!isEnd && !isAbort) this.#owner.carrier.report(error, name);
     return id === undefined ? undefined : errorText(id, ErrorCode.InternalError, 'Internal error');
   }
@@ -501,24 +501,16 @@ function isAsking({ place, isHandled }: Request): boolean {
   return place !== 'beside' && !isHandled;
 }
 
-/** A Proxy may throw here. */
-function isCloseError(error: unknown): boolean {
-  try {
-    return error instanceof CloseError;
-  } catch {
-    return false;
-  }
-}
-
 /** Whether a close of this end drops what has arrived. A runtime that cannot tell drops it at each close. */
 function isRevoked(connection: ConnLike | undefined): boolean {
   if (connection === undefined) return false;
   return internalsOf(connection).dropsInput ?? connection.state === 'closing';
 }
 
-function isAbortError(error: unknown): boolean {
+/** Whether an error is as the test says. A Proxy may throw there. */
+function isSo(test: () => boolean): boolean {
   try {
-    return error instanceof Error && error.name === 'AbortError';
+    return test();
   } catch {
     return false;
   }
