@@ -51,8 +51,8 @@ export interface HistoryOptions {
   /** Largest number of messages. Default: 1,000. */
   readonly size?: number | undefined;
   /**
-   * Largest number of payload bytes. A backplane that keeps the history counts about 100 bytes more
-   * for each message, and always keeps the last one. With JetStream, the messages of each node count
+   * Largest number of payload bytes. A backplane counts about 100 bytes more for each message, and
+   * always keeps the last one. With JetStream, the messages of each node count
    * separately. Default: 1 MiB.
    */
   readonly bytes?: number | undefined;
@@ -65,12 +65,12 @@ export interface HistoryOptions {
 
 /** The options of a room. */
 export interface RoomOptions<Data = unknown, Info = unknown> {
-  /** Keeps the last messages for `Room.history`; `true` takes all defaults. Default: false. */
+  /** Keeps the last messages for `Room.history`; `true` takes all defaults. Not over NATS without JetStream. Default: false. */
   readonly history?: boolean | HistoryOptions | undefined;
   /**
    * When the members of the publishing node get a message: `local-first`, at once; `through`, when
-   * it returns from the backplane, so all nodes have the order of the backplane. Default:
-   * `local-first`.
+   * it returns from the backplane, so all nodes have the order of the backplane. Default: `through` for
+   * a room with history in a hub with a backplane, which takes nothing else; otherwise `local-first`.
    */
   readonly delivery?: 'local-first' | 'through' | undefined;
   /**
@@ -254,11 +254,7 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
     maxPresence: whole('maxPresence', maxPresence),
     mayJoin,
     rate: rate === undefined ? undefined : checkRate(rate),
-    room: roomSettings(
-      rooms,
-      whole('maxHistoryBytes', maxHistoryBytes),
-      options.backplane !== undefined,
-    ),
+    room: roomSettings(rooms, whole('maxHistoryBytes', maxHistoryBytes), options.backplane),
     hasPresence: Object.values(rooms).some(({ presence }) => presence !== undefined),
     historyAdvice: (name) => historyAdvice(name, Object.keys(rooms)),
   };
@@ -283,7 +279,7 @@ const PLAIN = {
 function roomSettings<Data>(
   rooms: Readonly<Record<string, RoomOptions<Data>>>,
   total: number,
-  crosses: boolean,
+  backplane: Backplane | undefined,
 ): (name: string) => RoomSettings<Data> {
   if (typeof rooms !== 'object' || rooms === null) {
     throw new TypeError(`rooms: expected an object, got ${kind(rooms)}`);
@@ -292,8 +288,8 @@ function roomSettings<Data>(
   const prefixes: [prefix: string, settings: RoomSettings<Data>][] = [];
   for (const [pattern, options] of Object.entries(rooms)) {
     const owner = `rooms[${JSON.stringify(pattern)}]`;
-    const settings = settingsOf(owner, options, total);
-    if (settings.form !== undefined && crosses && !settings.through) {
+    const settings = settingsOf(owner, options, total, backplane);
+    if (settings.form !== undefined && backplane !== undefined && !settings.through) {
       throw new TypeError(`${owner}.form: ${NEEDS_POSITIONS}`);
     }
     const star = pattern.indexOf('*');
@@ -323,10 +319,23 @@ function settingsOf<Data>(
   owner: string,
   options: RoomOptions<Data>,
   total: number,
+  backplane: Backplane | undefined,
 ): RoomSettings<Data> {
   checkOptionNames(owner, options, ROOM_NAMES, 'ignore');
-  const { history = false, delivery = 'local-first', form, presence } = options;
+  const { history = false, form, presence } = options;
+  const isShared = history !== false && backplane !== undefined;
+  if (isShared && backplane.history === undefined) {
+    throw new TypeError(
+      `${owner}.history: the backplane keeps none; pass jetstream to natsBackplane, or use redisBackplane`,
+    );
+  }
+  const { delivery = isShared ? 'through' : 'local-first' } = options;
   checkOneOf(`${owner}.delivery`, delivery, ['local-first', 'through']);
+  if (isShared && delivery === 'local-first') {
+    throw new TypeError(
+      `${owner}.delivery: a room with history and a backplane has 'through'; leave it out`,
+    );
+  }
   if (form !== undefined && typeof form !== 'function') {
     throw new TypeError(`${owner}.form: expected a function, got ${kind(form)}`);
   }

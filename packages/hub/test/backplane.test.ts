@@ -112,7 +112,7 @@ describe.each([
       await turns();
       await a.hub.room('r').publish('1');
       broker.disconnect();
-      const through = options.rooms?.['r']?.delivery === 'through';
+      const through = options.rooms !== undefined;
       const published = a.hub.room('r').publish('2');
       const settled = vi.fn();
       void published.then(settled, settled);
@@ -228,25 +228,39 @@ describe('a node', () => {
     });
   });
 
-  it('sends a message with a filter to its own members only, and does not keep it', async () => {
+  it('sends a message with a filter to its own members only', async () => {
     const broker = new MemoryBroker();
-    const options = { rooms: { kept: { history: true } } } as const;
-    const [a, b] = [node(broker, options), node(broker, options)];
+    const [a, b] = [node(broker), node(broker)];
     const [one, two] = [enter(a.hub), enter(b.hub)];
-    for (const { session } of [one, two]) {
-      void session.join('r');
-      void session.join('kept');
-    }
+    for (const { session } of [one, two]) void session.join('r');
     await turns();
-    for (const room of ['r', 'kept']) {
-      await a.hub.room(room).publish('secret', { filter: () => true });
-      await a.hub.room(room).publish('end');
-    }
-    expect(await texts(one.client, 4)).toEqual(['secret', 'end', 'secret', 'end']);
-    expect(await texts(two.client, 2)).toEqual(['end', 'end']);
-    const { messages } = await a.hub.room('kept').history();
-    expect(messages.map(({ message }) => message.text())).toEqual(['end']);
+    await a.hub.room('r').publish('secret', { filter: () => true });
+    await a.hub.room('r').publish('end');
+    expect(await texts(one.client, 2)).toEqual(['secret', 'end']);
+    expect(await texts(two.client, 1)).toEqual(['end']);
     for (const { gaps } of [a, b]) expect(gaps).not.toHaveBeenCalled();
+  });
+
+  it('delivers a room with history as through, and refuses local-first', async () => {
+    const broker = new MemoryBroker();
+    const rooms = { r: { history: true } };
+    const [a, b] = [node(broker, { rooms }), node(broker, { rooms })];
+    const { client, session } = enter(a.hub);
+    void session.join('r');
+    await turns();
+    broker.delay();
+    void b.hub.room('r').publish('theirs');
+    await turns();
+    void a.hub.room('r').publish('own');
+    await turns();
+    broker.release();
+    expect(await texts(client, 2)).toEqual(['theirs', 'own']);
+    const backplane = memoryBackplane(broker);
+    const local = { r: { history: true, delivery: 'local-first' } } as const;
+    expect(() => new Hub({ backplane, rooms: local })).toThrow(
+      `rooms["r"].delivery: a room with history and a backplane has 'through'; leave it out`,
+    );
+    expect(new Hub({ rooms: local }).closed).toBe(false);
   });
 
   it('delivers a through message that returns late, and still leaves out the excepted members', async () => {

@@ -51,8 +51,6 @@ function hubOf(backplane: Backplane): Hub {
 /** The engine gets no message before `held` resolves, and refuses to read. */
 function refusingReads(backplane: Backplane, held: Promise<void>): Backplane {
   return {
-    ordered: backplane.ordered,
-    keeps: backplane.keeps,
     start: (sink, node) => backplane.start(sink, node),
     async publish(channel, bytes, keep) {
       if (keep !== undefined) await held;

@@ -1,4 +1,3 @@
-import type { Hub, Position } from '@ws/hub';
 import { MemoryBroker } from '@ws/hub/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { enter, node, turns, wait } from './nodes.ts';
@@ -94,101 +93,10 @@ describe('a node that closes soon after an outage', () => {
   });
 });
 
-describe('a history that lacks a message which members have', () => {
-  const rooms = { r: { history: true } };
-
-  /** Node a publishes '1', then loses '2' in an outage of its own. */
-  async function loseTwo(broker: MemoryBroker, a: Hub): Promise<Position> {
-    const since = await a.room('r').publish('1');
-    broker.disconnect('a');
-    const lost = a.room('r').publish('2');
-    await wait(5_300);
-    expect(await lost).toBeUndefined();
-    return since!;
-  }
-
-  it('is not complete from a position before the message, on any node', async () => {
+describe('the history of a room', () => {
+  it('is complete when it lacks a message that no member has', async () => {
     const broker = new MemoryBroker();
-    const [a, b] = [node(broker, 'a', { rooms }), node(broker, 'b', { rooms })];
-    const { received } = enter(a.hub, 'r');
-    await turns();
-    const since = await loseTwo(broker, a.hub);
-    broker.reconnect('a');
-    await turns();
-    // Has had no member in the room, and starts after the loss.
-    const c = node(broker, 'c', { rooms });
-    await turns();
-    for (const { hub } of [a, b, c]) {
-      expect(await hub.room('r').history({ since })).toEqual({ messages: [], complete: false });
-    }
-    const last = await a.hub.room('r').publish('3');
-    for (const { hub } of [a, b, c]) {
-      const { messages, complete } = await hub.room('r').history({ since });
-      expect(messages.map(({ message }) => message.text())).toEqual(['3']);
-      expect(complete).toBe(false);
-      expect(await hub.room('r').history({ since: last })).toEqual({
-        messages: [],
-        complete: true,
-      });
-    }
-    expect(received).toEqual(['1', '2', '3']);
-    expect([a, b, c].flatMap(({ gaps }) => gaps)).toEqual([]);
-  });
-
-  it.each([
-    ['when the publishing node returns', 0],
-    ['when it returns itself, later than the digests', 70_000],
-  ])('causes one gap on another node, in its place, %s', async (_, away) => {
-    const broker = new MemoryBroker();
-    const [a, b] = [node(broker, 'a', { rooms }), node(broker, 'b', { rooms })];
-    const log = enter(b.hub, 'r').received;
-    b.hub.on('gap', (room) => void (room && log.push('gap')));
-    await turns();
-    await loseTwo(broker, a.hub);
-    if (away > 0) broker.disconnect('b');
-    broker.reconnect('a');
-    await turns();
-    await a.hub.room('r').publish('3');
-    await wait(away);
-    if (away > 0) broker.reconnect('b');
-    await turns();
-    await wait(70_000);
-    expect(log).toEqual(['1', 'gap', '3']);
-    expect(b.gaps).toEqual(['r']);
-  });
-
-  it('gets the record when the engine refuses it at first', async () => {
-    const broker = new MemoryBroker();
-    let refuses = true;
-    const a = node(broker, 'a', { rooms }, (inner) => ({
-      publish: async (...args) => {
-        if (refuses && args[2] !== undefined) throw new Error('OOM');
-        return inner.publish(...args);
-      },
-    }));
-    await turns();
-    await expect(a.hub.room('r').publish('1')).rejects.toThrow('refused a message');
-    const start = { epoch: broker.log('room/r').epoch, offset: 0 };
-    expect(await a.hub.room('r').history({ since: start })).toEqual({
-      messages: [],
-      complete: true,
-    });
-    await wait(5_000);
-    refuses = false;
-    await wait(5_000);
-    expect(await a.hub.room('r').history({ since: start })).toEqual({
-      messages: [],
-      complete: false,
-    });
-    // One record is enough.
-    await wait(100_000);
-    expect(broker.log('room/r').last).toBe(1);
-  });
-
-  it('gets no record of a message that no member has', async () => {
-    const broker = new MemoryBroker();
-    const through = { r: { history: true, delivery: 'through' } } as const;
-    const a = node(broker, 'a', { rooms: through });
+    const a = node(broker, 'a', { rooms: { r: { history: true } } });
     enter(a.hub, 'r');
     await turns();
     const since = await a.hub.room('r').publish('1');
@@ -201,11 +109,9 @@ describe('a history that lacks a message which members have', () => {
   });
 });
 
-describe('a publication in a through room', () => {
-  it.each([true, false])('resolves to its position (the engine keeps it: %s)', async (keeps) => {
-    const broker = new MemoryBroker({ keeps });
-    const rooms = { r: { history: true, delivery: 'through' } } as const;
-    const a = node(broker, 'a', { rooms });
+describe('a publication in a room with history', () => {
+  it('resolves to its position', async () => {
+    const a = node(new MemoryBroker(), 'a', { rooms: { r: { history: true } } });
     enter(a.hub, 'r');
     await turns();
     const position = await a.hub.room('r').publish('1');

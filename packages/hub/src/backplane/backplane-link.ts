@@ -173,25 +173,21 @@ export class BackplaneLink<Data> {
    * it does not reject: messages that do not reach the engine are counted, and reported at its
    * return.
    *
-   * @param own - The position of the message in the history of this node.
+   * @param delivered - Settles when the members of this node have it.
    */
   async publishToOthers(
     room: string | undefined,
     message: PreparedMessage,
     key?: string,
-    history?: HistoryBounds,
-    own?: Promise<Position | undefined>,
-  ): Promise<Position | undefined> {
+    delivered?: Promise<unknown>,
+  ): Promise<undefined> {
     const away = this.#returned !== undefined;
-    const sent = this.publish(room, message, key, history, undefined).catch((error: unknown) => {
+    const sent = this.publish(room, message, key, undefined, undefined).catch((error: unknown) => {
       if (this.#returned !== undefined) this.#localOnly++;
       else if (away) this.#hub.refused(error);
       else throw error;
-      return undefined;
     });
-    if (away) return own;
-    const [position, ownPosition] = await Promise.all([sent, own]);
-    return position ?? ownPosition;
+    await (away ? delivered : Promise.all([sent, delivered]));
   }
 
   /**
@@ -306,16 +302,16 @@ export class BackplaneLink<Data> {
     since: Position | undefined,
     limit: number,
   ): Promise<Found> {
-    return this.#histories.read(await this.readable(room), since, limit);
+    return this.#histories.read(await this.#readable(room), since, limit);
   }
 
   /** Reads the first of these messages. */
   async readPart(room: string, since: Position | undefined, limit: number): Promise<Part> {
-    return this.#histories.readPart(await this.readable(room), since, limit);
+    return this.#histories.readPart(await this.#readable(room), since, limit);
   }
 
   /** Resolves to the channel of a room, whose history can be read. */
-  async readable(room: string | undefined): Promise<string> {
+  async #readable(room: string | undefined): Promise<string> {
     if (this.isAway) throw new BackplaneError('the backplane is away');
     const channel = channelOf(room);
     await this.#untilReadable(channel);
@@ -358,7 +354,7 @@ export class BackplaneLink<Data> {
 
   /** Messages of a channel may be missing after `from`. */
   gap(channel: Channel, from: Position | undefined): void {
-    if (this.#isOpen(channel)) this.#hub.gap(channel.room, from);
+    if (this.#isOpen(channel)) this.#hub.missed(channel.room, from);
   }
 
   /** False for a channel whose last member has left. Its repair may still be under way. */
@@ -380,7 +376,6 @@ export class BackplaneLink<Data> {
     const channel = this.channels.get(name);
     if (late) return this.#interrupted(name);
     channel?.subscribed();
-    if (channel?.room !== undefined) this.#hub.rooms.interrupted(channel.room);
   }
 
   /** Calls `ready` when the engine has answered to the subscription to a channel. */
@@ -451,7 +446,6 @@ export class BackplaneLink<Data> {
   /** Sends the waiting publications, and reports those that have waited too long. */
   #engineReturned(): void {
     this.state = 'up';
-    void this.#digests.recordLosses();
     this.#publications.sendWaiting();
     this.#returned?.resolve();
     this.#returned = undefined;

@@ -28,10 +28,6 @@ export function epochTtl({ ttl }: Pick<Keep, 'ttl'>): number {
  * and one more channel is for broadcasts.
  */
 export interface Backplane {
-  /** Whether all nodes receive the messages of a channel in the same order. */
-  readonly ordered: boolean;
-  /** Whether the engine keeps history, also when the node ends. */
-  readonly keeps: boolean;
   /** Connects. The hub calls it before all other methods, and again if it has rejected. */
   start(sink: BackplaneSink, node: string): Promise<void>;
   /**
@@ -47,7 +43,8 @@ export interface Backplane {
   unsubscribe(channel: string): Promise<void>;
   /**
    * The first `limit` messages after `since`, or the last `limit` messages without it. `complete`
-   * when no message after `since` is missing. Absent when the engine keeps no history.
+   * when no message after `since` is missing. Absent when the engine keeps no history: then no
+   * room has one.
    *
    * May return only the first of these messages, so that no answer is large. Then `more` is true,
    * `complete` is false, and the hub asks again after the last returned message.

@@ -1,4 +1,3 @@
-import type { Keep } from './backplane.ts';
 import type { BackplaneLink } from './backplane-link.ts';
 import type { Publications, Sent } from './publications.ts';
 import { withTimeout } from './with-timeout.ts';
@@ -40,37 +39,17 @@ export class Digests<Data> {
    */
   async sendLast(): Promise<void> {
     this.stop();
-    await this.recordLosses();
     await this.#sendSome(({ lost }) => lost > 0);
     await this.#sendSome(({ lost }) => lost === 0);
   }
 
-  /**
-   * Adds a digest to each history that lacks a message which members have. So no later read from a
-   * position before the loss is complete, on any node.
-   */
-  recordLosses(): Promise<void> {
-    return this.#sendEach((channel, entry) => this.#recordLoss(channel, entry));
-  }
-
   async #sendAll(): Promise<void> {
-    await this.recordLosses();
     await this.#sendSome(() => true);
     this.#cancel = undefined;
     if (this.#publications.sent.size > 0) this.schedule();
   }
 
-  #sendSome(isDue: (entry: Sent<Data>) => boolean): Promise<void> {
-    return this.#sendEach((channel, entry) => {
-      const digest = isDue(entry) ? this.#next(channel, entry) : undefined;
-      return digest && this.#send(channel, digest);
-    });
-  }
-
-  /** @param send - Returns undefined if it sends nothing. */
-  async #sendEach(
-    send: (channel: string, entry: Sent<Data>) => Promise<unknown> | undefined,
-  ): Promise<void> {
+  async #sendSome(isDue: (entry: Sent<Data>) => boolean): Promise<void> {
     const { sent } = this.#publications;
     // A channel that starts meanwhile waits for the next time.
     let left = sent.size;
@@ -78,8 +57,8 @@ export class Digests<Data> {
     for (const [channel, entry] of sent) {
       // During an outage digests would be lost. After it the nodes report a gap anyway.
       if (this.#link.state !== 'up' || left-- === 0) break;
-      const sending = send(channel, entry);
-      if (sending !== undefined) batch.push(sending);
+      const digest = isDue(entry) ? this.#next(channel, entry) : undefined;
+      if (digest !== undefined) batch.push(this.#send(channel, digest));
       if (batch.length < BATCH) continue;
       await Promise.all(batch);
       batch = [];
@@ -100,25 +79,12 @@ export class Digests<Data> {
     return undefined;
   }
 
-  #recordLoss(channel: string, entry: Sent<Data>): Promise<unknown> | undefined {
-    const { lacking, lost, lostAt } = entry;
-    if (lacking === undefined) return undefined;
-    entry.lacking = undefined;
-    const digest = this.#publications.encode(entry, lost + 1, lostAt, undefined);
-    return this.#send(channel, digest, lacking).then((isSent) => {
-      // Tried again with the next digests.
-      if (!isSent) entry.lacking = lacking;
-    });
-  }
-
-  /** @returns False if the engine has not answered. The next digest has the same counter. */
-  async #send(channel: string, digest: Uint8Array, keep?: Keep): Promise<boolean> {
+  async #send(channel: string, digest: Uint8Array): Promise<void> {
     const { platform, backplane } = this.#link;
     try {
-      await withTimeout(platform, DIGEST_MS, backplane.publish(channel, digest, keep));
-      return true;
+      await withTimeout(platform, DIGEST_MS, backplane.publish(channel, digest));
     } catch {
-      return false;
+      // The next digest has the same counter.
     }
   }
 }

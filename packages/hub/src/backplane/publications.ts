@@ -23,8 +23,7 @@ const MAX_QUIET = 100_000;
 const DIGESTS = 3;
 /**
  * The same after a message that never reached the history of its room: a minute of them. A node that
- * repairs an outage of its own from the history learns of a loss by them, if the history has no
- * record of it.
+ * repairs an outage of its own from the history learns of a loss by them.
  */
 const DIGESTS_OF_LOSS = 12;
 
@@ -41,10 +40,10 @@ export type Except<Data> = ReadonlySet<Session<Data>> | undefined;
 export interface Origin<Data> {
   readonly except: Except<Data>;
   /**
-   * Resolves when the members of this node have the message, to its position in the history of this
-   * node, or when the message is lost. Undefined for a message from before the first member.
+   * Resolves when the members of this node have the message, or when the message is lost. Undefined
+   * for a message from before the first member.
    */
-  readonly returned: Deferred<Position | undefined> | undefined;
+  readonly returned: Deferred<void> | undefined;
 }
 
 /** A message for a channel. */
@@ -75,11 +74,6 @@ export interface Sent<Data> extends Counted {
   unanswered: number;
   /** Number of digests still to send. */
   digests: number;
-  /**
-   * The bounds of the history that lacks a message which the members of this node have: the history
-   * gets a record of the loss. Undefined without such a message, and when the record is sent.
-   */
-  lacking: Keep | undefined;
   /** Messages with `through` that have not returned from the engine, by counter. */
   readonly through: Map<number, Origin<Data>>;
   /** The members that have joined since, in that order, with the counter of the last message before. */
@@ -139,15 +133,15 @@ export class Publications<Data> {
   /** Resolves to the answer of the engine, when the members of this node have the message too. */
   async #afterReturn(
     answer: Promise<Position | undefined>,
-    returned: Deferred<Position | undefined>,
+    returned: Deferred<void>,
   ): Promise<Position | undefined> {
     const position = await answer;
     const cancel = setAnswerTimer(this.#link.platform, PUBLISH_TIMEOUT_MS, () =>
-      returned.resolve(undefined),
+      returned.resolve(),
     );
-    const own = await returned.promise;
+    await returned.promise;
     cancel();
-    return position ?? own;
+    return position;
   }
 
   /** Gives the waiting publications to the engine, which is up again. */
@@ -293,7 +287,7 @@ export class Publications<Data> {
     sent.unanswered++;
     const counter = ++sent.counter;
     const result = new Deferred<Position | undefined>();
-    let returned: Deferred<Position | undefined> | undefined;
+    let returned: Deferred<void> | undefined;
     if (origin !== undefined && this.#link.receives(channel)) {
       returned = new Deferred();
       sent.through.set(counter, { ...origin, returned });
@@ -315,7 +309,6 @@ export class Publications<Data> {
       ...counted,
       unanswered: 0,
       digests: 0,
-      lacking: undefined,
       through: new Map(),
       joined: new Map(),
     };
@@ -368,7 +361,7 @@ export class Publications<Data> {
   }
 
   #fail(
-    { sent, counter, publishedAt, keep, origin, result }: Publication<Data>,
+    { sent, counter, publishedAt, keep, result }: Publication<Data>,
     why: string,
     when: When,
     cause?: unknown,
@@ -377,11 +370,7 @@ export class Publications<Data> {
       sent.lost = counter;
       sent.lostAt = publishedAt;
     }
-    if (keep !== undefined) {
-      sent.digests = DIGESTS_OF_LOSS;
-      // No member has a lost message with `through`.
-      if (origin === undefined) sent.lacking = keep;
-    }
+    if (keep !== undefined) sent.digests = DIGESTS_OF_LOSS;
     const error = new BackplaneError(why, cause === undefined ? {} : { cause });
     if (when === LATER) result.resolve(rejectedLater(portablePlatform, error));
     else result.reject(error);
@@ -403,7 +392,7 @@ export class Publications<Data> {
 const CLOSED = 'the hub was closed';
 
 function forgetOrigin<Data>({ through }: Sent<Data>, counter: number): void {
-  through.get(counter)?.returned?.resolve(undefined);
+  through.get(counter)?.returned?.resolve();
   through.delete(counter);
 }
 
@@ -417,7 +406,7 @@ interface Publication<Data> extends Outgoing<Data> {
   /** The answer of the engine. */
   readonly result: Deferred<Position | undefined>;
   /** See {@link Origin}. */
-  readonly returned: Deferred<Position | undefined> | undefined;
+  readonly returned: Deferred<void> | undefined;
   /** Whether it counts as unanswered. */
   counts: boolean;
   cancelTimer: (() => void) | undefined;

@@ -14,9 +14,8 @@ export class RoomEpochs<Data> {
 
   /** The engine sends the messages of a channel. */
   async read(channel: Channel): Promise<void> {
-    const { platform, backplane } = this.#link;
-    if (channel.history === undefined || !backplane.keeps) return;
-    channel.heardAt = platform.now();
+    if (channel.history === undefined) return;
+    channel.heardAt = this.#link.platform.now();
     try {
       const {
         arrivals,

@@ -81,8 +81,6 @@ export class RoomHistory {
   #entries: Entry[] = [];
   /** Index of the first entry of the history. The entries before it are removed together, later. */
   #first = 0;
-  /** Offset of the last message before the latest interruption; -1 before the first one. */
-  #interrupted = -1;
 
   constructor(bounds: HistoryBounds) {
     this.#bounds = bounds;
@@ -110,11 +108,6 @@ export class RoomHistory {
     this.expire(now);
   }
 
-  /** Messages of other nodes may be missing after the last message. */
-  interrupt(): void {
-    this.#interrupted = this.last;
-  }
-
   /** Drops the expired messages. */
   expire(now: number): void {
     while (this.length > 0 && this.#entries[this.#first]!.until <= now) this.dropFirst();
@@ -137,7 +130,7 @@ export class RoomHistory {
     const start = this.#first + from - oldest;
     const entries = this.#entries.slice(start, start + limit);
     const end = from + entries.length;
-    const follows = known && from === (since?.offset ?? 0) && from > this.#interrupted;
+    const follows = known && from === (since?.offset ?? 0);
     return {
       messages: entries.map(({ message, offset }) => ({
         message,

@@ -30,7 +30,7 @@ export interface NatsBackplaneOptions {
   /**
    * The result of `jetstream(connection)` of `@nats-io/jetstream`. With it NATS keeps the history
    * of rooms, and all nodes receive the messages of a room with history in the same order. Default:
-   * each node keeps its own history.
+   * none, and no room has a history.
    */
   readonly jetstream?: JetStreamClient | undefined;
 }

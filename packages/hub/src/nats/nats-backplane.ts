@@ -29,8 +29,6 @@ interface Pending {
 
 /** A backplane over one NATS connection, which the application owns. */
 export class NatsBackplane implements Backplane {
-  readonly ordered: boolean;
-  readonly keeps: boolean;
   readonly history?: NonNullable<Backplane['history']>;
   readonly #connection: NatsConnection;
   /** Prefix of the subjects. */
@@ -58,8 +56,6 @@ export class NatsBackplane implements Backplane {
     this.#live = live;
     this.#loadLog = loadLog;
     this.#statuses = connection.status();
-    this.ordered = loadLog !== undefined;
-    this.keeps = loadLog !== undefined;
     if (loadLog !== undefined) {
       this.history = (channel, since, limit, keep) =>
         this.#log!.history(subjectToken(channel), since, limit, keep?.bytes);

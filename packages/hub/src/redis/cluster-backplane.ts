@@ -42,8 +42,6 @@ type Command<T> = (shard: Shard, asking: boolean, owner: Shard) => Promise<T>;
 
 /** A hub on a cluster. Each primary has the channels and histories of its slots. */
 export class ClusterBackplane implements Backplane {
-  readonly ordered = true;
-  readonly keeps = true;
   readonly #discover: Discover;
   readonly #prefix: string;
   /** By address. */

@@ -5,8 +5,6 @@ import type { Discover } from './cluster-clients.ts';
 
 /** Loads the code for a cluster, so hubs on one server do without it. */
 export class ClusterOnDemand implements Backplane {
-  readonly ordered = true;
-  readonly keeps = true;
   readonly #discover: Discover;
   readonly #prefix: string;
   #loaded: Promise<ClusterBackplane> | undefined;

@@ -23,8 +23,6 @@ type Entry = readonly [id: RedisBytes, fields: readonly RedisBytes[]];
 
 /** A hub on one server: of a cluster, those channels whose slots the server has. */
 export class ServerBackplane implements Backplane {
-  readonly ordered = true;
-  readonly keeps = true;
   readonly #prefix: string;
   readonly #publishScript: string;
   readonly #historyScript: string;

@@ -253,17 +253,14 @@ export class Resume<Data> {
     if (this.#hub.settings.room(this.#name).history === undefined) {
       return { isWhole: since === undefined, missed: 0 };
     }
-    const received = this.#rooms.reads.untilReceived(this.#name);
-    const receives = received === undefined || (await received);
     try {
       const part =
         since === undefined ? await this.#readLast(limit ?? 0) : await this.#readSince(since);
-      if (part === undefined) return { isWhole: receives && !this.#isTooMany, missed: 0 };
+      if (part === undefined) return { isWhole: !this.#isTooMany, missed: 0 };
       const { isWhole, messages, hasMore, position } = part;
       const later = hasMore ? this.#rooms.reads.countAfter(this.#name, position) : 0;
       this.#position = { ...position, offset: position.offset + later };
-      const hasAll = isWhole && receives && !this.#isTooMany;
-      return { isWhole: hasAll, missed: messages.length + later };
+      return { isWhole: isWhole && !this.#isTooMany, missed: messages.length + later };
     } catch (error) {
       this.#readFailed(error);
       // Late copies of what the session has may still arrive.
@@ -298,7 +295,7 @@ export class Resume<Data> {
     await this.#untilReturned();
     const before = this.#beforeLive(last);
     // Those of this node from before the join do not come live.
-    this.#hasMore = before !== undefined && this.#rooms.engineKeeps;
+    this.#hasMore = before !== undefined && this.#rooms.crosses;
     return before ?? last;
   }
 
@@ -372,7 +369,7 @@ export class Resume<Data> {
     this.#turn = this.#rooms.turns.take(this.#session);
     if (this.#turn.begins !== undefined) await this.#turn.begins.promise;
     // A history of this node is read at once.
-    const read = this.#rooms.engineKeeps ? undefined : this.#rooms.sends.turn();
+    const read = this.#rooms.crosses ? undefined : this.#rooms.sends.turn();
     if (read !== undefined) await read;
     // The session may have left meanwhile.
     if (!this.isReading) return NO_PART;

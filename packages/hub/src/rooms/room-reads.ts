@@ -81,7 +81,7 @@ export class RoomReads<Data> {
 
   /** The position of the last message that the members of a room have got; undefined if it must be read. */
   knownPosition(name: string): Position | undefined {
-    return this.#rooms.engineKeeps ? this.#hub.link?.positionOf(name) : undefined;
+    return this.#hub.link?.positionOf(name);
   }
 
   /** Reads the position of the last message of a room. */
@@ -94,37 +94,16 @@ export class RoomReads<Data> {
     return Math.max((this.#rooms.historyOf(name)?.last ?? 0) - offset, 0);
   }
 
-  /**
-   * Resolves when this node receives the messages of a room: to `false` if the engine is away. Undefined if
-   * the history that is read has the messages of other nodes before that.
-   */
-  untilReceived(name: string): Promise<boolean> | undefined {
-    const { crosses, engineKeeps } = this.#rooms;
-    if (!crosses || engineKeeps) return undefined;
-    return this.#hub.withLink((link) =>
-      link.readable(name).then(
-        () => true,
-        () => false,
-      ),
-    );
-  }
-
-  /** Reads the history that this node keeps. Undefined if the engine keeps it. */
+  /** Reads the history that this node keeps. Undefined with a backplane, whose engine keeps it. */
   readHere(name: string, since: Position | undefined, limit: number): HistoryPart | undefined {
-    const { crosses, engineKeeps } = this.#rooms;
-    if (engineKeeps) return undefined;
-    // Without members, and while the engine is away, this node receives no messages of other nodes.
-    const receives =
-      !crosses || (this.#rooms.membersOf(name).size > 0 && this.#hub.link?.state === 'up');
+    if (this.#rooms.crosses) return undefined;
     const history = this.#rooms.historyOf(name);
     if (history === undefined) {
-      const complete = since === undefined && receives;
+      const complete = since === undefined;
       const position = { epoch: '', offset: 0 };
       return { messages: [], complete, follows: complete, position, more: false };
     }
-    const part = history.read(since, limit);
-    const { complete, follows } = part;
-    return { ...part, complete: complete && receives, follows: follows && receives };
+    return history.read(since, limit);
   }
 
   /** Reports once that a room has no history. */

@@ -55,8 +55,6 @@ export class Rooms<Data> {
   /** The rooms without members, by their last use: they have history. */
   readonly #unattended = new Set<RoomState<Data>>();
   readonly #histories: Histories;
-  /** Whether the backplane keeps the history of rooms. */
-  readonly engineKeeps: boolean;
   readonly #events: MembershipEvents<Data>;
   /** The option `form` runs. */
   #forming = false;
@@ -70,16 +68,14 @@ export class Rooms<Data> {
     this.sends = new MissedSends(hub.fanOut);
     this.held = new HeldMessages(hub.settings);
     this.#events = new MembershipEvents(hub);
-    const { maxHistoryBytes, backplane } = hub.settings;
-    this.#histories = new Histories(maxHistoryBytes);
-    this.engineKeeps = backplane?.keeps === true && backplane.history !== undefined;
+    this.#histories = new Histories(hub.settings.maxHistoryBytes);
   }
 
   get size(): number {
     return this.#states.size;
   }
 
-  /** Whether messages cross nodes. */
+  /** Whether messages cross nodes. Then the engine keeps the histories of rooms. */
   get crosses(): boolean {
     return this.#hub.settings.backplane !== undefined;
   }
@@ -224,9 +220,7 @@ export class Rooms<Data> {
     const delivered = this.#deliver(name, settings, message, key, except, only, isKept);
     this.#hub.publishedCount++;
     if (!crosses || only !== undefined) return delivered;
-    return this.#hub.withLink((link) =>
-      link.publishToOthers(name, message, key, history, delivered),
-    );
+    return this.#hub.withLink((link) => link.publishToOthers(name, message, key, delivered));
   }
 
   /** A message has arrived from the backplane. */
@@ -235,19 +229,14 @@ export class Rooms<Data> {
     message: PreparedMessage,
     key: string | undefined,
     except: ReadonlySet<Session<Data>> | undefined,
-    arrival: Arrival,
-  ): Promise<Position | undefined> {
+    { position, previous }: Arrival,
+  ): Promise<void> {
     const state = this.#states.get(name);
-    if (state === undefined) return NO_POSITION;
-    const kept = state.history?.nextPosition();
-    if (kept !== undefined) this.#keep(name, state, message);
-    const position = kept ?? arrival.position;
-    const previous = kept === undefined ? arrival.previous : undefined;
+    if (state === undefined) return RESOLVED;
     const formed = this.#formOrMiss(name, state.settings, message, position, previous);
-    if (formed === undefined) return Promise.resolve(kept);
+    if (formed === undefined) return RESOLVED;
     const publication = { message: formed, key, except, only: undefined, position, previous };
-    const delivered = state.audience.arrive(publication, () => this.#missed(name, kept));
-    return positioned(delivered, kept);
+    return state.audience.arrive(publication, () => this.#missed(name, undefined));
   }
 
   /** A message, of a position if it is known, does not reach the members. */
@@ -290,11 +279,6 @@ export class Rooms<Data> {
     }
   }
 
-  /** Messages of other nodes may be missing in a room. */
-  interrupted(name: string): void {
-    this.#states.get(name)?.history?.interrupt();
-  }
-
   /** The history of a room that this node keeps, without what has expired. */
   historyOf(name: string): RoomHistory | undefined {
     const history = this.#states.get(name)?.history;
@@ -307,7 +291,7 @@ export class Rooms<Data> {
   }
 
   /**
-   * Delivers to the members of this node, and adds the message to the history of this node.
+   * Delivers to the members of this node, and adds the message to a history that this node keeps.
    *
    * @throws {@link OverflowError}
    */
@@ -341,11 +325,9 @@ export class Rooms<Data> {
     return positioned(delivered, position);
   }
 
-  /**
-   * Whether this node keeps the room's history. Otherwise the engine keeps it, or there is none.
-   */
+  /** Whether this node keeps the room's history. With a backplane the engine does. */
   #keepsHere({ history }: Pick<RoomSettings, 'history'>): boolean {
-    return history !== undefined && !this.engineKeeps;
+    return history !== undefined && !this.crosses;
   }
 
   /** The settings of a room, also of one that does not exist. */
@@ -375,16 +357,12 @@ export class Rooms<Data> {
       if (session.isIn(name)) return this.stay(session, name, resume);
       this.joins.checkBounds(session, name);
     }
-    const { audience, history } = this.#state(name, settings);
+    const { audience } = this.#state(name, settings);
     session.entered(name);
     audience.join(session);
     this.#unattended.delete(this.#states.get(name)!);
     resume?.hold(audience);
-    if (audience.members.size === 1) {
-      this.#hub.link?.addChannel(name, settings);
-      // While the room had no members, this node received no messages of other nodes.
-      if (this.crosses) history?.interrupt();
-    }
+    if (audience.members.size === 1) this.#hub.link?.addChannel(name, settings);
     // Also for the first member, whose room may have had others before the link is loaded. A session
     // that resumes gets the messages under way, unless its position is after them.
     if (settings.through && (resume === undefined || settings.history === undefined)) {

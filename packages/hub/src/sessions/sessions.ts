@@ -447,7 +447,7 @@ export class Sessions<Data> {
 
   /**
    * Delivers a message of another node, or of this node with `through`, to the members. Resolves
-   * when each of them has it, or has it waiting: to its position, if this node keeps the history.
+   * when each of them has it, or has it waiting.
    */
   arrived(
     room: string | undefined,
@@ -455,20 +455,13 @@ export class Sessions<Data> {
     key: string | undefined,
     except: Except<Data>,
     arrival: Arrival,
-  ): Promise<Position | undefined> {
+  ): Promise<void> {
     if (room !== undefined) return this.rooms.arrived(room, message, key, except, arrival);
     const publication = { message, key, except, ...TO_ALL };
-    const delivered = this.everyone.arrive(publication, () => this.missed(undefined, undefined));
-    return delivered as Promise<undefined>;
+    return this.everyone.arrive(publication, () => this.missed(undefined, undefined));
   }
 
   /** Messages of other nodes may be missing after `from`. */
-  gap(room: string | undefined, from: Position | undefined): void {
-    if (room !== undefined) this.rooms.interrupted(room);
-    this.missed(room, from);
-  }
-
-  /** Messages of other nodes were not delivered. */
   missed(room: string | undefined, from: Position | undefined): void {
     this.gapCount++;
     if (from === undefined) this.emit('gap', undefined, room);

@@ -7,7 +7,7 @@ import { PresenceLink } from '../presence/presence-link.ts';
 
 /** The options of a {@link MemoryBroker}. */
 export interface MemoryBrokerOptions {
-  /** Whether the broker keeps history. Default: true. */
+  /** Whether the broker keeps history. Without it no room has one. Default: true. */
   readonly keeps?: boolean | undefined;
 }
 
@@ -219,9 +219,7 @@ export function memoryBackplane(broker: MemoryBroker): Backplane {
   // The hub joins the broker at once: tests need not wait for code.
   loadedLink.Link = BackplaneLink;
   loadedLink.PresenceLink = PresenceLink;
-  return {
-    ordered: true,
-    keeps: broker.keeps,
+  const backplane: Backplane = {
     async start(sink, id) {
       node = broker.join(id, sink);
     },
@@ -234,6 +232,14 @@ export function memoryBackplane(broker: MemoryBroker): Backplane {
       node!.channels.delete(channel);
       return Promise.resolve();
     },
+    close() {
+      if (node !== undefined) broker.leave(node);
+      return Promise.resolve();
+    },
+  };
+  if (!broker.keeps) return backplane;
+  return {
+    ...backplane,
     async history(channel, since, limit, keep) {
       if (node!.away !== undefined) throw node!.away;
       const log = broker.log(channel);
@@ -246,10 +252,6 @@ export function memoryBackplane(broker: MemoryBroker): Backplane {
       const from = messages[0]?.offset ?? last + 1;
       const to = messages.at(-1)?.offset ?? last;
       return { messages, epoch, complete: known && from === after + 1 && to === last, last };
-    },
-    close() {
-      if (node !== undefined) broker.leave(node);
-      return Promise.resolve();
     },
   };
 }

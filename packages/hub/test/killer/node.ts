@@ -11,7 +11,7 @@ import {
   LARGE_MS,
   NAMES,
   PUBLISH_MS,
-  ROOMS,
+  roomsOn,
   type ToNode,
 } from './protocol.ts';
 import { type POLICIES, startVisits } from './visits.ts';
@@ -29,10 +29,11 @@ function report(event: FromNode): void {
   process.send!(event);
 }
 
+const backplane = await backplaneOf(target, 'ws');
 const hub = new Hub({
   id: run,
-  backplane: await backplaneOf(target, 'ws'),
-  rooms: ROOMS,
+  backplane,
+  rooms: roomsOn(backplane),
   maxQueuedMessages: 10_000,
 });
 const seen = watchPresence(hub, run);

@@ -1,12 +1,11 @@
-import type { HubOptions, Position } from '@ws/hub';
+import type { Backplane, HubOptions, Position } from '@ws/hub';
 import type { Seen } from './presence-checker.ts';
 
-/** The kinds of rooms, with each way of delivery, with and without history. */
+/** The kinds of rooms, with each way of delivery. */
 const KINDS = {
   plain: {},
   through: { delivery: 'through' },
-  kept: { history: true },
-  ordered: { history: true, delivery: 'through' },
+  ordered: { history: true },
 } as const satisfies HubOptions['rooms'];
 
 export type Kind = keyof typeof KINDS;
@@ -24,13 +23,18 @@ const LARGE_HISTORY = { bytes: 2 ** 26 };
 /** The rooms of large messages. A member that does not read them exceeds the bounds of the hub. */
 export const LARGE: readonly string[] = Object.keys(KINDS).map((kind) => `${kind}/large`);
 
-/** The options of the rooms. */
-export const ROOMS: HubOptions['rooms'] = Object.fromEntries(
-  Object.entries(KINDS).flatMap(([kind, options]) => [
-    [`${kind}/*`, { ...options, presence: ({ id }: { readonly id: string }) => id }],
-    [`${kind}/large`, 'history' in options ? { ...options, history: LARGE_HISTORY } : options],
-  ]),
-);
+/** The options of the rooms: `ordered` is as `through` on an engine without history. */
+export const roomsOn = (backplane: Backplane): HubOptions['rooms'] =>
+  Object.fromEntries(
+    Object.entries(KINDS).flatMap(([kind, options]) => {
+      const keeps = 'history' in options && backplane.history !== undefined;
+      const small = keeps || kind !== 'ordered' ? options : KINDS.through;
+      return [
+        [`${kind}/*`, { ...small, presence: ({ id }: { readonly id: string }) => id }],
+        [`${kind}/large`, keeps ? { history: LARGE_HISTORY } : small],
+      ];
+    }),
+  );
 
 /** The names of the rooms. */
 export const NAMES: readonly string[] = Object.keys(KINDS).flatMap((kind) =>

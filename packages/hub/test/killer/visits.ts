@@ -38,7 +38,11 @@ export async function startVisits(
     return JSON.stringify({ run: from, number: Number.parseInt(number!, 10), position }) + padding;
   };
   const rooms = {
-    'visited/*': { history: { size: 2_000, bytes: 2 ** 22 }, delivery: 'through', form },
+    'visited/*': {
+      history: backplane.history !== undefined && { size: 2_000, bytes: 2 ** 22 },
+      delivery: 'through',
+      form,
+    },
   } as const;
   const hub = new Hub({ id: `${run}v`, backplane, rooms, overflow: policy });
   hub.on('error', (_, error) => report({ type: 'error', text: `visits: ${String(error)}` }));

@@ -1,5 +1,6 @@
 import { Hub } from '@ws/hub';
 import { natsBackplane } from '@ws/hub/nats';
+import { serveRooms } from '@ws/hub/rooms';
 import { describe, expect, it } from 'vitest';
 
 const iterable = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}) }) };
@@ -61,9 +62,19 @@ describe('natsBackplane', () => {
     );
   });
 
-  it('keeps history with JetStream only', () => {
+  it('keeps history with JetStream only, and a room needs it', () => {
     const plain = natsBackplane(connection, { prefix: 'app-1.hub_2' });
-    expect(plain).toMatchObject({ ordered: false, keeps: false });
     expect(plain).not.toHaveProperty('history', expect.anything());
+    const rooms = { 'chat/*': { history: true } };
+    expect(() => new Hub({ backplane: plain, rooms })).toThrow(
+      'rooms["chat/*"].history: the backplane keeps none; pass jetstream to natsBackplane, or use redisBackplane',
+    );
+    expect(() =>
+      serveRooms({ r: { history: true, mayJoin: true } }, { hub: { backplane: plain } }),
+    ).toThrow(TypeError);
+    const backplane = natsBackplane(connection);
+    expect(new Hub({ backplane, rooms: { r: { presence: () => 1, history: false } } }).closed).toBe(
+      false,
+    );
   });
 });

@@ -113,33 +113,6 @@ describe.skipIf(lacksDaemon('redis-server'))('hubs over Redis', () => {
       },
     );
 
-    it('record in the history that it lacks a message which members have', async () => {
-      const { near, far, cut, heal } = await start();
-      const [a, b] = [await node(near), await node(far)];
-      await joined(b.hub, a.conn);
-      const since = await b.hub.room('kept').publish('kept 1');
-      cut();
-      await down(b.hub);
-      // No further message may wait for the server.
-      for (let i = 0; i < 1_000; i++) void b.hub.room('other').publish('waits');
-      expect(await b.hub.room('kept').publish('kept 2')).toBeUndefined();
-      const gaps = gapsOf(a.hub);
-      heal();
-      await gaps.next('kept');
-      for (const { hub } of [a, b]) {
-        expect(await hub.room('kept').history({ since })).toEqual({
-          messages: [],
-          complete: false,
-        });
-      }
-      const last = await b.hub.room('kept').publish('kept 3');
-      expect(await a.hub.room('kept').history({ since: last })).toEqual({
-        messages: [],
-        complete: true,
-      });
-      expect(gaps.all).toEqual(['kept']);
-    });
-
     it('close while the server is away', async () => {
       const { far, cut } = await start();
       cut();

@@ -214,7 +214,7 @@ describe('a join with options', () => {
   });
 
   it('rejects where the position of a message is not known before its delivery', async () => {
-    const { hub } = node(new MemoryBroker(), 'a', KEPT);
+    const { hub } = node(new MemoryBroker(), 'a');
     const { session, joined } = visit(hub, { first });
     await expect(joined).rejects.toThrow(/without a backplane, or delivery: 'through'/);
     expect(session.rooms.size).toBe(0);
@@ -410,7 +410,8 @@ describe('a resume in a through room', () => {
     { keeps: false, options: { limit: 1, first } },
   ])('gets what is published between the join and its read (%o)', async ({ keeps, options }) => {
     const broker = new MemoryBroker({ keeps });
-    const { hub } = node(broker, 'a', THROUGH);
+    const room = { delivery: 'through', history: keeps } as const;
+    const { hub } = node(broker, 'a', { rooms: { r: room } });
     // The answer to the subscription, or to the read, comes after the messages.
     const { received, joined } = visit(hub, options);
     void hub.room('r').publish('1');
@@ -495,7 +496,7 @@ describe('the option form', () => {
   });
 
   it('is refused where the position of a message is not known before its delivery', () => {
-    const rooms = { r: { history: true, form } };
+    const rooms = { r: { form } };
     expect(() => node(new MemoryBroker(), 'a', { rooms })).toThrow(/rooms\["r"\]\.form: needs/);
     expect(() => new Hub({ rooms: { r: { form: 5 as never } } })).toThrow(/expected a function/);
   });
