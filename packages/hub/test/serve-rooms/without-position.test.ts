@@ -50,4 +50,18 @@ describe('a message without a position', () => {
     await live.close();
     await hub.close();
   });
+
+  it('is a gap when a slow loop does not take it', async () => {
+    const { node, hub } = startNode();
+    const { rooms, live } = startClient(node);
+    const room = hub.room('chat/main');
+    const loop = rooms.join('chat/main');
+    await rooms.publish('chat/main', { text: '1' });
+    for (let i = 0; i < 1_009; i++) await room.publish(text('typing'), { filter: () => true });
+    await rooms.publish('chat/main', { text: '2' });
+    const items = await read(loop, 1_002);
+    expect([items[0], ...items.slice(999)]).toEqual(['1', 'typing', 'gap', '2']);
+    await live.close();
+    await hub.close();
+  });
 });

@@ -65,6 +65,8 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   readonly #seen = new Map<string, number>();
   /** Whether the queue is full: the loop takes no message until it is read. */
   #isBehind = false;
+  /** The loop has not taken a message that no history has. */
+  #hasLost = false;
   /**
    * Messages before those that wait are on their way. Until they are here, the queue is ordered by
    * position, and not read.
@@ -163,7 +165,10 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     }
     const place = this.#placeOf(message.position);
     if (place === undefined || this.#end !== undefined) return;
-    if (this.#isBehind && place === this.#queue.length) return;
+    if (this.#isBehind && place === this.#queue.length) {
+      this.#hasLost ||= message.position === undefined;
+      return;
+    }
     const { id, hash } = message;
     if (id !== undefined && this.#seen.get(id) === hash) return;
     // The id of the first message stays its own: another one with this id replaces nothing.
@@ -171,6 +176,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     this.#queue.splice(place, 0, message);
     this.#size += message.size;
     while (this.#isFull) {
+      this.#hasLost ||= this.#queue.at(-1)!.position === undefined;
       this.#giveBack();
       this.#isBehind = true;
     }
@@ -329,12 +335,14 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     const entry = this.#queue.shift();
     if (entry !== undefined && !('gap' in entry)) this.#size -= entry.size;
     if (entry !== undefined || !this.#isBehind || this.#end !== undefined) return entry;
-    this.#isBehind = false;
+    const { position } = this;
+    const gap = this.#hasLost ? ({ gap: true, position } as const) : undefined;
+    this.#isBehind = this.#hasLost = false;
     // Without a history nothing brings what the loop did not take.
-    if (this.#position === undefined) return { gap: true, position: undefined };
+    if (position === undefined) return { gap: true, position };
     this.#isFilling = true;
     this.#room.resume(this);
-    return undefined;
+    return gap;
   }
 
   #untilNews(): Promise<void> {
