@@ -70,7 +70,7 @@ export class RoomServer<Data> {
   #leaving: readonly [session: Session<Data>, room: string] | undefined;
   /** A session that joins a room, and that `mayJoin` has admitted. */
   #admitted: readonly [session: Session<Data>, room: string] | undefined;
-  /** A message is published that was checked. */
+  /** The next message that is published was checked. */
   #isChecked = false;
   /** The names of the events of clients. */
   readonly #events: Named<Definitions>;
@@ -131,7 +131,11 @@ export class RoomServer<Data> {
     room: string,
     schema: StandardSchema | undefined,
   ): PreparedMessage {
-    if (this.#isChecked) return message;
+    if (this.#isChecked) {
+      // A listener may publish before this publication has ended.
+      this.#isChecked = false;
+      return message;
+    }
     const value = valueOf(this.#sessions.rooms.toMessage(message), room);
     const event = this.#eventOf(value);
     if (event !== undefined) {

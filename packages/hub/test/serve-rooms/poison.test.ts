@@ -13,6 +13,34 @@ import { read, startClient, startNode, startRaw, TABLE, Text, turns } from './se
 const chat = contract({ client: { said: event(z.object({ n: z.number() })) } });
 const said = chat.client.said.encode({ n: 1 });
 
+describe('a listener that publishes what does not fit', () => {
+  it('is refused, also while the publication of a client fails', async () => {
+    let isFull = false;
+    const mayPublish = (_: unknown, room: string): boolean => {
+      // The members get no more in this turn.
+      for (let i = 0; isFull && i < 10_000; i++) void hub.room(room).publish('{"text":"0"}');
+      return true;
+    };
+    const { node, hub, errors } = startNode({ 'chat/*': { ...TABLE['chat/*']!, mayPublish } });
+    const refused: unknown[] = [];
+    hub.on('error', (_, error) => {
+      if (!/wait for delivery/.test(String(error))) return;
+      const bad = hub.room('chat/log').publishJSON({ text: 7 });
+      bad.catch((reason: unknown) => void refused.push(String(reason)));
+    });
+    const { session, ask } = startRaw(node);
+    await ask('room.join', { room: 'chat/main' });
+    isFull = true;
+    const input = { room: 'chat/main', id: 'A'.repeat(22), data: { text: '1' } };
+    // So many messages end the connection too.
+    await ask('room.publish', input).catch(() => {});
+    expect(errors.map(String)).toContainEqual(expect.stringMatching(/wait for delivery/));
+    expect(refused).toEqual([expect.stringMatching(/does not fit its schema/)]);
+    session.conn.terminate();
+    await hub.close();
+  });
+});
+
 describe.each([
   ['of one node', () => undefined],
   ['of two nodes', () => new MemoryBroker()],
