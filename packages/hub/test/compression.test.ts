@@ -20,7 +20,11 @@ function textsOf(count: number, length: number): string[] {
 async function setUp({ pauses = false } = {}) {
   const hub = new Hub();
   hub.on('connect', (session) => session.join('r'));
-  const server = await serve({ host: '127.0.0.1', port: 0, compression: true }, hub.handler);
+  // A client that pauses reads its close frame late.
+  const server = await serve(
+    { host: '127.0.0.1', port: 0, compression: true, closeTimeout: 60_000 },
+    hub.handler,
+  );
   const received: string[][] = [];
   const clients = await Promise.all(
     [0, 1, 2].map(async (i) => {
@@ -84,8 +88,8 @@ describe('a session whose connection compresses in a thread', () => {
       await hub.room('r').publish(text + i);
       await new Promise((resolve) => setImmediate(resolve));
     }
-    for (const { client, receive } of clients) {
-      void receive();
+    for (const { receive } of clients) void receive();
+    for (const { client } of clients) {
       expect(await client.closed).toMatchObject({ code: 1013, reason: 'reads too slowly' });
     }
   });
