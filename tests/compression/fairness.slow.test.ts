@@ -209,7 +209,9 @@ describe.each(BACKENDS)('compressed input on %s', (backend) => {
     const source = new CountingSource(backend);
     const { conn, feed, frame, transport } = wiredOn(backend, { source, deflate: TAKEOVER });
     const message = frame(BinaryMessage, pack(Buffer.alloc(40 * KIB, 'abc')), { rsv: RSV1 });
-    feed(message, message, message, message);
+    feed(message, message, message, message, message);
+    // Without a read nobody would read what has arrived, and the end would drop it.
+    await conn.readMessage();
     await turns();
     expect(historyBytesOf(source)).toBeGreaterThan(0);
     transport.break();
