@@ -163,7 +163,7 @@ export interface RoomSettings<Data = unknown> {
   readonly through: boolean;
   readonly form: RoomOptions['form'];
   readonly presence: RoomOptions<Data>['presence'];
-  readonly accept: RoomOptions['accept'];
+  readonly accept: ((message: PreparedMessage, room: string) => PreparedMessage) | undefined;
 }
 
 /** {@link HubOptions} with every default filled in. */

@@ -21,7 +21,7 @@ export interface MessageStreams {
 }
 
 /** The part of a `Conn` that its streams use. */
-type Streamed = AsyncIterable<Message, undefined> & {
+type Streamed = AsyncIterable<Message> & {
   send(data: string | Uint8Array): Promise<void>;
   close(code?: number, reason?: string, options?: ConnCloseOptions): Promise<CloseInfo>;
   terminate(): void;

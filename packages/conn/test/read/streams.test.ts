@@ -451,9 +451,9 @@ describe('nextWriter', () => {
     // With a hole in it, it would be another message: it is given up.
     transport.drain();
     await platform.settle();
-    expect(sent().at(-1)).toBe('close 1011');
+    expect(sent().at(-1)).toBe('close 1013');
     transport.feedEnd();
-    expect(await conn.closed).toMatchObject({ code: 1011, error: { code: 'WS_ERR_BACKPRESSURE' } });
+    expect(await conn.closed).toMatchObject({ code: 1013, error: { code: 'WS_ERR_BACKPRESSURE' } });
     expect(conn.bufferedAmount).toBe(0);
   });
 

@@ -31,7 +31,7 @@ export class SyncInflater implements Inflater {
   readonly #zlib: ZlibModule;
   /** The history as a stored block, which inflates into the window. Not all runtimes take a dictionary. */
   #history: Buffer = NOTHING;
-  /** Output that was not handed out: `#plain[#at, …)`. Undefined before the message. */
+  /** Output that was not handed out: `#plain` from `#at` on. Undefined before the message. */
   #plain: Buffer | undefined;
   #at = 0;
   /** The result after all output. */
