@@ -60,9 +60,11 @@ export class Side {
   #eof = false;
   /** This end closes or terminates: messages may be dropped. */
   #drops = false;
-  /** A rate holds messages: those that it still holds at the end are dropped, and counted. */
+  /** A rate holds messages, or no read was begun: what is left at the end is dropped, and counted. */
   #limited = false;
   #reading: Promise<void> | undefined;
+  /** A read was begun: what has arrived at the end stays for a reader. */
+  #hasRead = false;
   #abort = new AbortController();
   #loop: AsyncIterator<Message, undefined> | undefined;
   #gates: (() => void)[] = [];
@@ -138,6 +140,8 @@ export class Side {
 
   /** Ends the connection in one of six ways. */
   end(how: number): void {
+    // Without a read nobody reads what has arrived, and an end drops it.
+    this.#limited ||= !this.#hasRead;
     switch (how % 6) {
       case 0:
         return this.#transport.break(new Error('reset'));
@@ -172,6 +176,7 @@ export class Side {
   /** Starts to read, unless a read is under way. An odd `size`: each message waits for `open`. */
   start(way: Way, size: number, timeout?: number): void {
     if (this.#reading !== undefined) return;
+    this.#hasRead = true;
     const waits = size % 2 === 1;
     const over = (): void => {
       this.#reading = undefined;
@@ -358,6 +363,7 @@ export class Side {
     this.#extension?.hurry();
     await platform.settle();
     this.#transport.drain();
+    this.#limited ||= !this.#hasRead;
     if (!this.#transport.closed) this.#transport.break(new Error('the end'));
     await platform.settle();
     await this.#readToEnd();
