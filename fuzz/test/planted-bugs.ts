@@ -141,8 +141,8 @@ export const plantedBugs: readonly PlantedBug[] = [
       return new FrameDecoder({ ...options, maxFramePayload: limit });
     }),
     executions: 60_000,
-    // Ten bytes of settings, and a header with a length of 65,537.
-    input: hex('00000800000000000000 82ff0000000000010001'),
+    // Nine bytes of settings, and a header with a length of 65,537.
+    input: hex('000008000000000000 82ff0000000000010001'),
   },
   {
     bug: 'a surrogate cut after its first byte',

@@ -221,7 +221,10 @@ describe('a control frame inside a fragmented message', () => {
         const cut = conn.readMessage();
         target.feed(target.frame(2, 'begun', { fin: false }));
         target.feed(target.frame(8, Uint8Array.of(3, 232)));
-        await expect(cut).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT', cause: { closeCode: 1000 } });
+        await expect(cut).rejects.toMatchObject({
+          code: 'WS_ERR_TRANSPORT',
+          cause: { closeCode: 1000 },
+        });
         await platform.settle();
         expect(target.closeCode()).toBe(1000);
         await target.end();

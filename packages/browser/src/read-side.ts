@@ -10,6 +10,7 @@ import {
 import { RESOLVED } from '@ws/conn/internal';
 import type { BrowserConnSettings } from './options.ts';
 import { MESSAGE_COST, messageOf, overflow, type PageMessage } from './payload.ts';
+import type { PageSocket } from './web-types.ts';
 
 /** Whether reading ended normally: `receive` resolves and iteration is done. */
 export function isNormalEnd(error: unknown): boolean {
@@ -25,6 +26,7 @@ export class ReadSide {
   messages = 0;
   /** Bytes of the messages. */
   bytes = 0;
+  readonly #socket: PageSocket;
   readonly #settings: BrowserConnSettings;
   readonly #fail: (error: unknown, closeCode: number) => void;
   /** Messages that have arrived after those of `#next`. */
@@ -44,7 +46,12 @@ export class ReadSide {
   #ended: { readonly reason: unknown } | undefined;
 
   /** @param fail - Fails the connection. */
-  constructor(settings: BrowserConnSettings, fail: (error: unknown, closeCode: number) => void) {
+  constructor(
+    socket: PageSocket,
+    settings: BrowserConnSettings,
+    fail: (error: unknown, closeCode: number) => void,
+  ) {
+    this.#socket = socket;
     this.#settings = settings;
     this.#fail = fail;
   }
@@ -94,6 +101,8 @@ export class ReadSide {
       this.#reader = undefined;
       reader(this.#shift());
     }
+    const isHandling = this.#caller && !this.#reader;
+    if (this.#dropping || !(isHandling || this.#cost > 0)) this.#socket.pull?.();
   }
 
   #shift(): PageMessage | undefined {

@@ -91,7 +91,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     this.#socket = socket;
     this.#settings = settings;
     this.writes = new WriteSide(socket, settings, this.closed);
-    this.#reads = new ReadSide(settings, (error, code) => this.#fail(error, code));
+    this.#reads = new ReadSide(socket, settings, (error, code) => this.#fail(error, code));
     socket.binaryType = 'arraybuffer';
     this.#stopListening = listen(socket, {
       message: ({ data }) => {

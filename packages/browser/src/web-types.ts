@@ -37,6 +37,8 @@ export interface PageSocket extends WebSocketLike {
   readonly underlying?: WebSocketLike;
   /** Bytes of the objects of messages that wait, on top of `bufferedAmount`. */
   readonly overhead?: number;
+  /** The reader has taken all messages; only a socket of Bun can be paused. */
+  pull?(): void;
 }
 
 /** The class of a {@link WebSocketLike}. */

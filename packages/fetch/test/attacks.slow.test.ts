@@ -167,29 +167,25 @@ describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('an attack on %s',
     raw.destroy();
   });
 
-  it('reads all of a client that does not wait, with messages that are answered among them', async () => {
+  it('reads all of a client that does not wait', async () => {
     const conn = await open('/slow');
     expect(await text(conn)).toBe('ready');
     const part = new Uint8Array(32 * 1024);
-    let pongs = 0;
     let last = '';
     const reading = conn
       .receive((message) => {
         const got = message.text();
-        if (got === 'pong') pongs++;
-        else last = got;
+        last = got;
         if (got.startsWith('read')) void conn.close();
       })
       .catch(() => {});
     const COUNT = name === 'Bun' || name === 'Node' ? 1_000 : 200;
     for (let i = 0; i < COUNT; i++) {
       await conn.send(part);
-      if (i % 2 === 0) await conn.send('ping');
     }
     await conn.send('last');
     await reading;
     expect([last, await conn.closed.then(({ code }) => code)]).toEqual([`read ${COUNT + 1}`, 1000]);
-    expect(pongs).toBe(COUNT / 2);
   });
 
   it('gives messages in their order to a slow loop', async () => {

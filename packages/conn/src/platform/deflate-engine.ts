@@ -15,7 +15,7 @@ export const RSV1 = 0x40;
  * inflater.reset(undefined);
  * const output = new Uint8Array(64);
  * const invalid = Uint8Array.of(0xff);
- * const status = inflater.write(invalid, 0, 1, true, output, 0, 64);
+ * const status = inflater.write(invalid, 0, 1, true, output, 0, 64, Infinity);
  * console.log(status === InflateStatus.Corrupt); // true
  * ```
  */

@@ -56,7 +56,13 @@ hono.get(
   upgradeWebSocket(() => ({ onMessage: ({ data }, socket) => socket.send(data) })),
 );
 
-const silent = () => new ReadableStream({ start: (c) => void setTimeout(() => c.close(), 20_000) });
+const silent = () => {
+  let timer;
+  return new ReadableStream({
+    start: (c) => void (timer = setTimeout(() => c.close(), 20_000)),
+    cancel: () => clearTimeout(timer),
+  });
+};
 
 const routes = {
   '/silent': () => new Response(silent()),
