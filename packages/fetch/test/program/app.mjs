@@ -159,7 +159,7 @@ const routes = {
   '/answers': (request, server) =>
     upgrade(request, { server }, (conn) =>
       conn.receive(async () => {
-        await new Promise((resolve) => setTimeout(resolve, 50));
+        await new Promise((resolve) => setTimeout(resolve, 500));
         await conn.send('answered');
       }),
     ),
