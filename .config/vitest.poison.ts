@@ -33,7 +33,7 @@ export default defineConfig({
         test: {
           name: 'shared',
           include: [
-            'packages/{codec,conn,node-io,node-server,node-client}/test/**/*.test.ts',
+            'packages/{codec,conn,reconnect,node-io,node-server,node-client}/test/**/*.test.ts',
             'tests/{attacks,compression,contracts,end-to-end,pairs}/**/*.test.ts',
           ],
           exclude: [...EXCLUDED, ...ISOLATED, ...ISOLATED_ATTACKS],
