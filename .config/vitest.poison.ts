@@ -21,7 +21,7 @@ const all = { lines: 95, branches: 95 };
 /**
  * `pnpm long poison`: tests run again with poisoned pools. Released memory is overwritten and checked when it is leased
  * again. Tests that measure memory are left out, since poison changes it, and most tests that start other programs.
- * It also measures which code of codec and conn they run.
+ * It also measures which code of codec, conn, deflate and reconnect they run.
  */
 export default defineConfig({
   root: join(import.meta.dirname, '..'),
@@ -33,7 +33,7 @@ export default defineConfig({
         test: {
           name: 'shared',
           include: [
-            'packages/{codec,conn,reconnect,node-io,node-server,node-client}/test/**/*.test.ts',
+            'packages/{codec,deflate,conn,reconnect,node-io,node-server,node-client}/test/**/*.test.ts',
             'tests/{attacks,compression,contracts,end-to-end,pairs}/**/*.test.ts',
           ],
           exclude: [...EXCLUDED, ...ISOLATED, ...ISOLATED_ATTACKS],
@@ -55,11 +55,16 @@ export default defineConfig({
     testTimeout: 120_000,
     coverage: {
       provider: 'v8',
-      include: ['packages/codec/src/**/*.ts', 'packages/conn/src/**/*.ts'],
+      include: ['packages/{codec,conn,deflate,reconnect}/src/**/*.ts'],
       exclude: ['**/*.d.ts'],
       reporter: ['text', 'lcovonly'],
       reportsDirectory: '.out/coverage',
-      thresholds: { 'packages/codec/src/**': all, 'packages/conn/src/**': all },
+      thresholds: {
+        'packages/codec/src/**': all,
+        'packages/conn/src/**': all,
+        'packages/deflate/src/**': all,
+        'packages/reconnect/src/**': all,
+      },
     },
   },
 });
