@@ -51,12 +51,13 @@ const FLOORS = {
     ['index', 'internal'],
   ],
   'node-server': [
-    ['errors', 'close-options', 'client-socket', 'early-bytes', 'tls-callbacks'],
-    ['http2', 'pending-work', 'route-table'],
+    ['errors', 'close-options', 'client-socket', 'early-bytes', 'request-facts', 'tls-callbacks'],
+    ['pending-work', 'route-table'],
     ['conn-handler'],
     ['error-reporter', 'headers'],
     ['responder'],
     ['server-request'],
+    ['http2'],
     ['handshake-waits', 'request'],
     ['give-back-plain-request', 'plain-requests', 'policies'],
     ['options'],
@@ -110,6 +111,14 @@ const ONE_UNIT =
   '|conn/src/((connection|control|read|writing)/|(conn|internals|internals-of-conn).ts)' +
   '|hub/src/(backplane|delivery|events|everywhere|options|presence|rooms|sessions)' +
   '|proxy/src/(tunnel/|proxied.ts))';
+
+/** Folders that Node loads when they are first used: see `.config/commonjs.ts`. */
+const ON_DEMAND = [
+  'node-io/src/deflate',
+  'node-io/src/http2',
+  'node-server/src/http2',
+  'node-client/src/http2',
+];
 
 const forbidden = [
   {
@@ -201,6 +210,17 @@ const forbidden = [
     from: { path: '^conformance/src' },
     to: { path: '^packages/' },
   },
+  ...ON_DEMAND.map((folder) => ({
+    name: `door-of-${folder.replace('/src/', '-')}`,
+    comment: 'the rest of the package knows its types, and imports values from on-demand.ts',
+    severity: 'error',
+    from: { path: '^packages/[^/]+/src', pathNot: `^packages/${folder}/` },
+    to: {
+      path: `^packages/${folder}/`,
+      pathNot: '/on-demand\\.ts$',
+      dependencyTypesNot: ['type-only'],
+    },
+  })),
   ...Object.entries(PACKAGES).map(([name, below]) => ({
     name: `direction-of-${name}`,
     severity: 'error',

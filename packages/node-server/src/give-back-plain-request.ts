@@ -4,7 +4,8 @@ import { hasToken } from '@ws/codec/internal';
 import { cutStream } from '@ws/node-io/internal';
 import { HandshakeWaits } from './handshake-waits.ts';
 import type { PendingWork } from './pending-work.ts';
-import { headFault, RequestHeaders } from './request.ts';
+import { headFault } from './request.ts';
+import { RequestHeaders } from './request-facts.ts';
 import { NodeHttpResponder } from './responder/node-http.ts';
 
 /** Fields of an upgrade to another protocol (RFC 7540, section 3.2.1), in lower case. */

@@ -1,110 +1,13 @@
-import { IncomingMessage, maxHeaderSize } from 'node:http';
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
-import { Socket } from 'node:net';
+import { type IncomingMessage, maxHeaderSize } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { checkRequest, parseSubprotocols, type RequestFacts, type RequestStep } from '@ws/codec';
 import { hasToken } from '@ws/codec/internal';
-import type { ConnSettings } from '@ws/conn';
-import { addressOf, cancelStream } from '@ws/node-io/internal';
 import type { AppRequest } from './conn-handler.ts';
 import { HandshakeError } from './errors.ts';
-import { heartbeatOf, watchResets } from './http2/session-guard.ts';
-import { CompatResponder, Http2Responder, isCompatRequest } from './responder/http2.ts';
+import { CompatResponder } from './http2/on-demand.ts';
+import { IncomingFacts, isCompatRequest, RequestHeaders } from './request-facts.ts';
 import { NodeHttpResponder } from './responder/node-http.ts';
 import type { ServerRequest } from './server-request.ts';
-
-/** The look-ups of a request's header fields. */
-export type FieldLookups = Pick<RequestFacts, 'has' | 'once' | 'lines' | 'list'>;
-
-/** Header fields that the handshake reads. */
-const FIELDS = [
-  'host',
-  'transfer-encoding',
-  'content-length',
-  'connection',
-  'upgrade',
-  'origin',
-  'x-forwarded-for',
-  'sec-websocket-version',
-  'sec-websocket-key',
-  'sec-websocket-protocol',
-  'sec-websocket-extensions',
-  // Of HTTP/2 (RFC 8441, section 4).
-  ':protocol',
-  ':scheme',
-  ':authority',
-] as const;
-type Field = (typeof FIELDS)[number];
-const KEPT: ReadonlySet<string> = new Set(FIELDS);
-
-/**
- * The lines of a request's header fields. `IncomingMessage.headers` joins some repeated fields and
- * drops others, but the handshake has rules about repetition. Other fields are not kept: a flood of
- * them would cost ten times their bytes.
- */
-export class RequestHeaders implements FieldLookups {
-  /** A field that occurs once is kept as its text, so that a usual request needs no list. */
-  readonly #values = new Map<string, string | string[]>();
-
-  /** @param req - A request that an application has made may have no `rawHeaders`. */
-  constructor({ rawHeaders: raw = [] }: Partial<Pick<IncomingMessage, 'rawHeaders'>>) {
-    for (let i = 0; i + 1 < raw.length; i += 2) {
-      const name = raw[i]!.toLowerCase();
-      if (!KEPT.has(name)) continue;
-      const line = raw[i + 1]!;
-      const before = this.#values.get(name);
-      if (before === undefined) this.#values.set(name, line);
-      else if (typeof before === 'string') this.#values.set(name, [before, line]);
-      else before.push(line);
-    }
-    // A request of HTTP/2 often has no Host (RFC 9113, section 8.3.1).
-    const authority = this.#values.get(':authority');
-    if (authority !== undefined && !this.has('host')) this.#values.set('host', authority);
-  }
-
-  /** Whether the field occurs. */
-  has(name: Field): boolean {
-    return this.#values.has(name);
-  }
-
-  /** Returns the value of every line of the field. */
-  lines(name: Field): readonly string[] {
-    const value = this.#values.get(name) ?? [];
-    return typeof value === 'string' ? [value] : value;
-  }
-
-  /** Returns the field as one list over all its lines; `''` when it is missing. */
-  list(name: Field): string {
-    const value = this.#values.get(name) ?? '';
-    return typeof value === 'string' ? value : value.join(', ');
-  }
-
-  /** Returns the value of a field that occurs exactly once, otherwise undefined. */
-  once(name: Field): string | undefined {
-    const value = this.#values.get(name);
-    return typeof value === 'string' ? value : undefined;
-  }
-}
-
-/** An IncomingMessage, for the codec's tables of rules and for the steps between them. */
-class IncomingFacts extends RequestHeaders implements RequestFacts {
-  readonly method: string;
-  readonly target: string;
-  readonly version: RequestFacts['version'];
-  readonly #req: IncomingMessage;
-
-  constructor(req: IncomingMessage, version: RequestFacts['version']) {
-    super(req);
-    this.#req = req;
-    this.method = req.method ?? '';
-    this.target = req.url ?? '';
-    this.version = version;
-  }
-
-  get remoteAddress(): string | undefined {
-    return addressOf(this.#req.socket, 'remoteAddress');
-  }
-}
 
 /** Describes a request that node:http has parsed. */
 export function requestOfNode(incoming: IncomingMessage, socket: Duplex): ServerRequest {
@@ -218,68 +121,4 @@ function headersOf(req: IncomingMessage): RequestHeaders {
   if (rawHeaders !== undefined) return new RequestHeaders(req);
   const lines = Object.entries(headers ?? {}).flatMap(([name, value]) => [name, String(value)]);
   return new RequestHeaders({ rawHeaders: lines });
-}
-
-/**
- * The request of a stream, for the application's functions: an IncomingMessage, as over HTTP/1.1. Its
- * method is `CONNECT`, its headers also have `host` and the pseudo-headers. Its socket belongs to
- * the session.
- */
-class StreamRequest extends IncomingMessage {
-  readonly stream: ServerHttp2Stream;
-
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: string[]) {
-    super(stream.session?.socket ?? new Socket());
-    this.stream = stream;
-    this.httpVersion = '2.0';
-    this.httpVersionMajor = 2;
-    this.httpVersionMinor = 0;
-    this.method = onlyLine(headers[':method']);
-    this.url = onlyLine(headers[':path']);
-    const host = headers.host ?? headers[':authority'];
-    this.headers = host === undefined ? { ...headers } : { ...headers, host };
-    this.rawHeaders = rawHeaders;
-    this.complete = true;
-  }
-
-  /** The bytes after the request are frames. */
-  override _read(): void {
-    this.push(null);
-  }
-
-  /** Resets the stream: the session's socket carries others too. Node calls it after the end as well. */
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    if (!this.readableEnded) cancelStream(this.stream);
-    done(error);
-  }
-}
-
-/**
- * Describes the request of a stream, and guards its session. The stream is closed when its client has
- * reset too many: it gets no answer.
- *
- * @param rawHeaders - Default: the lines of `headers`, in which Node has joined repeated fields.
- */
-export function requestOfStream(
-  settings: Pick<ConnSettings, 'heartbeat'>,
-  stream: ServerHttp2Stream,
-  headers: IncomingHttpHeaders,
-  rawHeaders: string[] = rawHeadersOf(headers),
-): ServerRequest {
-  watchResets(stream, heartbeatOf(settings));
-  const request = new StreamRequest(stream, headers, rawHeaders);
-  const facts = new IncomingFacts(request, '2');
-  const incoming: IncomingMessage = request;
-  return { req: incoming as AppRequest, facts, incoming, responder: new Http2Responder(stream) };
-}
-
-/** `''` for a field that another parser has found twice: the rules refuse it. */
-function onlyLine(field: unknown): string {
-  return typeof field === 'string' ? field : '';
-}
-
-function rawHeadersOf(headers: IncomingHttpHeaders): string[] {
-  return Object.entries(headers).flatMap(([name, value]) =>
-    [value ?? []].flat().flatMap((line) => [name, line]),
-  );
 }

@@ -1,6 +1,6 @@
 import { parseHostPort } from '@ws/codec/internal';
 import { HandshakeError, quoted } from '../errors.ts';
-import type { FieldLookups } from '../request.ts';
+import type { FieldLookups } from '../request-facts.ts';
 
 const ENTRY = /^(\*\.)?([^*]*[^*:])$/;
 /** Labels separated by single dots. No parser reads such a text as more than one name. */

@@ -1,7 +1,7 @@
 import { AllowedOrigins, type SameHost } from '@ws/codec';
 import type { AppRequest, HandshakeRequest } from '../conn-handler.ts';
 import { HandshakeError, quoted } from '../errors.ts';
-import type { FieldLookups } from '../request.ts';
+import type { FieldLookups } from '../request-facts.ts';
 
 /** A name or an IPv4 address. A port of up to four digits is always in range. */
 const PLAIN_HOST = /^[A-Za-z0-9.-]+(?::[0-9]{1,4})?$/;

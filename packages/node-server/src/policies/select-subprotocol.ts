@@ -2,7 +2,7 @@ import { parseSubprotocols, parseTokenList } from '@ws/codec';
 import type { AppRequest, HandshakeRequest } from '../conn-handler.ts';
 import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from '../errors.ts';
 import { headerOf } from '../headers.ts';
-import type { FieldLookups } from '../request.ts';
+import type { FieldLookups } from '../request-facts.ts';
 
 /**
  * The supported subprotocols in the server's order of preference, or a function that picks one of

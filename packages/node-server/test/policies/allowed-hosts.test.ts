@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { describe, expect, it } from 'vitest';
 import { Upgrader } from '../../src/index.ts';
 import { HostPolicy } from '../../src/policies/allowed-hosts.ts';
-import { RequestHeaders } from '../../src/request.ts';
+import { RequestHeaders } from '../../src/request-facts.ts';
 import {
   type Answer,
   exchange,

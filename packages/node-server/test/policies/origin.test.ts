@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { AppRequest } from '../../src/conn-handler.ts';
 import { Upgrader } from '../../src/index.ts';
 import { OriginPolicy } from '../../src/policies/origin.ts';
-import { RequestHeaders } from '../../src/request.ts';
+import { RequestHeaders } from '../../src/request-facts.ts';
 
 describe('sameHost', () => {
   it('false admits listed origins and requests without an Origin', () => {

@@ -1,6 +1,6 @@
 import { collectGarbage } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { RequestHeaders } from '../src/request.ts';
+import { RequestHeaders } from '../src/request-facts.ts';
 
 const headersOf = (...rawHeaders: string[]): RequestHeaders => new RequestHeaders({ rawHeaders });
 
