@@ -26,7 +26,6 @@ import type { ReportedConn } from '../report/report-text.ts';
 import type { TurnTask } from '../scheduler/task-queue.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
-import { rejectedLater } from '../time/refusal.ts';
 import type { Transport, TransportSink } from '../transport.ts';
 import { onRejection } from '../validate.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
@@ -282,11 +281,11 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
   control(type: number, payload: Uint8Array): Promise<void> {
     const { outbound } = this;
     if (type !== CloseMessage) return outbound.control(type, payload, 0, payload.length);
-    if (!outbound.open) return rejectedLater(this.platform, outbound.writeEnd!.error);
+    if (!outbound.open) return rejected(outbound.writeEnd!.error);
     checkClosePayload(payload);
     const closing = this.closingOrNew();
     closing.ourClose(payload, undefined, false);
-    return closing.outcome.sent ? RESOLVED : rejectedLater(this.platform, outbound.writeEnd!.error);
+    return closing.outcome.sent ? RESOLVED : rejected(outbound.writeEnd!.error);
   }
 
   // Reports
@@ -301,7 +300,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
    * WebSocketError is the connection's, and `closed` has its cause.
    */
   rejected(error: unknown, where: string): Promise<never> {
-    if (error instanceof WebSocketError) return rejectedLater(this.platform, error);
+    if (error instanceof WebSocketError) return rejected(error, this);
     if (isMistake(error)) fromCaller(error, this.conn, where);
     this.report(error, where);
     return rejected(error);

@@ -1,7 +1,6 @@
 import { LARGEST_SLAB, type Lease, utf8Length } from '@ws/codec/internal';
-import { CloseError, CloseSentError } from '../errors.ts';
 import type { DataType } from '../message.ts';
-import { type LateRejection, rejectedLater } from '../time/refusal.ts';
+import { rejected } from '../time/promises.ts';
 import { withinLimit } from '../writing/buffer-limits.ts';
 import { utf8 } from '../writing/payload.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
@@ -67,7 +66,7 @@ export class Outbound extends SendQueue {
   // Limits
 
   /** A rejected promise when no message is accepted any more. */
-  rejectionIfClosed(): LateRejection | undefined {
+  rejectionIfClosed(): Promise<never> | undefined {
     const { connection, writeEnd } = this;
     return writeEnd === undefined ? undefined : rejectionAtEnd(connection, writeEnd);
   }
@@ -77,7 +76,7 @@ export class Outbound extends SendQueue {
    *
    * @param size - Size in bytes, or in UTF-16 units when `text` is given.
    */
-  rejectionFor(size: number, text?: string): LateRejection | undefined {
+  rejectionFor(size: number, text?: string): Promise<never> | undefined {
     const { connection, writeEnd } = this;
     if (writeEnd !== undefined) return rejectionAtEnd(connection, writeEnd);
     // A UTF-16 unit has three bytes at most. Only text close to the limit is measured.
@@ -318,14 +317,10 @@ export class Outbound extends SendQueue {
   }
 }
 
-function rejectionAtEnd(connection: Connection, { error, expired }: WriteEnd): LateRejection {
+function rejectionAtEnd(connection: Connection, { error, expired }: WriteEnd): Promise<never> {
   // The write after the deadline ends the connection. The deadline itself does not.
   if (expired) connection.abort(error);
-  // The close has created the error. Its stack must name the late write instead.
-  if (error instanceof CloseSentError || error instanceof CloseError) {
-    Error.captureStackTrace?.(error);
-  }
-  return rejectedLater(connection.platform, error);
+  return rejected(error);
 }
 
 // A function: its closure would cost each message an object.

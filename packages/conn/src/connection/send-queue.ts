@@ -3,8 +3,7 @@ import { LARGEST_SLAB, type Lease, noRelease } from '@ws/codec/internal';
 import { CloseSentError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { viewOf } from '../platform/platform.ts';
-import { type Deferred, RESOLVED } from '../time/promises.ts';
-import { rejectedLater } from '../time/refusal.ts';
+import { type Deferred, RESOLVED, rejected } from '../time/promises.ts';
 import { ControlQueue } from '../writing/control-queue.ts';
 import { DrainWaits, isTurnFull } from '../writing/drain-waits.ts';
 import { DetachedBytes, isChanged } from '../writing/pending-bytes.ts';
@@ -304,7 +303,7 @@ export abstract class SendQueue extends UnsentFrames implements BatchSender {
     own = false,
   ): Promise<void> {
     if (!this.open) {
-      return own ? RESOLVED : rejectedLater(this.connection.platform, this.writeEnd!.error);
+      return own ? RESOLVED : rejected(this.writeEnd!.error);
     }
     // Heartbeat pings do not go between the frames of a compressed message: see `heartbeat.ts`.
     const follows = own && opcode === PingMessage && this.encoder?.isUnsent === true;
@@ -314,7 +313,7 @@ export abstract class SendQueue extends UnsentFrames implements BatchSender {
     } catch (error) {
       if (own) this.connection.abort(unwritten(error));
       else this.connection.reportMistake(error, 'writeControl');
-      return rejectedLater(this.connection.platform, error);
+      return rejected(error, this.connection);
     }
     if (this.bytes >= LARGEST_SLAB) this.pump();
     else this.connection.scheduleFlush();

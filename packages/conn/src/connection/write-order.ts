@@ -2,7 +2,6 @@ import { isControl } from '@ws/codec/internal';
 import { TimeoutError } from '../errors.ts';
 import { Fifo } from '../memory/fifo.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
-import { LateRejection } from '../time/refusal.ts';
 import { WRITE_COST } from '../writing/buffer-limits.ts';
 import { ChangedBytes, DetachedBytes } from '../writing/pending-bytes.ts';
 import { FIN } from '../writing/shared-frames.ts';
@@ -120,8 +119,6 @@ export class WriteOrder {
 
   /** Counts `bytes` as waiting until `written` settles. The write that returned it waits. */
   countUntil(written: Promise<void>, bytes: number): void {
-    // Such a write was refused.
-    if (written instanceof LateRejection) return;
     this.#count(bytes);
     const free = (): void => this.#uncount(bytes);
     written.then(free, free);

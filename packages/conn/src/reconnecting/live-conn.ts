@@ -12,8 +12,8 @@ import type { Message } from '../message.ts';
 import type { CloseInfo } from '../platform/observer.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
 import type { MessageHandler } from '../read/receive-call.ts';
-import { Deferred, handled, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
-import { LateRejection, rejectedLater } from '../time/refusal.ts';
+import { CallPromise } from '../time/call-promise.ts';
+import { Deferred, handled, RESOLVED, refused, rejected } from '../time/promises.ts';
 import { isThenable, kind } from '../validate.ts';
 import type { MessageData } from '../writing/payload.ts';
 import { Backlog } from './backlog.ts';
@@ -168,7 +168,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
       const { resend } = this.#plan;
       const id = resend && idOf(resend, data);
       if (this.#ended !== undefined || this.#closing) {
-        return rejectedLater(portablePlatform, this.#endReason());
+        return rejected(this.#endReason(), this);
       }
       const { conn } = this;
       const isDirect = conn !== undefined && this.#backlogConn !== conn;
@@ -185,7 +185,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     } catch (error) {
       if (!(error instanceof BackpressureError)) return this.#mistake(error, 'send');
       const ignored = (): void => this.#reportOnce(error, 'send');
-      return this.#counted(rejectedLater(portablePlatform, error, ignored));
+      return this.#counted(refused(error, this, ignored));
     }
   }
 
@@ -213,7 +213,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
 
   /** Counts a message that is rejected with a BackpressureError. */
   #counted(sent: Promise<void>): Promise<void> {
-    if (sent instanceof LateRejection && sent.reason instanceof BackpressureError) this.#refused++;
+    if (sent instanceof CallPromise) this.#refused++;
     return sent;
   }
 
@@ -247,7 +247,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
       return this.#mistake(error, 'receive');
     }
     if (this.#receives) {
-      return rejectedLater(portablePlatform, new ReadPendingError('receive', 'receive'));
+      return rejected(new ReadPendingError('receive', 'receive'), this);
     }
     this.#receives = true;
     return handled(this.#receiveAll(handler));
@@ -279,8 +279,6 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
 
   /** @param left - Ends a pending `next`. Its message is for the next reader. */
   async *#messages(left: AbortSignal): AsyncGenerator<Message, undefined> {
-    // In a later turn, so that code that begins one loop after the other blocks no other work.
-    if (this.#ended !== undefined) await resolvedLater(portablePlatform, undefined);
     for await (const { conn, reads } of this.#chain.read(left)) {
       const iterator = reads[Symbol.asyncIterator]();
       const leave = (): void => void iterator.return?.();
@@ -296,7 +294,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
         left.removeEventListener('abort', leave);
       }
     }
-    if (this.#ended?.error !== undefined && !left.aborted) throw this.#ended.error;
+    if (this.#ended?.error !== undefined && !left.aborted) await rejected(this.#ended.error);
     return undefined;
   }
 
@@ -354,7 +352,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
    */
   reconnect(): Promise<C> {
     if (this.#ended !== undefined || this.#closing) {
-      return rejectedLater(portablePlatform, this.#noReconnect());
+      return rejected(this.#noReconnect(), this);
     }
     const conn = this.#conn;
     this.#reconnected ??= new Deferred();

@@ -4,8 +4,7 @@ import type { Connection } from '../connection/connection.ts';
 import { TimeoutError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { untilOf } from '../time/deadline.ts';
-import { RESOLVED } from '../time/promises.ts';
-import { rejectedLater } from '../time/refusal.ts';
+import { RESOLVED, rejected } from '../time/promises.ts';
 import { withTimeout } from '../time/wait.ts';
 import { bytesOf, controlPayload, isBorrowed, isUnstable, type MessageData } from './payload.ts';
 import { checkClosePayload } from './prepared-message.ts';
@@ -41,17 +40,17 @@ function writeWithOptions(
   }
   const { signal, compress } = options;
   if (signal === undefined) return write(connection, method, type, data, compress);
-  if (signal.aborted) return rejectedLater(connection.platform, signal.reason);
+  if (signal.aborted) return rejected(signal.reason, signal);
   const order = connection.outbound.writeOrder();
   const written = order.withSignal(() => write(connection, method, type, data, compress));
-  if (written === RESOLVED) return RESOLVED;
   const message = order.messageOf(written);
+  if (message === undefined) return written;
   order.countUntil(written, 0);
   return withTimeout(
     connection.platform,
     { signal },
     () => written,
-    (_written, reason) => message !== undefined && order.cancel(message, reason),
+    (_written, reason) => order.cancel(message, reason),
   );
 }
 

@@ -1,5 +1,5 @@
 import { portablePlatform } from '@ws/conn';
-import { checked, Deferred, handled, isThenable, kind, rejectedLater } from '@ws/conn/internal';
+import { checked, Deferred, handled, isThenable, kind, rejected } from '@ws/conn/internal';
 import { RoomRefusedError, SessionClosedError } from '../errors.ts';
 import { NEEDS_POSITIONS } from '../options.ts';
 import type { Session } from '../sessions/session.ts';
@@ -59,7 +59,7 @@ export class Joins<Data> {
         : this.#enterLater(session, name, admitted, resume);
     } catch (error) {
       this.#hub.joinFailed(session, error);
-      return rejectedLater(portablePlatform, error);
+      return rejected(error, session);
     }
   }
 
