@@ -39,7 +39,10 @@ export async function runCli(args: readonly string[], list: URL): Promise<number
     for (const { name, description } of targets) console.log(name.padEnd(18), description);
     return 0;
   }
-  if (command.kind === 'laws') return runLaws(command.laws, command.budget, command.seed);
+  if (command.kind === 'laws') {
+    const { laws, budget, seed, against } = command;
+    return runLaws(laws, budget, seed, against);
+  }
   if (command.kind === 'replay') {
     const { target, file } = command;
     let input: Uint8Array;
