@@ -19,6 +19,16 @@ export {
   kind,
   whole,
 } from './arguments.ts';
+export {
+  END,
+  type Failure,
+  type FrameOutput,
+  failureBy,
+  Machine,
+  type MachineEvent,
+  type MachineOwner,
+} from './endpoint/machine.ts';
+export * as states from './endpoint/states.ts';
 export type { FrameDecoderUse } from './frames/decoder-options.ts';
 export {
   FrameQueue,
