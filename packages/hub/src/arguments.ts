@@ -1,4 +1,10 @@
-import { BinaryMessage, type MessageData, type PreparedMessage, TextMessage } from '@ws/conn';
+import {
+  BinaryMessage,
+  formatCloseMessage,
+  type MessageData,
+  type PreparedMessage,
+  TextMessage,
+} from '@ws/conn';
 import {
   checkOptionNames,
   formatJSON,
@@ -48,6 +54,13 @@ export function checkOneOf<T>(
   if (allowed.includes(value as T)) return;
   const got = typeof value === 'string' ? JSON.stringify(value) : kind(value);
   throw new TypeError(`${name}: expected one of ${allowed.join(', ')}, got ${got}`);
+}
+
+/** @throws TypeError, RangeError for what a close frame cannot have. */
+export function checkClose(owner: string, code: number, reason: string): void {
+  // For 1005 the payload is empty: no frame may contain that code (RFC 6455, section 7.4.1).
+  if (formatCloseMessage(code, reason).length > 0) return;
+  throw new RangeError(`${owner}: close code ${code} must not be sent`);
 }
 
 /**

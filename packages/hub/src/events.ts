@@ -1,4 +1,4 @@
-import { type BorrowedMessage, type CloseInfo, type PreparedMessage } from '@ws/conn';
+import type { BorrowedMessage, CloseInfo, PreparedMessage } from '@ws/conn';
 import { asyncContexts, kind } from '@ws/conn/internal';
 import { checkOneOf } from './arguments.ts';
 import type { Position } from './history/position.ts';

@@ -16,7 +16,7 @@ import {
   sessionsOf,
 } from './delivery/publish-options.ts';
 import { HubClosedError } from './errors.ts';
-import { type ConnectContext, type HubEvents } from './events.ts';
+import type { ConnectContext, HubEvents } from './events.ts';
 import { addAskListener, Everywhere } from './everywhere/everywhere.ts';
 import {
   checkCloseOptions,

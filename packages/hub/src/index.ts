@@ -32,7 +32,7 @@ export type {
   Presences,
   Present,
 } from './presence/room-presence.ts';
-export type { JoinOptions } from './rooms/join-options.ts';
+export type { JoinOptions } from './rooms/joins.ts';
 export { type Joined, Room } from './rooms/room.ts';
 export { type SendOptions, Session } from './sessions/session.ts';
 export type { Waiting } from './sessions/waiting-messages.ts';

@@ -1,4 +1,4 @@
-import { checkClose } from '../options.ts';
+import { checkClose } from '../arguments.ts';
 import type { JSONValue } from '../presence/room-presence.ts';
 
 /**

@@ -63,7 +63,7 @@ interface Selection<Data> {
  */
 export class Audience<Data> implements Due {
   readonly members: Set<Session<Data>> = new Set();
-  readonly #fanOut: FanOut<Data>;
+  readonly #fanOut: FanOut;
   #waiting: Publication<Data>[] = [];
   #waitingBytes = 0;
   /** Resolves at the end of the next pass. */
@@ -82,7 +82,7 @@ export class Audience<Data> implements Due {
   /** The last message from the backplane was refused. */
   #refuses = false;
 
-  constructor(fanOut: FanOut<Data>) {
+  constructor(fanOut: FanOut) {
     this.#fanOut = fanOut;
   }
 

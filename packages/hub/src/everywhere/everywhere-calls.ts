@@ -1,9 +1,8 @@
 import { CloseCode } from '@ws/conn';
 import { checkOptionNames, duration, kind } from '@ws/conn/internal';
-import { checkText, jsonOf, MAX_QUESTION_NAME } from '../arguments.ts';
+import { checkClose, checkText, jsonOf, MAX_QUESTION_NAME } from '../arguments.ts';
 import type { Question } from '../backplane/words.ts';
 import { HubClosedError } from '../errors.ts';
-import { checkClose } from '../options.ts';
 import { MAX_SESSION_BYTES } from '../presence/presence.ts';
 import type { JSONValue } from '../presence/room-presence.ts';
 import type { Sessions } from '../sessions/sessions.ts';

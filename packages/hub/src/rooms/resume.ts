@@ -7,7 +7,7 @@ import type { Position } from '../history/position.ts';
 import { platformOf } from '../sessions/conn-calls.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
-import type { JoinOptions } from './join-options.ts';
+import type { JoinOptions } from './joins.ts';
 import { type MissedPart, NO_PART, type SharedPart } from './missed-parts.ts';
 import type { PartTurn } from './part-turns.ts';
 import type { Joined } from './room.ts';

@@ -48,7 +48,7 @@ export class Rooms<Data> {
   readonly reads: RoomReads<Data>;
   readonly missed: MissedParts<Data>;
   readonly turns: PartTurns<Data>;
-  readonly sends: MissedSends<Data>;
+  readonly sends: MissedSends;
   readonly held: HeldMessages<Data>;
   readonly #hub: Sessions<Data>;
   readonly #states = new Map<string, RoomState<Data>>();

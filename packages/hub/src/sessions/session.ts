@@ -18,8 +18,7 @@ import {
 } from '@ws/conn/internal';
 import { checkKeyedOptions, checkNoEvent, jsonOf, prepare } from '../arguments.ts';
 import type { OverflowPolicy } from '../options.ts';
-import type { JoinOptions } from '../rooms/join-options.ts';
-import type { PendingJoin } from '../rooms/joins.ts';
+import type { JoinOptions, PendingJoin } from '../rooms/joins.ts';
 import type { Joined } from '../rooms/room.ts';
 import { platformOf, sendPrepared } from './conn-calls.ts';
 import type { Sessions } from './sessions.ts';

@@ -63,7 +63,7 @@ const used = /* @__PURE__ */ new WeakSet<Backplane>();
 export class Sessions<Data> {
   readonly settings: HubSettings<Data>;
   readonly byId: Map<string, Session<Data>> = new Map();
-  readonly fanOut: FanOut<Data> = new FanOut(this);
+  readonly fanOut: FanOut = new FanOut(this);
   readonly everyone: Audience<Data> = new Audience(this.fanOut);
   readonly presence: Presence<Data> = new Presence(this);
   /** By the name of the question. */
