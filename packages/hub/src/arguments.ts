@@ -13,10 +13,15 @@ import {
   onRejection,
   preparedOf,
 } from '@ws/conn/internal';
-import { MAX_KEY_BYTES } from './backplane/envelope.ts';
 
 const encoder = /* @__PURE__ */ new TextEncoder();
 
+/** Longest name of a room, in bytes of UTF-8. */
+export const MAX_ROOM_NAME = 256;
+/** Longest key of a message, in bytes: an envelope has 2 bytes for its length. */
+const MAX_KEY_BYTES = 65_535;
+/** Longest delay of a timer, in ms. */
+export const MAX_DELAY_MS = 2_147_483_647;
 /** Longest name of a question to all nodes, in bytes. */
 export const MAX_QUESTION_NAME = 256;
 
@@ -43,6 +48,11 @@ export function checkText(
   const bytes = value.length * 3 <= most ? value.length : encoder.encode(value).length;
   if (bytes >= least && bytes <= most) return;
   throw new RangeError(`${name}: expected ${least} to ${most} bytes, got ${bytes}${hint}`);
+}
+
+/** @throws TypeError or RangeError for a name that no room has. */
+export function checkRoomName(name: unknown): asserts name is string {
+  checkText('room', name, 1, MAX_ROOM_NAME);
 }
 
 /** @throws TypeError for other values than those of `allowed`. */

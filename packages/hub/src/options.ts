@@ -19,8 +19,8 @@ import {
 import { checkClose, checkOneOf, checkText, checkWellFormed } from './arguments.ts';
 import type { Backplane } from './backplane/backplane.ts';
 import { MAX_ID_BYTES } from './backplane/envelope.ts';
-import type { Position } from './history/position.ts';
 import type { HistoryBounds } from './history/room-history.ts';
+import type { Position } from './position.ts';
 import type { Session } from './sessions/session.ts';
 import type { Waiting } from './sessions/waiting-messages.ts';
 

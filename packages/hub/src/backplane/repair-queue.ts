@@ -1,4 +1,4 @@
-import type { Position } from '../history/position.ts';
+import type { Position } from '../position.ts';
 import { type Arrival, isPlaced, type Placed } from './envelope.ts';
 
 /** Bounds of the messages that wait for the end of a repair. */

@@ -9,9 +9,11 @@ import {
   rejectedLater,
   whole,
 } from '@ws/conn/internal';
+import { checkText } from '../arguments.ts';
 import { RoomRefusedError, SessionClosedError } from '../errors.ts';
-import { checkPosition, type Position } from '../history/position.ts';
-import { NEEDS_POSITIONS } from '../options.ts';
+import { NEEDS_POSITIONS, type RoomSettings } from '../options.ts';
+import { checkPosition, type Position } from '../position.ts';
+import { infoText, MAX_SESSION_BYTES } from '../presence/presence.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { Resume } from './resume.ts';
@@ -219,6 +221,33 @@ export class Joins<Data> {
       },
     );
     return result.promise;
+  }
+
+  /**
+   * Asks the option `presence` what to show of a session that will enter.
+   *
+   * @param presence - The option.
+   * @returns JSON; undefined for a session that is not shown.
+   * @throws {@link RoomRefusedError} when the option throws; TypeError or RangeError for its result;
+   *   {@link SessionClosedError}
+   */
+  askPresence(
+    session: Session<Data>,
+    room: string,
+    presence: NonNullable<RoomSettings<Data>['presence']>,
+  ): string | undefined {
+    checkText('session.id', session.id, 0, MAX_SESSION_BYTES);
+    let info: unknown;
+    try {
+      info = this.decide(() => presence(session));
+    } catch (cause) {
+      const refusal = new RoomRefusedError(room, 'presence threw', { cause });
+      this.#hub.joinFailed(session, refusal, cause);
+      throw refusal;
+    }
+    const text = infoText('presence', info);
+    if (session.state === 'closed') throw new SessionClosedError('session.join');
+    return text;
   }
 
   /** @throws {@link RoomRefusedError} above a bound on rooms. */

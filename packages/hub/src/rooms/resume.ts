@@ -3,7 +3,7 @@ import { Deferred, flushShared } from '@ws/conn/internal';
 import { prepareResult } from '../arguments.ts';
 import { type Audience, isFor, type Publication } from '../delivery/audience.ts';
 import { RoomRefusedError, SessionClosedError } from '../errors.ts';
-import type { Position } from '../history/position.ts';
+import type { Position } from '../position.ts';
 import { platformOf } from '../sessions/conn-calls.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
