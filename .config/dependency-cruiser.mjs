@@ -114,15 +114,16 @@ const PURE = 'codec|conn|browser';
 
 /**
  * Files that are read as one, whose parts refer back to the whole: a connection, the pools of engines,
- * a queue of frames with its slab, the two units of a hub, and a request through a proxy with its
- * tunnel. `tools/check/counts.ts` bounds the number of files in a circle.
+ * a queue of frames with its slab, the two units of a hub, a request through a proxy with its tunnel,
+ * and the rooms of a client with their loops. `tools/check/counts.ts` bounds the files in a circle.
  */
 const ONE_UNIT =
   '^packages/(codec/src/frames/frame-(queue|slab).ts' +
   '|conn/src/((connection|control|deflate|read|writing)/|(conn|internals|internals-of-conn).ts)' +
   '|hub/src/(backplane|everywhere|presence)/' +
   '|hub/src/((delivery|rooms|sessions)/|(events|options).ts)' +
-  '|proxy/src/(tunnel/|proxied.ts))';
+  '|proxy/src/(tunnel/|proxied.ts)' +
+  '|rpc/src/rooms/(client-rooms?|room-loop).ts)';
 
 const forbidden = [
   {

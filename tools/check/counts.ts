@@ -21,7 +21,7 @@ const BOUNDS: Readonly<Record<string, Counts>> = {
   'node-server': [51, 5_400, 40, 28, 0],
   obs: [14, 1_300, 26, 0, 0],
   proxy: [25, 2_600, 22, 0, 3],
-  rpc: [24, 3_300, 44, 11, 0],
+  rpc: [24, 3_300, 40, 11, 3],
 };
 
 /** The packages that every server and client loads. */
