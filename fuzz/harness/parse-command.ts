@@ -47,7 +47,7 @@ export function usage({ laws }: CommandNames): string {
               default: ${NAMED_MINUTES} for targets given by name, else ${SHORT_MINUTES}
   --runs      inputs for each test of a law, instead of minutes
   --seed      seed of an earlier run, to repeat it; default: a new seed, which is printed
-  --keep      merge the inputs that reached new code into fuzz/corpus, and delete the files that
+  --keep      merge the inputs that reached new code into fuzz/corpus, and delete those that
               they replace; a run with a finding keeps nothing
   --replay    run only the input in this file, such as the file of a finding
   --list      print the targets
