@@ -131,7 +131,7 @@ export default defineConfig({
         test: {
           name: 'poison',
           include: [
-            'packages/{codec,conn,node-io,node-server,node-client}/test/**/*.test.ts',
+            'packages/{codec,conn,reconnect,node-io,node-server,node-client}/test/**/*.test.ts',
             'tests/{attacks,compression,contracts,end-to-end,pairs}/**/*.test.ts',
           ],
           exclude: [...NOT_POISONED, ...ISOLATED, ...ISOLATED_ATTACKS],

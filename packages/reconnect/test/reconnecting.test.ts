@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it, vi } from 'vitest';
 import {
   type Conn,
   connPair,
@@ -7,8 +6,9 @@ import {
   ProtocolError,
   ReadLimitError,
   WebSocketError,
-} from '../../src/index.ts';
-import { reconnecting } from '../../src/reconnecting/index.ts';
+} from '@ws/conn';
+import { describe, expect, it, vi } from 'vitest';
+import { reconnecting } from '../src/index.ts';
 import { connOfAnotherClass, dials, fast } from './dials.ts';
 
 const texts = async (conn: Conn, into: string[]): Promise<void> => {

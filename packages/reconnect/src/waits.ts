@@ -1,4 +1,4 @@
-import { TimeoutError } from '../errors.ts';
+import { TimeoutError } from '@ws/conn';
 
 /**
  * Waits `ms` milliseconds, until `signal` aborts, or until a page wakes. The wait keeps the process

@@ -1,4 +1,4 @@
-import { duration } from '../validate.ts';
+import { duration } from '@ws/conn/internal';
 
 /** In ms. */
 type DelayRange = { readonly minDelay: number; readonly maxDelay: number };

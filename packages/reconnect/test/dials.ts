@@ -1,5 +1,5 @@
+import { type Conn, type ConnLike, connPair } from '@ws/conn';
 import { onTestFinished } from 'vitest';
-import { type Conn, type ConnLike, connPair } from '../../src/index.ts';
 
 export const fast = { minDelay: 1, maxDelay: 4 };
 

@@ -1,15 +1,9 @@
+import { CloseSentError, Conn, type ConnPairOptions, connPair, portablePlatform } from '@ws/conn';
+import { Deferred } from '@ws/conn/internal';
 import { nodeDeflate } from '@ws/node-io';
 import { TestTransport } from '@ws/tests';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import {
-  CloseSentError,
-  Conn,
-  type ConnPairOptions,
-  connPair,
-  portablePlatform,
-} from '../../src/index.ts';
-import { ReconnectingConn, type ReconnectingConnOptions } from '../../src/reconnecting/index.ts';
-import { Deferred } from '../../src/time/promises.ts';
+import { ReconnectingConn, type ReconnectingConnOptions } from '../src/index.ts';
 import { connOfAnotherClass, type Dials, dials } from './dials.ts';
 
 /** Waits that no test survives: only `reconnect` ends them. */

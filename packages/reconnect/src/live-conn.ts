@@ -1,21 +1,30 @@
-import { checked, fromCaller } from '@ws/codec/internal';
-import type { ConnLike } from '../conn-like.ts';
 import {
   BackpressureError,
+  type CloseInfo,
   CloseSentError,
-  causeText,
-  errorOf,
+  type ConnLike,
+  type Message,
+  type MessageData,
+  type MessageHandler,
+  portablePlatform,
   ReadPendingError,
-} from '../errors.ts';
-import { internalsOf } from '../internals-of.ts';
-import type { Message } from '../message.ts';
-import type { CloseInfo } from '../platform/observer.ts';
-import { portablePlatform } from '../platform/portable-platform.ts';
-import type { MessageHandler } from '../read/receive-call.ts';
-import { Deferred, handled, RESOLVED, rejected, resolvedLater } from '../time/promises.ts';
-import { LateRejection, rejectedLater } from '../time/refusal.ts';
-import { isThenable, kind } from '../validate.ts';
-import type { MessageData } from '../writing/payload.ts';
+} from '@ws/conn';
+import {
+  causeText,
+  checked,
+  Deferred,
+  errorOf,
+  fromCaller,
+  handled,
+  internalsOf,
+  isThenable,
+  kind,
+  LateRejection,
+  RESOLVED,
+  rejected,
+  rejectedLater,
+  resolvedLater,
+} from '@ws/conn/internal';
 import { Backlog } from './backlog.ts';
 import { ConnectionChain, type Reads } from './connection-chain.ts';
 import { ConnectionSeries } from './connection-series.ts';
@@ -24,33 +33,8 @@ import type { DialFunction, LivePlan, ReconnectingCloseOptions } from './options
 import { ReadAhead } from './read-ahead.ts';
 import { isErrorOf } from './reconnecting.ts';
 import { idOf } from './resend.ts';
+import type { ReconnectingEnd, ReconnectingState, ReconnectingStats } from './state.ts';
 import { openWithin, untilAborted } from './waits.ts';
-
-/**
- * The state of a `ReconnectingConn`: dialing or running `onOpen`; open; waiting for the next dial,
- * or for the end of a connection that closes; closed, also while `close` ends the connection.
- */
-export type ReconnectingState = 'connecting' | 'open' | 'waiting' | 'closed';
-
-/** How a `ReconnectingConn` ended. */
-export interface ReconnectingEnd {
-  /**
-   * The error that ended it; absent after `close`, `signal`, and a close code of `stopCodes`. For a
-   * value that is no Error, thrown by a function of yours, it is an Error with that value as `cause`.
-   */
-  readonly error?: Error | undefined;
-  /**
-   * The messages with an id that the peer has not acknowledged (option `resend`), then those that
-   * no connection has accepted; each in the order of the calls.
-   */
-  readonly unsent: readonly Message[];
-}
-
-/** The counters of a `ReconnectingConn`. */
-export interface ReconnectingStats {
-  /** Messages that `send` has refused with a BackpressureError. They are not in `unsent`. */
-  readonly messagesRefused: number;
-}
 
 const DISCARD = { discard: true } as const;
 /** Time in ms for the end of a connection that `reconnect` replaces. */

@@ -1,6 +1,6 @@
+import { type Conn, connPair } from '@ws/conn';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type Conn, connPair } from '../../src/index.ts';
-import { ReconnectingConn } from '../../src/reconnecting/index.ts';
+import { ReconnectingConn } from '../src/index.ts';
 
 const CLIENTS = 1_000;
 /** In ms. */

@@ -1,11 +1,15 @@
-import { TextMessage } from '@ws/codec';
-import { BackpressureError, CloseError, TimeoutError, TransportError } from '../errors.ts';
-import { copyOf } from '../memory/copy.ts';
-import { Message } from '../message.ts';
-import type { CloseInfo } from '../platform/observer.ts';
-import { portablePlatform } from '../platform/portable-platform.ts';
-import { CallPromise } from '../time/call-promise.ts';
-import { bytesOf, dataTypeOf, type MessageData, utf8 } from '../writing/payload.ts';
+import {
+  BackpressureError,
+  CloseError,
+  type CloseInfo,
+  Message,
+  type MessageData,
+  portablePlatform,
+  TextMessage,
+  TimeoutError,
+  TransportError,
+} from '@ws/conn';
+import { bytesOf, CallPromise, copyOf, dataTypeOf, utf8 } from '@ws/conn/internal';
 import type { LivePlan } from './options.ts';
 import { ResendWindow } from './resend.ts';
 

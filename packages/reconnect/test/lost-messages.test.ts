@@ -1,7 +1,7 @@
 // A reader of a ReconnectingConn for which `close` has dropped messages does not end normally.
+import { type Conn, type Message, TimeoutError } from '@ws/conn';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type Conn, type Message, TimeoutError } from '../../src/index.ts';
-import { ReconnectingConn } from '../../src/reconnecting/index.ts';
+import { ReconnectingConn } from '../src/index.ts';
 import { dials, fast } from './dials.ts';
 
 const SIZE = 20_000;

@@ -1,10 +1,16 @@
-import { type ConnLike, isConnLike } from '../conn-like.ts';
-import { BackpressureError, CloseError } from '../errors.ts';
-import { internalsOf } from '../internals-of.ts';
-import type { CloseInfo } from '../platform/observer.ts';
-import { addAbortListener, removeAbortListener } from '../time/abort-listeners.ts';
-import { Deferred, handled, RESOLVED } from '../time/promises.ts';
-import { isThenable, kind, onRejection } from '../validate.ts';
+import { BackpressureError, CloseError, type CloseInfo, type ConnLike } from '@ws/conn';
+import {
+  addAbortListener,
+  Deferred,
+  handled,
+  internalsOf,
+  isConnLike,
+  isThenable,
+  kind,
+  onRejection,
+  RESOLVED,
+  removeAbortListener,
+} from '@ws/conn/internal';
 import type { ReconnectPlan } from './options.ts';
 import { retryDelay } from './retry-delay.ts';
 import { onPageWake, sleep, untilAborted } from './waits.ts';

@@ -1,6 +1,3 @@
-import { nodeDeflate } from '@ws/node-io';
-import { TestTransport } from '@ws/tests';
-import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   BackpressureError,
   CloseError,
@@ -12,13 +9,16 @@ import {
   type MessageData,
   portablePlatform,
   ReadPendingError,
-} from '../../src/index.ts';
+} from '@ws/conn';
+import { Deferred } from '@ws/conn/internal';
+import { nodeDeflate } from '@ws/node-io';
+import { TestTransport } from '@ws/tests';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   ReconnectingConn,
   type ReconnectingConnOptions,
   type ResendOptions,
-} from '../../src/reconnecting/index.ts';
-import { Deferred } from '../../src/time/promises.ts';
+} from '../src/index.ts';
 import { connOfAnotherClass, type Dials, dials, fast } from './dials.ts';
 
 /** `7:text` has the id 7; `ack 7,8` acknowledges 7 and 8. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { retryDelay } from '../../src/reconnecting/retry-delay.ts';
+import { retryDelay } from '../src/retry-delay.ts';
 
 const range = fc
   .tuple(

@@ -1,5 +1,5 @@
 import { afterEach, expect, it, vi } from 'vitest';
-import { onPageWake } from '../../src/reconnecting/waits.ts';
+import { onPageWake } from '../src/waits.ts';
 
 afterEach(() => void vi.unstubAllGlobals());
 

@@ -3,7 +3,6 @@
  *
  * @module
  */
-export type { ReconnectingEnd, ReconnectingState, ReconnectingStats } from './live-conn.ts';
 export type {
   DialFunction,
   ReconnectingCloseOptions,
@@ -14,3 +13,4 @@ export type {
 export { reconnecting } from './reconnecting.ts';
 export { ReconnectingConn } from './reconnecting-conn.ts';
 export type { ResendOptions } from './resend.ts';
+export type { ReconnectingEnd, ReconnectingState, ReconnectingStats } from './state.ts';

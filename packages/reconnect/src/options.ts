@@ -1,11 +1,20 @@
-import { type CloseCode, formatCloseMessage } from '@ws/codec';
-import { type ConnCloseOptions, checkCloseOptions } from '../call-options.ts';
-import type { Conn } from '../conn.ts';
-import type { ConnLike } from '../conn-like.ts';
-import { portablePlatform } from '../platform/portable-platform.ts';
-import { type Report, reportError } from '../report/report.ts';
-import { checkWaitOptions } from '../time/wait.ts';
-import { bound, checkOptionNames, kind } from '../validate.ts';
+import {
+  type CloseCode,
+  type Conn,
+  type ConnCloseOptions,
+  type ConnLike,
+  formatCloseMessage,
+  portablePlatform,
+  type Report,
+} from '@ws/conn';
+import {
+  bound,
+  checkCloseOptions,
+  checkOptionNames,
+  checkWaitOptions,
+  kind,
+  reportError,
+} from '@ws/conn/internal';
 import { planResend, type ResendOptions, type ResendPlan } from './resend.ts';
 import { delayRange } from './retry-delay.ts';
 

@@ -1,9 +1,13 @@
-import { ProtocolError, WebSocketError } from '@ws/codec';
-import { checked } from '@ws/codec/internal';
-import type { ConnLike } from '../conn-like.ts';
-import { CloseError, CloseSentError, ReadLimitError, TransportError } from '../errors.ts';
-import { internalsOf } from '../internals-of.ts';
-import { kind } from '../validate.ts';
+import {
+  CloseError,
+  CloseSentError,
+  type ConnLike,
+  ProtocolError,
+  ReadLimitError,
+  TransportError,
+  WebSocketError,
+} from '@ws/conn';
+import { checked, internalsOf, kind } from '@ws/conn/internal';
 import { ConnectionSeries } from './connection-series.ts';
 import {
   type DialFunction,
@@ -38,7 +42,7 @@ import {
  * @example
  * ```ts no-run
  * import { dial } from '@ws/node-client';
- * import { reconnecting } from '@ws/conn/reconnecting';
+ * import { reconnecting } from '@ws/reconnect';
  *
  * const open = ({ signal }: { signal: AbortSignal }) => dial('wss://example.org/feed', { signal });
  * await reconnecting(open, {}, async (conn) => {

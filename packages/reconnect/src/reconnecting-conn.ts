@@ -1,6 +1,5 @@
-import { checked } from '@ws/codec/internal';
-import type { Conn } from '../conn.ts';
-import type { ConnLike } from '../conn-like.ts';
+import type { Conn, ConnLike } from '@ws/conn';
+import { checked } from '@ws/conn/internal';
 import { LiveConn } from './live-conn.ts';
 import {
   type DialFunction,
@@ -15,7 +14,7 @@ import {
  * @example
  * ```ts no-run
  * import { dial } from '@ws/node-client';
- * import { ReconnectingConn } from '@ws/conn/reconnecting';
+ * import { ReconnectingConn } from '@ws/reconnect';
  *
  * const live = new ReconnectingConn(({ signal }) => dial('wss://example.org/feed', { signal }), {
  *   onOpen: (conn) => conn.send('subscribe'),

@@ -1,7 +1,5 @@
-import { asyncContexts } from '../platform/async-contexts.ts';
-import type { CloseInfo } from '../platform/observer.ts';
-import type { Report } from '../report/report.ts';
-import { kind, onRejection } from '../validate.ts';
+import type { CloseInfo, Report } from '@ws/conn';
+import { asyncContexts, kind, onRejection } from '@ws/conn/internal';
 
 /** The listeners of {@link LiveConn.on}. */
 export interface ListenersOf<C> {

@@ -1,5 +1,3 @@
-import { TestTransport } from '@ws/tests';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   BackpressureError,
   type CloseInfo,
@@ -10,9 +8,11 @@ import {
   type MessageWriter,
   ReadPendingError,
   WebSocketError,
-} from '../../src/index.ts';
-import { ReconnectingConn, type ReconnectingConnOptions } from '../../src/reconnecting/index.ts';
-import { Deferred } from '../../src/time/promises.ts';
+} from '@ws/conn';
+import { Deferred } from '@ws/conn/internal';
+import { TestTransport } from '@ws/tests';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { ReconnectingConn, type ReconnectingConnOptions } from '../src/index.ts';
 import { connOfAnotherClass, type Dials, dials, fast } from './dials.ts';
 
 function live(all: Dials, options: ReconnectingConnOptions = {}): ReconnectingConn {

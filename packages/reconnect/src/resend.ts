@@ -1,7 +1,12 @@
-import type { BorrowedMessage } from '../message.ts';
-import { Deferred } from '../time/promises.ts';
-import { bound, checkOptionNames, isThenable, kind, onRejection } from '../validate.ts';
-import type { MessageData } from '../writing/payload.ts';
+import type { BorrowedMessage, MessageData } from '@ws/conn';
+import {
+  bound,
+  checkOptionNames,
+  Deferred,
+  isThenable,
+  kind,
+  onRejection,
+} from '@ws/conn/internal';
 
 /** How the peer acknowledges messages: the option `resend` of a `ReconnectingConn`. */
 export interface ResendOptions {

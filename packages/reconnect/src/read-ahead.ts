@@ -1,11 +1,13 @@
-import type { ConnLike } from '../conn-like.ts';
-import { BackpressureError, ReadPendingError } from '../errors.ts';
-import { internalsOf } from '../internals-of.ts';
-import { Fifo } from '../memory/fifo.ts';
-import { BorrowedMessage, type Message } from '../message.ts';
-import { portablePlatform } from '../platform/portable-platform.ts';
-import type { MessageHandler } from '../read/receive-call.ts';
-import { Deferred, handled } from '../time/promises.ts';
+import {
+  BackpressureError,
+  BorrowedMessage,
+  type ConnLike,
+  type Message,
+  type MessageHandler,
+  portablePlatform,
+  ReadPendingError,
+} from '@ws/conn';
+import { Deferred, Fifo, handled, internalsOf } from '@ws/conn/internal';
 import type { Backlog } from './backlog.ts';
 import { isErrorOf } from './reconnecting.ts';
 import { type ResendPlan, takeAcknowledgements } from './resend.ts';

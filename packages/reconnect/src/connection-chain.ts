@@ -1,7 +1,5 @@
-import type { ConnLike } from '../conn-like.ts';
-import type { CloseInfo } from '../platform/observer.ts';
-import type { MessageHandler } from '../read/receive-call.ts';
-import { Deferred } from '../time/promises.ts';
+import type { CloseInfo, ConnLike, MessageHandler } from '@ws/conn';
+import { Deferred } from '@ws/conn/internal';
 import { untilAborted } from './waits.ts';
 
 /**
