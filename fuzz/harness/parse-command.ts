@@ -50,7 +50,7 @@ export function usage({ laws }: CommandNames): string {
   --runs      inputs for each test of a law, instead of minutes
   --against   checkout of another commit, installed: the law walks compares it with this one
   --seed      seed of an earlier run, to repeat it; default: a new seed, which is printed
-  --keep      merge the inputs that reached new code into fuzz/corpus, and delete the files that
+  --keep      merge the inputs that reached new code into fuzz/corpus, and delete those that
               they replace; a run with a finding keeps nothing
   --replay    run only the input in this file, such as the file of a finding
   --list      print the targets

@@ -9,7 +9,7 @@ const PACKAGES = ['conn', 'hub', 'node-io', 'node-server'];
 /** The types with such a member. A number is a position, and no verb. */
 const VERBS: Readonly<Record<string, string>> = {
   // Also of a server, a hub, a writer as in the Streams standard, an engine as in zlib; and the event.
-  close: `Conn Connection LiveConn ListenersOf MessageWriter TransportSink
+  close: `Conn Connection LiveConn LocalSession ListenersOf MessageWriter TransportSink
     Acceptor PendingWork RawUpgrader RunningServer ServerBase Upgrader
     Hub HubEvents Session Sessions Everywhere EverywhereCalls LocalActs
     Backplane ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Shard
