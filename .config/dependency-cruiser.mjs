@@ -42,7 +42,8 @@ const FLOORS = {
     ['deflate'],
     ['options'],
     ['time'],
-    ['call-options', 'connection', 'control', 'read', 'writing'],
+    ['writing'],
+    ['call-options', 'connection', 'control', 'read'],
     ['conn', 'internals', 'internals-of-conn'],
     ['conn-like', 'rate-options'],
     ['internals-of'],
@@ -105,7 +106,7 @@ const PURE = 'codec|conn|browser';
  */
 const ONE_UNIT =
   '^packages/(codec/src/frames/frame-(queue|slab).ts' +
-  '|conn/src/((connection|control|deflate|read|writing)/|(conn|internals|internals-of-conn).ts)' +
+  '|conn/src/((connection|control|deflate|read)/|(conn|internals|internals-of-conn).ts)' +
   '|hub/src/(backplane|delivery|events|everywhere|options|presence|rooms|sessions)' +
   '|proxy/src/(tunnel/|proxied.ts))';
 

@@ -66,9 +66,9 @@ export {
 export { WriteBudget } from './writing/buffer-limits.ts';
 export { DetachedBytes } from './writing/pending-bytes.ts';
 export {
-  type Batch,
   type BatchSender,
   flushShared,
   REFERENCE_FROM,
   sharedFrames,
+  viewOfBatch,
 } from './writing/shared-frames.ts';
