@@ -43,7 +43,8 @@ const FLOORS = {
     ['deflate'],
     ['options'],
     ['time'],
-    ['call-options', 'connection', 'control', 'read', 'writing'],
+    ['writing'],
+    ['call-options', 'connection', 'control', 'read'],
     ['conn', 'internals', 'internals-of-conn'],
     ['conn-like', 'rate-options'],
     ['internals-of'],
@@ -120,7 +121,7 @@ const PURE = 'codec|conn|reconnect|browser';
  */
 const ONE_UNIT =
   '^packages/(codec/src/frames/frame-(queue|slab).ts' +
-  '|conn/src/((connection|control|deflate|read|writing)/|(conn|internals|internals-of-conn).ts)' +
+  '|conn/src/((connection|control|deflate|read)/|(conn|internals|internals-of-conn).ts)' +
   '|hub/src/(backplane|everywhere|presence)/' +
   '|hub/src/((delivery|rooms|sessions)/|(events|options).ts)' +
   '|proxy/src/(tunnel/|proxied.ts)' +

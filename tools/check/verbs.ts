@@ -19,7 +19,7 @@ const VERBS: Readonly<Record<string, string>> = {
     Decompressor PerMessageDeflate`,
   drop: 'PieceQueue MemoryBroker',
   // Of a sink: the peer has ended its side.
-  end: `Connection TransportSink SendQueue
+  end: `Connection TransportSink FrameSender
     Transport Http2Transport MemoryTransport SocketTransport StreamTransport`,
   // Also of memory that several users share; `MemoryBroker` has it for tests of an application.
   release: `ReferencedWrite WaitingMessage Http2Transport SocketTransport

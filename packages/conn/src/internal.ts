@@ -58,9 +58,9 @@ export { WriteBudget } from './writing/buffer-limits.ts';
 export { bytesOf, dataTypeOf, utf8 } from './writing/payload.ts';
 export { DetachedBytes } from './writing/pending-bytes.ts';
 export {
-  type Batch,
   type BatchSender,
   flushShared,
   REFERENCE_FROM,
   sharedFrames,
+  viewOfBatch,
 } from './writing/shared-frames.ts';

@@ -1,19 +1,26 @@
 import { BinaryMessage, CloseMessage, TextMessage } from '@ws/codec';
 import { badType, checkWriteOptions, isControlType, type WriteOptions } from '../call-options.ts';
-import type { Connection } from '../connection/connection.ts';
 import { TimeoutError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { untilOf } from '../time/deadline.ts';
 import { RESOLVED } from '../time/promises.ts';
 import { rejectedLater } from '../time/refusal.ts';
 import { withTimeout } from '../time/wait.ts';
-import { bytesOf, controlPayload, isBorrowed, isUnstable, type MessageData } from './payload.ts';
-import { checkClosePayload } from './prepared-message.ts';
+import {
+  bytesOf,
+  controlPayload,
+  isBorrowed,
+  isUnstable,
+  type MessageData,
+} from '../writing/payload.ts';
+import { checkClosePayload } from '../writing/prepared-message.ts';
+import type { Connection } from './connection.ts';
 
 /**
  * Writes a message: see `Conn.writeMessage`.
  *
  * @param method - The method that the caller used, for errors.
+ * @param compress - The option of the caller, without other options.
  */
 export function writeData(
   connection: Connection,
@@ -21,9 +28,27 @@ export function writeData(
   type: number,
   data: MessageData,
   options: WriteOptions | undefined,
+  compress?: boolean,
 ): Promise<void> {
   if (options !== undefined) return writeWithOptions(connection, method, type, data, options);
-  return write(connection, method, type, data, undefined);
+  if (type !== TextMessage && type !== BinaryMessage) {
+    if (isControlType(type)) return writeControl(connection, type, data, undefined);
+    return connection.rejected(badType(type), method);
+  }
+  const { outbox } = connection;
+  try {
+    if (typeof data === 'string') return outbox.sendText(type, data, compress);
+    if (!(data instanceof Uint8Array) && isBorrowed(data)) {
+      data.check();
+      const { bytes, start, end, lease } = data;
+      return outbox.sendBytes(type, bytes, start, end, compress, lease);
+    }
+    let bytes = bytesOf(data, method);
+    if (bytes.length >= COPY_BELOW && isUnstable(bytes)) bytes = copyOf(bytes);
+    return outbox.sendBytes(type, bytes, 0, bytes.length, compress);
+  } catch (error) {
+    return connection.rejected(error, method);
+  }
 }
 
 /** Writes a message that `options.signal` takes back while it waits. */
@@ -40,10 +65,12 @@ function writeWithOptions(
     return connection.rejected(error, method);
   }
   const { signal, compress } = options;
-  if (signal === undefined) return write(connection, method, type, data, compress);
+  if (signal === undefined) return writeData(connection, method, type, data, undefined, compress);
   if (signal.aborted) return rejectedLater(connection.platform, signal.reason);
-  const order = connection.outbound.writeOrder();
-  const written = order.withSignal(() => write(connection, method, type, data, compress));
+  const order = connection.outbox.writeOrder();
+  const written = order.withSignal(() =>
+    writeData(connection, method, type, data, undefined, compress),
+  );
   if (written === RESOLVED) return RESOLVED;
   const message = order.messageOf(written);
   order.countUntil(written, 0);
@@ -53,33 +80,6 @@ function writeWithOptions(
     () => written,
     (_written, reason) => message !== undefined && order.cancel(message, reason),
   );
-}
-
-function write(
-  connection: Connection,
-  method: string,
-  type: number,
-  data: MessageData,
-  compress: boolean | undefined,
-): Promise<void> {
-  if (type !== TextMessage && type !== BinaryMessage) {
-    if (isControlType(type)) return writeControl(connection, type, data, undefined);
-    return connection.rejected(badType(type), method);
-  }
-  const { outbound } = connection;
-  try {
-    if (typeof data === 'string') return outbound.sendText(type, data, compress);
-    if (!(data instanceof Uint8Array) && isBorrowed(data)) {
-      data.check();
-      const { bytes, start, end, lease } = data;
-      return outbound.sendBytes(type, bytes, start, end, compress, lease);
-    }
-    let bytes = bytesOf(data, method);
-    if (bytes.length >= COPY_BELOW && isUnstable(bytes)) bytes = copyOf(bytes);
-    return outbound.sendBytes(type, bytes, 0, bytes.length, compress);
-  } catch (error) {
-    return connection.rejected(error, method);
-  }
 }
 
 /** Writes a control frame: see `Conn.writeControl`. */
