@@ -35,7 +35,7 @@ import { formatJSON, parseMessage } from './read/json.ts';
 import type { MessageReader } from './read/message-reader.ts';
 import { type MessageStreams, streamsOf } from './read/message-streams.ts';
 import { type MessageHandler, receive, startReceive } from './read/receive-call.ts';
-import { handled, rejected, resolvedLater } from './time/promises.ts';
+import { handled, rejected } from './time/promises.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import { checkTransport, type Transport } from './transport.ts';
 import { duration, kind } from './validate.ts';
@@ -249,17 +249,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     const reads = this.#connection.inbound.pullReads();
     const read = () => reads.readMessage('readJSON');
     const message = waitForRead(this.#connection, 'readJSON', options, read);
-    const parse = async (): Promise<T> => {
-      try {
-        return parseMessage(await message) as T;
-      } catch (error) {
-        // Last, as in `Deferred.rejectWithCaller`: otherwise the stack would not name the caller.
-        void handled(value);
-        throw error;
-      }
-    };
-    const value = parse();
-    return value;
+    return handled(message.then((read) => parseMessage(read) as T));
   }
 
   /**
@@ -672,12 +662,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
         () => {
           const closing = connection.closingOrNew();
           closing.ourClose(payload, timeout, options.discard === true);
-          const { info } = closing.outcome;
-          // In a later turn, so that a loop of calls after the end blocks no other work.
-          const closed =
-            info === undefined
-              ? connection.closedPromise()
-              : resolvedLater(connection.platform, info);
+          const closed = connection.closedPromise();
           if (timeout === undefined) return closed;
           return keepAliveFor(connection.platform, timeout, closed);
         },
