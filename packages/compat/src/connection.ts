@@ -14,10 +14,15 @@ export type ReadyState = typeof CONNECTING | typeof OPEN | typeof CLOSING | type
 export type SendCallback = (error?: Error | null) => void;
 
 /** Frames that wait for the end of a turn. */
-interface FrameQueue {
+interface WaitingFrames {
   hold(): void;
   release(): void;
   flush(): void;
+}
+
+/** What the listeners of a socket know of its sender. */
+interface ControlSender {
+  control(opcode: number, payload: Buffer, mask: boolean, callback: SendCallback): void;
 }
 
 /** What the listeners of a socket know of the WebSocket that owns it. */
@@ -25,20 +30,18 @@ export interface Connection extends EventEmitter {
   readonly _isServer: boolean;
   readonly _stream: Duplex | null;
   readonly _receiver: MessageParser<Connection> | null;
-  readonly _sender: FrameQueue | null;
+  readonly _sender: ControlSender | null;
+  readonly _frames: WaitingFrames | undefined;
   readonly _paused: boolean;
-  readonly _autoPong: boolean;
   readonly _maxPendingAutoPongs: number;
   /** In ms. */
   readonly _closeTimeout: number | undefined;
   _readyState: ReadyState;
-  _closeCode: number;
-  _closeMessage: Buffer;
-  _closeFrameReceived: boolean;
+  /** The payload of our close frame. */
+  _closePayload: Buffer;
+  _closeFrameSent: boolean;
   _closeTimer: NodeJS.Timeout | undefined;
   _errorEmitted: boolean;
-  /** The peer broke a rule. */
-  _faulted: boolean;
   _pendingAutoPongs: number;
   _onPongSent: SendCallback | undefined;
   close(code?: number, reason?: Buffer): void;
