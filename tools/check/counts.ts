@@ -11,7 +11,7 @@ const BOUNDS: Readonly<Record<string, Counts>> = {
   browser: [23, 1_800, 13, 12],
   cli: [33, 3_400, 19, 0],
   codec: [57, 6_350, 42, 47],
-  compat: [30, 3_000, 26, 0],
+  compat: [30, 2_900, 26, 0],
   conn: [107, 12_000, 57, 75],
   fetch: [26, 2_200, 34, 0],
   hub: [88, 10_100, 124, 0],

@@ -13,15 +13,8 @@ export type ReadyState = typeof CONNECTING | typeof OPEN | typeof CLOSING | type
 /** Called when the socket has the frame, or with the error of the socket. */
 export type SendCallback = (error?: Error | null) => void;
 
-/** Frames that wait for the end of a turn. */
-interface WaitingFrames {
-  hold(): void;
-  release(): void;
-  flush(): void;
-}
-
-/** What the listeners of a socket know of its sender. */
-interface ControlSender {
+/** A sender of control frames. */
+interface Controls {
   control(opcode: number, payload: Buffer, mask: boolean, callback: SendCallback): void;
 }
 
@@ -30,15 +23,14 @@ export interface Connection extends EventEmitter {
   readonly _isServer: boolean;
   readonly _stream: Duplex | null;
   readonly _receiver: MessageParser<Connection> | null;
-  readonly _sender: ControlSender | null;
-  readonly _frames: WaitingFrames | undefined;
+  readonly _sender: Controls | null;
+  /** Frames that wait for the end of a turn. */
+  readonly _frames: { flush(): void } | undefined;
   readonly _paused: boolean;
   readonly _maxPendingAutoPongs: number;
   /** In ms. */
   readonly _closeTimeout: number | undefined;
   _readyState: ReadyState;
-  /** The payload of our close frame. */
-  _closePayload: Buffer;
   _closeFrameSent: boolean;
   _closeTimer: NodeJS.Timeout | undefined;
   _errorEmitted: boolean;

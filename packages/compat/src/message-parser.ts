@@ -10,6 +10,7 @@ import {
   NEED_MORE,
   PING,
   PONG,
+  PongMessage,
   parseCloseMessage,
   type Role,
   STEP,
@@ -50,8 +51,8 @@ export interface ParserOptions {
 
 /** What a parser calls besides 'message', 'ping' and 'pong'; `target` is its owner, which emits these. */
 export interface ParserEvents<T> {
-  /** The machine answers: with a pong, or with a close frame after a call or after a fault. */
-  answer(target: T, opcode: number, payload: Buffer): void;
+  /** The machine answers a ping with `payload`. */
+  answerPing(target: T, payload: Buffer): void;
   /** A close frame came, after which the parser drops all input. */
   conclude(target: T, code: number, reason: Buffer): void;
   /** The peer broke a rule. The parser drops all further input. */
@@ -60,9 +61,12 @@ export interface ParserEvents<T> {
   drain(target: T): void;
   /** The input has ended and all of it was handled. */
   finish(target: T): void;
-  /** Between these two calls, frames of the input are handled. */
-  begin(target: T): void;
-  end(target: T): void;
+}
+
+/** Frames that answer the input. They leave together when it is handled. */
+interface HeldFrames {
+  hold(): void;
+  release(): void;
 }
 
 // States of a parser.
@@ -72,6 +76,8 @@ const RUNNING = 1;
 /** An event, or the inflation of a message, comes in a later turn. Input waits. */
 const WAITING = 2;
 
+/** The bits of the opcode in the first byte of a frame (RFC 6455, section 5.2). */
+const OPCODE = 0x0f;
 /** Bytes of waiting input. ws parses in a Writable, whose default this is. */
 const HIGH_WATER_MARK = /* @__PURE__ */ getDefaultHighWaterMark(false);
 /** Most decoders of a role that are kept for connections that have input. */
@@ -92,6 +98,8 @@ export class MessageParser<T extends EventEmitter> implements MachineOwner, Fram
   readonly _extensions: ActiveExtensions;
   /** The reason of the peer's close frame. */
   reason: Buffer = EMPTY;
+  /** The payload of our close frame, which answers a call, the peer's close frame or a fault. */
+  closePayload: Buffer = EMPTY;
   /** Whether {@link ParserEvents.finish} was called. */
   finished = false;
 
@@ -99,6 +107,7 @@ export class MessageParser<T extends EventEmitter> implements MachineOwner, Fram
   readonly #machine: Machine;
   readonly #target: T;
   readonly #events: ParserEvents<T>;
+  readonly #frames: HeldFrames | undefined;
   readonly #role: Role;
   readonly #synchronous: boolean;
   readonly #skipsUtf8: boolean;
@@ -107,6 +116,8 @@ export class MessageParser<T extends EventEmitter> implements MachineOwner, Fram
   #resume: (() => void) | undefined;
 
   #state = READY;
+  /** Whether the machine answers the ping that is emitted next. */
+  #answers = false;
   #ending = false;
   /** Chunks that wait. */
   #queue: Buffer[] | undefined;
@@ -115,13 +126,19 @@ export class MessageParser<T extends EventEmitter> implements MachineOwner, Fram
   /** Chunks that came since the last complete frame. */
   #chunks = 0;
   /** Complete frames of the message under way. */
-  #frames = 0;
+  #fragments = 0;
   /** The ends of the frames in a binary message that has several. The last one may be missing. */
   #frameEnds: number[] | undefined;
 
-  constructor(target: T, events: ParserEvents<T>, options: ParserOptions) {
+  constructor(
+    target: T,
+    events: ParserEvents<T>,
+    options: ParserOptions,
+    frames?: HeldFrames | undefined,
+  ) {
     this.#target = target;
     this.#events = events;
+    this.#frames = frames;
     this.#role = options.isServer ? 'server' : 'client';
     this.#machine = new Machine(this, this.#role, this);
     this._extensions = options.extensions ?? NO_EXTENSIONS;
@@ -193,16 +210,14 @@ export class MessageParser<T extends EventEmitter> implements MachineOwner, Fram
   #run(chunk?: Buffer): void {
     const waited = this.#state === WAITING;
     this.#state = RUNNING;
-    this.#events.begin(this.#target);
-    let threw = true;
+    this.#frames?.hold();
     try {
       if (chunk !== undefined) this.#push(chunk);
       while (this.#state === RUNNING) this.#advance();
-      threw = false;
     } finally {
       // A listener threw. The frames after it are handled in a later turn.
-      if (threw && this.#state === RUNNING) this.#later();
-      this.#events.end(this.#target);
+      if (this.#state === RUNNING) this.#later();
+      this.#frames?.release();
     }
     if (this.#state === WAITING) return;
     if (waited) this.#events.drain(this.#target);
@@ -300,25 +315,22 @@ export class MessageParser<T extends EventEmitter> implements MachineOwner, Fram
     if (decoder.frame.missing > 0) return;
     // A compressed frame is complete before its last bytes are inflated.
     if (!inflated && !this.#endFrame()) return;
-    if (!decoder.transforming && decoder.type === BinaryMessage) this.#noteEnd(decoder.length);
-  }
-
-  #noteEnd(length: number): void {
+    if (decoder.transforming || decoder.type !== BinaryMessage) return;
     const ends = (this.#frameEnds ??= []);
-    if (length > (ends.at(-1) ?? 0)) ends.push(length);
+    if (decoder.length > (ends.at(-1) ?? 0)) ends.push(decoder.length);
   }
 
   /** A data frame is complete. Returns false after a fault. */
   #endFrame(): boolean {
     this.#chunks = 1;
-    const isAllowed = this.#maxFragments === 0 || ++this.#frames <= this.#maxFragments;
+    const isAllowed = this.#maxFragments === 0 || ++this.#fragments <= this.#maxFragments;
     if (!isAllowed) this.#fail(tooManyParts('message fragments'));
     return isAllowed;
   }
 
   #message({ type, bytes, start, end }: MessageDecoder): void {
     const ends = this.#frameEnds;
-    this.#frames = 0;
+    this.#fragments = 0;
     this.#frameEnds = undefined;
     const payload = start === end ? emptyBuffer() : bufferOver(bytes, start, end);
     const isBinary = type !== TextMessage;
@@ -331,8 +343,16 @@ export class MessageParser<T extends EventEmitter> implements MachineOwner, Fram
   #control(event: 'ping' | 'pong', { bytes, start, end }: MessageDecoder): void {
     this.#chunks = 1;
     const payload = start === end ? emptyBuffer() : copyOf(bytes, start, end);
-    if (this.#synchronous) this.#target.emit(event, payload);
-    else this.#later(() => this.#target.emit(event, payload));
+    if (this.#synchronous) this.#emitControl(event, payload);
+    else this.#later(() => this.#emitControl(event, payload));
+  }
+
+  #emitControl(event: 'ping' | 'pong', payload: Buffer): void {
+    if (this.#answers) {
+      this.#answers = false;
+      this.#events.answerPing(this.#target, payload);
+    }
+    this.#target.emit(event, payload);
   }
 
   /** The peer broke a rule of the options. */
@@ -377,8 +397,10 @@ export class MessageParser<T extends EventEmitter> implements MachineOwner, Fram
     return { error: fault, code: fault[CLOSE_CODE], reason: '' };
   }
 
+  /** A pong leaves with the event of its ping, a close frame by {@link closePayload}. */
   addCopy(b0: number, bytes: Uint8Array, start: number, end: number): number {
-    this.#events.answer(this.#target, b0 & 0x0f, copyOf(bytes, start, end));
+    if ((b0 & OPCODE) === PongMessage) this.#answers = true;
+    else this.closePayload = copyOf(bytes, start, end);
     return end - start;
   }
 }

@@ -99,7 +99,7 @@ export class OutgoingFrames implements BatchSender, TurnTask {
     if (typeof payload === 'string') encoder.text(opcode, fin, rsv, payload);
     else encoder.frame(opcode, fin, rsv, payload);
     const called = inContext(callback);
-    if (called !== undefined) this.#call(called);
+    if (called !== undefined) (this.#callbacks ??= []).push(called);
     // The application may change referenced bytes once `send` has returned, as with ws.
     const most = this.#held ? COPIED_UP_TO : MAX_SMALL;
     if (payload.length > most || encoder.pending >= LARGEST_SLAB) this.flush();
@@ -121,7 +121,7 @@ export class OutgoingFrames implements BatchSender, TurnTask {
     this.#batch = frames.extend(before, b0, payload);
     if (before === undefined) frames.flushAtEndOfTurn(this);
     // Without a context: it would cost a sixth of the speed of a room.
-    if (typeof callback === 'function') this.#call(callback);
+    if (typeof callback === 'function') (this.#callbacks ??= []).push(callback);
   }
 
   /** Writes all frames to the socket. */
@@ -176,10 +176,6 @@ export class OutgoingFrames implements BatchSender, TurnTask {
       countTurn();
     }
     return ++this.#count === 1 && this.#singles >= MIN_SINGLES;
-  }
-
-  #call(callback: SendCallback): void {
-    (this.#callbacks ??= []).push(callback);
   }
 
   #write(encoder: FrameEncoder, callbacks: SendCallback[] | undefined): void {

@@ -2,7 +2,7 @@ import { Writable } from 'node:stream';
 import { MessageParser, type ParserEvents, type ParserOptions } from './message-parser.ts';
 
 const events: ParserEvents<Receiver> = {
-  answer() {},
+  answerPing() {},
   conclude(receiver, code, reason) {
     receiver.emit('conclude', code, reason);
     receiver.end();
@@ -17,8 +17,6 @@ const events: ParserEvents<Receiver> = {
   finish(receiver) {
     receiver._settle();
   },
-  begin() {},
-  end() {},
 };
 
 /**

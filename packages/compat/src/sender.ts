@@ -42,7 +42,7 @@ interface SenderOwner {
   _onSendError(error: Error): void;
 }
 
-/** A frame whose payload is not ready: a Blob is read, a message compressed, or both wait. */
+/** A frame whose payload may not be ready: a Blob is read, a message compressed, or both wait. */
 interface Job {
   data: string | Uint8Array | Blob;
   readonly opcode: number;
@@ -146,11 +146,8 @@ export class Sender {
     if (first) this.#compress = Boolean(options.compress) && this.#compresses(payload);
     this.#firstFragment = fin;
     const opcode = !first ? ContinuationFrame : options.binary ? BinaryMessage : TextMessage;
-    if (this.#compress || this.#busy || isBlob(payload)) {
-      const compress = this.#compress;
-      return this.#prepare({ data: payload, opcode, fin, compress, mask, callback });
-    }
-    this.#emit(opcode, fin, 0, payload, mask, callback);
+    const compress = this.#compress;
+    this.#prepare({ data: payload, opcode, fin, compress, mask, callback });
   }
 
   /** Sends a frame that {@link Sender.frame} has built, after all frames before it. */
@@ -192,27 +189,7 @@ export class Sender {
     return this._extensions[EXTENSION];
   }
 
-  /** Every frame of a message or control frame is added here. */
-  #emit(
-    opcode: number,
-    fin: boolean,
-    rsv: number,
-    payload: string | Uint8Array,
-    mask: boolean,
-    callback: SendCallback | undefined,
-  ): void {
-    const frames = this.#owner?._frames;
-    if (frames !== undefined && frames.masks === mask && this.sendFrame === sendFrame) {
-      frames.add(opcode, fin, rsv, payload, callback);
-    } else {
-      // A function of the application gets every frame.
-      const generateMask = this.#generateMask;
-      const options = { opcode, fin, rsv1: rsv !== 0, mask, generateMask, readOnly: true };
-      this.sendFrame(frameList(payload, options), callback);
-    }
-  }
-
-  /** Sends data that waits for earlier data, is a Blob, or is compressed. */
+  /** Sends a frame. It may wait for earlier ones, for its Blob, or for its compression. */
   #prepare(job: Job): void {
     if (this.#busy) {
       job.callback = inContext(job.callback);
@@ -231,8 +208,17 @@ export class Sender {
     }
   }
 
+  /** Every frame of a message or control frame is added here, with its payload. */
   #ready({ opcode, fin, mask, callback }: Job, rsv: number, payload: string | Uint8Array): void {
-    this.#emit(opcode, fin, rsv, payload, mask, callback);
+    const frames = this.#owner?._frames;
+    if (frames !== undefined && frames.masks === mask && this.sendFrame === sendFrame) {
+      frames.add(opcode, fin, rsv, payload, callback);
+    } else {
+      // A function of the application gets every frame.
+      const generateMask = this.#generateMask;
+      const options = { opcode, fin, rsv1: rsv !== 0, mask, generateMask, readOnly: true };
+      this.sendFrame(frameList(payload, options), callback);
+    }
   }
 
   #readBlob(job: Job, blob: Blob): void {

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { CloseCode, CloseMessage, PongMessage } from '@ws/codec';
+import { CloseCode, CloseMessage } from '@ws/codec';
 import { CLOSED, CLOSING, type Connection, OPEN } from './connection.ts';
 import type { FaultError } from './errors.ts';
 import type { ParserEvents } from './message-parser.ts';
@@ -15,10 +15,17 @@ export function listen(socket: Duplex): void {
 }
 
 export const parserEvents: ParserEvents<Connection> = {
-  answer(ws, opcode, payload) {
-    if (opcode === PongMessage) answerPing(ws, payload);
-    // The caller of the machine sends it; after a fault, that is the tick of 'error'.
-    else ws._closePayload = payload;
+  /** Ends the connection when too many answers wait for the socket. */
+  answerPing(ws, data) {
+    // The socket may have ended since.
+    if (ws._readyState !== OPEN) return;
+    const limit = ws._maxPendingAutoPongs;
+    if (limit > 0 && ws._pendingAutoPongs >= limit) return ws.terminate();
+    ws._pendingAutoPongs++;
+    ws._onPongSent ??= () => {
+      ws._pendingAutoPongs--;
+    };
+    ws.pong(data, !ws._isServer, ws._onPongSent);
   },
   conclude(ws, code, reason) {
     if (!stopReading(ws)) return;
@@ -34,24 +41,7 @@ export const parserEvents: ParserEvents<Connection> = {
   finish(ws) {
     if (ownerOf(ws._stream!) === undefined && ws._readyState !== CLOSED) ws.emitClose();
   },
-  begin(ws) {
-    ws._frames?.hold();
-  },
-  end(ws) {
-    ws._frames?.release();
-  },
 };
-
-/** Sends the answer to a ping. Ends the connection when too many answers wait for the socket. */
-function answerPing(ws: Connection, data: Buffer): void {
-  const limit = ws._maxPendingAutoPongs;
-  if (limit > 0 && ws._pendingAutoPongs >= limit) return ws.terminate();
-  ws._pendingAutoPongs++;
-  ws._onPongSent ??= () => {
-    ws._pendingAutoPongs--;
-  };
-  ws.pong(data, !ws._isServer, ws._onPongSent);
-}
 
 /** From now on, input is read and dropped. Returns false when the socket has closed. */
 function stopReading(ws: Connection): boolean {
@@ -75,13 +65,13 @@ function onFault(ws: Connection, error: FaultError): void {
 /** Sends the close frame of the machine, or ends the socket when that is sent and answered. */
 export function sendClose(ws: Connection): void {
   if (ws._readyState !== OPEN) return endIfAnswered(ws);
-  ws._sender!.control(CloseMessage, ws._closePayload, !ws._isServer, (error) => {
+  ws._sender!.control(CloseMessage, ws._receiver!.closePayload, !ws._isServer, (error) => {
     // This error is that of the socket.
     if (error) return;
     ws._closeFrameSent = true;
     endIfAnswered(ws);
   });
-  leaveOpen(ws);
+  ws._readyState = CLOSING;
   startCloseTimer(ws);
 }
 
@@ -90,17 +80,11 @@ function endIfAnswered(ws: Connection): void {
   if (ws._closeFrameSent && ws._receiver!.concluded) ws._stream!.end();
 }
 
-/** Nothing is sent from now on, except what was sent before. */
-export function leaveOpen(ws: Connection): void {
-  ws._readyState = CLOSING;
-  if (ws._receiver !== null) ws._receiver.machine.autoPong = false;
-}
-
 /** A message could not be sent, for another reason than an error of the socket. */
 export function onSendError(ws: Connection, error: Error): void {
   if (ws._readyState === CLOSED) return;
   if (ws._readyState === OPEN) {
-    leaveOpen(ws);
+    ws._readyState = CLOSING;
     startCloseTimer(ws);
   }
   ws._stream!.end();
@@ -128,7 +112,7 @@ function onData(this: Duplex, chunk: Buffer): void {
 
 function onEnd(this: Duplex): void {
   const ws = ownerOf(this)!;
-  leaveOpen(ws);
+  ws._readyState = CLOSING;
   ws._receiver!.end();
   this.end();
 }
@@ -138,7 +122,7 @@ function onError(this: Duplex): void {
   this.on('error', () => {});
   const ws = ownerOf(this);
   if (ws === undefined) return;
-  leaveOpen(ws);
+  ws._readyState = CLOSING;
   this.destroy();
 }
 
@@ -148,7 +132,7 @@ function onClose(this: Duplex): void {
   this.removeListener('close', onClose);
   this.removeListener('data', onData);
   this.removeListener('end', onEnd);
-  leaveOpen(ws);
+  ws._readyState = CLOSING;
   // A paused socket may have bytes that were not read.
   if (!this.readableEnded && !receiver.concluded && this.readableLength > 0) {
     const rest = this.read(this.readableLength) as Buffer | null;

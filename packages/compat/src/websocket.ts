@@ -24,7 +24,7 @@ import { own } from './owned-socket.ts';
 import { type ActiveExtensions, EXTENSION, NO_EXTENSIONS } from './permessage-deflate.ts';
 import type { BinaryType } from './received-message.ts';
 import { Sender, type SendOptions } from './sender.ts';
-import { leaveOpen, listen, onSendError, parserEvents, sendClose } from './socket-events.ts';
+import { listen, onSendError, parserEvents, sendClose } from './socket-events.ts';
 
 /** Options of a connection that has its socket. */
 export interface SocketOptions
@@ -96,8 +96,6 @@ export class WebSocket extends EventEmitter {
   _isServer: boolean;
   /** @internal */
   _binaryType: BinaryType = 'nodebuffer';
-  /** @internal */
-  _closePayload: Buffer = EMPTY;
   /** @internal */
   _closeFrameSent = false;
   /** @internal */
@@ -231,16 +229,13 @@ export class WebSocket extends EventEmitter {
 
   /** Opens the connection on a socket whose handshake is complete. Servers and clients call it. */
   setSocket(socket: Duplex, head: Buffer, options: SocketOptions): void {
-    this._receiver = new MessageParser<Connection>(this, parserEvents, {
-      ...options,
-      binaryType: this._binaryType,
-      extensions: this._extensions,
-      isServer: this._isServer,
-    });
-    this._receiver.machine.autoPong = this._autoPong;
     // Another stream may keep the memory that frames share.
     const coalesces = socket instanceof Socket && !options.generateMask;
     if (coalesces) this._frames = new OutgoingFrames(socket, !this._isServer);
+    const { _extensions: extensions, _binaryType: binaryType, _isServer: isServer } = this;
+    const all = { ...options, binaryType, extensions, isServer };
+    this._receiver = new MessageParser<Connection>(this, parserEvents, all, this._frames);
+    this._receiver.machine.autoPong = this._autoPong;
     this._sender = new Sender(socket, this._extensions, options.generateMask, this);
     this._stream = socket;
     own(socket, this);
@@ -339,7 +334,7 @@ export class WebSocket extends EventEmitter {
   terminate(): void {
     if (this._readyState === CLOSED) return;
     if (this._readyState === CONNECTING) return abandon(this);
-    leaveOpen(this);
+    this._readyState = CLOSING;
     this._stream?.destroy();
   }
 
