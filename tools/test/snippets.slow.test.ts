@@ -251,7 +251,7 @@ function typeFaults(compilerOptions: object = {}): Map<string, string[]> {
   const content = { extends: join(root, 'tsconfig.json'), compilerOptions: options };
   writeFileSync(config, JSON.stringify({ ...content, include: ['*.ts'], references: [] }));
   writeFileSync(join(folder, PLANTED), "export const n: number = 'text';\n");
-  const tsc = join(root, 'node_modules/typescript-7/bin/tsc');
+  const tsc = join(root, 'tools/node_modules/typescript-7/bin/tsc');
   const { stdout, stderr } = spawnSync(process.execPath, [tsc, '-p', config, '--listFiles'], {
     cwd: folder,
     encoding: 'utf8',

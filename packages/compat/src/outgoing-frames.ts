@@ -2,15 +2,15 @@ import { AsyncResource } from 'node:async_hooks';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { FrameEncoder } from '@ws/codec';
-import { LARGEST_SLAB, Pool } from '@ws/codec/internal';
+import { type Batch, LARGEST_SLAB, Pool } from '@ws/codec/internal';
 import {
-  type Batch,
   type BatchSender,
   REFERENCE_FROM,
   schedulerOf,
   sharedFrames,
   TurnCallback,
   type TurnTask,
+  viewOfBatch,
 } from '@ws/conn/internal';
 import { copyOf, EMPTY } from './bytes.ts';
 import type { SendCallback } from './connection.ts';
@@ -156,7 +156,7 @@ export class OutgoingFrames implements BatchSender, TurnTask {
     if (batch === undefined) return;
     const callbacks = this.#callbacks;
     this.#batch = this.#callbacks = undefined;
-    const bytes = batch.view(platform);
+    const bytes = viewOfBatch(platform, batch);
     // A view in the buffer of a slow socket keeps the memory of all shared frames.
     const copied = this.#socket.writableLength > 0 && batch.size < REFERENCE_FROM;
     this.#give(copied ? copyOf(bytes, 0, bytes.length) : bytes, undefined, callbacks);

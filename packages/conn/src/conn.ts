@@ -16,6 +16,7 @@ import { closedIsRead, loopBegins } from './connection/handled.ts';
 import type { MessageWriter } from './connection/message-writer.ts';
 import { MessageIterator } from './connection/pull-reads.ts';
 import { sharedOf } from './connection/shared.ts';
+import { writeControl, writeData } from './connection/write-call.ts';
 import type { CloseHandler, PingPongHandler } from './control/control-frames.ts';
 import { InternalsOfConn } from './internals-of-conn.ts';
 import { copyOf } from './memory/copy.ts';
@@ -40,7 +41,6 @@ import { checkTransport, type Transport } from './transport.ts';
 import { duration, kind } from './validate.ts';
 import { controlPayload, dataTypeOf, type MessageData } from './writing/payload.ts';
 import { PreparedMessage } from './writing/prepared-message.ts';
-import { writeControl, writeData } from './writing/write-call.ts';
 
 /**
  * A WebSocket connection over any {@link Transport} (RFC 6455).
@@ -366,7 +366,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   nextWriter(type: number, options: NextWriterOptions = {}): Promise<MessageWriter> {
     try {
       checkWriterOptions(type, options);
-      const writes = this.#connection.outbound.writeOrder();
+      const writes = this.#connection.outbox.writeOrder();
       return writes.nextWriter(type, options.queue === true, options.compress);
     } catch (error) {
       return this.#connection.rejected(error, 'nextWriter');
@@ -404,7 +404,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     }
     if (isControlType(message.type)) return this.writeControl(message.type, message.bytes);
     try {
-      return this.#connection.outbound.sendPrepared(message);
+      return this.#connection.outbox.sendPrepared(message);
     } catch (error) {
       return this.#connection.rejected(error, 'writePreparedMessage');
     }

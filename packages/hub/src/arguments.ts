@@ -1,4 +1,10 @@
-import { BinaryMessage, type MessageData, type PreparedMessage, TextMessage } from '@ws/conn';
+import {
+  BinaryMessage,
+  formatCloseMessage,
+  type MessageData,
+  type PreparedMessage,
+  TextMessage,
+} from '@ws/conn';
 import {
   checkOptionNames,
   formatJSON,
@@ -7,10 +13,15 @@ import {
   onRejection,
   preparedOf,
 } from '@ws/conn/internal';
-import { MAX_KEY_BYTES } from './backplane/envelope.ts';
 
 const encoder = /* @__PURE__ */ new TextEncoder();
 
+/** Longest name of a room, in bytes of UTF-8. */
+export const MAX_ROOM_NAME = 256;
+/** Longest key of a message, in bytes: an envelope has 2 bytes for its length. */
+const MAX_KEY_BYTES = 65_535;
+/** Longest delay of a timer, in ms. */
+export const MAX_DELAY_MS = 2_147_483_647;
 /** Longest name of a question to all nodes, in bytes. */
 export const MAX_QUESTION_NAME = 256;
 
@@ -39,6 +50,11 @@ export function checkText(
   throw new RangeError(`${name}: expected ${least} to ${most} bytes, got ${bytes}${hint}`);
 }
 
+/** @throws TypeError or RangeError for a name that no room has. */
+export function checkRoomName(name: unknown): asserts name is string {
+  checkText('room', name, 1, MAX_ROOM_NAME);
+}
+
 /** @throws TypeError for other values than those of `allowed`. */
 export function checkOneOf<T>(
   name: string,
@@ -48,6 +64,13 @@ export function checkOneOf<T>(
   if (allowed.includes(value as T)) return;
   const got = typeof value === 'string' ? JSON.stringify(value) : kind(value);
   throw new TypeError(`${name}: expected one of ${allowed.join(', ')}, got ${got}`);
+}
+
+/** @throws TypeError, RangeError for what a close frame cannot have. */
+export function checkClose(owner: string, code: number, reason: string): void {
+  // For 1005 the payload is empty: no frame may contain that code (RFC 6455, section 7.4.1).
+  if (formatCloseMessage(code, reason).length > 0) return;
+  throw new RangeError(`${owner}: close code ${code} must not be sent`);
 }
 
 /**

@@ -1,8 +1,8 @@
-import { type BorrowedMessage, type CloseInfo, type PreparedMessage } from '@ws/conn';
+import type { BorrowedMessage, CloseInfo, PreparedMessage } from '@ws/conn';
 import { asyncContexts, kind } from '@ws/conn/internal';
 import { checkOneOf } from './arguments.ts';
-import type { Position } from './history/position.ts';
 import type { OverflowPolicy } from './options.ts';
+import type { Position } from './position.ts';
 import type { JSONValue, PresenceChange } from './presence/room-presence.ts';
 import type { Session } from './sessions/session.ts';
 

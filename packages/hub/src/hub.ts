@@ -16,7 +16,7 @@ import {
   sessionsOf,
 } from './delivery/publish-options.ts';
 import { HubClosedError } from './errors.ts';
-import { type ConnectContext, type HubEvents } from './events.ts';
+import type { ConnectContext, HubEvents } from './events.ts';
 import { addAskListener, Everywhere } from './everywhere/everywhere.ts';
 import {
   checkCloseOptions,
@@ -95,7 +95,7 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
    */
   readonly handler: (conn: ConnLike, request?: unknown, ctx?: ConnectContext) => Promise<void>;
   /** Counts, closes and asks on all nodes. */
-  readonly everywhere: Everywhere<Data>;
+  readonly everywhere: Everywhere;
   readonly #sessions: Sessions<Data>;
   #closing: Promise<HubCloseResult> | undefined;
 
@@ -301,7 +301,7 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
   }
 }
 
-function count<T>(members: ReadonlySet<T>, except: ReadonlySet<T> | undefined): number {
+function count(members: ReadonlySet<object>, except: ReadonlySet<object> | undefined): number {
   let size = members.size;
   for (const member of except ?? []) if (members.has(member)) size--;
   return size;

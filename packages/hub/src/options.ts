@@ -1,6 +1,5 @@
 import {
   CloseCode,
-  formatCloseMessage,
   type Message,
   type MessageData,
   type PreparedMessage,
@@ -17,11 +16,11 @@ import {
   type RatePlan,
   whole,
 } from '@ws/conn/internal';
-import { checkOneOf, checkText, checkWellFormed } from './arguments.ts';
+import { checkClose, checkOneOf, checkText, checkWellFormed } from './arguments.ts';
 import type { Backplane } from './backplane/backplane.ts';
 import { MAX_ID_BYTES } from './backplane/envelope.ts';
-import type { Position } from './history/position.ts';
 import type { HistoryBounds } from './history/room-history.ts';
+import type { Position } from './position.ts';
 import type { Session } from './sessions/session.ts';
 import type { Waiting } from './sessions/waiting-messages.ts';
 
@@ -163,7 +162,7 @@ export interface RoomSettings<Data = unknown> {
   readonly through: boolean;
   readonly form: RoomOptions['form'];
   readonly presence: RoomOptions<Data>['presence'];
-  readonly accept: ((message: PreparedMessage, room: string) => PreparedMessage) | undefined;
+  readonly accept: RoomOptions['accept'];
 }
 
 /** {@link HubOptions} with every default filled in. */
@@ -404,13 +403,6 @@ const CLOSE_NAMES: readonly (keyof HubCloseOptions)[] = [
   'over',
   'discard',
 ];
-
-/** @throws TypeError, RangeError for what a close frame cannot have. */
-export function checkClose(owner: string, code: number, reason: string): void {
-  // For 1005 the payload is empty: no frame may contain that code (RFC 6455, section 7.4.1).
-  if (formatCloseMessage(code, reason).length > 0) return;
-  throw new RangeError(`${owner}: close code ${code} must not be sent`);
-}
 
 /** @throws TypeError or RangeError that names the option. */
 export function checkCloseOptions(options: HubCloseOptions): ClosePlan {

@@ -94,18 +94,10 @@ class Call implements TimerEntry {
   }
 }
 
-/** What {@link Calls} needs of its link. */
-interface CallsOwner {
-  /** Whether the messages of the other end are read. */
-  readonly isRead: boolean;
-  callWaits(): void;
-  wrote(): void;
-}
-
 /** The calls of this end of one link: requests until they are answered, and events. */
 export class Calls {
   readonly #carrier: Carrier;
-  readonly #link: CallsOwner;
+  readonly #wrote: () => void;
   /** Requests without an outcome, and events that were not sent, by number, in their order. */
   readonly #calls = new Map<number, Call>();
   /** Requests that were sent. At most {@link MAX_OPEN}. */
@@ -122,9 +114,10 @@ export class Calls {
   /** Set when no call can be answered any more. */
   #ended: unknown;
 
-  constructor(carrier: Carrier, link: CallsOwner) {
+  /** @param wrote - Called when an event has left that had waited for the connection. */
+  constructor(carrier: Carrier, wrote: () => void) {
     this.#carrier = carrier;
-    this.#link = link;
+    this.#wrote = wrote;
   }
 
   get timers(): Scheduler['timers'] {
@@ -178,7 +171,6 @@ export class Calls {
     }
     if (call.ms !== Infinity) call.timers.set(call, call.ms, true);
     if (this.#isNext(call, 1)) this.#sendIfPossible(call);
-    if (this.waits) this.#link.callWaits();
     return call.outcome;
   }
 
@@ -263,7 +255,7 @@ export class Calls {
       () => {
         this.#writing--;
         this.#settle(call, () => call.outcome.resolve(undefined));
-        this.#link.wrote();
+        this.#wrote();
       },
       (error: unknown) => {
         this.#writing--;
@@ -333,7 +325,7 @@ export class Calls {
   timedOut(call: Call): void {
     const { name } = call.definition;
     const what = call.connection === undefined ? `${name} was not sent` : `no answer to ${name}`;
-    const why = this.#link.isRead ? '' : '; no listener of the contract reads this session';
+    const why = this.#carrier.isRead ? '' : '; no listener of the contract reads this session';
     this.giveUp(call, new TimeoutError(`${what} within ${call.ms} ms (option timeout)${why}`));
   }
 

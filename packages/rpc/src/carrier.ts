@@ -25,6 +25,8 @@ const MAX_KINDS = 100;
 export abstract class Carrier {
   /** The connection that messages leave by now; undefined while there is none. */
   abstract readonly connection: ConnLike | undefined;
+  /** Whether handlers get the messages of the other end. Without them no answer arrives. */
+  isRead = false;
   /** The time of the last report of each kind. */
   #reportedAt: Map<string, number> | undefined;
 

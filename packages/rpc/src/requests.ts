@@ -1,6 +1,7 @@
 import { BackpressureError, CloseError, type ConnLike } from '@ws/conn';
 import { Deferred, internalsOf, RESOLVED } from '@ws/conn/internal';
 import { Answers } from './answers.ts';
+import type { Calls } from './calls.ts';
 import type { Carrier } from './carrier.ts';
 import { Pause } from './pause.ts';
 import { type Handler, type Place, Request } from './request.ts';
@@ -40,24 +41,12 @@ export interface RequestsPlan {
   readonly unknownEvents: Set<string>;
 }
 
-/** What {@link Requests} needs of its link. */
-export interface RequestsOwner {
-  readonly carrier: Carrier;
-  /** Whether this end waits for an answer, or to write. Reading must continue then. */
-  readonly waits: boolean;
-  /** The number of calls that this end has begun. */
-  readonly callsBegun: number;
-  /** Whether the other end has a request of this end that began after `calls` others. */
-  hasRequestAfter(calls: number): boolean;
-  /** Whether an echo server has sent a request of this end back. */
-  returned(message: WireMessage, text: string): boolean;
-  /** The second argument of a handler. */
-  contextOf(request: Request): unknown;
-}
-
 /** The requests and events of the other end of one link, in their order. */
 export class Requests {
-  readonly #owner: RequestsOwner;
+  readonly #carrier: Carrier;
+  /** The calls of this end; undefined before the first. */
+  readonly #calls: () => Calls | undefined;
+  readonly #contextOf: (request: Request) => unknown;
   readonly #answers: Answers;
   readonly #handlers: ReadonlyMap<string, Handler>;
   readonly #concurrency: number;
@@ -87,9 +76,18 @@ export class Requests {
   #reportedSlow: Request | undefined;
   /** The request whose handler is called now. */
   #starting: Request | undefined;
-  constructor(owner: RequestsOwner, { handlers, concurrency, unknownEvents }: RequestsPlan) {
-    this.#owner = owner;
-    this.#answers = new Answers(owner.carrier);
+
+  /** @param contextOf - Creates the second argument of a handler. */
+  constructor(
+    carrier: Carrier,
+    { handlers, concurrency, unknownEvents }: RequestsPlan,
+    calls: () => Calls | undefined,
+    contextOf: (request: Request) => unknown,
+  ) {
+    this.#carrier = carrier;
+    this.#calls = calls;
+    this.#contextOf = contextOf;
+    this.#answers = new Answers(carrier);
     this.#handlers = handlers;
     this.#concurrency = concurrency;
     this.#unknownEvents = unknownEvents;
@@ -101,7 +99,7 @@ export class Requests {
    * @returns A promise while the other end must wait: no message may be read before it resolves.
    */
   take({ id, method, params }: WireMessage, text: string): Promise<void> | undefined {
-    const { source } = this.#owner.carrier;
+    const { source } = this.#carrier;
     if (method === CANCEL && id === undefined) {
       this.#cancel((Object(params) as { id?: unknown }).id, source);
       return undefined;
@@ -122,7 +120,7 @@ export class Requests {
       return undefined;
     }
     if (id === undefined) return this.#reportUnknown(method);
-    if (this.#owner.returned({ id, method }, text)) return undefined;
+    if (this.#calls()?.returned({ id, method }, text) === true) return undefined;
     return this.refuse(errorText(id, ErrorCode.MethodNotFound, 'Method not found'), text);
   }
 
@@ -136,12 +134,12 @@ export class Requests {
     const error = new Error(
       `an event ${shown} was dropped: the contract has none at this end; has the other end a newer one?`,
     );
-    this.#owner.carrier.report(error, 'rpc');
+    this.#carrier.report(error, 'rpc');
   }
 
   /** Takes a message that no handler gets, with its answer. */
   refuse(refusal: string, text: string): Promise<void> | undefined {
-    const { source } = this.#owner.carrier;
+    const { source } = this.#carrier;
     return this.#add(new Request(null, refusal, undefined, text.length, source), text);
   }
 
@@ -170,7 +168,7 @@ export class Requests {
    */
   #mayBeAwaited(): boolean {
     const first = this.#running.find(isAsking) ?? this.#starting;
-    return first !== undefined && this.#owner.hasRequestAfter(first.callsBefore);
+    return first !== undefined && this.#calls()?.hasRequestAfter(first.callsBefore) === true;
   }
 
   /** Runs a handler that waits for no other one, and that no other one waits for. */
@@ -192,7 +190,7 @@ export class Requests {
   }
 
   #untilRoom(): Promise<void> | undefined {
-    const { source, platform } = this.#owner.carrier;
+    const { source, platform } = this.#carrier;
     if (!this.#mustPause || source?.state === 'closed') return undefined;
     if (this.#pause === undefined) {
       this.#pause = new Pause(platform, () => this.#pausedTooLong());
@@ -209,11 +207,11 @@ export class Requests {
   get #mustPause(): boolean {
     if (this.#isOverfull) return true;
     const isFull = this.#waiting.isFull || this.#isBesideFull;
-    return isFull && !this.#owner.waits && !this.#isStuck;
+    return isFull && this.#calls()?.waits !== true && !this.#isStuck;
   }
 
   get #isOverfull(): boolean {
-    return this.#answers.areUnread || this.#waiting.isOverfull(this.#owner.carrier.source);
+    return this.#answers.areUnread || this.#waiting.isOverfull(this.#carrier.source);
   }
 
   /** The end of the connection is seen when reading continues. */
@@ -224,7 +222,7 @@ export class Requests {
   }
 
   #pausedTooLong(): void {
-    const { carrier } = this.#owner;
+    const carrier = this.#carrier;
     if (this.#isOverfull) {
       const name = this.#running.find(isSlow)?.name ?? 'rpc';
       const why = this.#answers.areUnread
@@ -285,7 +283,7 @@ export class Requests {
   #refillLater(): void {
     if (this.#refills || this.#waiting.isEmpty) return;
     this.#refills = true;
-    this.#owner.carrier.platform.yield(() => {
+    this.#carrier.platform.yield(() => {
       this.#refills = false;
       this.#waiting.refill();
       this.#startNext();
@@ -299,7 +297,7 @@ export class Requests {
 
   #start(request: Request): void {
     this.#starting = request;
-    request.callsBefore = this.#owner.callsBegun;
+    request.callsBefore = this.#calls()?.begun ?? 0;
     const done = this.#run(request);
     this.#starting = undefined;
     if (done === undefined) return;
@@ -309,7 +307,7 @@ export class Requests {
 
   /** Starts a handler beside those that run. */
   #startNested(request: Request): void {
-    request.callsBefore = this.#owner.callsBegun;
+    request.callsBefore = this.#calls()?.begun ?? 0;
     const done = this.#run(request);
     if (done === undefined) return;
     this.#nested++;
@@ -322,7 +320,7 @@ export class Requests {
     this.#running.push(request);
     // After the call of the handler: it may listen for the abort alone.
     if (request.connection?.state === 'closed') request.cancel('the connection has ended');
-    this.#owner.carrier.runs?.(done);
+    this.#carrier.runs?.(done);
     void done.then(() => {
       this.#running.splice(this.#running.indexOf(request), 1);
       if (place === 'nested') {
@@ -392,10 +390,10 @@ export class Requests {
         throw new RpcError(ErrorCode.InvalidParams, 'Invalid params', { issues });
       }
       const what = `an event ${definition.name} does not fit its schema`;
-      this.#owner.carrier.reportRarely('misfit', () => misfit(what, issues));
+      this.#carrier.reportRarely('misfit', () => misfit(what, issues));
       return undefined;
     }
-    const result = run(value, this.#owner.contextOf(request));
+    const result = run(value, this.#contextOf(request));
     return after(result, (answer) => {
       if (id === undefined || definition.kind === 'event') return undefined;
       return after(check(definition.output, answer), ({ value, issues }) => {
@@ -421,7 +419,7 @@ export class Requests {
     const isEnd = connection?.state !== 'open' && isSo(() => error instanceof CloseError);
     // The handler has given its signal to a function of the platform.
     const isAbort = request.isCancelled && isSo(() => (error as Error).name === 'AbortError');
-    if (!isEnd && !isAbort) this.#owner.carrier.report(error, name);
+    if (!isEnd && !isAbort) this.#carrier.report(error, name);
     return id === undefined ? undefined : errorText(id, ErrorCode.InternalError, 'Internal error');
   }
 
@@ -465,7 +463,7 @@ export class Requests {
     const error = new Error(
       `the handler of ${name} has not settled, and requests behind it are given up; raise concurrency, or end it by its signal`,
     );
-    this.#owner.carrier.report(error, name);
+    this.#carrier.report(error, name);
   }
 
   /**

@@ -288,7 +288,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   /** Settles the call once reading has ended and the handler is done with all messages. */
   settleAtEnd(): void {
-    const { inbound, outbound } = this.#connection;
+    const { inbound, closing } = this.#connection;
     const { ended, queue } = inbound;
     if (ended === undefined || inbound.receiveCall !== this) return;
     if (this.state !== FREE || queue?.empty === false) return;
@@ -298,7 +298,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     // Two errors of a handler do not count as failures: that of a write after our close frame, and
     // the reason of the end itself.
     const error = thrown === undefined ? reason : thrown.error;
-    if (error !== reason && !outbound.isCloseSent(error)) this.#reject(error);
+    if (error !== reason && closing?.outcome.isCloseSent(error) !== true) this.#reject(error);
     else if (ended.normally) this.#resolve(this.#connection.closedPromise());
     else this.#rejectAtEnd(reason);
   }

@@ -2,20 +2,18 @@ import type { Platform, PreparedMessage } from '@ws/conn';
 import { Deferred, handled } from '@ws/conn/internal';
 import { BackplaneError } from '../errors.ts';
 import { OtherNodes } from '../everywhere/other-nodes.ts';
-import type { Position } from '../history/position.ts';
-import type { HistoryBounds } from '../history/room-history.ts';
-import type { Session } from '../sessions/session.ts';
-import type { Sessions } from '../sessions/sessions.ts';
-import type { Backplane, BackplaneSink } from './backplane.ts';
+import type { Position } from '../position.ts';
+import type { Backplane, BackplaneSink, Keep } from './backplane.ts';
 import { Channel, type ChannelSettings, channelOf, roomOf } from './channel.ts';
 import { Digests } from './digests.ts';
-import { EngineHistories, type Part } from './engine-histories.ts';
+import { EngineHistories, type Found, type Part } from './engine-histories.ts';
 import { type Arrival, decodeEnvelope, type Envelope, idOf, nodeName } from './envelope.ts';
 import { Limit } from './limit.ts';
 import { LinkFaults } from './link-faults.ts';
+import type { LocalHub } from './local-hub.ts';
 import { type Except, Publications } from './publications.ts';
 import { RoomEpochs } from './room-epochs.ts';
-import { type Found, SharedReads } from './shared-reads.ts';
+import { SharedReads } from './shared-reads.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { sleep, withTimeout } from './with-timeout.ts';
 import { WordSender } from './word-sender.ts';
@@ -34,7 +32,7 @@ const RETRY_MS = 1_000;
 const MAX_REPAIRS = 64;
 
 /** Publishes the messages of this node on a backplane, and receives the messages of other nodes. */
-export class BackplaneLink<Data> {
+export class BackplaneLink {
   state: 'up' | 'down' = 'down';
   closed = false;
   /** The name of this node in its messages. */
@@ -43,18 +41,17 @@ export class BackplaneLink<Data> {
   /** Resolves when the engine has started. */
   readonly started: Promise<void>;
   readonly #id: string;
-  readonly #hub: Sessions<Data>;
+  readonly #hub: LocalHub;
   readonly channels: Map<string, Channel> = new Map();
-  readonly #subscriptions: Subscriptions<Data>;
-  readonly #publications: Publications<Data>;
-  readonly #digests: Digests<Data>;
+  readonly #subscriptions: Subscriptions;
+  readonly #publications: Publications;
+  readonly #digests: Digests;
   readonly #repairs = new Limit(MAX_REPAIRS);
   readonly #histories: EngineHistories;
-  /** The reads of the application. */
-  readonly #reads: SharedReads<Data>;
+  readonly reads: SharedReads = new SharedReads(this);
   /** What this node hears of the other nodes beside their messages. */
-  readonly others: OtherNodes<Data>;
-  readonly epochs: RoomEpochs<Data> = new RoomEpochs(this);
+  readonly others: OtherNodes;
+  readonly epochs: RoomEpochs = new RoomEpochs(this);
   readonly #words = new WordSender(this);
   /** Resolves when the engine returns; undefined before its start and while it is up. */
   #returned: Deferred<void> | undefined;
@@ -64,7 +61,7 @@ export class BackplaneLink<Data> {
   #localOnly = 0;
   readonly faults: LinkFaults;
 
-  constructor(backplane: Backplane, id: string, hub: Sessions<Data>) {
+  constructor(backplane: Backplane, id: string, hub: LocalHub) {
     this.backplane = backplane;
     this.#id = id;
     this.node = nodeName(id);
@@ -82,7 +79,6 @@ export class BackplaneLink<Data> {
       (bytes) => this.#decode(bytes),
       (channel) => hub.settings.room(roomOf(channel)).history,
     );
-    this.#reads = new SharedReads(this);
     this.started = handled(this.#start());
     this.others = new OtherNodes(this, hub);
     this.addChannel(undefined, { history: undefined, through: false });
@@ -137,7 +133,7 @@ export class BackplaneLink<Data> {
   }
 
   /** A session has joined a room that this node already receives. */
-  joined(room: string, session: Session<Data>, resumes: boolean): void {
+  joined(room: string, session: object, resumes: boolean): void {
     this.#publications.joined(channelOf(room), session, resumes);
   }
 
@@ -160,12 +156,12 @@ export class BackplaneLink<Data> {
     room: string | undefined,
     message: PreparedMessage,
     key: string | undefined,
-    history: HistoryBounds | undefined,
-    origin: { readonly except: Except<Data> } | undefined,
+    keep: Keep | undefined,
+    origin: { readonly except: Except } | undefined,
   ): Promise<Position | undefined> {
     this.#digests.schedule();
     const channel = channelOf(room);
-    return this.#publications.publish({ channel, message, key, keep: history, origin });
+    return this.#publications.publish({ channel, message, key, keep, origin });
   }
 
   /**
@@ -188,28 +184,6 @@ export class BackplaneLink<Data> {
       else throw error;
     });
     await (away ? delivered : Promise.all([sent, delivered]));
-  }
-
-  /**
-   * Reads the history of the engine. Messages after it arrive, if this node receives them. Reads share
-   * answers, and are a few at a time.
-   */
-  sharedHistory(
-    room: string | undefined,
-    since: Position | undefined,
-    limit: number,
-  ): Promise<Found> {
-    return this.#reads.read(room, since, limit);
-  }
-
-  /** As {@link sharedHistory}, one part of the history. See {@link SharedReads.readPart}. */
-  historyPart(
-    room: string,
-    since: Position | undefined,
-    limit: number,
-    begins: () => void,
-  ): Promise<Part> {
-    return this.#reads.readPart(room, since, limit, begins);
   }
 
   /** The position of the last message that the members of a room have got; undefined before it. */

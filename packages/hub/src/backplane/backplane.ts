@@ -1,4 +1,4 @@
-import type { Position } from '../history/position.ts';
+import type { Position } from '../position.ts';
 
 /** Bounds of the history of a channel. */
 export interface Keep {

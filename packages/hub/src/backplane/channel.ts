@@ -1,10 +1,9 @@
-import type { Position } from '../history/position.ts';
-import type { HistoryBounds } from '../history/room-history.ts';
-import type { RoomSettings } from '../options.ts';
+import type { Position } from '../position.ts';
+import type { Keep } from './backplane.ts';
 import type { BackplaneLink } from './backplane-link.ts';
+import type { Found } from './engine-histories.ts';
 import { type Arrival, type Envelope, isPlaced, type Placed } from './envelope.ts';
 import { OUTAGE, RepairQueue } from './repair-queue.ts';
-import type { Found } from './shared-reads.ts';
 
 /** Bound of the nodes whose counters are remembered. */
 const MAX_NODES = 1_000;
@@ -26,10 +25,14 @@ interface Known {
 }
 
 /** The settings of a channel's room. */
-export type ChannelSettings = Pick<RoomSettings, 'history' | 'through'>;
+export interface ChannelSettings {
+  readonly history: Keep | undefined;
+  /** The members of this node get its messages when they return from the engine. */
+  readonly through: boolean;
+}
 
 /** What a channel asks of its link. */
-type ChannelLink = Pick<BackplaneLink<unknown>, 'node' | 'platform' | 'deliver' | 'repair' | 'gap'>;
+type ChannelLink = Pick<BackplaneLink, 'node' | 'platform' | 'deliver' | 'repair' | 'gap'>;
 
 /**
  * Puts the messages of all nodes on one channel in order, and drops duplicates. Detects missing
@@ -40,7 +43,7 @@ export class Channel {
   readonly name: string;
   /** The room; undefined for the channel of all sessions. */
   readonly room: string | undefined;
-  readonly history: HistoryBounds | undefined;
+  readonly history: Keep | undefined;
   /** The members of this node get its messages when they return from the engine. */
   readonly through: boolean;
   /** Counter of this node's last message before its first member joined. */

@@ -1,14 +1,24 @@
 import type { Platform } from '@ws/conn';
 import { BackplaneError } from '../errors.ts';
-import type { Position } from '../history/position.ts';
+import type { Position } from '../position.ts';
 import type { Backplane, Keep } from './backplane.ts';
 import type { Arrival, Envelope } from './envelope.ts';
-import type { Found } from './shared-reads.ts';
 import { withTimeout } from './with-timeout.ts';
 
 /** Longest time without an answer of the engine to a read, in ms. */
 const ANSWER_MS = 5_000;
 const MOST_WAITS = 12;
+
+/** A part of a history. */
+export interface Found {
+  readonly arrivals: readonly Arrival[];
+  /** No message after the position is missing; without a position, no message at all. */
+  readonly complete: boolean;
+  /** Of the history that the engine has now. */
+  readonly epoch?: string;
+  /** Offset of its end. */
+  readonly last?: number | undefined;
+}
 
 /** What the engine returns at once of a history. */
 export interface Part extends Found {

@@ -1,5 +1,5 @@
 import { BinaryMessage, PreparedMessage, TextMessage } from '@ws/conn';
-import type { Position } from '../history/position.ts';
+import type { Position } from '../position.ts';
 
 /**
  * The bytes that nodes send to each other:
@@ -27,8 +27,6 @@ const EXACT = 0x20;
 const MAX_MS = 2 ** 32 - 1;
 /** Longest id of a hub, in bytes: with the run it fits into one byte of length. */
 export const MAX_ID_BYTES = 200;
-/** Longest key of a message, in bytes. */
-export const MAX_KEY_BYTES = 65_535;
 
 /** A message of a node, or its digest. */
 export interface Envelope {

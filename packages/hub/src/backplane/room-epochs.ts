@@ -5,10 +5,10 @@ import type { Channel } from './channel.ts';
  * Reads the ends of quiet rooms whose history the engine keeps: a room that has had no message has a
  * position too, and its epoch outlives the last member.
  */
-export class RoomEpochs<Data> {
-  readonly #link: BackplaneLink<Data>;
+export class RoomEpochs {
+  readonly #link: BackplaneLink;
 
-  constructor(link: BackplaneLink<Data>) {
+  constructor(link: BackplaneLink) {
     this.#link = link;
   }
 
@@ -17,11 +17,7 @@ export class RoomEpochs<Data> {
     if (channel.history === undefined) return;
     channel.heardAt = this.#link.platform.now();
     try {
-      const {
-        arrivals,
-        epoch,
-        last = 0,
-      } = await this.#link.sharedHistory(channel.room, undefined, 1);
+      const { arrivals, epoch, last = 0 } = await this.#link.reads.read(channel.room, undefined, 1);
       if (arrivals.length === 0 && epoch !== undefined) channel.foundNone({ epoch, offset: last });
     } catch {
       // The engine is away: its return shows what is missing.

@@ -8,15 +8,15 @@ const MAX_RETRY_MS = 60_000;
 const ANSWER_MS = 60_000;
 
 /** Subscribes to the channels that this node receives, and to no others. */
-export class Subscriptions<Data> {
-  readonly #link: BackplaneLink<Data>;
+export class Subscriptions {
+  readonly #link: BackplaneLink;
   readonly #subscribed = new Set<string>();
   /** The channels whose subscription changes, each with the functions that wait for it. */
   readonly #changing = new Map<string, (() => void)[]>();
   /** The channels that the engine refuses. */
   readonly #refused = new Set<string>();
 
-  constructor(link: BackplaneLink<Data>) {
+  constructor(link: BackplaneLink) {
     this.#link = link;
   }
 

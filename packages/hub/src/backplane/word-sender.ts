@@ -17,11 +17,11 @@ const NO_COUNT = {
 } as const;
 
 /** Gives the words of this node to the engine. */
-export class WordSender<Data> {
-  readonly #link: BackplaneLink<Data>;
+export class WordSender {
+  readonly #link: BackplaneLink;
   #unanswered = 0;
 
-  constructor(link: BackplaneLink<Data>) {
+  constructor(link: BackplaneLink) {
     this.#link = link;
   }
 

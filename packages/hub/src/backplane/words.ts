@@ -1,4 +1,4 @@
-import { checkClose } from '../options.ts';
+import { checkClose, MAX_ROOM_NAME } from '../arguments.ts';
 import type { JSONValue } from '../presence/room-presence.ts';
 
 /**
@@ -115,8 +115,6 @@ export interface AnswerWord {
 const MAX_WORD_BYTES = 262_144;
 /** Longest name, id, text of `info` and error's class, in UTF-16 units. */
 const MAX_TEXT = 1_024;
-/** Longest name of a room, in bytes of UTF-8. */
-export const MAX_NAME_BYTES = 256;
 /** Longest JSON of a question or an answer, in UTF-16 units. */
 const MAX_JSON = 65_536;
 /** Most rooms that a node asks for in one word. */
@@ -218,7 +216,7 @@ function isText(value: unknown): boolean {
 }
 
 function isName(value: unknown): boolean {
-  return typeof value === 'string' && value !== '' && value.length <= MAX_NAME_BYTES;
+  return typeof value === 'string' && value !== '' && value.length <= MAX_ROOM_NAME;
 }
 
 /** @throws SyntaxError for a text that is no JSON. */

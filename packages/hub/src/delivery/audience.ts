@@ -1,7 +1,7 @@
 import type { PreparedMessage } from '@ws/conn';
 import { Deferred, RESOLVED } from '@ws/conn/internal';
 import { OverflowError } from '../errors.ts';
-import type { Position } from '../history/position.ts';
+import type { Position } from '../position.ts';
 import type { Resume } from '../rooms/resume.ts';
 import type { Session } from '../sessions/session.ts';
 import { type Due, type FanOut, WRITE_COST } from './fan-out.ts';
@@ -15,7 +15,7 @@ export interface Publication<Data> {
   readonly message: PreparedMessage;
   readonly key: string | undefined;
   /** Sessions that do not get it. */
-  readonly except: ReadonlySet<Session<Data>> | undefined;
+  readonly except: ReadonlySet<object> | undefined;
   /** The only sessions that get it. */
   readonly only: ReadonlySet<Session<Data>> | undefined;
   /** In the history of the room, if the message is kept and its position is known. */
@@ -63,7 +63,7 @@ interface Selection<Data> {
  */
 export class Audience<Data> implements Due {
   readonly members: Set<Session<Data>> = new Set();
-  readonly #fanOut: FanOut<Data>;
+  readonly #fanOut: FanOut;
   #waiting: Publication<Data>[] = [];
   #waitingBytes = 0;
   /** Resolves at the end of the next pass. */
@@ -82,7 +82,7 @@ export class Audience<Data> implements Due {
   /** The last message from the backplane was refused. */
   #refuses = false;
 
-  constructor(fanOut: FanOut<Data>) {
+  constructor(fanOut: FanOut) {
     this.#fanOut = fanOut;
   }
 

@@ -2,6 +2,7 @@ import { Deferred } from '@ws/conn/internal';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import { idOf } from '../backplane/envelope.ts';
 import { setAnswerTimer } from '../backplane/with-timeout.ts';
+import type { OtherNodes } from './other-nodes.ts';
 
 /** Interval of the words with which a node says that it lives, in ms. */
 export const BEAT_MS = 5_000;
@@ -31,24 +32,14 @@ export interface LiveNode {
   running: number;
 }
 
-/** What happens to other nodes. */
-export interface NodeEvents {
-  /** A node is heard first. */
-  appeared(node: LiveNode): void;
-  /** A node has ended, or has been silent for too long. */
-  gone(node: LiveNode): void;
-  /** Called each {@link BEAT_MS}. */
-  beat(): void;
-}
-
 /** The other nodes of the backplane, by their words. This node says each 5 s that it lives. */
-export class Nodes<Data> {
+export class Nodes {
   /** By name. The node that has been silent longest comes first. */
   readonly live: Map<string, LiveNode> = new Map();
   /** The nodes that fell silent, by name. They may live beyond a split. */
   readonly lost: Map<string, LiveNode> = new Map();
-  readonly #link: BackplaneLink<Data>;
-  readonly #events: NodeEvents;
+  readonly #link: BackplaneLink;
+  readonly #others: OtherNodes;
   /** Resolves when all nodes have had the time to say that they live. */
   readonly round: Deferred<void> = new Deferred();
   /** The same. */
@@ -59,9 +50,9 @@ export class Nodes<Data> {
   #cancelExpiry: (() => void) | undefined;
   #stopped = false;
 
-  constructor(link: BackplaneLink<Data>, events: NodeEvents) {
+  constructor(link: BackplaneLink, others: OtherNodes) {
     this.#link = link;
-    this.#events = events;
+    this.#others = others;
   }
 
   /** A number that grows with each event of a node. */
@@ -96,7 +87,7 @@ export class Nodes<Data> {
       this.round.resolve();
       this.#forgetLost();
       this.#isFull &&= this.live.size >= MAX_NODES;
-      this.#events.beat();
+      this.#others.beat();
     });
   }
 
@@ -152,7 +143,7 @@ export class Nodes<Data> {
     };
     this.live.set(name, node);
     if (this.#cancelExpiry === undefined) this.#expireLater();
-    this.#events.appeared(node);
+    this.#others.appeared(node);
     return node;
   }
 
@@ -165,7 +156,7 @@ export class Nodes<Data> {
 
   #remove(node: LiveNode): void {
     this.live.delete(node.name);
-    this.#events.gone(node);
+    this.#others.gone(node);
   }
 
   /** Whether a later run of the same hub lives. */

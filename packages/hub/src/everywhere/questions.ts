@@ -3,7 +3,6 @@ import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import { setAnswerTimer } from '../backplane/with-timeout.ts';
 import type { AnswerWord, Question, QuestionWord } from '../backplane/words.ts';
 import { BackplaneError, HubClosedError, OverflowError } from '../errors.ts';
-import { MAX_DELAY_MS } from '../sessions/session.ts';
 import type { LocalActs } from './local-acts.ts';
 import { BEAT_MS, type LiveNode, type Nodes } from './nodes.ts';
 
@@ -46,17 +45,17 @@ interface OpenQuestion {
 }
 
 /** Asks the other nodes, and answers their questions. */
-export class Questions<Data> {
-  readonly #link: BackplaneLink<Data>;
-  readonly #nodes: Nodes<Data>;
-  readonly #acts: LocalActs<Data>;
+export class Questions {
+  readonly #link: BackplaneLink;
+  readonly #nodes: Nodes;
+  readonly #acts: LocalActs;
   readonly #open = new Map<number, OpenQuestion>();
   /** Calls that wait for the first round. */
   #early = 0;
   #lastId = 0;
   #stopped = false;
 
-  constructor(link: BackplaneLink<Data>, nodes: Nodes<Data>, acts: LocalActs<Data>) {
+  constructor(link: BackplaneLink, nodes: Nodes, acts: LocalActs) {
     this.#link = link;
     this.#nodes = nodes;
     this.#acts = acts;
@@ -203,11 +202,7 @@ export class Questions<Data> {
   ): Promise<Value | undefined> {
     if (node.running >= MAX_RUNNING) return { failed: 'OverflowError' };
     node.running++;
-    const late = new Deferred<undefined>();
-    const ms = Math.min(Math.max(timeout, 1), MAX_DELAY_MS);
-    const cancel = this.#link.platform.setTimer(ms, () => late.resolve(undefined));
-    const answer = await Promise.race([this.#acts.ask(name, data), late.promise]);
-    cancel();
+    const answer = await this.#acts.ask(name, data, timeout);
     node.running--;
     return answer;
   }

@@ -1,6 +1,6 @@
 import type { Message, PreparedMessage } from '@ws/conn';
 import { checkOptionNames, whole } from '@ws/conn/internal';
-import { checkPosition, type Position } from './position.ts';
+import { checkPosition, type Position } from '../position.ts';
 
 /** The bounds of a history. */
 export interface HistoryBounds {

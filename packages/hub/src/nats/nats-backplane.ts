@@ -2,7 +2,7 @@ import { portablePlatform } from '@ws/conn';
 import { Deferred, onRejection, RESOLVED } from '@ws/conn/internal';
 import type { Backplane, BackplaneSink, Keep } from '../backplane/backplane.ts';
 import { setAnswerTimer } from '../backplane/with-timeout.ts';
-import type { Position } from '../history/position.ts';
+import type { Position } from '../position.ts';
 import type { NatsConnection, NatsMessage, NatsStatus, NatsSubscription } from './client.ts';
 import type { StreamLog } from './stream-log.ts';
 import { subjectToken } from './subject-token.ts';

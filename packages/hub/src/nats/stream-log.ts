@@ -2,7 +2,7 @@ import { portablePlatform } from '@ws/conn';
 import { onRejection } from '@ws/conn/internal';
 import type { Backplane, Keep } from '../backplane/backplane.ts';
 import { Limit } from '../backplane/limit.ts';
-import type { Position } from '../history/position.ts';
+import type { Position } from '../position.ts';
 import type {
   ConsumerInfo,
   JetStreamClient,

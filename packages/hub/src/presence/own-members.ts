@@ -39,9 +39,9 @@ interface OwnRoom {
 }
 
 /** Says to the other nodes which members this node has. */
-export class OwnMembers<Data> {
-  readonly #link: BackplaneLink<Data>;
-  readonly #presence: Presence<Data>;
+export class OwnMembers {
+  readonly #link: BackplaneLink;
+  readonly #presence: Presence;
   readonly #rooms = new Map<string, OwnRoom>();
   /** The last version of any room. */
   #version = 0;
@@ -55,7 +55,7 @@ export class OwnMembers<Data> {
   #sendsVersions = false;
   #stopped = false;
 
-  constructor(link: BackplaneLink<Data>, presence: Presence<Data>) {
+  constructor(link: BackplaneLink, presence: Presence) {
     this.#link = link;
     this.#presence = presence;
   }

@@ -42,11 +42,11 @@ interface Need {
  * The members of other nodes. Each node alone writes its own: it says what has changed, with a version
  * for each word. A node that lacks a version asks for all members.
  */
-export class PresenceLink<Data> {
-  readonly #link: BackplaneLink<Data>;
-  readonly #nodes: Nodes<Data>;
-  readonly #presence: Presence<Data>;
-  readonly #own: OwnMembers<Data>;
+export class PresenceLink {
+  readonly #link: BackplaneLink;
+  readonly #nodes: Nodes;
+  readonly #presence: Presence;
+  readonly #own: OwnMembers;
   readonly #rooms = new Map<string, OpenRoom>();
   /** By the name of the node and the way. */
   readonly #needs = new Map<string, Need>();
@@ -57,13 +57,14 @@ export class PresenceLink<Data> {
   #beats = 0;
   readonly #turn = new TurnCallback(() => this.#sendNeeds());
 
-  constructor(link: BackplaneLink<Data>, nodes: Nodes<Data>, presence: Presence<Data>) {
+  constructor(link: BackplaneLink, nodes: Nodes, presence: Presence) {
     this.#link = link;
     this.#nodes = nodes;
     this.#presence = presence;
     this.#own = new OwnMembers(link, presence);
     // The members that have joined before the code was loaded.
-    for (const room of presence.rooms.keys()) {
+    for (const [room, { sessions }] of presence.rooms) {
+      if (sessions === 0) continue;
       this.opened(room);
       this.#own.addAll(room);
     }

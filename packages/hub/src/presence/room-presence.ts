@@ -68,6 +68,8 @@ export class RoomPresence {
   readonly waiting: Map<string, Present> = new Map();
   /** Largest number of members. */
   readonly most: number;
+  /** Number of the sessions of this node in the room, also of those that are not shown. */
+  sessions = 0;
   readonly #changed: () => void;
   /** By the name of the node and by session. A name is of one run of a node. */
   readonly #owners = new Map<string, Map<string, Present>>();

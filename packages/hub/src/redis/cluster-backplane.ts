@@ -2,7 +2,7 @@ import { portablePlatform } from '@ws/conn';
 import type { Backplane, BackplaneSink, Keep } from '../backplane/backplane.ts';
 import { Limit } from '../backplane/limit.ts';
 import { sleep, withTimeout } from '../backplane/with-timeout.ts';
-import type { Position } from '../history/position.ts';
+import type { Position } from '../position.ts';
 import type { Discover, Topology } from './cluster-clients.ts';
 import type { RedisClient } from './driver.ts';
 import { escapeName } from './frame.ts';

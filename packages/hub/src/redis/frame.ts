@@ -1,4 +1,4 @@
-import type { Position } from '../history/position.ts';
+import type { Position } from '../position.ts';
 
 /** Bytes from a client, a `Buffer`. */
 export interface RedisBytes extends Uint8Array {

@@ -1,6 +1,6 @@
 import { type Backplane, type BackplaneSink, epochTtl, type Keep } from '../backplane/backplane.ts';
 import { Limit } from '../backplane/limit.ts';
-import type { Position } from '../history/position.ts';
+import type { Position } from '../position.ts';
 import { Connection } from './connection.ts';
 import type { Argument, RedisClient } from './driver.ts';
 import { escapeName, keptFrame, parseFrame, plainFrame, type RedisBytes } from './frame.ts';

@@ -1,7 +1,7 @@
 import type { PreparedMessage } from '@ws/conn';
 import { handled } from '@ws/conn/internal';
-import type { Position } from '../history/position.ts';
 import type { HistoryPart } from '../history/room-history.ts';
+import type { Position } from '../position.ts';
 import type { Rooms } from './rooms.ts';
 
 /** Most messages of a part, and the bytes, as members get them, after which it ends. */

@@ -1,12 +1,12 @@
 import { checked, rejectedLater } from '@ws/conn/internal';
-import type { Found } from '../backplane/shared-reads.ts';
-import type { Position } from '../history/position.ts';
+import type { Found } from '../backplane/engine-histories.ts';
 import {
   checkQuery,
   type HistoryPart,
   type HistoryQuery,
   type Kept,
 } from '../history/room-history.ts';
+import type { Position } from '../position.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { Room } from './room.ts';
 import type { Rooms } from './rooms.ts';
@@ -57,7 +57,7 @@ export class RoomReads<Data> {
   async #read(name: string, since: Position | undefined, limit: number): Promise<HistoryPart> {
     const here = this.readHere(name, since, limit);
     if (here !== undefined) return here;
-    const found = await this.#hub.withLink((link) => link.sharedHistory(name, since, limit));
+    const found = await this.#hub.withLink((link) => link.reads.read(name, since, limit));
     return partOf(found!, since, false);
   }
 
@@ -73,7 +73,9 @@ export class RoomReads<Data> {
     limit: number,
     begins: () => void,
   ): Promise<HistoryPart> {
-    const part = await this.#hub.withLink((link) => link.historyPart(name, since, limit, begins));
+    const part = await this.#hub.withLink((link) =>
+      link.reads.readPart(name, since, limit, begins),
+    );
     const { arrivals, complete, follows, more } = part!;
     const hasMore = !complete && (more || (arrivals.length > 0 && arrivals.length >= limit));
     return { ...partOf(part!, since, hasMore), follows };

@@ -1,7 +1,7 @@
 import type { MessageData, PreparedMessage } from '@ws/conn';
 import type { PublishOptions } from '../delivery/publish-options.ts';
-import type { Position } from '../history/position.ts';
 import type { HistoryQuery, Kept } from '../history/room-history.ts';
+import type { Position } from '../position.ts';
 import type { JSONValue, Presences } from '../presence/room-presence.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Rooms } from './rooms.ts';

@@ -7,13 +7,27 @@ import {
   kind,
   removeAbortListener,
 } from '@ws/conn/internal';
-import { type Definitions, type Named, RpcError } from '@ws/rpc';
-import { type Checked, check, ErrorCode, isRpcError, misfit, ROOM_REFUSED } from '@ws/rpc/internal';
+import {
+  type Definitions,
+  type Named,
+  RpcError,
+  type SchemaInput,
+  type SessionHandlerContext,
+} from '@ws/rpc';
+import {
+  type Checked,
+  check,
+  ErrorCode,
+  isRpcError,
+  misfit,
+  ROOM_REFUSED,
+  type RoomMethods,
+} from '@ws/rpc/internal';
 import { eventNameOf, prepare } from '../arguments.ts';
 import { RoomRefusedError } from '../errors.ts';
-import type { Position } from '../history/position.ts';
 import { Hub, internalsOfHub } from '../hub.ts';
 import type { HubOptions, RoomOptions } from '../options.ts';
+import type { Position } from '../position.ts';
 import type { Joined } from '../rooms/room.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
@@ -31,33 +45,19 @@ import { asIs, gapText, keptText, messageText, valueOf } from './room-text.ts';
 /** Default of `hub.maxRoomsPerSession`. */
 const MAX_ROOMS = 100;
 
-interface AskedBy<Data> extends Asked {
-  readonly session: Session<Data>;
-}
-
-interface RoomName {
-  readonly room: string;
-}
-
-interface JoinInput extends RoomName {
-  readonly since?: Position | undefined;
-}
-
+/** The second argument of a handler. */
+type AskedBy<Data> = SessionHandlerContext<Session<Data>, unknown>;
+type Input<Name extends keyof RoomMethods> = SchemaInput<RoomMethods[Name]['input']>;
 type JoinAnswer = Omit<Joined, 'room'> & { readonly members?: true };
-
-interface Publication extends RoomName {
-  readonly id: string;
-  readonly data: unknown;
-}
 
 /** Answers the methods of rooms. */
 export class RoomServer<Data> {
   readonly hub: Hub<Data>;
   readonly handlers: object = {
-    'room.join': (input: JoinInput, asked: AskedBy<Data>) => this.#join(input, asked),
-    'room.leave': ({ room }: RoomName, asked: AskedBy<Data>) =>
+    'room.join': (input: Input<'room.join'>, asked: AskedBy<Data>) => this.#join(input, asked),
+    'room.leave': ({ room }: Input<'room.leave'>, asked: AskedBy<Data>) =>
       this.#inTurn(room, asked, (turn) => this.#leave(asked.session, room, turn)),
-    'room.publish': (input: Publication, asked: AskedBy<Data>) =>
+    'room.publish': (input: Input<'room.publish'>, asked: AskedBy<Data>) =>
       this.#inTurn(input.room, asked, (turn) => this.#publish(asked.session, input, turn)),
   };
   readonly #sessions: Sessions<Data>;
@@ -194,7 +194,7 @@ export class RoomServer<Data> {
     return requests;
   }
 
-  async #join(input: JoinInput, asked: AskedBy<Data>): Promise<JoinAnswer> {
+  async #join(input: Input<'room.join'>, asked: AskedBy<Data>): Promise<JoinAnswer> {
     const { room } = input;
     for (;;) {
       const joined = await this.#inTurn(room, asked, (turn) => this.#joinNow(input, asked, turn));
@@ -207,7 +207,7 @@ export class RoomServer<Data> {
 
   /** @returns The earlier join of the room, if the client has one without an answer. */
   async #joinNow(
-    { room, since }: JoinInput,
+    { room, since }: Input<'room.join'>,
     { session, signal }: AskedBy<Data>,
     turn: Turn,
   ): Promise<JoinAnswer | Joining> {
@@ -275,7 +275,7 @@ export class RoomServer<Data> {
 
   async #publish(
     session: Session<Data>,
-    { room, id, data }: Publication,
+    { room, id, data }: Input<'room.publish'>,
     turn: Turn,
   ): Promise<null> {
     const rules = this.#rulesFor(room);
@@ -311,7 +311,7 @@ export class RoomServer<Data> {
   async #checked(
     { key, schema }: KeyRules<Data>,
     session: Session<Data>,
-    { room, id, data }: Publication,
+    { room, id, data }: Input<'room.publish'>,
     turn: Turn,
   ): Promise<string> {
     let result: Checked;

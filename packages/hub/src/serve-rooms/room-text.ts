@@ -1,5 +1,5 @@
 import type { Message } from '@ws/conn';
-import type { Position } from '../history/position.ts';
+import type { Position } from '../position.ts';
 
 // What a room has beside JSON begins as no JSON does: a client's publication with its id and `:` before
 // its JSON, and a text that members get as it is. A node that does not know a form tells a gap.

@@ -16,10 +16,9 @@ import {
   schedulerOf,
   TurnCallback,
 } from '@ws/conn/internal';
-import { checkKeyedOptions, checkNoEvent, jsonOf, prepare } from '../arguments.ts';
+import { checkKeyedOptions, checkNoEvent, jsonOf, MAX_DELAY_MS, prepare } from '../arguments.ts';
 import type { OverflowPolicy } from '../options.ts';
-import type { JoinOptions } from '../rooms/join-options.ts';
-import type { PendingJoin } from '../rooms/joins.ts';
+import type { JoinOptions, PendingJoin } from '../rooms/joins.ts';
 import type { Joined } from '../rooms/room.ts';
 import { platformOf, sendPrepared } from './conn-calls.ts';
 import type { Sessions } from './sessions.ts';
@@ -34,8 +33,6 @@ export interface SendOptions {
 const SEND_OPTION_NAMES: readonly string[] = ['key'];
 /** Bytes of memory that a waiting message is charged beside its payload. */
 const MESSAGE_COST = 64;
-/** Longest delay of a timer, in ms. */
-export const MAX_DELAY_MS = 2_147_483_647;
 
 /**
  * One connection of a {@link Hub}.
@@ -254,7 +251,7 @@ export class Session<Data = unknown> {
    *   `presence`.
    */
   show(room: string, info: unknown): void {
-    checked(() => this.#hub.presence.show(this, room, info), this, 'show');
+    checked(() => this.#hub.rooms.show(this, room, info), this, 'show');
   }
 
   /**

@@ -3,7 +3,7 @@ import { Random } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Channel } from '../../src/backplane/channel.ts';
 import type { Envelope, Placed } from '../../src/backplane/envelope.ts';
-import type { Position } from '../../src/history/position.ts';
+import type { Position } from '../../src/position.ts';
 
 /** Programs for each engine. */
 const RUNS = 1_000;

@@ -1,6 +1,7 @@
 import type { StandardSchema } from '@ws/conn';
 import { Deferred, handled } from '@ws/conn/internal';
 import { check, misfit } from '../schema.ts';
+import type { ClientRoom } from './client-room.ts';
 import type { JoinAnswer, Position } from './room-contract.ts';
 
 /** What a loop over a room gets. */
@@ -35,15 +36,6 @@ export interface Arrived {
   readonly hash: number;
 }
 
-/** The part of a room that a loop uses. */
-export interface LoopRoom {
-  /** The loop lacks the messages after its position, and asks for them. */
-  resume(loop: RoomLoop<unknown>): void;
-  leave(loop: RoomLoop<unknown>): void;
-  /** A message does not fit the schema of the loop, which has a gap there. */
-  misfit(error: unknown): void;
-}
-
 /** Messages that wait for one loop, and the characters of their data. */
 const MAX_MESSAGES = 1_000;
 const MAX_SIZE = 1024 * 1024;
@@ -54,7 +46,7 @@ type Entry = Arrived | { readonly gap: true; readonly position: Position | undef
 
 /** One loop over the messages of a room. */
 export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> {
-  readonly #room: LoopRoom;
+  readonly #room: ClientRoom;
   readonly #schema: StandardSchema | undefined;
   readonly #items: AsyncGenerator<RoomMessage<Data>, undefined>;
   readonly #queue: Entry[] = [];
@@ -84,7 +76,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
 
   /** @param isLate - Whether messages of earlier loops may arrive before those after `since`. */
   constructor(
-    room: LoopRoom,
+    room: ClientRoom,
     schema: StandardSchema | undefined,
     since: Position | undefined,
     isLate: boolean,
