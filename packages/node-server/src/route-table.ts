@@ -14,9 +14,12 @@ export function pathForm(target: string): string {
   return rest.startsWith('/') ? rest : `/${rest}`;
 }
 
-/** Returns the path of a request target, as sent, without the query. */
-export function rawPath(target: string): string {
-  const path = pathForm(target);
+/**
+ * Returns the path of a request target, as sent, without the query.
+ *
+ * @param path - By {@link pathForm}.
+ */
+export function rawPath(path: string): string {
   const query = path.indexOf('?');
   return query === -1 ? path : path.slice(0, query);
 }
@@ -74,7 +77,7 @@ export interface RouteMatch<Handler> {
 
 /** Finds the handler for a request. */
 export interface Router<Handler> {
-  /** Whether there is a handler for a request target. */
+  /** Whether there is a handler for a request target as sent. */
   has(target: string): boolean;
   /** @param target - The request target as sent. */
   match(target: string): RouteMatch<Handler>;
@@ -136,7 +139,7 @@ export class RouteTable<Handler> implements Router<Handler> {
    *   UTF-8.
    */
   match(target: string): RouteMatch<Handler> {
-    const path = rawPath(target);
+    const path = rawPath(pathForm(target));
     const literal = this.#literal.get(path);
     if (literal !== undefined) return { handler: literal, params: noParams, route: path };
     const segments = this.#split(path);
@@ -149,7 +152,7 @@ export class RouteTable<Handler> implements Router<Handler> {
   }
 
   has(target: string): boolean {
-    const path = rawPath(target);
+    const path = rawPath(pathForm(target));
     return this.#literal.has(path) || this.#find(this.#split(path)) !== undefined;
   }
 

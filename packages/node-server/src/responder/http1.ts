@@ -8,7 +8,7 @@ import { disconnectError } from '../client-socket.ts';
 import type { HeaderPair } from '../errors.ts';
 import { headerOf } from '../headers.ts';
 import { endAnsweredSocket, endRefusedSocket } from './linger.ts';
-import { type Agreement, type Answer, Responder } from './responder.ts';
+import { type Answer, Responder } from './responder.ts';
 
 /** Answers a request on a stream of bytes, in HTTP/1.1. */
 export class Http1Responder extends Responder {
@@ -32,7 +32,12 @@ export class Http1Responder extends Responder {
     return this.stream.writableEnded && !this.stream.destroyed;
   }
 
-  override writeAccepted({ key, subprotocol, extensions, headers }: Agreement): void {
+  override writeAccepted(
+    key: string,
+    subprotocol: string,
+    extensions: string,
+    headers: readonly HeaderPair[],
+  ): void {
     const lines = headers.length === 0 ? '' : linesOf(headers);
     this.stream.write(
       switchingHead(acceptKeyByCrypto(key), subprotocol, extensions, lines),

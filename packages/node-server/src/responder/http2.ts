@@ -11,9 +11,9 @@ import {
   streamFields,
 } from '@ws/node-io/internal';
 import { disconnectError } from '../client-socket.ts';
-import { HandshakeError } from '../errors.ts';
+import { HandshakeError, type HeaderPair } from '../errors.ts';
 import { noteAnswer } from '../http2/session-guard.ts';
-import { type Agreement, type Answer, Responder } from './responder.ts';
+import { type Answer, Responder } from './responder.ts';
 
 /** Milliseconds in which a client that has the whole answer may end its side. */
 const END_WAIT_MS = 250;
@@ -44,7 +44,12 @@ export class Http2Responder extends Responder {
     return this.stream.headersSent && !this.stream.destroyed;
   }
 
-  override writeAccepted({ key, subprotocol, extensions, headers }: Agreement): void {
+  override writeAccepted(
+    key: string,
+    subprotocol: string,
+    extensions: string,
+    headers: readonly HeaderPair[],
+  ): void {
     const answer = streamFields(headers);
     answer[':status'] = 200;
     // A key is not needed, but undici and the clients of haproxy send one and check the answer.

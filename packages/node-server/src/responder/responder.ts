@@ -1,21 +1,6 @@
 import type { Duplex } from 'node:stream';
-import type { DeflateParameters } from '@ws/codec';
 import type { Transport } from '@ws/conn';
 import type { HandshakeError, HeaderPair } from '../errors.ts';
-
-/** What a handshake has agreed on: the answer that accepts it, and what the connection needs. */
-export interface Agreement {
-  /** Key of the request; `''` for none, over HTTP/2. */
-  readonly key: string;
-  /** `''` for none. */
-  readonly subprotocol: string;
-  /** `''` for none. */
-  readonly extensions: string;
-  /** The parameters of the compression in `extensions`; undefined for none. */
-  readonly deflate: DeflateParameters | undefined;
-  /** Those of the application. */
-  readonly headers: readonly HeaderPair[];
-}
 
 /** An answer that refuses a handshake. */
 export interface Answer {
@@ -67,8 +52,19 @@ export abstract class Responder {
    */
   async untilEarlierAnswered(_wait: (work: Promise<unknown>) => Promise<unknown>): Promise<void> {}
 
-  /** Writes the answer that accepts the handshake. */
-  abstract writeAccepted(agreement: Agreement): void;
+  /**
+   * Writes the answer that accepts the handshake.
+   *
+   * @param key - Key of the request; `''` for none, over HTTP/2.
+   * @param subprotocol - `''` for none, as `extensions`.
+   * @param headers - Those of the application.
+   */
+  abstract writeAccepted(
+    key: string,
+    subprotocol: string,
+    extensions: string,
+    headers: readonly HeaderPair[],
+  ): void;
   /**
    * Makes the transport of an accepted connection.
    *
