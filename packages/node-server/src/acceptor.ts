@@ -146,18 +146,16 @@ export class Acceptor {
   /** Accepts a request and runs its handler, or refuses it. Never throws. */
   serve(upgrade: UpgradeRequest): void {
     // The application's functions may call `enterWith`, which then changes no other request.
-    inScope(() => this.#serve(upgrade));
-  }
-
-  #serve(upgrade: UpgradeRequest): void {
-    try {
-      const opened = this.#accept(upgrade, undefined);
-      if (!(opened instanceof Promise)) return runHandler(upgrade, opened);
-      const failed = (error: unknown): void => reportFailure(upgrade, error);
-      opened.then((conn) => runHandler(upgrade, conn), failed);
-    } catch (error) {
-      reportFailure(upgrade, error);
-    }
+    inScope(() => {
+      try {
+        const opened = this.#accept(upgrade, undefined);
+        if (!(opened instanceof Promise)) return runHandler(upgrade, opened);
+        const failed = (error: unknown): void => reportFailure(upgrade, error);
+        opened.then((conn) => runHandler(upgrade, conn), failed);
+      } catch (error) {
+        reportFailure(upgrade, error);
+      }
+    });
   }
 
   /**
@@ -215,10 +213,9 @@ export class Acceptor {
 
   /** Writes the accepting answer. From here on the connection owns the socket. */
   #open(upgrade: UpgradeRequest, agreed: ResolvedOptions): Conn {
-    const { responder, admission, key, headers } = upgrade;
-    const plan = upgrade.connPlan;
+    const { responder, admission, facts, plan } = upgrade;
     const early = upgrade.prepareAnswer();
-    responder.writeAccepted(key, agreed.subprotocol, agreed.extensions, headers);
+    responder.writeAccepted(facts, agreed.subprotocol, agreed.extensions, upgrade.headers);
     const conn = new Conn(responder.transport(early, plan), agreed);
     if (plan.rate !== undefined) limitRate(conn, plan.rate);
     if (plan.maxLifetime !== undefined) limitLifetime(conn, plan.maxLifetime);

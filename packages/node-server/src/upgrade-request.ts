@@ -49,7 +49,10 @@ type Steps<Result> = Generator<Promise<unknown>, Result, unknown>;
  * The file `checks-in-order.ts` lists the faults in the order in which they are answered.
  */
 export class UpgradeRequest {
-  /** The options of the server; of the route, once it has matched. */
+  /**
+   * The options of the server; of the route, once it has matched; of this connection, if the result
+   * of `authenticate` has some.
+   */
   plan: UpgraderPlan;
   /** The handler of the route. Undefined before it has matched, and for `upgrade`. */
   runner: HandlerRunner | undefined;
@@ -101,16 +104,6 @@ export class UpgradeRequest {
     this.head = responder.fault === undefined ? head : NO_BYTES;
     this.#router = router ?? NO_ROUTER;
     this.#startedAt = startedAt;
-  }
-
-  /** The key of the request; `''` for none, over HTTP/2. */
-  get key(): string {
-    return this.facts.once('sec-websocket-key') ?? '';
-  }
-
-  /** The options of the connection: those of the route, unless `authenticate` has chosen others. */
-  get connPlan(): UpgraderPlan {
-    return (this.admission?.plan as UpgraderPlan | undefined) ?? this.plan;
   }
 
   /** Returns the waits of the handshake. Created at the first call. */
@@ -188,7 +181,7 @@ export class UpgradeRequest {
     else if (!origins.allows(facts)) throw origins.refusal(facts);
     applyRules(facts, 'offers');
     if (authenticate !== undefined) yield* this.#authenticate(authenticate);
-    const { callbacks, settings, subprotocols } = this.connPlan;
+    const { callbacks, settings, subprotocols } = this.plan;
     const subprotocol = selectSubprotocol(facts, req, subprotocols, extra);
     for (const source of plan.headers) {
       const pairs =
@@ -248,6 +241,7 @@ export class UpgradeRequest {
     }
     this.context = { auth: readAuth(returned), ...known };
     this.admission = admission;
+    if (admission?.plan !== undefined) this.plan = admission.plan as UpgraderPlan;
   }
 
   /** Calls a function of the application. Its promise has the time of the handshake. */

@@ -238,7 +238,7 @@ export class Proxy {
       const extensions = isMessages
         ? agreed.extensions
         : answer.head.list('sec-websocket-extensions');
-      responder.writeAccepted(request.key, subprotocol, extensions, headers);
+      responder.writeAccepted(facts, subprotocol, extensions, headers);
       handshake.forgetSocket();
       proxied.link = isMessages
         ? openMessageLink(

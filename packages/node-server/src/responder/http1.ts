@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { RequestFacts } from '@ws/codec';
 import { linesOf, refusalHead, switchingHead } from '@ws/codec/internal';
 import type { Transport } from '@ws/conn';
 import { socketTransport } from '@ws/node-io';
@@ -33,16 +34,14 @@ export class Http1Responder extends Responder {
   }
 
   override writeAccepted(
-    key: string,
+    facts: RequestFacts,
     subprotocol: string,
     extensions: string,
     headers: readonly HeaderPair[],
   ): void {
     const lines = headers.length === 0 ? '' : linesOf(headers);
-    this.stream.write(
-      switchingHead(acceptKeyByCrypto(key), subprotocol, extensions, lines),
-      'latin1',
-    );
+    const accept = acceptKeyByCrypto(facts.once('sec-websocket-key') ?? '');
+    this.stream.write(switchingHead(accept, subprotocol, extensions, lines), 'latin1');
   }
 
   override transport(

@@ -1,6 +1,6 @@
 import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import { isWebSocketKey } from '@ws/codec';
+import { isWebSocketKey, type RequestFacts } from '@ws/codec';
 import type { Transport } from '@ws/conn';
 import { http2Transport } from '@ws/node-io';
 import {
@@ -45,11 +45,12 @@ export class Http2Responder extends Responder {
   }
 
   override writeAccepted(
-    key: string,
+    facts: RequestFacts,
     subprotocol: string,
     extensions: string,
     headers: readonly HeaderPair[],
   ): void {
+    const key = facts.once('sec-websocket-key') ?? '';
     const answer = streamFields(headers);
     answer[':status'] = 200;
     // A key is not needed, but undici and the clients of haproxy send one and check the answer.

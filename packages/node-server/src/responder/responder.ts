@@ -1,14 +1,10 @@
 import type { Duplex } from 'node:stream';
+import type { RequestFacts } from '@ws/codec';
 import type { Transport } from '@ws/conn';
 import type { HandshakeError, HeaderPair } from '../errors.ts';
 
 /** An answer that refuses a handshake. */
-export interface Answer {
-  readonly status: number;
-  /** Those in addition to the defaults, or in their place. */
-  readonly headers: readonly HeaderPair[];
-  readonly body: string;
-}
+export type Answer = Pick<HandshakeError, 'status' | 'headers' | 'body'>;
 
 /**
  * Answers one request. Hides what carries the answer: a stream of HTTP/1.1, alone or under node:http,
@@ -55,12 +51,12 @@ export abstract class Responder {
   /**
    * Writes the answer that accepts the handshake.
    *
-   * @param key - Key of the request; `''` for none, over HTTP/2.
+   * @param facts - Of the request. Over HTTP/2 it may have no key.
    * @param subprotocol - `''` for none, as `extensions`.
    * @param headers - Those of the application.
    */
   abstract writeAccepted(
-    key: string,
+    facts: RequestFacts,
     subprotocol: string,
     extensions: string,
     headers: readonly HeaderPair[],
