@@ -76,12 +76,7 @@ export interface RouteMatch<Handler> {
 }
 
 /** Finds the handler for a request. */
-export interface Router<Handler> {
-  /** Whether there is a handler for a request target as sent. */
-  has(target: string): boolean;
-  /** @param target - The request target as sent. */
-  match(target: string): RouteMatch<Handler>;
-}
+export type Router<Handler> = Pick<RouteTable<Handler>, 'has' | 'match'>;
 
 /** A pattern with parameters. */
 interface Template<Handler> {
@@ -104,7 +99,7 @@ const MAX_QUOTED_PATH = 100;
  * length. A literal segment takes precedence over a parameter: the leftmost difference decides,
  * whatever the order of the routes.
  */
-export class RouteTable<Handler> implements Router<Handler> {
+export class RouteTable<Handler> {
   readonly #literal = new Map<string, Handler>();
   /** Sorted, the most literal first. */
   readonly #templates: readonly Template<Handler>[];
@@ -151,6 +146,7 @@ export class RouteTable<Handler> implements Router<Handler> {
     throw this.#notFound(path);
   }
 
+  /** Whether there is a handler for a request target as sent. */
   has(target: string): boolean {
     const path = rawPath(pathForm(target));
     return this.#literal.has(path) || this.#find(this.#split(path)) !== undefined;
