@@ -15,19 +15,13 @@ export function pathForm(target: string): string {
 }
 
 /**
- * Returns the path of a request target, as sent, without the query.
+ * Splits a request target at its query.
  *
- * @param path - By {@link pathForm}.
+ * @param target - By {@link pathForm}.
  */
-export function rawPath(path: string): string {
-  const query = path.indexOf('?');
-  return query === -1 ? path : path.slice(0, query);
-}
-
-/** Returns the query of a request target. */
-export function queryOf(target: string): URLSearchParams {
+export function splitTarget(target: string): [path: string, query: string] {
   const at = target.indexOf('?');
-  return new URLSearchParams(at === -1 ? '' : target.slice(at + 1));
+  return at === -1 ? [target, ''] : [target.slice(0, at), target.slice(at + 1)];
 }
 
 /**
@@ -134,7 +128,7 @@ export class RouteTable<Handler> {
    *   UTF-8.
    */
   match(target: string): RouteMatch<Handler> {
-    const path = rawPath(pathForm(target));
+    const [path] = splitTarget(pathForm(target));
     const literal = this.#literal.get(path);
     if (literal !== undefined) return { handler: literal, params: noParams, route: path };
     const segments = this.#split(path);
@@ -148,7 +142,7 @@ export class RouteTable<Handler> {
 
   /** Whether there is a handler for a request target as sent. */
   has(target: string): boolean {
-    const path = rawPath(pathForm(target));
+    const [path] = splitTarget(pathForm(target));
     return this.#literal.has(path) || this.#find(this.#split(path)) !== undefined;
   }
 

@@ -34,7 +34,7 @@ import { selectSubprotocol } from './policies/select-subprotocol.ts';
 import { applyRules, IncomingFacts } from './request.ts';
 import type { Responder } from './responder/responder.ts';
 import type { HandlerRunner } from './route.ts';
-import { anyPath, decodePath, pathForm, queryOf, type Router, rawPath } from './route-table.ts';
+import { anyPath, decodePath, pathForm, type Router, splitTarget } from './route-table.ts';
 
 /** For `upgrade`, which returns the connection. */
 const NO_ROUTER: Router<undefined> = anyPath(undefined);
@@ -156,14 +156,15 @@ export class UpgradeRequest {
     // An application that compares `req.url` with a path would otherwise miss the path of an
     // absolute URI, and the router would not.
     if (this.incoming !== undefined) this.incoming.url = target;
+    const [path, query] = splitTarget(target);
     const { handler, params, route } = this.#router.match(target);
     this.runner = handler;
     this.route = route;
     this.context = {
       auth: undefined,
       params,
-      path: decodePath(rawPath(target)),
-      query: queryOf(target),
+      path: decodePath(path),
+      query: new URLSearchParams(query),
       route,
       address: this.address,
     };
