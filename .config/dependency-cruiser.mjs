@@ -57,7 +57,6 @@ const FLOORS = {
     ['conn-handler'],
     ['error-reporter', 'headers'],
     ['responder'],
-    ['server-request'],
     ['handshake-waits', 'request'],
     ['give-back-plain-request', 'plain-requests', 'policies'],
     ['options'],

@@ -4,9 +4,64 @@ import { TransportError } from '@ws/conn';
 import { ipv6Groups } from '@ws/node-io/internal';
 import type { DialScope } from '../dial-scope.ts';
 import { BadHandshakeError, dialError } from '../errors.ts';
+import { isSuccess } from '../exchange.ts';
 import { checkOpen, type GuardedStream } from '../guarded-stream.ts';
+import { headerLine } from '../request.ts';
+import { askForResponse, describeStatus } from '../response.ts';
 import type { DialAddress } from '../url.ts';
 import type { Proxy } from './proxy.ts';
+
+/**
+ * Asks a proxy for a connection to `address`. After that the stream is the connection.
+ *
+ * @throws BadHandshakeError when the proxy refuses; TransportError when the stream ends; the reason
+ *   of `scope`.
+ */
+export function openTunnel(
+  guarded: GuardedStream,
+  proxy: Proxy,
+  address: DialAddress,
+  scope: DialScope,
+): Promise<void> {
+  return proxy.protocol === 'socks5'
+    ? socksTunnel(guarded, proxy, address, scope)
+    : connectTunnel(guarded.stream, proxy, address, scope);
+}
+
+/**
+ * Asks an HTTP proxy for a tunnel to `address`. After that the stream is the tunnel: bytes that
+ * follow the response are the first to be read from it.
+ *
+ * Credentials are sent when the proxy's URL has a user or a password. An empty password is sent
+ * too: some proxies take a key as the user.
+ *
+ * @throws BadHandshakeError when the proxy refuses (with its status, headers and the first bytes of
+ *   its body), or when its response is not HTTP or is too large; TransportError when the stream
+ *   ends.
+ * @see RFC 9110, section 9.3.6
+ */
+async function connectTunnel(
+  stream: Duplex,
+  proxy: Proxy,
+  address: DialAddress,
+  scope: DialScope,
+): Promise<void> {
+  const path = address.toString();
+  const lines = `Host: ${path}\r\n${authorization(proxy)}Connection: close\r\n`;
+  const text = `CONNECT ${path} HTTP/1.1\r\n${lines}\r\n`;
+  const response = await askForResponse(stream, { method: 'CONNECT', text }, proxy.secure, scope);
+  if (isSuccess(response.status)) return;
+  const message = `the proxy ${String(proxy.address)} answered ${describeStatus(response.status)}, not 2xx`;
+  throw new BadHandshakeError(message, response);
+}
+
+/** RFC 7617, section 2. */
+function authorization({ credentials }: Proxy): string {
+  if (credentials === undefined) return '';
+  const { user, password } = credentials;
+  const encoded = Buffer.from(`${user}:${password}`).toString('base64');
+  return headerLine('Proxy-Authorization', `Basic ${encoded}`);
+}
 
 // SOCKS 5 is three requests and three short replies. Libraries cost more than they save: they leave
 // a timer of 30 s for each connection, and emit early bytes as an event without a listener.
@@ -47,7 +102,7 @@ const REFUSALS: readonly (readonly [why: string, status: number])[] = [
  *   SOCKS 5; TransportError when the stream ends; the reason of `scope`.
  * @see RFC 1928; RFC 1929 for user and password
  */
-export async function socksTunnel(
+async function socksTunnel(
   guarded: GuardedStream,
   proxy: Proxy,
   address: DialAddress,
