@@ -1,6 +1,6 @@
 // What the members of a room are told about each other: what it costs, and that it adds up.
 
-import type { PreparedMessage } from '@ws/conn';
+import { connPair, type PreparedMessage } from '@ws/conn';
 import type { Session } from '@ws/hub';
 import type { MembersChange, RoomMember } from '@ws/rpc/rooms';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -128,6 +128,93 @@ describe('the members of a room of serveRooms', () => {
     // The change for the others, and two lists for this client.
     expect(sent.lists).toBeLessThanOrEqual(2);
     expect(sent.events).toBeLessThanOrEqual(303);
+    vi.useRealTimers();
+    await hub.close({ timeout: 1 });
+  });
+
+  it('get the list once a second, however often they leave and return', async () => {
+    const { node, hub } = startMembers();
+    await joinMany(node, 300);
+    await second();
+    const sent = countEvents(hub);
+    const ann = startRaw(node, 'ann');
+    for (let i = 0; i < 20; i++) {
+      await ann.ask('room.join', { room: ROOM });
+      await turns();
+      await ann.ask('room.leave', { room: ROOM });
+    }
+    expect(sent.lists).toBe(1);
+    vi.useRealTimers();
+    await hub.close({ timeout: 1 });
+  });
+
+  it('get the list instead of a change that is longer', async () => {
+    const { node, hub } = startMembers(() => 1);
+    const ann = startRaw(node, 'ann');
+    await ann.ask('room.join', { room: ROOM });
+    await second();
+    const texts: string[] = [];
+    hub.on('sent', (_, { bytes }) => void texts.push(new TextDecoder().decode(bytes)));
+    for (let i = 0; i < 300; i++) {
+      const [, conn] = connPair({ report: () => {} });
+      const session = hub.add(conn, { id: `${i}`.padEnd(1_000, '.') });
+      void session.join(ROOM);
+      await turns(1);
+      session.leave(ROOM);
+    }
+    await second();
+    await second();
+    const last = JSON.parse(texts.at(-1)!) as { params: { members: object } };
+    expect(Object.keys(last.params.members)).toEqual([`${hub.id}/${ann.session.id}`]);
+    expect(Math.max(...texts.map(({ length }) => length))).toBeLessThan(262_144);
+    vi.useRealTimers();
+    await hub.close({ timeout: 1 });
+  });
+
+  it('get the list in the next second when too many messages wait in the hub', async () => {
+    const { node, hub } = startMembers();
+    const ann = startRaw(node, 'ann');
+    const bytes = new Uint8Array(66 * 1_048_576);
+    const remove = hub.on('entered', async (session) => {
+      // As long as the answer of the join takes, within the turn.
+      for (let i = 0; i < 5; i++) await null;
+      hub.broadcast(bytes, { except: session, local: true });
+    });
+    await ann.ask('room.join', { room: ROOM });
+    remove();
+    await second();
+    expect(await ann.next()).toMatchObject({ method: 'room.members', params: { count: 1 } });
+    vi.useRealTimers();
+    await hub.close({ timeout: 1 });
+  });
+
+  it('reach a client of many rooms, whose lists are longer than what may wait for it', async () => {
+    const { node, hub } = startMembers(() => 'x'.repeat(1_000));
+    const names = Array.from({ length: 8 }, (_, i) => `chat/${i}`);
+    for (let i = 0; i < 200; i++) {
+      const { client, session } = startRaw(node, `${i}`);
+      void client.discardReads();
+      for (const name of names) void session.join(name);
+    }
+    await second();
+    const left = vi.fn();
+    hub.on('left', left);
+    const ann = startRaw(node, 'ann');
+    const rooms = new Set<string>();
+    void ann.client.receive((message) => {
+      const { method, params } = message.json() as {
+        method?: string;
+        params: { room: string; members?: object };
+      };
+      if (method === 'room.members' && params.members !== undefined) rooms.add(params.room);
+    });
+    const joins = names.map((room, id) =>
+      ann.client.writeJSON({ jsonrpc: '2.0', id, method: 'room.join', params: { room } }),
+    );
+    await Promise.all(joins);
+    for (let i = 0; i < 10; i++) await second();
+    expect([...rooms].toSorted()).toEqual(names);
+    expect(left).not.toHaveBeenCalled();
     vi.useRealTimers();
     await hub.close({ timeout: 1 });
   });
