@@ -283,17 +283,29 @@ function roomSettings<Data>(
   if (typeof rooms !== 'object' || rooms === null) {
     throw new TypeError(`rooms: expected an object, got ${kind(rooms)}`);
   }
-  const exact = new Map<string, RoomSettings<Data>>();
-  const prefixes: [prefix: string, settings: RoomSettings<Data>][] = [];
-  for (const [pattern, options] of Object.entries(rooms)) {
-    const owner = `rooms[${JSON.stringify(pattern)}]`;
-    const settings = settingsOf(owner, options, total, backplane);
-    if (settings.form !== undefined && backplane !== undefined && !settings.through) {
-      throw new TypeError(`${owner}.form: ${NEEDS_POSITIONS}`);
-    }
+  const found = byPattern(
+    Object.entries(rooms).map(([pattern, options]) => {
+      const owner = `rooms[${JSON.stringify(pattern)}]`;
+      return [pattern, settingsOf(owner, options, total, backplane)] as const;
+    }),
+  );
+  return (name) => found(name) ?? PLAIN;
+}
+
+/**
+ * Finds the value of a name: by its own key, else by the longest prefix, a key with one `*` at its end.
+ *
+ * @throws TypeError for a key with another `*`.
+ */
+export function byPattern<T>(
+  values: readonly (readonly [pattern: string, value: T])[],
+): (name: string) => T | undefined {
+  const exact = new Map<string, T>();
+  const prefixes: [prefix: string, value: T][] = [];
+  for (const [pattern, value] of values) {
     const star = pattern.indexOf('*');
-    if (star < 0) exact.set(pattern, settings);
-    else if (star === pattern.length - 1) prefixes.push([pattern.slice(0, -1), settings]);
+    if (star < 0) exact.set(pattern, value);
+    else if (star === pattern.length - 1) prefixes.push([pattern.slice(0, -1), value]);
     else {
       throw new TypeError(
         `rooms: expected a name or a prefix with one * at its end, got ${JSON.stringify(pattern)}`,
@@ -301,8 +313,7 @@ function roomSettings<Data>(
     }
   }
   prefixes.sort(([a], [b]) => b.length - a.length);
-  return (name) =>
-    exact.get(name) ?? prefixes.find(([prefix]) => name.startsWith(prefix))?.[1] ?? PLAIN;
+  return (name) => exact.get(name) ?? prefixes.find(([prefix]) => name.startsWith(prefix))?.[1];
 }
 
 /** @param patterns - The keys of the option `rooms`. */
@@ -337,6 +348,9 @@ function settingsOf<Data>(
   }
   if (form !== undefined && typeof form !== 'function') {
     throw new TypeError(`${owner}.form: expected a function, got ${kind(form)}`);
+  }
+  if (form !== undefined && backplane !== undefined && delivery !== 'through') {
+    throw new TypeError(`${owner}.form: ${NEEDS_POSITIONS}`);
   }
   if (presence !== undefined && typeof presence !== 'function') {
     throw new TypeError(`${owner}.presence: expected a function, got ${kind(presence)}`);

@@ -12,7 +12,6 @@ import { Limit } from './limit.ts';
 import { LinkFaults } from './link-faults.ts';
 import type { LocalHub } from './local-hub.ts';
 import { type Except, Publications } from './publications.ts';
-import { RoomEpochs } from './room-epochs.ts';
 import { SharedReads } from './shared-reads.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { sleep, withTimeout } from './with-timeout.ts';
@@ -51,7 +50,6 @@ export class BackplaneLink {
   readonly reads: SharedReads = new SharedReads(this);
   /** What this node hears of the other nodes beside their messages. */
   readonly others: OtherNodes;
-  readonly epochs: RoomEpochs = new RoomEpochs(this);
   readonly #words = new WordSender(this);
   /** Resolves when the engine returns; undefined before its start and while it is up. */
   #returned: Deferred<void> | undefined;
@@ -129,7 +127,7 @@ export class BackplaneLink {
     this.channels.set(name, channel);
     if (settings.through && settings.history !== undefined) this.#publications.keepOrigins(name);
     this.#subscriptions.update(name);
-    this.whenSubscribed(name, () => void this.epochs.read(channel));
+    this.whenSubscribed(name, () => void channel.readEnd(this.reads));
   }
 
   /** A session has joined a room that this node already receives. */
@@ -245,6 +243,12 @@ export class BackplaneLink {
     await Promise.all([this.#digests.sendLast(), this.say(undefined, { word: 'end' })]);
   }
 
+  /** Called each 5 s. */
+  beat(): void {
+    if (this.state !== 'up') return;
+    for (const channel of this.channels.values()) channel.beat(this.reads);
+  }
+
   /** See {@link WordSender.say}. */
   say(room: string | undefined, word: Word): Promise<boolean> {
     return this.#words.say(channelOf(room), word);
@@ -334,11 +338,6 @@ export class BackplaneLink {
   /** False for a channel whose last member has left. Its repair may still be under way. */
   #isOpen(channel: Channel): boolean {
     return this.channels.get(channel.name) === channel;
-  }
-
-  /** Whether this node has members that get the messages of a channel. */
-  receives(channel: string): boolean {
-    return this.channels.has(channel);
   }
 
   /**

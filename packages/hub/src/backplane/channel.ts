@@ -4,6 +4,7 @@ import type { BackplaneLink } from './backplane-link.ts';
 import type { Found } from './engine-histories.ts';
 import { type Arrival, type Envelope, isPlaced, type Placed } from './envelope.ts';
 import { OUTAGE, RepairQueue } from './repair-queue.ts';
+import type { SharedReads } from './shared-reads.ts';
 
 /** Bound of the nodes whose counters are remembered. */
 const MAX_NODES = 1_000;
@@ -48,8 +49,8 @@ export class Channel {
   readonly through: boolean;
   /** Counter of this node's last message before its first member joined. */
   readonly ownBefore: number;
-  /** When the last message has arrived, or the end of the history was read. */
-  heardAt: number;
+  /** When the last message arrived, or the end of the history was read. */
+  #heardAt: number;
   readonly #link: ChannelLink;
   /**
    * Messages that were published after this time arrive, or their loss is reported. In ms of the
@@ -85,7 +86,7 @@ export class Channel {
     // This node misses none of its own messages before.
     if (through && ownBefore > 0) this.#known.set(link.node, { counter: ownBefore, gaps: 0 });
     this.#since = link.platform.now();
-    this.heardAt = this.#since;
+    this.#heardAt = this.#since;
   }
 
   /** The engine sends the messages of this channel from now on. */
@@ -98,8 +99,29 @@ export class Channel {
     return this.#last;
   }
 
+  /** Called each 5 s: reads the end of a history that was quiet for its `ttl`. See `epochTtl`. */
+  beat(reads: SharedReads): void {
+    const quietMs = this.#link.platform.now() - this.#heardAt;
+    if (quietMs >= (this.history?.ttl ?? Infinity)) void this.readEnd(reads);
+  }
+
+  /**
+   * Reads the end of the history: a room without messages has a position too, and its epoch outlives
+   * the last member.
+   */
+  async readEnd(reads: SharedReads): Promise<void> {
+    if (this.history === undefined) return;
+    this.#heardAt = this.#link.platform.now();
+    try {
+      const { arrivals, epoch, last = 0 } = await reads.read(this.room, undefined, 1);
+      if (arrivals.length === 0 && epoch !== undefined) this.#foundNone({ epoch, offset: last });
+    } catch {
+      // The engine is away: its return shows what is missing.
+    }
+  }
+
   /** A read after the subscription has found no message: none is missing up to this position. */
-  foundNone(position: Position): void {
+  #foundNone(position: Position): void {
     if (this.#repair !== undefined) return;
     const isLater = this.#last?.epoch === position.epoch && this.#last.offset <= position.offset;
     if (this.#last === undefined || isLater) this.#last = position;
@@ -196,7 +218,7 @@ export class Channel {
 
   #deliverNext(arrival: Placed): void {
     const hasNoPlace = this.#last === undefined || this.#last === this.#beforeGap;
-    this.heardAt = this.#link.platform.now();
+    this.#heardAt = this.#link.platform.now();
     this.#deliver(arrival);
     // Unreadable bytes that any position would follow may be those of another program.
     if (arrival.envelope !== undefined || !hasNoPlace) this.#last = arrival.position;

@@ -287,7 +287,7 @@ export class Publications {
     const counter = ++sent.counter;
     const result = new Deferred<Position | undefined>();
     let returned: Deferred<void> | undefined;
-    if (origin !== undefined && this.#link.receives(channel)) {
+    if (origin !== undefined && this.#link.channels.has(channel)) {
       returned = new Deferred();
       sent.through.set(counter, { ...origin, returned });
     }

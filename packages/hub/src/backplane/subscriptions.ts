@@ -62,7 +62,7 @@ export class Subscriptions {
   }
 
   #isWrong(channel: string): boolean {
-    return this.#link.receives(channel) !== this.#subscribed.has(channel);
+    return this.#link.channels.has(channel) !== this.#subscribed.has(channel);
   }
 
   async #correct(channel: string): Promise<void> {

@@ -142,6 +142,27 @@ export function decodeWord(bytes: Uint8Array): Word | undefined {
   return word;
 }
 
+/** Splits what a word has into parts: a part ends at `most` items, or when it is `maxLength` long. */
+export function inParts<T>(
+  all: Iterable<T>,
+  lengthOf: (each: T) => number,
+  maxLength: number,
+  most: number = Infinity,
+): T[][] {
+  const parts: T[][] = [];
+  let part: T[] = [];
+  let length = maxLength;
+  for (const each of all) {
+    if (length >= maxLength || part.length === most) {
+      parts.push((part = []));
+      length = 0;
+    }
+    part.push(each);
+    length += lengthOf(each);
+  }
+  return parts;
+}
+
 /** The value of JSON in a word. @throws SyntaxError */
 export function parseInfo(text: string): JSONValue {
   return JSON.parse(text) as JSONValue;

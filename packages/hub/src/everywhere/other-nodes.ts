@@ -46,7 +46,7 @@ export class OtherNodes {
   /** Called each 5 s. */
   beat(): void {
     this.presence?.beat();
-    this.#link.epochs.beat();
+    this.#link.beat();
   }
 
   /** Otherwise each room remembers each run of each node that has published in it. */

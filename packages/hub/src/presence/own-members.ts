@@ -1,6 +1,6 @@
 import { schedulerOf, TurnCallback } from '@ws/conn/internal';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
-import type { Shown } from '../backplane/words.ts';
+import { inParts, type Shown } from '../backplane/words.ts';
 import type { LiveNode } from '../everywhere/nodes.ts';
 import type { Presence } from './presence.ts';
 import { OWN, type Present } from './room-presence.ts';
@@ -101,7 +101,11 @@ export class OwnMembers {
     if (known === undefined && on.length === 0) return;
     const own = known ?? { version: 0, size: 0, rounds: 0, stateFrom: -Infinity };
     own.size = members.size;
-    for (const part of inParts([...off.map((session) => [session] as const), ...on])) {
+    for (const part of inParts(
+      [...off.map((session) => [session] as const), ...on],
+      lengthOf,
+      MAX_LENGTH,
+    )) {
       const from = own.version;
       own.version = ++this.#version;
       void this.#link.say(room, {
@@ -194,7 +198,7 @@ export class OwnMembers {
       this.#membersOf(room).values(),
       ({ session, info }): Shown => [session, JSON.stringify(info)],
     );
-    const parts = inParts(on);
+    const parts = inParts(on, lengthOf, MAX_LENGTH);
     if (parts.length === 0) parts.push([]);
     return parts.map((each, part) =>
       this.#link.say(room, { word: 'state', version, part, parts: parts.length, on: each }),
@@ -202,19 +206,6 @@ export class OwnMembers {
   }
 }
 
-/** Splits texts into words. */
-function inParts<T extends readonly string[]>(all: readonly T[]): T[][] {
-  const parts: T[][] = [];
-  let part: T[] = [];
-  let length = MAX_LENGTH;
-  for (const each of all) {
-    if (length >= MAX_LENGTH) {
-      part = [];
-      parts.push(part);
-      length = 0;
-    }
-    part.push(each);
-    for (const text of each) length += text.length + 4;
-  }
-  return parts;
+function lengthOf(texts: readonly string[]): number {
+  return texts.reduce((sum, { length }) => sum + length + 4, 0);
 }

@@ -4,6 +4,7 @@ import { channelOf } from '../backplane/channel.ts';
 import {
   type ChangeWord,
   type HaveWord,
+  inParts,
   MAX_ROOMS,
   type NeedWord,
   type StateWord,
@@ -255,7 +256,7 @@ export class PresenceLink {
     const needs = [...this.#needs.values()];
     this.#needs.clear();
     for (const { of, full, rooms } of needs) {
-      for (const part of inParts(rooms)) {
+      for (const part of inParts(rooms, ({ length }) => length, MAX_NAMES, MAX_ROOMS)) {
         void this.#link.say(undefined, { word: 'need', of, full, rooms: part });
       }
     }
@@ -265,19 +266,4 @@ export class PresenceLink {
 /** Whether the node has started after this node has heard all of the room, so its words tell all. */
 function startedAfter({ started = 0 }: LiveNode, { opened }: OpenRoom): boolean {
   return started > opened;
-}
-
-function* inParts(rooms: ReadonlySet<string>): Generator<string[]> {
-  let part: string[] = [];
-  let length = 0;
-  for (const room of rooms) {
-    if (part.length === MAX_ROOMS || length > MAX_NAMES) {
-      yield part;
-      part = [];
-      length = 0;
-    }
-    part.push(room);
-    length += room.length;
-  }
-  if (part.length > 0) yield part;
 }

@@ -199,26 +199,23 @@ export class Joins<Data> {
     // A resume may reject after the decision.
     if (resume !== undefined) void handled(result.promise);
     joining.set(name, join);
-    const failed = (error: unknown): void => {
-      this.#hub.joinFailed(session, error);
-      result.reject(error);
+    const decided = (enter: () => Promise<Joined<Data>>): void => {
+      if (joining.get(name) !== join) return;
+      joining.delete(name);
+      try {
+        result.resolve(enter());
+      } catch (error) {
+        this.#hub.joinFailed(session, error);
+        result.reject(error);
+      }
     };
     this.decideLater(session, name, admitted);
     admitted.then(
-      () => {
-        if (joining.get(name) !== join) return;
-        joining.delete(name);
-        try {
-          result.resolve(this.#enterAdmitted(session, name, resume));
-        } catch (error) {
-          failed(error);
-        }
-      },
-      (error) => {
-        if (joining.get(name) !== join) return;
-        joining.delete(name);
-        failed(error);
-      },
+      () => decided(() => this.#enterAdmitted(session, name, resume)),
+      (error) =>
+        decided(() => {
+          throw error;
+        }),
     );
     return result.promise;
   }

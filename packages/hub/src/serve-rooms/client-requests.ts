@@ -81,9 +81,12 @@ export class ClientRequests {
       if (before !== undefined) await unlessAborted(before, asked.signal);
       return await run({ requests: this, number, asked, giveBack });
     } finally {
-      if (before === undefined) giveBack();
-      else void before.then(giveBack);
-      this.#settled();
+      const end = (): void => {
+        giveBack();
+        this.#settled();
+      };
+      if (before === undefined) end();
+      else void before.then(end);
     }
   }
 
@@ -114,19 +117,29 @@ export class ClientRequests {
     } finally {
       const [next] = this.#waiting;
       if (next === undefined) this.#asking--;
-      else next();
+      else {
+        this.#waiting.delete(next);
+        next();
+      }
     }
   }
 
   /** Waits for the place of a request that has its answer. */
   async #untilPlace(signal: Signal): Promise<void> {
+    if (signal.aborted) throw signal.reason;
     const place = new Deferred<void>();
-    const take = (): void => {
-      this.#waiting.delete(take);
-      place.resolve();
-    };
+    const take = (): void => place.resolve();
     this.#waiting.add(take);
-    await unlessAborted(place.promise, signal).finally(() => this.#waiting.delete(take));
+    // At once: a place that an aborted request took would be lost.
+    const giveUp = (): void => {
+      if (this.#waiting.delete(take)) place.reject(signal.reason);
+    };
+    addAbortListener(signal, giveUp);
+    try {
+      await place.promise;
+    } finally {
+      removeAbortListener(signal, giveUp);
+    }
   }
 
   #opened(key: string, given: PromiseLike<unknown>): Question {

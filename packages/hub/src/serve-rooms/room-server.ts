@@ -105,7 +105,7 @@ export class RoomServer<Data> {
     this.hub.on('left', (session, room) => this.#left(session, room));
     // The application may never answer what it was asked.
     this.hub.on('disconnect', (session) => void this.#requests.delete(session));
-    this.#members = new MemberEvents(this.hub);
+    this.#members = new MemberEvents(this.hub, this.#sessions.settings.maxQueuedBytes);
     this.hub.on('presence', (room, change) => {
       if (this.#rulesOf(room)?.members === true) this.#members.changed(room, change);
     });

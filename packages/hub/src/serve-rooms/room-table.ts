@@ -1,7 +1,7 @@
 import type { StandardSchema } from '@ws/conn';
 import { checkOptionNames, kind } from '@ws/conn/internal';
 import { checkIsSchema } from '@ws/rpc/internal';
-import type { RoomOptions } from '../options.ts';
+import { byPattern, type RoomOptions } from '../options.ts';
 import type { Session } from '../sessions/session.ts';
 
 /** Who may: everyone, no session, or those for which the function returns `true` or a promise of it. */
@@ -59,16 +59,12 @@ export function rulesByName<Data>(
   if (typeof table !== 'object' || table === null) {
     throw new TypeError(`serveRooms: expected an object of rooms, got ${kind(table)}`);
   }
-  const exact = new Map<string, KeyRules<Data>>();
-  const prefixes: [prefix: string, rules: KeyRules<Data>][] = [];
-  for (const [key, given] of Object.entries(table)) {
-    checkRules(`rooms[${JSON.stringify(key)}]`, given);
-    const rules = { ...given, key };
-    if (key.endsWith('*')) prefixes.push([key.slice(0, -1), rules]);
-    else exact.set(key, rules);
-  }
-  prefixes.sort(([a], [b]) => b.length - a.length);
-  return (name) => exact.get(name) ?? prefixes.find(([prefix]) => name.startsWith(prefix))?.[1];
+  return byPattern(
+    Object.entries(table).map(([key, given]) => {
+      checkRules(`rooms[${JSON.stringify(key)}]`, given);
+      return [key, { ...given, key }];
+    }),
+  );
 }
 
 function checkRules<Data>(owner: string, rules: RoomRules<Data>): void {

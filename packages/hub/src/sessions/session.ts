@@ -267,7 +267,7 @@ export class Session<Data = unknown> {
     if (this.#closing) return this.conn.closed;
     this.#closing = true;
     this.#hub.flush(this);
-    this.#flushWaiting();
+    this.#flushWaiting(true);
     this.#closing = false;
     return this.#close(code, reason, options);
   }
@@ -312,7 +312,7 @@ export class Session<Data = unknown> {
     reason: string,
     { timeout, discard }: { readonly timeout: number; readonly discard: boolean },
   ): void {
-    this.#flushWaiting();
+    this.#flushWaiting(true);
     if (this.#internals.startClose === undefined) {
       this.#hub.terminateAfter(this, timeout);
       void this.conn.close(code, reason, { timeout: MAX_DELAY_MS, discard });
@@ -413,15 +413,16 @@ export class Session<Data = unknown> {
   }
 
   /**
-   * Sends the waiting messages, also above the high-water mark: the close frame must follow them.
+   * Sends the waiting messages while the connection accepts them.
+   *
+   * @param force - Also above the high-water mark: the close frame must follow them.
    */
-  #flushWaiting(): void {
+  #flushWaiting(force: boolean): void {
     const waiting = this.#waiting;
-    if (waiting === undefined || this.state === 'closed') return;
-    for (let first = waiting.first(); first !== undefined; first = waiting.first()) {
+    for (let first = waiting?.first(); first !== undefined; first = waiting!.first()) {
       // The rest counts as dropped at the end of the connection. A listener of `sent` may end it.
-      if (this.conn.state !== 'open' || !this.#give(first, true)) return;
-      waiting.shift();
+      if (this.state === 'closed' || !this.#give(first, force)) return;
+      waiting!.shift();
       this.#hub.delivered(this, first);
     }
   }
@@ -483,14 +484,7 @@ export class Session<Data = unknown> {
     const sending = new TurnCallback(() => {
       this.#givesUp = false;
       if (!this.#encodesElsewhere(0)) return;
-      this.#internals.sendUnencoded?.(() => {
-        const waiting = this.#waiting;
-        for (let first = waiting?.first(); first !== undefined; first = waiting!.first()) {
-          if (this.state === 'closed' || !this.#give(first, false)) return;
-          waiting!.shift();
-          this.#hub.delivered(this, first);
-        }
-      });
+      this.#internals.sendUnencoded?.(() => this.#flushWaiting(false));
     });
     schedulerOf(platformOf(this.conn)).endOfTurn.add(sending);
   }

@@ -301,9 +301,9 @@ describe('a client that reads slowly', () => {
     const room = hub.room('chat/main');
     const text = 'x'.repeat(1_000);
     for (let i = 0; i < 500; i++) await room.publish(JSON.stringify({ text }));
-    const { client } = startRaw(node);
+    const { client, send } = startRaw(node);
     const call = (id: number, method: string, params: object) =>
-      client.writeJSON({ jsonrpc: '2.0', id, method, params: { room: 'chat/main', ...params } });
+      send(method, { room: 'chat/main', ...params }, id);
     await call(1, 'room.join', { since: START });
     await call(2, 'room.publish', { id: 'a'.repeat(22), data: { text: 'mine' } });
     await vi.waitFor(async () => {
