@@ -24,11 +24,14 @@ import { callText, cancelText, type WireMessage, wireError } from './wire.ts';
 
 /** Requests of this end that the other end has and has not answered. */
 const MAX_OPEN = 256;
-/** Calls of this end that wait for one of these, or for a connection, and the characters of their text. */
+/**
+ * Bounds of the calls that wait for such a place, or for a connection: number, and characters of
+ * text.
+ */
 const MAX_WAITING = 10_000;
 const MAX_WAITING_SIZE = 1024 * 1024;
 const TIMEOUT_MS = 30_000;
-/** Connections that a request with `retry` is sent on: it may be the one that ends them. */
+/** Connections that a request with `retry` is sent on. The request itself may end a connection. */
 const MAX_SENT = 5;
 /** Close codes of a peer that refuses a message. It would refuse the message again. */
 export const REFUSALS: readonly number[] = [1007, 1009];
@@ -105,7 +108,7 @@ export class Calls {
   /** Events that were sent, and that the connection has not accepted. */
   #writing = 0;
   #waiting = 0;
-  /** Those of {@link #waiting} that are events. They wait only for a connection. */
+  /** Waiting events. They wait only for a connection. */
   #waitingEvents = 0;
   /** Characters of those that wait. */
   #waitingSize = 0;
@@ -201,7 +204,10 @@ export class Calls {
     this.#waitingSize -= call.text.length;
   }
 
-  /** Whether only `others` wait before a call. An event does not wait behind requests that wait for answers. */
+  /**
+   * Whether only `others` wait before a call. An event does not wait behind requests that wait for
+   * answers.
+   */
   #isNext(call: Call, others: number): boolean {
     return (call.isRequest ? this.#waiting : this.#waitingEvents) === others;
   }
@@ -247,7 +253,10 @@ export class Calls {
     return true;
   }
 
-  /** Settles an event that waits for the connection. There may be many: no other call looks at them. */
+  /**
+   * Settles an event that waits for the connection. There may be many: other calls do not visit
+   * them.
+   */
   #write(call: Call, sent: Promise<void>, failed: (error: unknown) => void): void {
     this.#calls.delete(call.number);
     this.#writing++;
@@ -275,7 +284,7 @@ export class Calls {
     this.flush();
   }
 
-  /** Takes a request of the other end whose method no handler has. An echo server sends ours back. */
+  /** Takes a request of the other end without a handler. An echo server sends ours back. */
   returned({ id, method }: WireMessage, text: string): boolean {
     const call = typeof id === 'number' ? this.#calls.get(id) : undefined;
     if (call?.text !== text) return false;

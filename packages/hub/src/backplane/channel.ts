@@ -6,12 +6,12 @@ import { type Arrival, type Envelope, isPlaced, type Placed } from './envelope.t
 import { OUTAGE, RepairQueue } from './repair-queue.ts';
 import type { SharedReads } from './shared-reads.ts';
 
-/** Bound of the nodes whose counters are remembered. */
+/** Bound of the nodes with remembered counters. */
 const MAX_NODES = 1_000;
 /**
- * A message is missing if its node published it after the subscription. Both times have the delays
- * of two machines in them, so a busy node needs this margin, in ms. A message without a later one
- * for the second time needs none: its node is not busy.
+ * A message is missing if its node published it after the subscription. Both times contain the delays
+ * of two machines, so a busy node needs the margin, in ms. A node that was quiet for `QUIET_MS` needs
+ * none.
  */
 const MARGIN_MS = 1_000;
 const QUIET_MS = 2_500;
@@ -32,7 +32,7 @@ export interface ChannelSettings {
   readonly through: boolean;
 }
 
-/** What a channel asks of its link. */
+/** The part of a link that its channels use. */
 type ChannelLink = Pick<BackplaneLink, 'node' | 'platform' | 'deliver' | 'repair' | 'gap'>;
 
 /**
@@ -60,14 +60,14 @@ export class Channel {
   readonly #known = new Map<string, Known>();
   /** Number of gaps that this channel has reported. */
   #gaps = 0;
-  /** The same at the last gap that stands for messages of every node. */
+  /** Value of `#gaps` at the last gap that covers messages of every node. */
   #allLost = 0;
   #last: Position | undefined;
   /** The last message before a gap of unknown size: any other message follows it. */
   #beforeGap: Position | undefined;
   /** A gap was reported for the latest unreadable messages. */
   #unreadableReported = false;
-  /** What waits for the end of a repair; undefined without one. */
+  /** The messages that wait for the end of a repair; undefined without a repair. */
   #repair: RepairQueue | undefined;
 
   constructor(
@@ -141,8 +141,8 @@ export class Channel {
     // During a repair the next digest is early enough.
     if (counter <= this.lastOf(node) || this.#repair !== undefined) return;
     if (this.#lacks(digest, counter)) void this.#fetchUpTo(node, counter);
-    // With history the digest may overtake the message, which then must not look like a duplicate.
-    // A later digest decides about a message at about the time of the subscription.
+    // With history the digest may overtake the message, and the message must not look like a duplicate.
+    // Near the time of the subscription a later digest decides.
     else if (this.history === undefined && this.#headStart(digest) < 0) this.#count(node, counter);
   }
 
@@ -166,7 +166,7 @@ export class Channel {
     const known = this.#known.get(node);
     if (known !== undefined && last <= known.counter) return false;
     if (known?.gaps === this.#gaps) return true;
-    // The last gap covers what was published before it: an outage may cost each node a message.
+    // The last gap covers all earlier messages: an outage may cost each node a message.
     const isCurrent = known !== undefined && known.gaps >= this.#allLost;
     const margin = exact || isCurrent || previousMs >= QUIET_MS ? 0 : MARGIN_MS;
     return this.#headStart(envelope) >= margin;
@@ -185,8 +185,8 @@ export class Channel {
   }
 
   /**
-   * Reports that messages of every node may be missing. The counters stay known: a message that
-   * follows the last one of its node shows no loss, however late it is.
+   * Reports that messages of every node may be missing. The counters stay known: if the next message of
+   * a node has the next counter, nothing was lost.
    */
   #loseAll(from: Position | undefined): void {
     this.#gap(from);
@@ -220,7 +220,7 @@ export class Channel {
     const hasNoPlace = this.#last === undefined || this.#last === this.#beforeGap;
     this.#heardAt = this.#link.platform.now();
     this.#deliver(arrival);
-    // Unreadable bytes that any position would follow may be those of another program.
+    // If any position would follow, unreadable bytes may come from another program.
     if (arrival.envelope !== undefined || !hasNoPlace) this.#last = arrival.position;
   }
 

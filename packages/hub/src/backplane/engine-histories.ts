@@ -20,7 +20,7 @@ export interface Found {
   readonly last?: number | undefined;
 }
 
-/** What the engine returns at once of a history. */
+/** A part of a history that the engine returns at once. */
 export interface Part extends Found {
   readonly epoch: string;
   /** No message is missing before the first one. */

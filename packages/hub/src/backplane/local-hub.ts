@@ -70,6 +70,6 @@ export interface LocalHub {
    * @param what - What has happened to several calls.
    */
   failedOften(what: string, cause: unknown): void;
-  /** As {@link failedOften}, for a call whose rejection the application may not await. */
+  /** As {@link failedOften}, for a promise that the application may not await. */
   refused(error: unknown, what?: string): void;
 }

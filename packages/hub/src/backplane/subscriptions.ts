@@ -11,7 +11,7 @@ const ANSWER_MS = 60_000;
 export class Subscriptions {
   readonly #link: BackplaneLink;
   readonly #subscribed = new Set<string>();
-  /** The channels whose subscription changes, each with the functions that wait for it. */
+  /** The channels with a changing subscription, and the functions that wait for the change. */
   readonly #changing = new Map<string, (() => void)[]>();
   /** The channels that the engine refuses. */
   readonly #refused = new Set<string>();

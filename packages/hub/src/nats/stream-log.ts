@@ -38,7 +38,7 @@ const MAX_FETCHED = 16;
 const MAX_FETCHES = 3;
 /** A room's messages are dropped in so many parts of its bound of bytes. */
 const PARTS = 8;
-/** Bound of the rooms whose bytes are counted. */
+/** Bound of the rooms with counted bytes. */
 const MAX_COUNTED = 10_000;
 
 /** Most messages that a read fetches one by one. A consumer costs the server as much as 20 of them. */
@@ -426,7 +426,10 @@ export class StreamLog {
     return isAll && first <= after + 1 && hasRoom;
   }
 
-  /** The stream at a time after this call. The calls that wait for the same answer share the next one. */
+  /**
+   * The stream at a time after this call. The calls that wait for the same answer share the next
+   * one.
+   */
   #stateFromNow(): Promise<StreamInfo> {
     this.#nextState ??= (async () => {
       await this.#state?.catch(() => {});

@@ -6,7 +6,7 @@ import { ioredisDriver } from './ioredis.ts';
 import { nodeRedisDriver } from './node-redis.ts';
 import { ANSWER_MS, CHECK_MS } from './times.ts';
 
-/** What a {@link Connection} reports. */
+/** Takes the reports of a {@link Connection}. */
 export interface ConnectionEvents extends Omit<DriverEvents, 'broken'> {
   lost(error: Error, forgotten: boolean): void;
 }

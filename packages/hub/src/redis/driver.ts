@@ -30,7 +30,7 @@ export interface Driver {
   unsubscribe(channel: string): Promise<unknown>;
 }
 
-/** What a {@link Driver} reports. */
+/** Takes the reports of a {@link Driver}. */
 export interface DriverEvents {
   ready(): void;
   /**

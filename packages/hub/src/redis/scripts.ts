@@ -25,8 +25,8 @@ end`;
 
 /**
  * The keys may have moved here whole, with their slot. ARGV has the replication id of a primary that
- * they may come from, or `?` to get that of the keys. A server that has taken over a moment ago may have lost
- * messages that followed the move: then a new epoch begins.
+ * they may come from, or `?` to get the id in the keys. A server that has just taken over may have lost
+ * messages after the move: then a new epoch begins.
  */
 const unlessMoved = (from: string): string => `
 local n = tonumber(i:match('second_repl_offset:(%d+)'))

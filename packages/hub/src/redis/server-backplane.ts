@@ -21,7 +21,7 @@ const MOVED = 'MOVED to another server';
 type Names = Pick<ReadonlySet<string>, 'has' | 'keys'>;
 type Entry = readonly [id: RedisBytes, fields: readonly RedisBytes[]];
 
-/** A hub on one server: of a cluster, those channels whose slots the server has. */
+/** A hub on one server. A server of a cluster has only the channels of its slots. */
 export class ServerBackplane implements Backplane {
   readonly #prefix: string;
   readonly #publishScript: string;
@@ -113,7 +113,7 @@ export class ServerBackplane implements Backplane {
     return { epoch: epoch.toString(), offset };
   }
 
-  /** Sends a message to the nodes that is in the history on another server. */
+  /** Sends the nodes a message that the history on another server contains. */
   async announce(channel: string, bytes: Uint8Array, position: Position): Promise<void> {
     const frame = keptFrame(position, bytes);
     await this.#commands.run((driver) => driver.publish(this.#name(channel), frame));

@@ -272,7 +272,7 @@ export class Rooms<Data> {
     return undefined;
   }
 
-  /** What the members of a room get of a message; undefined if the option `form` fails. */
+  /** Makes the message that members get; undefined if the option `form` fails. */
   form(
     room: string,
     message: PreparedMessage,
@@ -376,8 +376,8 @@ export class Rooms<Data> {
     this.#unattended.delete(this.#states.get(name)!);
     resume?.hold(audience);
     if (audience.members.size === 1) this.#hub.link?.addChannel(name, settings);
-    // Also for the first member, whose room may have had others before the link is loaded. A session
-    // that resumes gets the messages under way, unless its position is after them.
+    // Also for the first member: its room may have had others before the link is loaded. A session that
+    // resumes gets the messages under way, unless its position is after them.
     if (settings.through && (resume === undefined || settings.history === undefined)) {
       onRejection(
         this.#hub.withLink(async (link) => link.joined(name, session, false)),

@@ -513,7 +513,7 @@ export class Session<Data = unknown> {
    * Sends the waiting messages until the connection accepts no more.
    *
    * @param afterTurn - The connection had a turn to send its bytes, so the first message is sent in
-   *   any case. That ends a connection whose write deadline has expired.
+   *   any case. This ends a connection with an expired write deadline.
    */
   #sendWaiting(afterTurn: boolean): void {
     this.#resumes = false;

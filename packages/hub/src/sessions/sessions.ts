@@ -90,7 +90,10 @@ export class Sessions<Data> implements LocalHub {
   readonly #running = new RunningListeners();
   /** Sessions that had not ended in time, since the start of {@link close}. */
   #terminated = 0;
-  /** The sessions that {@link terminateAfter} has ended: the error of their connections does not say so. */
+  /**
+   * The sessions that {@link terminateAfter} has ended: the error of their connections does not say
+   * so.
+   */
   readonly #late = new Set<Session<Data>>();
   readonly #ofConn = new WeakMap<Conn<Data>, Session<Data>>();
   readonly #writesEnded = (conn: unknown): void =>
@@ -488,8 +491,8 @@ export class Sessions<Data> implements LocalHub {
 }
 
 /**
- * The handler of messages that wait for the listeners of `connect`, as the next message waits for those
- * of `message`.
+ * A handler of messages that first waits for the listeners of `connect`. Later messages wait only
+ * for the listeners of `message`.
  */
 function receiveAfter<Data>(
   connected: Promise<unknown>,
@@ -507,7 +510,7 @@ function receiveAfter<Data>(
   };
 }
 
-/** A refusal, and the session whose call was refused. */
+/** A refusal, and the session that called. */
 interface Fault<Data> {
   readonly session: Session<Data> | undefined;
   readonly cause: unknown;

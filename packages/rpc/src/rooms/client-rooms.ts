@@ -16,7 +16,7 @@ import type { RoomEvents, RoomMethods, WireMembers, WireRoomMessage } from './ro
 import type { MembersChange } from './room-members.ts';
 import { fitting, type RoomSchemas } from './room-schemas.ts';
 
-/** Gets a room and what has changed among its members. */
+/** Gets a room and the changes of its members. */
 export type MembersListener = (room: string, change: MembersChange) => unknown;
 
 /** The rooms of a client that have loops, and what they share: the connections and the listeners. */
