@@ -1,6 +1,6 @@
-import { library } from '../../.config/tsup.ts';
+import { library } from '../../tools/build/tsup.ts';
 
 export default library(
-  ['src/index.ts', 'src/internal.ts', 'src/deflate/index.ts', 'src/reconnecting/index.ts'],
+  ['src/index.ts', 'src/internal.ts', 'src/deflate/index.ts'],
   'lib="esnext.disposable"',
 );

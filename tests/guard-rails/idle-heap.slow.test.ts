@@ -73,7 +73,15 @@ const NONE = {
 };
 /** Objects of code that waits. */
 const NO_WAIT = { Generator: 0, Promise: 0, 'system / PromiseReaction': 0 };
-const ONE = { Conn: 1, Connection: 1, Inbound: 1, Outbound: 1, SocketTransport: 1 };
+const ONE = {
+  Conn: 1,
+  Connection: 1,
+  Inbound: 1,
+  Outbox: 1,
+  FrameSender: 1,
+  FrameQueue: 1,
+  SocketTransport: 1,
+};
 
 /** The objects of `expected`, as counted. */
 function among(counts: Record<string, number>, expected: object): Record<string, number> {

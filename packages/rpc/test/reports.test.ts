@@ -1,7 +1,7 @@
 import { CloseError, type Conn, connPair } from '@ws/conn';
-import { ReconnectingConn } from '@ws/conn/reconnecting';
 import { Hub, type Session } from '@ws/hub';
 import { serveRooms } from '@ws/hub/rooms';
+import { ReconnectingConn } from '@ws/reconnect';
 import { contract, event, method, RpcError } from '@ws/rpc';
 import { roomsOf } from '@ws/rpc/rooms';
 import { describe, expect, it, vi } from 'vitest';

@@ -1,5 +1,5 @@
 import { CloseError, type Conn, connPair } from '@ws/conn';
-import { ReconnectingConn } from '@ws/conn/reconnecting';
+import { ReconnectingConn } from '@ws/reconnect';
 import { contract, event, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';

@@ -8,7 +8,7 @@ import {
   type ReadResult,
 } from '../read/pending-read.ts';
 import { PieceQueue, restDropped } from '../read/piece-queue.ts';
-import { rejectedLater } from '../time/refusal.ts';
+import { rejected } from '../time/promises.ts';
 import type { Connection } from './connection.ts';
 import { balance } from './flow-control.ts';
 import { loopBegins, loopLeft, NEVER, singleRead } from './handled.ts';
@@ -166,24 +166,25 @@ export class PullReads {
    */
   nextResult(iterator: object): Promise<IteratorResult<Message, undefined>> {
     const clash = this.#inbound.clash('for await');
-    if (clash !== undefined) return rejectedLater(this.#connection.platform, clash);
+    if (clash !== undefined) return rejected(clash, this.#inbound);
     loopBegins(this.#inbound);
     const message = this.#take('for await', false);
     if (message !== undefined) return Promise.resolve({ done: false, value: message as Message });
-    const pending = new PendingResult(iterator);
-    this.#wait(pending);
-    return pending.promise;
+    const { ended } = this.#inbound;
+    if (ended?.normally) return Promise.resolve({ done: true, value: undefined });
+    if (ended !== undefined) return rejected(ended.reason);
+    return this.#wait(new PendingResult(iterator));
   }
 
   #read(name: string, streams: boolean): Promise<ReadResult> {
     const clash = this.#inbound.clash(name);
-    if (clash !== undefined) return rejectedLater(this.#connection.platform, clash);
+    if (clash !== undefined) return rejected(clash, this.#inbound);
     singleRead(this.#inbound);
     const result = this.#take(name, streams);
     if (result !== undefined) return Promise.resolve(result);
-    const pending = new PendingMessage(name);
-    this.#wait(pending);
-    return pending.promise;
+    const { ended } = this.#inbound;
+    if (ended !== undefined) return rejected(ended.reason);
+    return this.#wait(new PendingMessage(name));
   }
 
   /** Returns a queued result, or parses one from the input that has arrived. */
@@ -244,16 +245,10 @@ export class PullReads {
     }
   }
 
-  #wait(pending: PendingRead): void {
-    const { ended } = this.#inbound;
-    if (ended !== undefined) return this.#finishLater(pending, ended.reason, ended.normally);
+  #wait<Read extends PendingMessage | PendingResult>(pending: Read): Read['promise'] {
     this.pending = pending;
     balance(this.#connection);
-  }
-
-  /** In a later turn, so that a loop that reads on after the end blocks no other work. */
-  #finishLater(pending: PendingRead, reason: unknown, normally: boolean): void {
-    this.#connection.platform.yield(() => pending.finish(reason, normally));
+    return pending.promise;
   }
 
   /** Returns a reader of the first queued message, or of the message under way. */

@@ -153,7 +153,7 @@ type WritingSettings = {
 };
 
 const KIB = 1024;
-const MIB = 1024 * KIB;
+const MIB = 1_048_576;
 
 // Functions, not constants: a bundler cannot remove arithmetic and spreads that nothing uses.
 const SERVER: Settings = /* @__PURE__ */ serverDefaults();

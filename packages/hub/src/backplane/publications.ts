@@ -1,5 +1,5 @@
 import { type PreparedMessage, portablePlatform } from '@ws/conn';
-import { Deferred, rejectedLater } from '@ws/conn/internal';
+import { Deferred, rejected } from '@ws/conn/internal';
 import { BackplaneError } from '../errors.ts';
 import type { Position } from '../position.ts';
 import type { Keep } from './backplane.ts';
@@ -107,7 +107,7 @@ export class Publications {
     const { channel } = outgoing;
     if (!this.sent.has(channel) && this.sent.size >= MAX_CHANNELS) {
       const error = new BackplaneError(`${MAX_CHANNELS} rooms had messages in the last 20 s`);
-      return rejectedLater(portablePlatform, error);
+      return rejected(error, this);
     }
     const publication = this.#number(outgoing);
     const [messages, bytes] = [this.#unanswered++, this.#unansweredBytes];
@@ -374,7 +374,7 @@ export class Publications {
     }
     if (keep !== undefined) sent.digests = DIGESTS_OF_LOSS;
     const error = new BackplaneError(why, cause === undefined ? {} : { cause });
-    if (when === LATER) result.resolve(rejectedLater(portablePlatform, error));
+    if (when === LATER) result.resolve(rejected(error, this));
     else result.reject(error);
   }
 

@@ -6,7 +6,7 @@ import {
   handled,
   isThenable,
   kind,
-  rejectedLater,
+  rejected,
   whole,
 } from '@ws/conn/internal';
 import { checkText } from '../arguments.ts';
@@ -88,7 +88,7 @@ export class Joins<Data> {
         : this.#enterLater(session, name, admitted, resume);
     } catch (error) {
       this.#hub.joinFailed(session, error);
-      return rejectedLater(portablePlatform, error);
+      return rejected(error, session);
     }
   }
 

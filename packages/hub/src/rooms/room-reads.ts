@@ -1,4 +1,4 @@
-import { checked, rejectedLater } from '@ws/conn/internal';
+import { checked, rejected } from '@ws/conn/internal';
 import type { Found } from '../backplane/engine-histories.ts';
 import {
   checkQuery,
@@ -29,9 +29,7 @@ export class RoomReads<Data> {
     query: HistoryQuery,
     second: unknown,
   ): Promise<{ messages: Kept[]; complete: boolean }> {
-    return this.#history(name, query, second).catch((error: unknown) =>
-      rejectedLater(this.#hub.platform, error),
-    );
+    return this.#history(name, query, second).catch((error: unknown) => rejected(error, this));
   }
 
   async #history(

@@ -1,5 +1,5 @@
 import { Message, type MessageData, type PreparedMessage, portablePlatform } from '@ws/conn';
-import { checked, onRejection, RESOLVED, rejectedLater } from '@ws/conn/internal';
+import { checked, onRejection, RESOLVED, rejected } from '@ws/conn/internal';
 import { checkNoEvent, checkRoomName, jsonOf, prepareResult } from '../arguments.ts';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import type { Arrival } from '../backplane/envelope.ts';
@@ -176,7 +176,7 @@ export class Rooms<Data> {
       return published;
     } catch (error) {
       this.#hub.refused(error);
-      return rejectedLater(portablePlatform, error);
+      return rejected(error, this);
     }
   }
 
@@ -195,7 +195,7 @@ export class Rooms<Data> {
       text = checked(format, Room.prototype, 'publishJSON');
     } catch (error) {
       this.#hub.refused(error);
-      return rejectedLater(portablePlatform, error);
+      return rejected(error, this);
     }
     return this.publish(name, text, options);
   }

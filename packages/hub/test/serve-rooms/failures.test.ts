@@ -1,8 +1,8 @@
 // Joins and publications that fail: refused, later, or a mistake of the application.
 import { connPair } from '@ws/conn';
-import { ReconnectingConn } from '@ws/conn/reconnecting';
 import { RoomRefusedError } from '@ws/hub';
 import { type RoomTable, serveRooms } from '@ws/hub/rooms';
+import { ReconnectingConn } from '@ws/reconnect';
 import { RpcError } from '@ws/rpc';
 import { roomsOf } from '@ws/rpc/rooms';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';

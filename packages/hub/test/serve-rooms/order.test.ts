@@ -1,7 +1,7 @@
 // Requests of one client: the requests of a room are in order, and wait for nothing else.
 import { connPair } from '@ws/conn';
-import { ReconnectingConn } from '@ws/conn/reconnecting';
 import { serveRooms } from '@ws/hub/rooms';
+import { ReconnectingConn } from '@ws/reconnect';
 import { contract, method } from '@ws/rpc';
 import { roomsOf } from '@ws/rpc/rooms';
 import { afterEach, describe, expect, it, vi } from 'vitest';

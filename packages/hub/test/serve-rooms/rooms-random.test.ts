@@ -3,10 +3,10 @@
 // kind. SEED: the first one.
 import process from 'node:process';
 import { type Conn, connPair } from '@ws/conn';
-import { ReconnectingConn } from '@ws/conn/reconnecting';
 import { Room } from '@ws/hub';
 import { type RoomTable, serveRooms } from '@ws/hub/rooms';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
+import { ReconnectingConn } from '@ws/reconnect';
 import { type Position, type RoomMessage, roomsOf, START } from '@ws/rpc/rooms';
 import { Random } from '@ws/tests';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';

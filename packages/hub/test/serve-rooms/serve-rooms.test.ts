@@ -1,9 +1,9 @@
 // Rooms of clients with connections that break.
 
 import { connPair } from '@ws/conn';
-import { ReconnectingConn } from '@ws/conn/reconnecting';
 import { serveRooms } from '@ws/hub/rooms';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
+import { ReconnectingConn } from '@ws/reconnect';
 import { contract, event, method, RpcError } from '@ws/rpc';
 import { type MembersChange, roomsOf, START } from '@ws/rpc/rooms';
 import { describe, expect, it, vi } from 'vitest';

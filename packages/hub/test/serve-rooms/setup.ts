@@ -1,7 +1,7 @@
 import { type Conn, connPair } from '@ws/conn';
-import { ReconnectingConn } from '@ws/conn/reconnecting';
 import type { HubOptions } from '@ws/hub';
 import { type RoomTable, serveRooms } from '@ws/hub/rooms';
+import { ReconnectingConn } from '@ws/reconnect';
 import { type RoomMessage, roomsOf } from '@ws/rpc/rooms';
 import { z } from 'zod';
 

@@ -316,7 +316,7 @@ class GivenUp {
  * @example
  * ```ts
  * import { connPair } from '@ws/conn';
- * import { ReconnectingConn } from '@ws/conn/reconnecting';
+ * import { ReconnectingConn } from '@ws/reconnect';
  * import { serveRooms } from '@ws/hub/rooms';
  * import { roomsOf } from '@ws/rpc/rooms';
  * import { z } from 'zod';

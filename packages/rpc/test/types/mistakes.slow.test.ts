@@ -32,7 +32,7 @@ describe.each(['typescript-5.4', 'typescript', 'typescript-7'])('%s', (compiler)
       join(folder, 'tsconfig.json'),
       JSON.stringify({ compilerOptions: options, include: ['*.mts'] }),
     );
-    const tsc = join(ROOT, 'node_modules', compiler, 'bin/tsc');
+    const tsc = join(ROOT, 'tools/node_modules', compiler, 'bin/tsc');
     const { stdout } = spawnSync(process.execPath, [tsc, '-p', folder, '--pretty', 'false'], {
       encoding: 'utf8',
     });

@@ -1,7 +1,7 @@
 /** Programs with one mistake each, and what the compiler says of it. They follow {@link PRELUDE}. */
 export const PRELUDE = `
 import type { ConnLike } from '@ws/conn';
-import type { ReconnectingConn } from '@ws/conn/reconnecting';
+import type { ReconnectingConn } from '@ws/reconnect';
 import type { Session } from '@ws/hub';
 import { serveRooms } from '@ws/hub/rooms';
 import { contract, event, method, RpcError } from '@ws/rpc';
