@@ -18,7 +18,7 @@ const encoder = /* @__PURE__ */ new TextEncoder();
 
 /** Longest name of a room, in bytes of UTF-8. */
 export const MAX_ROOM_NAME = 256;
-/** Longest key of a message, in bytes: an envelope has 2 bytes for its length. */
+/** Longest key of a message, in bytes. An envelope has 2 bytes for its length. */
 const MAX_KEY_BYTES = 65_535;
 /** Longest delay of a timer, in ms. */
 export const MAX_DELAY_MS = 2_147_483_647;
@@ -68,7 +68,7 @@ export function checkOneOf<T>(
 
 /** @throws TypeError or RangeError for a code or reason that no close frame may contain. */
 export function checkClose(owner: string, code: number, reason: string): void {
-  // For 1005 the payload is empty: no frame may contain that code (RFC 6455, section 7.4.1).
+  // For 1005 the payload is empty. No frame may contain that code (RFC 6455, section 7.4.1).
   if (formatCloseMessage(code, reason).length > 0) return;
   throw new RangeError(`${owner}: close code ${code} must not be sent`);
 }

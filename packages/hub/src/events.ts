@@ -58,7 +58,7 @@ export interface HubEvents<Data = unknown, Info = JSONValue> {
   pong(session: Session<Data>, rtt: number): unknown;
   /**
    * A close frame has arrived; `disconnect` follows. `code` is 1005 for a frame without a code. Not
-   * called for a connection that has failed: its `disconnect` has the error.
+   * called for a connection that has failed. Its `disconnect` has the error.
    */
   close(session: Session<Data>, code: number, reason: string): unknown;
   /**
@@ -142,7 +142,7 @@ export class Listeners<Data> {
     if (typeof listener !== 'function') {
       throw new TypeError(`hub.on: expected a function, got ${kind(listener)}`);
     }
-    // A new array: a listener may remove itself while the list is walked.
+    // A new array, because a listener may remove itself while the list is walked.
     const lists = this.#lists as Record<keyof HubEvents<Data>, readonly unknown[]>;
     Object.assign(this.events, Reflect.get(listener, CONTRACT_EVENTS));
     const bound = asyncContexts.bind(listener);

@@ -80,7 +80,7 @@ export interface RoomOptions<Data = unknown, Info = unknown> {
    * on each node for each message, and for each missed one of a session that resumes. `position` is
    * undefined for a message that is not kept. The history and the other nodes have the message
    * itself. Synchronous, without a call of `publish`. A message for which it throws reaches no
-   * member of this node: the event `error` reports it, at most once a second, and the room has a
+   * member of this node. The event `error` reports it, at most once a second, and the room has a
    * `gap`. Needs a hub without a backplane, or `delivery: 'through'`. Default: the message itself.
    */
   readonly form?:
@@ -124,8 +124,8 @@ export interface HubOptions<Data = unknown, Infos = Record<string, unknown>> {
   /** Largest number of rooms of this node; `false` for no bound. Default: 100,000. */
   readonly maxRooms?: number | false | undefined;
   /**
-   * Largest number of bytes in all histories of this node: of payload, and 256 more for each
-   * message. With JetStream, `max_bytes` of a new stream. Default: 256 MiB.
+   * Largest number of bytes in all histories of this node. Each message counts its payload and 256
+   * bytes. With JetStream, `max_bytes` of a new stream. Default: 256 MiB.
    */
   readonly maxHistoryBytes?: number | undefined;
   /**
@@ -240,13 +240,13 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
   }
   if (typeof overflow !== 'function') checkOneOf('overflow', overflow, [...POLICIES, 'latest']);
   return {
-    // Not at once: a module of a Worker has no random numbers while it loads.
+    // Created on first use, because a module of a Worker has no random numbers while it loads.
     get id() {
       id ??= crypto.randomUUID();
       return id;
     },
     backplane: checkBackplane(options.backplane),
-    // As a listener: a session that reads slowly, or a publisher, is no owner of such a call.
+    // Bound like a listener. Neither a slow session nor a publisher owns such a call.
     overflow: typeof overflow === 'function' ? asyncContexts.bind(overflow) : overflow,
     maxQueuedMessages: whole('maxQueuedMessages', maxQueuedMessages),
     maxQueuedBytes: whole('maxQueuedBytes', maxQueuedBytes),

@@ -18,7 +18,7 @@ export const ACCEPTED: Promise<void> = Promise.resolve();
 
 /** Least time between two reports of one kind, in ms. */
 const REPORT_MS = 1_000;
-/** Bound of the kinds with a time of their own: the peer chooses the codes of its errors. */
+/** Bound of the kinds with a time of their own. The peer chooses the codes of its errors. */
 const MAX_KINDS = 100;
 
 /**
@@ -185,7 +185,7 @@ export function isReconnecting(target: unknown): target is ReconnectingConnLike 
   );
 }
 
-/** Whether `target` is a session of a hub: it has a connection and sends by itself. */
+/** Whether `target` is a session of a hub. It has a connection and sends by itself. */
 export function isSession(target: unknown): target is SessionLike {
   const { conn, send } = Object(target) as Partial<SessionLike>;
   return (

@@ -359,7 +359,7 @@ interface WithGetters {
   __defineGetter__(name: string, get: () => unknown): void;
 }
 
-/** The second argument of a handler. All parts are its own: a handler may spread it. */
+/** The second argument of a handler. All parts are its own. A handler may spread it. */
 class Context {
   readonly auth: unknown;
   readonly session: SessionLike | undefined;

@@ -96,7 +96,7 @@ export class Requests {
   /**
    * Takes a message that is no answer.
    *
-   * @returns A promise while the other end must wait: no message may be read before it resolves.
+   * @returns A promise while the other end must wait. No message may be read before it resolves.
    */
   take({ id, method, params }: WireMessage, text: string): Promise<void> | undefined {
     const { source } = this.#carrier;
@@ -107,7 +107,7 @@ export class Requests {
     const isValid =
       typeof method === 'string' && areParams(params) && (id === undefined || isId(id));
     if (!isValid) {
-      // Without a method it may be an answer: its id is one of this end.
+      // Without a method it may be an answer. Its id is one of this end.
       const isRequest = method !== undefined && isId(id);
       return this.refuse(isRequest ? invalidText(id) : INVALID, text);
     }
@@ -163,7 +163,7 @@ export class Requests {
   }
 
   /**
-   * Whether a handler may wait for a request that arrives now: this end has called the other one since
+   * Whether a handler may wait for a request that arrives now. This end has called the other one since
    * the handler started, and has no answer.
    */
   #mayBeAwaited(): boolean {
@@ -200,9 +200,9 @@ export class Requests {
   }
 
   /**
-   * Reading continues while a handler waits for an answer of the other end, or to write to it: the
+   * Reading continues while a handler waits for an answer of the other end, or to write to it. The
    * answer may follow, and the other end may read only after it. Reading also continues while a
-   * handler does not settle: its cancel may follow. The bounds of kept events then end the
+   * handler does not settle. Its cancel may follow. The bounds of kept events then end the
    * connection.
    */
   get #mustPause(): boolean {
@@ -255,7 +255,7 @@ export class Requests {
     if (this.#pause !== undefined && !this.#mustPause) this.#keepReading();
   }
 
-  /** A handler has made progress: a pause may last longer. */
+  /** A handler has made progress. A pause may last longer. */
   progressed(): void {
     this.#pause?.restart();
   }
@@ -319,7 +319,7 @@ export class Requests {
   #runs(request: Request, done: Promise<void>, place: Place): void {
     request.place = place;
     this.#running.push(request);
-    // After the call of the handler: it may listen for the abort alone.
+    // Called after the handler, which may only listen for the abort.
     if (request.connection?.state === 'closed') request.cancel('the connection has ended');
     this.#carrier.runs?.(done);
     void done.then(() => {

@@ -3,7 +3,7 @@ import { Fifo, internalsOf } from '@ws/conn/internal';
 import { type Handler, Request } from './request.ts';
 import { parse, type WireMessage } from './wire.ts';
 
-/** Bounds of the requests and events that wait for a handler: number, and characters of messages. */
+/** Bounds of the requests and events that wait for a handler, in number and in characters. */
 const MAX_QUEUED = 256;
 const MAX_QUEUED_SIZE = 1024 * 1024;
 /** The default `maxBufferedAmount` of a connection. */
@@ -68,7 +68,7 @@ export class WaitingRequests {
     return request;
   }
 
-  /** Removes the first one that `isMeant`. An event is none: it has no id. */
+  /** Removes the first one that `isMeant`. An event is none. It has no id. */
   remove(isMeant: (request: Request) => boolean): Request | undefined {
     const index = this.#queue.findIndex(isMeant);
     if (index < 0) return undefined;
@@ -89,7 +89,7 @@ export class WaitingRequests {
     this.#queuedSize = this.#queue.reduce((sum, { size }) => sum + size, 0);
   }
 
-  /** Moves kept events to the queue: as many as one turn of the event loop may handle. */
+  /** Moves as many kept events to the queue as one turn of the event loop may handle. */
   refill(): void {
     while (this.#kept !== undefined && !this.#isQueueFull) {
       const { handler, text, connection } = this.#kept.shift()!;

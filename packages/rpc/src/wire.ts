@@ -19,7 +19,7 @@ export interface WireMessage {
 }
 
 /**
- * Parses a text message. A batch is not a message: it is refused as one.
+ * Parses a text message. A batch is not a message. It is refused as one.
  *
  * @returns The message, or the error answer to a text that is none.
  */

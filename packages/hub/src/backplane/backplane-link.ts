@@ -164,7 +164,7 @@ export class BackplaneLink {
 
   /**
    * As {@link publish}, for a message that the members of this node already have. During an outage
-   * it does not reject: messages that do not reach the engine are counted, and reported at its
+   * it does not reject. Messages that do not reach the engine are counted, and reported at its
    * return.
    *
    * @param delivered - Settles when the members of this node have it.
@@ -311,7 +311,7 @@ export class BackplaneLink {
 
   /**
    * Reads a part of the history when it is the channel's turn, after the end of an outage. A read
-   * that fails is not repeated: it may have caused the outage that made it fail.
+   * that fails is not repeated. It may have caused the outage that made it fail.
    */
   repair(channel: Channel, since: Position): Promise<Found> {
     const { name, history } = channel;

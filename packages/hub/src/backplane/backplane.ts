@@ -43,7 +43,7 @@ export interface Backplane {
   unsubscribe(channel: string): Promise<void>;
   /**
    * The first `limit` messages after `since`, or the last `limit` messages without it. `complete`
-   * when no message after `since` is missing. Absent when the engine keeps no history: then no
+   * when no message after `since` is missing. Absent when the engine keeps no history. Then no
    * room has one.
    *
    * May return only the first of these messages, so that no answer is large. Then `more` is true,

@@ -21,12 +21,12 @@ const MAX_QUIET = 100_000;
 /** Digests after the last message of a channel. A digest may be lost too, so there are several. */
 const DIGESTS = 3;
 /**
- * Digests after a message that its history lacks: one each 5 s for a minute. A node that reads the
- * history after an outage learns of the loss by a digest.
+ * Number of digests after a message that its history lacks. One each 5 s takes a minute. A node
+ * that reads the history after an outage learns of the loss by a digest.
  */
 const DIGESTS_OF_LOSS = 12;
 
-/** When a promise rejects. `LATER` if the caller has not waited: it may retry in a loop. */
+/** When a promise rejects. `LATER` if the caller has not waited. It may retry in a loop. */
 type When = typeof AT_ONCE | typeof LATER;
 const AT_ONCE = 'at once';
 /** In a later turn of the event loop. */
@@ -154,7 +154,7 @@ export class Publications {
     this.#waiting.clear();
   }
 
-  /** Resolves when the engine has answered what it was given: all, or up to a counter of a channel. */
+  /** Resolves when the engine has answered all publications, or those of a channel up to a counter. */
   async answered(channel?: string, counter: number = Infinity): Promise<void> {
     const given = [...this.#given].filter(
       (of) => of.channel === (channel ?? of.channel) && of.counter <= counter,
@@ -190,7 +190,7 @@ export class Publications {
 
   /**
    * The first member of this node has joined. Messages without an answer of the engine return to
-   * sessions that resume: their reads may miss these messages.
+   * sessions that resume. Their reads may miss these messages.
    */
   keepOrigins(channel: string): void {
     const sent = this.sent.get(channel);
@@ -202,10 +202,10 @@ export class Publications {
     }
   }
 
-  /** A session has joined: it gets the messages after this call or, when it resumes, all. */
+  /** A session has joined. It gets the messages after this call or, when it resumes, all. */
   joined(channel: string, session: object, resumes: boolean): void {
     const sent = this.sent.get(channel);
-    // To the end: `forgetOrigins` needs the order of the counters.
+    // Moves it to the end, because `forgetOrigins` needs the order of the counters.
     sent?.joined.delete(session);
     if (!resumes && sent && sent.through.size > 0) sent.joined.set(session, sent.counter);
   }
@@ -233,7 +233,7 @@ export class Publications {
       if (earlier > counter) break;
       forgetOrigin(sent, earlier);
     }
-    // In a busy room a message is always under way: these sessions cannot wait for a pause.
+    // In a busy room a message is always under way. These sessions cannot wait for a pause.
     for (const [session, before] of sent.joined) {
       if (before > counter && sent.through.size > 0) break;
       sent.joined.delete(session);
@@ -320,7 +320,7 @@ export class Publications {
 
   /**
    * Sends a message to the engine. A room with `through` first waits for all changes of the
-   * subscription: its members then get what the engine returns, in order.
+   * subscription. Its members then get what the engine returns, in order.
    */
   #sendWhenSubscribed(publication: Publication): void {
     const { channel, origin } = publication;

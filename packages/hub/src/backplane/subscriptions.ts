@@ -54,7 +54,7 @@ export class Subscriptions {
     } catch (error) {
       refusal = error;
     }
-    // Also calls the functions that arrive meanwhile: none overtakes another.
+    // Also calls functions that were added meanwhile, so none overtakes another.
     for (const ready of waiting) ready();
     this.#changing.delete(channel);
     if (refusal !== undefined) await this.#retry(channel, refusal);

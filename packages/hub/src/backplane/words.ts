@@ -102,7 +102,7 @@ export interface QuestionWord {
   readonly question: Question;
 }
 
-/** The answer to a question: a number of sessions, or JSON or the class of an error. */
+/** The answer to a question. Its value is a number of sessions, JSON, or the class of an error. */
 export interface AnswerWord {
   readonly word: 'answer';
   /** The name of the node that has asked. */

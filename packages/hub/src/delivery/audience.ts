@@ -48,7 +48,7 @@ interface Pass<Data> {
   readonly selection: Selection<Data> | undefined;
 }
 
-/** Publications by their receivers: a pass then asks no publication about each member. */
+/** Publications by their receivers. A pass then asks no publication about each member. */
 interface Selection<Data> {
   /** Numbers of the publications for all members, in order. */
   readonly common: readonly number[];
@@ -122,7 +122,7 @@ export class Audience<Data> implements Due {
   }
 
   /**
-   * Sends the waiting publications to a member that leaves or closes. No effect during a pass: the
+   * Sends the waiting publications to a member that leaves or closes. No effect during a pass. The
    * pass may not have visited the member, and its publications come first.
    */
   flush(session: Session<Data>): void {
@@ -206,7 +206,7 @@ export class Audience<Data> implements Due {
       const isUsual = from === undefined && this.#resumes?.has(member) !== true;
       if (messages !== undefined && isUsual && member.deliverAll(messages)) continue;
       const start = Math.max((from ?? 0) - first, 0);
-      // A listener of `sent` may publish: that is for the next pass.
+      // A listener of `sent` may publish. That is for the next pass.
       if (selection === undefined) {
         for (let i = start; i < publications.length; i++) this.#deliver(member, publications[i]!);
       } else {

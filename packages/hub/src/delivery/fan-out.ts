@@ -25,7 +25,7 @@ export interface Due {
 
 /**
  * Runs the deliveries of a hub at the end of the turn, in slices of {@link SLICE_MS}, so that other work
- * of the process runs between them. All due deliveries advance together: a small room does not wait
+ * of the process runs between them. All due deliveries advance together. A small room does not wait
  * for a large one.
  */
 export class FanOut {

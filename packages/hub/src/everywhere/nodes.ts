@@ -14,7 +14,7 @@ const LOST_MS = 60_000;
 const LEAST_MS = 250;
 /** Bound of the other nodes. */
 const MAX_NODES = 1_000;
-/** How the name of a node ends: with the random word of its run. */
+/** Matches the name of a node, which ends with the random word of its run. */
 const RUN = /[^]\/[0-9a-f]{16}$/;
 
 /** Another node that lives. */
@@ -60,12 +60,12 @@ export class Nodes {
     return ++this.#event;
   }
 
-  /** Whether nodes may live that are not in `live`: beyond a split, or above the bound. */
+  /** Whether nodes beyond a split, or above the bound, may live that are not in `live`. */
   get lacksSome(): boolean {
     return this.#isFull || this.lost.size > 0;
   }
 
-  /** The channel of broadcasts is subscribed: sends `start`, and later the beats. */
+  /** Sends `start`, and later the beats. Called when the channel of broadcasts is subscribed. */
   start(): void {
     if (this.#stopped) return;
     void this.#link.say(undefined, { word: 'start' });

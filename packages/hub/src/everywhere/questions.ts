@@ -116,7 +116,7 @@ export class Questions {
     void this.#link.say(undefined, open.word);
   }
 
-  /** The engine has returned: sends the questions of the outage. */
+  /** Sends the questions of an outage when the engine has returned. */
   up(): void {
     for (const open of this.#open.values()) if (!open.isSent) this.#send(open);
   }
@@ -169,7 +169,7 @@ export class Questions {
     this.#open.clear();
   }
 
-  /** Another node asks. An engine may deliver a question twice: the second has no new id. */
+  /** Another node asks. An engine may deliver a question twice. The second has no new id. */
   asked(node: LiveNode, { id, question }: QuestionWord): void {
     if (id <= node.question) return;
     node.question = id;

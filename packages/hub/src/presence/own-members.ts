@@ -10,7 +10,7 @@ import { OWN, type Present } from './room-presence.ts';
  * bytes there.
  */
 const MAX_LENGTH = 40_960;
-/** Number of beats that repeat a version: one each 5 s for a minute. */
+/** Number of beats, each 5 s, that repeat a version for a minute. */
 const ROUNDS = 12;
 /** Bound of the rooms without members that repeat their version. */
 const MAX_CLOSED = 100_000;

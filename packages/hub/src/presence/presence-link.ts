@@ -20,7 +20,7 @@ import type { Presence } from './presence.ts';
  * bytes there, and the answer has the versions too.
  */
 const MAX_NAMES = 32_768;
-/** Beats between two questions for versions: an engine may have lost all words of a room for long. */
+/** Beats between two questions for versions. An engine may have lost all words of a room for long. */
 const AUDIT_BEATS = 12;
 
 /** A room of which this node has a member. */
@@ -116,14 +116,14 @@ export class PresenceLink {
     }
   }
 
-  /** A node is none any more: its members leave. */
+  /** A node no longer counts, so its members leave. */
   gone({ name }: LiveNode): void {
     for (const [room, { nodes }] of this.#rooms) {
       if (nodes.delete(name)) this.#presence.rooms.get(room)?.deleteOwner(name);
     }
   }
 
-  /** Words may be missing: of a room, or of all. */
+  /** Words of a room, or of all rooms, may be missing. */
   interrupted(room: string | undefined): void {
     if (room === undefined) for (const each of this.#rooms.keys()) this.#doubt(each);
     else if (this.#rooms.has(room)) this.#doubt(room);
@@ -206,7 +206,7 @@ export class PresenceLink {
     if (members?.hear(version, size) === false) this.#askFor(name, room, members);
   }
 
-  /** The node answers: it says the versions of rooms. */
+  /** The answer of a node, with the versions of rooms. */
   have(node: LiveNode, { to, at, full, rooms }: HaveWord): void {
     if (to !== this.#link.node) return;
     for (const [room, version] of rooms) {

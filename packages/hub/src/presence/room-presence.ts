@@ -37,7 +37,7 @@ export type InfoOf<Infos> =
         : JSONValue
     : JSONValue;
 
-/** A member of a room, on any node. It is frozen. Do not change its `info`: all readers share it. */
+/** A member of a room, on any node. It is frozen. Do not change its `info`. All readers share it. */
 export interface Present<Info = JSONValue> {
   /** Id of its hub. */
   readonly node: string;

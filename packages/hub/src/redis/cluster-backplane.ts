@@ -208,7 +208,7 @@ export class ClusterBackplane implements Backplane {
 
   /**
    * The replication id of the primary that a slot has come from. A publication does not ask for it, as
-   * a read does: when it runs again, a later one may have overtaken it.
+   * a read does. When it runs again, a later one may have overtaken it.
    */
   #formerId(channel: string): string | undefined {
     return this.#formerIds.get(this.#slot(channel));
@@ -216,7 +216,7 @@ export class ClusterBackplane implements Backplane {
 
   /**
    * Reads keys that may have come from another shard. They are whole if a primary still has the
-   * replication id with which they were written: then it has lost no message since.
+   * replication id with which they were written. Then it has lost no message since.
    */
   async #read<T>(read: (from: string) => Promise<T>): Promise<T> {
     try {

@@ -104,7 +104,7 @@ export class Connection {
   }
 
   /**
-   * Notices a silent network. Replaces a client that has given up to reconnect, or that cannot: the
+   * Notices a silent network. Replaces a client that has given up to reconnect, or that cannot. The
    * package `redis` does not become ready while the server refuses one of its subscriptions.
    */
   #check(): void {

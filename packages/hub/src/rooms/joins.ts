@@ -58,7 +58,7 @@ export interface AskedJoin<Data> {
 export class Joins<Data> {
   readonly #hub: Sessions<Data>;
   readonly #rooms: Rooms<Data>;
-  /** The joins that wait for a decision: a logout of the room reaches their sessions. */
+  /** The joins that wait for a decision. A logout of the room reaches their sessions. */
   readonly pending: Set<AskedJoin<Data>> = new Set();
   #deciding = 0;
 

@@ -84,7 +84,7 @@ export class MissedParts<Data> {
     return held;
   }
 
-  /** A later resume may miss more: only a part that is full is the same for it. */
+  /** A later resume may miss more. Only a part that is full is the same for it. */
   async #share(
     begun: SharedPart,
     name: string,

@@ -19,20 +19,20 @@ const MESSAGE_COST = 32;
 /** Bound of the live messages for which `form` has failed while a session resumes. */
 const MAX_SKIPPED = 256;
 const READS_FAILED = 'reads of missed messages failed';
-/** A position of no history: all messages of a history come after it. */
+/** A position of no history. All messages of a history come after it. */
 const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
 const ALL = Number.MAX_SAFE_INTEGER;
 /** The epoch of a client without a position. */
 const NO_EPOCH = '';
 
 /**
- * The start of a membership that loses no message: the session gets the missed messages, then the live
+ * The start of a membership that loses no message. The session gets the missed messages, then the live
  * ones, and no message twice.
  *
  * The resume reads the history in parts. It reads the next part when the connection has taken the last
  * one. Meanwhile live messages wait in a queue. If they are too many, the resume empties the queue and
  * reads on from the position of the session until it has caught up. It also reads on when the next live
- * message leaves a hole: the first message of a channel cannot report one.
+ * message leaves a hole. The first message of a channel cannot report one.
  */
 export class Resume<Data> {
   /**
@@ -51,7 +51,7 @@ export class Resume<Data> {
   #firstLive: Publication<Data> | undefined;
   /** The queue was emptied since the start of the latest read. */
   #hasForgotten = false;
-  /** Parts are read in the turn of this resume: a session holds one of them at a time. */
+  /** Parts are read in the turn of this resume. A session holds one of them at a time. */
   #turn: PartTurn | undefined;
   /** The part that is being sent. */
   #held: SharedPart | undefined;
@@ -62,7 +62,7 @@ export class Resume<Data> {
   #hasMore = false;
   /** The session has all messages up to this one; undefined if that is unknown. */
   #last: Position | undefined;
-  /** The history could not be read: the session lacks messages after `#last`. */
+  /** The history could not be read. The session lacks messages after `#last`. */
   #isUnread = false;
   /** More messages were missed than the option `limit` allows. */
   #isTooMany = false;
@@ -219,7 +219,7 @@ export class Resume<Data> {
       const isDue = this.#hasMore || this.#hasForgotten;
       if (!isDue && !this.#queueLacks()) break;
       const last = this.#last?.offset;
-      // The history does not have it: another read would find no more.
+      // The history does not have it. Another read would find no more.
       if (!isDue && last === before) this.#lose();
       before = last;
       if (this.isReading) missed += await this.#readOn();
@@ -299,7 +299,7 @@ export class Resume<Data> {
     return before ?? last;
   }
 
-  /** Resolves when the members have this node's own messages: a read may find them before that. */
+  /** Resolves when the members have this node's own messages. A read may find them before that. */
   async #untilReturned(): Promise<void> {
     await this.#hub.link?.untilReturned(this.#name);
     await this.#audience?.done;
@@ -317,7 +317,7 @@ export class Resume<Data> {
     const start = since.epoch === NO_EPOCH ? BEFORE_ALL : since;
     const part = await this.#read(start);
     const { length } = part.messages;
-    // A position that the history has not reached yet: another history had it.
+    // A position that the history has not reached yet. Another history had it.
     const isLost = length === 0 && !part.isWhole && !isNext(part, start);
     if (limit === undefined) return isLost ? this.#read(BEFORE_ALL) : part;
     if (!isLost && !part.hasMore && length <= limit) return part;
@@ -364,7 +364,7 @@ export class Resume<Data> {
   /** Reads a part, for {@link #sendPart}. */
   async #read(since: Position | undefined, limit = ALL): Promise<MissedPart> {
     this.#release(undefined);
-    // The session has left: no later call would give the turn back.
+    // The session has left. No later call would give the turn back.
     if (!this.isReading) return NO_PART;
     this.#turn = this.#rooms.turns.take(this.#session);
     if (this.#turn.begins !== undefined) await this.#turn.begins.promise;

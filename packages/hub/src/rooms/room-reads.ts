@@ -97,7 +97,7 @@ export class RoomReads<Data> {
     return Math.max((this.#rooms.historyOf(name)?.last ?? 0) - offset, 0);
   }
 
-  /** Reads the history on this node. Undefined with a backplane: its engine has the history. */
+  /** Reads the history on this node. Undefined with a backplane. Its engine has the history. */
   readHere(name: string, since: Position | undefined, limit: number): HistoryPart | undefined {
     if (this.#rooms.crosses) return undefined;
     const history = this.#rooms.historyOf(name);

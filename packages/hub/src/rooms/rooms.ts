@@ -51,7 +51,7 @@ export class Rooms<Data> {
   readonly held: HeldMessages<Data>;
   readonly #hub: Sessions<Data>;
   readonly #states = new Map<string, RoomState<Data>>();
-  /** The rooms without members, by their last use: they have history. */
+  /** The rooms without members but with history, by their last use. */
   readonly #unattended = new Set<RoomState<Data>>();
   readonly #histories: Histories;
   readonly #events: MembershipEvents<Data>;
@@ -166,7 +166,7 @@ export class Rooms<Data> {
     return this.#reported(() => this.#publish(name, text, { local }, false));
   }
 
-  /** Reports the error of a publication: the application may not await it. */
+  /** Reports the error of a publication that the application may not await. */
   #reported(
     publish: () => Promise<Position | undefined> | undefined,
   ): Promise<Position | undefined> {
@@ -376,7 +376,7 @@ export class Rooms<Data> {
     this.#unattended.delete(this.#states.get(name)!);
     resume?.hold(audience);
     if (audience.members.size === 1) this.#hub.link?.addChannel(name, settings);
-    // Also for the first member: its room may have had others before the link is loaded. A session that
+    // Also for the first member. Its room may have had others before the link is loaded. A session that
     // resumes gets the messages under way, unless its position is after them.
     if (settings.through && (resume === undefined || settings.history === undefined)) {
       onRejection(

@@ -130,7 +130,7 @@ export class ClientRequests {
     const place = new Deferred<void>();
     const take = (): void => place.resolve();
     this.#waiting.add(take);
-    // Removes it at once: an aborted request that got a place would never return it.
+    // Removes it at once. An aborted request that got a place would never return it.
     const giveUp = (): void => {
       if (this.#waiting.delete(take)) place.reject(signal.reason);
     };

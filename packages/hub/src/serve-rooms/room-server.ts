@@ -145,7 +145,7 @@ export class RoomServer<Data> {
     }
     if (schema === undefined) return message;
     const result = check(schema, value);
-    // An asynchronous schema checks clients only: the order of the publications stays.
+    // An asynchronous schema checks clients only. The order of the publications stays.
     if (result instanceof Promise) {
       result.catch(() => {});
       return message;
@@ -409,7 +409,7 @@ export class RoomServer<Data> {
   }
 
   /**
-   * Reports a request that may show a mistake of the application, once for each kind: a stranger may
+   * Reports a request that may show a mistake of the application, once for each kind. A stranger may
    * request anything.
    *
    * @returns The error for the client.
@@ -431,7 +431,7 @@ export class RoomServer<Data> {
     });
   }
 
-  /** The server has ended the membership: the client joins again, and is refused if it may not. */
+  /** The server has ended the membership. The client joins again, and is refused if it may not. */
   #left(session: Session<Data>, room: string): void {
     this.#members.left(session, room);
     const [leaving, name] = this.#leaving ?? [];
@@ -449,12 +449,12 @@ function isRoomRefusal(error: unknown): boolean {
   }
 }
 
-/** A final refusal. It has no reason: a client must not learn which rooms exist. */
+/** A final refusal. It has no reason. A client must not learn which rooms exist. */
 function refused(): RpcError {
   return new RpcError(ROOM_REFUSED, 'room refused');
 }
 
-/** A refusal for now: the client asks again. */
+/** A refusal for now. The client asks again. */
 function later(): RpcError {
   return new RpcError(ErrorCode.Busy, 'ask again later');
 }

@@ -25,7 +25,7 @@ const TIMEOUT_MS = 10_000;
 /** The options of {@link serveRooms}. */
 export interface ServeRoomsOptions<Data> {
   /**
-   * The options of the hub. `rooms` and `mayJoin` are in the table. `overflow` is `close`: a client that
+   * The options of the hub. `rooms` and `mayJoin` are in the table. `overflow` is `close`. A client that
    * reads too slowly returns, and resumes. `maxRoomsPerSession` is 100 by default.
    */
   readonly hub?: Omit<HubOptions<Data>, 'rooms' | 'mayJoin' | 'overflow'> | undefined;

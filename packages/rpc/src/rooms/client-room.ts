@@ -23,7 +23,7 @@ import { KnownMembers } from './room-members.ts';
 const LEAST_DELAY_MS = 1_000;
 const MOST_DELAY_MS = 30_000;
 
-/** One room of a client: its loops share one join. */
+/** One room of a client. Its loops share one join. */
 export class ClientRoom {
   readonly name: string;
   readonly #rooms: ClientRooms;
@@ -32,7 +32,7 @@ export class ClientRoom {
   #memberOn: ConnLike | undefined;
   /** The members that the server shows. */
   members: KnownMembers = new KnownMembers();
-  /** Whether there was a join: its messages may be on their way. */
+  /** Whether there was a join. Its messages may be on their way. */
   #hasAsked = false;
   /** Position of the newest message that has arrived. */
   #position: Position | undefined;
@@ -179,14 +179,14 @@ export class ClientRoom {
     this.#wake?.();
   }
 
-  /** A message does not fit the schema of a loop: it has a gap there. */
+  /** A message does not fit the schema of a loop. It has a gap there. */
   misfit(error: unknown): void {
     if (!this.#hasReported) reportFor(this.name, error);
     this.#hasReported = true;
   }
 
   resume(loop: RoomLoop<unknown>): void {
-    // The join that is not answered has begun before: the loop has not taken all that it brings.
+    // The unanswered join began before, so the loop has not taken all of its messages.
     this.#joining.delete(loop);
     this.#resume();
   }

@@ -15,7 +15,7 @@ export interface Position {
 }
 
 /**
- * The position before all messages: a loop of {@link roomsOf} with this `since` gets all that the room
+ * The position before all messages. A loop of {@link roomsOf} with this `since` gets all that the room
  * keeps, after a `gap`.
  */
 export const START: Position = /* @__PURE__ */ Object.freeze({ epoch: '', offset: 0 });

@@ -36,7 +36,7 @@ export interface Arrived {
   readonly hash: number;
 }
 
-/** Bounds of the messages that wait for one loop: number, and characters of their data. */
+/** Bounds of the messages that wait for one loop, in number and in characters of data. */
 const MAX_MESSAGES = 1_000;
 const MAX_SIZE = 1024 * 1024;
 /** Number of the last messages among which a loop finds repetitions. */
@@ -55,7 +55,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   #position: Position | undefined;
   /** The hashes of the last messages, by id. */
   readonly #seen = new Map<string, number>();
-  /** Whether the queue is full: the loop takes no message until it is read. */
+  /** Whether the queue is full. The loop takes no message until it is read. */
   #isBehind = false;
   /** The loop has not taken a message that no history has. */
   #hasLost = false;
@@ -89,8 +89,8 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   }
 
   /**
-   * Whether the loop has no `since`, and its first join has no answer yet. Until then it is not read:
-   * other loops may bring older messages.
+   * Whether the loop has no `since`, and its first join has no answer yet. Until then it is not read.
+   * Other loops may bring older messages.
    */
   get #isNew(): boolean {
     return !this.#hasBegun && this.#position === undefined;
@@ -163,7 +163,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     }
     const { id, hash } = message;
     if (id !== undefined && this.#seen.get(id) === hash) return;
-    // The id of the first message stays its own: another one with this id replaces nothing.
+    // The id of the first message stays its own. Another one with this id replaces nothing.
     if (id !== undefined && !this.#seen.has(id)) this.#remember(id, hash);
     this.#queue.splice(place, 0, message);
     this.#size += message.size;
@@ -188,13 +188,13 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     return length > MAX_MESSAGES || (this.#size > MAX_SIZE && length > 1);
   }
 
-  /** Removes the last message: the loop gets it later. */
+  /** Removes the last message. The loop gets it later. */
   #giveBack(): void {
     const last = this.#queue.pop();
     if (last !== undefined) this.#forget(last);
   }
 
-  /** The reader does not get this entry: a repetition of it is another message. */
+  /** The reader does not get this entry. A repetition of it is another message. */
   #forget(entry: Entry): void {
     if ('gap' in entry) return;
     const { id, hash, size } = entry;
@@ -238,7 +238,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     this.#news?.resolve();
   }
 
-  /** Gives up all missed messages: the loop restarts with its next join, after a gap. */
+  /** Gives up all missed messages. The loop restarts with its next join, after a gap. */
   skip(): void {
     // A new loop has missed nothing.
     if (this.#isNew) return;
@@ -248,7 +248,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     this.#isSkipping = true;
   }
 
-  /** Messages after its position may be missing: the loop takes no others before them. */
+  /** Messages after its position may be missing. The loop takes no others before them. */
   refill(): void {
     if (this.#position === undefined) this.gap();
     else if (this.#queue.length > 0 && !this.#isFilling) this.#isBehind = true;
