@@ -24,7 +24,7 @@ import type { Position } from './position.ts';
 import type { Session } from './sessions/session.ts';
 import type { Waiting } from './sessions/waiting-messages.ts';
 
-/** What the hub does with a message that exceeds the bounds of a slow session. */
+/** A policy for messages that exceed the bounds of a slow session. */
 export type OverflowPolicy = 'close' | 'drop-new' | 'drop-old';
 
 /**
@@ -64,7 +64,10 @@ export interface HistoryOptions {
 
 /** The options of a room. */
 export interface RoomOptions<Data = unknown, Info = unknown> {
-  /** Keeps the last messages for `Room.history`; `true` takes all defaults. Not over NATS without JetStream. Default: false. */
+  /**
+   * Keeps the last messages for `Room.history`; `true` takes all defaults. Not over NATS without
+   * JetStream. Default: false.
+   */
   readonly history?: boolean | HistoryOptions | undefined;
   /**
    * When the members of the publishing node get a message: `local-first`, at once; `through`, when
@@ -73,12 +76,12 @@ export interface RoomOptions<Data = unknown, Info = unknown> {
    */
   readonly delivery?: 'local-first' | 'through' | undefined;
   /**
-   * Makes what the clients get of a message, text or bytes: with its position, for example. Called
-   * once on each node for each message, and for each missed one of a session that resumes. `position`
-   * is undefined for a message that is not kept. The history and the other nodes have the message
-   * itself. Synchronous, without a call of `publish`. A message for which it throws reaches no member
-   * of this node: the event `error` reports it, at most once a second, and the room has a `gap`. Needs
-   * a hub without a backplane, or `delivery: 'through'`. Default: the message itself.
+   * Makes the message, text or bytes, that clients get: with its position, for example. Called once
+   * on each node for each message, and for each missed one of a session that resumes. `position` is
+   * undefined for a message that is not kept. The history and the other nodes have the message
+   * itself. Synchronous, without a call of `publish`. A message for which it throws reaches no
+   * member of this node. The event `error` reports it, at most once a second, and the room has a
+   * `gap`. Needs a hub without a backplane, or `delivery: 'through'`. Default: the message itself.
    */
   readonly form?:
     | ((
@@ -95,7 +98,7 @@ export interface RoomOptions<Data = unknown, Info = unknown> {
   readonly presence?: ((session: Session<Data>) => Info | undefined) | undefined;
   /**
    * @internal Checks a message of this node before it is published. Returns what is published, and
-   * throws for a message that reaches nobody.
+   * throws for a message that no session may get.
    */
   readonly accept?: ((message: PreparedMessage, room: string) => PreparedMessage) | undefined;
 }
@@ -103,7 +106,7 @@ export interface RoomOptions<Data = unknown, Info = unknown> {
 /**
  * The options of a {@link Hub}.
  *
- * @typeParam Infos - What `presence` returns, by key of `rooms`.
+ * @typeParam Infos - The results of `presence`, by key of `rooms`.
  */
 export interface HubOptions<Data = unknown, Infos = Record<string, unknown>> {
   /** Id of this node, unique among the nodes of a backplane, at most 200 bytes. Default: random. */
@@ -121,8 +124,8 @@ export interface HubOptions<Data = unknown, Infos = Record<string, unknown>> {
   /** Largest number of rooms of this node; `false` for no bound. Default: 100,000. */
   readonly maxRooms?: number | false | undefined;
   /**
-   * Largest number of bytes in all histories of this node: of payload, and 256 more for each
-   * message. With JetStream, `max_bytes` of a new stream. Default: 256 MiB.
+   * Largest number of bytes in all histories of this node. Each message counts its payload and 256
+   * bytes. With JetStream, `max_bytes` of a new stream. Default: 256 MiB.
    */
   readonly maxHistoryBytes?: number | undefined;
   /**
@@ -209,7 +212,7 @@ const ROOM_NAMES: readonly (keyof RoomOptions)[] = [
 ];
 const HISTORY_NAMES: readonly (keyof HistoryOptions)[] = ['size', 'bytes', 'ttl'];
 const MIB = 1_048_576;
-/** Why an option that needs the position of each message is refused. */
+/** Ends the error for an option that needs the position of each message. */
 export const NEEDS_POSITIONS: string = "needs a hub without a backplane, or delivery: 'through'";
 
 /** @throws TypeError or RangeError that names the option. */
@@ -237,13 +240,13 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
   }
   if (typeof overflow !== 'function') checkOneOf('overflow', overflow, [...POLICIES, 'latest']);
   return {
-    // Not at once: a module of a Worker has no random numbers while it loads.
+    // Created on first use, because a module of a Worker has no random numbers while it loads.
     get id() {
       id ??= crypto.randomUUID();
       return id;
     },
     backplane: checkBackplane(options.backplane),
-    // As a listener: a session that reads slowly, or a publisher, is no owner of such a call.
+    // Bound like a listener. Neither a slow session nor a publisher owns such a call.
     overflow: typeof overflow === 'function' ? asyncContexts.bind(overflow) : overflow,
     maxQueuedMessages: whole('maxQueuedMessages', maxQueuedMessages),
     maxQueuedBytes: whole('maxQueuedBytes', maxQueuedBytes),
@@ -401,7 +404,7 @@ export interface HubCloseResult {
   readonly closed: number;
   /** Sessions that were terminated after it. */
   readonly terminated: number;
-  /** Listeners whose promises are still pending. */
+  /** Listeners with a pending promise. */
   readonly handlersPending: number;
 }
 

@@ -1,4 +1,4 @@
-// What one client, one call or one node costs the others.
+// The cost of one client, one call or one node for the others.
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { connPair } from '@ws/conn';

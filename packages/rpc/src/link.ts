@@ -92,7 +92,7 @@ export class Link {
    * @returns A promise while no other message may be read.
    */
   take(message: BorrowedMessage): Promise<void> | undefined {
-    // Made for the first message: an idle connection has none.
+    // Made for the first message. An idle connection has none.
     this.#requests ??= this.#createRequests(this.#binding!);
     const requests = this.#requests;
     if (message.type !== TextMessage) return requests.refuse(INVALID, '');
@@ -199,7 +199,7 @@ async function serveFailed(conn: ConnLike, link: Link, error: unknown): Promise<
   throw error;
 }
 
-/** The link of a session: of its first message, or of the first call to its client. */
+/** The link of a session. The first message, or the first call to its client, creates it. */
 export function linkOfSession(session: SessionLike, end: End, contract: Names): Link {
   const { conn } = session;
   const known = links.get(conn);

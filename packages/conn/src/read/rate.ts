@@ -56,7 +56,7 @@ export class Rate implements TimerEntry {
   /** Bytes that were charged of the message that is read in pieces; {@link NONE} without one. */
   #charged = NONE;
 
-  /** @param held - Whether the rate that it replaces holds messages. */
+  /** @param held - Whether messages wait already, because of an earlier rate of the connection. */
   constructor(connection: Connection, plan: RatePlan, held = false) {
     this.held = held;
     this.#connection = connection;

@@ -48,14 +48,14 @@ export class BackplaneLink {
   readonly #repairs = new Limit(MAX_REPAIRS);
   readonly #histories: EngineHistories;
   readonly reads: SharedReads = new SharedReads(this);
-  /** What this node hears of the other nodes beside their messages. */
+  /** The other nodes, by their words. */
   readonly others: OtherNodes;
   readonly #words = new WordSender(this);
   /** Resolves when the engine returns; undefined before its start and while it is up. */
   #returned: Deferred<void> | undefined;
-  /** The engine has not answered for the time that the end of the hub waits. */
+  /** Whether the engine has not answered within {@link RETURN_MS} at the end of the hub. */
   #isSilent = false;
-  /** Number of messages that reached this node only, in the current outage. */
+  /** Messages of the current outage that reached only this node. */
   #localOnly = 0;
   readonly faults: LinkFaults;
 
@@ -164,7 +164,7 @@ export class BackplaneLink {
 
   /**
    * As {@link publish}, for a message that the members of this node already have. During an outage
-   * it does not reject: messages that do not reach the engine are counted, and reported at its
+   * it does not reject. Messages that do not reach the engine are counted, and reported at its
    * return.
    *
    * @param delivered - Settles when the members of this node have it.
@@ -189,7 +189,7 @@ export class BackplaneLink {
     return this.state === 'up' ? this.channels.get(channelOf(room))?.last : undefined;
   }
 
-  /** Resolves when the members of this node have the messages that it has published to a room before. */
+  /** Resolves when the members of this node have the earlier messages of this node in a room. */
   untilReturned(room: string): Promise<void> {
     return this.#publications.untilReturned(channelOf(room));
   }
@@ -201,8 +201,7 @@ export class BackplaneLink {
       await new Promise<void>((resolve) => this.whenSubscribed(channel, resolve));
       // Earlier messages of this node may wait for the end of an outage too.
       await this.#returned?.promise;
-      // The copies of these messages that come later are dropped, and an engine may read before it
-      // has stored them.
+      // An engine may read before it has stored them, and later copies of them are dropped.
       await this.#publications.answered(channel, this.channels.get(channel)?.ownBefore ?? 0);
     };
     await withTimeout(this.platform, ANSWER_MS, ready());
@@ -288,7 +287,7 @@ export class BackplaneLink {
     return this.#histories.readPart(await this.#readable(room), since, limit);
   }
 
-  /** Resolves to the channel of a room, whose history can be read. */
+  /** Resolves to the channel of a room when its history can be read. */
   async #readable(room: string | undefined): Promise<string> {
     if (this.isAway) throw new BackplaneError('the backplane is away');
     const channel = channelOf(room);
@@ -312,7 +311,7 @@ export class BackplaneLink {
 
   /**
    * Reads a part of the history when it is the channel's turn, after the end of an outage. A read
-   * that fails is not repeated: it may have caused the outage that made it fail.
+   * that fails is not repeated. It may have caused the outage that made it fail.
    */
   repair(channel: Channel, since: Position): Promise<Found> {
     const { name, history } = channel;
@@ -335,7 +334,7 @@ export class BackplaneLink {
     if (this.#isOpen(channel)) this.#hub.missed(channel.room, from);
   }
 
-  /** False for a channel whose last member has left. Its repair may still be under way. */
+  /** False after the last member of a channel has left. A repair of the channel may still run. */
   #isOpen(channel: Channel): boolean {
     return this.channels.get(channel.name) === channel;
   }

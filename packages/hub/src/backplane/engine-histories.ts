@@ -20,7 +20,7 @@ export interface Found {
   readonly last?: number | undefined;
 }
 
-/** What the engine returns at once of a history. */
+/** A part of a history that the engine returns at once. */
 export interface Part extends Found {
   readonly epoch: string;
   /** No message is missing before the first one. */
@@ -50,7 +50,7 @@ export class EngineHistories {
     this.#decode = decode;
   }
 
-  /** Reads all parts: the first `limit` messages after `since`, or the last ones without it. */
+  /** Reads all parts of the first `limit` messages after `since`, or of the last ones without it. */
   async read(channel: string, since: Position | undefined, limit: number): Promise<Found> {
     let part = await this.readPart(channel, since, limit);
     const { epoch, last } = part;

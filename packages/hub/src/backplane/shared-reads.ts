@@ -16,7 +16,7 @@ interface Read {
 }
 
 /**
- * Reads histories, a few at a time: after an outage or a restart all clients ask at once. Reads of
+ * Reads histories, a few at a time. After an outage or a restart all clients ask at once. Reads of
  * the same room share one answer of the engine. It begins at the earliest position that they ask for.
  */
 export class SharedReads {
@@ -104,7 +104,7 @@ export class SharedReads {
     const earliest = reads.reduce((a, b) => (offsetOf(b) < offsetOf(a) ? b : a));
     const limit = Math.max(...reads.map((read) => read.limit));
     const found = await this.#link.readHistory(room, earliest.since, limit);
-    // Every position of a lost history has the same answer: the first messages of the next one.
+    // Every position of a lost history gets the first messages of the next history.
     const isLost = earliest.since !== undefined && found.epoch !== earliest.since.epoch;
     for (const read of reads) {
       const isSame = isLost || offsetOf(read) === offsetOf(earliest);

@@ -28,7 +28,7 @@ export interface HistoryQuery {
 const QUERY_NAMES: readonly string[] = ['since', 'limit'];
 
 /**
- * Copies a query: the caller may change its own.
+ * Copies a query, because the caller may change its own.
  *
  * @param second - A second argument, which nothing takes.
  * @throws TypeError or RangeError that names the option.

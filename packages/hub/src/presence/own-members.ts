@@ -10,13 +10,13 @@ import { OWN, type Present } from './room-presence.ts';
  * bytes there.
  */
 const MAX_LENGTH = 40_960;
-/** Beats after a change that repeat its version: a minute of them. */
+/** Number of beats, each 5 s, that repeat a version for a minute. */
 const ROUNDS = 12;
-/** Bound of the rooms without members whose versions are repeated. */
+/** Bound of the rooms without members that repeat their version. */
 const MAX_CLOSED = 100_000;
 /**
- * A state of so many members may be repeated after one ms: states do not occupy a node, however often
- * it is asked. One state answers all nodes that ask.
+ * A state of this many members may be repeated after one ms, so states do not occupy a node. One state
+ * answers all nodes that ask.
  */
 const MEMBERS_PER_MS = 10;
 /** Wait before states that were asked for too early, in ms. */
@@ -38,7 +38,7 @@ interface OwnRoom {
   stateFrom: number;
 }
 
-/** Says to the other nodes which members this node has. */
+/** Tells the other nodes the members of this node. */
 export class OwnMembers {
   readonly #link: BackplaneLink;
   readonly #presence: Presence;
@@ -48,7 +48,7 @@ export class OwnMembers {
   /** The sessions that have changed in this turn, by room. */
   #changed = new Map<string, Set<string>>();
   readonly #turn = new TurnCallback(() => this.#sendChanges());
-  /** The rooms whose states other nodes need. */
+  /** The rooms of which other nodes need the state. */
   readonly #states = new Set<string>();
   #cancelStates: (() => void) | undefined;
   #sendsStates = false;
@@ -60,7 +60,7 @@ export class OwnMembers {
     this.#presence = presence;
   }
 
-  /** All members of a room have come. */
+  /** All members of a room are new. */
   addAll(room: string): void {
     for (const session of this.#membersOf(room).keys()) this.changed(room, session);
   }

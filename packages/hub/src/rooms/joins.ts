@@ -22,7 +22,7 @@ import type { Rooms } from './rooms.ts';
 
 const JOIN_OPTION_NAMES: readonly (keyof JoinOptions)[] = ['since', 'limit', 'first'];
 
-/** Most functions that decide joins within each other. A full stack would break what runs then. */
+/** Bound of the nested calls of functions that decide joins. A full stack would break other code. */
 const MAX_DECIDING = 64;
 
 /** The options of `Session.join`. With one of them the session resumes. */
@@ -58,7 +58,7 @@ export interface AskedJoin<Data> {
 export class Joins<Data> {
   readonly #hub: Sessions<Data>;
   readonly #rooms: Rooms<Data>;
-  /** The sessions whose joins wait for a decision: a logout of the room reaches them. */
+  /** The joins that wait for a decision. A logout of the room reaches their sessions. */
   readonly pending: Set<AskedJoin<Data>> = new Set();
   #deciding = 0;
 
@@ -221,7 +221,7 @@ export class Joins<Data> {
   }
 
   /**
-   * Asks the option `presence` what to show of a session that will enter.
+   * Asks the option `presence` for the `info` of a session that will enter.
    *
    * @param presence - The option.
    * @returns JSON; undefined for a session that is not shown.

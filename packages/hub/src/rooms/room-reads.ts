@@ -79,7 +79,10 @@ export class RoomReads<Data> {
     return { ...partOf(part!, since, hasMore), follows };
   }
 
-  /** The position of the last message that the members of a room have got; undefined if it must be read. */
+  /**
+   * The position of the last message that the members of a room have got; undefined if it must be
+   * read.
+   */
   knownPosition(name: string): Position | undefined {
     return this.#hub.link?.positionOf(name);
   }
@@ -94,7 +97,7 @@ export class RoomReads<Data> {
     return Math.max((this.#rooms.historyOf(name)?.last ?? 0) - offset, 0);
   }
 
-  /** Reads the history that this node keeps. Undefined with a backplane, whose engine keeps it. */
+  /** Reads the history on this node. Undefined with a backplane. Its engine has the history. */
   readHere(name: string, since: Position | undefined, limit: number): HistoryPart | undefined {
     if (this.#rooms.crosses) return undefined;
     const history = this.#rooms.historyOf(name);
@@ -116,7 +119,7 @@ export class RoomReads<Data> {
   }
 }
 
-/** What a read of the engine has found. */
+/** The result of a read of the engine. */
 function partOf(
   { arrivals, complete, epoch = '', last: end = 0 }: Found,
   since: Position | undefined,

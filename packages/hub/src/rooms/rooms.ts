@@ -51,7 +51,7 @@ export class Rooms<Data> {
   readonly held: HeldMessages<Data>;
   readonly #hub: Sessions<Data>;
   readonly #states = new Map<string, RoomState<Data>>();
-  /** The rooms without members, by their last use: they have history. */
+  /** The rooms without members but with history, by their last use. */
   readonly #unattended = new Set<RoomState<Data>>();
   readonly #histories: Histories;
   readonly #events: MembershipEvents<Data>;
@@ -166,7 +166,7 @@ export class Rooms<Data> {
     return this.#reported(() => this.#publish(name, text, { local }, false));
   }
 
-  /** Reports the error of a publication: the application may not await it. */
+  /** Reports the error of a publication that the application may not await. */
   #reported(
     publish: () => Promise<Position | undefined> | undefined,
   ): Promise<Position | undefined> {
@@ -272,7 +272,7 @@ export class Rooms<Data> {
     return undefined;
   }
 
-  /** What the members of a room get of a message; undefined if the option `form` fails. */
+  /** Makes the message that members get; undefined if the option `form` fails. */
   form(
     room: string,
     message: PreparedMessage,
@@ -376,8 +376,8 @@ export class Rooms<Data> {
     this.#unattended.delete(this.#states.get(name)!);
     resume?.hold(audience);
     if (audience.members.size === 1) this.#hub.link?.addChannel(name, settings);
-    // Also for the first member, whose room may have had others before the link is loaded. A session
-    // that resumes gets the messages under way, unless its position is after them.
+    // Also for the first member. Its room may have had others before the link is loaded. A session that
+    // resumes gets the messages under way, unless its position is after them.
     if (settings.through && (resume === undefined || settings.history === undefined)) {
       onRejection(
         this.#hub.withLink(async (link) => link.joined(name, session, false)),

@@ -9,10 +9,10 @@ import { eventText } from './room-text.ts';
 
 /** Least time between two events of a room for a client, in ms. */
 const INTERVAL_MS = 1_000;
-/** Clients get only the number of the members above these bounds: of members, and of UTF-16 units. */
+/** Above so many members, or UTF-16 units of the list, clients get only the number of the members. */
 const MAX_SHOWN = 1_000;
 const MAX_LENGTH = 262_144;
-/** Share of these bounds below which clients get the list again: one client cannot cross both. */
+/** Share of these bounds below which clients get the list again. One client cannot cross both. */
 const SHOWN_AGAIN = 0.9;
 /** Bound of the lists that a room sends in an interval, in UTF-16 units. */
 const MAX_LISTS = 16 * 1_048_576;
@@ -43,7 +43,7 @@ interface MemberRoom<Data> {
   isPaused: boolean;
 }
 
-/** Sends clients the members of their rooms: once the list of all, then the changes. */
+/** Sends clients the members of their rooms. The first event is the list, later ones are changes. */
 export class MemberEvents<Data> {
   readonly #hub: Hub<Data>;
   readonly #rooms = new Map<string, MemberRoom<Data>>();
@@ -55,14 +55,14 @@ export class MemberEvents<Data> {
   /** Length of the lists that sessions got in this interval, in all rooms. */
   readonly #listed = new Map<Session<Data>, number>();
 
-  /** @param maxQueuedBytes - Option of the hub: a client of many rooms must not exceed it by lists. */
+  /** @param maxQueuedBytes - Option of the hub. Lists of many rooms must not exceed it. */
   constructor(hub: Hub<Data>, maxQueuedBytes: number) {
     this.#hub = hub;
     // A unit has up to 3 bytes in UTF-8.
     this.#maxListed = maxQueuedBytes / 4;
   }
 
-  /** A session has joined: it gets all members. */
+  /** A session has joined. It gets all members. */
   joined(session: Session<Data>, name: string): void {
     if (!this.#hub.room(name).members.has(session)) return;
     this.#room(name).lacking.add(session);
@@ -110,7 +110,7 @@ export class MemberEvents<Data> {
     return room;
   }
 
-  /** Forgets a room without members of this node: the event of the last one empties it. */
+  /** Forgets a room without members of this node. The event of the last one empties it. */
   #removeIfUnused(name: string, room: MemberRoom<Data>): boolean {
     if (room.members.size > 0 || this.#hub.room(name).members.size > 0) return false;
     return this.#rooms.delete(name);
@@ -195,7 +195,7 @@ export class MemberEvents<Data> {
     return true;
   }
 
-  /** Returns false when too many messages wait in the hub: try again in the next interval. */
+  /** Returns false when too many messages wait in the hub. The next interval tries again. */
   #send(sessions: ReadonlySet<Session<Data>>, text: string): boolean {
     try {
       this.#hub.multiple(sessions, text);

@@ -9,7 +9,7 @@ export type May<Data> =
   | boolean
   | ((session: Session<Data>, room: string) => boolean | PromiseLike<boolean>);
 
-/** What clients may do in the rooms of one key, and what the rooms keep. */
+/** The rights of clients in the rooms of one key, and the options of these rooms. */
 export interface RoomRules<Data = unknown, Info = unknown> {
   /** A Standard Schema (zod, valibot, ...) of what clients publish. Default: any JSON. */
   readonly schema?: StandardSchema | undefined;
@@ -19,7 +19,10 @@ export interface RoomRules<Data = unknown, Info = unknown> {
   readonly mayJoin: May<Data>;
   /** Which members may publish. Default: false. The server may always. */
   readonly mayPublish?: May<Data> | undefined;
-  /** What the members of all nodes see of a session, as in the option `rooms` of a Hub. */
+  /**
+   * Returns the `info` that members of all nodes see of a session, as in the option `rooms` of a
+   * Hub.
+   */
   readonly presence?: RoomOptions<Data, Info>['presence'];
   /** Whether clients get the members, as `presence` shows them. Default: false. */
   readonly members?: boolean | undefined;
@@ -28,7 +31,7 @@ export interface RoomRules<Data = unknown, Info = unknown> {
 /**
  * The rooms that clients may join, by name or by a prefix with one `*` at its end.
  *
- * @typeParam Infos - What `presence` returns, by key.
+ * @typeParam Infos - The results of `presence`, by key.
  */
 export type RoomTable<Data = unknown, Infos = Record<string, unknown>> = Readonly<
   Record<string, RoomRules<Data>>

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ClientRequests } from '../../src/serve-rooms/client-requests.ts';
 import { turns } from './setup.ts';
 
-/** The requests of a client, whose questions the test answers. */
+/** The requests of a client. The test answers their questions. */
 function start() {
   const answers: ((may: boolean) => void)[] = [];
   let isIdle = true;

@@ -1,4 +1,4 @@
-// What the members of a room are told about each other: what it costs, and that it adds up.
+// The events about members of a room: their cost, and their sum.
 
 import { connPair, type PreparedMessage } from '@ws/conn';
 import type { Session } from '@ws/hub';
@@ -262,7 +262,7 @@ describe('the members that a client knows', () => {
 
 describe('rooms.members of a key without members', () => {
   it('is empty, and reported once, before and after the join', async () => {
-    // One error of a kind is printed a second.
+    // The client prints at most one error of a kind each second.
     vi.useFakeTimers({ toFake: ['performance'] });
     const { node, hub } = startNode({ 'chat/*': { mayJoin: true } });
     const reports = vi.spyOn(console, 'error').mockImplementation(() => {});

@@ -1,4 +1,4 @@
-// Requests of one client: those of a room are in order, and wait for nothing else.
+// Requests of one client: the requests of a room are in order, and wait for nothing else.
 import { connPair } from '@ws/conn';
 import { serveRooms } from '@ws/hub/rooms';
 import { ReconnectingConn } from '@ws/reconnect';

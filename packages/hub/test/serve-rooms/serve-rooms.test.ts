@@ -1,4 +1,4 @@
-// Rooms of clients whose connections break.
+// Rooms of clients with connections that break.
 
 import { connPair } from '@ws/conn';
 import { serveRooms } from '@ws/hub/rooms';
@@ -118,7 +118,7 @@ describe('a loop over a room', () => {
     const loop = rooms.join('chat/main');
     await rooms.publish('chat/main', { text: '1' });
     const [session] = room.members;
-    // What is published while the session is no member did not reach it.
+    // The session gets nothing while it is no member.
     session!.leave('chat/main');
     await room.publish('{"text":"2"}');
     expect(await read(loop, 2)).toEqual(['1', '2']);

@@ -24,7 +24,7 @@ export function startNode(
   return { node, errors, hub: node.hub };
 }
 
-/** A client whose connections the test breaks. Its dials go to the node that `choose` returns. */
+/** A client with connections that the test breaks. Its dials go to the node that `choose` returns. */
 export function startClient(choose: Node | (() => Node), data: string | (() => string) = 'ann') {
   const conns: Conn[] = [];
   const live = new ReconnectingConn(

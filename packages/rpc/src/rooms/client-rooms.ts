@@ -16,10 +16,10 @@ import type { RoomEvents, RoomMethods, WireMembers, WireRoomMessage } from './ro
 import type { MembersChange } from './room-members.ts';
 import { fitting, type RoomSchemas } from './room-schemas.ts';
 
-/** Gets a room and what has changed among its members. */
+/** Gets a room and the changes of its members. */
 export type MembersListener = (room: string, change: MembersChange) => unknown;
 
-/** The rooms of a client that have loops, and what they share: the connections and the listeners. */
+/** The rooms of a client that have loops. They share the connections and the listeners. */
 export class ClientRooms {
   /** The server, with the methods of the application's contract. */
   readonly peer: Peer<Definitions>;
@@ -167,7 +167,7 @@ export class ClientRooms {
   }
 }
 
-/** A hash of 53 bits: a repetition has the id of the first message and the same data. */
+/** A hash of 53 bits. A repetition has the id of the first message and the same data. */
 function hashOf(text: string): number {
   let high = 0xdeadbeef;
   let low = 0x41c6ce57;

@@ -46,7 +46,7 @@ import {
 /** The options of {@link roomsOf}. */
 export interface RoomsOptions<T extends RoomSchemas> {
   /**
-   * The schemas of what rooms publish, and of `info` of members, by the keys of the server's table: they
+   * The schemas of what rooms publish, and of `info` of members, by the keys of the server's table. They
    * give both their type, and check them where they arrive. Default: none, both are unknown.
    */
   readonly schemas?: T | undefined;
@@ -59,14 +59,17 @@ export interface ContractRoomsOptions<
   T extends RoomSchemas,
 > extends RoomsOptions<T>,
     HandlerOptions {
-  /** Your own contract on the same connection. `handlers` has a function for each name of its `client`. */
+  /**
+   * Your own contract on the same connection. `handlers` has a function for each name of its
+   * `client`.
+   */
   readonly contract: Contract<S, C>;
 }
 
 /** The options of {@link Rooms.join}. */
 export interface JoinOptions {
   /**
-   * Position of the last message that is known: the loop begins with those after it. Default: none,
+   * Position of the last message that is known. The loop begins with those after it. Default: none,
    * the loop begins with the next message.
    */
   readonly since?: Position | undefined;
@@ -99,14 +102,15 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   }
 
   /**
-   * Joins a room, and begins a loop over its messages. After a break the loop joins again and gets what
-   * it has missed: no message twice, and none missing without a `gap`. The loops of a room share one
-   * join. A loop holds 1,000 messages or 1 MiB that its reader has not taken; those beyond it reads
-   * from the server when it has caught up. `break` ends the loop; the last one leaves the room.
+   * Joins a room, and begins a loop over its messages. After a break the loop joins again and gets
+   * what it has missed: no message twice, and none missing without a `gap`. The loops of a room
+   * share one join. A loop holds 1,000 messages or 1 MiB that its reader has not taken; those
+   * beyond it reads from the server when it has caught up. `break` ends the loop; the last one
+   * leaves the room.
    *
-   * @returns The loop. It ends when the ReconnectingConn has ended, and throws its error. It also throws
-   *   an {@link RpcError} with the code -32001 when the server refuses the room. In place of a message that
-   *   does not fit the schema it has a `gap`, and the first one is reported.
+   * @returns The loop. It ends when the ReconnectingConn has ended, and throws its error. It also
+   *   throws an {@link RpcError} with the code -32001 when the server refuses the room. In place of
+   *   a message that does not fit the schema it has a `gap`, and the first one is reported.
    * @throws TypeError for a name that is not of 1 to 256 bytes, another position or option.
    */
   join<Name extends string>(
@@ -126,20 +130,20 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   }
 
   /**
-   * Publishes in a room that a loop of this client has joined. The message has a random id. With this id
-   * it is sent again after a break and, after 1 to 30 s, while the server says that the room takes no
-   * messages, for example because the backplane is away. Loops drop the repetitions. Another call has
-   * another id, so loops do not drop it: call again only if a second copy does no harm.
+   * Publishes in a room that a loop of this client has joined. The message has a random id. With
+   * this id it is sent again after a break and, after 1 to 30 s, while the server says that the
+   * room takes no messages, for example because the backplane is away. Loops drop the repetitions.
+   * Another call has another id, so loops do not drop it: call again only if a second copy does no
+   * harm.
    *
    * @param data - A value that JSON has. It is read during the call.
    * @param options - As for a call of a method. `timeout` counts from this call. Default: 30,000.
    * @returns Resolves when the room has the message. A failure that no code awaits is reported.
-   * @throws (rejects) {@link RpcError}: -32001 when the server refuses it, -32602 when `data` does not
-   *   fit the schema of the server. TimeoutError, the reason
-   *   of `signal`, the error that ended the ReconnectingConn, and the CloseError of a connection that
-   *   ended with 1007 or 1009: the room may have the message.
-   *   BackpressureError when 1,000 wait. TypeError without a loop of the room. TypeError or JSONError for
-   *   bad arguments.
+   * @throws (rejects) {@link RpcError}: -32001 when the server refuses it, -32602 when `data` does
+   *   not fit the schema of the server. TimeoutError, the reason of `signal`, the error that ended
+   *   the ReconnectingConn, and the CloseError of a connection that ended with 1007 or 1009: the
+   *   room may have the message. BackpressureError when 1,000 wait. TypeError without a loop of the
+   *   room. TypeError or JSONError for bad arguments.
    */
   publish<Name extends string>(
     room: Name,
@@ -197,7 +201,10 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     }
   }
 
-  /** @returns Whether the room has the message. Otherwise the connection broke, or it is to be sent later. */
+  /**
+   * @returns Whether the room has the message. Otherwise the connection broke, or it is to be sent
+   * later.
+   */
   async #tryPublish(
     room: ClientRoom,
     message: { readonly room: string; readonly id: string; readonly data: unknown },
@@ -216,7 +223,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     } catch (error) {
       if (given.signal.aborted) throw error;
       const isRefused = error instanceof RpcError && error.code === ROOM_REFUSED;
-      // The client was no member: the connection or the server had ended the membership.
+      // The client was no member. The connection or the server had ended the membership.
       const isEarly = isRefused && (conn !== this.#rooms.conn || changes !== room.changes);
       if (isLater(error)) {
         given.cause = error;
@@ -227,9 +234,9 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   }
 
   /**
-   * The members of a room that a loop of this client has joined, on all nodes of the server. Its key in the
-   * table needs `members: true`: the map is empty without it, which is reported, and before the join. A change
-   * makes another map.
+   * The members of a room that a loop of this client has joined, on all nodes of the server. Its
+   * key in the table needs `members: true`: the map is empty without it, which is reported, and
+   * before the join. A change makes another map.
    */
   members<Name extends string>(room: Name): RoomMembers<InfoOf<T, Name>> {
     checkName('members', room);

@@ -77,7 +77,7 @@ server.hub.on('presence', (_, { joined }) => { for (const { info } of joined.val
 void [more2, roomsOf(live), serveRooms({ r: { mayJoin: true } }).handler];
 `;
 
-/** What JSON does not carry, as a schema of zod. */
+/** Schemas of zod for values that JSON does not carry. */
 const NO_JSON: readonly (readonly [schema: string, type: string])[] = [
   ['z.date()', 'Date'],
   ['z.bigint()', 'bigint'],
