@@ -7,7 +7,8 @@ import {
   type RequestFacts,
 } from '@ws/codec';
 import { NO_BYTES } from '@ws/codec/internal';
-import { deflateLimits } from '@ws/conn/internal';
+import type { Platform } from '@ws/conn';
+import { deflateLimits, isThenable, ResolvedOptions } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { cutStream } from '@ws/node-io/internal';
 import { alreadyAnswered, checkInOrder } from './checks-in-order.ts';
@@ -16,7 +17,6 @@ import type { AppRequest, HandlerContext } from './conn-handler.ts';
 import { type HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
 import { HandshakeWaits } from './handshake-waits.ts';
 import {
-  type AnyResponse,
   type HeadersInput,
   isResponse,
   mergeHeaders,
@@ -31,23 +31,28 @@ import { beforeUpgrade } from './policies/head-callbacks.ts';
 import type { Reservation } from './policies/limits.ts';
 import type { CheckOrigin } from './policies/origin.ts';
 import { selectSubprotocol } from './policies/select-subprotocol.ts';
-import { applyRules } from './request.ts';
-import type { Agreement, Responder } from './responder/responder.ts';
+import { applyRules, IncomingFacts } from './request.ts';
+import type { Responder } from './responder/responder.ts';
 import type { HandlerRunner } from './route.ts';
-import { anyPath, decodePath, pathForm, queryOf, type Router, rawPath } from './route-table.ts';
-import type { ServerRequest } from './server-request.ts';
+import { anyPath, decodePath, pathForm, type Router, splitTarget } from './route-table.ts';
 
 /** For `upgrade`, which returns the connection. */
 const NO_ROUTER: Router<undefined> = anyPath(undefined);
 
+/** Steps of a handshake. They yield each promise that they wait for, and get its result. */
+type Steps<Result> = Generator<Promise<unknown>, Result, unknown>;
+
 /**
- * One upgrade request, from its checks to its answer. The acceptor takes the socket and counts the
- * request, `negotiate` checks it, and the acceptor opens the connection.
+ * One upgrade request, whatever has parsed it, from its checks to its answer. The acceptor takes the
+ * socket and counts the request, `negotiate` checks it, and the acceptor opens the connection.
  *
  * The file `checks-in-order.ts` lists the faults in the order in which they are answered.
  */
-export class UpgradeRequest implements ServerRequest {
-  /** The options of the server; of the route, once it has matched. */
+export class UpgradeRequest {
+  /**
+   * The options of the server; of the route, once it has matched; of this connection, if the result
+   * of `authenticate` has some.
+   */
   plan: UpgraderPlan;
   /** The handler of the route. Undefined before it has matched, and for `upgrade`. */
   runner: HandlerRunner | undefined;
@@ -61,16 +66,20 @@ export class UpgradeRequest implements ServerRequest {
   context: HandlerContext<unknown> | undefined;
   /** The result of `authenticate`, if it is one of `admit`. */
   admission: Admission<unknown> | undefined;
+  /** The headers of the application for the accepting answer. */
+  headers: readonly HeaderPair[] = NO_HEADERS;
+  /** For the application's functions. */
   readonly req: AppRequest;
+  /** For the rules and the other steps of the handshake. */
   readonly facts: RequestFacts;
+  /** The request of node:http, or one made of a stream; undefined when other code has parsed it. */
   readonly incoming: IncomingMessage | undefined;
+  /** For the answer. */
   readonly responder: Responder;
   /** The bytes after the request head. */
   readonly head: Uint8Array;
   readonly #startedAt: number;
   readonly #router: Router<HandlerRunner | undefined>;
-  /** Headers for the accepting answer that are given with this request. */
-  #extra: readonly HeaderPair[] = NO_HEADERS;
   /** Created for a wait or a refusal. */
   #waits: HandshakeWaits | undefined;
 
@@ -80,25 +89,21 @@ export class UpgradeRequest implements ServerRequest {
    */
   constructor(
     plan: UpgraderPlan,
-    { req, facts, incoming, responder }: ServerRequest,
+    facts: RequestFacts,
+    responder: Responder,
     head: Uint8Array,
     router: Router<HandlerRunner> | undefined,
-    startedAt: number,
+    startedAt: number = performance.now(),
   ) {
     this.plan = plan;
-    this.req = req;
     this.facts = facts;
-    this.incoming = incoming;
+    this.incoming = facts instanceof IncomingFacts ? facts.incoming : undefined;
+    this.req = (this.incoming ?? facts) as AppRequest;
     this.responder = responder;
     // A listener for a request of node:http2 gets a response in place of a socket, and no head.
     this.head = responder.fault === undefined ? head : NO_BYTES;
     this.#router = router ?? NO_ROUTER;
     this.#startedAt = startedAt;
-  }
-
-  /** The options of the connection: those of the route, unless `authenticate` has chosen others. */
-  get connPlan(): UpgraderPlan {
-    return (this.admission?.plan as UpgraderPlan | undefined) ?? this.plan;
   }
 
   /** Returns the waits of the handshake. Created at the first call. */
@@ -115,26 +120,34 @@ export class UpgradeRequest implements ServerRequest {
 
   /**
    * Checks the request and agrees with the client. It is synchronous, unless a function of the
-   * application has a say, or earlier requests on the stream wait for their answers.
+   * application returns a promise, or earlier requests on the stream wait for their answers.
    *
-   * @param extra - Headers of the application for the accepting answer.
+   * @param platform - Of the connection.
+   * @param extra - Headers of the application for the accepting answer, given with this request. Of
+   *   a name that others have too, these win.
+   * @returns What both have agreed on; {@link headers} has the rest of the answer.
    * @throws the fault, or rejects with it.
    */
-  negotiate(extra: readonly HeaderPair[]): Agreement | Promise<Agreement> {
+  negotiate(
+    platform: Platform,
+    extra: readonly HeaderPair[],
+  ): ResolvedOptions | Promise<ResolvedOptions> {
     const { responder } = this;
-    this.#extra = extra;
     // Responses that a destroyed socket still carries never emit 'close'.
     if (responder.stream.destroyed) throw disconnectError(responder.stream);
-    if (responder.isQueued) return this.#negotiateInTurn(extra);
+    if (responder.isQueued) return this.#negotiateInTurn(platform, extra);
     checkInOrder(this, extra);
-    return this.plan.asksApplication ? this.#agreeLater() : this.#agreeAtOnce();
+    return run(this.#agree(platform, extra));
   }
 
-  async #negotiateInTurn(extra: readonly HeaderPair[]): Promise<Agreement> {
+  async #negotiateInTurn(
+    platform: Platform,
+    extra: readonly HeaderPair[],
+  ): Promise<ResolvedOptions> {
     const waits = this.acquireWaits();
     await this.responder.untilEarlierAnswered((work) => waits.wait(work));
     waits.checkEarlyBytes();
-    return this.negotiate(extra);
+    return this.negotiate(platform, extra);
   }
 
   /** Finds the route. Its handler, its options and the context of its handler count from here on. */
@@ -143,14 +156,15 @@ export class UpgradeRequest implements ServerRequest {
     // An application that compares `req.url` with a path would otherwise miss the path of an
     // absolute URI, and the router would not.
     if (this.incoming !== undefined) this.incoming.url = target;
+    const [path, query] = splitTarget(target);
     const { handler, params, route } = this.#router.match(target);
     this.runner = handler;
     this.route = route;
     this.context = {
       auth: undefined,
       params,
-      path: decodePath(rawPath(target)),
-      query: queryOf(target),
+      path: decodePath(path),
+      query: new URLSearchParams(query),
       route,
       address: this.address,
     };
@@ -159,43 +173,43 @@ export class UpgradeRequest implements ServerRequest {
     if (this.#waits !== undefined) this.#waits.timeout = this.plan.handshakeTimeout;
   }
 
-  /** Agrees with the client without functions of the application. */
-  #agreeAtOnce(): Agreement {
-    const { facts, plan } = this;
-    if (!plan.origins.allows(facts)) throw plan.origins.refusal(facts);
-    applyRules(facts, 'offers');
-    const subprotocol = selectSubprotocol(facts, this.req, plan.subprotocols, this.#extra);
-    let headers = NO_HEADERS;
-    for (const pairs of plan.headers) headers = mergeHeaders(headers, pairs as HeaderPair[]);
-    return this.#agreement(plan, subprotocol, headers);
-  }
+  // The functions are arguments and no methods of the plan: their `this` is undefined.
 
-  /** Agrees with the client where functions of the application have a say. */
-  async #agreeLater(): Promise<Agreement> {
+  *#agree(platform: Platform, extra: readonly HeaderPair[]): Steps<ResolvedOptions> {
     const { facts, plan, req } = this;
-    const { origins } = plan;
-    if (origins.check !== undefined) await this.#askOrigin(origins.check);
+    const { origins, authenticate } = plan;
+    if (origins.check !== undefined) yield* this.#askOrigin(origins.check);
     else if (!origins.allows(facts)) throw origins.refusal(facts);
     applyRules(facts, 'offers');
-    if (plan.authenticate !== undefined) await this.#authenticate(plan.authenticate);
-    const { connPlan } = this;
-    const subprotocol = selectSubprotocol(facts, req, connPlan.subprotocols, this.#extra);
-    let headers = NO_HEADERS;
+    if (authenticate !== undefined) yield* this.#authenticate(authenticate);
+    const { callbacks, settings, subprotocols } = this.plan;
+    const subprotocol = selectSubprotocol(facts, req, subprotocols, extra);
     for (const source of plan.headers) {
       const pairs =
         typeof source === 'function'
-          ? returnedHeaders(await this.#call('headers', () => source(req, this.context!)))
+          ? returnedHeaders(yield* this.#call('headers', () => source(req, this.context!)))
           : source;
-      headers = mergeHeaders(headers, pairs);
+      this.headers = mergeHeaders(this.headers, pairs);
     }
-    return this.#agreement(connPlan, subprotocol, headers);
+    if (callbacks !== undefined) {
+      this.headers = mergeHeaders(this.headers, beforeUpgrade(callbacks, facts));
+    }
+    if (extra.length > 0) {
+      this.headers = mergeHeaders(this.headers, extra.filter(isNoSubprotocol));
+    }
+    const agreed = facts.has('sec-websocket-extensions')
+      ? agreeOnDeflate(facts, settings)
+      : undefined;
+    return new ResolvedOptions('server', platform, settings, {
+      subprotocol,
+      extensions: agreed === undefined ? '' : formatExtensions([agreed.answer]),
+      deflate: agreed?.parameters,
+    });
   }
 
-  // The functions are arguments and no methods of the plan: their `this` is undefined.
-
-  async #askOrigin(checkOrigin: CheckOrigin<AppRequest>): Promise<void> {
+  *#askOrigin(checkOrigin: CheckOrigin<AppRequest>): Steps<void> {
     const { facts, req } = this;
-    const allowed: unknown = await this.#call('checkOrigin', () => checkOrigin(req));
+    const allowed: unknown = yield* this.#call('checkOrigin', () => checkOrigin(req));
     // An Error or an object does not allow the request.
     if (allowed && typeof allowed !== 'boolean') {
       throw serverFault('checkOrigin', unexpectedResult('checkOrigin', 'true or false', allowed));
@@ -206,11 +220,12 @@ export class UpgradeRequest implements ServerRequest {
     if (!allowed) throw this.plan.origins.refusal(facts);
   }
 
-  async #authenticate(authenticate: NonNullable<UpgraderPlan['authenticate']>): Promise<void> {
-    const { req } = this;
+  *#authenticate(authenticate: NonNullable<UpgraderPlan['authenticate']>): Steps<void> {
+    const { req, responder } = this;
     const { auth: _auth, ...known } = this.context!;
-    const { signal } = this.acquireWaits();
-    const result = await this.#call(
+    const waits = this.acquireWaits();
+    const { signal } = waits;
+    const result = yield* this.#call(
       'authenticate',
       () => authenticate(req, { signal, ...known }),
       thrownByAuthenticate,
@@ -221,60 +236,31 @@ export class UpgradeRequest implements ServerRequest {
       const place = admission === undefined ? '' : ' in admit';
       this.plan.reporter.nothingReturned('authenticate', place, req, this.route);
     }
-    if (isResponse(returned)) throw await this.#refusalOf(returned);
+    if (isResponse(returned)) {
+      const refusal = yield responseRefusal(returned, (work) => waits.wait(work));
+      throw responder.stream.writable ? refusal : disconnectError(responder.stream);
+    }
     this.context = { auth: readAuth(returned), ...known };
     this.admission = admission;
+    if (admission?.plan !== undefined) this.plan = admission.plan as UpgraderPlan;
   }
 
-  /** The error for a Response that `authenticate` has returned. */
-  async #refusalOf(response: AnyResponse): Promise<Error> {
-    const waits = this.acquireWaits();
-    const refusal = await responseRefusal(response, (work) => waits.wait(work));
-    const { stream } = this.responder;
-    return stream.writable ? refusal : disconnectError(stream);
-  }
-
-  /** Calls a function of the application, and waits for its result within the handshake timeout. */
-  async #call<T>(
+  /** Calls a function of the application. Its promise has the time of the handshake. */
+  *#call<T>(
     name: string,
     call: () => T | PromiseLike<T>,
     refusalOf = (error: unknown): HandshakeError => serverFault(name, error),
-  ): Promise<T> {
-    const waits = this.acquireWaits();
-    waits.checkClient();
+  ): Steps<T> {
+    if (this.#waits === undefined) assertOpen(this.responder.stream);
+    else this.#waits.checkClient();
     try {
-      return await waits.waitForCall(name, call());
+      const result = call();
+      if (!isThenable(result)) return result;
+      return (yield this.acquireWaits().waitForCall(name, result)) as T;
     } catch (error) {
       // The client has disconnected, or the time is up. Report that as the cause.
-      throw waits.failure ?? refusalOf(error);
+      throw this.#waits?.failure ?? refusalOf(error);
     }
-  }
-
-  /**
-   * @param headers - Those of the option. Of a name that several have, the lines of
-   *   `onBeforeUpgrade` replace these, and those that are given with the request replace both.
-   */
-  #agreement(
-    { callbacks, settings }: UpgraderPlan,
-    subprotocol: string,
-    headers: readonly HeaderPair[],
-  ): Agreement {
-    const { facts } = this;
-    const extra = this.#extra;
-    const before = callbacks === undefined ? NO_HEADERS : beforeUpgrade(callbacks, facts);
-    if (before.length > 0) headers = mergeHeaders(headers, before);
-    if (extra.length > 0) headers = mergeHeaders(headers, extra.filter(isNoSubprotocol));
-    const agreed = facts.has('sec-websocket-extensions')
-      ? agreeOnDeflate(facts, settings)
-      : undefined;
-    return {
-      // Over HTTP/2 a request needs none.
-      key: facts.once('sec-websocket-key') ?? '',
-      subprotocol,
-      extensions: agreed === undefined ? '' : formatExtensions([agreed.answer]),
-      deflate: agreed?.parameters,
-      headers,
-    };
   }
 
   /**
@@ -338,6 +324,24 @@ export class UpgradeRequest implements ServerRequest {
     } finally {
       waits.stop();
     }
+  }
+}
+
+/** Runs steps, at once until they wait. */
+function run<Result>(steps: Steps<Result>): Result | Promise<Result> {
+  const first = steps.next();
+  return first.done === true ? first.value : runAfter(first.value, steps);
+}
+
+async function runAfter<Result>(first: Promise<unknown>, steps: Steps<Result>): Promise<Result> {
+  let pending = first;
+  for (;;) {
+    const step = await pending.then(
+      (result) => steps.next(result),
+      (error: unknown) => steps.throw(error),
+    );
+    if (step.done === true) return step.value;
+    pending = step.value;
   }
 }
 

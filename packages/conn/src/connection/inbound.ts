@@ -367,7 +367,7 @@ export class Inbound {
     const endIsDue = connection.closing?.outcome.readEnd !== undefined && this.ended === undefined;
     const busy = receiveCall !== undefined && receiveCall.state !== FREE;
     if (endIsDue || busy || (holdsInput && this.#mayWrite())) connection.scheduleEndOfTurn();
-    else connection.outbound.passEnded();
+    else connection.outbox.sender.passEnded();
     if (holdsInput) this.#releaseRead();
   }
 

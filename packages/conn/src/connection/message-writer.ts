@@ -206,7 +206,7 @@ export class MessageWriter implements AsyncDisposable {
   }
 
   #rejectionIfClosed(): Promise<void> | undefined {
-    if (this.#over === undefined) return this.#connection.outbound.rejectionIfClosed();
+    if (this.#over === undefined) return this.#connection.outbox.rejectionIfClosed();
     return rejected(this.#over);
   }
 
@@ -214,7 +214,7 @@ export class MessageWriter implements AsyncDisposable {
   #rejectionFor(size: number): Promise<void> | undefined {
     const closed = this.#rejectionIfClosed();
     if (closed !== undefined) return closed;
-    const rejection = this.#connection.outbound.rejectionFor(size);
+    const rejection = this.#connection.outbox.rejectionFor(size);
     if (rejection === undefined) return undefined;
     // At once: a later call in this turn must not complete the message without this write.
     if (rejection instanceof CallPromise) this.#giveUp(rejection.reason);
@@ -239,7 +239,7 @@ export class MessageWriter implements AsyncDisposable {
     // After a part of a message no other message may follow, so the connection fails. Its end
     // rejects the queued writes.
     if (!this.#sent) this.#reportDone();
-    else if (this.#connection.outbound.open) {
+    else if (this.#connection.outbox.open) {
       this.#reportedDone = true;
       this.#releaseSlab();
       this.#order.writerBroken(reason);
@@ -286,7 +286,7 @@ export class MessageWriter implements AsyncDisposable {
   #put(bytes: Uint8Array, at: number, length: number): Promise<void> {
     let from = at;
     while (from < length) {
-      const rejection = this.#connection.outbound.rejectionIfClosed();
+      const rejection = this.#connection.outbox.rejectionIfClosed();
       if (rejection !== undefined) return rejection;
       if (bytes.byteLength < length) return rejected(new DetachedBytes());
       if (isControl(this.#type) && this.#fill + length - from > MAX_CONTROL_PAYLOAD)
@@ -340,7 +340,7 @@ export class MessageWriter implements AsyncDisposable {
   }
 
   #fragment(fin: boolean, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    const rejection = this.#connection.outbound.rejectionIfClosed();
+    const rejection = this.#connection.outbox.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
     try {
       const sent = this.#order.fragment(this.#opcode, fin, bytes, start, end);

@@ -10,6 +10,7 @@ import { checkExpires, Deadline, untilOf } from '../time/deadline.ts';
 import { Expiry } from '../time/expiry.ts';
 import { type Deferred, refused } from '../time/promises.ts';
 import { overLimit } from '../writing/buffer-limits.ts';
+import { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { FlowControl } from './flow-control.ts';
 import { lossError } from './outcome.ts';
@@ -59,7 +60,7 @@ export class RareParts {
   /** Calls `observer`, in a microtask, when the connection accepts no more messages. */
   observeWrites(observer: (conn: ReportedConn) => void): void {
     this.#writesObserver = observer;
-    if (!this.#connection.outbound.open) this.noteWriteEnd();
+    if (!this.#connection.outbox.open) this.noteWriteEnd();
   }
 
   /** No message is accepted any more. */
@@ -107,12 +108,15 @@ export class RareParts {
   setWriteDeadline(at: Date | number | null): void {
     const connection = this.#connection;
     if (connection.state === 'closed') return void untilOf(at);
-    // The way out also stores an expired deadline. Clear it there too.
-    connection.outbound.clearExpired();
+    const { outbox } = connection;
+    // The outbox also stores an expired deadline. Clear it there too.
+    if (outbox.open) outbox.writeEnd = undefined;
     this.#writeDeadline ??= new Deadline(connection.platform, (when) => {
+      if (!outbox.open) return;
+      const error = deadlineError('write', when);
+      outbox.writeEnd = WriteEnd.ofDeadline(error);
       connection.guardTransport(() => {
-        const { outbound } = connection;
-        outbound.expire(deadlineError('write', when), outbound.waitingBytes);
+        if (connection.bufferedAmount > 0) connection.abort(error);
       });
     });
     this.#writeDeadline.set(at);
@@ -182,11 +186,11 @@ export class RareParts {
     size: number,
     text: string | undefined,
   ): BackpressureError | undefined {
-    const { settings, platform, outbound } = this.#connection;
+    const { settings, platform, outbox } = this.#connection;
     const error = overLimit(settings, buffered, size, text);
     if (error !== undefined) return error;
     const bytes = text === undefined ? size : utf8Length(text);
-    return outbound.withinTotal(bytes) ? undefined : platform.writeBudget?.refusal(bytes);
+    return outbox.withinTotal(bytes) ? undefined : platform.writeBudget?.refusal(bytes);
   }
 
   /** A broadcast skips this connection: its buffer has no room for `size` bytes. */

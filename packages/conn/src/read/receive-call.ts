@@ -276,7 +276,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   /** Settles the call once reading has ended and the handler is done with all messages. */
   settleAtEnd(): void {
-    const { inbound, outbound } = this.#connection;
+    const { inbound, closing } = this.#connection;
     const { ended, queue } = inbound;
     if (ended === undefined || inbound.receiveCall !== this) return;
     if (this.state !== FREE || queue?.empty === false) return;
@@ -286,7 +286,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     // Two errors of a handler do not count as failures: that of a write after our close frame, and
     // the reason of the end itself.
     const error = thrown === undefined ? reason : thrown.error;
-    const hasFailed = error !== reason && !outbound.isCloseSent(error);
+    const hasFailed = error !== reason && closing?.outcome.isCloseSent(error) !== true;
     if (hasFailed) this.#reject(error);
     else if (ended.normally) this.#resolve(this.#connection.closedPromise());
     else this.#reject(reason);

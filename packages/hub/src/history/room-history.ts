@@ -1,6 +1,6 @@
 import type { Message, PreparedMessage } from '@ws/conn';
 import { checkOptionNames, whole } from '@ws/conn/internal';
-import { checkPosition, type Position } from './position.ts';
+import { checkPosition, type Position } from '../position.ts';
 
 /** The bounds of a history. */
 export interface HistoryBounds {
@@ -28,7 +28,7 @@ export interface HistoryQuery {
 const QUERY_NAMES: readonly string[] = ['since', 'limit'];
 
 /**
- * Copies a query: the caller may change its own.
+ * Copies a query, because the caller may change its own.
  *
  * @param second - A second argument, which nothing takes.
  * @throws TypeError or RangeError that names the option.

@@ -1,12 +1,12 @@
 import { checked, rejected } from '@ws/conn/internal';
-import type { Found } from '../backplane/shared-reads.ts';
-import type { Position } from '../history/position.ts';
+import type { Found } from '../backplane/engine-histories.ts';
 import {
   checkQuery,
   type HistoryPart,
   type HistoryQuery,
   type Kept,
 } from '../history/room-history.ts';
+import type { Position } from '../position.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { Room } from './room.ts';
 import type { Rooms } from './rooms.ts';
@@ -55,7 +55,7 @@ export class RoomReads<Data> {
   async #read(name: string, since: Position | undefined, limit: number): Promise<HistoryPart> {
     const here = this.readHere(name, since, limit);
     if (here !== undefined) return here;
-    const found = await this.#hub.withLink((link) => link.sharedHistory(name, since, limit));
+    const found = await this.#hub.withLink((link) => link.reads.read(name, since, limit));
     return partOf(found!, since, false);
   }
 
@@ -71,13 +71,18 @@ export class RoomReads<Data> {
     limit: number,
     begins: () => void,
   ): Promise<HistoryPart> {
-    const part = await this.#hub.withLink((link) => link.historyPart(name, since, limit, begins));
+    const part = await this.#hub.withLink((link) =>
+      link.reads.readPart(name, since, limit, begins),
+    );
     const { arrivals, complete, follows, more } = part!;
     const hasMore = !complete && (more || (arrivals.length > 0 && arrivals.length >= limit));
     return { ...partOf(part!, since, hasMore), follows };
   }
 
-  /** The position of the last message that the members of a room have got; undefined if it must be read. */
+  /**
+   * The position of the last message that the members of a room have got; undefined if it must be
+   * read.
+   */
   knownPosition(name: string): Position | undefined {
     return this.#hub.link?.positionOf(name);
   }
@@ -92,7 +97,7 @@ export class RoomReads<Data> {
     return Math.max((this.#rooms.historyOf(name)?.last ?? 0) - offset, 0);
   }
 
-  /** Reads the history that this node keeps. Undefined with a backplane, whose engine keeps it. */
+  /** Reads the history on this node. Undefined with a backplane. Its engine has the history. */
   readHere(name: string, since: Position | undefined, limit: number): HistoryPart | undefined {
     if (this.#rooms.crosses) return undefined;
     const history = this.#rooms.historyOf(name);
@@ -114,7 +119,7 @@ export class RoomReads<Data> {
   }
 }
 
-/** What a read of the engine has found. */
+/** The result of a read of the engine. */
 function partOf(
   { arrivals, complete, epoch = '', last: end = 0 }: Found,
   since: Position | undefined,
