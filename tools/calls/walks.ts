@@ -73,13 +73,13 @@ export const WALKS: Readonly<Record<string, Row>> = {
   },
   upgrade: {
     what: 'an upgrade by serve, without options',
-    bound: 161,
+    bound: 148,
     ours: () => upgrade(ours(() => new Promise(() => {}))),
     ws: () => upgrade(theirs(() => {})),
   },
   dial: {
     what: 'a dial',
-    bound: 323,
+    bound: 269,
     ours: () =>
       dials(async (url) => {
         await dial(url);

@@ -31,6 +31,12 @@ export function checkString(name: string, value: unknown): asserts value is stri
   throw new TypeError(`${name}: expected a string, got ${kind(value)}`);
 }
 
+/** @throws TypeError for another value than a function or undefined. */
+export function checkFunction(name: string, value: unknown): void {
+  if (value === undefined || typeof value === 'function') return;
+  throw new TypeError(`${name}: expected a function, got ${kind(value)}`);
+}
+
 /**
  * @param least, most - Bounds of the bytes in UTF-8.
  * @param hint - Ends the message.

@@ -111,8 +111,6 @@ const EVENTS: readonly (keyof HubEvents)[] = [
   'left',
   'presence',
 ];
-/** Former names of events. */
-const RENAMED: Readonly<Record<string, string>> = { join: 'entered', leave: 'left' };
 
 /** The key under which a listener of a contract of `@ws/rpc` has the events of its clients. */
 const CONTRACT_EVENTS: unique symbol = /* @__PURE__ */ Symbol.for('@ws/rpc: events');
@@ -135,9 +133,6 @@ export class Listeners<Data> {
    * @throws TypeError for an unknown event, or a listener that is not a function.
    */
   add<E extends keyof HubEvents<Data>>(event: E, listener: HubEvents<Data>[E]): () => void {
-    if (Object.hasOwn(RENAMED, event)) {
-      throw new TypeError(`hub.on: the event ${event} is now named ${RENAMED[event]}`);
-    }
     checkOneOf('hub.on', event, EVENTS);
     if (typeof listener !== 'function') {
       throw new TypeError(`hub.on: expected a function, got ${kind(listener)}`);

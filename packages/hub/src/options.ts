@@ -16,7 +16,7 @@ import {
   type RatePlan,
   whole,
 } from '@ws/conn/internal';
-import { checkClose, checkOneOf, checkText, checkWellFormed } from './arguments.ts';
+import { checkClose, checkFunction, checkOneOf, checkText, checkWellFormed } from './arguments.ts';
 import type { Backplane } from './backplane/backplane.ts';
 import { MAX_ID_BYTES } from './backplane/envelope.ts';
 import type { HistoryBounds } from './history/room-history.ts';
@@ -235,9 +235,7 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
     checkText('id', id, 1, MAX_ID_BYTES);
     checkWellFormed('id', id);
   }
-  if (mayJoin !== undefined && typeof mayJoin !== 'function') {
-    throw new TypeError(`mayJoin: expected a function, got ${kind(mayJoin)}`);
-  }
+  checkFunction('mayJoin', mayJoin);
   if (typeof overflow !== 'function') checkOneOf('overflow', overflow, [...POLICIES, 'latest']);
   return {
     // Created on first use, because a module of a Worker has no random numbers while it loads.
@@ -349,15 +347,11 @@ function settingsOf<Data>(
       `${owner}.delivery: a room with history and a backplane has 'through'; leave it out`,
     );
   }
-  if (form !== undefined && typeof form !== 'function') {
-    throw new TypeError(`${owner}.form: expected a function, got ${kind(form)}`);
-  }
+  checkFunction(`${owner}.form`, form);
   if (form !== undefined && backplane !== undefined && delivery !== 'through') {
     throw new TypeError(`${owner}.form: ${NEEDS_POSITIONS}`);
   }
-  if (presence !== undefined && typeof presence !== 'function') {
-    throw new TypeError(`${owner}.presence: expected a function, got ${kind(presence)}`);
-  }
+  checkFunction(`${owner}.presence`, presence);
   return {
     history: boundsOf(`${owner}.history`, history, total),
     through: delivery === 'through',

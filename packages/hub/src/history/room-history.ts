@@ -30,13 +30,9 @@ const QUERY_NAMES: readonly string[] = ['since', 'limit'];
 /**
  * Copies a query, because the caller may change its own.
  *
- * @param second - A second argument, which nothing takes.
  * @throws TypeError or RangeError that names the option.
  */
-export function checkQuery(query: HistoryQuery, second: unknown): HistoryQuery {
-  if (second !== undefined || Object.hasOwn(Object(query), 'epoch')) {
-    throw new TypeError('room.history: expected one object; write room.history({ since, limit })');
-  }
+export function checkQuery(query: HistoryQuery): HistoryQuery {
   checkOptionNames('room.history', query, QUERY_NAMES, 'ignore');
   const { since, limit } = query;
   if (limit !== undefined) whole('limit', limit);

@@ -9,7 +9,7 @@ import {
   rejected,
   whole,
 } from '@ws/conn/internal';
-import { checkText } from '../arguments.ts';
+import { checkFunction, checkText } from '../arguments.ts';
 import { RoomRefusedError, SessionClosedError } from '../errors.ts';
 import { NEEDS_POSITIONS, type RoomSettings } from '../options.ts';
 import { checkPosition, type Position } from '../position.ts';
@@ -315,8 +315,6 @@ function checkJoinOptions<Data>(options: JoinOptions<Data>): JoinOptions<Data> |
   const { since, limit, first } = options;
   const start = since === undefined ? undefined : checkPosition(since);
   if (limit !== undefined && limit !== 0) whole('limit', limit);
-  if (first !== undefined && typeof first !== 'function') {
-    throw new TypeError(`first: expected a function, got ${kind(first)}`);
-  }
+  checkFunction('first', first);
   return (start ?? limit ?? first) === undefined ? undefined : { since: start, limit, first };
 }

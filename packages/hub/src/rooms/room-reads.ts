@@ -24,20 +24,15 @@ export class RoomReads<Data> {
   }
 
   /** See `Room.history`. */
-  history(
-    name: string,
-    query: HistoryQuery,
-    second: unknown,
-  ): Promise<{ messages: Kept[]; complete: boolean }> {
-    return this.#history(name, query, second).catch((error: unknown) => rejected(error, this));
+  history(name: string, query: HistoryQuery): Promise<{ messages: Kept[]; complete: boolean }> {
+    return this.#history(name, query).catch((error: unknown) => rejected(error, this));
   }
 
   async #history(
     name: string,
     query: HistoryQuery,
-    second: unknown,
   ): Promise<{ messages: Kept[]; complete: boolean }> {
-    const copy = checked(() => checkQuery(query, second), Room.prototype, 'history');
+    const copy = checked(() => checkQuery(query), Room.prototype, 'history');
     const bounds = this.#hub.settings.room(name).history;
     if (bounds === undefined) {
       this.#reportMissing(name);

@@ -118,11 +118,7 @@ export class Room<Data = unknown, Info = JSONValue> {
    *   first such read by the event `error`.
    * @throws (rejects) TypeError, RangeError for invalid arguments; {@link BackplaneError}.
    */
-  history(query?: HistoryQuery): Promise<{ messages: Kept[]; complete: boolean }>;
-  history(
-    query: HistoryQuery = {},
-    second?: unknown,
-  ): Promise<{ messages: Kept[]; complete: boolean }> {
-    return this.#rooms.reads.history(this.name, query, second);
+  history(query: HistoryQuery = {}): Promise<{ messages: Kept[]; complete: boolean }> {
+    return this.#rooms.reads.history(this.name, query);
   }
 }

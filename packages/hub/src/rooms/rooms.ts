@@ -186,18 +186,13 @@ export class Rooms<Data> {
     value: unknown,
     options: PublishOptions<Data>,
   ): Promise<Position | undefined> {
-    let text: string;
-    try {
-      const format = (): string => {
-        checkNoEvent(value, this.#hub.listeners.events);
-        return jsonOf(value);
-      };
-      text = checked(format, Room.prototype, 'publishJSON');
-    } catch (error) {
-      this.#hub.refused(error);
-      return rejected(error, this);
-    }
-    return this.publish(name, text, options);
+    const format = (): string => {
+      checkNoEvent(value, this.#hub.listeners.events);
+      return jsonOf(value);
+    };
+    return this.#reported(() =>
+      this.#publish(name, checked(format, Room.prototype, 'publishJSON'), options, true),
+    );
   }
 
   #publish(
