@@ -1,37 +1,51 @@
-// Counts what makes the code long to read: files, lines of code, interfaces, and names that only
-// sibling packages import. Fails above the bounds. `node ... counts.ts [folder of packages]`.
+// Counts what makes the code long to read: files, lines of code, interfaces, names that only sibling
+// packages import, and files that can only be read together. Fails above the bounds. `node ... counts.ts [folder of packages]`.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import process from 'node:process';
+import { largestCircle } from './circles.ts';
 
-const COLUMNS = ['files', 'lines', 'interfaces', 'internal names'] as const;
+const COLUMNS = [
+  'files',
+  'lines',
+  'interfaces',
+  'internal names',
+  'for the two',
+  'in a circle',
+] as const;
 type Counts = readonly number[];
 
 /** Lower a bound when its count falls. Those of lines are whole hundreds. */
 const BOUNDS: Readonly<Record<string, Counts>> = {
-  browser: [23, 1_800, 13, 12],
-  cli: [33, 3_400, 19, 0],
-  codec: [55, 6_000, 36, 39],
-  compat: [32, 3_000, 26, 0],
-  conn: [107, 12_000, 57, 75],
-  fetch: [26, 2_200, 34, 0],
-  hub: [88, 10_100, 124, 0],
-  'node-client': [30, 3_500, 21, 19],
-  'node-io': [30, 2_500, 16, 26],
-  'node-server': [50, 5_400, 36, 27],
-  obs: [14, 1_300, 26, 0],
-  proxy: [25, 2_600, 22, 0],
-  rpc: [24, 3_300, 44, 11],
+  browser: [23, 1_800, 13, 12, 0, 0],
+  cli: [33, 3_400, 19, 0, 0, 0],
+  codec: [59, 6_500, 45, 45, 1, 2],
+  compat: [30, 2_900, 26, 0, 0, 0],
+  conn: [81, 8_900, 39, 60, 7, 22],
+  deflate: [13, 1_200, 5, 5, 0, 9],
+  fetch: [26, 2_200, 34, 0, 0, 0],
+  hub: [87, 10_100, 122, 0, 0, 18],
+  'node-client': [30, 3_500, 21, 19, 0, 0],
+  'node-io': [30, 2_500, 16, 26, 0, 0],
+  'node-server': [50, 5_400, 36, 27, 0, 0],
+  obs: [14, 1_300, 26, 0, 0, 0],
+  proxy: [25, 2_600, 22, 0, 0, 3],
+  reconnect: [15, 1_800, 12, 10, 0, 0],
+  rpc: [24, 3_300, 40, 11, 0, 3],
 };
 
 /** The packages that every server and client loads. */
 const CORE = ['codec', 'conn', 'node-io', 'node-server', 'node-client'];
+
+/** Packages that were a part of `conn`. Names that siblings export only to them are counted apart. */
+const THE_TWO = ['deflate', 'reconnect'];
 
 /** A blank line, or one of a comment: no expression starts with `*` and a space. */
 const NOT_CODE = /^\s*(?:$|\/\/|\/\*|\*(?:[ /]|$))/;
 
 const folder = process.argv[2] ?? 'packages';
 const packages = readdirSync(folder).filter((name) => existsSync(`${folder}/${name}/src`));
-const counted = packages.map((name) => [name, countsOf(`${folder}/${name}/src`)] as const);
+const imported = packages.flatMap((name) => internalImports(name));
+const counted = packages.map((name) => [name, countsOf(name)] as const);
 
 printRow('', COLUMNS);
 for (const [name, counts] of counted) printRow(name, counts);
@@ -40,26 +54,66 @@ printRow('the core', sum(ofCore));
 printRow('all', sum(counted.map(([, counts]) => counts)));
 for (const [name, counts] of counted) judge(name, counts);
 
-/** The handwritten sources of a package. */
-function countsOf(source: string): Counts {
-  const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter(
-    (file) => /(?<!\.d)\.ts$/.test(file) && !file.startsWith('generated'),
+function countsOf(name: string): Counts {
+  const source = `${folder}/${name}/src`;
+  const files = filesOf(source);
+  const lines = sourcesOf(name).flatMap((text) =>
+    text.split('\n').filter((l) => !NOT_CODE.test(l)),
   );
-  const lines = files
-    .flatMap((file) => readFileSync(`${source}/${file}`, 'utf8').split('\n'))
-    .filter((line) => !NOT_CODE.test(line));
   const interfaces = lines.filter((line) => /^\s*(?:export )?interface \w/.test(line));
-  return [files.length, lines.length, interfaces.length, internalNames(`${source}/internal.ts`)];
+  const internal = internalNames(`${source}/internal.ts`);
+  const forTheTwo = internal.filter((each) => {
+    const users = imported.filter(({ from, names }) => from === name && names.includes(each));
+    return users.length > 0 && users.every(({ by }) => THE_TWO.includes(by));
+  });
+  const others = internal.length - forTheTwo.length;
+  return [
+    files.length,
+    lines.length,
+    interfaces.length,
+    others,
+    forTheTwo.length,
+    largestCircle(source, files),
+  ];
 }
 
-function internalNames(file: string): number {
-  if (!existsSync(file)) return 0;
+/** The handwritten files below `source`. */
+function filesOf(source: string): string[] {
+  return readdirSync(source, { recursive: true, encoding: 'utf8' }).filter(
+    (file) => /(?<!\.d)\.ts$/.test(file) && !file.startsWith('generated'),
+  );
+}
+
+function sourcesOf(name: string): string[] {
+  const source = `${folder}/${name}/src`;
+  return filesOf(source).map((file) => readFileSync(`${source}/${file}`, 'utf8'));
+}
+
+/** What a package imports from the internal entries of its siblings. */
+function internalImports(by: string) {
+  const statements = sourcesOf(by)
+    .join('\n')
+    .matchAll(/^(?:import|export) (?:type )?\{([^}]*)\} from '@ws\/([a-z-]+)\/internal'/gm);
+  return [...statements].map(([, list, from]) => ({ by, from: from!, names: namesOf(list!) }));
+}
+
+function internalNames(file: string): string[] {
+  if (!existsSync(file)) return [];
   const lists = readFileSync(file, 'utf8').matchAll(/^export (?:type )?\{([^}]*)\}/gm);
-  return [...lists].flatMap(([, names]) => names!.split(',')).filter((name) => name.trim()).length;
+  return [...lists].flatMap(([, list]) => namesOf(list!));
+}
+
+/** The exported names of a list such as `a, type B, c as d`. */
+function namesOf(list: string): string[] {
+  const names = list.split(',').map((name) => name.trim());
+  return names.filter((name) => name !== '').map((name) => name.replace(/^type |^\w+ as /g, ''));
 }
 
 function sum(rows: readonly Counts[]): Counts {
-  return COLUMNS.map((_, i) => rows.reduce((total, counts) => total + counts[i]!, 0));
+  return COLUMNS.map((column, i) => {
+    const counts = rows.map((row) => row[i]!);
+    return column === 'in a circle' ? Math.max(...counts) : counts.reduce((a, b) => a + b, 0);
+  });
 }
 
 function printRow(name: string, cells: readonly (string | number)[]): void {

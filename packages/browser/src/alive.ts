@@ -1,5 +1,6 @@
 import { type BorrowedMessage, TimeoutError } from '@ws/conn';
-import { onPageWake, onRejection } from '@ws/conn/internal';
+import { onRejection } from '@ws/conn/internal';
+import { onPageWake } from '@ws/reconnect/internal';
 import type { AlivePlan } from './dial-options.ts';
 import { dataTypeOf, messageOf, payloadOf } from './payload.ts';
 import { nothing, report } from './promises.ts';

@@ -44,7 +44,7 @@ export type {
   ReconnectingStats,
   ResendOptions,
   RetryDecision,
-} from '@ws/conn/reconnecting';
+} from '@ws/reconnect';
 export { BrowserConn } from './browser-conn.ts';
 export { dial, fromWebSocket } from './dial.ts';
 export type { AliveOptions, DialOptions } from './dial-options.ts';

@@ -1,19 +1,14 @@
 import { type Report, WebSocketError } from '@ws/conn';
+import { checkNames, errorOf, onRejection } from '@ws/conn/internal';
+import type { ReconnectingConnOptions as LiveOptions, ReconnectOptions } from '@ws/reconnect';
 import {
-  checkNames,
-  errorOf,
   type LivePlan,
   liveOptions,
-  onRejection,
   policyOf,
   RECONNECT_OPTION_NAMES,
   RECONNECTING_CONN_OPTION_NAMES,
   type ReconnectPlan,
-} from '@ws/conn/internal';
-import type {
-  ReconnectingConnOptions as LiveOptions,
-  ReconnectOptions,
-} from '@ws/conn/reconnecting';
+} from '@ws/reconnect/internal';
 import type { BrowserConn } from './browser-conn.ts';
 import { dial } from './dial.ts';
 import {

@@ -1,4 +1,4 @@
-import { LiveConn, startReconnecting } from '@ws/conn/internal';
+import { LiveConn, startReconnecting } from '@ws/reconnect/internal';
 import type { BrowserConn } from './browser-conn.ts';
 import { checked } from './promises.ts';
 import {
@@ -12,7 +12,7 @@ import {
 /**
  * Keeps a page connected to one URL: dials again when a connection has ended.
  *
- * As `reconnecting` of `@ws/conn/reconnecting`, with a URL. A wait between dials also ends when the
+ * As `reconnecting` of `@ws/reconnect`, with a URL. A wait between dials also ends when the
  * page gets its network back, or becomes visible. Browsers hide why a dial fails: every failure is
  * tried again, except a bad URL or option. `retry` decides otherwise.
  *

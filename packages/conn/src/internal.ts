@@ -4,23 +4,23 @@
  *
  * @module
  */
-export { checked, MAX_CLOSE_REASON } from '@ws/codec/internal';
+export { checked, fromCaller, MAX_CLOSE_REASON } from '@ws/codec/internal';
 export { preparedOf } from './broadcast.ts';
+export { checkCloseOptions } from './call-options.ts';
 export { isConnLike } from './conn-like.ts';
-export { type Compressor, StreamCompressor } from './deflate/compressor.ts';
-export { historyBytesOf } from './deflate/engine-pool.ts';
-export { PerMessageDeflate } from './deflate/per-message-deflate.ts';
-export { DEFAULT_COMPRESSION, deflateLimits } from './deflate/settings.ts';
 export { causeText, errorOf, isError, printable } from './errors.ts';
 export type { ConnInternals } from './internals.ts';
 export { internalsOf } from './internals-of.ts';
+export { copyOf } from './memory/copy.ts';
 export { Fifo } from './memory/fifo.ts';
+export { DEFAULT_COMPRESSION, deflateLimits } from './options/compression.ts';
 export {
   connSettingNames,
   ResolvedOptions,
   resolveSettings,
   type Settings,
 } from './options/conn-options.ts';
+export { extensionRuntime } from './options/extension.ts';
 export { optionHint } from './options/option-hints.ts';
 export { type AsyncContext, asyncContexts } from './platform/async-contexts.ts';
 export { YieldQueue } from './platform/later-turns.ts';
@@ -30,18 +30,6 @@ export { closeConfirmed } from './read/message-streams.ts';
 export { ObservedPromise } from './read/observed-promise.ts';
 export type { RatePlan } from './read/rate.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
-export { LiveConn } from './reconnecting/live-conn.ts';
-export {
-  type LivePlan,
-  liveOptions,
-  planLive,
-  policyOf,
-  RECONNECT_OPTION_NAMES,
-  RECONNECTING_CONN_OPTION_NAMES,
-  type ReconnectPlan,
-} from './reconnecting/options.ts';
-export { start as startReconnecting } from './reconnecting/reconnecting.ts';
-export { onPageWake } from './reconnecting/waits.ts';
 export { reportError } from './report/report.ts';
 export { schedulerOf } from './scheduler/scheduler.ts';
 export { TurnCallback, type TurnTask } from './scheduler/task-queue.ts';
@@ -50,8 +38,8 @@ export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts
 export { CallPromise } from './time/call-promise.ts';
 export { checkExpires } from './time/deadline.ts';
 export { Expiry } from './time/expiry.ts';
-export { Deferred, handled, RESOLVED, rejected } from './time/promises.ts';
-export { LateRejection, rejectedLater, rejectedSoon } from './time/refusal.ts';
+export { Deferred, handled, RESOLVED, refused, rejected } from './time/promises.ts';
+export { checkWaitOptions } from './time/wait.ts';
 export {
   badType,
   bound,
@@ -64,11 +52,12 @@ export {
   whole,
 } from './validate.ts';
 export { WriteBudget } from './writing/buffer-limits.ts';
+export { bytesOf, dataTypeOf, utf8 } from './writing/payload.ts';
 export { DetachedBytes } from './writing/pending-bytes.ts';
 export {
-  type Batch,
   type BatchSender,
   flushShared,
   REFERENCE_FROM,
   sharedFrames,
+  viewOfBatch,
 } from './writing/shared-frames.ts';

@@ -38,12 +38,12 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   untilWritable(): Promise<void> | undefined {
-    return this.connection.outbound.untilWritable();
+    return this.connection.outbox.untilWritable();
   }
 
   sendWaiting({ type, data }: Message): Promise<void> {
     try {
-      return this.connection.outbound.sendBacklog(type, data);
+      return this.connection.outbox.sendBacklog(type, data);
     } catch (error) {
       return this.connection.rejected(error, 'send');
     }
@@ -115,27 +115,28 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   encodesElsewhere(size: number): boolean {
-    const { order, blocked } = this.connection.outbound;
-    return order?.encodes === true && !blocked && this.connection.outbound.makeRoom(size);
+    const { outbox } = this.connection;
+    const { order, sender } = outbox;
+    return order?.encodes === true && !sender.blocked && outbox.makeRoom(size);
   }
 
   awaitsWriter(size: number): boolean {
-    const { order, blocked } = this.connection.outbound;
-    const waits = order?.writer !== undefined && !blocked;
-    return waits && this.connection.outbound.makeRoom(size);
+    const { outbox } = this.connection;
+    const { order, sender } = outbox;
+    return order?.writer !== undefined && !sender.blocked && outbox.makeRoom(size);
   }
 
   sendUnencoded(send: () => void): void {
-    this.connection.outbound.sendUnencoded(send);
+    this.connection.outbox.sendUnencoded(send);
   }
 
   sendPrepared(message: PreparedMessage, waited: boolean): boolean {
     const { type, bytes } = message;
-    const { outbound } = this.connection;
+    const { outbox } = this.connection;
     try {
       const { length } = bytes;
-      if (!(waited ? outbound.withinTotal(length) : outbound.makeRoom(length))) return false;
-      if (type < CloseMessage) void outbound.sendPrepared(message, true);
+      if (!(waited ? outbox.withinTotal(length) : outbox.makeRoom(length))) return false;
+      if (type < CloseMessage) void outbox.sendPrepared(message, true);
       else void this.#conn.writePreparedMessage(message);
       return true;
     } catch {
@@ -146,7 +147,7 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   sendRun(messages: readonly PreparedMessage[]): boolean {
-    return this.connection.outbound.sendRun(messages);
+    return this.connection.outbox.sendRun(messages);
   }
 
   // The close

@@ -18,7 +18,7 @@ export interface ConnInternals {
   readonly closed: Promise<CloseInfo>;
   /** Closes the connection after `error` of the application: with 1011, or 1013 for a BackpressureError. */
   closeAfterError(error: unknown): Promise<CloseInfo>;
-  /** See `Outbound.untilWritable`. */
+  /** See `Outbox.untilWritable`. */
   untilWritable(): Promise<void> | undefined;
   /** Sends a message that has waited for room. `maxBufferedAmount` does not apply to it. */
   sendWaiting(message: Message): Promise<void>;
@@ -75,7 +75,7 @@ export interface ConnInternals {
   encodesElsewhere?(size: number): boolean;
   /** Whether messages wait for an open writer and for nothing else, and `size` more bytes may wait. */
   awaitsWriter?(size: number): boolean;
-  /** See `Outbound.sendUnencoded`. */
+  /** See `Outbox.sendUnencoded`. */
   sendUnencoded?(send: () => void): void;
   /**
    * Sends a message together with the other messages of this turn.

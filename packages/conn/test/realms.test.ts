@@ -13,7 +13,6 @@ import {
   PingMessage,
   PreparedMessage,
 } from '../src/index.ts';
-import { ReconnectingConn } from '../src/reconnecting/index.ts';
 import { WarningReporter } from '../src/report/report.ts';
 import { wired } from './wired.ts';
 
@@ -118,15 +117,6 @@ describe('other functions that are synchronous by contract', () => {
     const get = (): never => there('Promise.reject(new Error("no"))');
     const { conn } = wired('server', { writeBufferPool: { get, put() {} }, report });
     await expect(conn.send('x')).rejects.toThrow('got a promise');
-  });
-
-  it('retry is refused with a promise of another realm', async () => {
-    const live = new ReconnectingConn<Conn>(() => Promise.reject(new Error('no')), {
-      retry: () => there('Promise.resolve(true)'),
-      report: () => {},
-    });
-    const { error } = await live.closed;
-    expect(String(error)).toContain('got a promise; it must be synchronous');
   });
 });
 

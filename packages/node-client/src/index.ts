@@ -57,14 +57,6 @@ export {
   WriteClosedError,
   type WriteOptions,
 } from '@ws/conn';
-export type {
-  ReconnectingCloseOptions,
-  ReconnectingEnd,
-  ReconnectingState,
-  ReconnectingStats,
-  ResendOptions,
-  RetryDecision,
-} from '@ws/conn/reconnecting';
 export {
   type CompressionBackend,
   type CompressionSettings,
@@ -75,6 +67,14 @@ export {
   type ToDuplexOptions,
   toDuplex,
 } from '@ws/node-io';
+export type {
+  ReconnectingCloseOptions,
+  ReconnectingEnd,
+  ReconnectingState,
+  ReconnectingStats,
+  ResendOptions,
+  RetryDecision,
+} from '@ws/reconnect';
 export type { ClientConn, HandshakeResponse } from './client-conn.ts';
 export type { CookieJar } from './cookies.ts';
 export {

@@ -1,6 +1,6 @@
 import type { Conn } from '@ws/conn';
 import { checked, handled, isConnLike } from '@ws/conn/internal';
-import { type ReconnectOptions, reconnecting } from '@ws/conn/reconnecting';
+import { type ReconnectOptions, reconnecting } from '@ws/reconnect';
 import { type ConnectOptions, DEFAULT_URL, planConnect } from './connect.ts';
 import { ObsCloseError, ObsProtocolError } from './errors.ts';
 import type { Obs } from './obs.ts';
@@ -35,7 +35,7 @@ const STOP_CODES: readonly number[] = [1008, SESSION_INVALIDATED];
  * ```
  *
  * The waits between connects grow from `minDelay` (1 s) to `maxDelay` (30 s), as for
- * `reconnecting` of `@ws/conn/reconnecting`. The loop ends when `signal` aborts, and when a
+ * `reconnecting` of `@ws/reconnect`. The loop ends when `signal` aborts, and when a
  * connection closes with one of `stopCodes`: 1008, and 4011 when the user of OBS ends the session.
  * It throws the error of a connect that another connect cannot mend, unless `retry` returns true:
  * ObsCloseError with a code from 4002 on, for example for a wrong password; ObsProtocolError; a

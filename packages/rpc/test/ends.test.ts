@@ -1,8 +1,8 @@
-// What becomes of sent and of waiting calls at each way to end, on each kind of connection.
+// Sent and waiting calls at each way to end, on each kind of connection.
 import { fromWebSocket } from '@ws/browser';
 import { CloseError, type ConnLike, connPair } from '@ws/conn';
-import { ReconnectingConn } from '@ws/conn/reconnecting';
 import { Hub, type Session } from '@ws/hub';
+import { ReconnectingConn } from '@ws/reconnect';
 import { contract, event, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -25,7 +25,7 @@ interface End {
   sent(): number;
 }
 
-/** A pair whose peer reads nothing by a contract. */
+/** A pair with a peer that reads nothing by a contract. */
 function pair(read: (conn: ConnLike) => End['peer']): End {
   const [raw, conn] = connPair();
   raw.receive(() => {}).catch(() => {});

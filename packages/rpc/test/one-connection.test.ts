@@ -1,7 +1,7 @@
 import { CloseError, connPair, ReadPendingError } from '@ws/conn';
-import { ReconnectingConn } from '@ws/conn/reconnecting';
 import { dial } from '@ws/node-client';
 import { serve } from '@ws/node-server';
+import { ReconnectingConn } from '@ws/reconnect';
 import { contract, event, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';

@@ -1,5 +1,5 @@
 import { CloseError, CloseSentError, type Conn, connPair, TimeoutError } from '@ws/conn';
-import { ReconnectingConn } from '@ws/conn/reconnecting';
+import { ReconnectingConn } from '@ws/reconnect';
 import { contract, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';

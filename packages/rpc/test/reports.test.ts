@@ -1,7 +1,7 @@
 import { CloseError, type Conn, connPair } from '@ws/conn';
-import { ReconnectingConn } from '@ws/conn/reconnecting';
 import { Hub, type Session } from '@ws/hub';
 import { serveRooms } from '@ws/hub/rooms';
+import { ReconnectingConn } from '@ws/reconnect';
 import { contract, event, method, RpcError } from '@ws/rpc';
 import { roomsOf } from '@ws/rpc/rooms';
 import { describe, expect, it, vi } from 'vitest';
@@ -18,7 +18,7 @@ const turns = async () => {
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
 };
 
-/** A client whose server has a full disk. */
+/** A client of a server with a full disk. */
 function setUp(way: 'connect' | 'ReconnectingConn') {
   const reports: Reported[] = [];
   const report = (error: unknown, { where }: { where: string }) =>

@@ -1,5 +1,5 @@
 import { CloseError, type Conn, connPair } from '@ws/conn';
-import { ReconnectingConn } from '@ws/conn/reconnecting';
+import { ReconnectingConn } from '@ws/reconnect';
 import { contract, event, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -15,7 +15,7 @@ describe('a reconnect', () => {
     client: {},
   });
 
-  /** A client whose servers are read by hand. */
+  /** A client of servers that the test reads by hand. */
   async function setUpSeries() {
     const servers: Conn[] = [];
     const live = new ReconnectingConn(

@@ -1,7 +1,7 @@
 // Compiled, not run, with the types of the DOM, by each supported version of TypeScript.
 import { type BrowserConn, dial, fromWebSocket, type WebSocketConstructor } from '@ws/browser';
 import type { Conn, ConnLike } from '@ws/conn';
-import { ReconnectingConn, reconnecting } from '@ws/conn/reconnecting';
+import { ReconnectingConn, reconnecting } from '@ws/reconnect';
 
 export const ofPage: WebSocketConstructor = WebSocket;
 const conn = fromWebSocket(new WebSocket('wss://example.org/feed'));

@@ -68,9 +68,6 @@ function slab(bytes: Uint8Array, pool: BufferPool, putFailed: (error: unknown) =
   };
 }
 
-/** Most free bytes of the slabs that a thread keeps. A slab is free when all transports are fast. */
-const MAX_FREE_BYTES = 8 * LARGEST_SLAB;
-
 let shared: FrameSlab | undefined;
 
 /**
@@ -79,7 +76,8 @@ let shared: FrameSlab | undefined;
  */
 export function threadSlab(): FrameSlab {
   if (shared !== undefined) return shared;
-  const pool = new SlabPool({ maxFreeBytes: MAX_FREE_BYTES });
+  // A slab is free when all transports are fast.
+  const pool = new SlabPool({ maxFreeBytes: 8 * LARGEST_SLAB });
   const source = { take: (bytes: number) => pool.take(bytes, true) };
   // The pool checks its memory at each lease.
   shared = new FrameSlab(source, LARGEST_SLAB, !poolsAreDebugged());

@@ -6,9 +6,7 @@ import { BorrowedMessage, type DataType } from '../message.ts';
 import { type AsyncContext, asyncContexts } from '../platform/async-contexts.ts';
 import type { CloseInfo } from '../platform/observer.ts';
 import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
-import { rejectedLater } from '../time/refusal.ts';
 import { kind } from '../validate.ts';
-import { rejectWithEnd } from './pending-read.ts';
 
 /** The callback of `receive`, called with each message. */
 export type MessageHandler = (message: BorrowedMessage) => void | PromiseLike<void>;
@@ -136,16 +134,6 @@ export class ReceiveCall extends Promise<CloseInfo> {
     void RESOLVED.then(() => observer.rejected(conn, error));
   }
 
-  /** Rejects with the reason why reading has ended. */
-  #rejectAtEnd(reason: unknown): void {
-    const result = this.#result;
-    // If no code awaits the call, its stack would name no caller.
-    if (!(result instanceof Deferred)) return this.#reject(reason);
-    const observer = this.#takeObserver();
-    if (observer !== undefined) notify(observer, this.#connection.conn, result.promise);
-    rejectWithEnd(result, reason);
-  }
-
   #takeObserver(): ReceiveObserver<object> | undefined {
     const observer = this.#observer;
     this.#observer = undefined;
@@ -185,7 +173,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
       // The call has settled.
       if (inbound.receiveCall !== this) return;
       this.#connection.rare?.checkExpiry();
-      const message = inbound.queue?.shift();
+      const message = inbound.shiftQueued();
       if (message === undefined) return;
       const { type, data } = message;
       this.call(type, data, 0, data.length, undefined);
@@ -288,7 +276,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   /** Settles the call once reading has ended and the handler is done with all messages. */
   settleAtEnd(): void {
-    const { inbound, outbound } = this.#connection;
+    const { inbound, closing } = this.#connection;
     const { ended, queue } = inbound;
     if (ended === undefined || inbound.receiveCall !== this) return;
     if (this.state !== FREE || queue?.empty === false) return;
@@ -298,9 +286,10 @@ export class ReceiveCall extends Promise<CloseInfo> {
     // Two errors of a handler do not count as failures: that of a write after our close frame, and
     // the reason of the end itself.
     const error = thrown === undefined ? reason : thrown.error;
-    if (error !== reason && !outbound.isCloseSent(error)) this.#reject(error);
+    const hasFailed = error !== reason && closing?.outcome.isCloseSent(error) !== true;
+    if (hasFailed) this.#reject(error);
     else if (ended.normally) this.#resolve(this.#connection.closedPromise());
-    else this.#rejectAtEnd(reason);
+    else this.#reject(reason);
   }
 
   /**
@@ -341,22 +330,19 @@ export function startReceive(
   connection: Connection,
   handler: MessageHandler | undefined,
 ): Promise<CloseInfo> {
-  const { inbound, platform } = connection;
+  const { inbound } = connection;
   const call = new ReceiveCall(handler, connection);
   const clash = inbound.clash(call.name);
-  if (clash !== undefined) return rejectedLater(platform, clash);
+  if (clash !== undefined) return rejected(clash, inbound);
   const { pulls } = inbound;
   pulls?.dropPieces(`${call.name} began`);
   if (call.discards) inbound.checkOnly();
   if (pulls !== undefined) pulls.messageTaken = false;
   loopBegins(inbound);
   inbound.receiveCall = call;
-  const ended = inbound.ended !== undefined;
   call.takeQueued();
   inbound.run('reader');
-  // In a later turn, so that a loop of calls after the end blocks no other work.
-  if (ended) platform.yield(() => call.settleAtEnd());
-  else call.settleAtEnd();
+  call.settleAtEnd();
   return call;
 }
 

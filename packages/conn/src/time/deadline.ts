@@ -40,8 +40,8 @@ export class Deadline implements TimerEntry {
   }
 }
 
-/** In ms since 1970. A smaller number is a duration by mistake. */
-const EARLIEST = Date.UTC(1971);
+/** The year 1971, in ms since 1970. A smaller number is a duration by mistake. */
+const EARLIEST = 31_536_000_000;
 /** The largest time of a Date. */
 const LATEST = 8.64e15;
 

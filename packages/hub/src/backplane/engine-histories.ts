@@ -1,16 +1,26 @@
 import type { Platform } from '@ws/conn';
 import { BackplaneError } from '../errors.ts';
-import type { Position } from '../history/position.ts';
+import type { Position } from '../position.ts';
 import type { Backplane, Keep } from './backplane.ts';
 import type { Arrival, Envelope } from './envelope.ts';
-import type { Found } from './shared-reads.ts';
 import { withTimeout } from './with-timeout.ts';
 
 /** Longest time without an answer of the engine to a read, in ms. */
 const ANSWER_MS = 5_000;
 const MOST_WAITS = 12;
 
-/** What the engine returns at once of a history. */
+/** A part of a history. */
+export interface Found {
+  readonly arrivals: readonly Arrival[];
+  /** No message after the position is missing; without a position, no message at all. */
+  readonly complete: boolean;
+  /** Of the history that the engine has now. */
+  readonly epoch?: string;
+  /** Offset of its end. */
+  readonly last?: number | undefined;
+}
+
+/** A part of a history that the engine returns at once. */
 export interface Part extends Found {
   readonly epoch: string;
   /** No message is missing before the first one. */
@@ -40,7 +50,7 @@ export class EngineHistories {
     this.#decode = decode;
   }
 
-  /** Reads all parts: the first `limit` messages after `since`, or the last ones without it. */
+  /** Reads all parts of the first `limit` messages after `since`, or of the last ones without it. */
   async read(channel: string, since: Position | undefined, limit: number): Promise<Found> {
     let part = await this.readPart(channel, since, limit);
     const { epoch, last } = part;

@@ -1,18 +1,19 @@
 import type { Message } from '@ws/conn';
-import type { Position } from '../history/position.ts';
+import type { Position } from '../position.ts';
 
-// What a room has beside JSON begins as no JSON does: a client's publication with its id and `:` before
-// its JSON, and a text that members get as it is. A node that does not know a form tells a gap.
+// A message of a room is JSON, or begins as no JSON does: `@`, the id of a client's publication,
+// `:` and its JSON; or `!` and a text that members get unchanged. A node that does not know a form
+// reports a gap.
 
 const AS_IS = '!';
 const WITH_ID = /^@([\w-]{22,36}):/;
 
-/** What a room keeps of a client's publication. `json` is JSON text. */
+/** The message of a client's publication. `json` is JSON text. */
 export function keptText(id: string, json: string): string {
   return `@${id}:${json}`;
 }
 
-/** What a room has of a text that its members get as it is. */
+/** The message of a text that members get unchanged. */
 export function asIs(text: string): string {
   return AS_IS + text;
 }

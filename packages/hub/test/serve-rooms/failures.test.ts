@@ -1,8 +1,8 @@
 // Joins and publications that fail: refused, later, or a mistake of the application.
 import { connPair } from '@ws/conn';
-import { ReconnectingConn } from '@ws/conn/reconnecting';
 import { RoomRefusedError } from '@ws/hub';
 import { type RoomTable, serveRooms } from '@ws/hub/rooms';
+import { ReconnectingConn } from '@ws/reconnect';
 import { RpcError } from '@ws/rpc';
 import { roomsOf } from '@ws/rpc/rooms';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -132,15 +132,14 @@ describe('a question without an answer', () => {
     const { node, hub } = startNode({
       r: { mayJoin: true, mayPublish: () => new Promise<never>(() => {}) },
     });
-    const { ask, client } = startRaw(node);
+    const { ask, client, send } = startRaw(node);
     await ask('room.join', { room: 'r' });
     const codes: unknown[] = [];
     const read = client.receive((message) => {
       codes.push((message.json() as { error: { code: number } }).error.code);
     });
     for (let id = 10; id < 30; id++) {
-      const params = { room: 'r', id: ID, data: 1 };
-      await client.writeJSON({ jsonrpc: '2.0', id, method: 'room.publish', params });
+      await send('room.publish', { room: 'r', id: ID, data: 1 }, id);
     }
     await turns();
     await advance(10_000);

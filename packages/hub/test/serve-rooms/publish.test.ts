@@ -1,7 +1,7 @@
 // Publications of clients, over breaks and while a room takes no messages.
 import { type Conn, connPair } from '@ws/conn';
-import { ReconnectingConn } from '@ws/conn/reconnecting';
 import { BackplaneError } from '@ws/hub';
+import { ReconnectingConn } from '@ws/reconnect';
 import { type RoomMessage, roomsOf } from '@ws/rpc/rooms';
 import { describe, expect, it, vi } from 'vitest';
 import { collectGarbage } from '../../../../tests/kit/heap.ts';

@@ -3,10 +3,10 @@
 // kind. SEED: the first one.
 import process from 'node:process';
 import { type Conn, connPair } from '@ws/conn';
-import { ReconnectingConn } from '@ws/conn/reconnecting';
 import { Room } from '@ws/hub';
 import { type RoomTable, serveRooms } from '@ws/hub/rooms';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
+import { ReconnectingConn } from '@ws/reconnect';
 import { type Position, type RoomMessage, roomsOf, START } from '@ws/rpc/rooms';
 import { Random } from '@ws/tests';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -120,7 +120,7 @@ class Simulation {
   readonly broker: MemoryBroker | undefined;
   readonly nodes: Node[];
   readonly clients: Client[];
-  /** What the room has kept, by offset. */
+  /** The messages in the history of the room, by offset. */
   readonly kept = new Map<number, string>();
   /** Offsets of messages that a session did not get. */
   readonly partial = new Set<number>();

@@ -1,7 +1,7 @@
 import { connPair } from '@ws/conn';
-import { ReconnectingConn } from '@ws/conn/reconnecting';
 import type { Backplane } from '@ws/hub';
 import { serveRooms } from '@ws/hub/rooms';
+import { ReconnectingConn } from '@ws/reconnect';
 import { roomsOf } from '@ws/rpc/rooms';
 import { expect } from 'vitest';
 

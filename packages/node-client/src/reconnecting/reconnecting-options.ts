@@ -1,18 +1,14 @@
+import { checkOptionNames, optionHint } from '@ws/conn/internal';
+import { assertOption } from '@ws/node-io/internal';
+import type { ReconnectingConnOptions as LiveOptions, ReconnectOptions } from '@ws/reconnect';
 import {
-  checkOptionNames,
   type LivePlan,
-  optionHint,
   planLive,
   policyOf,
   RECONNECT_OPTION_NAMES,
   RECONNECTING_CONN_OPTION_NAMES,
   type ReconnectPlan,
-} from '@ws/conn/internal';
-import type {
-  ReconnectingConnOptions as LiveOptions,
-  ReconnectOptions,
-} from '@ws/conn/reconnecting';
-import { assertOption } from '@ws/node-io/internal';
+} from '@ws/reconnect/internal';
 import type { ClientConn } from '../client-conn.ts';
 import { DialScope } from '../dial-scope.ts';
 import { Dialer } from '../dialer.ts';

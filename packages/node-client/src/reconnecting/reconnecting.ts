@@ -1,5 +1,5 @@
 import { checked } from '@ws/codec/internal';
-import { LiveConn, startReconnecting } from '@ws/conn/internal';
+import { LiveConn, startReconnecting } from '@ws/reconnect/internal';
 import type { ClientConn } from '../client-conn.ts';
 import {
   type FreshURL,

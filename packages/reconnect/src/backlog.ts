@@ -1,0 +1,275 @@
+import {
+  BackpressureError,
+  CloseError,
+  type CloseInfo,
+  Message,
+  type MessageData,
+  portablePlatform,
+  TextMessage,
+  TimeoutError,
+  TransportError,
+} from '@ws/conn';
+import { bytesOf, CallPromise, copyOf, dataTypeOf, utf8 } from '@ws/conn/internal';
+import type { LivePlan } from './options.ts';
+import { ResendWindow } from './resend.ts';
+
+/** Connections that end with a code of {@link REFUSALS} before their first message is rejected. */
+const MAX_REFUSALS = 3;
+/** The close codes of a peer that refuses a message: 1007 for its content, 1009 for its size. */
+const REFUSALS: readonly number[] = [1007, 1009];
+/** Errors of such an end: a peer that refuses a message often takes no more of its bytes. */
+const ENDS = [CloseError, TimeoutError, TransportError];
+/** Acknowledged ids that are remembered. */
+const REMEMBERED_IDS = 10_000;
+
+/** A message that waits for a connection, or with an id for its acknowledgement. */
+export interface QueuedMessage {
+  readonly id: string | undefined;
+  readonly message: Message;
+  /** Settles the promise of `send`. */
+  readonly sent: CallPromise<void>;
+  /** Number of the connection that got it last; 0 for none. */
+  connection: number;
+  previous: QueuedMessage | undefined;
+  next: QueuedMessage | undefined;
+}
+
+type Bounds = Pick<LivePlan, 'maxQueuedBytes' | 'maxQueuedMessages' | 'resend'>;
+
+/**
+ * Copies of the messages that wait, in the order of the calls: those without an id for a connection,
+ * those with an id for their acknowledgement.
+ */
+export class Backlog {
+  /** Only with the option `resend`. */
+  readonly window: ResendWindow | undefined;
+  readonly #bounds: Bounds;
+  // A list: to take the first entry of a long Set or array costs as much as to copy it.
+  #first: QueuedMessage | undefined;
+  #last: QueuedMessage | undefined;
+  /** The next message for the current connection. */
+  #next: QueuedMessage | undefined;
+  /** Number of the current connection. */
+  #connection = 0;
+  /** Messages without an id. */
+  #count = 0;
+  #bytes = 0;
+  /** Messages with an id. */
+  readonly #byId = new Map<string, QueuedMessage>();
+  #idBytes = 0;
+  /** The last acknowledged ids, also as a ring. */
+  readonly #acknowledgedIds = new Set<string>();
+  readonly #ring: string[] = [];
+  #ringAt = 0;
+  /** The message that stood first when the peer refused one, and how often in a row. */
+  #suspect: QueuedMessage | undefined;
+  #refusals = 0;
+  /** Messages with an id that were rejected. */
+  readonly #rejected: Message[] = [];
+
+  /** @param silent - Called when the peer acknowledges no message for long. */
+  constructor(bounds: Bounds, silent: (error: Error) => void) {
+    this.#bounds = bounds;
+    this.window = bounds.resend && new ResendWindow(silent);
+  }
+
+  get isEmpty(): boolean {
+    return this.#first === undefined;
+  }
+
+  /** The last message, to learn whether another one has come. */
+  get last(): QueuedMessage | undefined {
+    return this.#last;
+  }
+
+  /** Whether a message waits for its acknowledgement. */
+  get hasUnacknowledged(): boolean {
+    return this.#byId.size > 0;
+  }
+
+  get unacknowledged(): Message[] {
+    return Array.from(this.#byId.values(), ({ message }) => message);
+  }
+
+  /** The messages of {@link ReconnectingEnd.unsent}. */
+  get unsent(): Message[] {
+    const all = [...this.#rejected, ...this.unacknowledged];
+    for (let entry = this.#first; entry !== undefined; entry = entry.next) {
+      if (entry.id === undefined) all.push(entry.message);
+    }
+    return all;
+  }
+
+  /** The next message for the current connection; undefined when it has got all of them. */
+  get next(): QueuedMessage | undefined {
+    return this.#next;
+  }
+
+  /**
+   * Adds a copy of `data`.
+   *
+   * @throws TypeError for other data, or for an id that was used; BackpressureError over a bound.
+   */
+  add(data: MessageData, id: string | undefined): QueuedMessage {
+    if (id !== undefined) this.#checkId(id);
+    const message = copyMessage(data);
+    const { length } = message.data;
+    if (id === undefined) this.#check(length);
+    else this.#checkUnacknowledged(length);
+    const previous = this.#last;
+    const sent = new CallPromise<void>();
+    const entry: QueuedMessage = { id, message, sent, connection: 0, previous, next: undefined };
+    if (previous === undefined) this.#first = entry;
+    else previous.next = entry;
+    this.#last = entry;
+    this.#next ??= entry;
+    if (id === undefined) {
+      this.#count++;
+      this.#bytes += length;
+    } else {
+      this.#byId.set(id, entry);
+      this.#idBytes += length;
+    }
+    return entry;
+  }
+
+  #checkId(id: string): void {
+    const isAcknowledged = this.#acknowledgedIds.has(id);
+    if (!isAcknowledged && !this.#byId.has(id)) return;
+    const state = isAcknowledged ? 'was acknowledged' : 'has no acknowledgement yet';
+    throw new TypeError(
+      `resend.id: a message with the id ${JSON.stringify(id)} ${state}; give each message its own id`,
+    );
+  }
+
+  #check(bytes: number): void {
+    const { maxQueuedBytes, maxQueuedMessages } = this.#bounds;
+    if (this.#count >= maxQueuedMessages) {
+      throw new BackpressureError(
+        `the message was not sent: ${this.#count} messages wait for a connection, as many as maxQueuedMessages allows`,
+      );
+    }
+    if (this.#bytes + bytes > maxQueuedBytes) {
+      throw new BackpressureError(
+        `the message was not sent: ${this.#bytes} bytes wait for a connection; ${bytes} more would exceed maxQueuedBytes (${maxQueuedBytes})`,
+      );
+    }
+  }
+
+  #checkUnacknowledged(bytes: number): void {
+    const { maxBytes, maxMessages } = this.#bounds.resend!;
+    const { size } = this.#byId;
+    if (size >= maxMessages) {
+      throw new BackpressureError(
+        `the message was not sent: ${size} messages wait for an acknowledgement, as many as resend.maxMessages allows`,
+      );
+    }
+    if (this.#idBytes + bytes > maxBytes) {
+      throw new BackpressureError(
+        `the message was not sent: ${this.#idBytes} bytes wait for an acknowledgement; ${bytes} more would exceed resend.maxBytes (${maxBytes})`,
+      );
+    }
+  }
+
+  /** A new connection gets all messages. */
+  opened(): void {
+    this.#connection++;
+    this.#next = this.#first;
+    this.window?.opened(this.#refusals > 0);
+  }
+
+  /** The current connection gets `entry`, the next message. */
+  took(entry: QueuedMessage): void {
+    this.#next = entry.next;
+    if (entry.id === undefined) return this.#remove(entry);
+    entry.connection = this.#connection;
+    this.window!.took(entry.message.data.length);
+  }
+
+  /** An id that is unknown was acknowledged before, over another connection. */
+  acknowledge(id: string): void {
+    const entry = this.#byId.get(id);
+    if (entry === undefined) return;
+    this.#remove(entry);
+    this.#remember(id);
+    if (entry.connection === this.#connection) this.window!.acknowledged(entry.message.data.length);
+    entry.sent.resolve();
+  }
+
+  #remember(id: string): void {
+    this.#acknowledgedIds.delete(this.#ring[this.#ringAt]!);
+    this.#acknowledgedIds.add(id);
+    this.#ring[this.#ringAt] = id;
+    this.#ringAt = (this.#ringAt + 1) % REMEMBERED_IDS;
+  }
+
+  #remove(entry: QueuedMessage): void {
+    const { id, previous, next, message } = entry;
+    if (previous === undefined) this.#first = next;
+    else previous.next = next;
+    if (next === undefined) this.#last = previous;
+    else next.previous = previous;
+    if (this.#next === entry) this.#next = next;
+    const { length } = message.data;
+    if (id === undefined) {
+      this.#count--;
+      this.#bytes -= length;
+    } else {
+      this.#byId.delete(id);
+      this.#idBytes -= length;
+    }
+  }
+
+  /**
+   * The current connection has ended. When the peer has refused the same first message
+   * {@link MAX_REFUSALS} times in a row, that message is rejected: it would block all others.
+   *
+   * @returns The error of that message.
+   */
+  closed({ code, reason, error }: CloseInfo): CloseError | undefined {
+    const [first] = this.#byId.values();
+    // This end has the same codes for messages of the peer, with other errors.
+    const isPeers = error === undefined || ENDS.some((End) => error instanceof End);
+    const isRefusal = REFUSALS.includes(code) && isPeers;
+    if (!isRefusal || first?.connection !== this.#connection) {
+      this.#refusals = 0;
+      this.#suspect = undefined;
+      return undefined;
+    }
+    this.#refusals = first === this.#suspect ? this.#refusals + 1 : 1;
+    this.#suspect = first;
+    if (this.#refusals < MAX_REFUSALS) return undefined;
+    this.#refusals = 0;
+    this.#remove(first);
+    if (this.#rejected.push(first.message) > this.#bounds.resend!.maxMessages) {
+      this.#rejected.shift();
+    }
+    const id = JSON.stringify(first.id);
+    const refusal = new CloseError(
+      code,
+      reason,
+      `${MAX_REFUSALS} connections ended at the message with the id ${id}; it is not sent again`,
+    );
+    first.sent.reject(refusal);
+    return refusal;
+  }
+
+  /** Nothing is sent any more. Returns whether code awaits one of the messages. */
+  rejectAll(reason: unknown): boolean {
+    this.window?.closed();
+    let isAwaited = false;
+    for (let entry = this.#first; entry !== undefined; entry = entry.next) {
+      isAwaited ||= entry.sent.isAwaited;
+      entry.sent.reject(reason);
+    }
+    return isAwaited;
+  }
+}
+
+/** @throws TypeError for other data. */
+function copyMessage(data: MessageData): Message {
+  // React Native has no TextDecoder.
+  if (typeof data === 'string')
+    return new Message(TextMessage, utf8(data), { decodeUtf8: () => data });
+  return new Message(dataTypeOf(data), copyOf(bytesOf(data, 'send')), portablePlatform);
+}

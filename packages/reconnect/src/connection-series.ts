@@ -1,0 +1,331 @@
+import { BackpressureError, CloseError, type CloseInfo, type ConnLike } from '@ws/conn';
+import {
+  addAbortListener,
+  Deferred,
+  handled,
+  internalsOf,
+  isConnLike,
+  isThenable,
+  kind,
+  onRejection,
+  RESOLVED,
+  removeAbortListener,
+} from '@ws/conn/internal';
+import type { ReconnectPlan } from './options.ts';
+import { retryDelay } from './retry-delay.ts';
+import { onPageWake, sleep, untilAborted } from './waits.ts';
+
+/**
+ * Milliseconds after the wake of a page in which it learns how its connection has ended. Chromium
+ * reports that 7 ms after a return from the back/forward cache.
+ */
+const WAKE_MS = 1_000;
+/** Milliseconds after which `reconnect` or a wake of the page gives up a dial. */
+const OLD_DIAL_MS = 2_000;
+/** The codes of a connection that this end closes with 1000, or gives up. */
+const OWN_ENDS: readonly number[] = [1000, 1005, 1006];
+
+/** The work of a {@link ConnectionSeries} without an open connection. */
+export type Phase = 'connecting' | 'waiting';
+
+/**
+ * The work between a dial and the delivery of its connection. Its error is a failed dial. `signal`
+ * aborts when the connection is not wanted.
+ */
+export type Prepare<C> = (conn: C, signal: AbortSignal) => unknown;
+
+/**
+ * One connection after the other: the next dial follows when the last connection has closed. Calls
+ * of `next` wait for each other; `return` does not wait.
+ */
+export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterator<C, undefined> {
+  /** The work of the pending call of `next`. */
+  phase: Phase = 'connecting';
+  readonly #plan: ReconnectPlan<C>;
+  readonly #prepare: Prepare<C> | undefined;
+  readonly #conns: AsyncGenerator<C, undefined>;
+  /** Aborted when no further connection is delivered. */
+  readonly #ended = new AbortController();
+  /** Aborted when the connection of the current dial is not wanted. */
+  #dialing = new AbortController();
+  /** When the current dial began, by `performance.now()`; Infinity without one. */
+  #dialedAt = Infinity;
+  /** Whether a connection was delivered. */
+  #wasOpen = false;
+  /** The last connection that was delivered; undefined when it is replaced. */
+  #conn: C | undefined;
+  /** Resolves when that connection has closed. */
+  #closed: Promise<unknown> = RESOLVED;
+  /** Resolves when the next dial does not wait for the end of that connection. */
+  #replaced = new Deferred<void>();
+  /** Set when `signal` closes a connection; settles when that connection has closed. */
+  #closing: Promise<unknown> = RESOLVED;
+  /** Dials since the start, or since the last connection that lasted `maxDelay`. */
+  #tries = 0;
+  /** Waits since the same time. */
+  #waits = 0;
+  /** Milliseconds to wait before the next dial. */
+  #delay = 0;
+  /** When the page woke, by `performance.now()`. The next wait resets it. */
+  #wokeAt = -Infinity;
+  #removeWake: (() => void) | undefined;
+  /** Whether the next dial waits for nothing. */
+  #dialsNow = false;
+  /** Ends the wait before a dial. */
+  #endWait = (): void => {};
+
+  constructor(plan: ReconnectPlan<C>, prepare?: Prepare<C>) {
+    this.#plan = plan;
+    this.#prepare = prepare;
+    this.#conns = this.#run();
+  }
+
+  /** Aborts when no further connection is delivered. */
+  get signal(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<C, undefined>> {
+    return handled(this.#conns.next());
+  }
+
+  /** Cancels a dial or a wait. An open connection stays open. */
+  return(): Promise<IteratorResult<C, undefined>> {
+    this.#stop();
+    void this.#conns.return(undefined);
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  /**
+   * The next dial follows at once, and the waits start again. A wait ends. A dial that is older than
+   * {@link OLD_DIAL_MS} is given up.
+   *
+   * @param replaces - Whether the caller closes the open connection with 1000, which is no stop code
+   *   then. The next dial does not wait for its end; the delivery of the next connection does.
+   */
+  dialNow(replaces: boolean): void {
+    this.#tries = this.#waits = 0;
+    this.#dialsNow ||= replaces || this.phase === 'waiting' || this.#giveUpOldDial();
+    if (replaces) {
+      this.#conn = undefined;
+      this.phase = 'connecting';
+      this.#replaced.resolve();
+    }
+    this.#endWait();
+  }
+
+  async *#run(): AsyncGenerator<C, undefined> {
+    const { signal } = this.#ended;
+    try {
+      for (this.#listen(); !signal.aborted; this.#listen()) {
+        await this.#wait();
+        const conn = signal.aborted ? undefined : await this.#dialOnce();
+        this.#dialedAt = Infinity;
+        if (conn === undefined) continue;
+        try {
+          yield conn;
+        } finally {
+          // The body of the loop has ended.
+          internalsOf(conn).connHandlerSettled?.();
+        }
+        this.#listen();
+        await untilAborted(signal, Promise.race([this.#closed, this.#replaced.promise]));
+        // The loop does not end before the connection that `signal` closes.
+        await this.#closing;
+      }
+    } finally {
+      this.#stop();
+    }
+    return undefined;
+  }
+
+  /** Returns undefined when the dial failed, was given up, or the iteration has ended. */
+  async #dialOnce(): Promise<C | undefined> {
+    this.#tries++;
+    this.#dialing = new AbortController();
+    this.#dialedAt = performance.now();
+    const { signal } = this.#dialing;
+    let conn: C | undefined;
+    let closed: Promise<CloseInfo>;
+    try {
+      conn = await this.#dial(signal);
+      if (conn === undefined) return undefined;
+      ({ closed } = internalsOf(conn));
+      await this.#prepareConn(conn, closed, signal);
+      // The end of the connection that it replaces comes first.
+      if (this.#wasOpen && this.#conn === undefined) await untilAborted(signal, this.#closed);
+    } catch (error) {
+      if (conn !== undefined && (await this.#closesWithStopCode(conn, error, signal))) this.#stop();
+      if (!signal.aborted) this.#failed(error, this.#extraDelay(error, conn !== undefined));
+      return undefined;
+    }
+    if (!signal.aborted) return this.#opened(conn, closed);
+    const closing = conn.close();
+    // The next dial does not wait for the peer of an abandoned one.
+    if (this.#ended.signal.aborted) await closing;
+    else void handled(closing);
+    return undefined;
+  }
+
+  /** Returns undefined when `signal` has aborted. A connection that comes later is closed. */
+  async #dial(signal: AbortSignal): Promise<C | undefined> {
+    const dialing = callDial(this.#plan.dial, signal);
+    await untilAborted(signal, dialing);
+    if (!signal.aborted) return dialing;
+    void dialing.then(
+      (late) => late.close(),
+      () => {},
+    );
+    return undefined;
+  }
+
+  /** Gives up a dial that has hung; another one follows. Returns whether there was one. */
+  #giveUpOldDial(): boolean {
+    const isOld = performance.now() - this.#dialedAt >= OLD_DIAL_MS;
+    if (isOld) this.#dialing.abort();
+    return isOld;
+  }
+
+  /** @throws (rejects) the error of the work, or the end of the connection before it. */
+  async #prepareConn(conn: C, closed: Promise<CloseInfo>, signal: AbortSignal): Promise<void> {
+    const work = this.#prepare?.(conn, signal) as Partial<PromiseLike<unknown>> | undefined;
+    if (typeof work?.then !== 'function') return;
+    await untilAborted<unknown>(signal, Promise.race([work, rejectsAtEnd(closed)]));
+  }
+
+  /** Closes a connection after `error` of its work. Whether the peer ended it before, for good. */
+  async #closesWithStopCode(conn: C, error: unknown, signal: AbortSignal): Promise<boolean> {
+    const wasOpen = conn.state === 'open';
+    const closing = internalsOf(conn).closeAfterError(error);
+    let info = await untilAborted(signal, closing);
+    if (this.#ended.signal.aborted) info = await closing;
+    return !wasOpen && info !== undefined && this.#plan.stopCodes.has(info.code);
+  }
+
+  async #wait(): Promise<void> {
+    const justWoke = performance.now() - this.#wokeAt < WAKE_MS;
+    if (this.#delay > 0 && !justWoke && !this.#dialsNow) {
+      this.phase = 'waiting';
+      await sleep(this.#delay, this.#ended.signal, (wake) => {
+        this.#endWait = wake;
+      });
+    }
+    if (this.#dialsNow) this.#tries = this.#waits = 0;
+    this.#dialsNow = false;
+    this.#wokeAt = -Infinity;
+    this.phase = 'connecting';
+  }
+
+  /** See `ReconnectPlan.extraDelay`. */
+  #extraDelay(error: unknown, opened: boolean): number {
+    if (NotAConn.is(error)) return Infinity;
+    return this.#plan.extraDelay(error, this.#plan.maxDelay, opened, this.#wasOpen);
+  }
+
+  /** @throws the error, unless another dial follows. */
+  #failed(error: unknown, extra: number): void {
+    const { maxDelay, retry } = this.#plan;
+    const delay = retryDelay(++this.#waits, this.#plan, Math.random());
+    this.#delay = extra === Infinity ? delay : Math.min(maxDelay, extra + delay);
+    const again: unknown = retry?.(error, { tries: this.#tries, delay: this.#delay });
+    if (again !== undefined && typeof again !== 'boolean') {
+      onRejection(again, () => {});
+      const got = isThenable(again) ? 'a promise; it must be synchronous' : kind(again);
+      throw new TypeError(`retry: expected true, false or undefined, got ${got}`, { cause: error });
+    }
+    if (!(again ?? extra < Infinity)) throw error;
+  }
+
+  #opened(conn: C, closed: Promise<CloseInfo>): C {
+    const openedAt = performance.now();
+    this.#wasOpen = true;
+    this.#conn = conn;
+    this.#replaced = new Deferred();
+    this.#closed = closed.then((info) => this.#ends(conn, info, performance.now() - openedAt));
+    return conn;
+  }
+
+  #ends(conn: C, { code, error }: CloseInfo, lasted: number): void {
+    // A bound of this end asks for the next connection.
+    const isStop = this.#plan.stopCodes.has(code) && !(error instanceof BackpressureError);
+    if (this.#conn !== conn) {
+      // `reconnect` has replaced it. A stop code of the peer counts until the next one is there.
+      if (isStop && !OWN_ENDS.includes(code) && this.#conn === undefined) this.#stop();
+      return;
+    }
+    this.phase = 'waiting';
+    // A server that soon closes each new connection counts as a refusal.
+    if (lasted >= this.#plan.maxDelay) this.#tries = this.#waits = 0;
+    this.#delay = retryDelay(++this.#waits, this.#plan, Math.random());
+    if (isStop) this.#stop();
+    // The caller may never call `next` again: the listener would leak.
+    this.#unlisten();
+  }
+
+  #listen(): void {
+    const { signal } = this.#plan;
+    if (this.#ended.signal.aborted) return;
+    this.#removeWake ??= onPageWake(() => {
+      this.#wokeAt = performance.now();
+      this.#giveUpOldDial();
+    });
+    if (signal === undefined) return;
+    if (signal.aborted) this.#onAbort();
+    else addAbortListener(signal, this.#onAbort);
+  }
+
+  #unlisten(): void {
+    this.#removeWake?.();
+    this.#removeWake = undefined;
+    const { signal } = this.#plan;
+    if (signal !== undefined) removeAbortListener(signal, this.#onAbort);
+  }
+
+  readonly #onAbort = (): void => {
+    this.#stop();
+    void this.#conn?.close();
+    this.#closing = this.#closed;
+  };
+
+  #stop(): void {
+    this.#ended.abort();
+    this.#dialing.abort();
+    this.#unlisten();
+  }
+}
+
+/** The error of a dial function with a result that is no connection. */
+class NotAConn extends TypeError {
+  static is(error: unknown): boolean {
+    try {
+      return error instanceof NotAConn;
+    } catch {
+      // A trap of a Proxy.
+      return false;
+    }
+  }
+
+  constructor(result: unknown) {
+    super(`dial: expected a promise of a Conn, got ${kind(result)}`);
+  }
+}
+
+/** @throws (rejects) the error of `dial`, also if it throws at once. */
+async function callDial<C extends ConnLike>(
+  dial: ReconnectPlan<C>['dial'],
+  signal: AbortSignal,
+): Promise<C> {
+  const conn: unknown = await dial({ signal });
+  if (isConnLike(conn)) return conn as C;
+  throw new NotAConn(conn);
+}
+
+/** Rejects when a connection has closed. */
+async function rejectsAtEnd(closed: Promise<CloseInfo>): Promise<never> {
+  const { code, reason, error } = await closed;
+  throw error ?? new CloseError(code, reason);
+}

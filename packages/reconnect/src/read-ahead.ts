@@ -1,0 +1,238 @@
+import {
+  BackpressureError,
+  BorrowedMessage,
+  type ConnLike,
+  type Message,
+  type MessageHandler,
+  portablePlatform,
+  ReadPendingError,
+} from '@ws/conn';
+import { Deferred, Fifo, handled, internalsOf } from '@ws/conn/internal';
+import type { Backlog } from './backlog.ts';
+import { isErrorOf } from './reconnecting.ts';
+import { type ResendPlan, takeAcknowledgements } from './resend.ts';
+
+/** The factor of the bounds while a message waits for its acknowledgement. */
+const WAITING_FACTOR = 16;
+/** The time in ms that a reader has at that bound to take a message. */
+const STANDSTILL_MS = 1_000;
+
+/**
+ * Reads a connection ahead of its reader. A reader that waits for an acknowledgement does not read
+ * it: without this class it would wait for ever. Above the bounds this class does not read, except
+ * while a message waits for its acknowledgement.
+ */
+export class ReadAhead {
+  /** The error with which the handler of `receive` has failed. */
+  failure: unknown;
+  readonly #conn: ConnLike;
+  readonly #resend: ResendPlan;
+  readonly #queue: Backlog;
+  readonly #report: (error: unknown, where: string) => void;
+  readonly #messages = new Fifo<Message>();
+  #bytes = 0;
+  #ended = false;
+  /** The call that reads; `''` for none. */
+  #caller = '';
+  /** Whether there was a reader. */
+  #hadReader = false;
+  /** Wakes the reader: a message has come, or the end. */
+  #arrival: Deferred<void> | undefined;
+  /** Continues to read the connection, or ends it. */
+  #room: Deferred<void> | undefined;
+  /** Whether the message before the last one was above the bounds times {@link WAITING_FACTOR}. */
+  #isFar = false;
+  /** Ends the connection, unless the reader takes a message. */
+  #standstill: unknown;
+
+  /**
+   * @param queue - The messages that wait for their acknowledgements.
+   * @param failed - Gets the error when another reader reads the connection.
+   */
+  constructor(
+    conn: ConnLike,
+    resend: ResendPlan,
+    queue: Backlog,
+    report: (error: unknown, where: string) => void,
+    failed: (error: unknown) => void,
+  ) {
+    this.#conn = conn;
+    this.#resend = resend;
+    this.#queue = queue;
+    this.#report = report;
+    const end = (): void => {
+      this.#ended = true;
+      this.#arrival?.resolve();
+    };
+    conn
+      .receive((message) => this.#add(message))
+      .then(end, (error: unknown) => {
+        end();
+        if (error instanceof ReadPendingError || !isErrorOf(conn, error)) failed(error);
+      });
+  }
+
+  #add(message: BorrowedMessage): Promise<void> | undefined {
+    this.#isFar = this.#isFull(WAITING_FACTOR);
+    if (this.#hides(message)) return undefined;
+    // In a page it is no BorrowedMessage, and stays valid.
+    const isBorrowed = message instanceof BorrowedMessage;
+    const kept = isBorrowed ? message.copy() : (message as unknown as Message);
+    this.#messages.add(kept);
+    this.#bytes += kept.data.length;
+    this.#arrival?.resolve();
+    if (!this.#isFull()) return undefined;
+    if (!this.#hadReader) this.#report(notRead(this.#messages.length), 'receive');
+    const sendWaits = this.#queue.hasUnacknowledged;
+    // The acknowledgement may be next.
+    if (sendWaits && !this.#isFar) return undefined;
+    this.#room = new Deferred();
+    if (sendWaits) this.#startStandstill();
+    return this.#room.promise;
+  }
+
+  /** Takes the acknowledgements in `message`. Returns whether the reader does not get it. */
+  #hides(message: BorrowedMessage): boolean {
+    const resend = this.#resend;
+    try {
+      const acknowledges = takeAcknowledgements(resend, message, (id) =>
+        this.#queue.acknowledge(id),
+      );
+      return acknowledges && resend.hide;
+    } catch (error) {
+      this.#report(error, 'resend.acknowledged');
+      return false;
+    }
+  }
+
+  #isFull(factor = 1): boolean {
+    const { maxBytes, maxMessages } = this.#resend;
+    return this.#bytes >= maxBytes * factor || this.#messages.length >= maxMessages * factor;
+  }
+
+  /** A message waits for its acknowledgement. */
+  sendWaits(): void {
+    if (this.#room === undefined || this.#standstill !== undefined) return;
+    if (this.#isFar) this.#startStandstill();
+    else this.#continue();
+  }
+
+  #continue(): void {
+    clearTimeout(this.#standstill);
+    this.#standstill = undefined;
+    this.#room?.resolve();
+    this.#room = undefined;
+  }
+
+  #startStandstill(): void {
+    clearTimeout(this.#standstill);
+    this.#standstill = setTimeout(() => {
+      this.#standstill = undefined;
+      // After the end the next connection brings the acknowledgement.
+      if (this.#conn.state !== 'open' || !this.#queue.hasUnacknowledged) return;
+      const error = new BackpressureError(
+        `${this.#messages.length} messages of ${this.#bytes} bytes wait for the reader, and one of send for its acknowledgement; read without waiting for send, or raise resend.maxBytes and resend.maxMessages`,
+      );
+      this.#room?.reject(error);
+    }, STANDSTILL_MS);
+  }
+
+  #shift(): Message | undefined {
+    const message = this.#messages.shift();
+    if (message === undefined) return undefined;
+    this.#bytes -= message.data.length;
+    const factor = this.#standstill === undefined ? 1 : WAITING_FACTOR;
+    if (!this.#isFull(factor)) this.#continue();
+    else if (factor > 1) this.#startStandstill();
+    return message;
+  }
+
+  /** The next message; undefined at the end, and when the reader has left meanwhile. */
+  async #next(isLeft?: () => boolean): Promise<Message | undefined> {
+    if (this.#messages.length === 0 && !this.#ended) {
+      this.#arrival = new Deferred();
+      await this.#arrival.promise;
+      this.#arrival = undefined;
+    }
+    return isLeft?.() ? undefined : this.#shift();
+  }
+
+  /** @throws ReadPendingError */
+  #begin(caller: string): void {
+    if (this.#caller !== '') throw new ReadPendingError(caller, this.#caller);
+    this.#caller = caller;
+    this.#hadReader = true;
+  }
+
+  /**
+   * As `Conn.receive`, but it resolves at each end of the connection.
+   *
+   * @throws (rejects) the error of `handler`, ReadPendingError.
+   */
+  async receive(handler: MessageHandler): Promise<void> {
+    this.#begin('receive');
+    try {
+      for (let message = await this.#next(); message; message = await this.#next()) {
+        await this.#handle(handler, message);
+      }
+    } finally {
+      this.#caller = '';
+    }
+  }
+
+  async #handle(handler: MessageHandler, message: Message): Promise<void> {
+    const conn = this.#conn;
+    try {
+      await handler(lent(message));
+    } catch (error) {
+      // A call after the end: the handler has not failed.
+      if (conn.state !== 'open' && isErrorOf(conn, error)) return;
+      this.failure = error;
+      await internalsOf(conn).closeAfterError(error);
+      throw error;
+    }
+  }
+
+  /** As the iterator of a `Conn`, but it is done at each end of the connection. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
+    let isLeft = false;
+    let isReading = false;
+    const next = async (): Promise<IteratorResult<Message, undefined>> => {
+      this.#begin('for await');
+      isReading = true;
+      try {
+        const value = await this.#next(() => isLeft);
+        return value === undefined ? { done: true, value } : { done: false, value };
+      } finally {
+        isReading = false;
+        this.#caller = '';
+      }
+    };
+    return {
+      next: () => handled(next()),
+      return: async () => {
+        isLeft = true;
+        if (isReading) this.#arrival?.resolve();
+        return { done: true, value: undefined };
+      },
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
+  }
+}
+
+function notRead(count: number): Error {
+  return new Error(
+    `${count} messages wait for a reader, and no code reads this ReconnectingConn; call receive, or set resend.hide`,
+  );
+}
+
+/** `message` for a handler. It stays valid. */
+function lent(message: Message): BorrowedMessage {
+  // A message of a page has the members of a BorrowedMessage.
+  if ('borrow' in message) return message as unknown as BorrowedMessage;
+  const borrowed = new BorrowedMessage(portablePlatform);
+  borrowed.lend(message.type, message.data, 0, message.data.length);
+  return borrowed;
+}
