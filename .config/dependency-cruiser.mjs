@@ -3,8 +3,9 @@
 /** Published packages, from the ground up, each with the neighbours that it may import. */
 const PACKAGES = {
   codec: [],
+  deflate: ['codec'],
   conn: ['codec'],
-  'node-io': ['codec', 'conn'],
+  'node-io': ['codec', 'deflate', 'conn'],
   'node-server': ['codec', 'conn', 'node-io'],
   reconnect: ['conn'],
   browser: ['conn', 'reconnect'],
@@ -13,7 +14,7 @@ const PACKAGES = {
   hub: ['conn', 'rpc'],
   fetch: ['codec', 'conn', 'browser', 'node-io', 'node-server'],
   proxy: ['codec', 'conn', 'node-io', 'node-server', 'node-client'],
-  compat: ['codec', 'conn', 'node-io'],
+  compat: ['codec', 'deflate', 'conn', 'node-io'],
   obs: ['conn', 'reconnect', 'node-client'],
   cli: ['codec', 'conn', 'node-io', 'node-server', 'node-client'],
 };
@@ -40,7 +41,6 @@ const FLOORS = {
     ['platform'],
     ['scheduler'],
     ['message', 'report'],
-    ['deflate'],
     ['options'],
     ['time'],
     ['writing'],
@@ -111,7 +111,7 @@ const FLOORS = {
 const UNITS = ['connection', 'conn', 'backplane', 'rooms'];
 
 /** Packages that run anywhere: no Node, no DOM. The compiler checks their globals. */
-const PURE = 'codec|conn|reconnect|browser';
+const PURE = 'codec|deflate|conn|reconnect|browser';
 
 /**
  * Files that are read as one, whose parts refer back to the whole: a connection, the pools of engines,
@@ -120,7 +120,8 @@ const PURE = 'codec|conn|reconnect|browser';
  */
 const ONE_UNIT =
   '^packages/(codec/src/frames/frame-(queue|slab).ts' +
-  '|conn/src/((connection|control|deflate|read)/|(conn|internals|internals-of-conn).ts)' +
+  '|deflate/src/' +
+  '|conn/src/((connection|control|read)/|(conn|internals|internals-of-conn).ts)' +
   '|hub/src/(backplane|everywhere|presence)/' +
   '|hub/src/((delivery|rooms|sessions)/|(events|options).ts)' +
   '|proxy/src/(tunnel/|proxied.ts)' +
@@ -196,7 +197,7 @@ const forbidden = [
     to: {
       path: '^packages/[^/]+/src',
       pathNot:
-        '^packages/([^/]+/src/((deflate|nats|raw|redis|rooms|serve-rooms|testing)/)?index|fetch/src/(bun|deno|node|workers))\\.ts$',
+        '^packages/([^/]+/src/((nats|raw|redis|rooms|serve-rooms|testing)/)?index|fetch/src/(bun|deno|node|workers))\\.ts$',
     },
   },
   {
@@ -206,8 +207,7 @@ const forbidden = [
     from: { path: '^(tests|fuzz)/' },
     to: {
       path: '^packages/[^/]+/src',
-      pathNot:
-        '^packages/([^/]+/src/(raw/index|deflate/index|index|node|internal)|codec/src/frames/rules)\\.ts$',
+      pathNot: '^packages/([^/]+/src/(raw/index|index|node|internal)|codec/src/frames/rules)\\.ts$',
     },
   },
   {

@@ -7,7 +7,7 @@ import {
   PongMessage,
   TextMessage,
 } from '@ws/codec';
-import type { StreamCompressor } from '@ws/conn/internal';
+import type { StreamCompressor } from '@ws/deflate/internal';
 import { bytesOf, copyOf, isBlob } from './bytes.ts';
 import type { SendCallback } from './connection.ts';
 import { checkControlSize, closePayload } from './control-payload.ts';

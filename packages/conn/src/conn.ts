@@ -1,4 +1,11 @@
-import { CloseCode, CloseMessage, formatCloseMessage, type Role, TextMessage } from '@ws/codec';
+import {
+  CloseCode,
+  CloseMessage,
+  type DeflateExtension,
+  formatCloseMessage,
+  type Role,
+  TextMessage,
+} from '@ws/codec';
 import { checked, fromCaller } from '@ws/codec/internal';
 import {
   type ConnCloseOptions,
@@ -21,15 +28,14 @@ import type { CloseHandler, PingPongHandler } from './control/control-frames.ts'
 import { InternalsOfConn } from './internals-of-conn.ts';
 import { copyOf } from './memory/copy.ts';
 import type { Message } from './message.ts';
+import { compressionLevel } from './options/compression.ts';
 import {
   type ConnOptions,
-  compressionLevel,
   ResolvedOptions,
   readLimit,
   resolveOptions,
 } from './options/conn-options.ts';
 import { deflateExtension } from './options/extension.ts';
-import type { DeflateExtension } from './platform/deflate-engine.ts';
 import type { CloseInfo, ConnState, ConnStats } from './platform/observer.ts';
 import { formatJSON, parseMessage } from './read/json.ts';
 import type { MessageReader } from './read/message-reader.ts';

@@ -8,21 +8,19 @@ export { checked, fromCaller, MAX_CLOSE_REASON } from '@ws/codec/internal';
 export { preparedOf } from './broadcast.ts';
 export { checkCloseOptions } from './call-options.ts';
 export { isConnLike } from './conn-like.ts';
-export { type Compressor, StreamCompressor } from './deflate/compressor.ts';
-export { historyBytesOf } from './deflate/engine-pool.ts';
-export { PerMessageDeflate } from './deflate/per-message-deflate.ts';
-export { DEFAULT_COMPRESSION, deflateLimits } from './deflate/settings.ts';
 export { causeText, errorOf, isError, printable } from './errors.ts';
 export type { ConnInternals } from './internals.ts';
 export { internalsOf } from './internals-of.ts';
 export { copyOf } from './memory/copy.ts';
 export { Fifo } from './memory/fifo.ts';
+export { DEFAULT_COMPRESSION, deflateLimits } from './options/compression.ts';
 export {
   connSettingNames,
   ResolvedOptions,
   resolveSettings,
   type Settings,
 } from './options/conn-options.ts';
+export { extensionRuntime } from './options/extension.ts';
 export { optionHint } from './options/option-hints.ts';
 export { type AsyncContext, asyncContexts } from './platform/async-contexts.ts';
 export { YieldQueue } from './platform/later-turns.ts';

@@ -1,10 +1,15 @@
-import { fromCaller, isMistake } from '@ws/codec/internal';
+import { checked } from '@ws/codec/internal';
 import { type CloseInfo, Conn, type Observer, type Platform, TransportError } from '@ws/conn';
 import { internalsOf, limitRate, type ResolvedOptions, WriteBudget } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { inScope, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
 import { takeSocket } from './client-socket.ts';
-import { type CloseOptions, type CloseResult, checkCloseOptions } from './close-options.ts';
+import {
+  type CloseOptions,
+  type ClosePlan,
+  type CloseResult,
+  checkCloseOptions,
+} from './close-options.ts';
 import type { AppRequest, ConnHandler } from './conn-handler.ts';
 import { HandshakeError, type HeaderPair } from './errors.ts';
 import { NO_HEADERS } from './headers.ts';
@@ -96,9 +101,9 @@ export class Acceptor {
    */
   close(options: CloseOptions, upgrader: object): Promise<CloseResult> {
     try {
-      return this.work.close(checkCloseOptions(options, this.plan.close));
+      const check = (): ClosePlan => checkCloseOptions(options, this.plan.close);
+      return this.work.close(checked(check, upgrader, 'close'));
     } catch (error) {
-      if (isMistake(error)) fromCaller(error, upgrader, 'close');
       return Promise.reject(error);
     }
   }

@@ -8,7 +8,7 @@ import { applyRules, headFault } from './request.ts';
 import type { Responder } from './responder/responder.ts';
 
 // Of several faults of an upgrade request, the first one of this table is answered. `negotiate` and
-// `#agree` are methods of `UpgradeRequest`.
+// the steps from `#checkOrigin` on are methods of `UpgradeRequest`.
 //
 // | who | fault | answer |
 // |---|---|---|
@@ -28,7 +28,7 @@ import type { Responder } from './responder/responder.ts';
 // | | the caller's headers have `Sec-WebSocket-Extensions` | 500 |
 // | | the host | 421 |
 // | | repeated Origin lines | 400 |
-// | `#agree` | the origin | 403 |
+// | `#checkOrigin`, ... | the origin | 403 |
 // | | the rules of the offers | 400 |
 // | | `authenticate` refuses | its own |
 // | | the subprotocol | 400, 500 |

@@ -14,7 +14,7 @@ import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError } from './errors.ts';
 import { headerOf } from './headers.ts';
 import type { PendingWork } from './pending-work.ts';
-import { type FieldLookups, headSizeFault, IncomingFacts } from './request.ts';
+import { headSizeFault, IncomingFacts } from './request.ts';
 import { isCompatRequest, resetAfterAnswer } from './responder/http2.ts';
 import { endRefusedResponse } from './responder/linger.ts';
 import type { OnRefused } from './responder/refusals.ts';
@@ -63,7 +63,7 @@ export function upgradeRequired(refused: OnRefused): RequestListener {
  * Makes the refusal of a request that asks for no upgrade. With the other headers of a handshake, it
  * names the cause.
  */
-export function plainRequestRefusal(fields: FieldLookups): HandshakeError {
+export function plainRequestRefusal(fields: RequestFacts): HandshakeError {
   const headers = [['Upgrade', 'websocket']] as const;
   const lost = fields.has('upgrade') ? LOST_IN_CONNECTION : LOST_UPGRADE;
   const cause = fields.has('sec-websocket-key')

@@ -6,9 +6,6 @@ import { hasToken } from '@ws/codec/internal';
 import { addressOf, cancelStream } from '@ws/node-io/internal';
 import { HandshakeError } from './errors.ts';
 
-/** The look-ups of a request's header fields. */
-export type FieldLookups = Pick<RequestFacts, 'has' | 'once' | 'lines' | 'list'>;
-
 /** Header fields that the handshake reads. */
 const FIELDS = [
   'host',

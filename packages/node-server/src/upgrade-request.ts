@@ -17,11 +17,12 @@ import type { AppRequest, HandlerContext } from './conn-handler.ts';
 import { type HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
 import { HandshakeWaits } from './handshake-waits.ts';
 import {
-  type HeadersInput,
+  type AnyResponse,
+  type HeadersSource,
   isResponse,
   mergeHeaders,
   NO_HEADERS,
-  optionHeaderPairs,
+  returnedHeaders,
 } from './headers.ts';
 import type { UpgraderPlan } from './options.ts';
 import { type Admission, admissionOf } from './policies/admit.ts';
@@ -29,7 +30,6 @@ import { readAuth, responseRefusal, thrownByAuthenticate } from './policies/auth
 import { type ErrorHook, refuseByHook } from './policies/error-hook.ts';
 import { beforeUpgrade } from './policies/head-callbacks.ts';
 import type { Reservation } from './policies/limits.ts';
-import type { CheckOrigin } from './policies/origin.ts';
 import { selectSubprotocol } from './policies/select-subprotocol.ts';
 import { applyRules, IncomingFacts } from './request.ts';
 import type { Responder } from './responder/responder.ts';
@@ -39,8 +39,8 @@ import { anyPath, decodePath, pathForm, type Router, splitTarget } from './route
 /** For `upgrade`, which returns the connection. */
 const NO_ROUTER: Router<undefined> = anyPath(undefined);
 
-/** Steps of a handshake. They yield each promise that they wait for, and get its result. */
-type Steps<Result> = Generator<Promise<unknown>, Result, unknown>;
+/** What both ends have agreed on, for the connection. A promise if something has to be waited for. */
+type Agreement = ResolvedOptions | Promise<ResolvedOptions>;
 
 /**
  * One upgrade request, whatever has parsed it, from its checks to its answer. The acceptor takes the
@@ -80,6 +80,11 @@ export class UpgradeRequest {
   readonly head: Uint8Array;
   readonly #startedAt: number;
   readonly #router: Router<HandlerRunner | undefined>;
+  #platform: Platform = nodePlatform;
+  /** The headers that are given with this request. */
+  #extra: readonly HeaderPair[] = NO_HEADERS;
+  /** Undefined before it is chosen, `''` for none. */
+  #subprotocol: string | undefined;
   /** Created for a wait or a refusal. */
   #waits: HandshakeWaits | undefined;
 
@@ -128,26 +133,23 @@ export class UpgradeRequest {
    * @returns What both have agreed on; {@link headers} has the rest of the answer.
    * @throws the fault, or rejects with it.
    */
-  negotiate(
-    platform: Platform,
-    extra: readonly HeaderPair[],
-  ): ResolvedOptions | Promise<ResolvedOptions> {
+  negotiate(platform: Platform, extra: readonly HeaderPair[]): Agreement {
     const { responder } = this;
     // Responses that a destroyed socket still carries never emit 'close'.
     if (responder.stream.destroyed) throw disconnectError(responder.stream);
-    if (responder.isQueued) return this.#negotiateInTurn(platform, extra);
+    if (responder.isQueued) {
+      const waits = this.acquireWaits();
+      return responder
+        .untilEarlierAnswered((work) => waits.wait(work))
+        .then(() => {
+          waits.checkEarlyBytes();
+          return this.negotiate(platform, extra);
+        });
+    }
+    this.#platform = platform;
+    this.#extra = extra;
     checkInOrder(this, extra);
-    return run(this.#agree(platform, extra));
-  }
-
-  async #negotiateInTurn(
-    platform: Platform,
-    extra: readonly HeaderPair[],
-  ): Promise<ResolvedOptions> {
-    const waits = this.acquireWaits();
-    await this.responder.untilEarlierAnswered((work) => waits.wait(work));
-    waits.checkEarlyBytes();
-    return this.negotiate(platform, extra);
+    return this.#checkOrigin();
   }
 
   /** Finds the route. Its handler, its options and the context of its handler count from here on. */
@@ -173,24 +175,100 @@ export class UpgradeRequest {
     if (this.#waits !== undefined) this.#waits.timeout = this.plan.handshakeTimeout;
   }
 
-  // The functions are arguments and no methods of the plan: their `this` is undefined.
+  // The steps of an agreement. Each calls the next one, by `#ask` if it needs the result of a function
+  // of the application. These functions are no methods of the plan: their `this` is undefined.
 
-  *#agree(platform: Platform, extra: readonly HeaderPair[]): Steps<ResolvedOptions> {
+  #checkOrigin(): Agreement {
     const { facts, plan, req } = this;
-    const { origins, authenticate } = plan;
-    if (origins.check !== undefined) yield* this.#askOrigin(origins.check);
-    else if (!origins.allows(facts)) throw origins.refusal(facts);
-    applyRules(facts, 'offers');
-    if (authenticate !== undefined) yield* this.#authenticate(authenticate);
-    const { callbacks, settings, subprotocols } = this.plan;
-    const subprotocol = selectSubprotocol(facts, req, subprotocols, extra);
-    for (const source of plan.headers) {
-      const pairs =
-        typeof source === 'function'
-          ? returnedHeaders(yield* this.#call('headers', () => source(req, this.context!)))
-          : source;
-      this.headers = mergeHeaders(this.headers, pairs);
+    const { check } = plan.origins;
+    if (check !== undefined) {
+      return this.#ask(
+        'checkOrigin',
+        () => check(req),
+        (allowed) => this.#originChecked(allowed),
+      );
     }
+    if (!plan.origins.allows(facts)) throw plan.origins.refusal(facts);
+    return this.#authenticate();
+  }
+
+  #originChecked(allowed: unknown): Agreement {
+    const { plan, req, route } = this;
+    // An Error or an object does not allow the request.
+    if (allowed && typeof allowed !== 'boolean') {
+      throw serverFault('checkOrigin', unexpectedResult('checkOrigin', 'true or false', allowed));
+    }
+    if (allowed === undefined) plan.reporter.nothingReturned('checkOrigin', '', req, route);
+    if (!allowed) throw plan.origins.refusal(this.facts);
+    return this.#authenticate();
+  }
+
+  #authenticate(): Agreement {
+    applyRules(this.facts, 'offers');
+    const { authenticate, headers } = this.plan;
+    if (authenticate === undefined) return this.#addHeaders(headers);
+    const { auth: _auth, ...known } = this.context!;
+    const { signal } = this.acquireWaits();
+    return this.#ask(
+      'authenticate',
+      () => authenticate(this.req, { signal, ...known }),
+      (result) => this.#authenticated(result),
+      thrownByAuthenticate,
+    );
+  }
+
+  #authenticated(result: unknown): Agreement {
+    const { headers, reporter } = this.plan;
+    const admission = admissionOf(result);
+    const returned = admission === undefined ? result : admission.auth;
+    if (returned === undefined) {
+      const place = admission === undefined ? '' : ' in admit';
+      reporter.nothingReturned('authenticate', place, this.req, this.route);
+    }
+    if (isResponse(returned)) return this.#refuseBy(returned);
+    this.context = { ...this.context!, auth: readAuth(returned) };
+    this.admission = admission;
+    if (admission?.plan !== undefined) this.plan = admission.plan as UpgraderPlan;
+    return this.#addHeaders(headers);
+  }
+
+  /** @throws (rejects with) the error for a Response that `authenticate` has returned. */
+  async #refuseBy(response: AnyResponse): Promise<never> {
+    const waits = this.acquireWaits();
+    const refusal = await responseRefusal(response, (work) => waits.wait(work));
+    const { stream } = this.responder;
+    throw stream.writable ? refusal : disconnectError(stream);
+  }
+
+  /**
+   * Chooses the subprotocol, and adds the headers of the server and its route.
+   *
+   * @param at - Index of the first source that was not asked yet.
+   */
+  #addHeaders(sources: readonly HeadersSource[], at = 0): Agreement {
+    const { facts, plan, req } = this;
+    this.#subprotocol ??= selectSubprotocol(facts, req, plan.subprotocols, this.#extra);
+    const source = sources[at];
+    if (source === undefined) return this.#agree(this.#subprotocol);
+    if (typeof source !== 'function') {
+      this.headers = mergeHeaders(this.headers, source);
+      return this.#addHeaders(sources, at + 1);
+    }
+    return this.#ask(
+      'headers',
+      () => source(req, this.context!),
+      (returned) => {
+        this.headers = mergeHeaders(this.headers, returnedHeaders(returned));
+        return this.#addHeaders(sources, at + 1);
+      },
+    );
+  }
+
+  /** The last step: of a name that several have, the lines of those that come later win. */
+  #agree(subprotocol: string): ResolvedOptions {
+    const { facts } = this;
+    const { callbacks, settings } = this.plan;
+    const extra = this.#extra;
     if (callbacks !== undefined) {
       this.headers = mergeHeaders(this.headers, beforeUpgrade(callbacks, facts));
     }
@@ -200,67 +278,40 @@ export class UpgradeRequest {
     const agreed = facts.has('sec-websocket-extensions')
       ? agreeOnDeflate(facts, settings)
       : undefined;
-    return new ResolvedOptions('server', platform, settings, {
+    return new ResolvedOptions('server', this.#platform, settings, {
       subprotocol,
       extensions: agreed === undefined ? '' : formatExtensions([agreed.answer]),
       deflate: agreed?.parameters,
     });
   }
 
-  *#askOrigin(checkOrigin: CheckOrigin<AppRequest>): Steps<void> {
-    const { facts, req } = this;
-    const allowed: unknown = yield* this.#call('checkOrigin', () => checkOrigin(req));
-    // An Error or an object does not allow the request.
-    if (allowed && typeof allowed !== 'boolean') {
-      throw serverFault('checkOrigin', unexpectedResult('checkOrigin', 'true or false', allowed));
-    }
-    if (allowed === undefined) {
-      this.plan.reporter.nothingReturned('checkOrigin', '', req, this.route);
-    }
-    if (!allowed) throw this.plan.origins.refusal(facts);
-  }
-
-  *#authenticate(authenticate: NonNullable<UpgraderPlan['authenticate']>): Steps<void> {
-    const { req, responder } = this;
-    const { auth: _auth, ...known } = this.context!;
-    const waits = this.acquireWaits();
-    const { signal } = waits;
-    const result = yield* this.#call(
-      'authenticate',
-      () => authenticate(req, { signal, ...known }),
-      thrownByAuthenticate,
-    );
-    const admission = admissionOf(result);
-    const returned = admission === undefined ? result : admission.auth;
-    if (returned === undefined) {
-      const place = admission === undefined ? '' : ' in admit';
-      this.plan.reporter.nothingReturned('authenticate', place, req, this.route);
-    }
-    if (isResponse(returned)) {
-      const refusal = yield responseRefusal(returned, (work) => waits.wait(work));
-      throw responder.stream.writable ? refusal : disconnectError(responder.stream);
-    }
-    this.context = { auth: readAuth(returned), ...known };
-    this.admission = admission;
-    if (admission?.plan !== undefined) this.plan = admission.plan as UpgraderPlan;
-  }
-
-  /** Calls a function of the application. Its promise has the time of the handshake. */
-  *#call<T>(
+  /**
+   * Calls a function of the application, and `next` with its result: at once, unless it is a promise.
+   * That has the time of the handshake.
+   */
+  #ask<T>(
     name: string,
     call: () => T | PromiseLike<T>,
+    next: (result: T) => Agreement,
     refusalOf = (error: unknown): HandshakeError => serverFault(name, error),
-  ): Steps<T> {
+  ): Agreement {
     if (this.#waits === undefined) assertOpen(this.responder.stream);
     else this.#waits.checkClient();
-    try {
-      const result = call();
-      if (!isThenable(result)) return result;
-      return (yield this.acquireWaits().waitForCall(name, result)) as T;
-    } catch (error) {
-      // The client has disconnected, or the time is up. Report that as the cause.
+    // If the client has disconnected, or the time is up, that is the cause.
+    const failed = (error: unknown): never => {
       throw this.#waits?.failure ?? refusalOf(error);
+    };
+    let result: T;
+    try {
+      const returned = call();
+      if (isThenable(returned)) {
+        return this.acquireWaits().waitForCall(name, returned).then(next, failed);
+      }
+      result = returned;
+    } catch (error) {
+      return failed(error);
     }
+    return next(result);
   }
 
   /**
@@ -327,24 +378,6 @@ export class UpgradeRequest {
   }
 }
 
-/** Runs steps, at once until they wait. */
-function run<Result>(steps: Steps<Result>): Result | Promise<Result> {
-  const first = steps.next();
-  return first.done === true ? first.value : runAfter(first.value, steps);
-}
-
-async function runAfter<Result>(first: Promise<unknown>, steps: Steps<Result>): Promise<Result> {
-  let pending = first;
-  for (;;) {
-    const step = await pending.then(
-      (result) => steps.next(result),
-      (error: unknown) => steps.throw(error),
-    );
-    if (step.done === true) return step.value;
-    pending = step.value;
-  }
-}
-
 /**
  * Takes the first offer of permessage-deflate that is valid (RFC 7692, section 5). All other
  * extensions are declined.
@@ -365,13 +398,4 @@ function agreeOnDeflate(
 /** The subprotocol of this request was agreed on, and has its own line. */
 function isNoSubprotocol([name]: HeaderPair): boolean {
   return name.toLowerCase() !== 'sec-websocket-protocol';
-}
-
-/** @throws HandshakeError 500 for headers that cannot be sent. */
-function returnedHeaders(input: HeadersInput): HeaderPair[] {
-  try {
-    return optionHeaderPairs(input);
-  } catch (error) {
-    throw serverFault('headers', error);
-  }
 }

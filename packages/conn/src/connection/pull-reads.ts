@@ -53,7 +53,7 @@ export class PullReads {
 
   /** Whether a read takes the next message. */
   get takes(): boolean {
-    return this.pending !== undefined || this.directRead !== '';
+    return (this.pending !== undefined || this.directRead !== '') && !this.#inbound.held;
   }
 
   /** Whether the read that waits takes its message as a stream. */
@@ -96,12 +96,18 @@ export class PullReads {
    */
   beginMessage(decoder: MessageDecoder): MessageReader | undefined {
     const reader = this.#readerOf(decoder.type);
-    this.addPiece(decoder);
+    this.#add(decoder);
+    this.#inbound.rate?.take(1, decoder.end - decoder.start);
     return this.#give(reader);
   }
 
   /** Adds a piece to the message that {@link beginMessage} announced. */
   addPiece(decoder: MessageDecoder): void {
+    this.#inbound.rate?.take(0, decoder.end - decoder.start);
+    this.#add(decoder);
+  }
+
+  #add(decoder: MessageDecoder): void {
     const { bytes, start, end, fin } = decoder;
     this.pieces?.pushCopy(bytes, start, end);
     if (fin) this.pieces?.finish();
@@ -128,13 +134,12 @@ export class PullReads {
 
   /** Gives a queued message to the pending read. */
   serve(pending: PendingRead): void {
-    const ready = pending.streams ? this.#readyReader() : this.#inbound.queue?.shift();
+    const ready = pending.streams ? this.#readyReader() : this.#inbound.shiftQueued();
     if (ready !== undefined) this.#give(ready);
   }
 
   #readerOf(type: DataType): MessageReader {
     this.pieces = new PieceQueue();
-    this.pieces.held = this.#inbound.held;
     return new MessageReader(type, this.pieces, this, this.#connection.platform);
   }
 
@@ -142,7 +147,6 @@ export class PullReads {
   #wholeReader({ type, data }: Message): MessageReader {
     const reader = this.#readerOf(type);
     const pieces = this.pieces!;
-    pieces.held = false;
     pieces.push(data);
     pieces.finish();
     return reader;
@@ -198,7 +202,7 @@ export class PullReads {
     if (this.pieces !== undefined) this.dropPieces(`${name} began`);
     this.messageTaken = false;
     this.#connection.rare?.checkExpiry();
-    const ready = streams ? this.#readyReader() : inbound.queue?.shift();
+    const ready = streams ? this.#readyReader() : inbound.shiftQueued();
     if (ready !== undefined) {
       this.messageTaken = true;
       inbound.run('reader');
@@ -253,15 +257,15 @@ export class PullReads {
 
   /** Returns a reader of the first queued message, or of the message under way. */
   #readyReader(): MessageReader | undefined {
-    const { queue, decoder, rate, held, ended } = this.#inbound;
-    const message = queue?.shift();
+    const { decoder, rate, held, ended } = this.#inbound;
+    const message = this.#inbound.shiftQueued();
     if (message !== undefined) return this.#wholeReader(message);
-    // Messages that are held come before the one under way.
+    // Messages that wait for the rate come before the one under way.
     const begun = ended === undefined && !held ? decoder?.turnIntoPieces() : undefined;
     if (begun === undefined) return undefined;
-    rate?.begins(begun.length);
     const reader = this.#readerOf(decoder!.type);
     this.pieces!.push(begun);
+    rate?.take(1, begun.length);
     return reader;
   }
 

@@ -173,7 +173,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
       // The call has settled.
       if (inbound.receiveCall !== this) return;
       this.#connection.rare?.checkExpiry();
-      const message = inbound.queue?.shift();
+      const message = inbound.shiftQueued();
       if (message === undefined) return;
       const { type, data } = message;
       this.call(type, data, 0, data.length, undefined);

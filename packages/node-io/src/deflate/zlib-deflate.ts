@@ -1,6 +1,7 @@
 import * as zlib from 'node:zlib';
-import type { DeflateJob, Deflater, DeflateSource, Inflater } from '@ws/conn';
-import { perMessageDeflate } from '@ws/conn/deflate';
+import type { DeflateExtension, DeflateLimits, MessageDeflate } from '@ws/codec';
+import type { DeflateEngines, DeflateJob, Deflater, Inflater } from '@ws/deflate';
+import { deflateLimits, PerMessageDeflate } from '@ws/deflate/internal';
 import { publishCompressionFailure } from '../diagnostics.ts';
 import { DeflateJobs } from './deflate-jobs.ts';
 import { HandleDeflater } from './handle-deflater.ts';
@@ -57,8 +58,7 @@ class Backend {
 }
 
 /** The engines for permessage-deflate on Node: those of `node:zlib` that work. */
-export class ZlibDeflate implements DeflateSource {
-  readonly extension: DeflateSource['extension'] = perMessageDeflate;
+export class ZlibDeflate implements DeflateEngines, MessageDeflate {
   readonly #backends: Readonly<Record<CompressionBackend, Backend>>;
   readonly #jobs: DeflateJobs = new DeflateJobs();
   generation = 0;
@@ -112,6 +112,14 @@ export class ZlibDeflate implements DeflateSource {
     }
     if (memoryBudget !== undefined)
       this.#memoryBudget = memoryBudget === false ? Infinity : memoryBudget;
+  }
+
+  limits(...end: Parameters<MessageDeflate['limits']>): DeflateLimits | string {
+    return deflateLimits(this, ...end);
+  }
+
+  extension(...agreed: Parameters<MessageDeflate['extension']>): DeflateExtension {
+    return new PerMessageDeflate(this, ...agreed);
   }
 
   inflater(): Inflater {

@@ -1,23 +1,20 @@
 // What the sending side holds on to; the engines here put out nothing of worth.
 
 import { Lease, leaseOf } from '@ws/codec/internal';
-import { FakePlatform, TestTransport } from '@ws/tests';
+import { type Compression, Conn } from '@ws/conn';
+import { extensionRuntime, resolveSettings } from '@ws/conn/internal';
+import { FakePlatform, NO_TAKEOVER, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { Compressor } from '../../src/deflate/compressor.ts';
-import { enginePoolOf, SCRATCH } from '../../src/deflate/engine-pool.ts';
-import { perMessageDeflate } from '../../src/deflate/per-message-deflate.ts';
-import { Conn } from '../../src/index.ts';
-import { resolveSettings } from '../../src/internal.ts';
-import type { Compression, Deflater, Inflater } from '../../src/platform/deflate-engine.ts';
-import type { DeflateSource } from '../../src/platform/platform.ts';
-import { NO_TAKEOVER } from './inflating-platform.ts';
+import { Compressor } from '../src/compressor.ts';
+import { enginePoolOf, SCRATCH } from '../src/engine-pool.ts';
+import type { DeflateEngines, Deflater, Inflater } from '../src/engines.ts';
+import { perMessageDeflate } from '../src/per-message-deflate.ts';
 
 /**
  * Deflaters that say that a message has become ten bytes, or that it has not become smaller, or
  * throw.
  */
-class Source implements DeflateSource {
-  readonly extension = perMessageDeflate;
+class Source implements DeflateEngines {
   readonly memoryBudget = Infinity;
   readonly generation = 0;
   fits = true;
@@ -50,7 +47,7 @@ const LARGE = 2 * SCRATCH;
 describe('Compressor', () => {
   it('keeps no buffer that was made for a large message', () => {
     const source = new Source();
-    const engines = enginePoolOf(source, new FakePlatform());
+    const engines = enginePoolOf(source, extensionRuntime(new FakePlatform()));
     const compression = resolveSettings({ compression: true }, 'server').writing
       .compression as Compression;
     const compressor = new Compressor(engines, compression, false, 15);
@@ -73,7 +70,7 @@ describe('a queued message in pooled memory', () => {
       const source = new Source();
       const conn = new Conn(new TestTransport(), {
         role: 'server',
-        platform: Object.assign(new FakePlatform(), { deflate: source }),
+        platform: Object.assign(new FakePlatform(), { deflate: perMessageDeflate(source) }),
         compression: { asyncDeflateThreshold: false },
         deflate: NO_TAKEOVER,
       });

@@ -1,8 +1,16 @@
 // Many compressed messages that are not complete, or that are unread. Inflaters are bounded.
-import { naiveDecode, naiveEncode, TestTransport } from '@ws/tests';
+
+import { Conn } from '@ws/conn';
+import {
+  IdentityInflater,
+  identityPlatform,
+  inflatingPlatform,
+  NO_TAKEOVER,
+  naiveDecode,
+  naiveEncode,
+  TestTransport,
+} from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { Conn } from '../../src/index.ts';
-import { identityPlatform, NO_TAKEOVER } from './inflating-platform.ts';
 
 const MASK = { mask: 0x01020304 };
 const RSV1 = 0x40;
@@ -95,15 +103,11 @@ describe('compressed messages that half have arrived on 300 connections', () => 
 
 describe('unread large compressed messages on 300 connections', () => {
   it('hold at most 256 inflaters, and the others continue by themselves', async () => {
-    const platform = identityPlatform();
     const inflaters = { open: 0, most: 0 };
-    const { deflate } = platform as unknown as { deflate: { inflater(): { close(): void } } };
-    const create = deflate.inflater.bind(deflate);
-    deflate.inflater = () => {
+    const platform = inflatingPlatform(() => {
       inflaters.most = Math.max(inflaters.most, ++inflaters.open);
-      const inflater = create();
-      return Object.assign(inflater, { close: () => void inflaters.open-- });
-    };
+      return Object.assign(new IdentityInflater(), { close: () => void inflaters.open-- });
+    });
     const all = Array.from({ length: 300 }, () => connected(platform));
     await platform.settle();
     for (const { feed } of all) {

@@ -1,25 +1,24 @@
 // Compressed messages, and writes that wait for them. The fake engines return two bytes each.
-import { FakePlatform, inWords, naiveDecode, naiveEncode, TestTransport } from '@ws/tests';
-import { describe, expect, it } from 'vitest';
-import { perMessageDeflate } from '../../src/deflate/per-message-deflate.ts';
+
+import { BinaryMessage, Conn, type ConnSettings, PreparedMessage, TextMessage } from '@ws/conn';
 import {
-  BinaryMessage,
-  Conn,
-  type ConnSettings,
-  PreparedMessage,
-  TextMessage,
-} from '../../src/index.ts';
-import type { DeflateJob, Deflater, Inflater } from '../../src/platform/deflate-engine.ts';
-import type { DeflateSource } from '../../src/platform/platform.ts';
-import { NO_TAKEOVER } from './inflating-platform.ts';
+  FakePlatform,
+  inWords,
+  NO_TAKEOVER,
+  naiveDecode,
+  naiveEncode,
+  TestTransport,
+} from '@ws/tests';
+import { describe, expect, it } from 'vitest';
+import type { DeflateEngines, DeflateJob, Deflater, Inflater } from '../src/engines.ts';
+import { perMessageDeflate } from '../src/per-message-deflate.ts';
 
 const TAIL = [0, 0, 0xff, 0xff];
 const THRESHOLD = 150;
 /** A message that is longer is compressed on another thread. */
 const LATE = 1000;
 
-class Source implements DeflateSource {
-  readonly extension = perMessageDeflate;
+class Source implements DeflateEngines {
   readonly memoryBudget = Infinity;
   readonly generation = 0;
   readonly jobs: { job: DeflateJob; finish: () => void; cancelled: boolean }[] = [];
@@ -64,7 +63,7 @@ class Source implements DeflateSource {
 
 /** A server that compresses what it sends; its engines are of `source`. */
 function compressing(settings: ConnSettings = {}, source: Source = new Source()) {
-  const platform = Object.assign(new FakePlatform(), { deflate: source });
+  const platform = Object.assign(new FakePlatform(), { deflate: perMessageDeflate(source) });
   const transport = new TestTransport();
   const conn = new Conn(transport, {
     heartbeat: false,

@@ -1,14 +1,9 @@
-import type { Extension } from '@ws/codec';
-
-/** The RSV1 bit in the first byte of a frame: the message is compressed (RFC 7692, section 6). */
-export const RSV1 = 0x40;
-
 /**
  * The results of {@link Inflater.write}.
  *
  * @example
  * ```ts
- * import { InflateStatus } from '@ws/conn';
+ * import { InflateStatus } from '@ws/deflate';
  * import { nodeDeflate } from '@ws/node-io';
  *
  * const inflater = nodeDeflate.inflater();
@@ -135,32 +130,40 @@ export interface DeflateJob {
   readonly history: History | undefined;
 }
 
-/** How one end compresses: the option `compression` with all defaults. `Infinity` means no bound. */
-export interface Compression {
-  readonly mode: 'shared' | 'takeover';
-  /** -2 to 9. */
-  readonly level: number;
-  /** In bytes. */
-  readonly threshold: number;
-  /** 8 to 15; undefined when the option is absent. */
-  readonly serverMaxWindowBits: number | undefined;
-  /** 8 to 15; undefined when the option is absent. */
-  readonly clientMaxWindowBits: number | undefined;
-  /** In bytes. */
-  readonly sendHistory: number;
-  readonly takeoverEngines: number;
-  /** In bytes. */
-  readonly asyncDeflateThreshold: number;
+/** The engines that compress and inflate messages, such as `nodeDeflate` of `@ws/node-io`. */
+export interface DeflateEngines {
+  /**
+   * What its inflaters take: messages in pieces, as they arrive; whole messages, see
+   * `Inflater.wholeMessages`; or nothing, because the engines do not work. With whole messages, both
+   * ends agree on no context takeover, and a connection without a `readLimit` offers no compression.
+   * Default: `pieces`.
+   */
+  readonly inflates?: 'pieces' | 'messages' | 'nothing' | undefined;
+  /**
+   * Creates a decompressor. The caller closes it.
+   *
+   * @throws what the platform throws when there is no memory.
+   */
+  inflater(): Inflater;
+  /**
+   * Creates a compressor. The caller closes it.
+   *
+   * @param level - -2 (Huffman only), -1 (the default), 0 to 9.
+   * @param windowBits - 8 to 15.
+   */
+  deflater(level: number, windowBits: number): Deflater;
+  /**
+   * Compresses a message on another thread: a few at a time, first in, first out.
+   *
+   * @param done - Called once, in a later turn, with the compressed message (without 00 00 FF FF),
+   *   or with undefined when that failed.
+   * @returns Cancels the job: `done` is not called then.
+   */
+  deflateLater(job: DeflateJob, done: (output: Uint8Array | undefined) => void): () => void;
+  /**
+   * When all histories together hold this many bytes, new connections agree on no context takeover.
+   */
+  readonly memoryBudget: number;
+  /** Changes when existing engines must not be used for further messages. */
+  readonly generation: number;
 }
-
-/** permessage-deflate, as a `Conn` uses it. */
-export type DeflateExtension = Extension & {
-  /** Bytes of memory held for the histories of both directions. */
-  readonly historyBytes: number;
-  readonly compressor: {
-    /** -2 to 9. */
-    level: number;
-    /** Whether messages without their own option `compress` are compressed. */
-    enabled: boolean;
-  };
-};

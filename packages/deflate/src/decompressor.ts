@@ -1,7 +1,6 @@
 import { type Lease, MessageMemory, NO_BYTES } from '@ws/codec/internal';
-import { copyOf } from '../memory/copy.ts';
-import { type History, type Inflater, InflateStatus } from '../platform/deflate-engine.ts';
 import { type EnginePool, PrivateEngines } from './engine-pool.ts';
+import { type History, type Inflater, InflateStatus } from './engines.ts';
 import { HistoryRing } from './history-ring.ts';
 import type { PerMessageDeflate } from './per-message-deflate.ts';
 import type { PooledEngine } from './pooled-engine.ts';
@@ -17,7 +16,7 @@ const STEP_INPUT = 16_384;
 const INPUT_COST = 16;
 /** Cost of a reset: a fixed part, and a part for each byte of history. */
 const RESET_COST = 512;
-const PRIME_COST = 1 / 8;
+const PRIME_COST = 0.125;
 /**
  * Final blocks in a message: each costs its sender two bytes, and the receiver a reset with the
  * history.
@@ -118,7 +117,7 @@ export class Decompressor {
   /** Copies the unused input, if it is lent. */
   keepInput(): void {
     if (!this.#lent) return;
-    const rest = copyOf(this.#bytes, this.#at, this.#inputEnd);
+    const rest = new Uint8Array(this.#bytes.subarray(this.#at, this.#inputEnd));
     this.#show(rest, 0, rest.length, this.#last);
   }
 
@@ -255,7 +254,7 @@ export class Decompressor {
     const lease = this.#collectedLease;
     if (lease === undefined) return;
     this.#collectedLease = undefined;
-    const rest = copyOf(this.#bytes, this.#at, this.#inputEnd);
+    const rest = new Uint8Array(this.#bytes.subarray(this.#at, this.#inputEnd));
     this.#show(rest, 0, rest.length, this.#last);
     lease.release();
   }

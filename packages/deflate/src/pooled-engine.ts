@@ -1,4 +1,4 @@
-import type { Deflater, Inflater } from '../platform/deflate-engine.ts';
+import type { Deflater, Inflater } from './engines.ts';
 
 /** Free engines of one kind that are kept: an inflater has 45 KiB, a deflater 270 KiB. */
 const MAX_FREE = 8;

@@ -1,16 +1,14 @@
 // The ownership and the lifetime of engines, with fake engines.
+
+import { extensionRuntime } from '@ws/conn/internal';
 import { FakePlatform } from '@ws/tests';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { enginePoolOf } from '../../src/deflate/engine-pool.ts';
-import { perMessageDeflate } from '../../src/deflate/per-message-deflate.ts';
-import { deflaterKey } from '../../src/deflate/pooled-engine.ts';
-import { historyBytesOf } from '../../src/internal.ts';
-import type { Deflater, Inflater } from '../../src/platform/deflate-engine.ts';
-import type { DeflateSource } from '../../src/platform/platform.ts';
+import { enginePoolOf, historyBytesOf } from '../src/engine-pool.ts';
+import type { DeflateEngines, Deflater, Inflater } from '../src/engines.ts';
+import { deflaterKey } from '../src/pooled-engine.ts';
 
 /** Engines that tell how many of them there are. */
-class Source implements DeflateSource {
-  readonly extension = perMessageDeflate;
+class Source implements DeflateEngines {
   memoryBudget = 1000;
   generation = 0;
   made = 0;
@@ -48,7 +46,7 @@ function setup(): {
 } {
   const source = new Source();
   const platform = new FakePlatform();
-  return { source, platform, engines: enginePoolOf(source, platform) };
+  return { source, platform, engines: enginePoolOf(source, extensionRuntime(platform)) };
 }
 
 const KEY = deflaterKey(1, 15);

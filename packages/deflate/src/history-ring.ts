@@ -1,6 +1,6 @@
 import { NO_BYTES } from '@ws/codec/internal';
-import type { History } from '../platform/deflate-engine.ts';
 import type { EnginePool } from './engine-pool.ts';
+import type { History } from './engines.ts';
 
 /** Lends memory to histories and counts it. */
 type HistoryMemory = Pick<EnginePool, 'acquire' | 'release'>;

@@ -1,6 +1,6 @@
-import type { Deflater } from '../platform/deflate-engine.ts';
-import type { Platform } from '../platform/platform.ts';
+import type { ExtensionRuntime } from '@ws/codec';
 import type { EnginePool } from './engine-pool.ts';
+import type { Deflater } from './engines.ts';
 import { closeWhere, FreeEngines, PooledEngine } from './pooled-engine.ts';
 
 /**
@@ -17,14 +17,14 @@ const OWNER_IDLE_MS = 1_000;
 /** The deflaters of a platform: free ones, and those of connections with context takeover. */
 export class DeflaterPool {
   readonly #engines: EnginePool;
-  readonly #platform: Platform;
+  readonly #runtime: ExtensionRuntime;
   readonly #free = new FreeEngines<Deflater>();
   readonly #owned: PooledEngine<Deflater>[] = [];
   #leased = 0;
 
-  constructor(engines: EnginePool, platform: Platform) {
+  constructor(engines: EnginePool, runtime: ExtensionRuntime) {
     this.#engines = engines;
-    this.#platform = platform;
+    this.#runtime = runtime;
   }
 
   /** Deflaters that the pool holds: free and owned ones. */
@@ -76,7 +76,7 @@ export class DeflaterPool {
    */
   own(owner: object, key: number, most: number): PooledEngine<Deflater> | undefined {
     this.#engines.renew();
-    const now = this.#platform.now();
+    const now = this.#runtime.now();
     const at = this.#owned.findIndex(
       (engine) => engine.owner === undefined || now - engine.usedAtMs > OWNER_IDLE_MS,
     );
@@ -99,7 +99,7 @@ export class DeflaterPool {
 
   /** Records that an owned deflater is in use. */
   touch(engine: PooledEngine<Deflater>): void {
-    engine.usedAtMs = this.#platform.now();
+    engine.usedAtMs = this.#runtime.now();
   }
 
   /**

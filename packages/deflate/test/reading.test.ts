@@ -1,9 +1,9 @@
 // Inflated messages. The fake engine doubles every byte of the wire.
-import { naiveEncode, TestTransport } from '@ws/tests';
+
+import { Conn } from '@ws/conn';
+import { inflatingPlatform, NO_TAKEOVER, naiveEncode, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { Conn } from '../../src/index.ts';
-import { type Inflater, InflateStatus } from '../../src/platform/deflate-engine.ts';
-import { inflatingPlatform, NO_TAKEOVER } from './inflating-platform.ts';
+import { type Inflater, InflateStatus } from '../src/engines.ts';
 
 /** Makes two of each byte, and remembers into which memory. */
 class Twice implements Inflater {

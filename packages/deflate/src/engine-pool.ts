@@ -1,8 +1,7 @@
+import type { ExtensionRuntime } from '@ws/codec';
 import { poolGuard } from '@ws/codec/internal';
-import type { DeflateSource, Platform } from '../platform/platform.ts';
-import { schedulerOf } from '../scheduler/scheduler.ts';
-import type { TimerEntry, Timers } from '../scheduler/timers.ts';
 import { DeflaterPool } from './deflater-pool.ts';
+import type { DeflateEngines } from './engines.ts';
 import { InflateBudget } from './inflate-budget.ts';
 import { InflaterPool, UnpooledInflaters } from './inflater-pool.ts';
 
@@ -16,8 +15,9 @@ const MAX_FREE_HISTORIES = 64;
  */
 export const SCRATCH = 32_767;
 
-/** The engines of a platform, and the memory of histories, shared by all of its connections. */
-export class EnginePool implements TimerEntry {
+/** Engines of one source, and the memory of histories, shared by all connections on it. */
+export class EnginePool {
+  /** Of the timer that calls {@link fire}. */
   slot: number | undefined;
   /** Bytes that the histories of all connections hold. */
   historyBytes = 0;
@@ -25,7 +25,7 @@ export class EnginePool implements TimerEntry {
   generation = 0;
   /** How many sweeps of unused engines there were. */
   sweeps = 0;
-  readonly source: DeflateSource;
+  readonly source: DeflateEngines;
   readonly inflaters: InflaterPool;
   readonly deflaters: DeflaterPool;
   readonly inflateBudget: InflateBudget;
@@ -37,18 +37,16 @@ export class EnginePool implements TimerEntry {
    */
   readonly output: Uint8Array = new Uint8Array(SCRATCH);
 
-  readonly #platform: Platform;
+  readonly #runtime: ExtensionRuntime;
   readonly #histories = new Map<number, Uint8Array[]>();
   readonly #guard = poolGuard('history');
-  readonly #timers: Timers;
 
-  constructor(source: DeflateSource, platform: Platform) {
+  constructor(source: DeflateEngines, runtime: ExtensionRuntime) {
     this.source = source;
-    this.#platform = platform;
-    this.#timers = schedulerOf(platform).timers;
+    this.#runtime = runtime;
     this.inflateBudget = new InflateBudget();
     this.inflaters = new InflaterPool(this);
-    this.deflaters = new DeflaterPool(this, platform);
+    this.deflaters = new DeflaterPool(this, runtime);
   }
 
   /** Subtracts the bytes of a history that will not be released. */
@@ -83,14 +81,14 @@ export class EnginePool implements TimerEntry {
 
   /** Schedules a sweep of unused engines. */
   sweepLater(): void {
-    this.#timers.setUnlessSet(this, IDLE);
+    this.#runtime.fireLater(this, IDLE);
   }
 
   /** Closes the engines that are idle. */
   fire(): void {
     const last = this.sweeps++;
     this.inflaters.sweep(last);
-    this.deflaters.sweep(last, this.#platform.now() - IDLE);
+    this.deflaters.sweep(last, this.#runtime.now() - IDLE);
     if (this.inflaters.size + this.deflaters.size > 0) this.sweepLater();
     else this.#histories.clear();
   }
@@ -103,7 +101,7 @@ export class EnginePool implements TimerEntry {
 export class PrivateEngines {
   readonly inflaters: UnpooledInflaters;
 
-  constructor(source: DeflateSource) {
+  constructor(source: DeflateEngines) {
     this.inflaters = new UnpooledInflaters(source);
   }
 
@@ -114,13 +112,13 @@ export class PrivateEngines {
   release(): void {}
 }
 
-const pools = new WeakMap<DeflateSource, EnginePool>();
+const pools = new WeakMap<DeflateEngines, EnginePool>();
 
 /** Returns the engines of `source`. The first call creates them. */
-export function enginePoolOf(source: DeflateSource, platform: Platform): EnginePool {
+export function enginePoolOf(source: DeflateEngines, runtime: ExtensionRuntime): EnginePool {
   let engines = pools.get(source);
   if (engines === undefined) {
-    engines = new EnginePool(source, platform.base ?? platform);
+    engines = new EnginePool(source, runtime);
     pools.set(source, engines);
   }
   return engines;
@@ -130,6 +128,6 @@ export function enginePoolOf(source: DeflateSource, platform: Platform): EngineP
  * Bytes that the histories of all connections on `source` hold. The source's `memoryBudget` bounds
  * them.
  */
-export function historyBytesOf(source: DeflateSource): number {
+export function historyBytesOf(source: DeflateEngines): number {
   return pools.get(source)?.historyBytes ?? 0;
 }

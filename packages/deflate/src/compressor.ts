@@ -1,8 +1,7 @@
-import type { SharedEncoding } from '@ws/codec';
+import type { Compression, SharedEncoding } from '@ws/codec';
 import { NO_BYTES } from '@ws/codec/internal';
-import { copyOf } from '../memory/copy.ts';
-import type { Compression, Deflater } from '../platform/deflate-engine.ts';
 import type { EnginePool } from './engine-pool.ts';
+import type { Deflater } from './engines.ts';
 import { HistoryRing } from './history-ring.ts';
 import { deflaterKey, type PooledEngine } from './pooled-engine.ts';
 
@@ -119,7 +118,7 @@ export class Compressor implements SharedEncoding {
     const engine = this.engines.deflaters.acquire(this.key);
     const n = this.#whole(engine, undefined, bytes, 0, bytes.length);
     this.engines.deflaters.release(engine);
-    return n === 0 ? undefined : copyOf(this.takeOutput(), 0, n);
+    return n === 0 ? undefined : new Uint8Array(this.takeOutput().subarray(0, n));
   }
 
   later(

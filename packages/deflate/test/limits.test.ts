@@ -1,19 +1,20 @@
 // The requested parameters of permessage-deflate. Without an engine no message is compressed.
-import { FakePlatform, TestTransport } from '@ws/tests';
+
+import { Conn, connPair, type Platform } from '@ws/conn';
+import { deflateLimits, extensionRuntime, resolveSettings } from '@ws/conn/internal';
+import { FakePlatform, NO_TAKEOVER, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { enginePoolOf } from '../../src/deflate/engine-pool.ts';
-import { Conn, connPair, type Platform } from '../../src/index.ts';
-import { deflateLimits, resolveSettings } from '../../src/internal.ts';
-import type { DeflateSource } from '../../src/platform/platform.ts';
-import { NO_TAKEOVER } from './inflating-platform.ts';
+import { enginePoolOf } from '../src/engine-pool.ts';
+import type { DeflateEngines } from '../src/engines.ts';
+import { perMessageDeflate } from '../src/per-message-deflate.ts';
 
 const SHARED = resolveSettings({ compression: true }, 'server');
 
 function hostWithEngines(
-  inflates?: DeflateSource['inflates'],
-): Platform & { readonly deflate: DeflateSource } {
-  const deflate = { memoryBudget: 1000, generation: 0, inflates } as DeflateSource;
-  return Object.assign(new FakePlatform(), { deflate });
+  inflates?: DeflateEngines['inflates'],
+): Platform & { readonly engines: DeflateEngines } {
+  const engines = { memoryBudget: 1000, generation: 0, inflates } as DeflateEngines;
+  return Object.assign(new FakePlatform(), { engines, deflate: perMessageDeflate(engines) });
 }
 
 describe('deflateLimits', () => {
@@ -45,7 +46,7 @@ describe('deflateLimits', () => {
 
   it('forbid takeover above the budget', () => {
     const platform = hostWithEngines();
-    const engines = enginePoolOf(platform.deflate, platform);
+    const engines = enginePoolOf(platform.engines, extensionRuntime(platform));
     engines.acquire(512);
     expect(deflateLimits(takeover, 'server', platform)).toMatchObject(both);
     engines.acquire(512);

@@ -1,11 +1,19 @@
 // Connections that share the work of inflating in one turn. The fake engine copies its input, so a plain byte costs 17:
 // one for the output, 16 for the input.
-import { FakePlatform, naiveEncode, TestTransport, turn } from '@ws/tests';
+
+import { Conn, type ConnSettings } from '@ws/conn';
+import {
+  FakePlatform,
+  IdentityInflater,
+  identityPlatform,
+  inflatingPlatform,
+  NO_TAKEOVER,
+  naiveEncode,
+  TestTransport,
+  turn,
+} from '@ws/tests';
 import { describe, expect, it, vi } from 'vitest';
-import { Conn, type ConnSettings } from '../../src/index.ts';
-import type { Inflater } from '../../src/platform/deflate-engine.ts';
-import type { DeflateSource } from '../../src/platform/platform.ts';
-import { identityPlatform, NO_TAKEOVER } from './inflating-platform.ts';
+import type { Inflater } from '../src/engines.ts';
 
 /** The budget of a turn. */
 const BUDGET = 1_310_720;
@@ -82,9 +90,8 @@ class Recorded implements Inflater {
 function servers() {
   const platform = new FakePlatform({ automatic: false });
   const steps: number[] = [];
-  const { deflate } = identityPlatform() as FakePlatform & { deflate: DeflateSource };
-  const inflater = (): Inflater => new Recorded(deflate.inflater(), steps);
-  Object.assign(platform, { deflate: { ...deflate, inflater } });
+  const { deflate } = inflatingPlatform(() => new Recorded(new IdentityInflater(), steps));
+  Object.assign(platform, { deflate });
   const server = (settings: ConnSettings = {}) => {
     const transport = new TestTransport();
     const conn = new Conn(transport, {

@@ -1,6 +1,5 @@
-import type { Inflater } from '../platform/deflate-engine.ts';
-import type { DeflateSource } from '../platform/platform.ts';
 import type { EnginePool } from './engine-pool.ts';
+import type { DeflateEngines, Inflater } from './engines.ts';
 import type { PerMessageDeflate } from './per-message-deflate.ts';
 import { FreeEngines, PooledEngine } from './pooled-engine.ts';
 
@@ -13,7 +12,7 @@ const MAX_LEASED = 256;
  * Most leased inflaters at which a message gets one before it is complete. Further messages are
  * inflated when they are complete. So peers that send half a message leave inflaters for the others.
  */
-const MAX_LEASED_EARLY = MAX_LEASED / 2;
+const MAX_LEASED_EARLY = 128;
 
 /**
  * The inflaters of a platform, shared by all of its connections. An inflater needs 45 KiB, and a
@@ -63,9 +62,9 @@ export class InflaterPool {
 
   #wakeLater(): void {
     if (this.#waking || !this.mayLease) return;
-    for (const { platform } of this.#waiters) {
+    for (const { runtime } of this.#waiters) {
       this.#waking = true;
-      platform.yield(() => this.#wake());
+      runtime.yield(() => this.#wake());
       return;
     }
   }
@@ -133,9 +132,9 @@ export class InflaterPool {
 export class UnpooledInflaters {
   readonly mayLease = false;
   readonly mayLeaseEarly = false;
-  readonly #source: DeflateSource;
+  readonly #source: DeflateEngines;
 
-  constructor(source: DeflateSource) {
+  constructor(source: DeflateEngines) {
     this.#source = source;
   }
 

@@ -1,6 +1,4 @@
-import { Fifo } from '../memory/fifo.ts';
-import { asyncContexts } from '../platform/async-contexts.ts';
-import type { Platform } from '../platform/platform.ts';
+import type { ExtensionRuntime } from '@ws/codec';
 import type { PerMessageDeflate } from './per-message-deflate.ts';
 
 /**
@@ -13,7 +11,7 @@ const PER_TURN = 1_310_720;
  * Cost from which the budget is renewed in the next turn. A lower cost adds to the cost of later
  * turns.
  */
-const RENEW_FROM = PER_TURN / 4;
+const RENEW_FROM = 327_680;
 
 /**
  * The work of inflating that all connections of an engine source share in one turn of the event
@@ -23,28 +21,36 @@ const RENEW_FROM = PER_TURN / 4;
  * inflated at a time. A connection with a message that waits for input or its reader gives up its
  * place.
  *
- * Each platform with a waiting connection schedules its own renewal: a platform that never runs the
+ * Each runtime with a waiting connection schedules its own renewal: a runtime that never runs the
  * function of `yield` cannot stall the connections of the others.
  */
 export class InflateBudget {
   #spent = 0;
-  /** Of each platform: the function that renews, and whether the platform will run it. */
-  readonly #renewals = new WeakMap<Platform, { scheduled: boolean; readonly run: () => void }>();
-  readonly #waiting = new Fifo<PerMessageDeflate>();
+  /** Of each runtime: the function that renews, and whether the runtime will run it. */
+  readonly #renewals = new WeakMap<
+    ExtensionRuntime,
+    { scheduled: boolean; readonly run: () => void }
+  >();
+  /** In the order of their requests. */
+  readonly #waiting = new Set<PerMessageDeflate>();
+  /** Waits before all others: its message has begun. */
+  #first: PerMessageDeflate | undefined;
   /** The connection that has its turn, until its message is complete. */
   #current: PerMessageDeflate | undefined;
 
   /**
    * Returns whether `waiter` may inflate now. Otherwise its turn comes later.
    *
-   * @throws Any error of the platform's `yield`. The connection then does not wait.
+   * @throws Any error of the runtime's `yield`. The connection then does not wait.
    */
   request(waiter: PerMessageDeflate): boolean {
     const isCurrent = waiter === this.#current;
-    if (this.#spent < PER_TURN && (isCurrent || this.#waiting.length === 0)) return true;
-    waiter.place = isCurrent ? this.#waiting.addFirst(waiter) : this.#waiting.add(waiter);
+    if (this.#spent < PER_TURN && (isCurrent || this.#next === undefined)) return true;
+    waiter.waiting = true;
+    if (isCurrent) this.#first = waiter;
+    else this.#waiting.add(waiter);
     try {
-      this.#renewLater(waiter.platform);
+      this.#renewLater(waiter.runtime);
     } catch (error) {
       this.leave(waiter);
       throw error;
@@ -52,10 +58,10 @@ export class InflateBudget {
     return false;
   }
 
-  /** Counts work that was done for a connection of `platform`, in plain bytes. */
-  charge(cost: number, platform: Platform): void {
+  /** Counts work that was done for a connection of `runtime`, in plain bytes. */
+  charge(cost: number, runtime: ExtensionRuntime): void {
     this.#spent += cost;
-    if (this.#spent >= RENEW_FROM) this.#tryRenewLater(platform);
+    if (this.#spent >= RENEW_FROM) this.#tryRenewLater(runtime);
   }
 
   /** The message of `waiter` is complete: its next message begins after the waiting ones. */
@@ -65,21 +71,27 @@ export class InflateBudget {
 
   /** Removes `waiter` from the queue, if it waits. */
   leave(waiter: PerMessageDeflate): void {
-    if (waiter.place !== undefined) this.#waiting.remove(waiter.place);
-    waiter.place = undefined;
+    this.#waiting.delete(waiter);
+    if (waiter === this.#first) this.#first = undefined;
+    waiter.waiting = false;
   }
 
-  #renewLater(platform: Platform): void {
-    const owner = platform.base ?? platform;
-    let renewal = this.#renewals.get(owner);
+  get #next(): PerMessageDeflate | undefined {
+    if (this.#first !== undefined) return this.#first;
+    for (const waiter of this.#waiting) return waiter;
+    return undefined;
+  }
+
+  #renewLater(runtime: ExtensionRuntime): void {
+    let renewal = this.#renewals.get(runtime);
     if (renewal === undefined) {
-      renewal = { scheduled: false, run: () => this.#renew(owner) };
-      this.#renewals.set(owner, renewal);
+      renewal = { scheduled: false, run: () => this.#renew(runtime) };
+      this.#renewals.set(runtime, renewal);
     }
     if (renewal.scheduled) return;
     renewal.scheduled = true;
     try {
-      owner.yield(renewal.run);
+      runtime.yield(renewal.run);
     } catch (error) {
       renewal.scheduled = false;
       throw error;
@@ -87,31 +99,31 @@ export class InflateBudget {
   }
 
   /** As {@link #renewLater}. An error of `yield` is thrown again by the next request. */
-  #tryRenewLater(platform: Platform): void {
+  #tryRenewLater(runtime: ExtensionRuntime): void {
     try {
-      this.#renewLater(platform);
+      this.#renewLater(runtime);
     } catch {}
   }
 
-  #renew(platform: Platform): void {
-    this.#renewals.get(platform)!.scheduled = false;
+  #renew(runtime: ExtensionRuntime): void {
+    this.#renewals.get(runtime)!.scheduled = false;
     this.#spent = 0;
     try {
       while (this.#spent < PER_TURN) {
-        const first = this.#waiting.peek();
-        if (first === undefined) break;
-        this.#run(first);
+        const next = this.#next;
+        if (next === undefined) break;
+        this.#run(next);
       }
     } finally {
-      // If a connection throws despite its contract, the platform reports it. The others continue.
+      // If a connection throws despite its contract, the runtime reports it. The others continue.
       this.#current = undefined;
-      if (this.#waiting.length > 0) this.#tryRenewLater(platform);
+      if (this.#next !== undefined) this.#tryRenewLater(runtime);
     }
   }
 
   #run(waiter: PerMessageDeflate): void {
     this.leave(waiter);
     this.#current = waiter;
-    asyncContexts.inOwnContext(() => waiter.onInflateTurn());
+    waiter.runtime.inOwnContext(() => waiter.onInflateTurn());
   }
 }

@@ -1,10 +1,9 @@
-import { FakePlatform } from '@ws/tests';
-import { perMessageDeflate } from '../../src/deflate/per-message-deflate.ts';
-import { type Deflater, type Inflater, InflateStatus } from '../../src/platform/deflate-engine.ts';
-import type { DeflateSource } from '../../src/platform/platform.ts';
+import type { MessageDeflate } from '@ws/codec';
+import { type Deflater, type Inflater, InflateStatus, perMessageDeflate } from '@ws/deflate';
+import { FakePlatform } from './fake-platform.ts';
 
 /** An inflater whose compressed form is the plain form. */
-class IdentityInflater implements Inflater {
+export class IdentityInflater implements Inflater {
   used = 0;
   produced = 0;
   extraCost = 0;
@@ -37,9 +36,10 @@ export const NO_TAKEOVER = {
 };
 
 /** A platform that inflates with the engines of `inflater`, and deflates nothing. */
-export function inflatingPlatform(inflater: () => Inflater): FakePlatform {
-  const deflate: DeflateSource = {
-    extension: perMessageDeflate,
+export function inflatingPlatform(
+  inflater: () => Inflater,
+): FakePlatform & { readonly deflate: MessageDeflate } {
+  const deflate = perMessageDeflate({
     memoryBudget: Infinity,
     generation: 0,
     inflater,
@@ -49,7 +49,7 @@ export function inflatingPlatform(inflater: () => Inflater): FakePlatform {
     deflateLater: () => {
       throw new Error('nothing is deflated here');
     },
-  };
+  });
   return Object.assign(new FakePlatform(), { deflate });
 }
 

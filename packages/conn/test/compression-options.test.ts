@@ -1,9 +1,8 @@
 // The compression options of a Conn, and the values that it rejects.
-import { FakePlatform, TestTransport } from '@ws/tests';
+import { FakePlatform, NO_TAKEOVER, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { Conn, type ConnOptions } from '../../src/index.ts';
-import { resolveSettings } from '../../src/internal.ts';
-import { NO_TAKEOVER } from './inflating-platform.ts';
+import { Conn, type ConnOptions } from '../src/index.ts';
+import { resolveSettings } from '../src/internal.ts';
 
 describe('the option deflate', () => {
   it.each([

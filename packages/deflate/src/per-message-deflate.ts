@@ -1,18 +1,22 @@
 import {
   CloseCode,
+  type Compression,
   type DeflateParameters,
   type Extension,
+  type ExtensionRuntime,
+  type MessageDeflate,
   ProtocolError,
   type Role,
 } from '@ws/codec';
-import type { FifoEntry } from '../memory/fifo.ts';
-import { type Compression, RSV1 } from '../platform/deflate-engine.ts';
-import type { DeflateSource, Platform } from '../platform/platform.ts';
 import { Compressor, StreamCompressor } from './compressor.ts';
 import { Decompressor } from './decompressor.ts';
 import { enginePoolOf } from './engine-pool.ts';
+import type { DeflateEngines } from './engines.ts';
 import type { InflateBudget } from './inflate-budget.ts';
+import { deflateLimits } from './limits.ts';
 
+/** The RSV1 bit in the first byte of a frame: the message is compressed (RFC 7692, section 6). */
+const RSV1 = 0x40;
 /** Charged for each step on top of its plain bytes. */
 const STEP_COST = 64;
 
@@ -22,10 +26,10 @@ const STEP_COST = 64;
  */
 export class PerMessageDeflate implements Extension {
   readonly rsv: number = RSV1;
-  readonly platform: Platform;
+  readonly runtime: ExtensionRuntime;
   readonly compressor: Compressor;
-  /** Its place in the queue of the {@link InflateBudget}, which sets it; undefined outside. */
-  place: FifoEntry<PerMessageDeflate> | undefined = undefined;
+  /** Whether it waits for a turn of the {@link InflateBudget}, which sets it. */
+  waiting = false;
   /** Whether the last step has made the last byte of the message. */
   done = false;
   output: Uint8Array;
@@ -36,13 +40,13 @@ export class PerMessageDeflate implements Extension {
   #stream: StreamCompressor | undefined;
 
   constructor(
-    source: DeflateSource,
+    source: DeflateEngines,
     parameters: DeflateParameters,
     compression: Compression,
     role: Role,
-    platform: Platform,
+    runtime: ExtensionRuntime,
   ) {
-    const engines = enginePoolOf(source, platform);
+    const engines = enginePoolOf(source, runtime);
     const server = {
       takeover: !parameters.serverNoContextTakeover,
       bits: parameters.serverMaxWindowBits,
@@ -54,7 +58,7 @@ export class PerMessageDeflate implements Extension {
     const [ours, theirs] = role === 'server' ? [server, client] : [client, server];
     // A sender may always forget its history. A receiver must keep it unless that was excluded.
     const remembers = ours.takeover && compression.mode === 'takeover';
-    this.platform = platform;
+    this.runtime = runtime;
     this.compressor = new Compressor(engines, compression, remembers, ours.bits);
     this.output = engines.output;
     this.#decompressor = new Decompressor(engines, theirs.takeover, theirs.bits);
@@ -67,10 +71,6 @@ export class PerMessageDeflate implements Extension {
   }
 
   // The way in
-
-  get waiting(): boolean {
-    return this.place !== undefined;
-  }
 
   get more(): boolean {
     return this.#decompressor.more;
@@ -104,7 +104,7 @@ export class PerMessageDeflate implements Extension {
     const decompressor = this.#decompressor;
     // One byte above the limit is enough to detect an excess.
     const size = decompressor.step(into, Math.min(into.length, limit + 1), limit);
-    this.#budget.charge(Math.max(size, 0) + STEP_COST + decompressor.cost, this.platform);
+    this.#budget.charge(Math.max(size, 0) + STEP_COST + decompressor.cost, this.runtime);
     if (size < 0) throw invalidDeflate();
     this.done = decompressor.last && !decompressor.more;
     return size;
@@ -187,27 +187,33 @@ export class PerMessageDeflate implements Extension {
 }
 
 /**
- * permessage-deflate (RFC 7692) on engines of your own: the value of {@link DeflateSource.extension}.
+ * permessage-deflate (RFC 7692) on engines of your own: the member `deflate` of a `Platform` of
+ * `@ws/conn`.
  *
  * @example
  * ```ts
- * import { type DeflateSource, portablePlatform } from '@ws/conn';
- * import { perMessageDeflate } from '@ws/conn/deflate';
+ * import { connPair, portablePlatform } from '@ws/conn';
+ * import { perMessageDeflate } from '@ws/deflate';
  * import { nodeDeflate } from '@ws/node-io';
  *
- * const deflate: DeflateSource = {
- *   extension: perMessageDeflate,
+ * const deflate = perMessageDeflate({
  *   inflater: () => nodeDeflate.inflater(),
  *   deflater: (level, windowBits) => nodeDeflate.deflater(level, windowBits),
  *   deflateLater: (job, done) => nodeDeflate.deflateLater(job, done),
  *   memoryBudget: 1_048_576,
  *   generation: 0,
- * };
+ * });
  * const platform = { ...portablePlatform, deflate };
+ * const [client] = connPair({ platform, compression: true });
+ * console.log(client.extensions); // permessage-deflate; server_no_context_takeover; client_no_context_takeover
  * ```
  */
-export const perMessageDeflate: DeflateSource['extension'] = (...agreed) =>
-  new PerMessageDeflate(...agreed);
+export function perMessageDeflate(engines: DeflateEngines): MessageDeflate {
+  return {
+    limits: (...end) => deflateLimits(engines, ...end),
+    extension: (...agreed) => new PerMessageDeflate(engines, ...agreed),
+  };
+}
 
 /** RFC 7692, section 7.2.2, names no code: 1007 fits, as for any payload of the wrong format. */
 function invalidDeflate(): ProtocolError {

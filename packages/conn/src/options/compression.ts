@@ -1,8 +1,7 @@
-import type { DeflateLimits, Role } from '@ws/codec';
-import type { Compression } from '../platform/deflate-engine.ts';
+import type { Compression, DeflateLimits, Role } from '@ws/codec';
 import type { Platform } from '../platform/platform.ts';
 import { type Report, reportError } from '../report/report.ts';
-import { historyBytesOf } from './engine-pool.ts';
+import { checkOptionNames, kind, whole } from '../validate.ts';
 
 /** Options of permessage-deflate (RFC 7692). */
 export interface CompressionOptions {
@@ -51,11 +50,58 @@ export const DEFAULT_COMPRESSION: Compression = {
   asyncDeflateThreshold: 32 * 1024,
 };
 
+const COMPRESSION_NAMES: readonly string[] = /* @__PURE__ */ Object.keys(DEFAULT_COMPRESSION);
+
+/** @throws TypeError, RangeError, with the option's name. */
+export function checkedCompression(value: unknown): Compression | false {
+  if (value === false) return false;
+  if (value === true || value === 'shared') return DEFAULT_COMPRESSION;
+  if (value === 'takeover') return { ...DEFAULT_COMPRESSION, mode: value };
+  if (kind(value) !== 'Object') {
+    const got = typeof value === 'string' ? JSON.stringify(value) : kind(value);
+    throw new TypeError(
+      `compression: expected true, false, 'shared', 'takeover' or an object, got ${got}`,
+    );
+  }
+  checkOptionNames('compression', value as object, COMPRESSION_NAMES, 'reject');
+  const given = value as CompressionOptions;
+  const {
+    mode = DEFAULT_COMPRESSION.mode,
+    level = DEFAULT_COMPRESSION.level,
+    asyncDeflateThreshold: late,
+  } = given;
+  if (mode !== 'shared' && mode !== 'takeover') {
+    throw new TypeError(`compression.mode: expected 'shared' or 'takeover', got ${String(mode)}`);
+  }
+  const within = (name: keyof CompressionOptions, least: number, most: number): number => {
+    const { [name]: number = DEFAULT_COMPRESSION[name] } = given;
+    return whole(`compression.${name}`, number, least, most);
+  };
+  const bits = (name: 'serverMaxWindowBits' | 'clientMaxWindowBits'): number | undefined =>
+    given[name] === undefined ? undefined : whole(`compression.${name}`, given[name], 8, 15);
+  return {
+    mode,
+    level: compressionLevel('compression.level', level),
+    threshold: within('threshold', 0, Number.MAX_SAFE_INTEGER),
+    serverMaxWindowBits: bits('serverMaxWindowBits'),
+    clientMaxWindowBits: bits('clientMaxWindowBits'),
+    sendHistory: within('sendHistory', 0, 32_768),
+    takeoverEngines: within('takeoverEngines', 0, 4096),
+    asyncDeflateThreshold:
+      late === false || late === Infinity
+        ? Infinity
+        : within('asyncDeflateThreshold', 0, Number.MAX_SAFE_INTEGER),
+  };
+}
+
 /**
- * Window bits that a server in mode `takeover` allows its clients: 4 KiB compress nearly as well as
- * 32 KiB.
+ * A compression level of zlib: -2 is Huffman only, -1 zlib's default, then 0 to 9.
+ *
+ * @throws TypeError, RangeError, with the option's name.
  */
-const SERVER_RECEIVE_BITS = 12;
+export function compressionLevel(name: string, value: unknown): number {
+  return whole(name, value, -2, 9);
+}
 
 /** The settings of one end that decide about compression. */
 export interface OfferSettings {
@@ -70,7 +116,7 @@ const declined = /* @__PURE__ */ new WeakSet<OfferSettings>();
 
 /**
  * The limits of one end for permessage-deflate in the handshake, for `offerDeflate` and
- * `negotiateDeflate`. Above the platform's memory budget no end may keep a history.
+ * `negotiateDeflate`.
  *
  * @returns Undefined when compression is not negotiated: it is switched off, or the platform cannot
  *   inflate within `readLimit`. The second is reported once.
@@ -83,24 +129,11 @@ export function deflateLimits(
   const { compression } = settings.writing;
   if (compression === false) return undefined;
   const { deflate } = platform;
-  const inflates = deflate === undefined ? 'nothing' : (deflate.inflates ?? 'pieces');
-  if (deflate === undefined || inflates === 'nothing') {
-    return decline(settings, platform, 'the platform has no working engines');
-  }
-  const wholeMessages = inflates === 'messages';
-  if (wholeMessages && settings.readLimit === Infinity) {
-    return decline(settings, platform, 'the engines of this platform need a readLimit');
-  }
-  const { mode, serverMaxWindowBits, clientMaxWindowBits } = compression;
-  const alone =
-    mode === 'shared' || wholeMessages || historyBytesOf(deflate) >= deflate.memoryBudget;
-  const receives = !alone && role === 'server' ? SERVER_RECEIVE_BITS : undefined;
-  return {
-    serverNoContextTakeover: alone,
-    clientNoContextTakeover: alone,
-    serverMaxWindowBits,
-    clientMaxWindowBits: clientMaxWindowBits ?? receives,
-  };
+  const limits =
+    deflate === undefined
+      ? 'the platform has no working engines'
+      : deflate.limits(compression, role, settings.readLimit);
+  return typeof limits === 'string' ? decline(settings, platform, limits) : limits;
 }
 
 function decline(settings: OfferSettings, platform: Platform, why: string): undefined {
