@@ -10,9 +10,9 @@ const root = join(import.meta.dirname, '..');
 const SOURCES = ['src', 'entry', 'package.json', 'tsup.config.ts'];
 /** The build recipe of all packages, and the versions of what they use. */
 const SHARED = [
-  '.config/tsup.ts',
-  '.config/compact.ts',
-  '.config/commonjs.ts',
+  'tools/build/tsup.ts',
+  'tools/build/compact.ts',
+  'tools/build/commonjs.ts',
   'pnpm-lock.yaml',
 ].map((name) => join(root, name));
 

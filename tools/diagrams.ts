@@ -1,4 +1,4 @@
-// Draws docs/diagrams/*.svg: node --import tsx tools/diagrams.ts
+// Draws docs/diagrams/*.svg: node --conditions=@ws/source --import tsx tools/diagrams.ts
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { diagrams } from './diagrams/pages.ts';

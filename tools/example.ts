@@ -35,14 +35,14 @@ function missing(folder: string, names: readonly string[]): string[] {
 }
 
 /** Installs packages of the workspace, unless they are there. */
-function ready(...folders: string[]): void {
+function ready(...args: string[]): void {
   const program = join(import.meta.dirname, 'ready.mjs');
-  const { status } = spawnSync(process.execPath, [program, ...folders], { stdio: 'inherit' });
+  const { status } = spawnSync(process.execPath, [program, ...args], { stdio: 'inherit' });
   if (status !== 0) process.exit(2);
 }
 
 function checkInstalled(folder: string): void {
-  ready(`${folder.replaceAll(sep, '/')}...`);
+  ready('--run', `${folder.replaceAll(sep, '/')}...`);
   const { name, dependencies = {}, notInstalled = [] } = manifestOf(folder);
   const pnpm = `npx -y ${(manifestOf('.').packageManager ?? 'pnpm').replace(/\+.*/, '')}`;
   const absent = missing(folder, Object.keys(dependencies));
@@ -86,7 +86,7 @@ function buildPages(folder: string): void {
       continue;
     const sources = [built, ...packagesOf(built)].map((each) => newest(join(each, 'src')));
     if (Math.max(...sources) <= newest(join(built, 'dist/standalone.js'))) continue;
-    ready('tools/build');
+    ready('.');
     console.error(`building the module of ${name} for pages`);
     const { status } = spawnSync('npm', ['--silent', '--prefix', built, 'run', 'standalone'], {
       stdio: ['ignore', 2, 2],

@@ -16,10 +16,15 @@ import {
 } from './run.ts';
 import { smokes } from './smoke.ts';
 
-const vitest = bin('vitest');
+const vitest = bin('.', 'vitest');
+
+/** Runs a project of vitest.long.ts, and the one of its isolated files. */
+function project(name: string, ...args: string[]): Command {
+  return node(vitest, 'run', '--config', '.config/vitest.long.ts', `--project=${name}*`, ...args);
+}
 
 function suite(filter: string): Task['commands'] {
-  return [node(vitest, 'run', '--config', '.config/vitest.long.ts', filter)];
+  return [project('minutes', filter)];
 }
 
 /** Stryker needs Node 22 or newer, and a vitest of the workspace's version. */
@@ -39,15 +44,13 @@ function stryker(name: string): Command {
 
 type Rows = Readonly<Record<string, Task>>;
 
-const SLOW = node(vitest, 'run', '--config', '.config/vitest.slow.ts');
+const SLOW = project('slow');
 
-const DATA_EVENTS = node(vitest, 'run', '--config', '.config/vitest.data-events.ts');
-
-const HTTP2 = node(vitest, 'run', '--config', '.config/vitest.http2.ts');
+const HTTP2 = project('http2');
 
 const ATTACKS = source('tools/check/attacks.ts', '--check');
 
-const POISON = node(vitest, 'run', '--config', '.config/vitest.poison.ts');
+const POISON = project('poison');
 
 const RUNS = process.env['RUNS'] ?? '2000';
 
@@ -95,7 +98,7 @@ const LONG: Rows = {
   'data-events': {
     time: '1 min',
     what: 'tests of sockets again, without the read buffer of the thread (CI: a part)',
-    commands: [DATA_EVENTS],
+    commands: [project('data-events')],
   },
   poison: {
     time: '8 min',
@@ -203,11 +206,11 @@ const LONG: Rows = {
   },
   examples: {
     time: '6 min',
-    what: 'the examples with more wrong ports; Next with a custom server and as Vercel runs it, Nitro: installs both from npm',
+    what: 'the examples with more wrong ports, and the programs of docs/frameworks.md; installs Next and Nitro from npm',
     commands: [
       BUILD,
-      ['env', 'NO_PORTS=http,65536,-1', ...SLOW, 'examples/'],
-      ...suite('examples/'),
+      ['env', 'NO_PORTS=http,65536,-1', ...SLOW, 'examples/', 'tests/frameworks'],
+      ...suite('tests/frameworks'),
     ],
   },
   bench: {
@@ -247,7 +250,7 @@ const LONG: Rows = {
   },
 };
 
-const BROWSERS = ['tests/browsers', 'tools/build'];
+const BROWSERS = ['tests/browsers'];
 
 /** What a row needs beside what the tests need: arguments of `tools/ready.mjs`. An empty list is everything. */
 const NEEDS: Readonly<Record<string, readonly string[]>> = {
@@ -257,7 +260,7 @@ const NEEDS: Readonly<Record<string, readonly string[]>> = {
   hub: ['packages/hub/test'],
   proxy: BROWSERS,
   browser: BROWSERS,
-  compat: ['packages/compat/test', 'tools', 'tools/build'],
+  compat: ['packages/compat/test', 'tools'],
   bench: ['bench...'],
   runtimes: [...BROWSERS, 'tools/runtimes'],
 };

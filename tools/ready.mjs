@@ -1,28 +1,36 @@
 #!/usr/bin/env node
 // `node tools/ready.mjs tests... docs` installs what these workspace packages need, unless it is there. With dots a
 // package brings those of the workspace that it depends on. Without arguments everything is installed. pnpm always adds
-// what the root needs, and removes nothing that another command has installed.
+// what the root needs, and removes nothing that another command has installed. With `--run` first, development
+// dependencies are left out, unless an earlier command has installed them.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
 
 const LOCK = 'pnpm-lock.yaml';
-/** For each package that this program has installed, the digest of the lock file. pnpm keeps no such record. */
+/** For each argument, the digest of the lock file when it was installed. pnpm keeps no such record. */
 const RECORD = 'node_modules/.ready.json';
 /** pnpm's record of its last installation. */
 const STATE = 'node_modules/.pnpm-workspace-state-v1.json';
 
-const wanted = process.argv.slice(2);
+/** What the modules folder contains. */
+const MODULES = 'node_modules/.modules.yaml';
+
+const [first, ...others] = process.argv.slice(2);
+const folders = first === '--run' ? others : process.argv.slice(2);
+const isLight = first === '--run' && json(MODULES).included?.devDependencies !== true;
+/** Names in the record. A light installation is not enough for another command. */
+const wanted = folders.map((folder) => (isLight ? `--run ${folder}` : folder));
 const digest = createHash('sha256').update(readFileSync(LOCK)).digest('hex');
 const record = json(RECORD);
 const isThere =
-  isEverythingThere() || (wanted.length > 0 && wanted.every((folder) => record[folder] === digest));
+  isEverythingThere() || (wanted.length > 0 && wanted.every((name) => record[name] === digest));
 if (!isThere) {
-  const names = wanted.map((folder) => folder.replace('...', '')).join(', ');
+  const names = folders.map((folder) => folder.replace('...', '')).join(', ');
   console.error(`installing packages for ${names || 'the whole workspace'}`);
-  install(wanted);
-  const done = wanted.map((folder) => [folder, digest]);
+  install();
+  const done = wanted.map((name) => [name, digest]);
   writeFileSync(RECORD, JSON.stringify({ ...json(RECORD), ...Object.fromEntries(done) }));
 }
 
@@ -33,12 +41,13 @@ function isEverythingThere() {
 }
 
 /** Runs pnpm, and ends this process when it fails. Its output goes to stderr: that of the caller may be piped. */
-function install(folders) {
+function install() {
   const filters = folders.flatMap((folder) => {
     const [, path, dots] = /^(.*?)(\.\.\.)?$/.exec(folder);
     return ['--filter', `{${path}}${dots ?? ''}`];
   });
   const options = ['install', '--frozen-lockfile', '--loglevel=error', ...filters];
+  if (isLight) options.push('--prod');
   const [program, ...args] = [...pnpm(), ...options];
   const { status, error } = spawnSync(program, args, {
     stdio: ['ignore', 2, 2],

@@ -10,9 +10,9 @@ export type Command = readonly [program: string, ...args: string[]];
 
 const require = createRequire(import.meta.url);
 
-/** The JavaScript file of a command of an installed package, so that no shell is needed. */
-export function bin(name: string, command: string = name): string {
-  const manifest = join('node_modules', name, 'package.json');
+/** The JavaScript file of a command of a package that is installed in `folder`, so that no shell is needed. */
+export function bin(folder: string, name: string, command: string = name): string {
+  const manifest = join(folder, 'node_modules', name, 'package.json');
   const { bin: bins } = JSON.parse(readFileSync(manifest, 'utf8')) as {
     bin: string | Record<string, string>;
   };

@@ -39,7 +39,10 @@ export async function runCli(args: readonly string[], list: URL): Promise<number
     for (const { name, description } of targets) console.log(name.padEnd(18), description);
     return 0;
   }
-  if (command.kind === 'laws') return runLaws(command.laws, command.budget, command.seed);
+  if (command.kind === 'laws') {
+    const { laws, budget, seed, against } = command;
+    return runLaws(laws, budget, seed, against);
+  }
   if (command.kind === 'replay') {
     const { target, file } = command;
     let input: Uint8Array;
@@ -80,14 +83,14 @@ async function fuzz(
     onProgress: (now) => bar.show(now),
   });
   bar.end();
-  let files = '';
+  let kept = '';
   if (keep && finding === undefined) {
     const job: Job = { kind: 'select', found: inputs };
     ({ finding, inputs } = await runInWorker({ list: list.href, target, job }));
-    if (finding === undefined) files = `, ${inputs.length} files kept`;
+    if (finding === undefined) kept = `, ${inputs.length} inputs kept`;
   }
   const figures = figuresOf(progress, Math.min(bar.seconds, seconds));
-  console.log(`${target.padEnd(18)} ${figures}${files}`);
+  console.log(`${target.padEnd(18)} ${figures}${kept}`);
   if (finding !== undefined) save(target, finding, seed);
   return finding === undefined;
 }

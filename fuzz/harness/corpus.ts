@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { Coverage, type Reading } from './coverage.ts';
 import { hashOf } from './finding.ts';
 import type { Target } from './target.ts';
@@ -6,24 +6,26 @@ import type { Target } from './target.ts';
 /** The corpora of the repository. */
 export const CORPUS = new URL('../corpus/', import.meta.url);
 
-/** An input in a file of the repository. */
+/** An input of the repository. */
 export interface CorpusInput {
-  /** File name: a hash if the fuzzer found the input, else words for what the input once broke. */
+  /** A hash if the fuzzer found the input, else words for what the input once broke. */
   readonly name: string;
   readonly bytes: Uint8Array;
 }
 
 /**
- * Reads the corpus of a target, sorted by name.
+ * Reads the corpus of a target: a line for each input, with its name and its bytes in base64.
  *
- * @param root - Folder with a folder for each target.
+ * @param root - Folder with a file for each target.
  */
 export function readCorpus(target: string, root: URL = CORPUS): CorpusInput[] {
-  const folder = new URL(`${target}/`, root);
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder)
-    .toSorted()
-    .map((name) => ({ name, bytes: Uint8Array.from(readFileSync(new URL(name, folder))) }));
+  const file = new URL(`${target}.txt`, root);
+  if (!existsSync(file)) return [];
+  const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1);
+  return lines.map((line) => {
+    const [name, base64 = ''] = line.split(' ');
+    return { name: name!, bytes: Uint8Array.from(Buffer.from(base64, 'base64')) };
+  });
 }
 
 /** The inputs that a corpus needs. */
@@ -79,17 +81,17 @@ export async function selectCorpus(
   return { inputs, edges: coverage.edges };
 }
 
-/** Replaces the corpus of a target. Writes all inputs before it deletes a file. */
+/** Replaces the corpus of a target. Lines are sorted by name, so that two branches merge. */
 export function writeCorpus(
   target: string,
   inputs: readonly CorpusInput[],
   root: URL = CORPUS,
 ): void {
-  const folder = new URL(`${target}/`, root);
-  mkdirSync(folder, { recursive: true });
-  for (const { name, bytes } of inputs) writeFileSync(new URL(name, folder), bytes);
-  const kept = new Set(inputs.map(({ name }) => name));
-  for (const name of readdirSync(folder)) if (!kept.has(name)) rmSync(new URL(name, folder));
+  const lines = inputs.map(
+    ({ name, bytes }) => `${name} ${Buffer.from(bytes).toString('base64')}\n`,
+  );
+  mkdirSync(root, { recursive: true });
+  writeFileSync(new URL(`${target}.txt`, root), lines.toSorted().join(''));
 }
 
 function isHash(name: string): boolean {

@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const folder = new URL('../laws/', import.meta.url);
@@ -20,7 +21,9 @@ export async function runLaws(
   laws: readonly string[],
   budget: { readonly minutes: number } | { readonly runs: number },
   seed: number,
+  against: string | undefined,
 ): Promise<number> {
+  if (against !== undefined) process.env['FUZZ_AGAINST'] = resolve(against);
   process.env['FUZZ_SEED'] = String(seed);
   if ('runs' in budget) process.env['FUZZ_RUNS'] = String(budget.runs);
   else process.env['FUZZ_SECONDS'] = String(60 * budget.minutes);

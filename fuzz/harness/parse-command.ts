@@ -19,6 +19,8 @@ export type Command =
       /** How long, or with how many inputs, each test of a law runs. */
       readonly budget: { readonly minutes: number } | { readonly runs: number };
       readonly seed: number;
+      /** Folder of a checkout with which laws compare this one. */
+      readonly against: string | undefined;
     };
 
 /** The names that arguments may contain. */
@@ -37,7 +39,7 @@ const SHORT_MINUTES = 0.17;
 export function usage({ laws }: CommandNames): string {
   return `usage: pnpm fuzz [target...] [--minutes <n>] [--seed <n>] [--keep]
        pnpm fuzz <target> --replay <file>
-       pnpm fuzz laws [law...] [--minutes <n> | --runs <n>] [--seed <n>]
+       pnpm fuzz laws [law...] [--minutes <n> | --runs <n>] [--seed <n>] [--against <folder>]
        pnpm fuzz --list
 
   target      one or more of the names that --list prints; default: all
@@ -46,8 +48,9 @@ export function usage({ laws }: CommandNames): string {
   --minutes   minutes for each target or for each test of a law;
               default: ${NAMED_MINUTES} for targets given by name, else ${SHORT_MINUTES}
   --runs      inputs for each test of a law, instead of minutes
+  --against   checkout of another commit, installed: the law walks compares it with this one
   --seed      seed of an earlier run, to repeat it; default: a new seed, which is printed
-  --keep      merge the inputs that reached new code into fuzz/corpus, and delete the files that
+  --keep      merge the inputs that reached new code into fuzz/corpus, and delete those that
               they replace; a run with a finding keeps nothing
   --replay    run only the input in this file, such as the file of a finding
   --list      print the targets
@@ -65,7 +68,7 @@ export function parseCommand(args: readonly string[], names: CommandNames): Comm
   const { values, positionals } = readArguments(args);
   if (values.help) return { kind: 'help' };
   if (values.list) return { kind: 'list' };
-  const { minutes, runs, seed: given, keep = false, replay: file } = values;
+  const { minutes, runs, seed: given, keep = false, replay: file, against } = values;
   const seed = numberOf('seed', given ?? String(Date.now() % 2 ** 31), /^\d{1,10}$/);
   if (positionals[0] === 'laws') {
     if (keep || file !== undefined) throw new UsageError('laws: --keep and --replay need a target');
@@ -77,9 +80,11 @@ export function parseCommand(args: readonly string[], names: CommandNames): Comm
       runs === undefined
         ? { minutes: minutesOf(minutes, SHORT_MINUTES) }
         : { runs: numberOf('runs', runs, /^[1-9]\d{0,9}$/) };
-    return { kind: 'laws', laws, budget, seed };
+    return { kind: 'laws', laws, budget, seed, against };
   }
-  if (runs !== undefined) throw new UsageError('--runs needs laws');
+  if (runs !== undefined || against !== undefined) {
+    throw new UsageError('--runs and --against need laws');
+  }
   const targets = known('target', positionals, names.targets);
   if (file !== undefined) {
     if (positionals.length !== 1) throw new UsageError('--replay needs the name of one target');
@@ -98,6 +103,7 @@ function readArguments(args: readonly string[]) {
         minutes: { type: 'string' },
         runs: { type: 'string' },
         seed: { type: 'string' },
+        against: { type: 'string' },
         keep: { type: 'boolean' },
         replay: { type: 'string' },
         list: { type: 'boolean' },

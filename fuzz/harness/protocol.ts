@@ -5,7 +5,7 @@ export interface WorkerTask {
   /** URL of the module that exports the targets. */
   readonly list: string;
   readonly target: string;
-  /** URL of the folder with a corpus for each target. */
+  /** URL of the folder with a corpus file for each target. */
   readonly corpus: string;
   readonly job: Job;
   /** Memory of the {@link InputSlot} that holds the current input. */

@@ -1,4 +1,4 @@
-import { library } from '../../.config/tsup.ts';
+import { library } from '../../tools/build/tsup.ts';
 
 export default library(
   ['src/index.ts', 'src/internal.ts', 'src/rooms/index.ts'],

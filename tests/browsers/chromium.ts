@@ -1,9 +1,23 @@
 import process from 'node:process';
-import { type Browser, chromium } from 'playwright-core';
-import puppeteer, { type Browser as TabBrowser } from 'puppeteer-core';
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Page,
+} from 'playwright-core';
+import puppeteer, { type ConnectionTransport, type Browser as TabBrowser } from 'puppeteer-core';
 import { findProgram } from '../kit/programs.ts';
 
-export type { TabBrowser };
+export type {
+  Browser,
+  BrowserContext,
+  BrowserContextOptions,
+  ConnectionTransport,
+  Page,
+  TabBrowser,
+};
+export { puppeteer };
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
 const SHELL = 'chromium-headless-shell';

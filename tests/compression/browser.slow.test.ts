@@ -1,8 +1,7 @@
 import { type Conn } from '@ws/conn';
 import { configureCompression } from '@ws/node-io';
 import { serve } from '@ws/node-server';
-import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
-import type { Browser, Page } from 'playwright-core';
+import { type Browser, lacksChromium, launchHeadlessShell, type Page } from '@ws/tests/chromium';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { BACKENDS, MIB, SIZES } from './support.ts';
 

@@ -3,8 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Conn, type ServeOptions, serve, Upgrader } from '@ws/node-server';
-import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
-import type { Browser, Page } from 'playwright-core';
+import { type Browser, lacksChromium, launchHeadlessShell, type Page } from '@ws/tests/chromium';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
 /** Timeout of a test on a busy machine. */

@@ -4,8 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import process from 'node:process';
 import { serve, type WsServer } from '@ws/node-server';
-import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
-import type { Browser, Page } from 'playwright-core';
+import { type Browser, lacksChromium, launchHeadlessShell, type Page } from '@ws/tests/chromium';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const packages = join(import.meta.dirname, '../../packages');

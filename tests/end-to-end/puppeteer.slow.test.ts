@@ -1,8 +1,12 @@
 // Puppeteer over our client: a program of others that sends and receives thousands of messages.
 import { dial } from '@ws/node-client';
 import { serve } from '@ws/node-server';
-import { findChromium, lacksChromium } from '@ws/tests/chromium';
-import puppeteer, { type ConnectionTransport } from 'puppeteer-core';
+import {
+  type ConnectionTransport,
+  findChromium,
+  lacksChromium,
+  puppeteer,
+} from '@ws/tests/chromium';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
 /** The WebSocket of Puppeteer, as one of ours. */

@@ -46,7 +46,7 @@ const MESSAGE = Buffer.concat([Buffer.from('829001020304', 'hex'), maskedZeros(1
 export const WALKS: Readonly<Record<string, Row>> = {
   echo: {
     what: 'an echo of one 16-byte message, alone in its chunk',
-    bound: 115,
+    bound: 109,
     ours: () => echo(ours((conn) => conn.receive((message) => conn.send(message)))),
     ws: () =>
       echo(
@@ -57,7 +57,7 @@ export const WALKS: Readonly<Record<string, Row>> = {
   },
   send: {
     what: `send('${TEXT}') outside a handler`,
-    bound: 53,
+    bound: 46,
     ours: () => {
       const { conns, opened } = collect<Conn>();
       const server = ours((conn) => {
@@ -73,13 +73,13 @@ export const WALKS: Readonly<Record<string, Row>> = {
   },
   upgrade: {
     what: 'an upgrade by serve, without options',
-    bound: 161,
+    bound: 148,
     ours: () => upgrade(ours(() => new Promise(() => {}))),
     ws: () => upgrade(theirs(() => {})),
   },
   dial: {
     what: 'a dial',
-    bound: 323,
+    bound: 269,
     ours: () =>
       dials(async (url) => {
         await dial(url);

@@ -68,7 +68,7 @@ async function runAttacks(): Promise<Report> {
     );
     // Also a failure that belongs to no attack, for example an unhandled error, fails the command.
     const ok = await runAll([
-      node(bin('vitest'), 'run', ...FILTERS, ...reporters, `--outputFile.json=${file}`),
+      node(bin('.', 'vitest'), 'run', ...FILTERS, ...reporters, `--outputFile.json=${file}`),
     ]);
     if (!ok) process.exitCode = 1;
     return JSON.parse(readFileSync(file, 'utf8')) as Report;

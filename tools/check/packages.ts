@@ -38,7 +38,7 @@ function run([program, ...args]: Command): void {
 const MEANT = /\.module should be ESM, but the code is written in CJS\.$/;
 
 function publint(path: string): void {
-  const [program, ...args] = node(bin('publint'), '--strict', path);
+  const [program, ...args] = node(bin('tools', 'publint'), '--strict', path);
   const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });
   const found = stdout.split('\n').filter((line) => /^\d+\. /.test(line));
   const isMeant = found.length > 0 && found.every((line) => MEANT.test(line));
@@ -59,7 +59,7 @@ const rows = published.map(({ folder, manifest, file }) => {
   // For a folder, publint runs the package manager that it finds. For a tarball, it only reads.
   publint(path);
   if (!WITHOUT_TYPES.includes(folder)) {
-    run(node(bin('@arethetypeswrong/cli', 'attw'), path, ...attwOptions(folder)));
+    run(node(bin('tools', '@arethetypeswrong/cli', 'attw'), path, ...attwOptions(folder)));
   }
   const bytes = readFileSync(path);
   const files = filesOf(bytes);

@@ -9,7 +9,7 @@ const PACKAGES = ['conn', 'hub', 'node-io', 'node-server'];
 /** The types with such a member. A number is a position, and no verb. */
 const VERBS: Readonly<Record<string, string>> = {
   // Also of a server, a hub, a writer as in the Streams standard, an engine as in zlib; and the event.
-  close: `Conn Connection LiveConn ListenersOf MessageWriter TransportSink
+  close: `Conn Connection LiveConn LocalSession ListenersOf MessageWriter TransportSink
     Acceptor PendingWork RawUpgrader RunningServer ServerBase Upgrader
     Hub HubEvents Session Sessions Everywhere EverywhereCalls LocalActs
     Backplane ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Shard
@@ -19,7 +19,7 @@ const VERBS: Readonly<Record<string, string>> = {
     Decompressor PerMessageDeflate`,
   drop: 'PieceQueue MemoryBroker',
   // Of a sink: the peer has ended its side.
-  end: `Connection TransportSink SendQueue
+  end: `Connection TransportSink FrameSender
     Transport Http2Transport MemoryTransport SocketTransport StreamTransport`,
   // Also of memory that several users share; `MemoryBroker` has it for tests of an application.
   release: `ReferencedWrite WaitingMessage Http2Transport SocketTransport

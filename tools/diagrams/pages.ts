@@ -1,4 +1,5 @@
 import { sequence } from './sequence.ts';
+import { closing } from './states.ts';
 import { arrow, box, picture, text } from './svg.ts';
 
 /** Every diagram of docs/diagrams, by its file name. */
@@ -94,33 +95,6 @@ function backpressure(): string {
       { from: 1, to: 0, text: 'send() resolves', late: true },
     ],
   );
-}
-
-function closing(): string {
-  return picture('The states of a closing connection', 760, 470, [
-    box({ x: 270, y: 16, width: 220, lines: ['open', 'messages in both directions'] }),
-    box({ x: 30, y: 150, width: 240, lines: ['ending', 'you read what came before'] }),
-    box({ x: 30, y: 270, width: 240, lines: ['answering', 'the close handler runs'] }),
-    box({
-      x: 410,
-      y: 270,
-      width: 320,
-      lines: ['closing', 'our close frame is sent: no more writes'],
-    }),
-    box({ x: 240, y: 396, width: 280, lines: ['closed', 'conn.closed resolves'] }),
-    arrow('M300 73L180 148'),
-    text(118, 108, "the peer's close frame, or its end"),
-    arrow('M150 207V268'),
-    text(222, 243, 'all is read'),
-    arrow('M270 298H408'),
-    text(340, 290, 'we answer'),
-    arrow('M440 73L560 268'),
-    text(600, 165, 'close(), or a fault'),
-    arrow('M520 327L440 394'),
-    text(630, 366, "the peer's close frame, or closeTimeout"),
-    arrow('M380 73V394', 'dashed'),
-    text(390, 222, 'terminate(): 1006', 'note start'),
-  ]);
 }
 
 function handshake(): string {

@@ -90,7 +90,7 @@ describe('the installed packages', () => {
     write(folder, 'program.mts', program);
     const compilerOptions = { ...COMPILER, lib, module: 'nodenext', noEmit: true };
     write(folder, 'tsconfig.json', JSON.stringify({ compilerOptions }));
-    const tsc = join(root, 'node_modules', compiler, 'bin/tsc');
+    const tsc = join(root, 'tools/node_modules', compiler, 'bin/tsc');
     const { status, stdout } = spawnSync(process.execPath, [tsc, '-p', folder]);
     expect([status, String(stdout)]).toEqual([0, '']);
   });
@@ -111,7 +111,7 @@ describe('the installed packages', () => {
     write(folder, 'program.mts', entries.map((entry) => `import '${entry}';\n`).join(''));
     const compilerOptions = { ...COMPILER, types: ['node'], module: 'nodenext', noEmit: true };
     write(folder, 'tsconfig.json', JSON.stringify({ compilerOptions }));
-    const tsc = join(root, 'node_modules/typescript-7/bin/tsc');
+    const tsc = join(root, 'tools/node_modules/typescript-7/bin/tsc');
     const { status, stdout } = spawnSync(process.execPath, [tsc, '-p', folder]);
     expect([status, String(stdout)]).toEqual([0, '']);
   });

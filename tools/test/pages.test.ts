@@ -223,7 +223,7 @@ describe('a table of a page', () => {
 
 describe('docs/maintainers/sizes.md', () => {
   it('has the bound of each checked size, and no size above its bound', () => {
-    const bounds = JSON.parse(readFileSync(join(root, '.size-limit.json'), 'utf8')) as {
+    const bounds = JSON.parse(readFileSync(join(root, 'tools/.size-limit.json'), 'utf8')) as {
       readonly name: string;
       readonly limit: string;
     }[];

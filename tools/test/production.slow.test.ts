@@ -80,7 +80,7 @@ it('the programs of docs/production.md type-check', { timeout: 120_000 }, () => 
   const config = { extends: join(root, 'tsconfig.json'), compilerOptions };
   const content = { ...config, include: ['*.ts'], exclude: [], references: [] };
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(content));
-  const tsc = join(root, 'node_modules/typescript-7/bin/tsc');
+  const tsc = join(root, 'tools/node_modules/typescript-7/bin/tsc');
   const args = [tsc, '-p', folder, '--listFiles'];
   const { stdout } = spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8' });
   expect(stdout).toContain('.out/production/talk.ts');

@@ -85,7 +85,7 @@ describe.skipIf(!built)('docs/rpc.md', () => {
       join(folder, 'tsconfig.json'),
       JSON.stringify({ compilerOptions, include: ['*.ts'] }),
     );
-    const tsc = join(root, 'node_modules/typescript-7/bin/tsc');
+    const tsc = join(root, 'tools/node_modules/typescript-7/bin/tsc');
     const { stdout } = spawnSync(process.execPath, [tsc, '-p', folder], { encoding: 'utf8' });
     expect(stdout).toBe('');
   });

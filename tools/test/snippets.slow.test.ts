@@ -23,6 +23,7 @@ beforeAll(() => {
 
 /** JavaScript that other tests run. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
+  'docs/frameworks.md': 'tests/frameworks/page.ts',
   'bench/README.md': 'bench/test/load/users.slow.test.ts',
   'docs/runtimes.md': 'tools/test/install.long.test.ts',
   'docs/testing.md': 'tools/test/install.long.test.ts',
@@ -251,7 +252,7 @@ function typeFaults(compilerOptions: object = {}): Map<string, string[]> {
   const content = { extends: join(root, 'tsconfig.json'), compilerOptions: options };
   writeFileSync(config, JSON.stringify({ ...content, include: ['*.ts'], references: [] }));
   writeFileSync(join(folder, PLANTED), "export const n: number = 'text';\n");
-  const tsc = join(root, 'node_modules/typescript-7/bin/tsc');
+  const tsc = join(root, 'tools/node_modules/typescript-7/bin/tsc');
   const { stdout, stderr } = spawnSync(process.execPath, [tsc, '-p', config, '--listFiles'], {
     cwd: folder,
     encoding: 'utf8',

@@ -1,9 +1,14 @@
 // The demo in a real browser. `pnpm long slow` also takes screenshots, into .out/screenshots/ of the workspace.
 import { fileURLToPath } from 'node:url';
 import { rounds } from '@ws/tests';
-import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
-import axe, { type AxeResults } from 'axe-core';
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { axeFaults } from '@ws/tests/axe';
+import {
+  type Browser,
+  type BrowserContextOptions,
+  lacksChromium,
+  launchHeadlessShell,
+  type Page,
+} from '@ws/tests/chromium';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Program, startProgram } from './program.ts';
 import { Visitor } from './visitor.ts';
@@ -239,11 +244,11 @@ describe.skipIf(lacksChromium())('the chat page', () => {
     await sees(ada, `Is ${look} easy to read?`);
     await say(ada, `For axe, ${look} is.`);
     await sees(grace, `For axe, ${look} is.`);
-    expect(await faults(ada)).toEqual([]);
+    expect(await axeFaults(ada)).toEqual([]);
     if (await ada.locator('#toggle').isVisible()) {
       await ada.locator('#toggle').press('Enter');
       await ada.getByLabel('Your name').waitFor();
-      expect(await faults(ada)).toEqual([]);
+      expect(await axeFaults(ada)).toEqual([]);
       await shoot(ada, `people-${look}`);
       await ada.keyboard.press('Escape');
       await ada.getByLabel('Your name').waitFor({ state: 'hidden' });
@@ -254,18 +259,6 @@ describe.skipIf(lacksChromium())('the chat page', () => {
     expect(errors).toEqual([]);
   });
 });
-
-/** The serious and critical findings of axe, after all animations. */
-async function faults(page: Page): Promise<string[]> {
-  await page.evaluate(
-    'Promise.all(document.getAnimations().map((animation) => animation.finished))',
-  );
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate<AxeResults>('axe.run()');
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
-}
 
 /** Runs in the page. */
 const ECHO = `(async () => {

@@ -4,7 +4,8 @@ import { get } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { dial } from '@ws/node-client';
-import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
+import { axeFaults } from '@ws/tests/axe';
+import { type Browser, lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import {
   type Example,
   endsWithSilentClient,
@@ -13,8 +14,6 @@ import {
   STACK,
   startExample,
 } from '@ws/tests/examples';
-import axe from 'axe-core';
-import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const root = join(import.meta.dirname, '../../..');
@@ -82,11 +81,7 @@ describe('examples/dashboard', () => {
       expect(await page.evaluate(overflow)).toBe(false);
       await mkdir(screenshots, { recursive: true });
       await page.screenshot({ path: join(screenshots, `dashboard-${name}.png`), fullPage: true });
-      await page.evaluate(axe.source);
-      const { violations } = await page.evaluate<{
-        violations: { id: string; impact: string }[];
-      }>('axe.run()');
-      expect(violations.filter(({ impact }) => /serious|critical/.test(impact))).toEqual([]);
+      expect(await axeFaults(page)).toEqual([]);
       expect(errors).toEqual([]);
       await page.close();
     });

@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import { get } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { connect, RequestStatus } from '@ws/obs';
+import { axeFaults } from '@ws/tests/axe';
 import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import { type Example, rejectsWrongPort, startExample } from '@ws/tests/examples';
 import { FakeObs, Refusal } from '@ws/tests/obs';
-import axe from 'axe-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 /** A PNG of one grey pixel. */
@@ -109,11 +109,7 @@ describe('examples/obs-switcher', () => {
         await other.call('SetCurrentProgramScene', { sceneName: 'Scene' });
         await program('Scene');
 
-        await page.evaluate(axe.source);
-        const { violations } = await page.evaluate<{
-          violations: { id: string; impact: string }[];
-        }>('axe.run()');
-        expect(violations.filter(({ impact }) => /serious|critical/.test(impact))).toEqual([]);
+        expect(await axeFaults(page)).toEqual([]);
 
         // The page connects again after the connection is lost.
         fake.requests.length = 0;

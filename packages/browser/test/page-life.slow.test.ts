@@ -1,6 +1,11 @@
 // What happens to a connection when a page sleeps, loses its network, or is left.
-import { lacksChromium, launchChromium } from '@ws/tests/chromium';
-import type { Browser, BrowserContext, Page } from 'playwright-core';
+import {
+  type Browser,
+  type BrowserContext,
+  lacksChromium,
+  launchChromium,
+  type Page,
+} from '@ws/tests/chromium';
 import {
   afterAll,
   afterEach,

@@ -19,13 +19,19 @@ export {
   kind,
   whole,
 } from './arguments.ts';
-export type { FrameDecoderUse } from './frames/decoder-options.ts';
 export {
-  FrameQueue,
-  noRelease,
-  type Segment,
-  SLAB_PAYLOAD,
-} from './frames/frame-queue.ts';
+  END,
+  type Failure,
+  type FrameOutput,
+  failureBy,
+  Machine,
+  type MachineEvent,
+  type MachineOwner,
+} from './endpoint/machine.ts';
+export * as states from './endpoint/states.ts';
+export { Arena, Batch } from './frames/batch.ts';
+export type { FrameDecoderUse } from './frames/decoder-options.ts';
+export { FrameQueue, noRelease } from './frames/frame-queue.ts';
 export { type FrameCoding, FrameSlab } from './frames/frame-slab.ts';
 export { writeHeader } from './frames/header.ts';
 export { refusalHead, switchingHead } from './handshake/format.ts';

@@ -1,21 +1,19 @@
 import { AsyncResource } from 'node:async_hooks';
-import { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { FrameEncoder } from '@ws/codec';
-import { LARGEST_SLAB, Pool } from '@ws/codec/internal';
+import { type Batch, LARGEST_SLAB, Pool } from '@ws/codec/internal';
 import {
-  type Batch,
   type BatchSender,
   REFERENCE_FROM,
   schedulerOf,
   sharedFrames,
   TurnCallback,
   type TurnTask,
+  viewOfBatch,
 } from '@ws/conn/internal';
 import { copyOf, EMPTY } from './bytes.ts';
 import type { SendCallback } from './connection.ts';
-import { keyOf } from './frame-list.ts';
 import { isUnchanged } from './owned-socket.ts';
 import { nextTick, platform } from './platform.ts';
 
@@ -46,37 +44,28 @@ const maskingEncoders = new Pool<FrameEncoder>(MAX_FREE);
 export class OutgoingFrames implements BatchSender, TurnTask {
   /** @internal */
   awaitsTurn = false;
-  protected readonly stream: Duplex;
-  /**
-   * Whether frames may wait for the end of the turn. They share memory, which another stream than a
-   * socket may keep.
-   */
-  protected readonly coalesces: boolean;
+  /** Whether the frames are masked. */
+  readonly masks: boolean;
+  /** Plain bytes of the compressed messages that wait for the end of the turn. */
+  compressed = 0;
+  readonly #socket: Socket;
   /** TLS queues every chunk. TCP queues it only when `writableLength` is above 0. */
   readonly #isTls: boolean;
-  /** Masks with the keys of the application. It is not shared with other sockets. */
-  readonly #ownEncoder: FrameEncoder | undefined;
   #encoder: FrameEncoder | undefined;
-  #masks = false;
   /** Frames that other sockets send too. The encoder is empty then. */
   #batch: Batch | undefined;
   #callbacks: SendCallback[] | undefined;
   #held = false;
-  /** Plain bytes of the compressed messages that wait for the end of the turn. */
-  protected compressed = 0;
   /** Turns with one frame since the last turn with more. The first frame of all does not wait. */
   #singles = MIN_SINGLES;
   /** The last turn with a frame, and how many it has. */
   #turn = -1;
   #count = 1;
 
-  constructor(stream: Duplex, generateMask: ((key: Buffer) => void) | undefined) {
-    this.stream = stream;
-    this.coalesces = stream instanceof Socket;
-    this.#isTls = stream instanceof TLSSocket;
-    // null has no function either, as in ws.
-    if (!generateMask) return;
-    this.#ownEncoder = createEncoder(true, () => keyOf(generateMask));
+  constructor(socket: Socket, masks: boolean) {
+    this.#socket = socket;
+    this.masks = masks;
+    this.#isTls = socket instanceof TLSSocket;
   }
 
   /**
@@ -98,27 +87,25 @@ export class OutgoingFrames implements BatchSender, TurnTask {
     this.flush();
   }
 
-  protected frame(
+  add(
     opcode: number,
     fin: boolean,
     rsv: number,
-    payload: Uint8Array,
-    mask: boolean,
+    payload: string | Uint8Array,
     callback: SendCallback | undefined,
   ): void {
-    this.#encoderFor(mask).frame(opcode, fin, rsv, payload);
-    this.#added(payload.length, callback);
-  }
-
-  protected text(
-    opcode: number,
-    fin: boolean,
-    text: string,
-    mask: boolean,
-    callback: SendCallback | undefined,
-  ): void {
-    this.#encoderFor(mask).text(opcode, fin, 0, text);
-    this.#added(text.length, callback);
+    if (this.#batch !== undefined) this.#writeBatch();
+    const encoder = (this.#encoder ??= acquireEncoder(this.masks));
+    if (typeof payload === 'string') encoder.text(opcode, fin, rsv, payload);
+    else encoder.frame(opcode, fin, rsv, payload);
+    const called = inContext(callback);
+    if (called !== undefined) (this.#callbacks ??= []).push(called);
+    // The application may change referenced bytes once `send` has returned, as with ws.
+    const most = this.#held ? COPIED_UP_TO : MAX_SMALL;
+    if (payload.length > most || encoder.pending >= LARGEST_SLAB) this.flush();
+    else if (this.#held) return;
+    else if (this.#leavesAtOnce() && !this.compressed) this.flush();
+    else endOfTurn.add(this);
   }
 
   /**
@@ -127,25 +114,14 @@ export class OutgoingFrames implements BatchSender, TurnTask {
    * @param b0 - The first byte of its header.
    * @param payload - Identifies the frame until the turn ends.
    */
-  protected sharedFrame(b0: number, payload: Uint8Array, callback: SendCallback | undefined): void {
+  addShared(b0: number, payload: Uint8Array, callback: SendCallback | undefined): void {
     if (this.#encoder !== undefined) this.flush();
     const frames = sharedFrames(platform);
     const before = this.#batch;
     this.#batch = frames.extend(before, b0, payload);
     if (before === undefined) frames.flushAtEndOfTurn(this);
     // Without a context: it would cost a sixth of the speed of a room.
-    if (typeof callback === 'function') this.#call(callback);
-  }
-
-  /** Writes bytes as they are, after all frames before them. */
-  protected raw(list: readonly (Uint8Array | string)[], callback: SendCallback | undefined): void {
-    this.flush();
-    const { stream } = this;
-    const last = list.length - 1;
-    if (last > 0) stream.cork();
-    for (let i = 0; i < last; i++) stream.write(list[i]);
-    stream.write(list[last], callback);
-    if (last > 0) stream.uncork();
+    if (typeof callback === 'function') (this.#callbacks ??= []).push(callback);
   }
 
   /** Writes all frames to the socket. */
@@ -157,8 +133,7 @@ export class OutgoingFrames implements BatchSender, TurnTask {
     const callbacks = this.#callbacks;
     this.#encoder = this.#callbacks = undefined;
     this.#write(encoder, callbacks);
-    if (encoder === this.#ownEncoder) return;
-    (this.#masks ? maskingEncoders : plainEncoders).release(encoder);
+    freeEncoders(this.masks).release(encoder);
   }
 
   /**
@@ -168,7 +143,7 @@ export class OutgoingFrames implements BatchSender, TurnTask {
    */
   flushBatch(): void {
     const callbacks = this.#callbacks;
-    const takesAll = this.stream.writable && !this.#mayQueue();
+    const takesAll = this.#socket.writable && !this.#mayQueue();
     if (this.#batch !== undefined && callbacks !== undefined && takesAll) {
       this.#callbacks = undefined;
       callAll(callbacks);
@@ -181,39 +156,15 @@ export class OutgoingFrames implements BatchSender, TurnTask {
     if (batch === undefined) return;
     const callbacks = this.#callbacks;
     this.#batch = this.#callbacks = undefined;
-    const bytes = batch.view(platform);
+    const bytes = viewOfBatch(platform, batch);
     // A view in the buffer of a slow socket keeps the memory of all shared frames.
-    const copied = this.stream.writableLength > 0 && batch.size < REFERENCE_FROM;
+    const copied = this.#socket.writableLength > 0 && batch.size < REFERENCE_FROM;
     this.#give(copied ? copyOf(bytes, 0, bytes.length) : bytes, undefined, callbacks);
   }
 
   /** The end of a turn with frames. */
   onTurn(): void {
     this.flush();
-  }
-
-  #encoderFor(mask: boolean): FrameEncoder {
-    if (this.#batch !== undefined) this.#writeBatch();
-    if (this.#encoder !== undefined) {
-      if (this.#masks === mask) return this.#encoder;
-      this.flush();
-    }
-    this.#masks = mask;
-    const free = mask ? maskingEncoders : plainEncoders;
-    const own = mask ? this.#ownEncoder : undefined;
-    this.#encoder = own ?? free.acquire() ?? createEncoder(mask, undefined);
-    return this.#encoder;
-  }
-
-  #added(size: number, callback: SendCallback | undefined): void {
-    const called = inContext(callback);
-    if (called !== undefined) this.#call(called);
-    // The application may change referenced bytes once `send` has returned, as with ws.
-    const most = this.#held ? COPIED_UP_TO : MAX_SMALL;
-    if (size > most || this.#encoder!.pending >= LARGEST_SLAB) return this.flush();
-    if (this.#held) return;
-    if (this.#leavesAtOnce() && !this.compressed) return this.flush();
-    endOfTurn.add(this);
   }
 
   /** Whether a frame does not wait for others of its turn. */
@@ -227,22 +178,18 @@ export class OutgoingFrames implements BatchSender, TurnTask {
     return ++this.#count === 1 && this.#singles >= MIN_SINGLES;
   }
 
-  #call(callback: SendCallback): void {
-    (this.#callbacks ??= []).push(callback);
-  }
-
   #write(encoder: FrameEncoder, callbacks: SendCallback[] | undefined): void {
-    const { stream } = this;
+    const socket = this.#socket;
     let corked = false;
     encoder.flush((chunk, release) => {
       const isLast = encoder.pending === 0;
       if (!isLast && !corked) {
         corked = true;
-        stream.cork();
+        socket.cork();
       }
       this.#give(chunk, release, isLast ? callbacks : undefined);
     });
-    if (corked) stream.uncork();
+    if (corked) socket.uncork();
   }
 
   #give(
@@ -250,8 +197,8 @@ export class OutgoingFrames implements BatchSender, TurnTask {
     release: (() => void) | undefined,
     callbacks: SendCallback[] | undefined,
   ): void {
-    const { stream } = this;
-    if (release !== undefined && !isUnchanged(stream)) {
+    const socket = this.#socket;
+    if (release !== undefined && !isUnchanged(socket)) {
       const copy = copyOf(bytes, 0, bytes.length);
       release();
       return this.#give(copy, undefined, callbacks);
@@ -259,18 +206,18 @@ export class OutgoingFrames implements BatchSender, TurnTask {
     if (callbacks !== undefined || release === undefined || this.#mayQueue()) {
       // As with the two writes of a frame in ws, the error of a write after the end comes before
       // the callback.
-      if (stream.writableEnded) stream.write(EMPTY);
-      stream.write(bytes, onWritten(release, callbacks));
+      if (socket.writableEnded) socket.write(EMPTY);
+      socket.write(bytes, onWritten(release, callbacks));
     } else {
-      stream.write(bytes);
+      socket.write(bytes);
       // The usual case: the kernel has taken all bytes.
-      if (stream.writableLength === 0) release();
-      else stream.write(EMPTY, release);
+      if (socket.writableLength === 0) release();
+      else socket.write(EMPTY, release);
     }
   }
 
   #mayQueue(): boolean {
-    const { writableLength, writableCorked } = this.stream;
+    const { writableLength, writableCorked } = this.#socket;
     return this.#isTls || writableLength > 0 || writableCorked > 0;
   }
 }
@@ -311,13 +258,19 @@ function callAll(callbacks: readonly SendCallback[], error?: Error | null, from 
   }
 }
 
-function createEncoder(masks: boolean, nextKey: (() => number) | undefined): FrameEncoder {
-  return new FrameEncoder({
-    role: masks ? 'client' : 'server',
-    borrowFrom: COPIED_UP_TO,
-    writeUtf8: (into, at, text) => platform.writeUtf8(into, at, text),
-    nextKey,
-  });
+function freeEncoders(masks: boolean): Pool<FrameEncoder> {
+  return masks ? maskingEncoders : plainEncoders;
+}
+
+function acquireEncoder(masks: boolean): FrameEncoder {
+  return (
+    freeEncoders(masks).acquire() ??
+    new FrameEncoder({
+      role: masks ? 'client' : 'server',
+      borrowFrom: COPIED_UP_TO,
+      writeUtf8: (into, at, text) => platform.writeUtf8(into, at, text),
+    })
+  );
 }
 
 const { endOfTurn } = schedulerOf(platform);

@@ -37,6 +37,13 @@ export interface PerMessageDeflateOptions {
 export type DeflateParameters = Record<string, number | true>;
 
 export const EXTENSION = 'permessage-deflate';
+
+/** The negotiated extensions by name. */
+export type ActiveExtensions = Readonly<Record<string, PerMessageDeflate>>;
+
+/** One object for all connections without an extension: it saves 56 bytes of each. */
+export const NO_EXTENSIONS: ActiveExtensions = /* @__PURE__ */ Object.freeze({});
+
 const SERVER_BITS = 'server_max_window_bits';
 const CLIENT_BITS = 'client_max_window_bits';
 const SERVER_ALONE = 'server_no_context_takeover';

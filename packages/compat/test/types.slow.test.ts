@@ -32,7 +32,7 @@ async function compile(program: string, declarations: string, compiler: string):
   };
   writeFileSync(config, JSON.stringify({ compilerOptions, files: [program] }));
   try {
-    const tsc = join(root, 'node_modules', compiler, 'bin/tsc');
+    const tsc = join(root, 'tools/node_modules', compiler, 'bin/tsc');
     const { stdout } = await promisify(execFile)(process.execPath, [tsc, '-p', config]);
     return stdout;
   } catch (error) {

@@ -68,7 +68,7 @@ export function broadcast<C extends Conn>(
     const internals = conn['@ws/internals'];
     const { connection } = internals;
     if (internals.sendPrepared(message, false)) accepted++;
-    else if (connection.outbound.writeEnd === undefined) {
+    else if (connection.outbox.writeEnd === undefined) {
       const { length } = message.bytes;
       // An error of this transport must not end the broadcast to the others.
       connection.guardTransport(() => connection.rareParts().skipBroadcast(length));

@@ -23,6 +23,7 @@ import { closedIsRead, loopBegins } from './connection/handled.ts';
 import type { MessageWriter } from './connection/message-writer.ts';
 import { MessageIterator } from './connection/pull-reads.ts';
 import { sharedOf } from './connection/shared.ts';
+import { writeControl, writeData } from './connection/write-call.ts';
 import type { CloseHandler, PingPongHandler } from './control/control-frames.ts';
 import { InternalsOfConn } from './internals-of-conn.ts';
 import { copyOf } from './memory/copy.ts';
@@ -36,17 +37,16 @@ import {
 } from './options/conn-options.ts';
 import { deflateExtension } from './options/extension.ts';
 import type { CloseInfo, ConnState, ConnStats } from './platform/observer.ts';
-import { formatJSON, parseMessage } from './read/json.ts';
+import { formatJSON, parseLater } from './read/json.ts';
 import type { MessageReader } from './read/message-reader.ts';
 import { type MessageStreams, streamsOf } from './read/message-streams.ts';
 import { type MessageHandler, receive, startReceive } from './read/receive-call.ts';
-import { handled, rejected, resolvedLater } from './time/promises.ts';
+import { handled, rejected } from './time/promises.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import { checkTransport, type Transport } from './transport.ts';
 import { duration, kind } from './validate.ts';
 import { controlPayload, dataTypeOf, type MessageData } from './writing/payload.ts';
 import { PreparedMessage } from './writing/prepared-message.ts';
-import { writeControl, writeData } from './writing/write-call.ts';
 
 /**
  * A WebSocket connection over any {@link Transport} (RFC 6455).
@@ -255,16 +255,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     const reads = this.#connection.inbound.pullReads();
     const read = () => reads.readMessage('readJSON');
     const message = waitForRead(this.#connection, 'readJSON', options, read);
-    const parse = async (): Promise<T> => {
-      try {
-        return parseMessage(await message) as T;
-      } catch (error) {
-        // Last, as in `Deferred.rejectWithCaller`: otherwise the stack would not name the caller.
-        void handled(value);
-        throw error;
-      }
-    };
-    const value = parse();
+    const value: Promise<T> = parseLater(message, () => handled(value));
     return value;
   }
 
@@ -372,7 +363,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   nextWriter(type: number, options: NextWriterOptions = {}): Promise<MessageWriter> {
     try {
       checkWriterOptions(type, options);
-      const writes = this.#connection.outbound.writeOrder();
+      const writes = this.#connection.outbox.writeOrder();
       return writes.nextWriter(type, options.queue === true, options.compress);
     } catch (error) {
       return this.#connection.rejected(error, 'nextWriter');
@@ -410,7 +401,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     }
     if (isControlType(message.type)) return this.writeControl(message.type, message.bytes);
     try {
-      return this.#connection.outbound.sendPrepared(message);
+      return this.#connection.outbox.sendPrepared(message);
     } catch (error) {
       return this.#connection.rejected(error, 'writePreparedMessage');
     }
@@ -678,12 +669,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
         () => {
           const closing = connection.closingOrNew();
           closing.ourClose(payload, timeout, options.discard === true);
-          const { info } = closing.outcome;
-          // In a later turn, so that a loop of calls after the end blocks no other work.
-          const closed =
-            info === undefined
-              ? connection.closedPromise()
-              : resolvedLater(connection.platform, info);
+          const closed = connection.closedPromise();
           if (timeout === undefined) return closed;
           return keepAliveFor(connection.platform, timeout, closed);
         },

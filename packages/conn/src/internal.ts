@@ -27,7 +27,6 @@ export { YieldQueue } from './platform/later-turns.ts';
 export { checkRate, limitRate } from './rate-options.ts';
 export { formatJSON } from './read/json.ts';
 export { closeConfirmed } from './read/message-streams.ts';
-export { ObservedPromise } from './read/observed-promise.ts';
 export type { RatePlan } from './read/rate.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
 export { reportError } from './report/report.ts';
@@ -38,8 +37,7 @@ export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts
 export { CallPromise } from './time/call-promise.ts';
 export { checkExpires } from './time/deadline.ts';
 export { Expiry } from './time/expiry.ts';
-export { Deferred, handled, RESOLVED, rejected, resolvedLater } from './time/promises.ts';
-export { LateRejection, rejectedLater, rejectedSoon } from './time/refusal.ts';
+export { Deferred, handled, RESOLVED, refused, rejected } from './time/promises.ts';
 export { checkWaitOptions } from './time/wait.ts';
 export {
   badType,
@@ -56,9 +54,9 @@ export { WriteBudget } from './writing/buffer-limits.ts';
 export { bytesOf, dataTypeOf, utf8 } from './writing/payload.ts';
 export { DetachedBytes } from './writing/pending-bytes.ts';
 export {
-  type Batch,
   type BatchSender,
   flushShared,
   REFERENCE_FROM,
   sharedFrames,
+  viewOfBatch,
 } from './writing/shared-frames.ts';

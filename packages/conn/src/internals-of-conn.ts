@@ -7,8 +7,12 @@ import type { ConnInternals } from './internals.ts';
 import type { Message } from './message.ts';
 import type { CloseInfo } from './platform/observer.ts';
 import type { Platform } from './platform/platform.ts';
-import { ObservedPromise } from './read/observed-promise.ts';
-import type { ReceiveObserver } from './read/receive-call.ts';
+import {
+  type MessageHandler,
+  type ReceiveEnd,
+  type ReceiveObserver,
+  receiveThen,
+} from './read/receive-call.ts';
 import type { PreparedMessage } from './writing/prepared-message.ts';
 
 /** The {@link ConnInternals} of a Conn. Made for each use: an idle connection keeps none. */
@@ -38,12 +42,12 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   untilWritable(): Promise<void> | undefined {
-    return this.connection.outbound.untilWritable();
+    return this.connection.outbox.untilWritable();
   }
 
   sendWaiting({ type, data }: Message): Promise<void> {
     try {
-      return this.connection.outbound.sendBacklog(type, data);
+      return this.connection.outbox.sendBacklog(type, data);
     } catch (error) {
       return this.connection.rejected(error, 'send');
     }
@@ -95,10 +99,13 @@ export class InternalsOfConn implements Required<ConnInternals> {
     loopLeft(this.connection.inbound);
   }
 
+  receiveThen(handler: MessageHandler, end: ReceiveEnd<Conn>): Promise<void> {
+    return receiveThen(this.connection, handler, end);
+  }
+
   observeReceive(result: unknown, observer: ReceiveObserver<Conn>): boolean {
     const { receiveCall } = this.connection.inbound;
     if (result !== undefined && result === receiveCall) receiveCall.observe(observer, this.#conn);
-    else if (ObservedPromise.is(result)) result.observe(observer, this.#conn);
     else return false;
     return true;
   }
@@ -115,27 +122,28 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   encodesElsewhere(size: number): boolean {
-    const { order, blocked } = this.connection.outbound;
-    return order?.encodes === true && !blocked && this.connection.outbound.makeRoom(size);
+    const { outbox } = this.connection;
+    const { order, sender } = outbox;
+    return order?.encodes === true && !sender.blocked && outbox.makeRoom(size);
   }
 
   awaitsWriter(size: number): boolean {
-    const { order, blocked } = this.connection.outbound;
-    const waits = order?.writer !== undefined && !blocked;
-    return waits && this.connection.outbound.makeRoom(size);
+    const { outbox } = this.connection;
+    const { order, sender } = outbox;
+    return order?.writer !== undefined && !sender.blocked && outbox.makeRoom(size);
   }
 
   sendUnencoded(send: () => void): void {
-    this.connection.outbound.sendUnencoded(send);
+    this.connection.outbox.sendUnencoded(send);
   }
 
   sendPrepared(message: PreparedMessage, waited: boolean): boolean {
     const { type, bytes } = message;
-    const { outbound } = this.connection;
+    const { outbox } = this.connection;
     try {
       const { length } = bytes;
-      if (!(waited ? outbound.withinTotal(length) : outbound.makeRoom(length))) return false;
-      if (type < CloseMessage) void outbound.sendPrepared(message, true);
+      if (!(waited ? outbox.withinTotal(length) : outbox.makeRoom(length))) return false;
+      if (type < CloseMessage) void outbox.sendPrepared(message, true);
       else void this.#conn.writePreparedMessage(message);
       return true;
     } catch {
@@ -146,7 +154,7 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   sendRun(messages: readonly PreparedMessage[]): boolean {
-    return this.connection.outbound.sendRun(messages);
+    return this.connection.outbox.sendRun(messages);
   }
 
   // The close

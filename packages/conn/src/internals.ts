@@ -2,7 +2,7 @@ import type { Conn } from './conn.ts';
 import type { Message } from './message.ts';
 import type { CloseInfo } from './platform/observer.ts';
 import type { Platform } from './platform/platform.ts';
-import type { ReceiveObserver } from './read/receive-call.ts';
+import type { MessageHandler, ReceiveEnd, ReceiveObserver } from './read/receive-call.ts';
 import type { PreparedMessage } from './writing/prepared-message.ts';
 
 /**
@@ -18,7 +18,7 @@ export interface ConnInternals {
   readonly closed: Promise<CloseInfo>;
   /** Closes the connection after `error` of the application: with 1011, or 1013 for a BackpressureError. */
   closeAfterError(error: unknown): Promise<CloseInfo>;
-  /** See `Outbound.untilWritable`. */
+  /** See `Outbox.untilWritable`. */
   untilWritable(): Promise<void> | undefined;
   /** Sends a message that has waited for room. `maxBufferedAmount` does not apply to it. */
   sendWaiting(message: Message): Promise<void>;
@@ -50,13 +50,17 @@ export interface ConnInternals {
    * connection answers a close frame that arrived after it.
    */
   connHandlerSettled?(): void;
+  /**
+   * `receive`, whose promise settles as that of `end`. Costs less than `then`.
+   */
+  receiveThen?(handler: MessageHandler, end: ReceiveEnd<Conn>): Promise<void>;
   /** The single reads of a stream are a loop: the same code reads the next message. */
   loopBegins?(): void;
   /** The stream was left: its last message is handled as after a single read. */
   loopLeft?(): void;
   /**
    * Calls `observer` with the connection when `result` settles: the pending `receive` or
-   * `discardReads` of this connection, or an ObservedPromise. Costs less than `then`.
+   * `discardReads` of this connection. Costs less than `then`.
    *
    * @returns false when `result` is another value. The observer is not called then.
    */
@@ -75,7 +79,7 @@ export interface ConnInternals {
   encodesElsewhere?(size: number): boolean;
   /** Whether messages wait for an open writer and for nothing else, and `size` more bytes may wait. */
   awaitsWriter?(size: number): boolean;
-  /** See `Outbound.sendUnencoded`. */
+  /** See `Outbox.sendUnencoded`. */
   sendUnencoded?(send: () => void): void;
   /**
    * Sends a message together with the other messages of this turn.

@@ -1,4 +1,4 @@
-import type { Page } from 'playwright-core';
+import { type Page } from '@ws/tests/chromium';
 
 /** A text, or so many bytes. */
 type Data = string | number;

@@ -1,6 +1,5 @@
 import { type BadHandshakeError, type ClientConn, type DialOptions, dial } from '@ws/node-client';
-import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
-import type { Browser, Page } from 'playwright-core';
+import { type Browser, lacksChromium, launchHeadlessShell, type Page } from '@ws/tests/chromium';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FEATURE_NAMES, fact, probe } from './features.ts';
 import { meet, VISITS, visit } from './pages.ts';

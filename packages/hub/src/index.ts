@@ -13,7 +13,6 @@ export type {
   HubEvents,
 } from './events.ts';
 export type { AskOptions, Everywhere } from './everywhere/everywhere.ts';
-export { isPosition, type Position } from './history/position.ts';
 export type { HistoryQuery, Kept } from './history/room-history.ts';
 export { Hub, type HubStats, type SessionInit } from './hub.ts';
 export type {
@@ -25,6 +24,7 @@ export type {
   OverflowPolicy,
   RoomOptions,
 } from './options.ts';
+export { isPosition, type Position } from './position.ts';
 export type {
   InfoOf,
   JSONValue,
@@ -32,7 +32,7 @@ export type {
   Presences,
   Present,
 } from './presence/room-presence.ts';
-export type { JoinOptions } from './rooms/join-options.ts';
+export type { JoinOptions } from './rooms/joins.ts';
 export { type Joined, Room } from './rooms/room.ts';
 export { type SendOptions, Session } from './sessions/session.ts';
 export type { Waiting } from './sessions/waiting-messages.ts';

@@ -1,24 +1,105 @@
 import { type IncomingMessage, maxHeaderSize } from 'node:http';
-import type { Duplex } from 'node:stream';
+import type { Http2ServerRequest } from 'node:http2';
 import { checkRequest, parseSubprotocols, type RequestFacts, type RequestStep } from '@ws/codec';
 import { hasToken } from '@ws/codec/internal';
-import type { AppRequest } from './conn-handler.ts';
+import { addressOf } from '@ws/node-io/internal';
 import { HandshakeError } from './errors.ts';
-import { CompatResponder } from './http2/on-demand.ts';
-import { IncomingFacts, isCompatRequest, RequestHeaders } from './request-facts.ts';
-import { NodeHttpResponder } from './responder/node-http.ts';
-import type { ServerRequest } from './server-request.ts';
 
-/** Describes a request that node:http has parsed. */
-export function requestOfNode(incoming: IncomingMessage, socket: Duplex): ServerRequest {
-  const { httpVersionMajor: major, httpVersionMinor: minor } = incoming;
-  // A client may write HTTP/2.0 into a request of HTTP/1.
-  const facts = new IncomingFacts(incoming, major === 1 && minor >= 1 ? '1.1' : '1.0');
-  const responder =
-    major === 2 && isCompatRequest(incoming)
-      ? new CompatResponder(incoming.stream)
-      : new NodeHttpResponder(incoming, socket);
-  return { req: incoming as AppRequest, facts, incoming, responder };
+/** Header fields that the handshake reads. */
+const FIELDS = [
+  'host',
+  'transfer-encoding',
+  'content-length',
+  'connection',
+  'upgrade',
+  'origin',
+  'x-forwarded-for',
+  'sec-websocket-version',
+  'sec-websocket-key',
+  'sec-websocket-protocol',
+  'sec-websocket-extensions',
+  // Of HTTP/2 (RFC 8441, section 4).
+  ':protocol',
+  ':scheme',
+  ':authority',
+] as const;
+type Field = (typeof FIELDS)[number];
+const KEPT: ReadonlySet<string> = new Set(FIELDS);
+
+/** What is read of a request. One that an application or a test has made may lack some of it. */
+type Incoming = Partial<
+  Pick<IncomingMessage, 'rawHeaders' | 'method' | 'url' | 'socket'> &
+    Pick<IncomingMessage, 'httpVersionMajor' | 'httpVersionMinor'>
+>;
+
+/**
+ * An IncomingMessage, for the codec's tables of rules and for the steps between them.
+ *
+ * `IncomingMessage.headers` joins some repeated fields and drops others, but the handshake has rules
+ * about repetition. Other fields are not kept: a flood of them would cost ten times their bytes.
+ */
+export class IncomingFacts implements RequestFacts {
+  readonly incoming: IncomingMessage;
+  readonly method: string;
+  readonly target: string;
+  readonly version: RequestFacts['version'];
+  /** The lines of each field. One line is kept as its text, so that a usual request needs no list. */
+  readonly #values = new Map<string, string | string[]>();
+
+  /** @param version - Default: that of HTTP/1. */
+  constructor(incoming: Incoming, version?: '2') {
+    const { httpVersionMajor: major, httpVersionMinor: minor = 0, rawHeaders: raw = [] } = incoming;
+    this.incoming = incoming as IncomingMessage;
+    this.method = incoming.method ?? '';
+    this.target = incoming.url ?? '';
+    // A client may write HTTP/2.0 into a request of HTTP/1.
+    this.version = version ?? (major === 1 && minor >= 1 ? '1.1' : '1.0');
+    for (let i = 0; i + 1 < raw.length; i += 2) {
+      const name = raw[i]!.toLowerCase();
+      if (!KEPT.has(name)) continue;
+      const line = raw[i + 1]!;
+      const before = this.#values.get(name);
+      if (before === undefined) this.#values.set(name, line);
+      else if (typeof before === 'string') this.#values.set(name, [before, line]);
+      else before.push(line);
+    }
+    // A request of HTTP/2 often has no Host (RFC 9113, section 8.3.1).
+    const authority = this.#values.get(':authority');
+    if (authority !== undefined && !this.has('host')) this.#values.set('host', authority);
+  }
+
+  get remoteAddress(): string | undefined {
+    return addressOf(this.incoming.socket, 'remoteAddress');
+  }
+
+  /** Whether the field occurs. */
+  has(name: Field): boolean {
+    return this.#values.has(name);
+  }
+
+  /** Returns the value of every line of the field. */
+  lines(name: Field): readonly string[] {
+    const value = this.#values.get(name) ?? [];
+    return typeof value === 'string' ? [value] : value;
+  }
+
+  /** Returns the field as one list over all its lines; `''` when it is missing. */
+  list(name: Field): string {
+    const value = this.#values.get(name) ?? '';
+    return typeof value === 'string' ? value : value.join(', ');
+  }
+
+  /** Returns the value of a field that occurs exactly once, otherwise undefined. */
+  once(name: Field): string | undefined {
+    const value = this.#values.get(name);
+    return typeof value === 'string' ? value : undefined;
+  }
+}
+
+/** Returns whether a request is one of node:http2's compatibility API. */
+export function isCompatRequest(req: object | undefined): req is Http2ServerRequest {
+  const { stream } = (req ?? {}) as Partial<Http2ServerRequest>;
+  return typeof stream?.respond === 'function';
 }
 
 /**
@@ -88,7 +169,7 @@ export function headSizeFault(req: IncomingMessage): HandshakeError | undefined 
  * ```
  */
 export function isWebSocketUpgrade(req: IncomingMessage): boolean {
-  const headers = headersOf(req);
+  const headers = factsOf(req);
   return (
     hasToken(headers.list('connection'), 'upgrade') &&
     hasToken(headers.list('upgrade'), 'websocket')
@@ -112,13 +193,13 @@ export function isWebSocketUpgrade(req: IncomingMessage): boolean {
  * ```
  */
 export function subprotocols(req: IncomingMessage): string[] {
-  return parseSubprotocols(headersOf(req).list('sec-websocket-protocol')) ?? [];
+  return parseSubprotocols(factsOf(req).list('sec-websocket-protocol')) ?? [];
 }
 
 /** A request that a test or another server made may have no `rawHeaders`. */
-function headersOf(req: IncomingMessage): RequestHeaders {
+function factsOf(req: IncomingMessage): IncomingFacts {
   const { rawHeaders, headers }: Partial<IncomingMessage> = req;
-  if (rawHeaders !== undefined) return new RequestHeaders(req);
+  if (rawHeaders !== undefined) return new IncomingFacts(req);
   const lines = Object.entries(headers ?? {}).flatMap(([name, value]) => [name, String(value)]);
-  return new RequestHeaders({ rawHeaders: lines });
+  return new IncomingFacts({ rawHeaders: lines });
 }

@@ -6,7 +6,7 @@ import {
   ReadPendingError,
   TextMessage,
 } from '@ws/conn';
-import { internalsOf, kind, ObservedPromise } from '@ws/conn/internal';
+import { handled, internalsOf, kind } from '@ws/conn/internal';
 import { type CallOptions, Calls } from './calls.ts';
 import {
   type Carrier,
@@ -21,8 +21,8 @@ import {
 } from './carrier.ts';
 import type { EventDefinition, MethodDefinition } from './definitions.ts';
 import type { Request } from './request.ts';
-import { Requests, type RequestsOwner, type RequestsPlan } from './requests.ts';
-import { INVALID, parse, type WireMessage } from './wire.ts';
+import { Requests, type RequestsPlan } from './requests.ts';
+import { INVALID, parse } from './wire.ts';
 
 /** The end of a connection that this process is. */
 export type End = 'server' | 'client';
@@ -48,7 +48,7 @@ const NORMAL: readonly number[] = [1000, 1001, 1005];
 const links = new WeakMap<object, Link>();
 
 /** One connection, or a series of connections, that speaks a contract. */
-export class Link implements RequestsOwner {
+export class Link {
   /** The connection or the ReconnectingConn. */
   readonly key: object;
   readonly carrier: Carrier;
@@ -58,8 +58,6 @@ export class Link implements RequestsOwner {
   /** The result of `authenticate`. */
   auth: unknown;
   session: SessionLike | undefined;
-  /** The promise of `serve`. */
-  serving: ObservedPromise | undefined;
   #binding: Binding | undefined;
   #requests: Requests | undefined;
   #calls: Calls | undefined;
@@ -73,44 +71,8 @@ export class Link implements RequestsOwner {
 
   /** Made for the first call. */
   get calls(): Calls {
-    this.#calls ??= new Calls(this.carrier, this);
+    this.#calls ??= new Calls(this.carrier, () => this.#requests?.progressed());
     return this.#calls;
-  }
-
-  /** Whether handlers are set. Without them no message arrives. */
-  get isRead(): boolean {
-    return this.#binding !== undefined;
-  }
-
-  get waits(): boolean {
-    return this.#calls?.waits === true;
-  }
-
-  get callsBegun(): number {
-    return this.#calls?.begun ?? 0;
-  }
-
-  hasRequestAfter(calls: number): boolean {
-    return this.#calls?.hasRequestAfter(calls) === true;
-  }
-
-  /** Whether an echo server has sent a request of this end back. */
-  returned(message: WireMessage, text: string): boolean {
-    return this.#calls?.returned(message, text) === true;
-  }
-
-  /** A call begins to wait. */
-  callWaits(): void {
-    this.#requests?.readOn();
-  }
-
-  /** An event has left that had waited. */
-  wrote(): void {
-    this.#requests?.progressed();
-  }
-
-  contextOf(request: Request): unknown {
-    return this.#binding!.contextOf(this, request);
   }
 
   /** @throws TypeError when the connection has the handlers of another call. */
@@ -118,6 +80,7 @@ export class Link implements RequestsOwner {
     if (this.#binding === binding) return;
     if (this.#binding !== undefined || !hasNames(binding, this)) throw takenError();
     this.#binding = binding;
+    this.carrier.isRead = true;
     this.contract = binding.contract;
   }
 
@@ -127,8 +90,8 @@ export class Link implements RequestsOwner {
    * @returns A promise while no other message may be read.
    */
   take(message: BorrowedMessage): Promise<void> | undefined {
-    // Made for the first message: an idle connection has none.
-    this.#requests ??= new Requests(this, this.#binding!);
+    // Made for the first message. An idle connection has none.
+    this.#requests ??= this.#createRequests(this.#binding!);
     const requests = this.#requests;
     if (message.type !== TextMessage) return requests.refuse(INVALID, '');
     const text = message.text();
@@ -144,13 +107,25 @@ export class Link implements RequestsOwner {
     return undefined;
   }
 
+  #createRequests(binding: Binding): Requests {
+    return new Requests(
+      this.carrier,
+      binding,
+      () => this.#calls,
+      (request) => binding.contextOf(this, request),
+    );
+  }
+
   /** Calls a method of the other end, or sends it an event. */
   call(
     definition: MethodDefinition | EventDefinition,
     input: unknown,
     options?: CallOptions,
   ): Promise<unknown> {
-    return this.calls.call(definition, input, options);
+    const outcome = this.calls.call(definition, input, options);
+    // While a call waits for its answer, no pause of reading may hold it back.
+    this.#requests?.readOn();
+    return outcome;
   }
 
   /** A connection of a series has opened. */
@@ -185,44 +160,34 @@ export function linkOf(target: object): Link | undefined {
 export function serveConn(conn: ConnLike, binding: Binding, auth: unknown): Promise<void> {
   const link = claim(conn, binding, () => new ConnCarrier(conn));
   link.auth = auth;
-  link.serving = new ObservedPromise();
-  const received = conn.receive((message) => link.take(message));
-  if (internalsOf(conn).observeReceive?.(received, SERVED) !== true) {
-    received.then(
-      () => SERVED.fulfilled(conn),
-      (error: unknown) => SERVED.rejected(conn, error),
-    );
-  }
-  return link.serving;
+  const receive = (message: BorrowedMessage): Promise<void> | undefined => link.take(message);
+  const internals = internalsOf(conn);
+  if (internals.receiveThen !== undefined) return internals.receiveThen(receive, SERVED);
+  return handled(
+    conn.receive(receive).then(
+      () => SERVED.ended(conn, undefined),
+      (error: unknown) => SERVED.ended(conn, { error }),
+    ),
+  );
 }
 
-/** One observer for all connections. */
+/** The end of all connections. A call of `serve` resolves when no handler runs. */
 const SERVED = {
-  fulfilled(conn: ConnLike): void {
+  async ended(conn: ConnLike, failure: { readonly error: unknown } | undefined): Promise<void> {
     const link = links.get(conn)!;
-    link.serving!.settle(served(conn, link));
-  },
-  rejected(conn: ConnLike, error: unknown): void {
-    const link = links.get(conn)!;
-    link.serving!.settle(serveFailed(conn, link, error));
+    // The application reads beside this call.
+    if (failure?.error instanceof ReadPendingError) {
+      links.delete(conn);
+      link.calls.end(failure.error);
+    } else {
+      link.ended(conn, await internalsOf(conn).closed);
+      await link.untilIdle();
+    }
+    if (failure !== undefined) throw failure.error;
   },
 };
 
-async function served(conn: ConnLike, link: Link): Promise<void> {
-  link.ended(conn, await internalsOf(conn).closed);
-  await link.untilIdle();
-}
-
-async function serveFailed(conn: ConnLike, link: Link, error: unknown): Promise<never> {
-  // The application reads beside this call.
-  if (error instanceof ReadPendingError) {
-    links.delete(conn);
-    link.calls.end(error);
-  } else await served(conn, link);
-  throw error;
-}
-
-/** The link of a session: of its first message, or of the first call to its client. */
+/** The link of a session. The first message, or the first call to its client, creates it. */
 export function linkOfSession(session: SessionLike, end: End, contract: Names): Link {
   const { conn } = session;
   const known = links.get(conn);

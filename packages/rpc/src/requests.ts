@@ -1,6 +1,7 @@
 import { BackpressureError, CloseError, type ConnLike } from '@ws/conn';
 import { Deferred, internalsOf, RESOLVED } from '@ws/conn/internal';
 import { Answers } from './answers.ts';
+import type { Calls } from './calls.ts';
 import type { Carrier } from './carrier.ts';
 import { Pause } from './pause.ts';
 import { type Handler, type Place, Request } from './request.ts';
@@ -18,21 +19,21 @@ import {
   type WireMessage,
 } from './wire.ts';
 
-/** Handlers that run beside one that may wait for them. */
+/** Bound of the handlers that run beside one that may wait for them. */
 const MAX_NESTED = 16;
-/** Handlers that wait for no other one. */
+/** Bound of the handlers that wait for no other one. */
 const MAX_BESIDE = 256;
-/** Characters of the messages of either. */
+/** Bound of the characters of their messages, for each of the two kinds. */
 const MAX_BESIDE_SIZE = 1024 * 1024;
-/** Names of unknown events that are reported. */
+/** Bound of the reported names of unknown events. */
 const MAX_UNKNOWN = 100;
-/** Characters of such a name. A contract has none that is longer. */
+/** Reported characters of such a name. Names of a contract are at most so long. */
 const MAX_NAME = 64;
 
 /** The text of an answer; undefined for none. */
 type Answer = string | undefined | Promise<string | undefined>;
 
-/** What all links of one call of `serve`, `listener` or `connect` have. */
+/** The common part of all links of one call of `serve`, `listener` or `connect`. */
 export interface RequestsPlan {
   readonly handlers: ReadonlyMap<string, Handler>;
   readonly concurrency: number;
@@ -40,56 +41,53 @@ export interface RequestsPlan {
   readonly unknownEvents: Set<string>;
 }
 
-/** What {@link Requests} needs of its link. */
-export interface RequestsOwner {
-  readonly carrier: Carrier;
-  /** Whether this end waits for an answer, or to write. Reading must continue then. */
-  readonly waits: boolean;
-  /** The number of calls that this end has begun. */
-  readonly callsBegun: number;
-  /** Whether the other end has a request of this end that began after `calls` others. */
-  hasRequestAfter(calls: number): boolean;
-  /** Whether an echo server has sent a request of this end back. */
-  returned(message: WireMessage, text: string): boolean;
-  /** The second argument of a handler. */
-  contextOf(request: Request): unknown;
-}
-
 /** The requests and events of the other end of one link, in their order. */
 export class Requests {
-  readonly #owner: RequestsOwner;
+  readonly #carrier: Carrier;
+  /** The calls of this end; undefined before the first. */
+  readonly #calls: () => Calls | undefined;
+  readonly #contextOf: (request: Request) => unknown;
   readonly #answers: Answers;
   readonly #handlers: ReadonlyMap<string, Handler>;
   readonly #concurrency: number;
   readonly #unknownEvents: Set<string>;
   readonly #waiting = new WaitingRequests();
-  /** Those whose handlers run. */
+  /** Requests with a running handler. */
   readonly #running: Request[] = [];
-  /** The number of those that hold a place: at most `concurrency`. */
+  /** Running handlers with a place: at most `concurrency`. */
   #places = 0;
-  /** The number of those that run beside them, and the characters of their messages. */
+  /** Handlers that run beside one that may wait for them, and the characters of their messages. */
   #nested = 0;
   #nestedSize = 0;
-  /** The number of those that wait for no other one, and the characters of their messages. */
+  /** Handlers that no other one waits for, and the characters of their messages. */
   #beside = 0;
   #besideSize = 0;
   /** Set while reading pauses. */
   #pause: Pause | undefined;
   /** A pause has lasted too long, and no handler has settled since: reading continues. */
   #isStuck = false;
-  /** The connection whose end ends a pause. */
+  /** The end of this connection ends a pause. */
   #watched: ConnLike | undefined;
   /** Kept events take the room of the queue in a later turn. */
   #refills = false;
   /** Resolves when no handler runs. */
   #idle: Deferred<void> | undefined;
-  /** The request whose handler was reported, because it holds up others. */
+  /** The request of the last handler that was reported because others wait for it. */
   #reportedSlow: Request | undefined;
-  /** The request whose handler is called now. */
+  /** The request of the handler that is called now. */
   #starting: Request | undefined;
-  constructor(owner: RequestsOwner, { handlers, concurrency, unknownEvents }: RequestsPlan) {
-    this.#owner = owner;
-    this.#answers = new Answers(owner.carrier);
+
+  /** @param contextOf - Creates the second argument of a handler. */
+  constructor(
+    carrier: Carrier,
+    { handlers, concurrency, unknownEvents }: RequestsPlan,
+    calls: () => Calls | undefined,
+    contextOf: (request: Request) => unknown,
+  ) {
+    this.#carrier = carrier;
+    this.#calls = calls;
+    this.#contextOf = contextOf;
+    this.#answers = new Answers(carrier);
     this.#handlers = handlers;
     this.#concurrency = concurrency;
     this.#unknownEvents = unknownEvents;
@@ -98,10 +96,10 @@ export class Requests {
   /**
    * Takes a message that is no answer.
    *
-   * @returns A promise while the other end must wait: no message may be read before it resolves.
+   * @returns A promise while the other end must wait. No message may be read before it resolves.
    */
   take({ id, method, params }: WireMessage, text: string): Promise<void> | undefined {
-    const { source } = this.#owner.carrier;
+    const { source } = this.#carrier;
     if (method === CANCEL && id === undefined) {
       this.#cancel((Object(params) as { id?: unknown }).id, source);
       return undefined;
@@ -109,7 +107,7 @@ export class Requests {
     const isValid =
       typeof method === 'string' && areParams(params) && (id === undefined || isId(id));
     if (!isValid) {
-      // Without a method it may be an answer: its id is one of this end.
+      // Without a method it may be an answer. Its id is one of this end.
       const isRequest = method !== undefined && isId(id);
       return this.refuse(isRequest ? invalidText(id) : INVALID, text);
     }
@@ -122,7 +120,7 @@ export class Requests {
       return undefined;
     }
     if (id === undefined) return this.#reportUnknown(method);
-    if (this.#owner.returned({ id, method }, text)) return undefined;
+    if (this.#calls()?.returned({ id, method }, text) === true) return undefined;
     return this.refuse(errorText(id, ErrorCode.MethodNotFound, 'Method not found'), text);
   }
 
@@ -136,12 +134,12 @@ export class Requests {
     const error = new Error(
       `an event ${shown} was dropped: the contract has none at this end; has the other end a newer one?`,
     );
-    this.#owner.carrier.report(error, 'rpc');
+    this.#carrier.report(error, 'rpc');
   }
 
   /** Takes a message that no handler gets, with its answer. */
   refuse(refusal: string, text: string): Promise<void> | undefined {
-    const { source } = this.#owner.carrier;
+    const { source } = this.#carrier;
     return this.#add(new Request(null, refusal, undefined, text.length, source), text);
   }
 
@@ -165,12 +163,12 @@ export class Requests {
   }
 
   /**
-   * Whether a handler may wait for a request that arrives now: this end has called the other one since
+   * Whether a handler may wait for a request that arrives now. This end has called the other one since
    * the handler started, and has no answer.
    */
   #mayBeAwaited(): boolean {
     const first = this.#running.find(isAsking) ?? this.#starting;
-    return first !== undefined && this.#owner.hasRequestAfter(first.callsBefore);
+    return first !== undefined && this.#calls()?.hasRequestAfter(first.callsBefore) === true;
   }
 
   /** Runs a handler that waits for no other one, and that no other one waits for. */
@@ -192,7 +190,7 @@ export class Requests {
   }
 
   #untilRoom(): Promise<void> | undefined {
-    const { source, platform } = this.#owner.carrier;
+    const { source, platform } = this.#carrier;
     if (!this.#mustPause || source?.state === 'closed') return undefined;
     if (this.#pause === undefined) {
       this.#pause = new Pause(platform, () => this.#pausedTooLong());
@@ -202,18 +200,19 @@ export class Requests {
   }
 
   /**
-   * While a handler waits for an answer of the other end, or to write to it, reading continues: the
-   * answer may follow, and the other end may read only then. It also continues while a handler does not
-   * settle: the cancel that ends it may follow. The bounds of what is kept then end that.
+   * Reading continues while a handler waits for an answer of the other end, or to write to it. The
+   * answer may follow, and the other end may read only after it. Reading also continues while a
+   * handler does not settle. Its cancel may follow. The bounds of kept events then end the
+   * connection.
    */
   get #mustPause(): boolean {
     if (this.#isOverfull) return true;
     const isFull = this.#waiting.isFull || this.#isBesideFull;
-    return isFull && !this.#owner.waits && !this.#isStuck;
+    return isFull && this.#calls()?.waits !== true && !this.#isStuck;
   }
 
   get #isOverfull(): boolean {
-    return this.#answers.areUnread || this.#waiting.isOverfull(this.#owner.carrier.source);
+    return this.#answers.areUnread || this.#waiting.isOverfull(this.#carrier.source);
   }
 
   /** The end of the connection is seen when reading continues. */
@@ -224,7 +223,7 @@ export class Requests {
   }
 
   #pausedTooLong(): void {
-    const { carrier } = this.#owner;
+    const carrier = this.#carrier;
     if (this.#isOverfull) {
       const name = this.#running.find(isSlow)?.name ?? 'rpc';
       const why = this.#answers.areUnread
@@ -251,12 +250,12 @@ export class Requests {
     this.#answers.refuse(connection, text, () => this.readOn());
   }
 
-  /** Ends a pause of reading whose reason is gone. */
+  /** Ends a pause of reading when its reason has ended. */
   readOn(): void {
     if (this.#pause !== undefined && !this.#mustPause) this.#keepReading();
   }
 
-  /** A handler gets on: a pause may last longer. */
+  /** A handler has made progress. A pause may last longer. */
   progressed(): void {
     this.#pause?.restart();
   }
@@ -285,7 +284,7 @@ export class Requests {
   #refillLater(): void {
     if (this.#refills || this.#waiting.isEmpty) return;
     this.#refills = true;
-    this.#owner.carrier.platform.yield(() => {
+    this.#carrier.platform.yield(() => {
       this.#refills = false;
       this.#waiting.refill();
       this.#startNext();
@@ -299,7 +298,7 @@ export class Requests {
 
   #start(request: Request): void {
     this.#starting = request;
-    request.callsBefore = this.#owner.callsBegun;
+    request.callsBefore = this.#calls()?.begun ?? 0;
     const done = this.#run(request);
     this.#starting = undefined;
     if (done === undefined) return;
@@ -309,7 +308,7 @@ export class Requests {
 
   /** Starts a handler beside those that run. */
   #startNested(request: Request): void {
-    request.callsBefore = this.#owner.callsBegun;
+    request.callsBefore = this.#calls()?.begun ?? 0;
     const done = this.#run(request);
     if (done === undefined) return;
     this.#nested++;
@@ -320,9 +319,9 @@ export class Requests {
   #runs(request: Request, done: Promise<void>, place: Place): void {
     request.place = place;
     this.#running.push(request);
-    // After the call of the handler: it may listen for the abort alone.
+    // Called after the handler, which may only listen for the abort.
     if (request.connection?.state === 'closed') request.cancel('the connection has ended');
-    this.#owner.carrier.runs?.(done);
+    this.#carrier.runs?.(done);
     void done.then(() => {
       this.#running.splice(this.#running.indexOf(request), 1);
       if (place === 'nested') {
@@ -380,7 +379,7 @@ export class Requests {
   #callLater(request: Request, handler: Handler, checked: Checked): Answer {
     const { connection } = request;
     if (request.isDropped || isRevoked(connection)) return undefined;
-    // What came before a close of the peer is handled, with a signal that has aborted.
+    // Earlier messages of a peer that has closed are handled, with an aborted signal.
     if (request.isCancelled && connection?.state === 'open') throw request.signal.reason;
     return this.#call(request, handler, checked);
   }
@@ -392,10 +391,10 @@ export class Requests {
         throw new RpcError(ErrorCode.InvalidParams, 'Invalid params', { issues });
       }
       const what = `an event ${definition.name} does not fit its schema`;
-      this.#owner.carrier.reportRarely('misfit', () => misfit(what, issues));
+      this.#carrier.reportRarely('misfit', () => misfit(what, issues));
       return undefined;
     }
-    const result = run(value, this.#owner.contextOf(request));
+    const result = run(value, this.#contextOf(request));
     return after(result, (answer) => {
       if (id === undefined || definition.kind === 'event') return undefined;
       return after(check(definition.output, answer), ({ value, issues }) => {
@@ -405,7 +404,7 @@ export class Requests {
     });
   }
 
-  /** The caller gets an RpcError. Another error is reported, and the caller gets no word of it. */
+  /** The caller gets an RpcError. Another error is reported, and the caller gets only its code. */
   #errorText(request: Request, error: unknown): string | undefined {
     const { id, name, connection } = request;
     if (isRpcError(error) && id !== undefined) {
@@ -421,7 +420,7 @@ export class Requests {
     const isEnd = connection?.state !== 'open' && isSo(() => error instanceof CloseError);
     // The handler has given its signal to a function of the platform.
     const isAbort = request.isCancelled && isSo(() => (error as Error).name === 'AbortError');
-    if (!isEnd && !isAbort) this.#owner.carrier.report(error, name);
+    if (!isEnd && !isAbort) this.#carrier.report(error, name);
     return id === undefined ? undefined : errorText(id, ErrorCode.InternalError, 'Internal error');
   }
 
@@ -456,7 +455,7 @@ export class Requests {
     this.#reportSlow();
   }
 
-  /** Reports once which handler holds the place of a request that was given up. */
+  /** Reports once the handler that requests have waited for in vain. */
   #reportSlow(): void {
     const slow = this.#running.find(isSlow);
     if (slow === undefined || slow === this.#reportedSlow) return;
@@ -465,12 +464,12 @@ export class Requests {
     const error = new Error(
       `the handler of ${name} has not settled, and requests behind it are given up; raise concurrency, or end it by its signal`,
     );
-    this.#owner.carrier.report(error, name);
+    this.#carrier.report(error, name);
   }
 
   /**
-   * A connection has ended: its handlers are told. What waits is dropped, except after a close of the
-   * peer: it had sent that before.
+   * A connection has ended: aborts the signals of its handlers. Waiting requests are dropped,
+   * except after a close of the peer, which had sent them before.
    */
   ended(connection: ConnLike, isDropped: boolean): void {
     for (const request of this.#running) {
@@ -501,7 +500,10 @@ function isAsking({ place, isHandled }: Request): boolean {
   return place !== 'beside' && !isHandled;
 }
 
-/** Whether a close of this end drops what has arrived. A runtime that cannot tell drops it at each close. */
+/**
+ * Whether a close of this end drops what has arrived. A runtime that cannot tell drops it at each
+ * close.
+ */
 function isRevoked(connection: ConnLike | undefined): boolean {
   if (connection === undefined) return false;
   return internalsOf(connection).dropsInput ?? connection.state === 'closing';

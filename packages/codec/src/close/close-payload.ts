@@ -4,6 +4,7 @@ import { isBytes } from '../masking/mask.ts';
 import type { OwnedBytes } from '../memory/slab.ts';
 import { CloseCode, isValidCloseCode, MAX_CLOSE_REASON, MAX_CONTROL_PAYLOAD } from '../protocol.ts';
 import { readText, writeText } from '../text/short-text.ts';
+import { utf8Length } from '../text/utf8-automaton.ts';
 
 /** The contents of a close frame. */
 export interface ClosePayload {
@@ -95,4 +96,16 @@ export function parseCloseMessage(payload: Uint8Array): ClosePayload {
     );
   }
   return { code, reason };
+}
+
+/** Returns the beginning of `text` that fits in a close frame: whole characters. */
+export function cutReason(text: string): string {
+  let bytes = 0;
+  let end = 0;
+  for (const character of text) {
+    bytes += utf8Length(character);
+    if (bytes > MAX_CLOSE_REASON) break;
+    end += character.length;
+  }
+  return text.slice(0, end);
 }

@@ -1,8 +1,9 @@
 import { badType, bound, checked, checkOptionNames, fromCaller, kind } from '../arguments.ts';
 import { formatCloseMessage, parseCloseMessage } from '../close/close-payload.ts';
 import { BackpressureError, ProtocolError } from '../errors.ts';
-import { NEED_MORE } from '../frames/decoder-options.ts';
+import { FAILED, NEED_MORE } from '../frames/decoder-options.ts';
 import { FrameEncoder } from '../frames/encoder.ts';
+import type { FrameQueue } from '../frames/frame-queue.ts';
 import { isBytes } from '../masking/mask.ts';
 import { MaskKeys } from '../masking/mask-key.ts';
 import { existingSimd } from '../masking/simd.ts';
@@ -12,15 +13,13 @@ import { CLOSE, MESSAGE, PING, PONG } from '../messages/message-decoder-options.
 import {
   BinaryMessage,
   CloseCode,
-  CloseMessage,
-  MAX_CLOSE_REASON,
   MAX_CONTROL_PAYLOAD,
-  PingMessage,
-  PongMessage,
   type Role,
   TextMessage,
 } from '../protocol.ts';
 import { utf8Length, writeUtf8 } from '../text/utf8-automaton.ts';
+import { type Failure, failureBy, Machine, type MachineOwner } from './machine.ts';
+import { CLOSE_RECEIVED, CLOSED, OPEN } from './states.ts';
 
 /** Options of `Endpoint`. `false` switches a bound off; 0 does not. */
 export interface EndpointOptions {
@@ -139,32 +138,34 @@ const HEAP: SlabSource = {
  */
 export class Endpoint {
   readonly #settings: ReturnType<typeof settingsOf>;
-  readonly #decoder: MessageDecoder;
   readonly #encoder: FrameEncoder;
-  /** Payload of the newest ping that is not answered. */
-  #pong: Uint8Array | undefined = undefined;
-  /** Payload of our close frame. It is encoded by `output`, after all messages. */
-  #closePayload: Uint8Array | undefined = undefined;
-  #closeSent = false;
-  #closeCalled = false;
-  #transportEnded = false;
+  readonly #machine: Machine<FrameQueue>;
   #closeInfo: EndpointCloseInfo | undefined = undefined;
-  #rest: Uint8Array = NO_BYTES;
+  #rest: OwnedBytes = NO_BYTES;
 
   /** @throws TypeError or RangeError that names the invalid or unknown option. */
   constructor(options: EndpointOptions) {
     const settings = checked(() => settingsOf(options), Endpoint);
-    const { role, readLimit, random } = settings;
+    const { role, readLimit, autoPong, random } = settings;
     this.#settings = settings;
-    this.#decoder = new MessageDecoder({ role, readLimit, pool: HEAP });
     const keys = random && new MaskKeys(random);
     this.#encoder = new FrameEncoder({
       role,
       pool: HEAP,
       slabBytes: 1024,
-      borrowFrom: Infinity,
       nextKey: keys && (() => keys.next()),
     });
+    const decoder = new MessageDecoder({ role, readLimit, pool: HEAP });
+    const owner: MachineOwner = {
+      lendDecoder: () => decoder,
+      takeDecoder: () => {},
+      readClose: parseCloseMessage,
+      failureBy: (error) => this.#failureBy(asProtocolError(error)),
+    };
+    this.#machine = new Machine(owner, role, this.#encoder.queue);
+    this.#machine.autoPong = autoPong;
+    // The newest ping is answered, at the next output.
+    this.#machine.blocked = true;
   }
 
   /**
@@ -172,8 +173,9 @@ export class Endpoint {
    * {@link finished}, or after `end()`.
    */
   get state(): 'open' | 'closing' | 'closed' {
-    if (this.finished || this.#transportEnded) return 'closed';
-    return this.#closeCalled || this.#closeInfo !== undefined ? 'closing' : 'open';
+    const { state } = this.#machine;
+    if (this.finished || state === CLOSED) return 'closed';
+    return state === OPEN ? 'open' : 'closing';
   }
 
   /** How the connection ended: the fields of the close event. Undefined before it. */
@@ -204,11 +206,13 @@ export class Endpoint {
       // The decoder unmasks payload while it copies it. Only in the memory of the SIMD kernel it
       // unmasks in place.
       const copies = bytes.buffer === existingSimd()?.buffer;
-      this.#decoder.push(copies ? bytes.slice() : bytes);
+      this.#machine.push(copies ? bytes.slice() : bytes, bytes.length);
       this.#read(events);
     } catch (error) {
-      this.#fail(asProtocolError(error), events);
+      this.#machine.fault(asProtocolError(error));
+      this.#failed(events);
     }
+    this.#machine.keep();
     return events;
   }
 
@@ -219,8 +223,8 @@ export class Endpoint {
    */
   end(): EndpointEvent[] {
     const events: EndpointEvent[] = [];
-    this.#transportEnded = true;
-    this.#pong = undefined;
+    this.#machine.drop();
+    this.#machine.gone();
     if (this.#closeInfo === undefined) {
       this.#finish({ code: CloseCode.AbnormalClosure, reason: '', wasClean: false }, events);
     }
@@ -238,10 +242,10 @@ export class Endpoint {
    */
   send(data: EndpointData): boolean {
     const bytes = typeof data === 'string' ? undefined : bytesOf(data, this, 'send');
-    if (!this.#canSend()) return false;
+    if (!this.#machine.open) return false;
     this.#checkRoom(data, bytes);
-    if (bytes === undefined) this.#encoder.text(TextMessage, true, 0, data as string);
-    else this.#encoder.frame(BinaryMessage, true, 0, bytes);
+    if (bytes === undefined) this.#machine.text(TextMessage, data as string);
+    else this.#machine.bytes(BinaryMessage, bytes, 0, bytes.length);
     return true;
   }
 
@@ -254,7 +258,7 @@ export class Endpoint {
    * @see RFC 6455, section 5.5.2
    */
   ping(data: EndpointData = NO_BYTES): boolean {
-    return this.#control(PingMessage, data, 'ping');
+    return this.#control('ping', data);
   }
 
   /**
@@ -266,7 +270,7 @@ export class Endpoint {
    * @see RFC 6455, section 5.5.3
    */
   pong(data: EndpointData = NO_BYTES): boolean {
-    return this.#control(PongMessage, data, 'pong');
+    return this.#control('pong', data);
   }
 
   /**
@@ -279,9 +283,7 @@ export class Endpoint {
    */
   close(code: number = CloseCode.NormalClosure, reason = ''): void {
     const payload = checked(() => closePayload(code, reason), this, 'close');
-    if (this.#closeCalled || this.#closeInfo !== undefined) return;
-    this.#closeCalled = true;
-    this.#closePayload = payload;
+    if (this.#closeInfo === undefined) this.#machine.close(payload);
   }
 
   /**
@@ -299,7 +301,8 @@ export class Endpoint {
    */
   output(write: (chunk: Uint8Array, release: () => void) => void): void;
   output(write?: (chunk: Uint8Array, release: () => void) => void): OwnedBytes | undefined {
-    this.#encodeLast();
+    this.#machine.answer();
+    this.#machine.queuePong();
     if (write === undefined) return this.#encoder.bytes();
     this.#encoder.flush(write);
     return undefined;
@@ -316,68 +319,50 @@ export class Endpoint {
   }
 
   #read(events: EndpointEvent[]): void {
-    const decoder = this.#decoder;
+    const machine = this.#machine;
     let event: number;
-    // No frame is read after a close frame (RFC 6455, section 5.5.1).
-    while (this.#closeInfo === undefined && (event = decoder.next()) > NEED_MORE) {
-      if (event === MESSAGE) events.push(message(decoder));
-      else if (event === PING) this.#ping(decoder.data(), events);
-      else if (event === PONG) events.push({ kind: 'pong', data: decoder.data() });
-      else if (event === CLOSE) this.#close(decoder.data(), events);
+    while ((event = machine.next()) !== NEED_MORE) {
+      const input = machine.input!;
+      if (event === MESSAGE) events.push(message(input));
+      else if (event === PING) events.push({ kind: 'ping', data: input.data() });
+      else if (event === PONG) events.push({ kind: 'pong', data: input.data() });
+      else if (event === FAILED) return this.#failed(events);
+      else if (event === CLOSE) {
+        this.#rest = input.rest();
+        return this.#finish({ ...machine.received!, wasClean: true }, events);
+      }
     }
-    if (decoder.error !== undefined) throw this.#withOptionName(decoder.error);
   }
 
-  #ping(data: OwnedBytes, events: EndpointEvent[]): void {
-    if (this.#settings.autoPong) this.#pong = data.slice();
-    events.push({ kind: 'ping', data });
-  }
-
-  #close(payload: Uint8Array, events: EndpointEvent[]): void {
-    const { code, reason } = parseCloseMessage(payload);
-    this.#closePayload ??= formatCloseMessage(code);
-    this.#rest = this.#decoder.rest();
-    this.#finish({ code, reason, wasClean: true }, events);
-  }
-
-  /** Returns the fault of a frame. For a frame over the limit it names the option. */
-  #withOptionName(error: ProtocolError): ProtocolError {
+  /** The failure by a fault. For a message over the limit, its error names the option. */
+  #failureBy(error: ProtocolError): Failure {
+    const failure = failureBy(error);
     const { readLimit } = this.#settings;
-    if (error.closeCode !== CloseCode.MessageTooBig || readLimit === Infinity) return error;
-    return new ProtocolError(CloseCode.MessageTooBig, [
-      `read limit of ${readLimit} bytes exceeded by a message of the peer; raise it with the option readLimit`,
-    ]);
+    if (failure.code !== CloseCode.MessageTooBig || readLimit === Infinity) return failure;
+    const text = `read limit of ${readLimit} bytes exceeded by a message of the peer; raise it with the option readLimit`;
+    return { ...failure, error: new ProtocolError(CloseCode.MessageTooBig, [text]) };
   }
 
-  #fail(error: ProtocolError, events: EndpointEvent[]): void {
-    // Do not reveal the limit to the peer.
-    const isTooBig = error.closeCode === CloseCode.MessageTooBig;
-    const reason = isTooBig ? '' : error.faults.join(', ').slice(0, MAX_CLOSE_REASON);
-    this.#closePayload ??= formatCloseMessage(error.closeCode, reason);
+  #failed(events: EndpointEvent[]): void {
+    const error = this.#machine.failed!.error as ProtocolError;
     this.#finish({ code: error.closeCode, reason: '', wasClean: false, error }, events);
   }
 
   #finish(info: EndpointCloseInfo, events: EndpointEvent[]): void {
     this.#closeInfo = info;
-    this.#decoder.destroy();
     events.push({ kind: 'close', ...info });
   }
 
-  /** Whether data can be sent: before our close frame, and before the end of the transport. */
-  #canSend(): boolean {
-    return !this.#closeCalled && !this.#closeSent && !this.#transportEnded;
-  }
-
   #hasOutput(): boolean {
-    const unsentClose = this.#closePayload !== undefined && !this.#closeSent;
-    return unsentClose || this.#encoder.pending > 0 || this.#pong !== undefined;
+    const { state, pongWaits } = this.#machine;
+    return state === CLOSE_RECEIVED || pongWaits || this.#encoder.pending > 0;
   }
 
-  #control(opcode: number, data: EndpointData, method: string): boolean {
+  #control(method: 'ping' | 'pong', data: EndpointData): boolean {
     const payload = controlPayload(data, this, method);
-    if (!this.#canSend()) return false;
+    if (!this.#machine.open) return false;
     this.#checkRoom(data, payload);
-    this.#encoder.frame(opcode, true, 0, payload);
+    this.#machine[method](payload, 0, payload.length);
     return true;
   }
 
@@ -393,17 +378,6 @@ export class Endpoint {
     throw new BackpressureError(
       `${pending} bytes are already buffered and ${size} more would exceed maxBufferedAmount (${maxBufferedAmount}); write output() first`,
     );
-  }
-
-  /** Encodes what follows all messages: a pong, and our close frame. */
-  #encodeLast(): void {
-    const pong = this.#pong;
-    this.#pong = undefined;
-    if (this.#closeSent) return;
-    if (pong !== undefined) this.#encoder.frame(PongMessage, true, 0, pong);
-    if (this.#closePayload === undefined) return;
-    this.#encoder.frame(CloseMessage, true, 0, this.#closePayload);
-    this.#closeSent = true;
   }
 }
 

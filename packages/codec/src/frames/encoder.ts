@@ -64,7 +64,8 @@ function nextSharedKey(): number {
 export class FrameEncoder {
   // Plain fields, not `#`, which add 10 bytes to the bytecode of frame(): V8 inlines up to a budget.
   // Commands: `node --print-bytecode --print-bytecode-filter=frame`, `pnpm bench codec`.
-  private readonly queue: FrameQueue;
+  /** @internal The frames that were not flushed. */
+  readonly queue: FrameQueue;
   private readonly slab: FrameSlab;
   /** Payloads of more bytes are referenced. */
   private readonly borrowFrom: number;

@@ -3,6 +3,7 @@ import { misalignmentOf, swap, wordsOver, xorWords } from '../masking/mask.ts';
 import { existingSimd } from '../masking/simd.ts';
 import { HEADROOM } from '../masking/simd-blocks.ts';
 import { callRelease, LARGEST_SLAB, type Slab } from '../memory/slab.ts';
+import type { Batch } from './batch.ts';
 import type { FrameCoding, FrameSlab } from './frame-slab.ts';
 import { LONGEST_PIECE, pieceOf, writePiece } from './frame-writer.ts';
 import { headerSize, writeHeader, writeMaskKey } from './header.ts';
@@ -10,6 +11,9 @@ import { MASK } from './rules.ts';
 
 /** Largest payload in bytes that is written to the slab: there is room for its header. */
 export const SLAB_PAYLOAD: number = LARGEST_SLAB - HEADROOM;
+
+/** Whether frames may be added to a segment. */
+const GROWS = true;
 
 /** Bytes that a transport gets as one chunk. */
 export interface Segment {
@@ -26,22 +30,38 @@ export interface Segment {
 }
 
 /**
- * The frames of one connection that its transport does not have yet. The newest small frames are in
- * the slab. Earlier ones are segments: referenced payloads, large frames, and frames that had to
- * leave the slab. An empty queue holds no memory.
+ * The frames of one connection that its transport does not have yet, in their order:
+ *
+ * - The newest small frames are in the slab, which many queues may share.
+ * - Earlier ones are segments: referenced payloads, large frames, and frames that had to leave the
+ *   slab.
+ * - Frames that other queues send too are a batch in memory that all of them read. A batch exists only
+ *   while no other frame is unsent: each method that adds another frame copies the batch first.
+ *
+ * An empty queue holds no memory.
  */
 export class FrameQueue {
   /** Bytes of all frames. */
   bytes = 0;
   /** The first segment. */
   first: Segment | undefined = undefined;
-  protected last: Segment | undefined = undefined;
-  protected readonly slab: FrameSlab;
-  protected readonly coding: FrameCoding;
+  /** The frames when they are shared. The slab has none of this queue then. */
+  batch: Batch | undefined = undefined;
+  /** The slab of the newest frames. */
+  readonly slab: FrameSlab;
+  // Plain fields, not `#`: see `FrameEncoder`.
+  private readonly coding: FrameCoding;
+  private last: Segment | undefined = undefined;
+  readonly #lendFrom: number;
 
-  constructor(slab: FrameSlab, coding: FrameCoding) {
+  /**
+   * @param lendFrom - Frames of at least this many bytes leave the slab as a view of it. Fewer are
+   *   copied, so that they do not keep a whole slab alive. Default: none is copied.
+   */
+  constructor(slab: FrameSlab, coding: FrameCoding, lendFrom = 0) {
     this.slab = slab;
     this.coding = coding;
+    this.#lendFrom = lendFrom;
   }
 
   /**
@@ -64,9 +84,10 @@ export class FrameQueue {
     bytes: Uint8Array,
     start: number,
     end: number,
-    key: number = this.nextKey(),
+    key: number = this.coding.masks ? this.coding.nextKey() : 0,
     release?: () => void,
   ): number {
+    if (this.batch !== undefined) this.#copyBatch(this.batch);
     const length = end - start;
     if (length > SLAB_PAYLOAD) return this.#addLargeCopy(b0, bytes, start, end, key, release);
     const size = this.slab.reserve(this, this.coding, length).frame(b0, bytes, start, end, key);
@@ -77,10 +98,12 @@ export class FrameQueue {
 
   /** Adds a frame with a text. Returns its size in bytes. */
   addText(b0: number, text: string): number {
-    const key = this.nextKey();
+    if (this.batch !== undefined) this.#copyBatch(this.batch);
+    const { coding } = this;
+    const key = coding.masks ? coding.nextKey() : 0;
     if (3 * text.length > SLAB_PAYLOAD) return this.#addLongText(b0, text, key);
     const { slab } = this;
-    const out = slab.reserve(this, this.coding, 3 * text.length);
+    const out = slab.reserve(this, coding, 3 * text.length);
     const { pos } = out;
     // `shortText` calls no other code. `text` calls the platform's encoder, which may throw or send.
     // `slab.text` checks the user of the slab after that call, and gives up a slab without frames.
@@ -101,11 +124,12 @@ export class FrameQueue {
     end: number,
     release: (() => void) | undefined,
   ): number {
+    if (this.batch !== undefined) this.#copyBatch(this.batch);
     const out = this.slab.reserve(this, this.coding, HEADROOM);
     const header = out.header(b0, end - start, 0) - out.pos;
     out.pos += header;
     this.bytes += header;
-    this.append(bytes, start, end, false, release);
+    this.#append(bytes, start, end, false, release);
     return header + end - start;
   }
 
@@ -123,8 +147,9 @@ export class FrameQueue {
     release: () => void,
     key?: number,
   ): number {
+    if (this.batch !== undefined) this.#copyBatch(this.batch);
     const frame = frameAround(memory, b0, length, key);
-    this.append(frame, 0, frame.length, true, release);
+    this.#append(frame, 0, frame.length, true, release);
     return frame.length;
   }
 
@@ -196,27 +221,70 @@ export class FrameQueue {
     return this.addPinned(b0, bytes, length, release, masks ? key : undefined);
   }
 
+  // Frames that other queues send too
+
+  /** Makes `batch` the frames: it begins with those of the batch before, if there is one. */
+  share(batch: Batch): void {
+    this.batch = batch;
+    this.bytes = batch.size;
+  }
+
+  /** Adds the frames of `batch` after the others, without a copy. */
+  addShared({ arena, start, end }: Batch): void {
+    if (this.batch !== undefined) this.#copyBatch(this.batch);
+    this.#append(arena.bytes, start, end, true, undefined);
+  }
+
+  /** Removes the batch, which the transport gets. */
+  takeBatch(): Batch {
+    const batch = this.batch!;
+    this.batch = undefined;
+    this.bytes -= batch.size;
+    return batch;
+  }
+
+  /**
+   * Copies the batch into the slab, so that more frames can follow in the same write. A batch that
+   * does not fit becomes a segment.
+   *
+   * @throws the error of the pool. The batch stays unchanged.
+   */
+  #copyBatch(batch: Batch): void {
+    const { arena, start, end, size } = batch;
+    if (size > SLAB_PAYLOAD) return this.#batchToSegment(batch);
+    const out = this.slab.reserve(this, this.coding, size);
+    out.fill(out.pos, arena.bytes, start, end, 0);
+    out.pos += size;
+    this.batch = undefined;
+  }
+
+  #batchToSegment({ arena, start, end }: Batch): void {
+    this.#push(arena.bytes, start, end, true, undefined);
+    this.batch = undefined;
+  }
+
+  // Segments
+
   /** Adds a segment after the frames in the slab, which stay there: both leave soon. */
-  protected append(
+  #append(
     bytes: Uint8Array,
     start: number,
     end: number,
     startsFrame: boolean,
     release: (() => void) | undefined,
   ): void {
-    if (this.slab.hasFramesOf(this)) this.moveToSegment();
-    this.push(bytes, start, end, startsFrame, release);
+    if (this.slab.hasFramesOf(this)) this.#slabToSegment();
+    this.#push(bytes, start, end, startsFrame, release);
     this.bytes += end - start;
   }
 
-  /** Makes the frames in the slab a segment. */
-  protected moveToSegment(): void {
+  #slabToSegment(): void {
     const { start, out } = this.slab;
     const { bytes, pos } = out;
-    this.push(bytes, start, pos, true, this.slab.lend());
+    this.#push(bytes, start, pos, true, this.slab.lend());
   }
 
-  protected push(
+  #push(
     bytes: Uint8Array,
     start: number,
     end: number,
@@ -230,8 +298,56 @@ export class FrameQueue {
     this.last = segment;
   }
 
+  /**
+   * The frames leave the slab, which another queue needs, or which is full. Copies follow each other in
+   * one segment, so that one turn is one write.
+   */
   spill(): void {
-    if (this.slab.hasFramesOf(this)) this.moveToSegment();
+    const { slab } = this;
+    if (slab.hasFramesOf(this)) {
+      const { out, start } = slab;
+      if (out.pos - start >= this.#lendFrom) return this.#slabToSegment();
+      this.#copyToTail(out.bytes, start, out.pos);
+    }
+    slab.removeFrames(this);
+  }
+
+  /** Copies frames to memory of this queue. It grows to twice their size, up to a slab. */
+  #copyToTail(bytes: Uint8Array, start: number, end: number): void {
+    const { last: tail } = this;
+    const size = end - start;
+    if (tail === undefined || !tail.grows || tail.end + size > LARGEST_SLAB) {
+      return this.#push(copyOf(bytes, start, end), 0, size, true, noRelease, GROWS);
+    }
+    if (tail.bytes.length < tail.end + size) {
+      const larger = new Uint8Array(Math.min(LARGEST_SLAB, 2 * (tail.end + size)));
+      copyRange(larger, tail.bytes, 0, tail.end, 0);
+      tail.bytes = larger;
+    }
+    copyRange(tail.bytes, bytes, start, end, tail.end);
+    tail.end += size;
+  }
+
+  // The way to the transport
+
+  /** Lets the frames in the slab follow the copied ones in the same segment. */
+  joinTail(): void {
+    if (this.last?.grows === true) this.spill();
+  }
+
+  /** Lends the frames in the slab to the transport. Returns the function that releases them. */
+  lendSlab(): () => void {
+    this.bytes -= this.slab.out.pos - this.slab.start;
+    return this.slab.lend();
+  }
+
+  /** Removes the frames from the slab and returns a copy of them. */
+  copySlab(): Uint8Array {
+    const { start, out } = this.slab;
+    const copy = copyOf(out.bytes, start, out.pos);
+    this.bytes -= copy.length;
+    this.slab.removeFrames(this);
+    return copy;
   }
 
   /** Removes the first segment, which the transport gets. */
@@ -246,10 +362,19 @@ export class FrameQueue {
   /** Removes the first bytes, which the transport gets; undefined when the queue is empty. */
   take(): Segment | undefined {
     if (this.first === undefined) {
-      if (!this.slab.hasFramesOf(this)) return undefined;
-      this.moveToSegment();
+      if (this.batch !== undefined) this.#batchToSegment(this.batch);
+      else if (this.slab.hasFramesOf(this)) this.#slabToSegment();
+      else return undefined;
     }
     return this.shift();
+  }
+
+  /** Drops all frames, except the rest of a frame of which the transport has the first part. */
+  truncate(): void {
+    const rest = this.first?.startsFrame === false ? this.shift() : undefined;
+    this.discard();
+    if (rest === undefined) return;
+    this.#append(rest.bytes, rest.start, rest.end, false, rest.release);
   }
 
   /**
@@ -270,6 +395,12 @@ export class FrameQueue {
     }
     if (failure !== undefined) throw failure.error;
   }
+}
+
+function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  const copy = new Uint8Array(end - start);
+  copyRange(copy, bytes, start, end, 0);
+  return copy;
 }
 
 /**

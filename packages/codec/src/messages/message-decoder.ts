@@ -208,7 +208,8 @@ export class MessageDecoder {
 
   /** Sets the extension of the connection. Only between two messages. */
   set extension(extension: Extension | undefined) {
-    if (extension !== this.#extension) this.#useExtension(extension);
+    if (extension === this.#extension) return;
+    this.#useExtension(extension);
     this.#bound();
   }
 
@@ -424,7 +425,7 @@ export class MessageDecoder {
     allocator: MessageAllocator = exact,
   ): void {
     this.#counters = counters;
-    if (extension !== this.#extension) this.extension = extension;
+    this.extension = extension;
     this.#allocator = allocator;
     this.#memory.usePools();
     this.#unread.usePools();
@@ -434,7 +435,8 @@ export class MessageDecoder {
   /** @internal Ends {@link attach}. The decoder is {@link idle}. */
   detach(): void {
     this.#counters = NONE_COUNTED;
-    if (this.#extension !== undefined) this.#useExtension(undefined);
+    // Also bounds frames as without an extension.
+    this.extension = undefined;
     this.#allocator = exact;
     this.#use = DELIVERED;
     this.streaming = false;

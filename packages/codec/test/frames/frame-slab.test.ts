@@ -6,10 +6,10 @@ import {
   FrameSlab,
   LARGEST_SLAB,
   noRelease,
-  SLAB_PAYLOAD,
 } from '@ws/codec/internal';
 import { naiveEncode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
+import { SLAB_PAYLOAD } from '../../src/frames/frame-queue.ts';
 import { bytes, join } from '../support.ts';
 
 const KEY = 0x37fa213d;
@@ -462,16 +462,6 @@ describe('a FrameSlab', () => {
   });
 
   it('is not replaced when its user takes the frames out of a full slab', () => {
-    /** Takes its frames out of the slab as copies, as the queue of a connection does. */
-    class CopyingQueue extends FrameQueue {
-      override spill(): void {
-        const { start, out } = this.slab;
-        if (out.pos > start) {
-          this.push(out.bytes.slice(start, out.pos), 0, out.pos - start, true, noRelease);
-        }
-        this.slab.removeFrames(this);
-      }
-    }
     const asked: number[] = [];
     const lend = (minBytes: number): Slab => {
       asked.push(minBytes);
@@ -479,7 +469,7 @@ describe('a FrameSlab', () => {
     };
     // The third frame fits the slab to its last byte.
     const slab = new FrameSlab({ take: lend }, SLAB_PAYLOAD + 4, true);
-    const queue = new CopyingQueue(slab, coding());
+    const queue = new FrameQueue(slab, coding(), LARGEST_SLAB);
     const payloads = [bytes(40_000, 1), bytes(40_000, 2), bytes(SLAB_PAYLOAD, 3)];
     for (const payload of payloads) add(queue, payload);
     expect(asked).toEqual([SLAB_PAYLOAD + 4]);

@@ -118,7 +118,7 @@ export class Closing implements TurnTask {
   isLateAnswer(error: unknown): boolean {
     const { failed, sent, eof, readEnd } = this.outcome;
     if (failed !== undefined || error === undefined) return false;
-    if (sent && this.#connection.outbound.isCloseSent(error)) return true;
+    if (sent && this.outcome.isCloseSent(error)) return true;
     if (!sent && !eof) return false;
     return this.#phase !== OPEN && error === readEnd?.reason;
   }
@@ -141,10 +141,10 @@ export class Closing implements TurnTask {
       this.#dropMessages();
     } else {
       const connection = this.#connection;
-      const { outbound } = connection;
-      if (outbound.open) outbound.sendAccepted();
+      const { outbox } = connection;
+      if (outbox.open) outbox.sendAccepted();
       // A transport may report its close within `write`.
-      if (!outbound.open) return;
+      if (!outbox.open) return;
       this.#addCloseFrame(payload);
       const ms = timeout ?? this.#closeTimeout();
       this.#setAlarm(ms, timeoutOption(timeout));
@@ -161,10 +161,10 @@ export class Closing implements TurnTask {
   }
 
   #addCloseFrame(payload: Uint8Array): void {
-    const { outbound } = this.#connection;
+    const { outbox } = this.#connection;
     this.#phase = CLOSING;
-    this.outcome.sent = outbound.closeFrame(payload);
-    outbound.rejectWaiting();
+    this.outcome.sent = outbox.closeFrame(payload, this.outcome.closeFrameEnd);
+    outbox.rejectWaiting();
   }
 
   /** Sends a close frame of `code`. Without memory for its payload, the transport is destroyed. */
@@ -273,13 +273,13 @@ export class Closing implements TurnTask {
       return false;
     }
     if (outcome.received === undefined) {
-      const { outbound, shared } = connection;
+      const { outbox, shared } = connection;
       this.#phase = CLOSING;
       // The alarm of the heartbeat must not ring in this phase.
       shared.timers.clear(connection);
-      outbound.sendAccepted();
-      outbound.stopAccepting(outcome.readEnd!.reason as WebSocketError);
-      outbound.rejectWaiting();
+      outbox.sendAccepted();
+      outbox.stopAccepting(outcome.readEnd!.reason as WebSocketError);
+      outbox.rejectWaiting();
       this.#endTransport();
       return false;
     }
@@ -309,12 +309,12 @@ export class Closing implements TurnTask {
    */
   #handlerDone(): void {
     if (this.#phase !== ANSWERING) return;
-    const { outbound } = this.#connection;
+    const { outbox } = this.#connection;
     if (this.outcome.aborted) this.#phase = CLOSING;
     else {
-      outbound.sendAccepted();
+      outbox.sendAccepted();
       // A transport may report its close within `write`.
-      if (!outbound.open) return;
+      if (!outbox.open) return;
       this.#sendCloseCode(this.outcome.received!.code, '');
       this.#awaitTransportEnd();
     }
@@ -325,9 +325,9 @@ export class Closing implements TurnTask {
 
   /** The server closes TCP first, the client waits for it (section 7.1.1). */
   #awaitTransportEnd(): void {
-    const { outbound, shared } = this.#connection;
+    const { outbox, shared } = this.#connection;
     if (this.outcome.eof) return this.#endTransport();
-    if (shared.role === 'server') outbound.end();
+    if (shared.role === 'server') outbox.sender.end();
     if (this.#deadline === Infinity) this.#setAlarm(this.#closeTimeout());
     this.#watchEnd();
   }
@@ -344,9 +344,9 @@ export class Closing implements TurnTask {
 
   /** The peer has not ended its side in time. Once all bytes are sent, the transport is destroyed. */
   #endWithoutPeer(): void {
-    const { outbound, transport } = this.#connection;
+    const { outbox, transport } = this.#connection;
     if (transport.endTimeout === undefined) return;
-    if (outbound.bufferedAmount === 0) this.#destroyTransport();
+    if (outbox.sender.bufferedAmount === 0) this.#destroyTransport();
     else this.#watchEnd();
   }
 
@@ -363,8 +363,8 @@ export class Closing implements TurnTask {
    * transport is destroyed once they are sent.
    */
   #endTransport(): void {
-    const { outbound, shared } = this.#connection;
-    outbound.end();
+    const { outbox, shared } = this.#connection;
+    outbox.sender.end();
     if (this.#phase !== CLOSED) shared.laterTurn.add(this);
   }
 
@@ -375,7 +375,7 @@ export class Closing implements TurnTask {
   onTurn(): void {
     if (this.#phase === CLOSED) return;
     this.#connection.guardTransport(() => {
-      if (this.#connection.outbound.bufferedAmount === 0) this.#destroyTransport();
+      if (this.#connection.outbox.sender.bufferedAmount === 0) this.#destroyTransport();
       else if (this.#deadline === Infinity) this.#setAlarm(this.#closeTimeout());
     });
   }
@@ -437,14 +437,14 @@ export class Closing implements TurnTask {
     if (this.#phase === CLOSED) return;
     outcome.failed = { error, code };
     if (!outcome.sent) {
-      connection.outbound.cut();
+      connection.outbox.sender.cut(outcome.closeFrameEnd.error);
       // A transport may fail or report its close within `write`.
       if (this.#over()) return;
       this.#sendCloseCode(code, reason);
     }
     this.#phase = CLOSING;
     this.slowPeer = undefined;
-    connection.outbound.end();
+    connection.outbox.sender.end();
     this.#setAlarm(this.#closeTimeout());
     balance(connection);
   }
@@ -463,7 +463,7 @@ export class Closing implements TurnTask {
     const { outcome } = this;
     const connection = this.#connection;
     const isEnd = this.isKnownEnd(error);
-    const isLate = outcome.sent && connection.outbound.isCloseSent(error);
+    const isLate = outcome.sent && outcome.isCloseSent(error);
     if (!isEnd && !isLate) connection.report(error, where);
     // `report` may have closed or terminated the connection.
     const ended = this.#phase === CLOSED || outcome.aborted || isEnd;
@@ -504,7 +504,7 @@ export class Closing implements TurnTask {
 
   /** Rejects writes with `error`, and destroys the transport. */
   #destroy(error: WebSocketError): void {
-    this.#connection.outbound.fail(error);
+    this.#connection.outbox.fail(error);
     this.#destroyTransport();
   }
 
@@ -595,7 +595,7 @@ export class Closing implements TurnTask {
     const broken = brokenBy(error);
     outcome.readEnd ??= { reason: broken ?? unexpectedEof() };
     outcome.error ??= broken ?? outcome.readEnd.reason;
-    const flushed = !connection.outbound.unsent;
+    const flushed = connection.outbox.frames.bytes === 0;
     connection.cleanUp(outcome.sent ? undefined : (outcome.error as WebSocketError));
     if (outcome.received === undefined) connection.inbound.run('last');
     // The rest is parsed as its reader takes it.

@@ -26,14 +26,13 @@ import type { ReportedConn } from '../report/report-text.ts';
 import type { TurnTask } from '../scheduler/task-queue.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
-import { rejectedLater } from '../time/refusal.ts';
 import type { Transport, TransportSink } from '../transport.ts';
 import { onRejection } from '../validate.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
 import { checkClosePayload } from '../writing/prepared-message.ts';
 import { Closing } from './closing.ts';
 import { Inbound } from './inbound.ts';
-import { Outbound } from './outbound.ts';
+import { Outbox } from './outbox.ts';
 import { closeFrameOf } from './outcome.ts';
 import { RareParts } from './rare-parts.ts';
 import type { ConnShared } from './shared.ts';
@@ -57,7 +56,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
   /** The agreed extension. */
   readonly extension: Extension | undefined;
   readonly inbound: Inbound;
-  readonly outbound: Outbound;
+  readonly outbox: Outbox;
 
   bytesIn = 0;
   framesIn = 0;
@@ -95,7 +94,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     this.settings = settings;
     this.extension = extension;
     this.inbound = new Inbound(this);
-    this.outbound = new Outbound(this);
+    this.outbox = new Outbox(this);
     if (extension !== undefined) resumeBy(extension, this.inbound);
     this.heardAt = Math.ceil(shared.platform.now());
   }
@@ -173,7 +172,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
 
   /** Bytes accepted by writes and not yet handed to the operating system. */
   get bufferedAmount(): number {
-    return this.outbound.bufferedAmount + this.outbound.waitingBytes;
+    return this.outbox.sender.bufferedAmount + (this.outbox.order?.bytes ?? 0);
   }
 
   /** The error that has failed the connection: by a broken rule, or of a handler. */
@@ -183,8 +182,9 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
 
   /** Whether this connection has ended with `error`, or rejects reads or writes with it. */
   endedWith(error: unknown): boolean {
-    const { closing, inbound, outbound } = this;
-    if (closing?.isKnownEnd(error) === true || outbound.isCloseSent(error)) return true;
+    const { closing, inbound } = this;
+    if (closing?.isKnownEnd(error) === true) return true;
+    if (closing?.outcome.isCloseSent(error) === true) return true;
     return inbound.ended !== undefined && inbound.ended.reason === error;
   }
 
@@ -211,7 +211,9 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
   }
 
   drain(): void {
-    this.outbound.drained();
+    const { sender, order } = this.outbox;
+    sender.drained();
+    order?.drained();
     this.closing?.slowPeer?.drained();
   }
 
@@ -238,11 +240,11 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
 
   /** The end of the turn. */
   onTurn(): void {
-    const { inbound, outbound } = this;
+    const { inbound, outbox } = this;
     inbound.turnEnds();
     const flowControl = this.rare?.flowControl;
     if (flowControl?.renewalDue === true) flowControl.renewTimeout();
-    outbound.flush();
+    outbox.sender.flush();
     inbound.turnEnded();
   }
 
@@ -280,13 +282,13 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
   }
 
   control(type: number, payload: Uint8Array): Promise<void> {
-    const { outbound } = this;
-    if (type !== CloseMessage) return outbound.control(type, payload, 0, payload.length);
-    if (!outbound.open) return rejectedLater(this.platform, outbound.writeEnd!.error);
+    const { outbox } = this;
+    if (type !== CloseMessage) return outbox.control(type, payload, 0, payload.length);
+    if (!outbox.open) return rejected(outbox.writeEnd!.error);
     checkClosePayload(payload);
     const closing = this.closingOrNew();
     closing.ourClose(payload, undefined, false);
-    return closing.outcome.sent ? RESOLVED : rejectedLater(this.platform, outbound.writeEnd!.error);
+    return closing.outcome.sent ? RESOLVED : rejected(outbox.writeEnd!.error);
   }
 
   // Reports
@@ -301,7 +303,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
    * WebSocketError is the connection's, and `closed` has its cause.
    */
   rejected(error: unknown, where: string): Promise<never> {
-    if (error instanceof WebSocketError) return rejectedLater(this.platform, error);
+    if (error instanceof WebSocketError) return rejected(error, this);
     if (isMistake(error)) fromCaller(error, this.conn, where);
     this.report(error, where);
     return rejected(error);
@@ -356,12 +358,11 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
    * @param error - Why the transport has closed; undefined after our close frame.
    */
   cleanUp(error: WebSocketError | undefined): void {
-    const { inbound, outbound } = this;
+    const { inbound, outbox } = this;
     this.shared.timers.clear(this);
     this.rare?.stopTimers();
-    outbound.rejectAll(error);
-    outbound.rejectWaiting();
-    outbound.reportToBudget();
+    outbox.rejectAll(error);
+    this.platform.writeBudget?.count(this);
     try {
       inbound.leavePools();
     } catch {
@@ -398,10 +399,10 @@ function watchResult(connection: Connection, method: keyof Transport, result: un
  *
  * @returns Whether `bytes` of input are parsed.
  */
-function takesInput(closing: Closing, { inbound, outbound }: Connection, bytes: number): boolean {
+function takesInput(closing: Closing, { inbound, outbox }: Connection, bytes: number): boolean {
   const { outcome } = closing;
   const isDropped = inbound.stopped || inbound.dropping;
-  if (isDropped && outcome.sent && !outbound.unsent) {
+  if (isDropped && outcome.sent && outbox.frames.bytes === 0) {
     outcome.dropped += bytes;
     if (outcome.dropped > MAX_DROPPED) {
       const text = `the peer sent more than ${MAX_DROPPED} bytes after our close frame`;

@@ -65,7 +65,7 @@ class BlockedCheck implements TimerEntry {
   #check(): void {
     const connection = this.#connection;
     const now = connection.platform.now();
-    const ms = Math.round(now - connection.outbound.stalledSince(now));
+    const ms = Math.round(now - connection.outbox.sender.stalledSince(now));
     const { bufferedAmount } = connection;
     if (bufferedAmount === 0 || ms < BLOCKED_AFTER) return this.schedule();
     connection.observe((observer) => observer.blocked?.(connection.conn, bufferedAmount, ms));

@@ -9,8 +9,8 @@ import {
 } from '@ws/codec/internal';
 import { WriteClosedError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
+import { CallPromise } from '../time/call-promise.ts';
 import { handled, RESOLVED, rejected } from '../time/promises.ts';
-import { type LateRejection, rejectedLater } from '../time/refusal.ts';
 import { bytesOf, type MessageData, SurrogatePairs, utf8 } from '../writing/payload.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
 import type { Connection } from './connection.ts';
@@ -205,20 +205,19 @@ export class MessageWriter implements AsyncDisposable {
     this.#stream?.error(error);
   }
 
-  #rejectionIfClosed(): LateRejection | undefined {
-    if (this.#over === undefined) return this.#connection.outbound.rejectionIfClosed();
-    return rejectedLater(this.#connection.platform, this.#over);
+  #rejectionIfClosed(): Promise<void> | undefined {
+    if (this.#over === undefined) return this.#connection.outbox.rejectionIfClosed();
+    return rejected(this.#over);
   }
 
   /** A rejected promise when `size` more bytes of a waiting write are too many. Aborts then. */
-  #rejectionFor(size: number): LateRejection | undefined {
+  #rejectionFor(size: number): Promise<void> | undefined {
     const closed = this.#rejectionIfClosed();
     if (closed !== undefined) return closed;
-    const rejection = this.#connection.outbound.rejectionFor(size);
+    const rejection = this.#connection.outbox.rejectionFor(size);
     if (rejection === undefined) return undefined;
     // At once: a later call in this turn must not complete the message without this write.
-    this.#over ??= rejection.reason;
-    rejection.after(() => this.#giveUp(rejection.reason));
+    if (rejection instanceof CallPromise) this.#giveUp(rejection.reason);
     return rejection;
   }
 
@@ -240,7 +239,7 @@ export class MessageWriter implements AsyncDisposable {
     // After a part of a message no other message may follow, so the connection fails. Its end
     // rejects the queued writes.
     if (!this.#sent) this.#reportDone();
-    else if (this.#connection.outbound.open) {
+    else if (this.#connection.outbox.open) {
       this.#reportedDone = true;
       this.#releaseSlab();
       this.#order.writerBroken(reason);
@@ -279,7 +278,7 @@ export class MessageWriter implements AsyncDisposable {
     try {
       return step();
     } catch (error) {
-      return rejectedLater(this.#connection.platform, error);
+      return rejected(error, this);
     }
   }
 
@@ -287,7 +286,7 @@ export class MessageWriter implements AsyncDisposable {
   #put(bytes: Uint8Array, at: number, length: number): Promise<void> {
     let from = at;
     while (from < length) {
-      const rejection = this.#connection.outbound.rejectionIfClosed();
+      const rejection = this.#connection.outbox.rejectionIfClosed();
       if (rejection !== undefined) return rejection;
       if (bytes.byteLength < length) return rejected(new DetachedBytes());
       if (isControl(this.#type) && this.#fill + length - from > MAX_CONTROL_PAYLOAD)
@@ -341,7 +340,7 @@ export class MessageWriter implements AsyncDisposable {
   }
 
   #fragment(fin: boolean, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    const rejection = this.#connection.outbound.rejectionIfClosed();
+    const rejection = this.#connection.outbox.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
     try {
       const sent = this.#order.fragment(this.#opcode, fin, bytes, start, end);
@@ -352,7 +351,7 @@ export class MessageWriter implements AsyncDisposable {
       if (fin) this.#order.complete(this.#type, this.#bytes);
       return sent;
     } catch (error) {
-      return rejectedLater(this.#connection.platform, error);
+      return rejected(error, this);
     }
   }
 

@@ -14,6 +14,7 @@ import { MAX_CLOSE_REASON, utf8Length } from '@ws/codec/internal';
 import {
   BackpressureError,
   CloseError,
+  CloseSentError,
   causeText,
   errorOf,
   ReadLimitError,
@@ -24,7 +25,7 @@ import {
 } from '../errors.ts';
 import type { CloseInfo } from '../platform/observer.ts';
 import { isNormalEnd } from '../read/pending-read.ts';
-import type { WriteEnd } from '../writing/write-end.ts';
+import { WriteEnd } from '../writing/write-end.ts';
 
 /** How a connection ends, as far as it is known. */
 export class Outcome {
@@ -34,8 +35,6 @@ export class Outcome {
   eof = false;
   /** Our close frame was accepted for sending. */
   sent = false;
-  /** Why writes end with our close frame: also before it is sent, for the writers that it rejects. */
-  writeEnd: WriteEnd | undefined;
   /** Bytes of input that were dropped after our close frame. */
   dropped = 0;
   /** The peer's close frame. */
@@ -48,6 +47,18 @@ export class Outcome {
   error: unknown;
   /** The value of `closed`, once the transport has closed. */
   info: CloseInfo | undefined;
+  #closeFrameEnd: WriteEnd | undefined;
+
+  /** Why writes end with our close frame: also before it is sent, for the writers that it rejects. */
+  get closeFrameEnd(): WriteEnd {
+    this.#closeFrameEnd ??= WriteEnd.ofCloseFrame();
+    return this.#closeFrameEnd;
+  }
+
+  /** Whether `error` is the one with which writes reject after our close frame. */
+  isCloseSent(error: unknown): boolean {
+    return error instanceof CloseSentError && error === this.#closeFrameEnd?.error;
+  }
 
   /**
    * The transport has closed.

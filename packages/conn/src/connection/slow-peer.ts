@@ -22,7 +22,7 @@ export class SlowPeer {
   #drainedAt: number | undefined;
 
   private constructor(connection: Connection) {
-    const { bytesFlushed, bufferedAmount } = connection.outbound;
+    const { bytesFlushed, bufferedAmount } = connection.outbox.sender;
     this.#connection = connection;
     this.#since = connection.platform.now();
     this.#flushedAtClose = this.#flushed = bytesFlushed;
@@ -32,10 +32,11 @@ export class SlowPeer {
 
   /** The peer of `connection`, if its writes wait. */
   static of(connection: Connection): SlowPeer | undefined {
-    const { outbound, settings } = connection;
+    const { settings, outbox } = connection;
+    const { sender } = outbox;
     let peer: SlowPeer | undefined;
     connection.guardTransport(() => {
-      const isSlow = outbound.blocked || outbound.bufferedAmount >= settings.highWaterMark;
+      const isSlow = sender.blocked || sender.bufferedAmount >= settings.highWaterMark;
       if (isSlow) peer = new SlowPeer(connection);
     });
     return peer;
@@ -48,8 +49,8 @@ export class SlowPeer {
 
   /** The deadline has come. Returns the time in ms until the next one; 0 gives up the peer. */
   extend(closeTimeout: number): number {
-    const { outbound, platform } = this.#connection;
-    const { bytesFlushed, bufferedAmount } = outbound;
+    const { outbox, platform } = this.#connection;
+    const { bytesFlushed, bufferedAmount } = outbox.sender;
     const taken = bytesFlushed - this.#flushed;
     if (this.#unsent === 0 || taken < Math.min(this.#least, this.#unsent)) return 0;
     const now = platform.now();
@@ -63,7 +64,7 @@ export class SlowPeer {
 
   /** Time in ms that the peer needs for the bytes that the operating systems may hold. */
   #transitTime(now: number): number {
-    const bytes = this.#connection.outbound.bytesFlushed - this.#flushedAtClose;
+    const bytes = this.#connection.outbox.sender.bytesFlushed - this.#flushedAtClose;
     return ((now - this.#since) * (this.#connection.transport.inTransit ?? 0)) / bytes;
   }
 }

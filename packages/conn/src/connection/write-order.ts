@@ -1,15 +1,16 @@
+import { ContinuationFrame } from '@ws/codec';
 import { isControl } from '@ws/codec/internal';
+import { sendHeldPing } from '../control/heartbeat.ts';
 import { TimeoutError } from '../errors.ts';
 import { Fifo } from '../memory/fifo.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
-import { LateRejection } from '../time/refusal.ts';
 import { WRITE_COST } from '../writing/buffer-limits.ts';
 import { ChangedBytes, DetachedBytes } from '../writing/pending-bytes.ts';
 import { FIN } from '../writing/shared-frames.ts';
 import type { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { MessageWriter } from './message-writer.ts';
-import type { Outbound } from './outbound.ts';
+import type { Outbox } from './outbox.ts';
 import { codeAfterError } from './outcome.ts';
 import { type Waiting, WaitingForRoom, WaitingMessage, WaitingWriter } from './waiting-write.ts';
 
@@ -27,6 +28,10 @@ export class WriteOrder {
   bytes = 0;
   /** Number of the writes that wait, also for a drain if the caller watches a signal. */
   #calls = 0;
+  /** Whether the extension encodes the message of the open writer. */
+  streamsEncoded = false;
+  /** {@link Connection.bytesOut} after the last frame of an encoded message of several frames. */
+  #encodedEnd = 0;
   /** The option of the open writer. */
   #compress: boolean | undefined;
   /** The large message that another thread encodes. */
@@ -41,12 +46,12 @@ export class WriteOrder {
   /** Waiting calls of `nextWriter` without `queue`. Each of them finishes the writers before it. */
   #superseding = 0;
   readonly #connection: Connection;
-  readonly #outbound: Outbound;
+  readonly #outbox: Outbox;
   readonly #idleAlarm: IdleWriterAlarm;
 
-  constructor(connection: Connection, outbound: Outbound) {
+  constructor(connection: Connection, outbox: Outbox) {
     this.#connection = connection;
-    this.#outbound = outbound;
+    this.#outbox = outbox;
     this.#idleAlarm = new IdleWriterAlarm(connection, this);
   }
 
@@ -67,7 +72,7 @@ export class WriteOrder {
    */
   get mustWait(): boolean {
     if (this.busy || this.#advancing || this.#queue.length > 0) return true;
-    return this.#mayAbort && this.#outbound.blocked;
+    return this.#mayAbort && this.#outbox.sender.blocked;
   }
 
   /** Calls `write`, whose message has a signal. */
@@ -115,13 +120,11 @@ export class WriteOrder {
   #uncount(size: number): void {
     this.bytes -= size;
     this.#calls--;
-    this.#outbound.reportToBudget();
+    this.#connection.platform.writeBudget?.count(this.#connection);
   }
 
   /** Counts `bytes` as waiting until `written` settles. The write that returned it waits. */
   countUntil(written: Promise<void>, bytes: number): void {
-    // Such a write was refused.
-    if (written instanceof LateRejection) return;
     this.#count(bytes);
     const free = (): void => this.#uncount(bytes);
     written.then(free, free);
@@ -152,11 +155,11 @@ export class WriteOrder {
    * With `queue` this call waits until the owner of the open writer closes it.
    */
   nextWriter(type: number, queue: boolean, compress?: boolean): Promise<MessageWriter> {
-    const outbound = this.#outbound;
-    const rejection = outbound.rejectionIfClosed();
+    const outbox = this.#outbox;
+    const rejection = outbox.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
     if (!this.mustWait) return Promise.resolve(this.#openWriter(type, compress));
-    const tooMany = outbound.rejectionFor(0);
+    const tooMany = outbox.rejectionFor(0);
     if (tooMany !== undefined) return tooMany;
     const open = this.writer;
     const opened = this.add(new WaitingWriter(type, compress, !queue));
@@ -181,22 +184,75 @@ export class WriteOrder {
   ): Promise<void> {
     if (isControl(opcode)) return this.#connection.control(opcode, bytes.subarray(start, end));
     const b0 = (fin ? FIN : 0) | opcode;
-    const { encoder } = this.#outbound;
-    if (encoder !== undefined) return encoder.fragment(b0, bytes, start, end, this.#compress);
+    const first = opcode !== ContinuationFrame;
+    if (first) {
+      // Only the size of the first fragment is known.
+      const size = fin ? end - start : Infinity;
+      this.streamsEncoded = this.#outbox.encoder?.wants(size, this.#compress) === true;
+    }
     // Copied: the writer uses its buffer again at once.
-    return this.#outbound.copiedFrame(b0, bytes, start, end);
+    if (!this.streamsEncoded) return this.#outbox.copiedFrame(b0, bytes, start, end);
+    try {
+      return this.#encodedFragment(b0, first, bytes, start, end);
+    } catch (error) {
+      this.#endEncoded(false);
+      throw error;
+    }
+  }
+
+  #encodedFragment(
+    b0: number,
+    first: boolean,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): Promise<void> {
+    const outbox = this.#outbox;
+    const encoder = outbox.encoder!;
+    const fin = b0 >= FIN;
+    const size = encoder.encode(bytes, start, end, first, fin);
+    if (size < 0) {
+      this.#endEncoded(true);
+      return outbox.copiedFrame(b0, bytes, start, end);
+    }
+    const { output, outputRsv } = encoder;
+    outbox.sender.countEncoded(end - start);
+    const sent = outbox.copiedFrame(first ? b0 | outputRsv : b0, output, 0, size);
+    this.#encodedEnd = this.#connection.bytesOut;
+    if (fin) this.#endEncoded(true);
+    return sent;
+  }
+
+  /** @param sent - Whether the message is sent to its end, or was left as it is. */
+  #endEncoded(sent: boolean): void {
+    if (!this.streamsEncoded) return;
+    this.streamsEncoded = false;
+    try {
+      this.#outbox.encoder!.endOutput(sent);
+    } catch (error) {
+      // The connection may be about to end.
+      this.#connection.report(error, 'extension');
+    }
+  }
+
+  /** Whether frames of an encoded message of several frames are unsent. */
+  get encodedUnsent(): boolean {
+    return this.#encodedEnd > this.#connection.bytesOut - this.#outbox.frames.bytes;
   }
 
   /** The last fragment of a message of `bytes` was sent. */
   complete(type: number, bytes: number): void {
-    if (!isControl(type)) this.#outbound.countMessage(type, bytes);
+    if (!isControl(type)) this.#outbox.countMessage(type, bytes);
   }
 
   /** The writer is done: the next waiting write may begin. */
   writerDone(writer: MessageWriter): void {
     if (this.writer !== writer) return;
     this.writer = undefined;
-    this.#outbound.encoder?.writerDone();
+    this.#endEncoded(false);
+    // A ping of the heartbeat may have waited for the end of the message.
+    const { platform, rare } = this.#connection;
+    if (rare?.pingWait !== undefined) sendHeldPing(this.#connection, platform.now());
     this.#idleAlarm.stop();
     this.#advance();
     this.#idleAlarm.watch();
@@ -217,7 +273,7 @@ export class WriteOrder {
     if (this.#advancing) return;
     this.#advancing = true;
     while (!this.busy && this.#queue.length > 0 && !this.#awaitsDrain()) {
-      if (!this.#flushing && this.#outbound.turnFull) {
+      if (!this.#flushing && this.#outbox.sender.turnFull) {
         this.#connection.platform.yield(() => this.#continue());
         return;
       }
@@ -230,7 +286,7 @@ export class WriteOrder {
   #awaitsDrain(): boolean {
     const { first } = this;
     const mayAbort = first instanceof WaitingMessage && first.mayAbort;
-    return mayAbort && this.#outbound.blocked && !this.#flushing;
+    return mayAbort && this.#outbox.sender.blocked && !this.#flushing;
   }
 
   /** The transport is below its high-water mark again. */
@@ -239,7 +295,7 @@ export class WriteOrder {
   }
 
   #continue(): void {
-    this.#outbound.resetBudget();
+    this.#outbox.sender.resetBudget();
     this.#restart();
   }
 
@@ -259,7 +315,7 @@ export class WriteOrder {
   #beginMessage(write: WaitingMessage): void {
     try {
       write.checkUnchanged();
-      const sent = this.#outbound.rejectionIfClosed() ?? this.send(write);
+      const sent = this.#outbox.rejectionIfClosed() ?? this.send(write);
       // A message that another thread encodes settles later.
       if (sent !== write.promise) write.finish(sent);
     } catch (error) {
@@ -275,7 +331,7 @@ export class WriteOrder {
   }
 
   #failed(write: WaitingMessage, error: unknown): void {
-    if (error instanceof ChangedBytes) this.#outbound.bytesChanged(error);
+    if (error instanceof ChangedBytes) this.#outbox.sender.bytesChanged(error);
     else this.#connection.reportMistake(error, 'writeMessage');
     write.reject(error);
   }
@@ -287,24 +343,24 @@ export class WriteOrder {
    */
   send(write: WaitingMessage): Promise<void> {
     const { type, bytes, start, end, compress, prepared } = write;
-    const { encoder } = this.#outbound;
-    if (prepared !== undefined) return this.#outbound.startPrepared(prepared, write);
+    const { encoder } = this.#outbox;
+    if (prepared !== undefined) return this.#outbox.startPrepared(prepared, write);
     if (encoder === undefined || !encoder.wants(end - start, compress)) {
       return this.#sendPlain(write);
     }
     if (write.isDetached) throw new DetachedBytes();
     if (encoder.isLarge(end - start)) return this.encodeLater(write);
-    const sent = encoder.message(type, bytes, start, end);
-    this.#outbound.countMessage(type, end - start);
+    const sent = this.#outbox.encodedFrame(type, bytes, start, end);
+    this.#outbox.countMessage(type, end - start);
     return sent;
   }
 
   #sendPlain({ type, bytes, start, end, isOwned }: WaitingMessage): Promise<void> {
-    const outbound = this.#outbound;
+    const outbox = this.#outbox;
     const sent = isOwned
-      ? outbound.ownedFrame(FIN | type, bytes, start, end)
-      : outbound.callerFrame(FIN | type, bytes, start, end, undefined);
-    outbound.countMessage(type, end - start);
+      ? outbox.ownedFrame(FIN | type, bytes, start, end)
+      : outbox.callerFrame(FIN | type, bytes, start, end, undefined);
+    outbox.countMessage(type, end - start);
     return sent;
   }
 
@@ -315,7 +371,7 @@ export class WriteOrder {
     this.#encoding = write;
     this.#count(write.size);
     try {
-      write.encodeLater(this.#outbound.encoder!.shared, (variant) => {
+      write.encodeLater(this.#outbox.encoder!.shared!, (variant) => {
         if (this.#encoding !== write) return;
         this.#encoded(write, variant);
         this.#advance();
@@ -329,24 +385,26 @@ export class WriteOrder {
 
   /** Sends `variant` of the message. Without one, the extension may still insist on encoding it. */
   #encoded(write: WaitingMessage, variant: Uint8Array | undefined): void {
-    const outbound = this.#outbound;
-    const encoder = outbound.encoder!;
+    const outbox = this.#outbox;
+    const encoder = outbox.encoder!;
     this.#encoding = undefined;
     this.#uncount(write.size);
     try {
       write.checkUnchanged();
       if (write.isDetached) throw new DetachedBytes();
-      const rejection = outbound.rejectionIfClosed();
+      const rejection = outbox.rejectionIfClosed();
       if (rejection !== undefined) return write.finish(rejection);
       if (variant === undefined || variant.length === 0) {
         return write.finish(this.#sendUnshared(write));
       }
-      const plain = write.end - write.start;
-      const sent = encoder.variant(write, variant);
-      outbound.countMessage(write.type, plain);
+      const { type, bytes, start, end } = write;
+      encoder.shared!.recordSent(bytes, start, end);
+      outbox.sender.countEncoded(end - start);
+      const sent = outbox.ownedFrame(FIN | encoder.rsv | type, variant, 0, variant.length);
+      outbox.countMessage(type, end - start);
       write.finish(sent);
     } catch (error) {
-      encoder.shared.forget();
+      encoder.shared!.forget();
       this.#failed(write, error);
     }
   }
@@ -354,10 +412,10 @@ export class WriteOrder {
   /** Sends a message that no other thread has encoded: an extension that compresses leaves it. */
   #sendUnshared(write: WaitingMessage): Promise<void> {
     const { type, bytes, start, end } = write;
-    const encoder = this.#outbound.encoder!;
+    const encoder = this.#outbox.encoder!;
     if (!encoder.wants(end - start, false)) return this.#sendPlain(write);
-    const sent = encoder.message(type, bytes, start, end);
-    this.#outbound.countMessage(type, end - start);
+    const sent = this.#outbox.encodedFrame(type, bytes, start, end);
+    this.#outbox.countMessage(type, end - start);
     return sent;
   }
 
@@ -390,7 +448,7 @@ export class WriteOrder {
       this.#uncount(encoding.size);
       encoding.reject(error);
     }
-    this.#outbound.encoder?.finishStream(false);
+    this.#endEncoded(false);
     this.#idleAlarm.stop();
     for (let write = this.#shift(); write !== undefined; write = this.#shift()) write.reject(error);
   }

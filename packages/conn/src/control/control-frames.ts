@@ -53,10 +53,10 @@ export class ControlFrames {
 
   /** The default ping handler: sends the pong. It throws a RangeError for more than 125 bytes. */
   get defaultPing(): PingPongHandler {
-    const { platform, outbound } = this.#connection;
+    const { platform, outbox } = this.#connection;
     this.#defaultPing ??= (payload) => {
       const bytes = controlPayload(payload, platform, 'pingHandler');
-      void outbound.control(PongMessage, bytes, 0, bytes.length, true);
+      void outbox.control(PongMessage, bytes, 0, bytes.length, true);
     };
     return this.#defaultPing;
   }
@@ -129,13 +129,13 @@ export class ControlFrames {
    */
   sendHeartbeat(): void {
     const payload = this.pings.heartbeatPayload();
-    void this.#connection.outbound.control(PingMessage, payload, 0, payload.length, true);
+    void this.#connection.outbox.control(PingMessage, payload, 0, payload.length, true);
   }
 
   /** Sends a ping; resolves with the round trip in ms. */
   sendPing(payload: Uint8Array, timeout: number): Promise<number> {
     return this.pings.add(payload, timeout, (bytes) => {
-      return this.#connection.outbound.control(PingMessage, bytes, 0, bytes.length);
+      return this.#connection.outbox.control(PingMessage, bytes, 0, bytes.length);
     });
   }
 

@@ -97,7 +97,7 @@ function expire(connection: Connection, { interval, timeout }: HeartbeatOption, 
 
 function ping(connection: Connection, now: number): void {
   // Some peers forget at a ping that a compressed message of several frames is open, and lose data.
-  if (!connection.outbound.streamsEncoded) return sendPing(connection, now);
+  if (connection.outbox.order?.streamsEncoded !== true) return sendPing(connection, now);
   const rare = connection.rareParts();
   rare.pingedAt = now;
   rare.pingWait = {
@@ -111,8 +111,9 @@ function ping(connection: Connection, now: number): void {
 }
 
 function sendPing(connection: Connection, now: number): void {
-  const { bytesOut, outbound, transport } = connection;
-  const { bytesFlushed } = outbound;
+  const { bytesOut, transport } = connection;
+  const { sender } = connection.outbox;
+  const { bytesFlushed } = sender;
   const rare = connection.rareParts();
   rare.pingedAt = now;
   rare.pingWait = undefined;
@@ -125,7 +126,7 @@ function sendPing(connection: Connection, now: number): void {
       held: false,
       ahead: bytesOut,
       flushed: bytesFlushed,
-      progressAt: outbound.stalledSince(now),
+      progressAt: sender.stalledSince(now),
       firstFlushed: bytesFlushed,
       since: now,
       ...(transit !== undefined && { transit }),
@@ -137,7 +138,7 @@ function sendPing(connection: Connection, now: number): void {
 function updateWait(connection: Connection, option: HeartbeatOption, now: number): void {
   const rare = connection.rareParts();
   const { pingWait } = rare;
-  const { bytesFlushed } = connection.outbound;
+  const { bytesFlushed } = connection.outbox.sender;
   if (pingWait === undefined || pingWait.transit !== undefined) return;
   if (pingWait.held) {
     // A held ping waits for at most its timeout.

@@ -60,7 +60,7 @@ type Budgeted = {
   readonly platform: { now(): number };
   readonly settings: { readonly highWaterMark: number };
   readonly shared: { readonly timers: Pick<Timers, 'set'> };
-  readonly outbound: { readonly bytesFlushed: number; readonly charged: number };
+  readonly outbox: { readonly charged: number; readonly sender: { readonly bytesFlushed: number } };
   readonly rare?: { readonly heldBytes: number; readonly takenBytes: number } | undefined;
   fail(error: BackpressureError, code: number, reason: string): void;
   guardTransport(use: () => void): void;
@@ -106,7 +106,7 @@ export class WriteBudget implements TimerEntry {
   /** Counts the bytes that wait in `connection` now. */
   count(connection: Budgeted): void {
     const held = connection.rare?.heldBytes ?? 0;
-    this.#set(connection, connection.transportClosed ? 0 : connection.outbound.charged + held);
+    this.#set(connection, connection.transportClosed ? 0 : connection.outbox.charged + held);
   }
 
   #set(connection: Budgeted, bytes: number): void {
@@ -208,7 +208,7 @@ export class WriteBudget implements TimerEntry {
 function flushedOf(connection: Budgeted): number {
   let flushed = NaN;
   connection.guardTransport(() => {
-    flushed = connection.outbound.bytesFlushed + (connection.rare?.takenBytes ?? 0);
+    flushed = connection.outbox.sender.bytesFlushed + (connection.rare?.takenBytes ?? 0);
   });
   return flushed;
 }

@@ -1,14 +1,15 @@
 import type { WebSocketError } from '@ws/codec';
+import type { BackpressureError } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
 import { Deferred } from '../time/promises.ts';
-import type { ControlQueue } from './control-queue.ts';
+import { ControlQueue } from './control-queue.ts';
 
 /**
  * Most bytes and frames that one turn of the event loop writes. Above either number a write
  * resolves in a later turn, so that timers and I/O run.
  */
-const TURN_BYTES = 1_048_576;
-const TURN_FRAMES = 1_000;
+export const TURN_BYTES = 1_048_576;
+export const TURN_FRAMES = 1_000;
 
 /** Whether one turn of the event loop has written enough. */
 export function isTurnFull(bytes: number, frames: number): boolean {
@@ -44,6 +45,18 @@ export class DrainWaits {
     return (
       this.#drain === undefined && this.#nextTurn === undefined && this.#referenced === undefined
     );
+  }
+
+  /** Adds a ping or a pong. Returns why it was not added. */
+  addControl(
+    opcode: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    own: boolean,
+  ): BackpressureError | undefined {
+    this.controls ??= new ControlQueue();
+    return this.controls.add(opcode, bytes, start, end, own);
   }
 
   forDrain(): Promise<void> {

@@ -1,4 +1,4 @@
-import { LARGEST_SLAB, writeHeader } from '@ws/codec/internal';
+import { Arena, Batch, LARGEST_SLAB, writeHeader } from '@ws/codec/internal';
 import { type Platform, perPlatform, viewOf } from '../platform/platform.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TurnTask } from '../scheduler/task-queue.ts';
@@ -32,61 +32,16 @@ const MIN_FREE_BYTES = 4_096;
 const MAX_SERIALIZED_BYTES = 262_144;
 const LONGEST_HEADER = 10;
 
-/** A queue that sends its batch at the end of the turn. */
+/** Sends a batch at the end of the turn. */
 export interface BatchSender {
   /** Sends the batch, unless the batch was already sent. */
   flushBatch(): void;
 }
 
-/**
- * Append-only memory: transports may read its bytes long after the turn. The garbage collector
- * frees the arena.
- */
-class Arena {
-  readonly bytes: Uint8Array;
-  used = 0;
-
-  constructor(size: number) {
-    this.bytes = new Uint8Array(size);
-  }
-}
-
-/**
- * A sequence of whole unmasked frames that several connections send in one turn. A batch never
- * changes. Adding a frame gives another batch, which is the same for every connection that adds
- * that frame.
- */
-export class Batch {
-  readonly arena: Arena;
-  readonly start: number;
-  readonly end: number;
-  /** Payload of the frame that `next` adds. */
-  nextPayload: Uint8Array | undefined;
-  /** The extension of this batch that was requested last. */
-  next: Batch | undefined;
-  /**
-   * All extensions of this batch by one frame, by payload. Created for the second one, for example
-   * when receivers are in several chat rooms.
-   */
-  others: Map<Uint8Array, Batch> | undefined;
-  #view: Uint8Array | undefined;
-
-  constructor(arena: Arena, start: number, end: number) {
-    this.arena = arena;
-    this.start = start;
-    this.end = end;
-  }
-
-  /** Size in bytes. */
-  get size(): number {
-    return this.end - this.start;
-  }
-
-  /** One view for all connections. No code may change its bytes. */
-  view(platform: Platform): Uint8Array {
-    this.#view ??= viewOf(platform, this.arena.bytes, this.start, this.end);
-    return this.#view;
-  }
+/** One view of `batch` for all transports. No code may change its bytes. */
+export function viewOfBatch(platform: Platform, batch: Batch): Uint8Array {
+  batch.view ??= viewOf(platform, batch.arena.bytes, batch.start, batch.end);
+  return batch.view;
 }
 
 /**
@@ -189,7 +144,7 @@ export class SharedFrames implements TurnTask {
       // Other frames follow the batch in the arena, or the arena has too little room. The batch
       // moves to a new arena, in which it can double.
       arena = new Arena(2 * most);
-      arena.bytes.set(from.view(this.#platform));
+      arena.bytes.set(viewOfBatch(this.#platform, from));
       start = 0;
     }
     const at = writeHeader(arena.bytes, start + size, b0, 0, payload.length);

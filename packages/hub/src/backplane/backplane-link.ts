@@ -2,20 +2,17 @@ import type { Platform, PreparedMessage } from '@ws/conn';
 import { Deferred, handled } from '@ws/conn/internal';
 import { BackplaneError } from '../errors.ts';
 import { OtherNodes } from '../everywhere/other-nodes.ts';
-import type { Position } from '../history/position.ts';
-import type { HistoryBounds } from '../history/room-history.ts';
-import type { Session } from '../sessions/session.ts';
-import type { Sessions } from '../sessions/sessions.ts';
-import type { Backplane, BackplaneSink } from './backplane.ts';
+import type { Position } from '../position.ts';
+import type { Backplane, BackplaneSink, Keep } from './backplane.ts';
 import { Channel, type ChannelSettings, channelOf, roomOf } from './channel.ts';
 import { Digests } from './digests.ts';
-import { EngineHistories, type Part } from './engine-histories.ts';
+import { EngineHistories, type Found, type Part } from './engine-histories.ts';
 import { type Arrival, decodeEnvelope, type Envelope, idOf, nodeName } from './envelope.ts';
 import { Limit } from './limit.ts';
 import { LinkFaults } from './link-faults.ts';
+import type { LocalHub } from './local-hub.ts';
 import { type Except, Publications } from './publications.ts';
-import { RoomEpochs } from './room-epochs.ts';
-import { type Found, SharedReads } from './shared-reads.ts';
+import { SharedReads } from './shared-reads.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { sleep, withTimeout } from './with-timeout.ts';
 import { WordSender } from './word-sender.ts';
@@ -34,7 +31,7 @@ const RETRY_MS = 1_000;
 const MAX_REPAIRS = 64;
 
 /** Publishes the messages of this node on a backplane, and receives the messages of other nodes. */
-export class BackplaneLink<Data> {
+export class BackplaneLink {
   state: 'up' | 'down' = 'down';
   closed = false;
   /** The name of this node in its messages. */
@@ -43,28 +40,26 @@ export class BackplaneLink<Data> {
   /** Resolves when the engine has started. */
   readonly started: Promise<void>;
   readonly #id: string;
-  readonly #hub: Sessions<Data>;
+  readonly #hub: LocalHub;
   readonly channels: Map<string, Channel> = new Map();
-  readonly #subscriptions: Subscriptions<Data>;
-  readonly #publications: Publications<Data>;
-  readonly #digests: Digests<Data>;
+  readonly #subscriptions = new Subscriptions(this);
+  readonly #publications = new Publications(this);
+  readonly #digests = new Digests(this, this.#publications);
   readonly #repairs = new Limit(MAX_REPAIRS);
-  readonly #histories: EngineHistories;
-  /** The reads of the application. */
-  readonly #reads: SharedReads<Data>;
-  /** What this node hears of the other nodes beside their messages. */
-  readonly others: OtherNodes<Data>;
-  readonly epochs: RoomEpochs<Data> = new RoomEpochs(this);
+  readonly #histories = new EngineHistories(this);
+  readonly reads: SharedReads = new SharedReads(this);
+  /** The other nodes, by their words. */
+  readonly others: OtherNodes;
   readonly #words = new WordSender(this);
   /** Resolves when the engine returns; undefined before its start and while it is up. */
   #returned: Deferred<void> | undefined;
-  /** The engine has not answered for the time that the end of the hub waits. */
+  /** Whether the engine has not answered within {@link RETURN_MS} at the end of the hub. */
   #isSilent = false;
-  /** Number of messages that reached this node only, in the current outage. */
+  /** Messages of the current outage that reached only this node. */
   #localOnly = 0;
   readonly faults: LinkFaults;
 
-  constructor(backplane: Backplane, id: string, hub: Sessions<Data>) {
+  constructor(backplane: Backplane, id: string, hub: LocalHub) {
     this.backplane = backplane;
     this.#id = id;
     this.node = nodeName(id);
@@ -73,16 +68,6 @@ export class BackplaneLink<Data> {
       (error) => hub.failed(undefined, error),
       () => hub.platform,
     );
-    this.#subscriptions = new Subscriptions(this);
-    this.#publications = new Publications(this);
-    this.#digests = new Digests(this, this.#publications);
-    this.#histories = new EngineHistories(
-      backplane,
-      this.platform,
-      (bytes) => this.#decode(bytes),
-      (channel) => hub.settings.room(roomOf(channel)).history,
-    );
-    this.#reads = new SharedReads(this);
     this.started = handled(this.#start());
     this.others = new OtherNodes(this, hub);
     this.addChannel(undefined, { history: undefined, through: false });
@@ -133,11 +118,11 @@ export class BackplaneLink<Data> {
     this.channels.set(name, channel);
     if (settings.through && settings.history !== undefined) this.#publications.keepOrigins(name);
     this.#subscriptions.update(name);
-    this.whenSubscribed(name, () => void this.epochs.read(channel));
+    this.whenSubscribed(name, () => void channel.readEnd(this.reads));
   }
 
   /** A session has joined a room that this node already receives. */
-  joined(room: string, session: Session<Data>, resumes: boolean): void {
+  joined(room: string, session: object, resumes: boolean): void {
     this.#publications.joined(channelOf(room), session, resumes);
   }
 
@@ -160,17 +145,17 @@ export class BackplaneLink<Data> {
     room: string | undefined,
     message: PreparedMessage,
     key: string | undefined,
-    history: HistoryBounds | undefined,
-    origin: { readonly except: Except<Data> } | undefined,
+    keep: Keep | undefined,
+    origin: { readonly except: Except } | undefined,
   ): Promise<Position | undefined> {
     this.#digests.schedule();
     const channel = channelOf(room);
-    return this.#publications.publish({ channel, message, key, keep: history, origin });
+    return this.#publications.publish({ channel, message, key, keep, origin });
   }
 
   /**
    * As {@link publish}, for a message that the members of this node already have. During an outage
-   * it does not reject: messages that do not reach the engine are counted, and reported at its
+   * it does not reject. Messages that do not reach the engine are counted, and reported at its
    * return.
    *
    * @param delivered - Settles when the members of this node have it.
@@ -190,34 +175,12 @@ export class BackplaneLink<Data> {
     await (away ? delivered : Promise.all([sent, delivered]));
   }
 
-  /**
-   * Reads the history of the engine. Messages after it arrive, if this node receives them. Reads share
-   * answers, and are a few at a time.
-   */
-  sharedHistory(
-    room: string | undefined,
-    since: Position | undefined,
-    limit: number,
-  ): Promise<Found> {
-    return this.#reads.read(room, since, limit);
-  }
-
-  /** As {@link sharedHistory}, one part of the history. See {@link SharedReads.readPart}. */
-  historyPart(
-    room: string,
-    since: Position | undefined,
-    limit: number,
-    begins: () => void,
-  ): Promise<Part> {
-    return this.#reads.readPart(room, since, limit, begins);
-  }
-
   /** The position of the last message that the members of a room have got; undefined before it. */
   positionOf(room: string): Position | undefined {
     return this.state === 'up' ? this.channels.get(channelOf(room))?.last : undefined;
   }
 
-  /** Resolves when the members of this node have the messages that it has published to a room before. */
+  /** Resolves when the members of this node have the earlier messages of this node in a room. */
   untilReturned(room: string): Promise<void> {
     return this.#publications.untilReturned(channelOf(room));
   }
@@ -229,8 +192,7 @@ export class BackplaneLink<Data> {
       await new Promise<void>((resolve) => this.whenSubscribed(channel, resolve));
       // Earlier messages of this node may wait for the end of an outage too.
       await this.#returned?.promise;
-      // The copies of these messages that come later are dropped, and an engine may read before it
-      // has stored them.
+      // An engine may read before it has stored them, and later copies of them are dropped.
       await this.#publications.answered(channel, this.channels.get(channel)?.ownBefore ?? 0);
     };
     await withTimeout(this.platform, ANSWER_MS, ready());
@@ -269,6 +231,12 @@ export class BackplaneLink<Data> {
   async #sendLastDigests(): Promise<void> {
     if (this.state === 'up') await this.#publications.answered();
     await Promise.all([this.#digests.sendLast(), this.say(undefined, { word: 'end' })]);
+  }
+
+  /** Called each 5 s. */
+  beat(): void {
+    if (this.state !== 'up') return;
+    for (const channel of this.channels.values()) channel.beat(this.reads);
   }
 
   /** See {@link WordSender.say}. */
@@ -310,7 +278,7 @@ export class BackplaneLink<Data> {
     return this.#histories.readPart(await this.#readable(room), since, limit);
   }
 
-  /** Resolves to the channel of a room, whose history can be read. */
+  /** Resolves to the channel of a room when its history can be read. */
   async #readable(room: string | undefined): Promise<string> {
     if (this.isAway) throw new BackplaneError('the backplane is away');
     const channel = channelOf(room);
@@ -334,7 +302,7 @@ export class BackplaneLink<Data> {
 
   /**
    * Reads a part of the history when it is the channel's turn, after the end of an outage. A read
-   * that fails is not repeated: it may have caused the outage that made it fail.
+   * that fails is not repeated. It may have caused the outage that made it fail.
    */
   repair(channel: Channel, since: Position): Promise<Found> {
     const { name, history } = channel;
@@ -357,14 +325,9 @@ export class BackplaneLink<Data> {
     if (this.#isOpen(channel)) this.#hub.missed(channel.room, from);
   }
 
-  /** False for a channel whose last member has left. Its repair may still be under way. */
+  /** False after the last member of a channel has left. A repair of the channel may still run. */
   #isOpen(channel: Channel): boolean {
     return this.channels.get(channel.name) === channel;
-  }
-
-  /** Whether this node has members that get the messages of a channel. */
-  receives(channel: string): boolean {
-    return this.channels.has(channel);
   }
 
   /**
@@ -398,7 +361,7 @@ export class BackplaneLink<Data> {
   ): void {
     const channel = this.channels.get(name);
     if (channel === undefined) return;
-    const envelope = this.#decode(bytes);
+    const envelope = this.decode(bytes);
     if (envelope === undefined) return channel.arrive({ envelope, position, previous });
     const { node, counter, message } = envelope;
     if (node !== this.node && idOf(node) === this.#id) this.faults.twin(node, this.#id);
@@ -424,8 +387,13 @@ export class BackplaneLink<Data> {
     }
   }
 
+  /** The bounds of the history of a channel. */
+  keepOf(channel: string): Keep | undefined {
+    return this.#hub.settings.room(roomOf(channel)).history;
+  }
+
   /** @returns Undefined for bytes that this version cannot read; `error` reports them. */
-  #decode(bytes: Uint8Array): Envelope | undefined {
+  decode(bytes: Uint8Array): Envelope | undefined {
     try {
       const envelope = decodeEnvelope(bytes);
       if (!('version' in envelope)) return envelope;

@@ -11,13 +11,13 @@ const BATCH = 100;
  * Repeats the counter of the last message on each channel, so that other nodes notice the loss of a
  * last message.
  */
-export class Digests<Data> {
-  readonly #link: BackplaneLink<Data>;
-  readonly #publications: Publications<Data>;
+export class Digests {
+  readonly #link: BackplaneLink;
+  readonly #publications: Publications;
   #cancel: (() => void) | undefined;
   #stopped = false;
 
-  constructor(link: BackplaneLink<Data>, publications: Publications<Data>) {
+  constructor(link: BackplaneLink, publications: Publications) {
     this.#link = link;
     this.#publications = publications;
   }
@@ -49,7 +49,7 @@ export class Digests<Data> {
     if (this.#publications.sent.size > 0) this.schedule();
   }
 
-  async #sendSome(isDue: (entry: Sent<Data>) => boolean): Promise<void> {
+  async #sendSome(isDue: (entry: Sent) => boolean): Promise<void> {
     const { sent } = this.#publications;
     // A channel that starts meanwhile waits for the next time.
     let left = sent.size;
@@ -67,7 +67,7 @@ export class Digests<Data> {
   }
 
   /** The digest of a channel; undefined while a message has no answer, and after the last digest. */
-  #next(channel: string, entry: Sent<Data>): Uint8Array | undefined {
+  #next(channel: string, entry: Sent): Uint8Array | undefined {
     // A digest must not overtake a message.
     if (entry.unanswered > 0) return undefined;
     if (entry.digests > 0) {

@@ -1,8 +1,7 @@
 import { type PreparedMessage, portablePlatform } from '@ws/conn';
-import { Deferred, rejectedLater } from '@ws/conn/internal';
+import { Deferred, rejected } from '@ws/conn/internal';
 import { BackplaneError } from '../errors.ts';
-import type { Position } from '../history/position.ts';
-import type { Session } from '../sessions/session.ts';
+import type { Position } from '../position.ts';
 import type { Keep } from './backplane.ts';
 import type { BackplaneLink } from './backplane-link.ts';
 import { encodeEnvelope } from './envelope.ts';
@@ -17,28 +16,28 @@ const MAX_UNANSWERED = 10_000;
 const MAX_UNANSWERED_BYTES = 134_217_728;
 /** Bound of the channels that this node has published on in the last 20 s. */
 const MAX_CHANNELS = 1_000_000;
-/** Bound of the quiet channels whose counters are remembered. Each costs about 150 bytes. */
+/** Bound of the quiet channels with remembered counters. Each costs about 150 bytes. */
 const MAX_QUIET = 100_000;
 /** Digests after the last message of a channel. A digest may be lost too, so there are several. */
 const DIGESTS = 3;
 /**
- * The same after a message that never reached the history of its room: a minute of them. A node that
- * repairs an outage of its own from the history learns of a loss by them.
+ * Number of digests after a message that its history lacks. One each 5 s takes a minute. A node
+ * that reads the history after an outage learns of the loss by a digest.
  */
 const DIGESTS_OF_LOSS = 12;
 
-/** A promise rejects at once only after a wait: a caller may retry in a loop. */
+/** When a promise rejects. `LATER` if the caller has not waited. It may retry in a loop. */
 type When = typeof AT_ONCE | typeof LATER;
 const AT_ONCE = 'at once';
 /** In a later turn of the event loop. */
 const LATER = 'later';
 
 /** The sessions that do not get a message. An envelope does not contain them. */
-export type Except<Data> = ReadonlySet<Session<Data>> | undefined;
+export type Except = ReadonlySet<object> | undefined;
 
 /** A message with `through` that has not returned from the engine. */
-export interface Origin<Data> {
-  readonly except: Except<Data>;
+export interface Origin {
+  readonly except: Except;
   /**
    * Resolves when the members of this node have the message, or when the message is lost. Undefined
    * for a message from before the first member.
@@ -47,13 +46,13 @@ export interface Origin<Data> {
 }
 
 /** A message for a channel. */
-export interface Outgoing<Data> {
+export interface Outgoing {
   readonly channel: string;
   readonly message: PreparedMessage;
   readonly key: string | undefined;
   readonly keep: Keep | undefined;
   /** With `through` only: the members of this node get the returning message. */
-  readonly origin: { readonly except: Except<Data> } | undefined;
+  readonly origin: { readonly except: Except } | undefined;
 }
 
 /** The numbers of this node on one channel. */
@@ -69,26 +68,26 @@ interface Counted {
 }
 
 /** The publications of this node on one channel. */
-export interface Sent<Data> extends Counted {
+export interface Sent extends Counted {
   /** Number of messages that the engine has not answered. A late answer does not count. */
   unanswered: number;
   /** Number of digests still to send. */
   digests: number;
   /** Messages with `through` that have not returned from the engine, by counter. */
-  readonly through: Map<number, Origin<Data>>;
+  readonly through: Map<number, Origin>;
   /** The members that have joined since, in that order, with the counter of the last message before. */
-  readonly joined: Map<Session<Data>, number>;
+  readonly joined: Map<object, number>;
 }
 
 /** Numbers the messages of this node, and gives them to the engine in order. */
-export class Publications<Data> {
+export class Publications {
   /** The channels with messages in the last 20 s. */
-  readonly sent: Map<string, Sent<Data>> = new Map();
-  readonly #link: BackplaneLink<Data>;
+  readonly sent: Map<string, Sent> = new Map();
+  readonly #link: BackplaneLink;
   /** The publications that the engine does not have yet, in order. */
-  readonly #waiting = new Set<Publication<Data>>();
+  readonly #waiting = new Set<Publication>();
   /** The publications that the engine has not answered. */
-  readonly #given = new Set<Publication<Data>>();
+  readonly #given = new Set<Publication>();
   #unanswered = 0;
   #unansweredBytes = 0;
   /**
@@ -99,16 +98,16 @@ export class Publications<Data> {
   /** The largest counter of the channels that were dropped from `#quiet`. */
   #highest = 0;
 
-  constructor(link: BackplaneLink<Data>) {
+  constructor(link: BackplaneLink) {
     this.#link = link;
   }
 
   /** @throws (rejects) {@link BackplaneError} */
-  publish(outgoing: Outgoing<Data>): Promise<Position | undefined> {
+  publish(outgoing: Outgoing): Promise<Position | undefined> {
     const { channel } = outgoing;
     if (!this.sent.has(channel) && this.sent.size >= MAX_CHANNELS) {
       const error = new BackplaneError(`${MAX_CHANNELS} rooms had messages in the last 20 s`);
-      return rejectedLater(portablePlatform, error);
+      return rejected(error, this);
     }
     const publication = this.#number(outgoing);
     const [messages, bytes] = [this.#unanswered++, this.#unansweredBytes];
@@ -136,9 +135,8 @@ export class Publications<Data> {
     returned: Deferred<void>,
   ): Promise<Position | undefined> {
     const position = await answer;
-    const cancel = setAnswerTimer(this.#link.platform, PUBLISH_TIMEOUT_MS, () =>
-      returned.resolve(),
-    );
+    const late = (): void => returned.resolve();
+    const cancel = setAnswerTimer(this.#link.platform, PUBLISH_TIMEOUT_MS, late);
     await returned.promise;
     cancel();
     return position;
@@ -155,7 +153,7 @@ export class Publications<Data> {
     this.#waiting.clear();
   }
 
-  /** Resolves when the engine has answered what it was given: all, or up to a counter of a channel. */
+  /** Resolves when the engine has answered all publications, or those of a channel up to a counter. */
   async answered(channel?: string, counter: number = Infinity): Promise<void> {
     const given = [...this.#given].filter(
       (of) => of.channel === (channel ?? of.channel) && of.counter <= counter,
@@ -175,7 +173,10 @@ export class Publications<Data> {
     );
   }
 
-  /** Resolves when the messages with `through` that are under way on a channel have returned, or are lost. */
+  /**
+   * Resolves when the messages with `through` that are under way on a channel have returned, or are
+   * lost.
+   */
   async untilReturned(channel: string): Promise<void> {
     const underWay = [...(this.sent.get(channel)?.through.values() ?? [])];
     await Promise.all(underWay.flatMap(({ returned }) => returned?.promise ?? []));
@@ -187,8 +188,8 @@ export class Publications<Data> {
   }
 
   /**
-   * The first member of this node has joined: the messages that the engine has not answered return to
-   * the sessions that resume, because their reads may miss these messages.
+   * The first member of this node has joined. Messages without an answer of the engine return to
+   * sessions that resume. Their reads may miss these messages.
    */
   keepOrigins(channel: string): void {
     const sent = this.sent.get(channel);
@@ -200,29 +201,29 @@ export class Publications<Data> {
     }
   }
 
-  /** A session has joined: it gets the messages after this call or, when it resumes, all. */
-  joined(channel: string, session: Session<Data>, resumes: boolean): void {
+  /** A session has joined. It gets the messages after this call or, when it resumes, all. */
+  joined(channel: string, session: object, resumes: boolean): void {
     const sent = this.sent.get(channel);
-    // At the end, because `forgetOrigins` needs the order of the counters.
+    // Moves it to the end, because `forgetOrigins` needs the order of the counters.
     sent?.joined.delete(session);
     if (!resumes && sent && sent.through.size > 0) sent.joined.set(session, sent.counter);
   }
 
   /** Takes the origin of a message that has returned from the engine. */
-  takeOrigin(channel: string, counter: number): Origin<Data> | undefined {
+  takeOrigin(channel: string, counter: number): Origin | undefined {
     const sent = this.sent.get(channel);
     const origin = sent?.through.get(counter);
     if (sent === undefined || origin === undefined) return undefined;
     this.forgetOrigins(channel, counter - 1);
     sent.through.delete(counter);
-    // The rest has joined after the message.
+    // These sessions joined after the message.
     if (sent.joined.size === 0) return origin;
     return { ...origin, except: new Set([...(origin.except ?? []), ...sent.joined.keys()]) };
   }
 
   /**
-   * Forgets the origins up to this counter: the messages have returned or are lost, since the engine
-   * keeps the order, or the members that they return to have left.
+   * Forgets the origins up to this counter. The messages have returned or are lost, because the engine
+   * keeps the order, or their members have left.
    */
   forgetOrigins(channel: string, counter: number): void {
     const sent = this.sent.get(channel);
@@ -231,7 +232,7 @@ export class Publications<Data> {
       if (earlier > counter) break;
       forgetOrigin(sent, earlier);
     }
-    // In a busy room some message is always under way, so these sessions cannot wait for a pause.
+    // In a busy room a message is always under way. These sessions cannot wait for a pause.
     for (const [session, before] of sent.joined) {
       if (before > counter && sent.through.size > 0) break;
       sent.joined.delete(session);
@@ -242,7 +243,7 @@ export class Publications<Data> {
    * The channel has no message in the last 20 s. A later message continues its count or, if there
    * are too many such channels, starts to count above it.
    */
-  markQuiet(channel: string, { first, counter, publishedAt, lost, lostAt }: Sent<Data>): void {
+  markQuiet(channel: string, { first, counter, publishedAt, lost, lostAt }: Sent): void {
     this.sent.delete(channel);
     this.#quiet.set(channel, { first, counter, publishedAt, lost, lostAt });
     if (this.#quiet.size <= MAX_QUIET) return;
@@ -260,10 +261,10 @@ export class Publications<Data> {
    * @param previousAt - Time of the publication before `next`.
    */
   encode(
-    { first, lost }: Sent<Data>,
+    { first, lost }: Sent,
     next: number,
     previousAt: number,
-    outgoing: Outgoing<Data> | undefined,
+    outgoing: Outgoing | undefined,
   ): Uint8Array {
     const { node, platform } = this.#link;
     return encodeEnvelope({
@@ -277,7 +278,7 @@ export class Publications<Data> {
   }
 
   /** Gives the message its number. A refused message has one too, so that others see the hole. */
-  #number(outgoing: Outgoing<Data>): Publication<Data> {
+  #number(outgoing: Outgoing): Publication {
     const { channel, origin } = outgoing;
     const sent = this.sent.get(channel) ?? this.#createSent(channel);
     const { publishedAt: previousAt } = sent;
@@ -288,7 +289,7 @@ export class Publications<Data> {
     const counter = ++sent.counter;
     const result = new Deferred<Position | undefined>();
     let returned: Deferred<void> | undefined;
-    if (origin !== undefined && this.#link.receives(channel)) {
+    if (origin !== undefined && this.#link.channels.has(channel)) {
       returned = new Deferred();
       sent.through.set(counter, { ...origin, returned });
     }
@@ -296,7 +297,7 @@ export class Publications<Data> {
     return { ...outgoing, ...own, cancelTimer: undefined };
   }
 
-  #createSent(channel: string): Sent<Data> {
+  #createSent(channel: string): Sent {
     const counted = this.#quiet.get(channel) ?? {
       first: this.#highest + 1,
       counter: this.#highest,
@@ -305,7 +306,7 @@ export class Publications<Data> {
       lostAt: 0,
     };
     this.#quiet.delete(channel);
-    const sent: Sent<Data> = {
+    const sent: Sent = {
       ...counted,
       unanswered: 0,
       digests: 0,
@@ -318,9 +319,9 @@ export class Publications<Data> {
 
   /**
    * Sends a message to the engine. A room with `through` first waits for all changes of the
-   * subscription: its members then get what the engine returns, in order.
+   * subscription. Its members then get what the engine returns, in order.
    */
-  #sendWhenSubscribed(publication: Publication<Data>): void {
+  #sendWhenSubscribed(publication: Publication): void {
     const { channel, origin } = publication;
     const send = (): void => {
       // In an outage the message waits for its end.
@@ -332,7 +333,7 @@ export class Publications<Data> {
     else this.#link.whenSubscribed(channel, send);
   }
 
-  async #send(publication: Publication<Data>): Promise<void> {
+  async #send(publication: Publication): Promise<void> {
     const { channel, keep, result, sent, counter, previousAt } = publication;
     this.#given.add(publication);
     try {
@@ -346,7 +347,7 @@ export class Publications<Data> {
   }
 
   /** The publication has waited too long. A message that the engine has may still arrive. */
-  #late(publication: Publication<Data>): void {
+  #late(publication: Publication): void {
     const why = `the backplane has not answered for ${PUBLISH_TIMEOUT_MS} ms`;
     if (this.#waiting.delete(publication)) return this.#refuse(publication, why, AT_ONCE);
     publication.result.reject(new BackplaneError(why));
@@ -354,14 +355,14 @@ export class Publications<Data> {
   }
 
   /** Rejects a publication that was not sent. The engine will not return it, so no origin is kept. */
-  #refuse(publication: Publication<Data>, why: string, when: When): void {
+  #refuse(publication: Publication, why: string, when: When): void {
     forgetOrigin(publication.sent, publication.counter);
     this.#fail(publication, why, when);
     this.#settle(publication);
   }
 
   #fail(
-    { sent, counter, publishedAt, keep, result }: Publication<Data>,
+    { sent, counter, publishedAt, keep, result }: Publication,
     why: string,
     when: When,
     cause?: unknown,
@@ -372,18 +373,18 @@ export class Publications<Data> {
     }
     if (keep !== undefined) sent.digests = DIGESTS_OF_LOSS;
     const error = new BackplaneError(why, cause === undefined ? {} : { cause });
-    if (when === LATER) result.resolve(rejectedLater(portablePlatform, error));
+    if (when === LATER) result.resolve(rejected(error, this));
     else result.reject(error);
   }
 
-  #settle(publication: Publication<Data>): void {
+  #settle(publication: Publication): void {
     publication.cancelTimer?.();
     this.#unanswered--;
     this.#unansweredBytes -= publication.message.bytes.length;
     this.#answered(publication);
   }
 
-  #answered(publication: Publication<Data>): void {
+  #answered(publication: Publication): void {
     if (publication.counts) publication.sent.unanswered--;
     publication.counts = false;
   }
@@ -391,14 +392,14 @@ export class Publications<Data> {
 
 const CLOSED = 'the hub was closed';
 
-function forgetOrigin<Data>({ through }: Sent<Data>, counter: number): void {
+function forgetOrigin({ through }: Sent, counter: number): void {
   through.get(counter)?.returned?.resolve();
   through.delete(counter);
 }
 
 /** A message with its number. */
-interface Publication<Data> extends Outgoing<Data> {
-  readonly sent: Sent<Data>;
+interface Publication extends Outgoing {
+  readonly sent: Sent;
   readonly counter: number;
   readonly publishedAt: number;
   /** Time at which the previous message of the channel was published. */

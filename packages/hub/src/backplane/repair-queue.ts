@@ -1,4 +1,4 @@
-import type { Position } from '../history/position.ts';
+import type { Position } from '../position.ts';
 import { type Arrival, isPlaced, type Placed } from './envelope.ts';
 
 /** Bounds of the messages that wait for the end of a repair. */
@@ -75,7 +75,7 @@ export class RepairQueue {
       if (event !== OUTAGE) this.#bytes += sizeOf(event);
     }
     if (!isRepeated) return -1;
-    return this.messages.reduce((highest, each) => Math.max(highest, each.position.offset), -1);
+    return this.#highestWaiting();
   }
 
   /** Takes the messages with an offset above `last`, up to `end`. */
@@ -84,11 +84,12 @@ export class RepairQueue {
     const taken = this.messages.filter(isTaken);
     if (taken.length === 0) return taken;
     this.messages = this.messages.filter((each) => !isTaken(each));
-    this.#highest = -1;
-    for (const { position } of this.messages) {
-      this.#highest = Math.max(this.#highest, position.offset);
-    }
+    this.#highest = this.#highestWaiting();
     return taken;
+  }
+
+  #highestWaiting(): number {
+    return this.messages.reduce((highest, each) => Math.max(highest, each.position.offset), -1);
   }
 
   /**

@@ -1,23 +1,12 @@
 import { Deferred, schedulerOf, TurnCallback } from '@ws/conn/internal';
-import type { Position } from '../history/position.ts';
+import type { Position } from '../position.ts';
 import type { BackplaneLink } from './backplane-link.ts';
-import type { Part } from './engine-histories.ts';
+import type { Found, Part } from './engine-histories.ts';
 import type { Arrival } from './envelope.ts';
 import { Limit } from './limit.ts';
 
 /** Most reads of the engine at a time. */
 const MAX_READS = 32;
-
-/** A part of a history. */
-export interface Found {
-  readonly arrivals: readonly Arrival[];
-  /** No message after the position is missing; without a position, no message at all. */
-  readonly complete: boolean;
-  /** Of the history that the engine has now. */
-  readonly epoch?: string;
-  /** Offset of its end. */
-  readonly last?: number | undefined;
-}
 
 /** A read of the application. */
 interface Read {
@@ -27,19 +16,23 @@ interface Read {
 }
 
 /**
- * Reads histories, a few at a time: after an outage or a restart all clients ask at once. Reads of
+ * Reads histories, a few at a time. After an outage or a restart all clients ask at once. Reads of
  * the same room share one answer of the engine. It begins at the earliest position that they ask for.
  */
-export class SharedReads<Data> {
-  readonly #link: BackplaneLink<Data>;
+export class SharedReads {
+  readonly #link: BackplaneLink;
   readonly #limit = new Limit(MAX_READS);
   /** The reads that have not begun, by room, epoch and kind. */
   readonly #waiting = new Map<string, Read[]>();
 
-  constructor(link: BackplaneLink<Data>) {
+  constructor(link: BackplaneLink) {
     this.#link = link;
   }
 
+  /**
+   * Reads the first `limit` messages after `since`, or the last ones without it. If this node receives
+   * the messages of the room, later ones arrive.
+   */
   read(room: string | undefined, since: Position | undefined, limit: number): Promise<Found> {
     const read = { since, limit, answer: new Deferred<Found>() };
     this.#add(room, read);
@@ -111,7 +104,7 @@ export class SharedReads<Data> {
     const earliest = reads.reduce((a, b) => (offsetOf(b) < offsetOf(a) ? b : a));
     const limit = Math.max(...reads.map((read) => read.limit));
     const found = await this.#link.readHistory(room, earliest.since, limit);
-    // Every position of a lost history has the same answer: the first messages of the next one.
+    // Every position of a lost history gets the first messages of the next history.
     const isLost = earliest.since !== undefined && found.epoch !== earliest.since.epoch;
     for (const read of reads) {
       const isSame = isLost || offsetOf(read) === offsetOf(earliest);

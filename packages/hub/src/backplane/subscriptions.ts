@@ -8,15 +8,15 @@ const MAX_RETRY_MS = 60_000;
 const ANSWER_MS = 60_000;
 
 /** Subscribes to the channels that this node receives, and to no others. */
-export class Subscriptions<Data> {
-  readonly #link: BackplaneLink<Data>;
+export class Subscriptions {
+  readonly #link: BackplaneLink;
   readonly #subscribed = new Set<string>();
-  /** The channels whose subscription changes, each with the functions that wait for it. */
+  /** The channels with a changing subscription, and the functions that wait for the change. */
   readonly #changing = new Map<string, (() => void)[]>();
   /** The channels that the engine refuses. */
   readonly #refused = new Set<string>();
 
-  constructor(link: BackplaneLink<Data>) {
+  constructor(link: BackplaneLink) {
     this.#link = link;
   }
 
@@ -54,7 +54,7 @@ export class Subscriptions<Data> {
     } catch (error) {
       refusal = error;
     }
-    // Also calls the functions that arrive meanwhile: none overtakes another.
+    // Also calls functions that were added meanwhile, so none overtakes another.
     for (const ready of waiting) ready();
     this.#changing.delete(channel);
     if (refusal !== undefined) await this.#retry(channel, refusal);
@@ -62,7 +62,7 @@ export class Subscriptions<Data> {
   }
 
   #isWrong(channel: string): boolean {
-    return this.#link.receives(channel) !== this.#subscribed.has(channel);
+    return this.#link.channels.has(channel) !== this.#subscribed.has(channel);
   }
 
   async #correct(channel: string): Promise<void> {

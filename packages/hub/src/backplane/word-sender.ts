@@ -17,17 +17,17 @@ const NO_COUNT = {
 } as const;
 
 /** Gives the words of this node to the engine. */
-export class WordSender<Data> {
-  readonly #link: BackplaneLink<Data>;
+export class WordSender {
+  readonly #link: BackplaneLink;
   #unanswered = 0;
 
-  constructor(link: BackplaneLink<Data>) {
+  constructor(link: BackplaneLink) {
     this.#link = link;
   }
 
   /**
-   * Says a word to the other nodes, after the earlier words on the channel. Never rejects. In an outage
-   * words are lost: after it the nodes ask each other.
+   * Sends a word to the other nodes, after the earlier words on the channel. Never rejects. Words of an
+   * outage are lost. After it the nodes ask each other.
    *
    * @returns Resolves when the engine has the word: to false if it does not take it.
    */
@@ -40,7 +40,7 @@ export class WordSender<Data> {
       await withTimeout(platform, ANSWER_MS, backplane.publish(channel, bytes));
       return true;
     } catch (cause) {
-      // A node that may not publish hears so from its messages, and need not say that it lives.
+      // A refused beat needs no report. The refusal of a message reports the same cause.
       const isLife = word.word === 'start' || word.word === 'beat' || word.word === 'end';
       if (!isLife && this.#link.state === 'up') this.#link.faults.wordRefused(cause);
       return false;

@@ -1,5 +1,5 @@
+import type { Platform } from '@ws/conn';
 import { flushShared, schedulerOf, TurnCallback } from '@ws/conn/internal';
-import type { Sessions } from '../sessions/sessions.ts';
 
 /** Ms for which delivery may occupy the event loop at a time. */
 const SLICE_MS = 8;
@@ -11,7 +11,7 @@ export const WRITE_COST = 32;
  */
 const BATCH = 2_048;
 
-/** What makes deliveries in the turns of a {@link FanOut}. */
+/** Deliveries that run in the turns of a {@link FanOut}. */
 export interface Due {
   /** Resolves when all deliveries that are due now are done; undefined when none is due. */
   readonly done: Promise<void> | undefined;
@@ -24,12 +24,12 @@ export interface Due {
 }
 
 /**
- * Runs the deliveries of a hub at the end of the turn, in turns of {@link SLICE_MS}, so that other work
- * of the process runs between them. All that is due advances side by side: a small room does not
- * wait for a large one.
+ * Runs the deliveries of a hub at the end of the turn, in slices of {@link SLICE_MS}, so that other work
+ * of the process runs between them. All due deliveries advance together. A small room does not wait
+ * for a large one.
  */
-export class FanOut<Data> {
-  readonly #hub: Sessions<Data>;
+export class FanOut {
+  readonly #hub: { readonly platform: Platform };
   /** In the order of their next batches. An audience that is not done moves to the end. */
   readonly #due = new Set<Due>();
   /** Iterates over `#due`. All due audiences are ahead of it. */
@@ -43,7 +43,7 @@ export class FanOut<Data> {
   readonly #pause = new TurnCallback(() => this.#endTurn());
   readonly #nextTurn = new TurnCallback(() => this.#beginNextTurn());
 
-  constructor(hub: Sessions<Data>) {
+  constructor(hub: { readonly platform: Platform }) {
     this.#hub = hub;
   }
 

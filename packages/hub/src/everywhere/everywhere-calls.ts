@@ -1,14 +1,13 @@
 import { CloseCode } from '@ws/conn';
 import { checkOptionNames, duration, kind } from '@ws/conn/internal';
-import { checkText, jsonOf, MAX_QUESTION_NAME } from '../arguments.ts';
+import { checkClose, checkRoomName, checkText, jsonOf, MAX_QUESTION_NAME } from '../arguments.ts';
+import type { CloseTarget, LocalHub } from '../backplane/local-hub.ts';
 import type { Question } from '../backplane/words.ts';
 import { HubClosedError } from '../errors.ts';
-import { checkClose } from '../options.ts';
 import { MAX_SESSION_BYTES } from '../presence/presence.ts';
 import type { JSONValue } from '../presence/room-presence.ts';
-import type { Sessions } from '../sessions/sessions.ts';
 import type { AskOptions, Everywhere } from './everywhere.ts';
-import { type CloseTarget, LocalActs, MAX_ANSWER_BYTES, type NodeAnswer } from './local-acts.ts';
+import { LocalActs, MAX_ANSWER_BYTES, type NodeAnswer } from './local-acts.ts';
 import type { Replies } from './questions.ts';
 
 /** How long the nodes have for an answer, in ms. */
@@ -18,19 +17,19 @@ const NO_REPLIES: Replies<never> = { of: [], silent: [] };
 type Result<Name extends 'count' | 'close' | 'ask'> = ReturnType<Everywhere[Name]>;
 
 /** The calls of {@link Everywhere}, which has their docstrings. */
-export class EverywhereCalls<Data> {
-  readonly #hub: Sessions<Data>;
-  readonly #acts: LocalActs<Data>;
+export class EverywhereCalls {
+  readonly #hub: LocalHub;
+  readonly acts: LocalActs;
 
-  constructor(hub: Sessions<Data>) {
+  constructor(hub: LocalHub) {
     this.#hub = hub;
-    this.#acts = new LocalActs(hub);
+    this.acts = new LocalActs(hub);
   }
 
   async count(room: string): Result<'count'> {
-    this.#hub.rooms.room(room);
+    checkRoomName(room);
     const { of, silent } = await this.#send<number>({ act: 'count', room }, ANSWER_MS);
-    const own = this.#acts.count(room);
+    const own = this.acts.count(room);
     return { sessions: sum(of) + own, nodes: of.length + 1, silent: [...silent] };
   }
 
@@ -42,7 +41,7 @@ export class EverywhereCalls<Data> {
     const checked = this.#checkTarget(target);
     checkClose('everywhere.close', code, reason);
     const [own, { of, silent }] = await Promise.all([
-      this.#acts.close(checked, code, reason),
+      this.acts.close(checked, code, reason),
       this.#send<number>({ act: 'close', ...checked, code, reason }, ANSWER_MS),
     ]);
     return { sessions: own + sum(of), silent: [...silent] };
@@ -54,7 +53,7 @@ export class EverywhereCalls<Data> {
     const timeout = duration('timeout', options.timeout, ANSWER_MS, false);
     const text = data === undefined ? undefined : jsonOf(data);
     if (text !== undefined) checkText('data', text, 1, MAX_ANSWER_BYTES);
-    const own = this.#within(timeout, this.#acts.ask(name, text));
+    const own = this.acts.ask(name, text, timeout);
     const { of, silent } = await this.#send<NodeAnswer>(
       { act: 'ask', name, data: text, timeout },
       timeout,
@@ -73,7 +72,7 @@ export class EverywhereCalls<Data> {
     const name = this.#hub.link?.node ?? id;
     const all = own === undefined ? of : [...of, { node: id, name, value: own }];
     for (const { node, name, value } of all) {
-      // Two nodes may have one id by mistake: the name has one run of a node.
+      // Two nodes may have one id by mistake. The name has one run of a node.
       const key = answers.has(node) || failed.has(node) ? name : node;
       if ('answer' in value) answers.set(key, JSON.parse(value.answer) as JSONValue);
       else failed.set(key, value.failed);
@@ -85,17 +84,6 @@ export class EverywhereCalls<Data> {
     if (this.#hub.ended) throw new HubClosedError(`everywhere.${question.act}`);
     const replies = this.#hub.withLink((link) => link.others.questions.ask(question, timeout));
     return ((await replies) ?? NO_REPLIES) as Replies<Value>;
-  }
-
-  /** Resolves to undefined after `ms`. */
-  async #within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
-    let cancel = (): void => {};
-    const late = new Promise<undefined>((resolve) => {
-      cancel = this.#hub.platform.setTimer(ms, () => resolve(undefined));
-    });
-    const first = await Promise.race([promise, late]);
-    cancel();
-    return first;
   }
 
   /** @throws TypeError, RangeError for another target than a room or a session. */
@@ -110,7 +98,7 @@ export class EverywhereCalls<Data> {
     if ((room === undefined) === (session === undefined)) {
       throw new TypeError('everywhere.close: expected one of { room } and { session }');
     }
-    if (room !== undefined) this.#hub.rooms.room(room);
+    if (room !== undefined) checkRoomName(room);
     else checkText('session', session, 0, MAX_SESSION_BYTES);
     return { room, session };
   }

@@ -1,7 +1,7 @@
 import { asyncContexts, kind, onRejection } from '@ws/conn/internal';
 import { checkText, MAX_QUESTION_NAME } from '../arguments.ts';
+import type { LocalHub } from '../backplane/local-hub.ts';
 import type { JSONValue } from '../presence/room-presence.ts';
-import type { Sessions } from '../sessions/sessions.ts';
 import type { EverywhereCalls } from './everywhere-calls.ts';
 
 /** A listener of `hub.onAsk`. */
@@ -20,7 +20,7 @@ export interface AskOptions {
  * `silent` has the ids of nodes that live and have not answered in time: 5 s by default. A node that
  * has not been heard for 15 s is none. All methods reject with a {@link HubClosedError} when the hub
  * closes, and with a {@link BackplaneError} if the engine does not start within 10 s. A rejection that
- * is not awaited is not reported as unhandled: the event `error` reports it.
+ * is not awaited is not reported as unhandled. The event `error` reports it.
  *
  * @example
  * ```ts
@@ -35,13 +35,13 @@ export interface AskOptions {
  * await hub.everywhere.close({ session: 'ada' }, 1008, 'logged out');
  * ```
  */
-export class Everywhere<Data = unknown> {
-  readonly #hub: Sessions<Data>;
+export class Everywhere {
+  readonly #hub: LocalHub;
   /** Undefined with a backplane, and before the first call. */
-  #calls: EverywhereCalls<Data> | undefined;
+  #calls: EverywhereCalls | undefined;
 
   /** @internal */
-  constructor(hub: Sessions<Data>) {
+  constructor(hub: LocalHub) {
     this.#hub = hub;
   }
 
@@ -95,7 +95,7 @@ export class Everywhere<Data = unknown> {
   }
 
   /** Loads the code at the first call. It comes with the code for a backplane. */
-  #call<T>(use: (calls: EverywhereCalls<Data>) => Promise<T>): Promise<T> {
+  #call<T>(use: (calls: EverywhereCalls) => Promise<T>): Promise<T> {
     const result =
       this.#hub.withLink((link) => use(link.others.calls)) ?? this.#callsAlone().then(use);
     // The application may not await the result.
@@ -103,7 +103,7 @@ export class Everywhere<Data = unknown> {
     return result;
   }
 
-  async #callsAlone(): Promise<EverywhereCalls<Data>> {
+  async #callsAlone(): Promise<EverywhereCalls> {
     const { EverywhereCalls } = await import('./everywhere-calls.ts');
     this.#calls ??= new EverywhereCalls(this.#hub);
     return this.#calls;
@@ -111,8 +111,8 @@ export class Everywhere<Data = unknown> {
 }
 
 /** See `Hub.onAsk`. */
-export function addAskListener<Data>(
-  { askListeners }: Sessions<Data>,
+export function addAskListener(
+  { askListeners }: LocalHub,
   name: string,
   listener: AskListener,
 ): () => void {

@@ -1,7 +1,6 @@
-import { onRejection } from '@ws/conn/internal';
-import { checkText, jsonOf } from '../arguments.ts';
-import type { Session } from '../sessions/session.ts';
-import type { Sessions } from '../sessions/sessions.ts';
+import { Deferred, onRejection } from '@ws/conn/internal';
+import { checkText, jsonOf, MAX_DELAY_MS } from '../arguments.ts';
+import type { CloseTarget, LocalHub, LocalSession } from '../backplane/local-hub.ts';
 
 /** Longest data of a question, and longest answer, in bytes of JSON. */
 export const MAX_ANSWER_BYTES = 65_536;
@@ -10,46 +9,29 @@ const CLOSE_BATCH = 64;
 /** Longest name of an error's class, in UTF-16 units. */
 const MAX_CLASS = 64;
 
-/** The sessions that `everywhere.close` closes. */
-export interface CloseTarget {
-  readonly room?: string | undefined;
-  readonly session?: string | undefined;
-}
-
-/** What one node answers to `everywhere.ask`: JSON, or the class of an error. */
+/** The answer of one node to `everywhere.ask`: JSON, or the class of an error. */
 export type NodeAnswer = { readonly answer: string } | { readonly failed: string };
 
-/** What `hub.everywhere` does on this node, for itself and for the other nodes. */
-export class LocalActs<Data> {
-  readonly #hub: Sessions<Data>;
+/** The acts of `hub.everywhere` on this node, for itself and for the other nodes. */
+export class LocalActs {
+  readonly #hub: LocalHub;
 
-  constructor(hub: Sessions<Data>) {
+  constructor(hub: LocalHub) {
     this.#hub = hub;
   }
 
   count(room: string): number {
-    return this.#hub.rooms.membersOf(room).size;
+    return this.#hub.membersOf(room).size;
   }
 
-  /** The members of a room, and the sessions that it may admit. */
-  #sessionsOf(room: string): Set<Session<Data>> {
-    const { rooms } = this.#hub;
-    const sessions = new Set(rooms.membersOf(room));
-    for (const join of rooms.joins.pending) if (join.room === room) sessions.add(join.session);
-    return sessions;
-  }
-
-  /** Closes the open sessions of the target, a few in each turn. Never rejects. Resolves to their number. */
-  async close(
-    { room, session }: CloseTarget,
-    code: number | undefined,
-    reason: string | undefined,
-  ): Promise<number> {
-    const one = session === undefined ? undefined : this.#hub.byId.get(session);
-    const found = room === undefined ? [one] : this.#sessionsOf(room);
+  /**
+   * Closes the open sessions of the target, a few in each turn. Never rejects. Resolves to their
+   * number.
+   */
+  async close(target: CloseTarget, code: number, reason: string): Promise<number> {
     let closed = 0;
-    for (const each of found) {
-      if (each?.state !== 'open') continue;
+    for (const each of this.#hub.targets(target)) {
+      if (each.state !== 'open') continue;
       if (!this.#close(each, code, reason)) continue;
       if (++closed % CLOSE_BATCH === 0) {
         await new Promise<void>((next) => this.#hub.platform.yield(next));
@@ -59,7 +41,7 @@ export class LocalActs<Data> {
   }
 
   /** Returns false when the connection, which may be no Conn, refuses the code. */
-  #close(session: Session<Data>, code: number | undefined, reason: string | undefined): boolean {
+  #close(session: LocalSession, code: number, reason: string): boolean {
     const failed = (error: unknown): void =>
       this.#hub.failedOften('sessions could not be closed', error);
     try {
@@ -75,8 +57,22 @@ export class LocalActs<Data> {
    * Calls the listener of a question. Never rejects.
    *
    * @param data - JSON; undefined for none.
+   * @returns Resolves to undefined when the listener has not settled after `timeout` ms.
    */
-  async ask(name: string, data: string | undefined): Promise<NodeAnswer> {
+  async ask(
+    name: string,
+    data: string | undefined,
+    timeout: number,
+  ): Promise<NodeAnswer | undefined> {
+    const late = new Deferred<undefined>();
+    const ms = Math.min(Math.max(timeout, 1), MAX_DELAY_MS);
+    const cancel = this.#hub.platform.setTimer(ms, () => late.resolve(undefined));
+    const answer = await Promise.race([this.#answer(name, data), late.promise]);
+    cancel();
+    return answer;
+  }
+
+  async #answer(name: string, data: string | undefined): Promise<NodeAnswer> {
     const listener = this.#hub.askListeners.get(name);
     if (listener === undefined) return { failed: 'no listener' };
     try {

@@ -1,46 +1,52 @@
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import { loadedLink } from '../backplane/loaded-link.ts';
+import type { LocalHub } from '../backplane/local-hub.ts';
 import { decodeWord, type NeedWord, type Word } from '../backplane/words.ts';
 import type { PresenceLink } from '../presence/presence-link.ts';
-import type { Sessions } from '../sessions/sessions.ts';
 import { EverywhereCalls } from './everywhere-calls.ts';
-import { LocalActs } from './local-acts.ts';
 import { type LiveNode, Nodes } from './nodes.ts';
 import { Questions } from './questions.ts';
 
-/** How long the last counters of a node are kept after it is gone, in ms: messages may be late. */
+/** How long the last counters of a node are kept after it is gone, in ms. Messages may be late. */
 const COUNTERS_MS = 60_000;
 
 /** Hears the words of the other nodes. */
-export class OtherNodes<Data> {
-  readonly calls: EverywhereCalls<Data>;
+export class OtherNodes {
+  readonly calls: EverywhereCalls;
   /** Undefined without rooms with presence, and before its code is loaded. */
-  presence: PresenceLink<Data> | undefined;
-  readonly questions: Questions<Data>;
-  readonly #link: BackplaneLink<Data>;
-  readonly #hub: Sessions<Data>;
-  readonly #nodes: Nodes<Data>;
+  presence: PresenceLink | undefined;
+  readonly questions: Questions;
+  readonly #link: BackplaneLink;
+  readonly #hub: LocalHub;
+  readonly #nodes: Nodes;
 
-  constructor(link: BackplaneLink<Data>, hub: Sessions<Data>) {
+  constructor(link: BackplaneLink, hub: LocalHub) {
     this.#link = link;
     this.#hub = hub;
-    this.#nodes = new Nodes(link, {
-      appeared: (node) => this.presence?.appeared(node),
-      gone: (node) => {
-        this.presence?.gone(node);
-        this.questions.gone(node);
-        this.#forgetLater(node.name);
-      },
-      beat: () => {
-        this.presence?.beat();
-        link.epochs.beat();
-      },
-    });
-    this.questions = new Questions(link, this.#nodes, new LocalActs(hub));
+    this.#nodes = new Nodes(link, this);
     this.calls = new EverywhereCalls(hub);
+    this.questions = new Questions(link, this.#nodes, this.calls.acts);
     if (!hub.settings.hasPresence) return;
     if (loadedLink.PresenceLink !== undefined) this.#show(loadedLink.PresenceLink);
     else void this.#loadPresence();
+  }
+
+  /** A node is heard first. */
+  appeared(node: LiveNode): void {
+    this.presence?.appeared(node);
+  }
+
+  /** A node has ended, or has been silent for too long. */
+  gone(node: LiveNode): void {
+    this.presence?.gone(node);
+    this.questions.gone(node);
+    this.#forgetLater(node.name);
+  }
+
+  /** Called each 5 s. */
+  beat(): void {
+    this.presence?.beat();
+    this.#link.beat();
   }
 
   /** Otherwise each room remembers each run of each node that has published in it. */

@@ -2,7 +2,7 @@ import { portablePlatform } from '@ws/conn';
 import { Deferred, onRejection, RESOLVED } from '@ws/conn/internal';
 import type { Backplane, BackplaneSink, Keep } from '../backplane/backplane.ts';
 import { setAnswerTimer } from '../backplane/with-timeout.ts';
-import type { Position } from '../history/position.ts';
+import type { Position } from '../position.ts';
 import type { NatsConnection, NatsMessage, NatsStatus, NatsSubscription } from './client.ts';
 import type { StreamLog } from './stream-log.ts';
 import { subjectToken } from './subject-token.ts';
@@ -154,7 +154,7 @@ export class NatsBackplane implements Backplane {
   }
 
   #receive(channel: string, listening: Listening, message: NatsMessage): void {
-    // Drops a message that arrives during an outage: the gap of the outage reports it.
+    // Drops a message that arrives during an outage. The gap of the outage reports it.
     if (this.#state !== 'up') return;
     const found = this.#log?.positionOf(message);
     if (found === undefined) {

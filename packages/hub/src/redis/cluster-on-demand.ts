@@ -1,5 +1,5 @@
 import type { Backplane, BackplaneSink, Keep } from '../backplane/backplane.ts';
-import type { Position } from '../history/position.ts';
+import type { Position } from '../position.ts';
 import type { ClusterBackplane } from './cluster-backplane.ts';
 import type { Discover } from './cluster-clients.ts';
 

@@ -1,7 +1,7 @@
 import { portablePlatform } from '@ws/conn';
 import { Deferred } from '@ws/conn/internal';
 import type { Keep } from '../backplane/backplane.ts';
-import type { Position } from '../history/position.ts';
+import type { Position } from '../position.ts';
 import { hasNotRun } from './shard.ts';
 import { ANSWER_MS } from './times.ts';
 

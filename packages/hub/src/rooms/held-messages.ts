@@ -1,12 +1,11 @@
 import type { PreparedMessage } from '@ws/conn';
 import type { HubSettings } from '../options.ts';
 import type { Session } from '../sessions/session.ts';
-import type { Waiting } from '../sessions/waiting-messages.ts';
 
-/** Live messages that wait for the ends of resumes: all rooms of a session have one bound. */
+/** Live messages that wait for the ends of resumes. All rooms of a session have one bound. */
 export class HeldMessages<Data> {
   readonly #settings: HubSettings<Data>;
-  readonly #held = new Map<Session<Data>, { -readonly [Name in keyof Waiting]: Waiting[Name] }>();
+  readonly #held = new Map<Session<Data>, { messages: number; bytes: number }>();
 
   constructor(settings: HubSettings<Data>) {
     this.#settings = settings;

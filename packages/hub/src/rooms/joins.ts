@@ -1,16 +1,45 @@
-import { portablePlatform } from '@ws/conn';
-import { checked, Deferred, handled, isThenable, kind, rejectedLater } from '@ws/conn/internal';
+import { type MessageData, portablePlatform } from '@ws/conn';
+import {
+  checked,
+  checkOptionNames,
+  Deferred,
+  handled,
+  isThenable,
+  kind,
+  rejected,
+  whole,
+} from '@ws/conn/internal';
+import { checkFunction, checkText } from '../arguments.ts';
 import { RoomRefusedError, SessionClosedError } from '../errors.ts';
-import { NEEDS_POSITIONS } from '../options.ts';
+import { NEEDS_POSITIONS, type RoomSettings } from '../options.ts';
+import { checkPosition, type Position } from '../position.ts';
+import { infoText, MAX_SESSION_BYTES } from '../presence/presence.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
-import { checkJoinOptions, type JoinOptions } from './join-options.ts';
 import { Resume } from './resume.ts';
 import type { Joined } from './room.ts';
 import type { Rooms } from './rooms.ts';
 
-/** Most functions that decide joins within each other. A full stack would break what runs then. */
+const JOIN_OPTION_NAMES: readonly (keyof JoinOptions)[] = ['since', 'limit', 'first'];
+
+/** Bound of the nested calls of functions that decide joins. A full stack would break other code. */
 const MAX_DECIDING = 64;
+
+/** The options of `Session.join`. With one of them the session resumes. */
+export interface JoinOptions<Data = unknown> {
+  /** Position of the last message that the client has. Default: none, for a first visit. */
+  readonly since?: Position | undefined;
+  /**
+   * Largest number of missed messages, the last ones; `complete` is false if there are more. Default:
+   * 0 without `since`, and all that the history has with it.
+   */
+  readonly limit?: number | undefined;
+  /**
+   * Makes the message that the session gets before the missed ones; undefined for none. Synchronous. If
+   * it throws, `join` rejects with its error and the session is no member.
+   */
+  readonly first?: ((joined: Joined<Data>) => MessageData | undefined) | undefined;
+}
 
 /** A join that waits for a promise of `mayJoin`. */
 export interface PendingJoin<Data> {
@@ -29,7 +58,7 @@ export interface AskedJoin<Data> {
 export class Joins<Data> {
   readonly #hub: Sessions<Data>;
   readonly #rooms: Rooms<Data>;
-  /** The sessions whose joins wait for a decision: a logout of the room reaches them. */
+  /** The joins that wait for a decision. A logout of the room reaches their sessions. */
   readonly pending: Set<AskedJoin<Data>> = new Set();
   #deciding = 0;
 
@@ -59,7 +88,7 @@ export class Joins<Data> {
         : this.#enterLater(session, name, admitted, resume);
     } catch (error) {
       this.#hub.joinFailed(session, error);
-      return rejectedLater(portablePlatform, error);
+      return rejected(error, session);
     }
   }
 
@@ -170,28 +199,52 @@ export class Joins<Data> {
     // A resume may reject after the decision.
     if (resume !== undefined) void handled(result.promise);
     joining.set(name, join);
-    const failed = (error: unknown): void => {
-      this.#hub.joinFailed(session, error);
-      result.reject(error);
+    const decided = (enter: () => Promise<Joined<Data>>): void => {
+      if (joining.get(name) !== join) return;
+      joining.delete(name);
+      try {
+        result.resolve(enter());
+      } catch (error) {
+        this.#hub.joinFailed(session, error);
+        result.reject(error);
+      }
     };
     this.decideLater(session, name, admitted);
     admitted.then(
-      () => {
-        if (joining.get(name) !== join) return;
-        joining.delete(name);
-        try {
-          result.resolve(this.#enterAdmitted(session, name, resume));
-        } catch (error) {
-          failed(error);
-        }
-      },
-      (error) => {
-        if (joining.get(name) !== join) return;
-        joining.delete(name);
-        failed(error);
-      },
+      () => decided(() => this.#enterAdmitted(session, name, resume)),
+      (error) =>
+        decided(() => {
+          throw error;
+        }),
     );
     return result.promise;
+  }
+
+  /**
+   * Asks the option `presence` for the `info` of a session that will enter.
+   *
+   * @param presence - The option.
+   * @returns JSON; undefined for a session that is not shown.
+   * @throws {@link RoomRefusedError} when the option throws; TypeError or RangeError for its result;
+   *   {@link SessionClosedError}
+   */
+  askPresence(
+    session: Session<Data>,
+    room: string,
+    presence: NonNullable<RoomSettings<Data>['presence']>,
+  ): string | undefined {
+    checkText('session.id', session.id, 0, MAX_SESSION_BYTES);
+    let info: unknown;
+    try {
+      info = this.decide(() => presence(session));
+    } catch (cause) {
+      const refusal = new RoomRefusedError(room, 'presence threw', { cause });
+      this.#hub.joinFailed(session, refusal, cause);
+      throw refusal;
+    }
+    const text = infoText('presence', info);
+    if (session.state === 'closed') throw new SessionClosedError('session.join');
+    return text;
   }
 
   /** @throws {@link RoomRefusedError} above a bound on rooms. */
@@ -249,4 +302,19 @@ function checkAdmits(room: string, answer: unknown): void {
   if (answer === true) return;
   const text = typeof answer === 'boolean' ? String(answer) : kind(answer);
   throw new RoomRefusedError(room, `mayJoin returned ${text}, not true`);
+}
+
+/**
+ * Checks the options of a join.
+ *
+ * @returns A copy of them; undefined if the session does not resume.
+ * @throws TypeError or RangeError that names the option.
+ */
+function checkJoinOptions<Data>(options: JoinOptions<Data>): JoinOptions<Data> | undefined {
+  checkOptionNames('session.join', options, JOIN_OPTION_NAMES, 'ignore');
+  const { since, limit, first } = options;
+  const start = since === undefined ? undefined : checkPosition(since);
+  if (limit !== undefined && limit !== 0) whole('limit', limit);
+  checkFunction('first', first);
+  return (start ?? limit ?? first) === undefined ? undefined : { since: start, limit, first };
 }

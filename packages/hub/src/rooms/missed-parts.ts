@@ -1,7 +1,7 @@
 import type { PreparedMessage } from '@ws/conn';
 import { handled } from '@ws/conn/internal';
-import type { Position } from '../history/position.ts';
 import type { HistoryPart } from '../history/room-history.ts';
+import type { Position } from '../position.ts';
 import type { Rooms } from './rooms.ts';
 
 /** Most messages of a part, and the bytes, as members get them, after which it ends. */
@@ -42,9 +42,9 @@ export interface SharedPart {
 }
 
 /**
- * Parts of what sessions have missed. Resumes of one room at one position share a part and what `form`
- * has made of it, while one of them holds it. Parts end at the same offsets, so that resumes from
- * different positions share the later ones.
+ * Parts of the missed messages of sessions, after `form`. Resumes of one room at one position share a
+ * part while one of them holds it. Parts end at the same offsets, so that resumes from different
+ * positions share the later ones.
  */
 export class MissedParts<Data> {
   readonly #rooms: Rooms<Data>;
@@ -84,7 +84,7 @@ export class MissedParts<Data> {
     return held;
   }
 
-  /** A later resume may miss more: only a part that is full is the same for it. */
+  /** A later resume may miss more. Only a part that is full is the same for it. */
   async #share(
     begun: SharedPart,
     name: string,

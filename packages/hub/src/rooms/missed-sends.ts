@@ -5,13 +5,13 @@ import type { Due, FanOut } from '../delivery/fan-out.ts';
 const COST = 1_024;
 
 /** Resumes that wait to read or send their next messages, within the turns of all deliveries. */
-export class MissedSends<Data> implements Due {
-  readonly #fanOut: FanOut<Data>;
+export class MissedSends implements Due {
+  readonly #fanOut: FanOut;
   readonly #waiting = new Set<Deferred<void>>();
   /** Resolves when none waits. */
   #done: Deferred<void> | undefined;
 
-  constructor(fanOut: FanOut<Data>) {
+  constructor(fanOut: FanOut) {
     this.#fanOut = fanOut;
   }
 

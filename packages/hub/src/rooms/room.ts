@@ -1,7 +1,7 @@
 import type { MessageData, PreparedMessage } from '@ws/conn';
 import type { PublishOptions } from '../delivery/publish-options.ts';
-import type { Position } from '../history/position.ts';
 import type { HistoryQuery, Kept } from '../history/room-history.ts';
+import type { Position } from '../position.ts';
 import type { JSONValue, Presences } from '../presence/room-presence.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Rooms } from './rooms.ts';
@@ -89,7 +89,7 @@ export class Room<Data = unknown, Info = JSONValue> {
    * @throws (rejects) {@link HubClosedError}, {@link OverflowError}; {@link BackplaneError} when
    *   the backplane refuses the message, or has not answered for 5 s. While the backplane is away,
    *   only a room with `delivery: 'through'` rejects. TypeError for invalid data or options; the
-   *   error of `filter`. A rejection that is not awaited is not reported as unhandled: the event
+   *   error of `filter`. A rejection that is not awaited is not reported as unhandled. The event
    *   `error` reports it; refused messages at most once a second.
    */
   publish(
@@ -118,11 +118,7 @@ export class Room<Data = unknown, Info = JSONValue> {
    *   first such read by the event `error`.
    * @throws (rejects) TypeError, RangeError for invalid arguments; {@link BackplaneError}.
    */
-  history(query?: HistoryQuery): Promise<{ messages: Kept[]; complete: boolean }>;
-  history(
-    query: HistoryQuery = {},
-    second?: unknown,
-  ): Promise<{ messages: Kept[]; complete: boolean }> {
-    return this.#rooms.reads.history(this.name, query, second);
+  history(query: HistoryQuery = {}): Promise<{ messages: Kept[]; complete: boolean }> {
+    return this.#rooms.reads.history(this.name, query);
   }
 }

@@ -1,10 +1,9 @@
 import { Message, type MessageData, type PreparedMessage, portablePlatform } from '@ws/conn';
-import { checked, onRejection, RESOLVED, rejectedLater } from '@ws/conn/internal';
-import { checkNoEvent, checkText, jsonOf, prepareResult } from '../arguments.ts';
+import { checked, onRejection, RESOLVED, rejected } from '@ws/conn/internal';
+import { checkNoEvent, checkRoomName, jsonOf, prepareResult } from '../arguments.ts';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import type { Arrival } from '../backplane/envelope.ts';
-import { MAX_NAME_BYTES } from '../backplane/words.ts';
-import { Audience, type Publication } from '../delivery/audience.ts';
+import { Audience, type Publication, TO_ALL } from '../delivery/audience.ts';
 import {
   chosen,
   PUBLISH_NAMES,
@@ -13,9 +12,9 @@ import {
 } from '../delivery/publish-options.ts';
 import { HubClosedError, OverflowError, RoomRefusedError, SessionClosedError } from '../errors.ts';
 import { Histories } from '../history/histories.ts';
-import type { Position } from '../history/position.ts';
 import { RoomHistory } from '../history/room-history.ts';
 import type { RoomSettings } from '../options.ts';
+import type { Position } from '../position.ts';
 import type { Presence } from '../presence/presence.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
@@ -48,11 +47,11 @@ export class Rooms<Data> {
   readonly reads: RoomReads<Data>;
   readonly missed: MissedParts<Data>;
   readonly turns: PartTurns<Data>;
-  readonly sends: MissedSends<Data>;
+  readonly sends: MissedSends;
   readonly held: HeldMessages<Data>;
   readonly #hub: Sessions<Data>;
   readonly #states = new Map<string, RoomState<Data>>();
-  /** The rooms without members, by their last use: they have history. */
+  /** The rooms without members but with history, by their last use. */
   readonly #unattended = new Set<RoomState<Data>>();
   readonly #histories: Histories;
   readonly #events: MembershipEvents<Data>;
@@ -85,7 +84,7 @@ export class Rooms<Data> {
     return this.crosses || this.#hub.settings.overflow === 'latest';
   }
 
-  get presence(): Presence<Data> {
+  get presence(): Presence {
     return this.#hub.presence;
   }
 
@@ -97,12 +96,19 @@ export class Rooms<Data> {
 
   /** @throws TypeError, RangeError for an invalid name. */
   room(name: string): Room<Data> {
-    checkText('room', name, 1, MAX_NAME_BYTES);
+    checkRoomName(name);
     return this.#states.get(name)?.room ?? new Room(this, name);
   }
 
   membersOf(name: string): ReadonlySet<Session<Data>> {
     return this.#states.get(name)?.audience.members ?? NO_MEMBERS;
+  }
+
+  /** The members of a room, and the sessions that it may admit. */
+  admissible(name: string): ReadonlySet<Session<Data>> {
+    const sessions = new Set(this.membersOf(name));
+    for (const join of this.joins.pending) if (join.room === name) sessions.add(join.session);
+    return sessions;
   }
 
   leave(session: Session<Data>, name: string): void {
@@ -114,8 +120,15 @@ export class Rooms<Data> {
     state.audience.leave(session);
     resume?.cancel();
     this.#removeIfUnused(name, state);
-    if (state.settings.presence !== undefined) this.#hub.presence.left(session, name);
+    if (state.settings.presence !== undefined) this.#hub.presence.left(session.id, name);
     this.#events.add('left', session, name);
+  }
+
+  /** See `Session.show`. */
+  show(session: Session<Data>, name: string, info: unknown): void {
+    checkRoomName(name);
+    if (!session.isIn(name)) throw new RoomRefusedError(name, 'the session is not a member');
+    this.#hub.presence.show(session.id, name, info);
   }
 
   /** The session has ended. */
@@ -125,7 +138,7 @@ export class Rooms<Data> {
   }
 
   /** Receives the messages of other nodes, for the rooms that have members already. */
-  addChannels(link: BackplaneLink<Data>): void {
+  addChannels(link: BackplaneLink): void {
     for (const [name, { audience, settings }] of this.#states) {
       if (audience.members.size > 0) link.addChannel(name, settings);
     }
@@ -153,7 +166,7 @@ export class Rooms<Data> {
     return this.#reported(() => this.#publish(name, text, { local }, false));
   }
 
-  /** Reports the error of a publication: the application may not await it. */
+  /** Reports the error of a publication that the application may not await. */
   #reported(
     publish: () => Promise<Position | undefined> | undefined,
   ): Promise<Position | undefined> {
@@ -163,7 +176,7 @@ export class Rooms<Data> {
       return published;
     } catch (error) {
       this.#hub.refused(error);
-      return rejectedLater(portablePlatform, error);
+      return rejected(error, this);
     }
   }
 
@@ -173,18 +186,13 @@ export class Rooms<Data> {
     value: unknown,
     options: PublishOptions<Data>,
   ): Promise<Position | undefined> {
-    let text: string;
-    try {
-      const format = (): string => {
-        checkNoEvent(value, this.#hub.listeners.events);
-        return jsonOf(value);
-      };
-      text = checked(format, Room.prototype, 'publishJSON');
-    } catch (error) {
-      this.#hub.refused(error);
-      return rejectedLater(portablePlatform, error);
-    }
-    return this.publish(name, text, options);
+    const format = (): string => {
+      checkNoEvent(value, this.#hub.listeners.events);
+      return jsonOf(value);
+    };
+    return this.#reported(() =>
+      this.#publish(name, checked(format, Room.prototype, 'publishJSON'), options, true),
+    );
   }
 
   #publish(
@@ -228,7 +236,7 @@ export class Rooms<Data> {
     name: string,
     message: PreparedMessage,
     key: string | undefined,
-    except: ReadonlySet<Session<Data>> | undefined,
+    except: Publication<Data>['except'],
     { position, previous }: Arrival,
   ): Promise<void> {
     const state = this.#states.get(name);
@@ -259,7 +267,7 @@ export class Rooms<Data> {
     return undefined;
   }
 
-  /** What the members of a room get of a message; undefined if the option `form` fails. */
+  /** Makes the message that members get; undefined if the option `form` fails. */
   form(
     room: string,
     message: PreparedMessage,
@@ -313,16 +321,10 @@ export class Rooms<Data> {
     const delivered =
       formed === undefined
         ? RESOLVED
-        : state.audience.publish({
-            message: formed,
-            key,
-            except,
-            only,
-            position,
-            previous: undefined,
-          });
+        : state.audience.publish({ ...TO_ALL, message: formed, key, except, only, position });
     if (keeps) this.#keep(name, state, message);
-    return positioned(delivered, position);
+    if (position === undefined) return delivered as Promise<undefined>;
+    return delivered.then(() => position);
   }
 
   /** Whether this node keeps the room's history. With a backplane the engine does. */
@@ -352,7 +354,7 @@ export class Rooms<Data> {
     const settings = this.settingsOf(name);
     let shown: string | undefined;
     if (settings.presence !== undefined) {
-      shown = this.#hub.presence.ask(session, name, settings.presence);
+      shown = this.joins.askPresence(session, name, settings.presence);
       // The function may join rooms, this one too.
       if (session.isIn(name)) return this.stay(session, name, resume);
       this.joins.checkBounds(session, name);
@@ -363,15 +365,15 @@ export class Rooms<Data> {
     this.#unattended.delete(this.#states.get(name)!);
     resume?.hold(audience);
     if (audience.members.size === 1) this.#hub.link?.addChannel(name, settings);
-    // Also for the first member, whose room may have had others before the link is loaded. A session
-    // that resumes gets the messages under way, unless its position is after them.
+    // Also for the first member. Its room may have had others before the link is loaded. A session that
+    // resumes gets the messages under way, unless its position is after them.
     if (settings.through && (resume === undefined || settings.history === undefined)) {
       onRejection(
         this.#hub.withLink(async (link) => link.joined(name, session, false)),
         () => {},
       );
     }
-    if (settings.presence !== undefined) this.#hub.presence.entered(session, name, shown);
+    if (settings.presence !== undefined) this.#hub.presence.entered(session.id, name, shown);
     this.#events.add('entered', session, name);
     if (session.isIn(name)) return resume?.start() ?? this.#joined(name);
     throw session.state === 'closed'
@@ -450,14 +452,4 @@ export class Rooms<Data> {
     this.#states.delete(name);
     if (history !== undefined) this.#histories.roomEnded(name, history, this.#hub.platform);
   }
-}
-
-/** Resolves when `delivered` does, to the position of the message if it has one. */
-function positioned(
-  delivered: Promise<void>,
-  position: Position | undefined,
-): Promise<Position | undefined> {
-  return position === undefined
-    ? (delivered as Promise<undefined>)
-    : delivered.then(() => position);
 }

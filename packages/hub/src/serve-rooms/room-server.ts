@@ -7,13 +7,27 @@ import {
   kind,
   removeAbortListener,
 } from '@ws/conn/internal';
-import { type Definitions, type Named, RpcError } from '@ws/rpc';
-import { type Checked, check, ErrorCode, isRpcError, misfit, ROOM_REFUSED } from '@ws/rpc/internal';
+import {
+  type Definitions,
+  type Named,
+  RpcError,
+  type SchemaInput,
+  type SessionHandlerContext,
+} from '@ws/rpc';
+import {
+  type Checked,
+  check,
+  ErrorCode,
+  isRpcError,
+  misfit,
+  ROOM_REFUSED,
+  type RoomMethods,
+} from '@ws/rpc/internal';
 import { eventNameOf, prepare } from '../arguments.ts';
 import { RoomRefusedError } from '../errors.ts';
-import type { Position } from '../history/position.ts';
 import { Hub, internalsOfHub } from '../hub.ts';
 import type { HubOptions, RoomOptions } from '../options.ts';
+import type { Position } from '../position.ts';
 import type { Joined } from '../rooms/room.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
@@ -31,33 +45,19 @@ import { asIs, gapText, keptText, messageText, valueOf } from './room-text.ts';
 /** Default of `hub.maxRoomsPerSession`. */
 const MAX_ROOMS = 100;
 
-interface AskedBy<Data> extends Asked {
-  readonly session: Session<Data>;
-}
-
-interface RoomName {
-  readonly room: string;
-}
-
-interface JoinInput extends RoomName {
-  readonly since?: Position | undefined;
-}
-
+/** The second argument of a handler. */
+type AskedBy<Data> = SessionHandlerContext<Session<Data>, unknown>;
+type Input<Name extends keyof RoomMethods> = SchemaInput<RoomMethods[Name]['input']>;
 type JoinAnswer = Omit<Joined, 'room'> & { readonly members?: true };
-
-interface Publication extends RoomName {
-  readonly id: string;
-  readonly data: unknown;
-}
 
 /** Answers the methods of rooms. */
 export class RoomServer<Data> {
   readonly hub: Hub<Data>;
   readonly handlers: object = {
-    'room.join': (input: JoinInput, asked: AskedBy<Data>) => this.#join(input, asked),
-    'room.leave': ({ room }: RoomName, asked: AskedBy<Data>) =>
+    'room.join': (input: Input<'room.join'>, asked: AskedBy<Data>) => this.#join(input, asked),
+    'room.leave': ({ room }: Input<'room.leave'>, asked: AskedBy<Data>) =>
       this.#inTurn(room, asked, (turn) => this.#leave(asked.session, room, turn)),
-    'room.publish': (input: Publication, asked: AskedBy<Data>) =>
+    'room.publish': (input: Input<'room.publish'>, asked: AskedBy<Data>) =>
       this.#inTurn(input.room, asked, (turn) => this.#publish(asked.session, input, turn)),
   };
   readonly #sessions: Sessions<Data>;
@@ -66,11 +66,11 @@ export class RoomServer<Data> {
   readonly #rulesOf: (name: string) => KeyRules<Data> | undefined;
   /** The requests of clients that have some. */
   readonly #requests = new Map<Session<Data>, ClientRequests>();
-  /** The session that leaves a room because its client has asked for it, and the room. */
+  /** Set during the leave that a client has asked for. */
   #leaving: readonly [session: Session<Data>, room: string] | undefined;
-  /** A session that joins a room, and that `mayJoin` has admitted. */
+  /** Set during the join of a client that `mayJoin` has admitted. */
   #admitted: readonly [session: Session<Data>, room: string] | undefined;
-  /** The next message that is published was checked. */
+  /** Whether the next publication was checked. */
   #isChecked = false;
   /** The names of the events of clients. */
   readonly #events: Named<Definitions>;
@@ -103,9 +103,9 @@ export class RoomServer<Data> {
     this.#sessions = internalsOfHub(this.hub);
     this.hub.on('gap', (room, from) => this.#gap(room, from));
     this.hub.on('left', (session, room) => this.#left(session, room));
-    // The application may never answer what it was asked.
+    // The application may never answer a question.
     this.hub.on('disconnect', (session) => void this.#requests.delete(session));
-    this.#members = new MemberEvents(this.hub);
+    this.#members = new MemberEvents(this.hub, this.#sessions.settings.maxQueuedBytes);
     this.hub.on('presence', (room, change) => {
       if (this.#rulesOf(room)?.members === true) this.#members.changed(room, change);
     });
@@ -145,7 +145,7 @@ export class RoomServer<Data> {
     }
     if (schema === undefined) return message;
     const result = check(schema, value);
-    // An asynchronous schema checks clients only: the order of the publications stays.
+    // An asynchronous schema checks clients only. The order of the publications stays.
     if (result instanceof Promise) {
       result.catch(() => {});
       return message;
@@ -157,7 +157,7 @@ export class RoomServer<Data> {
     return prepare(formatJSON(result.value), 'publish');
   }
 
-  /** The name of an event whose text, or whose text in JSON, a value is. */
+  /** The name of the event that a value is, as a text or after JSON; undefined for another value. */
   #eventOf(value: unknown): string | undefined {
     if (typeof value === 'string') return eventNameOf(value, this.#events);
     const { jsonrpc, method } = Object(value) as { jsonrpc?: unknown; method?: unknown };
@@ -174,7 +174,7 @@ export class RoomServer<Data> {
   #mayJoin(session: Session<Data>, room: string): unknown {
     const [admitted, name] = this.#admitted ?? [];
     if (session === admitted && room === name) return true;
-    // Rooms outside of the table are those of the server alone.
+    // Only the server uses rooms outside of the table.
     const rules = this.#rulesOf(room);
     if (rules === undefined) return true;
     return typeof rules.mayJoin === 'function' ? rules.mayJoin(session, room) : rules.mayJoin;
@@ -194,12 +194,12 @@ export class RoomServer<Data> {
     return requests;
   }
 
-  async #join(input: JoinInput, asked: AskedBy<Data>): Promise<JoinAnswer> {
+  async #join(input: Input<'room.join'>, asked: AskedBy<Data>): Promise<JoinAnswer> {
     const { room } = input;
     for (;;) {
       const joined = await this.#inTurn(room, asked, (turn) => this.#joinNow(input, asked, turn));
       if (!('ended' in joined)) return joined;
-      // The client is getting what it has missed. A second join at once would mix the messages of both.
+      // A join sends missed messages. A second join at the same time would mix the messages of both.
       await unlessAborted(joined.ended.promise, asked.signal);
       if (joined.isLeft) throw left();
     }
@@ -207,7 +207,7 @@ export class RoomServer<Data> {
 
   /** @returns The earlier join of the room, if the client has one without an answer. */
   async #joinNow(
-    { room, since }: JoinInput,
+    { room, since }: Input<'room.join'>,
     { session, signal }: AskedBy<Data>,
     turn: Turn,
   ): Promise<JoinAnswer | Joining> {
@@ -275,7 +275,7 @@ export class RoomServer<Data> {
 
   async #publish(
     session: Session<Data>,
-    { room, id, data }: Publication,
+    { room, id, data }: Input<'room.publish'>,
     turn: Turn,
   ): Promise<null> {
     const rules = this.#rulesFor(room);
@@ -311,7 +311,7 @@ export class RoomServer<Data> {
   async #checked(
     { key, schema }: KeyRules<Data>,
     session: Session<Data>,
-    { room, id, data }: Publication,
+    { room, id, data }: Input<'room.publish'>,
     turn: Turn,
   ): Promise<string> {
     let result: Checked;
@@ -333,7 +333,7 @@ export class RoomServer<Data> {
     try {
       return formatJSON(value);
     } catch (error) {
-      // So many levels that they cannot be written.
+      // The value has too many levels.
       const isTooDeep = [error, (error as Error).cause].some((each) => each instanceof RangeError);
       if (isTooDeep) throw new RpcError(ErrorCode.InvalidParams, 'Invalid params');
       throw this.#failed('results of a schema were no JSON', error, turn);
@@ -409,7 +409,8 @@ export class RoomServer<Data> {
   }
 
   /**
-   * Reports what may be a mistake of the application, once for each kind: strangers may ask for anything.
+   * Reports a request that may show a mistake of the application, once for each kind. A stranger may
+   * request anything.
    *
    * @returns The error for the client.
    */
@@ -430,7 +431,7 @@ export class RoomServer<Data> {
     });
   }
 
-  /** The server has ended the membership: the client joins again, and is refused if it may not. */
+  /** The server has ended the membership. The client joins again, and is refused if it may not. */
   #left(session: Session<Data>, room: string): void {
     this.#members.left(session, room);
     const [leaving, name] = this.#leaving ?? [];
@@ -448,12 +449,12 @@ function isRoomRefusal(error: unknown): boolean {
   }
 }
 
-/** Never: without the reason, because a client must not learn which rooms exist. */
+/** A final refusal. It has no reason. A client must not learn which rooms exist. */
 function refused(): RpcError {
   return new RpcError(ROOM_REFUSED, 'room refused');
 }
 
-/** Not now: the client asks again. */
+/** A refusal for now. The client asks again. */
 function later(): RpcError {
   return new RpcError(ErrorCode.Busy, 'ask again later');
 }

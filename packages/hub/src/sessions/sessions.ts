@@ -19,11 +19,12 @@ import {
   type ReceiveObserver,
   reportError,
 } from '@ws/conn/internal';
-import { checkOneOf } from '../arguments.ts';
+import { checkOneOf, MAX_DELAY_MS } from '../arguments.ts';
 import type { Backplane } from '../backplane/backplane.ts';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import type { Arrival } from '../backplane/envelope.ts';
 import { loadedLink } from '../backplane/loaded-link.ts';
+import type { CloseTarget, LocalHub } from '../backplane/local-hub.ts';
 import type { Except } from '../backplane/publications.ts';
 import { Audience, TO_ALL } from '../delivery/audience.ts';
 import { FanOut } from '../delivery/fan-out.ts';
@@ -36,7 +37,6 @@ import {
 } from '../errors.ts';
 import { type ConnectContext, type HubEvents, Listeners } from '../events.ts';
 import type { AskListener } from '../everywhere/everywhere.ts';
-import type { Position } from '../history/position.ts';
 import {
   type ClosePlan,
   type HubCloseResult,
@@ -44,12 +44,14 @@ import {
   type OverflowPolicy,
   POLICIES,
 } from '../options.ts';
+import type { Position } from '../position.ts';
 import { Presence } from '../presence/presence.ts';
+import type { PresenceChange } from '../presence/room-presence.ts';
 import { Reports } from '../reports.ts';
 import { Rooms } from '../rooms/rooms.ts';
 import { limitRate, platformOf, watchPongs } from './conn-calls.ts';
 import { RunningListeners, waitError } from './running-listeners.ts';
-import { MAX_DELAY_MS, Session } from './session.ts';
+import { Session } from './session.ts';
 
 /** Number of sessions that `Hub.close` closes in one turn of the event loop. */
 const CLOSE_BATCH = 64;
@@ -60,24 +62,24 @@ const SLACK_MS = 1_000;
 const used = /* @__PURE__ */ new WeakSet<Backplane>();
 
 /** The sessions of one hub, with its listeners and counters. */
-export class Sessions<Data> {
+export class Sessions<Data> implements LocalHub {
   readonly settings: HubSettings<Data>;
   readonly byId: Map<string, Session<Data>> = new Map();
-  readonly fanOut: FanOut<Data> = new FanOut(this);
+  readonly fanOut: FanOut = new FanOut(this);
   readonly everyone: Audience<Data> = new Audience(this.fanOut);
-  readonly presence: Presence<Data> = new Presence(this);
+  readonly presence: Presence = new Presence(this);
   /** By the name of the question. */
   readonly askListeners: Map<string, AskListener> = new Map();
   readonly rooms: Rooms<Data>;
   /** Undefined without a backplane, and before its code is loaded. */
-  link: BackplaneLink<Data> | undefined;
-  readonly #loaded: Promise<BackplaneLink<Data>> | undefined;
+  link: BackplaneLink | undefined;
+  readonly #loaded: Promise<BackplaneLink> | undefined;
   readonly listeners: Listeners<Data> = new Listeners();
-  /** The platform of the first connection: the hub uses its clock and timers. */
+  /** The platform of the first connection. The hub uses its clock and timers. */
   platform: Platform = portablePlatform;
   /** No session is added any more. */
   closed = false;
-  /** No message is published any more: all sessions have ended. */
+  /** Whether publications are refused, because all sessions have ended. */
   ended = false;
   publishedCount = 0;
   deliveredCount = 0;
@@ -88,12 +90,15 @@ export class Sessions<Data> {
   readonly #running = new RunningListeners();
   /** Sessions that had not ended in time, since the start of {@link close}. */
   #terminated = 0;
-  /** The sessions that {@link terminateAfter} has ended: the error of their connections does not say so. */
+  /**
+   * The sessions that {@link terminateAfter} has ended. The error of their connections does not say
+   * so.
+   */
   readonly #late = new Set<Session<Data>>();
   readonly #ofConn = new WeakMap<Conn<Data>, Session<Data>>();
   readonly #writesEnded = (conn: unknown): void =>
     this.#ofConn.get(conn as Conn<Data>)?.writesEnded();
-  /** One object for all connections: a promise for each would cost more. */
+  /** One object for all connections, because a promise for each would cost more. */
   readonly #readings: ReceiveObserver<Conn> = {
     fulfilled: () => {},
     rejected: (conn, error) => {
@@ -135,19 +140,19 @@ export class Sessions<Data> {
     onRejection(this.#loaded, (error) => this.failed(undefined, error));
   }
 
-  async #load(backplane: Backplane): Promise<BackplaneLink<Data>> {
+  async #load(backplane: Backplane): Promise<BackplaneLink> {
     const { BackplaneLink } = await import('../backplane/backplane-link.ts');
     return this.#connect(BackplaneLink, backplane);
   }
 
-  #connect(Link: typeof BackplaneLink, backplane: Backplane): BackplaneLink<Data> {
+  #connect(Link: typeof BackplaneLink, backplane: Backplane): BackplaneLink {
     this.link = new Link(backplane, this.settings.id, this);
     this.rooms.addChannels(this.link);
     return this.link;
   }
 
   /** Uses the link: at once or, in the order of the calls, when its code is loaded. */
-  withLink<T>(use: (link: BackplaneLink<Data>) => Promise<T>): Promise<T> | undefined {
+  withLink<T>(use: (link: BackplaneLink) => Promise<T>): Promise<T> | undefined {
     return this.link === undefined ? this.#loaded?.then(use) : use(this.link);
   }
 
@@ -212,7 +217,7 @@ export class Sessions<Data> {
       return ms > 0 ? this.#whileOpen(session, ms).then(close) : close();
     });
     const end = this.platform.now() + timeout;
-    // One timer for all sessions: their own timers do not keep the process alive.
+    // One timer for all sessions. Their own timers do not keep the process alive.
     const longest = Math.min(timeout + SLACK_MS, MAX_DELAY_MS);
     const cancel = this.platform.setTimer(longest, () => {}, true);
     await this.#forEach(({ conn }) => conn.closed);
@@ -281,7 +286,7 @@ export class Sessions<Data> {
     void conn.closed.then(cancel);
   }
 
-  /** The session takes no more messages: it leaves its rooms. */
+  /** The session takes no more messages, so it leaves its rooms. */
   stopped(session: Session<Data>): void {
     this.everyone.members.delete(session);
     this.rooms.leaveAll(session);
@@ -344,7 +349,8 @@ export class Sessions<Data> {
       return;
     }
     // A publication or a join was refused. That is not the fault of this session.
-    if (isRefusal(error)) return this.refused(error);
+    const isRefusal = error instanceof BackplaneError || error instanceof OverflowError;
+    if (isRefusal) return this.refused(error);
     if (error instanceof RoomRefusedError) return this.joinFailed(session, error);
     if (!this.#reported.has(Object(error))) this.failed(session, error);
     // Another session has ended, so this one stays.
@@ -413,7 +419,7 @@ export class Sessions<Data> {
   }
 
   /**
-   * Reports the error of a publication: the application may not await it.
+   * Reports the error of a publication that the application may not await.
    *
    * @param what - What has happened to several calls.
    */
@@ -425,7 +431,7 @@ export class Sessions<Data> {
   }
 
   /**
-   * Reports the error of a join: the application may not await it.
+   * Reports the error of a join that the application may not await.
    *
    * @param fault - The error to report.
    */
@@ -453,12 +459,28 @@ export class Sessions<Data> {
     room: string | undefined,
     message: PreparedMessage,
     key: string | undefined,
-    except: Except<Data>,
+    except: Except,
     arrival: Arrival,
   ): Promise<void> {
     if (room !== undefined) return this.rooms.arrived(room, message, key, except, arrival);
     const publication = { message, key, except, ...TO_ALL };
     return this.everyone.arrive(publication, () => this.missed(undefined, undefined));
+  }
+
+  /** See {@link LocalHub.membersOf}. */
+  membersOf(room: string): ReadonlySet<Session<Data>> {
+    return this.rooms.membersOf(room);
+  }
+
+  /** See {@link LocalHub.targets}. */
+  targets({ room, session }: CloseTarget): Iterable<Session<Data>> {
+    if (room !== undefined) return this.rooms.admissible(room);
+    const one = this.byId.get(session!);
+    return one === undefined ? [] : [one];
+  }
+
+  presenceChanged(room: string, change: PresenceChange): void {
+    this.emit('presence', undefined, room, change);
   }
 
   /** Messages of other nodes may be missing after `from`. */
@@ -470,8 +492,8 @@ export class Sessions<Data> {
 }
 
 /**
- * The handler of messages that wait for the listeners of `connect`, as the next message waits for those
- * of `message`.
+ * A handler of messages that first waits for the listeners of `connect`. Later messages wait only
+ * for the listeners of `message`.
  */
 function receiveAfter<Data>(
   connected: Promise<unknown>,
@@ -489,15 +511,8 @@ function receiveAfter<Data>(
   };
 }
 
-/** A refusal, and the session whose call was refused. */
+/** A refusal, and the session that called. */
 interface Fault<Data> {
   readonly session: Session<Data> | undefined;
   readonly cause: unknown;
-}
-
-/** The error of a publication that the hub or the backplane refuses. */
-type Refusal = BackplaneError | OverflowError;
-
-function isRefusal(error: unknown): error is Refusal {
-  return error instanceof BackplaneError || error instanceof OverflowError;
 }

@@ -2,7 +2,7 @@ import { portablePlatform } from '@ws/conn';
 import { type Backplane, type BackplaneSink, epochTtl, type Keep } from '../backplane/backplane.ts';
 import { BackplaneLink } from '../backplane/backplane-link.ts';
 import { loadedLink } from '../backplane/loaded-link.ts';
-import type { Position } from '../history/position.ts';
+import type { Position } from '../position.ts';
 import { PresenceLink } from '../presence/presence-link.ts';
 
 /** The options of a {@link MemoryBroker}. */

@@ -3,7 +3,7 @@ import { Random } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Channel } from '../../src/backplane/channel.ts';
 import type { Envelope, Placed } from '../../src/backplane/envelope.ts';
-import type { Position } from '../../src/history/position.ts';
+import type { Position } from '../../src/position.ts';
 
 /** Programs for each engine. */
 const RUNS = 1_000;
@@ -193,7 +193,7 @@ class Simulation {
     return this.events.map(({ number }) => number ?? 'gap').join(' ');
   }
 
-  /** What is wrong with the events; undefined if nothing is. */
+  /** The fault of the events; undefined without one. */
   fault(): string | undefined {
     let unneeded = 0;
     let last = 0;

@@ -1,4 +1,4 @@
-// Requests of one client: those of a room are in order, and wait for nothing else.
+// Requests of one client: the requests of a room are in order, and wait for nothing else.
 import { connPair } from '@ws/conn';
 import { serveRooms } from '@ws/hub/rooms';
 import { ReconnectingConn } from '@ws/reconnect';
@@ -78,14 +78,9 @@ describe('a request of a room', () => {
         mayPublish: true,
       },
     });
-    const { client, session } = startRaw(node);
+    const { client, session, send } = startRaw(node);
     const call = (id: number, name: string, more: object = {}) =>
-      client.writeJSON({
-        jsonrpc: '2.0',
-        id,
-        method: `room.${name}`,
-        params: { room: 'r', ...more },
-      });
+      send(`room.${name}`, { room: 'r', ...more }, id);
     await call(1, 'join');
     await call(2, 'publish', { id: ID, data: 1 });
     await call(3, 'leave');

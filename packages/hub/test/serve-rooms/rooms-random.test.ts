@@ -120,7 +120,7 @@ class Simulation {
   readonly broker: MemoryBroker | undefined;
   readonly nodes: Node[];
   readonly clients: Client[];
-  /** What the room has kept, by offset. */
+  /** The messages in the history of the room, by offset. */
   readonly kept = new Map<number, string>();
   /** Offsets of messages that a session did not get. */
   readonly partial = new Set<number>();

@@ -1,6 +1,6 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import { isWebSocketKey } from '@ws/codec';
+import { isWebSocketKey, type RequestFacts } from '@ws/codec';
 import type { Transport } from '@ws/conn';
 import { http2Transport } from '@ws/node-io';
 import {
@@ -11,8 +11,8 @@ import {
   streamFields,
 } from '@ws/node-io/internal';
 import { disconnectError } from '../client-socket.ts';
-import { HandshakeError } from '../errors.ts';
-import { type Agreement, type Answer, Responder } from '../responder/responder.ts';
+import { HandshakeError, type HeaderPair } from '../errors.ts';
+import { type Answer, Responder } from '../responder/responder.ts';
 import { noteAnswer } from './session-guard.ts';
 
 /** Milliseconds in which a client that has the whole answer may end its side. */
@@ -44,7 +44,13 @@ export class Http2Responder extends Responder {
     return this.stream.headersSent && !this.stream.destroyed;
   }
 
-  override writeAccepted({ key, subprotocol, extensions, headers }: Agreement): void {
+  override writeAccepted(
+    facts: RequestFacts,
+    subprotocol: string,
+    extensions: string,
+    headers: readonly HeaderPair[],
+  ): void {
+    const key = facts.once('sec-websocket-key') ?? '';
     const answer = streamFields(headers);
     answer[':status'] = 200;
     // A key is not needed, but undici and the clients of haproxy send one and check the answer.

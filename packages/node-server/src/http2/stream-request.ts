@@ -1,23 +1,22 @@
 import { IncomingMessage } from 'node:http';
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { Socket } from 'node:net';
-import type { ConnSettings } from '@ws/conn';
 import { cancelStream } from '@ws/node-io/internal';
-import type { AppRequest } from '../conn-handler.ts';
-import { IncomingFacts } from '../request-facts.ts';
-import type { ServerRequest } from '../server-request.ts';
-import { Http2Responder } from './http2-responder.ts';
-import { heartbeatOf, watchResets } from './session-guard.ts';
 
 /**
  * The request of a stream, for the application's functions: an IncomingMessage, as over HTTP/1.1. Its
  * method is `CONNECT`, its headers also have `host` and the pseudo-headers. Its socket belongs to
  * the session.
  */
-class StreamRequest extends IncomingMessage {
+export class StreamRequest extends IncomingMessage {
   readonly stream: ServerHttp2Stream;
 
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: string[]) {
+  /** @param rawHeaders - Default: the lines of `headers`, in which Node has joined repeated fields. */
+  constructor(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    rawHeaders: string[] = rawHeadersOf(headers),
+  ) {
     super(stream.session?.socket ?? new Socket());
     this.stream = stream;
     this.httpVersion = '2.0';
@@ -41,25 +40,6 @@ class StreamRequest extends IncomingMessage {
     if (!this.readableEnded) cancelStream(this.stream);
     done(error);
   }
-}
-
-/**
- * Describes the request of a stream, and guards its session. The stream is closed when its client has
- * reset too many: it gets no answer.
- *
- * @param rawHeaders - Default: the lines of `headers`, in which Node has joined repeated fields.
- */
-export function requestOfStream(
-  settings: Pick<ConnSettings, 'heartbeat'>,
-  stream: ServerHttp2Stream,
-  headers: IncomingHttpHeaders,
-  rawHeaders: string[] = rawHeadersOf(headers),
-): ServerRequest {
-  watchResets(stream, heartbeatOf(settings));
-  const request = new StreamRequest(stream, headers, rawHeaders);
-  const facts = new IncomingFacts(request, '2');
-  const incoming: IncomingMessage = request;
-  return { req: incoming as AppRequest, facts, incoming, responder: new Http2Responder(stream) };
 }
 
 /** `''` for a field that another parser has found twice: the rules refuse it. */

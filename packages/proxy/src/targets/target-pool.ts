@@ -142,12 +142,13 @@ export class TargetPool {
     if (backend.open === 0) this.#open.delete(backend.url);
   }
 
-  /** The targets that are up; all of them if none is. */
+  /** The targets that are up and may be dialed; if there is none, the others that may be dialed. */
   #untried(tried: readonly Backend[]): Backend[] {
-    const up = this.#backends.filter(({ state }) => state === 'up');
-    const some = up.length === 0 ? this.#backends : up;
+    const free = this.#backends.filter(({ mayBeDialed }) => mayBeDialed);
+    const up = free.filter(({ state }) => state === 'up');
+    const some = up.length === 0 ? free : up;
     // By URL: the targets may have been replaced since.
-    return some.filter((each) => each.mayBeDialed && !tried.some(sameAs(each)));
+    return some.filter((each) => !tried.some(sameAs(each)));
   }
 
   #stickyKey(req: IncomingMessage, context: ProxyContext): string | undefined {

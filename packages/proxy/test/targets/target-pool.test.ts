@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
-import { createServer, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -57,6 +57,19 @@ function restarting(
     return () => silent;
   }
   return { path, url: `ws+unix:${path}:/`, listen };
+}
+
+/** Accepts connections at `path`, and ends no TLS handshake. */
+async function silentAt(path: string): Promise<Server> {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => void sockets.push(socket.on('error', () => {})));
+  server.listen(path);
+  await once(server, 'listening');
+  whenOver(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return server;
 }
 
 async function targets(count: number) {
@@ -144,26 +157,19 @@ describe('several targets', () => {
     const { path, url } = restarting();
     const between = await front(`wss${url.slice(2)}`, { cooldown: 60_000 });
     for (let i = 0; i < 3; i++) expect(await statusOf(between)).toBe(502);
-    // It accepts connections, and no TLS handshake ends.
-    const sockets: Socket[] = [];
-    const silent = createServer((socket) => void sockets.push(socket.on('error', () => {})));
-    silent.listen(path);
-    await once(silent, 'listening');
-    whenOver(() => {
-      for (const socket of sockets) socket.destroy();
-      silent.close();
-    });
-    for (const dials of [1, 2]) {
+    let dials = 0;
+    (await silentAt(path)).on('connection', () => dials++);
+    for (const expected of [1, 2]) {
       const client = await rawClient(between.port);
       await client.write(request());
-      await expect.poll(() => sockets.length).toBe(dials);
+      await expect.poll(() => dials).toBe(expected);
       expect(await statusOf(between)).toBe(503);
       expect(String(between.reported.at(-1))).toContain('no target is up');
       // A client that leaves makes room for the next one.
       client.reset();
       await expect.poll(() => between.proxy.targets[0]!.open).toBe(0);
     }
-    expect(sockets).toHaveLength(2);
+    expect(dials).toBe(2);
   });
 
   it('stay down when director of a request fails', async () => {
@@ -348,6 +354,26 @@ describe('a target that accepts connections and never answers', () => {
     expect(await statusOf(between)).toBe(101);
     expect(stateOf()).toBe('up');
     expect(silent.heads).toHaveLength(5);
+  });
+
+  it('is not waited for by requests that a target within its cooldown can answer', async () => {
+    const [hanging, back] = [restarting(), restarting()];
+    const between = await front([`wss${hanging.url.slice(2)}`, back.url], {
+      cooldown: 1_000,
+      attempts: 1,
+    });
+    for (let i = 0; i < 5; i++) expect(await statusOf(between)).toBe(502);
+    vi.advanceTimersByTime(500);
+    expect(await statusOf(between)).toBe(502);
+    vi.advanceTimersByTime(500);
+    expect(between.proxy.targets.map(({ state }) => state)).toEqual(['up', 'down']);
+    const accepted = once(await silentAt(hanging.path), 'connection');
+    await back.listen();
+    const client = await rawClient(between.port);
+    await client.write(request());
+    await accepted;
+    expect(await statusOf(between)).toBe(101);
+    client.reset();
   });
 
   it('is asked by the next request if the client of the first one leaves', async () => {

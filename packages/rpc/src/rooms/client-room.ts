@@ -6,63 +6,42 @@ import {
   ReadLimitError,
   type StandardSchema,
 } from '@ws/conn';
-import { Deferred, internalsOf } from '@ws/conn/internal';
-import type { Peer } from '../contract.ts';
+import { Deferred, internalsOf, reportError } from '@ws/conn/internal';
 import { ErrorCode, RpcError } from '../rpc-error.ts';
+import type { ClientRooms } from './client-rooms.ts';
 import {
   type JoinAnswer,
   type Position,
-  type RoomMethods,
   START,
   type WireGap,
   type WireMembers,
 } from './room-contract.ts';
 import { type Arrived, isUpTo, RoomLoop } from './room-loop.ts';
-import { KnownMembers, type MembersChange } from './room-members.ts';
+import { KnownMembers } from './room-members.ts';
 
 /** Bounds of the time before a request is sent again that an end could not serve, in ms. */
 const LEAST_DELAY_MS = 1_000;
 const MOST_DELAY_MS = 30_000;
 
-/** What a {@link ClientRoom} needs of its owner. */
-export interface RoomOwner {
-  readonly server: Peer<RoomMethods>;
-  /** The open connection. */
-  readonly conn: ConnLike | undefined;
-  /** Whether `error` is of the connection `conn`, which is no longer open. */
-  isBreak(conn: ConnLike | undefined, error: unknown): boolean;
-  /** The members have changed, or their number, or whether they are complete. */
-  membersChanged(room: ClientRoom, change: MembersChange): void;
-  /** Whether joins may bring a message that is too long, so that they run one after the other. */
-  readonly isCautious: boolean;
-  /** Runs `join` after the others. */
-  oneByOne<T>(join: () => Promise<T>): Promise<T>;
-  /** A room has been joined. */
-  joined(): void;
-  report(room: string, error: unknown): void;
-  /** The room has no loops. */
-  unused(room: ClientRoom): void;
-}
-
-/** One room of a client: its loops share one join. */
+/** One room of a client. Its loops share one join. */
 export class ClientRoom {
   readonly name: string;
-  readonly #owner: RoomOwner;
+  readonly #rooms: ClientRooms;
   readonly #loops = new Set<RoomLoop<unknown>>();
   /** The connection on which the client is a member. */
   #memberOn: ConnLike | undefined;
   /** The members that the server shows. */
   members: KnownMembers = new KnownMembers();
-  /** Whether there was a join: its messages may be on their way. */
+  /** Whether there was a join. Its messages may be on their way. */
   #hasAsked = false;
-  /** Of the newest message that has arrived. */
+  /** Position of the newest message that has arrived. */
   #position: Position | undefined;
   /** Whether a loop needs a join. */
   #isDue = false;
   #isRunning = false;
   /** The loops that get what they lack by the join that is not answered. */
   readonly #joining = new Set<RoomLoop<unknown>>();
-  /** Whether they have got a gap. */
+  /** Whether these loops have got a gap. */
   #isTold = false;
   /** Called when the client is a member, or the room has no loops. */
   readonly #deciding = new Set<() => void>();
@@ -77,13 +56,13 @@ export class ClientRoom {
   #wake: (() => void) | undefined;
   /** Whether the server shows members, by the last join. */
   #hasMembers: boolean | undefined;
-  /** Whether the application has asked for them. */
+  /** Whether the application has asked for the members. */
   #wantsMembers = false;
-  /** Whether a message was reported that does not fit. */
+  /** Whether a message that does not fit its schema was reported. */
   #hasReported = false;
 
-  constructor(owner: RoomOwner, name: string) {
-    this.#owner = owner;
+  constructor(rooms: ClientRooms, name: string) {
+    this.#rooms = rooms;
     this.name = name;
   }
 
@@ -99,7 +78,7 @@ export class ClientRoom {
 
   /** The client is a member, as far as it knows. */
   get isMember(): boolean {
-    return this.#memberOn !== undefined && this.#memberOn === this.#owner.conn;
+    return this.#memberOn !== undefined && this.#memberOn === this.#rooms.conn;
   }
 
   /** Whether the client is a member, or has no loop of this room. */
@@ -108,7 +87,7 @@ export class ClientRoom {
   }
 
   /**
-   * Calls `decided` once when that is so.
+   * Calls `decided` once, when {@link isDecided} becomes true.
    *
    * @returns Removes it.
    */
@@ -146,7 +125,7 @@ export class ClientRoom {
       this.changes++;
     }
     for (const loop of this.#loops) {
-      // What came before its position cannot come any more. Otherwise the answer of a join decides.
+      // Messages before its position cannot arrive any more. Otherwise the answer of a join decides.
       const isAfter = position !== undefined && loop.position !== undefined;
       if (isAfter && !isUpTo(loop.position, position)) loop.gap();
       loop.refill();
@@ -172,7 +151,7 @@ export class ClientRoom {
   #checkMembers(): void {
     if (!this.#wantsMembers || this.#hasMembers !== false) return;
     const message = 'rooms.members: the key of the room needs members: true in serveRooms';
-    this.#owner.report(this.name, new TypeError(message));
+    reportFor(this.name, new TypeError(message));
   }
 
   /** @param isNews - Tell the listeners, also without a change. */
@@ -184,7 +163,7 @@ export class ClientRoom {
       before.count !== members.count ||
       before.complete !== members.complete ||
       change.joined.size + change.left.size + change.changed.size > 0;
-    if (isNews || hasChanged) this.#owner.membersChanged(this, change);
+    if (isNews || hasChanged) this.#rooms.membersChanged(this.name, change);
   }
 
   /** A connection has ended. */
@@ -200,14 +179,14 @@ export class ClientRoom {
     this.#wake?.();
   }
 
-  /** A message does not fit the schema of a loop: it has a gap there. */
+  /** A message does not fit the schema of a loop. It has a gap there. */
   misfit(error: unknown): void {
-    if (!this.#hasReported) this.#owner.report(this.name, error);
+    if (!this.#hasReported) reportFor(this.name, error);
     this.#hasReported = true;
   }
 
   resume(loop: RoomLoop<unknown>): void {
-    // The join that is not answered has begun before: the loop has not taken all that it brings.
+    // The unanswered join began before, so the loop has not taken all of its messages.
     this.#joining.delete(loop);
     this.#resume();
   }
@@ -243,12 +222,12 @@ export class ClientRoom {
     while (this.#isDue) {
       this.#isDue = false;
       if (this.#loops.size === 0) await this.#leave();
-      else if (this.#owner.conn !== undefined) await this.#tryJoin(this.#owner.conn);
+      else if (this.#rooms.conn !== undefined) await this.#tryJoin(this.#rooms.conn);
     }
     this.#isRunning = false;
     if (this.#loops.size > 0) return;
     this.#decided();
-    this.#owner.unused(this);
+    this.#rooms.release(this);
   }
 
   async #leave(): Promise<void> {
@@ -257,17 +236,17 @@ export class ClientRoom {
     this.#show(new KnownMembers(), false);
     const delays = new Delays();
     // A loop that begins meanwhile joins after that.
-    while (conn !== undefined && conn === this.#owner.conn) {
-      const left = this.#owner.server['room.leave']({ room: this.name }, { timeout: false });
+    while (conn !== undefined && conn === this.#rooms.conn) {
+      const left = this.#rooms.server['room.leave']({ room: this.name }, { timeout: false });
       if (!isLater(await left.catch((error: unknown) => error))) return;
       await new Promise<void>((done) => void delays.wait(done));
     }
   }
 
   async #tryJoin(conn: ConnLike): Promise<void> {
-    const { isCautious } = this.#owner;
+    const { isCautious } = this.#rooms;
     const join = (): Promise<boolean> => this.#join(conn, isCautious);
-    if (await (isCautious ? this.#owner.oneByOne(join) : join())) return;
+    if (await (isCautious ? this.#rooms.oneByOne(join) : join())) return;
     // The server, or this end, could not serve it.
     this.#isDue = true;
     const waited = new Deferred<void>();
@@ -283,7 +262,7 @@ export class ClientRoom {
    * @returns False when the same join may succeed later.
    */
   async #join(conn: ConnLike, isAlone: boolean): Promise<boolean> {
-    if (conn !== this.#owner.conn) return true;
+    if (conn !== this.#rooms.conn) return true;
     const isNew = conn !== this.#memberOn;
     const lacking = [...this.#loops].filter((loop) => loop.isFilling || (isNew && !loop.isBehind));
     if (!isNew && lacking.length === 0) return true;
@@ -297,7 +276,7 @@ export class ClientRoom {
     const { changes } = this;
     try {
       const input = { room: this.name, since };
-      const answer = await this.#owner.server['room.join'](input, { timeout: false, signal });
+      const answer = await this.#rooms.server['room.join'](input, { timeout: false, signal });
       // The membership may have ended before this answer has left, or before this join.
       if (this.changes === changes) this.#joined(conn, lacking, answer);
       else this.#isDue = true;
@@ -306,7 +285,7 @@ export class ClientRoom {
         // The answer may have been on its way.
         this.#memberOn = conn;
         await this.#leave();
-      } else if (error instanceof CloseError || this.#owner.isBreak(conn, error)) {
+      } else if (error instanceof CloseError || this.#rooms.isBreak(conn, error)) {
         // The next connection joins again.
         // What the room has missed ends each connection.
         if (isAlone && (await endedByLength(conn))) for (const loop of lacking) loop.skip();
@@ -321,7 +300,7 @@ export class ClientRoom {
 
   #joined(conn: ConnLike, lacking: readonly RoomLoop<unknown>[], answer: JoinAnswer): void {
     // The request has waited for another connection, which gets its own.
-    if (conn !== this.#owner.conn) return;
+    if (conn !== this.#rooms.conn) return;
     this.#memberOn = conn;
     this.changes++;
     this.#delays.reset();
@@ -335,7 +314,7 @@ export class ClientRoom {
     // Those that have begun meanwhile.
     for (const loop of this.#loops) if (!loop.isFilling) loop.begin(answer.position);
     this.#decided();
-    this.#owner.joined();
+    this.#rooms.joined();
   }
 }
 
@@ -343,6 +322,12 @@ export class ClientRoom {
 export function isLater(error: unknown): boolean {
   if (error instanceof RpcError) return error.code === ErrorCode.Busy;
   return error instanceof BackpressureError;
+}
+
+/** Reports a message or `info` that does not fit, or a publication that fails. */
+export function reportFor(room: string, error: unknown): void {
+  const where = `room ${JSON.stringify(room)}`;
+  reportError(undefined, portablePlatform, error, { where });
 }
 
 /** Whether a message of the peer was longer than `readLimit` of this end. */
@@ -372,7 +357,7 @@ export class Delays {
   }
 }
 
-/** The position that is before all others. Those of different histories have no order. */
+/** The earliest position. Positions of different histories have no order. */
 function oldest(positions: readonly (Position | undefined)[]): Position | undefined {
   const known = positions.filter((position) => position !== undefined);
   if (known.some(({ epoch }) => epoch !== known[0]!.epoch)) return START;

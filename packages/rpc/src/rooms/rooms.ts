@@ -1,12 +1,4 @@
-import {
-  BackpressureError,
-  CloseError,
-  CloseSentError,
-  type ConnLike,
-  portablePlatform,
-  type SchemaOutput,
-  TimeoutError,
-} from '@ws/conn';
+import { BackpressureError, portablePlatform, type SchemaOutput, TimeoutError } from '@ws/conn';
 import {
   addAbortListener,
   CallPromise,
@@ -16,54 +8,38 @@ import {
   formatJSON,
   isConnLike,
   kind,
-  onRejection,
-  RESOLVED,
-  rejected,
   removeAbortListener,
-  reportError,
 } from '@ws/conn/internal';
-import { type CallOptions, REFUSALS } from '../calls.ts';
+import type { CallOptions } from '../calls.ts';
 import { isReconnecting, type ReconnectingConnLike } from '../carrier.ts';
 import {
   type Contract,
   contract,
   type HandlerContext,
   type HandlerOptions,
-  type Handlers,
   type HandlersOption,
   type Peer,
 } from '../contract.ts';
 import type { Definitions } from '../definitions.ts';
 import { RpcError } from '../rpc-error.ts';
 import type { SchemaInput } from '../schema.ts';
-import { ClientRoom, Delays, endedByLength, isLater, type RoomOwner } from './client-room.ts';
-import { hashOf, randomId } from './message-ids.ts';
+import { type ClientRoom, Delays, isLater, reportFor } from './client-room.ts';
+import { ClientRooms, type MembersListener } from './client-rooms.ts';
 import {
   isPosition,
   type Position,
   ROOM_REFUSED,
-  type RoomEvents,
-  type RoomMethods,
-  type WireMembers,
-  type WireRoomMessage,
   withRoomHandlers,
   withRooms,
 } from './room-contract.ts';
-import type { Arrived, RoomMessage } from './room-loop.ts';
-import { KnownMembers, type MembersChange, type RoomMembers } from './room-members.ts';
-import {
-  checkSchemas,
-  fitting,
-  type InfoOf,
-  type MessageOf,
-  type RoomSchemas,
-  schemasOf,
-} from './room-schemas.ts';
+import type { RoomMessage } from './room-loop.ts';
+import { KnownMembers, type RoomMembers } from './room-members.ts';
+import { checkSchemas, type InfoOf, type MessageOf, type RoomSchemas } from './room-schemas.ts';
 
 /** The options of {@link roomsOf}. */
 export interface RoomsOptions<T extends RoomSchemas> {
   /**
-   * The schemas of what rooms publish, and of `info` of members, by the keys of the server's table: they
+   * The schemas of what rooms publish, and of `info` of members, by the keys of the server's table. They
    * give both their type, and check them where they arrive. Default: none, both are unknown.
    */
   readonly schemas?: T | undefined;
@@ -76,21 +52,21 @@ export interface ContractRoomsOptions<
   T extends RoomSchemas,
 > extends RoomsOptions<T>,
     HandlerOptions {
-  /** Your own contract on the same connection. `handlers` has a function for each name of its `client`. */
+  /**
+   * Your own contract on the same connection. `handlers` has a function for each name of its
+   * `client`.
+   */
   readonly contract: Contract<S, C>;
 }
 
 /** The options of {@link Rooms.join}. */
 export interface JoinOptions {
   /**
-   * Position of the last message that is known: the loop begins with those after it. Default: none,
+   * Position of the last message that is known. The loop begins with those after it. Default: none,
    * the loop begins with the next message.
    */
   readonly since?: Position | undefined;
 }
-
-/** Gets a room and what has changed among its members. */
-export type MembersListener = (room: string, change: MembersChange) => unknown;
 
 /** Longest name of a room, in bytes. */
 const MAX_NAME = 256;
@@ -105,98 +81,27 @@ const TIMEOUT_MS = 30_000;
 export class Rooms<S extends Definitions, T extends RoomSchemas> {
   /** The methods and events of your own contract. */
   readonly peer: Peer<S>;
-  readonly #server: Peer<RoomMethods>;
-  readonly #live: ReconnectingConnLike;
-  readonly #schemas: RoomSchemas;
-  readonly #rooms = new Map<string, ClientRoom>();
-  readonly #owner: RoomOwner;
+  readonly #rooms: ClientRooms;
   /** Publications that are not answered. */
   #publications = 0;
-  readonly #listeners = new Set<{ readonly call: MembersListener }>();
-  /** How the ReconnectingConn has ended. */
-  #end: { readonly error: unknown } | undefined;
-  /** Connections in a row that a message has ended which is longer than `readLimit`. */
-  #tooLong = 0;
-  /** The end of the last join that runs alone. */
-  #alone: Promise<unknown> = RESOLVED;
-  /** Rooms whose `info` has not fitted. */
-  readonly #misfits = new Set<string>();
 
   /** @internal */
-  constructor(
-    live: ReconnectingConnLike,
-    connect: (handlers: Handlers<RoomEvents, unknown>) => Peer<Definitions>,
-    schemas: RoomSchemas,
-  ) {
-    this.#live = live;
-    this.#schemas = schemas;
-    const peer = connect({
-      'room.message': (message) => this.#arrived(message),
-      'room.gap': (gap) => this.#rooms.get(gap.room)?.gap(gap),
-      'room.members': (event) => this.#rooms.get(event.room)?.shown(this.#fitting(event)),
-    });
-    const own = Object.entries(peer).filter(([name]) => !name.startsWith('room.'));
+  constructor(rooms: ClientRooms) {
+    this.#rooms = rooms;
+    const own = Object.entries(rooms.peer).filter(([name]) => !name.startsWith('room.'));
     this.peer = Object.freeze(Object.assign(Object.create(null), Object.fromEntries(own)));
-    this.#server = peer as Peer<RoomMethods>;
-    this.#owner = this.#ownerOf(this.#server);
-    live.on('open', (conn: ConnLike) => this.#opened(conn));
-    if (live.conn !== undefined) this.#opened(live.conn);
-    live.on('close', () => {
-      for (const room of this.#rooms.values()) room.closed();
-    });
-    void live.closed.then(({ error }) => {
-      this.#end = { error };
-      for (const room of this.#rooms.values()) room.end(error);
-    });
-  }
-
-  #opened(conn: ConnLike): void {
-    void endedByLength(conn).then(
-      (isTooLong) => (this.#tooLong = isTooLong ? this.#tooLong + 1 : 0),
-    );
-    for (const room of this.#rooms.values()) room.opened();
-  }
-
-  /** @returns The result of `join`, which runs after the others. */
-  #oneByOne<R>(join: () => Promise<R>): Promise<R> {
-    const joined = this.#alone.then(join);
-    this.#alone = joined.catch(() => {});
-    return joined;
-  }
-
-  #ownerOf(server: Peer<RoomMethods>): RoomOwner {
-    const live = this.#live;
-    const isCautious = (): boolean => this.#tooLong >= 2;
-    return {
-      server,
-      get conn() {
-        return live.conn;
-      },
-      get isCautious() {
-        return isCautious();
-      },
-      oneByOne: (join) => this.#oneByOne(join),
-      joined: () => {
-        if (Array.from(this.#rooms.values()).every((room) => room.isMember)) this.#tooLong = 0;
-      },
-      report: reportFor,
-      isBreak: (conn, error) => this.#isBreak(conn, error),
-      membersChanged: ({ name }, change) => this.#membersChanged(name, change),
-      unused: (room) => {
-        if (this.#rooms.get(room.name) === room) this.#rooms.delete(room.name);
-      },
-    };
   }
 
   /**
-   * Joins a room, and begins a loop over its messages. After a break the loop joins again and gets what
-   * it has missed: no message twice, and none missing without a `gap`. The loops of a room share one
-   * join. A loop holds 1,000 messages or 1 MiB that its reader has not taken; those beyond it reads
-   * from the server when it has caught up. `break` ends the loop; the last one leaves the room.
+   * Joins a room, and begins a loop over its messages. After a break the loop joins again and gets
+   * what it has missed: no message twice, and none missing without a `gap`. The loops of a room
+   * share one join. A loop holds 1,000 messages or 1 MiB that its reader has not taken; those
+   * beyond it reads from the server when it has caught up. `break` ends the loop; the last one
+   * leaves the room.
    *
-   * @returns The loop. It ends when the ReconnectingConn has ended, and throws its error. It also throws
-   *   an {@link RpcError} with the code -32001 when the server refuses the room. In place of a message that
-   *   does not fit the schema it has a `gap`, and the first one is reported.
+   * @returns The loop. It ends when the ReconnectingConn has ended, and throws its error. It also
+   *   throws an {@link RpcError} with the code -32001 when the server refuses the room. In place of
+   *   a message that does not fit the schema it has a `gap`, and the first one is reported.
    * @throws TypeError for a name that is not of 1 to 256 bytes, another position or option.
    */
   join<Name extends string>(
@@ -209,35 +114,25 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     if (since !== undefined && !isPosition(since)) {
       throw new TypeError(`since: expected { epoch: string, offset: number }, got ${kind(since)}`);
     }
-    const known = this.#room(room);
-    const loop = known.loop(since, schemasOf(this.#schemas, room).message);
-    if (this.#end !== undefined) known.end(this.#end.error);
+    const loop = this.#rooms.loop(room, since);
     return loop as AsyncIterableIterator<RoomMessage<SchemaOutput<MessageOf<T, Name>>>>;
   }
 
-  #room(name: string): ClientRoom {
-    const known = this.#rooms.get(name);
-    if (known !== undefined) return known;
-    const room = new ClientRoom(this.#owner, name);
-    this.#rooms.set(name, room);
-    return room;
-  }
-
   /**
-   * Publishes in a room that a loop of this client has joined. The message has a random id. With this id
-   * it is sent again after a break and, after 1 to 30 s, while the server says that the room takes no
-   * messages, for example because the backplane is away. Loops drop the repetitions. Another call has
-   * another id, so loops do not drop it: call again only if a second copy does no harm.
+   * Publishes in a room that a loop of this client has joined. The message has a random id. With
+   * this id it is sent again after a break and, after 1 to 30 s, while the server says that the
+   * room takes no messages, for example because the backplane is away. Loops drop the repetitions.
+   * Another call has another id, so loops do not drop it: call again only if a second copy does no
+   * harm.
    *
    * @param data - A value that JSON has. It is read during the call.
    * @param options - As for a call of a method. `timeout` counts from this call. Default: 30,000.
    * @returns Resolves when the room has the message. A failure that no code awaits is reported.
-   * @throws (rejects) {@link RpcError}: -32001 when the server refuses it, -32602 when `data` does not
-   *   fit the schema of the server. TimeoutError, the reason
-   *   of `signal`, the error that ended the ReconnectingConn, and the CloseError of a connection that
-   *   ended with 1007 or 1009: the room may have the message.
-   *   BackpressureError when 1,000 wait. TypeError without a loop of the room. TypeError or JSONError for
-   *   bad arguments.
+   * @throws (rejects) {@link RpcError}: -32001 when the server refuses it, -32602 when `data` does
+   *   not fit the schema of the server. TimeoutError, the reason of `signal`, the error that ended
+   *   the ReconnectingConn, and the CloseError of a connection that ended with 1007 or 1009: the
+   *   room may have the message. BackpressureError when 1,000 wait. TypeError without a loop of the
+   *   room. TypeError or JSONError for bad arguments.
    */
   publish<Name extends string>(
     room: Name,
@@ -249,45 +144,30 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
       if (options?.signal?.aborted && options.signal.reason === error) outcome.reject(error);
       else outcome.reject(error, () => reportFor(room, error));
     };
-    this.#started(room, data, options).then(outcome.resolve, failed);
+    this.#publish(room, data, options).then(outcome.resolve, failed);
     return outcome as Promise<unknown> as Promise<void>;
   }
 
-  /** As {@link publish}. */
-  #started(room: string, data: unknown, options: CallOptions): Promise<void> {
-    try {
-      checkName('publish', room);
-      checkOptionNames('publish', options, ['signal', 'timeout'], 'ignore');
-      const ms = duration('timeout', options.timeout, TIMEOUT_MS, true);
-      // A copy: each repetition has the same bytes.
-      const copy: unknown = JSON.parse(formatJSON(data));
-      if (this.#publications >= MAX_PUBLICATIONS) {
-        throw new BackpressureError(
-          `${MAX_PUBLICATIONS} publications wait; await earlier ones first`,
-        );
-      }
-      const known = this.#rooms.get(room);
-      if (this.#end !== undefined) throw this.#end.error ?? new CloseSentError();
-      if (known === undefined) throw noLoop(room);
-      return this.#publish(known, copy, ms, options.signal);
-    } catch (error) {
-      return rejected(error);
+  async #publish(name: string, data: unknown, options: CallOptions): Promise<void> {
+    checkName('publish', name);
+    checkOptionNames('publish', options, ['signal', 'timeout'], 'ignore');
+    const ms = duration('timeout', options.timeout, TIMEOUT_MS, true);
+    // A copy: each repetition has the same bytes.
+    const message = { room: name, id: randomId(), data: JSON.parse(formatJSON(data)) as unknown };
+    if (this.#publications >= MAX_PUBLICATIONS) {
+      throw new BackpressureError(
+        `${MAX_PUBLICATIONS} publications wait; await earlier ones first`,
+      );
     }
-  }
-
-  async #publish(
-    first: ClientRoom,
-    data: unknown,
-    ms: number,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    const given = new GivenUp(ms, signal);
+    this.#rooms.checkOpen();
+    const first = this.#rooms.get(name);
+    if (first === undefined) throw noLoop(name);
+    const given = new GivenUp(ms, options.signal);
     this.#publications++;
     try {
-      const message = { room: first.name, id: randomId(), data };
       const delays = new Delays();
       // The loops may have ended, and others may have begun.
-      const room = (): ClientRoom => this.#rooms.get(first.name) ?? first;
+      const room = (): ClientRoom => this.#rooms.get(name) ?? first;
       while (!(await this.#tryPublish(room(), message, given, delays)));
     } finally {
       given.forget();
@@ -295,7 +175,10 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     }
   }
 
-  /** @returns Whether the room has the message. Otherwise the connection broke, or it is to be sent later. */
+  /**
+   * @returns Whether the room has the message. Otherwise the connection broke, or it is to be sent
+   * later.
+   */
   async #tryPublish(
     room: ClientRoom,
     message: { readonly room: string; readonly id: string; readonly data: unknown },
@@ -304,37 +187,30 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   ): Promise<boolean> {
     // A member publishes at once: before a leave or a close that follows.
     if (!room.isDecided) await given.wait((done) => room.onDecided(done));
-    if (this.#end !== undefined) throw this.#end.error ?? new CloseSentError();
+    this.#rooms.checkOpen();
     if (!room.isMember && room.isDecided) throw room.failure ?? noLoop(room.name);
-    const { conn } = this.#live;
+    const { conn } = this.#rooms;
     const { changes } = room;
     try {
-      await this.#server['room.publish'](message, { signal: given.signal, timeout: false });
+      await this.#rooms.server['room.publish'](message, { signal: given.signal, timeout: false });
       return true;
     } catch (error) {
       if (given.signal.aborted) throw error;
       const isRefused = error instanceof RpcError && error.code === ROOM_REFUSED;
-      // The client was no member: the connection or the server had ended the membership.
-      const isEarly = isRefused && (conn !== this.#live.conn || changes !== room.changes);
+      // The client was no member. The connection or the server had ended the membership.
+      const isEarly = isRefused && (conn !== this.#rooms.conn || changes !== room.changes);
       if (isLater(error)) {
         given.cause = error;
         await given.wait((done) => delays.wait(done));
-      } else if (!isEarly && !this.#isBreak(conn, error)) throw error;
+      } else if (!isEarly && !this.#rooms.isBreak(conn, error)) throw error;
       return false;
     }
   }
 
-  /** Whether a call has failed because the connection that had it broke. */
-  #isBreak(conn: ConnLike | undefined, error: unknown): boolean {
-    if (error instanceof CloseError) return !REFUSALS.includes(error.closeCode);
-    const isOwn = error instanceof RpcError || error instanceof BackpressureError;
-    return !isOwn && this.#end === undefined && this.#live.conn !== conn;
-  }
-
   /**
-   * The members of a room that a loop of this client has joined, on all nodes of the server. Its key in the
-   * table needs `members: true`: the map is empty without it, which is reported, and before the join. A change
-   * makes another map.
+   * The members of a room that a loop of this client has joined, on all nodes of the server. Its
+   * key in the table needs `members: true`: the map is empty without it, which is reported, and
+   * before the join. A change makes another map.
    */
   members<Name extends string>(room: Name): RoomMembers<InfoOf<T, Name>> {
     checkName('members', room);
@@ -354,39 +230,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     if (typeof listener !== 'function') {
       throw new TypeError(`on: expected a function, got ${kind(listener)}`);
     }
-    const entry = { call: listener };
-    this.#listeners.add(entry);
-    return () => void this.#listeners.delete(entry);
-  }
-
-  #membersChanged(room: string, change: MembersChange): void {
-    for (const { call } of this.#listeners) {
-      const failed = (error: unknown): void => report(error, 'on members');
-      try {
-        onRejection(call(room, change), failed);
-      } catch (error) {
-        failed(error);
-      }
-    }
-  }
-
-  #fitting(event: WireMembers): WireMembers {
-    return fitting(this.#schemas, event, (error) => {
-      if (!this.#misfits.has(event.room)) reportFor(event.room, error);
-      this.#misfits.add(event.room);
-    });
-  }
-
-  #arrived({ room, data, id, position }: WireRoomMessage): void {
-    let text = '';
-    try {
-      text = JSON.stringify(data);
-    } catch {
-      // Too many levels for this engine. The message arrives; a repetition arrives too.
-    }
-    const hash = text === '' ? Number.NaN : hashOf(text);
-    const message: Arrived = { data, id, position, size: text.length, hash };
-    this.#rooms.get(room)?.take(message);
+    return this.#rooms.listen(listener);
   }
 }
 
@@ -508,22 +352,13 @@ export function roomsOf(
     merged.connect(live, withRoomHandlers('roomsOf', handlers, own.client, ofRooms), {
       concurrency,
     });
-  return new Rooms(live, connect, schemas);
+  return new Rooms(new ClientRooms(live, connect, schemas));
 }
 
 const NAMES: readonly string[] = ['contract', 'handlers', 'schemas', 'concurrency'];
 
 // oxlint-disable-next-line typescript/no-empty-object-type -- no definitions
 type None = {};
-
-function report(error: unknown, where: string): void {
-  reportError(undefined, portablePlatform, error, { where });
-}
-
-/** Reports a message or `info` that does not fit, or a publication that fails. */
-function reportFor(room: string, error: unknown): void {
-  report(error, `room ${JSON.stringify(room)}`);
-}
 
 function noLoop(room: string): TypeError {
   const name = JSON.stringify(room);
@@ -536,4 +371,12 @@ function checkName(owner: string, room: unknown): void {
   const bytes = room.length * 3 <= MAX_NAME ? room.length : new TextEncoder().encode(room).length;
   if (bytes >= 1 && bytes <= MAX_NAME) return;
   throw new TypeError(`${owner}: a name of a room has 1 to ${MAX_NAME} bytes, got ${bytes}`);
+}
+
+/** 128 random bits in base64url. */
+function randomId(): string {
+  const words = new Int32Array(4);
+  portablePlatform.randomFill(words);
+  const text = btoa(String.fromCharCode(...new Uint8Array(words.buffer)));
+  return text.slice(0, 22).replaceAll('+', '-').replaceAll('/', '_');
 }

@@ -9,7 +9,7 @@ const ROOT = join(import.meta.dirname, '../../../..');
 
 describe.each(['typescript-5.4', 'typescript', 'typescript-7'])('%s', (compiler) => {
   let folder = '';
-  /** What the compiler says, by file. */
+  /** The messages of the compiler, by file. */
   const said = new Map<string, string>();
 
   beforeAll(() => {
@@ -32,7 +32,7 @@ describe.each(['typescript-5.4', 'typescript', 'typescript-7'])('%s', (compiler)
       join(folder, 'tsconfig.json'),
       JSON.stringify({ compilerOptions: options, include: ['*.mts'] }),
     );
-    const tsc = join(ROOT, 'node_modules', compiler, 'bin/tsc');
+    const tsc = join(ROOT, 'tools/node_modules', compiler, 'bin/tsc');
     const { stdout } = spawnSync(process.execPath, [tsc, '-p', folder, '--pretty', 'false'], {
       encoding: 'utf8',
     });

@@ -1,0 +1,104 @@
+import {
+  CLOSE,
+  FAILED,
+  FrameEncoder,
+  formatCloseMessage,
+  MESSAGE,
+  MessageDecoder,
+  NEED_MORE,
+  PING,
+  PONG,
+  type ProtocolError,
+  parseCloseMessage,
+  type Role,
+  SKIPPED,
+  STEP,
+} from '@ws/codec';
+import { END, type FrameQueue, failureBy, Machine, type MachineOwner } from '@ws/codec/internal';
+import { naiveDecode, naiveEncode } from '@ws/tests';
+
+const NAMES = new Map<number, string>([
+  [CLOSE, 'CLOSE'],
+  [FAILED, 'FAILED'],
+  [MESSAGE, 'MESSAGE'],
+  [PING, 'PING'],
+  [PONG, 'PONG'],
+  [SKIPPED, 'SKIPPED'],
+  [STEP, 'STEP'],
+  [END, 'END'],
+]);
+
+/** A machine whose owner writes down the events. */
+export class Driven implements MachineOwner {
+  readonly machine: Machine<FrameQueue>;
+  readonly role: Role;
+  readonly decoder: MessageDecoder;
+  /** Decoders on loan. */
+  lent = 0;
+  events: string[] = [];
+  readonly #encoder: FrameEncoder;
+
+  constructor(role: Role, nextKey: () => number = () => 0x01020304) {
+    this.role = role;
+    this.decoder = new MessageDecoder({ role, readLimit: 1000 });
+    this.#encoder = new FrameEncoder({ role, nextKey });
+    this.machine = new Machine(this, role, this.#encoder.queue);
+  }
+
+  lendDecoder(): MessageDecoder {
+    this.lent++;
+    this.decoder.attach(this.machine, 1000, undefined);
+    return this.decoder;
+  }
+
+  takeDecoder(decoder: MessageDecoder): void {
+    this.lent--;
+    decoder.detach();
+  }
+
+  readonly readClose: MachineOwner['readClose'] = parseCloseMessage;
+  readonly failureBy = (error: Error): ReturnType<typeof failureBy> =>
+    failureBy(error as ProtocolError);
+
+  /** A frame of the peer. */
+  frame(opcode: number, payload: string | Uint8Array = '', fin = true): Uint8Array {
+    const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
+    return naiveEncode(opcode, bytes, { fin, ...(this.role === 'server' && { mask: 0x0a0b0c0d }) });
+  }
+
+  goodbye(code = 3001): Uint8Array {
+    return this.frame(8, formatCloseMessage(code));
+  }
+
+  /** The peer sends `chunks`. */
+  feed(...chunks: Uint8Array[]): void {
+    const bytes = Buffer.concat(chunks);
+    this.machine.push(bytes, bytes.length);
+    this.run();
+    this.machine.keep();
+  }
+
+  /** Takes events until no more comes. */
+  run(): void {
+    for (;;) {
+      const event = this.machine.next();
+      if (event === NEED_MORE) return;
+      const { input } = this.machine;
+      const data = event === END ? '' : Buffer.from(input!.data()).toString('latin1');
+      const hasData = event === MESSAGE || event === PING || event === PONG;
+      this.events.push(hasData ? `${NAMES.get(event)} ${data}` : NAMES.get(event)!);
+      if (event === CLOSE || event === FAILED || event === END) return;
+    }
+  }
+
+  /** What the peer gets since the last call: the opcode and the payload of each frame. */
+  sent(): string[] {
+    const peer = this.role === 'server' ? 'client' : 'server';
+    const { frames } = naiveDecode(this.#encoder.bytes(), peer, { allowedRsv: 0x70 });
+    return frames.map(({ opcode, payload, fin, rsv }) => {
+      if (opcode === 8) return `close ${parseCloseMessage(payload).code}`;
+      const marks = `${rsv === 0 ? '' : ' rsv'}${fin ? '' : ' more'}`;
+      return `${opcode}${marks} ${Buffer.from(payload).toString('latin1')}`;
+    });
+  }
+}

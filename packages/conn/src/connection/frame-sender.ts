@@ -1,0 +1,401 @@
+import { encodeFrame, PingMessage, type WebSocketError } from '@ws/codec';
+import { type Batch, type FrameQueue, LARGEST_SLAB, noRelease } from '@ws/codec/internal';
+import { copyOf } from '../memory/copy.ts';
+import { viewOf } from '../platform/platform.ts';
+import { type Deferred, RESOLVED, rejected } from '../time/promises.ts';
+import { DrainWaits, isTurnFull, TURN_BYTES, TURN_FRAMES } from '../writing/drain-waits.ts';
+import { DetachedBytes, isChanged } from '../writing/pending-bytes.ts';
+import { type BatchSender, FIN, REFERENCE_FROM, viewOfBatch } from '../writing/shared-frames.ts';
+import { badResult, unwritten, type WriteEnd, writeFailure } from '../writing/write-end.ts';
+import type { Connection } from './connection.ts';
+
+/**
+ * From this many bytes on, frames may wait in the slab, or in a slow transport as a view of it. Fewer
+ * are copied: bounds count bytes, and the rest of the slab would be memory beyond them.
+ */
+export const LEND_FROM: number = (LARGEST_SLAB / 8) * 7;
+
+/** Encoding a byte costs up to this many plain writes; compression does. */
+const ENCODE_COST = 8;
+
+// States of the transport's writing side.
+const OPEN = 0;
+/** The writing side ends after all accepted frames. */
+const ENDING = 1;
+const ENDED = 2;
+
+// States of the write loop.
+const IDLE = 0;
+const WRITING = 1;
+/** The transport has reported a drain since the last write began. */
+const DRAINED = 2;
+
+/**
+ * The way of one connection's frames to the transport: at the end of a turn, or when they fill a slab.
+ * While the transport is above its high-water mark, frames wait in the queue. Pings and pongs then
+ * overtake queued messages between two frames.
+ */
+export class FrameSender implements BatchSender {
+  /**
+   * Whether the transport gets no frame: it is above its high-water mark, or has failed. Only this
+   * class changes it.
+   */
+  blocked = false;
+  readonly #connection: Connection;
+  readonly #frames: FrameQueue;
+  /** What waits for the transport or for a turn. The first of them creates it. */
+  #waits: DrainWaits | undefined;
+  /** Frames of this turn, and the bytes that they cost. */
+  #turnFrames = 0;
+  #turnBytes = 0;
+  #writing: typeof IDLE | typeof WRITING | typeof DRAINED = IDLE;
+  #writeSide: typeof OPEN | typeof ENDING | typeof ENDED = OPEN;
+
+  constructor(connection: Connection, frames: FrameQueue) {
+    this.#connection = connection;
+    this.#frames = frames;
+  }
+
+  /** Bytes of accepted frames that were not yet handed to the operating system. */
+  get bufferedAmount(): number {
+    return this.#frames.bytes + this.#connection.transport.bufferedAmount;
+  }
+
+  /** Bytes of accepted frames that the operating system has. */
+  get bytesFlushed(): number {
+    return this.#connection.bytesOut - this.bufferedAmount;
+  }
+
+  /**
+   * Since when the transport is blocked and has sent nothing, in ms of the platform's clock.
+   * Returns `now` when it is not blocked, or has sent bytes since then.
+   */
+  stalledSince(now: number): number {
+    const waits = this.#waits;
+    if (!this.blocked || waits === undefined) return now;
+    return this.bytesFlushed === waits.flushedWhenBlocked ? waits.blockedAt : now;
+  }
+
+  // Accepted frames
+
+  /** `count` frames of `size` bytes together were added. Returns the promise of their writer. */
+  added(size: number, count = 1): Promise<void> {
+    const connection = this.#connection;
+    const frames = this.#frames;
+    connection.framesOut += count;
+    connection.bytesOut += size;
+    this.#turnFrames += count;
+    this.#turnBytes += size;
+    if (frames.bytes >= LARGEST_SLAB) this.pump();
+    else if (!this.blocked && frames.batch === undefined) connection.scheduleFlush();
+    if (this.blocked && this.#writersWait()) return this.#drainWaits().forDrain();
+    // As in `turnFull`: its call would cost each frame.
+    const isFull = this.#turnFrames >= TURN_FRAMES || this.#turnBytes >= TURN_BYTES;
+    return isFull ? this.#nextTurn() : RESOLVED;
+  }
+
+  /** Encoding `bytes` by an extension counts as work of this turn. */
+  countEncoded(bytes: number): void {
+    this.#turnBytes += bytes * ENCODE_COST;
+  }
+
+  /**
+   * Sends a ping or a pong. While the transport is blocked, the frame waits and overtakes messages,
+   * unless it `follows` them. At most one pong of each origin waits.
+   *
+   * @param own - Whether the library sends the frame. No caller then checks the promise, so a
+   *   failure ends the connection.
+   */
+  control(
+    opcode: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    own: boolean,
+    follows: boolean,
+  ): Promise<void> {
+    const connection = this.#connection;
+    if (this.blocked && !follows) {
+      const error = this.#drainWaits().addControl(opcode, bytes, start, end, own);
+      if (error === undefined) return RESOLVED;
+      return connection.rareParts().refuse(error, 'writeControl');
+    }
+    try {
+      this.countControl(opcode, this.#frames.addCopy(FIN | opcode, bytes, start, end));
+    } catch (error) {
+      if (own) connection.abort(unwritten(error));
+      else connection.reportMistake(error, 'writeControl');
+      return rejected(error, connection);
+    }
+    if (this.#frames.bytes >= LARGEST_SLAB) this.pump();
+    else connection.scheduleFlush();
+    if (own) return RESOLVED;
+    this.#turnFrames++;
+    return this.turnFull ? this.#nextTurn() : RESOLVED;
+  }
+
+  /** A control frame of `size` bytes was encoded. */
+  countControl(opcode: number, size: number): void {
+    const connection = this.#connection;
+    connection.framesOut++;
+    if (opcode === PingMessage) connection.rareParts().pingsOut++;
+    connection.bytesOut += size;
+  }
+
+  // Promises of writers
+
+  /**
+   * Whether writers wait for a drain of the blocked transport. While all connections together have too
+   * much, also below the mark: a writer that waits holds no more than its share.
+   */
+  #writersWait(): boolean {
+    const { settings, shared } = this.#connection;
+    if (this.bufferedAmount >= settings.highWaterMark) return true;
+    return shared.platform.writeBudget?.exceeded === true;
+  }
+
+  #nextTurn(): Promise<void> {
+    return this.#drainWaits().forNextTurn(this.#connection.platform, this);
+  }
+
+  #drainWaits(): DrainWaits {
+    this.#waits ??= new DrainWaits();
+    return this.#waits;
+  }
+
+  /** Resolves at the next drain of a blocked transport; undefined when it is not blocked. */
+  untilDrained(): Promise<void> | undefined {
+    return this.blocked ? this.#drainWaits().forDrain() : undefined;
+  }
+
+  /** A write whose bytes the queue, and then the transport, refer to, until {@link released}. */
+  reference(written: Deferred<void>): void {
+    this.#drainWaits().reference(written);
+  }
+
+  /** The transport has released the `bytes` of a referenced write. */
+  released(written: Deferred<void>, bytes: number): void {
+    const waits = this.#drainWaits();
+    waits.released(written, bytes, this.#writing !== IDLE);
+    // A failing transport releases all bytes, then reports its end. When this microtask runs, the
+    // write is already rejected.
+    void RESOLVED.then(() => {
+      // A loop of writes that release their bytes at once waits for no I/O.
+      waits.settle(written, waits.releasesFillTurn ? this.#nextTurn() : undefined);
+      this.#renewBudget();
+    });
+  }
+
+  /** Ends the connection, because its peer may have wrong bytes of a message. */
+  bytesChanged(cause: unknown): void {
+    if (this.#connection.outbox.writeEnd === undefined) this.#notWritten(cause, undefined);
+  }
+
+  // The budget of a turn
+
+  /** Whether this turn has written enough. */
+  get turnFull(): boolean {
+    return isTurnFull(this.#turnBytes, this.#turnFrames);
+  }
+
+  /** A new turn of the event loop has begun. */
+  resetBudget(): void {
+    this.#turnBytes = this.#turnFrames = 0;
+    this.#waits?.resetReleases();
+  }
+
+  /** Allows as much as a new turn does when all earlier frames are sent and no writer waits. */
+  #renewBudget(): void {
+    if (this.#frames.bytes > 0 || this.blocked || this.#waits?.empty === false) return;
+    this.#turnBytes = this.#turnFrames = 0;
+  }
+
+  // Writing
+
+  /**
+   * Hands all frames to the transport until it is blocked. The connection calls it at the end of a
+   * turn, so the budget of the turn restarts.
+   */
+  flush(): void {
+    this.#turnBytes = this.#turnFrames = 0;
+    this.pump();
+  }
+
+  /**
+   * The turn in which a batch was shared ends: sends the batch. If the connection flushes later in
+   * this turn anyway, the batch waits, so that more frames can be sent in the same write.
+   */
+  flushBatch(): void {
+    // The batch may have been sent earlier. If the frame after it could not be encoded, the batch was
+    // copied, and no flush is scheduled.
+    const { awaitsTurn, inbound } = this.#connection;
+    if (this.#frames.bytes > 0 && !awaitsTurn && !inbound.inPass) this.flush();
+  }
+
+  /** A pass of the input has ended: sends what was written in it at once. */
+  passEnded(): void {
+    if (this.#frames.bytes > 0 && !this.blocked) this.flush();
+    else this.#renewBudget();
+  }
+
+  /** The transport is below its high-water mark again. */
+  drained(): void {
+    const connection = this.#connection;
+    if (this.#writing !== IDLE) this.#writing = DRAINED;
+    this.blocked = false;
+    this.pump();
+    if (!this.blocked || !this.#writersWait()) this.#waits?.drained();
+    connection.platform.writeBudget?.count(connection);
+    this.#renewBudget();
+  }
+
+  /** Ends the transport's writing side after everything that was accepted. */
+  end(): void {
+    if (this.#writeSide !== OPEN) return;
+    this.#writeSide = ENDING;
+    this.pump();
+  }
+
+  /**
+   * Drops the frames that a blocked transport has not taken, and rejects their writers with `error`.
+   * The rest of a frame that was partly written stays in the queue.
+   */
+  cut(error: WebSocketError): void {
+    this.pump();
+    const waits = this.#waits;
+    if (waits !== undefined) waits.controls = undefined;
+    const before = waits?.setReleaseError(error);
+    this.#frames.truncate();
+    // A transport that has failed within the write above still has the bytes of other writes.
+    waits?.setReleaseError(before);
+    waits?.drained(error);
+  }
+
+  /** The transport will be destroyed: writes whose bytes it then releases reject. */
+  rejectReleased(end: WriteEnd): void {
+    this.#waits?.setReleaseError(end.error);
+  }
+
+  /** The transport is closed: rejects every writer, and releases all memory. */
+  rejectAll(end: Pick<WriteEnd, 'error'>): void {
+    this.blocked = true;
+    this.#waits?.rejectAll(end.error);
+    this.#frames.discard();
+  }
+
+  /** Hands all frames to the transport until it is blocked. */
+  pump(): void {
+    // A transport may call back within `write`. The running loop then sees the change.
+    if (this.#writing !== IDLE) return;
+    this.#writing = WRITING;
+    const frames = this.#frames;
+    try {
+      // A transport that calls back may add frames after the current ones.
+      while (!this.blocked && (frames.bytes > 0 || this.#waits?.controls !== undefined)) {
+        const inSegments = frames.first !== undefined || this.#waits?.controls !== undefined;
+        if (frames.batch !== undefined) this.#writeBatch(frames.takeBatch());
+        else if (inSegments) this.#writeSegments();
+        else this.#writeSlab();
+      }
+      if (this.#writeSide === ENDING && !this.blocked && frames.bytes === 0) {
+        this.#writeSide = ENDED;
+        this.#connection.watchTransport('end', this.#connection.transport.end());
+      }
+    } catch (error) {
+      // A part of the frame may have been sent, so no frame may follow it.
+      this.#connection.abort(unwritten(error));
+    } finally {
+      this.#writing = IDLE;
+    }
+  }
+
+  // A view of memory that other connections use too keeps all of it alive while a transport is slow.
+  // So a slow transport gets a copy, unless the bytes are most of that memory.
+
+  #writeBatch(batch: Batch): void {
+    const { transport, platform } = this.#connection;
+    const { arena, start, end, size } = batch;
+    if (transport.bufferedAmount === 0 || size >= REFERENCE_FROM) {
+      this.#give(viewOfBatch(platform, batch));
+    } else this.#give(viewOf(platform, copyOf(arena.bytes, start, end), 0, size));
+  }
+
+  #writeSlab(): void {
+    const frames = this.#frames;
+    const { slab } = frames;
+    const { transport, shared } = this.#connection;
+    const { out, start } = slab;
+    const { bytes, pos: end } = out;
+    if (transport.bufferedAmount === 0 || end - start >= LEND_FROM) {
+      this.#give(viewOf(shared.platform, bytes, start, end), frames.lendSlab());
+    } else {
+      const copy = frames.copySlab();
+      this.#give(viewOf(shared.platform, copy, 0, copy.length), noRelease);
+    }
+  }
+
+  #writeSegments(): void {
+    const frames = this.#frames;
+    const { transport, platform } = this.#connection;
+    frames.joinTail();
+    const { first } = frames;
+    const several =
+      first !== undefined && (first.next !== undefined || frames.slab.hasFramesOf(frames));
+    if (several) this.#connection.watchTransport('cork', transport.cork?.());
+    // Pings and pongs overtake waiting messages, but never split a frame.
+    while (!this.blocked && frames.first !== undefined) {
+      if (frames.first.startsFrame) this.#writeControls();
+      if (!this.blocked) {
+        const { bytes, start, end, release } = frames.shift();
+        if (end > bytes.byteLength) this.#notWritten(new DetachedBytes(), release);
+        else this.#give(viewOf(platform, bytes, start, end), release);
+      }
+    }
+    if (!this.blocked) this.#writeControls();
+    if (!this.blocked && frames.slab.hasFramesOf(frames)) this.#writeSlab();
+    if (several) this.#connection.watchTransport('uncork', transport.uncork?.());
+  }
+
+  #writeControls(): void {
+    const waits = this.#waits;
+    const controls = waits?.controls;
+    if (controls === undefined) return;
+    waits!.controls = undefined;
+    const frames = this.#frames;
+    const { masks } = this.#connection.shared.coding;
+    for (const { opcode, payload } of controls.takeAll()) {
+      const maskKey = masks ? frames.nextKey() : undefined;
+      const frame = encodeFrame(opcode, payload, { maskKey });
+      this.countControl(opcode, frame.length);
+      this.#give(frame);
+    }
+  }
+
+  #give(bytes: Uint8Array, release?: () => void): void {
+    this.#writing = WRITING;
+    const connection = this.#connection;
+    try {
+      const takesMore: unknown = connection.transport.write(bytes, release);
+      if (takesMore === true) return;
+      if (takesMore !== false) throw badResult(takesMore);
+    } catch (cause) {
+      return this.#notWritten(cause, release);
+    }
+    // The transport has reported a drain within its `write`.
+    if ((this.#writing as number) === DRAINED) return;
+    this.blocked = true;
+    const waits = this.#drainWaits();
+    waits.blockedAt = connection.platform.now();
+    waits.flushedWhenBlocked = this.bytesFlushed;
+    connection.platform.writeBudget?.count(connection);
+  }
+
+  /** A part of a frame may have been sent, so no frame may follow it. */
+  #notWritten(cause: unknown, release: (() => void) | undefined): void {
+    this.blocked = true;
+    if (isChanged(cause)) this.#connection.reportMistake(cause, 'writeMessage');
+    this.#connection.abort(writeFailure(cause));
+    // Not before the transport is destroyed, which may still use the bytes.
+    release?.();
+  }
+}

@@ -1,0 +1,519 @@
+import { CloseMessage, PingMessage, type WebSocketError } from '@ws/codec';
+import { FrameQueue, LARGEST_SLAB, Lease, noRelease, utf8Length } from '@ws/codec/internal';
+import { CloseError, CloseSentError } from '../errors.ts';
+import { COPY_BELOW } from '../memory/copy.ts';
+import type { DataType } from '../message.ts';
+import { RESOLVED, rejected } from '../time/promises.ts';
+import { withinLimit } from '../writing/buffer-limits.ts';
+import { MessageEncoder } from '../writing/message-encoder.ts';
+import { utf8 } from '../writing/payload.ts';
+import { DetachedBytes } from '../writing/pending-bytes.ts';
+import type { PreparedMessage } from '../writing/prepared-message.ts';
+import { ReferencedWrite } from '../writing/referenced-write.ts';
+import { FIN, REFERENCE_FROM, sharedFrames } from '../writing/shared-frames.ts';
+import { unwritten, WriteEnd } from '../writing/write-end.ts';
+import type { Connection } from './connection.ts';
+import { FrameSender, LEND_FROM } from './frame-sender.ts';
+import { WaitingForRoom, WaitingMessage } from './waiting-write.ts';
+import { WriteOrder } from './write-order.ts';
+
+/**
+ * The way out of a connection: takes the messages of the callers, checks the limits and keeps the
+ * order. A message becomes a frame at once, or is encoded first if an extension changes it. While a
+ * MessageWriter is open, or another thread encodes a large message, messages wait. The
+ * {@link FrameSender} gives the frames to the transport.
+ */
+export class Outbox {
+  /** The accepted frames that the transport does not have. */
+  readonly frames: FrameQueue;
+  readonly sender: FrameSender;
+  /** Absent without an extension. */
+  readonly encoder: MessageEncoder | undefined;
+  /** The writes that wait for an earlier message. The first of them creates it. */
+  order: WriteOrder | undefined;
+  /** Why no message is accepted any more. Set by this class, and by the write deadline. */
+  writeEnd: WriteEnd | undefined;
+  readonly #connection: Connection;
+
+  constructor(connection: Connection) {
+    const { extension, settings, shared } = connection;
+    this.#connection = connection;
+    this.frames = new FrameQueue(shared.writeMemory(settings).slab, shared.coding, LEND_FROM);
+    this.sender = new FrameSender(connection, this.frames);
+    this.encoder = extension === undefined ? undefined : new MessageEncoder(extension);
+  }
+
+  /** Returns the writes that wait for an earlier message. The first call creates the object. */
+  writeOrder(): WriteOrder {
+    this.order ??= new WriteOrder(this.#connection, this);
+    return this.order;
+  }
+
+  /** The bytes that wait, as the limits count them: with the cost of each waiting write. */
+  get charged(): number {
+    return this.sender.bufferedAmount + (this.order?.cost ?? 0);
+  }
+
+  // Limits
+
+  /** A rejected promise when no message is accepted any more. */
+  rejectionIfClosed(): Promise<never> | undefined {
+    const { writeEnd } = this;
+    return writeEnd === undefined ? undefined : rejectionAtEnd(this.#connection, writeEnd);
+  }
+
+  /**
+   * A rejected promise when a message must not be accepted.
+   *
+   * @param size - Size in bytes, or in UTF-16 units when `text` is given.
+   */
+  rejectionFor(size: number, text?: string): Promise<never> | undefined {
+    const { writeEnd } = this;
+    if (writeEnd !== undefined) return rejectionAtEnd(this.#connection, writeEnd);
+    // A UTF-16 unit has three bytes at most. Only text close to the limit is measured.
+    if (this.makeRoom(text === undefined ? size : size * 3)) return undefined;
+    return this.#connection.rareParts().refuseMessage(this.charged, size, text);
+  }
+
+  /**
+   * Makes room for a message of `size` bytes: may hand frames to the transport.
+   *
+   * @returns Whether the message would be accepted now.
+   */
+  makeRoom(size: number): boolean {
+    if (this.writeEnd !== undefined) return false;
+    const { order, sender } = this;
+    const { settings } = this.#connection;
+    const cost = order === undefined ? 0 : order.cost;
+    const least = size + cost + this.frames.bytes;
+    const isFull = sender.blocked || least > settings.maxBufferedAmount;
+    // As in `withinTotal`: its call would cost each message.
+    if (!isFull && cost === 0 && least <= settings.highWaterMark) return true;
+    if (isFull || cost > 0) {
+      if (isFull) sender.pump();
+      // The transport may have called back, and so have changed the cost.
+      if (!withinLimit(settings, this.charged, size)) return false;
+    }
+    return this.withinTotal(size);
+  }
+
+  /** Whether all connections together have room for `size` more bytes of this one. */
+  withinTotal(size: number): boolean {
+    const connection = this.#connection;
+    const { settings, shared } = connection;
+    const cost = this.order?.cost ?? 0;
+    const isLittle = size + cost + this.frames.bytes <= settings.highWaterMark;
+    // So few bytes leave at the end of the turn: the total does not count them.
+    if (!this.sender.blocked && isLittle) return true;
+    const { writeBudget } = shared.platform;
+    return writeBudget === undefined || writeBudget.accepts(connection, size);
+  }
+
+  /**
+   * Resolves when the next message may have room: after an earlier message, or at a drain.
+   * Undefined when it has room now. Rejects at the end.
+   */
+  untilWritable(): Promise<void> | undefined {
+    if (this.order?.mustWait === true) return this.order.add(new WaitingForRoom());
+    return this.sender.untilDrained();
+  }
+
+  // Messages
+
+  /**
+   * Sends a whole text message.
+   *
+   * @param compress - The option of the caller.
+   */
+  sendText(type: DataType, text: string, compress: boolean | undefined): Promise<void> {
+    const rejection = this.rejectionFor(text.length, text);
+    if (rejection !== undefined) return rejection;
+    const { order, encoder } = this;
+    if (order?.mustWait === true) {
+      const bytes = utf8(text, this.#connection.platform);
+      return order.add(WaitingMessage.owning(type, bytes, compress));
+    }
+    let sent: Promise<void>;
+    if (encoder?.wantsText(text, compress) === true) {
+      if (!encoder.isShort(text)) {
+        const bytes = utf8(text, this.#connection.platform);
+        return this.writeOrder().send(WaitingMessage.owning(type, bytes, compress));
+      }
+      sent = this.#encodedText(type, text);
+    } else sent = this.sender.added(this.frames.addText(FIN | type, text));
+    this.countMessage(type, text);
+    return sent;
+  }
+
+  #encodedText(type: DataType, text: string): Promise<void> {
+    const { bytes, release } = Lease.acquire(text.length * 3);
+    try {
+      const size = this.#connection.platform.writeUtf8(bytes, 0, text);
+      return this.encodedFrame(type, bytes, 0, size);
+    } finally {
+      release();
+    }
+  }
+
+  /**
+   * Sends `bytes[start, end)` as a whole message.
+   *
+   * @param lease - The memory of the bytes, if they are a borrowed message.
+   */
+  sendBytes(
+    type: DataType,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    compress: boolean | undefined,
+    lease?: Lease,
+  ): Promise<void> {
+    const size = end - start;
+    const rejection = this.rejectionFor(size);
+    if (rejection !== undefined) return rejection;
+    const { order, encoder } = this;
+    if (order?.mustWait === true) {
+      return order.add(retained(this.#connection, type, bytes, start, end, compress));
+    }
+    let sent: Promise<void>;
+    if (encoder?.wants(size, compress) === true) {
+      // An engine would read beyond a detached or shrunk buffer and crash the process.
+      if (end > bytes.byteLength) throw new DetachedBytes();
+      if (encoder.isLarge(size)) {
+        const write = retained(this.#connection, type, bytes, start, end, compress);
+        return this.writeOrder().encodeLater(write);
+      }
+      sent = this.encodedFrame(type, bytes, start, end);
+    } else sent = this.callerFrame(FIN | type, bytes, start, end, lease);
+    this.countMessage(type, size);
+    return sent;
+  }
+
+  /** Sends a message of a backlog: `maxBufferedAmount` does not apply. The bytes never change. */
+  sendBacklog(type: DataType, bytes: Uint8Array): Promise<void> {
+    const rejection = this.rejectionIfClosed();
+    if (rejection !== undefined) return rejection;
+    const write = WaitingMessage.owning(type, bytes, undefined);
+    const order = this.writeOrder();
+    return order.mustWait ? order.add(write) : order.send(write);
+  }
+
+  /**
+   * Sends a prepared message, which caches its encoded variants.
+   *
+   * @param isAccepted - Whether the caller has checked the limits.
+   */
+  sendPrepared(message: PreparedMessage, isAccepted = false): Promise<void> {
+    const rejection = isAccepted
+      ? this.rejectionIfClosed()
+      : this.rejectionFor(message.bytes.length);
+    if (rejection !== undefined) return rejection;
+    const { order } = this;
+    if (order?.mustWait === true) return order.add(WaitingMessage.prepared(message));
+    return this.startPrepared(message, undefined);
+  }
+
+  /** @param write - The message, if it has waited. */
+  startPrepared(message: PreparedMessage, write: WaitingMessage | undefined): Promise<void> {
+    const { bytes } = message;
+    const type = message.type as DataType;
+    const wants = this.encoder?.wants(bytes.length, undefined) === true;
+    const sent = wants ? this.#encodedPrepared(message) : this.sharedFrame(FIN | type, bytes);
+    if (sent === undefined) {
+      return this.writeOrder().encodeLater(write ?? WaitingMessage.prepared(message));
+    }
+    this.countMessage(type, bytes.length);
+    return sent;
+  }
+
+  /**
+   * Sends a prepared message that the extension changes.
+   *
+   * @returns Undefined when another thread must encode it first.
+   */
+  #encodedPrepared(message: PreparedMessage): Promise<void> | undefined {
+    const { bytes } = message;
+    const { length } = bytes;
+    const type = message.type as DataType;
+    const encoder = this.encoder!;
+    const { shared, rsv } = encoder;
+    if (shared === undefined) return this.encodedFrame(type, bytes, 0, length);
+    const variant = encoder.variantOf(message, shared);
+    if (variant === undefined) return undefined;
+    if (variant.length === 0) {
+      return encoder.wants(length, false)
+        ? this.encodedFrame(type, bytes, 0, length)
+        : this.sharedFrame(FIN | type, bytes);
+    }
+    shared.recordSent(bytes, 0, length);
+    try {
+      this.sender.countEncoded(length);
+      return this.sharedFrame(FIN | rsv | type, variant);
+    } catch (error) {
+      shared.forget();
+      throw error;
+    }
+  }
+
+  /**
+   * Sends whole messages that other connections send too, uncompressed, if nothing is unsent and no
+   * message waits. All connections pass the same array.
+   *
+   * @returns False when nothing was sent.
+   */
+  sendRun(messages: readonly PreparedMessage[]): boolean {
+    const { sender } = this;
+    const connection = this.#connection;
+    const { settings, platform, shared } = connection;
+    const changes = this.encoder !== undefined || shared.coding.masks;
+    const waits = sender.blocked || this.frames.bytes > 0 || this.order?.mustWait === true;
+    if (changes || waits || this.writeEnd !== undefined) return false;
+    const isObserved = platform.observer?.messageOut !== undefined;
+    if (isObserved || settings.maxBufferedAmount < LARGEST_SLAB) return false;
+    const turn = sharedFrames(platform);
+    const batch = turn.run(messages);
+    if (batch === undefined) return false;
+    this.frames.share(batch);
+    void sender.added(batch.size, messages.length);
+    turn.flushAtEndOfTurn(sender);
+    connection.messagesOut += messages.length;
+    return true;
+  }
+
+  /**
+   * Counts a message whose frames were accepted: an error of the observer does not reject its write.
+   *
+   * @param payload - The text, or the size in bytes.
+   */
+  countMessage(type: number, payload: number | string): void {
+    const connection = this.#connection;
+    connection.messagesOut++;
+    const isObserved = connection.shared.platform.observer?.messageOut !== undefined;
+    if (isObserved) observeMessage(connection, type, payload);
+  }
+
+  // Frames
+
+  /** Sends a frame with a copy of `bytes[start, end)`. */
+  copiedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
+    return this.sender.added(this.frames.addCopy(b0, bytes, start, end));
+  }
+
+  /** Sends a frame with `bytes[start, end)`, which never change. */
+  ownedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
+    return end - start >= COPY_BELOW && !this.#connection.shared.coding.masks
+      ? this.sender.added(this.frames.addReference(b0, bytes, start, end, noRelease))
+      : this.copiedFrame(b0, bytes, start, end);
+  }
+
+  /**
+   * Sends a frame with `bytes[start, end)` of a caller. A server references {@link COPY_BELOW} bytes
+   * and more: the promise then waits until the transport has released them.
+   *
+   * @param lease - The memory of a borrowed message with these bytes. A pin keeps it, so the promise
+   *   does not wait.
+   */
+  callerFrame(
+    b0: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    lease: Lease | undefined,
+  ): Promise<void> {
+    const references = end - start >= COPY_BELOW && !this.#connection.shared.coding.masks;
+    const { frames, sender } = this;
+    if (!references) return sender.added(frames.addCopy(b0, bytes, start, end));
+    if (lease !== undefined && start === 0 && lease.takesHeader(b0)) {
+      const write = ReferencedWrite.ofLease(sender, lease, end);
+      const size = frames.addPinned(b0, lease.bytes, end, write.release);
+      write.added();
+      return sender.added(size);
+    }
+    const write = ReferencedWrite.ofCaller(sender, bytes, start, end);
+    const size = frames.addReference(b0, bytes, start, end, write.release);
+    write.added();
+    void sender.added(size);
+    return write.written!.promise;
+  }
+
+  /** Sends `bytes[start, end)`, a message that the extension changes. */
+  encodedFrame(type: DataType, bytes: Uint8Array, start: number, end: number): Promise<void> {
+    const encoder = this.encoder!;
+    let sent = false;
+    try {
+      const size = encoder.encode(bytes, start, end, true, true);
+      if (size < 0) {
+        sent = true;
+        return this.callerFrame(FIN | type, bytes, start, end, undefined);
+      }
+      const { output, outputRsv } = encoder;
+      this.sender.countEncoded(end - start);
+      const accepted = this.copiedFrame(FIN | outputRsv | type, output, 0, size);
+      sent = true;
+      return accepted;
+    } finally {
+      encoder.endOutput(sent);
+    }
+  }
+
+  /**
+   * Sends a frame that other connections send too. It is encoded once for all of them, unless this
+   * connection masks or the payload exceeds the largest slab. Behind frames that are not shared, and
+   * while the transport is blocked, a short one is copied.
+   *
+   * @param payload - Never changes.
+   */
+  sharedFrame(b0: number, payload: Uint8Array): Promise<void> {
+    const { length } = payload;
+    const { frames, sender } = this;
+    const { shared } = this.#connection;
+    const isOwn = shared.coding.masks || length > LARGEST_SLAB;
+    // A transport that calls back within a write may be blocked while a batch is unsent.
+    const behind = sender.blocked || (frames.batch === undefined && frames.bytes > 0);
+    if (isOwn || (behind && length < REFERENCE_FROM)) {
+      return this.ownedFrame(b0, payload, 0, length);
+    }
+    const before = behind ? undefined : frames.batch;
+    const turn = sharedFrames(shared.platform);
+    const batch = turn.extend(before, b0, payload);
+    const size = batch.size - (before === undefined ? 0 : before.size);
+    if (behind) frames.addShared(batch);
+    else {
+      frames.share(batch);
+      if (before === undefined) turn.flushAtEndOfTurn(sender);
+    }
+    return sender.added(size);
+  }
+
+  // Control frames
+
+  /**
+   * Sends a ping or a pong.
+   *
+   * @param own - Whether the library sends the frame. No caller then checks the promise, so a
+   *   failure ends the connection. After the close frame the call has no effect.
+   */
+  control(
+    opcode: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    own = false,
+  ): Promise<void> {
+    if (!this.open) {
+      return own ? RESOLVED : rejected(this.writeEnd!.error);
+    }
+    // Heartbeat pings do not go between the frames of a compressed message: see `heartbeat.ts`.
+    const follows = own && opcode === PingMessage && this.order?.encodedUnsent === true;
+    return this.sender.control(opcode, bytes, start, end, own, follows);
+  }
+
+  /**
+   * Sends the close frame after all accepted frames. No frame is accepted after it (RFC 6455, section
+   * 5.5.1).
+   *
+   * @param end - Why later writes are rejected.
+   * @returns False when the frame could not be encoded, for example because the buffer pool failed.
+   *   The connection is aborted then.
+   */
+  closeFrame(payload: Uint8Array, end: WriteEnd): boolean {
+    const connection = this.#connection;
+    try {
+      const size = this.frames.addCopy(FIN | CloseMessage, payload, 0, payload.length);
+      this.sender.countControl(CloseMessage, size);
+    } catch (error) {
+      connection.abort(unwritten(error));
+      return false;
+    }
+    this.writeEnd = end;
+    connection.rare?.noteWriteEnd();
+    connection.scheduleFlush();
+    return true;
+  }
+
+  /** Calls `send`. Its messages stay as they are, after messages that wait for another thread. */
+  sendUnencoded(send: () => void): void {
+    const { encoder } = this;
+    const wasFlushing = encoder?.flushing === true;
+    this.sendAccepted();
+    try {
+      send();
+    } finally {
+      if (encoder !== undefined) encoder.flushing = wasFlushing;
+      if (!wasFlushing) this.order?.stopFlushing();
+    }
+  }
+
+  /**
+   * Sends all accepted messages, so that the close frame can follow. Messages that are not
+   * encoded yet are sent as they are.
+   */
+  sendAccepted(): void {
+    if (this.encoder !== undefined) this.encoder.flushing = true;
+    this.order?.sendAccepted();
+  }
+
+  // The end of writing
+
+  /** Whether control frames are accepted. An expired write deadline does not stop them. */
+  get open(): boolean {
+    return this.writeEnd === undefined || this.writeEnd.expired;
+  }
+
+  /** Rejects all later messages and control frames. The first error stays. */
+  stopAccepting(error: WebSocketError): void {
+    // An expired deadline can be moved and does not stop control frames. After this call neither is
+    // possible.
+    if (!this.open) return;
+    this.writeEnd = WriteEnd.ofError(this.writeEnd?.error ?? error);
+    this.#connection.rare?.noteWriteEnd();
+  }
+
+  /**
+   * The transport will be destroyed: rejects later writes, and those whose bytes it then releases.
+   */
+  fail(error: WebSocketError): void {
+    this.stopAccepting(error);
+    this.sender.rejectReleased(this.writeEnd!);
+  }
+
+  /** Rejects the open writer and every waiting write: no message is accepted any more. */
+  rejectWaiting(): void {
+    this.order?.rejectAll(this.writeEnd!);
+  }
+
+  /**
+   * Rejects every writer and releases all memory, because the transport is closed. `error` is
+   * undefined after our close frame.
+   */
+  rejectAll(error: WebSocketError | undefined): void {
+    if (error !== undefined) this.stopAccepting(error);
+    this.sender.rejectAll(error === undefined ? this.writeEnd! : { error });
+    this.rejectWaiting();
+  }
+}
+
+function rejectionAtEnd(connection: Connection, { error, expired }: WriteEnd): Promise<never> {
+  // The write after the deadline ends the connection. The deadline itself does not.
+  if (expired) connection.abort(error);
+  return rejected(error);
+}
+
+// A function: its closure would cost each message an object.
+function observeMessage(connection: Connection, type: number, payload: number | string): void {
+  const bytes = typeof payload === 'string' ? utf8Length(payload) : payload;
+  connection.observe((observer) => observer.messageOut?.(connection.conn, type, bytes));
+}
+
+/** A masked frame never refers to the caller's bytes, so a client copies them. */
+function retained(
+  connection: Connection,
+  type: DataType,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  compress: boolean | undefined,
+): WaitingMessage {
+  const copiesAll = connection.shared.coding.masks;
+  return WaitingMessage.of(type, bytes, start, end, compress, copiesAll);
+}

@@ -1,0 +1,100 @@
+import { BinaryMessage, CloseMessage, TextMessage } from '@ws/codec';
+import { badType, checkWriteOptions, isControlType, type WriteOptions } from '../call-options.ts';
+import { TimeoutError } from '../errors.ts';
+import { COPY_BELOW, copyOf } from '../memory/copy.ts';
+import { untilOf } from '../time/deadline.ts';
+import { RESOLVED, rejected } from '../time/promises.ts';
+import { withTimeout } from '../time/wait.ts';
+import {
+  bytesOf,
+  controlPayload,
+  isBorrowed,
+  isUnstable,
+  type MessageData,
+} from '../writing/payload.ts';
+import { checkClosePayload } from '../writing/prepared-message.ts';
+import type { Connection } from './connection.ts';
+
+/**
+ * Writes a message: see `Conn.writeMessage`.
+ *
+ * @param method - The method that the caller used, for errors.
+ * @param compress - The option of the caller, without other options.
+ */
+export function writeData(
+  connection: Connection,
+  method: string,
+  type: number,
+  data: MessageData,
+  options: WriteOptions | undefined,
+  compress?: boolean,
+): Promise<void> {
+  if (options !== undefined) return writeWithOptions(connection, method, type, data, options);
+  if (type !== TextMessage && type !== BinaryMessage) {
+    if (isControlType(type)) return writeControl(connection, type, data, undefined);
+    return connection.rejected(badType(type), method);
+  }
+  const { outbox } = connection;
+  try {
+    if (typeof data === 'string') return outbox.sendText(type, data, compress);
+    if (!(data instanceof Uint8Array) && isBorrowed(data)) {
+      data.check();
+      const { bytes, start, end, lease } = data;
+      return outbox.sendBytes(type, bytes, start, end, compress, lease);
+    }
+    let bytes = bytesOf(data, method);
+    if (bytes.length >= COPY_BELOW && isUnstable(bytes)) bytes = copyOf(bytes);
+    return outbox.sendBytes(type, bytes, 0, bytes.length, compress);
+  } catch (error) {
+    return connection.rejected(error, method);
+  }
+}
+
+/** Writes a message that `options.signal` takes back while it waits. */
+function writeWithOptions(
+  connection: Connection,
+  method: string,
+  type: number,
+  data: MessageData,
+  options: WriteOptions,
+): Promise<void> {
+  try {
+    checkWriteOptions(method, options);
+  } catch (error) {
+    return connection.rejected(error, method);
+  }
+  const { signal, compress } = options;
+  if (signal === undefined) return writeData(connection, method, type, data, undefined, compress);
+  if (signal.aborted) return rejected(signal.reason, signal);
+  const order = connection.outbox.writeOrder();
+  const written = order.withSignal(() =>
+    writeData(connection, method, type, data, undefined, compress),
+  );
+  const message = order.messageOf(written);
+  if (message === undefined) return written;
+  order.countUntil(written, 0);
+  return withTimeout(
+    connection.platform,
+    { signal },
+    () => written,
+    (_written, reason) => order.cancel(message, reason),
+  );
+}
+
+/** Writes a control frame: see `Conn.writeControl`. */
+export function writeControl(
+  connection: Connection,
+  type: number,
+  data: MessageData,
+  deadline: Date | number | null | undefined,
+): Promise<void> {
+  try {
+    if (!isControlType(type)) throw badType(type);
+    const payload = controlPayload(data, connection.platform, 'writeControl');
+    if (type === CloseMessage) checkClosePayload(payload);
+    if (deadline !== undefined && untilOf(deadline) <= 0) throw new TimeoutError('write timeout');
+    return connection.control(type, payload);
+  } catch (error) {
+    return connection.rejected(error, 'writeControl');
+  }
+}

@@ -1,0 +1,75 @@
+import type { Platform, PreparedMessage } from '@ws/conn';
+import type { AskListener } from '../everywhere/everywhere.ts';
+import type { Position } from '../position.ts';
+import type { Presence } from '../presence/presence.ts';
+import type { PresenceChange } from '../presence/room-presence.ts';
+import type { Backplane } from './backplane.ts';
+import type { BackplaneLink } from './backplane-link.ts';
+import type { ChannelSettings } from './channel.ts';
+import type { Arrival } from './envelope.ts';
+import type { Except } from './publications.ts';
+
+/** The room or the id of the sessions that `everywhere.close` closes. */
+export interface CloseTarget {
+  readonly room?: string | undefined;
+  readonly session?: string | undefined;
+}
+
+/** A session of this node that `everywhere.close` may close. */
+export interface LocalSession {
+  readonly state: 'open' | 'closed';
+  close(code?: number, reason?: string): Promise<unknown>;
+}
+
+/**
+ * The hub of this node, as its backplane, its presence and `hub.everywhere` use it. They know no
+ * session and no room. Both are in the folders that implement this interface.
+ */
+export interface LocalHub {
+  readonly settings: {
+    readonly id: string;
+    readonly backplane: Backplane | undefined;
+    readonly hasPresence: boolean;
+    readonly maxPresence: number;
+    readonly room: (name: string) => ChannelSettings;
+  };
+  readonly platform: Platform;
+  /** No message is published any more. */
+  readonly ended: boolean;
+  readonly link: BackplaneLink | undefined;
+  readonly presence: Presence;
+  /** By the name of the question. */
+  readonly askListeners: Map<string, AskListener>;
+  /** Uses the link: at once or, in the order of the calls, when its code is loaded. */
+  withLink<T>(use: (link: BackplaneLink) => Promise<T>): Promise<T> | undefined;
+  /** The members of a room on this node. */
+  membersOf(room: string): ReadonlySet<LocalSession>;
+  /** The sessions of this node with the id, or in the room, or waiting for its decision. */
+  targets(target: CloseTarget): Iterable<LocalSession>;
+  /**
+   * Delivers a message of another node, or of this node with `through`, to the members. Resolves
+   * when each of them has it, or has it waiting.
+   *
+   * @param room - Undefined for a broadcast.
+   */
+  arrived(
+    room: string | undefined,
+    message: PreparedMessage,
+    key: string | undefined,
+    except: Except,
+    arrival: Arrival,
+  ): Promise<void>;
+  /** Messages of other nodes in a room, or broadcasts, may be missing after `from`. */
+  missed(room: string | undefined, from: Position | undefined): void;
+  presenceChanged(room: string, change: PresenceChange): void;
+  /** Reports an error that belongs to no session. */
+  failed(session: undefined, error: unknown): void;
+  /**
+   * Reports an error together with others of its kind.
+   *
+   * @param what - What has happened to several calls.
+   */
+  failedOften(what: string, cause: unknown): void;
+  /** As {@link failedOften}, for a promise that the application may not await. */
+  refused(error: unknown, what?: string): void;
+}
