@@ -23,14 +23,14 @@ const BOUNDS: Readonly<Record<string, Counts>> = {
   conn: [81, 8_900, 39, 60, 7, 22],
   deflate: [13, 1_200, 5, 5, 0, 9],
   fetch: [26, 2_200, 34, 0, 0, 0],
-  hub: [87, 10_100, 122, 0, 0, 18],
+  hub: [87, 10_000, 120, 0, 0, 19],
   'node-client': [30, 3_500, 21, 19, 0, 0],
   'node-io': [30, 2_500, 16, 26, 0, 0],
   'node-server': [50, 5_400, 36, 27, 0, 0],
   obs: [14, 1_300, 26, 0, 0, 0],
   proxy: [25, 2_600, 22, 0, 0, 3],
   reconnect: [15, 1_800, 12, 10, 0, 0],
-  rpc: [24, 3_300, 40, 11, 0, 3],
+  rpc: [24, 3_200, 40, 11, 0, 3],
 };
 
 /** The packages that every server and client loads. */

@@ -132,26 +132,17 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
 
   /** A snapshot of the counters. */
   get stats(): HubStats {
-    const {
-      byId,
-      rooms,
-      publishedCount,
-      deliveredCount,
-      droppedCount,
-      refusedCount,
-      gapCount,
-      link,
-      settings,
-    } = this.#sessions;
+    const sessions = this.#sessions;
+    const isAlone = sessions.settings.backplane === undefined;
     return {
-      sessions: byId.size,
-      rooms: rooms.size,
-      published: publishedCount,
-      delivered: deliveredCount,
-      dropped: droppedCount,
-      refused: refusedCount,
-      gaps: gapCount,
-      backplane: settings.backplane === undefined ? 'none' : (link?.state ?? 'down'),
+      sessions: sessions.byId.size,
+      rooms: sessions.rooms.size,
+      published: sessions.publishedCount,
+      delivered: sessions.deliveredCount,
+      dropped: sessions.droppedCount,
+      refused: sessions.refusedCount,
+      gaps: sessions.gapCount,
+      backplane: isAlone ? 'none' : (sessions.link?.state ?? 'down'),
     };
   }
 

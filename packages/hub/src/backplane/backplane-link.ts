@@ -42,11 +42,11 @@ export class BackplaneLink {
   readonly #id: string;
   readonly #hub: LocalHub;
   readonly channels: Map<string, Channel> = new Map();
-  readonly #subscriptions: Subscriptions;
-  readonly #publications: Publications;
-  readonly #digests: Digests;
+  readonly #subscriptions = new Subscriptions(this);
+  readonly #publications = new Publications(this);
+  readonly #digests = new Digests(this, this.#publications);
   readonly #repairs = new Limit(MAX_REPAIRS);
-  readonly #histories: EngineHistories;
+  readonly #histories = new EngineHistories(this);
   readonly reads: SharedReads = new SharedReads(this);
   /** The other nodes, by their words. */
   readonly others: OtherNodes;
@@ -67,15 +67,6 @@ export class BackplaneLink {
     this.faults = new LinkFaults(
       (error) => hub.failed(undefined, error),
       () => hub.platform,
-    );
-    this.#subscriptions = new Subscriptions(this);
-    this.#publications = new Publications(this);
-    this.#digests = new Digests(this, this.#publications);
-    this.#histories = new EngineHistories(
-      backplane,
-      this.platform,
-      (bytes) => this.#decode(bytes),
-      (channel) => hub.settings.room(roomOf(channel)).history,
     );
     this.started = handled(this.#start());
     this.others = new OtherNodes(this, hub);
@@ -370,7 +361,7 @@ export class BackplaneLink {
   ): void {
     const channel = this.channels.get(name);
     if (channel === undefined) return;
-    const envelope = this.#decode(bytes);
+    const envelope = this.decode(bytes);
     if (envelope === undefined) return channel.arrive({ envelope, position, previous });
     const { node, counter, message } = envelope;
     if (node !== this.node && idOf(node) === this.#id) this.faults.twin(node, this.#id);
@@ -396,8 +387,13 @@ export class BackplaneLink {
     }
   }
 
+  /** The bounds of the history of a channel. */
+  keepOf(channel: string): Keep | undefined {
+    return this.#hub.settings.room(roomOf(channel)).history;
+  }
+
   /** @returns Undefined for bytes that this version cannot read; `error` reports them. */
-  #decode(bytes: Uint8Array): Envelope | undefined {
+  decode(bytes: Uint8Array): Envelope | undefined {
     try {
       const envelope = decodeEnvelope(bytes);
       if (!('version' in envelope)) return envelope;

@@ -273,10 +273,8 @@ export class Channel {
     this.#known.delete(node);
     this.#known.set(node, known);
     if (this.#known.size <= MAX_NODES) return;
-    for (const oldest of this.#known.keys()) {
-      this.#known.delete(oldest);
-      return;
-    }
+    const [oldest] = this.#known.keys();
+    this.#known.delete(oldest!);
   }
 
   /**

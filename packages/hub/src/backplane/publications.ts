@@ -135,9 +135,8 @@ export class Publications {
     returned: Deferred<void>,
   ): Promise<Position | undefined> {
     const position = await answer;
-    const cancel = setAnswerTimer(this.#link.platform, PUBLISH_TIMEOUT_MS, () =>
-      returned.resolve(),
-    );
+    const late = (): void => returned.resolve();
+    const cancel = setAnswerTimer(this.#link.platform, PUBLISH_TIMEOUT_MS, late);
     await returned.promise;
     cancel();
     return position;

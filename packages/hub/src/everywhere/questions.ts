@@ -134,12 +134,8 @@ export class Questions {
   answered({ name, id }: LiveNode, { id: question, value }: AnswerWord): void {
     const open = this.#open.get(question);
     if (open === undefined || open.answers.has(name)) return;
-    if (
-      typeof value === 'number'
-        ? open.word.question.act === 'ask'
-        : open.word.question.act !== 'ask'
-    )
-      return;
+    const isListener = open.word.question.act === 'ask';
+    if ((typeof value === 'number') === isListener) return;
     open.awaited.delete(name);
     open.answers.set(name, { node: id, value });
     this.#finishIfAnswered(open);

@@ -61,10 +61,8 @@ export class Histories {
     if (!this.#sweeping) this.#sweepLater(platform);
     if (this.#ended.size + this.#unused.size <= MAX_ENDED) return;
     const first = this.#unused.size > 0 ? this.#unused : this.#ended;
-    for (const oldest of first.keys()) {
-      first.delete(oldest);
-      return;
-    }
+    const [oldest] = first.keys();
+    first.delete(oldest!);
   }
 
   /** Takes the history of a room that has ended. */

@@ -1,15 +1,10 @@
 import type { Message, PreparedMessage } from '@ws/conn';
 import { checkOptionNames, whole } from '@ws/conn/internal';
+import type { Keep } from '../backplane/backplane.ts';
 import { checkPosition, type Position } from '../position.ts';
 
-/** The bounds of a history. */
-export interface HistoryBounds {
-  readonly size: number;
-  readonly bytes: number;
-  readonly ttl: number;
-  /** Bytes of all histories: the option `maxHistoryBytes`. */
-  readonly total?: number | undefined;
-}
+/** The bounds of a history. `total` is the option `maxHistoryBytes`. */
+export type HistoryBounds = Keep & { readonly bytes: number };
 
 /** A message of a room's history. */
 export interface Kept {

@@ -3,7 +3,7 @@ import { checked, onRejection, RESOLVED, rejected } from '@ws/conn/internal';
 import { checkNoEvent, checkRoomName, jsonOf, prepareResult } from '../arguments.ts';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import type { Arrival } from '../backplane/envelope.ts';
-import { Audience, type Publication } from '../delivery/audience.ts';
+import { Audience, type Publication, TO_ALL } from '../delivery/audience.ts';
 import {
   chosen,
   PUBLISH_NAMES,
@@ -321,16 +321,10 @@ export class Rooms<Data> {
     const delivered =
       formed === undefined
         ? RESOLVED
-        : state.audience.publish({
-            message: formed,
-            key,
-            except,
-            only,
-            position,
-            previous: undefined,
-          });
+        : state.audience.publish({ ...TO_ALL, message: formed, key, except, only, position });
     if (keeps) this.#keep(name, state, message);
-    return positioned(delivered, position);
+    if (position === undefined) return delivered as Promise<undefined>;
+    return delivered.then(() => position);
   }
 
   /** Whether this node keeps the room's history. With a backplane the engine does. */
@@ -458,14 +452,4 @@ export class Rooms<Data> {
     this.#states.delete(name);
     if (history !== undefined) this.#histories.roomEnded(name, history, this.#hub.platform);
   }
-}
-
-/** Resolves when `delivered` does, to the position of the message if it has one. */
-function positioned(
-  delivered: Promise<void>,
-  position: Position | undefined,
-): Promise<Position | undefined> {
-  return position === undefined
-    ? (delivered as Promise<undefined>)
-    : delivered.then(() => position);
 }

@@ -20,27 +20,56 @@ const MAX_LISTS = 16 * 1_048_576;
 const SHORT = 16_384;
 
 /** A room whose clients get its members. */
-interface MemberRoom<Data> {
+class MemberRoom<Data> {
   /** The members by the events of the hub. The hub's own Map also has members without an event. */
-  readonly members: Map<string, Present>;
+  readonly members: Map<string, Present> = new Map();
   /** The keys that have changed since the last change was sent. */
-  readonly changed: Set<string>;
+  readonly changed: Set<string> = new Set();
   /** The sessions that know all members except the changed ones. */
-  readonly informed: Set<Session<Data>>;
+  readonly informed: Set<Session<Data>> = new Set();
   /** The sessions that need the list. */
-  readonly lacking: Set<Session<Data>>;
+  readonly lacking: Set<Session<Data>> = new Set();
   /** The sessions that got the list in this interval, also if they have left. */
-  readonly recent: Set<Session<Data>>;
-  /** The list of this interval; undefined before the first. */
-  list: string | undefined;
+  readonly recent: Set<Session<Data>> = new Set();
   /** Length of the lists of this interval. */
-  listed: number;
+  listed = 0;
   /** Whether the sessions get only the number of the members. */
-  isCounted: boolean;
+  isCounted = false;
   /** `complete` of the last event. */
-  isComplete: boolean;
+  isComplete = false;
   /** Whether the interval has not ended. */
-  isPaused: boolean;
+  isPaused = false;
+  #list: string | undefined;
+
+  /** All members in JSON, as they were at the first call in this interval. */
+  get list(): string {
+    this.#list ??= JSON.stringify(Object.fromEntries(this.members));
+    return this.#list;
+  }
+
+  /** The next list is a new one, unless this one has `length` or more units. */
+  forgetList(length = Infinity): void {
+    if ((this.#list?.length ?? 0) < length) this.#list = undefined;
+  }
+
+  /** The informed sessions need the list again. */
+  needList(): void {
+    for (const session of this.informed) this.lacking.add(session);
+    this.informed.clear();
+  }
+
+  /** The changed members as they are now, in JSON without braces. */
+  changeOf(keys: readonly string[]): string {
+    if (this.isCounted) return '"members":{}';
+    const shown: [string, Present][] = [];
+    const left: string[] = [];
+    for (const key of keys) {
+      const present = this.members.get(key);
+      if (present === undefined) left.push(key);
+      else shown.push([key, present]);
+    }
+    return `"shown":${JSON.stringify(Object.fromEntries(shown))},"left":${JSON.stringify(left)}`;
+  }
 }
 
 /** Sends clients the members of their rooms. The first event is the list, later ones are changes. */
@@ -92,21 +121,7 @@ export class MemberEvents<Data> {
 
   #room(name: string): MemberRoom<Data> {
     let room = this.#rooms.get(name);
-    if (room === undefined) {
-      room = {
-        members: new Map(),
-        changed: new Set(),
-        informed: new Set(),
-        lacking: new Set(),
-        recent: new Set(),
-        list: undefined,
-        listed: 0,
-        isCounted: false,
-        isComplete: false,
-        isPaused: false,
-      };
-      this.#rooms.set(name, room);
-    }
+    if (room === undefined) this.#rooms.set(name, (room = new MemberRoom()));
     return room;
   }
 
@@ -139,12 +154,12 @@ export class MemberEvents<Data> {
     room.isComplete = presenceComplete;
     const keys = [...room.changed];
     room.changed.clear();
-    room.list = undefined;
+    room.forgetList();
     this.#choose(room);
     if (room.informed.size > 0) {
-      const change = changeOf(room, keys);
+      const change = room.changeOf(keys);
       const isLong = change.length > MAX_LENGTH;
-      if (isLong || !this.#send(room.informed, this.#text(name, room, change))) needList(room);
+      if (isLong || !this.#send(room.informed, this.#text(name, room, change))) room.needList();
     }
     this.#pause(name, room);
   }
@@ -153,26 +168,26 @@ export class MemberEvents<Data> {
   #choose(room: MemberRoom<Data>): void {
     const share = room.isCounted ? SHOWN_AGAIN : 1;
     const isMany = room.members.size > MAX_SHOWN * share;
-    const isCounted = isMany || listOf(room).length > MAX_LENGTH * share;
+    const isCounted = isMany || room.list.length > MAX_LENGTH * share;
     // The sessions know only the number so far.
-    if (room.isCounted && !isCounted) needList(room);
+    if (room.isCounted && !isCounted) room.needList();
     room.isCounted = isCounted;
   }
 
   /** Sends the list to the sessions that need it, within the bounds of the interval. */
   #sendLists(name: string, room: MemberRoom<Data>): void {
-    if ((room.list?.length ?? 0) < SHORT) room.list = undefined;
+    room.forgetList(SHORT);
     this.#choose(room);
     const sessions = new Set<Session<Data>>();
     for (const session of room.lacking) {
       if (room.recent.has(session)) continue;
-      const { length } = room.isCounted ? '' : listOf(room);
+      const { length } = room.isCounted ? '' : room.list;
       if (room.listed > 0 && room.listed + length > MAX_LISTS) break;
       if (!this.#mayList(session, length)) continue;
       room.listed += length;
       sessions.add(session);
     }
-    const members = room.isCounted ? '{}' : listOf(room);
+    const members = room.isCounted ? '{}' : room.list;
     if (sessions.size === 0) return;
     if (!this.#send(sessions, this.#text(name, room, `"members":${members}`))) return;
     for (const session of sessions) {
@@ -213,7 +228,7 @@ export class MemberEvents<Data> {
       room.isPaused = false;
       room.recent.clear();
       room.listed = 0;
-      room.list = undefined;
+      room.forgetList();
       this.#run(name);
     });
   }
@@ -225,29 +240,4 @@ export class MemberEvents<Data> {
       `"room":${room},"count":${members.size},"complete":${isComplete},${change}`,
     );
   }
-}
-
-/** The informed sessions need the list again. */
-function needList<Data>({ informed, lacking }: MemberRoom<Data>): void {
-  for (const session of informed) lacking.add(session);
-  informed.clear();
-}
-
-/** The list of all members in JSON. */
-function listOf<Data>(room: MemberRoom<Data>): string {
-  room.list ??= JSON.stringify(Object.fromEntries(room.members));
-  return room.list;
-}
-
-/** The changed members as they are now, in JSON without braces. */
-function changeOf<Data>({ members, isCounted }: MemberRoom<Data>, keys: readonly string[]): string {
-  if (isCounted) return '"members":{}';
-  const shown: [string, Present][] = [];
-  const left: string[] = [];
-  for (const key of keys) {
-    const present = members.get(key);
-    if (present === undefined) left.push(key);
-    else shown.push([key, present]);
-  }
-  return `"shown":${JSON.stringify(Object.fromEntries(shown))},"left":${JSON.stringify(left)}`;
 }

@@ -18,14 +18,19 @@ export function asIs(text: string): string {
   return AS_IS + text;
 }
 
+function textOf(message: Message, room: string): string {
+  if (message.isText) return message.text();
+  throw new TypeError(`room ${JSON.stringify(room)}: publish JSON; it has got bytes`);
+}
+
 /** The value of a message that the server publishes. */
 export function valueOf(message: Message, room: string): unknown {
-  const where = `room ${JSON.stringify(room)}`;
-  if (!message.isText) throw new TypeError(`${where}: publish JSON; it has got bytes`);
+  const text = textOf(message, room);
   try {
-    return JSON.parse(message.text());
+    return JSON.parse(text);
   } catch (cause) {
-    throw new TypeError(`${where}: publish JSON: ${(cause as Error).message}`, { cause });
+    const what = (cause as Error).message;
+    throw new TypeError(`room ${JSON.stringify(room)}: publish JSON: ${what}`, { cause });
   }
 }
 
@@ -39,10 +44,7 @@ export function messageText(
   room: string,
   position: Position | undefined,
 ): string {
-  if (!message.isText) {
-    throw new TypeError(`room ${JSON.stringify(room)}: publish JSON; it has got bytes`);
-  }
-  const text = message.text();
+  const text = textOf(message, room);
   if (text.startsWith(AS_IS)) return text.slice(AS_IS.length);
   const [prefix = '', id] = WITH_ID.exec(text) ?? [];
   const json = text.slice(prefix.length);

@@ -349,7 +349,8 @@ export class Sessions<Data> implements LocalHub {
       return;
     }
     // A publication or a join was refused. That is not the fault of this session.
-    if (isRefusal(error)) return this.refused(error);
+    const isRefusal = error instanceof BackplaneError || error instanceof OverflowError;
+    if (isRefusal) return this.refused(error);
     if (error instanceof RoomRefusedError) return this.joinFailed(session, error);
     if (!this.#reported.has(Object(error))) this.failed(session, error);
     // Another session has ended, so this one stays.
@@ -514,11 +515,4 @@ function receiveAfter<Data>(
 interface Fault<Data> {
   readonly session: Session<Data> | undefined;
   readonly cause: unknown;
-}
-
-/** The error of a publication that the hub or the backplane refuses. */
-type Refusal = BackplaneError | OverflowError;
-
-function isRefusal(error: unknown): error is Refusal {
-  return error instanceof BackplaneError || error instanceof OverflowError;
 }

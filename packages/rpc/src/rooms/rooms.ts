@@ -8,7 +8,6 @@ import {
   formatJSON,
   isConnLike,
   kind,
-  rejected,
   removeAbortListener,
 } from '@ws/conn/internal';
 import type { CallOptions } from '../calls.ts';
@@ -35,13 +34,7 @@ import {
 } from './room-contract.ts';
 import type { RoomMessage } from './room-loop.ts';
 import { KnownMembers, type RoomMembers } from './room-members.ts';
-import {
-  checkSchemas,
-  type InfoOf,
-  type MessageOf,
-  type RoomSchemas,
-  schemasOf,
-} from './room-schemas.ts';
+import { checkSchemas, type InfoOf, type MessageOf, type RoomSchemas } from './room-schemas.ts';
 
 /** The options of {@link roomsOf}. */
 export interface RoomsOptions<T extends RoomSchemas> {
@@ -88,15 +81,13 @@ const TIMEOUT_MS = 30_000;
 export class Rooms<S extends Definitions, T extends RoomSchemas> {
   /** The methods and events of your own contract. */
   readonly peer: Peer<S>;
-  readonly #schemas: RoomSchemas;
   readonly #rooms: ClientRooms;
   /** Publications that are not answered. */
   #publications = 0;
 
   /** @internal */
-  constructor(rooms: ClientRooms, schemas: RoomSchemas) {
+  constructor(rooms: ClientRooms) {
     this.#rooms = rooms;
-    this.#schemas = schemas;
     const own = Object.entries(rooms.peer).filter(([name]) => !name.startsWith('room.'));
     this.peer = Object.freeze(Object.assign(Object.create(null), Object.fromEntries(own)));
   }
@@ -123,9 +114,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     if (since !== undefined && !isPosition(since)) {
       throw new TypeError(`since: expected { epoch: string, offset: number }, got ${kind(since)}`);
     }
-    const known = this.#rooms.acquire(room);
-    const loop = known.loop(since, schemasOf(this.#schemas, room).message);
-    this.#rooms.endIfEnded(known);
+    const loop = this.#rooms.loop(room, since);
     return loop as AsyncIterableIterator<RoomMessage<SchemaOutput<MessageOf<T, Name>>>>;
   }
 
@@ -155,45 +144,30 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
       if (options?.signal?.aborted && options.signal.reason === error) outcome.reject(error);
       else outcome.reject(error, () => reportFor(room, error));
     };
-    this.#started(room, data, options).then(outcome.resolve, failed);
+    this.#publish(room, data, options).then(outcome.resolve, failed);
     return outcome as Promise<unknown> as Promise<void>;
   }
 
-  /** As {@link publish}. */
-  #started(room: string, data: unknown, options: CallOptions): Promise<void> {
-    try {
-      checkName('publish', room);
-      checkOptionNames('publish', options, ['signal', 'timeout'], 'ignore');
-      const ms = duration('timeout', options.timeout, TIMEOUT_MS, true);
-      // A copy: each repetition has the same bytes.
-      const copy: unknown = JSON.parse(formatJSON(data));
-      if (this.#publications >= MAX_PUBLICATIONS) {
-        throw new BackpressureError(
-          `${MAX_PUBLICATIONS} publications wait; await earlier ones first`,
-        );
-      }
-      const known = this.#rooms.get(room);
-      this.#rooms.checkOpen();
-      if (known === undefined) throw noLoop(room);
-      return this.#publish(known, copy, ms, options.signal);
-    } catch (error) {
-      return rejected(error);
+  async #publish(name: string, data: unknown, options: CallOptions): Promise<void> {
+    checkName('publish', name);
+    checkOptionNames('publish', options, ['signal', 'timeout'], 'ignore');
+    const ms = duration('timeout', options.timeout, TIMEOUT_MS, true);
+    // A copy: each repetition has the same bytes.
+    const message = { room: name, id: randomId(), data: JSON.parse(formatJSON(data)) as unknown };
+    if (this.#publications >= MAX_PUBLICATIONS) {
+      throw new BackpressureError(
+        `${MAX_PUBLICATIONS} publications wait; await earlier ones first`,
+      );
     }
-  }
-
-  async #publish(
-    first: ClientRoom,
-    data: unknown,
-    ms: number,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    const given = new GivenUp(ms, signal);
+    this.#rooms.checkOpen();
+    const first = this.#rooms.get(name);
+    if (first === undefined) throw noLoop(name);
+    const given = new GivenUp(ms, options.signal);
     this.#publications++;
     try {
-      const message = { room: first.name, id: randomId(), data };
       const delays = new Delays();
       // The loops may have ended, and others may have begun.
-      const room = (): ClientRoom => this.#rooms.get(first.name) ?? first;
+      const room = (): ClientRoom => this.#rooms.get(name) ?? first;
       while (!(await this.#tryPublish(room(), message, given, delays)));
     } finally {
       given.forget();
@@ -378,7 +352,7 @@ export function roomsOf(
     merged.connect(live, withRoomHandlers('roomsOf', handlers, own.client, ofRooms), {
       concurrency,
     });
-  return new Rooms(new ClientRooms(live, connect, schemas), schemas);
+  return new Rooms(new ClientRooms(live, connect, schemas));
 }
 
 const NAMES: readonly string[] = ['contract', 'handlers', 'schemas', 'concurrency'];
