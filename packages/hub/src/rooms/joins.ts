@@ -1,4 +1,4 @@
-import { type MessageData, portablePlatform } from '@ws/conn';
+import type { MessageData } from '@ws/conn';
 import {
   checked,
   checkOptionNames,

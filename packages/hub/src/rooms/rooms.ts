@@ -1,4 +1,4 @@
-import { Message, type MessageData, type PreparedMessage, portablePlatform } from '@ws/conn';
+import { Message, type MessageData, type PreparedMessage } from '@ws/conn';
 import { checked, onRejection, RESOLVED, rejected } from '@ws/conn/internal';
 import { checkNoEvent, checkRoomName, jsonOf, prepareResult } from '../arguments.ts';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';

@@ -32,13 +32,7 @@ import type { JoinOptions } from '../rooms/joins.ts';
 import type { Joined } from '../rooms/room.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
-import {
-  type Asked,
-  ClientRequests,
-  type Joining,
-  type Turn,
-  unlessAborted,
-} from './client-requests.ts';
+import { ClientRequests, type Joining, type Turn, unlessAborted } from './client-requests.ts';
 import { MemberEvents } from './member-events.ts';
 import { type KeyRules, type RoomTable, rulesByName } from './room-table.ts';
 import { asIs, gapText, keptText, messageText, valueOf } from './room-text.ts';
