@@ -14,7 +14,7 @@ export function checkControlSize(size: number): void {
 export function closePayload(
   code: number | undefined,
   data: string | Uint8Array | undefined,
-): Uint8Array {
+): Buffer {
   if (code === undefined) return EMPTY;
   // The number in the frame has no fraction, and ws takes codes with one.
   if (typeof code !== 'number' || !isValidCloseCode(Math.trunc(code))) {

@@ -187,6 +187,12 @@ export class MessageParser<T extends EventEmitter> implements MachineOwner, Fram
     if (this.#state === READY) this.#run();
   }
 
+  /** The application closes. As in ws, its payload replaces that of a fault which has not left. */
+  close(payload: Buffer): void {
+    this.#machine.close(payload);
+    this.closePayload = payload;
+  }
+
   /** The connection is closed: drops all input and releases the memory. */
   destroy(): void {
     this.#stop();

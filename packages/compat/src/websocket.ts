@@ -282,7 +282,7 @@ export class WebSocket extends EventEmitter {
       case CONNECTING:
         return abandon(this);
       case OPEN:
-        this._receiver!.machine.close(closePayload(code, reason));
+        this._receiver!.close(closePayload(code, reason));
         return sendClose(this);
       case CLOSING:
         return sendClose(this);
@@ -369,19 +369,14 @@ function sendControl(
   callback: SendCallback | undefined,
 ): void {
   checkConnected(ws);
-  let payload = data;
-  let masks = mask;
-  let done = callback;
-  if (typeof payload === 'function') {
-    done = payload as SendCallback;
-    payload = masks = undefined;
-  } else if (typeof masks === 'function') {
-    done = masks;
-    masks = undefined;
+  // The callback may be any of the arguments.
+  if (typeof data === 'function') {
+    return sendControl(ws, type, undefined, undefined, data as SendCallback);
   }
-  if (typeof payload === 'number') payload = payload.toString();
-  if (ws._readyState !== OPEN) return refuse(ws, payload, done);
-  ws._sender![type](payload || EMPTY, masks === undefined ? !ws._isServer : masks, done);
+  if (typeof mask === 'function') return sendControl(ws, type, data, undefined, mask);
+  const payload = typeof data === 'number' ? data.toString() : data;
+  if (ws._readyState !== OPEN) return refuse(ws, payload, callback);
+  ws._sender![type](payload || EMPTY, mask === undefined ? !ws._isServer : mask, callback);
 }
 
 function checkConnected(ws: WebSocket): void {

@@ -37,7 +37,7 @@ import {
 } from './options/conn-options.ts';
 import { deflateExtension } from './options/extension.ts';
 import type { CloseInfo, ConnState, ConnStats } from './platform/observer.ts';
-import { formatJSON, parseMessage } from './read/json.ts';
+import { formatJSON, parseLater } from './read/json.ts';
 import type { MessageReader } from './read/message-reader.ts';
 import { type MessageStreams, streamsOf } from './read/message-streams.ts';
 import { type MessageHandler, receive, startReceive } from './read/receive-call.ts';
@@ -255,7 +255,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     const reads = this.#connection.inbound.pullReads();
     const read = () => reads.readMessage('readJSON');
     const message = waitForRead(this.#connection, 'readJSON', options, read);
-    return handled(message.then((read) => parseMessage(read) as T));
+    const value: Promise<T> = parseLater(message, () => handled(value));
+    return value;
   }
 
   /**

@@ -27,7 +27,6 @@ export { YieldQueue } from './platform/later-turns.ts';
 export { checkRate, limitRate } from './rate-options.ts';
 export { formatJSON } from './read/json.ts';
 export { closeConfirmed } from './read/message-streams.ts';
-export { ObservedPromise } from './read/observed-promise.ts';
 export type { RatePlan } from './read/rate.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
 export { reportError } from './report/report.ts';

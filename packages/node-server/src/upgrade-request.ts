@@ -286,13 +286,13 @@ export class UpgradeRequest {
   }
 
   /**
-   * Calls a function of the application, and `next` with its result: at once, unless it is a promise.
-   * That has the time of the handshake.
+   * Calls a function of the application, and `onResult` with its result: at once, unless it is a
+   * promise. That has the time of the handshake.
    */
   #ask<T>(
     name: string,
     call: () => T | PromiseLike<T>,
-    next: (result: T) => Agreement,
+    onResult: (result: T) => Agreement,
     refusalOf = (error: unknown): HandshakeError => serverFault(name, error),
   ): Agreement {
     if (this.#waits === undefined) assertOpen(this.responder.stream);
@@ -305,13 +305,13 @@ export class UpgradeRequest {
     try {
       const returned = call();
       if (isThenable(returned)) {
-        return this.acquireWaits().waitForCall(name, returned).then(next, failed);
+        return this.acquireWaits().waitForCall(name, returned).then(onResult, failed);
       }
       result = returned;
     } catch (error) {
       return failed(error);
     }
-    return next(result);
+    return onResult(result);
   }
 
   /**

@@ -35,6 +35,22 @@ export function parseMessage(message: Message | BorrowedMessage): unknown {
 }
 
 /**
+ * As {@link parseMessage}, for a message that is yet to come. The stack of its error names the async
+ * function that awaits the result. A reaction to the result would break that link, so the caller adds
+ * its own only in `failing`.
+ *
+ * @param failing - Called before the result rejects.
+ */
+export async function parseLater<T>(message: Promise<Message>, failing: () => void): Promise<T> {
+  try {
+    return parseMessage(await message) as T;
+  } catch (error) {
+    failing();
+    throw error;
+  }
+}
+
+/**
  * Returns `value` as JSON text.
  *
  * @throws JSONError for a value without JSON text: a function, a symbol, undefined, a BigInt, a

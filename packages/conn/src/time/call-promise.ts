@@ -8,6 +8,8 @@ export class CallPromise<T = unknown> extends Promise<T> {
   }
 
   isAwaited = false;
+  /** Whether it has rejected. */
+  isSettled = false;
   /** Why the call was refused, also before the promise rejects. See `refused`. */
   reason: unknown;
   readonly resolve: (value: T | PromiseLike<T>) => void;
@@ -37,6 +39,7 @@ export class CallPromise<T = unknown> extends Promise<T> {
 
   /** @param report - Called in a later turn unless code awaits this promise by then, with the kind of the failure. */
   reject(reason: unknown, report?: (kind: string) => void): void {
+    this.isSettled = true;
     this.#reject(reason);
     if (report === undefined || this.isAwaited) return;
     const { code, name } = Object(reason) as { code?: unknown; name?: unknown };
