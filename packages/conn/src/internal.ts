@@ -17,6 +17,7 @@ export type { ConnInternals } from './internals.ts';
 export { internalsOf } from './internals-of.ts';
 export { copyOf } from './memory/copy.ts';
 export { Fifo } from './memory/fifo.ts';
+export { threadSlab } from './memory/write-memory.ts';
 export {
   connSettingNames,
   ResolvedOptions,
