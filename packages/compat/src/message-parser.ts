@@ -134,7 +134,7 @@ export class MessageParser<T extends EventEmitter> implements MachineOwner, Fram
     target: T,
     events: ParserEvents<T>,
     options: ParserOptions,
-    frames?: HeldFrames | undefined,
+    frames?: HeldFrames,
   ) {
     this.#target = target;
     this.#events = events;
