@@ -26,7 +26,7 @@ const BOUNDS: Readonly<Record<string, Counts>> = {
   hub: [87, 10_000, 120, 0, 0, 19],
   'node-client': [32, 3_600, 21, 19, 0, 0],
   'node-io': [34, 2_500, 16, 26, 0, 0],
-  'node-server': [52, 5_400, 36, 27, 0, 0],
+  'node-server': [53, 5_400, 36, 27, 0, 0],
   obs: [14, 1_300, 26, 0, 0, 0],
   proxy: [25, 2_600, 22, 0, 0, 3],
   reconnect: [15, 1_800, 12, 10, 0, 0],
