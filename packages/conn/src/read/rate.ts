@@ -106,13 +106,13 @@ export class Rate implements TimerEntry {
 
   fire(): void {
     this.#charge(0, 0);
-    if (this.#hasTokens()) return this.release();
+    if (this.#hasTokens()) return this.refilled();
     if (this.#bytes >= -ROUNDING) this.#connection.inbound.pulls?.pieces?.unhold();
     this.#schedule();
   }
 
-  /** Readers get what has arrived. */
-  release(): void {
+  /** The bucket has a token: readers get what has arrived. */
+  refilled(): void {
     const { inbound, rare } = this.#connection;
     this.empty = false;
     rare?.checkExpiry();
