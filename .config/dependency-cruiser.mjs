@@ -52,11 +52,12 @@ const FLOORS = {
     ['index', 'internal'],
   ],
   'node-server': [
-    ['errors', 'close-options', 'client-socket', 'early-bytes', 'tls-callbacks'],
-    ['http2', 'pending-work', 'route-table'],
+    ['errors', 'close-options', 'client-socket', 'early-bytes', 'request-facts', 'tls-callbacks'],
+    ['pending-work', 'route-table'],
     ['conn-handler'],
     ['error-reporter', 'headers'],
     ['responder'],
+    ['http2'],
     ['handshake-waits', 'request'],
     ['give-back-plain-request', 'plain-requests', 'policies'],
     ['options'],
@@ -126,6 +127,14 @@ const ONE_UNIT =
   '|hub/src/((delivery|rooms|sessions)/|(events|options).ts)' +
   '|proxy/src/(tunnel/|proxied.ts)' +
   '|rpc/src/rooms/(client-rooms?|room-loop).ts)';
+
+/** Folders that Node loads when they are first used: see `.config/commonjs.ts`. */
+const ON_DEMAND = [
+  'node-io/src/deflate',
+  'node-io/src/http2',
+  'node-server/src/http2',
+  'node-client/src/http2',
+];
 
 const forbidden = [
   {
@@ -217,6 +226,17 @@ const forbidden = [
     from: { path: '^conformance/src' },
     to: { path: '^packages/' },
   },
+  ...ON_DEMAND.map((folder) => ({
+    name: `door-of-${folder.replace('/src/', '-')}`,
+    comment: 'the rest of the package knows its types, and imports values from on-demand.ts',
+    severity: 'error',
+    from: { path: '^packages/[^/]+/src', pathNot: `^packages/${folder}/` },
+    to: {
+      path: `^packages/${folder}/`,
+      pathNot: '/on-demand\\.ts$',
+      dependencyTypesNot: ['type-only'],
+    },
+  })),
   ...Object.entries(PACKAGES).map(([name, below]) => ({
     name: `direction-of-${name}`,
     severity: 'error',

@@ -84,7 +84,7 @@ export default defineConfig({
             '**/*.{slow,long}.test.ts',
             // No socket, or one that node:http2 reads.
             'packages/node-io/test/{deflate,http,http2}/**',
-            'packages/node-io/test/node-platform.test.ts',
+            'packages/node-io/test/{node-platform,zlib-deflate}.test.ts',
             'packages/{node-server,node-client}/test/http2/**',
             '**/test/peers/http2.test.ts',
             'tests/contracts/deflate-contract.test.ts',

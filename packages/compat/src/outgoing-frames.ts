@@ -1,8 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { FrameEncoder } from '@ws/codec';
-import { type Batch, LARGEST_SLAB, Pool } from '@ws/codec/internal';
+import { type FrameCoding, FrameQueue, LARGEST_SLAB } from '@ws/codec/internal';
 import {
   type BatchSender,
   REFERENCE_FROM,
@@ -10,15 +9,21 @@ import {
   sharedFrames,
   TurnCallback,
   type TurnTask,
+  threadSlab,
   viewOfBatch,
 } from '@ws/conn/internal';
-import { copyOf, EMPTY } from './bytes.ts';
+import { bufferOver, copyOf, EMPTY } from './bytes.ts';
 import type { SendCallback } from './connection.ts';
+import { maskKeys } from './frame-list.ts';
 import { isUnchanged } from './owned-socket.ts';
 import { nextTick, platform } from './platform.ts';
 
+/** First byte of a frame: the last of its message (RFC 6455, section 5.2). */
+const FIN = 0x80;
 /** Unmasked payloads of more bytes than this are not copied. */
 const COPIED_UP_TO = 32 * 1024 - 1;
+/** Fewer bytes leave the slab for another socket as a copy: a view would keep the slab. */
+const LEND_FROM = (LARGEST_SLAB / 8) * 7;
 /**
  * Bytes, or UTF-16 units of a text. A larger frame does not wait for others: the time for a write
  * is less than the time for the memory of many frames that wait.
@@ -29,11 +34,13 @@ const MAX_SMALL = 4096;
  * many when that frame was written.
  */
 const MIN_SINGLES = 3;
-/** Most encoders that are kept for connections that send. */
-const MAX_FREE = 64;
 
-const plainEncoders = new Pool<FrameEncoder>(MAX_FREE);
-const maskingEncoders = new Pool<FrameEncoder>(MAX_FREE);
+const MASKED: FrameCoding = {
+  masks: true,
+  nextKey: () => maskKeys.next(),
+  writeUtf8: (into, at, text) => platform.writeUtf8(into, at, text),
+};
+const PLAIN: FrameCoding = { ...MASKED, masks: false };
 
 /**
  * The frames of one socket that are not written yet. All frames of a turn of the event loop, and
@@ -51,11 +58,10 @@ export class OutgoingFrames implements BatchSender, TurnTask {
   readonly #socket: Socket;
   /** TLS queues every chunk. TCP queues it only when `writableLength` is above 0. */
   readonly #isTls: boolean;
-  #encoder: FrameEncoder | undefined;
-  /** Frames that other sockets send too. The encoder is empty then. */
-  #batch: Batch | undefined;
+  readonly #queue: FrameQueue;
   #callbacks: SendCallback[] | undefined;
   #held = false;
+  #isWriting = false;
   /** Turns with one frame since the last turn with more. The first frame of all does not wait. */
   #singles = MIN_SINGLES;
   /** The last turn with a frame, and how many it has. */
@@ -65,6 +71,7 @@ export class OutgoingFrames implements BatchSender, TurnTask {
   constructor(socket: Socket, masks: boolean) {
     this.#socket = socket;
     this.masks = masks;
+    this.#queue = new FrameQueue(threadSlab(), masks ? MASKED : PLAIN, LEND_FROM);
     this.#isTls = socket instanceof TLSSocket;
   }
 
@@ -73,8 +80,7 @@ export class OutgoingFrames implements BatchSender, TurnTask {
    * compressed messages count, as those that wait for zlib in ws.
    */
   get unwritten(): number {
-    if (!this.#mayQueue()) return this.compressed;
-    return (this.#batch?.size ?? 0) + (this.#encoder?.pending ?? 0);
+    return this.#mayQueue() ? this.#queue.bytes : this.compressed;
   }
 
   /** Answers to one chunk of input follow: they leave together, by {@link release}. */
@@ -94,15 +100,17 @@ export class OutgoingFrames implements BatchSender, TurnTask {
     payload: string | Uint8Array,
     callback: SendCallback | undefined,
   ): void {
-    if (this.#batch !== undefined) this.#writeBatch();
-    const encoder = (this.#encoder ??= acquireEncoder(this.masks));
-    if (typeof payload === 'string') encoder.text(opcode, fin, rsv, payload);
-    else encoder.frame(opcode, fin, rsv, payload);
+    const queue = this.#queue;
+    const { length } = payload;
+    const b0 = (fin ? FIN : 0) | rsv | opcode;
+    if (typeof payload === 'string') queue.addText(b0, payload);
+    else if (this.masks || length <= COPIED_UP_TO) queue.addCopy(b0, payload, 0, length);
+    else queue.addReference(b0, payload, 0, length, undefined);
     const called = inContext(callback);
     if (called !== undefined) (this.#callbacks ??= []).push(called);
     // The application may change referenced bytes once `send` has returned, as with ws.
     const most = this.#held ? COPIED_UP_TO : MAX_SMALL;
-    if (payload.length > most || encoder.pending >= LARGEST_SLAB) this.flush();
+    if (length > most || queue.bytes >= LARGEST_SLAB) this.flush();
     else if (this.#held) return;
     else if (this.#leavesAtOnce() && !this.compressed) this.flush();
     else endOfTurn.add(this);
@@ -115,25 +123,45 @@ export class OutgoingFrames implements BatchSender, TurnTask {
    * @param payload - Identifies the frame until the turn ends.
    */
   addShared(b0: number, payload: Uint8Array, callback: SendCallback | undefined): void {
-    if (this.#encoder !== undefined) this.flush();
+    const queue = this.#queue;
+    const before = queue.batch;
+    if (before === undefined) this.flush();
     const frames = sharedFrames(platform);
-    const before = this.#batch;
-    this.#batch = frames.extend(before, b0, payload);
+    queue.share(frames.extend(before, b0, payload));
     if (before === undefined) frames.flushAtEndOfTurn(this);
     // Without a context: it would cost a sixth of the speed of a room.
     if (typeof callback === 'function') (this.#callbacks ??= []).push(callback);
   }
 
-  /** Writes all frames to the socket. */
+  /** Writes all frames to the socket, whose `write` calls this method too. */
   flush(): void {
     this.compressed = 0;
-    if (this.#batch !== undefined) this.#writeBatch();
-    const encoder = this.#encoder;
-    if (encoder === undefined) return;
-    const callbacks = this.#callbacks;
-    this.#encoder = this.#callbacks = undefined;
-    this.#write(encoder, callbacks);
-    freeEncoders(this.masks).release(encoder);
+    const queue = this.#queue;
+    if (queue.bytes === 0 || this.#isWriting) return;
+    if (queue.batch !== undefined) return this.#writeBatch();
+    this.#isWriting = true;
+    try {
+      this.#writeQueue();
+    } finally {
+      this.#isWriting = false;
+    }
+  }
+
+  #writeQueue(): void {
+    const queue = this.#queue;
+    const socket = this.#socket;
+    queue.joinTail();
+    let corked = false;
+    for (let chunk = queue.take(); chunk !== undefined; chunk = queue.take()) {
+      const isLast = queue.bytes === 0;
+      if (!isLast && !corked) {
+        corked = true;
+        socket.cork();
+      }
+      const bytes = bufferOver(chunk.bytes, chunk.start, chunk.end);
+      this.#give(bytes, chunk.release, isLast ? this.#takeCallbacks() : undefined);
+    }
+    if (corked) socket.uncork();
   }
 
   /**
@@ -142,24 +170,24 @@ export class OutgoingFrames implements BatchSender, TurnTask {
    * bytes at once, so that those frames are part of this write.
    */
   flushBatch(): void {
-    const callbacks = this.#callbacks;
-    const takesAll = this.#socket.writable && !this.#mayQueue();
-    if (this.#batch !== undefined && callbacks !== undefined && takesAll) {
-      this.#callbacks = undefined;
-      callAll(callbacks);
-    }
-    this.#writeBatch();
+    if (this.#queue.batch === undefined) return;
+    if (this.#socket.writable && !this.#mayQueue()) callAll(this.#takeCallbacks() ?? []);
+    this.flush();
   }
 
   #writeBatch(): void {
-    const batch = this.#batch;
-    if (batch === undefined) return;
-    const callbacks = this.#callbacks;
-    this.#batch = this.#callbacks = undefined;
+    const batch = this.#queue.takeBatch();
     const bytes = viewOfBatch(platform, batch);
     // A view in the buffer of a slow socket keeps the memory of all shared frames.
     const copied = this.#socket.writableLength > 0 && batch.size < REFERENCE_FROM;
-    this.#give(copied ? copyOf(bytes, 0, bytes.length) : bytes, undefined, callbacks);
+    const given = copied ? copyOf(bytes, 0, bytes.length) : bytes;
+    this.#give(given, undefined, this.#takeCallbacks());
+  }
+
+  #takeCallbacks(): SendCallback[] | undefined {
+    const callbacks = this.#callbacks;
+    this.#callbacks = undefined;
+    return callbacks;
   }
 
   /** The end of a turn with frames. */
@@ -176,20 +204,6 @@ export class OutgoingFrames implements BatchSender, TurnTask {
       countTurn();
     }
     return ++this.#count === 1 && this.#singles >= MIN_SINGLES;
-  }
-
-  #write(encoder: FrameEncoder, callbacks: SendCallback[] | undefined): void {
-    const socket = this.#socket;
-    let corked = false;
-    encoder.flush((chunk, release) => {
-      const isLast = encoder.pending === 0;
-      if (!isLast && !corked) {
-        corked = true;
-        socket.cork();
-      }
-      this.#give(chunk, release, isLast ? callbacks : undefined);
-    });
-    if (corked) socket.uncork();
   }
 
   #give(
@@ -256,21 +270,6 @@ function callAll(callbacks: readonly SendCallback[], error?: Error | null, from 
       return;
     }
   }
-}
-
-function freeEncoders(masks: boolean): Pool<FrameEncoder> {
-  return masks ? maskingEncoders : plainEncoders;
-}
-
-function acquireEncoder(masks: boolean): FrameEncoder {
-  return (
-    freeEncoders(masks).acquire() ??
-    new FrameEncoder({
-      role: masks ? 'client' : 'server',
-      borrowFrom: COPIED_UP_TO,
-      writeUtf8: (into, at, text) => platform.writeUtf8(into, at, text),
-    })
-  );
 }
 
 const { endOfTurn } = schedulerOf(platform);

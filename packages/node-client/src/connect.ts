@@ -144,17 +144,19 @@ export class Connector {
       const guarded = await callNetDial('netDial', netDial, peer, scope);
       return secure ? this.#startTlsUnlessDone(guarded, peer, scope) : guarded;
     }
-    const addresses = await this.#addressesOf(peer, scope);
+    const { host, path } = peer.address;
+    // A Unix socket counts as one address.
+    const isAddress = path !== undefined || isIP(host) !== 0;
+    const addresses = isAddress ? [host] : await this.#lookUp(peer, scope);
     // A TLSSocket over a net.Socket takes 3 kB more than one that connects itself.
     if (secure && addresses.length === 1) return this.#connectTls(peer, addresses[0]!, scope);
     const guarded = await this.#race(peer, addresses, scope);
     return secure ? this.#startTlsUnlessDone(guarded, peer, scope) : guarded;
   }
 
-  /** Finds the addresses of the host. A Unix socket counts as one. */
-  async #addressesOf(peer: Peer, scope: DialScope): Promise<readonly string[]> {
-    const { host, path } = peer.address;
-    if (path !== undefined || isIP(host) !== 0) return [host];
+  /** Finds the addresses of a name. */
+  async #lookUp(peer: Peer, scope: DialScope): Promise<readonly string[]> {
+    const { host } = peer.address;
     const ofTls = this.#socketOptionsOf(peer).lookup !== this.#openers.socket.lookup;
     const option = ofTls ? `${tlsName(peer.kind)}.lookup` : 'lookup';
     try {

@@ -10,7 +10,7 @@ export { serverFault, unexpectedResult } from './errors.ts';
 export { giveBackPlainRequest } from './give-back-plain-request.ts';
 export type { HandshakeWaits } from './handshake-waits.ts';
 export { endToEnd, headerOf, headerPairs, mergeHeaders } from './headers.ts';
-export { webSocketStreams } from './http2/http2-server.ts';
+export { webSocketStreams } from './http2/on-demand.ts';
 export { checkUpgraderOptions, pickUpgraderOptions, type UpgraderPlan } from './options.ts';
 export { PendingWork } from './pending-work.ts';
 export { plainRequestFault } from './plain-requests.ts';

@@ -13,9 +13,9 @@ import type { AppRequest } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError } from './errors.ts';
 import { headerOf } from './headers.ts';
+import { resetAfterAnswer } from './http2/on-demand.ts';
 import type { PendingWork } from './pending-work.ts';
-import { headSizeFault, IncomingFacts } from './request.ts';
-import { isCompatRequest, resetAfterAnswer } from './responder/http2.ts';
+import { headSizeFault, IncomingFacts, isCompatRequest } from './request.ts';
 import { endRefusedResponse } from './responder/linger.ts';
 import type { OnRefused } from './responder/refusals.ts';
 

@@ -1,9 +1,8 @@
-import { IncomingMessage, maxHeaderSize } from 'node:http';
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
-import { Socket } from 'node:net';
+import { type IncomingMessage, maxHeaderSize } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
 import { checkRequest, parseSubprotocols, type RequestFacts, type RequestStep } from '@ws/codec';
 import { hasToken } from '@ws/codec/internal';
-import { addressOf, cancelStream } from '@ws/node-io/internal';
+import { addressOf } from '@ws/node-io/internal';
 import { HandshakeError } from './errors.ts';
 
 /** Header fields that the handshake reads. */
@@ -95,6 +94,12 @@ export class IncomingFacts implements RequestFacts {
     const value = this.#values.get(name);
     return typeof value === 'string' ? value : undefined;
   }
+}
+
+/** Returns whether a request is one of node:http2's compatibility API. */
+export function isCompatRequest(req: object | undefined): req is Http2ServerRequest {
+  const { stream } = (req ?? {}) as Partial<Http2ServerRequest>;
+  return typeof stream?.respond === 'function';
 }
 
 /**
@@ -197,54 +202,4 @@ function factsOf(req: IncomingMessage): IncomingFacts {
   if (rawHeaders !== undefined) return new IncomingFacts(req);
   const lines = Object.entries(headers ?? {}).flatMap(([name, value]) => [name, String(value)]);
   return new IncomingFacts({ rawHeaders: lines });
-}
-
-/**
- * The request of a stream, for the application's functions: an IncomingMessage, as over HTTP/1.1. Its
- * method is `CONNECT`, its headers also have `host` and the pseudo-headers. Its socket belongs to
- * the session.
- */
-export class StreamRequest extends IncomingMessage {
-  readonly stream: ServerHttp2Stream;
-
-  /** @param rawHeaders - Default: the lines of `headers`, in which Node has joined repeated fields. */
-  constructor(
-    stream: ServerHttp2Stream,
-    headers: IncomingHttpHeaders,
-    rawHeaders: string[] = rawHeadersOf(headers),
-  ) {
-    super(stream.session?.socket ?? new Socket());
-    this.stream = stream;
-    this.httpVersion = '2.0';
-    this.httpVersionMajor = 2;
-    this.httpVersionMinor = 0;
-    this.method = onlyLine(headers[':method']);
-    this.url = onlyLine(headers[':path']);
-    const host = headers.host ?? headers[':authority'];
-    this.headers = host === undefined ? { ...headers } : { ...headers, host };
-    this.rawHeaders = rawHeaders;
-    this.complete = true;
-  }
-
-  /** The bytes after the request are frames. */
-  override _read(): void {
-    this.push(null);
-  }
-
-  /** Resets the stream: the session's socket carries others too. Node calls it after the end as well. */
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    if (!this.readableEnded) cancelStream(this.stream);
-    done(error);
-  }
-}
-
-/** `''` for a field that another parser has found twice: the rules refuse it. */
-function onlyLine(field: unknown): string {
-  return typeof field === 'string' ? field : '';
-}
-
-function rawHeadersOf(headers: IncomingHttpHeaders): string[] {
-  return Object.entries(headers).flatMap(([name, value]) =>
-    [value ?? []].flat().flatMap((line) => [name, line]),
-  );
 }

@@ -6,8 +6,8 @@ import { addressOf } from '@ws/node-io/internal';
 import { Acceptor, type AnyHandlers } from './acceptor.ts';
 import type { UpgradeListener } from './conn-handler.ts';
 import { makeServer } from './http-server.ts';
-import { Http2Sessions, http2OptionsOf, type StreamListener } from './http2/http2-server.ts';
-import { heartbeatOf } from './http2/session-guard.ts';
+import type { StreamListener } from './http2/http2-server.ts';
+import { Http2Sessions, heartbeatOf } from './http2/on-demand.ts';
 import { type AnyUpgraderOptions, pickUpgraderOptions } from './options.ts';
 import {
   defaultListeners,
@@ -19,7 +19,12 @@ import {
 import type { AuthOf } from './policies/authenticate.ts';
 import type { OnRefused } from './responder/refusals.ts';
 import type { HandlerOrRoutes } from './route.ts';
-import { checkServeOptions, namesAddress, type ServeOptions } from './serve-options.ts';
+import {
+  checkServeOptions,
+  http2OptionsOf,
+  namesAddress,
+  type ServeOptions,
+} from './serve-options.ts';
 import { type RunningServer, ServerBase } from './server-base.ts';
 import { streamListener, upgradeListener, upgradeOfNode } from './upgrade-listeners.ts';
 

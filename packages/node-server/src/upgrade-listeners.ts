@@ -7,10 +7,15 @@ import { isTaken } from './client-socket.ts';
 import type { UpgradeListener } from './conn-handler.ts';
 import { giveBackPlainRequest } from './give-back-plain-request.ts';
 import type { StreamListener } from './http2/http2-server.ts';
-import { heartbeatOf, watchResets } from './http2/session-guard.ts';
+import {
+  CompatResponder,
+  Http2Responder,
+  heartbeatOf,
+  StreamRequest,
+  watchResets,
+} from './http2/on-demand.ts';
 import type { UpgraderPlan } from './options.ts';
-import { IncomingFacts, StreamRequest } from './request.ts';
-import { CompatResponder, Http2Responder, isCompatRequest } from './responder/http2.ts';
+import { IncomingFacts, isCompatRequest } from './request.ts';
 import { NodeHttpResponder } from './responder/node-http.ts';
 import type { HandlerRunner } from './route.ts';
 import type { Router } from './route-table.ts';

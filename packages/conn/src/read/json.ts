@@ -23,7 +23,7 @@ type SchemaResult<Output> =
 export type SchemaOutput<S extends StandardSchema> = NonNullable<S['~standard']['types']>['output'];
 
 /** @throws JSONError when `message` is not JSON. */
-export function parseMessage(message: Message | BorrowedMessage): unknown {
+function parseMessage(message: Message | BorrowedMessage): unknown {
   const text = message.text();
   if (text.trim() === '') throw new JSONError('unexpected EOF: an empty message is not JSON');
   try {

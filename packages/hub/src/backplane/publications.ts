@@ -1,4 +1,4 @@
-import { type PreparedMessage, portablePlatform } from '@ws/conn';
+import type { PreparedMessage } from '@ws/conn';
 import { Deferred, rejected } from '@ws/conn/internal';
 import { BackplaneError } from '../errors.ts';
 import type { Position } from '../position.ts';

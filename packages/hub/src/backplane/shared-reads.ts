@@ -2,7 +2,6 @@ import { Deferred, schedulerOf, TurnCallback } from '@ws/conn/internal';
 import type { Position } from '../position.ts';
 import type { BackplaneLink } from './backplane-link.ts';
 import type { Found, Part } from './engine-histories.ts';
-import type { Arrival } from './envelope.ts';
 import { Limit } from './limit.ts';
 
 /** Most reads of the engine at a time. */

@@ -1,4 +1,4 @@
-import { type MessageData, portablePlatform } from '@ws/conn';
+import type { MessageData } from '@ws/conn';
 import {
   checked,
   checkOptionNames,
@@ -67,21 +67,35 @@ export class Joins<Data> {
     this.#rooms = rooms;
   }
 
-  /** See `Session.join`. */
+  /**
+   * See `Session.join`.
+   *
+   * @param isAdmitted - Whether the session needs no `mayJoin`. An earlier join of the session that
+   *   waits for its decision then gets the same result.
+   */
   join(
     session: Session<Data>,
     name: string,
     options: JoinOptions<Data> | undefined,
+    isAdmitted = false,
   ): Promise<Joined<Data>> {
     try {
       if (session.state === 'closed') throw new SessionClosedError('session.join');
       checked(() => this.#rooms.room(name), session, 'join');
       const resume = options === undefined ? undefined : this.#resumeFor(session, name, options);
       const pending = session.joining?.get(name);
-      if (pending !== undefined) return this.#joinAgain(session, name, pending, resume);
+      if (pending !== undefined) {
+        if (!isAdmitted) return this.#joinAgain(session, name, pending, resume);
+        session.joining!.delete(name);
+        const joined = this.join(session, name, options, isAdmitted);
+        pending.result.resolve(joined);
+        return joined;
+      }
       if (session.isIn(name)) return this.#rooms.stay(session, name, resume);
       this.checkBounds(session, name);
-      if (this.#hub.settings.mayJoin === undefined) return this.#rooms.enter(session, name, resume);
+      if (isAdmitted || this.#hub.settings.mayJoin === undefined) {
+        return this.#rooms.enter(session, name, resume);
+      }
       const admitted = admit(this.#hub, session, name);
       return admitted === undefined
         ? this.#enterAdmitted(session, name, resume)

@@ -1,4 +1,4 @@
-import { Message, type MessageData, type PreparedMessage, portablePlatform } from '@ws/conn';
+import { Message, type MessageData, type PreparedMessage } from '@ws/conn';
 import { checked, onRejection, RESOLVED, rejected } from '@ws/conn/internal';
 import { checkNoEvent, checkRoomName, jsonOf, prepareResult } from '../arguments.ts';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
@@ -149,12 +149,18 @@ export class Rooms<Data> {
     for (const name of session.roomNames()) this.#states.get(name)?.audience.flush(session);
   }
 
+  /**
+   * See `Room.publish`.
+   *
+   * @param isAccepted - Whether the option `accept` need not check the message.
+   */
   publish(
     name: string,
     data: MessageData | PreparedMessage,
     options: PublishOptions<Data>,
+    isAccepted = false,
   ): Promise<Position | undefined> {
-    return this.#reported(() => this.#publish(name, data, options, true));
+    return this.#reported(() => this.#publish(name, data, options, true, isAccepted));
   }
 
   /**
@@ -163,7 +169,7 @@ export class Rooms<Data> {
    * @param local - Whether only the members of this node get it.
    */
   emit(name: string, text: string, local: boolean): Promise<unknown> {
-    return this.#reported(() => this.#publish(name, text, { local }, false));
+    return this.#reported(() => this.#publish(name, text, { local }, false, true));
   }
 
   /** Reports the error of a publication that the application may not await. */
@@ -191,7 +197,7 @@ export class Rooms<Data> {
       return jsonOf(value);
     };
     return this.#reported(() =>
-      this.#publish(name, checked(format, Room.prototype, 'publishJSON'), options, true),
+      this.#publish(name, checked(format, Room.prototype, 'publishJSON'), options, true, false),
     );
   }
 
@@ -200,6 +206,7 @@ export class Rooms<Data> {
     data: MessageData | PreparedMessage,
     options: PublishOptions<Data>,
     isKept: boolean,
+    isAccepted: boolean,
   ): Promise<Position | undefined> | undefined {
     if (this.#hub.ended) throw new HubClosedError('publish');
     const { message: given, except } = checked(
@@ -218,7 +225,7 @@ export class Rooms<Data> {
     const only = chosen(this.membersOf(name), options.filter);
     const { key } = options;
     const { accept } = settings;
-    const message = isKept && accept !== undefined ? accept(given, name) : given;
+    const message = isAccepted || accept === undefined ? given : accept(given, name);
     const history = isKept ? settings.history : undefined;
     const crosses = this.crosses && options.local !== true;
     if (crosses && settings.through) {

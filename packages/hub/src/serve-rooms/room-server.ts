@@ -28,16 +28,11 @@ import { RoomRefusedError } from '../errors.ts';
 import { Hub, internalsOfHub } from '../hub.ts';
 import type { HubOptions, RoomOptions } from '../options.ts';
 import type { Position } from '../position.ts';
+import type { JoinOptions } from '../rooms/joins.ts';
 import type { Joined } from '../rooms/room.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
-import {
-  type Asked,
-  ClientRequests,
-  type Joining,
-  type Turn,
-  unlessAborted,
-} from './client-requests.ts';
+import { ClientRequests, type Joining, type Turn, unlessAborted } from './client-requests.ts';
 import { MemberEvents } from './member-events.ts';
 import { type KeyRules, type RoomTable, rulesByName } from './room-table.ts';
 import { asIs, gapText, keptText, messageText, valueOf } from './room-text.ts';
@@ -68,10 +63,6 @@ export class RoomServer<Data> {
   readonly #requests = new Map<Session<Data>, ClientRequests>();
   /** Set during the leave that a client has asked for. */
   #leaving: readonly [session: Session<Data>, room: string] | undefined;
-  /** Set during the join of a client that `mayJoin` has admitted. */
-  #admitted: readonly [session: Session<Data>, room: string] | undefined;
-  /** Whether the next publication was checked. */
-  #isChecked = false;
   /** The names of the events of clients. */
   readonly #events: Named<Definitions>;
   /** The mistakes of the application that were reported. */
@@ -131,11 +122,6 @@ export class RoomServer<Data> {
     room: string,
     schema: StandardSchema | undefined,
   ): PreparedMessage {
-    if (this.#isChecked) {
-      // A listener may publish before this publication has ended.
-      this.#isChecked = false;
-      return message;
-    }
     const value = valueOf(this.#sessions.rooms.toMessage(message), room);
     const event = this.#eventOf(value);
     if (event !== undefined) {
@@ -172,8 +158,6 @@ export class RoomServer<Data> {
 
   /** The option `mayJoin` of the hub: asks for the joins of the application. */
   #mayJoin(session: Session<Data>, room: string): unknown {
-    const [admitted, name] = this.#admitted ?? [];
-    if (session === admitted && room === name) return true;
     // Only the server uses rooms outside of the table.
     const rules = this.#rulesOf(room);
     if (rules === undefined) return true;
@@ -225,13 +209,9 @@ export class RoomServer<Data> {
     const giveUp = (): void => this.#leaveNow(session, room);
     addAbortListener(signal, giveUp);
     try {
-      this.#admitted = [session, room];
-      const joined = session.join(room, {
-        since,
-        first: ({ complete }) =>
-          complete || since === undefined ? undefined : gapText(room, since, true),
-      });
-      this.#admitted = undefined;
+      const first: JoinOptions<Data>['first'] = ({ complete }) =>
+        complete || since === undefined ? undefined : gapText(room, since, true);
+      const joined = this.#sessions.rooms.joins.join(session, room, { since, first }, true);
       // The rest takes as long as the client reads.
       if (session.isIn(room)) turn.giveBack();
       const { complete, missed, position } = await joined;
@@ -295,9 +275,7 @@ export class RoomServer<Data> {
     // The server may have ended the membership meanwhile.
     if (!session.isIn(room)) throw refused();
     try {
-      this.#isChecked = true;
-      const published = this.hub.room(room).publish(keptText(id, text));
-      this.#isChecked = false;
+      const published = this.#sessions.rooms.publish(room, keptText(id, text), {}, true);
       turn.giveBack();
       await published;
     } catch {

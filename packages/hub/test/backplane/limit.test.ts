@@ -11,7 +11,7 @@ describe('Limit', () => {
       limit.run(async () => {
         order.push(i);
         most = Math.max(most, ++running);
-        for (let turns = i % 3; turns >= 0; turns--) await null;
+        for (let turns = i % 3; turns >= 0; turns--) await Promise.resolve();
         running--;
       }),
     );
@@ -33,7 +33,7 @@ describe('Limit', () => {
     };
     add(1_000);
     add(1_000);
-    for (let i = 0; i < 500; i++) await null;
+    for (let i = 0; i < 500; i++) await Promise.resolve();
     await new Promise((resolve) => setImmediate(resolve));
     collectGarbage();
     const kept = held.slice(0, -10).filter((each) => each.deref() !== undefined);

@@ -20,7 +20,7 @@ function start() {
 
 /** Calls `call` after `count` microtasks. */
 async function after(count: number, call: () => void): Promise<void> {
-  for (let i = 0; i < count; i++) await null;
+  for (let i = 0; i < count; i++) await Promise.resolve();
   call();
 }
 

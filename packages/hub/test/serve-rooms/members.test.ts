@@ -164,7 +164,7 @@ describe('the members of a room of serveRooms', () => {
     const bytes = new Uint8Array(66 * 1_048_576);
     const remove = hub.on('entered', async (session) => {
       // As long as the answer of the join takes, within the turn.
-      for (let i = 0; i < 5; i++) await null;
+      for (let i = 0; i < 5; i++) await Promise.resolve();
       hub.broadcast(bytes, { except: session, local: true });
     });
     await ann.ask('room.join', { room: ROOM });

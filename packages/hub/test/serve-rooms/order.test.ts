@@ -70,6 +70,26 @@ describe('a request of a room', () => {
     await hub.close({ timeout: 1 });
   });
 
+  it('waits for no decision about a join of the server', async () => {
+    let isFirst = true;
+    const { node, hub } = startNode({
+      r: {
+        mayJoin: () => {
+          if (!isFirst) return true;
+          isFirst = false;
+          return new Promise(() => {});
+        },
+      },
+    });
+    const { ask, session } = startRaw(node);
+    const joined = session.join('r');
+    expect((await ask('room.join', { room: 'r' })).result).toMatchObject({ complete: true });
+    expect(await joined).toMatchObject({ complete: true });
+    await ask('room.leave', { room: 'r' });
+    expect(session.rooms.size).toBe(0);
+    await hub.close({ timeout: 1 });
+  });
+
   it('comes after the earlier ones of its room', async () => {
     const decide: ((may: boolean) => void)[] = [];
     const { node, hub } = startNode({

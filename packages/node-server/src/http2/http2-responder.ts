@@ -1,4 +1,4 @@
-import type { Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
+import type { ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { isWebSocketKey, type RequestFacts } from '@ws/codec';
 import type { Transport } from '@ws/conn';
@@ -12,8 +12,8 @@ import {
 } from '@ws/node-io/internal';
 import { disconnectError } from '../client-socket.ts';
 import { HandshakeError, type HeaderPair } from '../errors.ts';
-import { noteAnswer } from '../http2/session-guard.ts';
-import { type Answer, Responder } from './responder.ts';
+import { type Answer, Responder } from '../responder/responder.ts';
+import { noteAnswer } from './session-guard.ts';
 
 /** Milliseconds in which a client that has the whole answer may end its side. */
 const END_WAIT_MS = 250;
@@ -123,12 +123,6 @@ export function resetAfterAnswer(stream: ServerHttp2Stream): void {
       resetLater(stream);
     }
   });
-}
-
-/** Returns whether a request is one of node:http2's compatibility API. */
-export function isCompatRequest(req: object | undefined): req is Http2ServerRequest {
-  const { stream } = (req ?? {}) as Partial<Http2ServerRequest>;
-  return typeof stream?.respond === 'function';
 }
 
 const NOT_HTTP_1 = 'the client is not using the websocket protocol: request is not HTTP/1.1';

@@ -2,17 +2,17 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import * as zlib from 'node:zlib';
 import { deflateWith, inflateWith } from '@ws/tests';
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
-import { HandleInflater } from '../../src/deflate/handle-inflater.ts';
-import { SyncInflater } from '../../src/deflate/sync-inflater.ts';
-import { ZlibDeflate } from '../../src/deflate/zlib-deflate.ts';
-import type { ZlibModule } from '../../src/deflate/zlib-handle.ts';
+import { HandleInflater } from '../src/deflate/handle-inflater.ts';
+import { SyncInflater } from '../src/deflate/sync-inflater.ts';
+import type { ZlibModule } from '../src/deflate/zlib-handle.ts';
 import {
   compressionBackend,
   configureCompression,
   type Diagnostics,
   nodeDeflate,
   nodePlatform,
-} from '../../src/index.ts';
+} from '../src/index.ts';
+import { ZlibDeflate } from '../src/zlib-deflate.ts';
 
 type Args = [number, Uint8Array, number, number, Uint8Array, number, number];
 

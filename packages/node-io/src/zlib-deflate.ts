@@ -1,15 +1,8 @@
-import * as zlib from 'node:zlib';
 import type { DeflateExtension, DeflateLimits, MessageDeflate } from '@ws/codec';
 import type { DeflateEngines, DeflateJob, Deflater, Inflater } from '@ws/deflate';
-import { deflateLimits, PerMessageDeflate } from '@ws/deflate/internal';
-import { publishCompressionFailure } from '../diagnostics.ts';
-import { DeflateJobs } from './deflate-jobs.ts';
-import { HandleDeflater } from './handle-deflater.ts';
-import { HandleInflater } from './handle-inflater.ts';
-import { type Engines, selfTest } from './self-test.ts';
-import { SyncDeflater } from './sync-deflater.ts';
-import { SyncInflater } from './sync-inflater.ts';
-import type { ZlibModule } from './zlib-handle.ts';
+import { deflateLimits, PerMessageDeflate, ZlibBackends } from './deflate/on-demand.ts';
+import type { Engines } from './deflate/self-test.ts';
+import type { ZlibModule } from './deflate/zlib-handle.ts';
 
 /**
  * The engines that compress and inflate on this thread. `handle` calls the native handles of zlib's
@@ -33,51 +26,23 @@ export interface CompressionSettings {
 const SETTINGS = ['memoryBudget', 'backend'];
 const BACKENDS = ['auto', 'handle', 'sync'];
 
-/** The engines of one backend, and the result of their test. */
-class Backend {
-  readonly engines: Engines;
-  /** The reason why they do not work. Null when they work, undefined before the test. */
-  #fault: unknown;
-
-  constructor(engines: Engines) {
-    this.engines = engines;
-  }
-
-  get fault(): unknown {
-    if (this.#fault === undefined) {
-      try {
-        selfTest(this.engines);
-        this.#fault = null;
-      } catch (error) {
-        this.#fault = error ?? new Error('the self-test threw undefined');
-        publishCompressionFailure(this.#fault);
-      }
-    }
-    return this.#fault;
-  }
-}
-
 /** The engines for permessage-deflate on Node: those of `node:zlib` that work. */
 export class ZlibDeflate implements DeflateEngines, MessageDeflate {
-  readonly #backends: Readonly<Record<CompressionBackend, Backend>>;
-  readonly #jobs: DeflateJobs = new DeflateJobs();
+  readonly #module: ZlibModule | undefined;
+  #made: ZlibBackends | undefined;
   generation = 0;
   #memoryBudget = 64 * 1024 * 1024;
   /** The setting. */
   #chosen: CompressionBackend | undefined;
 
   /** @param module - Default: `node:zlib`. */
-  constructor(module: ZlibModule = zlib) {
-    this.#backends = {
-      handle: new Backend({
-        inflater: () => new HandleInflater(module),
-        deflater: (level, windowBits) => new HandleDeflater(module, level, windowBits),
-      }),
-      sync: new Backend({
-        inflater: () => new SyncInflater(module),
-        deflater: (level, windowBits) => new SyncDeflater(module, level, windowBits),
-      }),
-    };
+  constructor(module?: ZlibModule) {
+    this.#module = module;
+  }
+
+  get #backends(): ZlibBackends {
+    this.#made ??= new ZlibBackends(this.#module);
+    return this.#made;
   }
 
   get memoryBudget(): number {
@@ -131,7 +96,7 @@ export class ZlibDeflate implements DeflateEngines, MessageDeflate {
   }
 
   deflateLater(job: DeflateJob, done: (output: Uint8Array | undefined) => void): () => void {
-    return this.#jobs.add(job, done);
+    return this.#backends.jobs.add(job, done);
   }
 
   get #engines(): Engines {
