@@ -210,7 +210,8 @@ export class Inbound {
   get readsStraight(): boolean {
     const { awaitsTurn, paused, ending } = this.#connection;
     if (!awaitsTurn || paused || ending !== undefined) return false;
-    return this.#stage === READY && !this.inPass && !this.#isWatched();
+    if (this.rate !== undefined || this.#isObserved()) return false;
+    return this.#stage === READY && !this.inPass;
   }
 
   /** The application's handler of this connection has settled: it has handled its last message. */
@@ -356,6 +357,7 @@ export class Inbound {
     }
     this.#stage = PARSING;
     const { machine } = connection;
+    this.rate?.refill();
     let result: ReadResult | undefined;
     try {
       if (machine.input !== undefined || (connection.ending !== undefined && machine.endIsDue)) {
@@ -475,7 +477,7 @@ export class Inbound {
   /**
    * Parses the next event. Nearly all messages go no further: they are whole, and the handler of
    * `receive` is free. One loop parses them and calls the handler. It returns at any other event, while
-   * messages are queued, observed, dropped or pass a rate, and after a call that left the handler busy
+   * messages are queued, observed or dropped, and after a call that left the handler busy
    * or ended reading.
    *
    * @param isFree - Whether the handler is free.
@@ -485,12 +487,18 @@ export class Inbound {
     const { machine } = this.#connection;
     decoder.callerKeeps = !isFree;
     decoder.streaming = !isFree && this.pulls?.streams === true && !this.held && !this.dropping;
-    const plain = isFree && this.use === DELIVERED && !this.#isWatched();
+    const plain = isFree && this.use === DELIVERED && !this.#isObserved();
+    const { rate } = this;
     for (;;) {
       const event = machine.next();
       if (event !== MESSAGE || !plain) return event;
+      if (rate !== undefined) {
+        rate.arrived(decoder.length);
+        if (machine.inputEnded) return STEP;
+        rate.take(1, decoder.length);
+      }
       const isFreeAgain = this.receiveCall!.take(decoder) && this.use === DELIVERED;
-      if (!isFreeAgain || machine.framesIn >= decoder.stopAt) return STEP;
+      if (!isFreeAgain || rate?.empty === true || machine.framesIn >= decoder.stopAt) return STEP;
     }
   }
 
@@ -499,10 +507,9 @@ export class Inbound {
     return decoder.turnIntoWhole() ? MESSAGE : STEP;
   }
 
-  /** Whether something sees each message before a reader gets it. */
-  #isWatched(): boolean {
-    const { observer } = this.#connection.shared.platform;
-    return this.rate !== undefined || observer?.messageIn !== undefined;
+  /** Whether the observer sees each message before a reader gets it. */
+  #isObserved(): boolean {
+    return this.#connection.shared.platform.observer?.messageIn !== undefined;
   }
 
   /** A message has arrived: the rate counts it, and the observer sees it. */
@@ -535,7 +542,7 @@ export class Inbound {
       return undefined;
     }
     const { receiveCall, rate } = this;
-    // Only with a rate or an observer: `#nextEvent` gives the handler all other messages.
+    // Only with an observer: `#nextEvent` gives the handler all other messages.
     if (this.receiverFree) {
       rate?.take(1, decoder.length);
       receiveCall!.take(decoder);
@@ -559,7 +566,10 @@ export class Inbound {
   shiftQueued(): Message | undefined {
     if (this.rate?.empty === true) return undefined;
     const message = this.queue?.shift();
-    if (message !== undefined) this.rate?.take(1, message.data.length);
+    if (message !== undefined && this.rate !== undefined) {
+      this.rate.refill();
+      this.rate.take(1, message.data.length);
+    }
     return message;
   }
 

@@ -20,10 +20,10 @@ export interface ReceiveObserver<Subject extends object> {
 }
 
 /** Continues {@link ReceiveCall}s at their end. One object for many calls replaces a promise for each. */
-export interface ReceiveEnd<Subject extends object> {
+export type ReceiveEnd<Subject extends object> = {
   /** The call settles as the returned promise. `failure` has the error that it would reject with. */
   ended(subject: Subject, failure: { readonly error: unknown } | undefined): Promise<void>;
-}
+};
 
 const never = (): void => {};
 
