@@ -23,7 +23,10 @@ export interface FrameOptions {
 /** A header, and the payload unless it is empty, or both in one. */
 export type FrameList = readonly (Uint8Array | string)[];
 
-const maskKeys = /* @__PURE__ */ new MaskKeys((words) => platform.randomFill(words));
+/** Random keys for masks. */
+export const maskKeys: MaskKeys = /* @__PURE__ */ new MaskKeys((words) =>
+  platform.randomFill(words),
+);
 /** The lists that many sockets may send. */
 const shareable = new WeakSet<FrameList>();
 

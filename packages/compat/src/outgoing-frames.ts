@@ -1,8 +1,15 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { FrameEncoder } from '@ws/codec';
-import { type Batch, LARGEST_SLAB, Pool } from '@ws/codec/internal';
+import { sharedSlabPool } from '@ws/codec';
+import {
+  type Batch,
+  type FrameCoding,
+  FrameQueue,
+  FrameSlab,
+  LARGEST_SLAB,
+  Pool,
+} from '@ws/codec/internal';
 import {
   type BatchSender,
   REFERENCE_FROM,
@@ -12,11 +19,14 @@ import {
   type TurnTask,
   viewOfBatch,
 } from '@ws/conn/internal';
-import { copyOf, EMPTY } from './bytes.ts';
+import { bufferOver, copyOf, EMPTY } from './bytes.ts';
 import type { SendCallback } from './connection.ts';
+import { maskKeys } from './frame-list.ts';
 import { isUnchanged } from './owned-socket.ts';
 import { nextTick, platform } from './platform.ts';
 
+/** First byte of a frame: the last of its message (RFC 6455, section 5.2). */
+const FIN = 0x80;
 /** Unmasked payloads of more bytes than this are not copied. */
 const COPIED_UP_TO = 32 * 1024 - 1;
 /**
@@ -29,11 +39,19 @@ const MAX_SMALL = 4096;
  * many when that frame was written.
  */
 const MIN_SINGLES = 3;
-/** Most encoders that are kept for connections that send. */
+/** Least size of the memory of a queue, in bytes. */
+const SLAB_BYTES = 4096;
+/** Most queues that are kept for connections that send. */
 const MAX_FREE = 64;
 
-const plainEncoders = new Pool<FrameEncoder>(MAX_FREE);
-const maskingEncoders = new Pool<FrameEncoder>(MAX_FREE);
+const plainQueues = new Pool<FrameQueue>(MAX_FREE);
+const maskingQueues = new Pool<FrameQueue>(MAX_FREE);
+const MASKED: FrameCoding = {
+  masks: true,
+  nextKey: () => maskKeys.next(),
+  writeUtf8: (into, at, text) => platform.writeUtf8(into, at, text),
+};
+const PLAIN: FrameCoding = { ...MASKED, masks: false };
 
 /**
  * The frames of one socket that are not written yet. All frames of a turn of the event loop, and
@@ -51,8 +69,9 @@ export class OutgoingFrames implements BatchSender, TurnTask {
   readonly #socket: Socket;
   /** TLS queues every chunk. TCP queues it only when `writableLength` is above 0. */
   readonly #isTls: boolean;
-  #encoder: FrameEncoder | undefined;
-  /** Frames that other sockets send too. The encoder is empty then. */
+  /** Present while it has frames. */
+  #queue: FrameQueue | undefined;
+  /** Frames that other sockets send too. There is no queue then. */
   #batch: Batch | undefined;
   #callbacks: SendCallback[] | undefined;
   #held = false;
@@ -74,7 +93,7 @@ export class OutgoingFrames implements BatchSender, TurnTask {
    */
   get unwritten(): number {
     if (!this.#mayQueue()) return this.compressed;
-    return (this.#batch?.size ?? 0) + (this.#encoder?.pending ?? 0);
+    return (this.#batch?.size ?? 0) + (this.#queue?.bytes ?? 0);
   }
 
   /** Answers to one chunk of input follow: they leave together, by {@link release}. */
@@ -95,14 +114,17 @@ export class OutgoingFrames implements BatchSender, TurnTask {
     callback: SendCallback | undefined,
   ): void {
     if (this.#batch !== undefined) this.#writeBatch();
-    const encoder = (this.#encoder ??= acquireEncoder(this.masks));
-    if (typeof payload === 'string') encoder.text(opcode, fin, rsv, payload);
-    else encoder.frame(opcode, fin, rsv, payload);
+    const queue = (this.#queue ??= acquireQueue(this.masks));
+    const { length } = payload;
+    const b0 = (fin ? FIN : 0) | rsv | opcode;
+    if (typeof payload === 'string') queue.addText(b0, payload);
+    else if (this.masks || length <= COPIED_UP_TO) queue.addCopy(b0, payload, 0, length);
+    else queue.addReference(b0, payload, 0, length, undefined);
     const called = inContext(callback);
     if (called !== undefined) (this.#callbacks ??= []).push(called);
     // The application may change referenced bytes once `send` has returned, as with ws.
     const most = this.#held ? COPIED_UP_TO : MAX_SMALL;
-    if (payload.length > most || encoder.pending >= LARGEST_SLAB) this.flush();
+    if (length > most || queue.bytes >= LARGEST_SLAB) this.flush();
     else if (this.#held) return;
     else if (this.#leavesAtOnce() && !this.compressed) this.flush();
     else endOfTurn.add(this);
@@ -115,7 +137,7 @@ export class OutgoingFrames implements BatchSender, TurnTask {
    * @param payload - Identifies the frame until the turn ends.
    */
   addShared(b0: number, payload: Uint8Array, callback: SendCallback | undefined): void {
-    if (this.#encoder !== undefined) this.flush();
+    if (this.#queue !== undefined) this.flush();
     const frames = sharedFrames(platform);
     const before = this.#batch;
     this.#batch = frames.extend(before, b0, payload);
@@ -128,12 +150,24 @@ export class OutgoingFrames implements BatchSender, TurnTask {
   flush(): void {
     this.compressed = 0;
     if (this.#batch !== undefined) this.#writeBatch();
-    const encoder = this.#encoder;
-    if (encoder === undefined) return;
+    const queue = this.#queue;
+    if (queue === undefined) return;
     const callbacks = this.#callbacks;
-    this.#encoder = this.#callbacks = undefined;
-    this.#write(encoder, callbacks);
-    freeEncoders(this.masks).release(encoder);
+    // Before the first write, which calls this method too.
+    this.#queue = this.#callbacks = undefined;
+    const socket = this.#socket;
+    let corked = false;
+    for (let chunk = queue.take(); chunk !== undefined; chunk = queue.take()) {
+      const isLast = queue.bytes === 0;
+      if (!isLast && !corked) {
+        corked = true;
+        socket.cork();
+      }
+      const bytes = bufferOver(chunk.bytes, chunk.start, chunk.end);
+      this.#give(bytes, chunk.release, isLast ? callbacks : undefined);
+    }
+    if (corked) socket.uncork();
+    freeQueues(this.masks).release(queue);
   }
 
   /**
@@ -176,20 +210,6 @@ export class OutgoingFrames implements BatchSender, TurnTask {
       countTurn();
     }
     return ++this.#count === 1 && this.#singles >= MIN_SINGLES;
-  }
-
-  #write(encoder: FrameEncoder, callbacks: SendCallback[] | undefined): void {
-    const socket = this.#socket;
-    let corked = false;
-    encoder.flush((chunk, release) => {
-      const isLast = encoder.pending === 0;
-      if (!isLast && !corked) {
-        corked = true;
-        socket.cork();
-      }
-      this.#give(chunk, release, isLast ? callbacks : undefined);
-    });
-    if (corked) socket.uncork();
   }
 
   #give(
@@ -258,19 +278,15 @@ function callAll(callbacks: readonly SendCallback[], error?: Error | null, from 
   }
 }
 
-function freeEncoders(masks: boolean): Pool<FrameEncoder> {
-  return masks ? maskingEncoders : plainEncoders;
+function freeQueues(masks: boolean): Pool<FrameQueue> {
+  return masks ? maskingQueues : plainQueues;
 }
 
-function acquireEncoder(masks: boolean): FrameEncoder {
-  return (
-    freeEncoders(masks).acquire() ??
-    new FrameEncoder({
-      role: masks ? 'client' : 'server',
-      borrowFrom: COPIED_UP_TO,
-      writeUtf8: (into, at, text) => platform.writeUtf8(into, at, text),
-    })
-  );
+function acquireQueue(masks: boolean): FrameQueue {
+  const free = freeQueues(masks).acquire();
+  if (free !== undefined) return free;
+  const slab = new FrameSlab(sharedSlabPool(), SLAB_BYTES, false);
+  return new FrameQueue(slab, masks ? MASKED : PLAIN);
 }
 
 const { endOfTurn } = schedulerOf(platform);
