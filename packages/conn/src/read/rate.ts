@@ -9,6 +9,7 @@ import {
   SKIPPED,
   STEP,
 } from '@ws/codec';
+import type { MachineEvent } from '@ws/codec/internal';
 import type { Connection } from '../connection/connection.ts';
 import { untraced } from '../errors.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
@@ -67,14 +68,15 @@ export class Rate implements TimerEntry {
   }
 
   /** Returns `event` if it passes: SKIPPED replaces a message that is held, STEP follows a failure. */
-  pass(event: MessageEvent, decoder: MessageDecoder): MessageEvent {
+  pass(event: MachineEvent, decoder: MessageDecoder): MachineEvent {
     const { length, start, end, fin } = decoder;
     if (event === MESSAGE) return this.#passMessage(decoder);
     if (event === MESSAGE_BEGIN) return this.#passFirst(decoder);
+    if (event !== MESSAGE_DATA && event !== SKIPPED) return event;
     if (event === MESSAGE_DATA) {
       this.#charge(0, end - start);
       this.#charged = fin ? NONE : this.#charged + end - start;
-    } else if (event === SKIPPED) {
+    } else {
       if (this.#charged === NONE) this.#charge(1, length);
       else this.#charge(0, length - this.#charged);
       this.#charged = NONE;

@@ -1,7 +1,6 @@
 import type { MessageDecoder } from '@ws/codec';
 import { Lease } from '@ws/codec/internal';
 import type { Connection } from '../connection/connection.ts';
-import { loopBegins } from '../connection/handled.ts';
 import { BorrowedMessage, type DataType } from '../message.ts';
 import { type AsyncContext, asyncContexts } from '../platform/async-contexts.ts';
 import type { CloseInfo } from '../platform/observer.ts';
@@ -277,18 +276,18 @@ export class ReceiveCall extends Promise<CloseInfo> {
    * not failed then, and gets the messages before the peer's close frame.
    */
   #isLateAnswer(error: unknown): boolean {
-    return this.#connection.closing?.isLateAnswer(error) === true;
+    return this.#connection.ending?.isLateAnswer(error) === true;
   }
 
   #fail(error: unknown): void {
     this.thrown = { error };
-    this.#connection.closingOrNew().handlerFailed(error, 'receive');
+    this.#connection.endingOrNew().handlerFailed(error, 'receive');
     this.settleAtEnd();
   }
 
   /** Settles the call once reading has ended and the handler is done with all messages. */
   settleAtEnd(): void {
-    const { inbound, closing } = this.#connection;
+    const { inbound, ending } = this.#connection;
     const { ended, queue } = inbound;
     if (ended === undefined || inbound.receiveCall !== this) return;
     if (this.state !== FREE || queue?.empty === false) return;
@@ -298,7 +297,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     // Two errors of a handler do not count as failures: that of a write after our close frame, and
     // the reason of the end itself.
     const error = thrown === undefined ? reason : thrown.error;
-    if (error !== reason && closing?.outcome.isCloseSent(error) !== true) this.#reject(error);
+    if (error !== reason && ending?.isCloseSent(error) !== true) this.#reject(error);
     else if (ended.normally) this.#resolve(this.#connection.closedPromise());
     else this.#rejectAtEnd(reason);
   }
@@ -349,7 +348,7 @@ export function startReceive(
   pulls?.dropPieces(`${call.name} began`);
   if (call.discards) inbound.checkOnly();
   if (pulls !== undefined) pulls.messageTaken = false;
-  loopBegins(inbound);
+  inbound.hasRead = true;
   inbound.receiveCall = call;
   const ended = inbound.ended !== undefined;
   call.takeQueued();
