@@ -641,7 +641,7 @@ export class Inbound {
     const loss = connection.rare?.loss;
     // A handler may fail this connection with the normal end of another one.
     const isNormal =
-      isNormalEnd(cause) && connection.endedWith(cause) && connection.failure !== cause;
+      connection.failure !== cause && isNormalEnd(cause) && connection.endedWith(cause);
     const normally = isNormal && loss === undefined;
     const reason = isNormal ? (loss ?? cause) : cause;
     this.ended = { reason, normally };

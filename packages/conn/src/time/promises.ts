@@ -1,4 +1,4 @@
-import { CloseError, CloseSentError } from '../errors.ts';
+import { CloseError, CloseSentError, isError } from '../errors.ts';
 import { inLaterTurn } from '../platform/later-turns.ts';
 import { CallPromise } from './call-promise.ts';
 
@@ -28,7 +28,7 @@ export function handled<T>(promise: Promise<T>): Promise<T> {
  *   that refuses them.
  */
 export function rejected<T = never>(reason: unknown, end: unknown = reason): Promise<T> {
-  if (reason instanceof CloseError || reason instanceof CloseSentError) {
+  if (isError(reason) && (reason instanceof CloseError || reason instanceof CloseSentError)) {
     Error.captureStackTrace?.(reason);
   }
   return handled(
