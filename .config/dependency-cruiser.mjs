@@ -3,8 +3,9 @@
 /** Published packages, from the ground up, each with the neighbours that it may import. */
 const PACKAGES = {
   codec: [],
+  deflate: ['codec'],
   conn: ['codec'],
-  'node-io': ['codec', 'conn'],
+  'node-io': ['codec', 'deflate', 'conn'],
   'node-server': ['codec', 'conn', 'node-io'],
   reconnect: ['conn'],
   browser: ['conn', 'reconnect'],
@@ -13,7 +14,7 @@ const PACKAGES = {
   hub: ['conn', 'rpc'],
   fetch: ['codec', 'conn', 'browser', 'node-io', 'node-server'],
   proxy: ['codec', 'conn', 'node-io', 'node-server', 'node-client'],
-  compat: ['codec', 'conn', 'node-io'],
+  compat: ['codec', 'deflate', 'conn', 'node-io'],
   obs: ['conn', 'reconnect', 'node-client'],
   cli: ['codec', 'conn', 'node-io', 'node-server', 'node-client'],
 };
@@ -40,7 +41,6 @@ const FLOORS = {
     ['platform'],
     ['scheduler'],
     ['message', 'report'],
-    ['deflate'],
     ['options'],
     ['time'],
     ['writing'],
@@ -52,12 +52,12 @@ const FLOORS = {
     ['index', 'internal'],
   ],
   'node-server': [
-    ['errors', 'close-options', 'client-socket', 'early-bytes', 'tls-callbacks'],
-    ['http2', 'pending-work', 'route-table'],
+    ['errors', 'close-options', 'client-socket', 'early-bytes', 'request-facts', 'tls-callbacks'],
+    ['pending-work', 'route-table'],
     ['conn-handler'],
     ['error-reporter', 'headers'],
     ['responder'],
-    ['server-request'],
+    ['http2'],
     ['handshake-waits', 'request'],
     ['give-back-plain-request', 'plain-requests', 'policies'],
     ['options'],
@@ -112,7 +112,7 @@ const FLOORS = {
 const UNITS = ['connection', 'conn', 'backplane', 'rooms'];
 
 /** Packages that run anywhere: no Node, no DOM. The compiler checks their globals. */
-const PURE = 'codec|conn|reconnect|browser';
+const PURE = 'codec|deflate|conn|reconnect|browser';
 
 /**
  * Files that are read as one, whose parts refer back to the whole: a connection, the pools of engines,
@@ -121,11 +121,20 @@ const PURE = 'codec|conn|reconnect|browser';
  */
 const ONE_UNIT =
   '^packages/(codec/src/frames/frame-(queue|slab).ts' +
-  '|conn/src/((connection|control|deflate|read)/|(conn|internals|internals-of-conn).ts)' +
+  '|deflate/src/' +
+  '|conn/src/((connection|control|read)/|(conn|internals|internals-of-conn).ts)' +
   '|hub/src/(backplane|everywhere|presence)/' +
   '|hub/src/((delivery|rooms|sessions)/|(events|options).ts)' +
   '|proxy/src/(tunnel/|proxied.ts)' +
   '|rpc/src/rooms/(client-rooms?|room-loop).ts)';
+
+/** Folders that Node loads when they are first used: see `.config/commonjs.ts`. */
+const ON_DEMAND = [
+  'node-io/src/deflate',
+  'node-io/src/http2',
+  'node-server/src/http2',
+  'node-client/src/http2',
+];
 
 const forbidden = [
   {
@@ -197,7 +206,7 @@ const forbidden = [
     to: {
       path: '^packages/[^/]+/src',
       pathNot:
-        '^packages/([^/]+/src/((deflate|nats|raw|redis|rooms|serve-rooms|testing)/)?index|fetch/src/(bun|deno|node|workers))\\.ts$',
+        '^packages/([^/]+/src/((nats|raw|redis|rooms|serve-rooms|testing)/)?index|fetch/src/(bun|deno|node|workers))\\.ts$',
     },
   },
   {
@@ -207,8 +216,7 @@ const forbidden = [
     from: { path: '^(tests|fuzz)/' },
     to: {
       path: '^packages/[^/]+/src',
-      pathNot:
-        '^packages/([^/]+/src/(raw/index|deflate/index|index|node|internal)|codec/src/frames/rules)\\.ts$',
+      pathNot: '^packages/([^/]+/src/(raw/index|index|node|internal)|codec/src/frames/rules)\\.ts$',
     },
   },
   {
@@ -218,6 +226,17 @@ const forbidden = [
     from: { path: '^conformance/src' },
     to: { path: '^packages/' },
   },
+  ...ON_DEMAND.map((folder) => ({
+    name: `door-of-${folder.replace('/src/', '-')}`,
+    comment: 'the rest of the package knows its types, and imports values from on-demand.ts',
+    severity: 'error',
+    from: { path: '^packages/[^/]+/src', pathNot: `^packages/${folder}/` },
+    to: {
+      path: `^packages/${folder}/`,
+      pathNot: '/on-demand\\.ts$',
+      dependencyTypesNot: ['type-only'],
+    },
+  })),
   ...Object.entries(PACKAGES).map(([name, below]) => ({
     name: `direction-of-${name}`,
     severity: 'error',

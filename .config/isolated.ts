@@ -11,6 +11,7 @@ export const ISOLATED = [
   'packages/conn/test/platform/portable-platform.test.ts',
   'packages/codec/test/memory/{message-buffers,move,slab-pool}.test.ts',
   'packages/conn/test/memory/**/*.test.ts',
+  'packages/deflate/test/pool-debug.test.ts',
   'packages/conn/test/read/partial-message-at-end.test.ts',
   'packages/reconnect/test/restart.test.ts',
   'packages/node-io/test/async-contexts.test.ts',

@@ -84,7 +84,7 @@ export default defineConfig({
             '**/*.{slow,long}.test.ts',
             // No socket, or one that node:http2 reads.
             'packages/node-io/test/{deflate,http,http2}/**',
-            'packages/node-io/test/node-platform.test.ts',
+            'packages/node-io/test/{node-platform,zlib-deflate}.test.ts',
             'packages/{node-server,node-client}/test/http2/**',
             '**/test/peers/http2.test.ts',
             'tests/contracts/deflate-contract.test.ts',
@@ -131,7 +131,7 @@ export default defineConfig({
         test: {
           name: 'poison',
           include: [
-            'packages/{codec,conn,reconnect,node-io,node-server,node-client}/test/**/*.test.ts',
+            'packages/{codec,deflate,conn,reconnect,node-io,node-server,node-client}/test/**/*.test.ts',
             'tests/{attacks,compression,contracts,end-to-end,pairs}/**/*.test.ts',
           ],
           exclude: [...NOT_POISONED, ...ISOLATED, ...ISOLATED_ATTACKS],
@@ -161,11 +161,16 @@ export default defineConfig({
     // The code of codec and conn that the poisoned tests run.
     coverage: {
       provider: 'v8',
-      include: ['packages/codec/src/**/*.ts', 'packages/conn/src/**/*.ts'],
+      include: ['packages/{codec,conn,deflate,reconnect}/src/**/*.ts'],
       exclude: ['**/*.d.ts'],
       reporter: ['text', 'lcovonly'],
       reportsDirectory: '.out/coverage',
-      thresholds: { 'packages/codec/src/**': covered, 'packages/conn/src/**': covered },
+      thresholds: {
+        'packages/codec/src/**': covered,
+        'packages/conn/src/**': covered,
+        'packages/deflate/src/**': covered,
+        'packages/reconnect/src/**': covered,
+      },
     },
   },
 });

@@ -206,11 +206,11 @@ const LONG: Rows = {
   },
   examples: {
     time: '6 min',
-    what: 'the examples with more wrong ports; Next with a custom server and as Vercel runs it, Nitro: installs both from npm',
+    what: 'the examples with more wrong ports, and the programs of docs/frameworks.md; installs Next and Nitro from npm',
     commands: [
       BUILD,
-      ['env', 'NO_PORTS=http,65536,-1', ...SLOW, 'examples/'],
-      ...suite('examples/'),
+      ['env', 'NO_PORTS=http,65536,-1', ...SLOW, 'examples/', 'tests/frameworks'],
+      ...suite('tests/frameworks'),
     ],
   },
   bench: {

@@ -14,6 +14,7 @@ export interface Snippet {
 
 /** Pages whose programs belong together: a test of their own runs them. */
 export const PROJECTS: Readonly<Record<string, string>> = {
+  'docs/frameworks.md': 'tests/frameworks/programs.slow.test.ts',
   'docs/production.md': 'tools/test/production.slow.test.ts',
   'docs/rpc.md': 'tools/test/rpc-page.slow.test.ts',
 };

@@ -42,6 +42,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
       page('Who is there', '/presence'),
       page('Requests and answers', '/rpc'),
       page('Log in', '/login'),
+      page('Frameworks', '/frameworks'),
       page('Deploy', '/deployment'),
       page('Run behind nginx', '/reverse-proxies'),
       page('Restart', '/restart'),

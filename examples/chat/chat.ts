@@ -27,7 +27,7 @@ export function createChat(backplane?: Backplane) {
     {
       hub: {
         backplane,
-        // Five for each of 1,000 visitors: nobody can fill them.
+        // Each of 1,000 visitors may be in 5 rooms, so one visitor cannot use up the bound.
         maxRooms: 5_000,
         maxRoomsPerSession: 5,
         rate: { messages: 10, burst: 40 },

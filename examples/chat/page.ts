@@ -10,37 +10,28 @@ import { build } from 'esbuild';
  * @param file - Read once, during the call.
  */
 export async function page(file: URL): Promise<RequestListener> {
-  const html = readFileSync(file);
+  const html = readFileSync(file, 'utf8');
   const bodies = new Map<string | undefined, { type: string; body: Uint8Array }>([
-    ['/', { type: 'text/html', body: html }],
+    ['/', { type: 'text/html', body: Buffer.from(html) }],
     ['/websocket.js', { type: 'text/javascript', body: await client() }],
   ]);
   const headers = {
     'Cache-Control': 'no-cache',
-    'Content-Security-Policy': policy(html.toString()),
-    'Cross-Origin-Opener-Policy': 'same-origin',
-    'Cross-Origin-Resource-Policy': 'same-origin',
-    'Permissions-Policy': 'camera=(), geolocation=(), microphone=()',
+    'Content-Security-Policy': policy(html),
     'Referrer-Policy': 'no-referrer',
     'X-Content-Type-Options': 'nosniff',
-    'X-Frame-Options': 'DENY',
   };
-  return (req, res) => {
-    const [path] = (req.url ?? '/').split('?', 1);
-    const found = bodies.get(path);
-    if (found === undefined) refuse(res, 404, 'not found\n');
-    else if (req.method !== 'GET' && req.method !== 'HEAD') {
-      res.setHeader('Allow', 'GET, HEAD');
-      refuse(res, 405, 'only GET and HEAD\n');
-    } else {
-      const { type, body } = found;
-      res
-        .writeHead(200, {
-          ...headers,
-          'Content-Type': `${type}; charset=utf-8`,
-          'Content-Length': body.length,
-        })
-        .end(req.method === 'HEAD' ? undefined : body);
+  return ({ url = '/', method = '' }, res) => {
+    const found = bodies.get(url.split('?', 1)[0]);
+    const isRead = ['GET', 'HEAD'].includes(method);
+    if (found === undefined) res.writeHead(404, headers).end('not found\n');
+    else if (!isRead)
+      res.writeHead(405, { ...headers, Allow: 'GET, HEAD' }).end('only GET and HEAD\n');
+    else {
+      const type = `${found.type}; charset=utf-8`;
+      const length = { 'Content-Length': found.body.length };
+      res.writeHead(200, { ...headers, ...length, 'Content-Type': type });
+      res.end(method === 'HEAD' ? undefined : found.body);
     }
   };
 }
@@ -66,27 +57,12 @@ async function client(): Promise<Uint8Array> {
   return outputFiles[0]!.contents;
 }
 
-function refuse(res: Parameters<RequestListener>[1], status: number, text: string): void {
-  res
-    .writeHead(status, {
-      'Content-Type': 'text/plain; charset=utf-8',
-      'X-Content-Type-Options': 'nosniff',
-    })
-    .end(text);
-}
-
 /** Allows the page's script and style by their hashes, so that injected code does not run. */
 function policy(html: string): string {
-  return [
-    `default-src 'none'`,
-    `script-src ${hashOf(html, 'script')} 'self'`,
-    `style-src ${hashOf(html, 'style')}`,
-    `connect-src 'self'`,
-    `img-src data:`,
-    `base-uri 'none'`,
-    `form-action 'none'`,
-    `frame-ancestors 'none'`,
-  ].join('; ');
+  const self = "default-src 'none'; connect-src 'self'; img-src data:";
+  const nothing = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+  const own = `script-src ${hashOf(html, 'script')} 'self'; style-src ${hashOf(html, 'style')}`;
+  return `${self}; ${own}; ${nothing}`;
 }
 
 function hashOf(html: string, tag: string): string {

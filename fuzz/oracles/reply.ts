@@ -24,6 +24,9 @@ const MAX_INTERIM = 10;
 /** A status line that ends with two CR. Node's parser reads the second CR as an LF. */
 const TWO_CR = /([\r\n]*HTTP\/\d\.\d \d{3}[^\r\n]*\r)\r/y;
 
+/** RFC 9112, section 4: a reason phrase has no control character but a tab. */
+const STATUS_LINE = /^HTTP\/(\d\.\d) (\d{3})(?: [\t\x20-\x7e\x80-\xff]*)?$/;
+
 /** Judges a response by RFC 6455, section 4.1. Skips up to ten interim responses. */
 export function verdictOf(reply: string, request: HandshakeRequest): Verdict {
   let start = 0;
@@ -38,7 +41,7 @@ export function verdictOf(reply: string, request: HandshakeRequest): Verdict {
     }
     const head = headOf(text, start);
     if (typeof head === 'string') return REJECTED;
-    const [, version, status] = /^HTTP\/(\d\.\d) (\d{3})(?: .*)?$/.exec(head.first) ?? [];
+    const [, version, status] = STATUS_LINE.exec(head.first) ?? [];
     if (status === undefined || version === undefined) return REJECTED;
     if (status === '101') return handshakeVerdict(head, version, request, odd);
     if (!status.startsWith('1')) return REJECTED;

@@ -2,10 +2,12 @@ import { constants, deflateRawSync } from 'node:zlib';
 import {
   type DeflateParameters,
   encodeFrame,
+  type MessageDeflate,
   sharedMessageBuffers,
   sharedSlabPool,
 } from '@ws/codec';
-import { Conn, type DeflateSource } from '@ws/conn';
+import { Conn } from '@ws/conn';
+import { type DeflateEngines, perMessageDeflate } from '@ws/deflate';
 import { nodeDeflate } from '@ws/node-io';
 import { FakePlatform, syncDeflate, TestTransport } from '@ws/tests';
 import { Input, piecesOf } from '../harness/input.ts';
@@ -17,11 +19,11 @@ const MAX_MESSAGES = 6;
 const WAYS = ['receive', 'readMessage', 'nextReader'] as const;
 
 /** Compares the messages of a Conn with zlib's one-shot function. The limits are exact. */
-export function inflate(deflate: DeflateSource = nodeDeflate): Target {
+export function inflate(engines: DeflateEngines = nodeDeflate): Target {
   return {
     name: 'inflate',
     description: 'messages inflate as with zlib; broken ones close with 1007, long ones with 1009',
-    covers: ['packages/conn/src/', 'packages/node-io/src/deflate/'],
+    covers: ['packages/conn/src/', 'packages/deflate/src/', 'packages/node-io/src/deflate/'],
     maxLength: 500,
     dictionary: bytesOf(
       [0x00, 0x00, 0x00, 0xff, 0xff],
@@ -50,7 +52,7 @@ export function inflate(deflate: DeflateSource = nodeDeflate): Target {
       const cuts = read.cuts(3);
       const wire: Uint8Array[] = [];
       const expected = expectationOf(read, setting, wire);
-      await run(Buffer.concat(wire), cuts, setting, expected, deflate);
+      await run(Buffer.concat(wire), cuts, setting, expected, engines);
     },
   };
 }
@@ -167,11 +169,11 @@ function frame(payload: Buffer, compressed: boolean, shape: number, wire: Uint8A
 
 /** A fake clock with real engines. */
 class DeflatePlatform extends FakePlatform {
-  readonly deflate: DeflateSource;
+  readonly deflate: MessageDeflate;
 
-  constructor(deflate: DeflateSource) {
+  constructor(engines: DeflateEngines) {
     super();
-    this.deflate = deflate;
+    this.deflate = perMessageDeflate(engines);
   }
 }
 
@@ -180,9 +182,9 @@ async function run(
   cuts: readonly number[],
   setting: Setting,
   { messages, ends, optional }: Expectation,
-  deflate: DeflateSource,
+  engines: DeflateEngines,
 ): Promise<void> {
-  const platform = new DeflatePlatform(setting.sync ? syncDeflate : deflate);
+  const platform = new DeflatePlatform(setting.sync ? syncDeflate : engines);
   const transport = new TestTransport();
   const parameters: DeflateParameters = {
     serverNoContextTakeover: true,

@@ -11,8 +11,8 @@ import {
   UTF8_ACCEPT,
   utf8Step,
 } from '@ws/codec';
-import { Conn, type DeflateSource, type Transport } from '@ws/conn';
-import { perMessageDeflate } from '@ws/conn/deflate';
+import { Conn, type Transport } from '@ws/conn';
+import type { DeflateEngines } from '@ws/deflate';
 import { nodeDeflate } from '@ws/node-io';
 import { hex } from '@ws/tests';
 import type { Target } from '../harness/target.ts';
@@ -107,8 +107,7 @@ function withSharedMemory(transport: Transport): Transport {
 }
 
 /** Resets its inflaters without the history of the stream. */
-const withoutHistory: DeflateSource = {
-  extension: perMessageDeflate,
+const withoutHistory: DeflateEngines = {
   inflater() {
     const inflater = nodeDeflate.inflater();
     const reset = inflater.reset.bind(inflater);

@@ -26,6 +26,6 @@ export default defineConfig([
   {
     ...shared,
     entry: { standalone: 'src/commonjs.ts' },
-    noExternal: ['@ws/codec', '@ws/conn', '@ws/node-io'],
+    noExternal: ['@ws/codec', '@ws/conn', '@ws/deflate', '@ws/node-io'],
   },
 ]);

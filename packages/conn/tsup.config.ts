@@ -1,6 +1,3 @@
 import { library } from '../../tools/build/tsup.ts';
 
-export default library(
-  ['src/index.ts', 'src/internal.ts', 'src/deflate/index.ts'],
-  'lib="esnext.disposable"',
-);
+export default library(['src/index.ts', 'src/internal.ts'], 'lib="esnext.disposable"');

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { BinaryMessage, PreparedMessage, type Role, TextMessage } from '@ws/conn';
-import { historyBytesOf } from '@ws/conn/internal';
+import { historyBytesOf } from '@ws/deflate/internal';
 import { describe, expect, it } from 'vitest';
 import {
   BACKENDS,

@@ -1,6 +1,7 @@
 // Work for zlib: engines that fail, connections that end meanwhile, and too much work at once.
 import { inflateRawSync } from 'node:zlib';
-import { type DeflateJob, TextMessage } from '@ws/conn';
+import { TextMessage } from '@ws/conn';
+import { type DeflateJob } from '@ws/deflate';
 import { describe, expect, it } from 'vitest';
 import {
   BACKENDS,

@@ -1,6 +1,6 @@
 // The end of connections with messages in compression or decompression. Nothing may leak.
 import { BinaryMessage, broadcast, type Conn, PreparedMessage, TextMessage } from '@ws/conn';
-import { historyBytesOf } from '@ws/conn/internal';
+import { historyBytesOf } from '@ws/deflate/internal';
 import { Dialer } from '@ws/node-client';
 import { nodeDeflate } from '@ws/node-io';
 import { serve } from '@ws/node-server';

@@ -1,7 +1,7 @@
 // Work of one connection in a turn, and input that costs much and delivers little. Counted in bytes and engines, not in
 // time.
 import { BinaryMessage, TextMessage } from '@ws/conn';
-import { historyBytesOf } from '@ws/conn/internal';
+import { historyBytesOf } from '@ws/deflate/internal';
 import { describe, expect, it } from 'vitest';
 import { hex, nothingLeft, Random } from '../kit/index.ts';
 import {

@@ -1,12 +1,7 @@
 // Messages whose engine, memory or sender fails before they are sent.
 import { randomBytes } from 'node:crypto';
-import {
-  type BufferPool,
-  broadcast,
-  type DeflateJob,
-  PreparedMessage,
-  TextMessage,
-} from '@ws/conn';
+import { type BufferPool, broadcast, PreparedMessage, TextMessage } from '@ws/conn';
+import { type DeflateJob } from '@ws/deflate';
 import { describe, expect, it } from 'vitest';
 import { nothingLeft, Random } from '../kit/index.ts';
 import {

@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { connPair, PreparedMessage } from '@ws/conn';
-import { nodePlatform } from '@ws/node-io';
+import { nodeDeflate, nodePlatform } from '@ws/node-io';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 
 describe('a large prepared message', () => {
@@ -10,7 +10,7 @@ describe('a large prepared message', () => {
     ['that shrinks', Buffer.alloc(200_000, 'abc')],
     ['that does not shrink', randomBytes(200_000)],
   ])('%s is compressed once', async (_, data) => {
-    const jobs = vi.spyOn(nodePlatform.deflate!, 'deflateLater');
+    const jobs = vi.spyOn(nodeDeflate, 'deflateLater');
     onTestFinished(() => jobs.mockRestore());
     const settings = { platform: nodePlatform, compression: true };
     const pairs = Array.from({ length: 5 }, () => connPair(settings));

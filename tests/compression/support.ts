@@ -4,14 +4,16 @@ import {
   type ConnPairOptions,
   type ConnSettings,
   connPair,
-  type DeflateJob,
-  type Deflater,
-  type DeflateSource,
-  type Inflater,
   type Platform,
   type Role,
 } from '@ws/conn';
-import { perMessageDeflate } from '@ws/conn/deflate';
+import {
+  type DeflateEngines,
+  type DeflateJob,
+  type Deflater,
+  type Inflater,
+  perMessageDeflate,
+} from '@ws/deflate';
 import { type CompressionBackend, nodeDeflate, nodePlatform } from '@ws/node-io';
 import { onTestFailed } from 'vitest';
 import {
@@ -51,8 +53,7 @@ export const TAKEOVER = {
 export type Done = (output: Uint8Array | undefined) => void;
 
 /** The engines of one backend, with counters. */
-export class CountingSource implements DeflateSource {
-  readonly extension: DeflateSource['extension'] = perMessageDeflate;
+export class CountingSource implements DeflateEngines {
   generation = 0;
   memoryBudget = Infinity;
   /** Output and input bytes of the inflaters. */
@@ -69,14 +70,14 @@ export class CountingSource implements DeflateSource {
   /** Error of every operation while set. */
   failure: Error | undefined;
   readonly backend: CompressionBackend;
-  readonly #engines: DeflateSource;
+  readonly #engines: DeflateEngines;
 
   constructor(backend: CompressionBackend) {
     this.backend = backend;
     this.#engines = SOURCES[backend];
   }
 
-  get inflates(): DeflateSource['inflates'] {
+  get inflates(): DeflateEngines['inflates'] {
     return this.#engines.inflates;
   }
 
@@ -143,16 +144,16 @@ export class CountingSource implements DeflateSource {
 }
 
 /** `nodePlatform` with another source of engines. Each source has one platform. */
-export function platformOn(source: DeflateSource): Platform {
+export function platformOn(source: DeflateEngines): Platform {
   let platform = platforms.get(source);
   if (platform === undefined) {
-    platform = { ...nodePlatform, deflate: source };
+    platform = { ...nodePlatform, deflate: perMessageDeflate(source) };
     platforms.set(source, platform);
   }
   return platform;
 }
 
-const platforms = new WeakMap<DeflateSource, Platform>();
+const platforms = new WeakMap<DeflateEngines, Platform>();
 
 /**
  * Closes a connection from the client. The server discards the rest: it would otherwise wait half of

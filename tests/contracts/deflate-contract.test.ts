@@ -1,9 +1,9 @@
-import { type Deflater, type Inflater, InflateStatus } from '@ws/conn';
+import { type Deflater, type Inflater, InflateStatus } from '@ws/deflate';
 import { nodeDeflate } from '@ws/node-io';
-import { type DeflateEngines, deflateRules, replaced } from '@ws/tests';
+import { deflateRules, type EnginePair, replaced } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 
-function spoiltInflaters(changes: (inflater: Inflater) => Partial<Inflater>): DeflateEngines {
+function spoiltInflaters(changes: (inflater: Inflater) => Partial<Inflater>): EnginePair {
   return {
     inflater() {
       const inflater = nodeDeflate.inflater();
@@ -16,7 +16,7 @@ function spoiltInflaters(changes: (inflater: Inflater) => Partial<Inflater>): De
 function spoiltDeflaters(
   changes: (deflater: Deflater) => Partial<Deflater>,
   bits?: number,
-): DeflateEngines {
+): EnginePair {
   return {
     inflater: () => nodeDeflate.inflater(),
     deflater(level, windowBits) {
@@ -27,7 +27,7 @@ function spoiltDeflaters(
 }
 
 describe('deflateContract', () => {
-  it.each<[string, string, DeflateEngines]>([
+  it.each<[string, string, EnginePair]>([
     [
       'accept truncated messages',
       'detects every truncated message and works after a reset',

@@ -1,23 +1,23 @@
 import { randomBytes } from 'node:crypto';
 import {
+  type DeflateEngines,
   type Deflater,
-  type DeflateSource,
   type History,
   type Inflater,
   InflateStatus,
-} from '@ws/conn';
+} from '@ws/deflate';
 import fc from 'fast-check';
 import * as pako from 'pako';
 import { describe, expect, it } from 'vitest';
 import { hex, toHex } from '../kit/hex.ts';
 
 /** The engines under test. */
-export type DeflateEngines = Pick<DeflateSource, 'inflater' | 'deflater'>;
+export type EnginePair = Pick<DeflateEngines, 'inflater' | 'deflater'>;
 
 /** A rule of all engines. The title continues "an engine …". */
 export interface DeflateRule {
   readonly title: string;
-  readonly check: (engines: DeflateEngines) => void;
+  readonly check: (engines: EnginePair) => void;
 }
 
 /** Result of inflating a message. */
@@ -168,7 +168,7 @@ function pakoDeflate(plain: Uint8Array, level: number, pieces: readonly number[]
 }
 
 /** Passes engines to `check` and closes those that it has opened. */
-function closingAll(engines: DeflateEngines, check: DeflateRule['check']): void {
+function closingAll(engines: EnginePair, check: DeflateRule['check']): void {
   const opened: { close(): void }[] = [];
   const open = <E extends Inflater | Deflater>(engine: E): E => {
     opened.push(engine);

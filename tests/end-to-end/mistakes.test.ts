@@ -593,6 +593,29 @@ const failedConnections: readonly Mistake[] = [
     says: 'if a proxy removed it, configure the proxy to forward Upgrade and Connection',
   },
   {
+    mistake: 'a message that is no JSON',
+    make: async () => {
+      const [client, server] = connPair();
+      void server.send('hello');
+      await client.readJSON();
+    },
+    says: 'message is not JSON: Unexpected token',
+  },
+  {
+    mistake: 'a handler of reconnecting that throws',
+    make: async () => {
+      const url = await served({}, (server) => server.discardReads());
+      await reconnecting(url, {}, () => {
+        throw new Error('mine');
+      });
+    },
+    says: 'mine',
+  },
+];
+
+/** An event makes the error of a call that waits, so its stack names no line of the caller. */
+const endedConnections: readonly Mistake[] = [
+  {
     mistake: 'a message over the limit of the reader',
     make: async () => {
       const url = await served({}, (server) => server.send('x'.repeat(2000)));
@@ -624,25 +647,6 @@ const failedConnections: readonly Mistake[] = [
     },
     says: 'the peer ended the connection without a close frame',
   },
-  {
-    mistake: 'a message that is no JSON',
-    make: async () => {
-      const [client, server] = connPair();
-      void server.send('hello');
-      await client.readJSON();
-    },
-    says: 'message is not JSON: Unexpected token',
-  },
-  {
-    mistake: 'a handler of reconnecting that throws',
-    make: async () => {
-      const url = await served({}, (server) => server.discardReads());
-      await reconnecting(url, {}, () => {
-        throw new Error('mine');
-      });
-    },
-    says: 'mine',
-  },
 ];
 
 describe('the error of', () => {
@@ -665,6 +669,10 @@ describe('the error of', () => {
       expect(error.stack).toMatch(HERE);
     },
   );
+
+  it.each(endedConnections)('$mistake says what to do', async ({ make, says }) => {
+    expect((await errorOf(make)).message).toContain(says);
+  });
 });
 
 async function errorOf(make: () => unknown): Promise<Error> {

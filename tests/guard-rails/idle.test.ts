@@ -1,7 +1,7 @@
 // An idle connection holds no pooled memory, no engine and no timer.
 import { sharedMessageBuffers, sharedSlabPool } from '@ws/codec';
 import { broadcast, type Conn, type ConnSettings, connPair } from '@ws/conn';
-import { historyBytesOf } from '@ws/conn/internal';
+import { historyBytesOf } from '@ws/deflate/internal';
 import { nodePlatform } from '@ws/node-io';
 import { describe, expect, it } from 'vitest';
 import { CountingSource, platformOn, turns } from '../compression/support.ts';

@@ -90,13 +90,16 @@ export class FakePlatform implements Platform {
    */
   async settle(): Promise<void> {
     await microtasks();
-    while (this.#deferred.length > 0 || this.#yielded.length > 0) {
+    for (let isIdle = false; !isIdle; ) {
       if (this.#deferred.length > 0) this.runDeferred();
       else {
+        isIdle = this.#yielded.length === 0;
+        // Promises that are rejected in a later turn do not use the platform.
         await turn();
         this.runYielded();
       }
       await microtasks();
+      if (this.#deferred.length > 0 || this.#yielded.length > 0) isIdle = false;
     }
   }
 

@@ -12,6 +12,7 @@ export * from './hex.ts';
 export * from './http2-peer.ts';
 export * from './http2-proxies.ts';
 export * from './http2-streams.ts';
+export * from './inflating-platform.ts';
 export * from './lend.ts';
 export * from './naive-decoder.ts';
 export * from './naive-encoder.ts';

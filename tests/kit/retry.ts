@@ -1,12 +1,12 @@
 /**
- * Retries `call` until a timer has run. Returns the error of the last call, or undefined. Promises that reject at once
- * would starve timers and I/O.
+ * Retries `call` until a timer of 10 ms has run. Returns the error of the last call, or undefined. Promises that all
+ * reject at once would starve timers and I/O.
  */
 export async function retryUntilTimer(call: () => Promise<unknown>): Promise<unknown> {
   let timerRan = false;
   setTimeout(() => {
     timerRan = true;
-  }, 1);
+  }, 10);
   let last: unknown;
   for (let i = 0; !timerRan; i++) {
     if (i === 100_000) throw new Error('no timer ran within 100,000 calls');

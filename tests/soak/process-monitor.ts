@@ -5,8 +5,8 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { queryObjects } from 'node:v8';
 import { sharedMessageBuffers, sharedSlabPool } from '@ws/codec';
 import { Conn } from '@ws/conn';
-import { historyBytesOf } from '@ws/conn/internal';
-import { nodePlatform } from '@ws/node-io';
+import { historyBytesOf } from '@ws/deflate/internal';
+import { nodeDeflate } from '@ws/node-io';
 import { turn } from '../kit/fake-platform.ts';
 import { collectGarbage } from '../kit/heap.ts';
 
@@ -139,7 +139,7 @@ export class ProcessMonitor {
       handles: resources.filter((name) => name.startsWith('TCP')).length,
       files: openDescriptors(),
       lent: sharedSlabPool().lent + sharedMessageBuffers().lent,
-      history: historyBytesOf(nodePlatform.deflate!),
+      history: historyBytesOf(nodeDeflate),
     };
   }
 

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path/posix';
 import process from 'node:process';
 import type { Options } from 'tsup';
@@ -20,6 +20,11 @@ const COMMENT = /^ *(?:\/\*\*[^]*?\*\/|\/\/ .*)\n/gm;
 
 /** The CommonJS file of a package, with a namespace for each entry. */
 const WHOLE = 'package.cjs';
+/**
+ * The door of a folder that is a CommonJS file of its own, for which {@link WHOLE} calls `require()` when
+ * it first uses one of the exports. ES modules have no such way: there the folder is loaded at once.
+ */
+const DOOR = 'on-demand';
 
 /**
  * Adds CommonJS to a build of ES modules. Every public entry gets three small files:
@@ -27,6 +32,8 @@ const WHOLE = 'package.cjs';
  * - `NAME.cjs` for `require()`: the exports of the entry, out of the package's one CommonJS file;
  * - `NAME.mjs` for `import` in Node: the same exports, so that there is one copy of every class;
  * - `NAME.d.ts`: the declarations of `NAME.d.cts`.
+ *
+ * A folder with an `on-demand.ts` becomes a CommonJS file too.
  */
 export function commonJS(): Plugin {
   return {
@@ -35,7 +42,7 @@ export function commonJS(): Plugin {
       const { esbuild, initialOptions } = build;
       const { exports } = JSON.parse(readFileSync('package.json', 'utf8')) as { exports: Exports };
 
-      async function bundle(file: string, contents: string): Promise<void> {
+      async function bundle(file: string, contents: string, plugin = externals()): Promise<void> {
         const { outputFiles } = await esbuild.build({
           stdin: { contents, resolveDir: process.cwd() },
           absWorkingDir: process.cwd(),
@@ -43,16 +50,24 @@ export function commonJS(): Plugin {
           format: 'cjs',
           platform: 'node',
           target: initialOptions.target ?? [],
-          plugins: [externals()],
+          plugins: [plugin],
           write: false,
         });
         // Readable: a stack trace names the functions, and Node prints the line of an uncaught error.
-        for (const { text } of outputFiles) write(file, text.replaceAll(COMMENT, ''));
+        for (const { text } of outputFiles) write(file, onDemand(text.replaceAll(COMMENT, '')));
       }
 
       build.onEnd(async ({ metafile }) => {
         const entries = publicEntries(exports);
-        const namespaces = entries.map(
+        const used = new Set<string>();
+        for (const door of doors()) {
+          await bundle(
+            `${door}.cjs`,
+            `export * from './src/${door}.ts';`,
+            within(dirname(door), used),
+          );
+        }
+        const namespaces = [...new Set([...entries, ...used])].map(
           (name) => `export * as ${id(name)} from './src/${name}.ts';`,
         );
         await bundle(WHOLE, namespaces.join('\n'));
@@ -72,16 +87,70 @@ export function commonJS(): Plugin {
   };
 }
 
-/** Leaves every package to `require()`. */
+/** Leaves every package, and each folder with a door, to `require()`. */
 function externals(): Plugin {
   return {
     name: 'externals',
     setup(build) {
-      build.onResolve({ filter: /^[^./]/ }, ({ path, kind }) =>
-        kind === 'entry-point' ? undefined : { path, external: true },
-      );
+      leavePackages(build);
+      build.onResolve({ filter: /\/on-demand\.ts$/ }, ({ path, resolveDir }) => ({
+        path: `./${inSource(path, resolveDir)}.cjs`,
+        external: true,
+      }));
     },
   };
+}
+
+/**
+ * For the file of a folder: leaves packages and the rest of this package to `require()`.
+ *
+ * @param used - Gets the paths of what the folder uses of the rest.
+ */
+function within(folder: string, used: Set<string>): Plugin {
+  const whole = join(relative(folder, '.'), WHOLE);
+  return {
+    name: 'within',
+    setup(build) {
+      leavePackages(build);
+      build.onResolve({ filter: /^\./ }, ({ path, resolveDir }) => {
+        const name = inSource(path, resolveDir);
+        if (name.startsWith(`${folder}/`)) return undefined;
+        used.add(name);
+        return { path: `${whole}#${id(name)}`, external: true };
+      });
+    },
+  };
+}
+
+function leavePackages(build: Parameters<Plugin['setup']>[0]): void {
+  build.onResolve({ filter: /^[^./]/ }, ({ path, kind }) =>
+    kind === 'entry-point' ? undefined : { path, external: true },
+  );
+}
+
+/** The path of an imported source in `src`, without its extension. */
+function inSource(path: string, resolveDir: string): string {
+  return relative(join(process.cwd(), 'src'), join(resolveDir, path)).replace(/\.ts$/, '');
+}
+
+/** The doors of the package, as paths in `src` without their extension. */
+function doors(): string[] {
+  return readdirSync('src', { recursive: true, encoding: 'utf8' })
+    .filter((file) => basename(file) === `${DOOR}.ts`)
+    .map((file) => file.replace(/\.ts$/, ''));
+}
+
+/** Makes getters of what a file uses of `require('./FOLDER/on-demand.cjs')`. */
+function onDemand(text: string): string {
+  return text
+    .replaceAll(/^var (\w+) = (require\("\.\/.*\/on-demand\.cjs"\));$/gm, (_, name, call) => {
+      const uses = text.matchAll(new RegExp(`\\b${name}\\.(\\w+)`, 'g'));
+      const getters = [...new Set([...uses].map(([, each]) => each!))].map(
+        (each) => `  get ${each}() { return ${call}.${each}; },\n`,
+      );
+      return `var ${name} = {\n${getters.join('')}};`;
+    })
+    .replaceAll(/require\("(.*)#(\w+)"\)/g, 'require("$1").$2');
 }
 
 /** The entries with a source and with CommonJS, as paths in `src` without their extension. */

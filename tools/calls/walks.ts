@@ -51,7 +51,7 @@ const CLOSE = Buffer.from('88820000000003e8', 'hex');
 export const WALKS: Readonly<Record<string, Row>> = {
   echo: {
     what: 'an echo of one 16-byte message, alone in its chunk',
-    bound: 115,
+    bound: 112,
     ours: () => echo(ours((conn) => conn.receive((message) => conn.send(message)))),
     ws: () =>
       echo(
@@ -62,7 +62,7 @@ export const WALKS: Readonly<Record<string, Row>> = {
   },
   send: {
     what: `send('${TEXT}') outside a handler`,
-    bound: 53,
+    bound: 46,
     ours: () => {
       const { conns, opened } = collect<Conn>();
       const server = ours((conn) => {
@@ -78,19 +78,19 @@ export const WALKS: Readonly<Record<string, Row>> = {
   },
   upgrade: {
     what: 'an upgrade by serve, without options',
-    bound: 162,
+    bound: 148,
     ours: () => upgrade(ours(() => new Promise(() => {}))),
     ws: () => upgrade(theirs(() => {})),
   },
   close: {
     what: "the peer's close frame, with a receive pending, until the end of the turn",
-    bound: 176,
+    bound: 170,
     ours: () => answer(ours((conn) => conn.receive(() => {}))),
     ws: () => answer(theirs(() => {})),
   },
   dial: {
     what: 'a dial',
-    bound: 323,
+    bound: 268,
     ours: () =>
       dials(async (url) => {
         await dial(url);

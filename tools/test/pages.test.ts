@@ -6,7 +6,7 @@ import { serve } from '@ws/node-server';
 import { describe, expect, it } from 'vitest';
 import { checkDialerOptions } from '../../packages/node-client/src/options.ts';
 import { planReconnecting } from '../../packages/node-client/src/reconnecting/reconnecting-options.ts';
-import { ZlibDeflate } from '../../packages/node-io/src/deflate/zlib-deflate.ts';
+import { ZlibDeflate } from '../../packages/node-io/src/zlib-deflate.ts';
 import { checkUpgraderOptions } from '../../packages/node-server/src/options.ts';
 
 const root = join(import.meta.dirname, '../..');

@@ -23,6 +23,7 @@ beforeAll(() => {
 
 /** JavaScript that other tests run. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
+  'docs/frameworks.md': 'tests/frameworks/page.ts',
   'bench/README.md': 'bench/test/load/users.slow.test.ts',
   'docs/runtimes.md': 'tools/test/install.long.test.ts',
   'docs/testing.md': 'tools/test/install.long.test.ts',

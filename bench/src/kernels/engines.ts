@@ -1,4 +1,4 @@
-import type { Deflater, History, Inflater } from '@ws/conn';
+import type { Deflater, History, Inflater } from '@ws/deflate';
 import { nodeDeflate } from '@ws/node-io';
 import type { Subject } from '../harness/batches.ts';
 import { jsonLike } from '../load/corpus.ts';

@@ -180,7 +180,9 @@ describe.each(programs)('the program $name', ({ start, client }) => {
     const socket = open(port);
     socket.write(Buffer.concat([encodeFrame(1, Buffer.from('hi'), MASK), bytes, bytes]));
     const answer = await read(socket);
-    const close = answer.subarray(answer.indexOf('\r\n\r\n') + 8);
+    const sent = answer.subarray(answer.indexOf('\r\n\r\n') + 4);
+    // An Endpoint that a fault has ended sends no echo of the message before it.
+    const close = sent[0] === 0x88 ? sent : sent.subarray(4);
     expect([close[0], close.readUInt16BE(2)]).toEqual([0x88, code]);
     expect(await client(port)).toEqual(['grüße', 4000]);
   });

@@ -1,5 +1,5 @@
 import { type MessageData, type MessageWriterLike, WriteClosedError } from '@ws/conn';
-import { RESOLVED, rejectedSoon } from '@ws/conn/internal';
+import { RESOLVED, rejected } from '@ws/conn/internal';
 import { bytesOf, payloadOf } from './payload.ts';
 import { attempt, nothing } from './promises.ts';
 import { utf8Length } from './utf8-length.ts';
@@ -99,7 +99,7 @@ export class GatheringWriter implements MessageWriterLike {
   #closed(): Promise<never> | undefined {
     const { rejection } = this.#writes;
     if (rejection !== undefined || !this.#over) return rejection;
-    return rejectedSoon(new WriteClosedError());
+    return rejected(new WriteClosedError(), this);
   }
 }
 

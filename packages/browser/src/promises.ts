@@ -1,5 +1,5 @@
 import { TimeoutError, type WaitOptions } from '@ws/conn';
-import { badType, handled, kind, RESOLVED, rejected, rejectedSoon, whole } from '@ws/conn/internal';
+import { badType, handled, kind, RESOLVED, rejected, whole } from '@ws/conn/internal';
 
 /** The most ms that `setTimeout` takes: 24 days. */
 export const LONGEST_TIMER = 2_147_483_647;
@@ -71,7 +71,7 @@ export function bounded<T>(
 ): Promise<T> {
   checkSignal(signal);
   const ms = timeout === undefined ? Infinity : whole('timeout', timeout);
-  if (signal?.aborted) return rejectedSoon(signal.reason);
+  if (signal?.aborted) return rejected(signal.reason, signal);
   let settled = nothing;
   const promise = new Promise<T>((resolve, reject) => {
     const stop = start(resolve, reject);

@@ -30,7 +30,7 @@ import {
   handled,
   kind,
   MAX_CLOSE_REASON,
-  rejectedSoon,
+  rejected,
 } from '@ws/conn/internal';
 import { UnsupportedError } from './errors.ts';
 import { formatJSON, parseJSON } from './json.ts';
@@ -289,7 +289,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
         const { signal } = options;
         checkSignal(signal);
         // A page cannot take back what its socket has.
-        if (signal?.aborted) return rejectedSoon(signal.reason);
+        if (signal?.aborted) return rejected(signal.reason, signal);
       }
       return this.writes.send(payload);
     });
@@ -423,12 +423,12 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
 
   /** @throws (rejects) UnsupportedError */
   ping(_data?: unknown, _options?: PingOptions): Promise<number> {
-    return rejectedSoon(new UnsupportedError('ping'));
+    return rejected(new UnsupportedError('ping'), this);
   }
 
   /** @throws (rejects) UnsupportedError */
   writeControl(_type: number, _data?: unknown, _deadline?: unknown): Promise<never> {
-    return rejectedSoon(new UnsupportedError('writeControl'));
+    return rejected(new UnsupportedError('writeControl'), this);
   }
 
   /** @throws UnsupportedError, except for null. */

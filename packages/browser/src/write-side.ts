@@ -1,5 +1,5 @@
 import type { BackpressureError } from '@ws/conn';
-import { handled, type LateRejection, RESOLVED, rejectedSoon } from '@ws/conn/internal';
+import { type CallPromise, handled, RESOLVED, refused, rejected } from '@ws/conn/internal';
 import type { BrowserConnSettings } from './options.ts';
 import { MESSAGE_COST, overflow } from './payload.ts';
 import { nothing } from './promises.ts';
@@ -55,7 +55,7 @@ export class WriteSide {
     this.expired();
     // A socket that closes would drop a message without an error.
     if (this.#ended === undefined && this.#socket.readyState < 2) return undefined;
-    const reject = (): Promise<never> => rejectedSoon(this.#ended!.reason);
+    const reject = (): Promise<never> => rejected(this.#ended!.reason);
     return this.#ended ? reject() : handled(this.#closed.then(reject));
   }
 
@@ -89,9 +89,9 @@ export class WriteSide {
   }
 
   /** Counts a message that was not sent. The first one whose promise no code awaits is reported. */
-  refuse(error: BackpressureError): LateRejection {
+  refuse(error: BackpressureError): CallPromise<never> {
     this.refused++;
-    return rejectedSoon(error, () => {
+    return refused(error, this, () => {
       if (!this.#refusalReported) this.#settings.report(error);
       this.#refusalReported = true;
     });

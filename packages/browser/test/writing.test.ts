@@ -285,10 +285,11 @@ describe('a send after the end', () => {
     expect(other.socket.sent).toEqual([]);
   });
 
-  it('rejects with the CloseError of a broken connection, in a later turn', async () => {
+  it('rejects with the CloseError of a broken connection, from the second on in a later turn', async () => {
     const { conn, socket } = connected();
     socket.end();
-    const sending = conn.send('a');
+    expect(await isPending(conn.send('a'))).toBe(false);
+    const sending = conn.send('b');
     expect(await isPending(sending)).toBe(true);
     expect(await rejection(sending)).toMatchObject({ closeCode: 1006 });
   });

@@ -23,7 +23,7 @@ describe.each([
   'README.md',
   'docs/wsx.md',
   'packages/cli/README.md',
-  'examples/express-passport/README.md',
+  'docs/frameworks.md',
   'examples/session-cookie/README.md',
 ])('%s', (name) => {
   it('shows command lines that wsx takes', () => {

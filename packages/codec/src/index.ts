@@ -80,6 +80,12 @@ export {
 } from './memory/message-buffers.ts';
 export type { OwnedBytes, Slab, SlabSource } from './memory/slab.ts';
 export { SlabPool, type SlabPoolOptions, sharedSlabPool } from './memory/slab-pool.ts';
+export type {
+  Compression,
+  DeflateExtension,
+  ExtensionRuntime,
+  MessageDeflate,
+} from './messages/compression.ts';
 export type { DataType, Extension, SharedEncoding } from './messages/extension.ts';
 export { MessageDecoder } from './messages/message-decoder.ts';
 export {

@@ -87,8 +87,8 @@ type WebSocket = Connection;
 export type { ClientOptions } from './client-options.ts';
 export type { PerMessageDeflateOptions } from './permessage-deflate.ts';
 export type { BinaryType, RawData } from './received-message.ts';
+export type { SendOptions } from './sender.ts';
 export type { ServerOptions, VerifyClient, VerifyClientInfo } from './server-options.ts';
-export type { SendOptions } from './websocket.ts';
 export {
   createWebSocketStream,
   extension,

@@ -20,8 +20,12 @@ import { acceptKeyByCrypto } from '@ws/node-io/internal';
 import { type ClientOptions, withDefaults } from './client-options.ts';
 import { CLOSING, CONNECTING, type ReadyState } from './connection.ts';
 import { format, parse } from './extension.ts';
-import type { ActiveExtensions } from './parser-events.ts';
-import { EXTENSION, mayCompress, PerMessageDeflate } from './permessage-deflate.ts';
+import {
+  type ActiveExtensions,
+  EXTENSION,
+  mayCompress,
+  PerMessageDeflate,
+} from './permessage-deflate.ts';
 import { isSameHost, mayGetCredentials, parseUrl, type Target, targetOf } from './target.ts';
 
 /** The connection that a handshake opens. */

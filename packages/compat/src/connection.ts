@@ -13,11 +13,9 @@ export type ReadyState = typeof CONNECTING | typeof OPEN | typeof CLOSING | type
 /** Called when the socket has the frame, or with the error of the socket. */
 export type SendCallback = (error?: Error | null) => void;
 
-/** Frames that wait for the end of a turn. */
-interface FrameQueue {
-  hold(): void;
-  release(): void;
-  flush(): void;
+/** A sender of control frames. */
+interface Controls {
+  control(opcode: number, payload: Buffer, mask: boolean, callback: SendCallback): void;
 }
 
 /** What the listeners of a socket know of the WebSocket that owns it. */
@@ -25,20 +23,17 @@ export interface Connection extends EventEmitter {
   readonly _isServer: boolean;
   readonly _stream: Duplex | null;
   readonly _receiver: MessageParser<Connection> | null;
-  readonly _sender: FrameQueue | null;
+  readonly _sender: Controls | null;
+  /** Frames that wait for the end of a turn. */
+  readonly _frames: { flush(): void } | undefined;
   readonly _paused: boolean;
-  readonly _autoPong: boolean;
   readonly _maxPendingAutoPongs: number;
   /** In ms. */
   readonly _closeTimeout: number | undefined;
   _readyState: ReadyState;
-  _closeCode: number;
-  _closeMessage: Buffer;
-  _closeFrameReceived: boolean;
+  _closeFrameSent: boolean;
   _closeTimer: NodeJS.Timeout | undefined;
   _errorEmitted: boolean;
-  /** The peer broke a rule. */
-  _faulted: boolean;
   _pendingAutoPongs: number;
   _onPongSent: SendCallback | undefined;
   close(code?: number, reason?: Buffer): void;

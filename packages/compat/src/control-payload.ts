@@ -1,12 +1,8 @@
 import { isValidCloseCode } from '@ws/codec';
 import { MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
 import { EMPTY } from './bytes.ts';
-import { type FaultError, invalidCloseCode, invalidControlLength, invalidText } from './errors.ts';
-import { isValidText } from './received-message.ts';
 
 const LARGEST_REASON = MAX_CONTROL_PAYLOAD - 2;
-/** Stands for a close frame without a code (RFC 6455, section 7.4.1). */
-const NO_STATUS = 1005;
 
 /** @throws RangeError for more bytes than a control frame may have. */
 export function checkControlSize(size: number): void {
@@ -18,7 +14,7 @@ export function checkControlSize(size: number): void {
 export function closePayload(
   code: number | undefined,
   data: string | Uint8Array | undefined,
-): Uint8Array {
+): Buffer {
   if (code === undefined) return EMPTY;
   // The number in the frame has no fraction, and ws takes codes with one.
   if (typeof code !== 'number' || !isValidCloseCode(Math.trunc(code))) {
@@ -40,18 +36,4 @@ function reasonOf(data: string | Uint8Array): Uint8Array {
   // Of any realm: `instanceof` knows one only.
   if (data[Symbol.toStringTag] === 'Uint8Array') return data;
   throw new TypeError('Second argument must be a string or a Uint8Array');
-}
-
-/** Reads the payload of a close frame. Returns the fault of an invalid one. */
-export function readClose(
-  payload: Buffer,
-  checksText: boolean,
-): { code: number; reason: Buffer } | FaultError {
-  const { length } = payload;
-  if (length === 0) return { code: NO_STATUS, reason: payload };
-  if (length === 1) return invalidControlLength(1);
-  const code = payload.readUInt16BE(0);
-  if (!isValidCloseCode(code)) return invalidCloseCode(code);
-  const reason = payload.subarray(2);
-  return checksText && !isValidText(reason) ? invalidText() : { code, reason };
 }

@@ -1,5 +1,7 @@
-import { CloseCode, type FrameDecoder, type MessageDecoder, type Role } from '@ws/codec';
-import { RSV1 } from './decoder-pool.ts';
+import { CloseCode, type FrameDecoder, ProtocolError, type Role } from '@ws/codec';
+
+/** The bit of permessage-deflate in the first byte of a frame (RFC 7692, section 6). */
+export const RSV1 = 0x40;
 
 /** An error with a code that never changes, and the close code that the peer gets. */
 export interface FaultError extends Error {
@@ -35,11 +37,7 @@ export function invalidText(): FaultError {
   return fault(error, CloseCode.InvalidFramePayloadData, 'WS_ERR_INVALID_UTF8');
 }
 
-export function invalidCloseCode(closeCode: number): FaultError {
-  return frameFault(`invalid status code ${closeCode}`, 'WS_ERR_INVALID_CLOSE_CODE');
-}
-
-export function invalidControlLength(length: number): FaultError {
+function invalidControlLength(length: number): FaultError {
   return frameFault(`invalid payload length ${length}`, 'WS_ERR_INVALID_CONTROL_PAYLOAD_LENGTH');
 }
 
@@ -60,11 +58,26 @@ function invalidOpcode(opcode: number): FaultError {
 
 const RSV1_FAULT = ['RSV1 must be clear', 'WS_ERR_UNEXPECTED_RSV_1'] as const;
 
-/** The error of ws for the fault that a decoder reports. `deflates`: RSV1 is negotiated. */
-export function errorOfDecoder(decoder: MessageDecoder, role: Role, deflates: boolean): FaultError {
-  const { code, faults } = decoder.error!;
+/**
+ * The error of ws for a fault that the codec reports.
+ *
+ * @param deflates - Whether RSV1 is negotiated.
+ */
+export function faultOf(
+  error: Error,
+  frame: FrameDecoder | undefined,
+  role: Role,
+  deflates: boolean,
+): FaultError {
+  if (!(error instanceof ProtocolError)) return error as FaultError;
+  const { code, faults } = error;
   const [first = ''] = faults;
   if (code === 'WS_ERR_INVALID_DEFLATE') return invalidDeflate();
+  if (first === 'close payload of one byte') return invalidControlLength(1);
+  if (first.startsWith('bad close code')) {
+    const closeCode = first.split(' ').at(-1);
+    return frameFault(`invalid status code ${closeCode}`, 'WS_ERR_INVALID_CLOSE_CODE');
+  }
   if (first.startsWith('frame over the limit') || first.startsWith('message of more')) {
     return tooLong();
   }
@@ -72,10 +85,10 @@ export function errorOfDecoder(decoder: MessageDecoder, role: Role, deflates: bo
     return frameFault('payload length is not minimal', 'WS_ERR_NON_MINIMAL_PAYLOAD_LENGTH');
   }
   if (first.startsWith('length')) {
-    const error = new RangeError('Unsupported WebSocket frame: payload length > 2^53 - 1');
-    return fault(error, CloseCode.MessageTooBig, 'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH');
+    const tooLarge = new RangeError('Unsupported WebSocket frame: payload length > 2^53 - 1');
+    return fault(tooLarge, CloseCode.MessageTooBig, 'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH');
   }
-  return errorOfHeader(decoder.frame, faults, role, deflates);
+  return errorOfHeader(frame!, faults, role, deflates);
 }
 
 /** The first fault in the order in which ws looks for them. */

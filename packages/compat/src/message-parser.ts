@@ -1,63 +1,114 @@
+import type { EventEmitter } from 'node:events';
 import { getDefaultHighWaterMark } from 'node:stream';
 import {
   BinaryMessage,
   CLOSE,
+  type ClosePayload,
   FAILED,
   MESSAGE,
-  type MessageDecoder,
+  MessageDecoder,
   NEED_MORE,
   PING,
   PONG,
+  PongMessage,
+  parseCloseMessage,
   type Role,
   STEP,
   TextMessage,
 } from '@ws/codec';
-import { bufferOver, copyOf, emptyBuffer } from './bytes.ts';
-import { readClose } from './control-payload.ts';
-import { acquireDecoder, releaseDecoder } from './decoder-pool.ts';
 import {
-  errorOfDecoder,
+  END,
+  type Failure,
+  type FrameOutput,
+  Machine,
+  type MachineOwner,
+  Pool,
+} from '@ws/codec/internal';
+import { bufferOver, copyOf, EMPTY, emptyBuffer } from './bytes.ts';
+import {
+  CLOSE_CODE,
   type FaultError,
+  faultOf,
   invalidText,
   outOfMemory,
   tooManyParts,
 } from './errors.ts';
-import {
-  type ActiveExtensions,
-  NO_EXTENSIONS,
-  type ParserEvents,
-  type ParserOptions,
-} from './parser-events.ts';
-import { EXTENSION, limitOf, type PerMessageDeflate } from './permessage-deflate.ts';
+import { type ActiveExtensions, EXTENSION, limitOf, NO_EXTENSIONS } from './permessage-deflate.ts';
 import { nextTick } from './platform.ts';
 import { type BinaryType, converted, isValidText } from './received-message.ts';
 
+/** Options of {@link MessageParser}; 0 means no limit. */
+export interface ParserOptions {
+  allowSynchronousEvents?: boolean | undefined;
+  binaryType?: BinaryType | undefined;
+  extensions?: ActiveExtensions | undefined;
+  isServer?: boolean | undefined;
+  maxBufferedChunks?: number | undefined;
+  maxFragments?: number | undefined;
+  maxPayload?: number | undefined;
+  skipUTF8Validation?: boolean | undefined;
+}
+
+/** What a parser calls besides 'message', 'ping' and 'pong'; `target` is its owner, which emits these. */
+export interface ParserEvents<T> {
+  /** The machine answers a ping with `payload`. */
+  answerPing(target: T, payload: Buffer): void;
+  /** A close frame came, after which the parser drops all input. */
+  conclude(target: T, code: number, reason: Buffer): void;
+  /** The peer broke a rule. The parser drops all further input. */
+  fault(target: T, error: FaultError): void;
+  /** Input that waited was handled: the socket may be read again. */
+  drain(target: T): void;
+  /** The input has ended and all of it was handled. */
+  finish(target: T): void;
+}
+
+/** Frames that answer the input. They leave together when it is handled. */
+interface HeldFrames {
+  hold(): void;
+  release(): void;
+}
+
 // States of a parser.
 const READY = 0;
-/** The decoder's events are handled. */
+/** The machine's events are handled. */
 const RUNNING = 1;
 /** An event, or the inflation of a message, comes in a later turn. Input waits. */
 const WAITING = 2;
-/** The input is over: a close frame or a fault came. */
-const DONE = 3;
 
+/** The bits of the opcode in the first byte of a frame (RFC 6455, section 5.2). */
+const OPCODE = 0x0f;
 /** Bytes of waiting input. ws parses in a Writable, whose default this is. */
 const HIGH_WATER_MARK = /* @__PURE__ */ getDefaultHighWaterMark(false);
+/** Most decoders of a role that are kept for connections that have input. */
+const MAX_FREE = 64;
 
-/** Turns the bytes of a socket into messages and control frames. */
-export class MessageParser<T> {
+/** Free decoders. An idle connection holds none. */
+const decoders = {
+  server: new Pool<MessageDecoder>(MAX_FREE),
+  client: new Pool<MessageDecoder>(MAX_FREE),
+};
+
+/** Turns the bytes of a socket into messages and control frames, by the machine of the codec. */
+export class MessageParser<T extends EventEmitter> implements MachineOwner, FrameOutput {
   binaryType: BinaryType;
   /** Most plain bytes of a message; 0 for no limit. Programs look at it, as with ws. */
   readonly _maxPayload: number;
   /** The negotiated extensions. Programs look at them, as with ws. */
   readonly _extensions: ActiveExtensions;
+  /** The reason of the peer's close frame. */
+  reason: Buffer = EMPTY;
+  /** The payload of our close frame, which answers a call, the peer's close frame or a fault. */
+  closePayload: Buffer = EMPTY;
   /** Whether {@link ParserEvents.finish} was called. */
   finished = false;
 
+  /** Private, because programs write connections as JSON, which must not have circles. */
+  readonly #machine: Machine;
   readonly #target: T;
   readonly #events: ParserEvents<T>;
+  readonly #frames: HeldFrames | undefined;
   readonly #role: Role;
-  readonly #deflate: PerMessageDeflate | undefined;
   readonly #synchronous: boolean;
   readonly #skipsUtf8: boolean;
   readonly #maxFragments: number;
@@ -65,8 +116,9 @@ export class MessageParser<T> {
   #resume: (() => void) | undefined;
 
   #state = READY;
+  /** Whether the machine answers the ping that is emitted next. */
+  #answers = false;
   #ending = false;
-  #decoder: MessageDecoder | undefined;
   /** Chunks that wait. */
   #queue: Buffer[] | undefined;
   /** Bytes of the chunks since the last time when none waited. */
@@ -74,16 +126,22 @@ export class MessageParser<T> {
   /** Chunks that came since the last complete frame. */
   #chunks = 0;
   /** Complete frames of the message under way. */
-  #frames = 0;
+  #fragments = 0;
   /** The ends of the frames in a binary message that has several. The last one may be missing. */
   #frameEnds: number[] | undefined;
 
-  constructor(target: T, events: ParserEvents<T>, options: ParserOptions) {
+  constructor(
+    target: T,
+    events: ParserEvents<T>,
+    options: ParserOptions,
+    frames?: HeldFrames | undefined,
+  ) {
     this.#target = target;
     this.#events = events;
+    this.#frames = frames;
     this.#role = options.isServer ? 'server' : 'client';
+    this.#machine = new Machine(this, this.#role, this);
     this._extensions = options.extensions ?? NO_EXTENSIONS;
-    this.#deflate = this._extensions[EXTENSION];
     const { allowSynchronousEvents = true } = options;
     this.#synchronous = allowSynchronousEvents;
     this.#skipsUtf8 = options.skipUTF8Validation ?? false;
@@ -91,6 +149,17 @@ export class MessageParser<T> {
     this.#maxFragments = limitOf(options.maxFragments);
     this.#maxChunks = limitOf(options.maxBufferedChunks);
     this.binaryType = options.binaryType ?? 'nodebuffer';
+  }
+
+  /** Answers pings and faults, and says what the close frames allow. */
+  get machine(): Machine {
+    return this.#machine;
+  }
+
+  /** Whether a close frame or a fault of the peer has come. */
+  get concluded(): boolean {
+    const { received, failed } = this.#machine;
+    return received !== undefined || failed !== undefined;
   }
 
   /** Whether input waits: {@link ParserEvents.drain} follows. */
@@ -105,7 +174,7 @@ export class MessageParser<T> {
 
   /** Handles the next bytes, which belong to the parser from now on. */
   receive(chunk: Buffer): void {
-    if (this.#state === DONE || this.#ending) return;
+    if (this.#ending) return;
     this.#unread += chunk.length;
     if (this.#state === READY) this.#run(chunk);
     else (this.#queue ??= []).push(chunk);
@@ -115,12 +184,19 @@ export class MessageParser<T> {
   end(): void {
     if (this.#ending) return;
     this.#ending = true;
-    if (this.#state === READY || this.#state === DONE) this.#finishLater();
+    if (this.#state === READY) this.#run();
   }
 
-  /** Drops all input and releases the memory. */
+  /** The application closes. As in ws, its payload replaces that of a fault which has not left. */
+  close(payload: Buffer): void {
+    this.#machine.close(payload);
+    this.closePayload = payload;
+  }
+
+  /** The connection is closed: drops all input and releases the memory. */
   destroy(): void {
-    if (this.#state !== DONE) this.#stop();
+    this.#stop();
+    this.#machine.gone();
   }
 
   /** The thread's budget for inflating has room again. */
@@ -128,44 +204,34 @@ export class MessageParser<T> {
     if (this.#state === WAITING) this.#run();
   }
 
-  #finishLater(): void {
+  /** No input is handled from now on. */
+  #stop(): void {
+    this.#ending = true;
+    this.#state = READY;
+    this.#queue = this.#frameEnds = undefined;
+    this.#machine.drop();
+  }
+
+  /** Handles what the machine has, then `chunk` and the chunks that wait. */
+  #run(chunk?: Buffer): void {
+    const waited = this.#state === WAITING;
+    this.#state = RUNNING;
+    this.#frames?.hold();
+    try {
+      if (chunk !== undefined) this.#push(chunk);
+      while (this.#state === RUNNING) this.#advance();
+    } finally {
+      // A listener threw. The frames after it are handled in a later turn.
+      if (this.#state === RUNNING) this.#later();
+      this.#frames?.release();
+    }
+    if (this.#state === WAITING) return;
+    if (waited) this.#events.drain(this.#target);
+    if (!this.#ending) return;
     nextTick(() => {
       this.finished = true;
       this.#events.finish(this.#target);
     });
-  }
-
-  /** Handles what the decoder has, then `chunk` and the chunks that wait. */
-  #run(chunk?: Buffer): void {
-    const waited = this.#state === WAITING;
-    this.#state = RUNNING;
-    this.#events.begin(this.#target);
-    let threw = true;
-    try {
-      this.#handle(chunk);
-      threw = false;
-    } finally {
-      // A listener threw. The frames after it are handled in a later turn.
-      if (threw && this.#state === RUNNING) this.#later();
-      this.#events.end(this.#target);
-    }
-    if (this.#state === WAITING) return;
-    if (waited) this.#events.drain(this.#target);
-    if (this.#ending) this.#finishLater();
-  }
-
-  #handle(chunk: Buffer | undefined): void {
-    if (chunk !== undefined) this.#push(chunk);
-    while (this.#state === RUNNING) {
-      if (this.#decoder !== undefined && this.#advance(this.#decoder)) continue;
-      const next = this.#queue?.shift();
-      if (next !== undefined) {
-        this.#push(next);
-      } else {
-        this.#state = READY;
-        this.#unread = 0;
-      }
-    }
   }
 
   /** Calls `emit` in a later turn, and continues after it. Input waits. */
@@ -185,74 +251,65 @@ export class MessageParser<T> {
       return this.#fail(tooManyParts('buffered chunks'));
     }
     this.#chunks++;
-    this.#decoder ??= this.#acquire();
-    this.#decoder.push(chunk);
+    this.#machine.push(chunk, chunk.length);
   }
 
-  #acquire(): MessageDecoder {
-    const extension = this.#deflate?.extension;
-    if (extension !== undefined) extension.resume = this.#resume ??= () => this.onInflateTurn();
-    return acquireDecoder(this.#role, this._maxPayload || Infinity, extension);
-  }
-
-  /** Handles events of the decoder. Returns false when the decoder needs more bytes. */
-  #advance(decoder: MessageDecoder): boolean {
-    while (this.#state === RUNNING) {
-      const { transforming } = decoder;
-      switch (this.#next(decoder)) {
-        case MESSAGE:
-          if (transforming || this.#endFrame()) this.#message(decoder);
-          break;
-        case STEP:
-          this.#step(decoder, transforming);
-          break;
-        case PING:
-          this.#control(decoder, true);
-          break;
-        case PONG:
-          this.#control(decoder, false);
-          break;
-        case CLOSE:
-          this.#close(decoder);
-          break;
-        case FAILED:
-          this.#fail(errorOfDecoder(decoder, this.#role, this.#deflate !== undefined));
-          break;
-        case NEED_MORE:
-          if (!decoder.transforming) {
-            this.#rest(decoder);
-            return false;
-          }
-          // The thread's budget for inflating is spent: onInflateTurn() follows.
-          this.#state = WAITING;
-          break;
-      }
+  #advance(): void {
+    const machine = this.#machine;
+    const inflates = machine.input?.transforming === true;
+    switch (this.#next()) {
+      case MESSAGE:
+        if (inflates || this.#endFrame()) this.#message(machine.input!);
+        break;
+      case STEP:
+        this.#step(machine.input!, inflates);
+        break;
+      case PING:
+        this.#control('ping', machine.input!);
+        break;
+      case PONG:
+        this.#control('pong', machine.input!);
+        break;
+      case CLOSE:
+        this.#stop();
+        this.#events.conclude(this.#target, machine.received!.code, this.reason);
+        break;
+      case END:
+        this.#state = READY;
+        break;
+      case FAILED:
+        this.#failed();
+        break;
+      case NEED_MORE:
+        this.#pushNext();
+        break;
     }
-    return true;
   }
 
-  #next(decoder: MessageDecoder): number {
+  #next(): number {
+    const machine = this.#machine;
     try {
-      return decoder.next();
+      return machine.next();
     } catch (error) {
-      if (!decoder.transforming) throw error;
-      this.#fail(outOfMemory(error as Error));
-      return STEP;
+      if (machine.input?.transforming !== true) throw error;
+      return machine.fault(outOfMemory(error as Error));
     }
   }
 
-  /** Between two messages, the decoder returns to the pool. */
-  #rest(decoder: MessageDecoder): void {
-    const { idle } = decoder;
-    if (idle || decoder.frame.atFrameBoundary) this.#chunks = 0;
-    if (idle) this.#release();
-  }
-
-  #release(): void {
-    const decoder = this.#decoder;
-    if (decoder === undefined) return;
-    this.#decoder = undefined;
-    releaseDecoder(decoder, this.#role);
+  /** The machine has no event in the chunks so far. */
+  #pushNext(): void {
+    const { input } = this.#machine;
+    if (input?.transforming === true) {
+      // The thread's budget for inflating is spent: onInflateTurn() follows.
+      this.#state = WAITING;
+      return;
+    }
+    if (input === undefined || input.frame.atFrameBoundary) this.#chunks = 0;
+    const next = this.#queue?.shift();
+    if (next !== undefined) return this.#push(next);
+    this.#unread = 0;
+    if (this.#ending) this.#machine.end();
+    else this.#state = READY;
   }
 
   /**
@@ -261,76 +318,109 @@ export class MessageParser<T> {
    * @param inflated - Whether it was inflated.
    */
   #step(decoder: MessageDecoder, inflated: boolean): void {
-    if (this.#state !== RUNNING || decoder.frame.missing > 0) return;
+    if (decoder.frame.missing > 0) return;
     // A compressed frame is complete before its last bytes are inflated.
     if (!inflated && !this.#endFrame()) return;
-    if (!decoder.transforming && decoder.type === BinaryMessage) this.#noteEnd(decoder.length);
-  }
-
-  #noteEnd(length: number): void {
+    if (decoder.transforming || decoder.type !== BinaryMessage) return;
     const ends = (this.#frameEnds ??= []);
-    if (length > (ends.at(-1) ?? 0)) ends.push(length);
+    if (decoder.length > (ends.at(-1) ?? 0)) ends.push(decoder.length);
   }
 
   /** A data frame is complete. Returns false after a fault. */
   #endFrame(): boolean {
     this.#chunks = 1;
-    const isAllowed = this.#maxFragments === 0 || ++this.#frames <= this.#maxFragments;
+    const isAllowed = this.#maxFragments === 0 || ++this.#fragments <= this.#maxFragments;
     if (!isAllowed) this.#fail(tooManyParts('message fragments'));
     return isAllowed;
   }
 
-  #message(decoder: MessageDecoder): void {
+  #message({ type, bytes, start, end }: MessageDecoder): void {
     const ends = this.#frameEnds;
-    this.#frames = 0;
+    this.#fragments = 0;
     this.#frameEnds = undefined;
-    const { start, end } = decoder;
-    const bytes = start === end ? emptyBuffer() : bufferOver(decoder.bytes, start, end);
-    const isBinary = decoder.type !== TextMessage;
-    if (!isBinary && !this.#skipsUtf8 && !isValidText(bytes)) return this.#fail(invalidText());
-    const data = isBinary ? converted(bytes, this.binaryType, ends) : bytes;
-    if (this.#synchronous) this.#events.message(this.#target, data, isBinary);
-    else this.#later(() => this.#events.message(this.#target, data, isBinary));
+    const payload = start === end ? emptyBuffer() : bufferOver(bytes, start, end);
+    const isBinary = type !== TextMessage;
+    if (!isBinary && !this.#skipsUtf8 && !isValidText(payload)) return this.#fail(invalidText());
+    const data = isBinary ? converted(payload, this.binaryType, ends) : payload;
+    if (this.#synchronous) this.#target.emit('message', data, isBinary);
+    else this.#later(() => this.#target.emit('message', data, isBinary));
   }
 
-  // Control frames
-
-  #control(decoder: MessageDecoder, isPing: boolean): void {
-    const payload = this.#payload(decoder);
-    if (this.#synchronous) this.#emitControl(isPing, payload);
-    else this.#later(() => this.#emitControl(isPing, payload));
-  }
-
-  /** The payload of a control frame. */
-  #payload({ bytes, start, end }: MessageDecoder): Buffer {
+  #control(event: 'ping' | 'pong', { bytes, start, end }: MessageDecoder): void {
     this.#chunks = 1;
-    return start === end ? emptyBuffer() : copyOf(bytes, start, end);
+    const payload = start === end ? emptyBuffer() : copyOf(bytes, start, end);
+    if (this.#synchronous) this.#emitControl(event, payload);
+    else this.#later(() => this.#emitControl(event, payload));
   }
 
-  #emitControl(isPing: boolean, payload: Buffer): void {
-    if (isPing) this.#events.ping(this.#target, payload);
-    else this.#events.pong(this.#target, payload);
+  #emitControl(event: 'ping' | 'pong', payload: Buffer): void {
+    if (this.#answers) {
+      this.#answers = false;
+      this.#events.answerPing(this.#target, payload);
+    }
+    this.#target.emit(event, payload);
   }
 
-  #close(decoder: MessageDecoder): void {
-    const payload = this.#payload(decoder);
-    const result = readClose(payload, !this.#skipsUtf8);
-    if (result instanceof Error) return this.#fail(result);
-    this.#stop();
-    this.#events.conclude(this.#target, result.code, result.reason);
-    this.end();
-  }
-
+  /** The peer broke a rule of the options. */
   #fail(error: FaultError): void {
-    this.#stop();
-    this.#events.fault(this.#target, error);
+    this.#machine.fault(error);
+    this.#failed();
   }
 
-  /** No input is handled from now on. */
-  #stop(): void {
-    this.#state = DONE;
-    this.#queue = this.#frameEnds = undefined;
-    this.#decoder?.destroy();
-    this.#release();
+  #failed(): void {
+    this.#stop();
+    this.#events.fault(this.#target, this.#machine.failed!.error as FaultError);
   }
+
+  // What the machine asks for
+
+  lendDecoder(): MessageDecoder {
+    const decoder = decoders[this.#role].acquire() ?? createDecoder(this.#role);
+    const extension = this._extensions[EXTENSION]?.extension;
+    if (extension !== undefined) extension.resume = this.#resume ??= () => this.onInflateTurn();
+    decoder.attach(this.#machine, this._maxPayload || Infinity, extension);
+    return decoder;
+  }
+
+  takeDecoder(decoder: MessageDecoder): void {
+    decoder.detach();
+    decoders[this.#role].release(decoder);
+  }
+
+  readClose(payload: Uint8Array): ClosePayload {
+    const { code } = parseCloseMessage(payload.subarray(0, 2));
+    // A copy: the reason would keep the memory of its chunk.
+    const reason = Buffer.allocUnsafeSlow(Math.max(payload.length - 2, 0));
+    reason.set(payload.subarray(2));
+    if (!this.#skipsUtf8 && !isValidText(reason)) throw invalidText();
+    this.reason = reason;
+    return { code, reason: '' };
+  }
+
+  failureBy(error: Error): Failure {
+    const { input } = this.#machine;
+    const fault = faultOf(error, input?.frame, this.#role, EXTENSION in this._extensions);
+    return { error: fault, code: fault[CLOSE_CODE], reason: '' };
+  }
+
+  /** A pong leaves with the event of its ping, a close frame by {@link closePayload}. */
+  addCopy(b0: number, bytes: Uint8Array, start: number, end: number): number {
+    if ((b0 & OPCODE) === PongMessage) this.#answers = true;
+    else this.closePayload = copyOf(bytes, start, end);
+    return end - start;
+  }
+}
+
+function createDecoder(role: Role): MessageDecoder {
+  const decoder = new MessageDecoder({
+    role,
+    maxEmptyFragments: Infinity,
+    // As ws, which bounds the frames of a compressed message too, and checks a text at its end.
+    limitsWire: true,
+    ownsChunks: true,
+    checksText: false,
+  });
+  // Every frame of a message is counted.
+  decoder.stopAt = 0;
+  return decoder;
 }

@@ -1,9 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
-import { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { FrameEncoder } from '@ws/codec';
-import { type Batch, LARGEST_SLAB, Pool } from '@ws/codec/internal';
+import { type FrameCoding, FrameQueue, LARGEST_SLAB } from '@ws/codec/internal';
 import {
   type BatchSender,
   REFERENCE_FROM,
@@ -11,16 +9,21 @@ import {
   sharedFrames,
   TurnCallback,
   type TurnTask,
+  threadSlab,
   viewOfBatch,
 } from '@ws/conn/internal';
-import { copyOf, EMPTY } from './bytes.ts';
+import { bufferOver, copyOf, EMPTY } from './bytes.ts';
 import type { SendCallback } from './connection.ts';
-import { keyOf } from './frame-list.ts';
+import { maskKeys } from './frame-list.ts';
 import { isUnchanged } from './owned-socket.ts';
 import { nextTick, platform } from './platform.ts';
 
+/** First byte of a frame: the last of its message (RFC 6455, section 5.2). */
+const FIN = 0x80;
 /** Unmasked payloads of more bytes than this are not copied. */
 const COPIED_UP_TO = 32 * 1024 - 1;
+/** Fewer bytes leave the slab for another socket as a copy: a view would keep the slab. */
+const LEND_FROM = (LARGEST_SLAB / 8) * 7;
 /**
  * Bytes, or UTF-16 units of a text. A larger frame does not wait for others: the time for a write
  * is less than the time for the memory of many frames that wait.
@@ -31,11 +34,13 @@ const MAX_SMALL = 4096;
  * many when that frame was written.
  */
 const MIN_SINGLES = 3;
-/** Most encoders that are kept for connections that send. */
-const MAX_FREE = 64;
 
-const plainEncoders = new Pool<FrameEncoder>(MAX_FREE);
-const maskingEncoders = new Pool<FrameEncoder>(MAX_FREE);
+const MASKED: FrameCoding = {
+  masks: true,
+  nextKey: () => maskKeys.next(),
+  writeUtf8: (into, at, text) => platform.writeUtf8(into, at, text),
+};
+const PLAIN: FrameCoding = { ...MASKED, masks: false };
 
 /**
  * The frames of one socket that are not written yet. All frames of a turn of the event loop, and
@@ -46,37 +51,28 @@ const maskingEncoders = new Pool<FrameEncoder>(MAX_FREE);
 export class OutgoingFrames implements BatchSender, TurnTask {
   /** @internal */
   awaitsTurn = false;
-  protected readonly stream: Duplex;
-  /**
-   * Whether frames may wait for the end of the turn. They share memory, which another stream than a
-   * socket may keep.
-   */
-  protected readonly coalesces: boolean;
+  /** Whether the frames are masked. */
+  readonly masks: boolean;
+  /** Plain bytes of the compressed messages that wait for the end of the turn. */
+  compressed = 0;
+  readonly #socket: Socket;
   /** TLS queues every chunk. TCP queues it only when `writableLength` is above 0. */
   readonly #isTls: boolean;
-  /** Masks with the keys of the application. It is not shared with other sockets. */
-  readonly #ownEncoder: FrameEncoder | undefined;
-  #encoder: FrameEncoder | undefined;
-  #masks = false;
-  /** Frames that other sockets send too. The encoder is empty then. */
-  #batch: Batch | undefined;
+  readonly #queue: FrameQueue;
   #callbacks: SendCallback[] | undefined;
   #held = false;
-  /** Plain bytes of the compressed messages that wait for the end of the turn. */
-  protected compressed = 0;
+  #isWriting = false;
   /** Turns with one frame since the last turn with more. The first frame of all does not wait. */
   #singles = MIN_SINGLES;
   /** The last turn with a frame, and how many it has. */
   #turn = -1;
   #count = 1;
 
-  constructor(stream: Duplex, generateMask: ((key: Buffer) => void) | undefined) {
-    this.stream = stream;
-    this.coalesces = stream instanceof Socket;
-    this.#isTls = stream instanceof TLSSocket;
-    // null has no function either, as in ws.
-    if (!generateMask) return;
-    this.#ownEncoder = createEncoder(true, () => keyOf(generateMask));
+  constructor(socket: Socket, masks: boolean) {
+    this.#socket = socket;
+    this.masks = masks;
+    this.#queue = new FrameQueue(threadSlab(), masks ? MASKED : PLAIN, LEND_FROM);
+    this.#isTls = socket instanceof TLSSocket;
   }
 
   /**
@@ -84,8 +80,7 @@ export class OutgoingFrames implements BatchSender, TurnTask {
    * compressed messages count, as those that wait for zlib in ws.
    */
   get unwritten(): number {
-    if (!this.#mayQueue()) return this.compressed;
-    return (this.#batch?.size ?? 0) + (this.#encoder?.pending ?? 0);
+    return this.#mayQueue() ? this.#queue.bytes : this.compressed;
   }
 
   /** Answers to one chunk of input follow: they leave together, by {@link release}. */
@@ -98,27 +93,27 @@ export class OutgoingFrames implements BatchSender, TurnTask {
     this.flush();
   }
 
-  protected frame(
+  add(
     opcode: number,
     fin: boolean,
     rsv: number,
-    payload: Uint8Array,
-    mask: boolean,
+    payload: string | Uint8Array,
     callback: SendCallback | undefined,
   ): void {
-    this.#encoderFor(mask).frame(opcode, fin, rsv, payload);
-    this.#added(payload.length, callback);
-  }
-
-  protected text(
-    opcode: number,
-    fin: boolean,
-    text: string,
-    mask: boolean,
-    callback: SendCallback | undefined,
-  ): void {
-    this.#encoderFor(mask).text(opcode, fin, 0, text);
-    this.#added(text.length, callback);
+    const queue = this.#queue;
+    const { length } = payload;
+    const b0 = (fin ? FIN : 0) | rsv | opcode;
+    if (typeof payload === 'string') queue.addText(b0, payload);
+    else if (this.masks || length <= COPIED_UP_TO) queue.addCopy(b0, payload, 0, length);
+    else queue.addReference(b0, payload, 0, length, undefined);
+    const called = inContext(callback);
+    if (called !== undefined) (this.#callbacks ??= []).push(called);
+    // The application may change referenced bytes once `send` has returned, as with ws.
+    const most = this.#held ? COPIED_UP_TO : MAX_SMALL;
+    if (length > most || queue.bytes >= LARGEST_SLAB) this.flush();
+    else if (this.#held) return;
+    else if (this.#leavesAtOnce() && !this.compressed) this.flush();
+    else endOfTurn.add(this);
   }
 
   /**
@@ -127,38 +122,46 @@ export class OutgoingFrames implements BatchSender, TurnTask {
    * @param b0 - The first byte of its header.
    * @param payload - Identifies the frame until the turn ends.
    */
-  protected sharedFrame(b0: number, payload: Uint8Array, callback: SendCallback | undefined): void {
-    if (this.#encoder !== undefined) this.flush();
+  addShared(b0: number, payload: Uint8Array, callback: SendCallback | undefined): void {
+    const queue = this.#queue;
+    const before = queue.batch;
+    if (before === undefined) this.flush();
     const frames = sharedFrames(platform);
-    const before = this.#batch;
-    this.#batch = frames.extend(before, b0, payload);
+    queue.share(frames.extend(before, b0, payload));
     if (before === undefined) frames.flushAtEndOfTurn(this);
     // Without a context: it would cost a sixth of the speed of a room.
-    if (typeof callback === 'function') this.#call(callback);
+    if (typeof callback === 'function') (this.#callbacks ??= []).push(callback);
   }
 
-  /** Writes bytes as they are, after all frames before them. */
-  protected raw(list: readonly (Uint8Array | string)[], callback: SendCallback | undefined): void {
-    this.flush();
-    const { stream } = this;
-    const last = list.length - 1;
-    if (last > 0) stream.cork();
-    for (let i = 0; i < last; i++) stream.write(list[i]);
-    stream.write(list[last], callback);
-    if (last > 0) stream.uncork();
-  }
-
-  /** Writes all frames to the socket. */
+  /** Writes all frames to the socket, whose `write` calls this method too. */
   flush(): void {
     this.compressed = 0;
-    if (this.#batch !== undefined) this.#writeBatch();
-    const encoder = this.#encoder;
-    if (encoder === undefined) return;
-    const callbacks = this.#callbacks;
-    this.#encoder = this.#callbacks = undefined;
-    this.#write(encoder, callbacks);
-    if (encoder === this.#ownEncoder) return;
-    (this.#masks ? maskingEncoders : plainEncoders).release(encoder);
+    const queue = this.#queue;
+    if (queue.bytes === 0 || this.#isWriting) return;
+    if (queue.batch !== undefined) return this.#writeBatch();
+    this.#isWriting = true;
+    try {
+      this.#writeQueue();
+    } finally {
+      this.#isWriting = false;
+    }
+  }
+
+  #writeQueue(): void {
+    const queue = this.#queue;
+    const socket = this.#socket;
+    queue.joinTail();
+    let corked = false;
+    for (let chunk = queue.take(); chunk !== undefined; chunk = queue.take()) {
+      const isLast = queue.bytes === 0;
+      if (!isLast && !corked) {
+        corked = true;
+        socket.cork();
+      }
+      const bytes = bufferOver(chunk.bytes, chunk.start, chunk.end);
+      this.#give(bytes, chunk.release, isLast ? this.#takeCallbacks() : undefined);
+    }
+    if (corked) socket.uncork();
   }
 
   /**
@@ -167,53 +170,29 @@ export class OutgoingFrames implements BatchSender, TurnTask {
    * bytes at once, so that those frames are part of this write.
    */
   flushBatch(): void {
-    const callbacks = this.#callbacks;
-    const takesAll = this.stream.writable && !this.#mayQueue();
-    if (this.#batch !== undefined && callbacks !== undefined && takesAll) {
-      this.#callbacks = undefined;
-      callAll(callbacks);
-    }
-    this.#writeBatch();
+    if (this.#queue.batch === undefined) return;
+    if (this.#socket.writable && !this.#mayQueue()) callAll(this.#takeCallbacks() ?? []);
+    this.flush();
   }
 
   #writeBatch(): void {
-    const batch = this.#batch;
-    if (batch === undefined) return;
-    const callbacks = this.#callbacks;
-    this.#batch = this.#callbacks = undefined;
+    const batch = this.#queue.takeBatch();
     const bytes = viewOfBatch(platform, batch);
     // A view in the buffer of a slow socket keeps the memory of all shared frames.
-    const copied = this.stream.writableLength > 0 && batch.size < REFERENCE_FROM;
-    this.#give(copied ? copyOf(bytes, 0, bytes.length) : bytes, undefined, callbacks);
+    const copied = this.#socket.writableLength > 0 && batch.size < REFERENCE_FROM;
+    const given = copied ? copyOf(bytes, 0, bytes.length) : bytes;
+    this.#give(given, undefined, this.#takeCallbacks());
+  }
+
+  #takeCallbacks(): SendCallback[] | undefined {
+    const callbacks = this.#callbacks;
+    this.#callbacks = undefined;
+    return callbacks;
   }
 
   /** The end of a turn with frames. */
   onTurn(): void {
     this.flush();
-  }
-
-  #encoderFor(mask: boolean): FrameEncoder {
-    if (this.#batch !== undefined) this.#writeBatch();
-    if (this.#encoder !== undefined) {
-      if (this.#masks === mask) return this.#encoder;
-      this.flush();
-    }
-    this.#masks = mask;
-    const free = mask ? maskingEncoders : plainEncoders;
-    const own = mask ? this.#ownEncoder : undefined;
-    this.#encoder = own ?? free.acquire() ?? createEncoder(mask, undefined);
-    return this.#encoder;
-  }
-
-  #added(size: number, callback: SendCallback | undefined): void {
-    const called = inContext(callback);
-    if (called !== undefined) this.#call(called);
-    // The application may change referenced bytes once `send` has returned, as with ws.
-    const most = this.#held ? COPIED_UP_TO : MAX_SMALL;
-    if (size > most || this.#encoder!.pending >= LARGEST_SLAB) return this.flush();
-    if (this.#held) return;
-    if (this.#leavesAtOnce() && !this.compressed) return this.flush();
-    endOfTurn.add(this);
   }
 
   /** Whether a frame does not wait for others of its turn. */
@@ -227,31 +206,13 @@ export class OutgoingFrames implements BatchSender, TurnTask {
     return ++this.#count === 1 && this.#singles >= MIN_SINGLES;
   }
 
-  #call(callback: SendCallback): void {
-    (this.#callbacks ??= []).push(callback);
-  }
-
-  #write(encoder: FrameEncoder, callbacks: SendCallback[] | undefined): void {
-    const { stream } = this;
-    let corked = false;
-    encoder.flush((chunk, release) => {
-      const isLast = encoder.pending === 0;
-      if (!isLast && !corked) {
-        corked = true;
-        stream.cork();
-      }
-      this.#give(chunk, release, isLast ? callbacks : undefined);
-    });
-    if (corked) stream.uncork();
-  }
-
   #give(
     bytes: Uint8Array,
     release: (() => void) | undefined,
     callbacks: SendCallback[] | undefined,
   ): void {
-    const { stream } = this;
-    if (release !== undefined && !isUnchanged(stream)) {
+    const socket = this.#socket;
+    if (release !== undefined && !isUnchanged(socket)) {
       const copy = copyOf(bytes, 0, bytes.length);
       release();
       return this.#give(copy, undefined, callbacks);
@@ -259,18 +220,18 @@ export class OutgoingFrames implements BatchSender, TurnTask {
     if (callbacks !== undefined || release === undefined || this.#mayQueue()) {
       // As with the two writes of a frame in ws, the error of a write after the end comes before
       // the callback.
-      if (stream.writableEnded) stream.write(EMPTY);
-      stream.write(bytes, onWritten(release, callbacks));
+      if (socket.writableEnded) socket.write(EMPTY);
+      socket.write(bytes, onWritten(release, callbacks));
     } else {
-      stream.write(bytes);
+      socket.write(bytes);
       // The usual case: the kernel has taken all bytes.
-      if (stream.writableLength === 0) release();
-      else stream.write(EMPTY, release);
+      if (socket.writableLength === 0) release();
+      else socket.write(EMPTY, release);
     }
   }
 
   #mayQueue(): boolean {
-    const { writableLength, writableCorked } = this.stream;
+    const { writableLength, writableCorked } = this.#socket;
     return this.#isTls || writableLength > 0 || writableCorked > 0;
   }
 }
@@ -309,15 +270,6 @@ function callAll(callbacks: readonly SendCallback[], error?: Error | null, from 
       return;
     }
   }
-}
-
-function createEncoder(masks: boolean, nextKey: (() => number) | undefined): FrameEncoder {
-  return new FrameEncoder({
-    role: masks ? 'client' : 'server',
-    borrowFrom: COPIED_UP_TO,
-    writeUtf8: (into, at, text) => platform.writeUtf8(into, at, text),
-    nextKey,
-  });
 }
 
 const { endOfTurn } = schedulerOf(platform);

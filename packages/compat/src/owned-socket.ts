@@ -36,7 +36,7 @@ function afterFrames(method: Method): Method {
   let wrapped = flushing.get(method);
   if (wrapped === undefined) {
     wrapped = function (this: OwnedSocket, one: unknown, two: unknown, three: unknown): unknown {
-      this[OWNER]?._sender!.flush();
+      this[OWNER]?._frames?.flush();
       return method.call(this, one, two, three);
     };
     flushing.set(method, wrapped);

@@ -1,17 +1,8 @@
 import { Writable } from 'node:stream';
-import { MessageParser } from './message-parser.ts';
-import type { ParserEvents, ParserOptions } from './parser-events.ts';
+import { MessageParser, type ParserEvents, type ParserOptions } from './message-parser.ts';
 
 const events: ParserEvents<Receiver> = {
-  message(receiver, data, isBinary) {
-    receiver.emit('message', data, isBinary);
-  },
-  ping(receiver, data) {
-    receiver.emit('ping', data);
-  },
-  pong(receiver, data) {
-    receiver.emit('pong', data);
-  },
+  answerPing() {},
   conclude(receiver, code, reason) {
     receiver.emit('conclude', code, reason);
     receiver.end();
@@ -26,8 +17,6 @@ const events: ParserEvents<Receiver> = {
   finish(receiver) {
     receiver._settle();
   },
-  begin() {},
-  end() {},
 };
 
 /**
@@ -50,6 +39,7 @@ export class Receiver extends Writable {
   constructor(options: ParserOptions = {}) {
     super();
     this.#parser = new MessageParser<Receiver>(this, events, options);
+    this.#parser.machine.autoPong = false;
   }
 
   override _write(

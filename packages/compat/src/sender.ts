@@ -7,31 +7,42 @@ import {
   PongMessage,
   TextMessage,
 } from '@ws/codec';
-import type { StreamCompressor } from '@ws/conn/internal';
+import type { StreamCompressor } from '@ws/deflate/internal';
 import { bytesOf, copyOf, isBlob } from './bytes.ts';
 import type { SendCallback } from './connection.ts';
 import { checkControlSize, closePayload } from './control-payload.ts';
-import { RSV1 } from './decoder-pool.ts';
+import { RSV1 } from './errors.ts';
 import { type FrameList, type FrameOptions, frameList, isShareable } from './frame-list.ts';
-import { inContext, OutgoingFrames } from './outgoing-frames.ts';
-import { type ActiveExtensions, NO_EXTENSIONS } from './parser-events.ts';
-import { EXTENSION, type PerMessageDeflate } from './permessage-deflate.ts';
+import { inContext, type OutgoingFrames } from './outgoing-frames.ts';
+import {
+  type ActiveExtensions,
+  EXTENSION,
+  NO_EXTENSIONS,
+  type PerMessageDeflate,
+} from './permessage-deflate.ts';
 import { nextTick } from './platform.ts';
 
-/** Options of {@link Sender.send}. */
-export interface SenderOptions {
+/** Options of {@link Sender.send} and `WebSocket.send`, which has the defaults. */
+export interface SendOptions {
+  /** Whether the message is binary. Default: text for a string, binary for bytes. */
   binary?: boolean | undefined;
+  /** Default: true, when permessage-deflate was negotiated. */
   compress?: boolean | undefined;
+  /** Whether the message ends with this fragment. Default: true. */
   fin?: boolean | undefined;
+  /** Default: true on a client. */
   mask?: boolean | undefined;
 }
 
 /** The connection of a sender. */
-interface SendErrorListener {
+interface SenderOwner {
+  /** The frames of a socket that can wait for each other. */
+  readonly _frames: OutgoingFrames | undefined;
+  /** An error that is not of the socket: a Blob could not be read. */
   _onSendError(error: Error): void;
 }
 
-/** A frame whose payload is not ready: a Blob is read, a message compressed, or both wait. */
+/** A frame whose payload may not be ready: a Blob is read, a message compressed, or both wait. */
 interface Job {
   data: string | Uint8Array | Blob;
   readonly opcode: number;
@@ -44,7 +55,8 @@ interface Job {
 const COMPRESSING = 'data was being compressed';
 
 /**
- * Writes the frames of one socket.
+ * Writes frames to a stream. It does not know what was sent or received before: any frame may follow any
+ * other.
  *
  * @example
  * ```ts
@@ -57,11 +69,12 @@ const COMPRESSING = 'data was being compressed';
  * console.log(socket.read()); // <Buffer 81 02 68 69>
  * ```
  */
-export class Sender extends OutgoingFrames {
+export class Sender {
   readonly _extensions: ActiveExtensions;
+  // Private, because programs write connections as JSON, which must not have circles.
+  readonly #socket: Duplex;
   readonly #generateMask: ((key: Buffer) => void) | undefined;
-  /** Private, because programs write connections as JSON, which must not have circles. */
-  readonly #owner: SendErrorListener | undefined;
+  readonly #owner: SenderOwner | undefined;
   #firstFragment = true;
   #compress = false;
   #stream: StreamCompressor | undefined;
@@ -73,21 +86,21 @@ export class Sender extends OutgoingFrames {
   /** Bytes of payload that are not ready, or wait for them. Programs look at it, as with ws. */
   _bufferedBytes = 0;
 
-  /** @param owner - Gets an error that is not of the socket: a Blob could not be read. */
+  /** @param owner - Without it, each frame is written at once. */
   constructor(
     socket: Duplex,
     extensions?: ActiveExtensions,
     generateMask?: (key: Buffer) => void,
-    owner?: SendErrorListener,
+    owner?: SenderOwner,
   ) {
-    super(socket, generateMask);
+    this.#socket = socket;
     this._extensions = extensions ?? NO_EXTENSIONS;
     this.#generateMask = generateMask;
     this.#owner = owner;
   }
 
   get _socket(): Duplex {
-    return this.stream;
+    return this.#socket;
   }
 
   /** Builds a frame for {@link sendFrame}: its header and its payload. */
@@ -106,19 +119,26 @@ export class Sender extends OutgoingFrames {
     mask: boolean,
     callback?: SendCallback,
   ): void {
-    this.#control(CloseMessage, closePayload(code, data), mask, callback);
+    this.control(CloseMessage, closePayload(code, data), mask, callback);
   }
 
   ping(data: unknown, mask: boolean, callback?: SendCallback): void {
-    this.#control(PingMessage, data, mask, callback);
+    this.control(PingMessage, data, mask, callback);
   }
 
   pong(data: unknown, mask: boolean, callback?: SendCallback): void {
-    this.#control(PongMessage, data, mask, callback);
+    this.control(PongMessage, data, mask, callback);
+  }
+
+  /** @internal Sends a control frame. */
+  control(opcode: number, data: unknown, mask: boolean, callback?: SendCallback): void {
+    const payload = isBlob(data) ? data : bytesOf(data);
+    checkControlSize(sizeOf(payload));
+    this.#prepare({ data: payload, opcode, fin: true, compress: false, mask, callback });
   }
 
   /** Sends a message, or a fragment of one. */
-  send(data: unknown, options: SenderOptions, callback?: SendCallback): void {
+  send(data: unknown, options: SendOptions, callback?: SendCallback): void {
     const fin = Boolean(options.fin);
     const mask = Boolean(options.mask);
     const payload = isBlob(data) || typeof data === 'string' ? data : bytesOf(data);
@@ -126,21 +146,24 @@ export class Sender extends OutgoingFrames {
     if (first) this.#compress = Boolean(options.compress) && this.#compresses(payload);
     this.#firstFragment = fin;
     const opcode = !first ? ContinuationFrame : options.binary ? BinaryMessage : TextMessage;
-    if (this.#compress || this.#busy || isBlob(payload)) {
-      const compress = this.#compress;
-      return this.#prepare({ data: payload, opcode, fin, compress, mask, callback });
-    }
-    this.#emit(opcode, fin, 0, payload, mask, callback);
+    const compress = this.#compress;
+    this.#prepare({ data: payload, opcode, fin, compress, mask, callback });
   }
 
   /** Sends a frame that {@link Sender.frame} has built, after all frames before it. */
   sendFrame(list: FrameList, callback?: SendCallback): void {
-    const payload = list[1];
-    if (this.coalesces && payload instanceof Uint8Array && isShareable(list)) {
-      this.sharedFrame((list[0] as Uint8Array)[0]!, payload, callback);
-    } else {
-      this.raw(list, callback);
+    const frames = this.#owner?._frames;
+    if (frames !== undefined && isShareable(list)) {
+      const [header, payload] = list as readonly [Uint8Array, Uint8Array];
+      return frames.addShared(header[0]!, payload, callback);
     }
+    frames?.flush();
+    const socket = this.#socket;
+    const last = list.length - 1;
+    if (last > 0) socket.cork();
+    for (let i = 0; i < last; i++) socket.write(list[i]);
+    socket.write(list[last], callback);
+    if (last > 0) socket.uncork();
   }
 
   /** The connection is closed: releases the compressor, and fails the frames that wait for it. */
@@ -166,38 +189,7 @@ export class Sender extends OutgoingFrames {
     return this._extensions[EXTENSION];
   }
 
-  /** Every frame of a message or control frame is added here. */
-  #emit(
-    opcode: number,
-    fin: boolean,
-    rsv: number,
-    payload: string | Uint8Array,
-    mask: boolean,
-    callback: SendCallback | undefined,
-  ): void {
-    if (!this.coalesces || this.sendFrame !== sendFrame) {
-      // A function of the application gets every frame.
-      const generateMask = this.#generateMask;
-      const options = { opcode, fin, rsv1: rsv !== 0, mask, generateMask, readOnly: true };
-      this.sendFrame(frameList(payload, options), callback);
-    } else if (typeof payload === 'string') {
-      this.text(opcode, fin, payload, mask, callback);
-    } else {
-      this.frame(opcode, fin, rsv, payload, mask, callback);
-    }
-  }
-
-  #control(opcode: number, data: unknown, mask: boolean, callback: SendCallback | undefined): void {
-    const payload = isBlob(data) ? data : bytesOf(data);
-    checkControlSize(sizeOf(payload));
-    if (this.#busy || isBlob(payload)) {
-      this.#prepare({ data: payload, opcode, fin: true, compress: false, mask, callback });
-    } else {
-      this.#emit(opcode, true, 0, payload, mask, callback);
-    }
-  }
-
-  /** Sends data that waits for earlier data, is a Blob, or is compressed. */
+  /** Sends a frame. It may wait for earlier ones, for its Blob, or for its compression. */
   #prepare(job: Job): void {
     if (this.#busy) {
       job.callback = inContext(job.callback);
@@ -216,15 +208,23 @@ export class Sender extends OutgoingFrames {
     }
   }
 
+  /** Every frame of a message or control frame is added here, with its payload. */
   #ready({ opcode, fin, mask, callback }: Job, rsv: number, payload: string | Uint8Array): void {
-    this.#emit(opcode, fin, rsv, payload, mask, callback);
+    const frames = this.#owner?._frames;
+    if (frames !== undefined && frames.masks === mask && this.sendFrame === sendFrame) {
+      frames.add(opcode, fin, rsv, payload, callback);
+    } else {
+      // A function of the application gets every frame.
+      const generateMask = this.#generateMask;
+      const options = { opcode, fin, rsv1: rsv !== 0, mask, generateMask, readOnly: true };
+      this.sendFrame(frameList(payload, options), callback);
+    }
   }
 
   #readBlob(job: Job, blob: Blob): void {
-    job.callback = inContext(job.callback);
-    this.#begin(blob.size);
+    this.#begin(job, blob.size);
     const done = (memory: ArrayBuffer): void => {
-      if (this.stream.destroyed) return this.#fail(job, closedWhile('the blob was being read'));
+      if (this.#socket.destroyed) return this.#fail(job, closedWhile('the blob was being read'));
       job.data = new Uint8Array(memory);
       this.#end(blob.size, () => this.#prepare(job));
     };
@@ -253,8 +253,9 @@ export class Sender extends OutgoingFrames {
     const { compressor } = this.#deflate!;
     if (compressor.isLarge(bytes.length)) return this.#compressLater(job, bytes);
     const size = compressor.deflate(bytes, 0, bytes.length);
+    const frames = this.#owner?._frames;
+    if (frames !== undefined) frames.compressed += bytes.length;
     // Not smaller: it is sent as it is.
-    this.compressed += bytes.length;
     if (size === 0) return this.#ready(job, 0, bytes);
     // A copy: a stream that is no socket keeps the bytes, and the next message overwrites the output.
     this.#ready(job, RSV1, copyOf(compressor.takeOutput(), 0, size));
@@ -264,22 +265,22 @@ export class Sender extends OutgoingFrames {
   #compressLater(job: Job, bytes: Uint8Array): void {
     const { compressor } = this.#deflate!;
     const { length } = bytes;
-    job.callback = inContext(job.callback);
-    this.#begin(length);
+    this.#begin(job, length);
     this.#compressing = job;
     // A copy: the application may transfer its bytes while another thread reads them.
     const begin = (): Uint8Array => copyOf(bytes, 0, length);
     compressor.later(begin, false, (output) => {
       if (this.#compressing === undefined) return;
       this.#compressing = undefined;
-      if (this.stream.destroyed) return this.#fail(job, closedWhile(COMPRESSING));
+      if (this.#socket.destroyed) return this.#fail(job, closedWhile(COMPRESSING));
       const isSmaller = output !== undefined && output.length > 0;
       if (isSmaller) compressor.recordSent(bytes, 0, length);
       this.#end(length, () => this.#ready(job, isSmaller ? RSV1 : 0, isSmaller ? output : bytes));
     });
   }
 
-  #begin(size: number): void {
+  #begin(job: Job, size: number): void {
+    job.callback = inContext(job.callback);
     this.#busy = true;
     this._bufferedBytes += size;
   }

@@ -1,8 +1,9 @@
 import type { Duplex } from 'node:stream';
+import { CloseCode, CloseMessage } from '@ws/codec';
 import { CLOSED, CLOSING, type Connection, OPEN } from './connection.ts';
-import { CLOSE_CODE, type FaultError } from './errors.ts';
+import type { FaultError } from './errors.ts';
+import type { ParserEvents } from './message-parser.ts';
 import { disown, ownerOf } from './owned-socket.ts';
-import type { ParserEvents } from './parser-events.ts';
 import { nextTick } from './platform.ts';
 
 /** Connects the events of the socket with the connection that owns it. */
@@ -14,24 +15,21 @@ export function listen(socket: Duplex): void {
 }
 
 export const parserEvents: ParserEvents<Connection> = {
-  message(ws, data, isBinary) {
-    ws.emit('message', data, isBinary);
-  },
-  ping(ws, data) {
-    if (ws._autoPong && ws._readyState === OPEN) answerPing(ws, data);
-    ws.emit('ping', data);
-  },
-  pong(ws, data) {
-    ws.emit('pong', data);
+  /** Ends the connection when too many answers wait for the socket. */
+  answerPing(ws, data) {
+    // The socket may have ended since.
+    if (ws._readyState !== OPEN) return;
+    const limit = ws._maxPendingAutoPongs;
+    if (limit > 0 && ws._pendingAutoPongs >= limit) return ws.terminate();
+    ws._pendingAutoPongs++;
+    ws._onPongSent ??= () => {
+      ws._pendingAutoPongs--;
+    };
+    ws.pong(data, !ws._isServer, ws._onPongSent);
   },
   conclude(ws, code, reason) {
-    ws._closeFrameReceived = true;
-    ws._closeCode = code;
-    // A copy: the reason would keep the memory of its chunk.
-    ws._closeMessage = Buffer.allocUnsafeSlow(reason.length);
-    ws._closeMessage.set(reason);
     if (!stopReading(ws)) return;
-    if (code === 1005) ws.close();
+    if (code === CloseCode.NoStatusReceived) ws.close();
     else ws.close(code, reason);
   },
   fault(ws, error) {
@@ -43,24 +41,7 @@ export const parserEvents: ParserEvents<Connection> = {
   finish(ws) {
     if (ownerOf(ws._stream!) === undefined && ws._readyState !== CLOSED) ws.emitClose();
   },
-  begin(ws) {
-    ws._sender!.hold();
-  },
-  end(ws) {
-    ws._sender!.release();
-  },
 };
-
-/** Answers a ping. Ends the connection when too many answers wait for the socket. */
-function answerPing(ws: Connection, data: Buffer): void {
-  const limit = ws._maxPendingAutoPongs;
-  if (limit > 0 && ws._pendingAutoPongs >= limit) return ws.terminate();
-  ws._pendingAutoPongs++;
-  ws._onPongSent ??= () => {
-    ws._pendingAutoPongs--;
-  };
-  ws.pong(data, !ws._isServer, ws._onPongSent);
-}
 
 /** From now on, input is read and dropped. Returns false when the socket has closed. */
 function stopReading(ws: Connection): boolean {
@@ -77,9 +58,26 @@ function resume(socket: Duplex): void {
 
 /** The peer broke a rule. */
 function onFault(ws: Connection, error: FaultError): void {
-  ws._faulted = true;
-  if (stopReading(ws)) ws.close(error[CLOSE_CODE]);
+  if (stopReading(ws)) sendClose(ws);
   emitError(ws, error);
+}
+
+/** Sends the close frame of the machine, or ends the socket when that is sent and answered. */
+export function sendClose(ws: Connection): void {
+  if (ws._readyState !== OPEN) return endIfAnswered(ws);
+  ws._sender!.control(CloseMessage, ws._receiver!.closePayload, !ws._isServer, (error) => {
+    // This error is that of the socket.
+    if (error) return;
+    ws._closeFrameSent = true;
+    endIfAnswered(ws);
+  });
+  ws._readyState = CLOSING;
+  startCloseTimer(ws);
+}
+
+/** As in ws, a client does not wait for the server to end the socket first. */
+function endIfAnswered(ws: Connection): void {
+  if (ws._closeFrameSent && ws._receiver!.concluded) ws._stream!.end();
 }
 
 /** A message could not be sent, for another reason than an error of the socket. */
@@ -101,7 +99,7 @@ function emitError(ws: Connection, error: Error): void {
 }
 
 /** Ends a closing handshake that hangs. */
-export function startCloseTimer(ws: Connection): void {
+function startCloseTimer(ws: Connection): void {
   const socket = ws._stream!;
   ws._closeTimer = setTimeout(() => socket.destroy(), ws._closeTimeout);
 }
@@ -136,14 +134,14 @@ function onClose(this: Duplex): void {
   this.removeListener('end', onEnd);
   ws._readyState = CLOSING;
   // A paused socket may have bytes that were not read.
-  if (!this.readableEnded && !ws._closeFrameReceived && !ws._faulted && this.readableLength > 0) {
+  if (!this.readableEnded && !receiver.concluded && this.readableLength > 0) {
     const rest = this.read(this.readableLength) as Buffer | null;
     if (rest !== null) receiver.receive(rest);
   }
   receiver.end();
   // The callbacks of unsent frames get the error of the socket.
-  ws._sender!.flush();
+  ws._frames?.flush();
   disown(this);
   clearTimeout(ws._closeTimer);
-  if (receiver.finished || ws._faulted) ws.emitClose();
+  if (receiver.finished) ws.emitClose();
 }

@@ -11,8 +11,13 @@ import { acceptKey } from '@ws/codec';
 import { abortHandshake, answerPlainRequest } from './abort-handshake.ts';
 import { format, parse as parseExtensions } from './extension.ts';
 import { ownerOf } from './owned-socket.ts';
-import { type ActiveExtensions, NO_EXTENSIONS } from './parser-events.ts';
-import { EXTENSION, mayCompress, PerMessageDeflate } from './permessage-deflate.ts';
+import {
+  type ActiveExtensions,
+  EXTENSION,
+  mayCompress,
+  NO_EXTENSIONS,
+  PerMessageDeflate,
+} from './permessage-deflate.ts';
 import { type ServerOptions, type VerifyClientInfo, withDefaults } from './server-options.ts';
 import { parse as parseSubprotocols } from './subprotocol.ts';
 import { WebSocket } from './websocket.ts';

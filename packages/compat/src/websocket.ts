@@ -1,7 +1,8 @@
 import { EventEmitter } from 'node:events';
 import type { ClientRequest } from 'node:http';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { CloseCode } from '@ws/codec';
 import { callIfAllowed } from '@ws/node-io/internal';
 import { bytesOf, EMPTY, isBlob } from './bytes.ts';
 import { abort, connect } from './client-handshake.ts';
@@ -15,26 +16,15 @@ import {
   type ReadyState,
   type SendCallback,
 } from './connection.ts';
+import { closePayload } from './control-payload.ts';
 import { addHandler, defineAttributes, type EventHandler, removeHandler } from './event-target.ts';
-import { MessageParser } from './message-parser.ts';
+import { MessageParser, type ParserOptions } from './message-parser.ts';
+import { OutgoingFrames } from './outgoing-frames.ts';
 import { own } from './owned-socket.ts';
-import { type ActiveExtensions, NO_EXTENSIONS, type ParserOptions } from './parser-events.ts';
-import { EXTENSION } from './permessage-deflate.ts';
+import { type ActiveExtensions, EXTENSION, NO_EXTENSIONS } from './permessage-deflate.ts';
 import type { BinaryType } from './received-message.ts';
-import { Sender } from './sender.ts';
-import { listen, onSendError, parserEvents, startCloseTimer } from './socket-events.ts';
-
-/** Options of `WebSocket.send`. */
-export interface SendOptions {
-  /** Whether the message is binary. Default: text for a string, binary for bytes. */
-  binary?: boolean | undefined;
-  /** Default: true, when permessage-deflate was negotiated. */
-  compress?: boolean | undefined;
-  /** Whether the message ends with this fragment. Default: true. */
-  fin?: boolean | undefined;
-  /** Default: true on a client. */
-  mask?: boolean | undefined;
-}
+import { Sender, type SendOptions } from './sender.ts';
+import { listen, onSendError, parserEvents, sendClose } from './socket-events.ts';
 
 /** Options of a connection that has its socket. */
 export interface SocketOptions
@@ -107,12 +97,6 @@ export class WebSocket extends EventEmitter {
   /** @internal */
   _binaryType: BinaryType = 'nodebuffer';
   /** @internal */
-  _closeCode = 1006;
-  /** @internal */
-  _closeMessage: Buffer = EMPTY;
-  /** @internal */
-  _closeFrameReceived = false;
-  /** @internal */
   _closeFrameSent = false;
   /** @internal */
   _closeTimer: NodeJS.Timeout | undefined = undefined;
@@ -120,8 +104,6 @@ export class WebSocket extends EventEmitter {
   _closeTimeout: number | undefined = undefined;
   /** @internal */
   _errorEmitted = false;
-  /** @internal */
-  _faulted = false;
   /** @internal */
   _paused = false;
   /** @internal */
@@ -140,6 +122,8 @@ export class WebSocket extends EventEmitter {
   _redirects = 0;
   /** The handshake request of a client; null after the answer. */
   _req: ClientRequest | null = null;
+  /** @internal Frames that wait for the end of the turn. */
+  _frames: OutgoingFrames | undefined = undefined;
   /** The negotiated extensions by name. */
   _extensions: ActiveExtensions = NO_EXTENSIONS;
   /** Parses the input; null before the connection is open. */
@@ -195,8 +179,8 @@ export class WebSocket extends EventEmitter {
   /** Bytes that were sent and that the socket could not take yet. */
   get bufferedAmount(): number {
     if (this._stream === null) return this._bufferedAfterClose;
-    const { _bufferedBytes, unwritten } = this._sender!;
-    return this._stream.writableLength + _bufferedBytes + unwritten + this._bufferedAfterClose;
+    const unwritten = this._sender!._bufferedBytes + (this._frames?.unwritten ?? 0);
+    return this._stream.writableLength + unwritten + this._bufferedAfterClose;
   }
 
   /** The names of the negotiated extensions, with commas between them. */
@@ -226,7 +210,7 @@ export class WebSocket extends EventEmitter {
    * what the caller writes comes after them.
    */
   get _socket(): Socket | null {
-    this._sender?.flush();
+    this._frames?.flush();
     return this._stream as Socket | null;
   }
 
@@ -245,12 +229,13 @@ export class WebSocket extends EventEmitter {
 
   /** Opens the connection on a socket whose handshake is complete. Servers and clients call it. */
   setSocket(socket: Duplex, head: Buffer, options: SocketOptions): void {
-    this._receiver = new MessageParser<Connection>(this, parserEvents, {
-      ...options,
-      binaryType: this._binaryType,
-      extensions: this._extensions,
-      isServer: this._isServer,
-    });
+    // Another stream may keep the memory that frames share.
+    const coalesces = socket instanceof Socket && !options.generateMask;
+    if (coalesces) this._frames = new OutgoingFrames(socket, !this._isServer);
+    const { _extensions: extensions, _binaryType: binaryType, _isServer: isServer } = this;
+    const all = { ...options, binaryType, extensions, isServer };
+    this._receiver = new MessageParser<Connection>(this, parserEvents, all, this._frames);
+    this._receiver.machine.autoPong = this._autoPong;
     this._sender = new Sender(socket, this._extensions, options.generateMask, this);
     this._stream = socket;
     own(socket, this);
@@ -268,14 +253,21 @@ export class WebSocket extends EventEmitter {
   }
 
   /** @internal */
+  get _closeFrameReceived(): boolean {
+    return this._receiver?.machine.received !== undefined;
+  }
+
+  /** @internal */
   emitClose(): void {
+    const receiver = this._receiver;
     if (this._stream !== null) {
       this._sender!.destroy();
       this._extensions[EXTENSION]?.cleanup();
-      this._receiver!.destroy();
+      receiver!.destroy();
     }
     this._readyState = CLOSED;
-    this.emit('close', this._closeCode, this._closeMessage);
+    const code = receiver?.machine.received?.code ?? CloseCode.AbnormalClosure;
+    this.emit('close', code, receiver?.reason ?? EMPTY);
   }
 
   /**
@@ -289,18 +281,11 @@ export class WebSocket extends EventEmitter {
         return;
       case CONNECTING:
         return abandon(this);
-      case CLOSING:
-        // The peer's close frame has come after ours.
-        return this._closeFrameSent ? endIfAnswered(this) : undefined;
       case OPEN:
-        this._sender!.close(code, reason, !this._isServer, (error) => {
-          // This error is that of the socket.
-          if (error) return;
-          this._closeFrameSent = true;
-          endIfAnswered(this);
-        });
-        this._readyState = CLOSING;
-        startCloseTimer(this);
+        this._receiver!.close(closePayload(code, reason));
+        return sendClose(this);
+      case CLOSING:
+        return sendClose(this);
     }
   }
 
@@ -367,17 +352,13 @@ function refuse(ws: WebSocket, data: unknown, callback: SendCallback | undefined
   if (data) ws._bufferedAfterClose += isBlob(data) ? data.size : bytesOf(data).length;
   if (!callback) return;
   // The callbacks of earlier messages come first.
-  ws._sender?.flush();
+  ws._frames?.flush();
   process.nextTick(callback, notOpen(ws));
 }
 
 function notOpen({ readyState }: WebSocket): Error {
   const state = `readyState ${readyState} (${STATE_NAMES[readyState]})`;
   return new Error(`WebSocket is not open: ${state}`);
-}
-
-function endIfAnswered(ws: WebSocket): void {
-  if (ws._closeFrameReceived || ws._faulted) ws._stream!.end();
 }
 
 function sendControl(
@@ -388,19 +369,14 @@ function sendControl(
   callback: SendCallback | undefined,
 ): void {
   checkConnected(ws);
-  let payload = data;
-  let masks = mask;
-  let done = callback;
-  if (typeof payload === 'function') {
-    done = payload as SendCallback;
-    payload = masks = undefined;
-  } else if (typeof masks === 'function') {
-    done = masks;
-    masks = undefined;
+  // The callback may be any of the arguments.
+  if (typeof data === 'function') {
+    return sendControl(ws, type, undefined, undefined, data as SendCallback);
   }
-  if (typeof payload === 'number') payload = payload.toString();
-  if (ws._readyState !== OPEN) return refuse(ws, payload, done);
-  ws._sender![type](payload || EMPTY, masks === undefined ? !ws._isServer : masks, done);
+  if (typeof mask === 'function') return sendControl(ws, type, data, undefined, mask);
+  const payload = typeof data === 'number' ? data.toString() : data;
+  if (ws._readyState !== OPEN) return refuse(ws, payload, callback);
+  ws._sender![type](payload || EMPTY, mask === undefined ? !ws._isServer : mask, callback);
 }
 
 function checkConnected(ws: WebSocket): void {

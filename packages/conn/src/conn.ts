@@ -1,4 +1,11 @@
-import { CloseCode, CloseMessage, formatCloseMessage, type Role, TextMessage } from '@ws/codec';
+import {
+  CloseCode,
+  CloseMessage,
+  type DeflateExtension,
+  formatCloseMessage,
+  type Role,
+  TextMessage,
+} from '@ws/codec';
 import { checked, fromCaller } from '@ws/codec/internal';
 import {
   type ConnCloseOptions,
@@ -20,21 +27,20 @@ import type { CloseHandler, PingPongHandler } from './control/control-frames.ts'
 import { InternalsOfConn } from './internals-of-conn.ts';
 import { copyOf } from './memory/copy.ts';
 import type { Message } from './message.ts';
+import { compressionLevel } from './options/compression.ts';
 import {
   type ConnOptions,
-  compressionLevel,
   ResolvedOptions,
   readLimit,
   resolveOptions,
 } from './options/conn-options.ts';
 import { deflateExtension } from './options/extension.ts';
-import type { DeflateExtension } from './platform/deflate-engine.ts';
 import type { CloseInfo, ConnState, ConnStats } from './platform/observer.ts';
-import { formatJSON, parseMessage } from './read/json.ts';
+import { formatJSON, parseLater } from './read/json.ts';
 import type { MessageReader } from './read/message-reader.ts';
 import { type MessageStreams, streamsOf } from './read/message-streams.ts';
 import { type MessageHandler, receive, startReceive } from './read/receive-call.ts';
-import { handled, rejected, resolvedLater } from './time/promises.ts';
+import { handled, rejected } from './time/promises.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import { checkTransport, type Transport } from './transport.ts';
 import { duration, kind } from './validate.ts';
@@ -243,16 +249,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     const reads = this.#connection.inbound.pullReads();
     const read = () => reads.readMessage('readJSON');
     const message = waitForRead(this.#connection, 'readJSON', options, read);
-    const parse = async (): Promise<T> => {
-      try {
-        return parseMessage(await message) as T;
-      } catch (error) {
-        // Last, as in `Deferred.rejectWithCaller`: otherwise the stack would not name the caller.
-        void handled(value);
-        throw error;
-      }
-    };
-    const value = parse();
+    const value: Promise<T> = parseLater(message, () => handled(value));
     return value;
   }
 
@@ -665,14 +662,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
         connection.platform,
         { signal: options.signal },
         () => {
-          const ending = connection.endingOrNew();
-          ending.ourClose(payload, timeout, options.discard === true);
-          const { info } = ending;
-          // In a later turn, so that a loop of calls after the end blocks no other work.
-          const closed =
-            info === undefined
-              ? connection.closedPromise()
-              : resolvedLater(connection.platform, info);
+          connection.endingOrNew().ourClose(payload, timeout, options.discard === true);
+          const closed = connection.closedPromise();
           if (timeout === undefined) return closed;
           return keepAliveFor(connection.platform, timeout, closed);
         },

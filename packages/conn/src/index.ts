@@ -2,9 +2,12 @@ export {
   BinaryMessage,
   CloseCode,
   CloseMessage,
+  type Compression,
   ContinuationFrame,
+  type DeflateExtension,
   formatCloseMessage,
   isValidCloseCode,
+  type MessageDeflate,
   type OwnedBytes,
   PingMessage,
   PongMessage,
@@ -25,7 +28,6 @@ export { Conn } from './conn.ts';
 export type { ConnLike, MessageReaderLike, MessageWriterLike } from './conn-like.ts';
 export { MessageWriter } from './connection/message-writer.ts';
 export type { CloseHandler, PingPongHandler } from './control/control-frames.ts';
-export type { CompressionOptions } from './deflate/settings.ts';
 export {
   BackpressureError,
   CloseError,
@@ -43,18 +45,10 @@ export {
 export { joinMessages } from './join.ts';
 export type { BufferPool } from './memory/write-memory.ts';
 export { BorrowedMessage, type DataType, Message } from './message.ts';
+export type { CompressionOptions } from './options/compression.ts';
 export type { ConnOptions, ConnSettings, Heartbeat } from './options/conn-options.ts';
-export {
-  type Compression,
-  type DeflateExtension,
-  type DeflateJob,
-  type Deflater,
-  type History,
-  type Inflater,
-  InflateStatus,
-} from './platform/deflate-engine.ts';
 export type { CloseInfo, ConnState, ConnStats, Observer } from './platform/observer.ts';
-export type { DeflateSource, Platform } from './platform/platform.ts';
+export type { Platform } from './platform/platform.ts';
 export { portablePlatform } from './platform/portable-platform.ts';
 export type { RateLimit } from './rate-options.ts';
 export type { SchemaOutput, StandardSchema } from './read/json.ts';

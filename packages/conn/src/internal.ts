@@ -8,28 +8,26 @@ export { checked, fromCaller, MAX_CLOSE_REASON } from '@ws/codec/internal';
 export { preparedOf } from './broadcast.ts';
 export { checkCloseOptions } from './call-options.ts';
 export { isConnLike } from './conn-like.ts';
-export { type Compressor, StreamCompressor } from './deflate/compressor.ts';
-export { historyBytesOf } from './deflate/engine-pool.ts';
-export { PerMessageDeflate } from './deflate/per-message-deflate.ts';
-export { DEFAULT_COMPRESSION, deflateLimits } from './deflate/settings.ts';
 export { causeText, errorOf, isError, printable } from './errors.ts';
 export type { ConnInternals } from './internals.ts';
 export { internalsOf } from './internals-of.ts';
 export { copyOf } from './memory/copy.ts';
 export { Fifo } from './memory/fifo.ts';
+export { threadSlab } from './memory/write-memory.ts';
+export { DEFAULT_COMPRESSION, deflateLimits } from './options/compression.ts';
 export {
   connSettingNames,
   ResolvedOptions,
   resolveSettings,
   type Settings,
 } from './options/conn-options.ts';
+export { extensionRuntime } from './options/extension.ts';
 export { optionHint } from './options/option-hints.ts';
 export { type AsyncContext, asyncContexts } from './platform/async-contexts.ts';
 export { YieldQueue } from './platform/later-turns.ts';
 export { checkRate, limitRate } from './rate-options.ts';
 export { formatJSON } from './read/json.ts';
 export { closeConfirmed } from './read/message-streams.ts';
-export { ObservedPromise } from './read/observed-promise.ts';
 export type { RatePlan } from './read/rate.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
 export { reportError } from './report/report.ts';
@@ -40,8 +38,7 @@ export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts
 export { CallPromise } from './time/call-promise.ts';
 export { checkExpires } from './time/deadline.ts';
 export { Expiry } from './time/expiry.ts';
-export { Deferred, handled, RESOLVED, rejected, resolvedLater } from './time/promises.ts';
-export { LateRejection, rejectedLater, rejectedSoon } from './time/refusal.ts';
+export { Deferred, handled, RESOLVED, refused, rejected } from './time/promises.ts';
 export { checkWaitOptions } from './time/wait.ts';
 export {
   badType,

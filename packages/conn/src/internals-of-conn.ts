@@ -6,8 +6,12 @@ import type { ConnInternals } from './internals.ts';
 import type { Message } from './message.ts';
 import type { CloseInfo } from './platform/observer.ts';
 import type { Platform } from './platform/platform.ts';
-import { ObservedPromise } from './read/observed-promise.ts';
-import type { ReceiveObserver } from './read/receive-call.ts';
+import {
+  type MessageHandler,
+  type ReceiveEnd,
+  type ReceiveObserver,
+  receiveThen,
+} from './read/receive-call.ts';
 import type { PreparedMessage } from './writing/prepared-message.ts';
 
 /** The {@link ConnInternals} of a Conn. Made for each use: an idle connection keeps none. */
@@ -95,10 +99,13 @@ export class InternalsOfConn implements Required<ConnInternals> {
     this.connection.inbound.hasRead = true;
   }
 
+  receiveThen(handler: MessageHandler, end: ReceiveEnd<Conn>): Promise<void> {
+    return receiveThen(this.connection, handler, end);
+  }
+
   observeReceive(result: unknown, observer: ReceiveObserver<Conn>): boolean {
     const { receiveCall } = this.connection.inbound;
     if (result !== undefined && result === receiveCall) receiveCall.observe(observer, this.#conn);
-    else if (ObservedPromise.is(result)) result.observe(observer, this.#conn);
     else return false;
     return true;
   }

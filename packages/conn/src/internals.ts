@@ -2,7 +2,7 @@ import type { Conn } from './conn.ts';
 import type { Message } from './message.ts';
 import type { CloseInfo } from './platform/observer.ts';
 import type { Platform } from './platform/platform.ts';
-import type { ReceiveObserver } from './read/receive-call.ts';
+import type { MessageHandler, ReceiveEnd, ReceiveObserver } from './read/receive-call.ts';
 import type { PreparedMessage } from './writing/prepared-message.ts';
 
 /**
@@ -53,8 +53,12 @@ export interface ConnInternals {
   /** A stream was made of the messages: code will read, although it has not begun. */
   readsLater?(): void;
   /**
+   * `receive`, whose promise settles as that of `end`. Costs less than `then`.
+   */
+  receiveThen?(handler: MessageHandler, end: ReceiveEnd<Conn>): Promise<void>;
+  /**
    * Calls `observer` with the connection when `result` settles: the pending `receive` or
-   * `discardReads` of this connection, or an ObservedPromise. Costs less than `then`.
+   * `discardReads` of this connection. Costs less than `then`.
    *
    * @returns false when `result` is another value. The observer is not called then.
    */

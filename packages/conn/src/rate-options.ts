@@ -18,9 +18,10 @@ export interface RateLimit {
    */
   readonly burst?: number | undefined;
   /**
-   * What happens above the rate. `'wait'` holds the message and those after it in the read-ahead
-   * until the rate allows it. When that is full, reading stops, so that TCP slows the peer down.
-   * `'close'` ends the connection with 1013. Default: `'wait'`.
+   * What happens above the rate. `'wait'`: readers get no message until the rate allows it, and messages
+   * wait in the read-ahead. When that is full, reading stops, so that TCP slows the peer down. A
+   * message may exceed `bytes`: the next one waits longer. `'close'` ends the connection with 1013.
+   * Default: `'wait'`.
    */
   readonly over?: 'wait' | 'close' | undefined;
 }
@@ -71,6 +72,6 @@ export function limitRate(conn: Conn, plan: RatePlan): void {
   const { inbound } = connection;
   const { rate: old } = inbound;
   old?.stopTimer();
-  inbound.rate = new Rate(connection, plan, old?.held);
-  if (inbound.held) inbound.rate.fire();
+  inbound.rate = new Rate(connection, plan);
+  if (old?.empty === true) inbound.rate.release();
 }

@@ -2,7 +2,7 @@
 
 import { type Extension, type SharedEncoding, sharedMessageBuffers } from '@ws/codec';
 import { nodeDeflate } from '@ws/node-io';
-import { naiveDecode, naiveEncode, TestTransport, ToyExtension } from '@ws/tests';
+import { NO_TAKEOVER, naiveDecode, naiveEncode, TestTransport, ToyExtension } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import {
   BinaryMessage,
@@ -14,7 +14,6 @@ import {
 } from '../src/index.ts';
 import { transportPair } from '../src/transports/pair.ts';
 import { DetachedBytes } from '../src/writing/pending-bytes.ts';
-import { NO_TAKEOVER } from './deflate/inflating-platform.ts';
 
 const RSV2 = 0x20;
 

@@ -18,7 +18,7 @@ const encoder = /* @__PURE__ */ new TextEncoder();
 
 /** Longest name of a room, in bytes of UTF-8. */
 export const MAX_ROOM_NAME = 256;
-/** Longest key of a message, in bytes: an envelope has 2 bytes for its length. */
+/** Longest key of a message, in bytes. An envelope has 2 bytes for its length. */
 const MAX_KEY_BYTES = 65_535;
 /** Longest delay of a timer, in ms. */
 export const MAX_DELAY_MS = 2_147_483_647;
@@ -29,6 +29,12 @@ export const MAX_QUESTION_NAME = 256;
 export function checkString(name: string, value: unknown): asserts value is string {
   if (typeof value === 'string') return;
   throw new TypeError(`${name}: expected a string, got ${kind(value)}`);
+}
+
+/** @throws TypeError for another value than a function or undefined. */
+export function checkFunction(name: string, value: unknown): void {
+  if (value === undefined || typeof value === 'function') return;
+  throw new TypeError(`${name}: expected a function, got ${kind(value)}`);
 }
 
 /**
@@ -55,7 +61,7 @@ export function checkRoomName(name: unknown): asserts name is string {
   checkText('room', name, 1, MAX_ROOM_NAME);
 }
 
-/** @throws TypeError for other values than those of `allowed`. */
+/** @throws TypeError for a value that is not in `allowed`. */
 export function checkOneOf<T>(
   name: string,
   value: unknown,
@@ -66,9 +72,9 @@ export function checkOneOf<T>(
   throw new TypeError(`${name}: expected one of ${allowed.join(', ')}, got ${got}`);
 }
 
-/** @throws TypeError, RangeError for what a close frame cannot have. */
+/** @throws TypeError or RangeError for a code or reason that no close frame may contain. */
 export function checkClose(owner: string, code: number, reason: string): void {
-  // For 1005 the payload is empty: no frame may contain that code (RFC 6455, section 7.4.1).
+  // For 1005 the payload is empty. No frame may contain that code (RFC 6455, section 7.4.1).
   if (formatCloseMessage(code, reason).length > 0) return;
   throw new RangeError(`${owner}: close code ${code} must not be sent`);
 }
@@ -93,8 +99,8 @@ export function checkKeyedOptions(
 }
 
 /**
- * @throws TypeError for a lone surrogate. In the UTF-8 of an envelope it would become U+FFFD, and
- *   the text another one.
+ * @throws TypeError for a lone surrogate. The UTF-8 of an envelope would have U+FFFD instead, which is
+ *   another text.
  */
 export function checkWellFormed(name: string, value: string): void {
   if (/\p{Surrogate}/u.test(value)) throw new TypeError(`${name}: it has a lone surrogate`);
@@ -128,13 +134,13 @@ export function prepareResult(result: unknown, name: string): PreparedMessage {
 /** The name of an event of a contract, at the start of its text. */
 const EVENT = /^\{"jsonrpc":"2\.0","method":"([^"]+)"/;
 
-/** The name of the event of which `text` is the text; undefined for another text. */
+/** The name of the event that `text` encodes; undefined for another text. */
 export function eventNameOf(text: string, events: object): string | undefined {
   const [, name] = EVENT.exec(text) ?? [];
   return name !== undefined && Object.hasOwn(events, name) ? name : undefined;
 }
 
-/** @throws TypeError for the text of an event, which is JSON already. */
+/** @throws TypeError for the text of an event: it is JSON already. */
 export function checkNoEvent(value: unknown, events: object): void {
   const event = typeof value === 'string' ? eventNameOf(value, events) : undefined;
   if (event === undefined) return;
@@ -142,7 +148,7 @@ export function checkNoEvent(value: unknown, events: object): void {
 }
 
 /**
- * @param owner - What has made the value, for the error.
+ * @param owner - The source of the value, for the error.
  * @throws TypeError for a promise, for a Map or Set, and for a value that cannot be written as JSON.
  */
 export function jsonOf(value: unknown, owner?: string): string {
@@ -152,7 +158,7 @@ export function jsonOf(value: unknown, owner?: string): string {
       onRejection(value, () => {});
       throw new TypeError('expected a value, got a promise');
     }
-    // JSON would have {} for them.
+    // JSON would contain {} instead.
     if (value instanceof Map || value instanceof Set) {
       throw new TypeError(`expected a value that JSON has, got a ${kind(value)}`);
     }

@@ -92,7 +92,7 @@ export class OverflowError extends WebSocketError {
 }
 
 /**
- * A session may not join a room: the option `mayJoin` has not admitted it, a bound on rooms is
+ * A session may not join a room. The option `mayJoin` has not admitted it, a bound on rooms is
  * reached, or the session has left the room before the decision.
  *
  * @example

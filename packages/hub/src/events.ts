@@ -14,8 +14,8 @@ export interface ConnectQuery extends Iterable<[name: string, value: string]> {
 }
 
 /**
- * What a server knows about a connection beside its request. `serve`, `Upgrader` and routes pass all
- * of it, as to a handler.
+ * The facts of a connection beside its request. `serve`, `Upgrader` and routes pass all of them, as to
+ * a handler.
  */
 export interface ConnectContext {
   /** The result of the server's `authenticate`. */
@@ -58,13 +58,13 @@ export interface HubEvents<Data = unknown, Info = JSONValue> {
   pong(session: Session<Data>, rtt: number): unknown;
   /**
    * A close frame has arrived; `disconnect` follows. `code` is 1005 for a frame without a code. Not
-   * called for a connection that has failed: its `disconnect` has the error.
+   * called for a connection that has failed. Its `disconnect` has the error.
    */
   close(session: Session<Data>, code: number, reason: string): unknown;
   /**
-   * A listener or the backplane failed, or publications or joins were rejected, which are reported
-   * together, at most once a second. `session` is the one whose listener failed, or whose only join
-   * was rejected. Without a listener of `error` the hub prints the error as a warning.
+   * A listener or the backplane failed, or publications or joins were rejected. The hub reports
+   * rejections together, at most once a second. `session` is the owner of the failed listener, or of the
+   * only rejected join. Without a listener of `error` the hub prints a warning.
    */
   error(session: Session<Data> | undefined, error: unknown): unknown;
   /**
@@ -111,10 +111,8 @@ const EVENTS: readonly (keyof HubEvents)[] = [
   'left',
   'presence',
 ];
-/** Former names of events. */
-const RENAMED: Readonly<Record<string, string>> = { join: 'entered', leave: 'left' };
 
-/** A listener of a contract of `@ws/rpc` has the events of its clients under this key. */
+/** The key under which a listener of a contract of `@ws/rpc` has the events of its clients. */
 const CONTRACT_EVENTS: unique symbol = /* @__PURE__ */ Symbol.for('@ws/rpc: events');
 
 /** The listeners of one hub, by event. */
@@ -125,7 +123,7 @@ export class Listeners<Data> {
     EVENTS.map((event) => [event, []]),
   ) as unknown as Lists<Data>;
 
-  /** Whether `sent` has listeners, which every delivery asks. */
+  /** Whether `sent` has listeners. Every delivery asks for it. */
   get sent(): boolean {
     return this.#lists.sent.length > 0;
   }
@@ -135,14 +133,11 @@ export class Listeners<Data> {
    * @throws TypeError for an unknown event, or a listener that is not a function.
    */
   add<E extends keyof HubEvents<Data>>(event: E, listener: HubEvents<Data>[E]): () => void {
-    if (Object.hasOwn(RENAMED, event)) {
-      throw new TypeError(`hub.on: the event ${event} is now named ${RENAMED[event]}`);
-    }
     checkOneOf('hub.on', event, EVENTS);
     if (typeof listener !== 'function') {
       throw new TypeError(`hub.on: expected a function, got ${kind(listener)}`);
     }
-    // A new array: a listener may remove itself while the list is walked.
+    // A new array, because a listener may remove itself while the list is walked.
     const lists = this.#lists as Record<keyof HubEvents<Data>, readonly unknown[]>;
     Object.assign(this.events, Reflect.get(listener, CONTRACT_EVENTS));
     const bound = asyncContexts.bind(listener);

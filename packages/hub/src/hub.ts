@@ -73,7 +73,7 @@ export interface HubStats {
  * Sessions and rooms on one node or, with a backplane, on many.
  *
  * @typeParam Data - The type of `session.data`.
- * @typeParam Infos - What `presence` returns, by key of the option `rooms`.
+ * @typeParam Infos - The results of `presence`, by key of the option `rooms`.
  *
  * @example
  * ```ts
@@ -132,26 +132,17 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
 
   /** A snapshot of the counters. */
   get stats(): HubStats {
-    const {
-      byId,
-      rooms,
-      publishedCount,
-      deliveredCount,
-      droppedCount,
-      refusedCount,
-      gapCount,
-      link,
-      settings,
-    } = this.#sessions;
+    const sessions = this.#sessions;
+    const isAlone = sessions.settings.backplane === undefined;
     return {
-      sessions: byId.size,
-      rooms: rooms.size,
-      published: publishedCount,
-      delivered: deliveredCount,
-      dropped: droppedCount,
-      refused: refusedCount,
-      gaps: gapCount,
-      backplane: settings.backplane === undefined ? 'none' : (link?.state ?? 'down'),
+      sessions: sessions.byId.size,
+      rooms: sessions.rooms.size,
+      published: sessions.publishedCount,
+      delivered: sessions.deliveredCount,
+      dropped: sessions.droppedCount,
+      refused: sessions.refusedCount,
+      gaps: sessions.gapCount,
+      backplane: isAlone ? 'none' : (sessions.link?.state ?? 'down'),
     };
   }
 
@@ -250,12 +241,11 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
 
   /**
    * Sends a message to these sessions of this node at the end of the turn, in one order with
-   * {@link broadcast}. Skips sessions that are closed. The name is that of melody's
-   * `BroadcastMultiple`.
+   * {@link broadcast}. Skips closed sessions. Named after `BroadcastMultiple` of melody.
    *
    * @returns The number of sessions that are meant to get it.
-   * @throws {@link HubClosedError}, {@link OverflowError}; TypeError for invalid data, or for other
-   *   values than sessions. Nothing is sent then.
+   * @throws {@link HubClosedError}, {@link OverflowError}; TypeError for invalid data, or for a
+   *   value that is no session. Nothing is sent then.
    */
   multiple(sessions: Iterable<Session<Data>>, data: MessageData | PreparedMessage): number {
     if (this.#sessions.ended) throw new HubClosedError('hub.multiple');

@@ -16,7 +16,7 @@ import {
   type RatePlan,
   whole,
 } from '@ws/conn/internal';
-import { checkClose, checkOneOf, checkText, checkWellFormed } from './arguments.ts';
+import { checkClose, checkFunction, checkOneOf, checkText, checkWellFormed } from './arguments.ts';
 import type { Backplane } from './backplane/backplane.ts';
 import { MAX_ID_BYTES } from './backplane/envelope.ts';
 import type { HistoryBounds } from './history/room-history.ts';
@@ -24,7 +24,7 @@ import type { Position } from './position.ts';
 import type { Session } from './sessions/session.ts';
 import type { Waiting } from './sessions/waiting-messages.ts';
 
-/** What the hub does with a message that exceeds the bounds of a slow session. */
+/** A policy for messages that exceed the bounds of a slow session. */
 export type OverflowPolicy = 'close' | 'drop-new' | 'drop-old';
 
 /**
@@ -64,7 +64,10 @@ export interface HistoryOptions {
 
 /** The options of a room. */
 export interface RoomOptions<Data = unknown, Info = unknown> {
-  /** Keeps the last messages for `Room.history`; `true` takes all defaults. Not over NATS without JetStream. Default: false. */
+  /**
+   * Keeps the last messages for `Room.history`; `true` takes all defaults. Not over NATS without
+   * JetStream. Default: false.
+   */
   readonly history?: boolean | HistoryOptions | undefined;
   /**
    * When the members of the publishing node get a message: `local-first`, at once; `through`, when
@@ -73,12 +76,12 @@ export interface RoomOptions<Data = unknown, Info = unknown> {
    */
   readonly delivery?: 'local-first' | 'through' | undefined;
   /**
-   * Makes what the clients get of a message, text or bytes: with its position, for example. Called
-   * once on each node for each message, and for each missed one of a session that resumes. `position`
-   * is undefined for a message that is not kept. The history and the other nodes have the message
-   * itself. Synchronous, without a call of `publish`. A message for which it throws reaches no member
-   * of this node: the event `error` reports it, at most once a second, and the room has a `gap`. Needs
-   * a hub without a backplane, or `delivery: 'through'`. Default: the message itself.
+   * Makes the message, text or bytes, that clients get: with its position, for example. Called once
+   * on each node for each message, and for each missed one of a session that resumes. `position` is
+   * undefined for a message that is not kept. The history and the other nodes have the message
+   * itself. Synchronous, without a call of `publish`. A message for which it throws reaches no
+   * member of this node. The event `error` reports it, at most once a second, and the room has a
+   * `gap`. Needs a hub without a backplane, or `delivery: 'through'`. Default: the message itself.
    */
   readonly form?:
     | ((
@@ -95,7 +98,7 @@ export interface RoomOptions<Data = unknown, Info = unknown> {
   readonly presence?: ((session: Session<Data>) => Info | undefined) | undefined;
   /**
    * @internal Checks a message of this node before it is published. Returns what is published, and
-   * throws for a message that reaches nobody.
+   * throws for a message that no session may get.
    */
   readonly accept?: ((message: PreparedMessage, room: string) => PreparedMessage) | undefined;
 }
@@ -103,7 +106,7 @@ export interface RoomOptions<Data = unknown, Info = unknown> {
 /**
  * The options of a {@link Hub}.
  *
- * @typeParam Infos - What `presence` returns, by key of `rooms`.
+ * @typeParam Infos - The results of `presence`, by key of `rooms`.
  */
 export interface HubOptions<Data = unknown, Infos = Record<string, unknown>> {
   /** Id of this node, unique among the nodes of a backplane, at most 200 bytes. Default: random. */
@@ -121,8 +124,8 @@ export interface HubOptions<Data = unknown, Infos = Record<string, unknown>> {
   /** Largest number of rooms of this node; `false` for no bound. Default: 100,000. */
   readonly maxRooms?: number | false | undefined;
   /**
-   * Largest number of bytes in all histories of this node: of payload, and 256 more for each
-   * message. With JetStream, `max_bytes` of a new stream. Default: 256 MiB.
+   * Largest number of bytes in all histories of this node. Each message counts its payload and 256
+   * bytes. With JetStream, `max_bytes` of a new stream. Default: 256 MiB.
    */
   readonly maxHistoryBytes?: number | undefined;
   /**
@@ -209,7 +212,7 @@ const ROOM_NAMES: readonly (keyof RoomOptions)[] = [
 ];
 const HISTORY_NAMES: readonly (keyof HistoryOptions)[] = ['size', 'bytes', 'ttl'];
 const MIB = 1_048_576;
-/** Why an option that needs the position of each message is refused. */
+/** Ends the error for an option that needs the position of each message. */
 export const NEEDS_POSITIONS: string = "needs a hub without a backplane, or delivery: 'through'";
 
 /** @throws TypeError or RangeError that names the option. */
@@ -232,18 +235,16 @@ export function resolveOptions<Data>(options: HubOptions<Data>): HubSettings<Dat
     checkText('id', id, 1, MAX_ID_BYTES);
     checkWellFormed('id', id);
   }
-  if (mayJoin !== undefined && typeof mayJoin !== 'function') {
-    throw new TypeError(`mayJoin: expected a function, got ${kind(mayJoin)}`);
-  }
+  checkFunction('mayJoin', mayJoin);
   if (typeof overflow !== 'function') checkOneOf('overflow', overflow, [...POLICIES, 'latest']);
   return {
-    // Not at once: a module of a Worker has no random numbers while it loads.
+    // Created on first use, because a module of a Worker has no random numbers while it loads.
     get id() {
       id ??= crypto.randomUUID();
       return id;
     },
     backplane: checkBackplane(options.backplane),
-    // As a listener: a session that reads slowly, or a publisher, is no owner of such a call.
+    // Bound like a listener. Neither a slow session nor a publisher owns such a call.
     overflow: typeof overflow === 'function' ? asyncContexts.bind(overflow) : overflow,
     maxQueuedMessages: whole('maxQueuedMessages', maxQueuedMessages),
     maxQueuedBytes: whole('maxQueuedBytes', maxQueuedBytes),
@@ -283,17 +284,29 @@ function roomSettings<Data>(
   if (typeof rooms !== 'object' || rooms === null) {
     throw new TypeError(`rooms: expected an object, got ${kind(rooms)}`);
   }
-  const exact = new Map<string, RoomSettings<Data>>();
-  const prefixes: [prefix: string, settings: RoomSettings<Data>][] = [];
-  for (const [pattern, options] of Object.entries(rooms)) {
-    const owner = `rooms[${JSON.stringify(pattern)}]`;
-    const settings = settingsOf(owner, options, total, backplane);
-    if (settings.form !== undefined && backplane !== undefined && !settings.through) {
-      throw new TypeError(`${owner}.form: ${NEEDS_POSITIONS}`);
-    }
+  const found = byPattern(
+    Object.entries(rooms).map(([pattern, options]) => {
+      const owner = `rooms[${JSON.stringify(pattern)}]`;
+      return [pattern, settingsOf(owner, options, total, backplane)] as const;
+    }),
+  );
+  return (name) => found(name) ?? PLAIN;
+}
+
+/**
+ * Finds the value of a name: by its own key, else by the longest prefix, a key with one `*` at its end.
+ *
+ * @throws TypeError for a key with another `*`.
+ */
+export function byPattern<T>(
+  values: readonly (readonly [pattern: string, value: T])[],
+): (name: string) => T | undefined {
+  const exact = new Map<string, T>();
+  const prefixes: [prefix: string, value: T][] = [];
+  for (const [pattern, value] of values) {
     const star = pattern.indexOf('*');
-    if (star < 0) exact.set(pattern, settings);
-    else if (star === pattern.length - 1) prefixes.push([pattern.slice(0, -1), settings]);
+    if (star < 0) exact.set(pattern, value);
+    else if (star === pattern.length - 1) prefixes.push([pattern.slice(0, -1), value]);
     else {
       throw new TypeError(
         `rooms: expected a name or a prefix with one * at its end, got ${JSON.stringify(pattern)}`,
@@ -301,8 +314,7 @@ function roomSettings<Data>(
     }
   }
   prefixes.sort(([a], [b]) => b.length - a.length);
-  return (name) =>
-    exact.get(name) ?? prefixes.find(([prefix]) => name.startsWith(prefix))?.[1] ?? PLAIN;
+  return (name) => exact.get(name) ?? prefixes.find(([prefix]) => name.startsWith(prefix))?.[1];
 }
 
 /** @param patterns - The keys of the option `rooms`. */
@@ -335,12 +347,11 @@ function settingsOf<Data>(
       `${owner}.delivery: a room with history and a backplane has 'through'; leave it out`,
     );
   }
-  if (form !== undefined && typeof form !== 'function') {
-    throw new TypeError(`${owner}.form: expected a function, got ${kind(form)}`);
+  checkFunction(`${owner}.form`, form);
+  if (form !== undefined && backplane !== undefined && delivery !== 'through') {
+    throw new TypeError(`${owner}.form: ${NEEDS_POSITIONS}`);
   }
-  if (presence !== undefined && typeof presence !== 'function') {
-    throw new TypeError(`${owner}.presence: expected a function, got ${kind(presence)}`);
-  }
+  checkFunction(`${owner}.presence`, presence);
   return {
     history: boundsOf(`${owner}.history`, history, total),
     through: delivery === 'through',
@@ -387,7 +398,7 @@ export interface HubCloseResult {
   readonly closed: number;
   /** Sessions that were terminated after it. */
   readonly terminated: number;
-  /** Listeners whose promises are still pending. */
+  /** Listeners with a pending promise. */
   readonly handlersPending: number;
 }
 

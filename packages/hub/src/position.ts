@@ -23,7 +23,7 @@ export function isPosition(value: unknown): value is Position {
 }
 
 /**
- * Copies a position: the caller may change its own.
+ * Copies a position, because the caller may change its own.
  *
  * @throws TypeError for another value.
  */

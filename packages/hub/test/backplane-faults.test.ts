@@ -588,7 +588,7 @@ describe('an outage', () => {
 describe('a room with delivery through', () => {
   const through: HubOptions = { rooms: { r: { delivery: 'through' } } };
 
-  /** A node whose changes of subscriptions wait for `answer`. */
+  /** A node that waits for `answer` with each change of a subscription. */
   function slowNode(broker: MemoryBroker, id: string) {
     const answers: (() => void)[] = [];
     const answered = (): Promise<void> => new Promise((resolve) => void answers.push(resolve));

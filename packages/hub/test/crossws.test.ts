@@ -1,4 +1,4 @@
-// What a user of crossws relies on when its instances share a sync backplane, case by case.
+// The behaviour that users of crossws with a sync backplane rely on, case by case.
 import { type Conn, connPair } from '@ws/conn';
 import { Hub } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';

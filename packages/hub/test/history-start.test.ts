@@ -39,7 +39,7 @@ describe.each([
     await hub.close({ timeout: 1 });
   });
 
-  it('keeps that position for ttl after the last member, and as long as it has one', async () => {
+  it('keeps that position while the room has a member, and for ttl after the last one', async () => {
     const hub = start();
     const { client, session, position } = await visit(hub);
     for (let i = 0; i < 18; i++) await wait(TTL / 6);

@@ -5,7 +5,7 @@ import { describe, expect, it, vi } from 'vitest';
 
 const PAYLOAD = 'x'.repeat(1_000);
 
-/** A session whose client reads nothing until the test reads. */
+/** A session with a client that reads nothing until the test reads. */
 function slow<D>(hub: Hub<D>): { client: Conn; session: Session<D> } {
   const [client, server] = connPair({ readAhead: 1_000, highWaterMark: 2_000 });
   return { client, session: hub.add(server) };

@@ -3,7 +3,7 @@ import { Deferred } from '@ws/conn/internal';
 import { type Backplane, Hub, type JoinOptions } from '@ws/hub';
 import { expect } from 'vitest';
 
-/** What two clients of a node have received. */
+/** The messages that two clients of a node have received. */
 export interface Received {
   readonly resumed: string[];
   readonly joined: string[];

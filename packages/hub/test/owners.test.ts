@@ -1,4 +1,4 @@
-// What one client, one call or one node costs the others.
+// The cost of one client, one call or one node for the others.
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { connPair } from '@ws/conn';
@@ -9,7 +9,7 @@ import { nodePlatform } from '@ws/node-io';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Channel } from '../src/backplane/channel.ts';
 import { enter, node, turns, wait } from './nodes.ts';
-import { startRaw } from './serve-rooms/setup.ts';
+import { hangingMayJoin, startRaw } from './serve-rooms/setup.ts';
 
 afterEach(() => void vi.useRealTimers());
 
@@ -85,24 +85,10 @@ describe('a logout', () => {
   });
 
   it('reaches a client of serveRooms that waits for mayJoin', async () => {
-    let ask = (): void => {};
-    const asked = new Promise<void>((resolve) => (ask = resolve));
-    const answer = new Promise<boolean>(() => {});
-    const server = serveRooms<string>({
-      'user/*': {
-        mayJoin: () => {
-          ask();
-          return answer;
-        },
-      },
-    });
-    const { client } = startRaw(server);
-    await client.writeJSON({
-      jsonrpc: '2.0',
-      id: 1,
-      method: 'room.join',
-      params: { room: 'user/ada' },
-    });
+    const { mayJoin, asked } = hangingMayJoin();
+    const server = serveRooms<string>({ 'user/*': { mayJoin } });
+    const { client, send } = startRaw(server);
+    await send('room.join', { room: 'user/ada' }, 1);
     await asked;
     const { hub } = server;
     expect(await hub.everywhere.close({ room: 'user/ada' }, 1008)).toMatchObject({ sessions: 1 });

@@ -26,7 +26,7 @@ class Simulation {
   readonly random: Random;
   readonly broker: MemoryBroker;
   readonly logs: Log[] = [];
-  /** By room and node: the messages whose `publish` has resolved. */
+  /** By room and node: the messages with a resolved `publish`. */
   readonly accepted = new Map<string, Map<string, Map<number, Position | undefined>>>();
   readonly #nodes = new Map<string, { readonly hub: Hub; readonly session: Session }>();
   readonly #published = new Map<string, number>();

@@ -1,29 +1,19 @@
 import { connect as connectTcp, isIP, type NetConnectOpts, Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import { type ConnectionOptions, connect as connectTls, TLSSocket } from 'node:tls';
 import { TransportError } from '@ws/conn';
 import { AddressRace, findAddresses, lookupOf } from './addresses.ts';
 import type { DialScope } from './dial-scope.ts';
-import { BadHandshakeError, dialError } from './errors.ts';
-import { isSuccess } from './exchange.ts';
-import { callNetDial, checkOpen, GuardedStream, type NetDial } from './guarded-stream.ts';
-import type { SocketOptions } from './options.ts';
+import { dialError } from './errors.ts';
+import { callNetDial, checkOpen, GuardedStream } from './guarded-stream.ts';
+import type { DialerPlan, SocketOptions } from './options.ts';
 import type { Proxy } from './proxy/proxy.ts';
-import { socksTunnel } from './proxy/socks.ts';
-import { headerLine } from './request.ts';
-import { askForResponse, describeStatus } from './response.ts';
+import { openTunnel } from './proxy/tunnel.ts';
 import { certificateAdvice } from './tls/certificate-advice.ts';
 import { guardedCallbacks, TlsOptions } from './tls/tls-options.ts';
 import type { DialAddress, Target } from './url.ts';
 
 /** The options that determine how streams are opened. */
-export interface StreamOpeners {
-  readonly netDial: NetDial | undefined;
-  readonly netDialTLS: NetDial | undefined;
-  readonly socket: SocketOptions;
-  readonly tls: ConnectionOptions | undefined;
-  readonly proxyTls: ConnectionOptions | undefined;
-}
+type StreamOpeners = Pick<DialerPlan, 'netDial' | 'netDialTLS' | 'socket' | 'tls' | 'proxyTls'>;
 
 /**
  * The server that the caller named, another server after a redirect, or a proxy. The server's
@@ -119,8 +109,7 @@ export class Connector {
     const guarded = await this.#openTo({ ...proxy, label, kind: 'proxy', protocols: HTTP1 }, scope);
     try {
       scope.stage = `waiting for ${label}`;
-      if (proxy.protocol === 'socks5') await socksTunnel(guarded, proxy, target.address, scope);
-      else await connectTunnel(guarded.stream, proxy, target.address, scope);
+      await openTunnel(guarded, proxy, target.address, scope);
       return target.secure ? await this.#connectTls(server, guarded, scope) : guarded;
     } catch (error) {
       guarded.destroy();
@@ -155,17 +144,19 @@ export class Connector {
       const guarded = await callNetDial('netDial', netDial, peer, scope);
       return secure ? this.#startTlsUnlessDone(guarded, peer, scope) : guarded;
     }
-    const addresses = await this.#addressesOf(peer, scope);
+    const { host, path } = peer.address;
+    // A Unix socket counts as one address.
+    const isAddress = path !== undefined || isIP(host) !== 0;
+    const addresses = isAddress ? [host] : await this.#lookUp(peer, scope);
     // A TLSSocket over a net.Socket takes 3 kB more than one that connects itself.
     if (secure && addresses.length === 1) return this.#connectTls(peer, addresses[0]!, scope);
     const guarded = await this.#race(peer, addresses, scope);
     return secure ? this.#startTlsUnlessDone(guarded, peer, scope) : guarded;
   }
 
-  /** Finds the addresses of the host. A Unix socket counts as one. */
-  async #addressesOf(peer: Peer, scope: DialScope): Promise<readonly string[]> {
-    const { host, path } = peer.address;
-    if (path !== undefined || isIP(host) !== 0) return [host];
+  /** Finds the addresses of a name. */
+  async #lookUp(peer: Peer, scope: DialScope): Promise<readonly string[]> {
+    const { host } = peer.address;
     const ofTls = this.#socketOptionsOf(peer).lookup !== this.#openers.socket.lookup;
     const option = ofTls ? `${tlsName(peer.kind)}.lookup` : 'lookup';
     try {
@@ -270,41 +261,6 @@ export class Connector {
       socket: opens ? undefined : over.stream,
     };
   }
-}
-
-/**
- * Asks an HTTP proxy for a tunnel to `address`. After that the stream is the tunnel: bytes that
- * follow the response are the first to be read from it.
- *
- * Credentials are sent when the proxy's URL has a user or a password. An empty password is sent
- * too: some proxies take a key as the user.
- *
- * @throws BadHandshakeError when the proxy refuses (with its status, headers and the first bytes of
- *   its body), or when its response is not HTTP or is too large; TransportError when the stream
- *   ends.
- * @see RFC 9110, section 9.3.6
- */
-async function connectTunnel(
-  stream: Duplex,
-  proxy: Proxy,
-  address: DialAddress,
-  scope: DialScope,
-): Promise<void> {
-  const path = address.toString();
-  const lines = `Host: ${path}\r\n${authorization(proxy)}Connection: close\r\n`;
-  const text = `CONNECT ${path} HTTP/1.1\r\n${lines}\r\n`;
-  const response = await askForResponse(stream, { method: 'CONNECT', text }, proxy.secure, scope);
-  if (isSuccess(response.status)) return;
-  const message = `the proxy ${String(proxy.address)} answered ${describeStatus(response.status)}, not 2xx`;
-  throw new BadHandshakeError(message, response);
-}
-
-/** RFC 7617, section 2. */
-function authorization({ credentials }: Proxy): string {
-  if (credentials === undefined) return '';
-  const { user, password } = credentials;
-  const encoded = Buffer.from(`${user}:${password}`).toString('base64');
-  return headerLine('Proxy-Authorization', `Basic ${encoded}`);
 }
 
 const ids = new WeakMap<object, number>();

@@ -4,7 +4,7 @@ import { debuglog } from 'node:util';
 import { acceptDeflate, checkResponse, type DeflateParameters, parseExtensions } from '@ws/codec';
 import { excerpt } from '@ws/codec/internal';
 import { TimeoutError, TransportError } from '@ws/conn';
-import { ResolvedOptions, rejectedLater } from '@ws/conn/internal';
+import { ResolvedOptions, rejected } from '@ws/conn/internal';
 import { type Diagnostics, http2Transport, nodePlatform, socketTransport } from '@ws/node-io';
 import { acceptKeyByCrypto, isHttp2Stream, isInstance } from '@ws/node-io/internal';
 import { ClientConn } from './client-conn.ts';
@@ -13,8 +13,8 @@ import { DialScope } from './dial-scope.ts';
 import { BadHandshakeError, dialError, isFunctionError } from './errors.ts';
 import { isAccepted } from './exchange.ts';
 import { GuardedStream } from './guarded-stream.ts';
+import { responseOf, sendRequest, Unprocessed } from './http2/on-demand.ts';
 import type { Carrier } from './http2/session-pool.ts';
-import { responseOf, sendRequest, Unprocessed } from './http2/stream-handshake.ts';
 import type { DialerPlan } from './options.ts';
 import { redirected, redirectOf, sameServer } from './redirects.ts';
 import { headerLine, type PreparedRequest } from './request.ts';
@@ -81,7 +81,7 @@ export class Dial {
       scope.stop();
       // A function of the options may fail at once, and an aborted signal does: a caller that dials
       // again blocks no other work.
-      return await rejectedLater(nodePlatform, reason);
+      return await rejected(reason, Dial);
     } finally {
       scope.stop();
     }

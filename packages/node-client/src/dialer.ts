@@ -7,7 +7,8 @@ import type { ClientConn } from './client-conn.ts';
 import { Connector } from './connect.ts';
 import { Dial, type OpenCarrier } from './dial.ts';
 import { adopt } from './guarded-stream.ts';
-import { hasSessions, openCarrier } from './http2/session-pool.ts';
+import { hasSessions } from './http2/on-demand.ts';
+import { openCarrier } from './open-carrier.ts';
 import {
   checkDialerOptions,
   checkDialOptions,

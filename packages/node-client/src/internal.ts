@@ -3,6 +3,7 @@
  *
  * @module
  */
+
 export { Connector } from './connect.ts';
 export { DialScope } from './dial-scope.ts';
 export {
@@ -12,14 +13,14 @@ export {
   isAccepted,
   ResponseBody,
 } from './exchange.ts';
-export { openCarrier } from './http2/session-pool.ts';
-export { SharedSession } from './http2/shared-session.ts';
 export {
   askOnStream,
   HeadersTooLarge,
+  SharedSession,
   type StreamRequest,
   Unprocessed,
-} from './http2/stream-handshake.ts';
+} from './http2/on-demand.ts';
+export { openCarrier } from './open-carrier.ts';
 export { checkProxy, type ProxyPlan } from './proxy/choose-proxy.ts';
 export { deflateOffers } from './request.ts';
 export { checkTls } from './tls/tls-options.ts';

@@ -2,10 +2,11 @@ import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { HeadFault, ResponseFacts, ResponseHead } from '@ws/codec';
 import type { DialScope } from './dial-scope.ts';
-import { BadHandshakeError, dialError } from './errors.ts';
+import { BadHandshakeError, dialError, type RefusedResponse } from './errors.ts';
 import {
   Exchange,
   type ExchangeFailure,
+  type FinalHead,
   type FinalResponse,
   HTTP2_ANSWER,
   type HttpRequest,
@@ -15,15 +16,10 @@ import {
 } from './exchange.ts';
 import { checkOpen } from './guarded-stream.ts';
 
-/** One response. */
-export interface HttpResponse {
-  readonly status: number;
-  /** As in node:http. */
-  readonly headers: IncomingHttpHeaders;
+/** One response. Its body is empty when a proxy has opened the tunnel. */
+export interface HttpResponse extends RefusedResponse {
   /** The header lines, for the rules of the handshake. */
   readonly facts: ResponseFacts;
-  /** The first bytes after the head; empty when a proxy has opened the tunnel. */
-  readonly body: Buffer;
   /** The bytes that came with a 101: the first frames. */
   readonly early: Buffer;
 }
@@ -88,7 +84,7 @@ export async function askForResponse(
 }
 
 /** Returns a response without the bytes after its head. */
-function toHttpResponse(head: ResponseHead): HttpResponse {
+export function toHttpResponse(head: FinalHead): HttpResponse {
   const headers = incomingHeaders(head.all());
   return { status: head.status, headers, facts: head, body: NO_BUFFER, early: NO_BUFFER };
 }

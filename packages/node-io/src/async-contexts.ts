@@ -52,7 +52,7 @@ export function inOwnContext(call: () => void): void {
  * 'upgrade' in a parser that it uses again for other sockets: `enterWith` would change that.
  */
 export function inScope<Result>(call: () => Result): Result {
-  return newResource().runInAsyncScope(call);
+  return new AsyncResource('WebSocket', OPTIONS).runInAsyncScope(call);
 }
 
 /** Whether the caller has a store. */

@@ -1,14 +1,14 @@
+export type { Diagnostics, MessageSeen } from './diagnostics.ts';
+export { type Http2TransportOptions, http2Transport } from './http2-transport.ts';
+export { nodePlatform } from './node-platform.ts';
+export { type ReadBufferState, readBufferState } from './read-buffer.ts';
+export { type SocketTransportOptions, socketTransport } from './socket-transport.ts';
+export { type ToDuplexOptions, toDuplex } from './to-duplex.ts';
+export { hasTransport } from './transport-base.ts';
 export {
   type CompressionBackend,
   type CompressionSettings,
   compressionBackend,
   configureCompression,
   nodeDeflate,
-} from './deflate/zlib-deflate.ts';
-export type { Diagnostics, MessageSeen } from './diagnostics.ts';
-export { type Http2TransportOptions, http2Transport } from './http2/http2-transport.ts';
-export { nodePlatform } from './node-platform.ts';
-export { type ReadBufferState, readBufferState } from './read-buffer.ts';
-export { type SocketTransportOptions, socketTransport } from './socket-transport.ts';
-export { type ToDuplexOptions, toDuplex } from './to-duplex.ts';
-export { hasTransport } from './transport-base.ts';
+} from './zlib-deflate.ts';

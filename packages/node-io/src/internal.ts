@@ -10,16 +10,16 @@ export { asError, assertOption, describeResult, isInstance } from './http/app-va
 export { type HeaderEntries, headerEntries } from './http/headers.ts';
 export { ipv6Groups } from './http/ipv6.ts';
 export { withReadableKeys } from './http/readable-keys.ts';
-export { TransportDuplex } from './http/transport-duplex.ts';
 export {
   cancelStream,
   cutStream,
   Http2Code,
   isHttp2Stream,
   resetName,
-} from './http2/reset.ts';
-export { countUnread, sessionMemory } from './http2/session-memory.ts';
-export { streamFields } from './http2/stream-fields.ts';
+} from './http/reset.ts';
+export { countUnread, sessionMemory } from './http/session-memory.ts';
+export { streamFields } from './http/stream-fields.ts';
+export { TransportDuplex } from './http/transport-duplex.ts';
 export { unref } from './node-platform.ts';
 export { prepareReadBuffer, wantsReadBuffer } from './read-buffer.ts';
 export { addressOf, callIfAllowed } from './socket-calls.ts';

@@ -220,7 +220,7 @@ describe('the package', () => {
     const { dependencies } = JSON.parse(
       readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
     ) as { dependencies: Record<string, string> };
-    expect(Object.keys(dependencies)).toEqual(['@ws/codec', '@ws/conn']);
+    expect(Object.keys(dependencies)).toEqual(['@ws/codec', '@ws/conn', '@ws/deflate']);
   });
 });
 

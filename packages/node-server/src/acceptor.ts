@@ -1,10 +1,15 @@
-import { fromCaller, isMistake } from '@ws/codec/internal';
+import { checked } from '@ws/codec/internal';
 import { type CloseInfo, Conn, type Observer, type Platform, TransportError } from '@ws/conn';
-import { internalsOf, limitRate, ResolvedOptions, WriteBudget } from '@ws/conn/internal';
+import { internalsOf, limitRate, type ResolvedOptions, WriteBudget } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { inScope, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
 import { takeSocket } from './client-socket.ts';
-import { type CloseOptions, type CloseResult, checkCloseOptions } from './close-options.ts';
+import {
+  type CloseOptions,
+  type ClosePlan,
+  type CloseResult,
+  checkCloseOptions,
+} from './close-options.ts';
 import type { AppRequest, ConnHandler } from './conn-handler.ts';
 import { HandshakeError, type HeaderPair } from './errors.ts';
 import { NO_HEADERS } from './headers.ts';
@@ -19,10 +24,9 @@ import type { HeadCallbacks } from './policies/head-callbacks.ts';
 import { limitLifetime } from './policies/lifetime.ts';
 import { Limits } from './policies/limits.ts';
 import { Refusals } from './responder/refusals.ts';
-import type { Agreement, Responder } from './responder/responder.ts';
+import type { Responder } from './responder/responder.ts';
 import { checkHandler, type HandlerOrRoutes, HandlerRunner, planRoute, Route } from './route.ts';
 import { anyPath, type NoParams, type Router, RouteTable } from './route-table.ts';
-import type { ServerRequest } from './server-request.ts';
 import type { UpgradeRequest } from './upgrade-request.ts';
 
 /** A handler for requests from anywhere. */
@@ -97,9 +101,9 @@ export class Acceptor {
    */
   close(options: CloseOptions, upgrader: object): Promise<CloseResult> {
     try {
-      return this.work.close(checkCloseOptions(options, this.plan.close));
+      const check = (): ClosePlan => checkCloseOptions(options, this.plan.close);
+      return this.work.close(checked(check, upgrader, 'close'));
     } catch (error) {
-      if (isMistake(error)) fromCaller(error, upgrader, 'close');
       return Promise.reject(error);
     }
   }
@@ -112,10 +116,9 @@ export class Acceptor {
   recordRefusal(
     error: HandshakeError,
     peer: string | undefined,
-    request: ServerRequest | undefined,
+    request: UpgradeRequest | undefined,
   ): void {
-    const address = request === undefined ? peer : this.#limits.addressOrNone(request);
-    this.#refusals.record(error, request, address);
+    this.#refusals.record(error, request, request === undefined ? peer : addressOrNone(request));
   }
 
   /** @throws TypeError that names the route or the argument. */
@@ -148,18 +151,16 @@ export class Acceptor {
   /** Accepts a request and runs its handler, or refuses it. Never throws. */
   serve(upgrade: UpgradeRequest): void {
     // The application's functions may call `enterWith`, which then changes no other request.
-    inScope(() => this.#serve(upgrade));
-  }
-
-  #serve(upgrade: UpgradeRequest): void {
-    try {
-      const opened = this.#accept(upgrade, undefined);
-      if (!(opened instanceof Promise)) return runHandler(upgrade, opened);
-      const failed = (error: unknown): void => reportFailure(upgrade, error);
-      opened.then((conn) => runHandler(upgrade, conn), failed);
-    } catch (error) {
-      reportFailure(upgrade, error);
-    }
+    inScope(() => {
+      try {
+        const opened = this.#accept(upgrade, undefined);
+        if (!(opened instanceof Promise)) return runHandler(upgrade, opened);
+        const failed = (error: unknown): void => reportFailure(upgrade, error);
+        opened.then((conn) => runHandler(upgrade, conn), failed);
+      } catch (error) {
+        reportFailure(upgrade, error);
+      }
+    });
   }
 
   /**
@@ -191,44 +192,42 @@ export class Acceptor {
     // Only a request of node:http2's compatibility API has a fault here: its stream is no socket of ours.
     if (responder.fault === undefined) takeSocket(stream, head);
     try {
-      upgrade.address = this.#limits.addressOf(upgrade);
+      upgrade.address = this.plan.findAddress(upgrade);
       if (this.work.isClosing) throw new HandshakeError(503, 'the server is closing');
       upgrade.reservation = this.#limits.reserve(upgrade.address);
-      const agreement = upgrade.negotiate(extra === undefined ? NO_HEADERS : extra());
+      const agreed = upgrade.negotiate(this.#platform, extra?.() ?? NO_HEADERS);
       // A request that is answered within the event needs no count.
-      if (!(agreement instanceof Promise)) return this.#open(upgrade, agreement);
+      if (!(agreed instanceof Promise)) return this.#open(upgrade, agreed);
       this.work.addSocket(stream);
-      return this.#openLater(upgrade, agreement);
+      return this.#openLater(upgrade, agreed);
     } catch (error) {
       this.work.addSocket(stream);
       return this.#fail(upgrade, error);
     }
   }
 
-  async #openLater(upgrade: UpgradeRequest, agreement: Promise<Agreement>): Promise<Conn> {
+  async #openLater(upgrade: UpgradeRequest, agreed: Promise<ResolvedOptions>): Promise<Conn> {
     try {
-      return this.#open(upgrade, await agreement);
+      const conn = this.#open(upgrade, await agreed);
+      this.work.removeSocket(upgrade.responder.stream);
+      return conn;
     } catch (error) {
       return this.#fail(upgrade, error);
     }
   }
 
   /** Writes the accepting answer. From here on the connection owns the socket. */
-  #open(upgrade: UpgradeRequest, agreement: Agreement): Conn {
-    const { responder, admission } = upgrade;
-    const plan = upgrade.connPlan;
+  #open(upgrade: UpgradeRequest, agreed: ResolvedOptions): Conn {
+    const { responder, admission, facts, plan } = upgrade;
     const early = upgrade.prepareAnswer();
-    responder.writeAccepted(agreement);
-    const conn = new Conn(
-      responder.transport(early, plan),
-      new ResolvedOptions('server', this.#platform, plan.settings, agreement),
-    );
+    responder.writeAccepted(facts, agreed.subprotocol, agreed.extensions, upgrade.headers);
+    const conn = new Conn(responder.transport(early, plan), agreed);
     if (plan.rate !== undefined) limitRate(conn, plan.rate);
     if (plan.maxLifetime !== undefined) limitLifetime(conn, plan.maxLifetime);
     if (admission?.expires !== undefined) conn.renew(admission.expires);
     conn.data = upgrade.context!.auth;
     upgrade.forgetSocket();
-    this.work.addConn(conn, responder.stream);
+    this.work.addConn(conn);
     const reservation = upgrade.reservation!;
     if (!this.#limits.countConnections) reservation.giveBack();
     else {
@@ -271,6 +270,15 @@ function giveBackWhenSettled(upgrade: UpgradeRequest): void {
     () => upgrade.reservation?.giveBack(),
     (names) => upgrade.plan.reporter.overdue(names, waits.timeout, upgrade.req),
   );
+}
+
+/** The address of the client; undefined in place of an error. */
+function addressOrNone(request: UpgradeRequest): string | undefined {
+  try {
+    return request.plan.findAddress(request);
+  } catch {
+    return undefined;
+  }
 }
 
 function reportFailure({ plan, req, route }: UpgradeRequest, error: unknown): void {

@@ -1,12 +1,14 @@
+import type { IncomingMessage } from 'node:http';
+import type { RequestFacts } from '@ws/codec';
 import { HandshakeError, type HeaderPair } from './errors.ts';
 import { headerOf } from './headers.ts';
 import type { UpgraderPlan } from './options.ts';
 import { checkHead } from './policies/head-callbacks.ts';
 import { applyRules, headFault } from './request.ts';
-import type { ServerRequest } from './server-request.ts';
+import type { Responder } from './responder/responder.ts';
 
-// Of several faults of an upgrade request, the first one of this table is answered. `negotiate`,
-// `#agreeAtOnce` and `#agreeLater` are methods of `UpgradeRequest`.
+// Of several faults of an upgrade request, the first one of this table is answered. `negotiate` and
+// the steps from `#checkOrigin` on are methods of `UpgradeRequest`.
 //
 // | who | fault | answer |
 // |---|---|---|
@@ -26,7 +28,7 @@ import type { ServerRequest } from './server-request.ts';
 // | | the caller's headers have `Sec-WebSocket-Extensions` | 500 |
 // | | the host | 421 |
 // | | repeated Origin lines | 400 |
-// | `#agreeAtOnce`, `#agreeLater` | the origin | 403 |
+// | `#checkOrigin`, ... | the origin | 403 |
 // | | the rules of the offers | 400 |
 // | | `authenticate` refuses | its own |
 // | | the subprotocol | 400, 500 |
@@ -34,7 +36,11 @@ import type { ServerRequest } from './server-request.ts';
 // | acceptor | the client has disconnected, or the application has answered | none; 400 after a FIN |
 
 /** The part of an `UpgradeRequest` that is checked. */
-type Checked = ServerRequest & {
+type Checked = {
+  readonly facts: RequestFacts;
+  /** The request of node:http, or one made of a stream; undefined when other code has parsed it. */
+  readonly incoming: IncomingMessage | undefined;
+  readonly responder: Responder;
   /** The options of the server; of the route, once {@link takeRoute} has found it. */
   readonly plan: UpgraderPlan;
   takeRoute(): void;

@@ -4,7 +4,7 @@ import { hasToken } from '@ws/codec/internal';
 import { cutStream } from '@ws/node-io/internal';
 import { HandshakeWaits } from './handshake-waits.ts';
 import type { PendingWork } from './pending-work.ts';
-import { headFault, RequestHeaders } from './request.ts';
+import { headFault, IncomingFacts } from './request.ts';
 import { NodeHttpResponder } from './responder/node-http.ts';
 
 /** Fields of an upgrade to another protocol (RFC 7540, section 3.2.1), in lower case. */
@@ -38,7 +38,7 @@ export function giveBackPlainRequest(
   const parse = server && parserOf(server);
   if (parse === undefined || server!.listenerCount('request') === 0) return false;
   if (req.method === 'CONNECT' || req.httpVersionMajor !== 1) return false;
-  if (hasToken(new RequestHeaders(req).list('upgrade'), 'websocket')) return false;
+  if (hasToken(new IncomingFacts(req).list('upgrade'), 'websocket')) return false;
   // The rules refuse it.
   if (headFault(req) !== undefined) return false;
   givenBack.add(req);

@@ -2,7 +2,7 @@ import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { isError, kind } from '@ws/conn/internal';
 import { assertOption, type HeaderEntries, headerEntries } from '@ws/node-io/internal';
 import type { AppRequest, HandlerContext, HandshakeRequest } from './conn-handler.ts';
-import type { HeaderPair } from './errors.ts';
+import { type HeaderPair, serverFault } from './errors.ts';
 import type { RouteParams } from './route-table.ts';
 
 /**
@@ -86,6 +86,19 @@ export function optionHeaderPairs(input: HeadersInput | undefined): HeaderPair[]
     throw new TypeError(`headers: ${name} is set by the handshake; use option ${option}`);
   }
   return pairs;
+}
+
+/**
+ * As {@link optionHeaderPairs}, for the result of a function.
+ *
+ * @throws HandshakeError 500 for headers that cannot be sent.
+ */
+export function returnedHeaders(input: HeadersInput): HeaderPair[] {
+  try {
+    return optionHeaderPairs(input);
+  } catch (error) {
+    throw serverFault('headers', error);
+  }
 }
 
 /** @throws TypeError that names the option. */

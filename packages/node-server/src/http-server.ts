@@ -10,10 +10,10 @@ import { resolve } from 'node:path';
 import { Server as TlsServer } from 'node:tls';
 import { isError } from '@ws/conn/internal';
 import { withReadableKeys } from '@ws/node-io/internal';
-import { http2OptionsOf, makeHttp2Server } from './http2/http2-server.ts';
+import { makeHttp2Server } from './http2/on-demand.ts';
 import { clientErrorListener } from './responder/client-error.ts';
 import type { OnRefused } from './responder/refusals.ts';
-import type { ListenAddress, ServeOptions } from './serve-options.ts';
+import { http2OptionsOf, type ListenAddress, type ServeOptions } from './serve-options.ts';
 import { guardedTls } from './tls-callbacks.ts';
 
 /** Sockets of a server above its connections and handshakes: for plain requests. */

@@ -20,8 +20,13 @@ import { ErrorReporter, type ServerReport } from './error-reporter.ts';
 import { type HeadersOption, type HeadersSource, optionHeaderPairs } from './headers.ts';
 import { HostPolicy } from './policies/allowed-hosts.ts';
 import type { AuthOf } from './policies/authenticate.ts';
-import type { ClientAddress } from './policies/client-address.ts';
-import { forwardedAddress, type TrustProxy } from './policies/client-address.ts';
+import {
+  addressByOption,
+  type ClientAddress,
+  type FindAddress,
+  forwardedAddress,
+  type TrustProxy,
+} from './policies/client-address.ts';
 import type { ErrorHook } from './policies/error-hook.ts';
 import type { HeadCallbacks } from './policies/head-callbacks.ts';
 import { checkLifetime, type LifetimePlan, type MaxLifetime } from './policies/lifetime.ts';
@@ -204,8 +209,6 @@ export interface UpgraderPlan {
   readonly authenticate: AnyUpgraderOptions['authenticate'];
   /** The server's, then the route's. */
   readonly headers: readonly HeadersSource[];
-  /** Whether a function of the application, which may be async, has a say in each handshake. */
-  readonly asksApplication: boolean;
   /** Undefined for requests of node:http. */
   readonly callbacks: HeadCallbacks | undefined;
   readonly rate: RatePlan | undefined;
@@ -215,6 +218,7 @@ export interface UpgraderPlan {
   readonly handshakeTimeout: number;
   readonly readBuffer: boolean;
   readonly limits: LimitValues;
+  readonly findAddress: FindAddress;
   readonly unmatched: 404 | 'leave';
   readonly error: ErrorHook<AppRequest> | undefined;
   /** Reports to the option `report`. */
@@ -267,15 +271,12 @@ export function checkUpgraderOptions(
   if (unmatched !== 404 && unmatched !== 'leave') {
     throw new TypeError(`unmatched: expected 404 or 'leave', got ${inspect(unmatched)}`);
   }
-  const headers = [...(base.headers ?? []), ...checkHeaders(options.headers)];
-  const asked = [checkOrigin, authenticate, ...headers];
   return {
     subprotocols: checkSubprotocols(options.subprotocols),
     origins: new OriginPolicy(origins, checkOrigin, sameHost),
     hosts: new HostPolicy(allowedHosts),
     authenticate,
-    headers,
-    asksApplication: asked.some((each) => typeof each === 'function'),
+    headers: [...(base.headers ?? []), ...checkHeaders(options.headers)],
     callbacks: base.callbacks,
     rate: rate === undefined ? undefined : checkRate(rate),
     maxLifetime: maxLifetime === undefined ? undefined : checkLifetime(maxLifetime),
@@ -296,9 +297,9 @@ export function checkUpgraderOptions(
         options.maxTotalBufferedAmount,
         defaultTotal(),
       ),
-      clientAddress,
-      forwardedAddress: forwardedAddress(trustProxy),
     },
+    findAddress:
+      clientAddress === undefined ? forwardedAddress(trustProxy) : addressByOption(clientAddress),
     error,
     reporter: new ErrorReporter(report),
     settings,

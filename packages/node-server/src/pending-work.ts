@@ -69,7 +69,7 @@ export class PendingWork {
 
   /**
    * Counts a request that is still pending after its 'upgrade' event, or is refused, until
-   * {@link addConn}, {@link removeSocket} or the close of its socket.
+   * {@link removeSocket} or the close of its socket.
    */
   addSocket(socket: Duplex): void {
     // A request that comes during a close is always refused.
@@ -88,14 +88,13 @@ export class PendingWork {
   }
 
   /** Counts a connection until {@link removeConn}. A close that has begun closes it at once. */
-  addConn(conn: Conn, socket: Duplex): void {
+  addConn(conn: Conn): void {
     this.opened++;
     if (conn.state !== 'closed') this.connections.add(conn);
     if (this.#plan !== undefined) {
       this.#toClose++;
       this.#sendClose(conn, this.#plan);
     }
-    this.removeSocket(socket);
   }
 
   /**

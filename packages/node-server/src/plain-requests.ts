@@ -6,15 +6,16 @@ import {
   STATUS_CODES,
 } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { RequestFacts } from '@ws/codec';
 import { isHost } from '@ws/codec/internal';
 import { isThenable } from '@ws/conn/internal';
 import type { AppRequest } from './conn-handler.ts';
 import type { ErrorReporter } from './error-reporter.ts';
 import { HandshakeError } from './errors.ts';
 import { headerOf } from './headers.ts';
+import { resetAfterAnswer } from './http2/on-demand.ts';
 import type { PendingWork } from './pending-work.ts';
-import { type FieldLookups, headSizeFault, RequestHeaders } from './request.ts';
-import { isCompatRequest, resetAfterAnswer } from './responder/http2.ts';
+import { headSizeFault, IncomingFacts, isCompatRequest } from './request.ts';
 import { endRefusedResponse } from './responder/linger.ts';
 import type { OnRefused } from './responder/refusals.ts';
 
@@ -52,7 +53,7 @@ export function hasRequestListener(server: Pick<Server, 'listeners'>): boolean {
 /** Makes the default listener for 'request', which answers 426. */
 export function upgradeRequired(refused: OnRefused): RequestListener {
   return (req, res) => {
-    const error = plainRequestRefusal(new RequestHeaders(req));
+    const error = plainRequestRefusal(new IncomingFacts(req));
     refused(error, req.socket, req);
     refusePlainRequest(res, error);
   };
@@ -62,7 +63,7 @@ export function upgradeRequired(refused: OnRefused): RequestListener {
  * Makes the refusal of a request that asks for no upgrade. With the other headers of a handshake, it
  * names the cause.
  */
-export function plainRequestRefusal(fields: FieldLookups): HandshakeError {
+export function plainRequestRefusal(fields: RequestFacts): HandshakeError {
   const headers = [['Upgrade', 'websocket']] as const;
   const lost = fields.has('upgrade') ? LOST_IN_CONNECTION : LOST_UPGRADE;
   const cause = fields.has('sec-websocket-key')
@@ -140,7 +141,7 @@ export class PlainRequests {
 
   /** Listener for 'request'. */
   readonly onRequest: RequestListener = (req, res) => {
-    const fault = headSizeFault(req) ?? plainRequestFault(new RequestHeaders(req), req.httpVersion);
+    const fault = headSizeFault(req) ?? plainRequestFault(new IncomingFacts(req));
     if (fault !== undefined) this.#refuse(res, fault);
     else if (this.#begin(res)) this.#serve(req, res);
   };
@@ -222,18 +223,17 @@ function makeLast(res: ServerResponse): void {
  * @see RFC 9113, section 8.3.1
  */
 export function plainRequestFault(
-  fields: FieldLookups,
-  version: string,
+  facts: Pick<RequestFacts, 'version' | 'lines'>,
 ): HandshakeError | undefined {
   const refuse = (what: string): HandshakeError => {
     return new HandshakeError(400, `not an HTTP request: 'Host' header is ${what}`);
   };
-  const [host, ...others] = fields.lines('host');
+  const [host, ...others] = facts.lines('host');
   if (others.length > 0) return refuse('repeated');
   // An empty host is valid, for a target without an authority.
   if (host !== undefined && host !== '' && !isHost(host)) return refuse('not a valid host');
-  if (host === undefined) return version === '1.1' ? refuse('missing') : undefined;
-  const [authority = host] = fields.lines(':authority');
+  if (host === undefined) return facts.version === '1.1' ? refuse('missing') : undefined;
+  const [authority = host] = facts.lines(':authority');
   return isSameHost(host, authority) ? undefined : refuse("another than ':authority'");
 }
 

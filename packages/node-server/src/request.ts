@@ -1,20 +1,9 @@
-import { IncomingMessage, maxHeaderSize } from 'node:http';
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
-import { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import { type IncomingMessage, maxHeaderSize } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
 import { checkRequest, parseSubprotocols, type RequestFacts, type RequestStep } from '@ws/codec';
 import { hasToken } from '@ws/codec/internal';
-import type { ConnSettings } from '@ws/conn';
-import { addressOf, cancelStream } from '@ws/node-io/internal';
-import type { AppRequest } from './conn-handler.ts';
+import { addressOf } from '@ws/node-io/internal';
 import { HandshakeError } from './errors.ts';
-import { heartbeatOf, watchResets } from './http2/session-guard.ts';
-import { CompatResponder, Http2Responder, isCompatRequest } from './responder/http2.ts';
-import { NodeHttpResponder } from './responder/node-http.ts';
-import type { ServerRequest } from './server-request.ts';
-
-/** The look-ups of a request's header fields. */
-export type FieldLookups = Pick<RequestFacts, 'has' | 'once' | 'lines' | 'list'>;
 
 /** Header fields that the handshake reads. */
 const FIELDS = [
@@ -37,17 +26,34 @@ const FIELDS = [
 type Field = (typeof FIELDS)[number];
 const KEPT: ReadonlySet<string> = new Set(FIELDS);
 
+/** What is read of a request. One that an application or a test has made may lack some of it. */
+type Incoming = Partial<
+  Pick<IncomingMessage, 'rawHeaders' | 'method' | 'url' | 'socket'> &
+    Pick<IncomingMessage, 'httpVersionMajor' | 'httpVersionMinor'>
+>;
+
 /**
- * The lines of a request's header fields. `IncomingMessage.headers` joins some repeated fields and
- * drops others, but the handshake has rules about repetition. Other fields are not kept: a flood of
- * them would cost ten times their bytes.
+ * An IncomingMessage, for the codec's tables of rules and for the steps between them.
+ *
+ * `IncomingMessage.headers` joins some repeated fields and drops others, but the handshake has rules
+ * about repetition. Other fields are not kept: a flood of them would cost ten times their bytes.
  */
-export class RequestHeaders implements FieldLookups {
-  /** A field that occurs once is kept as its text, so that a usual request needs no list. */
+export class IncomingFacts implements RequestFacts {
+  readonly incoming: IncomingMessage;
+  readonly method: string;
+  readonly target: string;
+  readonly version: RequestFacts['version'];
+  /** The lines of each field. One line is kept as its text, so that a usual request needs no list. */
   readonly #values = new Map<string, string | string[]>();
 
-  /** @param req - A request that an application has made may have no `rawHeaders`. */
-  constructor({ rawHeaders: raw = [] }: Partial<Pick<IncomingMessage, 'rawHeaders'>>) {
+  /** @param version - Default: that of HTTP/1. */
+  constructor(incoming: Incoming, version?: '2') {
+    const { httpVersionMajor: major, httpVersionMinor: minor = 0, rawHeaders: raw = [] } = incoming;
+    this.incoming = incoming as IncomingMessage;
+    this.method = incoming.method ?? '';
+    this.target = incoming.url ?? '';
+    // A client may write HTTP/2.0 into a request of HTTP/1.
+    this.version = version ?? (major === 1 && minor >= 1 ? '1.1' : '1.0');
     for (let i = 0; i + 1 < raw.length; i += 2) {
       const name = raw[i]!.toLowerCase();
       if (!KEPT.has(name)) continue;
@@ -60,6 +66,10 @@ export class RequestHeaders implements FieldLookups {
     // A request of HTTP/2 often has no Host (RFC 9113, section 8.3.1).
     const authority = this.#values.get(':authority');
     if (authority !== undefined && !this.has('host')) this.#values.set('host', authority);
+  }
+
+  get remoteAddress(): string | undefined {
+    return addressOf(this.incoming.socket, 'remoteAddress');
   }
 
   /** Whether the field occurs. */
@@ -86,36 +96,10 @@ export class RequestHeaders implements FieldLookups {
   }
 }
 
-/** An IncomingMessage, for the codec's tables of rules and for the steps between them. */
-class IncomingFacts extends RequestHeaders implements RequestFacts {
-  readonly method: string;
-  readonly target: string;
-  readonly version: RequestFacts['version'];
-  readonly #req: IncomingMessage;
-
-  constructor(req: IncomingMessage, version: RequestFacts['version']) {
-    super(req);
-    this.#req = req;
-    this.method = req.method ?? '';
-    this.target = req.url ?? '';
-    this.version = version;
-  }
-
-  get remoteAddress(): string | undefined {
-    return addressOf(this.#req.socket, 'remoteAddress');
-  }
-}
-
-/** Describes a request that node:http has parsed. */
-export function requestOfNode(incoming: IncomingMessage, socket: Duplex): ServerRequest {
-  const { httpVersionMajor: major, httpVersionMinor: minor } = incoming;
-  // A client may write HTTP/2.0 into a request of HTTP/1.
-  const facts = new IncomingFacts(incoming, major === 1 && minor >= 1 ? '1.1' : '1.0');
-  const responder =
-    major === 2 && isCompatRequest(incoming)
-      ? new CompatResponder(incoming.stream)
-      : new NodeHttpResponder(incoming, socket);
-  return { req: incoming as AppRequest, facts, incoming, responder };
+/** Returns whether a request is one of node:http2's compatibility API. */
+export function isCompatRequest(req: object | undefined): req is Http2ServerRequest {
+  const { stream } = (req ?? {}) as Partial<Http2ServerRequest>;
+  return typeof stream?.respond === 'function';
 }
 
 /**
@@ -185,7 +169,7 @@ export function headSizeFault(req: IncomingMessage): HandshakeError | undefined 
  * ```
  */
 export function isWebSocketUpgrade(req: IncomingMessage): boolean {
-  const headers = headersOf(req);
+  const headers = factsOf(req);
   return (
     hasToken(headers.list('connection'), 'upgrade') &&
     hasToken(headers.list('upgrade'), 'websocket')
@@ -209,77 +193,13 @@ export function isWebSocketUpgrade(req: IncomingMessage): boolean {
  * ```
  */
 export function subprotocols(req: IncomingMessage): string[] {
-  return parseSubprotocols(headersOf(req).list('sec-websocket-protocol')) ?? [];
+  return parseSubprotocols(factsOf(req).list('sec-websocket-protocol')) ?? [];
 }
 
 /** A request that a test or another server made may have no `rawHeaders`. */
-function headersOf(req: IncomingMessage): RequestHeaders {
+function factsOf(req: IncomingMessage): IncomingFacts {
   const { rawHeaders, headers }: Partial<IncomingMessage> = req;
-  if (rawHeaders !== undefined) return new RequestHeaders(req);
+  if (rawHeaders !== undefined) return new IncomingFacts(req);
   const lines = Object.entries(headers ?? {}).flatMap(([name, value]) => [name, String(value)]);
-  return new RequestHeaders({ rawHeaders: lines });
-}
-
-/**
- * The request of a stream, for the application's functions: an IncomingMessage, as over HTTP/1.1. Its
- * method is `CONNECT`, its headers also have `host` and the pseudo-headers. Its socket belongs to
- * the session.
- */
-class StreamRequest extends IncomingMessage {
-  readonly stream: ServerHttp2Stream;
-
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: string[]) {
-    super(stream.session?.socket ?? new Socket());
-    this.stream = stream;
-    this.httpVersion = '2.0';
-    this.httpVersionMajor = 2;
-    this.httpVersionMinor = 0;
-    this.method = onlyLine(headers[':method']);
-    this.url = onlyLine(headers[':path']);
-    const host = headers.host ?? headers[':authority'];
-    this.headers = host === undefined ? { ...headers } : { ...headers, host };
-    this.rawHeaders = rawHeaders;
-    this.complete = true;
-  }
-
-  /** The bytes after the request are frames. */
-  override _read(): void {
-    this.push(null);
-  }
-
-  /** Resets the stream: the session's socket carries others too. Node calls it after the end as well. */
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    if (!this.readableEnded) cancelStream(this.stream);
-    done(error);
-  }
-}
-
-/**
- * Describes the request of a stream, and guards its session. The stream is closed when its client has
- * reset too many: it gets no answer.
- *
- * @param rawHeaders - Default: the lines of `headers`, in which Node has joined repeated fields.
- */
-export function requestOfStream(
-  settings: Pick<ConnSettings, 'heartbeat'>,
-  stream: ServerHttp2Stream,
-  headers: IncomingHttpHeaders,
-  rawHeaders: string[] = rawHeadersOf(headers),
-): ServerRequest {
-  watchResets(stream, heartbeatOf(settings));
-  const request = new StreamRequest(stream, headers, rawHeaders);
-  const facts = new IncomingFacts(request, '2');
-  const incoming: IncomingMessage = request;
-  return { req: incoming as AppRequest, facts, incoming, responder: new Http2Responder(stream) };
-}
-
-/** `''` for a field that another parser has found twice: the rules refuse it. */
-function onlyLine(field: unknown): string {
-  return typeof field === 'string' ? field : '';
-}
-
-function rawHeadersOf(headers: IncomingHttpHeaders): string[] {
-  return Object.entries(headers).flatMap(([name, value]) =>
-    [value ?? []].flat().flatMap((line) => [name, line]),
-  );
+  return new IncomingFacts({ rawHeaders: lines });
 }

@@ -14,17 +14,14 @@ export function pathForm(target: string): string {
   return rest.startsWith('/') ? rest : `/${rest}`;
 }
 
-/** Returns the path of a request target, as sent, without the query. */
-export function rawPath(target: string): string {
-  const path = pathForm(target);
-  const query = path.indexOf('?');
-  return query === -1 ? path : path.slice(0, query);
-}
-
-/** Returns the query of a request target. */
-export function queryOf(target: string): URLSearchParams {
+/**
+ * Splits a request target at its query.
+ *
+ * @param target - By {@link pathForm}.
+ */
+export function splitTarget(target: string): [path: string, query: string] {
   const at = target.indexOf('?');
-  return new URLSearchParams(at === -1 ? '' : target.slice(at + 1));
+  return at === -1 ? [target, ''] : [target.slice(0, at), target.slice(at + 1)];
 }
 
 /**
@@ -73,12 +70,7 @@ export interface RouteMatch<Handler> {
 }
 
 /** Finds the handler for a request. */
-export interface Router<Handler> {
-  /** Whether there is a handler for a request target. */
-  has(target: string): boolean;
-  /** @param target - The request target as sent. */
-  match(target: string): RouteMatch<Handler>;
-}
+export type Router<Handler> = Pick<RouteTable<Handler>, 'has' | 'match'>;
 
 /** A pattern with parameters. */
 interface Template<Handler> {
@@ -101,7 +93,7 @@ const MAX_QUOTED_PATH = 100;
  * length. A literal segment takes precedence over a parameter: the leftmost difference decides,
  * whatever the order of the routes.
  */
-export class RouteTable<Handler> implements Router<Handler> {
+export class RouteTable<Handler> {
   readonly #literal = new Map<string, Handler>();
   /** Sorted, the most literal first. */
   readonly #templates: readonly Template<Handler>[];
@@ -136,7 +128,7 @@ export class RouteTable<Handler> implements Router<Handler> {
    *   UTF-8.
    */
   match(target: string): RouteMatch<Handler> {
-    const path = rawPath(target);
+    const [path] = splitTarget(pathForm(target));
     const literal = this.#literal.get(path);
     if (literal !== undefined) return { handler: literal, params: noParams, route: path };
     const segments = this.#split(path);
@@ -148,8 +140,9 @@ export class RouteTable<Handler> implements Router<Handler> {
     throw this.#notFound(path);
   }
 
+  /** Whether there is a handler for a request target as sent. */
   has(target: string): boolean {
-    const path = rawPath(target);
+    const [path] = splitTarget(pathForm(target));
     return this.#literal.has(path) || this.#find(this.#split(path)) !== undefined;
   }
 

@@ -3,7 +3,7 @@ import { Server as HttpsServer, type ServerOptions } from 'node:https';
 import { type ListenOptions as NetListenOptions, Server as NetServer } from 'node:net';
 import process from 'node:process';
 import type { SecureContextOptions } from 'node:tls';
-import { checkOptionNames, kind, optionHint } from '@ws/conn/internal';
+import { checkOptionNames, kind, optionHint, whole } from '@ws/conn/internal';
 import { assertOption } from '@ws/node-io/internal';
 import type { Http2Options } from './http2/http2-server.ts';
 import { type UpgraderOptions, upgraderOptionNames } from './options.ts';
@@ -154,14 +154,7 @@ function checkHttp2({ http2 = false, tls, server }: ServeOptions<unknown>): void
   }
   if (!isObject) return;
   checkOptionNames('http2', http2, ['maxStreams'], 'ignore');
-  checkSetting('http2.maxStreams', http2.maxStreams, 2 ** 32 - 1);
-}
-
-function checkSetting(name: string, value: number | undefined, most: number): void {
-  if (value === undefined) return;
-  assertOption(name, value, typeof value === 'number', 'a number');
-  if (Number.isSafeInteger(value) && value >= 1 && value <= most) return;
-  throw new RangeError(`${name}: expected a whole number of 1 to ${most}, got ${value}`);
+  if (http2.maxStreams !== undefined) whole('http2.maxStreams', http2.maxStreams, 1, 2 ** 32 - 1);
 }
 
 /** Whether an option says where to listen. */
@@ -272,4 +265,12 @@ function checkServer(options: ServeOptions<unknown>): void {
   if (server?.listening && namesAddress(options)) {
     throw new TypeError('server: it is already listening; omit port, host, socketPath and listen');
   }
+}
+
+/** Returns the option `http2` of `serve` as an object; undefined without HTTP/2. */
+export function http2OptionsOf(
+  http2: boolean | 'clear' | Http2Options | undefined,
+): Http2Options | undefined {
+  if (typeof http2 === 'object') return http2;
+  return http2 ? {} : undefined;
 }

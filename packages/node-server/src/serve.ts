@@ -1,13 +1,13 @@
 import type { Server as HttpServer, RequestListener } from 'node:http';
 import type { Server as HttpsServer } from 'node:https';
 import type { SecureContextOptions } from 'node:tls';
-import { checked } from '@ws/codec/internal';
+import { checked, NO_BYTES } from '@ws/codec/internal';
 import { addressOf } from '@ws/node-io/internal';
 import { Acceptor, type AnyHandlers } from './acceptor.ts';
 import type { UpgradeListener } from './conn-handler.ts';
 import { makeServer } from './http-server.ts';
-import { Http2Sessions, http2OptionsOf, type StreamListener } from './http2/http2-server.ts';
-import { heartbeatOf } from './http2/session-guard.ts';
+import type { StreamListener } from './http2/http2-server.ts';
+import { Http2Sessions, heartbeatOf } from './http2/on-demand.ts';
 import { type AnyUpgraderOptions, pickUpgraderOptions } from './options.ts';
 import {
   defaultListeners,
@@ -17,12 +17,16 @@ import {
   upgradeRequired,
 } from './plain-requests.ts';
 import type { AuthOf } from './policies/authenticate.ts';
-import { requestOfNode } from './request.ts';
 import type { OnRefused } from './responder/refusals.ts';
 import type { HandlerOrRoutes } from './route.ts';
-import { checkServeOptions, namesAddress, type ServeOptions } from './serve-options.ts';
+import {
+  checkServeOptions,
+  http2OptionsOf,
+  namesAddress,
+  type ServeOptions,
+} from './serve-options.ts';
 import { type RunningServer, ServerBase } from './server-base.ts';
-import { streamListener, upgradeListener } from './upgrade-listeners.ts';
+import { streamListener, upgradeListener, upgradeOfNode } from './upgrade-listeners.ts';
 
 /**
  * A running server, made by {@link serve}.
@@ -99,7 +103,7 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
     const onUpgrade = upgradeListener(acceptor, handlers, server !== undefined);
     const { reporter } = acceptor.plan;
     const refused: OnRefused = (error, socket, req) => {
-      const request = req && requestOfNode(req, socket);
+      const request = req && upgradeOfNode(acceptor.plan, req, socket, NO_BYTES);
       acceptor.recordRefusal(error, addressOf(socket, 'remoteAddress'), request);
     };
     const failed = (error: unknown, where: string): void => reporter.failed(error, { where });

@@ -1,6 +1,6 @@
 import type { Server as NetServer, Socket } from 'node:net';
 import type { SecureContextOptions, Server as TlsServer } from 'node:tls';
-import { checked, fromCaller, isMistake } from '@ws/codec/internal';
+import { checked } from '@ws/codec/internal';
 import type { Conn } from '@ws/conn';
 import { prepareReadBuffer, withReadableKeys } from '@ws/node-io/internal';
 import type { Acceptor, ServerStats } from './acceptor.ts';
@@ -112,11 +112,11 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
 
   close(options: CloseOptions = {}): Promise<CloseResult> {
     try {
-      const plan = checkCloseOptions(options, this.acceptor.plan.close);
+      const check = (): ClosePlan => checkCloseOptions(options, this.acceptor.plan.close);
+      const plan = checked(check, this, 'close');
       this.#closed ??= this.#close(plan);
       return this.#closed;
     } catch (error) {
-      if (isMistake(error)) fromCaller(error, this, 'close');
       return Promise.reject(error);
     }
   }

@@ -7,7 +7,16 @@ import { isTaken } from './client-socket.ts';
 import type { UpgradeListener } from './conn-handler.ts';
 import { giveBackPlainRequest } from './give-back-plain-request.ts';
 import type { StreamListener } from './http2/http2-server.ts';
-import { requestOfNode, requestOfStream } from './request.ts';
+import {
+  CompatResponder,
+  Http2Responder,
+  heartbeatOf,
+  StreamRequest,
+  watchResets,
+} from './http2/on-demand.ts';
+import type { UpgraderPlan } from './options.ts';
+import { IncomingFacts, isCompatRequest } from './request.ts';
+import { NodeHttpResponder } from './responder/node-http.ts';
 import type { HandlerRunner } from './route.ts';
 import type { Router } from './route-table.ts';
 import { UpgradeRequest } from './upgrade-request.ts';
@@ -43,7 +52,7 @@ export function upgradeListener(
       if (server === undefined || isTaken(socket) || !isLastLeaving(server, listener)) return;
     }
     if (giveBackPlainRequest(req, socket, head, acceptor.work, handshakeTimeout)) return;
-    acceptor.serve(upgradeOfNode(acceptor, req, socket, head, router));
+    acceptor.serve(upgradeOfNode(acceptor.plan, req, socket, head, router));
   };
   if (leaves) leaving.add(listener);
   return listener;
@@ -53,30 +62,40 @@ export function upgradeListener(
 export function streamListener(acceptor: Acceptor, handlers: AnyHandlers): StreamListener {
   const router = acceptor.routerOf(handlers);
   return (stream, headers, _flags, rawHeaders) => {
-    const upgrade = upgradeOfStream(acceptor, stream, headers, rawHeaders, router);
+    const upgrade = upgradeOfStream(acceptor.plan, stream, headers, rawHeaders, router);
     if (!stream.closed) acceptor.serve(upgrade);
   };
 }
 
 /** The upgrade of a request of node:http. */
 export function upgradeOfNode(
-  { plan }: Acceptor,
+  plan: UpgraderPlan,
   req: IncomingMessage,
   socket: Duplex,
   head: Uint8Array,
-  router: Router<HandlerRunner> | undefined,
+  router?: Router<HandlerRunner>,
 ): UpgradeRequest {
-  return new UpgradeRequest(plan, requestOfNode(req, socket), head, router, performance.now());
+  const responder =
+    req.httpVersionMajor === 2 && isCompatRequest(req)
+      ? new CompatResponder(req.stream)
+      : new NodeHttpResponder(req, socket);
+  return new UpgradeRequest(plan, new IncomingFacts(req), responder, head, router);
 }
 
-/** The upgrade of a stream of node:http2. */
+/**
+ * The upgrade of a stream of node:http2. Guards the stream's session: the stream is closed when its
+ * client has reset too many, and gets no answer.
+ *
+ * @param rawHeaders - As for {@link StreamRequest}.
+ */
 export function upgradeOfStream(
-  { plan }: Acceptor,
+  plan: UpgraderPlan,
   stream: ServerHttp2Stream,
   headers: IncomingHttpHeaders,
-  rawHeaders: string[] | undefined,
-  router: Router<HandlerRunner> | undefined,
+  rawHeaders?: string[],
+  router?: Router<HandlerRunner>,
 ): UpgradeRequest {
-  const request = requestOfStream(plan.settings, stream, headers, rawHeaders);
-  return new UpgradeRequest(plan, request, NO_BYTES, router, performance.now());
+  watchResets(stream, heartbeatOf(plan.settings));
+  const facts = new IncomingFacts(new StreamRequest(stream, headers, rawHeaders), '2');
+  return new UpgradeRequest(plan, facts, new Http2Responder(stream), NO_BYTES, router);
 }

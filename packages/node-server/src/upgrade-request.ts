@@ -7,7 +7,8 @@ import {
   type RequestFacts,
 } from '@ws/codec';
 import { NO_BYTES } from '@ws/codec/internal';
-import { deflateLimits } from '@ws/conn/internal';
+import type { Platform } from '@ws/conn';
+import { deflateLimits, isThenable, ResolvedOptions } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { cutStream } from '@ws/node-io/internal';
 import { alreadyAnswered, checkInOrder } from './checks-in-order.ts';
@@ -17,11 +18,11 @@ import { type HandshakeError, type HeaderPair, serverFault, unexpectedResult } f
 import { HandshakeWaits } from './handshake-waits.ts';
 import {
   type AnyResponse,
-  type HeadersInput,
+  type HeadersSource,
   isResponse,
   mergeHeaders,
   NO_HEADERS,
-  optionHeaderPairs,
+  returnedHeaders,
 } from './headers.ts';
 import type { UpgraderPlan } from './options.ts';
 import { type Admission, admissionOf } from './policies/admit.ts';
@@ -29,25 +30,29 @@ import { readAuth, responseRefusal, thrownByAuthenticate } from './policies/auth
 import { type ErrorHook, refuseByHook } from './policies/error-hook.ts';
 import { beforeUpgrade } from './policies/head-callbacks.ts';
 import type { Reservation } from './policies/limits.ts';
-import type { CheckOrigin } from './policies/origin.ts';
 import { selectSubprotocol } from './policies/select-subprotocol.ts';
-import { applyRules } from './request.ts';
-import type { Agreement, Responder } from './responder/responder.ts';
+import { applyRules, IncomingFacts } from './request.ts';
+import type { Responder } from './responder/responder.ts';
 import type { HandlerRunner } from './route.ts';
-import { anyPath, decodePath, pathForm, queryOf, type Router, rawPath } from './route-table.ts';
-import type { ServerRequest } from './server-request.ts';
+import { anyPath, decodePath, pathForm, type Router, splitTarget } from './route-table.ts';
 
 /** For `upgrade`, which returns the connection. */
 const NO_ROUTER: Router<undefined> = anyPath(undefined);
 
+/** What both ends have agreed on, for the connection. A promise if something has to be waited for. */
+type Agreement = ResolvedOptions | Promise<ResolvedOptions>;
+
 /**
- * One upgrade request, from its checks to its answer. The acceptor takes the socket and counts the
- * request, `negotiate` checks it, and the acceptor opens the connection.
+ * One upgrade request, whatever has parsed it, from its checks to its answer. The acceptor takes the
+ * socket and counts the request, `negotiate` checks it, and the acceptor opens the connection.
  *
  * The file `checks-in-order.ts` lists the faults in the order in which they are answered.
  */
-export class UpgradeRequest implements ServerRequest {
-  /** The options of the server; of the route, once it has matched. */
+export class UpgradeRequest {
+  /**
+   * The options of the server; of the route, once it has matched; of this connection, if the result
+   * of `authenticate` has some.
+   */
   plan: UpgraderPlan;
   /** The handler of the route. Undefined before it has matched, and for `upgrade`. */
   runner: HandlerRunner | undefined;
@@ -61,16 +66,25 @@ export class UpgradeRequest implements ServerRequest {
   context: HandlerContext<unknown> | undefined;
   /** The result of `authenticate`, if it is one of `admit`. */
   admission: Admission<unknown> | undefined;
+  /** The headers of the application for the accepting answer. */
+  headers: readonly HeaderPair[] = NO_HEADERS;
+  /** For the application's functions. */
   readonly req: AppRequest;
+  /** For the rules and the other steps of the handshake. */
   readonly facts: RequestFacts;
+  /** The request of node:http, or one made of a stream; undefined when other code has parsed it. */
   readonly incoming: IncomingMessage | undefined;
+  /** For the answer. */
   readonly responder: Responder;
   /** The bytes after the request head. */
   readonly head: Uint8Array;
   readonly #startedAt: number;
   readonly #router: Router<HandlerRunner | undefined>;
-  /** Headers for the accepting answer that are given with this request. */
+  #platform: Platform = nodePlatform;
+  /** The headers that are given with this request. */
   #extra: readonly HeaderPair[] = NO_HEADERS;
+  /** Undefined before it is chosen, `''` for none. */
+  #subprotocol: string | undefined;
   /** Created for a wait or a refusal. */
   #waits: HandshakeWaits | undefined;
 
@@ -80,25 +94,21 @@ export class UpgradeRequest implements ServerRequest {
    */
   constructor(
     plan: UpgraderPlan,
-    { req, facts, incoming, responder }: ServerRequest,
+    facts: RequestFacts,
+    responder: Responder,
     head: Uint8Array,
     router: Router<HandlerRunner> | undefined,
-    startedAt: number,
+    startedAt: number = performance.now(),
   ) {
     this.plan = plan;
-    this.req = req;
     this.facts = facts;
-    this.incoming = incoming;
+    this.incoming = facts instanceof IncomingFacts ? facts.incoming : undefined;
+    this.req = (this.incoming ?? facts) as AppRequest;
     this.responder = responder;
     // A listener for a request of node:http2 gets a response in place of a socket, and no head.
     this.head = responder.fault === undefined ? head : NO_BYTES;
     this.#router = router ?? NO_ROUTER;
     this.#startedAt = startedAt;
-  }
-
-  /** The options of the connection: those of the route, unless `authenticate` has chosen others. */
-  get connPlan(): UpgraderPlan {
-    return (this.admission?.plan as UpgraderPlan | undefined) ?? this.plan;
   }
 
   /** Returns the waits of the handshake. Created at the first call. */
@@ -115,26 +125,31 @@ export class UpgradeRequest implements ServerRequest {
 
   /**
    * Checks the request and agrees with the client. It is synchronous, unless a function of the
-   * application has a say, or earlier requests on the stream wait for their answers.
+   * application returns a promise, or earlier requests on the stream wait for their answers.
    *
-   * @param extra - Headers of the application for the accepting answer.
+   * @param platform - Of the connection.
+   * @param extra - Headers of the application for the accepting answer, given with this request. Of
+   *   a name that others have too, these win.
+   * @returns What both have agreed on; {@link headers} has the rest of the answer.
    * @throws the fault, or rejects with it.
    */
-  negotiate(extra: readonly HeaderPair[]): Agreement | Promise<Agreement> {
+  negotiate(platform: Platform, extra: readonly HeaderPair[]): Agreement {
     const { responder } = this;
-    this.#extra = extra;
     // Responses that a destroyed socket still carries never emit 'close'.
     if (responder.stream.destroyed) throw disconnectError(responder.stream);
-    if (responder.isQueued) return this.#negotiateInTurn(extra);
+    if (responder.isQueued) {
+      const waits = this.acquireWaits();
+      return responder
+        .untilEarlierAnswered((work) => waits.wait(work))
+        .then(() => {
+          waits.checkEarlyBytes();
+          return this.negotiate(platform, extra);
+        });
+    }
+    this.#platform = platform;
+    this.#extra = extra;
     checkInOrder(this, extra);
-    return this.plan.asksApplication ? this.#agreeLater() : this.#agreeAtOnce();
-  }
-
-  async #negotiateInTurn(extra: readonly HeaderPair[]): Promise<Agreement> {
-    const waits = this.acquireWaits();
-    await this.responder.untilEarlierAnswered((work) => waits.wait(work));
-    waits.checkEarlyBytes();
-    return this.negotiate(extra);
+    return this.#checkOrigin();
   }
 
   /** Finds the route. Its handler, its options and the context of its handler count from here on. */
@@ -143,14 +158,15 @@ export class UpgradeRequest implements ServerRequest {
     // An application that compares `req.url` with a path would otherwise miss the path of an
     // absolute URI, and the router would not.
     if (this.incoming !== undefined) this.incoming.url = target;
+    const [path, query] = splitTarget(target);
     const { handler, params, route } = this.#router.match(target);
     this.runner = handler;
     this.route = route;
     this.context = {
       auth: undefined,
       params,
-      path: decodePath(rawPath(target)),
-      query: queryOf(target),
+      path: decodePath(path),
+      query: new URLSearchParams(query),
       route,
       address: this.address,
     };
@@ -159,122 +175,143 @@ export class UpgradeRequest implements ServerRequest {
     if (this.#waits !== undefined) this.#waits.timeout = this.plan.handshakeTimeout;
   }
 
-  /** Agrees with the client without functions of the application. */
-  #agreeAtOnce(): Agreement {
-    const { facts, plan } = this;
-    if (!plan.origins.allows(facts)) throw plan.origins.refusal(facts);
-    applyRules(facts, 'offers');
-    const subprotocol = selectSubprotocol(facts, this.req, plan.subprotocols, this.#extra);
-    let headers = NO_HEADERS;
-    for (const pairs of plan.headers) headers = mergeHeaders(headers, pairs as HeaderPair[]);
-    return this.#agreement(plan, subprotocol, headers);
-  }
+  // The steps of an agreement. Each calls the next one, by `#ask` if it needs the result of a function
+  // of the application. These functions are no methods of the plan: their `this` is undefined.
 
-  /** Agrees with the client where functions of the application have a say. */
-  async #agreeLater(): Promise<Agreement> {
+  #checkOrigin(): Agreement {
     const { facts, plan, req } = this;
-    const { origins } = plan;
-    if (origins.check !== undefined) await this.#askOrigin(origins.check);
-    else if (!origins.allows(facts)) throw origins.refusal(facts);
-    applyRules(facts, 'offers');
-    if (plan.authenticate !== undefined) await this.#authenticate(plan.authenticate);
-    const { connPlan } = this;
-    const subprotocol = selectSubprotocol(facts, req, connPlan.subprotocols, this.#extra);
-    let headers = NO_HEADERS;
-    for (const source of plan.headers) {
-      const pairs =
-        typeof source === 'function'
-          ? returnedHeaders(await this.#call('headers', () => source(req, this.context!)))
-          : source;
-      headers = mergeHeaders(headers, pairs);
+    const { check } = plan.origins;
+    if (check !== undefined) {
+      return this.#ask(
+        'checkOrigin',
+        () => check(req),
+        (allowed) => this.#originChecked(allowed),
+      );
     }
-    return this.#agreement(connPlan, subprotocol, headers);
+    if (!plan.origins.allows(facts)) throw plan.origins.refusal(facts);
+    return this.#authenticate();
   }
 
-  // The functions are arguments and no methods of the plan: their `this` is undefined.
-
-  async #askOrigin(checkOrigin: CheckOrigin<AppRequest>): Promise<void> {
-    const { facts, req } = this;
-    const allowed: unknown = await this.#call('checkOrigin', () => checkOrigin(req));
+  #originChecked(allowed: unknown): Agreement {
+    const { plan, req, route } = this;
     // An Error or an object does not allow the request.
     if (allowed && typeof allowed !== 'boolean') {
       throw serverFault('checkOrigin', unexpectedResult('checkOrigin', 'true or false', allowed));
     }
-    if (allowed === undefined) {
-      this.plan.reporter.nothingReturned('checkOrigin', '', req, this.route);
-    }
-    if (!allowed) throw this.plan.origins.refusal(facts);
+    if (allowed === undefined) plan.reporter.nothingReturned('checkOrigin', '', req, route);
+    if (!allowed) throw plan.origins.refusal(this.facts);
+    return this.#authenticate();
   }
 
-  async #authenticate(authenticate: NonNullable<UpgraderPlan['authenticate']>): Promise<void> {
-    const { req } = this;
+  #authenticate(): Agreement {
+    applyRules(this.facts, 'offers');
+    const { authenticate, headers } = this.plan;
+    if (authenticate === undefined) return this.#addHeaders(headers);
     const { auth: _auth, ...known } = this.context!;
     const { signal } = this.acquireWaits();
-    const result = await this.#call(
+    return this.#ask(
       'authenticate',
-      () => authenticate(req, { signal, ...known }),
+      () => authenticate(this.req, { signal, ...known }),
+      (result) => this.#authenticated(result),
       thrownByAuthenticate,
     );
+  }
+
+  #authenticated(result: unknown): Agreement {
+    const { headers, reporter } = this.plan;
     const admission = admissionOf(result);
     const returned = admission === undefined ? result : admission.auth;
     if (returned === undefined) {
       const place = admission === undefined ? '' : ' in admit';
-      this.plan.reporter.nothingReturned('authenticate', place, req, this.route);
+      reporter.nothingReturned('authenticate', place, this.req, this.route);
     }
-    if (isResponse(returned)) throw await this.#refusalOf(returned);
-    this.context = { auth: readAuth(returned), ...known };
+    if (isResponse(returned)) return this.#refuseBy(returned);
+    this.context = { ...this.context!, auth: readAuth(returned) };
     this.admission = admission;
+    if (admission?.plan !== undefined) this.plan = admission.plan as UpgraderPlan;
+    return this.#addHeaders(headers);
   }
 
-  /** The error for a Response that `authenticate` has returned. */
-  async #refusalOf(response: AnyResponse): Promise<Error> {
+  /** @throws (rejects with) the error for a Response that `authenticate` has returned. */
+  async #refuseBy(response: AnyResponse): Promise<never> {
     const waits = this.acquireWaits();
     const refusal = await responseRefusal(response, (work) => waits.wait(work));
     const { stream } = this.responder;
-    return stream.writable ? refusal : disconnectError(stream);
-  }
-
-  /** Calls a function of the application, and waits for its result within the handshake timeout. */
-  async #call<T>(
-    name: string,
-    call: () => T | PromiseLike<T>,
-    refusalOf = (error: unknown): HandshakeError => serverFault(name, error),
-  ): Promise<T> {
-    const waits = this.acquireWaits();
-    waits.checkClient();
-    try {
-      return await waits.waitForCall(name, call());
-    } catch (error) {
-      // The client has disconnected, or the time is up. Report that as the cause.
-      throw waits.failure ?? refusalOf(error);
-    }
+    throw stream.writable ? refusal : disconnectError(stream);
   }
 
   /**
-   * @param headers - Those of the option. Of a name that several have, the lines of
-   *   `onBeforeUpgrade` replace these, and those that are given with the request replace both.
+   * Chooses the subprotocol, and adds the headers of the server and its route.
+   *
+   * @param at - Index of the first source that was not asked yet.
    */
-  #agreement(
-    { callbacks, settings }: UpgraderPlan,
-    subprotocol: string,
-    headers: readonly HeaderPair[],
-  ): Agreement {
+  #addHeaders(sources: readonly HeadersSource[], at = 0): Agreement {
+    const { facts, plan, req } = this;
+    this.#subprotocol ??= selectSubprotocol(facts, req, plan.subprotocols, this.#extra);
+    const source = sources[at];
+    if (source === undefined) return this.#agree(this.#subprotocol);
+    if (typeof source !== 'function') {
+      this.headers = mergeHeaders(this.headers, source);
+      return this.#addHeaders(sources, at + 1);
+    }
+    return this.#ask(
+      'headers',
+      () => source(req, this.context!),
+      (returned) => {
+        this.headers = mergeHeaders(this.headers, returnedHeaders(returned));
+        return this.#addHeaders(sources, at + 1);
+      },
+    );
+  }
+
+  /** The last step: of a name that several have, the lines of those that come later win. */
+  #agree(subprotocol: string): ResolvedOptions {
     const { facts } = this;
+    const { callbacks, settings } = this.plan;
     const extra = this.#extra;
-    const before = callbacks === undefined ? NO_HEADERS : beforeUpgrade(callbacks, facts);
-    if (before.length > 0) headers = mergeHeaders(headers, before);
-    if (extra.length > 0) headers = mergeHeaders(headers, extra.filter(isNoSubprotocol));
+    if (callbacks !== undefined) {
+      this.headers = mergeHeaders(this.headers, beforeUpgrade(callbacks, facts));
+    }
+    if (extra.length > 0) {
+      this.headers = mergeHeaders(this.headers, extra.filter(isNoSubprotocol));
+    }
     const agreed = facts.has('sec-websocket-extensions')
       ? agreeOnDeflate(facts, settings)
       : undefined;
-    return {
-      // Over HTTP/2 a request needs none.
-      key: facts.once('sec-websocket-key') ?? '',
+    return new ResolvedOptions('server', this.#platform, settings, {
       subprotocol,
       extensions: agreed === undefined ? '' : formatExtensions([agreed.answer]),
       deflate: agreed?.parameters,
-      headers,
+    });
+  }
+
+  /**
+   * Calls a function of the application, and `onResult` with its result: at once, unless it is a
+   * promise. That has the time of the handshake.
+   */
+  #ask<T>(
+    name: string,
+    call: () => T | PromiseLike<T>,
+    onResult: (result: T) => Agreement,
+    refusalOf = (error: unknown): HandshakeError => serverFault(name, error),
+  ): Agreement {
+    if (this.#waits === undefined) assertOpen(this.responder.stream);
+    else this.#waits.checkClient();
+    // If the client has disconnected, or the time is up, that is the cause.
+    const failed = (error: unknown): never => {
+      throw this.#waits?.failure ?? refusalOf(error);
     };
+    let result: T;
+    try {
+      const returned = call();
+      if (isThenable(returned)) {
+        return this.acquireWaits().waitForCall(name, returned).then(onResult, failed);
+      }
+      result = returned;
+    } catch (error) {
+      return failed(error);
+    }
+    return onResult(result);
   }
 
   /**
@@ -361,13 +398,4 @@ function agreeOnDeflate(
 /** The subprotocol of this request was agreed on, and has its own line. */
 function isNoSubprotocol([name]: HeaderPair): boolean {
   return name.toLowerCase() !== 'sec-websocket-protocol';
-}
-
-/** @throws HandshakeError 500 for headers that cannot be sent. */
-function returnedHeaders(input: HeadersInput): HeaderPair[] {
-  try {
-    return optionHeaderPairs(input);
-  } catch (error) {
-    throw serverFault('headers', error);
-  }
 }

@@ -10,7 +10,8 @@ import type { CloseOptions, CloseResult } from './close-options.ts';
 import type { UpgradeListener } from './conn-handler.ts';
 import type { HeaderPair } from './errors.ts';
 import { type HeadersInput, headerPairs } from './headers.ts';
-import { type StreamListener, webSocketStreams } from './http2/http2-server.ts';
+import type { StreamListener } from './http2/http2-server.ts';
+import { webSocketStreams } from './http2/on-demand.ts';
 import type { AnyUpgraderOptions, UpgraderOptions } from './options.ts';
 import type { AuthOf } from './policies/authenticate.ts';
 import type { HandlerOrRoutes } from './route.ts';
@@ -87,7 +88,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
         'upgrade: lost its Upgrader; add upgrader.handler(handler) as the listener',
       );
     }
-    const upgrade = upgradeOfNode(this.#acceptor, req, socket, head, undefined);
+    const upgrade = upgradeOfNode(this.#acceptor.plan, req, socket, head);
     return this.#acceptor.accept(upgrade, () => upgradeHeaders('upgrade', options));
   }
 
@@ -97,7 +98,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
    * name `websocket`, such as `h2c`, goes to the server's listeners for 'request'.
    *
    * The handler starts within the 'upgrade' event, unless `checkOrigin`, `authenticate` or a function
-   * `headers` has a say, or an earlier response on the socket is pending.
+   * `headers` returns a promise, or an earlier response on the socket is pending.
    *
    * @param handlerOrRoutes - One handler for all connections, or handlers by path. With routes,
    *   other paths are refused with 404; see the option `unmatched`.
@@ -179,7 +180,7 @@ export class Upgrader<Result = undefined> implements AsyncDisposable {
     assertOption('stream', stream, isStream, 'a stream of a server of node:http2');
     const isHeaders = typeof headers === 'object' && headers !== null;
     assertOption('headers', headers, isHeaders, "an object, as the event 'stream' gives it");
-    const upgrade = upgradeOfStream(this.#acceptor, stream, headers, undefined, undefined);
+    const upgrade = upgradeOfStream(this.#acceptor.plan, stream, headers);
     return this.#acceptor.accept(upgrade, () => upgradeHeaders('upgradeStream', options));
   }
 

@@ -8,7 +8,7 @@ import {
   type Report,
   WebSocketError,
 } from '@ws/conn';
-import { checked, RESOLVED, rejected, rejectedLater, reportError } from '@ws/conn/internal';
+import { checked, RESOLVED, rejected, reportError } from '@ws/conn/internal';
 import { decode, type Encoding, encode, type Fields } from './encoding.ts';
 import { ObsCloseError, ObsProtocolError } from './errors.ts';
 import { Listeners } from './listeners.ts';
@@ -123,7 +123,7 @@ export class ObsConnection {
         checked(() => message(id), client, method),
         this.#encoding,
       );
-      if (this.#closeError !== undefined) return rejectedLater(portablePlatform, this.#closeError);
+      if (this.#closeError !== undefined) return rejected(this.#closeError);
       const result = this.#waits.add(id, bounds, missing, finish);
       schedule(() => {
         isSent = true;
@@ -133,7 +133,7 @@ export class ObsConnection {
     } catch (error) {
       // When `schedule` throws, the wait has begun.
       this.#waits.reject(id, error);
-      if (error instanceof WebSocketError) return rejectedLater(portablePlatform, error);
+      if (error instanceof WebSocketError) return rejected(error, this);
       this.#report(error, method);
       return rejected(error);
     }

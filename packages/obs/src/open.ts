@@ -1,5 +1,5 @@
 import { type Message, portablePlatform, ReadPendingError, WebSocketError } from '@ws/conn';
-import { rejectedLater } from '@ws/conn/internal';
+import { rejected } from '@ws/conn/internal';
 import { decode, type Encoding, encode, type Fields } from './encoding.ts';
 import { ObsCloseError } from './errors.ts';
 import { expect, type ObsConn, type ObsDial, type Wait } from './options.ts';
@@ -33,7 +33,7 @@ export async function open<T>({
   subprotocol,
   login,
 }: Plan<T>): Promise<T> {
-  if (wait.signal?.aborted) await rejectedLater(portablePlatform, wait.signal.reason);
+  if (wait.signal?.aborted) await rejected(wait.signal.reason, wait.signal);
   const scope = new AbortController();
   const waits = new Waits();
   const target = String(url);

@@ -1,5 +1,5 @@
 import { portablePlatform, TimeoutError } from '@ws/conn';
-import { addAbortListener, Deferred, rejectedLater, removeAbortListener } from '@ws/conn/internal';
+import { addAbortListener, Deferred, rejected, removeAbortListener } from '@ws/conn/internal';
 import type { Wait } from './options.ts';
 
 /** One bounded wait. */
@@ -39,7 +39,7 @@ export class Waits {
     missing: () => string,
     finish: (value: never) => T,
   ): Promise<T> {
-    if (signal?.aborted) return rejectedLater(portablePlatform, signal.reason);
+    if (signal?.aborted) return rejected(signal.reason, signal);
     const deferred = new Deferred<unknown>();
     const until = portablePlatform.now() + timeout;
     const expired = (): void =>
@@ -61,7 +61,7 @@ export class Waits {
     try {
       entry?.deferred.resolve(entry.finish(value as never));
     } catch (error) {
-      entry?.deferred.rejectWithCaller(error as Error);
+      entry?.deferred.reject(error);
     }
   }
 

@@ -3,10 +3,11 @@ import type { IncomingMessage } from 'node:http';
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { CloseCode, isValidCloseCode } from '@ws/codec';
-import { checked, NO_BYTES } from '@ws/codec/internal';
+import { checked } from '@ws/codec/internal';
 import { TransportError } from '@ws/conn';
 import { duration } from '@ws/conn/internal';
 import { isAccepted } from '@ws/node-client/internal';
+import { nodePlatform } from '@ws/node-io';
 import { cutStream, isInstance } from '@ws/node-io/internal';
 import { HandshakeError, type StreamListener, type UpgradeListener } from '@ws/node-server';
 import {
@@ -15,12 +16,11 @@ import {
   PendingWork,
   Refusals,
   refusalOf,
-  requestOfNode,
-  requestOfStream,
-  type ServerRequest,
   takeSocket,
-  UpgradeRequest,
+  type UpgradeRequest,
   type UpgraderPlan,
+  upgradeOfNode,
+  upgradeOfStream,
   webSocketStreams,
 } from '@ws/node-server/internal';
 import { ProxyError } from './errors.ts';
@@ -93,9 +93,8 @@ export class Proxy {
    * listener before one for 'request'.
    */
   readonly stream: StreamListener = webSocketStreams((stream, headers, _flags, rawHeaders) => {
-    const { settings } = this.#plan.upgrader;
-    const request = requestOfStream(settings, stream, headers, rawHeaders);
-    if (!stream.closed) void this.#take(request, NO_BYTES);
+    const request = upgradeOfStream(this.#plan.upgrader, stream, headers, rawHeaders);
+    if (!stream.closed) void this.#take(request);
   });
 
   /** @throws TypeError, RangeError or SyntaxError that names the fault. */
@@ -144,22 +143,20 @@ export class Proxy {
    *   there is none.
    */
   async upgrade(req: IncomingMessage, socket: Duplex, head: Uint8Array): Promise<Proxied> {
-    return this.#take(requestOfNode(req, socket), head);
+    return this.#take(upgradeOfNode(this.#plan.upgrader, req, socket, head));
   }
 
-  async #take(request: ServerRequest, head: Uint8Array): Promise<Proxied> {
-    const startedAt = performance.now();
-    const { stream } = request.responder;
-    const proxied = new ProxiedConnection(stream, startedAt, this.#over);
+  async #take(upgrade: UpgradeRequest): Promise<Proxied> {
+    const { stream } = upgrade.responder;
+    const proxied = new ProxiedConnection(stream, performance.now(), this.#over);
     try {
-      takeSocket(stream, head);
+      takeSocket(stream, upgrade.head);
     } catch (error) {
-      this.#reporter.failed(error, { where: 'upgrade', request: request.req });
+      this.#reporter.failed(error, { where: 'upgrade', request: upgrade.req });
       proxied.settle(unopened(0, error, 'proxy'));
       return proxied;
     }
     this.#proxied.add(proxied);
-    const upgrade = new UpgradeRequest(this.#plan.upgrader, request, head, undefined, startedAt);
     proxied.pending = upgrade;
     try {
       await this.#open(proxied, upgrade);
@@ -206,10 +203,10 @@ export class Proxy {
   async #open(proxied: ProxiedConnection, request: UpgradeRequest): Promise<void> {
     const plan = this.#plan;
     const { req, facts, responder } = request;
-    request.address = this.#limits.addressOf(request);
+    request.address = plan.upgrader.findAddress(request);
     this.#checkOpen();
     proxied.reservation = this.#limits.reserve(request.address);
-    const agreement = await request.negotiate([]);
+    const agreed = await request.negotiate(nodePlatform, []);
     const handshake = request.acquireWaits();
     const answer = await askTarget({
       plan,
@@ -239,9 +236,9 @@ export class Proxy {
       if (isRefusal) return await this.#relay(proxied, request, answer, headers);
       const subprotocol = answer.head.list('sec-websocket-protocol');
       const extensions = isMessages
-        ? agreement.extensions
+        ? agreed.extensions
         : answer.head.list('sec-websocket-extensions');
-      responder.writeAccepted({ ...agreement, subprotocol, extensions, headers });
+      responder.writeAccepted(facts, subprotocol, extensions, headers);
       handshake.forgetSocket();
       proxied.link = isMessages
         ? openMessageLink(
@@ -250,7 +247,7 @@ export class Proxy {
             responder.stream,
             early,
             answer,
-            agreement,
+            agreed.deflate,
             deflate,
             this.#transformFailed,
           )

@@ -10,6 +10,7 @@ import {
   ReadPendingError,
 } from '@ws/conn';
 import {
+  CallPromise,
   causeText,
   checked,
   Deferred,
@@ -19,11 +20,9 @@ import {
   internalsOf,
   isThenable,
   kind,
-  LateRejection,
   RESOLVED,
+  refused,
   rejected,
-  rejectedLater,
-  resolvedLater,
 } from '@ws/conn/internal';
 import { Backlog } from './backlog.ts';
 import { ConnectionChain, type Reads } from './connection-chain.ts';
@@ -152,7 +151,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
       const { resend } = this.#plan;
       const id = resend && idOf(resend, data);
       if (this.#ended !== undefined || this.#closing) {
-        return rejectedLater(portablePlatform, this.#endReason());
+        return rejected(this.#endReason(), this);
       }
       const { conn } = this;
       const isDirect = conn !== undefined && this.#backlogConn !== conn;
@@ -169,7 +168,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     } catch (error) {
       if (!(error instanceof BackpressureError)) return this.#mistake(error, 'send');
       const ignored = (): void => this.#reportOnce(error, 'send');
-      return this.#counted(rejectedLater(portablePlatform, error, ignored));
+      return this.#counted(refused(error, this, ignored));
     }
   }
 
@@ -197,7 +196,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
 
   /** Counts a message that is rejected with a BackpressureError. */
   #counted(sent: Promise<void>): Promise<void> {
-    if (sent instanceof LateRejection && sent.reason instanceof BackpressureError) this.#refused++;
+    if (sent instanceof CallPromise) this.#refused++;
     return sent;
   }
 
@@ -231,7 +230,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
       return this.#mistake(error, 'receive');
     }
     if (this.#receives) {
-      return rejectedLater(portablePlatform, new ReadPendingError('receive', 'receive'));
+      return rejected(new ReadPendingError('receive', 'receive'), this);
     }
     this.#receives = true;
     return handled(this.#receiveAll(handler));
@@ -263,8 +262,6 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
 
   /** @param left - Ends a pending `next`. Its message is for the next reader. */
   async *#messages(left: AbortSignal): AsyncGenerator<Message, undefined> {
-    // In a later turn, so that code that begins one loop after the other blocks no other work.
-    if (this.#ended !== undefined) await resolvedLater(portablePlatform, undefined);
     for await (const { conn, reads } of this.#chain.read(left)) {
       const iterator = reads[Symbol.asyncIterator]();
       const leave = (): void => void iterator.return?.();
@@ -280,7 +277,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
         left.removeEventListener('abort', leave);
       }
     }
-    if (this.#ended?.error !== undefined && !left.aborted) throw this.#ended.error;
+    if (this.#ended?.error !== undefined && !left.aborted) await rejected(this.#ended.error);
     return undefined;
   }
 
@@ -338,7 +335,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
    */
   reconnect(): Promise<C> {
     if (this.#ended !== undefined || this.#closing) {
-      return rejectedLater(portablePlatform, this.#noReconnect());
+      return rejected(this.#noReconnect(), this);
     }
     const conn = this.#conn;
     this.#reconnected ??= new Deferred();

@@ -55,7 +55,7 @@ export class Answers {
     });
   }
 
-  /** An error waits for room: its caller may have no timeout. */
+  /** An error waits for room. Its caller may have no timeout. */
   async #sendLater(connection: ConnLike, text: string): Promise<void> {
     const carrier = this.#carrier;
     for (let isSent = false; !isSent && connection.state === 'open'; ) {

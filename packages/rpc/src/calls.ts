@@ -24,11 +24,11 @@ import { callText, cancelText, type WireMessage, wireError } from './wire.ts';
 
 /** Requests of this end that the other end has and has not answered. */
 const MAX_OPEN = 256;
-/** Calls of this end that wait for one of these, or for a connection, and the characters of their text. */
+/** Bounds of the calls that wait for a place or a connection, in number and in characters of text. */
 const MAX_WAITING = 10_000;
 const MAX_WAITING_SIZE = 1024 * 1024;
 const TIMEOUT_MS = 30_000;
-/** Connections that a request with `retry` is sent on: it may be the one that ends them. */
+/** Connections that a request with `retry` is sent on. The request itself may end a connection. */
 const MAX_SENT = 5;
 /** Close codes of a peer that refuses a message. It would refuse the message again. */
 export const REFUSALS: readonly number[] = [1007, 1009];
@@ -36,7 +36,7 @@ const OPTION_NAMES: readonly string[] = ['signal', 'timeout'];
 
 /** The options of a call. */
 export interface CallOptions {
-  /** Ends the call: it rejects with the reason, and the handler of the other end is told. */
+  /** Ends the call. It rejects with the reason, and the handler of the other end is told. */
   readonly signal?: AbortSignal | undefined;
   /**
    * The longest wait for the answer in ms; false for none. The call then rejects with a
@@ -50,7 +50,7 @@ type Scheduler = ReturnType<typeof schedulerOf>;
 /** A request without an answer, or an event that waits. */
 class Call implements TimerEntry {
   slot: TimerEntry['slot'] = undefined;
-  /** Numbers the calls of this end, from 1: the id of a request. */
+  /** The number of the call at this end, from 1. A request has it as its id. */
   readonly number: number;
   readonly text: string;
   readonly definition: MethodDefinition | EventDefinition;
@@ -58,7 +58,7 @@ class Call implements TimerEntry {
   readonly aborted = (): void => this.#calls.giveUp(this, this.signal?.reason);
   readonly signal: AbortSignal | undefined;
   readonly ms: number;
-  /** The timers of the platform of the call: a later connection may have another one. */
+  /** The timers of the platform of the call. A later connection may have another one. */
   readonly timers: Scheduler['timers'];
   /** The connection that has it; undefined while it waits. */
   connection: ConnLike | undefined;
@@ -94,7 +94,7 @@ class Call implements TimerEntry {
   }
 }
 
-/** The calls of this end of one link: requests until they are answered, and events. */
+/** The requests without an answer, and the events, that this end of a link sends. */
 export class Calls {
   readonly #carrier: Carrier;
   readonly #wrote: () => void;
@@ -105,7 +105,7 @@ export class Calls {
   /** Events that were sent, and that the connection has not accepted. */
   #writing = 0;
   #waiting = 0;
-  /** Those of {@link #waiting} that are events. They wait only for a connection. */
+  /** Waiting events. They wait only for a connection. */
   #waitingEvents = 0;
   /** Characters of those that wait. */
   #waitingSize = 0;
@@ -201,7 +201,10 @@ export class Calls {
     this.#waitingSize -= call.text.length;
   }
 
-  /** Whether only `others` wait before a call. An event does not wait behind requests that wait for answers. */
+  /**
+   * Whether only `others` wait before a call. An event does not wait behind requests that wait for
+   * answers.
+   */
   #isNext(call: Call, others: number): boolean {
     return (call.isRequest ? this.#waiting : this.#waitingEvents) === others;
   }
@@ -239,7 +242,7 @@ export class Calls {
     }
     if (call.isRequest) {
       sent.catch((error: unknown) => {
-        // `broke` or `end` follows: it settles the request, or sends it again.
+        // `broke` or `end` follows. It settles the request, or sends it again.
         const isLate = call.connection !== connection || connection?.state !== 'open';
         if (!isLate) failed(error);
       });
@@ -247,7 +250,10 @@ export class Calls {
     return true;
   }
 
-  /** Settles an event that waits for the connection. There may be many: no other call looks at them. */
+  /**
+   * Settles an event that waits for the connection. There may be many. Other calls do not visit
+   * them.
+   */
   #write(call: Call, sent: Promise<void>, failed: (error: unknown) => void): void {
     this.#calls.delete(call.number);
     this.#writing++;
@@ -275,7 +281,7 @@ export class Calls {
     this.flush();
   }
 
-  /** Takes a request of the other end whose method no handler has. An echo server sends ours back. */
+  /** Takes a request of the other end without a handler. An echo server sends ours back. */
   returned({ id, method }: WireMessage, text: string): boolean {
     const call = typeof id === 'number' ? this.#calls.get(id) : undefined;
     if (call?.text !== text) return false;
@@ -337,7 +343,7 @@ export class Calls {
     this.flush();
   }
 
-  /** A connection without room gets the cancel when it has room: a handler may end by it alone. */
+  /** A connection without room gets the cancel when it has room. A handler may end by it alone. */
   async #cancel(connection: ConnLike, number: number): Promise<void> {
     const send = async (): Promise<void> => {
       if (this.#carrier.connection === connection)

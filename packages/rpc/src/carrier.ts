@@ -11,17 +11,20 @@ import {
 } from '@ws/conn';
 import { internalsOf, rejected, reportError } from '@ws/conn/internal';
 
-/** The code of a page whose queue is full, as of `maxQueuedBytes` of `@ws/browser`. */
+/** The code of a page with a full queue, as for `maxQueuedBytes` of `@ws/browser`. */
 const PAGE_OVERLOAD = 3008;
 /** A message was accepted by a hub, which bounds what waits. The connection may have no room. */
 export const ACCEPTED: Promise<void> = Promise.resolve();
 
 /** Least time between two reports of one kind, in ms. */
 const REPORT_MS = 1_000;
-/** Kinds that are told apart. The peer chooses the code of its errors. */
+/** Bound of the kinds with a time of their own. The peer chooses the codes of its errors. */
 const MAX_KINDS = 100;
 
-/** What a {@link Link} sends by: a connection, the session of a hub, or a series of connections. */
+/**
+ * Carries the messages of a {@link Link}: a connection, a session of a hub, or a series of
+ * connections.
+ */
 export abstract class Carrier {
   /** The connection that messages leave by now; undefined while there is none. */
   abstract readonly connection: ConnLike | undefined;
@@ -30,7 +33,7 @@ export abstract class Carrier {
   /** The time of the last report of each kind. */
   #reportedAt: Map<string, number> | undefined;
 
-  /** The connection whose message is handled now. */
+  /** The connection of the message that is handled now. */
   get source(): ConnLike | undefined {
     return this.connection;
   }
@@ -166,7 +169,7 @@ export interface SessionLike {
 /** The part of a `ReconnectingConn` that a peer uses. */
 export interface ReconnectingConnLike {
   readonly conn: ConnLike | undefined;
-  /** The connection whose message `receive` handles now. */
+  /** The connection of the message that `receive` handles now. */
   readonly reading?: ConnLike | undefined;
   readonly closed: Promise<{ readonly error?: Error | undefined }>;
   receive(handler: MessageHandler): Promise<void>;
@@ -182,7 +185,7 @@ export function isReconnecting(target: unknown): target is ReconnectingConnLike 
   );
 }
 
-/** Whether `target` is a session of a hub: it has a connection and sends by itself. */
+/** Whether `target` is a session of a hub. It has a connection and sends by itself. */
 export function isSession(target: unknown): target is SessionLike {
   const { conn, send } = Object(target) as Partial<SessionLike>;
   return (

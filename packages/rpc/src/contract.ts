@@ -48,7 +48,7 @@ export type Peer<D extends Definitions> = {
       : never;
 };
 
-/** A method whose input may be undefined is called without arguments. */
+/** If the input may be undefined, the argument is optional. */
 type CallOf<I extends StandardSchema, F> =
   undefined extends SchemaInput<I>
     ? F extends (input: infer Input, ...rest: infer Rest) => infer Result
@@ -99,7 +99,7 @@ export interface HandlerOptions {
   readonly concurrency?: number | undefined;
 }
 
-/** What both ends of a connection may ask of each other. Made by {@link contract}. */
+/** The methods and events of both ends of a connection. Made by {@link contract}. */
 export interface Contract<S extends Definitions, C extends Definitions> {
   /** The definitions of what a server handles. */
   readonly server: Named<S>;
@@ -128,7 +128,7 @@ export interface Contract<S extends Definitions, C extends Definitions> {
    * The client of a session of a hub, or of a connection that `serve` reads.
    *
    * @returns The same object for each call.
-   * @throws TypeError for another value, and for a connection whose contract lacks these names.
+   * @throws TypeError for another value, and for a connection with a contract that lacks these names.
    */
   peer(target: SessionLike | ConnLike): Peer<C>;
   /**
@@ -147,9 +147,9 @@ export interface Contract<S extends Definitions, C extends Definitions> {
 
 /** The methods and events of both ends, or of one. */
 export interface ContractPlan<S extends Definitions, C extends Definitions> {
-  /** What a server handles. */
+  /** Methods and events that a server handles. */
   readonly server?: S;
-  /** What a client handles. */
+  /** Methods and events that a client handles. */
   readonly client?: C;
 }
 
@@ -185,7 +185,7 @@ export function contract<S extends Definitions = None, C extends Definitions = N
 /**
  * As above, with the names of another contract.
  *
- * @param other - A contract whose names are added.
+ * @param other - The contract with the names to add.
  * @throws TypeError also for a name that both contracts have.
  */
 export function contract<
@@ -272,7 +272,7 @@ class NamedContract implements Contract<Definitions, Definitions>, Names {
       link.bind(binding);
       return link.take(message);
     };
-    // A hub refuses their text as a value.
+    // A hub refuses the text of an event as a value.
     return Object.assign(listener, { [CONTRACT_EVENTS]: this.client });
   }
 
@@ -359,7 +359,7 @@ interface WithGetters {
   __defineGetter__(name: string, get: () => unknown): void;
 }
 
-/** The second argument of a handler. All parts are its own: a handler may spread it. */
+/** The second argument of a handler. All parts are its own. A handler may spread it. */
 class Context {
   readonly auth: unknown;
   readonly session: SessionLike | undefined;

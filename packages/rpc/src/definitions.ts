@@ -25,7 +25,10 @@ export interface Event<I extends StandardSchema = StandardSchema> {
   readonly kind: 'event';
   /** The schema of the input. */
   readonly input: I;
-  /** @internal The handler runs when the event arrives, before what waits. It and the schema are synchronous. */
+  /**
+   * @internal The handler runs when the event arrives, before what waits. It and the schema are
+   * synchronous.
+   */
   readonly atOnce?: boolean;
 }
 
@@ -44,7 +47,7 @@ export interface EventDefinition<I extends StandardSchema = StandardSchema> exte
    * Returns the text message of this event, for `room.publish` or `broadcast`: one encoding for all
    * members.
    *
-   * @param value - The input. The schema checks it, and its output is sent: the receiver checks that
+   * @param value - The input. The schema checks it, and its output is sent. The receiver checks that
    *   output again, so the schema must accept it.
    * @throws JSONError when the value does not fit, with the issues; TypeError when the schema is
    *   asynchronous.

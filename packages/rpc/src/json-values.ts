@@ -13,7 +13,7 @@ type NoJSON =
       ...args: never
     ) => unknown);
 
-/** Levels of a value that are looked at: a type may contain itself. */
+/** Levels of a value that are looked at. A type may contain itself. */
 type Levels = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /** The values of `Kind` in `T`, at any level. `any` and `unknown` have none. */
@@ -41,7 +41,7 @@ type Verdict<Found> = [Found] extends [never] ? unknown : { readonly 'JSON has n
 /** Refuses a schema of values that are sent, and that JSON does not carry. */
 export type Sent<Input> = Verdict<Find<Input, NoJSON>>;
 
-/** As {@link Sent}, for an answer. A Date is sent as a text: the schema may take that. */
+/** As {@link Sent}, for an answer. A Date is sent as a text. The schema may take that. */
 export type Answered<Input, Output> = Verdict<
   Find<Input, NoJSON> | Find<Output, Exclude<NoJSON, Date>>
 >;

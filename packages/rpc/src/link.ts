@@ -6,7 +6,7 @@ import {
   ReadPendingError,
   TextMessage,
 } from '@ws/conn';
-import { internalsOf, kind, ObservedPromise } from '@ws/conn/internal';
+import { handled, internalsOf, kind } from '@ws/conn/internal';
 import { type CallOptions, Calls } from './calls.ts';
 import {
   type Carrier,
@@ -58,8 +58,6 @@ export class Link {
   /** The result of `authenticate`. */
   auth: unknown;
   session: SessionLike | undefined;
-  /** The promise of `serve`. */
-  serving: ObservedPromise | undefined;
   #binding: Binding | undefined;
   #requests: Requests | undefined;
   #calls: Calls | undefined;
@@ -92,7 +90,7 @@ export class Link {
    * @returns A promise while no other message may be read.
    */
   take(message: BorrowedMessage): Promise<void> | undefined {
-    // Made for the first message: an idle connection has none.
+    // Made for the first message. An idle connection has none.
     this.#requests ??= this.#createRequests(this.#binding!);
     const requests = this.#requests;
     if (message.type !== TextMessage) return requests.refuse(INVALID, '');
@@ -162,44 +160,34 @@ export function linkOf(target: object): Link | undefined {
 export function serveConn(conn: ConnLike, binding: Binding, auth: unknown): Promise<void> {
   const link = claim(conn, binding, () => new ConnCarrier(conn));
   link.auth = auth;
-  link.serving = new ObservedPromise();
-  const received = conn.receive((message) => link.take(message));
-  if (internalsOf(conn).observeReceive?.(received, SERVED) !== true) {
-    received.then(
-      () => SERVED.fulfilled(conn),
-      (error: unknown) => SERVED.rejected(conn, error),
-    );
-  }
-  return link.serving;
+  const receive = (message: BorrowedMessage): Promise<void> | undefined => link.take(message);
+  const internals = internalsOf(conn);
+  if (internals.receiveThen !== undefined) return internals.receiveThen(receive, SERVED);
+  return handled(
+    conn.receive(receive).then(
+      () => SERVED.ended(conn, undefined),
+      (error: unknown) => SERVED.ended(conn, { error }),
+    ),
+  );
 }
 
-/** One observer for all connections. */
+/** The end of all connections. A call of `serve` resolves when no handler runs. */
 const SERVED = {
-  fulfilled(conn: ConnLike): void {
+  async ended(conn: ConnLike, failure: { readonly error: unknown } | undefined): Promise<void> {
     const link = links.get(conn)!;
-    link.serving!.settle(served(conn, link));
-  },
-  rejected(conn: ConnLike, error: unknown): void {
-    const link = links.get(conn)!;
-    link.serving!.settle(serveFailed(conn, link, error));
+    // The application reads beside this call.
+    if (failure?.error instanceof ReadPendingError) {
+      links.delete(conn);
+      link.calls.end(failure.error);
+    } else {
+      link.ended(conn, await internalsOf(conn).closed);
+      await link.untilIdle();
+    }
+    if (failure !== undefined) throw failure.error;
   },
 };
 
-async function served(conn: ConnLike, link: Link): Promise<void> {
-  link.ended(conn, await internalsOf(conn).closed);
-  await link.untilIdle();
-}
-
-async function serveFailed(conn: ConnLike, link: Link, error: unknown): Promise<never> {
-  // The application reads beside this call.
-  if (error instanceof ReadPendingError) {
-    links.delete(conn);
-    link.calls.end(error);
-  } else await served(conn, link);
-  throw error;
-}
-
-/** The link of a session: of its first message, or of the first call to its client. */
+/** The link of a session. The first message, or the first call to its client, creates it. */
 export function linkOfSession(session: SessionLike, end: End, contract: Names): Link {
   const { conn } = session;
   const known = links.get(conn);

@@ -10,8 +10,8 @@ export interface Handler {
 }
 
 /**
- * How a handler runs: those behind it wait for it; beside one that may wait for it; or beside all, and
- * no other one waits for it.
+ * How a handler runs. Later ones wait for an `ordered` handler. A `nested` handler runs beside one that
+ * may wait for it. A handler `beside` all runs at once, and no other one waits for it.
  */
 export type Place = 'ordered' | 'nested' | 'beside';
 

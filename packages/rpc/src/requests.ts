@@ -19,21 +19,21 @@ import {
   type WireMessage,
 } from './wire.ts';
 
-/** Handlers that run beside one that may wait for them. */
+/** Bound of the handlers that run beside one that may wait for them. */
 const MAX_NESTED = 16;
-/** Handlers that wait for no other one. */
+/** Bound of the handlers that wait for no other one. */
 const MAX_BESIDE = 256;
-/** Characters of the messages of either. */
+/** Bound of the characters of their messages, for each of the two kinds. */
 const MAX_BESIDE_SIZE = 1024 * 1024;
-/** Names of unknown events that are reported. */
+/** Bound of the reported names of unknown events. */
 const MAX_UNKNOWN = 100;
-/** Characters of such a name. A contract has none that is longer. */
+/** Reported characters of such a name. Names of a contract are at most so long. */
 const MAX_NAME = 64;
 
 /** The text of an answer; undefined for none. */
 type Answer = string | undefined | Promise<string | undefined>;
 
-/** What all links of one call of `serve`, `listener` or `connect` have. */
+/** The common part of all links of one call of `serve`, `listener` or `connect`. */
 export interface RequestsPlan {
   readonly handlers: ReadonlyMap<string, Handler>;
   readonly concurrency: number;
@@ -52,29 +52,29 @@ export class Requests {
   readonly #concurrency: number;
   readonly #unknownEvents: Set<string>;
   readonly #waiting = new WaitingRequests();
-  /** Those whose handlers run. */
+  /** Requests with a running handler. */
   readonly #running: Request[] = [];
-  /** The number of those that hold a place: at most `concurrency`. */
+  /** Running handlers with a place: at most `concurrency`. */
   #places = 0;
-  /** The number of those that run beside them, and the characters of their messages. */
+  /** Handlers that run beside one that may wait for them, and the characters of their messages. */
   #nested = 0;
   #nestedSize = 0;
-  /** The number of those that wait for no other one, and the characters of their messages. */
+  /** Handlers that no other one waits for, and the characters of their messages. */
   #beside = 0;
   #besideSize = 0;
   /** Set while reading pauses. */
   #pause: Pause | undefined;
   /** A pause has lasted too long, and no handler has settled since: reading continues. */
   #isStuck = false;
-  /** The connection whose end ends a pause. */
+  /** The end of this connection ends a pause. */
   #watched: ConnLike | undefined;
   /** Kept events take the room of the queue in a later turn. */
   #refills = false;
   /** Resolves when no handler runs. */
   #idle: Deferred<void> | undefined;
-  /** The request whose handler was reported, because it holds up others. */
+  /** The request of the last handler that was reported because others wait for it. */
   #reportedSlow: Request | undefined;
-  /** The request whose handler is called now. */
+  /** The request of the handler that is called now. */
   #starting: Request | undefined;
 
   /** @param contextOf - Creates the second argument of a handler. */
@@ -96,7 +96,7 @@ export class Requests {
   /**
    * Takes a message that is no answer.
    *
-   * @returns A promise while the other end must wait: no message may be read before it resolves.
+   * @returns A promise while the other end must wait. No message may be read before it resolves.
    */
   take({ id, method, params }: WireMessage, text: string): Promise<void> | undefined {
     const { source } = this.#carrier;
@@ -107,7 +107,7 @@ export class Requests {
     const isValid =
       typeof method === 'string' && areParams(params) && (id === undefined || isId(id));
     if (!isValid) {
-      // Without a method it may be an answer: its id is one of this end.
+      // Without a method it may be an answer. Its id is one of this end.
       const isRequest = method !== undefined && isId(id);
       return this.refuse(isRequest ? invalidText(id) : INVALID, text);
     }
@@ -163,7 +163,7 @@ export class Requests {
   }
 
   /**
-   * Whether a handler may wait for a request that arrives now: this end has called the other one since
+   * Whether a handler may wait for a request that arrives now. This end has called the other one since
    * the handler started, and has no answer.
    */
   #mayBeAwaited(): boolean {
@@ -200,9 +200,10 @@ export class Requests {
   }
 
   /**
-   * While a handler waits for an answer of the other end, or to write to it, reading continues: the
-   * answer may follow, and the other end may read only then. It also continues while a handler does not
-   * settle: the cancel that ends it may follow. The bounds of what is kept then end that.
+   * Reading continues while a handler waits for an answer of the other end, or to write to it. The
+   * answer may follow, and the other end may read only after it. Reading also continues while a
+   * handler does not settle. Its cancel may follow. The bounds of kept events then end the
+   * connection.
    */
   get #mustPause(): boolean {
     if (this.#isOverfull) return true;
@@ -249,12 +250,12 @@ export class Requests {
     this.#answers.refuse(connection, text, () => this.readOn());
   }
 
-  /** Ends a pause of reading whose reason is gone. */
+  /** Ends a pause of reading when its reason has ended. */
   readOn(): void {
     if (this.#pause !== undefined && !this.#mustPause) this.#keepReading();
   }
 
-  /** A handler gets on: a pause may last longer. */
+  /** A handler has made progress. A pause may last longer. */
   progressed(): void {
     this.#pause?.restart();
   }
@@ -318,7 +319,7 @@ export class Requests {
   #runs(request: Request, done: Promise<void>, place: Place): void {
     request.place = place;
     this.#running.push(request);
-    // After the call of the handler: it may listen for the abort alone.
+    // Called after the handler, which may only listen for the abort.
     if (request.connection?.state === 'closed') request.cancel('the connection has ended');
     this.#carrier.runs?.(done);
     void done.then(() => {
@@ -378,7 +379,7 @@ export class Requests {
   #callLater(request: Request, handler: Handler, checked: Checked): Answer {
     const { connection } = request;
     if (request.isDropped || isRevoked(connection)) return undefined;
-    // What came before a close of the peer is handled, with a signal that has aborted.
+    // Earlier messages of a peer that has closed are handled, with an aborted signal.
     if (request.isCancelled && connection?.state === 'open') throw request.signal.reason;
     return this.#call(request, handler, checked);
   }
@@ -403,7 +404,7 @@ export class Requests {
     });
   }
 
-  /** The caller gets an RpcError. Another error is reported, and the caller gets no word of it. */
+  /** The caller gets an RpcError. Another error is reported, and the caller gets only its code. */
   #errorText(request: Request, error: unknown): string | undefined {
     const { id, name, connection } = request;
     if (isRpcError(error) && id !== undefined) {
@@ -454,7 +455,7 @@ export class Requests {
     this.#reportSlow();
   }
 
-  /** Reports once which handler holds the place of a request that was given up. */
+  /** Reports once the handler that requests have waited for in vain. */
   #reportSlow(): void {
     const slow = this.#running.find(isSlow);
     if (slow === undefined || slow === this.#reportedSlow) return;
@@ -467,8 +468,8 @@ export class Requests {
   }
 
   /**
-   * A connection has ended: its handlers are told. What waits is dropped, except after a close of the
-   * peer: it had sent that before.
+   * A connection has ended: aborts the signals of its handlers. Waiting requests are dropped,
+   * except after a close of the peer, which had sent them before.
    */
   ended(connection: ConnLike, isDropped: boolean): void {
     for (const request of this.#running) {
@@ -499,7 +500,10 @@ function isAsking({ place, isHandled }: Request): boolean {
   return place !== 'beside' && !isHandled;
 }
 
-/** Whether a close of this end drops what has arrived. A runtime that cannot tell drops it at each close. */
+/**
+ * Whether a close of this end drops what has arrived. A runtime that cannot tell drops it at each
+ * close.
+ */
 function isRevoked(connection: ConnLike | undefined): boolean {
   if (connection === undefined) return false;
   return internalsOf(connection).dropsInput ?? connection.state === 'closing';

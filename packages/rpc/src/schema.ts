@@ -4,13 +4,13 @@ import { isThenable, kind } from '@ws/conn/internal';
 /** The type of the values that a schema takes. */
 export type SchemaInput<S extends StandardSchema> = NonNullable<S['~standard']['types']>['input'];
 
-/** What is wrong with a value, for the other end. */
+/** A fault of a value, for the other end. */
 export interface Issue {
   readonly message: string;
   readonly path: readonly (string | number)[];
 }
 
-/** The result of a schema: a value, or what is wrong with it. */
+/** The result of a schema: a value, or its faults. */
 export interface Checked {
   readonly value?: unknown;
   readonly issues?: readonly Issue[] | undefined;
@@ -19,13 +19,13 @@ export interface Checked {
 /** Issues that are sent to the other end. */
 const MAX_ISSUES = 10;
 
-/** Whether `schema` takes `value`. A promise may: its schema is not waited for. */
+/** Whether `schema` accepts `value`. True for a schema that returns a promise. */
 export function takes(schema: StandardSchema, value: unknown): boolean {
   const result = attempt(schema, value);
   return result instanceof Promise || (result !== undefined && result.issues === undefined);
 }
 
-/** As {@link check}; undefined when the schema throws or rejects. */
+/** Checks a value. Returns, or resolves to, undefined when the schema throws or rejects. */
 function attempt(
   schema: StandardSchema,
   value: unknown,
@@ -38,7 +38,7 @@ function attempt(
   }
 }
 
-/** Calls `use` with a value, or later with that of a promise. */
+/** Calls `use` with a value: at once or, for a promise, when it resolves. */
 export function after<T, R>(
   value: T | PromiseLike<T>,
   use: (value: T) => R | Promise<R>,

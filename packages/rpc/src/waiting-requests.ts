@@ -3,7 +3,7 @@ import { Fifo, internalsOf } from '@ws/conn/internal';
 import { type Handler, Request } from './request.ts';
 import { parse, type WireMessage } from './wire.ts';
 
-/** Requests and events that wait for a handler, and the characters of their messages. */
+/** Bounds of the requests and events that wait for a handler, in number and in characters. */
 const MAX_QUEUED = 256;
 const MAX_QUEUED_SIZE = 1024 * 1024;
 /** The default `maxBufferedAmount` of a connection. */
@@ -11,7 +11,7 @@ const MAX_KEPT_SIZE = 16 * 1024 * 1024;
 /** Bytes that a kept event is charged beside its text. */
 const EVENT_COST = 64;
 
-/** An event beyond the bounds. Its text is shorter than its parsed params. */
+/** An event beyond the bounds. Its text needs less memory than its parsed params. */
 interface KeptEvent {
   readonly handler: Handler;
   readonly text: string;
@@ -23,7 +23,7 @@ export class WaitingRequests {
   /** At most {@link MAX_QUEUED}. */
   #queue: Request[] = [];
   #queuedSize = 0;
-  /** Those behind a full queue. */
+  /** Events that did not fit into the queue. */
   #kept: Fifo<KeptEvent> | undefined;
   #keptSize = 0;
 
@@ -40,7 +40,7 @@ export class WaitingRequests {
     return this.#queue.length >= MAX_QUEUED || this.#queuedSize >= MAX_QUEUED_SIZE;
   }
 
-  /** Whether the events behind a full queue are at their bound. */
+  /** Whether the events beyond a full queue are at their bound. */
   isOverfull(connection: ConnLike | undefined): boolean {
     if (this.#kept === undefined) return false;
     const internals = connection && internalsOf(connection);
@@ -54,7 +54,7 @@ export class WaitingRequests {
     this.#queuedSize += request.size;
   }
 
-  /** Keeps an event behind the full queue. */
+  /** Keeps an event that does not fit into the queue. */
   keep({ handler, connection }: Request, text: string): void {
     this.#kept ??= new Fifo();
     this.#kept.add({ handler: handler as Handler, text, connection });
@@ -68,7 +68,7 @@ export class WaitingRequests {
     return request;
   }
 
-  /** Removes the first one that `isMeant`. An event is none: it has no id. */
+  /** Removes the first one that `isMeant`. An event is none. It has no id. */
   remove(isMeant: (request: Request) => boolean): Request | undefined {
     const index = this.#queue.findIndex(isMeant);
     if (index < 0) return undefined;
@@ -77,7 +77,7 @@ export class WaitingRequests {
     return request;
   }
 
-  /** Drops those of a connection. */
+  /** Drops the requests and events of a connection. */
   drop(connection: ConnLike): void {
     const kept = this.#kept;
     this.#kept = undefined;
@@ -89,7 +89,7 @@ export class WaitingRequests {
     this.#queuedSize = this.#queue.reduce((sum, { size }) => sum + size, 0);
   }
 
-  /** Kept events take the room of the queue: as many as one turn of the event loop may handle. */
+  /** Moves as many kept events to the queue as one turn of the event loop may handle. */
   refill(): void {
     while (this.#kept !== undefined && !this.#isQueueFull) {
       const { handler, text, connection } = this.#kept.shift()!;

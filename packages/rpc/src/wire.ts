@@ -3,13 +3,13 @@ import { formatJSON } from '@ws/conn/internal';
 import { ErrorCode } from './rpc-error.ts';
 import { takes } from './schema.ts';
 
-/** The id of a request. Those of this library are whole numbers; others may be texts or null. */
+/** The id of a request. This library uses whole numbers. Other libraries may use texts or null. */
 export type Id = string | number | null;
 
 /** Tells the other end that the answer to a request is no longer wanted. */
 export const CANCEL = '$/cancelRequest';
 
-/** A message of JSON-RPC 2.0 whose `jsonrpc` has been checked, and nothing else. */
+/** A message of JSON-RPC 2.0. Only its `jsonrpc` has been checked. */
 export interface WireMessage {
   readonly id?: unknown;
   readonly method?: unknown;
@@ -19,7 +19,7 @@ export interface WireMessage {
 }
 
 /**
- * Parses a text message. A batch is not a message: it is refused as one.
+ * Parses a text message. A batch is not a message. It is refused as one.
  *
  * @returns The message, or the error answer to a text that is none.
  */
@@ -39,15 +39,15 @@ export function parse(text: string): WireMessage | string {
 }
 
 /**
- * Whether `id` is one that a request may have. A number that JavaScript rounds is none: its answer would
- * have another id.
+ * Whether a request may have this `id`. JavaScript rounds larger numbers, so their answer would have
+ * another id.
  */
 export function isId(id: unknown): id is Id {
   if (typeof id === 'number') return Math.abs(id) <= Number.MAX_SAFE_INTEGER;
   return typeof id === 'string' || id === null;
 }
 
-/** Whether `params` are those of a request or an event: an object, an array, or none. */
+/** Whether a request or an event may have these `params`: an object, an array, or none. */
 export function areParams(params: unknown): boolean {
   return params === undefined || (typeof params === 'object' && params !== null);
 }
@@ -55,7 +55,7 @@ export function areParams(params: unknown): boolean {
 /**
  * The text of a request, or of an event when `id` is undefined.
  *
- * @param schema - That of the input.
+ * @param schema - The schema of the input.
  * @throws JSONError for an input without JSON text: a function, a cycle.
  */
 export function callText(

@@ -1,4 +1,4 @@
-// What ends while a schema checks an input.
+// Ends while a schema checks an input.
 import { type Conn, connPair, type StandardSchema } from '@ws/conn';
 import { Hub } from '@ws/hub';
 import { contract, event, method } from '@ws/rpc';
@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { call, settled, until } from './pairs.ts';
 
-/** A server whose schema takes each input when the test calls `release`. */
+/** A server with a schema that accepts each input when the test calls `release`. */
 function setUp() {
   const release: (() => void)[] = [];
   const validate = async (value: unknown) => {

@@ -1,4 +1,4 @@
-// What becomes of sent and of waiting calls at each way to end, on each kind of connection.
+// Sent and waiting calls at each way to end, on each kind of connection.
 import { fromWebSocket } from '@ws/browser';
 import { CloseError, type ConnLike, connPair } from '@ws/conn';
 import { Hub, type Session } from '@ws/hub';
@@ -25,7 +25,7 @@ interface End {
   sent(): number;
 }
 
-/** A pair whose peer reads nothing by a contract. */
+/** A pair with a peer that reads nothing by a contract. */
 function pair(read: (conn: ConnLike) => End['peer']): End {
   const [raw, conn] = connPair();
   raw.receive(() => {}).catch(() => {});

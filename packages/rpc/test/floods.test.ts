@@ -86,7 +86,7 @@ describe('a flood', () => {
     expect(reports).toEqual([]);
   });
 
-  it('of events that nobody handles holds nothing', async () => {
+  it('of events without a handler holds nothing', async () => {
     const { client, ask, serverConn, reports } = setUpRaw({ say: never });
     for (let i = 0; i < 2_000; i++) void client.send('{"jsonrpc":"2.0","method":"nothing"}');
     expect(await ask(call(1, 'add', [1, 2]))).toMatchObject({ result: 3 });

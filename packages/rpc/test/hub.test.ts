@@ -30,7 +30,7 @@ function setUp(handlers: Partial<Handlers> = {}) {
 /** Messages that wait for a slow session. */
 const WAITING = 4;
 
-/** A session whose client reads nothing, and whose connection takes no more. */
+/** A session with a client that reads nothing, and a connection that accepts no more. */
 function slow(overflow: 'drop-new' | 'drop-old') {
   const hub = new Hub({ overflow, maxQueuedMessages: WAITING });
   const added: number[] = [];

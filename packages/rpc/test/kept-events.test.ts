@@ -110,7 +110,7 @@ describe('events behind a handler that settles', () => {
   );
 });
 
-/** A server whose handler of `poll` never settles, and a client that speaks JSON-RPC by hand. */
+/** A server with a handler of `poll` that never settles, and a client that speaks JSON-RPC by hand. */
 function stuck(way: string, options: ConnPairOptions) {
   const reports: unknown[] = [];
   const report = (error: unknown) => void reports.push(error);

@@ -52,7 +52,7 @@ describe.each(['serve', 'listener'])('a question within a question, through %s',
   );
 });
 
-/** An end whose handler asks the other one, which speaks JSON-RPC by hand. */
+/** An end with a handler that asks the other one, which speaks JSON-RPC by hand. */
 function asking(way: string) {
   const [raw, ours] = connPair();
   const started: number[] = [];

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { call, chat, clientHandlers, serverHandlers, setUpRaw, until } from './pairs.ts';
 
-/** What a careless library returns as a promise. */
+/** A promise of a careless library. */
 function badThenable(): unknown {
   // oxlint-disable-next-line unicorn/no-thenable -- that is the test
   return Object.defineProperty({}, 'then', {
@@ -176,7 +176,7 @@ describe('a handler', () => {
     serverConn.terminate();
     await serving.catch(() => {});
     expect(signals[0]!.aborted).toBe(true);
-    // What waited is dropped.
+    // The waiting requests are dropped.
     expect(signals).toHaveLength(1);
   });
 });

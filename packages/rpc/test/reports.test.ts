@@ -18,7 +18,7 @@ const turns = async () => {
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
 };
 
-/** A client whose server has a full disk. */
+/** A client of a server with a full disk. */
 function setUp(way: 'connect' | 'ReconnectingConn') {
   const reports: Reported[] = [];
   const report = (error: unknown, { where }: { where: string }) =>

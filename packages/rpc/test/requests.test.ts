@@ -13,7 +13,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** A handler whose calls a test settles, in the order of the calls. */
+/** A handler. The test settles its calls, in their order. */
 function manual() {
   const waiting: (() => void)[] = [];
   const started: string[] = [];

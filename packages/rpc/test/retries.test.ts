@@ -15,7 +15,7 @@ describe('a reconnect', () => {
     client: {},
   });
 
-  /** A client whose servers are read by hand. */
+  /** A client of servers that the test reads by hand. */
   async function setUpSeries() {
     const servers: Conn[] = [];
     const live = new ReconnectingConn(

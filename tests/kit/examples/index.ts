@@ -1,4 +1,3 @@
-export { type InstalledExample, installExample } from './installed.ts';
 export { type ProxyName, type ReverseProxy, startReverseProxy } from './reverse-proxy.ts';
 export { endsWithSilentClient } from './silent.ts';
 export {
@@ -7,6 +6,6 @@ export {
   limitFileSize,
   rejectedExample,
   startExample,
+  startProgram,
 } from './start.ts';
-export { type EchoExample, exampleEchoes } from './suite.ts';
 export { rejectsWrongPort, STACK } from './wrong-port.ts';

@@ -50,3 +50,11 @@ export function isTextByte(byte: number): boolean {
 export function isVisibleByte(byte: number): boolean {
   return (CLASSES[byte]! & VISIBLE) !== 0;
 }
+
+/**
+ * Converts A to Z only, as HTTP compares names: `toLowerCase` would also convert the Kelvin sign
+ * to k.
+ */
+export function lowerCase(code: number): number {
+  return code >= 0x41 && code <= 0x5a ? code + 0x20 : code;
+}

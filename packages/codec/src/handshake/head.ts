@@ -6,9 +6,9 @@ import {
   CR,
   endOfText,
   endOfToken,
-  isTextByte,
   isTokenByte,
   LF,
+  lowerCase,
   SPACE,
   TAB,
 } from './byte-class.ts';
@@ -151,13 +151,51 @@ export abstract class Head {
 
   /** Reads bytes of a chunk to the end of the head, a fault or `last`. Returns where it stopped. */
   #readBytes(chunk: Uint8Array, from: number, last: number): number {
+    const before = this.#size;
     let at = from;
     while (at < last && !this.#done && this.#fault === undefined) {
-      this.#read(chunk[at]!, this.#size + at);
-      at++;
-      if (this.#state === NAME) at = endOfToken(chunk, at, last);
-      else if (this.#state === START_LINE && this.isInText) at = endOfText(chunk, at, last);
-      else if (this.#state === VALUE) at = this.#skipValue(chunk, at, last);
+      switch (this.#state) {
+        case START_LINE:
+          if (!this.readStartLine(chunk[at]!, before + at)) this.fail('malformed start line');
+          else if (chunk[at] === CR) this.#state = START_LINE_LF;
+          else if (this.isInText) at = endOfText(chunk, at + 1, last) - 1;
+          at++;
+          break;
+        case START_LINE_LF:
+          this.#expectLf(chunk[at++]!, LINE);
+          this.#linesStart = before + at;
+          break;
+        case LINE:
+          if (chunk[at] === CR) {
+            this.#state = LAST_LF;
+            at++;
+          } else this.#beginLine(chunk[at]!, before + at);
+          break;
+        case NAME:
+          at = endOfToken(chunk, at, last);
+          if (at === last) break;
+          if (chunk[at] !== COLON) this.fail('malformed header name');
+          this.#bounds.push(before + at++);
+          this.#state = BEFORE_VALUE;
+          break;
+        case BEFORE_VALUE:
+          while (at < last && (chunk[at] === SPACE || chunk[at] === TAB)) at++;
+          if (at === last) break;
+          this.#valueEnd = before + at;
+          this.#bounds.push(this.#valueEnd);
+          this.#state = VALUE;
+          break;
+        case VALUE:
+          at = this.#readValue(chunk, at, last);
+          break;
+        case VALUE_LF:
+          this.#expectLf(chunk[at++]!, LINE);
+          break;
+        case LAST_LF:
+          this.#expectLf(chunk[at++]!, LAST_LF);
+          this.#done = this.#fault === undefined;
+          break;
+      }
     }
     return at;
   }
@@ -256,46 +294,13 @@ export abstract class Head {
     this.fail(message, 431);
   }
 
-  #read(byte: number, at: number): void {
-    switch (this.#state) {
-      case START_LINE:
-        if (!this.readStartLine(byte, at)) this.fail('malformed start line');
-        else if (byte === CR) this.#state = START_LINE_LF;
-        break;
-      case START_LINE_LF:
-        this.#expectLf(byte, LINE);
-        this.#linesStart = at + 1;
-        break;
-      case VALUE_LF:
-        this.#expectLf(byte, LINE);
-        break;
-      case LINE:
-        this.#beginLine(byte, at);
-        break;
-      case NAME:
-        if (byte === COLON) this.#endName(at);
-        else if (!isTokenByte(byte)) this.fail('malformed header name');
-        break;
-      case BEFORE_VALUE:
-      case VALUE:
-        this.#readValue(byte, at);
-        break;
-      case LAST_LF:
-        this.#expectLf(byte, LAST_LF);
-        this.#done = this.#fault === undefined;
-        break;
-    }
-  }
-
   #expectLf(byte: number, next: number): void {
     if (byte === LF) this.#state = next;
     else this.fail('a line does not end in CRLF');
   }
 
   #beginLine(byte: number, at: number): void {
-    if (byte === CR) {
-      this.#state = LAST_LF;
-    } else if (!isTokenByte(byte)) {
+    if (!isTokenByte(byte)) {
       this.fail('malformed header name');
     } else if (this.#lines === this.#maxLines) {
       this.tooLarge(`the head has more than ${this.#maxLines} lines`);
@@ -306,36 +311,17 @@ export abstract class Head {
     }
   }
 
-  #endName(at: number): void {
-    this.#bounds.push(at);
-    this.#state = BEFORE_VALUE;
-  }
-
-  /** Reads the bytes of a value in a row that {@link #read} would accept. */
-  #skipValue(chunk: Uint8Array, at: number, last: number): number {
+  /** Reads the bytes of a value, and its CR. */
+  #readValue(chunk: Uint8Array, at: number, last: number): number {
     const next = endOfText(chunk, at, last);
     let end = next;
     while (end > at && (chunk[end - 1] === SPACE || chunk[end - 1] === TAB)) end--;
     if (end > at) this.#valueEnd = this.#size + end;
-    return next;
-  }
-
-  #readValue(byte: number, at: number): void {
-    const isSpace = byte === SPACE || byte === TAB;
-    if (this.#state === BEFORE_VALUE && isSpace) return;
-    if (this.#state === BEFORE_VALUE) {
-      this.#bounds.push(at);
-      this.#valueEnd = at;
-      this.#state = VALUE;
-    }
-    if (byte === CR) {
-      this.#bounds.push(this.#valueEnd);
-      this.#state = VALUE_LF;
-    } else if (!isTextByte(byte)) {
-      this.fail('malformed header value');
-    } else if (!isSpace) {
-      this.#valueEnd = at + 1;
-    }
+    if (next === last) return last;
+    if (chunk[next] !== CR) this.fail('malformed header value');
+    this.#bounds.push(this.#valueEnd);
+    this.#state = VALUE_LF;
+    return next + 1;
   }
 
   /** Keeps the first `length` bytes of a chunk: by reference when they are a whole head. */
@@ -424,9 +410,4 @@ export abstract class Head {
   #value(line: number): string {
     return this.text(this.#bounds[line + 2]!, this.#bounds[line + 3]!);
   }
-}
-
-/** Converts A to Z only, as HTTP compares names. */
-function lowerCase(code: number): number {
-  return code >= 0x41 && code <= 0x5a ? code + 0x20 : code;
 }

@@ -1,4 +1,4 @@
-import { SPACE, TAB } from './byte-class.ts';
+import { lowerCase } from './byte-class.ts';
 import { Scanner } from './scanner.ts';
 
 /**
@@ -30,6 +30,9 @@ export function parseTokenList(value: string): string[] | undefined {
   return scan.done ? tokens : undefined;
 }
 
+/** Optional white space (RFC 9110, section 5.6.3). `String.prototype.trim` removes more. */
+const SPACES = ' \t';
+
 /**
  * Whether a `Connection` or `Upgrade` field lists `token`, ignoring ASCII case. An element that is
  * not a token is skipped: `Upgrade: foo/2, websocket` is a legal request.
@@ -39,36 +42,24 @@ export function parseTokenList(value: string): string[] | undefined {
 export function hasToken(value: string, token: string): boolean {
   for (let start = 0; start <= value.length; ) {
     const comma = value.indexOf(',', start);
-    const end = comma === -1 ? value.length : comma;
-    if (isElement(value, start, end, token)) return true;
-    start = end + 1;
+    const next = comma === -1 ? value.length : comma;
+    let end = next;
+    while (start < end && SPACES.includes(value[start]!)) start++;
+    while (start < end && SPACES.includes(value[end - 1]!)) end--;
+    if (end - start === token.length && isAt(value, start, token)) return true;
+    start = next + 1;
   }
   return false;
 }
 
-/** Whether `value[start, end)` is `token` between optional white space, ignoring ASCII case. */
-function isElement(value: string, start: number, end: number, token: string): boolean {
-  let from = start;
-  let to = end;
-  while (from < to && isSpace(value.charCodeAt(from))) from++;
-  while (from < to && isSpace(value.charCodeAt(to - 1))) to--;
-  if (to - from !== token.length) return false;
+/** Whether `value` has `token` at `start`, ignoring ASCII case. */
+function isAt(value: string, start: number, token: string): boolean {
   for (let i = 0; i < token.length; i++) {
-    const code = value.charCodeAt(from + i);
+    const code = value.charCodeAt(start + i);
     const wanted = token.charCodeAt(i);
     if (code !== wanted && lowerCase(code) !== lowerCase(wanted)) return false;
   }
   return true;
-}
-
-/** Only A to Z: `toLowerCase` would also convert the Kelvin sign to k. */
-function lowerCase(code: number): number {
-  return code >= 0x41 && code <= 0x5a ? code + 0x20 : code;
-}
-
-/** `String.prototype.trim` removes more than the space and tab of RFC 9110. */
-function isSpace(code: number): boolean {
-  return code === SPACE || code === TAB;
 }
 
 /** Longest `Sec-WebSocket-Protocol` that is accepted, in characters: 4 KiB. */

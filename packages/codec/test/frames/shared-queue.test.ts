@@ -69,7 +69,7 @@ describe('FrameQueue with a batch', () => {
     expect([queue!.bytes, queue!.take()]).toEqual([0, undefined]);
   });
 
-  const lease = { bytes: new Uint8Array(new ArrayBuffer(64), 24, 20), release() {} };
+  const lease = { bytes: new Uint8Array(new ArrayBuffer(64), 24, 20), release: () => {} };
   it.each<[what: string, add: (queue: FrameQueue) => void, payload: Uint8Array]>([
     ['a copied frame', (queue) => add(queue, OWN), OWN],
     ['a text', (queue) => queue.addText(BINARY, 'text'), new TextEncoder().encode('text')],

@@ -204,6 +204,22 @@ describe('limits', () => {
     await closed(server);
   });
 
+  sameTrace('a message that is sent before the error is emitted', async (scene) => {
+    const { server, socket } = await scene.rawClient();
+    server.on('message', () => {
+      process.nextTick(() => server.send('late'));
+    });
+    socket.write(Buffer.concat([masked(0x81, 'a'), masked(0x83)]));
+    await closed(server);
+  });
+
+  sameTrace('a close that is called before the error is emitted', async (scene) => {
+    const { server, socket } = await scene.rawClient();
+    server.on('message', () => process.nextTick(() => server.close(1001, 'away')));
+    socket.write(Buffer.concat([masked(0x81, 'a'), masked(0x83)]));
+    await closed(server);
+  });
+
   sameTrace('maxPendingAutoPongs', async (scene) => {
     const { server, socket } = await scene.rawClient({ maxPendingAutoPongs: 2 });
     socket.write(Buffer.concat(Array.from({ length: 5 }, (_, i) => masked(0x89, `${i}`))));

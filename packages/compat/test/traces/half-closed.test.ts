@@ -165,6 +165,18 @@ describe.each([['server'], ['client']] as const)('the socket of the %s', (side) 
   });
 });
 
+describe('a client that has ended its side of the socket', () => {
+  for (const allowSynchronousEvents of [true, false]) {
+    // Its pong fails, which closes the connection: before 'ping' if the pong leaves earlier.
+    sameTrace(`emits a ping when it answers it: ${allowSynchronousEvents}`, async (scene) => {
+      const { server, client } = await scene.pair({}, { allowSynchronousEvents });
+      server.ping();
+      socketOf(client).end();
+      await closed(server, client);
+    });
+  }
+});
+
 /** Answers the handshake, and calls `use` with the socket, which stays half open. */
 async function halfOpenServer(scene: Scene, use: (socket: Duplex) => void): Promise<string> {
   const server = http.createServer();

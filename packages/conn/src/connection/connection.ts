@@ -35,7 +35,6 @@ import type { ReportedConn } from '../report/report-text.ts';
 import type { TurnTask } from '../scheduler/task-queue.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
-import { rejectedLater } from '../time/refusal.ts';
 import type { Transport, TransportSink } from '../transport.ts';
 import { onRejection } from '../validate.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
@@ -323,10 +322,10 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   control(type: number, payload: Uint8Array): Promise<void> {
     const { outbox } = this;
     if (type !== CloseMessage) return outbox.control(type, payload, 0, payload.length);
-    if (!outbox.open) return rejectedLater(this.platform, outbox.writeEnd!.error);
+    if (!outbox.open) return rejected(outbox.writeEnd!.error);
     checkClosePayload(payload);
     this.endingOrNew().ourClose(payload, undefined, false);
-    return this.machine.sent ? RESOLVED : rejectedLater(this.platform, outbox.writeEnd!.error);
+    return this.machine.sent ? RESOLVED : rejected(outbox.writeEnd!.error);
   }
 
   // Reports
@@ -341,7 +340,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
    * WebSocketError is the connection's, and `closed` has its cause.
    */
   rejected(error: unknown, where: string): Promise<never> {
-    if (error instanceof WebSocketError) return rejectedLater(this.platform, error);
+    if (error instanceof WebSocketError) return rejected(error, this);
     if (isMistake(error)) fromCaller(error, this.conn, where);
     this.report(error, where);
     return rejected(error);

@@ -148,7 +148,7 @@ export class Ending implements TurnTask {
       this.#answering = false;
       if (timeout === undefined && !discard) this.slowPeer = SlowPeer.of(connection);
       // A handler that closes often awaits the close, and takes no message until then.
-      const ms = timeout ?? this.#closeTimeout();
+      const ms = timeout ?? this.#connection.settings.closeTimeout;
       this.#longestStall = inbound.receiveCall?.inCall === true ? 0 : ms / 2;
     } else if (timeout !== undefined || discard) this.slowPeer = undefined;
     if (timeout !== undefined) this.#setAlarm(timeout, timeoutOption(timeout));
@@ -209,8 +209,7 @@ export class Ending implements TurnTask {
    */
   #waitForReader(): void {
     if (this.#answerBy !== Infinity) return;
-    const { platform, settings } = this.#connection;
-    this.#answerBy = platform.now() + settings.closeTimeout / 2;
+    this.#answerBy = this.#now() + this.#connection.settings.closeTimeout / 2;
   }
 
   /**
@@ -260,14 +259,14 @@ export class Ending implements TurnTask {
     const { machine, rare } = this.#connection;
     if (!machine.answerIsDue || this.#answering) return;
     const { received } = machine;
-    if (received === undefined) return this.#sendAnswer();
+    const handled = received && rare?.controlFrames?.callCloseHandler(received);
+    if (handled === undefined) return this.#sendAnswer();
     this.#answering = true;
-    const { code, reason } = received;
-    const handled = rare?.controlFrames?.callCloseHandler(code, reason);
-    if (handled === undefined) return this.#handlerDone();
     this.#answerIsArmed = true;
     // The peer has waited since its close frame: a late close handler has half of the rest.
-    this.#setAlarm(Math.max(this.#answerBy - this.#now(), this.#closeTimeout() / 4));
+    this.#setAlarm(
+      Math.max(this.#answerBy - this.#now(), this.#connection.settings.closeTimeout / 4),
+    );
     const done = (): void => {
       this.#handlerDone();
       this.#connection.scheduleEndOfTurn();
@@ -312,7 +311,7 @@ export class Ending implements TurnTask {
     if (machine.ends) outbox.sender.end();
     if (machine.over) return shared.laterTurn.add(this);
     if (machine.state >= states.DESTROYED) return;
-    if (this.#deadline === Infinity) this.#setAlarm(this.#closeTimeout());
+    if (this.#deadline === Infinity) this.#setAlarm(this.#connection.settings.closeTimeout);
     if (machine.received !== undefined) this.#watchEnd();
   }
 
@@ -342,7 +341,7 @@ export class Ending implements TurnTask {
     if (this.closed) return;
     this.#connection.guardTransport(() => {
       if (this.#connection.outbox.sender.bufferedAmount === 0) this.#destroyTransport();
-      else if (this.#deadline === Infinity) this.#setAlarm(this.#closeTimeout());
+      else if (this.#deadline === Infinity) this.#setAlarm(this.#connection.settings.closeTimeout);
     });
   }
 
@@ -438,7 +437,7 @@ export class Ending implements TurnTask {
     if (machine.sent) outbox.closeFrameSent(this.closeFrameEnd);
     this.#answering = false;
     this.slowPeer = undefined;
-    this.#setAlarm(this.#closeTimeout());
+    this.#setAlarm(this.#connection.settings.closeTimeout);
     this.#act();
     balance(connection);
   }
@@ -558,7 +557,9 @@ export class Ending implements TurnTask {
     // An alarm of an earlier state, in a connection that is destroyed.
     if (this.#deadline === Infinity) return;
     const isDestroyed = this.#connection.machine.state >= states.DESTROYED;
-    const left = isDestroyed ? 0 : (this.slowPeer?.extend(this.#closeTimeout()) ?? 0);
+    const left = isDestroyed
+      ? 0
+      : (this.slowPeer?.extend(this.#connection.settings.closeTimeout) ?? 0);
     this.#deadline = this.#now() + left;
     if (left > 0) return this.#startTimer(left);
     const text = `the peer did not finish the closing handshake within ${this.#timeoutText}`;
@@ -571,11 +572,7 @@ export class Ending implements TurnTask {
   }
 
   #now(): number {
-    return this.#connection.platform.now();
-  }
-
-  #closeTimeout(): number {
-    return this.#connection.settings.closeTimeout;
+    return this.#connection.shared.platform.now();
   }
 
   // The end of the transport

@@ -8,8 +8,7 @@ import {
 } from '@ws/codec/internal';
 import { copyOf } from '../memory/copy.ts';
 import { viewOf } from '../platform/platform.ts';
-import { type Deferred, RESOLVED } from '../time/promises.ts';
-import { rejectedLater } from '../time/refusal.ts';
+import { type Deferred, RESOLVED, rejected } from '../time/promises.ts';
 import { DrainWaits, isTurnFull, TURN_BYTES, TURN_FRAMES } from '../writing/drain-waits.ts';
 import { DetachedBytes, isChanged } from '../writing/pending-bytes.ts';
 import { type BatchSender, FIN, REFERENCE_FROM, viewOfBatch } from '../writing/shared-frames.ts';
@@ -130,7 +129,7 @@ export class FrameSender implements BatchSender {
     } catch (error) {
       if (own) connection.abort(unwritten(error));
       else connection.reportMistake(error, 'writeControl');
-      return rejectedLater(connection.platform, error);
+      return rejected(error, connection);
     }
     if (this.#frames.bytes >= LARGEST_SLAB) this.pump();
     else connection.scheduleFlush();

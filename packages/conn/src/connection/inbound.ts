@@ -18,6 +18,7 @@ import {
 } from '@ws/codec';
 import { END, type MachineEvent } from '@ws/codec/internal';
 import { ReadPendingError } from '../errors.ts';
+import type { Message } from '../message.ts';
 import { messageBlocks } from '../read/message-blocks.ts';
 import { MessageQueue, messageOf } from '../read/message-queue.ts';
 import { isNormalEnd, type ReadResult } from '../read/pending-read.ts';
@@ -88,7 +89,7 @@ export class Inbound {
   pulls: PullReads | undefined;
   /** The messages that were read ahead. */
   queue: MessageQueue | undefined;
-  /** Sees each message before a reader gets it. Few connections have one. */
+  /** Bounds what readers get. Few connections have one. */
   rate: Rate | undefined;
   /** Set when no further message can arrive. Queued messages can still be read. */
   ended: ReadEnd | undefined;
@@ -148,9 +149,9 @@ export class Inbound {
     return this.pulls;
   }
 
-  /** Whether the rate holds back what has arrived: input is read ahead, as without a read. */
+  /** Whether readers get nothing, because of the rate: input is read ahead, as without a read. */
   get held(): boolean {
-    return this.rate?.held === true;
+    return this.rate?.empty === true;
   }
 
   /** Whether a read waits for the next message, and gets what arrives. */
@@ -164,7 +165,7 @@ export class Inbound {
   get receiverFree(): boolean {
     const { receiveCall, queue, rate } = this;
     if (receiveCall?.handler === undefined || receiveCall.state !== FREE) return false;
-    return (queue === undefined || queue.empty) && (rate === undefined || !rate.held);
+    return (queue === undefined || queue.empty) && (rate === undefined || !rate.empty);
   }
 
   /** Whether more input is wanted even when the read-ahead is full. */
@@ -247,7 +248,7 @@ export class Inbound {
 
   /** Changes the use of messages: see {@link MessageDecoder.setPayloadUse}. */
   #useFor(use: PayloadUse): void {
-    // The rate counts messages that no reader wants.
+    // The rate also bounds messages that are discarded.
     if (use === CHECKED_ONLY && this.rate !== undefined) return;
     this.use = use;
     const connection = this.#connection;
@@ -424,7 +425,6 @@ export class Inbound {
       const { pulls } = this;
       let event = pulls?.unhandled ?? this.#nextEvent(decoder, isFree);
       if (pulls !== undefined) pulls.unhandled = undefined;
-      if (this.rate !== undefined && !this.dropping) event = this.rate.pass(event, decoder);
       // Code of the application has run since the message began: its reader may have given up.
       if (event === MESSAGE_BEGIN && this.pulls?.streams !== true) event = this.#joined(decoder);
       switch (event) {
@@ -432,7 +432,7 @@ export class Inbound {
           return result;
         case MESSAGE:
           this.#observe(decoder);
-          // The observer may have terminated the connection: no message is delivered after that.
+          // The observer or the rate may have ended the connection: no message is delivered after that.
           if (!machine.inputEnded) result = this.#deliver(decoder) ?? result;
           break;
         // The observer comes last: its writes may bring the next chunk, which replaces the piece.
@@ -505,9 +505,10 @@ export class Inbound {
     return this.rate !== undefined || observer?.messageIn !== undefined;
   }
 
-  /** Shows a message to the observer of messages, if there is one. */
+  /** A message has arrived: the rate counts it, and the observer sees it. */
   #observe(decoder: MessageDecoder): void {
     const connection = this.#connection;
+    if (!this.dropping) this.rate?.arrived(decoder.length);
     const isObserved = connection.shared.platform.observer?.messageIn !== undefined;
     if (isObserved) observeMessage(connection, decoder);
   }
@@ -533,21 +534,33 @@ export class Inbound {
       if (this.dropping) this.countDropped(1);
       return undefined;
     }
+    const { receiveCall, rate } = this;
     // Only with a rate or an observer: `#nextEvent` gives the handler all other messages.
     if (this.receiverFree) {
-      this.receiveCall!.take(decoder);
+      rate?.take(1, decoder.length);
+      receiveCall!.take(decoder);
       return undefined;
     }
-    if (this.receiveCall?.discards === true) return undefined;
+    if (receiveCall?.discards === true && rate?.empty !== true) {
+      rate?.take(1, decoder.length);
+      return undefined;
+    }
     const message = messageOf(decoder, this.#connection.platform);
-    if (this.pulls?.takes === true) return this.pulls.giveMessage(message);
-    this.queued().push(message);
+    if (this.pulls?.takes === true) {
+      rate?.take(1, message.data.length);
+      return this.pulls.giveMessage(message);
+    }
+    this.queue ??= new MessageQueue();
+    this.queue.push(message);
     return undefined;
   }
 
-  queued(): MessageQueue {
-    this.queue ??= new MessageQueue();
-    return this.queue;
+  /** Takes the first queued message for a reader. */
+  shiftQueued(): Message | undefined {
+    if (this.rate?.empty === true) return undefined;
+    const message = this.queue?.shift();
+    if (message !== undefined) this.rate?.take(1, message.data.length);
+    return message;
   }
 
   /** The decoder's allocator: makes memory for a message that a reader keeps; `following`: bytes after it in the input. */
@@ -561,6 +574,7 @@ export class Inbound {
   /** Gives queued messages to the read that waits. */
   serve(): void {
     if (this.pulls?.pending !== undefined) this.pulls.serve(this.pulls.pending);
+    else if (this.receiveCall?.discards === true) while (this.shiftQueued() !== undefined);
     else this.receiveCall?.serve();
   }
 
@@ -617,7 +631,9 @@ export class Inbound {
     const loss = connection.rare?.loss;
     // A handler may fail this connection with the normal end of another one.
     const isNormal =
-      isNormalEnd(cause) && connection.endedWith(cause) && connection.failure !== cause;
+      isNormalEnd(cause) &&
+      connection.endedWith(cause) &&
+      connection.machine.failed?.error !== cause;
     const normally = isNormal && loss === undefined;
     const reason = isNormal ? (loss ?? cause) : cause;
     this.ended = { reason, normally };

@@ -9,8 +9,8 @@ import {
 } from '@ws/codec/internal';
 import { WriteClosedError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
+import { CallPromise } from '../time/call-promise.ts';
 import { handled, RESOLVED, rejected } from '../time/promises.ts';
-import { type LateRejection, rejectedLater } from '../time/refusal.ts';
 import { bytesOf, type MessageData, SurrogatePairs, utf8 } from '../writing/payload.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
 import type { Connection } from './connection.ts';
@@ -205,20 +205,19 @@ export class MessageWriter implements AsyncDisposable {
     this.#stream?.error(error);
   }
 
-  #rejectionIfClosed(): LateRejection | undefined {
+  #rejectionIfClosed(): Promise<void> | undefined {
     if (this.#over === undefined) return this.#connection.outbox.rejectionIfClosed();
-    return rejectedLater(this.#connection.platform, this.#over);
+    return rejected(this.#over);
   }
 
   /** A rejected promise when `size` more bytes of a waiting write are too many. Aborts then. */
-  #rejectionFor(size: number): LateRejection | undefined {
+  #rejectionFor(size: number): Promise<void> | undefined {
     const closed = this.#rejectionIfClosed();
     if (closed !== undefined) return closed;
     const rejection = this.#connection.outbox.rejectionFor(size);
     if (rejection === undefined) return undefined;
     // At once: a later call in this turn must not complete the message without this write.
-    this.#over ??= rejection.reason;
-    rejection.after(() => this.#giveUp(rejection.reason));
+    if (rejection instanceof CallPromise) this.#giveUp(rejection.reason);
     return rejection;
   }
 
@@ -279,7 +278,7 @@ export class MessageWriter implements AsyncDisposable {
     try {
       return step();
     } catch (error) {
-      return rejectedLater(this.#connection.platform, error);
+      return rejected(error, this);
     }
   }
 
@@ -352,7 +351,7 @@ export class MessageWriter implements AsyncDisposable {
       if (fin) this.#order.complete(this.#type, this.#bytes);
       return sent;
     } catch (error) {
-      return rejectedLater(this.#connection.platform, error);
+      return rejected(error, this);
     }
   }
 

@@ -3,8 +3,7 @@ import { type FrameQueue, LARGEST_SLAB, Lease, noRelease, utf8Length } from '@ws
 import { CloseError, CloseSentError } from '../errors.ts';
 import { COPY_BELOW } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
-import { RESOLVED } from '../time/promises.ts';
-import { type LateRejection, rejectedLater } from '../time/refusal.ts';
+import { RESOLVED, rejected } from '../time/promises.ts';
 import { withinLimit } from '../writing/buffer-limits.ts';
 import { MessageEncoder } from '../writing/message-encoder.ts';
 import { utf8 } from '../writing/payload.ts';
@@ -58,7 +57,7 @@ export class Outbox {
   // Limits
 
   /** A rejected promise when no message is accepted any more. */
-  rejectionIfClosed(): LateRejection | undefined {
+  rejectionIfClosed(): Promise<never> | undefined {
     const { writeEnd } = this;
     return writeEnd === undefined ? undefined : rejectionAtEnd(this.#connection, writeEnd);
   }
@@ -68,7 +67,7 @@ export class Outbox {
    *
    * @param size - Size in bytes, or in UTF-16 units when `text` is given.
    */
-  rejectionFor(size: number, text?: string): LateRejection | undefined {
+  rejectionFor(size: number, text?: string): Promise<never> | undefined {
     const { writeEnd } = this;
     if (writeEnd !== undefined) return rejectionAtEnd(this.#connection, writeEnd);
     // A UTF-16 unit has three bytes at most. Only text close to the limit is measured.
@@ -403,7 +402,7 @@ export class Outbox {
     own = false,
   ): Promise<void> {
     if (!this.open) {
-      return own ? RESOLVED : rejectedLater(this.#connection.platform, this.writeEnd!.error);
+      return own ? RESOLVED : rejected(this.writeEnd!.error);
     }
     // Heartbeat pings do not go between the frames of a compressed message: see `heartbeat.ts`.
     const follows = own && opcode === PingMessage && this.order?.encodedUnsent === true;
@@ -481,14 +480,10 @@ export class Outbox {
   }
 }
 
-function rejectionAtEnd(connection: Connection, { error, expired }: WriteEnd): LateRejection {
+function rejectionAtEnd(connection: Connection, { error, expired }: WriteEnd): Promise<never> {
   // The write after the deadline ends the connection. The deadline itself does not.
   if (expired) connection.abort(error);
-  // The close has created the error. Its stack must name the late write instead.
-  if (error instanceof CloseSentError || error instanceof CloseError) {
-    Error.captureStackTrace?.(error);
-  }
-  return rejectedLater(connection.platform, error);
+  return rejected(error);
 }
 
 // A function: its closure would cost each message an object.

@@ -9,7 +9,7 @@ import {
   type ReadResult,
 } from '../read/pending-read.ts';
 import { PieceQueue, restDropped } from '../read/piece-queue.ts';
-import { rejectedLater } from '../time/refusal.ts';
+import { rejected } from '../time/promises.ts';
 import type { Connection } from './connection.ts';
 import { balance } from './flow-control.ts';
 import type { Inbound } from './inbound.ts';
@@ -48,7 +48,7 @@ export class PullReads {
 
   /** Whether a read takes the next message. */
   get takes(): boolean {
-    return this.pending !== undefined || this.directRead !== '';
+    return (this.pending !== undefined || this.directRead !== '') && !this.#inbound.held;
   }
 
   /** Whether the read that waits takes its message as a stream. */
@@ -91,12 +91,18 @@ export class PullReads {
    */
   beginMessage(decoder: MessageDecoder): MessageReader | undefined {
     const reader = this.#readerOf(decoder.type);
-    this.addPiece(decoder);
+    this.#add(decoder);
+    this.#inbound.rate?.take(1, decoder.end - decoder.start);
     return this.#give(reader);
   }
 
   /** Adds a piece to the message that {@link beginMessage} announced. */
   addPiece(decoder: MessageDecoder): void {
+    this.#inbound.rate?.take(0, decoder.end - decoder.start);
+    this.#add(decoder);
+  }
+
+  #add(decoder: MessageDecoder): void {
     const { bytes, start, end, fin } = decoder;
     this.pieces?.pushCopy(bytes, start, end);
     if (fin) this.pieces?.finish();
@@ -123,13 +129,12 @@ export class PullReads {
 
   /** Gives a queued message to the pending read. */
   serve(pending: PendingRead): void {
-    const ready = pending.streams ? this.#readyReader() : this.#inbound.queue?.shift();
+    const ready = pending.streams ? this.#readyReader() : this.#inbound.shiftQueued();
     if (ready !== undefined) this.#give(ready);
   }
 
   #readerOf(type: DataType): MessageReader {
     this.pieces = new PieceQueue();
-    this.pieces.held = this.#inbound.held;
     return new MessageReader(type, this.pieces, this, this.#connection.platform);
   }
 
@@ -137,7 +142,6 @@ export class PullReads {
   #wholeReader({ type, data }: Message): MessageReader {
     const reader = this.#readerOf(type);
     const pieces = this.pieces!;
-    pieces.held = false;
     pieces.push(data);
     pieces.finish();
     return reader;
@@ -161,24 +165,25 @@ export class PullReads {
    */
   nextResult(iterator: object): Promise<IteratorResult<Message, undefined>> {
     const clash = this.#inbound.clash('for await');
-    if (clash !== undefined) return rejectedLater(this.#connection.platform, clash);
+    if (clash !== undefined) return rejected(clash, this.#inbound);
     this.#inbound.hasRead = true;
     const message = this.#take('for await', false);
     if (message !== undefined) return Promise.resolve({ done: false, value: message as Message });
-    const pending = new PendingResult(iterator);
-    this.#wait(pending);
-    return pending.promise;
+    const { ended } = this.#inbound;
+    if (ended?.normally) return Promise.resolve({ done: true, value: undefined });
+    if (ended !== undefined) return rejected(ended.reason);
+    return this.#wait(new PendingResult(iterator));
   }
 
   #read(name: string, streams: boolean): Promise<ReadResult> {
     const clash = this.#inbound.clash(name);
-    if (clash !== undefined) return rejectedLater(this.#connection.platform, clash);
+    if (clash !== undefined) return rejected(clash, this.#inbound);
     this.#inbound.hasRead = true;
     const result = this.#take(name, streams);
     if (result !== undefined) return Promise.resolve(result);
-    const pending = new PendingMessage(name);
-    this.#wait(pending);
-    return pending.promise;
+    const { ended } = this.#inbound;
+    if (ended !== undefined) return rejected(ended.reason);
+    return this.#wait(new PendingMessage(name));
   }
 
   /** Returns a queued result, or parses one from the input that has arrived. */
@@ -192,7 +197,7 @@ export class PullReads {
     if (this.pieces !== undefined) this.dropPieces(`${name} began`);
     this.messageTaken = false;
     this.#connection.rare?.checkExpiry();
-    const ready = streams ? this.#readyReader() : inbound.queue?.shift();
+    const ready = streams ? this.#readyReader() : inbound.shiftQueued();
     if (ready !== undefined) {
       this.messageTaken = true;
       inbound.run('reader');
@@ -241,29 +246,23 @@ export class PullReads {
     }
   }
 
-  #wait(pending: PendingRead): void {
-    const { ended } = this.#inbound;
-    if (ended !== undefined) return this.#finishLater(pending, ended.reason, ended.normally);
+  #wait<Read extends PendingMessage | PendingResult>(pending: Read): Read['promise'] {
     this.pending = pending;
     balance(this.#connection);
-  }
-
-  /** In a later turn, so that a loop that reads on after the end blocks no other work. */
-  #finishLater(pending: PendingRead, reason: unknown, normally: boolean): void {
-    this.#connection.platform.yield(() => pending.finish(reason, normally));
+    return pending.promise;
   }
 
   /** Returns a reader of the first queued message, or of the message under way. */
   #readyReader(): MessageReader | undefined {
-    const { queue, decoder, rate, held, ended } = this.#inbound;
-    const message = queue?.shift();
+    const { decoder, rate, held, ended } = this.#inbound;
+    const message = this.#inbound.shiftQueued();
     if (message !== undefined) return this.#wholeReader(message);
-    // Messages that are held come before the one under way.
+    // Messages that wait for the rate come before the one under way.
     const begun = ended === undefined && !held ? decoder?.turnIntoPieces() : undefined;
     if (begun === undefined) return undefined;
-    rate?.begins(begun.length);
     const reader = this.#readerOf(decoder!.type);
     this.pieces!.push(begun);
+    rate?.take(1, begun.length);
     return reader;
   }
 

@@ -5,10 +5,10 @@ import type { BytesSent, PingWait } from '../control/heartbeat.ts';
 import { type BackpressureError, TimeoutError, untraced } from '../errors.ts';
 import type { CloseInfo } from '../platform/observer.ts';
 import type { ReportedConn } from '../report/report-text.ts';
+import type { CallPromise } from '../time/call-promise.ts';
 import { checkExpires, Deadline, untilOf } from '../time/deadline.ts';
 import { Expiry } from '../time/expiry.ts';
-import type { Deferred } from '../time/promises.ts';
-import { type LateRejection, rejectedLater } from '../time/refusal.ts';
+import { type Deferred, refused } from '../time/promises.ts';
 import { overLimit } from '../writing/buffer-limits.ts';
 import { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
@@ -52,11 +52,8 @@ export class RareParts {
   #expiry: Expiry | undefined;
   /** Whether a refusal that no code awaits was reported. */
   #refusalReported = false;
-  /** The last message that was refused. */
-  #refused: LateRejection | undefined;
-  /** Its size in bytes, and the bytes that were buffered. */
-  #refusedSize = NaN;
-  #fullAt = 0;
+  /** The promise of the last message that was refused. */
+  #refused: CallPromise<never> | undefined;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -162,9 +159,9 @@ export class RareParts {
    * Returns the promise of a call that exceeds a bound. The first refusal that no code awaits is
    * reported: it has no other trace.
    */
-  refuse(error: BackpressureError, where: string): LateRejection {
+  refuse(error: BackpressureError, where: string): CallPromise<never> {
     const connection = this.#connection;
-    return rejectedLater(connection.platform, error, () => {
+    return refused(error, connection, () => {
       if (this.#refusalReported) return;
       this.#refusalReported = true;
       connection.report(error, where);
@@ -175,30 +172,20 @@ export class RareParts {
    * Counts a message of `size` bytes, or UTF-16 units of `text`, and returns the promise of its
    * writer. Undefined when the message exceeds no bound: the size of a text was only estimated.
    *
-   * A loop that awaits no write may be refused 10,000 times in a turn. Equal refusals of bytes share
-   * a promise, and only the first error has a stack, which takes 20 times as long as the rest.
+   * A loop that awaits no write may be refused a million times in a turn. After the first, the
+   * refusals of a turn share a promise and its error, whose stack takes 20 times as long as the rest.
    */
   refuseMessage(
     buffered: number,
     size: number,
     text: string | undefined,
-  ): LateRejection | undefined {
-    const last = this.#refused?.awaitsTurn === true ? this.#refused : undefined;
-    const isEqual = text === undefined && size === this.#refusedSize && buffered === this.#fullAt;
-    if (last !== undefined && isEqual) {
-      this.messagesRefused++;
-      return last.again();
-    }
-    // `Error.stackTraceLimit` is 10: one frame fewer, so the caller is still shown.
-    const error =
-      last === undefined
-        ? this.#overBound(buffered, size, text)
-        : untraced(() => this.#overBound(buffered, size, text));
+  ): CallPromise<never> | undefined {
+    const last = this.#refused?.isSettled === false ? this.#refused : undefined;
+    const overBound = (): BackpressureError | undefined => this.#overBound(buffered, size, text);
+    const error = last === undefined ? overBound() : untraced(overBound);
     if (error === undefined) return undefined;
     this.messagesRefused++;
-    this.#refusedSize = text === undefined ? size : NaN;
-    this.#fullAt = buffered;
-    this.#refused = this.refuse(error, 'writeMessage');
+    this.#refused = last ?? this.refuse(error, 'writeMessage');
     return this.#refused;
   }
 

@@ -3,8 +3,7 @@ import { badType, checkWriteOptions, isControlType, type WriteOptions } from '..
 import { TimeoutError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { untilOf } from '../time/deadline.ts';
-import { RESOLVED } from '../time/promises.ts';
-import { rejectedLater } from '../time/refusal.ts';
+import { RESOLVED, rejected } from '../time/promises.ts';
 import { withTimeout } from '../time/wait.ts';
 import {
   bytesOf,
@@ -66,19 +65,19 @@ function writeWithOptions(
   }
   const { signal, compress } = options;
   if (signal === undefined) return writeData(connection, method, type, data, undefined, compress);
-  if (signal.aborted) return rejectedLater(connection.platform, signal.reason);
+  if (signal.aborted) return rejected(signal.reason, signal);
   const order = connection.outbox.writeOrder();
   const written = order.withSignal(() =>
     writeData(connection, method, type, data, undefined, compress),
   );
-  if (written === RESOLVED) return RESOLVED;
   const message = order.messageOf(written);
+  if (message === undefined) return written;
   order.countUntil(written, 0);
   return withTimeout(
     connection.platform,
     { signal },
     () => written,
-    (_written, reason) => message !== undefined && order.cancel(message, reason),
+    (_written, reason) => order.cancel(message, reason),
   );
 }
 

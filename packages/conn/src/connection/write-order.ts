@@ -4,7 +4,6 @@ import { sendHeldPing } from '../control/heartbeat.ts';
 import { TimeoutError } from '../errors.ts';
 import { Fifo } from '../memory/fifo.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
-import { LateRejection } from '../time/refusal.ts';
 import { WRITE_COST } from '../writing/buffer-limits.ts';
 import { ChangedBytes, DetachedBytes } from '../writing/pending-bytes.ts';
 import { FIN } from '../writing/shared-frames.ts';
@@ -126,8 +125,6 @@ export class WriteOrder {
 
   /** Counts `bytes` as waiting until `written` settles. The write that returned it waits. */
   countUntil(written: Promise<void>, bytes: number): void {
-    // Such a write was refused.
-    if (written instanceof LateRejection) return;
     this.#count(bytes);
     const free = (): void => this.#uncount(bytes);
     written.then(free, free);

@@ -2,8 +2,7 @@ import { BackpressureError, TimeoutError } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
-import { Deferred } from '../time/promises.ts';
-import { type LateRejection, rejectedLater } from '../time/refusal.ts';
+import { Deferred, rejected } from '../time/promises.ts';
 import { MAX_PENDING_PINGS } from '../writing/control-queue.ts';
 
 class Ping implements TimerEntry {
@@ -35,7 +34,7 @@ export class Pings {
   /** The last round trip, in ms; NaN before the first. */
   rtt: number = NaN;
   readonly #platform: Platform;
-  readonly #refuse: (error: BackpressureError) => LateRejection;
+  readonly #refuse: (error: BackpressureError) => Promise<never>;
   readonly #pending: Ping[] = [];
   #count = 0;
   #heartbeat: { readonly payload: Uint8Array; readonly sentAt: number } | undefined;
@@ -43,7 +42,7 @@ export class Pings {
   #over: { readonly reason: unknown } | undefined;
 
   /** @param refuse - Returns the promise of a ping that exceeds the bound. */
-  constructor(platform: Platform, refuse: (error: BackpressureError) => LateRejection) {
+  constructor(platform: Platform, refuse: (error: BackpressureError) => Promise<never>) {
     this.#platform = platform;
     this.#refuse = refuse;
   }
@@ -71,7 +70,7 @@ export class Pings {
     timeout: number,
     send: (payload: Uint8Array) => Promise<void>,
   ): Promise<number> {
-    if (this.#over !== undefined) return rejectedLater(this.#platform, this.#over.reason);
+    if (this.#over !== undefined) return rejected(this.#over.reason);
     if (this.#pending.length >= MAX_PENDING_PINGS) {
       const text = `${MAX_PENDING_PINGS} pings are unanswered`;
       return this.#refuse(new BackpressureError(text));

@@ -1,11 +1,10 @@
-import type { DeflateParameters, Extension, Role } from '@ws/codec';
-import { type CompressionOptions, DEFAULT_COMPRESSION } from '../deflate/settings.ts';
+import type { Compression, DeflateParameters, Extension, Role } from '@ws/codec';
 import type { BufferPool } from '../memory/write-memory.ts';
-import type { Compression } from '../platform/deflate-engine.ts';
 import type { Platform } from '../platform/platform.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
 import type { Report } from '../report/report.ts';
 import { bound, checkOptionNames, duration, kind, whole } from '../validate.ts';
+import { type CompressionOptions, checkedCompression } from './compression.ts';
 import { checkedExtension } from './extension.ts';
 
 /** Times in ms after which a silent peer is pinged, and then given up. */
@@ -272,7 +271,7 @@ function resolveWriting(options: ConnSettings): WritingSettings {
   return {
     writeBufferSize: whole('writeBufferSize', writeBufferSize, 1, 16 * MIB),
     writeBufferPool: pool === undefined ? undefined : bufferPool('writeBufferPool', pool),
-    compression: compression(compress),
+    compression: checkedCompression(compress),
   };
 }
 
@@ -312,49 +311,6 @@ function reportFunction(name: string, value: unknown): Report {
   throw new TypeError(`${name}: expected a function, got ${kind(value)}`);
 }
 
-const COMPRESSION_NAMES: readonly string[] = /* @__PURE__ */ Object.keys(DEFAULT_COMPRESSION);
-
-function compression(value: unknown): Compression | false {
-  if (value === false) return false;
-  if (value === true || value === 'shared') return DEFAULT_COMPRESSION;
-  if (value === 'takeover') return { ...DEFAULT_COMPRESSION, mode: value };
-  if (kind(value) !== 'Object') {
-    const got = typeof value === 'string' ? JSON.stringify(value) : kind(value);
-    throw new TypeError(
-      `compression: expected true, false, 'shared', 'takeover' or an object, got ${got}`,
-    );
-  }
-  checkOptionNames('compression', value as object, COMPRESSION_NAMES, 'reject');
-  const given = value as CompressionOptions;
-  const {
-    mode = DEFAULT_COMPRESSION.mode,
-    level = DEFAULT_COMPRESSION.level,
-    asyncDeflateThreshold: late,
-  } = given;
-  if (mode !== 'shared' && mode !== 'takeover') {
-    throw new TypeError(`compression.mode: expected 'shared' or 'takeover', got ${String(mode)}`);
-  }
-  const within = (name: keyof CompressionOptions, least: number, most: number): number => {
-    const { [name]: number = DEFAULT_COMPRESSION[name] } = given;
-    return whole(`compression.${name}`, number, least, most);
-  };
-  const bits = (name: 'serverMaxWindowBits' | 'clientMaxWindowBits'): number | undefined =>
-    given[name] === undefined ? undefined : whole(`compression.${name}`, given[name], 8, 15);
-  return {
-    mode,
-    level: compressionLevel('compression.level', level),
-    threshold: within('threshold', 0, Number.MAX_SAFE_INTEGER),
-    serverMaxWindowBits: bits('serverMaxWindowBits'),
-    clientMaxWindowBits: bits('clientMaxWindowBits'),
-    sendHistory: within('sendHistory', 0, 32_768),
-    takeoverEngines: within('takeoverEngines', 0, 4096),
-    asyncDeflateThreshold:
-      late === false || late === Infinity
-        ? Infinity
-        : within('asyncDeflateThreshold', 0, Number.MAX_SAFE_INTEGER),
-  };
-}
-
 /**
  * Checks the agreed parameters of permessage-deflate.
  *
@@ -374,13 +330,4 @@ function deflateParameters(value: unknown): DeflateParameters | undefined {
     whole(`deflate.${name}`, given[name], 8, 15);
   }
   return given;
-}
-
-/**
- * A compression level of zlib: -2 is Huffman only, -1 zlib's default, then 0 to 9.
- *
- * @throws TypeError, RangeError, with the option's name.
- */
-export function compressionLevel(name: string, value: unknown): number {
-  return whole(name, value, -2, 9);
 }

@@ -1,8 +1,16 @@
-import type { DeflateParameters, Extension, Role } from '@ws/codec';
-import { DEFAULT_COMPRESSION } from '../deflate/settings.ts';
-import type { Compression, DeflateExtension } from '../platform/deflate-engine.ts';
-import type { Platform } from '../platform/platform.ts';
+import type {
+  Compression,
+  DeflateExtension,
+  DeflateParameters,
+  Extension,
+  ExtensionRuntime,
+  Role,
+} from '@ws/codec';
+import { asyncContexts } from '../platform/async-contexts.ts';
+import { type Platform, perPlatform } from '../platform/platform.ts';
+import { schedulerOf } from '../scheduler/scheduler.ts';
 import { kind } from '../validate.ts';
+import { DEFAULT_COMPRESSION } from './compression.ts';
 
 const METHODS = [
   'begin',
@@ -66,5 +74,20 @@ export function deflateExtension(
       'deflate: the platform has no engine to compress with; leave the option out, or pass a platform with deflate',
     );
   }
-  return deflate.extension(deflate, agreed, compression || DEFAULT_COMPRESSION, role, platform);
+  const runtime = extensionRuntime(platform);
+  return deflate.extension(agreed, compression || DEFAULT_COMPRESSION, role, runtime);
 }
+
+/** The services of a platform, the same object for all connections of its base. */
+export function extensionRuntime(platform: Platform): ExtensionRuntime {
+  return runtimeOf(platform.base ?? platform);
+}
+
+const runtimeOf = /* @__PURE__ */ perPlatform(
+  (platform): ExtensionRuntime => ({
+    now: () => platform.now(),
+    yield: (callback) => platform.yield(callback),
+    fireLater: (entry, ms) => schedulerOf(platform).timers.setUnlessSet(entry, ms),
+    inOwnContext: (call) => asyncContexts.inOwnContext(call),
+  }),
+);

@@ -6,7 +6,7 @@ import { asyncContexts } from './async-contexts.ts';
  * runtime has at the time of the call. `run` has the root context. Browsers do not throttle a
  * MessageChannel in background tabs.
  */
-export function inLaterTurns(run: () => void): () => void {
+function inLaterTurns(run: () => void): () => void {
   let channel: InstanceType<NonNullable<typeof MessageChannel>> | undefined;
   const post = (): void => {
     if (typeof setImmediate === 'function') setImmediate(run);
@@ -68,4 +68,15 @@ export class YieldQueue {
 
   /** Runs each callback in its own turn, so that microtasks run between two callbacks. */
   readonly #run = (): void => this.#waiting.shift()?.();
+}
+
+let post: (() => void) | undefined;
+const yielded = /* @__PURE__ */ new YieldQueue((run) => {
+  post ??= inLaterTurns(run);
+  post();
+});
+
+/** Calls `callback` in a later turn of the event loop, by the functions of the runtime. */
+export function inLaterTurn(callback: () => void): void {
+  yielded.add(callback);
 }

@@ -1,11 +1,4 @@
-import { type BackpressureError, type DeflateParameters, MaskKeys, type Role } from '@ws/codec';
-import type {
-  Compression,
-  DeflateExtension,
-  DeflateJob,
-  Deflater,
-  Inflater,
-} from './deflate-engine.ts';
+import { type BackpressureError, MaskKeys, type MessageDeflate } from '@ws/codec';
 import type { Observer } from './observer.ts';
 
 /**
@@ -66,10 +59,10 @@ export interface Platform {
   /** Prints a warning: the default of the option `report`. The text may have several lines. */
   warn(text: string): void;
   /**
-   * Compression engines (RFC 7692), such as `nodeDeflate` of `@ws/node-io`. Absent on a platform
-   * that does not compress.
+   * permessage-deflate (RFC 7692), such as `nodeDeflate` of `@ws/node-io`. Absent on a platform that
+   * does not compress: its bundle contains no code that does.
    */
-  readonly deflate?: DeflateSource | undefined;
+  readonly deflate?: MessageDeflate | undefined;
   /**
    * The platform that this one extends, if any. Objects that outlive connections, such as engines,
    * belong to it.
@@ -92,58 +85,6 @@ export interface Platform {
         refusal(size: number): BackpressureError;
       }
     | undefined;
-}
-
-/** The compression engines of a platform for permessage-deflate (RFC 7692). */
-export interface DeflateSource {
-  /**
-   * Makes permessage-deflate of these engines. Engines of your own take `perMessageDeflate` of
-   * `@ws/conn/deflate`. A bundle without engines contains no code that compresses.
-   *
-   * @param source - This object.
-   * @param agreed - The parameters of the handshake.
-   */
-  readonly extension: (
-    source: DeflateSource,
-    agreed: DeflateParameters,
-    compression: Compression,
-    role: Role,
-    platform: Platform,
-  ) => DeflateExtension;
-  /**
-   * What its inflaters take: messages in pieces, as they arrive; whole messages, see
-   * `Inflater.wholeMessages`; or nothing, because the engines do not work. With whole messages, both
-   * ends agree on no context takeover, and a connection without a `readLimit` offers no compression.
-   * Default: `pieces`.
-   */
-  readonly inflates?: 'pieces' | 'messages' | 'nothing' | undefined;
-  /**
-   * Creates a decompressor. The caller closes it.
-   *
-   * @throws what the platform throws when there is no memory.
-   */
-  inflater(): Inflater;
-  /**
-   * Creates a compressor. The caller closes it.
-   *
-   * @param level - -2 (Huffman only), -1 (the default), 0 to 9.
-   * @param windowBits - 8 to 15.
-   */
-  deflater(level: number, windowBits: number): Deflater;
-  /**
-   * Compresses a message on another thread: a few at a time, first in, first out.
-   *
-   * @param done - Called once, in a later turn, with the compressed message (without 00 00 FF FF),
-   *   or with undefined when that failed.
-   * @returns Cancels the job: `done` is not called then.
-   */
-  deflateLater(job: DeflateJob, done: (output: Uint8Array | undefined) => void): () => void;
-  /**
-   * When all histories together hold this many bytes, new connections agree on no context takeover.
-   */
-  readonly memoryBudget: number;
-  /** Changes when existing engines must not be used for further messages. */
-  readonly generation: number;
 }
 
 /** {@link Platform.view}, or a `subarray` on a platform without it. */

@@ -1,20 +1,9 @@
 import { asyncContexts } from './async-contexts.ts';
-import { inLaterTurns, YieldQueue } from './later-turns.ts';
+import { inLaterTurn } from './later-turns.ts';
 import type { Platform } from './platform.ts';
 
 let decoder: InstanceType<typeof TextDecoder> | undefined;
 let encoder: InstanceType<typeof TextEncoder> | undefined;
-
-let post: (() => void) | undefined;
-const yielded = /* @__PURE__ */ new YieldQueue((run) => {
-  post ??= inLaterTurns(run);
-  post();
-});
-
-/** Calls `callback` in a later turn of the event loop. */
-function later(callback: () => void): void {
-  yielded.add(callback);
-}
 
 /**
  * The default platform of a Conn: it uses web globals only. It declines compression.
@@ -51,8 +40,8 @@ export const portablePlatform: Platform = {
     if (!keepAlive) (timer as { unref?(): void }).unref?.();
     return () => clear(timer);
   },
-  defer: later,
-  yield: later,
+  defer: inLaterTurn,
+  yield: inLaterTurn,
   warn(text) {
     console.error(text);
   },

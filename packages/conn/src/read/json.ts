@@ -23,7 +23,7 @@ type SchemaResult<Output> =
 export type SchemaOutput<S extends StandardSchema> = NonNullable<S['~standard']['types']>['output'];
 
 /** @throws JSONError when `message` is not JSON. */
-export function parseMessage(message: Message | BorrowedMessage): unknown {
+function parseMessage(message: Message | BorrowedMessage): unknown {
   const text = message.text();
   if (text.trim() === '') throw new JSONError('unexpected EOF: an empty message is not JSON');
   try {
@@ -31,6 +31,22 @@ export function parseMessage(message: Message | BorrowedMessage): unknown {
   } catch (error) {
     const why = printable(causeText(error));
     throw new JSONError(`message is not JSON: ${why}`, [], { cause: error });
+  }
+}
+
+/**
+ * As {@link parseMessage}, for a message that is yet to come. The stack of its error names the async
+ * function that awaits the result. A reaction to the result would break that link, so the caller adds
+ * its own only in `failing`.
+ *
+ * @param failing - Called before the result rejects.
+ */
+export async function parseLater<T>(message: Promise<Message>, failing: () => void): Promise<T> {
+  try {
+    return parseMessage(await message) as T;
+  } catch (error) {
+    failing();
+    throw error;
   }
 }
 

@@ -6,7 +6,6 @@ import { copyOf } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
 import { handled, rejected } from '../time/promises.ts';
-import { rejectedLater } from '../time/refusal.ts';
 import { isUint8Array, kind } from '../validate.ts';
 import type { PieceQueue } from './piece-queue.ts';
 
@@ -211,7 +210,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   #rejectionIfFailed<T>(): Promise<T> | undefined {
     const { empty, failure } = this.#pieces;
     if (!empty || failure === undefined) return undefined;
-    return rejectedLater<T>(this.#platform, failure.reason);
+    return rejected<T>(failure.reason);
   }
 
   /**
@@ -246,15 +245,10 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
 
   #atEnd<T>(end: T): Promise<T> {
     const { failure } = this.#pieces;
-    return failure === undefined
-      ? Promise.resolve(end)
-      : rejectedLater<T>(this.#platform, failure.reason);
+    return failure === undefined ? Promise.resolve(end) : rejected<T>(failure.reason);
   }
 
   #clash<T>(): Promise<T> {
-    return rejectedLater<T>(
-      this.#platform,
-      new ReadPendingError('a read of the message', 'another'),
-    );
+    return rejected<T>(new ReadPendingError('a read of the message', 'another'), this);
   }
 }

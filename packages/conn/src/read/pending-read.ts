@@ -1,17 +1,8 @@
-import { CloseCode, ProtocolError } from '@ws/codec';
-import { CloseError, ReadLimitError, TimeoutError, TransportError } from '../errors.ts';
+import { CloseCode } from '@ws/codec';
+import { CloseError } from '../errors.ts';
 import type { Message } from '../message.ts';
 import { Deferred } from '../time/promises.ts';
 import type { MessageReader } from './message-reader.ts';
-
-/** The errors that events create: their stacks name no caller. */
-const END_ERRORS = [
-  CloseError,
-  ProtocolError,
-  ReadLimitError,
-  TimeoutError,
-  TransportError,
-] as const;
 
 export type ReadResult = Message | MessageReader;
 
@@ -46,7 +37,7 @@ export class PendingMessage extends Deferred<ReadResult> implements PendingRead 
   }
 
   finish(error: unknown): void {
-    rejectWithEnd(this, error);
+    this.reject(error);
   }
 }
 
@@ -79,15 +70,8 @@ export class PendingResult
 
   finish(error: unknown, normally: boolean): void {
     if (normally) this.resolve({ done: true, value: undefined });
-    else rejectWithEnd(this, error);
+    else this.reject(error);
   }
-}
-
-/** Rejects a read with the error that has ended the connection. */
-export function rejectWithEnd<T>(read: Deferred<T>, error: unknown): void {
-  const isOurs = END_ERRORS.some((End) => error instanceof End);
-  if (isOurs) read.rejectWithCaller(error as Error);
-  else read.reject(error);
 }
 
 /** Whether reading ended normally: `receive` resolves and iteration is done. */

@@ -4,10 +4,8 @@ import type { Connection } from '../connection/connection.ts';
 import { BorrowedMessage, type DataType } from '../message.ts';
 import { type AsyncContext, asyncContexts } from '../platform/async-contexts.ts';
 import type { CloseInfo } from '../platform/observer.ts';
-import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
-import { rejectedLater } from '../time/refusal.ts';
+import { Deferred, handled, RESOLVED, rejected } from '../time/promises.ts';
 import { kind } from '../validate.ts';
-import { rejectWithEnd } from './pending-read.ts';
 
 /** The callback of `receive`, called with each message. */
 export type MessageHandler = (message: BorrowedMessage) => void | PromiseLike<void>;
@@ -19,6 +17,12 @@ export type MessageHandler = (message: BorrowedMessage) => void | PromiseLike<vo
 export interface ReceiveObserver<Subject extends object> {
   fulfilled(subject: Subject): void;
   rejected(subject: Subject, error: unknown): void;
+}
+
+/** Continues {@link ReceiveCall}s at their end. One object for many calls replaces a promise for each. */
+export interface ReceiveEnd<Subject extends object> {
+  /** The call settles as the returned promise. `failure` has the error that it would reject with. */
+  ended(subject: Subject, failure: { readonly error: unknown } | undefined): Promise<void>;
 }
 
 const never = (): void => {};
@@ -63,16 +67,22 @@ export class ReceiveCall extends Promise<CloseInfo> {
   /** What the handler does. */
   state: typeof FREE | typeof CALLED | typeof PENDING = FREE;
   readonly #connection: Connection;
+  readonly #end: ReceiveEnd<object> | undefined;
   /** The object lent to the handler, created with the first message. */
   #borrowed: BorrowedMessage | undefined;
   /** The promise of the callers that await the call; how the call has settled, if that came first. */
-  #result: Deferred<CloseInfo> | Promise<CloseInfo> | Failure | undefined;
+  #result: Deferred<unknown> | Promise<unknown> | Failure | undefined;
   /** Its subject is the `Conn` of this connection. */
   #observer: ReceiveObserver<object> | undefined;
 
-  constructor(handler: MessageHandler | undefined, connection: Connection) {
+  constructor(
+    handler: MessageHandler | undefined,
+    connection: Connection,
+    end?: ReceiveEnd<object>,
+  ) {
     super(never);
     this.handler = handler;
+    this.#end = end;
     this.context = handler === undefined ? undefined : asyncContexts.capture();
     this.#connection = connection;
   }
@@ -115,11 +125,14 @@ export class ReceiveCall extends Promise<CloseInfo> {
     else notify(observer, subject, this.#promise());
   }
 
-  #resolve(info: Promise<CloseInfo>): void {
-    if (this.#result instanceof Deferred) this.#result.resolve(info);
-    else this.#result = info;
+  /** Settles as `end`, which is marked as handled. */
+  #settleAs(end: Promise<unknown>): void {
+    if (this.#result instanceof Deferred) {
+      this.#result.resolve(end);
+      void handled(this.#result.promise);
+    } else this.#result = end;
     const observer = this.#takeObserver();
-    if (observer !== undefined) notify(observer, this.#connection.conn, info);
+    if (observer !== undefined) notify(observer, this.#connection.conn, end);
   }
 
   /** The rejected promise is made once code asks for it: most callers only observe. */
@@ -135,16 +148,6 @@ export class ReceiveCall extends Promise<CloseInfo> {
     void RESOLVED.then(() => observer.rejected(conn, error));
   }
 
-  /** Rejects with the reason why reading has ended. */
-  #rejectAtEnd(reason: unknown): void {
-    const result = this.#result;
-    // If no code awaits the call, its stack would name no caller.
-    if (!(result instanceof Deferred)) return this.#reject(reason);
-    const observer = this.#takeObserver();
-    if (observer !== undefined) notify(observer, this.#connection.conn, result.promise);
-    rejectWithEnd(result, reason);
-  }
-
   #takeObserver(): ReceiveObserver<object> | undefined {
     const observer = this.#observer;
     this.#observer = undefined;
@@ -154,7 +157,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
   #promise(): Promise<CloseInfo> {
     if (this.#result instanceof Failure) this.#result = rejected(this.#result.error);
     this.#result ??= new Deferred();
-    return this.#result instanceof Deferred ? this.#result.promise : this.#result;
+    const promise = this.#result instanceof Deferred ? this.#result.promise : this.#result;
+    return promise as Promise<CloseInfo>;
   }
 
   // Messages
@@ -184,7 +188,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
       // The call has settled.
       if (inbound.receiveCall !== this) return;
       this.#connection.rare?.checkExpiry();
-      const message = inbound.queue?.shift();
+      const message = inbound.shiftQueued();
       if (message === undefined) return;
       const { type, data } = message;
       this.call(type, data, 0, data.length, undefined);
@@ -297,9 +301,14 @@ export class ReceiveCall extends Promise<CloseInfo> {
     // Two errors of a handler do not count as failures: that of a write after our close frame, and
     // the reason of the end itself.
     const error = thrown === undefined ? reason : thrown.error;
-    if (error !== reason && ending?.isCloseSent(error) !== true) this.#reject(error);
-    else if (ended.normally) this.#resolve(this.#connection.closedPromise());
-    else this.#rejectAtEnd(reason);
+    const hasThrown = error !== reason && ending?.isCloseSent(error) !== true;
+    const failure =
+      hasThrown || !ended.normally ? { error: hasThrown ? error : reason } : undefined;
+    const connection = this.#connection;
+    const end = this.#end?.ended(connection.conn, failure);
+    if (end !== undefined) this.#settleAs(handled(end));
+    else if (failure === undefined) this.#settleAs(connection.closedPromise());
+    else this.#reject(failure.error);
   }
 
   /**
@@ -339,24 +348,33 @@ export function receive(connection: Connection, handler: MessageHandler): Promis
 export function startReceive(
   connection: Connection,
   handler: MessageHandler | undefined,
+  end?: ReceiveEnd<object>,
 ): Promise<CloseInfo> {
-  const { inbound, platform } = connection;
-  const call = new ReceiveCall(handler, connection);
+  const { inbound } = connection;
+  const call = new ReceiveCall(handler, connection, end);
   const clash = inbound.clash(call.name);
-  if (clash !== undefined) return rejectedLater(platform, clash);
+  if (clash !== undefined) return rejected(clash, inbound);
   const { pulls } = inbound;
   pulls?.dropPieces(`${call.name} began`);
   if (call.discards) inbound.checkOnly();
   if (pulls !== undefined) pulls.messageTaken = false;
   inbound.hasRead = true;
   inbound.receiveCall = call;
-  const ended = inbound.ended !== undefined;
   call.takeQueued();
   inbound.run('reader');
-  // In a later turn, so that a loop of calls after the end blocks no other work.
-  if (ended) platform.yield(() => call.settleAtEnd());
-  else call.settleAtEnd();
+  call.settleAtEnd();
   return call;
+}
+
+/** See `ConnInternals.receiveThen`. */
+export function receiveThen(
+  connection: Connection,
+  handler: MessageHandler,
+  end: ReceiveEnd<object>,
+): Promise<void> {
+  const clash = connection.inbound.clash('receive');
+  if (clash !== undefined) return handled(end.ended(connection.conn, { error: clash }));
+  return startReceive(connection, handler, end) as Promise<unknown> as Promise<void>;
 }
 
 function notify<Subject extends object>(

@@ -1,4 +1,4 @@
-import { portablePlatform } from '../platform/portable-platform.ts';
+import { inLaterTurn } from '../platform/later-turns.ts';
 
 /** A promise that knows whether code awaits it. Its rejection is never reported as unhandled. */
 export class CallPromise<T = unknown> extends Promise<T> {
@@ -8,6 +8,10 @@ export class CallPromise<T = unknown> extends Promise<T> {
   }
 
   isAwaited = false;
+  /** Whether it has rejected. */
+  isSettled = false;
+  /** Why the call was refused, also before the promise rejects. See `refused`. */
+  reason: unknown;
   readonly resolve: (value: T | PromiseLike<T>) => void;
   readonly #reject: (reason: unknown) => void;
 
@@ -35,11 +39,17 @@ export class CallPromise<T = unknown> extends Promise<T> {
 
   /** @param report - Called in a later turn unless code awaits this promise by then, with the kind of the failure. */
   reject(reason: unknown, report?: (kind: string) => void): void {
+    this.isSettled = true;
     this.#reject(reason);
     if (report === undefined || this.isAwaited) return;
-    portablePlatform.yield(() => {
-      const { code, name } = Object(reason) as { code?: unknown; name?: unknown };
-      if (!this.isAwaited) report(String(code ?? name));
+    const { code, name } = Object(reason) as { code?: unknown; name?: unknown };
+    this.unlessAwaited(() => report(String(code ?? name)));
+  }
+
+  /** Calls `report` in a later turn unless code awaits this promise by then. */
+  unlessAwaited(report: () => void): void {
+    inLaterTurn(() => {
+      if (!this.isAwaited) report();
     });
   }
 }

@@ -1,4 +1,6 @@
-import { LateRejection } from './refusal.ts';
+import { CloseError, CloseSentError } from '../errors.ts';
+import { inLaterTurn } from '../platform/later-turns.ts';
+import { CallPromise } from './call-promise.ts';
 
 /**
  * The shared resolved promise that every write returns while there is room. It saves an allocation
@@ -13,27 +15,53 @@ const ignore = (): void => {};
  * still get the rejection.
  */
 export function handled<T>(promise: Promise<T>): Promise<T> {
-  // A LateRejection is always handled, and notes each other call of `then`.
-  if (!(promise instanceof LateRejection)) promise.then(ignore, ignore);
+  // A CallPromise is always handled. This call is no wait for it.
+  if (!(promise instanceof CallPromise)) promise.then(ignore, ignore);
   return promise;
 }
 
 /**
- * A promise that is rejected and marked as handled: for a mistake in the arguments. A call that a
- * caller may retry returns the promise of {@link rejectedLater}.
+ * The promise of a call that fails. It is marked as handled, and rejects as {@link failFor} says. The
+ * error of a close names the line of the call: the close has created it.
+ *
+ * @param end - Why such calls fail: `reason`, if all of them have the same; otherwise the object
+ *   that refuses them.
  */
-export function rejected<T = never>(mistake: unknown): Promise<T> {
-  return handled(Promise.reject<T>(mistake));
+export function rejected<T = never>(reason: unknown, end: unknown = reason): Promise<T> {
+  if (reason instanceof CloseError || reason instanceof CloseSentError) {
+    Error.captureStackTrace?.(reason);
+  }
+  return handled(
+    new Promise<T>((_, reject) => {
+      failFor(end, () => reject(reason));
+    }),
+  );
 }
 
-/** A promise that resolves in a later turn of the event loop: a loop of calls blocks no other work. */
-export function resolvedLater<T>(
-  platform: { yield(callback: () => void): void },
-  value: T,
-): Promise<T> {
-  return new Promise<T>((resolve) => {
-    platform.yield(() => resolve(value));
-  });
+/**
+ * As {@link rejected}. Calls `report` in a later turn of the event loop unless code awaits the promise by
+ * then: the failure has no other trace.
+ */
+export function refused(reason: unknown, end: object, report: () => void): CallPromise<never> {
+  const promise = new CallPromise<never>();
+  promise.reason = reason;
+  failFor(end, () => promise.reject(reason));
+  promise.unlessAwaited(report);
+  return promise;
+}
+
+/** What has made a call fail. */
+const ends = new WeakSet<object>();
+
+/**
+ * Calls `fail` at once for the first call that fails because of `end`. From the second call on it calls
+ * `fail` in a later turn of the event loop: a loop over failing calls blocks no other work.
+ */
+function failFor(end: unknown, fail: () => void): void {
+  const isObject = (typeof end === 'object' && end !== null) || typeof end === 'function';
+  if (!isObject || ends.has(end)) return inLaterTurn(fail);
+  ends.add(end);
+  fail();
 }
 
 /**
@@ -60,24 +88,5 @@ export class Deferred<T> {
   reject(reason: unknown): void {
     void handled(this.promise);
     this.#reject(reason);
-  }
-
-  /**
-   * Rejects with an error that an event has created, for example of the transport. Its stack then
-   * names the code that awaits the promise, if that is an async function.
-   */
-  rejectWithCaller(error: Error): void {
-    this.#resolve(this.#traced(error));
-  }
-
-  /** Captures the stack in a microtask. V8 follows its promise to the async function that awaits. */
-  async #traced(error: Error): Promise<never> {
-    // The promises are linked after the first microtask. `handled` comes last: it adds a second
-    // reaction to the promise, and V8 stops at a promise with two.
-    await RESOLVED;
-    await RESOLVED;
-    Error.captureStackTrace?.(error);
-    void handled(this.promise);
-    throw error;
   }
 }

@@ -4,8 +4,8 @@ import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import { duration, kind } from '../validate.ts';
 import { addAbortListener, removeAbortListener } from './abort-listeners.ts';
-import { Deferred } from './promises.ts';
-import { LateRejection, rejectedLater } from './refusal.ts';
+import { CallPromise } from './call-promise.ts';
+import { Deferred, rejected } from './promises.ts';
 
 /**
  * Bounds of a wait. For reads, `signal` and `timeout` end only the wait: the connection stays open,
@@ -39,10 +39,10 @@ export function withTimeout<T>(
   checkWaitOptions(wait);
   const ms = duration('timeout', wait.timeout, Infinity, false);
   const { signal } = wait;
-  if (signal?.aborted) return rejectedLater(platform, signal.reason);
+  if (signal?.aborted) return rejected(signal.reason, signal);
   const started = start();
-  // A LateRejection settles in the next turn.
-  if ((signal === undefined && ms === Infinity) || started instanceof LateRejection) return started;
+  // A CallPromise was refused.
+  if ((signal === undefined && ms === Infinity) || started instanceof CallPromise) return started;
   const outcome = new Deferred<T>();
   const entry: TimerEntry = {
     slot: undefined,

@@ -1,8 +1,8 @@
 import { formatExtensions, negotiateDeflate, offerDeflate } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
 import { Conn } from '../conn.ts';
-import { deflateLimits } from '../deflate/settings.ts';
 import { copyOf } from '../memory/copy.ts';
+import { deflateLimits } from '../options/compression.ts';
 import {
   type ConnOptions,
   type ConnSettings,

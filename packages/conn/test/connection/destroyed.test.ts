@@ -1,10 +1,9 @@
-import { FakePlatform, TestTransport } from '@ws/tests';
+import { perMessageDeflate } from '@ws/deflate';
+import { FakePlatform, NO_TAKEOVER, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { collectGarbage } from '../../../../tests/kit/heap.ts';
-import { perMessageDeflate } from '../../src/deflate/per-message-deflate.ts';
 import { Conn } from '../../src/index.ts';
 import { DetachedBytes } from '../../src/internal.ts';
-import { NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 import { wired } from '../wired.ts';
 
 // Connections whose transport is destroyed, or never starts.
@@ -71,15 +70,14 @@ describe('300 connections that die with an unfinished message', () => {
     ['compressed', { deflate: NO_TAKEOVER }],
   ] as const)('leave nothing: %s', async (_says, options) => {
     // The frames are not compressed, so that no engine works.
-    const source = {
-      extension: perMessageDeflate,
+    const deflate = perMessageDeflate({
       memoryBudget: Infinity,
       generation: 0,
       inflater: () => expect.unreachable(),
       deflater: () => expect.unreachable(),
       deflateLater: () => expect.unreachable(),
-    };
-    const platform = Object.assign(new FakePlatform(), { deflate: source });
+    });
+    const platform = Object.assign(new FakePlatform(), { deflate });
     const bytes = (): number => {
       collectGarbage();
       return process.memoryUsage().arrayBuffers;

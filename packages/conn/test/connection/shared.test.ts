@@ -1,10 +1,9 @@
 import { constants, deflateRawSync } from 'node:zlib';
 import { BinaryMessage, TextMessage } from '@ws/codec';
 import { nodeDeflate } from '@ws/node-io';
-import { FakePlatform, naiveDecode } from '@ws/tests';
+import { FakePlatform, NO_TAKEOVER, naiveDecode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import type { BorrowedMessage } from '../../src/message.ts';
-import { NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 import { type Wired, wired } from '../wired.ts';
 
 /** So many connections of one kind. */

@@ -1,10 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { nodeDeflate } from '@ws/node-io';
-import { FakePlatform, inWords, naiveDecode, naiveEncode, TestTransport } from '@ws/tests';
+import {
+  FakePlatform,
+  identityPlatform,
+  inWords,
+  NO_TAKEOVER,
+  naiveDecode,
+  naiveEncode,
+  TestTransport,
+} from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { BinaryMessage, Conn, PongMessage } from '../../src/index.ts';
 import { Deferred } from '../../src/time/promises.ts';
-import { identityPlatform, NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 import { wired } from '../wired.ts';
 
 describe('the pong of the heartbeat', () => {

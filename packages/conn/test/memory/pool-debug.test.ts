@@ -1,10 +1,9 @@
 // Memory that connections recycle, with the debug mode of pools on.
 import { debugPools } from '@ws/codec';
 import { Lease } from '@ws/codec/internal';
-import { FakePlatform, TestTransport } from '@ws/tests';
+import { type DeflateEngines, type DeflateJob, perMessageDeflate } from '@ws/deflate';
+import { FakePlatform, NO_TAKEOVER, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { EnginePool } from '../../src/deflate/engine-pool.ts';
-import { perMessageDeflate } from '../../src/deflate/per-message-deflate.ts';
 import {
   type BorrowedMessage,
   Conn,
@@ -13,15 +12,9 @@ import {
   type TransportSink,
 } from '../../src/index.ts';
 import { slabsOf } from '../../src/memory/write-memory.ts';
-import type { DeflateJob } from '../../src/platform/deflate-engine.ts';
-import type { DeflateSource } from '../../src/platform/platform.ts';
-import { NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 import { wired } from '../wired.ts';
 
 debugPools();
-
-/** Nothing is compressed here. */
-const NO_SOURCE = {} as DeflateSource;
 
 const isOverwritten = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0xdd);
 const isPoison = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0xdb);
@@ -137,15 +130,14 @@ describe('the debug mode of pools', () => {
       let begin = (): unknown => undefined;
       let finish = (): void => {};
       const source = {
-        extension: perMessageDeflate,
         memoryBudget: Infinity,
         deflateLater: (job: DeflateJob, done: (output: Uint8Array | undefined) => void) => {
           begin = () => job.begin();
           finish = () => done(Uint8Array.of(1, 2));
           return () => {};
         },
-      } as unknown as DeflateSource;
-      const platform = Object.assign(new FakePlatform(), { deflate: source });
+      } as unknown as DeflateEngines;
+      const platform = Object.assign(new FakePlatform(), { deflate: perMessageDeflate(source) });
       const conn = new Conn(new TestTransport(), {
         role: 'server',
         platform,
@@ -207,21 +199,6 @@ describe('the debug mode of pools', () => {
     expect(() => Lease.acquire(100)).toThrow(
       'message of 4096 bytes was written to after its release: byte 1023 is 0x00',
     );
-  });
-
-  it('poisons the memory of a history', () => {
-    const engines = new EnginePool(NO_SOURCE, new FakePlatform());
-    const history = engines.acquire(512);
-    history.fill(1);
-    engines.release(history);
-    expect(isPoison(history)).toBe(true);
-    expect(() => engines.release(history)).toThrow('history released twice');
-    expect(() => engines.release(new Uint8Array(512))).toThrow(
-      'history is not leased from this pool',
-    );
-    expect(engines.historyBytes).toBe(0);
-    history[0] = 1;
-    expect(() => engines.acquire(512)).toThrow('history of 512 bytes was written to');
   });
 
   it('poisons a released write buffer, which the user may change', () => {

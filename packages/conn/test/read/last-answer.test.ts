@@ -1,9 +1,16 @@
 // A pull reader has handled a message when it asks for the next one. A close frame or a FIN that
 // arrived directly after the message waits for that, so that the answer is sent.
-import { type FakePlatform, inWords, naiveDecode, naiveEncode, TestTransport } from '@ws/tests';
+import {
+  type FakePlatform,
+  identityPlatform,
+  inWords,
+  NO_TAKEOVER,
+  naiveDecode,
+  naiveEncode,
+  TestTransport,
+} from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Conn } from '../../src/index.ts';
-import { identityPlatform, NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 
 const CLOSE_1000 = Uint8Array.of(0x03, 0xe8);
 

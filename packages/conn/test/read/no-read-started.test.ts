@@ -1,10 +1,16 @@
 // Without a read, the messages before a close frame or a FIN have nothing to wait for: the answer
 // is sent at once, and later reads still return the messages.
-import { inWords, naiveDecode, naiveEncode, TestTransport } from '@ws/tests';
+import {
+  identityPlatform,
+  inWords,
+  NO_TAKEOVER,
+  naiveDecode,
+  naiveEncode,
+  TestTransport,
+} from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Conn } from '../../src/index.ts';
 import { internalsOf } from '../../src/internal.ts';
-import { identityPlatform, NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 
 const CLOSE_1000 = Uint8Array.of(0x03, 0xe8);
 const TEXTS = ['one', 'two', 'three'];

@@ -1,9 +1,8 @@
 // A connection ends while its read-ahead is full and a part of a message waits in pooled memory.
 import { sharedMessageBuffers, sharedSlabPool } from '@ws/codec';
-import { naiveEncode, TestTransport } from '@ws/tests';
+import { identityPlatform, NO_TAKEOVER, naiveEncode, TestTransport } from '@ws/tests';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Conn } from '../../src/index.ts';
-import { identityPlatform, NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 
 /** Buffers and slabs that are lent now. Earlier tests of the process may have left some. */
 const lent = (): number => sharedMessageBuffers().lent + sharedSlabPool().lent;

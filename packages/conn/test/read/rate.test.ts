@@ -116,6 +116,40 @@ describe.each(Object.entries(readers))('rate with %s', (_name, read) => {
     expect(platform.timers).toBe(0);
   });
 
+  it.each<RateLimit>([{ messages: 50 }, { bytes: 100 }])(
+    'passes 50 of 10,000 messages of 2 bytes in one chunk with %j, also when the peer has gone',
+    async (rate) => {
+      const { conn, platform, frame, feed, transport } = limited(rate);
+      const got: string[] = [];
+      const reading = read(conn, got).catch((error: unknown) => error);
+      await platform.settle();
+      feed(...numbers(10_000).map(() => frame(1, 'ab')));
+      await platform.settle();
+      expect(got).toHaveLength(50);
+      transport.feedEnd();
+      transport.break();
+      await platform.settle();
+      await reading;
+      expect(got).toHaveLength(50);
+      expect(platform.timers).toBe(0);
+    },
+  );
+
+  it('ends a read that waits for a token with the connection', async () => {
+    const { conn, platform, frame, feed, transport } = limited({ messages: 1, per: 60_000 });
+    const got: string[] = [];
+    const reading = read(conn, got).catch((error: unknown) => error);
+    await platform.settle();
+    feed(frame(1, '0'), frame(1, '1'));
+    await platform.settle();
+    transport.break(new Error('reset'));
+    await platform.settle();
+    expect(await reading).toMatchObject({ code: 'WS_ERR_TRANSPORT' });
+    expect(got).toEqual(['0']);
+    expect(conn.stats.messagesDropped).toBe(1);
+    expect(platform.timers).toBe(0);
+  });
+
   it('closes with 1013', async () => {
     const { conn, platform, frame, feed, sent } = limited({ messages: 3, over: 'close' });
     const got: string[] = [];
@@ -131,18 +165,16 @@ describe.each(Object.entries(readers))('rate with %s', (_name, read) => {
 });
 
 describe('rate', () => {
-  it('counts bytes, and a message above the burst waits until the bucket is full', async () => {
+  it('counts bytes, and lets the next message pay for one above the bytes that are left', async () => {
     const { conn, platform, frame, feed } = limited({ bytes: 100 });
     const got: number[] = [];
     void conn.receive((message) => void got.push(message.length));
     feed(frame(2, Buffer.alloc(60)), frame(2, Buffer.alloc(400)), frame(2, Buffer.alloc(1)));
     await platform.settle();
-    expect(got).toEqual([60]);
-    await platform.advance(600);
     expect(got).toEqual([60, 400]);
-    await platform.advance(2_900);
+    await platform.advance(3_500);
     expect(got).toEqual([60, 400]);
-    await platform.advance(300);
+    await platform.advance(200);
     expect(got).toEqual([60, 400, 1]);
     conn.terminate();
   });
@@ -210,7 +242,7 @@ describe('rate', () => {
     conn.terminate();
   });
 
-  it('charges the rest of a message that its reader drops', async () => {
+  it('does not charge the rest of a message that its reader drops', async () => {
     const { conn, platform, frame, feed } = limited({ bytes: 100 });
     const next = conn.nextReader();
     await platform.settle();
@@ -222,9 +254,26 @@ describe('rate', () => {
     });
     feed(frame(0, 'b'.repeat(50)), frame(1, 'c'));
     await platform.settle();
-    expect(got).toBe(undefined);
-    await platform.advance(20);
     expect(got).toBe('c');
+    conn.terminate();
+  });
+
+  it('lets a stream go on when its bytes are paid, before the next message has a token', async () => {
+    const { conn, platform, frame, feed } = limited({ messages: 1, bytes: 6_000, per: 60_000 });
+    const next = conn.nextReader();
+    await platform.settle();
+    feed(frame(1, 'a'.repeat(6_000), { fin: false }));
+    const reader = await next;
+    let length = 0;
+    void reader.text().then((text) => {
+      length = text.length;
+    });
+    await platform.settle();
+    feed(frame(0, 'b'.repeat(100)));
+    await platform.advance(900);
+    expect(length).toBe(0);
+    await platform.advance(200);
+    expect(length).toBe(6_100);
     conn.terminate();
   });
 
@@ -315,6 +364,24 @@ describe('rate', () => {
     feed(...numbers(20).map((text) => frame(1, text)));
     await platform.settle();
     expect(got).toBe(4);
+    conn.terminate();
+  });
+
+  it('closes above what arrives, not above what a handler takes at once', async () => {
+    const { conn, platform, frame, feed } = limited({ messages: 3, over: 'close' });
+    let free = (): void => {};
+    let got = 0;
+    void conn.receive(() => {
+      got++;
+      return got > 1 ? undefined : new Promise<void>((resolve) => (free = resolve));
+    });
+    for (let i = 0; i < 9; i++) {
+      feed(frame(1, 'x'));
+      await platform.advance(500);
+    }
+    free();
+    await platform.settle();
+    expect([got, conn.state]).toEqual([9, 'open']);
     conn.terminate();
   });
 

@@ -1,9 +1,8 @@
 // A connection that has ended still has unread messages. A handler of `receive` that answers one of
 // them fails with the end of the connection.
-import { naiveEncode, TestTransport } from '@ws/tests';
+import { identityPlatform, NO_TAKEOVER, naiveEncode, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Conn, TransportError } from '../../src/index.ts';
-import { identityPlatform, NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 
 describe.each([false, true])('receive after the end (compression: %s)', (compression) => {
   it.each([

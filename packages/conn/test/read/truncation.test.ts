@@ -1,8 +1,7 @@
 // No way to read a message ever ends as if the message were complete when it is not.
-import { naiveEncode, TestTransport } from '@ws/tests';
+import { identityPlatform, NO_TAKEOVER, naiveEncode, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { Conn, type MessageReader, ReadPendingError, TextMessage } from '../../src/index.ts';
-import { identityPlatform, NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 
 const PIECE = '"xxxxxxxx'.padEnd(3000, 'x');
 const LAST = `${'x'.repeat(2999)}"`;

@@ -1,10 +1,18 @@
 // A broadcast is serialized once and written once to each connection. Its bytes on the wire equal
 // those of separate messages.
+
 import type { Role } from '@ws/codec';
-import { FakePlatform, inWords, naiveDecode, naiveEncode, TestTransport } from '@ws/tests';
+import { type Deflater, type Inflater, perMessageDeflate } from '@ws/deflate';
+import {
+  FakePlatform,
+  inWords,
+  NO_TAKEOVER,
+  naiveDecode,
+  naiveEncode,
+  TestTransport,
+} from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { perMessageDeflate } from '../../src/deflate/per-message-deflate.ts';
 import {
   BinaryMessage,
   broadcast,
@@ -14,9 +22,6 @@ import {
   PreparedMessage,
   TextMessage,
 } from '../../src/index.ts';
-import type { Deflater, Inflater } from '../../src/platform/deflate-engine.ts';
-import type { DeflateSource } from '../../src/platform/platform.ts';
-import { NO_TAKEOVER } from '../deflate/inflating-platform.ts';
 
 /** A transport that keeps the written views and copies of them, to detect later changes. */
 class Witness extends TestTransport {
@@ -31,8 +36,7 @@ class Witness extends TestTransport {
 }
 
 /** Makes half as many bytes of a message, always the same. */
-const halving: DeflateSource = {
-  extension: perMessageDeflate,
+const halving = perMessageDeflate({
   memoryBudget: Infinity,
   generation: 0,
   inflater: (): Inflater => {
@@ -55,7 +59,7 @@ const halving: DeflateSource = {
   deflateLater: () => {
     throw new Error('nothing is compressed later');
   },
-};
+});
 
 class End {
   readonly conn: Conn;

@@ -1,14 +1,14 @@
 import { type IncomingMessage, ServerResponse } from 'node:http';
+import { NO_BYTES } from '@ws/codec/internal';
 import { type Conn, WebSocketError } from '@ws/conn';
 import type { AuthenticateContext, Refusal, UpgraderOptions } from '@ws/node-server';
 import {
   admissionOf,
   admitWithPlan,
   checkUpgraderOptions,
-  Limits,
   pickUpgraderOptions,
-  requestOfNode,
   type UpgraderPlan,
+  upgradeOfNode,
 } from '@ws/node-server/internal';
 import type { Mark, Wrapper } from '../fetch-call.ts';
 import { wrappers } from '../node-wrappers.ts';
@@ -91,7 +91,8 @@ export class FetchUpgrades implements Wrapper {
   readonly report: FetchReport | undefined;
   readonly #fetch: FetchHandler<NodeInfo>;
   readonly #plans = new Map<string, UpgraderPlan>();
-  #limits: Limits | undefined;
+  /** Checked when a plain request needs it. */
+  #plan: UpgraderPlan | undefined;
 
   constructor(fetch: FetchHandler<NodeInfo>, options: NodeOptions) {
     wrappers.authOf = authOf;
@@ -114,8 +115,9 @@ export class FetchUpgrades implements Wrapper {
   addressOf(req: IncomingMessage): string | undefined {
     const { trustProxy, clientAddress } = this.options;
     if (!trustProxy && !clientAddress) return req.socket.remoteAddress;
-    this.#limits ??= new Limits(checkUpgraderOptions(pickUpgraderOptions(this.options)).limits);
-    return this.#limits.addressOf(requestOfNode(req, req.socket));
+    this.#plan ??= checkUpgraderOptions(pickUpgraderOptions(this.options));
+    const upgrade = upgradeOfNode(this.#plan, req, req.socket, NO_BYTES);
+    return this.#plan.findAddress(upgrade);
   }
 
   /** Calls the application's `fetch`. */

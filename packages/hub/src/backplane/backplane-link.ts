@@ -12,7 +12,6 @@ import { Limit } from './limit.ts';
 import { LinkFaults } from './link-faults.ts';
 import type { LocalHub } from './local-hub.ts';
 import { type Except, Publications } from './publications.ts';
-import { RoomEpochs } from './room-epochs.ts';
 import { SharedReads } from './shared-reads.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { sleep, withTimeout } from './with-timeout.ts';
@@ -43,21 +42,20 @@ export class BackplaneLink {
   readonly #id: string;
   readonly #hub: LocalHub;
   readonly channels: Map<string, Channel> = new Map();
-  readonly #subscriptions: Subscriptions;
-  readonly #publications: Publications;
-  readonly #digests: Digests;
+  readonly #subscriptions = new Subscriptions(this);
+  readonly #publications = new Publications(this);
+  readonly #digests = new Digests(this, this.#publications);
   readonly #repairs = new Limit(MAX_REPAIRS);
-  readonly #histories: EngineHistories;
+  readonly #histories = new EngineHistories(this);
   readonly reads: SharedReads = new SharedReads(this);
-  /** What this node hears of the other nodes beside their messages. */
+  /** The other nodes, by their words. */
   readonly others: OtherNodes;
-  readonly epochs: RoomEpochs = new RoomEpochs(this);
   readonly #words = new WordSender(this);
   /** Resolves when the engine returns; undefined before its start and while it is up. */
   #returned: Deferred<void> | undefined;
-  /** The engine has not answered for the time that the end of the hub waits. */
+  /** Whether the engine has not answered within {@link RETURN_MS} at the end of the hub. */
   #isSilent = false;
-  /** Number of messages that reached this node only, in the current outage. */
+  /** Messages of the current outage that reached only this node. */
   #localOnly = 0;
   readonly faults: LinkFaults;
 
@@ -69,15 +67,6 @@ export class BackplaneLink {
     this.faults = new LinkFaults(
       (error) => hub.failed(undefined, error),
       () => hub.platform,
-    );
-    this.#subscriptions = new Subscriptions(this);
-    this.#publications = new Publications(this);
-    this.#digests = new Digests(this, this.#publications);
-    this.#histories = new EngineHistories(
-      backplane,
-      this.platform,
-      (bytes) => this.#decode(bytes),
-      (channel) => hub.settings.room(roomOf(channel)).history,
     );
     this.started = handled(this.#start());
     this.others = new OtherNodes(this, hub);
@@ -129,7 +118,7 @@ export class BackplaneLink {
     this.channels.set(name, channel);
     if (settings.through && settings.history !== undefined) this.#publications.keepOrigins(name);
     this.#subscriptions.update(name);
-    this.whenSubscribed(name, () => void this.epochs.read(channel));
+    this.whenSubscribed(name, () => void channel.readEnd(this.reads));
   }
 
   /** A session has joined a room that this node already receives. */
@@ -166,7 +155,7 @@ export class BackplaneLink {
 
   /**
    * As {@link publish}, for a message that the members of this node already have. During an outage
-   * it does not reject: messages that do not reach the engine are counted, and reported at its
+   * it does not reject. Messages that do not reach the engine are counted, and reported at its
    * return.
    *
    * @param delivered - Settles when the members of this node have it.
@@ -191,7 +180,7 @@ export class BackplaneLink {
     return this.state === 'up' ? this.channels.get(channelOf(room))?.last : undefined;
   }
 
-  /** Resolves when the members of this node have the messages that it has published to a room before. */
+  /** Resolves when the members of this node have the earlier messages of this node in a room. */
   untilReturned(room: string): Promise<void> {
     return this.#publications.untilReturned(channelOf(room));
   }
@@ -203,8 +192,7 @@ export class BackplaneLink {
       await new Promise<void>((resolve) => this.whenSubscribed(channel, resolve));
       // Earlier messages of this node may wait for the end of an outage too.
       await this.#returned?.promise;
-      // The copies of these messages that come later are dropped, and an engine may read before it
-      // has stored them.
+      // An engine may read before it has stored them, and later copies of them are dropped.
       await this.#publications.answered(channel, this.channels.get(channel)?.ownBefore ?? 0);
     };
     await withTimeout(this.platform, ANSWER_MS, ready());
@@ -243,6 +231,12 @@ export class BackplaneLink {
   async #sendLastDigests(): Promise<void> {
     if (this.state === 'up') await this.#publications.answered();
     await Promise.all([this.#digests.sendLast(), this.say(undefined, { word: 'end' })]);
+  }
+
+  /** Called each 5 s. */
+  beat(): void {
+    if (this.state !== 'up') return;
+    for (const channel of this.channels.values()) channel.beat(this.reads);
   }
 
   /** See {@link WordSender.say}. */
@@ -284,7 +278,7 @@ export class BackplaneLink {
     return this.#histories.readPart(await this.#readable(room), since, limit);
   }
 
-  /** Resolves to the channel of a room, whose history can be read. */
+  /** Resolves to the channel of a room when its history can be read. */
   async #readable(room: string | undefined): Promise<string> {
     if (this.isAway) throw new BackplaneError('the backplane is away');
     const channel = channelOf(room);
@@ -308,7 +302,7 @@ export class BackplaneLink {
 
   /**
    * Reads a part of the history when it is the channel's turn, after the end of an outage. A read
-   * that fails is not repeated: it may have caused the outage that made it fail.
+   * that fails is not repeated. It may have caused the outage that made it fail.
    */
   repair(channel: Channel, since: Position): Promise<Found> {
     const { name, history } = channel;
@@ -331,14 +325,9 @@ export class BackplaneLink {
     if (this.#isOpen(channel)) this.#hub.missed(channel.room, from);
   }
 
-  /** False for a channel whose last member has left. Its repair may still be under way. */
+  /** False after the last member of a channel has left. A repair of the channel may still run. */
   #isOpen(channel: Channel): boolean {
     return this.channels.get(channel.name) === channel;
-  }
-
-  /** Whether this node has members that get the messages of a channel. */
-  receives(channel: string): boolean {
-    return this.channels.has(channel);
   }
 
   /**
@@ -372,7 +361,7 @@ export class BackplaneLink {
   ): void {
     const channel = this.channels.get(name);
     if (channel === undefined) return;
-    const envelope = this.#decode(bytes);
+    const envelope = this.decode(bytes);
     if (envelope === undefined) return channel.arrive({ envelope, position, previous });
     const { node, counter, message } = envelope;
     if (node !== this.node && idOf(node) === this.#id) this.faults.twin(node, this.#id);
@@ -398,8 +387,13 @@ export class BackplaneLink {
     }
   }
 
+  /** The bounds of the history of a channel. */
+  keepOf(channel: string): Keep | undefined {
+    return this.#hub.settings.room(roomOf(channel)).history;
+  }
+
   /** @returns Undefined for bytes that this version cannot read; `error` reports them. */
-  #decode(bytes: Uint8Array): Envelope | undefined {
+  decode(bytes: Uint8Array): Envelope | undefined {
     try {
       const envelope = decodeEnvelope(bytes);
       if (!('version' in envelope)) return envelope;

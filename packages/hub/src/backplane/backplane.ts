@@ -16,8 +16,8 @@ export interface Keep {
 const BEAT_MS = 5_000;
 
 /**
- * How long an engine keeps the epoch of a channel after the last message or read, in ms. A hub with
- * members reads after each `ttl`. So it is kept for `ttl` after the last member.
+ * Ms for which an engine keeps the epoch of a channel after the last message or read. A hub with
+ * members reads after each `ttl`, so the epoch outlives the last member by `ttl`.
  */
 export function epochTtl({ ttl }: Pick<Keep, 'ttl'>): number {
   return Math.ceil(2 * (ttl + BEAT_MS));
@@ -43,7 +43,7 @@ export interface Backplane {
   unsubscribe(channel: string): Promise<void>;
   /**
    * The first `limit` messages after `since`, or the last `limit` messages without it. `complete`
-   * when no message after `since` is missing. Absent when the engine keeps no history: then no
+   * when no message after `since` is missing. Absent when the engine keeps no history. Then no
    * room has one.
    *
    * May return only the first of these messages, so that no answer is large. Then `more` is true,
@@ -72,12 +72,12 @@ export interface Backplane {
   close(): Promise<void>;
 }
 
-/** What a {@link Backplane} reports to its hub. */
+/** Takes the reports of a {@link Backplane}: its hub. */
 export interface BackplaneSink {
   /**
    * A message has arrived, from another node or from this one.
    *
-   * @param previous - Offset of the previous message in the channel, for an engine whose offsets
+   * @param previous - Offset of the previous message in the channel, if the offsets of the engine
    *   have holes. 0 when the engine has no previous message. Default: `position.offset - 1`.
    */
   message(channel: string, bytes: Uint8Array, position?: Position, previous?: number): void;

@@ -4,13 +4,14 @@ import type { BackplaneLink } from './backplane-link.ts';
 import type { Found } from './engine-histories.ts';
 import { type Arrival, type Envelope, isPlaced, type Placed } from './envelope.ts';
 import { OUTAGE, RepairQueue } from './repair-queue.ts';
+import type { SharedReads } from './shared-reads.ts';
 
-/** Bound of the nodes whose counters are remembered. */
+/** Bound of the nodes with remembered counters. */
 const MAX_NODES = 1_000;
 /**
- * A message is missing if its node published it after the subscription. Both times have the delays
- * of two machines in them, so a busy node needs this margin, in ms. A message without a later one
- * for the second time needs none: its node is not busy.
+ * A message is missing if its node published it after the subscription. Both times contain the delays
+ * of two machines, so a busy node needs the margin, in ms. A node that was quiet for `QUIET_MS` needs
+ * none.
  */
 const MARGIN_MS = 1_000;
 const QUIET_MS = 2_500;
@@ -31,7 +32,7 @@ export interface ChannelSettings {
   readonly through: boolean;
 }
 
-/** What a channel asks of its link. */
+/** The part of a link that its channels use. */
 type ChannelLink = Pick<BackplaneLink, 'node' | 'platform' | 'deliver' | 'repair' | 'gap'>;
 
 /**
@@ -48,25 +49,25 @@ export class Channel {
   readonly through: boolean;
   /** Counter of this node's last message before its first member joined. */
   readonly ownBefore: number;
-  /** When the last message has arrived, or the end of the history was read. */
-  heardAt: number;
+  /** When the last message arrived, or the end of the history was read. */
+  #heardAt: number;
   readonly #link: ChannelLink;
   /**
-   * Messages that were published after this time arrive, or their loss is reported. In ms of the
-   * platform's clock: when the channel was subscribed, or the time of the last gap.
+   * Messages that were published after this time arrive, or their loss is reported. The time of the
+   * subscription or of the last gap, in ms of the platform's clock.
    */
   #since: number;
   readonly #known = new Map<string, Known>();
   /** Number of gaps that this channel has reported. */
   #gaps = 0;
-  /** The same at the last gap that stands for messages of every node. */
+  /** Value of `#gaps` at the last gap that covers messages of every node. */
   #allLost = 0;
   #last: Position | undefined;
-  /** The last message before a gap of unknown size: any other message follows it. */
+  /** The last message before a gap of unknown size. Any other message follows it. */
   #beforeGap: Position | undefined;
   /** A gap was reported for the latest unreadable messages. */
   #unreadableReported = false;
-  /** What waits for the end of a repair; undefined without one. */
+  /** The messages that wait for the end of a repair; undefined without a repair. */
   #repair: RepairQueue | undefined;
 
   constructor(
@@ -85,7 +86,7 @@ export class Channel {
     // This node misses none of its own messages before.
     if (through && ownBefore > 0) this.#known.set(link.node, { counter: ownBefore, gaps: 0 });
     this.#since = link.platform.now();
-    this.heardAt = this.#since;
+    this.#heardAt = this.#since;
   }
 
   /** The engine sends the messages of this channel from now on. */
@@ -98,8 +99,29 @@ export class Channel {
     return this.#last;
   }
 
+  /** Called each 5 s. Reads the end of a history that was quiet for its `ttl`. See `epochTtl`. */
+  beat(reads: SharedReads): void {
+    const quietMs = this.#link.platform.now() - this.#heardAt;
+    if (quietMs >= (this.history?.ttl ?? Infinity)) void this.readEnd(reads);
+  }
+
+  /**
+   * Reads the end of the history. A room without messages has a position too, and its epoch outlives
+   * the last member.
+   */
+  async readEnd(reads: SharedReads): Promise<void> {
+    if (this.history === undefined) return;
+    this.#heardAt = this.#link.platform.now();
+    try {
+      const { arrivals, epoch, last = 0 } = await reads.read(this.room, undefined, 1);
+      if (arrivals.length === 0 && epoch !== undefined) this.#foundNone({ epoch, offset: last });
+    } catch {
+      // The engine is away. Its return shows what is missing.
+    }
+  }
+
   /** A read after the subscription has found no message: none is missing up to this position. */
-  foundNone(position: Position): void {
+  #foundNone(position: Position): void {
     if (this.#repair !== undefined) return;
     const isLater = this.#last?.epoch === position.epoch && this.#last.offset <= position.offset;
     if (this.#last === undefined || isLater) this.#last = position;
@@ -113,18 +135,18 @@ export class Channel {
     else void this.#fetchMissing(arrival);
   }
 
-  /** A digest has arrived: the counter of a node's last message. */
+  /** Takes a digest, which has the counter of a node's last message. */
   digest(digest: Envelope): void {
     const { node, counter } = digest;
     // During a repair the next digest is early enough.
     if (counter <= this.lastOf(node) || this.#repair !== undefined) return;
     if (this.#lacks(digest, counter)) void this.#fetchUpTo(node, counter);
-    // With history the digest may overtake the message, which then must not look like a duplicate.
-    // A later digest decides about a message at about the time of the subscription.
+    // With history the digest may overtake the message, and the message must not look like a duplicate.
+    // Near the time of the subscription a later digest decides.
     else if (this.history === undefined && this.#headStart(digest) < 0) this.#count(node, counter);
   }
 
-  /** Messages of a node are missing, up to this counter: repairs or reports it. */
+  /** Repairs or reports the loss of messages of a node, up to this counter. */
   async #fetchUpTo(node: string, counter: number): Promise<void> {
     if (this.history !== undefined && this.#last !== undefined) {
       const isWhole = await this.#fetchMissing();
@@ -144,7 +166,7 @@ export class Channel {
     const known = this.#known.get(node);
     if (known !== undefined && last <= known.counter) return false;
     if (known?.gaps === this.#gaps) return true;
-    // The last gap covers what was published before it: an outage may cost each node a message.
+    // The last gap covers all earlier messages. An outage may cost each node a message.
     const isCurrent = known !== undefined && known.gaps >= this.#allLost;
     const margin = exact || isCurrent || previousMs >= QUIET_MS ? 0 : MARGIN_MS;
     return this.#headStart(envelope) >= margin;
@@ -155,7 +177,7 @@ export class Channel {
     return this.#link.platform.now() - this.#since - previousMs;
   }
 
-  /** The engine was away: messages may be missing. */
+  /** After an outage of the engine, messages may be missing. */
   interrupted(): void {
     if (this.#repair !== undefined) this.#repair.addOutage();
     else if (this.history === undefined || this.#last === undefined) this.#loseAll(this.#last);
@@ -163,8 +185,8 @@ export class Channel {
   }
 
   /**
-   * Reports that messages of every node may be missing. The counters stay known: a message that
-   * follows the last one of its node shows no loss, however late it is.
+   * Reports that messages of every node may be missing. The counters stay known. If the next message of
+   * a node has the next counter, nothing was lost.
    */
   #loseAll(from: Position | undefined): void {
     this.#gap(from);
@@ -186,7 +208,7 @@ export class Channel {
 
   /**
    * Whether no message is missing before `arrival`. A new epoch without an outage means that the
-   * history has expired: no message is missing. After an outage {@link interrupted} reports a gap.
+   * history has expired. No message is missing. After an outage {@link interrupted} reports a gap.
    */
   #follows({ position: { epoch, offset }, previous = offset - 1 }: Placed): boolean {
     const last = this.#last;
@@ -196,15 +218,15 @@ export class Channel {
 
   #deliverNext(arrival: Placed): void {
     const hasNoPlace = this.#last === undefined || this.#last === this.#beforeGap;
-    this.heardAt = this.#link.platform.now();
+    this.#heardAt = this.#link.platform.now();
     this.#deliver(arrival);
-    // Unreadable bytes that any position would follow may be those of another program.
+    // If any position would follow, unreadable bytes may come from another program.
     if (arrival.envelope !== undefined || !hasNoPlace) this.#last = arrival.position;
   }
 
   /**
    * Delivers a message, unless a later one of its node was delivered. Reports missing messages
-   * before it: with history, its offset follows, so they never reached the engine. A digest has no
+   * before it. With history, its offset follows, so they never reached the engine. A digest has no
    * message, and repeats the counter of a lost one.
    */
   #deliver(arrival: Arrival): void {
@@ -251,14 +273,12 @@ export class Channel {
     this.#known.delete(node);
     this.#known.set(node, known);
     if (this.#known.size <= MAX_NODES) return;
-    for (const oldest of this.#known.keys()) {
-      this.#known.delete(oldest);
-      return;
-    }
+    const [oldest] = this.#known.keys();
+    this.#known.delete(oldest!);
   }
 
   /**
-   * Repairs a loss: delivers the missing messages from the history, and what arrives meanwhile.
+   * Delivers missing messages from the history, and the messages that arrive meanwhile.
    *
    * @param first - The message that has shown the loss.
    * @returns Whether no message is missing.
@@ -279,7 +299,7 @@ export class Channel {
     return gaps === this.#gaps;
   }
 
-  /** @returns Whether the history may have more of the missing messages: it is read again. */
+  /** @returns Whether the history may have more of the missing messages. It is read again. */
   async #readMissing(queue: RepairQueue): Promise<boolean> {
     const since = this.#last!;
     const searched = queue.beginRead(since);
@@ -293,11 +313,11 @@ export class Channel {
       .filter(isPlaced)
       .filter(({ position: { epoch, offset } }) => epoch === since.epoch && offset > since.offset);
     const lastFound = found.at(-1)?.position.offset;
-    // No second read after one without a result: it would only delay the messages that wait.
+    // No second read after one without a result. It would only delay the messages that wait.
     const isFailed = !complete && lastFound === undefined;
     // Another read would find no message before this offset.
     const end = complete ? Math.max(searched, lastFound ?? -1) : (lastFound ?? Infinity);
-    // The engine does not keep these: another program has sent them.
+    // The engine does not keep these. Another program has sent them.
     const foreign = complete ? queue.takeAfter(lastFound ?? since.offset, searched) : [];
     // A waiting message may be late, and the history may have dropped it meanwhile.
     for (const arrival of [...queue.messages, ...found].toSorted(byOffset)) {
@@ -313,7 +333,7 @@ export class Channel {
     if (!queue.isWhole(last.offset, complete)) {
       // The read ended at its limit, or too many messages arrived.
       const isPart = !isFailed && last !== since;
-      // A read that fails is not repeated, even after an outage: it may have caused the outage.
+      // A read that fails is not repeated, even after an outage. It may have caused the outage.
       const mayReadOn = queue.next === undefined && !hasFailed;
       if (mayReadOn && (isPart || queue.isInterrupted)) return true;
       this.#loseAll(last);

@@ -1,8 +1,8 @@
-import type { Platform } from '@ws/conn';
 import { BackplaneError } from '../errors.ts';
 import type { Position } from '../position.ts';
-import type { Backplane, Keep } from './backplane.ts';
-import type { Arrival, Envelope } from './envelope.ts';
+import type { Backplane } from './backplane.ts';
+import type { BackplaneLink } from './backplane-link.ts';
+import type { Arrival } from './envelope.ts';
 import { withTimeout } from './with-timeout.ts';
 
 /** Longest time without an answer of the engine to a read, in ms. */
@@ -20,7 +20,7 @@ export interface Found {
   readonly last?: number | undefined;
 }
 
-/** What the engine returns at once of a history. */
+/** A part of a history that the engine returns at once. */
 export interface Part extends Found {
   readonly epoch: string;
   /** No message is missing before the first one. */
@@ -31,26 +31,15 @@ export interface Part extends Found {
 
 /** The histories that the engine keeps, with the records of losses. */
 export class EngineHistories {
-  readonly #backplane: Backplane;
-  readonly #platform: Platform;
-  readonly #decode: (bytes: Uint8Array) => Envelope | undefined;
-  readonly #keepOf: (channel: string) => Keep | undefined;
+  readonly #link: BackplaneLink;
   /** Number of reads that the engine has answered. */
   #answers = 0;
 
-  constructor(
-    backplane: Backplane,
-    platform: Platform,
-    decode: (bytes: Uint8Array) => Envelope | undefined,
-    keepOf: (channel: string) => Keep | undefined,
-  ) {
-    this.#keepOf = keepOf;
-    this.#backplane = backplane;
-    this.#platform = platform;
-    this.#decode = decode;
+  constructor(link: BackplaneLink) {
+    this.#link = link;
   }
 
-  /** Reads all parts: the first `limit` messages after `since`, or the last ones without it. */
+  /** Reads all parts of the first `limit` messages after `since`, or of the last ones without it. */
   async read(channel: string, since: Position | undefined, limit: number): Promise<Found> {
     let part = await this.readPart(channel, since, limit);
     const { epoch, last } = part;
@@ -75,7 +64,7 @@ export class EngineHistories {
     const arrivals: Arrival[] = [];
     let previous = follows ? since?.offset : undefined;
     for (const { offset, bytes } of messages) {
-      arrivals.push({ envelope: this.#decode(bytes), position: { epoch, offset }, previous });
+      arrivals.push({ envelope: this.#link.decode(bytes), position: { epoch, offset }, previous });
       previous = offset;
     }
     const more = found.more === true && messages.length > 0 && messages.length < limit;
@@ -88,7 +77,8 @@ export class EngineHistories {
     limit: number,
   ): ReturnType<NonNullable<Backplane['history']>> {
     try {
-      return await this.#backplane.history!(channel, since, limit, this.#keepOf(channel));
+      const { backplane } = this.#link;
+      return await backplane.history!(channel, since, limit, this.#link.keepOf(channel));
     } catch (cause) {
       throw new BackplaneError('the backplane refused a read of the history', { cause });
     }
@@ -102,7 +92,7 @@ export class EngineHistories {
     for (let waits = 1; ; waits++) {
       const answers = this.#answers;
       try {
-        const found = await withTimeout(this.#platform, ANSWER_MS, read);
+        const found = await withTimeout(this.#link.platform, ANSWER_MS, read);
         this.#answers++;
         return found;
       } catch (error) {

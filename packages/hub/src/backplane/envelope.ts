@@ -15,9 +15,9 @@ import type { Position } from '../position.ts';
  *     u16 length of the key, and the key in UTF-8; only with 0x80
  *     …   payload
  *
- * Numbers are big-endian. A digest has no payload, or a word (see `words.ts`). It repeats the counter of the node's last
- * message, which is its previous message. In a history, a digest repeats the counter of a message
- * that never reached it.
+ * Numbers are big-endian. A digest has no payload, or a word (see `words.ts`). It repeats the counter
+ * of the node's last message. In a history, a digest repeats the counter of a message that never
+ * reached the history.
  */
 export const VERSION = 1;
 const DIGEST = 3;
@@ -87,7 +87,7 @@ export function idOf(node: string): string {
   return node.slice(0, Math.max(node.lastIndexOf('/'), 0));
 }
 
-/** Encodes an envelope whose id and key have at most the largest number of bytes. */
+/** Encodes an envelope. Its id and key must be within their bounds. */
 export function encodeEnvelope(envelope: Envelope): Uint8Array {
   const { node, counter, previousMs, exact, key, message, word } = envelope;
   const id = encoder.encode(node);

@@ -1,12 +1,9 @@
-/** Passed tasks that the queue keeps at most. */
-const MAX_PASSED = 1_024;
+import { Fifo } from '@ws/conn/internal';
 
 /** Runs at most `most` tasks at a time, in the order of the calls. */
 export class Limit {
   readonly #most: number;
-  #waiting: (() => void)[] = [];
-  /** Index of the first waiting task. */
-  #first = 0;
+  readonly #waiting = new Fifo<() => void>();
   #running = 0;
 
   constructor(most: number) {
@@ -15,24 +12,14 @@ export class Limit {
 
   async run<T>(task: () => Promise<T>): Promise<T> {
     if (this.#running < this.#most) this.#running++;
-    else await new Promise<void>((resolve) => void this.#waiting.push(resolve));
+    else await new Promise<void>((resolve) => void this.#waiting.add(resolve));
     try {
       return await task();
     } finally {
-      this.#next();
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#running--;
+      // The next task gets the place.
+      else next();
     }
-  }
-
-  /** Gives the place of a finished task to the next one. */
-  #next(): void {
-    if (this.#first === MAX_PASSED) {
-      this.#waiting = this.#waiting.slice(MAX_PASSED);
-      this.#first = 0;
-    }
-    const next = this.#waiting[this.#first++];
-    if (next !== undefined) return next();
-    this.#running--;
-    this.#waiting = [];
-    this.#first = 0;
   }
 }

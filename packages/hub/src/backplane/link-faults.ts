@@ -16,7 +16,7 @@ export class LinkFaults {
   readonly #failed: (error: BackplaneError) => void;
   readonly #platform: () => Platform;
   readonly #newerNodes = new Set<number>();
-  /** The first nodes with the id of this one: each is reported once. */
+  /** The first nodes with the id of this one. Each is reported once. */
   readonly #twins = new Set<string>();
   readonly #floods: Reports<string, FaultOf> = new Reports((_, count, { text, cause }) =>
     this.report(text(count), { cause }),

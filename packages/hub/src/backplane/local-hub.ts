@@ -9,7 +9,7 @@ import type { ChannelSettings } from './channel.ts';
 import type { Arrival } from './envelope.ts';
 import type { Except } from './publications.ts';
 
-/** The sessions that `everywhere.close` closes: by their room or by their id. */
+/** The room or the id of the sessions that `everywhere.close` closes. */
 export interface CloseTarget {
   readonly room?: string | undefined;
   readonly session?: string | undefined;
@@ -23,7 +23,7 @@ export interface LocalSession {
 
 /**
  * The hub of this node, as its backplane, its presence and `hub.everywhere` use it. They know no
- * session and no room: both are in the folders that implement this interface.
+ * session and no room. Both are in the folders that implement this interface.
  */
 export interface LocalHub {
   readonly settings: {
@@ -44,7 +44,7 @@ export interface LocalHub {
   withLink<T>(use: (link: BackplaneLink) => Promise<T>): Promise<T> | undefined;
   /** The members of a room on this node. */
   membersOf(room: string): ReadonlySet<LocalSession>;
-  /** The sessions of this node that are meant: those in the room, and those that it may admit. */
+  /** The sessions of this node with the id, or in the room, or waiting for its decision. */
   targets(target: CloseTarget): Iterable<LocalSession>;
   /**
    * Delivers a message of another node, or of this node with `through`, to the members. Resolves
@@ -59,7 +59,7 @@ export interface LocalHub {
     except: Except,
     arrival: Arrival,
   ): Promise<void>;
-  /** Messages of other nodes may be missing after `from`: in a room, or among the broadcasts. */
+  /** Messages of other nodes in a room, or broadcasts, may be missing after `from`. */
   missed(room: string | undefined, from: Position | undefined): void;
   presenceChanged(room: string, change: PresenceChange): void;
   /** Reports an error that belongs to no session. */
@@ -70,6 +70,6 @@ export interface LocalHub {
    * @param what - What has happened to several calls.
    */
   failedOften(what: string, cause: unknown): void;
-  /** As {@link failedOften}, for a call whose rejection the application may not await. */
+  /** As {@link failedOften}, for a promise that the application may not await. */
   refused(error: unknown, what?: string): void;
 }

@@ -1,5 +1,5 @@
-import { type PreparedMessage, portablePlatform } from '@ws/conn';
-import { Deferred, rejectedLater } from '@ws/conn/internal';
+import type { PreparedMessage } from '@ws/conn';
+import { Deferred, rejected } from '@ws/conn/internal';
 import { BackplaneError } from '../errors.ts';
 import type { Position } from '../position.ts';
 import type { Keep } from './backplane.ts';
@@ -16,17 +16,17 @@ const MAX_UNANSWERED = 10_000;
 const MAX_UNANSWERED_BYTES = 134_217_728;
 /** Bound of the channels that this node has published on in the last 20 s. */
 const MAX_CHANNELS = 1_000_000;
-/** Bound of the quiet channels whose counters are remembered. Each costs about 150 bytes. */
+/** Bound of the quiet channels with remembered counters. Each costs about 150 bytes. */
 const MAX_QUIET = 100_000;
 /** Digests after the last message of a channel. A digest may be lost too, so there are several. */
 const DIGESTS = 3;
 /**
- * The same after a message that never reached the history of its room: a minute of them. A node that
- * repairs an outage of its own from the history learns of a loss by them.
+ * Number of digests after a message that its history lacks. One each 5 s takes a minute. A node
+ * that reads the history after an outage learns of the loss by a digest.
  */
 const DIGESTS_OF_LOSS = 12;
 
-/** A promise rejects at once only after a wait: a caller may retry in a loop. */
+/** When a promise rejects. `LATER` if the caller has not waited. It may retry in a loop. */
 type When = typeof AT_ONCE | typeof LATER;
 const AT_ONCE = 'at once';
 /** In a later turn of the event loop. */
@@ -107,7 +107,7 @@ export class Publications {
     const { channel } = outgoing;
     if (!this.sent.has(channel) && this.sent.size >= MAX_CHANNELS) {
       const error = new BackplaneError(`${MAX_CHANNELS} rooms had messages in the last 20 s`);
-      return rejectedLater(portablePlatform, error);
+      return rejected(error, this);
     }
     const publication = this.#number(outgoing);
     const [messages, bytes] = [this.#unanswered++, this.#unansweredBytes];
@@ -135,9 +135,8 @@ export class Publications {
     returned: Deferred<void>,
   ): Promise<Position | undefined> {
     const position = await answer;
-    const cancel = setAnswerTimer(this.#link.platform, PUBLISH_TIMEOUT_MS, () =>
-      returned.resolve(),
-    );
+    const late = (): void => returned.resolve();
+    const cancel = setAnswerTimer(this.#link.platform, PUBLISH_TIMEOUT_MS, late);
     await returned.promise;
     cancel();
     return position;
@@ -154,7 +153,7 @@ export class Publications {
     this.#waiting.clear();
   }
 
-  /** Resolves when the engine has answered what it was given: all, or up to a counter of a channel. */
+  /** Resolves when the engine has answered all publications, or those of a channel up to a counter. */
   async answered(channel?: string, counter: number = Infinity): Promise<void> {
     const given = [...this.#given].filter(
       (of) => of.channel === (channel ?? of.channel) && of.counter <= counter,
@@ -174,7 +173,10 @@ export class Publications {
     );
   }
 
-  /** Resolves when the messages with `through` that are under way on a channel have returned, or are lost. */
+  /**
+   * Resolves when the messages with `through` that are under way on a channel have returned, or are
+   * lost.
+   */
   async untilReturned(channel: string): Promise<void> {
     const underWay = [...(this.sent.get(channel)?.through.values() ?? [])];
     await Promise.all(underWay.flatMap(({ returned }) => returned?.promise ?? []));
@@ -186,8 +188,8 @@ export class Publications {
   }
 
   /**
-   * The first member of this node has joined: the messages that the engine has not answered return to
-   * the sessions that resume, because their reads may miss these messages.
+   * The first member of this node has joined. Messages without an answer of the engine return to
+   * sessions that resume. Their reads may miss these messages.
    */
   keepOrigins(channel: string): void {
     const sent = this.sent.get(channel);
@@ -199,10 +201,10 @@ export class Publications {
     }
   }
 
-  /** A session has joined: it gets the messages after this call or, when it resumes, all. */
+  /** A session has joined. It gets the messages after this call or, when it resumes, all. */
   joined(channel: string, session: object, resumes: boolean): void {
     const sent = this.sent.get(channel);
-    // At the end, because `forgetOrigins` needs the order of the counters.
+    // Moves it to the end, because `forgetOrigins` needs the order of the counters.
     sent?.joined.delete(session);
     if (!resumes && sent && sent.through.size > 0) sent.joined.set(session, sent.counter);
   }
@@ -214,14 +216,14 @@ export class Publications {
     if (sent === undefined || origin === undefined) return undefined;
     this.forgetOrigins(channel, counter - 1);
     sent.through.delete(counter);
-    // The rest has joined after the message.
+    // These sessions joined after the message.
     if (sent.joined.size === 0) return origin;
     return { ...origin, except: new Set([...(origin.except ?? []), ...sent.joined.keys()]) };
   }
 
   /**
-   * Forgets the origins up to this counter: the messages have returned or are lost, since the engine
-   * keeps the order, or the members that they return to have left.
+   * Forgets the origins up to this counter. The messages have returned or are lost, because the engine
+   * keeps the order, or their members have left.
    */
   forgetOrigins(channel: string, counter: number): void {
     const sent = this.sent.get(channel);
@@ -230,7 +232,7 @@ export class Publications {
       if (earlier > counter) break;
       forgetOrigin(sent, earlier);
     }
-    // In a busy room some message is always under way, so these sessions cannot wait for a pause.
+    // In a busy room a message is always under way. These sessions cannot wait for a pause.
     for (const [session, before] of sent.joined) {
       if (before > counter && sent.through.size > 0) break;
       sent.joined.delete(session);
@@ -287,7 +289,7 @@ export class Publications {
     const counter = ++sent.counter;
     const result = new Deferred<Position | undefined>();
     let returned: Deferred<void> | undefined;
-    if (origin !== undefined && this.#link.receives(channel)) {
+    if (origin !== undefined && this.#link.channels.has(channel)) {
       returned = new Deferred();
       sent.through.set(counter, { ...origin, returned });
     }
@@ -317,7 +319,7 @@ export class Publications {
 
   /**
    * Sends a message to the engine. A room with `through` first waits for all changes of the
-   * subscription: its members then get what the engine returns, in order.
+   * subscription. Its members then get what the engine returns, in order.
    */
   #sendWhenSubscribed(publication: Publication): void {
     const { channel, origin } = publication;
@@ -371,7 +373,7 @@ export class Publications {
     }
     if (keep !== undefined) sent.digests = DIGESTS_OF_LOSS;
     const error = new BackplaneError(why, cause === undefined ? {} : { cause });
-    if (when === LATER) result.resolve(rejectedLater(portablePlatform, error));
+    if (when === LATER) result.resolve(rejected(error, this));
     else result.reject(error);
   }
 

@@ -2,7 +2,6 @@ import { Deferred, schedulerOf, TurnCallback } from '@ws/conn/internal';
 import type { Position } from '../position.ts';
 import type { BackplaneLink } from './backplane-link.ts';
 import type { Found, Part } from './engine-histories.ts';
-import type { Arrival } from './envelope.ts';
 import { Limit } from './limit.ts';
 
 /** Most reads of the engine at a time. */
@@ -16,7 +15,7 @@ interface Read {
 }
 
 /**
- * Reads histories, a few at a time: after an outage or a restart all clients ask at once. Reads of
+ * Reads histories, a few at a time. After an outage or a restart all clients ask at once. Reads of
  * the same room share one answer of the engine. It begins at the earliest position that they ask for.
  */
 export class SharedReads {
@@ -104,7 +103,7 @@ export class SharedReads {
     const earliest = reads.reduce((a, b) => (offsetOf(b) < offsetOf(a) ? b : a));
     const limit = Math.max(...reads.map((read) => read.limit));
     const found = await this.#link.readHistory(room, earliest.since, limit);
-    // Every position of a lost history has the same answer: the first messages of the next one.
+    // Every position of a lost history gets the first messages of the next history.
     const isLost = earliest.since !== undefined && found.epoch !== earliest.since.epoch;
     for (const read of reads) {
       const isSame = isLost || offsetOf(read) === offsetOf(earliest);

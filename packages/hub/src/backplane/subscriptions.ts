@@ -11,7 +11,7 @@ const ANSWER_MS = 60_000;
 export class Subscriptions {
   readonly #link: BackplaneLink;
   readonly #subscribed = new Set<string>();
-  /** The channels whose subscription changes, each with the functions that wait for it. */
+  /** The channels with a changing subscription, and the functions that wait for the change. */
   readonly #changing = new Map<string, (() => void)[]>();
   /** The channels that the engine refuses. */
   readonly #refused = new Set<string>();
@@ -54,7 +54,7 @@ export class Subscriptions {
     } catch (error) {
       refusal = error;
     }
-    // Also calls the functions that arrive meanwhile: none overtakes another.
+    // Also calls functions that were added meanwhile, so none overtakes another.
     for (const ready of waiting) ready();
     this.#changing.delete(channel);
     if (refusal !== undefined) await this.#retry(channel, refusal);
@@ -62,7 +62,7 @@ export class Subscriptions {
   }
 
   #isWrong(channel: string): boolean {
-    return this.#link.receives(channel) !== this.#subscribed.has(channel);
+    return this.#link.channels.has(channel) !== this.#subscribed.has(channel);
   }
 
   async #correct(channel: string): Promise<void> {

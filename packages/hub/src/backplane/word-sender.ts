@@ -26,8 +26,8 @@ export class WordSender {
   }
 
   /**
-   * Says a word to the other nodes, after the earlier words on the channel. Never rejects. In an outage
-   * words are lost: after it the nodes ask each other.
+   * Sends a word to the other nodes, after the earlier words on the channel. Never rejects. Words of an
+   * outage are lost. After it the nodes ask each other.
    *
    * @returns Resolves when the engine has the word: to false if it does not take it.
    */
@@ -40,7 +40,7 @@ export class WordSender {
       await withTimeout(platform, ANSWER_MS, backplane.publish(channel, bytes));
       return true;
     } catch (cause) {
-      // A node that may not publish hears so from its messages, and need not say that it lives.
+      // A refused beat needs no report. The refusal of a message reports the same cause.
       const isLife = word.word === 'start' || word.word === 'beat' || word.word === 'end';
       if (!isLife && this.#link.state === 'up') this.#link.faults.wordRefused(cause);
       return false;

@@ -2,12 +2,12 @@ import { checkClose, MAX_ROOM_NAME } from '../arguments.ts';
 import type { JSONValue } from '../presence/room-presence.ts';
 
 /**
- * What nodes say to each other beside messages: JSON in UTF-8, in the payload of a digest. A node of an
- * older version ignores that payload. A word is about the node that says it, and the envelope has its
- * name: no word names members of another node.
+ * The messages that nodes send each other for themselves: JSON in UTF-8, in the payload of a
+ * digest. Nodes of an older version ignore that payload. A word is about its sender, and the
+ * envelope contains the name of the sender: no word names members of another node.
  *
- * On the channel of broadcasts: `start`, `beat` and `end`; `need` and `have`; `ask`, `count`, `close` and
- * `answer`. On the channel of a room: `change`, `state` and `version`.
+ * On the channel of broadcasts: `start`, `beat` and `end`; `need` and `have`; `ask`, `count`,
+ * `close` and `answer`. On the channel of a room: `change`, `state` and `version`.
  */
 export type Word =
   | LifeWord
@@ -77,7 +77,7 @@ export interface VersionWord {
   readonly size: number;
 }
 
-/** What a node is asked to do by `hub.everywhere`. */
+/** An act of `hub.everywhere` that a node is asked for. */
 export type Question =
   | { readonly act: 'count'; readonly room: string }
   | {
@@ -102,7 +102,7 @@ export interface QuestionWord {
   readonly question: Question;
 }
 
-/** The answer to a question: a number of sessions, or JSON or the class of an error. */
+/** The answer to a question. Its value is a number of sessions, JSON, or the class of an error. */
 export interface AnswerWord {
   readonly word: 'answer';
   /** The name of the node that has asked. */
@@ -111,7 +111,7 @@ export interface AnswerWord {
   readonly value: number | { readonly answer: string } | { readonly failed: string };
 }
 
-/** Largest word, in bytes. Those of our nodes are smaller. */
+/** Largest word, in bytes. Nodes of this version send smaller words. */
 const MAX_WORD_BYTES = 262_144;
 /** Longest name, id, text of `info` and error's class, in UTF-16 units. */
 const MAX_TEXT = 1_024;
@@ -140,6 +140,27 @@ export function decodeWord(bytes: Uint8Array): Word | undefined {
   if (!Object.hasOwn(CHECKS, word.word)) return undefined;
   (CHECKS as Record<string, (word: Word) => void>)[word.word]!(word);
   return word;
+}
+
+/** Splits the items of a word into parts. A part ends at `most` items, or at the length `maxLength`. */
+export function inParts<T>(
+  all: Iterable<T>,
+  lengthOf: (each: T) => number,
+  maxLength: number,
+  most: number = Infinity,
+): T[][] {
+  const parts: T[][] = [];
+  let part: T[] = [];
+  let length = maxLength;
+  for (const each of all) {
+    if (length >= maxLength || part.length === most) {
+      parts.push((part = []));
+      length = 0;
+    }
+    part.push(each);
+    length += lengthOf(each);
+  }
+  return parts;
 }
 
 /** The value of JSON in a word. @throws SyntaxError */

@@ -24,7 +24,7 @@ export interface Publication<Data> {
   readonly previous: number | undefined;
 }
 
-/** What a publication without a room has. */
+/** The fields of a publication without a room. */
 export const TO_ALL = { only: undefined, position: undefined, previous: undefined } as const;
 
 /** Whether a publication is for this member. */
@@ -40,7 +40,7 @@ interface Pass<Data> {
   /** Number of the first publication. */
   readonly first: number;
   readonly ended: Deferred<void>;
-  /** Of members whose compressor has not taken all messages yet. */
+  /** Resolve when the compressors of members have taken all messages. */
   readonly compressed: Promise<void>[];
   /** The members that the pass has not visited. */
   readonly members: Iterator<Session<Data>>;
@@ -48,7 +48,7 @@ interface Pass<Data> {
   readonly selection: Selection<Data> | undefined;
 }
 
-/** Publications by their receivers: a pass then asks no publication about each member. */
+/** Publications by their receivers. A pass then asks no publication about each member. */
 interface Selection<Data> {
   /** Numbers of the publications for all members, in order. */
   readonly common: readonly number[];
@@ -77,7 +77,7 @@ export class Audience<Data> implements Due {
    * their first one.
    */
   #firsts: Map<Session<Data>, number> | undefined;
-  /** The members that resume: what the others get goes through the resume. */
+  /** The members that resume. A resume takes the messages of its member. */
   #resumes: Map<Session<Data>, Resume<Data>> | undefined;
   /** The last message from the backplane was refused. */
   #refuses = false;
@@ -100,12 +100,12 @@ export class Audience<Data> implements Due {
     this.setResume(session, undefined);
   }
 
-  /** The resume of a member, also after it: until a message has passed that the member lacks. */
+  /** The resume of a member; also after its end, until a message arrives that the member lacks. */
   resumeOf(session: Session<Data>): Resume<Data> | undefined {
     return this.#resumes?.get(session);
   }
 
-  /** From now on the member gets its messages from `resume`, or like the others without one. */
+  /** From now on `resume` takes the messages of the member. Undefined: the member gets them itself. */
   setResume(session: Session<Data>, resume: Resume<Data> | undefined): void {
     if (resume === undefined) {
       this.#resumes?.delete(session);
@@ -122,7 +122,7 @@ export class Audience<Data> implements Due {
   }
 
   /**
-   * Sends the waiting publications to a member that leaves or closes. No effect during a pass: the
+   * Sends the waiting publications to a member that leaves or closes. No effect during a pass. The
    * pass may not have visited the member, and its publications come first.
    */
   flush(session: Session<Data>): void {
@@ -206,7 +206,7 @@ export class Audience<Data> implements Due {
       const isUsual = from === undefined && this.#resumes?.has(member) !== true;
       if (messages !== undefined && isUsual && member.deliverAll(messages)) continue;
       const start = Math.max((from ?? 0) - first, 0);
-      // A listener of `sent` may publish: that is for the next pass.
+      // A listener of `sent` may publish. That is for the next pass.
       if (selection === undefined) {
         for (let i = start; i < publications.length; i++) this.#deliver(member, publications[i]!);
       } else {

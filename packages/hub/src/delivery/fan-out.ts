@@ -11,7 +11,7 @@ export const WRITE_COST = 32;
  */
 const BATCH = 2_048;
 
-/** What makes deliveries in the turns of a {@link FanOut}. */
+/** Deliveries that run in the turns of a {@link FanOut}. */
 export interface Due {
   /** Resolves when all deliveries that are due now are done; undefined when none is due. */
   readonly done: Promise<void> | undefined;
@@ -24,9 +24,9 @@ export interface Due {
 }
 
 /**
- * Runs the deliveries of a hub at the end of the turn, in turns of {@link SLICE_MS}, so that other work
- * of the process runs between them. All that is due advances side by side: a small room does not
- * wait for a large one.
+ * Runs the deliveries of a hub at the end of the turn, in slices of {@link SLICE_MS}, so that other work
+ * of the process runs between them. All due deliveries advance together. A small room does not wait
+ * for a large one.
  */
 export class FanOut {
   readonly #hub: { readonly platform: Platform };

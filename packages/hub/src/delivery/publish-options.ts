@@ -1,6 +1,6 @@
 import type { MessageData, PreparedMessage } from '@ws/conn';
 import { isThenable, kind, onRejection } from '@ws/conn/internal';
-import { checkKeyedOptions, prepare } from '../arguments.ts';
+import { checkFunction, checkKeyedOptions, prepare } from '../arguments.ts';
 import { Session } from '../sessions/session.ts';
 
 /** The receivers of a message. */
@@ -39,9 +39,7 @@ export function publicationOf<Data>(
 ): { message: PreparedMessage; except: ReadonlySet<Session<Data>> | undefined } {
   checkKeyedOptions(owner, options, names, takesKey);
   const { filter, except } = options;
-  if (filter !== undefined && typeof filter !== 'function') {
-    throw new TypeError(`filter: expected a function, got ${kind(filter)}`);
-  }
+  checkFunction('filter', filter);
   return {
     message: prepare(data, owner),
     except:
@@ -78,7 +76,7 @@ export function chosen<Data>(
   return passed;
 }
 
-/** Rejects a promise: it is truthy, so an async filter would select every session. */
+/** Rejects a promise. It is truthy, so an async filter would select every session. */
 function passes<Data>(
   filter: (session: Session<Data>) => boolean,
   session: Session<Data>,

@@ -72,7 +72,7 @@ export class EverywhereCalls {
     const name = this.#hub.link?.node ?? id;
     const all = own === undefined ? of : [...of, { node: id, name, value: own }];
     for (const { node, name, value } of all) {
-      // Two nodes may have one id by mistake: the name has one run of a node.
+      // Two nodes may have one id by mistake. The name has one run of a node.
       const key = answers.has(node) || failed.has(node) ? name : node;
       if ('answer' in value) answers.set(key, JSON.parse(value.answer) as JSONValue);
       else failed.set(key, value.failed);

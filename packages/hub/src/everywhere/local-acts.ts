@@ -9,10 +9,10 @@ const CLOSE_BATCH = 64;
 /** Longest name of an error's class, in UTF-16 units. */
 const MAX_CLASS = 64;
 
-/** What one node answers to `everywhere.ask`: JSON, or the class of an error. */
+/** The answer of one node to `everywhere.ask`: JSON, or the class of an error. */
 export type NodeAnswer = { readonly answer: string } | { readonly failed: string };
 
-/** What `hub.everywhere` does on this node, for itself and for the other nodes. */
+/** The acts of `hub.everywhere` on this node, for itself and for the other nodes. */
 export class LocalActs {
   readonly #hub: LocalHub;
 
@@ -24,7 +24,10 @@ export class LocalActs {
     return this.#hub.membersOf(room).size;
   }
 
-  /** Closes the open sessions of the target, a few in each turn. Never rejects. Resolves to their number. */
+  /**
+   * Closes the open sessions of the target, a few in each turn. Never rejects. Resolves to their
+   * number.
+   */
   async close(target: CloseTarget, code: number, reason: string): Promise<number> {
     let closed = 0;
     for (const each of this.#hub.targets(target)) {

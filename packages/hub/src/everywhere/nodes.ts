@@ -4,17 +4,17 @@ import { idOf } from '../backplane/envelope.ts';
 import { setAnswerTimer } from '../backplane/with-timeout.ts';
 import type { OtherNodes } from './other-nodes.ts';
 
-/** Interval of the words with which a node says that it lives, in ms. */
+/** Interval of the beats of a node, in ms. */
 export const BEAT_MS = 5_000;
-/** A node that has not been heard for so long is none, in ms. */
+/** Silence after which a node no longer counts, in ms. */
 const LIFE_MS = 15_000;
-/** A node that fell silent may be beyond a split for so long after its last word, in ms. */
+/** Time after its last word in which a silent node may live beyond a split, in ms. */
 const LOST_MS = 60_000;
 /** Least wait for a node that is silent, in ms. */
 const LEAST_MS = 250;
 /** Bound of the other nodes. */
 const MAX_NODES = 1_000;
-/** How the name of a node ends: with the random word of its run. */
+/** Matches the name of a node, which ends with the random word of its run. */
 const RUN = /[^]\/[0-9a-f]{16}$/;
 
 /** Another node that lives. */
@@ -22,17 +22,17 @@ export interface LiveNode {
   /** The name of this run, which no other node has. */
   readonly name: string;
   readonly id: string;
-  /** The number of the event that it was heard to start; undefined if it was not. */
+  /** The number of the event of its start; undefined if this node missed the start. */
   readonly started: number | undefined;
   /** When it was heard last, by the platform's clock. */
   heardAt: number;
   /** Id of its last question. */
   question: number;
-  /** Number of its questions whose listeners run. */
+  /** Number of its questions with running listeners. */
   running: number;
 }
 
-/** The other nodes of the backplane, by their words. This node says each 5 s that it lives. */
+/** The other nodes of the backplane, by their words. This node sends a beat each 5 s. */
 export class Nodes {
   /** By name. The node that has been silent longest comes first. */
   readonly live: Map<string, LiveNode> = new Map();
@@ -40,9 +40,9 @@ export class Nodes {
   readonly lost: Map<string, LiveNode> = new Map();
   readonly #link: BackplaneLink;
   readonly #others: OtherNodes;
-  /** Resolves when all nodes have had the time to say that they live. */
+  /** Resolves when all nodes had the time for a beat. */
   readonly round: Deferred<void> = new Deferred();
-  /** The same. */
+  /** Whether {@link round} has resolved. */
   hasRound = false;
   #isFull = false;
   #event = 0;
@@ -60,12 +60,12 @@ export class Nodes {
     return ++this.#event;
   }
 
-  /** Whether nodes may live that are not in `live`: beyond a split, or above the bound. */
+  /** Whether nodes beyond a split, or above the bound, may live that are not in `live`. */
   get lacksSome(): boolean {
     return this.#isFull || this.lost.size > 0;
   }
 
-  /** The channel of broadcasts is subscribed: the node says that it starts, and later that it lives. */
+  /** Sends `start`, and later the beats. Called when the channel of broadcasts is subscribed. */
   start(): void {
     if (this.#stopped) return;
     void this.#link.say(undefined, { word: 'start' });
@@ -100,7 +100,7 @@ export class Nodes {
     }
   }
 
-  /** Says that this node lives. */
+  /** Sends a beat. */
   say(): void {
     if (this.#cancelBeat === undefined || this.#stopped) return;
     void this.#link.say(undefined, { word: 'beat' });

@@ -7,7 +7,7 @@ import { EverywhereCalls } from './everywhere-calls.ts';
 import { type LiveNode, Nodes } from './nodes.ts';
 import { Questions } from './questions.ts';
 
-/** How long the last counters of a node are kept after it is gone, in ms: messages may be late. */
+/** How long the last counters of a node are kept after it is gone, in ms. Messages may be late. */
 const COUNTERS_MS = 60_000;
 
 /** Hears the words of the other nodes. */
@@ -46,7 +46,7 @@ export class OtherNodes {
   /** Called each 5 s. */
   beat(): void {
     this.presence?.beat();
-    this.#link.epochs.beat();
+    this.#link.beat();
   }
 
   /** Otherwise each room remembers each run of each node that has published in it. */

@@ -9,8 +9,8 @@ import { BEAT_MS, type LiveNode, type Nodes } from './nodes.ts';
 /** Bound of the questions that wait for answers. */
 const MAX_OPEN = 1_000;
 /**
- * Bound of the questions of one node whose listeners run. Its own bound keeps it below: a question that
- * has just timed out there may still run here.
+ * Bound of the questions of one node with running listeners. That node asks {@link MAX_OPEN} at a time,
+ * but a listener may still run here after its question has timed out there.
  */
 const MAX_RUNNING = 2 * MAX_OPEN;
 /** Shorter waits than this one have one timer, in ms. */
@@ -18,7 +18,7 @@ const SHORT_MS = 1_000;
 /** Longest wait of a call for the start of the engine, in ms. */
 const START_MS = 5_000;
 
-/** What the other nodes have answered to a question. */
+/** The answers of the other nodes to a question. */
 export interface Replies<Value> {
   readonly of: readonly {
     /** Id of the hub. */
@@ -116,7 +116,7 @@ export class Questions {
     void this.#link.say(undefined, open.word);
   }
 
-  /** The engine has returned: sends the questions of the outage. */
+  /** Sends the questions of an outage when the engine has returned. */
   up(): void {
     for (const open of this.#open.values()) if (!open.isSent) this.#send(open);
   }
@@ -134,12 +134,8 @@ export class Questions {
   answered({ name, id }: LiveNode, { id: question, value }: AnswerWord): void {
     const open = this.#open.get(question);
     if (open === undefined || open.answers.has(name)) return;
-    if (
-      typeof value === 'number'
-        ? open.word.question.act === 'ask'
-        : open.word.question.act !== 'ask'
-    )
-      return;
+    const isListener = open.word.question.act === 'ask';
+    if ((typeof value === 'number') === isListener) return;
     open.awaited.delete(name);
     open.answers.set(name, { node: id, value });
     this.#finishIfAnswered(open);
@@ -169,7 +165,7 @@ export class Questions {
     this.#open.clear();
   }
 
-  /** Another node asks. An engine may deliver a question twice: the second has no new id. */
+  /** Another node asks. An engine may deliver a question twice. The second has no new id. */
   asked(node: LiveNode, { id, question }: QuestionWord): void {
     if (id <= node.question) return;
     node.question = id;
@@ -193,7 +189,7 @@ export class Questions {
     }
   }
 
-  /** A listener that does not settle gives its place back when nobody waits for the answer. */
+  /** After `timeout`, a listener that has not settled no longer occupies a place. */
   async #askListener(
     node: LiveNode,
     name: string,

@@ -24,7 +24,7 @@ export class Histories {
   readonly #used = new Map<RoomHistory, () => void>();
   /** Histories of rooms that have ended, without messages, and until when they are kept, by room. */
   readonly #ended = new Map<string, Ended>();
-  /** Those of rooms that had no message: they go first. */
+  /** Histories of ended rooms that had no message. They are dropped first. */
   readonly #unused = new Map<string, Ended>();
   #bytes = 0;
   #sweeping = false;
@@ -61,10 +61,8 @@ export class Histories {
     if (!this.#sweeping) this.#sweepLater(platform);
     if (this.#ended.size + this.#unused.size <= MAX_ENDED) return;
     const first = this.#unused.size > 0 ? this.#unused : this.#ended;
-    for (const oldest of first.keys()) {
-      first.delete(oldest);
-      return;
-    }
+    const [oldest] = first.keys();
+    first.delete(oldest!);
   }
 
   /** Takes the history of a room that has ended. */

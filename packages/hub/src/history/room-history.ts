@@ -1,15 +1,10 @@
 import type { Message, PreparedMessage } from '@ws/conn';
 import { checkOptionNames, whole } from '@ws/conn/internal';
+import type { Keep } from '../backplane/backplane.ts';
 import { checkPosition, type Position } from '../position.ts';
 
-/** The bounds of a history. */
-export interface HistoryBounds {
-  readonly size: number;
-  readonly bytes: number;
-  readonly ttl: number;
-  /** Bytes of all histories: the option `maxHistoryBytes`. */
-  readonly total?: number | undefined;
-}
+/** The bounds of a history. `total` is the option `maxHistoryBytes`. */
+export type HistoryBounds = Keep & { readonly bytes: number };
 
 /** A message of a room's history. */
 export interface Kept {
@@ -28,15 +23,11 @@ export interface HistoryQuery {
 const QUERY_NAMES: readonly string[] = ['since', 'limit'];
 
 /**
- * Copies a query: the caller may change its own.
+ * Copies a query, because the caller may change its own.
  *
- * @param second - A second argument, which nothing takes.
  * @throws TypeError or RangeError that names the option.
  */
-export function checkQuery(query: HistoryQuery, second: unknown): HistoryQuery {
-  if (second !== undefined || Object.hasOwn(Object(query), 'epoch')) {
-    throw new TypeError('room.history: expected one object; write room.history({ since, limit })');
-  }
+export function checkQuery(query: HistoryQuery): HistoryQuery {
   checkOptionNames('room.history', query, QUERY_NAMES, 'ignore');
   const { since, limit } = query;
   if (limit !== undefined) whole('limit', limit);

@@ -154,7 +154,7 @@ export class NatsBackplane implements Backplane {
   }
 
   #receive(channel: string, listening: Listening, message: NatsMessage): void {
-    // Drops a message that arrives during an outage: the gap of the outage reports it.
+    // Drops a message that arrives during an outage. The gap of the outage reports it.
     if (this.#state !== 'up') return;
     const found = this.#log?.positionOf(message);
     if (found === undefined) {

@@ -28,7 +28,7 @@ const FETCH_MS = 4_000;
 const MIB = 1_048_576;
 /** Default bound of the bytes of the stream. */
 const MAX_BYTES = 256 * MIB;
-/** Bytes after which a read ends: another one continues. */
+/** Bytes after which a read ends. Another one continues. */
 const PART_BYTES = 2 * MIB;
 /**
  * Most messages that one fetch gets, and bound of the fetches at a time. A message has at most 1 MiB by
@@ -38,7 +38,7 @@ const MAX_FETCHED = 16;
 const MAX_FETCHES = 3;
 /** A room's messages are dropped in so many parts of its bound of bytes. */
 const PARTS = 8;
-/** Bound of the rooms whose bytes are counted. */
+/** Bound of the rooms with counted bytes. */
 const MAX_COUNTED = 10_000;
 
 /** Most messages that a read fetches one by one. A consumer costs the server as much as 20 of them. */
@@ -190,7 +190,7 @@ export class StreamLog {
       this.#size = Math.max(size, this.#size);
       this.#ttl = Math.max(ttl, this.#ttl);
       this.#bytes = Math.max(total, this.#bytes);
-      // Not before the earlier callers: their messages come first.
+      // Runs after the earlier callers, because their messages come first.
       const kept = Promise.resolve(this.#kept).then(
         () => this.open(),
         () => this.open(),
@@ -203,7 +203,7 @@ export class StreamLog {
     await this.#kept;
   }
 
-  /** The connection is lost: a request on it may get no answer. */
+  /** The connection is lost. A request on it may get no answer. */
   lost(): void {
     this.#kept = undefined;
   }
@@ -360,7 +360,7 @@ export class StreamLog {
 
   /**
    * Fetches the next messages of a consumer. Messages that it delivers while the connection breaks are
-   * lost: the fetch ends before the first of them.
+   * lost. The fetch ends before the first of them.
    *
    * @param delivered - The number of messages that have arrived from this consumer.
    */
@@ -373,7 +373,7 @@ export class StreamLog {
     for await (const { seq, data, info } of messages) {
       if (info !== undefined && info.deliverySequence > delivered + found.length + 1) break;
       found.push({ offset: seq, bytes: data });
-      // Messages were dropped meanwhile: the rest of the fetch would wait until it expires.
+      // Messages were dropped meanwhile. The rest of the fetch would wait until it expires.
       if (info?.pending === 0) break;
     }
     return found;
@@ -426,7 +426,10 @@ export class StreamLog {
     return isAll && first <= after + 1 && hasRoom;
   }
 
-  /** The stream at a time after this call. The calls that wait for the same answer share the next one. */
+  /**
+   * The stream at a time after this call. The calls that wait for the same answer share the next
+   * one.
+   */
   #stateFromNow(): Promise<StreamInfo> {
     this.#nextState ??= (async () => {
       await this.#state?.catch(() => {});

@@ -1,6 +1,6 @@
 /**
- * Longest token, in characters. A server closes the connection of a client whose protocol line has
- * more than 4,096 bytes (option `max_control_line` of the server).
+ * Longest token, in characters. A server closes a connection that sends a protocol line of more than
+ * 4,096 bytes (option `max_control_line` of the server).
  */
 const MAX_TOKEN = 3_000;
 

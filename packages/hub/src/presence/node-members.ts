@@ -15,7 +15,7 @@ interface Parts {
 export class NodeMembers {
   /** Whether no change is missing up to the last version that was heard. */
   isKnown = false;
-  /** Members are left out, for the bound of the room. */
+  /** Whether the bound of the room left members out. */
   isCut = false;
   /** The node was asked for all members in the last 5 s. */
   isAsked = false;

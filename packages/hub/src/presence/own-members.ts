@@ -1,6 +1,6 @@
 import { schedulerOf, TurnCallback } from '@ws/conn/internal';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
-import type { Shown } from '../backplane/words.ts';
+import { inParts, type Shown } from '../backplane/words.ts';
 import type { LiveNode } from '../everywhere/nodes.ts';
 import type { Presence } from './presence.ts';
 import { OWN, type Present } from './room-presence.ts';
@@ -10,13 +10,13 @@ import { OWN, type Present } from './room-presence.ts';
  * bytes there.
  */
 const MAX_LENGTH = 40_960;
-/** Beats after a change that repeat its version: a minute of them. */
+/** Number of beats, each 5 s, that repeat a version for a minute. */
 const ROUNDS = 12;
-/** Bound of the rooms without members whose versions are repeated. */
+/** Bound of the rooms without members that repeat their version. */
 const MAX_CLOSED = 100_000;
 /**
- * A state of so many members may be repeated after one ms: states do not occupy a node, however often
- * it is asked. One state answers all nodes that ask.
+ * A state of this many members may be repeated after one ms, so states do not occupy a node. One state
+ * answers all nodes that ask.
  */
 const MEMBERS_PER_MS = 10;
 /** Wait before states that were asked for too early, in ms. */
@@ -38,7 +38,7 @@ interface OwnRoom {
   stateFrom: number;
 }
 
-/** Says to the other nodes which members this node has. */
+/** Tells the other nodes the members of this node. */
 export class OwnMembers {
   readonly #link: BackplaneLink;
   readonly #presence: Presence;
@@ -48,7 +48,7 @@ export class OwnMembers {
   /** The sessions that have changed in this turn, by room. */
   #changed = new Map<string, Set<string>>();
   readonly #turn = new TurnCallback(() => this.#sendChanges());
-  /** The rooms whose states other nodes need. */
+  /** The rooms of which other nodes need the state. */
   readonly #states = new Set<string>();
   #cancelStates: (() => void) | undefined;
   #sendsStates = false;
@@ -60,7 +60,7 @@ export class OwnMembers {
     this.#presence = presence;
   }
 
-  /** All members of a room have come. */
+  /** All members of a room are new. */
   addAll(room: string): void {
     for (const session of this.#membersOf(room).keys()) this.changed(room, session);
   }
@@ -101,7 +101,11 @@ export class OwnMembers {
     if (known === undefined && on.length === 0) return;
     const own = known ?? { version: 0, size: 0, rounds: 0, stateFrom: -Infinity };
     own.size = members.size;
-    for (const part of inParts([...off.map((session) => [session] as const), ...on])) {
+    for (const part of inParts(
+      [...off.map((session) => [session] as const), ...on],
+      lengthOf,
+      MAX_LENGTH,
+    )) {
       const from = own.version;
       own.version = ++this.#version;
       void this.#link.say(room, {
@@ -194,7 +198,7 @@ export class OwnMembers {
       this.#membersOf(room).values(),
       ({ session, info }): Shown => [session, JSON.stringify(info)],
     );
-    const parts = inParts(on);
+    const parts = inParts(on, lengthOf, MAX_LENGTH);
     if (parts.length === 0) parts.push([]);
     return parts.map((each, part) =>
       this.#link.say(room, { word: 'state', version, part, parts: parts.length, on: each }),
@@ -202,19 +206,6 @@ export class OwnMembers {
   }
 }
 
-/** Splits texts into words. */
-function inParts<T extends readonly string[]>(all: readonly T[]): T[][] {
-  const parts: T[][] = [];
-  let part: T[] = [];
-  let length = MAX_LENGTH;
-  for (const each of all) {
-    if (length >= MAX_LENGTH) {
-      part = [];
-      parts.push(part);
-      length = 0;
-    }
-    part.push(each);
-    for (const text of each) length += text.length + 4;
-  }
-  return parts;
+function lengthOf(texts: readonly string[]): number {
+  return texts.reduce((sum, { length }) => sum + length + 4, 0);
 }

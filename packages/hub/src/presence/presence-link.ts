@@ -4,6 +4,7 @@ import { channelOf } from '../backplane/channel.ts';
 import {
   type ChangeWord,
   type HaveWord,
+  inParts,
   MAX_ROOMS,
   type NeedWord,
   type StateWord,
@@ -19,18 +20,18 @@ import type { Presence } from './presence.ts';
  * bytes there, and the answer has the versions too.
  */
 const MAX_NAMES = 32_768;
-/** Beats between two questions for versions: an engine may have lost all words of a room for long. */
+/** Beats between two questions for versions. An engine may have lost all words of a room for long. */
 const AUDIT_BEATS = 12;
 
 /** A room of which this node has a member. */
 interface OpenRoom {
   /** The number of the event after which this node hears all changes of the room. */
   opened: number;
-  /** What the other nodes have in the room, by their names. */
+  /** The members of the other nodes in the room, by the name of the node. */
   readonly nodes: Map<string, NodeMembers>;
 }
 
-/** What this node needs to know of the members of other nodes. */
+/** A question of this node for the versions, or the members, of other nodes. */
 interface Need {
   /** The name of the node; undefined for all. */
   readonly of: string | undefined;
@@ -39,8 +40,8 @@ interface Need {
 }
 
 /**
- * The members of other nodes. Each node alone writes its own: it says what has changed, with a version
- * for each word. A node that lacks a version asks for all members.
+ * The members of other nodes. Each node sends the changes of its own members, with a version for each
+ * word. A node that lacks a version asks for all members.
  */
 export class PresenceLink {
   readonly #link: BackplaneLink;
@@ -52,7 +53,7 @@ export class PresenceLink {
   readonly #needs = new Map<string, Need>();
   /** The rooms in which this node may not know all members. */
   readonly #doubtful = new Set<string>();
-  /** The rooms whose versions this node asks for next. */
+  /** The rooms that the next audit asks about. */
   #audited: Iterator<string> = this.#rooms.keys();
   #beats = 0;
   readonly #turn = new TurnCallback(() => this.#sendNeeds());
@@ -115,14 +116,14 @@ export class PresenceLink {
     }
   }
 
-  /** A node is none any more: its members leave. */
+  /** A node no longer counts, so its members leave. */
   gone({ name }: LiveNode): void {
     for (const [room, { nodes }] of this.#rooms) {
       if (nodes.delete(name)) this.#presence.rooms.get(room)?.deleteOwner(name);
     }
   }
 
-  /** Words may be missing: of a room, or of all. */
+  /** Words of a room, or of all rooms, may be missing. */
   interrupted(room: string | undefined): void {
     if (room === undefined) for (const each of this.#rooms.keys()) this.#doubt(each);
     else if (this.#rooms.has(room)) this.#doubt(room);
@@ -165,7 +166,7 @@ export class PresenceLink {
     }
   }
 
-  /** Asks each node whose members are not known, or did not all have a place. */
+  /** Asks each node again if its members are not known, or did not all have a place. */
   #askAgain(room: string, open: OpenRoom): void {
     const isFull = this.#presence.rooms.get(room)?.isFull === true;
     for (const node of this.#nodes.live.values()) {
@@ -205,7 +206,7 @@ export class PresenceLink {
     if (members?.hear(version, size) === false) this.#askFor(name, room, members);
   }
 
-  /** The node answers: it says the versions of rooms. */
+  /** The answer of a node, with the versions of rooms. */
   have(node: LiveNode, { to, at, full, rooms }: HaveWord): void {
     if (to !== this.#link.node) return;
     for (const [room, version] of rooms) {
@@ -223,7 +224,7 @@ export class PresenceLink {
     if (of === undefined || of === this.#link.node) this.#own.answer(node, full, rooms);
   }
 
-  /** What a node has in a room; undefined if this node has no member there. */
+  /** The members of a node in a room; undefined if this node has no member there. */
   #membersOf(name: string, room: string): NodeMembers | undefined {
     const open = this.#rooms.get(room);
     const presence = this.#presence.rooms.get(room);
@@ -255,7 +256,7 @@ export class PresenceLink {
     const needs = [...this.#needs.values()];
     this.#needs.clear();
     for (const { of, full, rooms } of needs) {
-      for (const part of inParts(rooms)) {
+      for (const part of inParts(rooms, ({ length }) => length, MAX_NAMES, MAX_ROOMS)) {
         void this.#link.say(undefined, { word: 'need', of, full, rooms: part });
       }
     }
@@ -265,19 +266,4 @@ export class PresenceLink {
 /** Whether the node has started after this node has heard all of the room, so its words tell all. */
 function startedAfter({ started = 0 }: LiveNode, { opened }: OpenRoom): boolean {
   return started > opened;
-}
-
-function* inParts(rooms: ReadonlySet<string>): Generator<string[]> {
-  let part: string[] = [];
-  let length = 0;
-  for (const room of rooms) {
-    if (part.length === MAX_ROOMS || length > MAX_NAMES) {
-      yield part;
-      part = [];
-      length = 0;
-    }
-    part.push(room);
-    length += room.length;
-  }
-  if (part.length > 0) yield part;
 }

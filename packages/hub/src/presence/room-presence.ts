@@ -16,7 +16,7 @@ type AfterJSON<T> = unknown extends T
       ? AfterJSON<J>
       : { readonly [K in keyof T]: AfterJSON<T[K]> };
 
-/** What rooms show; never for a room without the option `presence`. */
+/** The `info` of rooms; never for a room without the option `presence`. */
 type Shown<Infos> = {
   readonly [Key in keyof Infos]: unknown extends Infos[Key]
     ? never
@@ -24,9 +24,9 @@ type Shown<Infos> = {
 };
 
 /**
- * What `info` of a member may be: {@link JSONValue} when the types do not say it.
+ * The type of `info`: {@link JSONValue} when the options have no narrower one.
  *
- * @typeParam Infos - What the option `presence` returns, by key of the option `rooms`.
+ * @typeParam Infos - The results of the option `presence`, by key of the option `rooms`.
  */
 export type InfoOf<Infos> =
   Shown<Infos> extends { readonly [key: string]: infer I }
@@ -37,24 +37,24 @@ export type InfoOf<Infos> =
         : JSONValue
     : JSONValue;
 
-/** A member of a room, on any node. It is frozen. Do not change its `info`: all readers share it. */
+/** A member of a room, on any node. It is frozen. Do not change its `info`. All readers share it. */
 export interface Present<Info = JSONValue> {
   /** Id of its hub. */
   readonly node: string;
   /** Id of the session. */
   readonly session: string;
-  /** What the option `presence` or `Session.show` has made known of it. */
+  /** The value from the option `presence` or from `Session.show`. */
   readonly info: Info;
 }
 
 /** Members of a room. The key is `${node}/${session}`. */
 export type Presences<Info = JSONValue> = ReadonlyMap<string, Present<Info>>;
 
-/** What has changed in a room since the last event `presence`. A member is in one of the maps only. */
+/** The changes of a room since the last event `presence`. A member is in one of the maps only. */
 export interface PresenceChange<Info = JSONValue> {
   readonly joined: Presences<Info>;
   readonly left: Presences<Info>;
-  /** The members whose `info` has changed, as they are now. */
+  /** The members with another `info`, as they are now. */
   readonly changed: Presences<Info>;
 }
 

@@ -23,7 +23,7 @@ const DISCOVER_MS = 3_000;
 const RETRY_MS = 500;
 /** How long a server without slots keeps its connections, in ms: slots may be on their way. */
 const SPARE_MS = 60_000;
-/** Longest wait for the answers of a primary whose slot has moved, in ms. */
+/** Longest wait for the answers of a primary that has lost a slot, in ms. */
 const DRAIN_MS = 300;
 /** Bound of the channels that move at a time. */
 const MAX_MOVES = 1_000;
@@ -37,7 +37,7 @@ interface Subscribed {
   isMoving: boolean;
 }
 
-/** A command at a shard: the owner of a slot or, when it asks, where the slot is on its way to. */
+/** A command at a shard: the owner of a slot or, with `asking`, the next owner of a moving slot. */
 type Command<T> = (shard: Shard, asking: boolean, owner: Shard) => Promise<T>;
 
 /** A hub on a cluster. Each primary has the channels and histories of its slots. */
@@ -208,7 +208,7 @@ export class ClusterBackplane implements Backplane {
 
   /**
    * The replication id of the primary that a slot has come from. A publication does not ask for it, as
-   * a read does: when it runs again, a later one may have overtaken it.
+   * a read does. When it runs again, a later one may have overtaken it.
    */
   #formerId(channel: string): string | undefined {
     return this.#formerIds.get(this.#slot(channel));
@@ -216,7 +216,7 @@ export class ClusterBackplane implements Backplane {
 
   /**
    * Reads keys that may have come from another shard. They are whole if a primary still has the
-   * replication id with which they were written: then it has lost no message since.
+   * replication id with which they were written. Then it has lost no message since.
    */
   async #read<T>(read: (from: string) => Promise<T>): Promise<T> {
     try {

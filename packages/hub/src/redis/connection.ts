@@ -6,7 +6,7 @@ import { ioredisDriver } from './ioredis.ts';
 import { nodeRedisDriver } from './node-redis.ts';
 import { ANSWER_MS, CHECK_MS } from './times.ts';
 
-/** What a {@link Connection} reports. */
+/** Takes the reports of a {@link Connection}. */
 export interface ConnectionEvents extends Omit<DriverEvents, 'broken'> {
   lost(error: Error, forgotten: boolean): void;
 }
@@ -104,7 +104,7 @@ export class Connection {
   }
 
   /**
-   * Notices a silent network. Replaces a client that has given up to reconnect, or that cannot: the
+   * Notices a silent network. Replaces a client that has given up to reconnect, or that cannot. The
    * package `redis` does not become ready while the server refuses one of its subscriptions.
    */
   #check(): void {

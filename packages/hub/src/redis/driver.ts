@@ -30,7 +30,7 @@ export interface Driver {
   unsubscribe(channel: string): Promise<unknown>;
 }
 
-/** What a {@link Driver} reports. */
+/** Takes the reports of a {@link Driver}. */
 export interface DriverEvents {
   ready(): void;
   /**
@@ -40,8 +40,8 @@ export interface DriverEvents {
    */
   lost(error: Error | undefined, forgotten: boolean): void;
   message(channel: string, frame: RedisBytes): void;
-  /** The client no longer understands the server: a new client replaces it. */
+  /** The client no longer understands the server. A new client replaces it. */
   broken(error: Error): void;
-  /** The server has ended a subscription: its slot has moved to another server. */
+  /** The server has ended a subscription. Its slot has moved to another server. */
   moved(channel: string): void;
 }

@@ -6,7 +6,7 @@ export interface RedisBytes extends Uint8Array {
 }
 
 const SPACE = 0x20;
-/** Bound of the bytes that are read as epoch and offset: a UUID and at most 16 digits. */
+/** Bound of the bytes that are read as epoch and offset. A UUID and 16 digits fit. */
 const MAX_HEADER_BYTES = 64;
 
 /**

@@ -22,8 +22,8 @@ export interface RedisBackplaneOptions {
 /**
  * Connects a hub to Redis or Valkey, version 7 or later. Redis keeps the history of rooms.
  *
- * A lost connection and a failover count as an outage; in a cluster, of the rooms whose slots they
- * concern. The user of the client needs PUBLISH, SUBSCRIBE and UNSUBSCRIBE on channels that begin
+ * A lost connection and a failover count as an outage; in a cluster, only for the rooms of their slots.
+ * The user of the client needs PUBLISH, SUBSCRIBE and UNSUBSCRIBE on channels that begin
  * with `prefix`. In a cluster it needs SPUBLISH, SSUBSCRIBE, SUNSUBSCRIBE and CLUSTER SLOTS instead.
  * For rooms with history it also needs EVAL, INFO, DEL, HMGET, HSET, HINCRBY, PEXPIRE, XADD and
  * XRANGE on such keys.

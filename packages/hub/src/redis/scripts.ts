@@ -4,7 +4,7 @@
  * KEYS[2] is a stream of the messages. Their ids are the offsets.
  *
  * A restart or a failover changes the replication id. Messages may be lost then, so a new epoch
- * begins, and its offsets continue after the last known one. A room without keys starts at 1: it is
+ * begins, and its offsets continue after the last known one. A room without keys starts at 1. It is
  * new, or its keys have expired.
  *
  * Uses EVAL instead of EVALSHA: after a flush of the scripts, a publication that falls back to EVAL
@@ -25,8 +25,8 @@ end`;
 
 /**
  * The keys may have moved here whole, with their slot. ARGV has the replication id of a primary that
- * they may come from, or `?` to get that of the keys. A server that has taken over a moment ago may have lost
- * messages that followed the move: then a new epoch begins.
+ * they may come from, or `?` to get the id in the keys. A server that has just taken over may have lost
+ * messages after the move. Then a new epoch begins.
  */
 const unlessMoved = (from: string): string => `
 local n = tonumber(i:match('second_repl_offset:(%d+)'))

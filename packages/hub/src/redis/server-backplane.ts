@@ -6,7 +6,7 @@ import type { Argument, RedisClient } from './driver.ts';
 import { escapeName, keptFrame, parseFrame, plainFrame, type RedisBytes } from './frame.ts';
 import { historyScript, publishScript } from './scripts.ts';
 
-/** Bound of the reads at a time: other commands wait for them in Redis. */
+/** Bound of the reads at a time. Other commands wait for them in Redis. */
 const MAX_READS = 8;
 /** The `ttl` of a read that does not say it, in ms. */
 const TTL_MS = 300_000;
@@ -21,7 +21,7 @@ const MOVED = 'MOVED to another server';
 type Names = Pick<ReadonlySet<string>, 'has' | 'keys'>;
 type Entry = readonly [id: RedisBytes, fields: readonly RedisBytes[]];
 
-/** A hub on one server: of a cluster, those channels whose slots the server has. */
+/** A hub on one server. A server of a cluster has only the channels of its slots. */
 export class ServerBackplane implements Backplane {
   readonly #prefix: string;
   readonly #publishScript: string;
@@ -113,13 +113,13 @@ export class ServerBackplane implements Backplane {
     return { epoch: epoch.toString(), offset };
   }
 
-  /** Sends a message to the nodes that is in the history on another server. */
+  /** Sends the nodes a message that the history on another server contains. */
   async announce(channel: string, bytes: Uint8Array, position: Position): Promise<void> {
     const frame = keptFrame(position, bytes);
     await this.#commands.run((driver) => driver.publish(this.#name(channel), frame));
   }
 
-  /** Resolves when Redis has answered to all earlier publications: it answers in order. */
+  /** Resolves when Redis has answered to all earlier publications. It answers in order. */
   async answered(): Promise<void> {
     await this.#commands.ping().catch(() => {});
   }
@@ -213,7 +213,7 @@ export class ServerBackplane implements Backplane {
   #receive(name: string, frame: RedisBytes): void {
     const channel = this.#wanted.get(name);
     if (channel === undefined || this.#state === 'closed') return;
-    // After a hole, drops a message that arrives before `up`: the gap of the outage reports it.
+    // After a hole, drops a message that arrives before `up`. The gap of the outage reports it.
     if (this.#hasMissed && this.#state !== 'up') return;
     this.#sink!.message(channel, ...parseFrame(frame));
   }
@@ -242,10 +242,10 @@ export class ServerBackplane implements Backplane {
     this.#restoring = true;
     const refused = new Map<string, Error>();
     // A silent network holds messages back. The older connection answers after them, or is lost too.
-    // Both belong to this outage: an earlier `up` would cause a second gap.
+    // Both belong to this outage. An earlier `up` would cause a second gap.
     await Promise.allSettled([this.#commands.ping(), this.#subscriber.ping()]);
     while (this.#connected) {
-      // The hub may change its channels meanwhile: then there is another round.
+      // The hub may change its channels meanwhile. Then there is another round.
       const missing = missingIn(this.#subscribed, this.#wanted);
       const surplus = missingIn(this.#wanted, this.#subscribed);
       if (missing.length + surplus.length === 0) {
@@ -317,7 +317,7 @@ export class ServerBackplane implements Backplane {
     this.#subscribed.delete(name);
   }
 
-  /** Ignores the error of a lost connection: the next connection makes the change. */
+  /** Ignores the error of a lost connection. The next connection makes the change. */
   async #unlessLost(change: Promise<void>): Promise<void> {
     try {
       await change;

@@ -5,7 +5,7 @@ import type { Position } from '../position.ts';
 import type { RedisClient } from './driver.ts';
 import { ServerBackplane } from './server-backplane.ts';
 
-/** Bound of the publications to a shard that is silent for so many ms: the others need the rest. */
+/** Bound of the publications to a shard that is silent for so many ms. The others need the rest. */
 const MAX_UNANSWERED = 1_000;
 const SILENT_MS = 1_000;
 

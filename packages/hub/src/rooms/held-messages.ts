@@ -2,7 +2,7 @@ import type { PreparedMessage } from '@ws/conn';
 import type { HubSettings } from '../options.ts';
 import type { Session } from '../sessions/session.ts';
 
-/** Live messages that wait for the ends of resumes: all rooms of a session have one bound. */
+/** Live messages that wait for the ends of resumes. All rooms of a session have one bound. */
 export class HeldMessages<Data> {
   readonly #settings: HubSettings<Data>;
   readonly #held = new Map<Session<Data>, { messages: number; bytes: number }>();

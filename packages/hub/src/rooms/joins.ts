@@ -1,4 +1,4 @@
-import { type MessageData, portablePlatform } from '@ws/conn';
+import type { MessageData } from '@ws/conn';
 import {
   checked,
   checkOptionNames,
@@ -6,10 +6,10 @@ import {
   handled,
   isThenable,
   kind,
-  rejectedLater,
+  rejected,
   whole,
 } from '@ws/conn/internal';
-import { checkText } from '../arguments.ts';
+import { checkFunction, checkText } from '../arguments.ts';
 import { RoomRefusedError, SessionClosedError } from '../errors.ts';
 import { NEEDS_POSITIONS, type RoomSettings } from '../options.ts';
 import { checkPosition, type Position } from '../position.ts';
@@ -22,7 +22,7 @@ import type { Rooms } from './rooms.ts';
 
 const JOIN_OPTION_NAMES: readonly (keyof JoinOptions)[] = ['since', 'limit', 'first'];
 
-/** Most functions that decide joins within each other. A full stack would break what runs then. */
+/** Bound of the nested calls of functions that decide joins. A full stack would break other code. */
 const MAX_DECIDING = 64;
 
 /** The options of `Session.join`. With one of them the session resumes. */
@@ -58,7 +58,7 @@ export interface AskedJoin<Data> {
 export class Joins<Data> {
   readonly #hub: Sessions<Data>;
   readonly #rooms: Rooms<Data>;
-  /** The sessions whose joins wait for a decision: a logout of the room reaches them. */
+  /** The joins that wait for a decision. A logout of the room reaches their sessions. */
   readonly pending: Set<AskedJoin<Data>> = new Set();
   #deciding = 0;
 
@@ -67,28 +67,42 @@ export class Joins<Data> {
     this.#rooms = rooms;
   }
 
-  /** See `Session.join`. */
+  /**
+   * See `Session.join`.
+   *
+   * @param isAdmitted - Whether the session needs no `mayJoin`. An earlier join of the session that
+   *   waits for its decision then gets the same result.
+   */
   join(
     session: Session<Data>,
     name: string,
     options: JoinOptions<Data> | undefined,
+    isAdmitted = false,
   ): Promise<Joined<Data>> {
     try {
       if (session.state === 'closed') throw new SessionClosedError('session.join');
       checked(() => this.#rooms.room(name), session, 'join');
       const resume = options === undefined ? undefined : this.#resumeFor(session, name, options);
       const pending = session.joining?.get(name);
-      if (pending !== undefined) return this.#joinAgain(session, name, pending, resume);
+      if (pending !== undefined) {
+        if (!isAdmitted) return this.#joinAgain(session, name, pending, resume);
+        session.joining!.delete(name);
+        const joined = this.join(session, name, options, isAdmitted);
+        pending.result.resolve(joined);
+        return joined;
+      }
       if (session.isIn(name)) return this.#rooms.stay(session, name, resume);
       this.checkBounds(session, name);
-      if (this.#hub.settings.mayJoin === undefined) return this.#rooms.enter(session, name, resume);
+      if (isAdmitted || this.#hub.settings.mayJoin === undefined) {
+        return this.#rooms.enter(session, name, resume);
+      }
       const admitted = admit(this.#hub, session, name);
       return admitted === undefined
         ? this.#enterAdmitted(session, name, resume)
         : this.#enterLater(session, name, admitted, resume);
     } catch (error) {
       this.#hub.joinFailed(session, error);
-      return rejectedLater(portablePlatform, error);
+      return rejected(error, session);
     }
   }
 
@@ -199,32 +213,29 @@ export class Joins<Data> {
     // A resume may reject after the decision.
     if (resume !== undefined) void handled(result.promise);
     joining.set(name, join);
-    const failed = (error: unknown): void => {
-      this.#hub.joinFailed(session, error);
-      result.reject(error);
+    const decided = (enter: () => Promise<Joined<Data>>): void => {
+      if (joining.get(name) !== join) return;
+      joining.delete(name);
+      try {
+        result.resolve(enter());
+      } catch (error) {
+        this.#hub.joinFailed(session, error);
+        result.reject(error);
+      }
     };
     this.decideLater(session, name, admitted);
     admitted.then(
-      () => {
-        if (joining.get(name) !== join) return;
-        joining.delete(name);
-        try {
-          result.resolve(this.#enterAdmitted(session, name, resume));
-        } catch (error) {
-          failed(error);
-        }
-      },
-      (error) => {
-        if (joining.get(name) !== join) return;
-        joining.delete(name);
-        failed(error);
-      },
+      () => decided(() => this.#enterAdmitted(session, name, resume)),
+      (error) =>
+        decided(() => {
+          throw error;
+        }),
     );
     return result.promise;
   }
 
   /**
-   * Asks the option `presence` what to show of a session that will enter.
+   * Asks the option `presence` for the `info` of a session that will enter.
    *
    * @param presence - The option.
    * @returns JSON; undefined for a session that is not shown.
@@ -318,8 +329,6 @@ function checkJoinOptions<Data>(options: JoinOptions<Data>): JoinOptions<Data> |
   const { since, limit, first } = options;
   const start = since === undefined ? undefined : checkPosition(since);
   if (limit !== undefined && limit !== 0) whole('limit', limit);
-  if (first !== undefined && typeof first !== 'function') {
-    throw new TypeError(`first: expected a function, got ${kind(first)}`);
-  }
+  checkFunction('first', first);
   return (start ?? limit ?? first) === undefined ? undefined : { since: start, limit, first };
 }

@@ -6,7 +6,7 @@ type MembershipEvent = 'entered' | 'left';
 /** Events of one membership after which listeners that leave and join are in a circle. */
 const MAX_EVENTS = 100;
 
-/** An event of a membership whose listeners are being called. */
+/** An event of a membership, while its listeners are called. */
 interface RunningEvent<Data> {
   readonly session: Session<Data>;
   readonly room: string;
@@ -17,7 +17,7 @@ interface RunningEvent<Data> {
 /** The events of memberships, in the same order for all listeners. */
 export class MembershipEvents<Data> {
   readonly #hub: Sessions<Data>;
-  /** The events whose listeners are called now: one, or more when a listener joins or leaves. */
+  /** The events in progress: one, or more when a listener joins or leaves. */
   readonly #running: RunningEvent<Data>[] = [];
 
   constructor(hub: Sessions<Data>) {

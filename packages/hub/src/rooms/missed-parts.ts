@@ -42,9 +42,9 @@ export interface SharedPart {
 }
 
 /**
- * Parts of what sessions have missed. Resumes of one room at one position share a part and what `form`
- * has made of it, while one of them holds it. Parts end at the same offsets, so that resumes from
- * different positions share the later ones.
+ * Parts of the missed messages of sessions, after `form`. Resumes of one room at one position share a
+ * part while one of them holds it. Parts end at the same offsets, so that resumes from different
+ * positions share the later ones.
  */
 export class MissedParts<Data> {
   readonly #rooms: Rooms<Data>;
@@ -84,7 +84,7 @@ export class MissedParts<Data> {
     return held;
   }
 
-  /** A later resume may miss more: only a part that is full is the same for it. */
+  /** A later resume may miss more. Only a part that is full is the same for it. */
   async #share(
     begun: SharedPart,
     name: string,

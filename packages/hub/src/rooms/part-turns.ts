@@ -17,8 +17,8 @@ export interface PartTurn {
 }
 
 /**
- * Turns of the resumes of a session: one at a time reads and holds a part of what the session has
- * missed. Otherwise a client that does not read holds a part for each of its rooms.
+ * Turns of the resumes of a session. Only one resume at a time reads and holds a part. Otherwise a
+ * client that does not read would hold a part for each of its rooms.
  */
 export class PartTurns<Data> {
   readonly #hub: Pick<Sessions<Data>, 'platform'>;

@@ -13,31 +13,31 @@ import type { PartTurn } from './part-turns.ts';
 import type { Joined } from './room.ts';
 import type { Rooms } from './rooms.ts';
 
-/** Bytes of missed messages after which others have their turn, with so many for each message. */
+/** Bytes of missed messages in a turn, and the bytes that each message counts for itself. */
 const TURN_COST = 32_768;
 const MESSAGE_COST = 32;
 /** Bound of the live messages for which `form` has failed while a session resumes. */
 const MAX_SKIPPED = 256;
 const READS_FAILED = 'reads of missed messages failed';
-/** A position of no history: after it come all messages that a history has. */
+/** A position of no history. All messages of a history come after it. */
 const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
 const ALL = Number.MAX_SAFE_INTEGER;
 /** The epoch of a client without a position. */
 const NO_EPOCH = '';
 
 /**
- * The start of a membership that loses no message: the session gets what it has missed, then what the
- * other members have got meanwhile, and no message twice.
+ * The start of a membership that loses no message. The session gets the missed messages, then the live
+ * ones, and no message twice.
  *
- * The history is read in parts: the next one when the one before has left. Meanwhile live messages wait
- * in a queue. If they are too many, the queue is emptied, and the history is read on from the position
- * of the session until it has caught up. So it is when the next live message does not follow that
- * position: the first message of a channel shows no loss before it.
+ * The resume reads the history in parts. It reads the next part when the connection has taken the last
+ * one. Meanwhile live messages wait in a queue. If they are too many, the resume empties the queue and
+ * reads on from the position of the session until it has caught up. It also reads on when the next live
+ * message leaves a hole. The first message of a channel cannot report one.
  */
 export class Resume<Data> {
   /**
-   * `reading` until the session has all missed messages. `passing` until a message has passed that it
-   * lacks: a live message may come later than the history has it. Then `over`.
+   * `reading` until the session has all missed messages. `passing` while a live message that the history
+   * has already given may still arrive: until the first one that the session lacks. Then `over`.
    */
   #state: 'reading' | 'passing' | 'over' = 'reading';
   readonly #hub: Sessions<Data>;
@@ -51,24 +51,24 @@ export class Resume<Data> {
   #firstLive: Publication<Data> | undefined;
   /** The queue was emptied since the start of the latest read. */
   #hasForgotten = false;
-  /** Parts are read in the turn of this resume: a session holds one of them at a time. */
+  /** Parts are read in the turn of this resume. A session holds one of them at a time. */
   #turn: PartTurn | undefined;
-  /** The part whose messages leave. */
+  /** The part that is being sent. */
   #held: SharedPart | undefined;
   #unsent: readonly PreparedMessage[] = [];
-  /** Live messages for which `form` has failed, with the offset before each. */
+  /** Offsets of live messages for which `form` failed, each with the offset before it. */
   #skipped: Map<number, number> | undefined;
   /** The history may have more messages than the latest part. */
   #hasMore = false;
-  /** The session has the messages up to this one; undefined if that is not known. */
+  /** The session has all messages up to this one; undefined if that is unknown. */
   #last: Position | undefined;
-  /** The history could not be read: the session lacks messages after `#last`. */
+  /** The history could not be read. The session lacks messages after `#last`. */
   #isUnread = false;
   /** More messages were missed than the option `limit` allows. */
   #isTooMany = false;
   /** The session lacks a missed message, or `form` has failed for one. */
   #hasLost = false;
-  /** `first` or the result has said that no message is missing. */
+  /** `first`, or the result of the join, has reported that no message is missing. */
   #hasPromised = false;
   /** Of the last message that was read or, if this node keeps the history, of its last one. */
   #position: Position | undefined;
@@ -115,7 +115,7 @@ export class Resume<Data> {
     }
   }
 
-  /** `form` has failed for a live message: the room has told its members a gap. */
+  /** `form` failed for a live message. The room has reported a gap to its members. */
   skip({ epoch, offset }: Position, before: number | undefined): void {
     const previous = before ?? offset - 1;
     if (this.#state === 'passing' && this.#last?.epoch === epoch && this.#leads(previous)) {
@@ -126,7 +126,7 @@ export class Resume<Data> {
     if (this.#skipped.size < MAX_SKIPPED) this.#skipped.set(offset, previous);
   }
 
-  /** Whether the session has all up to this offset, but for what {@link skip} has told. */
+  /** Whether the session has all messages up to this offset, except those of {@link skip}. */
   #leads(offset: number): boolean {
     let at: number | undefined = offset;
     while (at !== undefined && at > this.#last!.offset) at = this.#skipped?.get(at);
@@ -138,9 +138,9 @@ export class Resume<Data> {
     if (this.#state === 'over') return;
     if (this.isReading) return this.#hold(publication);
     if (!this.#lacksBefore(publication)) return this.#deliver(publication);
-    // It leaves: its next visit brings what it lacks.
+    // The session leaves. Its next visit brings the rest.
     if (!this.#session.isIn(this.#name)) return this.cancel();
-    // A live message was lost, and none came before this one that would have shown it.
+    // A live message was lost, and no earlier message showed it.
     this.#state = 'reading';
     this.#hold(publication);
     this.#hasForgotten = true;
@@ -219,7 +219,7 @@ export class Resume<Data> {
       const isDue = this.#hasMore || this.#hasForgotten;
       if (!isDue && !this.#queueLacks()) break;
       const last = this.#last?.offset;
-      // The history does not have it: another read would find no more.
+      // The history does not have it. Another read would find no more.
       if (!isDue && last === before) this.#lose();
       before = last;
       if (this.isReading) missed += await this.#readOn();
@@ -294,12 +294,12 @@ export class Resume<Data> {
     const last = await this.#rooms.reads.position(this.#name);
     await this.#untilReturned();
     const before = this.#beforeLive(last);
-    // Those of this node from before the join do not come live.
+    // Messages that this node published before the join do not arrive live.
     this.#hasMore = before !== undefined && this.#rooms.crosses;
     return before ?? last;
   }
 
-  /** Resolves when the members have this node's own messages: a read may find them before that. */
+  /** Resolves when the members have this node's own messages. A read may find them before that. */
   async #untilReturned(): Promise<void> {
     await this.#hub.link?.untilReturned(this.#name);
     await this.#audience?.done;
@@ -317,7 +317,7 @@ export class Resume<Data> {
     const start = since.epoch === NO_EPOCH ? BEFORE_ALL : since;
     const part = await this.#read(start);
     const { length } = part.messages;
-    // A position that the history has not reached yet: another history had it.
+    // A position that the history has not reached yet. Another history had it.
     const isLost = length === 0 && !part.isWhole && !isNext(part, start);
     if (limit === undefined) return isLost ? this.#read(BEFORE_ALL) : part;
     if (!isLost && !part.hasMore && length <= limit) return part;
@@ -328,7 +328,7 @@ export class Resume<Data> {
     return last;
   }
 
-  /** Reads the messages after those of an earlier read. Returns the number of those that were sent. */
+  /** Reads on after an earlier read. Returns the number of messages that were sent. */
   async #readOn(): Promise<number> {
     this.#hasForgotten = false;
     const since = this.#last;
@@ -356,7 +356,7 @@ export class Resume<Data> {
     if (this.isReading) this.#hub.failedOften(READS_FAILED, error);
   }
 
-  /** The session lacks a message after `first`: the client resumes again, and is told. */
+  /** The session lacks a message after `first`. The client must resume again. */
   #lose(): void {
     void this.#session.close(CloseCode.TryAgainLater, 'missed too much');
   }
@@ -364,7 +364,7 @@ export class Resume<Data> {
   /** Reads a part, for {@link #sendPart}. */
   async #read(since: Position | undefined, limit = ALL): Promise<MissedPart> {
     this.#release(undefined);
-    // The session has left: no later call would give the turn back.
+    // The session has left. No later call would give the turn back.
     if (!this.isReading) return NO_PART;
     this.#turn = this.#rooms.turns.take(this.#session);
     if (this.#turn.begins !== undefined) await this.#turn.begins.promise;
@@ -431,7 +431,7 @@ export class Resume<Data> {
     }
   }
 
-  /** Keeps a live message for the end of the read, within the bounds of slow sessions. */
+  /** Queues a live message until the end of the read, within the bounds of slow sessions. */
   #hold(publication: Publication<Data>): void {
     if (this.#options.since === undefined) this.#firstLive ??= publication;
     this.#queue.push(publication);
@@ -462,14 +462,14 @@ export class Resume<Data> {
     if (!this.#mayComeLate) void this.#endAfterPass();
   }
 
-  /** Whether a message may come that the session has got from the history. */
+  /** Whether a live message may arrive that the session already has from the history. */
   get #mayComeLate(): boolean {
     if (!this.#rooms.crosses) return false;
     const [last, known] = [this.#last, this.#rooms.reads.knownPosition(this.#name)];
     return last === undefined || known?.epoch !== last.epoch || known.offset < last.offset;
   }
 
-  /** What was published before the history was read leaves with the next pass. */
+  /** The next pass delivers what was published before the read of the history. */
   async #endAfterPass(): Promise<void> {
     await this.#audience?.done;
     if (this.#state !== 'passing') return;

@@ -1,4 +1,4 @@
-import { checked, rejectedLater } from '@ws/conn/internal';
+import { checked, rejected } from '@ws/conn/internal';
 import type { Found } from '../backplane/engine-histories.ts';
 import {
   checkQuery,
@@ -24,22 +24,15 @@ export class RoomReads<Data> {
   }
 
   /** See `Room.history`. */
-  history(
-    name: string,
-    query: HistoryQuery,
-    second: unknown,
-  ): Promise<{ messages: Kept[]; complete: boolean }> {
-    return this.#history(name, query, second).catch((error: unknown) =>
-      rejectedLater(this.#hub.platform, error),
-    );
+  history(name: string, query: HistoryQuery): Promise<{ messages: Kept[]; complete: boolean }> {
+    return this.#history(name, query).catch((error: unknown) => rejected(error, this));
   }
 
   async #history(
     name: string,
     query: HistoryQuery,
-    second: unknown,
   ): Promise<{ messages: Kept[]; complete: boolean }> {
-    const copy = checked(() => checkQuery(query, second), Room.prototype, 'history');
+    const copy = checked(() => checkQuery(query), Room.prototype, 'history');
     const bounds = this.#hub.settings.room(name).history;
     if (bounds === undefined) {
       this.#reportMissing(name);
@@ -81,7 +74,10 @@ export class RoomReads<Data> {
     return { ...partOf(part!, since, hasMore), follows };
   }
 
-  /** The position of the last message that the members of a room have got; undefined if it must be read. */
+  /**
+   * The position of the last message that the members of a room have got; undefined if it must be
+   * read.
+   */
   knownPosition(name: string): Position | undefined {
     return this.#hub.link?.positionOf(name);
   }
@@ -96,7 +92,7 @@ export class RoomReads<Data> {
     return Math.max((this.#rooms.historyOf(name)?.last ?? 0) - offset, 0);
   }
 
-  /** Reads the history that this node keeps. Undefined with a backplane, whose engine keeps it. */
+  /** Reads the history on this node. Undefined with a backplane. Its engine has the history. */
   readHere(name: string, since: Position | undefined, limit: number): HistoryPart | undefined {
     if (this.#rooms.crosses) return undefined;
     const history = this.#rooms.historyOf(name);
@@ -118,7 +114,7 @@ export class RoomReads<Data> {
   }
 }
 
-/** What a read of the engine has found. */
+/** The result of a read of the engine. */
 function partOf(
   { arrivals, complete, epoch = '', last: end = 0 }: Found,
   since: Position | undefined,

@@ -89,7 +89,7 @@ export class Room<Data = unknown, Info = JSONValue> {
    * @throws (rejects) {@link HubClosedError}, {@link OverflowError}; {@link BackplaneError} when
    *   the backplane refuses the message, or has not answered for 5 s. While the backplane is away,
    *   only a room with `delivery: 'through'` rejects. TypeError for invalid data or options; the
-   *   error of `filter`. A rejection that is not awaited is not reported as unhandled: the event
+   *   error of `filter`. A rejection that is not awaited is not reported as unhandled. The event
    *   `error` reports it; refused messages at most once a second.
    */
   publish(
@@ -118,11 +118,7 @@ export class Room<Data = unknown, Info = JSONValue> {
    *   first such read by the event `error`.
    * @throws (rejects) TypeError, RangeError for invalid arguments; {@link BackplaneError}.
    */
-  history(query?: HistoryQuery): Promise<{ messages: Kept[]; complete: boolean }>;
-  history(
-    query: HistoryQuery = {},
-    second?: unknown,
-  ): Promise<{ messages: Kept[]; complete: boolean }> {
-    return this.#rooms.reads.history(this.name, query, second);
+  history(query: HistoryQuery = {}): Promise<{ messages: Kept[]; complete: boolean }> {
+    return this.#rooms.reads.history(this.name, query);
   }
 }

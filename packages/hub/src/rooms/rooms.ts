@@ -1,9 +1,9 @@
-import { Message, type MessageData, type PreparedMessage, portablePlatform } from '@ws/conn';
-import { checked, onRejection, RESOLVED, rejectedLater } from '@ws/conn/internal';
+import { Message, type MessageData, type PreparedMessage } from '@ws/conn';
+import { checked, onRejection, RESOLVED, rejected } from '@ws/conn/internal';
 import { checkNoEvent, checkRoomName, jsonOf, prepareResult } from '../arguments.ts';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import type { Arrival } from '../backplane/envelope.ts';
-import { Audience, type Publication } from '../delivery/audience.ts';
+import { Audience, type Publication, TO_ALL } from '../delivery/audience.ts';
 import {
   chosen,
   PUBLISH_NAMES,
@@ -51,7 +51,7 @@ export class Rooms<Data> {
   readonly held: HeldMessages<Data>;
   readonly #hub: Sessions<Data>;
   readonly #states = new Map<string, RoomState<Data>>();
-  /** The rooms without members, by their last use: they have history. */
+  /** The rooms without members but with history, by their last use. */
   readonly #unattended = new Set<RoomState<Data>>();
   readonly #histories: Histories;
   readonly #events: MembershipEvents<Data>;
@@ -149,12 +149,18 @@ export class Rooms<Data> {
     for (const name of session.roomNames()) this.#states.get(name)?.audience.flush(session);
   }
 
+  /**
+   * See `Room.publish`.
+   *
+   * @param isAccepted - Whether the option `accept` need not check the message.
+   */
   publish(
     name: string,
     data: MessageData | PreparedMessage,
     options: PublishOptions<Data>,
+    isAccepted = false,
   ): Promise<Position | undefined> {
-    return this.#reported(() => this.#publish(name, data, options, true));
+    return this.#reported(() => this.#publish(name, data, options, true, isAccepted));
   }
 
   /**
@@ -163,10 +169,10 @@ export class Rooms<Data> {
    * @param local - Whether only the members of this node get it.
    */
   emit(name: string, text: string, local: boolean): Promise<unknown> {
-    return this.#reported(() => this.#publish(name, text, { local }, false));
+    return this.#reported(() => this.#publish(name, text, { local }, false, true));
   }
 
-  /** Reports the error of a publication: the application may not await it. */
+  /** Reports the error of a publication that the application may not await. */
   #reported(
     publish: () => Promise<Position | undefined> | undefined,
   ): Promise<Position | undefined> {
@@ -176,7 +182,7 @@ export class Rooms<Data> {
       return published;
     } catch (error) {
       this.#hub.refused(error);
-      return rejectedLater(portablePlatform, error);
+      return rejected(error, this);
     }
   }
 
@@ -186,18 +192,13 @@ export class Rooms<Data> {
     value: unknown,
     options: PublishOptions<Data>,
   ): Promise<Position | undefined> {
-    let text: string;
-    try {
-      const format = (): string => {
-        checkNoEvent(value, this.#hub.listeners.events);
-        return jsonOf(value);
-      };
-      text = checked(format, Room.prototype, 'publishJSON');
-    } catch (error) {
-      this.#hub.refused(error);
-      return rejectedLater(portablePlatform, error);
-    }
-    return this.publish(name, text, options);
+    const format = (): string => {
+      checkNoEvent(value, this.#hub.listeners.events);
+      return jsonOf(value);
+    };
+    return this.#reported(() =>
+      this.#publish(name, checked(format, Room.prototype, 'publishJSON'), options, true, false),
+    );
   }
 
   #publish(
@@ -205,6 +206,7 @@ export class Rooms<Data> {
     data: MessageData | PreparedMessage,
     options: PublishOptions<Data>,
     isKept: boolean,
+    isAccepted: boolean,
   ): Promise<Position | undefined> | undefined {
     if (this.#hub.ended) throw new HubClosedError('publish');
     const { message: given, except } = checked(
@@ -223,7 +225,7 @@ export class Rooms<Data> {
     const only = chosen(this.membersOf(name), options.filter);
     const { key } = options;
     const { accept } = settings;
-    const message = isKept && accept !== undefined ? accept(given, name) : given;
+    const message = isAccepted || accept === undefined ? given : accept(given, name);
     const history = isKept ? settings.history : undefined;
     const crosses = this.crosses && options.local !== true;
     if (crosses && settings.through) {
@@ -272,7 +274,7 @@ export class Rooms<Data> {
     return undefined;
   }
 
-  /** What the members of a room get of a message; undefined if the option `form` fails. */
+  /** Makes the message that members get; undefined if the option `form` fails. */
   form(
     room: string,
     message: PreparedMessage,
@@ -326,16 +328,10 @@ export class Rooms<Data> {
     const delivered =
       formed === undefined
         ? RESOLVED
-        : state.audience.publish({
-            message: formed,
-            key,
-            except,
-            only,
-            position,
-            previous: undefined,
-          });
+        : state.audience.publish({ ...TO_ALL, message: formed, key, except, only, position });
     if (keeps) this.#keep(name, state, message);
-    return positioned(delivered, position);
+    if (position === undefined) return delivered as Promise<undefined>;
+    return delivered.then(() => position);
   }
 
   /** Whether this node keeps the room's history. With a backplane the engine does. */
@@ -376,8 +372,8 @@ export class Rooms<Data> {
     this.#unattended.delete(this.#states.get(name)!);
     resume?.hold(audience);
     if (audience.members.size === 1) this.#hub.link?.addChannel(name, settings);
-    // Also for the first member, whose room may have had others before the link is loaded. A session
-    // that resumes gets the messages under way, unless its position is after them.
+    // Also for the first member. Its room may have had others before the link is loaded. A session that
+    // resumes gets the messages under way, unless its position is after them.
     if (settings.through && (resume === undefined || settings.history === undefined)) {
       onRejection(
         this.#hub.withLink(async (link) => link.joined(name, session, false)),
@@ -463,14 +459,4 @@ export class Rooms<Data> {
     this.#states.delete(name);
     if (history !== undefined) this.#histories.roomEnded(name, history, this.#hub.platform);
   }
-}
-
-/** Resolves when `delivered` does, to the position of the message if it has one. */
-function positioned(
-  delivered: Promise<void>,
-  position: Position | undefined,
-): Promise<Position | undefined> {
-  return position === undefined
-    ? (delivered as Promise<undefined>)
-    : delivered.then(() => position);
 }

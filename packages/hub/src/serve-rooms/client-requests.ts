@@ -8,7 +8,7 @@ import {
 } from '@ws/conn/internal';
 import type { HandlerContext } from '@ws/rpc';
 
-/** Rooms of a client about which the application is asked at a time. */
+/** Questions of a client that wait for the application at a time. */
 const MAX_ASKED = 16;
 /** Questions of a client that the application has not answered in time. */
 const MAX_LATE = 256;
@@ -24,7 +24,7 @@ interface Question {
   lateAt: number | undefined;
 }
 
-/** A join of which the client is waiting for missed messages. */
+/** A join while the client gets missed messages. */
 export interface Joining {
   readonly ended: Deferred<void>;
   /** The client has left the room. */
@@ -40,7 +40,7 @@ export interface Turn {
   readonly giveBack: () => void;
 }
 
-/** The requests of one client: those of a room are in order, and wait for no other room. */
+/** The requests of one client, in order for each room. No room waits for another one. */
 export class ClientRequests {
   readonly joining: Map<string, Joining> = new Map();
   /** The turn of the last request of each room. */
@@ -81,9 +81,12 @@ export class ClientRequests {
       if (before !== undefined) await unlessAborted(before, asked.signal);
       return await run({ requests: this, number, asked, giveBack });
     } finally {
-      if (before === undefined) giveBack();
-      else void before.then(giveBack);
-      this.#settled();
+      const end = (): void => {
+        giveBack();
+        this.#settled();
+      };
+      if (before === undefined) end();
+      else void before.then(end);
     }
   }
 
@@ -104,7 +107,7 @@ export class ClientRequests {
     else await this.#untilPlace(asked.signal);
     try {
       const open = this.#questions.get(key);
-      // It has waited for this answer before.
+      // The request was already waiting when the time was up.
       const isLate = open?.lateAt !== undefined && number <= open.lateAt;
       if (isLate || (open === undefined && this.#late >= MAX_LATE)) throw lateError(key, ms);
       const answer = open === undefined ? call() : open.answer;
@@ -114,19 +117,29 @@ export class ClientRequests {
     } finally {
       const [next] = this.#waiting;
       if (next === undefined) this.#asking--;
-      else next();
+      else {
+        this.#waiting.delete(next);
+        next();
+      }
     }
   }
 
   /** Waits for the place of a request that has its answer. */
   async #untilPlace(signal: Signal): Promise<void> {
+    if (signal.aborted) throw signal.reason;
     const place = new Deferred<void>();
-    const take = (): void => {
-      this.#waiting.delete(take);
-      place.resolve();
-    };
+    const take = (): void => place.resolve();
     this.#waiting.add(take);
-    await unlessAborted(place.promise, signal).finally(() => this.#waiting.delete(take));
+    // Removes it at once. An aborted request that got a place would never return it.
+    const giveUp = (): void => {
+      if (this.#waiting.delete(take)) place.reject(signal.reason);
+    };
+    addAbortListener(signal, giveUp);
+    try {
+      await place.promise;
+    } finally {
+      removeAbortListener(signal, giveUp);
+    }
   }
 
   #opened(key: string, given: PromiseLike<unknown>): Question {

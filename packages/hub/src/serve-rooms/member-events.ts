@@ -1,5 +1,6 @@
 import { portablePlatform } from '@ws/conn';
 import { schedulerOf, TurnCallback } from '@ws/conn/internal';
+import { OverflowError } from '../errors.ts';
 import type { Hub } from '../hub.ts';
 import type { PresenceChange, Present } from '../presence/room-presence.ts';
 import { platformOf } from '../sessions/conn-calls.ts';
@@ -8,52 +9,89 @@ import { eventText } from './room-text.ts';
 
 /** Least time between two events of a room for a client, in ms. */
 const INTERVAL_MS = 1_000;
-/** Clients get the number only of more members, or of a longer list, in UTF-16 units. */
+/** Above so many members, or UTF-16 units of the list, clients get only the number of the members. */
 const MAX_SHOWN = 1_000;
 const MAX_LENGTH = 262_144;
-/** They get all again below this share of these bounds: a client alone does not cross both. */
+/** Share of these bounds below which clients get the list again. One client cannot cross both. */
 const SHOWN_AGAIN = 0.9;
-/** Lists that a room sends in an interval, in UTF-16 units. */
+/** Bound of the lists that a room sends in an interval, in UTF-16 units. */
 const MAX_LISTS = 16 * 1_048_576;
-/** A shorter list is made for each turn. A longer one serves an interval. */
+/** A shorter list is written anew in each turn. A longer one serves for an interval. */
 const SHORT = 16_384;
 
-/** What the members of a room are told. */
-interface MemberRoom<Data> {
-  /** By the events of the hub: its live Map may have what no event will say. */
-  readonly members: Map<string, Present>;
+/** A room whose clients get its members. */
+class MemberRoom<Data> {
+  /** The members by the events of the hub. The hub's own Map also has members without an event. */
+  readonly members: Map<string, Present> = new Map();
   /** The keys that have changed since the last change was sent. */
-  readonly changed: Set<string>;
-  /** The sessions that know the members, but for those that have changed. */
-  readonly informed: Set<Session<Data>>;
+  readonly changed: Set<string> = new Set();
+  /** The sessions that know all members except the changed ones. */
+  readonly informed: Set<Session<Data>> = new Set();
   /** The sessions that need the list. */
-  readonly lacking: Set<Session<Data>>;
-  /** The sessions that got the list in this interval. */
-  readonly recent: Set<Session<Data>>;
-  /** The list of this interval; undefined before the first. */
-  list: string | undefined;
+  readonly lacking: Set<Session<Data>> = new Set();
+  /** The sessions that got the list in this interval, also if they have left. */
+  readonly recent: Set<Session<Data>> = new Set();
   /** Length of the lists of this interval. */
-  listed: number;
-  /** The sessions get the number of the members only. */
-  isCounted: boolean;
-  /** What the last event has said. */
-  isComplete: boolean;
-  /** The interval has not ended. */
-  isPaused: boolean;
+  listed = 0;
+  /** Whether the sessions get only the number of the members. */
+  isCounted = false;
+  /** `complete` of the last event. */
+  isComplete = false;
+  /** Whether the interval has not ended. */
+  isPaused = false;
+  #list: string | undefined;
+
+  /** All members in JSON, as they were at the first call in this interval. */
+  get list(): string {
+    this.#list ??= JSON.stringify(Object.fromEntries(this.members));
+    return this.#list;
+  }
+
+  /** The next list is a new one, unless this one has `length` or more units. */
+  forgetList(length = Infinity): void {
+    if ((this.#list?.length ?? 0) < length) this.#list = undefined;
+  }
+
+  /** The informed sessions need the list again. */
+  needList(): void {
+    for (const session of this.informed) this.lacking.add(session);
+    this.informed.clear();
+  }
+
+  /** The changed members as they are now, in JSON without braces. */
+  changeOf(keys: readonly string[]): string {
+    if (this.isCounted) return '"members":{}';
+    const shown: [string, Present][] = [];
+    const left: string[] = [];
+    for (const key of keys) {
+      const present = this.members.get(key);
+      if (present === undefined) left.push(key);
+      else shown.push([key, present]);
+    }
+    return `"shown":${JSON.stringify(Object.fromEntries(shown))},"left":${JSON.stringify(left)}`;
+  }
 }
 
-/** Tells the members of a room who is in it: all of them once, then the changes. */
+/** Sends clients the members of their rooms. The first event is the list, later ones are changes. */
 export class MemberEvents<Data> {
   readonly #hub: Hub<Data>;
   readonly #rooms = new Map<string, MemberRoom<Data>>();
+  /** The rooms with joins in this turn. */
   readonly #due = new Set<string>();
   readonly #turn = new TurnCallback(() => this.#endTurn());
+  /** Bound of the lists that a client gets in an interval, in UTF-16 units. The first may be longer. */
+  readonly #maxListed: number;
+  /** Length of the lists that sessions got in this interval, in all rooms. */
+  readonly #listed = new Map<Session<Data>, number>();
 
-  constructor(hub: Hub<Data>) {
+  /** @param maxQueuedBytes - Option of the hub. Lists of many rooms must not exceed it. */
+  constructor(hub: Hub<Data>, maxQueuedBytes: number) {
     this.#hub = hub;
+    // A unit has up to 3 bytes in UTF-8.
+    this.#maxListed = maxQueuedBytes / 4;
   }
 
-  /** A session has joined: it gets all members. */
+  /** A session has joined. It gets all members. */
   joined(session: Session<Data>, name: string): void {
     if (!this.#hub.room(name).members.has(session)) return;
     this.#room(name).lacking.add(session);
@@ -65,7 +103,8 @@ export class MemberEvents<Data> {
   left(session: Session<Data>, name: string): void {
     const room = this.#rooms.get(name);
     if (room === undefined) return;
-    for (const sessions of [room.informed, room.lacking, room.recent]) sessions.delete(session);
+    room.informed.delete(session);
+    room.lacking.delete(session);
     this.#removeIfUnused(name, room);
   }
 
@@ -82,25 +121,11 @@ export class MemberEvents<Data> {
 
   #room(name: string): MemberRoom<Data> {
     let room = this.#rooms.get(name);
-    if (room === undefined) {
-      room = {
-        members: new Map(),
-        changed: new Set(),
-        informed: new Set(),
-        lacking: new Set(),
-        recent: new Set(),
-        list: undefined,
-        listed: 0,
-        isCounted: false,
-        isComplete: false,
-        isPaused: false,
-      };
-      this.#rooms.set(name, room);
-    }
+    if (room === undefined) this.#rooms.set(name, (room = new MemberRoom()));
     return room;
   }
 
-  /** An event says all that the last member of this node leaves. */
+  /** Forgets a room without members of this node. The event of the last one empties it. */
   #removeIfUnused(name: string, room: MemberRoom<Data>): boolean {
     if (room.members.size > 0 || this.#hub.room(name).members.size > 0) return false;
     return this.#rooms.delete(name);
@@ -122,17 +147,19 @@ export class MemberEvents<Data> {
     if (!isIdle) this.#pause(name, room);
   }
 
-  /** Sends what has changed to the sessions that know the rest. */
+  /** Sends the changed members to the informed sessions. */
   #sendChange(name: string, room: MemberRoom<Data>): void {
     const { presenceComplete } = this.#hub.room(name);
     if (room.changed.size === 0 && room.isComplete === presenceComplete) return;
     room.isComplete = presenceComplete;
     const keys = [...room.changed];
     room.changed.clear();
-    room.list = undefined;
+    room.forgetList();
     this.#choose(room);
     if (room.informed.size > 0) {
-      this.#hub.multiple(room.informed, this.#text(name, room, changeOf(room, keys)));
+      const change = room.changeOf(keys);
+      const isLong = change.length > MAX_LENGTH;
+      if (isLong || !this.#send(room.informed, this.#text(name, room, change))) room.needList();
     }
     this.#pause(name, room);
   }
@@ -141,35 +168,57 @@ export class MemberEvents<Data> {
   #choose(room: MemberRoom<Data>): void {
     const share = room.isCounted ? SHOWN_AGAIN : 1;
     const isMany = room.members.size > MAX_SHOWN * share;
-    const isCounted = isMany || listOf(room).length > MAX_LENGTH * share;
-    // Of the number alone no list can be made.
-    if (room.isCounted && !isCounted) {
-      for (const session of room.informed) room.lacking.add(session);
-      room.informed.clear();
-    }
+    const isCounted = isMany || room.list.length > MAX_LENGTH * share;
+    // The sessions know only the number so far.
+    if (room.isCounted && !isCounted) room.needList();
     room.isCounted = isCounted;
   }
 
-  /** Sends all members to the sessions that need them, as many as an interval allows. */
+  /** Sends the list to the sessions that need it, within the bounds of the interval. */
   #sendLists(name: string, room: MemberRoom<Data>): void {
-    if ((room.list?.length ?? 0) < SHORT) room.list = undefined;
+    room.forgetList(SHORT);
     this.#choose(room);
     const sessions = new Set<Session<Data>>();
     for (const session of room.lacking) {
       if (room.recent.has(session)) continue;
-      const { length } = room.isCounted ? '' : listOf(room);
+      const { length } = room.isCounted ? '' : room.list;
       if (room.listed > 0 && room.listed + length > MAX_LISTS) break;
+      if (!this.#mayList(session, length)) continue;
       room.listed += length;
       sessions.add(session);
     }
+    const members = room.isCounted ? '{}' : room.list;
     if (sessions.size === 0) return;
+    if (!this.#send(sessions, this.#text(name, room, `"members":${members}`))) return;
     for (const session of sessions) {
       room.lacking.delete(session);
       room.informed.add(session);
       room.recent.add(session);
     }
-    const members = room.isCounted ? '{}' : listOf(room);
-    this.#hub.multiple(sessions, this.#text(name, room, `"members":${members}`));
+  }
+
+  /** Counts a list for a session. Returns false when the session must wait for it. */
+  #mayList(session: Session<Data>, length: number): boolean {
+    // The client has not read what it got before.
+    if (session.untilWritable() !== undefined) return false;
+    const listed = this.#listed.get(session) ?? 0;
+    if (listed > 0 && listed + length > this.#maxListed) return false;
+    if (this.#listed.size === 0) {
+      portablePlatform.setTimer(INTERVAL_MS, () => this.#listed.clear());
+    }
+    this.#listed.set(session, listed + length);
+    return true;
+  }
+
+  /** Returns false when too many messages wait in the hub. The next interval tries again. */
+  #send(sessions: ReadonlySet<Session<Data>>, text: string): boolean {
+    try {
+      this.#hub.multiple(sessions, text);
+      return true;
+    } catch (error) {
+      if (error instanceof OverflowError) return false;
+      throw error;
+    }
   }
 
   #pause(name: string, room: MemberRoom<Data>): void {
@@ -179,7 +228,7 @@ export class MemberEvents<Data> {
       room.isPaused = false;
       room.recent.clear();
       room.listed = 0;
-      room.list = undefined;
+      room.forgetList();
       this.#run(name);
     });
   }
@@ -191,23 +240,4 @@ export class MemberEvents<Data> {
       `"room":${room},"count":${members.size},"complete":${isComplete},${change}`,
     );
   }
-}
-
-/** The list of all members in JSON. */
-function listOf<Data>(room: MemberRoom<Data>): string {
-  room.list ??= JSON.stringify(Object.fromEntries(room.members));
-  return room.list;
-}
-
-/** What the members are now that have changed, in JSON without braces. */
-function changeOf<Data>({ members, isCounted }: MemberRoom<Data>, keys: readonly string[]): string {
-  if (isCounted) return '"members":{}';
-  const shown: [string, Present][] = [];
-  const left: string[] = [];
-  for (const key of keys) {
-    const present = members.get(key);
-    if (present === undefined) left.push(key);
-    else shown.push([key, present]);
-  }
-  return `"shown":${JSON.stringify(Object.fromEntries(shown))},"left":${JSON.stringify(left)}`;
 }

@@ -28,16 +28,11 @@ import { RoomRefusedError } from '../errors.ts';
 import { Hub, internalsOfHub } from '../hub.ts';
 import type { HubOptions, RoomOptions } from '../options.ts';
 import type { Position } from '../position.ts';
+import type { JoinOptions } from '../rooms/joins.ts';
 import type { Joined } from '../rooms/room.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
-import {
-  type Asked,
-  ClientRequests,
-  type Joining,
-  type Turn,
-  unlessAborted,
-} from './client-requests.ts';
+import { ClientRequests, type Joining, type Turn, unlessAborted } from './client-requests.ts';
 import { MemberEvents } from './member-events.ts';
 import { type KeyRules, type RoomTable, rulesByName } from './room-table.ts';
 import { asIs, gapText, keptText, messageText, valueOf } from './room-text.ts';
@@ -66,12 +61,8 @@ export class RoomServer<Data> {
   readonly #rulesOf: (name: string) => KeyRules<Data> | undefined;
   /** The requests of clients that have some. */
   readonly #requests = new Map<Session<Data>, ClientRequests>();
-  /** The session that leaves a room because its client has asked for it, and the room. */
+  /** Set during the leave that a client has asked for. */
   #leaving: readonly [session: Session<Data>, room: string] | undefined;
-  /** A session that joins a room, and that `mayJoin` has admitted. */
-  #admitted: readonly [session: Session<Data>, room: string] | undefined;
-  /** The next message that is published was checked. */
-  #isChecked = false;
   /** The names of the events of clients. */
   readonly #events: Named<Definitions>;
   /** The mistakes of the application that were reported. */
@@ -103,9 +94,9 @@ export class RoomServer<Data> {
     this.#sessions = internalsOfHub(this.hub);
     this.hub.on('gap', (room, from) => this.#gap(room, from));
     this.hub.on('left', (session, room) => this.#left(session, room));
-    // The application may never answer what it was asked.
+    // The application may never answer a question.
     this.hub.on('disconnect', (session) => void this.#requests.delete(session));
-    this.#members = new MemberEvents(this.hub);
+    this.#members = new MemberEvents(this.hub, this.#sessions.settings.maxQueuedBytes);
     this.hub.on('presence', (room, change) => {
       if (this.#rulesOf(room)?.members === true) this.#members.changed(room, change);
     });
@@ -131,11 +122,6 @@ export class RoomServer<Data> {
     room: string,
     schema: StandardSchema | undefined,
   ): PreparedMessage {
-    if (this.#isChecked) {
-      // A listener may publish before this publication has ended.
-      this.#isChecked = false;
-      return message;
-    }
     const value = valueOf(this.#sessions.rooms.toMessage(message), room);
     const event = this.#eventOf(value);
     if (event !== undefined) {
@@ -145,7 +131,7 @@ export class RoomServer<Data> {
     }
     if (schema === undefined) return message;
     const result = check(schema, value);
-    // An asynchronous schema checks clients only: the order of the publications stays.
+    // An asynchronous schema checks clients only. The order of the publications stays.
     if (result instanceof Promise) {
       result.catch(() => {});
       return message;
@@ -157,7 +143,7 @@ export class RoomServer<Data> {
     return prepare(formatJSON(result.value), 'publish');
   }
 
-  /** The name of an event whose text, or whose text in JSON, a value is. */
+  /** The name of the event that a value is, as a text or after JSON; undefined for another value. */
   #eventOf(value: unknown): string | undefined {
     if (typeof value === 'string') return eventNameOf(value, this.#events);
     const { jsonrpc, method } = Object(value) as { jsonrpc?: unknown; method?: unknown };
@@ -172,9 +158,7 @@ export class RoomServer<Data> {
 
   /** The option `mayJoin` of the hub: asks for the joins of the application. */
   #mayJoin(session: Session<Data>, room: string): unknown {
-    const [admitted, name] = this.#admitted ?? [];
-    if (session === admitted && room === name) return true;
-    // Rooms outside of the table are those of the server alone.
+    // Only the server uses rooms outside of the table.
     const rules = this.#rulesOf(room);
     if (rules === undefined) return true;
     return typeof rules.mayJoin === 'function' ? rules.mayJoin(session, room) : rules.mayJoin;
@@ -199,7 +183,7 @@ export class RoomServer<Data> {
     for (;;) {
       const joined = await this.#inTurn(room, asked, (turn) => this.#joinNow(input, asked, turn));
       if (!('ended' in joined)) return joined;
-      // The client is getting what it has missed. A second join at once would mix the messages of both.
+      // A join sends missed messages. A second join at the same time would mix the messages of both.
       await unlessAborted(joined.ended.promise, asked.signal);
       if (joined.isLeft) throw left();
     }
@@ -225,13 +209,9 @@ export class RoomServer<Data> {
     const giveUp = (): void => this.#leaveNow(session, room);
     addAbortListener(signal, giveUp);
     try {
-      this.#admitted = [session, room];
-      const joined = session.join(room, {
-        since,
-        first: ({ complete }) =>
-          complete || since === undefined ? undefined : gapText(room, since, true),
-      });
-      this.#admitted = undefined;
+      const first: JoinOptions<Data>['first'] = ({ complete }) =>
+        complete || since === undefined ? undefined : gapText(room, since, true);
+      const joined = this.#sessions.rooms.joins.join(session, room, { since, first }, true);
       // The rest takes as long as the client reads.
       if (session.isIn(room)) turn.giveBack();
       const { complete, missed, position } = await joined;
@@ -295,9 +275,7 @@ export class RoomServer<Data> {
     // The server may have ended the membership meanwhile.
     if (!session.isIn(room)) throw refused();
     try {
-      this.#isChecked = true;
-      const published = this.hub.room(room).publish(keptText(id, text));
-      this.#isChecked = false;
+      const published = this.#sessions.rooms.publish(room, keptText(id, text), {}, true);
       turn.giveBack();
       await published;
     } catch {
@@ -333,7 +311,7 @@ export class RoomServer<Data> {
     try {
       return formatJSON(value);
     } catch (error) {
-      // So many levels that they cannot be written.
+      // The value has too many levels.
       const isTooDeep = [error, (error as Error).cause].some((each) => each instanceof RangeError);
       if (isTooDeep) throw new RpcError(ErrorCode.InvalidParams, 'Invalid params');
       throw this.#failed('results of a schema were no JSON', error, turn);
@@ -409,7 +387,8 @@ export class RoomServer<Data> {
   }
 
   /**
-   * Reports what may be a mistake of the application, once for each kind: strangers may ask for anything.
+   * Reports a request that may show a mistake of the application, once for each kind. A stranger may
+   * request anything.
    *
    * @returns The error for the client.
    */
@@ -430,7 +409,7 @@ export class RoomServer<Data> {
     });
   }
 
-  /** The server has ended the membership: the client joins again, and is refused if it may not. */
+  /** The server has ended the membership. The client joins again, and is refused if it may not. */
   #left(session: Session<Data>, room: string): void {
     this.#members.left(session, room);
     const [leaving, name] = this.#leaving ?? [];
@@ -448,12 +427,12 @@ function isRoomRefusal(error: unknown): boolean {
   }
 }
 
-/** Never: without the reason, because a client must not learn which rooms exist. */
+/** A final refusal. It has no reason. A client must not learn which rooms exist. */
 function refused(): RpcError {
   return new RpcError(ROOM_REFUSED, 'room refused');
 }
 
-/** Not now: the client asks again. */
+/** A refusal for now. The client asks again. */
 function later(): RpcError {
   return new RpcError(ErrorCode.Busy, 'ask again later');
 }

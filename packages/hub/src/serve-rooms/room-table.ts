@@ -1,7 +1,7 @@
 import type { StandardSchema } from '@ws/conn';
 import { checkOptionNames, kind } from '@ws/conn/internal';
 import { checkIsSchema } from '@ws/rpc/internal';
-import type { RoomOptions } from '../options.ts';
+import { byPattern, type RoomOptions } from '../options.ts';
 import type { Session } from '../sessions/session.ts';
 
 /** Who may: everyone, no session, or those for which the function returns `true` or a promise of it. */
@@ -9,7 +9,7 @@ export type May<Data> =
   | boolean
   | ((session: Session<Data>, room: string) => boolean | PromiseLike<boolean>);
 
-/** What clients may do in the rooms of one key, and what the rooms keep. */
+/** The rights of clients in the rooms of one key, and the options of these rooms. */
 export interface RoomRules<Data = unknown, Info = unknown> {
   /** A Standard Schema (zod, valibot, ...) of what clients publish. Default: any JSON. */
   readonly schema?: StandardSchema | undefined;
@@ -19,7 +19,10 @@ export interface RoomRules<Data = unknown, Info = unknown> {
   readonly mayJoin: May<Data>;
   /** Which members may publish. Default: false. The server may always. */
   readonly mayPublish?: May<Data> | undefined;
-  /** What the members of all nodes see of a session, as in the option `rooms` of a Hub. */
+  /**
+   * Returns the `info` that members of all nodes see of a session, as in the option `rooms` of a
+   * Hub.
+   */
   readonly presence?: RoomOptions<Data, Info>['presence'];
   /** Whether clients get the members, as `presence` shows them. Default: false. */
   readonly members?: boolean | undefined;
@@ -28,7 +31,7 @@ export interface RoomRules<Data = unknown, Info = unknown> {
 /**
  * The rooms that clients may join, by name or by a prefix with one `*` at its end.
  *
- * @typeParam Infos - What `presence` returns, by key.
+ * @typeParam Infos - The results of `presence`, by key.
  */
 export type RoomTable<Data = unknown, Infos = Record<string, unknown>> = Readonly<
   Record<string, RoomRules<Data>>
@@ -59,16 +62,12 @@ export function rulesByName<Data>(
   if (typeof table !== 'object' || table === null) {
     throw new TypeError(`serveRooms: expected an object of rooms, got ${kind(table)}`);
   }
-  const exact = new Map<string, KeyRules<Data>>();
-  const prefixes: [prefix: string, rules: KeyRules<Data>][] = [];
-  for (const [key, given] of Object.entries(table)) {
-    checkRules(`rooms[${JSON.stringify(key)}]`, given);
-    const rules = { ...given, key };
-    if (key.endsWith('*')) prefixes.push([key.slice(0, -1), rules]);
-    else exact.set(key, rules);
-  }
-  prefixes.sort(([a], [b]) => b.length - a.length);
-  return (name) => exact.get(name) ?? prefixes.find(([prefix]) => name.startsWith(prefix))?.[1];
+  return byPattern(
+    Object.entries(table).map(([key, given]) => {
+      checkRules(`rooms[${JSON.stringify(key)}]`, given);
+      return [key, { ...given, key }];
+    }),
+  );
 }
 
 function checkRules<Data>(owner: string, rules: RoomRules<Data>): void {

@@ -1,30 +1,36 @@
 import type { Message } from '@ws/conn';
 import type { Position } from '../position.ts';
 
-// What a room has beside JSON begins as no JSON does: a client's publication with its id and `:` before
-// its JSON, and a text that members get as it is. A node that does not know a form tells a gap.
+// A message of a room is JSON, or begins as no JSON does: `@`, the id of a client's publication,
+// `:` and its JSON; or `!` and a text that members get unchanged. A node that does not know a form
+// reports a gap.
 
 const AS_IS = '!';
 const WITH_ID = /^@([\w-]{22,36}):/;
 
-/** What a room keeps of a client's publication. `json` is JSON text. */
+/** The message of a client's publication. `json` is JSON text. */
 export function keptText(id: string, json: string): string {
   return `@${id}:${json}`;
 }
 
-/** What a room has of a text that its members get as it is. */
+/** The message of a text that members get unchanged. */
 export function asIs(text: string): string {
   return AS_IS + text;
 }
 
+function textOf(message: Message, room: string): string {
+  if (message.isText) return message.text();
+  throw new TypeError(`room ${JSON.stringify(room)}: publish JSON; it has got bytes`);
+}
+
 /** The value of a message that the server publishes. */
 export function valueOf(message: Message, room: string): unknown {
-  const where = `room ${JSON.stringify(room)}`;
-  if (!message.isText) throw new TypeError(`${where}: publish JSON; it has got bytes`);
+  const text = textOf(message, room);
   try {
-    return JSON.parse(message.text());
+    return JSON.parse(text);
   } catch (cause) {
-    throw new TypeError(`${where}: publish JSON: ${(cause as Error).message}`, { cause });
+    const what = (cause as Error).message;
+    throw new TypeError(`room ${JSON.stringify(room)}: publish JSON: ${what}`, { cause });
   }
 }
 
@@ -38,10 +44,7 @@ export function messageText(
   room: string,
   position: Position | undefined,
 ): string {
-  if (!message.isText) {
-    throw new TypeError(`room ${JSON.stringify(room)}: publish JSON; it has got bytes`);
-  }
-  const text = message.text();
+  const text = textOf(message, room);
   if (text.startsWith(AS_IS)) return text.slice(AS_IS.length);
   const [prefix = '', id] = WITH_ID.exec(text) ?? [];
   const json = text.slice(prefix.length);

@@ -25,7 +25,7 @@ const TIMEOUT_MS = 10_000;
 /** The options of {@link serveRooms}. */
 export interface ServeRoomsOptions<Data> {
   /**
-   * The options of the hub. `rooms` and `mayJoin` are in the table. `overflow` is `close`: a client that
+   * The options of the hub. `rooms` and `mayJoin` are in the table. `overflow` is `close`. A client that
    * reads too slowly returns, and resumes. `maxRoomsPerSession` is 100 by default.
    */
   readonly hub?: Omit<HubOptions<Data>, 'rooms' | 'mayJoin' | 'overflow'> | undefined;
@@ -54,7 +54,7 @@ export interface RoomsServer<Data, C extends Definitions, Infos = Record<string,
    * `hub.room(name).publishJSON(value)`.
    */
   readonly hub: Hub<Data, Infos>;
-  /** The handler for `serve`, `Upgrader` and routes: that of the hub. */
+  /** The handler of the hub, for `serve`, `Upgrader` and routes. */
   readonly handler: (conn: ConnLike, request?: unknown, ctx?: ConnectContext) => Promise<void>;
   /** The methods and events of your own contract, at the client of a session. */
   peer(session: Session<Data>): Peer<C>;
@@ -79,8 +79,8 @@ const NAMES = ['hub', 'contract', 'handlers', 'concurrency', 'timeout'];
 type None = {};
 
 /**
- * Creates a hub whose clients join rooms, publish, and get what they have missed after a break. The
- * client is `roomsOf` of `@ws/rpc/rooms`, or any program that speaks JSON-RPC 2.0.
+ * Creates a hub for clients that join rooms, publish, and get missed messages after a break. The client
+ * is `roomsOf` of `@ws/rpc/rooms`, or any program that speaks JSON-RPC 2.0.
  *
  * @param table - The rooms that clients may join. Any other name is refused.
  * @throws TypeError or RangeError that names the key and the option.

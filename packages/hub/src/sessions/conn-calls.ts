@@ -13,10 +13,10 @@ import {
   type RatePlan,
 } from '@ws/conn/internal';
 
-// What the hub asks of a connection. One that is no Conn, of `@ws/fetch` for example, gets each message
-// by its own `writeMessage`: it shares no frames with others.
+// The calls of the hub to a connection. A ConnLike that is no Conn, such as one of `@ws/fetch`,
+// gets each message by its `writeMessage`, because it shares no frames with others.
 
-/** The texts of prepared messages: each member would decode its own. */
+/** The texts of prepared messages. Each member would decode its own. */
 const texts = /* @__PURE__ */ new WeakMap<PreparedMessage, string>();
 
 export function platformOf(conn: ConnLike): Platform {

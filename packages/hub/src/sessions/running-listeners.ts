@@ -1,10 +1,10 @@
 import type { Platform } from '@ws/conn';
 import { Deferred } from '@ws/conn/internal';
 
-/** The calls of listeners whose promises are pending. */
+/** The calls of listeners with a pending promise. */
 export class RunningListeners {
   count = 0;
-  /** Those of them that were called before the hub was closed. */
+  /** The calls from before the close of the hub. */
   early = 0;
   /** Resolves when none is pending. */
   #idle: Deferred<void> | undefined;

@@ -129,7 +129,7 @@ export class Session<Data = unknown> {
     else this.#joined?.delete(room);
   }
 
-  /** @internal A copy of {@link rooms}: the caller may change the rooms while it iterates. */
+  /** @internal A copy of {@link rooms}. The caller may change the rooms while it iterates. */
   roomNames(): readonly string[] {
     return typeof this.#joined === 'string' ? [this.#joined] : [...(this.#joined ?? [])];
   }
@@ -218,7 +218,7 @@ export class Session<Data = unknown> {
    * when this call returns. When `mayJoin` returns a promise, the session is a member when the
    * returned promise resolves. A member gets the messages that are published from then on.
    *
-   * With an option, the session resumes: it first gets the message of `first`, then each message
+   * With an option, the session resumes. It first gets the message of `first`, then each message
    * that it has missed, as fast as its client reads, then the live ones. The options need a hub
    * without a backplane, or a room with `delivery: 'through'`. A member may resume too.
    *
@@ -227,7 +227,7 @@ export class Session<Data = unknown> {
    * @throws (rejects) {@link RoomRefusedError}, also when the session leaves the room before the
    *   decision; {@link SessionClosedError} when the session ends before; TypeError or RangeError for
    *   an invalid name or option; the error of `first`. A rejection that is not awaited is not reported
-   *   as unhandled: the event `error` reports refused joins, at most once a second.
+   *   as unhandled. The event `error` reports refused joins, at most once a second.
    */
   join(room: string, options?: JoinOptions<Data>): Promise<Joined<Data>> {
     return this.#hub.rooms.joins.join(this, room, options);
@@ -263,11 +263,11 @@ export class Session<Data = unknown> {
    *   no message of a session after you end it with 4401.
    */
   close(code?: number, reason?: string, options: ConnCloseOptions = {}): Promise<CloseInfo> {
-    // A listener of `sent` calls it again: the first call sends the rest, then closes.
+    // A listener of `sent` calls it again. The first call sends the rest, then closes.
     if (this.#closing) return this.conn.closed;
     this.#closing = true;
     this.#hub.flush(this);
-    this.#flushWaiting();
+    this.#flushWaiting(true);
     this.#closing = false;
     return this.#close(code, reason, options);
   }
@@ -312,7 +312,7 @@ export class Session<Data = unknown> {
     reason: string,
     { timeout, discard }: { readonly timeout: number; readonly discard: boolean },
   ): void {
-    this.#flushWaiting();
+    this.#flushWaiting(true);
     if (this.#internals.startClose === undefined) {
       this.#hub.terminateAfter(this, timeout);
       void this.conn.close(code, reason, { timeout: MAX_DELAY_MS, discard });
@@ -413,15 +413,16 @@ export class Session<Data = unknown> {
   }
 
   /**
-   * Sends the waiting messages, also above the high-water mark: the close frame must follow them.
+   * Sends the waiting messages while the connection accepts them.
+   *
+   * @param force - Also above the high-water mark: the close frame must follow them.
    */
-  #flushWaiting(): void {
+  #flushWaiting(force: boolean): void {
     const waiting = this.#waiting;
-    if (waiting === undefined || this.state === 'closed') return;
-    for (let first = waiting.first(); first !== undefined; first = waiting.first()) {
+    for (let first = waiting?.first(); first !== undefined; first = waiting!.first()) {
       // The rest counts as dropped at the end of the connection. A listener of `sent` may end it.
-      if (this.conn.state !== 'open' || !this.#give(first, true)) return;
-      waiting.shift();
+      if (this.state === 'closed' || !this.#give(first, force)) return;
+      waiting!.shift();
       this.#hub.delivered(this, first);
     }
   }
@@ -474,7 +475,7 @@ export class Session<Data = unknown> {
   }
 
   /**
-   * Sends what waits for a compressor without compression, at the end of the turn: the peer gets it as
+   * Sends what waits for a compressor without compression, at the end of the turn. The peer gets it as
    * fast as it reads.
    */
   #giveUpCompression(): void {
@@ -483,14 +484,7 @@ export class Session<Data = unknown> {
     const sending = new TurnCallback(() => {
       this.#givesUp = false;
       if (!this.#encodesElsewhere(0)) return;
-      this.#internals.sendUnencoded?.(() => {
-        const waiting = this.#waiting;
-        for (let first = waiting?.first(); first !== undefined; first = waiting!.first()) {
-          if (this.state === 'closed' || !this.#give(first, false)) return;
-          waiting!.shift();
-          this.#hub.delivered(this, first);
-        }
-      });
+      this.#internals.sendUnencoded?.(() => this.#flushWaiting(false));
     });
     schedulerOf(platformOf(this.conn)).endOfTurn.add(sending);
   }
@@ -519,7 +513,7 @@ export class Session<Data = unknown> {
    * Sends the waiting messages until the connection accepts no more.
    *
    * @param afterTurn - The connection had a turn to send its bytes, so the first message is sent in
-   *   any case. That ends a connection whose write deadline has expired.
+   *   any case. This ends a connection with an expired write deadline.
    */
   #sendWaiting(afterTurn: boolean): void {
     this.#resumes = false;

@@ -75,11 +75,11 @@ export class Sessions<Data> implements LocalHub {
   link: BackplaneLink | undefined;
   readonly #loaded: Promise<BackplaneLink> | undefined;
   readonly listeners: Listeners<Data> = new Listeners();
-  /** The platform of the first connection: the hub uses its clock and timers. */
+  /** The platform of the first connection. The hub uses its clock and timers. */
   platform: Platform = portablePlatform;
   /** No session is added any more. */
   closed = false;
-  /** No message is published any more: all sessions have ended. */
+  /** Whether publications are refused, because all sessions have ended. */
   ended = false;
   publishedCount = 0;
   deliveredCount = 0;
@@ -90,12 +90,15 @@ export class Sessions<Data> implements LocalHub {
   readonly #running = new RunningListeners();
   /** Sessions that had not ended in time, since the start of {@link close}. */
   #terminated = 0;
-  /** The sessions that {@link terminateAfter} has ended: the error of their connections does not say so. */
+  /**
+   * The sessions that {@link terminateAfter} has ended. The error of their connections does not say
+   * so.
+   */
   readonly #late = new Set<Session<Data>>();
   readonly #ofConn = new WeakMap<Conn<Data>, Session<Data>>();
   readonly #writesEnded = (conn: unknown): void =>
     this.#ofConn.get(conn as Conn<Data>)?.writesEnded();
-  /** One object for all connections: a promise for each would cost more. */
+  /** One object for all connections, because a promise for each would cost more. */
   readonly #readings: ReceiveObserver<Conn> = {
     fulfilled: () => {},
     rejected: (conn, error) => {
@@ -214,7 +217,7 @@ export class Sessions<Data> implements LocalHub {
       return ms > 0 ? this.#whileOpen(session, ms).then(close) : close();
     });
     const end = this.platform.now() + timeout;
-    // One timer for all sessions: their own timers do not keep the process alive.
+    // One timer for all sessions. Their own timers do not keep the process alive.
     const longest = Math.min(timeout + SLACK_MS, MAX_DELAY_MS);
     const cancel = this.platform.setTimer(longest, () => {}, true);
     await this.#forEach(({ conn }) => conn.closed);
@@ -283,7 +286,7 @@ export class Sessions<Data> implements LocalHub {
     void conn.closed.then(cancel);
   }
 
-  /** The session takes no more messages: it leaves its rooms. */
+  /** The session takes no more messages, so it leaves its rooms. */
   stopped(session: Session<Data>): void {
     this.everyone.members.delete(session);
     this.rooms.leaveAll(session);
@@ -346,7 +349,8 @@ export class Sessions<Data> implements LocalHub {
       return;
     }
     // A publication or a join was refused. That is not the fault of this session.
-    if (isRefusal(error)) return this.refused(error);
+    const isRefusal = error instanceof BackplaneError || error instanceof OverflowError;
+    if (isRefusal) return this.refused(error);
     if (error instanceof RoomRefusedError) return this.joinFailed(session, error);
     if (!this.#reported.has(Object(error))) this.failed(session, error);
     // Another session has ended, so this one stays.
@@ -415,7 +419,7 @@ export class Sessions<Data> implements LocalHub {
   }
 
   /**
-   * Reports the error of a publication: the application may not await it.
+   * Reports the error of a publication that the application may not await.
    *
    * @param what - What has happened to several calls.
    */
@@ -427,7 +431,7 @@ export class Sessions<Data> implements LocalHub {
   }
 
   /**
-   * Reports the error of a join: the application may not await it.
+   * Reports the error of a join that the application may not await.
    *
    * @param fault - The error to report.
    */
@@ -488,8 +492,8 @@ export class Sessions<Data> implements LocalHub {
 }
 
 /**
- * The handler of messages that wait for the listeners of `connect`, as the next message waits for those
- * of `message`.
+ * A handler of messages that first waits for the listeners of `connect`. Later messages wait only
+ * for the listeners of `message`.
  */
 function receiveAfter<Data>(
   connected: Promise<unknown>,
@@ -507,15 +511,8 @@ function receiveAfter<Data>(
   };
 }
 
-/** A refusal, and the session whose call was refused. */
+/** A refusal, and the session that called. */
 interface Fault<Data> {
   readonly session: Session<Data> | undefined;
   readonly cause: unknown;
-}
-
-/** The error of a publication that the hub or the backplane refuses. */
-type Refusal = BackplaneError | OverflowError;
-
-function isRefusal(error: unknown): error is Refusal {
-  return error instanceof BackplaneError || error instanceof OverflowError;
 }

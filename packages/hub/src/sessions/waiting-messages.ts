@@ -13,7 +13,7 @@ export class WaitingMessages implements Waiting {
   /** The messages in order, by key. A message without a key has a number. */
   readonly #messages = new Map<string | number, PreparedMessage>();
   #number = 0;
-  /** What to call when a later message takes the place of these. */
+  /** Functions to call when a later message replaces their message. */
   #onDrop: Map<PreparedMessage, () => void> | undefined;
   /** Resolves when no message waits; undefined while no caller waits for that. */
   #empty: Deferred<void> | undefined;

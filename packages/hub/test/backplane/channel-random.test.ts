@@ -193,7 +193,7 @@ class Simulation {
     return this.events.map(({ number }) => number ?? 'gap').join(' ');
   }
 
-  /** What is wrong with the events; undefined if nothing is. */
+  /** The fault of the events; undefined without one. */
   fault(): string | undefined {
     let unneeded = 0;
     let last = 0;

@@ -7,7 +7,7 @@ import { redisBackplane } from '@ws/hub/redis';
 import { Cluster, Redis } from 'ioredis';
 import { createClient, createCluster } from 'redis';
 
-/** What a process connects to: an engine of `engines.ts` or `cluster`, and its port. */
+/** The target of a process: an engine of `engines.ts` or `cluster`, and its port. */
 export interface Target {
   readonly engine: string;
   readonly port: number;

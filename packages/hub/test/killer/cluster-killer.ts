@@ -18,7 +18,7 @@ const STOPS = [500, 2_000, 5_500];
 export interface Result extends Totals {
   readonly steps: readonly string[];
   readonly gaps: number;
-  /** Gaps of rooms whose slots no fault concerned, and which lack no message. */
+  /** Gaps of rooms without a fault of their slot and without a missing message. */
   readonly strangeGaps: readonly string[];
   readonly presence: Differences;
   readonly notes: readonly string[];
@@ -39,7 +39,7 @@ export async function killCluster(
     'close',
   );
   const steps: string[] = [];
-  /** By step, the rooms whose slots it concerns. */
+  /** By step, the rooms of the slots that it concerns. */
   const concerned: ReadonlySet<string>[] = [new Set()];
   let left: readonly Fault[] = [];
   let presence: Differences;

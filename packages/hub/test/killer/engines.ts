@@ -19,7 +19,7 @@ export interface Engine {
   readonly servers: readonly Server[];
   /** The connection between two servers. */
   readonly route: Relay | undefined;
-  /** Kinds of rooms whose messages all nodes receive in the same order. */
+  /** Kinds of rooms in which all nodes receive the messages in the same order. */
   readonly ordered: readonly Kind[];
 }
 

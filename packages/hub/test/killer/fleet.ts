@@ -94,7 +94,7 @@ export class Fleet {
   #failure: unknown;
   #finishing = false;
   readonly #startedAt = performance.now();
-  /** What each node has answered to `presence` last. */
+  /** The last answer of each node to `presence`. */
   readonly #seen = new Map<string, Seen>();
   #stepEndedAt = 0;
 
@@ -423,7 +423,7 @@ export class Fleet {
   }
 }
 
-/** Each client joins two of the rooms, and some those of large messages. */
+/** Each client joins two of the rooms, and some the rooms of large messages. */
 function roomsOf(number: number): string[] {
   const { length } = NAMES;
   const step = 1 + (Math.floor(number / length) % (length - 1));

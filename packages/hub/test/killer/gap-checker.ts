@@ -4,8 +4,8 @@ import type { Log } from './history-checker.ts';
 export type Times = ReadonlyMap<string, ReadonlyMap<number, number>>;
 
 /**
- * The gaps of one log, by their number in it. A gap that is in neither set stands for messages whose
- * number nobody knows.
+ * The gaps of one log, by their number in it. A gap in neither set stands for messages with an
+ * unknown number.
  */
 interface Judgement {
   /** In the place of a lost message. */

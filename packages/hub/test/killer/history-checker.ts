@@ -3,7 +3,7 @@ import type { Position } from '@ws/hub';
 /** A message of a node in a room, or the place of a gap, with the number of the gap on its node. */
 type Event = { readonly run: string; readonly number: number } | { readonly gap: number };
 
-/** What one connection has received in one room. */
+/** The messages that one connection has received in one room. */
 export interface Log {
   readonly name: string;
   /** The node of the connection. */
@@ -18,7 +18,7 @@ export interface Log {
   ended: boolean;
 }
 
-/** The messages of a room whose `publish` has resolved: by node and number, with their position. */
+/** The messages of a room with a resolved `publish`: by node and number, with their position. */
 export type Accepted = ReadonlyMap<string, ReadonlyMap<number, Position | undefined>>;
 
 export interface Totals {

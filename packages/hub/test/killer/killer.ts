@@ -35,7 +35,7 @@ export interface Result extends Totals {
   readonly seed: number;
   /** The overflow policy for the visitors. */
   readonly policy: string;
-  /** What the visitors have got. */
+  /** The results of the visitors. */
   readonly visits: {
     readonly resumes: number;
     readonly complete: number;

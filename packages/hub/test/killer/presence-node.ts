@@ -1,4 +1,4 @@
-// What a node of the killer shows of its members, and reports of all.
+// The presence of a node of the killer: its members, and its report of all members.
 import type { Hub } from '@ws/hub';
 import type { Seen } from './presence-checker.ts';
 import { NAMES } from './protocol.ts';

@@ -88,7 +88,7 @@ class Client {
   }
 }
 
-/** What a client got twice, and what it lacks without a gap. */
+/** The messages that a client got twice, and those that it lacks without a gap. */
 function faultsOf(
   { items, room }: Client,
   kept: ReadonlyMap<string, unknown>,

@@ -2,7 +2,7 @@ import type { Position } from '@ws/hub';
 import { WebSocket } from 'ws';
 import type { ToVisitor } from './visits.ts';
 
-/** What a visitor has got: on which of its connections, from which node, and when, in s. */
+/** The messages of a visitor: on which of its connections, from which node, and when, in s. */
 type Event = ToVisitor & { readonly visit: number; readonly node: string; readonly at: string };
 
 /** A client that comes and goes, and resumes a room with its position. */
@@ -44,7 +44,7 @@ export class Visitor {
     this.#socket = socket;
     socket.on('open', () => socket.send(JSON.stringify({ since: this.#since })));
     socket.on('message', (data: Buffer) => {
-      // What arrives after the next connection is not read.
+      // Messages after the next connection are not read.
       if (visit === this.#visit) {
         const sent = JSON.parse(data.toString()) as ToVisitor;
         this.#got({ ...sent, visit, node: run, at: this.#clock() });

@@ -4,7 +4,7 @@ import { type Backplane, Hub, isPosition, type OverflowPolicy, type Position } f
 import { serve } from '@ws/node-server';
 import { type FromNode, LARGE_BYTES, LARGE_MS, PUBLISH_MS } from './protocol.ts';
 
-/** What a visitor gets. */
+/** One thing that a visitor gets. */
 export type ToVisitor =
   | {
       readonly complete: boolean;

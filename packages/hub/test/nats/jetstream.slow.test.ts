@@ -37,7 +37,7 @@ function publishAll(hub: Hub, room: string, messages: readonly string[]) {
   return Promise.all(messages.map((text) => hub.room(room).publish(text)));
 }
 
-/** A connection whose messages go through a function, which may hold them or drop them. */
+/** A connection that passes its messages through a function, which may hold or drop them. */
 function receivingBy(
   receives: (message: NatsMessage, receive: (message: NatsMessage) => void) => void,
 ): NonNullable<NodeOptions['wrap']> {
@@ -443,7 +443,10 @@ describe.skipIf(lacksDaemon('nats-server'))('natsBackplane with JetStream', () =
   });
 });
 
-/** A client whose fetches lack the messages for which `isLost` returns true, of those after the third. */
+/**
+ * A client with fetches that lack the messages for which `isLost` returns true, of those after the
+ * third.
+ */
 function losing(client: JetStreamClient, isLost: () => boolean): JetStreamClient {
   return {
     publish: (subject, payload) => client.publish(subject, payload),

@@ -72,7 +72,7 @@ export interface Node {
   readonly hub: Hub;
   readonly connection: Connection;
   readonly relay: Relay;
-  /** Rooms whose gap was reported. */
+  /** Rooms with a reported gap. */
   readonly gaps: string[];
   readonly errors: string[];
   /** A new session in rooms that NATS has confirmed. */

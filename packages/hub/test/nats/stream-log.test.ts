@@ -10,7 +10,7 @@ const INFO = {
   state: { messages: 0, first_seq: 1, last_seq: 0 },
 } as unknown as StreamInfo;
 
-/** A log whose requests for the stream wait for the test, with what it has stored. */
+/** A log that waits for the test with each request for the stream, and its stored messages. */
 function logOf() {
   const infos: Deferred<StreamInfo>[] = [];
   const stored: string[] = [];

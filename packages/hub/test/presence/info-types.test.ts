@@ -8,7 +8,7 @@ interface User {
   readonly since: Date;
 }
 
-/** What a hub shows of a member. */
+/** The `info` that a hub shows of a member. */
 type InfoIn<H extends { room(name: string): { presence: ReadonlyMap<string, unknown> } }> =
   ReturnType<H['room']>['presence'] extends ReadonlyMap<string, { readonly info: infer I }>
     ? I

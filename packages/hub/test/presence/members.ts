@@ -3,7 +3,7 @@ import { connPair } from '@ws/conn';
 import type { Hub, HubOptions, Presences, Session } from '@ws/hub';
 import { vi } from 'vitest';
 
-/** All rooms whose name begins with r show the id of the session as `name`. */
+/** All rooms with a name that begins with r show the id of the session as `name`. */
 export const SHOWN: HubOptions = { rooms: { 'r*': { presence: ({ id }) => ({ name: id }) } } };
 
 /** A session that has joined rooms. */

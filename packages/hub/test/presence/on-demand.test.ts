@@ -62,7 +62,7 @@ describe('a hub with rooms that have presence', () => {
   });
 });
 
-it('a hub without such rooms says that it shows nobody', async () => {
+it('a hub without such rooms answers that it shows no member', async () => {
   const broker = new MemoryBroker();
   const plain = node(broker, 'plain').hub;
   const a = node(broker, 'a', SHOWN).hub;

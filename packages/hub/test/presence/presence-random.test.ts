@@ -1,4 +1,4 @@
-// Random programs of three nodes whose engine loses, doubles and delays words.
+// Random programs of three nodes, on an engine that loses, doubles and delays words.
 import { Hub, type Session } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { Random } from '@ws/tests';
@@ -17,10 +17,10 @@ class Node {
   hub!: Hub;
   events!: ReturnType<typeof byEvents>;
   readonly errors: string[] = [];
-  /** The engine takes what the node says, and gives it to nobody. */
+  /** The engine accepts the words of the node and delivers none. */
   isMute = false;
   isAway = false;
-  /** Hubs whose processes were killed. */
+  /** Hubs of killed processes. */
   readonly dead: Hub[] = [];
   readonly #broker: MemoryBroker;
   readonly id: string;

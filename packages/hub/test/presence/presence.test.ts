@@ -53,7 +53,7 @@ describe('Room.presence on one node', () => {
     expect(hub.room('r').presence.size).toBe(0);
   });
 
-  it('that is empty is shared with nobody', () => {
+  it('is a Map of its own when it is empty', () => {
     (new Hub().room('r').presence as Map<string, unknown>).set('eve', 1);
     expect(new Hub().room('r').presence.size).toBe(0);
   });

@@ -5,7 +5,7 @@ import type { Topology } from '../../src/redis/cluster-clients.ts';
 import type { RedisClient } from '../../src/redis/driver.ts';
 import { RecordingSink } from './recording-sink.ts';
 
-/** A server whose answers wait for the test, in order. */
+/** A server that waits for the test with each answer, in order. */
 class Server {
   readonly ran: string[] = [];
   hasSlots = true;
@@ -30,7 +30,7 @@ class Server {
     });
   }
 
-  /** A client as that of ioredis. */
+  /** A client like ioredis. */
   client(): RedisClient {
     const client = Object.assign(new EventEmitter(), {
       status: 'wait',

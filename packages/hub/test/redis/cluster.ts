@@ -233,7 +233,7 @@ export class TestCluster {
   async #launch(): Promise<number> {
     const daemon = await startDaemon({
       command: 'redis-server',
-      // The second port is that of the bus.
+      // The second port is the port of the bus.
       ports: 2,
       args: ({ folder }) => [`${folder}/redis.conf`],
       files: ({ ports: [port, bus], folder }) => {

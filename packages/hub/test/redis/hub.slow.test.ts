@@ -149,7 +149,7 @@ function numbers(texts: readonly string[], room: string): number[] {
     .map(([, number]) => Number(number));
 }
 
-/** The rooms whose gaps a hub reports from now on. */
+/** The rooms of the gaps that a hub reports from now on. */
 function gapsOf(hub: Hub) {
   const all: string[] = [];
   hub.on('gap', (room) => void (room !== undefined && all.push(room)));

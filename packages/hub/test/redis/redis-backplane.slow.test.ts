@@ -266,7 +266,8 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
       expect(await sink.messages(channels.length)).toHaveLength(channels.length);
     });
 
-    // A shared server may still have connections of earlier tests, and a cluster those of discoveries.
+    // A shared server may still have connections of earlier tests, and a cluster connections of
+    // discoveries.
     it.runIf(!sharded)(
       'sends all publications before it closes, and ends only its own connections',
       async () => {
@@ -287,7 +288,7 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane', () => {
       },
     );
 
-    // One server has no slots, and cluster.slow.test.ts moves those of a cluster.
+    // One server has no slots, and cluster.slow.test.ts moves the slots of a cluster.
     it.runIf(kind === 'sharded server')('subscribes again when a slot has moved', async () => {
       const { port } = await server();
       const { backplane, sink } = await connect({ port });

@@ -166,7 +166,7 @@ export const clients: Record<string, (address: Address) => RedisClient> = {
   ioredis({ port, ca, ...user }) {
     const tls = ca === undefined ? {} : { tls: { ca, servername: 'localhost' } };
     const address = { host: '127.0.0.1', port, ...user, ...tls };
-    // The application may need these options; those of the hub's connections differ.
+    // The application may need these options; the connections of the hub have others.
     const own = { keyPrefix: 'app:', stringNumbers: true };
     return new Redis({ ...address, ...own, lazyConnect: true, retryStrategy: () => 20 });
   },

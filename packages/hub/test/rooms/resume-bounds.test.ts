@@ -1,4 +1,4 @@
-// What a resume may hold, how long it may wait, and who is told when it fails late.
+// The bounds of a resume: its memory, its waits, and the reports of late failures.
 
 import { connPair } from '@ws/conn';
 import { type Backplane, Hub, type Position } from '@ws/hub';
@@ -92,7 +92,7 @@ describe('a client that does not read and resumes in many rooms', () => {
 });
 
 describe('a client that joins and leaves in a loop', () => {
-  it('makes no reads that nobody waits for', async () => {
+  it('makes no reads for joins that have ended', async () => {
     const reads = vi.fn();
     const { hub } = node(
       new MemoryBroker(),
@@ -126,7 +126,7 @@ describe('a resume while the engine is away', () => {
 
   const rooms = { 'r*': { history, delivery: 'through' } } as const;
 
-  /** A hub whose first 32 reads take all places, and the resume of another room. */
+  /** A hub with 32 reads that take all places, and the resume of another room. */
   async function behindOthers() {
     const broker = new MemoryBroker();
     const { promise, open } = gate();

@@ -1,4 +1,4 @@
-// What users of socket.io have reported about its connection state recovery, and Centrifugo's rules of
+// Reports of users of socket.io about its connection state recovery, and Centrifugo's rules of
 // recovery, as tests of a resume.
 import { Hub, type HubOptions, type Position } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';

@@ -10,7 +10,7 @@ import { first, publish, slowVisit, textsOf, visit } from './visits.ts';
 
 const history = { size: 1_000, bytes: 100_000_000 };
 
-/** A hub on a broker whose reads of the history are recorded: offset and limit. */
+/** A hub on a broker that records the reads of its history: offset and limit. */
 function reading(form?: (message: { text(): string }) => string, options: HubOptions = {}) {
   const broker = new MemoryBroker();
   const reads: [number | undefined, number][] = [];

@@ -74,7 +74,7 @@ class Client {
   async #read(conn: Conn, { events }: Log): Promise<void> {
     try {
       for await (const message of conn) {
-        // What arrives after the next connection is not read.
+        // Messages after the next connection are not read.
         if (this.conn !== conn) return;
         const sent = message.json() as Sent;
         const offset = sent.position?.offset ?? -1;
@@ -228,7 +228,7 @@ async function run(seeds: readonly number[]): Promise<readonly Simulation[]> {
   }
   for (const each of all) each.mend();
   await advance(30_000);
-  // What a client has not got comes now.
+  // The rest of the messages of a client come now.
   for (const each of all) {
     for (const client of each.clients) client.conn.terminate();
     each.start();

@@ -316,7 +316,7 @@ describe('a session that resumes and reads slowly', () => {
 });
 
 describe('a message of this node that the engine stores after the read of a resume', () => {
-  /** A hub whose messages the engine stores when `store` is called, with one message. */
+  /** A hub on an engine that stores its messages when `store` is called, with one message. */
   async function slow() {
     const broker = new MemoryBroker();
     let stores = Promise.resolve();

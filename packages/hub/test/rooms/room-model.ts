@@ -1,6 +1,6 @@
 import type { Position } from '@ws/hub';
 
-/** What a client gets: an answer to a join, a message of the room, or the report of a loss. */
+/** One thing that a client gets: an answer to a join, a message of the room, or the report of a loss. */
 export interface Sent {
   /** Of an answer: the last message before the membership; undefined if that is not known. */
   readonly start?: number | undefined;
@@ -12,7 +12,7 @@ export interface Sent {
   readonly isUnknown?: boolean;
 }
 
-/** What a client has got on one connection. */
+/** All that a client has got on one connection. */
 export interface Log {
   readonly events: Sent[];
   /** Number of messages that `overflow` has reported. */
@@ -21,13 +21,13 @@ export interface Log {
 
 /**
  * A model of a room: its messages in order. A client gets all of them after the start of its membership,
- * in order and once, except those of whose loss it is told.
+ * in order and once, except the reported losses.
  */
 export class RoomModel {
   /** The offsets of all messages. */
   readonly offsets = new Set<number>();
 
-  /** What is wrong with the logs of a client. The last one has all messages of the others' ends. */
+  /** The faults of the logs of a client. The last one has all messages of the others' ends. */
   faultsOf(logs: readonly Log[]): string[] {
     return logs.flatMap((log, i) => this.#faultsOf(log, i === logs.length - 1));
   }
@@ -49,7 +49,7 @@ export class RoomModel {
         const { offset } = position;
         if (offset <= last) faults.push(`${offset} after ${last}`);
         for (let missing = last + 1; missing < offset && !isTold; missing++) {
-          // What an unknown start leaves out counts for no later answer.
+          // Messages that an unknown start leaves out count for no later answer.
           if (!this.offsets.has(missing) || mayMiss === Infinity) continue;
           if (++unreported > mayMiss) faults.push(`no ${missing}`);
         }

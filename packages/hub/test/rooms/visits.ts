@@ -18,7 +18,7 @@ export function visit(hub: Hub, options?: JoinOptions): Visit {
   return { client, session, received, joined: session.join('r', options) };
 }
 
-/** A new session whose client reads nothing until the test reads. */
+/** A new session with a client that reads nothing until the test reads. */
 export function slowVisit(hub: Hub, options: JoinOptions): Omit<Visit, 'received'> {
   const [client, server] = connPair({ readAhead: 1_000, highWaterMark: 2_000 });
   const session = hub.add(server);

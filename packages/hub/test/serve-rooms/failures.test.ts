@@ -132,15 +132,14 @@ describe('a question without an answer', () => {
     const { node, hub } = startNode({
       r: { mayJoin: true, mayPublish: () => new Promise<never>(() => {}) },
     });
-    const { ask, client } = startRaw(node);
+    const { ask, client, send } = startRaw(node);
     await ask('room.join', { room: 'r' });
     const codes: unknown[] = [];
     const read = client.receive((message) => {
       codes.push((message.json() as { error: { code: number } }).error.code);
     });
     for (let id = 10; id < 30; id++) {
-      const params = { room: 'r', id: ID, data: 1 };
-      await client.writeJSON({ jsonrpc: '2.0', id, method: 'room.publish', params });
+      await send('room.publish', { room: 'r', id: ID, data: 1 }, id);
     }
     await turns();
     await advance(10_000);

@@ -4,7 +4,7 @@ import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { RpcError } from '@ws/rpc';
 import { START } from '@ws/rpc/rooms';
 import { describe, expect, it } from 'vitest';
-import { read, startClient, startNode, startRaw, TABLE } from './setup.ts';
+import { hangingMayJoin, read, startClient, startNode, startRaw, TABLE } from './setup.ts';
 
 const REFUSED = { code: -32_001, message: 'room refused' };
 const ID = 'A'.repeat(22);
@@ -85,36 +85,19 @@ describe('a client that asks for a room', () => {
     const { node, hub } = startNode(TABLE, {
       rate: { messages: 2, over: 'close' },
     });
-    const { client } = startRaw(node);
-    for (let id = 1; id < 9; id++) {
-      client
-        .writeJSON({ jsonrpc: '2.0', id, method: 'room.join', params: { room: `chat/${id}` } })
-        .catch(() => {});
-    }
+    const { client, send } = startRaw(node);
+    for (let id = 1; id < 9; id++) send('room.join', { room: `chat/${id}` }, id).catch(() => {});
     expect((await client.closed).code).toBe(1013);
     await hub.close({ timeout: 1 });
   });
 
   it('leaves when it cancels a join', async () => {
-    let asked = (): void => {};
-    const isAsked = new Promise<void>((resolve) => (asked = resolve));
-    const { node, hub } = startNode({
-      slow: {
-        mayJoin: () => {
-          asked();
-          return new Promise<boolean>(() => {});
-        },
-      },
-    });
-    const { client, session, next } = startRaw(node);
-    await client.writeJSON({
-      jsonrpc: '2.0',
-      id: 1,
-      method: 'room.join',
-      params: { room: 'slow' },
-    });
-    await isAsked;
-    await client.writeJSON({ jsonrpc: '2.0', method: '$/cancelRequest', params: { id: 1 } });
+    const { mayJoin, asked } = hangingMayJoin();
+    const { node, hub } = startNode({ slow: { mayJoin } });
+    const { session, next, send } = startRaw(node);
+    await send('room.join', { room: 'slow' }, 1);
+    await asked;
+    await send('$/cancelRequest', { id: 1 });
     expect((await next())['error']).toMatchObject({ code: -32_800 });
     expect(session.rooms.size).toBe(0);
     await hub.close({ timeout: 1 });
@@ -127,13 +110,7 @@ describe('a client that reads nothing while it joins', () => {
     const data = JSON.stringify({ text: 'x'.repeat(1_000) });
     for (let i = 0; i < 300; i++) await hub.room('chat/main').publish(data);
     const raw = startRaw(node);
-    const join = (id: number) =>
-      raw.client.writeJSON({
-        jsonrpc: '2.0',
-        id,
-        method: 'room.join',
-        params: { room: 'chat/main', since: START },
-      });
+    const join = (id: number) => raw.send('room.join', { room: 'chat/main', since: START }, id);
     return { hub, ...raw, join };
   };
 
@@ -163,11 +140,10 @@ describe('a client that reads nothing while it joins', () => {
   });
 
   it('is no member after a leave behind a second join, and after a cancel of a join', async () => {
-    const { hub, client, next, join, session } = await start();
+    const { hub, next, join, session, send } = await start();
     await join(1);
     await join(2);
-    const leave = { jsonrpc: '2.0', id: 3, method: 'room.leave', params: { room: 'chat/main' } };
-    await client.writeJSON(leave);
+    await send('room.leave', { room: 'chat/main' }, 3);
     const answers = new Map<unknown, unknown>();
     const untilAnswers = async (count: number): Promise<void> => {
       while (answers.size < count) {
@@ -180,7 +156,7 @@ describe('a client that reads nothing while it joins', () => {
     expect(session.rooms.size).toBe(0);
     await join(4);
     await expect.poll(() => session.rooms.size).toBe(1);
-    await client.writeJSON({ jsonrpc: '2.0', method: '$/cancelRequest', params: { id: 4 } });
+    await send('$/cancelRequest', { id: 4 });
     await untilAnswers(4);
     expect(answers.get(4)).toBe(-32_800);
     expect(session.rooms.size).toBe(0);

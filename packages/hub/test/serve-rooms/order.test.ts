@@ -1,4 +1,4 @@
-// Requests of one client: those of a room are in order, and wait for nothing else.
+// Requests of one client: the requests of a room are in order, and wait for nothing else.
 import { connPair } from '@ws/conn';
 import { serveRooms } from '@ws/hub/rooms';
 import { ReconnectingConn } from '@ws/reconnect';
@@ -70,6 +70,26 @@ describe('a request of a room', () => {
     await hub.close({ timeout: 1 });
   });
 
+  it('waits for no decision about a join of the server', async () => {
+    let isFirst = true;
+    const { node, hub } = startNode({
+      r: {
+        mayJoin: () => {
+          if (!isFirst) return true;
+          isFirst = false;
+          return new Promise(() => {});
+        },
+      },
+    });
+    const { ask, session } = startRaw(node);
+    const joined = session.join('r');
+    expect((await ask('room.join', { room: 'r' })).result).toMatchObject({ complete: true });
+    expect(await joined).toMatchObject({ complete: true });
+    await ask('room.leave', { room: 'r' });
+    expect(session.rooms.size).toBe(0);
+    await hub.close({ timeout: 1 });
+  });
+
   it('comes after the earlier ones of its room', async () => {
     const decide: ((may: boolean) => void)[] = [];
     const { node, hub } = startNode({
@@ -78,14 +98,9 @@ describe('a request of a room', () => {
         mayPublish: true,
       },
     });
-    const { client, session } = startRaw(node);
+    const { client, session, send } = startRaw(node);
     const call = (id: number, name: string, more: object = {}) =>
-      client.writeJSON({
-        jsonrpc: '2.0',
-        id,
-        method: `room.${name}`,
-        params: { room: 'r', ...more },
-      });
+      send(`room.${name}`, { room: 'r', ...more }, id);
     await call(1, 'join');
     await call(2, 'publish', { id: ID, data: 1 });
     await call(3, 'leave');

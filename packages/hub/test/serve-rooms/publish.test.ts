@@ -5,6 +5,7 @@ import { ReconnectingConn } from '@ws/reconnect';
 import { type RoomMessage, roomsOf } from '@ws/rpc/rooms';
 import { describe, expect, it, vi } from 'vitest';
 import { collectGarbage } from '../../../../tests/kit/heap.ts';
+import { internalsOfHub } from '../../src/hub.ts';
 import { read, startClient, startNode, turns } from './setup.ts';
 
 const FAST = { minDelay: 1, maxDelay: 1 };
@@ -24,12 +25,13 @@ describe('publish', () => {
     await ann.rooms.publish('chat/main', { text: '1' });
     // The room gets the message, its publisher no answer.
     const kept: string[] = [];
-    const lost = vi.spyOn(hub.room('chat/main'), 'publish');
-    lost.mockImplementation((data) => {
+    const { rooms } = internalsOfHub(hub);
+    const lost = vi.spyOn(rooms, 'publish');
+    lost.mockImplementation((room, data, ...more) => {
       kept.push(data as string);
       lost.mockRestore();
       ann.cut();
-      return hub.room('chat/main').publish(data);
+      return rooms.publish(room, data, ...more);
     });
     await ann.rooms.publish('chat/main', { text: '2' });
     await ann.rooms.publish('chat/main', { text: '3' });
@@ -74,7 +76,8 @@ describe('publish', () => {
       const loop = rooms.join('chat/main');
       await rooms.publish('chat/main', { text: '1' });
       const sent: unknown[] = [];
-      const busy = vi.spyOn(hub.room('chat/main'), 'publish').mockImplementation((data) => {
+      const server = internalsOfHub(hub).rooms;
+      const busy = vi.spyOn(server, 'publish').mockImplementation((_room, data) => {
         sent.push(data);
         return Promise.reject(new BackplaneError('away'));
       });
@@ -86,7 +89,7 @@ describe('publish', () => {
       await vi.advanceTimersByTimeAsync(2_000);
       await later;
       expect(await read(loop, 2)).toEqual(['1', '2']);
-      vi.spyOn(hub.room('chat/main'), 'publish').mockRejectedValue(new BackplaneError('away'));
+      vi.spyOn(server, 'publish').mockRejectedValue(new BackplaneError('away'));
       const never = expect(rooms.publish('chat/main', { text: '3' })).rejects.toMatchObject({
         message: expect.stringContaining('30000 ms'),
         cause: { code: -32_000 },

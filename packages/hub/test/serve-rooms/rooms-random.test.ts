@@ -3,13 +3,13 @@
 // kind. SEED: the first one.
 import process from 'node:process';
 import { type Conn, connPair } from '@ws/conn';
-import { Room } from '@ws/hub';
 import { type RoomTable, serveRooms } from '@ws/hub/rooms';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { ReconnectingConn } from '@ws/reconnect';
 import { type Position, type RoomMessage, roomsOf, START } from '@ws/rpc/rooms';
 import { Random } from '@ws/tests';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Rooms } from '../../src/rooms/rooms.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 2);
 const FIRST = Number(process.env['SEED'] ?? 1);
@@ -120,7 +120,7 @@ class Simulation {
   readonly broker: MemoryBroker | undefined;
   readonly nodes: Node[];
   readonly clients: Client[];
-  /** What the room has kept, by offset. */
+  /** The messages in the history of the room, by offset. */
   readonly kept = new Map<number, string>();
   /** Offsets of messages that a session did not get. */
   readonly partial = new Set<number>();
@@ -294,14 +294,15 @@ class Simulation {
 
 /** Notes what a room keeps while `run` runs. */
 async function noting(kept: Map<number, string>, run: () => Promise<string[]>): Promise<string[]> {
-  // oxlint-disable-next-line typescript/unbound-method -- called with its room
-  const { publish } = Room.prototype;
-  const spy = vi.spyOn(Room.prototype, 'publish').mockImplementation(function (
-    this: Room,
+  // oxlint-disable-next-line typescript/unbound-method -- called with its rooms
+  const { publish } = Rooms.prototype;
+  const spy = vi.spyOn(Rooms.prototype, 'publish').mockImplementation(function (
+    this: Rooms<unknown>,
+    room,
     data,
-    options,
+    ...more
   ) {
-    const published = publish.call(this, data, options);
+    const published = publish.call(this, room, data, ...more);
     const note = (position: Position | undefined): void => {
       if (position !== undefined) kept.set(position.offset, data as string);
     };

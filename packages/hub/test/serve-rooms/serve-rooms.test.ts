@@ -1,4 +1,4 @@
-// Rooms of clients whose connections break.
+// Rooms of clients with connections that break.
 
 import { connPair } from '@ws/conn';
 import { serveRooms } from '@ws/hub/rooms';
@@ -118,7 +118,7 @@ describe('a loop over a room', () => {
     const loop = rooms.join('chat/main');
     await rooms.publish('chat/main', { text: '1' });
     const [session] = room.members;
-    // What is published while the session is no member did not reach it.
+    // The session gets nothing while it is no member.
     session!.leave('chat/main');
     await room.publish('{"text":"2"}');
     expect(await read(loop, 2)).toEqual(['1', '2']);
@@ -301,9 +301,9 @@ describe('a client that reads slowly', () => {
     const room = hub.room('chat/main');
     const text = 'x'.repeat(1_000);
     for (let i = 0; i < 500; i++) await room.publish(JSON.stringify({ text }));
-    const { client } = startRaw(node);
+    const { client, send } = startRaw(node);
     const call = (id: number, method: string, params: object) =>
-      client.writeJSON({ jsonrpc: '2.0', id, method, params: { room: 'chat/main', ...params } });
+      send(method, { room: 'chat/main', ...params }, id);
     await call(1, 'room.join', { since: START });
     await call(2, 'room.publish', { id: 'a'.repeat(22), data: { text: 'mine' } });
     await vi.waitFor(async () => {

@@ -24,7 +24,7 @@ export function startNode(
   return { node, errors, hub: node.hub };
 }
 
-/** A client whose connections the test breaks. Its dials go to the node that `choose` returns. */
+/** A client with connections that the test breaks. Its dials go to the node that `choose` returns. */
 export function startClient(choose: Node | (() => Node), data: string | (() => string) = 'ann') {
   const conns: Conn[] = [];
   const live = new ReconnectingConn(
@@ -63,9 +63,12 @@ export function startRaw(node: Node, data = 'eve') {
   let id = 0;
   const next = async (): Promise<Record<string, unknown>> =>
     (await client.readMessage()).json() as Record<string, unknown>;
+  /** Sends a request or, without an id, an event. */
+  const send = (method: string, params: unknown, id?: number): Promise<void> =>
+    client.writeJSON({ jsonrpc: '2.0', id, method, params });
   /** Resolves to the answer, after the events before it. */
   const ask = async (method: string, params: unknown) => {
-    await client.writeJSON({ jsonrpc: '2.0', id: ++id, method, params });
+    await send(method, params, ++id);
     const events: Record<string, unknown>[] = [];
     for (;;) {
       const message = await next();
@@ -76,7 +79,18 @@ export function startRaw(node: Node, data = 'eve') {
       events.push(message);
     }
   };
-  return { client, session, next, ask };
+  return { client, session, next, send, ask };
+}
+
+/** A `mayJoin` that never answers, and a promise that resolves when it is called. */
+export function hangingMayJoin() {
+  let isAsked = (): void => {};
+  const asked = new Promise<void>((resolve) => (isAsked = resolve));
+  const mayJoin = (): Promise<boolean> => {
+    isAsked();
+    return new Promise(() => {});
+  };
+  return { mayJoin, asked };
 }
 
 /** Waits for turns of the event loop. */

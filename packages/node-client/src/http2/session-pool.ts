@@ -7,8 +7,7 @@ import { type Connector, identityOf } from '../connect.ts';
 import type { DialScope } from '../dial-scope.ts';
 import { BadHandshakeError, dialError } from '../errors.ts';
 import type { GuardedStream } from '../guarded-stream.ts';
-import type { DialerPlan } from '../options.ts';
-import { chooseProxy } from '../proxy/choose-proxy.ts';
+import type { DialerPlan, Http2Mode } from '../options.ts';
 import type { Target } from '../url.ts';
 import { isEnabled, MAX_STREAMS, offersWebSockets, SharedSession } from './shared-session.ts';
 
@@ -27,7 +26,7 @@ const MAX_HTTP1_ONLY = 1_000;
 export type Carrier = GuardedStream | SharedSession;
 
 /** Opens a stream to the server, which chooses one of these protocols. Default: HTTP/1.1. */
-type OpenWith = (protocols?: readonly string[]) => Promise<GuardedStream>;
+export type OpenWith = (protocols?: readonly string[]) => Promise<GuardedStream>;
 
 /** The sessions with one server. */
 class Pool {
@@ -83,27 +82,19 @@ export function hasSessions(connector: Connector): boolean {
 }
 
 /**
- * Opens a stream to a server, perhaps through a proxy, or finds a session of HTTP/2 with it that has
- * room for one more stream.
+ * Finds a session of HTTP/2 with a server that has room for one more stream, or opens one; with
+ * `'auto'` perhaps a stream of HTTP/1.1.
  *
- * @param isNamedServer - Whether the caller named this server, rather than a redirect.
- * @param http1 - The server wants this request over HTTP/1.1.
- * @throws as {@link Connector.open}; BadHandshakeError when HTTP/2 is required and the server has no
- *   WebSockets over it.
+ * @throws as `openCarrier`
  */
-export function openCarrier(
+export function carrierOf(
   connector: Connector,
-  { proxy, http2 }: Pick<DialerPlan, 'proxy' | 'http2'>,
+  { proxy, http2 }: Pick<DialerPlan, 'proxy'> & { readonly http2: Exclude<Http2Mode, false> },
   target: Target,
   isNamedServer: boolean,
   scope: DialScope,
-  http1: boolean,
+  open: OpenWith,
 ): Carrier | Promise<Carrier> {
-  const open: OpenWith = async (protocols) => {
-    const through = await chooseProxy(proxy, target, scope);
-    return connector.open(target, through, isNamedServer, scope, protocols);
-  };
-  if (http2 === false || http1) return open();
   if (typeof http2 === 'object') return givenSession(http2, scope);
   if (http2 === 'auto' && (!target.secure || isHttp1Only(originOf(target)))) return open();
   const pool = poolOf(connector.sessionKey(), serverKey(target, isNamedServer, proxy));

@@ -7,7 +7,7 @@ import type { DialScope } from '../dial-scope.ts';
 import { dialError } from '../errors.ts';
 import { type FinalHead, isSuccess } from '../exchange.ts';
 import type { PreparedRequest } from '../request.ts';
-import { type HttpResponse, incomingHeaders, MAX_BODY, NO_BUFFER, readUntil } from '../response.ts';
+import { type HttpResponse, MAX_BODY, NO_BUFFER, readUntil, toHttpResponse } from '../response.ts';
 import type { Target } from '../url.ts';
 import type { SharedSession } from './shared-session.ts';
 
@@ -153,16 +153,8 @@ export async function responseOf(
   { stream, head }: StreamExchange,
   scope: DialScope,
 ): Promise<HttpResponse> {
-  const facts = await scope.race(head);
-  const { status } = facts;
-  const response = {
-    status,
-    headers: incomingHeaders(facts.all()),
-    facts,
-    body: NO_BUFFER,
-    early: NO_BUFFER,
-  };
-  if (isSuccess(status)) return response;
+  const response = toHttpResponse(await scope.race(head));
+  if (isSuccess(response.status)) return response;
   const pieces: Buffer[] = [];
   let size = 0;
   await readUntil(stream, scope, NO_BUFFER, (bytes) => {

@@ -1,8 +1,8 @@
 // A Node without this function has to load the package: then it is named as too old.
 import os from 'node:os';
 import { constants, deflateRaw } from 'node:zlib';
-import type { DeflateJob } from '@ws/conn';
 import { Fifo } from '@ws/conn/internal';
+import type { DeflateJob } from '@ws/deflate';
 import { inRootContext, nextTick } from '../async-contexts.ts';
 import { deflateSettings, TAIL } from './settings.ts';
 
@@ -43,7 +43,7 @@ export class DeflateJobs {
     this.#compress = compress;
   }
 
-  /** @see `DeflateSource.deflateLater` */
+  /** @see `DeflateEngines.deflateLater` */
   add(job: DeflateJob, done: (output: Uint8Array | undefined) => void): () => void {
     const entry: Entry = {
       // Copied: the history changes before the job runs.

@@ -1,5 +1,5 @@
 import { constants } from 'node:zlib';
-import type { Deflater, History } from '@ws/conn';
+import type { Deflater, History } from '@ws/deflate';
 import { deflateSettings, MAX_WINDOW } from './settings.ts';
 import { ZlibHandle, type ZlibModule } from './zlib-handle.ts';
 

@@ -1,5 +1,5 @@
 import { constants } from 'node:zlib';
-import { type History, type Inflater, InflateStatus } from '@ws/conn';
+import { type History, type Inflater, InflateStatus } from '@ws/deflate';
 import { MAX_WINDOW, STORED_HEADER, TAIL, writeStoredHeader } from './settings.ts';
 import { ZlibHandle, type ZlibModule } from './zlib-handle.ts';
 

@@ -1,11 +1,11 @@
 import { constants, deflateRawSync } from 'node:zlib';
-import { type DeflateSource, type History, type Inflater, InflateStatus } from '@ws/conn';
+import { type DeflateEngines, type History, type Inflater, InflateStatus } from '@ws/deflate';
 
 /** Bytes of output room for a part of the text. */
 const ROOM = 500;
 
 /** Creates engines. */
-export type Engines = Pick<DeflateSource, 'inflater' | 'deflater'>;
+export type Engines = Pick<DeflateEngines, 'inflater' | 'deflater'>;
 
 /**
  * Tests everything that this library needs of engines. It takes one or two milliseconds in cold

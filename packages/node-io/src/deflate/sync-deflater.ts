@@ -1,5 +1,5 @@
 import { constants, type ZlibOptions } from 'node:zlib';
-import type { Deflater } from '@ws/conn';
+import type { Deflater } from '@ws/deflate';
 import { deflateSettings } from './settings.ts';
 import type { ZlibModule } from './zlib-handle.ts';
 

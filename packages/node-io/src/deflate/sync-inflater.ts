@@ -1,6 +1,6 @@
 import { kMaxLength } from 'node:buffer';
 import { constants } from 'node:zlib';
-import { type History, type Inflater, InflateStatus } from '@ws/conn';
+import { type History, type Inflater, InflateStatus } from '@ws/deflate';
 import { STORED_HEADER, writeStoredHeader } from './settings.ts';
 import type { ZlibModule } from './zlib-handle.ts';
 

@@ -1,5 +1,5 @@
 import { deflateContract, syncDeflate } from '@ws/tests';
-import { ZlibDeflate } from '../../src/deflate/zlib-deflate.ts';
+import { ZlibDeflate } from '../../src/zlib-deflate.ts';
 
 deflateContract('zlib by its handle', new ZlibDeflate());
 deflateContract('zlib by its synchronous functions', syncDeflate);

@@ -1,6 +1,6 @@
 import os from 'node:os';
 import { constants, inflateRawSync } from 'node:zlib';
-import type { DeflateJob } from '@ws/conn';
+import type { DeflateJob } from '@ws/deflate';
 import { historyOf, inflateWith } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { DeflateJobs } from '../../src/deflate/deflate-jobs.ts';

@@ -1,5 +1,5 @@
 import * as zlib from 'node:zlib';
-import { InflateStatus } from '@ws/conn';
+import { InflateStatus } from '@ws/deflate';
 import { inflateWith } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { SyncInflater } from '../../src/deflate/sync-inflater.ts';

@@ -1,7 +1,7 @@
 import { deflateWith, historyOf, inflateWith, syncDeflate } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ZlibDeflate } from '../../src/deflate/zlib-deflate.ts';
+import { ZlibDeflate } from '../../src/zlib-deflate.ts';
 
 const handle = new ZlibDeflate();
 const text = Buffer.from(

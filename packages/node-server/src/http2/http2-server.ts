@@ -26,14 +26,6 @@ export interface Http2Options {
   readonly maxStreams?: number | undefined;
 }
 
-/** Returns the option `http2` of `serve` as an object; undefined without HTTP/2. */
-export function http2OptionsOf(
-  http2: boolean | 'clear' | Http2Options | undefined,
-): Http2Options | undefined {
-  if (typeof http2 === 'object') return http2;
-  return http2 ? {} : undefined;
-}
-
 /** A listener for 'stream' of a server of node:http2. */
 export type StreamListener = (
   stream: ServerHttp2Stream,

@@ -1,6 +1,6 @@
+import type { RequestFacts } from '@ws/codec';
 import { parseHostPort } from '@ws/codec/internal';
 import { HandshakeError, quoted } from '../errors.ts';
-import type { FieldLookups } from '../request.ts';
 
 const ENTRY = /^(\*\.)?([^*]*[^*:])$/;
 /** Labels separated by single dots. No parser reads such a text as more than one name. */
@@ -55,14 +55,14 @@ export class HostPolicy {
   }
 
   /** Returns the refusal of a request that {@link allows} has not allowed. */
-  refusal(headers: FieldLookups): HandshakeError {
+  refusal(headers: RequestFacts): HandshakeError {
     const reason = `host ${quoted(headers.list('host'))} is not allowed`;
     const message = `${reason}: allowedHosts has ${this.#listed}; add it there`;
     return new HandshakeError(421, message, { body: `${reason}\n` });
   }
 
   /** Compares the host only; ports are ignored. */
-  allows(headers: FieldLookups): boolean {
+  allows(headers: RequestFacts): boolean {
     return this.#allowed === undefined || allowsHost(this.#allowed, headers.list('host'));
   }
 }

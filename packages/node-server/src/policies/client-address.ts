@@ -1,8 +1,9 @@
 import { BlockList, isIP, isIPv6 } from 'node:net';
 import { inspect } from 'node:util';
 import type { RequestFacts } from '@ws/codec';
-import type { HandshakeRequest } from '../conn-handler.ts';
-import type { ServerRequest } from '../server-request.ts';
+import type { AppRequest, HandshakeRequest } from '../conn-handler.ts';
+import { serverFault, unexpectedResult } from '../errors.ts';
+import type { Responder } from '../responder/responder.ts';
 
 /**
  * Returns the address of the client that sent a request; undefined for a client that is not
@@ -11,18 +12,39 @@ import type { ServerRequest } from '../server-request.ts';
  */
 export type ClientAddress<Req = HandshakeRequest> = (req: Req) => string | undefined;
 
-/** Finds the address of the client without the application. */
-export type FindAddress = (
-  request: Pick<ServerRequest, 'facts' | 'responder'>,
-) => string | undefined;
+/**
+ * Finds the address of the client that sent a request. Undefined for a Unix socket, or if
+ * `clientAddress` returns undefined.
+ *
+ * @throws HandshakeError 500 when `clientAddress` throws or returns no string; TransportError for a
+ *   client that has disconnected.
+ */
+export type FindAddress = (request: {
+  readonly req: AppRequest;
+  readonly facts: RequestFacts;
+  readonly responder: Responder;
+}) => string | undefined;
+
+/** Finds addresses by the option `clientAddress`. */
+export function addressByOption(clientAddress: ClientAddress<AppRequest>): FindAddress {
+  return ({ req }) => {
+    try {
+      const address: unknown = clientAddress(req);
+      if (address === undefined || typeof address === 'string') return address;
+      throw unexpectedResult('clientAddress', 'a string or undefined', address);
+    } catch (cause) {
+      throw serverFault('clientAddress', cause);
+    }
+  };
+}
 
 /**
- * The default of {@link ClientAddress}: the peer of the socket; undefined for a Unix socket.
+ * The peer of the socket; undefined for a Unix socket.
  *
  * @throws TransportError after a reset: the system has forgotten the address, so the request would
  *   not count.
  */
-export function peerAddress({ facts, responder }: Parameters<FindAddress>[0]): string | undefined {
+function peerAddress({ facts, responder }: Parameters<FindAddress>[0]): string | undefined {
   // Other code that parsed the request may not know the address.
   return facts.remoteAddress ?? responder.peerAddress;
 }

@@ -9,8 +9,7 @@ import type { AppRequest, HandshakeRequest } from '../conn-handler.ts';
 import type { ErrorReporter } from '../error-reporter.ts';
 import type { HandshakeError } from '../errors.ts';
 import { type HeadersInput, headerPairs, mergeHeaders } from '../headers.ts';
-import type { Answer } from '../responder/responder.ts';
-import type { ServerRequest } from '../server-request.ts';
+import type { Answer, Responder } from '../responder/responder.ts';
 
 /** A result of the option `error`: the answer of a refused request. */
 export interface ErrorAnswer {
@@ -50,7 +49,7 @@ const USAGE = 'return { status, headers, body } instead of writing to the socket
 export function refuseByHook(
   hook: ErrorHook<AppRequest>,
   refusal: HandshakeError,
-  { req, responder }: ServerRequest,
+  { req, responder }: { readonly req: AppRequest; readonly responder: Responder },
   timeout: number,
   reporter: ErrorReporter,
 ): void {

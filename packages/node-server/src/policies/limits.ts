@@ -1,9 +1,6 @@
 import { isIPv6, type Socket } from 'node:net';
 import { addressOf, ipv6Groups } from '@ws/node-io/internal';
-import type { AppRequest } from '../conn-handler.ts';
-import { HandshakeError, quoted, serverFault, unexpectedResult } from '../errors.ts';
-import type { ServerRequest } from '../server-request.ts';
-import type { ClientAddress, FindAddress } from './client-address.ts';
+import { HandshakeError, quoted } from '../errors.ts';
 
 /** Limits of an Upgrader; `Infinity` for no bound. */
 export interface LimitValues {
@@ -12,10 +9,6 @@ export interface LimitValues {
   readonly maxConnectionsPerAddress: number;
   /** Bytes of writes that wait in all connections together. */
   readonly maxTotalBufferedAmount?: number | undefined;
-  /** The option `clientAddress`. */
-  readonly clientAddress: ClientAddress<AppRequest> | undefined;
-  /** Finds the address when there is no {@link clientAddress}. */
-  readonly forwardedAddress: FindAddress;
 }
 
 /** Counts handshakes and connections. */
@@ -54,34 +47,6 @@ export class Limits {
     if (group !== undefined) this.byAddress.set(group, others + 1);
     return new Reservation(this, group);
   }
-
-  /**
-   * Returns the client's address. Undefined for a Unix socket, or if `clientAddress` returns
-   * undefined.
-   *
-   * @throws HandshakeError 500 when `clientAddress` throws or returns no string; TransportError for
-   *   a client that has disconnected.
-   */
-  addressOf(request: ServerRequest): string | undefined {
-    const { clientAddress, forwardedAddress } = this.#max;
-    if (clientAddress === undefined) return forwardedAddress(request);
-    try {
-      const address: unknown = clientAddress(request.req);
-      if (address === undefined || typeof address === 'string') return address;
-      throw unexpectedResult('clientAddress', 'a string or undefined', address);
-    } catch (cause) {
-      throw serverFault('clientAddress', cause);
-    }
-  }
-
-  /** As {@link addressOf}; undefined instead of an error. */
-  addressOrNone(request: ServerRequest): string | undefined {
-    try {
-      return this.addressOf(request);
-    } catch {
-      return undefined;
-    }
-  }
 }
 
 function tooMany(
@@ -107,8 +72,7 @@ export class Reservation {
   readonly #limits: Limits;
   /** The group that counts as one client; undefined when the client is not counted. */
   readonly #group: string | undefined;
-  #pending = true;
-  #held = true;
+  #counts: 'as handshake' | 'as connection' | 'no more' = 'as handshake';
 
   constructor(limits: Limits, group: string | undefined) {
     this.#limits = limits;
@@ -117,15 +81,16 @@ export class Reservation {
 
   /** The connection is open: it no longer counts as a handshake. */
   opened(): void {
-    if (this.#pending) this.#limits.handshakes--;
-    this.#pending = false;
+    if (this.#counts !== 'as handshake') return;
+    this.#counts = 'as connection';
+    this.#limits.handshakes--;
   }
 
   /** The connection has ended, there will be none, or open connections have no bound. */
   giveBack(): void {
-    this.opened();
-    if (!this.#held) return;
-    this.#held = false;
+    if (this.#counts === 'no more') return;
+    if (this.#counts === 'as handshake') this.#limits.handshakes--;
+    this.#counts = 'no more';
     const { byAddress } = this.#limits;
     this.#limits.connections--;
     if (this.#group === undefined) return;

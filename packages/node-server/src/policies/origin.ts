@@ -1,7 +1,6 @@
-import { AllowedOrigins, type SameHost } from '@ws/codec';
+import { AllowedOrigins, type RequestFacts, type SameHost } from '@ws/codec';
 import type { AppRequest, HandshakeRequest } from '../conn-handler.ts';
 import { HandshakeError, quoted } from '../errors.ts';
-import type { FieldLookups } from '../request.ts';
 
 /** A name or an IPv4 address. A port of up to four digits is always in range. */
 const PLAIN_HOST = /^[A-Za-z0-9.-]+(?::[0-9]{1,4})?$/;
@@ -44,14 +43,14 @@ export class OriginPolicy extends AllowedOrigins {
     this.check = check;
   }
 
-  override allows(headers: FieldLookups): boolean {
+  override allows(headers: RequestFacts): boolean {
     if (!headers.has('origin')) return true;
     const origin = headers.once('origin') ?? '';
     return isPlainSameHost(origin, headers.list('host'), this.#sameHost) || super.allows(headers);
   }
 
   /** Returns the refusal of a request that {@link check} or {@link allows} has not allowed. */
-  refusal(headers: FieldLookups): HandshakeError {
+  refusal(headers: RequestFacts): HandshakeError {
     const [origin] = headers.lines('origin');
     const host = headers.list('host');
     const who = origin === undefined ? 'a request without origin' : `origin ${quoted(origin)}`;

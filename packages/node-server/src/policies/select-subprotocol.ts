@@ -1,8 +1,7 @@
-import { parseSubprotocols, parseTokenList } from '@ws/codec';
+import { parseSubprotocols, parseTokenList, type RequestFacts } from '@ws/codec';
 import type { AppRequest, HandshakeRequest } from '../conn-handler.ts';
 import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from '../errors.ts';
 import { headerOf } from '../headers.ts';
-import type { FieldLookups } from '../request.ts';
 
 /**
  * The supported subprotocols in the server's order of preference, or a function that picks one of
@@ -24,7 +23,7 @@ const NONE: readonly string[] = [];
  *   that was not offered or is not a token.
  */
 export function selectSubprotocol(
-  headers: FieldLookups,
+  headers: RequestFacts,
   req: AppRequest,
   wanted: Subprotocols<AppRequest> | undefined,
   extra: readonly HeaderPair[],

@@ -10,7 +10,6 @@ import { addressOf, assertOption, TransportDuplex } from '@ws/node-io/internal';
 import { Acceptor, type AnyHandlers, type ServerStats } from '../acceptor.ts';
 import { disconnectError, ignore, isTaken } from '../client-socket.ts';
 import type { CloseOptions, CloseResult } from '../close-options.ts';
-import type { AppRequest } from '../conn-handler.ts';
 import { HandshakeError } from '../errors.ts';
 import {
   type AnyUpgraderOptions,
@@ -25,7 +24,6 @@ import { notAnHttpRequest } from '../responder/client-error.ts';
 import { Http1Responder } from '../responder/http1.ts';
 import type { HandlerOrRoutes, HandlerRunner } from '../route.ts';
 import type { Router } from '../route-table.ts';
-import type { ServerRequest } from '../server-request.ts';
 import { UpgradeRequest } from '../upgrade-request.ts';
 import { type HeadReading, isReadingHead, type OnHead, PendingHeads } from './head-reading.ts';
 
@@ -210,12 +208,9 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
     assertOption('head', head, isHead, 'RequestFacts, a RequestHead for example');
     assertOption('early', early, types.isUint8Array(early), 'a Uint8Array');
     const socket = streamOf(stream);
-    const request = requestOf(head, socket);
-    const { plan } = this.#acceptor;
     // The caller may use its memory again while a function of the application is awaited.
     const rest = new Uint8Array(early);
-    const upgrade = new UpgradeRequest(plan, request, rest, undefined, performance.now());
-    return this.#acceptor.accept(upgrade, undefined);
+    return this.#acceptor.accept(this.#upgradeOf(head, socket, rest), undefined);
   }
 
   /**
@@ -261,8 +256,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
       const refusal = headRefusal(head);
       if (refusal !== undefined) return refuse(reading, refusal);
       head.remoteAddress = addressOf(stream, 'remoteAddress');
-      const request = requestOf(head, stream);
-      accept(new UpgradeRequest(this.#acceptor.plan, request, rest, router, startedAt));
+      accept(this.#upgradeOf(head, stream, rest, router, startedAt));
     };
     return (reading, end, rest) => {
       const { stream, head } = reading;
@@ -274,6 +268,18 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
       stream.destroy();
       reject(disconnectError(stream));
     };
+  }
+
+  /** The upgrade of a request that was read here or by other code. */
+  #upgradeOf(
+    facts: RequestFacts,
+    stream: Duplex,
+    rest: Uint8Array,
+    router?: Router<HandlerRunner>,
+    startedAt?: number,
+  ): UpgradeRequest {
+    const { plan } = this.#acceptor;
+    return new UpgradeRequest(plan, facts, new Http1Responder(stream), rest, router, startedAt);
   }
 
   /** Only bytes of a request that asks for a WebSocket are read here. */
@@ -294,19 +300,14 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
   }
 
   #refuse({ stream, head }: HeadReading, refusal: HandshakeError): void {
-    const request = head?.fault === undefined && head?.method ? requestOf(head, stream) : undefined;
+    const isRead = head?.fault === undefined && head?.method;
+    const request = isRead ? this.#upgradeOf(head, stream, NO_BYTES) : undefined;
     this.#acceptor.recordRefusal(refusal, addressOf(stream, 'remoteAddress'), request);
     if (!stream.writable) return void stream.destroy();
     this.#acceptor.work.addSocket(stream);
     new Http1Responder(stream).refuse(refusal, head?.method);
     if (stream.readableEnded) stream.destroy();
   }
-}
-
-/** Describes a request that was read here or by other code. */
-function requestOf(facts: RequestFacts, stream: Duplex): ServerRequest {
-  const responder = new Http1Responder(stream);
-  return { req: facts as AppRequest, facts, incoming: undefined, responder };
 }
 
 /** @throws TypeError for another value; the error of `transport.start`. */
@@ -363,7 +364,7 @@ function headRefusal(head: RequestHead): HandshakeError | undefined {
   if (fault?.status === 431) return notAnHttpRequest('HPE_HEADER_OVERFLOW', fault.message);
   if (fault !== undefined) return notAnHttpRequest('HPE_INVALID', fault.message);
   if (wantsWebSocket(head)) return undefined;
-  return plainRequestFault(head, head.version) ?? plainRequestRefusal(head);
+  return plainRequestFault(head) ?? plainRequestRefusal(head);
 }
 
 /** Returns the refusal of a head that has not arrived. */

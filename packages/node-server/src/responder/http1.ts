@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { RequestFacts } from '@ws/codec';
 import { linesOf, refusalHead, switchingHead } from '@ws/codec/internal';
 import type { Transport } from '@ws/conn';
 import { socketTransport } from '@ws/node-io';
@@ -8,7 +9,7 @@ import { disconnectError } from '../client-socket.ts';
 import type { HeaderPair } from '../errors.ts';
 import { headerOf } from '../headers.ts';
 import { endAnsweredSocket, endRefusedSocket } from './linger.ts';
-import { type Agreement, type Answer, Responder } from './responder.ts';
+import { type Answer, Responder } from './responder.ts';
 
 /** Answers a request on a stream of bytes, in HTTP/1.1. */
 export class Http1Responder extends Responder {
@@ -32,12 +33,15 @@ export class Http1Responder extends Responder {
     return this.stream.writableEnded && !this.stream.destroyed;
   }
 
-  override writeAccepted({ key, subprotocol, extensions, headers }: Agreement): void {
+  override writeAccepted(
+    facts: RequestFacts,
+    subprotocol: string,
+    extensions: string,
+    headers: readonly HeaderPair[],
+  ): void {
     const lines = headers.length === 0 ? '' : linesOf(headers);
-    this.stream.write(
-      switchingHead(acceptKeyByCrypto(key), subprotocol, extensions, lines),
-      'latin1',
-    );
+    const accept = acceptKeyByCrypto(facts.once('sec-websocket-key') ?? '');
+    this.stream.write(switchingHead(accept, subprotocol, extensions, lines), 'latin1');
   }
 
   override transport(

@@ -86,7 +86,7 @@ export class NodeHttpResponder extends Http1Responder {
 
   /** The response to an earlier request that the socket still carries. */
   get #earlier(): ServerResponse | undefined {
-    const response = currentResponse(this.stream);
+    const response = (this.stream as HttpSocket)._httpMessage ?? undefined;
     // When a plain request is passed to `upgrade`, the current response is the one to that request.
     return response?.req === this.#req ? undefined : response;
   }

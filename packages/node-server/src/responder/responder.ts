@@ -1,29 +1,10 @@
 import type { Duplex } from 'node:stream';
-import type { DeflateParameters } from '@ws/codec';
+import type { RequestFacts } from '@ws/codec';
 import type { Transport } from '@ws/conn';
 import type { HandshakeError, HeaderPair } from '../errors.ts';
 
-/** What a handshake has agreed on: the answer that accepts it, and what the connection needs. */
-export interface Agreement {
-  /** Key of the request; `''` for none, over HTTP/2. */
-  readonly key: string;
-  /** `''` for none. */
-  readonly subprotocol: string;
-  /** `''` for none. */
-  readonly extensions: string;
-  /** The parameters of the compression in `extensions`; undefined for none. */
-  readonly deflate: DeflateParameters | undefined;
-  /** Those of the application. */
-  readonly headers: readonly HeaderPair[];
-}
-
 /** An answer that refuses a handshake. */
-export interface Answer {
-  readonly status: number;
-  /** Those in addition to the defaults, or in their place. */
-  readonly headers: readonly HeaderPair[];
-  readonly body: string;
-}
+export type Answer = Pick<HandshakeError, 'status' | 'headers' | 'body'>;
 
 /**
  * Answers one request. Hides what carries the answer: a stream of HTTP/1.1, alone or under node:http,
@@ -67,8 +48,19 @@ export abstract class Responder {
    */
   async untilEarlierAnswered(_wait: (work: Promise<unknown>) => Promise<unknown>): Promise<void> {}
 
-  /** Writes the answer that accepts the handshake. */
-  abstract writeAccepted(agreement: Agreement): void;
+  /**
+   * Writes the answer that accepts the handshake.
+   *
+   * @param facts - Of the request. Over HTTP/2 it may have no key.
+   * @param subprotocol - `''` for none, as `extensions`.
+   * @param headers - Those of the application.
+   */
+  abstract writeAccepted(
+    facts: RequestFacts,
+    subprotocol: string,
+    extensions: string,
+    headers: readonly HeaderPair[],
+  ): void;
   /**
    * Makes the transport of an accepted connection.
    *

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { describe, expect, it } from 'vitest';
 import { Upgrader } from '../../src/index.ts';
 import { HostPolicy } from '../../src/policies/allowed-hosts.ts';
-import { RequestHeaders } from '../../src/request.ts';
+import { IncomingFacts } from '../../src/request.ts';
 import {
   type Answer,
   exchange,
@@ -18,7 +18,7 @@ trapLeftovers();
 describe('allowedHosts', () => {
   const allows = (allowed: readonly string[] | undefined, host: string): boolean => {
     const req = { rawHeaders: ['Host', host] } as IncomingMessage;
-    return new HostPolicy(allowed).allows(new RequestHeaders(req));
+    return new HostPolicy(allowed).allows(new IncomingFacts(req));
   };
 
   it.each([

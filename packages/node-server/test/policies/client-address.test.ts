@@ -2,10 +2,11 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { BlockList } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { serve } from '../../src/index.ts';
-import { forwardedAddress } from '../../src/policies/client-address.ts';
-import { requestOfNode } from '../../src/request.ts';
-import type { ServerRequest } from '../../src/server-request.ts';
+import { serve, TransportError } from '../../src/index.ts';
+import { checkUpgraderOptions } from '../../src/options.ts';
+import { addressByOption, forwardedAddress } from '../../src/policies/client-address.ts';
+import { upgradeOfNode } from '../../src/upgrade-listeners.ts';
+import type { UpgradeRequest } from '../../src/upgrade-request.ts';
 import { connectRaw, exchange, nothingUnhandled, request, trapLeftovers } from '../raw.ts';
 
 nothingUnhandled();
@@ -13,11 +14,26 @@ trapLeftovers();
 
 const PEER = '10.0.0.1';
 
-const from = (peer: string | undefined, lines: readonly string[]): ServerRequest => {
-  const socket = { remoteAddress: peer } as Socket;
-  const rawHeaders = lines.flatMap((line) => ['X-Forwarded-FOR', line]);
-  return requestOfNode({ socket, rawHeaders } as IncomingMessage, socket);
+const plan = checkUpgraderOptions({});
+const requestOn = (socket: Partial<Socket>, rawHeaders: string[] = []): UpgradeRequest => {
+  const req = { socket, rawHeaders } as IncomingMessage;
+  return upgradeOfNode(plan, req, socket as Socket, Buffer.alloc(0));
 };
+const from = (peer: string | undefined, lines: readonly string[]): UpgradeRequest =>
+  requestOn(
+    { remoteAddress: peer },
+    lines.flatMap((line) => ['X-Forwarded-FOR', line]),
+  );
+
+it('clientAddress replaces the address of the peer', () => {
+  const ofPeer = addressByOption((req) => `user of ${req.socket.remoteAddress}`);
+  expect(ofPeer(from(PEER, []))).toBe(`user of ${PEER}`);
+});
+
+it('refuses a client whose address the system has forgotten', () => {
+  const request = requestOn({ remoteAddress: undefined, localAddress: '127.0.0.1' });
+  expect(() => plan.findAddress(request)).toThrow(TransportError);
+});
 
 describe('trustProxy: a number', () => {
   it.each([

@@ -1,11 +1,5 @@
-import type { IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { TransportError } from '../../src/index.ts';
-import { peerAddress } from '../../src/policies/client-address.ts';
 import { addressGroup, Limits } from '../../src/policies/limits.ts';
-import { requestOfNode } from '../../src/request.ts';
-import type { ServerRequest } from '../../src/server-request.ts';
 
 describe('addressGroup', () => {
   it.each([
@@ -27,17 +21,11 @@ describe('addressGroup', () => {
 });
 
 describe('Limits', () => {
-  const from = (address: string | undefined): ServerRequest => {
-    const socket = { remoteAddress: address } as Socket;
-    return requestOfNode({ socket } as IncomingMessage, socket);
-  };
   const limits = (max: Partial<ConstructorParameters<typeof Limits>[0]>): Limits =>
     new Limits({
       maxHandshakes: Infinity,
       maxConnections: Infinity,
       maxConnectionsPerAddress: Infinity,
-      clientAddress: (req) => req.socket.remoteAddress,
-      forwardedAddress: peerAddress,
       ...max,
     });
   const refusal = (take: () => unknown): unknown => {
@@ -88,17 +76,9 @@ describe('Limits', () => {
     for (let i = 0; i < 3; i++) l.reserve(undefined).opened();
   });
 
-  it('calls clientAddress without a limit per address too, and counts nothing then', () => {
-    const l = limits({ clientAddress: () => 'ada' });
-    expect(l.addressOf(from('a'))).toBe('ada');
+  it('counts no client without a limit per address', () => {
+    const l = limits({});
     l.reserve('ada');
     expect(l.byAddress.size).toBe(0);
-  });
-
-  it('refuses a client whose address the system has forgotten', () => {
-    const l = limits({ clientAddress: undefined });
-    const socket = { remoteAddress: undefined, localAddress: '127.0.0.1' } as unknown as Socket;
-    const request = requestOfNode({ socket } as IncomingMessage, socket);
-    expect(() => l.addressOf(request)).toThrow(TransportError);
   });
 });

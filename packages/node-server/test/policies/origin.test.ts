@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { AppRequest } from '../../src/conn-handler.ts';
 import { Upgrader } from '../../src/index.ts';
 import { OriginPolicy } from '../../src/policies/origin.ts';
-import { RequestHeaders } from '../../src/request.ts';
+import { IncomingFacts } from '../../src/request.ts';
 
 describe('sameHost', () => {
   it('false admits listed origins and requests without an Origin', () => {
@@ -10,7 +10,7 @@ describe('sameHost', () => {
     const allows = (...origin: string[]): unknown => {
       const rawHeaders = ['Host', 'example.org', ...origin.flatMap((one) => ['Origin', one])];
       const req = { rawHeaders } as AppRequest;
-      return policy.allows(new RequestHeaders(req));
+      return policy.allows(new IncomingFacts(req));
     };
     expect(allows()).toBe(true);
     expect(allows('https://example.org')).toBe(true);

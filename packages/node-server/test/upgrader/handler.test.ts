@@ -211,6 +211,14 @@ describe('Upgrader.handler', () => {
       says: 'functions that are synchronous',
       options: { subprotocols: () => undefined, clientAddress: () => 'ada' },
     },
+    {
+      says: 'functions that return no promise',
+      options: {
+        checkOrigin: () => true,
+        authenticate: () => 'ada',
+        headers: () => ({ 'X-A': 'b' }),
+      },
+    },
   ])("runs within the 'upgrade' event with $says", async ({ options }) => {
     const upgrader = new Upgrader(options);
     const steps: string[] = [];
@@ -223,6 +231,19 @@ describe('Upgrader.handler', () => {
     await client.upgrade();
     expect(steps).toEqual(['handler', 'end of the event']);
     expect(upgrader.stats).toMatchObject({ open: 1, handshakesPending: 0 });
+  });
+
+  it("runs after the 'upgrade' event when a function returns a promise", async () => {
+    const upgrader = new Upgrader({ checkOrigin: () => Promise.resolve(true) });
+    const steps: string[] = [];
+    const listener = upgrader.handler(() => void steps.push('handler'));
+    const server = await listening((req, socket, head) => {
+      listener(req, socket, head);
+      steps.push('end of the event');
+    });
+    const client = await connected(server);
+    await client.upgrade();
+    expect(steps).toEqual(['end of the event', 'handler']);
   });
 
   it.each([

@@ -13,7 +13,7 @@ import { Conn } from '@ws/conn';
 import { isThenable, ResolvedOptions } from '@ws/conn/internal';
 import { deflateOffers } from '@ws/node-client/internal';
 import { nodePlatform } from '@ws/node-io';
-import { type Agreement, endToEnd, serverFault, unexpectedResult } from '@ws/node-server/internal';
+import { endToEnd, serverFault, unexpectedResult } from '@ws/node-server/internal';
 import { ProxyError } from '../errors.ts';
 import type { CheckedOptions } from '../options.ts';
 import type { ProxiedConnection } from '../proxied.ts';
@@ -65,7 +65,7 @@ export function openLink(
 /**
  * As {@link openLink}, in the mode `messages`.
  *
- * @param agreement - That with the client.
+ * @param deflate - What it has agreed on with the client.
  * @param ofTarget - What it has agreed on with the target.
  * @param report - Gets the errors of `transform`.
  */
@@ -75,7 +75,7 @@ export function openMessageLink(
   client: Duplex,
   early: Uint8Array,
   { stream, head, rest }: TargetAnswer,
-  { deflate }: Agreement,
+  deflate: DeflateParameters | undefined,
   ofTarget: DeflateParameters | undefined,
   report: (error: unknown) => void,
 ): Link {

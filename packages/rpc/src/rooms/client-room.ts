@@ -23,7 +23,7 @@ import { KnownMembers } from './room-members.ts';
 const LEAST_DELAY_MS = 1_000;
 const MOST_DELAY_MS = 30_000;
 
-/** One room of a client: its loops share one join. */
+/** One room of a client. Its loops share one join. */
 export class ClientRoom {
   readonly name: string;
   readonly #rooms: ClientRooms;
@@ -32,16 +32,16 @@ export class ClientRoom {
   #memberOn: ConnLike | undefined;
   /** The members that the server shows. */
   members: KnownMembers = new KnownMembers();
-  /** Whether there was a join: its messages may be on their way. */
+  /** Whether there was a join. Its messages may be on their way. */
   #hasAsked = false;
-  /** Of the newest message that has arrived. */
+  /** Position of the newest message that has arrived. */
   #position: Position | undefined;
   /** Whether a loop needs a join. */
   #isDue = false;
   #isRunning = false;
   /** The loops that get what they lack by the join that is not answered. */
   readonly #joining = new Set<RoomLoop<unknown>>();
-  /** Whether they have got a gap. */
+  /** Whether these loops have got a gap. */
   #isTold = false;
   /** Called when the client is a member, or the room has no loops. */
   readonly #deciding = new Set<() => void>();
@@ -56,9 +56,9 @@ export class ClientRoom {
   #wake: (() => void) | undefined;
   /** Whether the server shows members, by the last join. */
   #hasMembers: boolean | undefined;
-  /** Whether the application has asked for them. */
+  /** Whether the application has asked for the members. */
   #wantsMembers = false;
-  /** Whether a message was reported that does not fit. */
+  /** Whether a message that does not fit its schema was reported. */
   #hasReported = false;
 
   constructor(rooms: ClientRooms, name: string) {
@@ -87,7 +87,7 @@ export class ClientRoom {
   }
 
   /**
-   * Calls `decided` once when that is so.
+   * Calls `decided` once, when {@link isDecided} becomes true.
    *
    * @returns Removes it.
    */
@@ -125,7 +125,7 @@ export class ClientRoom {
       this.changes++;
     }
     for (const loop of this.#loops) {
-      // What came before its position cannot come any more. Otherwise the answer of a join decides.
+      // Messages before its position cannot arrive any more. Otherwise the answer of a join decides.
       const isAfter = position !== undefined && loop.position !== undefined;
       if (isAfter && !isUpTo(loop.position, position)) loop.gap();
       loop.refill();
@@ -179,14 +179,14 @@ export class ClientRoom {
     this.#wake?.();
   }
 
-  /** A message does not fit the schema of a loop: it has a gap there. */
+  /** A message does not fit the schema of a loop. It has a gap there. */
   misfit(error: unknown): void {
     if (!this.#hasReported) reportFor(this.name, error);
     this.#hasReported = true;
   }
 
   resume(loop: RoomLoop<unknown>): void {
-    // The join that is not answered has begun before: the loop has not taken all that it brings.
+    // The unanswered join began before, so the loop has not taken all of its messages.
     this.#joining.delete(loop);
     this.#resume();
   }
@@ -357,7 +357,7 @@ export class Delays {
   }
 }
 
-/** The position that is before all others. Those of different histories have no order. */
+/** The earliest position. Positions of different histories have no order. */
 function oldest(positions: readonly (Position | undefined)[]): Position | undefined {
   const known = positions.filter((position) => position !== undefined);
   if (known.some(({ epoch }) => epoch !== known[0]!.epoch)) return START;

@@ -12,14 +12,21 @@ import type { Handlers, Peer } from '../contract.ts';
 import type { Definitions } from '../definitions.ts';
 import { RpcError } from '../rpc-error.ts';
 import { ClientRoom, endedByLength, reportFor } from './client-room.ts';
-import type { RoomEvents, RoomMethods, WireMembers, WireRoomMessage } from './room-contract.ts';
+import type {
+  Position,
+  RoomEvents,
+  RoomMethods,
+  WireMembers,
+  WireRoomMessage,
+} from './room-contract.ts';
+import type { RoomLoop } from './room-loop.ts';
 import type { MembersChange } from './room-members.ts';
-import { fitting, type RoomSchemas } from './room-schemas.ts';
+import { fitting, type RoomSchemas, schemasOf } from './room-schemas.ts';
 
-/** Gets a room and what has changed among its members. */
+/** Gets a room and the changes of its members. */
 export type MembersListener = (room: string, change: MembersChange) => unknown;
 
-/** The rooms of a client that have loops, and what they share: the connections and the listeners. */
+/** The rooms of a client that have loops. They share the connections and the listeners. */
 export class ClientRooms {
   /** The server, with the methods of the application's contract. */
   readonly peer: Peer<Definitions>;
@@ -73,13 +80,13 @@ export class ClientRooms {
     return this.#rooms.get(name);
   }
 
-  /** The room of a name, for a new loop. It ends at once after the end of the ReconnectingConn. */
-  acquire(name: string): ClientRoom {
-    const known = this.#rooms.get(name);
-    if (known !== undefined) return known;
-    const room = new ClientRoom(this, name);
-    this.#rooms.set(name, room);
-    return room;
+  /** Begins a loop. It ends at once after the end of the ReconnectingConn. */
+  loop(name: string, since: Position | undefined): RoomLoop<unknown> {
+    let room = this.#rooms.get(name);
+    if (room === undefined) this.#rooms.set(name, (room = new ClientRoom(this, name)));
+    const loop = room.loop(since, schemasOf(this.#schemas, name).message);
+    if (this.#end !== undefined) room.end(this.#end.error);
+    return loop;
   }
 
   /** The room has no loops. */
@@ -90,11 +97,6 @@ export class ClientRooms {
   /** @throws The error of the ReconnectingConn that has ended, or a CloseSentError without one. */
   checkOpen(): void {
     if (this.#end !== undefined) throw this.#end.error ?? new CloseSentError();
-  }
-
-  /** Ends the loops of a room if the ReconnectingConn has ended. */
-  endIfEnded(room: ClientRoom): void {
-    if (this.#end !== undefined) room.end(this.#end.error);
   }
 
   #opened(conn: ConnLike): void {
@@ -167,7 +169,7 @@ export class ClientRooms {
   }
 }
 
-/** A hash of 53 bits: a repetition has the id of the first message and the same data. */
+/** A hash of 53 bits. A repetition has the id of the first message and the same data. */
 function hashOf(text: string): number {
   let high = 0xdeadbeef;
   let low = 0x41c6ce57;

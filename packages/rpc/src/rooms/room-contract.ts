@@ -15,7 +15,7 @@ export interface Position {
 }
 
 /**
- * The position before all messages: a loop of {@link roomsOf} with this `since` gets all that the room
+ * The position before all messages. A loop of {@link roomsOf} with this `since` gets all that the room
  * keeps, after a `gap`.
  */
 export const START: Position = /* @__PURE__ */ Object.freeze({ epoch: '', offset: 0 });
@@ -67,11 +67,11 @@ export interface RoomMember<Info = unknown> {
   readonly node: string;
   /** Id of its session. */
   readonly session: string;
-  /** What the server shows of it. */
+  /** The value that the server shows. */
   readonly info: Info;
 }
 
-/** The members of a room: all of them, or what has changed. Too many are none, with their number. */
+/** The members of a room: all, or the changes. For too many members only their number. */
 export interface WireMembers extends RoomName {
   readonly count: number;
   readonly complete: boolean;
@@ -102,7 +102,10 @@ const isOptional = (value: unknown, fits: (value: unknown) => boolean): boolean 
 
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
 
-/** Characters of an epoch. A server keeps that of each join until its room has a message. */
+/**
+ * Bound of the characters of an epoch. A server keeps the epoch of a join until its room has a
+ * message.
+ */
 const MAX_EPOCH = 8_192;
 
 /** Whether `value` is a position. */
@@ -117,7 +120,7 @@ const ID = /^[\w-]{22,36}$/;
 
 const nothing: Typed<undefined | null> = /* @__PURE__ */ schema('nothing', () => true);
 
-/** What a server of rooms handles. */
+/** The methods of a server of rooms. */
 export type RoomMethods = {
   readonly 'room.join': Method<Typed<JoinInput>, Typed<JoinAnswer>>;
   readonly 'room.leave': Method<Typed<RoomName>, Typed<undefined | null>>;
@@ -156,7 +159,7 @@ const SERVER: RoomMethods = /* @__PURE__ */ Object.freeze({
   ),
 });
 
-/** What a client of rooms handles. */
+/** The events of a client of rooms. */
 export type RoomEvents = {
   readonly 'room.message': Event<Typed<WireRoomMessage>>;
   readonly 'room.gap': Event<Typed<WireGap>>;
@@ -225,10 +228,10 @@ export function withRooms<S extends Definitions, C extends Definitions>(
 }
 
 /**
- * Adds the handlers of rooms to those of a contract.
+ * Adds the handlers of rooms to the handlers of a contract.
  *
  * @param names - The definitions that `handlers` handle.
- * @throws TypeError for another value, and for a handler whose name begins with `room.`.
+ * @throws TypeError for another value, and for a handler with a name that begins with `room.`.
  */
 export function withRoomHandlers(
   owner: string,
@@ -243,7 +246,7 @@ export function withRoomHandlers(
   for (const name of Object.keys(handlers)) {
     if (name in ofRooms) throw new TypeError(`${owner}: rooms have a handler of ${name}`);
   }
-  // Those of a class are in its prototype.
+  // The methods of a class are in its prototype.
   for (const name of Object.keys(names)) {
     const handler: unknown = Reflect.get(handlers, name);
     all[name] = typeof handler === 'function' ? handler.bind(handlers) : handler;

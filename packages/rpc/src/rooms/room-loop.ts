@@ -4,11 +4,11 @@ import { check, misfit } from '../schema.ts';
 import type { ClientRoom } from './client-room.ts';
 import type { JoinAnswer, Position } from './room-contract.ts';
 
-/** What a loop over a room gets. */
+/** An item of a loop over a room. */
 export type RoomMessage<Data> =
   | {
       readonly gap: false;
-      /** What was published. */
+      /** The published value. */
       readonly data: Data;
       /** The id that its publisher gave it; undefined for one of the server. */
       readonly id: string | undefined;
@@ -36,10 +36,10 @@ export interface Arrived {
   readonly hash: number;
 }
 
-/** Messages that wait for one loop, and the characters of their data. */
+/** Bounds of the messages that wait for one loop, in number and in characters of data. */
 const MAX_MESSAGES = 1_000;
 const MAX_SIZE = 1024 * 1024;
-/** Messages of a room among which a repetition is found. */
+/** Number of the last messages among which a loop finds repetitions. */
 const MAX_IDS = 1_000;
 
 type Entry = Arrived | { readonly gap: true; readonly position: Position | undefined };
@@ -55,7 +55,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   #position: Position | undefined;
   /** The hashes of the last messages, by id. */
   readonly #seen = new Map<string, number>();
-  /** Whether the queue is full: the loop takes no message until it is read. */
+  /** Whether the queue is full. The loop takes no message until it is read. */
   #isBehind = false;
   /** The loop has not taken a message that no history has. */
   #hasLost = false;
@@ -89,8 +89,8 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   }
 
   /**
-   * Whether the loop has no `since`, and its first join has no answer yet. Until then it is not read:
-   * other loops may bring older messages.
+   * Whether the loop has no `since`, and its first join has no answer yet. Until then it is not read.
+   * Other loops may bring older messages.
    */
   get #isNew(): boolean {
     return !this.#hasBegun && this.#position === undefined;
@@ -112,7 +112,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     return this.#isBehind;
   }
 
-  /** Whether the loop needs messages of the past. */
+  /** Whether the loop needs earlier messages. */
   get isFilling(): boolean {
     return this.#isFilling;
   }
@@ -134,7 +134,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
 
   /** Ends the loop when it has read its queue: with `error`, if there is one. */
   end(error: unknown): void {
-    // What waits may lack messages.
+    // Messages may be missing among the waiting ones.
     if (this.#isFilling || this.#isNew) this.#queue.length = 0;
     this.#isFilling = false;
     this.#end ??= { error };
@@ -142,8 +142,8 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   }
 
   /**
-   * The join of other loops brings not all. Meanwhile the loop gets no live messages: it lacks some,
-   * unless those of the join begin before its position ends.
+   * The join of other loops does not bring all messages. The loop gets no live messages meanwhile, so it
+   * lacks some, unless the join begins with the next message of the loop or an earlier one.
    */
   suspect(): void {
     this.#isSuspect = !this.#isFilling && !this.#isBehind && !this.#isNew;
@@ -163,7 +163,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     }
     const { id, hash } = message;
     if (id !== undefined && this.#seen.get(id) === hash) return;
-    // The id of the first message stays its own: another one with this id replaces nothing.
+    // The id of the first message stays its own. Another one with this id replaces nothing.
     if (id !== undefined && !this.#seen.has(id)) this.#remember(id, hash);
     this.#queue.splice(place, 0, message);
     this.#size += message.size;
@@ -188,13 +188,13 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     return length > MAX_MESSAGES || (this.#size > MAX_SIZE && length > 1);
   }
 
-  /** Removes the last message: the loop gets it later. */
+  /** Removes the last message. The loop gets it later. */
   #giveBack(): void {
     const last = this.#queue.pop();
     if (last !== undefined) this.#forget(last);
   }
 
-  /** The reader does not get this entry: a repetition of it is another message. */
+  /** The reader does not get this entry. A repetition of it is another message. */
   #forget(entry: Entry): void {
     if ('gap' in entry) return;
     const { id, hash, size } = entry;
@@ -229,7 +229,8 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   /** Says that messages may be missing after those that wait. */
   gap(): void {
     if (this.#end !== undefined || this.#isBehind) return;
-    // The messages of the join follow. Between those that came before them and these, some may be missing.
+    // The messages of the join follow. Between those that came before them and these, some may be
+    // missing.
     while (this.#isFilling && this.#queue.length > 0) this.#giveBack();
     const last = this.#queue.at(-1);
     if (last !== undefined && 'gap' in last) return;
@@ -237,9 +238,9 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     this.#news?.resolve();
   }
 
-  /** The loop asks for nothing that it has missed: it begins anew with its next join, after a gap. */
+  /** Gives up all missed messages. The loop restarts with its next join, after a gap. */
   skip(): void {
-    // It asks for nothing.
+    // A new loop has missed nothing.
     if (this.#isNew) return;
     while (this.#isFilling && this.#queue.length > 0) this.#giveBack();
     if (this.#isFilling) this.#isBehind = false;
@@ -247,7 +248,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     this.#isSkipping = true;
   }
 
-  /** Messages after its position may be missing: the loop takes no others before them. */
+  /** Messages after its position may be missing. The loop takes no others before them. */
   refill(): void {
     if (this.#position === undefined) this.gap();
     else if (this.#queue.length > 0 && !this.#isFilling) this.#isBehind = true;

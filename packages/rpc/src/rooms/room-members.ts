@@ -8,7 +8,7 @@ export interface RoomMembers<Info = unknown> extends ReadonlyMap<string, RoomMem
   readonly complete: boolean;
 }
 
-/** What has changed among the members of a room. */
+/** The changes of the members of a room. */
 export interface MembersChange {
   readonly joined: ReadonlyMap<string, RoomMember>;
   readonly left: ReadonlyMap<string, RoomMember>;
@@ -35,7 +35,7 @@ export class KnownMembers extends Map<string, RoomMember> implements RoomMembers
     return this.after({ room: '', count: this.count, complete: false });
   }
 
-  /** What has changed since `before`. */
+  /** The changes since `before`. */
   since(before: KnownMembers): MembersChange {
     const joined = new Map<string, RoomMember>();
     const left = new Map<string, RoomMember>();

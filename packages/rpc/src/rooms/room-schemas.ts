@@ -5,14 +5,14 @@ import type { RoomMember, WireMembers } from './room-contract.ts';
 
 /** The schemas of the rooms of one key. */
 export interface KeySchemas {
-  /** Of what is published. */
+  /** The schema of messages. */
   readonly message?: StandardSchema | undefined;
-  /** Of what the server shows of a member. It is synchronous. */
+  /** The schema of the `info` of members. It is synchronous. */
   readonly info?: StandardSchema | undefined;
 }
 
 /**
- * The schemas of rooms, by name, or by a prefix with one `*` at its end. A schema alone is that of
+ * The schemas of rooms, by name, or by a prefix with one `*` at its end. A schema alone is for
  * messages.
  */
 export type RoomSchemas = Readonly<Record<string, StandardSchema | KeySchemas>>;
@@ -43,7 +43,7 @@ export type MessageOf<T extends RoomSchemas, Name extends string> =
         : StandardSchema
     : never;
 
-/** What the server shows of its members. */
+/** The `info` that the server shows of its members. */
 export type InfoOf<T extends RoomSchemas, Name extends string> =
   SchemasOf<T, Name> extends { readonly info: infer I extends StandardSchema }
     ? SchemaOutput<I>
@@ -70,7 +70,7 @@ export function schemasOf(schemas: RoomSchemas, name: string): KeySchemas {
 }
 
 /**
- * The members of an event whose `info` fits the schema.
+ * The members of an event with an `info` that fits the schema.
  *
  * @param misfit - Called with the error of each other one.
  */

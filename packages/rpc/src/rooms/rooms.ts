@@ -8,7 +8,6 @@ import {
   formatJSON,
   isConnLike,
   kind,
-  rejected,
   removeAbortListener,
 } from '@ws/conn/internal';
 import type { CallOptions } from '../calls.ts';
@@ -35,18 +34,12 @@ import {
 } from './room-contract.ts';
 import type { RoomMessage } from './room-loop.ts';
 import { KnownMembers, type RoomMembers } from './room-members.ts';
-import {
-  checkSchemas,
-  type InfoOf,
-  type MessageOf,
-  type RoomSchemas,
-  schemasOf,
-} from './room-schemas.ts';
+import { checkSchemas, type InfoOf, type MessageOf, type RoomSchemas } from './room-schemas.ts';
 
 /** The options of {@link roomsOf}. */
 export interface RoomsOptions<T extends RoomSchemas> {
   /**
-   * The schemas of what rooms publish, and of `info` of members, by the keys of the server's table: they
+   * The schemas of what rooms publish, and of `info` of members, by the keys of the server's table. They
    * give both their type, and check them where they arrive. Default: none, both are unknown.
    */
   readonly schemas?: T | undefined;
@@ -59,14 +52,17 @@ export interface ContractRoomsOptions<
   T extends RoomSchemas,
 > extends RoomsOptions<T>,
     HandlerOptions {
-  /** Your own contract on the same connection. `handlers` has a function for each name of its `client`. */
+  /**
+   * Your own contract on the same connection. `handlers` has a function for each name of its
+   * `client`.
+   */
   readonly contract: Contract<S, C>;
 }
 
 /** The options of {@link Rooms.join}. */
 export interface JoinOptions {
   /**
-   * Position of the last message that is known: the loop begins with those after it. Default: none,
+   * Position of the last message that is known. The loop begins with those after it. Default: none,
    * the loop begins with the next message.
    */
   readonly since?: Position | undefined;
@@ -85,28 +81,27 @@ const TIMEOUT_MS = 30_000;
 export class Rooms<S extends Definitions, T extends RoomSchemas> {
   /** The methods and events of your own contract. */
   readonly peer: Peer<S>;
-  readonly #schemas: RoomSchemas;
   readonly #rooms: ClientRooms;
   /** Publications that are not answered. */
   #publications = 0;
 
   /** @internal */
-  constructor(rooms: ClientRooms, schemas: RoomSchemas) {
+  constructor(rooms: ClientRooms) {
     this.#rooms = rooms;
-    this.#schemas = schemas;
     const own = Object.entries(rooms.peer).filter(([name]) => !name.startsWith('room.'));
     this.peer = Object.freeze(Object.assign(Object.create(null), Object.fromEntries(own)));
   }
 
   /**
-   * Joins a room, and begins a loop over its messages. After a break the loop joins again and gets what
-   * it has missed: no message twice, and none missing without a `gap`. The loops of a room share one
-   * join. A loop holds 1,000 messages or 1 MiB that its reader has not taken; those beyond it reads
-   * from the server when it has caught up. `break` ends the loop; the last one leaves the room.
+   * Joins a room, and begins a loop over its messages. After a break the loop joins again and gets
+   * what it has missed: no message twice, and none missing without a `gap`. The loops of a room
+   * share one join. A loop holds 1,000 messages or 1 MiB that its reader has not taken; those
+   * beyond it reads from the server when it has caught up. `break` ends the loop; the last one
+   * leaves the room.
    *
-   * @returns The loop. It ends when the ReconnectingConn has ended, and throws its error. It also throws
-   *   an {@link RpcError} with the code -32001 when the server refuses the room. In place of a message that
-   *   does not fit the schema it has a `gap`, and the first one is reported.
+   * @returns The loop. It ends when the ReconnectingConn has ended, and throws its error. It also
+   *   throws an {@link RpcError} with the code -32001 when the server refuses the room. In place of
+   *   a message that does not fit the schema it has a `gap`, and the first one is reported.
    * @throws TypeError for a name that is not of 1 to 256 bytes, another position or option.
    */
   join<Name extends string>(
@@ -119,27 +114,25 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     if (since !== undefined && !isPosition(since)) {
       throw new TypeError(`since: expected { epoch: string, offset: number }, got ${kind(since)}`);
     }
-    const known = this.#rooms.acquire(room);
-    const loop = known.loop(since, schemasOf(this.#schemas, room).message);
-    this.#rooms.endIfEnded(known);
+    const loop = this.#rooms.loop(room, since);
     return loop as AsyncIterableIterator<RoomMessage<SchemaOutput<MessageOf<T, Name>>>>;
   }
 
   /**
-   * Publishes in a room that a loop of this client has joined. The message has a random id. With this id
-   * it is sent again after a break and, after 1 to 30 s, while the server says that the room takes no
-   * messages, for example because the backplane is away. Loops drop the repetitions. Another call has
-   * another id, so loops do not drop it: call again only if a second copy does no harm.
+   * Publishes in a room that a loop of this client has joined. The message has a random id. With
+   * this id it is sent again after a break and, after 1 to 30 s, while the server says that the
+   * room takes no messages, for example because the backplane is away. Loops drop the repetitions.
+   * Another call has another id, so loops do not drop it: call again only if a second copy does no
+   * harm.
    *
    * @param data - A value that JSON has. It is read during the call.
    * @param options - As for a call of a method. `timeout` counts from this call. Default: 30,000.
    * @returns Resolves when the room has the message. A failure that no code awaits is reported.
-   * @throws (rejects) {@link RpcError}: -32001 when the server refuses it, -32602 when `data` does not
-   *   fit the schema of the server. TimeoutError, the reason
-   *   of `signal`, the error that ended the ReconnectingConn, and the CloseError of a connection that
-   *   ended with 1007 or 1009: the room may have the message.
-   *   BackpressureError when 1,000 wait. TypeError without a loop of the room. TypeError or JSONError for
-   *   bad arguments.
+   * @throws (rejects) {@link RpcError}: -32001 when the server refuses it, -32602 when `data` does
+   *   not fit the schema of the server. TimeoutError, the reason of `signal`, the error that ended
+   *   the ReconnectingConn, and the CloseError of a connection that ended with 1007 or 1009: the
+   *   room may have the message. BackpressureError when 1,000 wait. TypeError without a loop of the
+   *   room. TypeError or JSONError for bad arguments.
    */
   publish<Name extends string>(
     room: Name,
@@ -151,45 +144,30 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
       if (options?.signal?.aborted && options.signal.reason === error) outcome.reject(error);
       else outcome.reject(error, () => reportFor(room, error));
     };
-    this.#started(room, data, options).then(outcome.resolve, failed);
+    this.#publish(room, data, options).then(outcome.resolve, failed);
     return outcome as Promise<unknown> as Promise<void>;
   }
 
-  /** As {@link publish}. */
-  #started(room: string, data: unknown, options: CallOptions): Promise<void> {
-    try {
-      checkName('publish', room);
-      checkOptionNames('publish', options, ['signal', 'timeout'], 'ignore');
-      const ms = duration('timeout', options.timeout, TIMEOUT_MS, true);
-      // A copy: each repetition has the same bytes.
-      const copy: unknown = JSON.parse(formatJSON(data));
-      if (this.#publications >= MAX_PUBLICATIONS) {
-        throw new BackpressureError(
-          `${MAX_PUBLICATIONS} publications wait; await earlier ones first`,
-        );
-      }
-      const known = this.#rooms.get(room);
-      this.#rooms.checkOpen();
-      if (known === undefined) throw noLoop(room);
-      return this.#publish(known, copy, ms, options.signal);
-    } catch (error) {
-      return rejected(error);
+  async #publish(name: string, data: unknown, options: CallOptions): Promise<void> {
+    checkName('publish', name);
+    checkOptionNames('publish', options, ['signal', 'timeout'], 'ignore');
+    const ms = duration('timeout', options.timeout, TIMEOUT_MS, true);
+    // A copy: each repetition has the same bytes.
+    const message = { room: name, id: randomId(), data: JSON.parse(formatJSON(data)) as unknown };
+    if (this.#publications >= MAX_PUBLICATIONS) {
+      throw new BackpressureError(
+        `${MAX_PUBLICATIONS} publications wait; await earlier ones first`,
+      );
     }
-  }
-
-  async #publish(
-    first: ClientRoom,
-    data: unknown,
-    ms: number,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    const given = new GivenUp(ms, signal);
+    this.#rooms.checkOpen();
+    const first = this.#rooms.get(name);
+    if (first === undefined) throw noLoop(name);
+    const given = new GivenUp(ms, options.signal);
     this.#publications++;
     try {
-      const message = { room: first.name, id: randomId(), data };
       const delays = new Delays();
       // The loops may have ended, and others may have begun.
-      const room = (): ClientRoom => this.#rooms.get(first.name) ?? first;
+      const room = (): ClientRoom => this.#rooms.get(name) ?? first;
       while (!(await this.#tryPublish(room(), message, given, delays)));
     } finally {
       given.forget();
@@ -197,7 +175,10 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     }
   }
 
-  /** @returns Whether the room has the message. Otherwise the connection broke, or it is to be sent later. */
+  /**
+   * @returns Whether the room has the message. Otherwise the connection broke, or it is to be sent
+   * later.
+   */
   async #tryPublish(
     room: ClientRoom,
     message: { readonly room: string; readonly id: string; readonly data: unknown },
@@ -216,7 +197,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     } catch (error) {
       if (given.signal.aborted) throw error;
       const isRefused = error instanceof RpcError && error.code === ROOM_REFUSED;
-      // The client was no member: the connection or the server had ended the membership.
+      // The client was no member. The connection or the server had ended the membership.
       const isEarly = isRefused && (conn !== this.#rooms.conn || changes !== room.changes);
       if (isLater(error)) {
         given.cause = error;
@@ -227,9 +208,9 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   }
 
   /**
-   * The members of a room that a loop of this client has joined, on all nodes of the server. Its key in the
-   * table needs `members: true`: the map is empty without it, which is reported, and before the join. A change
-   * makes another map.
+   * The members of a room that a loop of this client has joined, on all nodes of the server. Its
+   * key in the table needs `members: true`: the map is empty without it, which is reported, and
+   * before the join. A change makes another map.
    */
   members<Name extends string>(room: Name): RoomMembers<InfoOf<T, Name>> {
     checkName('members', room);
@@ -371,7 +352,7 @@ export function roomsOf(
     merged.connect(live, withRoomHandlers('roomsOf', handlers, own.client, ofRooms), {
       concurrency,
     });
-  return new Rooms(new ClientRooms(live, connect, schemas), schemas);
+  return new Rooms(new ClientRooms(live, connect, schemas));
 }
 
 const NAMES: readonly string[] = ['contract', 'handlers', 'schemas', 'concurrency'];

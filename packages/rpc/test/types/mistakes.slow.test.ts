@@ -9,7 +9,7 @@ const ROOT = join(import.meta.dirname, '../../../..');
 
 describe.each(['typescript-5.4', 'typescript', 'typescript-7'])('%s', (compiler) => {
   let folder = '';
-  /** What the compiler says, by file. */
+  /** The messages of the compiler, by file. */
   const said = new Map<string, string>();
 
   beforeAll(() => {

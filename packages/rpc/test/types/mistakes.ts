@@ -77,7 +77,7 @@ server.hub.on('presence', (_, { joined }) => { for (const { info } of joined.val
 void [more2, roomsOf(live), serveRooms({ r: { mayJoin: true } }).handler];
 `;
 
-/** What JSON does not carry, as a schema of zod. */
+/** Schemas of zod for values that JSON does not carry. */
 const NO_JSON: readonly (readonly [schema: string, type: string])[] = [
   ['z.date()', 'Date'],
   ['z.bigint()', 'bigint'],
@@ -89,7 +89,14 @@ const NO_JSON: readonly (readonly [schema: string, type: string])[] = [
   ['z.instanceof(Uint8Array)', 'Uint8Array'],
 ];
 
-export const MISTAKES: readonly (readonly [title: string, code: string, message: RegExp])[] = [
+type Mistake = readonly [title: string, code: string, message: RegExp];
+
+/** A call without the property `name`. */
+function missing(title: string, code: string, name: string): Mistake {
+  return [title, code, new RegExp(`Property '${name}' is missing in type`)];
+}
+
+export const MISTAKES: readonly Mistake[] = [
   ...NO_JSON.flatMap(([schema, type]) => {
     const deep = `z.object({ a: z.array(z.object({ b: z.union([z.string(), ${schema}]).optional() })) })`;
     const said = new RegExp(`JSON has no.*${type}`);
@@ -115,32 +122,24 @@ export const MISTAKES: readonly (readonly [title: string, code: string, message:
     'method(z.undefined(), z.string().transform((text) => new Map([[text, 1]])));',
     /JSON has no.*Map/,
   ],
-  ['a missing handler', 'chat.serve({ say, count });', /Property 'typing' is missing in type/],
-  [
-    'a missing handler of a client',
-    'chat.connect(conn, { said: () => {} });',
-    /Property 'confirm' is missing in type/,
-  ],
-  [
-    'a missing handler of a hub',
-    'chat.listener({ say, typing });',
-    /Property 'count' is missing in type/,
-  ],
-  [
+  missing('a missing handler', 'chat.serve({ say, count });', 'typing'),
+  missing('a missing handler of a client', 'chat.connect(conn, { said: () => {} });', 'confirm'),
+  missing('a missing handler of a hub', 'chat.listener({ say, typing });', 'count'),
+  missing(
     'a contract of rooms without handlers',
     'serveRooms({}, { contract: chat });',
-    /Property 'handlers' is missing in type/,
-  ],
-  [
+    'handlers',
+  ),
+  missing(
     'a contract of a client of rooms without handlers',
     'roomsOf(live, { contract: chat });',
-    /Property 'handlers' is missing in type/,
-  ],
-  [
+    'handlers',
+  ),
+  missing(
     'a missing handler of a client of rooms',
     'roomsOf(live, { contract: chat, handlers: { said: () => {} } });',
-    /Property 'confirm' is missing in type/,
-  ],
+    'confirm',
+  ),
   [
     'info of another type',
     "const infos = roomsOf(live, { schemas: { 'chat/*': { info: z.object({ name: z.string() }) } } }); for (const { info } of infos.members('chat/a').values()) info.nme;",

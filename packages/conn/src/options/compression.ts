@@ -1,0 +1,144 @@
+import type { Compression, DeflateLimits, Role } from '@ws/codec';
+import type { Platform } from '../platform/platform.ts';
+import { type Report, reportError } from '../report/report.ts';
+import { checkOptionNames, kind, whole } from '../validate.ts';
+
+/** Options of permessage-deflate (RFC 7692). */
+export interface CompressionOptions {
+  /**
+   * `'shared'`: each message is compressed separately, and an idle connection holds no memory for
+   * it. `'takeover'`: messages refer back to earlier ones and get smaller, at the cost of a window
+   * for each connection. Default: `'shared'`.
+   */
+  readonly mode?: 'shared' | 'takeover' | undefined;
+  /**
+   * -2 (Huffman only), -1 (zlib's default), 0 (none) to 9. Default: 1; higher levels save few
+   * bytes for much time.
+   */
+  readonly level?: number | undefined;
+  /** Messages of fewer bytes are not compressed. Default: 256. */
+  readonly threshold?: number | undefined;
+  /** Window of the server's messages, as a power of two in bytes: 8 to 15. Default: 15. */
+  readonly serverMaxWindowBits?: number | undefined;
+  /**
+   * Window of the client's messages, 8 to 15. Default: 15; on a server in mode `'takeover'` 12,
+   * because it holds a window for each client.
+   */
+  readonly clientMaxWindowBits?: number | undefined;
+  /**
+   * Mode `'takeover'`: bytes sent lately that are kept as context for a new compressor. Default: 0.
+   */
+  readonly sendHistory?: number | undefined;
+  /**
+   * Mode `'takeover'`: number of compressors, of 270 KiB each, that the process keeps for
+   * connections that send often. Default: 16.
+   */
+  readonly takeoverEngines?: number | undefined;
+  /** Messages of more bytes are compressed on another thread; `false`: never. Default: 32 KiB. */
+  readonly asyncDeflateThreshold?: number | false | undefined;
+}
+
+/** The compression of a connection without options. */
+export const DEFAULT_COMPRESSION: Compression = {
+  mode: 'shared',
+  level: 1,
+  threshold: 256,
+  serverMaxWindowBits: undefined,
+  clientMaxWindowBits: undefined,
+  sendHistory: 0,
+  takeoverEngines: 16,
+  asyncDeflateThreshold: 32 * 1024,
+};
+
+const COMPRESSION_NAMES: readonly string[] = /* @__PURE__ */ Object.keys(DEFAULT_COMPRESSION);
+
+/** @throws TypeError, RangeError, with the option's name. */
+export function checkedCompression(value: unknown): Compression | false {
+  if (value === false) return false;
+  if (value === true || value === 'shared') return DEFAULT_COMPRESSION;
+  if (value === 'takeover') return { ...DEFAULT_COMPRESSION, mode: value };
+  if (kind(value) !== 'Object') {
+    const got = typeof value === 'string' ? JSON.stringify(value) : kind(value);
+    throw new TypeError(
+      `compression: expected true, false, 'shared', 'takeover' or an object, got ${got}`,
+    );
+  }
+  checkOptionNames('compression', value as object, COMPRESSION_NAMES, 'reject');
+  const given = value as CompressionOptions;
+  const {
+    mode = DEFAULT_COMPRESSION.mode,
+    level = DEFAULT_COMPRESSION.level,
+    asyncDeflateThreshold: late,
+  } = given;
+  if (mode !== 'shared' && mode !== 'takeover') {
+    throw new TypeError(`compression.mode: expected 'shared' or 'takeover', got ${String(mode)}`);
+  }
+  const within = (name: keyof CompressionOptions, least: number, most: number): number => {
+    const { [name]: number = DEFAULT_COMPRESSION[name] } = given;
+    return whole(`compression.${name}`, number, least, most);
+  };
+  const bits = (name: 'serverMaxWindowBits' | 'clientMaxWindowBits'): number | undefined =>
+    given[name] === undefined ? undefined : whole(`compression.${name}`, given[name], 8, 15);
+  return {
+    mode,
+    level: compressionLevel('compression.level', level),
+    threshold: within('threshold', 0, Number.MAX_SAFE_INTEGER),
+    serverMaxWindowBits: bits('serverMaxWindowBits'),
+    clientMaxWindowBits: bits('clientMaxWindowBits'),
+    sendHistory: within('sendHistory', 0, 32_768),
+    takeoverEngines: within('takeoverEngines', 0, 4096),
+    asyncDeflateThreshold:
+      late === false || late === Infinity
+        ? Infinity
+        : within('asyncDeflateThreshold', 0, Number.MAX_SAFE_INTEGER),
+  };
+}
+
+/**
+ * A compression level of zlib: -2 is Huffman only, -1 zlib's default, then 0 to 9.
+ *
+ * @throws TypeError, RangeError, with the option's name.
+ */
+export function compressionLevel(name: string, value: unknown): number {
+  return whole(name, value, -2, 9);
+}
+
+/** The settings of one end that decide about compression. */
+export interface OfferSettings {
+  readonly writing: { readonly compression: Compression | false };
+  /** In bytes; Infinity means no bound. */
+  readonly readLimit: number;
+  readonly report: Report | undefined;
+}
+
+/** The settings whose compression was declined, and reported. */
+const declined = /* @__PURE__ */ new WeakSet<OfferSettings>();
+
+/**
+ * The limits of one end for permessage-deflate in the handshake, for `offerDeflate` and
+ * `negotiateDeflate`.
+ *
+ * @returns Undefined when compression is not negotiated: it is switched off, or the platform cannot
+ *   inflate within `readLimit`. The second is reported once.
+ */
+export function deflateLimits(
+  settings: OfferSettings,
+  role: Role,
+  platform: Platform,
+): DeflateLimits | undefined {
+  const { compression } = settings.writing;
+  if (compression === false) return undefined;
+  const { deflate } = platform;
+  const limits =
+    deflate === undefined
+      ? 'the platform has no working engines'
+      : deflate.limits(compression, role, settings.readLimit);
+  return typeof limits === 'string' ? decline(settings, platform, limits) : limits;
+}
+
+function decline(settings: OfferSettings, platform: Platform, why: string): undefined {
+  if (declined.has(settings)) return;
+  declined.add(settings);
+  const error = new Error(`compression is not offered: ${why}`);
+  reportError(settings.report, platform, error, { where: 'compression' });
+}

@@ -1,0 +1,264 @@
+import type { Compression, SharedEncoding } from '@ws/codec';
+import { NO_BYTES } from '@ws/codec/internal';
+import type { EnginePool } from './engine-pool.ts';
+import type { Deflater } from './engines.ts';
+import { HistoryRing } from './history-ring.ts';
+import { deflaterKey, type PooledEngine } from './pooled-engine.ts';
+
+/** Size of the last bytes 00 00 FF FF, which are not sent (RFC 7692, section 7.2.1). */
+const TAIL = 4;
+/** Instead of a history: the deflater continues. */
+const KEEP = 0;
+const NO_COMPRESSION = 0;
+
+/**
+ * Compresses the messages of one connection. With context takeover, a connection that sends often
+ * owns a deflater that keeps its context, as long as enough deflaters are free. Otherwise each
+ * message is compressed with a shared deflater.
+ */
+export class Compressor implements SharedEncoding {
+  /** -2 to 9. */
+  level: number;
+  /** Whether messages without their own option `compress` are compressed. */
+  enabled = true;
+  readonly engines: EnginePool;
+  readonly compression: Compression;
+  readonly windowBits: number;
+  readonly #takeover: boolean;
+  /** The last bytes that were sent: context for a deflater that has not seen them. */
+  readonly #history: HistoryRing | undefined;
+  #engine: PooledEngine<Deflater> | undefined;
+  /** The buffer with the last compressed message. */
+  #output: Uint8Array;
+
+  /**
+   * @param takeover - Whether messages may refer back to earlier ones.
+   * @param windowBits - The largest distance, as a power of two.
+   */
+  constructor(
+    engines: EnginePool,
+    compression: Compression,
+    takeover: boolean,
+    windowBits: number,
+  ) {
+    this.engines = engines;
+    this.compression = compression;
+    this.windowBits = windowBits;
+    this.level = compression.level;
+    this.#output = engines.output;
+    this.#takeover = takeover;
+    const { sendHistory } = compression;
+    if (!takeover || sendHistory === 0) return;
+    const bits = Math.min(windowBits, Math.max(8, Math.ceil(Math.log2(sendHistory))));
+    this.#history = new HistoryRing(engines, 1 << bits);
+  }
+
+  /** Bytes of memory that the history holds. */
+  get held(): number {
+    return this.#history?.held ?? 0;
+  }
+
+  /** The level and window bits that a deflater has. No other extension uses a number as its key. */
+  get key(): number {
+    return deflaterKey(this.level, this.windowBits);
+  }
+
+  get history(): HistoryRing | undefined {
+    return this.#history;
+  }
+
+  /** Whether to compress a message of `size` bytes; `compress` is the option of the write. */
+  wants(size: number, compress: boolean | undefined): boolean {
+    if (this.level === NO_COMPRESSION) return false;
+    return compress ?? (this.enabled && size >= this.compression.threshold);
+  }
+
+  /** Whether a message of `size` bytes is compressed on another thread. */
+  isLarge(size: number): boolean {
+    return size > this.compression.asyncDeflateThreshold;
+  }
+
+  /**
+   * The buffer with the last compressed message in `[0, n)`. Call once, and copy the bytes before
+   * any other call.
+   */
+  takeOutput(): Uint8Array {
+    const output = this.#output;
+    // A buffer that was created for a large message is not kept.
+    this.#output = this.engines.output;
+    return output;
+  }
+
+  /**
+   * Compresses a message.
+   *
+   * @returns Bytes written to {@link takeOutput}, or 0 when the message would not be smaller.
+   * @throws what the platform throws, for example without memory.
+   */
+  deflate(bytes: Uint8Array, start: number, end: number): number {
+    // It would cost the context.
+    if (start === end) return 0;
+    const { key, engines } = this;
+    const remembers = this.#takeover && this.#remembers(key);
+    if (this.#takeover && !remembers) {
+      this.#engine = engines.deflaters.own(this, key, this.compression.takeoverEngines);
+    }
+    const own = this.#engine;
+    const engine = own ?? engines.deflaters.acquire(key);
+    const n = this.#whole(engine, remembers ? KEEP : this.#history, bytes, start, end);
+    if (own === undefined) engines.deflaters.release(engine);
+    // The message is sent uncompressed, so it is not in the peer's window.
+    else if (n === 0) own.owner = undefined;
+    if (n > 0) this.#history?.append(bytes, start, end);
+    return n;
+  }
+
+  /** Undefined when the message would not be smaller. */
+  alone(bytes: Uint8Array): Uint8Array | undefined {
+    const engine = this.engines.deflaters.acquire(this.key);
+    const n = this.#whole(engine, undefined, bytes, 0, bytes.length);
+    this.engines.deflaters.release(engine);
+    return n === 0 ? undefined : new Uint8Array(this.takeOutput().subarray(0, n));
+  }
+
+  later(
+    begin: () => Uint8Array | undefined,
+    alone: boolean,
+    done: (compressed: Uint8Array | undefined) => void,
+  ): () => void {
+    const { engines, level, windowBits } = this;
+    const history = alone ? undefined : this.#history;
+    let size = 0;
+    const measured = (): Uint8Array | undefined => {
+      const bytes = begin();
+      size = bytes?.length ?? 0;
+      return bytes;
+    };
+    return engines.source.deflateLater(
+      { begin: measured, level, windowBits, history },
+      (output) => {
+        done(output === undefined || output.length < size ? output : NO_BYTES);
+      },
+    );
+  }
+
+  /**
+   * Records a message that another deflater compressed: it is in the peer's window, but not in our
+   * deflater.
+   */
+  recordSent(bytes: Uint8Array, start: number, end: number): void {
+    this.disown();
+    this.#history?.append(bytes, start, end);
+  }
+
+  /** A recorded message was not sent: later messages must not refer back to it. */
+  forget(): void {
+    this.disown();
+    this.#history?.release();
+  }
+
+  /** Gives up the owned deflater, which has missed a message. */
+  disown(): void {
+    if (this.#engine?.owner === this) this.#engine.owner = undefined;
+    this.#engine = undefined;
+  }
+
+  /** Whether the owned deflater has seen all messages. */
+  #remembers(key: number): boolean {
+    const engine = this.#engine;
+    if (engine?.owner !== this) return false;
+    const { engines } = this;
+    if (engine.key === key && engine.generation === engines.source.generation) {
+      engines.deflaters.touch(engine);
+      return true;
+    }
+    engine.owner = undefined;
+    return false;
+  }
+
+  /** @param history - The context to start with; `KEEP` when the deflater has it already. */
+  #whole(
+    pooled: PooledEngine<Deflater>,
+    history: HistoryRing | typeof KEEP | undefined,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): number {
+    const { engine } = pooled;
+    const size = end - start;
+    const { output } = this.engines;
+    try {
+      const room = size + TAIL > output.length ? new Uint8Array(size + TAIL) : output;
+      if (history !== KEEP) engine.reset(history);
+      // A result that does not fit is not smaller.
+      const whole = engine.write(bytes, start, end, true, room, 0, size + TAIL - 1);
+      if (!whole || size === 0) return 0;
+      this.#output = room;
+      return engine.produced - TAIL;
+    } catch (error) {
+      this.engines.deflaters.discard(pooled);
+      throw error;
+    }
+  }
+}
+
+/** Compresses a message fragment by fragment, as it is written. */
+export class StreamCompressor {
+  /** The buffer with the last compressed fragment. Copy it before any other call. */
+  output: Uint8Array;
+  readonly #compressor: Compressor;
+  readonly #engine: PooledEngine<Deflater>;
+  #begun = false;
+  #broken = false;
+
+  constructor(compressor: Compressor, engine: PooledEngine<Deflater>) {
+    this.#compressor = compressor;
+    this.#engine = engine;
+    this.output = compressor.engines.output;
+    // The owned deflater does not see this message.
+    compressor.disown();
+  }
+
+  /**
+   * Compresses the next fragment, so that the peer can inflate all of it at once.
+   *
+   * @returns `n`: the result is `output[0, n)`.
+   * @throws what the platform throws, for example without memory.
+   */
+  fragment(bytes: Uint8Array, start: number, end: number, fin: boolean): number {
+    const { engines, history } = this.#compressor;
+    this.output = engines.output;
+    this.#broken = true;
+    if (!this.#begun) this.#engine.engine.reset(history);
+    this.#begun = true;
+    const size = this.#flush(bytes, start, end);
+    this.#broken = false;
+    history?.append(bytes, start, end);
+    if (!fin) return size;
+    if (size > 0) return size - TAIL;
+    // Nothing was left to flush: an empty stored block without its tail (RFC 7692, section
+    // 7.2.3.6).
+    this.output[0] = 0;
+    return 1;
+  }
+
+  /** Releases the deflater: the message is complete or was given up. */
+  release(): void {
+    this.#compressor.engines.deflaters.releaseFromStream(this.#engine, this.#broken);
+  }
+
+  #flush(bytes: Uint8Array, start: number, end: number): number {
+    const { engine } = this.#engine;
+    let from = start;
+    let size = 0;
+    for (;;) {
+      const whole = engine.write(bytes, from, end, true, this.output, size, this.output.length);
+      from += engine.used;
+      size += engine.produced;
+      if (whole) return size;
+      const larger = new Uint8Array(this.output.length * 2);
+      larger.set(this.output);
+      this.output = larger;
+    }
+  }
+}

@@ -1,0 +1,6 @@
+/**
+ * What the rest of the package uses of this folder. Node loads the folder when it is first used.
+ *
+ * @module
+ */
+export { Http2Transport } from './http2-transport.ts';

@@ -1,0 +1,10 @@
+/**
+ * What the rest of the package uses of this folder. Node loads the folder when one of these is first
+ * used: a server without HTTP/2 does not.
+ *
+ * @module
+ */
+export { CompatResponder, Http2Responder, resetAfterAnswer } from './http2-responder.ts';
+export { Http2Sessions, makeHttp2Server, webSocketStreams } from './http2-server.ts';
+export { heartbeatOf, watchResets } from './session-guard.ts';
+export { StreamRequest } from './stream-request.ts';
