@@ -149,7 +149,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     const rare = this.rareParts();
     if (rare.controlFrames !== undefined) return rare.controlFrames;
     const frames = new ControlFrames(this);
-    if (this.inbound.stopped) frames.rejectPings(this.ending?.readEnd?.reason);
+    if (this.machine.inputEnded) frames.rejectPings(this.ending?.readEnd?.reason);
     rare.controlFrames = frames;
     return frames;
   }
@@ -415,7 +415,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     rare?.controlFrames?.rejectPings(this.ending?.readEnd?.reason);
     rare?.closed?.resolve(info);
     if (this.platform.observer?.closed !== undefined) observeClose(this, info);
-    const isRead = inbound.ended !== undefined && inbound.decoder === undefined;
+    const isRead = inbound.ended !== undefined && this.machine.input === undefined;
     if (!isRead) this.scheduleEndOfTurn();
   }
 }
@@ -441,7 +441,7 @@ function takesInput(
   { inbound, machine, outbox }: Connection,
   bytes: number,
 ): boolean {
-  const isDropped = inbound.stopped || inbound.dropping;
+  const isDropped = machine.inputEnded || inbound.dropping;
   if (isDropped && machine.sent && outbox.frames.bytes === 0) {
     ending.dropped += bytes;
     if (ending.dropped > MAX_DROPPED) {
@@ -449,7 +449,7 @@ function takesInput(
       ending.abort(new TransportError(text));
     }
   }
-  return !inbound.stopped && machine.state < states.DESTROYED;
+  return !machine.inputEnded && machine.state < states.DESTROYED;
 }
 
 function observeClose(connection: Connection, info: CloseInfo): void {

@@ -15,6 +15,7 @@ import {
   unexpectedEof,
 } from './end-errors.ts';
 import { balance, progress, readAheadHasRoom } from './flow-control.ts';
+import type { Inbound } from './inbound.ts';
 import { SlowPeer } from './slow-peer.ts';
 
 /** Names a handler in reports. */
@@ -179,7 +180,7 @@ export class Ending implements TurnTask {
   peerClosed(): void {
     const { inbound, machine, rare } = this.#connection;
     const { received, sent } = machine;
-    this.readEnd = { reason: peerCloseError(received!, sent, inbound.withinMessage, rare?.loss) };
+    this.readEnd = { reason: peerCloseError(received!, sent, isCut(this.#connection), rare?.loss) };
     inbound.stop();
     this.#waitForReader();
     this.#act();
@@ -223,13 +224,13 @@ export class Ending implements TurnTask {
     const { readEnd } = this;
     if (readEnd !== undefined) {
       // Before a read of a message that is cut gets its error: it has asked for more.
-      const isHandled = inbound.isHandled(ahead);
-      if (inbound.stopped) {
+      const isHandled = allHandled(connection, ahead);
+      if (machine.inputEnded) {
         rare?.controlFrames?.rejectPings(readEnd.reason);
         inbound.pulls?.finishMessage(readEnd);
       }
-      if (inbound.dropping || (inbound.stopped && isHandled)) this.#allRead();
-      else if (ahead && this.closed && !inbound.mayRead) this.#dropUnparsed();
+      if (inbound.dropping || (machine.inputEnded && isHandled)) this.#allRead();
+      else if (ahead && this.closed && !mayRead(inbound)) this.#dropUnparsed();
     }
     if (machine.open) this.#armAnswer();
     else if (ahead && machine.state === states.CLOSE_SENT && this.#readAheadFull()) {
@@ -352,7 +353,7 @@ export class Ending implements TurnTask {
   #watchReader(): void {
     if (this.#stallDeadline !== Infinity) return;
     const { inbound } = this.#connection;
-    const time = inbound.mayRead ? this.#longestStall : 0;
+    const time = mayRead(inbound) ? this.#longestStall : 0;
     if (time === 0) return this.#dropExcess();
     const at = this.#now() + time;
     if (at >= this.#deadline) return;
@@ -363,8 +364,8 @@ export class Ending implements TurnTask {
 
   /** Whether no input is parsed, because the read-ahead is full and no read waits. */
   #readAheadFull(): boolean {
-    const { paused, inbound } = this.#connection;
-    if (inbound.stopped || inbound.dropping) return false;
+    const { paused, inbound, machine } = this.#connection;
+    if (machine.inputEnded || inbound.dropping) return false;
     return paused || (!readAheadHasRoom(this.#connection) && !inbound.wanted);
   }
 
@@ -607,4 +608,27 @@ export class Ending implements TurnTask {
       ...(wasClean || error === undefined ? {} : { error }),
     };
   }
+}
+
+/** Whether code has read and may read on, or the handler that runs may begin to read. */
+function mayRead({ hasRead, connHandlerRuns }: Inbound): boolean {
+  return hasRead || connHandlerRuns;
+}
+
+/**
+ * The pull rule: the application has handled every message when it asks for the next one, does not
+ * read, or has got none.
+ *
+ * @param ahead - The turn ends. Until then, code may begin to read.
+ */
+function allHandled({ inbound, machine }: Connection, ahead: boolean): boolean {
+  if (inbound.waits && inbound.isRead) return true;
+  return ahead && (!mayRead(inbound) || machine.messagesIn === 0);
+}
+
+/** Whether a message that a reader may want has begun and not ended. */
+function isCut({ inbound, machine, rare }: Connection): boolean {
+  if (inbound.receiveCall?.discards === true) return false;
+  if (inbound.dropping && rare?.loses !== true) return false;
+  return machine.input?.withinMessage === true;
 }

@@ -110,37 +110,11 @@ export class Inbound {
     this.#connection = connection;
   }
 
-  /** The decoder, while there is input. */
-  get decoder(): MessageDecoder | undefined {
-    return this.#connection.machine.input;
-  }
-
-  /** Whether parsing has ended. */
-  get stopped(): boolean {
-    return this.#connection.machine.inputEnded;
-  }
-
-  /** Whether code has read and may read on, or the handler that runs may begin to read. */
-  get mayRead(): boolean {
-    return this.hasRead || this.connHandlerRuns;
-  }
-
   /** Whether every message is read, and no handler is at work. */
   get isRead(): boolean {
     const { queue, receiveCall, pulls } = this;
     if (queue?.empty === false || receiveCall?.busy === true) return false;
     return pulls?.pieces === undefined || pulls.pieces.empty;
-  }
-
-  /**
-   * Whether the application has handled every message: it asks for the next one, does not read, or has
-   * got none.
-   *
-   * @param ahead - The turn ends. Until then, code may begin to read.
-   */
-  isHandled(ahead: boolean): boolean {
-    if (this.waits && this.isRead) return true;
-    return ahead && (!this.mayRead || this.#connection.machine.messagesIn === 0);
   }
 
   /** Returns the other ways of reading. The first call creates them. */
@@ -170,21 +144,14 @@ export class Inbound {
 
   /** Whether more input is wanted even when the read-ahead is full. */
   get wanted(): boolean {
-    if (this.stopped || this.dropping) return true;
+    if (this.#connection.machine.inputEnded || this.dropping) return true;
     if ((this.#quota & QUOTA_SPENT) !== 0 || this.#stage < READY || this.decodesLater) return false;
     return this.waits;
   }
 
   /** Whether the decoder may return an event without another chunk. */
   get pending(): boolean {
-    return this.decoder?.pending === true;
-  }
-
-  /** Whether a message that a reader may want has begun and not ended. */
-  get withinMessage(): boolean {
-    if (this.receiveCall?.discards === true) return false;
-    if (this.dropping && this.#connection.rare?.loses !== true) return false;
-    return this.decoder?.withinMessage === true;
+    return this.#connection.machine.input?.pending === true;
   }
 
   /** Whether the extension waits for its turn to decode. */
@@ -195,11 +162,6 @@ export class Inbound {
   /** Whether all messages are dropped, unchecked. */
   get dropping(): boolean {
     return this.use === IGNORED;
-  }
-
-  /** Whether messages are delivered. */
-  get delivers(): boolean {
-    return this.use === DELIVERED;
   }
 
   /**
@@ -254,7 +216,7 @@ export class Inbound {
     const connection = this.#connection;
     const { messagesIn } = connection.machine;
     try {
-      this.decoder?.setPayloadUse(use);
+      connection.machine.input?.setPayloadUse(use);
       // A message that had arrived, and that the extension has not decoded.
       this.countDropped(connection.machine.messagesIn - messagesIn);
       if (use === IGNORED) connection.extension?.destroy();
@@ -286,7 +248,7 @@ export class Inbound {
   leavePools(): void {
     this.receiveCall?.leavePools();
     this.#connection.extension?.detach?.();
-    this.decoder?.leavePools();
+    this.#connection.machine.input?.leavePools();
   }
 
   // The loop
@@ -426,7 +388,9 @@ export class Inbound {
       let event = pulls?.unhandled ?? this.#nextEvent(decoder, isFree);
       if (pulls !== undefined) pulls.unhandled = undefined;
       // Code of the application has run since the message began: its reader may have given up.
-      if (event === MESSAGE_BEGIN && this.pulls?.streams !== true) event = this.#joined(decoder);
+      if (event === MESSAGE_BEGIN && this.pulls?.streams !== true) {
+        event = decoder.turnIntoWhole() ? MESSAGE : STEP;
+      }
       switch (event) {
         case NEED_MORE:
           return result;
@@ -492,11 +456,6 @@ export class Inbound {
       const isFreeAgain = this.receiveCall!.take(decoder) && this.use === DELIVERED;
       if (!isFreeAgain || machine.framesIn >= decoder.stopAt) return STEP;
     }
-  }
-
-  /** Delivers a message whole that has begun in pieces, because no read takes pieces any more. */
-  #joined(decoder: MessageDecoder): typeof MESSAGE | typeof STEP {
-    return decoder.turnIntoWhole() ? MESSAGE : STEP;
   }
 
   /** Whether something sees each message before a reader gets it. */

@@ -218,7 +218,7 @@ export class PullReads {
    */
   #takeNext(): Message | undefined {
     const inbound = this.#inbound;
-    const { decoder } = inbound;
+    const decoder = this.#connection.machine.input;
     if (decoder === undefined || this.unhandled !== undefined || !inbound.readsStraight) {
       return undefined;
     }
@@ -254,7 +254,8 @@ export class PullReads {
 
   /** Returns a reader of the first queued message, or of the message under way. */
   #readyReader(): MessageReader | undefined {
-    const { decoder, rate, held, ended } = this.#inbound;
+    const { rate, held, ended } = this.#inbound;
+    const decoder = this.#connection.machine.input;
     const message = this.#inbound.shiftQueued();
     if (message !== undefined) return this.#wholeReader(message);
     // Messages that wait for the rate come before the one under way.
@@ -332,7 +333,7 @@ export class PullReads {
     const arrived = pieces.over;
     pieces.drop();
     pieces.finish(restDropped(cause));
-    if (!arrived) this.#inbound.decoder?.skip();
+    if (!arrived) this.#connection.machine.input?.skip();
   }
 }
 
