@@ -221,7 +221,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     const { sender, order } = this.outbox;
     sender.drained();
     order?.drained();
-    this.ending?.slowPeer?.drained();
+    this.ending?.clocks.slowPeer?.drained();
   }
 
   end(): void {
@@ -376,7 +376,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   fire(): void {
     this.guardTransport(() => {
-      if (this.ending?.begun === true) this.ending.alarm();
+      if (this.ending?.begun === true) this.ending.clocks.alarm();
       else checkHeartbeat(this, this.platform.now());
     });
   }
@@ -401,7 +401,9 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     outbox.rejectAll(error);
     this.platform.writeBudget?.count(this);
     try {
-      inbound.leavePools();
+      inbound.receiveCall?.leavePools();
+      this.extension?.detach?.();
+      this.machine.input?.leavePools();
     } catch {
       // There is no memory for a copy: the unread input is dropped.
       inbound.stop();

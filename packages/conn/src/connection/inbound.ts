@@ -145,18 +145,15 @@ export class Inbound {
   /** Whether more input is wanted even when the read-ahead is full. */
   get wanted(): boolean {
     if (this.#connection.machine.inputEnded || this.dropping) return true;
-    if ((this.#quota & QUOTA_SPENT) !== 0 || this.#stage < READY || this.decodesLater) return false;
+    if ((this.#quota & QUOTA_SPENT) !== 0 || this.#stage < READY) return false;
+    // The extension waits for its turn to decode.
+    if (this.#connection.extension?.waiting === true) return false;
     return this.waits;
   }
 
   /** Whether the decoder may return an event without another chunk. */
   get pending(): boolean {
     return this.#connection.machine.input?.pending === true;
-  }
-
-  /** Whether the extension waits for its turn to decode. */
-  get decodesLater(): boolean {
-    return this.#connection.extension?.waiting === true;
   }
 
   /** Whether all messages are dropped, unchecked. */
@@ -241,16 +238,6 @@ export class Inbound {
     }
   }
 
-  /**
-   * Moves the unread input, the message under way and the state of the extension out of shared
-   * memory, because the transport is closed.
-   */
-  leavePools(): void {
-    this.receiveCall?.leavePools();
-    this.#connection.extension?.detach?.();
-    this.#connection.machine.input?.leavePools();
-  }
-
   // The loop
 
   /**
@@ -306,7 +293,7 @@ export class Inbound {
     const { extension, awaitsTurn } = this.#connection;
     if (extension === undefined) return false;
     if (awaitsTurn && this.pending) this.run('last');
-    return this.decodesLater;
+    return extension.waiting === true;
   }
 
   #run(ahead: boolean): ReadResult | undefined {
@@ -356,14 +343,11 @@ export class Inbound {
     const holdsInput = decoder !== undefined || queue !== undefined || pulls !== undefined;
     const endIsDue = connection.ending?.readEnd !== undefined && this.ended === undefined;
     const busy = receiveCall !== undefined && receiveCall.state !== FREE;
-    if (endIsDue || busy || (holdsInput && this.#mayWrite())) connection.scheduleEndOfTurn();
+    // A reader has messages, or gets some in this turn.
+    const mayWrite = decoder?.pending === true || !this.isRead || pulls?.messageTaken === true;
+    if (endIsDue || busy || (holdsInput && mayWrite)) connection.scheduleEndOfTurn();
     else connection.outbox.sender.passEnded();
     if (holdsInput) this.#releaseRead();
-  }
-
-  /** Whether a reader has messages, or gets some in this turn. */
-  #mayWrite(): boolean {
-    return this.pending || !this.isRead || this.pulls?.messageTaken === true;
   }
 
   #loop(ahead: boolean): ReadResult | undefined {
