@@ -130,12 +130,7 @@ export class MessageParser<T extends EventEmitter> implements MachineOwner, Fram
   /** The ends of the frames in a binary message that has several. The last one may be missing. */
   #frameEnds: number[] | undefined;
 
-  constructor(
-    target: T,
-    events: ParserEvents<T>,
-    options: ParserOptions,
-    frames?: HeldFrames | undefined,
-  ) {
+  constructor(target: T, events: ParserEvents<T>, options: ParserOptions, frames?: HeldFrames) {
     this.#target = target;
     this.#events = events;
     this.#frames = frames;

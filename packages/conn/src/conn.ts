@@ -249,7 +249,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     const reads = this.#connection.inbound.pullReads();
     const read = () => reads.readMessage('readJSON');
     const message = waitForRead(this.#connection, 'readJSON', options, read);
-    const value: Promise<T> = parseLater(message, () => handled(value));
+    const value: Promise<T> = parseLater(message, () => void handled(value));
     return value;
   }
 

@@ -73,5 +73,5 @@ export function limitRate(conn: Conn, plan: RatePlan): void {
   const { rate: old } = inbound;
   old?.stopTimer();
   inbound.rate = new Rate(connection, plan);
-  if (old?.empty === true) inbound.rate.release();
+  if (old?.empty === true) inbound.rate.refilled();
 }

@@ -1,4 +1,4 @@
-import { type Message, portablePlatform, ReadPendingError, WebSocketError } from '@ws/conn';
+import { type Message, ReadPendingError, WebSocketError } from '@ws/conn';
 import { rejected } from '@ws/conn/internal';
 import { decode, type Encoding, encode, type Fields } from './encoding.ts';
 import { ObsCloseError } from './errors.ts';

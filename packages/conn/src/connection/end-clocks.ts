@@ -1,19 +1,8 @@
 import { states } from '@ws/codec/internal';
 import type { Connection } from './connection.ts';
+import type { Ending } from './ending.ts';
 import { progress, readAheadHasRoom } from './flow-control.ts';
 import { SlowPeer } from './slow-peer.ts';
-
-/** What the clocks of an end ask for. */
-interface ClockedEnd {
-  /** The reader has had its time: our answer follows. */
-  answerIsLate(): void;
-  /** A reader makes no progress: messages for which the read-ahead has no room are dropped. */
-  dropExcess(): void;
-  /** The peer has not ended its side, and all bytes are sent. */
-  destroyTransport(): void;
-  /** The peer has not done its part within the timeout that `text` names. */
-  giveUp(text: string): void;
-}
 
 /**
  * The clocks of the end of a connection, which share the alarm of the connection:
@@ -27,7 +16,7 @@ export class EndClocks {
   /** Moves the deadline while a slow peer takes the accepted messages. */
   slowPeer: SlowPeer | undefined;
   readonly #connection: Connection;
-  readonly #end: ClockedEnd;
+  readonly #end: Ending;
   /** When our answer follows although a message may be unhandled, in ms of the platform's clock. */
   #answerBy = Infinity;
   #answerIsArmed = false;
@@ -42,7 +31,7 @@ export class EndClocks {
   /** The reader's progress when the stall began. */
   #progressAtStall = 0;
 
-  constructor(connection: Connection, end: ClockedEnd) {
+  constructor(connection: Connection, end: Ending) {
     this.#connection = connection;
     this.#end = end;
   }

@@ -437,6 +437,7 @@ export class Ending implements TurnTask {
     this.#answer();
   }
 
+  /** The peer has not done its part within `timeout`. */
   giveUp(timeout: string): void {
     const text = `the peer did not finish the closing handshake within ${timeout}`;
     this.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure, '', text) };

@@ -17,7 +17,6 @@ import {
   STEP,
 } from '@ws/codec';
 import { END, type MachineEvent } from '@ws/codec/internal';
-import { ReadPendingError } from '../errors.ts';
 import type { Message } from '../message.ts';
 import { messageBlocks } from '../read/message-blocks.ts';
 import { MessageQueue, messageOf } from '../read/message-queue.ts';
@@ -169,14 +168,8 @@ export class Inbound {
   get readsStraight(): boolean {
     const { awaitsTurn, paused, ending } = this.#connection;
     if (!awaitsTurn || paused || ending !== undefined) return false;
-    return this.#stage === READY && !this.inPass && !this.#isWatched();
-  }
-
-  /** The application's handler of this connection has settled: it has handled its last message. */
-  connHandlerSettled(): void {
-    this.connHandlerRuns = false;
-    this.hasRead = this.receiveCall !== undefined;
-    if (this.#connection.ending !== undefined) this.#connection.scheduleEndOfTurn();
+    if (this.rate !== undefined || this.#isObserved()) return false;
+    return this.#stage === READY && !this.inPass;
   }
 
   /** Lets the loop parse: the code that created the connection has run its synchronous part. */
@@ -305,6 +298,7 @@ export class Inbound {
     }
     this.#stage = PARSING;
     const { machine } = connection;
+    this.rate?.refill();
     let result: ReadResult | undefined;
     try {
       if (machine.input !== undefined || (connection.ending !== undefined && machine.endIsDue)) {
@@ -344,8 +338,9 @@ export class Inbound {
     const endIsDue = connection.ending?.readEnd !== undefined && this.ended === undefined;
     const busy = receiveCall !== undefined && receiveCall.state !== FREE;
     // A reader has messages, or gets some in this turn.
-    const mayWrite = decoder?.pending === true || !this.isRead || pulls?.messageTaken === true;
-    if (endIsDue || busy || (holdsInput && mayWrite)) connection.scheduleEndOfTurn();
+    const mayWrite =
+      holdsInput && (decoder?.pending === true || pulls?.messageTaken === true || !this.isRead);
+    if (endIsDue || busy || mayWrite) connection.scheduleEndOfTurn();
     else connection.outbox.sender.passEnded();
     if (holdsInput) this.#releaseRead();
   }
@@ -423,7 +418,7 @@ export class Inbound {
   /**
    * Parses the next event. Nearly all messages go no further: they are whole, and the handler of
    * `receive` is free. One loop parses them and calls the handler. It returns at any other event, while
-   * messages are queued, observed, dropped or pass a rate, and after a call that left the handler busy
+   * messages are queued, observed or dropped, and after a call that left the handler busy
    * or ended reading.
    *
    * @param isFree - Whether the handler is free.
@@ -433,19 +428,24 @@ export class Inbound {
     const { machine } = this.#connection;
     decoder.callerKeeps = !isFree;
     decoder.streaming = !isFree && this.pulls?.streams === true && !this.held && !this.dropping;
-    const plain = isFree && this.use === DELIVERED && !this.#isWatched();
+    const plain = isFree && this.use === DELIVERED && !this.#isObserved();
+    const { rate } = this;
     for (;;) {
       const event = machine.next();
       if (event !== MESSAGE || !plain) return event;
+      if (rate !== undefined) {
+        rate.arrived(decoder.length);
+        if (machine.inputEnded) return STEP;
+        rate.take(1, decoder.length);
+      }
       const isFreeAgain = this.receiveCall!.take(decoder) && this.use === DELIVERED;
-      if (!isFreeAgain || machine.framesIn >= decoder.stopAt) return STEP;
+      if (!isFreeAgain || rate?.empty === true || machine.framesIn >= decoder.stopAt) return STEP;
     }
   }
 
-  /** Whether something sees each message before a reader gets it. */
-  #isWatched(): boolean {
-    const { observer } = this.#connection.shared.platform;
-    return this.rate !== undefined || observer?.messageIn !== undefined;
+  /** Whether the observer sees each message before a reader gets it. */
+  #isObserved(): boolean {
+    return this.#connection.shared.platform.observer?.messageIn !== undefined;
   }
 
   /** A message has arrived: the rate counts it, and the observer sees it. */
@@ -478,7 +478,7 @@ export class Inbound {
       return undefined;
     }
     const { receiveCall, rate } = this;
-    // Only with a rate or an observer: `#nextEvent` gives the handler all other messages.
+    // Only with an observer: `#nextEvent` gives the handler all other messages.
     if (this.receiverFree) {
       rate?.take(1, decoder.length);
       receiveCall!.take(decoder);
@@ -502,7 +502,10 @@ export class Inbound {
   shiftQueued(): Message | undefined {
     if (this.rate?.empty === true) return undefined;
     const message = this.queue?.shift();
-    if (message !== undefined) this.rate?.take(1, message.data.length);
+    if (message !== undefined && this.rate !== undefined) {
+      this.rate.refill();
+      this.rate.take(1, message.data.length);
+    }
     return message;
   }
 
@@ -519,12 +522,6 @@ export class Inbound {
     if (this.pulls?.pending !== undefined) this.pulls.serve(this.pulls.pending);
     else if (this.receiveCall?.discards === true) while (this.shiftQueued() !== undefined);
     else this.receiveCall?.serve();
-  }
-
-  /** The error of a read that begins while another one is pending. */
-  clash(name: string): ReadPendingError | undefined {
-    const pending = this.receiveCall?.name ?? this.pulls?.pendingName ?? '';
-    return pending === '' ? undefined : new ReadPendingError(name, pending);
   }
 
   // The end of reading

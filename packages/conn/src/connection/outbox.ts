@@ -1,6 +1,5 @@
 import { PingMessage, type WebSocketError } from '@ws/codec';
 import { type FrameQueue, LARGEST_SLAB, Lease, noRelease, utf8Length } from '@ws/codec/internal';
-import { CloseError, CloseSentError } from '../errors.ts';
 import { COPY_BELOW } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import { RESOLVED, rejected } from '../time/promises.ts';

@@ -1,5 +1,6 @@
 import { CLOSE, FAILED, MESSAGE, type MessageDecoder, NEED_MORE, STEP } from '@ws/codec';
 import type { MachineEvent } from '@ws/codec/internal';
+import { ReadPendingError } from '../errors.ts';
 import { type DataType, Message } from '../message.ts';
 import { MessageReader } from '../read/message-reader.ts';
 import {
@@ -164,7 +165,7 @@ export class PullReads {
    * further objects.
    */
   nextResult(iterator: object): Promise<IteratorResult<Message, undefined>> {
-    const clash = this.#inbound.clash('for await');
+    const clash = clashOf(this.#inbound, 'for await');
     if (clash !== undefined) return rejected(clash, this.#inbound);
     this.#inbound.hasRead = true;
     const message = this.#take('for await', false);
@@ -176,7 +177,7 @@ export class PullReads {
   }
 
   #read(name: string, streams: boolean): Promise<ReadResult> {
-    const clash = this.#inbound.clash(name);
+    const clash = clashOf(this.#inbound, name);
     if (clash !== undefined) return rejected(clash, this.#inbound);
     this.#inbound.hasRead = true;
     const result = this.#take(name, streams);
@@ -335,6 +336,15 @@ export class PullReads {
     pieces.finish(restDropped(cause));
     if (!arrived) this.#connection.machine.input?.skip();
   }
+}
+
+/** The error of a read that begins while another one is pending. */
+export function clashOf(
+  { receiveCall, pulls }: Inbound,
+  name: string,
+): ReadPendingError | undefined {
+  const pending = receiveCall?.name ?? pulls?.pendingName ?? '';
+  return pending === '' ? undefined : new ReadPendingError(name, pending);
 }
 
 /** The iterator of a `for await` loop over a connection. A class needs no closures. */

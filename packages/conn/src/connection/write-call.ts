@@ -3,7 +3,7 @@ import { badType, checkWriteOptions, isControlType, type WriteOptions } from '..
 import { TimeoutError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { untilOf } from '../time/deadline.ts';
-import { RESOLVED, rejected } from '../time/promises.ts';
+import { rejected } from '../time/promises.ts';
 import { withTimeout } from '../time/wait.ts';
 import {
   bytesOf,

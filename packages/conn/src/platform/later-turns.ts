@@ -1,25 +1,30 @@
 import { Fifo } from '../memory/fifo.ts';
 import { asyncContexts } from './async-contexts.ts';
 
+let channel: InstanceType<NonNullable<typeof MessageChannel>> | undefined;
+/** The callbacks that the channel calls. */
+const posted: (() => void)[] = [];
+
+function post(callback: () => void): void {
+  if (typeof setImmediate === 'function') setImmediate(callback);
+  else if (typeof MessageChannel === 'function') {
+    if (channel === undefined) {
+      channel = new MessageChannel();
+      channel.port1.onmessage = () => posted.shift()?.();
+      channel.port1.unref?.();
+    }
+    posted.push(callback);
+    channel.port2.postMessage(null);
+  } else setTimeout(callback, 0);
+}
+
 /**
- * Returns a function that calls `run` in a later turn of the event loop, by the best function that the
- * runtime has at the time of the call. `run` has the root context. Browsers do not throttle a
- * MessageChannel in background tabs.
+ * Calls `callback` in a later turn of the event loop, by the best function that the runtime has at the
+ * time of the call. `callback` has the root context. Browsers do not throttle a MessageChannel in
+ * background tabs.
  */
-function inLaterTurns(run: () => void): () => void {
-  let channel: InstanceType<NonNullable<typeof MessageChannel>> | undefined;
-  const post = (): void => {
-    if (typeof setImmediate === 'function') setImmediate(run);
-    else if (typeof MessageChannel === 'function') {
-      if (channel === undefined) {
-        channel = new MessageChannel();
-        channel.port1.onmessage = run;
-        channel.port1.unref?.();
-      }
-      channel.port2.postMessage(null);
-    } else setTimeout(run, 0);
-  };
-  return () => asyncContexts.inRoot(post);
+export function inLaterTurn(callback: () => void): void {
+  asyncContexts.inRoot(post, callback);
 }
 
 /**
@@ -68,15 +73,4 @@ export class YieldQueue {
 
   /** Runs each callback in its own turn, so that microtasks run between two callbacks. */
   readonly #run = (): void => this.#waiting.shift()?.();
-}
-
-let post: (() => void) | undefined;
-const yielded = /* @__PURE__ */ new YieldQueue((run) => {
-  post ??= inLaterTurns(run);
-  post();
-});
-
-/** Calls `callback` in a later turn of the event loop, by the functions of the runtime. */
-export function inLaterTurn(callback: () => void): void {
-  yielded.add(callback);
 }

@@ -1,9 +1,16 @@
 import { asyncContexts } from './async-contexts.ts';
-import { inLaterTurn } from './later-turns.ts';
+import { inLaterTurn, YieldQueue } from './later-turns.ts';
 import type { Platform } from './platform.ts';
 
 let decoder: InstanceType<typeof TextDecoder> | undefined;
 let encoder: InstanceType<typeof TextEncoder> | undefined;
+
+const yielded = /* @__PURE__ */ new YieldQueue(inLaterTurn);
+
+/** Calls `callback` in a later turn of the event loop. */
+function later(callback: () => void): void {
+  yielded.add(callback);
+}
 
 /**
  * The default platform of a Conn: it uses web globals only. It declines compression.
@@ -40,8 +47,8 @@ export const portablePlatform: Platform = {
     if (!keepAlive) (timer as { unref?(): void }).unref?.();
     return () => clear(timer);
   },
-  defer: inLaterTurn,
-  yield: inLaterTurn,
+  defer: later,
+  yield: later,
   warn(text) {
     console.error(text);
   },

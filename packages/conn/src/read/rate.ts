@@ -32,6 +32,7 @@ export class Rate implements TimerEntry {
   empty = false;
   readonly #connection: Connection;
   readonly #plan: RatePlan;
+  readonly #closes: boolean;
   #messages: number;
   #bytes: number;
   /** When the bucket was refilled last, in ms of the platform's clock. */
@@ -40,6 +41,7 @@ export class Rate implements TimerEntry {
   constructor(connection: Connection, plan: RatePlan) {
     this.#connection = connection;
     this.#plan = plan;
+    this.#closes = plan.over === 'close';
     this.#messages = plan.messageBurst;
     this.#bytes = plan.byteBurst;
     this.#refilledAt = connection.platform.now();
@@ -47,10 +49,16 @@ export class Rate implements TimerEntry {
 
   /** A message has arrived whole. Ends the connection with 1013 if that is too much. */
   arrived(bytes: number): void {
-    const { over, text } = this.#plan;
-    if (over !== 'close') return;
-    this.#charge(1, bytes);
+    if (!this.#closes) return;
+    this.#messages--;
+    this.#bytes -= bytes;
+    if (this.#messages < 0 || this.#bytes < 0) this.#exceeded();
+  }
+
+  #exceeded(): void {
+    this.refill();
     if (this.#messages >= -ROUNDING && this.#bytes >= -ROUNDING) return;
+    const { text } = this.#plan;
     // Not 1008, after which a ReconnectingConn never comes back.
     const error = untraced(() => new ProtocolError(CloseCode.TryAgainLater, [text]));
     this.#connection.fail(error, CloseCode.TryAgainLater, text);
@@ -58,8 +66,15 @@ export class Rate implements TimerEntry {
 
   /** A reader gets a message, or `messages` 0: a later piece of one. */
   take(messages: 0 | 1, bytes: number): void {
-    if (this.#plan.over !== 'wait') return;
-    this.#charge(messages, bytes);
+    if (this.#closes) return;
+    this.#messages -= messages;
+    this.#bytes -= bytes;
+    if (this.#messages < 1 || this.#bytes < 1) this.#spent();
+  }
+
+  /** The bucket may be empty: readers wait for the next token. */
+  #spent(): void {
+    this.refill();
     if (this.#hasTokens()) return;
     const connection = this.#connection;
     const pieces = connection.inbound.pulls?.pieces;
@@ -73,17 +88,18 @@ export class Rate implements TimerEntry {
     this.#schedule();
   }
 
-  #charge(messages: number, bytes: number): void {
+  /** Fills the bucket. The inbox calls it before a run of messages: the clock costs more than a message. */
+  refill(): void {
     const { messagesPerMs, bytesPerMs, messageBurst, byteBurst } = this.#plan;
     const now = this.#connection.platform.now();
     const ms = now - this.#refilledAt;
     this.#refilledAt = now;
     // Not Infinity * 0, which is NaN.
     if (messageBurst !== Infinity) {
-      this.#messages = Math.min(messageBurst, this.#messages + ms * messagesPerMs) - messages;
+      this.#messages = Math.min(messageBurst, this.#messages + ms * messagesPerMs);
     }
     if (byteBurst !== Infinity) {
-      this.#bytes = Math.min(byteBurst, this.#bytes + ms * bytesPerMs) - bytes;
+      this.#bytes = Math.min(byteBurst, this.#bytes + ms * bytesPerMs);
     }
   }
 
@@ -105,14 +121,14 @@ export class Rate implements TimerEntry {
   }
 
   fire(): void {
-    this.#charge(0, 0);
-    if (this.#hasTokens()) return this.release();
+    this.refill();
+    if (this.#hasTokens()) return this.refilled();
     if (this.#bytes >= -ROUNDING) this.#connection.inbound.pulls?.pieces?.unhold();
     this.#schedule();
   }
 
-  /** Readers get what has arrived. */
-  release(): void {
+  /** The bucket has a token: readers get what has arrived. */
+  refilled(): void {
     const { inbound, rare } = this.#connection;
     this.empty = false;
     rare?.checkExpiry();
