@@ -268,10 +268,9 @@ export class Inbound {
 
   /** The connection has sent what was written in this turn. */
   turnEnded(): void {
+    const { input } = this.#connection.machine;
     const { queue, pulls } = this;
-    const decoder = this.#connection.machine.input;
-    const holdsInput = decoder !== undefined || queue !== undefined || pulls !== undefined;
-    if (holdsInput) this.#releaseRead();
+    if (input ?? queue ?? pulls) this.#releaseRead();
   }
 
   /**
@@ -571,9 +570,9 @@ export class Inbound {
     const loss = connection.rare?.loss;
     // A handler may fail this connection with the normal end of another one.
     const isNormal =
+      connection.machine.failed?.error !== cause &&
       isNormalEnd(cause) &&
-      connection.endedWith(cause) &&
-      connection.machine.failed?.error !== cause;
+      connection.endedWith(cause);
     const normally = isNormal && loss === undefined;
     const reason = isNormal ? (loss ?? cause) : cause;
     this.ended = { reason, normally };
