@@ -22,7 +22,7 @@ const VERBS: Readonly<Record<string, string>> = {
   end: `Connection TransportSink FrameSender
     Transport Http2Transport MemoryTransport SocketTransport StreamTransport`,
   // Also of memory that several users share; `MemoryBroker` has it for tests of an application.
-  release: `ReferencedWrite WaitingMessage Http2Transport SocketTransport
+  release: `Rate ReferencedWrite WaitingMessage Http2Transport SocketTransport
     DeflaterPool EnginePool FreeEngines HistoryRing InflaterPool PrivateEngines StreamCompressor
     UnpooledInflaters MissedParts Resume MemoryBroker`,
   // A backplane is started again after a start that has failed.

@@ -662,8 +662,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
         connection.platform,
         { signal: options.signal },
         () => {
-          const ending = connection.endingOrNew();
-          ending.ourClose(payload, timeout, options.discard === true);
+          connection.endingOrNew().ourClose(payload, timeout, options.discard === true);
           const closed = connection.closedPromise();
           if (timeout === undefined) return closed;
           return keepAliveFor(connection.platform, timeout, closed);

@@ -92,7 +92,10 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   connHandlerSettled(): void {
-    this.connection.inbound.connHandlerSettled();
+    const { ending, inbound } = this.connection;
+    inbound.connHandlerRuns = false;
+    inbound.hasRead = inbound.receiveCall !== undefined;
+    if (ending !== undefined) this.connection.scheduleEndOfTurn();
   }
 
   readsLater(): void {

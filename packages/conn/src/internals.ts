@@ -50,12 +50,12 @@ export interface ConnInternals {
    * connection answers a close frame that arrived after it.
    */
   connHandlerSettled?(): void;
+  /** A stream was made of the messages: code will read, although it has not begun. */
+  readsLater?(): void;
   /**
    * `receive`, whose promise settles as that of `end`. Costs less than `then`.
    */
   receiveThen?(handler: MessageHandler, end: ReceiveEnd<Conn>): Promise<void>;
-  /** A stream was made of the messages: code will read, although it has not begun. */
-  readsLater?(): void;
   /**
    * Calls `observer` with the connection when `result` settles: the pending `receive` or
    * `discardReads` of this connection. Costs less than `then`.

@@ -63,7 +63,7 @@ export class ErrorReporter {
     const isOwnEnd = internals.endedWith(error);
     if (wasOpen || !isOwnEnd) void internals.closeAfterError(error);
     // The connection began to close before the handler failed.
-    const isLate = error instanceof CloseSentError && !wasOpen;
+    const isLate = !wasOpen && isInstance(error, CloseSentError);
     if (!isOwnEnd && !isLate) this.failed(error, { conn, where: 'handler', route });
   }
 

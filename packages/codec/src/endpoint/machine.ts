@@ -378,7 +378,7 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
   }
 
   #closeFrame(payload: Uint8Array): void {
-    this.queuePong();
+    if (this.waitingPong !== undefined) this.queuePong();
     this.#own(CloseMessage, payload, 0, payload.length);
     this.sent = true;
   }
@@ -393,7 +393,7 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
 
   /** Adds a whole message with a copy of `bytes[start, end)`. */
   bytes(type: number, bytes: Uint8Array, start: number, end: number): number {
-    return this.open ? this.#add(type, bytes, start, end) : 0;
+    return this.fragment(FIN | type, bytes, start, end);
   }
 
   /**
@@ -437,15 +437,11 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
   /** Adds a frame that no caller waits for. Without it, the connection cannot go on. */
   #own(opcode: number, bytes: Uint8Array, start: number, end: number): void {
     try {
-      this.#add(opcode, bytes, start, end);
+      this.#added(this.out.addCopy(FIN | opcode, bytes, start, end));
     } catch (error) {
       this.destroy();
       throw error;
     }
-  }
-
-  #add(opcode: number, bytes: Uint8Array, start: number, end: number): number {
-    return this.#added(this.out.addCopy(FIN | opcode, bytes, start, end));
   }
 
   #added(size: number): number {

@@ -149,7 +149,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     const rare = this.rareParts();
     if (rare.controlFrames !== undefined) return rare.controlFrames;
     const frames = new ControlFrames(this);
-    if (this.inbound.stopped) frames.rejectPings(this.ending?.readEnd?.reason);
+    if (this.machine.inputEnded) frames.rejectPings(this.ending?.readEnd?.reason);
     rare.controlFrames = frames;
     return frames;
   }
@@ -221,7 +221,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     const { sender, order } = this.outbox;
     sender.drained();
     order?.drained();
-    this.ending?.slowPeer?.drained();
+    this.ending?.clocks.slowPeer?.drained();
   }
 
   end(): void {
@@ -376,7 +376,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   fire(): void {
     this.guardTransport(() => {
-      if (this.ending?.begun === true) this.ending.alarm();
+      if (this.ending?.begun === true) this.ending.clocks.alarm();
       else checkHeartbeat(this, this.platform.now());
     });
   }
@@ -401,7 +401,9 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     outbox.rejectAll(error);
     this.platform.writeBudget?.count(this);
     try {
-      inbound.leavePools();
+      inbound.receiveCall?.leavePools();
+      this.extension?.detach?.();
+      this.machine.input?.leavePools();
     } catch {
       // There is no memory for a copy: the unread input is dropped.
       inbound.stop();
@@ -415,7 +417,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     rare?.controlFrames?.rejectPings(this.ending?.readEnd?.reason);
     rare?.closed?.resolve(info);
     if (this.platform.observer?.closed !== undefined) observeClose(this, info);
-    const isRead = inbound.ended !== undefined && inbound.decoder === undefined;
+    const isRead = inbound.ended !== undefined && this.machine.input === undefined;
     if (!isRead) this.scheduleEndOfTurn();
   }
 }
@@ -441,7 +443,7 @@ function takesInput(
   { inbound, machine, outbox }: Connection,
   bytes: number,
 ): boolean {
-  const isDropped = inbound.stopped || inbound.dropping;
+  const isDropped = machine.inputEnded || inbound.dropping;
   if (isDropped && machine.sent && outbox.frames.bytes === 0) {
     ending.dropped += bytes;
     if (ending.dropped > MAX_DROPPED) {
@@ -449,7 +451,7 @@ function takesInput(
       ending.abort(new TransportError(text));
     }
   }
-  return !inbound.stopped && machine.state < states.DESTROYED;
+  return !machine.inputEnded && machine.state < states.DESTROYED;
 }
 
 function observeClose(connection: Connection, info: CloseInfo): void {

@@ -36,11 +36,6 @@ export function peerCloseError(
   return loss !== undefined && isNormalEnd(close) ? loss : close;
 }
 
-/** Names the option of the timeout: of a call of `close`, or the default. */
-export function timeoutOption(timeout: number | undefined): string {
-  return timeout === undefined ? 'closeTimeout' : 'timeout of close';
-}
-
 /** Why reading ends when the peer's stream ends without a close frame. */
 export function unexpectedEof(): CloseError {
   return untraced(() => new CloseError(CloseCode.AbnormalClosure, UNEXPECTED_EOF));

@@ -7,30 +7,18 @@ import { TurnCallback, type TurnTask } from '../scheduler/task-queue.ts';
 import { onRejection } from '../validate.ts';
 import { unwritten, WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
-import {
-  brokenBy,
-  codeAfterError,
-  peerCloseError,
-  timeoutOption,
-  unexpectedEof,
-} from './end-errors.ts';
-import { balance, progress, readAheadHasRoom } from './flow-control.ts';
-import { SlowPeer } from './slow-peer.ts';
+import { EndClocks } from './end-clocks.ts';
+import { brokenBy, codeAfterError, peerCloseError, unexpectedEof } from './end-errors.ts';
+import { balance, readAheadHasRoom } from './flow-control.ts';
+import type { Inbound } from './inbound.ts';
 
 /** Names a handler in reports. */
 type HandlerName = 'receive' | 'ping handler' | 'pong handler' | 'close handler';
 
 /**
- * The end of a connection: what the states of the codec do not know. That is time, the application's
+ * The end of a connection: what the states of the codec do not know. That is time ({@link EndClocks}), the application's
  * handler of close frames, and who destroys the transport. The first event of an end creates it, so an
  * idle connection has none.
- *
- * Three clocks bound an end:
- * - a reader has half of `closeTimeout` for the messages before the peer's close frame, or its end;
- *   then our answer follows. After our own close frame, a reader without progress for that long loses
- *   the messages for which the read-ahead has no room;
- * - the peer has `closeTimeout` for its part, once our last frame is queued;
- * - a slow peer gets more, while it takes the accepted messages.
  *
  * The pull rule: whoever asks for the next message has handled the last one. So our answer is due when
  * all messages are read, and a read waits or none was ever begun.
@@ -45,8 +33,7 @@ export class Ending implements TurnTask {
   info: CloseInfo | undefined;
   /** Bytes of input that were dropped after our close frame. */
   dropped = 0;
-  /** Moves the deadline while a slow peer takes the accepted messages. */
-  slowPeer: SlowPeer | undefined;
+  readonly clocks: EndClocks;
   readonly #connection: Connection;
   #closeFrameEnd: WriteEnd | undefined;
   /** The fault of the peer, as the application gets it. */
@@ -55,22 +42,9 @@ export class Ending implements TurnTask {
   #answering = false;
   /** `destroy` of the transport was called. */
   #destroyed = false;
-  /** When our answer follows although a message may be unhandled, in ms of the platform's clock. */
-  #answerBy = Infinity;
-  #answerIsArmed = false;
-  /** When the transport is destroyed. Later events may only shorten it. */
-  #deadline = Infinity;
-  /** The timeout that the deadline ends, and its option, for the error. */
-  #timeoutText = '';
-  /** Longest time in ms without progress of a reader after our close frame. */
-  #longestStall = Infinity;
-  /** When a reader without progress loses messages, or a peer that never ends its side is left. */
-  #stallDeadline = Infinity;
-  /** The reader's progress when the stall began. */
-  #progressAtStall = 0;
-
   constructor(connection: Connection) {
     this.#connection = connection;
+    this.clocks = new EndClocks(connection, this);
   }
 
   // What is known
@@ -138,7 +112,7 @@ export class Ending implements TurnTask {
    */
   ourClose(payload: Uint8Array, timeout: number | undefined, discard: boolean): void {
     const connection = this.#connection;
-    const { machine, outbox, inbound } = connection;
+    const { machine, outbox } = connection;
     if (machine.state >= states.DESTROYED) return;
     const isFirst = machine.open;
     if (isFirst) {
@@ -146,14 +120,12 @@ export class Ending implements TurnTask {
       // A transport may report its close within `write`.
       if (!this.#sendClose(() => machine.close(payload))) return;
       this.#answering = false;
-      if (timeout === undefined && !discard) this.slowPeer = SlowPeer.of(connection);
-      // A handler that closes often awaits the close, and takes no message until then.
-      const ms = timeout ?? this.#closeTimeout();
-      this.#longestStall = inbound.receiveCall?.inCall === true ? 0 : ms / 2;
-    } else if (timeout !== undefined || discard) this.slowPeer = undefined;
-    if (timeout !== undefined) this.#setAlarm(timeout, timeoutOption(timeout));
-    if (discard) this.#dropMessages();
-    else if (!isFirst) return;
+      this.clocks.closeSent(timeout);
+    } else if (timeout !== undefined) this.clocks.shorten(timeout);
+    if (discard) {
+      this.clocks.slowPeer = undefined;
+      this.#dropMessages();
+    } else if (!isFirst) return;
     this.#act();
     balance(connection);
     connection.scheduleEndOfTurn();
@@ -179,9 +151,9 @@ export class Ending implements TurnTask {
   peerClosed(): void {
     const { inbound, machine, rare } = this.#connection;
     const { received, sent } = machine;
-    this.readEnd = { reason: peerCloseError(received!, sent, inbound.withinMessage, rare?.loss) };
+    this.readEnd = { reason: peerCloseError(received!, sent, isCut(this.#connection), rare?.loss) };
     inbound.stop();
-    this.#waitForReader();
+    this.clocks.readerBegins();
     this.#act();
   }
 
@@ -191,7 +163,7 @@ export class Ending implements TurnTask {
     const { machine, inbound } = this.#connection;
     machine.end();
     this.readEnd ??= { reason: unexpectedEof() };
-    this.#waitForReader();
+    this.clocks.readerBegins();
     if (!machine.open) inbound.run('last');
     this.#act();
     this.#connection.scheduleEndOfTurn();
@@ -201,16 +173,6 @@ export class Ending implements TurnTask {
   peerEnded(): void {
     this.#connection.inbound.stop();
     this.#act();
-  }
-
-  /**
-   * The messages that came before have at most half of `closeTimeout` to be handled. They often are by
-   * the end of the loop, and then no alarm is set.
-   */
-  #waitForReader(): void {
-    if (this.#answerBy !== Infinity) return;
-    const { platform, settings } = this.#connection;
-    this.#answerBy = platform.now() + settings.closeTimeout / 2;
   }
 
   /**
@@ -224,29 +186,24 @@ export class Ending implements TurnTask {
     const { readEnd } = this;
     if (readEnd !== undefined) {
       // Before a read of a message that is cut gets its error: it has asked for more.
-      const isHandled = inbound.isHandled(ahead);
-      if (inbound.stopped) {
+      const isHandled = allHandled(connection, ahead);
+      if (machine.inputEnded) {
         rare?.controlFrames?.rejectPings(readEnd.reason);
         inbound.pulls?.finishMessage(readEnd);
       }
-      if (inbound.dropping || (inbound.stopped && isHandled)) this.#allRead();
-      else if (ahead && this.closed && !inbound.mayRead) this.#dropUnparsed();
+      if (inbound.dropping || (machine.inputEnded && isHandled)) this.#allRead();
+      else if (ahead && this.closed && !mayRead(inbound)) this.#dropUnparsed();
     }
-    if (machine.open) this.#armAnswer();
-    else if (ahead && machine.state === states.CLOSE_SENT && this.#readAheadFull()) {
-      this.#watchReader();
+    const { clocks } = this;
+    if (machine.open) clocks.readerIsAwaited();
+    else if (ahead && machine.state === states.CLOSE_SENT && clocks.readAheadFull) {
+      clocks.watchReader(mayRead(inbound));
     }
-  }
-
-  #armAnswer(): void {
-    if (this.#answerIsArmed || this.#answerBy === Infinity) return;
-    this.#answerIsArmed = true;
-    this.#setAlarm(Math.max(0, this.#answerBy - this.#now()));
   }
 
   /** The transport is closed, and no code reads: drops what the read-ahead has no room for. */
   #dropUnparsed(): void {
-    if (!readAheadHasRoom(this.#connection)) this.#dropExcess();
+    if (!readAheadHasRoom(this.#connection)) this.dropExcess();
   }
 
   /** All input before the end is read, or dropped. */
@@ -260,22 +217,15 @@ export class Ending implements TurnTask {
     const { machine, rare } = this.#connection;
     if (!machine.answerIsDue || this.#answering) return;
     const { received } = machine;
-    if (received === undefined) return this.#sendAnswer();
+    const handled = received && rare?.controlFrames?.callCloseHandler(received);
+    if (handled === undefined) return this.#sendAnswer();
     this.#answering = true;
-    const { code, reason } = received;
-    const handled = rare?.controlFrames?.callCloseHandler(code, reason);
-    if (handled === undefined) return this.#handlerDone();
-    this.#answerIsArmed = true;
-    // The peer has waited since its close frame: a late close handler has half of the rest.
-    this.#setAlarm(Math.max(this.#answerBy - this.#now(), this.#closeTimeout() / 4));
-    const done = (): void => {
+    this.clocks.handlerIsAwaited();
+    const failed = (error: unknown): void => this.handlerFailed(error, 'close handler');
+    void handled.catch(failed).then(() => {
+      // If an error is no failure, the peer still gets its answer.
       this.#handlerDone();
       this.#connection.scheduleEndOfTurn();
-    };
-    handled.then(done, (error: unknown) => {
-      this.handlerFailed(error, 'close handler');
-      // If the error is no failure, the peer still gets its answer.
-      done();
     });
   }
 
@@ -312,26 +262,8 @@ export class Ending implements TurnTask {
     if (machine.ends) outbox.sender.end();
     if (machine.over) return shared.laterTurn.add(this);
     if (machine.state >= states.DESTROYED) return;
-    if (this.#deadline === Infinity) this.#setAlarm(this.#closeTimeout());
-    if (machine.received !== undefined) this.#watchEnd();
-  }
-
-  /** Bounds the wait for the peer's end, where peers may never end their side. */
-  #watchEnd(): void {
-    const { endTimeout } = this.#connection.transport;
-    if (endTimeout === undefined) return;
-    const at = this.#now() + endTimeout;
-    if (at >= this.#deadline) return;
-    this.#stallDeadline = at;
-    this.#startTimer(endTimeout);
-  }
-
-  /** The peer has not ended its side in time. Once all bytes are sent, the transport is destroyed. */
-  #endWithoutPeer(): void {
-    const { outbox, transport } = this.#connection;
-    if (transport.endTimeout === undefined) return;
-    if (outbox.sender.bufferedAmount === 0) this.#destroyTransport();
-    else this.#watchEnd();
+    this.clocks.peerIsAwaited();
+    if (machine.received !== undefined) this.clocks.watchEnd();
   }
 
   /**
@@ -341,36 +273,13 @@ export class Ending implements TurnTask {
   onTurn(): void {
     if (this.closed) return;
     this.#connection.guardTransport(() => {
-      if (this.#connection.outbox.sender.bufferedAmount === 0) this.#destroyTransport();
-      else if (this.#deadline === Infinity) this.#setAlarm(this.#closeTimeout());
+      if (this.#connection.outbox.sender.bufferedAmount === 0) this.destroyTransport();
+      else this.clocks.peerIsAwaited();
     });
   }
 
-  /**
-   * The peer's close frame may be behind a full read-ahead. Where no code reads, or a reader makes
-   * no progress, the messages for which there is no room are dropped.
-   */
-  #watchReader(): void {
-    if (this.#stallDeadline !== Infinity) return;
-    const { inbound } = this.#connection;
-    const time = inbound.mayRead ? this.#longestStall : 0;
-    if (time === 0) return this.#dropExcess();
-    const at = this.#now() + time;
-    if (at >= this.#deadline) return;
-    this.#stallDeadline = at;
-    this.#progressAtStall = progress(this.#connection);
-    this.#startTimer(time);
-  }
-
-  /** Whether no input is parsed, because the read-ahead is full and no read waits. */
-  #readAheadFull(): boolean {
-    const { paused, inbound } = this.#connection;
-    if (inbound.stopped || inbound.dropping) return false;
-    return paused || (!readAheadHasRoom(this.#connection) && !inbound.wanted);
-  }
-
   /** Drops the messages for which the read-ahead has no room. Queued messages can still be read. */
-  #dropExcess(): void {
+  dropExcess(): void {
     this.#connection.inbound.dropExcess();
     this.#connection.scheduleEndOfTurn();
   }
@@ -437,8 +346,8 @@ export class Ending implements TurnTask {
     if (machine.state >= states.DESTROYED) return;
     if (machine.sent) outbox.closeFrameSent(this.closeFrameEnd);
     this.#answering = false;
-    this.slowPeer = undefined;
-    this.#setAlarm(this.#closeTimeout());
+    this.clocks.slowPeer = undefined;
+    this.clocks.bound(connection.settings.closeTimeout);
     this.#act();
     balance(connection);
   }
@@ -494,10 +403,10 @@ export class Ending implements TurnTask {
   /** Rejects writes with `error`, and destroys the transport. */
   #abortTransport(error: WebSocketError): void {
     this.#connection.outbox.fail(error);
-    this.#destroyTransport();
+    this.destroyTransport();
   }
 
-  #destroyTransport(): void {
+  destroyTransport(): void {
     this.#connection.machine.destroy();
     if (this.#destroyed) return;
     this.#destroyed = true;
@@ -519,63 +428,20 @@ export class Ending implements TurnTask {
 
   // Time
 
-  /** Sets the alarm, and the deadline once our last frame is queued, to `ms`, unless it is earlier. */
-  #setAlarm(ms: number, option = 'closeTimeout'): void {
-    const { machine } = this.#connection;
-    const at = this.#now() + ms;
-    if (machine.state === states.CLOSED || at >= this.#deadline) return;
-    if (!machine.open) {
-      this.#deadline = at;
-      this.#timeoutText = `${ms} ms (option ${option})`;
-      if (this.#stallDeadline < at) return;
-      this.#stallDeadline = Infinity;
-    }
-    this.#startTimer(ms);
-  }
-
-  /** The time of the alarm is over. */
-  alarm(): void {
-    const { machine } = this.#connection;
-    if (!machine.open) return this.#closingAlarm();
+  /** The reader has had its time, and so has the close handler. */
+  answerIsLate(): void {
     this.#connection.scheduleEndOfTurn();
     if (this.#answering) return this.#handlerDone();
     // The peer gets its answer although a message may be unhandled, or its close frame unparsed.
-    machine.lookAhead();
+    this.#connection.machine.lookAhead();
     this.#answer();
   }
 
-  #closingAlarm(): void {
-    if (this.#stallDeadline === Infinity) return this.#giveUp();
-    this.#stallDeadline = Infinity;
-    this.#startTimer(Math.max(0, this.#deadline - this.#now()));
-    if (this.#connection.machine.received !== undefined) return this.#endWithoutPeer();
-    if (!this.#readAheadFull()) return;
-    if (progress(this.#connection) === this.#progressAtStall) this.#dropExcess();
-    else this.#watchReader();
-  }
-
-  #giveUp(): void {
-    // An alarm of an earlier state, in a connection that is destroyed.
-    if (this.#deadline === Infinity) return;
-    const isDestroyed = this.#connection.machine.state >= states.DESTROYED;
-    const left = isDestroyed ? 0 : (this.slowPeer?.extend(this.#closeTimeout()) ?? 0);
-    this.#deadline = this.#now() + left;
-    if (left > 0) return this.#startTimer(left);
-    const text = `the peer did not finish the closing handshake within ${this.#timeoutText}`;
+  /** The peer has not done its part within `timeout`. */
+  giveUp(timeout: string): void {
+    const text = `the peer did not finish the closing handshake within ${timeout}`;
     this.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure, '', text) };
     this.abort(new TimeoutError(text, { permanent: true }));
-  }
-
-  #startTimer(ms: number): void {
-    this.#connection.shared.timers.set(this.#connection, ms);
-  }
-
-  #now(): number {
-    return this.#connection.platform.now();
-  }
-
-  #closeTimeout(): number {
-    return this.#connection.settings.closeTimeout;
   }
 
   // The end of the transport
@@ -610,4 +476,27 @@ export class Ending implements TurnTask {
       ...(wasClean || error === undefined ? {} : { error }),
     };
   }
+}
+
+/** Whether code has read and may read on, or the handler that runs may begin to read. */
+function mayRead({ hasRead, connHandlerRuns }: Inbound): boolean {
+  return hasRead || connHandlerRuns;
+}
+
+/**
+ * The pull rule: the application has handled every message when it asks for the next one, does not
+ * read, or has got none.
+ *
+ * @param ahead - The turn ends. Until then, code may begin to read.
+ */
+function allHandled({ inbound, machine }: Connection, ahead: boolean): boolean {
+  if (inbound.waits && inbound.isRead) return true;
+  return ahead && (!mayRead(inbound) || machine.messagesIn === 0);
+}
+
+/** Whether a message that a reader may want has begun and not ended. */
+function isCut({ inbound, machine, rare }: Connection): boolean {
+  if (inbound.receiveCall?.discards === true) return false;
+  if (inbound.dropping && rare?.loses !== true) return false;
+  return machine.input?.withinMessage === true;
 }

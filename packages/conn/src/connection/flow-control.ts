@@ -1,7 +1,6 @@
 import { TimeoutError, transportFailed } from '../errors.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import type { Connection } from './connection.ts';
-import type { Inbound } from './inbound.ts';
 
 /** Time in ms without a read and without a written byte after which an observer is informed. */
 const BLOCKED_AFTER = 5_000;
@@ -16,18 +15,19 @@ function mostReadAhead({ rare, settings }: Connection): number {
 }
 
 /** Bytes of messages that wait for a reader or for their rest, plus a cost for each message. */
-function untaken({ queue, pulls, decoder }: Inbound): number {
-  return (queue?.cost ?? 0) + (pulls?.pieces?.cost ?? 0) + (decoder?.assembled ?? 0);
+function untaken({ inbound, machine }: Connection): number {
+  const { queue, pulls } = inbound;
+  return (queue?.cost ?? 0) + (pulls?.pieces?.cost ?? 0) + (machine.input?.assembled ?? 0);
 }
 
 /** {@link untaken}, plus the chunks that wait for the parsing of an earlier one. */
-function readAhead(inbound: Inbound): number {
-  return untaken(inbound) + (inbound.decoder?.waiting ?? 0);
+function readAhead(connection: Connection): number {
+  return untaken(connection) + (connection.machine.input?.waiting ?? 0);
 }
 
 /** Whether the messages that wait for a reader leave room for more. Unparsed input does not count. */
 export function readAheadHasRoom(connection: Connection): boolean {
-  return untaken(connection.inbound) <= mostReadAhead(connection);
+  return untaken(connection) <= mostReadAhead(connection);
 }
 
 /** A number that changes when a reader takes a message, or a piece of one. */
@@ -38,15 +38,15 @@ export function progress({ inbound, machine }: Connection): number {
 
 /** Pauses the transport when no read waits and the read-ahead is full, and resumes it later. */
 export function balance(connection: Connection): void {
-  const { inbound, rare, ending } = connection;
+  const { inbound, machine, rare, ending } = connection;
   // A closed transport delivers nothing.
   if (ending?.closed === true) return;
-  const { queue, pulls, decoder } = inbound;
+  const { queue, pulls } = inbound;
   if (rare?.flowControl?.paused === true) {
-    const isLow = inbound.wanted || readAhead(inbound) <= mostReadAhead(connection) / 2;
+    const isLow = inbound.wanted || readAhead(connection) <= mostReadAhead(connection) / 2;
     if (isLow) rare.flowControl.resume();
-  } else if (queue !== undefined || pulls?.pieces !== undefined || decoder !== undefined) {
-    const isFull = readAhead(inbound) > mostReadAhead(connection) && !inbound.wanted;
+  } else if (queue !== undefined || pulls?.pieces !== undefined || machine.input !== undefined) {
+    const isFull = readAhead(connection) > mostReadAhead(connection) && !inbound.wanted;
     if (isFull) connection.rareParts().pause();
   }
 }

@@ -17,7 +17,6 @@ import {
   STEP,
 } from '@ws/codec';
 import { END, type MachineEvent } from '@ws/codec/internal';
-import { ReadPendingError } from '../errors.ts';
 import type { Message } from '../message.ts';
 import { messageBlocks } from '../read/message-blocks.ts';
 import { MessageQueue, messageOf } from '../read/message-queue.ts';
@@ -110,37 +109,11 @@ export class Inbound {
     this.#connection = connection;
   }
 
-  /** The decoder, while there is input. */
-  get decoder(): MessageDecoder | undefined {
-    return this.#connection.machine.input;
-  }
-
-  /** Whether parsing has ended. */
-  get stopped(): boolean {
-    return this.#connection.machine.inputEnded;
-  }
-
-  /** Whether code has read and may read on, or the handler that runs may begin to read. */
-  get mayRead(): boolean {
-    return this.hasRead || this.connHandlerRuns;
-  }
-
   /** Whether every message is read, and no handler is at work. */
   get isRead(): boolean {
     const { queue, receiveCall, pulls } = this;
     if (queue?.empty === false || receiveCall?.busy === true) return false;
     return pulls?.pieces === undefined || pulls.pieces.empty;
-  }
-
-  /**
-   * Whether the application has handled every message: it asks for the next one, does not read, or has
-   * got none.
-   *
-   * @param ahead - The turn ends. Until then, code may begin to read.
-   */
-  isHandled(ahead: boolean): boolean {
-    if (this.waits && this.isRead) return true;
-    return ahead && (!this.mayRead || this.#connection.machine.messagesIn === 0);
   }
 
   /** Returns the other ways of reading. The first call creates them. */
@@ -170,36 +143,21 @@ export class Inbound {
 
   /** Whether more input is wanted even when the read-ahead is full. */
   get wanted(): boolean {
-    if (this.stopped || this.dropping) return true;
-    if ((this.#quota & QUOTA_SPENT) !== 0 || this.#stage < READY || this.decodesLater) return false;
+    if (this.#connection.machine.inputEnded || this.dropping) return true;
+    if ((this.#quota & QUOTA_SPENT) !== 0 || this.#stage < READY) return false;
+    // The extension waits for its turn to decode.
+    if (this.#connection.extension?.waiting === true) return false;
     return this.waits;
   }
 
   /** Whether the decoder may return an event without another chunk. */
   get pending(): boolean {
-    return this.decoder?.pending === true;
-  }
-
-  /** Whether a message that a reader may want has begun and not ended. */
-  get withinMessage(): boolean {
-    if (this.receiveCall?.discards === true) return false;
-    if (this.dropping && this.#connection.rare?.loses !== true) return false;
-    return this.decoder?.withinMessage === true;
-  }
-
-  /** Whether the extension waits for its turn to decode. */
-  get decodesLater(): boolean {
-    return this.#connection.extension?.waiting === true;
+    return this.#connection.machine.input?.pending === true;
   }
 
   /** Whether all messages are dropped, unchecked. */
   get dropping(): boolean {
     return this.use === IGNORED;
-  }
-
-  /** Whether messages are delivered. */
-  get delivers(): boolean {
-    return this.use === DELIVERED;
   }
 
   /**
@@ -212,13 +170,6 @@ export class Inbound {
     if (!awaitsTurn || paused || ending !== undefined) return false;
     if (this.rate !== undefined || this.#isObserved()) return false;
     return this.#stage === READY && !this.inPass;
-  }
-
-  /** The application's handler of this connection has settled: it has handled its last message. */
-  connHandlerSettled(): void {
-    this.connHandlerRuns = false;
-    this.hasRead = this.receiveCall !== undefined;
-    if (this.#connection.ending !== undefined) this.#connection.scheduleEndOfTurn();
   }
 
   /** Lets the loop parse: the code that created the connection has run its synchronous part. */
@@ -255,7 +206,7 @@ export class Inbound {
     const connection = this.#connection;
     const { messagesIn } = connection.machine;
     try {
-      this.decoder?.setPayloadUse(use);
+      connection.machine.input?.setPayloadUse(use);
       // A message that had arrived, and that the extension has not decoded.
       this.countDropped(connection.machine.messagesIn - messagesIn);
       if (use === IGNORED) connection.extension?.destroy();
@@ -278,16 +229,6 @@ export class Inbound {
     } catch (error) {
       this.#connection.report(error, 'extension');
     }
-  }
-
-  /**
-   * Moves the unread input, the message under way and the state of the extension out of shared
-   * memory, because the transport is closed.
-   */
-  leavePools(): void {
-    this.receiveCall?.leavePools();
-    this.#connection.extension?.detach?.();
-    this.decoder?.leavePools();
   }
 
   // The loop
@@ -327,10 +268,9 @@ export class Inbound {
 
   /** The connection has sent what was written in this turn. */
   turnEnded(): void {
+    const { input } = this.#connection.machine;
     const { queue, pulls } = this;
-    const decoder = this.#connection.machine.input;
-    const holdsInput = decoder !== undefined || queue !== undefined || pulls !== undefined;
-    if (holdsInput) this.#releaseRead();
+    if (input ?? queue ?? pulls) this.#releaseRead();
   }
 
   /**
@@ -345,7 +285,7 @@ export class Inbound {
     const { extension, awaitsTurn } = this.#connection;
     if (extension === undefined) return false;
     if (awaitsTurn && this.pending) this.run('last');
-    return this.decodesLater;
+    return extension.waiting === true;
   }
 
   #run(ahead: boolean): ReadResult | undefined {
@@ -396,14 +336,12 @@ export class Inbound {
     const holdsInput = decoder !== undefined || queue !== undefined || pulls !== undefined;
     const endIsDue = connection.ending?.readEnd !== undefined && this.ended === undefined;
     const busy = receiveCall !== undefined && receiveCall.state !== FREE;
-    if (endIsDue || busy || (holdsInput && this.#mayWrite())) connection.scheduleEndOfTurn();
+    // A reader has messages, or gets some in this turn.
+    const mayWrite =
+      holdsInput && (decoder?.pending === true || pulls?.messageTaken === true || !this.isRead);
+    if (endIsDue || busy || mayWrite) connection.scheduleEndOfTurn();
     else connection.outbox.sender.passEnded();
     if (holdsInput) this.#releaseRead();
-  }
-
-  /** Whether a reader has messages, or gets some in this turn. */
-  #mayWrite(): boolean {
-    return this.pending || !this.isRead || this.pulls?.messageTaken === true;
   }
 
   #loop(ahead: boolean): ReadResult | undefined {
@@ -428,7 +366,9 @@ export class Inbound {
       let event = pulls?.unhandled ?? this.#nextEvent(decoder, isFree);
       if (pulls !== undefined) pulls.unhandled = undefined;
       // Code of the application has run since the message began: its reader may have given up.
-      if (event === MESSAGE_BEGIN && this.pulls?.streams !== true) event = this.#joined(decoder);
+      if (event === MESSAGE_BEGIN && this.pulls?.streams !== true) {
+        event = decoder.turnIntoWhole() ? MESSAGE : STEP;
+      }
       switch (event) {
         case NEED_MORE:
           return result;
@@ -500,11 +440,6 @@ export class Inbound {
       const isFreeAgain = this.receiveCall!.take(decoder) && this.use === DELIVERED;
       if (!isFreeAgain || rate?.empty === true || machine.framesIn >= decoder.stopAt) return STEP;
     }
-  }
-
-  /** Delivers a message whole that has begun in pieces, because no read takes pieces any more. */
-  #joined(decoder: MessageDecoder): typeof MESSAGE | typeof STEP {
-    return decoder.turnIntoWhole() ? MESSAGE : STEP;
   }
 
   /** Whether the observer sees each message before a reader gets it. */
@@ -588,12 +523,6 @@ export class Inbound {
     else this.receiveCall?.serve();
   }
 
-  /** The error of a read that begins while another one is pending. */
-  clash(name: string): ReadPendingError | undefined {
-    const pending = this.receiveCall?.name ?? this.pulls?.pendingName ?? '';
-    return pending === '' ? undefined : new ReadPendingError(name, pending);
-  }
-
   // The end of reading
 
   /** Checks and drops all messages from now on: `discardReads` wants none. */
@@ -641,7 +570,9 @@ export class Inbound {
     const loss = connection.rare?.loss;
     // A handler may fail this connection with the normal end of another one.
     const isNormal =
-      connection.failure !== cause && isNormalEnd(cause) && connection.endedWith(cause);
+      connection.machine.failed?.error !== cause &&
+      isNormalEnd(cause) &&
+      connection.endedWith(cause);
     const normally = isNormal && loss === undefined;
     const reason = isNormal ? (loss ?? cause) : cause;
     this.ended = { reason, normally };

@@ -1,5 +1,6 @@
 import { CLOSE, FAILED, MESSAGE, type MessageDecoder, NEED_MORE, STEP } from '@ws/codec';
 import type { MachineEvent } from '@ws/codec/internal';
+import { ReadPendingError } from '../errors.ts';
 import { type DataType, Message } from '../message.ts';
 import { MessageReader } from '../read/message-reader.ts';
 import {
@@ -164,7 +165,7 @@ export class PullReads {
    * further objects.
    */
   nextResult(iterator: object): Promise<IteratorResult<Message, undefined>> {
-    const clash = this.#inbound.clash('for await');
+    const clash = clashOf(this.#inbound, 'for await');
     if (clash !== undefined) return rejected(clash, this.#inbound);
     this.#inbound.hasRead = true;
     const message = this.#take('for await', false);
@@ -176,7 +177,7 @@ export class PullReads {
   }
 
   #read(name: string, streams: boolean): Promise<ReadResult> {
-    const clash = this.#inbound.clash(name);
+    const clash = clashOf(this.#inbound, name);
     if (clash !== undefined) return rejected(clash, this.#inbound);
     this.#inbound.hasRead = true;
     const result = this.#take(name, streams);
@@ -218,7 +219,7 @@ export class PullReads {
    */
   #takeNext(): Message | undefined {
     const inbound = this.#inbound;
-    const { decoder } = inbound;
+    const decoder = this.#connection.machine.input;
     if (decoder === undefined || this.unhandled !== undefined || !inbound.readsStraight) {
       return undefined;
     }
@@ -254,7 +255,8 @@ export class PullReads {
 
   /** Returns a reader of the first queued message, or of the message under way. */
   #readyReader(): MessageReader | undefined {
-    const { decoder, rate, held, ended } = this.#inbound;
+    const { rate, held, ended } = this.#inbound;
+    const decoder = this.#connection.machine.input;
     const message = this.#inbound.shiftQueued();
     if (message !== undefined) return this.#wholeReader(message);
     // Messages that wait for the rate come before the one under way.
@@ -332,8 +334,17 @@ export class PullReads {
     const arrived = pieces.over;
     pieces.drop();
     pieces.finish(restDropped(cause));
-    if (!arrived) this.#inbound.decoder?.skip();
+    if (!arrived) this.#connection.machine.input?.skip();
   }
+}
+
+/** The error of a read that begins while another one is pending. */
+export function clashOf(
+  { receiveCall, pulls }: Inbound,
+  name: string,
+): ReadPendingError | undefined {
+  const pending = receiveCall?.name ?? pulls?.pendingName ?? '';
+  return pending === '' ? undefined : new ReadPendingError(name, pending);
 }
 
 /** The iterator of a `for await` loop over a connection. A class needs no closures. */

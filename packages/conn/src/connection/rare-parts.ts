@@ -74,7 +74,7 @@ export class RareParts {
 
   /** Sets the longest message in bytes. The limit also applies to the message under way. */
   setReadLimit(bytes: number): void {
-    const { decoder } = this.#connection.inbound;
+    const decoder = this.#connection.machine.input;
     this.readLimit = bytes;
     if (decoder !== undefined) decoder.readLimit = bytes;
   }

@@ -1,4 +1,10 @@
-import { type MessageDecoder, type OwnedBytes, PingMessage, PongMessage } from '@ws/codec';
+import {
+  type ClosePayload,
+  type MessageDecoder,
+  type OwnedBytes,
+  PingMessage,
+  PongMessage,
+} from '@ws/codec';
 import type { Connection } from '../connection/connection.ts';
 import { copyOf } from '../memory/copy.ts';
 import { asyncContexts } from '../platform/async-contexts.ts';
@@ -118,7 +124,7 @@ export class ControlFrames {
   /**
    * Calls the close handler; the promise settles as it does. Undefined when there is no handler.
    */
-  callCloseHandler(code: number, reason: string): Promise<void> | undefined {
+  callCloseHandler({ code, reason }: ClosePayload): Promise<void> | undefined {
     const handler = this.#closeHandler?.call;
     return handler === undefined ? undefined : (async () => handler(code, reason))();
   }

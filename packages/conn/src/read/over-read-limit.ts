@@ -3,7 +3,7 @@ import { ReadLimitError } from '../errors.ts';
 
 // The codec finds a message over `readLimit`: `FrameDecoder` by the length in a header, see
 // `#failOverLimit` and `lengthFault`; `MessageDecoder` by the sum of its frames, and by what an extension
-// makes of them, see `#checkLength`. `closeFrameOf` in connection/outcome.ts chooses the close code 1009.
+// makes of them, see `#checkLength`. `failureBy` of the codec chooses the close code 1009.
 
 /**
  * The error of a connection for the `error` of its decoder: a {@link ReadLimitError} for a message

@@ -1,6 +1,7 @@
 import type { MessageDecoder } from '@ws/codec';
 import { Lease } from '@ws/codec/internal';
 import type { Connection } from '../connection/connection.ts';
+import { clashOf } from '../connection/pull-reads.ts';
 import { BorrowedMessage, type DataType } from '../message.ts';
 import { type AsyncContext, asyncContexts } from '../platform/async-contexts.ts';
 import type { CloseInfo } from '../platform/observer.ts';
@@ -352,7 +353,7 @@ export function startReceive(
 ): Promise<CloseInfo> {
   const { inbound } = connection;
   const call = new ReceiveCall(handler, connection, end);
-  const clash = inbound.clash(call.name);
+  const clash = clashOf(inbound, call.name);
   if (clash !== undefined) return rejected(clash, inbound);
   const { pulls } = inbound;
   pulls?.dropPieces(`${call.name} began`);
@@ -372,7 +373,7 @@ export function receiveThen(
   handler: MessageHandler,
   end: ReceiveEnd<object>,
 ): Promise<void> {
-  const clash = connection.inbound.clash('receive');
+  const clash = clashOf(connection.inbound, 'receive');
   if (clash !== undefined) return handled(end.ended(connection.conn, { error: clash }));
   return startReceive(connection, handler, end) as Promise<unknown> as Promise<void>;
 }

@@ -38,8 +38,8 @@ const ENDS: readonly { says: string; decoder?: string; end: (wire: Wired) => voi
 
 /** The parts of `conn` that belong to a pool. */
 function leased(conn: Conn): object {
-  const { decoder } = conn['@ws/internals'].connection.inbound;
-  return { decoder: decoder?.constructor.name };
+  const { input } = conn['@ws/internals'].connection.machine;
+  return { decoder: input?.constructor.name };
 }
 
 describe.each(ROLES)('a %s that ends', (role) => {
