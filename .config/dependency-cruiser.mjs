@@ -133,6 +133,7 @@ const ON_DEMAND = [
   'node-io/src/deflate',
   'node-io/src/http2',
   'node-server/src/http2',
+  'node-server/src/raw',
   'node-client/src/http2',
 ];
 
@@ -233,7 +234,7 @@ const forbidden = [
     from: { path: '^packages/[^/]+/src', pathNot: `^packages/${folder}/` },
     to: {
       path: `^packages/${folder}/`,
-      pathNot: '/on-demand\\.ts$',
+      pathNot: '/(index|on-demand)\\.ts$',
       dependencyTypesNot: ['type-only'],
     },
   })),

@@ -79,6 +79,7 @@ async function count(walk: string, library: Library): Promise<Calls[]> {
   const running = await WALKS[walk]![library]();
   const steps: Calls[][] = [];
   for (let i = 0; i < WARMUP + STEPS; i++) {
+    await running.prepare?.();
     await counter.reset();
     await running.step();
     if (i >= WARMUP) steps.push(await counter.take(FILES[library]));

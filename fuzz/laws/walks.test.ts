@@ -47,18 +47,27 @@ async function check(runs: number, blocks: boolean, start: Start): Promise<void>
       const { plan, fault } = now;
       const what = `--seed ${plan.seed}, ${plan.role}, ${plan.mode}`;
       expect(fault, `${what}\n${now.result}`).toBeUndefined();
-      if (before.result === now.result) continue;
-      expect(await differsAgain(plan, start), what).toBe('');
+      if (equal(before, now, blocks)) continue;
+      expect(await differsAgain(plan, blocks, start), what).toBe('');
     }
   }
 }
 
+/** Whether two walks are equal, except for what was decided when the table of states came. */
+function equal(before: Walk, now: Walk, blocks: boolean): boolean {
+  if (before.result === now.result) return true;
+  if (against === undefined) return false;
+  // A pong that waits for a blocked transport goes before our close frame, not before the messages.
+  const withoutPongs = (walk: Walk): string => walk.result.replaceAll(/^> 10 .*\n/gm, '');
+  return now.failedLate || (blocks && withoutPongs(before) === withoutPongs(now));
+}
+
 /** The difference, if it is there each time. */
-async function differsAgain(plan: Plan, start: Start): Promise<string> {
+async function differsAgain(plan: Plan, blocks: boolean, start: Start): Promise<string> {
   let difference = '';
   for (let i = 1; i < ATTEMPTS; i++) {
     const [[before, now]] = (await runBoth([plan], start)) as [[Walk, Walk]];
-    if (before.result === now.result) return '';
+    if (equal(before, now, blocks)) return '';
     difference = `before:\n${before.result}\n\nnow:\n${now.result}\n`;
   }
   return difference;

@@ -33,6 +33,11 @@ export class Walk {
   readonly log: string[] = [];
   /** Events so far. */
   active = 0;
+  /**
+   * A handler has failed after our close frame or the peer's end. Commits before the table of states lost
+   * that error.
+   */
+  failedLate = false;
   /** What broke a rule, whichever way the walk takes. */
   fault: string | undefined;
   readonly build: Build;
@@ -43,6 +48,7 @@ export class Walk {
   #info: CloseInfo | undefined;
   #frames = 0;
   #closed = false;
+  #peerEnded = false;
 
   constructor(plan: Plan, build: Build) {
     this.plan = plan;
@@ -67,7 +73,10 @@ export class Walk {
       const text = message.length > 40 ? String(message.length) : message.text();
       this.#note(`message ${text}`);
       if (mode === 'echo') return conn.send(message);
-      if (mode === 'throw at the second' && ++messages === 2) throw new Error('mine');
+      if (mode === 'throw at the second' && ++messages === 2) {
+        this.#handlerFails();
+        throw new Error('mine');
+      }
       if (mode === 'ignore' || mode === 'throw at the second') return undefined;
       const settled = new Promise<void>((resolve, reject) => this.#gates.push({ resolve, reject }));
       return mode === 'wait' ? settled : settled.then(() => conn.send(`answer ${text}`));
@@ -77,6 +86,10 @@ export class Walk {
       this.active++;
       this.#info = info;
     });
+  }
+
+  #handlerFails(): void {
+    this.failedLate ||= this.#conn!.state !== 'open' || this.#peerEnded;
   }
 
   /** The peer has got bytes. */
@@ -117,6 +130,7 @@ export class Walk {
     const far = this.#far!;
     if (step.bytes !== undefined) far.write(step.bytes);
     if (step.fin === true) far.end();
+    this.#peerEnded ||= step.fin === true;
     if (step.act !== undefined) this.#act(step.act);
   }
 
@@ -139,6 +153,7 @@ export class Walk {
       case 'settle':
         return this.#gates.shift()?.resolve();
       case 'fail':
+        this.#handlerFails();
         return this.#gates.shift()?.reject(new Error('mine'));
       case 'block':
         return this.#far!.block?.();

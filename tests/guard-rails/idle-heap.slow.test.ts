@@ -56,7 +56,7 @@ async function perConnection(
 
 /** Objects that few connections need, or only active ones. */
 const NONE = {
-  Closing: 0,
+  Ending: 0,
   ControlFrames: 0,
   Deferred: 0,
   FlowControl: 0,
@@ -80,6 +80,7 @@ const ONE = {
   Outbox: 1,
   FrameSender: 1,
   FrameQueue: 1,
+  Machine: 1,
   SocketTransport: 1,
 };
 

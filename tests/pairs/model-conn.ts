@@ -1,3 +1,4 @@
+import { states } from '@ws/codec/internal';
 import {
   BackpressureError,
   BinaryMessage,
@@ -68,6 +69,7 @@ export class ModelConn {
   #loop: AsyncIterator<Message, undefined> | undefined;
   #control = new AbortController();
   #state = 0;
+  #machineState: states.State = states.OPEN;
   readonly #settled: Promise<unknown>[] = [];
   /** Promises that the model ignores until the end: the library marks them as handled. */
   readonly #ignored: Promise<unknown>[] = [];
@@ -353,14 +355,20 @@ export class ModelConn {
   }
 
   /**
-   * Checks the state after a turn: it never returns to an earlier one, and a failed handler ends the
-   * connection.
+   * Checks the state after a turn: it never returns to an earlier one, each change follows the table of
+   * the codec, and a failed handler ends the connection.
    */
   checkState(): void {
     this.#stopped ||= this.#stops;
     const now = STATES.indexOf(this.conn.state);
     if (now < this.#state) this.violation ??= 'the state returned to an earlier one';
     this.#state = now;
+    const { state } = this.conn['@ws/internals'].connection.machine;
+    if (!reached(this.#machineState).has(state)) {
+      const [from, to] = [states.STATE_NAMES[this.#machineState], states.STATE_NAMES[state]];
+      this.violation ??= `no way leads from ${from} to ${to}`;
+    }
+    this.#machineState = state;
     if (this.#hasThrown && now === 0) this.violation ??= 'open after a handler has thrown';
   }
 
@@ -384,6 +392,15 @@ export class ModelConn {
       ),
     );
   }
+}
+
+/** The states to which the table leads from a state, with that state. */
+function reached(from: states.State): ReadonlySet<states.State> {
+  const found = new Set<states.State>([from]);
+  for (const state of found) {
+    for (const cell of Object.values(states.TABLE[state]!)) found.add(cell.to);
+  }
+  return found;
 }
 
 function checkError(error: unknown): void {

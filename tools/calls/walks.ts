@@ -1,4 +1,4 @@
-// The four walks, each for our packages and for `ws`. The other end is a bare socket or a bare HTTP
+// The five walks, each for our packages and for `ws`. The other end is a bare socket or a bare HTTP
 // server, so that only one end of a connection is counted.
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -11,6 +11,8 @@ import { WebSocket, WebSocketServer } from 'ws';
 
 /** Something that runs once for each call of `step`. */
 interface Walk {
+  /** What a step needs first. It is not counted. */
+  prepare?(): Promise<void>;
   /** Resolves when everything that belongs to it has run. */
   step(): Promise<void>;
   end(): Promise<void>;
@@ -43,6 +45,9 @@ const TEXT = 'hello world';
 /** A masked binary message of 16 bytes, all zero. */
 const MESSAGE = Buffer.concat([Buffer.from('829001020304', 'hex'), maskedZeros(16)]);
 
+/** A masked close frame with the code 1000. */
+const CLOSE = Buffer.from('88820000000003e8', 'hex');
+
 export const WALKS: Readonly<Record<string, Row>> = {
   echo: {
     what: 'an echo of one 16-byte message, alone in its chunk',
@@ -73,13 +78,19 @@ export const WALKS: Readonly<Record<string, Row>> = {
   },
   upgrade: {
     what: 'an upgrade by serve, without options',
-    bound: 148,
+    bound: 144,
     ours: () => upgrade(ours(() => new Promise(() => {}))),
     ws: () => upgrade(theirs(() => {})),
   },
+  close: {
+    what: "the peer's close frame, with a receive pending, until the end of the turn",
+    bound: 176,
+    ours: () => answer(ours((conn) => conn.receive(() => {}))),
+    ws: () => answer(theirs(() => {})),
+  },
   dial: {
     what: 'a dial',
-    bound: 267,
+    bound: 264,
     ours: () =>
       dials(async (url) => {
         await dial(url);
@@ -145,6 +156,20 @@ async function send<T>(
   };
 }
 
+async function answer(listening: Promise<Server>): Promise<Walk> {
+  const server = await listening;
+  const peers: Socket[] = [];
+  return {
+    prepare: async () => {
+      // It does not end its side: the step would count the end of the connection.
+      peers.push(await open(server.port, true));
+      await settled();
+    },
+    step: () => exchange(peers.at(-1)!, () => peers.at(-1)!.write(CLOSE)),
+    end: () => endOf(server, peers),
+  };
+}
+
 async function upgrade(listening: Promise<Server>): Promise<Walk> {
   const server = await listening;
   const peers: Socket[] = [];
@@ -187,8 +212,8 @@ async function dials(dialOnce: (url: string) => Promise<void>): Promise<Walk> {
 }
 
 /** A bare client, upgraded. */
-async function open(port: number): Promise<Socket> {
-  const socket = connect(port, '127.0.0.1').on('error', () => {});
+async function open(port: number, allowHalfOpen = false): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen }).on('error', () => {});
   await once(socket, 'connect');
   await exchange(socket, () => socket.write(REQUEST));
   return socket;

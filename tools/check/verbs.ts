@@ -14,7 +14,7 @@ const VERBS: Readonly<Record<string, string>> = {
     Hub HubEvents Session Sessions Everywhere EverywhereCalls LocalActs
     Backplane ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Shard
     Deflater Inflater HandleDeflater HandleInflater Internals PooledEngine SyncDeflater SyncInflater ZlibHandle`,
-  destroy: `Closing Transport Http2Transport MemoryTransport SocketTransport StreamTransport
+  destroy: `Machine Transport Http2Transport MemoryTransport SocketTransport StreamTransport
     Http2Sessions SessionGuard Connection Driver NodeRedis NodeRedisCluster
     Decompressor PerMessageDeflate`,
   drop: 'PieceQueue MemoryBroker',

@@ -33,6 +33,48 @@ describe('a built package', () => {
   });
 });
 
+describe('a server on Node', () => {
+  it('loads compression and HTTP/2 when they are first used', ({ skip }) => {
+    if (missing.length > 0) skip('not built');
+    const code = `
+      const { serve } = require('@ws/node-server');
+      const { dial } = require('@ws/node-client');
+      const parts = ['/deflate/', 'node-io/dist/http2/', 'node-server/dist/http2/', 'node-client/dist/http2/'];
+      const report = () => {
+        const files = Object.keys(require.cache);
+        const loaded = parts.map((part) => files.some((file) => file.includes(part)));
+        const modules = ['zlib', 'http2'].map((name) =>
+          process.moduleLoadList.includes('NativeModule ' + name),
+        );
+        console.log(JSON.stringify([...loaded, ...modules]));
+      };
+      const echo = (conn) => conn.receive((message) => conn.send(message));
+      (async () => {
+        const way = [[{}, {}], [{ compression: true }, { compression: true }], [{ http2: 'clear' }, { http2: 'only' }]];
+        for (const [ofServer, ofClient] of way) {
+          const server = await serve({ port: 0, host: '127.0.0.1', ...ofServer }, echo);
+          const conn = await dial(server.url, ofClient);
+          await conn.send('hello');
+          await conn.readMessage();
+          await conn.close();
+          await server.close();
+          report();
+        }
+      })();`;
+    const out = execFileSync(process.execPath, ['-e', code], { cwd: root, encoding: 'utf8' });
+    expect(
+      out
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ).toEqual([
+      [false, false, false, false, false, false],
+      [true, false, false, false, true, false],
+      [true, true, true, true, true, true],
+    ]);
+  });
+});
+
 describe('a bundle for Node', () => {
   const program = `
     import { serve } from '@ws/node-server';

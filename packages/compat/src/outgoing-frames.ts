@@ -1,7 +1,15 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { type FrameCoding, FrameQueue, LARGEST_SLAB } from '@ws/codec/internal';
+import { sharedSlabPool } from '@ws/codec';
+import {
+  type Batch,
+  type FrameCoding,
+  FrameQueue,
+  FrameSlab,
+  LARGEST_SLAB,
+  Pool,
+} from '@ws/codec/internal';
 import {
   type BatchSender,
   REFERENCE_FROM,
@@ -9,7 +17,6 @@ import {
   sharedFrames,
   TurnCallback,
   type TurnTask,
-  threadSlab,
   viewOfBatch,
 } from '@ws/conn/internal';
 import { bufferOver, copyOf, EMPTY } from './bytes.ts';
@@ -22,8 +29,6 @@ import { nextTick, platform } from './platform.ts';
 const FIN = 0x80;
 /** Unmasked payloads of more bytes than this are not copied. */
 const COPIED_UP_TO = 32 * 1024 - 1;
-/** Fewer bytes leave the slab for another socket as a copy: a view would keep the slab. */
-const LEND_FROM = (LARGEST_SLAB / 8) * 7;
 /**
  * Bytes, or UTF-16 units of a text. A larger frame does not wait for others: the time for a write
  * is less than the time for the memory of many frames that wait.
@@ -34,7 +39,13 @@ const MAX_SMALL = 4096;
  * many when that frame was written.
  */
 const MIN_SINGLES = 3;
+/** Least size of the memory of a queue, in bytes. */
+const SLAB_BYTES = 4096;
+/** Most queues that are kept for connections that send. */
+const MAX_FREE = 64;
 
+const plainQueues = new Pool<FrameQueue>(MAX_FREE);
+const maskingQueues = new Pool<FrameQueue>(MAX_FREE);
 const MASKED: FrameCoding = {
   masks: true,
   nextKey: () => maskKeys.next(),
@@ -58,10 +69,12 @@ export class OutgoingFrames implements BatchSender, TurnTask {
   readonly #socket: Socket;
   /** TLS queues every chunk. TCP queues it only when `writableLength` is above 0. */
   readonly #isTls: boolean;
-  readonly #queue: FrameQueue;
+  /** Present while it has frames. */
+  #queue: FrameQueue | undefined;
+  /** Frames that other sockets send too. There is no queue then. */
+  #batch: Batch | undefined;
   #callbacks: SendCallback[] | undefined;
   #held = false;
-  #isWriting = false;
   /** Turns with one frame since the last turn with more. The first frame of all does not wait. */
   #singles = MIN_SINGLES;
   /** The last turn with a frame, and how many it has. */
@@ -71,7 +84,6 @@ export class OutgoingFrames implements BatchSender, TurnTask {
   constructor(socket: Socket, masks: boolean) {
     this.#socket = socket;
     this.masks = masks;
-    this.#queue = new FrameQueue(threadSlab(), masks ? MASKED : PLAIN, LEND_FROM);
     this.#isTls = socket instanceof TLSSocket;
   }
 
@@ -80,7 +92,8 @@ export class OutgoingFrames implements BatchSender, TurnTask {
    * compressed messages count, as those that wait for zlib in ws.
    */
   get unwritten(): number {
-    return this.#mayQueue() ? this.#queue.bytes : this.compressed;
+    if (!this.#mayQueue()) return this.compressed;
+    return (this.#batch?.size ?? 0) + (this.#queue?.bytes ?? 0);
   }
 
   /** Answers to one chunk of input follow: they leave together, by {@link release}. */
@@ -100,7 +113,8 @@ export class OutgoingFrames implements BatchSender, TurnTask {
     payload: string | Uint8Array,
     callback: SendCallback | undefined,
   ): void {
-    const queue = this.#queue;
+    if (this.#batch !== undefined) this.#writeBatch();
+    const queue = (this.#queue ??= acquireQueue(this.masks));
     const { length } = payload;
     const b0 = (fin ? FIN : 0) | rsv | opcode;
     if (typeof payload === 'string') queue.addText(b0, payload);
@@ -123,34 +137,25 @@ export class OutgoingFrames implements BatchSender, TurnTask {
    * @param payload - Identifies the frame until the turn ends.
    */
   addShared(b0: number, payload: Uint8Array, callback: SendCallback | undefined): void {
-    const queue = this.#queue;
-    const before = queue.batch;
-    if (before === undefined) this.flush();
+    if (this.#queue !== undefined) this.flush();
     const frames = sharedFrames(platform);
-    queue.share(frames.extend(before, b0, payload));
+    const before = this.#batch;
+    this.#batch = frames.extend(before, b0, payload);
     if (before === undefined) frames.flushAtEndOfTurn(this);
     // Without a context: it would cost a sixth of the speed of a room.
     if (typeof callback === 'function') (this.#callbacks ??= []).push(callback);
   }
 
-  /** Writes all frames to the socket, whose `write` calls this method too. */
+  /** Writes all frames to the socket. */
   flush(): void {
     this.compressed = 0;
+    if (this.#batch !== undefined) this.#writeBatch();
     const queue = this.#queue;
-    if (queue.bytes === 0 || this.#isWriting) return;
-    if (queue.batch !== undefined) return this.#writeBatch();
-    this.#isWriting = true;
-    try {
-      this.#writeQueue();
-    } finally {
-      this.#isWriting = false;
-    }
-  }
-
-  #writeQueue(): void {
-    const queue = this.#queue;
+    if (queue === undefined) return;
+    const callbacks = this.#callbacks;
+    // Before the first write, which calls this method too.
+    this.#queue = this.#callbacks = undefined;
     const socket = this.#socket;
-    queue.joinTail();
     let corked = false;
     for (let chunk = queue.take(); chunk !== undefined; chunk = queue.take()) {
       const isLast = queue.bytes === 0;
@@ -159,9 +164,10 @@ export class OutgoingFrames implements BatchSender, TurnTask {
         socket.cork();
       }
       const bytes = bufferOver(chunk.bytes, chunk.start, chunk.end);
-      this.#give(bytes, chunk.release, isLast ? this.#takeCallbacks() : undefined);
+      this.#give(bytes, chunk.release, isLast ? callbacks : undefined);
     }
     if (corked) socket.uncork();
+    freeQueues(this.masks).release(queue);
   }
 
   /**
@@ -170,24 +176,24 @@ export class OutgoingFrames implements BatchSender, TurnTask {
    * bytes at once, so that those frames are part of this write.
    */
   flushBatch(): void {
-    if (this.#queue.batch === undefined) return;
-    if (this.#socket.writable && !this.#mayQueue()) callAll(this.#takeCallbacks() ?? []);
-    this.flush();
+    const callbacks = this.#callbacks;
+    const takesAll = this.#socket.writable && !this.#mayQueue();
+    if (this.#batch !== undefined && callbacks !== undefined && takesAll) {
+      this.#callbacks = undefined;
+      callAll(callbacks);
+    }
+    this.#writeBatch();
   }
 
   #writeBatch(): void {
-    const batch = this.#queue.takeBatch();
+    const batch = this.#batch;
+    if (batch === undefined) return;
+    const callbacks = this.#callbacks;
+    this.#batch = this.#callbacks = undefined;
     const bytes = viewOfBatch(platform, batch);
     // A view in the buffer of a slow socket keeps the memory of all shared frames.
     const copied = this.#socket.writableLength > 0 && batch.size < REFERENCE_FROM;
-    const given = copied ? copyOf(bytes, 0, bytes.length) : bytes;
-    this.#give(given, undefined, this.#takeCallbacks());
-  }
-
-  #takeCallbacks(): SendCallback[] | undefined {
-    const callbacks = this.#callbacks;
-    this.#callbacks = undefined;
-    return callbacks;
+    this.#give(copied ? copyOf(bytes, 0, bytes.length) : bytes, undefined, callbacks);
   }
 
   /** The end of a turn with frames. */
@@ -270,6 +276,17 @@ function callAll(callbacks: readonly SendCallback[], error?: Error | null, from 
       return;
     }
   }
+}
+
+function freeQueues(masks: boolean): Pool<FrameQueue> {
+  return masks ? maskingQueues : plainQueues;
+}
+
+function acquireQueue(masks: boolean): FrameQueue {
+  const free = freeQueues(masks).acquire();
+  if (free !== undefined) return free;
+  const slab = new FrameSlab(sharedSlabPool(), SLAB_BYTES, false);
+  return new FrameQueue(slab, masks ? MASKED : PLAIN);
 }
 
 const { endOfTurn } = schedulerOf(platform);

@@ -1,6 +1,8 @@
 import { Writable } from 'node:stream';
 import { MessageParser, type ParserEvents, type ParserOptions } from './message-parser.ts';
 
+const settle = (receiver: Receiver, error?: Error): void => receiver._settle(error);
+
 const events: ParserEvents<Receiver> = {
   answerPing() {},
   conclude(receiver, code, reason) {
@@ -8,15 +10,9 @@ const events: ParserEvents<Receiver> = {
     receiver.end();
     receiver._settle();
   },
-  fault(receiver, error) {
-    receiver._settle(error);
-  },
-  drain(receiver) {
-    receiver._settle();
-  },
-  finish(receiver) {
-    receiver._settle();
-  },
+  fault: settle,
+  drain: settle,
+  finish: settle,
 };
 
 /**

@@ -19,7 +19,6 @@ import {
   type WriteOptions,
 } from './call-options.ts';
 import { Connection } from './connection/connection.ts';
-import { closedIsRead, loopBegins } from './connection/handled.ts';
 import type { MessageWriter } from './connection/message-writer.ts';
 import { MessageIterator } from './connection/pull-reads.ts';
 import { sharedOf } from './connection/shared.ts';
@@ -176,13 +175,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     return this.#connection.state;
   }
 
-  /**
-   * How the connection ended. Resolves when the transport has closed; never rejects. Reading it after
-   * a {@link readMessage} says that you have handled that message: a close frame of the peer is then
-   * answered at once.
-   */
+  /** How the connection ended. Resolves when the transport has closed; never rejects. */
   get closed(): Promise<CloseInfo> {
-    closedIsRead(this.#connection);
     return this.#connection.closedPromise();
   }
 
@@ -194,17 +188,17 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   /** A snapshot of the counters. */
   get stats(): ConnStats {
     const connection = this.#connection;
-    const { rare } = connection;
+    const { machine, rare } = connection;
     return {
-      messagesIn: connection.messagesIn,
+      messagesIn: machine.messagesIn,
       messagesOut: connection.messagesOut,
       messagesRefused: rare?.messagesRefused ?? 0,
       messagesDropped: rare?.messagesDropped ?? 0,
-      framesIn: connection.framesIn,
-      framesOut: connection.framesOut,
+      framesIn: machine.framesIn,
+      framesOut: machine.framesOut,
       bytesIn: connection.bytesIn,
-      bytesOut: connection.bytesOut,
-      pingsIn: connection.pingsIn,
+      bytesOut: machine.bytesOut,
+      pingsIn: machine.pingsIn,
       pingsOut: rare?.pingsOut ?? 0,
       rtt: rare?.controlFrames?.rtt ?? NaN,
       compressionBytes: this.#deflate === undefined ? 0 : this.#deflate.historyBytes,
@@ -556,8 +550,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   /**
    * Sets a handler for pings, called with the payload (owned bytes) instead of answering with a
    * pong. While its promise is pending, only the newest ping waits for the next call. `null`
-   * restores the default answer. An error of the handler closes the connection with 1011. An error
-   * after our close frame, or the error that ended the connection, does not change the close.
+   * restores the default answer. An error of the handler closes the connection with 1011; after our
+   * close frame, {@link closed} reports it. The error that ended the connection changes nothing.
    *
    * @throws TypeError when `handler` is neither a function nor null.
    */
@@ -626,11 +620,12 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    *
    * Messages that arrive before the peer's close frame are still delivered: to a handler of
    * {@link receive}, to a loop, to pending and to later reads. The returned promise may resolve while
-   * some of them are unread. Writes reject with {@link CloseSentError}. Where no code reads, or a
+   * some of them are unread. Writes reject with {@link CloseSentError}. Where no read was begun, or a
    * reader makes no progress for half of the timeout, messages beyond `readAhead` are dropped and
    * counted in `stats.messagesDropped`, so that the peer's close frame is reached. Reads then reject
    * with a {@link TimeoutError} after the queued messages, and `receive` and loops do not end
-   * normally. A handler of {@link receive} that calls `close` itself has 250 ms instead.
+   * normally. While a handler of {@link receive} runs that has called `close` itself, they are dropped
+   * at once.
    *
    * @param code - 1000 to 1003, 1007 to 1014 or 3000 to 4999.
    * @param reason - At most 123 bytes of UTF-8.
@@ -667,14 +662,14 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
         connection.platform,
         { signal: options.signal },
         () => {
-          const closing = connection.closingOrNew();
-          closing.ourClose(payload, timeout, options.discard === true);
+          const ending = connection.endingOrNew();
+          ending.ourClose(payload, timeout, options.discard === true);
           const closed = connection.closedPromise();
           if (timeout === undefined) return closed;
           return keepAliveFor(connection.platform, timeout, closed);
         },
         () => {
-          connection.closingOrNew().terminate();
+          connection.endingOrNew().terminate();
           return true;
         },
       );
@@ -688,7 +683,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * {@link closed} reports 1006.
    */
   terminate(): void {
-    this.#connection.closingOrNew().terminate();
+    this.#connection.endingOrNew().terminate();
   }
 
   /**
@@ -698,8 +693,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * code may read.
    */
   toStreams(): MessageStreams {
-    // Each read of the stream is one of a loop, also before the first.
-    loopBegins(this.#connection.inbound);
+    // The stream begins to read later.
+    this.#connection.inbound.hasRead = true;
     return streamsOf(this);
   }
 

@@ -13,7 +13,6 @@ export type { ConnInternals } from './internals.ts';
 export { internalsOf } from './internals-of.ts';
 export { copyOf } from './memory/copy.ts';
 export { Fifo } from './memory/fifo.ts';
-export { threadSlab } from './memory/write-memory.ts';
 export { DEFAULT_COMPRESSION, deflateLimits } from './options/compression.ts';
 export {
   connSettingNames,

@@ -1,8 +1,7 @@
 import { CloseMessage } from '@ws/codec';
 import type { Conn } from './conn.ts';
 import type { Connection } from './connection/connection.ts';
-import { connHandlerSettled, loopBegins, loopLeft } from './connection/handled.ts';
-import { codeAfterError } from './connection/outcome.ts';
+import { codeAfterError } from './connection/end-errors.ts';
 import type { ConnInternals } from './internals.ts';
 import type { Message } from './message.ts';
 import type { CloseInfo } from './platform/observer.ts';
@@ -38,7 +37,12 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   closeAfterError(error: unknown): Promise<CloseInfo> {
-    return this.#conn.close(codeAfterError(error));
+    const { connection } = this;
+    const { ending, machine } = connection;
+    // After the end of the peer, its reader rejects with that end: our answer follows.
+    const isEnd = machine.answerIsDue && ending?.isKnownEnd(error) === true;
+    if (!isEnd) connection.fail(error, codeAfterError(error), '');
+    return connection.closedPromise();
   }
 
   untilWritable(): Promise<void> | undefined {
@@ -88,15 +92,11 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   connHandlerSettled(): void {
-    connHandlerSettled(this.connection);
+    this.connection.inbound.connHandlerSettled();
   }
 
-  loopBegins(): void {
-    loopBegins(this.connection.inbound);
-  }
-
-  loopLeft(): void {
-    loopLeft(this.connection.inbound);
+  readsLater(): void {
+    this.connection.inbound.hasRead = true;
   }
 
   receiveThen(handler: MessageHandler, end: ReceiveEnd<Conn>): Promise<void> {
@@ -122,15 +122,15 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   encodesElsewhere(size: number): boolean {
-    const { outbox } = this.connection;
-    const { order, sender } = outbox;
-    return order?.encodes === true && !sender.blocked && outbox.makeRoom(size);
+    const { machine, outbox } = this.connection;
+    const { order } = outbox;
+    return order?.encodes === true && !machine.blocked && outbox.makeRoom(size);
   }
 
   awaitsWriter(size: number): boolean {
-    const { outbox } = this.connection;
-    const { order, sender } = outbox;
-    return order?.writer !== undefined && !sender.blocked && outbox.makeRoom(size);
+    const { machine, outbox } = this.connection;
+    const { order } = outbox;
+    return order?.writer !== undefined && !machine.blocked && outbox.makeRoom(size);
   }
 
   sendUnencoded(send: () => void): void {
@@ -164,6 +164,6 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   startClose(payload: Uint8Array, timeout: number, discard: boolean): void {
-    this.connection.closingOrNew().ourClose(payload, timeout, discard);
+    this.connection.endingOrNew().ourClose(payload, timeout, discard);
   }
 }

@@ -14,9 +14,9 @@ export interface ConnInternals {
   readonly failure: unknown;
   /** The longest time of a closing handshake, in ms. */
   readonly closeTimeout: number;
-  /** As `closed` of the connection. Reading it does not mean that the last message is handled. */
+  /** As `closed` of the connection. */
   readonly closed: Promise<CloseInfo>;
-  /** Closes the connection after `error` of the application: with 1011, or 1013 for a BackpressureError. */
+  /** Fails the connection because of `error` of the application: with 1011, or 1013 for a BackpressureError. */
   closeAfterError(error: unknown): Promise<CloseInfo>;
   /** See `Outbox.untilWritable`. */
   untilWritable(): Promise<void> | undefined;
@@ -54,10 +54,8 @@ export interface ConnInternals {
    * `receive`, whose promise settles as that of `end`. Costs less than `then`.
    */
   receiveThen?(handler: MessageHandler, end: ReceiveEnd<Conn>): Promise<void>;
-  /** The single reads of a stream are a loop: the same code reads the next message. */
-  loopBegins?(): void;
-  /** The stream was left: its last message is handled as after a single read. */
-  loopLeft?(): void;
+  /** A stream was made of the messages: code will read, although it has not begun. */
+  readsLater?(): void;
   /**
    * Calls `observer` with the connection when `result` settles: the pending `receive` or
    * `discardReads` of this connection. Costs less than `then`.

@@ -1,7 +1,6 @@
 import type { OwnedBytes } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
 import type { Conn } from './conn.ts';
-import type { ConnInternals } from './internals.ts';
 import { internalsOf } from './internals-of.ts';
 import { handled } from './time/promises.ts';
 import { kind } from './validate.ts';
@@ -36,14 +35,12 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Owned
     throw new TypeError(`joinMessages: expected a string, got ${kind(term)}`);
   }, joinMessages);
   const left = new AbortController();
-  const internals: ConnInternals = internalsOf(conn);
-  internals.loopBegins?.();
-  const pieces = join(conn, internals, utf8(term), left.signal);
+  internalsOf(conn).readsLater();
+  const pieces = join(conn, utf8(term), left.signal);
   return {
     next: () => handled(pieces.next()),
     return() {
       left.abort();
-      internals.loopLeft?.();
       return pieces.return(undefined);
     },
     [Symbol.asyncIterator]() {
@@ -55,15 +52,12 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Owned
 /** @param left - Ends a pending `next`. Its message is for the next read. */
 async function* join(
   conn: Conn,
-  internals: ConnInternals,
   end: Uint8Array,
   left: AbortSignal,
 ): AsyncGenerator<OwnedBytes, undefined, undefined> {
   try {
     for (;;) {
-      const next = conn.nextReader({ signal: left });
-      internals.loopBegins?.();
-      const reader = await next;
+      const reader = await conn.nextReader({ signal: left });
       const pieces = reader[Symbol.asyncIterator]();
       const leave = (): void => void pieces.return?.();
       left.addEventListener('abort', leave);

@@ -207,14 +207,10 @@ function canReadInto(socket: Socket, { buffer, callback }: Keys): socket is Read
   if (reading[buffer] !== null && reading[callback] !== pushCopy) return false;
   if (socket.readableEncoding !== null) return false;
   if (socket.listenerCount('data') + socket.listenerCount('readable') > 0) return false;
-  return ['TCP', 'Pipe'].includes(lowestHandle(reading._handle).constructor.name);
-}
-
-/** Below TLS. TLS over a stream in JavaScript can deliver bytes at any time. */
-function lowestHandle(handle: Handle): Handle {
-  let lowest = handle;
+  // The handle below TLS. TLS over a stream in JavaScript can deliver bytes at any time.
+  let lowest = reading._handle;
   while (lowest._parent) lowest = lowest._parent;
-  return lowest;
+  return ['TCP', 'Pipe'].includes(lowest.constructor.name);
 }
 
 function attach(socket: ReadingSocket, { buffer, callback }: Keys, sink: BufferSink): void {

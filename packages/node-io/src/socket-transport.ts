@@ -8,13 +8,7 @@ import { debug } from './diagnostics.ts';
 import { nodePlatform } from './node-platform.ts';
 import { type BufferSink, readInto, stopReadInto, wantsReadBuffer } from './read-buffer.ts';
 import { hostPort } from './socket-calls.ts';
-import {
-  checkHighWaterMark,
-  HIGH_WATER_MARK,
-  hasTransport,
-  OWNER,
-  type Owned,
-} from './transport-base.ts';
+import { checkHighWaterMark, HIGH_WATER_MARK, OWNER, type Owned } from './transport-base.ts';
 import { releaseFailed, WriteBacklog } from './write-backlog.ts';
 
 /** Options of {@link socketTransport}. */
@@ -75,25 +69,22 @@ export function socketTransport(
   socket: Socket | TLSSocket | Duplex,
   options: SocketTransportOptions = {},
 ): Transport {
-  const highWaterMark = options.highWaterMark ?? HIGH_WATER_MARK;
+  const { head, highWaterMark = HIGH_WATER_MARK } = options;
   const readBuffer = checked(() => {
-    checkSocket(socket, highWaterMark);
+    const given: Partial<Duplex & Owned> | null | undefined = socket;
+    if (typeof given?.pipe !== 'function') {
+      throw new TypeError(
+        `socketTransport: expected a socket or another Duplex, got ${kind(socket)}`,
+      );
+    }
+    checkHighWaterMark(highWaterMark);
+    if (given[OWNER] !== undefined) throw new Error('the socket is a transport already');
+    if (given.readableObjectMode || given.writableObjectMode) {
+      throw new TypeError('the stream is in object mode and has no bytes');
+    }
     return wantsReadBuffer(options.readBuffer);
   }, socketTransport);
-  return new SocketTransport(socket, options.head, highWaterMark, readBuffer);
-}
-
-function checkSocket(socket: Duplex, highWaterMark: number): void {
-  if (typeof (socket as Partial<Duplex> | null | undefined)?.pipe !== 'function') {
-    throw new TypeError(
-      `socketTransport: expected a socket or another Duplex, got ${kind(socket)}`,
-    );
-  }
-  checkHighWaterMark(highWaterMark);
-  if (hasTransport(socket)) throw new Error('the socket is a transport already');
-  if (socket.readableObjectMode || socket.writableObjectMode) {
-    throw new TypeError('the stream is in object mode and has no bytes');
-  }
+  return new SocketTransport(socket, head, highWaterMark, readBuffer);
 }
 
 /**

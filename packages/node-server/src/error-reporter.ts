@@ -1,9 +1,6 @@
 import {
-  CloseError,
   CloseSentError,
   type Conn,
-  ProtocolError,
-  ReadLimitError,
   type ReportContext,
   TimeoutError,
   TransportError,
@@ -25,19 +22,6 @@ export type ServerReport<Req = HandshakeRequest> = (
   error: unknown,
   context: ServerReportContext<Req>,
 ) => void;
-
-/** Errors with which reads and writes reject when a connection ends. */
-const END_ERRORS = [
-  CloseError,
-  CloseSentError,
-  ProtocolError,
-  ReadLimitError,
-  TimeoutError,
-  TransportError,
-] as const;
-
-/** Time in ms to wait for the end of a connection with a failed handler. */
-const END_WAIT_MS = 100;
 
 /** Reported by {@link ErrorReporter.nothingReturned}. */
 const reportedNothing = new Set<string>();
@@ -70,30 +54,17 @@ export class ErrorReporter {
   }
 
   /**
-   * Closes the connection of a failed handler. Reports the error unless it is the end of this same
+   * Fails the connection of a failed handler. Reports the error unless it is the end of this same
    * connection, or the connection has reported it.
    */
   handlerFailed(conn: Conn, error: unknown, route: string | undefined): void {
-    const wasOpen = conn.state === 'open';
-    // The usual end of a handler: its client has disconnected, and the connection ends without us.
     const internals = internalsOf(conn);
-    if (!wasOpen && internals.endedWith(error)) return;
-    void internals.closeAfterError(error);
-    if (END_ERRORS.some((End) => isInstance(error, End))) {
-      void this.#reportUnlessOwnEnd(conn, error, wasOpen, route);
-    } else this.failed(error, { conn, where: 'handler', route });
-  }
-
-  async #reportUnlessOwnEnd(
-    conn: Conn,
-    error: unknown,
-    wasOpen: boolean,
-    route: string | undefined,
-  ): Promise<void> {
+    const wasOpen = conn.state === 'open';
+    const isOwnEnd = internals.endedWith(error);
+    if (wasOpen || !isOwnEnd) void internals.closeAfterError(error);
     // The connection began to close before the handler failed.
-    if (error instanceof CloseSentError && !wasOpen) return;
-    await closedWithin(conn, END_WAIT_MS);
-    if (!internalsOf(conn).endedWith(error)) this.failed(error, { conn, where: 'handler', route });
+    const isLate = error instanceof CloseSentError && !wasOpen;
+    if (!isOwnEnd && !isLate) this.failed(error, { conn, where: 'handler', route });
   }
 
   /**
@@ -150,15 +121,4 @@ function overdueError(name: string, ms: number): TimeoutError {
   return new TimeoutError(
     `${name} has not settled within ${ms} ms (option handshakeTimeout) and no longer counts against the limits; settle it when its signal aborts (reported once)`,
   );
-}
-
-/** Waits until `conn` has closed, for at most `ms`. */
-async function closedWithin(conn: Conn, ms: number): Promise<void> {
-  let timer!: NodeJS.Timeout;
-  const timedOut = new Promise<undefined>((resolve) => {
-    // A busy process can be late with both.
-    timer = setTimeout(() => setImmediate(resolve, undefined), ms);
-  });
-  await Promise.race([internalsOf(conn).closed, timedOut]);
-  clearTimeout(timer);
 }

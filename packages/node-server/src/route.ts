@@ -270,6 +270,7 @@ export class HandlerRunner implements ReceiveObserver<Conn> {
       if (!internals.observeReceive(result, this)) this.#waitForPromise(conn, result);
     } catch (error) {
       this.plan.reporter.handlerFailed(conn, error, this.#route);
+      internals.connHandlerSettled();
     }
   }
 
@@ -288,6 +289,7 @@ export class HandlerRunner implements ReceiveObserver<Conn> {
 
   rejected(conn: Conn, error: unknown): void {
     this.plan.reporter.handlerFailed(conn, error, this.#route);
+    internalsOf(conn).connHandlerSettled();
     this.#work.handlerSettled();
   }
 }

@@ -354,8 +354,8 @@ export class Endpoint {
   }
 
   #hasOutput(): boolean {
-    const { state, pongWaits } = this.#machine;
-    return state === CLOSE_RECEIVED || pongWaits || this.#encoder.pending > 0;
+    const { state, waitingPong } = this.#machine;
+    return state === CLOSE_RECEIVED || waitingPong !== undefined || this.#encoder.pending > 0;
   }
 
   #control(method: 'ping' | 'pong', data: EndpointData): boolean {

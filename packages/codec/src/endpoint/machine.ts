@@ -1,7 +1,9 @@
 import { type ClosePayload, cutReason, formatCloseMessage } from '../close/close-payload.ts';
 import type { ProtocolError } from '../errors.ts';
 import { FAILED, NEED_MORE } from '../frames/decoder-options.ts';
+import { FrameHeader } from '../frames/header.ts';
 import { FIN } from '../frames/rules.ts';
+import { unmask } from '../masking/mask.ts';
 import { NO_BYTES } from '../memory/slab.ts';
 import type { MessageDecoder } from '../messages/message-decoder.ts';
 import {
@@ -95,13 +97,6 @@ export interface MachineOwner {
   failureBy(error: Error): Failure;
 }
 
-/** How a connection ends. The first event of an end creates it. */
-interface Ends {
-  received: ClosePayload | undefined;
-  failed: Failure | undefined;
-  sent: boolean;
-}
-
 /**
  * One end of a connection, without I/O, clock or promise (RFC 6455, sections 5.4 to 5.6 and 7). Bytes
  * of the peer become events, what is sent becomes frames of {@link out}, and {@link state} decides the
@@ -130,17 +125,26 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
   blocked = false;
   /** Whether pings are answered. */
   autoPong = true;
+  /** Payload of the pong that waits. */
+  waitingPong: Uint8Array | undefined = undefined;
+  /** Whether frames may be sent. */
+  open = true;
   /** The decoder while input is unparsed, and until the next call after CLOSE and FAILED. */
   input: MessageDecoder | undefined = undefined;
+  /** No further event follows: after CLOSE, FAILED, {@link END} and {@link drop}. */
+  inputEnded = false;
+  /** The peer has ended its side of the transport. {@link END} may still be due. */
+  peerEnded = false;
+  /** The peer's close frame. */
+  received: ClosePayload | undefined = undefined;
+  /** Why the connection has failed: the peer or the application broke a rule (section 7.1.7). */
+  failed: Failure | undefined = undefined;
+  /** Whether our close frame was queued. */
+  sent = false;
   /** The frames that the transport does not have. */
   readonly out: Out;
   readonly #owner: MachineOwner;
   readonly #role: Role;
-  /** The peer has ended its side of the transport. {@link END} may still be due. */
-  #peerEnded = false;
-  /** Payload of the pong that waits. */
-  #pong: Uint8Array | undefined = undefined;
-  #ends: Ends | undefined = undefined;
 
   constructor(owner: MachineOwner, role: Role, out: Out) {
     this.#owner = owner;
@@ -149,11 +153,6 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
   }
 
   // What the state says
-
-  /** Whether frames may be sent. */
-  get open(): boolean {
-    return maySend(this.state);
-  }
 
   /** Whether our side of the transport ends once {@link out} is written. */
   get ends(): boolean {
@@ -165,24 +164,14 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
     return this.state === OVER;
   }
 
-  /** The peer's close frame. */
-  get received(): ClosePayload | undefined {
-    return this.#ends?.received;
-  }
-
-  /** Why the connection has failed: the peer or the application broke a rule (section 7.1.7). */
-  get failed(): Failure | undefined {
-    return this.#ends?.failed;
-  }
-
-  /** Whether our close frame was queued. */
-  get sent(): boolean {
-    return this.#ends?.sent === true;
+  /** Whether {@link answer} has an effect: the peer has closed or ended, and we have not. */
+  get answerIsDue(): boolean {
+    return this.state !== OPEN && this.open;
   }
 
   /** Whether {@link next} returns {@link END} after the input. */
   get endIsDue(): boolean {
-    return this.state >= DESTROYED || (this.#peerEnded && takesInput(this.state));
+    return !this.inputEnded && (this.peerEnded || this.state >= DESTROYED);
   }
 
   // Bytes in
@@ -194,33 +183,28 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
    *   or until {@link keep}. The decoder may change it.
    */
   push(chunk: Uint8Array, end: number): void {
-    if (!takesInput(this.state)) return;
+    if (this.inputEnded || this.state >= DESTROYED) return;
     this.input ??= this.#owner.lendDecoder();
     this.input.push(chunk, end);
   }
 
   /** Ends the loan of the chunk. */
   keep(): void {
-    if (this.#parses()) this.input?.keep();
-    else this.drop();
+    if (this.inputEnded) this.drop();
+    else this.input?.keep();
   }
 
   /**
    * Advances to the next event.
    *
-   * @throws Any error of the platform, for example when memory is missing.
+   * @throws Any error of the platform, for example when memory is missing. The state is DESTROYED
+   *   when a pong or a close frame could not be written.
    */
   next(): MachineEvent {
     const { input } = this;
-    if (input === undefined || !this.#parses()) return this.#exhausted();
+    if (input === undefined || this.inputEnded) return this.#exhausted();
     const event = input.next();
     return event === MESSAGE ? event : this.#otherEvent(event, input);
-  }
-
-  /** Whether input is parsed. What arrived before the transport closed can still be read. */
-  #parses(): boolean {
-    const { state } = this;
-    return takesInput(state) || (state >= DESTROYED && this.received === undefined);
   }
 
   #otherEvent(event: MessageEvent, input: MessageDecoder): MachineEvent {
@@ -228,16 +212,17 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
     if (event === FAILED) return this.fault(input.error!);
     if (event === PING && this.autoPong && this.open) this.#answerPing(input);
     if (event !== NEED_MORE) return event;
-    if (input.idle) this.giveBack();
-    return this.#exhausted();
+    if (input.idle) {
+      this.input = undefined;
+      this.#owner.takeDecoder(input);
+    }
+    // As in `endIsDue`: its call would cost each chunk.
+    return this.peerEnded || this.state >= DESTROYED ? this.#exhausted() : NEED_MORE;
   }
 
   /** All input is parsed, or waits for the extension, or is not parsed. */
   #exhausted(): typeof NEED_MORE | typeof END {
-    if (!this.#parses()) {
-      this.drop();
-      return NEED_MORE;
-    }
+    if (this.inputEnded) this.drop();
     if (!this.endIsDue || this.input?.pending === true) return NEED_MORE;
     this.drop();
     this.#on(PEER_END);
@@ -246,13 +231,15 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
 
   /** Ends the loan of the decoder, which is idle. */
   giveBack(): void {
-    this.#owner.takeDecoder(this.input!);
+    const input = this.input!;
     this.input = undefined;
+    this.#owner.takeDecoder(input);
   }
 
-  /** Drops the unparsed input, and the message under way. */
+  /** Drops the unparsed input, and the message under way. Nothing more is parsed. */
   drop(): void {
     const { input } = this;
+    this.inputEnded = true;
     if (input === undefined) return;
     input.destroy();
     this.giveBack();
@@ -260,8 +247,46 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
 
   /** The peer has ended its side of the transport. {@link next} returns END after all input before. */
   end(): void {
-    this.#peerEnded = true;
+    this.peerEnded = true;
     if (!takesInput(this.state)) this.#on(PEER_END);
+  }
+
+  /**
+   * Takes the peer's close frame, or its end, as known, although the input before it is unparsed: its
+   * reader may never take that. The input stays, and its events follow as before.
+   */
+  lookAhead(): void {
+    if (this.inputEnded) return;
+    const close = this.#closeAhead();
+    if (close !== undefined) {
+      this.received ??= close;
+      this.#on(PEER_CLOSE);
+    }
+    if (this.peerEnded) this.#on(PEER_END);
+  }
+
+  /** The peer's close frame, if it is in the unparsed input. Parses nothing. */
+  #closeAhead(): ClosePayload | undefined {
+    const { input } = this;
+    if (input?.pending !== true) return undefined;
+    const bytes = input.rest();
+    const header = new FrameHeader();
+    // The input may begin within a payload.
+    let end = input.frame.missing;
+    try {
+      while (end < bytes.length) {
+        const size = header.read(bytes, end);
+        if (size === 0) break;
+        const start = end + size;
+        end = start + header.length;
+        if (header.opcode !== CloseMessage || end > bytes.length) continue;
+        unmask(bytes, start, end, header.maskKey);
+        return this.#owner.readClose(bytes.subarray(start, end));
+      }
+    } catch {
+      // A broken rule. The reader gets its error.
+    }
+    return undefined;
   }
 
   // The closing handshake
@@ -273,7 +298,8 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
     } catch (error) {
       return this.fault(error as Error);
     }
-    this.#endsOrNew().received = close;
+    this.inputEnded = true;
+    this.received = close;
     this.#on(PEER_CLOSE);
     return CLOSE;
   }
@@ -283,18 +309,19 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
    * itself.
    */
   fault(error: Error): typeof FAILED {
+    this.inputEnded = true;
     this.#fail(BROKEN_RULE, this.#owner.failureBy(error));
     return FAILED;
   }
 
-  /** Fails the connection because of an error of the application. Nothing more is parsed. */
+  /** Fails the connection because of an error of the application. */
   fail(error: unknown, code: number, reason: string): void {
     this.#fail(WE_FAIL, { error, code, reason });
-    if (!this.#parses()) this.drop();
+    if (!takesInput(this.state) && this.state < DESTROYED) this.drop();
   }
 
   #fail(event: StateEvent, failure: Failure): void {
-    if (this.state < DESTROYED) this.#endsOrNew().failed ??= failure;
+    if (this.state < DESTROYED) this.failed ??= failure;
     const { code, reason } = failure;
     this.#on(event, this.open ? formatCloseMessage(code, reason) : NO_BYTES);
   }
@@ -330,8 +357,7 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
   }
 
   #leave(event: typeof DESTROY | typeof GONE): void {
-    if (!this.#parses()) this.drop();
-    this.#pong = undefined;
+    this.waitingPong = undefined;
     this.#on(event);
   }
 
@@ -341,29 +367,20 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
     if (cell === undefined) return false;
     // First: a function for masking keys may send.
     this.state = cell.to;
+    this.open = maySend(cell.to);
     if (cell.frame !== NO_FRAME) {
       const { received } = this;
       this.#closeFrame(cell.frame === ECHO ? formatCloseMessage(received!.code) : payload);
     }
     // It was seen before, and what came before it is not parsed any more.
-    if (this.#peerEnded && !takesInput(cell.to)) this.#on(PEER_END);
+    if (this.peerEnded && !takesInput(cell.to)) this.#on(PEER_END);
     return true;
   }
 
   #closeFrame(payload: Uint8Array): void {
-    try {
-      this.queuePong();
-      this.#add(CloseMessage, payload, 0, payload.length);
-    } catch (error) {
-      this.destroy();
-      throw error;
-    }
-    this.#endsOrNew().sent = true;
-  }
-
-  #endsOrNew(): Ends {
-    this.#ends ??= { received: undefined, failed: undefined, sent: false };
-    return this.#ends;
+    this.queuePong();
+    this.#own(CloseMessage, payload, 0, payload.length);
+    this.sent = true;
   }
 
   // Frames out. They return the size of the frame in bytes, 0 when none may be sent.
@@ -400,26 +417,31 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
 
   /** Only the newest ping is answered while pongs wait (section 5.5.3). */
   #answerPing({ bytes, start, end }: MessageDecoder): void {
-    if (this.blocked) this.#pong = bytes.slice(start, end);
-    else this.#add(PongMessage, bytes, start, end);
-  }
-
-  /** Whether a pong waits. */
-  get pongWaits(): boolean {
-    return this.#pong !== undefined;
+    if (this.blocked) this.waitingPong = bytes.slice(start, end);
+    else this.#own(PongMessage, bytes, start, end);
   }
 
   /** Removes the payload of the pong that waits. The owner sends it between two frames. */
   takePong(): Uint8Array | undefined {
-    const pong = this.#pong;
-    this.#pong = undefined;
+    const pong = this.waitingPong;
+    this.waitingPong = undefined;
     return pong;
   }
 
   /** Adds the pong that waits after the queued frames. */
   queuePong(): void {
     const pong = this.takePong();
-    if (pong !== undefined) this.#add(PongMessage, pong, 0, pong.length);
+    if (pong !== undefined) this.#own(PongMessage, pong, 0, pong.length);
+  }
+
+  /** Adds a frame that no caller waits for. Without it, the connection cannot go on. */
+  #own(opcode: number, bytes: Uint8Array, start: number, end: number): void {
+    try {
+      this.#add(opcode, bytes, start, end);
+    } catch (error) {
+      this.destroy();
+      throw error;
+    }
   }
 
   #add(opcode: number, bytes: Uint8Array, start: number, end: number): number {

@@ -425,7 +425,7 @@ export class MessageDecoder {
     allocator: MessageAllocator = exact,
   ): void {
     this.#counters = counters;
-    this.extension = extension;
+    if (extension !== this.#extension) this.extension = extension;
     this.#allocator = allocator;
     this.#memory.usePools();
     this.#unread.usePools();
@@ -436,7 +436,7 @@ export class MessageDecoder {
   detach(): void {
     this.#counters = NONE_COUNTED;
     // Also bounds frames as without an extension.
-    this.extension = undefined;
+    if (this.#extension !== undefined) this.extension = undefined;
     this.#allocator = exact;
     this.#use = DELIVERED;
     this.streaming = false;

@@ -2,25 +2,34 @@ import {
   CLOSE,
   CloseCode,
   CloseMessage,
+  type ClosePayload,
+  DELIVERED,
   type Extension,
   FAILED,
-  type MessageCounters,
   type MessageDecoder,
   PING,
   PONG,
-  ProtocolError,
+  type ProtocolError,
   parseCloseMessage,
   WebSocketError,
 } from '@ws/codec';
-import { fromCaller, isMistake } from '@ws/codec/internal';
+import {
+  END,
+  type Failure,
+  FrameQueue,
+  fromCaller,
+  isMistake,
+  LARGEST_SLAB,
+  Machine,
+  type MachineOwner,
+  states,
+} from '@ws/codec/internal';
 import { ControlFrames } from '../control/control-frames.ts';
 import { checkHeartbeat, startHeartbeat } from '../control/heartbeat.ts';
-import { answerPing } from '../control/ping-answer.ts';
 import { causeText, TransportError, transportFailed } from '../errors.ts';
 import type { Settings } from '../options/conn-options.ts';
 import type { CloseInfo, ConnState, Observer } from '../platform/observer.ts';
 import type { Platform } from '../platform/platform.ts';
-import { connErrorOf } from '../read/over-read-limit.ts';
 import { reportError } from '../report/report.ts';
 import type { ReportedConn } from '../report/report-text.ts';
 import type { TurnTask } from '../scheduler/task-queue.ts';
@@ -30,12 +39,13 @@ import type { Transport, TransportSink } from '../transport.ts';
 import { onRejection } from '../validate.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
 import { checkClosePayload } from '../writing/prepared-message.ts';
-import { Closing } from './closing.ts';
+import { unwritten } from '../writing/write-end.ts';
+import { Ending } from './ending.ts';
+import { LEND_FROM } from './frame-sender.ts';
 import { Inbound } from './inbound.ts';
 import { Outbox } from './outbox.ts';
-import { closeFrameOf } from './outcome.ts';
 import { RareParts } from './rare-parts.ts';
-import type { ConnShared } from './shared.ts';
+import { type ConnShared, FRAMES_PER_TURN } from './shared.ts';
 
 /**
  * Most input in bytes that is dropped after our close frame. Closing a socket with unread input
@@ -47,7 +57,7 @@ const MAX_DROPPED = 1_048_576;
  * One connection, inside its `Conn`: joins the transport, the way in, the way out, control frames and
  * the close. It has no `#` methods: they would cost each connection a word.
  */
-export class Connection implements TransportSink, TurnTask, TimerEntry, MessageCounters {
+export class Connection implements TransportSink, TurnTask, TimerEntry, MachineOwner {
   /** The `Conn`, for the observer and for reports. */
   readonly conn: ReportedConn;
   readonly transport: Transport;
@@ -55,15 +65,12 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
   readonly settings: Settings;
   /** The agreed extension. */
   readonly extension: Extension | undefined;
+  /** The protocol: states, frames in both directions, and their counters. */
+  readonly machine: Machine<FrameQueue>;
   readonly inbound: Inbound;
   readonly outbox: Outbox;
 
   bytesIn = 0;
-  framesIn = 0;
-  messagesIn = 0;
-  pingsIn = 0;
-  bytesOut = 0;
-  framesOut = 0;
   messagesOut = 0;
 
   /**
@@ -75,7 +82,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
   heardAt: number;
 
   /** Absent until the first event that may end the connection. */
-  closing: Closing | undefined;
+  ending: Ending | undefined;
   /** Absent until the first use of one of them. */
   rare: RareParts | undefined;
   /** Whether {@link onTurn} is due at the end of the turn. */
@@ -93,6 +100,8 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     this.shared = shared;
     this.settings = settings;
     this.extension = extension;
+    const frames = new FrameQueue(shared.writeMemory(settings).slab, shared.coding, LEND_FROM);
+    this.machine = new Machine(this, shared.role, frames);
     this.inbound = new Inbound(this);
     this.outbox = new Outbox(this);
     if (extension !== undefined) resumeBy(extension, this.inbound);
@@ -113,7 +122,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
       throw error;
     }
     // After `start`, which may throw: no timer may keep a connection that was never created.
-    if (this.closing === undefined) startHeartbeat(this);
+    if (this.ending === undefined) startHeartbeat(this);
     // The code that receives this connection first runs its synchronous part. No frame is parsed
     // before that.
     this.scheduleEndOfTurn();
@@ -130,9 +139,9 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     return this.rare;
   }
 
-  closingOrNew(): Closing {
-    this.closing ??= new Closing(this);
-    return this.closing;
+  endingOrNew(): Ending {
+    this.ending ??= new Ending(this);
+    return this.ending;
   }
 
   /** Pings and the user's handlers of control frames. */
@@ -140,7 +149,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     const rare = this.rareParts();
     if (rare.controlFrames !== undefined) return rare.controlFrames;
     const frames = new ControlFrames(this);
-    if (this.inbound.stopped) frames.rejectPings(this.closing?.outcome.readEnd?.reason);
+    if (this.inbound.stopped) frames.rejectPings(this.ending?.readEnd?.reason);
     rare.controlFrames = frames;
     return frames;
   }
@@ -150,7 +159,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     const rare = this.rareParts();
     if (rare.closed !== undefined) return rare.closed.promise;
     rare.closed = new Deferred<CloseInfo>();
-    const info = this.closing?.outcome.info;
+    const info = this.ending?.info;
     if (info !== undefined) rare.closed.resolve(info);
     return rare.closed.promise;
   }
@@ -158,11 +167,11 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
   // State
 
   get state(): ConnState {
-    return this.closing === undefined ? 'open' : this.closing.state;
+    return this.ending === undefined ? 'open' : this.ending.state;
   }
 
   get transportClosed(): boolean {
-    return this.closing?.closed === true;
+    return this.ending?.closed === true;
   }
 
   /** Whether we have paused the transport. */
@@ -177,14 +186,13 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
 
   /** The error that has failed the connection: by a broken rule, or of a handler. */
   get failure(): unknown {
-    return this.closing?.outcome.failed?.error;
+    return this.machine.failed?.error;
   }
 
   /** Whether this connection has ended with `error`, or rejects reads or writes with it. */
   endedWith(error: unknown): boolean {
-    const { closing, inbound } = this;
-    if (closing?.isKnownEnd(error) === true) return true;
-    if (closing?.outcome.isCloseSent(error) === true) return true;
+    const { ending, inbound } = this;
+    if (ending?.isKnownEnd(error) === true || ending?.isCloseSent(error) === true) return true;
     return inbound.ended !== undefined && inbound.ended.reason === error;
   }
 
@@ -198,9 +206,8 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
       if (this.settings.heartbeat !== false) this.heardAt = Math.ceil(this.shared.platform.now());
       // After a sleep of the machine, the timer of a login that has expired fires too late.
       this.rare?.checkExpiry();
-      const { closing, inbound } = this;
-      if (closing === undefined || takesInput(closing, this, length))
-        inbound.arrived(chunk, length);
+      const { ending, inbound } = this;
+      if (ending === undefined || takesInput(ending, this, length)) inbound.arrived(chunk, length);
     } catch (error) {
       this.readingFailed(error);
     }
@@ -214,17 +221,17 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     const { sender, order } = this.outbox;
     sender.drained();
     order?.drained();
-    this.closing?.slowPeer?.drained();
+    this.ending?.slowPeer?.drained();
   }
 
   end(): void {
-    this.closingOrNew().peerFin();
+    this.endingOrNew().peerFin();
   }
 
   close(error?: Error): void {
     if (this.inbound.runLast()) return this.platform.yield(() => this.close(error));
     if (error instanceof DetachedBytes) this.reportMistake(error, 'writeMessage');
-    this.closingOrNew().transportClosed(error);
+    this.endingOrNew().transportClosed(error);
   }
 
   watchTransport(method: keyof Transport, result: unknown): void {
@@ -253,32 +260,63 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     if (!this.inbound.inPass) this.scheduleEndOfTurn();
   }
 
-  // Control frames and faults
+  // The calls of the machine
 
-  /** A control frame, or a fault of the peer, was parsed. */
-  controlOrFault(
-    event: typeof PING | typeof PONG | typeof CLOSE | typeof FAILED,
-    decoder: MessageDecoder,
-  ): void {
+  lendDecoder(): MessageDecoder {
+    const { inbound, extension, rare, machine, settings, shared } = this;
+    const decoder = shared.decoders.acquire() ?? shared.createDecoder();
+    decoder.attach(machine, rare?.readLimit ?? settings.readLimit, extension, inbound);
+    if (inbound.use !== DELIVERED) decoder.setPayloadUse(inbound.use);
+    decoder.stopAt = machine.framesIn + FRAMES_PER_TURN;
+    return decoder;
+  }
+
+  takeDecoder(decoder: MessageDecoder): void {
+    decoder.detach();
+    this.shared.decoders.release(decoder);
+  }
+
+  readClose(payload: Uint8Array): ClosePayload {
+    return parseCloseMessage(payload);
+  }
+
+  failureBy(error: Error): Failure {
+    return this.endingOrNew().failing(error as ProtocolError);
+  }
+
+  // Events of the machine
+
+  /** A control frame, a fault of the peer, or its end, was parsed. */
+  controlOrEnd(event: typeof PING | typeof PONG | typeof CLOSE | typeof FAILED | typeof END): void {
     switch (event) {
       case PING:
-        answerPing(this, decoder);
+        this.rare?.controlFrames?.handlePing(this.machine.input!);
+        if (this.machine.out.bytes >= LARGEST_SLAB) this.outbox.sender.pump();
         break;
       case PONG:
-        this.rare?.controlFrames?.handlePong(decoder);
+        this.rare?.controlFrames?.handlePong(this.machine.input!);
         break;
       case CLOSE:
-        closeReceived(this, decoder);
+        this.endingOrNew().peerClosed();
         break;
       case FAILED:
-        failBy(this, connErrorOf(decoder.error!, decoder.readLimit));
+        this.endingOrNew().peerFailed();
+        break;
+      case END:
+        this.endingOrNew().peerEnded();
         break;
     }
   }
 
   /** A parsing error must not reach the transport, where it would end the process. */
   readingFailed(cause: unknown): void {
-    failBy(this, new TransportError(`reading failed: ${causeText(cause)}`, { cause }));
+    const ending = this.endingOrNew();
+    // A pong or a close frame could not be written.
+    if (this.machine.state === states.DESTROYED && !ending.destroyed) {
+      return this.abort(unwritten(cause));
+    }
+    const error = new TransportError(`reading failed: ${causeText(cause)}`, { cause });
+    this.fail(error, CloseCode.InternalServerErr, '');
   }
 
   control(type: number, payload: Uint8Array): Promise<void> {
@@ -286,9 +324,8 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     if (type !== CloseMessage) return outbox.control(type, payload, 0, payload.length);
     if (!outbox.open) return rejected(outbox.writeEnd!.error);
     checkClosePayload(payload);
-    const closing = this.closingOrNew();
-    closing.ourClose(payload, undefined, false);
-    return closing.outcome.sent ? RESOLVED : rejected(outbox.writeEnd!.error);
+    this.endingOrNew().ourClose(payload, undefined, false);
+    return this.machine.sent ? RESOLVED : rejected(outbox.writeEnd!.error);
   }
 
   // Reports
@@ -329,17 +366,17 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
 
   /** Destroys the transport without a close frame. Reads, writes and `closed` report `error`. */
   abort(error: WebSocketError): void {
-    this.closingOrNew().abort(error);
+    this.endingOrNew().abort(error);
   }
 
   /** Fails the connection with a close frame of `code` (RFC 6455, section 7.1.7). */
   fail(error: unknown, code: number, reason: string): void {
-    this.closingOrNew().fault(error, code, reason);
+    this.endingOrNew().fail(error, code, reason);
   }
 
   fire(): void {
     this.guardTransport(() => {
-      if (this.closing?.begun === true) this.closing.alarm();
+      if (this.ending?.begun === true) this.ending.alarm();
       else checkHeartbeat(this, this.platform.now());
     });
   }
@@ -375,7 +412,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MessageC
     const { inbound, rare } = this;
     inbound.rate?.stop();
     // Compressed input may stay unparsed: a pong in it comes too late.
-    rare?.controlFrames?.rejectPings(this.closing?.outcome.readEnd?.reason);
+    rare?.controlFrames?.rejectPings(this.ending?.readEnd?.reason);
     rare?.closed?.resolve(info);
     if (this.platform.observer?.closed !== undefined) observeClose(this, info);
     const isRead = inbound.ended !== undefined && inbound.decoder === undefined;
@@ -399,34 +436,22 @@ function watchResult(connection: Connection, method: keyof Transport, result: un
  *
  * @returns Whether `bytes` of input are parsed.
  */
-function takesInput(closing: Closing, { inbound, outbox }: Connection, bytes: number): boolean {
-  const { outcome } = closing;
+function takesInput(
+  ending: Ending,
+  { inbound, machine, outbox }: Connection,
+  bytes: number,
+): boolean {
   const isDropped = inbound.stopped || inbound.dropping;
-  if (isDropped && outcome.sent && outbox.frames.bytes === 0) {
-    outcome.dropped += bytes;
-    if (outcome.dropped > MAX_DROPPED) {
+  if (isDropped && machine.sent && outbox.frames.bytes === 0) {
+    ending.dropped += bytes;
+    if (ending.dropped > MAX_DROPPED) {
       const text = `the peer sent more than ${MAX_DROPPED} bytes after our close frame`;
-      closing.abort(new TransportError(text));
+      ending.abort(new TransportError(text));
     }
   }
-  return !inbound.stopped && !outcome.aborted;
+  return !inbound.stopped && machine.state < states.DESTROYED;
 }
 
 function observeClose(connection: Connection, info: CloseInfo): void {
   connection.observe((observer) => observer.closed?.(connection.conn, info));
-}
-
-function closeReceived(connection: Connection, { bytes, start, end }: MessageDecoder): void {
-  try {
-    const { code, reason } = parseCloseMessage(bytes.subarray(start, end));
-    connection.closingOrNew().peerClose(code, reason);
-  } catch (error) {
-    if (!(error instanceof ProtocolError)) throw error;
-    failBy(connection, error);
-  }
-}
-
-function failBy(connection: Connection, error: WebSocketError): void {
-  const { code, reason } = closeFrameOf(error);
-  connection.fail(error, code, reason);
 }

@@ -30,11 +30,17 @@ export function readAheadHasRoom(connection: Connection): boolean {
   return untaken(connection.inbound) <= mostReadAhead(connection);
 }
 
+/** A number that changes when a reader takes a message, or a piece of one. */
+export function progress({ inbound, machine }: Connection): number {
+  const { queue, pulls } = inbound;
+  return machine.messagesIn - (queue?.length ?? 0) - (pulls?.pieces?.cost ?? 0);
+}
+
 /** Pauses the transport when no read waits and the read-ahead is full, and resumes it later. */
 export function balance(connection: Connection): void {
-  const { inbound, rare, closing } = connection;
+  const { inbound, rare, ending } = connection;
   // A closed transport delivers nothing.
-  if (closing?.closed === true) return;
+  if (ending?.closed === true) return;
   const { queue, pulls, decoder } = inbound;
   if (rare?.flowControl?.paused === true) {
     const isLow = inbound.wanted || readAhead(inbound) <= mostReadAhead(connection) / 2;
@@ -149,8 +155,8 @@ export class FlowControl implements TimerEntry {
   }
 
   #startTimeout(): void {
-    const { settings, shared, closing } = this.#connection;
-    if (settings.idleReadTimeout === Infinity || closing?.begun === true) return;
+    const { settings, shared, ending } = this.#connection;
+    if (settings.idleReadTimeout === Infinity || ending?.begun === true) return;
     shared.timers.set(this, settings.idleReadTimeout);
   }
 

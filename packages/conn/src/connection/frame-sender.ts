@@ -1,5 +1,11 @@
-import { encodeFrame, PingMessage, type WebSocketError } from '@ws/codec';
-import { type Batch, type FrameQueue, LARGEST_SLAB, noRelease } from '@ws/codec/internal';
+import { encodeFrame, PingMessage, PongMessage, type WebSocketError } from '@ws/codec';
+import {
+  type Batch,
+  type FrameQueue,
+  LARGEST_SLAB,
+  type Machine,
+  noRelease,
+} from '@ws/codec/internal';
 import { copyOf } from '../memory/copy.ts';
 import { viewOf } from '../platform/platform.ts';
 import { type Deferred, RESOLVED, rejected } from '../time/promises.ts';
@@ -36,12 +42,9 @@ const DRAINED = 2;
  * overtake queued messages between two frames.
  */
 export class FrameSender implements BatchSender {
-  /**
-   * Whether the transport gets no frame: it is above its high-water mark, or has failed. Only this
-   * class changes it.
-   */
-  blocked = false;
   readonly #connection: Connection;
+  /** Its `blocked`: the transport gets no frame, because it is above its high-water mark, or has failed. */
+  readonly #machine: Machine<FrameQueue>;
   readonly #frames: FrameQueue;
   /** What waits for the transport or for a turn. The first of them creates it. */
   #waits: DrainWaits | undefined;
@@ -51,9 +54,10 @@ export class FrameSender implements BatchSender {
   #writing: typeof IDLE | typeof WRITING | typeof DRAINED = IDLE;
   #writeSide: typeof OPEN | typeof ENDING | typeof ENDED = OPEN;
 
-  constructor(connection: Connection, frames: FrameQueue) {
+  constructor(connection: Connection) {
     this.#connection = connection;
-    this.#frames = frames;
+    this.#machine = connection.machine;
+    this.#frames = connection.machine.out;
   }
 
   /** Bytes of accepted frames that were not yet handed to the operating system. */
@@ -63,7 +67,7 @@ export class FrameSender implements BatchSender {
 
   /** Bytes of accepted frames that the operating system has. */
   get bytesFlushed(): number {
-    return this.#connection.bytesOut - this.bufferedAmount;
+    return this.#machine.bytesOut - this.bufferedAmount;
   }
 
   /**
@@ -72,7 +76,7 @@ export class FrameSender implements BatchSender {
    */
   stalledSince(now: number): number {
     const waits = this.#waits;
-    if (!this.blocked || waits === undefined) return now;
+    if (!this.#machine.blocked || waits === undefined) return now;
     return this.bytesFlushed === waits.flushedWhenBlocked ? waits.blockedAt : now;
   }
 
@@ -82,13 +86,13 @@ export class FrameSender implements BatchSender {
   added(size: number, count = 1): Promise<void> {
     const connection = this.#connection;
     const frames = this.#frames;
-    connection.framesOut += count;
-    connection.bytesOut += size;
+    this.#machine.framesOut += count;
+    this.#machine.bytesOut += size;
     this.#turnFrames += count;
     this.#turnBytes += size;
     if (frames.bytes >= LARGEST_SLAB) this.pump();
-    else if (!this.blocked && frames.batch === undefined) connection.scheduleFlush();
-    if (this.blocked && this.#writersWait()) return this.#drainWaits().forDrain();
+    else if (!this.#machine.blocked && frames.batch === undefined) connection.scheduleFlush();
+    if (this.#machine.blocked && this.#writersWait()) return this.#drainWaits().forDrain();
     // As in `turnFull`: its call would cost each frame.
     const isFull = this.#turnFrames >= TURN_FRAMES || this.#turnBytes >= TURN_BYTES;
     return isFull ? this.#nextTurn() : RESOLVED;
@@ -115,7 +119,7 @@ export class FrameSender implements BatchSender {
     follows: boolean,
   ): Promise<void> {
     const connection = this.#connection;
-    if (this.blocked && !follows) {
+    if (this.#machine.blocked && !follows) {
       const error = this.#drainWaits().addControl(opcode, bytes, start, end, own);
       if (error === undefined) return RESOLVED;
       return connection.rareParts().refuse(error, 'writeControl');
@@ -137,9 +141,9 @@ export class FrameSender implements BatchSender {
   /** A control frame of `size` bytes was encoded. */
   countControl(opcode: number, size: number): void {
     const connection = this.#connection;
-    connection.framesOut++;
+    this.#machine.framesOut++;
     if (opcode === PingMessage) connection.rareParts().pingsOut++;
-    connection.bytesOut += size;
+    this.#machine.bytesOut += size;
   }
 
   // Promises of writers
@@ -165,7 +169,7 @@ export class FrameSender implements BatchSender {
 
   /** Resolves at the next drain of a blocked transport; undefined when it is not blocked. */
   untilDrained(): Promise<void> | undefined {
-    return this.blocked ? this.#drainWaits().forDrain() : undefined;
+    return this.#machine.blocked ? this.#drainWaits().forDrain() : undefined;
   }
 
   /** A write whose bytes the queue, and then the transport, refer to, until {@link released}. */
@@ -206,7 +210,7 @@ export class FrameSender implements BatchSender {
 
   /** Allows as much as a new turn does when all earlier frames are sent and no writer waits. */
   #renewBudget(): void {
-    if (this.#frames.bytes > 0 || this.blocked || this.#waits?.empty === false) return;
+    if (this.#frames.bytes > 0 || this.#machine.blocked || this.#waits?.empty === false) return;
     this.#turnBytes = this.#turnFrames = 0;
   }
 
@@ -234,7 +238,7 @@ export class FrameSender implements BatchSender {
 
   /** A pass of the input has ended: sends what was written in it at once. */
   passEnded(): void {
-    if (this.#frames.bytes > 0 && !this.blocked) this.flush();
+    if (this.#frames.bytes > 0 && !this.#machine.blocked) this.flush();
     else this.#renewBudget();
   }
 
@@ -242,9 +246,9 @@ export class FrameSender implements BatchSender {
   drained(): void {
     const connection = this.#connection;
     if (this.#writing !== IDLE) this.#writing = DRAINED;
-    this.blocked = false;
+    this.#machine.blocked = false;
     this.pump();
-    if (!this.blocked || !this.#writersWait()) this.#waits?.drained();
+    if (!this.#machine.blocked || !this.#writersWait()) this.#waits?.drained();
     connection.platform.writeBudget?.count(connection);
     this.#renewBudget();
   }
@@ -264,6 +268,7 @@ export class FrameSender implements BatchSender {
     this.pump();
     const waits = this.#waits;
     if (waits !== undefined) waits.controls = undefined;
+    this.#machine.takePong();
     const before = waits?.setReleaseError(error);
     this.#frames.truncate();
     // A transport that has failed within the write above still has the bytes of other writes.
@@ -278,7 +283,7 @@ export class FrameSender implements BatchSender {
 
   /** The transport is closed: rejects every writer, and releases all memory. */
   rejectAll(end: Pick<WriteEnd, 'error'>): void {
-    this.blocked = true;
+    this.#machine.blocked = true;
     this.#waits?.rejectAll(end.error);
     this.#frames.discard();
   }
@@ -291,13 +296,16 @@ export class FrameSender implements BatchSender {
     const frames = this.#frames;
     try {
       // A transport that calls back may add frames after the current ones.
-      while (!this.blocked && (frames.bytes > 0 || this.#waits?.controls !== undefined)) {
-        const inSegments = frames.first !== undefined || this.#waits?.controls !== undefined;
+      for (;;) {
+        const controlsWait =
+          this.#machine.waitingPong !== undefined || this.#waits?.controls !== undefined;
+        if (this.#machine.blocked || (frames.bytes === 0 && !controlsWait)) break;
+        const inSegments = frames.first !== undefined || controlsWait;
         if (frames.batch !== undefined) this.#writeBatch(frames.takeBatch());
         else if (inSegments) this.#writeSegments();
         else this.#writeSlab();
       }
-      if (this.#writeSide === ENDING && !this.blocked && frames.bytes === 0) {
+      if (this.#writeSide === ENDING && !this.#machine.blocked && frames.bytes === 0) {
         this.#writeSide = ENDED;
         this.#connection.watchTransport('end', this.#connection.transport.end());
       }
@@ -343,32 +351,35 @@ export class FrameSender implements BatchSender {
       first !== undefined && (first.next !== undefined || frames.slab.hasFramesOf(frames));
     if (several) this.#connection.watchTransport('cork', transport.cork?.());
     // Pings and pongs overtake waiting messages, but never split a frame.
-    while (!this.blocked && frames.first !== undefined) {
+    while (!this.#machine.blocked && frames.first !== undefined) {
       if (frames.first.startsFrame) this.#writeControls();
-      if (!this.blocked) {
+      if (!this.#machine.blocked) {
         const { bytes, start, end, release } = frames.shift();
         if (end > bytes.byteLength) this.#notWritten(new DetachedBytes(), release);
         else this.#give(viewOf(platform, bytes, start, end), release);
       }
     }
-    if (!this.blocked) this.#writeControls();
-    if (!this.blocked && frames.slab.hasFramesOf(frames)) this.#writeSlab();
+    if (!this.#machine.blocked) this.#writeControls();
+    if (!this.#machine.blocked && frames.slab.hasFramesOf(frames)) this.#writeSlab();
     if (several) this.#connection.watchTransport('uncork', transport.uncork?.());
   }
 
   #writeControls(): void {
+    const pong = this.#machine.takePong();
+    if (pong !== undefined) this.#writeControl(PongMessage, pong);
     const waits = this.#waits;
     const controls = waits?.controls;
     if (controls === undefined) return;
     waits!.controls = undefined;
-    const frames = this.#frames;
+    for (const { opcode, payload } of controls.takeAll()) this.#writeControl(opcode, payload);
+  }
+
+  #writeControl(opcode: number, payload: Uint8Array): void {
     const { masks } = this.#connection.shared.coding;
-    for (const { opcode, payload } of controls.takeAll()) {
-      const maskKey = masks ? frames.nextKey() : undefined;
-      const frame = encodeFrame(opcode, payload, { maskKey });
-      this.countControl(opcode, frame.length);
-      this.#give(frame);
-    }
+    const maskKey = masks ? this.#frames.nextKey() : undefined;
+    const frame = encodeFrame(opcode, payload, { maskKey });
+    this.countControl(opcode, frame.length);
+    this.#give(frame);
   }
 
   #give(bytes: Uint8Array, release?: () => void): void {
@@ -383,7 +394,7 @@ export class FrameSender implements BatchSender {
     }
     // The transport has reported a drain within its `write`.
     if ((this.#writing as number) === DRAINED) return;
-    this.blocked = true;
+    this.#machine.blocked = true;
     const waits = this.#drainWaits();
     waits.blockedAt = connection.platform.now();
     waits.flushedWhenBlocked = this.bytesFlushed;
@@ -392,7 +403,7 @@ export class FrameSender implements BatchSender {
 
   /** A part of a frame may have been sent, so no frame may follow it. */
   #notWritten(cause: unknown, release: (() => void) | undefined): void {
-    this.blocked = true;
+    this.#machine.blocked = true;
     if (isChanged(cause)) this.#connection.reportMistake(cause, 'writeMessage');
     this.#connection.abort(writeFailure(cause));
     // Not before the transport is destroyed, which may still use the bytes.

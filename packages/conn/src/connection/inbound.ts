@@ -8,7 +8,6 @@ import {
   MESSAGE_BEGIN,
   MESSAGE_DATA,
   type MessageDecoder,
-  type MessageEvent,
   NEED_MORE,
   type OwnedBytes,
   type PayloadUse,
@@ -17,6 +16,7 @@ import {
   SKIPPED,
   STEP,
 } from '@ws/codec';
+import { END, type MachineEvent } from '@ws/codec/internal';
 import { ReadPendingError } from '../errors.ts';
 import type { Message } from '../message.ts';
 import { messageBlocks } from '../read/message-blocks.ts';
@@ -26,7 +26,6 @@ import type { Rate } from '../read/rate.ts';
 import { FREE, type ReceiveCall } from '../read/receive-call.ts';
 import type { Connection } from './connection.ts';
 import { balance, readAheadHasRoom } from './flow-control.ts';
-import { isRead, type LastRead, NO_READ, renewIdle } from './handled.ts';
 import { PullReads } from './pull-reads.ts';
 import { FRAMES_PER_TURN } from './shared.ts';
 
@@ -90,28 +89,58 @@ export class Inbound {
   pulls: PullReads | undefined;
   /** The messages that were read ahead. */
   queue: MessageQueue | undefined;
-  /** Leased while there is input. */
-  decoder: MessageDecoder | undefined;
   /** Bounds what readers get. Few connections have one. */
   rate: Rate | undefined;
   /** Set when no further message can arrive. Queued messages can still be read. */
   ended: ReadEnd | undefined;
-  /** Whether parsing has ended. The input then holds no pooled memory. */
-  stopped = false;
   /** Whether a pass runs. */
   inPass = false;
-  /** The last read that the application has begun. */
-  lastRead: LastRead = NO_READ;
+  /** Whether the application has begun to read. */
+  hasRead = false;
   /** Whether the application's handler of this connection is running. */
   connHandlerRuns = false;
   readonly #connection: Connection;
   #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
-  #use: PayloadUse = DELIVERED;
+  /** What is done with messages: see {@link MessageDecoder.setPayloadUse}. */
+  use: PayloadUse = DELIVERED;
   /** The state of this turn's quota of frames: {@link QUOTA_SPENT}, {@link CONTINUES_LATER}. */
   #quota = 0;
 
   constructor(connection: Connection) {
     this.#connection = connection;
+  }
+
+  /** The decoder, while there is input. */
+  get decoder(): MessageDecoder | undefined {
+    return this.#connection.machine.input;
+  }
+
+  /** Whether parsing has ended. */
+  get stopped(): boolean {
+    return this.#connection.machine.inputEnded;
+  }
+
+  /** Whether code has read and may read on, or the handler that runs may begin to read. */
+  get mayRead(): boolean {
+    return this.hasRead || this.connHandlerRuns;
+  }
+
+  /** Whether every message is read, and no handler is at work. */
+  get isRead(): boolean {
+    const { queue, receiveCall, pulls } = this;
+    if (queue?.empty === false || receiveCall?.busy === true) return false;
+    return pulls?.pieces === undefined || pulls.pieces.empty;
+  }
+
+  /**
+   * Whether the application has handled every message: it asks for the next one, does not read, or has
+   * got none.
+   *
+   * @param ahead - The turn ends. Until then, code may begin to read.
+   */
+  isHandled(ahead: boolean): boolean {
+    if (this.waits && this.isRead) return true;
+    return ahead && (!this.mayRead || this.#connection.machine.messagesIn === 0);
   }
 
   /** Returns the other ways of reading. The first call creates them. */
@@ -165,12 +194,12 @@ export class Inbound {
 
   /** Whether all messages are dropped, unchecked. */
   get dropping(): boolean {
-    return this.#use === IGNORED;
+    return this.use === IGNORED;
   }
 
   /** Whether messages are delivered. */
   get delivers(): boolean {
-    return this.#use === DELIVERED;
+    return this.use === DELIVERED;
   }
 
   /**
@@ -179,9 +208,16 @@ export class Inbound {
    * connection does not end, and nothing else sees the messages.
    */
   get readsStraight(): boolean {
-    const { awaitsTurn, paused, closing } = this.#connection;
-    if (!awaitsTurn || paused || closing !== undefined || this.rate !== undefined) return false;
+    const { awaitsTurn, paused, ending } = this.#connection;
+    if (!awaitsTurn || paused || ending !== undefined || this.rate !== undefined) return false;
     return this.#stage === READY && !this.inPass && !this.#isObserved();
+  }
+
+  /** The application's handler of this connection has settled: it has handled its last message. */
+  connHandlerSettled(): void {
+    this.connHandlerRuns = false;
+    this.hasRead = this.receiveCall !== undefined;
+    if (this.#connection.ending !== undefined) this.#connection.scheduleEndOfTurn();
   }
 
   /** Lets the loop parse: the code that created the connection has run its synchronous part. */
@@ -191,42 +227,36 @@ export class Inbound {
 
   /** Takes `chunk[0, end)`, lent for this call, and parses it while a read waits. */
   arrived(chunk: Uint8Array, end: number): void {
-    this.decoder ??= this.#connection.shared.acquireDecoder(this.#connection, this.#use);
-    this.decoder.push(chunk, end);
+    const { machine } = this.#connection;
+    machine.push(chunk, end);
     this.run('reader');
-    this.decoder?.keep();
-  }
-
-  /** Returns the decoder when all input is parsed. */
-  #returnDecoder(decoder: MessageDecoder): void {
-    if (!decoder.idle || (this.#quota & QUOTA_SPENT) !== 0) return;
-    this.decoder = undefined;
-    this.#connection.shared.releaseDecoder(decoder);
+    if (machine.input !== undefined) machine.keep();
   }
 
   /** Releases what is read, and the decoder when no unparsed byte is left. */
   #releaseRead(): void {
     if (this.queue?.empty === true) this.queue = undefined;
-    const { pulls, decoder } = this;
+    const { pulls } = this;
+    const decoder = this.#connection.machine.input;
     pulls?.releaseRead();
     if (decoder === undefined || this.#stage === PARSING) return;
     // The decoder has the payload of that event.
     if (pulls?.unhandled !== undefined) return;
     decoder.releaseParsed();
-    this.#returnDecoder(decoder);
+    if (decoder.idle && (this.#quota & QUOTA_SPENT) === 0) this.#connection.machine.giveBack();
   }
 
   /** Changes the use of messages: see {@link MessageDecoder.setPayloadUse}. */
   #useFor(use: PayloadUse): void {
     // The rate also bounds messages that are discarded.
     if (use === CHECKED_ONLY && this.rate !== undefined) return;
-    this.#use = use;
+    this.use = use;
     const connection = this.#connection;
-    const { messagesIn } = connection;
+    const { messagesIn } = connection.machine;
     try {
       this.decoder?.setPayloadUse(use);
       // A message that had arrived, and that the extension has not decoded.
-      this.countDropped(connection.messagesIn - messagesIn);
+      this.countDropped(connection.machine.messagesIn - messagesIn);
       if (use === IGNORED) connection.extension?.destroy();
     } catch (error) {
       connection.report(error, 'extension');
@@ -240,11 +270,9 @@ export class Inbound {
 
   /** Ends parsing and releases the memory of the input. */
   stop(): void {
-    if (this.stopped) return;
-    this.stopped = true;
     if (this.pulls !== undefined) this.pulls.unhandled = undefined;
     try {
-      this.decoder?.destroy();
+      this.#connection.machine.drop();
       this.#connection.extension?.destroy();
     } catch (error) {
       this.#connection.report(error, 'extension');
@@ -298,9 +326,8 @@ export class Inbound {
 
   /** The connection has sent what was written in this turn. */
   turnEnded(): void {
-    const connection = this.#connection;
-    const { decoder, queue, pulls } = this;
-    if (pulls !== undefined && connection.closing === undefined) renewIdle(connection);
+    const { queue, pulls } = this;
+    const decoder = this.#connection.machine.input;
     const holdsInput = decoder !== undefined || queue !== undefined || pulls !== undefined;
     if (holdsInput) this.#releaseRead();
   }
@@ -328,18 +355,18 @@ export class Inbound {
       return undefined;
     }
     this.#stage = PARSING;
-    const { decoder } = this;
+    const { machine } = connection;
     this.rate?.refill();
     let result: ReadResult | undefined;
     try {
-      if (decoder !== undefined) {
+      if (machine.input !== undefined || (connection.ending !== undefined && machine.endIsDue)) {
         // The context is entered once for all messages of a chunk.
         const context = this.receiveCall?.context;
         result =
           context === undefined
-            ? this.#loop(decoder, ahead)
+            ? this.#loop(ahead)
             : // oxlint-disable-next-line typescript/unbound-method -- `this` is the second argument
-              context.runInAsyncScope(this.#loop, this, decoder, ahead);
+              context.runInAsyncScope(this.#loop, this, ahead);
       }
     } catch (error) {
       connection.readingFailed(error);
@@ -347,13 +374,13 @@ export class Inbound {
       this.#stage = READY;
     }
     if ((this.#quota & QUOTA_SPENT) !== 0) this.#continueInNextTurn();
-    const { closing, rare } = connection;
-    if (closing !== undefined) closing.parsed(ahead);
+    const { ending, rare } = connection;
+    if (ending !== undefined) ending.parsed(ahead);
     const { queue, pulls } = this;
     // A transport may deliver more input while it resumes: those messages wait until the read is
     // pending.
     if (pulls !== undefined) pulls.directRead = '';
-    const holdsInput = this.decoder !== undefined || queue !== undefined || pulls !== undefined;
+    const holdsInput = machine.input !== undefined || queue !== undefined || pulls !== undefined;
     if (holdsInput || rare !== undefined) balance(connection);
     return result;
   }
@@ -361,11 +388,12 @@ export class Inbound {
   /** A pass has ended: sends what was written in it, unless the reader may write more. */
   #passEnded(): void {
     const connection = this.#connection;
-    const { receiveCall, decoder, queue, pulls } = this;
+    const { receiveCall, queue, pulls } = this;
+    const decoder = connection.machine.input;
     const flowControl = connection.rare?.flowControl;
     if (flowControl?.paused === true) flowControl.renewalDue = true;
     const holdsInput = decoder !== undefined || queue !== undefined || pulls !== undefined;
-    const endIsDue = connection.closing?.outcome.readEnd !== undefined && this.ended === undefined;
+    const endIsDue = connection.ending?.readEnd !== undefined && this.ended === undefined;
     const busy = receiveCall !== undefined && receiveCall.state !== FREE;
     if (endIsDue || busy || (holdsInput && this.#mayWrite())) connection.scheduleEndOfTurn();
     else connection.outbox.sender.passEnded();
@@ -374,17 +402,23 @@ export class Inbound {
 
   /** Whether a reader has messages, or gets some in this turn. */
   #mayWrite(): boolean {
-    return this.pending || !isRead(this) || this.pulls?.messageTaken === true;
+    return this.pending || !this.isRead || this.pulls?.messageTaken === true;
   }
 
-  #loop(decoder: MessageDecoder, ahead: boolean): ReadResult | undefined {
+  #loop(ahead: boolean): ReadResult | undefined {
     const connection = this.#connection;
+    const { machine } = connection;
     let result: ReadResult | undefined;
-    while (!this.stopped) {
+    while (!machine.inputEnded) {
+      const decoder = machine.input;
+      if (decoder === undefined) {
+        if (machine.next() === END) connection.controlOrEnd(END);
+        return result;
+      }
       const isFree = this.receiverFree;
       if (!isFree && !this.#continues(decoder, ahead)) return result;
       // This turn's quota of frames is used up. Dropped frames cost little.
-      if (connection.framesIn >= decoder.stopAt && !this.dropping) {
+      if (machine.framesIn >= decoder.stopAt && !this.dropping) {
         this.#quota |= QUOTA_SPENT;
         return result;
       }
@@ -399,12 +433,11 @@ export class Inbound {
       }
       switch (event) {
         case NEED_MORE:
-          this.#returnDecoder(decoder);
           return result;
         case MESSAGE:
           this.#observe(decoder);
           // The observer or the rate may have ended the connection: no message is delivered after that.
-          if (!this.stopped) result = this.#deliver(decoder) ?? result;
+          if (!machine.inputEnded) result = this.#deliver(decoder) ?? result;
           break;
         // The observer comes last: its writes may bring the next chunk, which replaces the piece.
         case MESSAGE_BEGIN:
@@ -425,7 +458,8 @@ export class Inbound {
         case PONG:
         case CLOSE:
         case FAILED:
-          connection.controlOrFault(event, decoder);
+        case END:
+          connection.controlOrEnd(event);
           break;
       }
     }
@@ -451,16 +485,17 @@ export class Inbound {
    * @param isFree - Whether the handler is free.
    * @returns The event that the handler does not get; STEP after a call that is the last one.
    */
-  #nextEvent(decoder: MessageDecoder, isFree: boolean): MessageEvent {
+  #nextEvent(decoder: MessageDecoder, isFree: boolean): MachineEvent {
+    const { machine } = this.#connection;
     decoder.callerKeeps = !isFree;
     decoder.streaming = !isFree && this.pulls?.streams === true && !this.held && !this.dropping;
-    const plain = isFree && this.#use === DELIVERED && !this.#isObserved();
+    const plain = isFree && this.use === DELIVERED && !this.#isObserved();
     for (;;) {
-      const event = decoder.next();
+      const event = machine.next();
       if (event !== MESSAGE || !plain) return event;
       if (this.rate?.passes(decoder.length) === false) return STEP;
-      const isFreeAgain = this.receiveCall!.take(decoder) && this.#use === DELIVERED && !this.held;
-      if (!isFreeAgain || this.#connection.framesIn >= decoder.stopAt) return STEP;
+      const isFreeAgain = this.receiveCall!.take(decoder) && this.use === DELIVERED && !this.held;
+      if (!isFreeAgain || machine.framesIn >= decoder.stopAt) return STEP;
     }
   }
 
@@ -482,8 +517,8 @@ export class Inbound {
     const connection = this.#connection;
     connection.platform.yield(() => {
       this.#quota = 0;
-      const { decoder } = this;
-      if (decoder !== undefined) decoder.stopAt = connection.framesIn + FRAMES_PER_TURN;
+      const { input, framesIn } = connection.machine;
+      if (input !== undefined) input.stopAt = framesIn + FRAMES_PER_TURN;
       this.continue();
     });
   }
@@ -492,7 +527,7 @@ export class Inbound {
 
   /** Gives a whole message to a read, or returns it for the read that runs the loop. */
   #deliver(decoder: MessageDecoder): ReadResult | undefined {
-    if (this.#use !== DELIVERED) {
+    if (this.use !== DELIVERED) {
       if (this.dropping) this.countDropped(1);
       return undefined;
     }

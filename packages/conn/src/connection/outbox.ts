@@ -1,5 +1,5 @@
-import { CloseMessage, PingMessage, type WebSocketError } from '@ws/codec';
-import { FrameQueue, LARGEST_SLAB, Lease, noRelease, utf8Length } from '@ws/codec/internal';
+import { PingMessage, type WebSocketError } from '@ws/codec';
+import { type FrameQueue, LARGEST_SLAB, Lease, noRelease, utf8Length } from '@ws/codec/internal';
 import { COPY_BELOW } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import { RESOLVED, rejected } from '../time/promises.ts';
@@ -10,9 +10,9 @@ import { DetachedBytes } from '../writing/pending-bytes.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
 import { ReferencedWrite } from '../writing/referenced-write.ts';
 import { FIN, REFERENCE_FROM, sharedFrames } from '../writing/shared-frames.ts';
-import { unwritten, WriteEnd } from '../writing/write-end.ts';
+import { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
-import { FrameSender, LEND_FROM } from './frame-sender.ts';
+import { FrameSender } from './frame-sender.ts';
 import { WaitingForRoom, WaitingMessage } from './waiting-write.ts';
 import { WriteOrder } from './write-order.ts';
 
@@ -35,10 +35,10 @@ export class Outbox {
   readonly #connection: Connection;
 
   constructor(connection: Connection) {
-    const { extension, settings, shared } = connection;
+    const { extension } = connection;
     this.#connection = connection;
-    this.frames = new FrameQueue(shared.writeMemory(settings).slab, shared.coding, LEND_FROM);
-    this.sender = new FrameSender(connection, this.frames);
+    this.frames = connection.machine.out;
+    this.sender = new FrameSender(connection);
     this.encoder = extension === undefined ? undefined : new MessageEncoder(extension);
   }
 
@@ -82,10 +82,10 @@ export class Outbox {
   makeRoom(size: number): boolean {
     if (this.writeEnd !== undefined) return false;
     const { order, sender } = this;
-    const { settings } = this.#connection;
+    const { machine, settings } = this.#connection;
     const cost = order === undefined ? 0 : order.cost;
     const least = size + cost + this.frames.bytes;
-    const isFull = sender.blocked || least > settings.maxBufferedAmount;
+    const isFull = machine.blocked || least > settings.maxBufferedAmount;
     // As in `withinTotal`: its call would cost each message.
     if (!isFull && cost === 0 && least <= settings.highWaterMark) return true;
     if (isFull || cost > 0) {
@@ -103,7 +103,7 @@ export class Outbox {
     const cost = this.order?.cost ?? 0;
     const isLittle = size + cost + this.frames.bytes <= settings.highWaterMark;
     // So few bytes leave at the end of the turn: the total does not count them.
-    if (!this.sender.blocked && isLittle) return true;
+    if (!connection.machine.blocked && isLittle) return true;
     const { writeBudget } = shared.platform;
     return writeBudget === undefined || writeBudget.accepts(connection, size);
   }
@@ -265,7 +265,8 @@ export class Outbox {
     const connection = this.#connection;
     const { settings, platform, shared } = connection;
     const changes = this.encoder !== undefined || shared.coding.masks;
-    const waits = sender.blocked || this.frames.bytes > 0 || this.order?.mustWait === true;
+    const waits =
+      connection.machine.blocked || this.frames.bytes > 0 || this.order?.mustWait === true;
     if (changes || waits || this.writeEnd !== undefined) return false;
     const isObserved = platform.observer?.messageOut !== undefined;
     if (isObserved || settings.maxBufferedAmount < LARGEST_SLAB) return false;
@@ -365,10 +366,10 @@ export class Outbox {
   sharedFrame(b0: number, payload: Uint8Array): Promise<void> {
     const { length } = payload;
     const { frames, sender } = this;
-    const { shared } = this.#connection;
+    const { machine, shared } = this.#connection;
     const isOwn = shared.coding.masks || length > LARGEST_SLAB;
     // A transport that calls back within a write may be blocked while a batch is unsent.
-    const behind = sender.blocked || (frames.batch === undefined && frames.bytes > 0);
+    const behind = machine.blocked || (frames.batch === undefined && frames.bytes > 0);
     if (isOwn || (behind && length < REFERENCE_FROM)) {
       return this.ownedFrame(b0, payload, 0, length);
     }
@@ -407,27 +408,13 @@ export class Outbox {
     return this.sender.control(opcode, bytes, start, end, own, follows);
   }
 
-  /**
-   * Sends the close frame after all accepted frames. No frame is accepted after it (RFC 6455, section
-   * 5.5.1).
-   *
-   * @param end - Why later writes are rejected.
-   * @returns False when the frame could not be encoded, for example because the buffer pool failed.
-   *   The connection is aborted then.
-   */
-  closeFrame(payload: Uint8Array, end: WriteEnd): boolean {
+  /** The machine has queued our close frame: later writes, and those that wait, reject with `end`. */
+  closeFrameSent(end: WriteEnd): void {
     const connection = this.#connection;
-    try {
-      const size = this.frames.addCopy(FIN | CloseMessage, payload, 0, payload.length);
-      this.sender.countControl(CloseMessage, size);
-    } catch (error) {
-      connection.abort(unwritten(error));
-      return false;
-    }
     this.writeEnd = end;
     connection.rare?.noteWriteEnd();
+    this.rejectWaiting();
     connection.scheduleFlush();
-    return true;
   }
 
   /** Calls `send`. Its messages stay as they are, after messages that wait for another thread. */

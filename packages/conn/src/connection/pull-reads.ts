@@ -1,4 +1,5 @@
-import { MESSAGE, type MessageDecoder, type MessageEvent, NEED_MORE, STEP } from '@ws/codec';
+import { CLOSE, FAILED, MESSAGE, type MessageDecoder, NEED_MORE, STEP } from '@ws/codec';
+import type { MachineEvent } from '@ws/codec/internal';
 import { type DataType, Message } from '../message.ts';
 import { MessageReader } from '../read/message-reader.ts';
 import {
@@ -11,7 +12,6 @@ import { PieceQueue, restDropped } from '../read/piece-queue.ts';
 import { rejected } from '../time/promises.ts';
 import type { Connection } from './connection.ts';
 import { balance } from './flow-control.ts';
-import { loopBegins, loopLeft, NEVER, singleRead } from './handled.ts';
 import type { Inbound } from './inbound.ts';
 
 /**
@@ -27,17 +27,12 @@ export class PullReads {
   /** The message that a MessageReader reads. */
   pieces: PieceQueue | undefined;
   /** An event that was parsed before the loop began. The loop handles it first. */
-  unhandled: MessageEvent | undefined;
+  unhandled: MachineEvent | undefined;
   /**
    * Whether a reader has a message and has not asked for the next one: it may still answer that
    * message.
    */
   messageTaken = false;
-  /**
-   * Since when the message of a single read is taken and nothing else happens, in whole ms of the
-   * platform's clock; {@link NEVER} while other work goes on.
-   */
-  idleSince: number = NEVER;
   readonly #connection: Connection;
   readonly #inbound: Inbound;
 
@@ -171,7 +166,7 @@ export class PullReads {
   nextResult(iterator: object): Promise<IteratorResult<Message, undefined>> {
     const clash = this.#inbound.clash('for await');
     if (clash !== undefined) return rejected(clash, this.#inbound);
-    loopBegins(this.#inbound);
+    this.#inbound.hasRead = true;
     const message = this.#take('for await', false);
     if (message !== undefined) return Promise.resolve({ done: false, value: message as Message });
     const { ended } = this.#inbound;
@@ -183,7 +178,7 @@ export class PullReads {
   #read(name: string, streams: boolean): Promise<ReadResult> {
     const clash = this.#inbound.clash(name);
     if (clash !== undefined) return rejected(clash, this.#inbound);
-    singleRead(this.#inbound);
+    this.#inbound.hasRead = true;
     const result = this.#take(name, streams);
     if (result !== undefined) return Promise.resolve(result);
     const { ended } = this.#inbound;
@@ -228,15 +223,17 @@ export class PullReads {
       return undefined;
     }
     const connection = this.#connection;
-    if (connection.framesIn >= decoder.stopAt) return undefined;
+    const { machine } = connection;
+    if (machine.framesIn >= decoder.stopAt) return undefined;
     this.directRead = 'a loop';
     try {
       decoder.callerKeeps = true;
       decoder.streaming = false;
-      const event = decoder.next();
+      const event = machine.next();
       if (event !== MESSAGE) {
+        if (event === CLOSE || event === FAILED) connection.controlOrEnd(event);
         // Input that comes later must be read before these two count again.
-        if (event !== NEED_MORE && event !== STEP) this.unhandled = event;
+        else if (event !== NEED_MORE && event !== STEP) this.unhandled = event;
         return undefined;
       }
       this.messageTaken = true;
@@ -285,7 +282,6 @@ export class PullReads {
    * The loop over `iterator` was left: ends its pending read. Later messages are for the next read.
    */
   leave(iterator: object): void {
-    if (this.#inbound.receiveCall === undefined) loopLeft(this.#inbound);
     const { pending } = this;
     if (!(pending instanceof PendingResult) || pending.iterator !== iterator) return;
     this.pending = undefined;

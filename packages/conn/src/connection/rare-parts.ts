@@ -12,8 +12,8 @@ import { type Deferred, refused } from '../time/promises.ts';
 import { overLimit } from '../writing/buffer-limits.ts';
 import { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
+import { lossError } from './end-errors.ts';
 import { FlowControl } from './flow-control.ts';
-import { lossError } from './outcome.ts';
 
 /** The close code of applications for a login that is missing or over. */
 const LOGIN_EXPIRED = 4401;
@@ -143,7 +143,7 @@ export class RareParts {
     const { heartbeat } = connection.settings;
     const expired = (): void => {
       const payload = formatCloseMessage(LOGIN_EXPIRED, 'login expired');
-      connection.closingOrNew().ourClose(payload, undefined, true);
+      connection.endingOrNew().ourClose(payload, undefined, true);
     };
     return new Expiry(platform, expired, heartbeat === false ? undefined : heartbeat.interval);
   }

@@ -1,11 +1,4 @@
-import {
-  DELIVERED,
-  MessageDecoder,
-  type PayloadUse,
-  type Role,
-  type SlabSource,
-  sharedSlabPool,
-} from '@ws/codec';
+import { MessageDecoder, type Role, type SlabSource, sharedSlabPool } from '@ws/codec';
 import { type FrameCoding, FrameSlab, Pool } from '@ws/codec/internal';
 import { type BufferPool, slabsOf, threadSlab } from '../memory/write-memory.ts';
 import type { Settings } from '../options/conn-options.ts';
@@ -14,7 +7,6 @@ import { reportError } from '../report/report.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TaskQueue } from '../scheduler/task-queue.ts';
 import type { Timers } from '../scheduler/timers.ts';
-import type { Connection } from './connection.ts';
 
 /**
  * Most free decoders kept for the connections of one {@link ConnShared}. A connection has a decoder
@@ -73,23 +65,7 @@ export class ConnShared {
     return memory;
   }
 
-  /** Leases a decoder for the input of `connection`. */
-  acquireDecoder(connection: Connection, use: PayloadUse): MessageDecoder {
-    const { inbound, extension, rare, framesIn, settings } = connection;
-    const decoder = this.decoders.acquire() ?? this.#createDecoder();
-    decoder.attach(connection, rare?.readLimit ?? settings.readLimit, extension, inbound);
-    if (use !== DELIVERED) decoder.setPayloadUse(use);
-    decoder.stopAt = framesIn + FRAMES_PER_TURN;
-    return decoder;
-  }
-
-  /** Ends the lease of a decoder that is idle. */
-  releaseDecoder(decoder: MessageDecoder): void {
-    decoder.detach();
-    this.decoders.release(decoder);
-  }
-
-  #createDecoder(): MessageDecoder {
+  createDecoder(): MessageDecoder {
     const { isUtf8 } = platformFunctions(this.platform);
     return new MessageDecoder({ role: this.role, isUtf8 });
   }

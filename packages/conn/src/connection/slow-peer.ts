@@ -32,11 +32,11 @@ export class SlowPeer {
 
   /** The peer of `connection`, if its writes wait. */
   static of(connection: Connection): SlowPeer | undefined {
-    const { settings, outbox } = connection;
+    const { machine, settings, outbox } = connection;
     const { sender } = outbox;
     let peer: SlowPeer | undefined;
     connection.guardTransport(() => {
-      const isSlow = sender.blocked || sender.bufferedAmount >= settings.highWaterMark;
+      const isSlow = machine.blocked || sender.bufferedAmount >= settings.highWaterMark;
       if (isSlow) peer = new SlowPeer(connection);
     });
     return peer;

@@ -9,9 +9,9 @@ import { ChangedBytes, DetachedBytes } from '../writing/pending-bytes.ts';
 import { FIN } from '../writing/shared-frames.ts';
 import type { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
+import { codeAfterError } from './end-errors.ts';
 import { MessageWriter } from './message-writer.ts';
 import type { Outbox } from './outbox.ts';
-import { codeAfterError } from './outcome.ts';
 import { type Waiting, WaitingForRoom, WaitingMessage, WaitingWriter } from './waiting-write.ts';
 
 /** Time in ms that a message waits for an idle MessageWriter before it is reported. */
@@ -30,7 +30,7 @@ export class WriteOrder {
   #calls = 0;
   /** Whether the extension encodes the message of the open writer. */
   streamsEncoded = false;
-  /** {@link Connection.bytesOut} after the last frame of an encoded message of several frames. */
+  /** {@link Machine.bytesOut} after the last frame of an encoded message of several frames. */
   #encodedEnd = 0;
   /** The option of the open writer. */
   #compress: boolean | undefined;
@@ -72,7 +72,7 @@ export class WriteOrder {
    */
   get mustWait(): boolean {
     if (this.busy || this.#advancing || this.#queue.length > 0) return true;
-    return this.#mayAbort && this.#outbox.sender.blocked;
+    return this.#mayAbort && this.#connection.machine.blocked;
   }
 
   /** Calls `write`, whose message has a signal. */
@@ -218,7 +218,7 @@ export class WriteOrder {
     const { output, outputRsv } = encoder;
     outbox.sender.countEncoded(end - start);
     const sent = outbox.copiedFrame(first ? b0 | outputRsv : b0, output, 0, size);
-    this.#encodedEnd = this.#connection.bytesOut;
+    this.#encodedEnd = this.#connection.machine.bytesOut;
     if (fin) this.#endEncoded(true);
     return sent;
   }
@@ -237,7 +237,7 @@ export class WriteOrder {
 
   /** Whether frames of an encoded message of several frames are unsent. */
   get encodedUnsent(): boolean {
-    return this.#encodedEnd > this.#connection.bytesOut - this.#outbox.frames.bytes;
+    return this.#encodedEnd > this.#connection.machine.bytesOut - this.#outbox.frames.bytes;
   }
 
   /** The last fragment of a message of `bytes` was sent. */
@@ -286,7 +286,7 @@ export class WriteOrder {
   #awaitsDrain(): boolean {
     const { first } = this;
     const mayAbort = first instanceof WaitingMessage && first.mayAbort;
-    return mayAbort && this.#outbox.sender.blocked && !this.#flushing;
+    return mayAbort && this.#connection.machine.blocked && !this.#flushing;
   }
 
   /** The transport is below its high-water mark again. */

@@ -49,6 +49,7 @@ export class ControlFrames {
 
   set pingHandler(handler: PingPongHandler | undefined) {
     this.#pingHandler = handler && new UserHandler(handler);
+    this.#connection.machine.autoPong = handler === undefined;
   }
 
   /** The default ping handler: sends the pong. It throws a RangeError for more than 125 bytes. */
@@ -97,13 +98,12 @@ export class ControlFrames {
     return this.#pings?.rtt ?? NaN;
   }
 
-  /** Calls the ping handler with the payload in the decoder. False when there is no handler. */
-  callPingHandler({ bytes, start, end }: MessageDecoder): boolean {
+  /** Calls the ping handler, which answers itself, with the payload in the decoder. */
+  handlePing({ bytes, start, end }: MessageDecoder): void {
     const handler = this.#pingHandler?.call;
-    if (handler === undefined) return false;
+    if (handler === undefined) return;
     this.#pingRun ??= new HandlerRun();
     this.#call('ping handler', this.#pingRun, handler, copyOf(bytes, start, end));
-    return true;
   }
 
   /** Settles the pings that this pong answers and calls the pong handler. */
@@ -155,7 +155,7 @@ export class ControlFrames {
       return;
     }
     const failed = (error: unknown): void => {
-      this.#connection.closingOrNew().handlerFailed(error, name);
+      this.#connection.endingOrNew().handlerFailed(error, name);
     };
     try {
       const result: unknown = handler(payload);

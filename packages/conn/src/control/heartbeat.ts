@@ -111,7 +111,8 @@ function ping(connection: Connection, now: number): void {
 }
 
 function sendPing(connection: Connection, now: number): void {
-  const { bytesOut, transport } = connection;
+  const { machine, transport } = connection;
+  const { bytesOut } = machine;
   const { sender } = connection.outbox;
   const { bytesFlushed } = sender;
   const rare = connection.rareParts();
@@ -167,7 +168,8 @@ function dueAt(connection: Connection, { interval, timeout }: HeartbeatOption): 
 }
 /** Remembers the bytes that were sent, for a ping that may follow. */
 function noteBytes(connection: Connection): void {
-  const { bytesOut, rare } = connection;
+  const { machine, rare } = connection;
+  const { bytesOut } = machine;
   const sent = rare?.bytesSent;
   if (sent !== undefined) {
     sent.previous = sent.last;

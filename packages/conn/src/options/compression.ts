@@ -47,7 +47,7 @@ export const DEFAULT_COMPRESSION: Compression = {
   clientMaxWindowBits: undefined,
   sendHistory: 0,
   takeoverEngines: 16,
-  asyncDeflateThreshold: 32 * 1024,
+  asyncDeflateThreshold: 32_768,
 };
 
 const COMPRESSION_NAMES: readonly string[] = /* @__PURE__ */ Object.keys(DEFAULT_COMPRESSION);

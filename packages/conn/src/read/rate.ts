@@ -75,7 +75,7 @@ export class Rate implements TimerEntry {
       return true;
     }
     this.arrived(bytes);
-    return !this.#connection.inbound.stopped;
+    return !this.#connection.machine.inputEnded;
   }
 
   /** A reader gets a message that has waited. */

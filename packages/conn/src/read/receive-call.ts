@@ -1,7 +1,6 @@
 import type { MessageDecoder } from '@ws/codec';
 import { Lease } from '@ws/codec/internal';
 import type { Connection } from '../connection/connection.ts';
-import { loopBegins } from '../connection/handled.ts';
 import { BorrowedMessage, type DataType } from '../message.ts';
 import { type AsyncContext, asyncContexts } from '../platform/async-contexts.ts';
 import type { CloseInfo } from '../platform/observer.ts';
@@ -281,18 +280,18 @@ export class ReceiveCall extends Promise<CloseInfo> {
    * not failed then, and gets the messages before the peer's close frame.
    */
   #isLateAnswer(error: unknown): boolean {
-    return this.#connection.closing?.isLateAnswer(error) === true;
+    return this.#connection.ending?.isLateAnswer(error) === true;
   }
 
   #fail(error: unknown): void {
     this.thrown = { error };
-    this.#connection.closingOrNew().handlerFailed(error, 'receive');
+    this.#connection.endingOrNew().handlerFailed(error, 'receive');
     this.settleAtEnd();
   }
 
   /** Settles the call once reading has ended and the handler is done with all messages. */
   settleAtEnd(): void {
-    const { inbound, closing } = this.#connection;
+    const { inbound, ending } = this.#connection;
     const { ended, queue } = inbound;
     if (ended === undefined || inbound.receiveCall !== this) return;
     if (this.state !== FREE || queue?.empty === false) return;
@@ -302,7 +301,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     // Two errors of a handler do not count as failures: that of a write after our close frame, and
     // the reason of the end itself.
     const error = thrown === undefined ? reason : thrown.error;
-    const hasThrown = error !== reason && closing?.outcome.isCloseSent(error) !== true;
+    const hasThrown = error !== reason && ending?.isCloseSent(error) !== true;
     const failure =
       hasThrown || !ended.normally ? { error: hasThrown ? error : reason } : undefined;
     const connection = this.#connection;
@@ -359,7 +358,7 @@ export function startReceive(
   pulls?.dropPieces(`${call.name} began`);
   if (call.discards) inbound.checkOnly();
   if (pulls !== undefined) pulls.messageTaken = false;
-  loopBegins(inbound);
+  inbound.hasRead = true;
   inbound.receiveCall = call;
   call.takeQueued();
   inbound.run('reader');

@@ -636,3 +636,45 @@ describe('the end of the stream of a peer', () => {
     expect((await conn.closed).error?.message).toContain('unexpected EOF');
   });
 });
+
+describe('two ends that cross', () => {
+  it('leave a destroyed transport alone when the peer ends after terminate()', async () => {
+    const { conn, platform, transport } = wired('server');
+    const ended: string[] = [];
+    transport.end = () => void ended.push('end');
+    transport.destroy = () => void ended.push('destroy');
+    await platform.settle();
+    conn.terminate();
+    transport.feedEnd();
+    await platform.advance(10_000);
+    expect(ended).toEqual(['destroy']);
+  });
+
+  it.each(['server', 'client'] as const)(
+    'of a %s answer a close frame behind a full read-ahead although the peer has ended',
+    async (role) => {
+      const { conn, platform, transport, frame, feed, sent } = wired(role, { readAhead: 1_000 });
+      const texts: string[] = [];
+      const loop = (async () => {
+        for await (const message of conn) {
+          texts.push(message.text());
+          if (texts.length > 1) continue;
+          await new Promise<void>((resolve) => {
+            platform.setTimer(4_000, resolve);
+          });
+        }
+      })();
+      const all = Array.from({ length: 40 }, (_, i) => `${i}`);
+      feed(...all.map((text) => frame(1, text)), frame(8, Uint8Array.of(0x03, 0xe8)));
+      transport.sink!.end();
+      await platform.advance(2_400);
+      expect(sent()).toEqual([]);
+      await platform.advance(200);
+      expect(sent()).toEqual(['close 1000']);
+      await platform.advance(2_000);
+      await loop;
+      expect(texts).toEqual(all);
+      expect(await conn.closed).toMatchObject({ code: 1000, wasClean: true });
+    },
+  );
+});

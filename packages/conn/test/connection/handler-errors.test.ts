@@ -30,14 +30,18 @@ describe.each(['server', 'client'] as const)('a handler of a %s that fails at th
     },
   );
 
-  it('leaves our close clean when a control handler has a bug after it', async () => {
+  it('has the error of a bug in a control handler after our close frame', async () => {
     const { conn, feed, frame, platform, transport, sent } = wired(role);
     conn.setPingHandler(() => Promise.reject(new Error('a bug')));
     const closed = conn.close(1000);
     await platform.settle();
     feed(frame(9), frame(8, NORMAL));
     transport.feedEnd();
-    expect(await closed).toEqual({ code: 1000, reason: '', wasClean: true });
+    expect(await closed).toMatchObject({
+      code: 1000,
+      wasClean: false,
+      error: { message: 'a bug' },
+    });
     expect(sent()).toEqual(['close 1000']);
   });
 
@@ -125,7 +129,11 @@ describe.each(['server', 'client'] as const)('a handler of a %s that fails at th
     await platform.settle();
     feed(frame(8, NORMAL));
     transport.feedEnd();
-    expect(await closed).toMatchObject({ code: 1000, wasClean: true });
+    expect(await closed).toMatchObject({
+      code: 1000,
+      wasClean: false,
+      error: { message: 'a bug' },
+    });
     await expect(received).rejects.toThrow('a bug');
   });
 

@@ -1,4 +1,4 @@
-// A close frame is answered at once by an end that has nothing in work.
+// A close frame is answered once the application has handled all messages: it asks for the next one.
 import { describe, expect, it } from 'vitest';
 import { internalsOf } from '../../src/internal.ts';
 import { type Wired, wired } from '../wired.ts';
@@ -15,78 +15,87 @@ async function readOnce(settings = {}): Promise<Wired> {
 }
 
 describe('the answer to a close frame after one read', () => {
-  it('is sent at once when closed was read after it', async () => {
+  it('waits for half of closeTimeout when no read follows', async () => {
     const { conn, platform, feed, frame, sent, transport } = await readOnce();
     const { closed } = conn;
     feed(frame(8, CLOSE_1000));
-    await platform.settle();
+    await platform.advance(2_400);
+    expect([sent(), conn.state]).toEqual([[], 'open']);
+    await platform.advance(200);
     expect(sent()).toEqual(['close 1000']);
     transport.feedEnd();
     expect(await closed).toMatchObject({ code: 1000, wasClean: true });
   });
 
-  it('is sent at once when closed is read after the close frame', async () => {
-    const { conn, platform, feed, frame, sent } = await readOnce();
-    feed(frame(8, CLOSE_1000));
-    await platform.advance(100);
-    expect(sent()).toEqual([]);
+  it.each([100, 400, 2_000])('leaves a reader %d ms for its answer', async (ms) => {
+    const { conn, platform, feed, frame, sent } = wired('client');
+    const first = conn.readMessage();
+    feed(frame(1, 'first'), frame(8, CLOSE_1000));
+    await first;
     void conn.closed;
-    await platform.settle();
-    expect(sent()).toEqual(['close 1000']);
-  });
-
-  it('is sent at once when closed was read, although messages are unread', async () => {
-    const { conn, platform, feed, frame, sent } = await readOnce();
-    void conn.closed;
-    feed(frame(1, 'unread'), frame(8, CLOSE_1000));
-    await platform.settle();
-    expect(sent()).toEqual(['close 1000']);
-    expect((await conn.readMessage()).text()).toBe('unread');
-  });
-
-  it('is sent at once when the message was read 250 ms before', async () => {
-    const { platform, feed, frame, sent } = await readOnce();
-    await platform.advance(300);
-    feed(frame(8, CLOSE_1000));
-    await platform.settle();
-    expect(sent()).toEqual(['close 1000']);
-  });
-
-  it('waits for a reader that has written less than 250 ms before', async () => {
-    const { conn, platform, feed, frame, sent } = await readOnce();
-    await platform.advance(200);
-    await conn.send('half of the answer');
-    await platform.advance(200);
-    feed(frame(8, CLOSE_1000));
-    await platform.settle();
-    expect(sent()).not.toContain('close 1000');
-    await platform.advance(250);
-    expect(sent()).toContain('close 1000');
-  });
-
-  it('waits again for a message that was read later', async () => {
-    const { conn, platform, feed, frame, sent } = await readOnce();
-    await platform.advance(300);
-    const second = conn.readMessage();
-    await platform.advance(300);
-    feed(frame(1, 'second'), frame(8, CLOSE_1000));
-    await second;
-    await platform.advance(100);
+    await platform.advance(ms);
     await conn.send('answer');
-    await platform.advance(140);
-    expect(sent()).toEqual(['text answer']);
-    await platform.advance(20);
+    expect(sent()).toEqual([]);
+    await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
+    await platform.settle();
     expect(sent()).toEqual(['text answer', 'close 1000']);
   });
 
-  it('comes 250 ms after the close frame also from an end that writes meanwhile', async () => {
+  it.each<[string, (over: Wired) => unknown]>([
+    ['the next read', ({ conn }) => conn.readMessage()],
+    ['nextReader', ({ conn }) => conn.nextReader()],
+    ['receive', ({ conn }) => conn.receive(() => {})],
+    ['a loop', ({ conn }) => conn[Symbol.asyncIterator]().next()],
+    ['discardReads', ({ conn }) => conn.discardReads()],
+    ['close', ({ conn }) => conn.close()],
+  ])('is sent at %s', async (_, act) => {
+    const over = await readOnce();
+    const { feed, frame, platform, sent } = over;
+    feed(frame(8, CLOSE_1000));
+    await platform.advance(100);
+    expect(sent()).toEqual([]);
+    void Promise.resolve(act(over)).catch(() => {});
+    await platform.settle();
+    expect(sent()).toEqual(['close 1000']);
+  });
+
+  it('is sent at once after discardReads', async () => {
+    const { conn, platform, feed, frame, sent } = await readOnce();
+    void conn.discardReads().catch(() => {});
+    feed(frame(1, 'unwanted'), frame(8, CLOSE_1000));
+    await platform.settle();
+    expect(sent()).toEqual(['close 1000']);
+  });
+
+  it('waits although closed is read, and keeps the messages', async () => {
+    const { conn, platform, feed, frame, sent } = await readOnce();
+    void conn.closed;
+    feed(frame(1, 'unread'), frame(8, CLOSE_1000));
+    await platform.advance(400);
+    expect(sent()).toEqual([]);
+    expect((await conn.readMessage()).text()).toBe('unread');
+    await platform.settle();
+    expect(sent()).toEqual([]);
+    await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
+    expect(sent()).toEqual(['close 1000']);
+  });
+
+  it('is sent at half of closeTimeout by an end that writes meanwhile', async () => {
     const { conn, platform, feed, frame, sent } = await readOnce();
     feed(frame(8, CLOSE_1000));
     for (let i = 0; i < 6; i++) {
       void conn.send('x').catch(() => {});
-      await platform.advance(50);
+      await platform.advance(440);
     }
-    expect(sent().at(-1)).toBe('close 1000');
+    expect(sent()).toEqual([...Array<string>(6).fill('text x'), 'close 1000']);
+  });
+
+  it('is sent at once in a running handler that has got no message', async () => {
+    const { conn, platform, feed, frame, sent } = wired('server');
+    internalsOf(conn).connHandlerStarted();
+    feed(frame(9), frame(8, CLOSE_1000));
+    await platform.settle();
+    expect(sent()).toEqual(['pong', 'close 1000']);
   });
 
   it('waits in a running handler until it settles', async () => {
@@ -143,12 +152,23 @@ describe('the answer to a close frame after one read', () => {
   });
 
   it('leaves a close handler half of closeTimeout', async () => {
-    const { conn, platform, feed, frame, sent } = await readOnce();
+    const { conn, platform, feed, frame, sent } = wired('client');
+    void conn.discardReads().catch(() => {});
     conn.setCloseHandler(() => new Promise(() => {}));
     feed(frame(8, CLOSE_1000));
     await platform.advance(2_400);
     expect(sent()).toEqual([]);
     await platform.advance(200);
+    expect(sent()).toEqual(['close 1000']);
+  });
+
+  it('leaves a close handler that runs late a quarter of closeTimeout', async () => {
+    const { conn, platform, feed, frame, sent } = await readOnce();
+    conn.setCloseHandler(() => new Promise(() => {}));
+    feed(frame(8, CLOSE_1000));
+    await platform.advance(3_600);
+    expect(sent()).toEqual([]);
+    await platform.advance(300);
     expect(sent()).toEqual(['close 1000']);
   });
 });

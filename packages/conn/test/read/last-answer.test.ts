@@ -119,16 +119,16 @@ describe('the answer to the last message', () => {
     expect(await conn.closed).toMatchObject({ code: end === 'FIN' ? 1006 : 1000 });
   });
 
-  it.each(ends)('is waited for 250 ms after a single read: %s', async (end) => {
+  it.each(ends)('is waited for half of closeTimeout after a single read: %s', async (end) => {
     const { conn, platform, transport, frame, sent } = server(false);
     const message = conn.readMessage();
     transport.feed(frame(1, 'last'));
     await message;
     if (end !== 'FIN') transport.feed(frame(8, CLOSE_1000));
     if (end !== 'close') transport.feedEnd();
-    await platform.advance(240);
+    await platform.advance(2_400);
     expect([sent(), conn.state]).toEqual([[], 'open']);
-    await platform.advance(20);
+    await platform.advance(200);
     expect(sent()).toEqual(end === 'FIN' ? [] : ['close 1000']);
     expect(conn.state).not.toBe('open');
   });
@@ -156,11 +156,11 @@ describe('the answer to the last message', () => {
     transport.feed(frame(1, 'last'));
     await message;
     transport.feed(frame(8, CLOSE_1000));
-    await platform.advance(200);
+    await platform.advance(2_000);
     transport.feedEnd();
-    await platform.advance(40);
+    await platform.advance(400);
     expect(sent()).toEqual([]);
-    await platform.advance(20);
+    await platform.advance(200);
     expect(sent()).toEqual(['close 1000']);
   });
 

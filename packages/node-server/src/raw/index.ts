@@ -6,5 +6,6 @@
 export type { RequestFacts } from '@ws/codec';
 export type { HeadCallbacks } from '../policies/head-callbacks.ts';
 export { route } from '../route.ts';
-export { type RawOptions, RawUpgrader, type RawUpgraderOptions } from './raw-upgrader.ts';
-export { type RawServeOptions, type RawServer, serveRaw } from './serve-raw.ts';
+export { RawUpgrader, serveRaw } from './on-demand.ts';
+export type { RawOptions, RawUpgraderOptions } from './raw-upgrader.ts';
+export type { RawServeOptions, RawServer } from './serve-raw.ts';

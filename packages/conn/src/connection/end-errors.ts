@@ -1,0 +1,69 @@
+import { CloseCode, type ClosePayload } from '@ws/codec';
+import {
+  BackpressureError,
+  CloseError,
+  causeText,
+  TimeoutError,
+  TransportError,
+  UNEXPECTED_EOF,
+  untraced,
+} from '../errors.ts';
+import { isNormalEnd } from '../read/pending-read.ts';
+
+/** Says which end's message and limit a close frame with 1009 is about. */
+const SENT_TOO_BIG = 'a message of this end is larger than the limit of the peer';
+
+/**
+ * Why reading ends with the peer's close frame.
+ *
+ * @param sent - Whether our close frame came first.
+ * @param isCut - It comes within a message. No reader may take the end for that of the message.
+ * @param loss - The error of a reader that has lost messages.
+ */
+export function peerCloseError(
+  { code, reason }: ClosePayload,
+  sent: boolean,
+  isCut: boolean,
+  loss: Error | undefined,
+): Error {
+  // The answer to our own close frame repeats its code.
+  const tooBig = code === CloseCode.MessageTooBig && !sent ? SENT_TOO_BIG : undefined;
+  const close = untraced(() => new CloseError(code, reason, tooBig ?? loss?.message ?? ''));
+  if (isCut) {
+    const text = `the connection was closed within a message: ${causeText(close)}`;
+    return untraced(() => new TransportError(text, { cause: close }));
+  }
+  return loss !== undefined && isNormalEnd(close) ? loss : close;
+}
+
+/** Names the option of the timeout: of a call of `close`, or the default. */
+export function timeoutOption(timeout: number | undefined): string {
+  return timeout === undefined ? 'closeTimeout' : 'timeout of close';
+}
+
+/** Why reading ends when the peer's stream ends without a close frame. */
+export function unexpectedEof(): CloseError {
+  return untraced(() => new CloseError(CloseCode.AbnormalClosure, UNEXPECTED_EOF));
+}
+
+/** Why reading ends when messages were dropped that no code has taken in time. */
+export function lossError(messages: number): TimeoutError {
+  const text = `messages dropped at the end of the connection, because no code took them in time: ${messages} (options closeTimeout, rate)`;
+  return new TimeoutError(text, { permanent: true });
+}
+
+/** The error of a connection after its transport has closed with `error`. */
+export function brokenBy(error: Error | undefined): TransportError | undefined {
+  if (error === undefined || error instanceof TransportError) return error;
+  return untraced(() => new TransportError(causeText(error), { cause: error }));
+}
+
+/** The close code after an error of the application: a message for which there is no room may have it later. */
+export function codeAfterError(error: unknown): number {
+  try {
+    if (error instanceof BackpressureError) return CloseCode.TryAgainLater;
+  } catch {
+    // A trap of a Proxy that the application has thrown.
+  }
+  return CloseCode.InternalServerErr;
+}
