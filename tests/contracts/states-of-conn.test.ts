@@ -3,11 +3,11 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { formatCloseMessage, parseCloseMessage, type Role } from '@ws/codec';
-import { states } from '@ws/codec/internal';
 import { type CloseInfo, Conn } from '@ws/conn';
 import { serve } from '@ws/node-server';
 import { NaiveDecoder, naiveEncode, TestTransport, upgradeRequest } from '@ws/tests';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import * as states from '../../packages/codec/src/endpoint/states.ts';
 
 const { DESTROYED, ECHO, endsOurSide, EVENT_NAMES, OURS, OVER, STATE_NAMES, TABLE } = states;
 

@@ -1,4 +1,3 @@
-import { states } from '@ws/codec/internal';
 import {
   BackpressureError,
   BinaryMessage,
@@ -11,6 +10,7 @@ import {
   type WaitOptions,
   WebSocketError,
 } from '@ws/conn';
+import * as states from '../../packages/codec/src/endpoint/states.ts';
 import type { FakePlatform } from '../kit/index.ts';
 import type { End } from './commands.ts';
 import { ABORTED, THROWN } from './scene.ts';

@@ -1,4 +1,4 @@
-import { states } from '@ws/codec/internal';
+import * as states from '../../packages/codec/src/endpoint/states.ts';
 import { arrow, box, picture, text } from './svg.ts';
 
 const { DESTROY, EVENT_NAMES, GONE, STATE_NAMES, TABLE, endsOurSide, maySend, takesInput } = states;

@@ -28,7 +28,7 @@ export {
   type MachineEvent,
   type MachineOwner,
 } from './endpoint/machine.ts';
-export * as states from './endpoint/states.ts';
+export { CLOSE_SENT, CLOSED, DESTROYED, OPEN } from './endpoint/states.ts';
 export { Arena, Batch } from './frames/batch.ts';
 export type { FrameDecoderUse } from './frames/decoder-options.ts';
 export { FrameQueue, noRelease } from './frames/frame-queue.ts';

@@ -90,60 +90,64 @@ type Row = { readonly [Event in StateEvent]?: Cell };
 
 const to = (state: State, frame: Cell['frame'] = NO_FRAME): Cell => ({ to: state, frame });
 
-/** From these states the transport may be destroyed. */
-const ANY: Row = { [DESTROY]: to(DESTROYED), [GONE]: to(CLOSED) };
-
 /** `TABLE[state][event]`. Without a cell, the event changes nothing and sends nothing. */
-export const TABLE: readonly Row[] = [
-  // OPEN
-  {
-    [WE_CLOSE]: to(CLOSE_SENT, OURS), // 7.1.2
-    [WE_FAIL]: to(HAS_FAILED, OURS), // 7.1.7: a close frame should come first
-    [PEER_CLOSE]: to(CLOSE_RECEIVED), // 5.5.1: the answer may wait for the message under way
-    [PEER_END]: to(PEER_ENDED), // 7.1.5: 1006
-    [BROKEN_RULE]: to(HAS_FAILED, OURS), // 7.1.7
-    ...ANY,
-  },
-  // CLOSE_RECEIVED
-  {
-    [WE_CLOSE]: to(BOTH, OURS), // 5.5.1: typically an echo, but it may be any code
-    [WE_FAIL]: to(HAS_FAILED, OURS), // 7.1.7
-    [PEER_END]: to(RECEIVED_ENDED),
-    [ANSWER]: to(BOTH, ECHO), // 5.5.1
-    ...ANY,
-  },
-  // PEER_ENDED
-  {
-    [WE_CLOSE]: to(OVER, OURS), // 7.1.2: half of the transport is open
-    [WE_FAIL]: to(OVER, OURS), // 7.1.7
-    [ANSWER]: to(OVER), // there is no close frame to answer
-    ...ANY,
-  },
-  // RECEIVED_ENDED
-  {
-    [WE_CLOSE]: to(OVER, OURS), // 5.5.1
-    [WE_FAIL]: to(OVER, OURS), // 7.1.7
-    [ANSWER]: to(OVER, ECHO), // 5.5.1
-    ...ANY,
-  },
-  // CLOSE_SENT
-  {
-    [PEER_CLOSE]: to(BOTH), // 7.1.4: clean, once the transport closes
-    [PEER_END]: to(OVER), // 7.1.5: 1006
-    [BROKEN_RULE]: to(HAS_FAILED), // 5.5.1: no frame follows our close frame
-    ...ANY,
-  },
-  // BOTH
-  { [PEER_END]: to(OVER), ...ANY }, // 7.1.1
-  // FAILED
-  { [PEER_END]: to(OVER), ...ANY }, // 7.1.1
-  // OVER
-  ANY,
-  // DESTROYED
-  { [GONE]: to(CLOSED) },
-  // CLOSED
-  {},
-];
+export const TABLE: readonly Row[] = /* @__PURE__ */ rows();
+
+// A call, because a bundler cannot drop an unused literal with computed keys.
+function rows(): Row[] {
+  /** From these states the transport may be destroyed. */
+  const ANY: Row = { [DESTROY]: to(DESTROYED), [GONE]: to(CLOSED) };
+  return [
+    // OPEN
+    {
+      [WE_CLOSE]: to(CLOSE_SENT, OURS), // 7.1.2
+      [WE_FAIL]: to(HAS_FAILED, OURS), // 7.1.7: a close frame should come first
+      [PEER_CLOSE]: to(CLOSE_RECEIVED), // 5.5.1: the answer may wait for the message under way
+      [PEER_END]: to(PEER_ENDED), // 7.1.5: 1006
+      [BROKEN_RULE]: to(HAS_FAILED, OURS), // 7.1.7
+      ...ANY,
+    },
+    // CLOSE_RECEIVED
+    {
+      [WE_CLOSE]: to(BOTH, OURS), // 5.5.1: typically an echo, but it may be any code
+      [WE_FAIL]: to(HAS_FAILED, OURS), // 7.1.7
+      [PEER_END]: to(RECEIVED_ENDED),
+      [ANSWER]: to(BOTH, ECHO), // 5.5.1
+      ...ANY,
+    },
+    // PEER_ENDED
+    {
+      [WE_CLOSE]: to(OVER, OURS), // 7.1.2: half of the transport is open
+      [WE_FAIL]: to(OVER, OURS), // 7.1.7
+      [ANSWER]: to(OVER), // there is no close frame to answer
+      ...ANY,
+    },
+    // RECEIVED_ENDED
+    {
+      [WE_CLOSE]: to(OVER, OURS), // 5.5.1
+      [WE_FAIL]: to(OVER, OURS), // 7.1.7
+      [ANSWER]: to(OVER, ECHO), // 5.5.1
+      ...ANY,
+    },
+    // CLOSE_SENT
+    {
+      [PEER_CLOSE]: to(BOTH), // 7.1.4: clean, once the transport closes
+      [PEER_END]: to(OVER), // 7.1.5: 1006
+      [BROKEN_RULE]: to(HAS_FAILED), // 5.5.1: no frame follows our close frame
+      ...ANY,
+    },
+    // BOTH
+    { [PEER_END]: to(OVER), ...ANY }, // 7.1.1
+    // FAILED
+    { [PEER_END]: to(OVER), ...ANY }, // 7.1.1
+    // OVER
+    ANY,
+    // DESTROYED
+    { [GONE]: to(CLOSED) },
+    // CLOSED
+    {},
+  ];
+}
 
 /** Whether frames may be sent: before our close frame (section 5.5.1), and before a failure. */
 export function maySend(state: State): boolean {

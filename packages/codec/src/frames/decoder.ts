@@ -2,7 +2,6 @@ import { checkCoderOptions, integer, notNegative } from '../arguments.ts';
 import { ProtocolError } from '../errors.ts';
 import { copyRange } from '../masking/copy.ts';
 import { checkRange, rotate } from '../masking/mask.ts';
-import { MAX_TAIL, ReceiveRing } from '../memory/ring.ts';
 import { NO_BYTES, type OwnedBytes } from '../memory/slab.ts';
 import { sharedSlabPool } from '../memory/slab-pool.ts';
 import { CloseCode, MAX_CONTROL_PAYLOAD } from '../protocol.ts';
@@ -18,6 +17,7 @@ import {
   NEED_MORE,
 } from './decoder-options.ts';
 import { length16, length64 } from './header.ts';
+import { detachedChunk, InputMemory, MAX_TAIL } from './input-memory.ts';
 import {
   CONTROL_FRAME,
   DATA_FRAME,
@@ -30,19 +30,18 @@ import {
   overLimit,
   RSV,
 } from './rules.ts';
-import { detachedChunk, Tail } from './tail.ts';
 import { Unmasker } from './unmasker.ts';
 
 /** Largest `readBufferSize`: larger reads are not faster. */
 const MAX_READ_BUFFER = 1_048_576;
 
 // The decoder reads the current input, `#bytes[#pos, #inputEnd)`: the pushed chunk, the bytes that
-// were read into the ring, or the tail once a chunk continues it.
+// were read into the memory, or the tail once a chunk continues it.
 //
 //   AT_HEADER       `#pos` is the first byte of a frame               -> IN_PAYLOAD by FRAME_BEGIN
 //   IN_PAYLOAD      #remaining bytes of payload are missing           -> AT_HEADER by FRAME_END
 //   IN_TAIL         a chunk has arrived that continues the tail       -> ON_TAIL
-//   ON_TAIL         the input is the tail: the bytes of a FRAME event are in the ring, and the
+//   ON_TAIL         the input is the tail: the bytes of a FRAME event are in the memory, and the
 //                   next call frees them                              -> AT_HEADER, IN_PAYLOAD
 //   BEGUN           the pool threw before FRAME_BEGIN was reported    -> IN_PAYLOAD by FRAME_BEGIN
 //   FAULTED         the peer broke a rule                             -> AT_HEADER by reset()
@@ -132,9 +131,8 @@ export class FrameDecoder {
   #verdicts: Uint8Array;
   readonly #holdLimit: number;
   readonly #unmasks: boolean;
-  readonly #ring: ReceiveRing;
+  readonly #memory: InputMemory;
   readonly #unmasker: Unmasker;
-  readonly #tail: Tail;
 
   #state = AT_HEADER;
   /**
@@ -181,9 +179,8 @@ export class FrameDecoder {
     this.#verdicts = firstByteVerdicts(allowedRsv);
     this.#holdLimit = holdLimit;
     this.#unmasks = unmask;
-    this.#ring = new ReceiveRing(pool, readBufferSize, this.#masked);
-    this.#unmasker = new Unmasker(this.#ring);
-    this.#tail = new Tail(this.#ring, this.#masked ? 4 : 0, holdLimit);
+    this.#memory = new InputMemory(pool, readBufferSize, this.#masked, holdLimit);
+    this.#unmasker = new Unmasker(this.#memory);
   }
 
   /** @internal The reserved bits of the negotiated extensions. Set it between two messages. */
@@ -195,9 +192,9 @@ export class FrameDecoder {
   /** Whether the stream may end here: no byte of an incomplete frame has arrived. */
   get atFrameBoundary(): boolean {
     if (this.#pos !== this.#inputEnd) return false;
-    if (this.#state === AT_HEADER) return this.#ring.size === 0;
+    if (this.#state === AT_HEADER) return this.#memory.size === 0;
     // The whole tail was a frame. Its bytes stay valid until the next call.
-    return this.#state === ON_TAIL && this.#tail.chunkPos === this.#tail.chunk.length;
+    return this.#state === ON_TAIL && this.#memory.chunkPos === this.#memory.chunk.length;
   }
 
   /** Payload bytes of the current frame that {@link next} has not delivered. */
@@ -207,7 +204,7 @@ export class FrameDecoder {
 
   /** Bytes that were pushed and that {@link next} has not read. */
   get unread(): number {
-    const { chunk, chunkPos } = this.#tail;
+    const { chunk, chunkPos } = this.#memory;
     return this.#inputEnd - this.#pos + Math.max(0, chunk.length - chunkPos);
   }
 
@@ -228,11 +225,11 @@ export class FrameDecoder {
   push(chunk: Uint8Array, end: number = chunk?.length): void {
     checkRange(chunk, 0, end);
     if (!this.#ready()) return;
-    if (this.#ring.size === 0) {
+    if (this.#memory.size === 0) {
       this.#setInput(chunk, 0, end);
     } else {
-      this.#tail.chunk = end === chunk.length ? chunk : chunk.subarray(0, end);
-      this.#tail.chunkPos = 0;
+      this.#memory.chunk = end === chunk.length ? chunk : chunk.subarray(0, end);
+      this.#memory.chunkPos = 0;
       this.#state = IN_TAIL;
     }
   }
@@ -250,7 +247,7 @@ export class FrameDecoder {
    */
   writable(): Uint8Array {
     this.#ready();
-    return this.#ring.writable();
+    return this.#memory.writable();
   }
 
   /**
@@ -263,10 +260,10 @@ export class FrameDecoder {
   commit(n: number): void {
     if (!(Number.isInteger(n) && n >= 0)) throw new RangeError('n must be an integer of 0 or more');
     if (!this.#ready()) return;
-    const ring = this.#ring;
-    ring.landed(n);
-    this.#setInput(ring.bytes, ring.base - ring.size, ring.base + n);
-    ring.size = 0;
+    const memory = this.#memory;
+    memory.landed(n);
+    this.#setInput(memory.bytes, memory.base - memory.size, memory.base + n);
+    memory.size = 0;
   }
 
   /**
@@ -370,11 +367,11 @@ export class FrameDecoder {
    * @returns A copy, which the caller owns. The decoder keeps the bytes.
    */
   rest(): OwnedBytes {
-    const { bytes, base, size } = this.#ring;
+    const { bytes, base, size } = this.#memory;
     // The input is the tail in ON_TAIL.
     const tail = bytes.subarray(this.#state === ON_TAIL ? base : base - size, base);
     const input = this.#bytes.subarray(this.#pos, this.#inputEnd);
-    const chunk = this.#tail.chunk.subarray(this.#tail.chunkPos);
+    const chunk = this.#memory.chunk.subarray(this.#memory.chunkPos);
     const all = new Uint8Array(tail.length + input.length + chunk.length);
     all.set(tail);
     all.set(input, tail.length);
@@ -391,13 +388,13 @@ export class FrameDecoder {
    */
   moveInput(memory: Uint8Array): void {
     if (this.#state === ON_TAIL) this.#endTail(AT_HEADER);
-    const tail = this.#tail;
-    const { chunk, chunkPos } = tail;
+    const held = this.#memory;
+    const { chunk, chunkPos } = held;
     if (chunkPos < chunk.length) {
       const rest = chunk.subarray(chunkPos);
       memory.set(rest);
-      tail.chunk = memory.subarray(0, rest.length);
-      tail.chunkPos = 0;
+      held.chunk = memory.subarray(0, rest.length);
+      held.chunkPos = 0;
     } else {
       const rest = this.#bytes.subarray(this.#pos, this.#inputEnd);
       memory.set(rest);
@@ -411,13 +408,13 @@ export class FrameDecoder {
    * @returns False, without a change, when they do not fit in.
    */
   appendInput(memory: Uint8Array, chunk: Uint8Array, end: number): boolean {
-    const tail = this.#tail;
-    const inTail = tail.chunk.length > 0;
-    const at = inTail ? tail.chunk.length : this.#inputEnd;
+    const held = this.#memory;
+    const inTail = held.chunk.length > 0;
+    const at = inTail ? held.chunk.length : this.#inputEnd;
     if (at + end > memory.length) return false;
     copyRange(memory, chunk, 0, end, at);
     if (inTail) {
-      tail.chunk = memory.subarray(0, at + end);
+      held.chunk = memory.subarray(0, at + end);
     } else {
       // The input may be a view of the first bytes: of an earlier tail.
       this.#bytes = memory;
@@ -432,14 +429,14 @@ export class FrameDecoder {
    */
   reset(): void {
     this.#setInput(NO_BYTES, 0, 0);
-    this.#tail.chunk = NO_BYTES;
+    this.#memory.chunk = NO_BYTES;
     this.#state = AT_HEADER;
     this.#open = 0;
     this.#remaining = 0;
     this.error = undefined;
     this.#show(NO_BYTES, 0, 0);
     // Last: the pool's release function may throw.
-    this.#ring.release();
+    this.#memory.release();
   }
 
   /** Returns the next event, or READ_HEADER when `#pos` is at a header now. */
@@ -530,10 +527,9 @@ export class FrameDecoder {
 
   /** Adds bytes of the chunk to the frame in the tail. The tail becomes the input. */
   #readTail(): typeof READ_HEADER {
-    const tail = this.#tail;
-    const ring = this.#ring;
-    tail.complete();
-    this.#setInput(ring.bytes, ring.base - ring.size, ring.base);
+    const memory = this.#memory;
+    memory.complete();
+    this.#setInput(memory.bytes, memory.base - memory.size, memory.base);
     this.#state = ON_TAIL;
     return READ_HEADER;
   }
@@ -542,19 +538,19 @@ export class FrameDecoder {
    * Frees the memory of the tail. The rest of the chunk is the input, in `state`.
    */
   #endTail(state: typeof AT_HEADER | typeof BEGUN): void {
-    const tail = this.#tail;
-    this.#setInput(tail.chunk, tail.chunkPos, tail.chunk.length);
-    tail.chunk = NO_BYTES;
+    const held = this.#memory;
+    this.#setInput(held.chunk, held.chunkPos, held.chunk.length);
+    held.chunk = NO_BYTES;
     this.#state = state;
     // Last: the pool's release function may throw.
-    this.#ring.clear();
+    this.#memory.clear();
   }
 
   /** No whole frame is left: its bytes so far become the tail, and the chunk is dropped. */
   #keepTail(need: number): DecodeEvent {
-    if (this.#state === AT_HEADER) this.#tail.keep(this.#bytes, this.#pos, this.#inputEnd, need);
+    if (this.#state === AT_HEADER) this.#memory.keep(this.#bytes, this.#pos, this.#inputEnd, need);
     this.#state = AT_HEADER;
-    this.#tail.chunk = NO_BYTES;
+    this.#memory.chunk = NO_BYTES;
     this.#setInput(NO_BYTES, 0, 0);
     this.#show(NO_BYTES, 0, 0);
     return NEED_MORE;
@@ -567,14 +563,14 @@ export class FrameDecoder {
   #ready(): boolean {
     if (this.#state === FAULTED) return false;
     const ended = this.#state === IN_PAYLOAD && this.#remaining === 0;
-    const { chunk, chunkPos } = this.#tail;
+    const { chunk, chunkPos } = this.#memory;
     const isPending = ended || this.#state === BEGUN;
     if (this.#pos < this.#inputEnd || chunkPos < chunk.length || isPending) {
       throw new Error('events are pending: call next() until it returns NEED_MORE');
     }
     if (this.#state === ON_TAIL) {
-      this.#tail.chunk = NO_BYTES;
-      this.#ring.clear();
+      this.#memory.chunk = NO_BYTES;
+      this.#memory.clear();
     }
     if (this.#state !== IN_PAYLOAD) this.#state = AT_HEADER;
     return true;
@@ -606,13 +602,13 @@ export class FrameDecoder {
 
   #fail(error: ProtocolError): DecodeEvent {
     this.#setInput(NO_BYTES, 0, 0);
-    this.#tail.chunk = NO_BYTES;
+    this.#memory.chunk = NO_BYTES;
     this.#show(NO_BYTES, 0, 0);
     this.#state = FAULTED;
     this.error = error;
     // Last: the pool's release function may throw. The memory for {@link writable} stays: a read
     // into it may be in progress.
-    this.#ring.clear();
+    this.#memory.clear();
     return FAILED;
   }
 

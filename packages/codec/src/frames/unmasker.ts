@@ -8,7 +8,7 @@ import {
   VIEW_AHEAD,
   WORDS_FROM,
 } from '../masking/size-thresholds.ts';
-import type { ReceiveRing } from '../memory/ring.ts';
+import type { InputMemory } from './input-memory.ts';
 
 /** The bytes are not in the SIMD memory, or their place is not yet looked up. */
 const NO_ADDRESS = -1;
@@ -21,7 +21,7 @@ const NO_ADDRESS = -1;
  * masking/move-unmasked.ts.
  */
 export class Unmasker {
-  readonly #ring: ReceiveRing;
+  readonly #memory: InputMemory;
   #simd: Simd | undefined = undefined;
   /** Place of the chunk in the SIMD memory, or {@link NO_ADDRESS}. */
   #address = NO_ADDRESS;
@@ -29,9 +29,9 @@ export class Unmasker {
   #words: Words | undefined = undefined;
   #misalignment = 0;
 
-  /** @param ring - Caches the view of its memory as words. */
-  constructor(ring: ReceiveRing) {
-    this.#ring = ring;
+  /** @param memory - Caches the view of its bytes as words. */
+  constructor(memory: InputMemory) {
+    this.#memory = memory;
   }
 
   /** Drops what is known about the chunk. */
@@ -74,7 +74,7 @@ export class Unmasker {
       fast.xorForeign(bytes, start, end, key);
     } else {
       if (this.#words === undefined) {
-        this.#words = bytes === this.#ring.bytes ? this.#ring.words : wordsOver(bytes);
+        this.#words = bytes === this.#memory.bytes ? this.#memory.words : wordsOver(bytes);
         this.#misalignment = misalignmentOf(bytes);
       }
       xorOwned(bytes, this.#words, this.#misalignment, start, end, key);

@@ -41,7 +41,7 @@ export interface SlabSource {
 /**
  * Size in bytes of the largest slab that a pool keeps. Three other sizes depend on it:
  * - `FrameSlab` fills slabs of at most this size: a pool does not keep larger ones.
- * - `ReceiveRing` grows to this size, for the same reason.
+ * - `InputMemory` grows to this size, for the same reason.
  * - `borrowFrom` of an encoder defaults to it: a frame that fits a slab is copied. With a larger
  *   value a payload would be copied to several slabs.
  */

@@ -1,6 +1,7 @@
 import { formatCloseMessage, ProtocolError, type Role } from '@ws/codec';
-import { failureBy, states } from '@ws/codec/internal';
+import { failureBy } from '@ws/codec/internal';
 import { describe, expect, it } from 'vitest';
+import * as states from '../../src/endpoint/states.ts';
 import { Driven } from './machines.ts';
 
 const stateOf = ({ machine }: Driven): string => states.STATE_NAMES[machine.state];

@@ -1,6 +1,6 @@
 import { formatCloseMessage, type Role } from '@ws/codec';
-import { states } from '@ws/codec/internal';
 import { describe, expect, it } from 'vitest';
+import * as states from '../../src/endpoint/states.ts';
 import { Driven } from './machines.ts';
 
 const { EVENT_NAMES, STATE_NAMES, TABLE, endsOurSide, maySend, takesInput } = states;

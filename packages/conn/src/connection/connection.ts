@@ -14,6 +14,7 @@ import {
   WebSocketError,
 } from '@ws/codec';
 import {
+  DESTROYED,
   END,
   type Failure,
   FrameQueue,
@@ -22,7 +23,6 @@ import {
   LARGEST_SLAB,
   Machine,
   type MachineOwner,
-  states,
 } from '@ws/codec/internal';
 import { ControlFrames } from '../control/control-frames.ts';
 import { checkHeartbeat, startHeartbeat } from '../control/heartbeat.ts';
@@ -312,7 +312,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   readingFailed(cause: unknown): void {
     const ending = this.endingOrNew();
     // A pong or a close frame could not be written.
-    if (this.machine.state === states.DESTROYED && !ending.destroyed) {
+    if (this.machine.state === DESTROYED && !ending.destroyed) {
       return this.abort(unwritten(cause));
     }
     const error = new TransportError(`reading failed: ${causeText(cause)}`, { cause });
@@ -451,7 +451,7 @@ function takesInput(
       ending.abort(new TransportError(text));
     }
   }
-  return !machine.inputEnded && machine.state < states.DESTROYED;
+  return !machine.inputEnded && machine.state < DESTROYED;
 }
 
 function observeClose(connection: Connection, info: CloseInfo): void {

@@ -1,4 +1,4 @@
-import { states } from '@ws/codec/internal';
+import { DESTROYED } from '@ws/codec/internal';
 import type { Connection } from './connection.ts';
 import type { Ending } from './ending.ts';
 import { progress, readAheadHasRoom } from './flow-control.ts';
@@ -157,7 +157,7 @@ export class EndClocks {
     // An alarm of an earlier state, in a connection that is destroyed.
     if (this.#deadline === Infinity) return;
     const { machine, settings } = this.#connection;
-    const isDestroyed = machine.state >= states.DESTROYED;
+    const isDestroyed = machine.state >= DESTROYED;
     const left = isDestroyed ? 0 : (this.slowPeer?.extend(settings.closeTimeout) ?? 0);
     this.#deadline = this.#now() + left;
     if (left > 0) return this.#startTimer(left);

@@ -1,5 +1,5 @@
 import { CloseCode, type ProtocolError, type WebSocketError } from '@ws/codec';
-import { type Failure, failureBy, states } from '@ws/codec/internal';
+import { CLOSE_SENT, CLOSED, DESTROYED, type Failure, failureBy, OPEN } from '@ws/codec/internal';
 import { CloseError, CloseSentError, errorOf, TimeoutError, transportFailed } from '../errors.ts';
 import type { CloseInfo, ConnState } from '../platform/observer.ts';
 import { connErrorOf } from '../read/over-read-limit.ts';
@@ -55,18 +55,18 @@ export class Ending implements TurnTask {
   }
 
   get closed(): boolean {
-    return this.#connection.machine.state === states.CLOSED;
+    return this.#connection.machine.state === CLOSED;
   }
 
   /** Whether the connection has begun to end. */
   get begun(): boolean {
     const { state, peerEnded } = this.#connection.machine;
-    return state !== states.OPEN || peerEnded;
+    return state !== OPEN || peerEnded;
   }
 
   get state(): ConnState {
     const { state, open } = this.#connection.machine;
-    if (state === states.CLOSED) return 'closed';
+    if (state === CLOSED) return 'closed';
     return open && !this.#answering ? 'open' : 'closing';
   }
 
@@ -113,7 +113,7 @@ export class Ending implements TurnTask {
   ourClose(payload: Uint8Array, timeout: number | undefined, discard: boolean): void {
     const connection = this.#connection;
     const { machine, outbox } = connection;
-    if (machine.state >= states.DESTROYED) return;
+    if (machine.state >= DESTROYED) return;
     const isFirst = machine.open;
     if (isFirst) {
       outbox.sendAccepted();
@@ -196,7 +196,7 @@ export class Ending implements TurnTask {
     }
     const { clocks } = this;
     if (machine.open) clocks.readerIsAwaited();
-    else if (ahead && machine.state === states.CLOSE_SENT && clocks.readAheadFull) {
+    else if (ahead && machine.state === CLOSE_SENT && clocks.readAheadFull) {
       clocks.watchReader(mayRead(inbound));
     }
   }
@@ -261,7 +261,7 @@ export class Ending implements TurnTask {
     if (machine.open) return;
     if (machine.ends) outbox.sender.end();
     if (machine.over) return shared.laterTurn.add(this);
-    if (machine.state >= states.DESTROYED) return;
+    if (machine.state >= DESTROYED) return;
     this.clocks.peerIsAwaited();
     if (machine.received !== undefined) this.clocks.watchEnd();
   }
@@ -319,7 +319,7 @@ export class Ending implements TurnTask {
     const { machine, inbound } = this.#connection;
     if (machine.failed !== undefined) return;
     inbound.stop();
-    if (machine.state < states.DESTROYED) {
+    if (machine.state < DESTROYED) {
       this.#cut();
       this.#fail(error, code, reason);
     }
@@ -341,9 +341,9 @@ export class Ending implements TurnTask {
     // It replaces a known reason for the end: the parser reached the fault earlier in the stream.
     inbound.stop();
     // A destroyed transport has ended for another reason.
-    if (machine.state !== states.DESTROYED) this.readEnd = { reason: error };
+    if (machine.state !== DESTROYED) this.readEnd = { reason: error };
     connection.scheduleEndOfTurn();
-    if (machine.state >= states.DESTROYED) return;
+    if (machine.state >= DESTROYED) return;
     if (machine.sent) outbox.closeFrameSent(this.closeFrameEnd);
     this.#answering = false;
     this.clocks.slowPeer = undefined;
@@ -366,7 +366,7 @@ export class Ending implements TurnTask {
     const isLate = sent && this.isCloseSent(error);
     if (!isEnd && !isLate) connection.report(error, where);
     // `report` may have closed or terminated the connection.
-    const ended = machine.state >= states.DESTROYED || isEnd;
+    const ended = machine.state >= DESTROYED || isEnd;
     if (where === 'receive') {
       this.#dropMessages();
       if (ended) {

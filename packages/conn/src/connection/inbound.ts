@@ -167,9 +167,8 @@ export class Inbound {
    */
   get readsStraight(): boolean {
     const { awaitsTurn, paused, ending } = this.#connection;
-    if (!awaitsTurn || paused || ending !== undefined) return false;
-    if (this.rate !== undefined || this.#isObserved()) return false;
-    return this.#stage === READY && !this.inPass;
+    if (!awaitsTurn || paused || ending !== undefined || this.rate !== undefined) return false;
+    return this.#stage === READY && !this.inPass && !this.#isObserved();
   }
 
   /** Lets the loop parse: the code that created the connection has run its synchronous part. */
@@ -428,17 +427,12 @@ export class Inbound {
     decoder.callerKeeps = !isFree;
     decoder.streaming = !isFree && this.pulls?.streams === true && !this.held && !this.dropping;
     const plain = isFree && this.use === DELIVERED && !this.#isObserved();
-    const { rate } = this;
     for (;;) {
       const event = machine.next();
       if (event !== MESSAGE || !plain) return event;
-      if (rate !== undefined) {
-        rate.arrived(decoder.length);
-        if (machine.inputEnded) return STEP;
-        rate.take(1, decoder.length);
-      }
-      const isFreeAgain = this.receiveCall!.take(decoder) && this.use === DELIVERED;
-      if (!isFreeAgain || rate?.empty === true || machine.framesIn >= decoder.stopAt) return STEP;
+      if (this.rate?.passes(decoder.length) === false) return STEP;
+      const isFreeAgain = this.receiveCall!.take(decoder) && this.use === DELIVERED && !this.held;
+      if (!isFreeAgain || machine.framesIn >= decoder.stopAt) return STEP;
     }
   }
 
@@ -449,10 +443,8 @@ export class Inbound {
 
   /** A message has arrived: the rate counts it, and the observer sees it. */
   #observe(decoder: MessageDecoder): void {
-    const connection = this.#connection;
     if (!this.dropping) this.rate?.arrived(decoder.length);
-    const isObserved = connection.shared.platform.observer?.messageIn !== undefined;
-    if (isObserved) observeMessage(connection, decoder);
+    if (this.#isObserved()) observeMessage(this.#connection, decoder);
   }
 
   /** Continues in the next turn: this turn's quota of frames is used up. */
@@ -476,22 +468,16 @@ export class Inbound {
       if (this.dropping) this.countDropped(1);
       return undefined;
     }
-    const { receiveCall, rate } = this;
+    const { receiveCall, pulls } = this;
     // Only with an observer: `#nextEvent` gives the handler all other messages.
-    if (this.receiverFree) {
-      rate?.take(1, decoder.length);
-      receiveCall!.take(decoder);
-      return undefined;
-    }
-    if (receiveCall?.discards === true && rate?.empty !== true) {
-      rate?.take(1, decoder.length);
-      return undefined;
-    }
+    const isFree = this.receiverFree;
+    const discards = receiveCall?.discards === true && !this.held;
+    const takes = pulls?.takes === true;
+    if (isFree || discards || takes) this.rate?.take(1, decoder.length);
+    if (isFree) receiveCall!.take(decoder);
+    if (isFree || discards) return undefined;
     const message = messageOf(decoder, this.#connection.platform);
-    if (this.pulls?.takes === true) {
-      rate?.take(1, message.data.length);
-      return this.pulls.giveMessage(message);
-    }
+    if (takes) return pulls.giveMessage(message);
     this.queue ??= new MessageQueue();
     this.queue.push(message);
     return undefined;
@@ -499,12 +485,9 @@ export class Inbound {
 
   /** Takes the first queued message for a reader. */
   shiftQueued(): Message | undefined {
-    if (this.rate?.empty === true) return undefined;
+    if (this.held) return undefined;
     const message = this.queue?.shift();
-    if (message !== undefined && this.rate !== undefined) {
-      this.rate.refill();
-      this.rate.take(1, message.data.length);
-    }
+    if (message !== undefined) this.rate?.takeQueued(message.data.length);
     return message;
   }
 

@@ -64,6 +64,26 @@ export class Rate implements TimerEntry {
     this.#connection.fail(error, CloseCode.TryAgainLater, text);
   }
 
+  /**
+   * A message has arrived, and goes straight to a reader.
+   *
+   * @returns False when it has ended the connection.
+   */
+  passes(bytes: number): boolean {
+    if (!this.#closes) {
+      this.take(1, bytes);
+      return true;
+    }
+    this.arrived(bytes);
+    return !this.#connection.machine.inputEnded;
+  }
+
+  /** A reader gets a message that has waited. */
+  takeQueued(bytes: number): void {
+    this.refill();
+    this.take(1, bytes);
+  }
+
   /** A reader gets a message, or `messages` 0: a later piece of one. */
   take(messages: 0 | 1, bytes: number): void {
     if (this.#closes) return;

@@ -1,4 +1,4 @@
-import { CloseError, CloseSentError, isError } from '../errors.ts';
+import { CloseError, CloseSentError } from '../errors.ts';
 import { inLaterTurn } from '../platform/later-turns.ts';
 import { CallPromise } from './call-promise.ts';
 
@@ -28,14 +28,21 @@ export function handled<T>(promise: Promise<T>): Promise<T> {
  *   that refuses them.
  */
 export function rejected<T = never>(reason: unknown, end: unknown = reason): Promise<T> {
-  if (isError(reason) && (reason instanceof CloseError || reason instanceof CloseSentError)) {
-    Error.captureStackTrace?.(reason);
-  }
+  if (isOfClose(reason)) Error.captureStackTrace?.(reason);
   return handled(
     new Promise<T>((_, reject) => {
       failFor(end, () => reject(reason));
     }),
   );
+}
+
+function isOfClose(reason: unknown): reason is Error {
+  try {
+    return reason instanceof CloseError || reason instanceof CloseSentError;
+  } catch {
+    // A Proxy of the application has thrown.
+    return false;
+  }
 }
 
 /**

@@ -54,6 +54,24 @@ describe('a loop over calls that fail after the end lets a timer of 10 ms fire',
   });
 });
 
+it('a reason of a signal is not touched', async () => {
+  const thrower = (): never => {
+    throw new Error('touched');
+  };
+  const reason: unknown = new Proxy({}, { get: thrower, getPrototypeOf: thrower });
+  const [conn, peer] = connPair();
+  const signal = AbortSignal.abort(reason);
+  const errors = [conn.readMessage({ signal }), conn.send('x', { signal })].map((call) =>
+    call.then(
+      () => false,
+      (error: unknown) => error === reason,
+    ),
+  );
+  expect(await Promise.all(errors)).toEqual([true, true]);
+  conn.terminate();
+  peer.terminate();
+});
+
 it('a deadline is permanent, the timeout of a call is not', async () => {
   const [conn, peer] = connPair();
   await expect(conn.readMessage({ timeout: 1 })).rejects.toMatchObject({ permanent: false });

@@ -7,7 +7,9 @@ import {
   type Slab,
   type SlabSource,
   takeSlab,
-} from './slab.ts';
+} from '../memory/slab.ts';
+import { isControl, MAX_CONTROL_PAYLOAD } from '../protocol.ts';
+import { extendedLengthSize, readLength } from './header.ts';
 
 /** Longest tail in bytes: a frame of 4 KiB with its header, rounded up. */
 export const MAX_TAIL = 4112;
@@ -15,7 +17,9 @@ export const MAX_TAIL = 4112;
 const VIEW_FROM = 2048;
 
 /**
- * Bytes that have arrived and are not parsed yet. Linear, in one slab:
+ * The memory of a decoder's input. The tail is the cut-off frame at the end of a chunk: its bytes are
+ * kept here. The next chunk completes it, and is not copied: the tail takes only the bytes that it
+ * lacks. Then the decoder reads the rest of the chunk in place. Linear, in one slab:
  *
  *     [ headroom ...... tail | landing place ...... ]
  *                            ^ base
@@ -24,10 +28,11 @@ const VIEW_FROM = 2048;
  * index, which slows every byte read. New bytes land after the tail, so the input is always one
  * piece. Without {@link writable} there is no landing place, and no slab while there is no tail.
  */
-export class ReceiveRing {
+export class InputMemory {
   readonly #pool: SlabSource;
   readonly #firstSize: number;
-  readonly #unmasks: boolean;
+  readonly #masked: boolean;
+  readonly #holdLimit: number;
   #slab: Slab | undefined;
   #landing: Uint8Array = NO_BYTES;
   #filled = false;
@@ -37,16 +42,21 @@ export class ReceiveRing {
   base = 0;
   /** Length of the tail in bytes. */
   size = 0;
+  /** The chunk that completes the tail. Its bytes from {@link chunkPos} on are unread. */
+  chunk: Uint8Array = NO_BYTES;
+  chunkPos = 0;
 
   /**
    * @param pool - Source of the slab.
    * @param firstSize - Smallest first size of the landing place, in bytes.
-   * @param unmasks - Whether bytes are unmasked in the landing place.
+   * @param masked - Whether frames are masked. They are unmasked in the landing place.
+   * @param holdLimit - Largest data frame that is held, in bytes with its header.
    */
-  constructor(pool: SlabSource, firstSize: number, unmasks: boolean) {
+  constructor(pool: SlabSource, firstSize: number, masked: boolean, holdLimit: number) {
     this.#pool = pool;
-    this.#unmasks = unmasks;
     this.#firstSize = firstSize;
+    this.#masked = masked;
+    this.#holdLimit = holdLimit;
   }
 
   /**
@@ -82,17 +92,56 @@ export class ReceiveRing {
     return this.#slab?.words ?? wordsOver(this.bytes);
   }
 
-  /** Makes the bytes `[start, end)` of this ring the tail. */
-  keep(start: number, end: number): void {
-    this.size = end - start;
-    if (this.size !== 0) this.bytes.copyWithin(this.base - this.size, start, end);
+  /**
+   * Makes `bytes[pos, lim)`, which are in this memory or follow the tail, the tail. `need` is the largest
+   * size that the tail will have, as far as it is known.
+   *
+   * @throws TypeError when the buffer of `bytes` was detached.
+   */
+  keep(bytes: Uint8Array, pos: number, lim: number, need: number): void {
+    if (pos === lim) return;
+    if (bytes[pos] === undefined) throw detachedChunk();
+    if (bytes !== this.bytes) return this.#append(bytes, pos, lim, need);
+    this.size = lim - pos;
+    this.bytes.copyWithin(this.base - this.size, pos, lim);
   }
 
   /**
-   * Appends `from[start, end)` to the tail. `need` is the largest size that the tail will have, at
-   * most {@link MAX_TAIL}.
+   * Takes bytes of the chunk: the header, then the rest of the frame if the frame is to be held. It
+   * checks no rule; `FrameDecoder.next` does.
    */
-  append(from: Uint8Array, start: number, end: number, need: number): void {
+  complete(): void {
+    if (!this.#fill(2)) return;
+    const lengthSize = extendedLengthSize(this.#byte(1));
+    const headerSize = 2 + lengthSize + (this.#masked ? 4 : 0);
+    if (!this.#fill(headerSize)) return;
+    const { bytes, base, size } = this;
+    const length = readLength(bytes, base - size + 1, lengthSize);
+    const most = isControl(this.#byte(0)) ? headerSize + MAX_CONTROL_PAYLOAD : this.#holdLimit;
+    if (headerSize + length <= most) this.#fill(headerSize + length);
+  }
+
+  #byte(i: number): number {
+    return this.bytes[this.base - this.size + i]!;
+  }
+
+  /**
+   * Takes bytes of the chunk until the tail has `size` bytes. False: the chunk ended before that.
+   */
+  #fill(size: number): boolean {
+    const missing = size - this.size;
+    if (missing <= 0) return true;
+    const from = this.chunkPos;
+    const n = Math.min(missing, this.chunk.length - from);
+    this.#append(this.chunk, from, from + n, size);
+    this.chunkPos = from + n;
+    return n === missing;
+  }
+
+  /**
+   * Appends `from[start, end)` to the tail. `need` is the largest size that the tail will have.
+   */
+  #append(from: Uint8Array, start: number, end: number, need: number): void {
     const n = end - start;
     if (n === 0) return;
     if (this.base < need) this.#move(need, -1);
@@ -130,7 +179,7 @@ export class ReceiveRing {
    */
   #move(capacity: number, base: number): void {
     // A tail is short: it leaves the SIMD memory to messages. A peer could fill it with tails.
-    const slab = takeSlab(this.#pool, capacity, base !== -1 && this.#unmasks);
+    const slab = takeSlab(this.#pool, capacity, base !== -1 && this.#masked);
     const to = base === -1 ? slab.bytes.length : base;
     for (let i = 1; i <= this.size; i++) slab.bytes[to - i] = this.bytes[this.base - i]!;
     const old = this.#slab;
@@ -141,4 +190,11 @@ export class ReceiveRing {
     // Last: the pool's release function may throw.
     if (old !== undefined) callRelease(old.release);
   }
+}
+
+/** The error for a chunk that was transferred to another thread before all its frames were read. */
+export function detachedChunk(): TypeError {
+  return new TypeError(
+    'the buffer of a received chunk was detached; transfer a copy of a message: data.slice()',
+  );
 }
