@@ -10,15 +10,15 @@ export const OPEN = 0;
 /** The peer's close frame was parsed. The messages before it may still be answered. */
 export const CLOSE_RECEIVED = 1;
 /** The peer's stream has ended without a close frame. Its messages may still be answered. */
-export const PEER_ENDED = 2;
+const PEER_ENDED = 2;
 /** The peer's stream has ended after its close frame. Its messages may still be answered. */
-export const RECEIVED_ENDED = 3;
+const RECEIVED_ENDED = 3;
 /** Our close frame is queued. The peer has not sent one. */
 export const CLOSE_SENT = 4;
 /** Both close frames exist. */
-export const BOTH = 5;
+const BOTH = 5;
 /** We have failed the connection (section 7.1.7). */
-export const HAS_FAILED = 6;
+const HAS_FAILED = 6;
 /** The peer's stream has ended, and nothing more follows of ours. */
 export const OVER = 7;
 /** The transport is destroyed, and has not reported its close. */
@@ -81,7 +81,7 @@ export const OURS = 1;
 /** The code of the peer's close frame (section 5.5.1). */
 export const ECHO = 2;
 
-export interface Cell {
+interface Cell {
   readonly to: State;
   readonly frame: typeof NO_FRAME | typeof OURS | typeof ECHO;
 }
