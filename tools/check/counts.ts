@@ -33,6 +33,9 @@ const BOUNDS: Readonly<Record<string, Counts>> = {
   rpc: [24, 3_200, 40, 11, 0, 3],
 };
 
+/** Lines of code of the core and of all packages. A package may grow while another shrinks; these only fall. */
+const SUMS = { core: 26_600, all: 56_500 };
+
 /** The packages that every server and client loads. */
 const CORE = ['codec', 'conn', 'node-io', 'node-server', 'node-client'];
 
@@ -49,10 +52,13 @@ const counted = packages.map((name) => [name, countsOf(name)] as const);
 
 printRow('', COLUMNS);
 for (const [name, counts] of counted) printRow(name, counts);
-const ofCore = counted.filter(([name]) => CORE.includes(name)).map(([, counts]) => counts);
-printRow('the core', sum(ofCore));
-printRow('all', sum(counted.map(([, counts]) => counts)));
-for (const [name, counts] of counted) judge(name, counts);
+const core = sum(counted.filter(([name]) => CORE.includes(name)).map(([, counts]) => counts));
+const all = sum(counted.map(([, counts]) => counts));
+printRow('the core', core);
+printRow('all', all);
+for (const [name, counts] of counted) judge(name, counts, BOUNDS[name] ?? []);
+judge('the core', core.slice(0, 2), [Infinity, SUMS.core]);
+judge('all', all.slice(0, 2), [Infinity, SUMS.all]);
 
 function countsOf(name: string): Counts {
   const source = `${folder}/${name}/src`;
@@ -120,12 +126,12 @@ function printRow(name: string, cells: readonly (string | number)[]): void {
   console.log(name.padEnd(12) + cells.map((cell) => String(cell).padStart(15)).join(''));
 }
 
-/** A package without bounds may have nothing. */
-function judge(name: string, counts: Counts): void {
-  for (const [i, column] of COLUMNS.entries()) {
-    const bound = BOUNDS[name]?.[i] ?? 0;
-    if (counts[i]! <= bound) continue;
-    console.log(`${name}: ${counts[i]} ${column}, at most ${bound} (tools/check/counts.ts)`);
+/** Without a bound, nothing is allowed. */
+function judge(name: string, counts: Counts, bounds: Counts): void {
+  for (const [i, count] of counts.entries()) {
+    const bound = bounds[i] ?? 0;
+    if (count <= bound) continue;
+    console.log(`${name}: ${count} ${COLUMNS[i]}, at most ${bound} (tools/check/counts.ts)`);
     process.exitCode = 1;
   }
 }
