@@ -216,14 +216,12 @@ it('control frames after a full queue are queued: the newest pong, and the close
     for (const role of ROLES) {
       const { conn, wire } = wired(role, platform);
       const size = role === 'server' ? 127 : 131;
-      let pongs = 0;
       let bytes = 0;
-      let last = 0;
+      // The last two frames: they can follow a message in the same chunk.
+      let tail = Buffer.alloc(0);
       wire.onBytes = (chunk) => {
         bytes += chunk.length;
-        if (chunk.length === size && chunk[0] === 0x8a) pongs++;
-        // The close frame can follow a message in the same chunk.
-        last = chunk[chunk.length - size] ?? 0;
+        tail = Buffer.concat([tail, chunk.subarray(-2 * size)]).subarray(-2 * size);
       };
       conn.receive(() => {}).catch(() => {});
       wire.holds = true;
@@ -246,7 +244,8 @@ it('control frames after a full queue are queued: the newest pong, and the close
       wire.leave();
       await platform.settle();
       extra.push(bytes - full);
-      queued.push(pongs === 1 && last === 0x88 ? 'pong and close' : `${pongs} pongs, ${last}`);
+      const isQueued = tail[0] === 0x8a && tail[size] === 0x88;
+      queued.push(isQueued ? 'pong and close' : tail.toString('hex'));
       conn.terminate();
       await conn.closed;
       await turn();
