@@ -287,7 +287,8 @@ describe('the process wsx', () => {
   });
 
   it('starts ws-bench load with its options', async () => {
-    const bench = inPipes(['bench', '--help']);
+    // The tools of the workspace have it.
+    const bench = inPipes(['bench', '--help'], {}, join(import.meta.dirname, '../../../tools'));
     expect(await bench.code).toBe(0);
     expect(bench.screen()).toContain('ws-bench load');
   });

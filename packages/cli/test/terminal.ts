@@ -39,8 +39,12 @@ sys.exit(os.waitstatus_to_exitcode(status) & 255)
 `;
 
 /** Runs `wsx` of the build in pipes. */
-export function inPipes(args: readonly string[], env: Record<string, string> = {}): Started {
-  return run(process.execPath, [BIN, ...args], env);
+export function inPipes(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  cwd?: string,
+): Started {
+  return run(process.execPath, [BIN, ...args], env, cwd);
 }
 
 /** Starts a program. It ends with the test. */
@@ -48,9 +52,11 @@ export function run(
   program: string,
   args: readonly string[],
   env: Record<string, string> = {},
+  cwd?: string,
 ): Started {
   const child = spawn(program, args, {
     stdio: 'pipe',
+    cwd,
     env: { ...process.env, TERM: 'xterm', NO_COLOR: '', ...env },
   });
   let screen = '';

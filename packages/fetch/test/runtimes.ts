@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
 
-const require = createRequire(import.meta.url);
+// The runtimes are dependencies of that package alone.
+const require = createRequire(new URL('../../../tools/runtimes/package.json', import.meta.url));
 const PROGRAM = join(import.meta.dirname, 'program');
 const WORKERD = 'workerd';
 
