@@ -93,8 +93,9 @@ export class InputMemory {
   }
 
   /**
-   * Makes `bytes[pos, lim)`, which are in this memory or follow the tail, the tail. `need` is the largest
-   * size that the tail will have, as far as it is known.
+   * Keeps `bytes[pos, lim)` as the tail. They are in this memory already, or they follow the tail.
+   *
+   * @param need - The largest size that the tail will have, as far as it is known.
    *
    * @throws TypeError when the buffer of `bytes` was detached.
    */

@@ -223,7 +223,7 @@ export class WriteOrder {
     return sent;
   }
 
-  /** @param sent - Whether the message is sent to its end, or was left as it is. */
+  /** @param sent - True when the whole message was sent, false when it was given up. */
   #endEncoded(sent: boolean): void {
     if (!this.streamsEncoded) return;
     this.streamsEncoded = false;

@@ -157,7 +157,7 @@ export class Rate implements TimerEntry {
     inbound.continue();
   }
 
-  /** Reading ends. A read that waits for a token ends with it, and what waits is dropped. */
+  /** Reading ends: a read that waits for a token rejects, and the messages that wait are dropped. */
   stop(): void {
     this.stopTimer();
     if (!this.empty) return;

@@ -71,7 +71,7 @@ export class MessageEncoder {
     return sentRsv ?? rsv;
   }
 
-  /** @param sent - Whether the message was sent to its end, or was left as it is. */
+  /** @param sent - True when the whole message was sent, false when it was given up. */
   endOutput(sent: boolean): void {
     this.#extension.endOutput(sent);
   }

@@ -100,7 +100,7 @@ export class Audience<Data> implements Due {
     this.setResume(session, undefined);
   }
 
-  /** The resume of a member; also after its end, until a message arrives that the member lacks. */
+  /** The resume of a member. It stays after its end, until a message arrives that the member lacks. */
   resumeOf(session: Session<Data>): Resume<Data> | undefined {
     return this.#resumes?.get(session);
   }
