@@ -128,7 +128,7 @@ const ONE_UNIT =
   '|proxy/src/(tunnel/|proxied.ts)' +
   '|rpc/src/rooms/(client-rooms?|room-loop).ts)';
 
-/** Folders that Node loads when they are first used: see `.config/commonjs.ts`. */
+/** Folders that Node loads when they are first used: see `tools/build/commonjs.ts`. */
 const ON_DEMAND = [
   'node-io/src/deflate',
   'node-io/src/http2',
