@@ -84,22 +84,22 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   get dropsInput(): boolean {
-    return this.connection.inbound.dropping;
+    return this.connection.inbox.dropping;
   }
 
   connHandlerStarted(): void {
-    this.connection.inbound.connHandlerRuns = true;
+    this.connection.inbox.connHandlerRuns = true;
   }
 
   connHandlerSettled(): void {
-    const { ending, inbound } = this.connection;
-    inbound.connHandlerRuns = false;
-    inbound.hasRead = inbound.receiveCall !== undefined;
+    const { ending, inbox } = this.connection;
+    inbox.connHandlerRuns = false;
+    inbox.hasRead = inbox.receiveCall !== undefined;
     if (ending !== undefined) this.connection.scheduleEndOfTurn();
   }
 
   readsLater(): void {
-    this.connection.inbound.hasRead = true;
+    this.connection.inbox.hasRead = true;
   }
 
   receiveThen(handler: MessageHandler, end: ReceiveEnd<Conn>): Promise<void> {
@@ -107,14 +107,14 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   observeReceive(result: unknown, observer: ReceiveObserver<Conn>): boolean {
-    const { receiveCall } = this.connection.inbound;
+    const { receiveCall } = this.connection.inbox;
     if (result !== undefined && result === receiveCall) receiveCall.observe(observer, this.#conn);
     else return false;
     return true;
   }
 
   get unfinishedReceive(): Promise<unknown> | undefined {
-    const { connHandlerRuns, receiveCall } = this.connection.inbound;
+    const { connHandlerRuns, receiveCall } = this.connection.inbox;
     return connHandlerRuns ? undefined : receiveCall;
   }
 

@@ -69,9 +69,9 @@ export function checkRate(value: unknown): RatePlan {
 /** Bounds the rate of the peer's messages. A second call replaces the bound of the first. */
 export function limitRate(conn: Conn, plan: RatePlan): void {
   const { connection } = conn['@ws/internals'];
-  const { inbound } = connection;
-  const { rate: old } = inbound;
+  const { inbox } = connection;
+  const { rate: old } = inbox;
   old?.stopTimer();
-  inbound.rate = new Rate(connection, plan);
-  if (old?.empty === true) inbound.rate.refilled();
+  inbox.rate = new Rate(connection, plan);
+  if (old?.empty === true) inbox.rate.refilled();
 }

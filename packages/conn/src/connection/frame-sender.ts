@@ -232,8 +232,8 @@ export class FrameSender implements BatchSender {
   flushBatch(): void {
     // The batch may have been sent earlier. If the frame after it could not be encoded, the batch was
     // copied, and no flush is scheduled.
-    const { awaitsTurn, inbound } = this.#connection;
-    if (this.#frames.bytes > 0 && !awaitsTurn && !inbound.inPass) this.flush();
+    const { awaitsTurn, inbox } = this.#connection;
+    if (this.#frames.bytes > 0 && !awaitsTurn && !inbox.inPass) this.flush();
   }
 
   /** A pass of the input has ended: sends what was written in it at once. */

@@ -6,7 +6,6 @@ import type { DataType } from '../message.ts';
 import { Deferred, handled } from '../time/promises.ts';
 import { watchChanges } from '../writing/pending-bytes.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
-import type { MessageWriter } from './message-writer.ts';
 
 /**
  * A write that waits for an earlier message: a message must not begin before the previous one has
@@ -47,8 +46,8 @@ export class WaitingForRoom extends WaitingWrite<void> {
   }
 }
 
-/** A call of `nextWriter` that waits. */
-export class WaitingWriter extends WaitingWrite<MessageWriter> {
+/** A call of `nextWriter` that waits. It settles with the `MessageWriter`. */
+export class WaitingWriter extends WaitingWrite<object> {
   readonly type: number;
   readonly compress: boolean | undefined;
   /** Whether the call finishes the open writer, and the writers before its own. */

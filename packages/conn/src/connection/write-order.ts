@@ -164,7 +164,7 @@ export class WriteOrder {
     const open = this.writer;
     const opened = this.add(new WaitingWriter(type, compress, !queue));
     if (!queue) open?.supersede();
-    return opened;
+    return opened as Promise<MessageWriter>;
   }
 
   #openWriter(type: number, compress: boolean | undefined): MessageWriter {

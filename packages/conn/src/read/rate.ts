@@ -97,7 +97,7 @@ export class Rate implements TimerEntry {
     this.refill();
     if (this.#hasTokens()) return;
     const connection = this.#connection;
-    const pieces = connection.inbound.pulls?.pieces;
+    const pieces = connection.inbox.pieces;
     if (connection.transportClosed) {
       // The reader of a message in pieces gets its rest.
       if (pieces?.over !== false) this.#dropRest();
@@ -130,7 +130,7 @@ export class Rate implements TimerEntry {
   /** Sets the timer: for the debt of a message in pieces, else for the token of the next message. */
   #schedule(): void {
     const { messagesPerMs, bytesPerMs } = this.#plan;
-    const isInDebt = this.#connection.inbound.pulls?.pieces?.held === true;
+    const isInDebt = this.#connection.inbox.pieces?.held === true;
     const ms = isInDebt
       ? timeToFill(this.#bytes, 0, bytesPerMs)
       : Math.max(
@@ -143,18 +143,18 @@ export class Rate implements TimerEntry {
   fire(): void {
     this.refill();
     if (this.#hasTokens()) return this.refilled();
-    if (this.#bytes >= -ROUNDING) this.#connection.inbound.pulls?.pieces?.unhold();
+    if (this.#bytes >= -ROUNDING) this.#connection.inbox.pieces?.unhold();
     this.#schedule();
   }
 
   /** The bucket has a token: readers get what has arrived. */
   refilled(): void {
-    const { inbound, rare } = this.#connection;
+    const { inbox, rare } = this.#connection;
     this.empty = false;
     rare?.checkExpiry();
-    inbound.pulls?.pieces?.unhold();
-    inbound.serve();
-    inbound.continue();
+    inbox.pieces?.unhold();
+    inbox.serve();
+    inbox.continue();
   }
 
   /** Reading ends: a read that waits for a token rejects, and the messages that wait are dropped. */
@@ -162,7 +162,7 @@ export class Rate implements TimerEntry {
     this.stopTimer();
     if (!this.empty) return;
     this.empty = false;
-    this.#connection.inbound.pulls?.pieces?.unhold();
+    this.#connection.inbox.pieces?.unhold();
     this.#dropRest();
   }
 
@@ -171,11 +171,11 @@ export class Rate implements TimerEntry {
   }
 
   #dropRest(): void {
-    const { inbound } = this.#connection;
-    const count = inbound.queue?.length ?? 0;
-    inbound.queue = undefined;
-    inbound.countDropped(count, inbound.receiveCall?.discards !== true);
-    inbound.dropExcess();
+    const { inbox } = this.#connection;
+    const count = inbox.queue?.length ?? 0;
+    inbox.queue = undefined;
+    inbox.countDropped(count, inbox.receiveCall?.discards !== true);
+    inbox.dropExcess();
   }
 }
 
