@@ -23,7 +23,6 @@ export class EndClocks {
   readonly #closeTimeout: number;
   /** When our answer follows although a message may be unhandled, in ms of the platform's clock. */
   #answerBy = Infinity;
-  #answerIsArmed = false;
   /** When the transport is destroyed. Later events may only shorten it. */
   #deadline = Infinity;
   /** The timeout that the deadline ends, and its option, for the error. */
@@ -39,21 +38,19 @@ export class EndClocks {
 
   // A reader
 
-  /** Messages came before the peer's close frame, or its end: the time of their reader begins. */
-  readerBegins(): void {
-    if (this.#answerBy === Infinity) this.#answerBy = this.#now() + this.#closeTimeout / 2;
-  }
-
-  /** Our answer waits for the reader. It often does not, and then no alarm is set. */
+  /** Our answer waits for the reader of messages before the peer's close frame, or its end. */
   readerIsAwaited(): void {
-    if (this.#answerIsArmed || this.#answerBy === Infinity) return;
-    this.#answerIsArmed = true;
-    this.#startTimer(Math.max(0, this.#answerBy - this.#now()));
+    if (this.#answerBy !== Infinity) return;
+    const ms = this.#closeTimeout / 2;
+    this.#answerBy = this.#now() + ms;
+    this.#startTimer(ms);
   }
 
   /** The close handler has the rest of the reader's time, and at least half of that. */
   handlerIsAwaited(): void {
-    this.#answerIsArmed = true;
+    const wasAwaited = this.#answerBy !== Infinity;
+    this.readerIsAwaited();
+    if (!wasAwaited) return;
     this.#startTimer(Math.max(this.#answerBy - this.#now(), this.#closeTimeout / 4));
   }
 

@@ -1,5 +1,6 @@
 import { CloseCode, type ProtocolError, type WebSocketError } from '@ws/codec';
 import { CLOSE_SENT, CLOSED, DESTROYED, type Failure, failureBy, OPEN } from '@ws/codec/internal';
+import type { ControlHandlerName } from '../control/control-handlers.ts';
 import { CloseError, CloseSentError, errorOf, TimeoutError, transportFailed } from '../errors.ts';
 import type { CloseInfo, ConnState } from '../platform/observer.ts';
 import { connErrorOf } from '../read/over-read-limit.ts';
@@ -9,12 +10,9 @@ import { unwritten, WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { EndClocks } from './end-clocks.ts';
 import { brokenBy, codeAfterError, peerCloseError, unexpectedEof } from './end-errors.ts';
-import { balance, progress, readAheadHasRoom, readAheadIsFull } from './flow-control.ts';
+import { balance, isCut, progress, readAheadHasRoom, readAheadIsFull } from './flow-control.ts';
 import type { Inbox } from './inbox.ts';
 import { SlowPeer } from './slow-peer.ts';
-
-/** Names a handler in reports. */
-type HandlerName = 'receive' | 'ping handler' | 'pong handler' | 'close handler';
 
 /**
  * The end of a connection: what the states of the codec do not know. That is time ({@link EndClocks}), the application's
@@ -32,6 +30,8 @@ export class Ending implements TurnTask {
   error: unknown;
   /** The value of `closed`, once the transport has closed. */
   info: CloseInfo | undefined;
+  /** Whether `destroy` of the transport was called. */
+  destroyed = false;
   /** Bytes of input that were dropped after our close frame. */
   dropped = 0;
   readonly clocks: EndClocks;
@@ -41,19 +41,12 @@ export class Ending implements TurnTask {
   #fault: WebSocketError | undefined;
   /** The close handler runs. */
   #answering = false;
-  /** `destroy` of the transport was called. */
-  #destroyed = false;
   constructor(connection: Connection) {
     this.#connection = connection;
     this.clocks = new EndClocks(connection, connection.shared, connection.settings);
   }
 
   // What is known
-
-  /** Whether `destroy` of the transport was called. */
-  get destroyed(): boolean {
-    return this.#destroyed;
-  }
 
   get closed(): boolean {
     return this.#connection.machine.state === CLOSED;
@@ -167,7 +160,6 @@ export class Ending implements TurnTask {
     const { received, sent } = machine;
     this.readEnd = { reason: peerCloseError(received!, sent, isCut(this.#connection), rare?.loss) };
     inbox.stop();
-    this.clocks.readerBegins();
     this.#act();
   }
 
@@ -177,7 +169,6 @@ export class Ending implements TurnTask {
     const { machine, inbox } = this.#connection;
     machine.end();
     this.readEnd ??= { reason: unexpectedEof() };
-    this.clocks.readerBegins();
     if (!machine.open) inbox.run('last');
     this.#act();
     this.#connection.scheduleEndOfTurn();
@@ -206,23 +197,21 @@ export class Ending implements TurnTask {
         inbox.finishMessage(readEnd);
       }
       if (inbox.dropping || (machine.inputEnded && isHandled)) this.#allRead();
-      else if (ahead && this.closed && !mayRead(inbox)) this.#dropUnparsed();
+      // The transport is closed, and no code reads.
+      else if (ahead && this.closed && !mayRead(inbox) && !readAheadHasRoom(connection)) {
+        this.#dropExcess();
+      }
     }
-    if (machine.open) this.clocks.readerIsAwaited();
+    if (machine.open && readEnd !== undefined) this.clocks.readerIsAwaited();
     else if (ahead && machine.state === CLOSE_SENT && readAheadIsFull(connection)) {
       this.#watchReader(mayRead(inbox));
     }
   }
 
-  /** The transport is closed, and no code reads: drops what the read-ahead has no room for. */
-  #dropUnparsed(): void {
-    if (!readAheadHasRoom(this.#connection)) this.#dropExcess();
-  }
-
   /** All input before the end is read, or dropped. */
   #allRead(): void {
     this.#answer();
-    if (!this.#answering) this.#connection.inbox.finish(this.readEnd!.reason);
+    if (!this.#answering) this.#connection.inbox.finish(this.readEnd!.reason, true);
   }
 
   /** Answers the peer's close frame, or the end of its stream, if no other frame of ours did. */
@@ -271,12 +260,15 @@ export class Ending implements TurnTask {
   #act(): void {
     const connection = this.#connection;
     const { machine, outbox, shared } = connection;
+    const { endTimeout } = connection.transport;
     if (machine.open) return;
     if (machine.ends) outbox.sender.end();
     if (machine.over) return shared.laterTurn.add(this);
     if (machine.state >= DESTROYED) return;
     this.clocks.peerIsAwaited();
-    if (machine.received !== undefined) this.#watchEnd();
+    // Peers of this transport may never end their side.
+    if (machine.received !== undefined && endTimeout !== undefined)
+      this.clocks.stallFor(endTimeout);
   }
 
   /**
@@ -371,7 +363,7 @@ export class Ending implements TurnTask {
    * connection, or says only that a write came after our close frame. `receive` rejects with any other
    * error, and `report` gets it.
    */
-  handlerFailed(error: unknown, where: HandlerName): void {
+  handlerFailed(error: unknown, where: ControlHandlerName | 'receive' | 'close handler'): void {
     const connection = this.#connection;
     const { machine, inbox } = connection;
     const isEnd = this.isKnownEnd(error);
@@ -385,7 +377,7 @@ export class Ending implements TurnTask {
       if (ended) {
         if (!isEnd) {
           inbox.stop();
-          inbox.finish(error);
+          inbox.finish(error, this.#connection.endedWith(error));
         }
         return connection.scheduleEndOfTurn();
       }
@@ -421,8 +413,8 @@ export class Ending implements TurnTask {
 
   destroyTransport(): void {
     this.#connection.machine.destroy();
-    if (this.#destroyed) return;
-    this.#destroyed = true;
+    if (this.destroyed) return;
+    this.destroyed = true;
     try {
       const destroyed: unknown = this.#connection.transport.destroy();
       onRejection(destroyed, (error) => this.#notDestroyed(error));
@@ -468,36 +460,23 @@ export class Ending implements TurnTask {
     clocks.stallFor(time);
   }
 
-  /** Bounds the wait for the peer's end, where peers may never end their side. */
-  #watchEnd(): void {
-    const { endTimeout } = this.#connection.transport;
-    if (endTimeout !== undefined) this.clocks.stallFor(endTimeout);
-  }
-
   #endWithoutPeer(): void {
     const { outbox, transport } = this.#connection;
     if (transport.endTimeout === undefined) return;
     if (outbox.sender.bufferedAmount === 0) this.destroyTransport();
-    else this.#watchEnd();
+    else this.clocks.stallFor(transport.endTimeout);
   }
 
   #deadlineCame(): void {
     const { clocks } = this;
     if (!clocks.isBounded) return;
-    const { machine, settings, outbox, platform, transport } = this.#connection;
+    const { machine, outbox, platform, transport } = this.#connection;
     const { bytesFlushed, bufferedAmount } = outbox.sender;
-    const left =
-      machine.state >= DESTROYED
-        ? undefined
-        : clocks.slowPeer?.extend(
-            settings.closeTimeout,
-            platform.now(),
-            bytesFlushed,
-            bufferedAmount,
-            transport.inTransit ?? 0,
-          );
-    clocks.extend(left ?? 0);
-    if (!left) this.#giveUp();
+    const slowPeer = machine.state < DESTROYED ? clocks.slowPeer : undefined;
+    const inTransit = transport.inTransit ?? 0;
+    const left = slowPeer?.extend(platform.now(), bytesFlushed, bufferedAmount, inTransit) ?? 0;
+    clocks.extend(left);
+    if (left === 0) this.#giveUp();
   }
 
   /** The reader has had its time, and so has the close handler. */
@@ -562,15 +541,9 @@ function mayRead({ hasRead, connHandlerRuns }: Inbox): boolean {
  * @param ahead - The turn ends. Until then, code may begin to read.
  */
 function allHandled({ inbox, machine }: Connection, ahead: boolean): boolean {
-  if (inbox.waits && inbox.isRead) return true;
+  // A handler that waits has got all messages.
+  if (inbox.waits && (inbox.receiveCall !== undefined || inbox.isRead)) return true;
   return ahead && (!mayRead(inbox) || machine.messagesIn === 0);
-}
-
-/** Whether a message that a reader may want has begun and not ended. */
-function isCut({ inbox, machine, rare }: Connection): boolean {
-  if (inbox.receiveCall?.discards === true) return false;
-  if (inbox.dropping && rare?.loses !== true) return false;
-  return machine.input?.withinMessage === true;
 }
 
 /** The peer, if the writes to it wait. */
@@ -581,7 +554,8 @@ function slowPeerOf(connection: Connection): SlowPeer | undefined {
   connection.guardTransport(() => {
     const { bytesFlushed, bufferedAmount } = sender;
     const isSlow = machine.blocked || bufferedAmount >= settings.highWaterMark;
-    if (isSlow) peer = new SlowPeer(platform.now(), bytesFlushed, bufferedAmount);
+    if (isSlow)
+      peer = new SlowPeer(settings.closeTimeout, platform.now(), bytesFlushed, bufferedAmount);
   });
   return peer;
 }

@@ -43,6 +43,12 @@ export function progress({ inbox, machine }: Connection): number {
   return machine.messagesIn - (queue?.length ?? 0) - (pieces?.cost ?? 0);
 }
 
+/** Whether a message that a reader may want has begun and not ended. */
+export function isCut({ inbox, machine, rare }: Connection): boolean {
+  if (machine.input?.withinMessage !== true || inbox.receiveCall?.discards === true) return false;
+  return !inbox.dropping || rare?.loses === true;
+}
+
 /** Pauses the transport when no read waits and the read-ahead is full, and resumes it later. */
 export function balance(connection: Connection): void {
   const { inbox, machine, rare, ending } = connection;

@@ -18,16 +18,17 @@ import {
 } from '@ws/codec';
 import { END, type MachineEvent } from '@ws/codec/internal';
 import { isNormalEnd, ReadPendingError } from '../errors.ts';
-import { type DataType, Message } from '../message.ts';
+import type { Message } from '../message.ts';
 import { messageBlocks } from '../read/message-blocks.ts';
 import { MessageQueue, messageOf } from '../read/message-queue.ts';
-import { MessageReader } from '../read/message-reader.ts';
-import { PieceQueue, type PieceSource, restDropped } from '../read/piece-queue.ts';
+import type { MessageReader } from '../read/message-reader.ts';
+import { type PieceQueue, restDropped } from '../read/piece-queue.ts';
 import type { PullRead } from '../read/pull-read.ts';
 import type { Rate } from '../read/rate.ts';
 import { FREE, type ReceiveCall } from '../read/receive-call.ts';
 import type { Connection } from './connection.ts';
 import { balance, readAheadHasRoom } from './flow-control.ts';
+import { addPiece, beginPieces, readerOf, readyReader } from './pieces.ts';
 import { FRAMES_PER_TURN } from './shared.ts';
 
 // Four loops take messages:
@@ -68,6 +69,9 @@ type UpTo = 'reader' | 'read-ahead' | 'last';
 /** Why reading has ended. `normally`: `receive` resolves and iterations are done. */
 type ReadEnd = { readonly reason: unknown; readonly normally: boolean };
 
+/** The decoder needs more input, or another call. */
+type NoEvent = typeof NEED_MORE | typeof STEP;
+
 /** What {@link PullRead} gets. */
 export type ReadResult = Message | MessageReader;
 
@@ -86,7 +90,7 @@ export type ReadResult = Message | MessageReader;
  * pull read has a message, frames written in it are sent at once. Otherwise they are sent at the
  * end of the turn, together with what the reader writes until then.
  */
-export class Inbox implements PieceSource {
+export class Inbox {
   /** The pending `receive` or `discardReads`. */
   receiveCall: ReceiveCall | undefined;
   /** The pending `readMessage`, `nextReader` or `next` of an iterator. */
@@ -143,7 +147,7 @@ export class Inbox implements PieceSource {
   get waits(): boolean {
     if (this.held) return false;
     const { receiveCall } = this;
-    if (receiveCall !== undefined) return receiveCall.discards || this.receiverFree;
+    if (receiveCall !== undefined) return this.receiverFree || receiveCall.discards;
     return this.pull !== undefined || this.pieces?.demanding === true;
   }
 
@@ -313,12 +317,8 @@ export class Inbox implements PieceSource {
     if ((this.#quota & QUOTA_SPENT) !== 0) this.#continueInNextTurn();
     const { ending, rare } = connection;
     if (ending !== undefined) ending.parsed(ahead);
-    if (rare !== undefined || this.#holdsInput) balance(connection);
-  }
-
-  /** Whether there is unparsed input, or a message that is not read. */
-  get #holdsInput(): boolean {
-    return (this.#connection.machine.input ?? this.queue ?? this.pieces) !== undefined;
+    const holdsInput = (machine.input ?? this.queue ?? this.pieces) !== undefined;
+    if (holdsInput || rare !== undefined) balance(connection);
   }
 
   /** A pass has ended: sends what was written in it, unless the reader may write more. */
@@ -327,13 +327,12 @@ export class Inbox implements PieceSource {
     const { receiveCall } = this;
     const flowControl = connection.rare?.flowControl;
     if (flowControl?.paused === true) flowControl.renewalDue = true;
-    const holdsInput = this.#holdsInput;
+    const { input } = connection.machine;
+    const holdsInput = (input ?? this.queue ?? this.pieces) !== undefined;
     const endIsDue = connection.ending?.readEnd !== undefined && this.ended === undefined;
     const busy = receiveCall !== undefined && receiveCall.state !== FREE;
     // A reader has messages, or gets some in this turn.
-    const mayWrite =
-      this.messageTaken ||
-      (holdsInput && (connection.machine.input?.pending === true || !this.isRead));
+    const mayWrite = this.messageTaken || (holdsInput && (input?.pending === true || !this.isRead));
     if (endIsDue || busy || mayWrite) connection.scheduleEndOfTurn();
     else connection.outbox.sender.passEnded();
     if (holdsInput) this.#releaseRead();
@@ -358,13 +357,12 @@ export class Inbox implements PieceSource {
       this.#quota &= ~QUOTA_SPENT;
       const event = this.#nextEvent(decoder, isFree);
       if (event === NEED_MORE) return;
-      this.handle(event, decoder);
+      if (event !== STEP) this.handle(event, decoder);
     }
   }
 
-  /** Handles an event of the machine, except NEED_MORE. */
-  handle(event: MachineEvent, decoder: MessageDecoder): void {
-    const connection = this.#connection;
+  /** Handles an event of the machine. */
+  handle(event: Exclude<MachineEvent, NoEvent>, decoder: MessageDecoder): void {
     switch (event) {
       case MESSAGE:
         this.#arrived(decoder);
@@ -373,13 +371,12 @@ export class Inbox implements PieceSource {
       case MESSAGE_BEGIN:
         // Code of the application has run since the message began: its reader may have given up.
         if (this.pull?.streams === true) {
-          this.#beginMessage(decoder);
+          this.give(beginPieces(this.#connection, decoder));
           if (decoder.fin) this.#observe(decoder);
         } else if (decoder.turnIntoWhole()) this.#arrived(decoder);
         break;
       case MESSAGE_DATA:
-        this.rate?.take(0, decoder.end - decoder.start);
-        this.#addPiece(decoder);
+        addPiece(this.#connection, decoder);
         if (decoder.fin) this.#observe(decoder);
         break;
       case SKIPPED:
@@ -391,7 +388,7 @@ export class Inbox implements PieceSource {
       case CLOSE:
       case FAILED:
       case END:
-        connection.controlOrEnd(event);
+        this.#connection.controlOrEnd(event);
         break;
     }
   }
@@ -423,7 +420,9 @@ export class Inbox implements PieceSource {
     for (;;) {
       const event = machine.next();
       if (event !== MESSAGE || !plain) return event;
-      if (this.rate?.passes(decoder.length) === false) return STEP;
+      this.rate?.passes(decoder.length);
+      // The rate may have ended the connection.
+      if (machine.inputEnded) return STEP;
       const isFreeAgain = this.receiveCall!.take(decoder) && this.use === DELIVERED && !this.held;
       if (!isFreeAgain || machine.framesIn >= decoder.stopAt) return STEP;
     }
@@ -476,7 +475,7 @@ export class Inbox implements PieceSource {
     if (isFree) this.receiveCall!.take(decoder);
     if (isFree || discards) return;
     const message = messageOf(decoder, this.#connection.platform);
-    if (takes) return this.#giveMessage(message);
+    if (takes) return this.give(this.pull!.streams ? readerOf(this.#connection, message) : message);
     this.queue ??= new MessageQueue();
     this.queue.push(message);
   }
@@ -484,10 +483,6 @@ export class Inbox implements PieceSource {
   /** Whether a pull read takes the next message. */
   get takes(): boolean {
     return this.pull !== undefined && !this.held;
-  }
-
-  #giveMessage(message: Message): void {
-    this.give(this.pull!.streams ? this.wholeReader(message) : message);
   }
 
   /** Gives `result` to the pull read that waits. */
@@ -518,56 +513,10 @@ export class Inbox implements PieceSource {
   serve(): void {
     const { pull, receiveCall } = this;
     if (pull !== undefined) {
-      const ready = pull.streams ? this.readyReader() : this.shiftQueued();
+      const ready = pull.streams ? readyReader(this.#connection) : this.shiftQueued();
       if (ready !== undefined) this.give(ready);
     } else if (receiveCall?.discards === true) while (this.shiftQueued() !== undefined);
     else receiveCall?.serve();
-  }
-
-  // Messages in pieces
-
-  /** A message in pieces begins, with its first piece. */
-  #beginMessage(decoder: MessageDecoder): void {
-    const reader = this.#readerOf(decoder.type);
-    const size = decoder.end - decoder.start;
-    this.#addPiece(decoder);
-    this.rate?.take(1, size);
-    this.give(reader);
-  }
-
-  #addPiece(decoder: MessageDecoder): void {
-    const { bytes, start, end, fin } = decoder;
-    this.pieces?.pushCopy(bytes, start, end);
-    if (fin) this.pieces?.finish();
-    decoder.release();
-  }
-
-  #readerOf(type: DataType): MessageReader {
-    this.pieces = new PieceQueue();
-    return new MessageReader(type, this.pieces, this, this.#connection.platform);
-  }
-
-  /** A reader of a message that has arrived. */
-  wholeReader({ type, data }: Message): MessageReader {
-    const reader = this.#readerOf(type);
-    this.pieces!.push(data);
-    this.pieces!.finish();
-    return reader;
-  }
-
-  /** Returns a reader of the first queued message, or of the message under way. */
-  readyReader(): MessageReader | undefined {
-    const message = this.shiftQueued();
-    if (message !== undefined) return this.wholeReader(message);
-    const decoder = this.#connection.machine.input;
-    // Messages that wait for the rate come before the one under way.
-    const isDue = this.ended === undefined && !this.held;
-    const begun = isDue ? decoder?.turnIntoPieces() : undefined;
-    if (begun === undefined) return undefined;
-    const reader = this.#readerOf(decoder!.type);
-    this.pieces!.push(begun);
-    this.rate?.take(1, begun.length);
-    return reader;
   }
 
   /**
@@ -589,33 +538,6 @@ export class Inbox implements PieceSource {
     if (this.pieces?.over !== false) return;
     this.pieces.finish(failure);
     this.messageTaken = false;
-  }
-
-  // The calls of a MessageReader
-
-  checkExpiry(): void {
-    this.#connection.rare?.checkExpiry();
-  }
-
-  more(pieces: PieceQueue): void {
-    if (pieces !== this.pieces) return pieces.finish(restDropped('a later read began'));
-    if (this.ended !== undefined) return pieces.finish(this.ended);
-    pieces.demanding = true;
-    this.run('reader');
-  }
-
-  taken(pieces: PieceQueue): void {
-    if (pieces === this.pieces) this.run('reader');
-  }
-
-  dropRest(pieces: PieceQueue, cause: string): void {
-    if (pieces !== this.pieces) return;
-    this.dropPieces(cause);
-    this.run('reader');
-  }
-
-  reportMistake(error: unknown): void {
-    this.#connection.reportMistake(error, 'read');
   }
 
   // The end of reading
@@ -657,17 +579,18 @@ export class Inbox implements PieceSource {
     this.#useFor(IGNORED);
   }
 
-  /** Ends reading: pending reads reject with the reason. Queued messages can still be read. */
-  finish(cause: unknown): void {
+  /**
+   * Ends reading: pending reads reject with the reason. Queued messages can still be read.
+   *
+   * @param isEnd - Whether the cause is the end of this connection. A handler may throw the normal end of
+   *   another one.
+   */
+  finish(cause: unknown, isEnd: boolean): void {
     if (this.ended !== undefined) return;
     const connection = this.#connection;
     this.rate?.stop();
     const loss = connection.rare?.loss;
-    // A handler may fail this connection with the normal end of another one.
-    const isNormal =
-      connection.machine.failed?.error !== cause &&
-      isNormalEnd(cause) &&
-      connection.endedWith(cause);
+    const isNormal = isEnd && connection.machine.failed?.error !== cause && isNormalEnd(cause);
     const normally = isNormal && loss === undefined;
     const reason = isNormal ? (loss ?? cause) : cause;
     this.ended = { reason, normally };

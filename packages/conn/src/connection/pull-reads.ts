@@ -1,4 +1,4 @@
-import { MESSAGE, NEED_MORE } from '@ws/codec';
+import { MESSAGE, NEED_MORE, STEP } from '@ws/codec';
 import { Message } from '../message.ts';
 import type { MessageReader } from '../read/message-reader.ts';
 import { PullRead } from '../read/pull-read.ts';
@@ -60,13 +60,10 @@ function begin(connection: Connection, pull: PullRead<ReadResult>): PullRead<Rea
   inbox.dropPieces(`${pull.name} began`);
   inbox.messageTaken = false;
   connection.rare?.checkExpiry();
-  const ready = pull.streams ? inbox.readyReader() : inbox.shiftQueued();
-  if (ready !== undefined) {
-    inbox.messageTaken = true;
-    pull.give(ready);
-  } else if (inbox.ended === undefined) inbox.pull = pull;
-  else return pull;
-  inbox.run('reader');
+  inbox.pull = pull;
+  inbox.serve();
+  if (inbox.ended !== undefined) inbox.pull = undefined;
+  if (inbox.ended === undefined || pull.taken !== undefined) inbox.run('reader');
   return pull;
 }
 
@@ -97,7 +94,7 @@ function takeNext(connection: Connection, name: string): Message | undefined {
       inbox.messageTaken = inbox.hasRead = true;
       return new Message(decoder.type, decoder.data(), connection.platform);
     }
-    if (event === NEED_MORE) return undefined;
+    if (event === NEED_MORE || event === STEP) return undefined;
     // Code of the application may run, and may read.
     inbox.pull = pull = new PullRead(name);
     inbox.handle(event, decoder);

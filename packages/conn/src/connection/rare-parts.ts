@@ -104,7 +104,7 @@ export class RareParts {
     if (connection.state === 'closed') return void untilOf(at);
     this.#readDeadline ??= new Deadline(connection.platform, (when) => {
       connection.inbox.dropAll();
-      connection.inbox.finish(deadlineError('read', when));
+      connection.inbox.finish(deadlineError('read', when), false);
       // Control frames behind the dropped messages are still handled.
       connection.inbox.run('reader');
     });

@@ -11,6 +11,7 @@ const LONGEST = 10;
  * clock, in ms.
  */
 export class SlowPeer {
+  readonly #closeTimeout: number;
   /** When we closed, and the bytes that were flushed then. Together they give the speed of the peer. */
   readonly #since: number;
   readonly #flushedAtClose: number;
@@ -22,7 +23,8 @@ export class SlowPeer {
   /** When the transport has drained last since then. */
   #drainedAt: number | undefined;
 
-  constructor(now: number, flushed: number, unsent: number) {
+  constructor(closeTimeout: number, now: number, flushed: number, unsent: number) {
+    this.#closeTimeout = closeTimeout;
     this.#since = now;
     this.#flushedAtClose = this.#flushed = flushed;
     this.#unsent = unsent;
@@ -40,13 +42,8 @@ export class SlowPeer {
    * @param inTransit - Bytes that the operating systems may hold.
    * @returns The time in ms until the next deadline; 0 gives up the peer.
    */
-  extend(
-    closeTimeout: number,
-    now: number,
-    flushed: number,
-    unsent: number,
-    inTransit: number,
-  ): number {
+  extend(now: number, flushed: number, unsent: number, inTransit: number): number {
+    const closeTimeout = this.#closeTimeout;
     const taken = flushed - this.#flushed;
     if (this.#unsent === 0 || taken < Math.min(this.#least, this.#unsent)) return 0;
     let until = (this.#drainedAt ?? now) + closeTimeout;
