@@ -66,7 +66,7 @@ const NONE = {
   MessageQueue: 0,
   RareParts: 0,
   Set: 0,
-  WriteOrder: 0,
+  WaitingWrites: 0,
   DrainWaits: 0,
   // A dictionary instead of the fields of an object.
   '(object properties)': 0,

@@ -126,14 +126,14 @@ export class InternalsOfConn implements Required<ConnInternals> {
 
   encodesElsewhere(size: number): boolean {
     const { machine, outbox } = this.connection;
-    const { order } = outbox;
-    return order?.encodes === true && !machine.blocked && outbox.makeRoom(size);
+    const { waitingWrites } = outbox;
+    return waitingWrites?.encodes === true && !machine.blocked && outbox.flushForRoom(size);
   }
 
   awaitsWriter(size: number): boolean {
     const { machine, outbox } = this.connection;
-    const { order } = outbox;
-    return order?.writer !== undefined && !machine.blocked && outbox.makeRoom(size);
+    const { waitingWrites } = outbox;
+    return waitingWrites?.writer !== undefined && !machine.blocked && outbox.flushForRoom(size);
   }
 
   sendUnencoded(send: () => void): void {
@@ -145,7 +145,7 @@ export class InternalsOfConn implements Required<ConnInternals> {
     const { outbox } = this.connection;
     try {
       const { length } = bytes;
-      if (!(waited ? outbox.withinTotal(length) : outbox.makeRoom(length))) return false;
+      if (!(waited ? outbox.withinTotal(length) : outbox.flushForRoom(length))) return false;
       if (type < CloseMessage) void outbox.sendPrepared(message, true);
       else void this.#conn.writePreparedMessage(message);
       return true;
@@ -156,8 +156,8 @@ export class InternalsOfConn implements Required<ConnInternals> {
     }
   }
 
-  sendRun(messages: readonly PreparedMessage[]): boolean {
-    return this.connection.outbox.sendRun(messages);
+  sendAll(messages: readonly PreparedMessage[]): boolean {
+    return this.connection.outbox.sendAll(messages);
   }
 
   // The close

@@ -185,7 +185,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   /** Bytes accepted by writes and not yet handed to the operating system. */
   get bufferedAmount(): number {
-    return this.outbox.sender.bufferedAmount + (this.outbox.order?.bytes ?? 0);
+    return this.outbox.sender.bufferedAmount + (this.outbox.waitingWrites?.bytes ?? 0);
   }
 
   /** The error that has failed the connection: by a broken rule, or of a handler. */
@@ -211,7 +211,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
       // After a sleep of the machine, the timer of a login that has expired fires too late.
       this.rare?.checkExpiry();
       const { ending, inbox } = this;
-      if (ending === undefined || takesInput(ending, this, length)) inbox.arrived(chunk, length);
+      if (ending === undefined || isParsed(ending, this, length)) inbox.arrived(chunk, length);
     } catch (error) {
       this.readingFailed(error);
     }
@@ -222,9 +222,9 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   }
 
   drain(): void {
-    const { sender, order } = this.outbox;
+    const { sender, waitingWrites } = this.outbox;
     sender.drained();
-    order?.drained();
+    waitingWrites?.drained();
     this.ending?.clocks.slowPeer?.drained(this.platform.now());
   }
 
@@ -459,11 +459,7 @@ function watchResult(connection: Connection, method: keyof Transport, result: un
  *
  * @returns Whether `bytes` of input are parsed.
  */
-function takesInput(
-  ending: Ending,
-  { inbox, machine, outbox }: Connection,
-  bytes: number,
-): boolean {
+function isParsed(ending: Ending, { inbox, machine, outbox }: Connection, bytes: number): boolean {
   const isDropped = machine.inputEnded || inbox.dropping;
   if (isDropped && machine.sent && outbox.frames.bytes === 0) {
     ending.dropped += bytes;

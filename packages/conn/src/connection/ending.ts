@@ -10,7 +10,13 @@ import { unwritten, WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { EndClocks } from './end-clocks.ts';
 import { brokenBy, codeAfterError, peerCloseError, unexpectedEof } from './end-errors.ts';
-import { balance, isCut, progress, readAheadHasRoom, readAheadIsFull } from './flow-control.ts';
+import {
+  isCut,
+  pauseOrResume,
+  progress,
+  readAheadHasRoom,
+  readAheadIsFull,
+} from './flow-control.ts';
 import type { Inbox } from './inbox.ts';
 import { SlowPeer } from './slow-peer.ts';
 
@@ -121,7 +127,7 @@ export class Ending implements TurnTask {
       this.#dropMessages();
     } else if (!isFirst) return;
     this.#act();
-    balance(connection);
+    pauseOrResume(connection);
     connection.scheduleEndOfTurn();
   }
 
@@ -354,7 +360,7 @@ export class Ending implements TurnTask {
     this.clocks.slowPeer = undefined;
     this.clocks.bound();
     this.#act();
-    balance(connection);
+    pauseOrResume(connection);
   }
 
   /**

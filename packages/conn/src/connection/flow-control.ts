@@ -50,7 +50,7 @@ export function isCut({ inbox, machine, rare }: Connection): boolean {
 }
 
 /** Pauses the transport when no read waits and the read-ahead is full, and resumes it later. */
-export function balance(connection: Connection): void {
+export function pauseOrResume(connection: Connection): void {
   const { inbox, machine, rare, ending } = connection;
   // A closed transport delivers nothing.
   if (ending?.closed === true) return;

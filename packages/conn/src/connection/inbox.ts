@@ -27,7 +27,7 @@ import type { PullRead } from '../read/pull-read.ts';
 import type { Rate } from '../read/rate.ts';
 import { FREE, type ReceiveCall } from '../read/receive-call.ts';
 import type { Connection } from './connection.ts';
-import { balance, readAheadHasRoom } from './flow-control.ts';
+import { pauseOrResume, readAheadHasRoom } from './flow-control.ts';
 import { addPiece, beginPieces, readerOf, readyReader } from './pieces.ts';
 import { FRAMES_PER_TURN } from './shared.ts';
 
@@ -297,7 +297,7 @@ export class Inbox {
   #run(ahead: boolean): void {
     const connection = this.#connection;
     // STARTING: nothing is parsed yet. PARSING: an event has called back, and the loop of it continues.
-    if (this.#stage !== READY) return balance(connection);
+    if (this.#stage !== READY) return pauseOrResume(connection);
     this.#stage = PARSING;
     const { machine } = connection;
     this.rate?.refill();
@@ -318,7 +318,7 @@ export class Inbox {
     const { ending, rare } = connection;
     if (ending !== undefined) ending.parsed(ahead);
     const holdsInput = (machine.input ?? this.queue ?? this.pieces) !== undefined;
-    if (holdsInput || rare !== undefined) balance(connection);
+    if (holdsInput || rare !== undefined) pauseOrResume(connection);
   }
 
   /** A pass has ended: sends what was written in it, unless the reader may write more. */

@@ -4,7 +4,7 @@ import type { MessageReader } from '../read/message-reader.ts';
 import { PullRead } from '../read/pull-read.ts';
 import { rejected } from '../time/promises.ts';
 import type { Connection } from './connection.ts';
-import { balance } from './flow-control.ts';
+import { pauseOrResume } from './flow-control.ts';
 import type { Inbox, ReadResult } from './inbox.ts';
 
 // The reads of the application that take one message each.
@@ -69,7 +69,7 @@ function begin(connection: Connection, pull: PullRead<ReadResult>): PullRead<Rea
 
 function wait(connection: Connection, pull: PullRead<ReadResult>): Promise<unknown> {
   const promise = pull.wait();
-  balance(connection);
+  pauseOrResume(connection);
   return promise;
 }
 

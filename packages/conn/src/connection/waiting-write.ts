@@ -11,7 +11,7 @@ import type { PreparedMessage } from '../writing/prepared-message.ts';
  * A write that waits for an earlier message: a message must not begin before the previous one has
  * ended (RFC 6455, section 5.4).
  */
-export type Waiting = WaitingMessage | WaitingWriter | WaitingForRoom;
+export type Waiting = WaitingMessage | WaitingWriter | WaitForRoom;
 
 class WaitingWrite<T> {
   /** Bytes of its message. */
@@ -40,7 +40,7 @@ class WaitingWrite<T> {
 }
 
 /** A wait for room for the next message. */
-export class WaitingForRoom extends WaitingWrite<void> {
+export class WaitForRoom extends WaitingWrite<void> {
   constructor() {
     super(0);
   }

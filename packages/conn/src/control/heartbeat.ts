@@ -98,7 +98,7 @@ function expire(connection: Connection, { interval, timeout }: HeartbeatOption, 
 
 function ping(connection: Connection, now: number): void {
   // Some peers forget at a ping that a compressed message of several frames is open, and lose data.
-  if (connection.outbox.order?.streamsEncoded !== true) return sendPing(connection, now);
+  if (connection.outbox.waitingWrites?.streamsEncoded !== true) return sendPing(connection, now);
   const rare = connection.rareParts();
   rare.pingedAt = now;
   rare.pingWait = {
