@@ -554,14 +554,12 @@ function allHandled({ inbox, machine }: Connection, ahead: boolean): boolean {
 
 /** The peer, if the writes to it wait. */
 function slowPeerOf(connection: Connection): SlowPeer | undefined {
-  const { machine, settings, outbox, platform } = connection;
-  const { sender } = outbox;
+  const { settings, outbox, platform } = connection;
   let peer: SlowPeer | undefined;
   connection.guardTransport(() => {
-    const { bytesFlushed, bufferedAmount } = sender;
-    const isSlow = machine.blocked || bufferedAmount >= settings.highWaterMark;
-    if (isSlow)
-      peer = new SlowPeer(settings.closeTimeout, platform.now(), bytesFlushed, bufferedAmount);
+    const { isSlow, bytesFlushed, bufferedAmount } = outbox.sender;
+    if (!isSlow) return;
+    peer = new SlowPeer(settings.closeTimeout, platform.now(), bytesFlushed, bufferedAmount);
   });
   return peer;
 }

@@ -70,6 +70,11 @@ export class FrameSender implements BatchSender {
     return this.#machine.bytesOut - this.bufferedAmount;
   }
 
+  /** Whether the transport is blocked, or has as much as the high-water mark. */
+  get isSlow(): boolean {
+    return this.#machine.blocked || this.bufferedAmount >= this.#connection.settings.highWaterMark;
+  }
+
   /**
    * Since when the transport is blocked and has sent nothing, in ms of the platform's clock.
    * Returns `now` when it is not blocked, or has sent bytes since then.
