@@ -9,7 +9,6 @@ import {
   kind,
   optionHint,
   resolveSettings,
-  type Settings,
 } from '@ws/conn/internal';
 import { assertOption, transportHighWaterMark, wantsReadBuffer } from '@ws/node-io/internal';
 import type { CookieJar } from './cookies.ts';
@@ -193,7 +192,7 @@ export interface DialerPlan {
   readonly jar: CookieJar | undefined;
   readonly subprotocols: readonly string[];
   /** Those of the connections. */
-  readonly settings: Settings;
+  readonly settings: ReturnType<typeof resolveSettings>;
   /** The transport's, in bytes. */
   readonly highWaterMark: number;
 }

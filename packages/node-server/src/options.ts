@@ -9,9 +9,7 @@ import {
   connSettingNames,
   duration,
   optionHint,
-  type RatePlan,
   resolveSettings,
-  type Settings,
 } from '@ws/conn/internal';
 import { assertOption, transportHighWaterMark, wantsReadBuffer } from '@ws/node-io/internal';
 import { type CloseOptions, type ClosePlan, checkCloseOptions } from './close-options.ts';
@@ -211,7 +209,7 @@ export interface UpgraderPlan {
   readonly headers: readonly HeadersSource[];
   /** Undefined for requests of node:http. */
   readonly callbacks: HeadCallbacks | undefined;
-  readonly rate: RatePlan | undefined;
+  readonly rate: ReturnType<typeof checkRate> | undefined;
   readonly maxLifetime: LifetimePlan | undefined;
   readonly close: ClosePlan;
   /** Milliseconds; Infinity for no bound. */
@@ -224,7 +222,7 @@ export interface UpgraderPlan {
   /** Reports to the option `report`. */
   readonly reporter: ErrorReporter;
   /** The options of every connection. */
-  readonly settings: Settings;
+  readonly settings: ReturnType<typeof resolveSettings>;
   /** The transport's, in bytes. */
   readonly highWaterMark: number;
 }

@@ -1,4 +1,5 @@
 import {
+  type IncomingMessage,
   type OutgoingHttpHeaders,
   type RequestListener,
   type Server,
@@ -141,7 +142,7 @@ export class PlainRequests {
 
   /** Listener for 'request'. */
   readonly onRequest: RequestListener = (req, res) => {
-    const fault = headSizeFault(req) ?? plainRequestFault(new IncomingFacts(req));
+    const fault = headSizeFault(req) ?? incomingFault(req);
     if (fault !== undefined) this.#refuse(res, fault);
     else if (this.#begin(res)) this.#serve(req, res);
   };
@@ -213,6 +214,11 @@ function isHttp1({ req }: ServerResponse): boolean {
 
 function makeLast(res: ServerResponse): void {
   if (!res.headersSent && isHttp1(res)) res.setHeader('Connection', 'close');
+}
+
+/** The refusal of a plain request of node:http: see {@link plainRequestFault}. */
+export function incomingFault(req: IncomingMessage): HandshakeError | undefined {
+  return plainRequestFault(new IncomingFacts(req));
 }
 
 /**

@@ -17,7 +17,6 @@ import {
   refusalOf,
   takeSocket,
   type UpgradeRequest,
-  type UpgraderPlan,
   upgradeOfNode,
   upgradeOfStream,
   webSocketStreams,
@@ -67,7 +66,7 @@ export class Proxy {
   readonly #via = `ws-${randomBytes(8).toString('hex')}`;
   readonly #limits: Limits;
   readonly #refusals = new Refusals();
-  readonly #reporter: UpgraderPlan['reporter'];
+  readonly #reporter: CheckedOptions['upgrader']['reporter'];
   readonly #proxied = new Set<ProxiedConnection>();
   /** The sockets of plain requests that wait for their turn. */
   readonly #plainWork = new PendingWork();

@@ -6,7 +6,7 @@ import { http2Transport } from '@ws/node-io';
 import {
   acceptKeyByCrypto,
   addressOf,
-  cancelStream,
+  cutStream,
   Http2Code,
   streamFields,
 } from '@ws/node-io/internal';
@@ -92,7 +92,7 @@ export class Http2Responder extends Responder {
     const { stream } = this;
     if (stream.closed || stream.destroyed) return;
     stream.resume();
-    if (stallTimeout !== Infinity) stream.setTimeout(stallTimeout, () => cancelStream(stream));
+    if (stallTimeout !== Infinity) stream.setTimeout(stallTimeout, () => cutStream(stream));
     const onFinish = (): void => {
       stream.setTimeout(0);
       resetLater(stream);

@@ -1,7 +1,7 @@
 import { IncomingMessage } from 'node:http';
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { Socket } from 'node:net';
-import { cancelStream } from '@ws/node-io/internal';
+import { cutStream } from '@ws/node-io/internal';
 
 /**
  * The request of a stream, for the application's functions: an IncomingMessage, as over HTTP/1.1. Its
@@ -37,7 +37,7 @@ export class StreamRequest extends IncomingMessage {
 
   /** Resets the stream: the session's socket carries others too. Node calls it after the end as well. */
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    if (!this.readableEnded) cancelStream(this.stream);
+    if (!this.readableEnded) cutStream(this.stream);
     done(error);
   }
 }
