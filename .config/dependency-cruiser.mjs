@@ -70,7 +70,7 @@ const FLOORS = {
     ['index', 'internal'],
   ],
   browser: [
-    ['errors', 'message-streams', 'utf8-length', 'web-types'],
+    ['errors', 'utf8-length', 'web-types'],
     ['promises'],
     ['json', 'options', 'url'],
     ['payload'],

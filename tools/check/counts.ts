@@ -16,11 +16,11 @@ type Counts = readonly number[];
 
 /** Lower a bound when its count falls. Those of lines are whole hundreds. */
 const BOUNDS: Readonly<Record<string, Counts>> = {
-  browser: [23, 1_800, 13, 12, 0, 0],
+  browser: [22, 1_800, 12, 12, 0, 0],
   cli: [33, 3_400, 19, 0, 0, 0],
   codec: [59, 6_600, 44, 47, 1, 2],
   compat: [30, 2_900, 26, 0, 0, 0],
-  conn: [79, 8_800, 39, 54, 7, 20],
+  conn: [79, 8_800, 39, 55, 7, 20],
   deflate: [13, 1_200, 5, 5, 0, 9],
   fetch: [26, 2_200, 34, 0, 0, 0],
   hub: [87, 10_000, 120, 0, 0, 19],

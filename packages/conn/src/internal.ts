@@ -25,7 +25,7 @@ export { asyncContexts } from './platform/async-contexts.ts';
 export { YieldQueue } from './platform/later-turns.ts';
 export { checkRate, limitRate } from './rate-options.ts';
 export { formatJSON } from './read/json.ts';
-export { closeConfirmed } from './read/message-streams.ts';
+export { closeConfirmed, streamsOf } from './read/message-streams.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
 export { reportError } from './report/report.ts';
 export { schedulerOf } from './scheduler/scheduler.ts';
