@@ -59,7 +59,7 @@ const FLOORS = {
     ['responder'],
     ['http2'],
     ['handshake-waits', 'request'],
-    ['give-back-plain-request', 'plain-requests', 'policies'],
+    ['plain-requests', 'policies'],
     ['options'],
     ['checks-in-order', 'route', 'serve-options'],
     ['http-server', 'upgrade-request'],

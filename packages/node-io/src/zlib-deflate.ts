@@ -1,7 +1,7 @@
 import type { DeflateExtension, DeflateLimits, MessageDeflate } from '@ws/codec';
 import type { DeflateEngines, DeflateJob, Deflater, Inflater } from '@ws/deflate';
 import { deflateLimits, PerMessageDeflate, ZlibBackends } from './deflate/on-demand.ts';
-import type { Engines } from './deflate/self-test.ts';
+import type { Engines } from './deflate/zlib-backends.ts';
 import type { ZlibModule } from './deflate/zlib-handle.ts';
 
 /**

@@ -115,8 +115,7 @@ export class Http1Exchange implements TargetExchange, TimerEntry {
       schedulerOf(nodePlatform).timers.set(this, connectTimeout, true);
     }
     // Written before the connection is open: the kernel sends it with the last part of the TCP handshake.
-    const toSend = { method: 'GET', text: request } as const;
-    this.#exchange = new Exchange(this.#stream, toSend, (failure) => this.#errorOf(failure));
+    this.#exchange = new Exchange(this.#stream, request, (failure) => this.#errorOf(failure));
   }
 
   get answer(): Promise<TargetAnswer> {
