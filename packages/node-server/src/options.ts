@@ -4,6 +4,7 @@ import { inspect } from 'node:util';
 import type { SameHost } from '@ws/codec';
 import type { ConnSettings, RateLimit } from '@ws/conn';
 import {
+  bound,
   checkOptionNames,
   checkRate,
   connSettingNames,
@@ -330,9 +331,5 @@ function checkSubprotocols(
 }
 
 function checkCount(name: string, value: number | false | undefined, fallback: number): number {
-  if (value === undefined) return fallback;
-  if (value === false) return Infinity;
-  assertOption(name, value, typeof value === 'number', 'a number or false');
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new RangeError(`${name}: expected a whole number of 1 or more, or false, got ${value}`);
+  return value === undefined ? fallback : bound(name, value);
 }
