@@ -65,6 +65,12 @@ const CHECKS: Readonly<Record<string, Task>> = {
       source('bench/tools/run.ts', 'charts', '--check'),
     ],
   },
+  api: {
+    time: '2 s',
+    what: 'the public surface of each package is that of api/*.md; pnpm api writes them (after types)',
+    after: 'types',
+    commands: [source('tools/check/api.ts')],
+  },
   packages: {
     time: '30 s',
     what: 'the tarballs: publint, attw, licenses, their sizes, a fresh installation (after build)',
