@@ -152,7 +152,7 @@ function isInternal(node: ts.ClassElement | ts.TypeElement): boolean {
   if (name !== undefined && ts.isPrivateIdentifier(name)) return true;
   // compat has the private names of ws.
   if (name !== undefined && ts.isIdentifier(name) && name.text.startsWith('_')) return true;
-  const isPrivate = ts.getCombinedModifierFlags(node as ts.Declaration) & ts.ModifierFlags.Private;
+  const isPrivate = ts.getCombinedModifierFlags(node) & ts.ModifierFlags.Private;
   return isPrivate !== 0 || ts.getJSDocTags(node).some((tag) => tag.tagName.text === 'internal');
 }
 

@@ -3,6 +3,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import process from 'node:process';
 import { type Published, publishedPackages, scopeOf, tarballOf } from '../published.ts';
+import { ageFaults, recordAges } from '../records/records.ts';
 import { allowClosedOutput, pnpm, runAll, source } from '../run.ts';
 import { changelogFaults, commonFaults, manifestFaults } from './release-faults.ts';
 import { stepsOf, textOf } from './release-steps.ts';
@@ -37,7 +38,9 @@ async function release(isDry: boolean): Promise<number> {
     changesets: readdirSync('.changeset').filter((name) => /^(?!README).*\.md$/.test(name)),
     tarballs: inOrder(packages).map(({ manifest }) => tarballOf(manifest)),
   });
-  const open = isDry ? [] : steps.flatMap((step) => step.open ?? []);
+  const open = isDry
+    ? []
+    : [...steps.flatMap((step) => step.open ?? []), ...ageFaults(recordAges('.'))];
   const cheap = [...faultsOf(packages), ...open];
   if (cheap.length > 0) return refuse(cheap, 'Nothing was built.');
   console.log(`manifests and changelogs: nothing found in ${packages.length} packages`);
