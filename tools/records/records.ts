@@ -56,6 +56,7 @@ export function readJSON(root: string, path: string): unknown {
 export function recordAges(root: string): RecordAge[] {
   const { suite, planted, fuzz, mutation } = readJSON(root, 'docs/conformance.json') as Results;
   const { tests, sizes } = readJSON(root, 'docs/records.json') as Records;
+  const scale = readJSON(root, 'docs/scale.json') as { readonly made: Made };
   const made = new Map<string, RecordAge['made']>([
     ...suite
       .filter(({ target }) => target === 'this project')
@@ -66,6 +67,7 @@ export function recordAges(root: string): RecordAge[] {
       (name) => [`mutation, ${name}`, mutation.find((one) => one.package === name)?.made] as const,
     ),
     ...NODES.map((set) => [`benchmark, ${set}`, oldestOf(root, set)] as const),
+    ['constants of docs/scale.md', scale.made],
     ['tests', tests?.made],
     ['sizes of others', sizes?.made],
   ]);
