@@ -110,7 +110,7 @@ async function measurePresence(port: number): Promise<Measured> {
   const known = ((await here.ask('heap')) - heap) / SHOWN;
   here.end();
   there.end();
-  return { change: (end[0]! - begin[0]!) / CHANGES, told: (end[1]! - begin[1]!) / CHANGES, known };
+  return { change: (end[0] - begin[0]) / CHANGES, told: (end[1] - begin[1]) / CHANGES, known };
 }
 
 async function measureDelivery(port: number, client: Redis): Promise<Measured> {
