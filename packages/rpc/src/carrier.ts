@@ -9,7 +9,13 @@ import {
   type Platform,
   portablePlatform,
 } from '@ws/conn';
-import { internalsOf, rejected, reportError } from '@ws/conn/internal';
+import {
+  type ConnInternals,
+  internalsOf,
+  RESOLVED,
+  rejected,
+  reportError,
+} from '@ws/conn/internal';
 
 /** The code of a page with a full queue, as for `maxQueuedBytes` of `@ws/browser`. */
 const PAGE_OVERLOAD = 3008;
@@ -32,6 +38,9 @@ export abstract class Carrier {
   isRead = false;
   /** The time of the last report of each kind. */
   #reportedAt: Map<string, number> | undefined;
+  /** The internals of the connection with a stream: a Conn makes them for each use. */
+  #internals: ConnInternals | undefined;
+  #connOfInternals: ConnLike | undefined;
 
   /** The connection of the message that is handled now. */
   get source(): ConnLike | undefined {
@@ -50,6 +59,43 @@ export abstract class Carrier {
    */
   send(text: string, _dropped: (error: BackpressureError) => void): Promise<void> {
     return this.connection!.send(text);
+  }
+
+  /** Resolves when the connection takes messages; undefined when it does, and when it has ended. */
+  untilWritable(): Promise<void> | undefined {
+    const { connection } = this;
+    // The promise of a connection that has ended never settles.
+    if (connection?.state !== 'open') return undefined;
+    if (connection !== this.#connOfInternals) {
+      this.#connOfInternals = connection;
+      this.#internals = internalsOf(connection);
+    }
+    return this.#internals!.untilWritable();
+  }
+
+  /**
+   * Sends a message that must not be lost, when `connection` has room. Sends it again when a hub drops
+   * it. Never rejects.
+   *
+   * @returns The error of a connection that takes messages, but not this one.
+   */
+  async sendSurely(connection: ConnLike | undefined, text: string): Promise<unknown> {
+    while (connection === this.connection && connection?.state === 'open') {
+      const writable = this.untilWritable();
+      if (writable !== undefined) {
+        await writable.catch(() => {});
+        continue;
+      }
+      try {
+        const sent = this.send(text, () => void this.sendSurely(connection, text));
+        if (sent !== RESOLVED) await sent;
+        return undefined;
+      } catch (error) {
+        // Another message may have taken the room.
+        if (connection.state === 'open' && this.untilWritable() === undefined) return error;
+      }
+    }
+    return undefined;
   }
 
   /** Reports an error that no caller gets. */
@@ -113,6 +159,12 @@ export class SessionCarrier extends ConnCarrier {
     return rejected(droppedByHub());
   }
 
+  override untilWritable(): Promise<void> | undefined {
+    return this.#session.untilWritable === undefined
+      ? super.untilWritable()
+      : this.#session.untilWritable();
+  }
+
   override runs(work: Promise<unknown>): void {
     this.#session.counts?.(work);
   }
@@ -162,6 +214,8 @@ export interface SessionLike {
   send(data: string): boolean;
   /** A session of `@ws/hub`: `dropped` is called when a later message takes the place of this one. */
   sendWatched?(text: string, dropped: () => void): boolean;
+  /** A session of `@ws/hub`: resolves when no other message waits and the connection takes more. */
+  untilWritable?(): Promise<void> | undefined;
   /** A session of `@ws/hub`: `hub.close` waits for a handler that runs. */
   counts?(work: Promise<unknown>): void;
 }

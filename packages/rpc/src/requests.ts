@@ -3,18 +3,23 @@ import { Deferred, internalsOf, RESOLVED } from '@ws/conn/internal';
 import { Answers } from './answers.ts';
 import type { Calls } from './calls.ts';
 import type { Carrier } from './carrier.ts';
+import type { StreamDefinition } from './definitions.ts';
 import { Pause } from './pause.ts';
 import { type Handler, type Place, Request } from './request.ts';
 import { ErrorCode, isRpcError, RpcError } from './rpc-error.ts';
 import { after, type Checked, check, checkEither, misfit } from './schema.ts';
+import { CLOSING } from './served-stream.ts';
+import { ServedStreams } from './served-streams.ts';
 import { WaitingRequests } from './waiting-requests.ts';
 import {
   areParams,
   CANCEL,
   errorText,
   INVALID,
+  ITEM,
   invalidText,
   isId,
+  MORE,
   resultText,
   type WireMessage,
 } from './wire.ts';
@@ -30,6 +35,13 @@ const MAX_UNKNOWN = 100;
 /** Reported characters of such a name. Names of a contract are at most so long. */
 const MAX_NAME = 64;
 
+/** The params of an event of the library, unchecked. */
+interface SignalParams {
+  readonly id?: unknown;
+  readonly items?: unknown;
+  readonly n?: unknown;
+}
+
 /** The text of an answer; undefined for none. */
 type Answer = string | undefined | Promise<string | undefined>;
 
@@ -37,6 +49,8 @@ type Answer = string | undefined | Promise<string | undefined>;
 export interface RequestsPlan {
   readonly handlers: ReadonlyMap<string, Handler>;
   readonly concurrency: number;
+  /** Streams of one connection that are served at the same time. */
+  readonly streams: number;
   /** The names of events that were reported, because no handler gets them. */
   readonly unknownEvents: Set<string>;
 }
@@ -50,6 +64,9 @@ export class Requests {
   readonly #answers: Answers;
   readonly #handlers: ReadonlyMap<string, Handler>;
   readonly #concurrency: number;
+  readonly #maxStreams: number;
+  /** Made for the first stream. */
+  #streams: ServedStreams | undefined;
   readonly #unknownEvents: Set<string>;
   readonly #waiting = new WaitingRequests();
   /** Requests with a running handler. */
@@ -68,6 +85,8 @@ export class Requests {
   #isStuck = false;
   /** The end of this connection ends a pause. */
   #watched: ConnLike | undefined;
+  /** The end of its writes ends its streams. */
+  #writesWatched: ConnLike | undefined;
   /** Kept events take the room of the queue in a later turn. */
   #refills = false;
   /** Resolves when no handler runs. */
@@ -80,7 +99,7 @@ export class Requests {
   /** @param contextOf - Creates the second argument of a handler. */
   constructor(
     carrier: Carrier,
-    { handlers, concurrency, unknownEvents }: RequestsPlan,
+    { handlers, concurrency, streams, unknownEvents }: RequestsPlan,
     calls: () => Calls | undefined,
     contextOf: (request: Request) => unknown,
   ) {
@@ -90,6 +109,7 @@ export class Requests {
     this.#answers = new Answers(carrier);
     this.#handlers = handlers;
     this.#concurrency = concurrency;
+    this.#maxStreams = streams;
     this.#unknownEvents = unknownEvents;
   }
 
@@ -100,8 +120,8 @@ export class Requests {
    */
   take({ id, method, params }: WireMessage, text: string): Promise<void> | undefined {
     const { source } = this.#carrier;
-    if (method === CANCEL && id === undefined) {
-      this.#cancel((Object(params) as { id?: unknown }).id, source);
+    if (id === undefined && typeof method === 'string' && method.startsWith('$/')) {
+      this.#takeSignal(method, Object(params) as SignalParams, text.length);
       return undefined;
     }
     const isValid =
@@ -112,9 +132,12 @@ export class Requests {
       return this.refuse(isRequest ? invalidText(id) : INVALID, text);
     }
     const handler = this.#handlers.get(method);
-    if (handler !== undefined && (handler.definition.kind === 'method' || id === undefined)) {
+    const kind = handler?.definition.kind;
+    const takes = kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
+    if (handler !== undefined && takes) {
       const request = new Request(id, handler, params, text.length, source);
-      if (!handler.definition.atOnce) return this.#add(request, text);
+      if (handler.definition.kind === 'stream' || !handler.definition.atOnce)
+        return this.#add(request, text);
       if (handler.definition.kind === 'method') return this.#addBeside(request);
       void this.#run(request);
       return undefined;
@@ -128,7 +151,7 @@ export class Requests {
   #reportUnknown(method: string): undefined {
     const name = method.slice(0, MAX_NAME);
     const unknown = this.#unknownEvents;
-    if (name.startsWith('$/') || unknown.size >= MAX_UNKNOWN || unknown.has(name)) return;
+    if (unknown.size >= MAX_UNKNOWN || unknown.has(name)) return;
     unknown.add(name);
     const shown = JSON.stringify(name);
     const error = new Error(
@@ -145,6 +168,7 @@ export class Requests {
 
   #add(request: Request, text: string): Promise<void> | undefined {
     const waiting = this.#waiting;
+    request.callsBefore = this.#calls()?.begun ?? 0;
     const isNext = waiting.isEmpty && this.#places < this.#concurrency;
     if (isNext && this.#starting === undefined) {
       this.#start(request);
@@ -152,14 +176,28 @@ export class Requests {
       this.#startNext();
       return undefined;
     }
-    if (request.id !== undefined && this.#mayBeAwaited()) {
-      const hasRoom = this.#nested < MAX_NESTED && this.#nestedSize < MAX_BESIDE_SIZE;
-      if (hasRoom) this.#startNested(request);
-      else this.#overload(request);
-    } else if (!waiting.isFull) waiting.add(request);
+    if (request.id !== undefined && this.#mayBeAwaited()) this.#startNestedOrRefuse(request);
+    else if (!waiting.isFull) waiting.add(request);
     else if (request.id === undefined) waiting.keep(request, text);
     else this.#overload(request);
     return this.#untilRoom();
+  }
+
+  /**
+   * A reader begins to wait for an item of the stream that this end has called as number `call`. The
+   * generator may wait for a request that has arrived since then, and that waits here.
+   */
+  readerWaits(call: number): void {
+    if (!this.#waiting.isEmpty && this.#mayBeAwaited()) {
+      const mayBeAwaited = ({ id, callsBefore }: Request): boolean =>
+        id !== undefined && callsBefore >= call;
+      for (;;) {
+        const request = this.#waiting.remove(mayBeAwaited);
+        if (request === undefined) break;
+        this.#startNestedOrRefuse(request);
+      }
+    }
+    this.readOn();
   }
 
   /**
@@ -306,6 +344,12 @@ export class Requests {
     this.#runs(request, done, 'ordered');
   }
 
+  #startNestedOrRefuse(request: Request): void {
+    const hasRoom = this.#nested < MAX_NESTED && this.#nestedSize < MAX_BESIDE_SIZE;
+    if (hasRoom) this.#startNested(request);
+    else this.#overload(request);
+  }
+
   /** Starts a handler beside those that run. */
   #startNested(request: Request): void {
     request.callsBefore = this.#calls()?.begun ?? 0;
@@ -331,7 +375,7 @@ export class Requests {
         this.#beside--;
         this.#besideSize -= request.size;
         this.readOn();
-      } else {
+      } else if (place === 'ordered') {
         this.#places--;
         this.#isStuck = false;
         this.progressed();
@@ -394,6 +438,7 @@ export class Requests {
       this.#carrier.reportRarely('misfit', () => misfit(what, issues));
       return undefined;
     }
+    if (definition.kind === 'stream') return this.#serveStream(request, definition, run, value);
     const result = run(value, this.#contextOf(request));
     return after(result, (answer) => {
       if (id === undefined || definition.kind === 'event') return undefined;
@@ -401,6 +446,35 @@ export class Requests {
         if (issues === undefined) return resultText(id, value);
         throw misfit(`the answer of ${definition.name} does not fit its schema`, issues);
       });
+    });
+  }
+
+  /** The handler gives its place back at once. The stream answers later. */
+  #serveStream(
+    request: Request,
+    definition: StreamDefinition,
+    run: Handler['run'],
+    input: unknown,
+  ): undefined {
+    const { connection } = request;
+    // After a close of this end no item leaves.
+    if (connection?.state !== 'open') return;
+    this.#streams ??= new ServedStreams(this.#carrier, this.#maxStreams);
+    this.#streams.checkRoom(request);
+    const source = run(input, this.#contextOf(request));
+    const done = this.#streams.serve(
+      request,
+      definition,
+      source,
+      (error) => this.#errorText(request, error)!,
+    );
+    this.#runs(request, done, 'stream');
+    if (connection === this.#writesWatched) return;
+    this.#writesWatched = connection;
+    internalsOf(connection).observeWrites?.(() => {
+      for (const each of this.#running) {
+        if (each.place === 'stream' && each.connection === connection) each.cancel(CLOSING);
+      }
     });
   }
 
@@ -432,6 +506,14 @@ export class Requests {
     if (text === undefined || this.#answers.send(connection, text, id) === RESOLVED)
       return undefined;
     return (connection && internalsOf(connection).untilWritable())?.catch(() => {});
+  }
+
+  /** Takes an event of the library. Others that begin with `$/` are ignored, as in LSP. */
+  #takeSignal(method: string, params: SignalParams, size: number): void {
+    const { source } = this.#carrier;
+    if (method === ITEM) this.#calls()?.arrived(params, size);
+    else if (method === MORE) this.#streams?.taken(params, source);
+    else if (method === CANCEL) this.#cancel(params.id, source);
   }
 
   #cancel(id: unknown, source: ConnLike | undefined): void {
