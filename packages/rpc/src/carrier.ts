@@ -22,6 +22,12 @@ const PAGE_OVERLOAD = 3008;
 /** A message was accepted by a hub, which bounds what waits. The connection may have no room. */
 export const ACCEPTED: Promise<void> = Promise.resolve();
 
+/** The part of a connection, or of a session, that bounds writes. Ask it while it is open. */
+export interface Writer {
+  /** Resolves when the next message may have room; undefined when it has room now. May reject. */
+  untilWritable(): Promise<void> | undefined;
+}
+
 /** Least time between two reports of one kind, in ms. */
 const REPORT_MS = 1_000;
 /** Bound of the kinds with a time of their own. The peer chooses the codes of its errors. */
@@ -38,9 +44,6 @@ export abstract class Carrier {
   isRead = false;
   /** The time of the last report of each kind. */
   #reportedAt: Map<string, number> | undefined;
-  /** The internals of the connection with a stream: a Conn makes them for each use. */
-  #internals: ConnInternals | undefined;
-  #connOfInternals: ConnLike | undefined;
 
   /** The connection of the message that is handled now. */
   get source(): ConnLike | undefined {
@@ -61,16 +64,9 @@ export abstract class Carrier {
     return this.connection!.send(text);
   }
 
-  /** Resolves when the connection takes messages; undefined when it does, and when it has ended. */
-  untilWritable(): Promise<void> | undefined {
-    const { connection } = this;
-    // The promise of a connection that has ended never settles.
-    if (connection?.state !== 'open') return undefined;
-    if (connection !== this.#connOfInternals) {
-      this.#connOfInternals = connection;
-      this.#internals = internalsOf(connection);
-    }
-    return this.#internals!.untilWritable();
+  /** What the messages of a connection wait for. */
+  writerOf(connection: ConnLike): Writer {
+    return internalsOf(connection);
   }
 
   /**
@@ -81,7 +77,8 @@ export abstract class Carrier {
    */
   async sendSurely(connection: ConnLike | undefined, text: string): Promise<unknown> {
     while (connection === this.connection && connection?.state === 'open') {
-      const writable = this.untilWritable();
+      const writer = this.writerOf(connection);
+      const writable = writer.untilWritable();
       if (writable !== undefined) {
         await writable.catch(() => {});
         continue;
@@ -92,7 +89,7 @@ export abstract class Carrier {
         return undefined;
       } catch (error) {
         // Another message may have taken the room.
-        if (connection.state === 'open' && this.untilWritable() === undefined) return error;
+        if (connection.state === 'open' && writer.untilWritable() === undefined) return error;
       }
     }
     return undefined;
@@ -159,10 +156,9 @@ export class SessionCarrier extends ConnCarrier {
     return rejected(droppedByHub());
   }
 
-  override untilWritable(): Promise<void> | undefined {
-    return this.#session.untilWritable === undefined
-      ? super.untilWritable()
-      : this.#session.untilWritable();
+  override writerOf(connection: ConnLike): Writer {
+    const { untilWritable } = this.#session;
+    return untilWritable === undefined ? super.writerOf(connection) : (this.#session as Writer);
   }
 
   override runs(work: Promise<unknown>): void {

@@ -192,11 +192,7 @@ export function event<I extends StandardSchema>(input: I & Sent<SchemaInput<I>>)
 export function stream<I extends StandardSchema, T extends StandardSchema>(
   input: I & Sent<SchemaInput<I>>,
   item: T & Answered<SchemaInput<T>, SchemaOutput<T>>,
-): Stream<I, T>;
-export function stream<I extends StandardSchema, T extends StandardSchema>(
-  input: I,
-  item: T,
-  ...more: unknown[]
+  ...more: never[]
 ): Stream<I, T> {
   checkIsSchema('stream: input', input);
   checkIsSchema('stream: item', item);

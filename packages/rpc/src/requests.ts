@@ -3,12 +3,10 @@ import { Deferred, internalsOf, RESOLVED } from '@ws/conn/internal';
 import { Answers } from './answers.ts';
 import type { Calls } from './calls.ts';
 import type { Carrier } from './carrier.ts';
-import type { StreamDefinition } from './definitions.ts';
 import { Pause } from './pause.ts';
 import { type Handler, type Place, Request } from './request.ts';
 import { ErrorCode, isRpcError, RpcError } from './rpc-error.ts';
 import { after, type Checked, check, checkEither, misfit } from './schema.ts';
-import { CLOSING } from './served-stream.ts';
 import { ServedStreams } from './served-streams.ts';
 import { WaitingRequests } from './waiting-requests.ts';
 import {
@@ -85,8 +83,6 @@ export class Requests {
   #isStuck = false;
   /** The end of this connection ends a pause. */
   #watched: ConnLike | undefined;
-  /** The end of its writes ends its streams. */
-  #writesWatched: ConnLike | undefined;
   /** Kept events take the room of the queue in a later turn. */
   #refills = false;
   /** Resolves when no handler runs. */
@@ -438,7 +434,14 @@ export class Requests {
       this.#carrier.reportRarely('misfit', () => misfit(what, issues));
       return undefined;
     }
-    if (definition.kind === 'stream') return this.#serveStream(request, definition, run, value);
+    if (definition.kind === 'stream') {
+      this.#streams ??= new ServedStreams(this.#carrier, this.#maxStreams);
+      const handle = (): unknown => run(value, this.#contextOf(request));
+      const answerTo = (error: unknown): string => this.#errorText(request, error)!;
+      // The handler gives its place back at once.
+      this.#runs(request, this.#streams.start(request, handle, answerTo), 'stream');
+      return undefined;
+    }
     const result = run(value, this.#contextOf(request));
     return after(result, (answer) => {
       if (id === undefined || definition.kind === 'event') return undefined;
@@ -446,35 +449,6 @@ export class Requests {
         if (issues === undefined) return resultText(id, value);
         throw misfit(`the answer of ${definition.name} does not fit its schema`, issues);
       });
-    });
-  }
-
-  /** The handler gives its place back at once. The stream answers later. */
-  #serveStream(
-    request: Request,
-    definition: StreamDefinition,
-    run: Handler['run'],
-    input: unknown,
-  ): undefined {
-    const { connection } = request;
-    // After a close of this end no item leaves.
-    if (connection?.state !== 'open') return;
-    this.#streams ??= new ServedStreams(this.#carrier, this.#maxStreams);
-    this.#streams.checkRoom(request);
-    const source = run(input, this.#contextOf(request));
-    const done = this.#streams.serve(
-      request,
-      definition,
-      source,
-      (error) => this.#errorText(request, error)!,
-    );
-    this.#runs(request, done, 'stream');
-    if (connection === this.#writesWatched) return;
-    this.#writesWatched = connection;
-    internalsOf(connection).observeWrites?.(() => {
-      for (const each of this.#running) {
-        if (each.place === 'stream' && each.connection === connection) each.cancel(CLOSING);
-      }
     });
   }
 
@@ -512,7 +486,7 @@ export class Requests {
   #takeSignal(method: string, params: SignalParams, size: number): void {
     const { source } = this.#carrier;
     if (method === ITEM) this.#calls()?.arrived(params, size);
-    else if (method === MORE) this.#streams?.taken(params, source);
+    else if (method === MORE) this.#streams?.taken(params.id, params.n, source);
     else if (method === CANCEL) this.#cancel(params.id, source);
   }
 

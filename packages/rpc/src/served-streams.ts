@@ -1,34 +1,25 @@
 import type { ConnLike } from '@ws/conn';
-import { kind, onRejection } from '@ws/conn/internal';
+import { internalsOf, kind, onRejection, RESOLVED } from '@ws/conn/internal';
 import type { Carrier } from './carrier.ts';
-import type { StreamDefinition } from './definitions.ts';
 import type { Request } from './request.ts';
 import { ErrorCode, RpcError } from './rpc-error.ts';
-import { ServedStream } from './served-stream.ts';
-import { StreamWindow, type Windows } from './stream-window.ts';
+import { CLOSING, ServedStream } from './served-stream.ts';
+import type { Windows } from './stream-window.ts';
 
 /** The streams that this end of a link serves. */
 export class ServedStreams {
-  readonly #carrier: Carrier;
+  readonly carrier: Carrier;
+  readonly windows: Windows = { count: 0, size: 0 };
   readonly #limit: number;
-  readonly #windows: Windows = { count: 0, size: 0 };
   /** Also cancelled ones whose iterator has not ended. */
   readonly #streams: ServedStream[] = [];
+  /** The end of its writes ends its streams. */
+  #watched: ConnLike | undefined;
 
   /** @param limit - The option `streams`. */
   constructor(carrier: Carrier, limit: number) {
-    this.#carrier = carrier;
+    this.carrier = carrier;
     this.#limit = limit;
-  }
-
-  /** @throws RpcError when no stream may begin, or none with this id. */
-  checkRoom({ id, connection }: Request): void {
-    if (this.#streams.length >= this.#limit) {
-      throw new RpcError(ErrorCode.Busy, 'too many streams are open');
-    }
-    if (this.#find(id, connection) !== undefined) {
-      throw new RpcError(ErrorCode.InvalidRequest, 'an open stream has this id');
-    }
   }
 
   /**
@@ -36,35 +27,41 @@ export class ServedStreams {
    *
    * @param answerTo - Returns the answer to an error, and reports it unless it is for the caller.
    * @returns Resolves when the stream is over. Never rejects.
-   * @throws TypeError when `source` is no AsyncIterable.
+   * @throws RpcError when too many are open; TypeError when the result is no AsyncIterable.
    */
-  serve(
+  start(
     request: Request,
-    definition: StreamDefinition,
-    source: unknown,
+    handle: () => unknown,
     answerTo: (error: unknown) => string,
   ): Promise<void> {
-    const iterator = iteratorOf(definition.name, source);
-    const window = new StreamWindow(this.#windows);
-    const stream = new ServedStream(this.#carrier, request, definition, iterator, window, answerTo);
+    const { connection } = request;
+    // After a close of this end no item leaves.
+    if (connection?.state !== 'open') return RESOLVED;
+    if (this.#streams.length >= this.#limit) {
+      throw new RpcError(ErrorCode.Busy, 'too many streams are open');
+    }
+    const stream = new ServedStream(this, request, iteratorOf(request.name, handle()), answerTo);
     this.#streams.push(stream);
-    request.onCancel = () => stream.cancelled();
+    this.#watch(connection);
     void stream.run();
     return stream.done.then(() => {
       this.#streams.splice(this.#streams.indexOf(stream), 1);
     });
   }
 
-  /** The reader of the stream `id` has taken `n` items. */
-  taken(
-    { id, n }: { readonly id?: unknown; readonly n?: unknown },
-    source: ConnLike | undefined,
-  ): void {
-    this.#find(id, source)?.window.take(n);
+  #watch(connection: ConnLike): void {
+    if (connection === this.#watched) return;
+    this.#watched = connection;
+    internalsOf(connection).observeWrites?.(() => {
+      for (const { request } of this.#streams) {
+        if (request.connection === connection) request.cancel(CLOSING);
+      }
+    });
   }
 
-  #find(id: unknown, connection: ConnLike | undefined): ServedStream | undefined {
-    return this.#streams.find((stream) => stream.is(id, connection));
+  /** The reader of the stream `id` has taken `n` items. Both are unchecked. */
+  taken(id: unknown, n: unknown, source: ConnLike | undefined): void {
+    this.#streams.find((stream) => stream.is(id, source))?.window.take(n);
   }
 }
 

@@ -5,6 +5,7 @@ import {
   Deferred,
   duration,
   Fifo,
+  handled,
   removeAbortListener,
   type TimerEntry,
 } from '@ws/conn/internal';
@@ -24,6 +25,10 @@ interface Arrived {
   readonly size: number;
 }
 
+interface End {
+  readonly error?: { readonly reason: unknown };
+}
+
 type Result = IteratorResult<unknown, undefined>;
 
 /** The loop of a caller over the items of a stream. */
@@ -31,28 +36,26 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
   slot: TimerEntry['slot'] = undefined;
   readonly #callsOf: () => Calls;
   readonly #definition: StreamDefinition;
-  readonly #input: unknown;
   readonly #options: CallOptions;
-  /** Undefined before the first `next()`. */
+  readonly #reading: AsyncGenerator<unknown, undefined>;
   #calls: Calls | undefined;
+  /** Undefined before the request. */
   #call: Call | undefined;
   /** The longest wait for an item in ms. */
   #ms = Infinity;
-  readonly #items = new Fifo<Arrived>();
+  #items = new Fifo<Arrived>();
   #size = 0;
-  /** The results of `next()` that are due, in their order. */
-  readonly #due: Deferred<Result>[] = [];
-  /** The item that an asynchronous schema checks. */
-  #checking: Arrived | undefined;
   /** What follows the items. */
-  #end: 'done' | { readonly error: unknown } | undefined;
-  /** Whether the end was handed out. */
-  #isOver = false;
-  /** Items, and their characters, that were taken and not told. */
+  #end: End | undefined;
+  /** Whether the items that wait were dropped. */
+  #hasLeft = false;
+  /** Resolves when there is something to read. */
+  #news: Deferred<void> | undefined;
+  /** Items, and their characters, that were taken, and that the other end was not told. */
   #taken = 0;
   #takenSize = 0;
   #isTelling = false;
-  readonly #aborted = (): void => this.#abort();
+  readonly #aborted = (): void => this.#leave({ error: { reason: this.#options.signal?.reason } });
 
   /** @param calls - Throws when no contract reads the connection. */
   constructor(
@@ -63,89 +66,83 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
   ) {
     this.#callsOf = calls;
     this.#definition = definition;
-    this.#input = input;
     this.#options = options;
+    this.#reading = this.#read(input);
   }
 
   [Symbol.asyncIterator](): this {
     return this;
   }
 
-  /** Sends the request when it is called first. Results come in the order of the calls. */
+  /** The first call sends the request. */
   next(): Promise<Result> {
-    const result = new Deferred<Result>();
-    this.#due.push(result);
-    if (this.#call === undefined && this.#end === undefined) this.#begin();
-    // The signal may abort when all items have arrived, and some wait.
-    else if (this.#options.signal?.aborted) this.#abort();
-    this.#handOut();
-    return result.promise;
+    return handled(this.#reading.next());
   }
 
-  /** Ends the generator, and does not wait for that: it may take long. */
+  /** Ends the generator of the other end, and does not wait for that: it may take long. */
   return(): Promise<Result> {
-    this.#isOver = true;
-    this.#leave('done');
+    this.#leave();
+    void handled(this.#reading.return(undefined));
     return Promise.resolve({ done: true, value: undefined });
   }
 
-  #begin(): void {
-    const { name } = this.#definition;
+  /** The results of `next()`, in order. The error comes once. */
+  async *#read(input: unknown): AsyncGenerator<unknown, undefined> {
     try {
-      checkOptionNames(name, this.#options, OPTION_NAMES, 'ignore');
-      const { signal, timeout } = this.#options;
-      checkSignal(signal);
-      this.#ms = duration('timeout', timeout, Infinity, true);
-      if (signal?.aborted) throw signal.reason;
-      this.#calls = this.#callsOf();
-      this.#call = this.#calls.open(this.#definition, this.#input, this);
-      this.#call.outcome.then(
-        () => this.#ended('done'),
-        (error: unknown) => this.#ended({ error }),
-      );
-      if (signal !== undefined) addAbortListener(signal, this.#aborted);
-    } catch (error) {
-      this.#end = { error };
+      this.#begin(input);
+      for (;;) {
+        const { signal } = this.#options;
+        // It may abort when all items have arrived, and some wait.
+        if (signal?.aborted) throw signal.reason;
+        const item = this.#items.shift();
+        if (item !== undefined) {
+          const { value, issues } = await this.#check(item);
+          if (issues !== undefined) {
+            const what = `an item of ${this.#definition.name} does not fit its schema`;
+            throw misfit(what, issues);
+          }
+          if (!this.#hasLeft) yield value;
+        } else if (this.#end?.error !== undefined) throw this.#end.error.reason;
+        else if (this.#end !== undefined) return undefined;
+        else await this.#untilNews();
+      }
+    } finally {
+      this.#leave();
     }
   }
 
-  #ended(end: 'done' | { readonly error: unknown }): void {
-    this.#stopListening();
-    if (this.#end !== undefined) return;
-    this.#end = end;
-    this.#handOut();
-  }
-
-  #stopListening(): void {
-    const { signal } = this.#options;
-    if (signal !== undefined) removeAbortListener(signal, this.#aborted);
-  }
-
-  #abort(): void {
-    if (!this.#isOver) this.#leave({ error: this.#options.signal?.reason });
+  /** @throws TypeError or RangeError for an option; the error of a request that cannot be sent. */
+  #begin(input: unknown): void {
+    checkOptionNames(this.#definition.name, this.#options, OPTION_NAMES, 'ignore');
+    const { signal, timeout } = this.#options;
+    checkSignal(signal);
+    this.#ms = duration('timeout', timeout, Infinity, true);
+    if (signal?.aborted) throw signal.reason;
+    this.#calls = this.#callsOf();
+    this.#call = this.#calls.open(this.#definition, input, this);
+    if (signal !== undefined) addAbortListener(signal, this.#aborted);
+    const ended = (end: End): void => {
+      if (signal !== undefined) removeAbortListener(signal, this.#aborted);
+      this.#stop(end);
+    };
+    this.#call.outcome.then(
+      () => ended({}),
+      (reason: unknown) => ended({ error: { reason } }),
+    );
   }
 
   /** Ends the loop without the items that wait. */
-  #leave(end: 'done' | { readonly error: unknown }): void {
-    while (this.#items.shift() !== undefined) {
-      // Nobody takes it.
-    }
-    this.#size = 0;
-    this.#checking = undefined;
-    const isOpen = this.#end === undefined;
-    this.#end = end;
-    if (isOpen) this.#giveUp();
-    this.#handOut();
+  #leave(end: End = {}): void {
+    this.#hasLeft = true;
+    this.#items = new Fifo();
+    this.#stop(end);
   }
 
-  #giveUp(): void {
+  /** Ends the loop behind the items that wait. */
+  #stop(end: End): void {
+    this.#end ??= end;
     if (this.#call !== undefined) this.#calls!.giveUp(this.#call, undefined);
-  }
-
-  /** Ends the loop with an error of this end, behind the items that wait. */
-  #fail(error: unknown): void {
-    this.#end = { error };
-    this.#giveUp();
+    this.#wake();
   }
 
   /** Takes items that have arrived, in a message of `size` characters. */
@@ -153,30 +150,17 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     for (const value of items) {
       this.#items.add({ value, size: size / items.length });
       this.#size += size / items.length;
-      this.#handOut();
       const waiting = this.#items.length;
       if (waiting <= MAX_ITEMS && (this.#size <= MAX_SIZE || waiting === 1)) continue;
       const what = `${this.#definition.name}: ${waiting} items wait here`;
-      this.#fail(new BackpressureError(`${what}; the other end does not wait for its reader`));
-      return;
+      const reason = new BackpressureError(`${what}; the other end does not wait for their reader`);
+      return this.#stop({ error: { reason } });
     }
+    this.#wake();
   }
 
-  #handOut(): void {
-    while (this.#due.length > 0 && this.#checking === undefined) {
-      const item = this.#items.shift();
-      if (item !== undefined) this.#give(item);
-      else if (this.#end !== undefined) this.#giveEnd(this.#end);
-      else break;
-    }
-    const waits = this.#due.length > 0 && this.#checking === undefined;
-    if (waits) this.#wait();
-    else this.#stopWait();
-  }
-
-  #give(item: Arrived): void {
-    this.#stopWait();
-    const { value, size } = item;
+  /** Counts an item as taken. @throws (rejects) JSONError when the schema fails. */
+  async #check({ value, size }: Arrived): Promise<Checked> {
     this.#size -= size;
     this.#taken++;
     this.#takenSize += size;
@@ -184,81 +168,44 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     try {
       // JSON has null for undefined.
       const other = value === null ? { value: undefined } : undefined;
-      const checked = checkEither(this.#definition.item, value, other);
-      if (!(checked instanceof Promise)) return this.#giveChecked(checked);
-      this.#checking = item;
-      const after = (use: () => void): void => {
-        // The loop may have ended.
-        if (this.#checking !== item) return;
-        this.#checking = undefined;
-        use();
-        this.#handOut();
-      };
-      checked.then(
-        (result) => after(() => this.#giveChecked(result)),
-        (cause: unknown) => after(() => this.#refuse(cause)),
-      );
+      return await checkEither(this.#definition.item, value, other);
     } catch (cause) {
-      this.#refuse(cause);
+      const what = `the schema of an item of ${this.#definition.name} failed`;
+      throw new JSONError(what, [], { cause });
     }
   }
 
-  #giveChecked({ value, issues }: Checked): void {
-    if (issues === undefined) this.#due.shift()!.resolve({ done: false, value });
-    else {
-      const { name } = this.#definition;
-      this.#leave({ error: misfit(`an item of ${name} does not fit its schema`, issues) });
-    }
-  }
-
-  /** The schema has failed. */
-  #refuse(cause: unknown): void {
-    const what = `the schema of an item of ${this.#definition.name} failed`;
-    this.#leave({ error: new JSONError(what, [], { cause }) });
-  }
-
-  /** The error comes once. */
-  #giveEnd(end: 'done' | { readonly error: unknown }): void {
-    const due = this.#due.shift()!;
-    if (end === 'done' || this.#isOver) due.resolve({ done: true, value: undefined });
-    else due.reject(end.error);
-    this.#isOver = true;
-  }
-
-  #wait(): void {
-    if (this.#call!.waitsSince > 0) return;
+  async #untilNews(): Promise<void> {
+    const news = new Deferred<void>();
+    this.#news = news;
     if (this.#ms !== Infinity) this.#call!.timers.set(this, this.#ms, true);
     this.#calls!.wait(this.#call!);
+    await news.promise;
   }
 
-  #stopWait(): void {
-    if (this.#call === undefined || this.#call.waitsSince === 0) return;
-    this.#calls!.stopWait(this.#call);
-    this.#call.timers.clear(this);
+  #wake(): void {
+    if (this.#news === undefined) return;
+    this.#calls!.stopWait(this.#call!);
+    this.#call!.timers.clear(this);
+    this.#news.resolve();
+    this.#news = undefined;
   }
 
   /** No item has come in time. */
   fire(): void {
-    this.#fail(
-      new TimeoutError(
-        `no item of ${this.#definition.name} within ${this.#ms} ms (option timeout)`,
-      ),
-    );
-    this.#handOut();
+    const what = `no item of ${this.#definition.name} within ${this.#ms} ms (option timeout)`;
+    this.#stop({ error: { reason: new TimeoutError(what) } });
   }
 
-  /** One message is under way at a time: the other end may not read. */
+  /** Sends one message at a time: the other end may not read. */
   async #tell(): Promise<void> {
     this.#isTelling = true;
-    while (this.#end === undefined && (this.#taken >= TOLD_ITEMS || this.#takenSize >= TOLD_SIZE)) {
+    while (!this.#end && (this.#taken >= TOLD_ITEMS || this.#takenSize >= TOLD_SIZE)) {
       const n = this.#taken;
       this.#taken = 0;
       this.#takenSize = 0;
-      const refusal = await this.#calls!.tell(this.#call!, n);
-      if (refusal !== undefined && this.#end === undefined) {
-        this.#fail(refusal);
-        this.#handOut();
-      }
+      const reason = await this.#calls!.tell(this.#call!, n);
+      if (reason !== undefined) this.#stop({ error: { reason } });
     }
     this.#isTelling = false;
   }
