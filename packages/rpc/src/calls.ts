@@ -52,11 +52,8 @@ export interface CallOptions {
 
 type Scheduler = ReturnType<typeof schedulerOf>;
 
-/** Takes the items of a stream. */
-export interface ItemReader {
-  /** @param size - Characters of the message. */
-  take(items: readonly unknown[], size: number): void;
-}
+/** Takes items of a stream, in a message of `size` characters. */
+export type TakeItems = (items: readonly unknown[], size: number) => void;
 
 /** A request without an answer, or an event that waits. */
 export class Call implements TimerEntry {
@@ -75,8 +72,8 @@ export class Call implements TimerEntry {
   connection: ConnLike | undefined;
   /** Connections that it was sent on. */
   timesSent = 0;
-  /** Gets the items of a stream. */
-  readonly reader: ItemReader | undefined;
+  /** For a stream. */
+  readonly take: TakeItems | undefined;
   /** For a stream: the number of the call when its reader began to wait; 0 while it does not. */
   waitsSince = 0;
   readonly #calls: Calls;
@@ -87,7 +84,7 @@ export class Call implements TimerEntry {
     input: unknown,
     number: number,
     { signal, timeout }: CallOptions,
-    reader?: ItemReader,
+    take?: TakeItems,
   ) {
     this.#calls = calls;
     this.definition = definition;
@@ -95,7 +92,7 @@ export class Call implements TimerEntry {
     // An event waits as a message does.
     this.ms =
       definition.kind === 'method' ? duration('timeout', timeout, TIMEOUT_MS, true) : Infinity;
-    this.reader = reader;
+    this.take = take;
     this.timers = calls.timers;
     this.signal = signal;
     this.number = number;
@@ -119,11 +116,11 @@ export class Calls {
   readonly #waits: (number: number) => void;
   /** Requests without an outcome, and events that were not sent, by number, in their order. */
   readonly #calls = new Map<number, Call>();
-  /** Streams that were sent, by number. */
-  readonly #streams = new Map<number, Call>();
+  /** Streams that were sent. */
+  #streams = 0;
   /** Streams whose reader waits. */
   #readers = 0;
-  /** Requests that were sent. At most {@link MAX_OPEN}. */
+  /** Other requests that were sent. At most {@link MAX_OPEN}. */
   #open = 0;
   /** Events that were sent, and that the connection has not accepted. */
   #writing = 0;
@@ -153,7 +150,7 @@ export class Calls {
 
   /** Whether this end waits for an answer of the other end, or to write. */
   get waits(): boolean {
-    return this.#calls.size > 0 || this.#writing > 0 || this.#readers > 0;
+    return this.#calls.size - this.#streams + this.#readers + this.#writing > 0;
   }
 
   /**
@@ -162,15 +159,12 @@ export class Calls {
    */
   hasRequestAfter(calls: number): boolean {
     if (this.begun === calls) return false;
-    if (this.#readers > 0) {
-      for (const { waitsSince } of this.#streams.values()) if (waitsSince > calls) return true;
-    }
     // Those that were sent come first.
-    let left = this.#open;
-    for (const { connection, number } of this.#calls.values()) {
+    let left = this.#open + this.#streams;
+    for (const { connection, number, take, waitsSince } of this.#calls.values()) {
       if (left === 0) return false;
       if (connection === undefined) continue;
-      if (number > calls) return true;
+      if ((take === undefined ? number : waitsSince) > calls) return true;
       left--;
     }
     return false;
@@ -212,8 +206,8 @@ export class Calls {
    *
    * @throws BackpressureError as for a call; the error of a connection that has ended.
    */
-  open(definition: StreamDefinition, input: unknown, reader: ItemReader): Call {
-    const call = new Call(this, definition, input, ++this.begun, {}, reader);
+  open(definition: StreamDefinition, input: unknown, take: TakeItems): Call {
+    const call = new Call(this, definition, input, ++this.begun, {}, take);
     if (this.#ended !== undefined) throw this.#ended;
     this.#add(call);
     if (this.#isNext(call, 1)) this.#sendIfPossible(call);
@@ -221,10 +215,9 @@ export class Calls {
   }
 
   /** Takes a message with items. Those of a stream that is not open are ignored. */
-  arrived({ id, items }: { readonly id?: unknown; readonly items?: unknown }, size: number): void {
-    const call = typeof id === 'number' ? this.#streams.get(id) : undefined;
-    if (call?.connection !== this.#carrier.source || !Array.isArray(items)) return;
-    call?.reader!.take(items, size);
+  arrived(id: unknown, items: unknown, size: number): void {
+    const call = this.awaits(id) ? this.#calls.get(id as number) : undefined;
+    if (Array.isArray(items)) call?.take?.(items, size);
   }
 
   /** The reader of a stream begins to wait for an item. It counts as a call that begins now. */
@@ -243,10 +236,6 @@ export class Calls {
   /** Tells the other end that the reader of a stream has taken `n` items. See `Carrier.sendSurely`. */
   tell({ connection, number }: Call, n: number): Promise<unknown> {
     return this.#carrier.sendSurely(connection, moreText(number, n));
-  }
-
-  #find(id: unknown): Call | undefined {
-    return typeof id === 'number' ? (this.#calls.get(id) ?? this.#streams.get(id)) : undefined;
   }
 
   /** @throws BackpressureError when too many calls wait. */
@@ -305,11 +294,9 @@ export class Calls {
     const { connection } = this.#carrier;
     call.connection = connection;
     call.timesSent++;
-    if (call.reader !== undefined) {
-      // Open for any time: it takes no place of a request.
-      this.#calls.delete(call.number);
-      this.#streams.set(call.number, call);
-    } else if (call.isRequest) this.#open++;
+    // A stream may be open for any time, and takes no place of another request.
+    if (call.take !== undefined) this.#streams++;
+    else if (call.isRequest) this.#open++;
     const failed = (error: unknown): void => {
       this.#fail(call, error);
       this.flush();
@@ -351,20 +338,18 @@ export class Calls {
 
   /** Takes the answer to a request. An answer that no request has is ignored. */
   answered({ id, result, error }: WireMessage): void {
-    const call = this.#find(id);
+    const call = typeof id === 'number' ? this.#calls.get(id) : undefined;
     // Ids of different connections never meet.
     if (call?.connection === undefined || call.connection !== this.#carrier.source) return;
     this.#remove(call);
-    if (error === undefined || error === null) {
-      if (call.reader === undefined) this.#resolve(call, result);
-      else this.#settle(call, () => call.outcome.resolve(undefined));
-    } else this.#fail(call, errorOf(error, call.definition.name));
+    if (error === undefined || error === null) this.#resolve(call, result);
+    else this.#fail(call, errorOf(error, call.definition.name));
     this.flush();
   }
 
   /** Takes a request of the other end without a handler. An echo server sends ours back. */
   returned({ id, method }: WireMessage, text: string): boolean {
-    const call = this.#find(id);
+    const call = typeof id === 'number' ? this.#calls.get(id) : undefined;
     if (call?.text !== text) return false;
     this.#fail(
       call,
@@ -378,12 +363,13 @@ export class Calls {
 
   /** Whether the request `id` waits for an answer. */
   awaits(id: unknown): boolean {
-    const call = this.#find(id);
+    const call = typeof id === 'number' ? this.#calls.get(id) : undefined;
     return call?.isRequest === true && call.connection === this.#carrier.source;
   }
 
   /** Settles with a result that fits the schema of the answer. JSON has null for undefined. */
   #resolve(call: Call, result: unknown): void {
+    if (call.take !== undefined) return this.#settle(call, () => call.outcome.resolve(undefined));
     const { output, name } = call.definition as MethodDefinition;
     const failed = (cause: unknown): void => {
       const what = `the schema of the answer to ${name} failed after JSON`;
@@ -419,7 +405,7 @@ export class Calls {
   /** Ends a call before its answer, and tells the other end. */
   giveUp(call: Call, reason: unknown): void {
     const { connection, number } = call;
-    if (connection !== undefined && this.#find(number) !== undefined) {
+    if (connection !== undefined && this.#calls.has(number)) {
       void this.#carrier.sendSurely(connection, cancelText(number));
     }
     this.#fail(call, reason);
@@ -427,8 +413,9 @@ export class Calls {
   }
 
   #remove(call: Call): void {
-    if (this.#streams.delete(call.number) || !this.#calls.delete(call.number)) return;
+    if (!this.#calls.delete(call.number)) return;
     if (call.connection === undefined) this.#leaveQueue(call);
+    else if (call.take !== undefined) this.#streams--;
     else if (call.isRequest) this.#open--;
   }
 
@@ -465,9 +452,6 @@ export class Calls {
    */
   broke(connection: ConnLike, error: CloseError): void {
     const mayRetry = !REFUSALS.includes(error.closeCode);
-    for (const call of this.#streams.values()) {
-      if (call.connection === connection) this.#fail(call, error);
-    }
     for (const call of this.#calls.values()) {
       if (call.connection !== connection) continue;
       const { retry } = call.definition as MethodDefinition;
@@ -487,9 +471,7 @@ export class Calls {
   end(error: unknown, later: unknown = error): void {
     if (this.#ended !== undefined) return;
     this.#ended = later;
-    for (const calls of [this.#streams, this.#calls]) {
-      for (const call of calls.values()) this.#fail(call, error);
-    }
+    for (const call of this.#calls.values()) this.#fail(call, error);
   }
 }
 

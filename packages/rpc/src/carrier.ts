@@ -9,13 +9,7 @@ import {
   type Platform,
   portablePlatform,
 } from '@ws/conn';
-import {
-  type ConnInternals,
-  internalsOf,
-  RESOLVED,
-  rejected,
-  reportError,
-} from '@ws/conn/internal';
+import { internalsOf, RESOLVED, rejected, reportError } from '@ws/conn/internal';
 
 /** The code of a page with a full queue, as for `maxQueuedBytes` of `@ws/browser`. */
 const PAGE_OVERLOAD = 3008;

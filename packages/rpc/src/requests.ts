@@ -33,13 +33,6 @@ const MAX_UNKNOWN = 100;
 /** Reported characters of such a name. Names of a contract are at most so long. */
 const MAX_NAME = 64;
 
-/** The params of an event of the library, unchecked. */
-interface SignalParams {
-  readonly id?: unknown;
-  readonly items?: unknown;
-  readonly n?: unknown;
-}
-
 /** The text of an answer; undefined for none. */
 type Answer = string | undefined | Promise<string | undefined>;
 
@@ -117,7 +110,7 @@ export class Requests {
   take({ id, method, params }: WireMessage, text: string): Promise<void> | undefined {
     const { source } = this.#carrier;
     if (id === undefined && typeof method === 'string' && method.startsWith('$/')) {
-      this.#takeSignal(method, Object(params) as SignalParams, text.length);
+      this.#takeSignal(method, Object(params) as Record<string, unknown>, text.length);
       return undefined;
     }
     const isValid =
@@ -483,11 +476,11 @@ export class Requests {
   }
 
   /** Takes an event of the library. Others that begin with `$/` are ignored, as in LSP. */
-  #takeSignal(method: string, params: SignalParams, size: number): void {
+  #takeSignal(method: string, { id, items, n }: Record<string, unknown>, size: number): void {
     const { source } = this.#carrier;
-    if (method === ITEM) this.#calls()?.arrived(params, size);
-    else if (method === MORE) this.#streams?.taken(params.id, params.n, source);
-    else if (method === CANCEL) this.#cancel(params.id, source);
+    if (method === ITEM) this.#calls()?.arrived(id, items, size);
+    else if (method === MORE) this.#streams?.taken(id, n, source);
+    else if (method === CANCEL) this.#cancel(id, source);
   }
 
   #cancel(id: unknown, source: ConnLike | undefined): void {

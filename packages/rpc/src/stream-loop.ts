@@ -119,7 +119,9 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     this.#ms = duration('timeout', timeout, Infinity, true);
     if (signal?.aborted) throw signal.reason;
     this.#calls = this.#callsOf();
-    this.#call = this.#calls.open(this.#definition, input, this);
+    this.#call = this.#calls.open(this.#definition, input, (items, size) =>
+      this.#arrived(items, size),
+    );
     if (signal !== undefined) addAbortListener(signal, this.#aborted);
     const ended = (end: End): void => {
       if (signal !== undefined) removeAbortListener(signal, this.#aborted);
@@ -146,7 +148,7 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
   }
 
   /** Takes items that have arrived, in a message of `size` characters. */
-  take(items: readonly unknown[], size: number): void {
+  #arrived(items: readonly unknown[], size: number): void {
     for (const value of items) {
       this.#items.add({ value, size: size / items.length });
       this.#size += size / items.length;
