@@ -1,84 +1,9 @@
 import { connPair } from '@ws/conn';
-import { contract, event, method, stream } from '@ws/rpc';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { contract, stream } from '@ws/rpc';
+import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { settled } from './pairs.ts';
-
-const Count = z.object({ count: z.number() });
-const both = {
-  count: stream(Count, z.number()),
-  texts: stream(z.object({ length: z.number() }), z.string()),
-  echo: method(z.string(), z.string()),
-  told: event(z.string()),
-};
-/** Both ends serve the same names. */
-const agent = contract({ server: both, client: both });
-type Handlers = Parameters<typeof agent.connect>[1];
-
-/** What the generators of a test did. */
-class Log {
-  made = 0;
-  ended = 0;
-  reasons: unknown[] = [];
-}
-
-function handlersOf(log: Log): Handlers {
-  return {
-    async *count({ count }, { signal }) {
-      signal.addEventListener('abort', () => void log.reasons.push(signal.reason));
-      try {
-        for (let i = 0; i < count; i++) {
-          log.made++;
-          yield i;
-        }
-      } finally {
-        log.ended++;
-      }
-    },
-    async *texts({ length }) {
-      try {
-        for (;;) {
-          log.made++;
-          yield 'x'.repeat(length);
-        }
-      } finally {
-        log.ended++;
-      }
-    },
-    echo: (text) => text,
-    told: () => undefined,
-  };
-}
-
-function setUp(
-  handlers: Partial<Handlers> = {},
-  options: { streams?: number; concurrency?: number } = {},
-) {
-  const reports: unknown[] = [];
-  const log = new Log();
-  const [client, server] = connPair({ report: (error) => void reports.push(error) });
-  const all = { ...handlersOf(log), ...handlers };
-  const serving = agent.serve(all, options)(server);
-  serving.catch(() => {});
-  const peer = agent.connect(client, all, options);
-  return { client, server, serving, peer, toClient: agent.peer(server), log, reports };
-}
-
-async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = [];
-  for await (const item of items) all.push(item);
-  return all;
-}
-
-const numbers = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
-
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
+import { collect, numbers, setUp } from './stream-pairs.ts';
 
 describe('a stream', () => {
   it('gives all items of a generator to a loop, in both directions', async () => {
