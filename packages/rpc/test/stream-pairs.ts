@@ -123,3 +123,13 @@ export const failure = (promise: Promise<unknown>): Promise<unknown> =>
 export const numbers = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
 export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Resolves when no message has passed between the ends of a pair for some turns. */
+export async function quiet(conn: Conn): Promise<void> {
+  const of = (): string => JSON.stringify(conn.stats);
+  for (let still = 0, last = ''; still < 10; still++) {
+    await turn();
+    if (of() !== last) still = 0;
+    last = of();
+  }
+}
