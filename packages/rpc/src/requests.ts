@@ -67,6 +67,8 @@ export class Requests {
   /** Handlers that run beside one that may wait for them, and the characters of their messages. */
   #nested = 0;
   #nestedSize = 0;
+  /** See {@link readerWaits}. */
+  #awaitedFrom = Infinity;
   /** Handlers that no other one waits for, and the characters of their messages. */
   #beside = 0;
   #besideSize = 0;
@@ -165,8 +167,10 @@ export class Requests {
       this.#startNext();
       return undefined;
     }
-    if (request.id !== undefined && this.#mayBeAwaited()) this.#startNestedOrRefuse(request);
-    else if (!waiting.isFull) waiting.add(request);
+    if (request.id !== undefined && this.#mayBeAwaited()) {
+      if (this.#hasNestedRoom) this.#startNested(request);
+      else this.#overload(request);
+    } else if (!waiting.isFull) waiting.add(request);
     else if (request.id === undefined) waiting.keep(request, text);
     else this.#overload(request);
     return this.#untilRoom();
@@ -177,16 +181,20 @@ export class Requests {
    * generator may wait for a request that has arrived since then, and that waits here.
    */
   readerWaits(call: number): void {
-    if (!this.#waiting.isEmpty && this.#mayBeAwaited()) {
-      const mayBeAwaited = ({ id, callsBefore }: Request): boolean =>
-        id !== undefined && callsBefore >= call;
-      for (;;) {
-        const request = this.#waiting.remove(mayBeAwaited);
-        if (request === undefined) break;
-        this.#startNestedOrRefuse(request);
-      }
-    }
+    this.#awaitedFrom = call;
+    this.#startAwaited();
     this.readOn();
+  }
+
+  /** Starts as many of these requests as have room. */
+  #startAwaited(): void {
+    while (!this.#waiting.isEmpty && this.#hasNestedRoom && this.#mayBeAwaited()) {
+      const request = this.#waiting.remove(
+        ({ id, callsBefore }) => id !== undefined && callsBefore >= this.#awaitedFrom,
+      );
+      if (request === undefined) return;
+      this.#startNested(request);
+    }
   }
 
   /**
@@ -333,10 +341,8 @@ export class Requests {
     this.#runs(request, done, 'ordered');
   }
 
-  #startNestedOrRefuse(request: Request): void {
-    const hasRoom = this.#nested < MAX_NESTED && this.#nestedSize < MAX_BESIDE_SIZE;
-    if (hasRoom) this.#startNested(request);
-    else this.#overload(request);
+  get #hasNestedRoom(): boolean {
+    return this.#nested < MAX_NESTED && this.#nestedSize < MAX_BESIDE_SIZE;
   }
 
   /** Starts a handler beside those that run. */
@@ -360,6 +366,7 @@ export class Requests {
       if (place === 'nested') {
         this.#nested--;
         this.#nestedSize -= request.size;
+        this.#startAwaited();
       } else if (place === 'beside') {
         this.#beside--;
         this.#besideSize -= request.size;
@@ -428,12 +435,14 @@ export class Requests {
       return undefined;
     }
     if (definition.kind === 'stream') {
-      this.#streams ??= new ServedStreams(this.#carrier, this.#maxStreams);
+      const streams = (this.#streams ??= new ServedStreams(this.#carrier, this.#maxStreams));
       const handle = (): unknown => run(value, this.#contextOf(request));
       const answerTo = (error: unknown): string => this.#errorText(request, error)!;
       // The handler gives its place back at once.
-      this.#runs(request, this.#streams.start(request, handle, answerTo), 'stream');
-      return undefined;
+      return after(streams.untilRoom(), () => {
+        this.#runs(request, streams.start(request, handle, answerTo), 'stream');
+        return undefined;
+      });
     }
     const result = run(value, this.#contextOf(request));
     return after(result, (answer) => {

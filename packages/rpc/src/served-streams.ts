@@ -23,6 +23,19 @@ export class ServedStreams {
   }
 
   /**
+   * Resolves a turn later when the generator of a cancelled stream may give its place back until then: a
+   * caller may cancel and ask in one message. Undefined in all other cases.
+   */
+  untilRoom(): Promise<void> | undefined {
+    const mayEnd = this.#isFull && this.#streams.some(({ request }) => request.isCancelled);
+    return mayEnd ? new Promise((resolve) => this.carrier.platform.yield(resolve)) : undefined;
+  }
+
+  get #isFull(): boolean {
+    return this.#streams.length >= this.#limit;
+  }
+
+  /**
    * Serves the result of a handler.
    *
    * @param answerTo - Returns the answer to an error, and reports it unless it is for the caller.
@@ -37,9 +50,8 @@ export class ServedStreams {
     const { connection } = request;
     // After a close of this end no item leaves.
     if (connection?.state !== 'open') return RESOLVED;
-    if (this.#streams.length >= this.#limit) {
-      throw new RpcError(ErrorCode.Busy, 'too many streams are open');
-    }
+    if (request.isCancelled) throw request.signal.reason;
+    if (this.#isFull) throw new RpcError(ErrorCode.Busy, 'too many streams are open');
     const stream = new ServedStream(this, request, iteratorOf(request.name, handle()), answerTo);
     this.#streams.push(stream);
     this.#watch(connection);
