@@ -46,7 +46,7 @@ const FLOORS = {
     ['writing'],
     ['call-options', 'connection', 'control', 'read'],
     ['conn', 'internals', 'internals-of-conn'],
-    ['conn-like', 'rate-options'],
+    ['conn-like', 'limit-rate', 'rate-options'],
     ['internals-of'],
     ['broadcast', 'join', 'transports'],
     ['index', 'internal'],

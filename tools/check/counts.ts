@@ -20,7 +20,7 @@ const BOUNDS: Readonly<Record<string, Counts>> = {
   cli: [33, 3_400, 19, 0, 0, 0],
   codec: [58, 6_500, 44, 49, 1, 2],
   compat: [30, 2_900, 26, 0, 0, 0],
-  conn: [79, 8_800, 39, 59, 7, 20],
+  conn: [81, 8_800, 40, 59, 7, 12],
   deflate: [13, 1_200, 5, 5, 0, 9],
   fetch: [26, 2_200, 34, 0, 0, 0],
   hub: [87, 10_000, 120, 0, 0, 19],
@@ -34,7 +34,7 @@ const BOUNDS: Readonly<Record<string, Counts>> = {
 };
 
 /** Lines of code of the core and of all packages. A package may grow while another shrinks; these only fall. */
-const SUMS = { core: 26_600, all: 56_800 };
+const SUMS = { core: 26_500, all: 56_800 };
 
 /** The packages that every server and client loads. */
 const CORE = ['codec', 'conn', 'node-io', 'node-server', 'node-client'];
