@@ -54,7 +54,8 @@ class Page {
     const keys: string[] = [];
     while (keys.length < count) {
       const { value } = await this.#loop.next();
-      keys.push(value!.gap ? 'gap' : (value!.data as Said).key);
+      if (value!.kind === 'live') continue;
+      keys.push(value!.kind === 'message' ? (value!.data as Said).key : value!.kind);
     }
     return keys;
   }

@@ -28,8 +28,9 @@ const loopAfter = (since?: unknown): string => `(async () => {
   const loop = rooms2.join('chat/loop', { since });
   void (async () => {
     for await (const m of loop) {
+      if (m.kind === 'live') continue;
       globalThis.last = m.position;
-      got.push(m.gap ? 'gap' : m.data.key);
+      got.push(m.kind === 'message' ? m.data.key : m.kind);
     }
   })();
   if (since) return;
