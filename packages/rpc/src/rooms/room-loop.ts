@@ -353,7 +353,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   joined({ complete, position }: JoinAnswer, isTold: boolean, isFilled: boolean): void {
     if (this.#hasNewState) return;
     if (this.#isSkipping) return this.#skipped(position);
-    if (this.#last !== undefined) this.#beginWithLast(position);
+    if (this.#last !== undefined) return this.#beginWithLast(position);
     if (this.#isNew) return this.begin(position);
     const isUnknown = this.#position === undefined && this.#hasBegun;
     const lacks = this.#position !== undefined && !complete;
@@ -380,8 +380,10 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     const early = this.#queue.splice(0, past + 1 - Math.min(this.#last!, past + 1));
     for (const entry of early) this.#forget(entry);
     this.#last = undefined;
-    this.#fill();
     this.#hasBegun = true;
+    this.#fill();
+    if (!this.#isBehind) this.#advance(position);
+    this.#news?.resolve();
   }
 
   /** A node may be behind the one that the client comes from, or not know a position. */
