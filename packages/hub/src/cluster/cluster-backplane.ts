@@ -27,15 +27,23 @@ const START_MS = 5_000;
  * ```
  */
 export function clusterBackplane(): Backplane {
-  return new ClusterBackplane();
+  return new ClusterBackplane(processLink);
 }
 
-class ClusterBackplane implements Backplane {
+/** A hub of a process. */
+export class ClusterBackplane implements Backplane {
+  readonly #linkOf: () => Link | undefined;
   #link: Link | undefined;
+  /** Its number in the process. */
   #hub = 0;
 
+  /** @param linkOf - Returns undefined in a process without a way to a broker. */
+  constructor(linkOf: () => Link | undefined) {
+    this.#linkOf = linkOf;
+  }
+
   async start(sink: BackplaneSink): Promise<void> {
-    const link = processLink();
+    const link = this.#linkOf();
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new BackplaneError(NO_BROKER)), START_MS);
