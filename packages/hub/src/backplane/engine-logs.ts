@@ -118,6 +118,11 @@ export class EngineLogs {
     return log.read(since, limit, this.#maxAnswer);
   }
 
+  /** Number of the channels with an epoch. */
+  get size(): number {
+    return this.#logs.size;
+  }
+
   /** Deletes all histories. */
   clear(): void {
     this.#logs.clear();

@@ -17,6 +17,11 @@ export class Broker {
   readonly logs: EngineLogs = new EngineLogs(() => performance.now(), MAX_ANSWER_BYTES);
   readonly #subscribers = new Map<string, Set<Subscriber>>();
 
+  /** Number of the channels with subscribers. */
+  get channels(): number {
+    return this.#subscribers.size;
+  }
+
   /** Adds a process. */
   connect(send: Send<Reply>): Client {
     return new Client(this, send);
