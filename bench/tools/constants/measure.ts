@@ -20,7 +20,7 @@ const NODES = 20;
 /** Joins and leaves that a node tells another one. */
 const CHANGES = 20_000;
 /** Members of another node whose memory is measured. */
-const SHOWN = 10_000;
+const SHOWN = 9_000;
 const TEXT = 'x'.repeat(MESSAGE);
 /** A text frame: two bytes of header. */
 const FRAME = MESSAGE + 2;
