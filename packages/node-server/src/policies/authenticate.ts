@@ -48,7 +48,7 @@ export type Refuser = 'authenticate' | 'onRequest' | 'onHost' | 'onHeader' | 'on
  * Returns the result of `authenticate` if it admits the client.
  *
  * @throws HandshakeError for every other result: a refusal with its status; an Error as
- *   {@link thrownByAuthenticate} does; 401 for a missing value; 500 for a value whose getters or
+ *   {@link thrownBy} does; 401 for a missing value; 500 for a value whose getters or
  *   traps throw, and for a value that looks like a refusal or contains a result of `admit`.
  */
 export function readAuth<Result>(result: unknown): AuthOf<Result> {
@@ -67,15 +67,10 @@ function refusalOfResult(result: unknown): HandshakeError | undefined {
 }
 
 /**
- * Returns the refusal for an error that `authenticate` threw or returned. An error that is meant
- * for the client (`expose`, as http-errors sets it) refuses with its own status. Any other is a
- * fault. So is an error with getters or traps that throw.
+ * Returns the refusal for an error that a function threw or returned. An error that is meant for the
+ * client (`expose`, as http-errors sets it) refuses with its own status. Any other is a fault. So is
+ * an error with getters or traps that throw.
  */
-export function thrownByAuthenticate(error: unknown): HandshakeError {
-  return thrownBy('authenticate', error);
-}
-
-/** As {@link thrownByAuthenticate}, for any function that may refuse. */
 export function thrownBy(where: Refuser, error: unknown): HandshakeError {
   let refusal: Refusal | undefined;
   try {
