@@ -103,7 +103,7 @@ const FLOORS = {
     // The sessions and rooms of this node.
     ['delivery', 'events', 'history', 'options', 'rooms', 'sessions'],
     ['hub'],
-    ['nats', 'redis', 'serve-rooms', 'testing'],
+    ['cluster', 'nats', 'redis', 'serve-rooms', 'testing'],
     ['index'],
   ],
 };
@@ -208,7 +208,7 @@ const forbidden = [
     to: {
       path: '^packages/[^/]+/src',
       pathNot:
-        '^packages/([^/]+/src/((nats|raw|redis|rooms|serve-rooms|testing)/)?index|fetch/src/(bun|deno|node|workers))\\.ts$',
+        '^packages/([^/]+/src/((cluster|nats|raw|redis|rooms|serve-rooms|testing)/)?index|fetch/src/(bun|deno|node|workers))\\.ts$',
     },
   },
   {

@@ -24,20 +24,32 @@ import type { PageSocket, WebSocketLike } from './web-types.ts';
 // oxlint-disable-next-line typescript/no-explicit-any -- code that ignores `data` names no type
 export class BrowserConn<Data = any> extends WebSocketConn<Data> {
   readonly #socket: PageSocket;
+  #alive: Alive | undefined;
 
   /** @internal */
   constructor(socket: PageSocket, settings: BrowserConnSettings, plan?: AlivePlan) {
-    const alive =
-      plan &&
-      new Alive(
-        socket,
-        plan,
-        () => this.writes.bytes,
-        (error) => this.lose(error),
-      );
-    super(socket, settings, alive && ((data) => alive.takes(data)));
+    super(socket, settings, (data) => this.#alive?.takes(data) === true);
     this.#socket = socket;
-    void this.closed.then(() => alive?.stop());
+    if (plan !== undefined) this.keepAlive(plan);
+  }
+
+  /** @internal Ends the connection when it is dead and looks open. */
+  keepAlive(plan: AlivePlan): void {
+    const alive = new Alive(
+      this.#socket,
+      plan,
+      () => this.writes.bytes,
+      (error) => this.lose(error),
+    );
+    this.#alive = alive;
+    void this.closed.then(({ code, wasClean, error }) =>
+      alive.stop(code, wasClean && error === undefined && !this.hasClosed),
+    );
+  }
+
+  /** @internal */
+  protected override get endNote(): string {
+    return this.#alive?.note ?? '';
   }
 
   /** Always `client`. */

@@ -96,6 +96,20 @@ export interface RoomOptions<Data = unknown, Info = unknown> {
    */
   readonly presence?: ((session: Session<Data>) => Info | undefined) | undefined;
   /**
+   * Returns the state of a room, text or bytes, for sessions that join with options: at a first visit,
+   * and where `complete` would be false. They get the state, then each message after `position`. Joins
+   * of one room share a call. At most 1 MiB, within 10 s; otherwise, and when it throws, the join
+   * rejects and the session is no member. `position` is undefined while the backplane is away. `signal`
+   * aborts when no join waits. Store each change before you publish it. Needs `history`, with a `size`
+   * above the number of messages that are published meanwhile. Default: none.
+   */
+  readonly state?:
+    | ((
+        room: string,
+        run: { readonly position: Position | undefined; readonly signal: AbortSignal },
+      ) => MessageData | PromiseLike<MessageData>)
+    | undefined;
+  /**
    * @internal Checks a message of this node before it is published. Returns what is published, and
    * throws for a message that no session may get.
    */
@@ -164,6 +178,7 @@ export interface RoomSettings<Data = unknown> {
   readonly through: boolean;
   readonly form: RoomOptions['form'];
   readonly presence: RoomOptions<Data>['presence'];
+  readonly state: RoomOptions['state'];
   readonly accept: RoomOptions['accept'];
 }
 
@@ -207,6 +222,7 @@ const ROOM_NAMES: readonly (keyof RoomOptions)[] = [
   'delivery',
   'form',
   'presence',
+  'state',
   'accept',
 ];
 const HISTORY_NAMES: readonly (keyof HistoryOptions)[] = ['size', 'bytes', 'ttl'];
@@ -272,6 +288,7 @@ const PLAIN = {
   through: false,
   form: undefined,
   presence: undefined,
+  state: undefined,
   accept: undefined,
 } as const;
 
@@ -332,7 +349,7 @@ function settingsOf<Data>(
   backplane: Backplane | undefined,
 ): RoomSettings<Data> {
   checkOptionNames(owner, options, ROOM_NAMES, 'ignore');
-  const { history = false, form, presence } = options;
+  const { history = false, form, presence, state } = options;
   const isShared = history !== false && backplane !== undefined;
   if (isShared && backplane.history === undefined) {
     throw new TypeError(
@@ -351,11 +368,19 @@ function settingsOf<Data>(
     throw new TypeError(`${owner}.form: ${NEEDS_POSITIONS}`);
   }
   checkFunction(`${owner}.presence`, presence);
+  checkFunction(`${owner}.state`, state);
+  if (state !== undefined && history === false) {
+    throw new TypeError(
+      `${owner}.state: needs history, which has what is published meanwhile; write history: true`,
+    );
+  }
   return {
     history: boundsOf(`${owner}.history`, history, total),
     through: delivery === 'through',
     form: form && asyncContexts.bind(form),
     presence,
+    // Bound like a listener. No session owns a call that many share.
+    state: state && asyncContexts.bind(state),
     accept: options.accept,
   };
 }

@@ -134,7 +134,7 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
    * `highWaterMark`. A larger write rejects with a BackpressureError, and a peer that takes nothing is
    * closed with 1013. All hold at most twice this number, and `highWaterMark` for each connection that
    * waits. Default: an eighth of the memory that the process may use (`process.constrainedMemory()`,
-   * else `os.totalmem()`).
+   * else `os.totalmem()`), divided by the workers of `runCluster` of @ws/hub/cluster.
    */
   readonly maxTotalBufferedAmount?: number | false | undefined;
   /**
@@ -310,7 +310,9 @@ export function checkUpgraderOptions(
 function defaultTotal(): number {
   // Without a bound of a container it is 0, or larger than the machine. Other runtimes lack it.
   const constrained = process.constrainedMemory?.() || Infinity;
-  return Math.floor(Math.min(constrained, totalmem()) / 8);
+  // Set by `runCluster` of @ws/hub/cluster: the processes share the memory.
+  const workers = Number(process.env['WS_WORKERS'] ?? 1);
+  return Math.floor(Math.min(constrained, totalmem()) / 8 / workers);
 }
 
 function checkHeaders(value: AnyUpgraderOptions['headers']): readonly HeadersSource[] {

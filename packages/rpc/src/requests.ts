@@ -1,5 +1,6 @@
 import { BackpressureError, CloseError, type ConnLike } from '@ws/conn';
 import { Deferred, internalsOf, RESOLVED } from '@ws/conn/internal';
+import { ALIVE, aliveText, SIGN_MS, SIGN_OF_LIFE } from './alive.ts';
 import { Answers } from './answers.ts';
 import type { Calls } from './calls.ts';
 import type { Carrier } from './carrier.ts';
@@ -7,14 +8,18 @@ import { Pause } from './pause.ts';
 import { type Handler, type Place, Request } from './request.ts';
 import { ErrorCode, isRpcError, RpcError } from './rpc-error.ts';
 import { after, type Checked, check, checkEither, misfit } from './schema.ts';
+import { ServedStreams } from './served-streams.ts';
 import { WaitingRequests } from './waiting-requests.ts';
 import {
   areParams,
   CANCEL,
   errorText,
+  type Id,
   INVALID,
+  ITEM,
   invalidText,
   isId,
+  MORE,
   resultText,
   type WireMessage,
 } from './wire.ts';
@@ -37,6 +42,8 @@ type Answer = string | undefined | Promise<string | undefined>;
 export interface RequestsPlan {
   readonly handlers: ReadonlyMap<string, Handler>;
   readonly concurrency: number;
+  /** Streams of one connection that are served at the same time. */
+  readonly streams: number;
   /** The names of events that were reported, because no handler gets them. */
   readonly unknownEvents: Set<string>;
 }
@@ -50,6 +57,9 @@ export class Requests {
   readonly #answers: Answers;
   readonly #handlers: ReadonlyMap<string, Handler>;
   readonly #concurrency: number;
+  readonly #maxStreams: number;
+  /** Made for the first stream. */
+  #streams: ServedStreams | undefined;
   readonly #unknownEvents: Set<string>;
   readonly #waiting = new WaitingRequests();
   /** Requests with a running handler. */
@@ -59,6 +69,8 @@ export class Requests {
   /** Handlers that run beside one that may wait for them, and the characters of their messages. */
   #nested = 0;
   #nestedSize = 0;
+  /** See {@link readerWaits}. */
+  #awaitedFrom = Infinity;
   /** Handlers that no other one waits for, and the characters of their messages. */
   #beside = 0;
   #besideSize = 0;
@@ -66,6 +78,8 @@ export class Requests {
   #pause: Pause | undefined;
   /** A pause has lasted too long, and no handler has settled since: reading continues. */
   #isStuck = false;
+  /** Whether the peer has asked whether this end lives. */
+  #isAsked = false;
   /** The end of this connection ends a pause. */
   #watched: ConnLike | undefined;
   /** Kept events take the room of the queue in a later turn. */
@@ -80,7 +94,7 @@ export class Requests {
   /** @param contextOf - Creates the second argument of a handler. */
   constructor(
     carrier: Carrier,
-    { handlers, concurrency, unknownEvents }: RequestsPlan,
+    { handlers, concurrency, streams, unknownEvents }: RequestsPlan,
     calls: () => Calls | undefined,
     contextOf: (request: Request) => unknown,
   ) {
@@ -90,6 +104,7 @@ export class Requests {
     this.#answers = new Answers(carrier);
     this.#handlers = handlers;
     this.#concurrency = concurrency;
+    this.#maxStreams = streams;
     this.#unknownEvents = unknownEvents;
   }
 
@@ -100,8 +115,8 @@ export class Requests {
    */
   take({ id, method, params }: WireMessage, text: string): Promise<void> | undefined {
     const { source } = this.#carrier;
-    if (method === CANCEL && id === undefined) {
-      this.#cancel((Object(params) as { id?: unknown }).id, source);
+    if (id === undefined && typeof method === 'string' && method.startsWith('$/')) {
+      this.#takeSignal(method, Object(params) as Record<string, unknown>, text.length);
       return undefined;
     }
     const isValid =
@@ -111,10 +126,14 @@ export class Requests {
       const isRequest = method !== undefined && isId(id);
       return this.refuse(isRequest ? invalidText(id) : INVALID, text);
     }
+    if (method === ALIVE && id !== undefined) return this.#answerAlive(id, source);
     const handler = this.#handlers.get(method);
-    if (handler !== undefined && (handler.definition.kind === 'method' || id === undefined)) {
+    const kind = handler?.definition.kind;
+    const takes = kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
+    if (handler !== undefined && takes) {
       const request = new Request(id, handler, params, text.length, source);
-      if (!handler.definition.atOnce) return this.#add(request, text);
+      if (handler.definition.kind === 'stream' || !handler.definition.atOnce)
+        return this.#add(request, text);
       if (handler.definition.kind === 'method') return this.#addBeside(request);
       void this.#run(request);
       return undefined;
@@ -124,11 +143,29 @@ export class Requests {
     return this.refuse(errorText(id, ErrorCode.MethodNotFound, 'Method not found'), text);
   }
 
+  /** Answers before all that waits. */
+  #answerAlive(id: Id, source: ConnLike | undefined): Promise<void> | undefined {
+    this.#isAsked = true;
+    this.#answers.refuse(source, aliveText(id), () => this.readOn());
+    return this.#untilRoom();
+  }
+
+  /** A peer that has asked may ask again while this end does not read. */
+  #showLife(pause: Pause): void {
+    this.#carrier.platform.setTimer(SIGN_MS, () => {
+      if (this.#pause !== pause) return;
+      const carrier = this.#carrier;
+      if (carrier.connection?.state !== 'open') return;
+      carrier.send(SIGN_OF_LIFE, () => {}).catch(() => {});
+      this.#showLife(pause);
+    });
+  }
+
   /** An event that no handler gets needs no answer. */
   #reportUnknown(method: string): undefined {
     const name = method.slice(0, MAX_NAME);
     const unknown = this.#unknownEvents;
-    if (name.startsWith('$/') || unknown.size >= MAX_UNKNOWN || unknown.has(name)) return;
+    if (unknown.size >= MAX_UNKNOWN || unknown.has(name)) return;
     unknown.add(name);
     const shown = JSON.stringify(name);
     const error = new Error(
@@ -145,6 +182,7 @@ export class Requests {
 
   #add(request: Request, text: string): Promise<void> | undefined {
     const waiting = this.#waiting;
+    request.callsBefore = this.#calls()?.begun ?? 0;
     const isNext = waiting.isEmpty && this.#places < this.#concurrency;
     if (isNext && this.#starting === undefined) {
       this.#start(request);
@@ -153,13 +191,33 @@ export class Requests {
       return undefined;
     }
     if (request.id !== undefined && this.#mayBeAwaited()) {
-      const hasRoom = this.#nested < MAX_NESTED && this.#nestedSize < MAX_BESIDE_SIZE;
-      if (hasRoom) this.#startNested(request);
+      if (this.#hasNestedRoom) this.#startNested(request);
       else this.#overload(request);
     } else if (!waiting.isFull) waiting.add(request);
     else if (request.id === undefined) waiting.keep(request, text);
     else this.#overload(request);
     return this.#untilRoom();
+  }
+
+  /**
+   * A reader begins to wait for an item of the stream that this end has called as number `call`. The
+   * generator may wait for a request that has arrived since then, and that waits here.
+   */
+  readerWaits(call: number): void {
+    this.#awaitedFrom = call;
+    this.#startAwaited();
+    this.readOn();
+  }
+
+  /** Starts as many of these requests as have room. */
+  #startAwaited(): void {
+    while (!this.#waiting.isEmpty && this.#hasNestedRoom && this.#mayBeAwaited()) {
+      const request = this.#waiting.remove(
+        ({ id, callsBefore }) => id !== undefined && callsBefore >= this.#awaitedFrom,
+      );
+      if (request === undefined) return;
+      this.#startNested(request);
+    }
   }
 
   /**
@@ -195,6 +253,7 @@ export class Requests {
     if (this.#pause === undefined) {
       this.#pause = new Pause(platform, () => this.#pausedTooLong());
       this.#watch(source);
+      if (this.#isAsked) this.#showLife(this.#pause);
     }
     return this.#pause.over;
   }
@@ -306,6 +365,10 @@ export class Requests {
     this.#runs(request, done, 'ordered');
   }
 
+  get #hasNestedRoom(): boolean {
+    return this.#nested < MAX_NESTED && this.#nestedSize < MAX_BESIDE_SIZE;
+  }
+
   /** Starts a handler beside those that run. */
   #startNested(request: Request): void {
     request.callsBefore = this.#calls()?.begun ?? 0;
@@ -327,11 +390,12 @@ export class Requests {
       if (place === 'nested') {
         this.#nested--;
         this.#nestedSize -= request.size;
+        this.#startAwaited();
       } else if (place === 'beside') {
         this.#beside--;
         this.#besideSize -= request.size;
         this.readOn();
-      } else {
+      } else if (place === 'ordered') {
         this.#places--;
         this.#isStuck = false;
         this.progressed();
@@ -394,6 +458,16 @@ export class Requests {
       this.#carrier.reportRarely('misfit', () => misfit(what, issues));
       return undefined;
     }
+    if (definition.kind === 'stream') {
+      const streams = (this.#streams ??= new ServedStreams(this.#carrier, this.#maxStreams));
+      const handle = (): unknown => run(value, this.#contextOf(request));
+      const answerTo = (error: unknown): string => this.#errorText(request, error)!;
+      // The handler gives its place back at once.
+      return after(streams.untilRoom(), () => {
+        this.#runs(request, streams.start(request, handle, answerTo), 'stream');
+        return undefined;
+      });
+    }
     const result = run(value, this.#contextOf(request));
     return after(result, (answer) => {
       if (id === undefined || definition.kind === 'event') return undefined;
@@ -432,6 +506,14 @@ export class Requests {
     if (text === undefined || this.#answers.send(connection, text, id) === RESOLVED)
       return undefined;
     return (connection && internalsOf(connection).untilWritable())?.catch(() => {});
+  }
+
+  /** Takes an event of the library. Others that begin with `$/` are ignored, as in LSP. */
+  #takeSignal(method: string, { id, items, n }: Record<string, unknown>, size: number): void {
+    const { source } = this.#carrier;
+    if (method === ITEM) this.#calls()?.arrived(id, items, size);
+    else if (method === MORE) this.#streams?.taken(id, n, source);
+    else if (method === CANCEL) this.#cancel(id, source);
   }
 
   #cancel(id: unknown, source: ConnLike | undefined): void {

@@ -65,8 +65,16 @@ export class RareParts {
 
   /** Calls `observer`, in a microtask, when the connection accepts no more messages. */
   observeWrites(observer: (conn: ReportedConn) => void): void {
-    this.#writesObserver = observer;
-    if (!this.#connection.outbox.open) this.noteWriteEnd();
+    const { conn, outbox, platform } = this.#connection;
+    const earlier = this.#writesObserver;
+    if (!outbox.open) platform.defer(() => observer(conn));
+    else if (earlier === undefined) this.#writesObserver = observer;
+    else {
+      this.#writesObserver = (ended) => {
+        earlier(ended);
+        observer(ended);
+      };
+    }
   }
 
   /** No message is accepted any more. */
