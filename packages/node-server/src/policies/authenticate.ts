@@ -88,7 +88,8 @@ export function thrownBy(where: Refuser, error: unknown): HandshakeError {
  */
 export function returnedRefusal(where: Refuser, result: unknown): HandshakeError | undefined {
   if (isError(result)) return thrownBy(where, result);
-  return isRefusal(result) ? refusalOrFault(where, result) : undefined;
+  const refuses = typeof result === 'object' && result !== null && 'refuse' in result;
+  return refuses ? refusalOrFault(where, result as Refusal) : undefined;
 }
 
 /** @returns undefined for an error that is not meant for the client. */
@@ -126,10 +127,6 @@ function mistakenAuth(result: unknown): HandshakeError | undefined {
     `authenticate: got an object with ${what}; to refuse, write { refuse: 401 }; to admit, return admit(auth) itself`,
   );
   return serverFault('authenticate', cause);
-}
-
-function isRefusal(result: unknown): result is Refusal {
-  return typeof result === 'object' && result !== null && 'refuse' in result;
 }
 
 function refusalOrFault(where: Refuser, refusal: Refusal): HandshakeError {
