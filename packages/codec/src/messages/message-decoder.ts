@@ -431,7 +431,10 @@ export class MessageDecoder {
   #frameData(): MessageEvent {
     const frames = this.#frames;
     const complete = frames.missing === 0;
-    const event = this.#message.payload(complete && frames.fin);
+    const message = this.#message;
+    // The limit may have been lowered since the frame began.
+    const isAllowed = message.use === IGNORED || message.checkLength();
+    const event = isAllowed ? message.payload(complete && frames.fin) : FAILED;
     // The end of a frame is not read: no chunk could be pushed.
     if (complete) frames.next();
     return event;

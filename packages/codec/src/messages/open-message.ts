@@ -178,7 +178,7 @@ export class OpenMessage {
       if (this.delivery === WHOLE) this.memory.announce(length, fin);
     }
     this.bound();
-    return decoder.error === undefined && this.#checkLength();
+    return decoder.error === undefined && this.checkLength();
   }
 
   #startMessage(type: DataType): void {
@@ -208,8 +208,6 @@ export class OpenMessage {
   payload(last: boolean): MessageEvent {
     const { buf, start, end, key } = this.#frames;
     if (this.use === IGNORED) return last ? this.#finish(NO_BYTES, 0, 0) : NO_EVENT;
-    // The limit may have been lowered since the frame began.
-    if (!this.#checkLength()) return FAILED;
     return this.#extended
       ? this.#feed(buf, start, end, key, last)
       : this.#take(buf, start, end, key, last, undefined);
@@ -237,7 +235,7 @@ export class OpenMessage {
     // calls `resume` when it can continue.
     if (!extension.ready()) return NEED_MORE;
     // The limit may have been lowered since the message began.
-    if (!this.#checkLength()) return FAILED;
+    if (!this.checkLength()) return FAILED;
     const limit = this.rules.limit - decoder.length;
     const first = decoder.length === 0 && this.delivery === WHOLE;
     const expected = first ? extension.unread * EXPECTED_RATIO : LARGEST_STEP;
@@ -248,7 +246,7 @@ export class OpenMessage {
       const last = extension.done;
       this.transforming = extension.more;
       decoder.length += size;
-      if (this.#checkLength()) {
+      if (this.checkLength()) {
         if (last) extension.endMessage();
         event = this.#take(lease.bytes, 0, size, 0, last, lease);
       }
@@ -310,7 +308,7 @@ export class OpenMessage {
   }
 
   /** Checks the message's length: the frame decoder checks the limit only for plain messages. */
-  #checkLength(): boolean {
+  checkLength(): boolean {
     if (this.#decoder.length <= this.rules.limit) return true;
     this.fail(this.rules.tooBig());
     return false;
