@@ -78,7 +78,7 @@ function wait(connection: Connection, pull: PullRead<ReadResult>): Promise<unkno
 }
 
 /** The read of {@link takeNext}, while that parses. */
-const LOOP = new PullRead<ReadResult>('a loop');
+const LOOP = /* @__PURE__ */ new PullRead<ReadResult>('a loop');
 
 /**
  * The common read of a loop: the next message of a chunk, in a turn with a scheduled end. Returns
