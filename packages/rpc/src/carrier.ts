@@ -218,6 +218,8 @@ export interface ReconnectingConnLike {
   readonly closed: Promise<{ readonly error?: Error | undefined }>;
   receive(handler: MessageHandler): Promise<void>;
   reconnect(): Promise<unknown>;
+  /** Of a page: finds out whether a connection is dead, with this question. */
+  '@ws/alive'?(question: string): void;
   on(event: 'open' | 'close', listener: (argument: never) => unknown): () => void;
 }
 

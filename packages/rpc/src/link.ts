@@ -7,6 +7,7 @@ import {
   TextMessage,
 } from '@ws/conn';
 import { handled, internalsOf, kind } from '@ws/conn/internal';
+import { QUESTION } from './alive.ts';
 import { type CallOptions, Calls } from './calls.ts';
 import {
   type Carrier,
@@ -225,6 +226,7 @@ export function connectConn(conn: ConnLike, binding: Binding): Link {
 /** Reads all connections of a ReconnectingConn. */
 export function connectSeries(live: ReconnectingConnLike, binding: Binding): Link {
   const link = claim(live, binding, () => new ReconnectingCarrier(live));
+  live['@ws/alive']?.(QUESTION);
   const opened = (conn: ConnLike): void => {
     void internalsOf(conn).closed.then((info) => link.broke(conn, info));
     link.opened();

@@ -1,6 +1,5 @@
 import { CloseCode, type ProtocolError, type WebSocketError } from '@ws/codec';
 import { CLOSE_SENT, CLOSED, DESTROYED, type Failure, failureBy, OPEN } from '@ws/codec/internal';
-import type { ControlHandlerName } from '../control/control-handlers.ts';
 import { CloseError, CloseSentError, errorOf, TimeoutError, transportFailed } from '../errors.ts';
 import type { CloseInfo, ConnState } from '../platform/observer.ts';
 import { connErrorOf } from '../read/over-read-limit.ts';
@@ -324,26 +323,28 @@ export class Ending implements TurnTask {
   }
 
   /**
-   * Fails the connection with `code`, because a part of it or a handler failed (section 7.1.7).
+   * Fails the connection with `code`, because a part of it or a handler failed (section 7.1.7). After our
+   * close frame, the handshake goes on without the messages of the peer.
    */
   fail(error: unknown, code: number, reason: string): void {
     const { machine, inbox } = this.#connection;
     if (machine.failed !== undefined) return;
+    if (machine.state === CLOSE_SENT) {
+      machine.failed = { error, code, reason };
+      this.#dropMessages();
+      inbox.finish(error, false);
+      return this.#connection.scheduleEndOfTurn();
+    }
     inbox.stop();
     if (machine.state < DESTROYED) {
       this.#cut();
-      this.#fail(error, code, reason);
+      try {
+        machine.fail(error, code, reason);
+      } catch (cause) {
+        this.abort(unwritten(cause));
+      }
     }
     this.#failed(error);
-  }
-
-  #fail(error: unknown, code: number, reason: string): void {
-    const { machine } = this.#connection;
-    try {
-      machine.fail(error, code, reason);
-    } catch (cause) {
-      this.abort(unwritten(cause));
-    }
   }
 
   #failed(error: unknown): void {
@@ -369,7 +370,7 @@ export class Ending implements TurnTask {
    * connection, or says only that a write came after our close frame. `receive` rejects with any other
    * error, and `report` gets it.
    */
-  handlerFailed(error: unknown, where: ControlHandlerName | 'receive' | 'close handler'): void {
+  handlerFailed(error: unknown, where: string): void {
     const connection = this.#connection;
     const { machine, inbox } = connection;
     const isEnd = this.isKnownEnd(error);
@@ -391,7 +392,7 @@ export class Ending implements TurnTask {
     if (ended || isLate) return;
     if (machine.open) this.fail(error, codeAfterError(error), '');
     // Not when `report` has closed.
-    else if (sent) this.#fail(error, codeAfterError(error), '');
+    else if (sent) machine.failed ??= { error, code: codeAfterError(error), reason: '' };
   }
 
   /** `terminate`: the transport is destroyed without a close frame. */

@@ -11,6 +11,7 @@ import type { JoinOptions } from './joins.ts';
 import { type MissedPart, NO_PART, type SharedPart } from './missed-parts.ts';
 import type { PartTurn } from './part-turns.ts';
 import type { Joined } from './room.ts';
+import type { RoomState, StateRun } from './room-states.ts';
 import type { Rooms } from './rooms.ts';
 
 /** Bytes of missed messages in a turn, and the bytes that each message counts for itself. */
@@ -19,6 +20,8 @@ const MESSAGE_COST = 32;
 /** Bound of the live messages for which `form` has failed while a session resumes. */
 const MAX_SKIPPED = 256;
 const READS_FAILED = 'reads of missed messages failed';
+/** States that the history cannot follow, after which a join is refused. */
+const MAX_STATES = 3;
 /** A position of no history. All messages of a history come after it. */
 const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
 const ALL = Number.MAX_SAFE_INTEGER;
@@ -72,6 +75,18 @@ export class Resume<Data> {
   #hasPromised = false;
   /** Of the last message that was read or, if this node keeps the history, of its last one. */
   #position: Position | undefined;
+  /** The run of the state for which this resume waits. */
+  #run: StateRun | undefined;
+  /** Bytes of the state that this resume holds for the session. */
+  #stateBytes: number | undefined;
+  /** A loss leads to another state, not to the end of the connection. */
+  #retries = false;
+  /** The history does not follow the last state. */
+  #isBehind = false;
+  /** No other session sees this member before its state has left. */
+  #isHidden = false;
+  /** What the presence of a hidden member will show. */
+  shown: string | undefined;
 
   constructor(
     hub: Sessions<Data>,
@@ -90,6 +105,22 @@ export class Resume<Data> {
     return this.#state === 'reading';
   }
 
+  get isHidden(): boolean {
+    return this.#isHidden;
+  }
+
+  /** The other sessions see the member when its state leaves. */
+  hide(shown: string | undefined): void {
+    this.#isHidden = true;
+    this.shown = shown;
+  }
+
+  #announce(): void {
+    if (!this.#isHidden) return;
+    this.#isHidden = false;
+    this.#rooms.announce(this.#session, this.#name, this.shown);
+  }
+
   /** From now on the live messages of the member wait. */
   hold(audience: Audience<Data>): void {
     this.#audience = audience;
@@ -99,7 +130,7 @@ export class Resume<Data> {
 
   /** Sends what the session has missed. Resolves when it has left. */
   start(): Promise<Joined<Data>> {
-    if (this.isReading) void this.#run();
+    if (this.isReading) void this.#join();
     return this.#result.promise;
   }
 
@@ -185,26 +216,156 @@ export class Resume<Data> {
     this.#state = 'over';
     this.#takeQueue();
     this.#release(undefined);
+    this.#releaseRun();
+    this.#releaseState();
     this.#result.reject(error);
   }
 
-  async #run(): Promise<void> {
+  async #join(): Promise<void> {
+    const hasState = this.#rooms.settingsOf(this.#name).state !== undefined;
+    if (hasState && this.#options.since === undefined) return this.#joinWithState();
     const { isWhole, missed } = await this.#readFirst();
     if (!this.isReading) return;
+    if (hasState && (!isWhole || this.#hasLost)) return this.#joinWithState();
     let first: PreparedMessage | undefined;
     try {
       first = this.#first(this.#joined(isWhole, missed));
     } catch (error) {
       this.#hub.joinFailed(this.#session, error);
-      // `first` may have left, and joined again.
-      if (!this.isReading) return;
-      this.#fail(error);
-      return this.#rooms.leave(this.#session, this.#name);
+      return this.#refuse(error);
     }
+    this.#announce();
     const sent = (await this.#sendPart(first)) + (await this.#catchUp());
     const joined = this.#joined(isWhole, sent);
     this.#hasPromised ||= joined.complete;
     this.#result.resolve(joined);
+  }
+
+  /** The session is no member. */
+  #refuse(error: unknown): void {
+    // A function of the application may have left, and joined again.
+    if (!this.isReading) return;
+    this.#fail(error);
+    this.#rooms.leave(this.#session, this.#name);
+  }
+
+  /** Sends the state of the room, and what comes after its position. */
+  async #joinWithState(): Promise<void> {
+    try {
+      for (let i = 0; i < MAX_STATES; i++) {
+        const state = await this.#nextState();
+        const follows = state !== undefined && (await this.#follows(state.position));
+        if (!this.isReading) return;
+        if (follows && (await this.#sendState(state, i === 0))) return;
+      }
+      const text = `its history does not reach back to ${MAX_STATES} states (option history.size)`;
+      throw new RoomRefusedError(this.#name, text);
+    } catch (error) {
+      if (this.isReading) this.#hub.joinFailed(this.#session, error);
+      this.#refuse(error);
+    }
+  }
+
+  /**
+   * Sends a state, and what comes after it.
+   *
+   * @returns False when the history no longer has all that comes after it.
+   */
+  async #sendState({ message, position }: RoomState, isFirst: boolean): Promise<boolean> {
+    const isKnown = position !== undefined;
+    const first = isFirst ? this.#first(this.#joined(isKnown, 0)) : undefined;
+    if (first !== undefined) await this.#send([first]);
+    if (this.isReading) await this.#send([message]);
+    this.#releaseState();
+    if (this.isReading) this.#announce();
+    this.#hasPromised = this.#retries = true;
+    const sent = (await this.#sendPart()) + (isKnown ? await this.#catchUp() : 0);
+    this.#retries = false;
+    if (this.isReading && this.#isBehind) return false;
+    if (this.isReading) {
+      this.#rooms.states.isUnsure(this.#name);
+      this.#pass();
+    }
+    this.#result.resolve(this.#joined(isKnown, sent));
+    return true;
+  }
+
+  /**
+   * Waits for a state, and for the place that it needs until it leaves.
+   *
+   * @returns Undefined when the session has left.
+   * @throws (rejects) the error of the option `state`.
+   */
+  async #nextState(): Promise<RoomState | undefined> {
+    this.#release(undefined);
+    this.#releaseState();
+    const { states } = this.#rooms;
+    const session = this.#session;
+    let state = await this.#runState();
+    if (!this.isReading) return undefined;
+    const { length } = state.message.bytes;
+    if (states.hold(session, length)) this.#stateBytes = length;
+    else {
+      // Its bytes are not kept for a client that has not read the earlier ones.
+      this.#stateBytes = await states.untilFree(session);
+      if (this.isReading) state = await this.#runState();
+      if (!this.isReading) {
+        this.#releaseState();
+        return undefined;
+      }
+    }
+    return state;
+  }
+
+  async #runState(): Promise<RoomState> {
+    this.#run = this.#rooms.states.acquire(this.#name);
+    try {
+      return await this.#run.result.promise;
+    } finally {
+      this.#releaseRun();
+    }
+  }
+
+  /** Reads the first part of the messages after a state. Returns false when the history lacks some. */
+  async #follows(position: Position | undefined): Promise<boolean> {
+    this.#isBehind = this.#hasLost = false;
+    this.#isUnread = position === undefined;
+    this.#last = this.#position = position;
+    if (position === undefined) return true;
+    const before = new Set(this.#queue);
+    try {
+      const { isWhole, leftOut } = await this.#read(position);
+      if (!this.isReading) return false;
+      if (isWhole && leftOut.length === 0) {
+        this.#dropOlder(before, position.epoch);
+        return true;
+      }
+    } catch (error) {
+      this.#readFailed(error);
+    }
+    this.#rooms.states.notFollowed(this.#name);
+    return false;
+  }
+
+  /** What has waited of another history is older than the one that was read. */
+  #dropOlder(before: ReadonlySet<Publication<Data>>, epoch: string): void {
+    for (const publication of this.#takeQueue()) {
+      const { position } = publication;
+      const isOlder = position !== undefined && position.epoch !== epoch && before.has(publication);
+      if (!isOlder) this.#hold(publication);
+    }
+  }
+
+  #releaseRun(): void {
+    if (this.#run !== undefined) this.#rooms.states.release(this.#run);
+    this.#run = undefined;
+  }
+
+  /** Gives back the place of the state that waits for the session. */
+  #releaseState(): void {
+    const bytes = this.#stateBytes;
+    this.#stateBytes = undefined;
+    if (bytes !== undefined) this.#rooms.states.leaves(this.#session, bytes);
   }
 
   /**
@@ -215,16 +376,16 @@ export class Resume<Data> {
   async #catchUp(): Promise<number> {
     let missed = 0;
     let before: number | undefined;
-    while (this.isReading) {
+    while (this.isReading && !this.#isBehind) {
       const isDue = this.#hasMore || this.#hasForgotten;
       if (!isDue && !this.#queueLacks()) break;
       const last = this.#last?.offset;
       // The history does not have it. Another read would find no more.
       if (!isDue && last === before) this.#lose();
       before = last;
-      if (this.isReading) missed += await this.#readOn();
+      if (this.isReading && !this.#isBehind) missed += await this.#readOn();
     }
-    if (this.isReading) this.#pass();
+    if (this.isReading && !this.#isBehind) this.#pass();
     return missed;
   }
 
@@ -358,6 +519,10 @@ export class Resume<Data> {
 
   /** The session lacks a message after `first`. The client must resume again. */
   #lose(): void {
+    if (this.#retries) {
+      this.#isBehind = true;
+      return;
+    }
     void this.#session.close(CloseCode.TryAgainLater, 'missed too much');
   }
 

@@ -75,11 +75,11 @@ method(z.coerce.date(), z.iso.datetime().transform((text) => new Date(text)));
 event(z.string().transform((text) => new Map([[text, 1]])));
 await more.connect(conn, client).more(undefined, { timeout: 5 });
 for await (const m of rooms.join('chat/main', { since: { epoch: '', offset: 0 } })) {
-  const said: string | undefined = m.gap ? m.position?.epoch : m.data.text + String(m.id);
+  const said: string | undefined = m.kind === 'gap' ? m.position?.epoch : m.kind === 'message' ? m.data.text + String(m.id) : m.kind;
   void said;
 }
-for await (const m of rooms.join('count')) if (!m.gap) m.data.toFixed();
-for await (const m of rooms.join('other')) { const data: unknown = m.gap ? m.position : m.data; void data; }
+for await (const m of rooms.join('count')) if (m.kind === 'message') m.data.toFixed();
+for await (const m of rooms.join('other')) { const data: unknown = m.kind === 'message' || m.kind === 'state' ? m.data : m.kind; void data; }
 await rooms.publish('chat/main', { text: 'a' }, { timeout: false });
 await rooms.publish('count', '3');
 await rooms.peer.say({ text: 'a' });
@@ -391,13 +391,13 @@ export const MISTAKES: readonly Mistake[] = [
   ['the output of a schema as the data of a room', "await rooms.publish('count', 3);", /string/],
   [
     'a key that the data of a room does not have',
-    "for await (const m of rooms.join('chat/main')) if (!m.gap) m.data.to;",
+    "for await (const m of rooms.join('chat/main')) if (m.kind === 'message') m.data.to;",
     /to/,
   ],
   ['data of a gap', "for await (const m of rooms.join('chat/main')) m.data;", /data/],
   [
     'data of a room without a schema',
-    "for await (const m of rooms.join('x')) if (!m.gap) m.data.text;",
+    "for await (const m of rooms.join('x')) if (m.kind === 'message') m.data.text;",
     /unknown/,
   ],
   ['an option that a join does not have', "rooms.join('chat/main', { limit: 1 });", /limit/],
