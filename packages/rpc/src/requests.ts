@@ -8,7 +8,8 @@ import { Pause } from './pause.ts';
 import { type Handler, type Place, Request } from './request.ts';
 import { ErrorCode, isRpcError, RpcError } from './rpc-error.ts';
 import { after, type Checked, check, checkEither, misfit } from './schema.ts';
-import { ServedStreams } from './served-streams.ts';
+import type { ServedStreams } from './served-streams.ts';
+import type { StreamCode } from './stream.ts';
 import { WaitingRequests } from './waiting-requests.ts';
 import {
   areParams,
@@ -459,7 +460,8 @@ export class Requests {
       return undefined;
     }
     if (definition.kind === 'stream') {
-      const streams = (this.#streams ??= new ServedStreams(this.#carrier, this.#maxStreams));
+      const code = definition.code as StreamCode;
+      const streams = (this.#streams ??= new code.ServedStreams(this.#carrier, this.#maxStreams));
       const handle = (): unknown => run(value, this.#contextOf(request));
       const answerTo = (error: unknown): string => this.#errorText(request, error)!;
       // The handler gives its place back at once.
