@@ -6,7 +6,7 @@ import type { Calls } from './calls.ts';
 import type { Carrier } from './carrier.ts';
 import { Pause } from './pause.ts';
 import { type Handler, type Place, Request } from './request.ts';
-import { ErrorCode, isRpcError, RpcError } from './rpc-error.ts';
+import { ErrorCode, isRpcError, isSo, RpcError } from './rpc-error.ts';
 import { after, type Checked, check, checkEither, misfit } from './schema.ts';
 import type { ServedStreams } from './served-streams.ts';
 import type { StreamCode } from './stream.ts';
@@ -226,7 +226,7 @@ export class Requests {
    * the handler started, and has no answer.
    */
   #mayBeAwaited(): boolean {
-    const first = this.#running.find(isAsking) ?? this.#starting;
+    const first = this.#running.find(({ isAsking }) => isAsking) ?? this.#starting;
     return first !== undefined && this.#calls()?.hasRequestAfter(first.callsBefore) === true;
   }
 
@@ -285,7 +285,7 @@ export class Requests {
   #pausedTooLong(): void {
     const carrier = this.#carrier;
     if (this.#isOverfull) {
-      const name = this.#running.find(isSlow)?.name ?? 'rpc';
+      const name = this.#running.find(({ isSlow }) => isSlow)?.name ?? 'rpc';
       const why = this.#answers.areUnread
         ? 'the peer sends requests, and has not read for 10 s that they are refused'
         : `no handler has settled for 10 s, and the events behind ${name} are at the bound of maxBufferedAmount`;
@@ -295,7 +295,7 @@ export class Requests {
       return carrier.overloaded();
     }
     // Nothing that may be read makes the peer read.
-    if (!this.#running.some(isSlow)) return this.#pause?.restart();
+    if (!this.#running.some(({ isSlow }) => isSlow)) return this.#pause?.restart();
     this.#isStuck = true;
     this.#reportSlow();
     this.#keepReading();
@@ -541,7 +541,7 @@ export class Requests {
 
   /** Reports once the handler that requests have waited for in vain. */
   #reportSlow(): void {
-    const slow = this.#running.find(isSlow);
+    const slow = this.#running.find(({ isSlow }) => isSlow);
     if (slow === undefined || slow === this.#reportedSlow) return;
     this.#reportedSlow = slow;
     const { name } = slow;
@@ -574,16 +574,6 @@ export class Requests {
   }
 }
 
-/** Whether the handler has not settled, and others wait for it. */
-function isSlow({ place, isHandled }: Request): boolean {
-  return place === 'ordered' && !isHandled;
-}
-
-/** Whether the handler has not settled, and may wait for a request. */
-function isAsking({ place, isHandled }: Request): boolean {
-  return place !== 'beside' && !isHandled;
-}
-
 /**
  * Whether a close of this end drops what has arrived. A runtime that cannot tell drops it at each
  * close.
@@ -591,13 +581,4 @@ function isAsking({ place, isHandled }: Request): boolean {
 function isRevoked(connection: ConnLike | undefined): boolean {
   if (connection === undefined) return false;
   return internalsOf(connection).dropsInput ?? connection.state === 'closing';
-}
-
-/** Whether an error is as the test says. A Proxy may throw there. */
-function isSo(test: () => boolean): boolean {
-  try {
-    return test();
-  } catch {
-    return false;
-  }
 }

@@ -72,7 +72,10 @@ describe('a stream of a session', () => {
       const session = {
         conn,
         data: undefined,
-        send: (text: string) => void conn.send(text) === undefined,
+        send(text: string) {
+          void conn.send(text);
+          return true;
+        },
         sendWatched(text: string, dropped: () => void) {
           if (text.includes('[3]') && when === 'at once') return false;
           if (text.includes('[3]') || (text.includes('-32603') && drops.length === 1)) {
