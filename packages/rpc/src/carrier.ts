@@ -151,8 +151,8 @@ export class SessionCarrier extends ConnCarrier {
   }
 
   override writerOf(connection: ConnLike): Writer {
-    const { untilWritable } = this.#session;
-    return untilWritable === undefined ? super.writerOf(connection) : (this.#session as Writer);
+    const session = this.#session;
+    return 'untilWritable' in session ? (session as Writer) : super.writerOf(connection);
   }
 
   override runs(work: Promise<unknown>): void {

@@ -38,7 +38,7 @@ import {
 } from './link.ts';
 import type { Handler, Request } from './request.ts';
 import type { SchemaInput } from './schema.ts';
-import { StreamLoop } from './stream-loop.ts';
+import type { StreamCode } from './stream.ts';
 
 /** The other end: a function for each of its methods, events and streams. */
 export type Peer<D extends Definitions> = {
@@ -418,6 +418,7 @@ function callOf(
   link: () => Link,
 ): (input: unknown, options?: CallOptions) => unknown {
   if (definition.kind === 'stream') {
+    const { StreamLoop } = definition.code as StreamCode;
     return (input, options) => new StreamLoop(() => link().calls, definition, input, options);
   }
   return (input, options) => {

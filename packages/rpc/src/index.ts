@@ -24,7 +24,7 @@ export {
   type Named,
   type Stream,
   type StreamDefinition,
-  stream,
 } from './definitions.ts';
 export { RpcError } from './rpc-error.ts';
 export type { SchemaInput } from './schema.ts';
+export { stream } from './stream.ts';

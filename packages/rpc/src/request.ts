@@ -67,6 +67,16 @@ export class Request {
     return this.#control.signal;
   }
 
+  /** Whether the handler has not settled, and others wait for it. */
+  get isSlow(): boolean {
+    return this.place === 'ordered' && !this.isHandled;
+  }
+
+  /** Whether the handler has not settled, and may wait for a request. */
+  get isAsking(): boolean {
+    return this.place !== 'beside' && !this.isHandled;
+  }
+
   get isCancelled(): boolean {
     return this.#cancelled !== undefined;
   }

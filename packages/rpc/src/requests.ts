@@ -1,14 +1,17 @@
-import { BackpressureError, CloseError, type ConnLike } from '@ws/conn';
+import { BackpressureError, type ConnLike } from '@ws/conn';
 import { Deferred, internalsOf, RESOLVED } from '@ws/conn/internal';
 import { ALIVE, aliveText, SIGN_MS, SIGN_OF_LIFE } from './alive.ts';
 import { Answers } from './answers.ts';
 import type { Calls } from './calls.ts';
 import type { Carrier } from './carrier.ts';
+import type { StreamDefinition } from './definitions.ts';
+import { type Answer, HandlerCaller, isRevoked } from './handler-caller.ts';
 import { Pause } from './pause.ts';
 import { type Handler, type Place, Request } from './request.ts';
-import { ErrorCode, isRpcError, RpcError } from './rpc-error.ts';
-import { after, type Checked, check, checkEither, misfit } from './schema.ts';
-import { ServedStreams } from './served-streams.ts';
+import { ErrorCode } from './rpc-error.ts';
+import { after } from './schema.ts';
+import type { ServedStreams } from './served-streams.ts';
+import type { StreamCode } from './stream.ts';
 import { WaitingRequests } from './waiting-requests.ts';
 import {
   areParams,
@@ -20,7 +23,6 @@ import {
   invalidText,
   isId,
   MORE,
-  resultText,
   type WireMessage,
 } from './wire.ts';
 
@@ -34,9 +36,6 @@ const MAX_BESIDE_SIZE = 1024 * 1024;
 const MAX_UNKNOWN = 100;
 /** Reported characters of such a name. Names of a contract are at most so long. */
 const MAX_NAME = 64;
-
-/** The text of an answer; undefined for none. */
-type Answer = string | undefined | Promise<string | undefined>;
 
 /** The common part of all links of one call of `serve`, `listener` or `connect`. */
 export interface RequestsPlan {
@@ -53,7 +52,7 @@ export class Requests {
   readonly #carrier: Carrier;
   /** The calls of this end; undefined before the first. */
   readonly #calls: () => Calls | undefined;
-  readonly #contextOf: (request: Request) => unknown;
+  readonly #caller: HandlerCaller;
   readonly #answers: Answers;
   readonly #handlers: ReadonlyMap<string, Handler>;
   readonly #concurrency: number;
@@ -100,7 +99,9 @@ export class Requests {
   ) {
     this.#carrier = carrier;
     this.#calls = calls;
-    this.#contextOf = contextOf;
+    this.#caller = new HandlerCaller(carrier, contextOf, (request, definition, handle) =>
+      this.#serve(request, definition, handle),
+    );
     this.#answers = new Answers(carrier);
     this.#handlers = handlers;
     this.#concurrency = concurrency;
@@ -225,7 +226,7 @@ export class Requests {
    * the handler started, and has no answer.
    */
   #mayBeAwaited(): boolean {
-    const first = this.#running.find(isAsking) ?? this.#starting;
+    const first = this.#running.find(({ isAsking }) => isAsking) ?? this.#starting;
     return first !== undefined && this.#calls()?.hasRequestAfter(first.callsBefore) === true;
   }
 
@@ -284,7 +285,7 @@ export class Requests {
   #pausedTooLong(): void {
     const carrier = this.#carrier;
     if (this.#isOverfull) {
-      const name = this.#running.find(isSlow)?.name ?? 'rpc';
+      const name = this.#running.find(({ isSlow }) => isSlow)?.name ?? 'rpc';
       const why = this.#answers.areUnread
         ? 'the peer sends requests, and has not read for 10 s that they are refused'
         : `no handler has settled for 10 s, and the events behind ${name} are at the bound of maxBufferedAmount`;
@@ -294,7 +295,7 @@ export class Requests {
       return carrier.overloaded();
     }
     // Nothing that may be read makes the peer read.
-    if (!this.#running.some(isSlow)) return this.#pause?.restart();
+    if (!this.#running.some(({ isSlow }) => isSlow)) return this.#pause?.restart();
     this.#isStuck = true;
     this.#reportSlow();
     this.#keepReading();
@@ -408,94 +409,26 @@ export class Requests {
   /** @returns A promise that never rejects, unless the request is done. */
   #run(request: Request): Promise<void> | undefined {
     try {
-      const answer = this.#answerTo(request);
+      const answer = this.#caller.answerTo(request);
       if (!(answer instanceof Promise)) return this.#answer(request, answer);
       return answer.then(
         (text) => this.#answer(request, text),
-        (error: unknown) => this.#answer(request, this.#errorText(request, error)),
+        (error: unknown) => this.#answer(request, this.#caller.errorText(request, error)),
       );
     } catch (error) {
-      return this.#answer(request, this.#errorText(request, error));
+      return this.#answer(request, this.#caller.errorText(request, error));
     }
   }
 
-  /**
-   * Checks the input, calls the handler, and checks the answer.
-   *
-   * @returns The text of the answer; undefined for an event.
-   * @throws (or rejects with) the error of the handler or of a schema.
-   */
-  #answerTo(request: Request): Answer {
-    const { handler, params } = request;
-    if (typeof handler === 'string') return handler;
-    const { input } = handler.definition;
-    const isWrapped = Array.isArray(params) && params.length === 1;
-    // `[value]` is first a value that was sent so: see `paramsText`.
-    const checked = isWrapped
-      ? checkEither(input, params[0], { value: params })
-      : check(input, params);
-    return checked instanceof Promise
-      ? checked.then((result) => this.#callLater(request, handler, result))
-      : this.#call(request, handler, checked);
-  }
-
-  /** Calls the handler after an asynchronous schema, unless the request has ended meanwhile. */
-  #callLater(request: Request, handler: Handler, checked: Checked): Answer {
-    const { connection } = request;
-    if (request.isDropped || isRevoked(connection)) return undefined;
-    // Earlier messages of a peer that has closed are handled, with an aborted signal.
-    if (request.isCancelled && connection?.state === 'open') throw request.signal.reason;
-    return this.#call(request, handler, checked);
-  }
-
-  #call(request: Request, { definition, run }: Handler, { value, issues }: Checked): Answer {
-    const { id } = request;
-    if (issues !== undefined) {
-      if (id !== undefined) {
-        throw new RpcError(ErrorCode.InvalidParams, 'Invalid params', { issues });
-      }
-      const what = `an event ${definition.name} does not fit its schema`;
-      this.#carrier.reportRarely('misfit', () => misfit(what, issues));
+  /** The handler of a stream gives its place back at once. */
+  #serve(request: Request, definition: StreamDefinition, handle: () => unknown): Answer {
+    const code = definition.code as StreamCode;
+    const streams = (this.#streams ??= new code.ServedStreams(this.#carrier, this.#maxStreams));
+    const answerTo = (error: unknown): string => this.#caller.errorText(request, error)!;
+    return after(streams.untilRoom(), () => {
+      this.#runs(request, streams.start(request, handle, answerTo), 'stream');
       return undefined;
-    }
-    if (definition.kind === 'stream') {
-      const streams = (this.#streams ??= new ServedStreams(this.#carrier, this.#maxStreams));
-      const handle = (): unknown => run(value, this.#contextOf(request));
-      const answerTo = (error: unknown): string => this.#errorText(request, error)!;
-      // The handler gives its place back at once.
-      return after(streams.untilRoom(), () => {
-        this.#runs(request, streams.start(request, handle, answerTo), 'stream');
-        return undefined;
-      });
-    }
-    const result = run(value, this.#contextOf(request));
-    return after(result, (answer) => {
-      if (id === undefined || definition.kind === 'event') return undefined;
-      return after(check(definition.output, answer), ({ value, issues }) => {
-        if (issues === undefined) return resultText(id, value);
-        throw misfit(`the answer of ${definition.name} does not fit its schema`, issues);
-      });
     });
-  }
-
-  /** The caller gets an RpcError. Another error is reported, and the caller gets only its code. */
-  #errorText(request: Request, error: unknown): string | undefined {
-    const { id, name, connection } = request;
-    if (isRpcError(error) && id !== undefined) {
-      try {
-        // Checks again what a handler may have changed.
-        const { code, message, data } = new RpcError(error.code, error.message, error.data);
-        return errorText(id, code, message, data);
-      } catch (fault) {
-        error = fault;
-      }
-    }
-    // The peer has gone while the handler asked it.
-    const isEnd = connection?.state !== 'open' && isSo(() => error instanceof CloseError);
-    // The handler has given its signal to a function of the platform.
-    const isAbort = request.isCancelled && isSo(() => (error as Error).name === 'AbortError');
-    if (!isEnd && !isAbort) this.#carrier.report(error, name);
-    return id === undefined ? undefined : errorText(id, ErrorCode.InternalError, 'Internal error');
   }
 
   /** @returns A promise when the peer reads too slowly. */
@@ -539,7 +472,7 @@ export class Requests {
 
   /** Reports once the handler that requests have waited for in vain. */
   #reportSlow(): void {
-    const slow = this.#running.find(isSlow);
+    const slow = this.#running.find(({ isSlow }) => isSlow);
     if (slow === undefined || slow === this.#reportedSlow) return;
     this.#reportedSlow = slow;
     const { name } = slow;
@@ -569,33 +502,5 @@ export class Requests {
     if (this.#isIdle) return undefined;
     this.#idle ??= new Deferred();
     return this.#idle.promise;
-  }
-}
-
-/** Whether the handler has not settled, and others wait for it. */
-function isSlow({ place, isHandled }: Request): boolean {
-  return place === 'ordered' && !isHandled;
-}
-
-/** Whether the handler has not settled, and may wait for a request. */
-function isAsking({ place, isHandled }: Request): boolean {
-  return place !== 'beside' && !isHandled;
-}
-
-/**
- * Whether a close of this end drops what has arrived. A runtime that cannot tell drops it at each
- * close.
- */
-function isRevoked(connection: ConnLike | undefined): boolean {
-  if (connection === undefined) return false;
-  return internalsOf(connection).dropsInput ?? connection.state === 'closing';
-}
-
-/** Whether an error is as the test says. A Proxy may throw there. */
-function isSo(test: () => boolean): boolean {
-  try {
-    return test();
-  } catch {
-    return false;
   }
 }

@@ -57,6 +57,11 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
   #isTelling = false;
   readonly #aborted = (): void => this.#leave({ error: { reason: this.#options.signal?.reason } });
 
+  readonly #schemaFailed = (cause: unknown): never => {
+    const what = `the schema of an item of ${this.#definition.name} failed`;
+    throw new JSONError(what, [], { cause });
+  };
+
   /** @param calls - Throws when no contract reads the connection. */
   constructor(
     calls: () => Calls,
@@ -96,12 +101,11 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
         if (signal?.aborted) throw signal.reason;
         const item = this.#items.shift();
         if (item !== undefined) {
-          const { value, issues } = await this.#check(item);
-          if (issues !== undefined) {
-            const what = `an item of ${this.#definition.name} does not fit its schema`;
-            throw misfit(what, issues);
-          }
-          if (!this.#hasLeft) yield value;
+          const checked = this.#check(item);
+          const { value, issues } = checked instanceof Promise ? await checked : checked;
+          if (this.#hasLeft) continue;
+          if (issues === undefined) yield value;
+          else throw misfit(`an item of ${this.#definition.name} does not fit its schema`, issues);
         } else if (this.#end?.error !== undefined) throw this.#end.error.reason;
         else if (this.#end !== undefined) return undefined;
         else await this.#untilNews();
@@ -161,8 +165,8 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     this.#wake();
   }
 
-  /** Counts an item as taken. @throws (rejects) JSONError when the schema fails. */
-  async #check({ value, size }: Arrived): Promise<Checked> {
+  /** Counts an item as taken. @throws (or rejects with) JSONError when the schema fails. */
+  #check({ value, size }: Arrived): Checked | Promise<Checked> {
     this.#size -= size;
     this.#taken++;
     this.#takenSize += size;
@@ -170,10 +174,10 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     try {
       // JSON has null for undefined.
       const other = value === null ? { value: undefined } : undefined;
-      return await checkEither(this.#definition.item, value, other);
+      const checked = checkEither(this.#definition.item, value, other);
+      return checked instanceof Promise ? checked.catch(this.#schemaFailed) : checked;
     } catch (cause) {
-      const what = `the schema of an item of ${this.#definition.name} failed`;
-      throw new JSONError(what, [], { cause });
+      return this.#schemaFailed(cause);
     }
   }
 

@@ -119,7 +119,7 @@ describe.each(BROWSERS)('a contract in a page of $name', ({ lacks, launch }) => 
         last: 499,
         sum: 124_750,
         stopped: 'stopped',
-        ended: 'CloseSentError',
+        ended: 'CloseError',
       });
     });
 

@@ -106,11 +106,11 @@ function setUpBoth(handlers: Partial<Handlers> = {}, options = {}) {
   const told: number[] = [];
   const all: Handlers = {
     async *ask(count, { peer }) {
-      for (let i = 0; i < count; i++) yield await (peer as typeof near).call(i);
+      for (let i = 0; i < count; i++) yield await peer.call(i);
     },
     async read(count, { peer }) {
       let sum = 0;
-      for await (const n of (peer as typeof near).ask(count)) sum += n;
+      for await (const n of peer.ask(count)) sum += n;
       return sum;
     },
     call: (n) => n,
@@ -138,7 +138,7 @@ describe('a handler that loops over a stream of its caller', () => {
     const { near } = setUpBoth({
       async read(count, { peer }) {
         let sum = 0;
-        for await (const n of (peer as typeof near).ask(count)) {
+        for await (const n of peer.ask(count)) {
           // The generator has gone on, and its call back waits here.
           for (let i = 0; i < 20; i++) await turn();
           sum += n;
@@ -153,7 +153,7 @@ describe('a handler that loops over a stream of its caller', () => {
     const { near } = setUpBoth({
       async *ask(depth, { peer }) {
         yield depth;
-        if (depth > 0) yield await (peer as typeof near).read(depth - 1);
+        if (depth > 0) yield await peer.read(depth - 1);
       },
     });
     expect(await near.read(3)).toBe(6);

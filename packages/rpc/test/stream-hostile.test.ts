@@ -266,7 +266,7 @@ describe('a server', () => {
     const loops = Array.from({ length: 300 }, () => peer.count({ count: 1e9 }));
     await Promise.all(loops.map((loop) => loop.next()));
     expect(await peer.echo('a')).toBe('a');
-    await Promise.all(loops.map((loop) => loop.return?.()));
+    for (const loop of loops) await loop.return?.();
   });
 
   it('that sends the request back ends the loop', async () => {
@@ -323,7 +323,7 @@ describe('a generator', () => {
     expect(throwing.reports).toHaveLength(1);
     const empty = setUp(by(() => undefined));
     expect(await failure(empty.peer.count({ count: 0 }).next())).toMatchObject({ code: -32_603 });
-    let resolve = (_: unknown): void => {};
+    let resolve: (result: unknown) => void = () => {};
     const pending = setUp(
       by(() => new Promise((done) => (resolve = done))),
       { streams: 1 },

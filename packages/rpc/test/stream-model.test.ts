@@ -7,7 +7,7 @@ import { expect, it } from 'vitest';
 import { z } from 'zod';
 
 const FIRST = Number(process.env['SEED'] ?? 1);
-const RUNS = Number(process.env['RUNS'] ?? 300);
+const RUNS = Number(process.env['RUNS'] ?? 150);
 
 /** Items of a stream that may have left, and that its reader has not taken. */
 const WINDOW = 64;
@@ -87,7 +87,7 @@ class Program {
         try {
           for (let i = 0; i < plan.count; i++) {
             if (plan.waits && i % 5 === 0) await turn();
-            if (plan.asks && i % 7 === 3) await (peer as Peer).echo(i, { signal });
+            if (plan.asks && i % 7 === 3) await peer.echo(i, { signal });
             if (plan.hangsAt === i) {
               await new Promise<void>((resolve, reject) => {
                 run.release = resolve;
@@ -261,7 +261,11 @@ class Program {
     for (const [side, peer] of peers.entries()) {
       const plans = Array.from({ length: 16 }, (_, i) => ({
         ...this.#plan(1_000 + side * 100 + i),
-        ...{ count: 200, size: 10, throwsAt: undefined, badAt: undefined, hangsAt: undefined },
+        count: 200,
+        size: 10,
+        throwsAt: undefined,
+        badAt: undefined,
+        hangsAt: undefined,
         asks: false,
       }));
       const loops = plans.map((plan) => peer.run(plan));
@@ -272,7 +276,7 @@ class Program {
       await turns(200);
       const made = plans.map(({ n }) => this.#runs.get(n)?.made ?? 0);
       if (made.some((n) => n !== WINDOW)) this.faults.push(`a window is held: ${made.join()}`);
-      await Promise.all(loops.map((loop) => loop.return?.()));
+      for (const loop of loops) await loop.return?.();
       await turns(10);
     }
   }

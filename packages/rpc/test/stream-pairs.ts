@@ -13,7 +13,6 @@ const names = {
 export const agent = contract({ server: names, client: names });
 
 export type AgentHandlers = Parameters<typeof agent.connect>[1];
-export type AgentPeer = ReturnType<typeof agent.connect>;
 
 /** What the generators of a test did. */
 export class Log {
@@ -22,36 +21,39 @@ export class Log {
   readonly reasons: unknown[] = [];
 
   get handlers(): AgentHandlers {
-    const log = this;
-    const noted = (signal: AbortSignal): void =>
-      signal.addEventListener('abort', () => void log.reasons.push(signal.reason));
-    return {
-      async *count({ count }, { signal }) {
-        noted(signal);
-        try {
-          for (let i = 0; i < count; i++) {
-            log.made++;
-            yield i;
-          }
-        } finally {
-          log.ended++;
-        }
-      },
-      async *texts({ length }, { signal }) {
-        noted(signal);
-        try {
-          for (;;) {
-            log.made++;
-            yield 'x'.repeat(length);
-          }
-        } finally {
-          log.ended++;
-        }
-      },
-      echo: (text) => text,
-      told: () => undefined,
-    };
+    return handlersOf(this);
   }
+}
+
+function handlersOf(log: Log): AgentHandlers {
+  const noted = (signal: AbortSignal): void =>
+    signal.addEventListener('abort', () => void log.reasons.push(signal.reason));
+  return {
+    async *count({ count }, { signal }) {
+      noted(signal);
+      try {
+        for (let i = 0; i < count; i++) {
+          log.made++;
+          yield i;
+        }
+      } finally {
+        log.ended++;
+      }
+    },
+    async *texts({ length }, { signal }) {
+      noted(signal);
+      try {
+        for (;;) {
+          log.made++;
+          yield 'x'.repeat(length);
+        }
+      } finally {
+        log.ended++;
+      }
+    },
+    echo: (text) => text,
+    told: () => undefined,
+  };
 }
 
 /** A server of streams, and a client that serves them too. */

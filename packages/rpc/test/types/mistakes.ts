@@ -336,12 +336,12 @@ export const MISTAKES: readonly Mistake[] = [
   [
     'a promise for a stream',
     "agent.serve({ ask, ticks: async () => ['1'] });",
-    /Promise<string\[\]>' is not assignable to type 'AsyncIterable<string/,
+    /asyncIterator\]' is missing in type 'Promise<string\[\]>'/,
   ],
   [
     'an async function of a stream',
     'agent.serve({ async ask() { return ask(); }, ticks });',
-    /is not assignable to type 'AsyncIterable</,
+    /=> AsyncIterable</,
   ],
   ['an item of another type', 'agent.serve({ ask, async *ticks() { yield 1; } });', /number/],
   [
