@@ -136,11 +136,11 @@ class Copy {
     if (!this.isLive) faults.push('not live');
     if (this.#sum !== sum) faults.push(`sum ${this.#sum}, not ${sum}`);
     const own = [...this.#keys.values()].filter(({ isDelete }) => !isDelete);
-    const text = JSON.stringify(own.map(({ key, n }) => `${key} ${n}`).sort());
+    const text = JSON.stringify(own.map(({ key, n }) => `${key} ${n}`).toSorted());
     const wanted = JSON.stringify(
       Object.entries(keys)
         .map(([key, n]) => `${key} ${n}`)
-        .sort(),
+        .toSorted(),
     );
     if (text !== wanted) faults.push(`${text}, not ${wanted}`);
     return faults.map((fault) => `${this.room}: ${fault}`);

@@ -46,9 +46,8 @@ async function items(loop: Loop, count: number): Promise<string[]> {
   while (got.length < count) {
     const { done, value } = await loop.next();
     if (done) return [...got, 'end'];
-    const item = value as RoomMessage<unknown>;
-    if (item.kind === 'state') got.push(`state ${(item.data as { value: number }).value}`);
-    else got.push(item.kind === 'message' ? String(item.data) : item.kind);
+    if (value.kind === 'state') got.push(`state ${(value.data as { value: number }).value}`);
+    else got.push(value.kind === 'message' ? String(value.data) : value.kind);
   }
   return got;
 }
