@@ -24,8 +24,9 @@ export const ISOLATED = [
 /** The attacks that measure memory. Each of these files runs in its own process too. */
 export const ISOLATED_ATTACKS = ['tests/attacks/{lengths,pools}.test.ts'];
 
-/** The same for `pnpm long slow`. The two about silence replace modules. */
+/** The same for `pnpm long slow`. The first three replace modules. */
 export const ISOLATED_SLOW = [
+  'packages/hub/test/cluster/suites.slow.test.ts',
   'packages/hub/test/{nats,redis}/silence.slow.test.ts',
   'tests/guard-rails/*.slow.test.ts',
   'fuzz/test/{corpus,planted}.slow.test.ts',

@@ -4,6 +4,7 @@ export default library(
   [
     'src/index.ts',
     'src/backplane/backplane-link.ts',
+    'src/cluster/index.ts',
     'src/everywhere/everywhere-calls.ts',
     'src/presence/presence-link.ts',
     'src/nats/index.ts',

@@ -27,7 +27,7 @@ const VERBS: Readonly<Record<string, string>> = {
     UnpooledInflaters MissedParts Resume RoomStates MemoryBroker`,
   // A backplane is started again after a start that has failed.
   start: `Connection Transport Http2Transport MemoryTransport SocketTransport StreamTransport TransportDuplex
-    Inbound Backplane BackplaneLink ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Nodes OtherNodes Resume`,
+    Inbox Backplane BackplaneLink ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Nodes OtherNodes Resume`,
 };
 
 for (const name of PACKAGES) {

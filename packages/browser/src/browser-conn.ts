@@ -1,9 +1,8 @@
-import type { Role } from '@ws/conn';
-import type { ConnInternals } from '@ws/conn/internal';
+import type { MessageStreams, Role } from '@ws/conn';
+import { type ConnInternals, streamsOf } from '@ws/conn/internal';
 import { Alive } from './alive.ts';
 import type { AlivePlan } from './dial-options.ts';
 import { UnsupportedError } from './errors.ts';
-import { type MessageStreams, streamsOf } from './message-streams.ts';
 import type { BrowserConnSettings } from './options.ts';
 import { payloadOf } from './payload.ts';
 import { CLOSE_TIMEOUT, WebSocketConn } from './web-socket-conn.ts';

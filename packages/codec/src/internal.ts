@@ -22,7 +22,6 @@ export {
 export {
   END,
   type Failure,
-  type FrameOutput,
   failureBy,
   Machine,
   type MachineEvent,
@@ -30,12 +29,10 @@ export {
 } from './endpoint/machine.ts';
 export { CLOSE_SENT, CLOSED, DESTROYED, OPEN } from './endpoint/states.ts';
 export { Arena, Batch } from './frames/batch.ts';
-export type { FrameDecoderUse } from './frames/decoder-options.ts';
 export { FrameQueue, noRelease } from './frames/frame-queue.ts';
 export { type FrameCoding, FrameSlab } from './frames/frame-slab.ts';
 export { writeHeader } from './frames/header.ts';
-export { refusalHead, switchingHead } from './handshake/format.ts';
-export { linesOf } from './handshake/header-lines.ts';
+export { linesOf, refusalHead, switchingHead } from './handshake/format.ts';
 export { isHost } from './handshake/host.ts';
 export { parseHostPort } from './handshake/origin.ts';
 export { hasToken } from './handshake/token-list.ts';

@@ -13,7 +13,6 @@ import {
   duration,
   kind,
   optionHint,
-  type RatePlan,
   whole,
 } from '@ws/conn/internal';
 import { checkClose, checkFunction, checkOneOf, checkText, checkWellFormed } from './arguments.ts';
@@ -195,7 +194,7 @@ export interface HubSettings<Data> {
   readonly maxHistoryBytes: number;
   readonly maxPresence: number;
   readonly mayJoin: HubOptions<Data>['mayJoin'];
-  readonly rate: RatePlan | undefined;
+  readonly rate: ReturnType<typeof checkRate> | undefined;
   /** Whether a room has the option `presence`. */
   readonly hasPresence: boolean;
   /** The settings of the room `name`. */

@@ -2,14 +2,6 @@ import type { Duplex } from 'node:stream';
 import { type HeadFault, type ResponseFacts, ResponseHead } from '@ws/codec';
 import { hasToken } from '@ws/codec/internal';
 
-/** One request over an open stream. */
-export interface HttpRequest {
-  /** GET for a handshake with a server, CONNECT for a tunnel through a proxy. */
-  readonly method: 'GET' | 'CONNECT';
-  /** The whole request in Latin-1. */
-  readonly text: string;
-}
-
 /** The head of a final response: a {@link ResponseHead}, or that of a stream of HTTP/2. */
 export interface FinalHead extends ResponseFacts {
   /** Returns all header lines. */
@@ -71,7 +63,8 @@ export class Exchange {
   /** @throws (rejects with) what `errorOf` has made of a failure, and the argument of `fail`. */
   readonly answer: Promise<FinalResponse>;
   readonly #stream: Duplex;
-  readonly #method: HttpRequest['method'];
+  /** For a tunnel through a proxy. */
+  readonly #isConnect: boolean;
   readonly #errorOf: (failure: ExchangeFailure) => unknown;
   #resolve!: (answer: FinalResponse) => void;
   #reject!: (reason: unknown) => void;
@@ -82,14 +75,13 @@ export class Exchange {
   /** The start of an answer that may be a frame of HTTP/2. */
   #frame: Buffer | undefined;
 
-  /** @param stream - Open or still connecting. */
-  constructor(
-    stream: Duplex,
-    { method, text }: HttpRequest,
-    errorOf: (failure: ExchangeFailure) => unknown,
-  ) {
+  /**
+   * @param stream - Open or still connecting.
+   * @param request - The whole request in Latin-1.
+   */
+  constructor(stream: Duplex, request: string, errorOf: (failure: ExchangeFailure) => unknown) {
     this.#stream = stream;
-    this.#method = method;
+    this.#isConnect = isConnect(request);
     this.#errorOf = errorOf;
     this.#head = this.#createHead();
     this.answer = new Promise((resolve, reject) => {
@@ -100,7 +92,7 @@ export class Exchange {
     stream.on('data', this.#onData);
     // A 'data' listener alone does not resume a stream that its owner has paused.
     stream.resume();
-    stream.write(text, 'latin1');
+    stream.write(request, 'latin1');
     if (stream.destroyed) this.#onEnd();
   }
 
@@ -146,7 +138,7 @@ export class Exchange {
     const stream = this.#stream;
     this.stop();
     // Both in this turn: in a later one the stream may have ended.
-    if (this.#method === 'CONNECT' && isSuccess(head.status) && rest.length > 0) {
+    if (this.#isConnect && isSuccess(head.status) && rest.length > 0) {
       stream.unshift(rest);
     }
     // The peer may end the stream before the answer is used. Its messages are still valid.
@@ -166,8 +158,13 @@ export class Exchange {
 
   #createHead(): ResponseHead {
     const limits = { maxBytes: Math.max(1, MAX_HEAD - this.#received) };
-    return this.#method === 'GET' ? new ResponseHead(limits) : new TunnelHead(limits);
+    return this.#isConnect ? new TunnelHead(limits) : new ResponseHead(limits);
   }
+}
+
+/** Whether a request asks for a tunnel. */
+export function isConnect(request: string): boolean {
+  return request.startsWith('CONNECT ');
 }
 
 /** Whether a server has accepted: with a 101, over HTTP/2 with any 2xx (RFC 8441, section 5). */

@@ -4,14 +4,13 @@ import { inspect } from 'node:util';
 import type { SameHost } from '@ws/codec';
 import type { ConnSettings, RateLimit } from '@ws/conn';
 import {
+  bound,
   checkOptionNames,
   checkRate,
   connSettingNames,
   duration,
   optionHint,
-  type RatePlan,
   resolveSettings,
-  type Settings,
 } from '@ws/conn/internal';
 import { assertOption, transportHighWaterMark, wantsReadBuffer } from '@ws/node-io/internal';
 import { type CloseOptions, type ClosePlan, checkCloseOptions } from './close-options.ts';
@@ -135,7 +134,7 @@ export interface UpgraderOptions<Result = undefined, Req = HandshakeRequest> ext
    * `highWaterMark`. A larger write rejects with a BackpressureError, and a peer that takes nothing is
    * closed with 1013. All hold at most twice this number, and `highWaterMark` for each connection that
    * waits. Default: an eighth of the memory that the process may use (`process.constrainedMemory()`,
-   * else `os.totalmem()`).
+   * else `os.totalmem()`), divided by the workers of `runCluster` of @ws/hub/cluster.
    */
   readonly maxTotalBufferedAmount?: number | false | undefined;
   /**
@@ -211,7 +210,7 @@ export interface UpgraderPlan {
   readonly headers: readonly HeadersSource[];
   /** Undefined for requests of node:http. */
   readonly callbacks: HeadCallbacks | undefined;
-  readonly rate: RatePlan | undefined;
+  readonly rate: ReturnType<typeof checkRate> | undefined;
   readonly maxLifetime: LifetimePlan | undefined;
   readonly close: ClosePlan;
   /** Milliseconds; Infinity for no bound. */
@@ -224,7 +223,7 @@ export interface UpgraderPlan {
   /** Reports to the option `report`. */
   readonly reporter: ErrorReporter;
   /** The options of every connection. */
-  readonly settings: Settings;
+  readonly settings: ReturnType<typeof resolveSettings>;
   /** The transport's, in bytes. */
   readonly highWaterMark: number;
 }
@@ -311,7 +310,9 @@ export function checkUpgraderOptions(
 function defaultTotal(): number {
   // Without a bound of a container it is 0, or larger than the machine. Other runtimes lack it.
   const constrained = process.constrainedMemory?.() || Infinity;
-  return Math.floor(Math.min(constrained, totalmem()) / 8);
+  // Set by `runCluster` of @ws/hub/cluster: the processes share the memory.
+  const workers = Number(process.env['WS_WORKERS'] ?? 1);
+  return Math.floor(Math.min(constrained, totalmem()) / 8 / workers);
 }
 
 function checkHeaders(value: AnyUpgraderOptions['headers']): readonly HeadersSource[] {
@@ -332,9 +333,5 @@ function checkSubprotocols(
 }
 
 function checkCount(name: string, value: number | false | undefined, fallback: number): number {
-  if (value === undefined) return fallback;
-  if (value === false) return Infinity;
-  assertOption(name, value, typeof value === 'number', 'a number or false');
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new RangeError(`${name}: expected a whole number of 1 or more, or false, got ${value}`);
+  return value === undefined ? fallback : bound(name, value);
 }

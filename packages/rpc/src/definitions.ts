@@ -32,6 +32,18 @@ export interface Event<I extends StandardSchema = StandardSchema> {
   readonly atOnce?: boolean;
 }
 
+/** A stream of a contract: a request whose answer is a series of items. Made by {@link stream}. */
+export interface Stream<
+  I extends StandardSchema = StandardSchema,
+  T extends StandardSchema = StandardSchema,
+> {
+  readonly kind: 'stream';
+  /** The schema of the input. */
+  readonly input: I;
+  /** The schema of each item. */
+  readonly item: T;
+}
+
 /** A method with its name. */
 export interface MethodDefinition<
   I extends StandardSchema = StandardSchema,
@@ -55,9 +67,23 @@ export interface EventDefinition<I extends StandardSchema = StandardSchema> exte
   encode(value: SchemaInput<I>): string;
 }
 
-/** The methods and events that one end handles, by name. */
-// oxlint-disable-next-line typescript/no-explicit-any -- any schemas
-export type Definitions = Readonly<Record<string, Method<any, any> | Event<any>>>;
+/** A stream with its name. */
+export interface StreamDefinition<
+  I extends StandardSchema = StandardSchema,
+  T extends StandardSchema = StandardSchema,
+> extends Stream<I, T> {
+  readonly name: string;
+}
+
+/** A definition of a contract with its name. */
+export type Definition = MethodDefinition | EventDefinition | StreamDefinition;
+
+/** The methods, events and streams that one end handles, by name. */
+// oxlint-disable typescript/no-explicit-any -- any schemas
+export type Definitions = Readonly<
+  Record<string, Method<any, any> | Event<any> | Stream<any, any>>
+>;
+// oxlint-enable typescript/no-explicit-any
 
 /** The definitions of one end with their names. */
 export type Named<D extends Definitions> = {
@@ -65,7 +91,9 @@ export type Named<D extends Definitions> = {
     ? MethodDefinition<I, O>
     : D[K] extends Event<infer I>
       ? EventDefinition<I>
-      : never;
+      : D[K] extends Stream<infer I, infer T>
+        ? StreamDefinition<I, T>
+        : never;
 };
 
 /** The options of {@link method}. */
@@ -130,6 +158,48 @@ export function event<I extends StandardSchema>(input: I & Sent<SchemaInput<I>>)
   return Object.freeze({ kind: 'event', input });
 }
 
+/**
+ * A request whose answer is a series of items, at the pace of its reader. The handler returns any
+ * AsyncIterable; an async generator method, for example. The caller loops over an
+ * AsyncIterableIterator. The request leaves with the first `next()`. `break`, `return()`, an abort of
+ * the caller's `signal` and the end of the connection end the generator.
+ *
+ * The stream is over with its connection. It is not sent again on the next one.
+ *
+ * @param input - A Standard Schema (zod, valibot, ...). The caller's type is its input, the handler's
+ *   its output.
+ * @param item - The schema of each item, which is checked before it leaves and where it arrives: the
+ *   schema must accept its own output after JSON.
+ * @throws TypeError for another argument.
+ *
+ * @example
+ * ```ts
+ * import { connPair } from '@ws/conn';
+ * import { contract, stream } from '@ws/rpc';
+ * import { z } from 'zod';
+ *
+ * const agent = contract({ server: { ask: stream(z.object({ text: z.string() }), z.string()) } });
+ * const [client, server] = connPair();
+ * void agent.serve({
+ *   async *ask({ text }) {
+ *     for (const word of text.split(' ')) yield word;
+ *   },
+ * })(server);
+ * for await (const word of agent.connect(client, {}).ask({ text: 'hello world' })) console.log(word);
+ * await client.close();
+ * ```
+ */
+export function stream<I extends StandardSchema, T extends StandardSchema>(
+  input: I & Sent<SchemaInput<I>>,
+  item: T & Answered<SchemaInput<T>, SchemaOutput<T>>,
+  ...more: never[]
+): Stream<I, T> {
+  checkIsSchema('stream: input', input);
+  checkIsSchema('stream: item', item);
+  if (more.length === 0) return Object.freeze({ kind: 'stream', input, item });
+  throw new TypeError('stream: expected an input and an item; nothing of a stream is sent again');
+}
+
 /** A promise has `then`, and every object has the others. */
 const TAKEN = ['then', ...Object.getOwnPropertyNames(Object.prototype)].join(', ');
 
@@ -146,7 +216,7 @@ export function named<D extends Definitions>(end: string, definitions: D): Named
   if (typeof definitions !== 'object' || definitions === null) {
     throw new TypeError(`contract: ${end}: expected an object, got ${kind(definitions)}`);
   }
-  const result: Record<string, MethodDefinition | EventDefinition> = Object.create(null);
+  const result: Record<string, Definition> = Object.create(null);
   for (const [name, definition] of Object.entries(definitions)) {
     checkName(end, name);
     result[name] = withName(name, definition, `contract: ${end}.${name}`);
@@ -162,17 +232,15 @@ function checkName(end: string, name: string): void {
   );
 }
 
-function withName(
-  name: string,
-  definition: unknown,
-  owner: string,
-): MethodDefinition | EventDefinition {
-  const given = Object(definition) as Method | Event;
-  if (given.kind === 'method') return Object.freeze({ ...given, name });
+function withName(name: string, definition: unknown, owner: string): Definition {
+  const given = Object(definition) as Method | Event | Stream;
+  if (given.kind === 'method' || given.kind === 'stream') return Object.freeze({ ...given, name });
   if (given.kind === 'event') {
     const encode = (value: unknown): string =>
       callText(name, checkNow(given.input, value, 'encode'), undefined, given.input);
     return Object.freeze({ ...given, name, encode });
   }
-  throw new TypeError(`${owner}: expected method(…) or event(…), got ${kind(definition)}`);
+  throw new TypeError(
+    `${owner}: expected method(…), event(…) or stream(…), got ${kind(definition)}`,
+  );
 }

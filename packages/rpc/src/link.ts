@@ -20,7 +20,7 @@ import {
   SessionCarrier,
   type SessionLike,
 } from './carrier.ts';
-import type { EventDefinition, MethodDefinition } from './definitions.ts';
+import type { Definition, EventDefinition, MethodDefinition } from './definitions.ts';
 import type { Request } from './request.ts';
 import { Requests, type RequestsPlan } from './requests.ts';
 import { INVALID, parse } from './wire.ts';
@@ -30,8 +30,8 @@ export type End = 'server' | 'client';
 
 /** The names of a contract, by the end that handles them. */
 export interface Names {
-  readonly server: Readonly<Record<string, MethodDefinition | EventDefinition>>;
-  readonly client: Readonly<Record<string, MethodDefinition | EventDefinition>>;
+  readonly server: Readonly<Record<string, Definition>>;
+  readonly client: Readonly<Record<string, Definition>>;
 }
 
 /** The handlers of one end of a contract, as `serve`, `listener` and `connect` get them. */
@@ -72,7 +72,11 @@ export class Link {
 
   /** Made for the first call. */
   get calls(): Calls {
-    this.#calls ??= new Calls(this.carrier, () => this.#requests?.progressed());
+    this.#calls ??= new Calls(
+      this.carrier,
+      () => this.#requests?.progressed(),
+      (number) => this.#requests?.readerWaits(number),
+    );
     return this.#calls;
   }
 

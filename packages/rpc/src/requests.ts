@@ -8,14 +8,17 @@ import { Pause } from './pause.ts';
 import { type Handler, type Place, Request } from './request.ts';
 import { ErrorCode, isRpcError, RpcError } from './rpc-error.ts';
 import { after, type Checked, check, checkEither, misfit } from './schema.ts';
+import { ServedStreams } from './served-streams.ts';
 import { WaitingRequests } from './waiting-requests.ts';
 import {
   areParams,
   CANCEL,
   errorText,
   INVALID,
+  ITEM,
   invalidText,
   isId,
+  MORE,
   resultText,
   type WireMessage,
 } from './wire.ts';
@@ -38,6 +41,8 @@ type Answer = string | undefined | Promise<string | undefined>;
 export interface RequestsPlan {
   readonly handlers: ReadonlyMap<string, Handler>;
   readonly concurrency: number;
+  /** Streams of one connection that are served at the same time. */
+  readonly streams: number;
   /** The names of events that were reported, because no handler gets them. */
   readonly unknownEvents: Set<string>;
 }
@@ -52,6 +57,9 @@ export class Requests {
   readonly #signs: SignsOfLife;
   readonly #handlers: ReadonlyMap<string, Handler>;
   readonly #concurrency: number;
+  readonly #maxStreams: number;
+  /** Made for the first stream. */
+  #streams: ServedStreams | undefined;
   readonly #unknownEvents: Set<string>;
   readonly #waiting = new WaitingRequests();
   /** Requests with a running handler. */
@@ -61,6 +69,8 @@ export class Requests {
   /** Handlers that run beside one that may wait for them, and the characters of their messages. */
   #nested = 0;
   #nestedSize = 0;
+  /** See {@link readerWaits}. */
+  #awaitedFrom = Infinity;
   /** Handlers that no other one waits for, and the characters of their messages. */
   #beside = 0;
   #besideSize = 0;
@@ -82,7 +92,7 @@ export class Requests {
   /** @param contextOf - Creates the second argument of a handler. */
   constructor(
     carrier: Carrier,
-    { handlers, concurrency, unknownEvents }: RequestsPlan,
+    { handlers, concurrency, streams, unknownEvents }: RequestsPlan,
     calls: () => Calls | undefined,
     contextOf: (request: Request) => unknown,
   ) {
@@ -93,6 +103,7 @@ export class Requests {
     this.#signs = new SignsOfLife(carrier, this.#answers);
     this.#handlers = handlers;
     this.#concurrency = concurrency;
+    this.#maxStreams = streams;
     this.#unknownEvents = unknownEvents;
   }
 
@@ -103,8 +114,8 @@ export class Requests {
    */
   take({ id, method, params }: WireMessage, text: string): Promise<void> | undefined {
     const { source } = this.#carrier;
-    if (method === CANCEL && id === undefined) {
-      this.#cancel((Object(params) as { id?: unknown }).id, source);
+    if (id === undefined && typeof method === 'string' && method.startsWith('$/')) {
+      this.#takeSignal(method, Object(params) as Record<string, unknown>, text.length);
       return undefined;
     }
     const isValid =
@@ -116,9 +127,12 @@ export class Requests {
     }
     if (this.#signs.takes(id, method, source, () => this.readOn())) return this.#untilRoom();
     const handler = this.#handlers.get(method);
-    if (handler !== undefined && (handler.definition.kind === 'method' || id === undefined)) {
+    const kind = handler?.definition.kind;
+    const takes = kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
+    if (handler !== undefined && takes) {
       const request = new Request(id, handler, params, text.length, source);
-      if (!handler.definition.atOnce) return this.#add(request, text);
+      if (handler.definition.kind === 'stream' || !handler.definition.atOnce)
+        return this.#add(request, text);
       if (handler.definition.kind === 'method') return this.#addBeside(request);
       void this.#run(request);
       return undefined;
@@ -132,7 +146,7 @@ export class Requests {
   #reportUnknown(method: string): undefined {
     const name = method.slice(0, MAX_NAME);
     const unknown = this.#unknownEvents;
-    if (name.startsWith('$/') || unknown.size >= MAX_UNKNOWN || unknown.has(name)) return;
+    if (unknown.size >= MAX_UNKNOWN || unknown.has(name)) return;
     unknown.add(name);
     const shown = JSON.stringify(name);
     const error = new Error(
@@ -149,6 +163,7 @@ export class Requests {
 
   #add(request: Request, text: string): Promise<void> | undefined {
     const waiting = this.#waiting;
+    request.callsBefore = this.#calls()?.begun ?? 0;
     const isNext = waiting.isEmpty && this.#places < this.#concurrency;
     if (isNext && this.#starting === undefined) {
       this.#start(request);
@@ -157,13 +172,33 @@ export class Requests {
       return undefined;
     }
     if (request.id !== undefined && this.#mayBeAwaited()) {
-      const hasRoom = this.#nested < MAX_NESTED && this.#nestedSize < MAX_BESIDE_SIZE;
-      if (hasRoom) this.#startNested(request);
+      if (this.#hasNestedRoom) this.#startNested(request);
       else this.#overload(request);
     } else if (!waiting.isFull) waiting.add(request);
     else if (request.id === undefined) waiting.keep(request, text);
     else this.#overload(request);
     return this.#untilRoom();
+  }
+
+  /**
+   * A reader begins to wait for an item of the stream that this end has called as number `call`. The
+   * generator may wait for a request that has arrived since then, and that waits here.
+   */
+  readerWaits(call: number): void {
+    this.#awaitedFrom = call;
+    this.#startAwaited();
+    this.readOn();
+  }
+
+  /** Starts as many of these requests as have room. */
+  #startAwaited(): void {
+    while (!this.#waiting.isEmpty && this.#hasNestedRoom && this.#mayBeAwaited()) {
+      const request = this.#waiting.remove(
+        ({ id, callsBefore }) => id !== undefined && callsBefore >= this.#awaitedFrom,
+      );
+      if (request === undefined) return;
+      this.#startNested(request);
+    }
   }
 
   /**
@@ -310,6 +345,10 @@ export class Requests {
     this.#runs(request, done, 'ordered');
   }
 
+  get #hasNestedRoom(): boolean {
+    return this.#nested < MAX_NESTED && this.#nestedSize < MAX_BESIDE_SIZE;
+  }
+
   /** Starts a handler beside those that run. */
   #startNested(request: Request): void {
     request.callsBefore = this.#calls()?.begun ?? 0;
@@ -331,11 +370,12 @@ export class Requests {
       if (place === 'nested') {
         this.#nested--;
         this.#nestedSize -= request.size;
+        this.#startAwaited();
       } else if (place === 'beside') {
         this.#beside--;
         this.#besideSize -= request.size;
         this.readOn();
-      } else {
+      } else if (place === 'ordered') {
         this.#places--;
         this.#isStuck = false;
         this.progressed();
@@ -398,6 +438,16 @@ export class Requests {
       this.#carrier.reportRarely('misfit', () => misfit(what, issues));
       return undefined;
     }
+    if (definition.kind === 'stream') {
+      const streams = (this.#streams ??= new ServedStreams(this.#carrier, this.#maxStreams));
+      const handle = (): unknown => run(value, this.#contextOf(request));
+      const answerTo = (error: unknown): string => this.#errorText(request, error)!;
+      // The handler gives its place back at once.
+      return after(streams.untilRoom(), () => {
+        this.#runs(request, streams.start(request, handle, answerTo), 'stream');
+        return undefined;
+      });
+    }
     const result = run(value, this.#contextOf(request));
     return after(result, (answer) => {
       if (id === undefined || definition.kind === 'event') return undefined;
@@ -436,6 +486,14 @@ export class Requests {
     if (text === undefined || this.#answers.send(connection, text, id) === RESOLVED)
       return undefined;
     return (connection && internalsOf(connection).untilWritable())?.catch(() => {});
+  }
+
+  /** Takes an event of the library. Others that begin with `$/` are ignored, as in LSP. */
+  #takeSignal(method: string, { id, items, n }: Record<string, unknown>, size: number): void {
+    const { source } = this.#carrier;
+    if (method === ITEM) this.#calls()?.arrived(id, items, size);
+    else if (method === MORE) this.#streams?.taken(id, n, source);
+    else if (method === CANCEL) this.#cancel(id, source);
   }
 
   #cancel(id: unknown, source: ConnLike | undefined): void {

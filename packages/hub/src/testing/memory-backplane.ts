@@ -1,6 +1,7 @@
 import { portablePlatform } from '@ws/conn';
-import { type Backplane, type BackplaneSink, epochTtl, type Keep } from '../backplane/backplane.ts';
+import type { Backplane, BackplaneSink, Keep } from '../backplane/backplane.ts';
 import { BackplaneLink } from '../backplane/backplane-link.ts';
+import { EngineLogs } from '../backplane/engine-logs.ts';
 import { loadedLink } from '../backplane/loaded-link.ts';
 import type { Position } from '../position.ts';
 import { PresenceLink } from '../presence/presence-link.ts';
@@ -9,17 +10,6 @@ import { PresenceLink } from '../presence/presence-link.ts';
 export interface MemoryBrokerOptions {
   /** Whether the broker keeps history. Without it no room has one. Default: true. */
   readonly keeps?: boolean | undefined;
-}
-
-interface Log {
-  readonly epoch: string;
-  last: number;
-  entries: { offset: number; bytes: Uint8Array }[];
-  /** Of the entries. */
-  bytes: number;
-  /** Times of the expiry of the entries and of the epoch, in ms. */
-  until: number;
-  epochUntil: number;
 }
 
 interface Node {
@@ -55,8 +45,9 @@ interface Node {
 export class MemoryBroker {
   /** Whether the broker keeps history. */
   readonly keeps: boolean;
+  /** @internal */
+  readonly logs: EngineLogs = new EngineLogs(() => portablePlatform.now());
   readonly #nodes = new Set<Node>();
-  readonly #logs = new Map<string, Log>();
   #dropNext = 0;
   #doubleNext = 0;
   /** Why all nodes are disconnected; undefined while they are not. */
@@ -118,7 +109,7 @@ export class MemoryBroker {
 
   /** Deletes all history, like the restart of an engine without a disk. */
   forget(): void {
-    this.#logs.clear();
+    this.logs.clear();
   }
 
   /** Delivers bytes that no hub has published. The channel of the room `lobby` is `room/lobby`. */
@@ -150,47 +141,17 @@ export class MemoryBroker {
   ): Position | undefined {
     if (from.away !== undefined) throw from.away;
     const position =
-      keep === undefined || !this.keeps ? undefined : this.#keep(channel, bytes, keep);
+      keep === undefined || !this.keeps ? undefined : this.logs.add(channel, bytes, keep);
     for (const node of this.#nodes) {
       if (node.channels.has(channel)) this.#deliver(node, channel, bytes, position);
     }
     return position;
   }
 
-  /** @internal */
-  log(channel: string): Log {
-    let log = this.#logs.get(channel);
-    const now = portablePlatform.now();
-    if (log === undefined || log.epochUntil <= now) {
-      const epoch = crypto.randomUUID();
-      log = { epoch, last: 0, entries: [], bytes: 0, until: Infinity, epochUntil: Infinity };
-      this.#logs.set(channel, log);
-    }
-    if (log.until <= now) {
-      log.entries = [];
-      log.bytes = 0;
-      log.until = Infinity;
-    }
-    return log;
-  }
-
   #named(id: string | undefined): Node[] {
     const found = [...this.#nodes].filter((node) => id === undefined || node.id === id);
     if (found.length > 0 || id === undefined) return found;
     throw new RangeError(`no hub with the id ${JSON.stringify(id)} has joined the broker`);
-  }
-
-  #keep(channel: string, bytes: Uint8Array, keep: Keep): Position {
-    const { size, ttl, bytes: most = Infinity } = keep;
-    const log = this.log(channel);
-    log.entries.push({ offset: ++log.last, bytes });
-    log.bytes += bytes.length;
-    while (log.entries.length > size || (log.bytes > most && log.entries.length > 1)) {
-      log.bytes -= log.entries.shift()!.bytes.length;
-    }
-    log.until = portablePlatform.now() + ttl;
-    log.epochUntil = portablePlatform.now() + epochTtl(keep);
-    return { epoch: log.epoch, offset: log.last };
   }
 
   #deliver(node: Node, channel: string, bytes: Uint8Array, position: Position | undefined): void {
@@ -242,16 +203,7 @@ export function memoryBackplane(broker: MemoryBroker): Backplane {
     ...backplane,
     async history(channel, since, limit, keep) {
       if (node!.away !== undefined) throw node!.away;
-      const log = broker.log(channel);
-      const { epoch, last, entries } = log;
-      if (keep !== undefined) log.epochUntil = portablePlatform.now() + epochTtl(keep);
-      const known = since === undefined || since.epoch === epoch;
-      const after = known ? (since?.offset ?? 0) : 0;
-      const found = entries.filter(({ offset }) => offset > after);
-      const messages = since === undefined ? found.slice(-limit) : found.slice(0, limit);
-      const from = messages[0]?.offset ?? last + 1;
-      const to = messages.at(-1)?.offset ?? last;
-      return { messages, epoch, complete: known && from === after + 1 && to === last, last };
+      return broker.logs.read(channel, since, limit, keep);
     },
   };
 }

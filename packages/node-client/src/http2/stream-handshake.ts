@@ -2,7 +2,7 @@ import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from
 import { formatExtensions } from '@ws/codec';
 import { TransportError } from '@ws/conn';
 import { handled } from '@ws/conn/internal';
-import { cancelStream, Http2Code, resetName, streamFields } from '@ws/node-io/internal';
+import { cutStream, Http2Code, resetName, streamFields } from '@ws/node-io/internal';
 import type { DialScope } from '../dial-scope.ts';
 import { dialError } from '../errors.ts';
 import { type FinalHead, isSuccess } from '../exchange.ts';
@@ -165,7 +165,7 @@ export async function responseOf(
   const body = Buffer.concat(pieces).subarray(0, MAX_BODY);
   // Servers bound the resets of a session, which others share.
   if (stream.readableEnded) await endStream(stream, scope);
-  else cancelStream(stream);
+  else cutStream(stream);
   return { ...response, body };
 }
 

@@ -354,17 +354,18 @@ export function roomsOf(
   const given: Partial<ContractRoomsOptions<None, None, RoomSchemas>> & { handlers?: object } =
     options;
   checkOptionNames('roomsOf', given, NAMES, 'ignore');
-  const { schemas = {}, contract: own = contract({}), handlers = {}, concurrency } = given;
+  const { schemas = {}, contract: own = contract({}), handlers = {}, concurrency, streams } = given;
   for (const [key, each] of Object.entries(schemas)) checkSchemas(`schemas: ${key}`, each);
   const merged = withRooms('roomsOf', own) as Contract<Definitions, Definitions>;
   const connect = (ofRooms: object): Peer<Definitions> =>
     merged.connect(live, withRoomHandlers('roomsOf', handlers, own.client, ofRooms), {
       concurrency,
+      streams,
     });
   return new Rooms(new ClientRooms(live, connect, schemas));
 }
 
-const NAMES: readonly string[] = ['contract', 'handlers', 'schemas', 'concurrency'];
+const NAMES: readonly string[] = ['contract', 'handlers', 'schemas', 'concurrency', 'streams'];
 
 // oxlint-disable-next-line typescript/no-empty-object-type -- no definitions
 type None = {};

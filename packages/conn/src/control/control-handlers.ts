@@ -1,17 +1,8 @@
-import {
-  type ClosePayload,
-  type MessageDecoder,
-  type OwnedBytes,
-  PingMessage,
-  PongMessage,
-} from '@ws/codec';
-import type { Connection } from '../connection/connection.ts';
+import type { ClosePayload, MessageDecoder, OwnedBytes } from '@ws/codec';
 import { copyOf } from '../memory/copy.ts';
 import { asyncContexts } from '../platform/async-contexts.ts';
 import { RESOLVED } from '../time/promises.ts';
 import { isThenable } from '../validate.ts';
-import { controlPayload } from '../writing/payload.ts';
-import { Pings } from './pings.ts';
 
 /** Called with the payload of a ping or a pong: at most 125 bytes, which the handler owns. */
 export type PingPongHandler = (payload: OwnedBytes) => void | PromiseLike<void>;
@@ -32,76 +23,45 @@ class UserHandler<Handler> {
 /** Names a handler of control frames in reports. */
 export type ControlHandlerName = 'ping handler' | 'pong handler';
 
-/** Pings, pongs and the user's handlers of control frames. */
-export class ControlFrames {
+/** The user's handlers of control frames. */
+export class ControlHandlers {
   /** The defaults, once a getter of the Conn has returned them: it returns the same one again. */
-  #defaultPing: PingPongHandler | undefined;
+  defaultPing: PingPongHandler | undefined;
   defaultClose: CloseHandler | undefined;
-  readonly #connection: Connection;
+  readonly #failed: (error: unknown, name: ControlHandlerName) => void;
   #pingHandler: UserHandler<PingPongHandler> | undefined;
   #pongHandler: UserHandler<PingPongHandler> | undefined;
   #closeHandler: UserHandler<CloseHandler> | undefined;
-  #pings: Pings | undefined;
   #pingRun: HandlerRun | undefined;
   #pongRun: HandlerRun | undefined;
 
-  constructor(connection: Connection) {
-    this.#connection = connection;
+  /** @param failed - Called with the error of a handler of pings or pongs. */
+  constructor(failed: (error: unknown, name: ControlHandlerName) => void) {
+    this.#failed = failed;
   }
 
-  get pingHandler(): PingPongHandler | undefined {
+  get ping(): PingPongHandler | undefined {
     return this.#pingHandler?.given;
   }
 
-  set pingHandler(handler: PingPongHandler | undefined) {
+  set ping(handler: PingPongHandler | undefined) {
     this.#pingHandler = handler && new UserHandler(handler);
-    this.#connection.machine.autoPong = handler === undefined;
   }
 
-  /** The default ping handler: sends the pong. It throws a RangeError for more than 125 bytes. */
-  get defaultPing(): PingPongHandler {
-    const { platform, outbox } = this.#connection;
-    this.#defaultPing ??= (payload) => {
-      const bytes = controlPayload(payload, platform, 'pingHandler');
-      void outbox.control(PongMessage, bytes, 0, bytes.length, true);
-    };
-    return this.#defaultPing;
-  }
-
-  get pongHandler(): PingPongHandler | undefined {
+  get pong(): PingPongHandler | undefined {
     return this.#pongHandler?.given;
   }
 
-  set pongHandler(handler: PingPongHandler | undefined) {
+  set pong(handler: PingPongHandler | undefined) {
     this.#pongHandler = handler && new UserHandler(handler);
   }
 
-  get closeHandler(): CloseHandler | undefined {
+  get close(): CloseHandler | undefined {
     return this.#closeHandler?.given;
   }
 
-  set closeHandler(handler: CloseHandler | undefined) {
+  set close(handler: CloseHandler | undefined) {
     this.#closeHandler = handler && new UserHandler(handler);
-  }
-
-  /** The unanswered pings, created with the first one. */
-  get pings(): Pings {
-    this.#pings ??= this.#createPings();
-    return this.#pings;
-  }
-
-  #createPings(): Pings {
-    const connection = this.#connection;
-    return new Pings(connection.platform, (error) => connection.rareParts().refuse(error, 'ping'));
-  }
-
-  /** Whether a call of `ping` waits for its pong. */
-  get awaitsPong(): boolean {
-    return this.#pings?.awaited === true;
-  }
-
-  get rtt(): number {
-    return this.#pings?.rtt ?? NaN;
   }
 
   /** Calls the ping handler, which answers itself, with the payload in the decoder. */
@@ -112,9 +72,8 @@ export class ControlFrames {
     this.#call('ping handler', this.#pingRun, handler, copyOf(bytes, start, end));
   }
 
-  /** Settles the pings that this pong answers and calls the pong handler. */
+  /** Calls the pong handler with the payload in the decoder. */
   handlePong({ bytes, start, end }: MessageDecoder): void {
-    this.#pings?.pong(bytes, start, end);
     const handler = this.#pongHandler?.call;
     if (handler === undefined) return;
     this.#pongRun ??= new HandlerRun();
@@ -129,27 +88,6 @@ export class ControlFrames {
     return handler === undefined ? undefined : (async () => handler(code, reason))();
   }
 
-  /**
-   * Sends the heartbeat's ping. The caller does not wait for it, and it does not count as a ping of
-   * the user.
-   */
-  sendHeartbeat(): void {
-    const payload = this.pings.heartbeatPayload();
-    void this.#connection.outbox.control(PingMessage, payload, 0, payload.length, true);
-  }
-
-  /** Sends a ping; resolves with the round trip in ms. */
-  sendPing(payload: Uint8Array, timeout: number): Promise<number> {
-    return this.pings.add(payload, timeout, (bytes) => {
-      return this.#connection.outbox.control(PingMessage, bytes, 0, bytes.length);
-    });
-  }
-
-  /** No more input comes: unanswered pings reject with `error`. */
-  rejectPings(error: unknown): void {
-    this.pings.rejectAll(error);
-  }
-
   #call(
     name: ControlHandlerName,
     run: HandlerRun,
@@ -160,9 +98,7 @@ export class ControlFrames {
       run.newest = { handler, payload };
       return;
     }
-    const failed = (error: unknown): void => {
-      this.#connection.endingOrNew().handlerFailed(error, name);
-    };
+    const failed = (error: unknown): void => this.#failed(error, name);
     try {
       const result: unknown = handler(payload);
       if (!isThenable(result)) return;

@@ -12,7 +12,7 @@ import type { Connection } from './connection.ts';
 import { codeAfterError } from './end-errors.ts';
 import { MessageWriter } from './message-writer.ts';
 import type { Outbox } from './outbox.ts';
-import { type Waiting, WaitingForRoom, WaitingMessage, WaitingWriter } from './waiting-write.ts';
+import { WaitForRoom, type Waiting, WaitingMessage, WaitingWriter } from './waiting-write.ts';
 
 /** Time in ms that a message waits for an idle MessageWriter before it is reported. */
 const PATIENCE_MS = 5_000;
@@ -21,7 +21,7 @@ const PATIENCE_MS = 5_000;
  * The open MessageWriter of one connection, the large message that another thread encodes, and the
  * writes that wait for one of them: first in, first out. The first of these creates this object.
  */
-export class WriteOrder {
+export class WaitingWrites {
   /** The open writer. Only this class changes it. */
   writer: MessageWriter | undefined;
   /** Accepted bytes that are in no frame yet. */
@@ -164,7 +164,7 @@ export class WriteOrder {
     const open = this.writer;
     const opened = this.add(new WaitingWriter(type, compress, !queue));
     if (!queue) open?.supersede();
-    return opened;
+    return opened as Promise<MessageWriter>;
   }
 
   #openWriter(type: number, compress: boolean | undefined): MessageWriter {
@@ -309,7 +309,7 @@ export class WriteOrder {
   #begin(write: Waiting): void {
     if (write instanceof WaitingMessage) this.#beginMessage(write);
     else if (write instanceof WaitingWriter) this.#beginWriter(write);
-    else if (write instanceof WaitingForRoom) write.settle();
+    else if (write instanceof WaitForRoom) write.settle();
   }
 
   #beginMessage(write: WaitingMessage): void {
@@ -461,22 +461,22 @@ export class WriteOrder {
 class IdleWriterAlarm implements TimerEntry {
   slot: number | undefined;
   readonly #connection: Connection;
-  readonly #order: WriteOrder;
+  readonly #waitingWrites: WaitingWrites;
   /** The open writer when the time began, the number of its calls, and the first write that waited. */
   #writer: MessageWriter | undefined;
   #calls = 0;
   #first: Waiting | undefined;
   #reported: MessageWriter | undefined;
 
-  constructor(connection: Connection, order: WriteOrder) {
+  constructor(connection: Connection, waitingWrites: WaitingWrites) {
     this.#connection = connection;
-    this.#order = order;
+    this.#waitingWrites = waitingWrites;
   }
 
   /** A message waits, or another one is now the first. */
   watch(): void {
     if (this.slot !== undefined) return;
-    const { writer, first } = this.#order;
+    const { writer, first } = this.#waitingWrites;
     this.#writer = writer;
     this.#first = first;
     if (writer === undefined || first === undefined || writer === this.#reported) return;
@@ -492,7 +492,8 @@ class IdleWriterAlarm implements TimerEntry {
 
   fire(): void {
     const writer = this.#writer;
-    const isSame = writer === this.#order.writer && this.#first === this.#order.first;
+    const isSame =
+      writer === this.#waitingWrites.writer && this.#first === this.#waitingWrites.first;
     if (!isSame || writer?.idle !== true || writer.calls !== this.#calls) return this.watch();
     this.#reported = writer;
     const text = `a message has waited ${PATIENCE_MS} ms for an idle MessageWriter; close() the writer`;

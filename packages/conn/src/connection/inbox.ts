@@ -17,15 +17,18 @@ import {
   STEP,
 } from '@ws/codec';
 import { END, type MachineEvent } from '@ws/codec/internal';
+import { isNormalEnd, ReadPendingError } from '../errors.ts';
 import type { Message } from '../message.ts';
 import { messageBlocks } from '../read/message-blocks.ts';
 import { MessageQueue, messageOf } from '../read/message-queue.ts';
-import { isNormalEnd, type ReadResult } from '../read/pending-read.ts';
+import type { MessageReader } from '../read/message-reader.ts';
+import { type PieceQueue, restDropped } from '../read/piece-queue.ts';
+import type { PullRead } from '../read/pull-read.ts';
 import type { Rate } from '../read/rate.ts';
 import { FREE, type ReceiveCall } from '../read/receive-call.ts';
 import type { Connection } from './connection.ts';
-import { balance, readAheadHasRoom } from './flow-control.ts';
-import { PullReads } from './pull-reads.ts';
+import { pauseOrResume, readAheadHasRoom } from './flow-control.ts';
+import { addPiece, beginPieces, readerOf, readyReader } from './pieces.ts';
 import { FRAMES_PER_TURN } from './shared.ts';
 
 // Four loops take messages:
@@ -40,8 +43,8 @@ import { FRAMES_PER_TURN } from './shared.ts';
 // |                          |                                         | next event of any kind             |
 // | `ReceiveCall.takeQueued` | `receive` in receive-call.ts, and when  | messages that were read ahead      |
 // |                          | the promise of the handler has settled  |                                    |
-// | `PullReads.#takeNext`    | `readMessage` and `for await`, in a     | one whole message for that read    |
-// |                          | turn with a chunk                       |                                    |
+// | `takeNext`               | `readMessage` and `for await`, in a     | one whole message for that read    |
+// |                          | turn with a chunk: see pull-reads.ts    |                                    |
 
 // Stages of the loop.
 
@@ -66,11 +69,17 @@ type UpTo = 'reader' | 'read-ahead' | 'last';
 /** Why reading has ended. `normally`: `receive` resolves and iterations are done. */
 type ReadEnd = { readonly reason: unknown; readonly normally: boolean };
 
+/** The decoder needs more input, or another call. */
+type NoEvent = typeof NEED_MORE | typeof STEP;
+
+/** What {@link PullRead} gets. */
+export type ReadResult = Message | MessageReader;
+
 /**
- * The way in of a connection: turns chunks into events, and gives messages to the handler of
- * `receive` or to {@link PullReads}. At most one way of reading is pending. Without one, messages are
- * copied to a queue, up to the read-ahead. Messages after a fault are not delivered. A decoder is
- * leased while there is unparsed input.
+ * The way in of a connection: turns chunks into events, and gives messages to one reader. That is the
+ * handler of `receive`, `discardReads`, a {@link PullRead}, or the reader of a message in pieces.
+ * Without a reader that waits, messages are copied to a queue, up to the read-ahead. Messages after a
+ * fault are not delivered. A decoder is leased while there is unparsed input.
  *
  * The loop parses a chunk while a read waits for messages. The rest stays unparsed until all ready
  * microtasks have run. By then the caller may have started the next read; otherwise the rest is
@@ -81,11 +90,18 @@ type ReadEnd = { readonly reason: unknown; readonly normally: boolean };
  * pull read has a message, frames written in it are sent at once. Otherwise they are sent at the
  * end of the turn, together with what the reader writes until then.
  */
-export class Inbound {
+export class Inbox {
   /** The pending `receive` or `discardReads`. */
   receiveCall: ReceiveCall | undefined;
-  /** The other ways of reading, once the application has used one of them. */
-  pulls: PullReads | undefined;
+  /** The pending `readMessage`, `nextReader` or `next` of an iterator. */
+  pull: PullRead<ReadResult> | undefined;
+  /** The message that a MessageReader reads. */
+  pieces: PieceQueue | undefined;
+  /**
+   * Whether a pull read has its message, and its code has not asked for the next one: it may still
+   * answer that message.
+   */
+  messageTaken = false;
   /** The messages that were read ahead. */
   queue: MessageQueue | undefined;
   /** Bounds what readers get. Few connections have one. */
@@ -111,15 +127,15 @@ export class Inbound {
 
   /** Whether every message is read, and no handler is at work. */
   get isRead(): boolean {
-    const { queue, receiveCall, pulls } = this;
+    const { queue, receiveCall, pieces } = this;
     if (queue?.empty === false || receiveCall?.busy === true) return false;
-    return pulls?.pieces === undefined || pulls.pieces.empty;
+    return pieces === undefined || pieces.empty;
   }
 
-  /** Returns the other ways of reading. The first call creates them. */
-  pullReads(): PullReads {
-    this.pulls ??= new PullReads(this.#connection, this);
-    return this.pulls;
+  /** The error of a read that begins while another one is pending. */
+  clash(name: string): ReadPendingError | undefined {
+    const pending = this.receiveCall?.name ?? this.pull?.name ?? this.pieces?.pending ?? '';
+    return pending === '' ? undefined : new ReadPendingError(name, pending);
   }
 
   /** Whether readers get nothing, because of the rate: input is read ahead, as without a read. */
@@ -130,8 +146,9 @@ export class Inbound {
   /** Whether a read waits for the next message, and gets what arrives. */
   get waits(): boolean {
     if (this.held) return false;
-    if (this.receiveCall === undefined) return this.pulls?.waits === true;
-    return this.receiveCall.discards || this.receiverFree;
+    const { receiveCall } = this;
+    if (receiveCall !== undefined) return this.receiverFree || receiveCall.discards;
+    return this.pull !== undefined || this.pieces?.demanding === true;
   }
 
   /** Whether the handler of `receive` is free: it has no message, and takes the next one. */
@@ -150,25 +167,23 @@ export class Inbound {
     return this.waits;
   }
 
-  /** Whether the decoder may return an event without another chunk. */
-  get pending(): boolean {
-    return this.#connection.machine.input?.pending === true;
-  }
-
   /** Whether all messages are dropped, unchecked. */
   get dropping(): boolean {
     return this.use === IGNORED;
   }
 
   /**
-   * Whether a read may take its message from the decoder without a pass. The end of the turn is
-   * scheduled then, and nothing else is due after the read: the transport is not paused, the
-   * connection does not end, and nothing else sees the messages.
+   * The decoder from which a pull read may take its message without a pass. The end of the turn is
+   * scheduled then, and nothing else is due after the read: no message is queued, read in pieces or
+   * observed, the transport is not paused, and the connection does not end.
    */
-  get readsStraight(): boolean {
-    const { awaitsTurn, paused, ending } = this.#connection;
-    if (!awaitsTurn || paused || ending !== undefined || this.rate !== undefined) return false;
-    return this.#stage === READY && !this.inPass && !this.#isObserved();
+  get straight(): MessageDecoder | undefined {
+    const { awaitsTurn, paused, ending, machine } = this.#connection;
+    if (!awaitsTurn || paused || ending !== undefined || this.rate !== undefined) return undefined;
+    if (this.#stage !== READY || this.inPass || this.#isObserved()) return undefined;
+    if (this.pieces !== undefined || this.queue?.empty === false) return undefined;
+    const { input } = machine;
+    return input !== undefined && machine.framesIn < input.stopAt ? input : undefined;
   }
 
   /** Lets the loop parse: the code that created the connection has run its synchronous part. */
@@ -187,12 +202,10 @@ export class Inbound {
   /** Releases what is read, and the decoder when no unparsed byte is left. */
   #releaseRead(): void {
     if (this.queue?.empty === true) this.queue = undefined;
-    const { pulls } = this;
+    const { pieces } = this;
+    if (pieces?.over === true && pieces.empty && pieces.pending === '') this.pieces = undefined;
     const decoder = this.#connection.machine.input;
-    pulls?.releaseRead();
     if (decoder === undefined || this.#stage === PARSING) return;
-    // The decoder has the payload of that event.
-    if (pulls?.unhandled !== undefined) return;
     decoder.releaseParsed();
     if (decoder.idle && (this.#quota & QUOTA_SPENT) === 0) this.#connection.machine.giveBack();
   }
@@ -221,7 +234,6 @@ export class Inbound {
 
   /** Ends parsing and releases the memory of the input. */
   stop(): void {
-    if (this.pulls !== undefined) this.pulls.unhandled = undefined;
     try {
       this.#connection.machine.drop();
       this.#connection.extension?.destroy();
@@ -232,20 +244,15 @@ export class Inbound {
 
   // The loop
 
-  /**
-   * Runs the loop, in a new pass unless one is already running.
-   *
-   * @returns The result of the read that runs the loop, if its message was parsed.
-   */
-  run(upTo: UpTo): ReadResult | undefined {
+  /** Runs the loop, in a new pass unless one is already running. */
+  run(upTo: UpTo): void {
     if (upTo === 'last') return this.#run(true);
     const ahead = upTo === 'read-ahead';
     if (this.inPass) return this.#run(ahead);
     this.inPass = this.#stage !== STARTING;
-    const result = this.#run(ahead);
+    this.#run(ahead);
     this.inPass = false;
     this.#passEnded();
-    return result;
   }
 
   /**
@@ -268,8 +275,7 @@ export class Inbound {
   /** The connection has sent what was written in this turn. */
   turnEnded(): void {
     const { input } = this.#connection.machine;
-    const { queue, pulls } = this;
-    if (input ?? queue ?? pulls) this.#releaseRead();
+    if (input ?? this.queue ?? this.pieces) this.#releaseRead();
   }
 
   /**
@@ -279,34 +285,29 @@ export class Inbound {
    * @returns Whether some input waits for a later turn.
    */
   runLast(): boolean {
+    const { extension, awaitsTurn, machine } = this.#connection;
+    const hasInput = machine.input?.pending === true;
     // Before the first pass, the peer's close frame may be in the input.
-    if (this.#stage === STARTING && this.pending) return true;
-    const { extension, awaitsTurn } = this.#connection;
+    if (this.#stage === STARTING && hasInput) return true;
     if (extension === undefined) return false;
-    if (awaitsTurn && this.pending) this.run('last');
+    if (awaitsTurn && hasInput) this.run('last');
     return extension.waiting === true;
   }
 
-  #run(ahead: boolean): ReadResult | undefined {
+  #run(ahead: boolean): void {
     const connection = this.#connection;
     // STARTING: nothing is parsed yet. PARSING: an event has called back, and the loop of it continues.
-    if (this.#stage !== READY) {
-      balance(connection);
-      return undefined;
-    }
+    if (this.#stage !== READY) return pauseOrResume(connection);
     this.#stage = PARSING;
     const { machine } = connection;
     this.rate?.refill();
-    let result: ReadResult | undefined;
     try {
       if (machine.input !== undefined || (connection.ending !== undefined && machine.endIsDue)) {
         // The context is entered once for all messages of a chunk.
         const context = this.receiveCall?.context;
-        result =
-          context === undefined
-            ? this.#loop(ahead)
-            : // oxlint-disable-next-line typescript/unbound-method -- `this` is the second argument
-              context.runInAsyncScope(this.#loop, this, ahead);
+        if (context === undefined) this.#loop(ahead);
+        // oxlint-disable-next-line typescript/unbound-method -- `this` is the second argument
+        else context.runInAsyncScope(this.#loop, this, ahead);
       }
     } catch (error) {
       connection.readingFailed(error);
@@ -316,91 +317,80 @@ export class Inbound {
     if ((this.#quota & QUOTA_SPENT) !== 0) this.#continueInNextTurn();
     const { ending, rare } = connection;
     if (ending !== undefined) ending.parsed(ahead);
-    const { queue, pulls } = this;
-    // A transport may deliver more input while it resumes: those messages wait until the read is
-    // pending.
-    if (pulls !== undefined) pulls.directRead = '';
-    const holdsInput = machine.input !== undefined || queue !== undefined || pulls !== undefined;
-    if (holdsInput || rare !== undefined) balance(connection);
-    return result;
+    const holdsInput = (machine.input ?? this.queue ?? this.pieces) !== undefined;
+    if (holdsInput || rare !== undefined) pauseOrResume(connection);
   }
 
   /** A pass has ended: sends what was written in it, unless the reader may write more. */
   #passEnded(): void {
     const connection = this.#connection;
-    const { receiveCall, queue, pulls } = this;
-    const decoder = connection.machine.input;
+    const { receiveCall } = this;
     const flowControl = connection.rare?.flowControl;
     if (flowControl?.paused === true) flowControl.renewalDue = true;
-    const holdsInput = decoder !== undefined || queue !== undefined || pulls !== undefined;
+    const { input } = connection.machine;
+    const holdsInput = (input ?? this.queue ?? this.pieces) !== undefined;
     const endIsDue = connection.ending?.readEnd !== undefined && this.ended === undefined;
     const busy = receiveCall !== undefined && receiveCall.state !== FREE;
     // A reader has messages, or gets some in this turn.
-    const mayWrite =
-      holdsInput && (decoder?.pending === true || pulls?.messageTaken === true || !this.isRead);
+    const mayWrite = this.messageTaken || (holdsInput && (input?.pending === true || !this.isRead));
     if (endIsDue || busy || mayWrite) connection.scheduleEndOfTurn();
     else connection.outbox.sender.passEnded();
     if (holdsInput) this.#releaseRead();
   }
 
-  #loop(ahead: boolean): ReadResult | undefined {
+  #loop(ahead: boolean): void {
     const connection = this.#connection;
     const { machine } = connection;
-    let result: ReadResult | undefined;
     while (!machine.inputEnded) {
       const decoder = machine.input;
       if (decoder === undefined) {
         if (machine.next() === END) connection.controlOrEnd(END);
-        return result;
+        return;
       }
       const isFree = this.receiverFree;
-      if (!isFree && !this.#continues(decoder, ahead)) return result;
+      if (!isFree && !this.#continues(decoder, ahead)) return;
       // This turn's quota of frames is used up. Dropped frames cost little.
       if (machine.framesIn >= decoder.stopAt && !this.dropping) {
         this.#quota |= QUOTA_SPENT;
-        return result;
+        return;
       }
       this.#quota &= ~QUOTA_SPENT;
-      const { pulls } = this;
-      let event = pulls?.unhandled ?? this.#nextEvent(decoder, isFree);
-      if (pulls !== undefined) pulls.unhandled = undefined;
-      // Code of the application has run since the message began: its reader may have given up.
-      if (event === MESSAGE_BEGIN && this.pulls?.streams !== true) {
-        event = decoder.turnIntoWhole() ? MESSAGE : STEP;
-      }
-      switch (event) {
-        case NEED_MORE:
-          return result;
-        case MESSAGE:
-          this.#observe(decoder);
-          // The observer or the rate may have ended the connection: no message is delivered after that.
-          if (!machine.inputEnded) result = this.#deliver(decoder) ?? result;
-          break;
-        // The observer comes last: its writes may bring the next chunk, which replaces the piece.
-        case MESSAGE_BEGIN:
-          result = this.pulls!.beginMessage(decoder) ?? result;
-          if (decoder.fin) this.#observe(decoder);
-          break;
-        case MESSAGE_DATA:
-          this.pulls!.addPiece(decoder);
-          if (decoder.fin) this.#observe(decoder);
-          break;
-        case SKIPPED:
-          this.#observe(decoder);
-          if (this.dropping) this.countDropped(1);
-          break;
-        case STEP:
-          break;
-        case PING:
-        case PONG:
-        case CLOSE:
-        case FAILED:
-        case END:
-          connection.controlOrEnd(event);
-          break;
-      }
+      const event = this.#nextEvent(decoder, isFree);
+      if (event === NEED_MORE) return;
+      if (event !== STEP) this.handle(event, decoder);
     }
-    return result;
+  }
+
+  /** Handles an event of the machine. */
+  handle(event: Exclude<MachineEvent, NoEvent>, decoder: MessageDecoder): void {
+    switch (event) {
+      case MESSAGE:
+        this.#arrived(decoder);
+        break;
+      // The observer comes last: its writes may bring the next chunk, which replaces the piece.
+      case MESSAGE_BEGIN:
+        // Code of the application has run since the message began: its reader may have given up.
+        if (this.pull?.streams === true) {
+          this.give(beginPieces(this.#connection, decoder));
+          if (decoder.fin) this.#observe(decoder);
+        } else if (decoder.turnIntoWhole()) this.#arrived(decoder);
+        break;
+      case MESSAGE_DATA:
+        addPiece(this.#connection, decoder);
+        if (decoder.fin) this.#observe(decoder);
+        break;
+      case SKIPPED:
+        this.#observe(decoder);
+        if (this.dropping) this.countDropped(1);
+        break;
+      case PING:
+      case PONG:
+      case CLOSE:
+      case FAILED:
+      case END:
+        this.#connection.controlOrEnd(event);
+        break;
+    }
   }
 
   /** Whether the loop continues although no handler is free. */
@@ -425,12 +415,14 @@ export class Inbound {
   #nextEvent(decoder: MessageDecoder, isFree: boolean): MachineEvent {
     const { machine } = this.#connection;
     decoder.callerKeeps = !isFree;
-    decoder.streaming = !isFree && this.pulls?.streams === true && !this.held && !this.dropping;
+    decoder.streaming = !isFree && this.pull?.streams === true && !this.held && !this.dropping;
     const plain = isFree && this.use === DELIVERED && !this.#isObserved();
     for (;;) {
       const event = machine.next();
       if (event !== MESSAGE || !plain) return event;
-      if (this.rate?.passes(decoder.length) === false) return STEP;
+      this.rate?.passes(decoder.length);
+      // The rate may have ended the connection.
+      if (machine.inputEnded) return STEP;
       const isFreeAgain = this.receiveCall!.take(decoder) && this.use === DELIVERED && !this.held;
       if (!isFreeAgain || machine.framesIn >= decoder.stopAt) return STEP;
     }
@@ -462,25 +454,43 @@ export class Inbound {
 
   // Messages
 
-  /** Gives a whole message to a read, or returns it for the read that runs the loop. */
-  #deliver(decoder: MessageDecoder): ReadResult | undefined {
+  /** A whole message has arrived. */
+  #arrived(decoder: MessageDecoder): void {
+    this.#observe(decoder);
+    // The observer or the rate may have ended the connection: no message is delivered after that.
+    if (!this.#connection.machine.inputEnded) this.#deliver(decoder);
+  }
+
+  /** Gives a whole message to the reader, or queues it. */
+  #deliver(decoder: MessageDecoder): void {
     if (this.use !== DELIVERED) {
       if (this.dropping) this.countDropped(1);
-      return undefined;
+      return;
     }
-    const { receiveCall, pulls } = this;
     // Only with an observer: `#nextEvent` gives the handler all other messages.
     const isFree = this.receiverFree;
-    const discards = receiveCall?.discards === true && !this.held;
-    const takes = pulls?.takes === true;
+    const discards = this.receiveCall?.discards === true && !this.held;
+    const { takes } = this;
     if (isFree || discards || takes) this.rate?.take(1, decoder.length);
-    if (isFree) receiveCall!.take(decoder);
-    if (isFree || discards) return undefined;
+    if (isFree) this.receiveCall!.take(decoder);
+    if (isFree || discards) return;
     const message = messageOf(decoder, this.#connection.platform);
-    if (takes) return pulls.giveMessage(message);
+    if (takes) return this.give(this.pull!.streams ? readerOf(this.#connection, message) : message);
     this.queue ??= new MessageQueue();
     this.queue.push(message);
-    return undefined;
+  }
+
+  /** Whether a pull read takes the next message. */
+  get takes(): boolean {
+    return this.pull !== undefined && !this.held;
+  }
+
+  /** Gives `result` to the pull read that waits. */
+  give(result: ReadResult): void {
+    const { pull } = this;
+    this.pull = undefined;
+    this.messageTaken = true;
+    pull!.give(result);
   }
 
   /** Takes the first queued message for a reader. */
@@ -494,16 +504,40 @@ export class Inbound {
   /** The decoder's allocator: makes memory for a message that a reader keeps; `following`: bytes after it in the input. */
   allocate(size: number, following: number): OwnedBytes {
     // A queued message may wait for long. It gets its own memory, so that it keeps no block alive.
-    if (this.pulls?.takes !== true) return new Uint8Array(size);
+    if (!this.takes) return new Uint8Array(size);
     const connection = this.#connection;
     return messageBlocks.take(size, following, connection, connection.shared.endOfTurn);
   }
 
-  /** Gives queued messages to the read that waits. */
+  /** Gives queued messages to the reader that waits. */
   serve(): void {
-    if (this.pulls?.pending !== undefined) this.pulls.serve(this.pulls.pending);
-    else if (this.receiveCall?.discards === true) while (this.shiftQueued() !== undefined);
-    else this.receiveCall?.serve();
+    const { pull, receiveCall } = this;
+    if (pull !== undefined) {
+      const ready = pull.streams ? readyReader(this.#connection) : this.shiftQueued();
+      if (ready !== undefined) this.give(ready);
+    } else if (receiveCall?.discards === true) while (this.shiftQueued() !== undefined);
+    else receiveCall?.serve();
+  }
+
+  /**
+   * Drops the unread rest of the message that is read in pieces. Later reads of it reject, unless the
+   * reader has read all of it.
+   */
+  dropPieces(cause: string): void {
+    const { pieces } = this;
+    if (pieces === undefined) return;
+    this.pieces = undefined;
+    const arrived = pieces.over;
+    pieces.drop();
+    pieces.finish(restDropped(cause));
+    if (!arrived) this.#connection.machine.input?.skip();
+  }
+
+  /** No more input will arrive: a message under way ends with `failure`, and gets no answer. */
+  finishMessage(failure: { readonly reason: unknown }): void {
+    if (this.pieces?.over !== false) return;
+    this.pieces.finish(failure);
+    this.messageTaken = false;
   }
 
   // The end of reading
@@ -520,7 +554,7 @@ export class Inbound {
    */
   #dropUnread(): void {
     this.queue = undefined;
-    const pieces = this.pulls?.pieces;
+    const { pieces } = this;
     pieces?.drop();
     if (this.ended !== undefined) pieces?.finish(this.ended);
   }
@@ -545,21 +579,25 @@ export class Inbound {
     this.#useFor(IGNORED);
   }
 
-  /** Ends reading: pending reads reject with the reason. Queued messages can still be read. */
-  finish(cause: unknown): void {
+  /**
+   * Ends reading: pending reads reject with the reason. Queued messages can still be read.
+   *
+   * @param isEnd - Whether the cause is the end of this connection. A handler may throw the normal end of
+   *   another one.
+   */
+  finish(cause: unknown, isEnd: boolean): void {
     if (this.ended !== undefined) return;
     const connection = this.#connection;
     this.rate?.stop();
     const loss = connection.rare?.loss;
-    // A handler may fail this connection with the normal end of another one.
-    const isNormal =
-      connection.machine.failed?.error !== cause &&
-      isNormalEnd(cause) &&
-      connection.endedWith(cause);
+    const isNormal = isEnd && connection.machine.failed?.error !== cause && isNormalEnd(cause);
     const normally = isNormal && loss === undefined;
     const reason = isNormal ? (loss ?? cause) : cause;
     this.ended = { reason, normally };
-    this.pulls?.finish(this.ended);
+    const { pull } = this;
+    this.pull = undefined;
+    pull?.finish(reason, normally);
+    this.pieces?.finish(this.ended);
     this.receiveCall?.settleAtEnd();
   }
 }

@@ -1,0 +1,174 @@
+import type { Position } from '../position.ts';
+import { type Backplane, epochTtl, type Keep } from './backplane.ts';
+
+type HistoryAnswer = Awaited<ReturnType<NonNullable<Backplane['history']>>>;
+
+/** Bytes of memory that a message is charged beside its payload. */
+const ENTRY_COST = 256;
+/** Interval between two removals of expired histories, in ms. */
+const SWEEP_MS = 10_000;
+/** The `ttl` of a read that does not say it, in ms. */
+const TTL_MS = 300_000;
+
+/** The history of one channel. */
+class Log {
+  readonly epoch: string = crypto.randomUUID();
+  /** Offset of the last message. */
+  last = 0;
+  /** Bytes of the kept messages. */
+  bytes = 0;
+  /** Times of the expiry of the messages and of the epoch, in ms. */
+  until = Infinity;
+  epochUntil = Infinity;
+  #messages: Uint8Array[] = [];
+  /** Index of the first message. The messages before it are removed together, later. */
+  #first = 0;
+
+  get length(): number {
+    return this.#messages.length - this.#first;
+  }
+
+  get cost(): number {
+    return this.bytes + this.length * ENTRY_COST;
+  }
+
+  add(bytes: Uint8Array, { size, bytes: most = Infinity }: Keep): void {
+    this.#messages.push(bytes);
+    this.last++;
+    this.bytes += bytes.length;
+    while (this.length > size || (this.bytes > most && this.length > 1)) this.dropFirst();
+  }
+
+  dropFirst(): void {
+    this.bytes -= this.#messages[this.#first]!.length;
+    this.#first++;
+    if (this.#first * 2 < this.#messages.length) return;
+    this.#messages = this.#messages.slice(this.#first);
+    this.#first = 0;
+  }
+
+  clear(): void {
+    this.#messages = [];
+    this.#first = 0;
+    this.bytes = 0;
+  }
+
+  read(since: Position | undefined, limit: number, maxBytes: number): HistoryAnswer {
+    const { epoch, last } = this;
+    const known = since === undefined || since.epoch === epoch;
+    const after = known ? (since?.offset ?? 0) : 0;
+    const oldest = last - this.length;
+    const from = since === undefined ? Math.max(last - limit, oldest) : Math.max(after, oldest);
+    const end = Math.min(from + limit, last);
+    const messages: { offset: number; bytes: Uint8Array }[] = [];
+    let bytes = 0;
+    for (let offset = from + 1; offset <= end; offset++) {
+      const message = this.#messages[this.#first + offset - oldest - 1]!;
+      bytes += message.length;
+      if (bytes > maxBytes && messages.length > 0) break;
+      messages.push({ offset, bytes: message });
+    }
+    const follows = known && from === after && from <= last;
+    const to = from + messages.length;
+    return { messages, epoch, last, follows, complete: follows && to === last, more: to < end };
+  }
+}
+
+/** The histories of an engine in memory, by channel. */
+export class EngineLogs {
+  readonly #now: () => number;
+  readonly #maxAnswer: number;
+  readonly #logs = new Map<string, Log>();
+  /** The logs with messages, in the order of their last publication. */
+  readonly #used = new Set<Log>();
+  /** Of all messages, in bytes. */
+  #cost = 0;
+  #sweepAt = 0;
+
+  /**
+   * @param now - A clock in ms.
+   * @param maxAnswer - Bytes of the messages of an answer, which has at least one.
+   */
+  constructor(now: () => number, maxAnswer: number = Infinity) {
+    this.#now = now;
+    this.#maxAnswer = maxAnswer;
+  }
+
+  /** Keeps a message, and drops the oldest ones beyond the bounds. */
+  add(channel: string, bytes: Uint8Array, keep: Keep): Position {
+    const log = this.#log(channel);
+    this.#change(log, () => log.add(bytes, keep));
+    this.#used.delete(log);
+    this.#used.add(log);
+    log.until = this.#now() + keep.ttl;
+    log.epochUntil = this.#now() + epochTtl(keep);
+    while (this.#cost > (keep.total ?? Infinity) && this.#used.size > 0) this.#dropOldest();
+    return { epoch: log.epoch, offset: log.last };
+  }
+
+  /** See {@link Backplane.history}. */
+  read(
+    channel: string,
+    since: Position | undefined,
+    limit: number,
+    keep: Pick<Keep, 'ttl'> = { ttl: TTL_MS },
+  ): HistoryAnswer {
+    const log = this.#log(channel);
+    log.epochUntil = this.#now() + epochTtl(keep);
+    return log.read(since, limit, this.#maxAnswer);
+  }
+
+  /** Number of the channels with an epoch. */
+  get size(): number {
+    return this.#logs.size;
+  }
+
+  /** Deletes all histories. */
+  clear(): void {
+    this.#logs.clear();
+    this.#used.clear();
+    this.#cost = 0;
+  }
+
+  #log(channel: string): Log {
+    const now = this.#now();
+    if (now >= this.#sweepAt) this.#sweep(now);
+    const found = this.#logs.get(channel);
+    if (found !== undefined && !this.#hasExpired(channel, found, now)) return found;
+    const log = new Log();
+    this.#logs.set(channel, log);
+    return log;
+  }
+
+  /** Drops the messages of a log that have expired. */
+  #hasExpired(channel: string, log: Log, now: number): boolean {
+    if (log.until <= now) this.#empty(log);
+    if (log.epochUntil > now) return false;
+    this.#empty(log);
+    return this.#logs.delete(channel);
+  }
+
+  #sweep(now: number): void {
+    this.#sweepAt = now + SWEEP_MS;
+    for (const [channel, log] of this.#logs) this.#hasExpired(channel, log, now);
+  }
+
+  /** Drops the oldest message of the channel that has been quiet longest. */
+  #dropOldest(): void {
+    const [log] = this.#used as Iterable<Log> as [Log];
+    this.#change(log, () => log.dropFirst());
+    if (log.length === 0) this.#used.delete(log);
+  }
+
+  #empty(log: Log): void {
+    this.#change(log, () => log.clear());
+    this.#used.delete(log);
+    log.until = Infinity;
+  }
+
+  #change(log: Log, change: () => void): void {
+    const before = log.cost;
+    change();
+    this.#cost += log.cost - before;
+  }
+}

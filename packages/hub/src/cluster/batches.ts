@@ -1,0 +1,59 @@
+/** A batch ends at so many bytes of messages, so that it does not stop its process for long. */
+const MAX_BATCH_BYTES = 1_048_576;
+
+/** Gives a batch to the other process. `sent` is called when the operating system has taken it. */
+export type Send<Item> = (batch: readonly Item[], sent: (error?: Error | null) => void) => void;
+
+interface Waiting<Item> {
+  readonly item: Item;
+  readonly bytes: number;
+  readonly canDrop: boolean;
+}
+
+/** Items for another process, in their order: one batch in each turn, one batch under way. */
+export class Batches<Item> {
+  /** Bytes of the waiting items that may be dropped. */
+  droppable = 0;
+  readonly #send: Send<Item>;
+  readonly #failed: (error: Error) => void;
+  #waiting: Waiting<Item>[] = [];
+  #isBusy = false;
+
+  /** @param failed - The other process takes no more. */
+  constructor(send: Send<Item>, failed: (error: Error) => void) {
+    this.#send = send;
+    this.#failed = failed;
+  }
+
+  add(item: Item, bytes: number, canDrop: boolean): void {
+    this.#waiting.push({ item, bytes, canDrop });
+    if (canDrop) this.droppable += bytes;
+    this.#sendLater();
+  }
+
+  /** Drops the waiting items that may be dropped. */
+  drop(): void {
+    this.#waiting = this.#waiting.filter(({ canDrop }) => !canDrop);
+    this.droppable = 0;
+  }
+
+  #sendLater(): void {
+    if (this.#isBusy || this.#waiting.length === 0) return;
+    this.#isBusy = true;
+    setImmediate(() => {
+      this.#send(this.#take(), (error) => {
+        this.#isBusy = false;
+        if (error) this.#failed(error);
+        else this.#sendLater();
+      });
+    });
+  }
+
+  #take(): Item[] {
+    let bytes = 0;
+    const end = this.#waiting.findIndex((each) => (bytes += each.bytes) > MAX_BATCH_BYTES);
+    const batch = this.#waiting.splice(0, end < 0 ? this.#waiting.length : Math.max(end, 1));
+    for (const each of batch) if (each.canDrop) this.droppable -= each.bytes;
+    return batch.map(({ item }) => item);
+  }
+}

@@ -1,0 +1,161 @@
+import { channelOf } from '../backplane/channel.ts';
+import { EngineLogs } from '../backplane/engine-logs.ts';
+import { decodeEnvelope, encodeEnvelope } from '../backplane/envelope.ts';
+import { encodeWord } from '../backplane/words.ts';
+import { Batches, type Send } from './batches.ts';
+import type { Reply, Request } from './wire.ts';
+
+/** Bytes of the messages of one answer to a read. */
+const MAX_ANSWER_BYTES = 262_144;
+/** Bytes of messages that wait for one process. Above it they are dropped, and a gap is told. */
+const MAX_WAITING_BYTES = 16 * 1_048_576;
+/** Bytes that an item is charged beside its message. */
+const ITEM_COST = 128;
+
+/** The engine between the hubs of several processes, in memory. It has one order of all messages. */
+export class Broker {
+  readonly logs: EngineLogs = new EngineLogs(() => performance.now(), MAX_ANSWER_BYTES);
+  readonly #subscribers = new Map<string, Set<Subscriber>>();
+
+  /** Number of the channels with subscribers. */
+  get channels(): number {
+    return this.#subscribers.size;
+  }
+
+  /** Adds a process. */
+  connect(send: Send<Reply>): Client {
+    return new Client(this, send);
+  }
+
+  /** Sends a message to each hub that has subscribed to its channel. */
+  publish(channel: string, bytes: Uint8Array, epoch: string | undefined, offset: number): void {
+    for (const { hub, client } of this.#subscribers.get(channel) ?? []) {
+      client.message(['message', hub, channel, bytes, epoch, offset], bytes.length);
+    }
+  }
+
+  subscribe(channel: string, subscriber: Subscriber): void {
+    const all = this.#subscribers.get(channel);
+    if (all === undefined) this.#subscribers.set(channel, new Set([subscriber]));
+    else all.add(subscriber);
+    subscriber.channels.add(channel);
+  }
+
+  unsubscribe(channel: string, subscriber: Subscriber): void {
+    subscriber.channels.delete(channel);
+    const all = this.#subscribers.get(channel);
+    if (all?.delete(subscriber) && all.size === 0) this.#subscribers.delete(channel);
+  }
+}
+
+/** A hub. */
+interface Subscriber {
+  readonly hub: number;
+  readonly client: Client;
+  readonly channels: Set<string>;
+  /** The name of its run, once it has published. */
+  node: string | undefined;
+}
+
+/** A process with hubs. */
+export class Client {
+  readonly #broker: Broker;
+  readonly #batches: Batches<Reply>;
+  readonly #hubs = new Map<number, Subscriber>();
+
+  constructor(broker: Broker, send: Send<Reply>) {
+    this.#broker = broker;
+    // A process that takes no more has ended, and its end is reported.
+    this.#batches = new Batches(send, () => {});
+  }
+
+  /** Takes the requests of the process. */
+  take(requests: readonly Request[]): void {
+    for (const request of requests) {
+      const [kind, , call] = request;
+      const size = kind === 'history' ? MAX_ANSWER_BYTES : ITEM_COST;
+      this.#batches.add(['answer', call, this.#answer(request)], size, false);
+    }
+  }
+
+  /** Sends a message of another hub, or of this one. */
+  message(reply: Reply, bytes: number): void {
+    this.#batches.add(reply, bytes + ITEM_COST, true);
+    if (this.#batches.droppable <= MAX_WAITING_BYTES) return;
+    this.#batches.drop();
+    for (const hub of this.#hubs.keys()) this.#batches.add(['gap', hub], ITEM_COST, true);
+  }
+
+  /** The process has ended. Its hubs cannot say so themselves. */
+  ended(): void {
+    const all = [...this.#hubs.values()];
+    for (const hub of all) this.#close(hub);
+    for (const { node } of all) {
+      if (node !== undefined) this.#broker.publish(channelOf(undefined), endOf(node), undefined, 0);
+    }
+  }
+
+  #answer(request: Request): unknown {
+    const [kind, number] = request;
+    const hub = this.#hubs.get(number);
+    if (kind === 'start') return this.#start(number);
+    if (hub === undefined) return undefined;
+    switch (kind) {
+      case 'publish': {
+        const [, , , channel, view, keep] = request;
+        // The view keeps the memory of its whole batch.
+        const bytes = view.slice();
+        hub.node ??= nodeOf(bytes);
+        const position =
+          keep === undefined ? undefined : this.#broker.logs.add(channel, bytes, keep);
+        this.#broker.publish(channel, bytes, position?.epoch, position?.offset ?? 0);
+        return position;
+      }
+      case 'subscribe':
+        return this.#broker.subscribe(request[3], hub);
+      case 'unsubscribe':
+        return this.#broker.unsubscribe(request[3], hub);
+      case 'history': {
+        const [, , , channel, since, limit, keep] = request;
+        return this.#broker.logs.read(channel, since, limit, keep);
+      }
+      case 'close':
+        return this.#close(hub);
+    }
+  }
+
+  #start(hub: number): void {
+    if (this.#hubs.has(hub)) return;
+    this.#hubs.set(hub, { hub, client: this, channels: new Set(), node: undefined });
+  }
+
+  #close(hub: Subscriber): void {
+    this.#hubs.delete(hub.hub);
+    for (const channel of [...hub.channels]) this.#broker.unsubscribe(channel, hub);
+  }
+}
+
+/** The name of the run of the hub that has published a message. */
+function nodeOf(bytes: Uint8Array): string | undefined {
+  try {
+    const envelope = decodeEnvelope(bytes);
+    return 'node' in envelope ? envelope.node : undefined;
+  } catch {
+    // The hubs that receive it report it.
+    return undefined;
+  }
+}
+
+/** The word of a hub that ends. */
+function endOf(node: string): Uint8Array {
+  const word = encodeWord({ word: 'end' });
+  return encodeEnvelope({
+    node,
+    counter: 0,
+    previousMs: undefined,
+    exact: false,
+    key: undefined,
+    message: undefined,
+    word,
+  });
+}

@@ -1,0 +1,11 @@
+/**
+ * Runs a program with a hub on all cores of one machine, without Redis or NATS: processes of
+ * `node:cluster`, whose primary connects the hubs.
+ *
+ * @module
+ */
+export { clusterBackplane } from './cluster-backplane.ts';
+export { clusterBroker } from './cluster-broker.ts';
+export { type RunClusterOptions, type RunningCluster, runCluster } from './run-cluster.ts';
+export type { ClusterCloseOptions } from './wire.ts';
+export type { ClusterApp } from './worker.ts';

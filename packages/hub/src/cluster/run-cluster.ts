@@ -1,0 +1,144 @@
+import cluster from 'node:cluster';
+import { availableParallelism } from 'node:os';
+import process from 'node:process';
+import { bound, checked, checkOptionNames, kind, whole } from '@ws/conn/internal';
+import { clusterBroker } from './cluster-broker.ts';
+import { localBroker } from './process-link.ts';
+import { onSignals } from './signals.ts';
+import type { ClusterCloseOptions } from './wire.ts';
+import { type ClusterApp, ClusterWorker, checkApp } from './worker.ts';
+import { WORKERS, WorkerPool } from './worker-pool.ts';
+
+/** The options of {@link runCluster}. */
+export interface RunClusterOptions {
+  /** Number of processes. With 1 there is no other process. Default: `availableParallelism()`. */
+  readonly workers?: number | undefined;
+  /** Whether SIGTERM and SIGINT close all, and SIGUSR2 replaces the workers. Default: true. */
+  readonly signals?: boolean | undefined;
+}
+
+/** What {@link runCluster} returns in the primary. */
+export interface RunningCluster {
+  /** Number of workers. */
+  readonly workers: number;
+  /**
+   * Replaces the workers one by one: a new one starts, then the old one closes its connections over 10 s.
+   * Resolves after the last one. A call during a replacement waits for the next one, which begins after it.
+   *
+   * With one worker it does nothing, and warns once.
+   *
+   * @throws (rejects) The error of a new worker that does not start. The old one goes on.
+   */
+  replace(): Promise<void>;
+  /** Closes all workers. Resolves when they have ended. Then nothing keeps the process alive. */
+  close(options?: ClusterCloseOptions): Promise<void>;
+}
+
+let isRunning = false;
+
+/**
+ * Runs a server on all cores of one machine: in each worker of `node:cluster`, on the same port. The
+ * primary connects the hubs with a {@link clusterBackplane}, replaces workers that end, and closes all on
+ * SIGTERM and SIGINT, with exit code 0. A second signal more than 2 s after the first ends all at once.
+ *
+ * What stands outside of `start` runs in the primary too. When the primary dies, the workers end.
+ *
+ * A worker that ends is replaced after 100 ms, then 200, up to 5 s; after 100 ms again when one has lived
+ * for 10 s. Before the first worker has started, one that ends ends all. Later five in a row that end before
+ * they start do, with exit code 1 and the last error.
+ *
+ * @param start - Runs in each worker. Its result has `close`, which closes the hub first, then the server.
+ * @returns In a worker the result of `start`, in the primary a {@link RunningCluster}, when `start` has
+ *   resolved in all workers. With one worker, this process is the primary.
+ * @throws TypeError, RangeError that names the option. (rejects) The error of `start`; TypeError for a result
+ *   without `close`.
+ *
+ * @example
+ * ```ts no-run
+ * import { clusterBackplane, runCluster } from '@ws/hub/cluster';
+ * import { serveRooms } from '@ws/hub/rooms';
+ * import { serve } from '@ws/node-server';
+ *
+ * await runCluster({ workers: 4 }, async () => {
+ *   const table = { 'chat/*': { history: true, mayJoin: true, mayPublish: true } } as const;
+ *   const rooms = serveRooms(table, { hub: { backplane: clusterBackplane() } });
+ *   const server = await serve({ port: 8080 }, rooms.handler);
+ *   return {
+ *     close: async (how) => {
+ *       await rooms.hub.close(how);
+ *       await server.close(how);
+ *     },
+ *   };
+ * });
+ * ```
+ */
+export function runCluster<App extends ClusterApp>(
+  options: RunClusterOptions,
+  start: () => App | PromiseLike<App>,
+): Promise<RunningCluster | App> {
+  const { workers, signals } = checked(() => checkOptions(options, start), runCluster);
+  isRunning = true;
+  if (cluster.isWorker) {
+    const isOurs = process.env[WORKERS] !== undefined;
+    return new ClusterWorker<App>().run(start, signals, isOurs);
+  }
+  return workers === 1 ? runHere(start, signals) : runPrimary(workers, signals);
+}
+
+function checkOptions(
+  options: RunClusterOptions,
+  start: unknown,
+): { workers: number; signals: boolean } {
+  checkOptionNames('runCluster', options, ['workers', 'signals'], 'ignore');
+  const { workers = availableParallelism(), signals = true } = options;
+  whole('workers', workers);
+  if (typeof signals !== 'boolean') {
+    throw new TypeError(`signals: expected true or false, got ${kind(signals)}`);
+  }
+  if (typeof start !== 'function') {
+    throw new TypeError(`runCluster: expected a function start, got ${kind(start)}`);
+  }
+  if (isRunning) throw new TypeError('runCluster: a process calls it once');
+  return { workers, signals };
+}
+
+async function runPrimary(workers: number, signals: boolean): Promise<RunningCluster> {
+  clusterBroker();
+  const pool = new WorkerPool(workers);
+  if (signals) {
+    onSignals({
+      close: () => pool.close(),
+      kill: () => pool.kill(),
+      replace: () => void pool.replace().catch((error) => console.error(error)),
+    });
+  }
+  await pool.start();
+  return {
+    workers,
+    replace: () => pool.replace(),
+    close: (options) => pool.close(options),
+  };
+}
+
+/** One process, which is the primary and the worker. */
+async function runHere<App extends ClusterApp>(
+  start: () => App | PromiseLike<App>,
+  signals: boolean,
+): Promise<RunningCluster> {
+  localBroker();
+  let closing: Promise<unknown> | undefined;
+  let app: App | undefined;
+  let hasWarned = false;
+  const replace = (): void => {
+    if (hasWarned) return;
+    hasWarned = true;
+    process.emitWarning('runCluster: one worker is not replaced; use two or more');
+  };
+  const close = async (options: ClusterCloseOptions = {}): Promise<void> => {
+    await (closing ??= Promise.resolve(app?.close(options)));
+  };
+  if (signals) onSignals({ close, kill: () => {}, replace });
+  app = await start();
+  checkApp(app);
+  return { workers: 1, replace: async () => replace(), close };
+}

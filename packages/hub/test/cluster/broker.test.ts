@@ -1,0 +1,212 @@
+import { connPair } from '@ws/conn';
+import { Hub } from '@ws/hub';
+import { describe, expect, it } from 'vitest';
+import { Broker, type Client } from '../../src/cluster/broker.ts';
+import { ClusterBackplane } from '../../src/cluster/cluster-backplane.ts';
+import { Link } from '../../src/cluster/link.ts';
+import type { Reply } from '../../src/cluster/wire.ts';
+
+const MiB = 2 ** 20;
+
+/** A process with a hub. While it is stopped, it takes no batch. */
+class Process {
+  readonly hub: Hub;
+  readonly client: Client;
+  readonly batches: (readonly Reply[])[] = [];
+  readonly gaps: (string | undefined)[] = [];
+  readonly received: string[] = [];
+  readonly link: Link;
+  #held: (() => void)[] | undefined;
+
+  constructor(broker: Broker, id: string) {
+    this.client = broker.connect((batch, sent) => {
+      this.batches.push(batch);
+      const give = (): void => {
+        this.link.take(batch);
+        sent();
+      };
+      if (this.#held === undefined) queueMicrotask(give);
+      else this.#held.push(give);
+    });
+    this.link = new Link((batch, sent) => {
+      queueMicrotask(() => this.client.take(batch));
+      sent();
+    });
+    const rooms = {
+      kept: { history: { size: 1_000, bytes: 64 * MiB } },
+      'shown/*': { presence: () => id },
+    } as const;
+    const backplane = new ClusterBackplane(() => this.link);
+    this.hub = new Hub({
+      id,
+      backplane,
+      rooms,
+      maxHistoryBytes: 64 * MiB,
+      maxQueuedBytes: 256 * MiB,
+    });
+    this.hub.on('gap', (room) => void this.gaps.push(room));
+    this.hub.on('error', () => {});
+  }
+
+  async enter(...rooms: string[]): Promise<void> {
+    const [client, server] = connPair();
+    const session = this.hub.add(server, { id: 'one' });
+    for (const room of rooms) await session.join(room);
+    client
+      .receive((message) => void this.received.push(message.text().slice(0, 8)))
+      .catch(() => {});
+  }
+
+  stop(): void {
+    this.#held = [];
+  }
+
+  resume(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const give of held) give();
+  }
+}
+
+async function start(...ids: string[]): Promise<Process[]> {
+  const broker = new Broker();
+  const all = ids.map((id) => new Process(broker, id));
+  for (const { hub } of all) await expect.poll(() => hub.stats.backplane).toBe('up');
+  return all;
+}
+
+const turns = async (count: number): Promise<void> => {
+  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
+};
+
+const numbered = (number: number, size: number): string => `${number}`.padEnd(8).padEnd(size, '.');
+const numbers = (texts: readonly string[]): number[] => texts.map(Number);
+const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+
+describe('the broker of a cluster', () => {
+  it('sends one batch in each turn', async () => {
+    const [one, two] = (await start('a', 'b')) as [Process, Process];
+    await two.enter('r');
+    await turns(10);
+    const before = two.batches.length;
+    for (let i = 0; i < 100; i++) void one.hub.room('r').publish(`${i}`);
+    await turns(10);
+    expect(two.batches.length).toBe(before + 1);
+    expect(numbers(two.received)).toEqual(range(100));
+  });
+
+  it('tells a process that reads too slowly, and no other, and the history repairs it', async () => {
+    const [one, two, three] = (await start('a', 'b', 'c')) as [Process, Process, Process];
+    await two.enter('kept', 'plain');
+    await three.enter('kept', 'plain');
+    await turns(10);
+    two.stop();
+    // 20 MiB for each of the rooms.
+    for (let i = 0; i < 40; i++) {
+      await one.hub.room('kept').publish(numbered(i, MiB / 2));
+      await one.hub.room('plain').publish(numbered(i + 1_000, MiB / 2));
+    }
+    await expect.poll(() => three.received).toHaveLength(80);
+    expect(three.gaps).toEqual([]);
+    two.resume();
+    await expect.poll(() => two.received.filter((text) => Number(text) < 1_000)).toHaveLength(40);
+    const kept = numbers(two.received).filter((number) => number < 1_000);
+    expect(kept).toEqual(range(40));
+    await expect.poll(() => two.gaps.filter((room) => room !== undefined)).toEqual(['plain']);
+    await one.hub.room('plain').publish('9999');
+    await expect.poll(() => two.received.at(-1)).toBe('9999');
+    expect(three.gaps).toEqual([]);
+  });
+
+  it('holds at most 16 MiB for a process that takes none, and drops no answer', async () => {
+    const broker = new Broker();
+    const held: (() => void)[] = [];
+    const batches: (readonly Reply[])[] = [];
+    const client = broker.connect((batch, sent) => {
+      batches.push(batch);
+      held.push(sent);
+    });
+    client.take([
+      ['start', 1, 1],
+      ['subscribe', 1, 2, 'c'],
+    ]);
+    await turns(2);
+    expect(batches).toEqual([
+      [
+        ['answer', 1, undefined],
+        ['answer', 2, undefined],
+      ],
+    ]);
+    const bytes = new Uint8Array(MiB);
+    for (let i = 0; i < 40; i++) {
+      client.take([['publish', 1, 10 + i, 'c', bytes, undefined]]);
+      if (i === 20) client.take([['publish', 1, 99, 'other', bytes, undefined]]);
+    }
+    const kinds: string[] = [];
+    while (held.length > 0) {
+      held.shift()!();
+      await turns(2);
+    }
+    for (const batch of batches.slice(1)) {
+      const size = batch.reduce((sum, item) => sum + (item[0] === 'message' ? MiB : 0), 0);
+      expect(size).toBeLessThanOrEqual(MiB);
+      kinds.push(...batch.map(([kind]) => kind));
+    }
+    expect(kinds.filter((kind) => kind === 'answer')).toHaveLength(41);
+    expect(kinds.filter((kind) => kind === 'gap')).toHaveLength(1);
+    expect(kinds.filter((kind) => kind === 'message').length).toBeLessThanOrEqual(16);
+    const gap = kinds.indexOf('gap');
+    expect(kinds.indexOf('message')).toBeGreaterThan(gap);
+  });
+
+  it('says for a process that has died that its hubs end', async () => {
+    const [one, two] = (await start('a', 'b')) as [Process, Process];
+    await two.enter('shown/x');
+    await one.enter('shown/x');
+    const members = (): string[] => [...two.hub.room('shown/x').presence.keys()].toSorted();
+    await expect.poll(members).toEqual(['a/one', 'b/one']);
+    one.client.ended();
+    await turns(10);
+    expect(members()).toEqual(['b/one']);
+  });
+
+  it('keeps nothing of a hub that has closed', async () => {
+    const broker = new Broker();
+    const one = new Process(broker, 'a');
+    await expect.poll(() => one.hub.stats.backplane).toBe('up');
+    await one.enter('r');
+    await one.hub.close({ timeout: 1 });
+    expect(broker.channels).toBe(0);
+  });
+
+  it('answers a read by 256 KiB at most', async () => {
+    const [one, two] = (await start('a', 'b')) as [Process, Process];
+    for (let i = 0; i < 20; i++) await one.hub.room('kept').publish(numbered(i, 60_000));
+    const before = two.batches.length;
+    const { messages, complete } = await two.hub.room('kept').history();
+    expect(messages).toHaveLength(20);
+    expect(complete).toBe(true);
+    for (const batch of two.batches.slice(before)) {
+      for (const reply of batch) {
+        if (reply[0] !== 'answer') continue;
+        const value = reply[2] as { messages?: readonly { bytes: Uint8Array }[] } | undefined;
+        const sizes = value?.messages?.map(({ bytes }) => bytes.length) ?? [];
+        expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(262_144);
+      }
+    }
+  });
+});
+
+describe('clusterBackplane', () => {
+  it('reports after 5 s that no broker answers', { timeout: 20_000 }, async () => {
+    const hub = new Hub({ backplane: new ClusterBackplane(() => undefined) });
+    const errors: Error[] = [];
+    hub.on('error', (_, error) => void errors.push(error as Error));
+    const began = performance.now();
+    await expect.poll(() => errors.length, { timeout: 10_000 }).toBe(1);
+    expect(performance.now() - began).toBeGreaterThan(4_900);
+    expect(String((errors[0]!.cause as Error).message)).toMatch(/runCluster.*Redis/);
+    expect(hub.stats.backplane).toBe('down');
+    await hub.close();
+  });
+});
