@@ -12,7 +12,8 @@ const VERBS: Readonly<Record<string, string>> = {
   close: `Conn Connection LiveConn LocalSession ListenersOf MessageWriter TransportSink
     Acceptor PendingWork RawUpgrader RunningServer ServerBase Upgrader
     Hub HubEvents Session Sessions Everywhere EverywhereCalls LocalActs
-    Backplane ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Shard
+    Backplane ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Shard WorkerBackplane
+    ClusterApp ClusterWorker RunningCluster SignalActs WorkerPool
     Deflater Inflater HandleDeflater HandleInflater Internals PooledEngine SyncDeflater SyncInflater ZlibHandle`,
   destroy: `Machine Transport Http2Transport MemoryTransport SocketTransport StreamTransport
     Http2Sessions SessionGuard Connection Driver NodeRedis NodeRedisCluster
@@ -27,7 +28,8 @@ const VERBS: Readonly<Record<string, string>> = {
     UnpooledInflaters MissedParts Resume MemoryBroker`,
   // A backplane is started again after a start that has failed.
   start: `Connection Transport Http2Transport MemoryTransport SocketTransport StreamTransport TransportDuplex
-    Inbound Backplane BackplaneLink ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Nodes OtherNodes Resume`,
+    Inbound Backplane BackplaneLink ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Nodes OtherNodes Resume
+    WorkerBackplane`,
 };
 
 for (const name of PACKAGES) {
