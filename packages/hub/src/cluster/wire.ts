@@ -25,6 +25,8 @@ export type Reply =
 
 /** The messages of {@link runCluster} to a worker and back. */
 export type Control =
+  /** The worker takes messages. Node loses those that are sent before. */
+  | readonly [kind: 'hears']
   | readonly [kind: 'ready']
   | readonly [kind: 'failed', error: unknown]
   | readonly [kind: 'close', options: ClusterCloseOptions];

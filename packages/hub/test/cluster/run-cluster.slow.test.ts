@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -138,6 +138,18 @@ describe('runCluster', { timeout: 120_000 }, () => {
     const workers = program.pids('started');
     expect(program.pids('closing').toSorted()).toEqual(workers.toSorted());
     expect(program.pids('closed').toSorted()).toEqual(workers.toSorted());
+  });
+
+  it('closes while its workers start', async () => {
+    const program = await start(2);
+    const hasWorkers = (): boolean => {
+      const { status } = spawnSync('ps', ['-o', 'pid=', '--ppid', `${program.child.pid}`]);
+      return status === 0;
+    };
+    await expect.poll(hasWorkers, { interval: 10 }).toBe(true);
+    program.child.kill('SIGTERM');
+    expect(await program.ended).toBe(0);
+    await expect.poll(() => program.pids('started').some(lives)).toBe(false);
   });
 
   it('ends at once on a second signal after 2 s', async () => {
