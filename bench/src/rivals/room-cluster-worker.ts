@@ -1,6 +1,5 @@
 // Two workers with a room, and their primary. See `RoomClusterAnswers`.
 import cluster, { type Worker } from 'node:cluster';
-import { once } from 'node:events';
 import { clusterBroker } from '@ws/hub/cluster';
 import { answer } from '../harness/child.ts';
 import { type Usage, usage } from '../harness/usage.ts';
@@ -18,6 +17,7 @@ export type RoomClusterAnswers = {
 interface FromWorker {
   readonly port?: number;
   readonly usage?: Usage;
+  readonly hears?: true;
 }
 
 const WORKERS = 2;
@@ -31,7 +31,8 @@ if (cluster.isPrimary) {
       while (workers.length < WORKERS) {
         const worker = cluster.fork();
         workers.push(worker);
-        await once(worker, 'online');
+        // Node loses a message that is sent before.
+        await told(worker, 'hears');
         worker.send(plan as object);
         ports.push((await told(worker, 'port')) as number);
       }
@@ -52,6 +53,7 @@ if (cluster.isPrimary) {
     if (message === 'usage') process.send!({ usage: usage() });
     else if ('contender' in message) process.send!({ port: (await listenRoom(message)).port });
   });
+  process.send!({ hears: true });
 }
 
 /** Resolves to the next word of this kind. The messages of the broker pass beside it. */
