@@ -18,7 +18,7 @@ const VERBS: Readonly<Record<string, string>> = {
   destroy: `Machine Transport Http2Transport MemoryTransport SocketTransport StreamTransport
     Http2Sessions SessionGuard Connection Driver NodeRedis NodeRedisCluster
     Decompressor PerMessageDeflate`,
-  drop: 'PieceQueue MemoryBroker',
+  drop: 'Batches PieceQueue MemoryBroker',
   // Of a sink: the peer has ended its side.
   end: `Connection TransportSink FrameSender
     Transport Http2Transport MemoryTransport SocketTransport StreamTransport`,
@@ -29,7 +29,7 @@ const VERBS: Readonly<Record<string, string>> = {
   // A backplane is started again after a start that has failed.
   start: `Connection Transport Http2Transport MemoryTransport SocketTransport StreamTransport TransportDuplex
     Inbound Backplane BackplaneLink ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Nodes OtherNodes Resume
-    WorkerBackplane`,
+    WorkerBackplane Questions`,
 };
 
 for (const name of PACKAGES) {

@@ -91,14 +91,14 @@ export class Client {
   /** The process has ended. Its hubs cannot say so themselves. */
   ended(): void {
     const all = [...this.#hubs.values()];
-    for (const hub of all) this.#close(hub);
+    for (const hub of all) this.#removeHub(hub);
     for (const { node } of all) {
       if (node !== undefined) this.#broker.publish(channelOf(undefined), endOf(node));
     }
   }
 
   #answer([name, number, , args]: Question): unknown {
-    if (name === 'start') return this.#start(number);
+    if (name === 'start') return this.#addHub(number);
     const hub = this.#hubs.get(number);
     if (hub === undefined) return undefined;
     switch (name) {
@@ -111,7 +111,7 @@ export class Client {
       case 'history':
         return this.#broker.logs.read(...args);
       case 'close':
-        return this.#close(hub);
+        return this.#removeHub(hub);
     }
   }
 
@@ -124,12 +124,12 @@ export class Client {
     return position;
   }
 
-  #start(hub: number): void {
+  #addHub(hub: number): void {
     if (this.#hubs.has(hub)) return;
     this.#hubs.set(hub, { hub, client: this, channels: new Set(), node: undefined });
   }
 
-  #close(hub: Subscriber): void {
+  #removeHub(hub: Subscriber): void {
     this.#hubs.delete(hub.hub);
     for (const channel of [...hub.channels]) this.#broker.unsubscribe(channel, hub);
   }

@@ -48,7 +48,7 @@ export class WorkerPool {
   }
 
   /** Resolves when all workers have started. Rejects with the error of `start`. */
-  async start(): Promise<void> {
+  async run(): Promise<void> {
     const all = Array.from({ length: this.#size }, () => this.#fill(0));
     await Promise.race([Promise.all(all), this.#failed.promise]);
     this.#isUp = true;
@@ -79,7 +79,7 @@ export class WorkerPool {
   async close(options: ClusterCloseOptions = {}): Promise<void> {
     this.#closing = true;
     this.#serving.clear();
-    await Promise.all(Array.from(this.#live, (worker) => this.#end(worker, options)));
+    await Promise.all(Array.from(this.#live, (worker) => this.#stop(worker, options)));
   }
 
   /** Ends all workers at once. */
@@ -94,7 +94,7 @@ export class WorkerPool {
       // It may have ended meanwhile.
       if (!this.#serving.has(old)) continue;
       this.#serve(await this.#fork());
-      if (this.#serving.delete(old)) await this.#end(old, { over: OVER_MS });
+      if (this.#serving.delete(old)) await this.#stop(old, { over: OVER_MS });
     }
   }
 
@@ -164,7 +164,7 @@ export class WorkerPool {
   }
 
   /** Closes a worker. Resolves when it has ended. */
-  async #end(worker: Worker, options: ClusterCloseOptions): Promise<void> {
+  async #stop(worker: Worker, options: ClusterCloseOptions): Promise<void> {
     if (worker.isDead()) return;
     const { timeout = TIMEOUT_MS, over = 0 } = options;
     const kill = (): void => void worker.process.kill('SIGKILL');
