@@ -113,7 +113,7 @@ export class Call implements TimerEntry {
 export class Calls {
   readonly #carrier: Carrier;
   readonly #wrote: () => void;
-  readonly #waits: (number: number) => void;
+  readonly #waits: () => void;
   /** Requests without an outcome, and events that were not sent, by number, in their order. */
   readonly #calls = new Map<number, Call>();
   /** Streams that were sent. */
@@ -136,9 +136,9 @@ export class Calls {
 
   /**
    * @param wrote - Called when an event has left that had waited for the connection.
-   * @param waits - Called when a reader begins to wait for an item of the stream `number`.
+   * @param waits - Called when a reader begins to wait for an item of a stream.
    */
-  constructor(carrier: Carrier, wrote: () => void, waits: (number: number) => void) {
+  constructor(carrier: Carrier, wrote: () => void, waits: () => void) {
     this.#carrier = carrier;
     this.#wrote = wrote;
     this.#waits = waits;
@@ -168,6 +168,12 @@ export class Calls {
       left--;
     }
     return false;
+  }
+
+  /** The number of the first stream whose reader waits. */
+  get firstAwaitedStream(): number {
+    for (const { number, waitsSince } of this.#calls.values()) if (waitsSince > 0) return number;
+    return Infinity;
   }
 
   /**
@@ -224,7 +230,7 @@ export class Calls {
   wait(call: Call): void {
     this.#readers++;
     call.waitsSince = ++this.begun;
-    this.#waits(call.number);
+    this.#waits();
   }
 
   /** The reader of a stream waits no longer. */

@@ -68,8 +68,6 @@ export class Requests {
   /** Handlers that run beside one that may wait for them, and the characters of their messages. */
   #nested = 0;
   #nestedSize = 0;
-  /** See {@link readerWaits}. */
-  #awaitedFrom = Infinity;
   /** Handlers that no other one waits for, and the characters of their messages. */
   #beside = 0;
   #besideSize = 0;
@@ -181,21 +179,21 @@ export class Requests {
     return this.#untilRoom();
   }
 
-  /**
-   * A reader begins to wait for an item of the stream that this end has called as number `call`. The
-   * generator may wait for a request that has arrived since then, and that waits here.
-   */
-  readerWaits(call: number): void {
-    this.#awaitedFrom = call;
+  /** A reader begins to wait for an item of a stream that this end has called. */
+  readerWaits(): void {
     this.#startAwaited();
     this.readOn();
   }
 
-  /** Starts as many of these requests as have room. */
+  /**
+   * Starts as many requests as have room that a generator may wait for whose reader waits: those that
+   * have arrived since this end has called its stream, and that wait here.
+   */
   #startAwaited(): void {
     while (!this.#waiting.isEmpty && this.#hasNestedRoom && this.#mayBeAwaited()) {
+      const first = this.#calls()!.firstAwaitedStream;
       const request = this.#waiting.remove(
-        ({ id, callsBefore }) => id !== undefined && callsBefore >= this.#awaitedFrom,
+        ({ id, callsBefore }) => id !== undefined && callsBefore >= first,
       );
       if (request === undefined) return;
       this.#startNested(request);

@@ -159,6 +159,38 @@ describe('a handler that loops over a stream of its caller', () => {
     expect(await near.read(3)).toBe(6);
   });
 
+  it('is called back 40 times at once while it waits for a later stream too', async () => {
+    let answered = (): void => {};
+    const allAnswered = new Promise<void>((resolve) => (answered = resolve));
+    const { near } = setUpBoth({
+      async *ask(which, { peer }) {
+        yield 1;
+        if (which === 1) await Promise.all(Array.from({ length: 40 }, (_, i) => peer.call(i)));
+        if (which === 1) answered();
+        await allAnswered;
+        yield 2;
+      },
+      async read(_, { peer }) {
+        const first = peer.ask(1);
+        await first.next();
+        // The calls back wait here meanwhile.
+        for (let i = 0; i < 20; i++) await turn();
+        const sums = [first, peer.ask(2)].map(async (loop) => {
+          let sum = 0;
+          for await (const n of loop) sum += n;
+          return sum;
+        });
+        const [a, b] = await Promise.all(sums);
+        return a! * 10 + b!;
+      },
+      async call(n) {
+        await turn();
+        return n;
+      },
+    });
+    expect(await near.read(0)).toBe(23);
+  });
+
   it('gets its items behind 300 requests', async () => {
     const release: (() => void)[] = [];
     const { near, far } = setUpBoth({
