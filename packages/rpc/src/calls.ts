@@ -118,8 +118,6 @@ export class Calls {
   readonly #calls = new Map<number, Call>();
   /** Streams that were sent. */
   #streams = 0;
-  /** Streams whose reader waits. */
-  #readers = 0;
   /** Other requests that were sent. At most {@link MAX_OPEN}. */
   #open = 0;
   /** Events that were sent, and that the connection has not accepted. */
@@ -148,23 +146,26 @@ export class Calls {
     return schedulerOf(this.#carrier.platform).timers;
   }
 
-  /** Whether this end waits for an answer of the other end, or to write. */
+  /** Whether this end waits for an answer of the other end that is no stream, or to write. */
   get waits(): boolean {
-    return this.#calls.size - this.#streams + this.#readers + this.#writing > 0;
+    return this.#calls.size - this.#streams + this.#writing > 0;
   }
 
   /**
    * Whether the other end has a request that began after `calls` others, or a reader has begun to wait
    * after them.
+   *
+   * @param countsReaders - False for a generator. It may run for long beside readers that it does not
+   *   know, and later requests would run beside earlier ones for as long.
    */
-  hasRequestAfter(calls: number): boolean {
+  hasRequestAfter(calls: number, countsReaders: boolean): boolean {
     if (this.begun === calls) return false;
     // Those that were sent come first.
     let left = this.#open + this.#streams;
     for (const { connection, number, take, waitsSince } of this.#calls.values()) {
       if (left === 0) return false;
       if (connection === undefined) continue;
-      if ((take === undefined ? number : waitsSince) > calls) return true;
+      if (take === undefined ? number > calls : countsReaders && waitsSince > calls) return true;
       left--;
     }
     return false;
@@ -228,14 +229,12 @@ export class Calls {
 
   /** The reader of a stream begins to wait for an item. It counts as a call that begins now. */
   wait(call: Call): void {
-    this.#readers++;
     call.waitsSince = ++this.begun;
     this.#waits();
   }
 
   /** The reader of a stream waits no longer. */
   stopWait(call: Call): void {
-    this.#readers--;
     call.waitsSince = 0;
   }
 

@@ -201,12 +201,16 @@ export class Requests {
   }
 
   /**
-   * Whether a handler may wait for a request that arrives now. This end has called the other one since
-   * the handler started, and has no answer.
+   * Whether a handler or a generator may wait for a request that arrives now. This end has called the
+   * other one since it started, and has no answer.
    */
   #mayBeAwaited(): boolean {
-    const first = this.#running.find(({ isAsking }) => isAsking) ?? this.#starting;
-    return first !== undefined && this.#calls()?.hasRequestAfter(first.callsBefore) === true;
+    const calls = this.#calls();
+    if (calls === undefined) return false;
+    const handler = this.#running.find(({ isAsking }) => isAsking) ?? this.#starting;
+    if (handler !== undefined && calls.hasRequestAfter(handler.callsBefore, true)) return true;
+    const generator = this.#running.find(({ isGenerating }) => isGenerating);
+    return generator !== undefined && calls.hasRequestAfter(generator.callsBefore, false);
   }
 
   /** Runs a handler that waits for no other one, and that no other one waits for. */
@@ -238,15 +242,15 @@ export class Requests {
   }
 
   /**
-   * Reading continues while a handler waits for an answer of the other end, or to write to it. The
-   * answer may follow, and the other end may read only after it. Reading also continues while a
-   * handler does not settle. Its cancel may follow. The bounds of kept events then end the
+   * Reading continues while this end waits for an answer of the other end, or to write to it, and while
+   * a handler waits for an item. They may follow, and the other end may read only after them. Reading
+   * also continues while a handler does not settle. Its cancel may follow. The bounds of kept events then end the
    * connection.
    */
   get #mustPause(): boolean {
     if (this.#isOverfull) return true;
     const isFull = this.#waiting.isFull || this.#isBesideFull;
-    return isFull && this.#calls()?.waits !== true && !this.#isStuck;
+    return isFull && this.#calls()?.waits !== true && !this.#mayBeAwaited() && !this.#isStuck;
   }
 
   get #isOverfull(): boolean {
