@@ -13,6 +13,9 @@ export const CLOSING = 'the connection is closing';
 /** An iterator that has not ended so long after its cancel is reported, in ms. */
 const SLOW_MS = 10_000;
 
+/** An AsyncIterator, or the reader of a ReadableStream. */
+export type ItemSource = Pick<AsyncIterator<unknown>, 'next'> & { return?(): PromiseLike<unknown> };
+
 /** Sends the items of an iterator of the application, at the pace of its reader. */
 export class ServedStream implements TimerEntry {
   slot: TimerEntry['slot'] = undefined;
@@ -20,7 +23,7 @@ export class ServedStream implements TimerEntry {
   readonly window: StreamWindow;
   readonly #carrier: Carrier;
   readonly #writer: Writer;
-  readonly #iterator: AsyncIterator<unknown>;
+  readonly #iterator: ItemSource;
   readonly #answerTo: (error: unknown) => string;
   readonly #parts: readonly [before: string, after: string];
   readonly #ended = new Deferred<void>();
@@ -36,7 +39,7 @@ export class ServedStream implements TimerEntry {
   constructor(
     { carrier, windows }: { readonly carrier: Carrier; readonly windows: Windows },
     request: Request,
-    iterator: AsyncIterator<unknown>,
+    iterator: ItemSource,
     answerTo: (error: unknown) => string,
   ) {
     this.request = request;

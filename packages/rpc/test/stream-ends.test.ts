@@ -49,10 +49,11 @@ describe('an error of a generator', () => {
     ['a promise that rejects', () => Promise.reject(new Error('late'))],
     ['nothing', () => undefined],
     ['an array', () => [1]],
-  ])('is a TypeError for %s in place of items', async (_, result) => {
+  ])('is a TypeError for %s in place of items', async (what, result) => {
     const { peer, reports } = setUp({ count: result as never });
     expect(await failure(peer.count({ count: 0 }).next())).toMatchObject({ code: -32_603 });
     expect(String(reports[0])).toMatch(/TypeError: count: expected an AsyncIterable, got/);
+    expect(reports.slice(1)).toEqual(what.endsWith('rejects') ? [new Error('late')] : []);
   });
 
   it('of its start is the answer: an RpcError, and a refused input', async () => {
