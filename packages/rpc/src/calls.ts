@@ -200,7 +200,7 @@ export class Calls {
     } catch (error) {
       if (call !== undefined) this.#remove(call);
       const failed = call?.outcome ?? new CallPromise();
-      this.#reject(failed, definition, error, call?.signal);
+      this.reject(failed, definition, error, call?.signal);
       return failed;
     }
     if (call.ms !== Infinity) call.timers.set(call, call.ms, true);
@@ -231,11 +231,6 @@ export class Calls {
   wait(call: Call): void {
     call.waitsSince = ++this.begun;
     this.#waits();
-  }
-
-  /** The reader of a stream waits no longer. */
-  stopWait(call: Call): void {
-    call.waitsSince = 0;
   }
 
   /** Tells the other end that the reader of a stream has taken `n` items. See `Carrier.sendSurely`. */
@@ -425,12 +420,12 @@ export class Calls {
   }
 
   #fail(call: Call, error: unknown): void {
-    this.#settle(call, () => this.#reject(call.outcome, call.definition, error, call.signal));
+    this.#settle(call, () => this.reject(call.outcome, call.definition, error, call.signal));
   }
 
   /** Reports the failure of a request that no code awaits, except by its own signal. */
-  #reject(
-    outcome: CallPromise,
+  reject(
+    outcome: Pick<CallPromise, 'reject'>,
     { kind, name }: Definition,
     error: unknown,
     signal: AbortSignal | undefined,

@@ -61,7 +61,7 @@ export class ServedStreams {
     this.#streams.push(stream);
     this.#watch(connection);
     void stream.run();
-    return stream.done.then(() => {
+    return stream.ended.promise.then(() => {
       this.#streams.splice(this.#streams.indexOf(stream), 1);
     });
   }
