@@ -13,6 +13,7 @@ export default defineConfig({
     'load-worker': 'src/load/load-worker.ts',
     'presence-worker': 'src/rivals/presence-worker.ts',
     'proxy-worker': 'src/rivals/proxy-worker.ts',
+    'room-cluster-worker': 'src/rivals/room-cluster-worker.ts',
     'room-load-worker': 'src/load/room-load-worker.ts',
     'room-server-worker': 'src/rivals/room-server-worker.ts',
     'script-worker': 'src/load/script-worker.ts',

@@ -12,22 +12,24 @@ const VERBS: Readonly<Record<string, string>> = {
   close: `Conn Connection LiveConn LocalSession ListenersOf MessageWriter TransportSink
     Acceptor PendingWork RawUpgrader RunningServer ServerBase Upgrader
     Hub HubEvents Session Sessions Everywhere EverywhereCalls LocalActs
-    Backplane ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Shard
+    Backplane ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Shard WorkerBackplane
+    ClusterApp ClusterWorker RunningCluster SignalActs WorkerPool
     Deflater Inflater HandleDeflater HandleInflater Internals PooledEngine SyncDeflater SyncInflater ZlibHandle`,
   destroy: `Machine Transport Http2Transport MemoryTransport SocketTransport StreamTransport
     Http2Sessions SessionGuard Connection Driver NodeRedis NodeRedisCluster
     Decompressor PerMessageDeflate`,
-  drop: 'PieceQueue MemoryBroker',
+  drop: 'Batches PieceQueue MemoryBroker',
   // Of a sink: the peer has ended its side.
   end: `Connection TransportSink FrameSender
     Transport Http2Transport MemoryTransport SocketTransport StreamTransport`,
   // Also of memory that several users share; `MemoryBroker` has it for tests of an application.
   release: `Rate ReferencedWrite WaitingMessage Http2Transport SocketTransport
     DeflaterPool EnginePool FreeEngines HistoryRing InflaterPool PrivateEngines StreamCompressor
-    UnpooledInflaters MissedParts Resume MemoryBroker`,
+    UnpooledInflaters MissedParts Resume RoomStates MemoryBroker`,
   // A backplane is started again after a start that has failed.
   start: `Connection Transport Http2Transport MemoryTransport SocketTransport StreamTransport TransportDuplex
-    Inbox Backplane BackplaneLink ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Nodes OtherNodes Resume`,
+    Inbox Backplane BackplaneLink ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Nodes OtherNodes Resume
+    WorkerBackplane Questions`,
 };
 
 for (const name of PACKAGES) {

@@ -1,5 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pinned } from './child.ts';
 import { atExit } from './ends.ts';
@@ -36,6 +37,13 @@ export class RedisServer {
       'exit',
       atExit(() => process.kill('SIGKILL')),
     );
+  }
+
+  /** Microseconds of CPU since its start, in steps of 10 ms. Linux only. */
+  cpu(): number {
+    const stat = readFileSync(`/proc/${this.#process.pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')')).split(' ');
+    return (Number(fields[12]) + Number(fields[13])) * 10_000;
   }
 
   static async start(core: number | undefined): Promise<RedisServer> {

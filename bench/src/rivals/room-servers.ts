@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import { type Backplane, Hub } from '@ws/hub';
+import { clusterBackplane } from '@ws/hub/cluster';
 import { redisBackplane } from '@ws/hub/redis';
 import { serve } from '@ws/node-server';
 import { MESSAGE_EVENT, REQUEST_EVENT, roomPayloads, roomTexts } from '../load/room-messages.ts';
@@ -33,6 +34,8 @@ export interface RoomPlan {
   readonly size: number;
   /** Port of Redis, which connects the hubs of several processes. */
   readonly redis?: number | undefined;
+  /** The process is a worker, and its primary connects the hubs. */
+  readonly isCluster?: boolean;
 }
 
 /** A server in this process. All its connections are members of one room. */
@@ -53,13 +56,17 @@ export async function listenRoom(plan: RoomPlan): Promise<RoomServer> {
   return { port: await listen({ contender: server, task: { size } }) };
 }
 
-async function listenHub({ size, redis }: RoomPlan): Promise<RoomServer> {
+async function listenHub({ size, redis, isCluster }: RoomPlan): Promise<RoomServer> {
   const next = inTurn(roomPayloads(size));
   // With the default policy a slow member would be gone.
   const hub = new Hub({
     overflow: 'drop-new',
     maxQueuedBytes: MAX_QUEUED_BYTES,
-    backplane: redis === undefined ? undefined : await backplaneOf(redis),
+    backplane: isCluster
+      ? clusterBackplane()
+      : redis === undefined
+        ? undefined
+        : await backplaneOf(redis),
   });
   const room = hub.room(ROOM);
   hub.on('connect', (session) => {

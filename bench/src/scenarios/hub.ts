@@ -4,6 +4,7 @@ import { type ContestResult, spreadOver } from '../harness/runner.ts';
 import { contenderTable, metricTable, ratioTable } from '../report/contest-tables.ts';
 import type { Table } from '../report/table.ts';
 import { BASE } from '../rivals/contenders.ts';
+import { CLUSTER_CONTEST, clusterContest } from './hub-cluster.ts';
 import {
   CLIENT_ROOMS_CONTEST,
   clientRoomsContest,
@@ -64,6 +65,7 @@ the PATH, which shares the core of the server with them.
     openingContest(environment),
     resumeContest(environment),
     nodesContest(environment),
+    clusterContest(environment),
     presenceContest(environment),
     presenceMemoryContest(environment),
   ],
@@ -204,6 +206,18 @@ function tables(results: readonly ContestResult[]): Table[] {
         ['p50', 'p50'],
         ['p99', 'p99'],
         ['late', 'delay of the load, p99'],
+      ],
+    ),
+    rowsTable(
+      {
+        title: 'Two processes of one machine',
+        unit: 'a room of 100 members on all processes, 16 messages of 100 B a turn',
+        note: 'Less is better. The CPU of all processes counts: of the primary, and of Redis.',
+        results: named(CLUSTER_CONTEST),
+      },
+      [
+        ['us', 'CPU for one member, µs'],
+        ['p99', 'delivery to the room, p99 in ms'],
       ],
     ),
     rowsTable(

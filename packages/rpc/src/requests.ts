@@ -1,6 +1,6 @@
 import { BackpressureError, type ConnLike } from '@ws/conn';
 import { Deferred, internalsOf, RESOLVED } from '@ws/conn/internal';
-import { ALIVE, aliveText, SIGN_MS, SIGN_OF_LIFE } from './alive.ts';
+import { SignsOfLife } from './alive.ts';
 import { Answers } from './answers.ts';
 import type { Calls } from './calls.ts';
 import type { Carrier } from './carrier.ts';
@@ -17,7 +17,6 @@ import {
   areParams,
   CANCEL,
   errorText,
-  type Id,
   INVALID,
   ITEM,
   invalidText,
@@ -54,6 +53,7 @@ export class Requests {
   readonly #calls: () => Calls | undefined;
   readonly #caller: HandlerCaller;
   readonly #answers: Answers;
+  readonly #signs: SignsOfLife;
   readonly #handlers: ReadonlyMap<string, Handler>;
   readonly #concurrency: number;
   readonly #maxStreams: number;
@@ -77,8 +77,6 @@ export class Requests {
   #pause: Pause | undefined;
   /** A pause has lasted too long, and no handler has settled since: reading continues. */
   #isStuck = false;
-  /** Whether the peer has asked whether this end lives. */
-  #isAsked = false;
   /** The end of this connection ends a pause. */
   #watched: ConnLike | undefined;
   /** Kept events take the room of the queue in a later turn. */
@@ -103,6 +101,7 @@ export class Requests {
       this.#serve(request, definition, handle),
     );
     this.#answers = new Answers(carrier);
+    this.#signs = new SignsOfLife(carrier, this.#answers);
     this.#handlers = handlers;
     this.#concurrency = concurrency;
     this.#maxStreams = streams;
@@ -127,7 +126,7 @@ export class Requests {
       const isRequest = method !== undefined && isId(id);
       return this.refuse(isRequest ? invalidText(id) : INVALID, text);
     }
-    if (method === ALIVE && id !== undefined) return this.#answerAlive(id, source);
+    if (this.#signs.takes(id, method, source, () => this.readOn())) return this.#untilRoom();
     const handler = this.#handlers.get(method);
     const kind = handler?.definition.kind;
     const takes = kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
@@ -142,24 +141,6 @@ export class Requests {
     if (id === undefined) return this.#reportUnknown(method);
     if (this.#calls()?.returned({ id, method }, text) === true) return undefined;
     return this.refuse(errorText(id, ErrorCode.MethodNotFound, 'Method not found'), text);
-  }
-
-  /** Answers before all that waits. */
-  #answerAlive(id: Id, source: ConnLike | undefined): Promise<void> | undefined {
-    this.#isAsked = true;
-    this.#answers.refuse(source, aliveText(id), () => this.readOn());
-    return this.#untilRoom();
-  }
-
-  /** A peer that has asked may ask again while this end does not read. */
-  #showLife(pause: Pause): void {
-    this.#carrier.platform.setTimer(SIGN_MS, () => {
-      if (this.#pause !== pause) return;
-      const carrier = this.#carrier;
-      if (carrier.connection?.state !== 'open') return;
-      carrier.send(SIGN_OF_LIFE, () => {}).catch(() => {});
-      this.#showLife(pause);
-    });
   }
 
   /** An event that no handler gets needs no answer. */
@@ -252,9 +233,8 @@ export class Requests {
     const { source, platform } = this.#carrier;
     if (!this.#mustPause || source?.state === 'closed') return undefined;
     if (this.#pause === undefined) {
-      this.#pause = new Pause(platform, () => this.#pausedTooLong());
+      this.#pause = new Pause(platform, () => this.#pausedTooLong(), this.#signs);
       this.#watch(source);
-      if (this.#isAsked) this.#showLife(this.#pause);
     }
     return this.#pause.over;
   }

@@ -65,8 +65,8 @@ describe.each(['serve', 'listener'] as const)('the question $/alive, through %s'
     await turns();
     void raw.send(QUESTION);
     await vi.advanceTimersByTimeAsync(4_000);
-    const signs = Array(2).fill({ jsonrpc: '2.0', method: '$/alive' });
-    await until(() => expect(got.slice(1)).toEqual(signs));
+    const sign = { jsonrpc: '2.0', method: '$/alive' };
+    await until(() => expect(got.slice(1)).toEqual([sign, sign]));
     raw.terminate();
   });
 });

@@ -8,7 +8,7 @@ const ANSWER_MS = 5_000;
 /** Bound of the words that the engine has not answered. */
 const MAX_UNANSWERED = 10_000;
 /** The envelope of a word: a digest of a node that starts to count at 0, which shows no loss. */
-const NO_COUNT = {
+export const NO_COUNT = {
   counter: 0,
   previousMs: undefined,
   exact: false,

@@ -1,9 +1,11 @@
 import { channelOf } from '../backplane/channel.ts';
 import { EngineLogs } from '../backplane/engine-logs.ts';
 import { decodeEnvelope, encodeEnvelope } from '../backplane/envelope.ts';
+import { NO_COUNT } from '../backplane/word-sender.ts';
 import { encodeWord } from '../backplane/words.ts';
+import type { Position } from '../position.ts';
 import { Batches, type Send } from './batches.ts';
-import type { Reply, Request } from './wire.ts';
+import type { Arguments, Question, Reply } from './wire.ts';
 
 /** Bytes of the messages of one answer to a read. */
 const MAX_ANSWER_BYTES = 262_144;
@@ -28,9 +30,9 @@ export class Broker {
   }
 
   /** Sends a message to each hub that has subscribed to its channel. */
-  publish(channel: string, bytes: Uint8Array, epoch: string | undefined, offset: number): void {
+  publish(channel: string, bytes: Uint8Array, position?: Position): void {
     for (const { hub, client } of this.#subscribers.get(channel) ?? []) {
-      client.message(['message', hub, channel, bytes, epoch, offset], bytes.length);
+      client.message(['message', hub, [channel, bytes, position]], bytes.length);
     }
   }
 
@@ -69,12 +71,12 @@ export class Client {
     this.#batches = new Batches(send, () => {});
   }
 
-  /** Takes the requests of the process. */
-  take(requests: readonly Request[]): void {
-    for (const request of requests) {
-      const [kind, , call] = request;
-      const size = kind === 'history' ? MAX_ANSWER_BYTES : ITEM_COST;
-      this.#batches.add(['answer', call, this.#answer(request)], size, false);
+  /** Takes the questions of the process. */
+  take(questions: readonly Question[]): void {
+    for (const question of questions) {
+      const [name, , call] = question;
+      const size = name === 'history' ? MAX_ANSWER_BYTES : ITEM_COST;
+      this.#batches.add(['answer', call, this.#answer(question)], size, false);
     }
   }
 
@@ -89,47 +91,45 @@ export class Client {
   /** The process has ended. Its hubs cannot say so themselves. */
   ended(): void {
     const all = [...this.#hubs.values()];
-    for (const hub of all) this.#close(hub);
+    for (const hub of all) this.#removeHub(hub);
     for (const { node } of all) {
-      if (node !== undefined) this.#broker.publish(channelOf(undefined), endOf(node), undefined, 0);
+      if (node !== undefined) this.#broker.publish(channelOf(undefined), endOf(node));
     }
   }
 
-  #answer(request: Request): unknown {
-    const [kind, number] = request;
+  #answer([name, number, , args]: Question): unknown {
+    if (name === 'start') return this.#addHub(number);
     const hub = this.#hubs.get(number);
-    if (kind === 'start') return this.#start(number);
     if (hub === undefined) return undefined;
-    switch (kind) {
-      case 'publish': {
-        const [, , , channel, view, keep] = request;
-        // The view keeps the memory of its whole batch.
-        const bytes = view.slice();
-        hub.node ??= nodeOf(bytes);
-        const position =
-          keep === undefined ? undefined : this.#broker.logs.add(channel, bytes, keep);
-        this.#broker.publish(channel, bytes, position?.epoch, position?.offset ?? 0);
-        return position;
-      }
+    switch (name) {
+      case 'publish':
+        return this.#publish(hub, ...args);
       case 'subscribe':
-        return this.#broker.subscribe(request[3], hub);
+        return this.#broker.subscribe(args[0], hub);
       case 'unsubscribe':
-        return this.#broker.unsubscribe(request[3], hub);
-      case 'history': {
-        const [, , , channel, since, limit, keep] = request;
-        return this.#broker.logs.read(channel, since, limit, keep);
-      }
+        return this.#broker.unsubscribe(args[0], hub);
+      case 'history':
+        return this.#broker.logs.read(...args);
       case 'close':
-        return this.#close(hub);
+        return this.#removeHub(hub);
     }
   }
 
-  #start(hub: number): void {
+  #publish(hub: Subscriber, ...[channel, view, keep]: Arguments<'publish'>): Position | undefined {
+    // The view keeps the memory of its whole batch.
+    const bytes = view.slice();
+    hub.node ??= nodeOf(bytes);
+    const position = keep === undefined ? undefined : this.#broker.logs.add(channel, bytes, keep);
+    this.#broker.publish(channel, bytes, position);
+    return position;
+  }
+
+  #addHub(hub: number): void {
     if (this.#hubs.has(hub)) return;
     this.#hubs.set(hub, { hub, client: this, channels: new Set(), node: undefined });
   }
 
-  #close(hub: Subscriber): void {
+  #removeHub(hub: Subscriber): void {
     this.#hubs.delete(hub.hub);
     for (const channel of [...hub.channels]) this.#broker.unsubscribe(channel, hub);
   }
@@ -148,14 +148,5 @@ function nodeOf(bytes: Uint8Array): string | undefined {
 
 /** The word of a hub that ends. */
 function endOf(node: string): Uint8Array {
-  const word = encodeWord({ word: 'end' });
-  return encodeEnvelope({
-    node,
-    counter: 0,
-    previousMs: undefined,
-    exact: false,
-    key: undefined,
-    message: undefined,
-    word,
-  });
+  return encodeEnvelope({ ...NO_COUNT, node, word: encodeWord({ word: 'end' }) });
 }

@@ -1,8 +1,9 @@
+import { Deferred } from '@ws/conn/internal';
 import type { Backplane, BackplaneSink } from '../backplane/backplane.ts';
 import { BackplaneError } from '../errors.ts';
-import type { Position } from '../position.ts';
 import type { Link } from './link.ts';
 import { processLink } from './process-link.ts';
+import type { Arguments } from './wire.ts';
 
 /** Longest wait for the broker, in ms. */
 const START_MS = 5_000;
@@ -27,11 +28,11 @@ const START_MS = 5_000;
  * ```
  */
 export function clusterBackplane(): Backplane {
-  return new ClusterBackplane(processLink);
+  return new WorkerBackplane(processLink);
 }
 
 /** A hub of a process. */
-export class ClusterBackplane implements Backplane {
+export class WorkerBackplane implements Backplane {
   readonly #linkOf: () => Link | undefined;
   #link: Link | undefined;
   /** Its number in the process. */
@@ -44,62 +45,37 @@ export class ClusterBackplane implements Backplane {
 
   async start(sink: BackplaneSink): Promise<void> {
     const link = this.#linkOf();
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new BackplaneError(NO_BROKER)), START_MS);
-    });
+    const late = new Deferred<never>();
+    const timer = setTimeout(() => late.reject(new BackplaneError(NO_BROKER)), START_MS);
     try {
-      if (link === undefined) return await late;
+      if (link === undefined) return await late.promise;
       if (this.#link === undefined) this.#hub = link.add(sink);
       this.#link = link;
-      await Promise.race([link.call((call) => ['start', this.#hub, call]), late]);
+      await Promise.race([link.ask(this.#hub, 'start', []), late.promise]);
     } finally {
       clearTimeout(timer);
     }
   }
 
-  async publish(
-    channel: string,
-    bytes: Uint8Array,
-    keep?: Parameters<Backplane['publish']>[2],
-  ): Promise<Position | undefined> {
-    const hub = this.#hub;
-    const position = await this.#link!.call(
-      (call) => ['publish', hub, call, channel, bytes, keep],
-      bytes.length,
-    );
-    return position as Position | undefined;
+  publish(...args: Arguments<'publish'>): ReturnType<Backplane['publish']> {
+    return this.#link!.ask(this.#hub, 'publish', args, args[1].length);
   }
 
-  async subscribe(channel: string): Promise<void> {
-    await this.#link!.call((call) => ['subscribe', this.#hub, call, channel]);
+  subscribe(...args: Arguments<'subscribe'>): Promise<void> {
+    return this.#link!.ask(this.#hub, 'subscribe', args);
   }
 
-  async unsubscribe(channel: string): Promise<void> {
-    await this.#link!.call((call) => ['unsubscribe', this.#hub, call, channel]);
+  unsubscribe(...args: Arguments<'unsubscribe'>): Promise<void> {
+    return this.#link!.ask(this.#hub, 'unsubscribe', args);
   }
 
-  async history(
-    channel: string,
-    since: Position | undefined,
-    limit: number,
-    keep?: Parameters<Backplane['publish']>[2],
-  ): ReturnType<NonNullable<Backplane['history']>> {
-    const read = this.#link!.call((call) => [
-      'history',
-      this.#hub,
-      call,
-      channel,
-      since,
-      limit,
-      keep,
-    ]);
-    return (await read) as Awaited<ReturnType<NonNullable<Backplane['history']>>>;
+  history(...args: Arguments<'history'>): ReturnType<NonNullable<Backplane['history']>> {
+    return this.#link!.ask(this.#hub, 'history', args);
   }
 
   async close(): Promise<void> {
     if (this.#link === undefined) return;
-    const closed = this.#link.call((call) => ['close', this.#hub, call]);
+    const closed = this.#link.ask(this.#hub, 'close', []);
     this.#link.remove(this.#hub);
     await closed;
   }

@@ -1,7 +1,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import type { Client } from './broker.ts';
 import { localBroker } from './process-link.ts';
-import { contentOf, marked, type Request } from './wire.ts';
+import { contentOf, marked, type Question } from './wire.ts';
 
 let isRunning = false;
 
@@ -38,14 +38,14 @@ export function clusterBroker(): void {
   const broker = localBroker();
   const clients = new Map<Worker, Client>();
   cluster.on('message', (worker, message) => {
-    const requests = contentOf('@ws/hub', message) as readonly Request[] | undefined;
-    if (requests === undefined) return;
+    const questions = contentOf('@ws/hub', message) as readonly Question[] | undefined;
+    if (questions === undefined) return;
     let client = clients.get(worker);
     if (client === undefined) {
       client = broker.connect((batch, sent) => void worker.send(marked('@ws/hub', batch), sent));
       clients.set(worker, client);
     }
-    client.take(requests);
+    client.take(questions);
   });
   // All messages of the worker have arrived before.
   cluster.on('disconnect', (worker) => {

@@ -112,7 +112,7 @@ async function runPrimary(workers: number, signals: boolean): Promise<RunningClu
       replace: () => void pool.replace().catch((error) => console.error(error)),
     });
   }
-  await pool.start();
+  await pool.run();
   return {
     workers,
     replace: () => pool.replace(),

@@ -1,47 +1,32 @@
-import type { Keep } from '../backplane/backplane.ts';
-import type { Position } from '../position.ts';
+import type { Backplane, BackplaneSink } from '../backplane/backplane.ts';
 
-/**
- * What a hub in a worker asks the broker for. `hub` numbers the hubs of a process, `call` their
- * questions.
- */
-export type Request =
-  | readonly [kind: 'start', hub: number, call: number]
-  | readonly [
-      kind: 'publish',
-      hub: number,
-      call: number,
-      channel: string,
-      bytes: Uint8Array,
-      keep: Keep | undefined,
-    ]
-  | readonly [kind: 'subscribe' | 'unsubscribe', hub: number, call: number, channel: string]
-  | readonly [
-      kind: 'history',
-      hub: number,
-      call: number,
-      channel: string,
-      since: Position | undefined,
-      limit: number,
-      keep: Keep | undefined,
-    ]
-  | readonly [kind: 'close', hub: number, call: number];
+/** What a hub asks the broker for: its start, and the calls of its backplane. */
+export interface Questions extends Required<Omit<Backplane, 'start'>> {
+  start(): Promise<void>;
+}
 
-/** What the broker sends to a worker. */
+export type Arguments<Name extends keyof Questions> = Parameters<Questions[Name]>;
+
+/** A question to the broker. `hub` numbers the hubs of a process, `call` their questions. */
+export type Question = {
+  [Name in keyof Questions]: readonly [
+    name: Name,
+    hub: number,
+    call: number,
+    args: Arguments<Name>,
+  ];
+}[keyof Questions];
+
+/** What the broker sends to a process. */
 export type Reply =
-  | readonly [kind: 'answer', call: number, value: unknown]
-  | readonly [
-      kind: 'message',
-      hub: number,
-      channel: string,
-      bytes: Uint8Array,
-      epoch: string | undefined,
-      offset: number,
-    ]
-  | readonly [kind: 'gap', hub: number];
+  | readonly [name: 'answer', call: number, value: unknown]
+  | readonly [name: 'message', hub: number, args: Parameters<BackplaneSink['message']>]
+  | readonly [name: 'gap', hub: number];
 
 /** The messages of {@link runCluster} to a worker and back. */
 export type Control =
+  /** The worker takes messages. Node loses those that are sent before. */
+  | readonly [kind: 'hears']
   | readonly [kind: 'ready']
   | readonly [kind: 'failed', error: unknown]
   | readonly [kind: 'close', options: ClusterCloseOptions];

@@ -26,6 +26,8 @@ export class WorkerPool {
   readonly #size: number;
   /** All workers that have not ended. */
   readonly #live = new Set<Worker>();
+  /** Those that take messages. */
+  readonly #hearing = new WeakSet<Worker>();
   /** Those in service, which are replaced when they end. */
   readonly #serving = new Set<Worker>();
   readonly #failed = new Deferred<never>();
@@ -46,7 +48,7 @@ export class WorkerPool {
   }
 
   /** Resolves when all workers have started. Rejects with the error of `start`. */
-  async start(): Promise<void> {
+  async run(): Promise<void> {
     const all = Array.from({ length: this.#size }, () => this.#fill(0));
     await Promise.race([Promise.all(all), this.#failed.promise]);
     this.#isUp = true;
@@ -77,7 +79,7 @@ export class WorkerPool {
   async close(options: ClusterCloseOptions = {}): Promise<void> {
     this.#closing = true;
     this.#serving.clear();
-    await Promise.all(Array.from(this.#live, (worker) => end(worker, options)));
+    await Promise.all(Array.from(this.#live, (worker) => this.#stop(worker, options)));
   }
 
   /** Ends all workers at once. */
@@ -92,7 +94,7 @@ export class WorkerPool {
       // It may have ended meanwhile.
       if (!this.#serving.has(old)) continue;
       this.#serve(await this.#fork());
-      if (this.#serving.delete(old)) await end(old, { over: OVER_MS });
+      if (this.#serving.delete(old)) await this.#stop(old, { over: OVER_MS });
     }
   }
 
@@ -125,7 +127,8 @@ export class WorkerPool {
     const started = new Deferred<Worker>();
     worker.on('message', (message) => {
       const control = contentOf('@ws/hub/cluster', message) as Control | undefined;
-      if (control?.[0] === 'ready') started.resolve(worker);
+      if (control?.[0] === 'hears') this.#hearing.add(worker);
+      else if (control?.[0] === 'ready') started.resolve(worker);
       else if (control?.[0] === 'failed') started.reject(control[1]);
     });
     // A process that could not be made.
@@ -159,17 +162,20 @@ export class WorkerPool {
     console.error(error);
     process.exit(1);
   }
-}
 
-/** Closes a worker. Resolves when it has ended. */
-async function end(worker: Worker, options: ClusterCloseOptions): Promise<void> {
-  if (worker.isDead()) return;
-  const { timeout = TIMEOUT_MS, over = 0 } = options;
-  const late = setTimeout(() => worker.process.kill('SIGKILL'), over + 2 * timeout + GRACE_MS);
-  const ended = once(worker, 'exit');
-  const control: Control = ['close', options];
-  // The callback gets the error of a worker that has just ended.
-  worker.send(marked('@ws/hub/cluster', control), () => {});
-  await ended;
-  clearTimeout(late);
+  /** Closes a worker. Resolves when it has ended. */
+  async #stop(worker: Worker, options: ClusterCloseOptions): Promise<void> {
+    if (worker.isDead()) return;
+    const { timeout = TIMEOUT_MS, over = 0 } = options;
+    const kill = (): void => void worker.process.kill('SIGKILL');
+    const timer = setTimeout(kill, over + 2 * timeout + GRACE_MS);
+    const ended = once(worker, 'exit');
+    const control: Control = ['close', options];
+    // It has no clients before it takes messages.
+    if (!this.#hearing.has(worker)) kill();
+    // The callback gets the error of a worker that has just ended.
+    else worker.send(marked('@ws/hub/cluster', control), () => {});
+    await ended;
+    clearTimeout(timer);
+  }
 }

@@ -26,6 +26,7 @@ export class ClusterWorker<App extends ClusterApp> {
     cluster.worker!.on('disconnect', () => process.exit(1));
     process.on('message', (message) => this.#receive(message));
     if (signals) this.#onSignals(isOurs);
+    send(['hears']);
     try {
       const app = await start();
       checkApp(app);

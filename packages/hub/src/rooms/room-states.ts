@@ -81,12 +81,12 @@ export class RoomStates<Data> {
     run.users--;
     // A later join shares a run that has not begun.
     if (run.users > 0 || !run.isRunning) return;
-    this.#end(run);
+    this.#unshare(run);
     run.control.abort();
   }
 
   /** No later join shares the run. */
-  #end(run: StateRun): void {
+  #unshare(run: StateRun): void {
     if (this.#runs.get(run.room) === run) this.#runs.delete(run.room);
   }
 
@@ -109,7 +109,7 @@ export class RoomStates<Data> {
   /** Resolves when the run gives its place back. */
   async #call(run: StateRun): Promise<void> {
     run.isRunning = true;
-    if (run.users === 0) return this.#end(run);
+    if (run.users === 0) return this.#unshare(run);
     try {
       const position = await this.#positionOf(run.room);
       if (run.control.signal.aborted) return;
@@ -141,17 +141,16 @@ export class RoomStates<Data> {
     };
     const settled = answered().catch((error: unknown) => this.#failed(run, error));
     await Promise.race([settled, kept.promise]);
-    this.#end(run);
+    this.#unshare(run);
     for (const cancel of cancels) cancel();
   }
 
   #failed(run: StateRun, error: unknown): void {
-    this.#end(run);
+    this.#unshare(run);
     // Nobody waits for it.
     if (run.control.signal.aborted) return;
-    if (!(error instanceof RoomRefusedError)) {
-      this.#hub.failedOften('calls of state failed', error);
-    }
+    // The joins report a refusal.
+    if (!(error instanceof RoomRefusedError)) this.#hub.refused(error, 'calls of state failed');
     run.result.reject(error);
   }
 

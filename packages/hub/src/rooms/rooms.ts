@@ -120,10 +120,11 @@ export class Rooms<Data> {
     session.left(name);
     const state = this.#states.get(name)!;
     const resume = state.audience.resumeOf(session);
+    const isHidden = resume?.hidden !== undefined;
     state.audience.leave(session);
     resume?.cancel();
     this.#removeIfUnused(name, state);
-    if (resume?.isHidden === true) return;
+    if (isHidden) return;
     if (state.settings.presence !== undefined) this.#hub.presence.left(session.id, name);
     this.#events.add('left', session, name);
   }
@@ -134,8 +135,8 @@ export class Rooms<Data> {
     if (!session.isIn(name)) throw new RoomRefusedError(name, 'the session is not a member');
     const { audience, settings } = this.#states.get(name)!;
     const resume = audience.resumeOf(session);
-    if (resume?.isHidden === true && settings.presence !== undefined) {
-      resume.shown = infoText('session.show', info);
+    if (resume?.hidden !== undefined && settings.presence !== undefined) {
+      resume.hidden.shown = infoText('session.show', info);
       return;
     }
     this.#hub.presence.show(session.id, name, info);
@@ -391,7 +392,7 @@ export class Rooms<Data> {
       );
     }
     if (resume !== undefined && settings.state !== undefined) {
-      resume.hide(shown);
+      resume.hidden = { shown };
       return resume.start();
     }
     this.announce(session, name, shown);

@@ -2,7 +2,7 @@ import { connPair } from '@ws/conn';
 import { Hub } from '@ws/hub';
 import { describe, expect, it } from 'vitest';
 import { Broker, type Client } from '../../src/cluster/broker.ts';
-import { ClusterBackplane } from '../../src/cluster/cluster-backplane.ts';
+import { WorkerBackplane } from '../../src/cluster/cluster-backplane.ts';
 import { Link } from '../../src/cluster/link.ts';
 import type { Reply } from '../../src/cluster/wire.ts';
 
@@ -36,7 +36,7 @@ class Process {
       kept: { history: { size: 1_000, bytes: 64 * MiB } },
       'shown/*': { presence: () => id },
     } as const;
-    const backplane = new ClusterBackplane(() => this.link);
+    const backplane = new WorkerBackplane(() => this.link);
     this.hub = new Hub({
       id,
       backplane,
@@ -127,8 +127,8 @@ describe('the broker of a cluster', () => {
       held.push(sent);
     });
     client.take([
-      ['start', 1, 1],
-      ['subscribe', 1, 2, 'c'],
+      ['start', 1, 1, []],
+      ['subscribe', 1, 2, ['c']],
     ]);
     await turns(2);
     expect(batches).toEqual([
@@ -139,8 +139,8 @@ describe('the broker of a cluster', () => {
     ]);
     const bytes = new Uint8Array(MiB);
     for (let i = 0; i < 40; i++) {
-      client.take([['publish', 1, 10 + i, 'c', bytes, undefined]]);
-      if (i === 20) client.take([['publish', 1, 99, 'other', bytes, undefined]]);
+      client.take([['publish', 1, 10 + i, ['c', bytes]]]);
+      if (i === 20) client.take([['publish', 1, 99, ['other', bytes]]]);
     }
     const kinds: string[] = [];
     while (held.length > 0) {
@@ -199,7 +199,7 @@ describe('the broker of a cluster', () => {
 
 describe('clusterBackplane', () => {
   it('reports after 5 s that no broker answers', { timeout: 20_000 }, async () => {
-    const hub = new Hub({ backplane: new ClusterBackplane(() => undefined) });
+    const hub = new Hub({ backplane: new WorkerBackplane(() => undefined) });
     const errors: Error[] = [];
     hub.on('error', (_, error) => void errors.push(error as Error));
     const began = performance.now();

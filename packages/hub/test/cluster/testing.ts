@@ -3,7 +3,7 @@
 import { deserialize, serialize } from 'node:v8';
 import type { Backplane, BackplaneSink, Keep, Position } from '@ws/hub';
 import { Broker } from '../../src/cluster/broker.ts';
-import { ClusterBackplane } from '../../src/cluster/cluster-backplane.ts';
+import { WorkerBackplane } from '../../src/cluster/cluster-backplane.ts';
 import { Link } from '../../src/cluster/link.ts';
 
 interface Node {
@@ -129,7 +129,7 @@ export class MemoryBroker {
 /** As `memoryBackplane` of `@ws/hub/testing`. */
 export function memoryBackplane(broker: MemoryBroker): Backplane {
   const link = broker.link();
-  const engine: Backplane = new ClusterBackplane(() => link);
+  const engine: Backplane = new WorkerBackplane(() => link);
   let node: Node | undefined;
   const backplane: Backplane = {
     async start(sink, id) {

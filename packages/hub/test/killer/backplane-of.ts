@@ -2,6 +2,7 @@
 import { jetstream } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import type { Backplane } from '@ws/hub';
+import { clusterBackplane } from '@ws/hub/cluster';
 import { natsBackplane } from '@ws/hub/nats';
 import { redisBackplane } from '@ws/hub/redis';
 import { Cluster, Redis } from 'ioredis';
@@ -17,6 +18,7 @@ export interface Target {
 
 export async function backplaneOf(target: Target, prefix: string): Promise<Backplane> {
   const { engine, port, number } = target;
+  if (engine === 'workers') return clusterBackplane();
   const address = { host: '127.0.0.1', port };
   if (engine === 'redis') {
     return redisBackplane(

@@ -1,7 +1,9 @@
 import { type Daemon, type DaemonOptions, startDaemon, whenOver } from '@ws/tests';
 import { type Relay, startRelay } from '../nats/relay.ts';
 import { natsServer } from '../nats/setup.ts';
+import type { Launch } from './fleet.ts';
 import type { Kind } from './protocol.ts';
+import { workers } from './workers.ts';
 
 /** A server of an engine. Nodes connect to it through relays. */
 interface Server {
@@ -21,6 +23,8 @@ export interface Engine {
   readonly route: Relay | undefined;
   /** Kinds of rooms in which all nodes receive the messages in the same order. */
   readonly ordered: readonly Kind[];
+  /** Starts a node, if the engine does so itself. All nodes end with the engine then. */
+  readonly launch?: Launch;
 }
 
 /** The programs and the start of each engine. */
@@ -28,6 +32,7 @@ export const ENGINES: Readonly<Record<string, readonly [string, () => Promise<En
   redis: ['redis-server', redis],
   nats: ['nats-server', nats],
   jetstream: ['nats-server', jetstream],
+  workers: ['node', workers],
 };
 
 /** A `redis-server` without a disk: after a kill it starts empty. */

@@ -1,5 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { spawn } from 'node:child_process';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import type { Position } from '@ws/hub';
@@ -13,7 +12,6 @@ import { type FromNode, LARGE, NAMES, PUBLISH_MS, type ToNode } from './protocol
 import { Visitor } from './visitor.ts';
 import { VISITED } from './visits.ts';
 
-const NODE = fileURLToPath(new URL('node.ts', import.meta.url));
 /** Pause after clients have joined a room again, in ms. */
 const REJOIN_MS = 10 * PUBLISH_MS;
 /** Time between two looks at the nodes and clients, in ms. */
@@ -33,10 +31,29 @@ const LARGE_VISITORS = 20;
 /** Each of so many clients is in the rooms of large messages too. */
 const LARGE_SHARE = 40;
 
+/** The process of a node. */
+export interface NodeProcess {
+  on(event: 'message', listener: (event: FromNode) => void): unknown;
+  once(event: 'exit' | 'message', listener: () => void): unknown;
+  send(command: ToNode): unknown;
+  kill(signal: NodeJS.Signals): unknown;
+}
+
+/** Starts a script of this folder. */
+export type Launch = (script: string, args: readonly string[]) => NodeProcess;
+
+/** Starts a script in a process of its own. */
+export const launchAlone: Launch = (script, args) => {
+  const file = fileURLToPath(new URL(script, import.meta.url));
+  return spawn(process.execPath, [...LOADER, file, ...args], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+};
+
 /** A process of the fleet. A process that starts in the place of a killed one has another `run`. */
 interface Running {
   readonly run: string;
-  readonly process: ChildProcess;
+  readonly process: NodeProcess;
   port: number;
   /** The port of its second hub. */
   visits: number;
@@ -81,6 +98,7 @@ export class Fleet {
    */
   outage = 0;
   readonly #engine: string;
+  readonly #start: Launch;
   readonly #policy: string;
   readonly #relays: readonly Relay[];
   readonly #running: Running[] = [];
@@ -98,9 +116,18 @@ export class Fleet {
   readonly #seen = new Map<string, Seen>();
   #stepEndedAt = 0;
 
-  /** @param policy - The overflow policy for the visitors. */
-  constructor(engine: string, relays: readonly Relay[], policy: string) {
+  /**
+   * @param policy - The overflow policy for the visitors.
+   * @param launch - Starts a node.
+   */
+  constructor(
+    engine: string,
+    relays: readonly Relay[],
+    policy: string,
+    launch: Launch = launchAlone,
+  ) {
     this.#policy = policy;
+    this.#start = launch;
     this.#engine = engine;
     this.#relays = relays;
     for (const room of [...NAMES, ...LARGE, ...VISITED]) {
@@ -138,13 +165,22 @@ export class Fleet {
   /** Kills a node. Its clients connect again when it has restarted. */
   async killNode(index: number): Promise<void> {
     const { process: child } = this.#running[index]!;
-    const exited = once(child, 'exit');
+    const exited = new Promise<void>((resolve) => void child.once('exit', resolve));
     child.kill('SIGKILL');
     await exited;
-    await this.#launch(index);
+    await this.#restart([index]);
+  }
+
+  /** All nodes have ended. Their clients connect again when they have restarted. */
+  restartAll(): Promise<void> {
+    return this.#restart([...this.#running.keys()]);
+  }
+
+  async #restart(ended: readonly number[]): Promise<void> {
+    await Promise.all(ended.map((index) => this.#launch(index)));
     await this.allUp();
-    await this.#refill(index);
-    this.#publish(index);
+    await Promise.all(ended.map((index) => this.#refill(index)));
+    for (const index of ended) this.#publish(index);
   }
 
   /** Stops a node for `ms`. */
@@ -248,12 +284,12 @@ export class Fleet {
 
   async #launch(index: number): Promise<void> {
     const run = `node${index}-${++this.#runs}`;
-    const args = [...LOADER, NODE];
-    const child = spawn(
-      process.execPath,
-      [...args, this.#engine, String(this.#relays[index]!.port), run, this.#policy],
-      { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
-    );
+    const child = this.#start('node.ts', [
+      this.#engine,
+      String(this.#relays[index]!.port),
+      run,
+      this.#policy,
+    ]);
     const running: Running = {
       run,
       process: child,
@@ -357,12 +393,13 @@ export class Fleet {
   async #disturb(random: Random): Promise<void> {
     const pauses: Promise<void>[] = [];
     while (!this.#finishing) {
-      const client = random.pick(this.#clients);
+      // None is left when all nodes have ended.
+      const client: Client | undefined = random.pick(this.#clients);
       const large = this.#clients.filter(({ rooms, ended }) => rooms.includes(LARGE[0]!) && !ended);
       const slow = random.pick(large);
       // The log of one client of each node shows what the rooms of large messages have lost.
       const steady = this.#running.map(({ run }) => large.find((other) => other.run === run));
-      if (!client.ended && !client.slow && !steady.includes(client)) client.tear();
+      if (client?.ended === false && !client.slow && !steady.includes(client)) client.tear();
       if (slow !== undefined && !slow.slow && !steady.includes(slow)) {
         pauses.push(slow.pause(500 + random.below(6_000)));
       }

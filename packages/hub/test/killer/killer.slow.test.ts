@@ -17,7 +17,7 @@ const KINDS = (LONG ? ALL : ['engine', 'node', 'cut', 'tear']) as readonly Fault
 const COUNT = Number(HUB_FAULTS ?? KINDS.length);
 const MEMBERS = LONG ? 500 : 200;
 const VISITORS = LONG ? 200 : 50;
-const NAMES = (HUB_ENGINES ?? (LONG ? Object.keys(ENGINES).join(',') : 'redis'))
+const NAMES = (HUB_ENGINES ?? (LONG ? Object.keys(ENGINES).join(',') : 'redis,workers'))
   .split(',')
   .filter((name) => name in ENGINES);
 
@@ -33,7 +33,12 @@ describe.each(NAMES)(`three nodes and ${MEMBERS} members over %s`, { timeout }, 
     async (seed) => {
       const began = performance.now();
       const engine = await start();
-      const kinds = KINDS.filter((kind) => kind !== 'route' || engine.route !== undefined);
+      const kinds = KINDS.filter((kind) =>
+        engine.launch === undefined
+          ? kind !== 'route' || engine.route !== undefined
+          : // No network is between a worker and its primary, and a stopped primary is a stopped engine.
+            kind === 'engine' || kind.startsWith('node'),
+      );
       const result = await kill(engine, seed, kinds, COUNT, MEMBERS, VISITORS);
       const { unreported, doubles, disorders, wrongGaps, steps } = result;
       const { ghosts, missing, untold } = result.presence;

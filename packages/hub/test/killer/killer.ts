@@ -84,7 +84,7 @@ export async function kill(
     relays.push(await servers[relays.length % servers.length]!.relay());
   }
   const policy = POLICIES[seed % POLICIES.length]!;
-  const fleet = new Fleet(engine.name, relays, policy);
+  const fleet = new Fleet(engine.name, relays, policy, engine.launch);
   let presence: Differences;
   try {
     await fleet.start(members, visitors, seed);
@@ -160,7 +160,7 @@ function textOf(step: readonly Strike[]): string {
 }
 
 async function strike(
-  { servers, route }: Engine,
+  { servers, route, launch }: Engine,
   fleet: Fleet,
   relays: readonly Relay[],
   { fault, node, ms }: Strike,
@@ -170,6 +170,10 @@ async function strike(
   switch (fault) {
     case 'engine':
       await server.stop();
+      if (launch !== undefined) {
+        await server.start();
+        return fleet.restartAll();
+      }
       for (let i = node % servers.length; i < NODES; i += servers.length) await fleet.isDown(i);
       await sleep(ms);
       return server.start();

@@ -26,7 +26,8 @@ const [engine, port, run, policy] = process.argv.slice(2) as [
 const target = { engine, port: Number(port), number: Number(run.at(-1)) };
 
 function report(event: FromNode): void {
-  process.send!(event);
+  // The channel of a worker ends with its primary, and then the worker does.
+  process.send!(event, undefined, undefined, () => {});
 }
 
 const backplane = await backplaneOf(target, 'ws');
@@ -119,7 +120,7 @@ async function stop(): Promise<void> {
 process.on('message', (command: ToNode) => {
   if (command === 'publish') publishAll();
   else if (command === 'presence') report({ type: 'presence', seen: seen() });
-  else void stop();
+  else if (command === 'stop') void stop();
 });
 process.on('disconnect', () => process.exit());
 report({ type: 'listening', port: Number(new URL(server.url).port), visits: visits.port });

@@ -1,22 +1,23 @@
 // Rooms for clients: nodes are killed and stopped, connections break.
 // HUB_ENGINES, HUB_SEEDS and HUB_FAULTS as in killer.slow.test.ts.
-import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import process from 'node:process';
 import { ReconnectingConn } from '@ws/node-client';
 import { type RoomMessage, roomsOf } from '@ws/rpc/rooms';
 import { lacksDaemon, nothingLeft, Random } from '@ws/tests';
-import { LOADER } from '@ws/tests/loader';
 import { describe, expect, it } from 'vitest';
 import { ENGINES } from './engines.ts';
+import { type Launch, launchAlone, type NodeProcess } from './fleet.ts';
 import { SEEDS } from './seeds.ts';
 
 const CLIENTS = 200;
 const ROOMS = 4;
 const NODES = 2;
 const STEPS = Number(process.env['HUB_FAULTS'] ?? 4);
-const NAMES = (process.env['HUB_ENGINES'] ?? 'redis').split(',').filter((name) => name in ENGINES);
+const NAMES = (process.env['HUB_ENGINES'] ?? 'redis,workers')
+  .split(',')
+  .filter((name) => name in ENGINES);
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -32,17 +33,19 @@ class Node {
   readonly port: number;
   /** The arguments of `rooms-node.ts` after the port. */
   readonly #target: readonly string[];
-  #child: ChildProcess | undefined;
+  readonly #launch: Launch;
+  #child: NodeProcess | undefined;
 
-  constructor(port: number, ...target: string[]) {
+  constructor(launch: Launch, port: number, ...target: string[]) {
+    this.#launch = launch;
     this.port = port;
     this.#target = target;
   }
 
   async start(): Promise<void> {
-    const script = new URL('rooms-node.ts', import.meta.url);
-    this.#child = fork(script, [String(this.port), ...this.#target], { execArgv: [...LOADER] });
-    await once(this.#child, 'message');
+    const child = this.#launch('rooms-node.ts', [String(this.port), ...this.#target]);
+    this.#child = child;
+    await new Promise<void>((resolve) => void child.once('message', resolve));
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -50,7 +53,7 @@ class Node {
   }
 
   async kill(): Promise<void> {
-    const exited = once(this.#child!, 'exit');
+    const exited = new Promise<void>((resolve) => void this.#child!.once('exit', resolve));
     this.signal('SIGKILL');
     await exited;
   }
@@ -126,11 +129,11 @@ describe.each(NAMES)(`${CLIENTS} clients of rooms over %s`, { timeout }, (name) 
     'get each message once, or a gap (seed %i)',
     async (seed) => {
       const random = new Random(seed);
-      const { servers } = await start();
+      const { servers, launch = launchAlone } = await start();
       const nodes: Node[] = [];
       for (let i = 0; i < NODES; i++) {
         const { port } = await servers[i % servers.length]!.relay();
-        nodes.push(new Node(await freePort(), name, `${port}`, `${i}`));
+        nodes.push(new Node(launch, await freePort(), name, `${port}`, `${i}`));
       }
       const clients: Client[] = [];
       try {

@@ -1,7 +1,7 @@
 // A client that is always slower than its rooms, and a state that it cannot take.
 import { type Conn, connPair } from '@ws/conn';
 import { ReconnectingConn } from '@ws/reconnect';
-import { type RoomMessage, roomsOf } from '@ws/rpc/rooms';
+import { roomsOf } from '@ws/rpc/rooms';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { nextOf, startClient, startNode, turns } from './setup.ts';

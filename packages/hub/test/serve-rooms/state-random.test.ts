@@ -7,9 +7,10 @@ import { type Conn, connPair } from '@ws/conn';
 import { serveRooms } from '@ws/hub/rooms';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { ReconnectingConn } from '@ws/reconnect';
-import { type RoomMessage, roomsOf } from '@ws/rpc/rooms';
+import { roomsOf } from '@ws/rpc/rooms';
 import { Random } from '@ws/tests';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Copy, changed, EMPTY, type Table } from './board.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 3);
 const FIRST = Number(process.env['SEED'] ?? 1);
@@ -27,20 +28,6 @@ const message = {
   },
 } as const;
 
-interface Change {
-  /** The version of the room after it. */
-  readonly n: number;
-  readonly key: string;
-  readonly isDelete: boolean;
-  readonly add: number;
-}
-
-interface Table {
-  readonly n: number;
-  readonly sum: number;
-  readonly keys: Readonly<Record<string, number>>;
-}
-
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'performance'] });
   vi.spyOn(console, 'error').mockImplementation(() => {});
@@ -52,100 +39,6 @@ afterEach(() => {
 
 const advance = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
-
-/** What a loop makes of its room. */
-class Copy {
-  readonly faults: string[] = [];
-  readonly #loop: AsyncIterableIterator<RoomMessage<unknown>>;
-  #version = -1;
-  #sum = 0;
-  #keys = new Map<string, Change>();
-  #applied = new Set<number>();
-  #last: { epoch: string; offset: number } | undefined;
-  isLive = false;
-  reads = true;
-  ended = false;
-  wake = (): void => {};
-  items = 0;
-  readonly room: string;
-
-  constructor(rooms: Client['rooms'], room: string) {
-    this.room = room;
-    this.#loop = rooms.join(room);
-    void this.#read().catch((error: unknown) => this.faults.push(String(error)));
-  }
-
-  toggle(reads = !this.reads): void {
-    this.reads = reads;
-    if (reads) this.wake();
-  }
-
-  end(): void {
-    this.ended = true;
-    this.toggle(true);
-    void this.#loop.return!();
-  }
-
-  async #read(): Promise<void> {
-    for await (const item of this.#loop) {
-      this.items++;
-      if (item.kind === 'state') this.#replace(item.data as Table, item.position);
-      else if (item.kind === 'message') this.#apply(item.data as Change, item.position);
-      else if (item.kind === 'live') this.isLive = true;
-      else this.faults.push('a gap');
-      while (!this.reads) await new Promise<void>((resolve) => (this.wake = resolve));
-    }
-  }
-
-  #replace({ n, sum, keys }: Table, position: Copy['last']): void {
-    this.isLive = false;
-    this.#version = n;
-    this.#sum = sum;
-    this.#applied.clear();
-    this.#last = position;
-    this.#keys = new Map(
-      Object.entries(keys).map(([key, at]) => [key, { n: at, key, isDelete: false, add: 0 }]),
-    );
-  }
-
-  get last(): { readonly epoch: string; readonly offset: number } | undefined {
-    return this.#last;
-  }
-
-  #apply(change: Change, position: Copy['last']): void {
-    const { n, key, add } = change;
-    if (this.#version < 0) this.faults.push(`${n} before the state`);
-    const last = this.#last;
-    if (last !== undefined) {
-      if (position?.epoch !== last.epoch) this.faults.push(`${n} of another history`);
-      else if (position.offset !== last.offset + 1) {
-        this.faults.push(`${position.offset} after ${last.offset}`);
-      }
-    }
-    if (last !== undefined) this.#last = position;
-    // A message that is in the state, or that was published twice.
-    if (n <= this.#version || this.#applied.has(n)) return;
-    this.#applied.add(n);
-    this.#sum += add;
-    if ((this.#keys.get(key)?.n ?? 0) < n) this.#keys.set(key, change);
-  }
-
-  /** How the copy differs from the table. */
-  differs({ sum, keys }: Table): string[] {
-    const faults = [...this.faults];
-    if (!this.isLive) faults.push('not live');
-    if (this.#sum !== sum) faults.push(`sum ${this.#sum}, not ${sum}`);
-    const own = [...this.#keys.values()].filter(({ isDelete }) => !isDelete);
-    const text = JSON.stringify(own.map(({ key, n }) => `${key} ${n}`).sort());
-    const wanted = JSON.stringify(
-      Object.entries(keys)
-        .map(([key, n]) => `${key} ${n}`)
-        .sort(),
-    );
-    if (text !== wanted) faults.push(`${text}, not ${wanted}`);
-    return faults.map((fault) => `${this.room}: ${fault}`);
-  }
-}
 
 class Client {
   readonly live: ReconnectingConn;
@@ -172,9 +65,7 @@ class Simulation {
   readonly #broker: MemoryBroker | undefined;
   readonly #nodes: ReturnType<typeof serveRooms>[];
   readonly clients: Client[];
-  readonly #tables = new Map<string, Table>(
-    ROOMS.map((room) => [room, { n: 0, sum: 0, keys: {} }]),
-  );
+  readonly #tables = new Map<string, Table>(ROOMS.map((room) => [room, EMPTY]));
   /** Changes that are stored, and not published. */
   #unpublished = 0;
   #isAway = false;
@@ -219,15 +110,8 @@ class Simulation {
   /** Stores a change, then publishes it, also if that fails at first. */
   #write(room: string): void {
     const random = this.#random;
-    const { n, sum, keys } = this.#tables.get(room)!;
-    const key = `k${random.below(4)}`;
-    const change: Change = { n: n + 1, key, isDelete: random.once(4), add: random.below(9) };
-    const { [key]: _, ...others } = keys;
-    this.#tables.set(room, {
-      n: n + 1,
-      sum: sum + change.add,
-      keys: change.isDelete ? others : { ...others, [key]: n + 1 },
-    });
+    const [change, table] = changed(this.#tables.get(room)!, random);
+    this.#tables.set(room, table);
     this.#unpublished++;
     const publish = async (): Promise<void> => {
       if (random.once(2)) await sleep(random.below(3));
@@ -254,7 +138,7 @@ class Simulation {
     if (action < 6) for (let i = random.size(8); i > 0; i--) this.#write(room);
     else if (action < 8) client.conn?.terminate();
     else if (action < 11) {
-      if (open.length < 4) client.copies.push(new Copy(client.rooms, room));
+      if (open.length < 4) client.copies.push(new Copy(client.rooms.join(room), room));
     } else if (action === 11 && open.length > 0) random.pick(open).end();
     else if (action === 12 && open.length > 0) random.pick(open).toggle();
     else if (action === 13 && random.once(8)) for (let i = FLOOD; i > 0; i--) this.#write(room);
@@ -287,7 +171,7 @@ class Simulation {
 
   async run(): Promise<string[]> {
     for (const { copies, rooms } of this.clients) {
-      for (const room of ROOMS) copies.push(new Copy(rooms, room));
+      for (const room of ROOMS) copies.push(new Copy(rooms.join(room), room));
     }
     for (let i = 0; i < STEPS; i++) await this.#step();
     this.#isCalm = true;

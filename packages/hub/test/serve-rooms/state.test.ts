@@ -4,6 +4,7 @@ import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { RpcError } from '@ws/rpc';
 import type { RoomMessage } from '@ws/rpc/rooms';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { internalsOfHub } from '../../src/hub.ts';
 import { startClient, startNode, startRaw, turns } from './setup.ts';
 
 afterEach(() => void vi.useRealTimers());
@@ -46,9 +47,8 @@ async function items(loop: Loop, count: number): Promise<string[]> {
   while (got.length < count) {
     const { done, value } = await loop.next();
     if (done) return [...got, 'end'];
-    const item = value as RoomMessage<unknown>;
-    if (item.kind === 'state') got.push(`state ${(item.data as { value: number }).value}`);
-    else got.push(item.kind === 'message' ? String(item.data) : item.kind);
+    if (value.kind === 'state') got.push(`state ${(value.data as { value: number }).value}`);
+    else got.push(value.kind === 'message' ? String(value.data) : value.kind);
   }
   return got;
 }
@@ -216,6 +216,56 @@ describe('the joins of a room with a state', () => {
       expect(events.map(({ method }) => method)).toEqual(['room.state', 'room.message']);
     }
     expect(counter.calls).toBe(1);
+    await hub.close({ timeout: 1 });
+  });
+
+  it('call state once or twice for 1,000 of them within 50 ms', async () => {
+    const counter = new Counter();
+    counter.before = () => new Promise((resolve) => setTimeout(resolve, 100));
+    const { node, hub } = startNode(counter.table());
+    await counter.add(hub);
+    const joins: Promise<unknown>[] = [];
+    for (let i = 0; i < 1_000; i++)
+      joins.push(startRaw(node).ask('room.join', { room: 'board/7' }));
+    for (const answer of await Promise.all(joins)) {
+      expect(answer).toMatchObject({ result: { complete: true, state: true } });
+    }
+    expect(counter.calls).toBeLessThanOrEqual(2);
+    await hub.close({ timeout: 1 });
+  });
+
+  it('hold few states for a client that does not read', async () => {
+    const calls = new Map<string, number>();
+    const state = (room: string): string => {
+      calls.set(room, (calls.get(room) ?? 0) + 1);
+      return 'x'.repeat(1_000_000);
+    };
+    const { node, hub } = startNode({ 'large/*': { history: true, mayJoin: true, state } });
+    const { client, send, session } = startRaw(node);
+    // Whether the bytes of a state are kept until it leaves.
+    const hold = vi.spyOn(internalsOfHub(hub).rooms.states, 'hold');
+    for (let i = 0; i < 20; i++) await send('room.join', { room: `large/${i}` }, i);
+    await turns(50);
+    expect(session.roomCount).toBe(20);
+    expect(hold.mock.results.filter(({ value }) => value === true)).toHaveLength(1);
+    // The client reads at last, and gets all of them.
+    const rooms = new Set<unknown>();
+    while (rooms.size < 20) {
+      const { params } = (await client.readMessage()).json() as { params?: { room?: string } };
+      if (params?.room !== undefined) rooms.add(params.room);
+    }
+    expect(Math.max(...calls.values())).toBeLessThanOrEqual(2);
+    await hub.close({ timeout: 1 });
+  });
+
+  it('of other rooms do not wait for a state that hangs', async () => {
+    const state = (room: string): unknown => (room === 'a' ? new Promise(() => {}) : room);
+    const rules = { history: true, mayJoin: true, state };
+    const { node, hub } = startNode({ a: rules, b: rules });
+    const { rooms, live } = startClient(node);
+    void rooms.join('a').next();
+    expect((await rooms.join('b').next()).value).toMatchObject({ kind: 'state', data: 'b' });
+    await live.close();
     await hub.close({ timeout: 1 });
   });
 

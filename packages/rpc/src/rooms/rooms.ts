@@ -376,10 +376,10 @@ function noLoop(room: string): TypeError {
 }
 
 /** @throws TypeError, RangeError for a bad option `last`. */
-function checkLast(last: unknown, since: Position | undefined): void {
+function checkLast(last: number, since: Position | undefined): void {
   if (since !== undefined) throw new TypeError('join: since and last: expected one of them');
   if (typeof last !== 'number') throw new TypeError(`last: expected a number, got ${kind(last)}`);
-  if (!isLast(last)) throw new RangeError(`last: expected 1 to 1000, got ${last}`);
+  if (!isLast(last)) throw new RangeError(`last: expected 1 to 1000, got ${String(last)}`);
 }
 
 function checkName(owner: string, room: unknown): void {

@@ -1,0 +1,47 @@
+// A program with runCluster, for tests. While the file FAIL exists, `start` rejects. With STUCK, no `close` settles.
+import { existsSync } from 'node:fs';
+import process from 'node:process';
+import { clusterBackplane, runCluster } from '@ws/hub/cluster';
+import { serveRooms } from '@ws/hub/rooms';
+import { serve } from '@ws/node-server';
+
+const { PORT, COUNT, FAIL, SIGNALS, STUCK } = process.env;
+const fails = (): boolean => FAIL !== undefined && existsSync(FAIL);
+
+try {
+  const running = await runCluster(
+    { workers: Number(COUNT), signals: SIGNALS !== 'off' },
+    async () => {
+      if (fails()) throw new RangeError('this one fails');
+      const rooms = serveRooms(
+        { 'chat/*': { history: true, mayJoin: true, mayPublish: true } },
+        { hub: { backplane: clusterBackplane() } },
+      );
+      const server = await serve({ port: Number(PORT), host: '127.0.0.1' }, rooms.handler);
+      rooms.hub.onAsk('pid', () => process.pid);
+      console.log(`started ${process.pid}`);
+      return {
+        hub: rooms.hub,
+        async close(how: { timeout?: number | undefined; over?: number | undefined }) {
+          console.log(`closing ${process.pid} ${JSON.stringify(how)}`);
+          if (STUCK !== undefined) await new Promise(() => {});
+          await rooms.hub.close(how);
+          await server.close(how);
+          console.log(`closed ${process.pid}`);
+        },
+      };
+    },
+  );
+  console.log(`up ${process.pid} ${Object.keys(running).join()}`);
+  process.on('message', (act) => {
+    if ('replace' in running && act === 'replace')
+      void running.replace().then(
+        () => process.send!('replaced'),
+        (error) => process.send!(String(error)),
+      );
+    if ('replace' in running && act === 'close')
+      void running.close().then(() => process.disconnect());
+  });
+} catch (error) {
+  console.log(`refused ${process.pid} ${String(error)}`);
+}

@@ -1,0 +1,271 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { ReconnectingConn } from '@ws/node-client';
+import { roomsOf } from '@ws/rpc/rooms';
+import { nothingLeft, whenOver } from '@ws/tests';
+import { LOADER } from '@ws/tests/loader';
+import { describe, expect, it } from 'vitest';
+
+const PROGRAM = fileURLToPath(new URL('program.ts', import.meta.url));
+
+/** A running program, with the lines that its processes have printed. */
+class Program {
+  readonly lines: string[] = [];
+  readonly errors: string[] = [];
+  readonly port: number;
+  /** While it exists, no worker starts. */
+  readonly fail: string;
+  readonly child: ChildProcess;
+  readonly ended: Promise<number | null>;
+
+  constructor(port: number, workers: number, env: NodeJS.ProcessEnv) {
+    const folder = mkdtempSync(join(tmpdir(), 'cluster-'));
+    whenOver(() => rmSync(folder, { recursive: true }));
+    this.port = port;
+    this.fail = join(folder, 'fail');
+    this.child = spawn(process.execPath, [...LOADER, PROGRAM], {
+      env: { ...process.env, PORT: `${port}`, COUNT: `${workers}`, FAIL: this.fail, ...env },
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    for (const [stream, lines] of [
+      [this.child.stdout!, this.lines],
+      [this.child.stderr!, this.errors],
+    ] as const) {
+      createInterface({ input: stream }).on('line', (line) => void lines.push(line));
+    }
+    this.ended = once(this.child, 'exit').then(([code]) => code as number | null);
+    whenOver(async () => {
+      this.child.kill('SIGKILL');
+      await this.ended;
+      await expect.poll(() => this.pids('started').some(lives)).toBe(false);
+    });
+  }
+
+  /** The processes that have printed this word. */
+  pids(word: string): number[] {
+    return this.lines
+      .filter((line) => line.startsWith(`${word} `))
+      .map((line) => Number(line.split(' ')[1]));
+  }
+
+  /** Resolves when the primary says that all workers have started. */
+  async up(): Promise<this> {
+    await expect.poll(() => this.pids('up')).toContain(this.child.pid);
+    return this;
+  }
+}
+
+async function start(workers: number, env: NodeJS.ProcessEnv = {}): Promise<Program> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  return new Program(port, workers, env);
+}
+
+function lives(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+/** A client of a room, with what it has got. */
+function visit(port: number, room = 'chat/a') {
+  const live = new ReconnectingConn(`ws://127.0.0.1:${port}`, {
+    minDelay: 20,
+    maxDelay: 200,
+    report: () => {},
+  });
+  whenOver(() => live.close());
+  const rooms = roomsOf(live);
+  const got: unknown[] = [];
+  const reading = (async () => {
+    for await (const item of rooms.join(room)) got.push(item.gap ? 'gap' : item.data);
+  })();
+  reading.catch(() => {});
+  return { rooms, got };
+}
+
+describe('runCluster', { timeout: 120_000 }, () => {
+  nothingLeft();
+
+  it('resolves when start has resolved in all workers', async () => {
+    const program = await (await start(3)).up();
+    const { pid } = program.child;
+    expect(program.lines.at(-1)).toBe(`up ${pid} workers,replace,close`);
+    const workers = program.pids('started');
+    expect(workers).toHaveLength(3);
+    expect(workers).not.toContain(pid);
+    for (const worker of workers) expect(program.lines).toContain(`up ${worker} hub,close`);
+  });
+
+  it('runs one worker in this process', async () => {
+    const program = await (await start(1)).up();
+    expect(program.pids('started')).toEqual([program.child.pid]);
+    const { rooms, got } = visit(program.port);
+    await rooms.publish('chat/a', 'one').catch(() => {});
+    await expect.poll(() => got).toEqual(['one']);
+    program.child.kill('SIGUSR2');
+    program.child.kill('SIGUSR2');
+    await expect.poll(() => program.errors.join('\n')).toContain('one worker is not replaced');
+    expect(program.errors.join('\n').match(/is not replaced/g)).toHaveLength(1);
+    program.child.kill('SIGTERM');
+    expect(await program.ended).toBe(0);
+    expect(program.pids('closed')).toEqual([program.child.pid]);
+  });
+
+  it('connects the clients of all workers', async () => {
+    const program = await (await start(2)).up();
+    const clients = Array.from({ length: 6 }, () => visit(program.port));
+    for (let i = 0; i < 6; i++) await publish(clients[i]!.rooms, `${i}`);
+    for (const { got } of clients) await expect.poll(() => got.at(-1)).toBe('5');
+  });
+
+  it.each(['SIGTERM', 'SIGINT'] as const)('closes all on %s, once', async (signal) => {
+    const program = await (await start(2)).up();
+    program.child.kill(signal);
+    program.child.kill(signal);
+    expect(await program.ended).toBe(0);
+    const workers = program.pids('started');
+    expect(program.pids('closing').toSorted()).toEqual(workers.toSorted());
+    expect(program.pids('closed').toSorted()).toEqual(workers.toSorted());
+  });
+
+  it('closes while its workers start', async () => {
+    const program = await start(2);
+    const hasWorkers = (): boolean => {
+      const { status } = spawnSync('ps', ['-o', 'pid=', '--ppid', `${program.child.pid}`]);
+      return status === 0;
+    };
+    await expect.poll(hasWorkers, { interval: 10 }).toBe(true);
+    program.child.kill('SIGTERM');
+    expect(await program.ended).toBe(0);
+    await expect.poll(() => program.pids('started').some(lives)).toBe(false);
+  });
+
+  it('ends at once on a second signal after 2 s', async () => {
+    const program = await (await start(2, { STUCK: '1' })).up();
+    program.child.kill('SIGTERM');
+    await expect.poll(() => program.pids('closing')).toHaveLength(2);
+    await new Promise((resolve) => setTimeout(resolve, 2_100));
+    program.child.kill('SIGTERM');
+    expect(await program.ended).toBe(1);
+    await expect.poll(() => program.pids('started').some(lives)).toBe(false);
+  });
+
+  it('installs no signals with signals: false', async () => {
+    const program = await (await start(2, { SIGNALS: 'off' })).up();
+    program.child.send('close');
+    expect(await program.ended).toBe(0);
+    expect(program.pids('closed')).toHaveLength(2);
+    const other = await (await start(2, { SIGNALS: 'off' })).up();
+    other.child.kill('SIGTERM');
+    expect(await other.ended).toBe(null);
+    await expect.poll(() => other.pids('started').some(lives)).toBe(false);
+  });
+
+  it('ends the workers when the primary dies', async () => {
+    const program = await (await start(2)).up();
+    const workers = program.pids('started');
+    program.child.kill('SIGKILL');
+    await expect.poll(() => workers.some(lives)).toBe(false);
+  });
+
+  it('starts a worker in the place of one that has died', async () => {
+    const program = await (await start(2)).up();
+    const [dead, other] = program.pids('started') as [number, number];
+    process.kill(dead, 'SIGKILL');
+    await expect.poll(() => program.pids('up').length).toBe(4);
+    const clients = Array.from({ length: 4 }, () => visit(program.port));
+    await publish(clients[0]!.rooms, 'alive');
+    for (const { got } of clients) await expect.poll(() => got).toEqual(['alive']);
+    expect(lives(other)).toBe(true);
+    expect(program.errors.join('\n')).toContain(
+      `worker ${dead} ended with SIGKILL; another one starts in 100 ms`,
+    );
+  });
+
+  it('ends all when one ends before the first has started', async () => {
+    const program = await start(2);
+    writeFileSync(program.fail, '');
+    expect(await program.ended).toBe(1);
+    expect(program.lines).toEqual([`refused ${program.child.pid} RangeError: this one fails`]);
+    expect(program.pids('started').some(lives)).toBe(false);
+  });
+
+  it('ends all when five in a row end before they have started', async () => {
+    const program = await (await start(2)).up();
+    writeFileSync(program.fail, '');
+    const [dead, other] = program.pids('started') as [number, number];
+    process.kill(dead, 'SIGKILL');
+    expect(await program.ended).toBe(1);
+    expect(program.errors.join('\n')).toContain('RangeError: this one fails');
+    expect(program.pids('closed')).toEqual([other]);
+  });
+
+  it('keeps the old worker when a new one does not start', async () => {
+    const program = await (await start(2)).up();
+    writeFileSync(program.fail, '');
+    program.child.send('replace');
+    expect(await once(program.child, 'message')).toEqual(['RangeError: this one fails', undefined]);
+    expect(program.pids('started').every(lives)).toBe(true);
+    rmSync(program.fail);
+    program.child.send('replace');
+    expect(await once(program.child, 'message')).toEqual(['replaced', undefined]);
+    expect(program.pids('started').map(lives)).toEqual([false, false, true, true]);
+  });
+
+  it('replaces the workers on SIGUSR2, and no client misses a message', async () => {
+    const program = await (await start(2)).up();
+    const old = program.pids('started');
+    const clients = Array.from({ length: 20 }, () => visit(program.port));
+    // All are members before the messages that count.
+    for (const { rooms } of clients) await publish(rooms, 'first');
+    await publish(clients[0]!.rooms, 'ready');
+    for (const { got } of clients) await expect.poll(() => got).toContain('ready');
+    const sent: string[] = [];
+    const sending: Promise<void>[] = [];
+    const timer = setInterval(() => {
+      const text = `${sending.length}`;
+      const { rooms } = clients[sending.length % clients.length]!;
+      sending.push(
+        rooms.publish('chat/a', text, { timeout: false }).then(() => void sent.push(text)),
+      );
+    }, 10);
+    program.child.kill('SIGUSR2');
+    await expect.poll(() => old.some(lives), { timeout: 60_000 }).toBe(false);
+    await expect.poll(() => program.pids('up').length).toBe(5);
+    clearInterval(timer);
+    await Promise.all(sending);
+    for (const { got } of clients) {
+      await expect.poll(() => sent.filter((text) => !got.includes(text))).toEqual([]);
+      expect(got).not.toContain('gap');
+      const counted = got.filter((text) => text !== 'first');
+      expect(new Set(counted).size).toBe(counted.length);
+    }
+    expect(program.lines.filter((line) => line.startsWith('closing'))).toEqual(
+      old.map((pid) => `closing ${pid} {"over":10000}`),
+    );
+  });
+});
+
+/** A member may publish. */
+async function publish(rooms: ReturnType<typeof visit>['rooms'], text: string): Promise<void> {
+  await expect
+    .poll(() =>
+      rooms.publish('chat/a', text).then(
+        () => true,
+        () => false,
+      ),
+    )
+    .toBe(true);
+}
