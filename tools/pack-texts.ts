@@ -17,10 +17,10 @@ export function relativeLinks(text: string): string[] {
 /** An entry point of a page of `api`, and its declarations. */
 const ENTRY = /^## `(.*)`\n+```ts\n([^]*?)^```/gm;
 
-/** The web address of a file of the repository at the released version. Undefined without a repository. */
-function addressOf({ repository, version }: Manifest, path: string): string | undefined {
+/** The web address of a file at the tag of the release. Undefined without a repository. */
+function addressOf({ name, repository, version }: Manifest, path: string): string | undefined {
   const url = repository?.url?.replace(/^git\+/, '').replace(/\.git$/, '');
-  return url && `${url}/blob/v${version}/${path}`;
+  return url && `${url}/blob/${name}@${version}/${path}`;
 }
 
 /**

@@ -59,7 +59,7 @@ const WAYS: Partial<Record<(typeof STATE_NAMES)[number], readonly (typeof EVENT_
     CLOSED: ['the transport has closed'],
   };
 
-/** In these states, a rule is broken by input before an end that was seen ahead: `broken-rule-ahead.test.ts` of conn. */
+/** In these states, a rule is broken by input before an end that was seen ahead: `ends-and-reads.test.ts` of conn. */
 const AHEAD = ['CLOSE_RECEIVED', 'PEER_ENDED', 'RECEIVED_ENDED'];
 
 const CELLS = Object.keys(WAYS)

@@ -57,6 +57,8 @@ export interface Fuzzed {
   readonly minutes: number;
   readonly executions: number;
   readonly findings: number;
+  /** What was found, in words, by hand. */
+  readonly note?: string;
   readonly made: Made;
 }
 
@@ -207,9 +209,10 @@ function fuzzTable(fuzz: readonly Fuzzed[]): string {
   return [
     row(['target', 'minutes', 'executions', 'findings', 'made']),
     row(['---', '---:', '---:', '---:', '---']),
-    ...fuzz.map(({ target, minutes, executions, findings, made }) =>
-      row([`\`${target}\``, minutes.toFixed(1), executions, findings, madeText(made)]),
-    ),
+    ...fuzz.map(({ target, minutes, executions, findings, note, made }) => {
+      const found = note === undefined ? findings : `${findings}: ${note}`;
+      return row([`\`${target}\``, minutes.toFixed(1), executions, found, madeText(made)]);
+    }),
     row([`${fuzz.length} targets`, `${hours.toFixed(2)} hours`, executions, '', '']),
   ].join('');
 }

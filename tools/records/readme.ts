@@ -92,7 +92,7 @@ function tested(root: string): string {
     `[\`ws-conform\`](conformance), cases: ${cases.join(', ')}; ${failed} fail, ${skipped} skipped; covers [Autobahn's ${autobahn}](conformance/autobahn.md)`,
     `${sum(planted.map((one) => one.faults))} faults planted in naive peers test that suite`,
     `[attacks](tests/attacks): ${attacks}, with bounds of memory and time`,
-    `[fuzzer](fuzz): ${fuzz.length} targets, ${minutes} min, ${count(executions)} executions, ${findings} findings`,
+    `[fuzzer](fuzz): ${fuzz.length} targets, ${minutes} min, ${count(executions)} executions, ${findings} ${findings === 1 ? 'finding' : 'findings'}`,
     `[mutation](tests/mutation): ${mutants.length === 0 ? 'no run is recorded' : mutants.join(', ')}`,
     '[pairs of operations](tests/pairs) against a model; [chaos](tests/chaos); [soak](tests/soak)',
     'hubs while Redis, NATS and nodes are killed',

@@ -13,7 +13,7 @@ const README =
 
 describe('absoluteLinks', () => {
   it('names the files of the released version', () => {
-    const blob = 'https://git.example/x/y/blob/v0.1.0';
+    const blob = 'https://git.example/x/y/blob/@x/a@0.1.0';
     expect(absoluteLinks(README, one)).toBe(
       `# @x/a\n\n[rooms](${blob}/docs/rooms.md#join) ![chart](${blob.replace('blob', 'raw')}/packages/a/chart.svg) [site](https://a.example)\n`,
     );

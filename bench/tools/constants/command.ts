@@ -13,7 +13,7 @@ export const CONSTANTS_HELP = `hub --constants: measures the constants of ${SCAL
 usage: pnpm bench hub --constants [--runs N] [--busy]
 
 Opens 10,000 connections to one node, sends 20 messages to all, and 20,000 publications through a real
-Redis to 20 subscribers; a second node tells 20,000 joins and leaves, and shows 10,000 members. Each constant
+Redis to 20 subscribers; a second node tells 20,000 joins and leaves, and shows 9,000 members. Each constant
 is the median of the runs (default: 3, each about a minute). It writes ${MEASUREMENT} and the tables of ${SCALE}. The
 limit of open files (ulimit -n) must be above 10,100.
 

@@ -13,7 +13,7 @@ export const MESSAGE = 100;
 
 /** What each constant is. */
 export const CONSTANTS = {
-  process: { unit: 'bytes', what: 'memory of a node without connections' },
+  process: { unit: 'bytes', what: 'memory of a node without connections, with a client of Redis' },
   connection: { unit: 'bytes', what: 'memory of a session that is in one room' },
   kernel: { unit: 'bytes', what: 'kernel memory of its idle socket' },
   opening: { unit: 'µs', what: 'CPU of a node for a handshake, a session and a join' },

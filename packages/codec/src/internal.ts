@@ -40,7 +40,7 @@ export { simdReadBuffer, withoutSimd } from './masking/simd.ts';
 export { LARGEST_SLAB, NO_BYTES } from './memory/slab.ts';
 export { Pool } from './memory/slab-pool.ts';
 export { encoded } from './messages/extension.ts';
-export { Lease, leaseOf } from './messages/lease.ts';
+export { Lease } from './messages/lease.ts';
 export { MessageMemory } from './messages/message-memory.ts';
 export { poolGuard, poolsAreDebugged } from './pool-guard.ts';
 export { isControl, MAX_CLOSE_REASON, MAX_CONTROL_PAYLOAD } from './protocol.ts';

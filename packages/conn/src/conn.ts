@@ -42,7 +42,7 @@ import { formatJSON, parseLater } from './read/json.ts';
 import type { MessageReader } from './read/message-reader.ts';
 import { type MessageStreams, streamsOf } from './read/message-streams.ts';
 import { type MessageHandler, receive, startReceive } from './read/receive-call.ts';
-import { handled, rejected } from './time/promises.ts';
+import { handled, rejected, resolvedAt } from './time/promises.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import { checkTransport, type Transport } from './transport.ts';
 import { duration, kind } from './validate.ts';
@@ -673,7 +673,10 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
         connection.platform,
         { signal: options.signal },
         () => {
-          connection.endingOrNew().ourClose(payload, timeout, options.discard === true);
+          const ending = connection.endingOrNew();
+          const { info } = ending;
+          if (info !== undefined) return resolvedAt(info, () => info);
+          ending.ourClose(payload, timeout, options.discard === true);
           const closed = connection.closedPromise();
           if (timeout === undefined) return closed;
           return keepAliveFor(connection.platform, timeout, closed);

@@ -23,18 +23,6 @@ class ReadersOf implements RatedReaders {
     this.#connection = connection;
   }
 
-  wait(): boolean {
-    const { inbox, transportClosed } = this.#connection;
-    const { pieces, rate } = inbox;
-    if (transportClosed) {
-      // The reader of a message in pieces gets its rest.
-      if (pieces?.over !== false) this.#dropRest();
-      return false;
-    }
-    if (pieces !== undefined && rate!.inDebt) pieces.held = true;
-    return true;
-  }
-
   continuePieces(): void {
     this.#connection.inbox.pieces?.unhold();
   }
@@ -49,13 +37,9 @@ class ReadersOf implements RatedReaders {
 
   /** A read that waits for a token rejects, and the messages that wait are dropped. */
   end(): void {
-    this.#connection.inbox.pieces?.unhold();
-    this.#dropRest();
-  }
-
-  #dropRest(): void {
     const { inbox } = this.#connection;
     const count = inbox.queue?.length ?? 0;
+    inbox.pieces?.unhold();
     inbox.queue = undefined;
     inbox.countDropped(count, inbox.receiveCall?.discards !== true);
     inbox.dropExcess();

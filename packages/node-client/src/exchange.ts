@@ -31,6 +31,8 @@ export type ExchangeFailure =
   /** The stream has ended. `first`: before any byte. */
   | { readonly kind: 'ended'; readonly error: Error | undefined; readonly first: boolean };
 
+/** The start of a request for a tunnel through a proxy. */
+export const CONNECT = 'CONNECT ';
 /** Most bytes up to the end of the response head, including interim responses (1xx). */
 export const MAX_HEAD: number = 64 * 1024;
 /** Most interim responses (1xx) before the final one. */
@@ -81,7 +83,7 @@ export class Exchange {
    */
   constructor(stream: Duplex, request: string, errorOf: (failure: ExchangeFailure) => unknown) {
     this.#stream = stream;
-    this.#isConnect = isConnect(request);
+    this.#isConnect = request.startsWith(CONNECT);
     this.#errorOf = errorOf;
     this.#head = this.#createHead();
     this.answer = new Promise((resolve, reject) => {
@@ -160,11 +162,6 @@ export class Exchange {
     const limits = { maxBytes: Math.max(1, MAX_HEAD - this.#received) };
     return this.#isConnect ? new TunnelHead(limits) : new ResponseHead(limits);
   }
-}
-
-/** Whether a request asks for a tunnel. */
-export function isConnect(request: string): boolean {
-  return request.startsWith('CONNECT ');
 }
 
 /** Whether a server has accepted: with a 101, over HTTP/2 with any 2xx (RFC 8441, section 5). */

@@ -7,7 +7,6 @@
 export { Connector } from './connect.ts';
 export {
   Exchange,
-  type ExchangeFailure,
   type FinalHead,
   isAccepted,
   ResponseBody,

@@ -4,12 +4,12 @@ import type { HeadFault, ResponseFacts, ResponseHead } from '@ws/codec';
 import type { DialScope } from './dial-scope.ts';
 import { BadHandshakeError, dialError, type RefusedResponse } from './errors.ts';
 import {
+  CONNECT,
   Exchange,
   type ExchangeFailure,
   type FinalHead,
   type FinalResponse,
   HTTP2_ANSWER,
-  isConnect,
   isSuccess,
   MAX_HEAD,
   ResponseBody,
@@ -77,10 +77,11 @@ export async function askForResponse(
   }
   const { head, rest } = answer;
   const response = toHttpResponse(head);
-  if (head.status === 101 && !isConnect(request)) {
+  const isTunnel = request.startsWith(CONNECT);
+  if (head.status === 101 && !isTunnel) {
     return { ...response, body: Buffer.from(rest.subarray(0, MAX_BODY)), early: rest };
   }
-  if (isConnect(request) && isSuccess(head.status)) return response;
+  if (isTunnel && isSuccess(head.status)) return response;
   return { ...response, body: await readRefusalBody(stream, head, rest, scope) };
 }
 
@@ -91,7 +92,7 @@ export function toHttpResponse(head: FinalHead): HttpResponse {
 }
 
 function errorOf(failure: ExchangeFailure, request: string, secure: boolean): Error {
-  const labels = isConnect(request) ? LABELS.CONNECT : LABELS.GET;
+  const labels = request.startsWith(CONNECT) ? LABELS.CONNECT : LABELS.GET;
   const advice = secure ? '' : `; ${labels.perhaps}`;
   switch (failure.kind) {
     case 'malformed':

@@ -26,7 +26,7 @@ import {
 } from './headers.ts';
 import type { UpgraderPlan } from './options.ts';
 import { type Admission, admissionOf } from './policies/admit.ts';
-import { readAuth, responseRefusal, thrownByAuthenticate } from './policies/authenticate.ts';
+import { readAuth, responseRefusal, thrownBy } from './policies/authenticate.ts';
 import { type ErrorHook, refuseByHook } from './policies/error-hook.ts';
 import { beforeUpgrade } from './policies/head-callbacks.ts';
 import type { Reservation } from './policies/limits.ts';
@@ -214,7 +214,7 @@ export class UpgradeRequest {
       'authenticate',
       () => authenticate(this.req, { signal, ...known }),
       (result) => this.#authenticated(result),
-      thrownByAuthenticate,
+      (error) => thrownBy('authenticate', error),
     );
   }
 

@@ -427,8 +427,7 @@ export class FrameDecoder {
   reset(): void {
     this.#dropInput();
     this.#state = AT_HEADER;
-    this.#open = 0;
-    this.#remaining = 0;
+    this.#open = this.#remaining = 0;
     this.error = undefined;
     // Last: the pool's release function may throw.
     this.#memory.release();
@@ -605,7 +604,8 @@ export class FrameDecoder {
   #dropInput(): void {
     this.#memory.chunk = NO_BYTES;
     this.#setInput(NO_BYTES, 0, 0);
-    this.#show(NO_BYTES, 0, 0);
+    this.buf = NO_BYTES;
+    this.start = this.end = 0;
   }
 
   #show(buf: Uint8Array, start: number, end: number): void {

@@ -250,7 +250,7 @@ export type HeaderLines =
  * @throws TypeError for a name that is no token or is in `own`, and for a value that is not ASCII
  *   text.
  */
-export function formatLines(headers: HeaderLines | undefined, own: readonly string[]): string {
+function formatLines(headers: HeaderLines | undefined, own: readonly string[]): string {
   if (headers === undefined) return '';
   if (typeof headers !== 'object' || headers === null) {
     throw badType('headers: expected an object or pairs', headers);
@@ -281,7 +281,7 @@ export function linesOf(pairs: readonly (readonly [name: string, value: string])
 }
 
 /** @throws TypeError for a value that could add a line or that has more than ASCII. */
-export function formatLine(name: string, value: unknown): string {
+function formatLine(name: string, value: unknown): string {
   if (typeof value !== 'string') {
     throw new TypeError(`headers: ${name} must be a string, not ${kind(value)}`);
   }

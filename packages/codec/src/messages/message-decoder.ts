@@ -38,7 +38,7 @@ import {
   STEP,
 } from './message-decoder-options.ts';
 import { invalidText, MessageRules, reservedBits } from './message-rules.ts';
-import { NO_EVENT, OpenMessage } from './open-message.ts';
+import { NO_EVENT, NO_MESSAGE, OpenMessage, UNWANTED } from './open-message.ts';
 import { UnreadInput } from './unread-input.ts';
 
 /**
@@ -158,7 +158,7 @@ export class MessageDecoder {
 
   /** Sets the extension of the connection. Only between two messages. */
   set extension(extension: Extension | undefined) {
-    this.#message.useExtension(extension);
+    if (extension !== this.#message.extension) this.#message.useExtension(extension);
   }
 
   /** Whether `next()` may return an event without another chunk. */
@@ -168,12 +168,16 @@ export class MessageDecoder {
 
   /** Whether the stream is between two messages and all input is parsed. */
   get idle(): boolean {
-    return !this.pending && !this.#message.isOpen && this.#frames.atFrameBoundary;
+    const { transforming, delivery } = this.#message;
+    if (this.#pending || transforming || delivery !== NO_MESSAGE) return false;
+    return this.#frames.atFrameBoundary;
   }
 
   /** @internal Whether a message has begun and not ended, and its reader has not given up the rest. */
   get withinMessage(): boolean {
-    return this.#message.isOpen && !this.#message.isGivenUp;
+    const { delivery, use } = this.#message;
+    const isGivenUp = delivery === UNWANTED && use === DELIVERED;
+    return delivery !== NO_MESSAGE && !isGivenUp;
   }
 
   /** @internal The frame of the last event. After FAILED the header that has the fault, if one has. */
@@ -223,7 +227,7 @@ export class MessageDecoder {
       return this.#unread.append(chunk, end);
     }
     // The input of the extension may be in the rest.
-    this.#message.keep();
+    if (this.#message.transforming) this.#message.extension!.keep();
     if (this.#unread.copy !== undefined) this.#unread.release();
     this.#frames.push(chunk, end);
     this.#pending = true;
@@ -231,7 +235,7 @@ export class MessageDecoder {
 
   /** Ends the loan of the chunk: what is unread is copied. */
   keep(): void {
-    this.#message.keep();
+    if (this.#message.transforming) this.#message.extension!.keep();
     if (this.#pending) this.#unread.keep();
   }
 
@@ -337,15 +341,22 @@ export class MessageDecoder {
     extension: Extension | undefined,
     allocator: MessageAllocator = exact,
   ): void {
-    this.#message.attach(counters, extension);
+    const message = this.#message;
+    message.counters = counters;
+    if (extension !== message.extension) message.useExtension(extension);
     this.#allocator = allocator;
+    message.memory.usePools();
     this.#unread.usePools();
-    if (readLimit !== this.readLimit) this.readLimit = readLimit;
+    if (readLimit !== message.rules.limit) this.readLimit = readLimit;
   }
 
   /** @internal Ends {@link attach}. The decoder is {@link idle}. */
   detach(): void {
-    this.#message.detach();
+    const message = this.#message;
+    message.counters = NONE_COUNTED;
+    // Also bounds frames as without an extension.
+    if (message.extension !== undefined) message.useExtension(undefined);
+    message.use = DELIVERED;
     this.#allocator = exact;
     this.streaming = false;
   }
@@ -420,7 +431,10 @@ export class MessageDecoder {
   #frameData(): MessageEvent {
     const frames = this.#frames;
     const complete = frames.missing === 0;
-    const event = this.#message.payload(complete && frames.fin);
+    const message = this.#message;
+    // The limit may have been lowered since the frame began.
+    const isAllowed = message.use === IGNORED || message.checkLength();
+    const event = isAllowed ? message.payload(complete && frames.fin) : FAILED;
     // The end of a frame is not read: no chunk could be pushed.
     if (complete) frames.next();
     return event;
@@ -437,3 +451,6 @@ export class MessageDecoder {
 }
 
 const exact: MessageAllocator = { allocate: (size) => new Uint8Array(size) };
+
+/** The counters of a decoder that has had a connection. */
+const NONE_COUNTED: MessageCounters = { framesIn: 0, messagesIn: 0, pingsIn: 0 };

@@ -36,8 +36,9 @@ export class MessageRules {
   /** Counts a frame of the message. Returns false after too many empty ones in a row. */
   addFrame(length: number, fin: boolean): boolean {
     this.#wireLength += length;
-    this.#emptyFragments = length > 0 || fin ? 0 : this.#emptyFragments + 1;
-    return this.#emptyFragments <= this.#options.maxEmptyFragments;
+    const isEmpty = length === 0 && !fin;
+    this.#emptyFragments = isEmpty ? this.#emptyFragments + 1 : 0;
+    return !isEmpty || this.#emptyFragments <= this.#options.maxEmptyFragments;
   }
 
   /** The fault of too many empty fragments. */

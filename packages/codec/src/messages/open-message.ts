@@ -23,11 +23,11 @@ import { MessageMemory } from './message-memory.ts';
 import { invalidText, type MessageRules, reservedBits } from './message-rules.ts';
 
 // The ways to deliver an open message.
-const NO_MESSAGE = 0;
+export const NO_MESSAGE = 0;
 const WHOLE = 1;
 const PIECES = 2;
 /** The message was delivered in pieces, but the reader does not want the rest. */
-const UNWANTED = 3;
+export const UNWANTED = 3;
 
 /**
  * A frame, or a part of one, gives the caller no event: the next one is parsed. It has the value of
@@ -53,9 +53,10 @@ export class OpenMessage {
   readonly rules: MessageRules;
   readonly #decoder: MessageDecoder;
   readonly #frames: FrameDecoder;
-  readonly #memory = new MessageMemory();
-  #extension: Extension | undefined;
-  #delivery: typeof NO_MESSAGE | typeof WHOLE | typeof PIECES | typeof UNWANTED = NO_MESSAGE;
+  /** Only {@link useExtension} changes it. */
+  extension: Extension | undefined;
+  readonly memory: MessageMemory = new MessageMemory();
+  delivery: typeof NO_MESSAGE | typeof WHOLE | typeof PIECES | typeof UNWANTED = NO_MESSAGE;
   /** Whether MESSAGE_BEGIN has announced it. */
   #announced = false;
   /** Whether it has reserved bits of the extension. */
@@ -68,60 +69,29 @@ export class OpenMessage {
     this.bound();
   }
 
-  /** Whether it has begun and not ended. */
-  get isOpen(): boolean {
-    return this.#delivery !== NO_MESSAGE;
-  }
-
-  /** Whether its reader does not want the rest. */
-  get isGivenUp(): boolean {
-    return this.#delivery === UNWANTED && this.use === DELIVERED;
-  }
-
   /** Bytes that are held of it. */
   get held(): number {
-    return this.#memory.length + (this.#extension?.held ?? 0);
-  }
-
-  /** Begins the work for a connection. */
-  attach(counters: MessageCounters, extension: Extension | undefined): void {
-    this.counters = counters;
-    this.#memory.usePools();
-    this.useExtension(extension);
-  }
-
-  /** Ends {@link attach}. */
-  detach(): void {
-    this.counters = NONE_COUNTED;
-    this.use = DELIVERED;
-    // Also bounds frames as without an extension.
-    this.useExtension(undefined);
+    return this.memory.length + (this.extension?.held ?? 0);
   }
 
   useExtension(extension: Extension | undefined): void {
-    if (extension === this.#extension) return;
-    this.#extension = extension;
+    this.extension = extension;
     this.#frames.allowedRsv = extension === undefined ? 0 : extension.rsv;
     this.bound();
   }
 
-  /** Ends the loan of the extension's input. */
-  keep(): void {
-    if (this.transforming) this.#extension!.keep();
-  }
-
   /** Needs no pooled memory from now on. */
   leavePools(): void {
-    this.#memory.leavePools();
-    this.keep();
+    this.memory.leavePools();
+    if (this.transforming) this.extension!.keep();
   }
 
   /** Drops it. */
   destroy(): void {
     this.transforming = false;
-    this.#memory.release();
-    this.#endMessage();
-    this.#extension?.destroy();
+    this.memory.release();
+    if (this.delivery !== NO_MESSAGE) this.#endMessage();
+    this.extension?.destroy();
   }
 
   /**
@@ -131,10 +101,10 @@ export class OpenMessage {
    *   is not delivered.
    */
   turnIntoPieces(): OwnedBytes | undefined {
-    if (this.#delivery !== WHOLE || this.use !== DELIVERED) return undefined;
-    this.#delivery = PIECES;
+    if (this.delivery !== WHOLE || this.use !== DELIVERED) return undefined;
+    this.delivery = PIECES;
     this.#announced = true;
-    return this.#memory.takeOwn();
+    return this.memory.takeOwn();
   }
 
   /**
@@ -145,31 +115,31 @@ export class OpenMessage {
   turnIntoWhole(): boolean {
     const decoder = this.#decoder;
     const { bytes, start, end, callerKeeps } = decoder;
-    this.#memory.append(bytes, start, end, 0, callerKeeps);
+    this.memory.append(bytes, start, end, 0, callerKeeps);
     decoder.release();
-    if (this.#delivery === NO_MESSAGE) {
+    if (this.delivery === NO_MESSAGE) {
       this.#showAssembled();
       return true;
     }
-    this.#delivery = WHOLE;
+    this.delivery = WHOLE;
     return false;
   }
 
   /** Skips the rest of a message that is delivered in pieces: SKIPPED follows at its end. */
   skip(): void {
-    if (this.#delivery === PIECES) this.#delivery = UNWANTED;
+    if (this.delivery === PIECES) this.delivery = UNWANTED;
   }
 
   /** Changes the use of the payload, from DELIVERED to CHECKED_ONLY to IGNORED and never back. */
   setUse(use: PayloadUse): void {
     if (use === this.use) return;
     this.use = use;
-    this.#memory.release();
+    this.memory.release();
     if (use !== IGNORED) return;
     this.#decoder.streaming = false;
     this.skip();
     this.#endTransforming();
-    this.#extension?.destroy();
+    this.extension?.destroy();
   }
 
   #endTransforming(): void {
@@ -185,12 +155,12 @@ export class OpenMessage {
   /** Bounds the payload of the next frame by the rest of the message's limit. */
   bound(): void {
     // The next frame may have reserved bits, so with an extension the bound allows for them.
-    this.#frames.maxFramePayload = this.rules.frameLimit(this.#extension !== undefined);
+    this.#frames.maxFramePayload = this.rules.frameLimit(this.extension !== undefined);
   }
 
   /** No message is under way. */
   #endMessage(): void {
-    this.#delivery = NO_MESSAGE;
+    this.delivery = NO_MESSAGE;
     this.rules.reset();
     this.bound();
   }
@@ -205,22 +175,22 @@ export class OpenMessage {
     if (!this.rules.addFrame(length, fin)) this.fail(this.rules.tooManyEmpty());
     if (!this.#extended) {
       decoder.length += length;
-      if (this.#delivery === WHOLE) this.#memory.announce(length, fin);
+      if (this.delivery === WHOLE) this.memory.announce(length, fin);
     }
     this.bound();
-    return decoder.error === undefined && this.#checkLength();
+    return decoder.error === undefined && this.checkLength();
   }
 
   #startMessage(type: DataType): void {
     const decoder = this.#decoder;
     decoder.type = type;
-    this.#delivery = decoder.streaming ? PIECES : WHOLE;
+    this.delivery = decoder.streaming ? PIECES : WHOLE;
     this.#announced = false;
     decoder.length = 0;
     this.#extended = this.#frames.rsv !== 0;
     if (!this.#extended || this.use === IGNORED) return;
     try {
-      this.#extension!.begin(type, this.#frames.rsv);
+      this.extension!.begin(type, this.#frames.rsv);
     } catch (error) {
       this.#failBy(error);
     }
@@ -230,7 +200,7 @@ export class OpenMessage {
   frameBegins(): MessageEvent {
     this.counters.framesIn++;
     if (!this.startFrame()) return FAILED;
-    const begins = this.#delivery === PIECES && this.#frames.opcode !== ContinuationFrame;
+    const begins = this.delivery === PIECES && this.#frames.opcode !== ContinuationFrame;
     return begins ? this.#piece(NO_BYTES, 0, 0, false) : NO_EVENT;
   }
 
@@ -238,8 +208,6 @@ export class OpenMessage {
   payload(last: boolean): MessageEvent {
     const { buf, start, end, key } = this.#frames;
     if (this.use === IGNORED) return last ? this.#finish(NO_BYTES, 0, 0) : NO_EVENT;
-    // The limit may have been lowered since the frame began.
-    if (!this.#checkLength()) return FAILED;
     return this.#extended
       ? this.#feed(buf, start, end, key, last)
       : this.#take(buf, start, end, key, last, undefined);
@@ -249,27 +217,27 @@ export class OpenMessage {
   #feed(bytes: Uint8Array, start: number, end: number, key: number, last: boolean): MessageEvent {
     xorAnywhere(bytes, start, end, key);
     try {
-      this.#extension!.feed(bytes, start, end, last);
+      this.extension!.feed(bytes, start, end, last);
     } catch (error) {
       return this.#failBy(error);
     }
     this.transforming = true;
     // Announced before its first plain bytes, which may need a later turn or a later frame.
-    const begins = this.#delivery === PIECES && !this.#announced;
+    const begins = this.delivery === PIECES && !this.#announced;
     return begins ? this.#piece(NO_BYTES, 0, 0, false) : STEP;
   }
 
   /** Lets the extension make the next plain bytes. */
   step(): MessageEvent {
     const decoder = this.#decoder;
-    const extension = this.#extension!;
+    const extension = this.extension!;
     // A real NEED_MORE: `next` returns it, because the message is still transforming. The extension
     // calls `resume` when it can continue.
     if (!extension.ready()) return NEED_MORE;
     // The limit may have been lowered since the message began.
-    if (!this.#checkLength()) return FAILED;
+    if (!this.checkLength()) return FAILED;
     const limit = this.rules.limit - decoder.length;
-    const first = decoder.length === 0 && this.#delivery === WHOLE;
+    const first = decoder.length === 0 && this.delivery === WHOLE;
     const expected = first ? extension.unread * EXPECTED_RATIO : LARGEST_STEP;
     const lease = Lease.acquire(Math.min(expected, LARGEST_STEP));
     let event: MessageEvent = FAILED;
@@ -278,7 +246,7 @@ export class OpenMessage {
       const last = extension.done;
       this.transforming = extension.more;
       decoder.length += size;
-      if (this.#checkLength()) {
+      if (this.checkLength()) {
         if (last) extension.endMessage();
         event = this.#take(lease.bytes, 0, size, 0, last, lease);
       }
@@ -305,9 +273,9 @@ export class OpenMessage {
     lease: Lease | undefined,
   ): MessageEvent {
     const decoder = this.#decoder;
-    const memory = this.#memory;
+    const memory = this.memory;
     const isText = decoder.type === TextMessage;
-    const isWhole = this.#delivery === WHOLE && this.use === DELIVERED;
+    const isWhole = this.delivery === WHOLE && this.use === DELIVERED;
     // A borrowed message that the extension made in one step stays where it is.
     const stays = lease !== undefined && last && memory.length === 0 && !decoder.callerKeeps;
     if (isWhole && !stays) {
@@ -319,7 +287,7 @@ export class OpenMessage {
       }
       return last ? this.#finish(NO_BYTES, 0, 0) : NO_EVENT;
     }
-    const inPieces = this.#delivery === PIECES;
+    const inPieces = this.delivery === PIECES;
     if (inPieces || isText) xorAnywhere(bytes, start, end, key);
     if (isText && !this.rules.mayContinue(bytes, start, end, false)) {
       return this.fail(invalidText());
@@ -340,7 +308,7 @@ export class OpenMessage {
   }
 
   /** Checks the message's length: the frame decoder checks the limit only for plain messages. */
-  #checkLength(): boolean {
+  checkLength(): boolean {
     if (this.#decoder.length <= this.rules.limit) return true;
     this.fail(this.rules.tooBig());
     return false;
@@ -349,7 +317,7 @@ export class OpenMessage {
   /** Ends the message. Unless it is assembled, `bytes[start, end)` is its last piece, or all of it. */
   #finish(bytes: Uint8Array, start: number, end: number): MessageEvent {
     const decoder = this.#decoder;
-    const delivery = this.#delivery;
+    const delivery = this.delivery;
     // A text may end inside a character.
     const isCut = decoder.type === TextMessage && this.use !== IGNORED && !this.rules.mayEnd;
     this.#endMessage();
@@ -364,7 +332,7 @@ export class OpenMessage {
 
   #showAssembled(): void {
     const decoder = this.#decoder;
-    const memory = this.#memory;
+    const memory = this.memory;
     const { length } = memory;
     if (length === 0) return decoder.show(NO_BYTES, 0, 0);
     if (decoder.callerKeeps) {
@@ -385,10 +353,7 @@ export class OpenMessage {
 
   fail(error: ProtocolError | undefined): typeof FAILED {
     this.#decoder.error = error;
-    this.#memory.release();
+    this.memory.release();
     return FAILED;
   }
 }
-
-/** The counters of a decoder that has had a connection. */
-const NONE_COUNTED: MessageCounters = { framesIn: 0, messagesIn: 0, pingsIn: 0 };

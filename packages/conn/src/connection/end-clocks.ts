@@ -3,6 +3,9 @@ import type { TimerEntry } from '../scheduler/timers.ts';
 import type { ConnShared } from './shared.ts';
 import type { SlowPeer } from './slow-peer.ts';
 
+/** A reader is given no less time for progress, in ms. */
+const SHORTEST_STALL = 10;
+
 /**
  * The clocks of the end of a connection, which share its alarm:
  *
@@ -57,6 +60,12 @@ export class EndClocks {
   /** Whether the time of a reader without progress runs, or of a peer that never ends its side. */
   get stallRuns(): boolean {
     return this.#stallDeadline !== Infinity;
+  }
+
+  /** A reader has `ms` for progress, but leaves the peer time: its close frame is behind the messages. */
+  readerMayStall(ms: number): void {
+    const half = (this.#deadline - this.#now()) / 2;
+    if (half >= SHORTEST_STALL) this.stallFor(Math.min(ms, half));
   }
 
   /** Bounds a wait in ms that the deadline does not end earlier. */

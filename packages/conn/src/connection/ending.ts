@@ -224,16 +224,12 @@ export class Ending implements TurnTask {
     const { machine, rare } = this.#connection;
     if (!machine.answerIsDue || this.#answering) return;
     const { received } = machine;
-    const handled = received && rare?.handlers?.callCloseHandler(received);
-    if (handled === undefined) return this.#sendAnswer();
+    const handlers = rare?.handlers;
+    if (received === undefined || handlers?.close === undefined) return this.#sendAnswer();
+    // First: the handler may read, and may close.
     this.#answering = true;
     this.clocks.handlerIsAwaited();
-    const failed = (error: unknown): void => this.handlerFailed(error, 'close handler');
-    void handled.catch(failed).then(() => {
-      // If an error is no failure, the peer still gets its answer.
-      this.#handlerDone();
-      this.#connection.scheduleEndOfTurn();
-    });
+    handlers.handleClose(received, () => this.#handlerDone());
   }
 
   /**
@@ -241,6 +237,7 @@ export class Ending implements TurnTask {
    * code of the peer's (section 5.5.1).
    */
   #handlerDone(): void {
+    this.#connection.scheduleEndOfTurn();
     if (!this.#answering) return;
     this.#answering = false;
     this.#sendAnswer();
@@ -464,7 +461,7 @@ export class Ending implements TurnTask {
     const time = reads ? clocks.longestStall : 0;
     if (time === 0) return this.#dropExcess();
     clocks.progressAtStall = progress(this.#connection);
-    clocks.stallFor(time);
+    clocks.readerMayStall(time);
   }
 
   #endWithoutPeer(): void {
@@ -488,8 +485,8 @@ export class Ending implements TurnTask {
 
   /** The reader has had its time, and so has the close handler. */
   #answerIsLate(): void {
-    this.#connection.scheduleEndOfTurn();
     if (this.#answering) return this.#handlerDone();
+    this.#connection.scheduleEndOfTurn();
     // The peer gets its answer although a message may be unhandled, or its close frame unparsed.
     this.#connection.machine.lookAhead();
     this.#answer();

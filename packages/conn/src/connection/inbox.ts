@@ -286,11 +286,10 @@ export class Inbox {
    */
   runLast(): boolean {
     const { extension, awaitsTurn, machine } = this.#connection;
-    const hasInput = machine.input?.pending === true;
     // Before the first pass, the peer's close frame may be in the input.
-    if (this.#stage === STARTING && hasInput) return true;
+    if (this.#stage === STARTING && machine.input?.pending === true) return true;
     if (extension === undefined) return false;
-    if (awaitsTurn && hasInput) this.run('last');
+    if (awaitsTurn && machine.input?.pending === true) this.run('last');
     return extension.waiting === true;
   }
 
@@ -371,13 +370,15 @@ export class Inbox {
       case MESSAGE_BEGIN:
         // Code of the application has run since the message began: its reader may have given up.
         if (this.pull?.streams === true) {
-          this.give(beginPieces(this.#connection, decoder));
-          if (decoder.fin) this.#observe(decoder);
+          const reader = beginPieces(this.#connection, decoder);
+          // The rate may have ended the connection.
+          if (this.pull !== undefined) this.give(reader);
+          if (decoder.fin) this.#observe(decoder, 0);
         } else if (decoder.turnIntoWhole()) this.#arrived(decoder);
         break;
       case MESSAGE_DATA:
         addPiece(this.#connection, decoder);
-        if (decoder.fin) this.#observe(decoder);
+        if (decoder.fin) this.#observe(decoder, 0);
         break;
       case SKIPPED:
         this.#observe(decoder);
@@ -433,9 +434,9 @@ export class Inbox {
     return this.#connection.shared.platform.observer?.messageIn !== undefined;
   }
 
-  /** A message has arrived: the rate counts it, and the observer sees it. */
-  #observe(decoder: MessageDecoder): void {
-    if (!this.dropping) this.rate?.arrived(decoder.length);
+  /** A message has arrived: the rate counts it and its `bytes`, and the observer sees it. */
+  #observe(decoder: MessageDecoder, bytes: number = decoder.length): void {
+    if (!this.dropping) this.rate?.arrived(1, bytes);
     if (this.#isObserved()) observeMessage(this.#connection, decoder);
   }
 

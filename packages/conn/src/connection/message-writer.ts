@@ -3,7 +3,7 @@ import {
   fromCaller,
   isControl,
   isMistake,
-  leaseOf,
+  Lease,
   MAX_CONTROL_PAYLOAD,
   NO_BYTES,
 } from '@ws/codec/internal';
@@ -380,7 +380,7 @@ function kept(bytes: Uint8Array, start: number, end: number): Uint8Array {
 
 /** Keeps the memory of a borrowed message from reuse until its bytes are written. */
 function hold(bytes: Uint8Array, written: Promise<void>): void {
-  const lease = leaseOf(bytes);
+  const lease = Lease.holding(bytes);
   if (lease === undefined) return;
   lease.pin();
   written.then(lease.release, lease.release);

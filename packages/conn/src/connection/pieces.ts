@@ -9,23 +9,24 @@ import type { Connection } from './connection.ts';
 /** A message begins, with its first piece. Returns its reader. */
 export function beginPieces(connection: Connection, decoder: MessageDecoder): MessageReader {
   const reader = newReader(connection, decoder.type);
-  const size = decoder.end - decoder.start;
-  add(connection, decoder);
-  connection.inbox.rate?.take(1, size);
+  add(connection, decoder, 1);
   return reader;
 }
 
 /** Adds a piece to the message that is read. */
 export function addPiece(connection: Connection, decoder: MessageDecoder): void {
-  connection.inbox.rate?.take(0, decoder.end - decoder.start);
-  add(connection, decoder);
+  add(connection, decoder, 0);
 }
 
-function add({ inbox: { pieces } }: Connection, decoder: MessageDecoder): void {
+function add({ inbox }: Connection, decoder: MessageDecoder, messages: 0 | 1): void {
   const { bytes, start, end, fin } = decoder;
+  const { pieces, rate } = inbox;
+  if (pieces !== undefined && rate?.hasNoByte === true) pieces.held = true;
   pieces?.pushCopy(bytes, start, end);
   if (fin) pieces?.finish();
   decoder.release();
+  rate?.take(messages, end - start);
+  rate?.arrived(0, end - start);
 }
 
 /** A reader of a message that has arrived. */

@@ -2,7 +2,7 @@ import { MESSAGE, NEED_MORE, STEP } from '@ws/codec';
 import { Message } from '../message.ts';
 import type { MessageReader } from '../read/message-reader.ts';
 import { PullRead } from '../read/pull-read.ts';
-import { rejected } from '../time/promises.ts';
+import { rejected, resolvedAt } from '../time/promises.ts';
 import type { Connection } from './connection.ts';
 import { pauseOrResume } from './flow-control.ts';
 import type { Inbox, ReadResult } from './inbox.ts';
@@ -23,9 +23,9 @@ function read(connection: Connection, name: string): Promise<ReadResult> {
   const { inbox } = connection;
   const clash = inbox.clash(name);
   if (clash !== undefined) return rejected(clash, inbox);
-  const straight = name === 'nextReader' ? undefined : takeNext(connection, name);
-  if (straight !== undefined) return Promise.resolve(straight);
-  const pull = begin(connection, new PullRead(name));
+  const next = name === 'nextReader' ? undefined : takeNext(connection, name);
+  if (next instanceof Message) return Promise.resolve(next);
+  const pull = begin(connection, next ?? new PullRead(name));
   if (pull.taken !== undefined) return Promise.resolve(pull.taken);
   if (inbox.ended !== undefined) return rejected(inbox.ended.reason);
   return wait(connection, pull) as Promise<ReadResult>;
@@ -42,13 +42,16 @@ function nextResult(
   const { inbox } = connection;
   const clash = inbox.clash('for await');
   if (clash !== undefined) return rejected(clash, inbox);
-  const straight = takeNext(connection, 'for await');
-  if (straight !== undefined) return Promise.resolve({ done: false, value: straight });
-  const pull = begin(connection, new PullRead('for await', iterator));
+  const next = takeNext(connection, 'for await', iterator);
+  if (next instanceof Message) return Promise.resolve({ done: false, value: next });
+  const pull = begin(connection, next ?? new PullRead('for await', iterator));
+  if (pull.hasLeft) return Promise.resolve({ done: true, value: undefined });
   if (pull.taken !== undefined) {
     return Promise.resolve({ done: false, value: pull.taken as Message });
   }
-  if (inbox.ended?.normally) return Promise.resolve({ done: true, value: undefined });
+  if (inbox.ended?.normally) {
+    return resolvedAt(inbox.ended, () => ({ done: true, value: undefined }));
+  }
   if (inbox.ended !== undefined) return rejected(inbox.ended.reason);
   return wait(connection, pull) as Promise<IteratorResult<Message, undefined>>;
 }
@@ -56,6 +59,7 @@ function nextResult(
 /** Gives `pull` a queued message, or parses one from the input that has arrived. */
 function begin(connection: Connection, pull: PullRead<ReadResult>): PullRead<ReadResult> {
   const { inbox } = connection;
+  if (pull.hasLeft || pull.taken !== undefined) return pull;
   inbox.hasRead = true;
   inbox.dropPieces(`${pull.name} began`);
   inbox.messageTaken = false;
@@ -74,13 +78,18 @@ function wait(connection: Connection, pull: PullRead<ReadResult>): Promise<unkno
 }
 
 /** The read of {@link takeNext}, while that parses. */
-const LOOP = new PullRead<ReadResult>('a loop');
+const LOOP = /* @__PURE__ */ new PullRead<ReadResult>('a loop');
 
 /**
- * The common read of a loop: the next message of a chunk, in a turn with a scheduled end. Declines after
- * any other event, and whenever more has to be done: see {@link Inbox.straight}.
+ * The common read of a loop: the next message of a chunk, in a turn with a scheduled end. Returns
+ * undefined when there is none, and whenever more has to be done: see {@link Inbox.straight}. After any
+ * other event, it returns the read that goes on.
  */
-function takeNext(connection: Connection, name: string): Message | undefined {
+function takeNext(
+  connection: Connection,
+  name: string,
+  iterator?: object,
+): Message | PullRead<ReadResult> | undefined {
   const { inbox, machine } = connection;
   const decoder = inbox.ended === undefined ? inbox.straight : undefined;
   if (decoder === undefined) return undefined;
@@ -96,9 +105,9 @@ function takeNext(connection: Connection, name: string): Message | undefined {
     }
     if (event === NEED_MORE || event === STEP) return undefined;
     // Code of the application may run, and may read.
-    inbox.pull = pull = new PullRead(name);
+    inbox.pull = pull = new PullRead(name, iterator);
     inbox.handle(event, decoder);
-    return pull.taken as Message | undefined;
+    return pull;
   } catch (error) {
     connection.readingFailed(error);
     return undefined;

@@ -1,5 +1,5 @@
 import type { SharedEncoding } from '@ws/codec';
-import { type Lease, leaseOf } from '@ws/codec/internal';
+import { Lease } from '@ws/codec/internal';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import type { FifoEntry } from '../memory/fifo.ts';
 import type { DataType } from '../message.ts';
@@ -128,7 +128,7 @@ export class WaitingMessage extends WaitingWrite<void> {
 
   #retain(): void {
     this.isOwned = false;
-    this.#lease = leaseOf(this.bytes);
+    this.#lease = Lease.holding(this.bytes);
     this.#lease?.pin();
     this.#check = watchChanges(this.bytes, this.start, this.end);
   }

@@ -21,7 +21,7 @@ class UserHandler<Handler> {
 }
 
 /** Names a handler of control frames in reports. */
-export type ControlHandlerName = 'ping handler' | 'pong handler';
+export type ControlHandlerName = 'ping handler' | 'pong handler' | 'close handler';
 
 /** The user's handlers of control frames. */
 export class ControlHandlers {
@@ -35,7 +35,7 @@ export class ControlHandlers {
   #pingRun: HandlerRun | undefined;
   #pongRun: HandlerRun | undefined;
 
-  /** @param failed - Called with the error of a handler of pings or pongs. */
+  /** @param failed - Called with the error of a handler. */
   constructor(failed: (error: unknown, name: ControlHandlerName) => void) {
     this.#failed = failed;
   }
@@ -80,12 +80,10 @@ export class ControlHandlers {
     this.#call('pong handler', this.#pongRun, handler, copyOf(bytes, start, end));
   }
 
-  /**
-   * Calls the close handler; the promise settles as it does. Undefined when there is no handler.
-   */
-  callCloseHandler({ code, reason }: ClosePayload): Promise<void> | undefined {
-    const handler = this.#closeHandler?.call;
-    return handler === undefined ? undefined : (async () => handler(code, reason))();
+  /** Calls the close handler, which is set. `done` is called when it has settled. */
+  handleClose({ code, reason }: ClosePayload, done: () => void): void {
+    const called = (async () => this.#closeHandler!.call(code, reason))();
+    void called.catch((error: unknown) => this.#failed(error, 'close handler')).then(done);
   }
 
   #call(

@@ -16,8 +16,6 @@ export interface RatePlan {
 
 /** The readers of the messages that a {@link Rate} bounds. */
 export interface RatedReaders {
-  /** The bucket is empty. Returns whether readers wait for it; false after the end of the connection. */
-  wait(): boolean;
   /** The bytes of a message in pieces are paid for: its reader gets what has arrived. */
   continuePieces(): void;
   /** The bucket has a token: readers get what has arrived. */
@@ -47,6 +45,7 @@ export class Rate implements TimerEntry {
   readonly #readers: RatedReaders;
   readonly #plan: RatePlan;
   readonly #closes: boolean;
+  #stopped = false;
   #messages: number;
   #bytes: number;
   /** When the bucket was refilled last, in ms of the platform's clock. */
@@ -62,10 +61,10 @@ export class Rate implements TimerEntry {
     this.#refilledAt = platform.now();
   }
 
-  /** A message has arrived whole. Ends the connection with 1013 if that is too much. */
-  arrived(bytes: number): void {
-    if (!this.#closes) return;
-    this.#messages--;
+  /** A message has arrived, or `messages` 0: a later piece of one. Ends the connection with 1013 if that is too much. */
+  arrived(messages: 0 | 1, bytes: number): void {
+    if (!this.#closes || this.#stopped) return;
+    this.#messages -= messages;
     this.#bytes -= bytes;
     if (this.#messages < 0 || this.#bytes < 0) this.#exceeded();
   }
@@ -78,7 +77,7 @@ export class Rate implements TimerEntry {
 
   /** A message has arrived, and goes straight to a reader. */
   passes(bytes: number): void {
-    if (this.#closes) this.arrived(bytes);
+    if (this.#closes) this.arrived(1, bytes);
     else this.take(1, bytes);
   }
 
@@ -90,7 +89,7 @@ export class Rate implements TimerEntry {
 
   /** A reader gets a message, or `messages` 0: a later piece of one. */
   take(messages: 0 | 1, bytes: number): void {
-    if (this.#closes) return;
+    if (this.#closes || this.#stopped) return;
     this.#messages -= messages;
     this.#bytes -= bytes;
     if (this.#messages < 1 || this.#bytes < 1) this.#spent();
@@ -100,7 +99,6 @@ export class Rate implements TimerEntry {
   #spent(): void {
     this.refill();
     if (this.#hasTokens()) return;
-    if (!this.#readers.wait()) return;
     this.empty = true;
     this.#schedule();
   }
@@ -125,14 +123,19 @@ export class Rate implements TimerEntry {
   }
 
   /** Whether a message has taken more bytes than the bucket had. */
-  get inDebt(): boolean {
+  get #inDebt(): boolean {
     return this.#bytes < -ROUNDING;
+  }
+
+  /** Whether the bucket has no byte: the next piece of a message waits. */
+  get hasNoByte(): boolean {
+    return this.#bytes < 1 - ROUNDING;
   }
 
   /** Sets the timer: for the debt, after which pieces of a message continue, else for the next message. */
   #schedule(): void {
     const { messagesPerMs, bytesPerMs } = this.#plan;
-    const ms = this.inDebt
+    const ms = this.#inDebt
       ? timeToFill(this.#bytes, 0, bytesPerMs)
       : Math.max(
           timeToFill(this.#messages, 1, messagesPerMs),
@@ -144,7 +147,7 @@ export class Rate implements TimerEntry {
   fire(): void {
     this.refill();
     if (this.#hasTokens()) return this.release();
-    if (!this.inDebt) this.#readers.continuePieces();
+    if (!this.#inDebt) this.#readers.continuePieces();
     this.#schedule();
   }
 
@@ -154,8 +157,9 @@ export class Rate implements TimerEntry {
     this.#readers.continue();
   }
 
-  /** Reading ends. */
+  /** Reading ends. What has arrived by then is in the read-ahead, and bounded: readers get it at once. */
   stop(): void {
+    this.#stopped = true;
     this.stopTimer();
     if (!this.empty) return;
     this.empty = false;

@@ -4,7 +4,7 @@ import type { Connection } from '../connection/connection.ts';
 import { BorrowedMessage, type DataType } from '../message.ts';
 import { type AsyncContext, asyncContexts } from '../platform/async-contexts.ts';
 import type { CloseInfo } from '../platform/observer.ts';
-import { Deferred, handled, RESOLVED, rejected } from '../time/promises.ts';
+import { Deferred, handled, RESOLVED, rejected, resolvedAt } from '../time/promises.ts';
 import { kind } from '../validate.ts';
 
 /** The callback of `receive`, called with each message. */
@@ -351,6 +351,9 @@ export function startReceive(
   end?: ReceiveEnd<object>,
 ): Promise<CloseInfo> {
   const { inbox } = connection;
+  if (end === undefined && inbox.ended?.normally === true && inbox.isRead) {
+    return resolvedAt(inbox.ended, () => connection.closedPromise());
+  }
   const call = new ReceiveCall(handler, connection, end);
   const clash = inbox.clash(call.name);
   if (clash !== undefined) return rejected(clash, inbox);

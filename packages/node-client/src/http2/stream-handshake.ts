@@ -36,7 +36,7 @@ const BLOCK_OVERHEAD = 12;
 const FIELD_OVERHEAD = 32;
 
 /** The request for a WebSocket over HTTP/2 (RFC 8441, section 5). */
-export interface StreamRequest extends Pick<Target, 'secure' | 'host' | 'path'> {
+interface StreamRequest extends Pick<Target, 'secure' | 'host' | 'path'> {
   /** A Host line replaces `host`. */
   readonly lines: readonly (readonly [name: string, value: string])[];
   /** The value of `Sec-WebSocket-Protocol`; `''` for none. */

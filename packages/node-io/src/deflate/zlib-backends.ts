@@ -63,7 +63,7 @@ export type Engines = Pick<DeflateEngines, 'inflater' | 'deflater'>;
  *
  * @throws Error when an engine behaves differently.
  */
-export function selfTest(engines: Engines): void {
+function selfTest(engines: Engines): void {
   const plain = new Uint8Array(600).map((_, i) => 97 + ((i * i) % 23));
   const history: History = {
     length: plain.length,

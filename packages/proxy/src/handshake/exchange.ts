@@ -6,7 +6,6 @@ import { schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import {
   askOnStream,
   Exchange,
-  type ExchangeFailure,
   HeadersTooLarge,
   openWithin,
   SharedSession,
@@ -115,7 +114,7 @@ export class Http1Exchange implements TargetExchange, TimerEntry {
       schedulerOf(nodePlatform).timers.set(this, connectTimeout, true);
     }
     // Written before the connection is open: the kernel sends it with the last part of the TCP handshake.
-    this.#exchange = new Exchange(this.#stream, request, (failure) => this.#errorOf(failure));
+    this.#exchange = new Exchange(this.#stream, request, this.#errorOf);
   }
 
   get answer(): Promise<TargetAnswer> {
@@ -141,7 +140,7 @@ export class Http1Exchange implements TargetExchange, TimerEntry {
     this.#onOpen();
   };
 
-  #errorOf(failure: ExchangeFailure): ProxyError {
+  readonly #errorOf: ConstructorParameters<typeof Exchange>[2] = (failure): ProxyError => {
     const url = this.#url;
     switch (failure.kind) {
       case 'malformed':
@@ -157,7 +156,7 @@ export class Http1Exchange implements TargetExchange, TimerEntry {
           : unreachable(`no connection to ${url}: ${error?.message}`, error);
       }
     }
-  }
+  };
 }
 
 /** A request over HTTP/2, on a stream of a session with the target. */
