@@ -46,7 +46,7 @@ const FLOORS = {
     ['writing'],
     ['call-options', 'connection', 'control', 'read'],
     ['conn', 'internals', 'internals-of-conn'],
-    ['conn-like', 'rate-options'],
+    ['conn-like', 'limit-rate', 'rate-options'],
     ['internals-of'],
     ['broadcast', 'join', 'transports'],
     ['index', 'internal'],
@@ -59,7 +59,7 @@ const FLOORS = {
     ['responder'],
     ['http2'],
     ['handshake-waits', 'request'],
-    ['give-back-plain-request', 'plain-requests', 'policies'],
+    ['plain-requests', 'policies'],
     ['options'],
     ['checks-in-order', 'route', 'serve-options'],
     ['http-server', 'upgrade-request'],
@@ -70,7 +70,7 @@ const FLOORS = {
     ['index', 'internal'],
   ],
   browser: [
-    ['errors', 'message-streams', 'utf8-length', 'web-types'],
+    ['errors', 'utf8-length', 'web-types'],
     ['promises'],
     ['json', 'options', 'url'],
     ['payload'],
@@ -116,11 +116,12 @@ const PURE = 'codec|deflate|conn|reconnect|browser';
 
 /**
  * Files that are read as one, whose parts refer back to the whole: a connection, the pools of engines,
- * a queue of frames with its slab, the two units of a hub, a request through a proxy with its tunnel,
+ * a queue of frames with its slab, a decoder with its open message, the two units of a hub, a request through a proxy with its tunnel,
  * and the rooms of a client with their loops. `tools/check/counts.ts` bounds the files in a circle.
  */
 const ONE_UNIT =
   '^packages/(codec/src/frames/frame-(queue|slab).ts' +
+  '|codec/src/messages/(message-decoder|open-message).ts' +
   '|deflate/src/' +
   '|conn/src/((connection|control|read)/|(conn|internals|internals-of-conn).ts)' +
   '|hub/src/(backplane|everywhere|presence)/' +

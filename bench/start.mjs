@@ -60,7 +60,8 @@ if (stale.length > 0) {
     process.exit(1);
   }
 }
-if (['record', 'charts'].includes(process.argv[2])) {
+const [, , command, option] = process.argv;
+if (['record', 'charts'].includes(command) || (command === 'hub' && option === '--constants')) {
   const { register } = await import('tsx/esm/api');
   register();
   await import('./tools/run.ts');

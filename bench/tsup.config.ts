@@ -8,6 +8,7 @@ export default defineConfig({
     'client-worker': 'src/rivals/client-worker.ts',
     'http2-worker': 'src/rivals/http2-worker.ts',
     'in-memory-worker': 'src/rivals/in-memory-worker.ts',
+    'items-worker': 'src/rivals/items-worker.ts',
     'kernels-worker': 'src/kernels/kernels-worker.ts',
     'load-worker': 'src/load/load-worker.ts',
     'presence-worker': 'src/rivals/presence-worker.ts',

@@ -58,12 +58,24 @@ const CHECKS: Readonly<Record<string, Task>> = {
   },
   docs: {
     time: '25 s',
-    what: 'typedoc: the API reference (after types); figures on pages are those of bench/results',
+    what: 'typedoc: the API reference (after types); figures on pages are those of the records; the age of each record',
     after: 'types',
     commands: [
       node(bin('docs', 'typedoc'), '--options', 'docs/typedoc.json'),
       source('bench/tools/run.ts', 'charts', '--check'),
+      source('tools/check/records.ts'),
     ],
+  },
+  release: {
+    time: '1 s',
+    what: 'no record is more than 200 commits of the core old. Only when it is named',
+    commands: [source('tools/check/records.ts', '--release')],
+  },
+  api: {
+    time: '2 s',
+    what: 'the public surface of each package is that of api/*.md; pnpm api writes them (after types)',
+    after: 'types',
+    commands: [source('tools/check/api.ts')],
   },
   packages: {
     time: '30 s',
@@ -100,5 +112,6 @@ if (names.includes('--help')) {
     `usage: pnpm check [name]...\n\nRuns the named checks, or all of them. Times are about those of two idle cores.\n\n${list(CHECKS)}`,
   );
 } else {
-  await runTasks(CHECKS, names.length > 0 ? names : Object.keys(CHECKS), 2);
+  const all = Object.keys(CHECKS).filter((name) => name !== 'release');
+  await runTasks(CHECKS, names.length > 0 ? names : all, 2);
 }

@@ -1,6 +1,6 @@
 // Writes docs/conformance.json and docs/conformance.md. `node --import tsx tools/conformance.ts`
-// asks the servers and clients; `… http2` asks our server over HTTP/2 alone; `… faults` plants faults in naive ones; `… mutation` takes the last run of `pnpm long mutation-…`;
-// `… fuzz MINUTES` runs each target of the fuzzer and adds it; `… page` writes the page alone.
+// asks the servers and clients; `… faults` plants faults in naive ones; `… mutation` takes the last run of `pnpm long mutation-…`;
+// `… fuzz MINUTES` runs all targets of the fuzzer, as long together; `… page` writes the page alone.
 // The packages have to be built.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,6 +14,7 @@ import { findingsOf } from '../conformance/src/report/findings.ts';
 import { runClientSuite } from '../conformance/src/run/run-client.ts';
 import { runServerSuite } from '../conformance/src/run/run-server.ts';
 import type { SuiteReport } from '../conformance/src/run/suite-report.ts';
+import { targets } from '../fuzz/targets.ts';
 import { plantFaults } from './conformance/faults.ts';
 import {
   type Asked,
@@ -114,35 +115,32 @@ function mutated(): Mutated[] {
   });
 }
 
-/** Runs each target of the fuzzer, and adds the run to the earlier ones. */
-function fuzzed(minutes: string, before: readonly Fuzzed[]): Fuzzed[] {
+/** Runs all targets of the fuzzer, `minutes` together. */
+function fuzzed(minutes: number): Fuzzed[] {
   const fuzz = ['--conditions=@ws/source', '--import', 'tsx', 'fuzz/run.ts'];
-  const { stdout, stderr } = spawnSync(process.execPath, [...fuzz, '--minutes', minutes], {
+  const each = minutes / targets.length;
+  const { stdout, stderr } = spawnSync(process.execPath, [...fuzz, '--minutes', String(each)], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const runs = [...`${stdout}${stderr}`.matchAll(/^([a-z0-9-]+) +(\d+) executions, /gm)];
-  if (runs.length === 0) throw new Error(`the fuzzer printed no figures: ${stdout}${stderr}`);
-  return runs.map(([, target, executions]) => {
-    const earlier = before.find((one) => one.target === target);
-    return {
-      target: target!,
-      minutes: Number(minutes) + (earlier?.minutes ?? 0),
-      executions: Number(executions) + (earlier?.executions ?? 0),
-      findings: (earlier?.findings ?? 0) + (stdout.includes(`.out/fuzz/${target}/`) ? 1 : 0),
-      made,
-    };
-  });
+  if (runs.length !== targets.length) throw new Error(`the fuzzer ended: ${stdout}${stderr}`);
+  return runs.map(([, target, executions]) => ({
+    target: target!,
+    minutes: each,
+    executions: Number(executions),
+    findings: stdout.includes(`.out/fuzz/${target}/`) ? 1 : 0,
+    made,
+  }));
 }
 
-const EMPTY: Results = { suite: [], planted: [], mutation: [], fuzz: [] };
+const [what, minutes = ''] = process.argv.slice(2);
 
-async function recorded(before: Results): Promise<Results> {
-  const [what, minutes = ''] = process.argv.slice(2);
+/** The parts that were asked for. A run may take an hour: others record their parts meanwhile. */
+async function recorded(): Promise<Partial<Results>> {
   switch (what) {
     case undefined:
       return {
-        ...before,
         suite: [
           await askOurs(),
           await askOurs(true),
@@ -151,26 +149,21 @@ async function recorded(before: Results): Promise<Results> {
           await askClient('ws'),
         ],
       };
-    case 'http2': {
-      const [first, ...others] = before.suite.filter(({ options }) => options !== OVER_HTTP_2);
-      return { ...before, suite: [first!, await askOurs(true), ...others] };
-    }
     case 'faults':
-      return { ...before, planted: await plantFaults() };
+      return { planted: (await plantFaults()).map((each) => ({ ...each, made })) };
     case 'mutation':
-      return { ...before, mutation: mutated() };
+      return { mutation: mutated() };
     case 'fuzz':
-      if (!(Number(minutes) > 0)) throw new Error('fuzz needs the minutes for each target');
-      return { ...before, fuzz: fuzzed(minutes, before.fuzz) };
+      if (!(Number(minutes) > 0)) throw new Error('fuzz needs the minutes of all targets together');
+      return { fuzz: fuzzed(Number(minutes)) };
     case 'page':
-      return before;
+      return {};
     default:
-      throw new Error(`${what} is none of http2, faults, mutation, fuzz and page`);
+      throw new Error(`${what} is none of faults, mutation, fuzz and page`);
   }
 }
 
-const results = await recorded(
-  existsSync(RESULTS) ? (JSON.parse(readFileSync(RESULTS, 'utf8')) as Results) : EMPTY,
-);
+const found = await recorded();
+const results: Results = { ...JSON.parse(readFileSync(RESULTS, 'utf8')), ...found };
 writeFileSync(RESULTS, `${JSON.stringify(results, null, 2)}\n`);
 writeFileSync(PAGE, pageOf(results));

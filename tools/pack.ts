@@ -1,11 +1,13 @@
 // `pnpm pack-all`: a tarball of each published package in `.out/pack`, with an installer for other projects. It packs
 // what is built, and tests nothing.
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import process from 'node:process';
+import { absoluteLinks, llmsText } from './pack-texts.ts';
 import { publishedPackages, tarballOf } from './published.ts';
 import { pnpm } from './run.ts';
+import { withFiles } from './tarball.ts';
 
 const OUT = '.out/pack';
 
@@ -25,6 +27,13 @@ const { status, stdout, stderr } = spawnSync(program, [...args, resolve(OUT)], {
 if (status !== 0) {
   console.error(`${stdout}${stderr}`);
   process.exit(1);
+}
+
+for (const one of published) {
+  const file = join(OUT, tarballOf(one.manifest));
+  const readme = absoluteLinks(readFileSync(join(one.folder, 'README.md'), 'utf8'), one);
+  const files = { 'package/README.md': readme, 'package/llms.txt': llmsText(one, readme) };
+  writeFileSync(file, withFiles(readFileSync(file), files));
 }
 
 const names = new Set(published.map(({ manifest }) => manifest.name));

@@ -5,6 +5,7 @@ import { basename, join } from 'node:path';
 export interface Manifest {
   readonly name: string;
   readonly version?: string;
+  readonly description?: string;
   readonly private?: boolean;
   readonly license?: string;
   readonly repository?: { readonly url?: string; readonly directory?: string };
@@ -19,6 +20,14 @@ export interface Published {
   /** From the root: `packages/conn`. */
   readonly folder: string;
   readonly manifest: Manifest;
+}
+
+/** Folders of packages with versions of their own: programs that no other package depends on. */
+export const TOOLS: readonly string[] = ['bench', 'conformance'];
+
+/** The packages that have one version. */
+export function librariesOf(packages: readonly Published[]): Published[] {
+  return packages.filter(({ folder }) => !TOOLS.includes(folder));
 }
 
 /** The npm scope of all packages. */

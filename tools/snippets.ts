@@ -22,13 +22,14 @@ export const PROJECTS: Readonly<Record<string, string>> = {
 const FENCE = /^[ \t]*(?:\*[ \t]*)?```ts\b([^\n]*)\n([\s\S]*?)^[ \t]*(?:\*[ \t]*)?```/gm;
 
 /**
- * Every `ts` block of the READMEs, of the pages in docs/ except {@link PROJECTS}, and of the
- * comments in the packages' sources.
+ * Every `ts` block of the READMEs and of the pages in docs/, except {@link PROJECTS}, and of the
+ * comments in the packages' sources. Not one marked `ts project`: a test of its page runs it.
  */
 export function snippets(root: string): Snippet[] {
   return pages(root).flatMap((path) => {
     const text = readFileSync(path, 'utf8');
-    return [...text.matchAll(FENCE)].map((block) => {
+    const blocks = [...text.matchAll(FENCE)].filter(([, info]) => !info!.includes('project'));
+    return blocks.map((block) => {
       const lines = block[2]!.split('\n');
       const code = path.endsWith('.ts') ? lines.map((l) => l.replace(/^\s*\* ?/, '')) : lines;
       return {
@@ -54,9 +55,9 @@ function pages(root: string): string[] {
     .flatMap((src) =>
       readdirSync(src, { recursive: true, encoding: 'utf8' }).map((name) => join(src, name)),
     );
+  const pages = [...readmes, ...docs.filter((path) => path.endsWith('.md'))];
   return [
-    ...readmes.filter((path) => existsSync(path)),
-    ...docs.filter((path) => path.endsWith('.md') && !(relative(root, path) in PROJECTS)),
+    ...pages.filter((path) => existsSync(path) && !(relative(root, path) in PROJECTS)),
     ...sources.filter((path) => path.endsWith('.ts')),
   ];
 }

@@ -3,9 +3,14 @@
 //     <!-- bench: echo -->
 //     ...
 //     <!-- end of bench -->
+//
+// Parts of the kind `records` are made by `pnpm record`.
 
-const MARKED = /(<!-- bench: ([^>]*?) -->\n)[\s\S]*?(<!-- end of bench -->)/g;
-const MARKER = /<!-- (?:bench: |end of bench)[^>]*-->/;
+const KINDS = ['bench', 'records'] as const;
+type Kind = (typeof KINDS)[number];
+
+const markedBy = (kind: string): RegExp =>
+  RegExp(String.raw`(<!-- ${kind}: ([^>]*?) -->\n)[\s\S]*?(<!-- end of ${kind} -->)`, 'g');
 
 /**
  * The page with each section between its markers.
@@ -13,15 +18,20 @@ const MARKER = /<!-- (?:bench: |end of bench)[^>]*-->/;
  * @throws Error for a section without exactly one place, for a place without a section, and for a
  *   marker without its other half.
  */
-export function fillMarkers(page: string, sections: ReadonlyMap<string, string>): string {
+export function fillMarkers(
+  page: string,
+  sections: ReadonlyMap<string, string>,
+  kind: Kind = 'bench',
+): string {
   const filled: string[] = [];
-  const text = page.replace(MARKED, (_, begin: string, name: string, end: string) => {
+  const text = page.replace(markedBy(kind), (_, begin: string, name: string, end: string) => {
     const section = sections.get(name);
     if (section === undefined) throw new Error(`unknown section '${name}'`);
     filled.push(name);
     return `${begin}${section}\n${end}`;
   });
-  const [half] = MARKER.exec(withoutMarked(page)) ?? [];
+  const [half] =
+    RegExp(`<!-- (?:${kind}: |end of ${kind})[^>]*-->`).exec(withoutMarked(page)) ?? [];
   if (half !== undefined) throw new Error(`'${half}' lacks its other half`);
   for (const name of sections.keys()) {
     const places = filled.filter((one) => one === name).length;
@@ -34,5 +44,7 @@ export function fillMarkers(page: string, sections: ReadonlyMap<string, string>)
  * The handwritten text: the page with the same number of lines, and nothing between the markers.
  */
 export function withoutMarked(page: string): string {
-  return page.replace(MARKED, (whole) => '\n'.repeat(whole.split('\n').length - 1));
+  return page.replace(markedBy(`(?:${KINDS.join('|')})`), (whole) =>
+    '\n'.repeat(whole.split('\n').length - 1),
+  );
 }

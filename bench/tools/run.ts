@@ -1,10 +1,11 @@
-// `pnpm bench record` and `pnpm bench charts`: tools of a checkout, no part of the package.
+// `pnpm bench record`, `pnpm bench charts` and `pnpm bench hub --constants`: tools of a checkout, no part of the package.
 import { join } from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { UsageError } from '../src/command-line/usage-error.ts';
 import { again } from './again.ts';
 import { CHARTS_HELP, charts } from './charts.ts';
+import { CONSTANTS_HELP, constants } from './constants/command.ts';
 import { chosenScenarios, measureIn, preview, RECORD_HELP, record } from './record.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -36,9 +37,32 @@ function printed(text: string): number {
   return 0;
 }
 
-const [tool, ...rest] = process.argv.slice(2);
+async function runConstants(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      ...HELP,
+      constants: { type: 'boolean' },
+      runs: { type: 'string', default: '3' },
+      busy: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return printed(CONSTANTS_HELP);
+  const runs = Number(values.runs);
+  if (!(Number.isInteger(runs) && runs > 0)) throw new UsageError('--runs needs a number above 0');
+  await constants(ROOT, runs, values.busy);
+  return 0;
+}
+
+const TOOLS: Readonly<Record<string, (args: readonly string[]) => Promise<number> | number>> = {
+  charts: runCharts,
+  record: runRecord,
+  hub: runConstants,
+};
+
+const [tool = '', ...rest] = process.argv.slice(2);
 try {
-  process.exitCode = await (tool === 'charts' ? runCharts(rest) : runRecord(rest));
+  process.exitCode = await TOOLS[tool]!(rest);
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   const { code } = error as NodeJS.ErrnoException;

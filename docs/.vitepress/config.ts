@@ -26,6 +26,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
   {
     text: 'Start',
     items: [
+      page('Which page?', '/overview'),
       page('Entry points', '/entry-points'),
       page('1. A server', '/server'),
       page('2. A client', '/client'),
@@ -48,6 +49,7 @@ const sidebar: DefaultTheme.SidebarItem[] = [
       page('Restart', '/restart'),
       page('Monitor a server', '/monitoring'),
       page('Choose limits', '/limits'),
+      page('Compared', '/compared'),
       page('Migrate from ws', '/from-ws'),
       page('Swap ws by one line', '/compat'),
       page('Migrate from socket.io', '/from-socket-io'),
@@ -121,7 +123,7 @@ export default defineConfig({
   lang: 'en',
   // The pages of the repository: READMEs next to the code, the rest in docs/.
   srcDir: '..',
-  srcExclude: ['README.md', '**/CHANGELOG.md', '.changeset/**', '.github/**', '**/dist/**'],
+  srcExclude: ['README.md', 'api/**', '**/CHANGELOG.md', '.changeset/**', '.github/**', '**/dist/**'],
   rewrites: sitePath,
   outDir: out,
   cacheDir: join(root, '.out/vitepress'),

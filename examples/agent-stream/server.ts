@@ -1,35 +1,20 @@
-// An agent answers word by word. A page that returns gets the rest of its run.
-import { readFileSync } from 'node:fs';
-import type { RequestListener } from 'node:http';
-import process from 'node:process';
+// An agent answers word by word, as fast as its page reads, until a button stops it.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Hub, isPosition } from '@ws/hub';
 import { serve } from '@ws/node-server';
+import { build } from 'esbuild';
+import { agent } from './agent.ts';
 
-const { PORT = '8080', HOST = '127.0.0.1', WORD_MS = '200' } = process.env;
-const html = readFileSync(new URL('page.html', import.meta.url));
-const words = readFileSync(new URL('README.md', import.meta.url), 'utf8').split(/(?<=\s)/);
-const form = (message: { text(): string }, { position }: { position: unknown }): string =>
-  JSON.stringify({ text: message.text(), position });
-const hub = new Hub({ rooms: { 'run/*': { history: { ttl: 600_000 }, form } } });
-const running = new Set<string>();
-
-hub.on('message', async (session, message) => {
-  const { run, since } = message.json() as { run: unknown; since: unknown };
-  const room = hub.room(`run/${String(run)}`);
-  const position = isPosition(since) ? { since } : { limit: words.length };
-  const first = ({ complete }: { complete: boolean }): string => JSON.stringify({ complete });
-  const joined = await session.join(room.name, { ...position, first });
-  // A run without a word is new. The agent goes on when the page is away.
-  if (joined.position?.offset !== 0 || running.has(room.name)) return;
-  if (running.size === 100) return session.close(1013, 'too many runs');
-  running.add(room.name);
-  for (const word of words) await sleep(Number(WORD_MS), room.publish(word));
-  running.delete(room.name);
+const { PORT = '8080', HOST: host = '127.0.0.1', WORD_MS = '200' } = process.env;
+const plan = { bundle: true, format: 'esm' as const, write: false, conditions: ['@ws/source'] };
+const page = await build({ ...plan, entryPoints: [`${import.meta.dirname}/page.js`] });
+const html = `<button>Stop</button><pre></pre><script type=module>${page.outputFiles![0]!.text}</script>`;
+const request = (_: unknown, res: { end(html: string): unknown }) => void res.end(html);
+const handler = agent.serve({
+  async *ask(question, { signal }) {
+    const words = `You ask: ${question} I answer word by word. `.repeat(9).split(/(?<= )/);
+    for (const word of words) yield await sleep(Number(WORD_MS), word, { signal });
+  },
 });
-
-const request: RequestListener = (_, res) =>
-  void res.setHeader('Content-Type', 'text/html').end(html);
-const server = await serve({ port: Number(PORT), host: HOST, request }, hub.handler);
+const server = await serve({ port: Number(PORT), host, request }, handler);
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => void server.close());
 console.log(server.url.replace('ws', 'http'));

@@ -20,6 +20,7 @@ export function createChat(backplane?: Backplane) {
         history: { size: 50, ttl: DAY_MS },
         mayJoin: (_: Session<Person>, room) => ROOM.test(room),
         mayPublish: true,
+        stamp: (session) => session.data.name,
         presence: (session) => session.data,
         members: true,
       },

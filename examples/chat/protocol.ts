@@ -6,18 +6,17 @@ const MAX_NAME = 32;
 const MAX_TEXT = 2_000;
 
 /** A message. Its page knows it by `key`. `at` is the time of its page, in ms since 1970. */
-type Said = { key: string; name: string; text: string; at: number };
+type Said = { key: string; text: string; at: number };
 
 const KEY = /^[\w-]{1,36}$/;
 
 /** What a page publishes: the server cleans it. */
 export const said = schema<Said>(`a message has 1 to ${MAX_TEXT} characters`, (value) => {
-  const { key, name, text, at } = Object(value) as Partial<Said>;
+  const { key, text, at } = Object(value) as Partial<Said>;
   if (typeof key !== 'string' || !KEY.test(key) || typeof at !== 'number') return undefined;
   // The same for each repetition: loops recognize it by its bytes.
-  const clean = { key, name: cleanName(name), text: cleanText(text), at };
-  const fits = clean.name !== '' && clean.text !== '' && clean.text.length <= MAX_TEXT;
-  return fits ? clean : undefined;
+  const clean = { key, text: cleanText(text), at };
+  return clean.text !== '' && clean.text.length <= MAX_TEXT ? clean : undefined;
 });
 
 /** What the page and the server say beside the rooms. */

@@ -12,7 +12,7 @@ import {
   SlabPool,
   type SlabSource,
 } from '@ws/codec';
-import { type FrameDecoderUse, withoutSimd } from '@ws/codec/internal';
+import { withoutSimd } from '@ws/codec/internal';
 import { NaiveDecoder } from '@ws/tests';
 import { ensure, ensureSame } from '../harness/target.ts';
 
@@ -29,7 +29,7 @@ export interface DecoderSetup {
 }
 
 /** Creates the decoder under test. */
-export type MakeDecoder = (options: FrameDecoderOptions, use: FrameDecoderUse) => FrameDecoder;
+export type MakeDecoder = (...options: ConstructorParameters<typeof FrameDecoder>) => FrameDecoder;
 
 /** A pool that counts its lent bytes. */
 class CountedPool implements SlabSource {

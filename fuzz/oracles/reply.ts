@@ -39,6 +39,8 @@ export function verdictOf(reply: string, request: HandshakeRequest): Verdict {
       odd = true;
       text = `${text.slice(0, start)}${line}\n${text.slice(start + all.length)}`;
     }
+    // RFC 9112, section 2.2, asks servers to skip empty lines before a head, not clients.
+    odd ||= text[start] === '\r' || text[start] === '\n';
     const head = headOf(text, start);
     if (typeof head === 'string') return REJECTED;
     const [, version, status] = STATUS_LINE.exec(head.first) ?? [];

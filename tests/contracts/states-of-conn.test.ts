@@ -59,7 +59,12 @@ const WAYS: Partial<Record<(typeof STATE_NAMES)[number], readonly (typeof EVENT_
     CLOSED: ['the transport has closed'],
   };
 
-const CELLS = Object.keys(WAYS).flatMap((state) => EVENT_NAMES.map((event) => ({ state, event })));
+/** In these states, a rule is broken by input before an end that was seen ahead: `ends-and-reads.test.ts` of conn. */
+const AHEAD = ['CLOSE_RECEIVED', 'PEER_ENDED', 'RECEIVED_ENDED'];
+
+const CELLS = Object.keys(WAYS)
+  .flatMap((state) => EVENT_NAMES.map((event) => ({ state, event })))
+  .filter(({ state, event }) => event !== 'a broken rule' || !AHEAD.includes(state));
 
 function send({ feed, peer, role }: Subject, opcode: number, payload = new Uint8Array(0)): void {
   const bytes = naiveEncode(opcode, payload, role === 'server' ? { mask: 0x01020304 } : {});

@@ -57,7 +57,7 @@ async function perConnection(
 /** Objects that few connections need, or only active ones. */
 const NONE = {
   Ending: 0,
-  ControlFrames: 0,
+  ControlHandlers: 0,
   Deferred: 0,
   FlowControl: 0,
   FrameEncoder: 0,
@@ -66,7 +66,7 @@ const NONE = {
   MessageQueue: 0,
   RareParts: 0,
   Set: 0,
-  WriteOrder: 0,
+  WaitingWrites: 0,
   DrainWaits: 0,
   // A dictionary instead of the fields of an object.
   '(object properties)': 0,
@@ -76,7 +76,7 @@ const NO_WAIT = { Generator: 0, Promise: 0, 'system / PromiseReaction': 0 };
 const ONE = {
   Conn: 1,
   Connection: 1,
-  Inbound: 1,
+  Inbox: 1,
   Outbox: 1,
   FrameSender: 1,
   FrameQueue: 1,

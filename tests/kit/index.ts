@@ -17,6 +17,7 @@ export * from './lend.ts';
 export * from './naive-decoder.ts';
 export * from './naive-encoder.ts';
 export * from './naive-utf8.ts';
+export * from './network.ts';
 export * from './node-parser.ts';
 export * from './nothing-left.ts';
 export * from './nothing-unhandled.ts';

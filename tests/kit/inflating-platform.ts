@@ -2,11 +2,19 @@ import type { MessageDeflate } from '@ws/codec';
 import { type Deflater, type Inflater, InflateStatus, perMessageDeflate } from '@ws/deflate';
 import { FakePlatform } from './fake-platform.ts';
 
-/** An inflater whose compressed form is the plain form. */
-export class IdentityInflater implements Inflater {
+/** An inflater whose plain form has each byte of the compressed one `times` times. */
+export class RepeatingInflater implements Inflater {
+  /** The memory that it has written to. */
+  readonly outputs: Set<Uint8Array>;
+  readonly #times: number;
   used = 0;
   produced = 0;
   extraCost = 0;
+
+  constructor(times: number, outputs: Set<Uint8Array> = new Set()) {
+    this.#times = times;
+    this.outputs = outputs;
+  }
 
   reset(): void {}
 
@@ -19,8 +27,12 @@ export class IdentityInflater implements Inflater {
     at: number,
     end: number,
   ): InflateStatus {
-    this.used = this.produced = Math.min(to - from, end - at);
-    output.set(input.subarray(from, from + this.used), at);
+    this.outputs.add(output);
+    this.used = Math.min(to - from, Math.floor((end - at) / this.#times));
+    this.produced = this.used * this.#times;
+    for (let i = 0; i < this.used; i++) {
+      output.fill(input[from + i]!, at + i * this.#times, at + (i + 1) * this.#times);
+    }
     return from + this.used < to ? InflateStatus.More : InflateStatus.Done;
   }
 
@@ -55,5 +67,5 @@ export function inflatingPlatform(
 
 /** A platform that inflates messages to their own bytes, and deflates nothing. */
 export function identityPlatform(): FakePlatform {
-  return inflatingPlatform(() => new IdentityInflater());
+  return inflatingPlatform(() => new RepeatingInflater(1));
 }

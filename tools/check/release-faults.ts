@@ -1,5 +1,6 @@
 // Reasons not to publish: of the manifests, which are cheap to find, and of the packed tarballs.
-import type { Manifest, Published } from '../published.ts';
+import { relativeLinks } from '../pack-texts.ts';
+import { librariesOf, type Manifest, type Published, TOOLS } from '../published.ts';
 
 /** Scripts that npm runs on the machines of users. */
 const AT_INSTALL = ['preinstall', 'install', 'postinstall', 'prepare'];
@@ -30,16 +31,19 @@ export function manifestFaults({ manifest, folder }: Published, scope: string): 
   return faults.map((fault) => `${name}: ${fault}`);
 }
 
-/** Faults of all packages together: one version, one repository, no name twice. */
+/** Faults of all packages together: one version except that of the tools, one repository, no name twice. */
 export function commonFaults(packages: readonly Published[]): string[] {
   const manifests = packages.map(({ manifest }) => manifest);
-  const { name: of, version: first = '', repository } = manifests[0]!;
+  const { repository } = manifests[0]!;
+  const { version: first = '' } = librariesOf(packages)[0]!.manifest;
   const faults: string[] = [];
-  if (!/^\d+\.\d+\.\d+(?:-[\w.-]+)?$/.test(first) || first === '0.0.0') {
-    faults.push(`${of}: npm needs a version such as 0.1.0, got ${first}`);
-  }
-  for (const { name, version, repository: own } of manifests) {
-    if (version !== first) faults.push(`${name}: has version ${version}, the others ${first}`);
+  for (const { folder, manifest } of packages) {
+    const { name, version = '', repository: own } = manifest;
+    if (!/^\d+\.\d+\.\d+(?:-[\w.-]+)?$/.test(version) || version === '0.0.0') {
+      faults.push(`${name}: npm needs a version such as 0.1.0, got ${version}`);
+    } else if (version !== first && !TOOLS.includes(folder)) {
+      faults.push(`${name}: has version ${version}, the others ${first}`);
+    }
     if (own?.url !== repository?.url) {
       faults.push(`${name}: has repository ${own?.url}, the others ${repository?.url}`);
     }
@@ -82,7 +86,10 @@ export function tarballFaults(
   const faults: string[] = [];
   if (text('LICENSE') === undefined) faults.push('has no LICENSE');
   else if (text('LICENSE') !== license) faults.push('LICENSE is not that of the repository');
-  if (text('README.md') === undefined) faults.push('has no README.md');
+  const readme = text('README.md');
+  if (readme === undefined) faults.push('has no README.md');
+  for (const link of relativeLinks(readme ?? '')) faults.push(`README.md has ${link}`);
+  if (text('llms.txt') === undefined) faults.push('has no llms.txt');
   const manifest = JSON.parse(text('package.json') ?? '{}') as Partial<Manifest>;
   for (const [name, path] of Object.entries(manifest.bin ?? {})) {
     const program = text(path.replace('./', ''));

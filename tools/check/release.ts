@@ -2,7 +2,14 @@
 // `.out/pack`, and prints what a maintainer does by hand. It publishes nothing.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import process from 'node:process';
-import { type Published, publishedPackages, scopeOf, tarballOf } from '../published.ts';
+import {
+  librariesOf,
+  type Published,
+  publishedPackages,
+  scopeOf,
+  tarballOf,
+} from '../published.ts';
+import { ageFaults, recordAges } from '../records/records.ts';
 import { allowClosedOutput, pnpm, runAll, source } from '../run.ts';
 import { changelogFaults, commonFaults, manifestFaults } from './release-faults.ts';
 import { stepsOf, textOf } from './release-steps.ts';
@@ -30,14 +37,16 @@ else if (rest.length > 0 || !['--dry-run', undefined].includes(option)) {
 /** @returns The exit code. */
 async function release(isDry: boolean): Promise<number> {
   const packages = publishedPackages();
-  const version = packages[0]!.manifest.version;
+  const { version } = librariesOf(packages)[0]!.manifest;
   const steps = stepsOf({
     scope: scopeOf(),
     repository: packages[0]!.manifest.repository?.url,
     changesets: readdirSync('.changeset').filter((name) => /^(?!README).*\.md$/.test(name)),
     tarballs: inOrder(packages).map(({ manifest }) => tarballOf(manifest)),
   });
-  const open = isDry ? [] : steps.flatMap((step) => step.open ?? []);
+  const open = isDry
+    ? []
+    : [...steps.flatMap((step) => step.open ?? []), ...ageFaults(recordAges('.'))];
   const cheap = [...faultsOf(packages), ...open];
   if (cheap.length > 0) return refuse(cheap, 'Nothing was built.');
   console.log(`manifests and changelogs: nothing found in ${packages.length} packages`);
@@ -68,15 +77,16 @@ function refuse(faults: readonly string[], also = ''): number {
 /** The faults that the sources of the packages show, before anything is built. */
 function faultsOf(packages: readonly Published[]): string[] {
   const scope = scopeOf();
-  const version = packages[0]!.manifest.version;
-  const changelogs = ['.', ...packages.map(({ folder }) => folder)].map((folder) =>
-    folder === '.' ? 'CHANGELOG.md' : `${folder}/CHANGELOG.md`,
-  );
+  const { version } = librariesOf(packages)[0]!.manifest;
+  const changelogs = [
+    ['CHANGELOG.md', version],
+    ...packages.map(({ folder, manifest }) => [`${folder}/CHANGELOG.md`, manifest.version]),
+  ] as const;
   return [
     ...packages.flatMap((each) => manifestFaults(each, scope)),
     ...commonFaults(packages),
-    ...changelogs.flatMap((file) =>
-      changelogFaults(file, existsSync(file) ? readFileSync(file, 'utf8') : undefined, version),
+    ...changelogs.flatMap(([file = '', of]) =>
+      changelogFaults(file, existsSync(file) ? readFileSync(file, 'utf8') : undefined, of),
     ),
   ];
 }

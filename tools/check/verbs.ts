@@ -25,10 +25,10 @@ const VERBS: Readonly<Record<string, string>> = {
   // Also of memory that several users share; `MemoryBroker` has it for tests of an application.
   release: `Rate ReferencedWrite WaitingMessage Http2Transport SocketTransport
     DeflaterPool EnginePool FreeEngines HistoryRing InflaterPool PrivateEngines StreamCompressor
-    UnpooledInflaters MissedParts Resume MemoryBroker`,
+    UnpooledInflaters MissedParts Resume RoomStates MemoryBroker`,
   // A backplane is started again after a start that has failed.
   start: `Connection Transport Http2Transport MemoryTransport SocketTransport StreamTransport TransportDuplex
-    Inbound Backplane BackplaneLink ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Nodes OtherNodes Resume
+    Inbox Backplane BackplaneLink ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Nodes OtherNodes Resume
     WorkerBackplane Questions`,
 };
 

@@ -36,6 +36,7 @@ export interface Planted {
   readonly unfailed: number;
   /** Ids of these cases, with ranges. */
   readonly ids: string;
+  readonly made: Made;
 }
 
 /** A run of the mutation tests. */
@@ -50,13 +51,14 @@ export interface Mutated {
   readonly uncovered: number;
 }
 
-/** The runs of one target of the fuzzer, added up. */
+/** A run of one target of the fuzzer. */
 export interface Fuzzed {
   readonly target: string;
   readonly minutes: number;
   readonly executions: number;
   readonly findings: number;
-  /** The last run. */
+  /** What was found, in words, by hand. */
+  readonly note?: string;
   readonly made: Made;
 }
 
@@ -119,7 +121,7 @@ A mutant is the source with one small change. The score is the share of mutants 
 ${mutationTable(mutation)}
 ## The fuzzer
 
-\`pnpm fuzz\` searches for inputs that break a rule: [how](../fuzz). The table counts the recorded runs. \`pnpm test\` replays the
+\`pnpm fuzz\` searches for inputs that break a rule: [how](../fuzz). The table has the recorded run. \`pnpm test\` replays the
 corpus.
 
 ${fuzzTable(fuzz)}`;
@@ -165,9 +167,11 @@ function failuresText({ target, role, findings }: Asked): string {
 function plantedTable(planted: readonly Planted[]): string {
   if (planted.length === 0) return 'No run is recorded.\n';
   return [
-    row(['role', 'faults', 'cases', 'never failed']),
-    row(['---', '---:', '---:', '---:']),
-    ...planted.map(({ role, faults, cases, unfailed }) => row([role, faults, cases, unfailed])),
+    row(['role', 'faults', 'cases', 'never failed', 'made']),
+    row(['---', '---:', '---:', '---:', '---']),
+    ...planted.map(({ role, faults, cases, unfailed, made }) =>
+      row([role, faults, cases, unfailed, madeText(made)]),
+    ),
   ].join('');
 }
 
@@ -203,12 +207,13 @@ function fuzzTable(fuzz: readonly Fuzzed[]): string {
   const hours = fuzz.reduce((sum, { minutes }) => sum + minutes, 0) / MINUTES;
   const executions = fuzz.reduce((sum, one) => sum + one.executions, 0);
   return [
-    row(['target', 'minutes', 'executions', 'findings']),
-    row(['---', '---:', '---:', '---:']),
-    ...fuzz.map(({ target, minutes, executions, findings }) =>
-      row([`\`${target}\``, minutes.toFixed(1), executions, findings]),
-    ),
-    row([`${fuzz.length} targets`, `${hours.toFixed(2)} hours`, executions, '']),
+    row(['target', 'minutes', 'executions', 'findings', 'made']),
+    row(['---', '---:', '---:', '---:', '---']),
+    ...fuzz.map(({ target, minutes, executions, findings, note, made }) => {
+      const found = note === undefined ? findings : `${findings}: ${note}`;
+      return row([`\`${target}\``, minutes.toFixed(1), executions, found, madeText(made)]);
+    }),
+    row([`${fuzz.length} targets`, `${hours.toFixed(2)} hours`, executions, '', '']),
   ].join('');
 }
 

@@ -13,7 +13,7 @@ const root = join(import.meta.dirname, '../..');
 const read = (page: string): string => readFileSync(join(root, 'docs', page), 'utf8');
 
 describe('the list of pages', () => {
-  const readme = readFileSync(join(root, 'README.md'), 'utf8');
+  const overview = read('overview.md');
   const pages = readdirSync(join(root, 'docs'))
     .filter((name) => name.endsWith('.md') && name !== 'index.md')
     .map((name) => name.replace(/\.md$/, ''));
@@ -25,11 +25,13 @@ describe('the list of pages', () => {
     'conformance',
   ];
 
-  it('has every page of docs/ in the sidebar and in the README', () => {
+  it('has every page of docs/ in the sidebar and in docs/overview.md', () => {
     const [, sidebar = ''] = read('.vitepress/config.ts').split('const sidebar');
     const linked = [...sidebar.matchAll(/page\('.*?', '\/([\w-]+)'\)/g)].map(([, name]) => name!);
     expect(pages.filter((name) => !linked.includes(name))).toEqual([]);
-    expect(pages.filter((name) => !readme.includes(`](docs/${name}.md)`))).toEqual([]);
+    const listed = (name: string): boolean =>
+      name === 'overview' || overview.includes(`](${name}.md)`);
+    expect(pages.filter((name) => !listed(name))).toEqual([]);
     const others = linked.filter((name) => !pages.includes(name)).toSorted();
     expect(others).toEqual([
       'bench',
@@ -41,10 +43,10 @@ describe('the list of pages', () => {
     ]);
   });
 
-  it('has every example and every package in the README, each with a README and a test', () => {
+  it('has every example and every package in docs/overview.md, each with a README and a test', () => {
     const found = folders.map((folder) => ({
       folder,
-      linked: readme.includes(`](${folder})`),
+      linked: overview.includes(`](../${folder})`),
       documented: existsSync(join(root, folder, 'README.md')),
       tested: readdirSync(join(root, folder, 'test'), { recursive: true, encoding: 'utf8' }).some(
         (name) => name.endsWith('.test.ts'),

@@ -62,6 +62,11 @@ describe('commonFaults', () => {
     expect(commonFaults([second, published({})])).toEqual([]);
   });
 
+  it('lets the tools have versions of their own', () => {
+    const tool = { folder: 'bench', manifest: { ...good, name: '@x/bench', version: '0.2.0' } };
+    expect(commonFaults([tool, second, published({})])).toEqual([]);
+  });
+
   it.each(['0.0.0', '1', ''])('reports the version "%s"', (version) => {
     expect(commonFaults([published({ version })])).toEqual([
       `@x/a: npm needs a version such as 0.1.0, got ${version}`,
@@ -90,7 +95,8 @@ describe('tarballFaults', () => {
   const packed = {
     'package.json': JSON.stringify(manifest),
     LICENSE: 'MIT',
-    'README.md': '# a',
+    'README.md': '# a [b](https://example.org)',
+    'llms.txt': '# a',
     'dist/cli.js': '#!/usr/bin/env node\n',
   };
 
@@ -113,6 +119,8 @@ describe('tarballFaults', () => {
     ['no license', { LICENSE: undefined }, 'has no LICENSE'],
     ['another license', { LICENSE: 'ISC' }, 'LICENSE is not that of the repository'],
     ['no README', { 'README.md': undefined }, 'has no README.md'],
+    ['a relative link', { 'README.md': '[b](../b)' }, 'README.md has [b](../b)'],
+    ['no llms.txt', { 'llms.txt': undefined }, 'has no llms.txt'],
     [
       'a missing command',
       { 'dist/cli.js': undefined },

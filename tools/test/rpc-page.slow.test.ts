@@ -6,8 +6,12 @@ import { createRequire } from 'node:module';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { dial } from '@ws/node-client';
+import { contract, event, method } from '@ws/rpc';
 import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 
 const root = join(import.meta.dirname, '../..');
 // Inside the tree, so that the programs and the compiler find the packages by name.
@@ -90,18 +94,23 @@ describe.skipIf(!built)('docs/rpc.md', () => {
     expect(stdout).toBe('');
   });
 
-  it.skipIf(lacksChromium())('has a page that asks the server and shows the answer', async () => {
-    const { buildSync } = createRequire(require.resolve('tsx'))('esbuild') as {
-      buildSync: (options: object) => unknown;
-    };
-    expect(page).toContain('npx esbuild page.ts --bundle --format=esm --outfile=page.js');
+  const { buildSync } = createRequire(require.resolve('tsx'))('esbuild') as {
+    buildSync: (options: object) => unknown;
+  };
+
+  function bundle(name: string): void {
     buildSync({
       absWorkingDir: folder,
-      entryPoints: ['page.ts'],
+      entryPoints: [name],
       bundle: true,
       format: 'esm',
       outfile: 'page.js',
     });
+  }
+
+  it.skipIf(lacksChromium())('has a page that asks the server and shows the answer', async () => {
+    expect(page).toContain('npx esbuild page.ts --bundle --format=esm --outfile=page.js');
+    bundle('page.ts');
     await run('server.ts', 'ws://');
     const browser = await launchHeadlessShell();
     try {
@@ -113,9 +122,39 @@ describe.skipIf(!built)('docs/rpc.md', () => {
     }
   });
 
+  it.skipIf(lacksChromium())('has a page that shows a stream until a click', async () => {
+    bundle('agent-page.ts');
+    void run('agent-server.ts', 'it prints nothing').catch(() => {});
+    const browser = await launchHeadlessShell();
+    try {
+      const tab = await browser.newPage();
+      const address = `http://localhost:${ports[0]}`;
+      while ((await tab.goto(address).catch(() => null)) === null) await sleep(50);
+      await tab.waitForFunction("document.body.textContent === 'hello world'");
+      await tab.reload();
+      await tab.waitForFunction("document.body.textContent === 'hello'");
+      await tab.evaluate('document.body.click()');
+      await sleep(1_000);
+      expect(await tab.textContent('body')).toBe('hello');
+    } finally {
+      await browser.close();
+    }
+  });
+
   it('has a chat with a login', async () => {
-    await run('lobby-server.ts', 'ws://');
-    const output = await run('lobby-client.ts', 'true');
-    expect(output).toBe('ann: hello\ntrue\n');
+    await run('lobby.ts', 'ws://');
+    const url = `ws://127.0.0.1:${ports[1]}`;
+    await expect(dial(url)).rejects.toMatchObject({ status: 401 });
+    const conn = await dial(url, { headers: { Cookie: 'user=ann' } });
+    const said: string[] = [];
+    const text = z.object({ text: z.string() });
+    const chat = contract({
+      server: { say: method(text, z.object({ at: z.number() })) },
+      client: { said: event(text) },
+    });
+    const peer = chat.connect(conn, { said: ({ text }) => void said.push(text) });
+    expect(await peer.say({ text: 'hello' })).toEqual({ at: expect.any(Number) });
+    await conn.close();
+    expect(said).toEqual(['ann: hello']);
   });
 });

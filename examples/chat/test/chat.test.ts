@@ -7,7 +7,7 @@ import { createChat } from '../chat.ts';
 import { people } from '../protocol.ts';
 
 type Chat = ReturnType<typeof createChat>;
-type Said = { readonly key: string; readonly name: string; readonly text: string };
+type Said = { readonly key: string; readonly text: string };
 
 const chats: Chat[] = [];
 function startChat(broker?: MemoryBroker): Chat {
@@ -31,7 +31,6 @@ class Page {
   readonly rooms;
   readonly room: string;
   readonly #loop;
-  readonly #name: string;
 
   constructor(chat: Chat, name: string, room = 'lobby') {
     const live = new ReconnectingConn(async () => {
@@ -39,14 +38,13 @@ class Page {
       void chat.handler(server, undefined, { query: new URLSearchParams({ name, id: name }) });
       return client;
     });
-    this.#name = name;
     this.room = `chat/${room}`;
     this.rooms = roomsOf(live, { contract: people });
     this.#loop = this.rooms.join(this.room, { since: START });
   }
 
   say(key: string, text = key): Promise<void> {
-    return this.rooms.publish(this.room, { key, name: this.#name, text, at: 1 });
+    return this.rooms.publish(this.room, { key, text, at: 1 });
   }
 
   /** The keys of the next messages; `gap` for a gap. */
@@ -54,9 +52,20 @@ class Page {
     const keys: string[] = [];
     while (keys.length < count) {
       const { value } = await this.#loop.next();
-      keys.push(value!.gap ? 'gap' : (value!.data as Said).key);
+      if (value!.kind === 'live') continue;
+      keys.push(value!.kind === 'message' ? (value!.data as Said).key : value!.kind);
     }
     return keys;
+  }
+
+  /** Who has sent the next messages. */
+  async from(count: number): Promise<unknown[]> {
+    const senders: unknown[] = [];
+    while (senders.length < count) {
+      const { value } = await this.#loop.next();
+      if (value!.kind === 'message') senders.push(value!.from);
+    }
+    return senders;
   }
 
   get names(): unknown[] {
@@ -86,6 +95,17 @@ describe('the chat', () => {
     await grace.shows('Ada', 'Grace');
   });
 
+  it('says who sends a message, whatever the page says', async () => {
+    const chat = startChat();
+    const grace = new Page(chat, 'Grace');
+    await grace.hear(1);
+    const ada = new Page(chat, 'Ada');
+    await ada.say('k1');
+    await ada.rooms.peer.name('Countess');
+    await ada.say('k2');
+    expect(await grace.from(2)).toEqual(['Ada', 'Countess']);
+  });
+
   it('refuses names of rooms that are none', async () => {
     const page = new Page(startChat(), 'Ada', 'a/b');
     await expect(page.hear(1)).rejects.toMatchObject({ code: -32_001 });
@@ -112,9 +132,7 @@ describe('the chat', () => {
   it('stores the last fifty messages', async () => {
     const chat = startChat();
     for (let i = 0; i < 60; i++) {
-      await chat.hub
-        .room('chat/lobby')
-        .publishJSON({ key: `k${i}`, name: 'Ada', text: 'x', at: 1 });
+      await chat.hub.room('chat/lobby').publishJSON({ key: `k${i}`, text: 'x', at: 1 });
     }
     const keys = await new Page(chat, 'Grace').hear(51);
     expect([keys[0], keys[1], keys.at(-1)]).toEqual(['gap', 'k10', 'k59']);
@@ -132,7 +150,7 @@ describe('the chat', () => {
   it('lets a visitor in after others have filled all rooms and left them', async () => {
     const chat = startChat();
     for (let i = 0; i < 5_000; i++) {
-      const said = { key: 'k1', name: 'Eve', text: 'x', at: 1 };
+      const said = { key: 'k1', text: 'x', at: 1 };
       await chat.hub.room(`chat/flood-${i}`).publishJSON(said);
     }
     const ada = new Page(chat, 'Ada');

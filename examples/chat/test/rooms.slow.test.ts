@@ -1,4 +1,6 @@
 // A loop over a room in a page whose server stops, whose network is lost, and that is left.
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { ReconnectingConn } from '@ws/node-client';
 import { roomsOf } from '@ws/rpc/rooms';
 import { lacksChromium, launchChromium } from '@ws/tests/chromium';
@@ -12,14 +14,15 @@ interface TestPage {
   evaluate(script: string): Promise<unknown>;
 }
 
+const SOON = "{ after: 300, timeout: 1000, ask: () => 'any message' }";
+
 /** A page that notes the keys of messages, and gaps. */
-const loopAfter = (since?: unknown): string => `(async () => {
+const loopAfter = (since?: unknown, alive = SOON): string => `(async () => {
   const { ReconnectingConn, roomsOf } = await import('/websocket.js');
-  const ask = () => '{"jsonrpc":"2.0","id":"alive","method":"alive"}';
   globalThis.got = [];
   globalThis.ends = 0;
   globalThis.live2 = new ReconnectingConn('/chat?name=Loop&id=loop', {
-    alive: { after: 300, timeout: 1000, ask },
+    alive: ${alive},
     maxDelay: 200,
   });
   live2.on('close', () => ends++);
@@ -28,13 +31,42 @@ const loopAfter = (since?: unknown): string => `(async () => {
   const loop = rooms2.join('chat/loop', { since });
   void (async () => {
     for await (const m of loop) {
+      if (m.kind === 'live') continue;
       globalThis.last = m.position;
-      got.push(m.gap ? 'gap' : m.data.key);
+      got.push(m.kind === 'message' ? m.data.key : m.kind);
     }
   })();
   if (since) return;
-  await rooms2.publish('chat/loop', { key: 'first', name: 'Loop', text: 'x', at: 1 });
+  await rooms2.publish('chat/loop', { key: 'first', text: 'x', at: 1 });
 })()`;
+
+/** A relay that can swallow the bytes of its connections, without an end. */
+async function startRelay(to: number) {
+  const sockets = new Set<Socket>();
+  const dead = new Set<Socket>();
+  const server = createServer((socket) => {
+    const other = connect(to, '127.0.0.1');
+    for (const [from, into] of [
+      [socket, other],
+      [other, socket],
+    ] as const) {
+      sockets.add(from);
+      from.on('error', () => {});
+      from.on('data', (data) => dead.has(from) || into.write(data));
+      from.on('end', () => dead.has(from) || into.end());
+    }
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    swallow: () => sockets.forEach((socket) => dead.add(socket)),
+    stop: () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
 
 describe.each([
   {
@@ -77,7 +109,7 @@ describe.each([
       const rooms = publisher();
       for (let i = 0; i < count; i++) {
         const key = `k${sent.length}`;
-        await rooms.publish('chat/loop', { key, name: 'Other', text: 'x', at: 1 });
+        await rooms.publish('chat/loop', { key, text: 'x', at: 1 });
         sent.push(key);
       }
     }
@@ -105,11 +137,25 @@ describe.each([
       await until('ends === 1');
       program.signal('SIGCONT');
       await publish(5);
-      await page.evaluate(
-        "rooms2.publish('chat/loop', { key: 'own', name: 'Loop', text: 'x', at: 1 })",
-      );
+      await page.evaluate("rooms2.publish('chat/loop', { key: 'own', text: 'x', at: 1 })");
       sent.push('own');
       await hasAll();
+    });
+
+    it('goes on within 35 s after its bytes are swallowed', { timeout: 120_000 }, async () => {
+      const relay = await startRelay(Number(new URL(program.url).port));
+      await page.goto(relay.url);
+      sent.length = 0;
+      await page.evaluate(loopAfter(undefined, 'undefined'));
+      sent.push('first');
+      await publish(5);
+      await hasAll();
+      relay.swallow();
+      const died = performance.now();
+      await publish(5);
+      await hasAll();
+      expect(performance.now() - died).toBeLessThan(35_000);
+      relay.stop();
     });
 
     it('misses nothing without a network', { timeout: 60_000 }, async () => {

@@ -69,7 +69,8 @@ describe('the chat of the demo', () => {
     ada.say('hello <b>Grace</b>');
     for (const visitor of [ada, grace]) {
       expect(await visitor.next('room.message')).toMatchObject({
-        data: { name: 'Bob', text: 'hello <b>Grace</b>' },
+        from: 'Ada',
+        data: { text: 'hello <b>Grace</b>' },
       });
     }
     grace.socket.close();

@@ -55,7 +55,7 @@ export class Visitor {
     return this.ask('room.publish', {
       room: 'chat/lobby',
       id,
-      data: { key, name: 'Bob', text, at: 1 },
+      data: { key, text, at: 1 },
     });
   }
 

@@ -35,6 +35,7 @@ export class Alive {
   /** Bytes that had left the page at the last look, and those that waited. */
   #left = 0;
   #unsent = 0;
+  #isLost = false;
 
   /**
    * @param sent - Returns the bytes that the application has sent.
@@ -51,22 +52,33 @@ export class Alive {
     this.#sent = sent;
     this.#lost = lost;
     this.#step = Math.min(plan.timeout, LATE);
-    socket.addEventListener('open', () => {
-      this.#removeWake = onPageWake(() => this.#wake());
-      this.#heardAt = performance.now();
-      this.#lookIn(plan.after);
-    });
+    if (socket.readyState === 1) this.#start();
+    else socket.addEventListener('open', () => this.#start());
+  }
+
+  #start(): void {
+    this.#removeWake = onPageWake(() => this.#wake());
+    this.#heardAt = performance.now();
+    this.#lookIn(this.#plan.after);
+  }
+
+  /** Why the peer may have ended the connection: a question has no answer. */
+  get note(): string {
+    return this.#questions > 0 ? this.#plan.note : '';
   }
 
   /** The connection has ended. */
-  stop(): void {
+  stop(code: number, wasClean: boolean): void {
     this.#removeWake();
     clearTimeout(this.#timer);
+    if (this.#isLost) this.#plan.lost?.();
+    else if (wasClean && this.#questions > 0) this.#plan.refused?.(code);
   }
 
   /** A message has come. Returns whether readers do not get it. */
   takes(data: unknown): boolean {
     this.#heardAt = performance.now();
+    if (this.#questions > 0) this.#plan.answered?.();
     this.#questions = 0;
     try {
       const isAnswer: unknown = this.#plan.answer?.(messageOf(data) as unknown as BorrowedMessage);
@@ -147,6 +159,7 @@ export class Alive {
     // The timers of a hidden page are always late: by a minute in Chromium.
     if (this.#isLate(now) && (this.#questions < 2 || !globalThis.document?.hidden))
       return this.#ask();
+    this.#isLost = true;
     this.#lost(
       new TimeoutError(`no message of the peer within ${timeout} ms of a question (option alive)`, {
         permanent: true,

@@ -1,9 +1,8 @@
-import type { Role } from '@ws/conn';
-import type { ConnInternals } from '@ws/conn/internal';
+import type { MessageStreams, Role } from '@ws/conn';
+import { type ConnInternals, streamsOf } from '@ws/conn/internal';
 import { Alive } from './alive.ts';
 import type { AlivePlan } from './dial-options.ts';
 import { UnsupportedError } from './errors.ts';
-import { type MessageStreams, streamsOf } from './message-streams.ts';
 import type { BrowserConnSettings } from './options.ts';
 import { payloadOf } from './payload.ts';
 import { CLOSE_TIMEOUT, WebSocketConn } from './web-socket-conn.ts';
@@ -25,20 +24,32 @@ import type { PageSocket, WebSocketLike } from './web-types.ts';
 // oxlint-disable-next-line typescript/no-explicit-any -- code that ignores `data` names no type
 export class BrowserConn<Data = any> extends WebSocketConn<Data> {
   readonly #socket: PageSocket;
+  #alive: Alive | undefined;
 
   /** @internal */
   constructor(socket: PageSocket, settings: BrowserConnSettings, plan?: AlivePlan) {
-    const alive =
-      plan &&
-      new Alive(
-        socket,
-        plan,
-        () => this.writes.bytes,
-        (error) => this.lose(error),
-      );
-    super(socket, settings, alive && ((data) => alive.takes(data)));
+    super(socket, settings, (data) => this.#alive?.takes(data) === true);
     this.#socket = socket;
-    void this.closed.then(() => alive?.stop());
+    if (plan !== undefined) this.keepAlive(plan);
+  }
+
+  /** @internal Ends the connection when it is dead and looks open. */
+  keepAlive(plan: AlivePlan): void {
+    const alive = new Alive(
+      this.#socket,
+      plan,
+      () => this.writes.bytes,
+      (error) => this.lose(error),
+    );
+    this.#alive = alive;
+    void this.closed.then(({ code, wasClean, error }) =>
+      alive.stop(code, wasClean && error === undefined && !this.hasClosed),
+    );
+  }
+
+  /** @internal */
+  protected override get endNote(): string {
+    return this.#alive?.note ?? '';
   }
 
   /** Always `client`. */

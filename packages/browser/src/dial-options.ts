@@ -33,7 +33,8 @@ export interface AliveOptions {
   /**
    * Time in ms from a question to the next message. Without a message the connection ends with 1006
    * and a TimeoutError. The time must suffice for the largest message that comes: a page does not see
-   * parts of it. While messages of the page leave, each fall of `bufferedAmount` starts this time
+   * parts of it. After such an end the next connection of a ReconnectingConn has twice the time, up to
+   * 60 s, until a message has come after a question. While messages of the page leave, each fall of `bufferedAmount` starts this time
    * again, and adds the silence so far, at most a minute, for bytes that the system holds. The page
    * asks again when it was not running. Default: 5,000.
    */
@@ -48,8 +49,11 @@ export interface DialOptions extends BrowserConnOptions {
   readonly signal?: AbortSignal | undefined;
   /** The time of the dial in ms; `false` for no bound. Default: 45,000. */
   readonly handshakeTimeout?: number | false | undefined;
-  /** Ends a connection that is dead and looks open: see {@link AliveOptions}. Default: none. */
-  readonly alive?: AliveOptions | undefined;
+  /**
+   * Ends a connection that is dead and looks open: see {@link AliveOptions}. Default: none. `connect`
+   * of `@ws/rpc` and `roomsOf` set it on a ReconnectingConn that has none; false keeps it off.
+   */
+  readonly alive?: AliveOptions | false | undefined;
   /** The class to use. Default: the global one. */
   readonly WebSocket?: WebSocketConstructor | undefined;
 }
@@ -123,18 +127,29 @@ export function pageHint(name: string): string | undefined {
 export interface AlivePlan extends AliveOptions {
   readonly after: number;
   readonly timeout: number;
+  /** Explains an end after a question. */
+  readonly note: string;
+  /** A message has come after a question. */
+  readonly answered?: () => void;
+  /** No message has come in time. */
+  readonly lost?: () => void;
+  /** The peer has closed the connection after a question, with this code. */
+  readonly refused?: (code: number) => void;
 }
 
 /** @throws TypeError, RangeError that names the option. */
-function checkAlive(options: AliveOptions | undefined): AlivePlan | undefined {
-  if (options === undefined) return undefined;
+export function checkAlive(
+  options: AliveOptions | false | undefined,
+  note = 'after a question of the option alive',
+): AlivePlan | undefined {
+  if (options === undefined || options === false) return undefined;
   checkNames('alive', options, ['ask', 'answer', 'after', 'timeout'], 'reject');
   const { ask, answer = nothing, after = 25_000, timeout = 5_000 } = options;
   if (typeof ask !== 'function') throw badType('alive.ask: expected a function', ask);
   if (typeof answer !== 'function') throw badType('alive.answer: expected a function', answer);
   whole('alive.after', after, 1, LONGEST_TIMER);
   whole('alive.timeout', timeout, 1, LONGEST_TIMER);
-  return { ...options, after, timeout };
+  return { ...options, after, timeout, note };
 }
 
 /** RFC 9110, section 5.6.2. */

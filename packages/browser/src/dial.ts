@@ -3,6 +3,7 @@ import { badType, checkNames } from '@ws/conn/internal';
 import { BrowserConn } from './browser-conn.ts';
 import { ConnectingSocket } from './connecting-socket.ts';
 import {
+  type AlivePlan,
   checkDialOptions,
   DIAL_OPTION_NAMES,
   type DialOptions,
@@ -36,7 +37,16 @@ export async function dial(url: string | URL, options: DialOptions = {}): Promis
   return checked(() => open(url, options), dial);
 }
 
-function open(url: string | URL, options: DialOptions): Promise<BrowserConn> {
+/**
+ * As {@link dial}, which checks `alive`.
+ *
+ * @param alive - Default: the option.
+ */
+export function open(
+  url: string | URL,
+  options: DialOptions,
+  alive?: AlivePlan,
+): Promise<BrowserConn> {
   if (typeof options === 'string' || Array.isArray(options)) {
     throw new TypeError('dial: write { subprotocols: [...] } for subprotocols');
   }
@@ -57,7 +67,7 @@ function open(url: string | URL, options: DialOptions): Promise<BrowserConn> {
         reject(new TransportError(`could not connect to ${name}; ${why}`, { cause }));
       try {
         const socket = new WebSocket(target.href, protocols);
-        const conn = new BrowserConn(socket, plan, plan.alive);
+        const conn = new BrowserConn(socket, plan, alive ?? plan.alive);
         socket.addEventListener('open', () => resolve(conn));
         stop = () => conn.terminate();
         void conn.closed.then(({ error }) => failed(error));

@@ -23,6 +23,7 @@ export {
   type MessageData,
   type MessageHandler,
   type MessageReaderLike,
+  type MessageStreams,
   type MessageWriterLike,
   type NextWriterOptions,
   type OwnedBytes,
@@ -50,7 +51,6 @@ export { dial, fromWebSocket } from './dial.ts';
 export type { AliveOptions, DialOptions } from './dial-options.ts';
 export { UnsupportedError } from './errors.ts';
 export type { WholeMessageReader } from './message-reader.ts';
-export type { MessageStreams } from './message-streams.ts';
 export type { GatheringWriter } from './message-writer.ts';
 export type { BrowserConnOptions } from './options.ts';
 export { ReconnectingConn, reconnecting } from './reconnecting.ts';

@@ -9,8 +9,9 @@ import {
   RECONNECTING_CONN_OPTION_NAMES,
   type ReconnectPlan,
 } from '@ws/reconnect/internal';
+import { AliveSetting } from './alive-setting.ts';
 import type { BrowserConn } from './browser-conn.ts';
-import { dial } from './dial.ts';
+import { open } from './dial.ts';
 import {
   checkDialOptions,
   DIAL_OPTION_NAMES,
@@ -53,24 +54,28 @@ export function planReconnecting(
   options: ReconnectingOptions,
 ): ReconnectPlan<BrowserConn> {
   checkAllNames('reconnecting', options, RECONNECT_OPTION_NAMES);
-  return { ...policyOf(options), ...dialPlan(url, options) };
+  const alive = new AliveSetting(options.alive);
+  return { ...policyOf(options), ...dialPlan(url, options, alive, report) };
 }
 
 /** @throws TypeError, RangeError or SyntaxError for a bad URL or option. */
 export function planReconnectingConn(
   url: string | URL | FreshURL,
   options: ReconnectingConnOptions,
+  alive: AliveSetting,
 ): LivePlan<BrowserConn> {
   checkAllNames('ReconnectingConn', options, RECONNECTING_CONN_OPTION_NAMES);
+  const reported = reportTo(options.report);
+  const refused = (error: Error): void => reported(error, { where: 'alive' });
   return {
     ...liveOptions(options),
     // That of each connection is another bound with the same name.
-    ...dialPlan(url, { ...options, maxQueuedBytes: undefined }),
+    ...dialPlan(url, { ...options, maxQueuedBytes: undefined }, alive, refused),
     checkClose(code, reason, options) {
       checkNames('close', options, ['discard'], 'reject');
       checkClose(PAGE, code, reason, options);
     },
-    report: reportTo(options.report),
+    report: reported,
   };
 }
 
@@ -98,10 +103,13 @@ function checkAllNames(owner: string, options: object, own: readonly string[]): 
 function dialPlan(
   url: string | URL | FreshURL,
   options: ReconnectingOptions,
+  setting: AliveSetting,
+  refused: (error: Error) => void,
 ): Pick<LivePlan<BrowserConn>, 'dial' | 'extraDelay' | 'handshakeTimeout'> {
   // The caller may change a URL later.
   const fixed = typeof url === 'function' ? '' : targetOf(url).href;
-  const { handshakeTimeout } = checkDialOptions(options);
+  const { handshakeTimeout, alive } = checkDialOptions(options);
+  setting.set(alive, refused);
   const ofDial = Object.fromEntries(
     DIAL_OPTION_NAMES.map((name) => [name, options[name as keyof ReconnectingOptions]]),
   ) as DialOptions;
@@ -116,7 +124,7 @@ function dialPlan(
     async dial({ signal }) {
       const isFresh = typeof url === 'function';
       const to = isFresh ? await callUrl(url, signal, handshakeTimeout).catch(failed) : fixed;
-      return dial(to, { ...ofDial, signal });
+      return open(to, { ...ofDial, signal }, setting.plan);
     },
     // A bad subprotocol cannot succeed. An error of `onOpen`, or of the function for the URL, may be
     // that of its requests.

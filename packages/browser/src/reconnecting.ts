@@ -1,5 +1,7 @@
 import { LiveConn, startReconnecting } from '@ws/reconnect/internal';
+import { AliveSetting } from './alive-setting.ts';
 import type { BrowserConn } from './browser-conn.ts';
+import { checkAlive } from './dial-options.ts';
 import { checked } from './promises.ts';
 import {
   type FreshURL,
@@ -70,11 +72,31 @@ export function reconnecting(
  * ```
  */
 export class ReconnectingConn extends LiveConn<BrowserConn> {
+  readonly #alive: AliveSetting;
+  readonly #refused: (error: Error) => void;
+
   /**
    * @param url - As for `dial`; or a function, which is called for each dial: see {@link FreshURL}.
    * @throws TypeError, RangeError or SyntaxError for a bad URL or option.
    */
   constructor(url: string | URL | FreshURL, options: ReconnectingConnOptions = {}) {
-    super(checked(() => planReconnectingConn(url, options), ReconnectingConn));
+    const alive = new AliveSetting(options?.alive);
+    const plan = checked(() => planReconnectingConn(url, options, alive), ReconnectingConn);
+    super(plan);
+    this.#alive = alive;
+    this.#refused = (error) => plan.report(error, { where: 'alive' });
+  }
+
+  /**
+   * @internal Sets the option `alive` for all connections, unless it was given. For `@ws/rpc`.
+   *
+   * @param question - Any message of the server is its answer.
+   */
+  '@ws/alive'(question: string): void {
+    if (this.#alive.isGiven) return;
+    const note = `after the question ${question} (alive: false of ReconnectingConn keeps it off)`;
+    this.#alive.set(checkAlive({ ask: () => question }, note), this.#refused);
+    const { plan } = this.#alive;
+    if (plan !== undefined) this.conn?.keepAlive(plan);
   }
 }

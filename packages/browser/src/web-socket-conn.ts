@@ -70,6 +70,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   readonly #stopListening: () => void;
   #resolveClosed!: (info: CloseInfo) => void;
   #state: ConnState = 'open';
+  #hasClosed = false;
   /** The error of the last `error` event: browsers hide it, other runtimes have it. */
   #cause: unknown;
   /** The error that has failed the connection. */
@@ -487,12 +488,13 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
 
   #ended(code = 1006, reason = '', wasClean = false): void {
     if (this.#state === 'closed') return;
-    const isOrderly = wasClean || this.#state === 'closing';
+    this.#hasClosed = this.#state === 'closing';
+    const isOrderly = wasClean || this.#hasClosed;
     this.#state = 'closed';
     this.#stopListening();
     this.#cancelReadDeadline();
     this.#cancelWriteDeadline();
-    const end = new CloseError(code, reason, isOrderly ? '' : this.#settings.note);
+    const end = new CloseError(code, reason, this.#noteOf(isOrderly));
     if (this.#cause !== undefined) end.cause = this.#cause;
     const failure = this.#failure ?? (wasClean ? undefined : { error: end, code });
     this.#reads.stop(failure?.error ?? end);
@@ -504,6 +506,21 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
       wasClean,
       ...(failure && { error: errorOf(failure.error) }),
     });
+  }
+
+  #noteOf(isOrderly: boolean): string {
+    const note = this.#hasClosed ? '' : this.endNote;
+    return note === '' && !isOrderly ? this.#settings.note : note;
+  }
+
+  /** @internal Why the peer may have ended the connection. */
+  protected get endNote(): string {
+    return '';
+  }
+
+  /** @internal Whether this end has closed the connection. */
+  protected get hasClosed(): boolean {
+    return this.#hasClosed;
   }
 
   /** @internal The error that has failed the connection. */

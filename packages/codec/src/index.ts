@@ -40,6 +40,7 @@ export {
   offerDeflate,
 } from './handshake/deflate-negotiation.ts';
 export { type ExtensionOffer, formatExtensions, parseExtensions } from './handshake/extensions.ts';
+export type { HeaderLines } from './handshake/format.ts';
 export {
   formatRefusal,
   formatRequest,
@@ -48,7 +49,6 @@ export {
   type SwitchingOptions,
 } from './handshake/format.ts';
 export type { Head, HeadFault, HeadLimits, HeadVerdict } from './handshake/head.ts';
-export type { HeaderLines } from './handshake/header-lines.ts';
 export { acceptKey, isWebSocketKey } from './handshake/key.ts';
 export { AllowedOrigins, type SameHost } from './handshake/origin.ts';
 export { RequestHead, type RequestHeadLimits } from './handshake/request-head.ts';
@@ -82,11 +82,13 @@ export type { OwnedBytes, Slab, SlabSource } from './memory/slab.ts';
 export { SlabPool, type SlabPoolOptions, sharedSlabPool } from './memory/slab-pool.ts';
 export type {
   Compression,
+  DataType,
   DeflateExtension,
+  Extension,
   ExtensionRuntime,
   MessageDeflate,
-} from './messages/compression.ts';
-export type { DataType, Extension, SharedEncoding } from './messages/extension.ts';
+  SharedEncoding,
+} from './messages/extension.ts';
 export { MessageDecoder } from './messages/message-decoder.ts';
 export {
   CHECKED_ONLY,

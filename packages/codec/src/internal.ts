@@ -22,7 +22,6 @@ export {
 export {
   END,
   type Failure,
-  type FrameOutput,
   failureBy,
   Machine,
   type MachineEvent,
@@ -30,12 +29,10 @@ export {
 } from './endpoint/machine.ts';
 export { CLOSE_SENT, CLOSED, DESTROYED, OPEN } from './endpoint/states.ts';
 export { Arena, Batch } from './frames/batch.ts';
-export type { FrameDecoderUse } from './frames/decoder-options.ts';
 export { FrameQueue, noRelease } from './frames/frame-queue.ts';
 export { type FrameCoding, FrameSlab } from './frames/frame-slab.ts';
 export { writeHeader } from './frames/header.ts';
-export { refusalHead, switchingHead } from './handshake/format.ts';
-export { linesOf } from './handshake/header-lines.ts';
+export { linesOf, refusalHead, switchingHead } from './handshake/format.ts';
 export { isHost } from './handshake/host.ts';
 export { parseHostPort } from './handshake/origin.ts';
 export { hasToken } from './handshake/token-list.ts';
@@ -43,7 +40,7 @@ export { simdReadBuffer, withoutSimd } from './masking/simd.ts';
 export { LARGEST_SLAB, NO_BYTES } from './memory/slab.ts';
 export { Pool } from './memory/slab-pool.ts';
 export { encoded } from './messages/extension.ts';
-export { Lease, leaseOf } from './messages/lease.ts';
+export { Lease } from './messages/lease.ts';
 export { MessageMemory } from './messages/message-memory.ts';
 export { poolGuard, poolsAreDebugged } from './pool-guard.ts';
 export { isControl, MAX_CLOSE_REASON, MAX_CONTROL_PAYLOAD } from './protocol.ts';

@@ -1,7 +1,6 @@
 // Every function that a caller gives to the codec, with a function that throws, rejects, never
 // settles, and returns nonsense: the call that uses it throws, and nothing is unhandled.
 
-import type { FrameDecoderUse } from '@ws/codec/internal';
 import { mine, nothingUnhandled, WRONG_FUNCTIONS, type Wrong, type WrongFunction } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import {
@@ -132,7 +131,7 @@ describe('FrameDecoder with a pool whose release throws', () => {
   let fails = true;
   /** Slabs that are released, then throw. Their memory is filled: a decoder must not read it. */
   function failing(
-    use: FrameDecoderUse,
+    use: ConstructorParameters<typeof FrameDecoder>[1],
     options: Partial<FrameDecoderOptions> = {},
   ): { decoder: FrameDecoder; pool: SlabPool } {
     const pool = new SlabPool({ debug: false });

@@ -16,14 +16,7 @@ import {
   STEP,
   TextMessage,
 } from '@ws/codec';
-import {
-  END,
-  type Failure,
-  type FrameOutput,
-  Machine,
-  type MachineOwner,
-  Pool,
-} from '@ws/codec/internal';
+import { END, type Failure, Machine, type MachineOwner, Pool } from '@ws/codec/internal';
 import { bufferOver, copyOf, EMPTY, emptyBuffer } from './bytes.ts';
 import {
   CLOSE_CODE,
@@ -90,7 +83,7 @@ const decoders = {
 };
 
 /** Turns the bytes of a socket into messages and control frames, by the machine of the codec. */
-export class MessageParser<T extends EventEmitter> implements MachineOwner, FrameOutput {
+export class MessageParser<T extends EventEmitter> implements MachineOwner {
   binaryType: BinaryType;
   /** Most plain bytes of a message; 0 for no limit. Programs look at it, as with ws. */
   readonly _maxPayload: number;

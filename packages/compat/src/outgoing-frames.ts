@@ -11,12 +11,10 @@ import {
   Pool,
 } from '@ws/codec/internal';
 import {
-  type BatchSender,
   REFERENCE_FROM,
   schedulerOf,
   sharedFrames,
   TurnCallback,
-  type TurnTask,
   viewOfBatch,
 } from '@ws/conn/internal';
 import { bufferOver, copyOf, EMPTY } from './bytes.ts';
@@ -59,7 +57,7 @@ const PLAIN: FrameCoding = { ...MASKED, masks: false };
  * that had one frame in each of its last turns, or had no turn with more, gets the first frame of a
  * turn without delay: a wait for the end of the turn would cost more than it saves.
  */
-export class OutgoingFrames implements BatchSender, TurnTask {
+export class OutgoingFrames {
   /** @internal */
   awaitsTurn = false;
   /** Whether the frames are masked. */

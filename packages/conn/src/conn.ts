@@ -3,6 +3,8 @@ import {
   CloseMessage,
   type DeflateExtension,
   formatCloseMessage,
+  PingMessage,
+  PongMessage,
   type Role,
   TextMessage,
 } from '@ws/codec';
@@ -20,10 +22,10 @@ import {
 } from './call-options.ts';
 import { Connection } from './connection/connection.ts';
 import type { MessageWriter } from './connection/message-writer.ts';
-import { MessageIterator } from './connection/pull-reads.ts';
+import { giveUpRead, MessageIterator, nextReader, readMessage } from './connection/pull-reads.ts';
 import { sharedOf } from './connection/shared.ts';
 import { writeControl, writeData } from './connection/write-call.ts';
-import type { CloseHandler, PingPongHandler } from './control/control-frames.ts';
+import type { CloseHandler, PingPongHandler } from './control/control-handlers.ts';
 import { InternalsOfConn } from './internals-of-conn.ts';
 import { copyOf } from './memory/copy.ts';
 import type { Message } from './message.ts';
@@ -40,7 +42,7 @@ import { formatJSON, parseLater } from './read/json.ts';
 import type { MessageReader } from './read/message-reader.ts';
 import { type MessageStreams, streamsOf } from './read/message-streams.ts';
 import { type MessageHandler, receive, startReceive } from './read/receive-call.ts';
-import { handled, rejected } from './time/promises.ts';
+import { handled, rejected, resolvedAt } from './time/promises.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import { checkTransport, type Transport } from './transport.ts';
 import { duration, kind } from './validate.ts';
@@ -200,7 +202,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
       bytesOut: machine.bytesOut,
       pingsIn: machine.pingsIn,
       pingsOut: rare?.pingsOut ?? 0,
-      rtt: rare?.controlFrames?.rtt ?? NaN,
+      rtt: rare?.pings?.rtt ?? NaN,
       compressionBytes: this.#deflate === undefined ? 0 : this.#deflate.historyBytes,
     };
   }
@@ -233,10 +235,11 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    *   is pending, {@link TimeoutError} after `timeout`, the reason of `signal`.
    */
   readMessage(options?: WaitOptions): Promise<Message> {
-    const reads = this.#connection.inbound.pullReads();
-    if (options === undefined) return reads.readMessage('readMessage');
-    const read = () => reads.readMessage('readMessage');
-    return waitForRead(this.#connection, 'readMessage', options, read);
+    const connection = this.#connection;
+    if (options === undefined) return readMessage(connection, 'readMessage');
+    return waitForRead(connection, 'readMessage', options, () =>
+      readMessage(connection, 'readMessage'),
+    );
   }
 
   /**
@@ -246,9 +249,10 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    *   the connection stays usable. Otherwise as {@link readMessage}.
    */
   readJSON<T = unknown>(options: WaitOptions = {}): Promise<T> {
-    const reads = this.#connection.inbound.pullReads();
-    const read = () => reads.readMessage('readJSON');
-    const message = waitForRead(this.#connection, 'readJSON', options, read);
+    const connection = this.#connection;
+    const message = waitForRead(connection, 'readJSON', options, () =>
+      readMessage(connection, 'readJSON'),
+    );
     const value: Promise<T> = parseLater(message, () => void handled(value));
     return value;
   }
@@ -262,9 +266,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws (rejects) As {@link readMessage}.
    */
   nextReader(options?: WaitOptions): Promise<MessageReader> {
-    const reads = this.#connection.inbound.pullReads();
-    if (options === undefined) return reads.nextReader();
-    return waitForRead(this.#connection, 'nextReader', options, () => reads.nextReader());
+    const connection = this.#connection;
+    if (options === undefined) return nextReader(connection);
+    return waitForRead(connection, 'nextReader', options, () => nextReader(connection));
   }
 
   /**
@@ -272,7 +276,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * the {@link CloseError} for other codes. `break` leaves the connection open.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Message> {
-    return new MessageIterator(this.#connection.inbound.pullReads());
+    return new MessageIterator(this.#connection);
   }
 
   /**
@@ -357,7 +361,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   nextWriter(type: number, options: NextWriterOptions = {}): Promise<MessageWriter> {
     try {
       checkWriterOptions(type, options);
-      const writes = this.#connection.outbox.writeOrder();
+      const writes = this.#connection.outbox.waitingWritesOrNew();
       return writes.nextWriter(type, options.queue === true, options.compress);
     } catch (error) {
       return this.#connection.rejected(error, 'nextWriter');
@@ -438,24 +442,24 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     data?: string | ArrayBufferLike | ArrayBufferView,
     options: PingOptions = {},
   ): Promise<number> {
-    const { platform } = this.#connection;
-    const controlFrames = this.#connection.controlFrames();
+    const { platform, outbox } = this.#connection;
+    const pings = this.#connection.pings();
     try {
       checkWaits('ping', options);
       const timeout = duration('timeout', options.timeout, 20_000, true);
       const payload =
-        data === undefined
-          ? controlFrames.pings.nextPayload()
-          : copyOf(controlPayload(data, platform, 'ping'));
+        data === undefined ? pings.nextPayload() : copyOf(controlPayload(data, platform, 'ping'));
       return withTimeout(
         platform,
         { signal: options.signal },
         () => {
-          const answer = controlFrames.sendPing(payload, timeout);
+          const answer = pings.add(payload, timeout, (bytes) =>
+            outbox.control(PingMessage, bytes, 0, bytes.length),
+          );
           if (typeof options.timeout !== 'number') return answer;
           return keepAliveFor(platform, timeout, answer);
         },
-        (answer, reason) => controlFrames.pings.giveUp(answer, reason),
+        (answer, reason) => pings.giveUp(answer, reason),
       );
     } catch (error) {
       return this.#connection.rejected(error, 'ping');
@@ -556,11 +560,10 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError when `handler` is neither a function nor null.
    */
   setPingHandler(handler: PingPongHandler | null): void {
-    this.#connection.controlFrames().pingHandler = checked(
-      () => functionOrNull('setPingHandler', handler),
-      this,
-      'setPingHandler',
-    );
+    const connection = this.#connection;
+    const ping = checked(() => functionOrNull('setPingHandler', handler), this, 'setPingHandler');
+    connection.handlers().ping = ping;
+    connection.machine.autoPong = ping === undefined;
   }
 
   /**
@@ -571,7 +574,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError when `handler` is neither a function nor null.
    */
   setPongHandler(handler: PingPongHandler | null): void {
-    this.#connection.controlFrames().pongHandler = checked(
+    this.#connection.handlers().pong = checked(
       () => functionOrNull('setPongHandler', handler),
       this,
       'setPongHandler',
@@ -587,30 +590,38 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError when `handler` is neither a function nor null.
    */
   setCloseHandler(handler: CloseHandler | null): void {
-    this.#connection.controlFrames().closeHandler = checked(
+    this.#connection.handlers().close = checked(
       () => functionOrNull('setCloseHandler', handler),
       this,
       'setCloseHandler',
     );
   }
 
-  /** The current ping handler; the default one sends the pong. */
+  /**
+   * The current ping handler; the default one sends the pong. It throws a RangeError for more than 125
+   * bytes.
+   */
   pingHandler(): PingPongHandler {
-    const frames = this.#connection.controlFrames();
-    return frames.pingHandler ?? frames.defaultPing;
+    const { platform, outbox } = this.#connection;
+    const handlers = this.#connection.handlers();
+    handlers.defaultPing ??= (payload) => {
+      const bytes = controlPayload(payload, platform, 'pingHandler');
+      void outbox.control(PongMessage, bytes, 0, bytes.length, true);
+    };
+    return handlers.ping ?? handlers.defaultPing;
   }
 
   /** The current pong handler; the default one does nothing. */
   pongHandler(): PingPongHandler {
-    return this.#connection.controlFrames().pongHandler ?? ignorePong;
+    return this.#connection.handlers().pong ?? ignorePong;
   }
 
   /** The current close handler; the default one repeats the peer's code. */
   closeHandler(): CloseHandler {
-    const frames = this.#connection.controlFrames();
-    frames.defaultClose ??= (code) =>
+    const handlers = this.#connection.handlers();
+    handlers.defaultClose ??= (code) =>
       void this.writeControl(CloseMessage, formatCloseMessage(code));
-    return frames.closeHandler ?? frames.defaultClose;
+    return handlers.close ?? handlers.defaultClose;
   }
 
   /**
@@ -662,7 +673,10 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
         connection.platform,
         { signal: options.signal },
         () => {
-          connection.endingOrNew().ourClose(payload, timeout, options.discard === true);
+          const ending = connection.endingOrNew();
+          const { info } = ending;
+          if (info !== undefined) return resolvedAt(info, () => info);
+          ending.ourClose(payload, timeout, options.discard === true);
           const closed = connection.closedPromise();
           if (timeout === undefined) return closed;
           return keepAliveFor(connection.platform, timeout, closed);
@@ -693,7 +707,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    */
   toStreams(): MessageStreams {
     // The stream begins to read later.
-    this.#connection.inbound.hasRead = true;
+    this.#connection.inbox.hasRead = true;
     return streamsOf(this);
   }
 
@@ -718,7 +732,7 @@ function waitForRead<T>(
   try {
     checkWaits(name, options);
     return withTimeout(connection.platform, options, read, (started, reason) =>
-      connection.inbound.pullReads().giveUp(started, reason),
+      giveUpRead(connection, started, reason),
     );
   } catch (error) {
     return connection.rejected(error, name);

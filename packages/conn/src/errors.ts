@@ -1,4 +1,4 @@
-import { WebSocketError } from '@ws/codec';
+import { CloseCode, WebSocketError } from '@ws/codec';
 
 export { BackpressureError } from '@ws/codec';
 
@@ -440,4 +440,14 @@ export function printable(text: string): string {
     const code = c.codePointAt(0)!.toString(16);
     return `\\u${code.length > 4 ? `{${code}}` : code.padStart(4, '0')}`;
   });
+}
+
+/** Whether reading ended normally: `receive` resolves and iteration is done. */
+export function isNormalEnd(error: unknown): boolean {
+  if (!(error instanceof CloseError)) return false;
+  return (
+    error.closeCode === CloseCode.NormalClosure ||
+    error.closeCode === CloseCode.GoingAway ||
+    error.closeCode === CloseCode.NoStatusReceived
+  );
 }

@@ -27,7 +27,7 @@ export type {
 export { Conn } from './conn.ts';
 export type { ConnLike, MessageReaderLike, MessageWriterLike } from './conn-like.ts';
 export { MessageWriter } from './connection/message-writer.ts';
-export type { CloseHandler, PingPongHandler } from './control/control-frames.ts';
+export type { CloseHandler, PingPongHandler } from './control/control-handlers.ts';
 export {
   BackpressureError,
   CloseError,

@@ -11,6 +11,7 @@ export { isConnLike } from './conn-like.ts';
 export { causeText, errorOf, isError, printable } from './errors.ts';
 export type { ConnInternals } from './internals.ts';
 export { internalsOf } from './internals-of.ts';
+export { limitRate } from './limit-rate.ts';
 export { copyOf } from './memory/copy.ts';
 export { Fifo } from './memory/fifo.ts';
 export { DEFAULT_COMPRESSION, deflateLimits } from './options/compression.ts';
@@ -18,26 +19,24 @@ export {
   connSettingNames,
   ResolvedOptions,
   resolveSettings,
-  type Settings,
 } from './options/conn-options.ts';
 export { extensionRuntime } from './options/extension.ts';
 export { optionHint } from './options/option-hints.ts';
-export { type AsyncContext, asyncContexts } from './platform/async-contexts.ts';
+export { asyncContexts } from './platform/async-contexts.ts';
 export { YieldQueue } from './platform/later-turns.ts';
-export { checkRate, limitRate } from './rate-options.ts';
+export { checkRate } from './rate-options.ts';
 export { formatJSON } from './read/json.ts';
-export { closeConfirmed } from './read/message-streams.ts';
-export type { RatePlan } from './read/rate.ts';
+export { closeConfirmed, streamsOf } from './read/message-streams.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
 export { reportError } from './report/report.ts';
 export { schedulerOf } from './scheduler/scheduler.ts';
-export { TurnCallback, type TurnTask } from './scheduler/task-queue.ts';
+export { TurnCallback } from './scheduler/task-queue.ts';
 export type { TimerEntry } from './scheduler/timers.ts';
 export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts';
 export { CallPromise } from './time/call-promise.ts';
 export { checkExpires } from './time/deadline.ts';
 export { Expiry } from './time/expiry.ts';
-export { Deferred, handled, RESOLVED, refused, rejected } from './time/promises.ts';
+export { Deferred, handled, RESOLVED, refused, rejected, resolvedAt } from './time/promises.ts';
 export { checkWaitOptions } from './time/wait.ts';
 export {
   badType,
@@ -54,7 +53,6 @@ export { WriteBudget } from './writing/buffer-limits.ts';
 export { bytesOf, dataTypeOf, utf8 } from './writing/payload.ts';
 export { DetachedBytes } from './writing/pending-bytes.ts';
 export {
-  type BatchSender,
   flushShared,
   REFERENCE_FROM,
   sharedFrames,

@@ -84,22 +84,22 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   get dropsInput(): boolean {
-    return this.connection.inbound.dropping;
+    return this.connection.inbox.dropping;
   }
 
   connHandlerStarted(): void {
-    this.connection.inbound.connHandlerRuns = true;
+    this.connection.inbox.connHandlerRuns = true;
   }
 
   connHandlerSettled(): void {
-    const { ending, inbound } = this.connection;
-    inbound.connHandlerRuns = false;
-    inbound.hasRead = inbound.receiveCall !== undefined;
+    const { ending, inbox } = this.connection;
+    inbox.connHandlerRuns = false;
+    inbox.hasRead = inbox.receiveCall !== undefined;
     if (ending !== undefined) this.connection.scheduleEndOfTurn();
   }
 
   readsLater(): void {
-    this.connection.inbound.hasRead = true;
+    this.connection.inbox.hasRead = true;
   }
 
   receiveThen(handler: MessageHandler, end: ReceiveEnd<Conn>): Promise<void> {
@@ -107,14 +107,14 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   observeReceive(result: unknown, observer: ReceiveObserver<Conn>): boolean {
-    const { receiveCall } = this.connection.inbound;
+    const { receiveCall } = this.connection.inbox;
     if (result !== undefined && result === receiveCall) receiveCall.observe(observer, this.#conn);
     else return false;
     return true;
   }
 
   get unfinishedReceive(): Promise<unknown> | undefined {
-    const { connHandlerRuns, receiveCall } = this.connection.inbound;
+    const { connHandlerRuns, receiveCall } = this.connection.inbox;
     return connHandlerRuns ? undefined : receiveCall;
   }
 
@@ -126,14 +126,14 @@ export class InternalsOfConn implements Required<ConnInternals> {
 
   encodesElsewhere(size: number): boolean {
     const { machine, outbox } = this.connection;
-    const { order } = outbox;
-    return order?.encodes === true && !machine.blocked && outbox.makeRoom(size);
+    const { waitingWrites } = outbox;
+    return waitingWrites?.encodes === true && !machine.blocked && outbox.flushForRoom(size);
   }
 
   awaitsWriter(size: number): boolean {
     const { machine, outbox } = this.connection;
-    const { order } = outbox;
-    return order?.writer !== undefined && !machine.blocked && outbox.makeRoom(size);
+    const { waitingWrites } = outbox;
+    return waitingWrites?.writer !== undefined && !machine.blocked && outbox.flushForRoom(size);
   }
 
   sendUnencoded(send: () => void): void {
@@ -145,7 +145,7 @@ export class InternalsOfConn implements Required<ConnInternals> {
     const { outbox } = this.connection;
     try {
       const { length } = bytes;
-      if (!(waited ? outbox.withinTotal(length) : outbox.makeRoom(length))) return false;
+      if (!(waited ? outbox.withinTotal(length) : outbox.flushForRoom(length))) return false;
       if (type < CloseMessage) void outbox.sendPrepared(message, true);
       else void this.#conn.writePreparedMessage(message);
       return true;
@@ -156,8 +156,8 @@ export class InternalsOfConn implements Required<ConnInternals> {
     }
   }
 
-  sendRun(messages: readonly PreparedMessage[]): boolean {
-    return this.connection.outbox.sendRun(messages);
+  sendAll(messages: readonly PreparedMessage[]): boolean {
+    return this.connection.outbox.sendAll(messages);
   }
 
   // The close

@@ -93,7 +93,7 @@ export interface ConnInternals {
    *
    * @returns False when nothing was sent: send the messages one by one.
    */
-  sendRun?(messages: readonly PreparedMessage[]): boolean;
+  sendAll?(messages: readonly PreparedMessage[]): boolean;
 
   // The close
 

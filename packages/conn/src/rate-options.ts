@@ -1,5 +1,4 @@
-import type { Conn } from './conn.ts';
-import { Rate, type RatePlan } from './read/rate.ts';
+import type { RatePlan } from './read/rate.ts';
 import { checkOptionNames, duration, kind, whole } from './validate.ts';
 
 /**
@@ -62,16 +61,4 @@ export function checkRate(value: unknown): RatePlan {
     over,
     text: `more than ${bounds.join(' or ')} in ${ms} ms`,
   };
-}
-
-// Not in `ConnInternals`: every page with a Conn would contain the rate, 1 kB.
-
-/** Bounds the rate of the peer's messages. A second call replaces the bound of the first. */
-export function limitRate(conn: Conn, plan: RatePlan): void {
-  const { connection } = conn['@ws/internals'];
-  const { inbound } = connection;
-  const { rate: old } = inbound;
-  old?.stopTimer();
-  inbound.rate = new Rate(connection, plan);
-  if (old?.empty === true) inbound.rate.refilled();
 }

@@ -1,6 +1,6 @@
 // What the sending side holds on to; the engines here put out nothing of worth.
 
-import { Lease, leaseOf } from '@ws/codec/internal';
+import { Lease } from '@ws/codec/internal';
 import { type Compression, Conn } from '@ws/conn';
 import { extensionRuntime, resolveSettings } from '@ws/conn/internal';
 import { FakePlatform, NO_TAKEOVER, TestTransport } from '@ws/tests';
@@ -79,12 +79,12 @@ describe('a queued message in pooled memory', () => {
       const bytes = lease.bytes.subarray(0, LARGE);
       const sent = conn.send(bytes);
       lease.release();
-      expect(leaseOf(bytes)).toBe(lease);
+      expect(Lease.holding(bytes)).toBe(lease);
       source.failure = failure;
       writer.abort();
       if (failure === undefined) await sent;
       else await expect(sent).rejects.toBe(failure);
-      expect(leaseOf(bytes)).toBeUndefined();
+      expect(Lease.holding(bytes)).toBeUndefined();
       conn.terminate();
       await conn.closed;
     }

@@ -4,11 +4,11 @@
 import { Conn, type ConnSettings } from '@ws/conn';
 import {
   FakePlatform,
-  IdentityInflater,
   identityPlatform,
   inflatingPlatform,
   NO_TAKEOVER,
   naiveEncode,
+  RepeatingInflater,
   TestTransport,
   turn,
 } from '@ws/tests';
@@ -90,7 +90,7 @@ class Recorded implements Inflater {
 function servers() {
   const platform = new FakePlatform({ automatic: false });
   const steps: number[] = [];
-  const { deflate } = inflatingPlatform(() => new Recorded(new IdentityInflater(), steps));
+  const { deflate } = inflatingPlatform(() => new Recorded(new RepeatingInflater(1), steps));
   Object.assign(platform, { deflate });
   const server = (settings: ConnSettings = {}) => {
     const transport = new TestTransport();

@@ -2,12 +2,12 @@
 
 import { Conn } from '@ws/conn';
 import {
-  IdentityInflater,
   identityPlatform,
   inflatingPlatform,
   NO_TAKEOVER,
   naiveDecode,
   naiveEncode,
+  RepeatingInflater,
   TestTransport,
 } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
@@ -106,7 +106,7 @@ describe('unread large compressed messages on 300 connections', () => {
     const inflaters = { open: 0, most: 0 };
     const platform = inflatingPlatform(() => {
       inflaters.most = Math.max(inflaters.most, ++inflaters.open);
-      return Object.assign(new IdentityInflater(), { close: () => void inflaters.open-- });
+      return Object.assign(new RepeatingInflater(1), { close: () => void inflaters.open-- });
     });
     const all = Array.from({ length: 300 }, () => connected(platform));
     await platform.settle();

@@ -1,46 +1,19 @@
 // Inflated messages. The fake engine doubles every byte of the wire.
 
 import { Conn } from '@ws/conn';
-import { inflatingPlatform, NO_TAKEOVER, naiveEncode, TestTransport } from '@ws/tests';
+import {
+  inflatingPlatform,
+  NO_TAKEOVER,
+  naiveEncode,
+  RepeatingInflater,
+  TestTransport,
+} from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { type Inflater, InflateStatus } from '../src/engines.ts';
-
-/** Makes two of each byte, and remembers into which memory. */
-class Twice implements Inflater {
-  readonly outputs: Set<Uint8Array>;
-  used = 0;
-  produced = 0;
-  extraCost = 0;
-
-  constructor(outputs: Set<Uint8Array>) {
-    this.outputs = outputs;
-  }
-
-  reset(): void {}
-
-  write(
-    input: Uint8Array,
-    from: number,
-    to: number,
-    _last: boolean,
-    output: Uint8Array,
-    at: number,
-    end: number,
-  ): InflateStatus {
-    this.outputs.add(output);
-    this.used = Math.min(to - from, (end - at) >> 1);
-    this.produced = this.used * 2;
-    for (let i = 0; i < this.produced; i++) output[at + i] = input[from + (i >> 1)]!;
-    return from + this.used < to ? InflateStatus.More : InflateStatus.Done;
-  }
-
-  close(): void {}
-}
 
 /** A client that inflates what it is sent. */
 function inflating() {
   const outputs = new Set<Uint8Array>();
-  const platform = inflatingPlatform(() => new Twice(outputs));
+  const platform = inflatingPlatform(() => new RepeatingInflater(2, outputs));
   const transport = new TestTransport();
   const conn = new Conn(transport, {
     heartbeat: false,

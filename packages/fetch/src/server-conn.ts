@@ -64,8 +64,13 @@ export class SocketConn extends WebSocketConn {
       closed: this.closed,
       report: this.#report,
       observeWrites: (observer) => {
-        this.writes.onStop = () => queueMicrotask(() => observer(this));
-        if (this.state !== 'open') this.writes.onStop();
+        const { onStop } = this.writes;
+        const observe = (): void => queueMicrotask(() => observer(this));
+        if (this.state !== 'open') return observe();
+        this.writes.onStop = () => {
+          onStop();
+          observe();
+        };
       },
     };
   }

@@ -14,3 +14,15 @@ declare class TextDecoder {
 declare function setTimeout(callback: () => void, ms: number): unknown;
 
 declare function queueMicrotask(callback: () => void): void;
+
+declare const AbortController: {
+  new (): { readonly signal: AbortSignal; abort(reason?: unknown): void };
+};
+type AbortController = InstanceType<typeof AbortController>;
+
+interface AbortSignal {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  addEventListener(type: 'abort', listener: () => void): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+}

@@ -13,7 +13,6 @@ import {
   duration,
   kind,
   optionHint,
-  type RatePlan,
   whole,
 } from '@ws/conn/internal';
 import { checkClose, checkFunction, checkOneOf, checkText, checkWellFormed } from './arguments.ts';
@@ -97,6 +96,20 @@ export interface RoomOptions<Data = unknown, Info = unknown> {
    */
   readonly presence?: ((session: Session<Data>) => Info | undefined) | undefined;
   /**
+   * Returns the state of a room, text or bytes, for sessions that join with options: at a first visit,
+   * and where `complete` would be false. They get the state, then each message after `position`. Joins
+   * of one room share a call. At most 1 MiB, within 10 s; otherwise, and when it throws, the join
+   * rejects and the session is no member. `position` is undefined while the backplane is away. `signal`
+   * aborts when no join waits. Store each change before you publish it. Needs `history`, with a `size`
+   * above the number of messages that are published meanwhile. Default: none.
+   */
+  readonly state?:
+    | ((
+        room: string,
+        run: { readonly position: Position | undefined; readonly signal: AbortSignal },
+      ) => MessageData | PromiseLike<MessageData>)
+    | undefined;
+  /**
    * @internal Checks a message of this node before it is published. Returns what is published, and
    * throws for a message that no session may get.
    */
@@ -165,6 +178,7 @@ export interface RoomSettings<Data = unknown> {
   readonly through: boolean;
   readonly form: RoomOptions['form'];
   readonly presence: RoomOptions<Data>['presence'];
+  readonly state: RoomOptions['state'];
   readonly accept: RoomOptions['accept'];
 }
 
@@ -180,7 +194,7 @@ export interface HubSettings<Data> {
   readonly maxHistoryBytes: number;
   readonly maxPresence: number;
   readonly mayJoin: HubOptions<Data>['mayJoin'];
-  readonly rate: RatePlan | undefined;
+  readonly rate: ReturnType<typeof checkRate> | undefined;
   /** Whether a room has the option `presence`. */
   readonly hasPresence: boolean;
   /** The settings of the room `name`. */
@@ -208,6 +222,7 @@ const ROOM_NAMES: readonly (keyof RoomOptions)[] = [
   'delivery',
   'form',
   'presence',
+  'state',
   'accept',
 ];
 const HISTORY_NAMES: readonly (keyof HistoryOptions)[] = ['size', 'bytes', 'ttl'];
@@ -273,6 +288,7 @@ const PLAIN = {
   through: false,
   form: undefined,
   presence: undefined,
+  state: undefined,
   accept: undefined,
 } as const;
 
@@ -333,7 +349,7 @@ function settingsOf<Data>(
   backplane: Backplane | undefined,
 ): RoomSettings<Data> {
   checkOptionNames(owner, options, ROOM_NAMES, 'ignore');
-  const { history = false, form, presence } = options;
+  const { history = false, form, presence, state } = options;
   const isShared = history !== false && backplane !== undefined;
   if (isShared && backplane.history === undefined) {
     throw new TypeError(
@@ -352,11 +368,19 @@ function settingsOf<Data>(
     throw new TypeError(`${owner}.form: ${NEEDS_POSITIONS}`);
   }
   checkFunction(`${owner}.presence`, presence);
+  checkFunction(`${owner}.state`, state);
+  if (state !== undefined && history === false) {
+    throw new TypeError(
+      `${owner}.state: needs history, which has what is published meanwhile; write history: true`,
+    );
+  }
   return {
     history: boundsOf(`${owner}.history`, history, total),
     through: delivery === 'through',
     form: form && asyncContexts.bind(form),
     presence,
+    // Bound like a listener. No session owns a call that many share.
+    state: state && asyncContexts.bind(state),
     accept: options.accept,
   };
 }

@@ -4,7 +4,7 @@ import { Hub, type Joined, type Position } from '@ws/hub';
 import { MemoryBroker } from '@ws/hub/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { enter, node, turns, wait } from './nodes.ts';
-import { startClient, startNode, TABLE } from './serve-rooms/setup.ts';
+import { nextOf, startClient, startNode, TABLE } from './serve-rooms/setup.ts';
 
 const TTL = 60_000;
 const rooms = { '*': { history: { ttl: TTL }, delivery: 'through' } } as const;
@@ -127,8 +127,10 @@ describe('a client of serveRooms', () => {
     cut();
     for (let i = 0; i < 3; i++) await hub.room('chat/main').publishJSON({ text: `${i}` });
     const items: unknown[] = [];
-    for (let i = 0; i < 3; i++) items.push((await loop.next()).value);
-    expect(items).toMatchObject([0, 1, 2].map((i) => ({ gap: false, data: { text: `${i}` } })));
+    for (let i = 0; i < 3; i++) items.push(await nextOf(loop));
+    expect(items).toMatchObject(
+      [0, 1, 2].map((i) => ({ kind: 'message', data: { text: `${i}` } })),
+    );
     await live.close();
     await hub.close();
   });

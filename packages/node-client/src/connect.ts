@@ -9,7 +9,7 @@ import type { DialerPlan, SocketOptions } from './options.ts';
 import type { Proxy } from './proxy/proxy.ts';
 import { openTunnel } from './proxy/tunnel.ts';
 import { certificateAdvice } from './tls/certificate-advice.ts';
-import { guardedCallbacks, TlsOptions } from './tls/tls-options.ts';
+import { checkTls, guardedCallbacks, TlsOptions } from './tls/tls-options.ts';
 import type { DialAddress, Target } from './url.ts';
 
 /** The options that determine how streams are opened. */
@@ -46,6 +46,24 @@ export class Connector {
 
   constructor(openers: StreamOpeners) {
     this.#openers = openers;
+  }
+
+  /**
+   * Opens streams over TCP alone, or with TLS by these options.
+   *
+   * @throws TypeError that names the option.
+   */
+  static withTls(options: ConnectionOptions | undefined): Connector {
+    const tls = options && checkTls('tls', options);
+    const connector = new Connector({
+      netDial: undefined,
+      netDialTLS: undefined,
+      socket: {},
+      tls,
+      proxyTls: undefined,
+    });
+    connector.readCertificates();
+    return connector;
   }
 
   #tlsOf(kind: PeerKind): TlsOptions {

@@ -134,7 +134,7 @@ export class Dial {
       this.#stream = carrier;
       const cookies = cookie === '' ? '' : headerLine('Cookie', cookie);
       const text = `${request.text}${cookies}\r\n`;
-      return askForResponse(carrier.stream, { method: 'GET', text }, target.secure, scope);
+      return askForResponse(carrier.stream, text, target.secure, scope);
     }
     try {
       const exchange = sendRequest(carrier, request, cookie);

@@ -2,14 +2,6 @@ import type { Duplex } from 'node:stream';
 import { type HeadFault, type ResponseFacts, ResponseHead } from '@ws/codec';
 import { hasToken } from '@ws/codec/internal';
 
-/** One request over an open stream. */
-export interface HttpRequest {
-  /** GET for a handshake with a server, CONNECT for a tunnel through a proxy. */
-  readonly method: 'GET' | 'CONNECT';
-  /** The whole request in Latin-1. */
-  readonly text: string;
-}
-
 /** The head of a final response: a {@link ResponseHead}, or that of a stream of HTTP/2. */
 export interface FinalHead extends ResponseFacts {
   /** Returns all header lines. */
@@ -39,6 +31,8 @@ export type ExchangeFailure =
   /** The stream has ended. `first`: before any byte. */
   | { readonly kind: 'ended'; readonly error: Error | undefined; readonly first: boolean };
 
+/** The start of a request for a tunnel through a proxy. */
+export const CONNECT = 'CONNECT ';
 /** Most bytes up to the end of the response head, including interim responses (1xx). */
 export const MAX_HEAD: number = 64 * 1024;
 /** Most interim responses (1xx) before the final one. */
@@ -71,7 +65,8 @@ export class Exchange {
   /** @throws (rejects with) what `errorOf` has made of a failure, and the argument of `fail`. */
   readonly answer: Promise<FinalResponse>;
   readonly #stream: Duplex;
-  readonly #method: HttpRequest['method'];
+  /** For a tunnel through a proxy. */
+  readonly #isConnect: boolean;
   readonly #errorOf: (failure: ExchangeFailure) => unknown;
   #resolve!: (answer: FinalResponse) => void;
   #reject!: (reason: unknown) => void;
@@ -82,14 +77,13 @@ export class Exchange {
   /** The start of an answer that may be a frame of HTTP/2. */
   #frame: Buffer | undefined;
 
-  /** @param stream - Open or still connecting. */
-  constructor(
-    stream: Duplex,
-    { method, text }: HttpRequest,
-    errorOf: (failure: ExchangeFailure) => unknown,
-  ) {
+  /**
+   * @param stream - Open or still connecting.
+   * @param request - The whole request in Latin-1.
+   */
+  constructor(stream: Duplex, request: string, errorOf: (failure: ExchangeFailure) => unknown) {
     this.#stream = stream;
-    this.#method = method;
+    this.#isConnect = request.startsWith(CONNECT);
     this.#errorOf = errorOf;
     this.#head = this.#createHead();
     this.answer = new Promise((resolve, reject) => {
@@ -100,7 +94,7 @@ export class Exchange {
     stream.on('data', this.#onData);
     // A 'data' listener alone does not resume a stream that its owner has paused.
     stream.resume();
-    stream.write(text, 'latin1');
+    stream.write(request, 'latin1');
     if (stream.destroyed) this.#onEnd();
   }
 
@@ -146,7 +140,7 @@ export class Exchange {
     const stream = this.#stream;
     this.stop();
     // Both in this turn: in a later one the stream may have ended.
-    if (this.#method === 'CONNECT' && isSuccess(head.status) && rest.length > 0) {
+    if (this.#isConnect && isSuccess(head.status) && rest.length > 0) {
       stream.unshift(rest);
     }
     // The peer may end the stream before the answer is used. Its messages are still valid.
@@ -166,7 +160,7 @@ export class Exchange {
 
   #createHead(): ResponseHead {
     const limits = { maxBytes: Math.max(1, MAX_HEAD - this.#received) };
-    return this.#method === 'GET' ? new ResponseHead(limits) : new TunnelHead(limits);
+    return this.#isConnect ? new TunnelHead(limits) : new ResponseHead(limits);
   }
 }
 

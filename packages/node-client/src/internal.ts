@@ -5,10 +5,8 @@
  */
 
 export { Connector } from './connect.ts';
-export { DialScope } from './dial-scope.ts';
 export {
   Exchange,
-  type ExchangeFailure,
   type FinalHead,
   isAccepted,
   ResponseBody,
@@ -17,11 +15,9 @@ export {
   askOnStream,
   HeadersTooLarge,
   SharedSession,
-  type StreamRequest,
   Unprocessed,
 } from './http2/on-demand.ts';
-export { openCarrier } from './open-carrier.ts';
-export { checkProxy, type ProxyPlan } from './proxy/choose-proxy.ts';
+export { openWithin } from './open-carrier.ts';
+export { checkProxy } from './proxy/choose-proxy.ts';
 export { deflateOffers } from './request.ts';
-export { checkTls } from './tls/tls-options.ts';
-export { parseTarget, type Target } from './url.ts';
+export { parseTarget } from './url.ts';

@@ -1,5 +1,5 @@
 import type { Connector } from './connect.ts';
-import type { DialScope } from './dial-scope.ts';
+import { DialScope } from './dial-scope.ts';
 import { carrierOf } from './http2/on-demand.ts';
 import type { Carrier, OpenWith } from './http2/session-pool.ts';
 import type { DialerPlan } from './options.ts';
@@ -29,4 +29,26 @@ export function openCarrier(
   };
   if (http2 === false || http1) return open();
   return carrierOf(connector, { proxy, http2 }, target, isNamedServer, scope, open);
+}
+
+/**
+ * As {@link openCarrier}, for a reverse proxy: within `timeout` ms, and until `signal` aborts.
+ *
+ * @throws the reason of `signal`; TimeoutError.
+ */
+export async function openWithin(
+  connector: Connector,
+  plan: Pick<DialerPlan, 'proxy' | 'http2'>,
+  target: Target,
+  http1: boolean,
+  timeout: number,
+  signal: AbortSignal,
+): Promise<Carrier> {
+  const scope = new DialScope(timeout, signal);
+  scope.peer = String(target.address);
+  try {
+    return await openCarrier(connector, plan, target, true, scope, http1);
+  } finally {
+    scope.stop();
+  }
 }

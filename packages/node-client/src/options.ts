@@ -9,7 +9,7 @@ import {
   kind,
   optionHint,
   resolveSettings,
-  type Settings,
+  whole,
 } from '@ws/conn/internal';
 import { assertOption, transportHighWaterMark, wantsReadBuffer } from '@ws/node-io/internal';
 import type { CookieJar } from './cookies.ts';
@@ -193,7 +193,7 @@ export interface DialerPlan {
   readonly jar: CookieJar | undefined;
   readonly subprotocols: readonly string[];
   /** Those of the connections. */
-  readonly settings: Settings;
+  readonly settings: ReturnType<typeof resolveSettings>;
   /** The transport's, in bytes. */
   readonly highWaterMark: number;
 }
@@ -284,15 +284,8 @@ export function checkNotSubprotocols(options: unknown): void {
 
 function redirectCount(value: unknown): number {
   if (value === undefined || value === false) return 0;
-  if (typeof value !== 'number') {
-    throw new TypeError(`followRedirects: expected false or a number, got ${kind(value)}`);
-  }
-  if (!Number.isInteger(value) || value < 0 || value > MAX_REDIRECTS || Object.is(value, -0)) {
-    throw new RangeError(
-      `followRedirects: expected a whole number from 0 to ${MAX_REDIRECTS}, got ${value}`,
-    );
-  }
-  return value;
+  assertOption('followRedirects', value, typeof value === 'number', 'false or a number');
+  return whole('followRedirects', value, 0, MAX_REDIRECTS);
 }
 
 function tlsOption(

@@ -7,7 +7,7 @@ import {
   offerDeflate,
   parseTokenList,
 } from '@ws/codec';
-import { deflateLimits, kind, type Settings } from '@ws/conn/internal';
+import { deflateLimits, kind } from '@ws/conn/internal';
 import { nodeDeflate, nodePlatform } from '@ws/node-io';
 import { type HeaderEntries, headerEntries } from '@ws/node-io/internal';
 import type { Target } from './url.ts';
@@ -185,7 +185,9 @@ export function checkSubprotocols(names: unknown): readonly string[] {
 }
 
 /** Returns the offers of permessage-deflate for one dial: the memory budget decides too. */
-export function deflateOffers(settings: Settings): readonly ExtensionOffer[] {
+export function deflateOffers(
+  settings: Parameters<typeof deflateLimits>[0],
+): readonly ExtensionOffer[] {
   const { compression } = settings.writing;
   const limits = deflateLimits(settings, 'client', nodePlatform);
   if (compression === false || limits === undefined) return [];

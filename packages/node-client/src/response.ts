@@ -4,12 +4,12 @@ import type { HeadFault, ResponseFacts, ResponseHead } from '@ws/codec';
 import type { DialScope } from './dial-scope.ts';
 import { BadHandshakeError, dialError, type RefusedResponse } from './errors.ts';
 import {
+  CONNECT,
   Exchange,
   type ExchangeFailure,
   type FinalHead,
   type FinalResponse,
   HTTP2_ANSWER,
-  type HttpRequest,
   isSuccess,
   MAX_HEAD,
   ResponseBody,
@@ -54,13 +54,14 @@ const LABELS = {
  * Sends a request over `stream` and reads its response, with the first bytes of the body of a
  * refusal. After a 101 or a tunnel's 2xx the stream is paused and has none of our listeners.
  *
+ * @param request - The whole request in Latin-1.
  * @param secure - Whether the stream is encrypted.
  * @throws BadHandshakeError with status 0 when the response is not HTTP or exceeds a bound;
  *   TransportError when the stream ends; the reason of the scope when that aborts.
  */
 export async function askForResponse(
   stream: Duplex,
-  request: HttpRequest,
+  request: string,
   secure: boolean,
   scope: DialScope,
 ): Promise<HttpResponse> {
@@ -76,10 +77,11 @@ export async function askForResponse(
   }
   const { head, rest } = answer;
   const response = toHttpResponse(head);
-  if (head.status === 101 && request.method === 'GET') {
+  const isTunnel = request.startsWith(CONNECT);
+  if (head.status === 101 && !isTunnel) {
     return { ...response, body: Buffer.from(rest.subarray(0, MAX_BODY)), early: rest };
   }
-  if (request.method === 'CONNECT' && isSuccess(head.status)) return response;
+  if (isTunnel && isSuccess(head.status)) return response;
   return { ...response, body: await readRefusalBody(stream, head, rest, scope) };
 }
 
@@ -89,8 +91,8 @@ export function toHttpResponse(head: FinalHead): HttpResponse {
   return { status: head.status, headers, facts: head, body: NO_BUFFER, early: NO_BUFFER };
 }
 
-function errorOf(failure: ExchangeFailure, { method }: HttpRequest, secure: boolean): Error {
-  const labels = LABELS[method];
+function errorOf(failure: ExchangeFailure, request: string, secure: boolean): Error {
+  const labels = request.startsWith(CONNECT) ? LABELS.CONNECT : LABELS.GET;
   const advice = secure ? '' : `; ${labels.perhaps}`;
   switch (failure.kind) {
     case 'malformed':

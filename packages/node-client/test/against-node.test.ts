@@ -49,12 +49,7 @@ async function readBy(
 const TEXT = 'GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
 
 function byDialer(stream: Duplex, read: (answer: Read) => void): void {
-  askForResponse(
-    stream,
-    { method: 'GET', text: TEXT },
-    false,
-    new DialScope(Infinity, undefined),
-  ).then(
+  askForResponse(stream, TEXT, false, new DialScope(Infinity, undefined)).then(
     ({ status, facts, headers, early }) => {
       const opens = status === 101 && (facts as ResponseHead).wantsWebSocket;
       read({ status, upgraded: opens, headers, frames: opens ? early.toString('latin1') : '' });

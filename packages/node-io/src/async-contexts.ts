@@ -1,5 +1,4 @@
 import { AsyncResource, executionAsyncResource } from 'node:async_hooks';
-import type { AsyncContext } from '@ws/conn/internal';
 
 type AnyFunction = (...args: unknown[]) => unknown;
 type Fields = Readonly<Record<symbol, unknown>>;
@@ -70,7 +69,7 @@ function hasStore(): boolean {
  * Captures the context of the caller, in which the handler of `receive` then runs. Undefined until
  * a caller has a store, where Node shows it: entering a context costs 100 ns.
  */
-export function captureContext(): AsyncContext | undefined {
+export function captureContext(): AsyncResource | undefined {
   inUse ||= hasStore();
   return inUse ? newResource() : undefined;
 }

@@ -1,5 +1,6 @@
 import { type Channel, channel } from 'node:diagnostics_channel';
 import { type DebugLogger, debuglog } from 'node:util';
+import { excerpt } from '@ws/codec/internal';
 import type { CloseInfo, Conn, Observer, ReportedConn } from '@ws/conn';
 
 /** A message, as the channels of {@link Diagnostics} publish it. */
@@ -92,7 +93,7 @@ function describeError(error: unknown): string {
 
 /** The peer's bytes must not change what a terminal shows. */
 function escaped(text: string): string {
-  return text.replace(/[^ -~]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return excerpt(text, Infinity);
 }
 
 function publishOpen(conn: object): void {

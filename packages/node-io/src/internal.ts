@@ -7,18 +7,11 @@
 export { inRootContext, inScope } from './async-contexts.ts';
 export { acceptKeyByCrypto } from './http/accept-key-by-crypto.ts';
 export { asError, assertOption, describeResult, isInstance } from './http/app-values.ts';
-export { type HeaderEntries, headerEntries } from './http/headers.ts';
+export { type HeaderEntries, headerEntries, streamFields } from './http/headers.ts';
 export { ipv6Groups } from './http/ipv6.ts';
 export { withReadableKeys } from './http/readable-keys.ts';
-export {
-  cancelStream,
-  cutStream,
-  Http2Code,
-  isHttp2Stream,
-  resetName,
-} from './http/reset.ts';
+export { cutStream, Http2Code, isHttp2Stream, resetName } from './http/reset.ts';
 export { countUnread, sessionMemory } from './http/session-memory.ts';
-export { streamFields } from './http/stream-fields.ts';
 export { TransportDuplex } from './http/transport-duplex.ts';
 export { unref } from './node-platform.ts';
 export { prepareReadBuffer, wantsReadBuffer } from './read-buffer.ts';

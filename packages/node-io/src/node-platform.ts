@@ -59,32 +59,10 @@ const toUtf8 = NODE < 26 ? transcode : undefined;
 const VIEW_KEPT_TO = 64 * 1024;
 
 /**
- * The last `Uint8Array` and a Buffer over the same bytes. Text is read from and written to the same
- * memory many times in a row, and a new view costs as much as a short text.
- */
-class LastView {
-  #bytes: Uint8Array | undefined;
-  #view: Buffer | undefined;
-
-  of(bytes: Uint8Array): Buffer {
-    if (bytes instanceof Buffer) return bytes;
-    if (bytes === this.#bytes) return this.#view!;
-    const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    if (bytes.byteLength <= VIEW_KEPT_TO) {
-      this.#bytes = bytes;
-      this.#view = view;
-    }
-    return view;
-  }
-}
-
-const written = new LastView();
-const read = new LastView();
-
-/**
- * The last part of a `Uint8Array` and a Buffer over it. A socket creates a Buffer for each write of
- * other bytes. A pool leases the memory that came back last, and messages often have the same size:
- * then the Buffer is the same too.
+ * The last part of a `Uint8Array` and a Buffer over it. Text is read from and written to the same
+ * memory many times in a row, and a new view costs as much as a short text. A socket creates a Buffer
+ * for each write of other bytes: a pool leases the memory that came back last, and messages often
+ * have the same size.
  */
 class LastPart {
   #bytes: Uint8Array | undefined;
@@ -92,7 +70,7 @@ class LastPart {
   #to = 0;
   #view: Buffer | undefined;
 
-  of(bytes: Uint8Array, start: number, end: number): Buffer {
+  of(bytes: Uint8Array, start = 0, end: number = bytes.byteLength): Buffer {
     if (bytes === this.#bytes && start === this.#from && end === this.#to) return this.#view!;
     const view = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start);
     if (bytes.byteLength <= VIEW_KEPT_TO) {
@@ -105,6 +83,8 @@ class LastPart {
   }
 }
 
+const written = new LastPart();
+const read = new LastPart();
 const sent = new LastPart();
 
 function writeUtf8(into: Uint8Array, at: number, text: string): number {

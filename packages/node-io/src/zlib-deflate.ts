@@ -1,8 +1,10 @@
 import type { DeflateExtension, DeflateLimits, MessageDeflate } from '@ws/codec';
+import { checkOptionNames, kind, whole } from '@ws/conn/internal';
 import type { DeflateEngines, DeflateJob, Deflater, Inflater } from '@ws/deflate';
 import { deflateLimits, PerMessageDeflate, ZlibBackends } from './deflate/on-demand.ts';
-import type { Engines } from './deflate/self-test.ts';
+import type { Engines } from './deflate/zlib-backends.ts';
 import type { ZlibModule } from './deflate/zlib-handle.ts';
+import { assertOption } from './http/app-values.ts';
 
 /**
  * The engines that compress and inflate on this thread. `handle` calls the native handles of zlib's
@@ -23,7 +25,6 @@ export interface CompressionSettings {
   readonly backend?: CompressionBackend | 'auto' | undefined;
 }
 
-const SETTINGS = ['memoryBudget', 'backend'];
 const BACKENDS = ['auto', 'handle', 'sync'];
 
 /** The engines for permessage-deflate on Node: those of `node:zlib` that work. */
@@ -105,34 +106,15 @@ export class ZlibDeflate implements DeflateEngines, MessageDeflate {
 }
 
 function check(settings: CompressionSettings): void {
-  if (typeof settings !== 'object' || settings === null) {
-    throw new TypeError(
-      `configureCompression: expected an object of options, got ${nameOf(settings)}`,
-    );
-  }
-  for (const key of Object.keys(settings)) {
-    if (SETTINGS.includes(key)) continue;
-    throw new TypeError(
-      `configureCompression: unknown option ${key}; there are ${SETTINGS.join(', ')}`,
-    );
-  }
-  const { memoryBudget, backend } = settings;
-  if (backend !== undefined && !BACKENDS.includes(backend)) {
-    const got = typeof backend === 'string' ? backend : nameOf(backend);
+  checkOptionNames('configureCompression', settings, ['memoryBudget', 'backend'], 'reject');
+  const { memoryBudget = false, backend = 'auto' } = settings;
+  if (!BACKENDS.includes(backend)) {
+    const got = typeof backend === 'string' ? backend : kind(backend);
     throw new TypeError(`backend: expected one of ${BACKENDS.join(', ')}, got ${got}`);
   }
-  if (memoryBudget === undefined || memoryBudget === false) return;
-  if (typeof memoryBudget !== 'number') {
-    throw new TypeError(`memoryBudget: expected a number or false, got ${nameOf(memoryBudget)}`);
-  }
-  if (Number.isSafeInteger(memoryBudget) && memoryBudget >= 0) return;
-  throw new RangeError(
-    `memoryBudget: expected a whole number of 0 or more, or false, got ${memoryBudget}`,
-  );
-}
-
-function nameOf(value: unknown): string {
-  return value === null ? 'null' : typeof value;
+  if (memoryBudget === false) return;
+  assertOption('memoryBudget', memoryBudget, typeof memoryBudget === 'number', 'a number or false');
+  whole('memoryBudget', memoryBudget, 0);
 }
 
 /**

@@ -323,7 +323,7 @@ describe('configureCompression', () => {
   it.each([
     [null, TypeError, 'configureCompression: expected an object of options, got null'],
     [7, TypeError, 'configureCompression: expected an object of options, got number'],
-    [{ budget: 1 }, TypeError, 'unknown option budget; there are memoryBudget, backend'],
+    [{ budget: 1 }, TypeError, 'unknown option budget; known options: memoryBudget, backend'],
     [{ backend: 'fast' }, TypeError, 'backend: expected one of auto, handle, sync, got fast'],
     [{ backend: 1 }, TypeError, 'backend: expected one of auto, handle, sync, got number'],
     [{ memoryBudget: '1' }, TypeError, 'memoryBudget: expected a number or false, got string'],

@@ -1,6 +1,6 @@
 import { checked } from '@ws/codec/internal';
 import { type CloseInfo, Conn, type Observer, type Platform, TransportError } from '@ws/conn';
-import { internalsOf, limitRate, type ResolvedOptions, WriteBudget } from '@ws/conn/internal';
+import { internalsOf, limitRate, ResolvedOptions, WriteBudget } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { inScope, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
 import { takeSocket } from './client-socket.ts';
@@ -195,9 +195,9 @@ export class Acceptor {
       upgrade.address = this.plan.findAddress(upgrade);
       if (this.work.isClosing) throw new HandshakeError(503, 'the server is closing');
       upgrade.reservation = this.#limits.reserve(upgrade.address);
-      const agreed = upgrade.negotiate(this.#platform, extra?.() ?? NO_HEADERS);
+      const agreed = upgrade.negotiate(extra?.() ?? NO_HEADERS);
       // A request that is answered within the event needs no count.
-      if (!(agreed instanceof Promise)) return this.#open(upgrade, agreed);
+      if (agreed === undefined) return this.#open(upgrade);
       this.work.addSocket(stream);
       return this.#openLater(upgrade, agreed);
     } catch (error) {
@@ -206,9 +206,10 @@ export class Acceptor {
     }
   }
 
-  async #openLater(upgrade: UpgradeRequest, agreed: Promise<ResolvedOptions>): Promise<Conn> {
+  async #openLater(upgrade: UpgradeRequest, agreed: Promise<void>): Promise<Conn> {
     try {
-      const conn = this.#open(upgrade, await agreed);
+      await agreed;
+      const conn = this.#open(upgrade);
       this.work.removeSocket(upgrade.responder.stream);
       return conn;
     } catch (error) {
@@ -217,11 +218,13 @@ export class Acceptor {
   }
 
   /** Writes the accepting answer. From here on the connection owns the socket. */
-  #open(upgrade: UpgradeRequest, agreed: ResolvedOptions): Conn {
-    const { responder, admission, facts, plan } = upgrade;
+  #open(upgrade: UpgradeRequest): Conn {
+    const { responder, admission, facts, plan, subprotocol = '', extensions, deflate } = upgrade;
     const early = upgrade.prepareAnswer();
-    responder.writeAccepted(facts, agreed.subprotocol, agreed.extensions, upgrade.headers);
-    const conn = new Conn(responder.transport(early, plan), agreed);
+    responder.writeAccepted(facts, subprotocol, extensions, upgrade.headers);
+    const agreed = { subprotocol, extensions, deflate };
+    const options = new ResolvedOptions('server', this.#platform, plan.settings, agreed);
+    const conn = new Conn(responder.transport(early, plan), options);
     if (plan.rate !== undefined) limitRate(conn, plan.rate);
     if (plan.maxLifetime !== undefined) limitLifetime(conn, plan.maxLifetime);
     if (admission?.expires !== undefined) conn.renew(admission.expires);

@@ -119,13 +119,7 @@ export function mergeHeaders(
   over: readonly HeaderPair[],
 ): readonly HeaderPair[] {
   if (base.length === 0) return over;
-  return over.length === 0 ? base : replaceHeaders(base, over);
-}
-
-function replaceHeaders(
-  base: readonly HeaderPair[],
-  over: readonly HeaderPair[],
-): readonly HeaderPair[] {
+  if (over.length === 0) return base;
   const kept = base.filter(([name]) => headerOf(over, name.toLowerCase()) === undefined);
   return [...kept, ...over];
 }

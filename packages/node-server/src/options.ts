@@ -4,14 +4,13 @@ import { inspect } from 'node:util';
 import type { SameHost } from '@ws/codec';
 import type { ConnSettings, RateLimit } from '@ws/conn';
 import {
+  bound,
   checkOptionNames,
   checkRate,
   connSettingNames,
   duration,
   optionHint,
-  type RatePlan,
   resolveSettings,
-  type Settings,
 } from '@ws/conn/internal';
 import { assertOption, transportHighWaterMark, wantsReadBuffer } from '@ws/node-io/internal';
 import { type CloseOptions, type ClosePlan, checkCloseOptions } from './close-options.ts';
@@ -211,7 +210,7 @@ export interface UpgraderPlan {
   readonly headers: readonly HeadersSource[];
   /** Undefined for requests of node:http. */
   readonly callbacks: HeadCallbacks | undefined;
-  readonly rate: RatePlan | undefined;
+  readonly rate: ReturnType<typeof checkRate> | undefined;
   readonly maxLifetime: LifetimePlan | undefined;
   readonly close: ClosePlan;
   /** Milliseconds; Infinity for no bound. */
@@ -224,7 +223,7 @@ export interface UpgraderPlan {
   /** Reports to the option `report`. */
   readonly reporter: ErrorReporter;
   /** The options of every connection. */
-  readonly settings: Settings;
+  readonly settings: ReturnType<typeof resolveSettings>;
   /** The transport's, in bytes. */
   readonly highWaterMark: number;
 }
@@ -334,9 +333,5 @@ function checkSubprotocols(
 }
 
 function checkCount(name: string, value: number | false | undefined, fallback: number): number {
-  if (value === undefined) return fallback;
-  if (value === false) return Infinity;
-  assertOption(name, value, typeof value === 'number', 'a number or false');
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new RangeError(`${name}: expected a whole number of 1 or more, or false, got ${value}`);
+  return value === undefined ? fallback : bound(name, value);
 }

@@ -61,14 +61,6 @@ type ParamName<Segment> = Segment extends `:${infer Name}` ? Name : never;
 // oxlint-disable-next-line typescript/no-generated-empty-object-type -- no name is what it says
 export type NoParams = RouteParams<''>;
 
-/** The handler and parameters for one request. */
-export interface RouteMatch<Handler> {
-  readonly handler: Handler;
-  readonly params: NoParams;
-  /** The pattern; undefined when none matched. */
-  readonly route: string | undefined;
-}
-
 /** Finds the handler for a request. */
 export type Router<Handler> = Pick<RouteTable<Handler>, 'has' | 'match'>;
 
@@ -127,7 +119,7 @@ export class RouteTable<Handler> {
    * @throws HandshakeError 404 for an unknown path, 400 when a parameter is not percent-encoded
    *   UTF-8.
    */
-  match(target: string): RouteMatch<Handler> {
+  match(target: string): { handler: Handler; params: NoParams; route: string | undefined } {
     const [path] = splitTarget(pathForm(target));
     const literal = this.#literal.get(path);
     if (literal !== undefined) return { handler: literal, params: noParams, route: path };

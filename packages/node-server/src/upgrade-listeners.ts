@@ -5,7 +5,6 @@ import { NO_BYTES } from '@ws/codec/internal';
 import type { Acceptor, AnyHandlers } from './acceptor.ts';
 import { isTaken } from './client-socket.ts';
 import type { UpgradeListener } from './conn-handler.ts';
-import { giveBackPlainRequest } from './give-back-plain-request.ts';
 import type { StreamListener } from './http2/http2-server.ts';
 import {
   CompatResponder,
@@ -15,6 +14,7 @@ import {
   watchResets,
 } from './http2/on-demand.ts';
 import type { UpgraderPlan } from './options.ts';
+import { giveBackPlainRequest } from './plain-requests.ts';
 import { IncomingFacts, isCompatRequest } from './request.ts';
 import { NodeHttpResponder } from './responder/node-http.ts';
 import type { HandlerRunner } from './route.ts';

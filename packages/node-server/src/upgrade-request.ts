@@ -1,14 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 import {
   type DeflateAgreement,
+  type DeflateParameters,
   formatExtensions,
   negotiateDeflate,
   parseExtensions,
   type RequestFacts,
 } from '@ws/codec';
 import { NO_BYTES } from '@ws/codec/internal';
-import type { Platform } from '@ws/conn';
-import { deflateLimits, isThenable, ResolvedOptions } from '@ws/conn/internal';
+import { deflateLimits, isThenable } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { cutStream } from '@ws/node-io/internal';
 import { alreadyAnswered, checkInOrder } from './checks-in-order.ts';
@@ -26,7 +26,7 @@ import {
 } from './headers.ts';
 import type { UpgraderPlan } from './options.ts';
 import { type Admission, admissionOf } from './policies/admit.ts';
-import { readAuth, responseRefusal, thrownByAuthenticate } from './policies/authenticate.ts';
+import { readAuth, responseRefusal, thrownBy } from './policies/authenticate.ts';
 import { type ErrorHook, refuseByHook } from './policies/error-hook.ts';
 import { beforeUpgrade } from './policies/head-callbacks.ts';
 import type { Reservation } from './policies/limits.ts';
@@ -39,8 +39,8 @@ import { anyPath, decodePath, pathForm, type Router, splitTarget } from './route
 /** For `upgrade`, which returns the connection. */
 const NO_ROUTER: Router<undefined> = anyPath(undefined);
 
-/** What both ends have agreed on, for the connection. A promise if something has to be waited for. */
-type Agreement = ResolvedOptions | Promise<ResolvedOptions>;
+/** Both ends have agreed; a promise if something has to be waited for. */
+type Agreement = void | Promise<void>;
 
 /**
  * One upgrade request, whatever has parsed it, from its checks to its answer. The acceptor takes the
@@ -68,6 +68,11 @@ export class UpgradeRequest {
   admission: Admission<unknown> | undefined;
   /** The headers of the application for the accepting answer. */
   headers: readonly HeaderPair[] = NO_HEADERS;
+  /** Undefined before it is chosen, `''` for none. */
+  subprotocol: string | undefined;
+  /** The agreed extensions, as in the answer. */
+  extensions = '';
+  deflate: DeflateParameters | undefined;
   /** For the application's functions. */
   readonly req: AppRequest;
   /** For the rules and the other steps of the handshake. */
@@ -80,11 +85,8 @@ export class UpgradeRequest {
   readonly head: Uint8Array;
   readonly #startedAt: number;
   readonly #router: Router<HandlerRunner | undefined>;
-  #platform: Platform = nodePlatform;
   /** The headers that are given with this request. */
   #extra: readonly HeaderPair[] = NO_HEADERS;
-  /** Undefined before it is chosen, `''` for none. */
-  #subprotocol: string | undefined;
   /** Created for a wait or a refusal. */
   #waits: HandshakeWaits | undefined;
 
@@ -127,13 +129,13 @@ export class UpgradeRequest {
    * Checks the request and agrees with the client. It is synchronous, unless a function of the
    * application returns a promise, or earlier requests on the stream wait for their answers.
    *
-   * @param platform - Of the connection.
    * @param extra - Headers of the application for the accepting answer, given with this request. Of
    *   a name that others have too, these win.
-   * @returns What both have agreed on; {@link headers} has the rest of the answer.
+   * {@link subprotocol}, {@link extensions} and {@link headers} then have the answer.
+   *
    * @throws the fault, or rejects with it.
    */
-  negotiate(platform: Platform, extra: readonly HeaderPair[]): Agreement {
+  negotiate(extra: readonly HeaderPair[]): Agreement {
     const { responder } = this;
     // Responses that a destroyed socket still carries never emit 'close'.
     if (responder.stream.destroyed) throw disconnectError(responder.stream);
@@ -143,10 +145,9 @@ export class UpgradeRequest {
         .untilEarlierAnswered((work) => waits.wait(work))
         .then(() => {
           waits.checkEarlyBytes();
-          return this.negotiate(platform, extra);
+          return this.negotiate(extra);
         });
     }
-    this.#platform = platform;
     this.#extra = extra;
     checkInOrder(this, extra);
     return this.#checkOrigin();
@@ -213,7 +214,7 @@ export class UpgradeRequest {
       'authenticate',
       () => authenticate(this.req, { signal, ...known }),
       (result) => this.#authenticated(result),
-      thrownByAuthenticate,
+      (error) => thrownBy('authenticate', error),
     );
   }
 
@@ -247,9 +248,9 @@ export class UpgradeRequest {
    */
   #addHeaders(sources: readonly HeadersSource[], at = 0): Agreement {
     const { facts, plan, req } = this;
-    this.#subprotocol ??= selectSubprotocol(facts, req, plan.subprotocols, this.#extra);
+    this.subprotocol ??= selectSubprotocol(facts, req, plan.subprotocols, this.#extra);
     const source = sources[at];
-    if (source === undefined) return this.#agree(this.#subprotocol);
+    if (source === undefined) return this.#agree();
     if (typeof source !== 'function') {
       this.headers = mergeHeaders(this.headers, source);
       return this.#addHeaders(sources, at + 1);
@@ -265,7 +266,7 @@ export class UpgradeRequest {
   }
 
   /** The last step: of a name that several have, the lines of those that come later win. */
-  #agree(subprotocol: string): ResolvedOptions {
+  #agree(): void {
     const { facts } = this;
     const { callbacks, settings } = this.plan;
     const extra = this.#extra;
@@ -275,14 +276,11 @@ export class UpgradeRequest {
     if (extra.length > 0) {
       this.headers = mergeHeaders(this.headers, extra.filter(isNoSubprotocol));
     }
-    const agreed = facts.has('sec-websocket-extensions')
-      ? agreeOnDeflate(facts, settings)
-      : undefined;
-    return new ResolvedOptions('server', this.#platform, settings, {
-      subprotocol,
-      extensions: agreed === undefined ? '' : formatExtensions([agreed.answer]),
-      deflate: agreed?.parameters,
-    });
+    if (!facts.has('sec-websocket-extensions')) return;
+    const agreed = agreeOnDeflate(facts, settings);
+    if (agreed === undefined) return;
+    this.extensions = formatExtensions([agreed.answer]);
+    this.deflate = agreed.parameters;
   }
 
   /**

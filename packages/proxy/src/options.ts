@@ -6,14 +6,13 @@ import {
   duration,
   optionHint,
   resolveSettings,
-  type Settings,
   whole,
 } from '@ws/conn/internal';
 import type { ProxyOption } from '@ws/node-client';
-import { checkProxy, type ProxyPlan } from '@ws/node-client/internal';
+import { checkProxy } from '@ws/node-client/internal';
 import { assertOption } from '@ws/node-io/internal';
 import type { AuthOf, UpgraderOptions } from '@ws/node-server';
-import { checkUpgraderOptions, type UpgraderPlan } from '@ws/node-server/internal';
+import { checkUpgraderOptions, type UpgradeRequest } from '@ws/node-server/internal';
 import type { Forwarded } from './handshake/forwarded.ts';
 import type { Balance, PoolPlan, ProxyContext } from './targets/target-pool.ts';
 import type { Transform } from './tunnel/message-link.ts';
@@ -196,7 +195,7 @@ export interface CheckedOptions extends PoolPlan {
   readonly director: ProxyOptions['director'];
   readonly response: ProxyOptions['response'];
   readonly host: 'client' | 'target';
-  readonly proxy: ProxyPlan;
+  readonly proxy: ReturnType<typeof checkProxy>;
   readonly http2: false | 'auto' | 'only';
   readonly forwarded: Forwarded;
   readonly trust: false | ((req: IncomingMessage) => boolean);
@@ -207,9 +206,9 @@ export interface CheckedOptions extends PoolPlan {
   readonly idleTimeout: number;
   readonly transform: Transform;
   /** The checks that an Upgrader makes, and the settings of the connection to a client. */
-  readonly upgrader: UpgraderPlan;
+  readonly upgrader: UpgradeRequest['plan'];
   /** The settings of the connection to a target. */
-  readonly client: Settings;
+  readonly client: ReturnType<typeof resolveSettings>;
 }
 
 /** The default of `maxMessageSize` with `transform`, which gets whole messages. In bytes. */

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { Deferred, Expiry } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { cutStream } from '@ws/node-io/internal';
-import type { Reservation, UpgradeRequest } from '@ws/node-server/internal';
+import type { UpgradeRequest } from '@ws/node-server/internal';
 import type { Backend } from './targets/target.ts';
 import type { EndedBy, Flow, Link, LinkEnd } from './tunnel/link.ts';
 
@@ -58,7 +58,7 @@ export class ProxiedConnection implements Proxied {
   /** The request, until a target has answered it or it has failed. */
   pending: UpgradeRequest | undefined;
   /** What counts against the limits of the proxy. */
-  reservation: Reservation | undefined;
+  reservation: UpgradeRequest['reservation'];
   readonly #client: Duplex;
   readonly #startedAt: number;
   readonly #onOver: (proxied: ProxiedConnection) => void;

@@ -7,7 +7,6 @@ import { checked } from '@ws/codec/internal';
 import { TransportError } from '@ws/conn';
 import { duration } from '@ws/conn/internal';
 import { isAccepted } from '@ws/node-client/internal';
-import { nodePlatform } from '@ws/node-io';
 import { cutStream, isInstance } from '@ws/node-io/internal';
 import { HandshakeError, type StreamListener, type UpgradeListener } from '@ws/node-server';
 import {
@@ -18,7 +17,6 @@ import {
   refusalOf,
   takeSocket,
   type UpgradeRequest,
-  type UpgraderPlan,
   upgradeOfNode,
   upgradeOfStream,
   webSocketStreams,
@@ -68,7 +66,7 @@ export class Proxy {
   readonly #via = `ws-${randomBytes(8).toString('hex')}`;
   readonly #limits: Limits;
   readonly #refusals = new Refusals();
-  readonly #reporter: UpgraderPlan['reporter'];
+  readonly #reporter: CheckedOptions['upgrader']['reporter'];
   readonly #proxied = new Set<ProxiedConnection>();
   /** The sockets of plain requests that wait for their turn. */
   readonly #plainWork = new PendingWork();
@@ -206,7 +204,7 @@ export class Proxy {
     request.address = plan.upgrader.findAddress(request);
     this.#checkOpen();
     proxied.reservation = this.#limits.reserve(request.address);
-    const agreed = await request.negotiate(nodePlatform, []);
+    await request.negotiate([]);
     const handshake = request.acquireWaits();
     const answer = await askTarget({
       plan,
@@ -236,7 +234,7 @@ export class Proxy {
       if (isRefusal) return await this.#relay(proxied, request, answer, headers);
       const subprotocol = answer.head.list('sec-websocket-protocol');
       const extensions = isMessages
-        ? agreed.extensions
+        ? request.extensions
         : answer.head.list('sec-websocket-extensions');
       responder.writeAccepted(facts, subprotocol, extensions, headers);
       handshake.forgetSocket();
@@ -247,7 +245,7 @@ export class Proxy {
             responder.stream,
             early,
             answer,
-            agreed.deflate,
+            request.deflate,
             deflate,
             this.#transformFailed,
           )

@@ -23,6 +23,7 @@ import {
   RESOLVED,
   refused,
   rejected,
+  resolvedAt,
 } from '@ws/conn/internal';
 import { Backlog } from './backlog.ts';
 import { ConnectionChain, type Reads } from './connection-chain.ts';
@@ -277,8 +278,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
         left.removeEventListener('abort', leave);
       }
     }
-    if (this.#ended?.error !== undefined && !left.aborted) await rejected(this.#ended.error);
-    return undefined;
+    return left.aborted ? undefined : this.#ofEnd();
   }
 
   async #receiveAll(handler: MessageHandler): Promise<void> {
@@ -295,7 +295,14 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
         throw error;
       }
     }
-    if (this.#ended?.error !== undefined) throw this.#ended.error;
+    return this.#ofEnd();
+  }
+
+  /** The result of reading after the end. */
+  #ofEnd(): Promise<undefined> | undefined {
+    if (this.#ended === undefined) return undefined;
+    const { error } = this.#ended;
+    return error === undefined ? resolvedAt(this.#ended, () => undefined) : rejected(error);
   }
 
   /** Whether messages were dropped at the end by `close`. The reader then does not end normally. */
@@ -371,7 +378,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     if (this.#closing || this.#ended !== undefined) {
       // A second call can only drop messages.
       if (this.#discarding && conn?.state === 'closing') void conn.close(code, '', DISCARD);
-      return this.closed;
+      return this.#ended === undefined ? this.closed : resolvedAt(this.#ended, () => this.closed);
     }
     this.#closing = true;
     if (conn === undefined) this.#finish({});

@@ -10,17 +10,21 @@ import {
   CallPromise,
   checkOptionNames,
   duration,
-  internalsOf,
   RESOLVED,
   removeAbortListener,
   schedulerOf,
   type TimerEntry,
 } from '@ws/conn/internal';
 import { ACCEPTED, type Carrier } from './carrier.ts';
-import type { EventDefinition, MethodDefinition } from './definitions.ts';
+import type {
+  Definition,
+  EventDefinition,
+  MethodDefinition,
+  StreamDefinition,
+} from './definitions.ts';
 import { ErrorCode, RpcError } from './rpc-error.ts';
 import { after, checkEither, misfit } from './schema.ts';
-import { callText, cancelText, type WireMessage, wireError } from './wire.ts';
+import { callText, cancelText, moreText, type WireMessage, wireError } from './wire.ts';
 
 /** Requests of this end that the other end has and has not answered. */
 const MAX_OPEN = 256;
@@ -32,7 +36,7 @@ const TIMEOUT_MS = 30_000;
 const MAX_SENT = 5;
 /** Close codes of a peer that refuses a message. It would refuse the message again. */
 export const REFUSALS: readonly number[] = [1007, 1009];
-const OPTION_NAMES: readonly string[] = ['signal', 'timeout'];
+export const OPTION_NAMES: readonly string[] = ['signal', 'timeout'];
 
 /** The options of a call. */
 export interface CallOptions {
@@ -40,20 +44,24 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /**
    * The longest wait for the answer in ms; false for none. The call then rejects with a
-   * TimeoutError, and the handler of the other end is told. Default: 30,000.
+   * TimeoutError, and the handler of the other end is told. Default: 30,000. For a stream, the longest
+   * wait for one item; no default.
    */
   readonly timeout?: number | false | undefined;
 }
 
 type Scheduler = ReturnType<typeof schedulerOf>;
 
+/** Takes items of a stream, in a message of `size` characters. */
+export type TakeItems = (items: readonly unknown[], size: number) => void;
+
 /** A request without an answer, or an event that waits. */
-class Call implements TimerEntry {
+export class Call implements TimerEntry {
   slot: TimerEntry['slot'] = undefined;
   /** The number of the call at this end, from 1. A request has it as its id. */
   readonly number: number;
   readonly text: string;
-  readonly definition: MethodDefinition | EventDefinition;
+  readonly definition: Definition;
   readonly outcome: CallPromise = new CallPromise();
   readonly aborted = (): void => this.#calls.giveUp(this, this.signal?.reason);
   readonly signal: AbortSignal | undefined;
@@ -64,20 +72,27 @@ class Call implements TimerEntry {
   connection: ConnLike | undefined;
   /** Connections that it was sent on. */
   timesSent = 0;
+  /** For a stream. */
+  readonly take: TakeItems | undefined;
+  /** For a stream: the number of the call when its reader began to wait; 0 while it does not. */
+  waitsSince = 0;
   readonly #calls: Calls;
 
   constructor(
     calls: Calls,
-    definition: MethodDefinition | EventDefinition,
+    definition: Definition,
     input: unknown,
     number: number,
     { signal, timeout }: CallOptions,
+    take?: TakeItems,
   ) {
     this.#calls = calls;
     this.definition = definition;
     const { isRequest } = this;
     // An event waits as a message does.
-    this.ms = isRequest ? duration('timeout', timeout, TIMEOUT_MS, true) : Infinity;
+    this.ms =
+      definition.kind === 'method' ? duration('timeout', timeout, TIMEOUT_MS, true) : Infinity;
+    this.take = take;
     this.timers = calls.timers;
     this.signal = signal;
     this.number = number;
@@ -85,7 +100,7 @@ class Call implements TimerEntry {
   }
 
   get isRequest(): boolean {
-    return this.definition.kind === 'method';
+    return this.definition.kind !== 'event';
   }
 
   /** The time is up. */
@@ -98,9 +113,14 @@ class Call implements TimerEntry {
 export class Calls {
   readonly #carrier: Carrier;
   readonly #wrote: () => void;
+  readonly #waits: (number: number) => void;
   /** Requests without an outcome, and events that were not sent, by number, in their order. */
   readonly #calls = new Map<number, Call>();
-  /** Requests that were sent. At most {@link MAX_OPEN}. */
+  /** Streams that were sent. */
+  #streams = 0;
+  /** Streams whose reader waits. */
+  #readers = 0;
+  /** Other requests that were sent. At most {@link MAX_OPEN}. */
   #open = 0;
   /** Events that were sent, and that the connection has not accepted. */
   #writing = 0;
@@ -114,10 +134,14 @@ export class Calls {
   /** Set when no call can be answered any more. */
   #ended: unknown;
 
-  /** @param wrote - Called when an event has left that had waited for the connection. */
-  constructor(carrier: Carrier, wrote: () => void) {
+  /**
+   * @param wrote - Called when an event has left that had waited for the connection.
+   * @param waits - Called when a reader begins to wait for an item of the stream `number`.
+   */
+  constructor(carrier: Carrier, wrote: () => void, waits: (number: number) => void) {
     this.#carrier = carrier;
     this.#wrote = wrote;
+    this.#waits = waits;
   }
 
   get timers(): Scheduler['timers'] {
@@ -126,18 +150,21 @@ export class Calls {
 
   /** Whether this end waits for an answer of the other end, or to write. */
   get waits(): boolean {
-    return this.#calls.size > 0 || this.#writing > 0;
+    return this.#calls.size - this.#streams + this.#readers + this.#writing > 0;
   }
 
-  /** Whether the other end has a request that began after `calls` others. */
+  /**
+   * Whether the other end has a request that began after `calls` others, or a reader has begun to wait
+   * after them.
+   */
   hasRequestAfter(calls: number): boolean {
     if (this.begun === calls) return false;
     // Those that were sent come first.
-    let left = this.#open;
-    for (const { connection, number } of this.#calls.values()) {
+    let left = this.#open + this.#streams;
+    for (const { connection, number, take, waitsSince } of this.#calls.values()) {
       if (left === 0) return false;
       if (connection === undefined) continue;
-      if (number > calls) return true;
+      if ((take === undefined ? number : waitsSince) > calls) return true;
       left--;
     }
     return false;
@@ -172,6 +199,43 @@ export class Calls {
     if (call.ms !== Infinity) call.timers.set(call, call.ms, true);
     if (this.#isNext(call, 1)) this.#sendIfPossible(call);
     return call.outcome;
+  }
+
+  /**
+   * Begins a stream.
+   *
+   * @throws BackpressureError as for a call; the error of a connection that has ended.
+   */
+  open(definition: StreamDefinition, input: unknown, take: TakeItems): Call {
+    const call = new Call(this, definition, input, ++this.begun, {}, take);
+    if (this.#ended !== undefined) throw this.#ended;
+    this.#add(call);
+    if (this.#isNext(call, 1)) this.#sendIfPossible(call);
+    return call;
+  }
+
+  /** Takes a message with items. Those of a stream that is not open are ignored. */
+  arrived(id: unknown, items: unknown, size: number): void {
+    const call = this.awaits(id) ? this.#calls.get(id as number) : undefined;
+    if (Array.isArray(items)) call?.take?.(items, size);
+  }
+
+  /** The reader of a stream begins to wait for an item. It counts as a call that begins now. */
+  wait(call: Call): void {
+    this.#readers++;
+    call.waitsSince = ++this.begun;
+    this.#waits(call.number);
+  }
+
+  /** The reader of a stream waits no longer. */
+  stopWait(call: Call): void {
+    this.#readers--;
+    call.waitsSince = 0;
+  }
+
+  /** Tells the other end that the reader of a stream has taken `n` items. See `Carrier.sendSurely`. */
+  tell({ connection, number }: Call, n: number): Promise<unknown> {
+    return this.#carrier.sendSurely(connection, moreText(number, n));
   }
 
   /** @throws BackpressureError when too many calls wait. */
@@ -230,7 +294,9 @@ export class Calls {
     const { connection } = this.#carrier;
     call.connection = connection;
     call.timesSent++;
-    if (call.isRequest) this.#open++;
+    // A stream may be open for any time, and takes no place of another request.
+    if (call.take !== undefined) this.#streams++;
+    else if (call.isRequest) this.#open++;
     const failed = (error: unknown): void => {
       this.#fail(call, error);
       this.flush();
@@ -303,6 +369,7 @@ export class Calls {
 
   /** Settles with a result that fits the schema of the answer. JSON has null for undefined. */
   #resolve(call: Call, result: unknown): void {
+    if (call.take !== undefined) return this.#settle(call, () => call.outcome.resolve(undefined));
     const { output, name } = call.definition as MethodDefinition;
     const failed = (cause: unknown): void => {
       const what = `the schema of the answer to ${name} failed after JSON`;
@@ -338,30 +405,17 @@ export class Calls {
   /** Ends a call before its answer, and tells the other end. */
   giveUp(call: Call, reason: unknown): void {
     const { connection, number } = call;
-    if (connection !== undefined && this.#calls.has(number)) void this.#cancel(connection, number);
+    if (connection !== undefined && this.#calls.has(number)) {
+      void this.#carrier.sendSurely(connection, cancelText(number));
+    }
     this.#fail(call, reason);
     this.flush();
-  }
-
-  /** A connection without room gets the cancel when it has room. A handler may end by it alone. */
-  async #cancel(connection: ConnLike, number: number): Promise<void> {
-    const send = async (): Promise<void> => {
-      if (this.#carrier.connection === connection)
-        await this.#carrier.send(cancelText(number), () => {});
-    };
-    try {
-      await send().catch(async () => {
-        await internalsOf(connection).untilWritable();
-        await send();
-      });
-    } catch {
-      // The end of the connection tells the handler.
-    }
   }
 
   #remove(call: Call): void {
     if (!this.#calls.delete(call.number)) return;
     if (call.connection === undefined) this.#leaveQueue(call);
+    else if (call.take !== undefined) this.#streams--;
     else if (call.isRequest) this.#open--;
   }
 
@@ -372,7 +426,7 @@ export class Calls {
   /** Reports the failure of a request that no code awaits, except by its own signal. */
   #reject(
     outcome: CallPromise,
-    { kind, name }: MethodDefinition | EventDefinition,
+    { kind, name }: Definition,
     error: unknown,
     signal: AbortSignal | undefined,
   ): void {
@@ -433,7 +487,7 @@ function errorOf(error: unknown, method: string): Error {
 }
 
 /** @throws TypeError when `signal` is no AbortSignal. */
-function checkSignal(signal: unknown): void {
+export function checkSignal(signal: unknown): void {
   if (signal === undefined) return;
   const { aborted, addEventListener, removeEventListener } = Object(signal) as Partial<AbortSignal>;
   const listens = [addEventListener, removeEventListener].every((one) => typeof one === 'function');

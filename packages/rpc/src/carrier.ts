@@ -9,12 +9,18 @@ import {
   type Platform,
   portablePlatform,
 } from '@ws/conn';
-import { internalsOf, rejected, reportError } from '@ws/conn/internal';
+import { internalsOf, RESOLVED, rejected, reportError } from '@ws/conn/internal';
 
 /** The code of a page with a full queue, as for `maxQueuedBytes` of `@ws/browser`. */
 const PAGE_OVERLOAD = 3008;
 /** A message was accepted by a hub, which bounds what waits. The connection may have no room. */
 export const ACCEPTED: Promise<void> = Promise.resolve();
+
+/** The part of a connection, or of a session, that bounds writes. Ask it while it is open. */
+export interface Writer {
+  /** Resolves when the next message may have room; undefined when it has room now. May reject. */
+  untilWritable(): Promise<void> | undefined;
+}
 
 /** Least time between two reports of one kind, in ms. */
 const REPORT_MS = 1_000;
@@ -50,6 +56,37 @@ export abstract class Carrier {
    */
   send(text: string, _dropped: (error: BackpressureError) => void): Promise<void> {
     return this.connection!.send(text);
+  }
+
+  /** What the messages of a connection wait for. */
+  writerOf(connection: ConnLike): Writer {
+    return internalsOf(connection);
+  }
+
+  /**
+   * Sends a message that must not be lost, when `connection` has room. Sends it again when a hub drops
+   * it. Never rejects.
+   *
+   * @returns The error of a connection that takes messages, but not this one.
+   */
+  async sendSurely(connection: ConnLike | undefined, text: string): Promise<unknown> {
+    while (connection === this.connection && connection?.state === 'open') {
+      const writer = this.writerOf(connection);
+      const writable = writer.untilWritable();
+      if (writable !== undefined) {
+        await writable.catch(() => {});
+        continue;
+      }
+      try {
+        const sent = this.send(text, () => void this.sendSurely(connection, text));
+        if (sent !== RESOLVED) await sent;
+        return undefined;
+      } catch (error) {
+        // Another message may have taken the room.
+        if (connection.state === 'open' && writer.untilWritable() === undefined) return error;
+      }
+    }
+    return undefined;
   }
 
   /** Reports an error that no caller gets. */
@@ -113,6 +150,11 @@ export class SessionCarrier extends ConnCarrier {
     return rejected(droppedByHub());
   }
 
+  override writerOf(connection: ConnLike): Writer {
+    const session = this.#session;
+    return 'untilWritable' in session ? (session as Writer) : super.writerOf(connection);
+  }
+
   override runs(work: Promise<unknown>): void {
     this.#session.counts?.(work);
   }
@@ -162,6 +204,8 @@ export interface SessionLike {
   send(data: string): boolean;
   /** A session of `@ws/hub`: `dropped` is called when a later message takes the place of this one. */
   sendWatched?(text: string, dropped: () => void): boolean;
+  /** A session of `@ws/hub`: resolves when no other message waits and the connection takes more. */
+  untilWritable?(): Promise<void> | undefined;
   /** A session of `@ws/hub`: `hub.close` waits for a handler that runs. */
   counts?(work: Promise<unknown>): void;
 }
@@ -174,6 +218,8 @@ export interface ReconnectingConnLike {
   readonly closed: Promise<{ readonly error?: Error | undefined }>;
   receive(handler: MessageHandler): Promise<void>;
   reconnect(): Promise<unknown>;
+  /** Of a page: finds out whether a connection is dead, with this question. */
+  '@ws/alive'?(question: string): void;
   on(event: 'open' | 'close', listener: (argument: never) => unknown): () => void;
 }
 

@@ -16,13 +16,13 @@ import {
   type SessionLike,
 } from './carrier.ts';
 import {
+  type Definition,
   type Definitions,
   type Event,
-  type EventDefinition,
   type Method,
-  type MethodDefinition,
   type Named,
   named,
+  type Stream,
 } from './definitions.ts';
 import {
   type Binding,
@@ -38,14 +38,20 @@ import {
 } from './link.ts';
 import type { Handler, Request } from './request.ts';
 import type { SchemaInput } from './schema.ts';
+import type { StreamCode } from './stream.ts';
 
-/** The other end: a function for each of its methods and events. */
+/** The other end: a function for each of its methods, events and streams. */
 export type Peer<D extends Definitions> = {
   readonly [K in keyof D]: D[K] extends Method<infer I, infer O>
     ? CallOf<I, (input: SchemaInput<I>, options?: CallOptions) => Promise<SchemaOutput<O>>>
     : D[K] extends Event<infer I>
       ? CallOf<I, (input: SchemaInput<I>) => Promise<void>>
-      : never;
+      : D[K] extends Stream<infer I, infer T>
+        ? CallOf<
+            I,
+            (input: SchemaInput<I>, options?: CallOptions) => AsyncIterableIterator<SchemaOutput<T>>
+          >
+        : never;
 };
 
 /** If the input may be undefined, the argument is optional. */
@@ -56,13 +62,15 @@ type CallOf<I extends StandardSchema, F> =
       : never
     : F;
 
-/** A function for each method and event of this end. */
+/** A function for each method, event and stream of this end. */
 export type Handlers<D extends Definitions, Context> = {
   readonly [K in keyof D]: D[K] extends Method<infer I, infer O>
     ? (input: SchemaOutput<I>, context: Context) => SchemaInput<O> | PromiseLike<SchemaInput<O>>
     : D[K] extends Event<infer I>
       ? (input: SchemaOutput<I>, context: Context) => unknown
-      : never;
+      : D[K] extends Stream<infer I, infer T>
+        ? (input: SchemaOutput<I>, context: Context) => AsyncIterable<SchemaInput<T>>
+        : never;
 };
 
 /** The option `handlers` beside a contract: required when the contract has names at this end. */
@@ -97,9 +105,14 @@ export interface HandlerOptions {
    * order of the messages.
    */
   readonly concurrency?: number | undefined;
+  /**
+   * Streams that this end serves to one connection at the same time. One that was cancelled counts until
+   * its generator has ended. More are answered with the error -32000. Default: 16.
+   */
+  readonly streams?: number | undefined;
 }
 
-/** The methods and events of both ends of a connection. Made by {@link contract}. */
+/** The methods, events and streams of both ends of a connection. Made by {@link contract}. */
 export interface Contract<S extends Definitions, C extends Definitions> {
   /** The definitions of what a server handles. */
   readonly server: Named<S>;
@@ -145,11 +158,11 @@ export interface Contract<S extends Definitions, C extends Definitions> {
   ): Peer<S>;
 }
 
-/** The methods and events of both ends, or of one. */
+/** The methods, events and streams of both ends, or of one. */
 export interface ContractPlan<S extends Definitions, C extends Definitions> {
-  /** Methods and events that a server handles. */
+  /** Methods, events and streams that a server handles. */
   readonly server?: S;
-  /** Methods and events that a client handles. */
+  /** Methods, events and streams that a client handles. */
   readonly client?: C;
 }
 
@@ -341,18 +354,23 @@ class NamedContract implements Contract<Definitions, Definitions>, Names {
     handlers: Handlers<Definitions, never>,
     options: HandlerOptions = {},
   ): Binding {
-    checkOptionNames(owner, options, ['concurrency'], 'ignore');
+    checkOptionNames(owner, options, ['concurrency', 'streams'], 'ignore');
     const concurrency = whole('concurrency', options.concurrency ?? 1);
+    const streams = whole('streams', options.streams ?? MAX_STREAMS);
     return {
       contract: this,
       end,
       handlers: handlersOf(owner, this[end], handlers),
       concurrency,
+      streams,
       unknownEvents: new Set(),
       contextOf: (link, request) => new Context(this, link, request),
     };
   }
 }
+
+/** Default of the option `streams`. */
+const MAX_STREAMS = 16;
 
 /** Every engine has this method: ECMAScript, section B.2.2.2. Its property is enumerable. */
 interface WithGetters {
@@ -395,10 +413,14 @@ class Context {
 }
 
 function callOf(
-  definition: MethodDefinition | EventDefinition,
+  definition: Definition,
   target: object,
   link: () => Link,
-): (input: unknown, options?: CallOptions) => Promise<unknown> {
+): (input: unknown, options?: CallOptions) => unknown {
+  if (definition.kind === 'stream') {
+    const { StreamLoop } = definition.code as StreamCode;
+    return (input, options) => new StreamLoop(() => link().calls, definition, input, options);
+  }
   return (input, options) => {
     try {
       return link().call(definition, input, options);

@@ -32,6 +32,20 @@ export interface Event<I extends StandardSchema = StandardSchema> {
   readonly atOnce?: boolean;
 }
 
+/** A stream of a contract: a request whose answer is a series of items. Made by `stream`. */
+export interface Stream<
+  I extends StandardSchema = StandardSchema,
+  T extends StandardSchema = StandardSchema,
+> {
+  readonly kind: 'stream';
+  /** The schema of the input. */
+  readonly input: I;
+  /** The schema of each item. */
+  readonly item: T;
+  /** @internal The code of streams. A bundle without `stream` lacks it. */
+  readonly code?: unknown;
+}
+
 /** A method with its name. */
 export interface MethodDefinition<
   I extends StandardSchema = StandardSchema,
@@ -55,9 +69,23 @@ export interface EventDefinition<I extends StandardSchema = StandardSchema> exte
   encode(value: SchemaInput<I>): string;
 }
 
-/** The methods and events that one end handles, by name. */
-// oxlint-disable-next-line typescript/no-explicit-any -- any schemas
-export type Definitions = Readonly<Record<string, Method<any, any> | Event<any>>>;
+/** A stream with its name. */
+export interface StreamDefinition<
+  I extends StandardSchema = StandardSchema,
+  T extends StandardSchema = StandardSchema,
+> extends Stream<I, T> {
+  readonly name: string;
+}
+
+/** A definition of a contract with its name. */
+export type Definition = MethodDefinition | EventDefinition | StreamDefinition;
+
+/** The methods, events and streams that one end handles, by name. */
+// oxlint-disable typescript/no-explicit-any -- any schemas
+export type Definitions = Readonly<
+  Record<string, Method<any, any> | Event<any> | Stream<any, any>>
+>;
+// oxlint-enable typescript/no-explicit-any
 
 /** The definitions of one end with their names. */
 export type Named<D extends Definitions> = {
@@ -65,7 +93,9 @@ export type Named<D extends Definitions> = {
     ? MethodDefinition<I, O>
     : D[K] extends Event<infer I>
       ? EventDefinition<I>
-      : never;
+      : D[K] extends Stream<infer I, infer T>
+        ? StreamDefinition<I, T>
+        : never;
 };
 
 /** The options of {@link method}. */
@@ -146,7 +176,7 @@ export function named<D extends Definitions>(end: string, definitions: D): Named
   if (typeof definitions !== 'object' || definitions === null) {
     throw new TypeError(`contract: ${end}: expected an object, got ${kind(definitions)}`);
   }
-  const result: Record<string, MethodDefinition | EventDefinition> = Object.create(null);
+  const result: Record<string, Definition> = Object.create(null);
   for (const [name, definition] of Object.entries(definitions)) {
     checkName(end, name);
     result[name] = withName(name, definition, `contract: ${end}.${name}`);
@@ -162,17 +192,15 @@ function checkName(end: string, name: string): void {
   );
 }
 
-function withName(
-  name: string,
-  definition: unknown,
-  owner: string,
-): MethodDefinition | EventDefinition {
-  const given = Object(definition) as Method | Event;
-  if (given.kind === 'method') return Object.freeze({ ...given, name });
+function withName(name: string, definition: unknown, owner: string): Definition {
+  const given = Object(definition) as Method | Event | Stream;
+  if (given.kind === 'method' || given.kind === 'stream') return Object.freeze({ ...given, name });
   if (given.kind === 'event') {
     const encode = (value: unknown): string =>
       callText(name, checkNow(given.input, value, 'encode'), undefined, given.input);
     return Object.freeze({ ...given, name, encode });
   }
-  throw new TypeError(`${owner}: expected method(…) or event(…), got ${kind(definition)}`);
+  throw new TypeError(
+    `${owner}: expected method(…), event(…) or stream(…), got ${kind(definition)}`,
+  );
 }

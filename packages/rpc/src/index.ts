@@ -22,6 +22,9 @@ export {
   type MethodOptions,
   method,
   type Named,
+  type Stream,
+  type StreamDefinition,
 } from './definitions.ts';
 export { RpcError } from './rpc-error.ts';
 export type { SchemaInput } from './schema.ts';
+export { stream } from './stream.ts';

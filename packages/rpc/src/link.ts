@@ -7,6 +7,7 @@ import {
   TextMessage,
 } from '@ws/conn';
 import { handled, internalsOf, kind } from '@ws/conn/internal';
+import { QUESTION } from './alive.ts';
 import { type CallOptions, Calls } from './calls.ts';
 import {
   type Carrier,
@@ -19,7 +20,7 @@ import {
   SessionCarrier,
   type SessionLike,
 } from './carrier.ts';
-import type { EventDefinition, MethodDefinition } from './definitions.ts';
+import type { Definition, EventDefinition, MethodDefinition } from './definitions.ts';
 import type { Request } from './request.ts';
 import { Requests, type RequestsPlan } from './requests.ts';
 import { INVALID, parse } from './wire.ts';
@@ -29,8 +30,8 @@ export type End = 'server' | 'client';
 
 /** The names of a contract, by the end that handles them. */
 export interface Names {
-  readonly server: Readonly<Record<string, MethodDefinition | EventDefinition>>;
-  readonly client: Readonly<Record<string, MethodDefinition | EventDefinition>>;
+  readonly server: Readonly<Record<string, Definition>>;
+  readonly client: Readonly<Record<string, Definition>>;
 }
 
 /** The handlers of one end of a contract, as `serve`, `listener` and `connect` get them. */
@@ -71,7 +72,11 @@ export class Link {
 
   /** Made for the first call. */
   get calls(): Calls {
-    this.#calls ??= new Calls(this.carrier, () => this.#requests?.progressed());
+    this.#calls ??= new Calls(
+      this.carrier,
+      () => this.#requests?.progressed(),
+      (number) => this.#requests?.readerWaits(number),
+    );
     return this.#calls;
   }
 
@@ -221,6 +226,7 @@ export function connectConn(conn: ConnLike, binding: Binding): Link {
 /** Reads all connections of a ReconnectingConn. */
 export function connectSeries(live: ReconnectingConnLike, binding: Binding): Link {
   const link = claim(live, binding, () => new ReconnectingCarrier(live));
+  live['@ws/alive']?.(QUESTION);
   const opened = (conn: ConnLike): void => {
     void internalsOf(conn).closed.then((info) => link.broke(conn, info));
     link.opened();

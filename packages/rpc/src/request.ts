@@ -1,19 +1,20 @@
 import type { ConnLike } from '@ws/conn';
-import type { EventDefinition, MethodDefinition } from './definitions.ts';
+import type { Definition } from './definitions.ts';
 import { ErrorCode, RpcError } from './rpc-error.ts';
 import type { Id } from './wire.ts';
 
 /** A handler of the application, with what it handles. */
 export interface Handler {
-  readonly definition: MethodDefinition | EventDefinition;
+  readonly definition: Definition;
   readonly run: (input: unknown, context: unknown) => unknown;
 }
 
 /**
  * How a handler runs. Later ones wait for an `ordered` handler. A `nested` handler runs beside one that
- * may wait for it. A handler `beside` all runs at once, and no other one waits for it.
+ * may wait for it. A handler `beside` all runs at once, and no other one waits for it. A `stream` runs
+ * after its handler has returned.
  */
-export type Place = 'ordered' | 'nested' | 'beside';
+export type Place = 'ordered' | 'nested' | 'beside' | 'stream';
 
 /** A request or an event of the other end, or an answer that waits for its turn. */
 export class Request {
@@ -25,7 +26,7 @@ export class Request {
   /** Characters of the message. */
   readonly size: number;
   readonly connection: ConnLike | undefined;
-  /** Calls of this end that had begun when the handler started. */
+  /** Calls of this end that had begun when the handler started; until then, when the request arrived. */
   callsBefore = 0;
   /** Whether the handler has settled. Its answer may wait for a peer that reads slowly. */
   isHandled = false;
@@ -33,8 +34,10 @@ export class Request {
   isDropped = false;
   /** How its handler runs; undefined while it does not. */
   place: Place | undefined = undefined;
+  /** Called after the signal has aborted. */
+  onCancel: (() => void) | undefined = undefined;
   #control: AbortController | undefined;
-  #cancelled: RpcError | undefined;
+  #cancelled: { readonly reason: unknown } | undefined;
 
   constructor(
     id: Id | undefined,
@@ -59,18 +62,31 @@ export class Request {
   get signal(): AbortSignal {
     if (this.#control === undefined) {
       this.#control = new AbortController();
-      if (this.#cancelled !== undefined) this.#control.abort(this.#cancelled);
+      if (this.#cancelled !== undefined) this.#control.abort(this.#cancelled.reason);
     }
     return this.#control.signal;
+  }
+
+  /** Whether the handler has not settled, and others wait for it. */
+  get isSlow(): boolean {
+    return this.place === 'ordered' && !this.isHandled;
+  }
+
+  /** Whether the handler has not settled, and may wait for a request. */
+  get isAsking(): boolean {
+    return this.place !== 'beside' && !this.isHandled;
   }
 
   get isCancelled(): boolean {
     return this.#cancelled !== undefined;
   }
 
-  cancel(why: string): void {
+  /** @param why - The reason of the signal; a text is the message of an RpcError. */
+  cancel(why: unknown): void {
     if (this.#cancelled !== undefined) return;
-    this.#cancelled = new RpcError(ErrorCode.Cancelled, why);
-    this.#control?.abort(this.#cancelled);
+    const reason = typeof why === 'string' ? new RpcError(ErrorCode.Cancelled, why) : why;
+    this.#cancelled = { reason };
+    this.#control?.abort(reason);
+    this.onCancel?.();
   }
 }

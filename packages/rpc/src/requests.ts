@@ -1,21 +1,27 @@
-import { BackpressureError, CloseError, type ConnLike } from '@ws/conn';
+import { BackpressureError, type ConnLike } from '@ws/conn';
 import { Deferred, internalsOf, RESOLVED } from '@ws/conn/internal';
+import { SignsOfLife } from './alive.ts';
 import { Answers } from './answers.ts';
 import type { Calls } from './calls.ts';
 import type { Carrier } from './carrier.ts';
+import type { StreamDefinition } from './definitions.ts';
+import { type Answer, HandlerCaller, isRevoked } from './handler-caller.ts';
 import { Pause } from './pause.ts';
 import { type Handler, type Place, Request } from './request.ts';
-import { ErrorCode, isRpcError, RpcError } from './rpc-error.ts';
-import { after, type Checked, check, checkEither, misfit } from './schema.ts';
+import { ErrorCode } from './rpc-error.ts';
+import { after } from './schema.ts';
+import type { ServedStreams } from './served-streams.ts';
+import type { StreamCode } from './stream.ts';
 import { WaitingRequests } from './waiting-requests.ts';
 import {
   areParams,
   CANCEL,
   errorText,
   INVALID,
+  ITEM,
   invalidText,
   isId,
-  resultText,
+  MORE,
   type WireMessage,
 } from './wire.ts';
 
@@ -30,13 +36,12 @@ const MAX_UNKNOWN = 100;
 /** Reported characters of such a name. Names of a contract are at most so long. */
 const MAX_NAME = 64;
 
-/** The text of an answer; undefined for none. */
-type Answer = string | undefined | Promise<string | undefined>;
-
 /** The common part of all links of one call of `serve`, `listener` or `connect`. */
 export interface RequestsPlan {
   readonly handlers: ReadonlyMap<string, Handler>;
   readonly concurrency: number;
+  /** Streams of one connection that are served at the same time. */
+  readonly streams: number;
   /** The names of events that were reported, because no handler gets them. */
   readonly unknownEvents: Set<string>;
 }
@@ -46,10 +51,14 @@ export class Requests {
   readonly #carrier: Carrier;
   /** The calls of this end; undefined before the first. */
   readonly #calls: () => Calls | undefined;
-  readonly #contextOf: (request: Request) => unknown;
+  readonly #caller: HandlerCaller;
   readonly #answers: Answers;
+  readonly #signs: SignsOfLife;
   readonly #handlers: ReadonlyMap<string, Handler>;
   readonly #concurrency: number;
+  readonly #maxStreams: number;
+  /** Made for the first stream. */
+  #streams: ServedStreams | undefined;
   readonly #unknownEvents: Set<string>;
   readonly #waiting = new WaitingRequests();
   /** Requests with a running handler. */
@@ -59,6 +68,8 @@ export class Requests {
   /** Handlers that run beside one that may wait for them, and the characters of their messages. */
   #nested = 0;
   #nestedSize = 0;
+  /** See {@link readerWaits}. */
+  #awaitedFrom = Infinity;
   /** Handlers that no other one waits for, and the characters of their messages. */
   #beside = 0;
   #besideSize = 0;
@@ -80,16 +91,20 @@ export class Requests {
   /** @param contextOf - Creates the second argument of a handler. */
   constructor(
     carrier: Carrier,
-    { handlers, concurrency, unknownEvents }: RequestsPlan,
+    { handlers, concurrency, streams, unknownEvents }: RequestsPlan,
     calls: () => Calls | undefined,
     contextOf: (request: Request) => unknown,
   ) {
     this.#carrier = carrier;
     this.#calls = calls;
-    this.#contextOf = contextOf;
+    this.#caller = new HandlerCaller(carrier, contextOf, (request, definition, handle) =>
+      this.#serve(request, definition, handle),
+    );
     this.#answers = new Answers(carrier);
+    this.#signs = new SignsOfLife(carrier, this.#answers);
     this.#handlers = handlers;
     this.#concurrency = concurrency;
+    this.#maxStreams = streams;
     this.#unknownEvents = unknownEvents;
   }
 
@@ -100,8 +115,8 @@ export class Requests {
    */
   take({ id, method, params }: WireMessage, text: string): Promise<void> | undefined {
     const { source } = this.#carrier;
-    if (method === CANCEL && id === undefined) {
-      this.#cancel((Object(params) as { id?: unknown }).id, source);
+    if (id === undefined && typeof method === 'string' && method.startsWith('$/')) {
+      this.#takeSignal(method, Object(params) as Record<string, unknown>, text.length);
       return undefined;
     }
     const isValid =
@@ -111,10 +126,14 @@ export class Requests {
       const isRequest = method !== undefined && isId(id);
       return this.refuse(isRequest ? invalidText(id) : INVALID, text);
     }
+    if (this.#signs.takes(id, method, source, () => this.readOn())) return this.#untilRoom();
     const handler = this.#handlers.get(method);
-    if (handler !== undefined && (handler.definition.kind === 'method' || id === undefined)) {
+    const kind = handler?.definition.kind;
+    const takes = kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
+    if (handler !== undefined && takes) {
       const request = new Request(id, handler, params, text.length, source);
-      if (!handler.definition.atOnce) return this.#add(request, text);
+      if (handler.definition.kind === 'stream' || !handler.definition.atOnce)
+        return this.#add(request, text);
       if (handler.definition.kind === 'method') return this.#addBeside(request);
       void this.#run(request);
       return undefined;
@@ -128,7 +147,7 @@ export class Requests {
   #reportUnknown(method: string): undefined {
     const name = method.slice(0, MAX_NAME);
     const unknown = this.#unknownEvents;
-    if (name.startsWith('$/') || unknown.size >= MAX_UNKNOWN || unknown.has(name)) return;
+    if (unknown.size >= MAX_UNKNOWN || unknown.has(name)) return;
     unknown.add(name);
     const shown = JSON.stringify(name);
     const error = new Error(
@@ -145,6 +164,7 @@ export class Requests {
 
   #add(request: Request, text: string): Promise<void> | undefined {
     const waiting = this.#waiting;
+    request.callsBefore = this.#calls()?.begun ?? 0;
     const isNext = waiting.isEmpty && this.#places < this.#concurrency;
     if (isNext && this.#starting === undefined) {
       this.#start(request);
@@ -153,8 +173,7 @@ export class Requests {
       return undefined;
     }
     if (request.id !== undefined && this.#mayBeAwaited()) {
-      const hasRoom = this.#nested < MAX_NESTED && this.#nestedSize < MAX_BESIDE_SIZE;
-      if (hasRoom) this.#startNested(request);
+      if (this.#hasNestedRoom) this.#startNested(request);
       else this.#overload(request);
     } else if (!waiting.isFull) waiting.add(request);
     else if (request.id === undefined) waiting.keep(request, text);
@@ -163,11 +182,32 @@ export class Requests {
   }
 
   /**
+   * A reader begins to wait for an item of the stream that this end has called as number `call`. The
+   * generator may wait for a request that has arrived since then, and that waits here.
+   */
+  readerWaits(call: number): void {
+    this.#awaitedFrom = call;
+    this.#startAwaited();
+    this.readOn();
+  }
+
+  /** Starts as many of these requests as have room. */
+  #startAwaited(): void {
+    while (!this.#waiting.isEmpty && this.#hasNestedRoom && this.#mayBeAwaited()) {
+      const request = this.#waiting.remove(
+        ({ id, callsBefore }) => id !== undefined && callsBefore >= this.#awaitedFrom,
+      );
+      if (request === undefined) return;
+      this.#startNested(request);
+    }
+  }
+
+  /**
    * Whether a handler may wait for a request that arrives now. This end has called the other one since
    * the handler started, and has no answer.
    */
   #mayBeAwaited(): boolean {
-    const first = this.#running.find(isAsking) ?? this.#starting;
+    const first = this.#running.find(({ isAsking }) => isAsking) ?? this.#starting;
     return first !== undefined && this.#calls()?.hasRequestAfter(first.callsBefore) === true;
   }
 
@@ -193,7 +233,7 @@ export class Requests {
     const { source, platform } = this.#carrier;
     if (!this.#mustPause || source?.state === 'closed') return undefined;
     if (this.#pause === undefined) {
-      this.#pause = new Pause(platform, () => this.#pausedTooLong());
+      this.#pause = new Pause(platform, () => this.#pausedTooLong(), this.#signs);
       this.#watch(source);
     }
     return this.#pause.over;
@@ -225,7 +265,7 @@ export class Requests {
   #pausedTooLong(): void {
     const carrier = this.#carrier;
     if (this.#isOverfull) {
-      const name = this.#running.find(isSlow)?.name ?? 'rpc';
+      const name = this.#running.find(({ isSlow }) => isSlow)?.name ?? 'rpc';
       const why = this.#answers.areUnread
         ? 'the peer sends requests, and has not read for 10 s that they are refused'
         : `no handler has settled for 10 s, and the events behind ${name} are at the bound of maxBufferedAmount`;
@@ -235,7 +275,7 @@ export class Requests {
       return carrier.overloaded();
     }
     // Nothing that may be read makes the peer read.
-    if (!this.#running.some(isSlow)) return this.#pause?.restart();
+    if (!this.#running.some(({ isSlow }) => isSlow)) return this.#pause?.restart();
     this.#isStuck = true;
     this.#reportSlow();
     this.#keepReading();
@@ -306,6 +346,10 @@ export class Requests {
     this.#runs(request, done, 'ordered');
   }
 
+  get #hasNestedRoom(): boolean {
+    return this.#nested < MAX_NESTED && this.#nestedSize < MAX_BESIDE_SIZE;
+  }
+
   /** Starts a handler beside those that run. */
   #startNested(request: Request): void {
     request.callsBefore = this.#calls()?.begun ?? 0;
@@ -327,11 +371,12 @@ export class Requests {
       if (place === 'nested') {
         this.#nested--;
         this.#nestedSize -= request.size;
+        this.#startAwaited();
       } else if (place === 'beside') {
         this.#beside--;
         this.#besideSize -= request.size;
         this.readOn();
-      } else {
+      } else if (place === 'ordered') {
         this.#places--;
         this.#isStuck = false;
         this.progressed();
@@ -344,84 +389,26 @@ export class Requests {
   /** @returns A promise that never rejects, unless the request is done. */
   #run(request: Request): Promise<void> | undefined {
     try {
-      const answer = this.#answerTo(request);
+      const answer = this.#caller.answerTo(request);
       if (!(answer instanceof Promise)) return this.#answer(request, answer);
       return answer.then(
         (text) => this.#answer(request, text),
-        (error: unknown) => this.#answer(request, this.#errorText(request, error)),
+        (error: unknown) => this.#answer(request, this.#caller.errorText(request, error)),
       );
     } catch (error) {
-      return this.#answer(request, this.#errorText(request, error));
+      return this.#answer(request, this.#caller.errorText(request, error));
     }
   }
 
-  /**
-   * Checks the input, calls the handler, and checks the answer.
-   *
-   * @returns The text of the answer; undefined for an event.
-   * @throws (or rejects with) the error of the handler or of a schema.
-   */
-  #answerTo(request: Request): Answer {
-    const { handler, params } = request;
-    if (typeof handler === 'string') return handler;
-    const { input } = handler.definition;
-    const isWrapped = Array.isArray(params) && params.length === 1;
-    // `[value]` is first a value that was sent so: see `paramsText`.
-    const checked = isWrapped
-      ? checkEither(input, params[0], { value: params })
-      : check(input, params);
-    return checked instanceof Promise
-      ? checked.then((result) => this.#callLater(request, handler, result))
-      : this.#call(request, handler, checked);
-  }
-
-  /** Calls the handler after an asynchronous schema, unless the request has ended meanwhile. */
-  #callLater(request: Request, handler: Handler, checked: Checked): Answer {
-    const { connection } = request;
-    if (request.isDropped || isRevoked(connection)) return undefined;
-    // Earlier messages of a peer that has closed are handled, with an aborted signal.
-    if (request.isCancelled && connection?.state === 'open') throw request.signal.reason;
-    return this.#call(request, handler, checked);
-  }
-
-  #call(request: Request, { definition, run }: Handler, { value, issues }: Checked): Answer {
-    const { id } = request;
-    if (issues !== undefined) {
-      if (id !== undefined) {
-        throw new RpcError(ErrorCode.InvalidParams, 'Invalid params', { issues });
-      }
-      const what = `an event ${definition.name} does not fit its schema`;
-      this.#carrier.reportRarely('misfit', () => misfit(what, issues));
+  /** The handler of a stream gives its place back at once. */
+  #serve(request: Request, definition: StreamDefinition, handle: () => unknown): Answer {
+    const code = definition.code as StreamCode;
+    const streams = (this.#streams ??= new code.ServedStreams(this.#carrier, this.#maxStreams));
+    const answerTo = (error: unknown): string => this.#caller.errorText(request, error)!;
+    return after(streams.untilRoom(), () => {
+      this.#runs(request, streams.start(request, handle, answerTo), 'stream');
       return undefined;
-    }
-    const result = run(value, this.#contextOf(request));
-    return after(result, (answer) => {
-      if (id === undefined || definition.kind === 'event') return undefined;
-      return after(check(definition.output, answer), ({ value, issues }) => {
-        if (issues === undefined) return resultText(id, value);
-        throw misfit(`the answer of ${definition.name} does not fit its schema`, issues);
-      });
     });
-  }
-
-  /** The caller gets an RpcError. Another error is reported, and the caller gets only its code. */
-  #errorText(request: Request, error: unknown): string | undefined {
-    const { id, name, connection } = request;
-    if (isRpcError(error) && id !== undefined) {
-      try {
-        // Checks again what a handler may have changed.
-        const { code, message, data } = new RpcError(error.code, error.message, error.data);
-        return errorText(id, code, message, data);
-      } catch (fault) {
-        error = fault;
-      }
-    }
-    // The peer has gone while the handler asked it.
-    const isEnd = connection?.state !== 'open' && isSo(() => error instanceof CloseError);
-    // The handler has given its signal to a function of the platform.
-    const isAbort = request.isCancelled && isSo(() => (error as Error).name === 'AbortError');
-    if (!isEnd && !isAbort) this.#carrier.report(error, name);
-    return id === undefined ? undefined : errorText(id, ErrorCode.InternalError, 'Internal error');
   }
 
   /** @returns A promise when the peer reads too slowly. */
@@ -432,6 +419,14 @@ export class Requests {
     if (text === undefined || this.#answers.send(connection, text, id) === RESOLVED)
       return undefined;
     return (connection && internalsOf(connection).untilWritable())?.catch(() => {});
+  }
+
+  /** Takes an event of the library. Others that begin with `$/` are ignored, as in LSP. */
+  #takeSignal(method: string, { id, items, n }: Record<string, unknown>, size: number): void {
+    const { source } = this.#carrier;
+    if (method === ITEM) this.#calls()?.arrived(id, items, size);
+    else if (method === MORE) this.#streams?.taken(id, n, source);
+    else if (method === CANCEL) this.#cancel(id, source);
   }
 
   #cancel(id: unknown, source: ConnLike | undefined): void {
@@ -457,7 +452,7 @@ export class Requests {
 
   /** Reports once the handler that requests have waited for in vain. */
   #reportSlow(): void {
-    const slow = this.#running.find(isSlow);
+    const slow = this.#running.find(({ isSlow }) => isSlow);
     if (slow === undefined || slow === this.#reportedSlow) return;
     this.#reportedSlow = slow;
     const { name } = slow;
@@ -487,33 +482,5 @@ export class Requests {
     if (this.#isIdle) return undefined;
     this.#idle ??= new Deferred();
     return this.#idle.promise;
-  }
-}
-
-/** Whether the handler has not settled, and others wait for it. */
-function isSlow({ place, isHandled }: Request): boolean {
-  return place === 'ordered' && !isHandled;
-}
-
-/** Whether the handler has not settled, and may wait for a request. */
-function isAsking({ place, isHandled }: Request): boolean {
-  return place !== 'beside' && !isHandled;
-}
-
-/**
- * Whether a close of this end drops what has arrived. A runtime that cannot tell drops it at each
- * close.
- */
-function isRevoked(connection: ConnLike | undefined): boolean {
-  if (connection === undefined) return false;
-  return internalsOf(connection).dropsInput ?? connection.state === 'closing';
-}
-
-/** Whether an error is as the test says. A Proxy may throw there. */
-function isSo(test: () => boolean): boolean {
-  try {
-    return test();
-  } catch {
-    return false;
   }
 }

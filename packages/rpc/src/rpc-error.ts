@@ -54,8 +54,13 @@ export class RpcError extends Error {
 
 /** Whether `error` is an RpcError, of any copy of this package. A Proxy may throw here. */
 export function isRpcError(error: unknown): error is RpcError {
+  return isSo(() => (Object(error) as Partial<RpcError>)['@ws/rpc-error'] === true);
+}
+
+/** Whether an error is as the test says. A Proxy may throw there. */
+export function isSo(test: () => boolean): boolean {
   try {
-    return (Object(error) as Partial<RpcError>)['@ws/rpc-error'] === true;
+    return test();
   } catch {
     return false;
   }

@@ -9,6 +9,12 @@ export type Id = string | number | null;
 /** Tells the other end that the answer to a request is no longer wanted. */
 export const CANCEL = '$/cancelRequest';
 
+/** Carries items of a stream: `{ id, items: […] }`. */
+export const ITEM = '$/item';
+
+/** Tells how many items of a stream its reader has taken since the last one: `{ id, n }`. */
+export const MORE = '$/more';
+
 /** A message of JSON-RPC 2.0. Only its `jsonrpc` has been checked. */
 export interface WireMessage {
   readonly id?: unknown;
@@ -87,8 +93,12 @@ function paramsText(input: unknown, schema: StandardSchema): string {
 
 /** @throws JSONError for a result without JSON text. Undefined is written as null. */
 export function resultText(id: Id, result: unknown): string {
-  const text = result === undefined ? 'null' : formatJSON(result);
-  return `{"jsonrpc":"2.0","id":${idText(id)},"result":${text}}`;
+  return `{"jsonrpc":"2.0","id":${idText(id)},"result":${valueText(result)}}`;
+}
+
+/** @throws JSONError for a value without JSON text. Undefined is written as null. */
+export function valueText(value: unknown): string {
+  return value === undefined ? 'null' : formatJSON(value);
 }
 
 /** @throws JSONError for `data` without JSON text. */
@@ -108,6 +118,16 @@ export function invalidText(id: Id): string {
 /** The text that cancels the request `id`. */
 export function cancelText(id: number): string {
   return `{"jsonrpc":"2.0","method":"${CANCEL}","params":{"id":${id}}}`;
+}
+
+/** The texts before and after an item of the stream `id`. A message of this library has one item. */
+export function itemParts(id: Id): readonly [before: string, after: string] {
+  return [`{"jsonrpc":"2.0","method":"${ITEM}","params":{"id":${idText(id)},"items":[`, ']}}'];
+}
+
+/** The text that says that the reader of the stream `id` has taken `n` items. */
+export function moreText(id: number, n: number): string {
+  return `{"jsonrpc":"2.0","method":"${MORE}","params":{"id":${id},"n":${n}}}`;
 }
 
 function idText(id: Id): string {

@@ -46,6 +46,14 @@ describe.each(BROWSERS)('a contract in a page of $name', ({ lacks, launch }) => 
             fail: () => undefined,
             slow: () => new Promise(() => {}),
             aborted: () => 0,
+            async *count({ to, pad }) {
+              for (let n = 0; n < to; n++) yield { n, pad: 'x'.repeat(pad) };
+            },
+            sum: async ({ count }, { peer }) => {
+              let sum = 0;
+              for await (const n of peer.frames({ count })) sum += n;
+              return sum;
+            },
             typing: () => undefined,
           }),
         },
@@ -82,6 +90,36 @@ describe.each(BROWSERS)('a contract in a page of $name', ({ lacks, launch }) => 
         timeout: 'TimeoutError',
         late: 1000,
         typed: ['hi'],
+      });
+    });
+
+    it('streams in both directions, and stops', async () => {
+      const result = await run(`
+        const live = new ReconnectingConn('/live');
+        const peer = chat.connect(live, handlers);
+        const all = [];
+        for await (const { n } of peer.count({ to: 500, pad: 10 })) all.push(n);
+        const sum = await peer.sum({ count: 500 });
+        const control = new AbortController();
+        let stopped;
+        try {
+          for await (const { n } of peer.count({ to: 1e9, pad: 2_000 }, { signal: control.signal })) {
+            if (n === 200) control.abort(new Error('stopped'));
+          }
+        } catch (error) {
+          stopped = error.message;
+        }
+        const open = peer.count({ to: 1e9, pad: 0 });
+        await open.next();
+        await live.close();
+        const ended = await (async () => { for await (const _ of open); })().catch((error) => error.name);
+        return { count: all.length, last: all.at(-1), sum, stopped, ended };`);
+      expect(result).toEqual({
+        count: 500,
+        last: 499,
+        sum: 124_750,
+        stopped: 'stopped',
+        ended: 'CloseError',
       });
     });
 

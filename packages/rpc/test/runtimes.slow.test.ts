@@ -24,6 +24,9 @@ describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('a contract on %s'
       const peer = chat.connect(conn, {
         typed: ({ room }) => void typed.push(room),
         confirm: ({ question }) => question === 'sure?',
+        async *frames({ count }) {
+          for (let i = 0; i < count; i++) yield i;
+        },
       });
       return { conn, peer };
     };
@@ -65,6 +68,31 @@ describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('a contract on %s'
       });
       expect(await peer.aborted()).toBe(before + 1);
       await conn.close();
+    });
+
+    it('streams in both directions at the pace of the reader, and ends a stream by a break', async () => {
+      const { conn, peer } = await open('ann');
+      let next = 0;
+      for await (const { n, pad } of peer.count({ to: 2_000, pad: 100 })) {
+        expect([n, pad.length]).toEqual([next++, 100]);
+      }
+      expect(next).toBe(2_000);
+      expect(await peer.sum({ count: 2_000 })).toBe(1_999_000);
+      const before = await peer.aborted();
+      for await (const { n } of peer.count({ to: 1e9, pad: 20_000 })) if (n === 30) break;
+      let aborted = before;
+      while (aborted === before) aborted = await peer.aborted();
+      expect(aborted).toBe(before + 1);
+      const open16 = Array.from({ length: 16 }, () => peer.count({ to: 1e9, pad: 1_000 }));
+      await Promise.all(open16.map((loop) => loop.next()));
+      expect(await peer.say({ text: 'beside' })).toMatchObject({ text: 'beside' });
+      const refused = peer.count({ to: 1, pad: 1 }).next();
+      await expect(refused).rejects.toMatchObject({ code: -32_000 });
+      await conn.close(4000, 'bye');
+      const rest = async () => {
+        for await (const _ of open16[0]!);
+      };
+      await expect(rest()).rejects.toMatchObject({ closeCode: 4000 });
     });
 
     it('lets an answer through behind 300 requests', async () => {

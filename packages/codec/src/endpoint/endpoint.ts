@@ -224,6 +224,8 @@ export class Endpoint {
   end(): EndpointEvent[] {
     const events: EndpointEvent[] = [];
     this.#machine.drop();
+    // Half of the transport may be open.
+    this.#machine.answer();
     this.#machine.gone();
     if (this.#closeInfo === undefined) {
       this.#finish({ code: CloseCode.AbnormalClosure, reason: '', wasClean: false }, events);

@@ -310,6 +310,8 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
    */
   fault(error: Error): typeof FAILED {
     this.inputEnded = true;
+    // A close frame that was seen ahead comes after this fault.
+    this.received = undefined;
     this.#fail(BROKEN_RULE, this.#owner.failureBy(error));
     return FAILED;
   }

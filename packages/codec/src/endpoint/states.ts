@@ -1,5 +1,5 @@
-// The states of one end of a connection (RFC 6455, sections 5.5.1 and 7). All that decides what may be
-// sent, what is parsed and who ends the transport is in this file. Time is not in it, nor are messages.
+// The states of one end of a connection (RFC 6455, sections 5.5.1 and 7). This file decides what may be
+// sent, what is parsed and who ends the transport. Time is not in it, nor are messages.
 
 import type { Role } from '../protocol.ts';
 
@@ -41,7 +41,8 @@ export const STATE_NAMES = [
   'CLOSED',
 ] as const;
 
-// Events. Those of the peer are in the order of its bytes: a FIN is an event once all input is parsed.
+// Events. Those of the peer are in the order of its bytes: a FIN is an event once all input is parsed. The
+// exception is `Machine.lookAhead`, for an answer that waits for no reader any more.
 
 /** The application closes (section 7.1.2). */
 export const WE_CLOSE = 0;
@@ -103,7 +104,7 @@ function rows(): Row[] {
       [WE_CLOSE]: to(CLOSE_SENT, OURS), // 7.1.2
       [WE_FAIL]: to(HAS_FAILED, OURS), // 7.1.7: a close frame should come first
       [PEER_CLOSE]: to(CLOSE_RECEIVED), // 5.5.1: the answer may wait for the message under way
-      [PEER_END]: to(PEER_ENDED), // 7.1.5: 1006
+      [PEER_END]: to(PEER_ENDED), // 7.1.5: 1006. Half of the transport is open: 7.2.1 is about a lost one
       [BROKEN_RULE]: to(HAS_FAILED, OURS), // 7.1.7
       ...ANY,
     },
@@ -112,6 +113,7 @@ function rows(): Row[] {
       [WE_CLOSE]: to(BOTH, OURS), // 5.5.1: typically an echo, but it may be any code
       [WE_FAIL]: to(HAS_FAILED, OURS), // 7.1.7
       [PEER_END]: to(RECEIVED_ENDED),
+      [BROKEN_RULE]: to(HAS_FAILED, OURS), // 7.1.7: in the input before a close frame that was seen ahead
       [ANSWER]: to(BOTH, ECHO), // 5.5.1
       ...ANY,
     },
@@ -119,6 +121,7 @@ function rows(): Row[] {
     {
       [WE_CLOSE]: to(OVER, OURS), // 7.1.2: half of the transport is open
       [WE_FAIL]: to(OVER, OURS), // 7.1.7
+      [BROKEN_RULE]: to(OVER, OURS), // 7.1.7: in the input before an end that was seen ahead
       [ANSWER]: to(OVER), // there is no close frame to answer
       ...ANY,
     },
@@ -126,6 +129,7 @@ function rows(): Row[] {
     {
       [WE_CLOSE]: to(OVER, OURS), // 5.5.1
       [WE_FAIL]: to(OVER, OURS), // 7.1.7
+      [BROKEN_RULE]: to(OVER, OURS), // 7.1.7
       [ANSWER]: to(OVER, ECHO), // 5.5.1
       ...ANY,
     },

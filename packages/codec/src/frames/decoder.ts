@@ -1,10 +1,10 @@
-import { checkCoderOptions, integer, notNegative } from '../arguments.ts';
-import { ProtocolError } from '../errors.ts';
+import { checkCoderOptions, notNegative } from '../arguments.ts';
+import type { ProtocolError } from '../errors.ts';
 import { copyRange } from '../masking/copy.ts';
 import { checkRange, rotate } from '../masking/mask.ts';
 import { NO_BYTES, type OwnedBytes } from '../memory/slab.ts';
 import { sharedSlabPool } from '../memory/slab-pool.ts';
-import { CloseCode, MAX_CONTROL_PAYLOAD } from '../protocol.ts';
+import { MAX_CONTROL_PAYLOAD } from '../protocol.ts';
 import {
   type DecodeEvent,
   FAILED,
@@ -16,7 +16,7 @@ import {
   type FrameDecoderUse,
   NEED_MORE,
 } from './decoder-options.ts';
-import { length16, length64 } from './header.ts';
+import { length16, length64, readKey } from './header.ts';
 import { detachedChunk, InputMemory, MAX_TAIL } from './input-memory.ts';
 import {
   CONTROL_FRAME,
@@ -24,16 +24,13 @@ import {
   FAULTY,
   FIN,
   firstByteVerdicts,
-  frameFaults,
+  frameFault,
   lengthFault,
   MASK,
   overLimit,
   RSV,
 } from './rules.ts';
 import { Unmasker } from './unmasker.ts';
-
-/** Largest `readBufferSize`: larger reads are not faster. */
-const MAX_READ_BUFFER = 1_048_576;
 
 // The decoder reads the current input, `#bytes[#pos, #inputEnd)`: the pushed chunk, the bytes that
 // were read into the memory, or the tail once a chunk continues it.
@@ -127,8 +124,8 @@ export class FrameDecoder {
 
   readonly #masked: boolean;
   readonly #maskBit: number;
-  #allowedRsv: number;
-  #verdicts: Uint8Array;
+  #allowedRsv = 0;
+  #verdicts = firstByteVerdicts(0);
   readonly #holdLimit: number;
   readonly #unmasks: boolean;
   readonly #memory: InputMemory;
@@ -171,12 +168,10 @@ export class FrameDecoder {
       throw new RangeError('allowedRsv must be a sum of 0x40, 0x20 and 0x10');
     }
     notNegative('maxFramePayload', maxFramePayload);
-    integer('readBufferSize', readBufferSize, 1, MAX_READ_BUFFER);
     this.maxFramePayload = maxFramePayload;
     this.#masked = role === 'server';
     this.#maskBit = this.#masked ? MASK : 0;
-    this.#allowedRsv = allowedRsv;
-    this.#verdicts = firstByteVerdicts(allowedRsv);
+    this.allowedRsv = allowedRsv;
     this.#holdLimit = holdLimit;
     this.#unmasks = unmask;
     this.#memory = new InputMemory(pool, readBufferSize, this.#masked, holdLimit);
@@ -300,7 +295,9 @@ export class FrameDecoder {
     let at = pos + 2;
     if (length < 126) {
       // Not `length > limit`: a limit that is not a number fails closed.
-      if (!(length <= this.maxFramePayload) && verdict === DATA_FRAME) return this.#failOverLimit();
+      if (!(length <= this.maxFramePayload) && verdict === DATA_FRAME) {
+        return this.#fail(overLimit(this.maxFramePayload));
+      }
     } else if (length === 126) {
       if (inputEnd - at < 2) return this.#judgeLength(at, 2);
       length = length16(bytes, at);
@@ -428,13 +425,10 @@ export class FrameDecoder {
    * held.
    */
   reset(): void {
-    this.#setInput(NO_BYTES, 0, 0);
-    this.#memory.chunk = NO_BYTES;
+    this.#dropInput();
     this.#state = AT_HEADER;
-    this.#open = 0;
-    this.#remaining = 0;
+    this.#open = this.#remaining = 0;
     this.error = undefined;
-    this.#show(NO_BYTES, 0, 0);
     // Last: the pool's release function may throw.
     this.#memory.release();
   }
@@ -509,10 +503,9 @@ export class FrameDecoder {
     const bytes = this.#bytes;
     const pos = this.#pos;
     const inputEnd = this.#inputEnd;
-    const n = Math.min(this.#remaining, inputEnd - pos);
+    const n = this.available;
     if (n === 0) {
-      this.#setInput(NO_BYTES, 0, 0);
-      this.#show(NO_BYTES, 0, 0);
+      this.#dropInput();
       return NEED_MORE;
     }
     if (bytes.byteLength < inputEnd) throw detachedChunk();
@@ -550,9 +543,7 @@ export class FrameDecoder {
   #keepTail(need: number): DecodeEvent {
     if (this.#state === AT_HEADER) this.#memory.keep(this.#bytes, this.#pos, this.#inputEnd, need);
     this.#state = AT_HEADER;
-    this.#memory.chunk = NO_BYTES;
-    this.#setInput(NO_BYTES, 0, 0);
-    this.#show(NO_BYTES, 0, 0);
+    this.#dropInput();
     return NEED_MORE;
   }
 
@@ -589,21 +580,11 @@ export class FrameDecoder {
     this.fin = b0 >= FIN;
     this.rsv = b0 & RSV;
     this.length = b1 & 0x7f;
-    const faults = frameFaults(b0, b1, this.#masked, this.#allowedRsv, this.#open !== 0);
-    const hint = maskHint(faults, this.#masked);
-    return this.#fail(
-      new ProtocolError(CloseCode.ProtocolError, faults, 'WS_ERR_PROTOCOL', { hint }),
-    );
-  }
-
-  #failOverLimit(): DecodeEvent {
-    return this.#fail(overLimit(this.maxFramePayload));
+    return this.#fail(frameFault(b0, b1, this.#masked, this.#allowedRsv, this.#open !== 0));
   }
 
   #fail(error: ProtocolError): DecodeEvent {
-    this.#setInput(NO_BYTES, 0, 0);
-    this.#memory.chunk = NO_BYTES;
-    this.#show(NO_BYTES, 0, 0);
+    this.#dropInput();
     this.#state = FAULTED;
     this.error = error;
     // Last: the pool's release function may throw. The memory for {@link writable} stays: a read
@@ -619,27 +600,17 @@ export class FrameDecoder {
     this.#unmasker.forget();
   }
 
+  /** Nothing is left of the input, and no event describes a payload. */
+  #dropInput(): void {
+    this.#memory.chunk = NO_BYTES;
+    this.#setInput(NO_BYTES, 0, 0);
+    this.buf = NO_BYTES;
+    this.start = this.end = 0;
+  }
+
   #show(buf: Uint8Array, start: number, end: number): void {
     this.buf = buf;
     this.start = start;
     this.end = end;
   }
-}
-
-/**
- * The likely cause when the MASK bit alone is wrong. In a stream that is no WebSocket, other bits
- * are wrong too.
- *
- * @param masked - Whether this end expects masked frames.
- */
-function maskHint([fault, ...others]: readonly string[], masked: boolean): string | undefined {
-  if (fault !== 'bad MASK' || others.length > 0) return undefined;
-  return masked
-    ? "a frame without a mask: does the peer have role 'server' too?"
-    : "a frame with a mask: does the peer have role 'client' too?";
-}
-
-/** The masking key at `at`, little-endian, as the kernels use it. */
-function readKey(bytes: Uint8Array, at: number): number {
-  return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
 }

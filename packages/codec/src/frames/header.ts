@@ -140,6 +140,11 @@ export function writeMaskKey(bytes: Uint8Array, at: number, key: number): void {
   bytes[at + 3] = key;
 }
 
+/** The masking key at `at`, little-endian, as the kernels use it. */
+export function readKey(bytes: Uint8Array, at: number): number {
+  return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
+}
+
 /** Size in bytes of the extended length that the second header byte announces: 0, 2 or 8. */
 export function extendedLengthSize(b1: number): 0 | 2 | 8 {
   const short = b1 & 0x7f;

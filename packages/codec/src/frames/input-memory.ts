@@ -1,3 +1,4 @@
+import { integer } from '../arguments.ts';
 import { copyRange, xorCopy } from '../masking/copy.ts';
 import { type Words, wordsOver } from '../masking/mask.ts';
 import {
@@ -13,6 +14,8 @@ import { extendedLengthSize, readLength } from './header.ts';
 
 /** Longest tail in bytes: a frame of 4 KiB with its header, rounded up. */
 export const MAX_TAIL = 4112;
+/** Largest first size of the landing place: larger reads are not faster. */
+const MAX_READ_BUFFER = 1_048_576;
 /** Below this many bytes a loop copies faster than `set` with a new view. It leaves no garbage. */
 const VIEW_FROM = 2048;
 
@@ -51,8 +54,10 @@ export class InputMemory {
    * @param firstSize - Smallest first size of the landing place, in bytes.
    * @param masked - Whether frames are masked. They are unmasked in the landing place.
    * @param holdLimit - Largest data frame that is held, in bytes with its header.
+   * @throws RangeError for a `firstSize` that the option `readBufferSize` does not have.
    */
   constructor(pool: SlabSource, firstSize: number, masked: boolean, holdLimit: number) {
+    integer('readBufferSize', firstSize, 1, MAX_READ_BUFFER);
     this.#pool = pool;
     this.#firstSize = firstSize;
     this.#masked = masked;

@@ -57,6 +57,30 @@ export function frameFaults(
   return faults;
 }
 
+/** The fault of a frame with {@link frameFaults}, which has the same parameters. */
+export function frameFault(
+  b0: number,
+  b1: number,
+  masked: boolean,
+  allowedRsv: number,
+  messageOpen: boolean,
+): ProtocolError {
+  const faults = frameFaults(b0, b1, masked, allowedRsv, messageOpen);
+  const hint = maskHint(faults, masked);
+  return new ProtocolError(CloseCode.ProtocolError, faults, 'WS_ERR_PROTOCOL', { hint });
+}
+
+/**
+ * The likely cause when the MASK bit alone is wrong. In a stream that is no WebSocket, other bits
+ * are wrong too.
+ */
+function maskHint([fault, ...others]: readonly string[], masked: boolean): string | undefined {
+  if (fault !== 'bad MASK' || others.length > 0) return undefined;
+  return masked
+    ? "a frame without a mask: does the peer have role 'server' too?"
+    : "a frame with a mask: does the peer have role 'client' too?";
+}
+
 /**
  * Judges the extended length in `bytes[start, end)`, which may be incomplete. Returns a fault as
  * soon as no further byte can make the length valid.

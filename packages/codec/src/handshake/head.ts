@@ -57,11 +57,6 @@ const NONE = -1;
 /** Most arguments of one call: engines bound them by their stack. */
 const MAX_ARGUMENTS = 8192;
 
-/** A Buffer of Node reads Latin-1 three to eight times as fast as code here. */
-interface NodeBytes extends Uint8Array {
-  latin1Slice?(start: number, end: number): string;
-}
-
 /**
  * Reads the start line and the header lines of HTTP/1.1, strictly: lines end in CRLF, no folded
  * lines, no space around a name, no control characters. What node:http refuses is refused here.
@@ -274,7 +269,8 @@ export abstract class Head {
   /** Bytes `[start, end)` of the head, one character for each byte. Empty until it is complete. */
   protected text(start: number, end: number): string {
     if (!this.#done) return '';
-    const bytes: NodeBytes = this.#bytes;
+    // A Buffer of Node reads Latin-1 three to eight times as fast as code here.
+    const bytes: Uint8Array & { latin1Slice?(start: number, end: number): string } = this.#bytes;
     if (bytes.latin1Slice !== undefined) return bytes.latin1Slice(start, end);
     const middle = start + MAX_ARGUMENTS;
     if (end > middle) return this.text(start, middle) + this.text(middle, end);

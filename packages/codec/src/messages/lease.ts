@@ -63,6 +63,17 @@ export class Lease {
     return new Lease(copy, overwritten);
   }
 
+  /** The lease that contains `view`, if it is part of a pooled message that is lent now. */
+  static holding(view: Uint8Array): Lease | undefined {
+    return leased.get(view.buffer)?.find(({ memory, isLent }) => {
+      return (
+        isLent &&
+        view.byteOffset >= memory.byteOffset &&
+        view.byteOffset + view.byteLength <= memory.byteOffset + memory.byteLength
+      );
+    });
+  }
+
   /**
    * The memory of the message.
    *
@@ -175,17 +186,6 @@ const nowhere: LeaseHome = {
 };
 
 const leased = new Map<ArrayBufferLike, Lease[]>();
-
-/** The lease that contains `view`, if it is part of a pooled message that is lent now. */
-export function leaseOf(view: Uint8Array): Lease | undefined {
-  return leased.get(view.buffer)?.find(({ memory, isLent }) => {
-    return (
-      isLent &&
-      view.byteOffset >= memory.byteOffset &&
-      view.byteOffset + view.byteLength <= memory.byteOffset + memory.byteLength
-    );
-  });
-}
 
 /** Index of the smallest of {@link SIZES} that holds `bytes`; their number when none does. */
 function classOf(bytes: number): number {

@@ -450,3 +450,14 @@ function memory(): number {
   const { heapUsed, arrayBuffers } = process.memoryUsage();
   return heapUsed + arrayBuffers;
 }
+
+describe('the end of the transport after a close frame', () => {
+  it('leaves the answer in the output: half of the transport may be open', () => {
+    const endpoint = new Endpoint({ role: 'server' });
+    expect(trace(endpoint.receive(goodbye()))).toEqual(["close 1000 '' clean"]);
+    expect(endpoint.send('bye')).toBe(true);
+    expect(endpoint.end()).toEqual([]);
+    expect(written(endpoint).map(([opcode]) => opcode)).toEqual([1, 8]);
+    expect([endpoint.finished, endpoint.send('late')]).toEqual([true, false]);
+  });
+});

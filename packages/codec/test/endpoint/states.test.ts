@@ -1,4 +1,4 @@
-import { formatCloseMessage, type Role } from '@ws/codec';
+import { formatCloseMessage, ProtocolError, type Role } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
 import * as states from '../../src/endpoint/states.ts';
 import { Driven } from './machines.ts';
@@ -9,9 +9,9 @@ const { EVENT_NAMES, STATE_NAMES, TABLE, endsOurSide, maySend, takesInput } = st
 const EXPECTED = `
                | we close        | we fail     | the peer's close frame | the peer's end | a broken rule | our answer is due | destroy   | the transport has closed
 OPEN           | CLOSE_SENT 4000 | FAILED 1011 | CLOSE_RECEIVED         | PEER_ENDED     | FAILED 1002   |                   | DESTROYED | CLOSED
-CLOSE_RECEIVED | BOTH 4000       | FAILED 1011 |                        | RECEIVED_ENDED |               | BOTH 3001         | DESTROYED | CLOSED
-PEER_ENDED     | OVER 4000       | OVER 1011   |                        |                |               | OVER              | DESTROYED | CLOSED
-RECEIVED_ENDED | OVER 4000       | OVER 1011   |                        |                |               | OVER 3001         | DESTROYED | CLOSED
+CLOSE_RECEIVED | BOTH 4000       | FAILED 1011 |                        | RECEIVED_ENDED | FAILED 1002   | BOTH 3001         | DESTROYED | CLOSED
+PEER_ENDED     | OVER 4000       | OVER 1011   |                        |                | OVER 1002     | OVER              | DESTROYED | CLOSED
+RECEIVED_ENDED | OVER 4000       | OVER 1011   |                        |                | OVER 1002     | OVER 3001         | DESTROYED | CLOSED
 CLOSE_SENT     |                 |             | BOTH                   | OVER           | FAILED        |                   | DESTROYED | CLOSED
 BOTH           |                 |             |                        | OVER           |               |                   | DESTROYED | CLOSED
 FAILED         |                 |             |                        | OVER           |               |                   | DESTROYED | CLOSED
@@ -30,7 +30,12 @@ const ACTS: Record<string, Act> = {
     driven.machine.end();
     driven.run();
   },
-  'a broken rule': (driven) => driven.feed(driven.frame(3)),
+  // In input before an end that was seen ahead.
+  'a broken rule': (driven) => {
+    const { machine } = driven;
+    if (machine.inputEnded) machine.fault(new ProtocolError(1002, ['reserved opcode 3']));
+    else driven.feed(driven.frame(3));
+  },
   'our answer is due': ({ machine }) => void machine.answer(),
   destroy: ({ machine }) => machine.destroy(),
   'the transport has closed': ({ machine }) => machine.gone(),

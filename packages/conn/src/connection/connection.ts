@@ -24,8 +24,9 @@ import {
   Machine,
   type MachineOwner,
 } from '@ws/codec/internal';
-import { ControlFrames } from '../control/control-frames.ts';
+import { ControlHandlers } from '../control/control-handlers.ts';
 import { checkHeartbeat, startHeartbeat } from '../control/heartbeat.ts';
+import { Pings } from '../control/pings.ts';
 import { causeText, TransportError, transportFailed } from '../errors.ts';
 import type { Settings } from '../options/conn-options.ts';
 import type { CloseInfo, ConnState, Observer } from '../platform/observer.ts';
@@ -42,7 +43,7 @@ import { checkClosePayload } from '../writing/prepared-message.ts';
 import { unwritten } from '../writing/write-end.ts';
 import { Ending } from './ending.ts';
 import { LEND_FROM } from './frame-sender.ts';
-import { Inbound } from './inbound.ts';
+import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
 import { RareParts } from './rare-parts.ts';
 import { type ConnShared, FRAMES_PER_TURN } from './shared.ts';
@@ -67,7 +68,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   readonly extension: Extension | undefined;
   /** The protocol: states, frames in both directions, and their counters. */
   readonly machine: Machine<FrameQueue>;
-  readonly inbound: Inbound;
+  readonly inbox: Inbox;
   readonly outbox: Outbox;
 
   bytesIn = 0;
@@ -102,9 +103,9 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     this.extension = extension;
     const frames = new FrameQueue(shared.writeMemory(settings).slab, shared.coding, LEND_FROM);
     this.machine = new Machine(this, shared.role, frames);
-    this.inbound = new Inbound(this);
+    this.inbox = new Inbox(this);
     this.outbox = new Outbox(this);
-    if (extension !== undefined) resumeBy(extension, this.inbound);
+    if (extension !== undefined) resumeBy(extension, this.inbox);
     this.heardAt = Math.ceil(shared.platform.now());
   }
 
@@ -144,14 +145,17 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     return this.ending;
   }
 
-  /** Pings and the user's handlers of control frames. */
-  controlFrames(): ControlFrames {
+  /** The user's handlers of control frames. */
+  handlers(): ControlHandlers {
     const rare = this.rareParts();
-    if (rare.controlFrames !== undefined) return rare.controlFrames;
-    const frames = new ControlFrames(this);
-    if (this.machine.inputEnded) frames.rejectPings(this.ending?.readEnd?.reason);
-    rare.controlFrames = frames;
-    return frames;
+    rare.handlers ??= handlersOf(this);
+    return rare.handlers;
+  }
+
+  pings(): Pings {
+    const rare = this.rareParts();
+    rare.pings ??= pingsOf(this);
+    return rare.pings;
   }
 
   /** The promise that resolves when the transport is closed. */
@@ -181,7 +185,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   /** Bytes accepted by writes and not yet handed to the operating system. */
   get bufferedAmount(): number {
-    return this.outbox.sender.bufferedAmount + (this.outbox.order?.bytes ?? 0);
+    return this.outbox.sender.bufferedAmount + (this.outbox.waitingWrites?.bytes ?? 0);
   }
 
   /** The error that has failed the connection: by a broken rule, or of a handler. */
@@ -191,9 +195,9 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   /** Whether this connection has ended with `error`, or rejects reads or writes with it. */
   endedWith(error: unknown): boolean {
-    const { ending, inbound } = this;
+    const { ending, inbox } = this;
     if (ending?.isKnownEnd(error) === true || ending?.isCloseSent(error) === true) return true;
-    return inbound.ended !== undefined && inbound.ended.reason === error;
+    return inbox.ended !== undefined && inbox.ended.reason === error;
   }
 
   // TransportSink: the calls of the transport
@@ -206,8 +210,8 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
       if (this.settings.heartbeat !== false) this.heardAt = Math.ceil(this.shared.platform.now());
       // After a sleep of the machine, the timer of a login that has expired fires too late.
       this.rare?.checkExpiry();
-      const { ending, inbound } = this;
-      if (ending === undefined || takesInput(ending, this, length)) inbound.arrived(chunk, length);
+      const { ending, inbox } = this;
+      if (ending === undefined || isParsed(ending, this, length)) inbox.arrived(chunk, length);
     } catch (error) {
       this.readingFailed(error);
     }
@@ -218,10 +222,10 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   }
 
   drain(): void {
-    const { sender, order } = this.outbox;
+    const { sender, waitingWrites } = this.outbox;
     sender.drained();
-    order?.drained();
-    this.ending?.clocks.slowPeer?.drained();
+    waitingWrites?.drained();
+    this.ending?.clocks.slowPeer?.drained(this.platform.now());
   }
 
   end(): void {
@@ -229,7 +233,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   }
 
   close(error?: Error): void {
-    if (this.inbound.runLast()) return this.platform.yield(() => this.close(error));
+    if (this.inbox.runLast()) return this.platform.yield(() => this.close(error));
     if (error instanceof DetachedBytes) this.reportMistake(error, 'writeMessage');
     this.endingOrNew().transportClosed(error);
   }
@@ -247,26 +251,26 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   /** The end of the turn. */
   onTurn(): void {
-    const { inbound, outbox } = this;
-    inbound.turnEnds();
+    const { inbox, outbox } = this;
+    inbox.turnEnds();
     const flowControl = this.rare?.flowControl;
     if (flowControl?.renewalDue === true) flowControl.renewTimeout();
     outbox.sender.flush();
-    inbound.turnEnded();
+    inbox.turnEnded();
   }
 
-  /** A frame was accepted. A pass of {@link Inbound} flushes when it ends, other code at the end of the turn. */
+  /** A frame was accepted. A pass of {@link Inbox} flushes when it ends, other code at the end of the turn. */
   scheduleFlush(): void {
-    if (!this.inbound.inPass) this.scheduleEndOfTurn();
+    if (!this.inbox.inPass) this.scheduleEndOfTurn();
   }
 
   // The calls of the machine
 
   lendDecoder(): MessageDecoder {
-    const { inbound, extension, rare, machine, settings, shared } = this;
+    const { inbox, extension, rare, machine, settings, shared } = this;
     const decoder = shared.decoders.acquire() ?? shared.createDecoder();
-    decoder.attach(machine, rare?.readLimit ?? settings.readLimit, extension, inbound);
-    if (inbound.use !== DELIVERED) decoder.setPayloadUse(inbound.use);
+    decoder.attach(machine, rare?.readLimit ?? settings.readLimit, extension, inbox);
+    if (inbox.use !== DELIVERED) decoder.setPayloadUse(inbox.use);
     decoder.stopAt = machine.framesIn + FRAMES_PER_TURN;
     return decoder;
   }
@@ -290,11 +294,11 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   controlOrEnd(event: typeof PING | typeof PONG | typeof CLOSE | typeof FAILED | typeof END): void {
     switch (event) {
       case PING:
-        this.rare?.controlFrames?.handlePing(this.machine.input!);
+        this.rare?.handlers?.handlePing(this.machine.input!);
         if (this.machine.out.bytes >= LARGEST_SLAB) this.outbox.sender.pump();
         break;
       case PONG:
-        this.rare?.controlFrames?.handlePong(this.machine.input!);
+        if (this.rare !== undefined) pongArrived(this.rare, this.machine.input!);
         break;
       case CLOSE:
         this.endingOrNew().peerClosed();
@@ -376,7 +380,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   fire(): void {
     this.guardTransport(() => {
-      if (this.ending?.begun === true) this.ending.clocks.alarm();
+      if (this.ending?.begun === true) this.ending.alarm();
       else checkHeartbeat(this, this.platform.now());
     });
   }
@@ -395,37 +399,54 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
    * @param error - Why the transport has closed; undefined after our close frame.
    */
   cleanUp(error: WebSocketError | undefined): void {
-    const { inbound, outbox } = this;
+    const { inbox, outbox } = this;
     this.shared.timers.clear(this);
     this.rare?.stopTimers();
     outbox.rejectAll(error);
     this.platform.writeBudget?.count(this);
     try {
-      inbound.receiveCall?.leavePools();
+      inbox.receiveCall?.leavePools();
       this.extension?.detach?.();
       this.machine.input?.leavePools();
     } catch {
       // There is no memory for a copy: the unread input is dropped.
-      inbound.stop();
+      inbox.stop();
     }
   }
 
   settle(info: CloseInfo): void {
-    const { inbound, rare } = this;
-    inbound.rate?.stop();
+    const { inbox, rare } = this;
+    inbox.rate?.stop();
     // Compressed input may stay unparsed: a pong in it comes too late.
-    rare?.controlFrames?.rejectPings(this.ending?.readEnd?.reason);
+    rare?.pings?.rejectAll(this.ending?.readEnd?.reason);
     rare?.closed?.resolve(info);
     if (this.platform.observer?.closed !== undefined) observeClose(this, info);
-    const isRead = inbound.ended !== undefined && this.machine.input === undefined;
+    const isRead = inbox.ended !== undefined && this.machine.input === undefined;
     if (!isRead) this.scheduleEndOfTurn();
   }
 }
 
 // Functions: closures in the methods would cost each call an object.
 
-function resumeBy(extension: Extension, inbound: Inbound): void {
-  extension.resume = () => inbound.continue();
+function handlersOf(connection: Connection): ControlHandlers {
+  return new ControlHandlers((error, name) => connection.endingOrNew().handlerFailed(error, name));
+}
+
+function pingsOf(connection: Connection): Pings {
+  const { platform, machine, ending } = connection;
+  const pings = new Pings(platform, (error) => connection.rareParts().refuse(error, 'ping'));
+  if (machine.inputEnded) pings.rejectAll(ending?.readEnd?.reason);
+  return pings;
+}
+
+/** A pong settles the pings that it answers, then its handler is called. */
+function pongArrived({ pings, handlers }: RareParts, decoder: MessageDecoder): void {
+  pings?.pong(decoder.bytes, decoder.start, decoder.end);
+  handlers?.handlePong(decoder);
+}
+
+function resumeBy(extension: Extension, inbox: Inbox): void {
+  extension.resume = () => inbox.continue();
 }
 
 function watchResult(connection: Connection, method: keyof Transport, result: unknown): void {
@@ -438,12 +459,8 @@ function watchResult(connection: Connection, method: keyof Transport, result: un
  *
  * @returns Whether `bytes` of input are parsed.
  */
-function takesInput(
-  ending: Ending,
-  { inbound, machine, outbox }: Connection,
-  bytes: number,
-): boolean {
-  const isDropped = machine.inputEnded || inbound.dropping;
+function isParsed(ending: Ending, { inbox, machine, outbox }: Connection, bytes: number): boolean {
+  const isDropped = machine.inputEnded || inbox.dropping;
   if (isDropped && machine.sent && outbox.frames.bytes === 0) {
     ending.dropped += bytes;
     if (ending.dropped > MAX_DROPPED) {

@@ -3,12 +3,12 @@ import {
   BackpressureError,
   CloseError,
   causeText,
+  isNormalEnd,
   TimeoutError,
   TransportError,
   UNEXPECTED_EOF,
   untraced,
 } from '../errors.ts';
-import { isNormalEnd } from '../read/pending-read.ts';
 
 /** Says which end's message and limit a close frame with 1009 is about. */
 const SENT_TOO_BIG = 'a message of this end is larger than the limit of the peer';

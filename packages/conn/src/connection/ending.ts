@@ -9,11 +9,15 @@ import { unwritten, WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { EndClocks } from './end-clocks.ts';
 import { brokenBy, codeAfterError, peerCloseError, unexpectedEof } from './end-errors.ts';
-import { balance, readAheadHasRoom } from './flow-control.ts';
-import type { Inbound } from './inbound.ts';
-
-/** Names a handler in reports. */
-type HandlerName = 'receive' | 'ping handler' | 'pong handler' | 'close handler';
+import {
+  isCut,
+  pauseOrResume,
+  progress,
+  readAheadHasRoom,
+  readAheadIsFull,
+} from './flow-control.ts';
+import type { Inbox } from './inbox.ts';
+import { SlowPeer } from './slow-peer.ts';
 
 /**
  * The end of a connection: what the states of the codec do not know. That is time ({@link EndClocks}), the application's
@@ -31,6 +35,8 @@ export class Ending implements TurnTask {
   error: unknown;
   /** The value of `closed`, once the transport has closed. */
   info: CloseInfo | undefined;
+  /** Whether `destroy` of the transport was called. */
+  destroyed = false;
   /** Bytes of input that were dropped after our close frame. */
   dropped = 0;
   readonly clocks: EndClocks;
@@ -40,19 +46,12 @@ export class Ending implements TurnTask {
   #fault: WebSocketError | undefined;
   /** The close handler runs. */
   #answering = false;
-  /** `destroy` of the transport was called. */
-  #destroyed = false;
   constructor(connection: Connection) {
     this.#connection = connection;
-    this.clocks = new EndClocks(connection, this);
+    this.clocks = new EndClocks(connection, connection.shared, connection.settings);
   }
 
   // What is known
-
-  /** Whether `destroy` of the transport was called. */
-  get destroyed(): boolean {
-    return this.#destroyed;
-  }
 
   get closed(): boolean {
     return this.#connection.machine.state === CLOSED;
@@ -120,15 +119,28 @@ export class Ending implements TurnTask {
       // A transport may report its close within `write`.
       if (!this.#sendClose(() => machine.close(payload))) return;
       this.#answering = false;
-      this.clocks.closeSent(timeout);
+      this.#closeSent(timeout);
     } else if (timeout !== undefined) this.clocks.shorten(timeout);
     if (discard) {
       this.clocks.slowPeer = undefined;
       this.#dropMessages();
     } else if (!isFirst) return;
     this.#act();
-    balance(connection);
+    pauseOrResume(connection);
     connection.scheduleEndOfTurn();
+  }
+
+  /** Our close frame is queued: the handshake has `timeout`, or `closeTimeout`, which a slow peer may exceed. */
+  #closeSent(timeout: number | undefined): void {
+    const { clocks } = this;
+    const { inbox, settings } = this.#connection;
+    if (timeout === undefined) {
+      clocks.slowPeer = slowPeerOf(this.#connection);
+      clocks.bound();
+    } else clocks.shorten(timeout);
+    // A handler that closes often awaits the close, and takes no message until then.
+    const inHandler = inbox.receiveCall?.inCall === true;
+    clocks.longestStall = inHandler ? 0 : (timeout ?? settings.closeTimeout) / 2;
   }
 
   /** Lets the machine send our close frame, if it may. Returns whether it was queued. */
@@ -149,29 +161,27 @@ export class Ending implements TurnTask {
 
   /** The peer's close frame was parsed, after all messages before it. */
   peerClosed(): void {
-    const { inbound, machine, rare } = this.#connection;
+    const { inbox, machine, rare } = this.#connection;
     const { received, sent } = machine;
     this.readEnd = { reason: peerCloseError(received!, sent, isCut(this.#connection), rare?.loss) };
-    inbound.stop();
-    this.clocks.readerBegins();
+    inbox.stop();
     this.#act();
   }
 
   /** The peer has ended its side of the transport (FIN). Its close frame may be in the unread input. */
   peerFin(): void {
     if (this.closed) return;
-    const { machine, inbound } = this.#connection;
+    const { machine, inbox } = this.#connection;
     machine.end();
     this.readEnd ??= { reason: unexpectedEof() };
-    this.clocks.readerBegins();
-    if (!machine.open) inbound.run('last');
+    if (!machine.open) inbox.run('last');
     this.#act();
     this.#connection.scheduleEndOfTurn();
   }
 
   /** All input before the peer's end is parsed. */
   peerEnded(): void {
-    this.#connection.inbound.stop();
+    this.#connection.inbox.stop();
     this.#act();
   }
 
@@ -182,34 +192,31 @@ export class Ending implements TurnTask {
    */
   parsed(ahead: boolean): void {
     const connection = this.#connection;
-    const { inbound, machine, rare } = connection;
+    const { inbox, machine, rare } = connection;
     const { readEnd } = this;
     if (readEnd !== undefined) {
       // Before a read of a message that is cut gets its error: it has asked for more.
       const isHandled = allHandled(connection, ahead);
       if (machine.inputEnded) {
-        rare?.controlFrames?.rejectPings(readEnd.reason);
-        inbound.pulls?.finishMessage(readEnd);
+        rare?.pings?.rejectAll(readEnd.reason);
+        inbox.finishMessage(readEnd);
       }
-      if (inbound.dropping || (machine.inputEnded && isHandled)) this.#allRead();
-      else if (ahead && this.closed && !mayRead(inbound)) this.#dropUnparsed();
+      if (inbox.dropping || (machine.inputEnded && isHandled)) this.#allRead();
+      // The transport is closed, and no code reads.
+      else if (ahead && this.closed && !mayRead(inbox) && !readAheadHasRoom(connection)) {
+        this.#dropExcess();
+      }
     }
-    const { clocks } = this;
-    if (machine.open) clocks.readerIsAwaited();
-    else if (ahead && machine.state === CLOSE_SENT && clocks.readAheadFull) {
-      clocks.watchReader(mayRead(inbound));
+    if (machine.open && readEnd !== undefined) this.clocks.readerIsAwaited();
+    else if (ahead && machine.state === CLOSE_SENT && readAheadIsFull(connection)) {
+      this.#watchReader(mayRead(inbox));
     }
-  }
-
-  /** The transport is closed, and no code reads: drops what the read-ahead has no room for. */
-  #dropUnparsed(): void {
-    if (!readAheadHasRoom(this.#connection)) this.dropExcess();
   }
 
   /** All input before the end is read, or dropped. */
   #allRead(): void {
     this.#answer();
-    if (!this.#answering) this.#connection.inbound.finish(this.readEnd!.reason);
+    if (!this.#answering) this.#connection.inbox.finish(this.readEnd!.reason, true);
   }
 
   /** Answers the peer's close frame, or the end of its stream, if no other frame of ours did. */
@@ -217,16 +224,12 @@ export class Ending implements TurnTask {
     const { machine, rare } = this.#connection;
     if (!machine.answerIsDue || this.#answering) return;
     const { received } = machine;
-    const handled = received && rare?.controlFrames?.callCloseHandler(received);
-    if (handled === undefined) return this.#sendAnswer();
+    const handlers = rare?.handlers;
+    if (received === undefined || handlers?.close === undefined) return this.#sendAnswer();
+    // First: the handler may read, and may close.
     this.#answering = true;
     this.clocks.handlerIsAwaited();
-    const failed = (error: unknown): void => this.handlerFailed(error, 'close handler');
-    void handled.catch(failed).then(() => {
-      // If an error is no failure, the peer still gets its answer.
-      this.#handlerDone();
-      this.#connection.scheduleEndOfTurn();
-    });
+    handlers.handleClose(received, () => this.#handlerDone());
   }
 
   /**
@@ -234,6 +237,7 @@ export class Ending implements TurnTask {
    * code of the peer's (section 5.5.1).
    */
   #handlerDone(): void {
+    this.#connection.scheduleEndOfTurn();
     if (!this.#answering) return;
     this.#answering = false;
     this.#sendAnswer();
@@ -258,12 +262,15 @@ export class Ending implements TurnTask {
   #act(): void {
     const connection = this.#connection;
     const { machine, outbox, shared } = connection;
+    const { endTimeout } = connection.transport;
     if (machine.open) return;
     if (machine.ends) outbox.sender.end();
     if (machine.over) return shared.laterTurn.add(this);
     if (machine.state >= DESTROYED) return;
     this.clocks.peerIsAwaited();
-    if (machine.received !== undefined) this.clocks.watchEnd();
+    // Peers of this transport may never end their side.
+    if (machine.received !== undefined && endTimeout !== undefined)
+      this.clocks.stallFor(endTimeout);
   }
 
   /**
@@ -279,16 +286,16 @@ export class Ending implements TurnTask {
   }
 
   /** Drops the messages for which the read-ahead has no room. Queued messages can still be read. */
-  dropExcess(): void {
-    this.#connection.inbound.dropExcess();
+  #dropExcess(): void {
+    this.#connection.inbox.dropExcess();
     this.#connection.scheduleEndOfTurn();
   }
 
   /** Drops the queued messages and all later ones. */
   #dropMessages(): void {
-    const { inbound } = this.#connection;
-    inbound.start();
-    inbound.dropAll();
+    const { inbox } = this.#connection;
+    inbox.start();
+    inbox.dropAll();
   }
 
   // Failures
@@ -313,33 +320,35 @@ export class Ending implements TurnTask {
   }
 
   /**
-   * Fails the connection with `code`, because a part of it or a handler failed (section 7.1.7).
+   * Fails the connection with `code`, because a part of it or a handler failed (section 7.1.7). After our
+   * close frame, the handshake goes on without the messages of the peer.
    */
   fail(error: unknown, code: number, reason: string): void {
-    const { machine, inbound } = this.#connection;
+    const { machine, inbox } = this.#connection;
     if (machine.failed !== undefined) return;
-    inbound.stop();
+    if (machine.state === CLOSE_SENT) {
+      machine.failed = { error, code, reason };
+      this.#dropMessages();
+      inbox.finish(error, false);
+      return this.#connection.scheduleEndOfTurn();
+    }
+    inbox.stop();
     if (machine.state < DESTROYED) {
       this.#cut();
-      this.#fail(error, code, reason);
+      try {
+        machine.fail(error, code, reason);
+      } catch (cause) {
+        this.abort(unwritten(cause));
+      }
     }
     this.#failed(error);
   }
 
-  #fail(error: unknown, code: number, reason: string): void {
-    const { machine } = this.#connection;
-    try {
-      machine.fail(error, code, reason);
-    } catch (cause) {
-      this.abort(unwritten(cause));
-    }
-  }
-
   #failed(error: unknown): void {
     const connection = this.#connection;
-    const { inbound, machine, outbox } = connection;
+    const { inbox, machine, outbox } = connection;
     // It replaces a known reason for the end: the parser reached the fault earlier in the stream.
-    inbound.stop();
+    inbox.stop();
     // A destroyed transport has ended for another reason.
     if (machine.state !== DESTROYED) this.readEnd = { reason: error };
     connection.scheduleEndOfTurn();
@@ -347,9 +356,9 @@ export class Ending implements TurnTask {
     if (machine.sent) outbox.closeFrameSent(this.closeFrameEnd);
     this.#answering = false;
     this.clocks.slowPeer = undefined;
-    this.clocks.bound(connection.settings.closeTimeout);
+    this.clocks.bound();
     this.#act();
-    balance(connection);
+    pauseOrResume(connection);
   }
 
   /**
@@ -358,9 +367,9 @@ export class Ending implements TurnTask {
    * connection, or says only that a write came after our close frame. `receive` rejects with any other
    * error, and `report` gets it.
    */
-  handlerFailed(error: unknown, where: HandlerName): void {
+  handlerFailed(error: unknown, where: string): void {
     const connection = this.#connection;
-    const { machine, inbound } = connection;
+    const { machine, inbox } = connection;
     const isEnd = this.isKnownEnd(error);
     const { sent } = machine;
     const isLate = sent && this.isCloseSent(error);
@@ -371,8 +380,8 @@ export class Ending implements TurnTask {
       this.#dropMessages();
       if (ended) {
         if (!isEnd) {
-          inbound.stop();
-          inbound.finish(error);
+          inbox.stop();
+          inbox.finish(error, this.#connection.endedWith(error));
         }
         return connection.scheduleEndOfTurn();
       }
@@ -380,13 +389,13 @@ export class Ending implements TurnTask {
     if (ended || isLate) return;
     if (machine.open) this.fail(error, codeAfterError(error), '');
     // Not when `report` has closed.
-    else if (sent) this.#fail(error, codeAfterError(error), '');
+    else if (sent) machine.failed ??= { error, code: codeAfterError(error), reason: '' };
   }
 
   /** `terminate`: the transport is destroyed without a close frame. */
   terminate(): void {
     this.#dropMessages();
-    this.#connection.inbound.stop();
+    this.#connection.inbox.stop();
     this.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure) };
     // The transport reports its close later. Frames written until then would be lost, so later
     // writes reject from now on.
@@ -408,8 +417,8 @@ export class Ending implements TurnTask {
 
   destroyTransport(): void {
     this.#connection.machine.destroy();
-    if (this.#destroyed) return;
-    this.#destroyed = true;
+    if (this.destroyed) return;
+    this.destroyed = true;
     try {
       const destroyed: unknown = this.#connection.transport.destroy();
       onRejection(destroyed, (error) => this.#notDestroyed(error));
@@ -428,18 +437,64 @@ export class Ending implements TurnTask {
 
   // Time
 
+  /** The time of the alarm is over. */
+  alarm(): void {
+    const { clocks } = this;
+    const { machine } = this.#connection;
+    if (machine.open) return this.#answerIsLate();
+    if (!clocks.stallRuns) return this.#deadlineCame();
+    clocks.stallIsOver();
+    if (machine.received !== undefined) return this.#endWithoutPeer();
+    if (!readAheadIsFull(this.#connection)) return;
+    if (progress(this.#connection) === clocks.progressAtStall) this.#dropExcess();
+    else this.#watchReader(true);
+  }
+
+  /**
+   * The peer's close frame may be behind a full read-ahead.
+   *
+   * @param reads - Whether code may read on. If it does not, there is nothing to wait for.
+   */
+  #watchReader(reads: boolean): void {
+    const { clocks } = this;
+    if (clocks.stallRuns) return;
+    const time = reads ? clocks.longestStall : 0;
+    if (time === 0) return this.#dropExcess();
+    clocks.progressAtStall = progress(this.#connection);
+    clocks.readerMayStall(time);
+  }
+
+  #endWithoutPeer(): void {
+    const { outbox, transport } = this.#connection;
+    if (transport.endTimeout === undefined) return;
+    if (outbox.sender.bufferedAmount === 0) this.destroyTransport();
+    else this.clocks.stallFor(transport.endTimeout);
+  }
+
+  #deadlineCame(): void {
+    const { clocks } = this;
+    if (!clocks.isBounded) return;
+    const { machine, outbox, platform, transport } = this.#connection;
+    const { bytesFlushed, bufferedAmount } = outbox.sender;
+    const slowPeer = machine.state < DESTROYED ? clocks.slowPeer : undefined;
+    const inTransit = transport.inTransit ?? 0;
+    const left = slowPeer?.extend(platform.now(), bytesFlushed, bufferedAmount, inTransit) ?? 0;
+    clocks.extend(left);
+    if (left === 0) this.#giveUp();
+  }
+
   /** The reader has had its time, and so has the close handler. */
-  answerIsLate(): void {
-    this.#connection.scheduleEndOfTurn();
+  #answerIsLate(): void {
     if (this.#answering) return this.#handlerDone();
+    this.#connection.scheduleEndOfTurn();
     // The peer gets its answer although a message may be unhandled, or its close frame unparsed.
     this.#connection.machine.lookAhead();
     this.#answer();
   }
 
-  /** The peer has not done its part within `timeout`. */
-  giveUp(timeout: string): void {
-    const text = `the peer did not finish the closing handshake within ${timeout}`;
+  /** The peer has not done its part within its time. */
+  #giveUp(): void {
+    const text = `the peer did not finish the closing handshake within ${this.clocks.timeoutText}`;
     this.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure, '', text) };
     this.abort(new TimeoutError(text, { permanent: true }));
   }
@@ -450,14 +505,14 @@ export class Ending implements TurnTask {
   transportClosed(error: Error | undefined): void {
     if (this.closed) return;
     const connection = this.#connection;
-    const { machine, inbound, outbox } = connection;
+    const { machine, inbox, outbox } = connection;
     machine.gone();
     const broken = brokenBy(error);
     this.readEnd ??= { reason: broken ?? unexpectedEof() };
     this.error ??= broken ?? this.readEnd.reason;
     const flushed = outbox.frames.bytes === 0;
     connection.cleanUp(machine.sent ? undefined : (this.error as WebSocketError));
-    if (machine.received === undefined) inbound.run('last');
+    if (machine.received === undefined) inbox.run('last');
     // The rest is parsed as its reader takes it.
     machine.lookAhead();
     this.info = this.#infoOf(flushed);
@@ -479,7 +534,7 @@ export class Ending implements TurnTask {
 }
 
 /** Whether code has read and may read on, or the handler that runs may begin to read. */
-function mayRead({ hasRead, connHandlerRuns }: Inbound): boolean {
+function mayRead({ hasRead, connHandlerRuns }: Inbox): boolean {
   return hasRead || connHandlerRuns;
 }
 
@@ -489,14 +544,20 @@ function mayRead({ hasRead, connHandlerRuns }: Inbound): boolean {
  *
  * @param ahead - The turn ends. Until then, code may begin to read.
  */
-function allHandled({ inbound, machine }: Connection, ahead: boolean): boolean {
-  if (inbound.waits && inbound.isRead) return true;
-  return ahead && (!mayRead(inbound) || machine.messagesIn === 0);
+function allHandled({ inbox, machine }: Connection, ahead: boolean): boolean {
+  // A handler that waits has got all messages.
+  if (inbox.waits && (inbox.receiveCall !== undefined || inbox.isRead)) return true;
+  return ahead && (!mayRead(inbox) || machine.messagesIn === 0);
 }
 
-/** Whether a message that a reader may want has begun and not ended. */
-function isCut({ inbound, machine, rare }: Connection): boolean {
-  if (inbound.receiveCall?.discards === true) return false;
-  if (inbound.dropping && rare?.loses !== true) return false;
-  return machine.input?.withinMessage === true;
+/** The peer, if the writes to it wait. */
+function slowPeerOf(connection: Connection): SlowPeer | undefined {
+  const { settings, outbox, platform } = connection;
+  let peer: SlowPeer | undefined;
+  connection.guardTransport(() => {
+    const { isSlow, bytesFlushed, bufferedAmount } = outbox.sender;
+    if (!isSlow) return;
+    peer = new SlowPeer(settings.closeTimeout, platform.now(), bytesFlushed, bufferedAmount);
+  });
+  return peer;
 }

@@ -10,14 +10,14 @@ const PONG_ROOM = 1_048_576;
 
 /** Most bytes of the read-ahead. The pong that a handler awaits may follow them. */
 function mostReadAhead({ rare, settings }: Connection): number {
-  const awaitsPong = rare?.controlFrames?.awaitsPong === true;
+  const awaitsPong = rare?.pings?.awaited === true;
   return awaitsPong ? settings.readAhead + PONG_ROOM : settings.readAhead;
 }
 
 /** Bytes of messages that wait for a reader or for their rest, plus a cost for each message. */
-function untaken({ inbound, machine }: Connection): number {
-  const { queue, pulls } = inbound;
-  return (queue?.cost ?? 0) + (pulls?.pieces?.cost ?? 0) + (machine.input?.assembled ?? 0);
+function untaken({ inbox, machine }: Connection): number {
+  const { queue, pieces } = inbox;
+  return (queue?.cost ?? 0) + (pieces?.cost ?? 0) + (machine.input?.assembled ?? 0);
 }
 
 /** {@link untaken}, plus the chunks that wait for the parsing of an earlier one. */
@@ -30,23 +30,36 @@ export function readAheadHasRoom(connection: Connection): boolean {
   return untaken(connection) <= mostReadAhead(connection);
 }
 
+/** Whether no input is parsed, because the read-ahead is full and no read waits. */
+export function readAheadIsFull(connection: Connection): boolean {
+  const { paused, inbox, machine } = connection;
+  if (machine.inputEnded || inbox.dropping) return false;
+  return paused || (!readAheadHasRoom(connection) && !inbox.wanted);
+}
+
 /** A number that changes when a reader takes a message, or a piece of one. */
-export function progress({ inbound, machine }: Connection): number {
-  const { queue, pulls } = inbound;
-  return machine.messagesIn - (queue?.length ?? 0) - (pulls?.pieces?.cost ?? 0);
+export function progress({ inbox, machine }: Connection): number {
+  const { queue, pieces } = inbox;
+  return machine.messagesIn - (queue?.length ?? 0) - (pieces?.cost ?? 0);
+}
+
+/** Whether a message that a reader may want has begun and not ended. */
+export function isCut({ inbox, machine, rare }: Connection): boolean {
+  if (machine.input?.withinMessage !== true || inbox.receiveCall?.discards === true) return false;
+  return !inbox.dropping || rare?.loses === true;
 }
 
 /** Pauses the transport when no read waits and the read-ahead is full, and resumes it later. */
-export function balance(connection: Connection): void {
-  const { inbound, machine, rare, ending } = connection;
+export function pauseOrResume(connection: Connection): void {
+  const { inbox, machine, rare, ending } = connection;
   // A closed transport delivers nothing.
   if (ending?.closed === true) return;
-  const { queue, pulls } = inbound;
+  const { queue, pieces } = inbox;
   if (rare?.flowControl?.paused === true) {
-    const isLow = inbound.wanted || readAhead(connection) <= mostReadAhead(connection) / 2;
+    const isLow = inbox.wanted || readAhead(connection) <= mostReadAhead(connection) / 2;
     if (isLow) rare.flowControl.resume();
-  } else if (queue !== undefined || pulls?.pieces !== undefined || machine.input !== undefined) {
-    const isFull = readAhead(connection) > mostReadAhead(connection) && !inbound.wanted;
+  } else if (queue !== undefined || pieces !== undefined || machine.input !== undefined) {
+    const isFull = readAhead(connection) > mostReadAhead(connection) && !inbox.wanted;
     if (isFull) connection.rareParts().pause();
   }
 }
@@ -143,7 +156,7 @@ export class FlowControl implements TimerEntry {
 
   /** No timeout runs while `receive` or `discardReads` is pending: a handler has no time limit. */
   #isReceiving(): boolean {
-    return this.#connection.inbound.receiveCall !== undefined;
+    return this.#connection.inbox.receiveCall !== undefined;
   }
 
   /** Stops all timers. */
@@ -165,9 +178,9 @@ export class FlowControl implements TimerEntry {
   }
 
   #expire(): void {
-    const { settings, bufferedAmount, inbound } = this.#connection;
+    const { settings, bufferedAmount, inbox } = this.#connection;
     // The peer waits, not the application.
-    if (inbound.held) return this.#startTimeout();
+    if (inbox.held) return this.#startTimeout();
     const waiting =
       bufferedAmount === 0
         ? ''

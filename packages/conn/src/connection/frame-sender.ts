@@ -70,6 +70,11 @@ export class FrameSender implements BatchSender {
     return this.#machine.bytesOut - this.bufferedAmount;
   }
 
+  /** Whether the transport is blocked, or has as much as the high-water mark. */
+  get isSlow(): boolean {
+    return this.#machine.blocked || this.bufferedAmount >= this.#connection.settings.highWaterMark;
+  }
+
   /**
    * Since when the transport is blocked and has sent nothing, in ms of the platform's clock.
    * Returns `now` when it is not blocked, or has sent bytes since then.
@@ -232,8 +237,8 @@ export class FrameSender implements BatchSender {
   flushBatch(): void {
     // The batch may have been sent earlier. If the frame after it could not be encoded, the batch was
     // copied, and no flush is scheduled.
-    const { awaitsTurn, inbound } = this.#connection;
-    if (this.#frames.bytes > 0 && !awaitsTurn && !inbound.inPass) this.flush();
+    const { awaitsTurn, inbox } = this.#connection;
+    if (this.#frames.bytes > 0 && !awaitsTurn && !inbox.inPass) this.flush();
   }
 
   /** A pass of the input has ended: sends what was written in it at once. */

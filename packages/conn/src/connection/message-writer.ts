@@ -3,7 +3,7 @@ import {
   fromCaller,
   isControl,
   isMistake,
-  leaseOf,
+  Lease,
   MAX_CONTROL_PAYLOAD,
   NO_BYTES,
 } from '@ws/codec/internal';
@@ -14,7 +14,7 @@ import { handled, RESOLVED, rejected } from '../time/promises.ts';
 import { bytesOf, type MessageData, SurrogatePairs, utf8 } from '../writing/payload.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
 import type { Connection } from './connection.ts';
-import type { WriteOrder } from './write-order.ts';
+import type { WaitingWrites } from './waiting-writes.ts';
 
 /**
  * Writes one message as a stream. Each fragment has `writeBufferSize` bytes of payload and is sent
@@ -35,7 +35,7 @@ import type { WriteOrder } from './write-order.ts';
  */
 export class MessageWriter implements AsyncDisposable {
   readonly #connection: Connection;
-  readonly #order: WriteOrder;
+  readonly #waitingWrites: WaitingWrites;
   readonly #size: number;
   readonly #type: number;
   #opcode: number;
@@ -63,13 +63,13 @@ export class MessageWriter implements AsyncDisposable {
   constructor(
     type: number,
     connection: Connection,
-    order: WriteOrder,
+    waitingWrites: WaitingWrites,
     size: number = connection.settings.writing.writeBufferSize,
   ) {
     this.#type = type;
     this.#opcode = type;
     this.#connection = connection;
-    this.#order = order;
+    this.#waitingWrites = waitingWrites;
     // RFC 6455, section 5.5: a control frame is never fragmented.
     this.#size = isControl(type) ? MAX_CONTROL_PAYLOAD : size;
   }
@@ -108,7 +108,7 @@ export class MessageWriter implements AsyncDisposable {
       if (waits && units === 0) bytes = kept(bytes, 0, length);
       const written = this.#after(() => this.#put(bytes, 0, length));
       if (written === RESOLVED) return RESOLVED;
-      if (waits) this.#order.countUntil(written, length);
+      if (waits) this.#waitingWrites.countUntil(written, length);
       hold(bytes, written);
       return this.#watch(written);
     } catch (error) {
@@ -242,7 +242,7 @@ export class MessageWriter implements AsyncDisposable {
     else if (this.#connection.outbox.open) {
       this.#reportedDone = true;
       this.#releaseSlab();
-      this.#order.writerBroken(reason);
+      this.#waitingWrites.writerBroken(reason);
     }
   }
 
@@ -343,12 +343,12 @@ export class MessageWriter implements AsyncDisposable {
     const rejection = this.#connection.outbox.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
     try {
-      const sent = this.#order.fragment(this.#opcode, fin, bytes, start, end);
+      const sent = this.#waitingWrites.fragment(this.#opcode, fin, bytes, start, end);
       this.#opcode = isControl(this.#type) ? this.#type : ContinuationFrame;
       this.#sent = !isControl(this.#type);
       this.#bytes += end - start;
       this.#complete = fin;
-      if (fin) this.#order.complete(this.#type, this.#bytes);
+      if (fin) this.#waitingWrites.complete(this.#type, this.#bytes);
       return sent;
     } catch (error) {
       return rejected(error, this);
@@ -359,7 +359,7 @@ export class MessageWriter implements AsyncDisposable {
     if (this.#reportedDone) return;
     this.#reportedDone = true;
     this.#releaseSlab();
-    this.#order.writerDone(this);
+    this.#waitingWrites.writerDone(this);
   }
 
   #releaseSlab(): void {
@@ -380,7 +380,7 @@ function kept(bytes: Uint8Array, start: number, end: number): Uint8Array {
 
 /** Keeps the memory of a borrowed message from reuse until its bytes are written. */
 function hold(bytes: Uint8Array, written: Promise<void>): void {
-  const lease = leaseOf(bytes);
+  const lease = Lease.holding(bytes);
   if (lease === undefined) return;
   lease.pin();
   written.then(lease.release, lease.release);

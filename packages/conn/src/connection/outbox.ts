@@ -13,8 +13,8 @@ import { FIN, REFERENCE_FROM, sharedFrames } from '../writing/shared-frames.ts';
 import { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { FrameSender } from './frame-sender.ts';
-import { WaitingForRoom, WaitingMessage } from './waiting-write.ts';
-import { WriteOrder } from './write-order.ts';
+import { WaitForRoom, WaitingMessage } from './waiting-write.ts';
+import { WaitingWrites } from './waiting-writes.ts';
 
 /**
  * The way out of a connection: takes the messages of the callers, checks the limits and keeps the
@@ -29,7 +29,7 @@ export class Outbox {
   /** Absent without an extension. */
   readonly encoder: MessageEncoder | undefined;
   /** The writes that wait for an earlier message. The first of them creates it. */
-  order: WriteOrder | undefined;
+  waitingWrites: WaitingWrites | undefined;
   /** Why no message is accepted any more. Set by this class, and by the write deadline. */
   writeEnd: WriteEnd | undefined;
   readonly #connection: Connection;
@@ -43,14 +43,14 @@ export class Outbox {
   }
 
   /** Returns the writes that wait for an earlier message. The first call creates the object. */
-  writeOrder(): WriteOrder {
-    this.order ??= new WriteOrder(this.#connection, this);
-    return this.order;
+  waitingWritesOrNew(): WaitingWrites {
+    this.waitingWrites ??= new WaitingWrites(this.#connection, this);
+    return this.waitingWrites;
   }
 
   /** The bytes that wait, as the limits count them: with the cost of each waiting write. */
   get charged(): number {
-    return this.sender.bufferedAmount + (this.order?.cost ?? 0);
+    return this.sender.bufferedAmount + (this.waitingWrites?.cost ?? 0);
   }
 
   // Limits
@@ -70,7 +70,7 @@ export class Outbox {
     const { writeEnd } = this;
     if (writeEnd !== undefined) return rejectionAtEnd(this.#connection, writeEnd);
     // A UTF-16 unit has three bytes at most. Only text close to the limit is measured.
-    if (this.makeRoom(text === undefined ? size : size * 3)) return undefined;
+    if (this.flushForRoom(text === undefined ? size : size * 3)) return undefined;
     return this.#connection.rareParts().refuseMessage(this.charged, size, text);
   }
 
@@ -79,11 +79,11 @@ export class Outbox {
    *
    * @returns Whether the message would be accepted now.
    */
-  makeRoom(size: number): boolean {
+  flushForRoom(size: number): boolean {
     if (this.writeEnd !== undefined) return false;
-    const { order, sender } = this;
+    const { waitingWrites, sender } = this;
     const { machine, settings } = this.#connection;
-    const cost = order === undefined ? 0 : order.cost;
+    const cost = waitingWrites === undefined ? 0 : waitingWrites.cost;
     const least = size + cost + this.frames.bytes;
     const isFull = machine.blocked || least > settings.maxBufferedAmount;
     // As in `withinTotal`: its call would cost each message.
@@ -100,7 +100,7 @@ export class Outbox {
   withinTotal(size: number): boolean {
     const connection = this.#connection;
     const { settings, shared } = connection;
-    const cost = this.order?.cost ?? 0;
+    const cost = this.waitingWrites?.cost ?? 0;
     const isLittle = size + cost + this.frames.bytes <= settings.highWaterMark;
     // So few bytes leave at the end of the turn: the total does not count them.
     if (!connection.machine.blocked && isLittle) return true;
@@ -113,7 +113,7 @@ export class Outbox {
    * Undefined when it has room now. Rejects at the end.
    */
   untilWritable(): Promise<void> | undefined {
-    if (this.order?.mustWait === true) return this.order.add(new WaitingForRoom());
+    if (this.waitingWrites?.mustWait === true) return this.waitingWrites.add(new WaitForRoom());
     return this.sender.untilDrained();
   }
 
@@ -127,16 +127,16 @@ export class Outbox {
   sendText(type: DataType, text: string, compress: boolean | undefined): Promise<void> {
     const rejection = this.rejectionFor(text.length, text);
     if (rejection !== undefined) return rejection;
-    const { order, encoder } = this;
-    if (order?.mustWait === true) {
+    const { waitingWrites, encoder } = this;
+    if (waitingWrites?.mustWait === true) {
       const bytes = utf8(text, this.#connection.platform);
-      return order.add(WaitingMessage.owning(type, bytes, compress));
+      return waitingWrites.add(WaitingMessage.owning(type, bytes, compress));
     }
     let sent: Promise<void>;
     if (encoder?.wantsText(text, compress) === true) {
       if (!encoder.isShort(text)) {
         const bytes = utf8(text, this.#connection.platform);
-        return this.writeOrder().send(WaitingMessage.owning(type, bytes, compress));
+        return this.waitingWritesOrNew().send(WaitingMessage.owning(type, bytes, compress));
       }
       sent = this.#encodedText(type, text);
     } else sent = this.sender.added(this.frames.addText(FIN | type, text));
@@ -170,9 +170,9 @@ export class Outbox {
     const size = end - start;
     const rejection = this.rejectionFor(size);
     if (rejection !== undefined) return rejection;
-    const { order, encoder } = this;
-    if (order?.mustWait === true) {
-      return order.add(retained(this.#connection, type, bytes, start, end, compress));
+    const { waitingWrites, encoder } = this;
+    if (waitingWrites?.mustWait === true) {
+      return waitingWrites.add(retained(this.#connection, type, bytes, start, end, compress));
     }
     let sent: Promise<void>;
     if (encoder?.wants(size, compress) === true) {
@@ -180,7 +180,7 @@ export class Outbox {
       if (end > bytes.byteLength) throw new DetachedBytes();
       if (encoder.isLarge(size)) {
         const write = retained(this.#connection, type, bytes, start, end, compress);
-        return this.writeOrder().encodeLater(write);
+        return this.waitingWritesOrNew().encodeLater(write);
       }
       sent = this.encodedFrame(type, bytes, start, end);
     } else sent = this.callerFrame(FIN | type, bytes, start, end, lease);
@@ -193,8 +193,8 @@ export class Outbox {
     const rejection = this.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
     const write = WaitingMessage.owning(type, bytes, undefined);
-    const order = this.writeOrder();
-    return order.mustWait ? order.add(write) : order.send(write);
+    const waitingWrites = this.waitingWritesOrNew();
+    return waitingWrites.mustWait ? waitingWrites.add(write) : waitingWrites.send(write);
   }
 
   /**
@@ -207,8 +207,9 @@ export class Outbox {
       ? this.rejectionIfClosed()
       : this.rejectionFor(message.bytes.length);
     if (rejection !== undefined) return rejection;
-    const { order } = this;
-    if (order?.mustWait === true) return order.add(WaitingMessage.prepared(message));
+    const { waitingWrites } = this;
+    if (waitingWrites?.mustWait === true)
+      return waitingWrites.add(WaitingMessage.prepared(message));
     return this.startPrepared(message, undefined);
   }
 
@@ -219,7 +220,7 @@ export class Outbox {
     const wants = this.encoder?.wants(bytes.length, undefined) === true;
     const sent = wants ? this.#encodedPrepared(message) : this.sharedFrame(FIN | type, bytes);
     if (sent === undefined) {
-      return this.writeOrder().encodeLater(write ?? WaitingMessage.prepared(message));
+      return this.waitingWritesOrNew().encodeLater(write ?? WaitingMessage.prepared(message));
     }
     this.countMessage(type, bytes.length);
     return sent;
@@ -260,13 +261,13 @@ export class Outbox {
    *
    * @returns False when nothing was sent.
    */
-  sendRun(messages: readonly PreparedMessage[]): boolean {
+  sendAll(messages: readonly PreparedMessage[]): boolean {
     const { sender } = this;
     const connection = this.#connection;
     const { settings, platform, shared } = connection;
     const changes = this.encoder !== undefined || shared.coding.masks;
     const waits =
-      connection.machine.blocked || this.frames.bytes > 0 || this.order?.mustWait === true;
+      connection.machine.blocked || this.frames.bytes > 0 || this.waitingWrites?.mustWait === true;
     if (changes || waits || this.writeEnd !== undefined) return false;
     const isObserved = platform.observer?.messageOut !== undefined;
     if (isObserved || settings.maxBufferedAmount < LARGEST_SLAB) return false;
@@ -404,7 +405,7 @@ export class Outbox {
       return own ? RESOLVED : rejected(this.writeEnd!.error);
     }
     // Heartbeat pings do not go between the frames of a compressed message: see `heartbeat.ts`.
-    const follows = own && opcode === PingMessage && this.order?.encodedUnsent === true;
+    const follows = own && opcode === PingMessage && this.waitingWrites?.encodedUnsent === true;
     return this.sender.control(opcode, bytes, start, end, own, follows);
   }
 
@@ -426,7 +427,7 @@ export class Outbox {
       send();
     } finally {
       if (encoder !== undefined) encoder.flushing = wasFlushing;
-      if (!wasFlushing) this.order?.stopFlushing();
+      if (!wasFlushing) this.waitingWrites?.stopFlushing();
     }
   }
 
@@ -436,7 +437,7 @@ export class Outbox {
    */
   sendAccepted(): void {
     if (this.encoder !== undefined) this.encoder.flushing = true;
-    this.order?.sendAccepted();
+    this.waitingWrites?.sendAccepted();
   }
 
   // The end of writing
@@ -465,7 +466,7 @@ export class Outbox {
 
   /** Rejects the open writer and every waiting write: no message is accepted any more. */
   rejectWaiting(): void {
-    this.order?.rejectAll(this.writeEnd!);
+    this.waitingWrites?.rejectAll(this.writeEnd!);
   }
 
   /**

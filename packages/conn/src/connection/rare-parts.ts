@@ -1,7 +1,8 @@
 import { formatCloseMessage } from '@ws/codec';
 import { utf8Length } from '@ws/codec/internal';
-import type { ControlFrames } from '../control/control-frames.ts';
+import type { ControlHandlers } from '../control/control-handlers.ts';
 import type { BytesSent, PingWait } from '../control/heartbeat.ts';
+import type { Pings } from '../control/pings.ts';
 import { type BackpressureError, TimeoutError, untraced } from '../errors.ts';
 import type { CloseInfo } from '../platform/observer.ts';
 import type { ReportedConn } from '../report/report-text.ts';
@@ -23,7 +24,10 @@ const LOGIN_EXPIRED = 4401;
  * use. An idle connection has none.
  */
 export class RareParts {
-  controlFrames: ControlFrames | undefined;
+  /** The user's handlers of control frames. */
+  handlers: ControlHandlers | undefined;
+  /** The unanswered pings. */
+  pings: Pings | undefined;
   /** Created by the first pause. */
   flowControl: FlowControl | undefined;
   closed: Deferred<CloseInfo> | undefined;
@@ -61,8 +65,16 @@ export class RareParts {
 
   /** Calls `observer`, in a microtask, when the connection accepts no more messages. */
   observeWrites(observer: (conn: ReportedConn) => void): void {
-    this.#writesObserver = observer;
-    if (!this.#connection.outbox.open) this.noteWriteEnd();
+    const { conn, outbox, platform } = this.#connection;
+    const earlier = this.#writesObserver;
+    if (!outbox.open) platform.defer(() => observer(conn));
+    else if (earlier === undefined) this.#writesObserver = observer;
+    else {
+      this.#writesObserver = (ended) => {
+        earlier(ended);
+        observer(ended);
+      };
+    }
   }
 
   /** No message is accepted any more. */
@@ -99,10 +111,10 @@ export class RareParts {
     const connection = this.#connection;
     if (connection.state === 'closed') return void untilOf(at);
     this.#readDeadline ??= new Deadline(connection.platform, (when) => {
-      connection.inbound.dropAll();
-      connection.inbound.finish(deadlineError('read', when));
+      connection.inbox.dropAll();
+      connection.inbox.finish(deadlineError('read', when), false);
       // Control frames behind the dropped messages are still handled.
-      connection.inbound.run('reader');
+      connection.inbox.run('reader');
     });
     this.#readDeadline.set(at);
   }

@@ -1,18 +1,17 @@
 import type { SharedEncoding } from '@ws/codec';
-import { type Lease, leaseOf } from '@ws/codec/internal';
+import { Lease } from '@ws/codec/internal';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import type { FifoEntry } from '../memory/fifo.ts';
 import type { DataType } from '../message.ts';
 import { Deferred, handled } from '../time/promises.ts';
 import { watchChanges } from '../writing/pending-bytes.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
-import type { MessageWriter } from './message-writer.ts';
 
 /**
  * A write that waits for an earlier message: a message must not begin before the previous one has
  * ended (RFC 6455, section 5.4).
  */
-export type Waiting = WaitingMessage | WaitingWriter | WaitingForRoom;
+export type Waiting = WaitingMessage | WaitingWriter | WaitForRoom;
 
 class WaitingWrite<T> {
   /** Bytes of its message. */
@@ -41,14 +40,14 @@ class WaitingWrite<T> {
 }
 
 /** A wait for room for the next message. */
-export class WaitingForRoom extends WaitingWrite<void> {
+export class WaitForRoom extends WaitingWrite<void> {
   constructor() {
     super(0);
   }
 }
 
-/** A call of `nextWriter` that waits. */
-export class WaitingWriter extends WaitingWrite<MessageWriter> {
+/** A call of `nextWriter` that waits. It settles with the `MessageWriter`. */
+export class WaitingWriter extends WaitingWrite<object> {
   readonly type: number;
   readonly compress: boolean | undefined;
   /** Whether the call finishes the open writer, and the writers before its own. */
@@ -129,7 +128,7 @@ export class WaitingMessage extends WaitingWrite<void> {
 
   #retain(): void {
     this.isOwned = false;
-    this.#lease = leaseOf(this.bytes);
+    this.#lease = Lease.holding(this.bytes);
     this.#lease?.pin();
     this.#check = watchChanges(this.bytes, this.start, this.end);
   }

@@ -66,18 +66,18 @@ function writeWithOptions(
   const { signal, compress } = options;
   if (signal === undefined) return writeData(connection, method, type, data, undefined, compress);
   if (signal.aborted) return rejected(signal.reason, signal);
-  const order = connection.outbox.writeOrder();
-  const written = order.withSignal(() =>
+  const waitingWrites = connection.outbox.waitingWritesOrNew();
+  const written = waitingWrites.withSignal(() =>
     writeData(connection, method, type, data, undefined, compress),
   );
-  const message = order.messageOf(written);
+  const message = waitingWrites.messageOf(written);
   if (message === undefined) return written;
-  order.countUntil(written, 0);
+  waitingWrites.countUntil(written, 0);
   return withTimeout(
     connection.platform,
     { signal },
     () => written,
-    (_written, reason) => order.cancel(message, reason),
+    (_written, reason) => waitingWrites.cancel(message, reason),
   );
 }
 

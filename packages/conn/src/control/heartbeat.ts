@@ -1,3 +1,4 @@
+import { PingMessage } from '@ws/codec';
 import type { Connection } from '../connection/connection.ts';
 import { TimeoutError } from '../errors.ts';
 import type { Heartbeat as HeartbeatOption } from '../options/conn-options.ts';
@@ -97,7 +98,7 @@ function expire(connection: Connection, { interval, timeout }: HeartbeatOption, 
 
 function ping(connection: Connection, now: number): void {
   // Some peers forget at a ping that a compressed message of several frames is open, and lose data.
-  if (connection.outbox.order?.streamsEncoded !== true) return sendPing(connection, now);
+  if (connection.outbox.waitingWrites?.streamsEncoded !== true) return sendPing(connection, now);
   const rare = connection.rareParts();
   rare.pingedAt = now;
   rare.pingWait = {
@@ -133,7 +134,9 @@ function sendPing(connection: Connection, now: number): void {
       ...(transit !== undefined && { transit }),
     };
   }
-  connection.controlFrames().sendHeartbeat();
+  // No caller waits for it, and it does not count as a ping of the user.
+  const payload = connection.pings().heartbeatPayload();
+  void connection.outbox.control(PingMessage, payload, 0, payload.length, true);
 }
 
 function updateWait(connection: Connection, option: HeartbeatOption, now: number): void {

@@ -1,13 +1,12 @@
 import type { OwnedBytes } from '@ws/codec';
 import { fromCaller, isMistake } from '@ws/codec/internal';
-import type { PullReads } from '../connection/pull-reads.ts';
 import { ReadPendingError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
 import { handled, rejected } from '../time/promises.ts';
 import { isUint8Array, kind } from '../validate.ts';
-import type { PieceQueue } from './piece-queue.ts';
+import type { PieceQueue, PieceSource } from './piece-queue.ts';
 
 /**
  * A message as a stream: its first bytes can be read before its last bytes have arrived. The
@@ -36,14 +35,14 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   /** `TextMessage` or `BinaryMessage`. */
   readonly type: DataType;
   readonly #pieces: PieceQueue;
-  readonly #reads: PullReads;
+  readonly #source: PieceSource;
   readonly #platform: Platform;
 
   /** @internal */
-  constructor(type: DataType, pieces: PieceQueue, reads: PullReads, platform: Platform) {
+  constructor(type: DataType, pieces: PieceQueue, source: PieceSource, platform: Platform) {
     this.type = type;
     this.#pieces = pieces;
-    this.#reads = reads;
+    this.#source = source;
     this.#platform = platform;
   }
 
@@ -76,7 +75,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   /** The error of a read into a detached array. Bytes in it are lost, and with them the message. */
   #detached(): RangeError {
     const cause = 'the array of a read was detached';
-    if (this.#pieces.fills) this.#reads.dropRest(this.#pieces, cause);
+    if (this.#pieces.fills) this.#source.dropRest(this.#pieces, cause);
     this.#pieces.fillNext(undefined);
     return new RangeError('read: the array was detached while it waited');
   }
@@ -179,7 +178,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   /** A loop or a web stream does not want the rest of the message. */
   #leave(cause: string): void {
     this.#pieces.holder = '';
-    this.#reads.dropRest(this.#pieces, cause);
+    this.#source.dropRest(this.#pieces, cause);
   }
 
   /** Runs a read that waits. The message cannot be read in another way until it settles. */
@@ -201,7 +200,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     const failed = this.#rejectionIfFailed<T>();
     if (failed !== undefined) return failed;
     if (into !== undefined && this.#pieces.empty) this.#pieces.fillNext(into);
-    if (this.#pieces.empty && !this.#pieces.over) this.#reads.more(this.#pieces);
+    if (this.#pieces.empty && !this.#pieces.over) this.#source.more(this.#pieces);
     if (this.#pieces.ready) return this.#next(take, end);
     return this.#holding(() => this.#next(take, end));
   }
@@ -219,8 +218,8 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
    */
   #next<T>(take: (pieces: PieceQueue) => T, end: T): Promise<T> {
     const pieces = this.#pieces;
-    if (!pieces.empty) this.#reads.checkExpiry();
-    if (pieces.empty && !pieces.over) this.#reads.more(pieces);
+    if (!pieces.empty) this.#source.checkExpiry();
+    if (pieces.empty && !pieces.over) this.#source.more(pieces);
     // A close may drop the piece before this callback runs. The callback then waits for the next
     // piece.
     if (!pieces.ready) return pieces.news().then(() => this.#next(take, end));
@@ -230,7 +229,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   #take<T>(take: (pieces: PieceQueue) => T): Promise<T> {
     try {
       const taken = take(this.#pieces);
-      this.#reads.taken(this.#pieces);
+      this.#source.taken(this.#pieces);
       return Promise.resolve(taken);
     } catch (error) {
       return this.#mistake(error);
@@ -239,7 +238,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
 
   #mistake<T>(error: unknown): Promise<T> {
     if (isMistake(error)) fromCaller(error, this, 'read');
-    this.#reads.reportMistake(error, 'read');
+    this.#source.reportMistake(error);
     return rejected(error);
   }
 

@@ -1,9 +1,8 @@
 import { CloseCode, type OwnedBytes } from '@ws/codec';
 import type { ConnCloseOptions } from '../call-options.ts';
-import { CloseError } from '../errors.ts';
+import { CloseError, isNormalEnd } from '../errors.ts';
 import type { Message } from '../message.ts';
 import type { CloseInfo } from '../platform/observer.ts';
-import { isNormalEnd } from './pending-read.ts';
 
 /** The result of {@link Conn.toStreams}. */
 export interface MessageStreams {

@@ -1,6 +1,5 @@
-import { CloseCode, ProtocolError } from '@ws/codec';
-import type { Connection } from '../connection/connection.ts';
-import { untraced } from '../errors.ts';
+import type { Platform } from '../platform/platform.ts';
+import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 
 /** A checked `RateLimit`, shared by connections. */
@@ -13,6 +12,18 @@ export interface RatePlan {
   readonly over: 'wait' | 'close';
   /** The option, for the reason of a close frame. */
   readonly text: string;
+}
+
+/** The readers of the messages that a {@link Rate} bounds. */
+export interface RatedReaders {
+  /** The bytes of a message in pieces are paid for: its reader gets what has arrived. */
+  continuePieces(): void;
+  /** The bucket has a token: readers get what has arrived. */
+  continue(): void;
+  /** Reading ends while readers wait. */
+  end(): void;
+  /** With `over: 'close'`: too much has arrived. `text` says which bound. */
+  exceed(text: string): void;
 }
 
 /** Part of a token that a refilled bucket may lack, because times are rounded. */
@@ -30,27 +41,30 @@ export class Rate implements TimerEntry {
   slot: number | undefined;
   /** Whether readers get no message for now. */
   empty = false;
-  readonly #connection: Connection;
+  readonly #platform: Platform;
+  readonly #readers: RatedReaders;
   readonly #plan: RatePlan;
   readonly #closes: boolean;
+  #stopped = false;
   #messages: number;
   #bytes: number;
   /** When the bucket was refilled last, in ms of the platform's clock. */
   #refilledAt: number;
 
-  constructor(connection: Connection, plan: RatePlan) {
-    this.#connection = connection;
+  constructor(platform: Platform, plan: RatePlan, readers: RatedReaders) {
+    this.#platform = platform;
+    this.#readers = readers;
     this.#plan = plan;
     this.#closes = plan.over === 'close';
     this.#messages = plan.messageBurst;
     this.#bytes = plan.byteBurst;
-    this.#refilledAt = connection.platform.now();
+    this.#refilledAt = platform.now();
   }
 
-  /** A message has arrived whole. Ends the connection with 1013 if that is too much. */
-  arrived(bytes: number): void {
-    if (!this.#closes) return;
-    this.#messages--;
+  /** A message has arrived, or `messages` 0: a later piece of one. Ends the connection with 1013 if that is too much. */
+  arrived(messages: 0 | 1, bytes: number): void {
+    if (!this.#closes || this.#stopped) return;
+    this.#messages -= messages;
     this.#bytes -= bytes;
     if (this.#messages < 0 || this.#bytes < 0) this.#exceeded();
   }
@@ -58,24 +72,13 @@ export class Rate implements TimerEntry {
   #exceeded(): void {
     this.refill();
     if (this.#messages >= -ROUNDING && this.#bytes >= -ROUNDING) return;
-    const { text } = this.#plan;
-    // Not 1008, after which a ReconnectingConn never comes back.
-    const error = untraced(() => new ProtocolError(CloseCode.TryAgainLater, [text]));
-    this.#connection.fail(error, CloseCode.TryAgainLater, text);
+    this.#readers.exceed(this.#plan.text);
   }
 
-  /**
-   * A message has arrived, and goes straight to a reader.
-   *
-   * @returns False when it has ended the connection.
-   */
-  passes(bytes: number): boolean {
-    if (!this.#closes) {
-      this.take(1, bytes);
-      return true;
-    }
-    this.arrived(bytes);
-    return !this.#connection.machine.inputEnded;
+  /** A message has arrived, and goes straight to a reader. */
+  passes(bytes: number): void {
+    if (this.#closes) this.arrived(1, bytes);
+    else this.take(1, bytes);
   }
 
   /** A reader gets a message that has waited. */
@@ -86,7 +89,7 @@ export class Rate implements TimerEntry {
 
   /** A reader gets a message, or `messages` 0: a later piece of one. */
   take(messages: 0 | 1, bytes: number): void {
-    if (this.#closes) return;
+    if (this.#closes || this.#stopped) return;
     this.#messages -= messages;
     this.#bytes -= bytes;
     if (this.#messages < 1 || this.#bytes < 1) this.#spent();
@@ -96,22 +99,14 @@ export class Rate implements TimerEntry {
   #spent(): void {
     this.refill();
     if (this.#hasTokens()) return;
-    const connection = this.#connection;
-    const pieces = connection.inbound.pulls?.pieces;
-    if (connection.transportClosed) {
-      // The reader of a message in pieces gets its rest.
-      if (pieces?.over !== false) this.#dropRest();
-      return;
-    }
     this.empty = true;
-    if (pieces !== undefined && this.#bytes < -ROUNDING) pieces.held = true;
     this.#schedule();
   }
 
   /** Fills the bucket. The inbox calls it before a run of messages: the clock costs more than a message. */
   refill(): void {
     const { messagesPerMs, bytesPerMs, messageBurst, byteBurst } = this.#plan;
-    const now = this.#connection.platform.now();
+    const now = this.#platform.now();
     const ms = now - this.#refilledAt;
     this.#refilledAt = now;
     // Not Infinity * 0, which is NaN.
@@ -127,55 +122,52 @@ export class Rate implements TimerEntry {
     return this.#messages >= 1 - ROUNDING && this.#bytes >= 1 - ROUNDING;
   }
 
-  /** Sets the timer: for the debt of a message in pieces, else for the token of the next message. */
+  /** Whether a message has taken more bytes than the bucket had. */
+  get #inDebt(): boolean {
+    return this.#bytes < -ROUNDING;
+  }
+
+  /** Whether the bucket has no byte: the next piece of a message waits. */
+  get hasNoByte(): boolean {
+    return this.#bytes < 1 - ROUNDING;
+  }
+
+  /** Sets the timer: for the debt, after which pieces of a message continue, else for the next message. */
   #schedule(): void {
     const { messagesPerMs, bytesPerMs } = this.#plan;
-    const isInDebt = this.#connection.inbound.pulls?.pieces?.held === true;
-    const ms = isInDebt
+    const ms = this.#inDebt
       ? timeToFill(this.#bytes, 0, bytesPerMs)
       : Math.max(
           timeToFill(this.#messages, 1, messagesPerMs),
           timeToFill(this.#bytes, 1, bytesPerMs),
         );
-    this.#connection.shared.timers.set(this, Math.max(1, Math.ceil(ms)));
+    schedulerOf(this.#platform).timers.set(this, Math.max(1, Math.ceil(ms)));
   }
 
   fire(): void {
     this.refill();
-    if (this.#hasTokens()) return this.refilled();
-    if (this.#bytes >= -ROUNDING) this.#connection.inbound.pulls?.pieces?.unhold();
+    if (this.#hasTokens()) return this.release();
+    if (!this.#inDebt) this.#readers.continuePieces();
     this.#schedule();
   }
 
-  /** The bucket has a token: readers get what has arrived. */
-  refilled(): void {
-    const { inbound, rare } = this.#connection;
+  /** Readers wait no longer. */
+  release(): void {
     this.empty = false;
-    rare?.checkExpiry();
-    inbound.pulls?.pieces?.unhold();
-    inbound.serve();
-    inbound.continue();
+    this.#readers.continue();
   }
 
-  /** Reading ends: a read that waits for a token rejects, and the messages that wait are dropped. */
+  /** Reading ends. What has arrived by then is in the read-ahead, and bounded: readers get it at once. */
   stop(): void {
+    this.#stopped = true;
     this.stopTimer();
     if (!this.empty) return;
     this.empty = false;
-    this.#connection.inbound.pulls?.pieces?.unhold();
-    this.#dropRest();
+    this.#readers.end();
   }
 
   stopTimer(): void {
-    this.#connection.shared.timers.clear(this);
-  }
-
-  #dropRest(): void {
-    const { inbound } = this.#connection;
-    const count = inbound.queue?.length ?? 0;
-    inbound.queue = undefined;
-    inbound.countDropped(count, inbound.receiveCall?.discards !== true);
-    inbound.dropExcess();
+    schedulerOf(this.#platform).timers.clear(this);
   }
 }
 

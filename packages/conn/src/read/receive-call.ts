@@ -1,11 +1,10 @@
 import type { MessageDecoder } from '@ws/codec';
 import { Lease } from '@ws/codec/internal';
 import type { Connection } from '../connection/connection.ts';
-import { clashOf } from '../connection/pull-reads.ts';
 import { BorrowedMessage, type DataType } from '../message.ts';
 import { type AsyncContext, asyncContexts } from '../platform/async-contexts.ts';
 import type { CloseInfo } from '../platform/observer.ts';
-import { Deferred, handled, RESOLVED, rejected } from '../time/promises.ts';
+import { Deferred, handled, RESOLVED, rejected, resolvedAt } from '../time/promises.ts';
 import { kind } from '../validate.ts';
 
 /** The callback of `receive`, called with each message. */
@@ -169,7 +168,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     const { type, bytes, start, end, lease } = decoder;
     if (lease !== undefined) decoder.lease = undefined;
     this.call(type, bytes, start, end, lease);
-    if (this.#connection.inbound.ended === undefined) return this.state === FREE;
+    if (this.#connection.inbox.ended === undefined) return this.state === FREE;
     this.settleAtEnd();
     return false;
   }
@@ -184,12 +183,12 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   /** Gives queued messages to the handler until it is busy or has failed. */
   takeQueued(): void {
-    const { inbound } = this.#connection;
+    const { inbox } = this.#connection;
     while (this.handler !== undefined && this.state === FREE && this.thrown === undefined) {
       // The call has settled.
-      if (inbound.receiveCall !== this) return;
+      if (inbox.receiveCall !== this) return;
       this.#connection.rare?.checkExpiry();
-      const message = inbound.shiftQueued();
+      const message = inbox.shiftQueued();
       if (message === undefined) return;
       const { type, data } = message;
       this.call(type, data, 0, data.length, undefined);
@@ -272,7 +271,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   /** The promise of the handler has settled: the handler gets the next messages. */
   #continue(): void {
     this.takeQueued();
-    this.#connection.inbound.run('reader');
+    this.#connection.inbox.run('reader');
     this.settleAtEnd();
   }
 
@@ -292,11 +291,11 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   /** Settles the call once reading has ended and the handler is done with all messages. */
   settleAtEnd(): void {
-    const { inbound, ending } = this.#connection;
-    const { ended, queue } = inbound;
-    if (ended === undefined || inbound.receiveCall !== this) return;
+    const { inbox, ending } = this.#connection;
+    const { ended, queue } = inbox;
+    if (ended === undefined || inbox.receiveCall !== this) return;
     if (this.state !== FREE || queue?.empty === false) return;
-    inbound.receiveCall = undefined;
+    inbox.receiveCall = undefined;
     const { reason } = ended;
     const { thrown } = this;
     // Two errors of a handler do not count as failures: that of a write after our close frame, and
@@ -351,18 +350,20 @@ export function startReceive(
   handler: MessageHandler | undefined,
   end?: ReceiveEnd<object>,
 ): Promise<CloseInfo> {
-  const { inbound } = connection;
+  const { inbox } = connection;
+  if (end === undefined && inbox.ended?.normally === true && inbox.isRead) {
+    return resolvedAt(inbox.ended, () => connection.closedPromise());
+  }
   const call = new ReceiveCall(handler, connection, end);
-  const clash = clashOf(inbound, call.name);
-  if (clash !== undefined) return rejected(clash, inbound);
-  const { pulls } = inbound;
-  pulls?.dropPieces(`${call.name} began`);
-  if (call.discards) inbound.checkOnly();
-  if (pulls !== undefined) pulls.messageTaken = false;
-  inbound.hasRead = true;
-  inbound.receiveCall = call;
+  const clash = inbox.clash(call.name);
+  if (clash !== undefined) return rejected(clash, inbox);
+  inbox.dropPieces(`${call.name} began`);
+  if (call.discards) inbox.checkOnly();
+  inbox.messageTaken = false;
+  inbox.hasRead = true;
+  inbox.receiveCall = call;
   call.takeQueued();
-  inbound.run('reader');
+  inbox.run('reader');
   call.settleAtEnd();
   return call;
 }
@@ -373,7 +374,7 @@ export function receiveThen(
   handler: MessageHandler,
   end: ReceiveEnd<object>,
 ): Promise<void> {
-  const clash = clashOf(connection.inbound, 'receive');
+  const clash = connection.inbox.clash('receive');
   if (clash !== undefined) return handled(end.ended(connection.conn, { error: clash }));
   return startReceive(connection, handler, end) as Promise<unknown> as Promise<void>;
 }

@@ -21,27 +21,27 @@ export function handled<T>(promise: Promise<T>): Promise<T> {
 }
 
 /**
- * The promise of a call that fails. It is marked as handled, and rejects as {@link failFor} says. The
+ * The promise of a call that fails. It is marked as handled, and rejects as {@link atEnd} says. The
  * error of a close names the line of the call: the close has created it.
  *
  * @param end - Why such calls fail: `reason`, if all of them have the same; otherwise the object
  *   that refuses them.
  */
 export function rejected<T = never>(reason: unknown, end: unknown = reason): Promise<T> {
-  if (isOfClose(reason)) Error.captureStackTrace?.(reason);
+  nameCaller(reason);
   return handled(
     new Promise<T>((_, reject) => {
-      failFor(end, () => reject(reason));
+      atEnd(end, () => reject(reason));
     }),
   );
 }
 
-function isOfClose(reason: unknown): reason is Error {
+function nameCaller(reason: unknown): void {
   try {
-    return reason instanceof CloseError || reason instanceof CloseSentError;
+    const isOfClose = reason instanceof CloseError || reason instanceof CloseSentError;
+    if (isOfClose) Error.captureStackTrace?.(reason, rejected);
   } catch {
-    // A Proxy of the application has thrown.
-    return false;
+    // The application has thrown a Proxy, or a frozen error.
   }
 }
 
@@ -52,23 +52,30 @@ function isOfClose(reason: unknown): reason is Error {
 export function refused(reason: unknown, end: object, report: () => void): CallPromise<never> {
   const promise = new CallPromise<never>();
   promise.reason = reason;
-  failFor(end, () => promise.reject(reason));
+  atEnd(end, () => promise.reject(reason));
   promise.unlessAwaited(report);
   return promise;
 }
 
-/** What has made a call fail. */
+/** The promise of a call that has nothing to do any more, because of the normal `end`. It settles as {@link atEnd} says. */
+export function resolvedAt<T>(end: object, value: () => T | Promise<T>): Promise<T> {
+  return new Promise<T>((resolve) => {
+    atEnd(end, () => resolve(value()));
+  });
+}
+
+/** What has made a call settle. */
 const ends = new WeakSet<object>();
 
 /**
- * Calls `fail` at once for the first call that fails because of `end`. From the second call on it calls
- * `fail` in a later turn of the event loop: a loop over failing calls blocks no other work.
+ * Calls `settle` at once for the first call that settles because of `end`. From the second call on it
+ * calls `settle` in a later turn of the event loop: a loop over such calls blocks no other work.
  */
-function failFor(end: unknown, fail: () => void): void {
+function atEnd(end: unknown, settle: () => void): void {
   const isObject = (typeof end === 'object' && end !== null) || typeof end === 'function';
-  if (!isObject || ends.has(end)) return inLaterTurn(fail);
+  if (!isObject || ends.has(end)) return inLaterTurn(settle);
   ends.add(end);
-  fail();
+  settle();
 }
 
 /**

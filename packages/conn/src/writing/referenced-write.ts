@@ -1,4 +1,4 @@
-import { type Lease, leaseOf } from '@ws/codec/internal';
+import { Lease } from '@ws/codec/internal';
 import { Deferred } from '../time/promises.ts';
 import { watchChanges } from './pending-bytes.ts';
 
@@ -39,7 +39,14 @@ export class ReferencedWrite {
 
   /** Bytes of a caller, who may use them again when {@link written} settles. */
   static ofCaller(sender: Sender, bytes: Uint8Array, start: number, end: number): ReferencedWrite {
-    return new ReferencedWrite(sender, bytes, start, end, leaseOf(bytes), new Deferred<void>());
+    return new ReferencedWrite(
+      sender,
+      bytes,
+      start,
+      end,
+      Lease.holding(bytes),
+      new Deferred<void>(),
+    );
   }
 
   /** The start of the memory of a borrowed message. */

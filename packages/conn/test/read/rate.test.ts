@@ -1,5 +1,6 @@
 // The token bucket of a connection, for each way of reading and each way to exceed it.
 import { Buffer } from 'node:buffer';
+import { formatCloseMessage } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
 import { type Conn, MessageReader, ProtocolError, type RateLimit } from '../../src/index.ts';
 import { checkRate, limitRate } from '../../src/internal.ts';
@@ -275,6 +276,47 @@ describe('rate', () => {
     await platform.advance(200);
     expect(length).toBe(6_100);
     conn.terminate();
+  });
+
+  it('gives a stream the bytes that take more than the bucket has, and holds those after them', async () => {
+    const { conn, platform, frame, feed } = limited({ bytes: 1_000 });
+    const next = conn.nextReader();
+    await platform.settle();
+    feed(frame(1, 'a'.repeat(5_000), { fin: false }), frame(0, 'b'));
+    const reader = await next;
+    const into = new Uint8Array(10_000);
+    expect(await reader.read(into)).toBe(5_000);
+    let rest = -1;
+    void reader.read(into).then((n) => (rest = n));
+    await platform.advance(3_900);
+    expect(rest).toBe(-1);
+    await platform.advance(1_000);
+    expect(rest).toBe(1);
+    conn.terminate();
+  });
+
+  it('counts the pieces of a message that never ends', async () => {
+    const { conn, platform, frame, feed, sent } = limited({ bytes: 1_000, over: 'close' });
+    const next = conn.nextReader();
+    await platform.settle();
+    feed(frame(1, 'a'.repeat(600), { fin: false }));
+    const text = (await next).text().catch((error: unknown) => error);
+    feed(frame(0, 'b'.repeat(600), { fin: false }));
+    await platform.settle();
+    expect(await text).toBeInstanceOf(ProtocolError);
+    expect(sent().at(-1)).toMatch(/^close 1013/);
+  });
+
+  it('bounds no messages that wait when the connection has ended', async () => {
+    const { conn, platform, frame, feed, transport } = limited({ messages: 2 });
+    await platform.settle();
+    feed(...numbers(5).map((text) => frame(1, text)), frame(8, formatCloseMessage(1000)));
+    transport.feedEnd();
+    await platform.settle();
+    const got: string[] = [];
+    for await (const message of conn) got.push(message.text());
+    expect(got).toEqual(numbers(5));
+    expect(conn.stats.messagesDropped).toBe(0);
   });
 
   it('ends a stream that waits with the error of the connection', async () => {

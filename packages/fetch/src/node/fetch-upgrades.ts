@@ -7,7 +7,6 @@ import {
   admitWithPlan,
   checkUpgraderOptions,
   pickUpgraderOptions,
-  type UpgraderPlan,
   upgradeOfNode,
 } from '@ws/node-server/internal';
 import type { Mark, Wrapper } from '../fetch-call.ts';
@@ -40,6 +39,7 @@ export type NodeOptions = Omit<
 >;
 
 type Upgrading = UpgraderOptions<unknown>;
+type CheckedOptions = ReturnType<typeof checkUpgraderOptions>;
 
 /** Options of `serve` that `upgrade` decides for each request: here they would have no effect. */
 const OPTIONS_OF_UPGRADE = [
@@ -90,9 +90,9 @@ export class FetchUpgrades implements Wrapper {
   readonly options: Upgrading;
   readonly report: FetchReport | undefined;
   readonly #fetch: FetchHandler<NodeInfo>;
-  readonly #plans = new Map<string, UpgraderPlan>();
+  readonly #plans = new Map<string, CheckedOptions>();
   /** Checked when a plain request needs it. */
-  #plan: UpgraderPlan | undefined;
+  #plan: CheckedOptions | undefined;
 
   constructor(fetch: FetchHandler<NodeInfo>, options: NodeOptions) {
     wrappers.authOf = authOf;
@@ -137,10 +137,10 @@ export class FetchUpgrades implements Wrapper {
   }
 
   /** The options of one connection. */
-  #planOf({ plan, subprotocol }: Mark): UpgraderPlan {
+  #planOf({ plan, subprotocol }: Mark): CheckedOptions {
     const { bounds, options } = plan;
     const { report } = options;
-    const make = (): UpgraderPlan =>
+    const make = (): CheckedOptions =>
       checkUpgraderOptions({
         ...pickUpgraderOptions(this.options),
         ...connOptions(bounds),

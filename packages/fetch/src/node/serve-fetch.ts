@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type ServeOptions, serve, type WsServer } from '@ws/node-server';
-import { IncomingFacts, plainRequestFault } from '@ws/node-server/internal';
+import { incomingFault } from '@ws/node-server/internal';
 import { reportTo } from '../reports.ts';
 import { isResponse } from '../responses.ts';
 import type { FetchHandler } from '../upgrade.ts';
@@ -52,7 +52,7 @@ async function answerRequest(
   checksHost: boolean,
 ): Promise<void> {
   if (!isRequestMethod(req.method)) return refuseRequest(res, 501, '');
-  const fault = checksHost && plainRequestFault(new IncomingFacts(req));
+  const fault = checksHost && incomingFault(req);
   if (fault) return refuseRequest(res, fault.status, fault.message);
   const controller = new AbortController();
   const left = (): unknown => {

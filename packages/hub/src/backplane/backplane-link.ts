@@ -257,11 +257,13 @@ export class BackplaneLink {
    * @param waited - Ms that the caller has waited before.
    */
   untilUp(waited: number): Promise<void> {
-    const up = async (): Promise<void> => {
-      await this.started;
-      await this.#returned?.promise;
-    };
-    return withTimeout(this.platform, ANSWER_MS, up(), waited);
+    return withTimeout(this.platform, ANSWER_MS, this.untilBack(), waited);
+  }
+
+  /** Resolves when the engine is up. Rejects when the hub closes before. */
+  async untilBack(): Promise<void> {
+    await this.started;
+    await this.#returned?.promise;
   }
 
   /** Reads the first `limit` messages after `since`, or the last ones without it. */

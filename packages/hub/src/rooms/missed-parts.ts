@@ -171,3 +171,11 @@ export class MissedParts<Data> {
 function sizeAfter({ offset }: Position): number {
   return PART_SIZE - (offset % PART_SIZE);
 }
+
+/** Whether a part begins after a position, in its history. It may still lack messages of other nodes. */
+export function isNext(
+  { firstOffset, position }: MissedPart,
+  { epoch, offset }: Position,
+): boolean {
+  return position.epoch === epoch && (firstOffset ?? position.offset + 1) === offset + 1;
+}

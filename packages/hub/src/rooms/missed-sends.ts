@@ -1,8 +1,14 @@
-import { Deferred } from '@ws/conn/internal';
+import type { PreparedMessage } from '@ws/conn';
+import { Deferred, flushShared } from '@ws/conn/internal';
 import type { Due, FanOut } from '../delivery/fan-out.ts';
+import { platformOf } from '../sessions/conn-calls.ts';
+import type { Session } from '../sessions/session.ts';
 
 /** Cost of a part of a resume, with `form`, in deliveries of a short message. */
 const COST = 1_024;
+/** Bytes of missed messages in a turn, and the bytes that each message counts for itself. */
+const TURN_COST = 32_768;
+const MESSAGE_COST = 32;
 
 /** Resumes that wait to read or send their next messages, within the turns of all deliveries. */
 export class MissedSends implements Due {
@@ -23,6 +29,40 @@ export class MissedSends implements Due {
     this.#done ??= new Deferred();
     this.#fanOut.add(this);
     return turn.promise;
+  }
+
+  /**
+   * Sends messages as fast as the client reads.
+   *
+   * @param isWanted - Asked before each message.
+   */
+  async send<Data>(
+    session: Session<Data>,
+    messages: readonly PreparedMessage[],
+    isWanted: () => boolean,
+  ): Promise<void> {
+    const platform = platformOf(session.conn);
+    let cost = 0;
+    let turn = this.turn();
+    for (const message of messages) {
+      cost += message.bytes.length + MESSAGE_COST;
+      if (cost > TURN_COST) {
+        cost = 0;
+        // The connection knows whether it takes more when it has written.
+        flushShared(platform);
+        await new Promise<void>((resolve) => platform.yield(resolve));
+        turn = this.turn();
+      }
+      if (turn !== undefined) await turn;
+      turn = undefined;
+      let writable = session.untilWritable();
+      while (writable !== undefined) {
+        await writable;
+        writable = session.untilWritable();
+      }
+      if (!isWanted()) return;
+      session.deliver(message, undefined);
+    }
   }
 
   get done(): Promise<void> | undefined {

@@ -1,24 +1,24 @@
 import { CloseCode, type PreparedMessage } from '@ws/conn';
-import { Deferred, flushShared } from '@ws/conn/internal';
+import { Deferred } from '@ws/conn/internal';
 import { prepareResult } from '../arguments.ts';
 import { type Audience, isFor, type Publication } from '../delivery/audience.ts';
 import { RoomRefusedError, SessionClosedError } from '../errors.ts';
 import type { Position } from '../position.ts';
-import { platformOf } from '../sessions/conn-calls.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
+import { HeldQueue } from './held-messages.ts';
 import type { JoinOptions } from './joins.ts';
-import { type MissedPart, NO_PART, type SharedPart } from './missed-parts.ts';
+import { isNext, type MissedPart, NO_PART, type SharedPart } from './missed-parts.ts';
 import type { PartTurn } from './part-turns.ts';
 import type { Joined } from './room.ts';
+import type { RoomState } from './room-states.ts';
 import type { Rooms } from './rooms.ts';
+import { SkippedOffsets } from './skipped-offsets.ts';
+import { StateTurn } from './state-turn.ts';
 
-/** Bytes of missed messages in a turn, and the bytes that each message counts for itself. */
-const TURN_COST = 32_768;
-const MESSAGE_COST = 32;
-/** Bound of the live messages for which `form` has failed while a session resumes. */
-const MAX_SKIPPED = 256;
 const READS_FAILED = 'reads of missed messages failed';
+/** States that the history cannot follow, after which a join is refused. */
+const MAX_STATES = 3;
 /** A position of no history. All messages of a history come after it. */
 const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
 const ALL = Number.MAX_SAFE_INTEGER;
@@ -41,12 +41,13 @@ export class Resume<Data> {
    */
   #state: 'reading' | 'passing' | 'over' = 'reading';
   readonly #hub: Sessions<Data>;
+  readonly #rooms: Rooms<Data>;
   readonly #session: Session<Data>;
   readonly #name: string;
   #options: JoinOptions<Data>;
   readonly #result = new Deferred<Joined<Data>>();
   #audience: Audience<Data> | undefined;
-  #queue: Publication<Data>[] = [];
+  readonly #queue: HeldQueue<Data>;
   /** Of a first visit: the first live message, which the first read may find too. */
   #firstLive: Publication<Data> | undefined;
   /** The queue was emptied since the start of the latest read. */
@@ -56,8 +57,7 @@ export class Resume<Data> {
   /** The part that is being sent. */
   #held: SharedPart | undefined;
   #unsent: readonly PreparedMessage[] = [];
-  /** Offsets of live messages for which `form` failed, each with the offset before it. */
-  #skipped: Map<number, number> | undefined;
+  #skipped: SkippedOffsets | undefined;
   /** The history may have more messages than the latest part. */
   #hasMore = false;
   /** The session has all messages up to this one; undefined if that is unknown. */
@@ -72,6 +72,14 @@ export class Resume<Data> {
   #hasPromised = false;
   /** Of the last message that was read or, if this node keeps the history, of its last one. */
   #position: Position | undefined;
+  /** Of a join that gets a state. */
+  #states: StateTurn<Data> | undefined;
+  /** A loss leads to another state, not to the end of the connection. */
+  #retries = false;
+  /** The history does not follow the last state. */
+  #isBehind = false;
+  /** What the presence of the member will show. Until its state leaves no other session sees it. */
+  hidden: { shown: string | undefined } | undefined;
 
   constructor(
     hub: Sessions<Data>,
@@ -80,14 +88,22 @@ export class Resume<Data> {
     options: JoinOptions<Data>,
   ) {
     this.#hub = hub;
+    this.#rooms = hub.rooms;
     this.#session = session;
     this.#name = name;
     this.#options = options;
+    this.#queue = new HeldQueue(hub.rooms.held, session);
   }
 
   /** Whether missed messages are still to come. */
   get isReading(): boolean {
     return this.#state === 'reading';
+  }
+
+  #announce(): void {
+    const { hidden } = this;
+    this.hidden = undefined;
+    if (hidden !== undefined) this.#rooms.announce(this.#session, this.#name, hidden.shown);
   }
 
   /** From now on the live messages of the member wait. */
@@ -99,20 +115,15 @@ export class Resume<Data> {
 
   /** Sends what the session has missed. Resolves when it has left. */
   start(): Promise<Joined<Data>> {
-    if (this.isReading) void this.#run();
+    if (this.isReading) void this.#join();
     return this.#result.promise;
   }
 
   /** The session has left the room, or has ended, and has got what was published before. */
   cancel(): void {
     if (!this.isReading) this.#state = 'over';
-    else {
-      this.#fail(
-        this.#session.state === 'closed'
-          ? new SessionClosedError('session.join')
-          : new RoomRefusedError(this.#name, 'left'),
-      );
-    }
+    else if (this.#session.state === 'closed') this.#fail(new SessionClosedError('session.join'));
+    else this.#fail(new RoomRefusedError(this.#name, 'left'));
   }
 
   /** `form` failed for a live message. The room has reported a gap to its members. */
@@ -122,15 +133,14 @@ export class Resume<Data> {
       this.#last = { epoch, offset };
       return;
     }
-    this.#skipped ??= new Map();
-    if (this.#skipped.size < MAX_SKIPPED) this.#skipped.set(offset, previous);
+    this.#skipped ??= new SkippedOffsets();
+    this.#skipped.add(offset, previous);
   }
 
   /** Whether the session has all messages up to this offset, except those of {@link skip}. */
   #leads(offset: number): boolean {
-    let at: number | undefined = offset;
-    while (at !== undefined && at > this.#last!.offset) at = this.#skipped?.get(at);
-    return at !== undefined;
+    const { offset: last } = this.#last!;
+    return offset <= last || this.#skipped?.leads(last, offset) === true;
   }
 
   /** Takes a live message for the session. */
@@ -156,10 +166,7 @@ export class Resume<Data> {
 
   /** Whether the session may lack a message before those that wait. */
   #queueLacks(): boolean {
-    const last = this.#last;
-    const next = this.#queue.find(
-      ({ position: at }) => at !== undefined && at.epoch === last?.epoch && at.offset > last.offset,
-    );
+    const next = this.#queue.nextAfter(this.#last);
     return next !== undefined && this.#lacksBefore(next);
   }
 
@@ -183,28 +190,101 @@ export class Resume<Data> {
 
   #fail(error: unknown): void {
     this.#state = 'over';
-    this.#takeQueue();
+    this.#queue.takeAll();
     this.#release(undefined);
+    this.#states?.cancel();
     this.#result.reject(error);
   }
 
-  async #run(): Promise<void> {
+  async #join(): Promise<void> {
+    const hasState = this.#rooms.settingsOf(this.#name).state !== undefined;
+    if (hasState && this.#options.since === undefined) return this.#joinWithState();
     const { isWhole, missed } = await this.#readFirst();
     if (!this.isReading) return;
+    if (hasState && (!isWhole || this.#hasLost)) return this.#joinWithState();
     let first: PreparedMessage | undefined;
     try {
       first = this.#first(this.#joined(isWhole, missed));
     } catch (error) {
       this.#hub.joinFailed(this.#session, error);
-      // `first` may have left, and joined again.
-      if (!this.isReading) return;
-      this.#fail(error);
-      return this.#rooms.leave(this.#session, this.#name);
+      return this.#refuse(error);
     }
+    this.#announce();
     const sent = (await this.#sendPart(first)) + (await this.#catchUp());
     const joined = this.#joined(isWhole, sent);
     this.#hasPromised ||= joined.complete;
     this.#result.resolve(joined);
+  }
+
+  /** The session is no member. */
+  #refuse(error: unknown): void {
+    // A function of the application may have left, and joined again.
+    if (!this.isReading) return;
+    this.#fail(error);
+    this.#rooms.leave(this.#session, this.#name);
+  }
+
+  /** Sends the state of the room, and what comes after its position. */
+  async #joinWithState(): Promise<void> {
+    this.#states = new StateTurn(this.#rooms.states, this.#session, this.#name);
+    try {
+      for (let i = 0; i < MAX_STATES; i++) {
+        this.#release(undefined);
+        const state = await this.#states.next();
+        const follows = state !== undefined && (await this.#follows(state.position));
+        if (!this.isReading) return;
+        if (follows && (await this.#sendState(state, i === 0))) return;
+      }
+      const text = `its history does not reach back to ${MAX_STATES} states (option history.size)`;
+      throw new RoomRefusedError(this.#name, text);
+    } catch (error) {
+      if (this.isReading) this.#hub.joinFailed(this.#session, error);
+      this.#refuse(error);
+    }
+  }
+
+  /**
+   * Sends a state, and what comes after it.
+   *
+   * @returns False when the history no longer has all that comes after it.
+   */
+  async #sendState({ message, position }: RoomState, isFirst: boolean): Promise<boolean> {
+    const isKnown = position !== undefined;
+    const first = isFirst ? this.#first(this.#joined(isKnown, 0)) : undefined;
+    await this.#send(first === undefined ? [message] : [first, message]);
+    this.#states!.left();
+    if (this.isReading) this.#announce();
+    this.#hasPromised = this.#retries = true;
+    const sent = (await this.#sendPart()) + (isKnown ? await this.#catchUp() : 0);
+    this.#retries = false;
+    if (this.isReading && this.#isBehind) return false;
+    if (this.isReading) {
+      this.#rooms.states.isUnsure(this.#name);
+      this.#pass();
+    }
+    this.#result.resolve(this.#joined(isKnown, sent));
+    return true;
+  }
+
+  /** Reads the first part of the messages after a state. Returns false when the history lacks some. */
+  async #follows(position: Position | undefined): Promise<boolean> {
+    this.#isBehind = this.#hasLost = false;
+    this.#isUnread = position === undefined;
+    this.#last = this.#position = position;
+    if (position === undefined) return true;
+    const before = this.#queue.count;
+    try {
+      const { isWhole, leftOut } = await this.#read(position);
+      if (!this.isReading) return false;
+      if (isWhole && leftOut.length === 0) {
+        this.#queue.dropOthers(before, position.epoch);
+        return true;
+      }
+    } catch (error) {
+      this.#readFailed(error);
+    }
+    this.#rooms.states.notFollowed(this.#name);
+    return false;
   }
 
   /**
@@ -215,21 +295,17 @@ export class Resume<Data> {
   async #catchUp(): Promise<number> {
     let missed = 0;
     let before: number | undefined;
-    while (this.isReading) {
+    while (this.isReading && !this.#isBehind) {
       const isDue = this.#hasMore || this.#hasForgotten;
       if (!isDue && !this.#queueLacks()) break;
       const last = this.#last?.offset;
       // The history does not have it. Another read would find no more.
       if (!isDue && last === before) this.#lose();
       before = last;
-      if (this.isReading) missed += await this.#readOn();
+      if (this.isReading && !this.#isBehind) missed += await this.#readOn();
     }
-    if (this.isReading) this.#pass();
+    if (this.isReading && !this.#isBehind) this.#pass();
     return missed;
-  }
-
-  get #rooms(): Rooms<Data> {
-    return this.#hub.rooms;
   }
 
   #joined(isWhole: boolean, missed: number): Joined<Data> {
@@ -285,8 +361,7 @@ export class Resume<Data> {
     const { since } = this.#options;
     // This node may be behind the one that the client comes from.
     const isBehind = since?.epoch === position.epoch && since.offset > position.offset;
-    this.#last = isBehind ? since : position;
-    this.#position = this.#last;
+    this.#last = this.#position = isBehind ? since : position;
     return undefined;
   }
 
@@ -358,6 +433,10 @@ export class Resume<Data> {
 
   /** The session lacks a message after `first`. The client must resume again. */
   #lose(): void {
+    if (this.#retries) {
+      this.#isBehind = true;
+      return;
+    }
     void this.#session.close(CloseCode.TryAgainLater, 'missed too much');
   }
 
@@ -405,56 +484,24 @@ export class Resume<Data> {
   }
 
   /** Sends messages as fast as the client reads. */
-  async #send(messages: readonly PreparedMessage[]): Promise<void> {
-    const session = this.#session;
-    const platform = platformOf(session.conn);
-    let cost = 0;
-    let turn = this.#rooms.sends.turn();
-    for (const message of messages) {
-      cost += message.bytes.length + MESSAGE_COST;
-      if (cost > TURN_COST) {
-        cost = 0;
-        // The connection knows whether it takes more when it has written.
-        flushShared(platform);
-        await new Promise<void>((resolve) => platform.yield(resolve));
-        turn = this.#rooms.sends.turn();
-      }
-      if (turn !== undefined) await turn;
-      turn = undefined;
-      let writable = session.untilWritable();
-      while (writable !== undefined) {
-        await writable;
-        writable = session.untilWritable();
-      }
-      if (!this.isReading) return;
-      session.deliver(message, undefined);
-    }
+  #send(messages: readonly PreparedMessage[]): Promise<void> {
+    return this.#rooms.sends.send(this.#session, messages, () => this.isReading);
   }
 
   /** Queues a live message until the end of the read, within the bounds of slow sessions. */
   #hold(publication: Publication<Data>): void {
     if (this.#options.since === undefined) this.#firstLive ??= publication;
-    this.#queue.push(publication);
-    if (this.#rooms.held.add(this.#session, publication.message)) return;
+    if (this.#queue.add(publication)) return;
     // The history has the rest.
-    const queue = this.#takeQueue();
-    const lost = queue.filter(
-      (each) => each.position === undefined && isFor(each, this.#session),
-    ).length;
+    const queue = this.#queue.takeAll();
+    const lost = queue.filter((each) => !each.position && isFor(each, this.#session)).length;
     this.#hasForgotten ||= lost < queue.length;
     if (lost > 0) this.#session.overflowHeld(lost);
   }
 
-  #takeQueue(): readonly Publication<Data>[] {
-    const queue = this.#queue;
-    this.#queue = [];
-    for (const { message } of queue) this.#rooms.held.remove(this.#session, message);
-    return queue;
-  }
-
   /** The session has all missed messages: sends it the live ones. */
   #pass(): void {
-    const queue = this.#takeQueue();
+    const queue = this.#queue.takeAll();
     this.#state = 'passing';
     this.#options = {};
     if (this.#last === undefined) this.#joinOthers();
@@ -476,9 +523,4 @@ export class Resume<Data> {
     this.#joinOthers();
     this.#state = 'over';
   }
-}
-
-/** Whether a part begins after a position, in its history. It may still lack messages of other nodes. */
-function isNext({ firstOffset, position }: MissedPart, { epoch, offset }: Position): boolean {
-  return position.epoch === epoch && (firstOffset ?? position.offset + 1) === offset + 1;
 }

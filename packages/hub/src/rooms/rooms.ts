@@ -15,7 +15,7 @@ import { Histories } from '../history/histories.ts';
 import { RoomHistory } from '../history/room-history.ts';
 import type { RoomSettings } from '../options.ts';
 import type { Position } from '../position.ts';
-import type { Presence } from '../presence/presence.ts';
+import { infoText, type Presence } from '../presence/presence.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { HeldMessages } from './held-messages.ts';
@@ -27,6 +27,7 @@ import { PartTurns } from './part-turns.ts';
 import type { Resume } from './resume.ts';
 import { type Joined, Room } from './room.ts';
 import { RoomReads } from './room-reads.ts';
+import { RoomStates } from './room-states.ts';
 
 /** A room with members or history. */
 interface RoomState<Data> {
@@ -49,6 +50,7 @@ export class Rooms<Data> {
   readonly turns: PartTurns<Data>;
   readonly sends: MissedSends;
   readonly held: HeldMessages<Data>;
+  readonly states: RoomStates<Data>;
   readonly #hub: Sessions<Data>;
   readonly #states = new Map<string, RoomState<Data>>();
   /** The rooms without members but with history, by their last use. */
@@ -66,6 +68,7 @@ export class Rooms<Data> {
     this.turns = new PartTurns(hub);
     this.sends = new MissedSends(hub.fanOut);
     this.held = new HeldMessages(hub.settings);
+    this.states = new RoomStates(hub);
     this.#events = new MembershipEvents(hub);
     this.#histories = new Histories(hub.settings.maxHistoryBytes);
   }
@@ -117,9 +120,11 @@ export class Rooms<Data> {
     session.left(name);
     const state = this.#states.get(name)!;
     const resume = state.audience.resumeOf(session);
+    const isHidden = resume?.hidden !== undefined;
     state.audience.leave(session);
     resume?.cancel();
     this.#removeIfUnused(name, state);
+    if (isHidden) return;
     if (state.settings.presence !== undefined) this.#hub.presence.left(session.id, name);
     this.#events.add('left', session, name);
   }
@@ -128,6 +133,12 @@ export class Rooms<Data> {
   show(session: Session<Data>, name: string, info: unknown): void {
     checkRoomName(name);
     if (!session.isIn(name)) throw new RoomRefusedError(name, 'the session is not a member');
+    const { audience, settings } = this.#states.get(name)!;
+    const resume = audience.resumeOf(session);
+    if (resume?.hidden !== undefined && settings.presence !== undefined) {
+      resume.hidden.shown = infoText('session.show', info);
+      return;
+    }
     this.#hub.presence.show(session.id, name, info);
   }
 
@@ -380,12 +391,26 @@ export class Rooms<Data> {
         () => {},
       );
     }
-    if (settings.presence !== undefined) this.#hub.presence.entered(session.id, name, shown);
-    this.#events.add('entered', session, name);
+    if (resume !== undefined && settings.state !== undefined) {
+      resume.hidden = { shown };
+      return resume.start();
+    }
+    this.announce(session, name, shown);
     if (session.isIn(name)) return resume?.start() ?? this.#joined(name);
     throw session.state === 'closed'
       ? new SessionClosedError('session.join')
       : new RoomRefusedError(name, 'left by a listener of entered');
+  }
+
+  /**
+   * Shows a member to the others.
+   *
+   * @param shown - The `info` of its presence.
+   */
+  announce(session: Session<Data>, name: string, shown: string | undefined): void {
+    const { presence } = this.#states.get(name)!.settings;
+    if (presence !== undefined) this.#hub.presence.entered(session.id, name, shown);
+    this.#events.add('entered', session, name);
   }
 
   /** All joins of a room share a promise. */

@@ -23,7 +23,7 @@ import {
   ROOM_REFUSED,
   type RoomMethods,
 } from '@ws/rpc/internal';
-import { eventNameOf, prepare } from '../arguments.ts';
+import { checkText, eventNameOf, jsonOf, prepare } from '../arguments.ts';
 import { RoomRefusedError } from '../errors.ts';
 import { Hub, internalsOfHub } from '../hub.ts';
 import type { HubOptions, RoomOptions } from '../options.ts';
@@ -35,15 +35,17 @@ import type { Sessions } from '../sessions/sessions.ts';
 import { ClientRequests, type Joining, type Turn, unlessAborted } from './client-requests.ts';
 import { MemberEvents } from './member-events.ts';
 import { type KeyRules, type RoomTable, rulesByName } from './room-table.ts';
-import { asIs, gapText, keptText, messageText, valueOf } from './room-text.ts';
+import { asIs, gapText, keptText, messageText, stateText, valueOf } from './room-text.ts';
 
+/** Longest result of the option `stamp`, in bytes of JSON. */
+const MAX_STAMP_BYTES = 1_024;
 /** Default of `hub.maxRoomsPerSession`. */
 const MAX_ROOMS = 100;
 
 /** The second argument of a handler. */
 type AskedBy<Data> = SessionHandlerContext<Session<Data>, unknown>;
 type Input<Name extends keyof RoomMethods> = SchemaInput<RoomMethods[Name]['input']>;
-type JoinAnswer = Omit<Joined, 'room'> & { readonly members?: true };
+type JoinAnswer = Omit<Joined, 'room'> & { readonly members?: true; readonly state?: true };
 
 /** Answers the methods of rooms. */
 export class RoomServer<Data> {
@@ -107,11 +109,11 @@ export class RoomServer<Data> {
     const form: RoomOptions<Data>['form'] = (message, { room, position }) =>
       messageText(message, room, position);
     return Object.fromEntries(
-      Object.entries(table).map(([key, { history, presence, schema }]) => {
+      Object.entries(table).map(([key, { history, presence, schema, state }]) => {
         const accept: RoomOptions['accept'] = (message, room) =>
           this.#accept(message, room, schema);
         const delivery = crosses ? 'through' : 'local-first';
-        return [key, { history, presence, form, accept, delivery }];
+        return [key, { history, presence, form, accept, delivery, state: state && stateOf(state) }];
       }),
     );
   }
@@ -191,7 +193,7 @@ export class RoomServer<Data> {
 
   /** @returns The earlier join of the room, if the client has one without an answer. */
   async #joinNow(
-    { room, since }: Input<'room.join'>,
+    { room, since, last }: Input<'room.join'>,
     { session, signal }: AskedBy<Data>,
     turn: Turn,
   ): Promise<JoinAnswer | Joining> {
@@ -209,19 +211,24 @@ export class RoomServer<Data> {
     const giveUp = (): void => this.#leaveNow(session, room);
     addAbortListener(signal, giveUp);
     try {
+      const hasState = rules.state !== undefined;
       const first: JoinOptions<Data>['first'] = ({ complete }) =>
-        complete || since === undefined ? undefined : gapText(room, since, true);
-      const joined = this.#sessions.rooms.joins.join(session, room, { since, first }, true);
+        complete || since === undefined || hasState ? undefined : gapText(room, since, true);
+      const limit = since === undefined && !hasState ? last : undefined;
+      const joined = this.#sessions.rooms.joins.join(session, room, { since, limit, first }, true);
       // The rest takes as long as the client reads.
       if (session.isIn(room)) turn.giveBack();
       const { complete, missed, position } = await joined;
-      if (rules.members !== true) return { complete, missed, position };
+      const answer = { complete, missed, position, ...(hasState && { state: true as const }) };
+      if (rules.members !== true) return answer;
       this.#members.joined(session, room);
-      return { complete, missed, position, members: true };
-    } catch {
+      return { ...answer, members: true };
+    } catch (error) {
       // The hub reports it.
       if (signal.aborted) throw signal.reason;
-      throw join.isLeft ? left() : later();
+      if (join.isLeft) throw left();
+      const { cause } = Object(error) as { cause?: unknown };
+      throw isRoomRefusal(error) && isRpcError(cause) ? cause : later();
     } finally {
       removeAbortListener(signal, giveUp);
       joining.delete(room);
@@ -274,8 +281,9 @@ export class RoomServer<Data> {
         : await this.#checked(rules, session, { room, id, data }, turn);
     // The server may have ended the membership meanwhile.
     if (!session.isIn(room)) throw refused();
+    const kept = keptText(id, text, this.#stampOf(rules, session));
     try {
-      const published = this.#sessions.rooms.publish(room, keptText(id, text), {}, true);
+      const published = this.#sessions.rooms.publish(room, kept, {}, true);
       turn.giveBack();
       await published;
     } catch {
@@ -283,6 +291,23 @@ export class RoomServer<Data> {
       throw later();
     }
     return null;
+  }
+
+  /**
+   * The JSON of the option `stamp`; undefined without it.
+   *
+   * @throws {@link RpcError}
+   */
+  #stampOf({ stamp }: KeyRules<Data>, session: Session<Data>): string | undefined {
+    if (stamp === undefined) return undefined;
+    try {
+      const text = jsonOf(stamp(session), 'stamp');
+      checkText('stamp', text, 1, MAX_STAMP_BYTES);
+      return text;
+    } catch (error) {
+      this.#sessions.failedOften('calls of stamp failed', error);
+      throw new RpcError(ErrorCode.InternalError, 'Internal error');
+    }
   }
 
   /** The JSON of what the schema makes of the data of a client. */
@@ -416,6 +441,19 @@ export class RoomServer<Data> {
     if ((session === leaving && room === name) || session.state !== 'open') return;
     if (this.#rulesOf(room) !== undefined) session.send(gapText(room, undefined, false));
   }
+}
+
+/** The option `state` of the hub. An RpcError refuses the room. */
+function stateOf<Data>(
+  state: NonNullable<KeyRules<Data>['state']>,
+): NonNullable<RoomOptions['state']> {
+  return async (room, { position, signal }) => {
+    try {
+      return stateText(room, position, jsonOf(await state(room, { signal }), 'state'));
+    } catch (cause) {
+      throw isRpcError(cause) ? new RoomRefusedError(room, 'state threw', { cause }) : cause;
+    }
+  };
 }
 
 /** Whether `error` is a RoomRefusedError, of any copy of this package. A Proxy may throw here. */

@@ -1,6 +1,7 @@
 import type { StandardSchema } from '@ws/conn';
 import { checkOptionNames, kind } from '@ws/conn/internal';
 import { checkIsSchema } from '@ws/rpc/internal';
+import { checkFunction } from '../arguments.ts';
 import { byPattern, type RoomOptions } from '../options.ts';
 import type { Session } from '../sessions/session.ts';
 
@@ -13,6 +14,21 @@ export type May<Data> =
 export interface RoomRules<Data = unknown, Info = unknown> {
   /** A Standard Schema (zod, valibot, ...) of what clients publish. Default: any JSON. */
   readonly schema?: StandardSchema | undefined;
+  /**
+   * Returns the state of a room, JSON of at most 1 MiB within 10 s, or a promise of it. Loops begin
+   * with it, and get it where they would get a gap. Joins of one room share a call, so it has nothing
+   * that a member may not see. `signal` aborts when no client waits. Store each change, then publish
+   * it. An RpcError ends the loops; after another error the clients ask again. Needs `history`.
+   * Default: none.
+   */
+  readonly state?: ((room: string, run: { readonly signal: AbortSignal }) => unknown) | undefined;
+  /**
+   * Says who publishes: members get the result as `from` beside `data`. Called for each publication of
+   * a client. Synchronous, JSON of at most 1 KiB; otherwise nothing is published, and the publisher
+   * gets the code -32603. Set it when all nodes know it: an older one has a gap for such a message.
+   * Default: none.
+   */
+  readonly stamp?: ((session: Session<Data>) => unknown) | undefined;
   /** The last messages, for clients that return, as in the option `rooms` of a Hub. Default: false. */
   readonly history?: RoomOptions['history'];
   /** Who may join. Required: `true` for everyone. */
@@ -44,6 +60,8 @@ const NAMES: readonly (keyof RoomRules)[] = [
   'mayPublish',
   'presence',
   'members',
+  'state',
+  'stamp',
 ];
 
 /** The rules of a key. */
@@ -85,6 +103,7 @@ function checkRules<Data>(owner: string, rules: RoomRules<Data>): void {
       `${owner}.members: needs presence, which says what clients see of a member`,
     );
   }
+  checkFunction(`${owner}.stamp`, rules.stamp);
   for (const [name, may] of Object.entries({ mayJoin, mayPublish })) {
     if (may === undefined || typeof may === 'boolean' || typeof may === 'function') continue;
     throw new TypeError(`${owner}.${name}: expected a boolean or a function, got ${kind(may)}`);

@@ -2,15 +2,20 @@ import type { Message } from '@ws/conn';
 import type { Position } from '../position.ts';
 
 // A message of a room is JSON, or begins as no JSON does: `@`, the id of a client's publication,
-// `:` and its JSON; or `!` and a text that members get unchanged. A node that does not know a form
+// `:` and its JSON; `#`, the id, `:`, the length of the JSON of its publisher, `:`, that JSON and the
+// JSON of the message; or `!` and a text that members get unchanged. A node that does not know a form
 // reports a gap.
 
 const AS_IS = '!';
-const WITH_ID = /^@([\w-]{22,36}):/;
+const WITH_ID = /^(?:@([\w-]{22,36}):|#([\w-]{22,36}):(\d{1,5}):)/;
 
-/** The message of a client's publication. `json` is JSON text. */
-export function keptText(id: string, json: string): string {
-  return `@${id}:${json}`;
+/**
+ * The message of a client's publication. Both texts are JSON.
+ *
+ * @param from - Its publisher; undefined without the option `stamp`.
+ */
+export function keptText(id: string, json: string, from: string | undefined): string {
+  return from === undefined ? `@${id}:${json}` : `#${id}:${from.length}:${from}${json}`;
 }
 
 /** The message of a text that members get unchanged. */
@@ -46,12 +51,22 @@ export function messageText(
 ): string {
   const text = textOf(message, room);
   if (text.startsWith(AS_IS)) return text.slice(AS_IS.length);
-  const [prefix = '', id] = WITH_ID.exec(text) ?? [];
-  const json = text.slice(prefix.length);
+  const [prefix = '', id, stampedId, length = '0'] = WITH_ID.exec(text) ?? [];
+  const start = prefix.length + Number(length);
+  const from = text.slice(prefix.length, start);
+  const json = text.slice(start);
   // Another text would make the event unreadable, and its loss would be silent.
   JSON.parse(json);
-  const more = `${field('position', position)}${field('id', id)},"data":${json}`;
+  if (from !== '') JSON.parse(from);
+  const by = `${field('id', id ?? stampedId)}${from === '' ? '' : `,"from":${from}`}`;
+  const more = `${field('position', position)}${by},"data":${json}`;
   return eventText('room.message', `"room":${JSON.stringify(room)}${more}`);
+}
+
+/** The event `room.state`. `json` is JSON text. */
+export function stateText(room: string, position: Position | undefined, json: string): string {
+  const more = `${field('position', position)},"data":${json}`;
+  return eventText('room.state', `"room":${JSON.stringify(room)}${more}`);
 }
 
 /**

@@ -73,7 +73,7 @@ export interface RoomsServer<Data, C extends Definitions, Infos = Record<string,
   ): Promise<void>;
 }
 
-const NAMES = ['hub', 'contract', 'handlers', 'concurrency', 'timeout'];
+const NAMES = ['hub', 'contract', 'handlers', 'concurrency', 'streams', 'timeout'];
 
 // oxlint-disable-next-line typescript/no-empty-object-type -- no definitions
 type None = {};
@@ -119,7 +119,7 @@ export function serveRooms<Data>(
 ): RoomsServer<Data, never> {
   const given: Partial<ContractServeOptions<Data, None, None>> & { handlers?: object } = options;
   checkOptionNames('serveRooms', given, NAMES, 'ignore');
-  const { hub = {}, contract: own = contract({}), handlers = {}, concurrency } = given;
+  const { hub = {}, contract: own = contract({}), handlers = {}, concurrency, streams } = given;
   const merged = withRooms('serveRooms', own) as Contract<Definitions, Definitions>;
   const server = new RoomServer(
     table,
@@ -128,7 +128,7 @@ export function serveRooms<Data>(
     own.client,
   );
   const all = withRoomHandlers('serveRooms', handlers, own.server, server.handlers);
-  server.hub.on('message', merged.listener<Session<Data>>(all as never, { concurrency }));
+  server.hub.on('message', merged.listener<Session<Data>>(all as never, { concurrency, streams }));
   return {
     hub: server.hub,
     handler: server.hub.handler,

@@ -6,12 +6,7 @@ import {
   portablePlatform,
   TextMessage,
 } from '@ws/conn';
-import {
-  type ConnInternals,
-  internalsOf,
-  limitRate as limit,
-  type RatePlan,
-} from '@ws/conn/internal';
+import { type ConnInternals, internalsOf, limitRate as limit } from '@ws/conn/internal';
 
 // The calls of the hub to a connection. A ConnLike that is no Conn, such as one of `@ws/fetch`,
 // gets each message by its `writeMessage`, because it shares no frames with others.
@@ -24,7 +19,7 @@ export function platformOf(conn: ConnLike): Platform {
 }
 
 /** @throws TypeError for a connection that cannot stop reading. */
-export function limitRate(conn: ConnLike, plan: RatePlan): void {
+export function limitRate(conn: ConnLike, plan: Parameters<typeof limit>[1]): void {
   if (internalsOf(conn).platform === undefined) {
     throw new TypeError('rate: only a Conn of this process has it');
   }

@@ -350,7 +350,7 @@ export class Session<Data = unknown> {
   deliverAll(messages: readonly PreparedMessage[]): boolean {
     const hub = this.#hub;
     if (this.#waiting !== undefined || hub.listeners.sent) return false;
-    if (this.#internals.sendRun?.(messages) !== true) return false;
+    if (this.#internals.sendAll?.(messages) !== true) return false;
     hub.deliveredCount += messages.length;
     return true;
   }

@@ -98,11 +98,11 @@ function faultsOf(
 ): { doubled: number; lost: number } {
   let [doubled, lost, last] = [0, 0, 0];
   let [isTold, of] = [true, ''];
-  const texts = new Set(items.map((item) => (item.gap ? undefined : item.data)));
+  const texts = new Set(items.map((item) => (item.kind === 'message' ? item.data : undefined)));
   const seen = new Set<unknown>();
   for (const item of items) {
-    if (item.gap) {
-      isTold = true;
+    if (item.kind !== 'message') {
+      isTold ||= item.kind === 'gap';
       continue;
     }
     if (seen.has(item.data)) doubled++;
@@ -162,7 +162,7 @@ describe.each(NAMES)(`${CLIENTS} clients of rooms over %s`, { timeout }, (name) 
         const kept = new Map<string, unknown>();
         for (const { room, items } of clients) {
           for (const item of items) {
-            if (item.gap) continue;
+            if (item.kind !== 'message') continue;
             const { epoch, offset } = item.position!;
             kept.set(`${room} ${epoch} ${offset}`, item.data);
           }
@@ -176,7 +176,7 @@ describe.each(NAMES)(`${CLIENTS} clients of rooms over %s`, { timeout }, (name) 
           const { doubled, lost } = faultsOf(client, kept);
           totals.doubled += doubled;
           totals.lost += lost;
-          totals.gaps += client.items.filter(({ gap }) => gap).length;
+          totals.gaps += client.items.filter(({ kind }) => kind === 'gap').length;
           totals.received += client.items.length;
         }
         console.log(

@@ -6,7 +6,7 @@ import { ReconnectingConn } from '@ws/reconnect';
 import { RpcError } from '@ws/rpc';
 import { roomsOf } from '@ws/rpc/rooms';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { startClient, startNode, startRaw, TABLE, Text, turns } from './setup.ts';
+import { nextOf, startClient, startNode, startRaw, TABLE, Text, turns } from './setup.ts';
 
 const REFUSED = { code: -32_001, message: 'room refused' };
 const LATER = { code: -32_000 };
@@ -178,7 +178,7 @@ describe('a loop', () => {
     isBroken = false;
     await advance(30_000);
     await hub.room('chat/main').publishJSON({ text: '1' });
-    expect((await loop.next()).value).toMatchObject({ data: { text: '1' } });
+    expect(await nextOf(loop)).toMatchObject({ data: { text: '1' } });
     await live.close();
     await close(hub);
   });
@@ -197,8 +197,8 @@ describe('a loop', () => {
     session!.leave('chat/main');
     await advance(3_000);
     await published;
-    expect((await loop.next()).value).toMatchObject({ data: { text: '1' } });
-    expect((await loop.next()).value).toMatchObject({ data: { text: '2' } });
+    expect(await nextOf(loop)).toMatchObject({ data: { text: '1' } });
+    expect(await nextOf(loop)).toMatchObject({ data: { text: '2' } });
     await live.close();
     await close(hub);
   });
@@ -238,7 +238,7 @@ describe('a loop', () => {
     may(true);
     await turns();
     await hub.room('chat/main').publishJSON({ text: '1' });
-    expect((await other.next()).value).toMatchObject({ data: { text: '1' } });
+    expect(await nextOf(other)).toMatchObject({ data: { text: '1' } });
     await live.close();
     await close(hub);
   });

@@ -4,7 +4,7 @@ import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { RpcError } from '@ws/rpc';
 import { START } from '@ws/rpc/rooms';
 import { describe, expect, it } from 'vitest';
-import { hangingMayJoin, read, startClient, startNode, startRaw, TABLE } from './setup.ts';
+import { hangingMayJoin, nextOf, read, startClient, startNode, startRaw, TABLE } from './setup.ts';
 
 const REFUSED = { code: -32_001, message: 'room refused' };
 const ID = 'A'.repeat(22);
@@ -320,8 +320,8 @@ describe('data of many levels', () => {
       results.push(String(answer.error?.code));
     }
     expect(results).toEqual(['undefined', 'undefined', '-32602']);
-    expect((await loop.next()).value).toMatchObject({ gap: false });
-    expect((await loop.next()).value).toMatchObject({ gap: false });
+    expect(await nextOf(loop)).toMatchObject({ kind: 'message' });
+    expect(await nextOf(loop)).toMatchObject({ kind: 'message' });
     expect(errors).toEqual([]);
     await ann.live.close();
     await hub.close({ timeout: 1 });

@@ -6,7 +6,7 @@ import { contract, method } from '@ws/rpc';
 import { roomsOf } from '@ws/rpc/rooms';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { startClient, startNode, startRaw, turns } from './setup.ts';
+import { nextOf, startClient, startNode, startRaw, turns } from './setup.ts';
 
 const ID = 'A'.repeat(22);
 
@@ -34,7 +34,7 @@ describe('a request of a room', () => {
     rooms.join('slow/a');
     const loop = rooms.join('chat/a');
     await rooms.publish('chat/a', 1);
-    expect((await loop.next()).value).toMatchObject({ data: 1 });
+    expect(await nextOf(loop)).toMatchObject({ data: 1 });
     await Promise.all([live.close(), node.hub.close({ timeout: 1 })]);
   });
 

@@ -8,7 +8,7 @@ import { contract, event, method } from '@ws/rpc';
 import { roomsOf, START } from '@ws/rpc/rooms';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { read, startClient, startNode, startRaw, TABLE, Text, turns } from './setup.ts';
+import { nextOf, read, startClient, startNode, startRaw, TABLE, Text, turns } from './setup.ts';
 
 const chat = contract({ client: { said: event(z.object({ n: z.number() })) } });
 const said = chat.client.said.encode({ n: 1 });
@@ -92,7 +92,7 @@ describe.each([
     const loop = rooms.join('r');
     await expect(rooms.publish('r', 1)).rejects.toMatchObject({ code: -32_602 });
     await hub.room('r').publishJSON(2);
-    expect((await loop.next()).value).toMatchObject({ data: 2 });
+    expect(await nextOf(loop)).toMatchObject({ data: 2 });
     await live.close();
     await hub.close();
   });
@@ -138,7 +138,7 @@ describe('a message that does not fit the schema of the client', () => {
     await room.publishJSON({ text: 3 });
     await room.publishJSON({ text: '4' });
     expect(await read(loop, 1)).toEqual(['1']);
-    expect((await loop.next()).value).toEqual({ gap: true, position: bad });
+    expect(await nextOf(loop)).toEqual({ kind: 'gap', position: bad });
     expect(await read(loop, 2)).toEqual(['gap', '4']);
     cut();
     await room.publishJSON({ text: '5' });

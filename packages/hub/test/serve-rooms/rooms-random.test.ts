@@ -44,6 +44,9 @@ type Node = ReturnType<typeof serveRooms>;
 type ClientRooms = Client['rooms'];
 type Item = RoomMessage<unknown>;
 
+const positionOf = (item: Item): Position | undefined =>
+  item.kind === 'live' ? undefined : item.position;
+
 /** One loop, with what it got. */
 class Reader {
   readonly since: Position | undefined;
@@ -103,7 +106,7 @@ class Client {
 
   join(random: Random): void {
     const items = this.readers.flatMap((reader) => reader.items);
-    const known = items.map((item) => item.position).filter((position) => position !== undefined);
+    const known = items.map(positionOf).filter((position) => position !== undefined);
     const since = random.once(3)
       ? undefined
       : random.once(4)
@@ -255,7 +258,7 @@ class Simulation {
     // Of two copies of a publication, a loop that resumes may have got the second one first.
     const all = new Set(
       items.map((item) =>
-        item.gap || item.position === undefined ? '' : this.kept.get(item.position.offset),
+        item.kind === 'message' && item.position ? this.kept.get(item.position.offset) : '',
       ),
     );
     let last = since?.offset ?? 0;
@@ -268,8 +271,8 @@ class Simulation {
       }
     };
     for (const item of items) {
-      if (item.gap) {
-        isTold = true;
+      if (item.kind !== 'message') {
+        isTold ||= item.kind === 'gap';
         continue;
       }
       if (item.position === undefined) {

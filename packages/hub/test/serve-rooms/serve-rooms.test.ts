@@ -8,7 +8,7 @@ import { contract, event, method, RpcError } from '@ws/rpc';
 import { type MembersChange, roomsOf, START } from '@ws/rpc/rooms';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { read, startClient, startNode, startRaw, TABLE, Text, turns } from './setup.ts';
+import { nextOf, read, startClient, startNode, startRaw, TABLE, Text, turns } from './setup.ts';
 
 describe('a loop over a room', () => {
   it('begins after since, with all messages after START, and live without it', async () => {
@@ -59,7 +59,7 @@ describe('a loop over a room', () => {
     await publish(3);
     await answer();
     await publish(4);
-    expect((await loop.next()).value).toMatchObject({ data: 4 });
+    expect(await nextOf(loop)).toMatchObject({ data: 4 });
     server.terminate();
     await live.close();
   });
@@ -87,7 +87,7 @@ describe('a loop over a room', () => {
     await turns();
     may = false;
     cut();
-    await expect(loop.next()).rejects.toBeInstanceOf(RpcError);
+    await expect(nextOf(loop)).rejects.toBeInstanceOf(RpcError);
     expect(await loop.next()).toEqual({ done: true, value: undefined });
     await live.close();
     await hub.close();
@@ -105,7 +105,7 @@ describe('a loop over a room', () => {
     banned.add('ann');
     for (const session of hub.room('chat/main').members) session.leave('chat/main');
     // A room without history.
-    expect((await loop.next()).value).toMatchObject({ gap: true });
+    expect(await nextOf(loop)).toMatchObject({ kind: 'gap' });
     await expect(loop.next()).rejects.toMatchObject({ code: -32_001 });
     await live.close();
     await hub.close();
@@ -150,8 +150,7 @@ describe('a loop over a room', () => {
     await expect.poll(() => hub.room('chat/main').members.size).toBe(1);
     await loops[0]!.return!();
     await rooms.publish('chat/main', { text: '1' });
-    const pending = loops[1]!.next();
-    expect((await pending).value).toMatchObject({ data: { text: '1' } });
+    expect(await nextOf(loops[1]!)).toMatchObject({ data: { text: '1' } });
     const waiting = loops[1]!.next();
     await loops[1]!.return!();
     expect(await waiting).toEqual({ done: true, value: undefined });

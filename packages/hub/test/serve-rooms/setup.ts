@@ -41,7 +41,15 @@ export function startClient(choose: Node | (() => Node), data: string | (() => s
   return { live, rooms, conns, cut: () => conns.at(-1)!.terminate() };
 }
 
-/** The next items of a loop: a text, or `gap`. */
+/** The next item of a loop that is not `live`. */
+export async function nextOf<Item>(loop: AsyncIterator<Item, unknown>): Promise<Item> {
+  for (;;) {
+    const { value } = await loop.next();
+    if ((value as { kind?: string } | undefined)?.kind !== 'live') return value as Item;
+  }
+}
+
+/** The next items of a loop: a text, `gap` or `state`. `live` is left out. */
 export async function read(
   loop: AsyncIterator<RoomMessage<{ text: string }>, unknown>,
   count: number,
@@ -51,7 +59,7 @@ export async function read(
     const { done, value } = await loop.next();
     if (done) return [...items, 'end'];
     const item = value as RoomMessage<{ text: string }>;
-    items.push(item.gap ? 'gap' : item.data.text);
+    if (item.kind !== 'live') items.push(item.kind === 'message' ? item.data.text : item.kind);
   }
   return items;
 }

@@ -37,7 +37,8 @@ export async function returnToTooLong(backplane: Backplane | undefined): Promise
   for (const name of names) {
     void (async () => {
       for await (const item of rooms.join(name)) {
-        got.get(name)!.push(item.gap ? 'gap' : item.data);
+        if (item.kind === 'live') continue;
+        got.get(name)!.push(item.kind === 'message' ? item.data : item.kind);
       }
     })();
   }

@@ -10,7 +10,6 @@ export {
   askOnStream,
   HeadersTooLarge,
   responseOf,
-  type StreamRequest,
   sendRequest,
   Unprocessed,
 } from './stream-handshake.ts';

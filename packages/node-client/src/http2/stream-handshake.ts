@@ -2,7 +2,7 @@ import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from
 import { formatExtensions } from '@ws/codec';
 import { TransportError } from '@ws/conn';
 import { handled } from '@ws/conn/internal';
-import { cancelStream, Http2Code, resetName, streamFields } from '@ws/node-io/internal';
+import { cutStream, Http2Code, resetName, streamFields } from '@ws/node-io/internal';
 import type { DialScope } from '../dial-scope.ts';
 import { dialError } from '../errors.ts';
 import { type FinalHead, isSuccess } from '../exchange.ts';
@@ -36,7 +36,7 @@ const BLOCK_OVERHEAD = 12;
 const FIELD_OVERHEAD = 32;
 
 /** The request for a WebSocket over HTTP/2 (RFC 8441, section 5). */
-export interface StreamRequest extends Pick<Target, 'secure' | 'host' | 'path'> {
+interface StreamRequest extends Pick<Target, 'secure' | 'host' | 'path'> {
   /** A Host line replaces `host`. */
   readonly lines: readonly (readonly [name: string, value: string])[];
   /** The value of `Sec-WebSocket-Protocol`; `''` for none. */
@@ -165,7 +165,7 @@ export async function responseOf(
   const body = Buffer.concat(pieces).subarray(0, MAX_BODY);
   // Servers bound the resets of a session, which others share.
   if (stream.readableEnded) await endStream(stream, scope);
-  else cancelStream(stream);
+  else cutStream(stream);
   return { ...response, body };
 }
 

@@ -49,7 +49,7 @@ async function connectTunnel(
   const path = address.toString();
   const lines = `Host: ${path}\r\n${authorization(proxy)}Connection: close\r\n`;
   const text = `CONNECT ${path} HTTP/1.1\r\n${lines}\r\n`;
-  const response = await askForResponse(stream, { method: 'CONNECT', text }, proxy.secure, scope);
+  const response = await askForResponse(stream, text, proxy.secure, scope);
   if (isSuccess(response.status)) return;
   const message = `the proxy ${String(proxy.address)} answered ${describeStatus(response.status)}, not 2xx`;
   throw new BadHandshakeError(message, response);

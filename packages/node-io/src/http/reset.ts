@@ -36,22 +36,17 @@ export function resetName(code: number = Http2Code.NO_ERROR): string {
 
 const ABORTED = /* @__PURE__ */ AbortSignal.abort();
 
-/**
- * Sends RST_STREAM with CANCEL, without an END_STREAM before it: `close(8)` sends one, and
- * `destroy()` sends NO_ERROR. The stream emits an AbortError.
- */
-export function cancelStream(stream: Http2Stream): void {
-  addAbortSignal(ABORTED, stream);
-}
-
 /** Whether a stream is one of node:http2. */
 export function isHttp2Stream(stream: Duplex): stream is Http2Stream {
   return 'rstCode' in stream;
 }
 
-/** Ends both halves of a stream at once. The peer of a stream of HTTP/2 sees CANCEL. */
+/**
+ * Ends both halves of a stream at once. A stream of HTTP/2 sends RST_STREAM with CANCEL and emits an
+ * AbortError: `close(8)` would send an END_STREAM before it, and `destroy()` NO_ERROR.
+ */
 export function cutStream(stream: Duplex): void {
-  if (isHttp2Stream(stream)) cancelStream(stream);
+  if (isHttp2Stream(stream)) addAbortSignal(ABORTED, stream);
   else stream.destroy();
 }
 

@@ -2,7 +2,7 @@ import type { Http2Session, Http2Stream } from 'node:http2';
 import process from 'node:process';
 import type { Transport, TransportSink } from '@ws/conn';
 import { DetachedBytes } from '@ws/conn/internal';
-import { cancelStream, Http2Code, resetForOverload, resetName } from '../http/reset.ts';
+import { cutStream, Http2Code, resetForOverload, resetName } from '../http/reset.ts';
 import { type PausedStream, type PausedStreams, pausedStreamsOf } from '../http/session-memory.ts';
 import { nodePlatform } from '../node-platform.ts';
 import { hostPort } from '../socket-calls.ts';
@@ -240,7 +240,7 @@ export class Http2Transport implements Transport, PausedStream {
     if (stream.destroyed) return;
     // After our END_STREAM the stream is complete: Node sends NO_ERROR.
     if (this.#ending && this.bufferedAmount === 0) stream.destroy();
-    else cancelStream(stream);
+    else cutStream(stream);
   }
 
   resetUnread(error: Error): void {

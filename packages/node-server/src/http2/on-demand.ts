@@ -4,7 +4,11 @@
  *
  * @module
  */
-export { CompatResponder, Http2Responder, resetAfterAnswer } from './http2-responder.ts';
+export {
+  CompatResponder,
+  Http2Responder,
+  resetAfterAnswer,
+  StreamRequest,
+} from './http2-responder.ts';
 export { Http2Sessions, makeHttp2Server, webSocketStreams } from './http2-server.ts';
 export { heartbeatOf, watchResets } from './session-guard.ts';
-export { StreamRequest } from './stream-request.ts';

@@ -48,7 +48,7 @@ export type Refuser = 'authenticate' | 'onRequest' | 'onHost' | 'onHeader' | 'on
  * Returns the result of `authenticate` if it admits the client.
  *
  * @throws HandshakeError for every other result: a refusal with its status; an Error as
- *   {@link thrownByAuthenticate} does; 401 for a missing value; 500 for a value whose getters or
+ *   {@link thrownBy} does; 401 for a missing value; 500 for a value whose getters or
  *   traps throw, and for a value that looks like a refusal or contains a result of `admit`.
  */
 export function readAuth<Result>(result: unknown): AuthOf<Result> {
@@ -67,15 +67,10 @@ function refusalOfResult(result: unknown): HandshakeError | undefined {
 }
 
 /**
- * Returns the refusal for an error that `authenticate` threw or returned. An error that is meant
- * for the client (`expose`, as http-errors sets it) refuses with its own status. Any other is a
- * fault. So is an error with getters or traps that throw.
+ * Returns the refusal for an error that a function threw or returned. An error that is meant for the
+ * client (`expose`, as http-errors sets it) refuses with its own status. Any other is a fault. So is
+ * an error with getters or traps that throw.
  */
-export function thrownByAuthenticate(error: unknown): HandshakeError {
-  return thrownBy('authenticate', error);
-}
-
-/** As {@link thrownByAuthenticate}, for any function that may refuse. */
 export function thrownBy(where: Refuser, error: unknown): HandshakeError {
   let refusal: Refusal | undefined;
   try {
@@ -93,7 +88,8 @@ export function thrownBy(where: Refuser, error: unknown): HandshakeError {
  */
 export function returnedRefusal(where: Refuser, result: unknown): HandshakeError | undefined {
   if (isError(result)) return thrownBy(where, result);
-  return isRefusal(result) ? refusalOrFault(where, result) : undefined;
+  const refuses = typeof result === 'object' && result !== null && 'refuse' in result;
+  return refuses ? refusalOrFault(where, result as Refusal) : undefined;
 }
 
 /** @returns undefined for an error that is not meant for the client. */
@@ -131,10 +127,6 @@ function mistakenAuth(result: unknown): HandshakeError | undefined {
     `authenticate: got an object with ${what}; to refuse, write { refuse: 401 }; to admit, return admit(auth) itself`,
   );
   return serverFault('authenticate', cause);
-}
-
-function isRefusal(result: unknown): result is Refusal {
-  return typeof result === 'object' && result !== null && 'refuse' in result;
 }
 
 function refusalOrFault(where: Refuser, refusal: Refusal): HandshakeError {

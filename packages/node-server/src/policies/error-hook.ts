@@ -65,7 +65,8 @@ export function refuseByHook(
     if (!hasWritten()) answer = answerOf(refusal, result);
   } finally {
     if (hasWritten()) {
-      reporter.failed(wroteItself(), { where: 'error', request: req });
+      const error = new TypeError(`error: has written to the socket; ${USAGE}`);
+      reporter.failed(error, { where: 'error', request: req });
       stream.end();
       responder.endAnswered(timeout);
     } else {
@@ -112,9 +113,4 @@ function answerOf(refusal: HandshakeError, result: unknown): Answer {
     headers: isSame ? mergeHeaders(refusal.headers, own) : own,
     body: body ?? (isSame ? refusal.body : `${STATUS_CODES[status!] ?? 'Refused'}\n`),
   };
-}
-
-/** The error for a hook that has written to the socket itself. */
-function wroteItself(): TypeError {
-  return new TypeError(`error: has written to the socket; ${USAGE}`);
 }

@@ -36,24 +36,14 @@ export function checkLifetime(value: MaxLifetime): LifetimePlan {
   return { ms: whole('maxLifetime.ms', ms), jitter };
 }
 
-/** An entry in the timers that all connections share. */
-class Lifetime implements TimerEntry {
-  slot: number | undefined;
-  readonly #conn: Conn;
-
-  constructor(conn: Conn) {
-    this.#conn = conn;
-  }
-
-  fire(): void {
-    void this.#conn.close(CloseCode.GoingAway, 'maximum lifetime');
-  }
-}
-
 /** Closes `conn` with 1001 after its lifetime, so that its client dials again. */
 export function limitLifetime(conn: Conn, { ms, jitter }: LifetimePlan): void {
   const { timers } = schedulerOf(internalsOf(conn).platform);
-  const lifetime = new Lifetime(conn);
+  /** In the timers that all connections share. */
+  const lifetime: TimerEntry = {
+    slot: undefined,
+    fire: () => void conn.close(CloseCode.GoingAway, 'maximum lifetime'),
+  };
   timers.set(lifetime, Math.max(1, ms * (1 - jitter * Math.random())));
   void internalsOf(conn).closed.then(() => timers.clear(lifetime));
 }

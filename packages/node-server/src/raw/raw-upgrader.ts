@@ -249,7 +249,10 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
       if (this.#isForFallback(head, router)) {
         // `close` ends its timeouts at once, and 'close' comes after its last connection.
         const isClosed = this.#fallbackMustListen && !this.#fallback!.listening;
-        if (isClosed) return refuse(reading, fallbackIsClosed());
+        if (isClosed) {
+          const message = 'the server of the option fallback is closed';
+          return refuse(reading, new HandshakeError(503, message));
+        }
         this.#giveToFallback(reading);
         return reject(leftToFallback());
       }
@@ -345,10 +348,6 @@ function isOldParser(version: string | undefined): boolean {
 /** Whether node:http would emit 'upgrade' for the head: an answer must not depend on the parser. */
 function wantsWebSocket(head: RequestHead): boolean {
   return head.wantsWebSocket && !(TAB_HIDES && head.hidesUpgrade);
-}
-
-function fallbackIsClosed(): HandshakeError {
-  return new HandshakeError(503, 'the server of the option fallback is closed');
 }
 
 function leftToFallback(): HandshakeError {

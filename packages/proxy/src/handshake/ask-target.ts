@@ -2,18 +2,13 @@ import type { IncomingMessage } from 'node:http';
 import { isHost, linesOf } from '@ws/codec/internal';
 import { TimeoutError } from '@ws/conn';
 import { isThenable, kind } from '@ws/conn/internal';
-import {
-  isAccepted,
-  SharedSession,
-  type StreamRequest,
-  Unprocessed,
-} from '@ws/node-client/internal';
+import { isAccepted, SharedSession, Unprocessed } from '@ws/node-client/internal';
 import { cutStream, isInstance } from '@ws/node-io/internal';
 import { HandshakeError } from '@ws/node-server';
 import {
-  type HandshakeWaits,
   mergeHeaders,
   serverFault,
+  type UpgradeRequest,
   unexpectedResult,
 } from '@ws/node-server/internal';
 import { ProxyError } from '../errors.ts';
@@ -27,6 +22,7 @@ import {
   Http2Exchange,
   openTarget,
   type TargetExchange,
+  type TargetRequest,
   timedOut,
   unreachable,
 } from './exchange.ts';
@@ -37,7 +33,7 @@ import { targetPath } from './target-path.ts';
 export interface Question {
   readonly plan: CheckedOptions;
   readonly pool: TargetPool;
-  readonly handshake: HandshakeWaits;
+  readonly handshake: ReturnType<UpgradeRequest['acquireWaits']>;
   readonly context: ProxyContext;
   readonly req: IncomingMessage;
   /** The value of the client's Host header. */
@@ -110,7 +106,7 @@ function isTrusted({ trust }: CheckedOptions, req: IncomingMessage): boolean {
 async function ask(
   question: Question,
   backend: Backend,
-  request: StreamRequest,
+  request: TargetRequest,
   retry?: 'on another session' | 'over HTTP/1.1',
 ): Promise<TargetAnswer | ProxyError> {
   const { plan, pool, handshake, context, offer, req } = question;
@@ -178,7 +174,7 @@ function isSilent(
   { code }: ProxyError,
   { lastResultAt }: Backend,
   askedAt: number,
-  { timeout }: HandshakeWaits,
+  { timeout }: Question['handshake'],
 ): boolean {
   // Functions of the application may have used up most of the time.
   const hadTime = performance.now() - askedAt >= timeout / 2;
@@ -191,7 +187,7 @@ function isTimeout(error: unknown): boolean {
 }
 
 /** The time of the handshake is up: the target has not answered. */
-function explained(error: unknown, { url }: Backend, { timeout }: HandshakeWaits): unknown {
+function explained(error: unknown, { url }: Backend, { timeout }: Question['handshake']): unknown {
   if (isInstance(error, Unprocessed)) {
     if (error.requiresHttp1) {
       return unreachable(`${url} requires HTTP/1.1 (option http2: 'only')`, error);
@@ -259,7 +255,7 @@ function requestFor(
   { offer: { subprotocols, extensions }, req }: Question,
   backend: Backend,
   lines: readonly HeaderLine[],
-): StreamRequest {
+): TargetRequest {
   const { secure, host } = backend.address;
   const path = targetPath(backend, req.url!);
   return { secure, host, path, lines, subprotocols, extensions };
@@ -267,7 +263,7 @@ function requestFor(
 
 /** Formats a request for HTTP/1.1. */
 function formatRequest(
-  { path, lines, subprotocols, extensions }: StreamRequest,
+  { path, lines, subprotocols, extensions }: TargetRequest,
   { key }: Offer,
 ): string {
   return (

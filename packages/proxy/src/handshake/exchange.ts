@@ -5,13 +5,10 @@ import { TimeoutError } from '@ws/conn';
 import { schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import {
   askOnStream,
-  DialScope,
   Exchange,
-  type ExchangeFailure,
   HeadersTooLarge,
-  openCarrier,
+  openWithin,
   SharedSession,
-  type StreamRequest,
   Unprocessed,
 } from '@ws/node-client/internal';
 import { nodePlatform } from '@ws/node-io';
@@ -22,6 +19,9 @@ import type { CheckedOptions } from '../options.ts';
 import type { Backend } from '../targets/target.ts';
 import { ignore } from '../tunnel/duplex.ts';
 import type { TargetAnswer } from './answer.ts';
+
+/** The request of a handshake with a target. */
+export type TargetRequest = Parameters<typeof askOnStream>[1];
 
 export function timedOut(what: string, option: string, ms: number, cause?: unknown): ProxyError {
   const message = `${what} within ${ms} ms (option ${option})`;
@@ -45,11 +45,9 @@ export async function openTarget(
   http1: boolean,
   signal: AbortSignal,
 ): Promise<Duplex | SharedSession> {
-  const scope = new DialScope(timeout, signal);
-  scope.peer = String(address.address);
   try {
     const plan = { proxy, http2 };
-    const carrier = await openCarrier(connector, plan, address, true, scope, http1);
+    const carrier = await openWithin(connector, plan, address, http1, timeout, signal);
     if (!(carrier instanceof SharedSession)) {
       const { stream } = carrier;
       stream.on('error', ignore);
@@ -66,8 +64,6 @@ export async function openTarget(
     throw isInstance(cause, TimeoutError)
       ? timedOut(`no connection to ${url}`, 'connectTimeout', timeout, cause)
       : unreachable(`no connection to ${url}`, cause);
-  } finally {
-    scope.stop();
   }
 }
 
@@ -118,8 +114,7 @@ export class Http1Exchange implements TargetExchange, TimerEntry {
       schedulerOf(nodePlatform).timers.set(this, connectTimeout, true);
     }
     // Written before the connection is open: the kernel sends it with the last part of the TCP handshake.
-    const toSend = { method: 'GET', text: request } as const;
-    this.#exchange = new Exchange(this.#stream, toSend, (failure) => this.#errorOf(failure));
+    this.#exchange = new Exchange(this.#stream, request, this.#errorOf);
   }
 
   get answer(): Promise<TargetAnswer> {
@@ -145,7 +140,7 @@ export class Http1Exchange implements TargetExchange, TimerEntry {
     this.#onOpen();
   };
 
-  #errorOf(failure: ExchangeFailure): ProxyError {
+  readonly #errorOf: ConstructorParameters<typeof Exchange>[2] = (failure): ProxyError => {
     const url = this.#url;
     switch (failure.kind) {
       case 'malformed':
@@ -161,7 +156,7 @@ export class Http1Exchange implements TargetExchange, TimerEntry {
           : unreachable(`no connection to ${url}: ${error?.message}`, error);
       }
     }
-  }
+  };
 }
 
 /** A request over HTTP/2, on a stream of a session with the target. */
@@ -170,11 +165,11 @@ export class Http2Exchange implements TargetExchange {
   readonly answer: Promise<TargetAnswer>;
   #stream: ClientHttp2Stream | undefined;
 
-  constructor({ url }: Backend, shared: SharedSession, request: StreamRequest) {
+  constructor({ url }: Backend, shared: SharedSession, request: TargetRequest) {
     this.answer = this.#ask(url, shared, request);
   }
 
-  async #ask(url: string, shared: SharedSession, request: StreamRequest): Promise<TargetAnswer> {
+  async #ask(url: string, shared: SharedSession, request: TargetRequest): Promise<TargetAnswer> {
     try {
       const { stream, head } = askOnStream(shared, request);
       stream.on('error', ignore);

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { linesOf, NO_BYTES } from '@ws/codec/internal';
 import { ResponseBody } from '@ws/node-client/internal';
 import { cutStream, isHttp2Stream, streamFields, TransportDuplex } from '@ws/node-io/internal';
-import type { Responder } from '@ws/node-server/internal';
+import type { UpgradeRequest } from '@ws/node-server/internal';
 import { duplexOf } from '../tunnel/duplex.ts';
 import type { TargetAnswer } from './answer.ts';
 import type { HeaderLine } from './end-to-end.ts';
@@ -27,7 +27,7 @@ const BYTES_A_TURN = 64 * 1024;
  * @returns A promise that resolves when the answer was written.
  */
 export function relayRefusal(
-  responder: Responder,
+  responder: UpgradeRequest['responder'],
   { stream: from, head, rest }: TargetAnswer,
   lines: readonly HeaderLine[],
   timeout: number,

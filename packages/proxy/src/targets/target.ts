@@ -1,6 +1,6 @@
 import type { ConnectionOptions } from 'node:tls';
 import { kind } from '@ws/conn/internal';
-import { type Target as Address, Connector, checkTls, parseTarget } from '@ws/node-client/internal';
+import { Connector, parseTarget } from '@ws/node-client/internal';
 import { assertOption } from '@ws/node-io/internal';
 import type { HeadersInput } from '@ws/node-server';
 import { checkedLines, type HeaderLine } from '../handshake/end-to-end.ts';
@@ -58,7 +58,7 @@ const MAX_PATH = 256;
 export class Backend implements TargetState {
   /** As the application wrote it, normalized. */
   readonly url: string;
-  readonly address: Address;
+  readonly address: ReturnType<typeof parseTarget>;
   /** Finite and above 0. */
   readonly weight: number;
   readonly tls: ConnectionOptions | undefined;
@@ -200,7 +200,7 @@ export function assignableStateOf(backend: Backend): TargetState {
 }
 
 /** Returns the URL of a target. That of a Unix socket names its file: other files are other targets. */
-function urlOf({ address, secure, path, url }: Address): string {
+function urlOf({ address, secure, path, url }: Backend['address']): string {
   if (address.path === undefined) return url;
   const file = encodeURIComponent(address.path).replaceAll('%2F', '/');
   return `${secure ? 'wss' : 'ws'}+unix:${file}:${path}`;
@@ -215,14 +215,7 @@ function connectorOf(tls: ConnectionOptions = NO_TLS): Connector {
   assertOption('tls', tls, typeof tls === 'object' && tls !== null, 'an object');
   let connector = connectors.get(tls);
   if (connector === undefined) {
-    connector = new Connector({
-      netDial: undefined,
-      netDialTLS: undefined,
-      socket: {},
-      tls: tls === NO_TLS ? undefined : checkTls('tls', tls),
-      proxyTls: undefined,
-    });
-    connector.readCertificates();
+    connector = Connector.withTls(tls === NO_TLS ? undefined : tls);
     connectors.set(tls, connector);
   }
   return connector;

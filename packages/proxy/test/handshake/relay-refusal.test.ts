@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { Duplex, PassThrough } from 'node:stream';
 import { ResponseHead } from '@ws/codec';
-import { checkUpgraderOptions, type Responder, upgradeOfNode } from '@ws/node-server/internal';
+import { checkUpgraderOptions, type UpgradeRequest, upgradeOfNode } from '@ws/node-server/internal';
 import { afterEach, expect, it, vi } from 'vitest';
 import { relayRefusal } from '../../src/handshake/relay-refusal.ts';
 
-function responderOf(client: Duplex): Responder {
+function responderOf(client: Duplex): UpgradeRequest['responder'] {
   const req = { rawHeaders: [] } as unknown as IncomingMessage;
   return upgradeOfNode(checkUpgraderOptions({}), req, client, Buffer.alloc(0)).responder;
 }

@@ -1,23 +1,26 @@
 import {
   BackpressureError,
+  CloseCode,
   CloseError,
   type ConnLike,
   portablePlatform,
   ReadLimitError,
-  type StandardSchema,
 } from '@ws/conn';
 import { Deferred, internalsOf, reportError } from '@ws/conn/internal';
 import { ErrorCode, RpcError } from '../rpc-error.ts';
 import type { ClientRooms } from './client-rooms.ts';
 import {
   type JoinAnswer,
+  type JoinOptions,
   type Position,
   START,
   type WireGap,
   type WireMembers,
+  type WireState,
 } from './room-contract.ts';
 import { type Arrived, isUpTo, RoomLoop } from './room-loop.ts';
 import { KnownMembers } from './room-members.ts';
+import type { KeySchemas } from './room-schemas.ts';
 
 /** Bounds of the time before a request is sent again that an end could not serve, in ms. */
 const LEAST_DELAY_MS = 1_000;
@@ -27,7 +30,7 @@ const MOST_DELAY_MS = 30_000;
 export class ClientRoom {
   readonly name: string;
   readonly #rooms: ClientRooms;
-  readonly #loops = new Set<RoomLoop<unknown>>();
+  readonly #loops = new Set<RoomLoop>();
   /** The connection on which the client is a member. */
   #memberOn: ConnLike | undefined;
   /** The members that the server shows. */
@@ -40,7 +43,7 @@ export class ClientRoom {
   #isDue = false;
   #isRunning = false;
   /** The loops that get what they lack by the join that is not answered. */
-  readonly #joining = new Set<RoomLoop<unknown>>();
+  readonly #joining = new Set<RoomLoop>();
   /** Whether these loops have got a gap. */
   #isTold = false;
   /** Called when the client is a member, or the room has no loops. */
@@ -54,6 +57,12 @@ export class ClientRoom {
   readonly #delays = new Delays();
   /** Ends a wait before the next join. */
   #wake: (() => void) | undefined;
+  /** Whether the room has a state, by the last join; undefined before the first. */
+  hasState: boolean | undefined;
+  /** The last connection on which a join has brought missed messages. */
+  #missedOn: ConnLike | undefined;
+  /** Joins in a row that ended their connection by a message that is too long. */
+  #tooLong = 0;
   /** Whether the server shows members, by the last join. */
   #hasMembers: boolean | undefined;
   /** Whether the application has asked for the members. */
@@ -67,12 +76,15 @@ export class ClientRoom {
   }
 
   /** Begins a loop. */
-  loop(since: Position | undefined, schema: StandardSchema | undefined): RoomLoop<unknown> {
-    const loop = new RoomLoop<unknown>(this, schema, since, this.#hasAsked);
+  loop(options: JoinOptions, schemas: KeySchemas): RoomLoop {
+    const loop = new RoomLoop(this, schemas, options, this.#hasAsked);
     this.#loops.add(loop);
+    const isLive = options.since === undefined && options.last === undefined;
     // Without a position it takes the live messages, as the other loops do.
-    if (since === undefined && this.isMember) loop.begin(this.#position);
-    else this.#resume();
+    if (isLive && this.isMember) {
+      loop.begin(this.#position);
+      loop.live();
+    } else this.#resume();
     return loop;
   }
 
@@ -107,6 +119,13 @@ export class ClientRoom {
     // The join of another loop may bring older messages.
     if (position !== undefined && !isUpTo(position, this.#position)) this.#position = position;
     for (const loop of this.#loops) loop.take(message);
+  }
+
+  state({ data, position }: WireState): void {
+    if (this.#memberOn === undefined && this.#joining.size === 0) return;
+    this.hasState = true;
+    this.#position = position;
+    for (const loop of this.#loops) loop.state(data, position);
   }
 
   gap({ position, joining }: WireGap): void {
@@ -185,7 +204,7 @@ export class ClientRoom {
     this.#hasReported = true;
   }
 
-  resume(loop: RoomLoop<unknown>): void {
+  resume(loop: RoomLoop): void {
     // The unanswered join began before, so the loop has not taken all of its messages.
     this.#joining.delete(loop);
     this.#resume();
@@ -197,7 +216,7 @@ export class ClientRoom {
     if (!this.#isRunning) void this.#run();
   }
 
-  leave(loop: RoomLoop<unknown>): void {
+  leave(loop: RoomLoop): void {
     if (this.#loops.delete(loop) && this.#loops.size === 0) this.#unused();
   }
 
@@ -264,18 +283,25 @@ export class ClientRoom {
   async #join(conn: ConnLike, isAlone: boolean): Promise<boolean> {
     if (conn !== this.#rooms.conn) return true;
     const isNew = conn !== this.#memberOn;
-    const lacking = [...this.#loops].filter((loop) => loop.isFilling || (isNew && !loop.isBehind));
+    let lacking = [...this.#loops].filter((loop) => loop.isFilling || (isNew && !loop.isBehind));
     if (!isNew && lacking.length === 0) return true;
+    // A loop that begins with the last messages asks alone, after the others.
+    const others = lacking.filter((loop) => loop.last === undefined);
+    if (others.length < lacking.length && lacking.length > 1) {
+      this.#isDue = true;
+      lacking = others.length > 0 ? others : lacking.slice(0, 1);
+    }
     this.#hasAsked = true;
     for (const loop of lacking) this.#joining.add(loop);
     this.#isTold = false;
-    const since = oldest(lacking.map((loop) => loop.asks()));
+    const positions = lacking.map((loop) => loop.asks());
+    const since = lacking.some((loop) => loop.needsState) ? undefined : oldest(positions);
     const control = new AbortController();
     const { signal } = control;
     this.#joinControl = control;
     const { changes } = this;
     try {
-      const input = { room: this.name, since };
+      const input = { room: this.name, since, last: lacking[0]?.last };
       const answer = await this.#rooms.server['room.join'](input, { timeout: false, signal });
       // The membership may have ended before this answer has left, or before this join.
       if (this.changes === changes) this.#joined(conn, lacking, answer);
@@ -288,7 +314,7 @@ export class ClientRoom {
       } else if (error instanceof CloseError || this.#rooms.isBreak(conn, error)) {
         // The next connection joins again.
         // What the room has missed ends each connection.
-        if (isAlone && (await endedByLength(conn))) for (const loop of lacking) loop.skip();
+        if (isAlone && (await endedByLength(conn))) this.#skip(lacking, since === undefined);
       } else if (isLater(error)) return false;
       else this.end(error);
     } finally {
@@ -298,13 +324,32 @@ export class ClientRoom {
     return true;
   }
 
-  #joined(conn: ConnLike, lacking: readonly RoomLoop<unknown>[], answer: JoinAnswer): void {
+  /** What a join brings has ended its connection. */
+  #skip(lacking: readonly RoomLoop[], isFromStart: boolean): void {
+    this.#tooLong++;
+    if (isFromStart && this.#tooLong > 1 && this.hasState !== false) {
+      const note = 'the state of the room is longer than readLimit';
+      return this.end(new CloseError(CloseCode.MessageTooBig, '', note));
+    }
+    for (const loop of lacking) loop.skip();
+  }
+
+  /** What the loops have missed makes this client too slow, if the join on `conn` brought it. */
+  skipMissed(conn: ConnLike): void {
+    if (conn !== this.#missedOn) return;
+    for (const loop of this.#loops) loop.skip();
+  }
+
+  #joined(conn: ConnLike, lacking: readonly RoomLoop[], answer: JoinAnswer): void {
     // The request has waited for another connection, which gets its own.
     if (conn !== this.#rooms.conn) return;
     this.#memberOn = conn;
     this.changes++;
     this.#delays.reset();
-    const { position, members = false } = answer;
+    this.#tooLong = 0;
+    const { complete, missed, position, members = false, state = false } = answer;
+    this.hasState = state;
+    if (missed > 0) this.#missedOn = conn;
     if (members !== this.#hasMembers) {
       this.#hasMembers = members;
       this.#checkMembers();
@@ -313,8 +358,10 @@ export class ClientRoom {
     for (const loop of lacking) loop.joined(answer, this.#isTold, this.#joining.has(loop));
     // Those that have begun meanwhile.
     for (const loop of this.#loops) if (!loop.isFilling) loop.begin(answer.position);
+    // A state without a position is not the newest.
+    if (complete || !state) for (const loop of this.#loops) loop.live();
     this.#decided();
-    this.#rooms.joined();
+    this.#rooms.joined(conn);
   }
 }
 

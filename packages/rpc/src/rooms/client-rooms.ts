@@ -1,11 +1,12 @@
 import {
   BackpressureError,
+  CloseCode,
   CloseError,
   CloseSentError,
   type ConnLike,
   portablePlatform,
 } from '@ws/conn';
-import { onRejection, RESOLVED, reportError } from '@ws/conn/internal';
+import { internalsOf, onRejection, RESOLVED, reportError } from '@ws/conn/internal';
 import { REFUSALS } from '../calls.ts';
 import type { ReconnectingConnLike } from '../carrier.ts';
 import type { Handlers, Peer } from '../contract.ts';
@@ -13,7 +14,7 @@ import type { Definitions } from '../definitions.ts';
 import { RpcError } from '../rpc-error.ts';
 import { ClientRoom, endedByLength, reportFor } from './client-room.ts';
 import type {
-  Position,
+  JoinOptions,
   RoomEvents,
   RoomMethods,
   WireMembers,
@@ -22,6 +23,13 @@ import type {
 import type { RoomLoop } from './room-loop.ts';
 import type { MembersChange } from './room-members.ts';
 import { fitting, type RoomSchemas, schemasOf } from './room-schemas.ts';
+
+/**
+ * After so many ends within this time, in ms, a client that is slower than its rooms gives up what it
+ * has missed.
+ */
+const MAX_SLOW_ENDS = 3;
+const SLOW_MS = 60_000;
 
 /** Gets a room and the changes of its members. */
 export type MembersListener = (room: string, change: MembersChange) => unknown;
@@ -38,6 +46,10 @@ export class ClientRooms {
   #end: { readonly error: unknown } | undefined;
   /** Connections in a row that ended because a message was longer than `readLimit`. */
   #tooLong = 0;
+  /** When connections with an answered join have ended because this client read too slowly. */
+  #slowEnds: readonly number[] = [];
+  /** The last connection with an answered join. */
+  #answeredOn: ConnLike | undefined;
   /** The end of the last join that runs alone. */
   #alone: Promise<unknown> = RESOLVED;
   /** Rooms with a reported `info` that does not fit its schema. */
@@ -52,6 +64,7 @@ export class ClientRooms {
     this.#schemas = schemas;
     this.peer = connect({
       'room.message': (message) => this.#arrived(message),
+      'room.state': (state) => this.#rooms.get(state.room)?.state(state),
       'room.gap': (gap) => this.#rooms.get(gap.room)?.gap(gap),
       'room.members': (event) => this.#rooms.get(event.room)?.shown(this.#fitting(event)),
     });
@@ -81,10 +94,10 @@ export class ClientRooms {
   }
 
   /** Begins a loop. It ends at once after the end of the ReconnectingConn. */
-  loop(name: string, since: Position | undefined): RoomLoop<unknown> {
+  loop(name: string, options: JoinOptions): RoomLoop {
     let room = this.#rooms.get(name);
     if (room === undefined) this.#rooms.set(name, (room = new ClientRoom(this, name)));
-    const loop = room.loop(since, schemasOf(this.#schemas, name).message);
+    const loop = room.loop(options, schemasOf(this.#schemas, name));
     if (this.#end !== undefined) room.end(this.#end.error);
     return loop;
   }
@@ -103,7 +116,19 @@ export class ClientRooms {
     void endedByLength(conn).then(
       (isTooLong) => (this.#tooLong = isTooLong ? this.#tooLong + 1 : 0),
     );
+    void internalsOf(conn).closed.then(({ code }) => {
+      if (code === CloseCode.TryAgainLater && conn === this.#answeredOn) this.#wasTooSlow(conn);
+    });
     for (const room of this.#rooms.values()) room.opened();
+  }
+
+  /** The server has ended a connection because this client reads too slowly. */
+  #wasTooSlow(conn: ConnLike): void {
+    const now = portablePlatform.now();
+    this.#slowEnds = [...this.#slowEnds.filter((at) => now - at < SLOW_MS), now];
+    if (this.#slowEnds.length < MAX_SLOW_ENDS) return;
+    this.#slowEnds = this.#slowEnds.slice(1);
+    for (const room of this.#rooms.values()) room.skipMissed(conn);
   }
 
   /** Whether joins may bring a message that is too long. Then they run one after the other. */
@@ -118,8 +143,9 @@ export class ClientRooms {
     return joined;
   }
 
-  /** A room was joined. */
-  joined(): void {
+  /** A room was joined on the connection `conn`. */
+  joined(conn: ConnLike): void {
+    this.#answeredOn = conn;
     if (Array.from(this.#rooms.values()).every((room) => room.isMember)) this.#tooLong = 0;
   }
 
@@ -157,7 +183,7 @@ export class ClientRooms {
     });
   }
 
-  #arrived({ room, data, id, position }: WireRoomMessage): void {
+  #arrived({ room, data, id, from, position }: WireRoomMessage): void {
     let text = '';
     try {
       text = JSON.stringify(data);
@@ -165,7 +191,15 @@ export class ClientRooms {
       // Too many levels for this engine. The message arrives; a repetition arrives too.
     }
     const hash = text === '' ? Number.NaN : hashOf(text);
-    this.#rooms.get(room)?.take({ data, id, position, size: text.length, hash });
+    this.#rooms.get(room)?.take({
+      kind: 'message',
+      data,
+      id,
+      from,
+      position,
+      size: text.length,
+      hash,
+    });
   }
 }
 

@@ -1,11 +1,10 @@
 export type { MembersListener } from './client-rooms.ts';
-export { type Position, type RoomMember, START } from './room-contract.ts';
+export { type JoinOptions, type Position, type RoomMember, START } from './room-contract.ts';
 export type { RoomMessage } from './room-loop.ts';
 export type { MembersChange, RoomMembers } from './room-members.ts';
 export type { KeySchemas, RoomSchemas } from './room-schemas.ts';
 export {
   type ContractRoomsOptions,
-  type JoinOptions,
   Rooms,
   type RoomsOptions,
   roomsOf,

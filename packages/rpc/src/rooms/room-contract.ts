@@ -20,6 +20,20 @@ export interface Position {
  */
 export const START: Position = /* @__PURE__ */ Object.freeze({ epoch: '', offset: 0 });
 
+/** The options of `Rooms.join`. */
+export interface JoinOptions {
+  /**
+   * Position of the last message that is known. The loop begins with those after it. Default: none,
+   * the loop begins with the next message.
+   */
+  readonly since?: Position | undefined;
+  /**
+   * The loop begins with this many of the last messages that the room keeps, 1 to 1,000; that there
+   * were more is no gap. Not with `since`. No effect in a room with a state, or without history.
+   */
+  readonly last?: number | undefined;
+}
+
 /** The result of `room.join`. */
 export interface JoinAnswer {
   /** Whether the client got all messages after `since`. */
@@ -30,6 +44,8 @@ export interface JoinAnswer {
   readonly position?: Position | undefined;
   /** Whether the server shows the members of the room. Default: false. */
   readonly members?: boolean | undefined;
+  /** Whether the room has a state. Default: false. */
+  readonly state?: boolean | undefined;
 }
 
 interface RoomName {
@@ -38,6 +54,8 @@ interface RoomName {
 
 interface JoinInput extends RoomName {
   readonly since?: Position | undefined;
+  /** Without `since`: the number of kept messages to send first. Default: 0. */
+  readonly last?: number | undefined;
 }
 
 interface PublishInput extends RoomName {
@@ -49,6 +67,15 @@ interface PublishInput extends RoomName {
 export interface WireRoomMessage extends RoomName {
   /** Undefined for a message that the server has published. */
   readonly id?: string | undefined;
+  /** What the option `stamp` of the server says of its publisher. */
+  readonly from?: unknown;
+  readonly position?: Position | undefined;
+  readonly data: unknown;
+}
+
+/** The state of a room, in what a join sends. */
+export interface WireState extends RoomName {
+  /** The messages after this one follow. */
   readonly position?: Position | undefined;
   readonly data: unknown;
 }
@@ -115,6 +142,14 @@ export function isPosition(value: unknown): value is Position {
   return isEpoch && Number.isSafeInteger(offset) && offset! >= 0;
 }
 
+/** Most messages with which a loop begins. */
+const MAX_LAST = 1_000;
+
+/** Whether `value` is a number of messages for the option `last`. */
+export function isLast(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= MAX_LAST;
+}
+
 /** At least 128 bits in base64url or hexadecimal, with hyphens or without. */
 const ID = /^[\w-]{22,36}$/;
 
@@ -131,8 +166,9 @@ const SERVER: RoomMethods = /* @__PURE__ */ Object.freeze({
   'room.join': atOnce(
     method(
       schema<JoinInput>(
-        '{ room: string, since?: { epoch: string, offset: number } }',
-        ({ room, since }) => isText(room) && isOptional(since, isPosition),
+        '{ room: string, since?: { epoch: string, offset: number }, last?: 1 to 1000 }',
+        ({ room, since, last }) =>
+          isText(room) && isOptional(since, isPosition) && isOptional(last, isLast),
       ),
       schema<JoinAnswer>(
         '{ complete: boolean, missed: number, position?: { epoch, offset }, members?: boolean }',
@@ -162,6 +198,7 @@ const SERVER: RoomMethods = /* @__PURE__ */ Object.freeze({
 /** The events of a client of rooms. */
 export type RoomEvents = {
   readonly 'room.message': Event<Typed<WireRoomMessage>>;
+  readonly 'room.state': Event<Typed<WireState>>;
   readonly 'room.gap': Event<Typed<WireGap>>;
   readonly 'room.members': Event<Typed<WireMembers>>;
 };
@@ -176,6 +213,15 @@ const CLIENT: RoomEvents = /* @__PURE__ */ Object.freeze({
           isOptional(id, isText) &&
           isOptional(position, isPosition) &&
           data !== undefined,
+      ),
+    ),
+  ),
+  'room.state': atOnce(
+    event(
+      schema<WireState>(
+        '{ room: string, position?, data }',
+        ({ room, position, data }) =>
+          isText(room) && isOptional(position, isPosition) && data !== undefined,
       ),
     ),
   ),

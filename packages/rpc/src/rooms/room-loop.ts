@@ -2,33 +2,49 @@ import type { StandardSchema } from '@ws/conn';
 import { Deferred, handled } from '@ws/conn/internal';
 import { check, misfit } from '../schema.ts';
 import type { ClientRoom } from './client-room.ts';
-import type { JoinAnswer, Position } from './room-contract.ts';
+import type { JoinAnswer, JoinOptions, Position } from './room-contract.ts';
+import type { KeySchemas } from './room-schemas.ts';
 
 /** An item of a loop over a room. */
-export type RoomMessage<Data> =
+export type RoomMessage<Data, State = unknown> =
   | {
-      readonly gap: false;
+      readonly kind: 'message';
       /** The published value. */
       readonly data: Data;
       /** The id that its publisher gave it; undefined for one of the server. */
       readonly id: string | undefined;
+      /** What the server says of its publisher (option `stamp`); undefined without it. */
+      readonly from: unknown;
       /** For the `since` of a later join; undefined in a room without history. */
       readonly position: Position | undefined;
     }
   | {
-      /** Messages may be missing here: load the state another way. */
-      readonly gap: true;
+      /** The state of the room. It replaces all earlier items. */
+      readonly kind: 'state';
+      readonly data: State;
+      /** The messages after this one follow; undefined while the server has no backplane. */
+      readonly position: Position | undefined;
+    }
+  | {
+      /** Messages may be missing here. A room with a state has a state instead. */
+      readonly kind: 'gap';
       /**
        * Of the last message before the gap, if it is known. Of the missing message, if it does not fit
        * the schema.
        */
       readonly position: Position | undefined;
+    }
+  | {
+      /** The loop has had all that was published before its join. It comes after each join. */
+      readonly kind: 'live';
     };
 
 /** A message that has arrived. */
 export interface Arrived {
+  readonly kind: 'message';
   readonly data: unknown;
   readonly id: string | undefined;
+  readonly from: unknown;
   readonly position: Position | undefined;
   /** Characters of its data in JSON. */
   readonly size: number;
@@ -42,14 +58,20 @@ const MAX_SIZE = 1024 * 1024;
 /** Number of the last messages among which a loop finds repetitions. */
 const MAX_IDS = 1_000;
 
-type Entry = Arrived | { readonly gap: true; readonly position: Position | undefined };
+/** An item without a size. A queue has at most one state. */
+type Mark =
+  | Exclude<RoomMessage<unknown>, { readonly kind: 'message' | 'live' }>
+  | { readonly kind: 'live'; readonly position?: undefined };
+type Entry = Arrived | Mark;
 
 /** One loop over the messages of a room. */
-export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> {
+export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   readonly #room: ClientRoom;
-  readonly #schema: StandardSchema | undefined;
-  readonly #items: AsyncGenerator<RoomMessage<Data>, undefined>;
+  readonly #schemas: KeySchemas;
+  readonly #items: AsyncGenerator<RoomMessage<unknown>, undefined>;
   readonly #queue: Entry[] = [];
+  /** Number of messages in the queue, and the characters of their data. */
+  #count = 0;
   #size = 0;
   /** The loop has all messages up to this one; undefined before the first, and without history. */
   #position: Position | undefined;
@@ -70,6 +92,14 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   #hasBegun = false;
   /** See {@link skip}. */
   #isSkipping = false;
+  /** The next join has no `since`: it brings a state. */
+  #needsState = false;
+  /** The loop has taken a state since its join has left. */
+  #hasNewState = false;
+  /** Whether `live` follows the answer of the next join. */
+  #awaitsLive = true;
+  /** Number of messages with which the loop begins; undefined after its first join. */
+  #last: number | undefined;
   #end: { readonly error: unknown } | undefined;
   /** Resolves when there is something to read. */
   #news: Deferred<void> | undefined;
@@ -77,14 +107,15 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   /** @param isLate - Whether messages of earlier loops may arrive before those after `since`. */
   constructor(
     room: ClientRoom,
-    schema: StandardSchema | undefined,
-    since: Position | undefined,
+    schemas: KeySchemas,
+    { since, last }: JoinOptions,
     isLate: boolean,
   ) {
     this.#room = room;
-    this.#schema = schema;
+    this.#schemas = schemas;
     this.#position = since;
-    this.#isFilling = isLate && since !== undefined;
+    this.#last = last;
+    this.#isFilling = last !== undefined || (isLate && since !== undefined);
     this.#items = this.#read();
   }
 
@@ -101,10 +132,25 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     return this.#position;
   }
 
-  /** The position after which a join is to bring messages. Without one, a gap is told here. */
+  /** See `JoinOptions.last`. */
+  get last(): number | undefined {
+    return this.#last;
+  }
+
+  /** Whether only a join without a position brings what the loop lacks. */
+  get needsState(): boolean {
+    return this.#needsState;
+  }
+
+  /** The position after which a join is to bring messages. Without one, a gap or a state follows. */
   asks(): Position | undefined {
+    this.#awaitsLive = true;
+    this.#hasNewState = false;
+    if (this.#needsState) return undefined;
     if (!this.#isSkipping) return this.#position;
     this.gap();
+    // A state may take the place of the gap.
+    this.#isFilling = true;
     return undefined;
   }
 
@@ -117,11 +163,11 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     return this.#isFilling;
   }
 
-  next(): Promise<IteratorResult<RoomMessage<Data>, undefined>> {
+  next(): Promise<IteratorResult<RoomMessage<unknown>, undefined>> {
     return handled(this.#items.next());
   }
 
-  return(): Promise<IteratorResult<RoomMessage<Data>, undefined>> {
+  return(): Promise<IteratorResult<RoomMessage<unknown>, undefined>> {
     this.#queue.length = 0;
     this.end(undefined);
     this.#room.leave(this);
@@ -166,6 +212,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     // The id of the first message stays its own. Another one with this id replaces nothing.
     if (id !== undefined && !this.#seen.has(id)) this.#remember(id, hash);
     this.#queue.splice(place, 0, message);
+    this.#count++;
     this.#size += message.size;
     while (this.#isFull) {
       this.#hasLost ||= this.#queue.at(-1)!.position === undefined;
@@ -184,8 +231,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   }
 
   get #isFull(): boolean {
-    const { length } = this.#queue;
-    return length > MAX_MESSAGES || (this.#size > MAX_SIZE && length > 1);
+    return this.#count > MAX_MESSAGES || (this.#size > MAX_SIZE && this.#count > 1);
   }
 
   /** Removes the last message. The loop gets it later. */
@@ -196,8 +242,9 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
 
   /** The reader does not get this entry. A repetition of it is another message. */
   #forget(entry: Entry): void {
-    if ('gap' in entry) return;
+    if (entry.kind !== 'message') return;
     const { id, hash, size } = entry;
+    this.#count--;
     this.#size -= size;
     if (id !== undefined && this.#seen.get(id) === hash) this.#seen.delete(id);
   }
@@ -228,20 +275,59 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
 
   /** Says that messages may be missing after those that wait. */
   gap(): void {
-    if (this.#end !== undefined || this.#isBehind) return;
+    if (this.#end !== undefined) return;
+    if (this.#room.hasState === true) return this.#needState();
+    if (this.#isBehind) return;
     // The messages of the join follow. Between those that came before them and these, some may be
     // missing.
     while (this.#isFilling && this.#queue.length > 0) this.#giveBack();
-    const last = this.#queue.at(-1);
-    if (last !== undefined && 'gap' in last) return;
-    this.#queue.push({ gap: true, position: this.#position });
+    // Nothing has come since.
+    if (this.#queue.at(-1)?.kind === 'live') this.#queue.pop();
+    if (this.#queue.at(-1)?.kind === 'gap') return;
+    this.#queue.push({ kind: 'gap', position: this.#position });
+    this.#news?.resolve();
+  }
+
+  /** The loop takes and hands out nothing before the next state. */
+  #needState(): void {
+    this.#needsState = true;
+    this.#isFilling = true;
+    this.#room.resume(this);
+  }
+
+  /** Takes a state. It replaces what waits. */
+  state(data: unknown, position: Position | undefined): void {
+    if (this.#end !== undefined) return;
+    this.#queue.length = this.#count = this.#size = 0;
+    // A message after the position may have come before.
+    this.#seen.clear();
+    this.#isBehind = this.#hasLost = this.#isFilling = this.#isSuspect = this.#isSkipping = false;
+    this.#hasBegun = this.#hasNewState = this.#awaitsLive = true;
+    this.#last = undefined;
+    // Without a position messages may be missing after it.
+    this.#needsState = position === undefined;
+    this.#position = position;
+    this.#queue.push({ kind: 'state', data, position });
+    this.#news?.resolve();
+  }
+
+  /** The join of the room was answered, and nothing that was published before it is missing. */
+  live(): void {
+    const isLate = this.#isNew || this.#isFilling || this.#isBehind;
+    if (!this.#awaitsLive || isLate || this.#end !== undefined) return;
+    this.#awaitsLive = false;
+    if (this.#queue.at(-1)?.kind !== 'live') this.#queue.push({ kind: 'live' });
     this.#news?.resolve();
   }
 
   /** Gives up all missed messages. The loop restarts with its next join, after a gap. */
   skip(): void {
-    // A new loop has missed nothing.
-    if (this.#isNew) return;
+    if (this.#isNew) {
+      // A new loop has missed nothing, except the messages with which it would begin.
+      this.#last = undefined;
+      return;
+    }
+    if (this.#room.hasState === true) return this.#needState();
     while (this.#isFilling && this.#queue.length > 0) this.#giveBack();
     if (this.#isFilling) this.#isBehind = false;
     this.#isFilling = false;
@@ -250,7 +336,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
 
   /** Messages after its position may be missing. The loop takes no others before them. */
   refill(): void {
-    if (this.#position === undefined) this.gap();
+    if (this.#position === undefined || this.#needsState) this.gap();
     else if (this.#queue.length > 0 && !this.#isFilling) this.#isBehind = true;
     else {
       this.#isFilling = true;
@@ -265,7 +351,9 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
    * @param isFilled - Whether the loop has taken all that the join has brought.
    */
   joined({ complete, position }: JoinAnswer, isTold: boolean, isFilled: boolean): void {
+    if (this.#hasNewState) return;
     if (this.#isSkipping) return this.#skipped(position);
+    if (this.#last !== undefined) return this.#beginWithLast(position);
     if (this.#isNew) return this.begin(position);
     const isUnknown = this.#position === undefined && this.#hasBegun;
     const lacks = this.#position !== undefined && !complete;
@@ -273,7 +361,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     if (!isFilled) return;
     if (this.#isFilling) this.#fill();
     // Of a history that has lost all messages.
-    if (lacks && this.#queue.every((entry) => 'gap' in entry)) this.#advance(position);
+    if (lacks && this.#queue.every(({ kind }) => kind !== 'message')) this.#advance(position);
     this.begin(position);
     this.#news?.resolve();
   }
@@ -281,7 +369,21 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   #skipped(position: Position | undefined): void {
     this.#isSkipping = false;
     this.#hasBegun = true;
+    this.#fill();
     this.#advance(position);
+    this.#news?.resolve();
+  }
+
+  /** A join has brought the messages with which the loop begins. */
+  #beginWithLast(position: Position | undefined): void {
+    const past = this.#queue.findLastIndex(({ position: at }) => at && isUpTo(at, position));
+    const early = this.#queue.splice(0, past + 1 - Math.min(this.#last!, past + 1));
+    for (const entry of early) this.#forget(entry);
+    this.#last = undefined;
+    this.#hasBegun = true;
+    this.#fill();
+    if (!this.#isBehind) this.#advance(position);
+    this.#news?.resolve();
   }
 
   /** A node may be behind the one that the client comes from, or not know a position. */
@@ -292,6 +394,7 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   /** The loop takes what comes after the position. */
   begin(position: Position | undefined): void {
     const isNew = this.#isNew;
+    if (isNew && this.#room.hasState === true) return this.#needState();
     this.#hasBegun = true;
     this.#position ??= position;
     if (!isNew) return;
@@ -308,11 +411,13 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     this.#position = last?.position ?? this.#position;
   }
 
-  async *#read(): AsyncGenerator<RoomMessage<Data>, undefined> {
+  async *#read(): AsyncGenerator<RoomMessage<unknown>, undefined> {
     try {
       for (;;) {
         const entry = this.#shift();
-        if (entry !== undefined) yield await this.#itemOf(entry);
+        const item = entry && (await this.#itemOf(entry));
+        if (item !== undefined) yield item;
+        else if (entry !== undefined) continue;
         else if (this.#end === undefined) await this.#untilNews();
         else if (this.#end.error === undefined) return undefined;
         else throw this.#end.error;
@@ -326,16 +431,24 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
   #shift(): Entry | undefined {
     if (this.#isFilling || this.#isNew) return undefined;
     const entry = this.#queue.shift();
-    if (entry !== undefined && !('gap' in entry)) this.#size -= entry.size;
+    if (entry?.kind === 'message') {
+      this.#count--;
+      this.#size -= entry.size;
+    }
     if (entry !== undefined || !this.#isBehind || this.#end !== undefined) return entry;
     const { position } = this;
-    const gap = this.#hasLost ? ({ gap: true, position } as const) : undefined;
+    const hasLost = this.#hasLost || position === undefined;
     this.#isBehind = this.#hasLost = false;
+    if (hasLost && this.#room.hasState === true) {
+      this.#needState();
+      return undefined;
+    }
     // Without a history nothing brings what the loop did not take.
-    if (position === undefined) return { gap: true, position };
-    this.#isFilling = true;
-    this.#room.resume(this);
-    return gap;
+    if (position !== undefined) {
+      this.#isFilling = true;
+      this.#room.resume(this);
+    }
+    return hasLost ? { kind: 'gap', position } : undefined;
   }
 
   #untilNews(): Promise<void> {
@@ -343,19 +456,39 @@ export class RoomLoop<Data> implements AsyncIterableIterator<RoomMessage<Data>> 
     return this.#news.promise;
   }
 
-  async #itemOf(entry: Entry): Promise<RoomMessage<Data>> {
-    if ('gap' in entry) return entry;
-    const { data, id, position } = entry;
-    if (this.#schema === undefined) return { gap: false, data: data as Data, id, position };
+  /**
+   * @returns Undefined when a state will replace a message that does not fit.
+   * @throws (rejects) JSONError for a state that does not fit.
+   */
+  async #itemOf(entry: Entry): Promise<RoomMessage<unknown> | undefined> {
+    if (entry.kind === 'state') {
+      const data = await fitted(this.#schemas.state, entry.data, 'the state of the room');
+      return { ...entry, data };
+    }
+    if (entry.kind !== 'message') return entry;
+    const { kind, id, from, position } = entry;
     try {
-      const { value, issues } = await check(this.#schema, data);
-      if (issues === undefined) return { gap: false, data: value as Data, id, position };
-      throw misfit('a message of the room does not fit its schema', issues);
+      const data = await fitted(this.#schemas.message, entry.data, 'a message of the room');
+      return { kind, data, id, from, position };
     } catch (error) {
       this.#room.misfit(error);
-      return { gap: true, position };
+      if (this.#room.hasState !== true) return { kind: 'gap', position };
+      this.#needState();
+      return undefined;
     }
   }
+}
+
+/** @throws (rejects) JSONError for a value that does not fit `schema`. */
+async function fitted(
+  schema: StandardSchema | undefined,
+  given: unknown,
+  what: string,
+): Promise<unknown> {
+  if (schema === undefined) return given;
+  const { value, issues } = await check(schema, given);
+  if (issues === undefined) return value;
+  throw misfit(`${what} does not fit its schema`, issues);
 }
 
 /** Whether `position` is not after `other`. Positions of different histories have no order. */

@@ -7,6 +7,8 @@ import type { RoomMember, WireMembers } from './room-contract.ts';
 export interface KeySchemas {
   /** The schema of messages. */
   readonly message?: StandardSchema | undefined;
+  /** The schema of the state. */
+  readonly state?: StandardSchema | undefined;
   /** The schema of the `info` of members. It is synchronous. */
   readonly info?: StandardSchema | undefined;
 }
@@ -43,6 +45,12 @@ export type MessageOf<T extends RoomSchemas, Name extends string> =
         : StandardSchema
     : never;
 
+/** The state of the room. */
+export type StateOf<T extends RoomSchemas, Name extends string> =
+  SchemasOf<T, Name> extends { readonly state: infer S extends StandardSchema }
+    ? SchemaOutput<S>
+    : unknown;
+
 /** The `info` that the server shows of its members. */
 export type InfoOf<T extends RoomSchemas, Name extends string> =
   SchemasOf<T, Name> extends { readonly info: infer I extends StandardSchema }
@@ -52,7 +60,7 @@ export type InfoOf<T extends RoomSchemas, Name extends string> =
 /** @throws TypeError for another value than a schema, or an object of them. */
 export function checkSchemas(owner: string, given: StandardSchema | KeySchemas): void {
   if ('~standard' in Object(given)) return checkIsSchema(owner, given);
-  checkOptionNames(owner, given, ['message', 'info'], 'ignore');
+  checkOptionNames(owner, given, ['message', 'state', 'info'], 'ignore');
   for (const [name, schema] of Object.entries(given)) {
     if (schema !== undefined) checkIsSchema(`${owner}: ${name}`, schema);
   }

@@ -26,7 +26,9 @@ import type { SchemaInput } from '../schema.ts';
 import { type ClientRoom, Delays, isLater, reportFor } from './client-room.ts';
 import { ClientRooms, type MembersListener } from './client-rooms.ts';
 import {
+  isLast,
   isPosition,
+  type JoinOptions,
   type Position,
   ROOM_REFUSED,
   withRoomHandlers,
@@ -34,7 +36,13 @@ import {
 } from './room-contract.ts';
 import type { RoomMessage } from './room-loop.ts';
 import { KnownMembers, type RoomMembers } from './room-members.ts';
-import { checkSchemas, type InfoOf, type MessageOf, type RoomSchemas } from './room-schemas.ts';
+import {
+  checkSchemas,
+  type InfoOf,
+  type MessageOf,
+  type RoomSchemas,
+  type StateOf,
+} from './room-schemas.ts';
 
 /** The options of {@link roomsOf}. */
 export interface RoomsOptions<T extends RoomSchemas> {
@@ -57,15 +65,6 @@ export interface ContractRoomsOptions<
    * `client`.
    */
   readonly contract: Contract<S, C>;
-}
-
-/** The options of {@link Rooms.join}. */
-export interface JoinOptions {
-  /**
-   * Position of the last message that is known. The loop begins with those after it. Default: none,
-   * the loop begins with the next message.
-   */
-  readonly since?: Position | undefined;
 }
 
 /** Longest name of a room, in bytes. */
@@ -94,28 +93,35 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
 
   /**
    * Joins a room, and begins a loop over its messages. After a break the loop joins again and gets
-   * what it has missed: no message twice, and none missing without a `gap`. The loops of a room
-   * share one join. A loop holds 1,000 messages or 1 MiB that its reader has not taken; those
+   * what it has missed: no message twice, and none missing without a `gap`. In a room with a state it
+   * begins with the state, and has a state where another loop has a gap. After each join it has
+   * `live`. The loops of a room share one join. A loop holds 1,000 messages or 1 MiB that its reader has not taken; those
    * beyond it reads from the server when it has caught up. `break` ends the loop; the last one
    * leaves the room.
    *
    * @returns The loop. It ends when the ReconnectingConn has ended, and throws its error. It also
-   *   throws an {@link RpcError} with the code -32001 when the server refuses the room. In place of
-   *   a message that does not fit the schema it has a `gap`, and the first one is reported.
-   * @throws TypeError for a name that is not of 1 to 256 bytes, another position or option.
+   *   throws an {@link RpcError} with the code -32001 when the server refuses the room, or with the
+   *   code that its `state` has thrown; a JSONError for a state that does not fit its schema; a
+   *   CloseError 1009 for one that is longer than `readLimit`. In place of a message that does not
+   *   fit the schema it has a `gap`, and the first one is reported.
+   * @throws TypeError for a name that is not of 1 to 256 bytes, another position or option, and for
+   *   `since` with `last`; RangeError for another `last`.
    */
   join<Name extends string>(
     room: Name,
     options: JoinOptions = {},
-  ): AsyncIterableIterator<RoomMessage<SchemaOutput<MessageOf<T, Name>>>> {
+  ): AsyncIterableIterator<RoomMessage<SchemaOutput<MessageOf<T, Name>>, StateOf<T, Name>>> {
     checkName('join', room);
-    checkOptionNames('join', options, ['since'], 'ignore');
-    const { since } = options;
+    checkOptionNames('join', options, ['since', 'last'], 'ignore');
+    const { since, last } = options;
     if (since !== undefined && !isPosition(since)) {
       throw new TypeError(`since: expected { epoch: string, offset: number }, got ${kind(since)}`);
     }
-    const loop = this.#rooms.loop(room, since);
-    return loop as AsyncIterableIterator<RoomMessage<SchemaOutput<MessageOf<T, Name>>>>;
+    if (last !== undefined) checkLast(last, since);
+    const loop = this.#rooms.loop(room, { since, last });
+    return loop as AsyncIterableIterator<
+      RoomMessage<SchemaOutput<MessageOf<T, Name>>, StateOf<T, Name>>
+    >;
   }
 
   /**
@@ -311,8 +317,11 @@ class GivenUp {
  * const rooms = roomsOf(live);
  * const loop = rooms.join('chat/main');
  * await rooms.publish('chat/main', 'hello');
- * const { value } = await loop.next();
- * console.log(value?.gap === false && value.data); // hello
+ * for await (const message of loop) {
+ *   if (message.kind !== 'message') continue;
+ *   console.log(message.data); // hello
+ *   break;
+ * }
  * await live.close();
  * await server.hub.close();
  * ```
@@ -345,17 +354,18 @@ export function roomsOf(
   const given: Partial<ContractRoomsOptions<None, None, RoomSchemas>> & { handlers?: object } =
     options;
   checkOptionNames('roomsOf', given, NAMES, 'ignore');
-  const { schemas = {}, contract: own = contract({}), handlers = {}, concurrency } = given;
+  const { schemas = {}, contract: own = contract({}), handlers = {}, concurrency, streams } = given;
   for (const [key, each] of Object.entries(schemas)) checkSchemas(`schemas: ${key}`, each);
   const merged = withRooms('roomsOf', own) as Contract<Definitions, Definitions>;
   const connect = (ofRooms: object): Peer<Definitions> =>
     merged.connect(live, withRoomHandlers('roomsOf', handlers, own.client, ofRooms), {
       concurrency,
+      streams,
     });
   return new Rooms(new ClientRooms(live, connect, schemas));
 }
 
-const NAMES: readonly string[] = ['contract', 'handlers', 'schemas', 'concurrency'];
+const NAMES: readonly string[] = ['contract', 'handlers', 'schemas', 'concurrency', 'streams'];
 
 // oxlint-disable-next-line typescript/no-empty-object-type -- no definitions
 type None = {};
@@ -363,6 +373,13 @@ type None = {};
 function noLoop(room: string): TypeError {
   const name = JSON.stringify(room);
   return new TypeError(`publish: no loop is in ${name}; join ${name} first`);
+}
+
+/** @throws TypeError, RangeError for a bad option `last`. */
+function checkLast(last: number, since: Position | undefined): void {
+  if (since !== undefined) throw new TypeError('join: since and last: expected one of them');
+  if (typeof last !== 'number') throw new TypeError(`last: expected a number, got ${kind(last)}`);
+  if (!isLast(last)) throw new RangeError(`last: expected 1 to 1000, got ${String(last)}`);
 }
 
 function checkName(owner: string, room: unknown): void {

@@ -17,6 +17,19 @@ const handlers = {
       signal.addEventListener('abort', () => resolve(void aborted++));
     }),
   aborted: () => aborted,
+  async *count({ to, pad }, { signal }) {
+    try {
+      for (let n = 0; n < to; n++) yield { n, pad: 'x'.repeat(pad) };
+    } finally {
+      if (signal.aborted) aborted++;
+    }
+  },
+  sum: async ({ count }, { peer }) => {
+    let sum = 0;
+    for await (const n of peer.frames({ count })) sum += n;
+    return sum;
+  },
+
   typing: ({ room }, { peer }) => void peer.typed({ room }),
 };
 

@@ -1,4 +1,4 @@
-import type { Contract, Event, Method } from '@ws/rpc';
+import type { Contract, Event, Method, Stream } from '@ws/rpc';
 import type { ZodType } from 'zod';
 
 type Of<T> = ZodType<T, T>;
@@ -11,10 +11,13 @@ export declare const chat: Contract<
     fail: Method<Nothing, Nothing>;
     slow: Method<Nothing, Nothing>;
     aborted: Method<Nothing, Of<number>>;
+    sum: Method<Of<{ count: number }>, Of<number>>;
+    count: Stream<Of<{ to: number; pad: number }>, Of<{ n: number; pad: string }>>;
     typing: Event<Of<{ room: string }>>;
   },
   {
     typed: Event<Of<{ room: string }>>;
     confirm: Method<Of<{ question: string }>, Of<boolean>>;
+    frames: Stream<Of<{ count: number }>, Of<number>>;
   }
 >;

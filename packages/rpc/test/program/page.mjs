@@ -7,6 +7,9 @@ const typed = [];
 const handlers = {
   typed: ({ room }) => void typed.push(room),
   confirm: ({ question }) => question === 'sure?',
+  async *frames({ count }) {
+    for (let i = 0; i < count; i++) yield i;
+  },
 };
 
 globalThis.rpc = { chat, dial, handlers, ReconnectingConn, RpcError, typed };

@@ -4,7 +4,7 @@ import type { ConnLike } from '@ws/conn';
 import type { ReconnectingConn } from '@ws/reconnect';
 import type { Session } from '@ws/hub';
 import { serveRooms } from '@ws/hub/rooms';
-import { contract, event, method, RpcError } from '@ws/rpc';
+import { contract, event, method, RpcError, stream } from '@ws/rpc';
 import { roomsOf } from '@ws/rpc/rooms';
 import { z } from 'zod';
 declare const conn: ConnLike;
@@ -20,6 +20,23 @@ export const chat = contract({
     confirm: method(z.object({ question: z.string() }), z.boolean()),
   },
 });
+export const agent = contract({
+  server: {
+    ask: stream(
+      z.object({ text: z.string(), model: z.string().default('m') }),
+      z.discriminatedUnion('kind', [
+        z.object({ kind: z.literal('text'), text: z.string() }),
+        z.object({ kind: z.literal('tool'), name: z.string() }),
+      ]),
+    ),
+    ticks: stream(z.undefined(), z.string().transform(Number)),
+  },
+  client: { screen: stream(z.object({ fps: z.number() }), z.string()) },
+});
+declare const textStream: AsyncIterable<string> & ReadableStream<string>;
+async function* ticks() { yield '1'; }
+async function* ask() { yield { kind: 'text' as const, text: '' }; }
+const screen = { screen: () => textStream };
 const say = () => ({ at: 1 });
 const count = () => 1;
 const typing = () => {};
@@ -28,7 +45,7 @@ declare const live: ReconnectingConn;
 const schemas = { 'chat/*': z.object({ text: z.string() }), count: z.string().transform(Number) };
 export const rooms = roomsOf(live, { contract: chat, handlers: client, schemas });
 interface User { readonly teams: readonly string[] }
-void [RpcError, serveRooms, conn, session, say, count, typing, client];
+void [RpcError, ask, ticks, screen, serveRooms, conn, session, say, count, typing, client];
 `;
 
 /** A correct program: it must compile. */
@@ -58,11 +75,11 @@ method(z.coerce.date(), z.iso.datetime().transform((text) => new Date(text)));
 event(z.string().transform((text) => new Map([[text, 1]])));
 await more.connect(conn, client).more(undefined, { timeout: 5 });
 for await (const m of rooms.join('chat/main', { since: { epoch: '', offset: 0 } })) {
-  const said: string | undefined = m.gap ? m.position?.epoch : m.data.text + String(m.id);
+  const said: string | undefined = m.kind === 'gap' ? m.position?.epoch : m.kind === 'message' ? m.data.text + String(m.id) : m.kind;
   void said;
 }
-for await (const m of rooms.join('count')) if (!m.gap) m.data.toFixed();
-for await (const m of rooms.join('other')) { const data: unknown = m.gap ? m.position : m.data; void data; }
+for await (const m of rooms.join('count')) if (m.kind === 'message') m.data.toFixed();
+for await (const m of rooms.join('other')) { const data: unknown = m.kind === 'message' || m.kind === 'state' ? m.data : m.kind; void data; }
 await rooms.publish('chat/main', { text: 'a' }, { timeout: false });
 await rooms.publish('count', '3');
 await rooms.peer.say({ text: 'a' });
@@ -74,6 +91,26 @@ const server = serveRooms(
 );
 server.hub.on('connect', (session) => void server.peer(session).said({ text: session.data.teams.join() }));
 server.hub.on('presence', (_, { joined }) => { for (const { info } of joined.values()) info.team.trim(); });
+agent.serve<{ user: string }>({
+  async *ask({ text, model }, { signal, peer, auth }) {
+    yield { kind: 'text', text: text + model + auth.user };
+    for await (const frame of peer.screen({ fps: 1 }, { signal })) { yield { kind: 'tool', name: frame }; break; }
+  },
+  ticks: () => textStream,
+});
+agent.listener<typeof session>({ ask: (_, { session }) => { void session.data.user; return ask(); }, ticks });
+const asked = agent.connect(conn, { async *screen({ fps }) { yield String(fps); } });
+for await (const part of asked.ask({ text: 'a' }, { signal: new AbortController().signal, timeout: 60_000 })) {
+  const shown: string = part.kind === 'text' ? part.text : part.name;
+  void shown;
+}
+for await (const tick of asked.ticks()) tick.toFixed();
+const steps: AsyncIterableIterator<number> = asked.ticks(undefined, { timeout: false });
+const framed: AsyncIterableIterator<string> = agent.peer(session).screen({ fps: 1 });
+const streamed = roomsOf(live, { contract: agent, handlers: screen, streams: 4 });
+for await (const tick of streamed.peer.ticks()) tick.toFixed();
+serveRooms({}, { contract: agent, handlers: { ask, ticks }, streams: 4 });
+void [steps, framed, agent.server.ask.kind === 'stream', agent.client.screen.name];
 void [more2, roomsOf(live), serveRooms({ r: { mayJoin: true } }).handler];
 `;
 
@@ -296,17 +333,71 @@ export const MISTAKES: readonly Mistake[] = [
     'contract({ server: {} }, { server: {}, client: {} });',
     /missing the following properties from type 'Contract</,
   ],
+  [
+    'a promise for a stream',
+    "agent.serve({ ask, ticks: async () => ['1'] });",
+    /asyncIterator\]' is missing in type 'Promise<string\[\]>'/,
+  ],
+  [
+    'an async function of a stream',
+    'agent.serve({ async ask() { return ask(); }, ticks });',
+    /=> AsyncIterable</,
+  ],
+  ['an item of another type', 'agent.serve({ ask, async *ticks() { yield 1; } });', /number/],
+  [
+    'an item of no kind',
+    "agent.serve({ async *ask() { yield { kind: 'other', text: '' }; }, ticks });",
+    /other/,
+  ],
+  missing('a missing generator', 'agent.serve({ ask });', 'ticks'),
+  missing('a missing generator of a client', 'agent.connect(conn, {});', 'screen'),
+  [
+    'an item read as another type',
+    'for await (const tick of agent.connect(conn, screen).ticks()) { const text: string = tick; void text; }',
+    /Type 'number' is not assignable to type 'string'/,
+  ],
+  [
+    'a stream that is awaited',
+    'const text: number = await agent.connect(conn, screen).ticks(); void text;',
+    /AsyncIterableIterator<number/,
+  ],
+  [
+    'an input of a stream of another type',
+    'agent.connect(conn, screen).ask({ text: 1 });',
+    /Type 'number' is not assignable to type 'string'/,
+  ],
+  [
+    'no input of a stream',
+    'agent.connect(conn, screen).ask();',
+    /Expected 1-2 arguments, but got 0/,
+  ],
+  [
+    'an item that JSON does not have',
+    'stream(z.undefined(), z.object({ at: z.date() }));',
+    /JSON has no.*Date/,
+  ],
+  ['an input that JSON does not have', 'stream(z.bigint(), z.string());', /JSON has no.*bigint/],
+  [
+    'a stream with retry',
+    'stream(z.undefined(), z.string(), { retry: true });',
+    /is not assignable to parameter of type 'never'/,
+  ],
+  [
+    'encode of a stream',
+    "agent.server.ask.encode({ text: '' });",
+    /Property 'encode' does not exist/,
+  ],
   ['data of a room of another type', "await rooms.publish('chat/main', { text: 1 });", /string/],
   ['the output of a schema as the data of a room', "await rooms.publish('count', 3);", /string/],
   [
     'a key that the data of a room does not have',
-    "for await (const m of rooms.join('chat/main')) if (!m.gap) m.data.to;",
+    "for await (const m of rooms.join('chat/main')) if (m.kind === 'message') m.data.to;",
     /to/,
   ],
   ['data of a gap', "for await (const m of rooms.join('chat/main')) m.data;", /data/],
   [
     'data of a room without a schema',
-    "for await (const m of rooms.join('x')) if (!m.gap) m.data.text;",
+    "for await (const m of rooms.join('x')) if (m.kind === 'message') m.data.text;",
     /unknown/,
   ],
   ['an option that a join does not have', "rooms.join('chat/main', { limit: 1 });", /limit/],

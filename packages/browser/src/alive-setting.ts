@@ -1,0 +1,48 @@
+import type { AliveOptions, AlivePlan } from './dial-options.ts';
+
+/** The longest time in ms from a question to the next message, after ends of connections. */
+const LONGEST_TIMEOUT = 60_000;
+
+/**
+ * The option `alive` of all connections to one URL. After an end by it, the next connection has twice
+ * the time: a page sees no part of a long message.
+ */
+export class AliveSetting {
+  readonly #given: AliveOptions | false | undefined;
+  #plan: AlivePlan | undefined;
+  #timeout = 0;
+
+  constructor(given: AliveOptions | false | undefined) {
+    this.#given = given;
+  }
+
+  /** Whether the application has decided about it. */
+  get isGiven(): boolean {
+    return this.#given !== undefined;
+  }
+
+  /** The plan of the next connection; undefined if none finds out whether it is dead. */
+  get plan(): AlivePlan | undefined {
+    return this.#plan && { ...this.#plan, timeout: this.#timeout };
+  }
+
+  /** @param refused - Gets an error when the peer closes a connection on a question. */
+  set(plan: AlivePlan | undefined, refused: (error: Error) => void): void {
+    if (plan === undefined) return;
+    this.#timeout = plan.timeout;
+    let isReported = false;
+    this.#plan = {
+      ...plan,
+      answered: () => void (this.#timeout = plan.timeout),
+      lost: () => {
+        const longest = Math.max(LONGEST_TIMEOUT, plan.timeout);
+        this.#timeout = Math.min(this.#timeout * 2, longest);
+      },
+      refused: (code) => {
+        if (isReported) return;
+        isReported = true;
+        refused(new Error(`the peer closed with ${code} ${plan.note}`));
+      },
+    };
+  }
+}

@@ -1,0 +1,115 @@
+// Rooms with a state over real engines: the engine is killed and cut off, connections break.
+// HUB_ENGINES, HUB_SEEDS and HUB_FAULTS as in killer.slow.test.ts.
+import process from 'node:process';
+import { type Conn, connPair } from '@ws/conn';
+import { serveRooms } from '@ws/hub/rooms';
+import { ReconnectingConn } from '@ws/reconnect';
+import { roomsOf } from '@ws/rpc/rooms';
+import { lacksDaemon, nothingLeft, Random } from '@ws/tests';
+import { describe, expect, it } from 'vitest';
+import { Copy, changed, EMPTY, type Table } from '../serve-rooms/board.ts';
+import { backplaneOf } from './backplane-of.ts';
+import { ENGINES } from './engines.ts';
+import { SEEDS } from './seeds.ts';
+
+const CLIENTS = 20;
+const ROOMS = ['board/0', 'board/1'];
+const NODES = 2;
+const STEPS = Number(process.env['HUB_FAULTS'] ?? 4);
+const NAMES = (process.env['HUB_ENGINES'] ?? 'redis,jetstream').split(',');
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+const timeout = 60_000 * (2 + STEPS);
+
+describe.each(NAMES.filter((name) => name in ENGINES && name !== 'nats'))(
+  'rooms with a state over %s',
+  { timeout },
+  (name) => {
+    nothingLeft();
+    const [program, start] = ENGINES[name]!;
+
+    it.skipIf(lacksDaemon(program)).each(SEEDS)(
+      'give each loop the table, whatever happens (seed %i)',
+      async (seed) => {
+        const random = new Random(seed);
+        const { servers } = await start();
+        const [server] = servers;
+        const tables = new Map<string, Table>(ROOMS.map((room) => [room, EMPTY]));
+        const nodes: ReturnType<typeof serveRooms>[] = [];
+        for (let number = 0; number < NODES; number++) {
+          const { port } = await server!.relay();
+          const backplane = await backplaneOf({ engine: name, port, number }, `state${seed}`);
+          const state = async (room: string): Promise<Table> => {
+            await sleep(random.below(20));
+            return tables.get(room)!;
+          };
+          const node = serveRooms(
+            { 'board/*': { history: { size: 200 }, mayJoin: true, state } },
+            { hub: { id: `n${number}`, backplane } },
+          );
+          node.hub.on('error', () => {});
+          nodes.push(node);
+        }
+        const conns: (Conn | undefined)[] = [];
+        const lives: ReconnectingConn[] = [];
+        const copies: Copy[] = [];
+        for (let i = 0; i < CLIENTS; i++) {
+          const live = new ReconnectingConn(
+            async () => {
+              const [client, conn] = connPair({ report: () => {} });
+              conns[i] = client;
+              random.pick(nodes).hub.add(conn);
+              return client;
+            },
+            { minDelay: 5, maxDelay: 50 },
+          );
+          lives.push(live);
+          const rooms = roomsOf(live);
+          for (const room of ROOMS) copies.push(new Copy(rooms.join(room), room, name === 'redis'));
+        }
+        let pending = 0;
+        const write = async (room: string): Promise<void> => {
+          const [change, table] = changed(tables.get(room)!, random);
+          tables.set(room, table);
+          pending++;
+          for (;;) {
+            const { hub } = random.pick(nodes);
+            const isDone = await hub
+              .room(room)
+              .publishJSON(change)
+              .then(
+                () => true,
+                () => false,
+              );
+            if (isDone) break;
+            await sleep(100);
+          }
+          pending--;
+        };
+        const writing = setInterval(() => void write(random.pick(ROOMS)), 10);
+        const breaking = setInterval(() => conns[random.below(CLIENTS)]?.terminate(), 100);
+        try {
+          for (let step = 0; step < STEPS; step++) {
+            await sleep(1_500);
+            await server!.stop();
+            await sleep(random.below(1_500));
+            await server!.start();
+          }
+          await sleep(1_500);
+          clearInterval(breaking);
+          clearInterval(writing);
+          await expect.poll(() => pending, { timeout: 60_000, interval: 100 }).toBe(0);
+          const faults = (): string[] =>
+            copies.flatMap((copy) => copy.differs(tables.get(copy.room)!));
+          await expect.poll(faults, { timeout: 60_000, interval: 200 }).toEqual([]);
+          console.log(`${name}, seed ${seed}: ${[...tables.values()].map(({ n }) => n)} changes`);
+        } finally {
+          clearInterval(breaking);
+          clearInterval(writing);
+          for (const live of lives) await live.close();
+          for (const { hub } of nodes) await hub.close({ timeout: 1_000 });
+        }
+      },
+    );
+  },
+);

@@ -1,0 +1,121 @@
+// The option `state` of rooms of a Hub.
+import { connPair } from '@ws/conn';
+import { Hub, type HubOptions, type Joined } from '@ws/hub';
+import { describe, expect, it } from 'vitest';
+
+type Room = NonNullable<HubOptions['rooms']>[string];
+
+/** A hub whose members get each message with its offset, and a session of it. */
+function setUp(state: NonNullable<Room['state']>, more: Room = {}) {
+  const hub = new Hub({
+    rooms: {
+      r: {
+        history: true,
+        form: (message, { position }) => `${position?.offset} ${message.text()}`,
+        state,
+        ...more,
+      },
+    },
+  });
+  const errors: string[] = [];
+  const events: string[] = [];
+  hub.on('error', (_, error) => void errors.push(String(error)));
+  hub.on('entered', () => void events.push('entered'));
+  hub.on('left', () => void events.push('left'));
+  const [client, conn] = connPair({ report: () => {} });
+  const session = hub.add(conn);
+  const next = async (): Promise<string> => (await client.readMessage()).text();
+  return { hub, session, next, errors, events, room: hub.room('r') };
+}
+
+describe('the option state of a room', () => {
+  it('gives a join with options first, then the state, then what follows its position', async () => {
+    const { session, next, room, hub } = setUp(async (name, { position }) => {
+      await room.publish('meanwhile');
+      return `state of ${name} at ${position?.offset}`;
+    });
+    await room.publish('before');
+    const firsts: Joined[] = [];
+    const joined = session.join('r', {
+      first: (each) => {
+        firsts.push(each);
+        return 'first';
+      },
+    });
+    expect([await next(), await next(), await next()]).toEqual([
+      'first',
+      'state of r at 1',
+      '2 meanwhile',
+    ]);
+    expect(firsts).toMatchObject([{ complete: true, missed: 0, position: { offset: 2 } }]);
+    expect(await joined).toMatchObject({ complete: true, missed: 1, position: { offset: 2 } });
+    await hub.close({ timeout: 1 });
+  });
+
+  it('is not called for a join without options, or whose since is complete', async () => {
+    let calls = 0;
+    const { session, next, room, hub, events } = setUp(() => `state ${++calls}`);
+    const since = await room.publish('1');
+    await room.publish('2');
+    await session.join('r');
+    expect(events).toEqual(['entered']);
+    await session.join('r', { since });
+    expect(await next()).toBe('2 2');
+    expect(calls).toBe(0);
+    await session.join('r', { since: { epoch: 'other', offset: 1 } });
+    expect(await next()).toBe('state 1');
+    expect(events).toEqual(['entered']);
+    await hub.close({ timeout: 1 });
+  });
+
+  it('rejects the join with its error, which is reported once', async () => {
+    const failure = new Error('no database');
+    const { session, hub, errors, events, room } = setUp(async () => {
+      throw failure;
+    });
+    await expect(session.join('r', { limit: 1 })).rejects.toBe(failure);
+    expect(errors).toEqual(['Error: no database']);
+    expect([events, room.members.size, session.rooms.size]).toEqual([[], 0, 0]);
+    await hub.close({ timeout: 1 });
+  });
+
+  it('ends an earlier membership when it fails', async () => {
+    const { session, hub, events } = setUp(() => {
+      throw new Error('no database');
+    });
+    await session.join('r');
+    await session.join('r', { limit: 1 }).catch(() => {});
+    expect(events).toEqual(['entered', 'left']);
+    await hub.close({ timeout: 1 });
+  });
+
+  it('sends nothing to a session that a listener of entered takes out', async () => {
+    const { session, hub, next, room } = setUp(() => 'state');
+    hub.on('entered', () => session.leave('r'));
+    await expect(session.join('r', { limit: 1 })).rejects.toThrow(/left/);
+    expect(await next()).toBe('state');
+    await room.publish('after');
+    session.send('end');
+    expect(await next()).toBe('end');
+    await hub.close({ timeout: 1 });
+  });
+
+  it('may be bytes, and of at most 1 MiB', async () => {
+    const { session, hub, next, errors } = setUp((_, { position }) =>
+      position?.offset === 0 ? new Uint8Array(1_048_577) : Uint8Array.of(65),
+    );
+    await expect(session.join('r', { limit: 1 })).rejects.toThrow(RangeError);
+    expect(errors).toHaveLength(1);
+    await hub.room('r').publish('1');
+    await session.join('r', { limit: 1 });
+    expect(await next()).toBe('A');
+    await hub.close({ timeout: 1 });
+  });
+
+  it.each<[string, Room, RegExp]>([
+    ['without history', { state: () => '', history: false }, /state: needs history/],
+    ['that is no function', { state: 'x' as never, history: true }, /state/],
+  ])('is refused %s', (_, options, message) => {
+    expect(() => new Hub({ rooms: { r: options } })).toThrow(message);
+  });
+});

@@ -1,0 +1,388 @@
+// The state of a room, then what follows.
+import type { RoomRules, RoomTable } from '@ws/hub/rooms';
+import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
+import { RpcError } from '@ws/rpc';
+import type { RoomMessage } from '@ws/rpc/rooms';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { internalsOfHub } from '../../src/hub.ts';
+import { startClient, startNode, startRaw, turns } from './setup.ts';
+
+afterEach(() => void vi.useRealTimers());
+
+/** A counter that is stored, then published. */
+class Counter {
+  value = 0;
+  calls = 0;
+  signals: { readonly aborted: boolean }[] = [];
+  /** Runs before `state` returns. */
+  before: () => unknown = () => {};
+
+  readonly state = async (
+    _: string,
+    { signal }: { readonly signal: { readonly aborted: boolean } },
+  ): Promise<{ value: number }> => {
+    this.calls++;
+    this.signals.push(signal);
+    const { value } = this;
+    await this.before();
+    return { value };
+  };
+
+  table(more: Partial<RoomRules<string>> = {}): RoomTable<string> {
+    return {
+      'board/*': { history: true, mayJoin: true, mayPublish: true, state: this.state, ...more },
+    };
+  }
+
+  add(hub: ReturnType<typeof startNode>['hub'], room = 'board/7'): Promise<unknown> {
+    return hub.room(room).publishJSON(++this.value);
+  }
+}
+
+type Loop = AsyncIterator<RoomMessage<unknown>, unknown>;
+
+/** The next items: `state 3`, `4`, `gap`, `live`. */
+async function items(loop: Loop, count: number): Promise<string[]> {
+  const got: string[] = [];
+  while (got.length < count) {
+    const { done, value } = await loop.next();
+    if (done) return [...got, 'end'];
+    if (value.kind === 'state') got.push(`state ${(value.data as { value: number }).value}`);
+    else got.push(value.kind === 'message' ? String(value.data) : value.kind);
+  }
+  return got;
+}
+
+describe('a loop over a room with a state', () => {
+  it('begins with the state, then gets what follows, and live once after the join', async () => {
+    const counter = new Counter();
+    const { node, hub } = startNode(counter.table());
+    await counter.add(hub);
+    const { rooms, live } = startClient(node);
+    const loop = rooms.join('board/7');
+    expect(await items(loop, 2)).toEqual(['state 1', 'live']);
+    await counter.add(hub);
+    expect(await items(loop, 1)).toEqual(['2']);
+    await live.close();
+    await hub.close();
+  });
+
+  it('misses nothing that is published while the state is read', async () => {
+    const counter = new Counter();
+    const { node, hub } = startNode(counter.table());
+    counter.before = () => counter.add(hub);
+    const { rooms, live } = startClient(node);
+    expect(await items(rooms.join('board/7'), 3)).toEqual(['state 0', '1', 'live']);
+    await live.close();
+    await hub.close();
+  });
+
+  it('gets no state after a break whose messages the history has', async () => {
+    const counter = new Counter();
+    const { node, hub } = startNode(counter.table());
+    const { rooms, live, cut } = startClient(node);
+    const loop = rooms.join('board/7');
+    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    cut();
+    await counter.add(hub);
+    expect(await items(loop, 2)).toEqual(['1', 'live']);
+    expect(counter.calls).toBe(1);
+    await live.close();
+    await hub.close();
+  });
+
+  it('gets a state, and no gap, when the history lacks messages', async () => {
+    const counter = new Counter();
+    const { node, hub } = startNode(counter.table({ history: { size: 2 } }));
+    const { rooms, live, cut } = startClient(node);
+    const loop = rooms.join('board/7');
+    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    cut();
+    for (let i = 0; i < 4; i++) await counter.add(hub);
+    expect(await items(loop, 2)).toEqual(['state 4', 'live']);
+    await live.close();
+    await hub.close();
+  });
+
+  it('drops what waits in it when a state comes', async () => {
+    const counter = new Counter();
+    const { node, hub } = startNode(counter.table({ history: { size: 2 } }));
+    const { rooms, live, cut } = startClient(node);
+    const loop = rooms.join('board/7');
+    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    await counter.add(hub);
+    await turns();
+    cut();
+    for (let i = 0; i < 4; i++) await counter.add(hub);
+    await expect.poll(() => counter.calls).toBe(2);
+    await turns();
+    expect(await items(loop, 2)).toEqual(['state 5', 'live']);
+    await live.close();
+    await hub.close();
+  });
+
+  it('gets the state of another loop that has asked for one', async () => {
+    const counter = new Counter();
+    const { node, hub } = startNode(counter.table());
+    const { rooms, live } = startClient(node);
+    const loop = rooms.join('board/7');
+    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    await counter.add(hub);
+    expect(await items(loop, 1)).toEqual(['1']);
+    const other = rooms.join('board/7');
+    expect(await items(other, 2)).toEqual(['state 1', 'live']);
+    expect(await items(loop, 2)).toEqual(['state 1', 'live']);
+    await counter.add(hub);
+    expect([await items(loop, 1), await items(other, 1)]).toEqual([['2'], ['2']]);
+    await live.close();
+    await hub.close();
+  });
+
+  it('gets a state for a message that does not fit its schema', async () => {
+    const warn = vi.spyOn(console, 'error').mockImplementation(() => {});
+    const counter = new Counter();
+    const { node, hub } = startNode({ 'chat/*': counter.table()['board/*']! });
+    const { rooms, live } = startClient(node);
+    const loop = rooms.join('chat/main');
+    expect(await items(loop as never, 2)).toEqual(['state 0', 'live']);
+    await counter.add(hub, 'chat/main');
+    expect(await items(loop as never, 2)).toEqual(['state 1', 'live']);
+    warn.mockRestore();
+    await live.close();
+    await hub.close();
+  });
+
+  it('ends with the RpcError that state throws', async () => {
+    const counter = new Counter();
+    const { node, hub } = startNode(counter.table());
+    counter.before = () => {
+      throw new RpcError(-32_050, 'no such board');
+    };
+    const entered: string[] = [];
+    hub.on('entered', () => void entered.push('entered'));
+    hub.on('left', () => void entered.push('left'));
+    const { rooms, live } = startClient(node);
+    await expect(rooms.join('board/7').next()).rejects.toMatchObject({ code: -32_050 });
+    expect(entered).toEqual([]);
+    expect(hub.room('board/7').members.size).toBe(0);
+    await live.close();
+    await hub.close();
+  });
+
+  it('asks again when state fails', async () => {
+    const counter = new Counter();
+    const { node, hub, errors } = startNode(counter.table());
+    counter.before = () => {
+      if (counter.calls < 2) throw new Error('the database is away');
+    };
+    const { rooms, live } = startClient(node);
+    expect(await items(rooms.join('board/7'), 2)).toEqual(['state 0', 'live']);
+    expect(errors.map(String)).toContainEqual(expect.stringMatching(/the database is away/));
+    await live.close();
+    await hub.close();
+  });
+
+  it.each([
+    ['a value that JSON does not have', () => new Map()],
+    ['undefined', () => undefined],
+    ['more than 1 MiB', () => 'x'.repeat(1_048_577)],
+  ])('gets no state that is %s', async (_, state) => {
+    const { node, hub, errors } = startNode({ r: { history: true, mayJoin: true, state } });
+    const { ask } = startRaw(node);
+    const { error } = await ask('room.join', { room: 'r' });
+    expect(error).toMatchObject({ code: -32_000 });
+    expect(errors.length).toBeGreaterThan(0);
+    await hub.close({ timeout: 1 });
+  });
+});
+
+describe('the joins of a room with a state', () => {
+  it('share a call, also those that begin while it runs', async () => {
+    const counter = new Counter();
+    let open = (): void => {};
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    counter.before = () => opened;
+    const { node, hub } = startNode(counter.table());
+    const clients = [startRaw(node), startRaw(node)];
+    const joins = clients.map(({ ask }) => ask('room.join', { room: 'board/7' }));
+    await turns();
+    await counter.add(hub);
+    clients.push(startRaw(node));
+    joins.push(clients[2]!.ask('room.join', { room: 'board/7' }));
+    await turns();
+    open();
+    for (const { result, events } of await Promise.all(joins)) {
+      expect(result).toMatchObject({ complete: true, missed: 1, state: true });
+      expect(events.map(({ method }) => method)).toEqual(['room.state', 'room.message']);
+    }
+    expect(counter.calls).toBe(1);
+    await hub.close({ timeout: 1 });
+  });
+
+  it('call state once or twice for 1,000 of them within 50 ms', async () => {
+    const counter = new Counter();
+    counter.before = () => new Promise((resolve) => setTimeout(resolve, 100));
+    const { node, hub } = startNode(counter.table());
+    await counter.add(hub);
+    const joins: Promise<unknown>[] = [];
+    for (let i = 0; i < 1_000; i++)
+      joins.push(startRaw(node).ask('room.join', { room: 'board/7' }));
+    for (const answer of await Promise.all(joins)) {
+      expect(answer).toMatchObject({ result: { complete: true, state: true } });
+    }
+    expect(counter.calls).toBeLessThanOrEqual(2);
+    await hub.close({ timeout: 1 });
+  });
+
+  it('hold few states for a client that does not read', async () => {
+    const calls = new Map<string, number>();
+    const state = (room: string): string => {
+      calls.set(room, (calls.get(room) ?? 0) + 1);
+      return 'x'.repeat(1_000_000);
+    };
+    const { node, hub } = startNode({ 'large/*': { history: true, mayJoin: true, state } });
+    const { client, send, session } = startRaw(node);
+    // Whether the bytes of a state are kept until it leaves.
+    const hold = vi.spyOn(internalsOfHub(hub).rooms.states, 'hold');
+    for (let i = 0; i < 20; i++) await send('room.join', { room: `large/${i}` }, i);
+    await turns(50);
+    expect(session.roomCount).toBe(20);
+    expect(hold.mock.results.filter(({ value }) => value === true)).toHaveLength(1);
+    // The client reads at last, and gets all of them.
+    const rooms = new Set<unknown>();
+    while (rooms.size < 20) {
+      const { params } = (await client.readMessage()).json() as { params?: { room?: string } };
+      if (params?.room !== undefined) rooms.add(params.room);
+    }
+    expect(Math.max(...calls.values())).toBeLessThanOrEqual(2);
+    await hub.close({ timeout: 1 });
+  });
+
+  it('of other rooms do not wait for a state that hangs', async () => {
+    const state = (room: string): unknown => (room === 'a' ? new Promise(() => {}) : room);
+    const rules = { history: true, mayJoin: true, state };
+    const { node, hub } = startNode({ a: rules, b: rules });
+    const { rooms, live } = startClient(node);
+    void rooms.join('a').next();
+    expect((await rooms.join('b').next()).value).toMatchObject({ kind: 'state', data: 'b' });
+    await live.close();
+    await hub.close({ timeout: 1 });
+  });
+
+  it('are refused when the history does not reach back to three states', async () => {
+    const counter = new Counter();
+    const { node, hub } = startNode(counter.table({ history: { size: 2 } }));
+    counter.before = async () => {
+      for (let i = 0; i < 5; i++) await counter.add(hub);
+    };
+    const { ask } = startRaw(node);
+    expect((await ask('room.join', { room: 'board/7' })).error).toMatchObject({ code: -32_000 });
+    expect(counter.calls).toBe(3);
+    expect(hub.room('board/7').members.size).toBe(0);
+    await hub.close({ timeout: 1 });
+  });
+
+  it('abort the signal when none waits, and end after 10 s', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    const counter = new Counter();
+    counter.before = () => new Promise(() => {});
+    const { node, hub } = startNode(counter.table());
+    const one = startRaw(node);
+    void one.send('room.join', { room: 'board/7' }, 1);
+    await turns();
+    await one.ask('room.leave', { room: 'board/7' });
+    expect(counter.signals.map(({ aborted }) => aborted)).toEqual([true]);
+    // The call that hangs keeps its place.
+    const two = startRaw(node);
+    const joined = two.ask('room.join', { room: 'board/7' });
+    await turns();
+    expect(counter.calls).toBe(1);
+    const pass = async (ms: number): Promise<void> => {
+      for (let i = 0; i < ms; i += 5_000) {
+        await vi.advanceTimersByTimeAsync(5_000);
+        await turns();
+      }
+    };
+    void one.client.receive(() => {});
+    await pass(55_000);
+    expect(counter.calls).toBe(1);
+    await pass(5_000);
+    expect(counter.calls).toBe(2);
+    await pass(10_000);
+    expect((await joined).error).toMatchObject({ code: -32_000 });
+    expect(counter.signals[1]!.aborted).toBe(true);
+    vi.useRealTimers();
+    await hub.close({ timeout: 1 });
+  });
+});
+
+describe('a member of a room with a state', () => {
+  it('is seen when its state leaves, and gets the members after it', async () => {
+    const counter = new Counter();
+    let open = (): void => {};
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    counter.before = () => opened;
+    const more = { presence: ({ data }: { data: string }) => ({ name: data }), members: true };
+    const { node, hub } = startNode(counter.table(more));
+    const seen: string[] = [];
+    hub.on('entered', (session) => void seen.push(session.data));
+    const { ask, session, next } = startRaw(node);
+    const joined = ask('room.join', { room: 'board/7' });
+    await turns();
+    expect(hub.room('board/7').members.has(session)).toBe(true);
+    expect([seen, hub.room('board/7').presence.size]).toEqual([[], 0]);
+    session.show('board/7', { name: 'other' });
+    open();
+    const { events } = await joined;
+    expect(events.map(({ method }) => method)).toEqual(['room.state']);
+    expect(seen).toEqual(['eve']);
+    expect((await next())['method']).toBe('room.members');
+    const [present] = hub.room('board/7').presence.values();
+    expect(present!.info).toEqual({ name: 'other' });
+    await hub.close({ timeout: 1 });
+  });
+
+  it('gets nothing when its membership has ended meanwhile', async () => {
+    const counter = new Counter();
+    let open = (): void => {};
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    counter.before = () => opened;
+    const { node, hub } = startNode(counter.table());
+    const { session, next, send } = startRaw(node);
+    await send('room.join', { room: 'board/7' }, 1);
+    await turns();
+    session.leave('board/7');
+    open();
+    await turns();
+    expect(await next()).toMatchObject({ id: 1, error: { code: -32_000 } });
+    await hub.close({ timeout: 1 });
+  });
+
+  it('gets a state without a position while the engine is away, then another one', async () => {
+    const broker = new MemoryBroker();
+    const backplane = memoryBackplane(broker);
+    const counter = new Counter();
+    const { node, hub } = startNode(counter.table(), { backplane });
+    await counter.add(hub);
+    broker.disconnect();
+    await turns();
+    const { rooms, live } = startClient(node);
+    const loop = rooms.join('board/7');
+    const { value } = await loop.next();
+    expect(value).toEqual({ kind: 'state', data: { value: 1 }, position: undefined });
+    broker.reconnect();
+    expect(await items(loop, 2)).toEqual(['state 1', 'live']);
+    await counter.add(hub);
+    expect(await items(loop, 1)).toEqual(['2']);
+    await live.close();
+    await hub.close();
+  });
+});
+
+describe('state', () => {
+  it('needs a history', () => {
+    expect(() => startNode({ r: { mayJoin: true, state: () => 1 } })).toThrow(
+      /rooms\["r"\]\.state: needs history/,
+    );
+  });
+});

@@ -1,0 +1,117 @@
+import { CloseError, type ConnLike } from '@ws/conn';
+import { internalsOf } from '@ws/conn/internal';
+import type { Carrier } from './carrier.ts';
+import type { StreamDefinition } from './definitions.ts';
+import type { Handler, Request } from './request.ts';
+import { ErrorCode, isRpcError, isSo, RpcError } from './rpc-error.ts';
+import { after, type Checked, check, checkEither, misfit } from './schema.ts';
+import { errorText, resultText } from './wire.ts';
+
+/** The text of an answer; undefined for none. */
+export type Answer = string | undefined | Promise<string | undefined>;
+
+/** Calls the handlers of requests and events. */
+export class HandlerCaller {
+  readonly #carrier: Carrier;
+  readonly #contextOf: (request: Request) => unknown;
+  readonly #serve: (
+    request: Request,
+    definition: StreamDefinition,
+    handle: () => unknown,
+  ) => Answer;
+
+  /**
+   * @param contextOf - Creates the second argument of a handler.
+   * @param serve - Serves the stream that `handle` returns.
+   */
+  constructor(
+    carrier: Carrier,
+    contextOf: (request: Request) => unknown,
+    serve: (request: Request, definition: StreamDefinition, handle: () => unknown) => Answer,
+  ) {
+    this.#carrier = carrier;
+    this.#contextOf = contextOf;
+    this.#serve = serve;
+  }
+
+  /**
+   * Checks the input, calls the handler, and checks the answer.
+   *
+   * @returns The text of the answer; undefined for an event.
+   * @throws (or rejects with) the error of the handler or of a schema.
+   */
+  answerTo(request: Request): Answer {
+    const { handler, params } = request;
+    if (typeof handler === 'string') return handler;
+    const { input } = handler.definition;
+    const isWrapped = Array.isArray(params) && params.length === 1;
+    // `[value]` is first a value that was sent so: see `paramsText`.
+    const checked = isWrapped
+      ? checkEither(input, params[0], { value: params })
+      : check(input, params);
+    return checked instanceof Promise
+      ? checked.then((result) => this.#callLater(request, handler, result))
+      : this.#call(request, handler, checked);
+  }
+
+  /** Calls the handler after an asynchronous schema, unless the request has ended meanwhile. */
+  #callLater(request: Request, handler: Handler, checked: Checked): Answer {
+    const { connection } = request;
+    if (request.isDropped || isRevoked(connection)) return undefined;
+    // Earlier messages of a peer that has closed are handled, with an aborted signal.
+    if (request.isCancelled && connection?.state === 'open') throw request.signal.reason;
+    return this.#call(request, handler, checked);
+  }
+
+  #call(request: Request, { definition, run }: Handler, { value, issues }: Checked): Answer {
+    const { id } = request;
+    if (issues !== undefined) {
+      if (id !== undefined) {
+        throw new RpcError(ErrorCode.InvalidParams, 'Invalid params', { issues });
+      }
+      const what = `an event ${definition.name} does not fit its schema`;
+      this.#carrier.reportRarely('misfit', () => misfit(what, issues));
+      return undefined;
+    }
+    if (definition.kind === 'stream') {
+      return this.#serve(request, definition, () => run(value, this.#contextOf(request)));
+    }
+    const result = run(value, this.#contextOf(request));
+    return after(result, (answer) => {
+      if (id === undefined || definition.kind === 'event') return undefined;
+      return after(check(definition.output, answer), ({ value, issues }) => {
+        if (issues === undefined) return resultText(id, value);
+        throw misfit(`the answer of ${definition.name} does not fit its schema`, issues);
+      });
+    });
+  }
+
+  /** The caller gets an RpcError. Another error is reported, and the caller gets only its code. */
+  errorText(request: Request, error: unknown): string | undefined {
+    const { id, name, connection } = request;
+    if (isRpcError(error) && id !== undefined) {
+      try {
+        // Checks again what a handler may have changed.
+        const { code, message, data } = new RpcError(error.code, error.message, error.data);
+        return errorText(id, code, message, data);
+      } catch (fault) {
+        error = fault;
+      }
+    }
+    // The peer has gone while the handler asked it.
+    const isEnd = connection?.state !== 'open' && isSo(() => error instanceof CloseError);
+    // The handler has given its signal to a function of the platform.
+    const isAbort = request.isCancelled && isSo(() => (error as Error).name === 'AbortError');
+    if (!isEnd && !isAbort) this.#carrier.report(error, name);
+    return id === undefined ? undefined : errorText(id, ErrorCode.InternalError, 'Internal error');
+  }
+}
+
+/**
+ * Whether a close of this end drops what has arrived. A runtime that cannot tell drops it at each
+ * close.
+ */
+export function isRevoked(connection: ConnLike | undefined): boolean {
+  if (connection === undefined) return false;
+  return internalsOf(connection).dropsInput ?? connection.state === 'closing';
+}

@@ -1,0 +1,173 @@
+import type { ConnLike } from '@ws/conn';
+import { Deferred, RESOLVED, schedulerOf, type TimerEntry } from '@ws/conn/internal';
+import { ACCEPTED, type Carrier, type Writer } from './carrier.ts';
+import type { StreamDefinition } from './definitions.ts';
+import type { Handler, Request } from './request.ts';
+import { ErrorCode } from './rpc-error.ts';
+import { type Checked, check, misfit } from './schema.ts';
+import { StreamWindow, type Windows } from './stream-window.ts';
+import { errorText, itemParts, resultText, valueText } from './wire.ts';
+
+/** Why a stream ends before its connection has closed. */
+export const CLOSING = 'the connection is closing';
+/** An iterator that has not ended so long after its cancel is reported, in ms. */
+const SLOW_MS = 10_000;
+
+/** Sends the items of an iterator of the application, at the pace of its reader. */
+export class ServedStream implements TimerEntry {
+  slot: TimerEntry['slot'] = undefined;
+  readonly request: Request;
+  readonly window: StreamWindow;
+  readonly #carrier: Carrier;
+  readonly #writer: Writer;
+  readonly #iterator: AsyncIterator<unknown>;
+  readonly #answerTo: (error: unknown) => string;
+  readonly #parts: readonly [before: string, after: string];
+  readonly #ended = new Deferred<void>();
+  /** The item that the iterator was asked for. */
+  #next: Promise<IteratorResult<unknown>> | undefined;
+  /** Why this end has ended the stream, and the answer. */
+  #fault: { readonly error: unknown; readonly answer: string } | undefined;
+  /** Whether no more items are sent. */
+  #isOver = false;
+  /** Gets the error of an item that a hub has dropped. */
+  readonly #failed = (error: unknown): void => this.#fail(error);
+
+  constructor(
+    { carrier, windows }: { readonly carrier: Carrier; readonly windows: Windows },
+    request: Request,
+    iterator: AsyncIterator<unknown>,
+    answerTo: (error: unknown) => string,
+  ) {
+    this.request = request;
+    this.window = new StreamWindow(windows);
+    this.#carrier = carrier;
+    this.#writer = carrier.writerOf(request.connection!);
+    this.#iterator = iterator;
+    this.#answerTo = answerTo;
+    this.#parts = itemParts(request.id!);
+    request.onCancel = () => {
+      if (!this.#isOver) void this.#finish(this.#fault?.answer, false);
+    };
+  }
+
+  /** Resolves when the iterator has ended and the answer has left. */
+  get done(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  /** Whether the stream is open, and has this id on this connection. */
+  is(id: unknown, connection: ConnLike | undefined): boolean {
+    return !this.#isOver && this.request.id === id && this.request.connection === connection;
+  }
+
+  /** Asks the iterator for items until one of both ends the stream. */
+  async run(): Promise<void> {
+    const { item } = (this.request.handler as Handler).definition as StreamDefinition;
+    try {
+      for (;;) {
+        // Asked only when its item may leave, the iterator is at most one item ahead.
+        if (!this.#mayLeave(1)) await this.#untilItMayLeave(1);
+        if (this.#isOver) return;
+        this.#next = this.#iterator.next();
+        const { done, value } = await this.#next;
+        this.#next = undefined;
+        if (this.#isOver) return;
+        if (done) break;
+        const checked = check(item, value);
+        const text = this.#textOf(checked instanceof Promise ? await checked : checked);
+        if (!this.#mayLeave(text.length)) await this.#untilItMayLeave(text.length);
+        if (this.#isOver) return;
+        this.window.add(text.length);
+        const sent = this.#carrier.send(text, this.#failed);
+        if (sent !== RESOLVED && sent !== ACCEPTED) await sent;
+      }
+      void this.#finish(resultText(this.request.id!, undefined), true);
+    } catch (error) {
+      const hasEnded = this.#next !== undefined;
+      this.#next = undefined;
+      if (!hasEnded) this.#fail(error);
+      else if (this.#isOver) this.#report(error);
+      else void this.#finish(this.#answerTo(error), true);
+    }
+  }
+
+  #textOf({ value, issues }: Checked): string {
+    if (issues === undefined) return this.#parts.join(valueText(value));
+    throw misfit(`an item of ${this.request.name} does not fit its schema`, issues);
+  }
+
+  get #isConnected(): boolean {
+    const { connection } = this.request;
+    return connection === this.#carrier.connection && connection?.state === 'open';
+  }
+
+  /** Whether an item of `size` characters may leave now. */
+  #mayLeave(size: number): boolean {
+    const hasRoom = this.#isConnected && this.window.hasRoom(size);
+    return hasRoom && this.#writer.untilWritable() === undefined;
+  }
+
+  /** Resolves also when the stream is over. */
+  async #untilItMayLeave(size: number): Promise<void> {
+    while (!this.#isOver && !this.#mayLeave(size)) {
+      if (!this.#isConnected) this.request.cancel(CLOSING);
+      else if (!this.window.hasRoom(size)) await this.window.untilTaken();
+      else await this.#writer.untilWritable()?.catch(() => {});
+    }
+  }
+
+  /** An item does not fit, or was not sent. The iterator still runs. */
+  #fail(error: unknown): void {
+    if (this.#isOver) return;
+    if (this.#isConnected) this.#fault = { error, answer: this.#answerTo(error) };
+    this.request.cancel(this.#isConnected ? error : CLOSING);
+  }
+
+  /**
+   * Sends the answer. A caller that has cancelled gets it when the iterator has ended. The stream keeps
+   * its place until then. Otherwise a caller that asks and cancels would start iterators without a bound.
+   */
+  async #finish(answer: string | undefined, hasEnded: boolean): Promise<void> {
+    this.#isOver = true;
+    this.window.close();
+    const sent = answer === undefined ? undefined : this.#send(answer);
+    if (!hasEnded) await this.#endIterator();
+    await (sent ?? this.#send(errorText(this.request.id!, ErrorCode.Cancelled, 'cancelled')));
+    this.#ended.resolve();
+  }
+
+  /** An iterator that waits in a `yield` ends at once. Another one ends when it sees its signal. */
+  async #endIterator(): Promise<void> {
+    const { timers } = schedulerOf(this.#carrier.platform);
+    timers.set(this, SLOW_MS);
+    try {
+      const next = this.#next;
+      if (this.#iterator.return !== undefined) await this.#iterator.return();
+      else await next?.catch(() => {});
+    } catch (error) {
+      this.#report(error);
+    }
+    timers.clear(this);
+  }
+
+  /** The iterator has not ended in time. */
+  fire(): void {
+    const { name } = this.request;
+    const what = `the generator of ${name} has not ended ${SLOW_MS / 1000} s after its cancel`;
+    this.#carrier.report(new Error(`${what}; end it by its signal`), name);
+  }
+
+  async #send(answer: string): Promise<void> {
+    const { connection, id } = this.request;
+    const refusal = await this.#carrier.sendSurely(connection, answer);
+    if (refusal === undefined) return;
+    this.#carrier.reportRarely('unsent', () => refusal);
+    const short = errorText(id!, ErrorCode.InternalError, 'Internal error');
+    await this.#carrier.sendSurely(connection, short);
+  }
+
+  #report(error: unknown): void {
+    if (error !== this.#fault?.error) this.#answerTo(error);
+  }
+}

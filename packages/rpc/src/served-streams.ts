@@ -1,0 +1,86 @@
+import type { ConnLike } from '@ws/conn';
+import { internalsOf, kind, onRejection, RESOLVED } from '@ws/conn/internal';
+import type { Carrier } from './carrier.ts';
+import type { Request } from './request.ts';
+import { ErrorCode, RpcError } from './rpc-error.ts';
+import { CLOSING, ServedStream } from './served-stream.ts';
+import type { Windows } from './stream-window.ts';
+
+/** The streams that this end of a link serves. */
+export class ServedStreams {
+  readonly carrier: Carrier;
+  readonly windows: Windows = { count: 0, size: 0 };
+  readonly #limit: number;
+  /** Also cancelled ones whose iterator has not ended. */
+  readonly #streams: ServedStream[] = [];
+  /** The end of its writes ends its streams. */
+  #watched: ConnLike | undefined;
+
+  /** @param limit - The option `streams`. */
+  constructor(carrier: Carrier, limit: number) {
+    this.carrier = carrier;
+    this.#limit = limit;
+  }
+
+  /**
+   * Resolves a turn later when the generator of a cancelled stream may give its place back until then: a
+   * caller may cancel and ask in one message. Undefined in all other cases.
+   */
+  untilRoom(): Promise<void> | undefined {
+    const mayEnd = this.#isFull && this.#streams.some(({ request }) => request.isCancelled);
+    return mayEnd ? new Promise((resolve) => this.carrier.platform.yield(resolve)) : undefined;
+  }
+
+  get #isFull(): boolean {
+    return this.#streams.length >= this.#limit;
+  }
+
+  /**
+   * Serves the result of a handler.
+   *
+   * @param answerTo - Returns the answer to an error, and reports it unless it is for the caller.
+   * @returns Resolves when the stream is over. Never rejects.
+   * @throws RpcError when too many are open; TypeError when the result is no AsyncIterable.
+   */
+  start(
+    request: Request,
+    handle: () => unknown,
+    answerTo: (error: unknown) => string,
+  ): Promise<void> {
+    const { connection } = request;
+    // After a close of this end no item leaves.
+    if (connection?.state !== 'open') return RESOLVED;
+    if (request.isCancelled) throw request.signal.reason;
+    if (this.#isFull) throw new RpcError(ErrorCode.Busy, 'too many streams are open');
+    const stream = new ServedStream(this, request, iteratorOf(request.name, handle()), answerTo);
+    this.#streams.push(stream);
+    this.#watch(connection);
+    void stream.run();
+    return stream.done.then(() => {
+      this.#streams.splice(this.#streams.indexOf(stream), 1);
+    });
+  }
+
+  #watch(connection: ConnLike): void {
+    if (connection === this.#watched) return;
+    this.#watched = connection;
+    internalsOf(connection).observeWrites?.(() => {
+      for (const { request } of this.#streams) {
+        if (request.connection === connection) request.cancel(CLOSING);
+      }
+    });
+  }
+
+  /** The reader of the stream `id` has taken `n` items. Both are unchecked. */
+  taken(id: unknown, n: unknown, source: ConnLike | undefined): void {
+    this.#streams.find((stream) => stream.is(id, source))?.window.take(n);
+  }
+}
+
+function iteratorOf(name: string, source: unknown): AsyncIterator<unknown> {
+  const { [Symbol.asyncIterator]: create } = Object(source) as Partial<AsyncIterable<unknown>>;
+  if (typeof create === 'function') return create.call(source);
+  // A rejection has no other reader.
+  onRejection(source, () => {});
+  throw new TypeError(`${name}: expected an AsyncIterable, got ${kind(source)}`);
+}

@@ -1,0 +1,83 @@
+import { Deferred } from '@ws/conn/internal';
+
+/** Items of one stream that have left, and that its reader has not taken. */
+const MAX_ITEMS = 64;
+/** Characters of such items, of all streams of a link. Each stream has an equal share. */
+const MAX_SIZE = 128 * 1024;
+/** The least share of a stream. */
+const LEAST_SHARE = 8 * 1024;
+
+/**
+ * A reader tells what it has taken after so many items, or so many characters: half of the smallest
+ * window, or both ends would wait for each other.
+ */
+export const TOLD_ITEMS = 32;
+export const TOLD_SIZE = 4_096;
+
+/** The common part of the windows of a link. */
+export interface Windows {
+  /** Open windows. */
+  count: number;
+  /** Characters of the items in all of them. */
+  size: number;
+}
+
+/** The items of a stream that have left, and that its reader has not taken. */
+export class StreamWindow {
+  readonly #windows: Windows;
+  readonly #sizes: number[] = [];
+  #size = 0;
+  #isOpen = true;
+  #room: Deferred<void> | undefined;
+
+  constructor(windows: Windows) {
+    this.#windows = windows;
+    windows.count++;
+  }
+
+  /** Whether an item of `size` characters may leave. A large one leaves alone. */
+  hasRoom(size: number): boolean {
+    if (this.#sizes.length >= MAX_ITEMS) return false;
+    // The reader may have taken all of them. It tells later.
+    if (this.#size < TOLD_SIZE) return true;
+    const { count, size: all } = this.#windows;
+    const own = this.#size + size;
+    return own <= LEAST_SHARE || (own <= MAX_SIZE / count && all + size <= MAX_SIZE);
+  }
+
+  /** Resolves when the reader has taken items, or the window is closed. */
+  untilTaken(): Promise<void> {
+    this.#room ??= new Deferred();
+    return this.#room.promise;
+  }
+
+  add(size: number): void {
+    this.#sizes.push(size);
+    this.#size += size;
+    this.#windows.size += size;
+  }
+
+  /** The reader has taken `n` items. Any value is possible; at most all items leave the window. */
+  take(n: unknown): void {
+    let taken = 0;
+    for (; taken < this.#sizes.length && typeof n === 'number' && taken < n; taken++) {
+      this.#size -= this.#sizes[taken]!;
+      this.#windows.size -= this.#sizes[taken]!;
+    }
+    this.#sizes.splice(0, taken);
+    if (taken > 0) this.#wake();
+  }
+
+  close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#windows.count--;
+    this.take(Infinity);
+    this.#wake();
+  }
+
+  #wake(): void {
+    this.#room?.resolve();
+    this.#room = undefined;
+  }
+}

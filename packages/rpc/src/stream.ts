@@ -1,0 +1,56 @@
+import type { SchemaOutput, StandardSchema } from '@ws/conn';
+import type { Stream } from './definitions.ts';
+import type { Answered, Sent } from './json-values.ts';
+import { checkIsSchema, type SchemaInput } from './schema.ts';
+import { ServedStreams } from './served-streams.ts';
+import { StreamLoop } from './stream-loop.ts';
+
+/** The code of streams, which a contract has through the definition of a stream. */
+export interface StreamCode {
+  readonly StreamLoop: typeof StreamLoop;
+  readonly ServedStreams: typeof ServedStreams;
+}
+
+const CODE: StreamCode = { StreamLoop, ServedStreams };
+
+/**
+ * A request whose answer is a series of items, at the pace of its reader. The handler returns any
+ * AsyncIterable; an async generator method, for example. The caller loops over an
+ * AsyncIterableIterator. The request leaves with the first `next()`. `break`, `return()`, an abort of
+ * the caller's `signal` and the end of the connection end the generator.
+ *
+ * The stream is over with its connection. It is not sent again on the next one.
+ *
+ * @param input - A Standard Schema (zod, valibot, ...). The caller's type is its input, the handler's
+ *   its output.
+ * @param item - The schema of each item, which is checked before it leaves and where it arrives: the
+ *   schema must accept its own output after JSON.
+ * @throws TypeError for another argument.
+ *
+ * @example
+ * ```ts
+ * import { connPair } from '@ws/conn';
+ * import { contract, stream } from '@ws/rpc';
+ * import { z } from 'zod';
+ *
+ * const agent = contract({ server: { ask: stream(z.object({ text: z.string() }), z.string()) } });
+ * const [client, server] = connPair();
+ * void agent.serve({
+ *   async *ask({ text }) {
+ *     for (const word of text.split(' ')) yield word;
+ *   },
+ * })(server);
+ * for await (const word of agent.connect(client, {}).ask({ text: 'hello world' })) console.log(word);
+ * await client.close();
+ * ```
+ */
+export function stream<I extends StandardSchema, T extends StandardSchema>(
+  input: I & Sent<SchemaInput<I>>,
+  item: T & Answered<SchemaInput<T>, SchemaOutput<T>>,
+  ...more: never[]
+): Stream<I, T> {
+  checkIsSchema('stream: input', input);
+  checkIsSchema('stream: item', item);
+  if (more.length === 0) return Object.freeze({ kind: 'stream', input, item, code: CODE });
+  throw new TypeError('stream: expected an input and an item; nothing of a stream is sent again');
+}

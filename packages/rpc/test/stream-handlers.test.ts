@@ -1,0 +1,242 @@
+// Streams beside the other handlers of a connection.
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { connPair } from '@ws/conn';
+import { serve } from '@ws/node-server';
+import { contract, event, method, stream } from '@ws/rpc';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { z } from 'zod';
+import { never, until } from './pairs.ts';
+import { collect, failure, quiet, setUp, setUpRaw, turn } from './stream-pairs.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('a stream', () => {
+  it('begins in its turn, and gives its place back at once', async () => {
+    const order: string[] = [];
+    const release: (() => void)[] = [];
+    const { peer, client } = setUp({
+      async echo(text) {
+        order.push(text);
+        await new Promise<void>((resolve) => release.push(resolve));
+        return text;
+      },
+      async *count() {
+        order.push('stream');
+        yield 1;
+        await never();
+      },
+    });
+    const before = peer.echo('before');
+    const loop = peer.count({ count: 0 });
+    const first = loop.next();
+    const after = peer.echo('after');
+    await quiet(client);
+    expect(order).toEqual(['before']);
+    release[0]!();
+    await until(() => expect(release).toHaveLength(2));
+    expect(order).toEqual(['before', 'stream', 'after']);
+    release[1]!();
+    expect(await Promise.all([before, after])).toEqual(['before', 'after']);
+    expect((await first).value).toBe(1);
+  });
+
+  it('that is cancelled before its turn does not begin', async () => {
+    const release: (() => void)[] = [];
+    const { peer, client, log } = setUp({
+      async echo(text) {
+        await new Promise<void>((resolve) => release.push(resolve));
+        return text;
+      },
+    });
+    const before = peer.echo('before');
+    const loop = peer.count({ count: 1 });
+    const next = loop.next();
+    await quiet(client);
+    await loop.return?.();
+    expect(await next).toEqual({ done: true, value: undefined });
+    await quiet(client);
+    release[0]!();
+    await before;
+    await quiet(client);
+    expect(log.made).toBe(0);
+  });
+
+  it.each([1, 3])('beside a call is not slower for %d handlers at once', async (concurrency) => {
+    const { peer } = setUp({}, { concurrency });
+    const [items, ...texts] = await Promise.all([
+      collect(peer.count({ count: 2_000 })),
+      ...Array.from({ length: 500 }, (_, i) => peer.echo(String(i))),
+    ]);
+    expect(items).toHaveLength(2_000);
+    expect(texts).toHaveLength(500);
+  });
+
+  it('has 16 places, or those of the option', async () => {
+    for (const streams of [undefined, 1, 40]) {
+      const { peer } = setUp({}, streams === undefined ? {} : { streams });
+      const limit = streams ?? 16;
+      const loops = Array.from({ length: limit }, () => peer.count({ count: 1e9 }));
+      await Promise.all(loops.map((loop) => loop.next()));
+      const more = peer.count({ count: 1 });
+      expect(await failure(more.next())).toMatchObject({ code: -32_000 });
+      await loops[0]!.return?.();
+      expect(await collect(peer.count({ count: 1 }))).toEqual([0]);
+    }
+  });
+});
+
+const names = {
+  ask: stream(z.number(), z.number()),
+  read: method(z.number(), z.number()),
+  call: method(z.number(), z.number()),
+  told: event(z.number()),
+};
+const both = contract({ server: names, client: names });
+type Handlers = Parameters<typeof both.connect>[1];
+
+/** Two ends with the same handlers: `read` sums up a stream, whose generator calls its reader back. */
+function setUpBoth(handlers: Partial<Handlers> = {}, options = {}) {
+  const [a, b] = connPair();
+  const told: number[] = [];
+  const all: Handlers = {
+    async *ask(count, { peer }) {
+      for (let i = 0; i < count; i++) yield await peer.call(i);
+    },
+    async read(count, { peer }) {
+      let sum = 0;
+      for await (const n of peer.ask(count)) sum += n;
+      return sum;
+    },
+    call: (n) => n,
+    told: (n) => void told.push(n),
+    ...handlers,
+  };
+  void both
+    .serve(
+      all,
+      options,
+    )(b)
+    .catch(() => {});
+  const near = both.connect(a, all, options);
+  return { a, b, near, far: both.peer(b), told };
+}
+
+describe('a handler that loops over a stream of its caller', () => {
+  it('is called back by the generator, in both directions at once', async () => {
+    const { near, far } = setUpBoth();
+    const sums = await Promise.all([near.read(100), far.read(100), near.read(3), far.read(3)]);
+    expect(sums).toEqual([4_950, 4_950, 3, 3]);
+  });
+
+  it('is called back also while it does something else between two items', async () => {
+    const { near } = setUpBoth({
+      async read(count, { peer }) {
+        let sum = 0;
+        for await (const n of peer.ask(count)) {
+          // The generator has gone on, and its call back waits here.
+          for (let i = 0; i < 20; i++) await turn();
+          sum += n;
+        }
+        return sum;
+      },
+    });
+    expect(await near.read(10)).toBe(45);
+  });
+
+  it('is called back by a handler of the generator three levels deep', async () => {
+    const { near } = setUpBoth({
+      async *ask(depth, { peer }) {
+        yield depth;
+        if (depth > 0) yield await peer.read(depth - 1);
+      },
+    });
+    expect(await near.read(3)).toBe(6);
+  });
+
+  it('gets its items behind 300 requests', async () => {
+    const release: (() => void)[] = [];
+    const { near, far } = setUpBoth({
+      async call(n) {
+        if (n < 0) await new Promise<void>((resolve) => release.push(resolve));
+        return n;
+      },
+      async *ask(count) {
+        for (let i = 0; i < count; i++) yield i;
+      },
+    });
+    const read = far.read(1_000);
+    const events = Array.from({ length: 300 }, (_, i) => far.told(i));
+    expect(await read).toBe(499_500);
+    await Promise.all(events);
+    expect(await near.read(2)).toBe(1);
+  });
+
+  it.each([true, false])('counts as waiting, so that reading goes on: %s', async (waits) => {
+    let stop = (): void => {};
+    const { ask, got, items, end, client, answerTo } = setUpRaw({
+      async echo(text, { peer }) {
+        if (text !== 'read') return text;
+        const loop = peer.count({ count: 0 });
+        await loop.next();
+        if (waits) await loop.next();
+        else await new Promise<void>((resolve) => (stop = resolve));
+        await loop.return?.();
+        return text;
+      },
+    });
+    await ask('r', 'echo', ['read']);
+    await until(() => expect(got).toHaveLength(1));
+    await items(got[0]!.id, [1]);
+    for (let i = 0; i < 600; i++) await ask(i, 'echo', ['a']);
+    await quiet(client);
+    // A request that may be awaited is answered at once: here it runs, or is one of too many.
+    const answers = got.filter(({ method }) => method === undefined);
+    expect(answers.length).toBe(waits ? 600 : 0);
+    if (waits) await end(got[0]!.id);
+    else stop();
+    await until(() => expect(answerTo('r')).toMatchObject({ result: 'read' }));
+    await until(() => expect(answerTo(599)).toBeDefined());
+    if (!waits) expect(got.filter(({ error }) => error !== undefined)).toEqual([]);
+  });
+
+  it('keeps events in their order', async () => {
+    const { near, told } = setUpBoth();
+    const read = near.read(50);
+    for (let i = 0; i < 200; i++) await near.told(i);
+    await read;
+    await near.call(1);
+    expect(told).toEqual(Array.from({ length: 200 }, (_, i) => i));
+  });
+});
+
+it('a stream sees the store of its own connection', async () => {
+  // The server's package gives each connection its context.
+  expect(serve).toBeTypeOf('function');
+  const store = new AsyncLocalStorage<string>();
+  const seen = new Set<string | undefined>();
+  const peers = ['a', 'b'].map((name) =>
+    store.run(name, () =>
+      setUp({
+        async *count({ count }) {
+          try {
+            for (let i = 0; i < count; i++) {
+              seen.add(`${name} ${store.getStore()}`);
+              yield i;
+            }
+          } finally {
+            seen.add(`${name} ${store.getStore()}`);
+          }
+        },
+      }),
+    ),
+  );
+  const loops = peers.map(({ peer }) => collect(peer.count({ count: 500 })));
+  await Promise.all(loops);
+  expect([...seen].filter((one) => one === 'a b' || one === 'b a')).toEqual([]);
+});

@@ -1,0 +1,376 @@
+// A peer that breaks the rules of streams, and generators that do not end.
+import { BackpressureError, connPair } from '@ws/conn';
+import { contract, stream } from '@ws/rpc';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { never, until } from './pairs.ts';
+import {
+  agent,
+  byHand,
+  collect,
+  failure,
+  Log,
+  numbers,
+  quiet,
+  setUp,
+  setUpRaw,
+  turn,
+} from './stream-pairs.ts';
+
+/** A client of streams, and a server that speaks JSON-RPC by hand. */
+function setUpReader() {
+  const [client, server] = connPair();
+  const log = new Log();
+  return { client, server, peer: agent.connect(client, log.handlers), log, ...byHand(server) };
+}
+
+describe('a reader', () => {
+  it('that takes nothing holds 64 items, or 8 KiB', async () => {
+    const { ask, log, itemsOf, client } = setUpRaw();
+    await ask(1, 'count', { count: 10_000 });
+    await quiet(client);
+    expect(itemsOf(1)).toEqual(numbers(64));
+    expect(log.made).toBe(64);
+    for (let i = 0; i < 15; i++) await ask(100 + i, 'texts', { length: 1_000 });
+    await quiet(client);
+    for (let i = 0; i < 15; i++) expect(itemsOf(100 + i)).toHaveLength(7);
+  });
+
+  it.each([2 ** 53, 2 ** 53 - 1, Infinity, 1e308])(
+    'that says it has taken %d gets one window more',
+    async (n) => {
+      const { ask, more, log, itemsOf, client } = setUpRaw();
+      await ask(1, 'count', { count: 10_000 });
+      await quiet(client);
+      await (n === Infinity
+        ? client.send('{"jsonrpc":"2.0","method":"$/more","params":{"id":1,"n":1e999}}')
+        : more(1, n));
+      await quiet(client);
+      expect(itemsOf(1)).toEqual(numbers(128));
+      expect(log.made).toBe(128);
+    },
+  );
+
+  it.each([0, -1, null, '9', [9], {}, undefined, true, -(2 ** 53)])(
+    'that says it has taken %j gets nothing more',
+    async (n) => {
+      const { ask, more, itemsOf, client, server } = setUpRaw();
+      await ask(1, 'count', { count: 10_000 });
+      await more(1, n);
+      await client.writeJSON({ jsonrpc: '2.0', method: '$/more' });
+      await client.writeJSON({ jsonrpc: '2.0', method: '$/more', params: [1, 9] });
+      await quiet(client);
+      expect(itemsOf(1)).toEqual(numbers(64));
+      expect(server.state).toBe('open');
+    },
+  );
+
+  it('cannot speak for another stream, or for a call', async () => {
+    const { ask, more, cancel, itemsOf, client } = setUpRaw({ echo: never });
+    await ask(1, 'count', { count: 10_000 });
+    await ask('1', 'count', { count: 10_000 });
+    await ask(3, 'echo', ['a']);
+    for (const id of [2, 3, null, [1], { id: 1 }, undefined, '2']) await more(id, 64);
+    await quiet(client);
+    expect([itemsOf(1).length, itemsOf('1').length]).toEqual([64, 64]);
+    await cancel('1');
+    await more('1', 64);
+    await more(1, 32);
+    await quiet(client);
+    expect([itemsOf(1).length, itemsOf('1').length]).toEqual([96, 64]);
+  });
+
+  it('that asks and cancels without end has 16 generators, until they end', async () => {
+    let started = 0;
+    const release: (() => void)[] = [];
+    const { ask, cancel, answerTo, got, client } = setUpRaw({
+      async *count() {
+        started++;
+        await new Promise<void>((resolve) => release.push(resolve));
+        yield 1;
+      },
+    });
+    for (let id = 0; id < 1_000; id++) {
+      await ask(id, 'count', { count: 1 });
+      await cancel(id);
+    }
+    await quiet(client);
+    expect(started).toBe(16);
+    expect(got).toHaveLength(984);
+    await ask(1_000, 'count', { count: 1 });
+    await quiet(client);
+    expect(answerTo(1_000)?.error).toEqual({ code: -32_000, message: 'too many streams are open' });
+    for (const each of release) each();
+    await quiet(client);
+    expect(answerTo(15)?.error).toMatchObject({ code: -32_800 });
+    await ask(2_000, 'count', { count: 1 });
+    await quiet(client);
+    expect(started).toBe(17);
+  });
+
+  it('that asks and cancels without end leaves no characters counted', async () => {
+    const { ask, cancel, itemsOf, client, log } = setUpRaw();
+    for (let id = 0; id < 300; id++) {
+      await ask(id, 'texts', { length: 3_000 });
+      await quiet(client);
+      await cancel(id);
+    }
+    await ask(1_000, 'texts', { length: 2_000 });
+    await quiet(client);
+    expect(itemsOf(1_000).length).toBeGreaterThan(60);
+    expect(log.ended).toBe(300);
+  });
+
+  it('that sends a stream as an event starts nothing', async () => {
+    const { log, client, reports } = setUpRaw();
+    await client.writeJSON({ jsonrpc: '2.0', method: 'count', params: { count: 3 } });
+    await quiet(client);
+    expect(log.made).toBe(0);
+    expect(String(reports[0])).toMatch(/"count" was dropped/);
+  });
+
+  it('that stops holds at most 256 KiB of 16 streams, here and there', async () => {
+    const { ask, itemsOf, client } = setUpRaw();
+    // The streams begin one after the other: the first has the whole window.
+    for (let id = 0; id < 16; id++) {
+      await ask(id, 'texts', { length: 1_000 });
+      await quiet(client);
+    }
+    const held = Array.from({ length: 16 }, (_, id) => itemsOf(id).length);
+    expect(held[0]).toBe(64);
+    expect(Math.min(...held)).toBeGreaterThanOrEqual(7);
+    expect(held.reduce((a, b) => a + b) * 1_070).toBeLessThanOrEqual(256 * 1024);
+  });
+
+  it('gets an item larger than the window alone', async () => {
+    const { ask, more, itemsOf, client, log } = setUpRaw();
+    await ask(1, 'texts', { length: 900_000 });
+    await quiet(client);
+    expect(itemsOf(1)).toHaveLength(1);
+    await more(1, 1);
+    await quiet(client);
+    expect(itemsOf(1)).toHaveLength(2);
+    expect(log.made).toBe(2);
+  });
+
+  it('that takes all never waits for its own count', async () => {
+    // Sizes around the bounds, where a window and what was told could wait for each other.
+    const sizes = [
+      4_000, 4_100, 90, 8_000, 4_030, 200_000, 8_200, 4_096, 1, 140_000, 4_095, 12_000,
+    ];
+    const { peer } = setUp({
+      async *texts() {
+        for (let i = 0; i < 600; i++) yield 'x'.repeat(sizes[(i * 7) % 12]! + (i % 3));
+      },
+    });
+    const all = Array.from({ length: 16 }, () => collect(peer.texts({ length: 0 })));
+    for (const texts of await Promise.all(all)) expect(texts).toHaveLength(600);
+  });
+});
+
+describe('a server', () => {
+  it('that ignores the window ends the loop with an error and a cancel, at 1,024 items', async () => {
+    const { peer, items, got, client, answerTo, server } = setUpReader();
+    const loop = peer.count({ count: 0 });
+    const first = loop.next();
+    await until(() => expect(got).toHaveLength(1));
+    for (let i = 0; i < 5_000; i++) await items(1, [i]);
+    expect((await first).value).toBe(0);
+    await quiet(server);
+    expect(got.filter(({ method }) => method === '$/cancelRequest')).toHaveLength(1);
+    let count = 1;
+    const error = await failure(
+      (async () => {
+        for await (const n of loop) expect(n).toBe(count++);
+      })(),
+    );
+    expect(error).toBeInstanceOf(BackpressureError);
+    expect(count).toBeGreaterThan(1_000);
+    expect(count).toBeLessThanOrEqual(1_026);
+    expect([client.state, answerTo(1)]).toEqual(['open', undefined]);
+  });
+
+  it('that sends 4 MiB of text ends the loop; one larger item arrives', async () => {
+    const { peer, items, got, server } = setUpReader();
+    const [large, loop] = [peer.texts({ length: 0 }), peer.texts({ length: 0 })];
+    const [one, first] = [large.next(), loop.next()];
+    await until(() => expect(got).toHaveLength(2));
+    const [a, b] = got.map(({ id }) => id);
+    await items(a, ['x'.repeat(6 * 1024 * 1024)]);
+    expect(((await one).value as string).length).toBe(6 * 1024 * 1024);
+    for (let i = 0; i < 7; i++) await items(b, ['x'.repeat(900_000)]);
+    await first;
+    await quiet(server);
+    let rest = 0;
+    const error = await failure(
+      (async () => {
+        for await (const _ of loop) rest++;
+      })(),
+    );
+    expect(error).toBeInstanceOf(BackpressureError);
+    expect(rest).toBeLessThanOrEqual(5);
+  });
+
+  it('that sends items of no stream, of an ended one, of a call, and no items is ignored', async () => {
+    const { peer, items, end, got, client, server } = setUpReader();
+    const loop = peer.count({ count: 0 });
+    const first = loop.next();
+    const call = peer.echo('a');
+    await until(() => expect(got).toHaveLength(2));
+    const [stream, echo] = got.map(({ id }) => id);
+    for (const id of [99, echo, String(stream), null, undefined, [stream], -1])
+      await items(id, [7]);
+    for (const list of ['x', { 0: 1 }, null, undefined, 1, []]) await items(stream, list);
+    await server.writeJSON({ jsonrpc: '2.0', method: '$/item' });
+    await server.writeJSON({ jsonrpc: '2.0', method: '$/item', params: [stream, [1]] });
+    await items(stream, [1, 2]);
+    expect((await first).value).toBe(1);
+    await end(stream);
+    await items(stream, [8]);
+    expect(await collect(loop)).toEqual([2]);
+    await server.writeJSON({ jsonrpc: '2.0', id: echo, result: 'a' });
+    expect(await call).toBe('a');
+    expect(client.state).toBe('open');
+  });
+
+  it('that floods a loop that takes all gets one $/more at a time', async () => {
+    const { peer, items, got, server } = setUpReader();
+    const read = collect(peer.count({ count: 0 }));
+    await until(() => expect(got).toHaveLength(1));
+    for (let i = 0; i < 100; i++) {
+      await items(1, numbers(32));
+      await quiet(server);
+    }
+    const more = got.filter(({ method }) => method === '$/more');
+    expect(more.map(({ params }) => params?.n)).toEqual(Array.from({ length: 100 }, () => 32));
+    await server.writeJSON({ jsonrpc: '2.0', id: 1, error: { code: 1, message: 'enough' } });
+    expect(await failure(read)).toMatchObject({ code: 1 });
+  });
+
+  it('that never ends a cancelled stream holds no loop', async () => {
+    const { peer, got, server } = setUpReader();
+    for (let i = 0; i < 500; i++) {
+      const loop = peer.count({ count: 0 });
+      void failure(loop.next());
+      await loop.return?.();
+    }
+    const call = peer.echo('a');
+    await quiet(server);
+    const { id } = got.find(({ method }) => method === 'echo')!;
+    await server.writeJSON({ jsonrpc: '2.0', id, result: 'a' });
+    expect(await call).toBe('a');
+  });
+
+  it('may have 300 open streams of one client, which still calls', async () => {
+    const { peer } = setUp({}, { streams: 1_000 });
+    const loops = Array.from({ length: 300 }, () => peer.count({ count: 1e9 }));
+    await Promise.all(loops.map((loop) => loop.next()));
+    expect(await peer.echo('a')).toBe('a');
+    for (const loop of loops) await loop.return?.();
+  });
+
+  it('that sends the request back ends the loop', async () => {
+    const [client, server] = connPair();
+    server.receive((message) => server.send(message.text())).catch(() => {});
+    const peer = contract({ server: { all: stream(z.string(), z.string()) } }).connect(client, {});
+    expect(String(await failure(peer.all('a').next()))).toMatch(/echo server/);
+  });
+});
+
+describe('a generator', () => {
+  it('that yields after its cancel sends nothing', async () => {
+    let resumed = 0;
+    const { ask, cancel, itemsOf, answerTo, client } = setUpRaw({
+      async *count(_, { signal }) {
+        yield 0;
+        await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+        try {
+          resumed++;
+          yield 1;
+          resumed++;
+          yield 2;
+        } finally {
+          yield 3;
+          yield 4;
+        }
+      },
+    });
+    await ask(1, 'count', { count: 0 });
+    await quiet(client);
+    await cancel(1);
+    await quiet(client);
+    expect(itemsOf(1)).toEqual([0]);
+    expect(resumed).toBe(1);
+    expect(answerTo(1)?.error).toMatchObject({ code: -32_800 });
+  });
+
+  it('by hand may lack return, throw in next, return nothing, and go on after its end', async () => {
+    const by = (next: () => unknown) => ({
+      count: () => ({ [Symbol.asyncIterator]: () => ({ next }) }) as never,
+    });
+    let calls = 0;
+    const after = setUp(by(() => Promise.resolve({ done: ++calls > 2, value: calls })));
+    expect(await collect(after.peer.count({ count: 0 }))).toEqual([1, 2]);
+    expect(calls).toBe(3);
+    const throwing = setUp(
+      by(() => {
+        throw new Error('sync');
+      }),
+    );
+    expect(await failure(throwing.peer.count({ count: 0 }).next())).toMatchObject({
+      code: -32_603,
+    });
+    expect(throwing.reports).toHaveLength(1);
+    const empty = setUp(by(() => undefined));
+    expect(await failure(empty.peer.count({ count: 0 }).next())).toMatchObject({ code: -32_603 });
+    let resolve: (result: unknown) => void = () => {};
+    const pending = setUp(
+      by(() => new Promise((done) => (resolve = done))),
+      { streams: 1 },
+    );
+    const loop = pending.peer.count({ count: 0 });
+    void loop.next();
+    await quiet(pending.client);
+    await loop.return?.();
+    await quiet(pending.client);
+    // It has its place until the item has come that it was asked for.
+    expect(await failure(pending.peer.count({ count: 0 }).next())).toMatchObject({ code: -32_000 });
+    resolve({ done: false, value: 1 });
+    await quiet(pending.client);
+    const next = pending.peer.count({ count: 0 }).next();
+    await quiet(pending.client);
+    resolve({ done: false, value: 5 });
+    expect((await next).value).toBe(5);
+  });
+
+  it('that throws a Proxy, or an error with a large message, fails for its reader', async () => {
+    const trap = new Proxy(
+      {},
+      {
+        get: () => {
+          throw new Error('trap');
+        },
+      },
+    );
+    const thrown = [trap, null, 'text', Object.assign(new Error('x'), { code: 'E' })];
+    const { peer } = setUp({
+      // oxlint-disable-next-line require-yield -- it throws
+      async *count({ count }) {
+        throw thrown[count];
+      },
+    });
+    for (let i = 0; i < thrown.length; i++) {
+      expect(await failure(peer.count({ count: i }).next())).toMatchObject({ code: -32_603 });
+    }
+  });
+
+  it('that is not asked again keeps its place in the turn of others', async () => {
+    const { peer, client } = setUp();
+    const stopped = peer.count({ count: 1e9 });
+    await stopped.next();
+    expect(await collect(peer.count({ count: 5_000 }))).toHaveLength(5_000);
+    expect(await peer.echo('a')).toBe('a');
+    await turn();
+    expect(client.state).toBe('open');
+  });
+});

@@ -1,0 +1,106 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Tried } from '../check/runtimes-table.ts';
+import type { Results } from '../conformance/page.ts';
+import { type Records, readJSON } from './records.ts';
+
+/** The parts of README.md that are made from records, by the names of their markers. */
+export function sectionsOf(root: string): Map<string, string> {
+  return new Map([
+    ['runtimes', runtimes(readJSON(root, 'docs/runtimes.json') as Tried[])],
+    ['sizes', sizes(root)],
+    ['tested', tested(root)],
+  ]);
+}
+
+const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |\n`;
+const count = (n: number): string => n.toLocaleString('en');
+const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);
+
+/** What works where: tried parts, and what no program has tried. */
+function runtimes(tried: readonly Tried[]): string {
+  const versions = (name: string): string[] =>
+    tried
+      .filter(({ runtime }) => runtime.startsWith(`${name} `))
+      .map(({ runtime }) => runtime.split(' ')[1]!.replace(/\.\d+$/, ''));
+  const failed = tried.filter(({ parts }) => Object.values(parts).includes(false));
+  if (failed.length > 0) throw new Error(`docs/runtimes.json: parts fail on ${failed[0]!.runtime}`);
+  const [oldest, tests, ...others] = versions('node');
+  return [
+    row(['on Linux x64', 'tried']),
+    row(['---', '---']),
+    row([`Node ${tests}`, 'all tests']),
+    row([
+      `Node ${[oldest, ...others].join(', ')}; Bun ${versions('bun').join(', ')}; Deno ${versions('deno').join(', ')}`,
+      'each part of the built packages',
+    ]),
+    row(['Workers', '`@ws/fetch`']),
+    row(['Chromium, Firefox', 'pages']),
+    row(['Safari; macOS, Windows', 'nothing']),
+  ].join('');
+}
+
+/** The kB of an import in docs/maintainers/sizes.md. */
+function sizeOf(page: string, name: string): string {
+  const line = page.split('\n').find((each) => each.startsWith(`| ${name} | `));
+  if (line === undefined) throw new Error(`docs/maintainers/sizes.md has no row ${name}`);
+  return String(Math.round(Number(line.split(' | ')[1])));
+}
+
+function sizes(root: string): string {
+  const page = readFileSync(join(root, 'docs/maintainers/sizes.md'), 'utf8');
+  const [dial, live, rooms] = [
+    '`@ws/browser`: dial and BrowserConn',
+    '`@ws/browser`: all of it',
+    '`@ws/rpc/rooms`: a page with ReconnectingConn, rpc and rooms',
+  ].map((name) => sizeOf(page, name));
+  const server = /^\| a server: .* \| \| (\d+) \|$/m.exec(page)?.[1];
+  const { sizes } = readJSON(root, 'docs/records.json') as Records;
+  const rivals = Object.entries(sizes?.bytes ?? {}).map(
+    ([name, bytes]) => `${name} ${Math.round(bytes / 1000)} kB`,
+  );
+  return (
+    `A page loads, gzipped: \`dial\` ${dial} kB, \`ReconnectingConn\` ${live} kB, rooms and calls ${rooms} kB; ` +
+    `${rivals.join(', ')}.\nA server installs ${count(Number(server))} kB. [Sizes](docs/maintainers/sizes.md)\n`
+  );
+}
+
+/** What was tested, with the figures of the last runs. */
+function tested(root: string): string {
+  const { suite, planted, mutation, fuzz } = readJSON(root, 'docs/conformance.json') as Results;
+  const { tests } = readJSON(root, 'docs/records.json') as Records;
+  const ours = suite.filter(({ target }) => target === 'this project');
+  const cases = ours.map(({ role, options, counts }) => {
+    const all = sum(Object.values(counts));
+    const name = options.startsWith('HTTP/2') ? 'over HTTP/2' : `of a ${role}`;
+    return `${count(all)} ${name}`;
+  });
+  const failed = sum(ours.map(({ counts }) => counts.fail + counts['non-strict']));
+  const skipped = sum(ours.map(({ counts }) => counts.skipped));
+  const autobahn = /suite has (\d+) cases/.exec(textOf(root, 'conformance/autobahn.md'))?.[1];
+  const attacks = textOf(root, 'tests/attacks/README.md').match(/^- /gm)?.length ?? 0;
+  const minutes = Math.round(sum(fuzz.map((one) => one.minutes)));
+  const executions = sum(fuzz.map((one) => one.executions));
+  const findings = sum(fuzz.map((one) => one.findings));
+  const mutants = mutation.map(({ package: name, killed, timeout, survived, uncovered }) => {
+    const noticed = killed + timeout;
+    return `${name} ${((100 * noticed) / (noticed + survived + uncovered)).toFixed(1)} %`;
+  });
+  const lines = [
+    tests &&
+      `\`pnpm test\`: ${count(tests.passed)} tests in ${tests.seconds} s${tests.busy ? ', beside other work' : ''}`,
+    `[\`ws-conform\`](conformance), cases: ${cases.join(', ')}; ${failed} fail, ${skipped} skipped; covers [Autobahn's ${autobahn}](conformance/autobahn.md)`,
+    `${sum(planted.map((one) => one.faults))} faults planted in naive peers test that suite`,
+    `[attacks](tests/attacks): ${attacks}, with bounds of memory and time`,
+    `[fuzzer](fuzz): ${fuzz.length} targets, ${minutes} min, ${count(executions)} executions, ${findings} ${findings === 1 ? 'finding' : 'findings'}`,
+    `[mutation](tests/mutation): ${mutants.length === 0 ? 'no run is recorded' : mutants.join(', ')}`,
+    '[pairs of operations](tests/pairs) against a model; [chaos](tests/chaos); [soak](tests/soak)',
+    'hubs while Redis, NATS and nodes are killed',
+    'every program of these pages',
+  ];
+  return `${lines.flatMap((line) => (line === undefined ? [] : [`- ${line}`])).join('\n')}\n`;
+}
+
+function textOf(root: string, path: string): string {
+  return readFileSync(join(root, path), 'utf8');
+}
