@@ -89,7 +89,10 @@ function visit(port: number, room = 'chat/a') {
   const rooms = roomsOf(live);
   const got: unknown[] = [];
   const reading = (async () => {
-    for await (const item of rooms.join(room)) got.push(item.gap ? 'gap' : item.data);
+    for await (const item of rooms.join(room)) {
+      if (item.kind === 'message') got.push(item.data);
+      else if (item.kind === 'gap') got.push('gap');
+    }
   })();
   reading.catch(() => {});
   return { rooms, got };
