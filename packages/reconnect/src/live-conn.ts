@@ -301,8 +301,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
   /** The result of reading after the end. */
   #ofEnd(): Promise<undefined> | undefined {
     const end = this.#ended;
-    if (end?.error !== undefined) return rejected(end.error);
-    return end && resolvedAt(end, () => undefined);
+    return end?.error === undefined ? end && resolvedAt(end, () => undefined) : rejected(end.error);
   }
 
   /** Whether messages were dropped at the end by `close`. The reader then does not end normally. */
