@@ -123,7 +123,14 @@ export default defineConfig({
   lang: 'en',
   // The pages of the repository: READMEs next to the code, the rest in docs/.
   srcDir: '..',
-  srcExclude: ['README.md', 'api/**', '**/CHANGELOG.md', '.changeset/**', '.github/**', '**/dist/**'],
+  srcExclude: [
+    'README.md',
+    'api/**',
+    '**/CHANGELOG.md',
+    '.changeset/**',
+    '.github/**',
+    '**/dist/**',
+  ],
   rewrites: sitePath,
   outDir: out,
   cacheDir: join(root, '.out/vitepress'),

@@ -5,7 +5,6 @@ import {
   FRAME_DATA,
   FRAME_END,
   FrameDecoder,
-  type FrameDecoderOptions,
   NEED_MORE,
   type Role,
   type Slab,

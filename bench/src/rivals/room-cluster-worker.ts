@@ -33,7 +33,7 @@ if (cluster.isPrimary) {
         workers.push(worker);
         // Node loses a message that is sent before.
         await told(worker, 'hears');
-        worker.send(plan as object);
+        worker.send(plan);
         ports.push((await told(worker, 'port')) as number);
       }
       return ports[0]!;
@@ -41,7 +41,7 @@ if (cluster.isPrimary) {
     async usage() {
       const all = await Promise.all(
         workers.map(async (worker) => {
-          worker.send('usage' as never);
+          worker.send('usage');
           return (await told(worker, 'usage')) as Usage;
         }),
       );
@@ -49,9 +49,11 @@ if (cluster.isPrimary) {
     },
   } satisfies RoomClusterAnswers);
 } else {
-  process.on('message', async (message: RoomPlan | 'usage') => {
+  process.on('message', (message: RoomPlan | 'usage') => {
     if (message === 'usage') process.send!({ usage: usage() });
-    else if ('contender' in message) process.send!({ port: (await listenRoom(message)).port });
+    else if ('contender' in message) {
+      void listenRoom(message).then(({ port }) => process.send!({ port }));
+    }
   });
   process.send!({ hears: true });
 }

@@ -36,7 +36,7 @@ class ReadersOf implements RatedReaders {
   }
 
   /** A read that waits for a token rejects, and the messages that wait are dropped. */
-  end(): void {
+  stopWaiting(): void {
     const { inbox } = this.#connection;
     const count = inbox.queue?.length ?? 0;
     inbox.pieces?.unhold();

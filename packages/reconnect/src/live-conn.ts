@@ -300,9 +300,8 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
 
   /** The result of reading after the end. */
   #ofEnd(): Promise<undefined> | undefined {
-    if (this.#ended === undefined) return undefined;
-    const { error } = this.#ended;
-    return error === undefined ? resolvedAt(this.#ended, () => undefined) : rejected(error);
+    const end = this.#ended;
+    return end?.error === undefined ? end && resolvedAt(end, () => undefined) : rejected(end.error);
   }
 
   /** Whether messages were dropped at the end by `close`. The reader then does not end normally. */

@@ -229,7 +229,7 @@ export class Ending implements TurnTask {
     // First: the handler may read, and may close.
     this.#answering = true;
     this.clocks.handlerIsAwaited();
-    handlers.handleClose(received, () => this.#handlerDone());
+    void handlers.handleClose(received).then(() => this.#handlerDone());
   }
 
   /**

@@ -5,7 +5,7 @@ import { PullRead } from '../read/pull-read.ts';
 import { rejected, resolvedAt } from '../time/promises.ts';
 import type { Connection } from './connection.ts';
 import { pauseOrResume } from './flow-control.ts';
-import type { Inbox, ReadResult } from './inbox.ts';
+import type { ReadResult } from './inbox.ts';
 
 // The reads of the application that take one message each.
 

@@ -80,10 +80,13 @@ export class ControlHandlers {
     this.#call('pong handler', this.#pongRun, handler, copyOf(bytes, start, end));
   }
 
-  /** Calls the close handler, which is set. `done` is called when it has settled. */
-  handleClose({ code, reason }: ClosePayload, done: () => void): void {
-    const called = (async () => this.#closeHandler!.call(code, reason))();
-    void called.catch((error: unknown) => this.#failed(error, 'close handler')).then(done);
+  /** Calls the close handler, which is set. Resolves when it has settled; never rejects. */
+  async handleClose({ code, reason }: ClosePayload): Promise<void> {
+    try {
+      await this.#closeHandler!.call(code, reason);
+    } catch (error) {
+      this.#failed(error, 'close handler');
+    }
   }
 
   #call(

@@ -4,7 +4,7 @@ import { CloseError, isNormalEnd } from '../errors.ts';
 import type { Message } from '../message.ts';
 import type { CloseInfo } from '../platform/observer.ts';
 
-/** The result of {@link Conn.toStreams}. */
+/** The result of `toStreams`. */
 export interface MessageStreams {
   /**
    * A string for each text message, a Uint8Array for each binary one: owned bytes. It ends with a

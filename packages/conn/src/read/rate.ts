@@ -21,7 +21,7 @@ export interface RatedReaders {
   /** The bucket has a token: readers get what has arrived. */
   continue(): void;
   /** Reading ends while readers wait. */
-  end(): void;
+  stopWaiting(): void;
   /** With `over: 'close'`: too much has arrived. `text` says which bound. */
   exceed(text: string): void;
 }
@@ -163,7 +163,7 @@ export class Rate implements TimerEntry {
     this.stopTimer();
     if (!this.empty) return;
     this.empty = false;
-    this.#readers.end();
+    this.#readers.stopWaiting();
   }
 
   stopTimer(): void {

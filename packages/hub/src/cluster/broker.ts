@@ -131,7 +131,7 @@ export class Client {
 
   #removeHub(hub: Subscriber): void {
     this.#hubs.delete(hub.hub);
-    for (const channel of [...hub.channels]) this.#broker.unsubscribe(channel, hub);
+    for (const channel of hub.channels) this.#broker.unsubscribe(channel, hub);
   }
 }
 

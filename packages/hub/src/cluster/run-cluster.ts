@@ -1,7 +1,7 @@
 import cluster from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import process from 'node:process';
-import { bound, checked, checkOptionNames, kind, whole } from '@ws/conn/internal';
+import { checked, checkOptionNames, kind, whole } from '@ws/conn/internal';
 import { clusterBroker } from './cluster-broker.ts';
 import { localBroker } from './process-link.ts';
 import { onSignals } from './signals.ts';

@@ -89,7 +89,7 @@ export class WorkerPool {
   }
 
   async #replaceAll(): Promise<void> {
-    for (const old of [...this.#serving]) {
+    for (const old of Array.from(this.#serving)) {
       if (this.#closing) return;
       // It may have ended meanwhile.
       if (!this.#serving.has(old)) continue;

@@ -1,4 +1,5 @@
 // The suites of a hub again, over the engine of a cluster.
+import type * as Testing from '@ws/hub/testing';
 import { describe, vi } from 'vitest';
 
 /** Not here: `resume-parts`, whose parts are those of an engine without a bound of its answers. */
@@ -34,7 +35,7 @@ const SUITES = [
 ] as const;
 
 vi.mock('@ws/hub/testing', async (importActual) => {
-  const { MemoryBroker, memoryBackplane } = await importActual<typeof import('@ws/hub/testing')>();
+  const { MemoryBroker, memoryBackplane } = await importActual<typeof Testing>();
   // Loads the code of a hub with a backplane: tests need not wait for it.
   memoryBackplane(new MemoryBroker());
   return import('./testing.ts');

@@ -399,7 +399,7 @@ export class Fleet {
       const slow = random.pick(large);
       // The log of one client of each node shows what the rooms of large messages have lost.
       const steady = this.#running.map(({ run }) => large.find((other) => other.run === run));
-      if (client?.ended === false && !client.slow && !steady.includes(client)) client.tear();
+      if (client && !client.ended && !client.slow && !steady.includes(client)) client.tear();
       if (slow !== undefined && !slow.slow && !steady.includes(slow)) {
         pauses.push(slow.pause(500 + random.below(6_000)));
       }

@@ -77,7 +77,8 @@ export async function kill(
   members: number,
   visitors: number,
 ): Promise<Result> {
-  const steps = plan(new Random(seed), kinds, count);
+  const isAlone = (fault: Fault): boolean => fault === 'engine' && engine.launch !== undefined;
+  const steps = plan(new Random(seed), kinds, count, isAlone);
   const { servers } = engine;
   const relays: Relay[] = [];
   while (relays.length < NODES) {
@@ -138,8 +139,17 @@ export async function kill(
   };
 }
 
-/** Each kind of fault occurs, in a random order. A third of the steps has two faults. */
-function plan(random: Random, kinds: readonly Fault[], count: number): Strike[][] {
+/**
+ * Each kind of fault occurs, in a random order. A third of the steps has two faults.
+ *
+ * @param isAlone - The fault ends all nodes, so no other is at the same time.
+ */
+function plan(
+  random: Random,
+  kinds: readonly Fault[],
+  count: number,
+  isAlone: (fault: Fault) => boolean,
+): Strike[][] {
   const steps: Strike[][] = [];
   let left: Fault[] = [];
   for (let i = 0; i < count; i++) {
@@ -149,7 +159,9 @@ function plan(random: Random, kinds: readonly Fault[], count: number): Strike[][
     const next = { fault, node: random.below(NODES), ms: random.pick(DURATIONS) };
     const [last] = steps.slice(-1);
     const pairs = random.once(3) && last?.length === 1;
-    if (pairs && last[0]!.fault !== fault && last[0]!.fault !== SAME[fault]) last.push(next);
+    const isSole = isAlone(fault) || (last !== undefined && isAlone(last[0]!.fault));
+    if (pairs && !isSole && last[0]!.fault !== fault && last[0]!.fault !== SAME[fault])
+      last.push(next);
     else steps.push([next]);
   }
   return steps;

@@ -102,7 +102,9 @@ describe.each(NAMES.filter((name) => name in ENGINES && name !== 'nats'))(
           const faults = (): string[] =>
             copies.flatMap((copy) => copy.differs(tables.get(copy.room)!));
           await expect.poll(faults, { timeout: 60_000, interval: 200 }).toEqual([]);
-          console.log(`${name}, seed ${seed}: ${[...tables.values()].map(({ n }) => n)} changes`);
+          console.log(
+            `${name}, seed ${seed}: ${[...tables.values()].map(({ n }) => n).join(', ')} changes`,
+          );
         } finally {
           clearInterval(breaking);
           clearInterval(writing);
