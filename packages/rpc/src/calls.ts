@@ -153,26 +153,21 @@ export class Calls {
 
   /**
    * Whether the other end has a request that began after `calls` others, or a reader has begun to wait
-   * after them.
-   *
-   * @param countsReaders - False for a generator. It may run for long beside readers that it does not
-   *   know, and later requests would run beside earlier ones for as long.
+   * after `callsOfHandler` others. A generator is no handler here: it may run for long beside readers
+   * that it does not know, and later requests would run beside earlier ones for as long.
    */
-  hasRequestAfter(calls: number, countsReaders: boolean): boolean {
-    if (this.begun === calls) return false;
-    // Those that were sent come first.
-    let left = this.#open + this.#streams;
+  hasRequestAfter(calls: number, callsOfHandler: number): boolean {
+    if (this.begun <= calls) return false;
     for (const { connection, number, take, waitsSince } of this.#calls.values()) {
-      if (left === 0) return false;
-      if (connection === undefined) continue;
-      if (take === undefined ? number > calls : countsReaders && waitsSince > calls) return true;
-      left--;
+      // Those that were sent come first.
+      if (connection === undefined) return false;
+      if (take === undefined ? number > calls : waitsSince > callsOfHandler) return true;
     }
     return false;
   }
 
   /** The number of the first stream whose reader waits. */
-  get firstAwaitedStream(): number {
+  get firstAwaited(): number {
     for (const { number, waitsSince } of this.#calls.values()) if (waitsSince > 0) return number;
     return Infinity;
   }

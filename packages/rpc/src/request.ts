@@ -31,7 +31,7 @@ export class Request {
   /** Whether the handler has settled. Its answer may wait for a peer that reads slowly. */
   isHandled = false;
   /** Whether a generator has been asked for an item. It may wait for a request. */
-  isGenerating = false;
+  isAsked = false;
   /** Whether its connection has ended, and drops what waits. */
   isDropped = false;
   /** How its handler runs; undefined while it does not. */

@@ -191,7 +191,7 @@ export class Requests {
    */
   #startAwaited(): void {
     while (!this.#waiting.isEmpty && this.#hasNestedRoom && this.#mayBeAwaited()) {
-      const first = this.#calls()!.firstAwaitedStream;
+      const first = this.#calls()!.firstAwaited;
       const request = this.#waiting.remove(
         ({ id, callsBefore }) => id !== undefined && callsBefore >= first,
       );
@@ -205,12 +205,11 @@ export class Requests {
    * other one since it started, and has no answer.
    */
   #mayBeAwaited(): boolean {
-    const calls = this.#calls();
-    if (calls === undefined) return false;
     const handler = this.#running.find(({ isAsking }) => isAsking) ?? this.#starting;
-    if (handler !== undefined && calls.hasRequestAfter(handler.callsBefore, true)) return true;
-    const generator = this.#running.find(({ isGenerating }) => isGenerating);
-    return generator !== undefined && calls.hasRequestAfter(generator.callsBefore, false);
+    const generator = this.#running.find(({ isAsked }) => isAsked);
+    const callsOfHandler = handler?.callsBefore ?? Infinity;
+    const first = Math.min(callsOfHandler, generator?.callsBefore ?? Infinity);
+    return this.#calls()?.hasRequestAfter(first, callsOfHandler) === true;
   }
 
   /** Runs a handler that waits for no other one, and that no other one waits for. */

@@ -66,11 +66,11 @@ export class ServedStream implements TimerEntry {
         // Asked only when its item may leave, the iterator is at most one item ahead.
         if (!this.#mayLeave(1)) await this.#untilItMayLeave(1);
         if (this.#isOver) return;
-        this.request.isGenerating = true;
+        this.request.isAsked = true;
         this.#next = this.#iterator.next();
         const { done, value } = await this.#next;
         this.#next = undefined;
-        this.request.isGenerating = false;
+        this.request.isAsked = false;
         if (this.#isOver) return;
         if (done) break;
         const checked = check(item, value);

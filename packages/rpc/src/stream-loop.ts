@@ -97,7 +97,7 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
   return(): Promise<Result> {
     this.#leave([]);
     this.#end = [];
-    return Promise.resolve({ done: true, value: undefined });
+    return this.next();
   }
 
   /** An option may not fit, or the request may not leave. */
@@ -140,16 +140,16 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     }
     if (this.#nexts.length > 0) this.#wait();
     // The signal may end the check of an item also when the request has ended.
-    const isOver = this.#end !== undefined && !this.#isChecking;
-    if (isOver && this.#signal !== undefined) removeAbortListener(this.#signal, this.#aborted);
+    if (this.#signal !== undefined && this.#end !== undefined && !this.#isChecking) {
+      removeAbortListener(this.#signal, this.#aborted);
+    }
   }
 
   /** Removes the first `next()`, which has an outcome. */
   #first(): CallPromise<Result> {
-    if (this.#call !== undefined) {
-      this.#call.waitsSince = 0;
-      this.#call.timers.clear(this);
-    }
+    const call = this.#call;
+    if (call !== undefined) call.waitsSince = 0;
+    call?.timers.clear(this);
     return this.#nexts.shift()!;
   }
 
