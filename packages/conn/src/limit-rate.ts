@@ -10,6 +10,8 @@ import { Rate, type RatedReaders, type RatePlan } from './read/rate.ts';
 export function limitRate(conn: Conn, plan: RatePlan): void {
   const { connection } = conn['@ws/internals'];
   const { inbox } = connection;
+  // What has arrived by the end is not bounded.
+  if (inbox.ended !== undefined || connection.transportClosed) return;
   const { rate: old } = inbox;
   old?.stopTimer();
   inbox.rate = new Rate(connection.platform, plan, new ReadersOf(connection));

@@ -21,7 +21,7 @@ export function addPiece(connection: Connection, decoder: MessageDecoder): void 
 function add({ inbox }: Connection, decoder: MessageDecoder, messages: 0 | 1): void {
   const { bytes, start, end, fin } = decoder;
   const { pieces, rate } = inbox;
-  if (pieces !== undefined && rate?.hasNoByte === true) pieces.held = true;
+  if (pieces !== undefined && rate?.holdsPieces() === true) pieces.held = true;
   pieces?.pushCopy(bytes, start, end);
   if (fin) pieces?.finish();
   decoder.release();

@@ -45,7 +45,6 @@ function nextResult(
   const next = takeNext(connection, 'for await', iterator);
   if (next instanceof Message) return Promise.resolve({ done: false, value: next });
   const pull = begin(connection, next ?? new PullRead('for await', iterator));
-  if (pull.hasLeft) return Promise.resolve({ done: true, value: undefined });
   if (pull.taken !== undefined) {
     return Promise.resolve({ done: false, value: pull.taken as Message });
   }
@@ -59,7 +58,7 @@ function nextResult(
 /** Gives `pull` a queued message, or parses one from the input that has arrived. */
 function begin(connection: Connection, pull: PullRead<ReadResult>): PullRead<ReadResult> {
   const { inbox } = connection;
-  if (pull.hasLeft || pull.taken !== undefined) return pull;
+  if (pull.taken !== undefined) return pull;
   inbox.hasRead = true;
   inbox.dropPieces(`${pull.name} began`);
   inbox.messageTaken = false;
@@ -148,7 +147,8 @@ export class MessageIterator implements AsyncIterableIterator<Message, undefined
   return(): Promise<IteratorResult<Message, undefined>> {
     const { inbox } = this.#connection;
     const { pull } = inbox;
-    if (pull?.iterator === this) {
+    // Not within its own call, which takes its message.
+    if (pull?.iterator === this && pull.promise !== undefined) {
       inbox.pull = undefined;
       pull.leave();
     }

@@ -11,8 +11,6 @@ export class PullRead<Result> {
   readonly iterator: object | undefined;
   /** What a read that does not wait has got. */
   taken: Result | undefined;
-  /** Whether its loop was left. */
-  hasLeft = false;
   /** The promise of a read that waits. */
   promise: Promise<unknown> | undefined;
   #resolve!: (value: unknown) => void;
@@ -50,7 +48,6 @@ export class PullRead<Result> {
 
   /** The loop was left: it gets no message. */
   leave(): void {
-    this.hasLeft = true;
     if (this.promise !== undefined) this.#resolve({ done: true, value: undefined });
   }
 

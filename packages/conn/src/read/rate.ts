@@ -123,19 +123,22 @@ export class Rate implements TimerEntry {
   }
 
   /** Whether a message has taken more bytes than the bucket had. */
-  get #inDebt(): boolean {
+  #isInDebt(): boolean {
     return this.#bytes < -ROUNDING;
   }
 
-  /** Whether the bucket has no byte: the next piece of a message waits. */
-  get hasNoByte(): boolean {
-    return this.#bytes < 1 - ROUNDING;
+  /** Whether the next piece of a message waits: the bucket has no byte. */
+  holdsPieces(): boolean {
+    const hasByte = (): boolean => this.#bytes >= 1 - ROUNDING;
+    if (this.#closes || this.#stopped || hasByte()) return false;
+    this.refill();
+    return !hasByte();
   }
 
   /** Sets the timer: for the debt, after which pieces of a message continue, else for the next message. */
   #schedule(): void {
     const { messagesPerMs, bytesPerMs } = this.#plan;
-    const ms = this.#inDebt
+    const ms = this.#isInDebt()
       ? timeToFill(this.#bytes, 0, bytesPerMs)
       : Math.max(
           timeToFill(this.#messages, 1, messagesPerMs),
@@ -147,7 +150,7 @@ export class Rate implements TimerEntry {
   fire(): void {
     this.refill();
     if (this.#hasTokens()) return this.release();
-    if (!this.#inDebt) this.#readers.continuePieces();
+    if (!this.#isInDebt()) this.#readers.continuePieces();
     this.#schedule();
   }
 
