@@ -385,4 +385,10 @@ describe('state', () => {
       /rooms\["r"\]\.state: needs history/,
     );
   });
+
+  it('is a function', () => {
+    expect(() => startNode({ r: { mayJoin: true, history: true, state: {} as never } })).toThrow(
+      /rooms\["r"\]\.state: expected a function/,
+    );
+  });
 });
