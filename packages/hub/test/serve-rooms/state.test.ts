@@ -138,6 +138,64 @@ describe('a loop over a room with a state', () => {
     await hub.close();
   });
 
+  it('has its own copy of the state, which the application may change', async () => {
+    const { node, hub } = startNode(new Counter().table());
+    const { rooms, live } = startClient(node);
+    const [one, two] = [rooms.join('board/7'), rooms.join('board/7')];
+    const { value } = await one.next();
+    (value.data as { value: number }).value = 5;
+    expect(await items(two, 1)).toEqual(['state 0']);
+    await live.close();
+    await hub.close();
+  });
+
+  it('has a gap when a server without state takes over, also one whose history is complete', async () => {
+    const counter = new Counter();
+    const broker = new MemoryBroker();
+    const history = { size: 2 };
+    const start = (state: RoomRules['state']) =>
+      startNode(counter.table({ history, state }), { backplane: memoryBackplane(broker) });
+    const [old, next] = [start(undefined), start(counter.state)];
+    let { node } = next;
+    const { rooms, live, cut } = startClient(() => node);
+    const loop = rooms.join('board/7');
+    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    ({ node } = old);
+    cut();
+    for (let i = 0; i < 4; i++) await counter.add(old.hub);
+    expect(await items(loop, 4)).toEqual(['gap', '3', '4', 'live']);
+    cut();
+    await counter.add(old.hub);
+    expect(await items(loop, 2)).toEqual(['5', 'live']);
+    await live.close();
+    for (const { hub } of [old, next]) await hub.close();
+  });
+
+  it('has a gap when it waits for a state and the next server has none', async () => {
+    vi.spyOn(console, 'warn').mockImplementation(() => {});
+    const counter = new Counter();
+    const start = (state: RoomRules['state']) =>
+      startNode({ 'chat/*': { history: true, mayJoin: true, state } });
+    const [next, old] = [start(counter.state), start(undefined)];
+    let { node } = next;
+    const { rooms, live, cut } = startClient(() => node);
+    const loop = rooms.join('chat/main') as Loop;
+    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    counter.before = () => new Promise(() => {});
+    await next.hub.room('chat/main').publishJSON('does not fit');
+    const gap = items(loop, 2);
+    await expect.poll(() => counter.calls).toBe(2);
+    ({ node } = old);
+    cut();
+    expect(await gap).toEqual(['gap', 'live']);
+    cut();
+    await old.hub.room('chat/main').publishJSON({ text: '1' });
+    expect(await loop.next()).toMatchObject({ value: { kind: 'message', data: { text: '1' } } });
+    vi.restoreAllMocks();
+    await live.close();
+    for (const { hub } of [old, next]) await hub.close({ timeout: 1 });
+  });
+
   it('gets a state for a message that does not fit its schema', async () => {
     const warn = vi.spyOn(console, 'error').mockImplementation(() => {});
     const counter = new Counter();

@@ -118,19 +118,26 @@ export class ClientRoom {
     const { position } = message;
     // The join of another loop may bring older messages.
     if (position !== undefined && !isUpTo(position, this.#position)) this.#position = position;
-    for (const loop of this.#loops) loop.take(message);
+    for (const loop of this.#loops) {
+      // The messages with which it begins come with its own join.
+      if (loop.last === undefined || this.#joining.has(loop)) loop.take(message);
+    }
   }
 
   state({ data, position }: WireState): void {
     if (this.#memberOn === undefined && this.#joining.size === 0) return;
     this.hasState = true;
     this.#position = position;
-    for (const loop of this.#loops) loop.state(data, position);
+    // The application changes the state with each message. Each loop has its own.
+    const isShared = this.#loops.size > 1;
+    for (const loop of this.#loops) loop.state(isShared ? structuredClone(data) : data, position);
   }
 
   gap({ position, joining }: WireGap): void {
     if (joining === true) {
       this.#isTold = true;
+      // A server with a state sends it instead.
+      this.hasState = false;
       for (const loop of this.#loops) {
         const isAfter = loop.position !== undefined && !isUpTo(loop.position, position);
         if (!this.#joining.has(loop) || (isAfter && !loop.isFilling)) loop.suspect();

@@ -322,11 +322,9 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
 
   /** Gives up all missed messages. The loop restarts with its next join, after a gap. */
   skip(): void {
-    if (this.#isNew) {
-      // A new loop has missed nothing, except the messages with which it would begin.
-      this.#last = undefined;
-      return;
-    }
+    // A new loop has missed nothing, except the messages with which it would begin.
+    if (this.#isNew && this.#last === undefined) return;
+    this.#last = undefined;
     if (this.#room.hasState === true) return this.#needState();
     while (this.#isFilling && this.#queue.length > 0) this.#giveBack();
     if (this.#isFilling) this.#isBehind = false;
@@ -352,6 +350,14 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
    */
   joined({ complete, position }: JoinAnswer, isTold: boolean, isFilled: boolean): void {
     if (this.#hasNewState) return;
+    if (this.#needsState && this.#room.hasState === false) {
+      // This server has no state, as after a change of its table.
+      this.#needsState = this.#isBehind = this.#hasLost = false;
+      if (!this.#isNew) {
+        this.gap();
+        return this.#skipped(position);
+      }
+    }
     if (this.#isSkipping) return this.#skipped(position);
     if (this.#last !== undefined) return this.#beginWithLast(position);
     if (this.#isNew) return this.begin(position);
