@@ -1,8 +1,10 @@
 // The state of a room, then what follows.
+import { type Conn, connPair } from '@ws/conn';
 import type { RoomRules, RoomTable } from '@ws/hub/rooms';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
+import { ReconnectingConn } from '@ws/reconnect';
 import { RpcError } from '@ws/rpc';
-import type { RoomMessage } from '@ws/rpc/rooms';
+import { type RoomMessage, roomsOf } from '@ws/rpc/rooms';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { internalsOfHub } from '../../src/hub.ts';
 import { startClient, startNode, startRaw, turns } from './setup.ts';
@@ -61,6 +63,7 @@ describe('a loop over a room with a state', () => {
     const { rooms, live } = startClient(node);
     const loop = rooms.join('board/7');
     expect(await items(loop, 2)).toEqual(['state 1', 'live']);
+    expect(counter.signals).toMatchObject([{ aborted: false }]);
     await counter.add(hub);
     expect(await items(loop, 1)).toEqual(['2']);
     await live.close();
@@ -136,6 +139,28 @@ describe('a loop over a room with a state', () => {
     expect([await items(loop, 1), await items(other, 1)]).toEqual([['2'], ['2']]);
     await live.close();
     await hub.close();
+  });
+
+  it('gets a repetition once, also when a state comes between', async () => {
+    const counter = new Counter();
+    const { node, hub } = startNode(counter.table({ history: { size: 2 } }));
+    const { rooms, live, cut } = startClient(node);
+    const loop = rooms.join('board/7');
+    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    const { ask } = startRaw(node);
+    await ask('room.join', { room: 'board/7' });
+    const publish = () =>
+      ask('room.publish', { room: 'board/7', id: 'A'.repeat(22), data: 'a note' });
+    await publish();
+    expect(await items(loop, 1)).toEqual(['a note']);
+    cut();
+    for (let i = 0; i < 3; i++) await counter.add(hub);
+    expect(await items(loop, 2)).toEqual(['state 3', 'live']);
+    await publish();
+    await counter.add(hub);
+    expect(await items(loop, 1)).toEqual(['4']);
+    await live.close();
+    await hub.close({ timeout: 1 });
   });
 
   it('has its own copy of the state, which the application may change', async () => {
@@ -434,6 +459,45 @@ describe('a member of a room with a state', () => {
     expect(await items(loop, 1)).toEqual(['2']);
     await live.close();
     await hub.close();
+  });
+});
+
+describe('a client whose readLimit is short', () => {
+  /** It is a member of `other` when it joins `board/7`. */
+  const start = async (more: Partial<RoomRules<string>>) => {
+    const table = new Counter().table(more);
+    const { node, hub } = startNode({ ...table, other: { mayJoin: true, history: true } });
+    const live = new ReconnectingConn(
+      async () => {
+        const [client, conn] = connPair({ readLimit: 1_000, report: () => {} });
+        hub.add(conn as Conn<string>, { data: 'ann' });
+        return client;
+      },
+      { minDelay: 1, maxDelay: 1 },
+    );
+    const rooms = roomsOf(live);
+    expect(await items(rooms.join('other'), 1)).toEqual(['live']);
+    return { hub, live, loop: rooms.join('board/7') };
+  };
+
+  it('joins a room while another one has messages that are too long', async () => {
+    const mayJoin = async (): Promise<boolean> => {
+      await turns();
+      await hub.room('other').publishJSON('x'.repeat(2_000));
+      await turns();
+      return true;
+    };
+    const { hub, live, loop } = await start({ mayJoin });
+    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    await live.close();
+    await hub.close({ timeout: 1 });
+  });
+
+  it('ends the loop of a state that is too long', async () => {
+    const { hub, live, loop } = await start({ state: () => 'x'.repeat(2_000) });
+    await expect(loop.next()).rejects.toMatchObject({ closeCode: 1009 });
+    await live.close();
+    await hub.close({ timeout: 1 });
   });
 });
 
