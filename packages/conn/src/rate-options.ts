@@ -53,6 +53,9 @@ export function checkRate(value: unknown): RatePlan {
     ...(messages === undefined ? [] : [`${messages} messages`]),
     ...(bytes === undefined ? [] : [`${bytes} bytes`]),
   ];
+  if (most * times < 1 || mostBytes * times < 1) {
+    throw new RangeError('rate.burst: expected at least one message and one byte');
+  }
   return {
     messagesPerMs: most / ms,
     bytesPerMs: mostBytes / ms,

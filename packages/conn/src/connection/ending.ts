@@ -297,6 +297,7 @@ export class Ending implements TurnTask {
     const { inbox } = this.#connection;
     inbox.start();
     inbox.dropAll();
+    this.#connection.scheduleEndOfTurn();
   }
 
   // Failures
@@ -546,8 +547,8 @@ function mayRead({ hasRead, connHandlerRuns }: Inbox): boolean {
  * @param ahead - The turn ends. Until then, code may begin to read.
  */
 function allHandled({ inbox, machine }: Connection, ahead: boolean): boolean {
-  // A handler that waits has got all messages.
-  if (inbox.waits && (inbox.receiveCall !== undefined || inbox.isRead)) return true;
+  const { queue, pieces } = inbox;
+  if (inbox.asks && queue?.empty !== false && pieces?.empty !== false) return true;
   return ahead && (!mayRead(inbox) || machine.messagesIn === 0);
 }
 

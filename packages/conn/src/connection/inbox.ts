@@ -143,12 +143,17 @@ export class Inbox {
     return this.rate?.empty === true;
   }
 
-  /** Whether a read waits for the next message, and gets what arrives. */
-  get waits(): boolean {
-    if (this.held) return false;
+  /** Whether code waits for the next message, or for the next piece of one. */
+  get asks(): boolean {
     const { receiveCall } = this;
-    if (receiveCall !== undefined) return this.receiverFree || receiveCall.discards;
+    if (receiveCall !== undefined) return receiveCall.state === FREE || receiveCall.discards;
     return this.pull !== undefined || this.pieces?.demanding === true;
+  }
+
+  /** Whether a reader gets what arrives. */
+  get waits(): boolean {
+    if (this.held || !this.asks) return false;
+    return this.receiveCall?.handler === undefined || this.receiverFree;
   }
 
   /** Whether the handler of `receive` is free: it has no message, and takes the next one. */
@@ -203,7 +208,7 @@ export class Inbox {
   #releaseRead(): void {
     if (this.queue?.empty === true) this.queue = undefined;
     const { pieces } = this;
-    if (pieces?.over === true && pieces.empty && pieces.pending === '') this.pieces = undefined;
+    if (pieces?.isRead === true) this.pieces = undefined;
     const decoder = this.#connection.machine.input;
     if (decoder === undefined || this.#stage === PARSING) return;
     decoder.releaseParsed();
@@ -373,12 +378,12 @@ export class Inbox {
           const reader = beginPieces(this.#connection, decoder);
           // The rate may have ended the connection.
           if (this.pull !== undefined) this.give(reader);
-          if (decoder.fin) this.#observe(decoder, 0);
+          if (decoder.fin) this.#observe(decoder);
         } else if (decoder.turnIntoWhole()) this.#messageArrived(decoder);
         break;
       case MESSAGE_DATA:
         addPiece(this.#connection, decoder);
-        if (decoder.fin) this.#observe(decoder, 0);
+        if (decoder.fin) this.#observe(decoder);
         break;
       case SKIPPED:
         this.#observe(decoder);
@@ -423,7 +428,7 @@ export class Inbox {
       if (event !== MESSAGE || !plain) return event;
       this.rate?.passes(decoder.length);
       // The rate may have ended the connection.
-      if (machine.inputEnded) return STEP;
+      if (machine.inputEnded || this.ended !== undefined) return STEP;
       const isFreeAgain = this.receiveCall!.take(decoder) && this.use === DELIVERED && !this.held;
       if (!isFreeAgain || machine.framesIn >= decoder.stopAt) return STEP;
     }
@@ -434,9 +439,9 @@ export class Inbox {
     return this.#connection.shared.platform.observer?.messageIn !== undefined;
   }
 
-  /** A message has arrived: the rate counts it and its `bytes`, and the observer sees it. */
-  #observe(decoder: MessageDecoder, bytes: number = decoder.length): void {
-    if (!this.dropping) this.rate?.arrived(1, bytes);
+  /** A message has arrived: the rate counts it, and the observer sees it. */
+  #observe(decoder: MessageDecoder): void {
+    if (!this.dropping) this.rate?.arrived(decoder.length);
     if (this.#isObserved()) observeMessage(this.#connection, decoder);
   }
 
@@ -471,7 +476,7 @@ export class Inbox {
     // Only with an observer: `#nextEvent` gives the handler all other messages.
     const isFree = this.receiverFree;
     const discards = this.receiveCall?.discards === true && !this.held;
-    const { takes } = this;
+    const takes = this.pull !== undefined && !this.held;
     if (isFree || discards || takes) this.rate?.take(1, decoder.length);
     if (isFree) this.receiveCall!.take(decoder);
     if (isFree || discards) return;
@@ -479,11 +484,6 @@ export class Inbox {
     if (takes) return this.give(this.pull!.streams ? readerOf(this.#connection, message) : message);
     this.queue ??= new MessageQueue();
     this.queue.push(message);
-  }
-
-  /** Whether a pull read takes the next message. */
-  get takes(): boolean {
-    return this.pull !== undefined && !this.held;
   }
 
   /** Gives `result` to the pull read that waits. */
@@ -505,7 +505,7 @@ export class Inbox {
   /** The decoder's allocator: makes memory for a message that a reader keeps; `following`: bytes after it in the input. */
   allocate(size: number, following: number): OwnedBytes {
     // A queued message may wait for long. It gets its own memory, so that it keeps no block alive.
-    if (!this.takes) return new Uint8Array(size);
+    if (this.pull === undefined || this.held) return new Uint8Array(size);
     const connection = this.#connection;
     return messageBlocks.take(size, following, connection, connection.shared.endOfTurn);
   }

@@ -21,12 +21,13 @@ export function addPiece(connection: Connection, decoder: MessageDecoder): void 
 function add({ inbox }: Connection, decoder: MessageDecoder, messages: 0 | 1): void {
   const { bytes, start, end, fin } = decoder;
   const { pieces, rate } = inbox;
+  const size = end - start;
   if (pieces !== undefined && rate?.holdsPieces() === true) pieces.held = true;
   pieces?.pushCopy(bytes, start, end);
   if (fin) pieces?.finish();
   decoder.release();
-  rate?.take(messages, end - start);
-  rate?.arrived(0, end - start);
+  rate?.take(messages, size);
+  rate?.pieceArrived(size);
 }
 
 /** A reader of a message that has arrived. */
@@ -50,6 +51,7 @@ export function readyReader(connection: Connection): MessageReader | undefined {
   const reader = newReader(connection, machine.input!.type);
   inbox.pieces!.push(begun);
   inbox.rate?.take(1, begun.length);
+  inbox.rate?.pieceArrived(begun.length);
   return reader;
 }
 

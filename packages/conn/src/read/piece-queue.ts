@@ -67,6 +67,11 @@ export class PieceQueue {
     return !this.held && (this.over || !this.empty);
   }
 
+  /** Whether its reader has got all, or gets no more by a call that is under way. */
+  get isRead(): boolean {
+    return this.over && this.empty && !this.held && this.pending === '';
+  }
+
   /** Whether bytes went to the array of {@link fillNext}. */
   get fills(): boolean {
     return this.#filled > 0;

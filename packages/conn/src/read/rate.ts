@@ -46,6 +46,8 @@ export class Rate implements TimerEntry {
   readonly #plan: RatePlan;
   readonly #closes: boolean;
   #stopped = false;
+  /** With `over: 'close'`: the bytes of the message under way that are counted. */
+  #ofPieces = 0;
   #messages: number;
   #bytes: number;
   /** When the bucket was refilled last, in ms of the platform's clock. */
@@ -61,10 +63,23 @@ export class Rate implements TimerEntry {
     this.#refilledAt = platform.now();
   }
 
-  /** A message has arrived, or `messages` 0: a later piece of one. Ends the connection with 1013 if that is too much. */
-  arrived(messages: 0 | 1, bytes: number): void {
+  /** A message of `bytes` has arrived. Ends the connection with 1013 if that is too much. */
+  arrived(bytes: number): void {
     if (!this.#closes || this.#stopped) return;
-    this.#messages -= messages;
+    const rest = bytes - this.#ofPieces;
+    this.#ofPieces = 0;
+    this.#messages--;
+    this.#count(rest);
+  }
+
+  /** As {@link arrived}, of bytes of a message that has not ended. */
+  pieceArrived(bytes: number): void {
+    if (!this.#closes || this.#stopped) return;
+    this.#ofPieces += bytes;
+    this.#count(bytes);
+  }
+
+  #count(bytes: number): void {
     this.#bytes -= bytes;
     if (this.#messages < 0 || this.#bytes < 0) this.#exceeded();
   }
@@ -77,7 +92,7 @@ export class Rate implements TimerEntry {
 
   /** A message has arrived, and goes straight to a reader. */
   passes(bytes: number): void {
-    if (this.#closes) this.arrived(1, bytes);
+    if (this.#closes) this.arrived(bytes);
     else this.take(1, bytes);
   }
 

@@ -95,3 +95,26 @@ describe('a frozen CloseError of a handler', () => {
     await expect(conn.receive(() => {})).rejects.toBe(error);
   });
 });
+
+describe('an async handler that fails after our close frame', () => {
+  it('hides no close frame behind a full read-ahead', async () => {
+    const { conn, platform, transport, frame, feed } = wired('server', {
+      readAhead: 150,
+      report: () => {},
+    });
+    let fail!: (error: Error) => void;
+    const error = new Error('mine');
+    const received = conn.receive(() => new Promise((_, reject) => (fail = reject)));
+    await platform.settle();
+    feed(...Array.from({ length: 5 }, () => frame(1, LONG)));
+    await platform.settle();
+    const closed = conn.close(1000);
+    feed(frame(8, formatCloseMessage(1000)));
+    transport.feedEnd();
+    await platform.settle();
+    fail(error);
+    await platform.settle();
+    await expect(received).rejects.toBe(error);
+    expect(await closed).toMatchObject({ code: 1000, wasClean: false, error });
+  });
+});

@@ -383,6 +383,49 @@ describe('rate', () => {
     conn.terminate();
   });
 
+  it('gives the end of a message to a reader that asks for it after its debt began', async () => {
+    const { conn, platform, frame, feed } = limited({ bytes: 100 });
+    feed(frame(1, 'x'.repeat(200), { fin: false }));
+    await platform.settle();
+    const reader = await conn.nextReader();
+    const into = new Uint8Array(300);
+    expect(await reader.read(into)).toBe(200);
+    feed(frame(0, ''));
+    await platform.settle();
+    const end = reader.read(into);
+    await platform.advance(1_200);
+    expect(await end).toBe(0);
+    conn.terminate();
+  });
+
+  it('counts the bytes of a message once, however much of it was read', async () => {
+    const { conn, platform, frame, feed, sent } = limited({ bytes: 1_000, over: 'close' });
+    const next = conn.nextReader();
+    await platform.settle();
+    feed(frame(1, 'a'.repeat(600), { fin: false }));
+    await next;
+    const message = conn.readMessage();
+    await platform.settle();
+    feed(frame(0, 'b'.repeat(100)), frame(1, 'c'.repeat(200)));
+    expect((await message).text()).toHaveLength(200);
+    expect(sent()).toEqual([]);
+    conn.terminate();
+  });
+
+  it('answers a close frame at once while a read waits for a token', async () => {
+    const { conn, platform, frame, feed, sent } = limited({ messages: 1, per: 60_000 });
+    void conn.receive(() => {});
+    await platform.settle();
+    feed(frame(1, 'a'));
+    feed(frame(8, formatCloseMessage(1000)));
+    await platform.settle();
+    expect(sent()).toEqual(['close 1000']);
+  });
+
+  it('refuses a burst that lets nothing pass', () => {
+    expect(() => checkRate({ messages: 100, bytes: 50, burst: 1 })).toThrow('rate.burst');
+  });
+
   it('replaces a rate, and judges what waits by the new one', async () => {
     const { conn, platform, frame, feed } = limited({ messages: 1, per: 60_000 });
     const got: string[] = [];
