@@ -291,7 +291,7 @@ export class ClientRoom {
     if (conn !== this.#rooms.conn) return true;
     const isNew = conn !== this.#memberOn;
     // No room has live messages. What is too long belongs to this join.
-    const isFirst = isAlone && !this.#rooms.hasJoined(conn);
+    const isFirst = isAlone && conn !== this.#rooms.answeredOn;
     let lacking = [...this.#loops].filter((loop) => loop.isFilling || (isNew && !loop.isBehind));
     if (!isNew && lacking.length === 0) return true;
     // A loop that begins with the last messages asks alone, after the others.

@@ -49,7 +49,7 @@ export class ClientRooms {
   /** When connections with an answered join have ended because this client read too slowly. */
   #slowEnds: readonly number[] = [];
   /** The last connection with an answered join. */
-  #answeredOn: ConnLike | undefined;
+  answeredOn: ConnLike | undefined;
   /** The end of the last join that runs alone. */
   #alone: Promise<unknown> = RESOLVED;
   /** Rooms with a reported `info` that does not fit its schema. */
@@ -117,7 +117,7 @@ export class ClientRooms {
       (isTooLong) => (this.#tooLong = isTooLong ? this.#tooLong + 1 : 0),
     );
     void internalsOf(conn).closed.then(({ code }) => {
-      if (code === CloseCode.TryAgainLater && conn === this.#answeredOn) this.#wasTooSlow(conn);
+      if (code === CloseCode.TryAgainLater && conn === this.answeredOn) this.#wasTooSlow(conn);
     });
     // A room that may have ended the last connection joins before others have live messages.
     const rooms = Array.from(this.#rooms.values()).sort((one, two) => two.tooLong - one.tooLong);
@@ -147,13 +147,8 @@ export class ClientRooms {
 
   /** A room was joined on the connection `conn`. */
   joined(conn: ConnLike): void {
-    this.#answeredOn = conn;
+    this.answeredOn = conn;
     if (Array.from(this.#rooms.values()).every((room) => room.isMember)) this.#tooLong = 0;
-  }
-
-  /** Whether a room was joined on the connection `conn`. */
-  hasJoined(conn: ConnLike): boolean {
-    return conn === this.#answeredOn;
   }
 
   /** Whether a call on the connection `conn` failed because that connection broke. */
