@@ -2,11 +2,12 @@ import cluster from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import process from 'node:process';
 import { checked, checkOptionNames, kind, whole } from '@ws/conn/internal';
+import { type ClusterApp, RunningApp } from './cluster-app.ts';
 import { clusterBroker } from './cluster-broker.ts';
 import { localBroker } from './process-link.ts';
 import { onSignals } from './signals.ts';
-import type { ClusterCloseOptions } from './wire.ts';
-import { type ClusterApp, ClusterWorker, checkApp } from './worker.ts';
+import { type ClusterCloseOptions, checkClose } from './wire.ts';
+import { runWorker } from './worker.ts';
 import { WORKERS, WorkerPool } from './worker-pool.ts';
 
 /** The options of {@link runCluster}. */
@@ -80,7 +81,7 @@ export function runCluster<App extends ClusterApp>(
   isRunning = true;
   if (cluster.isWorker) {
     const isOurs = process.env[WORKERS] !== undefined;
-    return new ClusterWorker<App>().run(start, signals, isOurs);
+    return runWorker(start, signals, isOurs);
   }
   return workers === 1 ? runHere(start, signals) : runPrimary(workers, signals);
 }
@@ -109,15 +110,14 @@ async function runPrimary(workers: number, signals: boolean): Promise<RunningClu
     onSignals({
       close: () => pool.close(),
       kill: () => pool.kill(),
-      replace: () => void pool.replace().catch((error) => console.error(error)),
+      replace: () => pool.replace(),
     });
   }
   await pool.run();
-  return {
-    workers,
+  return runningOf(workers, {
     replace: () => pool.replace(),
     close: (options) => pool.close(options),
-  };
+  });
 }
 
 /** One process, which is the primary and the worker. */
@@ -126,19 +126,32 @@ async function runHere<App extends ClusterApp>(
   signals: boolean,
 ): Promise<RunningCluster> {
   localBroker();
-  let closing: Promise<unknown> | undefined;
-  let app: App | undefined;
+  const app = new RunningApp<App>();
   let hasWarned = false;
-  const replace = (): void => {
+  const replace = async (): Promise<void> => {
     if (hasWarned) return;
     hasWarned = true;
     process.emitWarning('runCluster: one worker is not replaced; use two or more');
   };
-  const close = async (options: ClusterCloseOptions = {}): Promise<void> => {
-    await (closing ??= Promise.resolve(app?.close(options)));
-  };
+  const close = (options: ClusterCloseOptions = {}): Promise<void> => app.close(options);
   if (signals) onSignals({ close, kill: () => {}, replace });
-  app = await start();
-  checkApp(app);
-  return { workers: 1, replace: async () => replace(), close };
+  try {
+    await app.start(start);
+  } catch (error) {
+    process.exitCode = 1;
+    throw error;
+  }
+  return runningOf(1, { replace, close });
+}
+
+/** What a worker pool, and one process, have in common. */
+function runningOf(workers: number, { replace, close }: Omit<RunningCluster, 'workers'>) {
+  return {
+    workers,
+    replace,
+    async close(options: ClusterCloseOptions = {}): Promise<void> {
+      checkClose(options);
+      await close(options);
+    },
+  };
 }

@@ -10,7 +10,7 @@ export interface SignalActs {
   /** SIGTERM and SIGINT again. The process ends after it. */
   kill(): void;
   /** SIGUSR2. */
-  replace(): void;
+  replace(): Promise<unknown>;
 }
 
 /** Installs the signals of the process that the user has started. */
@@ -19,12 +19,14 @@ export function onSignals(acts: SignalActs): void {
   const end = (): void => {
     if (first === undefined) {
       first = performance.now();
-      void acts.close().then(() => process.exit(0));
+      void acts.close().then(() => process.exit());
     } else if (performance.now() - first > REPEAT_MS) {
       acts.kill();
       process.exit(1);
     }
   };
   process.on('SIGTERM', end).on('SIGINT', end);
-  if (process.platform !== 'win32') process.on('SIGUSR2', () => acts.replace());
+  if (process.platform !== 'win32') {
+    process.on('SIGUSR2', () => void acts.replace().catch((error) => console.error(error)));
+  }
 }
