@@ -4,8 +4,9 @@
  *
  * @module
  */
-export type { ClusterApp } from './cluster-app.ts';
+
 export { clusterBackplane } from './cluster-backplane.ts';
 export { clusterBroker } from './cluster-broker.ts';
 export { type RunClusterOptions, type RunningCluster, runCluster } from './run-cluster.ts';
 export type { ClusterCloseOptions } from './wire.ts';
+export type { ClusterApp } from './worker.ts';

@@ -2,12 +2,11 @@ import cluster from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import process from 'node:process';
 import { checked, checkOptionNames, kind, whole } from '@ws/conn/internal';
-import { type ClusterApp, RunningApp } from './cluster-app.ts';
 import { clusterBroker } from './cluster-broker.ts';
 import { localBroker } from './process-link.ts';
 import { onSignals } from './signals.ts';
-import { type ClusterCloseOptions, checkClose } from './wire.ts';
-import { runWorker } from './worker.ts';
+import type { ClusterCloseOptions } from './wire.ts';
+import { type ClusterApp, RunningApp, runWorker } from './worker.ts';
 import { WORKERS, WorkerPool } from './worker-pool.ts';
 
 /** The options of {@link runCluster}. */
@@ -42,15 +41,18 @@ let isRunning = false;
  * primary connects the hubs with a {@link clusterBackplane}, replaces workers that end, and closes all on
  * SIGTERM and SIGINT, with exit code 0. A second signal more than 2 s after the first ends all at once.
  *
- * What stands outside of `start` runs in the primary too. When the primary dies, the workers end.
+ * What stands outside of `start`, a hub or a pool too, runs in the primary as well. When the primary dies,
+ * the workers end. `process.on('message')` also gets the batches of the hubs.
  *
  * A worker that ends is replaced after 100 ms, then 200, up to 5 s; after 100 ms again when one has lived
  * for 10 s. Before the first worker has started, one that ends ends all. Later five in a row that end before
- * they start do, with exit code 1 and the last error.
+ * they start do, with exit code 1 and the last error. A start of more than 30 s is reported; in a replacement
+ * its worker is killed.
  *
  * @param start - Runs in each worker. Its result has `close`, which closes the hub first, then the server.
  * @returns In a worker the result of `start`, in the primary a {@link RunningCluster}, when `start` has
- *   resolved in all workers. With one worker, this process is the primary.
+ *   resolved in all workers: `if ('replace' in running) await running.replace()`. With one worker, this
+ *   process is the primary.
  * @throws TypeError, RangeError that names the option. (rejects) The error of `start`; TypeError for a result
  *   without `close`.
  *
@@ -114,10 +116,11 @@ async function runPrimary(workers: number, signals: boolean): Promise<RunningClu
     });
   }
   await pool.run();
-  return runningOf(workers, {
+  return {
+    workers,
     replace: () => pool.replace(),
     close: (options) => pool.close(options),
-  });
+  };
 }
 
 /** One process, which is the primary and the worker. */
@@ -133,25 +136,8 @@ async function runHere<App extends ClusterApp>(
     hasWarned = true;
     process.emitWarning('runCluster: one worker is not replaced; use two or more');
   };
-  const close = (options: ClusterCloseOptions = {}): Promise<void> => app.close(options);
+  const close = (options?: ClusterCloseOptions): Promise<void> => app.close(options);
   if (signals) onSignals({ close, kill: () => {}, replace });
-  try {
-    await app.start(start);
-  } catch (error) {
-    process.exitCode = 1;
-    throw error;
-  }
-  return runningOf(1, { replace, close });
-}
-
-/** What a worker pool, and one process, have in common. */
-function runningOf(workers: number, { replace, close }: Omit<RunningCluster, 'workers'>) {
-  return {
-    workers,
-    replace,
-    async close(options: ClusterCloseOptions = {}): Promise<void> {
-      checkClose(options);
-      await close(options);
-    },
-  };
+  await app.start(start);
+  return { workers: 1, replace, close };
 }

@@ -3,18 +3,15 @@ import process from 'node:process';
 /** npm sends a signal twice, and so does a terminal with it. Later ones are meant, after so many ms. */
 const REPEAT_MS = 2_000;
 
-/** The acts that signals ask for. */
-export interface SignalActs {
+/** Installs the signals of the process that the user has started. */
+export function onSignals(acts: {
   /** SIGTERM and SIGINT. The process ends after it. */
   close(): Promise<unknown>;
   /** SIGTERM and SIGINT again. The process ends after it. */
   kill(): void;
   /** SIGUSR2. */
   replace(): Promise<unknown>;
-}
-
-/** Installs the signals of the process that the user has started. */
-export function onSignals(acts: SignalActs): void {
+}): void {
   let first: number | undefined;
   const end = (): void => {
     if (first === undefined) {

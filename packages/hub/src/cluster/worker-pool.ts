@@ -2,7 +2,14 @@ import cluster, { type Worker } from 'node:cluster';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Deferred } from '@ws/conn/internal';
-import { type ClusterCloseOptions, type Control, contentOf, longestClose, marked } from './wire.ts';
+import {
+  type ClusterCloseOptions,
+  type Control,
+  checkClose,
+  contentOf,
+  longestClose,
+  marked,
+} from './wire.ts';
 
 /** The variable of the environment with the number of workers. `@ws/node-server` divides memory by it. */
 export const WORKERS = 'WS_WORKERS';
@@ -68,6 +75,7 @@ export class WorkerPool {
 
   /** Closes all workers. */
   async close(options: ClusterCloseOptions = {}): Promise<void> {
+    checkClose(options);
     this.#closing.abort();
     await Promise.all(Array.from(this.#members, (member) => this.#stop(member, options)));
   }
@@ -142,7 +150,7 @@ export class WorkerPool {
     worker.on('exit', (code, signal) => {
       if (performance.now() - bornAt >= LIVED_MS) this.#delay = MIN_DELAY_MS;
       // Its close has failed.
-      if (this.#isClosing && code === 1) process.exitCode = 1;
+      if (this.#isClosing && code) process.exitCode = 1;
       void this.#ended(member, signal ?? `exit code ${code}`);
     });
     return member;
@@ -199,10 +207,7 @@ export class WorkerPool {
     if (state === 'closing') return member.ended.promise;
     member.state = 'closing';
     const kill = (): void => void worker.process.kill('SIGKILL');
-    const timer = setTimeout(() => {
-      if (this.#isClosing) process.exitCode = 1;
-      kill();
-    }, longestClose(options));
+    const timer = setTimeout(kill, longestClose(options));
     const control: Control = ['close', options, isReplaced];
     // It has no clients before it takes messages.
     if (state === 'starting') kill();

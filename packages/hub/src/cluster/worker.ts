@@ -2,8 +2,54 @@ import cluster from 'node:cluster';
 import { subscribe } from 'node:diagnostics_channel';
 import type { Server } from 'node:net';
 import process from 'node:process';
-import { type ClusterApp, RunningApp } from './cluster-app.ts';
-import { type ClusterCloseOptions, type Control, contentOf, marked } from './wire.ts';
+import { kind } from '@ws/conn/internal';
+import {
+  type ClusterCloseOptions,
+  type Control,
+  checkClose,
+  contentOf,
+  longestClose,
+  marked,
+} from './wire.ts';
+
+/** What `start` of {@link runCluster} returns. */
+export interface ClusterApp {
+  /** Closes the hub first, then the server. */
+  close(options: ClusterCloseOptions): unknown;
+}
+
+/** The application in its process. */
+export class RunningApp<App extends ClusterApp> {
+  #app: App | undefined;
+  #closing: Promise<void> | undefined;
+
+  /** @throws (rejects) The error of `start`; TypeError for a result without `close`. */
+  async start(start: () => App | PromiseLike<App>): Promise<App> {
+    const app = await start();
+    if (typeof (app as ClusterApp | undefined)?.close !== 'function') {
+      throw new TypeError(`runCluster: start must return an object with close, got ${kind(app)}`);
+    }
+    this.#app = app;
+    return app;
+  }
+
+  /** Closes it once. A close that fails is printed, and sets the exit code; one that hangs ends the process. */
+  async close(options: ClusterCloseOptions = {}): Promise<void> {
+    checkClose(options);
+    await (this.#closing ??= this.#close(options));
+  }
+
+  async #close(options: ClusterCloseOptions): Promise<void> {
+    const timer = setTimeout(() => process.exit(1), longestClose(options));
+    try {
+      await this.#app?.close(options);
+    } catch (error) {
+      console.error(error);
+      process.exitCode = 1;
+    }
+    clearTimeout(timer);
+  }
+}
 
 /**
  * Runs the application in a worker.
@@ -16,7 +62,7 @@ export async function runWorker<App extends ClusterApp>(
   isOurs: boolean,
 ): Promise<App> {
   const app = new RunningApp<App>();
-  const close = async (options: ClusterCloseOptions = {}): Promise<void> => {
+  const close = async (options?: ClusterCloseOptions): Promise<void> => {
     await app.close(options);
     process.exit();
   };
