@@ -273,7 +273,7 @@ export default {
   forbidden,
   options: {
     doNotFollow: { path: 'node_modules|/dist/' },
-    exclude: { path: '/dist/|\\.d\\.ts$' },
+    exclude: { path: '/dist/|\\.d\\.ts$|tsup\\.config\\.bundled_' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
     enhancedResolveOptions: {

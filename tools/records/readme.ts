@@ -32,7 +32,7 @@ function runtimes(tried: readonly Tried[]): string {
     row([`Node ${tests}`, 'all tests']),
     row([
       `Node ${[oldest, ...others].join(', ')}; Bun ${versions('bun').join(', ')}; Deno ${versions('deno').join(', ')}`,
-      'each part of the built packages',
+      'most parts of the built packages',
     ]),
     row(['Workers', '`@ws/fetch`']),
     row(['Chromium, Firefox', 'pages']),
@@ -89,7 +89,7 @@ function tested(root: string): string {
   const lines = [
     tests &&
       `\`pnpm test\`: ${count(tests.passed)} tests in ${tests.seconds} s${tests.busy ? ', beside other work' : ''}`,
-    `[\`ws-conform\`](conformance), cases: ${cases.join(', ')}; ${failed} fail, ${skipped} skipped; covers [Autobahn's ${autobahn}](conformance/autobahn.md)`,
+    `[\`ws-conform\`](conformance), cases: ${cases.join(', ')}; ${failed} fail, ${skipped} skipped; beside [Autobahn's ${autobahn}](conformance/autobahn.md)`,
     `${sum(planted.map((one) => one.faults))} faults planted in naive peers test that suite`,
     `[attacks](tests/attacks): ${attacks}, with bounds of memory and time`,
     `[fuzzer](fuzz): ${fuzz.length} targets, ${minutes} min, ${count(executions)} executions, ${findings} ${findings === 1 ? 'finding' : 'findings'}`,

@@ -318,7 +318,7 @@ describe('close that is awaited where it waits for its caller', () => {
   ])('reports the cure once, in %s', async (_, make) => {
     const reported: unknown[] = [];
     const server: WsServer = await serve(
-      { host: '127.0.0.1', report: (...args) => reported.push(args), close: { timeout: 400 } },
+      { host: '127.0.0.1', report: (...args) => reported.push(args), close: { timeout: 2_000 } },
       (conn) => make(() => server.close())(conn),
     );
     const peer = await connectRaw(Number(new URL(server.url).port));

@@ -113,13 +113,11 @@ export class Call implements TimerEntry {
 export class Calls {
   readonly #carrier: Carrier;
   readonly #wrote: () => void;
-  readonly #waits: (number: number) => void;
+  readonly #waits: () => void;
   /** Requests without an outcome, and events that were not sent, by number, in their order. */
   readonly #calls = new Map<number, Call>();
   /** Streams that were sent. */
   #streams = 0;
-  /** Streams whose reader waits. */
-  #readers = 0;
   /** Other requests that were sent. At most {@link MAX_OPEN}. */
   #open = 0;
   /** Events that were sent, and that the connection has not accepted. */
@@ -136,9 +134,9 @@ export class Calls {
 
   /**
    * @param wrote - Called when an event has left that had waited for the connection.
-   * @param waits - Called when a reader begins to wait for an item of the stream `number`.
+   * @param waits - Called when a reader begins to wait for an item of a stream.
    */
-  constructor(carrier: Carrier, wrote: () => void, waits: (number: number) => void) {
+  constructor(carrier: Carrier, wrote: () => void, waits: () => void) {
     this.#carrier = carrier;
     this.#wrote = wrote;
     this.#waits = waits;
@@ -148,26 +146,30 @@ export class Calls {
     return schedulerOf(this.#carrier.platform).timers;
   }
 
-  /** Whether this end waits for an answer of the other end, or to write. */
+  /** Whether this end waits for an answer of the other end that is no stream, or to write. */
   get waits(): boolean {
-    return this.#calls.size - this.#streams + this.#readers + this.#writing > 0;
+    return this.#calls.size - this.#streams + this.#writing > 0;
   }
 
   /**
    * Whether the other end has a request that began after `calls` others, or a reader has begun to wait
-   * after them.
+   * after `callsOfHandler` others. A generator is no handler here: it may run for long beside readers
+   * that it does not know, and later requests would run beside earlier ones for as long.
    */
-  hasRequestAfter(calls: number): boolean {
-    if (this.begun === calls) return false;
-    // Those that were sent come first.
-    let left = this.#open + this.#streams;
+  hasRequestAfter(calls: number, callsOfHandler: number): boolean {
+    if (this.begun <= calls) return false;
     for (const { connection, number, take, waitsSince } of this.#calls.values()) {
-      if (left === 0) return false;
-      if (connection === undefined) continue;
-      if ((take === undefined ? number : waitsSince) > calls) return true;
-      left--;
+      // Those that were sent come first.
+      if (connection === undefined) return false;
+      if (take === undefined ? number > calls : waitsSince > callsOfHandler) return true;
     }
     return false;
+  }
+
+  /** The number of the first stream whose reader waits. */
+  get firstAwaited(): number {
+    for (const { number, waitsSince } of this.#calls.values()) if (waitsSince > 0) return number;
+    return Infinity;
   }
 
   /**
@@ -193,7 +195,7 @@ export class Calls {
     } catch (error) {
       if (call !== undefined) this.#remove(call);
       const failed = call?.outcome ?? new CallPromise();
-      this.#reject(failed, definition, error, call?.signal);
+      this.reject(failed, definition, error, call?.signal);
       return failed;
     }
     if (call.ms !== Infinity) call.timers.set(call, call.ms, true);
@@ -222,15 +224,8 @@ export class Calls {
 
   /** The reader of a stream begins to wait for an item. It counts as a call that begins now. */
   wait(call: Call): void {
-    this.#readers++;
     call.waitsSince = ++this.begun;
-    this.#waits(call.number);
-  }
-
-  /** The reader of a stream waits no longer. */
-  stopWait(call: Call): void {
-    this.#readers--;
-    call.waitsSince = 0;
+    this.#waits();
   }
 
   /** Tells the other end that the reader of a stream has taken `n` items. See `Carrier.sendSurely`. */
@@ -420,12 +415,12 @@ export class Calls {
   }
 
   #fail(call: Call, error: unknown): void {
-    this.#settle(call, () => this.#reject(call.outcome, call.definition, error, call.signal));
+    this.#settle(call, () => this.reject(call.outcome, call.definition, error, call.signal));
   }
 
   /** Reports the failure of a request that no code awaits, except by its own signal. */
-  #reject(
-    outcome: CallPromise,
+  reject(
+    outcome: Pick<CallPromise, 'reject'>,
     { kind, name }: Definition,
     error: unknown,
     signal: AbortSignal | undefined,

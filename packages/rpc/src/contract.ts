@@ -107,7 +107,8 @@ export interface HandlerOptions {
   readonly concurrency?: number | undefined;
   /**
    * Streams that this end serves to one connection at the same time. One that was cancelled counts until
-   * its generator has ended. More are answered with the error -32000. Default: 16.
+   * its generator has ended. More are answered with the error -32000. Each above 32 may have 8 KiB of
+   * text, or one larger item, ahead of its reader beyond the 256 KiB of the others. Default: 16.
    */
   readonly streams?: number | undefined;
 }

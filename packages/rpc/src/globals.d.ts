@@ -14,6 +14,8 @@ interface AbortSignal {
 
 declare function btoa(data: string): string;
 
+declare function structuredClone<Value>(value: Value): Value;
+
 declare class TextEncoder {
   encode(text: string): { readonly length: number };
 }

@@ -75,7 +75,7 @@ export class Link {
     this.#calls ??= new Calls(
       this.carrier,
       () => this.#requests?.progressed(),
-      (number) => this.#requests?.readerWaits(number),
+      () => this.#requests?.readerWaits(),
     );
     return this.#calls;
   }

@@ -30,6 +30,8 @@ export class Request {
   callsBefore = 0;
   /** Whether the handler has settled. Its answer may wait for a peer that reads slowly. */
   isHandled = false;
+  /** Whether a generator has been asked for an item. It may wait for a request. */
+  isAsked = false;
   /** Whether its connection has ended, and drops what waits. */
   isDropped = false;
   /** How its handler runs; undefined while it does not. */

@@ -68,8 +68,6 @@ export class Requests {
   /** Handlers that run beside one that may wait for them, and the characters of their messages. */
   #nested = 0;
   #nestedSize = 0;
-  /** See {@link readerWaits}. */
-  #awaitedFrom = Infinity;
   /** Handlers that no other one waits for, and the characters of their messages. */
   #beside = 0;
   #besideSize = 0;
@@ -181,21 +179,21 @@ export class Requests {
     return this.#untilRoom();
   }
 
-  /**
-   * A reader begins to wait for an item of the stream that this end has called as number `call`. The
-   * generator may wait for a request that has arrived since then, and that waits here.
-   */
-  readerWaits(call: number): void {
-    this.#awaitedFrom = call;
+  /** A reader begins to wait for an item of a stream that this end has called. */
+  readerWaits(): void {
     this.#startAwaited();
     this.readOn();
   }
 
-  /** Starts as many of these requests as have room. */
+  /**
+   * Starts as many requests as have room that a generator may wait for whose reader waits: those that
+   * have arrived since this end has called its stream, and that wait here.
+   */
   #startAwaited(): void {
     while (!this.#waiting.isEmpty && this.#hasNestedRoom && this.#mayBeAwaited()) {
+      const first = this.#calls()!.firstAwaited;
       const request = this.#waiting.remove(
-        ({ id, callsBefore }) => id !== undefined && callsBefore >= this.#awaitedFrom,
+        ({ id, callsBefore }) => id !== undefined && callsBefore >= first,
       );
       if (request === undefined) return;
       this.#startNested(request);
@@ -203,12 +201,15 @@ export class Requests {
   }
 
   /**
-   * Whether a handler may wait for a request that arrives now. This end has called the other one since
-   * the handler started, and has no answer.
+   * Whether a handler or a generator may wait for a request that arrives now. This end has called the
+   * other one since it started, and has no answer.
    */
   #mayBeAwaited(): boolean {
-    const first = this.#running.find(({ isAsking }) => isAsking) ?? this.#starting;
-    return first !== undefined && this.#calls()?.hasRequestAfter(first.callsBefore) === true;
+    const handler = this.#running.find(({ isAsking }) => isAsking) ?? this.#starting;
+    const generator = this.#running.find(({ isAsked }) => isAsked);
+    const callsOfHandler = handler?.callsBefore ?? Infinity;
+    const first = Math.min(callsOfHandler, generator?.callsBefore ?? Infinity);
+    return this.#calls()?.hasRequestAfter(first, callsOfHandler) === true;
   }
 
   /** Runs a handler that waits for no other one, and that no other one waits for. */
@@ -240,15 +241,15 @@ export class Requests {
   }
 
   /**
-   * Reading continues while a handler waits for an answer of the other end, or to write to it. The
-   * answer may follow, and the other end may read only after it. Reading also continues while a
-   * handler does not settle. Its cancel may follow. The bounds of kept events then end the
+   * Reading continues while this end waits for an answer of the other end, or to write to it, and while
+   * a handler waits for an item. They may follow, and the other end may read only after them. Reading
+   * also continues while a handler does not settle. Its cancel may follow. The bounds of kept events then end the
    * connection.
    */
   get #mustPause(): boolean {
     if (this.#isOverfull) return true;
     const isFull = this.#waiting.isFull || this.#isBesideFull;
-    return isFull && this.#calls()?.waits !== true && !this.#isStuck;
+    return isFull && this.#calls()?.waits !== true && !this.#mayBeAwaited() && !this.#isStuck;
   }
 
   get #isOverfull(): boolean {

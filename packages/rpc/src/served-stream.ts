@@ -13,30 +13,32 @@ export const CLOSING = 'the connection is closing';
 /** An iterator that has not ended so long after its cancel is reported, in ms. */
 const SLOW_MS = 10_000;
 
+/** An AsyncIterator, or the reader of a ReadableStream. */
+export type ItemSource = Pick<AsyncIterator<unknown>, 'next'> & { return?(): PromiseLike<unknown> };
+
 /** Sends the items of an iterator of the application, at the pace of its reader. */
 export class ServedStream implements TimerEntry {
   slot: TimerEntry['slot'] = undefined;
   readonly request: Request;
   readonly window: StreamWindow;
+  /** Resolves when the iterator has ended and the answer has left. */
+  readonly ended: Deferred<void> = new Deferred();
   readonly #carrier: Carrier;
   readonly #writer: Writer;
-  readonly #iterator: AsyncIterator<unknown>;
+  readonly #iterator: ItemSource;
   readonly #answerTo: (error: unknown) => string;
   readonly #parts: readonly [before: string, after: string];
-  readonly #ended = new Deferred<void>();
   /** The item that the iterator was asked for. */
   #next: Promise<IteratorResult<unknown>> | undefined;
   /** Why this end has ended the stream, and the answer. */
   #fault: { readonly error: unknown; readonly answer: string } | undefined;
   /** Whether no more items are sent. */
   #isOver = false;
-  /** Gets the error of an item that a hub has dropped. */
-  readonly #failed = (error: unknown): void => this.#fail(error);
 
   constructor(
     { carrier, windows }: { readonly carrier: Carrier; readonly windows: Windows },
     request: Request,
-    iterator: AsyncIterator<unknown>,
+    iterator: ItemSource,
     answerTo: (error: unknown) => string,
   ) {
     this.request = request;
@@ -49,11 +51,6 @@ export class ServedStream implements TimerEntry {
     request.onCancel = () => {
       if (!this.#isOver) void this.#finish(this.#fault?.answer, false);
     };
-  }
-
-  /** Resolves when the iterator has ended and the answer has left. */
-  get done(): Promise<void> {
-    return this.#ended.promise;
   }
 
   /** Whether the stream is open, and has this id on this connection. */
@@ -69,9 +66,11 @@ export class ServedStream implements TimerEntry {
         // Asked only when its item may leave, the iterator is at most one item ahead.
         if (!this.#mayLeave(1)) await this.#untilItMayLeave(1);
         if (this.#isOver) return;
+        this.request.isAsked = true;
         this.#next = this.#iterator.next();
         const { done, value } = await this.#next;
         this.#next = undefined;
+        this.request.isAsked = false;
         if (this.#isOver) return;
         if (done) break;
         const checked = check(item, value);
@@ -79,15 +78,14 @@ export class ServedStream implements TimerEntry {
         if (!this.#mayLeave(text.length)) await this.#untilItMayLeave(text.length);
         if (this.#isOver) return;
         this.window.add(text.length);
-        const sent = this.#carrier.send(text, this.#failed);
+        const sent = this.#carrier.send(text, this.#fail);
         if (sent !== RESOLVED && sent !== ACCEPTED) await sent;
       }
       void this.#finish(resultText(this.request.id!, undefined), true);
     } catch (error) {
-      const hasEnded = this.#next !== undefined;
+      if (this.#next === undefined) return this.#fail(error);
       this.#next = undefined;
-      if (!hasEnded) this.#fail(error);
-      else if (this.#isOver) this.#report(error);
+      if (this.#isOver) this.#report(error);
       else void this.#finish(this.#answerTo(error), true);
     }
   }
@@ -117,12 +115,12 @@ export class ServedStream implements TimerEntry {
     }
   }
 
-  /** An item does not fit, or was not sent. The iterator still runs. */
-  #fail(error: unknown): void {
+  /** An item does not fit, or was not sent; a hub may have dropped it. The iterator still runs. */
+  readonly #fail = (error: unknown): void => {
     if (this.#isOver) return;
     if (this.#isConnected) this.#fault = { error, answer: this.#answerTo(error) };
     this.request.cancel(this.#isConnected ? error : CLOSING);
-  }
+  };
 
   /**
    * Sends the answer. A caller that has cancelled gets it when the iterator has ended. The stream keeps
@@ -134,7 +132,7 @@ export class ServedStream implements TimerEntry {
     const sent = answer === undefined ? undefined : this.#send(answer);
     if (!hasEnded) await this.#endIterator();
     await (sent ?? this.#send(errorText(this.request.id!, ErrorCode.Cancelled, 'cancelled')));
-    this.#ended.resolve();
+    this.ended.resolve();
   }
 
   /** An iterator that waits in a `yield` ends at once. Another one ends when it sees its signal. */

@@ -3,8 +3,13 @@ import { internalsOf, kind, onRejection, RESOLVED } from '@ws/conn/internal';
 import type { Carrier } from './carrier.ts';
 import type { Request } from './request.ts';
 import { ErrorCode, RpcError } from './rpc-error.ts';
-import { CLOSING, ServedStream } from './served-stream.ts';
+import { CLOSING, type ItemSource, ServedStream } from './served-stream.ts';
 import type { Windows } from './stream-window.ts';
+
+/** What a handler may return. A ReadableStream is not an AsyncIterable in each engine. */
+type Source = AsyncIterable<unknown> & {
+  getReader(): { read: ItemSource['next']; cancel(): Promise<unknown> };
+};
 
 /** The streams that this end of a link serves. */
 export class ServedStreams {
@@ -52,13 +57,25 @@ export class ServedStreams {
     if (connection?.state !== 'open') return RESOLVED;
     if (request.isCancelled) throw request.signal.reason;
     if (this.#isFull) throw new RpcError(ErrorCode.Busy, 'too many streams are open');
-    const stream = new ServedStream(this, request, iteratorOf(request.name, handle()), answerTo);
+    const stream = new ServedStream(this, request, this.#iteratorOf(request, handle()), answerTo);
     this.#streams.push(stream);
     this.#watch(connection);
     void stream.run();
-    return stream.done.then(() => {
+    return stream.ended.promise.then(() => {
       this.#streams.splice(this.#streams.indexOf(stream), 1);
     });
+  }
+
+  #iteratorOf({ name }: Request, source: unknown): ItemSource {
+    const { getReader, [Symbol.asyncIterator]: create } = Object(source) as Partial<Source>;
+    if (typeof getReader === 'function') {
+      // The iterator of the platform waits for its `next()` before it cancels the stream.
+      const reader = getReader.call(source);
+      return { next: () => reader.read(), return: () => reader.cancel() };
+    }
+    if (typeof create === 'function') return create.call(source);
+    onRejection(source, (error) => this.carrier.report(error, name));
+    throw new TypeError(`${name}: expected an AsyncIterable, got ${kind(source)}`);
   }
 
   #watch(connection: ConnLike): void {
@@ -75,12 +92,4 @@ export class ServedStreams {
   taken(id: unknown, n: unknown, source: ConnLike | undefined): void {
     this.#streams.find((stream) => stream.is(id, source))?.window.take(n);
   }
-}
-
-function iteratorOf(name: string, source: unknown): AsyncIterator<unknown> {
-  const { [Symbol.asyncIterator]: create } = Object(source) as Partial<AsyncIterable<unknown>>;
-  if (typeof create === 'function') return create.call(source);
-  // A rejection has no other reader.
-  onRejection(source, () => {});
-  throw new TypeError(`${name}: expected an AsyncIterable, got ${kind(source)}`);
 }

@@ -1,33 +1,34 @@
 import { BackpressureError, JSONError, TimeoutError } from '@ws/conn';
 import {
   addAbortListener,
+  CallPromise,
   checkOptionNames,
-  Deferred,
   duration,
   Fifo,
-  handled,
   removeAbortListener,
   type TimerEntry,
 } from '@ws/conn/internal';
-import { type Call, type CallOptions, type Calls, checkSignal, OPTION_NAMES } from './calls.ts';
+import {
+  type Call,
+  type CallOptions,
+  type Calls,
+  checkSignal,
+  OPTION_NAMES,
+  type TakeItems,
+} from './calls.ts';
 import type { StreamDefinition } from './definitions.ts';
-import { type Checked, checkEither, misfit } from './schema.ts';
+import { after, type Checked, checkEither, misfit } from './schema.ts';
 import { TOLD_ITEMS, TOLD_SIZE } from './stream-window.ts';
 
 /** Bounds of the items that wait for `next()`, in number and in characters of their messages. */
 const MAX_ITEMS = 1_024;
 const MAX_SIZE = 4 * 1024 * 1024;
 
-/** An item that has arrived. */
-interface Arrived {
-  readonly value: unknown;
-  /** Characters of its message. */
-  readonly size: number;
-}
+/** An item that has arrived, and the characters of its message. */
+type Arrived = readonly [value: unknown, size: number];
 
-interface End {
-  readonly error?: { readonly reason: unknown };
-}
+/** The end of a loop: its error, if there is one. */
+type End = readonly [error?: unknown];
 
 type Result = IteratorResult<unknown, undefined>;
 
@@ -36,30 +37,32 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
   slot: TimerEntry['slot'] = undefined;
   readonly #callsOf: () => Calls;
   readonly #definition: StreamDefinition;
+  readonly #input: unknown;
   readonly #options: CallOptions;
-  readonly #reading: AsyncGenerator<unknown, undefined>;
   #calls: Calls | undefined;
   /** Undefined before the request. */
   #call: Call | undefined;
+  #signal: AbortSignal | undefined;
   /** The longest wait for an item in ms. */
   #ms = Infinity;
   #items = new Fifo<Arrived>();
   #size = 0;
+  /** The calls of `next()` that wait. */
+  readonly #nexts = new Fifo<CallPromise<Result>>();
   /** What follows the items. */
   #end: End | undefined;
-  /** Whether the items that wait were dropped. */
+  /** Whether no more items are handed out. */
   #hasLeft = false;
-  /** Resolves when there is something to read. */
-  #news: Deferred<void> | undefined;
+  /** Whether the first `next()` waits for the schema of its item. */
+  #isChecking = false;
   /** Items, and their characters, that were taken, and that the other end was not told. */
   #taken = 0;
   #takenSize = 0;
   #isTelling = false;
-  readonly #aborted = (): void => this.#leave({ error: { reason: this.#options.signal?.reason } });
-
-  readonly #schemaFailed = (cause: unknown): never => {
+  readonly #aborted = (): void => this.#leave([this.#signal?.reason]);
+  readonly #schemaFailed = (cause: unknown): void => {
     const what = `the schema of an item of ${this.#definition.name} failed`;
-    throw new JSONError(what, [], { cause });
+    this.#leave([new JSONError(what, [], { cause })]);
   };
 
   /** @param calls - Throws when no contract reads the connection. */
@@ -71,8 +74,8 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
   ) {
     this.#callsOf = calls;
     this.#definition = definition;
+    this.#input = input;
     this.#options = options;
-    this.#reading = this.#read(input);
   }
 
   [Symbol.asyncIterator](): this {
@@ -81,66 +84,82 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
 
   /** The first call sends the request. */
   next(): Promise<Result> {
-    return handled(this.#reading.next());
+    const next = new CallPromise<Result>();
+    this.#nexts.add(next);
+    if (this.#call === undefined && !this.#hasLeft) this.#begin();
+    // It may abort when all items have arrived, and some wait.
+    if (this.#signal?.aborted) this.#aborted();
+    this.#handOut();
+    return next;
   }
 
   /** Ends the generator of the other end, and does not wait for that: it may take long. */
   return(): Promise<Result> {
-    this.#leave();
-    void handled(this.#reading.return(undefined));
-    return Promise.resolve({ done: true, value: undefined });
+    this.#leave([]);
+    this.#end = [];
+    return this.next();
   }
 
-  /** The results of `next()`, in order. The error comes once. */
-  async *#read(input: unknown): AsyncGenerator<unknown, undefined> {
+  /** An option may not fit, or the request may not leave. */
+  #begin(): void {
     try {
-      this.#begin(input);
-      for (;;) {
-        const { signal } = this.#options;
-        // It may abort when all items have arrived, and some wait.
-        if (signal?.aborted) throw signal.reason;
-        const item = this.#items.shift();
-        if (item !== undefined) {
-          const checked = this.#check(item);
-          const { value, issues } = checked instanceof Promise ? await checked : checked;
-          if (this.#hasLeft) continue;
-          if (issues === undefined) yield value;
-          else throw misfit(`an item of ${this.#definition.name} does not fit its schema`, issues);
-        } else if (this.#end?.error !== undefined) throw this.#end.error.reason;
-        else if (this.#end !== undefined) return undefined;
-        else await this.#untilNews();
+      this.#calls = this.#callsOf();
+      checkOptionNames(this.#definition.name, this.#options, OPTION_NAMES, 'ignore');
+      const { signal, timeout } = this.#options;
+      checkSignal(signal);
+      this.#signal = signal;
+      this.#ms = duration('timeout', timeout, Infinity, true);
+      if (signal?.aborted) throw signal.reason;
+      this.#call = this.#calls.open(this.#definition, this.#input, this.#arrived);
+    } catch (reason) {
+      return this.#leave([reason]);
+    }
+    if (this.#signal !== undefined) addAbortListener(this.#signal, this.#aborted);
+    this.#call.outcome.then(
+      () => this.#stop([]),
+      (reason: unknown) => this.#stop([reason]),
+    );
+  }
+
+  /** Settles as many calls of `next()` as possible, in order. The error comes once. */
+  #handOut(): void {
+    while (this.#nexts.length > 0 && !this.#isChecking) {
+      const item = this.#items.shift();
+      if (item !== undefined) this.#check(item);
+      else if (this.#end === undefined) break;
+      else {
+        const [error] = this.#end;
+        const isError = this.#end.length > 0;
+        this.#end = [];
+        this.#hasLeft = true;
+        const next = this.#first();
+        if (!isError) next.resolve({ done: true, value: undefined });
+        else if (this.#calls === undefined) next.reject(error);
+        else this.#calls.reject(next, this.#definition, error, this.#signal);
       }
-    } finally {
-      this.#leave();
+    }
+    if (this.#nexts.length > 0) this.#wait();
+    // The signal may end the check of an item also when the request has ended.
+    if (this.#signal !== undefined && this.#end !== undefined && !this.#isChecking) {
+      removeAbortListener(this.#signal, this.#aborted);
     }
   }
 
-  /** @throws TypeError or RangeError for an option; the error of a request that cannot be sent. */
-  #begin(input: unknown): void {
-    checkOptionNames(this.#definition.name, this.#options, OPTION_NAMES, 'ignore');
-    const { signal, timeout } = this.#options;
-    checkSignal(signal);
-    this.#ms = duration('timeout', timeout, Infinity, true);
-    if (signal?.aborted) throw signal.reason;
-    this.#calls = this.#callsOf();
-    this.#call = this.#calls.open(this.#definition, input, (items, size) =>
-      this.#arrived(items, size),
-    );
-    if (signal !== undefined) addAbortListener(signal, this.#aborted);
-    const ended = (end: End): void => {
-      if (signal !== undefined) removeAbortListener(signal, this.#aborted);
-      this.#stop(end);
-    };
-    this.#call.outcome.then(
-      () => ended({}),
-      (reason: unknown) => ended({ error: { reason } }),
-    );
+  /** Removes the first `next()`, which has an outcome. */
+  #first(): CallPromise<Result> {
+    const call = this.#call;
+    if (call !== undefined) call.waitsSince = 0;
+    call?.timers.clear(this);
+    return this.#nexts.shift()!;
   }
 
   /** Ends the loop without the items that wait. */
-  #leave(end: End = {}): void {
+  #leave(end: End): void {
+    if (this.#hasLeft) return;
     this.#hasLeft = true;
+    this.#isChecking = false;
     this.#items = new Fifo();
+    this.#end = end;
     this.#stop(end);
   }
 
@@ -148,59 +167,63 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
   #stop(end: End): void {
     this.#end ??= end;
     if (this.#call !== undefined) this.#calls!.giveUp(this.#call, undefined);
-    this.#wake();
+    this.#handOut();
   }
 
-  /** Takes items that have arrived, in a message of `size` characters. */
-  #arrived(items: readonly unknown[], size: number): void {
+  readonly #arrived: TakeItems = (items, size) => {
     for (const value of items) {
-      this.#items.add({ value, size: size / items.length });
+      this.#items.add([value, size / items.length]);
       this.#size += size / items.length;
       const waiting = this.#items.length;
       if (waiting <= MAX_ITEMS && (this.#size <= MAX_SIZE || waiting === 1)) continue;
       const what = `${this.#definition.name}: ${waiting} items wait here`;
       const reason = new BackpressureError(`${what}; the other end does not wait for their reader`);
-      return this.#stop({ error: { reason } });
+      return this.#stop([reason]);
     }
-    this.#wake();
-  }
+    // Unless they arrive while the request leaves, in this process.
+    if (this.#call !== undefined) this.#handOut();
+  };
 
-  /** Counts an item as taken. @throws (or rejects with) JSONError when the schema fails. */
-  #check({ value, size }: Arrived): Checked | Promise<Checked> {
+  /** Counts an item as taken, and hands it out when it fits its schema. */
+  #check([value, size]: Arrived): void {
+    this.#call!.waitsSince = 0;
     this.#size -= size;
     this.#taken++;
     this.#takenSize += size;
     if (!this.#isTelling) void this.#tell();
+    this.#isChecking = true;
     try {
       // JSON has null for undefined.
       const other = value === null ? { value: undefined } : undefined;
       const checked = checkEither(this.#definition.item, value, other);
-      return checked instanceof Promise ? checked.catch(this.#schemaFailed) : checked;
+      const done = after(checked, (result) => this.#checked(result));
+      if (!(done instanceof Promise)) return;
+      if (this.#signal !== undefined) addAbortListener(this.#signal, this.#aborted);
+      done.then(() => this.#handOut(), this.#schemaFailed);
     } catch (cause) {
-      return this.#schemaFailed(cause);
+      this.#schemaFailed(cause);
     }
   }
 
-  async #untilNews(): Promise<void> {
-    const news = new Deferred<void>();
-    this.#news = news;
-    if (this.#ms !== Infinity) this.#call!.timers.set(this, this.#ms, true);
-    this.#calls!.wait(this.#call!);
-    await news.promise;
+  #checked({ value, issues }: Checked): void {
+    if (this.#hasLeft) return;
+    this.#isChecking = false;
+    if (issues === undefined) this.#first().resolve({ done: false, value });
+    else
+      this.#leave([misfit(`an item of ${this.#definition.name} does not fit its schema`, issues)]);
   }
 
-  #wake(): void {
-    if (this.#news === undefined) return;
-    this.#calls!.stopWait(this.#call!);
-    this.#call!.timers.clear(this);
-    this.#news.resolve();
-    this.#news = undefined;
+  /** The first `next()` waits for an item, or for the schema of its item. */
+  #wait(): void {
+    const call = this.#call!;
+    if (this.slot === undefined && this.#ms !== Infinity) call.timers.set(this, this.#ms, true);
+    if (!this.#isChecking && call.waitsSince === 0) this.#calls!.wait(call);
   }
 
   /** No item has come in time. */
   fire(): void {
     const what = `no item of ${this.#definition.name} within ${this.#ms} ms (option timeout)`;
-    this.#stop({ error: { reason: new TimeoutError(what) } });
+    this.#leave([new TimeoutError(what)]);
   }
 
   /** Sends one message at a time: the other end may not read. */
@@ -211,7 +234,7 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
       this.#taken = 0;
       this.#takenSize = 0;
       const reason = await this.#calls!.tell(this.#call!, n);
-      if (reason !== undefined) this.#stop({ error: { reason } });
+      if (reason !== undefined) this.#stop([reason]);
     }
     this.#isTelling = false;
   }

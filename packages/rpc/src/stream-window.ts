@@ -27,7 +27,6 @@ export class StreamWindow {
   readonly #windows: Windows;
   readonly #sizes: number[] = [];
   #size = 0;
-  #isOpen = true;
   #room: Deferred<void> | undefined;
 
   constructor(windows: Windows) {
@@ -59,25 +58,16 @@ export class StreamWindow {
 
   /** The reader has taken `n` items. Any value is possible; at most all items leave the window. */
   take(n: unknown): void {
-    let taken = 0;
-    for (; taken < this.#sizes.length && typeof n === 'number' && taken < n; taken++) {
-      this.#size -= this.#sizes[taken]!;
-      this.#windows.size -= this.#sizes[taken]!;
+    for (const size of this.#sizes.splice(0, typeof n === 'number' ? n : 0)) {
+      this.#size -= size;
+      this.#windows.size -= size;
     }
-    this.#sizes.splice(0, taken);
-    if (taken > 0) this.#wake();
+    this.#room?.resolve();
+    this.#room = undefined;
   }
 
   close(): void {
-    if (!this.#isOpen) return;
-    this.#isOpen = false;
     this.#windows.count--;
     this.take(Infinity);
-    this.#wake();
-  }
-
-  #wake(): void {
-    this.#room?.resolve();
-    this.#room = undefined;
   }
 }

@@ -1,10 +1,10 @@
 // Each way in which a stream ends, at both ends.
-import { CloseError, connPair, JSONError, TimeoutError } from '@ws/conn';
+import { CloseError, connPair, JSONError, type StandardSchema, TimeoutError } from '@ws/conn';
 import { contract, RpcError, stream } from '@ws/rpc';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { never, settled, until } from './pairs.ts';
-import { agent, collect, failure, setUp } from './stream-pairs.ts';
+import { agent, byHand, collect, failure, setUp } from './stream-pairs.ts';
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
@@ -49,10 +49,11 @@ describe('an error of a generator', () => {
     ['a promise that rejects', () => Promise.reject(new Error('late'))],
     ['nothing', () => undefined],
     ['an array', () => [1]],
-  ])('is a TypeError for %s in place of items', async (_, result) => {
+  ])('is a TypeError for %s in place of items', async (what, result) => {
     const { peer, reports } = setUp({ count: result as never });
     expect(await failure(peer.count({ count: 0 }).next())).toMatchObject({ code: -32_603 });
     expect(String(reports[0])).toMatch(/TypeError: count: expected an AsyncIterable, got/);
+    expect(reports.slice(1)).toEqual(what.endsWith('rejects') ? [new Error('late')] : []);
   });
 
   it('of its start is the answer: an RpcError, and a refused input', async () => {
@@ -361,7 +362,136 @@ describe('the end of the connection', () => {
   });
 });
 
+/** A loop whose server writes by hand; each item waits in its schema for `release()`. */
+function slowSchema(options: { signal?: AbortSignal; timeout?: number } = {}) {
+  const held: (() => void)[] = [];
+  const item: StandardSchema<number> = {
+    '~standard': {
+      version: 1,
+      vendor: 'test',
+      validate: (value: unknown) =>
+        new Promise((resolve) => held.push(() => resolve({ value: value as number }))),
+    },
+  };
+  const odd = contract({ server: { all: stream(z.number(), item) } });
+  const [client, server] = connPair();
+  const hand = byHand(server);
+  const loop = odd.connect(client, {}).all(1, options);
+  return { loop, client, release: () => held.shift()?.(), ...hand };
+}
+
+describe('an item whose schema runs', () => {
+  it.each([true, false])(
+    'is not handed out after an abort; the end had arrived: %s',
+    async (ends) => {
+      const control = new AbortController();
+      const why = new Error('enough');
+      const { loop, items, end, release, client } = slowSchema({ signal: control.signal });
+      const next = loop.next();
+      await settled(client);
+      await items(1, [1, 2]);
+      if (ends) await end(1);
+      await settled(client);
+      control.abort(why);
+      expect(await failure(next)).toBe(why);
+      release();
+      expect(await loop.next()).toEqual({ done: true, value: undefined });
+    },
+  );
+
+  it('holds no next() after return(), nor after the timeout', async () => {
+    const stopped = slowSchema();
+    const next = stopped.loop.next();
+    await settled(stopped.client);
+    await stopped.items(1, [1]);
+    await settled(stopped.client);
+    await stopped.loop.return?.();
+    expect(await next).toEqual({ done: true, value: undefined });
+    const late = slowSchema({ timeout: 1_000 });
+    const failed = failure(late.loop.next());
+    await settled(late.client);
+    await late.items(1, [1]);
+    await settled(late.client);
+    await vi.advanceTimersByTimeAsync(1_500);
+    expect(await failed).toBeInstanceOf(TimeoutError);
+    late.release();
+    expect(await late.loop.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it('is handed out after a break, before the error', async () => {
+    const { loop, items, release, client } = slowSchema();
+    const next = loop.next();
+    await settled(client);
+    await items(1, [1]);
+    await settled(client);
+    client.terminate();
+    await client.closed;
+    release();
+    expect(await next).toEqual({ done: false, value: 1 });
+    expect(await failure(loop.next())).toBeInstanceOf(CloseError);
+  });
+});
+
+describe('return()', () => {
+  it('settles what waits as done, whatever follows or has arrived', async () => {
+    const control = new AbortController();
+    const { peer, client } = setUp({
+      async *count({ count }) {
+        yield 1;
+        if (count === 0) await never();
+        throw new RpcError(7, 'seven');
+      },
+    });
+    const quiet = peer.count({ count: 0 }, { signal: control.signal });
+    await quiet.next();
+    const waiting = quiet.next();
+    void quiet.return?.();
+    control.abort(new Error('late'));
+    expect(await waiting).toEqual({ done: true, value: undefined });
+    const failed = peer.count({ count: 1 });
+    await failed.next();
+    await settled(client);
+    void failed.return?.();
+    expect(await failed.next()).toEqual({ done: true, value: undefined });
+    // An abort after the end is no error.
+    const control2 = new AbortController();
+    const all = peer.count({ count: 1 }, { signal: control2.signal });
+    await all.next();
+    expect(await failure(all.next())).toMatchObject({ code: 7 });
+    control2.abort();
+    expect(await all.next()).toEqual({ done: true, value: undefined });
+  });
+});
+
+it('a next() that fails, and that no code awaits, is reported', async () => {
+  const { peer, client, reports } = setUp({
+    async *count() {
+      yield 1;
+      throw new RpcError(7, 'seven');
+    },
+  });
+  const loop = peer.count({ count: 1 });
+  await loop.next();
+  void loop.next();
+  await settled(client);
+  await until(() => expect(reports).toEqual([expect.objectContaining({ code: 7 })]));
+  expect(await loop.next()).toEqual({ done: true, value: undefined });
+});
+
 describe('a timeout', () => {
+  it('is not put off by messages without items', async () => {
+    const odd = contract({ server: { all: stream(z.number(), z.number()) } });
+    const [client, server] = connPair();
+    const { items } = byHand(server);
+    const failed = failure(odd.connect(client, {}).all(1, { timeout: 1_000 }).next());
+    await settled(client);
+    await vi.advanceTimersByTimeAsync(900);
+    await items(1, []);
+    await settled(client);
+    await vi.advanceTimersByTimeAsync(600);
+    expect(await failed).toBeInstanceOf(TimeoutError);
+  });
+
   it('is the wait for one item, from next with nothing there', async () => {
     const { peer, client, log } = setUp({
       async *count(_, { signal }) {

@@ -159,6 +159,38 @@ describe('a handler that loops over a stream of its caller', () => {
     expect(await near.read(3)).toBe(6);
   });
 
+  it('is called back 40 times at once while it waits for a later stream too', async () => {
+    let answered = (): void => {};
+    const allAnswered = new Promise<void>((resolve) => (answered = resolve));
+    const { near } = setUpBoth({
+      async *ask(which, { peer }) {
+        yield 1;
+        if (which === 1) await Promise.all(Array.from({ length: 40 }, (_, i) => peer.call(i)));
+        if (which === 1) answered();
+        await allAnswered;
+        yield 2;
+      },
+      async read(_, { peer }) {
+        const first = peer.ask(1);
+        await first.next();
+        // The calls back wait here meanwhile.
+        for (let i = 0; i < 20; i++) await turn();
+        const sums = [first, peer.ask(2)].map(async (loop) => {
+          let sum = 0;
+          for await (const n of loop) sum += n;
+          return sum;
+        });
+        const [a, b] = await Promise.all(sums);
+        return a! * 10 + b!;
+      },
+      async call(n) {
+        await turn();
+        return n;
+      },
+    });
+    expect(await near.read(0)).toBe(23);
+  });
+
   it('gets its items behind 300 requests', async () => {
     const release: (() => void)[] = [];
     const { near, far } = setUpBoth({
@@ -205,6 +237,35 @@ describe('a handler that loops over a stream of its caller', () => {
     if (!waits) expect(got.filter(({ error }) => error !== undefined)).toEqual([]);
   });
 
+  it('counts as waiting only in a handler: beside a loop of others reading pauses', async () => {
+    let release = (): void => {};
+    const { ask, got, items, client, toClient } = setUpRaw({
+      async echo(text) {
+        if (text === 'hold') await new Promise<void>((resolve) => (release = resolve));
+        return text;
+      },
+    });
+    const all: number[] = [];
+    void (async () => {
+      for await (const n of toClient.count({ count: 0 })) all.push(n);
+    })().catch(() => {});
+    await until(() => expect(got).toHaveLength(1));
+    await ask('h', 'echo', ['hold']);
+    await items(got[0]!.id, [1]);
+    await quiet(client);
+    expect(all).toEqual([1]);
+    await ask('h2', 'echo', ['hold']);
+    release();
+    await quiet(client);
+    for (let i = 0; i < 600; i++) await ask(i, 'echo', ['a']);
+    await quiet(client);
+    const answers = (): typeof got => got.filter(({ method }) => method === undefined);
+    expect(answers()).toMatchObject([{ id: 'h', result: 'hold' }]);
+    release();
+    await until(() => expect(answers()).toHaveLength(602));
+    expect(got.filter(({ error }) => error !== undefined)).toEqual([]);
+  });
+
   it('keeps events in their order', async () => {
     const { near, told } = setUpBoth();
     const read = near.read(50);
@@ -213,6 +274,57 @@ describe('a handler that loops over a stream of its caller', () => {
     await near.call(1);
     expect(told).toEqual(Array.from({ length: 200 }, (_, i) => i));
   });
+});
+
+it('a generator that waits for its caller is called back beside a handler that runs', async () => {
+  let open = (): void => {};
+  const gate = new Promise<void>((resolve) => (open = resolve));
+  const { near, a } = setUpBoth({
+    async *ask(_, { peer }) {
+      yield 1;
+      yield await peer.call(1);
+    },
+    async call(n, { peer }) {
+      if (n === 3) await never();
+      if (n === 1) await gate;
+      return n === 1 ? peer.call(2) : n;
+    },
+  });
+  const loop = near.ask(0);
+  await loop.next();
+  const next = loop.next();
+  await quiet(a);
+  void near.call(3).catch(() => {});
+  await quiet(a);
+  open();
+  expect(await next).toEqual({ done: false, value: 2 });
+});
+
+it('a generator that waits for something else is no reason to run later handlers at once', async () => {
+  const order: number[] = [];
+  let open = (): void => {};
+  const gate = new Promise<void>((resolve) => (open = resolve));
+  const { near, far, a } = setUpBoth({
+    async *ask() {
+      yield 1;
+      await never();
+    },
+    async call(n) {
+      order.push(n);
+      if (n === 1) await gate;
+      return n;
+    },
+  });
+  // Each end reads a quiet stream of the other one.
+  const loops = [near.ask(0), far.ask(0)];
+  for (const loop of loops) await loop.next();
+  for (const loop of loops) void loop.next().catch(() => {});
+  await quiet(a);
+  const calls = [near.call(1), near.call(2)];
+  await quiet(a);
+  expect(order).toEqual([1]);
+  open();
+  expect(await Promise.all(calls)).toEqual([1, 2]);
 });
 
 it('a stream sees the store of its own connection', async () => {

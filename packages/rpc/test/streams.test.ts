@@ -72,6 +72,32 @@ describe('a stream', () => {
     expect(cancelled).toBe(1);
   });
 
+  it.each(['break', 'abort', 'end'] as const)(
+    'cancels a quiet ReadableStream at %s',
+    async (how) => {
+      let cancelled = 0;
+      const quiet = new ReadableStream<number>({
+        start: (to) => to.enqueue(1),
+        cancel: () => void cancelled++,
+      });
+      // Some engines have no such method.
+      Object.defineProperty(quiet, Symbol.asyncIterator, { value: undefined });
+      const { peer, client, serving } = setUp({ count: () => quiet });
+      const control = new AbortController();
+      const loop = peer.count({ count: 0 }, { signal: control.signal });
+      await loop.next();
+      await settled(client);
+      if (how === 'break') await loop.return?.();
+      else if (how === 'abort') control.abort();
+      else {
+        await client.close();
+        await serving;
+      }
+      await settled(client).catch(() => {});
+      expect(cancelled).toBe(1);
+    },
+  );
+
   it('passes undefined and null', async () => {
     const odd = contract({
       server: { all: stream(z.undefined(), z.union([z.null(), z.number()]).optional()) },

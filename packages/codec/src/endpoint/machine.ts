@@ -106,7 +106,8 @@ export interface MachineOwner {
  * {@link keep}. While input is unparsed, {@link input} is a decoder on loan, and its fields describe
  * the last event. The machine answers pings and queues the close frame of a fault.
  *
- * Bytes out: messages and fragments are added while {@link open}. {@link close}, {@link fail},
+ * Bytes out: messages and fragments are added while {@link open}, by this class, or by the owner to
+ * {@link out}, who then counts them: a `Conn` adds frames that refer to bytes of others. {@link close}, {@link fail},
  * {@link fault} and {@link answer} add the one close frame, and no frame follows it. After each call,
  * the owner writes {@link out} to its transport, and does what {@link ends} and {@link over} say.
  */

@@ -68,7 +68,10 @@ export class EndClocks {
     if (half >= SHORTEST_STALL) this.stallFor(Math.min(ms, half));
   }
 
-  /** Bounds a wait in ms that the deadline does not end earlier. */
+  /**
+   * Bounds a wait in ms that the deadline does not end earlier: of a reader without progress, before
+   * the peer's close frame; of a peer that never ends its side, after it.
+   */
   stallFor(ms: number): void {
     const at = this.#now() + ms;
     if (at >= this.#deadline) return;

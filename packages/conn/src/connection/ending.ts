@@ -186,7 +186,8 @@ export class Ending implements TurnTask {
   }
 
   /**
-   * The loop of the input has stopped.
+   * The loop of the input has stopped: answers the peer's end when all messages before it are handled,
+   * and else sets the clock of their reader.
    *
    * @param ahead - The input is parsed as far as the read-ahead has room.
    */
@@ -258,7 +259,7 @@ export class Ending implements TurnTask {
 
   // After our last frame
 
-  /** Does what the state asks for. */
+  /** Our last frame is queued: ends our side if the state says so, and bounds the wait for the peer. */
   #act(): void {
     const connection = this.#connection;
     const { machine, outbox, shared } = connection;

@@ -31,20 +31,20 @@ import { pauseOrResume, readAheadHasRoom } from './flow-control.ts';
 import { addPiece, beginPieces, readerOf, readyReader } from './pieces.ts';
 import { FRAMES_PER_TURN } from './shared.ts';
 
-// Four loops take messages:
+// Messages come to a reader on four ways:
 //
-// | loop                     | called by                               | takes                              |
-// |--------------------------|-----------------------------------------|------------------------------------|
-// | `#loop`                  | `run`: for a chunk (`arrived`), for a   | every event, while a read waits or |
-// |                          | new read, and at the end of a turn      | the read-ahead has room            |
-// |                          | (`turnEnds`)                            |                                    |
-// | `#nextEvent`             | `#loop`, for each event                 | whole messages, while the handler  |
-// |                          |                                         | of `receive` is free; else the     |
-// |                          |                                         | next event of any kind             |
-// | `ReceiveCall.takeQueued` | `receive` in receive-call.ts, and when  | messages that were read ahead      |
-// |                          | the promise of the handler has settled  |                                    |
-// | `takeNext`               | `readMessage` and `for await`, in a     | one whole message for that read    |
-// |                          | turn with a chunk: see pull-reads.ts    |                                    |
+// | way                      | when                                      | what                               |
+// |--------------------------|-------------------------------------------|------------------------------------|
+// | `#nextEvent`             | the handler of `receive` is free, and     | whole messages of the input: nearly |
+// |                          | nothing else sees the message             | all messages come this way         |
+// | `#deliver`               | any other reader, or an observer          | whole messages of the input        |
+// | `shiftQueued`            | a read begins, a handler has settled, or  | messages that were read ahead      |
+// |                          | the rate has a token                      |                                    |
+// | `takeNext`               | `readMessage` and `for await` begin, in a | one message of the input, without  |
+// |                          | turn with a chunk: see pull-reads.ts      | the loop                           |
+//
+// `#loop` takes the events of the input, while a read waits or the read-ahead has room. `#run` calls it:
+// for a chunk, for a new read, at the end of a turn, and in a later turn when the quota of one is used up.
 
 // Stages of the loop.
 
@@ -62,7 +62,7 @@ const CONTINUES_LATER = 2;
 
 /**
  * How far the loop parses: while a read waits; also into the read-ahead, while that has room.
- * `last`: as `read-ahead`, in a connection that ends: no pass, whose end would send frames.
+ * `last` is `read-ahead` without a pass, whose end would send frames: for a transport that has closed.
  */
 type UpTo = 'reader' | 'read-ahead' | 'last';
 
@@ -364,7 +364,7 @@ export class Inbox {
   handle(event: Exclude<MachineEvent, NoEvent>, decoder: MessageDecoder): void {
     switch (event) {
       case MESSAGE:
-        this.#arrived(decoder);
+        this.#messageArrived(decoder);
         break;
       // The observer comes last: its writes may bring the next chunk, which replaces the piece.
       case MESSAGE_BEGIN:
@@ -374,7 +374,7 @@ export class Inbox {
           // The rate may have ended the connection.
           if (this.pull !== undefined) this.give(reader);
           if (decoder.fin) this.#observe(decoder, 0);
-        } else if (decoder.turnIntoWhole()) this.#arrived(decoder);
+        } else if (decoder.turnIntoWhole()) this.#messageArrived(decoder);
         break;
       case MESSAGE_DATA:
         addPiece(this.#connection, decoder);
@@ -455,8 +455,8 @@ export class Inbox {
 
   // Messages
 
-  /** A whole message has arrived. */
-  #arrived(decoder: MessageDecoder): void {
+  /** A whole message of the input, that `#nextEvent` has not given to the handler. */
+  #messageArrived(decoder: MessageDecoder): void {
     this.#observe(decoder);
     // The observer or the rate may have ended the connection: no message is delivered after that.
     if (!this.#connection.machine.inputEnded) this.#deliver(decoder);

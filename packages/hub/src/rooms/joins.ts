@@ -25,7 +25,10 @@ const JOIN_OPTION_NAMES: readonly (keyof JoinOptions)[] = ['since', 'limit', 'fi
 /** Bound of the nested calls of functions that decide joins. A full stack would break other code. */
 const MAX_DECIDING = 64;
 
-/** The options of `Session.join`. With one of them the session resumes. */
+/**
+ * The options of `Session.join`. With one of them the session resumes; in a room with a state also with
+ * an empty object.
+ */
 export interface JoinOptions<Data = unknown> {
   /** Position of the last message that the client has. Default: none, for a first visit. */
   readonly since?: Position | undefined;
@@ -180,8 +183,10 @@ export class Joins<Data> {
 
   #checkJoin(name: string, options: JoinOptions<Data>): JoinOptions<Data> | undefined {
     const copy = checkJoinOptions(options);
-    if (copy === undefined) return undefined;
-    if (!this.#rooms.crosses || this.#rooms.settingsOf(name).through) return copy;
+    const { state, through } = this.#rooms.settingsOf(name);
+    // Options without a value are a first visit too: it gets a state.
+    if ((state ?? copy.since ?? copy.limit ?? copy.first) === undefined) return undefined;
+    if (!this.#rooms.crosses || through) return copy;
     throw new TypeError(`session.join: since, limit or first: ${NEEDS_POSITIONS}`);
   }
 
@@ -321,14 +326,14 @@ function checkAdmits(room: string, answer: unknown): void {
 /**
  * Checks the options of a join.
  *
- * @returns A copy of them; undefined if the session does not resume.
+ * @returns A copy of them.
  * @throws TypeError or RangeError that names the option.
  */
-function checkJoinOptions<Data>(options: JoinOptions<Data>): JoinOptions<Data> | undefined {
+function checkJoinOptions<Data>(options: JoinOptions<Data>): JoinOptions<Data> {
   checkOptionNames('session.join', options, JOIN_OPTION_NAMES, 'ignore');
   const { since, limit, first } = options;
   const start = since === undefined ? undefined : checkPosition(since);
   if (limit !== undefined && limit !== 0) whole('limit', limit);
   checkFunction('first', first);
-  return (start ?? limit ?? first) === undefined ? undefined : { since: start, limit, first };
+  return { since: start, limit, first };
 }

@@ -15,6 +15,8 @@ const CALL_MS = 10_000;
 const PLACE_MS = 60_000;
 /** Longest state, in bytes. */
 const MAX_BYTES = 1_048_576;
+/** Bound of the rooms whose known position the history cannot follow. */
+const MAX_UNKNOWN = 1_000;
 /** Bound of the states that wait for a session, in bytes. One state may be longer. */
 const MAX_WAITING_BYTES = 262_144;
 
@@ -92,6 +94,8 @@ export class RoomStates<Data> {
 
   /** The history cannot follow the last state. The next run reads the position. */
   notFollowed(room: string): void {
+    // A room that is forgotten fails once more.
+    if (this.#unknown.size === MAX_UNKNOWN) this.#unknown.clear();
     this.#unknown.add(room);
   }
 
@@ -136,8 +140,11 @@ export class RoomStates<Data> {
     const answered = async (): Promise<void> => {
       const message = prepareResult(await state(room, { position, signal }), 'state');
       const { length } = message.bytes;
-      if (length <= MAX_BYTES) return result.resolve({ message, position });
-      throw new RangeError(`state: at most ${MAX_BYTES} bytes, got ${length}`);
+      if (length > MAX_BYTES) {
+        throw new RangeError(`state: at most ${MAX_BYTES} bytes, got ${length}`);
+      }
+      run.isRunning = false;
+      result.resolve({ message, position });
     };
     const settled = answered().catch((error: unknown) => this.#failed(run, error));
     await Promise.race([settled, kept.promise]);
@@ -151,6 +158,7 @@ export class RoomStates<Data> {
     if (run.control.signal.aborted) return;
     // The joins report a refusal.
     if (!(error instanceof RoomRefusedError)) this.#hub.refused(error, 'calls of state failed');
+    run.isRunning = false;
     run.result.reject(error);
   }
 

@@ -27,9 +27,10 @@ export class StateTurn<Data> {
     this.left();
     const state = await this.#runOnce();
     if (state === undefined) return undefined;
-    const { length } = state.message.bytes;
-    if (this.#states.hold(this.#session, length)) {
-      this.#bytes = length;
+    // An empty state has a place too.
+    const bytes = Math.max(1, state.message.bytes.length);
+    if (this.#states.hold(this.#session, bytes)) {
+      this.#bytes = bytes;
       return state;
     }
     // Its bytes are not kept for a client that has not read the earlier ones.

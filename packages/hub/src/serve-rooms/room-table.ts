@@ -103,6 +103,7 @@ function checkRules<Data>(owner: string, rules: RoomRules<Data>): void {
       `${owner}.members: needs presence, which says what clients see of a member`,
     );
   }
+  checkFunction(`${owner}.state`, rules.state);
   checkFunction(`${owner}.stamp`, rules.stamp);
   for (const [name, may] of Object.entries({ mayJoin, mayPublish })) {
     if (may === undefined || typeof may === 'boolean' || typeof may === 'function') continue;

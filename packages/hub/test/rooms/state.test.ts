@@ -68,6 +68,25 @@ describe('the option state of a room', () => {
     await hub.close({ timeout: 1 });
   });
 
+  it.each([[{}], [{ since: undefined }]])(
+    'is called for a first visit with %j',
+    async (options) => {
+      const { session, next, hub } = setUp(() => 'state');
+      const joined = session.join('r', options);
+      expect(await next()).toBe('state');
+      expect(await joined).toMatchObject({ complete: true, position: { offset: 0 } });
+      await hub.close({ timeout: 1 });
+    },
+  );
+
+  it('may be empty, also of two rooms that a session joins at a time', async () => {
+    const hub = new Hub({ rooms: { '*': { history: true, state: () => '' } } });
+    const session = hub.add(connPair({ report: () => {} })[1]);
+    const joins = ['1', '2', '3'].map((name) => session.join(name, { limit: 0 }));
+    expect(await Promise.all(joins)).toMatchObject(joins.map(() => ({ complete: true })));
+    await hub.close({ timeout: 1 });
+  });
+
   it('rejects the join with its error, which is reported once', async () => {
     const failure = new Error('no database');
     const { session, hub, errors, events, room } = setUp(async () => {

@@ -1,4 +1,7 @@
 // A loop that begins with the last messages of its room.
+import { type Conn, connPair } from '@ws/conn';
+import { ReconnectingConn } from '@ws/reconnect';
+import { roomsOf, START } from '@ws/rpc/rooms';
 import { describe, expect, it } from 'vitest';
 import { read, startClient, startNode, startRaw, TABLE } from './setup.ts';
 
@@ -47,6 +50,39 @@ describe('the option last', () => {
     expect(await read(four, 4)).toEqual(['3', '4', '5', '6']);
     await room.publishJSON({ text: '7' });
     for (const loop of [first, two, four]) expect(await read(loop, 1)).toEqual(['7']);
+    await live.close();
+    await hub.close();
+  });
+
+  it('gives them beside a loop that catches up with more than a loop holds', async () => {
+    const { node, hub } = await published(1_500, {
+      'chat/*': { history: { size: 2_000 }, mayJoin: true },
+    });
+    const { rooms, live } = startClient(node);
+    const all = rooms.join('chat/main', { since: START });
+    const two = rooms.join('chat/main', { last: 2 });
+    expect(await read(two, 2)).toEqual(['1499', '1500']);
+    expect((await two.next()).value).toEqual({ kind: 'live' });
+    const texts = Array.from({ length: 1_500 }, (_, i) => `${i + 1}`);
+    expect(await read(all, 1_501)).toEqual(['gap', ...texts]);
+    await live.close();
+    await hub.close();
+  });
+
+  it('begins with a gap when the client can take none of them', async () => {
+    const { node, hub, room } = await published(2);
+    await room.publishJSON({ text: 'x'.repeat(5_000) });
+    const live = new ReconnectingConn(
+      async () => {
+        const [client, conn] = connPair({ readLimit: 4_000, report: () => {} });
+        node.hub.add(conn as Conn<string>, { data: 'ann' });
+        return client;
+      },
+      { minDelay: 1, maxDelay: 1 },
+    );
+    const loop = roomsOf(live).join('chat/main', { last: 3 });
+    expect((await loop.next()).value).toMatchObject({ kind: 'gap' });
+    expect((await loop.next()).value).toEqual({ kind: 'live' });
     await live.close();
     await hub.close();
   });

@@ -1,8 +1,10 @@
 // The state of a room, then what follows.
+import { type Conn, connPair } from '@ws/conn';
 import type { RoomRules, RoomTable } from '@ws/hub/rooms';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
+import { ReconnectingConn } from '@ws/reconnect';
 import { RpcError } from '@ws/rpc';
-import type { RoomMessage } from '@ws/rpc/rooms';
+import { type RoomMessage, roomsOf } from '@ws/rpc/rooms';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { internalsOfHub } from '../../src/hub.ts';
 import { startClient, startNode, startRaw, turns } from './setup.ts';
@@ -61,6 +63,7 @@ describe('a loop over a room with a state', () => {
     const { rooms, live } = startClient(node);
     const loop = rooms.join('board/7');
     expect(await items(loop, 2)).toEqual(['state 1', 'live']);
+    expect(counter.signals).toMatchObject([{ aborted: false }]);
     await counter.add(hub);
     expect(await items(loop, 1)).toEqual(['2']);
     await live.close();
@@ -136,6 +139,86 @@ describe('a loop over a room with a state', () => {
     expect([await items(loop, 1), await items(other, 1)]).toEqual([['2'], ['2']]);
     await live.close();
     await hub.close();
+  });
+
+  it('gets a repetition once, also when a state comes between', async () => {
+    const counter = new Counter();
+    const { node, hub } = startNode(counter.table({ history: { size: 2 } }));
+    const { rooms, live, cut } = startClient(node);
+    const loop = rooms.join('board/7');
+    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    const { ask } = startRaw(node);
+    await ask('room.join', { room: 'board/7' });
+    const publish = () =>
+      ask('room.publish', { room: 'board/7', id: 'A'.repeat(22), data: 'a note' });
+    await publish();
+    expect(await items(loop, 1)).toEqual(['a note']);
+    cut();
+    for (let i = 0; i < 3; i++) await counter.add(hub);
+    expect(await items(loop, 2)).toEqual(['state 3', 'live']);
+    await publish();
+    await counter.add(hub);
+    expect(await items(loop, 1)).toEqual(['4']);
+    await live.close();
+    await hub.close({ timeout: 1 });
+  });
+
+  it('has its own copy of the state, which the application may change', async () => {
+    const { node, hub } = startNode(new Counter().table());
+    const { rooms, live } = startClient(node);
+    const [one, two] = [rooms.join('board/7'), rooms.join('board/7')];
+    const { value } = await one.next();
+    (value.data as { value: number }).value = 5;
+    expect(await items(two, 1)).toEqual(['state 0']);
+    await live.close();
+    await hub.close();
+  });
+
+  it('has a gap when a server without state takes over, also one whose history is complete', async () => {
+    const counter = new Counter();
+    const broker = new MemoryBroker();
+    const history = { size: 2 };
+    const start = (state: RoomRules['state']) =>
+      startNode(counter.table({ history, state }), { backplane: memoryBackplane(broker) });
+    const [old, next] = [start(undefined), start(counter.state)];
+    let { node } = next;
+    const { rooms, live, cut } = startClient(() => node);
+    const loop = rooms.join('board/7');
+    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    ({ node } = old);
+    cut();
+    for (let i = 0; i < 4; i++) await counter.add(old.hub);
+    expect(await items(loop, 4)).toEqual(['gap', '3', '4', 'live']);
+    cut();
+    await counter.add(old.hub);
+    expect(await items(loop, 2)).toEqual(['5', 'live']);
+    await live.close();
+    for (const { hub } of [old, next]) await hub.close();
+  });
+
+  it('has a gap when it waits for a state and the next server has none', async () => {
+    vi.spyOn(console, 'warn').mockImplementation(() => {});
+    const counter = new Counter();
+    const start = (state: RoomRules['state']) =>
+      startNode({ 'chat/*': { history: true, mayJoin: true, state } });
+    const [next, old] = [start(counter.state), start(undefined)];
+    let { node } = next;
+    const { rooms, live, cut } = startClient(() => node);
+    const loop = rooms.join('chat/main') as Loop;
+    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    counter.before = () => new Promise(() => {});
+    await next.hub.room('chat/main').publishJSON('does not fit');
+    const gap = items(loop, 2);
+    await expect.poll(() => counter.calls).toBe(2);
+    ({ node } = old);
+    cut();
+    expect(await gap).toEqual(['gap', 'live']);
+    cut();
+    await old.hub.room('chat/main').publishJSON({ text: '1' });
+    expect(await loop.next()).toMatchObject({ value: { kind: 'message', data: { text: '1' } } });
+    vi.restoreAllMocks();
+    await live.close();
+    for (const { hub } of [old, next]) await hub.close({ timeout: 1 });
   });
 
   it('gets a state for a message that does not fit its schema', async () => {
@@ -379,10 +462,55 @@ describe('a member of a room with a state', () => {
   });
 });
 
+describe('a client whose readLimit is short', () => {
+  /** It is a member of `other` when it joins `board/7`. */
+  const start = async (more: Partial<RoomRules<string>>) => {
+    const table = new Counter().table(more);
+    const { node, hub } = startNode({ ...table, other: { mayJoin: true, history: true } });
+    const live = new ReconnectingConn(
+      async () => {
+        const [client, conn] = connPair({ readLimit: 1_000, report: () => {} });
+        hub.add(conn as Conn<string>, { data: 'ann' });
+        return client;
+      },
+      { minDelay: 1, maxDelay: 1 },
+    );
+    const rooms = roomsOf(live);
+    expect(await items(rooms.join('other'), 1)).toEqual(['live']);
+    return { hub, live, loop: rooms.join('board/7') };
+  };
+
+  it('joins a room while another one has messages that are too long', async () => {
+    const mayJoin = async (): Promise<boolean> => {
+      await turns();
+      await hub.room('other').publishJSON('x'.repeat(2_000));
+      await turns();
+      return true;
+    };
+    const { hub, live, loop } = await start({ mayJoin });
+    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    await live.close();
+    await hub.close({ timeout: 1 });
+  });
+
+  it('ends the loop of a state that is too long', async () => {
+    const { hub, live, loop } = await start({ state: () => 'x'.repeat(2_000) });
+    await expect(loop.next()).rejects.toMatchObject({ closeCode: 1009 });
+    await live.close();
+    await hub.close({ timeout: 1 });
+  });
+});
+
 describe('state', () => {
   it('needs a history', () => {
     expect(() => startNode({ r: { mayJoin: true, state: () => 1 } })).toThrow(
       /rooms\["r"\]\.state: needs history/,
+    );
+  });
+
+  it('is a function', () => {
+    expect(() => startNode({ r: { mayJoin: true, history: true, state: {} as never } })).toThrow(
+      /rooms\["r"\]\.state: expected a function/,
     );
   });
 });

@@ -61,8 +61,8 @@ export class ClientRoom {
   hasState: boolean | undefined;
   /** The last connection on which a join has brought missed messages. */
   #missedOn: ConnLike | undefined;
-  /** Joins in a row that ended their connection by a message that is too long. */
-  #tooLong = 0;
+  /** Joins in a row whose connection ended by a message that is too long. */
+  tooLong = 0;
   /** Whether the server shows members, by the last join. */
   #hasMembers: boolean | undefined;
   /** Whether the application has asked for the members. */
@@ -118,19 +118,26 @@ export class ClientRoom {
     const { position } = message;
     // The join of another loop may bring older messages.
     if (position !== undefined && !isUpTo(position, this.#position)) this.#position = position;
-    for (const loop of this.#loops) loop.take(message);
+    for (const loop of this.#loops) {
+      // The messages with which it begins come with its own join.
+      if (loop.last === undefined || this.#joining.has(loop)) loop.take(message);
+    }
   }
 
   state({ data, position }: WireState): void {
     if (this.#memberOn === undefined && this.#joining.size === 0) return;
     this.hasState = true;
     this.#position = position;
-    for (const loop of this.#loops) loop.state(data, position);
+    // The application changes the state with each message. Each loop has its own.
+    const isShared = this.#loops.size > 1;
+    for (const loop of this.#loops) loop.state(isShared ? structuredClone(data) : data, position);
   }
 
   gap({ position, joining }: WireGap): void {
     if (joining === true) {
       this.#isTold = true;
+      // A server with a state sends it instead.
+      this.hasState = false;
       for (const loop of this.#loops) {
         const isAfter = loop.position !== undefined && !isUpTo(loop.position, position);
         if (!this.#joining.has(loop) || (isAfter && !loop.isFilling)) loop.suspect();
@@ -283,6 +290,8 @@ export class ClientRoom {
   async #join(conn: ConnLike, isAlone: boolean): Promise<boolean> {
     if (conn !== this.#rooms.conn) return true;
     const isNew = conn !== this.#memberOn;
+    // No room has live messages. What is too long belongs to this join.
+    const isFirst = isAlone && !this.#rooms.hasJoined(conn);
     let lacking = [...this.#loops].filter((loop) => loop.isFilling || (isNew && !loop.isBehind));
     if (!isNew && lacking.length === 0) return true;
     // A loop that begins with the last messages asks alone, after the others.
@@ -314,7 +323,9 @@ export class ClientRoom {
       } else if (error instanceof CloseError || this.#rooms.isBreak(conn, error)) {
         // The next connection joins again.
         // What the room has missed ends each connection.
-        if (isAlone && (await endedByLength(conn))) this.#skip(lacking, since === undefined);
+        if (isAlone && (await endedByLength(conn))) {
+          this.#skip(lacking, isFirst && since === undefined);
+        }
       } else if (isLater(error)) return false;
       else this.end(error);
     } finally {
@@ -325,9 +336,9 @@ export class ClientRoom {
   }
 
   /** What a join brings has ended its connection. */
-  #skip(lacking: readonly RoomLoop[], isFromStart: boolean): void {
-    this.#tooLong++;
-    if (isFromStart && this.#tooLong > 1 && this.hasState !== false) {
+  #skip(lacking: readonly RoomLoop[], isOfState: boolean): void {
+    this.tooLong++;
+    if (isOfState && this.tooLong > 1 && this.hasState !== false) {
       const note = 'the state of the room is longer than readLimit';
       return this.end(new CloseError(CloseCode.MessageTooBig, '', note));
     }
@@ -346,7 +357,7 @@ export class ClientRoom {
     this.#memberOn = conn;
     this.changes++;
     this.#delays.reset();
-    this.#tooLong = 0;
+    this.tooLong = 0;
     const { complete, missed, position, members = false, state = false } = answer;
     this.hasState = state;
     if (missed > 0) this.#missedOn = conn;

@@ -119,7 +119,9 @@ export class ClientRooms {
     void internalsOf(conn).closed.then(({ code }) => {
       if (code === CloseCode.TryAgainLater && conn === this.#answeredOn) this.#wasTooSlow(conn);
     });
-    for (const room of this.#rooms.values()) room.opened();
+    // A room that may have ended the last connection joins before others have live messages.
+    const rooms = Array.from(this.#rooms.values()).sort((one, two) => two.tooLong - one.tooLong);
+    for (const room of rooms) room.opened();
   }
 
   /** The server has ended a connection because this client reads too slowly. */
@@ -147,6 +149,11 @@ export class ClientRooms {
   joined(conn: ConnLike): void {
     this.#answeredOn = conn;
     if (Array.from(this.#rooms.values()).every((room) => room.isMember)) this.#tooLong = 0;
+  }
+
+  /** Whether a room was joined on the connection `conn`. */
+  hasJoined(conn: ConnLike): boolean {
+    return conn === this.#answeredOn;
   }
 
   /** Whether a call on the connection `conn` failed because that connection broke. */

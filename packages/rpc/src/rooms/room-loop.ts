@@ -75,8 +75,8 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   #size = 0;
   /** The loop has all messages up to this one; undefined before the first, and without history. */
   #position: Position | undefined;
-  /** The hashes of the last messages, by id. */
-  readonly #seen = new Map<string, number>();
+  /** The last messages, by id. */
+  readonly #seen = new Map<string, Pick<Arrived, 'hash' | 'position'>>();
   /** Whether the queue is full. The loop takes no message until it is read. */
   #isBehind = false;
   /** The loop has not taken a message that no history has. */
@@ -208,9 +208,13 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
       return;
     }
     const { id, hash } = message;
-    if (id !== undefined && this.#seen.get(id) === hash) return;
-    // The id of the first message stays its own. Another one with this id replaces nothing.
-    if (id !== undefined && !this.#seen.has(id)) this.#remember(id, hash);
+    if (id !== undefined) {
+      const seen = this.#seen.get(id);
+      // After a state the same message may come again, at its position.
+      if (seen?.hash === hash && !isSame(seen.position, message.position)) return;
+      // The id of the first message stays its own. Another one with this id replaces nothing.
+      if (seen === undefined) this.#remember(id, { hash, position: message.position });
+    }
     this.#queue.splice(place, 0, message);
     this.#count++;
     this.#size += message.size;
@@ -246,11 +250,11 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     const { id, hash, size } = entry;
     this.#count--;
     this.#size -= size;
-    if (id !== undefined && this.#seen.get(id) === hash) this.#seen.delete(id);
+    if (id !== undefined && this.#seen.get(id)?.hash === hash) this.#seen.delete(id);
   }
 
-  #remember(id: string, hash: number): void {
-    this.#seen.set(id, hash);
+  #remember(id: string, message: Pick<Arrived, 'hash' | 'position'>): void {
+    this.#seen.set(id, message);
     if (this.#seen.size <= MAX_IDS) return;
     const [oldest] = this.#seen.keys();
     this.#seen.delete(oldest!);
@@ -299,8 +303,6 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   state(data: unknown, position: Position | undefined): void {
     if (this.#end !== undefined) return;
     this.#queue.length = this.#count = this.#size = 0;
-    // A message after the position may have come before.
-    this.#seen.clear();
     this.#isBehind = this.#hasLost = this.#isFilling = this.#isSuspect = this.#isSkipping = false;
     this.#hasBegun = this.#hasNewState = this.#awaitsLive = true;
     this.#last = undefined;
@@ -322,11 +324,9 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
 
   /** Gives up all missed messages. The loop restarts with its next join, after a gap. */
   skip(): void {
-    if (this.#isNew) {
-      // A new loop has missed nothing, except the messages with which it would begin.
-      this.#last = undefined;
-      return;
-    }
+    // A new loop has missed nothing, except the messages with which it would begin.
+    if (this.#isNew && this.#last === undefined) return;
+    this.#last = undefined;
     if (this.#room.hasState === true) return this.#needState();
     while (this.#isFilling && this.#queue.length > 0) this.#giveBack();
     if (this.#isFilling) this.#isBehind = false;
@@ -352,6 +352,14 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
    */
   joined({ complete, position }: JoinAnswer, isTold: boolean, isFilled: boolean): void {
     if (this.#hasNewState) return;
+    if (this.#needsState && this.#room.hasState === false) {
+      // This server has no state, as after a change of its table.
+      this.#needsState = this.#isBehind = this.#hasLost = false;
+      if (!this.#isNew) {
+        this.gap();
+        return this.#skipped(position);
+      }
+    }
     if (this.#isSkipping) return this.#skipped(position);
     if (this.#last !== undefined) return this.#beginWithLast(position);
     if (this.#isNew) return this.begin(position);
@@ -489,6 +497,10 @@ async function fitted(
   const { value, issues } = await check(schema, given);
   if (issues === undefined) return value;
   throw misfit(`${what} does not fit its schema`, issues);
+}
+
+function isSame(one: Position | undefined, two: Position | undefined): boolean {
+  return one !== undefined && one.epoch === two?.epoch && one.offset === two.offset;
 }
 
 /** Whether `position` is not after `other`. Positions of different histories have no order. */
