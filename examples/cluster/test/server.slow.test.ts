@@ -20,7 +20,13 @@ function parentOf(pid: number): number {
 describe('examples/cluster', () => {
   let example: Example;
   const start = (): Promise<Example> => startExample('cluster', { WORKERS: '2' });
-  beforeAll(async () => void (example = await start()));
+  beforeAll(async () => {
+    example = await start();
+    // The first process has printed its address. The tests need both.
+    const { conn, pid } = await join();
+    const { conn: other } = await joinOther(pid);
+    await Promise.all([conn.close(), other.close()]);
+  });
   afterAll(() => example?.stop());
 
   /** A client and its process. */

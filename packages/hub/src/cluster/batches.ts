@@ -1,5 +1,7 @@
 /** A batch ends at so many bytes of messages, so that it does not stop its process for long. */
 const MAX_BATCH_BYTES = 1_048_576;
+/** Bytes that an item is charged beside its message. */
+const ITEM_COST = 128;
 
 /** Gives a batch to the other process. `sent` is called when the operating system has taken it. */
 export type Send<Item> = (batch: readonly Item[], sent: (error?: Error | null) => void) => void;
@@ -25,7 +27,9 @@ export class Batches<Item> {
     this.#failed = failed;
   }
 
-  add(item: Item, bytes: number, canDrop: boolean): void {
+  /** @param size - Bytes of the messages in the item. */
+  add(item: Item, size: number, canDrop: boolean): void {
+    const bytes = size + ITEM_COST;
     this.#waiting.push({ item, bytes, canDrop });
     if (canDrop) this.droppable += bytes;
     this.#sendLater();

@@ -9,10 +9,8 @@ import type { Arguments, Question, Reply } from './wire.ts';
 
 /** Bytes of the messages of one answer to a read. */
 const MAX_ANSWER_BYTES = 262_144;
-/** Bytes of messages that wait for one process. Above it they are dropped, and a gap is told. */
+/** Bytes of messages that wait for one process. Above it the next one drops them, and a gap is told. */
 const MAX_WAITING_BYTES = 16 * 1_048_576;
-/** Bytes that an item is charged beside its message. */
-const ITEM_COST = 128;
 
 /** The engine between the hubs of several processes, in memory. It has one order of all messages. */
 export class Broker {
@@ -75,17 +73,18 @@ export class Client {
   take(questions: readonly Question[]): void {
     for (const question of questions) {
       const [name, , call] = question;
-      const size = name === 'history' ? MAX_ANSWER_BYTES : ITEM_COST;
+      const size = name === 'history' ? MAX_ANSWER_BYTES : 0;
       this.#batches.add(['answer', call, this.#answer(question)], size, false);
     }
   }
 
   /** Sends a message of another hub, or of this one. */
   message(reply: Reply, bytes: number): void {
-    this.#batches.add(reply, bytes + ITEM_COST, true);
-    if (this.#batches.droppable <= MAX_WAITING_BYTES) return;
-    this.#batches.drop();
-    for (const hub of this.#hubs.keys()) this.#batches.add(['gap', hub], ITEM_COST, true);
+    if (this.#batches.droppable > MAX_WAITING_BYTES) {
+      this.#batches.drop();
+      for (const hub of this.#hubs.keys()) this.#batches.add(['gap', hub], 0, true);
+    }
+    this.#batches.add(reply, bytes, true);
   }
 
   /** The process has ended. Its hubs cannot say so themselves. */

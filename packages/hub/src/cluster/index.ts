@@ -4,6 +4,7 @@
  *
  * @module
  */
+
 export { clusterBackplane } from './cluster-backplane.ts';
 export { clusterBroker } from './cluster-broker.ts';
 export { type RunClusterOptions, type RunningCluster, runCluster } from './run-cluster.ts';

@@ -6,7 +6,7 @@ import { clusterBroker } from './cluster-broker.ts';
 import { localBroker } from './process-link.ts';
 import { onSignals } from './signals.ts';
 import type { ClusterCloseOptions } from './wire.ts';
-import { type ClusterApp, ClusterWorker, checkApp } from './worker.ts';
+import { type ClusterApp, RunningApp, runWorker } from './worker.ts';
 import { WORKERS, WorkerPool } from './worker-pool.ts';
 
 /** The options of {@link runCluster}. */
@@ -41,15 +41,18 @@ let isRunning = false;
  * primary connects the hubs with a {@link clusterBackplane}, replaces workers that end, and closes all on
  * SIGTERM and SIGINT, with exit code 0. A second signal more than 2 s after the first ends all at once.
  *
- * What stands outside of `start` runs in the primary too. When the primary dies, the workers end.
+ * What stands outside of `start`, a hub or a pool too, runs in the primary as well. When the primary dies,
+ * the workers end. `process.on('message')` also gets the batches of the hubs.
  *
  * A worker that ends is replaced after 100 ms, then 200, up to 5 s; after 100 ms again when one has lived
  * for 10 s. Before the first worker has started, one that ends ends all. Later five in a row that end before
- * they start do, with exit code 1 and the last error.
+ * they start do, with exit code 1 and the last error. A start of more than 30 s is reported; in a replacement
+ * its worker is killed.
  *
  * @param start - Runs in each worker. Its result has `close`, which closes the hub first, then the server.
  * @returns In a worker the result of `start`, in the primary a {@link RunningCluster}, when `start` has
- *   resolved in all workers. With one worker, this process is the primary.
+ *   resolved in all workers: `if ('replace' in running) await running.replace()`. With one worker, this
+ *   process is the primary.
  * @throws TypeError, RangeError that names the option. (rejects) The error of `start`; TypeError for a result
  *   without `close`.
  *
@@ -80,7 +83,7 @@ export function runCluster<App extends ClusterApp>(
   isRunning = true;
   if (cluster.isWorker) {
     const isOurs = process.env[WORKERS] !== undefined;
-    return new ClusterWorker<App>().run(start, signals, isOurs);
+    return runWorker(start, signals, isOurs);
   }
   return workers === 1 ? runHere(start, signals) : runPrimary(workers, signals);
 }
@@ -109,7 +112,7 @@ async function runPrimary(workers: number, signals: boolean): Promise<RunningClu
     onSignals({
       close: () => pool.close(),
       kill: () => pool.kill(),
-      replace: () => void pool.replace().catch((error) => console.error(error)),
+      replace: () => pool.replace(),
     });
   }
   await pool.run();
@@ -126,19 +129,15 @@ async function runHere<App extends ClusterApp>(
   signals: boolean,
 ): Promise<RunningCluster> {
   localBroker();
-  let closing: Promise<unknown> | undefined;
-  let app: App | undefined;
+  const app = new RunningApp<App>();
   let hasWarned = false;
-  const replace = (): void => {
+  const replace = async (): Promise<void> => {
     if (hasWarned) return;
     hasWarned = true;
     process.emitWarning('runCluster: one worker is not replaced; use two or more');
   };
-  const close = async (options: ClusterCloseOptions = {}): Promise<void> => {
-    await (closing ??= Promise.resolve(app?.close(options)));
-  };
+  const close = (options?: ClusterCloseOptions): Promise<void> => app.close(options);
   if (signals) onSignals({ close, kill: () => {}, replace });
-  app = await start();
-  checkApp(app);
-  return { workers: 1, replace: async () => replace(), close };
+  await app.start(start);
+  return { workers: 1, replace, close };
 }

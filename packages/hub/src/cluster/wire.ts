@@ -1,4 +1,12 @@
+import { checkOptionNames, duration } from '@ws/conn/internal';
 import type { Backplane, BackplaneSink } from '../backplane/backplane.ts';
+
+/** The default of `timeout` of a close, in ms. */
+const TIMEOUT_MS = 30_000;
+/** Time for the rest of a close, in ms. */
+const GRACE_MS = 5_000;
+/** The longest delay of a timer, in ms. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** What a hub asks the broker for: its start, and the calls of its backplane. */
 export interface Questions extends Required<Omit<Backplane, 'start'>> {
@@ -29,7 +37,7 @@ export type Control =
   | readonly [kind: 'hears']
   | readonly [kind: 'ready']
   | readonly [kind: 'failed', error: unknown]
-  | readonly [kind: 'close', options: ClusterCloseOptions];
+  | readonly [kind: 'close', options: ClusterCloseOptions, isReplaced: boolean];
 
 /** How a process closes. */
 export interface ClusterCloseOptions {
@@ -37,6 +45,18 @@ export interface ClusterCloseOptions {
   readonly timeout?: number | undefined;
   /** Ms over which the close frames are spread. Default: 0. */
   readonly over?: number | undefined;
+}
+
+/** @throws TypeError, RangeError that names the option. */
+export function checkClose(options: ClusterCloseOptions): void {
+  checkOptionNames('close', options, ['timeout', 'over'], 'ignore');
+  duration('timeout', options.timeout, TIMEOUT_MS, false);
+  if (options.over !== 0) duration('over', options.over, 0, false);
+}
+
+/** Ms after which a close has failed. The hub and the server may each take `timeout`. */
+export function longestClose({ timeout = TIMEOUT_MS, over = 0 }: ClusterCloseOptions): number {
+  return Math.min(over + 2 * timeout + GRACE_MS, MAX_TIMER_MS);
 }
 
 /** Marks our messages among those of the application, which pass on the same channel. */

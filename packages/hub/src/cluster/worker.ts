@@ -1,7 +1,16 @@
 import cluster from 'node:cluster';
+import { subscribe } from 'node:diagnostics_channel';
+import type { Server } from 'node:net';
 import process from 'node:process';
 import { kind } from '@ws/conn/internal';
-import { type ClusterCloseOptions, type Control, contentOf, marked } from './wire.ts';
+import {
+  type ClusterCloseOptions,
+  type Control,
+  checkClose,
+  contentOf,
+  longestClose,
+  marked,
+} from './wire.ts';
 
 /** What `start` of {@link runCluster} returns. */
 export interface ClusterApp {
@@ -9,60 +18,85 @@ export interface ClusterApp {
   close(options: ClusterCloseOptions): unknown;
 }
 
-/** @throws TypeError for a result of `start` without `close`. */
-export function checkApp(app: unknown): asserts app is ClusterApp {
-  if (typeof (app as ClusterApp | undefined)?.close === 'function') return;
-  throw new TypeError(`runCluster: start must return an object with close, got ${kind(app)}`);
-}
-
-/** Runs the application in a worker. */
-export class ClusterWorker<App extends ClusterApp> {
+/** The application in its process. */
+export class RunningApp<App extends ClusterApp> {
   #app: App | undefined;
-  #closing = false;
+  #closing: Promise<void> | undefined;
 
-  /** @param isOurs - The primary has called `runCluster`. */
-  async run(start: () => App | PromiseLike<App>, signals: boolean, isOurs: boolean): Promise<App> {
-    // Before the listener of Node, which would end the process with 0.
-    cluster.worker!.on('disconnect', () => process.exit(1));
-    process.on('message', (message) => this.#receive(message));
-    if (signals) this.#onSignals(isOurs);
-    send(['hears']);
-    try {
-      const app = await start();
-      checkApp(app);
-      this.#app = app;
-      send(['ready']);
-      return app;
-    } catch (error) {
-      if (!isOurs) throw error;
-      return fail(error);
+  /** @throws (rejects) The error of `start`; TypeError for a result without `close`. */
+  async start(start: () => App | PromiseLike<App>): Promise<App> {
+    const app = await start();
+    if (typeof (app as ClusterApp | undefined)?.close !== 'function') {
+      throw new TypeError(`runCluster: start must return an object with close, got ${kind(app)}`);
     }
+    this.#app = app;
+    return app;
   }
 
-  /** The terminal, and systemd, send signals to all processes. The primary says what to do. */
-  #onSignals(isOurs: boolean): void {
-    const close = (): void => void this.#close({});
-    process.on('SIGTERM', close);
-    process.on('SIGINT', isOurs ? () => {} : close);
-    if (process.platform !== 'win32') process.on('SIGUSR2', () => {});
-  }
-
-  #receive(message: unknown): void {
-    const control = contentOf('@ws/hub/cluster', message) as Control | undefined;
-    if (control?.[0] === 'close') void this.#close(control[1]);
+  /** Closes it once. A close that fails is printed, and sets the exit code; one that hangs ends the process. */
+  async close(options: ClusterCloseOptions = {}): Promise<void> {
+    checkClose(options);
+    await (this.#closing ??= this.#close(options));
   }
 
   async #close(options: ClusterCloseOptions): Promise<void> {
-    if (this.#closing) return;
-    this.#closing = true;
+    const timer = setTimeout(() => process.exit(1), longestClose(options));
     try {
       await this.#app?.close(options);
-      process.exit(0);
     } catch (error) {
       console.error(error);
-      process.exit(1);
+      process.exitCode = 1;
     }
+    clearTimeout(timer);
   }
+}
+
+/**
+ * Runs the application in a worker.
+ *
+ * @param isOurs - The primary has called `runCluster`.
+ */
+export async function runWorker<App extends ClusterApp>(
+  start: () => App | PromiseLike<App>,
+  signals: boolean,
+  isOurs: boolean,
+): Promise<App> {
+  const app = new RunningApp<App>();
+  const close = async (options?: ClusterCloseOptions): Promise<void> => {
+    await app.close(options);
+    process.exit();
+  };
+  // Before the listener of Node, which would end the process with 0.
+  cluster.worker!.on('disconnect', () => process.exit(1));
+  process.on('message', (message) => {
+    const control = contentOf('@ws/hub/cluster', message) as Control | undefined;
+    if (control?.[0] !== 'close') return;
+    if (control[2]) refuseConnections();
+    void close(control[1]);
+  });
+  // The terminal, and systemd, send signals to all processes. The primary says what to do.
+  if (signals) process.on('SIGTERM', () => void close());
+  if (isOurs) process.on('SIGINT', () => {});
+  else if (signals) process.on('SIGINT', () => void close());
+  if ((isOurs || signals) && process.platform !== 'win32') process.on('SIGUSR2', () => {});
+  send(['hears']);
+  try {
+    const result = await app.start(start);
+    send(['ready']);
+    return result;
+  } catch (error) {
+    if (!isOurs) throw error;
+    return fail(error);
+  }
+}
+
+/** The primary gives the connections after the next one to the other workers. */
+function refuseConnections(): void {
+  subscribe('net.server.socket', (message) => {
+    const { server } = (message as { socket: { server?: Server } }).socket;
+    // With 0, Node 20 takes all.
+    if (server !== undefined) server.maxConnections = -1;
+  });
 }
 
 /** Gives the error to the primary, which reports it, and ends the process. */

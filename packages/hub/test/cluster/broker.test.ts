@@ -159,6 +159,28 @@ describe('the broker of a cluster', () => {
     expect(kinds.indexOf('message')).toBeGreaterThan(gap);
   });
 
+  it('sends a large message, and those before it, to a process that reads well', async () => {
+    const [one, two] = (await start('a', 'b')) as [Process, Process];
+    await two.enter('r');
+    await turns(10);
+    const sizes = [MiB, 15.5 * MiB, 9];
+    await Promise.all(sizes.map((size, i) => one.hub.room('r').publish(numbered(i, size))));
+    await expect.poll(() => numbers(two.received)).toEqual(range(3));
+    expect(two.gaps).toEqual([]);
+  });
+
+  it('ends a batch of calls without messages too', async () => {
+    const batches: number[] = [];
+    const link = new Link((batch, sent) => {
+      batches.push(batch.length);
+      sent();
+    });
+    for (let i = 0; i < 10_000; i++) void link.ask(1, 'subscribe', [`${i}`]);
+    await turns(4);
+    expect(batches.length).toBe(2);
+    expect(batches.reduce((sum, size) => sum + size, 0)).toBe(10_000);
+  });
+
   it('says for a process that has died that its hubs end', async () => {
     const [one, two] = (await start('a', 'b')) as [Process, Process];
     await two.enter('shown/x');

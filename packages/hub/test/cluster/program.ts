@@ -1,17 +1,20 @@
-// A program with runCluster, for tests. While the file FAIL exists, `start` rejects. With STUCK, no `close` settles.
+// A program with runCluster, for tests. While the file FAIL exists, `start` rejects. With STUCK, no `close` settles;
+// with BAD, `close` rejects. With SLOW, `start` waits for so many ms.
 import { existsSync } from 'node:fs';
 import process from 'node:process';
 import { clusterBackplane, runCluster } from '@ws/hub/cluster';
 import { serveRooms } from '@ws/hub/rooms';
 import { serve } from '@ws/node-server';
 
-const { PORT, COUNT, FAIL, SIGNALS, STUCK } = process.env;
+const { PORT, COUNT, FAIL, SIGNALS, STUCK, BAD, SLOW = '0' } = process.env;
 const fails = (): boolean => FAIL !== undefined && existsSync(FAIL);
 
 try {
   const running = await runCluster(
     { workers: Number(COUNT), signals: SIGNALS !== 'off' },
     async () => {
+      console.log(`starting ${process.pid}`);
+      await new Promise((resolve) => setTimeout(resolve, Number(SLOW)));
       if (fails()) throw new RangeError('this one fails');
       const rooms = serveRooms(
         { 'chat/*': { history: true, mayJoin: true, mayPublish: true } },
@@ -25,6 +28,7 @@ try {
         async close(how: { timeout?: number | undefined; over?: number | undefined }) {
           console.log(`closing ${process.pid} ${JSON.stringify(how)}`);
           if (STUCK !== undefined) await new Promise(() => {});
+          if (BAD !== undefined) throw new RangeError('this close fails');
           await rooms.hub.close(how);
           await server.close(how);
           console.log(`closed ${process.pid}`);
