@@ -98,7 +98,7 @@ describe('pnpm example', () => {
     });
     const { errors } = await run(root, 'something-else');
     expect(errors).toMatch(
-      /^there is no example something-else; there are agent-stream, chat, cluster, /,
+      /^there is no example something-else; there are agent-stream, board, chat, /,
     );
   });
 

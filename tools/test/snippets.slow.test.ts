@@ -61,8 +61,9 @@ describe('the pages', () => {
   });
 
   it('mark a program as no-run only if it needs something absent', () => {
-    // The reader's function, a foreign server, a certificate, a test runner, a page or a runtime.
-    const needs = /^declare |\bexample\.org\b|'key\.pem'|'vitest'|'@ws\/(browser'|fetch)/m;
+    // The reader's function, a foreign server, a certificate, a test runner, a page, a runtime or more processes.
+    const needs =
+      /^declare |\bexample\.org\b|'key\.pem'|'vitest'|'@ws\/(browser'|fetch|hub\/cluster')/m;
     const unrun = all.filter(({ run, code }) => !run && !needs.test(code));
     expect(unrun.map(titleOf)).toEqual([]);
   });

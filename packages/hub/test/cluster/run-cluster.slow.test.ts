@@ -234,7 +234,7 @@ describe('runCluster', { timeout: 120_000 }, () => {
     for (const pid of workers) process.kill(pid, 'SIGUSR2');
     program.child.send('close');
     expect(await program.ended).toBe(0);
-    expect(program.pids('closed').toSorted()).toEqual(workers.toSorted());
+    expect(new Set(program.pids('closed'))).toEqual(new Set(workers));
   });
 
   it('closes during a replacement, without an error', async () => {

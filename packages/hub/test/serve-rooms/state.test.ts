@@ -466,7 +466,7 @@ describe('a client whose readLimit is short', () => {
   /** It is a member of `other` when it joins `board/7`. */
   const start = async (more: Partial<RoomRules<string>>) => {
     const table = new Counter().table(more);
-    const { node, hub } = startNode({ ...table, other: { mayJoin: true, history: true } });
+    const { hub } = startNode({ ...table, other: { mayJoin: true, history: true } });
     const live = new ReconnectingConn(
       async () => {
         const [client, conn] = connPair({ readLimit: 1_000, report: () => {} });

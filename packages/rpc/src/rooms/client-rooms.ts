@@ -120,7 +120,9 @@ export class ClientRooms {
       if (code === CloseCode.TryAgainLater && conn === this.answeredOn) this.#wasTooSlow(conn);
     });
     // A room that may have ended the last connection joins before others have live messages.
-    const rooms = Array.from(this.#rooms.values()).sort((one, two) => two.tooLong - one.tooLong);
+    const rooms = Array.from(this.#rooms.values()).toSorted(
+      (one, two) => two.tooLong - one.tooLong,
+    );
     for (const room of rooms) room.opened();
   }
 
