@@ -144,7 +144,11 @@ describe('a loop over a room with a state', () => {
   it('gets a repetition once, also when a state comes between', async () => {
     const counter = new Counter();
     const { node, hub } = startNode(counter.table({ history: { size: 2 } }));
-    const { rooms, live, cut } = startClient(node);
+    let isAway = false;
+    const { rooms, live, cut } = startClient(() => {
+      if (isAway) throw new Error('the node is away');
+      return node;
+    });
     const loop = rooms.join('board/7');
     expect(await items(loop, 2)).toEqual(['state 0', 'live']);
     const { ask } = startRaw(node);
@@ -153,8 +157,10 @@ describe('a loop over a room with a state', () => {
       ask('room.publish', { room: 'board/7', id: 'A'.repeat(22), data: 'a note' });
     await publish();
     expect(await items(loop, 1)).toEqual(['a note']);
+    isAway = true;
     cut();
     for (let i = 0; i < 3; i++) await counter.add(hub);
+    isAway = false;
     expect(await items(loop, 2)).toEqual(['state 3', 'live']);
     await publish();
     await counter.add(hub);
