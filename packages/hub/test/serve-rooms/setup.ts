@@ -27,8 +27,10 @@ export function startNode(
 /** A client with connections that the test breaks. Its dials go to the node that `choose` returns. */
 export function startClient(choose: Node | (() => Node), data: string | (() => string) = 'ann') {
   const conns: Conn[] = [];
+  let isAway = false;
   const live = new ReconnectingConn(
     async () => {
+      if (isAway) throw new Error('the node is away');
       const node = typeof choose === 'function' ? choose() : choose;
       const [client, conn] = connPair({ report: () => {} });
       conns.push(client);
@@ -38,7 +40,15 @@ export function startClient(choose: Node | (() => Node), data: string | (() => s
     { minDelay: 1, maxDelay: 1 },
   );
   const rooms = roomsOf(live, { schemas: { 'chat/*': Text } });
-  return { live, rooms, conns, cut: () => conns.at(-1)!.terminate() };
+  const cut = (): void => conns.at(-1)!.terminate();
+  /** The client is cut off, and comes back after `change`. */
+  const away = async (change: () => Promise<void>): Promise<void> => {
+    isAway = true;
+    cut();
+    await change();
+    isAway = false;
+  };
+  return { live, rooms, conns, cut, away };
 }
 
 /** The next item of a loop that is not `live`. */

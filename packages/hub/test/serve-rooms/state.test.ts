@@ -36,6 +36,10 @@ class Counter {
     };
   }
 
+  async addMany(count: number, hub: ReturnType<typeof startNode>['hub']): Promise<void> {
+    for (let i = 0; i < count; i++) await this.add(hub);
+  }
+
   add(hub: ReturnType<typeof startNode>['hub'], room = 'board/7'): Promise<unknown> {
     return hub.room(room).publishJSON(++this.value);
   }
@@ -97,11 +101,10 @@ describe('a loop over a room with a state', () => {
   it('gets a state, and no gap, when the history lacks messages', async () => {
     const counter = new Counter();
     const { node, hub } = startNode(counter.table({ history: { size: 2 } }));
-    const { rooms, live, cut } = startClient(node);
+    const { rooms, live, away } = startClient(node);
     const loop = rooms.join('board/7');
     expect(await items(loop, 2)).toEqual(['state 0', 'live']);
-    cut();
-    for (let i = 0; i < 4; i++) await counter.add(hub);
+    await away(() => counter.addMany(4, hub));
     expect(await items(loop, 2)).toEqual(['state 4', 'live']);
     await live.close();
     await hub.close();
@@ -110,13 +113,12 @@ describe('a loop over a room with a state', () => {
   it('drops what waits in it when a state comes', async () => {
     const counter = new Counter();
     const { node, hub } = startNode(counter.table({ history: { size: 2 } }));
-    const { rooms, live, cut } = startClient(node);
+    const { rooms, live, away } = startClient(node);
     const loop = rooms.join('board/7');
     expect(await items(loop, 2)).toEqual(['state 0', 'live']);
     await counter.add(hub);
     await turns();
-    cut();
-    for (let i = 0; i < 4; i++) await counter.add(hub);
+    await away(() => counter.addMany(4, hub));
     await expect.poll(() => counter.calls).toBe(2);
     await turns();
     expect(await items(loop, 2)).toEqual(['state 5', 'live']);
@@ -144,11 +146,7 @@ describe('a loop over a room with a state', () => {
   it('gets a repetition once, also when a state comes between', async () => {
     const counter = new Counter();
     const { node, hub } = startNode(counter.table({ history: { size: 2 } }));
-    let isAway = false;
-    const { rooms, live, cut } = startClient(() => {
-      if (isAway) throw new Error('the node is away');
-      return node;
-    });
+    const { rooms, live, away } = startClient(node);
     const loop = rooms.join('board/7');
     expect(await items(loop, 2)).toEqual(['state 0', 'live']);
     const { ask } = startRaw(node);
@@ -157,10 +155,7 @@ describe('a loop over a room with a state', () => {
       ask('room.publish', { room: 'board/7', id: 'A'.repeat(22), data: 'a note' });
     await publish();
     expect(await items(loop, 1)).toEqual(['a note']);
-    isAway = true;
-    cut();
-    for (let i = 0; i < 3; i++) await counter.add(hub);
-    isAway = false;
+    await away(() => counter.addMany(3, hub));
     expect(await items(loop, 2)).toEqual(['state 3', 'live']);
     await publish();
     await counter.add(hub);
@@ -188,12 +183,11 @@ describe('a loop over a room with a state', () => {
       startNode(counter.table({ history, state }), { backplane: memoryBackplane(broker) });
     const [old, next] = [start(undefined), start(counter.state)];
     let { node } = next;
-    const { rooms, live, cut } = startClient(() => node);
+    const { rooms, live, cut, away } = startClient(() => node);
     const loop = rooms.join('board/7');
     expect(await items(loop, 2)).toEqual(['state 0', 'live']);
     ({ node } = old);
-    cut();
-    for (let i = 0; i < 4; i++) await counter.add(old.hub);
+    await away(() => counter.addMany(4, old.hub));
     expect(await items(loop, 4)).toEqual(['gap', '3', '4', 'live']);
     cut();
     await counter.add(old.hub);
