@@ -78,7 +78,7 @@ describe('a listener of message', () => {
     hub.on('message', (_, message) => hub.room('r').publish(message));
     hub.on('disconnect', () => void hub.broadcast('gone'));
     const clients = [enter(hub).client, enter(hub).client];
-    const closed = hub.close({ over: 50, timeout: 500 });
+    const closed = hub.close({ over: 50, timeout: 5_000 });
     await turns();
     await clients[1]!.send('hi');
     for (const client of clients) {
