@@ -9,7 +9,7 @@ const PACKAGES = ['conn', 'hub', 'node-io', 'node-server'];
 /** The types with such a member. A number is a position, and no verb. */
 const VERBS: Readonly<Record<string, string>> = {
   // Also of a server, a hub, a writer as in the Streams standard, an engine as in zlib; and the event.
-  close: `Conn Connection LiveConn LocalSession ListenersOf MessageWriter TransportSink
+  close: `RunningApp Conn Connection LiveConn LocalSession ListenersOf MessageWriter TransportSink
     Acceptor PendingWork RawUpgrader RunningServer ServerBase Upgrader
     Hub HubEvents Session Sessions Everywhere EverywhereCalls LocalActs
     Backplane ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Shard WorkerBackplane
@@ -27,7 +27,7 @@ const VERBS: Readonly<Record<string, string>> = {
     DeflaterPool EnginePool FreeEngines HistoryRing InflaterPool PrivateEngines StreamCompressor
     UnpooledInflaters MissedParts Resume RoomStates MemoryBroker`,
   // A backplane is started again after a start that has failed.
-  start: `Connection Transport Http2Transport MemoryTransport SocketTransport StreamTransport TransportDuplex
+  start: `RunningApp Connection Transport Http2Transport MemoryTransport SocketTransport StreamTransport TransportDuplex
     Inbox Backplane BackplaneLink ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Nodes OtherNodes Resume
     WorkerBackplane Questions`,
 };
