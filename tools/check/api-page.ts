@@ -7,7 +7,7 @@ import type { Published } from '../published.ts';
 interface Entry {
   /** `@ws/hub/rooms`. */
   readonly name: string;
-  /** Name of the page of its package, without `.md`. */
+  /** The page of its package: a file name without `.md`. */
   readonly page: string;
   /** Absolute path of its declarations. */
   readonly file: string;

@@ -146,7 +146,7 @@ export class Calls {
     return schedulerOf(this.#carrier.platform).timers;
   }
 
-  /** Whether this end waits for an answer of the other end that is no stream, or to write. */
+  /** Whether a call waits for its answer, or a message waits for the transport. Streams do not count. */
   get waits(): boolean {
     return this.#calls.size - this.#streams + this.#writing > 0;
   }

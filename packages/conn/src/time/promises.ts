@@ -57,7 +57,10 @@ export function refused(reason: unknown, end: object, report: () => void): CallP
   return promise;
 }
 
-/** The promise of a call that has nothing to do any more, because of the normal `end`. It settles as {@link atEnd} says. */
+/**
+ * The promise of a call after a normal `end`, which finds nothing to do. It resolves when
+ * {@link atEnd} calls `settle`.
+ */
 export function resolvedAt<T>(end: object, value: () => T | Promise<T>): Promise<T> {
   return new Promise<T>((resolve) => {
     atEnd(end, () => resolve(value()));

@@ -1,5 +1,4 @@
-// Ends of a connection beside its reads. At half of `closeTimeout` the peer's close frame is answered, although
-// input before it is unread: that input may break a rule.
+// What a connection reads while it ends.
 import { formatCloseMessage, type Role } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
 import { CloseError } from '../../src/index.ts';

@@ -94,7 +94,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   #isSkipping = false;
   /** The next join has no `since`: it brings a state. */
   #needsState = false;
-  /** The loop has taken a state since its join has left. */
+  /** Whether a state has come since this client sent the join. */
   #hasNewState = false;
   /** Whether `live` follows the answer of the next join. */
   #awaitsLive = true;

@@ -95,8 +95,8 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
    * Joins a room, and begins a loop over its messages. After a break the loop joins again and gets
    * what it has missed: no message twice, and none missing without a `gap`. In a room with a state it
    * begins with the state, and has a state where another loop has a gap. After each join it has
-   * `live`. The loops of a room share one join. A loop holds 1,000 messages or 1 MiB that its reader has not taken; those
-   * beyond it reads from the server when it has caught up. `break` ends the loop; the last one
+   * `live`. The loops of a room share one join. A loop holds up to 1,000 unread messages or 1 MiB. It drops
+   * later ones, and reads them from the server when its reader has caught up. `break` ends the loop; the last one
    * leaves the room.
    *
    * @returns The loop. It ends when the ReconnectingConn has ended, and throws its error. It also
