@@ -60,7 +60,8 @@ function begin(connection: Connection, pull: PullRead<ReadResult>): PullRead<Rea
   const { inbox } = connection;
   if (pull.taken !== undefined) return pull;
   inbox.hasRead = true;
-  inbox.dropPieces(`${pull.name} began`);
+  // Nearly no read finds pieces, and a text for the error would cost each of them.
+  if (inbox.pieces !== undefined) inbox.dropPieces(`${pull.name} began`);
   inbox.messageTaken = false;
   connection.rare?.checkExpiry();
   inbox.pull = pull;
