@@ -469,7 +469,7 @@ describe('a FrameSlab', () => {
     };
     // The third frame fits the slab to its last byte.
     const slab = new FrameSlab({ take: lend }, SLAB_PAYLOAD + 4, true);
-    const queue = new FrameQueue(slab, coding(), LARGEST_SLAB);
+    const queue = new FrameQueue(slab, { ...coding(), lendFrom: LARGEST_SLAB });
     const payloads = [bytes(40_000, 1), bytes(40_000, 2), bytes(SLAB_PAYLOAD, 3)];
     for (const payload of payloads) add(queue, payload);
     expect(asked).toEqual([SLAB_PAYLOAD + 4]);
