@@ -218,6 +218,8 @@ export interface UpgraderPlan {
   readonly readBuffer: boolean;
   readonly limits: LimitValues;
   readonly findAddress: FindAddress;
+  /** Whether an option needs the address of each client. */
+  readonly needsAddress: boolean;
   readonly unmatched: 404 | 'leave';
   readonly error: ErrorHook<AppRequest> | undefined;
   /** Reports to the option `report`. */
@@ -270,6 +272,11 @@ export function checkUpgraderOptions(
   if (unmatched !== 404 && unmatched !== 'leave') {
     throw new TypeError(`unmatched: expected 404 or 'leave', got ${inspect(unmatched)}`);
   }
+  const maxConnectionsPerAddress = checkCount(
+    'maxConnectionsPerAddress',
+    options.maxConnectionsPerAddress,
+    Infinity,
+  );
   return {
     subprotocols: checkSubprotocols(options.subprotocols),
     origins: new OriginPolicy(origins, checkOrigin, sameHost),
@@ -286,11 +293,7 @@ export function checkUpgraderOptions(
     limits: {
       maxHandshakes: checkCount('maxHandshakes', options.maxHandshakes, 1024),
       maxConnections: checkCount('maxConnections', options.maxConnections, Infinity),
-      maxConnectionsPerAddress: checkCount(
-        'maxConnectionsPerAddress',
-        options.maxConnectionsPerAddress,
-        Infinity,
-      ),
+      maxConnectionsPerAddress,
       maxTotalBufferedAmount: checkCount(
         'maxTotalBufferedAmount',
         options.maxTotalBufferedAmount,
@@ -299,6 +302,8 @@ export function checkUpgraderOptions(
     },
     findAddress:
       clientAddress === undefined ? forwardedAddress(trustProxy) : addressByOption(clientAddress),
+    needsAddress:
+      maxConnectionsPerAddress < Infinity || trustProxy !== false || clientAddress !== undefined,
     error,
     reporter: new ErrorReporter(report),
     settings,
