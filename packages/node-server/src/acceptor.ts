@@ -78,7 +78,7 @@ export class Acceptor {
     this.#options = pickUpgraderOptions(options);
     this.#platform = platformOfServer(
       (conn) => this.work.removeConn(conn as Conn),
-      plan.limits.maxTotalBufferedAmount ?? Infinity,
+      plan.maxTotalBufferedAmount,
     );
     this.#limits = new Limits(plan.limits);
     this.work.onWait = (count) => plan.reporter.closeWaits(count);
