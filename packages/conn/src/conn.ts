@@ -204,7 +204,10 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     return this.#connection.transport.localAddr;
   }
 
-  /** The peer's address, as the transport names it. */
+  /**
+   * The peer's address, as the transport names it. A socket is asked at the first use: read it while
+   * the connection is open.
+   */
   get remoteAddr(): string | undefined {
     return this.#connection.transport.remoteAddr;
   }

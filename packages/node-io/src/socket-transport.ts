@@ -132,9 +132,6 @@ function kindOf(socket: Socket | Duplex): Kind {
   return socket instanceof TLSSocket ? TLS : TCP;
 }
 
-/** The last socket's peer. Sockets of one peer, a proxy for example, share the text. */
-let lastHost: string | undefined;
-
 /** A socket with its transport. */
 type Carrier = Owned<SocketTransport>;
 
@@ -159,8 +156,7 @@ class SocketTransport implements Transport {
   /** Created when a write has to wait. */
   #backlog: WriteBacklog | undefined;
   #localAddr: string | undefined;
-  #remoteHost: string | undefined;
-  #remotePort: number | undefined;
+  #remoteAddr: string | undefined;
 
   constructor(
     socket: Socket | Duplex,
@@ -179,8 +175,6 @@ class SocketTransport implements Transport {
     if (socket instanceof Socket) {
       socket.setNoDelay(true);
       socket.setTimeout(0);
-      if (socket.connecting) socket.once('connect', onConnect);
-      else this.rememberPeer(socket);
     }
     if (head !== undefined && head.length > 0) this.takeEarly(head);
   }
@@ -192,18 +186,6 @@ class SocketTransport implements Transport {
     // Unshifted bytes come before all later reads, also before an end that comes ahead of `start`.
     if (this.underlying.readableEnded) this.#head = copy;
     else this.underlying.unshift(copy);
-  }
-
-  /** Stores the peer's address, which logs need after the end of the socket. */
-  rememberPeer(socket: Socket): void {
-    const { remoteAddress, remotePort } = socket;
-    // Of two equal texts, keep the one of the earlier socket.
-    if (remoteAddress !== lastHost) lastHost = remoteAddress;
-    this.#remoteHost = lastHost;
-    this.#remotePort = remotePort;
-    // Node has cached an object with the address in this field. While the socket is open, Node reads
-    // the address again when the application asks for it.
-    if ('_peername' in socket) socket._peername = undefined;
   }
 
   /** The buffers of a connection on Linux by default: 4 MiB to send, 6 MiB to receive. */
@@ -238,9 +220,12 @@ class SocketTransport implements Transport {
     return this.#kind === OTHER ? this.described.localAddr : this.#localAddr;
   }
 
+  /** Asked at the first use, which is a system call, and stored: a closed socket has no address. */
   get remoteAddr(): string | undefined {
-    if (this.#kind === OTHER) return this.described.remoteAddr;
-    return hostPort(this.#remoteHost, this.#remotePort);
+    if (this.#remoteAddr === undefined && this.underlying instanceof Socket) {
+      this.#remoteAddr = hostPort(this.underlying.remoteAddress, this.underlying.remotePort);
+    }
+    return this.#kind === OTHER ? this.described.remoteAddr : this.#remoteAddr;
   }
 
   start(sink: TransportSink): void {
@@ -450,11 +435,6 @@ class SocketTransport implements Transport {
 }
 
 // A socket calls these with itself as `this`. Some streams pass arguments of their own.
-
-/** `net.Socket` has no address before it is connected. */
-function onConnect(this: Socket & Carrier): void {
-  this[OWNER]?.rememberPeer(this);
-}
 
 function onData(this: Carrier, chunk: Uint8Array): void {
   this[OWNER]?.data(chunk, chunk.length);
