@@ -220,7 +220,7 @@ describe('a loop over a room with a state', () => {
   });
 
   it('has a gap when it waits for a state and the next server has none', async () => {
-    vi.spyOn(console, 'warn').mockImplementation(() => {});
+    vi.spyOn(console, 'error').mockImplementation(() => {});
     const counter = new Counter();
     const start = (state: RoomRules['state']) =>
       startNode({ 'chat/*': { history: true, mayJoin: true, state } });
@@ -238,6 +238,33 @@ describe('a loop over a room with a state', () => {
     expect(await gap).toEqual(['gap', 'live']);
     cut();
     await old.hub.room('chat/main').publishJSON({ text: '1' });
+    expect(await loop.next()).toMatchObject({ value: { kind: 'message', data: { text: '1' } } });
+    vi.restoreAllMocks();
+    await live.close();
+    for (const { hub } of [old, next]) await hub.close({ timeout: 1 });
+  });
+
+  it.each([2, 5, 10])('has after that gap what is published %i ticks after its join', async (n) => {
+    vi.spyOn(console, 'error').mockImplementation(() => {});
+    const counter = new Counter();
+    const start = (state: RoomRules['state']) =>
+      startNode({ 'chat/*': { history: true, mayJoin: true, state } });
+    const [next, old] = [start(counter.state), start(undefined)];
+    let { node } = next;
+    const { rooms, live, cut } = startClient(() => node);
+    const loop = rooms.join('chat/main') as Loop;
+    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    counter.before = () => new Promise(() => {});
+    await next.hub.room('chat/main').publishJSON('does not fit');
+    const gap = items(loop, 1);
+    await turns();
+    old.hub.on('entered', async () => {
+      for (let i = 0; i < n; i++) await Promise.resolve();
+      await old.hub.room('chat/main').publishJSON({ text: '1' });
+    });
+    ({ node } = old);
+    cut();
+    expect(await gap).toEqual(['gap']);
     expect(await loop.next()).toMatchObject({ value: { kind: 'message', data: { text: '1' } } });
     vi.restoreAllMocks();
     await live.close();

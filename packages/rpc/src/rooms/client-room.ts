@@ -301,7 +301,9 @@ export class ClientRoom {
     let lacking = [...this.#loops].filter((loop) => loop.isFilling || (isNew && !loop.isBehind));
     if (!isNew && lacking.length === 0) return true;
     // A loop that begins with the last messages or needs a state asks alone, after the others.
-    const others = lacking.filter((loop) => loop.last === undefined && !loop.needsState);
+    const asksAlone = (loop: RoomLoop): boolean =>
+      loop.last !== undefined || (loop.restarts && this.hasState === true);
+    const others = lacking.filter((loop) => !asksAlone(loop));
     if (others.length < lacking.length && lacking.length > 1) {
       this.#isDue = true;
       lacking = others.length > 0 ? others : lacking.slice(0, 1);
