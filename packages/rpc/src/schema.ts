@@ -73,6 +73,34 @@ export function checkEither(
   );
 }
 
+/**
+ * Checks a value of the other end, and gives it to `use`, or a JSONError to `fail`. JSON has null for
+ * undefined.
+ *
+ * @returns A promise when the schema returns one. Never throws or rejects.
+ */
+export function checkArrived(
+  schema: StandardSchema,
+  value: unknown,
+  what: string,
+  use: (value: unknown) => void,
+  fail: (error: JSONError) => void,
+): void | Promise<void> {
+  const failed = (cause: unknown): void =>
+    fail(new JSONError(`the schema of ${what} failed after JSON`, [], { cause }));
+  try {
+    const other = value === null ? { value: undefined } : undefined;
+    const done = after(checkEither(schema, value, other), ({ value, issues }) =>
+      issues === undefined
+        ? use(value)
+        : fail(misfit(`${what} does not fit its schema after JSON`, issues)),
+    );
+    return done instanceof Promise ? done.catch(failed) : undefined;
+  } catch (cause) {
+    failed(cause);
+  }
+}
+
 /** @throws TypeError unless the schema is synchronous; JSONError when the value does not fit. */
 export function checkNow(schema: StandardSchema, value: unknown, owner: string): unknown {
   const result = check(schema, value);
