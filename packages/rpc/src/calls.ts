@@ -372,13 +372,10 @@ export class Calls {
   #resolve(call: Call, result: unknown): void {
     if (call.take !== undefined) return this.#settle(call, () => call.outcome.resolve(undefined));
     const { output, name } = call.definition as MethodDefinition;
-    void checkArrived(
-      output,
-      result,
-      `the answer to ${name}`,
-      (value) => this.#settle(call, () => call.outcome.resolve(value)),
-      (error) => this.#fail(call, error),
-    );
+    void checkArrived(output, result, `the answer to ${name}`, (error, value) => {
+      if (error === undefined) this.#settle(call, () => call.outcome.resolve(value));
+      else this.#fail(call, error);
+    });
   }
 
   timedOut(call: Call): void {

@@ -74,28 +74,25 @@ export function checkEither(
 }
 
 /**
- * Checks a value of the other end, and gives it to `use`, or a JSONError to `fail`. JSON has null for
- * undefined.
+ * Checks a value of the other end. JSON has null for undefined.
  *
+ * @param use - Gets the value, or a JSONError when it does not fit, or the schema fails.
  * @returns A promise when the schema returns one. Never throws or rejects.
  */
 export function checkArrived(
   schema: StandardSchema,
   value: unknown,
   what: string,
-  use: (value: unknown) => void,
-  fail: (error: JSONError) => void,
+  use: (error: JSONError | undefined, value?: unknown) => void,
 ): void | Promise<void> {
   const failed = (cause: unknown): void =>
-    fail(new JSONError(`the schema of ${what} failed after JSON`, [], { cause }));
+    use(new JSONError(`the schema of ${what} failed after JSON`, [], { cause }));
+  const other = value === null ? { value: undefined } : undefined;
   try {
-    const other = value === null ? { value: undefined } : undefined;
     const done = after(checkEither(schema, value, other), ({ value, issues }) =>
-      issues === undefined
-        ? use(value)
-        : fail(misfit(`${what} does not fit its schema after JSON`, issues)),
+      use(issues && misfit(`${what} does not fit its schema after JSON`, issues), value),
     );
-    return done instanceof Promise ? done.catch(failed) : undefined;
+    return done instanceof Promise ? done.catch(failed) : done;
   } catch (cause) {
     failed(cause);
   }

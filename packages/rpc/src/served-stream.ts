@@ -6,7 +6,7 @@ import type { Handler, Request } from './request.ts';
 import { ErrorCode } from './rpc-error.ts';
 import { type Checked, check, misfit } from './schema.ts';
 import { StreamWindow, type Windows } from './stream-window.ts';
-import { errorText, itemParts, resultText, valueText } from './wire.ts';
+import { errorText, itemText, resultText } from './wire.ts';
 
 /** Why a stream ends before its connection has closed. */
 export const CLOSING = 'the connection is closing';
@@ -27,11 +27,8 @@ export class ServedStream implements TimerEntry {
   readonly #writer: Writer;
   readonly #iterator: ItemSource;
   readonly #answerTo: (error: unknown) => string;
-  readonly #parts: readonly [before: string, after: string];
   /** The item that the iterator was asked for. */
   #next: Promise<IteratorResult<unknown>> | undefined;
-  /** Why this end has ended the stream, and the answer. */
-  #fault: { readonly error: unknown; readonly answer: string } | undefined;
   /** Whether no more items are sent. */
   #isOver = false;
 
@@ -47,9 +44,8 @@ export class ServedStream implements TimerEntry {
     this.#writer = carrier.writerOf(request.connection!);
     this.#iterator = iterator;
     this.#answerTo = answerTo;
-    this.#parts = itemParts(request.id!);
     request.onCancel = () => {
-      if (!this.#isOver) void this.#finish(this.#fault?.answer, false);
+      if (!this.#isOver) void this.#finish(undefined, false);
     };
   }
 
@@ -91,8 +87,9 @@ export class ServedStream implements TimerEntry {
   }
 
   #textOf({ value, issues }: Checked): string {
-    if (issues === undefined) return this.#parts.join(valueText(value));
-    throw misfit(`an item of ${this.request.name} does not fit its schema`, issues);
+    const { id, name } = this.request;
+    if (issues === undefined) return itemText(id!, value);
+    throw misfit(`an item of ${name} does not fit its schema`, issues);
   }
 
   get #isConnected(): boolean {
@@ -118,8 +115,10 @@ export class ServedStream implements TimerEntry {
   /** An item does not fit, or was not sent; a hub may have dropped it. The iterator still runs. */
   readonly #fail = (error: unknown): void => {
     if (this.#isOver) return;
-    if (this.#isConnected) this.#fault = { error, answer: this.#answerTo(error) };
-    this.request.cancel(this.#isConnected ? error : CLOSING);
+    if (!this.#isConnected) return this.request.cancel(CLOSING);
+    this.#isOver = true;
+    this.request.cancel(error);
+    void this.#finish(this.#answerTo(error), false);
   };
 
   /**
@@ -166,6 +165,6 @@ export class ServedStream implements TimerEntry {
   }
 
   #report(error: unknown): void {
-    if (error !== this.#fault?.error) this.#answerTo(error);
+    if (error !== this.request.signal.reason) this.#answerTo(error);
   }
 }

@@ -28,12 +28,13 @@ export class ServedStreams {
   }
 
   /**
-   * Resolves a turn later when the generator of a cancelled stream may give its place back until then: a
-   * caller may cancel and ask in one message. Undefined in all other cases.
+   * Resolves a turn later when all places are taken: the generator of a cancelled stream may give its place
+   * back until then. A caller may cancel and ask in one message.
    */
   untilRoom(): Promise<void> | undefined {
-    const mayEnd = this.#isFull && this.#streams.some(({ request }) => request.isCancelled);
-    return mayEnd ? new Promise((resolve) => this.carrier.platform.yield(resolve)) : undefined;
+    return this.#isFull
+      ? new Promise((resolve) => this.carrier.platform.yield(resolve))
+      : undefined;
   }
 
   get #isFull(): boolean {

@@ -130,24 +130,21 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
   }
 
   readonly #arrived: TakeItems = (items, size) => {
-    const what = `an item of ${this.#definition.name}`;
+    const { name, item } = this.#definition;
+    const each = size / items.length;
     for (const value of items) {
-      const each = size / items.length;
       this.#count++;
       this.#size += each;
       if (this.#count > MAX_ITEMS || (this.#size > MAX_SIZE && this.#count > 1)) {
-        const waiting = `${this.#definition.name}: ${this.#count} items wait here`;
+        const what = `${name}: ${this.#count} items wait here`;
         const why = 'the other end does not wait for their reader';
-        return this.#stop(new BackpressureError(`${waiting}; ${why}`));
+        return this.#stop(new BackpressureError(`${what}; ${why}`));
       }
       this.#checking = after(this.#checking, () =>
-        checkArrived(
-          this.#definition.item,
-          value,
-          what,
-          (checked) => this.#add([checked, each]),
-          (error) => this.#stop(error),
-        ),
+        checkArrived(item, value, `an item of ${name}`, (error, checked) => {
+          if (error === undefined) this.#add([checked, each]);
+          else this.#stop(error);
+        }),
       );
     }
   };

@@ -96,8 +96,7 @@ export function resultText(id: Id, result: unknown): string {
   return `{"jsonrpc":"2.0","id":${idText(id)},"result":${valueText(result)}}`;
 }
 
-/** @throws JSONError for a value without JSON text. Undefined is written as null. */
-export function valueText(value: unknown): string {
+function valueText(value: unknown): string {
   return value === undefined ? 'null' : formatJSON(value);
 }
 
@@ -120,9 +119,14 @@ export function cancelText(id: number): string {
   return `{"jsonrpc":"2.0","method":"${CANCEL}","params":{"id":${id}}}`;
 }
 
-/** The texts before and after an item of the stream `id`. A message of this library has one item. */
-export function itemParts(id: Id): readonly [before: string, after: string] {
-  return [`{"jsonrpc":"2.0","method":"${ITEM}","params":{"id":${idText(id)},"items":[`, ']}}'];
+/**
+ * The text of an item of the stream `id`. A message of this library has one item.
+ *
+ * @throws JSONError for a value without JSON text. Undefined is written as null.
+ */
+export function itemText(id: Id, value: unknown): string {
+  const item = valueText(value);
+  return `{"jsonrpc":"2.0","method":"${ITEM}","params":{"id":${idText(id)},"items":[${item}]}}`;
 }
 
 /** The text that says that the reader of the stream `id` has taken `n` items. */
