@@ -24,7 +24,7 @@ import type {
 } from './definitions.ts';
 import { ErrorCode, isSo, RpcError } from './rpc-error.ts';
 import { checkArrived } from './schema.ts';
-import { callText, cancelText, moreText, type WireMessage, wireError } from './wire.ts';
+import { callText, cancelText, moreText, type WireMessage } from './wire.ts';
 
 /** Requests of this end that the other end has and has not answered. */
 const MAX_OPEN = 256;
@@ -224,8 +224,7 @@ export class Calls {
 
   /** Takes a message with items. Those of a stream that is not open are ignored. */
   arrived(id: unknown, items: unknown, size: number): void {
-    const call = this.awaits(id) ? this.#calls.get(id as number) : undefined;
-    if (Array.isArray(items)) call?.take?.(items, size);
+    if (this.awaits(id) && Array.isArray(items)) this.#calls.get(id as number)!.take?.(items, size);
   }
 
   /** The reader of a stream begins to wait for an item. It counts as a call that begins now. */
@@ -339,7 +338,7 @@ export class Calls {
 
   /** Takes the answer to a request. An answer that no request has is ignored. */
   answered({ id, result, error }: WireMessage): void {
-    const call = typeof id === 'number' ? this.#calls.get(id) : undefined;
+    const call = this.#calls.get(id as number);
     // Ids of different connections never meet.
     if (call?.connection === undefined || call.connection !== this.#carrier.source) return;
     this.#remove(call);
@@ -350,7 +349,7 @@ export class Calls {
 
   /** Takes a request of the other end without a handler. An echo server sends ours back. */
   returned({ id, method }: WireMessage, text: string): boolean {
-    const call = typeof id === 'number' ? this.#calls.get(id) : undefined;
+    const call = this.#calls.get(id as number);
     if (call?.text !== text) return false;
     this.#fail(
       call,
@@ -364,7 +363,7 @@ export class Calls {
 
   /** Whether the request `id` waits for an answer. */
   awaits(id: unknown): boolean {
-    const call = typeof id === 'number' ? this.#calls.get(id) : undefined;
+    const call = this.#calls.get(id as number);
     return call?.isRequest === true && call.connection === this.#carrier.source;
   }
 
@@ -458,15 +457,15 @@ export class Calls {
   }
 }
 
+/** The error of an answer. It is unchecked. */
 function errorOf(error: unknown, method: string): Error {
-  try {
-    const { code, message, data } = wireError(error);
-    const isUnknown = code === ErrorCode.MethodNotFound && message === 'Method not found';
-    const what = isUnknown ? `${message}: ${method}; is the other end older?` : message;
-    return new RpcError(code, what, data);
-  } catch (fault) {
-    return fault as JSONError;
+  const { code, message, data } = Object(error) as Partial<RpcError>;
+  if (!Number.isSafeInteger(code) || typeof message !== 'string') {
+    return new JSONError('the answer is an error without a code and a message');
   }
+  const isUnknown = code === ErrorCode.MethodNotFound && message === 'Method not found';
+  const what = isUnknown ? `${message}: ${method}; is the other end older?` : message;
+  return new RpcError(code!, what, data);
 }
 
 /** @throws TypeError when `signal` is no AbortSignal. */

@@ -1,4 +1,4 @@
-import { JSONError, type StandardSchema } from '@ws/conn';
+import type { StandardSchema } from '@ws/conn';
 import { formatJSON } from '@ws/conn/internal';
 import { ErrorCode } from './rpc-error.ts';
 import { takes } from './schema.ts';
@@ -136,20 +136,4 @@ export function moreText(id: number, n: number): string {
 
 function idText(id: Id): string {
   return typeof id === 'number' ? String(id) : JSON.stringify(id);
-}
-
-/** An error of the other end, as it stands in an answer. */
-export interface WireError {
-  readonly code: number;
-  readonly message: string;
-  readonly data: unknown;
-}
-
-/** @throws JSONError when `error` is not the error of an answer. */
-export function wireError(error: unknown): WireError {
-  const { code, message, data } = Object(error) as Partial<WireError>;
-  if (Number.isSafeInteger(code) && typeof message === 'string') {
-    return { code: code!, message, data };
-  }
-  throw new JSONError('the answer is an error without a code and a message');
 }
