@@ -61,8 +61,7 @@ export class ServedStreams {
     const stream = new ServedStream(this, request, this.#iteratorOf(request, handle()), answerTo);
     this.#streams.push(stream);
     this.#watch(connection);
-    void stream.run();
-    return stream.ended.promise.then(() => {
+    return stream.run().then(() => {
       this.#streams.splice(this.#streams.indexOf(stream), 1);
     });
   }
@@ -91,6 +90,10 @@ export class ServedStreams {
 
   /** The reader of the stream `id` has taken `n` items. Both are unchecked. */
   taken(id: unknown, n: unknown, source: ConnLike | undefined): void {
-    this.#streams.find((stream) => stream.is(id, source))?.window.take(n);
+    const stream = this.#streams.find(
+      // A peer may use an id again.
+      ({ request }) => request.id === id && request.connection === source && !request.isCancelled,
+    );
+    stream?.window.take(n);
   }
 }
