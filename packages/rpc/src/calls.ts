@@ -154,7 +154,7 @@ export class Calls {
 
   /**
    * Whether the other end has a request that began after `calls` others, or a reader has begun to wait
-   * after `callsOfHandler` others. A generator is no handler here: it may run for long beside readers
+   * after `callsOfHandler` others. A generator is no handler here. It may run for long beside readers
    * that it does not know, and later requests would run beside earlier ones for as long.
    */
   hasRequestAfter(calls: number, callsOfHandler: number): boolean {
@@ -167,7 +167,7 @@ export class Calls {
     return false;
   }
 
-  /** The number of the first stream whose reader waits. */
+  /** The number of the first stream with a reader that waits. */
   get firstAwaited(): number {
     for (const { number, waitsSince } of this.#calls.values()) if (waitsSince > 0) return number;
     return Infinity;
@@ -222,7 +222,7 @@ export class Calls {
     if (this.#isNext(call, 1)) this.#sendIfPossible(call);
   }
 
-  /** Takes a message with items. Those of a stream that is not open are ignored. */
+  /** Takes a message with items. For a stream that is not open, it is ignored. */
   arrived(id: unknown, items: unknown, size: number): void {
     if (this.awaits(id) && Array.isArray(items)) this.#calls.get(id as number)!.take?.(items, size);
   }

@@ -121,7 +121,7 @@ export class ServedStream implements TimerEntry {
     }
   }
 
-  /** An item does not fit, or was not sent; a hub may have dropped it. The iterator still runs. */
+  /** An item does not fit, or was not sent. A hub may have dropped it. The iterator still runs. */
   readonly #fail = (error: unknown): void => {
     if (this.#hasEnded || this.request.isCancelled) return;
     if (!this.#isConnected) return this.request.cancel(CLOSING);

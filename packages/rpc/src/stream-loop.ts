@@ -42,7 +42,7 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
   #size = 0;
   /** The schema of an item returned a promise, and later items wait for it. */
   #checking: void | Promise<void> = undefined;
-  /** What follows the items. */
+  /** The end, after the items. */
   #end: End | undefined;
   /** Resolves when there is an item, or the end. */
   #news: Deferred<void> | undefined;
@@ -83,7 +83,7 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     return next;
   }
 
-  /** Ends the generator of the other end, and does not wait for that: it may take long. */
+  /** Ends the generator of the other end, and does not wait for that. It may take long. */
   async return(): Promise<Result> {
     this.#leave();
     await this.#results.return(undefined);
@@ -187,7 +187,7 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     if (!this.#isTelling) void this.#tell();
   }
 
-  /** Sends one message at a time: the other end may not read. */
+  /** Sends one message at a time. The other end may not read. */
   async #tell(): Promise<void> {
     this.#isTelling = true;
     while (!this.#end && (this.#taken >= TOLD_ITEMS || this.#takenSize >= TOLD_SIZE)) {
