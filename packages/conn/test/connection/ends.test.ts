@@ -635,16 +635,6 @@ describe('a timeout', () => {
   });
 });
 
-describe('close() in the first synchronous part', () => {
-  it('ends cleanly when the peer closes and ends in the same turn', async () => {
-    const { conn, feed, frame, transport } = wired('server');
-    const closing = conn.close();
-    feed(frame(8, Uint8Array.of(0x03, 0xe8)));
-    transport.feedEnd();
-    expect(await closing).toMatchObject({ code: 1000, wasClean: true });
-  });
-});
-
 describe('connPair', () => {
   it('reports the end of the peer to a blocked writer at once', async () => {
     const [client, server] = connPair();
