@@ -23,7 +23,7 @@ export interface ConnInternals {
   /** Sends a message that has waited for room. `maxBufferedAmount` does not apply to it. */
   sendWaiting(message: Message): Promise<void>;
 
-  /** The option. Default: that of a connection. */
+  /** The option. Default: as in a connection. */
   readonly maxBufferedAmount?: number;
   /**
    * Counts `bytes` of messages that a reader keeps for later for `maxTotalBufferedAmount`; fewer when
@@ -43,17 +43,17 @@ export interface ConnInternals {
   readonly messagesLost?: number;
   /** Whether the connection drops the messages that arrive. */
   readonly dropsInput?: boolean;
-  /** The application's handler runs: a close frame waits for the messages before it. */
+  /** The application's handler runs. A close frame waits for the messages before it. */
   connHandlerStarted?(): void;
   /**
    * The application's handler has settled, so the last message that was read is handled. Then the
    * connection answers a close frame that arrived after it.
    */
   connHandlerSettled?(): void;
-  /** A stream was made of the messages: code will read, although it has not begun. */
+  /** A stream was made of the messages. Code will read, although it has not begun. */
   readsLater?(): void;
   /**
-   * `receive`, whose promise settles as that of `end`. Costs less than `then`.
+   * As `receive`. Its promise settles as the promise of `end`. Costs less than `then`.
    */
   receiveThen?(handler: MessageHandler, end: ReceiveEnd<Conn>): Promise<void>;
   /**

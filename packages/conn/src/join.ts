@@ -10,7 +10,7 @@ import { utf8 } from './writing/payload.ts';
  * Joins all messages of a connection to one stream of bytes, as gorilla/websocket's `JoinMessages`.
  *
  * @param term - Text that is added after each message, for example `'\n'` for lines. Default: none.
- * @returns The bytes (owned) in pieces. The iteration never ends normally: it throws the error that
+ * @returns The bytes (owned) in pieces. The iteration never ends normally. It throws the error that
  *   every later read rejects with, a {@link CloseError} also after a normal close.
  * @throws TypeError when `term` is not a string.
  *

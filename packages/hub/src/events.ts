@@ -57,7 +57,7 @@ export interface HubEvents<Data = unknown, Info = JSONValue> {
    */
   pong(session: Session<Data>, rtt: number): unknown;
   /**
-   * A close frame has arrived; `disconnect` follows. `code` is 1005 for a frame without a code. Not
+   * A close frame has arrived. `disconnect` follows. `code` is 1005 for a frame without a code. Not
    * called for a connection that has failed. Its `disconnect` has the error.
    */
   close(session: Session<Data>, code: number, reason: string): unknown;

@@ -156,7 +156,7 @@ export interface HubOptions<Data = unknown, Infos = Record<string, unknown>> {
     | ((session: Session<Data>, room: string) => boolean | PromiseLike<boolean>)
     | undefined;
   /**
-   * Bounds the messages of each client. It replaces the option `rate` of `serve`, and needs a `Conn`:
+   * Bounds the messages of each client. It replaces the option `rate` of `serve`, and needs a `Conn`.
    * `hub.add` throws a TypeError for another ConnLike. Default: no
    * bound.
    */

@@ -63,7 +63,7 @@ let keys: Keys | undefined;
 /** Created by the self-test. */
 let shared: Uint8Array | undefined;
 let testing: Promise<void> | undefined;
-/** The socket whose bytes are lent now. */
+/** The socket that has lent its bytes now. */
 let borrower: ReadingSocket | undefined;
 let current: ReadBufferState = { state: 'untested', reason: 'no socket has asked for it yet' };
 
@@ -270,7 +270,7 @@ function onStreamData(this: ReadingSocket, chunk: Uint8Array): void {
 const TEXTS = ['one ', 'two '].map((text) => text.repeat(5000));
 
 /**
- * Two connections whose bytes wait before the first read, and their ends. Every read must arrive in
+ * Two connections with bytes that wait before the first read, and their ends. Every read must arrive in
  * the shared buffer, for the right socket.
  *
  * @throws Error when anything else happens, or nothing within {@link TEST_TIMEOUT}.

@@ -153,7 +153,7 @@ export class Calls {
 
   /**
    * Whether the other end has a request that began after `calls` others, or a reader has begun to wait
-   * after `callsOfHandler` others. A generator is no handler here: it may run for long beside readers
+   * after `callsOfHandler` others. A generator is no handler here. It may run for long beside readers
    * that it does not know, and later requests would run beside earlier ones for as long.
    */
   hasRequestAfter(calls: number, callsOfHandler: number): boolean {
@@ -166,7 +166,7 @@ export class Calls {
     return false;
   }
 
-  /** The number of the first stream whose reader waits. */
+  /** The number of the first stream with a reader that waits. */
   get firstAwaited(): number {
     for (const { number, waitsSince } of this.#calls.values()) if (waitsSince > 0) return number;
     return Infinity;
@@ -216,7 +216,7 @@ export class Calls {
     return call;
   }
 
-  /** Takes a message with items. Those of a stream that is not open are ignored. */
+  /** Takes a message with items. For a stream that is not open, it is ignored. */
   arrived(id: unknown, items: unknown, size: number): void {
     const call = this.awaits(id) ? this.#calls.get(id as number) : undefined;
     if (Array.isArray(items)) call?.take?.(items, size);

@@ -115,7 +115,7 @@ export class ServedStream implements TimerEntry {
     }
   }
 
-  /** An item does not fit, or was not sent; a hub may have dropped it. The iterator still runs. */
+  /** An item does not fit, or was not sent. A hub may have dropped it. The iterator still runs. */
   readonly #fail = (error: unknown): void => {
     if (this.#isOver) return;
     if (this.#isConnected) this.#fault = { error, answer: this.#answerTo(error) };

@@ -6,7 +6,7 @@ import { ErrorCode, RpcError } from './rpc-error.ts';
 import { CLOSING, type ItemSource, ServedStream } from './served-stream.ts';
 import type { Windows } from './stream-window.ts';
 
-/** What a handler may return. A ReadableStream is not an AsyncIterable in each engine. */
+/** The result of a handler. A ReadableStream is not an AsyncIterable in each engine. */
 type Source = AsyncIterable<unknown> & {
   getReader(): { read: ItemSource['next']; cancel(): Promise<unknown> };
 };
@@ -16,7 +16,7 @@ export class ServedStreams {
   readonly carrier: Carrier;
   readonly windows: Windows = { count: 0, size: 0 };
   readonly #limit: number;
-  /** Also cancelled ones whose iterator has not ended. */
+  /** Also cancelled ones, until their iterator has ended. */
   readonly #streams: ServedStream[] = [];
   /** The end of its writes ends its streams. */
   #watched: ConnLike | undefined;

@@ -49,7 +49,7 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
   #size = 0;
   /** The calls of `next()` that wait. */
   readonly #nexts = new Fifo<CallPromise<Result>>();
-  /** What follows the items. */
+  /** The end, after the items. */
   #end: End | undefined;
   /** Whether no more items are handed out. */
   #hasLeft = false;
@@ -93,7 +93,7 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     return next;
   }
 
-  /** Ends the generator of the other end, and does not wait for that: it may take long. */
+  /** Ends the generator of the other end, and does not wait for that. It may take long. */
   return(): Promise<Result> {
     this.#leave([]);
     this.#end = [];
@@ -226,7 +226,7 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     this.#leave([new TimeoutError(what)]);
   }
 
-  /** Sends one message at a time: the other end may not read. */
+  /** Sends one message at a time. The other end may not read. */
   async #tell(): Promise<void> {
     this.#isTelling = true;
     while (!this.#end && (this.#taken >= TOLD_ITEMS || this.#takenSize >= TOLD_SIZE)) {

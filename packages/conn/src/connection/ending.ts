@@ -51,7 +51,7 @@ export class Ending implements TurnTask {
     this.clocks = new EndClocks(connection, connection.shared, connection.settings);
   }
 
-  // What is known
+  // State
 
   get closed(): boolean {
     return this.#connection.machine.state === CLOSED;
@@ -82,7 +82,7 @@ export class Ending implements TurnTask {
 
   /**
    * Whether `error` is the end of this connection, as its reads, writes and pings report it. After
-   * our close frame, writes reject with a CloseSentError; every error is then without effect.
+   * our close frame, writes reject with a CloseSentError. Every error is then without effect.
    */
   isKnownEnd(error: unknown): boolean {
     if (error === undefined) return false;
@@ -130,7 +130,7 @@ export class Ending implements TurnTask {
     connection.scheduleEndOfTurn();
   }
 
-  /** Our close frame is queued: the handshake has `timeout`, or `closeTimeout`, which a slow peer may exceed. */
+  /** Our close frame is queued. The handshake has `timeout`, or `closeTimeout`, which a slow peer may exceed. */
   #closeSent(timeout: number | undefined): void {
     const { clocks } = this;
     const { inbox, settings } = this.#connection;
@@ -196,7 +196,7 @@ export class Ending implements TurnTask {
     const { inbox, machine, rare } = connection;
     const { readEnd } = this;
     if (readEnd !== undefined) {
-      // Before a read of a message that is cut gets its error: it has asked for more.
+      // Before a read of a message that is cut gets its error, since that read asks for more.
       const isHandled = allHandled(connection, ahead);
       if (machine.inputEnded) {
         rare?.pings?.rejectAll(readEnd.reason);

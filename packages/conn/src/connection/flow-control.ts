@@ -154,7 +154,7 @@ export class FlowControl implements TimerEntry {
     this.#connection.shared.timers.clear(this);
   }
 
-  /** No timeout runs while `receive` or `discardReads` is pending: a handler has no time limit. */
+  /** No timeout runs while `receive` or `discardReads` is pending. A handler has no time limit. */
   #isReceiving(): boolean {
     return this.#connection.inbox.receiveCall !== undefined;
   }

@@ -17,7 +17,7 @@ import type { Connection } from './connection.ts';
 
 /**
  * From this many bytes on, frames may wait in the slab, or in a slow transport as a view of it. Fewer
- * are copied: bounds count bytes, and the rest of the slab would be memory beyond them.
+ * are copied. Bounds count bytes, and the rest of the slab would be memory beyond them.
  */
 export const LEND_FROM: number = (LARGEST_SLAB / 8) * 7;
 
@@ -46,7 +46,7 @@ export class FrameSender implements BatchSender {
   /** Its `blocked`: the transport gets no frame, because it is above its high-water mark, or has failed. */
   readonly #machine: Machine<FrameQueue>;
   readonly #frames: FrameQueue;
-  /** What waits for the transport or for a turn. The first of them creates it. */
+  /** Writers that wait for the transport or for a turn. The first of them creates it. */
   #waits: DrainWaits | undefined;
   /** Frames of this turn, and the bytes that they cost. */
   #turnFrames = 0;
@@ -155,7 +155,7 @@ export class FrameSender implements BatchSender {
 
   /**
    * Whether writers wait for a drain of the blocked transport. While all connections together have too
-   * much, also below the mark: a writer that waits holds no more than its share.
+   * much, also below the mark. A writer that waits holds no more than its share.
    */
   #writersWait(): boolean {
     const { settings, shared } = this.#connection;
@@ -177,7 +177,7 @@ export class FrameSender implements BatchSender {
     return this.#machine.blocked ? this.#drainWaits().forDrain() : undefined;
   }
 
-  /** A write whose bytes the queue, and then the transport, refer to, until {@link released}. */
+  /** A write of bytes that the queue, and then the transport, refer to, until {@link released}. */
   reference(written: Deferred<void>): void {
     this.#drainWaits().reference(written);
   }
@@ -281,7 +281,7 @@ export class FrameSender implements BatchSender {
     waits?.drained(error);
   }
 
-  /** The transport will be destroyed: writes whose bytes it then releases reject. */
+  /** The transport will be destroyed: writes reject when it releases their bytes. */
   rejectReleased(end: WriteEnd): void {
     this.#waits?.setReleaseError(end.error);
   }

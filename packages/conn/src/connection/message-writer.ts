@@ -18,7 +18,7 @@ import type { WaitingWrites } from './waiting-writes.ts';
 
 /**
  * Writes one message as a stream. Each fragment has `writeBufferSize` bytes of payload and is sent
- * when more data follows; `close()` sends the last one. Pings, pongs and a close frame may be sent
+ * when more data follows. `close()` sends the last one. Pings, pongs and a close frame may be sent
  * between two fragments. Other messages wait until the writer is closed (RFC 6455, section 5.4).
  *
  * @example
@@ -79,11 +79,11 @@ export class MessageWriter implements AsyncDisposable {
    *
    * @param data - A string (lone surrogates become U+FFFD; a pair may be split over
    *   two calls), an ArrayBuffer or any
-   *   view. Do not change bytes until the promise settles; the bytes of a {@link BorrowedMessage}
+   *   view. Do not change bytes until the promise settles. The bytes of a {@link BorrowedMessage}
    *   are protected. Empty data sends nothing.
    * @returns A promise that resolves when the data was taken and there is room for more. Calls may
-   *   overlap: their order is kept. A call that fails aborts the message as {@link abort} does:
-   *   without the data of that call, the peer would get a different message. A TypeError changes
+   *   overlap. Their order is kept. A call that fails aborts the message as {@link abort} does.
+   *   Without the data of that call, the peer would get a different message. A TypeError changes
    *   nothing.
    * @throws (rejects) {@link WriteClosedError} after `close`, `abort` or a later `nextWriter`;
    *   {@link CloseSentError} after a close frame; the error that ended the connection;
@@ -232,7 +232,7 @@ export class MessageWriter implements AsyncDisposable {
     return call;
   }
 
-  /** Gives up the message: it cannot be completed. */
+  /** Gives up the message. It cannot be completed. */
   #giveUp(reason: unknown): void {
     this.#over ??= reason;
     if (this.#reportedDone) return;

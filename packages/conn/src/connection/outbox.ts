@@ -282,7 +282,7 @@ export class Outbox {
   }
 
   /**
-   * Counts a message whose frames were accepted: an error of the observer does not reject its write.
+   * Counts a message after its frames were accepted. An error of the observer does not reject its write.
    *
    * @param payload - The text, or the size in bytes.
    */
@@ -457,14 +457,14 @@ export class Outbox {
   }
 
   /**
-   * The transport will be destroyed: rejects later writes, and those whose bytes it then releases.
+   * The transport will be destroyed: rejects later writes, and others when it releases their bytes.
    */
   fail(error: WebSocketError): void {
     this.stopAccepting(error);
     this.sender.rejectReleased(this.writeEnd!);
   }
 
-  /** Rejects the open writer and every waiting write: no message is accepted any more. */
+  /** Rejects the open writer and every waiting write. No message is accepted any more. */
   rejectWaiting(): void {
     this.waitingWrites?.rejectAll(this.writeEnd!);
   }

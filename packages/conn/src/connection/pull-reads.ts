@@ -144,7 +144,7 @@ export class MessageIterator implements AsyncIterableIterator<Message, undefined
     return nextResult(this.#connection, this);
   }
 
-  /** `break` leaves the connection open. A pending `next` is done: it takes no message. */
+  /** `break` leaves the connection open. A pending `next` is done. It takes no message. */
   return(): Promise<IteratorResult<Message, undefined>> {
     const { inbox } = this.#connection;
     const { pull } = inbox;

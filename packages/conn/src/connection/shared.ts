@@ -22,7 +22,7 @@ export const FRAMES_PER_TURN = 1_000;
 
 /**
  * Shared by connections with the same role and platform. It has the pools from which a connection acquires
- * memory for its work; the connection releases that memory when it is idle.
+ * memory for its work. The connection releases that memory when it is idle.
  */
 export class ConnShared {
   readonly role: Role;
@@ -31,7 +31,7 @@ export class ConnShared {
   readonly endOfTurn: TaskQueue;
   readonly laterTurn: TaskQueue;
   readonly decoders: Pool<MessageDecoder> = new Pool(MAX_FREE);
-  /** How frames are encoded: those of a client are masked. */
+  /** How frames are encoded: a client masks them. */
   readonly coding: FrameCoding;
   /** The write memory of connections without a `writeBufferPool`. */
   readonly #memory: WriteMemory = { slabs: sharedSlabPool(), slab: threadSlab() };

@@ -8,7 +8,7 @@ import { watchChanges } from '../writing/pending-bytes.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
 
 /**
- * A write that waits for an earlier message: a message must not begin before the previous one has
+ * A write that waits for an earlier message. A message must not begin before the previous one has
  * ended (RFC 6455, section 5.4).
  */
 export type Waiting = WaitingMessage | WaitingWriter | WaitForRoom;
@@ -63,7 +63,7 @@ export class WaitingWriter extends WaitingWrite<object> {
 
 /**
  * A whole message that waits, for an earlier one or for another thread that encodes it. Its bytes
- * do not change meanwhile: fewer than {@link COPY_BELOW} are copied, more are referenced.
+ * do not change meanwhile. Fewer than {@link COPY_BELOW} are copied, more are referenced.
  */
 export class WaitingMessage extends WaitingWrite<void> {
   readonly type: DataType;
@@ -76,7 +76,7 @@ export class WaitingMessage extends WaitingWrite<void> {
   readonly prepared: PreparedMessage | undefined;
   /** No other code uses `bytes`, which is the whole message. */
   isOwned = true;
-  /** Whether the message becomes a frame only when the transport takes it: until then it can be aborted. */
+  /** Whether the message becomes a frame only when the transport takes it. Until then it can be aborted. */
   mayAbort = false;
   #lease: Lease | undefined;
   #check: (() => void) | undefined;

@@ -25,7 +25,7 @@ export type ControlHandlerName = 'ping handler' | 'pong handler' | 'close handle
 
 /** The user's handlers of control frames. */
 export class ControlHandlers {
-  /** The defaults, once a getter of the Conn has returned them: it returns the same one again. */
+  /** The defaults, once a getter of the Conn has returned them. It returns the same one again. */
   defaultPing: PingPongHandler | undefined;
   defaultClose: CloseHandler | undefined;
   readonly #failed: (error: unknown, name: ControlHandlerName) => void;
@@ -121,7 +121,7 @@ export class ControlHandlers {
 }
 
 /**
- * The calls of one async handler. While its promise is pending, only the newest frame waits: the
+ * The calls of one async handler. While its promise is pending, only the newest frame waits. The
  * peer may send any number (RFC 6455, section 5.5.3, allows this for pings).
  */
 class HandlerRun {

@@ -3,7 +3,7 @@ import type { Connection } from '../connection/connection.ts';
 import { TimeoutError } from '../errors.ts';
 import type { Heartbeat as HeartbeatOption } from '../options/conn-options.ts';
 
-/** The slowest peer whose speed was not measured, in bytes per ms: 16 KiB/s. */
+/** The slowest peer without a measured speed, in bytes per ms: 16 KiB/s. */
 const SLOWEST = 16.384;
 /** Connections that have sent fewer bytes remember nothing: their peers read them in a second. */
 const NOTED_FROM = 16_384;
@@ -13,7 +13,7 @@ const NOTED_FROM = 16_384;
  * that follows other bytes, so that an idle connection has none.
  */
 export interface PingWait {
-  /** The ping is not sent yet: a compressed message of several frames is open. */
+  /** The ping is not sent yet. A compressed message of several frames is open. */
   readonly held: boolean;
   /** Bytes that were accepted before the ping. */
   readonly ahead: number;
@@ -44,13 +44,13 @@ function transitTime(
 }
 
 // The heartbeat (RFC 6455, section 5.5.2) pings silent peers and reports peers that do not answer.
-// Any byte of the peer is a sign of life: a chunk costs one store, to `Connection.heardAt`.
+// Any byte of the peer is a sign of life. A chunk costs one store, to `Connection.heardAt`.
 //
 // A peer can answer a ping only after it has read our older bytes. While such bytes wait in this
 // process, the timeout of the ping has not started. The connection then lives as long as some of
 // them leave within `interval + timeout`, or within the time in which the peer has read as many
 // bytes as the operating systems may hold, and as long as the peer itself sends. Bytes that left
-// since the peer was heard may be in the operating systems: the timeout adds the time to read them.
+// since the peer was heard may be in the operating systems. The timeout adds the time to read them.
 
 /** Sets the first alarm of `connection`. */
 export function startHeartbeat(connection: Connection): void {
@@ -82,7 +82,7 @@ export function checkHeartbeat(connection: Connection, now: number): void {
   shared.timers.set(connection, connection.paused ? interval : Math.min(interval, due - now));
 }
 
-/** The compressed message of several frames has ended: a held ping is sent. */
+/** The compressed message of several frames has ended. A held ping is sent. */
 export function sendHeldPing(connection: Connection, now: number): void {
   const rare = connection.rareParts();
   if (rare.pingWait?.held !== true) return;

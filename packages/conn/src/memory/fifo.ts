@@ -13,7 +13,7 @@ export class FifoEntry<T> {
 }
 
 /**
- * A queue, first in, first out, from which any entry can be removed. It is a list: to take the first
+ * A queue, first in, first out, from which any entry can be removed. It is a list. To take the first
  * entry of a long array, Set or Map again and again takes more than linear time.
  */
 export class Fifo<T> {

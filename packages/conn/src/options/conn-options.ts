@@ -73,7 +73,7 @@ export interface ConnSettings {
    * promise that rejects with such an error is handled, awaited or not. It also gets the first
    * refused message or ping of a connection that no code awaits, a MessageWriter that keeps a
    * message waiting for 5 s, and the error of bytes that were transferred while their write waited.
-   * The end of a connection is no such error: `closed` has it. Default: a warning with the stack, at most one for each kind of
+   * The end of a connection is no such error. `closed` has it. Default: a warning with the stack, at most one for each kind of
    * error and second (Node: a process warning; elsewhere `console.error`).
    */
   readonly report?: Report | undefined;

@@ -1,4 +1,4 @@
-// What a program can see of a connection: its events, its counters and its end.
+// The part of a connection that a program can see: its events, its counters and its end.
 
 /** How a connection ended. */
 export interface CloseInfo {
@@ -53,7 +53,7 @@ export interface Observer {
     | ((error: unknown, where: string, conn: object | undefined) => void)
     | undefined;
   /**
-   * For `ms` milliseconds no read has run and the peer has taken none of our `bytes`: it may wait
+   * For `ms` milliseconds no read has run and the peer has taken none of our `bytes`. It may wait
    * for its own writes in the same way.
    */
   readonly blocked?: ((conn: object, bytes: number, ms: number) => void) | undefined;

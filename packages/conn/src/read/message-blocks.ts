@@ -30,7 +30,7 @@ type BlockOwner = { readonly platform: Platform };
  * connection needs a block. So two connections never share memory, and an idle connection holds
  * none. The block of a message never has more than eight times the size of the message.
  *
- * The platform marks each block: a transfer of one message to another thread would take the others
+ * The platform marks each block. A transfer of one message to another thread would take the others
  * with it. Memory for each message instead costs a loop over 1 KiB messages a fifth of its rate.
  */
 class MessageBlocks {

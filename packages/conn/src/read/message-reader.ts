@@ -14,8 +14,8 @@ import type { PieceQueue, PieceSource } from './piece-queue.ts';
  *
  * A reader is valid until the next read of the connection begins, which drops the unread rest.
  * Later calls of the old reader reject with {@link ReadPendingError}. While `bytes`, `text`,
- * `json`, a loop or a web stream reads the message, another read of the connection rejects instead:
- * finish the loop or leave it, finish the web stream or cancel it.
+ * `json`, a loop or a web stream reads the message, another read of the connection rejects instead.
+ * Finish the loop or leave it, finish the web stream or cancel it.
  *
  * No method reports the end of a message that is not complete. When the connection ends before
  * that, or `close`, `terminate` or a read deadline drops unread bytes, reading rejects with the
@@ -151,7 +151,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
       const piece = await this.#next((pieces) => pieces.shift(), undefined);
       if (piece === undefined) return length === all.length ? all : copyOf(all, 0, length);
       if (length + piece.length > all.length) {
-        // Doubling the array bounds the cost: on average, growth copies each byte of the message at
+        // Doubling the array bounds the cost. On average, growth copies each byte of the message at
         // most twice.
         const grown = new Uint8Array(
           Math.max(length + piece.length, length === 0 ? 0 : all.length * 2),

@@ -64,7 +64,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   readonly context: AsyncContext | undefined;
   /** The error that the handler has thrown, or that its promise rejected with. */
   thrown: { readonly error: unknown } | undefined;
-  /** What the handler does. */
+  /** The state of the handler. */
   state: typeof FREE | typeof CALLED | typeof PENDING = FREE;
   readonly #connection: Connection;
   readonly #end: ReceiveEnd<object> | undefined;
@@ -116,8 +116,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   /**
-   * As {@link then}. With one observer, whose subject is the `Conn` of this connection, the call needs
-   * no promise besides itself until the end.
+   * As {@link then}. With one observer, for the `Conn` of this connection, the call needs no promise
+   * besides itself until the end.
    */
   observe<Subject extends object>(observer: ReceiveObserver<Subject>, subject: Subject): void {
     const isFirst = this.#result === undefined && this.#observer === undefined;
@@ -249,7 +249,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   /**
-   * This code is a separate method: a closure in {@link call} would make V8 allocate a context at
+   * This code is a separate method. A closure in {@link call} would make V8 allocate a context at
    * every call.
    */
   #waitFor(result: PromiseLike<void>): void {
@@ -268,7 +268,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     );
   }
 
-  /** The promise of the handler has settled: the handler gets the next messages. */
+  /** The promise of the handler has settled. The handler gets the next messages. */
   #continue(): void {
     this.takeQueued();
     this.#connection.inbox.run('reader');
@@ -298,7 +298,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     inbox.receiveCall = undefined;
     const { reason } = ended;
     const { thrown } = this;
-    // Two errors of a handler do not count as failures: that of a write after our close frame, and
+    // Two errors of a handler do not count as failures: a write after our close frame, and
     // the reason of the end itself.
     const error = thrown === undefined ? reason : thrown.error;
     const hasThrown = error !== reason && ending?.isCloseSent(error) !== true;
@@ -312,7 +312,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   /**
-   * The transport is closed. A handler that is still at work may never settle: its message leaves the
+   * The transport is closed. A handler that is still at work may never settle. Its message leaves the
    * pooled memory, unless the handler has a view of it.
    */
   leavePools(): void {

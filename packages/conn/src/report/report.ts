@@ -11,7 +11,7 @@ const remembered = /* @__PURE__ */ new WeakMap<ReportedConn, readonly unknown[]>
 
 /**
  * Passes an error of the application to `report`; undefined is the default. An error that passes
- * through several functions of a connection is reported once. Never throws: the default gets an
+ * through several functions of a connection is reported once. Never throws. The default gets an
  * error of `report`.
  */
 export function reportError(

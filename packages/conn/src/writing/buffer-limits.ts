@@ -147,7 +147,7 @@ export class WriteBudget implements TimerEntry {
     );
   }
 
-  /** A transport reports a drain, not each byte that it has sent: all are recounted now and then. */
+  /** A transport reports a drain, not each byte that it has sent. All are recounted now and then. */
   #recountAt(now: number): void {
     if (now - this.#recountedAt < RECOUNT_MS) return this.#recount(this.#written);
     this.#recountedAt = now;

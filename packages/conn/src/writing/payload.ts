@@ -126,7 +126,7 @@ export class SurrogatePairs {
     return isHalf ? joined.slice(0, -1) : joined;
   }
 
-  /** Returns the half that stays alone: no text follows it. */
+  /** Returns the half that stays alone. No text follows it. */
   takeRest(): string {
     const { half } = this;
     this.half = '';

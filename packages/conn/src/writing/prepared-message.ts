@@ -136,7 +136,7 @@ export class EncodedVariants {
         true,
         (output) => this.#made(key, output),
       );
-      // After the job was accepted: a job that throws never reports.
+      // After the job was accepted. A job that throws never reports.
       this.#pending.set(key, waiting);
     }
     waiting.add(done);

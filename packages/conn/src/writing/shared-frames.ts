@@ -16,12 +16,12 @@ export const FIN = 0x80;
  */
 const ARENA_BYTES = 16_384;
 /**
- * A batch of at least this many bytes takes about half of its arena or more: it may wait for a slow
+ * A batch of at least this many bytes takes about half of its arena or more. It may wait for a slow
  * transport in there. A smaller one is copied.
  */
 export const REFERENCE_FROM: number = ARENA_BYTES / 2;
 /**
- * A turn begins in a new arena when the current arena has fewer free bytes: a batch without room to
+ * A turn begins in a new arena when the current arena has fewer free bytes. A batch without room to
  * grow would be copied.
  */
 const MIN_FREE_BYTES = 4_096;
@@ -170,7 +170,7 @@ const framesOf: (platform: Platform) => SharedFrames = /* @__PURE__ */ perPlatfo
   (platform) => new SharedFrames(platform),
 );
 /**
- * Cached only until the turn ends: a server may have its own platform, and the cache must not keep
+ * Cached only until the turn ends. A server may have its own platform, and the cache must not keep
  * that alive.
  */
 let lastPlatform: Platform | undefined;

@@ -46,7 +46,7 @@ interface Waiting {
 
 /**
  * Calls the option `state` of rooms, once for many joins. A run first takes the position of the room,
- * then calls the function: the state may have later messages, but lacks none of the earlier ones.
+ * then calls the function. The state may have later messages, but lacks none of the earlier ones.
  */
 export class RoomStates<Data> {
   readonly #hub: Sessions<Data>;

@@ -53,7 +53,7 @@ export class ClientRequests {
   #last = 0;
   readonly #settled: () => void;
 
-  /** @param settled - Called when a request has ended: the object may be idle. */
+  /** @param settled - Called when a request has ended. The object may be idle then. */
   constructor(settled: () => void) {
     this.#settled = settled;
   }

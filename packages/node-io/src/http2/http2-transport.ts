@@ -59,7 +59,7 @@ export class Http2Transport implements Transport, PausedStream {
   #destroyed = false;
   /** The stream has closed. */
   #closed = false;
-  /** The first error of the stream, or that of `destroy`. */
+  /** The first error of the stream, or the one of `destroy`. */
   #error: Error | undefined;
   /** Bytes that have arrived since the last pause for the event loop. */
   #arrived = 0;

@@ -1,5 +1,5 @@
 /**
- * What the rest of the package uses of this folder. Node loads the folder when it is first used.
+ * The part of this folder that the package uses. Node loads the folder when it is first used.
  *
  * @module
  */

@@ -61,7 +61,7 @@ export class ClientRoom {
   hasState: boolean | undefined;
   /** The last connection on which a join has brought missed messages. */
   #missedOn: ConnLike | undefined;
-  /** Joins in a row whose connection ended by a message that is too long. */
+  /** Joins in a row that ended with their connection, by a message that is too long. */
   tooLong = 0;
   /** Whether the server shows members, by the last join. */
   #hasMembers: boolean | undefined;
@@ -335,7 +335,7 @@ export class ClientRoom {
     return true;
   }
 
-  /** What a join brings has ended its connection. */
+  /** The answer to a join has ended its connection. */
   #skip(lacking: readonly RoomLoop[], isOfState: boolean): void {
     this.tooLong++;
     if (isOfState && this.tooLong > 1 && this.hasState !== false) {
@@ -345,7 +345,7 @@ export class ClientRoom {
     for (const loop of lacking) loop.skip();
   }
 
-  /** What the loops have missed makes this client too slow, if the join on `conn` brought it. */
+  /** The missed messages make this client too slow, if the join on `conn` brought it. */
   skipMissed(conn: ConnLike): void {
     if (conn !== this.#missedOn) return;
     for (const loop of this.#loops) loop.skip();

@@ -13,7 +13,7 @@ export type RoomMessage<Data, State = unknown> =
       readonly data: Data;
       /** The id that its publisher gave it; undefined for one of the server. */
       readonly id: string | undefined;
-      /** What the server says of its publisher (option `stamp`); undefined without it. */
+      /** Its publisher, by the server's option `stamp`; undefined without it. */
       readonly from: unknown;
       /** For the `since` of a later join; undefined in a room without history. */
       readonly position: Position | undefined;
