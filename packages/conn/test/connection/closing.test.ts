@@ -121,39 +121,6 @@ describe.each(['server', 'client'] as const)('the closing handshake of a %s', (r
     expect(await closing).toMatchObject({ code: 1006, wasClean: false });
   });
 
-  it('delivers the messages before the close frame first', async () => {
-    const { conn, peer } = rawPair(role);
-    peer.write(peer.encode(1, 'one'), peer.encode(1, 'two'), peer.encode(8));
-    const answers = (async () => {
-      for await (const message of conn) await conn.send(`${message.text()}!`);
-    })();
-    expect(await peer.sees(3)).toEqual(['text one!', 'text two!', 'close']);
-    peer.end();
-    await answers;
-  });
-
-  it('waits for a running handler', async () => {
-    const { conn, peer } = rawPair(role);
-    const end = conn.receive(async (message) => {
-      await turns();
-      await conn.send(`${message.text()}!`);
-    });
-    peer.write(peer.encode(1, 'one'), peer.encode(1, 'two'), peer.encode(8));
-    expect(await peer.sees(3)).toEqual(['text one!', 'text two!', 'close']);
-    peer.end();
-    expect(await end).toMatchObject({ code: 1005 });
-  });
-
-  it('answers closeTimeout after the close frame arrived, even if messages are unread', async () => {
-    const { conn, peer } = rawPair(role, { closeTimeout: 30 });
-    peer.write(peer.encode(1, 'unread'), peer.encode(8));
-    expect(await peer.sees(1)).toEqual(['close']);
-    peer.end();
-    await conn.closed;
-    expect((await conn.readMessage()).text()).toBe('unread');
-    await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1005 });
-  });
-
   it('answers an unread close frame when we close', async () => {
     const { conn, peer } = rawPair(role);
     internalsOf(conn).connHandlerStarted();
@@ -529,15 +496,6 @@ describe('a connection that fails', () => {
     expect(await peer.sees(1)).toEqual(['close 1011']);
     await peer.finish();
     expect(await conn.closed).toMatchObject({ code: 1011, error: failure });
-  });
-
-  it('closes with 1011 when a handler rejects', async () => {
-    const { conn, peer } = rawPair('server');
-    const failure = new Error('handler');
-    const end = conn.receive(() => Promise.reject(failure));
-    peer.send(1, 'go');
-    await expect(end).rejects.toBe(failure);
-    expect(await peer.sees(1)).toEqual(['close 1011']);
   });
 
   it.each(['setPingHandler', 'setPongHandler'] as const)(
