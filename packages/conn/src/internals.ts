@@ -31,7 +31,7 @@ export interface ConnInternals {
    *
    * @returns Whether more may be kept.
    */
-  countHeld?(bytes: number): boolean;
+  countKept?(bytes: number): boolean;
 
   readonly platform?: Platform;
   /** Passes an error of the application to the option `report`. */

@@ -331,7 +331,7 @@ export class FrameQueue {
   // The way to the transport
 
   /** Lets the frames in the slab follow the copied ones in the same segment. */
-  joinTail(): void {
+  moveSlabToTail(): void {
     if (this.last?.grows === true) this.spill();
   }
 

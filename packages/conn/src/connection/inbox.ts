@@ -262,7 +262,7 @@ export class Inbox {
 
   /**
    * Continues after a wait for a later turn, or for the extension. Without a waiting read it fills the
-   * read-ahead, so control frames are handled without a reader.
+   * read-ahead, so control frames are read without a reader.
    */
   continue(): void {
     this.#connection.rare?.checkExpiry();
@@ -379,7 +379,7 @@ export class Inbox {
           // The rate may have ended the connection.
           if (this.pull !== undefined) this.give(reader);
           if (decoder.fin) this.#observe(decoder);
-        } else if (decoder.turnIntoWhole()) this.#messageArrived(decoder);
+        } else if (decoder.becomeWhole()) this.#messageArrived(decoder);
         break;
       case MESSAGE_DATA:
         addPiece(this.#connection, decoder);
@@ -426,7 +426,7 @@ export class Inbox {
     for (;;) {
       const event = machine.next();
       if (event !== MESSAGE || !plain) return event;
-      this.rate?.passes(decoder.length);
+      this.rate?.deliver(decoder.length);
       // The rate may have ended the connection.
       if (machine.inputEnded || this.ended !== undefined) return STEP;
       const isFreeAgain = this.receiveCall!.take(decoder) && this.use === DELIVERED && !this.held;

@@ -46,7 +46,7 @@ export function readyReader(connection: Connection): MessageReader | undefined {
   if (message !== undefined) return readerOf(connection, message);
   // Messages that wait for the rate come before the one under way.
   const isDue = inbox.ended === undefined && !inbox.held;
-  const begun = isDue ? machine.input?.turnIntoPieces() : undefined;
+  const begun = isDue ? machine.input?.becomePieces() : undefined;
   if (begun === undefined) return undefined;
   const reader = newReader(connection, machine.input!.type);
   inbox.pieces!.push(begun);

@@ -27,7 +27,7 @@ export interface ConnSettings {
    */
   readonly readLimit?: number | false | undefined;
   /**
-   * Bytes of messages that are held while no read is pending, before the transport is paused; 1 MiB
+   * Bytes of messages that are kept while no read is pending, before the transport is paused; 1 MiB
    * more while a call of `ping` waits. Default: 64 KiB.
    */
   readonly readAhead?: number | undefined;

@@ -14,7 +14,7 @@ const ignore = (): void => {};
  * Marks a promise as handled. Its rejection is not reported as unhandled. Callers that await it
  * still get the rejection.
  */
-export function handled<T>(promise: Promise<T>): Promise<T> {
+export function markHandled<T>(promise: Promise<T>): Promise<T> {
   // A CallPromise is always handled. This call is no wait for it.
   if (!(promise instanceof CallPromise)) promise.then(ignore, ignore);
   return promise;
@@ -29,7 +29,7 @@ export function handled<T>(promise: Promise<T>): Promise<T> {
  */
 export function rejected<T = never>(reason: unknown, end: unknown = reason): Promise<T> {
   nameCaller(reason);
-  return handled(
+  return markHandled(
     new Promise<T>((_, reject) => {
       atEnd(end, () => reject(reason));
     }),
@@ -103,7 +103,7 @@ export class Deferred<T> {
   }
 
   reject(reason: unknown): void {
-    void handled(this.promise);
+    void markHandled(this.promise);
     this.#reject(reason);
   }
 }

@@ -53,10 +53,10 @@ export class DrainWaits {
     bytes: Uint8Array,
     start: number,
     end: number,
-    own: boolean,
+    byLibrary: boolean,
   ): BackpressureError | undefined {
     this.controls ??= new ControlQueue();
-    return this.controls.add(opcode, bytes, start, end, own);
+    return this.controls.add(opcode, bytes, start, end, byLibrary);
   }
 
   forDrain(): Promise<void> {
