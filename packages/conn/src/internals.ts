@@ -14,7 +14,6 @@ export interface ConnInternals {
   readonly failure: unknown;
   /** The longest time of a closing handshake, in ms. */
   readonly closeTimeout: number;
-  /** As `closed` of the connection. */
   readonly closed: Promise<CloseInfo>;
   /** Fails the connection because of `error` of the application: with 1011, or 1013 for a BackpressureError. */
   closeAfterError(error: unknown): Promise<CloseInfo>;

@@ -503,7 +503,6 @@ export class Ending implements TurnTask {
 
   // The end of the transport
 
-  /** The transport is closed, with its error if it had one. */
   transportClosed(error: Error | undefined): void {
     if (this.closed) return;
     const connection = this.#connection;

@@ -72,7 +72,6 @@ type ReadEnd = { readonly reason: unknown; readonly normally: boolean };
 /** The decoder needs more input, or another call. */
 type NoEvent = typeof NEED_MORE | typeof STEP;
 
-/** The result of a {@link PullRead}. */
 export type ReadResult = Message | MessageReader;
 
 /**
@@ -91,7 +90,6 @@ export type ReadResult = Message | MessageReader;
  * end of the turn, together with what the reader writes until then.
  */
 export class Inbox {
-  /** The pending `receive` or `discardReads`. */
   receiveCall: ReceiveCall | undefined;
   /** The pending `readMessage`, `nextReader` or `next` of an iterator. */
   pull: PullRead<ReadResult> | undefined;
@@ -365,7 +363,6 @@ export class Inbox {
     }
   }
 
-  /** Handles an event of the machine. */
   handle(event: Exclude<MachineEvent, NoEvent>, decoder: MessageDecoder): void {
     switch (event) {
       case MESSAGE:
@@ -486,7 +483,6 @@ export class Inbox {
     this.queue.push(message);
   }
 
-  /** Gives `result` to the pull read that waits. */
   give(result: ReadResult): void {
     const { pull } = this;
     this.pull = undefined;

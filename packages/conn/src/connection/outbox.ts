@@ -295,7 +295,6 @@ export class Outbox {
 
   // Frames
 
-  /** Sends a frame with a copy of `bytes[start, end)`. */
   copiedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
     return this.sender.added(this.frames.addCopy(b0, bytes, start, end));
   }

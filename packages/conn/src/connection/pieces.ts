@@ -13,7 +13,6 @@ export function beginPieces(connection: Connection, decoder: MessageDecoder): Me
   return reader;
 }
 
-/** Adds a piece to the message that is read. */
 export function addPiece(connection: Connection, decoder: MessageDecoder): void {
   add(connection, decoder, 0);
 }
@@ -30,7 +29,6 @@ function add({ inbox }: Connection, decoder: MessageDecoder, messages: 0 | 1): v
   rate?.pieceArrived(size);
 }
 
-/** A reader of a message that has arrived. */
 export function readerOf(connection: Connection, { type, data }: Message): MessageReader {
   const reader = newReader(connection, type);
   const pieces = connection.inbox.pieces!;

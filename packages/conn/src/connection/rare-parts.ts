@@ -31,7 +31,6 @@ export class RareParts {
   /** Created by the first pause. */
   flowControl: FlowControl | undefined;
   closed: Deferred<CloseInfo> | undefined;
-  /** See {@link observeWrites}. */
   #writesObserver: ((conn: ReportedConn) => void) | undefined;
   /** The longest message in bytes, if it differs from the settings. */
   readLimit: number | undefined;

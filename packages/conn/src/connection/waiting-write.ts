@@ -72,7 +72,6 @@ export class WaitingMessage extends WaitingWrite<void> {
   end: number;
   /** The option of the caller. */
   readonly compress: boolean | undefined;
-  /** The message, if it is a prepared one. */
   readonly prepared: PreparedMessage | undefined;
   /** No other code uses `bytes`, which is the whole message. */
   isOwned = true;

@@ -94,7 +94,6 @@ export class WaitingWrites {
     return this.#queue.peek();
   }
 
-  /** Adds a write that waits for earlier ones. */
   add<Write extends Waiting>(write: Write): Write['promise'] {
     if (write instanceof WaitingMessage) write.mayAbort = this.#mayAbort;
     write.entry = this.#queue.add(write);

@@ -35,7 +35,6 @@ export class ControlHandlers {
   #pingCalls: HandlerCalls | undefined;
   #pongCalls: HandlerCalls | undefined;
 
-  /** @param failed - Called with the error of a handler. */
   constructor(failed: (error: unknown, name: ControlHandlerName) => void) {
     this.#failed = failed;
   }
@@ -72,7 +71,6 @@ export class ControlHandlers {
     this.#call('ping handler', this.#pingCalls, handler, copyOf(bytes, start, end));
   }
 
-  /** Calls the pong handler with the payload in the decoder. */
   handlePong({ bytes, start, end }: MessageDecoder): void {
     const handler = this.#pongHandler?.call;
     if (handler === undefined) return;

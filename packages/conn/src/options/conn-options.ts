@@ -192,7 +192,6 @@ export const connSettingNames: readonly (keyof ConnSettings)[] = [
   'report',
 ];
 
-/** The names of {@link ConnOptions}. */
 const CONN_OPTION_NAMES: readonly string[] = /* @__PURE__ */ connOptionNames();
 
 function connOptionNames(): (keyof ConnOptions)[] {

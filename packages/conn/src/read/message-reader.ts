@@ -207,7 +207,6 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     return this.#holding(() => this.#next(take, end));
   }
 
-  /** A rejected promise when reading had failed before this call. */
   #rejectionIfFailed<T>(): Promise<T> | undefined {
     const { empty, failure } = this.#pieces;
     if (!empty || failure === undefined) return undefined;

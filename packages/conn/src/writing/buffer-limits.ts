@@ -103,7 +103,6 @@ export class WriteBudget implements TimerEntry {
     return this.#total > this.#limit;
   }
 
-  /** Counts the bytes that wait in `connection` now. */
   count(connection: Budgeted): void {
     const kept = connection.rare?.keptBytes ?? 0;
     this.#set(connection, connection.transportClosed ? 0 : connection.outbox.charged + kept);

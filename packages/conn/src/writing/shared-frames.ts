@@ -99,7 +99,6 @@ export class SharedFrames implements TurnTask {
     return batch;
   }
 
-  /** Calls `sender.flushBatch()` at the end of the turn. */
   flushAtEndOfTurn(sender: BatchSender): void {
     if (this.#senders.push(sender) === 1) schedulerOf(this.#platform).endOfTurn.add(this);
   }

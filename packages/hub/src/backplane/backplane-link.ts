@@ -389,7 +389,6 @@ export class BackplaneLink {
     }
   }
 
-  /** The bounds of the history of a channel. */
   keepOf(channel: string): Keep | undefined {
     return this.#hub.settings.room(roomOf(channel)).history;
   }

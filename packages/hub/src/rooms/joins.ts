@@ -149,7 +149,6 @@ export class Joins<Data> {
     pending.result.reject(reason());
   }
 
-  /** Joins a room that the session joins already. */
   #joinAgain(
     session: Session<Data>,
     name: string,

@@ -15,7 +15,6 @@ export interface MissedPart {
   readonly isWhole: boolean;
   /** The room may have later messages. */
   readonly hasMore: boolean;
-  /** Offset of the first message. */
   readonly firstOffset: number | undefined;
   /** Of the last message. */
   readonly position: Position;
