@@ -72,9 +72,9 @@ export interface ConnInternals {
 
   /** See `RareParts.observeWrites`. */
   observeWrites?(observer: (conn: unknown) => void): void;
-  /** Whether messages wait for another thread and for nothing else, and `size` more bytes may wait. */
+  /** Whether only an encoding on another thread delays messages, and `size` more bytes may wait. */
   encodesElsewhere?(size: number): boolean;
-  /** Whether messages wait for an open writer and for nothing else, and `size` more bytes may wait. */
+  /** Whether only an open writer delays messages, and `size` more bytes may wait. */
   awaitsWriter?(size: number): boolean;
   /** See `Outbox.sendUnencoded`. */
   sendUnencoded?(send: () => void): void;

@@ -155,7 +155,7 @@ export class FrameSender implements BatchSender {
 
   /**
    * Whether writers wait for a drain of the blocked transport. While all connections together have too
-   * much, also below the mark. A writer that waits holds no more than its share.
+   * much, also below the mark. A writer that waits has no more than its share.
    */
   #writersWait(): boolean {
     const { settings, shared } = this.#connection;

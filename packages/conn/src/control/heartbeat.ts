@@ -49,7 +49,7 @@ function transitTime(
 // A peer can answer a ping only after it has read our older bytes. While such bytes wait in this
 // process, the timeout of the ping has not started. The connection then lives as long as some of
 // them leave within `interval + timeout`, or within the time in which the peer has read as many
-// bytes as the operating systems may hold, and as long as the peer itself sends. Bytes that left
+// bytes as the operating systems may have, and as long as the peer itself sends. Bytes that left
 // since the peer was heard may be in the operating systems. The timeout adds the time to read them.
 
 /** Sets the first alarm of `connection`. */
@@ -97,7 +97,7 @@ function expire(connection: Connection, { interval, timeout }: HeartbeatOption, 
 }
 
 function ping(connection: Connection, now: number): void {
-  // Some peers forget at a ping that a compressed message of several frames is open, and lose data.
+  // A ping between the frames of a compressed message makes some peers lose data.
   if (connection.outbox.waitingWrites?.streamsEncoded !== true) return sendPing(connection, now);
   const rare = connection.rareParts();
   rare.pingedAt = now;

@@ -27,7 +27,7 @@ type BlockOwner = { readonly platform: Platform };
  * 1 KiB in three times the time of one array of 8 KiB.
  *
  * A thread has at most one block, which serves one connection until the turn ends or another
- * connection needs a block. So two connections never share memory, and an idle connection holds
+ * connection needs a block. So two connections never share memory, and an idle connection has
  * none. The block of a message never has more than eight times the size of the message.
  *
  * The platform marks each block. A transfer of one message to another thread would take the others

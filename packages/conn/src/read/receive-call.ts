@@ -60,7 +60,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   /** Undefined for `discardReads`. */
   readonly handler: MessageHandler | undefined;
-  /** The context in which the handler runs: the call's. */
+  /** The context of the call, in which the handler runs. */
   readonly context: AsyncContext | undefined;
   /** The error that the handler has thrown, or that its promise rejected with. */
   thrown: { readonly error: unknown } | undefined;
@@ -125,7 +125,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     else notify(observer, subject, this.#promise());
   }
 
-  /** Settles as `end`, which is marked as handled. */
+  /** Settles as `end`. */
   #settleAs(end: Promise<unknown>): void {
     if (this.#result instanceof Deferred) {
       this.#result.resolve(end);

@@ -74,10 +74,10 @@ const LEAST_PROGRESS = 0.1;
 
 /**
  * Bounds the bytes that wait in all connections of a server together, the total. Below it, each
- * connection has its `maxBufferedAmount`. Above it, each has its share, and connections end that hold
+ * connection has its `maxBufferedAmount`. Above it, each has its share, and connections end that have
  * more than that and take nothing.
  *
- * All hold at most twice the total, and `highWaterMark` for each connection that waits.
+ * All have at most twice the total, and `highWaterMark` for each connection that waits.
  */
 export class WriteBudget implements TimerEntry {
   slot: number | undefined;
@@ -135,7 +135,7 @@ export class WriteBudget implements TimerEntry {
   #hasShare({ settings }: Budgeted, waiting: number, size: number): boolean {
     if (waiting + size <= settings.highWaterMark) return true;
     const share = this.#limit / (this.#waiting.size + (waiting === 0 ? 1 : 0));
-    // Connections that came before others may hold more than their share is now.
+    // Connections that came before others may have more than their share is now.
     return waiting + size <= share && this.#total + size <= 2 * this.#limit;
   }
 
@@ -160,7 +160,7 @@ export class WriteBudget implements TimerEntry {
     this.#written.clear();
   }
 
-  // Connections that hold more than their share and take nothing
+  // Connections that have more than their share and take nothing
 
   /** Notes what each connection has sent, and checks it later. */
   #watch(connection: Budgeted): void {
@@ -180,7 +180,7 @@ export class WriteBudget implements TimerEntry {
     this.#refused = 0;
   }
 
-  /** Ends connections until the total holds, also with a message that was refused. */
+  /** Ends connections until the total is kept, also with a message that was refused. */
   #endLargest(): void {
     const open = [...this.#waiting].filter(([{ state }]) => state === 'open');
     const share = this.#limit / (open.length + (this.#refused > 0 ? 1 : 0));

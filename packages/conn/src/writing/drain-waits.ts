@@ -114,7 +114,7 @@ export class DrainWaits {
     this.#releasedFrames = within ? this.#releasedFrames + 1 : 0;
   }
 
-  /** Whether the transport has released as much within its writes as one turn may write. */
+  /** Whether writes that the transport released at once have used up this turn. */
   get releasesFillTurn(): boolean {
     return isTurnFull(this.#releasedBytes, this.#releasedFrames);
   }
