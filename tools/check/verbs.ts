@@ -19,6 +19,18 @@ const VERBS: Readonly<Record<string, string>> = {
     Http2Sessions SessionGuard Connection Driver NodeRedis NodeRedisCluster
     Decompressor PerMessageDeflate`,
   drop: 'Batches PieceQueue MemoryBroker',
+  held: 'ClusterBackplane',
+  hold: 'Resume RoomStates',
+  own: 'BorrowedMessage WaitingMessage',
+  pass: 'Resume',
+  run: `Inbox YieldQueue TaskQueue Audience Due Limit SharedReads MissedSends MemberEvents RoomStates
+    ClusterBackplane Connection HeldPublications WorkerPool
+    DeflateJobs HandleInflater ZlibHandle HandlerRunner`,
+  share: 'MissedParts',
+  take: `MessageBlocks MessageReader PieceQueue Rate ReceiveCall Histories PartTurns Resume
+    Batches Client Link WriteBacklog EarlyBytes GatheredBytes`,
+  // Called at the end of a turn of the event loop.
+  turn: 'OwnMembers Presence PresenceLink MissedSends MemberEvents',
   // Of a sink: the peer has ended its side.
   end: `Connection TransportSink FrameSender
     Transport Http2Transport MemoryTransport SocketTransport StreamTransport`,

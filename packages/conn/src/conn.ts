@@ -42,7 +42,7 @@ import { formatJSON, parseLater } from './read/json.ts';
 import type { MessageReader } from './read/message-reader.ts';
 import { type MessageStreams, streamsOf } from './read/message-streams.ts';
 import { type MessageHandler, receive, startReceive } from './read/receive-call.ts';
-import { handled, rejected, resolvedAt } from './time/promises.ts';
+import { markHandled, rejected, resolvedAt } from './time/promises.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import { checkTransport, type Transport } from './transport.ts';
 import { duration, kind } from './validate.ts';
@@ -248,7 +248,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     const message = waitForRead(connection, 'readJSON', options, () =>
       readMessage(connection, 'readJSON'),
     );
-    const value: Promise<T> = parseLater(message, () => void handled(value));
+    const value: Promise<T> = parseLater(message, () => void markHandled(value));
     return value;
   }
 
@@ -295,7 +295,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * Reads and drops every message, so that pings, pongs and the close frame are handled: for
+   * Reads and drops every message, so that pings, pongs and the close frame are read: for
    * programs that only write. Without it `close()` of such a program waits for the peer's close
    * frame behind unread messages. Settles as {@link receive} does.
    */

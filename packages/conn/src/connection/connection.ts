@@ -268,14 +268,14 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   lendDecoder(): MessageDecoder {
     const { inbox, extension, rare, machine, settings, shared } = this;
     const decoder = shared.decoders.acquire() ?? shared.createDecoder();
-    decoder.attach(machine, rare?.readLimit ?? settings.readLimit, extension, inbox);
+    decoder.lendTo(machine, rare?.readLimit ?? settings.readLimit, extension, inbox);
     if (inbox.use !== DELIVERED) decoder.setPayloadUse(inbox.use);
     decoder.stopAt = machine.framesIn + FRAMES_PER_TURN;
     return decoder;
   }
 
   takeDecoder(decoder: MessageDecoder): void {
-    decoder.detach();
+    decoder.takeBack();
     this.shared.decoders.release(decoder);
   }
 

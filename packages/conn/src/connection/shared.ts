@@ -86,7 +86,6 @@ type WriteMemory = {
 /** The memory of a `writeBufferPool`. `size` is the `writeBufferSize`. */
 type PoolMemory = WriteMemory & { readonly size: number };
 
-/** Returns the {@link ConnShared} of a role and a platform. */
 export const sharedOf: { readonly [R in Role]: (platform: Platform) => ConnShared } = {
   server: /* @__PURE__ */ perPlatform((platform) => new ConnShared('server', platform)),
   client: /* @__PURE__ */ perPlatform((platform) => new ConnShared('client', platform)),
