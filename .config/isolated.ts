@@ -4,7 +4,7 @@
  */
 export const ISOLATED = [
   'fuzz/{laws/{conversation,two-conns},test/two-connections}.test.ts',
-  'packages/codec/test/{allocation,pool-guard,frames/{decoder,encoder-memory},masking/{mask,move-unmasked,simd*,words-32},messages/lease}.test.ts',
+  'packages/codec/test/{allocation,pool-guard,frames/decoder,masking/{mask,move-unmasked,simd*,words-32},messages/lease}.test.ts',
   'packages/browser/test/{alive,closing,dial,reading,writing}.test.ts',
   'packages/fetch/test/turns.test.ts',
   'packages/node-client/test/addresses.test.ts',

@@ -63,7 +63,7 @@ let keys: Keys | undefined;
 /** Created by the self-test. */
 let shared: Uint8Array | undefined;
 let testing: Promise<void> | undefined;
-/** The socket whose bytes are lent now. */
+/** The socket that has lent its bytes now. */
 let borrower: ReadingSocket | undefined;
 let current: ReadBufferState = { state: 'untested', reason: 'no socket has asked for it yet' };
 

@@ -36,7 +36,7 @@ export interface SocketTransportOptions {
  * the peer ends only the peer's half.
  *
  * The bytes of a `net.Socket` or `tls.TLSSocket` are passed on without a copy. The bytes of any
- * other Duplex are copied in both directions: that stream may keep them. Such a stream must emit
+ * other Duplex are copied in both directions. That stream may keep them. Such a stream must emit
  * `close` when it is destroyed, as Node's streams do by default.
  *
  * @param socket - Open or connecting, without a `data` listener and without an encoding.
@@ -95,7 +95,7 @@ export function socketTransport(
  *
  * A read that does not fill the shared buffer ends the turn of a TCP socket, so the count restarts.
  * Elsewhere the count goes on over any number of turns, since a callback for each turn with input
- * costs more: a slow connection also pauses once per 192 KiB, for one turn.
+ * costs more. A slow connection also pauses once per 192 KiB, for one turn.
  */
 const YIELD_AFTER = 192 * 1024;
 
@@ -111,7 +111,7 @@ const MAX_QUEUED = 256 * 1024;
 const TCP = 0;
 /** TLS always queues it. */
 const TLS = 1;
-/** A socket whose write is not Node's may keep its chunks, so they are copied. */
+/** A socket without Node's write may keep its chunks, so they are copied. */
 const CHANGED = 2;
 /** Another kind of stream may keep them too. */
 const OTHER = 3;
@@ -122,7 +122,7 @@ const BY_READER = 1;
 /** The socket waits for the next turn of the event loop. */
 const BY_EVENT_LOOP = 2;
 
-/** Node's own `write`, also that of TLS. Bun's `_write` differs by the kind of server. */
+/** Node's own `write`, also for TLS. Bun's `_write` differs by the kind of server. */
 const NODES: Pick<Socket, 'write'> = Socket.prototype;
 
 function kindOf(socket: Socket | Duplex): Kind {
@@ -131,9 +131,6 @@ function kindOf(socket: Socket | Duplex): Kind {
   if (socket.write !== NODES.write) return CHANGED;
   return socket instanceof TLSSocket ? TLS : TCP;
 }
-
-/** The last socket's peer. Sockets of one peer, a proxy for example, share the text. */
-let lastHost: string | undefined;
 
 /** A socket with its transport. */
 type Carrier = Owned<SocketTransport>;
@@ -159,8 +156,7 @@ class SocketTransport implements Transport {
   /** Created when a write has to wait. */
   #backlog: WriteBacklog | undefined;
   #localAddr: string | undefined;
-  #remoteHost: string | undefined;
-  #remotePort: number | undefined;
+  #remoteAddr: string | undefined;
 
   constructor(
     socket: Socket | Duplex,
@@ -172,15 +168,13 @@ class SocketTransport implements Transport {
     this.#highWaterMark = highWaterMark;
     this.#readBuffer = readBuffer && socket instanceof Socket;
     this.#kind = kindOf(socket);
-    // A FIN must not end our half: queued bytes still have to be sent (RFC 6455, section 7.1.1).
+    // A FIN must not end our half. Queued bytes still have to be sent (RFC 6455, section 7.1.1).
     socket.allowHalfOpen = true;
     (socket as Carrier)[OWNER] = this;
     socket.on('error', onError);
     if (socket instanceof Socket) {
       socket.setNoDelay(true);
       socket.setTimeout(0);
-      if (socket.connecting) socket.once('connect', onConnect);
-      else this.rememberPeer(socket);
     }
     if (head !== undefined && head.length > 0) this.takeEarly(head);
   }
@@ -194,19 +188,7 @@ class SocketTransport implements Transport {
     else this.underlying.unshift(copy);
   }
 
-  /** Stores the peer's address, which logs need after the end of the socket. */
-  rememberPeer(socket: Socket): void {
-    const { remoteAddress, remotePort } = socket;
-    // Of two equal texts, keep the one of the earlier socket.
-    if (remoteAddress !== lastHost) lastHost = remoteAddress;
-    this.#remoteHost = lastHost;
-    this.#remotePort = remotePort;
-    // Node has cached an object with the address in this field. While the socket is open, Node reads
-    // the address again when the application asks for it.
-    if ('_peername' in socket) socket._peername = undefined;
-  }
-
-  /** What Linux gives a connection by default: 4 MiB to send, 6 MiB to receive. */
+  /** The buffers of a connection on Linux by default: 4 MiB to send, 6 MiB to receive. */
   get inTransit(): number {
     return 10_485_760;
   }
@@ -226,7 +208,7 @@ class SocketTransport implements Transport {
     return this.underlying.writableLength === 0 && this.#backlog?.pending !== true;
   }
 
-  /** What a stream over a Transport says of it. */
+  /** The Transport below the stream, if any. */
   private get described(): Pick<Partial<Transport>, 'bufferedAmount' | 'localAddr' | 'remoteAddr'> {
     return this.underlying as Partial<Transport>;
   }
@@ -238,9 +220,12 @@ class SocketTransport implements Transport {
     return this.#kind === OTHER ? this.described.localAddr : this.#localAddr;
   }
 
+  /** Asked at the first use, which is a system call, and stored: a closed socket has no address. */
   get remoteAddr(): string | undefined {
-    if (this.#kind === OTHER) return this.described.remoteAddr;
-    return hostPort(this.#remoteHost, this.#remotePort);
+    if (this.#remoteAddr === undefined && this.underlying instanceof Socket) {
+      this.#remoteAddr = hostPort(this.underlying.remoteAddress, this.underlying.remotePort);
+    }
+    return this.#kind === OTHER ? this.described.remoteAddr : this.#remoteAddr;
   }
 
   start(sink: TransportSink): void {
@@ -295,7 +280,7 @@ class SocketTransport implements Transport {
       if (left <= 0) return this.destroy(new DetachedBytes());
       // Waits for room for a large piece.
       if (left > room && room < MAX_QUEUED / 2) {
-        // Bytes that other code has queued call no callback of ours. That of an empty write follows them.
+        // Bytes that other code has queued call no callback of ours. An empty write after them does.
         if (!backlog.pending) this.writeAndWait(NO_BYTES, undefined);
         return;
       }
@@ -362,7 +347,7 @@ class SocketTransport implements Transport {
   end(): void {
     const socket = this.underlying;
     if (this.#backlog?.waits === true) this.#backlog.ending = true;
-    // Nothing is left to read or to send, and no write waits for its callback: the close of a TCP
+    // Nothing is left to read or to send, and no write waits for its callback. The close of a TCP
     // socket sends the same FIN as `end`, and saves a system call and its callback.
     else if (this.#kind === TCP && socket.readableEnded && this.isEmpty) this.destroy();
     else if (socket.writable) socket.end();
@@ -394,7 +379,7 @@ class SocketTransport implements Transport {
     if (backlog.waits) this.giveWaiting();
     const drains = backlog.needDrain && this.queued <= this.#highWaterMark;
     if (drains) backlog.needDrain = false;
-    // On TCP most writes need no callback: an idle connection keeps no backlog.
+    // On TCP most writes need no callback. An idle connection keeps no backlog.
     if (this.#kind === TCP && backlog.empty && this.#backlog === backlog) this.#backlog = undefined;
     if (drains) this.#sink?.drain();
   }
@@ -450,11 +435,6 @@ class SocketTransport implements Transport {
 }
 
 // A socket calls these with itself as `this`. Some streams pass arguments of their own.
-
-/** `net.Socket` has no address before it is connected. */
-function onConnect(this: Socket & Carrier): void {
-  this[OWNER]?.rememberPeer(this);
-}
 
 function onData(this: Carrier, chunk: Uint8Array): void {
   this[OWNER]?.data(chunk, chunk.length);

@@ -72,7 +72,7 @@ export class WriteBacklog {
     return bytes === chunk.length ? chunk : chunk.subarray(start, start + bytes);
   }
 
-  /** The release function of the chunk whose last byte was taken. */
+  /** The release function of the chunk that was taken to its last byte. */
   takeRelease(): (() => void) | undefined {
     return this.#laterReleases.shift();
   }

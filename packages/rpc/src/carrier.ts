@@ -58,7 +58,7 @@ export abstract class Carrier {
     return this.connection!.send(text);
   }
 
-  /** What the messages of a connection wait for. */
+  /** The writer that messages of a connection wait for. */
   writerOf(connection: ConnLike): Writer {
     return internalsOf(connection);
   }

@@ -56,7 +56,7 @@ export class StreamWindow {
     this.#windows.size += size;
   }
 
-  /** The reader has taken `n` items. Any value is possible; at most all items leave the window. */
+  /** The reader has taken `n` items. Any value is possible. At most all items leave the window. */
   take(n: unknown): void {
     for (const size of this.#sizes.splice(0, typeof n === 'number' ? n : 0)) {
       this.#size -= size;

@@ -47,13 +47,13 @@ export class Driven implements MachineOwner {
 
   lendDecoder(): MessageDecoder {
     this.lent++;
-    this.decoder.attach(this.machine, 1000, undefined);
+    this.decoder.lendTo(this.machine, 1000, undefined);
     return this.decoder;
   }
 
   takeDecoder(decoder: MessageDecoder): void {
     this.lent--;
-    decoder.detach();
+    decoder.takeBack();
   }
 
   readonly readClose: MachineOwner['readClose'] = parseCloseMessage;

@@ -56,7 +56,7 @@ const MAX_DROPPED = 1_048_576;
 
 /**
  * One connection, inside its `Conn`: joins the transport, the way in, the way out, control frames and
- * the close. It has no `#` methods: they would cost each connection a word.
+ * the close. It has no `#` methods. They would cost each connection a word.
  */
 export class Connection implements TransportSink, TurnTask, TimerEntry, MachineOwner {
   /** The `Conn`, for the observer and for reports. */
@@ -109,7 +109,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     this.heardAt = Math.ceil(shared.platform.now());
   }
 
-  /** Starts the transport, and tells the observer first: the transport may close within its `start`. */
+  /** Starts the transport, and tells the observer first. The transport may close within its `start`. */
   start(): void {
     this.observe((observer) => observer.opened?.(this.conn));
     try {
@@ -245,7 +245,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   // Turns
 
   scheduleEndOfTurn(): void {
-    // Also when a turn is due: fake timers that were removed may have dropped it.
+    // Also when a turn is due. Fake timers that were removed may have dropped it.
     this.shared.endOfTurn.add(this);
   }
 
@@ -269,14 +269,14 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   lendDecoder(): MessageDecoder {
     const { inbox, extension, rare, machine, settings, shared } = this;
     const decoder = shared.decoders.acquire() ?? shared.createDecoder();
-    decoder.attach(machine, rare?.readLimit ?? settings.readLimit, extension, inbox);
+    decoder.lendTo(machine, rare?.readLimit ?? settings.readLimit, extension, inbox);
     if (inbox.use !== DELIVERED) decoder.setPayloadUse(inbox.use);
     decoder.stopAt = machine.framesIn + FRAMES_PER_TURN;
     return decoder;
   }
 
   takeDecoder(decoder: MessageDecoder): void {
-    decoder.detach();
+    decoder.takeBack();
     this.shared.decoders.release(decoder);
   }
 
@@ -340,7 +340,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   }
 
   /**
-   * Returns a promise that rejects with `error`. Reports an error that has no other trace: a
+   * Returns a promise that rejects with `error`. Reports an error that has no other trace. A
    * WebSocketError is the connection's, and `closed` has its cause.
    */
   rejected(error: unknown, where: string): Promise<never> {
@@ -409,7 +409,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
       this.extension?.detach?.();
       this.machine.input?.leavePools();
     } catch {
-      // There is no memory for a copy: the unread input is dropped.
+      // There is no memory for a copy. The unread input is dropped.
       inbox.stop();
     }
   }
@@ -417,7 +417,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   settle(info: CloseInfo): void {
     const { inbox, rare } = this;
     inbox.rate?.stop();
-    // Compressed input may stay unparsed: a pong in it comes too late.
+    // Compressed input may stay unparsed. A pong in it comes too late.
     rare?.pings?.rejectAll(this.ending?.readEnd?.reason);
     rare?.closed?.resolve(info);
     if (this.platform.observer?.closed !== undefined) observeClose(this, info);
@@ -455,7 +455,7 @@ function watchResult(connection: Connection, method: keyof Transport, result: un
 
 /**
  * Counts input that is dropped, in a connection that ends. Counting starts when our close frame is
- * sent: before that the peer cannot know of the close.
+ * sent. Before that the peer cannot know of the close.
  *
  * @returns Whether `bytes` of input are parsed.
  */

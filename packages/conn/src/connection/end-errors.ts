@@ -18,7 +18,7 @@ const SENT_TOO_BIG = 'a message of this end is larger than the limit of the peer
  * Why reading ends with the peer's close frame.
  *
  * @param sent - Whether our close frame came first.
- * @param isCut - It comes within a message. No reader may take the end for that of the message.
+ * @param isCut - It comes within a message. No reader may take it for the end of the message.
  * @param loss - The error of a reader that has lost messages.
  */
 export function peerCloseError(

@@ -56,7 +56,7 @@ export class Ending implements TurnTask {
     this.clocks = new EndClocks(connection, connection.shared, connection.settings);
   }
 
-  // What is known
+  // State
 
   get state(): ConnState {
     const { state, open } = this.#connection.machine;
@@ -77,7 +77,7 @@ export class Ending implements TurnTask {
 
   /**
    * Whether `error` is the end of this connection, as its reads, writes and pings report it. After
-   * our close frame, writes reject with a CloseSentError; every error is then without effect.
+   * our close frame, writes reject with a CloseSentError. Every error is then without effect.
    */
   isKnownEnd(error: unknown): boolean {
     if (error === undefined) return false;
@@ -125,7 +125,7 @@ export class Ending implements TurnTask {
     connection.scheduleEndOfTurn();
   }
 
-  /** Our close frame is queued: the handshake has `timeout`, or `closeTimeout`, which a slow peer may exceed. */
+  /** Our close frame is queued. The handshake has `timeout`, or `closeTimeout`, which a slow peer may exceed. */
   #closeSent(timeout: number | undefined): void {
     const { clocks } = this;
     const { inbox, settings } = this.#connection;
@@ -191,7 +191,7 @@ export class Ending implements TurnTask {
     const { inbox, machine, rare } = connection;
     const { readEnd } = this;
     if (readEnd !== undefined) {
-      // Before a read of a message that is cut gets its error: it has asked for more.
+      // Before a read of a message that is cut gets its error, since that read asks for more.
       const isHandled = allHandled(connection, ahead);
       if (machine.inputEnded) {
         rare?.pings?.rejectAll(readEnd.reason);
@@ -441,7 +441,7 @@ export class Ending implements TurnTask {
     const { clocks } = this;
     const { machine } = this.#connection;
     if (machine.open) return this.#answerIsLate();
-    if (!clocks.stallRuns) return this.#deadlineCame();
+    if (!clocks.stallIsSet) return this.#deadlineCame();
     clocks.stallIsOver();
     if (machine.received !== undefined) return this.#endWithoutPeer();
     if (!readAheadIsFull(this.#connection)) return;
@@ -456,7 +456,7 @@ export class Ending implements TurnTask {
    */
   #watchReader(reads: boolean): void {
     const { clocks } = this;
-    if (clocks.stallRuns) return;
+    if (clocks.stallIsSet) return;
     const time = reads ? clocks.longestStall : 0;
     if (time === 0) return this.#dropExcess();
     clocks.progressAtStall = progress(this.#connection);
@@ -500,7 +500,6 @@ export class Ending implements TurnTask {
 
   // The end of the transport
 
-  /** The transport is closed, with its error if it had one. */
   transportClosed(error: Error | undefined): void {
     if (this.#connection.transportClosed) return;
     const connection = this.#connection;

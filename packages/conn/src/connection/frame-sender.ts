@@ -40,7 +40,7 @@ export class FrameSender implements BatchSender {
   readonly #connection: Connection;
   /** Its `blocked`: the transport gets no frame, because it is above its high-water mark, or has failed. */
   readonly #machine: Machine<FrameQueue>;
-  /** What waits for the transport or for a turn. The first of them creates it. */
+  /** Writers that wait for the transport or for a turn. The first of them creates it. */
   #waits: DrainWaits | undefined;
   /** Frames of this turn, and the bytes that they cost. */
   #turnFrames = 0;
@@ -105,7 +105,7 @@ export class FrameSender implements BatchSender {
    * Sends a ping or a pong. While the transport is blocked, the frame waits and overtakes messages,
    * unless it `follows` them. At most one pong of each origin waits.
    *
-   * @param own - Whether the library sends the frame. No caller then checks the promise, so a
+   * @param byLibrary - Whether the library sends the frame. No caller then checks the promise, so a
    *   failure ends the connection.
    */
   control(
@@ -113,25 +113,25 @@ export class FrameSender implements BatchSender {
     bytes: Uint8Array,
     start: number,
     end: number,
-    own: boolean,
+    byLibrary: boolean,
     follows: boolean,
   ): Promise<void> {
     const connection = this.#connection;
     if (this.#machine.blocked && !follows) {
-      const error = this.#drainWaits().addControl(opcode, bytes, start, end, own);
+      const error = this.#drainWaits().addControl(opcode, bytes, start, end, byLibrary);
       if (error === undefined) return RESOLVED;
       return connection.rareParts().refuse(error, 'writeControl');
     }
     try {
       this.countControl(opcode, this.#machine.out.addCopy(FIN | opcode, bytes, start, end));
     } catch (error) {
-      if (own) connection.abort(unwritten(error));
+      if (byLibrary) connection.abort(unwritten(error));
       else connection.reportMistake(error, 'writeControl');
       return rejected(error, connection);
     }
     if (this.#machine.out.bytes >= LARGEST_SLAB) this.pump();
     else connection.scheduleFlush();
-    if (own) return RESOLVED;
+    if (byLibrary) return RESOLVED;
     this.#turnFrames++;
     return this.turnFull ? this.#nextTurn() : RESOLVED;
   }
@@ -148,7 +148,7 @@ export class FrameSender implements BatchSender {
 
   /**
    * Whether writers wait for a drain of the blocked transport. While all connections together have too
-   * much, also below the mark: a writer that waits holds no more than its share.
+   * much, also below the mark. A writer that waits has no more than its share.
    */
   #writersWait(): boolean {
     const { settings, shared } = this.#connection;
@@ -170,7 +170,7 @@ export class FrameSender implements BatchSender {
     return this.#machine.blocked ? this.#drainWaits().forDrain() : undefined;
   }
 
-  /** A write whose bytes the queue, and then the transport, refer to, until {@link released}. */
+  /** A write of bytes that the queue, and then the transport, refer to, until {@link released}. */
   reference(written: Deferred<void>): void {
     this.#drainWaits().reference(written);
   }
@@ -275,7 +275,7 @@ export class FrameSender implements BatchSender {
     waits?.drained(error);
   }
 
-  /** The transport will be destroyed: writes whose bytes it then releases reject. */
+  /** The transport will be destroyed: writes reject when it releases their bytes. */
   rejectReleased(end: WriteEnd): void {
     this.#waits?.setReleaseError(end.error);
   }
@@ -344,7 +344,7 @@ export class FrameSender implements BatchSender {
   #writeSegments(): void {
     const frames = this.#machine.out;
     const { transport, platform } = this.#connection;
-    frames.joinTail();
+    frames.moveSlabToTail();
     const { first } = frames;
     const several =
       first !== undefined && (first.next !== undefined || frames.slab.hasFramesOf(frames));

@@ -232,18 +232,18 @@ export class Outbox {
     if (changes || waits || this.writeEnd !== undefined) return false;
     const isObserved = platform.observer?.messageOut !== undefined;
     if (isObserved || settings.maxBufferedAmount < LARGEST_SLAB) return false;
-    const turn = sharedFrames(platform);
-    const batch = turn.run(messages);
+    const batches = sharedFrames(platform);
+    const batch = batches.batchOf(messages);
     if (batch === undefined) return false;
     this.frames.share(batch);
     void sender.added(batch.size, messages.length);
-    turn.flushAtEndOfTurn(sender);
+    batches.flushAtEndOfTurn(sender);
     connection.messagesOut += messages.length;
     return true;
   }
 
   /**
-   * Counts a message whose frames were accepted: an error of the observer does not reject its write.
+   * Counts a message after its frames were accepted. An error of the observer does not reject its write.
    *
    * @param payload - The text, or the size in bytes.
    */
@@ -256,7 +256,6 @@ export class Outbox {
 
   // Frames
 
-  /** Sends a frame with a copy of `bytes[start, end)`. */
   copiedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
     return this.sender.added(this.frames.addCopy(b0, bytes, start, end));
   }
@@ -329,20 +328,20 @@ export class Outbox {
     const { length } = payload;
     const { frames, sender } = this;
     const { machine, shared } = this.#connection;
-    const isOwn = shared.coding.masks || length > LARGEST_SLAB;
+    const isAlone = shared.coding.masks || length > LARGEST_SLAB;
     // A transport that calls back within a write may be blocked while a batch is unsent.
     const behind = machine.blocked || (frames.batch === undefined && frames.bytes > 0);
-    if (isOwn || (behind && length < REFERENCE_FROM)) {
+    if (isAlone || (behind && length < REFERENCE_FROM)) {
       return this.ownedFrame(b0, payload, 0, length);
     }
     const before = behind ? undefined : frames.batch;
-    const turn = sharedFrames(shared.platform);
-    const batch = turn.extend(before, b0, payload);
+    const batches = sharedFrames(shared.platform);
+    const batch = batches.extend(before, b0, payload);
     const size = batch.size - (before === undefined ? 0 : before.size);
     if (behind) frames.addShared(batch);
     else {
       frames.share(batch);
-      if (before === undefined) turn.flushAtEndOfTurn(sender);
+      if (before === undefined) batches.flushAtEndOfTurn(sender);
     }
     return sender.added(size);
   }
@@ -352,7 +351,7 @@ export class Outbox {
   /**
    * Sends a ping or a pong.
    *
-   * @param own - Whether the library sends the frame. No caller then checks the promise, so a
+   * @param byLibrary - Whether the library sends the frame. No caller then checks the promise, so a
    *   failure ends the connection. After the close frame the call has no effect.
    */
   control(
@@ -360,14 +359,15 @@ export class Outbox {
     bytes: Uint8Array,
     start: number,
     end: number,
-    own = false,
+    byLibrary = false,
   ): Promise<void> {
     if (!this.open) {
-      return own ? RESOLVED : rejected(this.writeEnd!.error);
+      return byLibrary ? RESOLVED : rejected(this.writeEnd!.error);
     }
     // Heartbeat pings do not go between the frames of a compressed message: see `heartbeat.ts`.
-    const follows = own && opcode === PingMessage && this.waitingWrites?.encodedUnsent === true;
-    return this.sender.control(opcode, bytes, start, end, own, follows);
+    const follows =
+      byLibrary && opcode === PingMessage && this.waitingWrites?.encodedUnsent === true;
+    return this.sender.control(opcode, bytes, start, end, byLibrary, follows);
   }
 
   /** The machine has queued our close frame: later writes, and those that wait, reject with `end`. */
@@ -418,14 +418,14 @@ export class Outbox {
   }
 
   /**
-   * The transport will be destroyed: rejects later writes, and those whose bytes it then releases.
+   * The transport will be destroyed: rejects later writes, and others when it releases their bytes.
    */
   fail(error: WebSocketError): void {
     this.stopAccepting(error);
     this.sender.rejectReleased(this.writeEnd!);
   }
 
-  /** Rejects the open writer and every waiting write: no message is accepted any more. */
+  /** Rejects the open writer and every waiting write. No message is accepted any more. */
   rejectWaiting(): void {
     this.waitingWrites?.rejectAll(this.writeEnd!);
   }

@@ -20,7 +20,7 @@ import { FlowControl } from './flow-control.ts';
 const LOGIN_EXPIRED = 4401;
 
 /**
- * What few connections need: one object, created on first use, with parts that are created on first
+ * Parts that few connections need: one object, created on first use, with parts that are created on first
  * use. An idle connection has none.
  */
 export class RareParts {
@@ -31,9 +31,8 @@ export class RareParts {
   /** Created by the first pause. */
   flowControl: FlowControl | undefined;
   closed: Deferred<CloseInfo> | undefined;
-  /** See {@link observeWrites}. */
   #writesObserver: ((conn: ReportedConn) => void) | undefined;
-  /** The longest message in bytes, if not that of the settings. */
+  /** The longest message in bytes, if it differs from the settings. */
   readLimit: number | undefined;
   /** Whether messages are dropped that the application may still have wanted. */
   loses = false;
@@ -44,7 +43,7 @@ export class RareParts {
   pingsOut = 0;
   messagesDropped = 0;
   /** Bytes of messages that a reader keeps for later. */
-  heldBytes = 0;
+  keptBytes = 0;
   /** Bytes that it has kept and taken. */
   takenBytes = 0;
   /** The dropped messages that the application may have wanted. */
@@ -113,7 +112,7 @@ export class RareParts {
     this.#readDeadline ??= new Deadline(connection.platform, (when) => {
       connection.inbox.dropAll();
       connection.inbox.finish(deadlineError('read', when), false);
-      // Control frames behind the dropped messages are still handled.
+      // Control frames behind the dropped messages are still read.
       connection.inbox.run('reader');
     });
     this.#readDeadline.set(at);
@@ -169,7 +168,7 @@ export class RareParts {
 
   /**
    * Returns the promise of a call that exceeds a bound. The first refusal that no code awaits is
-   * reported: it has no other trace.
+   * reported. It has no other trace.
    */
   refuse(error: BackpressureError, where: string): CallPromise<never> {
     const connection = this.#connection;
@@ -213,7 +212,7 @@ export class RareParts {
     return outbox.withinTotal(bytes) ? undefined : platform.writeBudget?.refusal(bytes);
   }
 
-  /** A broadcast skips this connection: its buffer has no room for `size` bytes. */
+  /** A broadcast skips this connection. Its buffer has no room for `size` bytes. */
   skipBroadcast(size: number): void {
     this.messagesRefused++;
     if (this.#refusalReported) return;

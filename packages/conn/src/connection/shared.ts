@@ -16,7 +16,7 @@ const MAX_FREE = 64;
 
 /**
  * From this many bytes on, frames may wait in the slab, or in a slow transport as a view of it. Fewer
- * are copied: bounds count bytes, and the rest of the slab would be memory beyond them.
+ * are copied. Bounds count bytes, and the rest of the slab would be memory beyond them.
  */
 export const LEND_FROM: number = (LARGEST_SLAB / 8) * 7;
 
@@ -28,7 +28,7 @@ export const FRAMES_PER_TURN = 1_000;
 
 /**
  * Shared by connections with the same role and platform. It has the pools from which a connection acquires
- * memory for its work; the connection releases that memory when it is idle.
+ * memory for its work. The connection releases that memory when it is idle.
  */
 export class ConnShared {
   readonly role: Role;
@@ -37,7 +37,7 @@ export class ConnShared {
   readonly endOfTurn: TaskQueue;
   readonly laterTurn: TaskQueue;
   readonly decoders: Pool<MessageDecoder> = new Pool(MAX_FREE);
-  /** How frames are encoded: those of a client are masked. */
+  /** How frames are encoded: a client masks them. */
   readonly coding: FrameCoding;
   /** The write memory of connections without a `writeBufferPool`. */
   readonly #memory: WriteMemory = { slabs: sharedSlabPool(), slab: threadSlab() };
@@ -86,7 +86,6 @@ type WriteMemory = {
 /** The memory of a `writeBufferPool`. `size` is the `writeBufferSize`. */
 type PoolMemory = WriteMemory & { readonly size: number };
 
-/** Returns the {@link ConnShared} of a role and a platform. */
 export const sharedOf: { readonly [R in Role]: (platform: Platform) => ConnShared } = {
   server: /* @__PURE__ */ perPlatform((platform) => new ConnShared('server', platform)),
   client: /* @__PURE__ */ perPlatform((platform) => new ConnShared('client', platform)),

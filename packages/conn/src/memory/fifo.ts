@@ -1,4 +1,3 @@
-/** An entry of a {@link Fifo}. */
 export class FifoEntry<T> {
   readonly value: T;
   previous: FifoEntry<T> | undefined;
@@ -13,7 +12,7 @@ export class FifoEntry<T> {
 }
 
 /**
- * A queue, first in, first out, from which any entry can be removed. It is a list: to take the first
+ * A queue, first in, first out, from which any entry can be removed. It is a list. To take the first
  * entry of a long array, Set or Map again and again takes more than linear time.
  */
 export class Fifo<T> {

@@ -10,7 +10,7 @@ type Sender = {
 };
 
 /**
- * A write whose bytes the frame queue, and then the transport, refer to. They stay unchanged until
+ * A write of bytes that the frame queue, and then the transport, refer to. They stay unchanged until
  * {@link release}.
  */
 export class ReferencedWrite {

@@ -19,7 +19,7 @@ export class WriteEnd {
   }
 
   /**
-   * The error of later writes. A CloseSentError is created on first use: most connections close
+   * The error of later writes. A CloseSentError is created on first use. Most connections close
    * without a rejected write, and its stack trace costs more than the close.
    */
   get error(): WebSocketError {
