@@ -12,18 +12,15 @@ const SIZE = 256 * 1024;
 /** Bound of the self-test in ms: an overloaded machine takes seconds. */
 const TEST_TIMEOUT = 10_000;
 
-/**
- * Receives the bytes of sockets. One object serves all sockets: it gets the socket with each call.
- * Its methods must not throw.
- */
+/** Receives the bytes of a socket. Its methods must not throw. */
 export interface BufferSink {
   /** `buffer[0, end)` was read. The bytes are lent for the call, and may be changed. */
-  data(socket: Socket, buffer: Uint8Array, end: number): void;
+  data(buffer: Uint8Array, end: number): void;
   /**
    * A second read, within the call of `data`, has replaced its bytes: use neither. A write of an empty
    * chunk to a TLS socket can cause one: TLS then passes on at once what it has decrypted.
    */
-  overwritten(socket: Socket): void;
+  overwritten(): void;
 }
 
 /** Whether the sockets of this thread read into one buffer. */
@@ -234,7 +231,7 @@ function lend(socket: ReadingSocket, buffer: Uint8Array, end: number): void {
   if (borrower !== undefined) reportOverwritten(borrower);
   borrower = socket;
   try {
-    socket[SINK]!.data(socket, buffer, end);
+    socket[SINK]!.data(buffer, end);
   } finally {
     borrower = undefined;
   }
@@ -248,11 +245,11 @@ const pushCopy: OnRead = function (end, buffer) {
 /** The bytes of this read have replaced those that `socket` was lent. */
 function reportOverwritten(socket: ReadingSocket): void {
   borrower = undefined;
-  socket[SINK]?.overwritten(socket);
+  socket[SINK]?.overwritten();
 }
 
 function onStreamData(this: ReadingSocket, chunk: Uint8Array): void {
-  this[SINK]?.data(this, chunk, chunk.length);
+  this[SINK]?.data(chunk, chunk.length);
 }
 
 /** Sent by the two ends of the self-test's connection. */
@@ -308,8 +305,8 @@ function readAll(socket: Socket, found: Keys): Promise<string> {
     socket.on('error', reject).on('close', () => resolve(received));
     if (!canReadInto(socket, found)) return reject(new Error('a socket has no handle'));
     attach(socket, found, {
-      data(from, buffer, end) {
-        if (buffer !== shared || from !== socket) reject(new Error('bytes arrived elsewhere'));
+      data(buffer, end) {
+        if (buffer !== shared) reject(new Error('bytes arrived elsewhere'));
         received += Buffer.from(buffer.subarray(0, end)).toString('latin1');
       },
       overwritten: () => reject(new Error('a read ran within another one')),

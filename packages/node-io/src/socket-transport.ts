@@ -136,7 +136,7 @@ function kindOf(socket: Socket | Duplex): Kind {
 type Carrier = Owned<SocketTransport>;
 
 /** Its methods are not `#` methods: those would cost each socket a word. */
-class SocketTransport implements Transport {
+class SocketTransport implements Transport, BufferSink {
   readonly underlying: Socket | Duplex;
   readonly #highWaterMark: number;
   readonly #kind: Kind;
@@ -241,9 +241,9 @@ class SocketTransport implements Transport {
     socket.resume();
   }
 
-  /** On Linux the bytes come from the read buffer, by {@link FROM_BUFFER}; elsewhere by 'data'. */
+  /** On Linux the bytes come from the read buffer, which calls {@link data}; elsewhere by 'data'. */
   private startReading(socket: Socket | Duplex): void {
-    const intoBuffer = this.#readBuffer && readInto(socket as Socket, FROM_BUFFER);
+    const intoBuffer = this.#readBuffer && readInto(socket as Socket, this);
     if (!intoBuffer) socket.on('data', onData);
     if (debug.enabled) {
       debug('%s reads %s', this.remoteAddr ?? '?', intoBuffer ? 'into the buffer' : "by 'data'");
@@ -439,15 +439,6 @@ class SocketTransport implements Transport {
 function onData(this: Carrier, chunk: Uint8Array): void {
   this[OWNER]?.data(chunk, chunk.length);
 }
-
-const FROM_BUFFER: BufferSink = {
-  data(socket: Socket & Carrier, buffer, end) {
-    socket[OWNER]?.data(buffer, end);
-  },
-  overwritten(socket: Socket & Carrier) {
-    socket[OWNER]?.overwritten();
-  },
-};
 
 function onEnd(this: Carrier): void {
   reportEnd(this);

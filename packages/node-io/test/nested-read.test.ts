@@ -97,9 +97,9 @@ describe('readInto', () => {
     let depth = 0;
     const done = new Promise<void>((resolve) => {
       const sink: BufferSink = {
-        data(socket, buffer, end) {
+        data(buffer, end) {
           calls.push(`data ${++depth}`);
-          if (depth === 1) socket.write('');
+          if (depth === 1) pair.ours.write('');
           depth--;
           if (buffer[end - 1] === 0x2e) resolve();
         },

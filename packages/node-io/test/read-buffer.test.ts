@@ -39,7 +39,7 @@ class Collected {
 
   constructor() {
     this.sink = {
-      data: (_socket, buffer, end) => {
+      data: (buffer, end) => {
         this.buffers.add(buffer);
         this.add(buffer.subarray(0, end));
       },
@@ -170,7 +170,7 @@ describe.each(rows)('readInto over $over', ({ connect }) => {
     let pauses = 0;
     readInto(socket, {
       ...got.sink,
-      data(_socket, buffer, end) {
+      data(buffer, end) {
         got.add(buffer.subarray(0, end));
         if (pauses++ < 20) {
           socket.pause();
@@ -235,7 +235,7 @@ describe.each(rows)('readInto over $over', ({ connect }) => {
     const sent = pattern(600_000);
     readInto(socket, {
       ...got.sink,
-      data(_socket, buffer, end) {
+      data(buffer, end) {
         got.add(buffer.subarray(0, end));
         stopReadInto(socket);
         socket.on('data', (chunk: Buffer) => got.add(chunk));
