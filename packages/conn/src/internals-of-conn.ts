@@ -25,7 +25,7 @@ export class InternalsOfConn implements Required<ConnInternals> {
   }
 
   get failure(): unknown {
-    return this.connection.failure;
+    return this.connection.machine.failed?.error;
   }
 
   get closeTimeout(): number {

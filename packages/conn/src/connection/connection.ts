@@ -188,11 +188,6 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     return this.outbox.sender.bufferedAmount + (this.outbox.waitingWrites?.bytes ?? 0);
   }
 
-  /** The error that has failed the connection: by a broken rule, or of a handler. */
-  get failure(): unknown {
-    return this.machine.failed?.error;
-  }
-
   /** Whether this connection has ended with `error`, or rejects reads or writes with it. */
   endedWith(error: unknown): boolean {
     const { ending, inbox } = this;
