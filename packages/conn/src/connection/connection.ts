@@ -14,6 +14,7 @@ import {
   WebSocketError,
 } from '@ws/codec';
 import {
+  CLOSED,
   DESTROYED,
   END,
   type Failure,
@@ -174,7 +175,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   }
 
   get transportClosed(): boolean {
-    return this.ending?.closed === true;
+    return this.machine.state === CLOSED;
   }
 
   /** Whether we have paused the transport. */
@@ -379,7 +380,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   fire(): void {
     this.guardTransport(() => {
-      if (this.ending?.begun === true) this.ending.alarm();
+      if (this.machine.begun) this.endingOrNew().alarm();
       else checkHeartbeat(this, this.platform.now());
     });
   }

@@ -413,7 +413,7 @@ export class Outbox {
     // An expired deadline can be moved and does not stop control frames. After this call neither is
     // possible.
     if (!this.open) return;
-    this.writeEnd = WriteEnd.ofError(this.writeEnd?.error ?? error);
+    this.writeEnd = new WriteEnd(this.writeEnd?.error ?? error);
     this.#connection.rare?.noteWriteEnd();
   }
 

@@ -127,7 +127,7 @@ export class RareParts {
     this.#writeDeadline ??= new Deadline(connection.platform, (when) => {
       if (!outbox.open) return;
       const error = deadlineError('write', when);
-      outbox.writeEnd = WriteEnd.ofDeadline(error);
+      outbox.writeEnd = new WriteEnd(error, true);
       connection.guardTransport(() => {
         if (connection.bufferedAmount > 0) connection.abort(error);
       });
