@@ -23,7 +23,7 @@ const BOUNDS: Readonly<Record<string, Counts>> = {
   conn: [82, 8_800, 40, 55, 8, 12],
   deflate: [13, 1_200, 5, 5, 0, 9],
   fetch: [26, 2_200, 34, 0, 0, 0],
-  hub: [103, 11_300, 130, 0, 0, 19],
+  hub: [100, 11_100, 130, 0, 0, 19],
   'node-client': [32, 3_600, 20, 13, 0, 0],
   'node-io': [33, 2_400, 16, 25, 0, 0],
   'node-server': [51, 5_400, 31, 22, 0, 0],
@@ -34,7 +34,7 @@ const BOUNDS: Readonly<Record<string, Counts>> = {
 };
 
 /** Lines of code of the core and of all packages. A package may grow while another shrinks; these only fall. */
-const SUMS = { core: 26_600, all: 58_800 };
+const SUMS = { core: 26_600, all: 58_600 };
 
 /** The packages that every server and client loads. */
 const CORE = ['codec', 'conn', 'node-io', 'node-server', 'node-client'];

@@ -316,7 +316,7 @@ function defaultTotal(): number {
   // Without a bound of a container it is 0, or larger than the machine. Other runtimes lack it.
   const constrained = process.constrainedMemory?.() || Infinity;
   // Set by `runCluster` of @ws/hub/cluster: the processes share the memory.
-  const workers = Number(process.env['WS_WORKERS']) || 1;
+  const workers = Number(process.env[`WS_WORKERS_${process.ppid}`]) || 1;
   return Math.floor(Math.min(constrained, totalmem()) / 8 / workers);
 }
 

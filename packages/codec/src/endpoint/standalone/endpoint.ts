@@ -162,7 +162,7 @@ export class Endpoint {
       readClose: parseCloseMessage,
       failureBy: (error) => this.#failureBy(asProtocolError(error)),
     };
-    this.#machine = new Machine(owner, role, this.#encoder.queue);
+    this.#machine = new Machine(owner, this.#encoder.queue);
     this.#machine.autoPong = autoPong;
     // The newest ping is answered, at the next output.
     this.#machine.blocked = true;
