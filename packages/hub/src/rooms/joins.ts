@@ -3,9 +3,9 @@ import {
   checked,
   checkOptionNames,
   Deferred,
-  handled,
   isThenable,
   kind,
+  markHandled,
   rejected,
   whole,
 } from '@ws/conn/internal';
@@ -157,7 +157,6 @@ export class Joins<Data> {
     pending.result.reject(reason());
   }
 
-  /** Joins a room that the session joins already. */
   #joinAgain(
     session: Session<Data>,
     name: string,
@@ -176,7 +175,7 @@ export class Joins<Data> {
         throw error;
       }
     });
-    return handled(decided);
+    return markHandled(decided);
   }
 
   /** @throws TypeError or RangeError that names the option. */
@@ -224,7 +223,7 @@ export class Joins<Data> {
     const join: PendingJoin<Data> = { result: new Deferred(), resume };
     const { result } = join;
     // A resume may reject after the decision.
-    if (resume !== undefined) void handled(result.promise);
+    if (resume !== undefined) void markHandled(result.promise);
     joining.set(name, join);
     const decided = (enter: () => Promise<Joined<Data>>): void => {
       if (joining.get(name) !== join) return;

@@ -1,5 +1,5 @@
 import { type PreparedMessage, TimeoutError } from '@ws/conn';
-import { Deferred, handled } from '@ws/conn/internal';
+import { Deferred, markHandled } from '@ws/conn/internal';
 import { prepareResult } from '../arguments.ts';
 import { Limit } from '../backplane/limit.ts';
 import { RoomRefusedError } from '../errors.ts';
@@ -72,7 +72,7 @@ export class RoomStates<Data> {
     if (run === undefined) {
       const control = new AbortController();
       run = { room, result: new Deferred(), control, users: 0, isRunning: false };
-      void handled(run.result.promise);
+      void markHandled(run.result.promise);
       this.#runs.set(room, run);
       void this.#run(run);
     }

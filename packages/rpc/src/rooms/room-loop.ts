@@ -1,5 +1,5 @@
 import type { StandardSchema } from '@ws/conn';
-import { Deferred, handled } from '@ws/conn/internal';
+import { Deferred, markHandled } from '@ws/conn/internal';
 import { check, misfit } from '../schema.ts';
 import type { ClientRoom } from './client-room.ts';
 import type { JoinAnswer, JoinOptions, Position } from './room-contract.ts';
@@ -162,7 +162,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   }
 
   next(): Promise<IteratorResult<RoomMessage<unknown>, undefined>> {
-    return handled(this.#items.next());
+    return markHandled(this.#items.next());
   }
 
   return(): Promise<IteratorResult<RoomMessage<unknown>, undefined>> {
