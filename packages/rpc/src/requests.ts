@@ -144,10 +144,8 @@ export class Requests {
     if (unknown.size >= MAX_UNKNOWN || unknown.has(name)) return;
     unknown.add(name);
     const shown = JSON.stringify(name);
-    const error = new Error(
-      `an event ${shown} was dropped: the contract has none at this end; has the other end a newer one?`,
-    );
-    this.#carrier.report(error, 'rpc');
+    const what = `an event ${shown} was dropped: the contract has none at this end`;
+    this.#carrier.report(new Error(`${what}; has the other end a newer one?`), 'rpc');
   }
 
   /** Takes a message that no handler gets, with its answer. */
@@ -231,7 +229,7 @@ export class Requests {
       this.#signs.sendWhile(() => this.#pause === pause);
       this.#watch(source);
     }
-    return this.#pause.over;
+    return this.#pause.over.promise;
   }
 
   /**
@@ -435,10 +433,9 @@ export class Requests {
     if (slow === undefined || slow === this.#reportedSlow) return;
     this.#reportedSlow = slow;
     const { name } = slow;
-    const error = new Error(
-      `the handler of ${name} has not settled, and requests behind it are given up; raise concurrency, or end it by its signal`,
-    );
-    this.#carrier.report(error, name);
+    const what = `the handler of ${name} has not settled, and requests behind it are given up`;
+    const cure = 'raise concurrency, or end it by its signal';
+    this.#carrier.report(new Error(`${what}; ${cure}`), name);
   }
 
   /**
