@@ -74,7 +74,7 @@ export class Call implements TimerEntry {
   timesSent = 0;
   /** For a stream. */
   readonly take: TakeItems | undefined;
-  /** For a stream: the number of the call when its reader began to wait; 0 while it does not. */
+  /** The calls that had begun when the reader of a stream began to wait. 0 while it does not wait. */
   waitsSince = 0;
   readonly #calls: Calls;
 

@@ -66,7 +66,7 @@ export class Requests {
   readonly #outOfOrder = { nested: { count: 0, size: 0 }, beside: { count: 0, size: 0 } };
   /** Set while reading pauses. */
   #pause: Pause | undefined;
-  /** A pause has lasted too long, and no handler has settled since: reading continues. */
+  /** Reading continues. A pause has lasted too long, and no handler has settled since. */
   #isStuck = false;
   /** The end of this connection ends a pause. */
   #watched: ConnLike | undefined;
@@ -179,8 +179,8 @@ export class Requests {
   }
 
   /**
-   * Starts as many requests as have room that a generator may wait for whose reader waits: those that
-   * have arrived since this end has called its stream, and that wait here.
+   * A reader waits for an item. Its generator may wait for the requests that have arrived since this end
+   * has called the stream, and that wait here. Starts as many as have room.
    */
   #startAwaited(): void {
     while (!this.#waiting.isEmpty && this.#hasRoom('nested') && this.#mayBeAwaited()) {
@@ -439,7 +439,7 @@ export class Requests {
   }
 
   /**
-   * A connection has ended: aborts the signals of its handlers. Waiting requests are dropped,
+   * Aborts the signals of the handlers of a connection that has ended. Waiting requests are dropped,
    * except after a close of the peer, which had sent them before.
    */
   ended(connection: ConnLike, isDropped: boolean): void {
