@@ -276,7 +276,11 @@ describe('a Conn on a stream of HTTP/2', () => {
     whenOver(pair.dispose);
     const platform = nodePlatform;
     const client = new Conn(http2Transport(pair.client), { role: 'client', platform });
-    const server = new Conn(http2Transport(pair.server), { role: 'server', platform, readAhead: 1 });
+    const server = new Conn(http2Transport(pair.server), {
+      role: 'server',
+      platform,
+      readAhead: 1,
+    });
     void client.discardReads();
     await client.send('first');
     expect((await server.readMessage()).text()).toBe('first');
