@@ -466,6 +466,8 @@ export class Ending implements TurnTask {
   #endWithoutPeer(): void {
     const { outbox, transport } = this.#connection;
     if (transport.endTimeout === undefined) return;
+    // Before the destroy: a reset would discard what the peer has received and not read.
+    outbox.sender.end();
     if (outbox.sender.bufferedAmount === 0) this.destroyTransport();
     else this.clocks.stallFor(transport.endTimeout);
   }
