@@ -79,7 +79,6 @@ describe('a listener of message', () => {
     hub.on('disconnect', () => void hub.broadcast('gone'));
     const clients = [enter(hub).client, enter(hub).client];
     const closed = hub.close({ over: 50, timeout: 5_000 });
-    await turns();
     await clients[1]!.send('hi');
     for (const client of clients) {
       void client.discardReads();
