@@ -70,6 +70,7 @@ describe('a listener of message', () => {
     expect(failed).toHaveBeenCalledExactlyOnceWith(undefined, expect.any(OverflowError));
     expect(client.state).toBe('open');
     expect(session.state).toBe('open');
+    void client.discardReads().catch(() => {});
     await hub.close({ timeout: 1 });
   });
 
@@ -123,10 +124,12 @@ describe('a publication that is not awaited', () => {
 
   it('is reported when too many messages wait', async () => {
     const { hub, failed } = hubWith();
-    void enter(hub).session.join('r');
+    const { client, session } = enter(hub);
+    void session.join('r');
     for (let i = 0; i < 10_001; i++) void hub.room('r').publish('x');
     await turns();
     expect(failed).toHaveBeenCalledExactlyOnceWith(undefined, expect.any(OverflowError));
+    void client.discardReads().catch(() => {});
     await hub.close({ timeout: 1 });
   });
 });
