@@ -58,7 +58,7 @@ export function broadcast<C extends Conn>(
       fromCaller(error, broadcast);
       throw error;
     }
-    if (left?.has(conn) !== true && (filter === undefined || passes(filter, conn))) {
+    if (left?.has(conn) !== true && (filter === undefined || selects(filter, conn))) {
       chosen.push(conn);
     }
   }
@@ -91,7 +91,7 @@ function checkBroadcast<C extends Conn>(
 }
 
 /** A filter that returns a promise would let all connections through. */
-function passes<C extends Conn>(filter: (conn: C) => boolean, conn: C): boolean {
+function selects<C extends Conn>(filter: (conn: C) => boolean, conn: C): boolean {
   const result: unknown = filter(conn);
   if (isThenable(result)) {
     onRejection(result, () => {});

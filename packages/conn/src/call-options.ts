@@ -74,7 +74,6 @@ export function checkWaits(method: string, options: object): void {
   checkWaitOptions(options);
 }
 
-/** Checks the options of `close`. */
 export function checkCloseOptions(options: { discard?: unknown }): void {
   checkOptionNames('close', options, CLOSE_OPTION_NAMES, 'ignore');
   checkWaitOptions(options);

@@ -42,7 +42,7 @@ import { formatJSON, parseLater } from './read/json.ts';
 import type { MessageReader } from './read/message-reader.ts';
 import { type MessageStreams, streamsOf } from './read/message-streams.ts';
 import { type MessageHandler, receive, startReceive } from './read/receive-call.ts';
-import { handled, rejected, resolvedAt } from './time/promises.ts';
+import { markHandled, rejected, resolvedAt } from './time/promises.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import { checkTransport, type Transport } from './transport.ts';
 import { duration, kind } from './validate.ts';
@@ -101,7 +101,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError
    */
   on(): never {
-    throw this.#noEvents('on');
+    throw noEvents(this, 'on');
   }
 
   /**
@@ -111,7 +111,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError
    */
   addEventListener(): never {
-    throw this.#noEvents('addEventListener');
+    throw noEvents(this, 'addEventListener');
   }
 
   /**
@@ -121,15 +121,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError
    */
   set onmessage(_: never) {
-    throw this.#noEvents('');
-  }
-
-  #noEvents(method: string): TypeError {
-    const error = new TypeError(
-      'a Conn emits no events; read with receive(handler) or for await, and await conn.closed',
-    );
-    if (method !== '') fromCaller(error, this, method);
-    return error;
+    throw noEvents(this, '');
   }
 
   /**
@@ -212,7 +204,10 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     return this.#connection.transport.localAddr;
   }
 
-  /** The peer's address, as the transport names it. */
+  /**
+   * The peer's address, as the transport names it. A socket is asked at the first use: read it while
+   * the connection is open.
+   */
   get remoteAddr(): string | undefined {
     return this.#connection.transport.remoteAddr;
   }
@@ -253,7 +248,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     const message = waitForRead(connection, 'readJSON', options, () =>
       readMessage(connection, 'readJSON'),
     );
-    const value: Promise<T> = parseLater(message, () => void handled(value));
+    const value: Promise<T> = parseLater(message, () => void markHandled(value));
     return value;
   }
 
@@ -300,7 +295,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * Reads and drops every message, so that pings, pongs and the close frame are handled: for
+   * Reads and drops every message, so that pings, pongs and the close frame are read: for
    * programs that only write. Without it `close()` of such a program waits for the peer's close
    * frame behind unread messages. Settles as {@link receive} does.
    */
@@ -741,3 +736,11 @@ function waitForRead<T>(
 
 /** The default pong handler. */
 function ignorePong(): void {}
+
+function noEvents(conn: Conn, method: string): TypeError {
+  const error = new TypeError(
+    'a Conn emits no events; read with receive(handler) or for await, and await conn.closed',
+  );
+  if (method !== '') fromCaller(error, conn, method);
+  return error;
+}

@@ -14,7 +14,6 @@ export interface ConnInternals {
   readonly failure: unknown;
   /** The longest time of a closing handshake, in ms. */
   readonly closeTimeout: number;
-  /** As `closed` of the connection. */
   readonly closed: Promise<CloseInfo>;
   /** Fails the connection because of `error` of the application: with 1011, or 1013 for a BackpressureError. */
   closeAfterError(error: unknown): Promise<CloseInfo>;
@@ -31,7 +30,7 @@ export interface ConnInternals {
    *
    * @returns Whether more may be kept.
    */
-  countHeld?(bytes: number): boolean;
+  countKept?(bytes: number): boolean;
 
   readonly platform?: Platform;
   /** Passes an error of the application to the option `report`. */
@@ -73,9 +72,9 @@ export interface ConnInternals {
 
   /** See `RareParts.observeWrites`. */
   observeWrites?(observer: (conn: unknown) => void): void;
-  /** Whether messages wait for another thread and for nothing else, and `size` more bytes may wait. */
+  /** Whether only an encoding on another thread delays messages, and `size` more bytes may wait. */
   encodesElsewhere?(size: number): boolean;
-  /** Whether messages wait for an open writer and for nothing else, and `size` more bytes may wait. */
+  /** Whether only an open writer delays messages, and `size` more bytes may wait. */
   awaitsWriter?(size: number): boolean;
   /** See `Outbox.sendUnencoded`. */
   sendUnencoded?(send: () => void): void;

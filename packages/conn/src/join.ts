@@ -2,7 +2,7 @@ import type { OwnedBytes } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
 import type { Conn } from './conn.ts';
 import { internalsOf } from './internals-of.ts';
-import { handled } from './time/promises.ts';
+import { markHandled } from './time/promises.ts';
 import { kind } from './validate.ts';
 import { utf8 } from './writing/payload.ts';
 
@@ -38,7 +38,7 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Owned
   internalsOf(conn).readsLater();
   const pieces = join(conn, utf8(term), left.signal);
   return {
-    next: () => handled(pieces.next()),
+    next: () => markHandled(pieces.next()),
     return() {
       left.abort();
       return pieces.return(undefined);

@@ -67,7 +67,7 @@ export interface Transport {
   /** Bytes written and not yet handed to the operating system. */
   readonly bufferedAmount: number;
   /**
-   * Most bytes that the operating systems of both ends may hold on the way to the peer. The
+   * Most bytes that the operating systems of both ends may have on the way to the peer. The
    * heartbeat gives a slow peer time to read as many. Default: 0.
    */
   readonly inTransit?: number | undefined;

@@ -115,7 +115,6 @@ const EVENTS: readonly (keyof HubEvents)[] = [
 /** The key under which a listener of a contract of `@ws/rpc` has the events of its clients. */
 const CONTRACT_EVENTS: unique symbol = /* @__PURE__ */ Symbol.for('@ws/rpc: events');
 
-/** The listeners of one hub, by event. */
 export class Listeners<Data> {
   /** The events of the contracts that listen, by name. */
   readonly events: Record<string, unknown> = {};

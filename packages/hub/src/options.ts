@@ -195,9 +195,7 @@ export interface HubSettings<Data> {
   readonly maxPresence: number;
   readonly mayJoin: HubOptions<Data>['mayJoin'];
   readonly rate: ReturnType<typeof checkRate> | undefined;
-  /** Whether a room has the option `presence`. */
   readonly hasPresence: boolean;
-  /** The settings of the room `name`. */
   readonly room: (name: string) => RoomSettings<Data>;
   /** How to give the room `name` a history, for an error message. */
   readonly historyAdvice: (name: string) => string;

@@ -6,7 +6,7 @@ import {
   ReadPendingError,
   TextMessage,
 } from '@ws/conn';
-import { handled, internalsOf, kind } from '@ws/conn/internal';
+import { internalsOf, kind, markHandled } from '@ws/conn/internal';
 import { QUESTION } from './alive.ts';
 import { type CallOptions, Calls } from './calls.ts';
 import {
@@ -168,7 +168,7 @@ export function serveConn(conn: ConnLike, binding: Binding, auth: unknown): Prom
   const receive = (message: BorrowedMessage): Promise<void> | undefined => link.take(message);
   const internals = internalsOf(conn);
   if (internals.receiveThen !== undefined) return internals.receiveThen(receive, SERVED);
-  return handled(
+  return markHandled(
     conn.receive(receive).then(
       () => SERVED.ended(conn, undefined),
       (error: unknown) => SERVED.ended(conn, { error }),

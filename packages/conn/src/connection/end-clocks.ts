@@ -57,8 +57,8 @@ export class EndClocks {
     this.#startTimer(Math.max(this.#answerBy - this.#now(), this.#closeTimeout / 4));
   }
 
-  /** Whether the time of a reader without progress runs, or of a peer that never ends its side. */
-  get stallRuns(): boolean {
+  /** Whether a reader without progress has a deadline, or a peer that never ends its side. */
+  get stallIsSet(): boolean {
     return this.#stallDeadline !== Infinity;
   }
 

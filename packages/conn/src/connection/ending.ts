@@ -265,7 +265,7 @@ export class Ending implements TurnTask {
     const { machine, outbox, shared } = connection;
     const { endTimeout } = connection.transport;
     if (machine.open) return;
-    if (machine.ends) outbox.sender.end();
+    if (machine.ends(shared.role)) outbox.sender.end();
     if (machine.over) return shared.laterTurn.add(this);
     if (machine.state >= DESTROYED) return;
     this.clocks.peerIsAwaited();
@@ -444,7 +444,7 @@ export class Ending implements TurnTask {
     const { clocks } = this;
     const { machine } = this.#connection;
     if (machine.open) return this.#answerIsLate();
-    if (!clocks.stallRuns) return this.#deadlineCame();
+    if (!clocks.stallIsSet) return this.#deadlineCame();
     clocks.stallIsOver();
     if (machine.received !== undefined) return this.#endWithoutPeer();
     if (!readAheadIsFull(this.#connection)) return;
@@ -459,7 +459,7 @@ export class Ending implements TurnTask {
    */
   #watchReader(reads: boolean): void {
     const { clocks } = this;
-    if (clocks.stallRuns) return;
+    if (clocks.stallIsSet) return;
     const time = reads ? clocks.longestStall : 0;
     if (time === 0) return this.#dropExcess();
     clocks.progressAtStall = progress(this.#connection);
@@ -503,7 +503,6 @@ export class Ending implements TurnTask {
 
   // The end of the transport
 
-  /** The transport is closed, with its error if it had one. */
   transportClosed(error: Error | undefined): void {
     if (this.closed) return;
     const connection = this.#connection;

@@ -93,7 +93,7 @@ class BlockedCheck implements TimerEntry {
 
 /**
  * Pauses and resumes the transport of one connection. While the transport is paused and no
- * `receive` is pending, a timer of `idleReadTimeout` runs. The first pause creates this object.
+ * `receive` is pending, a timer of `idleReadTimeout` is set. The first pause creates this object.
  */
 export class FlowControl implements TimerEntry {
   slot: number | undefined;
@@ -113,7 +113,7 @@ export class FlowControl implements TimerEntry {
     this.paused = true;
     this.#call('pause');
     if (this.#connection.transportClosed) return;
-    // The timeout also runs while a message is inflated for a reader, since the reader may give up.
+    // The timer is also set while a message is inflated for a reader, since the reader may give up.
     // Each step of inflating restarts it.
     if (!this.#isReceiving()) this.#startTimeout();
     if (this.#connection.platform.observer?.blocked !== undefined) this.#checkLater();
@@ -154,7 +154,7 @@ export class FlowControl implements TimerEntry {
     this.#connection.shared.timers.clear(this);
   }
 
-  /** No timeout runs while `receive` or `discardReads` is pending. A handler has no time limit. */
+  /** No timer is set while `receive` or `discardReads` is pending. A handler has no time limit. */
   #isReceiving(): boolean {
     return this.#connection.inbox.receiveCall !== undefined;
   }

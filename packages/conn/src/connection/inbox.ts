@@ -72,7 +72,6 @@ type ReadEnd = { readonly reason: unknown; readonly normally: boolean };
 /** The decoder needs more input, or another call. */
 type NoEvent = typeof NEED_MORE | typeof STEP;
 
-/** The result of a {@link PullRead}. */
 export type ReadResult = Message | MessageReader;
 
 /**
@@ -91,7 +90,6 @@ export type ReadResult = Message | MessageReader;
  * end of the turn, together with what the reader writes until then.
  */
 export class Inbox {
-  /** The pending `receive` or `discardReads`. */
   receiveCall: ReceiveCall | undefined;
   /** The pending `readMessage`, `nextReader` or `next` of an iterator. */
   pull: PullRead<ReadResult> | undefined;
@@ -262,7 +260,7 @@ export class Inbox {
 
   /**
    * Continues after a wait for a later turn, or for the extension. Without a waiting read it fills the
-   * read-ahead, so control frames are handled without a reader.
+   * read-ahead, so control frames are read without a reader.
    */
   continue(): void {
     this.#connection.rare?.checkExpiry();
@@ -365,7 +363,6 @@ export class Inbox {
     }
   }
 
-  /** Handles an event of the machine. */
   handle(event: Exclude<MachineEvent, NoEvent>, decoder: MessageDecoder): void {
     switch (event) {
       case MESSAGE:
@@ -379,7 +376,7 @@ export class Inbox {
           // The rate may have ended the connection.
           if (this.pull !== undefined) this.give(reader);
           if (decoder.fin) this.#observe(decoder);
-        } else if (decoder.turnIntoWhole()) this.#messageArrived(decoder);
+        } else if (decoder.becomeWhole()) this.#messageArrived(decoder);
         break;
       case MESSAGE_DATA:
         addPiece(this.#connection, decoder);
@@ -426,7 +423,7 @@ export class Inbox {
     for (;;) {
       const event = machine.next();
       if (event !== MESSAGE || !plain) return event;
-      this.rate?.passes(decoder.length);
+      this.rate?.deliver(decoder.length);
       // The rate may have ended the connection.
       if (machine.inputEnded || this.ended !== undefined) return STEP;
       const isFreeAgain = this.receiveCall!.take(decoder) && this.use === DELIVERED && !this.held;
@@ -486,7 +483,6 @@ export class Inbox {
     this.queue.push(message);
   }
 
-  /** Gives `result` to the pull read that waits. */
   give(result: ReadResult): void {
     const { pull } = this;
     this.pull = undefined;

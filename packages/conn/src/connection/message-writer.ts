@@ -10,7 +10,7 @@ import {
 import { WriteClosedError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { CallPromise } from '../time/call-promise.ts';
-import { handled, RESOLVED, rejected } from '../time/promises.ts';
+import { markHandled, RESOLVED, rejected } from '../time/promises.ts';
 import { bytesOf, type MessageData, SurrogatePairs, utf8 } from '../writing/payload.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
 import type { Connection } from './connection.ts';
@@ -109,7 +109,7 @@ export class MessageWriter implements AsyncDisposable {
       const written = this.#after(() => this.#put(bytes, 0, length));
       if (written === RESOLVED) return RESOLVED;
       if (waits) this.#waitingWrites.countUntil(written, length);
-      hold(bytes, written);
+      pinUntil(bytes, written);
       return this.#watch(written);
     } catch (error) {
       if (isMistake(error)) fromCaller(error, this, 'write');
@@ -262,7 +262,7 @@ export class MessageWriter implements AsyncDisposable {
     const before = this.#pending;
     const pending = before === undefined ? this.#attempt(step) : before.then(step);
     if (pending === RESOLVED) return RESOLVED;
-    this.#pending = handled(pending);
+    this.#pending = markHandled(pending);
     const idle = (): void => {
       if (this.#pending === pending) this.#pending = undefined;
     };
@@ -379,7 +379,7 @@ function kept(bytes: Uint8Array, start: number, end: number): Uint8Array {
 }
 
 /** Keeps the memory of a borrowed message from reuse until its bytes are written. */
-function hold(bytes: Uint8Array, written: Promise<void>): void {
+function pinUntil(bytes: Uint8Array, written: Promise<void>): void {
   const lease = Lease.holding(bytes);
   if (lease === undefined) return;
   lease.pin();

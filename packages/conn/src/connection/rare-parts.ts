@@ -31,7 +31,6 @@ export class RareParts {
   /** Created by the first pause. */
   flowControl: FlowControl | undefined;
   closed: Deferred<CloseInfo> | undefined;
-  /** See {@link observeWrites}. */
   #writesObserver: ((conn: ReportedConn) => void) | undefined;
   /** The longest message in bytes, if it differs from the settings. */
   readLimit: number | undefined;
@@ -44,7 +43,7 @@ export class RareParts {
   pingsOut = 0;
   messagesDropped = 0;
   /** Bytes of messages that a reader keeps for later. */
-  heldBytes = 0;
+  keptBytes = 0;
   /** Bytes that it has kept and taken. */
   takenBytes = 0;
   /** The dropped messages that the application may have wanted. */
@@ -113,7 +112,7 @@ export class RareParts {
     this.#readDeadline ??= new Deadline(connection.platform, (when) => {
       connection.inbox.dropAll();
       connection.inbox.finish(deadlineError('read', when), false);
-      // Control frames behind the dropped messages are still handled.
+      // Control frames behind the dropped messages are still read.
       connection.inbox.run('reader');
     });
     this.#readDeadline.set(at);

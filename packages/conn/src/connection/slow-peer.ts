@@ -39,7 +39,7 @@ export class SlowPeer {
   /**
    * The deadline has come.
    *
-   * @param inTransit - Bytes that the operating systems may hold.
+   * @param inTransit - Bytes that the operating systems may have.
    * @returns The time in ms until the next deadline; 0 gives up the peer.
    */
   extend(now: number, flushed: number, unsent: number, inTransit: number): number {

@@ -3,7 +3,7 @@ import { Lease } from '@ws/codec/internal';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import type { FifoEntry } from '../memory/fifo.ts';
 import type { DataType } from '../message.ts';
-import { Deferred, handled } from '../time/promises.ts';
+import { Deferred, markHandled } from '../time/promises.ts';
 import { watchChanges } from '../writing/pending-bytes.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
 
@@ -22,7 +22,7 @@ class WaitingWrite<T> {
 
   constructor(size: number) {
     this.size = size;
-    void handled(this.promise);
+    void markHandled(this.promise);
   }
 
   /** The promise of the caller. */
@@ -72,7 +72,6 @@ export class WaitingMessage extends WaitingWrite<void> {
   end: number;
   /** The option of the caller. */
   readonly compress: boolean | undefined;
-  /** The message, if it is a prepared one. */
   readonly prepared: PreparedMessage | undefined;
   /** No other code uses `bytes`, which is the whole message. */
   isOwned = true;

@@ -1,6 +1,6 @@
 import { ContinuationFrame } from '@ws/codec';
 import { isControl } from '@ws/codec/internal';
-import { sendHeldPing } from '../control/heartbeat.ts';
+import { sendDelayedPing } from '../control/heartbeat.ts';
 import { TimeoutError } from '../errors.ts';
 import { Fifo } from '../memory/fifo.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
@@ -94,7 +94,6 @@ export class WaitingWrites {
     return this.#queue.peek();
   }
 
-  /** Adds a write that waits for earlier ones. */
   add<Write extends Waiting>(write: Write): Write['promise'] {
     if (write instanceof WaitingMessage) write.mayAbort = this.#mayAbort;
     write.entry = this.#queue.add(write);
@@ -252,7 +251,7 @@ export class WaitingWrites {
     this.#endEncoded(false);
     // A ping of the heartbeat may have waited for the end of the message.
     const { platform, rare } = this.#connection;
-    if (rare?.pingWait !== undefined) sendHeldPing(this.#connection, platform.now());
+    if (rare?.pingWait !== undefined) sendDelayedPing(this.#connection, platform.now());
     this.#idleAlarm.stop();
     this.#advance();
     this.#idleAlarm.watch();

@@ -1,4 +1,3 @@
-/** An entry of a {@link Fifo}. */
 export class FifoEntry<T> {
   readonly value: T;
   previous: FifoEntry<T> | undefined;

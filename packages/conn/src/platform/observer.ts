@@ -91,6 +91,6 @@ export interface ConnStats {
   readonly pingsOut: number;
   /** Round trip of the last answered ping, in ms; NaN before the first pong. */
   readonly rtt: number;
-  /** Bytes of memory held for the compression windows (RFC 7692, section 7.1.1). */
+  /** Bytes of memory kept for the compression windows (RFC 7692, section 7.1.1). */
   readonly compressionBytes: number;
 }

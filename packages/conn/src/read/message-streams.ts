@@ -37,7 +37,6 @@ export async function closeConfirmed(conn: Pick<Streamed, 'close'>): Promise<voi
   if (!wasClean || !isNormalEnd(end)) throw end;
 }
 
-/** The messages of `conn` as web streams. */
 export function streamsOf(conn: Streamed): MessageStreams {
   const messages = conn[Symbol.asyncIterator]();
   return {

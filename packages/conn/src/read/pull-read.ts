@@ -1,4 +1,4 @@
-import { handled } from '../time/promises.ts';
+import { markHandled } from '../time/promises.ts';
 
 /**
  * A call of `readMessage` or `nextReader`, or of `next` of an iterator, until it has its message. Its
@@ -53,7 +53,7 @@ export class PullRead<Result> {
 
   reject(reason: unknown): void {
     if (this.promise === undefined) return;
-    void handled(this.promise);
+    void markHandled(this.promise);
     this.#reject(reason);
   }
 }

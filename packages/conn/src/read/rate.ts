@@ -91,7 +91,7 @@ export class Rate implements TimerEntry {
   }
 
   /** A message has arrived, and goes straight to a reader. */
-  passes(bytes: number): void {
+  deliver(bytes: number): void {
     if (this.#closes) this.arrived(bytes);
     else this.take(1, bytes);
   }

@@ -4,7 +4,7 @@ import type { Connection } from '../connection/connection.ts';
 import { BorrowedMessage, type DataType } from '../message.ts';
 import { type AsyncContext, asyncContexts } from '../platform/async-contexts.ts';
 import type { CloseInfo } from '../platform/observer.ts';
-import { Deferred, handled, RESOLVED, rejected, resolvedAt } from '../time/promises.ts';
+import { Deferred, markHandled, RESOLVED, rejected, resolvedAt } from '../time/promises.ts';
 import { kind } from '../validate.ts';
 
 /** The callback of `receive`, called with each message. */
@@ -60,7 +60,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   /** Undefined for `discardReads`. */
   readonly handler: MessageHandler | undefined;
-  /** The context in which the handler runs: the call's. */
+  /** The context of the call, in which the handler runs. */
   readonly context: AsyncContext | undefined;
   /** The error that the handler has thrown, or that its promise rejected with. */
   thrown: { readonly error: unknown } | undefined;
@@ -125,11 +125,11 @@ export class ReceiveCall extends Promise<CloseInfo> {
     else notify(observer, subject, this.#promise());
   }
 
-  /** Settles as `end`, which is marked as handled. */
+  /** Settles as `end`. */
   #settleAs(end: Promise<unknown>): void {
     if (this.#result instanceof Deferred) {
       this.#result.resolve(end);
-      void handled(this.#result.promise);
+      void markHandled(this.#result.promise);
     } else this.#result = end;
     const observer = this.#takeObserver();
     if (observer !== undefined) notify(observer, this.#connection.conn, end);
@@ -306,7 +306,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
       hasThrown || !ended.normally ? { error: hasThrown ? error : reason } : undefined;
     const connection = this.#connection;
     const end = this.#end?.ended(connection.conn, failure);
-    if (end !== undefined) this.#settleAs(handled(end));
+    if (end !== undefined) this.#settleAs(markHandled(end));
     else if (failure === undefined) this.#settleAs(connection.closedPromise());
     else this.#reject(failure.error);
   }
@@ -375,7 +375,7 @@ export function receiveThen(
   end: ReceiveEnd<object>,
 ): Promise<void> {
   const clash = connection.inbox.clash('receive');
-  if (clash !== undefined) return handled(end.ended(connection.conn, { error: clash }));
+  if (clash !== undefined) return markHandled(end.ended(connection.conn, { error: clash }));
   return startReceive(connection, handler, end) as Promise<unknown> as Promise<void>;
 }
 

@@ -73,9 +73,9 @@ export class WarningReporter {
   /** Prints `error`, of any value, and where it comes from. Never throws. */
   report(error: unknown, context?: ReportContext): void {
     const now = this.#platform.now();
-    const passed = now - this.#since;
+    const elapsed = now - this.#since;
     // A test has replaced the clock when time goes back.
-    if (passed < 0 || passed >= INTERVAL_MS) {
+    if (elapsed < 0 || elapsed >= INTERVAL_MS) {
       this.#printed.clear();
       this.#since = now;
     }

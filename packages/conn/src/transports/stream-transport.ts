@@ -98,7 +98,6 @@ class StreamTransport implements Transport {
   readonly #reader: Reader;
   readonly #writer: Writer;
   #sink: TransportSink | undefined;
-  /** Bytes of pending writes. */
   #pendingBytes = 0;
   #writerWaits = false;
   #paused = false;

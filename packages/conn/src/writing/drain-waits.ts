@@ -53,10 +53,10 @@ export class DrainWaits {
     bytes: Uint8Array,
     start: number,
     end: number,
-    own: boolean,
+    byLibrary: boolean,
   ): BackpressureError | undefined {
     this.controls ??= new ControlQueue();
-    return this.controls.add(opcode, bytes, start, end, own);
+    return this.controls.add(opcode, bytes, start, end, byLibrary);
   }
 
   forDrain(): Promise<void> {
@@ -114,7 +114,7 @@ export class DrainWaits {
     this.#releasedFrames = within ? this.#releasedFrames + 1 : 0;
   }
 
-  /** Whether the transport has released as much within its writes as one turn may write. */
+  /** Whether writes that the transport released at once have used up this turn. */
   get releasesFillTurn(): boolean {
     return isTurnFull(this.#releasedBytes, this.#releasedFrames);
   }

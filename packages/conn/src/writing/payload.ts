@@ -98,7 +98,6 @@ export function isUnstable(bytes: Uint8Array): boolean {
   return !(buffer instanceof ArrayBuffer) || (buffer as { resizable?: boolean }).resizable === true;
 }
 
-/** Whether `value` is the borrowed message of a handler. */
 export function isBorrowed(value: unknown): value is BorrowedMessage {
   return value instanceof BorrowedMessage;
 }

@@ -254,7 +254,7 @@ describe('a connection above its share', () => {
   it('stays while its reader takes a tenth of what it keeps in 5 s', async () => {
     const { connectAll, platform } = serverOf(8 * MIB);
     const [slow, stuck, other] = connectAll(3);
-    const count = ({ conn }: Slow, bytes: number) => internalsOf(conn).countHeld(bytes);
+    const count = ({ conn }: Slow, bytes: number) => internalsOf(conn).countKept(bytes);
     expect(count(slow!, 6 * MIB)).toBe(true);
     expect(count(stuck!, 5 * MIB)).toBe(false);
     expect(await feed(other!, 16 * KIB, 3)).toBe(0);

@@ -351,7 +351,6 @@ export function channelOf(room: string | undefined): string {
   return room === undefined ? 'all' : `room/${room}`;
 }
 
-/** The room of a channel that {@link channelOf} has named. */
 export function roomOf(channel: string): string {
   return channel.slice(channelOf('').length);
 }

@@ -57,7 +57,6 @@ export interface Outgoing {
 
 /** The numbers of this node on one channel. */
 interface Counted {
-  /** Counter of the first message. */
   readonly first: number;
   /** Counter of the last message, and the time of its publication by the platform's clock. */
   counter: number;
@@ -147,7 +146,6 @@ export class Publications {
     for (const publication of this.#waiting) this.#sendWhenSubscribed(publication);
   }
 
-  /** Rejects the waiting publications. */
   rejectWaiting(): void {
     for (const publication of this.#waiting) this.#refuse(publication, CLOSED, AT_ONCE);
     this.#waiting.clear();
@@ -182,7 +180,6 @@ export class Publications {
     await Promise.all(underWay.flatMap(({ returned }) => returned?.promise ?? []));
   }
 
-  /** Counter of the last message on a channel. */
   lastCounter(channel: string): number {
     return (this.sent.get(channel) ?? this.#quiet.get(channel))?.counter ?? this.#highest;
   }

@@ -74,7 +74,6 @@ export class FanOut {
     return this.#hub.platform.now() < this.#turnEnd!;
   }
 
-  /** @param next - Called in the next turn. */
   #beginTurn(next: TurnCallback): void {
     this.#turnEnd = this.#hub.platform.now() + SLICE_MS;
     this.#scheduler.laterTurn.add(next);

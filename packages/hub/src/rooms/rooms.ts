@@ -129,7 +129,6 @@ export class Rooms<Data> {
     this.#events.add('left', session, name);
   }
 
-  /** See `Session.show`. */
   show(session: Session<Data>, name: string, info: unknown): void {
     checkRoomName(name);
     if (!session.isIn(name)) throw new RoomRefusedError(name, 'the session is not a member');
@@ -197,7 +196,6 @@ export class Rooms<Data> {
     }
   }
 
-  /** See `Room.publishJSON`. */
   publishJSON(
     name: string,
     value: unknown,

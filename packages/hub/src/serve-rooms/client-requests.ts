@@ -2,8 +2,8 @@ import { portablePlatform, TimeoutError } from '@ws/conn';
 import {
   addAbortListener,
   Deferred,
-  handled,
   isThenable,
+  markHandled,
   removeAbortListener,
 } from '@ws/conn/internal';
 import type { HandlerContext } from '@ws/rpc';
@@ -143,7 +143,7 @@ export class ClientRequests {
   }
 
   #opened(key: string, given: PromiseLike<unknown>): Question {
-    const answer = handled(Promise.resolve(given));
+    const answer = markHandled(Promise.resolve(given));
     const question: Question = { answer, lateAt: undefined };
     this.#questions.set(key, question);
     const close = (): void => {
@@ -176,7 +176,7 @@ function lateError(key: string, ms: number): TimeoutError {
 
 /** @throws (rejects) the reason of `signal`, when it aborts before. */
 export async function unlessAborted<T>(promise: Promise<T>, signal: Signal): Promise<T> {
-  void handled(promise);
+  void markHandled(promise);
   if (signal.aborted) throw signal.reason;
   const aborted = new Deferred<never>();
   const abort = (): void => aborted.reject(signal.reason);

@@ -276,7 +276,6 @@ export class Sessions<Data> implements LocalHub {
     });
   }
 
-  /** Terminates the connection of a session that has not ended after `ms`. */
   terminateAfter(session: Session<Data>, ms: number): void {
     const { conn } = session;
     const cancel = this.platform.setTimer(ms, () => {
@@ -399,7 +398,6 @@ export class Sessions<Data> implements LocalHub {
     if (this.listeners.sent) this.emit('sent', session, session, message);
   }
 
-  /** Messages of a session were dropped. */
   overflowed(session: Session<Data>, dropped: number, policy: OverflowPolicy | 'latest'): void {
     this.droppedCount += dropped;
     this.#drops.add(session, dropped, policy, this.platform);

@@ -1,7 +1,7 @@
 import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
 import { formatExtensions } from '@ws/codec';
 import { TransportError } from '@ws/conn';
-import { handled } from '@ws/conn/internal';
+import { markHandled } from '@ws/conn/internal';
 import { cutStream, Http2Code, resetName, streamFields } from '@ws/node-io/internal';
 import type { DialScope } from '../dial-scope.ts';
 import { dialError } from '../errors.ts';
@@ -83,7 +83,7 @@ export function askOnStream(shared: SharedSession, request: StreamRequest): Stre
     checkSize(fields, session.remoteSettings?.maxHeaderListSize);
     const stream = session.request(fields, { endStream: false });
     stream.once('close', () => shared.releaseStream());
-    return { stream, head: handled(headOn(stream)) };
+    return { stream, head: markHandled(headOn(stream)) };
   } catch (cause) {
     shared.releaseStream();
     if (cause instanceof HeadersTooLarge) throw cause;
