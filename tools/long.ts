@@ -66,7 +66,6 @@ const RANDOM = [
   'hub/test/serve-rooms/rooms-random',
   'node-io/test/deflate/verdicts',
   'tests/compression/model',
-  'tests/contracts/endpoint-and-conn',
 ];
 
 const NODES = ['20.19.0', '20.20.2', '22.23.3', '24.21.0', '26.10.0'];

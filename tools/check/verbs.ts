@@ -13,7 +13,7 @@ const VERBS: Readonly<Record<string, string>> = {
     Acceptor PendingWork RawUpgrader RunningServer ServerBase Upgrader
     Hub HubEvents Session Sessions Everywhere EverywhereCalls LocalActs
     Backplane ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Shard WorkerBackplane
-    ClusterApp ClusterWorker RunningCluster SignalActs WorkerPool
+    ClusterApp RemoteHub RunningCluster WorkerPool
     Deflater Inflater HandleDeflater HandleInflater Internals PooledEngine SyncDeflater SyncInflater ZlibHandle`,
   destroy: `Machine Transport Http2Transport MemoryTransport SocketTransport StreamTransport
     Http2Sessions SessionGuard Connection Driver NodeRedis NodeRedisCluster
@@ -41,7 +41,7 @@ const VERBS: Readonly<Record<string, string>> = {
   // A backplane is started again after a start that has failed.
   start: `RunningApp Connection Transport Http2Transport MemoryTransport SocketTransport StreamTransport TransportDuplex
     Inbox Backplane BackplaneLink ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Nodes OtherNodes Resume
-    WorkerBackplane Questions`,
+    RemoteHub WorkerBackplane`,
 };
 
 for (const name of PACKAGES) {

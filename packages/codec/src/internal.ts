@@ -36,7 +36,7 @@ export { linesOf, refusalHead, switchingHead } from './handshake/format.ts';
 export { isHost } from './handshake/host.ts';
 export { parseHostPort } from './handshake/origin.ts';
 export { hasToken } from './handshake/token-list.ts';
-export { simdReadBuffer, withoutSimd } from './masking/simd.ts';
+export { simdReadBuffer } from './masking/simd.ts';
 export { LARGEST_SLAB, NO_BYTES } from './memory/slab.ts';
 export { Pool } from './memory/slab-pool.ts';
 export { encoded } from './messages/extension.ts';

@@ -128,7 +128,7 @@ export class MessageParser<T extends EventEmitter> implements MachineOwner {
     this.#events = events;
     this.#frames = frames;
     this.#role = options.isServer ? 'server' : 'client';
-    this.#machine = new Machine(this, this.#role, this);
+    this.#machine = new Machine(this, this);
     this._extensions = options.extensions ?? NO_EXTENSIONS;
     const { allowSynchronousEvents = true } = options;
     this.#synchronous = allowSynchronousEvents;

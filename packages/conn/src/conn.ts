@@ -101,7 +101,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError
    */
   on(): never {
-    throw this.#noEvents('on');
+    throw noEvents(this, 'on');
   }
 
   /**
@@ -111,7 +111,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError
    */
   addEventListener(): never {
-    throw this.#noEvents('addEventListener');
+    throw noEvents(this, 'addEventListener');
   }
 
   /**
@@ -121,15 +121,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError
    */
   set onmessage(_: never) {
-    throw this.#noEvents('');
-  }
-
-  #noEvents(method: string): TypeError {
-    const error = new TypeError(
-      'a Conn emits no events; read with receive(handler) or for await, and await conn.closed',
-    );
-    if (method !== '') fromCaller(error, this, method);
-    return error;
+    throw noEvents(this, '');
   }
 
   /**
@@ -212,7 +204,10 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     return this.#connection.transport.localAddr;
   }
 
-  /** The peer's address, as the transport names it. */
+  /**
+   * The peer's address, as the transport names it. A socket is asked at the first use: read it while
+   * the connection is open.
+   */
   get remoteAddr(): string | undefined {
     return this.#connection.transport.remoteAddr;
   }
@@ -741,3 +736,11 @@ function waitForRead<T>(
 
 /** The default pong handler. */
 function ignorePong(): void {}
+
+function noEvents(conn: Conn, method: string): TypeError {
+  const error = new TypeError(
+    'a Conn emits no events; read with receive(handler) or for await, and await conn.closed',
+  );
+  if (method !== '') fromCaller(error, conn, method);
+  return error;
+}

@@ -96,7 +96,13 @@ function escaped(text: string): string {
   return excerpt(text, Infinity);
 }
 
+function isEndObserved(): boolean {
+  return close.hasSubscribers || fail.hasSubscribers || debug.enabled;
+}
+
 function publishOpen(conn: object): void {
+  // Asks for the address, for those who get the end of the connection: a closed socket has none.
+  void (conn as Conn).remoteAddr;
   open.publish({ conn });
   if (debug.enabled) debug('open: %s', describeConn(conn as Conn));
 }
@@ -135,12 +141,11 @@ function logBlocked(conn: object, bytes: number, ms: number): void {
  */
 class Publisher implements Observer {
   get opened(): Observer['opened'] {
-    return open.hasSubscribers || debug.enabled ? publishOpen : undefined;
+    return open.hasSubscribers || isEndObserved() ? publishOpen : undefined;
   }
 
   get closed(): Observer['closed'] {
-    const observed = close.hasSubscribers || fail.hasSubscribers || debug.enabled;
-    return observed ? publishClose : undefined;
+    return isEndObserved() ? publishClose : undefined;
   }
 
   get reported(): Observer['reported'] {

@@ -5,6 +5,8 @@
 export class WriteBacklog {
   /** A `drain` is due when the transport falls to its high-water mark. */
   needDrain = false;
+  /** The writing side ends after the last chunk that waits. */
+  ending = false;
   /** Bytes that the socket does not have yet. */
   bytes = 0;
   readonly onWritten: (error?: Error | null) => void;

@@ -58,8 +58,6 @@ export class UpgradeRequest {
   runner: HandlerRunner | undefined;
   /** The pattern of the route that has matched. */
   route: string | undefined;
-  /** The address of the client. Undefined before the limits are checked, or without an address. */
-  address: string | undefined;
   /** Undefined before the limits are checked. */
   reservation: Reservation | undefined;
   /** The third argument of the handler. Undefined before the route has matched. */
@@ -85,6 +83,8 @@ export class UpgradeRequest {
   readonly head: Uint8Array;
   readonly #startedAt: number;
   readonly #router: Router<HandlerRunner | undefined>;
+  /** Undefined before it is asked for, null without one. */
+  #address: string | null | undefined;
   /** The headers that are given with this request. */
   #extra: readonly HeaderPair[] = NO_HEADERS;
   /** Created for a wait or a refusal. */
@@ -111,6 +111,24 @@ export class UpgradeRequest {
     this.head = responder.fault === undefined ? head : NO_BYTES;
     this.#router = router ?? NO_ROUTER;
     this.#startedAt = startedAt;
+  }
+
+  /** The address of the client; undefined without one, and when the system has forgotten it. */
+  get address(): string | undefined {
+    try {
+      return this.findAddress();
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** @throws as {@link FindAddress}, at the first call. */
+  findAddress(): string | undefined {
+    if (this.#address === undefined) {
+      this.#address = null;
+      this.#address = this.plan.findAddress(this) ?? null;
+    }
+    return this.#address ?? undefined;
   }
 
   /** Returns the waits of the handshake. Created at the first call. */
@@ -163,13 +181,17 @@ export class UpgradeRequest {
     const { handler, params, route } = this.#router.match(target);
     this.runner = handler;
     this.route = route;
+    const request = this;
     this.context = {
       auth: undefined,
       params,
       path: decodePath(path),
       query: new URLSearchParams(query),
       route,
-      address: this.address,
+      // A system call, which most applications do not need.
+      get address() {
+        return request.address;
+      },
     };
     if (handler === undefined) return;
     this.plan = handler.plan;

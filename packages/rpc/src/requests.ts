@@ -234,7 +234,8 @@ export class Requests {
     const { source, platform } = this.#carrier;
     if (!this.#mustPause || source?.state === 'closed') return undefined;
     if (this.#pause === undefined) {
-      this.#pause = new Pause(platform, () => this.#pausedTooLong(), this.#signs);
+      const pause = (this.#pause = new Pause(platform, () => this.#pausedTooLong()));
+      this.#signs.sendWhile(() => this.#pause === pause);
       this.#watch(source);
     }
     return this.#pause.over;

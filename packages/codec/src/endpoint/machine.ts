@@ -145,19 +145,17 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
   /** The frames that the transport does not have. */
   readonly out: Out;
   readonly #owner: MachineOwner;
-  readonly #role: Role;
 
-  constructor(owner: MachineOwner, role: Role, out: Out) {
+  constructor(owner: MachineOwner, out: Out) {
     this.#owner = owner;
-    this.#role = role;
     this.out = out;
   }
 
   // What the state says
 
   /** Whether our side of the transport ends once {@link out} is written. */
-  get ends(): boolean {
-    return endsOurSide(this.state, this.#role);
+  ends(role: Role): boolean {
+    return endsOurSide(this.state, role);
   }
 
   /** Whether the transport is destroyed once {@link out} is sent. */

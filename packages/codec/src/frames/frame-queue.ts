@@ -52,16 +52,10 @@ export class FrameQueue {
   // Plain fields, not `#`: see `FrameEncoder`.
   private readonly coding: FrameCoding;
   private last: Segment | undefined = undefined;
-  readonly #lendFrom: number;
 
-  /**
-   * @param lendFrom - Frames of at least this many bytes leave the slab as a view of it. Fewer are
-   *   copied, so that they do not keep a whole slab alive. Default: none is copied.
-   */
-  constructor(slab: FrameSlab, coding: FrameCoding, lendFrom = 0) {
+  constructor(slab: FrameSlab, coding: FrameCoding) {
     this.slab = slab;
     this.coding = coding;
-    this.#lendFrom = lendFrom;
   }
 
   /**
@@ -306,7 +300,7 @@ export class FrameQueue {
     const { slab } = this;
     if (slab.hasFramesOf(this)) {
       const { out, start } = slab;
-      if (out.pos - start >= this.#lendFrom) return this.#slabToSegment();
+      if (out.pos - start >= (this.coding.lendFrom ?? 0)) return this.#slabToSegment();
       this.#copyToTail(out.bytes, start, out.pos);
     }
     slab.removeFrames(this);

@@ -14,6 +14,11 @@ export type FrameCoding = {
   /** Returns the next masking key, big-endian. */
   readonly nextKey: () => number;
   readonly writeUtf8: WriteUtf8;
+  /**
+   * Frames of at least this many bytes leave the slab as a view of it. Fewer are copied, so that they
+   * do not keep a whole slab alive. Default: none is copied.
+   */
+  readonly lendFrom?: number;
 };
 
 /**

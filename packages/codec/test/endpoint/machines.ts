@@ -42,7 +42,7 @@ export class Driven implements MachineOwner {
     this.role = role;
     this.decoder = new MessageDecoder({ role, readLimit: 1000 });
     this.#encoder = new FrameEncoder({ role, nextKey });
-    this.machine = new Machine(this, role, this.#encoder.queue);
+    this.machine = new Machine(this, this.#encoder.queue);
   }
 
   lendDecoder(): MessageDecoder {

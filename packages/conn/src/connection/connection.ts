@@ -42,7 +42,6 @@ import { DetachedBytes } from '../writing/pending-bytes.ts';
 import { checkClosePayload } from '../writing/prepared-message.ts';
 import { unwritten } from '../writing/write-end.ts';
 import { Ending } from './ending.ts';
-import { LEND_FROM } from './frame-sender.ts';
 import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
 import { RareParts } from './rare-parts.ts';
@@ -101,8 +100,8 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     this.shared = shared;
     this.settings = settings;
     this.extension = extension;
-    const frames = new FrameQueue(shared.writeMemory(settings).slab, shared.coding, LEND_FROM);
-    this.machine = new Machine(this, shared.role, frames);
+    const frames = new FrameQueue(shared.writeMemory(settings).slab, shared.coding);
+    this.machine = new Machine(this, frames);
     this.inbox = new Inbox(this);
     this.outbox = new Outbox(this);
     if (extension !== undefined) resumeBy(extension, this.inbox);

@@ -265,7 +265,7 @@ export class Ending implements TurnTask {
     const { machine, outbox, shared } = connection;
     const { endTimeout } = connection.transport;
     if (machine.open) return;
-    if (machine.ends) outbox.sender.end();
+    if (machine.ends(shared.role)) outbox.sender.end();
     if (machine.over) return shared.laterTurn.add(this);
     if (machine.state >= DESTROYED) return;
     this.clocks.peerIsAwaited();

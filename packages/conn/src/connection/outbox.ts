@@ -138,20 +138,10 @@ export class Outbox {
         const bytes = utf8(text, this.#connection.platform);
         return this.waitingWritesOrNew().send(WaitingMessage.owning(type, bytes, compress));
       }
-      sent = this.#encodedText(type, text);
+      sent = encodedText(this.#connection, type, text);
     } else sent = this.sender.added(this.frames.addText(FIN | type, text));
     this.countMessage(type, text);
     return sent;
-  }
-
-  #encodedText(type: DataType, text: string): Promise<void> {
-    const { bytes, release } = Lease.acquire(text.length * 3);
-    try {
-      const size = this.#connection.platform.writeUtf8(bytes, 0, text);
-      return this.encodedFrame(type, bytes, 0, size);
-    } finally {
-      release();
-    }
   }
 
   /**
@@ -218,41 +208,12 @@ export class Outbox {
     const { bytes } = message;
     const type = message.type as DataType;
     const wants = this.encoder?.wants(bytes.length, undefined) === true;
-    const sent = wants ? this.#encodedPrepared(message) : this.sharedFrame(FIN | type, bytes);
+    const sent = wants ? encodedPrepared(this, message) : this.sharedFrame(FIN | type, bytes);
     if (sent === undefined) {
       return this.waitingWritesOrNew().encodeLater(write ?? WaitingMessage.prepared(message));
     }
     this.countMessage(type, bytes.length);
     return sent;
-  }
-
-  /**
-   * Sends a prepared message that the extension changes.
-   *
-   * @returns Undefined when another thread must encode it first.
-   */
-  #encodedPrepared(message: PreparedMessage): Promise<void> | undefined {
-    const { bytes } = message;
-    const { length } = bytes;
-    const type = message.type as DataType;
-    const encoder = this.encoder!;
-    const { shared, rsv } = encoder;
-    if (shared === undefined) return this.encodedFrame(type, bytes, 0, length);
-    const variant = encoder.variantOf(message, shared);
-    if (variant === undefined) return undefined;
-    if (variant.length === 0) {
-      return encoder.wants(length, false)
-        ? this.encodedFrame(type, bytes, 0, length)
-        : this.sharedFrame(FIN | type, bytes);
-    }
-    shared.recordSent(bytes, 0, length);
-    try {
-      this.sender.countEncoded(length);
-      return this.sharedFrame(FIN | rsv | type, variant);
-    } catch (error) {
-      shared.forget();
-      throw error;
-    }
   }
 
   /**
@@ -489,6 +450,50 @@ function rejectionAtEnd(connection: Connection, { error, expired }: WriteEnd): P
 function observeMessage(connection: Connection, type: number, payload: number | string): void {
   const bytes = typeof payload === 'string' ? utf8Length(payload) : payload;
   connection.observe((observer) => observer.messageOut?.(connection.conn, type, bytes));
+}
+
+// Functions: a class with `#` methods would cost each connection a word.
+
+function encodedText(
+  { outbox, platform }: Connection,
+  type: DataType,
+  text: string,
+): Promise<void> {
+  const { bytes, release } = Lease.acquire(text.length * 3);
+  try {
+    return outbox.encodedFrame(type, bytes, 0, platform.writeUtf8(bytes, 0, text));
+  } finally {
+    release();
+  }
+}
+
+/**
+ * Sends a prepared message that the extension changes.
+ *
+ * @returns Undefined when another thread must encode it first.
+ */
+function encodedPrepared(outbox: Outbox, message: PreparedMessage): Promise<void> | undefined {
+  const { bytes } = message;
+  const { length } = bytes;
+  const type = message.type as DataType;
+  const encoder = outbox.encoder!;
+  const { shared, rsv } = encoder;
+  if (shared === undefined) return outbox.encodedFrame(type, bytes, 0, length);
+  const variant = encoder.variantOf(message, shared);
+  if (variant === undefined) return undefined;
+  if (variant.length === 0) {
+    return encoder.wants(length, false)
+      ? outbox.encodedFrame(type, bytes, 0, length)
+      : outbox.sharedFrame(FIN | type, bytes);
+  }
+  shared.recordSent(bytes, 0, length);
+  try {
+    outbox.sender.countEncoded(length);
+    return outbox.sharedFrame(FIN | rsv | type, variant);
+  } catch (error) {
+    shared.forget();
+    throw error;
+  }
 }
 
 /** A masked frame never refers to the caller's bytes, so a client copies them. */

@@ -1,5 +1,5 @@
 import { MessageDecoder, type Role, type SlabSource, sharedSlabPool } from '@ws/codec';
-import { type FrameCoding, FrameSlab, Pool } from '@ws/codec/internal';
+import { type FrameCoding, FrameSlab, LARGEST_SLAB, Pool } from '@ws/codec/internal';
 import { type BufferPool, slabsOf, threadSlab } from '../memory/write-memory.ts';
 import type { Settings } from '../options/conn-options.ts';
 import { type Platform, perPlatform, platformFunctions } from '../platform/platform.ts';
@@ -13,6 +13,12 @@ import type { Timers } from '../scheduler/timers.ts';
  * only while it has unparsed input.
  */
 const MAX_FREE = 64;
+
+/**
+ * From this many bytes on, frames may wait in the slab, or in a slow transport as a view of it. Fewer
+ * are copied. Bounds count bytes, and the rest of the slab would be memory beyond them.
+ */
+export const LEND_FROM: number = (LARGEST_SLAB / 8) * 7;
 
 /**
  * Frames of one connection that are parsed in one turn of the event loop: less than 1 ms, if the
@@ -46,7 +52,7 @@ export class ConnShared {
     this.endOfTurn = endOfTurn;
     this.laterTurn = laterTurn;
     const { nextKey, writeUtf8 } = platformFunctions(platform);
-    this.coding = { masks: role === 'client', nextKey, writeUtf8 };
+    this.coding = { masks: role === 'client', nextKey, writeUtf8, lendFrom: LEND_FROM };
   }
 
   /** Returns the memory to which a connection writes. */

@@ -44,7 +44,7 @@ export interface JoinOptions<Data = unknown> {
   readonly first?: ((joined: Joined<Data>) => MessageData | undefined) | undefined;
 }
 
-/** A join that waits for a promise of `mayJoin`. */
+/** A join that waits for a promise of `mayJoin`, or of a member for a state. */
 export interface PendingJoin<Data> {
   readonly result: Deferred<Joined<Data>>;
   /** Undefined for a join without options. */
@@ -90,11 +90,18 @@ export class Joins<Data> {
       if (pending !== undefined) {
         if (!isAdmitted) return this.#joinAgain(session, name, pending, resume);
         session.joining!.delete(name);
+        pending.resume?.cancel();
         const joined = this.join(session, name, options, isAdmitted);
         pending.result.resolve(joined);
         return joined;
       }
-      if (session.isIn(name)) return this.#rooms.stay(session, name, resume);
+      if (session.isIn(name)) {
+        // Until its state comes, a member gets its messages, and stays one if none comes.
+        const state = resume?.askForState();
+        return state === undefined
+          ? this.#rooms.stay(session, name, resume)
+          : this.#enterLater(session, name, state, resume);
+      }
       this.checkBounds(session, name);
       if (isAdmitted || this.#hub.settings.mayJoin === undefined) {
         return this.#rooms.enter(session, name, resume);
@@ -146,6 +153,7 @@ export class Joins<Data> {
     const pending = session.joining?.get(name);
     if (pending === undefined) return;
     session.joining!.delete(name);
+    pending.resume?.cancel();
     pending.result.reject(reason());
   }
 
@@ -201,7 +209,7 @@ export class Joins<Data> {
     return this.#rooms.enter(session, name, resume);
   }
 
-  /** Enters after a promise of `mayJoin`, unless the session leaves or ends before. */
+  /** Enters after `admitted`, unless the session leaves or ends before. */
   #enterLater(
     session: Session<Data>,
     name: string,
@@ -223,6 +231,7 @@ export class Joins<Data> {
       try {
         result.resolve(enter());
       } catch (error) {
+        resume?.cancel();
         this.#hub.joinFailed(session, error);
         result.reject(error);
       }
@@ -268,7 +277,8 @@ export class Joins<Data> {
   /** @throws {@link RoomRefusedError} above a bound on rooms. */
   checkBounds(session: Session<Data>, name: string): void {
     const { maxRoomsPerSession } = this.#hub.settings;
-    const joined = session.roomCount + (session.joining?.size ?? 0);
+    const joining = [...(session.joining?.keys() ?? [])].filter((each) => !session.isIn(each));
+    const joined = session.roomCount + joining.length;
     if (joined >= maxRoomsPerSession) {
       throw new RoomRefusedError(
         name,

@@ -74,6 +74,8 @@ export class Resume<Data> {
   #position: Position | undefined;
   /** Of a join that gets a state. */
   #states: StateTurn<Data> | undefined;
+  /** See {@link askForState}. */
+  #asked: RoomState | undefined;
   /** A loss leads to another state, not to the end of the connection. */
   #retries = false;
   /** The history does not follow the last state. */
@@ -111,6 +113,21 @@ export class Resume<Data> {
     this.#audience = audience;
     audience.setResume(this.#session, this);
     this.#hub.link?.joined(this.#name, this.#session, true);
+  }
+
+  /** Asks for the state with which the join begins, if it does. Call {@link cancel} or {@link hold}. */
+  askForState(): Promise<void> | undefined {
+    if (!this.#beginsWithState) return undefined;
+    this.#states = new StateTurn(this.#rooms.states, this.#session, this.#name);
+    return this.#states.next().then((state) => void (this.#asked = state));
+  }
+
+  get #hasState(): boolean {
+    return this.#rooms.settingsOf(this.#name).state !== undefined;
+  }
+
+  get #beginsWithState(): boolean {
+    return this.#hasState && this.#options.since === undefined;
   }
 
   /** Sends what the session has missed. Resolves when it has left. */
@@ -197,11 +214,10 @@ export class Resume<Data> {
   }
 
   async #join(): Promise<void> {
-    const hasState = this.#rooms.settingsOf(this.#name).state !== undefined;
-    if (hasState && this.#options.since === undefined) return this.#joinWithState();
+    if (this.#beginsWithState) return this.#joinWithState();
     const { isWhole, missed } = await this.#readFirst();
     if (!this.isReading) return;
-    if (hasState && (!isWhole || this.#hasLost)) return this.#joinWithState();
+    if (this.#hasState && (!isWhole || this.#hasLost)) return this.#joinWithState();
     let first: PreparedMessage | undefined;
     try {
       first = this.#first(this.#joined(isWhole, missed));
@@ -226,11 +242,12 @@ export class Resume<Data> {
 
   /** Sends the state of the room, and what comes after its position. */
   async #joinWithState(): Promise<void> {
-    this.#states = new StateTurn(this.#rooms.states, this.#session, this.#name);
+    this.#states ??= new StateTurn(this.#rooms.states, this.#session, this.#name);
     try {
       for (let i = 0; i < MAX_STATES; i++) {
         this.#release(undefined);
-        const state = await this.#states.next();
+        const state = this.#asked ?? (await this.#states.next());
+        this.#asked = undefined;
         const follows = state !== undefined && (await this.#follows(state.position));
         if (!this.isReading) return;
         if (follows && (await this.#sendState(state, i === 0))) return;

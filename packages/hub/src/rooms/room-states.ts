@@ -7,7 +7,7 @@ import type { Position } from '../position.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 
-/** Calls of the option `state` at a time. */
+/** Calls of an option `state` at a time. */
 const MAX_CALLS = 32;
 /** Longest time of a call, in ms. */
 const CALL_MS = 10_000;
@@ -50,7 +50,8 @@ interface Waiting {
  */
 export class RoomStates<Data> {
   readonly #hub: Sessions<Data>;
-  readonly #calls = new Limit(MAX_CALLS);
+  /** By the option `state`: one that hangs stops no other. */
+  readonly #calls = new Map<unknown, Limit>();
   /** The runs that joins share, by room: they have not ended. */
   readonly #runs = new Map<string, StateRun>();
   /** Resolves when the last run of a room has given its place back. */
@@ -105,7 +106,10 @@ export class RoomStates<Data> {
     const place = new Deferred<void>();
     this.#places.set(room, place.promise);
     await before;
-    await this.#calls.run(() => this.#call(run));
+    const { state } = this.#hub.settings.room(room);
+    const calls = this.#calls.get(state) ?? new Limit(MAX_CALLS);
+    this.#calls.set(state, calls);
+    await calls.run(() => this.#call(run));
     place.resolve();
     if (this.#places.get(room) === place.promise) this.#places.delete(room);
   }

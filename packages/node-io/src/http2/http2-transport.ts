@@ -3,11 +3,11 @@ import process from 'node:process';
 import type { Transport, TransportSink } from '@ws/conn';
 import { DetachedBytes } from '@ws/conn/internal';
 import { cutStream, Http2Code, resetForOverload, resetName } from '../http/reset.ts';
-import { type PausedStream, type PausedStreams, pausedStreamsOf } from '../http/session-memory.ts';
 import { nodePlatform } from '../node-platform.ts';
 import { hostPort } from '../socket-calls.ts';
 import { OWNER, type Owned } from '../transport-base.ts';
 import { releaseFailed, WriteBacklog } from '../write-backlog.ts';
+import { type PausedStream, type PausedStreams, pausedStreamsOf } from './session-memory.ts';
 
 /**
  * Most bytes that a stream is given at a time. Its callback, the only sign of progress, comes after

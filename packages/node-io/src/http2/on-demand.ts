@@ -4,3 +4,4 @@
  * @module
  */
 export { Http2Transport } from './http2-transport.ts';
+export { countUnread, sessionMemory } from './session-memory.ts';

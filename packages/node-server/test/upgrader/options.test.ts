@@ -97,7 +97,7 @@ describe('new Upgrader', () => {
   ])('lets an eighth of the memory wait by default: $says', ({ constrained, expected }) => {
     const memory = vi.spyOn(process, 'constrainedMemory').mockReturnValue(constrained);
     onTestFinished(() => memory.mockRestore());
-    expect(checkUpgraderOptions({}).limits.maxTotalBufferedAmount).toBe(expected);
+    expect(checkUpgraderOptions({}).maxTotalBufferedAmount).toBe(expected);
   });
 
   it('passes the settings of connections on', async () => {

@@ -1,7 +1,7 @@
 import { Duplex } from 'node:stream';
 import type { Transport } from '@ws/conn';
 import { isThenable } from '@ws/conn/internal';
-import { asError } from './app-values.ts';
+import { asError } from '../http/app-values.ts';
 
 /**
  * A Duplex over a Transport, because node:http and node:tls accept only streams. A chunk counts as

@@ -1,8 +1,8 @@
 import type { Http2Session, Http2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { inRootContext } from '../async-contexts.ts';
+import { isHttp2Stream, resetForOverload } from '../http/reset.ts';
 import { unref } from '../node-platform.ts';
-import { isHttp2Stream, resetForOverload } from './reset.ts';
 
 /** Most bytes that the paused streams of one session may hold. */
 const MAX_UNREAD = 32 * 1024 * 1024;
