@@ -106,7 +106,6 @@ export class Inbox {
   rate: Rate | undefined;
   /** Set when no further message can arrive. Queued messages can still be read. */
   ended: ReadEnd | undefined;
-  /** Whether a pass runs. */
   inPass = false;
   /** Whether the application has begun to read. */
   hasRead = false;

@@ -45,7 +45,6 @@ export interface Origin {
   readonly returned: Deferred<void> | undefined;
 }
 
-/** A message for a channel. */
 export interface Outgoing {
   readonly channel: string;
   readonly message: PreparedMessage;
