@@ -297,7 +297,7 @@ export class Inbox {
 
   #run(ahead: boolean): void {
     const connection = this.#connection;
-    // STARTING: nothing is parsed yet. PARSING: an event has called back, and the loop of it continues.
+    // STARTING: nothing is parsed yet. PARSING: an event has called back, and its loop continues.
     if (this.#stage !== READY) return pauseOrResume(connection);
     this.#stage = PARSING;
     const { machine } = connection;
