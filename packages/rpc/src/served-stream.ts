@@ -1,4 +1,3 @@
-import type { ConnLike } from '@ws/conn';
 import { Deferred, RESOLVED, schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import { ACCEPTED, type Carrier, type Writer } from './carrier.ts';
 import type { StreamDefinition } from './definitions.ts';
