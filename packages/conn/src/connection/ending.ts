@@ -320,7 +320,7 @@ export class Ending implements TurnTask {
 
   /**
    * Fails the connection with `code`, because a part of it or a handler failed (section 7.1.7). After our
-   * close frame, the handshake goes on without the messages of the peer.
+   * close frame, the handshake continues without the messages of the peer.
    */
   fail(error: unknown, code: number, reason: string): void {
     const { machine, inbox } = this.#connection;
