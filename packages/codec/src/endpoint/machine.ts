@@ -354,17 +354,14 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
 
   /** The transport is destroyed. What arrived can still be read. */
   destroy(): void {
-    this.#leave(DESTROY);
+    this.waitingPong = undefined;
+    this.#on(DESTROY);
   }
 
   /** The transport has closed. What arrived can still be read. */
   gone(): void {
-    this.#leave(GONE);
-  }
-
-  #leave(event: typeof DESTROY | typeof GONE): void {
     this.waitingPong = undefined;
-    this.#on(event);
+    this.#on(GONE);
   }
 
   /** Returns whether `event` changes the state: the only place where it changes. */
@@ -393,7 +390,7 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
     return this.#added(this.out.addText(FIN | type, text));
   }
 
-  /** Adds a whole message with a copy of `bytes[start, end)`. */
+  /** Adds a whole message, a ping or a pong with a copy of `bytes[start, end)`. */
   bytes(type: number, bytes: Uint8Array, start: number, end: number): number {
     return this.fragment(FIN | type, bytes, start, end);
   }
@@ -405,16 +402,6 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
    */
   fragment(b0: number, bytes: Uint8Array, start: number, end: number): number {
     return this.open ? this.#added(this.out.addCopy(b0, bytes, start, end)) : 0;
-  }
-
-  /** Adds a ping with a copy of `bytes[start, end)` (section 5.5.2). */
-  ping(bytes: Uint8Array, start: number, end: number): number {
-    return this.bytes(PingMessage, bytes, start, end);
-  }
-
-  /** Adds a pong with a copy of `bytes[start, end)` (section 5.5.3). */
-  pong(bytes: Uint8Array, start: number, end: number): number {
-    return this.bytes(PongMessage, bytes, start, end);
   }
 
   /** Only the newest ping is answered while pongs wait (section 5.5.3). */

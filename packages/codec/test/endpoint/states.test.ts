@@ -92,8 +92,8 @@ describe.each<Role>(['server', 'client'])('the states of a %s', (role) => {
       machine.text(1, 'b'),
       machine.bytes(2, Uint8Array.of(1), 0, 1),
       machine.fragment(0x41, Uint8Array.of(1), 0, 1),
-      machine.ping(Uint8Array.of(1), 0, 1),
-      machine.pong(Uint8Array.of(1), 0, 1),
+      machine.bytes(9, Uint8Array.of(1), 0, 1),
+      machine.bytes(10, Uint8Array.of(1), 0, 1),
     ];
     expect(late).toEqual([0, 0, 0, 0, 0]);
     expect(driven.sent()).toEqual(isOpen ? ['1 a', 'close 4000'] : []);

@@ -1,7 +1,7 @@
 import { formatCloseMessage } from '@ws/codec';
 import { utf8Length } from '@ws/codec/internal';
 import type { ControlHandlers } from '../control/control-handlers.ts';
-import type { BytesSent, PingWait } from '../control/heartbeat.ts';
+import type { PingWait } from '../control/heartbeat.ts';
 import type { Pings } from '../control/pings.ts';
 import { type BackpressureError, TimeoutError, untraced } from '../errors.ts';
 import type { CloseInfo } from '../platform/observer.ts';
@@ -38,7 +38,11 @@ export class RareParts {
   /** When the heartbeat has sent its last ping, while that is unanswered. */
   pingedAt: number | undefined;
   pingWait: PingWait | undefined;
-  bytesSent: BytesSent | undefined;
+  /**
+   * `bytesOut` at the last two alarms without an unanswered ping. The peer was not heard last before
+   * `previous`.
+   */
+  bytesSent: { previous: number; last: number } | undefined;
   pingsOut = 0;
   messagesDropped = 0;
   /** Bytes of messages that a reader keeps for later. */

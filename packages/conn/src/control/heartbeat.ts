@@ -27,13 +27,6 @@ export interface PingWait {
   transit?: number;
 }
 
-/** `bytesOut` at the last two alarms without an unanswered ping. */
-export interface BytesSent {
-  /** The alarm before the last one: the peer was not heard last before it. */
-  previous: number;
-  last: number;
-}
-
 /** Time in ms that the peer needs for `inTransit` bytes at its speed so far; 0 without progress. */
 function transitTime(
   { flushed, progressAt, firstFlushed, since }: PingWait,

@@ -13,6 +13,8 @@ import {
   BinaryMessage,
   CloseCode,
   MAX_CONTROL_PAYLOAD,
+  PingMessage,
+  PongMessage,
   type Role,
   TextMessage,
 } from '../../protocol.ts';
@@ -364,7 +366,8 @@ export class Endpoint {
     const payload = controlPayload(data, this, method);
     if (!this.#machine.open) return false;
     this.#checkRoom(data, payload);
-    this.#machine[method](payload, 0, payload.length);
+    const type = method === 'ping' ? PingMessage : PongMessage;
+    this.#machine.bytes(type, payload, 0, payload.length);
     return true;
   }
 
