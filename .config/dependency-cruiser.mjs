@@ -138,6 +138,7 @@ const ON_DEMAND = [
   'node-io/src/duplex',
   'node-io/src/http2',
   'node-server/src/http2',
+  'node-server/src/policies/head',
   'node-server/src/raw',
   'node-client/src/http2',
 ];

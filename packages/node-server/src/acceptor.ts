@@ -20,7 +20,7 @@ import {
   type UpgraderPlan,
 } from './options.ts';
 import { PendingWork } from './pending-work.ts';
-import type { HeadCallbacks } from './policies/head-callbacks.ts';
+import type { HeadCallbacks } from './policies/head/head-callbacks.ts';
 import { limitLifetime } from './policies/lifetime.ts';
 import { Limits } from './policies/limits.ts';
 import { Refusals } from './responder/refusals.ts';

@@ -3,7 +3,7 @@ import type { RequestFacts } from '@ws/codec';
 import { HandshakeError, type HeaderPair } from './errors.ts';
 import { headerOf } from './headers.ts';
 import type { UpgraderPlan } from './options.ts';
-import { checkHead } from './policies/head-callbacks.ts';
+import { checkHead } from './policies/head/on-demand.ts';
 import { applyRules, headFault } from './request.ts';
 import type { Responder } from './responder/responder.ts';
 

@@ -27,7 +27,7 @@ import {
   type TrustProxy,
 } from './policies/client-address.ts';
 import type { ErrorHook } from './policies/error-hook.ts';
-import type { HeadCallbacks } from './policies/head-callbacks.ts';
+import type { HeadCallbacks } from './policies/head/head-callbacks.ts';
 import { checkLifetime, type LifetimePlan, type MaxLifetime } from './policies/lifetime.ts';
 import type { LimitValues } from './policies/limits.ts';
 import { type CheckOrigin, OriginPolicy } from './policies/origin.ts';

@@ -28,7 +28,7 @@ import type { UpgraderPlan } from './options.ts';
 import { type Admission, admissionOf } from './policies/admit.ts';
 import { readAuth, responseRefusal, thrownBy } from './policies/authenticate.ts';
 import { type ErrorHook, refuseByHook } from './policies/error-hook.ts';
-import { beforeUpgrade } from './policies/head-callbacks.ts';
+import { beforeUpgrade } from './policies/head/on-demand.ts';
 import type { Reservation } from './policies/limits.ts';
 import { selectSubprotocol } from './policies/select-subprotocol.ts';
 import { applyRules, IncomingFacts } from './request.ts';

@@ -2,11 +2,12 @@ import type { Http2Session, Http2Stream } from 'node:http2';
 import process from 'node:process';
 import type { Transport, TransportSink } from '@ws/conn';
 import { DetachedBytes } from '@ws/conn/internal';
-import { cutStream, Http2Code, resetForOverload, resetName } from '../http/reset.ts';
+import { cutStream } from '../http/reset.ts';
 import { nodePlatform } from '../node-platform.ts';
 import { hostPort } from '../socket-calls.ts';
 import { OWNER, type WithOwner } from '../transport-base.ts';
 import { releaseFailed, WriteBacklog } from '../write-backlog.ts';
+import { Http2Code, resetForOverload, resetName } from './codes.ts';
 import { type PausedStream, type PausedStreams, pausedStreamsOf } from './session-memory.ts';
 
 /**

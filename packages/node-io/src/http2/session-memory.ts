@@ -1,8 +1,9 @@
 import type { Http2Session, Http2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { inRootContext } from '../async-contexts.ts';
-import { isHttp2Stream, resetForOverload } from '../http/reset.ts';
+import { isHttp2Stream } from '../http/reset.ts';
 import { unref } from '../node-platform.ts';
+import { resetForOverload } from './codes.ts';
 
 /** Most bytes that the paused streams of one session may hold. */
 const MAX_UNREAD = 32 * 1024 * 1024;

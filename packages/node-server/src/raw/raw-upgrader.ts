@@ -19,13 +19,21 @@ import {
 } from '../options.ts';
 import { plainRequestFault, plainRequestRefusal } from '../plain-requests.ts';
 import type { AuthOf } from '../policies/authenticate.ts';
-import { type HeadCallbacks, headCallbackNames } from '../policies/head-callbacks.ts';
+import type { HeadCallbacks } from '../policies/head/head-callbacks.ts';
 import { notAnHttpRequest } from '../responder/client-error.ts';
 import { Http1Responder } from '../responder/http1.ts';
 import type { HandlerOrRoutes, HandlerRunner } from '../route.ts';
 import type { Router } from '../route-table.ts';
 import { UpgradeRequest } from '../upgrade-request.ts';
 import { type HeadReading, isReadingHead, type OnHead, PendingHeads } from './head-reading.ts';
+
+/** The names of {@link HeadCallbacks}. */
+const headCallbackNames: readonly (keyof HeadCallbacks)[] = [
+  'onRequest',
+  'onHost',
+  'onHeader',
+  'onBeforeUpgrade',
+];
 
 /** Options of a raw upgrade, in addition to the options of an Upgrader. */
 export interface RawOptions extends HeadCallbacks {

@@ -1,8 +1,13 @@
 import type { RequestFacts, RequestHead } from '@ws/codec';
 import { isThenable } from '@ws/conn/internal';
-import { type HandshakeError, type HeaderPair, serverFault, unexpectedResult } from '../errors.ts';
-import { type HeadersInput, NO_HEADERS, optionHeaderPairs } from '../headers.ts';
-import { type Refusal, type Refuser, returnedRefusal, thrownBy } from './authenticate.ts';
+import {
+  type HandshakeError,
+  type HeaderPair,
+  serverFault,
+  unexpectedResult,
+} from '../../errors.ts';
+import { type HeadersInput, NO_HEADERS, optionHeaderPairs } from '../../headers.ts';
+import { type Refusal, type Refuser, returnedRefusal, thrownBy } from '../authenticate.ts';
 
 /** A result that lets the handshake continue, or the refusal that ends it. */
 type Verdict = Refusal | undefined | void;
@@ -32,14 +37,6 @@ export interface HeadCallbacks {
     | ((head: RequestFacts) => HeadersInput | Refusal | undefined | void)
     | undefined;
 }
-
-/** The names of {@link HeadCallbacks}. */
-export const headCallbackNames: readonly (keyof HeadCallbacks)[] = [
-  'onRequest',
-  'onHost',
-  'onHeader',
-  'onBeforeUpgrade',
-];
 
 /** The fields of the handshake itself, in lower case. */
 const OF_HANDSHAKE: ReadonlySet<string> = new Set([
