@@ -30,7 +30,7 @@ const BOUNDS: Readonly<Record<string, Counts>> = {
   obs: [14, 1_300, 26, 0, 0, 0],
   proxy: [25, 2_600, 22, 0, 0, 3],
   reconnect: [15, 1_800, 12, 10, 0, 0],
-  rpc: [31, 4_100, 45, 11, 0, 3],
+  rpc: [31, 4_000, 45, 11, 0, 3],
 };
 
 /** Lines of code of the core and of all packages. A package may grow while another shrinks; these only fall. */

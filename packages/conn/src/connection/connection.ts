@@ -64,7 +64,6 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   readonly transport: Transport;
   readonly shared: ConnShared;
   readonly settings: Settings;
-  /** The agreed extension. */
   readonly extension: Extension | undefined;
   /** The protocol: states, frames in both directions, and their counters. */
   readonly machine: Machine<FrameQueue>;
@@ -158,7 +157,6 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     return rare.pings;
   }
 
-  /** The promise that resolves when the transport is closed. */
   closedPromise(): Promise<CloseInfo> {
     const rare = this.rareParts();
     if (rare.closed !== undefined) return rare.closed.promise;
@@ -249,7 +247,6 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     this.shared.endOfTurn.add(this);
   }
 
-  /** The end of the turn. */
   onTurn(): void {
     const { inbox, outbox } = this;
     inbox.turnEnds();

@@ -320,7 +320,7 @@ export class Ending implements TurnTask {
 
   /**
    * Fails the connection with `code`, because a part of it or a handler failed (section 7.1.7). After our
-   * close frame, the handshake goes on without the messages of the peer.
+   * close frame, the handshake continues without the messages of the peer.
    */
   fail(error: unknown, code: number, reason: string): void {
     const { machine, inbox } = this.#connection;
@@ -466,6 +466,8 @@ export class Ending implements TurnTask {
   #endWithoutPeer(): void {
     const { outbox, transport } = this.#connection;
     if (transport.endTimeout === undefined) return;
+    // Before the destroy: a reset would discard what the peer has received and not read.
+    outbox.sender.end();
     if (outbox.sender.bufferedAmount === 0) this.destroyTransport();
     else this.clocks.stallFor(transport.endTimeout);
   }

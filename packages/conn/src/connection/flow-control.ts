@@ -160,7 +160,6 @@ export class FlowControl implements TimerEntry {
     return this.#connection.inbox.receiveCall !== undefined;
   }
 
-  /** Stops all timers. */
   stop(): void {
     this.#stopTimeout();
     if (this.#blockedCheck === undefined) return;

@@ -26,7 +26,6 @@ const LOGIN_EXPIRED = 4401;
 export class RareParts {
   /** The user's handlers of control frames. */
   handlers: ControlHandlers | undefined;
-  /** The unanswered pings. */
   pings: Pings | undefined;
   /** Created by the first pause. */
   flowControl: FlowControl | undefined;
