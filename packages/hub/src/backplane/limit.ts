@@ -1,9 +1,7 @@
-import { addAbortListener, Deferred, removeAbortListener } from '@ws/conn/internal';
-
 /** Runs at most `most` tasks at a time, in the order of the calls. */
 export class Limit {
   readonly #most: number;
-  readonly #waiting = new Set<Deferred<void>>();
+  readonly #waiting = new Set<() => void>();
   #running = 0;
 
   constructor(most: number) {
@@ -20,26 +18,19 @@ export class Limit {
       const [next] = this.#waiting;
       if (next === undefined) this.#running--;
       // The next task gets the place.
-      else {
-        this.#waiting.delete(next);
-        next.resolve();
-      }
+      else if (this.#waiting.delete(next)) next();
     }
   }
 
-  async #untilPlace(signal: AbortSignal | undefined): Promise<void> {
-    const place = new Deferred<void>();
-    // Removes it at once. An aborted task that got a place would never return it.
-    const giveUp = (): void => {
-      if (this.#waiting.delete(place)) place.reject(signal!.reason);
-    };
-    this.#waiting.add(place);
-    if (signal?.aborted) giveUp();
-    if (signal !== undefined) addAbortListener(signal, giveUp);
-    try {
-      await place.promise;
-    } finally {
-      if (signal !== undefined) removeAbortListener(signal, giveUp);
-    }
+  #untilPlace(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.add(resolve);
+      // Removes it at once. An aborted task that got a place would never return it.
+      const giveUp = (): void => {
+        if (this.#waiting.delete(resolve)) reject(signal!.reason);
+      };
+      if (signal?.aborted) giveUp();
+      else signal?.addEventListener('abort', giveUp);
+    });
   }
 }

@@ -16,14 +16,10 @@ import type { Rooms } from './rooms.ts';
 import { SkippedOffsets } from './skipped-offsets.ts';
 import { StateTurn } from './state-turn.ts';
 
-const READS_FAILED = 'reads of missed messages failed';
 /** States that the history cannot follow, after which a join is refused. */
 const MAX_STATES = 3;
 /** A position of no history. All messages of a history come after it. */
 const BEFORE_ALL: Position = { epoch: 'none', offset: 0 };
-const ALL = Number.MAX_SAFE_INTEGER;
-/** The epoch of a client without a position. */
-const NO_EPOCH = '';
 
 /**
  * The start of a membership that loses no message. The session gets the missed messages, then the live
@@ -75,8 +71,6 @@ export class Resume<Data> {
   readonly #hasState: boolean;
   /** Of a join that gets a state. */
   #states: StateTurn<Data> | undefined;
-  /** See {@link askForState}. */
-  #asked: RoomState | undefined;
   /** A loss leads to another state, not to the end of the connection. */
   #retries = false;
   /** The history does not follow the last state. */
@@ -121,7 +115,7 @@ export class Resume<Data> {
   askForState(): Promise<void> | undefined {
     if (!this.#hasState || this.#options.since !== undefined) return undefined;
     this.#states = new StateTurn(this.#rooms.states, this.#session, this.#name);
-    return this.#states.next().then((state) => void (this.#asked = state));
+    return this.#states.ask();
   }
 
   /** Sends what the session has missed. Resolves when it has left. */
@@ -240,8 +234,7 @@ export class Resume<Data> {
     try {
       for (let i = 0; i < MAX_STATES; i++) {
         this.#release(undefined);
-        const state = this.#asked ?? (await this.#states.next());
-        this.#asked = undefined;
+        const state = await this.#states.next();
         const follows = state !== undefined && (await this.#follows(state.position));
         if (!this.isReading) return;
         if (follows && (await this.#sendState(state, i === 0))) return;
@@ -400,7 +393,8 @@ export class Resume<Data> {
 
   async #readSince(since: Position): Promise<MissedPart | undefined> {
     const { limit } = this.#options;
-    const start = since.epoch === NO_EPOCH ? BEFORE_ALL : since;
+    // The epoch of a client without a position is empty.
+    const start = since.epoch === '' ? BEFORE_ALL : since;
     const part = await this.#read(start);
     const { length } = part.messages;
     // A position that the history has not reached yet. Another history had it.
@@ -439,20 +433,17 @@ export class Resume<Data> {
 
   #readFailed(error: unknown): void {
     this.#release(error);
-    if (this.isReading) this.#hub.failedOften(READS_FAILED, error);
+    if (this.isReading) this.#hub.failedOften('reads of missed messages failed', error);
   }
 
   /** The session lacks a message after `first`. The client must resume again. */
   #lose(): void {
-    if (this.#retries) {
-      this.#isBehind = true;
-      return;
-    }
-    void this.#session.close(CloseCode.TryAgainLater, 'missed too much');
+    if (this.#retries) this.#isBehind = true;
+    else void this.#session.close(CloseCode.TryAgainLater, 'missed too much');
   }
 
   /** Reads a part, for {@link #sendPart}. */
-  async #read(since: Position | undefined, limit = ALL): Promise<MissedPart> {
+  async #read(since: Position | undefined, limit = Number.MAX_SAFE_INTEGER): Promise<MissedPart> {
     this.#release(undefined);
     // The session has left. No later call would give the turn back.
     if (!this.isReading) throw new RoomRefusedError(this.#name, 'left');

@@ -9,12 +9,19 @@ export class StateTurn<Data> {
   #run: StateRun | undefined;
   /** Bytes that the session holds for this join. */
   #bytes: number | undefined;
+  /** Of {@link ask}. */
+  #asked: RoomState | undefined;
   #isOver = false;
 
   constructor(states: RoomStates<Data>, session: Session<Data>, room: string) {
     this.#states = states;
     this.#session = session;
     this.#room = room;
+  }
+
+  /** Waits for the state that {@link next} returns at once then. */
+  async ask(): Promise<void> {
+    this.#asked = await this.next();
   }
 
   /**
@@ -24,6 +31,9 @@ export class StateTurn<Data> {
    * @throws (rejects) the error of the option `state`.
    */
   async next(): Promise<RoomState | undefined> {
+    const asked = this.#asked;
+    this.#asked = undefined;
+    if (asked !== undefined) return asked;
     this.left();
     const state = await this.#runOnce();
     if (state === undefined) return undefined;
