@@ -16,12 +16,7 @@ import {
   type TimerEntry,
 } from '@ws/conn/internal';
 import { ACCEPTED, type Carrier } from './carrier.ts';
-import type {
-  Definition,
-  EventDefinition,
-  MethodDefinition,
-  StreamDefinition,
-} from './definitions.ts';
+import type { Definition, EventDefinition, MethodDefinition } from './definitions.ts';
 import { ErrorCode, isSo, RpcError } from './rpc-error.ts';
 import { checkArrived } from './schema.ts';
 import { callText, cancelText, moreText, type WireMessage } from './wire.ts';

@@ -68,15 +68,16 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
 
   /** The first call sends the request. */
   next(): Promise<Result> {
-    const next = new CallPromise<Result>();
+    const result = new CallPromise<Result>();
     this.#results.next().then(
-      ({ done, value }) => next.resolve(done ? { done, value } : { done: false, value: value[0] }),
+      ({ done, value }) =>
+        result.resolve(done ? { done, value } : { done: false, value: value[0] }),
       (error: unknown) => {
-        if (this.#calls === undefined) next.reject(error);
-        else this.#calls.reject(next, this.#definition, error, this.#options);
+        if (this.#calls === undefined) result.reject(error);
+        else this.#calls.reject(result, this.#definition, error, this.#options);
       },
     );
-    return next;
+    return result;
   }
 
   /** Ends the generator of the other end, and does not wait for that. It may take long. */
