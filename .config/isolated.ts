@@ -18,6 +18,7 @@ export const ISOLATED = [
   'packages/node-io/test/async-contexts.test.ts',
   'packages/node-server/test/collected.test.ts',
   'tests/guard-rails/!(private-getters|source-characters).test.ts',
+  'tests/pairs/{model,pairs}.test.ts',
   'tests/pool-poison/**/*.test.ts',
 ];
 

@@ -38,20 +38,6 @@ describe('unread input of a destroyed transport', () => {
     }
   });
 
-  it('is read up to its close frame, whose code is that of the connection', async () => {
-    const { conn, feed, frame, platform, transport } = wired('server', { readAhead: 200 });
-    const texts = ['a', 'b', 'c'].map((c) => c.repeat(100));
-    const close = frame(8, Uint8Array.of(3, 232));
-    feed(frame(1, 'first'), ...texts.map((text) => frame(1, text)), close, frame(1, 'after'));
-    await conn.readMessage();
-    await platform.settle();
-    transport.break(new Error('ECONNRESET'));
-    expect(await conn.closed).toMatchObject({ code: 1000, wasClean: false });
-    const read: string[] = [];
-    for await (const message of conn) read.push(message.text());
-    expect(read).toEqual(texts);
-  });
-
   it('names the close frame in `closed` also when it arrives with the end in the first turn', async () => {
     for (const error of [undefined, new Error('ECONNRESET')]) {
       const { conn, feed, frame, platform, transport } = wired('client');
@@ -183,18 +169,6 @@ describe('receive at the end of a connection', () => {
     expect(error).toMatchObject({ closeCode: 1000 });
     await platform.settle();
     expect(sent()).toEqual(['close 1011']);
-  });
-
-  it('delivers the queued messages when it starts after the end', async () => {
-    const { conn, feed, frame, platform } = wired('server');
-    feed(frame(1, 'one'), frame(1, 'two'), frame(8, Uint8Array.of(0x03, 0xe8)));
-    await platform.advance(20_000);
-    const seen: string[] = [];
-    expect(await conn.receive((message) => void seen.push(message.text()))).toMatchObject({
-      code: 1000,
-    });
-    expect(seen).toEqual(['one', 'two']);
-    await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
   });
 
   it('delivers no message after a handler has failed on a closed connection', async () => {
@@ -490,29 +464,6 @@ describe('a transport that calls back within write', () => {
     await platform.settle();
     if (what === 'close') expect(conn.state).toBe('closed');
     else expect(transport.sent.length).toBe(5 + 100_010);
-  });
-});
-
-describe('two overlapping reads', () => {
-  it('conflict, and no message is lost', async () => {
-    const { conn, feed, frame, platform } = wired('server');
-    await platform.settle();
-    let inner: Promise<unknown> | undefined;
-    conn.setPingHandler(() => {
-      inner ??= conn.readMessage();
-    });
-    // The ping is parsed within the call of the second read.
-    const first = conn.readMessage();
-    feed(frame(1, 'a'), frame(9, 'p'), frame(1, 'b'));
-    expect((await first).text()).toBe('a');
-    const second = conn.readMessage();
-    const results = await Promise.allSettled([second, inner]);
-    await platform.settle();
-    const texts = results.map((r) =>
-      r.status === 'fulfilled' ? (r.value as { text(): string }).text() : r.reason.code,
-    );
-    expect(texts).toContain('b');
-    expect(texts).toContain('WS_ERR_READ_PENDING');
   });
 });
 

@@ -191,20 +191,6 @@ describe('a resume from an engine', () => {
     await hub.close();
   });
 
-  it('rejects when the session leaves between two parts', async () => {
-    const { hub, reads } = reading();
-    const padding = ' '.repeat(2_500);
-    const [one] = await publish(hub, 300, padding);
-    const { client, session, joined } = slowVisit(hub, { since: one! });
-    await turns();
-    session.leave('r');
-    await expect(joined).rejects.toThrow(/left/);
-    client.receive(() => {}).catch(() => {});
-    await turns();
-    expect(reads).toHaveLength(1);
-    await hub.close();
-  });
-
   it('leaves out a message for which form throws, in each part', async () => {
     let fails = false;
     const { hub, errors } = reading((message) => {
