@@ -1,6 +1,6 @@
 import { channelOf } from '../backplane/channel.ts';
 import { EngineLogs } from '../backplane/engine-logs.ts';
-import { decodeEnvelope, encodeEnvelope } from '../backplane/envelope.ts';
+import { decodeEnvelope, type Envelope, encodeEnvelope } from '../backplane/envelope.ts';
 import { NO_COUNT } from '../backplane/word-sender.ts';
 import { encodeWord } from '../backplane/words.ts';
 import type { Position } from '../position.ts';
@@ -98,8 +98,7 @@ export class RemoteHub {
 /** The name of the run of the hub that has published a message. */
 function nodeOf(bytes: Uint8Array): string | undefined {
   try {
-    const envelope = decodeEnvelope(bytes);
-    return 'node' in envelope ? envelope.node : undefined;
+    return (decodeEnvelope(bytes) as Partial<Envelope>).node;
   } catch {
     // The hubs that receive it report it.
     return undefined;

@@ -52,8 +52,8 @@ export class WorkerBackplane implements Backplane, LinkedHub {
     this.#sink = sink;
     this.#link ??= this.#connect(this);
     if (this.#link !== undefined) this.#started ??= this.#ask(['start']);
-    const started = this.#started ?? new Promise<never>(() => {});
-    await withTimeout(portablePlatform, START_MS, started).catch((cause) => {
+    const started = withTimeout(portablePlatform, START_MS, this.#started ?? new Promise(() => {}));
+    await started.catch((cause) => {
       throw new BackplaneError(NO_BROKER, { cause });
     });
   }

@@ -69,7 +69,17 @@ export function clusterBroker(): void {
  * @returns Undefined in a process without a way to a broker.
  */
 export function connect(hub: LinkedHub): Link | undefined {
-  if (broker !== undefined) return linkTo(broker, hub);
+  if (broker !== undefined) {
+    const remote = new RemoteHub(broker, (batch, sent) => {
+      sent();
+      hub.take(batch);
+    });
+    const send: Link['send'] = (batch, sent) => {
+      sent();
+      remote.take(batch);
+    };
+    return { send, disconnect() {} };
+  }
   if (process.send === undefined) return undefined;
   const number = ++lastHub;
   hubs.set(number, hub);
@@ -87,17 +97,4 @@ export function connect(hub: LinkedHub): Link | undefined {
       process.send!({ '@ws/hub': batch, hub: number }, undefined, undefined, sent),
     disconnect: () => hubs.delete(number),
   };
-}
-
-/** Connects a hub to a broker in its process. */
-function linkTo(local: Broker, hub: LinkedHub): Link {
-  const remote = new RemoteHub(local, (batch, sent) => {
-    sent();
-    hub.take(batch);
-  });
-  const send: Link['send'] = (batch, sent) => {
-    sent();
-    remote.take(batch);
-  };
-  return { send, disconnect() {} };
 }

@@ -35,6 +35,8 @@ export interface RunningCluster {
   close(options?: ClusterCloseOptions): Promise<void>;
 }
 
+type Processes = Pick<RunningCluster, 'replace' | 'close'>;
+
 let isRunning = false;
 
 /**
@@ -47,8 +49,7 @@ let isRunning = false;
  *
  * A worker that ends is replaced after 100 ms, then 200, up to 5 s; after 100 ms again when one has lived
  * for 10 s. Before the first worker has started, one that ends ends all. Later five in a row that end before
- * they start do, with exit code 1 and the last error. In a replacement,
- * a start of more than 30 s is killed.
+ * they start do, with exit code 1 and the last error.
  *
  * @param start - Runs in each worker. Its result has `close`, which closes the hub first, then the server.
  * @returns In a worker the result of `start`, in the primary a {@link RunningCluster}, when `start` has
@@ -87,10 +88,7 @@ export function runCluster<App extends ClusterApp>(
   return cluster.isWorker || workers === 1 ? runHere(start, signals) : runPrimary(workers, signals);
 }
 
-function checkOptions(
-  options: RunClusterOptions,
-  start: unknown,
-): { workers: number; signals: boolean } {
+function checkOptions(options: RunClusterOptions, start: unknown) {
   checkOptionNames('runCluster', options, ['workers', 'signals'], 'ignore');
   const { workers = availableParallelism(), signals = true } = options;
   whole('workers', workers);
@@ -107,8 +105,7 @@ function checkOptions(
 async function runPrimary(workers: number, signals: boolean): Promise<RunningCluster> {
   clusterBroker();
   const pool = new WorkerPool(workers);
-  const close = (options?: ClusterCloseOptions): Promise<void> => pool.close(options);
-  const running = runningCluster(workers, close, () => pool.replace(), signals);
+  const running = runningCluster(workers, pool, signals);
   await pool.run();
   return running;
 }
@@ -125,22 +122,20 @@ async function runHere<App extends ClusterApp>(
     if (!hasWarned) process.emitWarning('runCluster: one worker is not replaced; use two or more');
     hasWarned = true;
   };
-  const running = runningCluster(1, (options) => app.close(options), replace, signals);
+  const running = runningCluster(1, { close: (how) => app.close(how), replace }, signals);
   await app.start(start);
   return running;
 }
 
-function runningCluster(
-  workers: number,
-  end: RunningCluster['close'],
-  replace: RunningCluster['replace'],
-  signals: boolean,
-): RunningCluster {
-  const close = async (options: ClusterCloseOptions = {}): Promise<void> => {
-    longestClose(options);
-    await end(options);
+function runningCluster(workers: number, processes: Processes, signals: boolean): RunningCluster {
+  const running: RunningCluster = {
+    workers,
+    replace: () => processes.replace(),
+    async close(options = {}) {
+      longestClose(options);
+      await processes.close(options);
+    },
   };
-  const running = { workers, replace, close };
   if (signals) onSignals(running);
   return running;
 }
@@ -154,6 +149,5 @@ function onSignals(running: RunningCluster): void {
     void running.close().then(() => process.exit());
   };
   process.on('SIGTERM', end).on('SIGINT', end);
-  if (process.platform === 'win32') return;
   process.on('SIGUSR2', () => void running.replace().catch((error) => console.error(error)));
 }

@@ -17,8 +17,6 @@ const MIN_DELAY_MS = 100;
 const MAX_DELAY_MS = 5_000;
 /** A worker that has lived so long, in ms, brings back the shortest pause. */
 const LIVED_MS = 10_000;
-/** A worker that starts for so long during a replacement, in ms, is killed. */
-const START_MS = 30_000;
 /** So many workers in a row that end before they listen end all. */
 const MAX_FAILURES = 5;
 /** How long the closes of a replaced worker are spread, in ms. */
@@ -29,8 +27,6 @@ interface Member {
   readonly worker: Worker;
   readonly started: Deferred<void>;
   readonly ended: Deferred<void>;
-  /** The error of `start`. */
-  error: unknown;
   state: 'starting' | 'serving' | 'closing';
 }
 
@@ -67,8 +63,7 @@ export class WorkerPool {
    * old one, if a new one does not start.
    */
   replace(): Promise<void> {
-    this.#replacing = this.#replacing.catch(() => {}).then(() => this.#renew());
-    return this.#replacing;
+    return (this.#replacing = this.#replacing.catch(() => {}).then(() => this.#renew()));
   }
 
   /** Closes all workers. */
@@ -85,9 +80,7 @@ export class WorkerPool {
   async #renew(): Promise<void> {
     const old = new Set(this.#members);
     while (!this.#closing.signal.aborted && this.#active.some((member) => old.has(member))) {
-      const { started, worker } = this.#fork();
-      const late = setTimeout(() => worker.process.kill('SIGKILL'), START_MS);
-      await started.promise.finally(() => clearTimeout(late));
+      await this.#fork().started.promise;
       // An old one may have ended meanwhile.
       const [oldest, ...others] = this.#active;
       if (others.length >= this.#size) await this.#stop(oldest!, { over: OVER_MS }, true);
@@ -100,7 +93,6 @@ export class WorkerPool {
       worker,
       started: new Deferred(),
       ended: new Deferred(),
-      error: undefined,
       state: 'starting',
     };
     this.#members.add(member);
@@ -108,7 +100,7 @@ export class WorkerPool {
     worker.on('message', (message) => {
       const { '@ws/hub/cluster': control } = ours(message as Control);
       if (control?.[0] === 'ready') this.#serve(member);
-      else if (control?.[0] === 'failed') member.error = control[1];
+      else if (control?.[0] === 'failed') member.started.reject(control[1]);
     });
     // A process that could not be made.
     worker.on('error', (error) => {
@@ -139,8 +131,7 @@ export class WorkerPool {
     member.ended.resolve();
     if (this.#closing.signal.aborted || state === 'closing') return member.started.resolve();
     const why = `worker ${worker.process.pid} ended with ${how}`;
-    const error = member.error ?? new Error(`${why} before it had started`);
-    member.started.reject(error);
+    member.started.reject(new Error(`${why} before it had started`));
     // During a replacement there is one more.
     const isMissing = this.#active.length < this.#size;
     const delay = this.#delay;
@@ -149,6 +140,7 @@ export class WorkerPool {
     }
     if (!isMissing) return;
     if (state === 'starting') {
+      const error: unknown = await member.started.promise.catch((reason: unknown) => reason);
       if (this.#hasServed) console.error(error);
       if (!this.#hasServed || ++this.#failures >= MAX_FAILURES) {
         process.exitCode = 1;
@@ -167,10 +159,9 @@ export class WorkerPool {
     const { worker, state } = member;
     if (state === 'closing') return member.ended.promise;
     member.state = 'closing';
-    const kill = (): void => void worker.process.kill('SIGKILL');
-    const timer = setTimeout(kill, longestClose(options));
-    // It has no clients yet, and Node loses a message that it does not hear.
-    if (state === 'starting') kill();
+    // One that starts has no clients yet, and Node loses a message that it does not hear.
+    const ms = state === 'starting' ? 0 : longestClose(options);
+    const timer = setTimeout(() => worker.process.kill('SIGKILL'), ms);
     const control: Control = { '@ws/hub/cluster': ['close', options, isReplaced] };
     // The callback gets the error of a worker that has just ended.
     worker.send(control, () => {});

@@ -49,10 +49,8 @@ export async function runWorker<App extends ClusterApp>(
   signals: boolean,
 ): Promise<App> {
   const app = new RunningApp<App>();
-  const close = async (options?: ClusterCloseOptions): Promise<void> => {
-    await app.close(options);
-    process.exit();
-  };
+  const close = (options?: ClusterCloseOptions): unknown =>
+    app.close(options).then(() => process.exit());
   // Before the listener of Node, which would end the process with 0.
   cluster.worker!.on('disconnect', () => process.exit(1));
   process.on('message', (message) => {
@@ -63,8 +61,7 @@ export async function runWorker<App extends ClusterApp>(
   });
   // The terminal, and systemd, send signals to all processes. The primary says what to do.
   if (signals) process.on('SIGTERM', () => void close());
-  process.on('SIGINT', () => {});
-  if (process.platform !== 'win32') process.on('SIGUSR2', () => {});
+  process.on('SIGINT', () => {}).on('SIGUSR2', () => {});
   try {
     const result = await app.start(start);
     send(['ready']);
@@ -84,9 +81,8 @@ export async function runWorker<App extends ClusterApp>(
  */
 function refuseConnections(): void {
   subscribe('net.server.socket', (message) => {
-    const { server } = (message as { socket: { server?: Server } }).socket;
     // With 0, Node 20 takes all.
-    if (server !== undefined) server.maxConnections = -1;
+    (message as { socket: { server: Server } }).socket.server.maxConnections = -1;
   });
 }
 

@@ -26,8 +26,11 @@ export class Client {
     this.rooms = rooms;
     this.#name = `client ${number} of ${address.run}`;
     this.#logs = logs;
-    for (const room of rooms) this.#enter(room);
     this.#socket = new WebSocket(`ws://127.0.0.1:${address.port}/?${rooms.join(',')}`);
+    // A node may begin to publish before.
+    this.#socket.on('open', () => {
+      for (const room of rooms) this.#enter(room);
+    });
     this.#socket.on('message', (data: Buffer) => this.#receive(data));
     this.#socket.on('error', () => {});
     this.#socket.on('close', () => this.#end());
