@@ -1,15 +1,35 @@
+import { hex } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import {
   broadcast,
   CloseError,
   CloseSentError,
+  Conn,
   connPair,
   ProtocolError,
   ReadLimitError,
+  streamTransport,
 } from '../../src/index.ts';
 import { internalsOf } from '../../src/internal.ts';
 import { rawPair, turns } from '../raw-pair.ts';
 import { wired } from '../wired.ts';
+
+describe('the closing handshake with a peer that reads nothing', () => {
+  it('is not clean when the transport has not sent our close frame in time', async () => {
+    let peer!: ReadableStreamDefaultController<Uint8Array>;
+    const readable = new ReadableStream<Uint8Array>({ start: (source) => void (peer = source) });
+    const writable = new WritableStream<Uint8Array>({ write: () => new Promise(() => {}) });
+    const transport = streamTransport({ readable, writable });
+    const conn = new Conn(transport, { role: 'server', closeTimeout: 20 });
+    await conn.send('a message');
+    peer.enqueue(hex('88 82 00 00 00 00 03 e8'));
+    expect(await conn.closed).toMatchObject({
+      code: 1000,
+      wasClean: false,
+      error: { code: 'WS_ERR_TIMEOUT' },
+    });
+  });
+});
 
 describe.each(['server', 'client'] as const)('the closing handshake of a %s', (role) => {
   it('starts with our close frame and ends with the peer’s', async () => {
