@@ -23,7 +23,7 @@ export default defineConfig({
           // The files of a worker share its modules, which are loaded once.
           isolate: false,
           // For two cores: many tests wait for a peer or for a timer.
-          maxWorkers: 3,
+          maxWorkers: 4,
           sequence: { groupOrder: 0 },
         },
       },
@@ -54,7 +54,7 @@ export default defineConfig({
           name: 'isolated',
           include: ISOLATED,
           exclude: [...configDefaults.exclude, LONG, ...ISOLATED_ATTACKS],
-          maxWorkers: 3,
+          maxWorkers: 4,
           sequence: { groupOrder: 2 },
         },
       },

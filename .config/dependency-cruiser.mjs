@@ -131,7 +131,11 @@ const ONE_UNIT =
 
 /** Folders that Node loads when they are first used: see `tools/build/commonjs.ts`. */
 const ON_DEMAND = [
+  'codec/src/endpoint/standalone',
+  'codec/src/handshake/heads',
+  'conn/src/transports',
   'node-io/src/deflate',
+  'node-io/src/duplex',
   'node-io/src/http2',
   'node-server/src/http2',
   'node-server/src/raw',
@@ -231,7 +235,7 @@ const forbidden = [
     to: { path: '^packages/' },
   },
   ...ON_DEMAND.map((folder) => ({
-    name: `door-of-${folder.replace('/src/', '-')}`,
+    name: `door-of-${folder.replace('/src', '').replaceAll('/', '-')}`,
     comment: 'the rest of the package knows its types, and imports values from on-demand.ts',
     severity: 'error',
     from: { path: '^packages/[^/]+/src', pathNot: `^packages/${folder}/` },

@@ -4,7 +4,7 @@
  */
 export const ISOLATED = [
   'fuzz/{laws/{conversation,two-conns},test/two-connections}.test.ts',
-  'packages/codec/test/{allocation,pool-guard,frames/{decoder,encoder-memory},masking/{mask,move-unmasked,simd*,words-32},messages/lease}.test.ts',
+  'packages/codec/test/{allocation,pool-guard,frames/decoder,masking/{mask,move-unmasked,simd*,words-32},messages/lease}.test.ts',
   'packages/browser/test/{alive,closing,dial,reading,writing}.test.ts',
   'packages/fetch/test/turns.test.ts',
   'packages/node-client/test/addresses.test.ts',
@@ -18,6 +18,7 @@ export const ISOLATED = [
   'packages/node-io/test/async-contexts.test.ts',
   'packages/node-server/test/collected.test.ts',
   'tests/guard-rails/!(private-getters|source-characters).test.ts',
+  'tests/pairs/{model,pairs}.test.ts',
   'tests/pool-poison/**/*.test.ts',
 ];
 

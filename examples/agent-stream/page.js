@@ -1,6 +1,6 @@
 import { ReconnectingConn } from '@ws/browser';
 import { agent } from './agent.ts';
 
-const answer = agent.connect(new ReconnectingConn('/'), {}).ask('What is this?');
-document.querySelector('button').onclick = () => answer.return?.();
-for await (const word of answer) document.querySelector('pre').append(word);
+const words = agent.connect(new ReconnectingConn('/'), {}).ask('An agent repeats this. '.repeat(9));
+document.querySelector('button').onclick = () => words.return?.();
+for await (const word of words) document.querySelector('pre').append(word);

@@ -39,7 +39,7 @@ function decode(decoder: MessageDecoder, role: Role, loan: Loan): string[] {
   const counters = { framesIn: 0, messagesIn: 0, pingsIn: 0 };
   const seen: string[] = [];
   const extension = loan.extension ? new ToyExtension(0x40, 3) : undefined;
-  decoder.attach(counters, readLimit, extension);
+  decoder.lendTo(counters, readLimit, extension);
   decoder.stopAt = Infinity;
   decoder.callerKeeps = callerKeeps;
   decoder.streaming = streaming;
@@ -60,7 +60,7 @@ function decode(decoder: MessageDecoder, role: Role, loan: Loan): string[] {
   }
   seen.push(JSON.stringify(counters), `error ${String(decoder.error)} idle ${decoder.idle}`);
   if (!decoder.idle) decoder.destroy();
-  decoder.detach();
+  decoder.takeBack();
   return seen;
 }
 

@@ -11,8 +11,8 @@ import {
   SlabPool,
   type SlabSource,
 } from '@ws/codec';
-import { withoutSimd } from '@ws/codec/internal';
 import { NaiveDecoder } from '@ws/tests';
+import { withoutSimd } from '../../packages/codec/src/masking/simd.ts';
 import { ensure, ensureSame } from '../harness/target.ts';
 
 /** Options of a decoder, and how it receives its bytes. */

@@ -183,6 +183,7 @@ describe.each(VERSIONS)('over $name', ({ secure, http2 }) => {
     const conn = await dial();
     await conn.send('hello');
     expect((await conn.readMessage()).text()).toBe('hello');
+    await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1011 });
     expect(await conn.closed).toMatchObject({ code: 1011, wasClean: true });
     while (!seen.includes('@ws:close')) await turn();
     expect(await refusal(dial('/', { headers: { Origin: 'http://a' } }))).toBe(403);

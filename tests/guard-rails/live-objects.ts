@@ -1,8 +1,13 @@
 import { text } from 'node:stream/consumers';
 import { getHeapSnapshot } from 'node:v8';
 
-/** Objects and their bytes on the JavaScript heap, by class. */
-export type LiveObjects = Record<string, { readonly count: number; readonly bytes: number }>;
+/** Objects of one class and one size on the JavaScript heap. */
+export interface LiveObjects {
+  readonly name: string;
+  /** Bytes of one of them. */
+  readonly size: number;
+  readonly count: number;
+}
 
 interface Snapshot {
   readonly snapshot: { readonly meta: { node_fields: string[]; node_types: [string[]] } };
@@ -16,18 +21,20 @@ const NOT_DATA = ['code', 'native', 'object shape', 'synthetic'];
 const VALUES = ['string', 'concatenated string', 'sliced string', 'number'];
 
 /** Counts what is alive in this process, by a heap snapshot. */
-export async function liveObjects(): Promise<LiveObjects> {
+export async function liveObjects(): Promise<LiveObjects[]> {
   const { snapshot, nodes, strings } = JSON.parse(await text(getHeapSnapshot())) as Snapshot;
   const { node_fields: fields, node_types: types } = snapshot.meta;
   const [typeAt, nameAt, sizeAt] = ['type', 'name', 'self_size'].map((f) => fields.indexOf(f));
-  const found: Record<string, { count: number; bytes: number }> = {};
+  const found = new Map<string, { name: string; size: number; count: number }>();
   for (let node = 0; node < nodes.length; node += fields.length) {
     const type = types[0][nodes[node + typeAt!]!]!;
     if (NOT_DATA.includes(type)) continue;
     const name = VALUES.includes(type) ? type : strings[nodes[node + nameAt!]!] || type;
-    const entry = (found[name] ??= { count: 0, bytes: 0 });
-    entry.count++;
-    entry.bytes += nodes[node + sizeAt!]!;
+    const size = nodes[node + sizeAt!]!;
+    const key = `${name} ${size}`;
+    const entry = found.get(key);
+    if (entry === undefined) found.set(key, { name, size, count: 1 });
+    else entry.count++;
   }
-  return found;
+  return [...found.values()];
 }

@@ -27,7 +27,7 @@ async function create(count: number, settings: ConnSettings): Promise<Conn[]> {
 }
 
 async function liveBytes(): Promise<number> {
-  return Object.values(await liveObjects()).reduce((sum, { bytes }) => sum + bytes, 0);
+  return (await liveObjects()).reduce((sum, { size, count }) => sum + size * count, 0);
 }
 
 describe('a connection with settings', { timeout: 300_000 }, () => {

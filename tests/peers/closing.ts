@@ -109,7 +109,8 @@ export function closingSuite(connector: Connector, carriers = SOCKETS): void {
         for (let i = 0; i < 10; i++) ws.send(pattern(70_000));
         const { data } = await conn.readMessage();
         expect(data.length).toBe(70_000);
-        await conn.close(4005);
+        // A reader has half of the time for its next read.
+        await conn.close(4005, '', { timeout: 2_000 });
         expect((await over()).wasClean).toBe(true);
         expect(await peer).toEqual({ code: 4005, reason: '' });
         let unread = 0;

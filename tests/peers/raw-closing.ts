@@ -22,7 +22,7 @@ export function rawClosingSuite(connector: Connector, carriers = SOCKETS): void 
 
     it(`ends TCP ${connector.role === 'server' ? 'at once' : 'after the peer'} when the peer closes`, async () => {
       // RFC 6455, section 7.1.1: the server closes TCP first, the client waits for it.
-      const { peer, over } = await open.raw();
+      const { peer, over } = await open.raw({ closeTimeout: 60_000 });
       await peer.send(CLOSE, formatCloseMessage(1001));
       await peer.frame();
       if (connector.role === 'server') await peer.until(() => peer.ended);

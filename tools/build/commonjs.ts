@@ -42,7 +42,7 @@ export function commonJS(): Plugin {
       const { esbuild, initialOptions } = build;
       const { exports } = JSON.parse(readFileSync('package.json', 'utf8')) as { exports: Exports };
 
-      async function bundle(file: string, contents: string, plugin = externals()): Promise<void> {
+      async function bundle(file: string, contents: string, plugin = externals()): Promise<string> {
         const { outputFiles } = await esbuild.build({
           stdin: { contents, resolveDir: process.cwd() },
           absWorkingDir: process.cwd(),
@@ -54,7 +54,9 @@ export function commonJS(): Plugin {
           write: false,
         });
         // Readable: a stack trace names the functions, and Node prints the line of an uncaught error.
-        for (const { text } of outputFiles) write(file, onDemand(text.replaceAll(COMMENT, '')));
+        const text = onDemand(outputFiles[0]!.text.replaceAll(COMMENT, ''));
+        write(file, text);
+        return text;
       }
 
       build.onEnd(async ({ metafile }) => {
@@ -70,10 +72,10 @@ export function commonJS(): Plugin {
         const namespaces = [...new Set([...entries, ...used])].map(
           (name) => `export * as ${id(name)} from './src/${name}.ts';`,
         );
-        await bundle(WHOLE, namespaces.join('\n'));
+        const whole = await bundle(WHOLE, namespaces.join('\n'));
         for (const [path, { exports: names }] of Object.entries(metafile?.outputs ?? {})) {
           const name = path.replace(/^dist\/(.*)\.js$/, '$1');
-          if (entries.includes(name)) writeEntry(name, names.toSorted());
+          if (entries.includes(name)) writeEntry(name, names.toSorted(), whole);
           // For runtimes without CommonJS.
           else if (exports[`./${name}`] !== undefined) writeTypes(name);
         }
@@ -162,17 +164,28 @@ function publicEntries(exports: Exports): string[] {
   });
 }
 
-function writeEntry(name: string, names: readonly string[]): void {
-  const list = `{\n${names.map((each) => `  ${each},\n`).join('')}}`;
-  const whole = relative(dirname(name), WHOLE);
-  const path = whole.startsWith('.') ? whole : `./${whole}`;
+/** @param whole - The text of the file that has the exports. */
+function writeEntry(name: string, names: readonly string[], whole: string): void {
+  const list = listOf(names);
+  const path = relative(dirname(name), WHOLE).replace(/^(?!\.)/, './');
   const file = basename(name);
+  const isOnDemand = (each: string): boolean => whole.includes(`  ${each}: () => import_`);
+  const own = listOf(names.filter((each) => !isOnDemand(each)));
+  const getters = names
+    .filter(isOnDemand)
+    .map((each) => `  get ${each}() { return entry.${each}; },\n`);
   write(
     `${name}.cjs`,
-    `const ${list} = require('${path}').${id(name)};\nmodule.exports = ${list};\n`,
+    `const entry = require('${path}').${id(name)};
+const ${own} = entry;
+module.exports = ${own.slice(0, -1)}${getters.join('')}};\n`,
   );
   write(`${name}.mjs`, `import entry from './${file}.cjs';\nexport const ${list} = entry;\n`);
   writeTypes(name);
+}
+
+function listOf(names: readonly string[]): string {
+  return `{\n${names.map((each) => `  ${each},\n`).join('')}}`;
 }
 
 function writeTypes(name: string): void {

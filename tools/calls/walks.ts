@@ -78,13 +78,13 @@ export const WALKS: Readonly<Record<string, Row>> = {
   },
   upgrade: {
     what: 'an upgrade by serve, without options',
-    bound: 145,
+    bound: 142,
     ours: () => upgrade(ours(() => new Promise(() => {}))),
     ws: () => upgrade(theirs(() => {})),
   },
   close: {
     what: "the peer's close frame, with a receive pending, until the end of the turn",
-    bound: 160,
+    bound: 155,
     ours: () => answer(ours((conn) => conn.receive(() => {}))),
     ws: () => answer(theirs(() => {})),
   },

@@ -13,12 +13,24 @@ const VERBS: Readonly<Record<string, string>> = {
     Acceptor PendingWork RawUpgrader RunningServer ServerBase Upgrader
     Hub HubEvents Session Sessions Everywhere EverywhereCalls LocalActs
     Backplane ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Shard WorkerBackplane
-    ClusterApp ClusterWorker RunningCluster SignalActs WorkerPool
+    ClusterApp RemoteHub RunningCluster WorkerPool
     Deflater Inflater HandleDeflater HandleInflater Internals PooledEngine SyncDeflater SyncInflater ZlibHandle`,
   destroy: `Machine Transport Http2Transport MemoryTransport SocketTransport StreamTransport
     Http2Sessions SessionGuard Connection Driver NodeRedis NodeRedisCluster
     Decompressor PerMessageDeflate`,
   drop: 'Batches PieceQueue MemoryBroker',
+  held: 'ClusterBackplane',
+  hold: 'Resume RoomStates',
+  own: 'BorrowedMessage WaitingMessage',
+  pass: 'Resume',
+  run: `Inbox YieldQueue TaskQueue Audience Due Limit SharedReads MissedSends MemberEvents RoomStates
+    ClusterBackplane Connection HeldPublications WorkerPool
+    DeflateJobs HandleInflater ZlibHandle HandlerRunner`,
+  share: 'MissedParts',
+  take: `MessageBlocks MessageReader PieceQueue Rate ReceiveCall Histories PartTurns Resume
+    Batches RemoteHub WorkerBackplane LinkedHub WriteBacklog EarlyBytes GatheredBytes`,
+  // Called at the end of a turn of the event loop.
+  turn: 'OwnMembers Presence PresenceLink MissedSends MemberEvents',
   // Of a sink: the peer has ended its side.
   end: `Connection TransportSink FrameSender
     Transport Http2Transport MemoryTransport SocketTransport StreamTransport`,
@@ -29,7 +41,7 @@ const VERBS: Readonly<Record<string, string>> = {
   // A backplane is started again after a start that has failed.
   start: `RunningApp Connection Transport Http2Transport MemoryTransport SocketTransport StreamTransport TransportDuplex
     Inbox Backplane BackplaneLink ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Nodes OtherNodes Resume
-    WorkerBackplane Questions`,
+    RemoteHub WorkerBackplane`,
 };
 
 for (const name of PACKAGES) {

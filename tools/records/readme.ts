@@ -7,7 +7,7 @@ import { type Records, readJSON } from './records.ts';
 /** The parts of README.md that are made from records, by the names of their markers. */
 export function sectionsOf(root: string): Map<string, string> {
   return new Map([
-    ['runtimes', runtimes(readJSON(root, 'docs/runtimes.json') as Tried[])],
+    ['runtimes', runtimes(root)],
     ['sizes', sizes(root)],
     ['tested', tested(root)],
   ]);
@@ -15,23 +15,28 @@ export function sectionsOf(root: string): Map<string, string> {
 
 const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |\n`;
 const count = (n: number): string => n.toLocaleString('en');
+/** `20.20` of `20.20.2`. */
+const minorOf = (version: string): string => version.replace(/\.\d+$/, '');
 const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);
 
 /** What works where: tried parts, and what no program has tried. */
-function runtimes(tried: readonly Tried[]): string {
+function runtimes(root: string): string {
+  const tried = readJSON(root, 'docs/runtimes.json') as Tried[];
+  const { tests } = readJSON(root, 'docs/records.json') as Records;
   const versions = (name: string): string[] =>
     tried
       .filter(({ runtime }) => runtime.startsWith(`${name} `))
-      .map(({ runtime }) => runtime.split(' ')[1]!.replace(/\.\d+$/, ''));
+      .map(({ runtime }) => minorOf(runtime.split(' ')[1]!));
   const failed = tried.filter(({ parts }) => Object.values(parts).includes(false));
   if (failed.length > 0) throw new Error(`docs/runtimes.json: parts fail on ${failed[0]!.runtime}`);
-  const [oldest, tests, ...others] = versions('node');
+  const tested = minorOf(tests?.made.node ?? '');
+  const others = versions('node').filter((version) => version !== tested);
   return [
     row(['on Linux x64', 'tried']),
     row(['---', '---']),
-    row([`Node ${tests}`, 'all tests']),
+    ...(tested === '' ? [] : [row([`Node ${tested}`, 'all tests'])]),
     row([
-      `Node ${[oldest, ...others].join(', ')}; Bun ${versions('bun').join(', ')}; Deno ${versions('deno').join(', ')}`,
+      `Node ${others.join(', ')}; Bun ${versions('bun').join(', ')}; Deno ${versions('deno').join(', ')}`,
       'most parts of the built packages',
     ]),
     row(['Workers', '`@ws/fetch`']),

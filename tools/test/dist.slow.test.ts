@@ -73,6 +73,21 @@ describe('a server on Node', () => {
       [true, true, true, true, true, true],
     ]);
   });
+
+  it.for(['require', 'import'])('loads no client and no Endpoint, by %s', (way, { skip }) => {
+    if (missing.length > 0) skip('not built');
+    const entry =
+      way === 'require' ? "require('@ws/node-server')" : "await import('@ws/node-server')";
+    const code = `(async () => {
+      const { Upgrader } = ${entry};
+      new Upgrader();
+      console.log(Object.keys(require.cache).filter((file) => /heads|standalone/.test(file)).length);
+      const { Endpoint } = require('@ws/codec');
+      console.log(new Endpoint({ role: 'server' }) instanceof Endpoint);
+    })();`;
+    const out = execFileSync(process.execPath, ['-e', code], { cwd: root, encoding: 'utf8' });
+    expect(out).toBe('0\ntrue\n');
+  });
 });
 
 describe('a bundle for Node', () => {

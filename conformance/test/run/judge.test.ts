@@ -23,7 +23,9 @@ function caseOf(run: (attempt: Attempt) => Promise<void>): Case<Attempt> {
 
 /** Runs a case of 50 timeouts that calls `each` after each timeout. */
 async function longCase(each: (attempt: Attempt) => void): Promise<readonly string[]> {
-  vi.useFakeTimers();
+  vi.useFakeTimers({
+    toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'],
+  });
   onTestFinished(() => void vi.useRealTimers());
   const judged = judge(
     caseOf(async (attempt) => {

@@ -8,5 +8,5 @@ export { UnsupportedError } from './errors.ts';
 export { type BrowserConnBounds, checkConnOptions, type Side } from './options.ts';
 export { MESSAGE_COST } from './payload.ts';
 export { after, bounded } from './promises.ts';
-export { checkClose, type MessageFilter, WebSocketConn } from './web-socket-conn.ts';
+export { checkClose, WebSocketConn } from './web-socket-conn.ts';
 export type { PageSocket, WebSocketEvent } from './web-types.ts';

@@ -1,5 +1,5 @@
 import { TimeoutError, type WaitOptions } from '@ws/conn';
-import { badType, handled, kind, RESOLVED, rejected, whole } from '@ws/conn/internal';
+import { badType, kind, markHandled, RESOLVED, rejected, whole } from '@ws/conn/internal';
 
 /** The most ms that `setTimeout` takes: 24 days. */
 export const LONGEST_TIMER = 2_147_483_647;
@@ -31,7 +31,7 @@ export function attempt<T>(call: () => Promise<T>, to: typeof report = report): 
   try {
     const promise = call();
     // The promise of a write while there is room.
-    return promise === RESOLVED ? promise : handled(promise);
+    return promise === RESOLVED ? promise : markHandled(promise);
   } catch (error) {
     to(error);
     return rejected(error);

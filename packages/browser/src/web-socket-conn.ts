@@ -27,9 +27,9 @@ import {
   type ConnInternals,
   checkNames,
   errorOf,
-  handled,
   kind,
   MAX_CLOSE_REASON,
+  markHandled,
   rejected,
 } from '@ws/conn/internal';
 import { UnsupportedError } from './errors.ts';
@@ -184,7 +184,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
   /** Reads the next message and parses it as JSON: see `Conn.readJSON`. */
   readJSON<T = unknown>(options?: WaitOptions): Promise<T> {
     const message = this.#read('readJSON', options);
-    return handled(message.then((read) => parseJSON(read) as T));
+    return markHandled(message.then((read) => parseJSON(read) as T));
   }
 
   /**
@@ -194,7 +194,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
    */
   nextReader(options?: WaitOptions): Promise<WholeMessageReader> {
     const message = this.#read('nextReader', options);
-    return handled(message.then((read) => new WholeMessageReader(read)));
+    return markHandled(message.then((read) => new WholeMessageReader(read)));
   }
 
   #read(name: string, options?: WaitOptions): Promise<PageMessage> {
@@ -202,7 +202,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
       resolve: (result: PageMessage) => void,
       reject: (reason: unknown) => void,
     ): ((reason: unknown) => void) => this.#reads.read(name, resolve, reject);
-    if (options === undefined) return handled(new Promise(start));
+    if (options === undefined) return markHandled(new Promise(start));
     return this.#attempt(() => {
       checkNames(name, options, WAIT_OPTION_NAMES, 'reject');
       return bounded(options, start);
@@ -218,7 +218,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
     let leave = nothing;
     return {
       next: () =>
-        handled(
+        markHandled(
           new Promise((resolve, reject) => {
             const stop = this.#reads.read(
               'for await',
@@ -254,7 +254,7 @@ export abstract class WebSocketConn<Data = any> implements ConnLike<Data>, Async
 
   /** Reads and drops every message. Settles as {@link receive} does. */
   discardReads(): Promise<CloseInfo> {
-    return handled(this.#reads.receive('discardReads', nothing, this.closed));
+    return markHandled(this.#reads.receive('discardReads', nothing, this.closed));
   }
 
   // Writing

@@ -1,5 +1,5 @@
 import type { BackpressureError } from '@ws/conn';
-import { type CallPromise, handled, RESOLVED, refused, rejected } from '@ws/conn/internal';
+import { type CallPromise, markHandled, RESOLVED, refused, rejected } from '@ws/conn/internal';
 import type { BrowserConnSettings } from './options.ts';
 import { MESSAGE_COST, overflow } from './payload.ts';
 import { nothing } from './promises.ts';
@@ -56,7 +56,7 @@ export class WriteSide {
     // A socket that closes would drop a message without an error.
     if (this.#ended === undefined && this.#socket.readyState < 2) return undefined;
     const reject = (): Promise<never> => rejected(this.#ended!.reason);
-    return this.#ended ? reject() : handled(this.#closed.then(reject));
+    return this.#ended ? reject() : markHandled(this.#closed.then(reject));
   }
 
   /** The error of a message of `size` bytes that exceeds `maxBufferedAmount`, if it does. */
@@ -99,7 +99,7 @@ export class WriteSide {
 
   /** Resolves below the high-water mark; undefined while there is room. */
   untilWritable(): Promise<void> | undefined {
-    return this.#isLow ? undefined : (this.#drained ??= handled(this.#untilLow()));
+    return this.#isLow ? undefined : (this.#drained ??= markHandled(this.#untilLow()));
   }
 
   async #untilLow(): Promise<void> {

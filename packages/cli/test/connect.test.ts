@@ -189,13 +189,17 @@ describe('wsx URL in a pipe', () => {
   });
 
   it('waits --wait seconds for answers after the end of stdin', async () => {
-    const url = await server((conn) => {
-      const timer = setTimeout(() => void conn.send('late'), 100);
-      void conn.closed.then(() => clearTimeout(timer));
-      return conn.discardReads();
-    });
-    expect(await wsx([url, '--wait', '0'], 'x\n')).toMatchObject({ code: 0, out: '' });
-    expect(await wsx([url, '--wait', '0.4'], 'x\n')).toMatchObject({ code: 0, out: 'late\n' });
+    /** A server that answers after `ms`, unless the client has closed. */
+    const after = (ms: number): Promise<string> =>
+      server((conn) => {
+        const timer = setTimeout(() => void conn.send('late'), ms);
+        void conn.closed.then(() => clearTimeout(timer));
+        return conn.discardReads();
+      });
+    const never = await after(60_000);
+    expect(await wsx([never, '--wait', '0'], 'x\n')).toMatchObject({ code: 0, out: '' });
+    const url = await after(100);
+    expect(await wsx([url, '--wait', '1'], 'x\n')).toMatchObject({ code: 0, out: 'late\n' });
     const run = start([url, '--wait', 'forever']);
     run.stdin.end();
     await run.until('late\n');

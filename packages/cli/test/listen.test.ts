@@ -41,8 +41,10 @@ describe('wsx listen', () => {
     expect((await a.readMessage()).text()).toBe('to all');
     expect((await b.readMessage()).text()).toBe('to all');
     run.interrupt();
-    expect(await a.closed).toMatchObject({ code: 1001, wasClean: true });
-    expect(await b.closed).toMatchObject({ code: 1001, wasClean: true });
+    for (const conn of [a, b]) {
+      await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1001 });
+      expect(await conn.closed).toMatchObject({ code: 1001, wasClean: true });
+    }
   });
 
   it('keeps stdin for the first client', async () => {

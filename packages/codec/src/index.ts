@@ -1,11 +1,12 @@
 export { type ClosePayload, formatCloseMessage, parseCloseMessage } from './close/close-payload.ts';
-export {
-  Endpoint,
-  type EndpointCloseInfo,
-  type EndpointData,
-  type EndpointEvent,
-  type EndpointOptions,
-} from './endpoint/endpoint.ts';
+export type { FrameEncoderOptions } from './endpoint/standalone/encoder.ts';
+export type {
+  EndpointCloseInfo,
+  EndpointData,
+  EndpointEvent,
+  EndpointOptions,
+} from './endpoint/standalone/endpoint.ts';
+export { Endpoint, FrameEncoder } from './endpoint/standalone/on-demand.ts';
 export {
   BackpressureError,
   ProtocolError,
@@ -23,12 +24,7 @@ export {
   type FrameDecoderOptions,
   NEED_MORE,
 } from './frames/decoder-options.ts';
-export {
-  type EncodeFrameOptions,
-  encodeFrame,
-  FrameEncoder,
-  type FrameEncoderOptions,
-} from './frames/encoder.ts';
+export { type EncodeFrameOptions, encodeFrame } from './frames/encode-frame.ts';
 export { FrameHeader } from './frames/header.ts';
 export {
   acceptDeflate,
@@ -48,10 +44,22 @@ export {
   type RequestOptions,
   type SwitchingOptions,
 } from './handshake/format.ts';
-export type { Head, HeadFault, HeadLimits, HeadVerdict } from './handshake/head.ts';
+export type { Head, HeadFault, HeadLimits, HeadVerdict } from './handshake/heads/head.ts';
+export {
+  checkResponse,
+  RequestHead,
+  ResponseHead,
+  responseRules,
+} from './handshake/heads/on-demand.ts';
+export type { RequestHeadLimits } from './handshake/heads/request-head.ts';
+export type {
+  HandshakeOffer,
+  ResponseFacts,
+  ResponsePart,
+  ResponseRule,
+} from './handshake/heads/response-rules.ts';
 export { acceptKey, isWebSocketKey } from './handshake/key.ts';
 export { AllowedOrigins, type SameHost } from './handshake/origin.ts';
-export { RequestHead, type RequestHeadLimits } from './handshake/request-head.ts';
 export {
   checkRequest,
   http2RequestRules,
@@ -61,15 +69,6 @@ export {
   type RequestStep,
   requestRules,
 } from './handshake/request-rules.ts';
-export { ResponseHead } from './handshake/response-head.ts';
-export {
-  checkResponse,
-  type HandshakeOffer,
-  type ResponseFacts,
-  type ResponsePart,
-  type ResponseRule,
-  responseRules,
-} from './handshake/response-rules.ts';
 export { parseSubprotocols, parseTokenList } from './handshake/token-list.ts';
 export { unmask } from './masking/mask.ts';
 export { MaskKeys } from './masking/mask-key.ts';

@@ -27,7 +27,7 @@ export {
   type MachineEvent,
   type MachineOwner,
 } from './endpoint/machine.ts';
-export { CLOSE_SENT, CLOSED, DESTROYED, OPEN } from './endpoint/states.ts';
+export { CLOSE_SENT, CLOSED, DESTROYED } from './endpoint/states.ts';
 export { Arena, Batch } from './frames/batch.ts';
 export { FrameQueue, noRelease } from './frames/frame-queue.ts';
 export { type FrameCoding, FrameSlab } from './frames/frame-slab.ts';
@@ -36,7 +36,7 @@ export { linesOf, refusalHead, switchingHead } from './handshake/format.ts';
 export { isHost } from './handshake/host.ts';
 export { parseHostPort } from './handshake/origin.ts';
 export { hasToken } from './handshake/token-list.ts';
-export { simdReadBuffer, withoutSimd } from './masking/simd.ts';
+export { simdReadBuffer } from './masking/simd.ts';
 export { LARGEST_SLAB, NO_BYTES } from './memory/slab.ts';
 export { Pool } from './memory/slab-pool.ts';
 export { encoded } from './messages/extension.ts';

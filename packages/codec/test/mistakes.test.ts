@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Endpoint } from '../src/index.ts';
-import { checked, fromCaller, isMistake } from '../src/internal.ts';
+import { checked } from '../src/internal.ts';
 
 describe('Endpoint.receive of a peer with the same role', () => {
   it.each([
@@ -42,36 +42,26 @@ describe('the stack of an error about an argument', () => {
   });
 });
 
-describe('fromCaller', () => {
-  it('leaves a stack without the public function as it is', () => {
-    const error = new TypeError('x');
-    const { stack } = error;
-    fromCaller(error, () => {});
-    expect(error.stack).toBe(stack);
-  });
-
-  it('survives values that are no errors, and errors that cannot change', () => {
-    const hostile = new Proxy(new TypeError('x'), {
-      getPrototypeOf() {
-        throw new Error('trap');
-      },
-    });
-    for (const value of [undefined, 5, 'x', Object.freeze(new TypeError('x')), hostile]) {
-      expect(() => fromCaller(value, fromCaller)).not.toThrow();
-      expect(() => isMistake(value)).not.toThrow();
-    }
-  });
-});
-
 describe('checked', () => {
-  it('throws the error of the check, also one of the application', () => {
-    const own = new Error('of the application');
-    const { stack } = own;
-    const call = (): unknown =>
-      checked(() => {
-        throw own;
-      }, call);
-    expect(call).toThrow(own);
-    expect(own.stack).toBe(stack);
+  const trap = (): never => {
+    throw new Error('trap');
+  };
+  it.each([
+    ['a value', 5],
+    ['a frozen error', Object.freeze(new TypeError('x'))],
+    ['an error with traps', new Proxy(new TypeError('x'), { getPrototypeOf: trap })],
+  ])('throws what the application has thrown: %s', (_, thrown) => {
+    let caught: unknown;
+    const call = (): void => {
+      try {
+        checked(() => {
+          throw thrown;
+        }, call);
+      } catch (error) {
+        caught = error;
+      }
+    };
+    call();
+    expect(Object.is(caught, thrown)).toBe(true);
   });
 });

@@ -128,7 +128,7 @@ export class MessageParser<T extends EventEmitter> implements MachineOwner {
     this.#events = events;
     this.#frames = frames;
     this.#role = options.isServer ? 'server' : 'client';
-    this.#machine = new Machine(this, this.#role, this);
+    this.#machine = new Machine(this, this);
     this._extensions = options.extensions ?? NO_EXTENSIONS;
     const { allowSynchronousEvents = true } = options;
     this.#synchronous = allowSynchronousEvents;
@@ -366,12 +366,12 @@ export class MessageParser<T extends EventEmitter> implements MachineOwner {
     const decoder = decoders[this.#role].acquire() ?? createDecoder(this.#role);
     const extension = this._extensions[EXTENSION]?.extension;
     if (extension !== undefined) extension.resume = this.#resume ??= () => this.onInflateTurn();
-    decoder.attach(this.#machine, this._maxPayload || Infinity, extension);
+    decoder.lendTo(this.#machine, this._maxPayload || Infinity, extension);
     return decoder;
   }
 
   takeDecoder(decoder: MessageDecoder): void {
-    decoder.detach();
+    decoder.takeBack();
     decoders[this.#role].release(decoder);
   }
 

@@ -17,7 +17,7 @@ const BROADCAST_OPTION_NAMES = ['filter', 'except'];
 
 /**
  * Sends one message to many connections. Its bytes are copied once. A slow or closed connection
- * does not delay the others: a connection without room below its `maxBufferedAmount` does not get
+ * does not delay the others. A connection without room below its `maxBufferedAmount` does not get
  * the message.
  *
  * @param conns - Each connection gets the message once, even when it is listed twice.
@@ -25,7 +25,7 @@ const BROADCAST_OPTION_NAMES = ['filter', 'except'];
  *   {@link PreparedMessage} with its own type.
  * @returns How many connections accepted the message. `stats.messagesRefused` of a connection counts
  *   the messages that exceeded its `maxBufferedAmount`, and `report` gets the first one. A later
- *   failure is not reported: the message is lost when the connection ends while it still waits, for
+ *   failure is not reported. The message is lost when the connection ends while it still waits, for
  *   example for an open MessageWriter. Await `writePreparedMessage` where that matters.
  * @throws TypeError for other data, an element that is not a Conn, or a filter that is not a
  *   function or returns a promise; what `filter` throws. Nothing is sent then.
@@ -58,7 +58,7 @@ export function broadcast<C extends Conn>(
       fromCaller(error, broadcast);
       throw error;
     }
-    if (left?.has(conn) !== true && (filter === undefined || passes(filter, conn))) {
+    if (left?.has(conn) !== true && (filter === undefined || selects(filter, conn))) {
       chosen.push(conn);
     }
   }
@@ -90,8 +90,8 @@ function checkBroadcast<C extends Conn>(
   return { filter, message: preparedOf(data, 'broadcast'), left: leftOut(except) };
 }
 
-/** A promise is no yes: the filter would let all connections through. */
-function passes<C extends Conn>(filter: (conn: C) => boolean, conn: C): boolean {
+/** A filter that returns a promise would let all connections through. */
+function selects<C extends Conn>(filter: (conn: C) => boolean, conn: C): boolean {
   const result: unknown = filter(conn);
   if (isThenable(result)) {
     onRejection(result, () => {});

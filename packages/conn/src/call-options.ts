@@ -5,7 +5,7 @@ import { checkOptionNames, kind } from './validate.ts';
 
 /** How long `Conn.ping` waits for the pong. */
 export interface PingOptions {
-  /** Ends the wait when it aborts; the promise rejects with its reason. */
+  /** Ends the wait when it aborts. The promise rejects with its reason. */
   readonly signal?: AbortSignal | undefined;
   /**
    * In ms, default 20,000; `false` waits until the connection ends. With this option the
@@ -23,7 +23,7 @@ export interface WriteOptions {
    */
   readonly compress?: boolean | undefined;
   /**
-   * Takes back a message that still waits when it aborts: the promise rejects with its reason. It has no
+   * Takes back a message that still waits when it aborts. The promise rejects with its reason. It has no
    * effect on a message that the transport or a compression context has.
    */
   readonly signal?: AbortSignal | undefined;
@@ -74,7 +74,6 @@ export function checkWaits(method: string, options: object): void {
   checkWaitOptions(options);
 }
 
-/** Checks the options of `close`. */
 export function checkCloseOptions(options: { discard?: unknown }): void {
   checkOptionNames('close', options, CLOSE_OPTION_NAMES, 'ignore');
   checkWaitOptions(options);

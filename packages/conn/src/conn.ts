@@ -42,7 +42,7 @@ import { formatJSON, parseLater } from './read/json.ts';
 import type { MessageReader } from './read/message-reader.ts';
 import { type MessageStreams, streamsOf } from './read/message-streams.ts';
 import { type MessageHandler, receive, startReceive } from './read/receive-call.ts';
-import { handled, rejected, resolvedAt } from './time/promises.ts';
+import { markHandled, rejected, resolvedAt } from './time/promises.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import { checkTransport, type Transport } from './transport.ts';
 import { duration, kind } from './validate.ts';
@@ -54,7 +54,7 @@ import { PreparedMessage } from './writing/prepared-message.ts';
  *
  * There are five ways to read: {@link readMessage}, {@link nextReader},
  * `for await (const message of conn)`, {@link receive} (the fastest) and {@link discardReads}. Any
- * number of callers may write: messages are sent in the order of the calls.
+ * number of callers may write. Messages are sent in the order of the calls.
  *
  * A promise of a Conn that you ignore causes no unhandled rejection. {@link closed} reports how the
  * connection ended. The option `report` gets the errors of your functions and of wrong arguments.
@@ -101,7 +101,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError
    */
   on(): never {
-    throw this.#noEvents('on');
+    throw noEvents(this, 'on');
   }
 
   /**
@@ -111,7 +111,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError
    */
   addEventListener(): never {
-    throw this.#noEvents('addEventListener');
+    throw noEvents(this, 'addEventListener');
   }
 
   /**
@@ -121,15 +121,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws TypeError
    */
   set onmessage(_: never) {
-    throw this.#noEvents('');
-  }
-
-  #noEvents(method: string): TypeError {
-    const error = new TypeError(
-      'a Conn emits no events; read with receive(handler) or for await, and await conn.closed',
-    );
-    if (method !== '') fromCaller(error, this, method);
-    return error;
+    throw noEvents(this, '');
   }
 
   /**
@@ -212,7 +204,10 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     return this.#connection.transport.localAddr;
   }
 
-  /** The peer's address, as the transport names it. */
+  /**
+   * The peer's address, as the transport names it. A socket is asked at the first use: read it while
+   * the connection is open.
+   */
   get remoteAddr(): string | undefined {
     return this.#connection.transport.remoteAddr;
   }
@@ -226,9 +221,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * Reads the next message. Its bytes are owned: they stay valid and never change.
+   * Reads the next message. Its bytes are owned. They stay valid and never change.
    *
-   * `signal` and `timeout` (ms) end the wait, not the connection: the next read gets the message.
+   * `signal` and `timeout` (ms) end the wait, not the connection. The next read gets the message.
    *
    * @throws (rejects) the error that ended the connection, a {@link CloseError} as a rule; every
    *   later read rejects with the same error. {@link ReadPendingError} while another way of reading
@@ -253,7 +248,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     const message = waitForRead(connection, 'readJSON', options, () =>
       readMessage(connection, 'readJSON'),
     );
-    const value: Promise<T> = parseLater(message, () => void handled(value));
+    const value: Promise<T> = parseLater(message, () => void markHandled(value));
     return value;
   }
 
@@ -281,7 +276,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 
   /**
    * Calls `handler` with every message until the connection ends. This is the fastest way to read,
-   * not the first to learn: it allocates nothing for a message, because it reuses the message
+   * not the first to learn. It allocates nothing for a message, because it reuses the message
    * object. Start with `for await`. `data`, `text()`, `json()` and `copy()` return values that you
    * may keep.
    *
@@ -300,7 +295,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
   }
 
   /**
-   * Reads and drops every message, so that pings, pongs and the close frame are handled: for
+   * Reads and drops every message, so that pings, pongs and the close frame are read: for
    * programs that only write. Without it `close()` of such a program waits for the peer's close
    * frame behind unread messages. Settles as {@link receive} does.
    */
@@ -316,9 +311,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @param data - A string, an ArrayBuffer, any view, or a message that was read. A client copies
    *   all data during the call. A server copies less than 32 KiB. It
    *   references other data: do not change it until the promise settles. The library keeps the memory
-   *   of a BorrowedMessage until it is sent: do not change what `borrow()` returned after the call.
-   *   Lone surrogates in a string are sent as U+FFFD. Bytes that are sent as text must be valid UTF-8;
-   *   they are not checked.
+   *   of a BorrowedMessage until it is sent. Do not change what `borrow()` returned after the call.
+   *   Lone surrogates in a string are sent as U+FFFD. Bytes that are sent as text must be valid UTF-8.
+   *   They are not checked.
    * @param options - An aborted `signal` takes back a message that still waits: for the transport, an
    *   open MessageWriter, or its compression on another thread. It has no effect on one that the
    *   transport or a compression context has.
@@ -418,7 +413,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @throws (rejects) TypeError for another type, RangeError for an invalid payload,
    *   {@link TimeoutError} after the deadline, {@link CloseSentError}, {@link BackpressureError}
    *   when 64 pings already wait. While the transport is blocked only the newest pong is
-   *   kept: the promises of the others resolve although they are not sent.
+   *   kept. The promises of the others resolve although they are not sent.
    */
   writeControl(
     type: number,
@@ -741,3 +736,11 @@ function waitForRead<T>(
 
 /** The default pong handler. */
 function ignorePong(): void {}
+
+function noEvents(conn: Conn, method: string): TypeError {
+  const error = new TypeError(
+    'a Conn emits no events; read with receive(handler) or for await, and await conn.closed',
+  );
+  if (method !== '') fromCaller(error, conn, method);
+  return error;
+}

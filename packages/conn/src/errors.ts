@@ -4,7 +4,7 @@ export { BackpressureError } from '@ws/codec';
 
 /**
  * The names of the close codes from 1000 in gorilla/websocket. It has none for 1004 and 1012 to
- * 1014: only the number is printed.
+ * 1014. Only the number is printed.
  */
 const NAMES: readonly string[] =
   /* @__PURE__ */
@@ -253,8 +253,8 @@ export class ReadPendingError extends WebSocketError {
 export class TimeoutError extends WebSocketError {
   declare readonly code: 'WS_ERR_TIMEOUT';
   /**
-   * Whether later calls fail too: a deadline, the heartbeat, `alive`, `idleReadTimeout` or the time
-   * of the closing handshake has expired, or messages were dropped at the end. False for the
+   * Whether later calls fail too, since a deadline, the heartbeat, `alive`, `idleReadTimeout` or the
+   * time of the closing handshake has expired, or messages were dropped at the end. False for the
    * `timeout` of one call: the next call can succeed.
    */
   readonly permanent: boolean;

@@ -59,12 +59,8 @@ export type { Report } from './report/report.ts';
 export type { ReportContext, ReportedConn } from './report/report-text.ts';
 export type { WaitOptions } from './time/wait.ts';
 export type { Transport, TransportSink } from './transport.ts';
-export { type ConnPairOptions, connPair } from './transports/pair.ts';
-export {
-  type ByteReadable,
-  type ByteWritable,
-  type StreamPair,
-  streamTransport,
-} from './transports/stream-transport.ts';
+export { connPair, streamTransport } from './transports/on-demand.ts';
+export type { ConnPairOptions } from './transports/pair.ts';
+export type { ByteReadable, ByteWritable, StreamPair } from './transports/stream-transport.ts';
 export type { MessageData } from './writing/payload.ts';
 export { PreparedMessage } from './writing/prepared-message.ts';

@@ -36,7 +36,7 @@ export { addAbortListener, removeAbortListener } from './time/abort-listeners.ts
 export { CallPromise } from './time/call-promise.ts';
 export { checkExpires } from './time/deadline.ts';
 export { Expiry } from './time/expiry.ts';
-export { Deferred, handled, RESOLVED, refused, rejected, resolvedAt } from './time/promises.ts';
+export { Deferred, markHandled, RESOLVED, refused, rejected, resolvedAt } from './time/promises.ts';
 export { checkWaitOptions } from './time/wait.ts';
 export {
   badType,

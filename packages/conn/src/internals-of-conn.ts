@@ -61,10 +61,10 @@ export class InternalsOfConn implements Required<ConnInternals> {
     return this.connection.settings.maxBufferedAmount;
   }
 
-  countHeld(bytes: number): boolean {
+  countKept(bytes: number): boolean {
     const { connection } = this;
     const rare = connection.rareParts();
-    rare.heldBytes += bytes;
+    rare.keptBytes += bytes;
     if (bytes < 0) rare.takenBytes -= bytes;
     return connection.platform.writeBudget?.accepts(connection, 0) !== false;
   }

@@ -3,7 +3,7 @@ import type { ConnLike } from './conn-like.ts';
 import type { ConnInternals } from './internals.ts';
 
 /**
- * An accessor that a user cannot meet by accident. Its name is a literal in each class: esbuild
+ * An accessor that a user cannot meet by accident. Its name is a literal in each class. Esbuild
  * keeps a class with a computed name, and all that the class uses, in every bundle.
  */
 type WithInternals = { readonly '@ws/internals'?: ConnInternals };

@@ -14,7 +14,6 @@ export interface ConnInternals {
   readonly failure: unknown;
   /** The longest time of a closing handshake, in ms. */
   readonly closeTimeout: number;
-  /** As `closed` of the connection. */
   readonly closed: Promise<CloseInfo>;
   /** Fails the connection because of `error` of the application: with 1011, or 1013 for a BackpressureError. */
   closeAfterError(error: unknown): Promise<CloseInfo>;
@@ -23,7 +22,7 @@ export interface ConnInternals {
   /** Sends a message that has waited for room. `maxBufferedAmount` does not apply to it. */
   sendWaiting(message: Message): Promise<void>;
 
-  /** The option. Default: that of a connection. */
+  /** The option. Default: as in a connection. */
   readonly maxBufferedAmount?: number;
   /**
    * Counts `bytes` of messages that a reader keeps for later for `maxTotalBufferedAmount`; fewer when
@@ -31,7 +30,7 @@ export interface ConnInternals {
    *
    * @returns Whether more may be kept.
    */
-  countHeld?(bytes: number): boolean;
+  countKept?(bytes: number): boolean;
 
   readonly platform?: Platform;
   /** Passes an error of the application to the option `report`. */
@@ -43,17 +42,17 @@ export interface ConnInternals {
   readonly messagesLost?: number;
   /** Whether the connection drops the messages that arrive. */
   readonly dropsInput?: boolean;
-  /** The application's handler runs: a close frame waits for the messages before it. */
+  /** The application's handler runs. A close frame waits for the messages before it. */
   connHandlerStarted?(): void;
   /**
    * The application's handler has settled, so the last message that was read is handled. Then the
    * connection answers a close frame that arrived after it.
    */
   connHandlerSettled?(): void;
-  /** A stream was made of the messages: code will read, although it has not begun. */
+  /** A stream was made of the messages. Code will read, although it has not begun. */
   readsLater?(): void;
   /**
-   * `receive`, whose promise settles as that of `end`. Costs less than `then`.
+   * As `receive`. Its promise settles as the promise of `end`. Costs less than `then`.
    */
   receiveThen?(handler: MessageHandler, end: ReceiveEnd<Conn>): Promise<void>;
   /**
@@ -73,9 +72,9 @@ export interface ConnInternals {
 
   /** See `RareParts.observeWrites`. */
   observeWrites?(observer: (conn: unknown) => void): void;
-  /** Whether messages wait for another thread and for nothing else, and `size` more bytes may wait. */
+  /** Whether only an encoding on another thread delays messages, and `size` more bytes may wait. */
   encodesElsewhere?(size: number): boolean;
-  /** Whether messages wait for an open writer and for nothing else, and `size` more bytes may wait. */
+  /** Whether only an open writer delays messages, and `size` more bytes may wait. */
   awaitsWriter?(size: number): boolean;
   /** See `Outbox.sendUnencoded`. */
   sendUnencoded?(send: () => void): void;

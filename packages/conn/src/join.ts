@@ -2,7 +2,7 @@ import type { OwnedBytes } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
 import type { Conn } from './conn.ts';
 import { internalsOf } from './internals-of.ts';
-import { handled } from './time/promises.ts';
+import { markHandled } from './time/promises.ts';
 import { kind } from './validate.ts';
 import { utf8 } from './writing/payload.ts';
 
@@ -10,7 +10,7 @@ import { utf8 } from './writing/payload.ts';
  * Joins all messages of a connection to one stream of bytes, as gorilla/websocket's `JoinMessages`.
  *
  * @param term - Text that is added after each message, for example `'\n'` for lines. Default: none.
- * @returns The bytes (owned) in pieces. The iteration never ends normally: it throws the error that
+ * @returns The bytes (owned) in pieces. The iteration never ends normally. It throws the error that
  *   every later read rejects with, a {@link CloseError} also after a normal close.
  * @throws TypeError when `term` is not a string.
  *
@@ -38,7 +38,7 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Owned
   internalsOf(conn).readsLater();
   const pieces = join(conn, utf8(term), left.signal);
   return {
-    next: () => handled(pieces.next()),
+    next: () => markHandled(pieces.next()),
     return() {
       left.abort();
       return pieces.return(undefined);

@@ -10,7 +10,7 @@ import { Rate, type RatedReaders, type RatePlan } from './read/rate.ts';
 export function limitRate(conn: Conn, plan: RatePlan): void {
   const { connection } = conn['@ws/internals'];
   const { inbox } = connection;
-  // What has arrived by the end is not bounded.
+  // Input that has arrived by the end is not bounded.
   if (inbox.ended !== undefined || connection.transportClosed) return;
   const { rate: old } = inbox;
   old?.stopTimer();

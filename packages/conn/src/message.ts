@@ -145,8 +145,8 @@ export class BorrowedMessage {
   }
 
   /**
-   * A view of the payload, without a copy. Do not change the bytes once the message was sent: a server
-   * sends a large one from this memory. The bytes are borrowed: they are valid until the handler
+   * A view of the payload, without a copy. Do not change the bytes once the message was sent. A server
+   * sends a large one from this memory. The bytes are borrowed. They are valid until the handler
    * has finished, and show other data later. The buffer of the view is larger than the message and
    * contains other messages: transfer {@link data} to another thread, not this view.
    */

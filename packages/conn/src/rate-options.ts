@@ -17,9 +17,9 @@ export interface RateLimit {
    */
   readonly burst?: number | undefined;
   /**
-   * What happens above the rate. `'wait'`: readers get no message until the rate allows it, and messages
+   * The reaction above the rate. `'wait'`: readers get no message until the rate allows it, and messages
    * wait in the read-ahead. When that is full, reading stops, so that TCP slows the peer down. A
-   * message may exceed `bytes`: the next one waits longer. `'close'` ends the connection with 1013.
+   * message may exceed `bytes`. The next one waits longer. `'close'` ends the connection with 1013.
    * Default: `'wait'`.
    */
   readonly over?: 'wait' | 'close' | undefined;

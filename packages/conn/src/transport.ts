@@ -14,7 +14,7 @@ export interface TransportSink {
    */
   data(chunk: Uint8Array, end?: number): void;
   /**
-   * The bytes of the `data` call that runs are lost: the memory was used again within the call. The
+   * The bytes of the `data` call that runs are lost. The memory was used again within the call. The
    * connection reads no more of them, and fails with 1011 and `error`. For transports that cannot
    * rule this out.
    */
@@ -28,7 +28,7 @@ export interface TransportSink {
 }
 
 /**
- * A stream of bytes in both directions, below a `Conn`. Any runtime can offer one;
+ * A stream of bytes in both directions, below a `Conn`. Any runtime can offer one.
  * `transportContract` in `tests/contracts` checks the rules. No method throws: `sink.close` reports
  * errors.
  */
@@ -42,7 +42,7 @@ export interface Transport {
    * Sends bytes after all earlier writes. After `end`, `destroy` or `close` it only calls
    * `release`.
    *
-   * @param chunk - Borrowed until `release` is called: the transport never changes or detaches it.
+   * @param chunk - Borrowed until `release` is called. The transport never changes or detaches it.
    *   Other transports may get the same bytes. It may be a Buffer over memory that connections
    *   share. To keep or post the bytes, copy them with `new Uint8Array(chunk)`: `slice()` of a
    *   Buffer copies nothing, and `chunk.buffer` contains bytes of other connections.
@@ -67,7 +67,7 @@ export interface Transport {
   /** Bytes written and not yet handed to the operating system. */
   readonly bufferedAmount: number;
   /**
-   * Most bytes that the operating systems of both ends may hold on the way to the peer. The
+   * Most bytes that the operating systems of both ends may have on the way to the peer. The
    * heartbeat gives a slow peer time to read as many. Default: 0.
    */
   readonly inTransit?: number | undefined;

@@ -125,7 +125,7 @@ describe('ConnOptions.extension', () => {
     void client.close();
     expect((await server.readMessage()).text()).toBe('first');
     expect((await server.readMessage()).text()).toBe('second');
-    await server.closed;
+    await expect(server.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
     expect(toys[1].log.filter((line) => line.startsWith('begin'))).toHaveLength(2);
   });
 

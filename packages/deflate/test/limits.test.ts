@@ -1,14 +1,11 @@
 // The requested parameters of permessage-deflate. Without an engine no message is compressed.
 
 import { Conn, connPair, type Platform } from '@ws/conn';
-import { deflateLimits, extensionRuntime, resolveSettings } from '@ws/conn/internal';
+import { deflateLimits, resolveSettings } from '@ws/conn/internal';
 import { FakePlatform, NO_TAKEOVER, TestTransport } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { enginePoolOf } from '../src/engine-pool.ts';
 import type { DeflateEngines } from '../src/engines.ts';
 import { perMessageDeflate } from '../src/per-message-deflate.ts';
-
-const SHARED = resolveSettings({ compression: true }, 'server');
 
 function hostWithEngines(
   inflates?: DeflateEngines['inflates'],
@@ -20,39 +17,6 @@ function hostWithEngines(
 describe('deflateLimits', () => {
   const takeover = resolveSettings({ compression: 'takeover' }, 'server');
   const neither = { serverNoContextTakeover: true, clientNoContextTakeover: true };
-  const both = { serverNoContextTakeover: false, clientNoContextTakeover: false };
-
-  it('are undefined when compression is off or unavailable', () => {
-    const off = resolveSettings({}, 'server');
-    expect(deflateLimits(off, 'server', hostWithEngines())).toBeUndefined();
-    expect(deflateLimits(SHARED, 'server', new FakePlatform())).toBeUndefined();
-  });
-
-  it('forbid takeover in mode shared, and allow it in mode takeover', () => {
-    for (const role of ['client', 'server'] as const) {
-      expect(deflateLimits(SHARED, role, hostWithEngines())).toMatchObject(neither);
-      expect(deflateLimits(takeover, role, hostWithEngines())).toMatchObject(both);
-    }
-  });
-
-  it('allow a server 4 KiB for each client by default', () => {
-    const bits = (settings: typeof SHARED, role: 'client' | 'server'): unknown =>
-      deflateLimits(settings, role, hostWithEngines())!.clientMaxWindowBits;
-    expect([bits(takeover, 'server'), bits(takeover, 'client')]).toEqual([12, undefined]);
-    expect(bits(SHARED, 'server')).toBeUndefined();
-    const compression = { mode: 'takeover', clientMaxWindowBits: 15 } as const;
-    expect(bits(resolveSettings({ compression }, 'server'), 'server')).toBe(15);
-  });
-
-  it('forbid takeover above the budget', () => {
-    const platform = hostWithEngines();
-    const engines = enginePoolOf(platform.engines, extensionRuntime(platform));
-    engines.acquire(512);
-    expect(deflateLimits(takeover, 'server', platform)).toMatchObject(both);
-    engines.acquire(512);
-    expect(deflateLimits(takeover, 'server', platform)).toMatchObject(neither);
-    expect(deflateLimits(takeover, 'client', platform)).toMatchObject(neither);
-  });
 
   it('forbid takeover for engines that inflate whole messages', () => {
     for (const role of ['client', 'server'] as const) {

@@ -5,7 +5,7 @@ import {
   type PingOptions,
   type PingPongHandler,
 } from '@ws/conn';
-import { badType, handled, rejected, whole } from '@ws/conn/internal';
+import { badType, markHandled, rejected, whole } from '@ws/conn/internal';
 import type { BunSocket } from './bun-socket.ts';
 import type { Plan } from './options.ts';
 import { SocketConn, type SocketRuntime } from './server-conn.ts';
@@ -61,11 +61,11 @@ export class BunConn extends SocketConn {
       return rejected(new BackpressureError(`${MAX_PENDING_PINGS} pings are unanswered`));
     }
     if (this.state === 'closed') {
-      return handled(this.closed.then(({ error }) => Promise.reject(error ?? ended())));
+      return markHandled(this.closed.then(({ error }) => Promise.reject(error ?? ended())));
     }
     const { signal, timeout = PING_TIMEOUT } = options;
     const bounds = { signal, ...(timeout !== false && { timeout: whole('timeout', timeout) }) };
-    return handled(
+    return markHandled(
       bounded<number>(bounds, (resolve, reject) => {
         const stop = (reason: unknown): void => {
           this.#pings = this.#pings.filter((each) => each !== ping);

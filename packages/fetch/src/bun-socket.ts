@@ -32,7 +32,7 @@ export class BunSocket implements PageSocket {
   readonly protocol: string;
   readonly ws: BunWebSocket<unknown>;
   readonly #listeners: Record<string, Listener | undefined> = {};
-  /** Whether Bun has queued messages: only then its amount is asked for. */
+  /** Whether Bun has queued messages. Only then its amount is asked for. */
   #isWaiting = false;
   /** Bytes of the messages since the reader asked for the next one. */
   #unread = 0;

@@ -21,7 +21,7 @@ export * from './public.ts';
 /** As the default of `readLimit`. */
 const MAX_MESSAGE = 2 ** 20;
 
-/** Options of {@link bun}: those of the `websocket` object of `Bun.serve`, for all connections. */
+/** Options of {@link bun} for all connections, as in the `websocket` object of `Bun.serve`. */
 export interface BunOptions {
   /**
    * The longest message that Bun takes, in bytes: the most for `readLimit`. Bun holds so much of each
@@ -66,7 +66,7 @@ export interface BunHandlers {
 
 /**
  * See `upgrade` of `@ws/fetch`. When Bun calls your `fetch` itself, without the wrapper {@link bun}, the
- * answer is sent within this call: middleware that runs later cannot change it.
+ * answer is sent within this call. Middleware that runs later cannot change it.
  */
 export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
   // An option of the server, which the event `open` knows.
@@ -108,7 +108,7 @@ function upgradeNow(server: BunServer, request: Request, mark: Mark): Response |
 /** Bun has an event for it. The looks are for the case that it lacks one. */
 const bunTurns = /* @__PURE__ */ turns(0, (_ms, look) => lookWithin(1_000, look));
 
-/** Whether `error` is that of the body of a request whose client has left. */
+/** Whether the body of a request failed with `error` because its client has left. */
 function hasLeft({ signal }: Request, error: unknown): boolean {
   return signal.aborted && Object(error).name === 'AbortError';
 }

@@ -1,6 +1,6 @@
 /** The hook of crossws that `crosswsAdapter` calls. */
 export interface CrosswsHooks {
-  /** Returns or throws a Response: that of `upgrade`, or a refusal. */
+  /** Returns or throws a Response, from `upgrade` or to refuse. */
   readonly upgrade?: ((request: Request) => unknown) | undefined;
 }
 

@@ -53,7 +53,7 @@ export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
 /** See `upgradeWebSocket` of `@ws/fetch`. It needs the wrapper {@link deno}. */
 export const upgradeWebSocket: UpgradeWebSocket = /* @__PURE__ */ honoUpgrade(upgrade);
 
-/** Whether `error` is that of a body whose client has left. The signal is always aborted then. */
+/** Whether a body failed with `error` because its client has left. The signal is always aborted then. */
 function hasLeft({ bodyUsed }: Request, error: unknown): boolean {
   return bodyUsed && ['BadResource', 'Http'].includes(Object(error).name);
 }

@@ -6,17 +6,17 @@ import { copyResponse } from './responses.ts';
 /** A handshake that was accepted, until the wrapper of the runtime makes the connection. */
 export interface Mark extends Agreement {
   readonly handler: UpgradeHandler;
-  /** Headers of the accepting answer: those of the option, and of the middleware. */
+  /** Headers of the accepting answer, from the option and the middleware. */
   readonly headers: readonly (readonly [string, string])[];
 }
 
-/** What a wrapper knows of its server. */
+/** A wrapper's knowledge of its server. */
 export interface Wrapper {
   /** The longest message that the server takes, in bytes. */
   readonly maxMessage: number;
   /** Gets the errors of `fetch`. Default: `console.error`. */
   readonly report?: FetchReport | undefined;
-  /** Whether an error of `fetch` is that of a client that has left: it is not reported. */
+  /** Whether `fetch` failed because its client has left. Such an error is not reported. */
   readonly hasLeft: (request: Request, error: unknown) => boolean;
   /** The functions `report`, and wrappers, that got the error of a Response that was not returned. */
   readonly reportedTo: WeakSet<object>;
@@ -35,7 +35,7 @@ const calls = /* @__PURE__ */ new WeakMap<Request, FetchCall>();
 /** The calls that have not returned, by key. Frameworks copy Requests, with their headers. */
 const running = /* @__PURE__ */ new Map<string, SameKey>();
 
-/** What `upgrade` needs of the call of `fetch` around it. */
+/** The call of `fetch` around `upgrade`. */
 export type UpgradingCall = Pick<FetchCall, 'wrapper' | 'upgrades' | 'mark'>;
 
 type StoredMark = Omit<Mark, 'headers'>;
@@ -178,7 +178,7 @@ function markResponse({ plan }: Agreement, keep: (id: string) => void): Response
 /**
  * Reads the Response that `fetch` has returned.
  *
- * @param call - Undefined for a request that asks for no WebSocket: no mark is valid for it.
+ * @param call - Undefined for a request that asks for no WebSocket. No mark is valid for it.
  * @returns The mark; the Response when it has none, or another status.
  * @throws TypeError for a mark that is not valid.
  */

@@ -6,7 +6,7 @@ import type { HeadersLike, Plan, Refusal } from './options.ts';
 import { reportTo } from './reports.ts';
 import { isResponse, ownResponse } from './responses.ts';
 
-/** What a handshake has agreed on. */
+/** The result of a handshake. */
 export interface Agreement {
   readonly request: Request;
   readonly plan: Plan;
@@ -24,7 +24,7 @@ export function refuse(status: number, text: string, headers?: HeadersLike): Res
 }
 
 /**
- * Refuses a request whose Host or target is malformed: `Host: a/b` would become a part of the path.
+ * Refuses a request with a malformed Host or target: `Host: a/b` would become a part of the path.
  *
  * @returns undefined for any other.
  */

@@ -22,7 +22,7 @@ const LOST = { code: 1006, reason: '', wasClean: false };
 const UNUSED = 1_000;
 /** The `readyState` of a connection that neither end has closed. */
 const OPEN = 1;
-/** Marks our sockets, also while the object sleeps: its subclass may accept others. */
+/** Marks our sockets, also while the object sleeps. Its subclass may accept others. */
 const TAG = '@ws/fetch';
 /** The most bytes that an attachment may have. */
 const MAX_ATTACHMENT = 16_384;
@@ -62,7 +62,7 @@ export interface HibernatingRoom<Data = unknown> {
   connections(): HibernatingConn<Data>[];
 }
 
-/** What happens on the connections of the object. An error closes the connection with 1011. */
+/** Events on the connections of the object. An error closes the connection with 1011. */
 export interface HibernatingEvents<Data = unknown> {
   /**
    * A client has connected. Messages wait for its promise, so it must not wait for a message itself.
@@ -85,7 +85,7 @@ export interface HibernatingEvents<Data = unknown> {
   ) => unknown;
 }
 
-/** Options of {@link hibernating}: those of `upgrade` that need no object in memory. */
+/** Options of {@link hibernating}, which has the options of `upgrade` that need no object in memory. */
 export type HibernatingOptions<Result> = Omit<UpgradeOptions<Result>, 'server' | 'highWaterMark'> &
   HibernatingEvents<AuthOf<Result>> & {
     /**
@@ -105,7 +105,7 @@ interface Pending {
   last: Promise<void>;
   /** Bytes of the messages that wait, with their costs. */
   cost: number;
-  /** We have closed it: the messages that wait are dropped. Later ones find a closed socket. */
+  /** We have closed it. The messages that wait are dropped. Later ones find a closed socket. */
   isClosed: boolean;
   /** Its event `close` was called. */
   hasEnded: boolean;

@@ -53,7 +53,7 @@ export interface HonoEvents {
 /** The function `upgradeWebSocket`, of the shape of Hono's. */
 export interface UpgradeWebSocket {
   /**
-   * Makes a middleware: it answers requests to upgrade, and leaves others to the next handler.
+   * Makes a middleware. It answers requests to upgrade, and leaves others to the next handler.
    *
    * @param createEvents - Called for each request to upgrade, before the checks of `upgrade`.
    */
@@ -116,7 +116,7 @@ export function honoUpgrade(
 type CreateEvents = (context: HonoContext) => HonoEvents | PromiseLike<HonoEvents>;
 
 const EVENTS = ['onOpen', 'onMessage', 'onClose', 'onError'];
-/** Middleware whose first mistake was reported. */
+/** Middleware with a mistake that was reported. */
 const reported = /* @__PURE__ */ new WeakSet<object>();
 
 /**

@@ -1,6 +1,6 @@
 /**
  * WebSocket servers in fetch handlers: one program for Node, Bun, Deno and Workers. This file is for
- * Node; the others have the same exports.
+ * Node. The others have the same exports.
  *
  * @module
  */

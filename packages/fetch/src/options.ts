@@ -5,7 +5,7 @@ import { badType, bound, checkNames, type optionHint } from '@ws/conn/internal';
 
 /**
  * A connection of a server: a `Conn` on Node, the runtime's own WebSocket with the same methods on
- * Bun, Deno and Workers. `docs/fetch.md` has the table of what each runtime lacks; a method that is
+ * Bun, Deno and Workers. `docs/fetch.md` has the table of what each runtime lacks. A method that is
  * missing throws, or rejects with, an UnsupportedError.
  *
  * @typeParam Data - The type of `data`, the result of `authenticate`.

@@ -1,4 +1,4 @@
-// What each file of the entry `@ws/fetch` exports beside `upgrade`.
+// Names that each file of the entry `@ws/fetch` exports beside `upgrade`.
 export { UnsupportedError } from '@ws/browser/internal';
 export {
   BackpressureError,

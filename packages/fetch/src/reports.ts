@@ -1,7 +1,7 @@
 import type { FetchReport, FetchReportContext } from './options.ts';
 
 /**
- * The errors of a connection, or of a request, that were reported: one may pass through several
+ * The errors of a connection, or of a request, that were reported. One may pass through several
  * functions. Another connection may fail with the same object.
  */
 const reported = /* @__PURE__ */ new WeakMap<object, Set<unknown>>();

@@ -28,7 +28,7 @@ export async function ownResponse(response: Response): Promise<Response> {
   return copy;
 }
 
-/** A Response of the runtime's class, whose headers can be changed. */
+/** A Response of the runtime's class, with headers that can be changed. */
 export function copyResponse(response: Response, body: Body): Response {
   const { status, statusText } = response;
   // An array keeps each `Set-Cookie`, and fits headers of any class.

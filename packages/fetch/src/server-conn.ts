@@ -5,7 +5,7 @@ import type { Mark } from './fetch-call.ts';
 import { checkReadLimit, type Plan } from './options.ts';
 import { reportTo } from './reports.ts';
 
-/** What a runtime does in its own way. */
+/** Operations that differ between runtimes. */
 export interface SocketRuntime extends Pick<Side, 'turns'> {
   /** The longest message that it takes, in bytes. */
   readonly maxMessage: number;
@@ -81,7 +81,7 @@ export class SocketConn extends WebSocketConn {
   }
 }
 
-/** What a server does differently from a page. */
+/** Options in which a server differs from a page. */
 export const SERVER: Omit<Side, 'report' | 'turns'> = {
   errorCloseCode: (error) => (error instanceof BackpressureError ? 1013 : 1011),
   // Not 1008, after which a reconnecting client never comes back.
@@ -96,7 +96,7 @@ export const SERVER: Omit<Side, 'report' | 'turns'> = {
 };
 
 /**
- * Runs the handler of a connection. The promise settles after both have ended; it never rejects,
+ * Runs the handler of a connection. The promise settles after both have ended. It never rejects,
  * since the runtime would end the process or print the error.
  */
 export async function run(

@@ -4,8 +4,8 @@ import type { Side } from '@ws/browser/internal';
 const LONGEST = 250;
 
 /**
- * Makes the turns of waits. They count looks and read no clock: that of Cloudflare stands still
- * between two events.
+ * Makes the turns of waits. They count looks and read no clock: at Cloudflare the clock stands
+ * still between two events.
  *
  * @param first - Looks without a pause.
  * @param wait - Calls `look` after `ms`: 0 for the first looks, then 1, 2, ... 250.

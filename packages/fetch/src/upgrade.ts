@@ -64,8 +64,8 @@ export type FetchHandler<Info = unknown> = (
 ) => Response | PromiseLike<Response>;
 
 /**
- * The `accept` of a runtime whose wrapper calls `fetch`: the connection is made after `fetch` has
- * returned, so that its middleware has run.
+ * The `accept` of a runtime with a wrapper. The connection is made after `fetch` has returned, so
+ * that its middleware has run.
  *
  * @param wrapper - Its name.
  */
@@ -77,7 +77,7 @@ export function marking(wrapper: string): Runtime['accept'] {
 }
 
 /**
- * Calls the application's `fetch`, and reads its Response. Never throws: an error of `fetch` is
+ * Calls the application's `fetch`, and reads its Response. Never throws. An error of `fetch` is
  * reported and answered with 500.
  */
 export async function callFetch<Info>(

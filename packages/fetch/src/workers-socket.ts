@@ -19,7 +19,7 @@ export function webSocketPair(): [WorkerSocket, WorkerSocket] {
 }
 
 /**
- * Ends a pair whose Response was not sent within `ms`: the client has left before, or `fetch` has
+ * Ends a pair when its Response was not sent within `ms`. The client has left before, or `fetch` has
  * returned another one. The runtime has no event for that.
  *
  * @param lost - Called then.

@@ -42,7 +42,7 @@ export const upgrade: Upgrade = /* @__PURE__ */ upgradeOn({
   wireIsChecked: true,
 });
 
-/** See `upgradeWebSocket` of `@ws/fetch`. Its events are not those of {@link hibernating}. */
+/** See `upgradeWebSocket` of `@ws/fetch`. {@link hibernating} has other events. */
 export const upgradeWebSocket: UpgradeWebSocket = /* @__PURE__ */ honoUpgrade(upgrade, waitUntil);
 
 /** The time in ms for the middleware that runs after `upgrade`. */

@@ -140,7 +140,7 @@ export function eventNameOf(text: string, events: object): string | undefined {
   return name !== undefined && Object.hasOwn(events, name) ? name : undefined;
 }
 
-/** @throws TypeError for the text of an event: it is JSON already. */
+/** @throws TypeError for the text of an event, which is JSON already. */
 export function checkNoEvent(value: unknown, events: object): void {
   const event = typeof value === 'string' ? eventNameOf(value, events) : undefined;
   if (event === undefined) return;

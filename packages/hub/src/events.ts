@@ -57,7 +57,7 @@ export interface HubEvents<Data = unknown, Info = JSONValue> {
    */
   pong(session: Session<Data>, rtt: number): unknown;
   /**
-   * A close frame has arrived; `disconnect` follows. `code` is 1005 for a frame without a code. Not
+   * A close frame has arrived. `disconnect` follows. `code` is 1005 for a frame without a code. Not
    * called for a connection that has failed. Its `disconnect` has the error.
    */
   close(session: Session<Data>, code: number, reason: string): unknown;
@@ -115,7 +115,6 @@ const EVENTS: readonly (keyof HubEvents)[] = [
 /** The key under which a listener of a contract of `@ws/rpc` has the events of its clients. */
 const CONTRACT_EVENTS: unique symbol = /* @__PURE__ */ Symbol.for('@ws/rpc: events');
 
-/** The listeners of one hub, by event. */
 export class Listeners<Data> {
   /** The events of the contracts that listen, by name. */
   readonly events: Record<string, unknown> = {};

@@ -273,7 +273,7 @@ export class Hub<Data = unknown, Infos = Record<string, unknown>> implements Asy
    *
    * @returns Resolves to the numbers of sessions that ended and that were terminated, and of
    *   listeners that still run.
-   * @throws (rejects) TypeError or RangeError that names the option; the hub stays open then.
+   * @throws (rejects) TypeError or RangeError that names the option. The hub stays open then.
    */
   close(options: HubCloseOptions = {}): Promise<HubCloseResult> {
     if (this.#closing !== undefined) return this.#closing;

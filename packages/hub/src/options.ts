@@ -156,7 +156,7 @@ export interface HubOptions<Data = unknown, Infos = Record<string, unknown>> {
     | ((session: Session<Data>, room: string) => boolean | PromiseLike<boolean>)
     | undefined;
   /**
-   * Bounds the messages of each client. It replaces the option `rate` of `serve`, and needs a `Conn`:
+   * Bounds the messages of each client. It replaces the option `rate` of `serve`, and needs a `Conn`.
    * `hub.add` throws a TypeError for another ConnLike. Default: no
    * bound.
    */
@@ -195,9 +195,7 @@ export interface HubSettings<Data> {
   readonly maxPresence: number;
   readonly mayJoin: HubOptions<Data>['mayJoin'];
   readonly rate: ReturnType<typeof checkRate> | undefined;
-  /** Whether a room has the option `presence`. */
   readonly hasPresence: boolean;
-  /** The settings of the room `name`. */
   readonly room: (name: string) => RoomSettings<Data>;
   /** How to give the room `name` a history, for an error message. */
   readonly historyAdvice: (name: string) => string;

@@ -36,7 +36,6 @@ export class Reports<Key, Detail> {
     this.#report(key, count, detail);
   }
 
-  /** As {@link flush}, for all keys. */
   flushAll(): void {
     for (const key of this.#recent.keys()) this.flush(key);
   }

@@ -70,6 +70,7 @@ describe('a listener of message', () => {
     expect(failed).toHaveBeenCalledExactlyOnceWith(undefined, expect.any(OverflowError));
     expect(client.state).toBe('open');
     expect(session.state).toBe('open');
+    void client.discardReads().catch(() => {});
     await hub.close({ timeout: 1 });
   });
 
@@ -79,7 +80,6 @@ describe('a listener of message', () => {
     hub.on('disconnect', () => void hub.broadcast('gone'));
     const clients = [enter(hub).client, enter(hub).client];
     const closed = hub.close({ over: 50, timeout: 5_000 });
-    await turns();
     await clients[1]!.send('hi');
     for (const client of clients) {
       void client.discardReads();
@@ -124,10 +124,12 @@ describe('a publication that is not awaited', () => {
 
   it('is reported when too many messages wait', async () => {
     const { hub, failed } = hubWith();
-    void enter(hub).session.join('r');
+    const { client, session } = enter(hub);
+    void session.join('r');
     for (let i = 0; i < 10_001; i++) void hub.room('r').publish('x');
     await turns();
     expect(failed).toHaveBeenCalledExactlyOnceWith(undefined, expect.any(OverflowError));
+    void client.discardReads().catch(() => {});
     await hub.close({ timeout: 1 });
   });
 });

@@ -20,7 +20,7 @@ let inUse = bun !== undefined || deno !== undefined;
 
 /**
  * A resource without stores, also when a program loads this module while it has one. No code of a
- * program runs in it: `enterWith` would change it.
+ * program runs in it. `enterWith` would change it.
  */
 const root = newResource();
 for (const symbol of Object.getOwnPropertySymbols(root)) {
@@ -48,7 +48,7 @@ export function inOwnContext(call: () => void): void {
 
 /**
  * Calls `call` in a resource of its own, with the stores of the caller. Node runs the listeners of
- * 'upgrade' in a parser that it uses again for other sockets: `enterWith` would change that.
+ * 'upgrade' in a parser that it uses again for other sockets. `enterWith` would change that.
  */
 export function inScope<Result>(call: () => Result): Result {
   return new AsyncResource('WebSocket', OPTIONS).runInAsyncScope(call);

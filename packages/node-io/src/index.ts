@@ -1,9 +1,10 @@
 export type { Diagnostics, MessageSeen } from './diagnostics.ts';
+export { toDuplex } from './duplex/on-demand.ts';
+export type { ToDuplexOptions } from './duplex/to-duplex.ts';
 export { type Http2TransportOptions, http2Transport } from './http2-transport.ts';
 export { nodePlatform } from './node-platform.ts';
 export { type ReadBufferState, readBufferState } from './read-buffer.ts';
 export { type SocketTransportOptions, socketTransport } from './socket-transport.ts';
-export { type ToDuplexOptions, toDuplex } from './to-duplex.ts';
 export { hasTransport } from './transport-base.ts';
 export {
   type CompressionBackend,

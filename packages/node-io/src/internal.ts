@@ -5,14 +5,14 @@
  */
 
 export { inRootContext, inScope } from './async-contexts.ts';
+export { TransportDuplex } from './duplex/on-demand.ts';
 export { acceptKeyByCrypto } from './http/accept-key-by-crypto.ts';
 export { asError, assertOption, describeResult, isInstance } from './http/app-values.ts';
 export { type HeaderEntries, headerEntries, streamFields } from './http/headers.ts';
 export { ipv6Groups } from './http/ipv6.ts';
 export { withReadableKeys } from './http/readable-keys.ts';
 export { cutStream, Http2Code, isHttp2Stream, resetName } from './http/reset.ts';
-export { countUnread, sessionMemory } from './http/session-memory.ts';
-export { TransportDuplex } from './http/transport-duplex.ts';
+export { countUnread, sessionMemory } from './http2/on-demand.ts';
 export { unref } from './node-platform.ts';
 export { prepareReadBuffer, wantsReadBuffer } from './read-buffer.ts';
 export { addressOf, callIfAllowed } from './socket-calls.ts';

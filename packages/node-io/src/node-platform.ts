@@ -61,7 +61,7 @@ const VIEW_KEPT_TO = 64 * 1024;
 /**
  * The last part of a `Uint8Array` and a Buffer over it. Text is read from and written to the same
  * memory many times in a row, and a new view costs as much as a short text. A socket creates a Buffer
- * for each write of other bytes: a pool leases the memory that came back last, and messages often
+ * for each write of other bytes. A pool leases the memory that came back last, and messages often
  * have the same size.
  */
 class LastPart {
@@ -155,8 +155,8 @@ function tick(task: () => void): void {
 }
 
 /**
- * Lets the process end before a timer fires. In a renderer of Electron, `setTimeout` is that of the
- * page and returns a number: such a timer keeps no process alive.
+ * Lets the process end before a timer fires. In a renderer of Electron, `setTimeout` belongs to the
+ * page and returns a number. Such a timer keeps no process alive.
  */
 export function unref(timer: NodeJS.Timeout | undefined): void {
   (timer as Partial<NodeJS.Timeout> | undefined)?.unref?.();
@@ -173,7 +173,7 @@ function setTimer(ms: number, callback: () => void, keepAlive = false): () => vo
 const yielded = /* @__PURE__ */ new YieldQueue((run) => void inRootContext(setImmediate, run));
 
 /**
- * Whether the mark has an effect: other runtimes have the function, and it may do nothing or throw.
+ * Whether the mark has an effect. Other runtimes have the function, and it may do nothing or throw.
  * Node 20 copies a marked buffer instead of a transfer, later versions throw a DataCloneError.
  */
 function canMark(): boolean {

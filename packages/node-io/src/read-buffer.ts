@@ -63,7 +63,7 @@ let keys: Keys | undefined;
 /** Created by the self-test. */
 let shared: Uint8Array | undefined;
 let testing: Promise<void> | undefined;
-/** The socket whose bytes are lent now. */
+/** The socket that has lent its bytes now. */
 let borrower: ReadingSocket | undefined;
 let current: ReadBufferState = { state: 'untested', reason: 'no socket has asked for it yet' };
 
@@ -159,31 +159,20 @@ function unsupported(): string | undefined {
 }
 
 /**
- * Finds the symbols by value, on sockets that no other library has seen. Their names may change.
+ * Finds the symbols by value, on a socket that no other library has seen. Their names may change.
  *
  * @throws Error when one is missing.
  */
 function findKeys(): Keys {
   const callback = (): boolean => true;
   const buffer = new Uint8Array(1);
-  const nextBuffer = (): Uint8Array => buffer;
-  const fixed = new Socket({ onread: { buffer, callback } } as object) as ReadingSocket;
-  const changing = new Socket({ onread: { buffer: nextBuffer, callback } } as object);
-  const plain = new Socket() as ReadingSocket;
-  const found = {
-    buffer: keyOf(fixed, buffer),
-    callback: keyOf(fixed, callback),
-    nextBuffer: keyOf(changing as ReadingSocket, nextBuffer),
+  const socket = new Socket({ onread: { buffer, callback } } as object) as ReadingSocket;
+  const keyOf = (value: unknown): symbol => {
+    const key = Object.getOwnPropertySymbols(socket).find((key) => socket[key] === value);
+    if (key === undefined) throw new Error('onread of net.Socket has changed');
+    return key;
   };
-  const unused = [plain[found.buffer], plain[found.callback], fixed[found.nextBuffer]];
-  if (unused.some((value) => value !== null)) throw new Error('onread of net.Socket has changed');
-  return found;
-}
-
-function keyOf(socket: ReadingSocket, value: unknown): symbol {
-  const key = Object.getOwnPropertySymbols(socket).find((key) => socket[key] === value);
-  if (key === undefined) throw new Error('onread of net.Socket has changed');
-  return key;
+  return { buffer: keyOf(buffer), callback: keyOf(callback) };
 }
 
 /**
@@ -266,58 +255,51 @@ function onStreamData(this: ReadingSocket, chunk: Uint8Array): void {
   this[SINK]?.data(this, chunk, chunk.length);
 }
 
-/** Sent by the clients of the self-test. */
+/** Sent by the two ends of the self-test's connection. */
 const TEXTS = ['one ', 'two '].map((text) => text.repeat(5000));
 
 /**
- * Two connections whose bytes wait before the first read, and their ends. Every read must arrive in
- * the shared buffer, for the right socket.
+ * A connection with both ends here: the bytes of each wait before its first read, and its end
+ * follows. Every read must arrive in the shared buffer, for the right socket.
+ *
+ * The test creates three sockets. V8 takes the first six or so as the model for all later ones: if
+ * no socket of a server is among them, each connection takes 96 bytes more.
  *
  * @throws Error when anything else happens, or nothing within {@link TEST_TIMEOUT}.
  */
 async function selfTest(): Promise<Keys> {
   const found = findKeys();
   shared ??= createBuffer();
-  const server = createServer({ pauseOnConnect: true });
-  const sockets: Socket[] = [];
+  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true });
+  const ends: Socket[] = [];
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no answer for ${TEST_TIMEOUT} ms`)), TEST_TIMEOUT);
   });
   try {
-    const received = await Promise.race([exchange(server, sockets, found), timeout]);
-    if (received.toSorted().join() !== TEXTS.join()) throw new Error('other bytes arrived');
+    const received = await Promise.race([exchange(server, ends, found), timeout]);
+    if (received.join() !== TEXTS.join()) throw new Error('other bytes arrived');
     return found;
   } finally {
     clearTimeout(timer);
     server.close();
-    for (const socket of sockets) socket.destroy();
+    for (const socket of ends) socket.destroy();
   }
 }
 
-/** Sends each text over a connection of its own, and returns what arrives in the buffer. */
-async function exchange(server: Server, sockets: Socket[], found: Keys): Promise<string[]> {
-  // `exclusive`: in a cluster another worker would get the connections.
+/** Opens a connection, sends a text from each end, and returns what arrives in the buffer. */
+async function exchange(server: Server, ends: Socket[], found: Keys): Promise<string[]> {
+  // `exclusive`: in a cluster another worker would get the connection.
   server.listen({ port: 0, host: '127.0.0.1', exclusive: true });
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  const accepted = accept(server, TEXTS.length);
-  const clients = TEXTS.map((text) => connect({ port, host: '127.0.0.1' }).resume().end(text));
-  sockets.push(...clients);
-  await Promise.all(clients.map((client) => once(client, 'finish')));
-  const ours = await accepted;
-  sockets.push(...ours);
-  return Promise.all(ours.map((socket) => readAll(socket, found)));
-}
-
-function accept(server: Server, count: number): Promise<Socket[]> {
-  const accepted: Socket[] = [];
-  return new Promise((resolve, reject) => {
-    server.on('error', reject).on('connection', (socket) => {
-      accepted.push(socket);
-      if (accepted.length === count) resolve(accepted);
-    });
-  });
+  const accepted = once(server, 'connection') as Promise<[Socket]>;
+  const client = connect({ port, host: '127.0.0.1', allowHalfOpen: true }).pause();
+  ends.push(client);
+  await once(client, 'connect');
+  ends.push(...(await accepted));
+  await Promise.all(ends.map((socket, i) => once(socket.end(TEXTS[1 - i]!), 'finish')));
+  return Promise.all(ends.map((socket) => readAll(socket, found)));
 }
 
 function readAll(socket: Socket, found: Keys): Promise<string> {

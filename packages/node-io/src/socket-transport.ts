@@ -8,7 +8,7 @@ import { debug } from './diagnostics.ts';
 import { nodePlatform } from './node-platform.ts';
 import { type BufferSink, readInto, stopReadInto, wantsReadBuffer } from './read-buffer.ts';
 import { hostPort } from './socket-calls.ts';
-import { checkHighWaterMark, HIGH_WATER_MARK, OWNER, type Owned } from './transport-base.ts';
+import { checkHighWaterMark, HIGH_WATER_MARK, OWNER, type WithOwner } from './transport-base.ts';
 import { releaseFailed, WriteBacklog } from './write-backlog.ts';
 
 /** Options of {@link socketTransport}. */
@@ -36,7 +36,7 @@ export interface SocketTransportOptions {
  * the peer ends only the peer's half.
  *
  * The bytes of a `net.Socket` or `tls.TLSSocket` are passed on without a copy. The bytes of any
- * other Duplex are copied in both directions: that stream may keep them. Such a stream must emit
+ * other Duplex are copied in both directions. That stream may keep them. Such a stream must emit
  * `close` when it is destroyed, as Node's streams do by default.
  *
  * @param socket - Open or connecting, without a `data` listener and without an encoding.
@@ -71,7 +71,7 @@ export function socketTransport(
 ): Transport {
   const { head, highWaterMark = HIGH_WATER_MARK } = options;
   const readBuffer = checked(() => {
-    const given: Partial<Duplex & Owned> | null | undefined = socket;
+    const given: Partial<Duplex & WithOwner> | null | undefined = socket;
     if (typeof given?.pipe !== 'function') {
       throw new TypeError(
         `socketTransport: expected a socket or another Duplex, got ${kind(socket)}`,
@@ -95,7 +95,7 @@ export function socketTransport(
  *
  * A read that does not fill the shared buffer ends the turn of a TCP socket, so the count restarts.
  * Elsewhere the count goes on over any number of turns, since a callback for each turn with input
- * costs more: a slow connection also pauses once per 192 KiB, for one turn.
+ * costs more. A slow connection also pauses once per 192 KiB, for one turn.
  */
 const YIELD_AFTER = 192 * 1024;
 
@@ -111,7 +111,7 @@ const MAX_QUEUED = 256 * 1024;
 const TCP = 0;
 /** TLS always queues it. */
 const TLS = 1;
-/** A socket whose write is not Node's may keep its chunks, so they are copied. */
+/** A socket without Node's write may keep its chunks, so they are copied. */
 const CHANGED = 2;
 /** Another kind of stream may keep them too. */
 const OTHER = 3;
@@ -122,7 +122,7 @@ const BY_READER = 1;
 /** The socket waits for the next turn of the event loop. */
 const BY_EVENT_LOOP = 2;
 
-/** Node's own `write`, also that of TLS. Bun's `_write` differs by the kind of server. */
+/** Node's own `write`, also for TLS. Bun's `_write` differs by the kind of server. */
 const NODES: Pick<Socket, 'write'> = Socket.prototype;
 
 function kindOf(socket: Socket | Duplex): Kind {
@@ -132,12 +132,10 @@ function kindOf(socket: Socket | Duplex): Kind {
   return socket instanceof TLSSocket ? TLS : TCP;
 }
 
-/** The last socket's peer. Sockets of one peer, a proxy for example, share the text. */
-let lastHost: string | undefined;
-
 /** A socket with its transport. */
-type Carrier = Owned<SocketTransport>;
+type Carrier = WithOwner<SocketTransport>;
 
+/** Its methods are not `#` methods: those would cost each socket a word. */
 class SocketTransport implements Transport {
   readonly underlying: Socket | Duplex;
   readonly #highWaterMark: number;
@@ -157,11 +155,8 @@ class SocketTransport implements Transport {
   #paused = 0;
   /** Created when a write has to wait. */
   #backlog: WriteBacklog | undefined;
-  /** `end` was called while bytes waited in the backlog. */
-  #ending = false;
   #localAddr: string | undefined;
-  #remoteHost: string | undefined;
-  #remotePort: number | undefined;
+  #remoteAddr: string | undefined;
 
   constructor(
     socket: Socket | Duplex,
@@ -173,20 +168,18 @@ class SocketTransport implements Transport {
     this.#highWaterMark = highWaterMark;
     this.#readBuffer = readBuffer && socket instanceof Socket;
     this.#kind = kindOf(socket);
-    // A FIN must not end our half: queued bytes still have to be sent (RFC 6455, section 7.1.1).
+    // A FIN must not end our half. Queued bytes still have to be sent (RFC 6455, section 7.1.1).
     socket.allowHalfOpen = true;
     (socket as Carrier)[OWNER] = this;
     socket.on('error', onError);
     if (socket instanceof Socket) {
       socket.setNoDelay(true);
       socket.setTimeout(0);
-      if (socket.connecting) socket.once('connect', onConnect);
-      else this.rememberPeer(socket);
     }
-    if (head !== undefined && head.length > 0) this.#takeEarly(head);
+    if (head !== undefined && head.length > 0) this.takeEarly(head);
   }
 
-  #takeEarly(head: Uint8Array): void {
+  private takeEarly(head: Uint8Array): void {
     // Copied: the caller may keep it, and in-place unmasking would change it. It is short, and
     // there is only one.
     const copy = Uint8Array.prototype.slice.call(head);
@@ -195,40 +188,28 @@ class SocketTransport implements Transport {
     else this.underlying.unshift(copy);
   }
 
-  /** Stores the peer's address, which logs need after the end of the socket. */
-  rememberPeer(socket: Socket): void {
-    const { remoteAddress, remotePort } = socket;
-    // Of two equal texts, keep the one of the earlier socket.
-    if (remoteAddress !== lastHost) lastHost = remoteAddress;
-    this.#remoteHost = lastHost;
-    this.#remotePort = remotePort;
-    // Node has cached an object with the address in this field. While the socket is open, Node reads
-    // the address again when the application asks for it.
-    if ('_peername' in socket) socket._peername = undefined;
-  }
-
-  /** What Linux gives a connection by default: 4 MiB to send, 6 MiB to receive. */
+  /** The buffers of a connection on Linux by default: 4 MiB to send, 6 MiB to receive. */
   get inTransit(): number {
     return 10_485_760;
   }
 
   get bufferedAmount(): number {
-    const queued = this.#queued;
-    return this.#kind === OTHER ? queued + (this.#described.bufferedAmount ?? 0) : queued;
+    const queued = this.queued;
+    return this.#kind === OTHER ? queued + (this.described.bufferedAmount ?? 0) : queued;
   }
 
   /** Bytes that wait for a callback of the socket. */
-  get #queued(): number {
+  private get queued(): number {
     return this.underlying.writableLength + (this.#backlog?.bytes ?? 0);
   }
 
   /** Whether no byte is queued and no write waits for its callback, which Node calls a tick later. */
-  get #isEmpty(): boolean {
+  private get isEmpty(): boolean {
     return this.underlying.writableLength === 0 && this.#backlog?.pending !== true;
   }
 
-  /** What a stream over a Transport says of it. */
-  get #described(): Pick<Partial<Transport>, 'bufferedAmount' | 'localAddr' | 'remoteAddr'> {
+  /** The Transport below the stream, if any. */
+  private get described(): Pick<Partial<Transport>, 'bufferedAmount' | 'localAddr' | 'remoteAddr'> {
     return this.underlying as Partial<Transport>;
   }
 
@@ -236,12 +217,15 @@ class SocketTransport implements Transport {
     if (this.#localAddr === undefined && this.underlying instanceof Socket) {
       this.#localAddr = hostPort(this.underlying.localAddress, this.underlying.localPort);
     }
-    return this.#kind === OTHER ? this.#described.localAddr : this.#localAddr;
+    return this.#kind === OTHER ? this.described.localAddr : this.#localAddr;
   }
 
+  /** Asked at the first use, which is a system call, and stored: a closed socket has no address. */
   get remoteAddr(): string | undefined {
-    if (this.#kind === OTHER) return this.#described.remoteAddr;
-    return hostPort(this.#remoteHost, this.#remotePort);
+    if (this.#remoteAddr === undefined && this.underlying instanceof Socket) {
+      this.#remoteAddr = hostPort(this.underlying.remoteAddress, this.underlying.remotePort);
+    }
+    return this.#kind === OTHER ? this.described.remoteAddr : this.#remoteAddr;
   }
 
   start(sink: TransportSink): void {
@@ -252,13 +236,13 @@ class SocketTransport implements Transport {
     if (socket.readableEnded) process.nextTick(reportEnd, socket);
     socket.on('close', onClose);
     socket.on('end', onEnd);
-    this.#startReading(socket);
+    this.startReading(socket);
     // A listener alone does not resume a socket that was paused before.
     socket.resume();
   }
 
   /** On Linux the bytes come from the read buffer, by {@link FROM_BUFFER}; elsewhere by 'data'. */
-  #startReading(socket: Socket | Duplex): void {
+  private startReading(socket: Socket | Duplex): void {
     const intoBuffer = this.#readBuffer && readInto(socket as Socket, FROM_BUFFER);
     if (!intoBuffer) socket.on('data', onData);
     if (debug.enabled) {
@@ -268,26 +252,26 @@ class SocketTransport implements Transport {
 
   write(chunk: Uint8Array, release?: () => void): boolean {
     const socket = this.underlying;
-    if (!socket.writable || this.#ending) {
+    if (!socket.writable || this.#backlog?.ending === true) {
       // A destroyed socket releases the bytes when it closes. An earlier release would count them
       // as sent.
-      if (socket.destroyed && this.#sink !== undefined) this.#openBacklog().add(release);
-      else this.#release(release);
+      if (socket.destroyed && this.#sink !== undefined) this.openBacklog().add(release);
+      else this.release(release);
       return true;
     }
     const waits = this.#backlog?.waits === true;
     // An empty chunk needs no room.
     if (chunk.length > 0 && (waits || socket.writableLength + chunk.length > MAX_QUEUED)) {
-      this.#openBacklog().wait(chunk, release);
-      this.#giveWaiting();
-    } else this.#give(chunk, release);
-    if (this.#queued <= this.#highWaterMark) return true;
-    this.#openBacklog().needDrain = true;
+      this.openBacklog().wait(chunk, release);
+      this.giveWaiting();
+    } else this.give(chunk, release);
+    if (this.queued <= this.#highWaterMark) return true;
+    this.openBacklog().needDrain = true;
     return false;
   }
 
   /** Gives the socket bytes that wait, as many as it may have. */
-  #giveWaiting(): void {
+  private giveWaiting(): void {
     const socket = this.underlying;
     const backlog = this.#backlog!;
     while (backlog.waits && socket.writable) {
@@ -296,38 +280,38 @@ class SocketTransport implements Transport {
       if (left <= 0) return this.destroy(new DetachedBytes());
       // Waits for room for a large piece.
       if (left > room && room < MAX_QUEUED / 2) {
-        // Bytes that other code has queued call no callback of ours. That of an empty write follows them.
-        if (!backlog.pending) this.#writeAndWait(NO_BYTES, undefined);
+        // Bytes that other code has queued call no callback of ours. An empty write after them does.
+        if (!backlog.pending) this.writeAndWait(NO_BYTES, undefined);
         return;
       }
       const piece = backlog.take(Math.min(left, room));
       const release = left > room ? undefined : backlog.takeRelease();
-      if (this.#kind >= CHANGED) this.#give(piece, release);
-      else this.#writeAndWait(piece, release);
+      if (this.#kind >= CHANGED) this.give(piece, release);
+      else this.writeAndWait(piece, release);
     }
-    if (this.#ending && !backlog.waits) socket.end();
+    if (backlog.ending && !backlog.waits) socket.end();
   }
 
-  #give(chunk: Uint8Array, release: (() => void) | undefined): void {
+  private give(chunk: Uint8Array, release: (() => void) | undefined): void {
     const socket = this.underlying;
     if (this.#kind === TCP && socket.writableLength === 0 && socket.writableCorked === 0) {
       socket.write(chunk);
       // The usual case: the kernel has taken all bytes. A write that fails at once also queues no
       // bytes: Node has set `errored` and emits the error after this call.
-      if (socket.writableLength === 0 && socket.errored === null) return this.#release(release);
+      if (socket.writableLength === 0 && socket.errored === null) return this.release(release);
       // A part is queued. The callback of an empty write after it shows when it was sent.
-      this.#writeAndWait(NO_BYTES, release);
+      this.writeAndWait(NO_BYTES, release);
     } else if (this.#kind >= CHANGED) {
       // A stream in memory calls back before the other end has read the bytes.
-      this.#writeAndWait(new Uint8Array(chunk), undefined);
-      this.#release(release);
+      this.writeAndWait(new Uint8Array(chunk), undefined);
+      this.release(release);
     } else {
-      this.#writeAndWait(chunk, release);
+      this.writeAndWait(chunk, release);
     }
   }
 
   /** An error of `release` ends this connection. Thrown in a callback, it would end the process. */
-  #release(release: (() => void) | undefined): void {
+  private release(release: (() => void) | undefined): void {
     try {
       release?.();
     } catch (cause) {
@@ -362,10 +346,10 @@ class SocketTransport implements Transport {
 
   end(): void {
     const socket = this.underlying;
-    if (this.#backlog?.waits === true) this.#ending = true;
-    // Nothing is left to read or to send, and no write waits for its callback: the close of a TCP
+    if (this.#backlog?.waits === true) this.#backlog.ending = true;
+    // Nothing is left to read or to send, and no write waits for its callback. The close of a TCP
     // socket sends the same FIN as `end`, and saves a system call and its callback.
-    else if (this.#kind === TCP && socket.readableEnded && this.#isEmpty) this.destroy();
+    else if (this.#kind === TCP && socket.readableEnded && this.isEmpty) this.destroy();
     else if (socket.writable) socket.end();
   }
 
@@ -374,28 +358,28 @@ class SocketTransport implements Transport {
     this.underlying.destroy(error);
   }
 
-  #openBacklog(): WriteBacklog {
-    this.#backlog ??= new WriteBacklog((error) => this.#onWritten(error));
+  private openBacklog(): WriteBacklog {
+    this.#backlog ??= new WriteBacklog((error) => this.onWritten(error));
     return this.#backlog;
   }
 
-  #writeAndWait(chunk: Uint8Array, release: (() => void) | undefined): void {
-    const backlog = this.#openBacklog();
+  private writeAndWait(chunk: Uint8Array, release: (() => void) | undefined): void {
+    const backlog = this.openBacklog();
     backlog.add(release);
     this.underlying.write(chunk, backlog.onWritten);
   }
 
-  #onWritten(error: Error | null | undefined): void {
+  private onWritten(error: Error | null | undefined): void {
     const socket = this.underlying;
     const backlog = this.#backlog;
     // `closed` releases the bytes that a dead socket did not send. For the write that a destroy
     // discards, Node calls back without an error.
     if (error || socket.destroyed || backlog === undefined) return;
-    this.#release(backlog.takeOldest());
-    if (backlog.waits) this.#giveWaiting();
-    const drains = backlog.needDrain && this.#queued <= this.#highWaterMark;
+    this.release(backlog.takeOldest());
+    if (backlog.waits) this.giveWaiting();
+    const drains = backlog.needDrain && this.queued <= this.#highWaterMark;
     if (drains) backlog.needDrain = false;
-    // On TCP most writes need no callback: an idle connection keeps no backlog.
+    // On TCP most writes need no callback. An idle connection keeps no backlog.
     if (this.#kind === TCP && backlog.empty && this.#backlog === backlog) this.#backlog = undefined;
     if (drains) this.#sink?.drain();
   }
@@ -451,11 +435,6 @@ class SocketTransport implements Transport {
 }
 
 // A socket calls these with itself as `this`. Some streams pass arguments of their own.
-
-/** `net.Socket` has no address before it is connected. */
-function onConnect(this: Socket & Carrier): void {
-  this[OWNER]?.rememberPeer(this);
-}
 
 function onData(this: Carrier, chunk: Uint8Array): void {
   this[OWNER]?.data(chunk, chunk.length);

@@ -3,8 +3,8 @@ import type { Duplex } from 'node:stream';
 /** The field of a stream that has its transport, so that a connection has no closure. */
 export const OWNER: unique symbol = Symbol('transport');
 
-/** A stream whose listeners find their transport. */
-export interface Owned<Owner = unknown> {
+/** A stream that leads its listeners to their transport. */
+export interface WithOwner<Owner = unknown> {
   [OWNER]?: Owner | undefined;
 }
 
@@ -22,7 +22,7 @@ export interface Owned<Owner = unknown> {
  * ```
  */
 export function hasTransport(socket: Duplex): boolean {
-  return (socket as Owned)[OWNER] !== undefined;
+  return (socket as WithOwner)[OWNER] !== undefined;
 }
 
 /** The high-water mark of a transport where none is given, in bytes. */
@@ -30,7 +30,7 @@ export const HIGH_WATER_MARK: number = 64 * 1024;
 
 /**
  * Returns the transport's high-water mark, in bytes, for a connection's `highWaterMark`. It is at
- * most the transport's own default: a ping cannot overtake bytes that the transport has buffered.
+ * most the transport's own default. A ping cannot overtake bytes that the transport has buffered.
  */
 export function transportHighWaterMark(highWaterMark: number): number {
   return Math.min(highWaterMark, HIGH_WATER_MARK);

@@ -5,6 +5,8 @@
 export class WriteBacklog {
   /** A `drain` is due when the transport falls to its high-water mark. */
   needDrain = false;
+  /** The writing side ends after the last chunk that waits. */
+  ending = false;
   /** Bytes that the socket does not have yet. */
   bytes = 0;
   readonly onWritten: (error?: Error | null) => void;
@@ -70,7 +72,7 @@ export class WriteBacklog {
     return bytes === chunk.length ? chunk : chunk.subarray(start, start + bytes);
   }
 
-  /** The release function of the chunk whose last byte was taken. */
+  /** The release function of the chunk that was taken to its last byte. */
   takeRelease(): (() => void) | undefined {
     return this.#laterReleases.shift();
   }

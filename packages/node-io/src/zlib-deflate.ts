@@ -27,7 +27,7 @@ export interface CompressionSettings {
 
 const BACKENDS = ['auto', 'handle', 'sync'];
 
-/** The engines for permessage-deflate on Node: those of `node:zlib` that work. */
+/** The engines for permessage-deflate on Node, by the functions of `node:zlib` that work. */
 export class ZlibDeflate implements DeflateEngines, MessageDeflate {
   readonly #module: ZlibModule | undefined;
   #made: ZlibBackends | undefined;
@@ -118,7 +118,7 @@ function check(settings: CompressionSettings): void {
 }
 
 /**
- * The deflate engines of `nodePlatform`: those of `node:zlib` where they work.
+ * The deflate engines of `nodePlatform`, by `node:zlib` where it works.
  *
  * @example
  * ```ts

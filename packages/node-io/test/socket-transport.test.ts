@@ -515,6 +515,7 @@ describe.each([
     }
     expect(transport.localAddr).toBe(`127.0.0.1:${pair.ours.localPort}`);
     const { remotePort } = pair.ours;
+    expect(transport.remoteAddr).toBe(`127.0.0.1:${remotePort}`);
     const sink = record(transport);
     transport.destroy();
     await sink.seen('close');
@@ -678,7 +679,7 @@ describe('socketTransport over a socket that is still connecting', () => {
   it.each([
     ['of the peer', 'peer'],
     ['of ours', 'ours'],
-  ])('remembers the address of the peer after an end %s', async (_, ends) => {
+  ])('keeps the address of the peer, once it was read, after an end %s', async (_, ends) => {
     const server = net.createServer((peer) => {
       peer.on('error', () => {});
       if (ends === 'peer') peer.end();
@@ -690,7 +691,10 @@ describe('socketTransport over a socket that is still connecting', () => {
     const transport = socketTransport(socket);
     expect(transport.remoteAddr).toBeUndefined();
     transport.start({ data() {}, drain() {}, end: () => transport.end(), close() {} });
-    if (ends === 'ours') socket.once('connect', () => transport.end());
+    socket.once('connect', () => {
+      expect(transport.remoteAddr).toBe(`127.0.0.1:${port}`);
+      if (ends === 'ours') transport.end();
+    });
     await once(socket, 'close');
     expect(transport.remoteAddr).toBe(`127.0.0.1:${port}`);
     server.close();

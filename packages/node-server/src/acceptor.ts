@@ -78,7 +78,7 @@ export class Acceptor {
     this.#options = pickUpgraderOptions(options);
     this.#platform = platformOfServer(
       (conn) => this.work.removeConn(conn as Conn),
-      plan.limits.maxTotalBufferedAmount ?? Infinity,
+      plan.maxTotalBufferedAmount,
     );
     this.#limits = new Limits(plan.limits);
     this.work.onWait = (count) => plan.reporter.closeWaits(count);
@@ -118,7 +118,7 @@ export class Acceptor {
     peer: string | undefined,
     request: UpgradeRequest | undefined,
   ): void {
-    this.#refusals.record(error, request, request === undefined ? peer : addressOrNone(request));
+    this.#refusals.record(error, request, request === undefined ? peer : request.address);
   }
 
   /** @throws TypeError that names the route or the argument. */
@@ -192,9 +192,9 @@ export class Acceptor {
     // Only a request of node:http2's compatibility API has a fault here: its stream is no socket of ours.
     if (responder.fault === undefined) takeSocket(stream, head);
     try {
-      upgrade.address = this.plan.findAddress(upgrade);
+      const address = this.plan.needsAddress ? upgrade.findAddress() : undefined;
       if (this.work.isClosing) throw new HandshakeError(503, 'the server is closing');
-      upgrade.reservation = this.#limits.reserve(upgrade.address);
+      upgrade.reservation = this.#limits.reserve(address);
       const agreed = upgrade.negotiate(extra?.() ?? NO_HEADERS);
       // A request that is answered within the event needs no count.
       if (agreed === undefined) return this.#open(upgrade);
@@ -273,15 +273,6 @@ function giveBackWhenSettled(upgrade: UpgradeRequest): void {
     () => upgrade.reservation?.giveBack(),
     (names) => upgrade.plan.reporter.overdue(names, waits.timeout, upgrade.req),
   );
-}
-
-/** The address of the client; undefined in place of an error. */
-function addressOrNone(request: UpgradeRequest): string | undefined {
-  try {
-    return request.plan.findAddress(request);
-  } catch {
-    return undefined;
-  }
 }
 
 function reportFailure({ plan, req, route }: UpgradeRequest, error: unknown): void {

@@ -43,6 +43,7 @@ export interface HandlerContext<Auth, Params = NoParams> {
   /**
    * The client's address: the result of `clientAddress`, the address that `trustProxy` finds, or
    * the peer of the socket. Undefined for a Unix socket, or if `clientAddress` returns undefined.
+   * The socket is asked at the first use, while it is open.
    */
   readonly address: string | undefined;
 }

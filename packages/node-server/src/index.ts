@@ -88,10 +88,7 @@ export type { Subprotocols } from './policies/select-subprotocol.ts';
 export { isWebSocketUpgrade, subprotocols } from './request.ts';
 export type { Diagnostics, RefusedRequest } from './responder/refusals.ts';
 export {
-  type AuthenticatedRouteOptions,
   type HandlerOrRoutes,
-  type InheritingRouteOptions,
-  type PublicRouteOptions,
   type Route,
   type RouteOptions,
   type Routes,

@@ -200,6 +200,8 @@ export function pickUpgraderOptions<Result, Req>(
   return Object.fromEntries(upgraderOptionNames.map((name) => [name, options[name]]));
 }
 
+type CountName = keyof LimitValues | 'maxTotalBufferedAmount';
+
 /** {@link UpgraderOptions}, checked. */
 export interface UpgraderPlan {
   readonly subprotocols: Subprotocols<AppRequest> | undefined;
@@ -217,7 +219,11 @@ export interface UpgraderPlan {
   readonly handshakeTimeout: number;
   readonly readBuffer: boolean;
   readonly limits: LimitValues;
+  /** Bytes; Infinity for no bound. */
+  readonly maxTotalBufferedAmount: number;
   readonly findAddress: FindAddress;
+  /** Whether an option needs the address of each client. */
+  readonly needsAddress: boolean;
   readonly unmatched: 404 | 'leave';
   readonly error: ErrorHook<AppRequest> | undefined;
   /** Reports to the option `report`. */
@@ -270,6 +276,11 @@ export function checkUpgraderOptions(
   if (unmatched !== 404 && unmatched !== 'leave') {
     throw new TypeError(`unmatched: expected 404 or 'leave', got ${inspect(unmatched)}`);
   }
+  const count = (name: CountName, fallback: number): number => {
+    const { [name]: value } = options;
+    return value === undefined ? fallback : bound(name, value);
+  };
+  const maxConnectionsPerAddress = count('maxConnectionsPerAddress', Infinity);
   return {
     subprotocols: checkSubprotocols(options.subprotocols),
     origins: new OriginPolicy(origins, checkOrigin, sameHost),
@@ -284,21 +295,15 @@ export function checkUpgraderOptions(
     handshakeTimeout: duration('handshakeTimeout', options.handshakeTimeout, 10_000, true),
     readBuffer: wantsReadBuffer(options.readBuffer),
     limits: {
-      maxHandshakes: checkCount('maxHandshakes', options.maxHandshakes, 1024),
-      maxConnections: checkCount('maxConnections', options.maxConnections, Infinity),
-      maxConnectionsPerAddress: checkCount(
-        'maxConnectionsPerAddress',
-        options.maxConnectionsPerAddress,
-        Infinity,
-      ),
-      maxTotalBufferedAmount: checkCount(
-        'maxTotalBufferedAmount',
-        options.maxTotalBufferedAmount,
-        defaultTotal(),
-      ),
+      maxHandshakes: count('maxHandshakes', 1024),
+      maxConnections: count('maxConnections', Infinity),
+      maxConnectionsPerAddress,
     },
+    maxTotalBufferedAmount: count('maxTotalBufferedAmount', defaultTotal()),
     findAddress:
       clientAddress === undefined ? forwardedAddress(trustProxy) : addressByOption(clientAddress),
+    needsAddress:
+      maxConnectionsPerAddress < Infinity || trustProxy !== false || clientAddress !== undefined,
     error,
     reporter: new ErrorReporter(report),
     settings,
@@ -311,7 +316,7 @@ function defaultTotal(): number {
   // Without a bound of a container it is 0, or larger than the machine. Other runtimes lack it.
   const constrained = process.constrainedMemory?.() || Infinity;
   // Set by `runCluster` of @ws/hub/cluster: the processes share the memory.
-  const workers = Number(process.env['WS_WORKERS']) || 1;
+  const workers = Number(process.env[`WS_WORKERS_${process.ppid}`]) || 1;
   return Math.floor(Math.min(constrained, totalmem()) / 8 / workers);
 }
 
@@ -330,8 +335,4 @@ function checkSubprotocols(
     throw new TypeError(`subprotocols: ${JSON.stringify(name)} is not a token`);
   }
   return [...value];
-}
-
-function checkCount(name: string, value: number | false | undefined, fallback: number): number {
-  return value === undefined ? fallback : bound(name, value);
 }

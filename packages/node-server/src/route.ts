@@ -47,23 +47,6 @@ export interface RouteOptions<Result = undefined, Req = HandshakeRequest>
   readonly authenticate?: UpgraderOptions<Result, Req>['authenticate'] | false;
 }
 
-/** {@link RouteOptions} with a function `authenticate`. */
-export interface AuthenticatedRouteOptions<Result, Req = HandshakeRequest>
-  extends RouteOptions<Result, Req> {
-  readonly authenticate: NonNullable<UpgraderOptions<Result, Req>['authenticate']>;
-}
-
-/** {@link RouteOptions} that make a route public. */
-export interface PublicRouteOptions<Req = HandshakeRequest> extends RouteOptions<undefined, Req> {
-  readonly authenticate: false;
-}
-
-/** {@link RouteOptions} that keep the `authenticate` of the server. */
-export interface InheritingRouteOptions<Req = HandshakeRequest>
-  extends RouteOptions<undefined, Req> {
-  readonly authenticate?: undefined;
-}
-
 /** A handler with options of its own, made by {@link route}. */
 export class Route<Auth, Params = NoParams, Req = HandshakeRequest> {
   readonly options: RouteOptions<unknown, Req>;
@@ -133,17 +116,19 @@ const ROUTE_OPTION_NAMES = upgraderOptionNames.filter(
  * ```
  */
 export function route<Result, Params, Req = HandshakeRequest>(
-  options: AuthenticatedRouteOptions<Result, Req>,
+  options: RouteOptions<Result, Req> & {
+    readonly authenticate: NonNullable<UpgraderOptions<Result, Req>['authenticate']>;
+  },
   handler: ConnHandler<AuthOf<Result>, Params, Req>,
   // oxlint-disable-next-line typescript/no-explicit-any -- it replaces any `auth` of the server
 ): Route<any, Params, Req>;
 export function route<Params, Req = HandshakeRequest>(
-  options: PublicRouteOptions<Req>,
+  options: RouteOptions<undefined, Req> & { readonly authenticate: false },
   handler: ConnHandler<undefined, Params, Req>,
   // oxlint-disable-next-line typescript/no-explicit-any -- it replaces any `auth` of the server
 ): Route<any, Params, Req>;
 export function route<Auth, Params, Req = HandshakeRequest>(
-  options: InheritingRouteOptions<Req>,
+  options: RouteOptions<undefined, Req> & { readonly authenticate?: undefined },
   handler: ConnHandler<Auth, Params, Req>,
 ): Route<Auth, Params, Req>;
 // oxlint-disable typescript/no-explicit-any -- it implements all three

@@ -34,7 +34,14 @@ import { selectSubprotocol } from './policies/select-subprotocol.ts';
 import { applyRules, IncomingFacts } from './request.ts';
 import type { Responder } from './responder/responder.ts';
 import type { HandlerRunner } from './route.ts';
-import { anyPath, decodePath, pathForm, type Router, splitTarget } from './route-table.ts';
+import {
+  anyPath,
+  decodePath,
+  type NoParams,
+  pathForm,
+  type Router,
+  splitTarget,
+} from './route-table.ts';
 
 /** For `upgrade`, which returns the connection. */
 const NO_ROUTER: Router<undefined> = anyPath(undefined);
@@ -58,8 +65,6 @@ export class UpgradeRequest {
   runner: HandlerRunner | undefined;
   /** The pattern of the route that has matched. */
   route: string | undefined;
-  /** The address of the client. Undefined before the limits are checked, or without an address. */
-  address: string | undefined;
   /** Undefined before the limits are checked. */
   reservation: Reservation | undefined;
   /** The third argument of the handler. Undefined before the route has matched. */
@@ -85,6 +90,8 @@ export class UpgradeRequest {
   readonly head: Uint8Array;
   readonly #startedAt: number;
   readonly #router: Router<HandlerRunner | undefined>;
+  /** Undefined before it is asked for, null without one. */
+  #address: string | null | undefined;
   /** The headers that are given with this request. */
   #extra: readonly HeaderPair[] = NO_HEADERS;
   /** Created for a wait or a refusal. */
@@ -111,6 +118,24 @@ export class UpgradeRequest {
     this.head = responder.fault === undefined ? head : NO_BYTES;
     this.#router = router ?? NO_ROUTER;
     this.#startedAt = startedAt;
+  }
+
+  /** The address of the client; undefined without one, and when the system has forgotten it. */
+  get address(): string | undefined {
+    try {
+      return this.findAddress();
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** @throws as {@link FindAddress}, at the first call. */
+  findAddress(): string | undefined {
+    if (this.#address === undefined) {
+      this.#address = null;
+      this.#address = this.plan.findAddress(this) ?? null;
+    }
+    return this.#address ?? undefined;
   }
 
   /** Returns the waits of the handshake. Created at the first call. */
@@ -163,14 +188,7 @@ export class UpgradeRequest {
     const { handler, params, route } = this.#router.match(target);
     this.runner = handler;
     this.route = route;
-    this.context = {
-      auth: undefined,
-      params,
-      path: decodePath(path),
-      query: new URLSearchParams(query),
-      route,
-      address: this.address,
-    };
+    this.context = contextOf(this, params, decodePath(path), new URLSearchParams(query));
     if (handler === undefined) return;
     this.plan = handler.plan;
     if (this.#waits !== undefined) this.#waits.timeout = this.plan.handshakeTimeout;
@@ -391,6 +409,25 @@ function agreeOnDeflate(
   // A malformed header was refused before.
   const offers = parseExtensions(facts.list('sec-websocket-extensions')) ?? [];
   return negotiateDeflate(offers, limits);
+}
+
+/** The third argument of a handler. Its address is a system call, which most applications do not need. */
+function contextOf(
+  request: UpgradeRequest,
+  params: NoParams,
+  path: string,
+  query: URLSearchParams,
+): HandlerContext<unknown> {
+  return {
+    auth: undefined,
+    params,
+    path,
+    query,
+    route: request.route,
+    get address() {
+      return request.address;
+    },
+  };
 }
 
 /** The subprotocol of this request was agreed on, and has its own line. */

@@ -3,8 +3,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import net from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import tls from 'node:tls';
-import { selfSigned } from '@ws/tests';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { selfSigned, turn } from '@ws/tests';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   type CloseOptions,
   type Conn,
@@ -316,6 +316,8 @@ describe('close that is awaited where it waits for its caller', () => {
     ],
     ['a handler of messages', (close) => (conn) => conn.receive(async () => void (await close()))],
   ])('reports the cure once, in %s', async (_, make) => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
     const reported: unknown[] = [];
     const server: WsServer = await serve(
       { host: '127.0.0.1', report: (...args) => reported.push(args), close: { timeout: 2_000 } },
@@ -327,6 +329,8 @@ describe('close that is awaited where it waits for its caller', () => {
     peer.stream.write(masked(1, 'close'));
     await peer.until(() => peer.frames.length > 0);
     peer.stream.write(masked(8, Buffer.of(3, 233)));
+    while (server.connections.size > 0) await turn();
+    await vi.advanceTimersByTimeAsync(2_000);
     const { handlersPending } = await server.close();
     expect(handlersPending).toBe(1);
     expect(reported).toEqual([[CURE, expect.objectContaining({ where: 'close' })]]);

@@ -1,5 +1,5 @@
 import { BackpressureError } from '@ws/conn';
-import { handled, onRejection } from '@ws/conn/internal';
+import { markHandled, onRejection } from '@ws/conn/internal';
 import { expectType } from './options.ts';
 
 /** An event of an iterator. */
@@ -96,7 +96,7 @@ export class Listeners {
     this.#finishers.add(finish);
     if (this.#end !== undefined) finish(this.#end.error);
     return {
-      next: () => handled(iterator.next()),
+      next: () => markHandled(iterator.next()),
       return() {
         events = [];
         finish();

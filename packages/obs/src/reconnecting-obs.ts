@@ -1,5 +1,5 @@
 import type { Conn } from '@ws/conn';
-import { checked, handled, isConnLike } from '@ws/conn/internal';
+import { checked, isConnLike, markHandled } from '@ws/conn/internal';
 import { type ReconnectOptions, reconnecting } from '@ws/reconnect';
 import { type ConnectOptions, DEFAULT_URL, planConnect } from './connect.ts';
 import { ObsCloseError, ObsProtocolError } from './errors.ts';
@@ -82,7 +82,7 @@ function iterable(url: string | URL, options: ReconnectingObsOptions): AsyncIter
       const iterator = conns[Symbol.asyncIterator]();
       return {
         next: () =>
-          handled(
+          markHandled(
             iterator
               .next()
               .then(({ done, value }) =>

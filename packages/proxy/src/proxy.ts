@@ -201,9 +201,9 @@ export class Proxy {
   async #open(proxied: ProxiedConnection, request: UpgradeRequest): Promise<void> {
     const plan = this.#plan;
     const { req, facts, responder } = request;
-    request.address = plan.upgrader.findAddress(request);
+    const address = plan.upgrader.needsAddress ? request.findAddress() : undefined;
     this.#checkOpen();
-    proxied.reservation = this.#limits.reserve(request.address);
+    proxied.reservation = this.#limits.reserve(address);
     await request.negotiate([]);
     const handshake = request.acquireWaits();
     const answer = await askTarget({

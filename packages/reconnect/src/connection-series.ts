@@ -2,11 +2,11 @@ import { BackpressureError, CloseError, type CloseInfo, type ConnLike } from '@w
 import {
   addAbortListener,
   Deferred,
-  handled,
   internalsOf,
   isConnLike,
   isThenable,
   kind,
+  markHandled,
   onRejection,
   RESOLVED,
   removeAbortListener,
@@ -90,7 +90,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
   }
 
   next(): Promise<IteratorResult<C, undefined>> {
-    return handled(this.#conns.next());
+    return markHandled(this.#conns.next());
   }
 
   /** Cancels a dial or a wait. An open connection stays open. */
@@ -167,7 +167,7 @@ export class ConnectionSeries<C extends ConnLike> implements AsyncIterableIterat
     const closing = conn.close();
     // The next dial does not wait for the peer of an abandoned one.
     if (this.#ended.signal.aborted) await closing;
-    else void handled(closing);
+    else void markHandled(closing);
     return undefined;
   }
 

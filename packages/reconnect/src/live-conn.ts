@@ -16,10 +16,10 @@ import {
   Deferred,
   errorOf,
   fromCaller,
-  handled,
   internalsOf,
   isThenable,
   kind,
+  markHandled,
   RESOLVED,
   refused,
   rejected,
@@ -162,7 +162,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
       else if (isDirect) {
         this.#queue.took(entry);
         // When the connection breaks, the next one gets the message.
-        void handled(internalsOf(conn).sendWaiting(entry.message));
+        void markHandled(internalsOf(conn).sendWaiting(entry.message));
       }
       if (id !== undefined) this.#readAhead?.sendWaits();
       return entry.sent;
@@ -234,7 +234,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
       return rejected(new ReadPendingError('receive', 'receive'), this);
     }
     this.#receives = true;
-    return handled(this.#receiveAll(handler));
+    return markHandled(this.#receiveAll(handler));
   }
 
   /**
@@ -249,7 +249,7 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
     const messages = this.#messages(left.signal);
     this.#hasLoop = true;
     return {
-      next: () => handled(messages.next()),
+      next: () => markHandled(messages.next()),
       return: () => {
         left.abort();
         this.#hasLoop = false;
@@ -560,5 +560,5 @@ export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, Asy
 function closeReplaced(conn: ConnLike): void {
   const timer = setTimeout(() => conn.terminate(), REPLACED_MS);
   void internalsOf(conn).closed.then(() => clearTimeout(timer));
-  if (conn.state === 'open') void handled(conn.close());
+  if (conn.state === 'open') void markHandled(conn.close());
 }

@@ -7,7 +7,7 @@ import {
   portablePlatform,
   ReadPendingError,
 } from '@ws/conn';
-import { Deferred, Fifo, handled, internalsOf } from '@ws/conn/internal';
+import { Deferred, Fifo, internalsOf, markHandled } from '@ws/conn/internal';
 import type { Backlog } from './backlog.ts';
 import { isErrorOf } from './reconnecting.ts';
 import { type ResendPlan, takeAcknowledgements } from './resend.ts';
@@ -209,7 +209,7 @@ export class ReadAhead {
       }
     };
     return {
-      next: () => handled(next()),
+      next: () => markHandled(next()),
       return: async () => {
         isLeft = true;
         if (isReading) this.#arrival?.resolve();

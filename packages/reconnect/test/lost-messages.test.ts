@@ -50,11 +50,11 @@ async function reading(read: keyof typeof READERS, discard: boolean) {
 describe.each(Object.keys(READERS))('%s', (read) => {
   it('gets an error after the messages that were queued', async () => {
     const { error, got, dropped, wasClean } = await reading(read, false);
-    expect(dropped).toBeGreaterThan(0);
     // On a busy machine the close may end before the last messages arrive.
     expect(got() + dropped).toBeLessThanOrEqual(ALL);
     // There, the closing handshake may run out of its time: the reader gets that error.
     if (!wasClean) return expect(error).toMatchObject({ closeCode: 1006 });
+    expect(dropped).toBeGreaterThan(0);
     expect(error).toBeInstanceOf(TimeoutError);
     expect(String(error)).toContain('messages dropped at the end of the connection');
   });

@@ -4,7 +4,7 @@ import type { Carrier } from './carrier.ts';
 import { isId, resultText } from './wire.ts';
 
 /**
- * The request with which a page finds out that its connection is dead: a page has no pings. Any message
+ * The request with which a page finds out that its connection is dead. A page has no pings. Any message
  * is an answer.
  */
 const ALIVE = '$/alive';

@@ -1,5 +1,5 @@
 import type { BackpressureError, ConnLike } from '@ws/conn';
-import { internalsOf, RESOLVED } from '@ws/conn/internal';
+import { RESOLVED } from '@ws/conn/internal';
 import type { Carrier } from './carrier.ts';
 import { ErrorCode } from './rpc-error.ts';
 import { errorText, type Id } from './wire.ts';
@@ -46,27 +46,13 @@ export class Answers {
     if (connection !== carrier.connection || connection?.state !== 'open') return RESOLVED;
     const sent = carrier.send(text, this.#dropped);
     if (sent === RESOLVED) return sent;
-    return sent.catch((error: unknown) => {
-      if (connection.state !== 'open') return undefined;
+    return sent.catch(async (error: unknown) => {
+      if (connection.state !== 'open') return;
       carrier.reportRarely('unsent', () => error);
       const later =
         id === undefined ? text : errorText(id, ErrorCode.InternalError, 'Internal error');
-      return this.#sendLater(connection, later);
+      // Its caller may have no timeout.
+      await carrier.sendSurely(connection, later);
     });
-  }
-
-  /** An error waits for room. Its caller may have no timeout. */
-  async #sendLater(connection: ConnLike, text: string): Promise<void> {
-    const carrier = this.#carrier;
-    for (let isSent = false; !isSent && connection.state === 'open'; ) {
-      const writable = internalsOf(connection).untilWritable();
-      await writable?.catch(() => {});
-      if (connection !== carrier.connection) return;
-      isSent = await carrier.send(text, this.#dropped).then(
-        () => true,
-        // A hub has dropped it.
-        () => writable === undefined,
-      );
-    }
   }
 }

@@ -22,9 +22,9 @@ import type {
   MethodDefinition,
   StreamDefinition,
 } from './definitions.ts';
-import { ErrorCode, RpcError } from './rpc-error.ts';
-import { after, checkEither, misfit } from './schema.ts';
-import { callText, cancelText, moreText, type WireMessage, wireError } from './wire.ts';
+import { ErrorCode, isSo, RpcError } from './rpc-error.ts';
+import { checkArrived } from './schema.ts';
+import { callText, cancelText, moreText, type WireMessage } from './wire.ts';
 
 /** Requests of this end that the other end has and has not answered. */
 const MAX_OPEN = 256;
@@ -36,7 +36,7 @@ const TIMEOUT_MS = 30_000;
 const MAX_SENT = 5;
 /** Close codes of a peer that refuses a message. It would refuse the message again. */
 export const REFUSALS: readonly number[] = [1007, 1009];
-export const OPTION_NAMES: readonly string[] = ['signal', 'timeout'];
+const OPTION_NAMES: readonly string[] = ['signal', 'timeout'];
 
 /** The options of a call. */
 export interface CallOptions {
@@ -74,7 +74,7 @@ export class Call implements TimerEntry {
   timesSent = 0;
   /** For a stream. */
   readonly take: TakeItems | undefined;
-  /** For a stream: the number of the call when its reader began to wait; 0 while it does not. */
+  /** The calls that had begun when the reader of a stream began to wait. 0 while it does not wait. */
   waitsSince = 0;
   readonly #calls: Calls;
 
@@ -89,9 +89,10 @@ export class Call implements TimerEntry {
     this.#calls = calls;
     this.definition = definition;
     const { isRequest } = this;
+    const { kind } = definition;
     // An event waits as a message does.
-    this.ms =
-      definition.kind === 'method' ? duration('timeout', timeout, TIMEOUT_MS, true) : Infinity;
+    const fallback = kind === 'method' ? TIMEOUT_MS : Infinity;
+    this.ms = kind === 'event' ? Infinity : duration('timeout', timeout, fallback, true);
     this.take = take;
     this.timers = calls.timers;
     this.signal = signal;
@@ -153,7 +154,7 @@ export class Calls {
 
   /**
    * Whether the other end has a request that began after `calls` others, or a reader has begun to wait
-   * after `callsOfHandler` others. A generator is no handler here: it may run for long beside readers
+   * after `callsOfHandler` others. A generator is no handler here. It may run for long beside readers
    * that it does not know, and later requests would run beside earlier ones for as long.
    */
   hasRequestAfter(calls: number, callsOfHandler: number): boolean {
@@ -166,7 +167,7 @@ export class Calls {
     return false;
   }
 
-  /** The number of the first stream whose reader waits. */
+  /** The number of the first stream with a reader that waits. */
   get firstAwaited(): number {
     for (const { number, waitsSince } of this.#calls.values()) if (waitsSince > 0) return number;
     return Infinity;
@@ -184,42 +185,46 @@ export class Calls {
   ): Promise<unknown> {
     let call: Call | undefined;
     try {
-      checkOptionNames(definition.name, options, OPTION_NAMES, 'ignore');
-      checkSignal(options.signal);
-      call = new Call(this, definition, input, ++this.begun, options);
-      // After a getter of the input, which may abort it.
-      if (call.signal?.aborted) throw call.signal.reason;
-      if (this.#ended !== undefined) throw this.#ended;
-      this.#add(call);
+      call = this.open(definition, input, options);
       if (call.signal !== undefined) addAbortListener(call.signal, call.aborted);
     } catch (error) {
       if (call !== undefined) this.#remove(call);
-      const failed = call?.outcome ?? new CallPromise();
-      this.reject(failed, definition, error, call?.signal);
+      const failed = new CallPromise();
+      this.reject(failed, definition, error, options);
       return failed;
     }
     if (call.ms !== Infinity) call.timers.set(call, call.ms, true);
-    if (this.#isNext(call, 1)) this.#sendIfPossible(call);
+    this.start(call);
     return call.outcome;
   }
 
   /**
-   * Begins a stream.
+   * Makes a call. {@link start} follows.
    *
-   * @throws BackpressureError as for a call; the error of a connection that has ended.
+   * @param take - For a stream.
+   * @throws TypeError or RangeError for another option; JSONError for an input that JSON does not have;
+   *   the reason of an aborted signal; the error of a connection that has ended; BackpressureError when
+   *   too many calls wait.
    */
-  open(definition: StreamDefinition, input: unknown, take: TakeItems): Call {
-    const call = new Call(this, definition, input, ++this.begun, {}, take);
+  open(definition: Definition, input: unknown, options: CallOptions, take?: TakeItems): Call {
+    checkOptionNames(definition.name, options, OPTION_NAMES, 'ignore');
+    checkSignal(options.signal);
+    const call = new Call(this, definition, input, ++this.begun, options, take);
+    // After a getter of the input, which may abort it.
+    if (call.signal?.aborted) throw call.signal.reason;
     if (this.#ended !== undefined) throw this.#ended;
     this.#add(call);
-    if (this.#isNext(call, 1)) this.#sendIfPossible(call);
     return call;
   }
 
-  /** Takes a message with items. Those of a stream that is not open are ignored. */
+  /** Sends a call, unless others wait before it. */
+  start(call: Call): void {
+    if (this.#isNext(call, 1)) this.#sendIfPossible(call);
+  }
+
+  /** Takes a message with items. For a stream that is not open, it is ignored. */
   arrived(id: unknown, items: unknown, size: number): void {
-    const call = this.awaits(id) ? this.#calls.get(id as number) : undefined;
-    if (Array.isArray(items)) call?.take?.(items, size);
+    if (this.awaits(id) && Array.isArray(items)) this.#calls.get(id as number)!.take?.(items, size);
   }
 
   /** The reader of a stream begins to wait for an item. It counts as a call that begins now. */
@@ -239,9 +244,8 @@ export class Calls {
     const isFull = this.#waiting >= MAX_WAITING || size > MAX_WAITING_SIZE;
     // A call that leaves at once waits for nothing.
     if (isFull && !(this.#isNext(call, 0) && this.#canSend(call))) {
-      throw new BackpressureError(
-        `${call.definition.name}: ${this.#waiting} calls with ${this.#waitingSize} characters wait; await earlier calls first`,
-      );
+      const waiting = `${this.#waiting} calls with ${this.#waitingSize} characters wait`;
+      throw new BackpressureError(`${call.definition.name}: ${waiting}; await earlier calls first`);
     }
     this.#calls.set(call.number, call);
     this.#wait(call);
@@ -333,7 +337,7 @@ export class Calls {
 
   /** Takes the answer to a request. An answer that no request has is ignored. */
   answered({ id, result, error }: WireMessage): void {
-    const call = typeof id === 'number' ? this.#calls.get(id) : undefined;
+    const call = this.#calls.get(id as number);
     // Ids of different connections never meet.
     if (call?.connection === undefined || call.connection !== this.#carrier.source) return;
     this.#remove(call);
@@ -344,50 +348,28 @@ export class Calls {
 
   /** Takes a request of the other end without a handler. An echo server sends ours back. */
   returned({ id, method }: WireMessage, text: string): boolean {
-    const call = typeof id === 'number' ? this.#calls.get(id) : undefined;
+    const call = this.#calls.get(id as number);
     if (call?.text !== text) return false;
-    this.#fail(
-      call,
-      new JSONError(
-        `the answer to ${String(method)} is the request itself: does an echo server listen there?`,
-      ),
-    );
+    const what = `the answer to ${String(method)} is the request itself`;
+    this.#fail(call, new JSONError(`${what}: does an echo server listen there?`));
     this.flush();
     return true;
   }
 
   /** Whether the request `id` waits for an answer. */
   awaits(id: unknown): boolean {
-    const call = typeof id === 'number' ? this.#calls.get(id) : undefined;
+    const call = this.#calls.get(id as number);
     return call?.isRequest === true && call.connection === this.#carrier.source;
   }
 
-  /** Settles with a result that fits the schema of the answer. JSON has null for undefined. */
+  /** Settles with a result that fits the schema of the answer. */
   #resolve(call: Call, result: unknown): void {
     if (call.take !== undefined) return this.#settle(call, () => call.outcome.resolve(undefined));
     const { output, name } = call.definition as MethodDefinition;
-    const failed = (cause: unknown): void => {
-      const what = `the schema of the answer to ${name} failed after JSON`;
-      this.#fail(call, new JSONError(what, [], { cause }));
-    };
-    try {
-      const checked = checkEither(
-        output,
-        result,
-        result === null ? { value: undefined } : undefined,
-      );
-      const settled = after(checked, ({ value, issues }) => {
-        if (issues === undefined) this.#settle(call, () => call.outcome.resolve(value));
-        else
-          this.#fail(
-            call,
-            misfit(`the answer to ${name} does not fit its schema after JSON`, issues),
-          );
-      });
-      if (settled instanceof Promise) settled.catch(failed);
-    } catch (cause) {
-      failed(cause);
-    }
+    void checkArrived(output, result, `the answer to ${name}`, (error, value) => {
+      if (error === undefined) this.#settle(call, () => call.outcome.resolve(value));
+      else this.#fail(call, error);
+    });
   }
 
   timedOut(call: Call): void {
@@ -415,7 +397,7 @@ export class Calls {
   }
 
   #fail(call: Call, error: unknown): void {
-    this.#settle(call, () => this.reject(call.outcome, call.definition, error, call.signal));
+    this.#settle(call, () => this.reject(call.outcome, call.definition, error, call));
   }
 
   /** Reports the failure of a request that no code awaits, except by its own signal. */
@@ -423,9 +405,9 @@ export class Calls {
     outcome: Pick<CallPromise, 'reject'>,
     { kind, name }: Definition,
     error: unknown,
-    signal: AbortSignal | undefined,
+    by: CallOptions,
   ): void {
-    const isOwn = signal?.aborted === true && signal.reason === error;
+    const isOwn = isSo(() => by.signal!.aborted && by.signal!.reason === error);
     if (kind === 'event' || isOwn) outcome.reject(error);
     else {
       outcome.reject(error, (what) =>
@@ -470,19 +452,19 @@ export class Calls {
   }
 }
 
+/** The error of an answer. It is unchecked. */
 function errorOf(error: unknown, method: string): Error {
-  try {
-    const { code, message, data } = wireError(error);
-    const isUnknown = code === ErrorCode.MethodNotFound && message === 'Method not found';
-    const what = isUnknown ? `${message}: ${method}; is the other end older?` : message;
-    return new RpcError(code, what, data);
-  } catch (fault) {
-    return fault as JSONError;
+  const { code, message, data } = Object(error) as Partial<RpcError>;
+  if (!Number.isSafeInteger(code) || typeof message !== 'string') {
+    return new JSONError('the answer is an error without a code and a message');
   }
+  const isUnknown = code === ErrorCode.MethodNotFound && message === 'Method not found';
+  const what = isUnknown ? `${message}: ${method}; is the other end older?` : message;
+  return new RpcError(code!, what, data);
 }
 
 /** @throws TypeError when `signal` is no AbortSignal. */
-export function checkSignal(signal: unknown): void {
+function checkSignal(signal: unknown): void {
   if (signal === undefined) return;
   const { aborted, addEventListener, removeEventListener } = Object(signal) as Partial<AbortSignal>;
   const listens = [addEventListener, removeEventListener].every((one) => typeof one === 'function');

@@ -32,7 +32,7 @@ export interface Event<I extends StandardSchema = StandardSchema> {
   readonly atOnce?: boolean;
 }
 
-/** A stream of a contract: a request whose answer is a series of items. Made by `stream`. */
+/** A stream of a contract: a request that is answered by a series of items. Made by `stream`. */
 export interface Stream<
   I extends StandardSchema = StandardSchema,
   T extends StandardSchema = StandardSchema,
@@ -113,7 +113,7 @@ export interface MethodOptions {
  *
  * @param input - A Standard Schema (zod, valibot, ...). The caller's type is its input, the handler's
  *   its output.
- * @param output - The schema of the answer, which is checked before it leaves and where it arrives: the
+ * @param output - The schema of the answer, which is checked before it leaves and where it arrives. The
  *   schema must accept its own output after JSON. Values that JSON does not carry, for example a Map, do
  *   not compile.
  * @throws TypeError for another argument.

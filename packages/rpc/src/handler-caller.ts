@@ -10,25 +10,17 @@ import { errorText, resultText } from './wire.ts';
 /** The text of an answer; undefined for none. */
 export type Answer = string | undefined | Promise<string | undefined>;
 
+/** Serves the stream that `handle` returns. */
+type Serve = (request: Request, definition: StreamDefinition, handle: () => unknown) => Answer;
+
 /** Calls the handlers of requests and events. */
 export class HandlerCaller {
   readonly #carrier: Carrier;
   readonly #contextOf: (request: Request) => unknown;
-  readonly #serve: (
-    request: Request,
-    definition: StreamDefinition,
-    handle: () => unknown,
-  ) => Answer;
+  readonly #serve: Serve;
 
-  /**
-   * @param contextOf - Creates the second argument of a handler.
-   * @param serve - Serves the stream that `handle` returns.
-   */
-  constructor(
-    carrier: Carrier,
-    contextOf: (request: Request) => unknown,
-    serve: (request: Request, definition: StreamDefinition, handle: () => unknown) => Answer,
-  ) {
+  /** @param contextOf - Creates the second argument of a handler. */
+  constructor(carrier: Carrier, contextOf: (request: Request) => unknown, serve: Serve) {
     this.#carrier = carrier;
     this.#contextOf = contextOf;
     this.#serve = serve;
@@ -45,7 +37,7 @@ export class HandlerCaller {
     if (typeof handler === 'string') return handler;
     const { input } = handler.definition;
     const isWrapped = Array.isArray(params) && params.length === 1;
-    // `[value]` is first a value that was sent so: see `paramsText`.
+    // `paramsText` may have sent a value as `[value]`.
     const checked = isWrapped
       ? checkEither(input, params[0], { value: params })
       : check(input, params);

@@ -1,6 +1,5 @@
 import type { Platform } from '@ws/conn';
 import { Deferred, schedulerOf, type TimerEntry } from '@ws/conn/internal';
-import type { SignsOfLife } from './alive.ts';
 
 /** The longest pause of reading in which no handler settles, in ms. */
 const MAX_PAUSE_MS = 10_000;
@@ -10,20 +9,14 @@ export class Pause implements TimerEntry {
   slot: TimerEntry['slot'] = undefined;
   /** Called when the pause has lasted too long. */
   readonly fire: () => void;
-  readonly #over = new Deferred<void>();
-  #isOver = false;
+  /** Resolves at the end of the pause. */
+  readonly over: Deferred<void> = new Deferred();
   readonly #timers: ReturnType<typeof schedulerOf>['timers'];
 
-  constructor(platform: Platform, fire: () => void, signs: SignsOfLife) {
+  constructor(platform: Platform, fire: () => void) {
     this.fire = fire;
     this.#timers = schedulerOf(platform).timers;
     this.restart();
-    signs.sendWhile(() => !this.#isOver);
-  }
-
-  /** Resolves at the end of the pause. */
-  get over(): Promise<void> {
-    return this.#over.promise;
   }
 
   /** The time begins again. */
@@ -33,7 +26,6 @@ export class Pause implements TimerEntry {
 
   end(): void {
     this.#timers.clear(this);
-    this.#isOver = true;
-    this.#over.resolve();
+    this.over.resolve();
   }
 }

@@ -73,6 +73,31 @@ export function checkEither(
   );
 }
 
+/**
+ * Checks a value of the other end. JSON has null for undefined.
+ *
+ * @param use - Gets the value, or a JSONError when it does not fit, or the schema fails.
+ * @returns A promise when the schema returns one. Never throws or rejects.
+ */
+export function checkArrived(
+  schema: StandardSchema,
+  value: unknown,
+  what: string,
+  use: (error: JSONError | undefined, value?: unknown) => void,
+): void | Promise<void> {
+  const failed = (cause: unknown): void =>
+    use(new JSONError(`the schema of ${what} failed after JSON`, [], { cause }));
+  const other = value === null ? { value: undefined } : undefined;
+  try {
+    const done = after(checkEither(schema, value, other), ({ value, issues }) =>
+      use(issues && misfit(`${what} does not fit its schema after JSON`, issues), value),
+    );
+    return done instanceof Promise ? done.catch(failed) : done;
+  } catch (cause) {
+    failed(cause);
+  }
+}
+
 /** @throws TypeError unless the schema is synchronous; JSONError when the value does not fit. */
 export function checkNow(schema: StandardSchema, value: unknown, owner: string): unknown {
   const result = check(schema, value);

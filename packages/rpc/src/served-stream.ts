@@ -1,4 +1,3 @@
-import type { ConnLike } from '@ws/conn';
 import { Deferred, RESOLVED, schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import { ACCEPTED, type Carrier, type Writer } from './carrier.ts';
 import type { StreamDefinition } from './definitions.ts';
@@ -6,7 +5,7 @@ import type { Handler, Request } from './request.ts';
 import { ErrorCode } from './rpc-error.ts';
 import { type Checked, check, misfit } from './schema.ts';
 import { StreamWindow, type Windows } from './stream-window.ts';
-import { errorText, itemParts, resultText, valueText } from './wire.ts';
+import { errorText, itemText, resultText } from './wire.ts';
 
 /** Why a stream ends before its connection has closed. */
 export const CLOSING = 'the connection is closing';
@@ -21,19 +20,16 @@ export class ServedStream implements TimerEntry {
   slot: TimerEntry['slot'] = undefined;
   readonly request: Request;
   readonly window: StreamWindow;
-  /** Resolves when the iterator has ended and the answer has left. */
-  readonly ended: Deferred<void> = new Deferred();
   readonly #carrier: Carrier;
   readonly #writer: Writer;
   readonly #iterator: ItemSource;
   readonly #answerTo: (error: unknown) => string;
-  readonly #parts: readonly [before: string, after: string];
-  /** The item that the iterator was asked for. */
+  /** Resolves when the request is cancelled. The value is the answer, if this end has ended the stream. */
+  readonly #cancelled = new Deferred<string | undefined>();
+  /** The last item that the iterator was asked for. */
   #next: Promise<IteratorResult<unknown>> | undefined;
-  /** Why this end has ended the stream, and the answer. */
-  #fault: { readonly error: unknown; readonly answer: string } | undefined;
-  /** Whether no more items are sent. */
-  #isOver = false;
+  /** Whether the iterator has ended by itself. */
+  #hasEnded = false;
 
   constructor(
     { carrier, windows }: { readonly carrier: Carrier; readonly windows: Windows },
@@ -47,51 +43,59 @@ export class ServedStream implements TimerEntry {
     this.#writer = carrier.writerOf(request.connection!);
     this.#iterator = iterator;
     this.#answerTo = answerTo;
-    this.#parts = itemParts(request.id!);
-    request.onCancel = () => {
-      if (!this.#isOver) void this.#finish(this.#fault?.answer, false);
-    };
+    request.onCancel = () => this.#cancelled.resolve(undefined);
   }
 
-  /** Whether the stream is open, and has this id on this connection. */
-  is(id: unknown, connection: ConnLike | undefined): boolean {
-    return !this.#isOver && this.request.id === id && this.request.connection === connection;
-  }
-
-  /** Asks the iterator for items until one of both ends the stream. */
+  /**
+   * Sends the items and the answer. A caller that has cancelled gets it when the iterator has ended. The
+   * stream keeps its place until then. Otherwise a caller that asks and cancels would start iterators
+   * without a bound.
+   */
   async run(): Promise<void> {
-    const { item } = (this.request.handler as Handler).definition as StreamDefinition;
+    const answer = await Promise.race([this.#sendItems(), this.#cancelled.promise]);
+    this.window.close();
+    const sent = answer === undefined ? undefined : this.#send(answer);
+    if (!this.#hasEnded) await this.#endIterator();
+    await (sent ?? this.#send(errorText(this.request.id!, ErrorCode.Cancelled, 'cancelled')));
+  }
+
+  /** @returns The answer when the iterator has ended; undefined after a cancel. */
+  async #sendItems(): Promise<string | undefined> {
+    const { request } = this;
+    const { item } = (request.handler as Handler).definition as StreamDefinition;
     try {
       for (;;) {
         // Asked only when its item may leave, the iterator is at most one item ahead.
         if (!this.#mayLeave(1)) await this.#untilItMayLeave(1);
-        if (this.#isOver) return;
-        this.request.isAsked = true;
+        if (request.isCancelled) return undefined;
+        request.isAsked = true;
         this.#next = this.#iterator.next();
         const { done, value } = await this.#next;
-        this.#next = undefined;
-        this.request.isAsked = false;
-        if (this.#isOver) return;
+        request.isAsked = false;
+        if (request.isCancelled) return undefined;
         if (done) break;
         const checked = check(item, value);
         const text = this.#textOf(checked instanceof Promise ? await checked : checked);
         if (!this.#mayLeave(text.length)) await this.#untilItMayLeave(text.length);
-        if (this.#isOver) return;
+        if (request.isCancelled) return undefined;
         this.window.add(text.length);
         const sent = this.#carrier.send(text, this.#fail);
         if (sent !== RESOLVED && sent !== ACCEPTED) await sent;
       }
-      void this.#finish(resultText(this.request.id!, undefined), true);
+      this.#hasEnded = true;
+      return resultText(request.id!, undefined);
     } catch (error) {
-      if (this.#next === undefined) return this.#fail(error);
-      this.#next = undefined;
-      if (this.#isOver) this.#report(error);
-      else void this.#finish(this.#answerTo(error), true);
+      this.#hasEnded = request.isAsked;
+      request.isAsked = false;
+      if (!this.#hasEnded) this.#fail(error);
+      else if (!request.isCancelled) return this.#answerTo(error);
+      else this.#report(error);
+      return undefined;
     }
   }
 
   #textOf({ value, issues }: Checked): string {
-    if (issues === undefined) return this.#parts.join(valueText(value));
+    if (issues === undefined) return itemText(this.request.id!, value);
     throw misfit(`an item of ${this.request.name} does not fit its schema`, issues);
   }
 
@@ -108,41 +112,28 @@ export class ServedStream implements TimerEntry {
 
   /** Resolves also when the stream is over. */
   async #untilItMayLeave(size: number): Promise<void> {
-    while (!this.#isOver && !this.#mayLeave(size)) {
+    while (!this.request.isCancelled && !this.#mayLeave(size)) {
       if (!this.#isConnected) this.request.cancel(CLOSING);
       else if (!this.window.hasRoom(size)) await this.window.untilTaken();
       else await this.#writer.untilWritable()?.catch(() => {});
     }
   }
 
-  /** An item does not fit, or was not sent; a hub may have dropped it. The iterator still runs. */
+  /** An item does not fit, or was not sent. A hub may have dropped it. The iterator still runs. */
   readonly #fail = (error: unknown): void => {
-    if (this.#isOver) return;
-    if (this.#isConnected) this.#fault = { error, answer: this.#answerTo(error) };
-    this.request.cancel(this.#isConnected ? error : CLOSING);
+    if (this.#hasEnded || this.request.isCancelled) return;
+    if (!this.#isConnected) return this.request.cancel(CLOSING);
+    this.#cancelled.resolve(this.#answerTo(error));
+    this.request.cancel(error);
   };
-
-  /**
-   * Sends the answer. A caller that has cancelled gets it when the iterator has ended. The stream keeps
-   * its place until then. Otherwise a caller that asks and cancels would start iterators without a bound.
-   */
-  async #finish(answer: string | undefined, hasEnded: boolean): Promise<void> {
-    this.#isOver = true;
-    this.window.close();
-    const sent = answer === undefined ? undefined : this.#send(answer);
-    if (!hasEnded) await this.#endIterator();
-    await (sent ?? this.#send(errorText(this.request.id!, ErrorCode.Cancelled, 'cancelled')));
-    this.ended.resolve();
-  }
 
   /** An iterator that waits in a `yield` ends at once. Another one ends when it sees its signal. */
   async #endIterator(): Promise<void> {
     const { timers } = schedulerOf(this.#carrier.platform);
     timers.set(this, SLOW_MS);
     try {
-      const next = this.#next;
       if (this.#iterator.return !== undefined) await this.#iterator.return();
-      else await next?.catch(() => {});
+      else await this.#next?.catch(() => {});
     } catch (error) {
       this.#report(error);
     }
@@ -166,6 +157,6 @@ export class ServedStream implements TimerEntry {
   }
 
   #report(error: unknown): void {
-    if (error !== this.#fault?.error) this.#answerTo(error);
+    if (error !== this.request.signal.reason) this.#answerTo(error);
   }
 }

@@ -6,7 +6,7 @@ import { ErrorCode, RpcError } from './rpc-error.ts';
 import { CLOSING, type ItemSource, ServedStream } from './served-stream.ts';
 import type { Windows } from './stream-window.ts';
 
-/** What a handler may return. A ReadableStream is not an AsyncIterable in each engine. */
+/** The result of a handler. A ReadableStream is not an AsyncIterable in each engine. */
 type Source = AsyncIterable<unknown> & {
   getReader(): { read: ItemSource['next']; cancel(): Promise<unknown> };
 };
@@ -16,7 +16,7 @@ export class ServedStreams {
   readonly carrier: Carrier;
   readonly windows: Windows = { count: 0, size: 0 };
   readonly #limit: number;
-  /** Also cancelled ones whose iterator has not ended. */
+  /** Also cancelled ones, until their iterator has ended. */
   readonly #streams: ServedStream[] = [];
   /** The end of its writes ends its streams. */
   #watched: ConnLike | undefined;
@@ -28,12 +28,13 @@ export class ServedStreams {
   }
 
   /**
-   * Resolves a turn later when the generator of a cancelled stream may give its place back until then: a
-   * caller may cancel and ask in one message. Undefined in all other cases.
+   * Resolves a turn later when all places are taken. The generator of a cancelled stream may give its place
+   * back until then. A caller may cancel and ask in one message.
    */
   untilRoom(): Promise<void> | undefined {
-    const mayEnd = this.#isFull && this.#streams.some(({ request }) => request.isCancelled);
-    return mayEnd ? new Promise((resolve) => this.carrier.platform.yield(resolve)) : undefined;
+    return this.#isFull
+      ? new Promise((resolve) => this.carrier.platform.yield(resolve))
+      : undefined;
   }
 
   get #isFull(): boolean {
@@ -60,8 +61,7 @@ export class ServedStreams {
     const stream = new ServedStream(this, request, this.#iteratorOf(request, handle()), answerTo);
     this.#streams.push(stream);
     this.#watch(connection);
-    void stream.run();
-    return stream.ended.promise.then(() => {
+    return stream.run().then(() => {
       this.#streams.splice(this.#streams.indexOf(stream), 1);
     });
   }
@@ -90,6 +90,10 @@ export class ServedStreams {
 
   /** The reader of the stream `id` has taken `n` items. Both are unchecked. */
   taken(id: unknown, n: unknown, source: ConnLike | undefined): void {
-    this.#streams.find((stream) => stream.is(id, source))?.window.take(n);
+    const stream = this.#streams.find(
+      // A peer may use an id again.
+      ({ request }) => request.id === id && request.connection === source && !request.isCancelled,
+    );
+    stream?.window.take(n);
   }
 }

@@ -14,7 +14,7 @@ export interface StreamCode {
 const CODE: StreamCode = { StreamLoop, ServedStreams };
 
 /**
- * A request whose answer is a series of items, at the pace of its reader. The handler returns any
+ * A request, answered by a series of items, at the pace of its reader. The handler returns any
  * AsyncIterable; an async generator method, for example. The caller loops over an
  * AsyncIterableIterator. The request leaves with the first `next()`. `break`, `return()`, an abort of
  * the caller's `signal` and the end of the connection end the generator.
@@ -23,7 +23,7 @@ const CODE: StreamCode = { StreamLoop, ServedStreams };
  *
  * @param input - A Standard Schema (zod, valibot, ...). The caller's type is its input, the handler's
  *   its output.
- * @param item - The schema of each item, which is checked before it leaves and where it arrives: the
+ * @param item - The schema of each item, which is checked before it leaves and where it arrives. The
  *   schema must accept its own output after JSON.
  * @throws TypeError for another argument.
  *

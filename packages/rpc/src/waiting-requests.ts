@@ -46,7 +46,7 @@ export class WaitingRequests {
     const internals = connection && internalsOf(connection);
     if (this.#keptSize >= (internals?.maxBufferedAmount ?? MAX_KEPT_SIZE)) return true;
     // Other connections may have taken or left the room.
-    return internals?.countHeld?.(0) === false;
+    return internals?.countKept?.(0) === false;
   }
 
   add(request: Request): void {
@@ -102,6 +102,6 @@ export class WaitingRequests {
 
   #count(connection: ConnLike | undefined, bytes: number): void {
     this.#keptSize += bytes;
-    if (connection !== undefined) internalsOf(connection).countHeld?.(bytes);
+    if (connection !== undefined) internalsOf(connection).countKept?.(bytes);
   }
 }

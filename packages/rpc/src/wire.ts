@@ -1,4 +1,4 @@
-import { JSONError, type StandardSchema } from '@ws/conn';
+import type { StandardSchema } from '@ws/conn';
 import { formatJSON } from '@ws/conn/internal';
 import { ErrorCode } from './rpc-error.ts';
 import { takes } from './schema.ts';
@@ -96,8 +96,7 @@ export function resultText(id: Id, result: unknown): string {
   return `{"jsonrpc":"2.0","id":${idText(id)},"result":${valueText(result)}}`;
 }
 
-/** @throws JSONError for a value without JSON text. Undefined is written as null. */
-export function valueText(value: unknown): string {
+function valueText(value: unknown): string {
   return value === undefined ? 'null' : formatJSON(value);
 }
 
@@ -120,9 +119,14 @@ export function cancelText(id: number): string {
   return `{"jsonrpc":"2.0","method":"${CANCEL}","params":{"id":${id}}}`;
 }
 
-/** The texts before and after an item of the stream `id`. A message of this library has one item. */
-export function itemParts(id: Id): readonly [before: string, after: string] {
-  return [`{"jsonrpc":"2.0","method":"${ITEM}","params":{"id":${idText(id)},"items":[`, ']}}'];
+/**
+ * The text of an item of the stream `id`. A message of this library has one item.
+ *
+ * @throws JSONError for a value without JSON text. Undefined is written as null.
+ */
+export function itemText(id: Id, value: unknown): string {
+  const item = valueText(value);
+  return `{"jsonrpc":"2.0","method":"${ITEM}","params":{"id":${idText(id)},"items":[${item}]}}`;
 }
 
 /** The text that says that the reader of the stream `id` has taken `n` items. */
@@ -132,20 +136,4 @@ export function moreText(id: number, n: number): string {
 
 function idText(id: Id): string {
   return typeof id === 'number' ? String(id) : JSON.stringify(id);
-}
-
-/** An error of the other end, as it stands in an answer. */
-export interface WireError {
-  readonly code: number;
-  readonly message: string;
-  readonly data: unknown;
-}
-
-/** @throws JSONError when `error` is not the error of an answer. */
-export function wireError(error: unknown): WireError {
-  const { code, message, data } = Object(error) as Partial<WireError>;
-  if (Number.isSafeInteger(code) && typeof message === 'string') {
-    return { code: code!, message, data };
-  }
-  throw new JSONError('the answer is an error without a code and a message');
 }

@@ -121,6 +121,21 @@ describe('a reader', () => {
     expect(log.ended).toBe(300);
   });
 
+  it('that asks twice with one id has two streams, and can end both', async () => {
+    const { ask, more, cancel, client, log, got } = setUpRaw();
+    await ask(1, 'count', { count: 10_000 });
+    await ask(1, 'count', { count: 10_000 });
+    await quiet(client);
+    await more(1, 64);
+    await quiet(client);
+    expect(log.made).toBe(192);
+    await cancel(1);
+    await cancel(1);
+    await quiet(client);
+    expect(log.ended).toBe(2);
+    expect(got.filter(({ error }) => error?.code === -32_800)).toHaveLength(2);
+  });
+
   it('that sends a stream as an event starts nothing', async () => {
     const { log, client, reports } = setUpRaw();
     await client.writeJSON({ jsonrpc: '2.0', method: 'count', params: { count: 3 } });
@@ -129,10 +144,10 @@ describe('a reader', () => {
     expect(String(reports[0])).toMatch(/"count" was dropped/);
   });
 
-  it('that stops holds at most 256 KiB of 16 streams, here and there', async () => {
+  it('that stops holds at most 256 KiB of all its streams, here and there', async () => {
     const { ask, itemsOf, client } = setUpRaw();
-    // The streams begin one after the other: the first has the whole window.
-    for (let id = 0; id < 16; id++) {
+    // The streams begin one after the other: the first has the whole window. More than 16 are refused.
+    for (let id = 0; id < 40; id++) {
       await ask(id, 'texts', { length: 1_000 });
       await quiet(client);
     }
@@ -160,11 +175,11 @@ describe('a reader', () => {
     ];
     const { peer } = setUp({
       async *texts() {
-        for (let i = 0; i < 600; i++) yield 'x'.repeat(sizes[(i * 7) % 12]! + (i % 3));
+        for (let i = 0; i < 150; i++) yield 'x'.repeat(sizes[(i * 7) % 12]! + (i % 3));
       },
     });
     const all = Array.from({ length: 16 }, () => collect(peer.texts({ length: 0 })));
-    for (const texts of await Promise.all(all)) expect(texts).toHaveLength(600);
+    for (const texts of await Promise.all(all)) expect(texts).toHaveLength(150);
   });
 });
 
@@ -341,6 +356,81 @@ describe('a generator', () => {
     await quiet(pending.client);
     resolve({ done: false, value: 5 });
     expect((await next).value).toBe(5);
+  });
+
+  it('by hand may throw in return, in its getter, or reject there: that is reported', async () => {
+    const fails = (): never => {
+      throw new Error('of return');
+    };
+    const odd = [
+      { return: async () => fails() },
+      { return: fails },
+      Object.defineProperty({}, 'return', { get: fails }),
+    ];
+    const { peer, client, reports } = setUp({
+      count: ({ count }) => {
+        const iterator = Object.create(odd[count]!);
+        iterator.next = async () => ({ done: false, value: 1 });
+        return { [Symbol.asyncIterator]: () => iterator };
+      },
+    });
+    for (let i = 0; i < odd.length; i++) {
+      const loop = peer.count({ count: i });
+      await loop.next();
+      await loop.return?.();
+      await quiet(client);
+      expect(reports).toHaveLength(i + 1);
+    }
+    // Each has given its place back.
+    const loops = Array.from({ length: 16 }, () => peer.texts({ length: 1 }));
+    for (const loop of loops) expect((await loop.next()).done).toBe(false);
+  });
+
+  it('that throws in finally after its last item fails for its reader', async () => {
+    const { peer, reports } = setUp({
+      async *count() {
+        try {
+          yield 1;
+        } finally {
+          // oxlint-disable-next-line no-unsafe-finally -- the subject
+          throw new Error('of finally');
+        }
+      },
+    });
+    const loop = peer.count({ count: 0 });
+    expect((await loop.next()).value).toBe(1);
+    expect(await failure(loop.next())).toMatchObject({ code: -32_603 });
+    expect(reports).toHaveLength(1);
+  });
+
+  it('that hangs in finally holds its own place, and no other', async () => {
+    let release: (() => void) | undefined;
+    const { peer, client, server, serving } = setUp(
+      {
+        async *count() {
+          try {
+            for (;;) yield 1;
+          } finally {
+            await new Promise<void>((resolve) => (release = resolve));
+          }
+        },
+      },
+      { streams: 2 },
+    );
+    const loop = peer.count({ count: 0 });
+    await loop.next();
+    await loop.return?.();
+    await quiet(client);
+    const texts = peer.texts({ length: 1 });
+    expect((await texts.next()).value).toBe('x');
+    expect(await failure(peer.texts({ length: 1 }).next())).toMatchObject({ code: -32_000 });
+    let isServed = false;
+    void serving.then(() => (isServed = true));
+    await server.close();
+    for (let i = 0; i < 20; i++) await turn();
+    expect(isServed).toBe(false);
+    release!();
+    await serving;
   });
 
   it('that throws a Proxy, or an error with a large message, fails for its reader', async () => {

@@ -7,7 +7,7 @@ import { expect, it } from 'vitest';
 import { z } from 'zod';
 
 const FIRST = Number(process.env['SEED'] ?? 1);
-const RUNS = Number(process.env['RUNS'] ?? 150);
+const RUNS = Number(process.env['RUNS'] ?? 60);
 
 /** Items of a stream that may have left, and that its reader has not taken. */
 const WINDOW = 64;

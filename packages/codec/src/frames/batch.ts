@@ -29,7 +29,7 @@ export class Batch {
    * All extensions of this batch by one frame, by payload. Created for the second one, for example
    * when receivers are in several chat rooms.
    */
-  others: Map<Uint8Array, Batch> | undefined;
+  nexts: Map<Uint8Array, Batch> | undefined;
 
   constructor(arena: Arena, start: number, end: number) {
     this.arena = arena;

@@ -52,16 +52,10 @@ export class FrameQueue {
   // Plain fields, not `#`: see `FrameEncoder`.
   private readonly coding: FrameCoding;
   private last: Segment | undefined = undefined;
-  readonly #lendFrom: number;
 
-  /**
-   * @param lendFrom - Frames of at least this many bytes leave the slab as a view of it. Fewer are
-   *   copied, so that they do not keep a whole slab alive. Default: none is copied.
-   */
-  constructor(slab: FrameSlab, coding: FrameCoding, lendFrom = 0) {
+  constructor(slab: FrameSlab, coding: FrameCoding) {
     this.slab = slab;
     this.coding = coding;
-    this.#lendFrom = lendFrom;
   }
 
   /**
@@ -156,12 +150,12 @@ export class FrameQueue {
   /** Calls `release` after the frame of `size` bytes, which is the last one in the slab. */
   #released(release: () => void, size: number): void {
     const { slab, bytes } = this;
-    const { turn } = slab;
+    const { flushes } = slab;
     try {
       callRelease(release);
     } catch (error) {
       // The frame stays when `release` has sent it, or has added frames after it.
-      if (slab.turn === turn && this.bytes === bytes) {
+      if (slab.flushes === flushes && this.bytes === bytes) {
         this.bytes -= size;
         slab.out.pos -= size;
         if (!slab.hasFramesOf(this)) slab.removeFrames(this);
@@ -306,7 +300,7 @@ export class FrameQueue {
     const { slab } = this;
     if (slab.hasFramesOf(this)) {
       const { out, start } = slab;
-      if (out.pos - start >= this.#lendFrom) return this.#slabToSegment();
+      if (out.pos - start >= (this.coding.lendFrom ?? 0)) return this.#slabToSegment();
       this.#copyToTail(out.bytes, start, out.pos);
     }
     slab.removeFrames(this);
@@ -331,7 +325,7 @@ export class FrameQueue {
   // The way to the transport
 
   /** Lets the frames in the slab follow the copied ones in the same segment. */
-  joinTail(): void {
+  slabToTail(): void {
     if (this.last?.grows === true) this.spill();
   }
 

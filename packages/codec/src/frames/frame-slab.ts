@@ -14,6 +14,11 @@ export type FrameCoding = {
   /** Returns the next masking key, big-endian. */
   readonly nextKey: () => number;
   readonly writeUtf8: WriteUtf8;
+  /**
+   * Frames of at least this many bytes leave the slab as a view of it. Fewer are copied, so that they
+   * do not keep a whole slab alive. Default: none is copied.
+   */
+  readonly lendFrom?: number;
 };
 
 /**
@@ -29,8 +34,8 @@ export class FrameSlab {
   /** The user's frames are `out.bytes[start, out.pos)`. Transports still read the bytes before. */
   readonly out: FrameWriter = new FrameWriter();
   start = 0;
-  /** How often the frames of a user have left. */
-  turn = 0;
+  /** Rises when the frames of the user are flushed. */
+  flushes = 0;
   readonly #source: SlabSource;
   readonly #size: number;
   readonly #keeps: boolean;
@@ -174,7 +179,7 @@ export class FrameSlab {
 
   /** Keeps no reference to a connection. */
   #endUse(): void {
-    this.turn++;
+    this.flushes++;
     this.user = undefined;
     const { out } = this;
     out.writeUtf8 = writeNothing;

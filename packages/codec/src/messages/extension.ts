@@ -236,7 +236,7 @@ export interface SharedEncoding {
     alone: boolean,
     done: (encoded: Uint8Array | undefined) => void,
   ): () => void;
-  /** The connection sends the message `bytes[start, end)` as it was encoded by this object. */
+  /** The connection has sent the encoding of the message `bytes[start, end)`. */
   recordSent(bytes: Uint8Array, start: number, end: number): void;
   /** The message that was recorded last is not sent: later ones must not refer back to it. */
   forget(): void;

@@ -305,8 +305,8 @@ export class MessageDecoder {
    * @returns The bytes so far, which the caller owns. Undefined when no message is under way, or it
    *   is not delivered.
    */
-  turnIntoPieces(): OwnedBytes | undefined {
-    return this.#message.turnIntoPieces();
+  becomePieces(): OwnedBytes | undefined {
+    return this.#message.becomePieces();
   }
 
   /**
@@ -314,8 +314,8 @@ export class MessageDecoder {
    *
    * @returns Whether it has ended. The fields then describe it, as after MESSAGE.
    */
-  turnIntoWhole(): boolean {
-    return this.#message.turnIntoWhole();
+  becomeWhole(): boolean {
+    return this.#message.becomeWhole();
   }
 
   /** Skips the rest of a message that is delivered in pieces: SKIPPED follows at its end. */
@@ -335,7 +335,7 @@ export class MessageDecoder {
   }
 
   /** @internal Begins the work for a connection. The decoder is {@link idle}. */
-  attach(
+  lendTo(
     counters: MessageCounters,
     readLimit: number,
     extension: Extension | undefined,
@@ -350,8 +350,8 @@ export class MessageDecoder {
     if (readLimit !== message.rules.limit) this.readLimit = readLimit;
   }
 
-  /** @internal Ends {@link attach}. The decoder is {@link idle}. */
-  detach(): void {
+  /** @internal Ends {@link lendTo}. The decoder is {@link idle}. */
+  takeBack(): void {
     const message = this.#message;
     message.counters = NONE_COUNTED;
     // Also bounds frames as without an extension.

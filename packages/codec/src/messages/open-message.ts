@@ -100,7 +100,7 @@ export class OpenMessage {
    * @returns The bytes so far, which the caller owns. Undefined when no message is under way, or it
    *   is not delivered.
    */
-  turnIntoPieces(): OwnedBytes | undefined {
+  becomePieces(): OwnedBytes | undefined {
     if (this.delivery !== WHOLE || this.use !== DELIVERED) return undefined;
     this.delivery = PIECES;
     this.#announced = true;
@@ -112,7 +112,7 @@ export class OpenMessage {
    *
    * @returns Whether it has ended. The fields then describe it, as after MESSAGE.
    */
-  turnIntoWhole(): boolean {
+  becomeWhole(): boolean {
     const decoder = this.#decoder;
     const { bytes, start, end, callerKeeps } = decoder;
     this.memory.append(bytes, start, end, 0, callerKeeps);

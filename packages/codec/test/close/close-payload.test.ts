@@ -1,7 +1,5 @@
-import { TextDecoder, TextEncoder } from 'node:util';
 import { formatCloseMessage, isValidCloseCode, ProtocolError, parseCloseMessage } from '@ws/codec';
-import { codePoint, hex, toHex } from '@ws/tests';
-import fc from 'fast-check';
+import { hex, toHex } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 
 /** The ProtocolError that `run` throws. Without one the test fails. */
@@ -159,46 +157,5 @@ describe('parseCloseMessage', () => {
     const before = payload.slice();
     parseCloseMessage(payload);
     expect(payload).toEqual(before);
-  });
-});
-
-describe('close payloads', () => {
-  const code = fc.oneof(fc.integer({ min: 3000, max: 4999 }), fc.constantFrom(1000, 1001, 1014));
-
-  it('survive a round trip', () => {
-    const reason = fc.string({ unit: codePoint, maxLength: 30 });
-    fc.assert(
-      fc.property(code, reason, (code, reason) => {
-        expect(parseCloseMessage(formatCloseMessage(code, reason))).toEqual({ code, reason });
-      }),
-    );
-  });
-
-  it("encode and decode as the platform's own UTF-8 does", () => {
-    const text = fc.string({
-      unit: fc.integer({ max: 0xffff }).map((u) => String.fromCharCode(u)),
-      maxLength: 41,
-    });
-    fc.assert(
-      fc.property(text, (reason) => {
-        const bytes = formatCloseMessage(1000, reason).subarray(2);
-        expect(bytes).toEqual(new TextEncoder().encode(reason));
-      }),
-    );
-    const bytes = fc.uint8Array({ maxLength: 123 });
-    const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-    fc.assert(
-      fc.property(bytes, (reason) => {
-        const payload = Uint8Array.of(3, 0xe8, ...reason);
-        let expected: string | undefined;
-        try {
-          expected = decoder.decode(reason);
-        } catch {
-          expect(fault(() => parseCloseMessage(payload)).closeCode).toBe(1007);
-          return;
-        }
-        expect(parseCloseMessage(payload).reason).toBe(expected);
-      }),
-    );
   });
 });

@@ -41,29 +41,6 @@ describe.each<Role>(['server', 'client'])('the machine of a %s', (role) => {
     expect(driven.sent()).toEqual(['1 before', '10 c', 'close 4000']);
   });
 
-  it('answers no ping after our close frame, and still delivers messages', () => {
-    const driven = new Driven(role);
-    driven.machine.close(CLOSE_4000);
-    driven.feed(driven.frame(9, 'a'), driven.frame(1, 'late'), driven.goodbye(4000));
-    expect(driven.events).toEqual(['PING a', 'MESSAGE late', 'CLOSE']);
-    expect(driven.sent()).toEqual(['close 4000']);
-    expect(stateOf(driven)).toBe('BOTH');
-  });
-
-  it('shows the close frame of the peer until the next call, and parses nothing after it', () => {
-    const driven = new Driven(role);
-    const { machine } = driven;
-    const bytes = Buffer.concat([driven.goodbye(), driven.frame(1, 'behind')]);
-    machine.push(bytes, bytes.length);
-    driven.run();
-    expect(machine.received).toEqual({ code: 3001, reason: '' });
-    expect(machine.input!.rest()).toEqual(new Uint8Array(driven.frame(1, 'behind')));
-    driven.run();
-    expect([machine.input, driven.lent, driven.events]).toEqual([undefined, 0, ['CLOSE']]);
-    driven.feed(driven.frame(1, 'later'));
-    expect(driven.events).toEqual(['CLOSE']);
-  });
-
   it('reports the end of the peer after all that came before it', () => {
     const driven = new Driven(role);
     const { machine } = driven;
@@ -79,18 +56,6 @@ describe.each<Role>(['server', 'client'])('the machine of a %s', (role) => {
     expect([driven.sent(), stateOf(driven)]).toEqual([['1 answer'], 'OVER']);
   });
 
-  it('knows a close frame that came before the end of the peer', () => {
-    const driven = new Driven(role);
-    const { machine } = driven;
-    const bytes = driven.goodbye();
-    machine.push(bytes, bytes.length);
-    machine.end();
-    driven.run();
-    expect([driven.events, stateOf(driven)]).toEqual([['CLOSE'], 'RECEIVED_ENDED']);
-    machine.answer();
-    expect([driven.sent(), stateOf(driven)]).toEqual([['close 3001'], 'OVER']);
-  });
-
   it('ends when the peer had ended before a failure', () => {
     const driven = new Driven(role);
     const { machine } = driven;
@@ -100,18 +65,6 @@ describe.each<Role>(['server', 'client'])('the machine of a %s', (role) => {
     driven.run();
     expect([driven.events, stateOf(driven)]).toEqual([['FAILED'], 'OVER']);
     expect(driven.sent()).toEqual(['close 1002']);
-  });
-
-  it.each<[string, (driven: Driven) => Uint8Array, number]>([
-    ['one byte', (driven) => driven.frame(8, 'a'), 1002],
-    ['a code that is not allowed', (driven) => driven.frame(8, Uint8Array.of(0, 1)), 1002],
-    ['bad UTF-8', (driven) => driven.frame(8, Uint8Array.of(3, 232, 255)), 1007],
-  ])('fails by a close frame with %s', (_, frame, code) => {
-    const driven = new Driven(role);
-    driven.feed(frame(driven));
-    expect([driven.events, stateOf(driven)]).toEqual([['FAILED'], 'FAILED']);
-    expect(driven.machine.received).toBeUndefined();
-    expect(driven.sent()).toEqual([`close ${code}`]);
   });
 
   it.each(['CLOSE_RECEIVED', 'PEER_ENDED', 'CLOSE_SENT', 'BOTH', 'OVER'])(

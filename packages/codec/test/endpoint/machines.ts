@@ -42,18 +42,18 @@ export class Driven implements MachineOwner {
     this.role = role;
     this.decoder = new MessageDecoder({ role, readLimit: 1000 });
     this.#encoder = new FrameEncoder({ role, nextKey });
-    this.machine = new Machine(this, role, this.#encoder.queue);
+    this.machine = new Machine(this, this.#encoder.queue);
   }
 
   lendDecoder(): MessageDecoder {
     this.lent++;
-    this.decoder.attach(this.machine, 1000, undefined);
+    this.decoder.lendTo(this.machine, 1000, undefined);
     return this.decoder;
   }
 
   takeDecoder(decoder: MessageDecoder): void {
     this.lent--;
-    decoder.detach();
+    decoder.takeBack();
   }
 
   readonly readClose: MachineOwner['readClose'] = parseCloseMessage;

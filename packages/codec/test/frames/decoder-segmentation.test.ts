@@ -1,4 +1,4 @@
-import { FRAME, FRAME_END, FrameDecoder, NEED_MORE, type Role, SlabPool } from '@ws/codec';
+import { FrameDecoder, type Role, SlabPool } from '@ws/codec';
 import { naiveDecode, naiveEncode } from '@ws/tests';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -93,31 +93,6 @@ describe.each(['server', 'client'] as const)('FrameDecoder as a %s', (role) => {
     }
   });
 
-  it('is at a frame boundary after the same bytes at every cut', () => {
-    const ends = new Set<number>();
-    let end = 0;
-    for (const { size } of naiveDecode(stream, role, { allowedRsv: 0x40 }).frames) {
-      ends.add((end += size));
-    }
-    for (const holdLimit of holdLimits) {
-      for (let at = 0; at <= stream.length; at++) {
-        const decoder = new FrameDecoder({ role, allowedRsv: 0x40 }, { holdLimit });
-        let arrived = 0;
-        const frameEnds = [...ends];
-        for (const piece of cut(stream, [at])) {
-          decoder.push(piece.slice());
-          arrived += piece.length;
-          for (let event = decoder.next(); event !== NEED_MORE; event = decoder.next()) {
-            if (event !== FRAME && event !== FRAME_END) continue;
-            const boundary = frameEnds.shift() === arrived;
-            expect([at, arrived, decoder.atFrameBoundary]).toEqual([at, arrived, boundary]);
-          }
-          expect(decoder.atFrameBoundary).toBe(arrived === 0 || ends.has(arrived));
-        }
-      }
-    }
-  });
-
   it.each(modes)('reads the same byte by byte, by %s', (mode) => {
     for (const holdLimit of holdLimits) {
       compare(
@@ -127,73 +102,6 @@ describe.each(['server', 'client'] as const)('FrameDecoder as a %s', (role) => {
         { holdLimit },
       );
     }
-  });
-
-  it('agrees with the naive decoder about any frames, cut anywhere', () => {
-    const frame = fc.record({
-      opcode: fc.constantFrom(0, 0, 1, 2, 8, 9, 10),
-      fin: fc.boolean(),
-      length: fc.oneof(fc.nat(140), fc.constantFrom(4090, 4104, 4105, 9000, 70_000)),
-      mask: fc.integer(),
-    });
-    fc.assert(
-      fc.property(
-        fc.array(frame, { minLength: 1, maxLength: 6 }),
-        fc.array(fc.nat(), { maxLength: 12 }),
-        fc.constantFrom(...modes),
-        fc.constantFrom(...holdLimits),
-        fc.boolean(),
-        (frames, places, mode, holdLimit, simd) => {
-          let open = false;
-          const wire = join(
-            frames.map(({ opcode, fin, length, mask }) => {
-              const control = opcode >= 8;
-              const legal = control ? opcode : open ? 0 : opcode === 0 ? 1 : opcode;
-              if (!control) open = !fin;
-              return naiveEncode(legal, bytes(control ? length % 126 : length, mask), {
-                fin: control || fin,
-                ...(role === 'server' ? { mask } : {}),
-              });
-            }),
-          );
-          const pieces = cut(
-            wire,
-            places.map((place) => place % (wire.length + 1)),
-          );
-          compare(pieces, role, mode, { holdLimit, simd });
-        },
-      ),
-      { numRuns: 40 },
-    );
-  });
-
-  it('agrees with the naive decoder about arbitrary bytes', () => {
-    fc.assert(
-      fc.property(
-        fc.array(fc.uint8Array({ maxLength: 12 }), { maxLength: 8 }),
-        fc.constantFrom(...modes),
-        fc.constantFrom(...holdLimits),
-        fc.constantFrom(Infinity, 3, 130),
-        (pieces, mode, holdLimit, maxFramePayload) => {
-          compare([shortStream(role), ...pieces], role, mode, {
-            holdLimit,
-            maxFramePayload: Math.max(130, maxFramePayload),
-          });
-          const naive = naiveDecode(join(pieces), role, { maxFramePayload });
-          const feeder = new Feeder(
-            new FrameDecoder({ role, maxFramePayload }, { holdLimit }),
-            mode,
-          );
-          for (const piece of pieces) feeder.feed(piece);
-          expect(feeder.frames.length).toBe(naive.frames.length);
-          // This decoder may fail earlier: the first bytes of a length can show that it is over the
-          // limit.
-          if (naive.failure !== undefined) expect(feeder.failed).toBe(true);
-          feeder.decoder.reset();
-        },
-      ),
-      { numRuns: 300 },
-    );
   });
 });
 

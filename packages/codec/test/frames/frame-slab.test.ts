@@ -1,15 +1,8 @@
 // Frames of several connections in one slab, with the classes that @ws/conn shares.
-import { type Slab, SlabPool, type SlabSource, sharedMessageBuffers } from '@ws/codec';
-import {
-  type FrameCoding,
-  FrameQueue,
-  FrameSlab,
-  LARGEST_SLAB,
-  noRelease,
-} from '@ws/codec/internal';
+import { SlabPool, type SlabSource, sharedMessageBuffers } from '@ws/codec';
+import { type FrameCoding, FrameQueue, FrameSlab, noRelease } from '@ws/codec/internal';
 import { naiveEncode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { SLAB_PAYLOAD } from '../../src/frames/frame-queue.ts';
 import { bytes, join } from '../support.ts';
 
 const KEY = 0x37fa213d;
@@ -115,27 +108,6 @@ describe.each(KEEPS)('a FrameSlab of several connections, kept: %s', (keeps) => 
     ]);
   });
 
-  it('stays leased until the last transport releases its bytes', () => {
-    for (const order of [
-      [0, 1, 2],
-      [2, 1, 0],
-      [1, 0, 2],
-    ]) {
-      const { slab, pool } = slabAndPool();
-      const chunks = [0, 1, 2].map((i) => {
-        const queue = new FrameQueue(slab, coding());
-        add(queue, bytes(100, i));
-        return take(queue);
-      });
-      for (const i of order) {
-        expect([pool.lent, pool.asked.length]).toEqual([1, 1]);
-        expect(chunks[i]!.wire).toEqual(naive(bytes(100, i)));
-        chunks[i]!.release();
-      }
-      expect(pool.lent).toBe(kept);
-    }
-  });
-
   it('ignores the second release of a transport', () => {
     const { slab, pool } = slabAndPool();
     const [a, b, c] = [0, 1, 2].map(() => new FrameQueue(slab, coding()));
@@ -166,19 +138,6 @@ describe.each(KEEPS)('a FrameSlab of several connections, kept: %s', (keeps) => 
     expect(pool.lent).toBe(kept);
   });
 
-  it('is replaced when it is full, and released by the last transport that reads it', () => {
-    const { slab, pool } = slabAndPool();
-    const queue = new FrameQueue(slab, coding());
-    add(queue, bytes(4_000, 1));
-    const first = take(queue);
-    add(queue, bytes(4_000, 2));
-    expect(pool.lent).toBe(2);
-    first.release();
-    expect(pool.lent).toBe(1);
-    expect(flush(queue)).toEqual(naive(bytes(4_000, 2)));
-    expect(pool.lent).toBe(kept);
-  });
-
   it('keeps the frames of others when a connection drops its frames', () => {
     const { slab, pool } = slabAndPool();
     const [a, b] = [new FrameQueue(slab, coding()), new FrameQueue(slab, coding())];
@@ -191,20 +150,6 @@ describe.each(KEEPS)('a FrameSlab of several connections, kept: %s', (keeps) => 
     add(b, bytes(60, 2));
     expect(flush(b)).toEqual(join([naive(bytes(50, 2)), naive(bytes(60, 2))]));
     expect([a.bytes, flush(a).length, pool.lent]).toEqual([0, 0, kept]);
-  });
-
-  it('has no frame after its user removes them, and continues after bytes that are lent', () => {
-    const { slab, pool } = slabAndPool();
-    const queue = new FrameQueue(slab, coding());
-    add(queue, bytes(50, 1));
-    const { wire, release } = take(queue);
-    add(queue, bytes(50, 2));
-    slab.removeFrames(queue);
-    expect([slab.hasFramesOf(queue), pool.lent]).toEqual([false, 1]);
-    add(new FrameQueue(slab, coding()), bytes(50, 3));
-    expect(wire).toEqual(naive(bytes(50, 1)));
-    release();
-    expect(pool.lent).toBe(1);
   });
 
   it('rejects the frame of another connection within writeUtf8, and mixes no bytes', () => {
@@ -230,43 +175,6 @@ describe.each(KEEPS)('a FrameSlab of several connections, kept: %s', (keeps) => 
     }
     add(other, bytes(5));
     expect(flush(other)).toEqual(naive(bytes(5)));
-    expect(pool.lent).toBe(kept);
-  });
-
-  it('rejects a text whose writeUtf8 takes or drops the frames, and mixes no bytes', () => {
-    for (const drops of [true, false]) {
-      const { slab, pool } = slabAndPool();
-      const reader = new FrameQueue(slab, coding());
-      add(reader, bytes(30));
-      const held = take(reader);
-      const sent: Uint8Array[] = [];
-      const writeUtf8 = (): number => {
-        if (drops) queue.discard();
-        else sent.push(flush(queue));
-        return 1;
-      };
-      const queue: FrameQueue = new FrameQueue(slab, coding({ writeUtf8 }));
-      add(queue, bytes(10));
-      expect(() => queue.addText(TEXT, 'é')).toThrow(new Error(MISUSED));
-      add(queue, bytes(20));
-      sent.push(flush(queue));
-      expect(sent).toEqual([...(drops ? [] : [naive(bytes(10))]), naive(bytes(20))]);
-      expect(held.wire).toEqual(naive(bytes(30)));
-      held.release();
-      expect(pool.lent).toBe(kept);
-    }
-  });
-
-  it.each([0, 1])('writes the frame for which its pool sends %d earlier ones', (before) => {
-    const { slab, pool } = slabAndPool();
-    const queue = new FrameQueue(slab, coding());
-    for (let i = 0; i < before; i++) add(queue, bytes(10));
-    const sent: Uint8Array[] = [];
-    pool.within = () => sent.push(flush(queue));
-    add(queue, bytes(5_000));
-    sent.push(flush(queue));
-    const earlier = Array.from({ length: before }, () => naive(bytes(10)));
-    expect(join(sent)).toEqual(join([...earlier, naive(bytes(5_000))]));
     expect(pool.lent).toBe(kept);
   });
 
@@ -332,27 +240,6 @@ describe.each(KEEPS)('a FrameSlab of several connections, kept: %s', (keeps) => 
     expect(flush(other)).toEqual(naive(bytes(5)));
   });
 
-  it('keeps the frames of a connection whose next frame fails', () => {
-    const { slab, pool } = slabAndPool();
-    const queue = new FrameQueue(
-      slab,
-      coding({
-        writeUtf8() {
-          throw new Error('mine');
-        },
-      }),
-    );
-    add(queue, bytes(50));
-    expect(() => queue.addText(TEXT, 'é')).toThrow('mine');
-    pool.within = () => {
-      throw new Error('no slab');
-    };
-    expect(() => add(queue, bytes(5_000))).toThrow('no slab');
-    expect(queue.bytes).toBe(52);
-    expect(flush(queue)).toEqual(naive(bytes(50)));
-    expect(pool.lent).toBe(kept);
-  });
-
   it('refers to no connection, payload or function when its frames have left', () => {
     const { slab, pool } = slabAndPool();
     const payload = bytes(1_000);
@@ -398,18 +285,6 @@ describe('a FrameSlab', () => {
     }
   });
 
-  it('is filled to its last byte, also by frames that move to a larger one', () => {
-    const pool = new RecordingPool();
-    const queue = new FrameQueue(new FrameSlab(pool, 4_096, false), coding());
-    for (const size of [1_000, 3_096]) add(queue, bytes(size - 4));
-    expect([pool.asked.length, flush(queue).length]).toEqual([1, 4_096]);
-    for (const size of [1_000, LARGEST_SLAB - 1_000]) add(queue, bytes(size - 4));
-    const { start, end, release } = queue.take()!;
-    expect([start, end, queue.bytes]).toEqual([0, LARGEST_SLAB, 0]);
-    release!();
-    expect(pool.lent).toBe(0);
-  });
-
   it('has room for the key of a client after frames of a server', () => {
     const pool = new RecordingPool();
     const slab = new FrameSlab(pool, 4_096, false);
@@ -421,59 +296,6 @@ describe('a FrameSlab', () => {
     expect(flush(client)).toEqual(naive(bytes(3_092), { mask: KEY }));
     expect(flush(server)).toEqual(naive(bytes(996)));
     expect(pool.lent).toBe(0);
-  });
-
-  it('has room for the unsent frames alone, and next for as many', () => {
-    const pool = new RecordingPool();
-    const queue = new FrameQueue(new FrameSlab(pool, LARGEST_SLAB, false), coding());
-    add(queue, bytes(40_000 - 4));
-    const held = take(queue);
-    for (const size of [500, 25_100]) add(queue, bytes(size - 4));
-    const { start, end, release } = queue.take()!;
-    expect([start, end, queue.bytes, pool.lent]).toEqual([0, 25_600, 0, 2]);
-    for (const each of [held.release, release!]) each();
-    expect(pool.lent).toBe(0);
-  });
-
-  it('expects as many bytes as left last, not those that a transport still reads', () => {
-    const pool = new RecordingPool();
-    const queue = new FrameQueue(new FrameSlab(pool, 1, false), coding());
-    const releases = [1, 2].map(() => {
-      add(queue, bytes(500 - 4));
-      return take(queue).release;
-    });
-    for (const release of releases) release();
-    add(queue, bytes(1));
-    expect(pool.asked.map(([minBytes]) => minBytes)).toEqual([500, 500]);
-    queue.discard();
-    expect(pool.lent).toBe(0);
-  });
-
-  it('starts at its first byte when no transport reads it', () => {
-    const pool = new RecordingPool();
-    const slab = new FrameSlab(pool, 4_096, true);
-    const queue = new FrameQueue(slab, coding());
-    for (let i = 0; i < 20; i++) {
-      add(queue, bytes(1_000));
-      expect(slab.start).toBe(0);
-      expect(flush(queue).length).toBe(1_004);
-    }
-    expect(pool.asked.length).toBe(1);
-  });
-
-  it('is not replaced when its user takes the frames out of a full slab', () => {
-    const asked: number[] = [];
-    const lend = (minBytes: number): Slab => {
-      asked.push(minBytes);
-      return { bytes: new Uint8Array(minBytes), release() {} };
-    };
-    // The third frame fits the slab to its last byte.
-    const slab = new FrameSlab({ take: lend }, SLAB_PAYLOAD + 4, true);
-    const queue = new FrameQueue(slab, coding(), LARGEST_SLAB);
-    const payloads = [bytes(40_000, 1), bytes(40_000, 2), bytes(SLAB_PAYLOAD, 3)];
-    for (const payload of payloads) add(queue, payload);
-    expect(asked).toEqual([SLAB_PAYLOAD + 4]);
-    expect(Buffer.compare(flush(queue), join(payloads.map((each) => naive(each))))).toBe(0);
   });
 
   it('lends message buffers for large frames, once for each', () => {

@@ -16,7 +16,10 @@ const coding = { masks: false, nextKey: () => 0, writeUtf8 };
 /** Queues of one slab. */
 function queues(count: number): FrameQueue[] {
   const slab = new FrameSlab(pool, 4_096, false, pool);
-  return Array.from({ length: count }, () => new FrameQueue(slab, coding, LEND_FROM));
+  return Array.from(
+    { length: count },
+    () => new FrameQueue(slab, { ...coding, lendFrom: LEND_FROM }),
+  );
 }
 
 function add(queue: FrameQueue, payload: Uint8Array): void {
@@ -117,7 +120,7 @@ describe('FrameQueue with a batch', () => {
       4_096,
       false,
     );
-    const queue = new FrameQueue(slab, coding, LEND_FROM);
+    const queue = new FrameQueue(slab, { ...coding, lendFrom: LEND_FROM });
     const batch = batchOf(SHARED);
     queue.share(batch);
     expect(() => add(queue, OWN)).toThrow('no memory');
@@ -176,11 +179,11 @@ describe('FrameQueue in a slab that other queues use', () => {
     add(queue!, bytes(100, 1));
     add(other!, OWN);
     add(queue!, bytes(100, 2));
-    queue!.joinTail();
+    queue!.slabToTail();
     expect(flush(queue!)).toEqual([join([naive(bytes(100, 1)), naive(bytes(100, 2))])]);
     queue!.addReference(BINARY, OWN, 0, 20, undefined);
     add(queue!, bytes(100, 2));
-    queue!.joinTail();
+    queue!.slabToTail();
     expect(flush(queue!).length).toBe(3);
     flush(other!);
   });

@@ -5,8 +5,6 @@ import {
   parseSubprotocols,
   parseTokenList,
 } from '@ws/codec';
-import { codePoint } from '@ws/tests';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 /** Elements as plain text, for comparison: `[['a', ['x=1', 'y']]]`. */
@@ -156,33 +154,5 @@ describe('formatExtensions', () => {
     const extension = { name: 'a', params: new Map([['b', 12n as never]]) };
     const error = new SyntaxError('websocket: not a token: bigint');
     expect(() => formatExtensions([extension])).toThrow(error);
-  });
-});
-
-describe('extensions', () => {
-  const token = fc.stringMatching(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,12}$/);
-  const params = fc
-    .array(fc.tuple(token, fc.option(token, { nil: true as const })), { maxLength: 8 })
-    .map((entries) => new Map<string, string | true>(entries));
-  const list = fc.array(fc.record({ name: token, params }), { maxLength: 8 });
-
-  it('survive a round trip', () => {
-    fc.assert(
-      fc.property(list, (extensions) => {
-        expect(parseExtensions(formatExtensions(extensions))).toEqual(extensions);
-      }),
-    );
-  });
-
-  it('are parsed without an exception, for any text, and the result can be serialized', () => {
-    const shards = fc.constantFrom('a', ';', ',', '=', '"', '\\', ' ', '\t', '1', '\0', 'é');
-    const text = fc.oneof(fc.string({ unit: shards }), fc.string({ unit: codePoint }));
-    fc.assert(
-      fc.property(text, (value) => {
-        const read = parseExtensions(value);
-        if (read === undefined || read.some((one) => one.repeated)) return;
-        expect(parseExtensions(formatExtensions(read))).toEqual(read);
-      }),
-    );
   });
 });

@@ -1,10 +1,7 @@
 import { isWebSocketKey } from '@ws/codec';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
-
-const decodedLength = (key: string): number => Buffer.from(key, 'base64').length;
 
 describe('isWebSocketKey', () => {
   it.each([
@@ -27,12 +24,5 @@ describe('isWebSocketKey', () => {
     ['padding in the middle', 'dGhlIHNhbXBsZSBub25j=Q=='],
   ])('rejects %s', (_, key) => {
     expect(isWebSocketKey(key)).toBe(false);
-  });
-
-  it('accepts each text of 24 characters that decodes to 16 bytes', () => {
-    const bytes = fc.uint8Array({ minLength: 16, maxLength: 16 });
-    fc.assert(fc.property(bytes, (key) => isWebSocketKey(base64(key))));
-    const text = fc.stringMatching(/^[A-Za-z0-9+/]{22}==$/);
-    fc.assert(fc.property(text, (key) => isWebSocketKey(key) && decodedLength(key) === 16));
   });
 });

@@ -14,6 +14,7 @@ import {
   WebSocketError,
 } from '@ws/codec';
 import {
+  CLOSED,
   DESTROYED,
   END,
   type Failure,
@@ -42,7 +43,6 @@ import { DetachedBytes } from '../writing/pending-bytes.ts';
 import { checkClosePayload } from '../writing/prepared-message.ts';
 import { unwritten } from '../writing/write-end.ts';
 import { Ending } from './ending.ts';
-import { LEND_FROM } from './frame-sender.ts';
 import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
 import { RareParts } from './rare-parts.ts';
@@ -56,7 +56,7 @@ const MAX_DROPPED = 1_048_576;
 
 /**
  * One connection, inside its `Conn`: joins the transport, the way in, the way out, control frames and
- * the close. It has no `#` methods: they would cost each connection a word.
+ * the close. It has no `#` methods. They would cost each connection a word.
  */
 export class Connection implements TransportSink, TurnTask, TimerEntry, MachineOwner {
   /** The `Conn`, for the observer and for reports. */
@@ -64,7 +64,6 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   readonly transport: Transport;
   readonly shared: ConnShared;
   readonly settings: Settings;
-  /** The agreed extension. */
   readonly extension: Extension | undefined;
   /** The protocol: states, frames in both directions, and their counters. */
   readonly machine: Machine<FrameQueue>;
@@ -101,15 +100,15 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     this.shared = shared;
     this.settings = settings;
     this.extension = extension;
-    const frames = new FrameQueue(shared.writeMemory(settings).slab, shared.coding, LEND_FROM);
-    this.machine = new Machine(this, shared.role, frames);
+    const frames = new FrameQueue(shared.writeMemory(settings).slab, shared.coding);
+    this.machine = new Machine(this, frames);
     this.inbox = new Inbox(this);
     this.outbox = new Outbox(this);
     if (extension !== undefined) resumeBy(extension, this.inbox);
     this.heardAt = Math.ceil(shared.platform.now());
   }
 
-  /** Starts the transport, and tells the observer first: the transport may close within its `start`. */
+  /** Starts the transport, and tells the observer first. The transport may close within its `start`. */
   start(): void {
     this.observe((observer) => observer.opened?.(this.conn));
     try {
@@ -158,7 +157,6 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     return rare.pings;
   }
 
-  /** The promise that resolves when the transport is closed. */
   closedPromise(): Promise<CloseInfo> {
     const rare = this.rareParts();
     if (rare.closed !== undefined) return rare.closed.promise;
@@ -175,7 +173,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   }
 
   get transportClosed(): boolean {
-    return this.ending?.closed === true;
+    return this.machine.state === CLOSED;
   }
 
   /** Whether we have paused the transport. */
@@ -245,11 +243,10 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   // Turns
 
   scheduleEndOfTurn(): void {
-    // Also when a turn is due: fake timers that were removed may have dropped it.
+    // Also when a turn is due. Fake timers that were removed may have dropped it.
     this.shared.endOfTurn.add(this);
   }
 
-  /** The end of the turn. */
   onTurn(): void {
     const { inbox, outbox } = this;
     inbox.turnEnds();
@@ -269,14 +266,14 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   lendDecoder(): MessageDecoder {
     const { inbox, extension, rare, machine, settings, shared } = this;
     const decoder = shared.decoders.acquire() ?? shared.createDecoder();
-    decoder.attach(machine, rare?.readLimit ?? settings.readLimit, extension, inbox);
+    decoder.lendTo(machine, rare?.readLimit ?? settings.readLimit, extension, inbox);
     if (inbox.use !== DELIVERED) decoder.setPayloadUse(inbox.use);
     decoder.stopAt = machine.framesIn + FRAMES_PER_TURN;
     return decoder;
   }
 
   takeDecoder(decoder: MessageDecoder): void {
-    decoder.detach();
+    decoder.takeBack();
     this.shared.decoders.release(decoder);
   }
 
@@ -340,7 +337,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   }
 
   /**
-   * Returns a promise that rejects with `error`. Reports an error that has no other trace: a
+   * Returns a promise that rejects with `error`. Reports an error that has no other trace. A
    * WebSocketError is the connection's, and `closed` has its cause.
    */
   rejected(error: unknown, where: string): Promise<never> {
@@ -380,7 +377,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   fire(): void {
     this.guardTransport(() => {
-      if (this.ending?.begun === true) this.ending.alarm();
+      if (this.machine.begun) this.endingOrNew().alarm();
       else checkHeartbeat(this, this.platform.now());
     });
   }
@@ -409,7 +406,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
       this.extension?.detach?.();
       this.machine.input?.leavePools();
     } catch {
-      // There is no memory for a copy: the unread input is dropped.
+      // There is no memory for a copy. The unread input is dropped.
       inbox.stop();
     }
   }
@@ -417,7 +414,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   settle(info: CloseInfo): void {
     const { inbox, rare } = this;
     inbox.rate?.stop();
-    // Compressed input may stay unparsed: a pong in it comes too late.
+    // Compressed input may stay unparsed. A pong in it comes too late.
     rare?.pings?.rejectAll(this.ending?.readEnd?.reason);
     rare?.closed?.resolve(info);
     if (this.platform.observer?.closed !== undefined) observeClose(this, info);
@@ -455,7 +452,7 @@ function watchResult(connection: Connection, method: keyof Transport, result: un
 
 /**
  * Counts input that is dropped, in a connection that ends. Counting starts when our close frame is
- * sent: before that the peer cannot know of the close.
+ * sent. Before that the peer cannot know of the close.
  *
  * @returns Whether `bytes` of input are parsed.
  */

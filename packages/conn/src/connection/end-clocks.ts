@@ -57,12 +57,12 @@ export class EndClocks {
     this.#startTimer(Math.max(this.#answerBy - this.#now(), this.#closeTimeout / 4));
   }
 
-  /** Whether the time of a reader without progress runs, or of a peer that never ends its side. */
-  get stallRuns(): boolean {
+  /** Whether a reader without progress has a deadline, or a peer that never ends its side. */
+  get stallIsSet(): boolean {
     return this.#stallDeadline !== Infinity;
   }
 
-  /** A reader has `ms` for progress, but leaves the peer time: its close frame is behind the messages. */
+  /** A reader has `ms` for progress, but leaves the peer time. The peer's close frame is behind the messages. */
   readerMayStall(ms: number): void {
     const half = (this.#deadline - this.#now()) / 2;
     if (half >= SHORTEST_STALL) this.stallFor(Math.min(ms, half));
@@ -79,7 +79,7 @@ export class EndClocks {
     this.#startTimer(ms);
   }
 
-  /** The time of {@link stallFor} is over: the alarm is for the deadline again. */
+  /** The time of {@link stallFor} is over. The alarm is for the deadline again. */
   stallIsOver(): void {
     this.#stallDeadline = Infinity;
     this.#startTimer(Math.max(0, this.#deadline - this.#now()));
@@ -87,13 +87,13 @@ export class EndClocks {
 
   // The peer
 
-  /** A call of `close` has a timeout, in ms: the peer gets no more, also a slow one. */
+  /** A call of `close` has a timeout, in ms. The peer gets no more, also a slow one. */
   shorten(timeout: number): void {
     this.slowPeer = undefined;
     this.bound(timeout, 'timeout of close');
   }
 
-  /** Our last frame is queued: the peer has `closeTimeout`, unless a bound is set. */
+  /** Our last frame is queued. The peer has `closeTimeout`, unless a bound is set. */
   peerIsAwaited(): void {
     if (this.#deadline === Infinity) this.bound();
   }

@@ -1,9 +1,10 @@
-import { CloseCode, type ClosePayload } from '@ws/codec';
+import { CloseCode, type ClosePayload, type ProtocolError, type WebSocketError } from '@ws/codec';
 import {
   BackpressureError,
   CloseError,
   causeText,
   isNormalEnd,
+  ReadLimitError,
   TimeoutError,
   TransportError,
   UNEXPECTED_EOF,
@@ -17,7 +18,7 @@ const SENT_TOO_BIG = 'a message of this end is larger than the limit of the peer
  * Why reading ends with the peer's close frame.
  *
  * @param sent - Whether our close frame came first.
- * @param isCut - It comes within a message. No reader may take the end for that of the message.
+ * @param isCut - It comes within a message. No reader may take it for the end of the message.
  * @param loss - The error of a reader that has lost messages.
  */
 export function peerCloseError(
@@ -61,4 +62,18 @@ export function codeAfterError(error: unknown): number {
     // A trap of a Proxy that the application has thrown.
   }
   return CloseCode.InternalServerErr;
+}
+
+// The codec finds a message over `readLimit`: `FrameDecoder` by the length in a header, see
+// `#failOverLimit` and `lengthFault`; `MessageDecoder` by the sum of its frames, and by what an extension
+// makes of them, see `#checkLength`. `failureBy` of the codec chooses the close code 1009.
+
+/**
+ * The error of a connection for the `error` of its decoder: a {@link ReadLimitError} for a message
+ * over `readLimit`, the limit of the message in bytes.
+ */
+export function connErrorOf(error: ProtocolError, readLimit: number): WebSocketError {
+  // Also for a length above 2^53, which no limit allows.
+  const tooBig = error.closeCode === CloseCode.MessageTooBig && readLimit !== Infinity;
+  return tooBig ? new ReadLimitError(readLimit) : error;
 }

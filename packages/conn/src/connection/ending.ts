@@ -1,14 +1,19 @@
 import { CloseCode, type ProtocolError, type WebSocketError } from '@ws/codec';
-import { CLOSE_SENT, CLOSED, DESTROYED, type Failure, failureBy, OPEN } from '@ws/codec/internal';
+import { CLOSE_SENT, CLOSED, DESTROYED, type Failure, failureBy } from '@ws/codec/internal';
 import { CloseError, CloseSentError, errorOf, TimeoutError, transportFailed } from '../errors.ts';
 import type { CloseInfo, ConnState } from '../platform/observer.ts';
-import { connErrorOf } from '../read/over-read-limit.ts';
 import { TurnCallback, type TurnTask } from '../scheduler/task-queue.ts';
 import { onRejection } from '../validate.ts';
 import { unwritten, WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { EndClocks } from './end-clocks.ts';
-import { brokenBy, codeAfterError, peerCloseError, unexpectedEof } from './end-errors.ts';
+import {
+  brokenBy,
+  codeAfterError,
+  connErrorOf,
+  peerCloseError,
+  unexpectedEof,
+} from './end-errors.ts';
 import {
   isCut,
   pauseOrResume,
@@ -53,17 +58,7 @@ export class Ending implements TurnTask {
     this.clocks = new EndClocks(connection, connection.shared, connection.settings);
   }
 
-  // What is known
-
-  get closed(): boolean {
-    return this.#connection.machine.state === CLOSED;
-  }
-
-  /** Whether the connection has begun to end. */
-  get begun(): boolean {
-    const { state, peerEnded } = this.#connection.machine;
-    return state !== OPEN || peerEnded;
-  }
+  // State
 
   get state(): ConnState {
     const { state, open } = this.#connection.machine;
@@ -73,7 +68,7 @@ export class Ending implements TurnTask {
 
   /** Why writes end with our close frame: also before it is sent, for the writers that it rejects. */
   get closeFrameEnd(): WriteEnd {
-    this.#closeFrameEnd ??= WriteEnd.ofCloseFrame();
+    this.#closeFrameEnd ??= new WriteEnd();
     return this.#closeFrameEnd;
   }
 
@@ -84,7 +79,7 @@ export class Ending implements TurnTask {
 
   /**
    * Whether `error` is the end of this connection, as its reads, writes and pings report it. After
-   * our close frame, writes reject with a CloseSentError; every error is then without effect.
+   * our close frame, writes reject with a CloseSentError. Every error is then without effect.
    */
   isKnownEnd(error: unknown): boolean {
     if (error === undefined) return false;
@@ -132,7 +127,7 @@ export class Ending implements TurnTask {
     connection.scheduleEndOfTurn();
   }
 
-  /** Our close frame is queued: the handshake has `timeout`, or `closeTimeout`, which a slow peer may exceed. */
+  /** Our close frame is queued. The handshake has `timeout`, or `closeTimeout`, which a slow peer may exceed. */
   #closeSent(timeout: number | undefined): void {
     const { clocks } = this;
     const { inbox, settings } = this.#connection;
@@ -172,7 +167,7 @@ export class Ending implements TurnTask {
 
   /** The peer has ended its side of the transport (FIN). Its close frame may be in the unread input. */
   peerFin(): void {
-    if (this.closed) return;
+    if (this.#connection.transportClosed) return;
     const { machine, inbox } = this.#connection;
     machine.end();
     this.readEnd ??= { reason: unexpectedEof() };
@@ -198,15 +193,23 @@ export class Ending implements TurnTask {
     const { inbox, machine, rare } = connection;
     const { readEnd } = this;
     if (readEnd !== undefined) {
-      // Before a read of a message that is cut gets its error: it has asked for more.
+      // Before a read of a message that is cut gets its error, since that read asks for more.
       const isHandled = allHandled(connection, ahead);
       if (machine.inputEnded) {
         rare?.pings?.rejectAll(readEnd.reason);
         inbox.finishMessage(readEnd);
       }
-      if (inbox.dropping || (machine.inputEnded && isHandled)) this.#allRead();
+      if (inbox.dropping || (machine.inputEnded && isHandled)) {
+        this.#answer();
+        if (!this.#answering) inbox.finish(this.readEnd!.reason, true);
+      }
       // The transport is closed, and no code reads.
-      else if (ahead && this.closed && !mayRead(inbox) && !readAheadHasRoom(connection)) {
+      else if (
+        ahead &&
+        this.#connection.transportClosed &&
+        !mayRead(inbox) &&
+        !readAheadHasRoom(connection)
+      ) {
         this.#dropExcess();
       }
     }
@@ -214,12 +217,6 @@ export class Ending implements TurnTask {
     else if (ahead && machine.state === CLOSE_SENT && readAheadIsFull(connection)) {
       this.#watchReader(mayRead(inbox));
     }
-  }
-
-  /** All input before the end is read, or dropped. */
-  #allRead(): void {
-    this.#answer();
-    if (!this.#answering) this.#connection.inbox.finish(this.readEnd!.reason, true);
   }
 
   /** Answers the peer's close frame, or the end of its stream, if no other frame of ours did. */
@@ -267,7 +264,7 @@ export class Ending implements TurnTask {
     const { machine, outbox, shared } = connection;
     const { endTimeout } = connection.transport;
     if (machine.open) return;
-    if (machine.ends) outbox.sender.end();
+    if (machine.ends(shared.role)) outbox.sender.end();
     if (machine.over) return shared.laterTurn.add(this);
     if (machine.state >= DESTROYED) return;
     this.clocks.peerIsAwaited();
@@ -281,7 +278,7 @@ export class Ending implements TurnTask {
    * long. The transport of a socket has often destroyed itself by then.
    */
   onTurn(): void {
-    if (this.closed) return;
+    if (this.#connection.transportClosed) return;
     this.#connection.guardTransport(() => {
       if (this.#connection.outbox.sender.bufferedAmount === 0) this.destroyTransport();
       else this.clocks.peerIsAwaited();
@@ -325,7 +322,7 @@ export class Ending implements TurnTask {
 
   /**
    * Fails the connection with `code`, because a part of it or a handler failed (section 7.1.7). After our
-   * close frame, the handshake goes on without the messages of the peer.
+   * close frame, the handshake continues without the messages of the peer.
    */
   fail(error: unknown, code: number, reason: string): void {
     const { machine, inbox } = this.#connection;
@@ -446,7 +443,7 @@ export class Ending implements TurnTask {
     const { clocks } = this;
     const { machine } = this.#connection;
     if (machine.open) return this.#answerIsLate();
-    if (!clocks.stallRuns) return this.#deadlineCame();
+    if (!clocks.stallIsSet) return this.#deadlineCame();
     clocks.stallIsOver();
     if (machine.received !== undefined) return this.#endWithoutPeer();
     if (!readAheadIsFull(this.#connection)) return;
@@ -461,7 +458,7 @@ export class Ending implements TurnTask {
    */
   #watchReader(reads: boolean): void {
     const { clocks } = this;
-    if (clocks.stallRuns) return;
+    if (clocks.stallIsSet) return;
     const time = reads ? clocks.longestStall : 0;
     if (time === 0) return this.#dropExcess();
     clocks.progressAtStall = progress(this.#connection);
@@ -508,9 +505,8 @@ export class Ending implements TurnTask {
 
   // The end of the transport
 
-  /** The transport is closed, with its error if it had one. */
   transportClosed(error: Error | undefined): void {
-    if (this.closed) return;
+    if (this.#connection.transportClosed) return;
     const connection = this.#connection;
     const { machine, inbox, outbox } = connection;
     machine.gone();

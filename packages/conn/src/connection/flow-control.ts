@@ -1,3 +1,4 @@
+import { CLOSED } from '@ws/codec/internal';
 import { TimeoutError, transportFailed } from '../errors.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import type { Connection } from './connection.ts';
@@ -51,9 +52,9 @@ export function isCut({ inbox, machine, rare }: Connection): boolean {
 
 /** Pauses the transport when no read waits and the read-ahead is full, and resumes it later. */
 export function pauseOrResume(connection: Connection): void {
-  const { inbox, machine, rare, ending } = connection;
+  const { inbox, machine, rare } = connection;
   // A closed transport delivers nothing.
-  if (ending?.closed === true) return;
+  if (machine.state === CLOSED) return;
   const { queue, pieces } = inbox;
   if (rare?.flowControl?.paused === true) {
     const isLow = inbox.wanted || readAhead(connection) <= mostReadAhead(connection) / 2;
@@ -93,7 +94,7 @@ class BlockedCheck implements TimerEntry {
 
 /**
  * Pauses and resumes the transport of one connection. While the transport is paused and no
- * `receive` is pending, a timer of `idleReadTimeout` runs. The first pause creates this object.
+ * `receive` is pending, a timer of `idleReadTimeout` is set. The first pause creates this object.
  */
 export class FlowControl implements TimerEntry {
   slot: number | undefined;
@@ -113,7 +114,7 @@ export class FlowControl implements TimerEntry {
     this.paused = true;
     this.#call('pause');
     if (this.#connection.transportClosed) return;
-    // The timeout also runs while a message is inflated for a reader, since the reader may give up.
+    // The timer is also set while a message is inflated for a reader, since the reader may give up.
     // Each step of inflating restarts it.
     if (!this.#isReceiving()) this.#startTimeout();
     if (this.#connection.platform.observer?.blocked !== undefined) this.#checkLater();
@@ -154,12 +155,11 @@ export class FlowControl implements TimerEntry {
     this.#connection.shared.timers.clear(this);
   }
 
-  /** No timeout runs while `receive` or `discardReads` is pending: a handler has no time limit. */
+  /** No timer is set while `receive` or `discardReads` is pending. A handler has no time limit. */
   #isReceiving(): boolean {
     return this.#connection.inbox.receiveCall !== undefined;
   }
 
-  /** Stops all timers. */
   stop(): void {
     this.#stopTimeout();
     if (this.#blockedCheck === undefined) return;
@@ -168,8 +168,8 @@ export class FlowControl implements TimerEntry {
   }
 
   #startTimeout(): void {
-    const { settings, shared, ending } = this.#connection;
-    if (settings.idleReadTimeout === Infinity || ending?.begun === true) return;
+    const { settings, shared, machine } = this.#connection;
+    if (settings.idleReadTimeout === Infinity || machine.begun) return;
     shared.timers.set(this, settings.idleReadTimeout);
   }
 

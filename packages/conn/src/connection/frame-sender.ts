@@ -14,12 +14,7 @@ import { DetachedBytes, isChanged } from '../writing/pending-bytes.ts';
 import { type BatchSender, FIN, REFERENCE_FROM, viewOfBatch } from '../writing/shared-frames.ts';
 import { badResult, unwritten, type WriteEnd, writeFailure } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
-
-/**
- * From this many bytes on, frames may wait in the slab, or in a slow transport as a view of it. Fewer
- * are copied: bounds count bytes, and the rest of the slab would be memory beyond them.
- */
-export const LEND_FROM: number = (LARGEST_SLAB / 8) * 7;
+import { LEND_FROM } from './shared.ts';
 
 /** Encoding a byte costs up to this many plain writes; compression does. */
 const ENCODE_COST = 8;
@@ -45,8 +40,7 @@ export class FrameSender implements BatchSender {
   readonly #connection: Connection;
   /** Its `blocked`: the transport gets no frame, because it is above its high-water mark, or has failed. */
   readonly #machine: Machine<FrameQueue>;
-  readonly #frames: FrameQueue;
-  /** What waits for the transport or for a turn. The first of them creates it. */
+  /** Writers that wait for the transport or for a turn. The first of them creates it. */
   #waits: DrainWaits | undefined;
   /** Frames of this turn, and the bytes that they cost. */
   #turnFrames = 0;
@@ -57,12 +51,11 @@ export class FrameSender implements BatchSender {
   constructor(connection: Connection) {
     this.#connection = connection;
     this.#machine = connection.machine;
-    this.#frames = connection.machine.out;
   }
 
   /** Bytes of accepted frames that were not yet handed to the operating system. */
   get bufferedAmount(): number {
-    return this.#frames.bytes + this.#connection.transport.bufferedAmount;
+    return this.#machine.out.bytes + this.#connection.transport.bufferedAmount;
   }
 
   /** Bytes of accepted frames that the operating system has. */
@@ -90,7 +83,7 @@ export class FrameSender implements BatchSender {
   /** `count` frames of `size` bytes together were added. Returns the promise of their writer. */
   added(size: number, count = 1): Promise<void> {
     const connection = this.#connection;
-    const frames = this.#frames;
+    const frames = this.#machine.out;
     this.#machine.framesOut += count;
     this.#machine.bytesOut += size;
     this.#turnFrames += count;
@@ -112,7 +105,7 @@ export class FrameSender implements BatchSender {
    * Sends a ping or a pong. While the transport is blocked, the frame waits and overtakes messages,
    * unless it `follows` them. At most one pong of each origin waits.
    *
-   * @param own - Whether the library sends the frame. No caller then checks the promise, so a
+   * @param ours - Whether the library sends the frame. No caller then checks the promise, so a
    *   failure ends the connection.
    */
   control(
@@ -120,25 +113,25 @@ export class FrameSender implements BatchSender {
     bytes: Uint8Array,
     start: number,
     end: number,
-    own: boolean,
+    ours: boolean,
     follows: boolean,
   ): Promise<void> {
     const connection = this.#connection;
     if (this.#machine.blocked && !follows) {
-      const error = this.#drainWaits().addControl(opcode, bytes, start, end, own);
+      const error = this.#drainWaits().addControl(opcode, bytes, start, end, ours);
       if (error === undefined) return RESOLVED;
       return connection.rareParts().refuse(error, 'writeControl');
     }
     try {
-      this.countControl(opcode, this.#frames.addCopy(FIN | opcode, bytes, start, end));
+      this.countControl(opcode, this.#machine.out.addCopy(FIN | opcode, bytes, start, end));
     } catch (error) {
-      if (own) connection.abort(unwritten(error));
+      if (ours) connection.abort(unwritten(error));
       else connection.reportMistake(error, 'writeControl');
       return rejected(error, connection);
     }
-    if (this.#frames.bytes >= LARGEST_SLAB) this.pump();
+    if (this.#machine.out.bytes >= LARGEST_SLAB) this.pump();
     else connection.scheduleFlush();
-    if (own) return RESOLVED;
+    if (ours) return RESOLVED;
     this.#turnFrames++;
     return this.turnFull ? this.#nextTurn() : RESOLVED;
   }
@@ -155,7 +148,7 @@ export class FrameSender implements BatchSender {
 
   /**
    * Whether writers wait for a drain of the blocked transport. While all connections together have too
-   * much, also below the mark: a writer that waits holds no more than its share.
+   * much, also below the mark. A writer that waits has no more than its share.
    */
   #writersWait(): boolean {
     const { settings, shared } = this.#connection;
@@ -177,7 +170,7 @@ export class FrameSender implements BatchSender {
     return this.#machine.blocked ? this.#drainWaits().forDrain() : undefined;
   }
 
-  /** A write whose bytes the queue, and then the transport, refer to, until {@link released}. */
+  /** A write of bytes that the queue, and then the transport, refer to, until {@link released}. */
   reference(written: Deferred<void>): void {
     this.#drainWaits().reference(written);
   }
@@ -215,7 +208,8 @@ export class FrameSender implements BatchSender {
 
   /** Allows as much as a new turn does when all earlier frames are sent and no writer waits. */
   #renewBudget(): void {
-    if (this.#frames.bytes > 0 || this.#machine.blocked || this.#waits?.empty === false) return;
+    if (this.#machine.out.bytes > 0 || this.#machine.blocked || this.#waits?.empty === false)
+      return;
     this.#turnBytes = this.#turnFrames = 0;
   }
 
@@ -238,12 +232,12 @@ export class FrameSender implements BatchSender {
     // The batch may have been sent earlier. If the frame after it could not be encoded, the batch was
     // copied, and no flush is scheduled.
     const { awaitsTurn, inbox } = this.#connection;
-    if (this.#frames.bytes > 0 && !awaitsTurn && !inbox.inPass) this.flush();
+    if (this.#machine.out.bytes > 0 && !awaitsTurn && !inbox.inPass) this.flush();
   }
 
   /** A pass of the input has ended: sends what was written in it at once. */
   passEnded(): void {
-    if (this.#frames.bytes > 0 && !this.#machine.blocked) this.flush();
+    if (this.#machine.out.bytes > 0 && !this.#machine.blocked) this.flush();
     else this.#renewBudget();
   }
 
@@ -275,13 +269,13 @@ export class FrameSender implements BatchSender {
     if (waits !== undefined) waits.controls = undefined;
     this.#machine.takePong();
     const before = waits?.setReleaseError(error);
-    this.#frames.truncate();
+    this.#machine.out.truncate();
     // A transport that has failed within the write above still has the bytes of other writes.
     waits?.setReleaseError(before);
     waits?.drained(error);
   }
 
-  /** The transport will be destroyed: writes whose bytes it then releases reject. */
+  /** The transport will be destroyed: writes reject when it releases their bytes. */
   rejectReleased(end: WriteEnd): void {
     this.#waits?.setReleaseError(end.error);
   }
@@ -290,7 +284,7 @@ export class FrameSender implements BatchSender {
   rejectAll(end: Pick<WriteEnd, 'error'>): void {
     this.#machine.blocked = true;
     this.#waits?.rejectAll(end.error);
-    this.#frames.discard();
+    this.#machine.out.discard();
   }
 
   /** Hands all frames to the transport until it is blocked. */
@@ -298,7 +292,7 @@ export class FrameSender implements BatchSender {
     // A transport may call back within `write`. The running loop then sees the change.
     if (this.#writing !== IDLE) return;
     this.#writing = WRITING;
-    const frames = this.#frames;
+    const frames = this.#machine.out;
     try {
       // A transport that calls back may add frames after the current ones.
       for (;;) {
@@ -334,7 +328,7 @@ export class FrameSender implements BatchSender {
   }
 
   #writeSlab(): void {
-    const frames = this.#frames;
+    const frames = this.#machine.out;
     const { slab } = frames;
     const { transport, shared } = this.#connection;
     const { out, start } = slab;
@@ -348,9 +342,9 @@ export class FrameSender implements BatchSender {
   }
 
   #writeSegments(): void {
-    const frames = this.#frames;
+    const frames = this.#machine.out;
     const { transport, platform } = this.#connection;
-    frames.joinTail();
+    frames.slabToTail();
     const { first } = frames;
     const several =
       first !== undefined && (first.next !== undefined || frames.slab.hasFramesOf(frames));
@@ -381,7 +375,7 @@ export class FrameSender implements BatchSender {
 
   #writeControl(opcode: number, payload: Uint8Array): void {
     const { masks } = this.#connection.shared.coding;
-    const maskKey = masks ? this.#frames.nextKey() : undefined;
+    const maskKey = masks ? this.#machine.out.nextKey() : undefined;
     const frame = encodeFrame(opcode, payload, { maskKey });
     this.countControl(opcode, frame.length);
     this.#give(frame);

@@ -48,7 +48,7 @@ import { FRAMES_PER_TURN } from './shared.ts';
 
 // Stages of the loop.
 
-/** Nothing is parsed yet: the code that created the connection first runs its synchronous part. */
+/** Nothing is parsed yet. The code that created the connection first runs its synchronous part. */
 const STARTING = 0;
 const READY = 1;
 const PARSING = 2;
@@ -62,7 +62,7 @@ const CONTINUES_LATER = 2;
 
 /**
  * How far the loop parses: while a read waits; also into the read-ahead, while that has room.
- * `last` is `read-ahead` without a pass, whose end would send frames: for a transport that has closed.
+ * `last` is `read-ahead` without a pass, since its end would send frames: for a transport that has closed.
  */
 type UpTo = 'reader' | 'read-ahead' | 'last';
 
@@ -72,7 +72,6 @@ type ReadEnd = { readonly reason: unknown; readonly normally: boolean };
 /** The decoder needs more input, or another call. */
 type NoEvent = typeof NEED_MORE | typeof STEP;
 
-/** What {@link PullRead} gets. */
 export type ReadResult = Message | MessageReader;
 
 /**
@@ -82,7 +81,7 @@ export type ReadResult = Message | MessageReader;
  * fault are not delivered. A decoder is leased while there is unparsed input.
  *
  * The loop parses a chunk while a read waits for messages. The rest stays unparsed until all ready
- * microtasks have run. By then the caller may have started the next read; otherwise the rest is
+ * microtasks have run. By then the caller may have started the next read. Otherwise the rest is
  * parsed into the read-ahead. So an echo loop of `await`s needs no queue, and pings are answered
  * although no read is pending.
  *
@@ -91,14 +90,13 @@ export type ReadResult = Message | MessageReader;
  * end of the turn, together with what the reader writes until then.
  */
 export class Inbox {
-  /** The pending `receive` or `discardReads`. */
   receiveCall: ReceiveCall | undefined;
   /** The pending `readMessage`, `nextReader` or `next` of an iterator. */
   pull: PullRead<ReadResult> | undefined;
   /** The message that a MessageReader reads. */
   pieces: PieceQueue | undefined;
   /**
-   * Whether a pull read has its message, and its code has not asked for the next one: it may still
+   * Whether a pull read has its message, and its code has not asked for the next one. It may still
    * answer that message.
    */
   messageTaken = false;
@@ -108,7 +106,6 @@ export class Inbox {
   rate: Rate | undefined;
   /** Set when no further message can arrive. Queued messages can still be read. */
   ended: ReadEnd | undefined;
-  /** Whether a pass runs. */
   inPass = false;
   /** Whether the application has begun to read. */
   hasRead = false;
@@ -116,7 +113,7 @@ export class Inbox {
   connHandlerRuns = false;
   readonly #connection: Connection;
   #stage: typeof STARTING | typeof READY | typeof PARSING = STARTING;
-  /** What is done with messages: see {@link MessageDecoder.setPayloadUse}. */
+  /** The use of messages: see {@link MessageDecoder.setPayloadUse}. */
   use: PayloadUse = DELIVERED;
   /** The state of this turn's quota of frames: {@link QUOTA_SPENT}, {@link CONTINUES_LATER}. */
   #quota = 0;
@@ -138,7 +135,7 @@ export class Inbox {
     return pending === '' ? undefined : new ReadPendingError(name, pending);
   }
 
-  /** Whether readers get nothing, because of the rate: input is read ahead, as without a read. */
+  /** Whether readers get nothing, because of the rate. Input is read ahead, as without a read. */
   get held(): boolean {
     return this.rate?.empty === true;
   }
@@ -156,7 +153,7 @@ export class Inbox {
     return this.receiveCall?.handler === undefined || this.receiverFree;
   }
 
-  /** Whether the handler of `receive` is free: it has no message, and takes the next one. */
+  /** Whether the handler of `receive` is free. It has no message, and takes the next one. */
   get receiverFree(): boolean {
     const { receiveCall, queue, rate } = this;
     if (receiveCall?.handler === undefined || receiveCall.state !== FREE) return false;
@@ -262,7 +259,7 @@ export class Inbox {
 
   /**
    * Continues after a wait for a later turn, or for the extension. Without a waiting read it fills the
-   * read-ahead, so control frames are handled without a reader.
+   * read-ahead, so control frames are read without a reader.
    */
   continue(): void {
     this.#connection.rare?.checkExpiry();
@@ -300,7 +297,7 @@ export class Inbox {
 
   #run(ahead: boolean): void {
     const connection = this.#connection;
-    // STARTING: nothing is parsed yet. PARSING: an event has called back, and the loop of it continues.
+    // STARTING: nothing is parsed yet. PARSING: an event has called back, and its loop continues.
     if (this.#stage !== READY) return pauseOrResume(connection);
     this.#stage = PARSING;
     const { machine } = connection;
@@ -365,21 +362,20 @@ export class Inbox {
     }
   }
 
-  /** Handles an event of the machine. */
   handle(event: Exclude<MachineEvent, NoEvent>, decoder: MessageDecoder): void {
     switch (event) {
       case MESSAGE:
         this.#messageArrived(decoder);
         break;
-      // The observer comes last: its writes may bring the next chunk, which replaces the piece.
+      // The observer comes last. Its writes may bring the next chunk, which replaces the piece.
       case MESSAGE_BEGIN:
-        // Code of the application has run since the message began: its reader may have given up.
+        // Code of the application has run since the message began. Its reader may have given up.
         if (this.pull?.streams === true) {
           const reader = beginPieces(this.#connection, decoder);
           // The rate may have ended the connection.
           if (this.pull !== undefined) this.give(reader);
           if (decoder.fin) this.#observe(decoder);
-        } else if (decoder.turnIntoWhole()) this.#messageArrived(decoder);
+        } else if (decoder.becomeWhole()) this.#messageArrived(decoder);
         break;
       case MESSAGE_DATA:
         addPiece(this.#connection, decoder);
@@ -405,7 +401,7 @@ export class Inbox {
     if (!ahead) return false;
     const connection = this.#connection;
     if (!readAheadHasRoom(connection)) return false;
-    // An encoded message waits for its reader: it may become much larger.
+    // An encoded message waits for its reader. It may become much larger.
     return !decoder.transforming || connection.extension!.readyAhead?.() !== false;
   }
 
@@ -426,7 +422,7 @@ export class Inbox {
     for (;;) {
       const event = machine.next();
       if (event !== MESSAGE || !plain) return event;
-      this.rate?.passes(decoder.length);
+      this.rate?.deliver(decoder.length);
       // The rate may have ended the connection.
       if (machine.inputEnded || this.ended !== undefined) return STEP;
       const isFreeAgain = this.receiveCall!.take(decoder) && this.use === DELIVERED && !this.held;
@@ -439,7 +435,7 @@ export class Inbox {
     return this.#connection.shared.platform.observer?.messageIn !== undefined;
   }
 
-  /** A message has arrived: the rate counts it, and the observer sees it. */
+  /** A message has arrived. The rate counts it, and the observer sees it. */
   #observe(decoder: MessageDecoder): void {
     if (!this.dropping) this.rate?.arrived(decoder.length);
     if (this.#isObserved()) observeMessage(this.#connection, decoder);
@@ -463,7 +459,7 @@ export class Inbox {
   /** A whole message of the input, that `#nextEvent` has not given to the handler. */
   #messageArrived(decoder: MessageDecoder): void {
     this.#observe(decoder);
-    // The observer or the rate may have ended the connection: no message is delivered after that.
+    // The observer or the rate may have ended the connection. No message is delivered after that.
     if (!this.#connection.machine.inputEnded) this.#deliver(decoder);
   }
 
@@ -486,7 +482,6 @@ export class Inbox {
     this.queue.push(message);
   }
 
-  /** Gives `result` to the pull read that waits. */
   give(result: ReadResult): void {
     const { pull } = this;
     this.pull = undefined;
@@ -534,7 +529,7 @@ export class Inbox {
     if (!arrived) this.#connection.machine.input?.skip();
   }
 
-  /** No more input will arrive: a message under way ends with `failure`, and gets no answer. */
+  /** No more input will arrive. A message under way ends with `failure`, and gets no answer. */
   finishMessage(failure: { readonly reason: unknown }): void {
     if (this.pieces?.over !== false) return;
     this.pieces.finish(failure);
@@ -581,7 +576,7 @@ export class Inbox {
   }
 
   /**
-   * Ends reading: pending reads reject with the reason. Queued messages can still be read.
+   * Ends reading. Pending reads reject with the reason. Queued messages can still be read.
    *
    * @param isEnd - Whether the cause is the end of this connection. A handler may throw the normal end of
    *   another one.

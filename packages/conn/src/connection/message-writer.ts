@@ -10,7 +10,7 @@ import {
 import { WriteClosedError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { CallPromise } from '../time/call-promise.ts';
-import { handled, RESOLVED, rejected } from '../time/promises.ts';
+import { markHandled, RESOLVED, rejected } from '../time/promises.ts';
 import { bytesOf, type MessageData, SurrogatePairs, utf8 } from '../writing/payload.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
 import type { Connection } from './connection.ts';
@@ -18,7 +18,7 @@ import type { WaitingWrites } from './waiting-writes.ts';
 
 /**
  * Writes one message as a stream. Each fragment has `writeBufferSize` bytes of payload and is sent
- * when more data follows; `close()` sends the last one. Pings, pongs and a close frame may be sent
+ * when more data follows. `close()` sends the last one. Pings, pongs and a close frame may be sent
  * between two fragments. Other messages wait until the writer is closed (RFC 6455, section 5.4).
  *
  * @example
@@ -54,7 +54,6 @@ export class MessageWriter implements AsyncDisposable {
   #bytes = 0;
   /** Why no call is accepted any more. */
   #over: unknown;
-  /** The promise of the last pending call. */
   #pending: Promise<void> | undefined;
   /** The controller of {@link writable}. */
   #stream: { error(reason: unknown): void } | undefined;
@@ -79,11 +78,11 @@ export class MessageWriter implements AsyncDisposable {
    *
    * @param data - A string (lone surrogates become U+FFFD; a pair may be split over
    *   two calls), an ArrayBuffer or any
-   *   view. Do not change bytes until the promise settles; the bytes of a {@link BorrowedMessage}
+   *   view. Do not change bytes until the promise settles. The bytes of a {@link BorrowedMessage}
    *   are protected. Empty data sends nothing.
    * @returns A promise that resolves when the data was taken and there is room for more. Calls may
-   *   overlap: their order is kept. A call that fails aborts the message as {@link abort} does:
-   *   without the data of that call, the peer would get a different message. A TypeError changes
+   *   overlap. Their order is kept. A call that fails aborts the message as {@link abort} does.
+   *   Without the data of that call, the peer would get a different message. A TypeError changes
    *   nothing.
    * @throws (rejects) {@link WriteClosedError} after `close`, `abort` or a later `nextWriter`;
    *   {@link CloseSentError} after a close frame; the error that ended the connection;
@@ -109,7 +108,7 @@ export class MessageWriter implements AsyncDisposable {
       const written = this.#after(() => this.#put(bytes, 0, length));
       if (written === RESOLVED) return RESOLVED;
       if (waits) this.#waitingWrites.countUntil(written, length);
-      hold(bytes, written);
+      pinUntil(bytes, written);
       return this.#watch(written);
     } catch (error) {
       if (isMistake(error)) fromCaller(error, this, 'write');
@@ -232,7 +231,7 @@ export class MessageWriter implements AsyncDisposable {
     return call;
   }
 
-  /** Gives up the message: it cannot be completed. */
+  /** Gives up the message. It cannot be completed. */
   #giveUp(reason: unknown): void {
     this.#over ??= reason;
     if (this.#reportedDone) return;
@@ -262,7 +261,7 @@ export class MessageWriter implements AsyncDisposable {
     const before = this.#pending;
     const pending = before === undefined ? this.#attempt(step) : before.then(step);
     if (pending === RESOLVED) return RESOLVED;
-    this.#pending = handled(pending);
+    this.#pending = markHandled(pending);
     const idle = (): void => {
       if (this.#pending === pending) this.#pending = undefined;
     };
@@ -379,7 +378,7 @@ function kept(bytes: Uint8Array, start: number, end: number): Uint8Array {
 }
 
 /** Keeps the memory of a borrowed message from reuse until its bytes are written. */
-function hold(bytes: Uint8Array, written: Promise<void>): void {
+function pinUntil(bytes: Uint8Array, written: Promise<void>): void {
   const lease = Lease.holding(bytes);
   if (lease === undefined) return;
   lease.pin();

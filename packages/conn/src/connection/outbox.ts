@@ -138,20 +138,10 @@ export class Outbox {
         const bytes = utf8(text, this.#connection.platform);
         return this.waitingWritesOrNew().send(WaitingMessage.owning(type, bytes, compress));
       }
-      sent = this.#encodedText(type, text);
+      sent = encodedText(this.#connection, type, text);
     } else sent = this.sender.added(this.frames.addText(FIN | type, text));
     this.countMessage(type, text);
     return sent;
-  }
-
-  #encodedText(type: DataType, text: string): Promise<void> {
-    const { bytes, release } = Lease.acquire(text.length * 3);
-    try {
-      const size = this.#connection.platform.writeUtf8(bytes, 0, text);
-      return this.encodedFrame(type, bytes, 0, size);
-    } finally {
-      release();
-    }
   }
 
   /**
@@ -218,41 +208,12 @@ export class Outbox {
     const { bytes } = message;
     const type = message.type as DataType;
     const wants = this.encoder?.wants(bytes.length, undefined) === true;
-    const sent = wants ? this.#encodedPrepared(message) : this.sharedFrame(FIN | type, bytes);
+    const sent = wants ? encodedPrepared(this, message) : this.sharedFrame(FIN | type, bytes);
     if (sent === undefined) {
       return this.waitingWritesOrNew().encodeLater(write ?? WaitingMessage.prepared(message));
     }
     this.countMessage(type, bytes.length);
     return sent;
-  }
-
-  /**
-   * Sends a prepared message that the extension changes.
-   *
-   * @returns Undefined when another thread must encode it first.
-   */
-  #encodedPrepared(message: PreparedMessage): Promise<void> | undefined {
-    const { bytes } = message;
-    const { length } = bytes;
-    const type = message.type as DataType;
-    const encoder = this.encoder!;
-    const { shared, rsv } = encoder;
-    if (shared === undefined) return this.encodedFrame(type, bytes, 0, length);
-    const variant = encoder.variantOf(message, shared);
-    if (variant === undefined) return undefined;
-    if (variant.length === 0) {
-      return encoder.wants(length, false)
-        ? this.encodedFrame(type, bytes, 0, length)
-        : this.sharedFrame(FIN | type, bytes);
-    }
-    shared.recordSent(bytes, 0, length);
-    try {
-      this.sender.countEncoded(length);
-      return this.sharedFrame(FIN | rsv | type, variant);
-    } catch (error) {
-      shared.forget();
-      throw error;
-    }
   }
 
   /**
@@ -271,18 +232,18 @@ export class Outbox {
     if (changes || waits || this.writeEnd !== undefined) return false;
     const isObserved = platform.observer?.messageOut !== undefined;
     if (isObserved || settings.maxBufferedAmount < LARGEST_SLAB) return false;
-    const turn = sharedFrames(platform);
-    const batch = turn.run(messages);
+    const batches = sharedFrames(platform);
+    const batch = batches.batchOf(messages);
     if (batch === undefined) return false;
     this.frames.share(batch);
     void sender.added(batch.size, messages.length);
-    turn.flushAtEndOfTurn(sender);
+    batches.flushAtEndOfTurn(sender);
     connection.messagesOut += messages.length;
     return true;
   }
 
   /**
-   * Counts a message whose frames were accepted: an error of the observer does not reject its write.
+   * Counts a message after its frames were accepted. An error of the observer does not reject its write.
    *
    * @param payload - The text, or the size in bytes.
    */
@@ -295,7 +256,6 @@ export class Outbox {
 
   // Frames
 
-  /** Sends a frame with a copy of `bytes[start, end)`. */
   copiedFrame(b0: number, bytes: Uint8Array, start: number, end: number): Promise<void> {
     return this.sender.added(this.frames.addCopy(b0, bytes, start, end));
   }
@@ -368,20 +328,20 @@ export class Outbox {
     const { length } = payload;
     const { frames, sender } = this;
     const { machine, shared } = this.#connection;
-    const isOwn = shared.coding.masks || length > LARGEST_SLAB;
+    const isAlone = shared.coding.masks || length > LARGEST_SLAB;
     // A transport that calls back within a write may be blocked while a batch is unsent.
     const behind = machine.blocked || (frames.batch === undefined && frames.bytes > 0);
-    if (isOwn || (behind && length < REFERENCE_FROM)) {
+    if (isAlone || (behind && length < REFERENCE_FROM)) {
       return this.ownedFrame(b0, payload, 0, length);
     }
     const before = behind ? undefined : frames.batch;
-    const turn = sharedFrames(shared.platform);
-    const batch = turn.extend(before, b0, payload);
+    const batches = sharedFrames(shared.platform);
+    const batch = batches.extend(before, b0, payload);
     const size = batch.size - (before === undefined ? 0 : before.size);
     if (behind) frames.addShared(batch);
     else {
       frames.share(batch);
-      if (before === undefined) turn.flushAtEndOfTurn(sender);
+      if (before === undefined) batches.flushAtEndOfTurn(sender);
     }
     return sender.added(size);
   }
@@ -391,7 +351,7 @@ export class Outbox {
   /**
    * Sends a ping or a pong.
    *
-   * @param own - Whether the library sends the frame. No caller then checks the promise, so a
+   * @param ours - Whether the library sends the frame. No caller then checks the promise, so a
    *   failure ends the connection. After the close frame the call has no effect.
    */
   control(
@@ -399,14 +359,14 @@ export class Outbox {
     bytes: Uint8Array,
     start: number,
     end: number,
-    own = false,
+    ours = false,
   ): Promise<void> {
     if (!this.open) {
-      return own ? RESOLVED : rejected(this.writeEnd!.error);
+      return ours ? RESOLVED : rejected(this.writeEnd!.error);
     }
     // Heartbeat pings do not go between the frames of a compressed message: see `heartbeat.ts`.
-    const follows = own && opcode === PingMessage && this.waitingWrites?.encodedUnsent === true;
-    return this.sender.control(opcode, bytes, start, end, own, follows);
+    const follows = ours && opcode === PingMessage && this.waitingWrites?.encodedUnsent === true;
+    return this.sender.control(opcode, bytes, start, end, ours, follows);
   }
 
   /** The machine has queued our close frame: later writes, and those that wait, reject with `end`. */
@@ -452,19 +412,19 @@ export class Outbox {
     // An expired deadline can be moved and does not stop control frames. After this call neither is
     // possible.
     if (!this.open) return;
-    this.writeEnd = WriteEnd.ofError(this.writeEnd?.error ?? error);
+    this.writeEnd = new WriteEnd(this.writeEnd?.error ?? error);
     this.#connection.rare?.noteWriteEnd();
   }
 
   /**
-   * The transport will be destroyed: rejects later writes, and those whose bytes it then releases.
+   * The transport will be destroyed: rejects later writes, and others when it releases their bytes.
    */
   fail(error: WebSocketError): void {
     this.stopAccepting(error);
     this.sender.rejectReleased(this.writeEnd!);
   }
 
-  /** Rejects the open writer and every waiting write: no message is accepted any more. */
+  /** Rejects the open writer and every waiting write. No message is accepted any more. */
   rejectWaiting(): void {
     this.waitingWrites?.rejectAll(this.writeEnd!);
   }
@@ -490,6 +450,50 @@ function rejectionAtEnd(connection: Connection, { error, expired }: WriteEnd): P
 function observeMessage(connection: Connection, type: number, payload: number | string): void {
   const bytes = typeof payload === 'string' ? utf8Length(payload) : payload;
   connection.observe((observer) => observer.messageOut?.(connection.conn, type, bytes));
+}
+
+// Functions: a class with `#` methods would cost each connection a word.
+
+function encodedText(
+  { outbox, platform }: Connection,
+  type: DataType,
+  text: string,
+): Promise<void> {
+  const { bytes, release } = Lease.acquire(text.length * 3);
+  try {
+    return outbox.encodedFrame(type, bytes, 0, platform.writeUtf8(bytes, 0, text));
+  } finally {
+    release();
+  }
+}
+
+/**
+ * Sends a prepared message that the extension changes.
+ *
+ * @returns Undefined when another thread must encode it first.
+ */
+function encodedPrepared(outbox: Outbox, message: PreparedMessage): Promise<void> | undefined {
+  const { bytes } = message;
+  const { length } = bytes;
+  const type = message.type as DataType;
+  const encoder = outbox.encoder!;
+  const { shared, rsv } = encoder;
+  if (shared === undefined) return outbox.encodedFrame(type, bytes, 0, length);
+  const variant = encoder.variantOf(message, shared);
+  if (variant === undefined) return undefined;
+  if (variant.length === 0) {
+    return encoder.wants(length, false)
+      ? outbox.encodedFrame(type, bytes, 0, length)
+      : outbox.sharedFrame(FIN | type, bytes);
+  }
+  shared.recordSent(bytes, 0, length);
+  try {
+    outbox.sender.countEncoded(length);
+    return outbox.sharedFrame(FIN | rsv | type, variant);
+  } catch (error) {
+    shared.forget();
+    throw error;
+  }
 }
 
 /** A masked frame never refers to the caller's bytes, so a client copies them. */

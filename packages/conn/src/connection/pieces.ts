@@ -13,7 +13,6 @@ export function beginPieces(connection: Connection, decoder: MessageDecoder): Me
   return reader;
 }
 
-/** Adds a piece to the message that is read. */
 export function addPiece(connection: Connection, decoder: MessageDecoder): void {
   add(connection, decoder, 0);
 }
@@ -30,7 +29,6 @@ function add({ inbox }: Connection, decoder: MessageDecoder, messages: 0 | 1): v
   rate?.pieceArrived(size);
 }
 
-/** A reader of a message that has arrived. */
 export function readerOf(connection: Connection, { type, data }: Message): MessageReader {
   const reader = newReader(connection, type);
   const pieces = connection.inbox.pieces!;
@@ -46,7 +44,7 @@ export function readyReader(connection: Connection): MessageReader | undefined {
   if (message !== undefined) return readerOf(connection, message);
   // Messages that wait for the rate come before the one under way.
   const isDue = inbox.ended === undefined && !inbox.held;
-  const begun = isDue ? machine.input?.turnIntoPieces() : undefined;
+  const begun = isDue ? machine.input?.becomePieces() : undefined;
   if (begun === undefined) return undefined;
   const reader = newReader(connection, machine.input!.type);
   inbox.pieces!.push(begun);

@@ -14,7 +14,6 @@ export function readMessage(connection: Connection, name: string): Promise<Messa
   return read(connection, name) as Promise<Message>;
 }
 
-/** Reads the next message as a stream. */
 export function nextReader(connection: Connection): Promise<MessageReader> {
   return read(connection, 'nextReader') as Promise<MessageReader>;
 }
@@ -77,13 +76,13 @@ function wait(connection: Connection, pull: PullRead<ReadResult>): Promise<unkno
   return promise;
 }
 
-/** The read of {@link takeNext}, while that parses. */
+/** The pending read while {@link takeNext} parses. */
 const LOOP = /* @__PURE__ */ new PullRead<ReadResult>('a loop');
 
 /**
  * The common read of a loop: the next message of a chunk, in a turn with a scheduled end. Returns
  * undefined when there is none, and whenever more has to be done: see {@link Inbox.straight}. After any
- * other event, it returns the read that goes on.
+ * other event, it returns the read that waits.
  */
 function takeNext(
   connection: Connection,
@@ -144,11 +143,11 @@ export class MessageIterator implements AsyncIterableIterator<Message, undefined
     return nextResult(this.#connection, this);
   }
 
-  /** `break` leaves the connection open. A pending `next` is done: it takes no message. */
+  /** `break` leaves the connection open. A pending `next` is done. It takes no message. */
   return(): Promise<IteratorResult<Message, undefined>> {
     const { inbox } = this.#connection;
     const { pull } = inbox;
-    // Not within its own call, which takes its message.
+    // A read without a promise is within its call, which takes the message.
     if (pull?.iterator === this && pull.promise !== undefined) {
       inbox.pull = undefined;
       pull.leave();

@@ -20,20 +20,18 @@ import { FlowControl } from './flow-control.ts';
 const LOGIN_EXPIRED = 4401;
 
 /**
- * What few connections need: one object, created on first use, with parts that are created on first
+ * Parts that few connections need: one object, created on first use, with parts that are created on first
  * use. An idle connection has none.
  */
 export class RareParts {
   /** The user's handlers of control frames. */
   handlers: ControlHandlers | undefined;
-  /** The unanswered pings. */
   pings: Pings | undefined;
   /** Created by the first pause. */
   flowControl: FlowControl | undefined;
   closed: Deferred<CloseInfo> | undefined;
-  /** See {@link observeWrites}. */
   #writesObserver: ((conn: ReportedConn) => void) | undefined;
-  /** The longest message in bytes, if not that of the settings. */
+  /** The longest message in bytes, if it differs from the settings. */
   readLimit: number | undefined;
   /** Whether messages are dropped that the application may still have wanted. */
   loses = false;
@@ -44,7 +42,7 @@ export class RareParts {
   pingsOut = 0;
   messagesDropped = 0;
   /** Bytes of messages that a reader keeps for later. */
-  heldBytes = 0;
+  keptBytes = 0;
   /** Bytes that it has kept and taken. */
   takenBytes = 0;
   /** The dropped messages that the application may have wanted. */
@@ -113,7 +111,7 @@ export class RareParts {
     this.#readDeadline ??= new Deadline(connection.platform, (when) => {
       connection.inbox.dropAll();
       connection.inbox.finish(deadlineError('read', when), false);
-      // Control frames behind the dropped messages are still handled.
+      // Control frames behind the dropped messages are still read.
       connection.inbox.run('reader');
     });
     this.#readDeadline.set(at);
@@ -128,7 +126,7 @@ export class RareParts {
     this.#writeDeadline ??= new Deadline(connection.platform, (when) => {
       if (!outbox.open) return;
       const error = deadlineError('write', when);
-      outbox.writeEnd = WriteEnd.ofDeadline(error);
+      outbox.writeEnd = new WriteEnd(error, true);
       connection.guardTransport(() => {
         if (connection.bufferedAmount > 0) connection.abort(error);
       });
@@ -169,7 +167,7 @@ export class RareParts {
 
   /**
    * Returns the promise of a call that exceeds a bound. The first refusal that no code awaits is
-   * reported: it has no other trace.
+   * reported. It has no other trace.
    */
   refuse(error: BackpressureError, where: string): CallPromise<never> {
     const connection = this.#connection;
@@ -213,7 +211,7 @@ export class RareParts {
     return outbox.withinTotal(bytes) ? undefined : platform.writeBudget?.refusal(bytes);
   }
 
-  /** A broadcast skips this connection: its buffer has no room for `size` bytes. */
+  /** A broadcast skips this connection. Its buffer has no room for `size` bytes. */
   skipBroadcast(size: number): void {
     this.messagesRefused++;
     if (this.#refusalReported) return;

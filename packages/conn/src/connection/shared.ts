@@ -1,5 +1,5 @@
 import { MessageDecoder, type Role, type SlabSource, sharedSlabPool } from '@ws/codec';
-import { type FrameCoding, FrameSlab, Pool } from '@ws/codec/internal';
+import { type FrameCoding, FrameSlab, LARGEST_SLAB, Pool } from '@ws/codec/internal';
 import { type BufferPool, slabsOf, threadSlab } from '../memory/write-memory.ts';
 import type { Settings } from '../options/conn-options.ts';
 import { type Platform, perPlatform, platformFunctions } from '../platform/platform.ts';
@@ -15,6 +15,12 @@ import type { Timers } from '../scheduler/timers.ts';
 const MAX_FREE = 64;
 
 /**
+ * From this many bytes on, frames may wait in the slab, or in a slow transport as a view of it. Fewer
+ * are copied. Bounds count bytes, and the rest of the slab would be memory beyond them.
+ */
+export const LEND_FROM: number = (LARGEST_SLAB / 8) * 7;
+
+/**
  * Frames of one connection that are parsed in one turn of the event loop: less than 1 ms, if the
  * reader streams fragments of one byte.
  */
@@ -22,7 +28,7 @@ export const FRAMES_PER_TURN = 1_000;
 
 /**
  * Shared by connections with the same role and platform. It has the pools from which a connection acquires
- * memory for its work; the connection releases that memory when it is idle.
+ * memory for its work. The connection releases that memory when it is idle.
  */
 export class ConnShared {
   readonly role: Role;
@@ -31,7 +37,7 @@ export class ConnShared {
   readonly endOfTurn: TaskQueue;
   readonly laterTurn: TaskQueue;
   readonly decoders: Pool<MessageDecoder> = new Pool(MAX_FREE);
-  /** How frames are encoded: those of a client are masked. */
+  /** How frames are encoded: a client masks them. */
   readonly coding: FrameCoding;
   /** The write memory of connections without a `writeBufferPool`. */
   readonly #memory: WriteMemory = { slabs: sharedSlabPool(), slab: threadSlab() };
@@ -46,10 +52,9 @@ export class ConnShared {
     this.endOfTurn = endOfTurn;
     this.laterTurn = laterTurn;
     const { nextKey, writeUtf8 } = platformFunctions(platform);
-    this.coding = { masks: role === 'client', nextKey, writeUtf8 };
+    this.coding = { masks: role === 'client', nextKey, writeUtf8, lendFrom: LEND_FROM };
   }
 
-  /** Returns the memory to which a connection writes. */
   writeMemory({ report, writing }: Settings): WriteMemory {
     const { writeBufferPool: pool, writeBufferSize: size } = writing;
     if (pool === undefined) return this.#memory;
@@ -80,7 +85,6 @@ type WriteMemory = {
 /** The memory of a `writeBufferPool`. `size` is the `writeBufferSize`. */
 type PoolMemory = WriteMemory & { readonly size: number };
 
-/** Returns the {@link ConnShared} of a role and a platform. */
 export const sharedOf: { readonly [R in Role]: (platform: Platform) => ConnShared } = {
   server: /* @__PURE__ */ perPlatform((platform) => new ConnShared('server', platform)),
   client: /* @__PURE__ */ perPlatform((platform) => new ConnShared('client', platform)),

@@ -7,7 +7,7 @@ const LONGEST = 10;
 
 /**
  * A peer that reads slowly when we close. It gets the accepted messages while it takes them. Bytes are
- * `flushed` when the operating system has them, and `unsent` until then; times are of the platform's
+ * `flushed` when the operating system has them, and `unsent` until then. Times are of the platform's
  * clock, in ms.
  */
 export class SlowPeer {
@@ -31,7 +31,6 @@ export class SlowPeer {
     this.#least = Math.ceil(unsent * LEAST_PROGRESS);
   }
 
-  /** The transport has drained. */
   drained(now: number): void {
     this.#drainedAt = now;
   }
@@ -39,7 +38,7 @@ export class SlowPeer {
   /**
    * The deadline has come.
    *
-   * @param inTransit - Bytes that the operating systems may hold.
+   * @param inTransit - Bytes that the operating systems may have.
    * @returns The time in ms until the next deadline; 0 gives up the peer.
    */
   extend(now: number, flushed: number, unsent: number, inTransit: number): number {

@@ -3,12 +3,12 @@ import { Lease } from '@ws/codec/internal';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import type { FifoEntry } from '../memory/fifo.ts';
 import type { DataType } from '../message.ts';
-import { Deferred, handled } from '../time/promises.ts';
+import { Deferred, markHandled } from '../time/promises.ts';
 import { watchChanges } from '../writing/pending-bytes.ts';
 import type { PreparedMessage } from '../writing/prepared-message.ts';
 
 /**
- * A write that waits for an earlier message: a message must not begin before the previous one has
+ * A write that waits for an earlier message. A message must not begin before the previous one has
  * ended (RFC 6455, section 5.4).
  */
 export type Waiting = WaitingMessage | WaitingWriter | WaitForRoom;
@@ -22,10 +22,9 @@ class WaitingWrite<T> {
 
   constructor(size: number) {
     this.size = size;
-    void handled(this.promise);
+    void markHandled(this.promise);
   }
 
-  /** The promise of the caller. */
   get promise(): Promise<T> {
     return this.#written.promise;
   }
@@ -63,7 +62,7 @@ export class WaitingWriter extends WaitingWrite<object> {
 
 /**
  * A whole message that waits, for an earlier one or for another thread that encodes it. Its bytes
- * do not change meanwhile: fewer than {@link COPY_BELOW} are copied, more are referenced.
+ * do not change meanwhile. Fewer than {@link COPY_BELOW} are copied, more are referenced.
  */
 export class WaitingMessage extends WaitingWrite<void> {
   readonly type: DataType;
@@ -72,11 +71,10 @@ export class WaitingMessage extends WaitingWrite<void> {
   end: number;
   /** The option of the caller. */
   readonly compress: boolean | undefined;
-  /** The message, if it is a prepared one. */
   readonly prepared: PreparedMessage | undefined;
   /** No other code uses `bytes`, which is the whole message. */
   isOwned = true;
-  /** Whether the message becomes a frame only when the transport takes it: until then it can be aborted. */
+  /** Whether the message becomes a frame only when the transport takes it. Until then it can be aborted. */
   mayAbort = false;
   #lease: Lease | undefined;
   #check: (() => void) | undefined;

@@ -1,6 +1,6 @@
 import { ContinuationFrame } from '@ws/codec';
 import { isControl } from '@ws/codec/internal';
-import { sendHeldPing } from '../control/heartbeat.ts';
+import { sendDelayedPing } from '../control/heartbeat.ts';
 import { TimeoutError } from '../errors.ts';
 import { Fifo } from '../memory/fifo.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
@@ -41,7 +41,7 @@ export class WaitingWrites {
   #advancing = false;
   /** Whether the write that is called now has a signal. See {@link withSignal}. */
   #mayAbort = false;
-  /** The close frame is about to be sent: messages wait for no turn. */
+  /** The close frame is about to be sent. Messages wait for no turn. */
   #flushing = false;
   /** Waiting calls of `nextWriter` without `queue`. Each of them finishes the writers before it. */
   #superseding = 0;
@@ -67,15 +67,15 @@ export class WaitingWrites {
 
   /**
    * Whether a message must wait for earlier ones. While waiting writes are sent, a new message joins
-   * them: an observer may write, and the rest may be sent in a later turn. A message with a signal also
-   * waits for a blocked transport: an abort cannot take back a frame.
+   * them. An observer may write, and the rest may be sent in a later turn. A message with a signal also
+   * waits for a blocked transport. An abort cannot take back a frame.
    */
   get mustWait(): boolean {
     if (this.busy || this.#advancing || this.#queue.length > 0) return true;
     return this.#mayAbort && this.#connection.machine.blocked;
   }
 
-  /** Calls `write`, whose message has a signal. */
+  /** Calls `write` for a message with a signal. */
   withSignal(write: () => Promise<void>): Promise<void> {
     this.#mayAbort = true;
     try {
@@ -94,7 +94,6 @@ export class WaitingWrites {
     return this.#queue.peek();
   }
 
-  /** Adds a write that waits for earlier ones. */
   add<Write extends Waiting>(write: Write): Write['promise'] {
     if (write instanceof WaitingMessage) write.mayAbort = this.#mayAbort;
     write.entry = this.#queue.add(write);
@@ -245,14 +244,14 @@ export class WaitingWrites {
     if (!isControl(type)) this.#outbox.countMessage(type, bytes);
   }
 
-  /** The writer is done: the next waiting write may begin. */
+  /** The writer is done. The next waiting write may begin. */
   writerDone(writer: MessageWriter): void {
     if (this.writer !== writer) return;
     this.writer = undefined;
     this.#endEncoded(false);
     // A ping of the heartbeat may have waited for the end of the message.
     const { platform, rare } = this.#connection;
-    if (rare?.pingWait !== undefined) sendHeldPing(this.#connection, platform.now());
+    if (rare?.pingWait !== undefined) sendDelayedPing(this.#connection, platform.now());
     this.#idleAlarm.stop();
     this.#advance();
     this.#idleAlarm.watch();
@@ -377,7 +376,7 @@ export class WaitingWrites {
         this.#advance();
       });
     } catch {
-      // No thread is available: the message is sent as it is.
+      // No thread is available. The message is sent as it is.
       this.#encoded(write, undefined);
     }
     return write.promise;
@@ -437,7 +436,7 @@ export class WaitingWrites {
     this.#flushing = false;
   }
 
-  /** Rejects the open writer and every waiting write: no message is accepted any more. */
+  /** Rejects the open writer and every waiting write. No message is accepted any more. */
   rejectAll({ error }: WriteEnd): void {
     const { writer } = this;
     const encoding = this.#encoding;
@@ -455,7 +454,7 @@ export class WaitingWrites {
 }
 
 /**
- * Reports a MessageWriter that its owner has forgotten: a message has waited for it, and the writer
+ * Reports a MessageWriter that its owner has forgotten. A message has waited for it, and the writer
  * made no call meanwhile. Each writer is reported once.
  */
 class IdleWriterAlarm implements TimerEntry {

@@ -25,17 +25,16 @@ export type ControlHandlerName = 'ping handler' | 'pong handler' | 'close handle
 
 /** The user's handlers of control frames. */
 export class ControlHandlers {
-  /** The defaults, once a getter of the Conn has returned them: it returns the same one again. */
+  /** The defaults, once a getter of the Conn has returned them. It returns the same one again. */
   defaultPing: PingPongHandler | undefined;
   defaultClose: CloseHandler | undefined;
   readonly #failed: (error: unknown, name: ControlHandlerName) => void;
   #pingHandler: UserHandler<PingPongHandler> | undefined;
   #pongHandler: UserHandler<PingPongHandler> | undefined;
   #closeHandler: UserHandler<CloseHandler> | undefined;
-  #pingRun: HandlerRun | undefined;
-  #pongRun: HandlerRun | undefined;
+  #pingCalls: HandlerCalls | undefined;
+  #pongCalls: HandlerCalls | undefined;
 
-  /** @param failed - Called with the error of a handler. */
   constructor(failed: (error: unknown, name: ControlHandlerName) => void) {
     this.#failed = failed;
   }
@@ -68,16 +67,15 @@ export class ControlHandlers {
   handlePing({ bytes, start, end }: MessageDecoder): void {
     const handler = this.#pingHandler?.call;
     if (handler === undefined) return;
-    this.#pingRun ??= new HandlerRun();
-    this.#call('ping handler', this.#pingRun, handler, copyOf(bytes, start, end));
+    this.#pingCalls ??= new HandlerCalls();
+    this.#call('ping handler', this.#pingCalls, handler, copyOf(bytes, start, end));
   }
 
-  /** Calls the pong handler with the payload in the decoder. */
   handlePong({ bytes, start, end }: MessageDecoder): void {
     const handler = this.#pongHandler?.call;
     if (handler === undefined) return;
-    this.#pongRun ??= new HandlerRun();
-    this.#call('pong handler', this.#pongRun, handler, copyOf(bytes, start, end));
+    this.#pongCalls ??= new HandlerCalls();
+    this.#call('pong handler', this.#pongCalls, handler, copyOf(bytes, start, end));
   }
 
   /** Calls the close handler, which is set. Resolves when it has settled; never rejects. */
@@ -91,40 +89,40 @@ export class ControlHandlers {
 
   #call(
     name: ControlHandlerName,
-    run: HandlerRun,
+    calls: HandlerCalls,
     handler: PingPongHandler,
     payload: OwnedBytes,
   ): void {
-    if (run.busy) {
-      run.newest = { handler, payload };
+    if (calls.busy) {
+      calls.newest = { handler, payload };
       return;
     }
     const failed = (error: unknown): void => this.#failed(error, name);
     try {
       const result: unknown = handler(payload);
       if (!isThenable(result)) return;
-      run.busy = true;
+      calls.busy = true;
       const settled = Promise.resolve(result).then(undefined, failed);
-      void settled.then(() => this.#continue(name, run));
+      void settled.then(() => this.#continue(name, calls));
     } catch (error) {
       // In a microtask, as for a promise: the decoder is at work.
       void RESOLVED.then(() => failed(error));
     }
   }
 
-  #continue(name: ControlHandlerName, run: HandlerRun): void {
-    const { newest } = run;
-    run.busy = false;
-    run.newest = undefined;
-    if (newest !== undefined) this.#call(name, run, newest.handler, newest.payload);
+  #continue(name: ControlHandlerName, calls: HandlerCalls): void {
+    const { newest } = calls;
+    calls.busy = false;
+    calls.newest = undefined;
+    if (newest !== undefined) this.#call(name, calls, newest.handler, newest.payload);
   }
 }
 
 /**
- * The calls of one async handler. While its promise is pending, only the newest frame waits: the
+ * The calls of one async handler. While its promise is pending, only the newest frame waits. The
  * peer may send any number (RFC 6455, section 5.5.3, allows this for pings).
  */
-class HandlerRun {
+class HandlerCalls {
   busy = false;
   newest: { readonly handler: PingPongHandler; readonly payload: OwnedBytes } | undefined;
 }

@@ -3,7 +3,7 @@ import type { Connection } from '../connection/connection.ts';
 import { TimeoutError } from '../errors.ts';
 import type { Heartbeat as HeartbeatOption } from '../options/conn-options.ts';
 
-/** The slowest peer whose speed was not measured, in bytes per ms: 16 KiB/s. */
+/** The slowest peer without a measured speed, in bytes per ms: 16 KiB/s. */
 const SLOWEST = 16.384;
 /** Connections that have sent fewer bytes remember nothing: their peers read them in a second. */
 const NOTED_FROM = 16_384;
@@ -13,8 +13,8 @@ const NOTED_FROM = 16_384;
  * that follows other bytes, so that an idle connection has none.
  */
 export interface PingWait {
-  /** The ping is not sent yet: a compressed message of several frames is open. */
-  readonly held: boolean;
+  /** The ping is not sent yet. A compressed message of several frames is open. */
+  readonly unsent: boolean;
   /** Bytes that were accepted before the ping. */
   readonly ahead: number;
   /** {@link bytesFlushed} when it last grew, and the time of that. */
@@ -44,13 +44,13 @@ function transitTime(
 }
 
 // The heartbeat (RFC 6455, section 5.5.2) pings silent peers and reports peers that do not answer.
-// Any byte of the peer is a sign of life: a chunk costs one store, to `Connection.heardAt`.
+// Any byte of the peer is a sign of life. A chunk costs one store, to `Connection.heardAt`.
 //
 // A peer can answer a ping only after it has read our older bytes. While such bytes wait in this
 // process, the timeout of the ping has not started. The connection then lives as long as some of
 // them leave within `interval + timeout`, or within the time in which the peer has read as many
-// bytes as the operating systems may hold, and as long as the peer itself sends. Bytes that left
-// since the peer was heard may be in the operating systems: the timeout adds the time to read them.
+// bytes as the operating systems may have, and as long as the peer itself sends. Bytes that left
+// since the peer was heard may be in the operating systems. The timeout adds the time to read them.
 
 /** Sets the first alarm of `connection`. */
 export function startHeartbeat(connection: Connection): void {
@@ -72,7 +72,7 @@ export function checkHeartbeat(connection: Connection, now: number): void {
     if (rare !== undefined) rare.pingedAt = rare.pingWait = undefined;
     const isDue = silence >= interval || connection.paused;
     if (isDue) ping(connection, now);
-    if (connection.rare?.pingWait?.held !== true) noteBytes(connection);
+    if (connection.rare?.pingWait?.unsent !== true) noteBytes(connection);
     if (!isDue) return shared.timers.set(connection, interval - silence);
   } else updateWait(connection, settings.heartbeat, now);
   const due = dueAt(connection, settings.heartbeat);
@@ -82,10 +82,10 @@ export function checkHeartbeat(connection: Connection, now: number): void {
   shared.timers.set(connection, connection.paused ? interval : Math.min(interval, due - now));
 }
 
-/** The compressed message of several frames has ended: a held ping is sent. */
-export function sendHeldPing(connection: Connection, now: number): void {
+/** The compressed message of several frames has ended. A delayed ping is sent. */
+export function sendDelayedPing(connection: Connection, now: number): void {
   const rare = connection.rareParts();
-  if (rare.pingWait?.held !== true) return;
+  if (rare.pingWait?.unsent !== true) return;
   if (connection.heardAt < rare.pingedAt!) sendPing(connection, now);
   else rare.pingWait = undefined;
 }
@@ -97,12 +97,12 @@ function expire(connection: Connection, { interval, timeout }: HeartbeatOption, 
 }
 
 function ping(connection: Connection, now: number): void {
-  // Some peers forget at a ping that a compressed message of several frames is open, and lose data.
+  // A ping between the frames of a compressed message makes some peers lose data.
   if (connection.outbox.waitingWrites?.streamsEncoded !== true) return sendPing(connection, now);
   const rare = connection.rareParts();
   rare.pingedAt = now;
   rare.pingWait = {
-    held: true,
+    unsent: true,
     ahead: 0,
     flushed: 0,
     progressAt: now,
@@ -125,7 +125,7 @@ function sendPing(connection: Connection, now: number): void {
   const transit = bytesFlushed < bytesOut ? undefined : Math.floor(ahead / SLOWEST);
   if (transit !== 0) {
     rare.pingWait = {
-      held: false,
+      unsent: false,
       ahead: bytesOut,
       flushed: bytesFlushed,
       progressAt: sender.stalledSince(now),
@@ -144,8 +144,8 @@ function updateWait(connection: Connection, option: HeartbeatOption, now: number
   const { pingWait } = rare;
   const { bytesFlushed } = connection.outbox.sender;
   if (pingWait === undefined || pingWait.transit !== undefined) return;
-  if (pingWait.held) {
-    // A held ping waits for at most its timeout.
+  if (pingWait.unsent) {
+    // A delayed ping waits for at most its timeout.
     if (now >= dueAt(connection, option)) sendPing(connection, now);
   } else if (bytesFlushed > pingWait.flushed) {
     pingWait.flushed = bytesFlushed;
@@ -157,11 +157,11 @@ function updateWait(connection: Connection, option: HeartbeatOption, now: number
   }
 }
 
-/** When a connection that was pinged expires, or its held ping is sent. */
+/** When a connection that was pinged expires, or its delayed ping is sent. */
 function dueAt(connection: Connection, { interval, timeout }: HeartbeatOption): number {
   const { transport, paused } = connection;
   const { pingedAt, pingWait } = connection.rareParts();
-  if (pingWait === undefined || pingWait.held) return pingedAt! + timeout;
+  if (pingWait === undefined || pingWait.unsent) return pingedAt! + timeout;
   if (pingWait.transit !== undefined) return pingedAt! + pingWait.transit + timeout;
   const patience = Math.max(interval + timeout, transitTime(pingWait, transport.inTransit ?? 0));
   const stalled = pingWait.progressAt + patience;

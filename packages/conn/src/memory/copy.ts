@@ -1,7 +1,7 @@
 import type { OwnedBytes } from '@ws/codec';
 
 /**
- * Writes below this size in bytes are copied. Others are referenced: a copy would cost more than the
+ * Writes below this size in bytes are copied. Others are referenced. A copy would cost more than the
  * promise that waits for the release, and would need two slabs.
  */
 export const COPY_BELOW = 32_768;
@@ -10,7 +10,7 @@ export const COPY_BELOW = 32_768;
 const SHORT = 40;
 
 /**
- * Copies `bytes[start, end)` to new memory. The result is a plain Uint8Array: the `slice` of a
+ * Copies `bytes[start, end)` to new memory. The result is a plain Uint8Array. The `slice` of a
  * subclass may not copy, as in Node's Buffer. V8 does not fill the copy of a typed array with
  * zeros first.
  */

@@ -1,4 +1,3 @@
-/** An entry of a {@link Fifo}. */
 export class FifoEntry<T> {
   readonly value: T;
   previous: FifoEntry<T> | undefined;
@@ -13,7 +12,7 @@ export class FifoEntry<T> {
 }
 
 /**
- * A queue, first in, first out, from which any entry can be removed. It is a list: to take the first
+ * A queue, first in, first out, from which any entry can be removed. It is a list. To take the first
  * entry of a long array, Set or Map again and again takes more than linear time.
  */
 export class Fifo<T> {
@@ -26,16 +25,6 @@ export class Fifo<T> {
     if (this.#last === undefined) this.#first = entry;
     else this.#last.next = entry;
     this.#last = entry;
-    this.length++;
-    return entry;
-  }
-
-  addFirst(value: T): FifoEntry<T> {
-    const entry = new FifoEntry(value, undefined);
-    entry.next = this.#first;
-    if (this.#first === undefined) this.#last = entry;
-    else this.#first.previous = entry;
-    this.#first = entry;
     this.length++;
     return entry;
   }

@@ -111,7 +111,7 @@ export interface OfferSettings {
   readonly report: Report | undefined;
 }
 
-/** The settings whose compression was declined, and reported. */
+/** The settings with a compression that was declined, and reported. */
 const declined = /* @__PURE__ */ new WeakSet<OfferSettings>();
 
 /**

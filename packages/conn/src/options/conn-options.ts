@@ -27,7 +27,7 @@ export interface ConnSettings {
    */
   readonly readLimit?: number | false | undefined;
   /**
-   * Bytes of messages that are held while no read is pending, before the transport is paused; 1 MiB
+   * Bytes of messages that are kept while no read is pending, before the transport is paused; 1 MiB
    * more while a call of `ping` waits. Default: 64 KiB.
    */
   readonly readAhead?: number | undefined;
@@ -70,10 +70,10 @@ export interface ConnSettings {
   /**
    * Gets errors that no code may be waiting for: those that your functions throw (a handler, a
    * `toJSON`, a buffer pool), and the TypeErrors and RangeErrors of wrong arguments. A
-   * promise that rejects with such an error is handled, awaited or not. It also gets the first
+   * promise that rejects with such an error is never unhandled. It also gets the first
    * refused message or ping of a connection that no code awaits, a MessageWriter that keeps a
    * message waiting for 5 s, and the error of bytes that were transferred while their write waited.
-   * The end of a connection is no such error: `closed` has it. Default: a warning with the stack, at most one for each kind of
+   * The end of a connection is no such error. `closed` has it. Default: a warning with the stack, at most one for each kind of
    * error and second (Node: a process warning; elsewhere `console.error`).
    */
   readonly report?: Report | undefined;
@@ -192,7 +192,6 @@ export const connSettingNames: readonly (keyof ConnSettings)[] = [
   'report',
 ];
 
-/** The names of {@link ConnOptions}. */
 const CONN_OPTION_NAMES: readonly string[] = /* @__PURE__ */ connOptionNames();
 
 function connOptionNames(): (keyof ConnOptions)[] {

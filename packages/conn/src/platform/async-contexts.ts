@@ -18,7 +18,7 @@ export const asyncContexts: {
   bind: <Call>(call: Call) => Call;
   /**
    * Calls `call` in a context without stores. Callbacks of the runtime that serve many connections
-   * are made there: they would keep the stores of one owner, and show them to the others.
+   * are made there. They would keep the stores of one owner, and show them to the others.
    */
   inRoot: <Args extends unknown[], Result>(
     call: (...args: Args) => Result,

@@ -1,4 +1,4 @@
-// What a program can see of a connection: its events, its counters and its end.
+// The part of a connection that a program can see: its events, its counters and its end.
 
 /** How a connection ended. */
 export interface CloseInfo {
@@ -53,7 +53,7 @@ export interface Observer {
     | ((error: unknown, where: string, conn: object | undefined) => void)
     | undefined;
   /**
-   * For `ms` milliseconds no read has run and the peer has taken none of our `bytes`: it may wait
+   * For `ms` milliseconds no read has run and the peer has taken none of our `bytes`. It may wait
    * for its own writes in the same way.
    */
   readonly blocked?: ((conn: object, bytes: number, ms: number) => void) | undefined;
@@ -91,6 +91,6 @@ export interface ConnStats {
   readonly pingsOut: number;
   /** Round trip of the last answered ping, in ms; NaN before the first pong. */
   readonly rtt: number;
-  /** Bytes of memory held for the compression windows (RFC 7692, section 7.1.1). */
+  /** Bytes of memory kept for the compression windows (RFC 7692, section 7.1.1). */
   readonly compressionBytes: number;
 }

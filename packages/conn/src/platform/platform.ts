@@ -5,7 +5,7 @@ import type { Observer } from './observer.ts';
  * The services of the runtime that a `Conn` uses. `portablePlatform` has a portable default
  * for each.
  *
- * A platform is trusted. Its functions must not throw, and none of them returns a promise: the
+ * A platform is trusted. Its functions must not throw, and none of them returns a promise. The
  * library does not guard against one that rejects. A `yield` or `defer` that never runs its
  * callback stalls the connections of this platform only. The callbacks of the library never throw
  * and return nothing.
@@ -35,7 +35,7 @@ export interface Platform {
   /**
    * Marks `buffer`: it cannot be transferred to another thread. Messages that are read one after the
    * other share memory that is marked, since a transfer of one would take the others with it. Absent
-   * on a platform that cannot mark: each message then has memory of its own, which costs more time.
+   * on a platform that cannot mark. Each message then has memory of its own, which costs more time.
    */
   readonly markUntransferable?: ((buffer: ArrayBuffer) => void) | undefined;
   /**
@@ -60,7 +60,7 @@ export interface Platform {
   warn(text: string): void;
   /**
    * permessage-deflate (RFC 7692), such as `nodeDeflate` of `@ws/node-io`. Absent on a platform that
-   * does not compress: its bundle contains no code that does.
+   * does not compress. Its bundle contains no code that does.
    */
   readonly deflate?: MessageDeflate | undefined;
   /**

@@ -27,10 +27,10 @@ type BlockOwner = { readonly platform: Platform };
  * 1 KiB in three times the time of one array of 8 KiB.
  *
  * A thread has at most one block, which serves one connection until the turn ends or another
- * connection needs a block. So two connections never share memory, and an idle connection holds
+ * connection needs a block. So two connections never share memory, and an idle connection has
  * none. The block of a message never has more than eight times the size of the message.
  *
- * The platform marks each block: a transfer of one message to another thread would take the others
+ * The platform marks each block. A transfer of one message to another thread would take the others
  * with it. Memory for each message instead costs a loop over 1 KiB messages a fifth of its rate.
  */
 class MessageBlocks {
@@ -38,8 +38,7 @@ class MessageBlocks {
   #used = 0;
   #owner: object | undefined;
 
-  /** Size of the current block, in bytes. */
-  get held(): number {
+  get blockSize(): number {
     return this.#block.length;
   }
 
@@ -62,8 +61,9 @@ class MessageBlocks {
    */
   #fits(size: number, following: number, owner: BlockOwner, endOfTurn: TaskQueue): boolean {
     // A block that the application has detached nevertheless has length 0.
-    const held = this.#block.length;
-    if (owner === this.#owner && this.#used + size <= held) return held <= size * MAX_BLOCK_RATIO;
+    const blockSize = this.#block.length;
+    if (owner === this.#owner && this.#used + size <= blockSize)
+      return blockSize <= size * MAX_BLOCK_RATIO;
     const { markUntransferable } = owner.platform;
     if (following < size || markUntransferable === undefined) return false;
     const length = Math.min(size * MAX_BLOCK_RATIO, size + following, LARGEST_BLOCK);

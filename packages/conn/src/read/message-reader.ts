@@ -4,7 +4,7 @@ import { ReadPendingError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
 import type { Platform } from '../platform/platform.ts';
-import { handled, rejected } from '../time/promises.ts';
+import { markHandled, rejected } from '../time/promises.ts';
 import { isUint8Array, kind } from '../validate.ts';
 import type { PieceQueue, PieceSource } from './piece-queue.ts';
 
@@ -14,8 +14,8 @@ import type { PieceQueue, PieceSource } from './piece-queue.ts';
  *
  * A reader is valid until the next read of the connection begins, which drops the unread rest.
  * Later calls of the old reader reject with {@link ReadPendingError}. While `bytes`, `text`,
- * `json`, a loop or a web stream reads the message, another read of the connection rejects instead:
- * finish the loop or leave it, finish the web stream or cancel it.
+ * `json`, a loop or a web stream reads the message, another read of the connection rejects instead.
+ * Finish the loop or leave it, finish the web stream or cancel it.
  *
  * No method reports the end of a message that is not complete. When the connection ends before
  * that, or `close`, `terminate` or a read deadline drops unread bytes, reading rejects with the
@@ -89,7 +89,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     const next = async (): Promise<IteratorResult<OwnedBytes, undefined>> => {
       if (left) return { done: true, value: undefined };
       try {
-        const piece = await this.#held('a loop over a message');
+        const piece = await this.#nextFor('a loop over a message');
         if (piece !== undefined) return { done: false, value: piece };
       } catch (error) {
         if (!left) throw error;
@@ -97,7 +97,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
       return { done: true, value: undefined };
     };
     return {
-      next: () => handled(next()),
+      next: () => markHandled(next()),
       return: () => {
         left = true;
         this.#leave('its loop was left');
@@ -114,7 +114,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     return new ReadableStream<OwnedBytes>(
       {
         pull: async (controller) => {
-          const piece = await this.#held('a web stream of a message');
+          const piece = await this.#nextFor('a web stream of a message');
           if (piece === undefined) controller.close();
           else controller.enqueue(piece);
         },
@@ -132,7 +132,9 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
 
   /** Reads the rest of the message as a string. */
   text(): Promise<string> {
-    return handled(this.bytes().then((bytes) => this.#platform.decodeUtf8(bytes, 0, bytes.length)));
+    return markHandled(
+      this.bytes().then((bytes) => this.#platform.decodeUtf8(bytes, 0, bytes.length)),
+    );
   }
 
   /**
@@ -141,7 +143,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
    * @throws (rejects) SyntaxError when the rest is not JSON.
    */
   json(): Promise<unknown> {
-    return handled(this.text().then((text) => JSON.parse(text) as unknown));
+    return markHandled(this.text().then((text) => JSON.parse(text) as unknown));
   }
 
   async #bytes(): Promise<OwnedBytes> {
@@ -151,7 +153,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
       const piece = await this.#next((pieces) => pieces.shift(), undefined);
       if (piece === undefined) return length === all.length ? all : copyOf(all, 0, length);
       if (length + piece.length > all.length) {
-        // Doubling the array bounds the cost: on average, growth copies each byte of the message at
+        // Doubling the array bounds the cost. On average, growth copies each byte of the message at
         // most twice.
         const grown = new Uint8Array(
           Math.max(length + piece.length, length === 0 ? 0 : all.length * 2),
@@ -165,7 +167,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   }
 
   /** A copy of the next piece, for a loop or a web stream that reads to the end of the message. */
-  async #held(holder: string): Promise<OwnedBytes | undefined> {
+  async #nextFor(holder: string): Promise<OwnedBytes | undefined> {
     const pieces = this.#pieces;
     if (pieces.reading) return this.#clash();
     pieces.holder = holder;
@@ -184,7 +186,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   /** Runs a read that waits. The message cannot be read in another way until it settles. */
   #holding<T>(read: () => Promise<T>): Promise<T> {
     this.#pieces.reading = true;
-    return handled(
+    return markHandled(
       read().finally(() => {
         this.#pieces.reading = false;
       }),
@@ -205,7 +207,6 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     return this.#holding(() => this.#next(take, end));
   }
 
-  /** A rejected promise when reading had failed before this call. */
   #rejectionIfFailed<T>(): Promise<T> | undefined {
     const { empty, failure } = this.#pieces;
     if (!empty || failure === undefined) return undefined;

@@ -14,7 +14,7 @@ export interface MessageStreams {
   /**
    * A chunk is a message: a string is text, bytes are binary. A write settles as `Conn.send` does.
    * Do not change bytes until then: a server references 32 KiB or more. `close` rejects unless the
-   * peer has answered the close frame, or has closed normally: nothing else confirms the writes.
+   * peer has answered the close frame, or has closed normally. Nothing else confirms the writes.
    */
   readonly writable: WritableStream<string | Uint8Array>;
 }
@@ -28,7 +28,7 @@ type Streamed = AsyncIterable<Message> & {
 };
 
 /**
- * Closes `conn`. Rejects unless both close frames were exchanged, with a normal code: nothing else
+ * Closes `conn`. Rejects unless both close frames were exchanged, with a normal code. Nothing else
  * confirms that the peer has read what was sent.
  */
 export async function closeConfirmed(conn: Pick<Streamed, 'close'>): Promise<void> {
@@ -37,7 +37,6 @@ export async function closeConfirmed(conn: Pick<Streamed, 'close'>): Promise<voi
   if (!wasClean || !isNormalEnd(end)) throw end;
 }
 
-/** The messages of `conn` as web streams. */
 export function streamsOf(conn: Streamed): MessageStreams {
   const messages = conn[Symbol.asyncIterator]();
   return {
@@ -56,7 +55,7 @@ export function streamsOf(conn: Streamed): MessageStreams {
     writable: new WritableStream<string | Uint8Array>({
       write: (data) =>
         conn.send(data).catch((error: unknown) => {
-          // The stream has failed: nothing can close it, and with it the connection, any more.
+          // The stream has failed. Nothing can close it, and with it the connection, any more.
           void conn['@ws/internals'].closeAfterError(error);
           throw error;
         }),

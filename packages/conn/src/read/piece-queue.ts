@@ -16,7 +16,6 @@ export interface PieceSource {
   checkExpiry(): void;
   /** Parses more input, because a read of the message waits for its next piece. */
   more(pieces: PieceQueue): void;
-  /** The reader has taken bytes. */
   taken(pieces: PieceQueue): void;
   /** The reader does not want the rest of its message. `cause` is for error messages. */
   dropRest(pieces: PieceQueue, cause: string): void;

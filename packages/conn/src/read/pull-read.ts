@@ -1,15 +1,15 @@
-import { handled } from '../time/promises.ts';
+import { markHandled } from '../time/promises.ts';
 
 /**
  * A call of `readMessage` or `nextReader`, or of `next` of an iterator, until it has its message. Its
- * promise is created when it has to wait: a message that has arrived needs none of its own.
+ * promise is created when it has to wait. A message that has arrived needs none of its own.
  */
 export class PullRead<Result> {
   /** Name of the method that began the read, for error messages. */
   readonly name: string;
   /** Of `for await`. Its promise is that of `next` itself, so no second one is created. */
   readonly iterator: object | undefined;
-  /** What a read that does not wait has got. */
+  /** The result of a read that does not wait. */
   taken: Result | undefined;
   /** The promise of a read that waits. */
   promise: Promise<unknown> | undefined;
@@ -46,14 +46,14 @@ export class PullRead<Result> {
     else this.reject(error);
   }
 
-  /** The loop was left: it gets no message. */
+  /** The loop was left. It gets no message. */
   leave(): void {
     if (this.promise !== undefined) this.#resolve({ done: true, value: undefined });
   }
 
   reject(reason: unknown): void {
     if (this.promise === undefined) return;
-    void handled(this.promise);
+    void markHandled(this.promise);
     this.#reject(reason);
   }
 }

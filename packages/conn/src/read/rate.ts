@@ -16,9 +16,9 @@ export interface RatePlan {
 
 /** The readers of the messages that a {@link Rate} bounds. */
 export interface RatedReaders {
-  /** The bytes of a message in pieces are paid for: its reader gets what has arrived. */
+  /** The bytes of a message in pieces are paid for. Its reader gets what has arrived. */
   continuePieces(): void;
-  /** The bucket has a token: readers get what has arrived. */
+  /** The bucket has a token. Readers get what has arrived. */
   continue(): void;
   /** Reading ends while readers wait. */
   stopWaiting(): void;
@@ -30,10 +30,10 @@ export interface RatedReaders {
 const ROUNDING = 1e-6;
 
 /**
- * The token bucket of one connection. It bounds what readers get: while it is empty, they get no
+ * The token bucket of one connection. It bounds what readers get. While it is empty, they get no
  * message, as if they were busy. Input is then parsed into the read-ahead, which pauses the transport
- * when it is full. A message needs one token and one byte. It may take more bytes than the bucket has:
- * the next message waits for them.
+ * when it is full. A message needs one token and one byte. It may take more bytes than the bucket has.
+ * The next message waits for them.
  *
  * With `over: 'close'` it counts what arrives instead, because a busy reader takes many messages at once.
  */
@@ -91,7 +91,7 @@ export class Rate implements TimerEntry {
   }
 
   /** A message has arrived, and goes straight to a reader. */
-  passes(bytes: number): void {
+  deliver(bytes: number): void {
     if (this.#closes) this.arrived(bytes);
     else this.take(1, bytes);
   }
@@ -118,7 +118,7 @@ export class Rate implements TimerEntry {
     this.#schedule();
   }
 
-  /** Fills the bucket. The inbox calls it before a run of messages: the clock costs more than a message. */
+  /** Fills the bucket. The inbox calls it before a series of messages. The clock costs more than a message. */
   refill(): void {
     const { messagesPerMs, bytesPerMs, messageBurst, byteBurst } = this.#plan;
     const now = this.#platform.now();
@@ -175,7 +175,7 @@ export class Rate implements TimerEntry {
     this.#readers.continue();
   }
 
-  /** Reading ends. What has arrived by then is in the read-ahead, and bounded: readers get it at once. */
+  /** Reading ends. What has arrived by then is in the read-ahead, and bounded. Readers get it at once. */
   stop(): void {
     this.#stopped = true;
     this.stopTimer();

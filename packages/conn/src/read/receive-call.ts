@@ -4,7 +4,7 @@ import type { Connection } from '../connection/connection.ts';
 import { BorrowedMessage, type DataType } from '../message.ts';
 import { type AsyncContext, asyncContexts } from '../platform/async-contexts.ts';
 import type { CloseInfo } from '../platform/observer.ts';
-import { Deferred, handled, RESOLVED, rejected, resolvedAt } from '../time/promises.ts';
+import { Deferred, markHandled, RESOLVED, rejected, resolvedAt } from '../time/promises.ts';
 import { kind } from '../validate.ts';
 
 /** The callback of `receive`, called with each message. */
@@ -60,11 +60,10 @@ export class ReceiveCall extends Promise<CloseInfo> {
 
   /** Undefined for `discardReads`. */
   readonly handler: MessageHandler | undefined;
-  /** The context in which the handler runs: the call's. */
+  /** The context of the call, in which the handler runs. */
   readonly context: AsyncContext | undefined;
   /** The error that the handler has thrown, or that its promise rejected with. */
   thrown: { readonly error: unknown } | undefined;
-  /** What the handler does. */
   state: typeof FREE | typeof CALLED | typeof PENDING = FREE;
   readonly #connection: Connection;
   readonly #end: ReceiveEnd<object> | undefined;
@@ -116,8 +115,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   /**
-   * As {@link then}. With one observer, whose subject is the `Conn` of this connection, the call needs
-   * no promise besides itself until the end.
+   * As {@link then}. With one observer, for the `Conn` of this connection, the call needs no promise
+   * besides itself until the end.
    */
   observe<Subject extends object>(observer: ReceiveObserver<Subject>, subject: Subject): void {
     const isFirst = this.#result === undefined && this.#observer === undefined;
@@ -125,11 +124,10 @@ export class ReceiveCall extends Promise<CloseInfo> {
     else notify(observer, subject, this.#promise());
   }
 
-  /** Settles as `end`, which is marked as handled. */
   #settleAs(end: Promise<unknown>): void {
     if (this.#result instanceof Deferred) {
       this.#result.resolve(end);
-      void handled(this.#result.promise);
+      void markHandled(this.#result.promise);
     } else this.#result = end;
     const observer = this.#takeObserver();
     if (observer !== undefined) notify(observer, this.#connection.conn, end);
@@ -249,7 +247,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   /**
-   * This code is a separate method: a closure in {@link call} would make V8 allocate a context at
+   * This code is a separate method. A closure in {@link call} would make V8 allocate a context at
    * every call.
    */
   #waitFor(result: PromiseLike<void>): void {
@@ -268,7 +266,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     );
   }
 
-  /** The promise of the handler has settled: the handler gets the next messages. */
+  /** The promise of the handler has settled. The handler gets the next messages. */
   #continue(): void {
     this.takeQueued();
     this.#connection.inbox.run('reader');
@@ -298,7 +296,7 @@ export class ReceiveCall extends Promise<CloseInfo> {
     inbox.receiveCall = undefined;
     const { reason } = ended;
     const { thrown } = this;
-    // Two errors of a handler do not count as failures: that of a write after our close frame, and
+    // Two errors of a handler do not count as failures: a write after our close frame, and
     // the reason of the end itself.
     const error = thrown === undefined ? reason : thrown.error;
     const hasThrown = error !== reason && ending?.isCloseSent(error) !== true;
@@ -306,13 +304,13 @@ export class ReceiveCall extends Promise<CloseInfo> {
       hasThrown || !ended.normally ? { error: hasThrown ? error : reason } : undefined;
     const connection = this.#connection;
     const end = this.#end?.ended(connection.conn, failure);
-    if (end !== undefined) this.#settleAs(handled(end));
+    if (end !== undefined) this.#settleAs(markHandled(end));
     else if (failure === undefined) this.#settleAs(connection.closedPromise());
     else this.#reject(failure.error);
   }
 
   /**
-   * The transport is closed. A handler that is still at work may never settle: its message leaves the
+   * The transport is closed. A handler that is still at work may never settle. Its message leaves the
    * pooled memory, unless the handler has a view of it.
    */
   leavePools(): void {
@@ -375,7 +373,7 @@ export function receiveThen(
   end: ReceiveEnd<object>,
 ): Promise<void> {
   const clash = connection.inbox.clash('receive');
-  if (clash !== undefined) return handled(end.ended(connection.conn, { error: clash }));
+  if (clash !== undefined) return markHandled(end.ended(connection.conn, { error: clash }));
   return startReceive(connection, handler, end) as Promise<unknown> as Promise<void>;
 }
 

@@ -53,7 +53,6 @@ export function kindOf(error: unknown): string {
   return `${fieldOf(error, 'name')} ${fieldOf(error, 'code')} ${stackOf(error)[0] ?? ''}`;
 }
 
-/** The text of a report that is printed. */
 export function reportText(
   error: unknown,
   suffix: string,

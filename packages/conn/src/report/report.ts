@@ -11,7 +11,7 @@ const remembered = /* @__PURE__ */ new WeakMap<ReportedConn, readonly unknown[]>
 
 /**
  * Passes an error of the application to `report`; undefined is the default. An error that passes
- * through several functions of a connection is reported once. Never throws: the default gets an
+ * through several functions of a connection is reported once. Never throws. The default gets an
  * error of `report`.
  */
 export function reportError(
@@ -73,9 +73,9 @@ export class WarningReporter {
   /** Prints `error`, of any value, and where it comes from. Never throws. */
   report(error: unknown, context?: ReportContext): void {
     const now = this.#platform.now();
-    const passed = now - this.#since;
+    const elapsed = now - this.#since;
     // A test has replaced the clock when time goes back.
-    if (passed < 0 || passed >= INTERVAL_MS) {
+    if (elapsed < 0 || elapsed >= INTERVAL_MS) {
       this.#printed.clear();
       this.#since = now;
     }

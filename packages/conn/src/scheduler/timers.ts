@@ -18,7 +18,7 @@ export interface TimerEntry {
 const COARSE_FROM = 1_000;
 /** Length of a slot in ms. */
 const SLOT_MS = 64;
-/** The longest delay in ms that every platform takes; a longer one would fire at once. */
+/** The longest delay in ms that every platform takes. A longer one would fire at once. */
 const LONGEST = 2_147_483_647;
 
 /**
@@ -87,7 +87,7 @@ export class Timers implements TurnTask {
 
   /**
    * Lets the process exit after this turn. In a loop of reads with a timeout, the next read often
-   * begins in this turn and keeps the process alive too: it uses the same platform timer.
+   * begins in this turn and keeps the process alive too. It uses the same platform timer.
    */
   onTurn(): void {
     if (this.#keepsAlive && this.#keepers.size === 0) this.reschedule();
@@ -118,7 +118,7 @@ export class Timers implements TurnTask {
 
   readonly #wake = (): void => {
     const now = this.#platform.now();
-    // Reads the sockets first: a pong that has arrived clears its entry, also in a busy process.
+    // Reads the sockets first. A pong that has arrived clears its entry, also in a busy process.
     this.#platform.yield(() => this.#fireUntil(now));
   };
 

@@ -32,7 +32,7 @@ export class Deadline implements TimerEntry {
   }
 
   fire(): void {
-    this.#onExpired(this.#ms > 0 ? ` after ${this.#ms} ms` : passed(this.#at));
+    this.#onExpired(this.#ms > 0 ? ` after ${this.#ms} ms` : pastText(this.#at));
   }
 
   clear(): void {
@@ -46,7 +46,7 @@ const EARLIEST = 31_536_000_000;
 const LATEST = 8.64e15;
 
 /** Describes a deadline that had passed when it was set. */
-function passed(at: Date | number | null): string {
+function pastText(at: Date | number | null): string {
   const time = isDate(at) ? Date.prototype.getTime.call(at) : Number(at);
   const name = Math.abs(time) <= LATEST ? new Date(time).toISOString() : String(time);
   const isDuration = typeof at === 'number' && at > 0 && at < EARLIEST;

@@ -9,7 +9,7 @@ const LOOK_EVERY = 20_000;
 /**
  * When a login expires: at the earlier of a wait and of a time of day. A monotonic clock measures
  * the wait, so a time of day that is set back does not extend it. That clock stops while the machine
- * sleeps: the time of day is looked at with each chunk, and from time to time.
+ * sleeps. The time of day is looked at with each chunk, and from time to time.
  */
 export class Expiry implements TimerEntry {
   slot: number | undefined;

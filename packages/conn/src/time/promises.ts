@@ -11,17 +11,17 @@ export const RESOLVED: Promise<void> = Promise.resolve();
 const ignore = (): void => {};
 
 /**
- * Marks a promise as handled: its rejection is not reported as unhandled. Callers that await it
- * still get the rejection.
+ * Marks a promise. Its rejection is not reported as unhandled. Callers that await it still get the
+ * rejection.
  */
-export function handled<T>(promise: Promise<T>): Promise<T> {
-  // A CallPromise is always handled. This call is no wait for it.
+export function markHandled<T>(promise: Promise<T>): Promise<T> {
+  // A CallPromise is always marked. This call is no wait for it.
   if (!(promise instanceof CallPromise)) promise.then(ignore, ignore);
   return promise;
 }
 
 /**
- * The promise of a call that fails. It is marked as handled, and rejects as {@link atEnd} says. The
+ * The promise of a call that fails. It is marked, and rejects as {@link atEnd} says. The
  * error of a close names the line of the call: the close has created it.
  *
  * @param end - Why such calls fail: `reason`, if all of them have the same; otherwise the object
@@ -29,7 +29,7 @@ export function handled<T>(promise: Promise<T>): Promise<T> {
  */
 export function rejected<T = never>(reason: unknown, end: unknown = reason): Promise<T> {
   nameCaller(reason);
-  return handled(
+  return markHandled(
     new Promise<T>((_, reject) => {
       atEnd(end, () => reject(reason));
     }),
@@ -47,7 +47,7 @@ function nameCaller(reason: unknown): void {
 
 /**
  * As {@link rejected}. Calls `report` in a later turn of the event loop unless code awaits the promise by
- * then: the failure has no other trace.
+ * then. The failure has no other trace.
  */
 export function refused(reason: unknown, end: object, report: () => void): CallPromise<never> {
   const promise = new CallPromise<never>();
@@ -67,12 +67,12 @@ export function resolvedAt<T>(end: object, value: () => T | Promise<T>): Promise
   });
 }
 
-/** What has made a call settle. */
+/** The cause that has made a call settle. */
 const ends = new WeakSet<object>();
 
 /**
  * Calls `settle` at once for the first call that settles because of `end`. From the second call on it
- * calls `settle` in a later turn of the event loop: a loop over such calls blocks no other work.
+ * calls `settle` in a later turn of the event loop. A loop over such calls blocks no other work.
  */
 function atEnd(end: unknown, settle: () => void): void {
   const isObject = (typeof end === 'object' && end !== null) || typeof end === 'function';
@@ -82,7 +82,7 @@ function atEnd(end: unknown, settle: () => void): void {
 }
 
 /**
- * A promise with its `resolve` and `reject`. It is marked as handled only when it is rejected: most
+ * A promise with its `resolve` and `reject`. It is marked only when it is rejected. Most
  * never are, and the mark costs as much as a promise.
  */
 export class Deferred<T> {
@@ -97,13 +97,13 @@ export class Deferred<T> {
     });
   }
 
-  /** If `value` is a promise that may reject, mark `promise` as handled too. */
+  /** If `value` is a promise that may reject, mark `promise` too. */
   resolve(value: T | PromiseLike<T>): void {
     this.#resolve(value);
   }
 
   reject(reason: unknown): void {
-    void handled(this.promise);
+    void markHandled(this.promise);
     this.#reject(reason);
   }
 }

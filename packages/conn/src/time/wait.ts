@@ -8,14 +8,14 @@ import { CallPromise } from './call-promise.ts';
 import { Deferred, rejected } from './promises.ts';
 
 /**
- * Bounds of a wait. For reads, `signal` and `timeout` end only the wait: the connection stays open,
+ * Bounds of a wait. For reads, `signal` and `timeout` end only the wait. The connection stays open,
  * and no data is lost. For `Conn.close`, they destroy the transport.
  */
 export interface WaitOptions {
-  /** Ends the wait when it aborts; the promise rejects with its reason. */
+  /** Ends the wait when it aborts. The promise rejects with its reason. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Ends the wait after this many ms; the promise rejects with a TimeoutError. The wait keeps the
+   * Ends the wait after this many ms. The promise rejects with a TimeoutError. The wait keeps the
    * process alive.
    */
   readonly timeout?: number | undefined;

@@ -40,7 +40,7 @@ const CHUNKS_PER_TURN = 16;
  * Makes a transport of two WHATWG streams of bytes, for example of a WebTransport stream, of
  * `Deno.connect`, or of Node's `Duplex.toWeb`.
  *
- * The connection may change a chunk of `readable`, and keeps none: copy the chunks of a stream that
+ * The connection may change a chunk of `readable`, and keeps none. Copy the chunks of a stream that
  * has a second reader, by `tee` for example. Each chunk that is written is a copy, because `writable`
  * may keep it.
  *
@@ -98,7 +98,6 @@ class StreamTransport implements Transport {
   readonly #reader: Reader;
   readonly #writer: Writer;
   #sink: TransportSink | undefined;
-  /** Bytes of pending writes. */
   #pendingBytes = 0;
   #writerWaits = false;
   #paused = false;

@@ -61,7 +61,7 @@ type Budgeted = {
   readonly settings: { readonly highWaterMark: number };
   readonly shared: { readonly timers: Pick<Timers, 'set'> };
   readonly outbox: { readonly charged: number; readonly sender: { readonly bytesFlushed: number } };
-  readonly rare?: { readonly heldBytes: number; readonly takenBytes: number } | undefined;
+  readonly rare?: { readonly keptBytes: number; readonly takenBytes: number } | undefined;
   fail(error: BackpressureError, code: number, reason: string): void;
   guardTransport(use: () => void): void;
 };
@@ -74,10 +74,10 @@ const LEAST_PROGRESS = 0.1;
 
 /**
  * Bounds the bytes that wait in all connections of a server together, the total. Below it, each
- * connection has its `maxBufferedAmount`. Above it, each has its share, and connections end that hold
+ * connection has its `maxBufferedAmount`. Above it, each has its share, and connections end that have
  * more than that and take nothing.
  *
- * All hold at most twice the total, and `highWaterMark` for each connection that waits.
+ * All have at most twice the total, and `highWaterMark` for each connection that waits.
  */
 export class WriteBudget implements TimerEntry {
   slot: number | undefined;
@@ -103,10 +103,9 @@ export class WriteBudget implements TimerEntry {
     return this.#total > this.#limit;
   }
 
-  /** Counts the bytes that wait in `connection` now. */
   count(connection: Budgeted): void {
-    const held = connection.rare?.heldBytes ?? 0;
-    this.#set(connection, connection.transportClosed ? 0 : connection.outbox.charged + held);
+    const kept = connection.rare?.keptBytes ?? 0;
+    this.#set(connection, connection.transportClosed ? 0 : connection.outbox.charged + kept);
   }
 
   #set(connection: Budgeted, bytes: number): void {
@@ -122,22 +121,22 @@ export class WriteBudget implements TimerEntry {
   accepts(connection: Budgeted, size: number): boolean {
     this.count(connection);
     if (this.#total + size > this.#limit) this.#recountAt(connection.platform.now());
-    const held = this.#waiting.get(connection) ?? 0;
+    const waiting = this.#waiting.get(connection) ?? 0;
     const total = this.#total + size;
-    const isAccepted = total <= this.#limit || this.#hasShare(connection, held, size);
+    const isAccepted = total <= this.#limit || this.#hasShare(connection, waiting, size);
     if (isAccepted) {
-      this.#set(connection, held + size);
+      this.#set(connection, waiting + size);
       if (size > 0) this.#written.add(connection);
     } else if (size <= this.#limit) this.#refused = Math.max(this.#refused, size);
     if (total > this.#limit && this.slot === undefined) this.#watch(connection);
     return isAccepted;
   }
 
-  #hasShare({ settings }: Budgeted, held: number, size: number): boolean {
-    if (held + size <= settings.highWaterMark) return true;
-    const share = this.#limit / (this.#waiting.size + (held === 0 ? 1 : 0));
-    // Connections that came before others may hold more than their share is now.
-    return held + size <= share && this.#total + size <= 2 * this.#limit;
+  #hasShare({ settings }: Budgeted, waiting: number, size: number): boolean {
+    if (waiting + size <= settings.highWaterMark) return true;
+    const share = this.#limit / (this.#waiting.size + (waiting === 0 ? 1 : 0));
+    // Connections that came before others may have more than their share is now.
+    return waiting + size <= share && this.#total + size <= 2 * this.#limit;
   }
 
   /** The error of a write of `size` bytes for which {@link accepts} is false. */
@@ -147,7 +146,7 @@ export class WriteBudget implements TimerEntry {
     );
   }
 
-  /** A transport reports a drain, not each byte that it has sent: all are recounted now and then. */
+  /** A transport reports a drain, not each byte that it has sent. All are recounted now and then. */
   #recountAt(now: number): void {
     if (now - this.#recountedAt < RECOUNT_MS) return this.#recount(this.#written);
     this.#recountedAt = now;
@@ -161,7 +160,7 @@ export class WriteBudget implements TimerEntry {
     this.#written.clear();
   }
 
-  // Connections that hold more than their share and take nothing
+  // Connections that have more than their share and take nothing
 
   /** Notes what each connection has sent, and checks it later. */
   #watch(connection: Budgeted): void {
@@ -181,23 +180,23 @@ export class WriteBudget implements TimerEntry {
     this.#refused = 0;
   }
 
-  /** Ends connections until the total holds, also with a message that was refused. */
+  /** Ends connections until the total is kept, also with a message that was refused. */
   #endLargest(): void {
     const open = [...this.#waiting].filter(([{ state }]) => state === 'open');
     const share = this.#limit / (open.length + (this.#refused > 0 ? 1 : 0));
-    let over = open.reduce((sum, [, held]) => sum + held, this.#refused - this.#limit);
-    const stuck = open.filter(([connection, held]) => {
+    let over = open.reduce((sum, [, waiting]) => sum + waiting, this.#refused - this.#limit);
+    const stuck = open.filter(([connection, waiting]) => {
       const least = Math.max(connection.settings.highWaterMark, share);
       const before = this.#flushed.get(connection);
-      if (held <= least || before === undefined) return false;
+      if (waiting <= least || before === undefined) return false;
       return flushedOf(connection) - before < least * LEAST_PROGRESS;
     });
     stuck.sort(([, one], [, other]) => other - one);
-    for (const [connection, held] of stuck) {
+    for (const [connection, waiting] of stuck) {
       if (over <= 0) return;
-      over -= held;
+      over -= waiting;
       const error = new BackpressureError(
-        `the peer has read too little in ${PATIENCE_MS} ms: ${held} bytes wait for it, and all connections together have more than maxTotalBufferedAmount (${this.#limit})`,
+        `the peer has read too little in ${PATIENCE_MS} ms: ${waiting} bytes wait for it, and all connections together have more than maxTotalBufferedAmount (${this.#limit})`,
       );
       connection.fail(error, CloseCode.TryAgainLater, 'reads too slowly');
     }

@@ -17,7 +17,7 @@ export function isTurnFull(bytes: number, frames: number): boolean {
 }
 
 /**
- * What waits in one connection for its transport or for a turn: writers, pings and pongs. A send
+ * Writers, pings and pongs of one connection that wait for its transport or for a turn. A send
  * queue creates this object when the first of them has to wait.
  */
 export class DrainWaits {
@@ -28,7 +28,7 @@ export class DrainWaits {
   /** Pings and pongs that wait for a blocked transport. */
   controls: ControlQueue | undefined;
   /**
-   * One promise for all writes above the high-water mark: one drain settles them all, and there may
+   * One promise for all writes above the high-water mark. One drain settles them all, and there may
    * be a million.
    */
   #drain: Deferred<void> | undefined;
@@ -53,10 +53,10 @@ export class DrainWaits {
     bytes: Uint8Array,
     start: number,
     end: number,
-    own: boolean,
+    ours: boolean,
   ): BackpressureError | undefined {
     this.controls ??= new ControlQueue();
-    return this.controls.add(opcode, bytes, start, end, own);
+    return this.controls.add(opcode, bytes, start, end, ours);
   }
 
   forDrain(): Promise<void> {
@@ -114,7 +114,7 @@ export class DrainWaits {
     this.#releasedFrames = within ? this.#releasedFrames + 1 : 0;
   }
 
-  /** Whether the transport has released as much within its writes as one turn may write. */
+  /** Whether writes that the transport released at once have used up this turn. */
   get releasesFillTurn(): boolean {
     return isTurnFull(this.#releasedBytes, this.#releasedFrames);
   }

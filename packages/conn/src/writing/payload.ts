@@ -98,7 +98,6 @@ export function isUnstable(bytes: Uint8Array): boolean {
   return !(buffer instanceof ArrayBuffer) || (buffer as { resizable?: boolean }).resizable === true;
 }
 
-/** Whether `value` is the borrowed message of a handler. */
 export function isBorrowed(value: unknown): value is BorrowedMessage {
   return value instanceof BorrowedMessage;
 }
@@ -126,7 +125,7 @@ export class SurrogatePairs {
     return isHalf ? joined.slice(0, -1) : joined;
   }
 
-  /** Returns the half that stays alone: no text follows it. */
+  /** Returns the half that stays alone. No text follows it. */
   takeRest(): string {
     const { half } = this;
     this.half = '';

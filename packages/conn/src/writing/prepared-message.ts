@@ -58,7 +58,7 @@ export class PreparedMessage {
   }
 
   /**
-   * @internal Returns the message as `encoding` makes it, without context. Empty when the message
+   * @internal Returns the message that `encoding` makes, without context. Empty when the message
    *   is left as it is. Undefined for a large message, which {@link variantLater} encodes.
    */
   variant(encoding: SharedEncoding): Uint8Array | undefined {
@@ -114,7 +114,7 @@ export class EncodedVariants {
     const { key } = encoding;
     const ready = this.#variants.get(key);
     if (ready !== undefined || encoding.isLarge(this.#bytes.length)) return ready;
-    const variant = encoding.alone(this.#bytes) ?? LEFT;
+    const variant = encoding.alone(this.#bytes) ?? UNCHANGED;
     this.#variants.set(key, variant);
     return variant;
   }
@@ -136,7 +136,7 @@ export class EncodedVariants {
         true,
         (output) => this.#made(key, output),
       );
-      // After the job was accepted: a job that throws never reports.
+      // Only after the job was accepted: a call of `later` that throws never calls back.
       this.#pending.set(key, waiting);
     }
     waiting.add(done);
@@ -146,11 +146,11 @@ export class EncodedVariants {
   #made(key: SharedEncoding['key'], output: Uint8Array | undefined): void {
     const waiting = this.#pending.get(key)!;
     this.#pending.delete(key);
-    const variant = output ?? LEFT;
+    const variant = output ?? UNCHANGED;
     if (output !== undefined) this.#variants.set(key, variant);
     for (const done of waiting) done(variant);
   }
 }
 
 /** The message is left as it is. */
-const LEFT = /* @__PURE__ */ new Uint8Array(0);
+const UNCHANGED = /* @__PURE__ */ new Uint8Array(0);

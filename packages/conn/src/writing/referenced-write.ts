@@ -2,7 +2,6 @@ import { Lease } from '@ws/codec/internal';
 import { Deferred } from '../time/promises.ts';
 import { watchChanges } from './pending-bytes.ts';
 
-/** Sends the frame. */
 type Sender = {
   reference(written: Deferred<void>): void;
   released(written: Deferred<void>, bytes: number): void;
@@ -10,7 +9,7 @@ type Sender = {
 };
 
 /**
- * A write whose bytes the frame queue, and then the transport, refer to. They stay unchanged until
+ * A write of bytes that the frame queue, and then the transport, refer to. They stay unchanged until
  * {@link release}.
  */
 export class ReferencedWrite {

@@ -16,12 +16,12 @@ export const FIN = 0x80;
  */
 const ARENA_BYTES = 16_384;
 /**
- * A batch of at least this many bytes takes about half of its arena or more: it may wait for a slow
+ * A batch of at least this many bytes takes about half of its arena or more. It may wait for a slow
  * transport in there. A smaller one is copied.
  */
 export const REFERENCE_FROM: number = ARENA_BYTES / 2;
 /**
- * A turn begins in a new arena when the current arena has fewer free bytes: a batch without room to
+ * A turn begins in a new arena when the current arena has fewer free bytes. A batch without room to
  * grow would be copied.
  */
 const MIN_FREE_BYTES = 4_096;
@@ -58,9 +58,9 @@ export class SharedFrames implements TurnTask {
   /** Payload bytes that were encoded since the empty batch was created. */
   #serialized = 0;
   #senders: BatchSender[] = [];
-  /** The messages of the last call of {@link run} in this turn, and their batch. */
+  /** The messages of the last call of {@link batchOf} in this turn, and their batch. */
   #messages: readonly PreparedMessage[] | undefined;
-  #run: Batch | undefined;
+  #batch: Batch | undefined;
 
   constructor(platform: Platform) {
     this.#platform = platform;
@@ -77,7 +77,7 @@ export class SharedFrames implements TurnTask {
   extend(batch: Batch | undefined, b0: number, payload: Uint8Array): Batch {
     this.#empty ??= this.#begin();
     const from = batch ?? this.#empty;
-    const found = from.nextPayload === payload ? from.next : from.others?.get(payload);
+    const found = from.nextPayload === payload ? from.next : from.nexts?.get(payload);
     return found ?? this.#append(from, b0, payload);
   }
 
@@ -85,28 +85,27 @@ export class SharedFrames implements TurnTask {
    * Returns the batch with a frame for each of these messages, uncompressed; undefined when it
    * would exceed the largest slab. Costs nothing when the last call of this turn had the same array.
    */
-  run(messages: readonly PreparedMessage[]): Batch | undefined {
-    if (this.#messages === messages) return this.#run;
+  batchOf(messages: readonly PreparedMessage[]): Batch | undefined {
+    if (this.#messages === messages) return this.#batch;
     let size = 0;
     for (const { bytes } of messages) {
       size += LONGEST_HEADER + bytes.length;
       if (size > LARGEST_SLAB) return undefined;
     }
-    let run: Batch | undefined;
-    for (const { type, bytes } of messages) run = this.extend(run, FIN | type, bytes);
+    let batch: Batch | undefined;
+    for (const { type, bytes } of messages) batch = this.extend(batch, FIN | type, bytes);
     this.#messages = messages;
-    this.#run = run;
-    return run;
+    this.#batch = batch;
+    return batch;
   }
 
-  /** Calls `sender.flushBatch()` at the end of the turn. */
   flushAtEndOfTurn(sender: BatchSender): void {
     if (this.#senders.push(sender) === 1) schedulerOf(this.#platform).endOfTurn.add(this);
   }
 
   onTurn(): void {
     this.#empty = undefined;
-    this.#messages = this.#run = undefined;
+    this.#messages = this.#batch = undefined;
     if (last === this) lastPlatform = last = undefined;
     this.flush();
   }
@@ -159,8 +158,8 @@ export class SharedFrames implements TurnTask {
 
 function remember(from: Batch, payload: Uint8Array, batch: Batch): void {
   if (from.next !== undefined) {
-    from.others ??= new Map([[from.nextPayload!, from.next]]);
-    from.others.set(payload, batch);
+    from.nexts ??= new Map([[from.nextPayload!, from.next]]);
+    from.nexts.set(payload, batch);
   }
   from.nextPayload = payload;
   from.next = batch;
@@ -170,7 +169,7 @@ const framesOf: (platform: Platform) => SharedFrames = /* @__PURE__ */ perPlatfo
   (platform) => new SharedFrames(platform),
 );
 /**
- * Cached only until the turn ends: a server may have its own platform, and the cache must not keep
+ * Cached only until the turn ends. A server may have its own platform, and the cache must not keep
  * that alive.
  */
 let lastPlatform: Platform | undefined;

@@ -12,26 +12,14 @@ export class WriteEnd {
   readonly expired: boolean;
   #error: WebSocketError | undefined;
 
-  private constructor(error: WebSocketError | undefined, expired: boolean) {
+  /** @param error - Default: our close frame was accepted for sending. */
+  constructor(error?: WebSocketError, expired = false) {
     this.#error = error;
     this.expired = expired;
   }
 
-  /** Our close frame was accepted for sending. */
-  static ofCloseFrame(): WriteEnd {
-    return new WriteEnd(undefined, false);
-  }
-
-  static ofError(error: WebSocketError): WriteEnd {
-    return new WriteEnd(error, false);
-  }
-
-  static ofDeadline(error: WebSocketError): WriteEnd {
-    return new WriteEnd(error, true);
-  }
-
   /**
-   * The error of later writes. A CloseSentError is created on first use: most connections close
+   * The error of later writes. A CloseSentError is created on first use. Most connections close
    * without a rejected write, and its stack trace costs more than the close.
    */
   get error(): WebSocketError {

@@ -1,9 +1,9 @@
+import { formatCloseMessage } from '@ws/codec';
 import { hex } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import {
   broadcast,
   CloseError,
-  CloseSentError,
   Conn,
   connPair,
   ProtocolError,
@@ -12,84 +12,100 @@ import {
 } from '../../src/index.ts';
 import { internalsOf } from '../../src/internal.ts';
 import { rawPair, turns } from '../raw-pair.ts';
-import { wired } from '../wired.ts';
+import { type Wired, wired } from '../wired.ts';
 
-describe('the closing handshake with a peer that reads nothing', () => {
-  it('is not clean when the transport has not sent our close frame in time', async () => {
-    let peer!: ReadableStreamDefaultController<Uint8Array>;
-    const readable = new ReadableStream<Uint8Array>({ start: (source) => void (peer = source) });
-    const writable = new WritableStream<Uint8Array>({ write: () => new Promise(() => {}) });
-    const transport = streamTransport({ readable, writable });
-    const conn = new Conn(transport, { role: 'server', closeTimeout: 20 });
-    await conn.send('a message');
-    peer.enqueue(hex('88 82 00 00 00 00 03 e8'));
-    expect(await conn.closed).toMatchObject({
-      code: 1000,
-      wasClean: false,
-      error: { code: 'WS_ERR_TIMEOUT' },
-    });
+/** What happens to a connection. */
+const EVENTS: Readonly<Record<string, (test: Wired) => unknown>> = {
+  'we send': ({ conn }) => void conn.send('ours').catch(() => {}),
+  'we ping': ({ conn }) => void conn.ping().catch(() => {}),
+  'we close': ({ conn }) => void conn.close(4000, 'ours'),
+  'we close again': ({ conn }) => void conn.close(4001, 'again'),
+  'we terminate': ({ conn }) => conn.terminate(),
+  'half a frame': ({ feed, frame }) => feed(frame(1, 'cut off').subarray(0, 5)),
+  'the peer closes': ({ feed, frame }) => feed(frame(8, formatCloseMessage(3001, 'bye'))),
+  'the peer closes without a code': ({ feed, frame }) => feed(frame(8)),
+  'the peer breaks a rule': ({ feed, frame }) => feed(frame(3)),
+  'the peer ends': ({ transport }) => transport.feedEnd(),
+  'a reset': ({ transport }) => transport.break(new Error('reset')),
+  '6 s pass': ({ platform }) => platform.advance(6_000),
+};
+
+const CLEAN = [3001, 'bye', true] as const;
+const LOST = [1006, '', false] as const;
+const TIMEOUT =
+  'the peer did not finish the closing handshake within 5000 ms (option closeTimeout)';
+
+type Close = readonly [
+  /** In order. Those of a turn are joined by "+". */
+  events: readonly string[],
+  /** The frames that the peer gets. */
+  sent: readonly string[],
+  /** Code, reason and wasClean of `closed`. */
+  info: readonly [number, string, boolean],
+  /** The message of its error. */
+  error?: string,
+];
+
+const CLOSES: readonly Close[] = [
+  [['we close', 'the peer closes', 'the peer ends'], ['close 4000 ours'], CLEAN],
+  [['the peer closes', 'the peer ends'], ['close 3001'], CLEAN],
+  [['the peer closes without a code', 'the peer ends'], ['close'], [1005, '', true]],
+  [['the peer closes + we close', 'the peer ends'], ['close 3001'], CLEAN],
+  [['we close + the peer closes + the peer ends'], ['close 4000 ours'], CLEAN],
+  [
+    ['we close', 'we close again', 'the peer closes', 'we close again', 'the peer ends'],
+    ['close 4000 ours'],
+    CLEAN,
+  ],
+  [
+    ['we send + we close + we send + we ping', 'we send', 'the peer closes', 'the peer ends'],
+    ['text ours', 'close 4000 ours'],
+    CLEAN,
+  ],
+  [['the peer closes', 'a reset'], ['close 3001'], CLEAN],
+  [['we close', '6 s pass'], ['close 4000 ours'], LOST, TIMEOUT],
+  [['we close', 'a reset'], ['close 4000 ours'], LOST, 'reset'],
+  [['we close', 'the peer ends'], ['close 4000 ours'], LOST, 'unexpected EOF'],
+  [['the peer ends'], [], LOST, 'unexpected EOF'],
+  [['half a frame', 'the peer ends'], [], LOST, 'unexpected EOF'],
+  [['a reset'], [], LOST, 'reset'],
+  [['we terminate'], [], LOST, ''],
+  [['we terminate', 'the peer ends'], [], LOST, ''],
+  [['the peer breaks a rule', 'the peer ends'], ['close 1002'], [1002, '', false], 'bad opcode 3'],
+];
+
+const CLOSE_ROWS = CLOSES.map(([events, sent, info, error]) => {
+  return { says: events.join(', '), events, sent, info, error };
+});
+
+describe.each(['server', 'client'] as const)('the end of a %s', (role) => {
+  it.each(CLOSE_ROWS)('$says', async ({ events, sent, info: expected, error: message }) => {
+    const [code, reason, wasClean] = expected;
+    const test = wired(role, { closeTimeout: 5_000 });
+    const { conn, platform, transport } = test;
+    const read = conn.readMessage().catch((error: unknown) => error);
+    await platform.settle();
+    for (const turn of events) {
+      for (const event of turn.split(' + ')) EVENTS[event]!(test);
+      await platform.settle();
+    }
+    const info = await conn.closed;
+    expect(info).toMatchObject({ code, reason, wasClean });
+    expect(info.error === undefined).toBe(message === undefined);
+    expect(String(info.error)).toContain(message ?? 'undefined');
+    expect(test.sent().map((frame, i) => frame.slice(0, sent[i]?.length))).toEqual(sent);
+    expect([conn.state, transport.closed, platform.timers]).toEqual(['closed', true, 0]);
+    // Every call of close has this result. Every read has one error.
+    for (const each of [conn.close(), conn.close(1000)]) expect(await each).toEqual(info);
+    const error = await read;
+    if (error instanceof CloseError) expect(error.closeCode).toBe(code);
+    else expect(error).toBe(info.error);
+    await expect(conn.readMessage()).rejects.toBe(error);
+    await expect(conn.send('late')).rejects.toBeInstanceOf(Error);
   });
 });
 
 describe.each(['server', 'client'] as const)('the closing handshake of a %s', (role) => {
-  it('starts with our close frame and ends with the peer’s', async () => {
-    const { conn, peer } = rawPair(role);
-    const closing = conn.close(1001, 'bye');
-    expect(conn.state).toBe('closing');
-    expect(await peer.sees(1)).toEqual(['close 1001 bye']);
-    peer.close(1001);
-    if (role === 'server') await peer.finish();
-    else peer.end();
-    expect(await closing).toEqual({ code: 1001, reason: '', wasClean: true });
-    expect(await conn.closed).toEqual(await closing);
-    expect(conn.state).toBe('closed');
-  });
-
-  it('answers the peer with its code and an empty reason', async () => {
-    const { conn, peer } = rawPair(role);
-    peer.close(4000, 'enough');
-    expect(await peer.sees(1)).toEqual(['close 4000']);
-    if (role === 'server') await peer.finish();
-    else peer.end();
-    expect(await conn.closed).toEqual({ code: 4000, reason: 'enough', wasClean: true });
-    await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 4000, reason: 'enough' });
-  });
-
-  it('answers an empty close frame with an empty one', async () => {
-    const { conn, peer } = rawPair(role);
-    peer.close();
-    expect(await peer.sees(1)).toEqual(['close']);
-    peer.end();
-    expect(await conn.closed).toMatchObject({ code: 1005, wasClean: true });
-  });
-
-  it('ends cleanly when both close frames cross', async () => {
-    const { conn, peer } = rawPair(role);
-    peer.close(1001);
-    const closing = conn.close(1000);
-    expect(await peer.sees(1)).toEqual(['close 1000']);
-    peer.end();
-    expect(await closing).toMatchObject({ code: 1001, wasClean: true });
-  });
-
-  it('drops a peer that does not answer', async () => {
-    const { conn, peer } = rawPair(role);
-    expect(await conn.close(1000, '', { timeout: 20 })).toMatchObject({
-      code: 1006,
-      wasClean: false,
-      error: { code: 'WS_ERR_TIMEOUT' },
-    });
-    await peer.until(() => peer.ended);
-  });
-
-  it('ends with 1006 when the peer goes away instead', async () => {
-    const { conn, peer } = rawPair(role);
-    const closing = conn.close();
-    await peer.sees(1);
-    peer.destroy();
-    expect(await closing).toMatchObject({ code: 1006, wasClean: false });
-  });
-
   it('drops the input after our close frame, up to the peer’s close frame', async () => {
     const { conn, peer } = rawPair(role);
     const closing = conn.close();
@@ -112,76 +128,6 @@ describe.each(['server', 'client'] as const)('the closing handshake of a %s', (r
       await turns(1);
     }
     expect(await closing).toMatchObject({ code: 1006, wasClean: false });
-  });
-
-  it('sends our close frame after all accepted messages, and no frame after it', async () => {
-    const { conn, peer } = rawPair(role);
-    void conn.send('first');
-    void conn.send('second');
-    const closing = conn.close();
-    await expect(conn.send('third')).rejects.toBeInstanceOf(CloseSentError);
-    await expect(conn.ping()).rejects.toBeInstanceOf(CloseSentError);
-    expect(await peer.sees(3)).toEqual(['text first', 'text second', 'close 1000']);
-    peer.close(1000);
-    peer.end();
-    await closing;
-    await expect(conn.send('late')).rejects.toBeInstanceOf(CloseSentError);
-  });
-
-  it('is shared with a second call of close()', async () => {
-    const { conn, peer } = rawPair(role);
-    const both = Promise.all([conn.close(1000), conn.close(4000)]);
-    expect(await peer.sees(1)).toEqual(['close 1000']);
-    peer.close(1000);
-    peer.end();
-    const [first, second] = await both;
-    expect(first).toEqual(second);
-    expect(await conn.close()).toEqual(first);
-    expect(peer.frames).toHaveLength(1);
-  });
-
-  it('rejects pending reads with the peer’s answer', async () => {
-    const { conn, peer } = rawPair(role);
-    const read = conn.readMessage();
-    const closing = conn.close(1000);
-    await peer.sees(1);
-    peer.close(1000, 'ok');
-    peer.end();
-    await expect(read).rejects.toEqual(new CloseError(1000, 'ok'));
-    await closing;
-  });
-
-  it('delivers the messages before the close frame first', async () => {
-    const { conn, peer } = rawPair(role);
-    peer.write(peer.encode(1, 'one'), peer.encode(1, 'two'), peer.encode(8));
-    const answers = (async () => {
-      for await (const message of conn) await conn.send(`${message.text()}!`);
-    })();
-    expect(await peer.sees(3)).toEqual(['text one!', 'text two!', 'close']);
-    peer.end();
-    await answers;
-  });
-
-  it('waits for a running handler', async () => {
-    const { conn, peer } = rawPair(role);
-    const end = conn.receive(async (message) => {
-      await turns();
-      await conn.send(`${message.text()}!`);
-    });
-    peer.write(peer.encode(1, 'one'), peer.encode(1, 'two'), peer.encode(8));
-    expect(await peer.sees(3)).toEqual(['text one!', 'text two!', 'close']);
-    peer.end();
-    expect(await end).toMatchObject({ code: 1005 });
-  });
-
-  it('answers closeTimeout after the close frame arrived, even if messages are unread', async () => {
-    const { conn, peer } = rawPair(role, { closeTimeout: 30 });
-    peer.write(peer.encode(1, 'unread'), peer.encode(8));
-    expect(await peer.sees(1)).toEqual(['close']);
-    peer.end();
-    await conn.closed;
-    expect((await conn.readMessage()).text()).toBe('unread');
-    await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1005 });
   });
 
   it('answers an unread close frame when we close', async () => {
@@ -322,13 +268,6 @@ describe('the end of the stream', () => {
     expect(peer.ended).toBe(true);
   });
 
-  it('in the middle of a frame is CloseError 1006', async () => {
-    const { conn, peer } = rawPair('server');
-    peer.write(peer.encode(1, 'cut off').subarray(0, 9));
-    peer.end();
-    await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1006 });
-  });
-
   it('after a fault of the transport is a TransportError with its cause', async () => {
     const { conn, transport } = rawPair('server');
     const cause = new Error('read ECONNRESET');
@@ -339,15 +278,6 @@ describe('the end of the stream', () => {
     await expect(ping).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT', cause });
     await expect(conn.send('x')).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT', cause });
     expect(await conn.closed).toMatchObject({ code: 1006, wasClean: false, error: { cause } });
-  });
-
-  it('after terminate() sends no close frame', async () => {
-    const { conn, peer } = rawPair('server');
-    conn.terminate();
-    expect(await conn.closed).toMatchObject({ code: 1006, wasClean: false });
-    await peer.until(() => peer.ended);
-    expect(peer.frames).toEqual([]);
-    await expect(conn.send('x')).rejects.toMatchObject({ code: 'WS_ERR_CLOSE' });
   });
 });
 
@@ -380,7 +310,7 @@ describe.each(['server', 'client'] as const)('the timeout of close() of a %s', (
   /** The time in ms that the transport lives after `close`; the peer answers, and never ends. */
   async function life(
     options: { timeout?: number },
-    act: (test: ReturnType<typeof wired>) => void,
+    act: (test: Wired) => void,
     settings = {},
   ): Promise<number> {
     const test = wired(role, { closeTimeout: 5_000, ...settings });
@@ -396,8 +326,7 @@ describe.each(['server', 'client'] as const)('the timeout of close() of a %s', (
     return platform.now() - from;
   }
 
-  const answer = ({ feed, frame }: ReturnType<typeof wired>): void =>
-    feed(frame(8, Uint8Array.of(3, 232)));
+  const answer = ({ feed, frame }: Wired): void => feed(frame(8, Uint8Array.of(3, 232)));
 
   it.each([
     [200, 200],
@@ -578,15 +507,6 @@ describe('a connection that fails', () => {
     expect(await conn.closed).toMatchObject({ code: 1011, error: failure });
   });
 
-  it('closes with 1011 when a handler rejects', async () => {
-    const { conn, peer } = rawPair('server');
-    const failure = new Error('handler');
-    const end = conn.receive(() => Promise.reject(failure));
-    peer.send(1, 'go');
-    await expect(end).rejects.toBe(failure);
-    expect(await peer.sees(1)).toEqual(['close 1011']);
-  });
-
   it.each(['setPingHandler', 'setPongHandler'] as const)(
     'closes with 1011 when the handler of %s fails',
     async (set) => {
@@ -697,4 +617,21 @@ describe('two ends that cross', () => {
       expect(await conn.closed).toMatchObject({ code: 1000, wasClean: true });
     },
   );
+});
+
+describe('the closing handshake with a peer that reads nothing', () => {
+  it('is not clean when the transport has not sent our close frame in time', async () => {
+    let peer!: ReadableStreamDefaultController<Uint8Array>;
+    const readable = new ReadableStream<Uint8Array>({ start: (source) => void (peer = source) });
+    const writable = new WritableStream<Uint8Array>({ write: () => new Promise(() => {}) });
+    const transport = streamTransport({ readable, writable });
+    const conn = new Conn(transport, { role: 'server', closeTimeout: 20 });
+    await conn.send('a message');
+    peer.enqueue(hex('88 82 00 00 00 00 03 e8'));
+    expect(await conn.closed).toMatchObject({
+      code: 1000,
+      wasClean: false,
+      error: { code: 'WS_ERR_TIMEOUT' },
+    });
+  });
 });

@@ -38,20 +38,6 @@ describe('unread input of a destroyed transport', () => {
     }
   });
 
-  it('is read up to its close frame, whose code is that of the connection', async () => {
-    const { conn, feed, frame, platform, transport } = wired('server', { readAhead: 200 });
-    const texts = ['a', 'b', 'c'].map((c) => c.repeat(100));
-    const close = frame(8, Uint8Array.of(3, 232));
-    feed(frame(1, 'first'), ...texts.map((text) => frame(1, text)), close, frame(1, 'after'));
-    await conn.readMessage();
-    await platform.settle();
-    transport.break(new Error('ECONNRESET'));
-    expect(await conn.closed).toMatchObject({ code: 1000, wasClean: false });
-    const read: string[] = [];
-    for await (const message of conn) read.push(message.text());
-    expect(read).toEqual(texts);
-  });
-
   it('names the close frame in `closed` also when it arrives with the end in the first turn', async () => {
     for (const error of [undefined, new Error('ECONNRESET')]) {
       const { conn, feed, frame, platform, transport } = wired('client');
@@ -185,70 +171,6 @@ describe('receive at the end of a connection', () => {
     expect(sent()).toEqual(['close 1011']);
   });
 
-  it('delivers every message before the close frame, even to a slow handler', async () => {
-    const { conn, feed, frame, platform, sent } = wired('server');
-    const seen: string[] = [];
-    const open: (() => void)[] = [];
-    const end = conn.receive((message) => {
-      seen.push(message.text());
-      return new Promise<void>((resolve) => open.push(resolve));
-    });
-    feed(frame(1, 'one'), frame(1, 'two'), frame(8, Uint8Array.of(0x03, 0xe8)));
-    await platform.advance(20_000);
-    expect(sent()).toEqual(['close 1000']);
-    open[0]!();
-    await platform.settle();
-    open[1]!();
-    expect(await end).toMatchObject({ code: 1000 });
-    expect(seen).toEqual(['one', 'two']);
-  });
-
-  it('delivers the queued messages when it starts after the end', async () => {
-    const { conn, feed, frame, platform } = wired('server');
-    feed(frame(1, 'one'), frame(1, 'two'), frame(8, Uint8Array.of(0x03, 0xe8)));
-    await platform.advance(20_000);
-    const seen: string[] = [];
-    expect(await conn.receive((message) => void seen.push(message.text()))).toMatchObject({
-      code: 1000,
-    });
-    expect(seen).toEqual(['one', 'two']);
-    await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
-  });
-
-  it('ignores a handler that cannot send after our close frame', async () => {
-    const { conn, feed, frame, platform, transport } = wired('server');
-    let go = (): void => {};
-    const end = conn.receive(async (message) => {
-      const text = message.text();
-      await new Promise<void>((resolve) => (go = resolve));
-      await conn.send(text);
-    });
-    feed(frame(1, 'x'));
-    await platform.settle();
-    const closing = conn.close(1001);
-    go();
-    await platform.settle();
-    feed(frame(8, Uint8Array.of(0x03, 0xe9)));
-    transport.feedEnd();
-    expect(await closing).toEqual({ code: 1001, reason: '', wasClean: true });
-    expect(await end).toMatchObject({ code: 1001 });
-  });
-
-  it('reports a handler that failed after close()', async () => {
-    const { conn, feed, frame, platform, transport } = wired('server');
-    const failure = new Error('after close');
-    const end = conn.receive(async () => {
-      await conn.close();
-      throw failure;
-    });
-    feed(frame(1, 'x'));
-    await platform.settle();
-    feed(frame(8, Uint8Array.of(0x03, 0xe8)));
-    transport.feedEnd();
-    await expect(end).rejects.toBe(failure);
-    expect(await conn.closed).toMatchObject({ code: 1000, wasClean: true });
-  });
-
   it('delivers no message after a handler has failed on a closed connection', async () => {
     const { conn, feed, frame, platform, transport } = wired('server', { readAhead: 150 });
     const failure = new Error('app');
@@ -324,32 +246,6 @@ describe('the close handler', () => {
     finish();
     await expect(read).rejects.toMatchObject({ closeCode: 1000 });
     expect(sent()).toEqual(['text bye', 'close 1000']);
-  });
-
-  it('that never settles is not waited for: the peer gets its answer in time', async () => {
-    const { conn, feed, frame, platform, sent, transport } = wired('server');
-    conn.setCloseHandler(() => new Promise(() => {}));
-    feed(frame(8, Uint8Array.of(0x03, 0xe8)));
-    await platform.advance(2_400);
-    expect(sent()).toEqual([]);
-    await platform.advance(200);
-    expect(sent()).toEqual(['close 1000']);
-    transport.feedEnd();
-    await platform.settle();
-    expect(await conn.closed).toEqual({ code: 1000, reason: '', wasClean: true });
-    await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
-  });
-
-  it('that is called late and never settles still leaves time for the answer', async () => {
-    const { conn, feed, frame, platform, sent } = wired('server');
-    conn.setCloseHandler(() => new Promise(() => {}));
-    void conn.receive(() => new Promise(() => {}));
-    feed(frame(1, 'a message'), frame(8, Uint8Array.of(0x03, 0xe8)));
-    await platform.advance(3_700);
-    expect(sent()).toEqual([]);
-    await platform.advance(200);
-    expect(sent()).toEqual(['close 1000']);
-    conn.terminate();
   });
 
   it('can call and await close()', async () => {
@@ -571,29 +467,6 @@ describe('a transport that calls back within write', () => {
   });
 });
 
-describe('two overlapping reads', () => {
-  it('conflict, and no message is lost', async () => {
-    const { conn, feed, frame, platform } = wired('server');
-    await platform.settle();
-    let inner: Promise<unknown> | undefined;
-    conn.setPingHandler(() => {
-      inner ??= conn.readMessage();
-    });
-    // The ping is parsed within the call of the second read.
-    const first = conn.readMessage();
-    feed(frame(1, 'a'), frame(9, 'p'), frame(1, 'b'));
-    expect((await first).text()).toBe('a');
-    const second = conn.readMessage();
-    const results = await Promise.allSettled([second, inner]);
-    await platform.settle();
-    const texts = results.map((r) =>
-      r.status === 'fulfilled' ? (r.value as { text(): string }).text() : r.reason.code,
-    );
-    expect(texts).toContain('b');
-    expect(texts).toContain('WS_ERR_READ_PENDING');
-  });
-});
-
 describe('wait options', () => {
   it.each([[null], [5], ['x'], [{ signal: {} }], [{ signal: 5 }], [{ signal: null }]])(
     'reject %j before the call has an effect',
@@ -632,16 +505,6 @@ describe('a timeout', () => {
     transport.sink!.end();
     await platform.advance(11_000);
     expect(conn.state).toBe('closed');
-  });
-});
-
-describe('close() in the first synchronous part', () => {
-  it('ends cleanly when the peer closes and ends in the same turn', async () => {
-    const { conn, feed, frame, transport } = wired('server');
-    const closing = conn.close();
-    feed(frame(8, Uint8Array.of(0x03, 0xe8)));
-    transport.feedEnd();
-    expect(await closing).toMatchObject({ code: 1000, wasClean: true });
   });
 });
 

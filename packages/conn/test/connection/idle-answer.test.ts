@@ -14,19 +14,89 @@ async function readOnce(settings = {}): Promise<Wired> {
   return over;
 }
 
-describe('the answer to a close frame after one read', () => {
-  it('waits for half of closeTimeout when no read follows', async () => {
-    const { conn, platform, feed, frame, sent, transport } = await readOnce();
-    const { closed } = conn;
-    feed(frame(8, CLOSE_1000));
-    await platform.advance(2_400);
-    expect([sent(), conn.state]).toEqual([[], 'open']);
-    await platform.advance(200);
-    expect(sent()).toEqual(['close 1000']);
-    transport.feedEnd();
-    expect(await closed).toMatchObject({ code: 1000, wasClean: true });
-  });
+const forever = (): Promise<never> => new Promise(() => {});
 
+/** What the application does with its first message, and the time in ms until it answers a close frame. */
+const WAITS: readonly (readonly [string, number, (over: Wired) => unknown])[] = [
+  ['reads no further', 2_500, ({ conn }) => conn.readMessage()],
+  [
+    'is busy in a loop',
+    2_500,
+    async ({ conn }) => {
+      for await (const _ of conn) await forever();
+    },
+  ],
+  ['is busy in a handler of messages', 2_500, ({ conn }) => conn.receive(forever)],
+  [
+    'is busy in a handler of its server',
+    2_500,
+    ({ conn }) => {
+      internalsOf(conn).connHandlerStarted();
+      return conn.readMessage();
+    },
+  ],
+  ['reads on', 0, ({ conn }) => conn.receive(() => {})],
+  ['drops its messages', 0, ({ conn }) => conn.discardReads()],
+  [
+    'is busy in its close handler',
+    2_500,
+    ({ conn }) => {
+      conn.setCloseHandler(forever);
+      return conn.discardReads();
+    },
+  ],
+  [
+    'reads no further, then is busy in its close handler',
+    3_750,
+    ({ conn }) => {
+      conn.setCloseHandler(forever);
+      return conn.readMessage();
+    },
+  ],
+  [
+    'writes, and reads no further',
+    2_500,
+    ({ conn, platform }) => {
+      const write = (): void => {
+        void conn.send('x').catch(() => {});
+        platform.setTimer(400, write);
+      };
+      void conn.readMessage().then(write);
+    },
+  ],
+];
+
+describe('the answer to the end of a peer', () => {
+  const ends = ['a close frame', 'a FIN', 'a close frame and a FIN'];
+  const rows = WAITS.flatMap(([says, ms, act]) =>
+    // No close handler is called for a FIN.
+    ends
+      .filter((end) => end !== 'a FIN' || !says.includes('close handler'))
+      .map((end) => ({ says, ms, act, end })),
+  );
+
+  it.each(rows)(
+    'by $end comes after $ms ms where the application $says',
+    async ({ ms, act, end }) => {
+      const over = wired('server', { closeTimeout: 5_000, report: () => {} });
+      const { platform, transport, feed, frame, sent } = over;
+      void Promise.resolve(act(over)).catch(() => {});
+      await platform.settle();
+      feed(frame(1, 'first'));
+      await platform.settle();
+      if (end !== 'a FIN') feed(frame(8, CLOSE_1000));
+      if (end !== 'a close frame') transport.feedEnd();
+      await platform.advance(Math.max(0, ms - 100));
+      expect(transport.ended).toBe(ms === 0);
+      await platform.advance(200);
+      expect(transport.ended).toBe(true);
+      const frames = sent().filter((each) => each !== 'text x');
+      expect(frames).toEqual(end === 'a FIN' ? [] : ['close 1000']);
+    },
+  );
+});
+
+describe('the answer to a close frame after one read', () => {
   it.each([100, 400, 2_000])('leaves a reader %d ms for its answer', async (ms) => {
     const { conn, platform, feed, frame, sent } = wired('client');
     const first = conn.readMessage();
@@ -59,14 +129,6 @@ describe('the answer to a close frame after one read', () => {
     expect(sent()).toEqual(['close 1000']);
   });
 
-  it('is sent at once after discardReads', async () => {
-    const { conn, platform, feed, frame, sent } = await readOnce();
-    void conn.discardReads().catch(() => {});
-    feed(frame(1, 'unwanted'), frame(8, CLOSE_1000));
-    await platform.settle();
-    expect(sent()).toEqual(['close 1000']);
-  });
-
   it('waits although closed is read, and keeps the messages', async () => {
     const { conn, platform, feed, frame, sent } = await readOnce();
     void conn.closed;
@@ -78,16 +140,6 @@ describe('the answer to a close frame after one read', () => {
     expect(sent()).toEqual([]);
     await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
     expect(sent()).toEqual(['close 1000']);
-  });
-
-  it('is sent at half of closeTimeout by an end that writes meanwhile', async () => {
-    const { conn, platform, feed, frame, sent } = await readOnce();
-    feed(frame(8, CLOSE_1000));
-    for (let i = 0; i < 6; i++) {
-      void conn.send('x').catch(() => {});
-      await platform.advance(440);
-    }
-    expect(sent()).toEqual([...Array<string>(6).fill('text x'), 'close 1000']);
   });
 
   it('is sent at once in a running handler that has got no message', async () => {
@@ -111,16 +163,6 @@ describe('the answer to a close frame after one read', () => {
     internalsOf(conn).connHandlerSettled();
     await platform.settle();
     expect(sent()).toEqual(['text answer', 'close 1000']);
-  });
-
-  it('waits for at most half of closeTimeout in a running handler', async () => {
-    const { conn, platform, feed, frame, sent } = wired('server');
-    internalsOf(conn).connHandlerStarted();
-    const first = conn.readMessage();
-    feed(frame(1, 'first'), frame(8, CLOSE_1000));
-    await first;
-    await platform.advance(2_600);
-    expect(sent()).toEqual(['close 1000']);
   });
 
   it.each(['for await', 'receive'])('of %s waits although closed was read', async (reader) => {
@@ -149,26 +191,5 @@ describe('the answer to a close frame after one read', () => {
     expect(sent()).toEqual([]);
     await platform.advance(200);
     expect(sent()).toEqual(['text answer', 'close 1000']);
-  });
-
-  it('leaves a close handler half of closeTimeout', async () => {
-    const { conn, platform, feed, frame, sent } = wired('client');
-    void conn.discardReads().catch(() => {});
-    conn.setCloseHandler(() => new Promise(() => {}));
-    feed(frame(8, CLOSE_1000));
-    await platform.advance(2_400);
-    expect(sent()).toEqual([]);
-    await platform.advance(200);
-    expect(sent()).toEqual(['close 1000']);
-  });
-
-  it('leaves a close handler that runs late a quarter of closeTimeout', async () => {
-    const { conn, platform, feed, frame, sent } = await readOnce();
-    conn.setCloseHandler(() => new Promise(() => {}));
-    feed(frame(8, CLOSE_1000));
-    await platform.advance(3_600);
-    expect(sent()).toEqual([]);
-    await platform.advance(300);
-    expect(sent()).toEqual(['close 1000']);
   });
 });

@@ -1,159 +1,12 @@
-// A reader that is slow, at each way of reading and each way to end: it gets all messages, or an error.
+// What a slow reader gets, and what one behind a rate gets.
 import { describe, expect, it } from 'vitest';
-import { type Conn, isCloseError, joinMessages, TimeoutError } from '../../src/index.ts';
+import { type Conn, TimeoutError } from '../../src/index.ts';
 import { checkRate, limitRate } from '../../src/internal.ts';
 import { type Wired, wired } from '../wired.ts';
+import { ALL, answer, ENDS, flood, isNormal, SIZE, testSlowReaders, WAYS } from './slow-readers.ts';
 
-const CLOSE_1000 = Uint8Array.of(0x03, 0xe8);
-const SIZE = 1_000;
-const ALL = 40;
-
-/** Reads to the end, calls `pause` after each piece. Adds the bytes to `got`. */
-type Read = (conn: Conn, got: { bytes: number }, pause: () => Promise<void>) => Promise<unknown>;
-
-const WAYS: Readonly<Record<string, Read>> = {
-  receive: (conn, got, pause) =>
-    conn.receive((message) => {
-      got.bytes += message.data.length;
-      return pause();
-    }),
-  async 'for await'(conn, got, pause) {
-    for await (const message of conn) {
-      got.bytes += message.data.length;
-      await pause();
-    }
-  },
-  async readMessage(conn, got, pause) {
-    for (;;) {
-      got.bytes += (await conn.readMessage()).data.length;
-      await pause();
-    }
-  },
-  async nextReader(conn, got, pause) {
-    for (;;) {
-      const reader = await conn.nextReader();
-      for await (const bytes of reader) {
-        got.bytes += bytes.length;
-        await pause();
-      }
-    }
-  },
-  async joinMessages(conn, got, pause) {
-    for await (const bytes of joinMessages(conn)) {
-      got.bytes += bytes.length;
-      await pause();
-    }
-  },
-  async toStreams(conn, got, pause) {
-    await conn.toStreams().readable.pipeTo(
-      new WritableStream({
-        async write(data) {
-          got.bytes += data.length;
-          await pause();
-        },
-      }),
-    );
-  },
-};
-
-/** How the connection ends while the reader is slow. */
-const ENDS: Readonly<Record<string, (test: Wired) => void>> = {
-  'we close': ({ conn, transport, frame }) => {
-    void conn.close();
-    flood(transport, frame);
-    answer(transport, frame);
-  },
-  'we close with a timeout': ({ conn, transport, frame }) => {
-    void conn.close(1000, '', { timeout: 2_000 });
-    flood(transport, frame);
-    answer(transport, frame);
-  },
-  'we send a close frame': ({ conn, transport, frame }) => {
-    void conn.writeControl(8, CLOSE_1000);
-    flood(transport, frame);
-    answer(transport, frame);
-  },
-  'the peer closes': ({ transport, frame }) => {
-    flood(transport, frame);
-    answer(transport, frame);
-  },
-  'both close': ({ conn, transport, frame }) => {
-    flood(transport, frame);
-    void conn.close();
-    answer(transport, frame);
-  },
-  'the peer closes and is gone': ({ transport, frame }) => {
-    flood(transport, frame);
-    transport.feed(frame(8, CLOSE_1000));
-    transport.break();
-  },
-  'the peer ends its stream': ({ transport, frame }) => {
-    flood(transport, frame);
-    transport.feedEnd();
-  },
-  'the connection breaks': ({ transport, frame }) => {
-    flood(transport, frame);
-    transport.break(new Error('reset'));
-  },
-};
-
-/** Whether the peer sends one message in fragments. */
-let isOne = false;
-
-function flood(transport: Wired['transport'], frame: Wired['frame']): void {
-  for (let i = 0; i < ALL; i++) {
-    const options = isOne ? { fin: i === ALL - 1 } : {};
-    transport.feed(frame(isOne && i > 0 ? 0 : 2, new Uint8Array(SIZE), options));
-  }
-}
-
-function answer(transport: Wired['transport'], frame: Wired['frame']): void {
-  transport.feed(frame(8, CLOSE_1000));
-  transport.feedEnd();
-}
-
-const isNormal = (error: unknown): boolean => isCloseError(error, 1000, 1001, 1005);
-
-describe.each(['server', 'client'] as const)('the reader of a %s', (role) => {
-  describe.each(Object.entries(WAYS))('by %s', (_way, read) => {
-    describe.each(Object.entries(ENDS))('when %s', (_end, ends) => {
-      it.each(
-        [0, 50, 300, 1_000, 2_600, 6_000].flatMap((ms) =>
-          ['its first piece', 'each piece'].flatMap((which) => [
-            [ms, which, 'many messages'] as const,
-            [ms, which, 'one large message'] as const,
-          ]),
-        ),
-      )('gets all or an error, with %i ms for %s of %s', async (ms, which, sends) => {
-        isOne = sends === 'one large message';
-        const test = wired(role, { readAhead: 3_000, report: () => {} });
-        const { conn, platform } = test;
-        const got = { bytes: 0 };
-        let pauses = 0;
-        const pause = (): Promise<void> => {
-          const waits = ms > 0 && (which === 'each piece' || pauses++ === 0);
-          return waits
-            ? new Promise((done) => void platform.setTimer(ms, done))
-            : Promise.resolve();
-        };
-        const end = read(conn, got, pause).then(
-          () => undefined,
-          (error: unknown) => error,
-        );
-        await platform.settle();
-        ends(test);
-        await platform.advance(20_000);
-        await platform.advance(ALL * ms);
-        const error = await end;
-        // `readMessage`, `nextReader` and `joinMessages` reject at a normal end too.
-        const isWhole = error === undefined || isNormal(error);
-        if (isWhole) expect(got.bytes).toBe(ALL * SIZE);
-        else expect(error).toBeInstanceOf(Error);
-        if (conn.stats.messagesDropped > 0) expect(isWhole).toBe(false);
-      });
-    });
-  });
-});
+testSlowReaders('server', [0, 300, 2_600, 6_000]);
+testSlowReaders('client', [300]);
 
 // The rate is slow, not the reader.
 describe.each(Object.entries(WAYS))('a reader by %s behind a rate', (_way, read) => {
@@ -162,7 +15,6 @@ describe.each(Object.entries(WAYS))('a reader by %s behind a rate', (_way, read)
       [20, 200, 5_000].map((per) => [end, per, ends] as const),
     ),
   )('gets all or an error, when %s, at a message in %i ms', async (_end, per, ends) => {
-    isOne = false;
     const test = wired('server', { readAhead: 100_000, report: () => {} });
     limitRate(test.conn, checkRate({ messages: 1, per, over: 'wait' }));
     const got = { bytes: 0 };
@@ -182,7 +34,6 @@ describe.each(Object.entries(WAYS))('a reader by %s behind a rate', (_way, read)
 
 describe('a reader that has lost messages', () => {
   async function lossy(): Promise<Wired> {
-    isOne = false;
     const test = wired('server', { readAhead: 3_000 });
     await test.platform.settle();
     void test.conn.close();

@@ -10,7 +10,7 @@ import {
   TestTransport,
 } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { BinaryMessage, Conn, PongMessage } from '../../src/index.ts';
+import { BinaryMessage, Conn } from '../../src/index.ts';
 import { Deferred } from '../../src/time/promises.ts';
 import { wired } from '../wired.ts';
 
@@ -36,37 +36,6 @@ describe('the pong of the heartbeat', () => {
     conn.terminate();
     await conn.closed;
     expect(platform.timers).toBe(0);
-  });
-});
-
-describe('the answer to a ping', () => {
-  it('is not lost to an unsolicited pong while the transport is blocked', async () => {
-    const { conn, platform, feed, frame, sent, transport } = wired('server');
-    transport.block();
-    void conn.send('in the way');
-    await platform.settle();
-    feed(frame(9, 'first'), frame(9, 'second'));
-    await platform.settle();
-    for (const payload of ['unasked', 'again']) void conn.writeControl(PongMessage, payload);
-    await platform.settle();
-    transport.drain();
-    await platform.settle();
-    expect(sent()).toEqual(['text in the way', 'pong second', 'pong again']);
-  });
-});
-
-describe('a ping that waits for a blocked transport', () => {
-  it('is not lost to pongs that wait too', async () => {
-    const { conn, platform, sent, transport } = wired('server');
-    transport.block();
-    void conn.send('in the way');
-    await platform.settle();
-    void conn.ping('ping');
-    for (const payload of ['unasked', 'again']) void conn.writeControl(PongMessage, payload);
-    await platform.settle();
-    transport.drain();
-    await platform.settle();
-    expect(sent()).toEqual(['text in the way', 'ping ping', 'pong again']);
   });
 });
 

@@ -58,10 +58,9 @@ describe('readJSON', () => {
     expect(await conn.readJSON()).toBe(1);
   });
 
-  it('can be cancelled, and reports a conflict by its name', async () => {
+  it('can be cancelled', async () => {
     const { conn, platform } = wired('server');
     const read = conn.readJSON({ timeout: 20 });
-    await expect(conn.readMessage()).rejects.toThrow('readMessage while readJSON is pending');
     await platform.advance(30);
     await expect(read).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT' });
   });

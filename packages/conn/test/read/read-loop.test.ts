@@ -35,7 +35,7 @@ function intact(messages: readonly Message[], sizes: readonly number[]): boolean
 }
 
 afterEach(() => {
-  expect(messageBlocks.held, 'memory held at the end of a turn').toBe(0);
+  expect(messageBlocks.blockSize, 'memory held at the end of a turn').toBe(0);
 });
 
 describe('messages that are read in sequence', () => {
@@ -45,7 +45,7 @@ describe('messages that are read in sequence', () => {
     const messages = await readAll(wire.conn, 16, feed);
     expect(intact(messages, sizes)).toBe(true);
     expect(new Set(messages.map(({ data }) => data.buffer)).size).toBe(2);
-    expect(messageBlocks.held).toBe(1600);
+    expect(messageBlocks.blockSize).toBe(1600);
     await wire.platform.settle();
   });
 
@@ -142,9 +142,9 @@ describe('messages that are read in sequence', () => {
   it('share no memory with those of the next turn', async () => {
     const { wire, feed } = await batch([200, 200, 200]);
     const [first] = await readAll(wire.conn, 3, feed);
-    expect(messageBlocks.held).toBeGreaterThan(0);
+    expect(messageBlocks.blockSize).toBeGreaterThan(0);
     await wire.platform.settle();
-    expect(messageBlocks.held).toBe(0);
+    expect(messageBlocks.blockSize).toBe(0);
     const [later] = await readAll(wire.conn, 3, feed);
     expect(later!.data.buffer).not.toBe(first!.data.buffer);
     await wire.platform.settle();

@@ -191,52 +191,23 @@ describe('an unread message', () => {
 });
 
 describe('a read while another is pending', () => {
-  it('is rejected with the names of both', async () => {
-    const { conn } = wired('server');
-    const control = new AbortController();
-    const { signal } = control;
-    const next = (): Promise<unknown> => conn[Symbol.asyncIterator]().next();
-    const first = conn.readMessage({ signal });
-    await expect(next()).rejects.toThrow('for await while readMessage is pending');
-    await expect(conn.nextReader()).rejects.toThrow('nextReader while readMessage is pending');
-    control.abort(new Error('enough'));
-    await expect(first).rejects.toThrow('enough');
-    void conn.discardReads();
-    await expect(next()).rejects.toThrow('for await while discardReads is pending');
-  });
-
   it('is rejected within the call of the other', async () => {
-    for (const name of ['nextReader', 'for await'] as const) {
+    for (const name of ['readMessage', 'nextReader', 'for await'] as const) {
       const { conn, feed, frame, platform } = wired('server');
       await platform.settle();
       let inner: Promise<unknown> | undefined;
       conn.setPingHandler(() => {
-        inner = conn.readMessage();
+        inner ??= conn.readMessage();
         inner.catch(() => {});
       });
       const first = conn.readMessage();
       feed(frame(1, 'a'), frame(9, 'p'), frame(1, 'b'));
       await first;
       const iterator = conn[Symbol.asyncIterator]();
-      const second = name === 'nextReader' ? conn.nextReader() : iterator.next();
+      const second = name === 'for await' ? iterator.next() : conn[name]();
       await expect(inner).rejects.toThrow(`readMessage while ${name} is pending`);
       await second;
     }
-  });
-
-  it('of a stream is rejected as a conflict with a stream', async () => {
-    const { conn, feed, frame, platform } = wired('server');
-    const next = conn.nextReader();
-    feed(frame(2, 'x', { fin: false }));
-    const reader = await next;
-    await reader.read(new Uint8Array(5));
-    const read = reader.read(new Uint8Array(5));
-    await platform.settle();
-    await expect(conn.readMessage()).rejects.toThrow(
-      'readMessage while a read of a message is pending',
-    );
-    feed(frame(0, 'yz'));
-    expect(await read).toBe(2);
   });
 });
 

@@ -107,7 +107,7 @@ const SETTINGS: ConnSettings = { closeTimeout: 1_000, report: () => {} };
 /** The payloads of the data frames that were sent, as sorted distinct bytes. */
 function sentBytes({ transport }: Wired, role: 'server' | 'client'): number[] {
   const bytes = transport.sent;
-  const seen = new Set<number>();
+  const seen = new Uint8Array(256);
   let at = 0;
   while (at + 2 <= bytes.length) {
     const opcode = bytes[at]! & 15;
@@ -125,17 +125,22 @@ function sentBytes({ transport }: Wired, role: 'server' | 'client'): number[] {
     const key = role === 'client' ? bytes.subarray(start, start + 4) : undefined;
     if (key !== undefined) start += 4;
     const payload = bytes.subarray(start, start + length);
-    if (opcode < 3) payload.forEach((byte, i) => void seen.add(byte ^ (key?.[i & 3] ?? 0)));
+    for (let i = 0; opcode < 3 && i < payload.length; i++) {
+      seen[payload[i]! ^ (key?.[i & 3] ?? 0)] = 1;
+    }
     at = start + length;
   }
-  return [...seen].toSorted((a, b) => a - b);
+  return [...seen.keys()].filter((byte) => seen[byte] === 1);
 }
 
 describe.each(['server', 'client'] as const)('a %s that writes', (role) => {
   describe.each(Object.entries(WAYS))('by %s', (_way, write) => {
     it.each(
       Object.entries(SETTLED).flatMap(([name, settle]) =>
-        [1_000, 40_000, 200_000].map((size) => [name, size, settle] as const),
+        // A client masks a copy of its bytes, of any size.
+        (role === 'client' ? [40_000] : [1_000, 40_000, 200_000]).map(
+          (size) => [name, size, settle] as const,
+        ),
       ),
     )('refers to no byte after %s: %i bytes', async (name, size, settle) => {
       const test = wired(role, SETTINGS, 1_000);

@@ -98,7 +98,7 @@ async function ask(request: Request, hooks: CrosswsHooks | undefined): Promise<R
   throw new TypeError(WRONG_HOOKS);
 }
 
-/** What the hook returns, or the Response that it throws. */
+/** The result of the hook, or the Response that it throws. */
 async function upgradeOf(request: Request, hooks: CrosswsHooks | undefined): Promise<unknown> {
   try {
     return await hooks?.upgrade?.(request);

@@ -41,7 +41,7 @@ export type NodeOptions = Omit<
 type Upgrading = UpgraderOptions<unknown>;
 type CheckedOptions = ReturnType<typeof checkUpgraderOptions>;
 
-/** Options of `serve` that `upgrade` decides for each request: here they would have no effect. */
+/** Options of `serve` that `upgrade` decides for each request. Here they would have no effect. */
 const OPTIONS_OF_UPGRADE = [
   'authenticate',
   'allowedOrigins',
@@ -68,7 +68,7 @@ function checkNodeOptions(options: object): void {
   }
 }
 
-/** When the logins of requests expire, from `authenticate` of `upgrade` to that of the Upgrader. */
+/** When the logins of requests expire, from `authenticate` of `upgrade` to `authenticate` of the Upgrader. */
 const expiries = /* @__PURE__ */ new WeakMap<Request, Date | number | undefined>();
 
 function authOf(request: Request, result: unknown): unknown {
@@ -186,7 +186,7 @@ function connOptions({ readLimit, highWaterMark, maxBufferedAmount }: Plan['boun
 
 /**
  * Sends a Response that is no upgrade on the socket of an 'upgrade', and returns the refusal for the
- * statistics of the server: an answered request gets no other answer.
+ * statistics of the server. An answered request gets no other answer.
  */
 async function answer(
   req: IncomingMessage,

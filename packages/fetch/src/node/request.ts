@@ -52,7 +52,7 @@ export class RequestBody {
     else this.#controller.error(error);
   }
 
-  /** Drops what was not read: the next request of the connection comes after it. */
+  /** Drops what was not read. The next request of the connection comes after it. */
   drop(): void {
     this.#end(new Error('the request was answered before its body was read'));
     this.#req.off('data', this.#add).resume();
@@ -60,7 +60,7 @@ export class RequestBody {
 }
 
 /**
- * The Request of a request of node:http whose Host was checked: `Host: a/b` would become part of the
+ * The Request of a request of node:http, after the check of its Host: `Host: a/b` would become part of the
  * path.
  *
  * @param signal - Aborted when the client leaves.

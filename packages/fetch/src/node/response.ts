@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import { types } from 'node:util';
 import { kind } from '@ws/conn/internal';
 
-/** What the connection and the body decide, and not the headers of a Response. */
+/** Fields that the connection and the body decide, not the headers of a Response. */
 const OWN_FIELDS = new Set([
   'connection',
   'content-length',
@@ -58,7 +58,7 @@ export function refuseRequest(res: ServerResponse, status: number, text: string)
   res.end(body);
 }
 
-/** Drops a Response whose client has left: the application's stream learns it. */
+/** Drops a Response after its client has left: the application's stream learns it. */
 export function dropResponse({ body }: Response): void {
   if (!body?.locked) body?.cancel().catch(() => {});
 }
@@ -92,7 +92,7 @@ function lengthWithoutBody(
 ): string | undefined {
   if (status === 204) return undefined;
   if (status === 205 || (status !== 304 && req.method !== 'HEAD')) return '0';
-  // That of the answer to a GET without a condition.
+  // As for a GET without a condition.
   const length = body === null ? headers.get('content-length') : null;
   return length !== null && /^\d+$/.test(length) ? length : undefined;
 }
@@ -114,7 +114,7 @@ async function sendBody(
     return void res.end(bytes);
   }
   const start = first && chunkOf(first.value);
-  // The header of the application may be that of a body that it has changed.
+  // The header of the application may belong to a body that it has changed.
   writeHead(res, response);
   res.flushHeaders();
   const rest = async (): Promise<void> => {

@@ -15,7 +15,7 @@ export type ServeFetchOptions = NodeOptions &
 /**
  * Serves HTTP and WebSockets by a `fetch`, and resolves when the server listens. A request to upgrade
  * goes to `fetch` too. When it returns the Response of `upgrade`, or a copy of it, the handler gets the
- * `Conn` of `@ws/node-server`; any other Response is sent as it is.
+ * `Conn` of `@ws/node-server`. Any other Response is sent as it is.
  *
  * @param options - Of `serve`, without what `upgrade` decides for each request.
  * @throws (rejects with) as `serve`.

@@ -39,6 +39,7 @@ describe.each([
     const url = await serve(async () => admit(auth, { expires: Date.now() + 200 }));
     const conn = await dial(url);
     expect(await conn.readJSON()).toEqual([auth, auth]);
+    await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 4401 });
     expect(await conn.closed).toMatchObject({ code: 4401, reason: 'login expired' });
   });
 

@@ -1,5 +1,5 @@
 import type { Platform, PreparedMessage } from '@ws/conn';
-import { Deferred, handled } from '@ws/conn/internal';
+import { Deferred, markHandled } from '@ws/conn/internal';
 import { BackplaneError } from '../errors.ts';
 import { OtherNodes } from '../everywhere/other-nodes.ts';
 import type { Position } from '../position.ts';
@@ -68,7 +68,7 @@ export class BackplaneLink {
       (error) => hub.failed(undefined, error),
       () => hub.platform,
     );
-    this.started = handled(this.#start());
+    this.started = markHandled(this.#start());
     this.others = new OtherNodes(this, hub);
     this.addChannel(undefined, { history: undefined, through: false });
     this.whenSubscribed(channelOf(undefined), () => this.others.start());
@@ -389,7 +389,6 @@ export class BackplaneLink {
     }
   }
 
-  /** The bounds of the history of a channel. */
   keepOf(channel: string): Keep | undefined {
     return this.#hub.settings.room(roomOf(channel)).history;
   }

@@ -43,7 +43,6 @@ export class LinkFaults {
     });
   }
 
-  /** The engine has refused a word of this node. */
   wordRefused(cause: unknown): void {
     this.#flood('word', { text: () => 'the backplane refused words of this node', cause });
   }

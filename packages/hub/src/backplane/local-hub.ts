@@ -42,7 +42,6 @@ export interface LocalHub {
   readonly askListeners: Map<string, AskListener>;
   /** Uses the link: at once or, in the order of the calls, when its code is loaded. */
   withLink<T>(use: (link: BackplaneLink) => Promise<T>): Promise<T> | undefined;
-  /** The members of a room on this node. */
   membersOf(room: string): ReadonlySet<LocalSession>;
   /** The sessions of this node with the id, or in the room, or waiting for its decision. */
   targets(target: CloseTarget): Iterable<LocalSession>;

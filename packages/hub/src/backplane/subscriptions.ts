@@ -30,7 +30,6 @@ export class Subscriptions {
     if (!this.#changing.has(channel) && !this.#refused.has(channel)) void this.#change(channel);
   }
 
-  /** The engine has ended a subscription. */
   ended(channel: string, error: Error): void {
     if (!this.#subscribed.delete(channel)) return;
     if (!this.#changing.has(channel)) void this.#retry(channel, error);

@@ -43,7 +43,6 @@ export async function withTimeout<T>(
   }
 }
 
-/** Resolves after `ms`. */
 export function sleep(platform: Platform, ms: number): Promise<void> {
   return new Promise((resolve) => void platform.setTimer(ms, resolve));
 }

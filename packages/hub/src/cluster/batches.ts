@@ -4,27 +4,18 @@ const MAX_BATCH_BYTES = 1_048_576;
 const ITEM_COST = 128;
 
 /** Gives a batch to the other process. `sent` is called when the operating system has taken it. */
-export type Send<Item> = (batch: readonly Item[], sent: (error?: Error | null) => void) => void;
-
-interface Waiting<Item> {
-  readonly item: Item;
-  readonly bytes: number;
-  readonly canDrop: boolean;
-}
+export type Send<Item> = (batch: readonly Item[], sent: () => void) => void;
 
 /** Items for another process, in their order: one batch in each turn, one batch under way. */
 export class Batches<Item> {
   /** Bytes of the waiting items that may be dropped. */
   droppable = 0;
   readonly #send: Send<Item>;
-  readonly #failed: (error: Error) => void;
-  #waiting: Waiting<Item>[] = [];
+  #waiting: { readonly item: Item; readonly bytes: number; readonly canDrop: boolean }[] = [];
   #isBusy = false;
 
-  /** @param failed - The other process takes no more. */
-  constructor(send: Send<Item>, failed: (error: Error) => void) {
+  constructor(send: Send<Item>) {
     this.#send = send;
-    this.#failed = failed;
   }
 
   /** @param size - Bytes of the messages in the item. */
@@ -45,10 +36,9 @@ export class Batches<Item> {
     if (this.#isBusy || this.#waiting.length === 0) return;
     this.#isBusy = true;
     setImmediate(() => {
-      this.#send(this.#take(), (error) => {
+      this.#send(this.#take(), () => {
         this.#isBusy = false;
-        if (error) this.#failed(error);
-        else this.#sendLater();
+        this.#sendLater();
       });
     });
   }
@@ -56,7 +46,7 @@ export class Batches<Item> {
   #take(): Item[] {
     let bytes = 0;
     const end = this.#waiting.findIndex((each) => (bytes += each.bytes) > MAX_BATCH_BYTES);
-    const batch = this.#waiting.splice(0, end < 0 ? this.#waiting.length : Math.max(end, 1));
+    const batch = this.#waiting.splice(0, end < 0 ? Infinity : Math.max(end, 1));
     for (const each of batch) if (each.canDrop) this.droppable -= each.bytes;
     return batch.map(({ item }) => item);
   }

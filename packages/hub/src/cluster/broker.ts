@@ -5,132 +5,93 @@ import { NO_COUNT } from '../backplane/word-sender.ts';
 import { encodeWord } from '../backplane/words.ts';
 import type { Position } from '../position.ts';
 import { Batches, type Send } from './batches.ts';
-import type { Arguments, Question, Reply } from './wire.ts';
+import type { Reply, Request, Requests } from './wire.ts';
+
+type Arguments<Name extends keyof Requests> = Parameters<Requests[Name]>;
 
 /** Bytes of the messages of one answer to a read. */
 const MAX_ANSWER_BYTES = 262_144;
-/** Bytes of messages that wait for one process. Above it the next one drops them, and a gap is told. */
+/** Bytes of messages that wait for one hub. Above it the next one drops them, and a gap is told. */
 const MAX_WAITING_BYTES = 16 * 1_048_576;
 
 /** The engine between the hubs of several processes, in memory. It has one order of all messages. */
 export class Broker {
   readonly logs: EngineLogs = new EngineLogs(() => performance.now(), MAX_ANSWER_BYTES);
-  readonly #subscribers = new Map<string, Set<Subscriber>>();
-
-  /** Number of the channels with subscribers. */
-  get channels(): number {
-    return this.#subscribers.size;
-  }
-
-  /** Adds a process. */
-  connect(send: Send<Reply>): Client {
-    return new Client(this, send);
-  }
+  readonly hubs: Set<RemoteHub> = new Set();
 
   /** Sends a message to each hub that has subscribed to its channel. */
   publish(channel: string, bytes: Uint8Array, position?: Position): void {
-    for (const { hub, client } of this.#subscribers.get(channel) ?? []) {
-      client.message(['message', hub, [channel, bytes, position]], bytes.length);
-    }
-  }
-
-  subscribe(channel: string, subscriber: Subscriber): void {
-    const all = this.#subscribers.get(channel);
-    if (all === undefined) this.#subscribers.set(channel, new Set([subscriber]));
-    else all.add(subscriber);
-    subscriber.channels.add(channel);
-  }
-
-  unsubscribe(channel: string, subscriber: Subscriber): void {
-    subscriber.channels.delete(channel);
-    const all = this.#subscribers.get(channel);
-    if (all?.delete(subscriber) && all.size === 0) this.#subscribers.delete(channel);
+    for (const hub of this.hubs) hub.message(channel, bytes, position);
   }
 }
 
-/** A hub. */
-interface Subscriber {
-  readonly hub: number;
-  readonly client: Client;
-  readonly channels: Set<string>;
-  /** The name of its run, once it has published. */
-  node: string | undefined;
-}
-
-/** A process with hubs. */
-export class Client {
+/** A hub of a process. Its public methods without a description are those of a backplane. */
+export class RemoteHub {
   readonly #broker: Broker;
   readonly #batches: Batches<Reply>;
-  readonly #hubs = new Map<number, Subscriber>();
+  readonly #channels = new Set<string>();
+  /** The name of its run, once it has published. */
+  #node: string | undefined;
 
   constructor(broker: Broker, send: Send<Reply>) {
     this.#broker = broker;
-    // A process that takes no more has ended, and its end is reported.
-    this.#batches = new Batches(send, () => {});
+    this.#batches = new Batches(send);
   }
 
-  /** Takes the questions of the process. */
-  take(questions: readonly Question[]): void {
-    for (const question of questions) {
-      const [name, , call] = question;
-      const size = name === 'history' ? MAX_ANSWER_BYTES : 0;
-      this.#batches.add(['answer', call, this.#answer(question)], size, false);
+  /** Takes the requests of the hub. */
+  take(requests: readonly Request[]): void {
+    for (const [name, ...args] of requests) {
+      const answer = (this[name] as (...args: unknown[]) => unknown)(...args);
+      this.#batches.add(['answer', answer], name === 'history' ? MAX_ANSWER_BYTES : 0, false);
     }
   }
 
-  /** Sends a message of another hub, or of this one. */
-  message(reply: Reply, bytes: number): void {
+  /** Sends a message of a hub, unless this one has not subscribed to its channel. */
+  message(channel: string, bytes: Uint8Array, position: Position | undefined): void {
+    if (!this.#channels.has(channel)) return;
     if (this.#batches.droppable > MAX_WAITING_BYTES) {
       this.#batches.drop();
-      for (const hub of this.#hubs.keys()) this.#batches.add(['gap', hub], 0, true);
+      this.#batches.add(['gap'], 0, true);
     }
-    this.#batches.add(reply, bytes, true);
+    this.#batches.add(['message', channel, bytes, position], bytes.length, true);
   }
 
-  /** The process has ended. Its hubs cannot say so themselves. */
+  /** Its process has ended, and the hub cannot say so itself. */
   ended(): void {
-    const all = [...this.#hubs.values()];
-    for (const hub of all) this.#removeHub(hub);
-    for (const { node } of all) {
-      if (node !== undefined) this.#broker.publish(channelOf(undefined), endOf(node));
-    }
+    this.close();
+    if (this.#node === undefined) return;
+    const word = encodeWord({ word: 'end' });
+    const bytes = encodeEnvelope({ ...NO_COUNT, node: this.#node, word });
+    this.#broker.publish(channelOf(undefined), bytes);
   }
 
-  #answer([name, number, , args]: Question): unknown {
-    if (name === 'start') return this.#addHub(number);
-    const hub = this.#hubs.get(number);
-    if (hub === undefined) return undefined;
-    switch (name) {
-      case 'publish':
-        return this.#publish(hub, ...args);
-      case 'subscribe':
-        return this.#broker.subscribe(args[0], hub);
-      case 'unsubscribe':
-        return this.#broker.unsubscribe(args[0], hub);
-      case 'history':
-        return this.#broker.logs.read(...args);
-      case 'close':
-        return this.#removeHub(hub);
-    }
+  start(): void {
+    this.#broker.hubs.add(this);
   }
 
-  #publish(hub: Subscriber, ...[channel, view, keep]: Arguments<'publish'>): Position | undefined {
+  publish(...[channel, view, keep]: Arguments<'publish'>): Position | undefined {
     // The view keeps the memory of its whole batch.
     const bytes = view.slice();
-    hub.node ??= nodeOf(bytes);
+    this.#node ??= nodeOf(bytes);
     const position = keep === undefined ? undefined : this.#broker.logs.add(channel, bytes, keep);
     this.#broker.publish(channel, bytes, position);
     return position;
   }
 
-  #addHub(hub: number): void {
-    if (this.#hubs.has(hub)) return;
-    this.#hubs.set(hub, { hub, client: this, channels: new Set(), node: undefined });
+  subscribe(channel: string): void {
+    this.#channels.add(channel);
   }
 
-  #removeHub(hub: Subscriber): void {
-    this.#hubs.delete(hub.hub);
-    for (const channel of hub.channels) this.#broker.unsubscribe(channel, hub);
+  unsubscribe(channel: string): void {
+    this.#channels.delete(channel);
+  }
+
+  history(...query: Arguments<'history'>): ReturnType<EngineLogs['read']> {
+    return this.#broker.logs.read(...query);
+  }
+
+  close(): void {
+    this.#broker.hubs.delete(this);
   }
 }
 
@@ -143,9 +104,4 @@ function nodeOf(bytes: Uint8Array): string | undefined {
     // The hubs that receive it report it.
     return undefined;
   }
-}
-
-/** The word of a hub that ends. */
-function endOf(node: string): Uint8Array {
-  return encodeEnvelope({ ...NO_COUNT, node, word: encodeWord({ word: 'end' }) });
 }

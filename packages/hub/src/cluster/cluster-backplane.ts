@@ -1,9 +1,11 @@
+import { portablePlatform } from '@ws/conn';
 import { Deferred } from '@ws/conn/internal';
 import type { Backplane, BackplaneSink } from '../backplane/backplane.ts';
+import { withTimeout } from '../backplane/with-timeout.ts';
 import { BackplaneError } from '../errors.ts';
-import type { Link } from './link.ts';
-import { processLink } from './process-link.ts';
-import type { Arguments } from './wire.ts';
+import { Batches } from './batches.ts';
+import { connect } from './cluster-broker.ts';
+import type { Link, LinkedHub, Reply, Request, Requests } from './wire.ts';
 
 /** Longest wait for the broker, in ms. */
 const START_MS = 5_000;
@@ -28,56 +30,69 @@ const START_MS = 5_000;
  * ```
  */
 export function clusterBackplane(): Backplane {
-  return new WorkerBackplane(processLink);
+  return new WorkerBackplane(connect);
 }
 
-/** A hub of a process. */
-export class WorkerBackplane implements Backplane {
-  readonly #linkOf: () => Link | undefined;
+/** A hub on its way to the broker. */
+export class WorkerBackplane implements Backplane, LinkedHub {
+  readonly #connect: typeof connect;
   #link: Link | undefined;
-  /** Its number in the process. */
-  #hub = 0;
+  #sink: BackplaneSink | undefined;
+  #started: Promise<void> | undefined;
+  /** The requests without an answer, the oldest one first. */
+  #requests: Deferred<unknown>[] = [];
+  readonly #batches = new Batches<Request>((batch, sent) => this.#link?.send(batch, sent));
 
-  /** @param linkOf - Returns undefined in a process without a way to a broker. */
-  constructor(linkOf: () => Link | undefined) {
-    this.#linkOf = linkOf;
+  /** @param connect - Returns undefined in a process without a way to a broker. */
+  constructor(connect: (hub: LinkedHub) => Link | undefined) {
+    this.#connect = connect;
   }
 
   async start(sink: BackplaneSink): Promise<void> {
-    const link = this.#linkOf();
-    const late = new Deferred<never>();
-    const timer = setTimeout(() => late.reject(new BackplaneError(NO_BROKER)), START_MS);
-    try {
-      if (link === undefined) return await late.promise;
-      if (this.#link === undefined) this.#hub = link.add(sink);
-      this.#link = link;
-      await Promise.race([link.ask(this.#hub, 'start', []), late.promise]);
-    } finally {
-      clearTimeout(timer);
-    }
+    this.#sink = sink;
+    this.#link ??= this.#connect(this);
+    if (this.#link !== undefined) this.#started ??= this.#ask(['start']);
+    const started = this.#started ?? new Promise<never>(() => {});
+    await withTimeout(portablePlatform, START_MS, started).catch((cause) => {
+      throw new BackplaneError(NO_BROKER, { cause });
+    });
   }
 
-  publish(...args: Arguments<'publish'>): ReturnType<Backplane['publish']> {
-    return this.#link!.ask(this.#hub, 'publish', args, args[1].length);
-  }
-
-  subscribe(...args: Arguments<'subscribe'>): Promise<void> {
-    return this.#link!.ask(this.#hub, 'subscribe', args);
-  }
-
-  unsubscribe(...args: Arguments<'unsubscribe'>): Promise<void> {
-    return this.#link!.ask(this.#hub, 'unsubscribe', args);
-  }
-
-  history(...args: Arguments<'history'>): ReturnType<NonNullable<Backplane['history']>> {
-    return this.#link!.ask(this.#hub, 'history', args);
-  }
+  readonly publish: Requests['publish'] = (...args) =>
+    this.#ask(['publish', ...args], args[1].length);
+  readonly subscribe: Requests['subscribe'] = (channel) => this.#ask(['subscribe', channel]);
+  readonly unsubscribe: Requests['unsubscribe'] = (channel) => this.#ask(['unsubscribe', channel]);
+  readonly history: Requests['history'] = (...args) => this.#ask(['history', ...args]);
 
   async close(): Promise<void> {
     if (this.#link === undefined) return;
-    const closed = this.#link.ask(this.#hub, 'close', []);
-    this.#link.remove(this.#hub);
-    await closed;
+    await this.#ask(['close']);
+    this.#link.disconnect();
+  }
+
+  /** Takes the replies of the broker. */
+  take(replies: readonly Reply[]): void {
+    for (const reply of replies) {
+      if (reply[0] === 'answer') this.#requests.shift()!.resolve(reply[1]);
+      else if (reply[0] === 'gap') this.#sink!.gap();
+      // Without a copy it keeps the memory of its whole batch.
+      else this.#sink!.message(reply[1], reply[2].slice(), reply[3]);
+    }
+  }
+
+  /** The primary has ended. */
+  ended(error: Error): void {
+    this.#link = undefined;
+    this.#sink!.down(error);
+    for (const request of this.#requests.splice(0)) request.reject(error);
+  }
+
+  /** @param bytes - Of the message in the request. */
+  #ask<Answer>(request: Request, bytes = 0): Promise<Answer> {
+    const answer = new Deferred<unknown>();
+    this.#requests.push(answer);
+    this.#batches.add(request, bytes, false);
+    return answer.promise as Promise<Answer>;
   }
 }
 

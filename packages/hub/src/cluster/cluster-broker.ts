@@ -1,9 +1,18 @@
-import cluster, { type Worker } from 'node:cluster';
-import type { Client } from './broker.ts';
-import { localBroker } from './process-link.ts';
-import { contentOf, marked, type Question } from './wire.ts';
+import cluster from 'node:cluster';
+import process from 'node:process';
+import { Broker, RemoteHub } from './broker.ts';
+import { type Link, type LinkedHub, ours, type Packet, type Reply, type Request } from './wire.ts';
 
+let broker: Broker | undefined;
 let isRunning = false;
+/** The hubs of this process that are connected to the primary. */
+const hubs = new Map<number, LinkedHub>();
+let lastHub = 0;
+
+/** The broker of this process. Its own hubs use it too. */
+export function localBroker(): Broker {
+  return (broker ??= new Broker());
+}
 
 /**
  * Makes the primary of `node:cluster` the engine of the hubs in its workers, and of its own hubs. Call
@@ -12,7 +21,7 @@ let isRunning = false;
  *
  * The broker lives as long as its process. A second call does nothing.
  *
- * @throws TypeError in a worker, and if workers with another serialization run.
+ * @throws TypeError in a worker, and after the first `cluster.fork()`.
  *
  * @example
  * ```ts no-run
@@ -29,27 +38,66 @@ let isRunning = false;
 export function clusterBroker(): void {
   if (!cluster.isPrimary) throw new TypeError('clusterBroker: call it in the primary');
   if (isRunning) return;
-  const hasWorkers = Object.keys(cluster.workers ?? {}).length > 0;
-  if (hasWorkers && cluster.settings.serialization !== 'advanced') {
+  if (Object.keys(cluster.workers ?? {}).length > 0) {
     throw new TypeError('clusterBroker: call it before the first cluster.fork()');
   }
   isRunning = true;
   cluster.setupPrimary({ serialization: 'advanced' });
-  const broker = localBroker();
-  const clients = new Map<Worker, Client>();
-  cluster.on('message', (worker, message) => {
-    const questions = contentOf('@ws/hub', message) as readonly Question[] | undefined;
-    if (questions === undefined) return;
-    let client = clients.get(worker);
-    if (client === undefined) {
-      client = broker.connect((batch, sent) => void worker.send(marked('@ws/hub', batch), sent));
-      clients.set(worker, client);
-    }
-    client.take(questions);
+  const local = localBroker();
+  cluster.on('fork', (worker) => {
+    const remotes = new Map<number, RemoteHub>();
+    worker.on('message', (message) => {
+      const { '@ws/hub': requests, hub = 0 } = ours(message as Packet<Request>);
+      if (requests === undefined) return;
+      const remote =
+        remotes.get(hub) ??
+        new RemoteHub(local, (batch, sent) => void worker.send({ '@ws/hub': batch, hub }, sent));
+      remotes.set(hub, remote);
+      remote.take(requests);
+      if (!local.hubs.has(remote)) remotes.delete(hub);
+    });
+    // All messages of the worker have arrived before.
+    worker.on('disconnect', () => {
+      for (const remote of remotes.values()) remote.ended();
+    });
   });
-  // All messages of the worker have arrived before.
-  cluster.on('disconnect', (worker) => {
-    clients.get(worker)?.ended();
-    clients.delete(worker);
+}
+
+/**
+ * Connects a hub to the broker of this process, or of the primary.
+ *
+ * @returns Undefined in a process without a way to a broker.
+ */
+export function connect(hub: LinkedHub): Link | undefined {
+  if (broker !== undefined) return linkTo(broker, hub);
+  if (process.send === undefined) return undefined;
+  const number = ++lastHub;
+  hubs.set(number, hub);
+  if (number === 1) {
+    process.on('message', (message) => {
+      const { '@ws/hub': replies, hub: to } = ours(message as Packet<Reply>);
+      if (replies !== undefined) hubs.get(to!)?.take(replies);
+    });
+    process.once('disconnect', () => {
+      for (const each of hubs.values()) each.ended(new Error('the primary has ended'));
+    });
+  }
+  return {
+    send: (batch, sent) =>
+      process.send!({ '@ws/hub': batch, hub: number }, undefined, undefined, sent),
+    disconnect: () => hubs.delete(number),
+  };
+}
+
+/** Connects a hub to a broker in its process. */
+function linkTo(local: Broker, hub: LinkedHub): Link {
+  const remote = new RemoteHub(local, (batch, sent) => {
+    sent();
+    hub.take(batch);
   });
+  const send: Link['send'] = (batch, sent) => {
+    sent();
+    remote.take(batch);
+  };
+  return { send, disconnect() {} };
 }

@@ -2,12 +2,13 @@ import cluster from 'node:cluster';
 import { availableParallelism } from 'node:os';
 import process from 'node:process';
 import { checked, checkOptionNames, kind, whole } from '@ws/conn/internal';
-import { clusterBroker } from './cluster-broker.ts';
-import { localBroker } from './process-link.ts';
-import { onSignals } from './signals.ts';
-import type { ClusterCloseOptions } from './wire.ts';
+import { clusterBroker, localBroker } from './cluster-broker.ts';
+import { type ClusterCloseOptions, longestClose } from './wire.ts';
 import { type ClusterApp, RunningApp, runWorker } from './worker.ts';
-import { WORKERS, WorkerPool } from './worker-pool.ts';
+import { WorkerPool, workersVariable } from './worker-pool.ts';
+
+/** npm sends a signal twice, and so does a terminal with it. Later ones are meant, after so many ms. */
+const REPEAT_MS = 2_000;
 
 /** The options of {@link runCluster}. */
 export interface RunClusterOptions {
@@ -46,8 +47,8 @@ let isRunning = false;
  *
  * A worker that ends is replaced after 100 ms, then 200, up to 5 s; after 100 ms again when one has lived
  * for 10 s. Before the first worker has started, one that ends ends all. Later five in a row that end before
- * they start do, with exit code 1 and the last error. A start of more than 30 s is reported; in a replacement
- * its worker is killed.
+ * they start do, with exit code 1 and the last error. In a replacement,
+ * a start of more than 30 s is killed.
  *
  * @param start - Runs in each worker. Its result has `close`, which closes the hub first, then the server.
  * @returns In a worker the result of `start`, in the primary a {@link RunningCluster}, when `start` has
@@ -81,11 +82,9 @@ export function runCluster<App extends ClusterApp>(
 ): Promise<RunningCluster | App> {
   const { workers, signals } = checked(() => checkOptions(options, start), runCluster);
   isRunning = true;
-  if (cluster.isWorker) {
-    const isOurs = process.env[WORKERS] !== undefined;
-    return runWorker(start, signals, isOurs);
-  }
-  return workers === 1 ? runHere(start, signals) : runPrimary(workers, signals);
+  if (process.env[workersVariable(process.ppid)] !== undefined) return runWorker(start, signals);
+  // Under another primary, such as PM2, the hub reports that it has no broker.
+  return cluster.isWorker || workers === 1 ? runHere(start, signals) : runPrimary(workers, signals);
 }
 
 function checkOptions(
@@ -108,19 +107,10 @@ function checkOptions(
 async function runPrimary(workers: number, signals: boolean): Promise<RunningCluster> {
   clusterBroker();
   const pool = new WorkerPool(workers);
-  if (signals) {
-    onSignals({
-      close: () => pool.close(),
-      kill: () => pool.kill(),
-      replace: () => pool.replace(),
-    });
-  }
+  const close = (options?: ClusterCloseOptions): Promise<void> => pool.close(options);
+  const running = runningCluster(workers, close, () => pool.replace(), signals);
   await pool.run();
-  return {
-    workers,
-    replace: () => pool.replace(),
-    close: (options) => pool.close(options),
-  };
+  return running;
 }
 
 /** One process, which is the primary and the worker. */
@@ -128,16 +118,42 @@ async function runHere<App extends ClusterApp>(
   start: () => App | PromiseLike<App>,
   signals: boolean,
 ): Promise<RunningCluster> {
-  localBroker();
+  if (cluster.isPrimary) localBroker();
   const app = new RunningApp<App>();
   let hasWarned = false;
   const replace = async (): Promise<void> => {
-    if (hasWarned) return;
+    if (!hasWarned) process.emitWarning('runCluster: one worker is not replaced; use two or more');
     hasWarned = true;
-    process.emitWarning('runCluster: one worker is not replaced; use two or more');
   };
-  const close = (options?: ClusterCloseOptions): Promise<void> => app.close(options);
-  if (signals) onSignals({ close, kill: () => {}, replace });
+  const running = runningCluster(1, (options) => app.close(options), replace, signals);
   await app.start(start);
-  return { workers: 1, replace, close };
+  return running;
+}
+
+function runningCluster(
+  workers: number,
+  end: RunningCluster['close'],
+  replace: RunningCluster['replace'],
+  signals: boolean,
+): RunningCluster {
+  const close = async (options: ClusterCloseOptions = {}): Promise<void> => {
+    longestClose(options);
+    await end(options);
+  };
+  const running = { workers, replace, close };
+  if (signals) onSignals(running);
+  return running;
+}
+
+/** Installs the signals of the process that the user has started. */
+function onSignals(running: RunningCluster): void {
+  let first: number | undefined;
+  const end = (): void => {
+    if (first !== undefined && performance.now() - first > REPEAT_MS) process.exit(1);
+    first ??= performance.now();
+    void running.close().then(() => process.exit());
+  };
+  process.on('SIGTERM', end).on('SIGINT', end);
+  if (process.platform === 'win32') return;
+  process.on('SIGUSR2', () => void running.replace().catch((error) => console.error(error)));
 }

@@ -1,5 +1,6 @@
 import { checkOptionNames, duration } from '@ws/conn/internal';
 import type { Backplane, BackplaneSink } from '../backplane/backplane.ts';
+import type { Send } from './batches.ts';
 
 /** The default of `timeout` of a close, in ms. */
 const TIMEOUT_MS = 30_000;
@@ -8,36 +9,53 @@ const GRACE_MS = 5_000;
 /** The longest delay of a timer, in ms. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** What a hub asks the broker for: its start, and the calls of its backplane. */
-export interface Questions extends Required<Omit<Backplane, 'start'>> {
-  start(): Promise<void>;
+/** What a hub asks the broker for. */
+export type Requests = Required<Omit<Backplane, 'start'>> & { start(): Promise<void> };
+
+/** The broker answers the requests of a hub in their order. */
+export type Request = {
+  [Name in keyof Requests]: readonly [name: Name, ...args: Parameters<Requests[Name]>];
+}[keyof Requests];
+
+/** What the broker sends to a hub. */
+export type Reply =
+  | readonly [name: 'answer', value: unknown]
+  | readonly [name: 'message', ...message: Parameters<BackplaneSink['message']>]
+  | readonly [name: 'gap'];
+
+/** Items between a hub and the broker. They pass beside the messages of the application. */
+export interface Packet<Item> {
+  readonly '@ws/hub': readonly Item[];
+  /** The number of the hub in its process. */
+  readonly hub: number;
 }
 
-export type Arguments<Name extends keyof Questions> = Parameters<Questions[Name]>;
+/** A hub on its way to the broker. */
+export interface LinkedHub {
+  /** Takes the replies of the broker. */
+  take(replies: readonly Reply[]): void;
+  /** The primary has ended. */
+  ended(error: Error): void;
+}
 
-/** A question to the broker. `hub` numbers the hubs of a process, `call` their questions. */
-export type Question = {
-  [Name in keyof Questions]: readonly [
-    name: Name,
-    hub: number,
-    call: number,
-    args: Arguments<Name>,
-  ];
-}[keyof Questions];
+/** The way of a hub to the broker. */
+export interface Link {
+  readonly send: Send<Request>;
+  /** Disconnects the hub. */
+  disconnect(): void;
+}
 
-/** What the broker sends to a process. */
-export type Reply =
-  | readonly [name: 'answer', call: number, value: unknown]
-  | readonly [name: 'message', hub: number, args: Parameters<BackplaneSink['message']>]
-  | readonly [name: 'gap', hub: number];
-
-/** The messages of {@link runCluster} to a worker and back. */
-export type Control =
-  /** The worker takes messages. Node loses those that are sent before. */
-  | readonly [kind: 'hears']
+/** A message of {@link runCluster} to a worker, or from it. */
+export type Control = Readonly<Record<'@ws/hub/cluster', Act>>;
+export type Act =
   | readonly [kind: 'ready']
   | readonly [kind: 'failed', error: unknown]
   | readonly [kind: 'close', options: ClusterCloseOptions, isReplaced: boolean];
+
+/** @returns A message of the other process, if it is one of ours. */
+export function ours<Message>(message: Message | undefined): Partial<Message> {
+  return message ?? {};
+}
 
 /** How a process closes. */
 export interface ClusterCloseOptions {
@@ -47,28 +65,14 @@ export interface ClusterCloseOptions {
   readonly over?: number | undefined;
 }
 
-/** @throws TypeError, RangeError that names the option. */
-export function checkClose(options: ClusterCloseOptions): void {
+/**
+ * Ms after which a close has failed. The hub and the server may each take `timeout`.
+ *
+ * @throws TypeError, RangeError that names the option.
+ */
+export function longestClose(options: ClusterCloseOptions): number {
   checkOptionNames('close', options, ['timeout', 'over'], 'ignore');
-  duration('timeout', options.timeout, TIMEOUT_MS, false);
-  if (options.over !== 0) duration('over', options.over, 0, false);
-}
-
-/** Ms after which a close has failed. The hub and the server may each take `timeout`. */
-export function longestClose({ timeout = TIMEOUT_MS, over = 0 }: ClusterCloseOptions): number {
+  const timeout = duration('timeout', options.timeout, TIMEOUT_MS, false);
+  const over = options.over === 0 ? 0 : duration('over', options.over, 0, false);
   return Math.min(over + 2 * timeout + GRACE_MS, MAX_TIMER_MS);
-}
-
-/** Marks our messages among those of the application, which pass on the same channel. */
-export type Mark = '@ws/hub' | '@ws/hub/cluster';
-
-/** A message with requests or replies, or of {@link runCluster}. */
-export function marked(mark: Mark, content: unknown): object {
-  return { [mark]: content };
-}
-
-/** @returns Undefined for another message. */
-export function contentOf(mark: Mark, message: unknown): unknown {
-  const isOurs = typeof message === 'object' && message !== null && Object.hasOwn(message, mark);
-  return isOurs ? (message as Record<Mark, unknown>)[mark] : undefined;
 }

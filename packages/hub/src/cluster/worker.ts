@@ -3,14 +3,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import type { Server } from 'node:net';
 import process from 'node:process';
 import { kind } from '@ws/conn/internal';
-import {
-  type ClusterCloseOptions,
-  type Control,
-  checkClose,
-  contentOf,
-  longestClose,
-  marked,
-} from './wire.ts';
+import { type Act, type ClusterCloseOptions, type Control, longestClose, ours } from './wire.ts';
 
 /** What `start` of {@link runCluster} returns. */
 export interface ClusterApp {
@@ -34,9 +27,8 @@ export class RunningApp<App extends ClusterApp> {
   }
 
   /** Closes it once. A close that fails is printed, and sets the exit code; one that hangs ends the process. */
-  async close(options: ClusterCloseOptions = {}): Promise<void> {
-    checkClose(options);
-    await (this.#closing ??= this.#close(options));
+  close(options: ClusterCloseOptions = {}): Promise<void> {
+    return (this.#closing ??= this.#close(options));
   }
 
   async #close(options: ClusterCloseOptions): Promise<void> {
@@ -51,15 +43,10 @@ export class RunningApp<App extends ClusterApp> {
   }
 }
 
-/**
- * Runs the application in a worker.
- *
- * @param isOurs - The primary has called `runCluster`.
- */
+/** Runs the application in a worker of a primary that has called `runCluster`. */
 export async function runWorker<App extends ClusterApp>(
   start: () => App | PromiseLike<App>,
   signals: boolean,
-  isOurs: boolean,
 ): Promise<App> {
   const app = new RunningApp<App>();
   const close = async (options?: ClusterCloseOptions): Promise<void> => {
@@ -69,28 +56,32 @@ export async function runWorker<App extends ClusterApp>(
   // Before the listener of Node, which would end the process with 0.
   cluster.worker!.on('disconnect', () => process.exit(1));
   process.on('message', (message) => {
-    const control = contentOf('@ws/hub/cluster', message) as Control | undefined;
+    const { '@ws/hub/cluster': control } = ours(message as Control);
     if (control?.[0] !== 'close') return;
     if (control[2]) refuseConnections();
     void close(control[1]);
   });
   // The terminal, and systemd, send signals to all processes. The primary says what to do.
   if (signals) process.on('SIGTERM', () => void close());
-  if (isOurs) process.on('SIGINT', () => {});
-  else if (signals) process.on('SIGINT', () => void close());
-  if ((isOurs || signals) && process.platform !== 'win32') process.on('SIGUSR2', () => {});
-  send(['hears']);
+  process.on('SIGINT', () => {});
+  if (process.platform !== 'win32') process.on('SIGUSR2', () => {});
   try {
     const result = await app.start(start);
     send(['ready']);
     return result;
-  } catch (error) {
-    if (!isOurs) throw error;
-    return fail(error);
+  } catch (reason) {
+    // The primary reports it.
+    const error = reason instanceof Error ? reason : new Error(String(reason));
+    send(['failed', error], () => process.exit(1));
+    return new Promise(() => {});
   }
 }
 
-/** The primary gives the connections after the next one to the other workers. */
+/**
+ * The hub closes before the server, and Node's primary gives each server connections in turn until it has
+ * closed. A connection that a worker refuses goes to another one. It refuses those above `maxConnections`
+ * (`lib/internal/cluster/child.js` and `round_robin_handle.js` of Node 20, 22 and 24).
+ */
 function refuseConnections(): void {
   subscribe('net.server.socket', (message) => {
     const { server } = (message as { socket: { server?: Server } }).socket;
@@ -99,18 +90,6 @@ function refuseConnections(): void {
   });
 }
 
-/** Gives the error to the primary, which reports it, and ends the process. */
-function fail(error: unknown): Promise<never> {
-  const exit = (): never => process.exit(1);
-  try {
-    send(['failed', error], exit);
-  } catch {
-    // An error with a part that no other process can have.
-    send(['failed', new Error(String(error))], exit);
-  }
-  return new Promise(() => {});
-}
-
-function send(control: Control, sent?: () => void): void {
-  process.send!(marked('@ws/hub/cluster', control), undefined, undefined, sent);
+function send(control: Act, sent?: () => void): void {
+  process.send!({ '@ws/hub/cluster': control } satisfies Control, undefined, undefined, sent);
 }

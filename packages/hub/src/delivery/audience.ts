@@ -27,7 +27,6 @@ export interface Publication<Data> {
 /** The fields of a publication without a room. */
 export const TO_ALL = { only: undefined, position: undefined, previous: undefined } as const;
 
-/** Whether a publication is for this member. */
 export function isFor<Data>({ except, only }: Publication<Data>, member: Session<Data>): boolean {
   return except?.has(member) !== true && only?.has(member) !== false;
 }
@@ -37,7 +36,6 @@ interface Pass<Data> {
   readonly publications: readonly Publication<Data>[];
   /** Their messages, if every member gets all of them. */
   readonly messages: readonly PreparedMessage[] | undefined;
-  /** Number of the first publication. */
   readonly first: number;
   readonly ended: Deferred<void>;
   /** Resolve when the compressors of members have taken all messages. */

@@ -51,7 +51,6 @@ export class FanOut {
     return schedulerOf(this.#hub.platform);
   }
 
-  /** Whether no audience is due. */
   get idle(): boolean {
     return this.#due.size === 0;
   }
@@ -74,7 +73,6 @@ export class FanOut {
     return this.#hub.platform.now() < this.#turnEnd!;
   }
 
-  /** @param next - Called in the next turn. */
   #beginTurn(next: TurnCallback): void {
     this.#turnEnd = this.#hub.platform.now() + SLICE_MS;
     this.#scheduler.laterTurn.add(next);

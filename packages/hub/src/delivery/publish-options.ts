@@ -21,7 +21,6 @@ export interface PublishOptions<Data = unknown> {
 
 /** The options of `broadcast`. */
 export const BROADCAST_NAMES: readonly (keyof PublishOptions)[] = ['except', 'filter', 'local'];
-/** The options of `publish`. */
 export const PUBLISH_NAMES: readonly (keyof PublishOptions)[] = [...BROADCAST_NAMES, 'key'];
 
 /**

@@ -14,11 +14,11 @@ export interface AskOptions {
 }
 
 /**
- * Acts on all nodes of a backplane, this one too. Without a backplane it is the only one. A call in the
- * first 5 s of a hub first waits until it knows the other nodes.
+ * Acts on all nodes of a backplane, this one too. Without a backplane this node is the only one. A call
+ * in the first 5 s of a hub first waits until it knows the other nodes.
  *
  * `silent` has the ids of nodes that live and have not answered in time: 5 s by default. A node that
- * has not been heard for 15 s is none. All methods reject with a {@link HubClosedError} when the hub
+ * has not been heard for 15 s no longer counts. All methods reject with a {@link HubClosedError} when the hub
  * closes, and with a {@link BackplaneError} if the engine does not start within 10 s. A rejection that
  * is not awaited is not reported as unhandled. The event `error` reports it.
  *
@@ -48,7 +48,7 @@ export class Everywhere {
   /**
    * Counts the members of a room.
    *
-   * @returns `sessions`: of the nodes that have answered; `nodes`: their number.
+   * @returns `sessions`: the members on the nodes that have answered; `nodes`: the number of these nodes.
    * @throws (rejects) TypeError, RangeError for an invalid name.
    */
   count(
@@ -62,8 +62,8 @@ export class Everywhere {
    *
    * @param code - Default: 1000.
    * @returns `sessions`: number of open sessions that were closed. It does not wait for their ends.
-   * @throws (rejects) TypeError, RangeError for another target than one, an invalid name, code or
-   *   reason.
+   * @throws (rejects) TypeError, RangeError for a target without `room` or `session`, an invalid name, code
+   *   or reason.
    */
   close(
     target: { readonly room: string } | { readonly session: string },
@@ -110,7 +110,6 @@ export class Everywhere {
   }
 }
 
-/** See `Hub.onAsk`. */
 export function addAskListener(
   { askListeners }: LocalHub,
   name: string,

@@ -130,7 +130,6 @@ export class Questions {
     }
   }
 
-  /** A node has answered. */
   answered({ name, id }: LiveNode, { id: question, value }: AnswerWord): void {
     const open = this.#open.get(question);
     if (open === undefined || open.answers.has(name)) return;

@@ -86,7 +86,6 @@ export class RoomHistory {
     return this.#entries.length - this.#first;
   }
 
-  /** The position of the next message. */
   nextPosition(): Position {
     return { epoch: this.epoch, offset: this.last + 1 };
   }

@@ -25,12 +25,10 @@ export class Presence {
     return this.#hub.link?.others.presence;
   }
 
-  /** See `Room.presence`. */
   of(room: string): Presences {
     return this.rooms.get(room)?.shown ?? new Map();
   }
 
-  /** See `Room.presenceComplete`. */
   isComplete(room: string): boolean {
     const presence = this.rooms.get(room);
     if (presence === undefined || presence.waiting.size > 0) return false;
@@ -56,7 +54,6 @@ export class Presence {
     if (info !== undefined) this.#set(session, room, presence, info);
   }
 
-  /** A session has left. */
   left(session: string, room: string): void {
     const presence = this.rooms.get(room)!;
     this.#hide(session, room, presence);
@@ -67,7 +64,6 @@ export class Presence {
     if (!this.#changed.has(room)) this.rooms.delete(room);
   }
 
-  /** See `Session.show`, for a member. */
   show(session: string, room: string, info: unknown): void {
     const presence = this.rooms.get(room);
     if (presence === undefined) {

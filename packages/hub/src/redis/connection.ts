@@ -58,7 +58,7 @@ export class Connection {
   }
 
   /**
-   * Runs a command. Rejects when the connection is lost: ioredis would leave the command pending.
+   * Runs a command. Rejects when the connection is lost. `ioredis` would leave the command pending.
    */
   async run(command: (driver: Driver) => Promise<unknown>): Promise<unknown> {
     if (!this.ready) throw new Error(NOT_CONNECTED);

@@ -3,9 +3,9 @@ import {
   checked,
   checkOptionNames,
   Deferred,
-  handled,
   isThenable,
   kind,
+  markHandled,
   rejected,
   whole,
 } from '@ws/conn/internal';
@@ -44,7 +44,7 @@ export interface JoinOptions<Data = unknown> {
   readonly first?: ((joined: Joined<Data>) => MessageData | undefined) | undefined;
 }
 
-/** A join that waits for a promise of `mayJoin`. */
+/** A join that waits for a promise of `mayJoin`, or of a member for a state. */
 export interface PendingJoin<Data> {
   readonly result: Deferred<Joined<Data>>;
   /** Undefined for a join without options. */
@@ -90,19 +90,19 @@ export class Joins<Data> {
       if (pending !== undefined) {
         if (!isAdmitted) return this.#joinAgain(session, name, pending, resume);
         session.joining!.delete(name);
+        pending.resume?.cancel();
         const joined = this.join(session, name, options, isAdmitted);
         pending.result.resolve(joined);
         return joined;
       }
-      if (session.isIn(name)) return this.#rooms.stay(session, name, resume);
-      this.checkBounds(session, name);
-      if (isAdmitted || this.#hub.settings.mayJoin === undefined) {
-        return this.#rooms.enter(session, name, resume);
-      }
-      const admitted = admit(this.#hub, session, name);
-      return admitted === undefined
+      const isMember = session.isIn(name);
+      if (!isMember) this.checkBounds(session, name);
+      const admitted = isMember || isAdmitted ? undefined : admit(this.#hub, session, name);
+      // Until its state comes, a member gets its messages, and stays one if none comes.
+      const decision = isMember ? resume?.askForState() : admitted;
+      return decision === undefined
         ? this.#enterAdmitted(session, name, resume)
-        : this.#enterLater(session, name, admitted, resume);
+        : this.#enterLater(session, name, decision, resume);
     } catch (error) {
       this.#hub.joinFailed(session, error);
       return rejected(error, session);
@@ -146,10 +146,10 @@ export class Joins<Data> {
     const pending = session.joining?.get(name);
     if (pending === undefined) return;
     session.joining!.delete(name);
+    pending.resume?.cancel();
     pending.result.reject(reason());
   }
 
-  /** Joins a room that the session joins already. */
   #joinAgain(
     session: Session<Data>,
     name: string,
@@ -168,7 +168,7 @@ export class Joins<Data> {
         throw error;
       }
     });
-    return handled(decided);
+    return markHandled(decided);
   }
 
   /** @throws TypeError or RangeError that names the option. */
@@ -202,7 +202,7 @@ export class Joins<Data> {
     return this.#rooms.enter(session, name, resume);
   }
 
-  /** Enters after a promise of `mayJoin`, unless the session leaves or ends before. */
+  /** Enters after `admitted`, unless the session leaves or ends before. */
   #enterLater(
     session: Session<Data>,
     name: string,
@@ -216,7 +216,7 @@ export class Joins<Data> {
     const join: PendingJoin<Data> = { result: new Deferred(), resume };
     const { result } = join;
     // A resume may reject after the decision.
-    if (resume !== undefined) void handled(result.promise);
+    if (resume !== undefined) void markHandled(result.promise);
     joining.set(name, join);
     const decided = (enter: () => Promise<Joined<Data>>): void => {
       if (joining.get(name) !== join) return;
@@ -224,6 +224,7 @@ export class Joins<Data> {
       try {
         result.resolve(enter());
       } catch (error) {
+        resume?.cancel();
         this.#hub.joinFailed(session, error);
         result.reject(error);
       }
@@ -269,7 +270,8 @@ export class Joins<Data> {
   /** @throws {@link RoomRefusedError} above a bound on rooms. */
   checkBounds(session: Session<Data>, name: string): void {
     const { maxRoomsPerSession } = this.#hub.settings;
-    const joined = session.roomCount + (session.joining?.size ?? 0);
+    const joining = [...(session.joining?.keys() ?? [])].filter((each) => !session.isIn(each));
+    const joined = session.roomCount + joining.length;
     if (joined >= maxRoomsPerSession) {
       throw new RoomRefusedError(
         name,

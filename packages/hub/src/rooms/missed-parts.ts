@@ -1,5 +1,5 @@
 import type { PreparedMessage } from '@ws/conn';
-import { handled } from '@ws/conn/internal';
+import { markHandled } from '@ws/conn/internal';
 import type { HistoryPart } from '../history/room-history.ts';
 import type { Position } from '../position.ts';
 import type { Rooms } from './rooms.ts';
@@ -15,23 +15,12 @@ export interface MissedPart {
   readonly isWhole: boolean;
   /** The room may have later messages. */
   readonly hasMore: boolean;
-  /** Offset of the first message. */
   readonly firstOffset: number | undefined;
   /** Of the last message. */
   readonly position: Position;
   /** Offsets of the messages for which `form` has failed. */
   readonly leftOut: readonly number[];
 }
-
-/** A part of a session that has left. */
-export const NO_PART: MissedPart = /* @__PURE__ */ Object.freeze({
-  messages: [],
-  isWhole: false,
-  hasMore: false,
-  firstOffset: undefined,
-  position: { epoch: '', offset: 0 },
-  leftOut: [],
-});
 
 /** A part that resumes share. */
 export interface SharedPart {
@@ -73,13 +62,13 @@ export class MissedParts<Data> {
     const held: SharedPart = { key, users: 1, part: undefined! };
     const begun = this.#begun.get(key);
     if (begun !== undefined) {
-      held.part = handled(this.#share(begun, name, since, limit));
+      held.part = markHandled(this.#share(begun, name, since, limit));
       return held;
     }
     this.#held.set(key, held);
     held.part =
       here === undefined
-        ? handled(this.#read(held, name, since, size))
+        ? markHandled(this.#read(held, name, since, size))
         : Promise.resolve(this.#formed(name, here));
     return held;
   }

@@ -1,5 +1,5 @@
 import { type PreparedMessage, TimeoutError } from '@ws/conn';
-import { Deferred, handled } from '@ws/conn/internal';
+import { Deferred, markHandled } from '@ws/conn/internal';
 import { prepareResult } from '../arguments.ts';
 import { Limit } from '../backplane/limit.ts';
 import { RoomRefusedError } from '../errors.ts';
@@ -7,7 +7,7 @@ import type { Position } from '../position.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 
-/** Calls of the option `state` at a time. */
+/** Calls of an option `state` at a time. */
 const MAX_CALLS = 32;
 /** Longest time of a call, in ms. */
 const CALL_MS = 10_000;
@@ -46,11 +46,12 @@ interface Waiting {
 
 /**
  * Calls the option `state` of rooms, once for many joins. A run first takes the position of the room,
- * then calls the function: the state may have later messages, but lacks none of the earlier ones.
+ * then calls the function. The state may have later messages, but lacks none of the earlier ones.
  */
 export class RoomStates<Data> {
   readonly #hub: Sessions<Data>;
-  readonly #calls = new Limit(MAX_CALLS);
+  /** By the option `state`: one that hangs stops no other. */
+  readonly #calls = new Map<unknown, Limit>();
   /** The runs that joins share, by room: they have not ended. */
   readonly #runs = new Map<string, StateRun>();
   /** Resolves when the last run of a room has given its place back. */
@@ -71,7 +72,7 @@ export class RoomStates<Data> {
     if (run === undefined) {
       const control = new AbortController();
       run = { room, result: new Deferred(), control, users: 0, isRunning: false };
-      void handled(run.result.promise);
+      void markHandled(run.result.promise);
       this.#runs.set(room, run);
       void this.#run(run);
     }
@@ -105,7 +106,10 @@ export class RoomStates<Data> {
     const place = new Deferred<void>();
     this.#places.set(room, place.promise);
     await before;
-    await this.#calls.run(() => this.#call(run));
+    const { state } = this.#hub.settings.room(room);
+    const calls = this.#calls.get(state) ?? new Limit(MAX_CALLS);
+    this.#calls.set(state, calls);
+    await calls.run(() => this.#call(run));
     place.resolve();
     if (this.#places.get(room) === place.promise) this.#places.delete(room);
   }

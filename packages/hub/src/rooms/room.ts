@@ -62,7 +62,7 @@ export class Room<Data = unknown, Info = JSONValue> {
   }
 
   /**
-   * The members of all nodes, with what the option `presence` shows of them; the key is
+   * The members of all nodes, with what the option `presence` shows of them. The key is
    * `${node}/${session}`. The Map changes when members come and leave, at once on this node. Empty in
    * a room without that option, and without a member of this node.
    */
@@ -114,7 +114,7 @@ export class Room<Data = unknown, Info = JSONValue> {
    * messages without it.
    *
    * @returns `complete`: no message after `since` is missing; without `since`, no message at all. A
-   *   room without the option `history` has no messages, and is not complete; the hub reports the
+   *   room without the option `history` has no messages, and is not complete. The hub reports the
    *   first such read by the event `error`.
    * @throws (rejects) TypeError, RangeError for invalid arguments; {@link BackplaneError}.
    */

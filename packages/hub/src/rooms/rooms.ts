@@ -129,7 +129,6 @@ export class Rooms<Data> {
     this.#events.add('left', session, name);
   }
 
-  /** See `Session.show`. */
   show(session: Session<Data>, name: string, info: unknown): void {
     checkRoomName(name);
     if (!session.isIn(name)) throw new RoomRefusedError(name, 'the session is not a member');
@@ -142,7 +141,6 @@ export class Rooms<Data> {
     this.#hub.presence.show(session.id, name, info);
   }
 
-  /** The session has ended. */
   leaveAll(session: Session<Data>): void {
     this.joins.cancelAll(session);
     for (const name of session.roomNames()) this.leave(session, name);
@@ -155,7 +153,6 @@ export class Rooms<Data> {
     }
   }
 
-  /** See {@link Audience.flush}. */
   flush(session: Session<Data>): void {
     for (const name of session.roomNames()) this.#states.get(name)?.audience.flush(session);
   }
@@ -197,7 +194,6 @@ export class Rooms<Data> {
     }
   }
 
-  /** See `Room.publishJSON`. */
   publishJSON(
     name: string,
     value: unknown,

@@ -104,7 +104,6 @@ export class RoomServer<Data> {
     });
   }
 
-  /** The option `rooms` of the hub. */
   #roomOptions(table: RoomTable<Data>, crosses: boolean): Record<string, RoomOptions<Data>> {
     const form: RoomOptions<Data>['form'] = (message, { room, position }) =>
       messageText(message, room, position);

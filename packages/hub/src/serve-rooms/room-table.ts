@@ -64,7 +64,6 @@ const NAMES: readonly (keyof RoomRules)[] = [
   'stamp',
 ];
 
-/** The rules of a key. */
 export interface KeyRules<Data> extends RoomRules<Data> {
   readonly key: string;
 }

@@ -54,7 +54,7 @@ export class Session<Data = unknown> {
   /** Unique in this hub. */
   readonly id: string;
   /**
-   * The connection. The hub reads it; you may write to it. While a writer of yours is open, messages of
+   * The connection. The hub reads it. You may write to it. While a writer of yours is open, messages of
    * the hub wait, up to `maxBufferedAmount`. One of `@ws/fetch` on Bun, Deno or Workers
    * has the methods of a ConnLike.
    */
@@ -501,7 +501,7 @@ export class Session<Data = unknown> {
     this.#resumes = true;
     // Without a promise, the bytes of this turn alone exceed `maxBufferedAmount`.
     if (writable === undefined) platformOf(this.conn).yield(() => this.#sendWaiting(true));
-    // A rejection means that the connection has ended; the hub removes the session.
+    // A rejection means that the connection has ended. The hub removes the session.
     else
       writable.then(
         () => this.#sendWaiting(false),

@@ -276,7 +276,6 @@ export class Sessions<Data> implements LocalHub {
     });
   }
 
-  /** Terminates the connection of a session that has not ended after `ms`. */
   terminateAfter(session: Session<Data>, ms: number): void {
     const { conn } = session;
     const cancel = this.platform.setTimer(ms, () => {
@@ -399,7 +398,6 @@ export class Sessions<Data> implements LocalHub {
     if (this.listeners.sent) this.emit('sent', session, session, message);
   }
 
-  /** Messages of a session were dropped. */
   overflowed(session: Session<Data>, dropped: number, policy: OverflowPolicy | 'latest'): void {
     this.droppedCount += dropped;
     this.#drops.add(session, dropped, policy, this.platform);
@@ -412,7 +410,6 @@ export class Sessions<Data> implements LocalHub {
     this.rooms.flush(session);
   }
 
-  /** Sends a broadcast to the other nodes. */
   toOtherNodes(message: PreparedMessage): void {
     const sent = this.withLink((link) => link.publishToOthers(undefined, message));
     onRejection(sent, (error) => this.refused(error));
@@ -467,12 +464,10 @@ export class Sessions<Data> implements LocalHub {
     return this.everyone.arrive(publication, () => this.missed(undefined, undefined));
   }
 
-  /** See {@link LocalHub.membersOf}. */
   membersOf(room: string): ReadonlySet<Session<Data>> {
     return this.rooms.membersOf(room);
   }
 
-  /** See {@link LocalHub.targets}. */
   targets({ room, session }: CloseTarget): Iterable<Session<Data>> {
     if (room !== undefined) return this.rooms.admissible(room);
     const one = this.byId.get(session!);

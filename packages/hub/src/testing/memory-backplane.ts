@@ -138,23 +138,18 @@ export class MemoryBroker {
     channel: string,
     bytes: Uint8Array,
     keep: Keep | undefined,
-  ): Position | undefined {
+  ): Position | undefined | Promise<Position | undefined> {
     if (from.away !== undefined) throw from.away;
     const position =
       keep === undefined || !this.keeps ? undefined : this.logs.add(channel, bytes, keep);
     for (const node of this.#nodes) {
-      if (node.channels.has(channel)) this.#deliver(node, channel, bytes, position);
+      if (node.channels.has(channel)) this.deliver(node, channel, bytes, position);
     }
     return position;
   }
 
-  #named(id: string | undefined): Node[] {
-    const found = [...this.#nodes].filter((node) => id === undefined || node.id === id);
-    if (found.length > 0 || id === undefined) return found;
-    throw new RangeError(`no hub with the id ${JSON.stringify(id)} has joined the broker`);
-  }
-
-  #deliver(node: Node, channel: string, bytes: Uint8Array, position: Position | undefined): void {
+  /** @internal */
+  deliver(node: Node, channel: string, bytes: Uint8Array, position: Position | undefined): void {
     if (node.away !== undefined) return;
     if (this.#dropNext > 0) {
       this.#dropNext--;
@@ -171,6 +166,12 @@ export class MemoryBroker {
     };
     if (this.#delayed === undefined) queueMicrotask(deliver);
     else this.#delayed.push(deliver);
+  }
+
+  #named(id: string | undefined): Node[] {
+    const found = [...this.#nodes].filter((node) => id === undefined || node.id === id);
+    if (found.length > 0 || id === undefined) return found;
+    throw new RangeError(`no hub with the id ${JSON.stringify(id)} has joined the broker`);
   }
 }
 

@@ -1,12 +1,15 @@
 // A program with runCluster, for tests. While the file FAIL exists, `start` rejects. With STUCK, no `close` settles;
-// with BAD, `close` rejects. With SLOW, `start` waits for so many ms.
+// with BAD, `close` rejects. With CHILD, a worker prints how many processes share its memory, and that of its child.
+// With SLOW, `start` waits for so many ms.
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import process from 'node:process';
 import { clusterBackplane, runCluster } from '@ws/hub/cluster';
 import { serveRooms } from '@ws/hub/rooms';
 import { serve } from '@ws/node-server';
 
-const { PORT, COUNT, FAIL, SIGNALS, STUCK, BAD, SLOW = '0' } = process.env;
+const { PORT, COUNT, FAIL, SIGNALS, STUCK, BAD, CHILD, SLOW = '0' } = process.env;
+const SHARES = 'console.log(process.env[`WS_WORKERS_${process.ppid}`])';
 const fails = (): boolean => FAIL !== undefined && existsSync(FAIL);
 
 try {
@@ -15,6 +18,11 @@ try {
     async () => {
       console.log(`starting ${process.pid}`);
       await new Promise((resolve) => setTimeout(resolve, Number(SLOW)));
+      if (CHILD !== undefined) {
+        const own = process.env[`WS_WORKERS_${process.ppid}`];
+        const child = execFileSync(process.execPath, ['-e', SHARES], { encoding: 'utf8' });
+        console.log(`shares ${own} ${child.trim()}`);
+      }
       if (fails()) throw new RangeError('this one fails');
       const rooms = serveRooms(
         { 'chat/*': { history: true, mayJoin: true, mayPublish: true } },

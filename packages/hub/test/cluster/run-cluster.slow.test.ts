@@ -113,6 +113,12 @@ describe('runCluster', { timeout: 120_000 }, () => {
     }
   });
 
+  it('tells its workers, and not their children, how many processes share the memory', async () => {
+    const program = await (await start(2, { CHILD: '1' })).up();
+    const shares = program.lines.filter((line) => line.startsWith('shares'));
+    expect(shares).toEqual(['shares 2 undefined', 'shares 2 undefined']);
+  });
+
   it('runs one worker in this process', async () => {
     const program = await (await start(1)).up();
     expect(program.pids('started')).toEqual([program.child.pid]);

@@ -1,161 +1,73 @@
-// The engine of a cluster in place of the one for tests: each hub is alone in a process, whose messages
-// are copied as between processes. The faults of the engine for tests are those of a hub's way to it.
+// The engine of a cluster behind the faults of the engine for tests. Each hub is alone in a process, whose
+// messages are copied as between processes.
 import { deserialize, serialize } from 'node:v8';
-import type { Backplane, BackplaneSink, Keep, Position } from '@ws/hub';
-import { Broker } from '../../src/cluster/broker.ts';
+import type { Backplane, Keep, Position } from '@ws/hub';
+import { Broker, RemoteHub } from '../../src/cluster/broker.ts';
 import { WorkerBackplane } from '../../src/cluster/cluster-backplane.ts';
-import { Link } from '../../src/cluster/link.ts';
+import * as memory from '../../src/testing/memory-backplane.ts';
 
-interface Node {
-  readonly id: string;
-  readonly engine: Backplane;
-  readonly sink: BackplaneSink;
-  readonly channels: Set<string>;
-  away: Error | undefined;
-  dropNext: number;
-}
+type Node = ReturnType<memory.MemoryBroker['join']>;
 
 const copy = <T>(value: T): T => deserialize(serialize(value)) as T;
 
-/** As MemoryBroker of `@ws/hub/testing`. */
-export class MemoryBroker {
-  readonly keeps: boolean;
-  readonly nodes = new Set<Node>();
-  readonly #broker = new Broker();
-  #dropNext = 0;
-  #doubleNext = 0;
-  #away: Error | undefined;
-  #delayed: (() => void)[] | undefined;
+export class MemoryBroker extends memory.MemoryBroker {
+  readonly broker: Broker = new Broker();
+  override readonly logs = this.broker.logs;
+  readonly engines = new Map<Node, WorkerBackplane>();
 
-  constructor({ keeps = true }: { keeps?: boolean } = {}) {
-    this.keeps = keeps;
-  }
-
-  drop(count = 1, node?: string): void {
-    if (node === undefined) this.#dropNext += count;
-    else for (const found of this.#named(node)) found.dropNext += count;
-  }
-
-  double(count = 1): void {
-    this.#doubleNext += count;
-  }
-
-  delay(): void {
-    this.#delayed ??= [];
-  }
-
-  release(): void {
-    const delayed = this.#delayed ?? [];
-    this.#delayed = undefined;
-    for (const deliver of delayed) deliver();
-  }
-
-  disconnect(node?: string): void {
-    const away = new Error('the broker is away');
-    if (node === undefined) this.#away = away;
-    const nodes = this.#named(node);
-    for (const found of nodes) found.away = away;
-    for (const { sink } of nodes) sink.down(away);
-  }
-
-  reconnect(node?: string): void {
-    if (node === undefined) this.#away = undefined;
-    const nodes = this.#named(node);
-    for (const found of nodes) found.away = undefined;
-    for (const { sink } of nodes) sink.up();
-  }
-
-  forget(): void {
-    this.#broker.logs.clear();
-  }
-
-  inject(channel: string, bytes: Uint8Array, position?: Position): void {
-    for (const { sink, channels } of this.nodes) {
-      if (channels.has(channel)) sink.message(channel, bytes, position);
-    }
-  }
-
-  /** The way of a process to the broker. */
-  link(): Link {
-    const client = this.#broker.connect((batch, sent) => {
-      queueMicrotask(() => link.take(copy(batch)));
-      sent();
-    });
-    const link: Link = new Link((batch, sent) => {
-      queueMicrotask(() => client.take(copy(batch)));
-      sent();
-    });
-    return link;
-  }
-
-  join(id: string, engine: Backplane, sink: BackplaneSink): Node {
-    if (this.#away !== undefined) throw this.#away;
-    const node = { id, engine, sink, channels: new Set<string>(), away: undefined, dropNext: 0 };
-    this.nodes.add(node);
-    return node;
-  }
-
-  /** A method, so that a test can count the calls. */
-  publish(
-    { engine, away }: Node,
+  override publish(
+    node: Node,
     channel: string,
     bytes: Uint8Array,
-    keep?: Keep,
+    keep: Keep | undefined,
   ): Promise<Position | undefined> {
-    if (away !== undefined) throw away;
-    return engine.publish(channel, bytes, this.keeps ? keep : undefined);
-  }
-
-  deliver(node: Node, message: Parameters<BackplaneSink['message']>): void {
-    if (node.away !== undefined) return;
-    if (this.#dropNext > 0) return void this.#dropNext--;
-    if (node.dropNext > 0) return void node.dropNext--;
-    const times = this.#doubleNext > 0 ? 2 : 1;
-    if (times === 2) this.#doubleNext--;
-    const deliver = (): void => {
-      for (let i = 0; i < times; i++) node.sink.message(...message);
-    };
-    if (this.#delayed === undefined) deliver();
-    else this.#delayed.push(deliver);
-  }
-
-  #named(id: string | undefined): Node[] {
-    const found = [...this.nodes].filter((node) => id === undefined || node.id === id);
-    if (found.length > 0 || id === undefined) return found;
-    throw new RangeError(`no hub with the id ${JSON.stringify(id)} has joined the broker`);
+    if (node.away !== undefined) throw node.away;
+    return this.engines.get(node)!.publish(channel, bytes, this.keeps ? keep : undefined);
   }
 }
 
-/** As `memoryBackplane` of `@ws/hub/testing`. */
+/** A hub that is alone in its process. */
+export function workerOf(broker: Broker): WorkerBackplane {
+  return new WorkerBackplane((hub) => {
+    const remote = new RemoteHub(broker, (batch, sent) => {
+      sent();
+      hub.take(copy(batch));
+    });
+    return {
+      send(batch, sent) {
+        sent();
+        remote.take(copy(batch));
+      },
+      disconnect() {},
+    };
+  });
+}
+
 export function memoryBackplane(broker: MemoryBroker): Backplane {
-  const link = broker.link();
-  const engine: Backplane = new WorkerBackplane(() => link);
-  let node: Node | undefined;
+  const faulty = memory.memoryBackplane(broker);
+  const engine = workerOf(broker.broker);
+  let node: Node;
   const backplane: Backplane = {
+    ...faulty,
     async start(sink, id) {
-      const joined = broker.join(id, engine, sink);
+      const joined = broker.join(id, sink);
       node = joined;
-      await engine.start(
-        {
-          message: (...message) => broker.deliver(joined, message),
-          up: (isWhole) => sink.up(isWhole),
-          down: (error) => sink.down(error),
-          gap: (channel, refusal) => sink.gap(channel, refusal),
-        },
-        id,
-      );
+      broker.engines.set(node, engine);
+      const message: typeof sink.message = (channel, bytes, position) =>
+        broker.deliver(joined, channel, bytes, position);
+      await engine.start({ ...sink, message });
     },
-    publish: async (channel, bytes, keep) => broker.publish(node!, channel, bytes, keep),
+    publish: async (channel, bytes, keep) => broker.publish(node, channel, bytes, keep),
     subscribe(channel) {
-      node!.channels.add(channel);
+      node.channels.add(channel);
       return engine.subscribe(channel);
     },
     unsubscribe(channel) {
-      node!.channels.delete(channel);
+      node.channels.delete(channel);
       return engine.unsubscribe(channel);
     },
     async close() {
-      if (node !== undefined) broker.nodes.delete(node);
+      if (node !== undefined) broker.leave(node);
       await engine.close();
     },
   };
@@ -163,8 +75,8 @@ export function memoryBackplane(broker: MemoryBroker): Backplane {
   return {
     ...backplane,
     async history(...query) {
-      if (node!.away !== undefined) throw node!.away;
-      return engine.history!(...query);
+      if (node.away !== undefined) throw node.away;
+      return engine.history(...query);
     },
   };
 }

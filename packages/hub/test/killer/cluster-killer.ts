@@ -10,7 +10,7 @@ import { LARGE, NAMES } from './protocol.ts';
 /** The replica of a primary takes over; a primary dies; slots move; a primary is stopped by SIGSTOP. */
 type Fault = 'failover' | 'kill' | 'move' | 'stop';
 
-const FAULTS: readonly Fault[] = ['failover', 'kill', 'move', 'stop'];
+export const FAULTS: readonly Fault[] = ['failover', 'kill', 'move', 'stop'];
 const NODES = 3;
 const STOPS = [500, 2_000, 5_500];
 
@@ -86,7 +86,8 @@ async function roomsOf(cluster: TestCluster, primary: number): Promise<string[]>
   return rooms;
 }
 
-async function strike(
+/** @param rooms - Those whose slots move. */
+export async function strike(
   cluster: TestCluster,
   fault: Fault,
   primary: number,

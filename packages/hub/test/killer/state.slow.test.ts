@@ -1,14 +1,16 @@
 // Rooms with a state over real engines: the engine is killed and cut off, connections break.
-// HUB_ENGINES, HUB_SEEDS and HUB_FAULTS as in killer.slow.test.ts.
+// HUB_ENGINES (`cluster` too), HUB_SEEDS and HUB_FAULTS as in killer.slow.test.ts.
 import process from 'node:process';
 import { type Conn, connPair } from '@ws/conn';
 import { serveRooms } from '@ws/hub/rooms';
 import { ReconnectingConn } from '@ws/reconnect';
 import { roomsOf } from '@ws/rpc/rooms';
-import { lacksDaemon, nothingLeft, Random } from '@ws/tests';
+import { lacksDaemon, nothingLeft, Random, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
+import { TestCluster } from '../redis/cluster.ts';
 import { Copy, changed, EMPTY, type Table } from '../serve-rooms/board.ts';
 import { backplaneOf } from './backplane-of.ts';
+import { FAULTS, strike } from './cluster-killer.ts';
 import { ENGINES } from './engines.ts';
 import { SEEDS } from './seeds.ts';
 
@@ -21,23 +23,59 @@ const NAMES = (process.env['HUB_ENGINES'] ?? 'redis,jetstream').split(',');
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 const timeout = 60_000 * (2 + STEPS);
 
-describe.each(NAMES.filter((name) => name in ENGINES && name !== 'nats'))(
+interface Place {
+  /** The port for a node. */
+  port(number: number): Promise<number>;
+  fail(random: Random): Promise<void>;
+}
+
+const PLACES: Readonly<Record<string, () => Promise<Place>>> = {
+  redis: () => killed('redis'),
+  jetstream: () => killed('jetstream'),
+  cluster: async () => {
+    const cluster = await TestCluster.start();
+    whenOver(() => cluster.close());
+    return {
+      port: async (number) => cluster.ports[number]!,
+      fail: async (random) => {
+        const room = random.pick(ROOMS);
+        const owner = await cluster.ownerOf(`room/${room}`);
+        await strike(cluster, random.pick(FAULTS), owner, [room], random);
+      },
+    };
+  },
+};
+
+async function killed(name: string): Promise<Place> {
+  const {
+    servers: [server],
+  } = await ENGINES[name]![1]();
+  return {
+    port: async () => (await server!.relay()).port,
+    fail: async (random) => {
+      await server!.stop();
+      await sleep(random.below(1_500));
+      await server!.start();
+    },
+  };
+}
+
+describe.each(NAMES.filter((name) => name in PLACES))(
   'rooms with a state over %s',
   { timeout },
   (name) => {
     nothingLeft();
-    const [program, start] = ENGINES[name]!;
+    const program = name === 'jetstream' ? 'nats-server' : 'redis-server';
 
     it.skipIf(lacksDaemon(program)).each(SEEDS)(
       'give each loop the table, whatever happens (seed %i)',
       async (seed) => {
         const random = new Random(seed);
-        const { servers } = await start();
-        const [server] = servers;
+        const place = await PLACES[name]!();
         const tables = new Map<string, Table>(ROOMS.map((room) => [room, EMPTY]));
         const nodes: ReturnType<typeof serveRooms>[] = [];
         for (let number = 0; number < NODES; number++) {
-          const { port } = await server!.relay();
+          const port = await place.port(number);
           const backplane = await backplaneOf({ engine: name, port, number }, `state${seed}`);
           const state = async (room: string): Promise<Table> => {
             await sleep(random.below(20));
@@ -65,7 +103,8 @@ describe.each(NAMES.filter((name) => name in ENGINES && name !== 'nats'))(
           );
           lives.push(live);
           const rooms = roomsOf(live);
-          for (const room of ROOMS) copies.push(new Copy(rooms.join(room), room, name === 'redis'));
+          for (const room of ROOMS)
+            copies.push(new Copy(rooms.join(room), room, name !== 'jetstream'));
         }
         let pending = 0;
         const write = async (room: string): Promise<void> => {
@@ -91,9 +130,7 @@ describe.each(NAMES.filter((name) => name in ENGINES && name !== 'nats'))(
         try {
           for (let step = 0; step < STEPS; step++) {
             await sleep(1_500);
-            await server!.stop();
-            await sleep(random.below(1_500));
-            await server!.start();
+            await place.fail(random);
           }
           await sleep(1_500);
           clearInterval(breaking);

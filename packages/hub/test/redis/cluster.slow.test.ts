@@ -113,12 +113,13 @@ describe.skipIf(lacksDaemon('redis-server'))('redisBackplane over a cluster', ()
       await cluster.moveSlot(slot, to);
       await cluster.moveSlot(slot, from);
       await sink.report('gap room/0');
-      await backplane.publish('room/0', bytes('1'));
       await backplane.publish('room/1', bytes('1'));
-      expect((await sink.messages(2)).map(([room]) => room).toSorted()).toEqual([
-        'room/0',
-        'room/1',
-      ]);
+      expect((await sink.messages(1))[0]![0]).toBe('room/1');
+      // A node that subscribed at the other server misses messages until it sees the return. It
+      // reports a second gap then.
+      do await backplane.publish('room/0', bytes('1'));
+      while (!(await sink.receivesBefore('gap room/0')));
+      expect((await sink.messages(1))[0]![0]).toBe('room/0');
     });
 
     it('needs no more than the commands in docs/many-nodes.md', async () => {

@@ -47,6 +47,14 @@ export class RecordingSink implements BackplaneSink {
     while (!this.reports.includes(name)) await once(this.#changed, 'change');
   }
 
+  /** Waits for a message. Returns false, and removes the report, when the report comes first. */
+  async receivesBefore(name: string): Promise<boolean> {
+    while (this.count === 0 && !this.reports.includes(name)) await once(this.#changed, 'change');
+    if (this.count > 0) return true;
+    await this.report(name);
+    return false;
+  }
+
   /** Waits for `count` messages and takes them. */
   async raw(count: number): Promise<Received[]> {
     while (this.#received.length < count) await once(this.#changed, 'change');

@@ -1,7 +1,7 @@
 // Hostile clients and applications around a resume.
 
 import { connPair } from '@ws/conn';
-import { Hub, isPosition, type JoinOptions, type Position, type Session } from '@ws/hub';
+import { Hub, isPosition, type JoinOptions, type Position } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { node, turns, wait } from '../nodes.ts';
@@ -129,75 +129,9 @@ describe('joins and leaves of one turn', () => {
     expect(texts.toSorted()).toEqual(names.toSorted());
     for (const join of joins) expect(await join).toMatchObject({ missed: 1 });
   });
-
-  it('leave while an async mayJoin decides', async () => {
-    let session!: Session;
-    const mayJoin = async (): Promise<boolean> => {
-      await Promise.resolve();
-      session.leave('r');
-      return true;
-    };
-    const hub = new Hub({ ...KEPT, mayJoin });
-    const [one] = await publish(hub, 2);
-    const [, server] = connPair();
-    session = hub.add(server);
-    await expect(session.join('r', { since: one! })).rejects.toThrow(/left/);
-    expect(session.rooms.size).toBe(0);
-  });
 });
 
 describe('the end of a resume', () => {
-  it('comes with hub.close, whose clients get 1001', async () => {
-    const hub = new Hub({ rooms: { r: { history: { size: 1_000, bytes: 1e8 } } } });
-    for (let i = 0; i < 300; i++) await hub.room('r').publish(`${i}${PADDING}`);
-    const { client, joined } = slowVisit(hub, { since: { epoch: '', offset: 0 } });
-    await turns();
-    const closed = hub.close({ timeout: 1_000 });
-    client.receive(() => {}).catch(() => {});
-    await expect(joined).rejects.toMatchObject({ code: 'WS_ERR_SESSION_CLOSED' });
-    expect(await client.closed).toMatchObject({ code: 1001 });
-    await closed;
-  });
-
-  it.each<[string, (session: Session) => unknown]>([
-    ['close', (session) => session.close(4000)],
-    ['terminate', (session) => session.conn.terminate()],
-  ])('comes with session.%s in first', async (_, end) => {
-    const hub = new Hub(KEPT);
-    const [one] = await publish(hub, 2);
-    const [client, server] = connPair();
-    client.receive(() => {}).catch(() => {});
-    const session = hub.add(server);
-    const joined = session.join('r', {
-      since: one!,
-      first: () => {
-        void end(session);
-        return 'x';
-      },
-    });
-    await expect(joined).rejects.toMatchObject({ code: 'WS_ERR_SESSION_CLOSED' });
-    expect(hub.room('r').members.size).toBe(0);
-  });
-
-  it('comes with leave in first: nothing is sent', async () => {
-    const hub = new Hub(KEPT);
-    const [one] = await publish(hub, 2);
-    const [client, server] = connPair();
-    const received: string[] = [];
-    client.receive((message) => void received.push(message.text())).catch(() => {});
-    const session = hub.add(server);
-    const joined = session.join('r', {
-      since: one!,
-      first: () => {
-        session.leave('r');
-        return 'x';
-      },
-    });
-    await expect(joined).rejects.toThrow(/left/);
-    await turns();
-    expect(received).toEqual([]);
-  });
-
   it('comes with leave and join in first: the later join has its own first', async () => {
     const hub = new Hub(KEPT);
     const [one] = await publish(hub, 2);

@@ -61,6 +61,7 @@ describe('a resume from an engine', () => {
     expect(reads).toHaveLength(2);
     await textsOf(client, `300${padding}`);
     expect(await joined).toMatchObject({ complete: true, missed: 300 });
+    void client.discardReads().catch(() => {});
     await hub.close();
   });
 
@@ -150,6 +151,7 @@ describe('a resume from an engine', () => {
       [90, 10],
       [100, 100],
     ]);
+    void client.discardReads().catch(() => {});
     await hub.close();
   });
 
@@ -186,20 +188,6 @@ describe('a resume from an engine', () => {
     broker.inject('room/r', bytes, { ...one!, offset: 9 });
     await turns();
     expect(await client.closed).toMatchObject({ code: 1013 });
-    await hub.close();
-  });
-
-  it('rejects when the session leaves between two parts', async () => {
-    const { hub, reads } = reading();
-    const padding = ' '.repeat(2_500);
-    const [one] = await publish(hub, 300, padding);
-    const { client, session, joined } = slowVisit(hub, { since: one! });
-    await turns();
-    session.leave('r');
-    await expect(joined).rejects.toThrow(/left/);
-    client.receive(() => {}).catch(() => {});
-    await turns();
-    expect(reads).toHaveLength(1);
     await hub.close();
   });
 

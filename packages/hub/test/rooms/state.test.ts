@@ -98,13 +98,44 @@ describe('the option state of a room', () => {
     await hub.close({ timeout: 1 });
   });
 
-  it('ends an earlier membership when it fails', async () => {
-    const { session, hub, events } = setUp(() => {
-      throw new Error('no database');
+  it('leaves a member its messages until the state comes, also when it fails', async () => {
+    let open = (): void => {};
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    let fails = true;
+    const { session, hub, events, next, room } = setUp(async (_, { position }) => {
+      await opened;
+      if (fails) throw new Error('no database');
+      return `state at ${position?.offset}`;
     });
     await session.join('r');
-    await session.join('r', { limit: 1 }).catch(() => {});
-    expect(events).toEqual(['entered', 'left']);
+    const joined = session.join('r', {});
+    await expect(session.join('r', {})).rejects.toThrow(/resuming/);
+    await room.publish('meanwhile');
+    expect(await next()).toBe('1 meanwhile');
+    open();
+    await expect(joined).rejects.toThrow('no database');
+    await room.publish('after');
+    expect(await next()).toBe('2 after');
+    fails = false;
+    expect(await session.join('r', {})).toMatchObject({ complete: true });
+    expect(await next()).toBe('state at 2');
+    expect(events).toEqual(['entered']);
+    await hub.close({ timeout: 1 });
+  });
+
+  it.each(['leaves', 'ends'])('is given up by a member that %s', async (how) => {
+    let signal: { readonly aborted: boolean } | undefined;
+    const { session, hub } = setUp((_, run) => {
+      ({ signal } = run);
+      return new Promise(() => {});
+    });
+    await session.join('r');
+    const joined = session.join('r', {});
+    await expect.poll(() => signal).toBeDefined();
+    if (how === 'leaves') session.leave('r');
+    else void session.close();
+    await expect(joined).rejects.toThrow();
+    expect(signal!.aborted).toBe(true);
     await hub.close({ timeout: 1 });
   });
 

@@ -143,6 +143,29 @@ describe('a loop over a room with a state', () => {
     await hub.close();
   });
 
+  it('gets its messages while a later loop waits for a state, also after a break', async () => {
+    const counter = new Counter();
+    const { node, hub } = startNode(counter.table());
+    const { rooms, live, cut } = startClient(node);
+    const loop = rooms.join('board/7');
+    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    counter.before = () => {
+      throw new Error('the database is away');
+    };
+    const late = items(rooms.join('board/7'), 2);
+    await expect.poll(() => counter.calls).toBe(2);
+    await counter.add(hub);
+    expect(await items(loop, 1)).toEqual(['1']);
+    cut();
+    await counter.add(hub);
+    expect(await items(loop, 2)).toEqual(['2', 'live']);
+    counter.before = () => {};
+    expect(await late).toEqual(['state 2', 'live']);
+    expect(await items(loop, 2)).toEqual(['state 2', 'live']);
+    await live.close();
+    await hub.close();
+  });
+
   it('gets a repetition once, also when a state comes between', async () => {
     const counter = new Counter();
     const { node, hub } = startNode(counter.table({ history: { size: 2 } }));
@@ -197,7 +220,7 @@ describe('a loop over a room with a state', () => {
   });
 
   it('has a gap when it waits for a state and the next server has none', async () => {
-    vi.spyOn(console, 'warn').mockImplementation(() => {});
+    vi.spyOn(console, 'error').mockImplementation(() => {});
     const counter = new Counter();
     const start = (state: RoomRules['state']) =>
       startNode({ 'chat/*': { history: true, mayJoin: true, state } });
@@ -221,6 +244,33 @@ describe('a loop over a room with a state', () => {
     for (const { hub } of [old, next]) await hub.close({ timeout: 1 });
   });
 
+  it.each([2, 5, 10])('has after that gap what is published %i ticks after its join', async (n) => {
+    vi.spyOn(console, 'error').mockImplementation(() => {});
+    const counter = new Counter();
+    const start = (state: RoomRules['state']) =>
+      startNode({ 'chat/*': { history: true, mayJoin: true, state } });
+    const [next, old] = [start(counter.state), start(undefined)];
+    let { node } = next;
+    const { rooms, live, cut } = startClient(() => node);
+    const loop = rooms.join('chat/main') as Loop;
+    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    counter.before = () => new Promise(() => {});
+    await next.hub.room('chat/main').publishJSON('does not fit');
+    const gap = items(loop, 1);
+    await turns();
+    old.hub.on('entered', async () => {
+      for (let i = 0; i < n; i++) await Promise.resolve();
+      await old.hub.room('chat/main').publishJSON({ text: '1' });
+    });
+    ({ node } = old);
+    cut();
+    expect(await gap).toEqual(['gap']);
+    expect(await loop.next()).toMatchObject({ value: { kind: 'message', data: { text: '1' } } });
+    vi.restoreAllMocks();
+    await live.close();
+    for (const { hub } of [old, next]) await hub.close({ timeout: 1 });
+  });
+
   it('gets a state for a message that does not fit its schema', async () => {
     const warn = vi.spyOn(console, 'error').mockImplementation(() => {});
     const counter = new Counter();
@@ -232,6 +282,29 @@ describe('a loop over a room with a state', () => {
     expect(await items(loop as never, 2)).toEqual(['state 1', 'live']);
     warn.mockRestore();
     await live.close();
+    await hub.close();
+  });
+
+  it('asks for a state once a second for messages that do not fit its schema', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    const warn = vi.spyOn(console, 'error').mockImplementation(() => {});
+    const counter = new Counter();
+    const { node, hub } = startNode({ 'chat/*': counter.table()['board/*']! });
+    const { rooms, live } = startClient(node);
+    const read = items(rooms.join('chat/main') as never, 100);
+    await turns();
+    await vi.advanceTimersByTimeAsync(5_000);
+    for (let i = 0; i < 100; i++) {
+      await counter.add(hub, 'chat/main');
+      await vi.advanceTimersByTimeAsync(50);
+      await turns(2);
+    }
+    expect(counter.calls).toBeGreaterThan(4);
+    expect(counter.calls).toBeLessThan(8);
+    warn.mockRestore();
+    vi.useRealTimers();
+    await live.close();
+    expect(await read).toContain('end');
     await hub.close();
   });
 
@@ -341,11 +414,15 @@ describe('the joins of a room with a state', () => {
     await hub.close({ timeout: 1 });
   });
 
-  it('of other rooms do not wait for a state that hangs', async () => {
-    const state = (room: string): unknown => (room === 'a' ? new Promise(() => {}) : room);
-    const rules = { history: true, mayJoin: true, state };
-    const { node, hub } = startNode({ a: rules, b: rules });
+  it('of other keys do not wait for states that hang, nor those of other rooms for one', async () => {
+    const state = (room: string): unknown => (room < 'b' ? new Promise(() => {}) : room);
+    const rules = { history: true, mayJoin: true };
+    const { node, hub } = startNode({
+      'a/*': { ...rules, state: (room) => state(room) },
+      '*': { ...rules, state: (room) => state(room) },
+    });
     const { rooms, live } = startClient(node);
+    for (let i = 0; i < 40; i++) void rooms.join(`a/${i}`).next();
     void rooms.join('a').next();
     expect((await rooms.join('b').next()).value).toMatchObject({ kind: 'state', data: 'b' });
     await live.close();

@@ -1,7 +1,7 @@
 import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
 import { formatExtensions } from '@ws/codec';
 import { TransportError } from '@ws/conn';
-import { handled } from '@ws/conn/internal';
+import { markHandled } from '@ws/conn/internal';
 import { cutStream, Http2Code, resetName, streamFields } from '@ws/node-io/internal';
 import type { DialScope } from '../dial-scope.ts';
 import { dialError } from '../errors.ts';
@@ -90,7 +90,7 @@ export function askOnStream(shared: SharedSession, request: StreamRequest): Stre
     stream.once('close', () => {
       shared.releaseStream(!ended && stream.rstCode === Http2Code.NO_ERROR);
     });
-    return { stream, head: handled(headOn(stream)) };
+    return { stream, head: markHandled(headOn(stream)) };
   } catch (cause) {
     shared.releaseStream(false);
     if (cause instanceof HeadersTooLarge) throw cause;

@@ -84,8 +84,8 @@ describe('dial with http2', () => {
     await openAndClose();
     const sets = (): number => queryObjects(Set, { format: 'count' });
     const before = sets();
-    for (let i = 0; i < 40; i++) await openAndClose();
-    await expect.poll(sets).toBeLessThan(before + 20);
+    for (let i = 0; i < 20; i++) await openAndClose();
+    await expect.poll(sets).toBeLessThan(before + 10);
   });
 
   it('keeps sessions of other TLS options apart', async () => {

@@ -61,14 +61,15 @@ describe('ReconnectingConn', () => {
     });
     onTestFinished(() => void live.close());
     await live.send('x');
-    expect(errors).toEqual([
+    // On a busy machine, a handshake may last longer too.
+    expect(errors).toContainEqual(
       expect.objectContaining({
         code: 'WS_ERR_TIMEOUT',
         message: expect.stringContaining(
           'onOpen: not finished after 100 ms (option handshakeTimeout)',
         ),
       }),
-    ]);
+    );
   });
 
   it('ends with a programming error of onOpen', async () => {

@@ -25,7 +25,7 @@ export type Compress = (
 ) => void;
 
 /**
- * Messages that are compressed on libuv's threads, a few at a time: each running job holds memory,
+ * Messages that are compressed on libuv's threads, a few at a time. Each running job holds memory,
  * and other work needs the threads too. The bound is for each JavaScript thread, libuv's pool is
  * for the process: eight workers together run eight times as many jobs, four at once with libuv's
  * default pool. A bound for the process would need shared memory and a wake-up between threads.

@@ -1,6 +1,6 @@
 /**
- * What the rest of the package uses of this folder. Node loads the folder, `node:zlib` and
- * `@ws/deflate` when one of these is first used: a server without compression does not.
+ * The part of this folder that the package uses. Node loads the folder, `node:zlib` and
+ * `@ws/deflate` when one of these is first used. A server without compression does not.
  *
  * @module
  */

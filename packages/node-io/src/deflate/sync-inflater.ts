@@ -4,12 +4,12 @@ import { type History, type Inflater, InflateStatus } from '@ws/deflate';
 import { STORED_HEADER, writeStoredHeader } from './settings.ts';
 import type { ZlibModule } from './zlib-handle.ts';
 
-/** What `inflateRawSync` returns for the option `info`. `bytesWritten` counts the input. */
+/** The result of `inflateRawSync` for the option `info`. `bytesWritten` counts the input. */
 type Inflated = { readonly buffer: Buffer; readonly engine: { readonly bytesWritten: number } };
 
 /**
- * Ends a message: it completes the header of the empty stored block with which the message ends
- * (RFC 7692, section 7.2.2). Instead of no bytes, the block has these eight: a message that is cut
+ * Ends a message. It completes the header of the empty stored block with which the message ends
+ * (RFC 7692, section 7.2.2). Instead of no bytes, the block has these eight. A message that is cut
  * off does not inflate to them.
  */
 const MARK = /* @__PURE__ */ Buffer.from('9ec1f04b7a2d6853', 'hex');

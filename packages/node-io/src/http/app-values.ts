@@ -12,7 +12,7 @@ export function assertOption(name: string, value: unknown, holds: boolean, expec
 
 /**
  * Returns the type of a result that a function must not have, for a message. A promise is
- * discarded: the function must be synchronous.
+ * discarded. The function must be synchronous.
  */
 export function describeResult(result: unknown): string {
   onRejection(result, () => {});

@@ -1,4 +1,4 @@
-/** What the codes of OpenSSL for keys and certificates mean. */
+/** The codes of OpenSSL for keys and certificates, in words. */
 const MEANINGS: ReadonlyMap<string | undefined, string> = new Map([
   ['ERR_OSSL_X509_KEY_VALUES_MISMATCH', 'key does not belong to cert'],
   ['ERR_OSSL_X509_KEY_TYPE_MISMATCH', 'key does not belong to cert'],

@@ -15,7 +15,7 @@ export const Http2Code = {
   SETTINGS_TIMEOUT: 4,
   STREAM_CLOSED: 5,
   FRAME_SIZE_ERROR: 6,
-  /** The request was not processed: it may be sent again (RFC 9113, section 8.7). */
+  /** The request was not processed. It may be sent again (RFC 9113, section 8.7). */
   REFUSED_STREAM: 7,
   CANCEL: 8,
   COMPRESSION_ERROR: 9,
@@ -43,7 +43,7 @@ export function isHttp2Stream(stream: Duplex): stream is Http2Stream {
 
 /**
  * Ends both halves of a stream at once. A stream of HTTP/2 sends RST_STREAM with CANCEL and emits an
- * AbortError: `close(8)` would send an END_STREAM before it, and `destroy()` NO_ERROR.
+ * AbortError. `close(8)` would send an END_STREAM before it, and `destroy()` NO_ERROR.
  */
 export function cutStream(stream: Duplex): void {
   if (isHttp2Stream(stream)) addAbortSignal(ABORTED, stream);

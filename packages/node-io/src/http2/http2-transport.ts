@@ -3,11 +3,11 @@ import process from 'node:process';
 import type { Transport, TransportSink } from '@ws/conn';
 import { DetachedBytes } from '@ws/conn/internal';
 import { cutStream, Http2Code, resetForOverload, resetName } from '../http/reset.ts';
-import { type PausedStream, type PausedStreams, pausedStreamsOf } from '../http/session-memory.ts';
 import { nodePlatform } from '../node-platform.ts';
 import { hostPort } from '../socket-calls.ts';
-import { OWNER, type Owned } from '../transport-base.ts';
+import { OWNER, type WithOwner } from '../transport-base.ts';
 import { releaseFailed, WriteBacklog } from '../write-backlog.ts';
+import { type PausedStream, type PausedStreams, pausedStreamsOf } from './session-memory.ts';
 
 /**
  * Most bytes that a stream is given at a time. Its callback, the only sign of progress, comes after
@@ -28,7 +28,7 @@ const BY_READER = 1;
 const BY_EVENT_LOOP = 2;
 
 /** A stream with its transport. */
-type Carrier = Owned<Http2Transport>;
+type Carrier = WithOwner<Http2Transport>;
 
 /** The last peer. Streams of one session share the text. */
 let lastRemote: string | undefined;
@@ -59,7 +59,7 @@ export class Http2Transport implements Transport, PausedStream {
   #destroyed = false;
   /** The stream has closed. */
   #closed = false;
-  /** The first error of the stream, or that of `destroy`. */
+  /** The first error of the stream, or the one of `destroy`. */
   #error: Error | undefined;
   /** Bytes that have arrived since the last pause for the event loop. */
   #arrived = 0;

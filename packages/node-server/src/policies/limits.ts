@@ -3,13 +3,9 @@ import { addressOf, ipv6Groups } from '@ws/node-io/internal';
 import { HandshakeError, quoted } from '../errors.ts';
 
 /** Limits of an Upgrader; `Infinity` for no bound. */
-export interface LimitValues {
-  readonly maxHandshakes: number;
-  readonly maxConnections: number;
-  readonly maxConnectionsPerAddress: number;
-  /** Bytes of writes that wait in all connections together. */
-  readonly maxTotalBufferedAmount?: number | undefined;
-}
+export type LimitValues = Readonly<
+  Record<'maxHandshakes' | 'maxConnections' | 'maxConnectionsPerAddress', number>
+>;
 
 /** Counts handshakes and connections. */
 export class Limits {

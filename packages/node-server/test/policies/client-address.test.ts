@@ -1,8 +1,8 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
-import { BlockList } from 'node:net';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { serve, TransportError } from '../../src/index.ts';
+import { BlockList, Socket } from 'node:net';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { type Diagnostics, serve, TransportError } from '../../src/index.ts';
 import { checkUpgraderOptions } from '../../src/options.ts';
 import { addressByOption, forwardedAddress } from '../../src/policies/client-address.ts';
 import { upgradeOfNode } from '../../src/upgrade-listeners.ts';
@@ -99,4 +99,65 @@ it('the handler and the limits use the address that trustProxy finds', async () 
   expect(addresses).toEqual(['1.1.1.1', '1.1.1.2']);
   client.stream.destroy();
   other.stream.destroy();
+});
+
+describe('the address of the peer', () => {
+  /** Counts how often Node asks the system for the address of a peer. */
+  function countQuestions(): { readonly mock: { readonly calls: unknown[] } } {
+    const prototype = Socket.prototype as unknown as { _getpeername(): object };
+    const asked = vi.spyOn(prototype, '_getpeername');
+    onTestFinished(() => asked.mockRestore());
+    return asked;
+  }
+
+  it.each([
+    { options: {}, asks: false },
+    { options: { maxConnections: 10 }, asks: false },
+    { options: { clientAddress: () => 'ada', maxConnectionsPerAddress: 10 }, asks: false },
+    { options: { maxConnectionsPerAddress: 10 }, asks: true },
+    { options: { trustProxy: 1 }, asks: true },
+  ])('is asked for: $asks, with $options', async ({ options, asks }) => {
+    const asked = countQuestions();
+    const server = await serve({ host: '127.0.0.1', ...options }, (conn) => conn.discardReads());
+    onTestFinished(async () => void (await server.close({ timeout: 1 })));
+    const client = await connectRaw(Number(new URL(server.url).port));
+    await client.upgrade();
+    const [conn] = server.connections;
+    client.stream.destroy();
+    await conn!.closed;
+    expect(asked.mock.calls.length > 0).toBe(asks);
+  });
+
+  it('stays after the end of the socket, in the context and on the connection', async () => {
+    const seen: unknown[] = [];
+    const server = await serve({ host: '127.0.0.1' }, async (conn, _req, context) => {
+      seen.push(context.address, conn.remoteAddr);
+      await conn.discardReads().catch(() => {});
+      seen.push(context.address, conn.remoteAddr, { ...context }.address);
+    });
+    const client = await connectRaw(Number(new URL(server.url).port));
+    await client.upgrade();
+    const { localPort } = client.stream;
+    client.stream.destroy();
+    await server.close();
+    const addr = `127.0.0.1:${localPort}`;
+    expect(seen).toEqual(['127.0.0.1', addr, '127.0.0.1', addr, '127.0.0.1']);
+  });
+
+  it('is known to a subscriber of @ws:close', async () => {
+    const addresses: unknown[] = [];
+    const onClose = (event: unknown): void => {
+      const { conn } = event as Diagnostics['@ws:close'];
+      if (conn.role === 'server') addresses.push(conn.remoteAddr);
+    };
+    subscribe('@ws:close', onClose);
+    onTestFinished(() => void unsubscribe('@ws:close', onClose));
+    const server = await serve({ host: '127.0.0.1' }, (conn) => conn.discardReads());
+    const client = await connectRaw(Number(new URL(server.url).port));
+    await client.upgrade();
+    const { localPort } = client.stream;
+    client.stream.resetAndDestroy();
+    await server.close();
+    expect(addresses).toEqual([`127.0.0.1:${localPort}`]);
+  });
 });

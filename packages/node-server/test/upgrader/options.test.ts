@@ -77,8 +77,8 @@ describe('new Upgrader', () => {
   it('bounds the number and the time of handshakes by default', () => {
     expect(checkUpgraderOptions({})).toMatchObject({
       handshakeTimeout: 10_000,
+      maxTotalBufferedAmount: expect.toSatisfy((bytes: number) => bytes <= totalmem() / 8),
       limits: {
-        maxTotalBufferedAmount: expect.toSatisfy((bytes: number) => bytes <= totalmem() / 8),
         maxHandshakes: 1_024,
         maxConnections: Infinity,
         maxConnectionsPerAddress: Infinity,
@@ -97,7 +97,7 @@ describe('new Upgrader', () => {
   ])('lets an eighth of the memory wait by default: $says', ({ constrained, expected }) => {
     const memory = vi.spyOn(process, 'constrainedMemory').mockReturnValue(constrained);
     onTestFinished(() => memory.mockRestore());
-    expect(checkUpgraderOptions({}).limits.maxTotalBufferedAmount).toBe(expected);
+    expect(checkUpgraderOptions({}).maxTotalBufferedAmount).toBe(expected);
   });
 
   it('passes the settings of connections on', async () => {

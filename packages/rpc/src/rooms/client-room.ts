@@ -61,7 +61,7 @@ export class ClientRoom {
   hasState: boolean | undefined;
   /** The last connection on which a join has brought missed messages. */
   #missedOn: ConnLike | undefined;
-  /** Joins in a row whose connection ended by a message that is too long. */
+  /** Joins in a row that ended with their connection, by a message that is too long. */
   tooLong = 0;
   /** Whether the server shows members, by the last join. */
   #hasMembers: boolean | undefined;
@@ -69,6 +69,8 @@ export class ClientRoom {
   #wantsMembers = false;
   /** Whether a message that does not fit its schema was reported. */
   #hasReported = false;
+  /** When the last state has come, in ms. */
+  #stateAt = -Infinity;
 
   constructor(rooms: ClientRooms, name: string) {
     this.#rooms = rooms;
@@ -127,6 +129,7 @@ export class ClientRoom {
   state({ data, position }: WireState): void {
     if (this.#memberOn === undefined && this.#joining.size === 0) return;
     this.hasState = true;
+    this.#stateAt = portablePlatform.now();
     this.#position = position;
     // The application changes the state with each message. Each loop has its own.
     const isShared = this.#loops.size > 1;
@@ -205,7 +208,7 @@ export class ClientRoom {
     this.#wake?.();
   }
 
-  /** A message does not fit the schema of a loop. It has a gap there. */
+  /** A message does not fit the schema of a loop. It has a gap there, or a state in its place. */
   misfit(error: unknown): void {
     if (!this.#hasReported) reportFor(this.name, error);
     this.#hasReported = true;
@@ -214,7 +217,10 @@ export class ClientRoom {
   resume(loop: RoomLoop): void {
     // The unanswered join began before, so the loop has not taken all of its messages.
     this.#joining.delete(loop);
-    this.#resume();
+    // Messages that do not fit cost the server no more than a state a second.
+    const ms = this.#hasReported ? this.#stateAt + LEAST_DELAY_MS - portablePlatform.now() : 0;
+    if (ms > 0) portablePlatform.setTimer(ms, () => this.#resume());
+    else this.#resume();
   }
 
   /** A join or a leave is due. */
@@ -294,8 +300,10 @@ export class ClientRoom {
     const isFirst = isAlone && conn !== this.#rooms.answeredOn;
     let lacking = [...this.#loops].filter((loop) => loop.isFilling || (isNew && !loop.isBehind));
     if (!isNew && lacking.length === 0) return true;
-    // A loop that begins with the last messages asks alone, after the others.
-    const others = lacking.filter((loop) => loop.last === undefined);
+    // A loop that begins with the last messages or needs a state asks alone, after the others.
+    const asksAlone = (loop: RoomLoop): boolean =>
+      loop.last !== undefined || (loop.restarts && this.hasState === true);
+    const others = lacking.filter((loop) => !asksAlone(loop));
     if (others.length < lacking.length && lacking.length > 1) {
       this.#isDue = true;
       lacking = others.length > 0 ? others : lacking.slice(0, 1);
@@ -304,7 +312,7 @@ export class ClientRoom {
     for (const loop of lacking) this.#joining.add(loop);
     this.#isTold = false;
     const positions = lacking.map((loop) => loop.asks());
-    const since = lacking.some((loop) => loop.needsState) ? undefined : oldest(positions);
+    const since = oldest(positions);
     const control = new AbortController();
     const { signal } = control;
     this.#joinControl = control;
@@ -335,7 +343,7 @@ export class ClientRoom {
     return true;
   }
 
-  /** What a join brings has ended its connection. */
+  /** The answer to a join has ended its connection. */
   #skip(lacking: readonly RoomLoop[], isOfState: boolean): void {
     this.tooLong++;
     if (isOfState && this.tooLong > 1 && this.hasState !== false) {
@@ -345,7 +353,7 @@ export class ClientRoom {
     for (const loop of lacking) loop.skip();
   }
 
-  /** What the loops have missed makes this client too slow, if the join on `conn` brought it. */
+  /** The missed messages make this client too slow, if the join on `conn` brought it. */
   skipMissed(conn: ConnLike): void {
     if (conn !== this.#missedOn) return;
     for (const loop of this.#loops) loop.skip();

@@ -67,7 +67,7 @@ interface PublishInput extends RoomName {
 export interface WireRoomMessage extends RoomName {
   /** Undefined for a message that the server has published. */
   readonly id?: string | undefined;
-  /** What the option `stamp` of the server says of its publisher. */
+  /** Its publisher, by the option `stamp` of the server. */
   readonly from?: unknown;
   readonly position?: Position | undefined;
   readonly data: unknown;
@@ -248,7 +248,7 @@ const CLIENT: RoomEvents = /* @__PURE__ */ Object.freeze({
   ),
 });
 
-/** Its handler runs when the message arrives: rooms have their own order. */
+/** Its handler runs when the message arrives. Rooms have their own order. */
 function atOnce<D extends Method | Event>(definition: D): D {
   return { ...definition, atOnce: true };
 }

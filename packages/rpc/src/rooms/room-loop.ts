@@ -1,5 +1,5 @@
 import type { StandardSchema } from '@ws/conn';
-import { Deferred, handled } from '@ws/conn/internal';
+import { Deferred, markHandled } from '@ws/conn/internal';
 import { check, misfit } from '../schema.ts';
 import type { ClientRoom } from './client-room.ts';
 import type { JoinAnswer, JoinOptions, Position } from './room-contract.ts';
@@ -13,7 +13,7 @@ export type RoomMessage<Data, State = unknown> =
       readonly data: Data;
       /** The id that its publisher gave it; undefined for one of the server. */
       readonly id: string | undefined;
-      /** What the server says of its publisher (option `stamp`); undefined without it. */
+      /** Its publisher, by the server's option `stamp`; undefined without it. */
       readonly from: unknown;
       /** For the `since` of a later join; undefined in a room without history. */
       readonly position: Position | undefined;
@@ -90,10 +90,8 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   #isSuspect = false;
   /** Whether the first join was answered. */
   #hasBegun = false;
-  /** See {@link skip}. */
-  #isSkipping = false;
-  /** The next join has no `since`: it brings a state. */
-  #needsState = false;
+  /** The next join has no `since`: it brings a state or, after a gap, what follows. */
+  #restarts = false;
   /** Whether a state has come since this client sent the join. */
   #hasNewState = false;
   /** Whether `live` follows the answer of the next join. */
@@ -137,19 +135,19 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     return this.#last;
   }
 
-  /** Whether only a join without a position brings what the loop lacks. */
-  get needsState(): boolean {
-    return this.#needsState;
+  /** Whether the next join of the loop has no position. */
+  get restarts(): boolean {
+    return this.#restarts;
   }
 
   /** The position after which a join is to bring messages. Without one, a gap or a state follows. */
   asks(): Position | undefined {
     this.#awaitsLive = true;
     this.#hasNewState = false;
-    if (this.#needsState) return undefined;
-    if (!this.#isSkipping) return this.#position;
-    this.gap();
+    if (!this.#restarts) return this.#position;
+    if (this.#isFilling) this.#isBehind = this.#hasLost = false;
     // A state may take the place of the gap.
+    if (!this.#isNew) this.#addGap();
     this.#isFilling = true;
     return undefined;
   }
@@ -164,7 +162,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   }
 
   next(): Promise<IteratorResult<RoomMessage<unknown>, undefined>> {
-    return handled(this.#items.next());
+    return markHandled(this.#items.next());
   }
 
   return(): Promise<IteratorResult<RoomMessage<unknown>, undefined>> {
@@ -281,10 +279,15 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   gap(): void {
     if (this.#end !== undefined) return;
     if (this.#room.hasState === true) return this.#needState();
-    if (this.#isBehind) return;
+    if (!this.#isBehind) this.#addGap();
+  }
+
+  #addGap(): void {
     // The messages of the join follow. Between those that came before them and these, some may be
     // missing.
-    while (this.#isFilling && this.#queue.length > 0) this.#giveBack();
+    while (this.#isFilling && this.#queue.length > 0 && this.#queue.at(-1)!.kind !== 'gap') {
+      this.#giveBack();
+    }
     // Nothing has come since.
     if (this.#queue.at(-1)?.kind === 'live') this.#queue.pop();
     if (this.#queue.at(-1)?.kind === 'gap') return;
@@ -294,7 +297,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
 
   /** The loop takes and hands out nothing before the next state. */
   #needState(): void {
-    this.#needsState = true;
+    this.#restarts = true;
     this.#isFilling = true;
     this.#room.resume(this);
   }
@@ -303,11 +306,11 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
   state(data: unknown, position: Position | undefined): void {
     if (this.#end !== undefined) return;
     this.#queue.length = this.#count = this.#size = 0;
-    this.#isBehind = this.#hasLost = this.#isFilling = this.#isSuspect = this.#isSkipping = false;
+    this.#isBehind = this.#hasLost = this.#isFilling = this.#isSuspect = false;
     this.#hasBegun = this.#hasNewState = this.#awaitsLive = true;
     this.#last = undefined;
     // Without a position messages may be missing after it.
-    this.#needsState = position === undefined;
+    this.#restarts = position === undefined;
     this.#position = position;
     this.#queue.push({ kind: 'state', data, position });
     this.#news?.resolve();
@@ -331,12 +334,12 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     while (this.#isFilling && this.#queue.length > 0) this.#giveBack();
     if (this.#isFilling) this.#isBehind = false;
     this.#isFilling = false;
-    this.#isSkipping = true;
+    this.#hasBegun = this.#restarts = true;
   }
 
   /** Messages after its position may be missing. The loop takes no others before them. */
   refill(): void {
-    if (this.#position === undefined || this.#needsState) this.gap();
+    if (this.#position === undefined || this.#restarts) this.gap();
     else if (this.#queue.length > 0 && !this.#isFilling) this.#isBehind = true;
     else {
       this.#isFilling = true;
@@ -352,15 +355,10 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
    */
   joined({ complete, position }: JoinAnswer, isTold: boolean, isFilled: boolean): void {
     if (this.#hasNewState) return;
-    if (this.#needsState && this.#room.hasState === false) {
-      // This server has no state, as after a change of its table.
-      this.#needsState = this.#isBehind = this.#hasLost = false;
-      if (!this.#isNew) {
-        this.gap();
-        return this.#skipped(position);
-      }
+    if (this.#restarts && isFilled) {
+      this.#restarts = false;
+      if (!this.#isNew) return this.#restarted(position);
     }
-    if (this.#isSkipping) return this.#skipped(position);
     if (this.#last !== undefined) return this.#beginWithLast(position);
     if (this.#isNew) return this.begin(position);
     const isUnknown = this.#position === undefined && this.#hasBegun;
@@ -374,8 +372,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     this.#news?.resolve();
   }
 
-  #skipped(position: Position | undefined): void {
-    this.#isSkipping = false;
+  #restarted(position: Position | undefined): void {
     this.#hasBegun = true;
     this.#fill();
     this.#advance(position);

@@ -128,7 +128,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
    * Publishes in a room that a loop of this client has joined. The message has a random id. With
    * this id it is sent again after a break and, after 1 to 30 s, while the server says that the
    * room takes no messages, for example because the backplane is away. Loops drop the repetitions.
-   * Another call has another id, so loops do not drop it: call again only if a second copy does no
+   * Another call has another id, so loops do not drop it. Call again only if a second copy does no
    * harm.
    *
    * @param data - A value that JSON has. It is read during the call.

@@ -1,8 +1,8 @@
-import { quote } from '../text/short-text.ts';
-import { acceptDeflate } from './deflate-negotiation.ts';
-import { type ExtensionOffer, parseExtensions } from './extensions.ts';
-import type { RequestFacts } from './request-rules.ts';
-import { hasToken } from './token-list.ts';
+import { quote } from '../../text/short-text.ts';
+import { acceptDeflate } from '../deflate-negotiation.ts';
+import { type ExtensionOffer, parseExtensions } from '../extensions.ts';
+import type { RequestFacts } from '../request-rules.ts';
+import { hasToken } from '../token-list.ts';
 
 /**
  * The facts of a response that the rules of a client need. {@link ResponseHead} implements it.

@@ -1,7 +1,7 @@
-import { whole } from '../arguments.ts';
-import { CR, isTokenByte, isVisibleByte, SPACE } from './byte-class.ts';
+import { whole } from '../../arguments.ts';
+import { CR, isTokenByte, isVisibleByte, SPACE } from '../byte-class.ts';
+import type { RequestFacts } from '../request-rules.ts';
 import { Head, type HeadLimits } from './head.ts';
-import type { RequestFacts } from './request-rules.ts';
 
 /** Limits of {@link RequestHead}. */
 export interface RequestHeadLimits extends HeadLimits {

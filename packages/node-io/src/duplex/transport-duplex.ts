@@ -1,7 +1,7 @@
 import { Duplex } from 'node:stream';
 import type { Transport } from '@ws/conn';
 import { isThenable } from '@ws/conn/internal';
-import { asError } from './app-values.ts';
+import { asError } from '../http/app-values.ts';
 
 /**
  * A Duplex over a Transport, because node:http and node:tls accept only streams. A chunk counts as
@@ -12,21 +12,21 @@ export class TransportDuplex extends Duplex {
   readonly #transport: Transport;
   /** Ends the wait of the last write for a drain. */
   #onDrain: (() => void) | undefined;
-  /** Size of the chunk whose write is pending. */
+  /** Size of the chunk that is being written. */
   #writing = 0;
 
   constructor(transport: Transport) {
-    // The transport closes after both ends: a destroy before that would drop what it still sends.
+    // The transport closes after both ends. A destroy before that would drop what it still sends.
     super({ autoDestroy: false });
     this.#transport = transport;
   }
 
-  /** Bytes that the transport has released and not sent yet: `writableLength` does not count them. */
+  /** Bytes that the transport has released and not sent yet. `writableLength` does not count them. */
   get bufferedAmount(): number {
     return Math.max(0, (this.#transport.bufferedAmount ?? 0) - this.#writing);
   }
 
-  /** As that of the transport. */
+  /** As in the transport. */
   get endTimeout(): number | undefined {
     return this.#transport.endTimeout;
   }
@@ -79,7 +79,7 @@ export class TransportDuplex extends Duplex {
     }
   }
 
-  /** Destroys the stream if `result` is a promise that rejects: it would end the process. */
+  /** Destroys the stream if `result` is a promise that rejects. The rejection would end the process. */
   #destroyOnRejection(name: string, result: unknown): void {
     if (!isThenable(result)) return;
     result.then(undefined, (error) => this.destroy(asError(error, `transport.${name}`)));

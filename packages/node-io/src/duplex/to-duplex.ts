@@ -12,7 +12,7 @@ export interface ToDuplexOptions {
 
 /**
  * Returns a connection as a Duplex of bytes. A chunk that is written is a binary message. What is
- * read are the bytes of all messages, without their bounds: a large message comes in pieces.
+ * read are the bytes of all messages, without their bounds. A large message comes in pieces.
  *
  * `end()` closes the connection after all chunks, and fails unless the peer answers the close frame
  * or has closed normally: nothing else confirms the chunks. The peer's normal close (1000, 1001 or 1005) ends the stream,

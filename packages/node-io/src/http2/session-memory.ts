@@ -1,8 +1,8 @@
 import type { Http2Session, Http2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { inRootContext } from '../async-contexts.ts';
+import { isHttp2Stream, resetForOverload } from '../http/reset.ts';
 import { unref } from '../node-platform.ts';
-import { isHttp2Stream, resetForOverload } from './reset.ts';
 
 /** Most bytes that the paused streams of one session may hold. */
 const MAX_UNREAD = 32 * 1024 * 1024;
@@ -18,7 +18,7 @@ const MEGABYTE = 1_000_000;
 /**
  * Returns `maxSessionMemory`, in MB, for a session with so many streams. Above it Node refuses new
  * streams, and ends the session after a hundred of them. Node's default, 10 MB, suffices for 150
- * WebSockets whose peers read slowly.
+ * WebSockets with slow peers.
  */
 export function sessionMemory(streams: number): number {
   const megabytes = Math.ceil((SESSION_MEMORY + streams * STREAM_MEMORY) / MEGABYTE);

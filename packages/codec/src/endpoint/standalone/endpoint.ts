@@ -1,25 +1,25 @@
-import { badType, bound, checked, checkOptionNames, fromCaller, kind } from '../arguments.ts';
-import { formatCloseMessage, parseCloseMessage } from '../close/close-payload.ts';
-import { BackpressureError, ProtocolError } from '../errors.ts';
-import { FAILED, NEED_MORE } from '../frames/decoder-options.ts';
-import { FrameEncoder } from '../frames/encoder.ts';
-import type { FrameQueue } from '../frames/frame-queue.ts';
-import { isBytes } from '../masking/mask.ts';
-import { MaskKeys } from '../masking/mask-key.ts';
-import { existingSimd } from '../masking/simd.ts';
-import { NO_BYTES, type OwnedBytes, type SlabSource } from '../memory/slab.ts';
-import { MessageDecoder } from '../messages/message-decoder.ts';
-import { CLOSE, MESSAGE, PING, PONG } from '../messages/message-decoder-options.ts';
+import { badType, bound, checked, checkOptionNames, fromCaller, kind } from '../../arguments.ts';
+import { formatCloseMessage, parseCloseMessage } from '../../close/close-payload.ts';
+import { BackpressureError, ProtocolError } from '../../errors.ts';
+import { FAILED, NEED_MORE } from '../../frames/decoder-options.ts';
+import type { FrameQueue } from '../../frames/frame-queue.ts';
+import { isBytes } from '../../masking/mask.ts';
+import { MaskKeys } from '../../masking/mask-key.ts';
+import { existingSimd } from '../../masking/simd.ts';
+import { NO_BYTES, type OwnedBytes, type SlabSource } from '../../memory/slab.ts';
+import { MessageDecoder } from '../../messages/message-decoder.ts';
+import { CLOSE, MESSAGE, PING, PONG } from '../../messages/message-decoder-options.ts';
 import {
   BinaryMessage,
   CloseCode,
   MAX_CONTROL_PAYLOAD,
   type Role,
   TextMessage,
-} from '../protocol.ts';
-import { utf8Length, writeUtf8 } from '../text/utf8-automaton.ts';
-import { type Failure, failureBy, Machine, type MachineOwner } from './machine.ts';
-import { CLOSE_RECEIVED, CLOSED, OPEN } from './states.ts';
+} from '../../protocol.ts';
+import { utf8Length, writeUtf8 } from '../../text/utf8-automaton.ts';
+import { type Failure, failureBy, Machine, type MachineOwner } from '../machine.ts';
+import { CLOSE_RECEIVED, CLOSED, OPEN } from '../states.ts';
+import { FrameEncoder } from './encoder.ts';
 
 /** Options of `Endpoint`. `false` switches a bound off; 0 does not. */
 export interface EndpointOptions {
@@ -162,7 +162,7 @@ export class Endpoint {
       readClose: parseCloseMessage,
       failureBy: (error) => this.#failureBy(asProtocolError(error)),
     };
-    this.#machine = new Machine(owner, role, this.#encoder.queue);
+    this.#machine = new Machine(owner, this.#encoder.queue);
     this.#machine.autoPong = autoPong;
     // The newest ping is answered, at the next output.
     this.#machine.blocked = true;

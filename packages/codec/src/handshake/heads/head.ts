@@ -1,6 +1,6 @@
-import { checkOptionNames, whole } from '../arguments.ts';
-import { isBytes } from '../masking/mask.ts';
-import { NO_BYTES } from '../memory/slab.ts';
+import { checkOptionNames, whole } from '../../arguments.ts';
+import { isBytes } from '../../masking/mask.ts';
+import { NO_BYTES } from '../../memory/slab.ts';
 import {
   COLON,
   CR,
@@ -11,8 +11,8 @@ import {
   lowerCase,
   SPACE,
   TAB,
-} from './byte-class.ts';
-import { hasToken } from './token-list.ts';
+} from '../byte-class.ts';
+import { hasToken } from '../token-list.ts';
 
 /** The result of `push`: the head continues, is complete, or is malformed. */
 export type HeadVerdict = 'more' | 'done' | 'fault';

@@ -1,4 +1,4 @@
-import { CR, isTextByte, SPACE } from './byte-class.ts';
+import { CR, isTextByte, SPACE } from '../byte-class.ts';
 import { Head, type HeadLimits } from './head.ts';
 import type { ResponseFacts } from './response-rules.ts';
 
