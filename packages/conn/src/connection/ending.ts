@@ -51,6 +51,8 @@ export class Ending implements TurnTask {
   #fault: WebSocketError | undefined;
   /** The close handler runs. */
   #answering = false;
+  /** The peer's time was over before the transport had sent everything. */
+  #unsent = false;
   constructor(connection: Connection) {
     this.#connection = connection;
     this.clocks = new EndClocks(connection, connection.shared, connection.settings);
@@ -497,6 +499,7 @@ export class Ending implements TurnTask {
   #giveUp(): void {
     const text = `the peer did not finish the closing handshake within ${this.clocks.timeoutText}`;
     this.readEnd ??= { reason: new CloseError(CloseCode.AbnormalClosure, '', text) };
+    this.#unsent = this.#connection.outbox.sender.bufferedAmount > 0;
     this.abort(new TimeoutError(text, { permanent: true }));
   }
 
@@ -522,7 +525,8 @@ export class Ending implements TurnTask {
   /** @param flushed - The transport took our close frame before. */
   #infoOf(flushed: boolean): CloseInfo {
     const { received, failed, sent } = this.#connection.machine;
-    const wasClean = received !== undefined && sent && flushed && failed === undefined;
+    const isSent = sent && flushed && !this.#unsent;
+    const wasClean = received !== undefined && isSent && failed === undefined;
     const error = errorOf(failed === undefined ? this.error : failed.error);
     return {
       code: received?.code ?? failed?.code ?? CloseCode.AbnormalClosure,

@@ -1,6 +1,15 @@
 import { formatCloseMessage } from '@ws/codec';
+import { hex } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { broadcast, CloseError, connPair, ProtocolError, ReadLimitError } from '../../src/index.ts';
+import {
+  broadcast,
+  CloseError,
+  Conn,
+  connPair,
+  ProtocolError,
+  ReadLimitError,
+  streamTransport,
+} from '../../src/index.ts';
 import { internalsOf } from '../../src/internal.ts';
 import { rawPair, turns } from '../raw-pair.ts';
 import { type Wired, wired } from '../wired.ts';
@@ -608,4 +617,21 @@ describe('two ends that cross', () => {
       expect(await conn.closed).toMatchObject({ code: 1000, wasClean: true });
     },
   );
+});
+
+describe('the closing handshake with a peer that reads nothing', () => {
+  it('is not clean when the transport has not sent our close frame in time', async () => {
+    let peer!: ReadableStreamDefaultController<Uint8Array>;
+    const readable = new ReadableStream<Uint8Array>({ start: (source) => void (peer = source) });
+    const writable = new WritableStream<Uint8Array>({ write: () => new Promise(() => {}) });
+    const transport = streamTransport({ readable, writable });
+    const conn = new Conn(transport, { role: 'server', closeTimeout: 20 });
+    await conn.send('a message');
+    peer.enqueue(hex('88 82 00 00 00 00 03 e8'));
+    expect(await conn.closed).toMatchObject({
+      code: 1000,
+      wasClean: false,
+      error: { code: 'WS_ERR_TIMEOUT' },
+    });
+  });
 });
