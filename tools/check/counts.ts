@@ -18,9 +18,9 @@ type Counts = readonly number[];
 const BOUNDS: Readonly<Record<string, Counts>> = {
   browser: [23, 1_900, 12, 11, 0, 0],
   cli: [33, 3_400, 19, 0, 0, 0],
-  codec: [60, 6_600, 43, 45, 1, 2],
+  codec: [60, 6_600, 43, 44, 1, 2],
   compat: [30, 2_900, 26, 0, 0, 0],
-  conn: [82, 8_800, 40, 55, 8, 12],
+  conn: [81, 8_800, 40, 55, 8, 12],
   deflate: [13, 1_200, 5, 5, 0, 9],
   fetch: [26, 2_200, 34, 0, 0, 0],
   hub: [100, 11_100, 130, 0, 0, 19],
@@ -30,11 +30,11 @@ const BOUNDS: Readonly<Record<string, Counts>> = {
   obs: [14, 1_300, 26, 0, 0, 0],
   proxy: [25, 2_600, 22, 0, 0, 3],
   reconnect: [15, 1_800, 12, 10, 0, 0],
-  rpc: [31, 4_200, 46, 11, 0, 3],
+  rpc: [31, 4_000, 45, 11, 0, 3],
 };
 
 /** Lines of code of the core and of all packages. A package may grow while another shrinks; these only fall. */
-const SUMS = { core: 26_600, all: 58_600 };
+const SUMS = { core: 26_600, all: 58_500 };
 
 /** The packages that every server and client loads. */
 const CORE = ['codec', 'conn', 'node-io', 'node-server', 'node-client'];

@@ -28,7 +28,7 @@ const VERBS: Readonly<Record<string, string>> = {
     DeflateJobs HandleInflater ZlibHandle HandlerRunner`,
   share: 'MissedParts',
   take: `MessageBlocks MessageReader PieceQueue Rate ReceiveCall Histories PartTurns Resume
-    Batches Client Link WriteBacklog EarlyBytes GatheredBytes`,
+    Batches RemoteHub WorkerBackplane LinkedHub WriteBacklog EarlyBytes GatheredBytes`,
   // Called at the end of a turn of the event loop.
   turn: 'OwnMembers Presence PresenceLink MissedSends MemberEvents',
   // Of a sink: the peer has ended its side.

@@ -27,7 +27,7 @@ export {
   type MachineEvent,
   type MachineOwner,
 } from './endpoint/machine.ts';
-export { CLOSE_SENT, CLOSED, DESTROYED, OPEN } from './endpoint/states.ts';
+export { CLOSE_SENT, CLOSED, DESTROYED } from './endpoint/states.ts';
 export { Arena, Batch } from './frames/batch.ts';
 export { FrameQueue, noRelease } from './frames/frame-queue.ts';
 export { type FrameCoding, FrameSlab } from './frames/frame-slab.ts';

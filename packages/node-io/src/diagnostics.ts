@@ -96,10 +96,6 @@ function escaped(text: string): string {
   return excerpt(text, Infinity);
 }
 
-function isEndObserved(): boolean {
-  return close.hasSubscribers || fail.hasSubscribers || debug.enabled;
-}
-
 function publishOpen(conn: object): void {
   // Asks for the address, for those who get the end of the connection: a closed socket has none.
   void (conn as Conn).remoteAddr;
@@ -141,11 +137,13 @@ function logBlocked(conn: object, bytes: number, ms: number): void {
  */
 class Publisher implements Observer {
   get opened(): Observer['opened'] {
-    return open.hasSubscribers || isEndObserved() ? publishOpen : undefined;
+    const observed = open.hasSubscribers || close.hasSubscribers || fail.hasSubscribers;
+    return observed || debug.enabled ? publishOpen : undefined;
   }
 
   get closed(): Observer['closed'] {
-    return isEndObserved() ? publishClose : undefined;
+    const observed = close.hasSubscribers || fail.hasSubscribers || debug.enabled;
+    return observed ? publishClose : undefined;
   }
 
   get reported(): Observer['reported'] {

@@ -8,7 +8,7 @@ import { debug } from './diagnostics.ts';
 import { nodePlatform } from './node-platform.ts';
 import { type BufferSink, readInto, stopReadInto, wantsReadBuffer } from './read-buffer.ts';
 import { hostPort } from './socket-calls.ts';
-import { checkHighWaterMark, HIGH_WATER_MARK, OWNER, type Owned } from './transport-base.ts';
+import { checkHighWaterMark, HIGH_WATER_MARK, OWNER, type WithOwner } from './transport-base.ts';
 import { releaseFailed, WriteBacklog } from './write-backlog.ts';
 
 /** Options of {@link socketTransport}. */
@@ -71,7 +71,7 @@ export function socketTransport(
 ): Transport {
   const { head, highWaterMark = HIGH_WATER_MARK } = options;
   const readBuffer = checked(() => {
-    const given: Partial<Duplex & Owned> | null | undefined = socket;
+    const given: Partial<Duplex & WithOwner> | null | undefined = socket;
     if (typeof given?.pipe !== 'function') {
       throw new TypeError(
         `socketTransport: expected a socket or another Duplex, got ${kind(socket)}`,
@@ -133,7 +133,7 @@ function kindOf(socket: Socket | Duplex): Kind {
 }
 
 /** A socket with its transport. */
-type Carrier = Owned<SocketTransport>;
+type Carrier = WithOwner<SocketTransport>;
 
 /** Its methods are not `#` methods: those would cost each socket a word. */
 class SocketTransport implements Transport {

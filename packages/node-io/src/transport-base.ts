@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 export const OWNER: unique symbol = Symbol('transport');
 
 /** A stream that leads its listeners to their transport. */
-export interface Owned<Owner = unknown> {
+export interface WithOwner<Owner = unknown> {
   [OWNER]?: Owner | undefined;
 }
 
@@ -22,7 +22,7 @@ export interface Owned<Owner = unknown> {
  * ```
  */
 export function hasTransport(socket: Duplex): boolean {
-  return (socket as Owned)[OWNER] !== undefined;
+  return (socket as WithOwner)[OWNER] !== undefined;
 }
 
 /** The high-water mark of a transport where none is given, in bytes. */

@@ -34,7 +34,14 @@ import { selectSubprotocol } from './policies/select-subprotocol.ts';
 import { applyRules, IncomingFacts } from './request.ts';
 import type { Responder } from './responder/responder.ts';
 import type { HandlerRunner } from './route.ts';
-import { anyPath, decodePath, pathForm, type Router, splitTarget } from './route-table.ts';
+import {
+  anyPath,
+  decodePath,
+  type NoParams,
+  pathForm,
+  type Router,
+  splitTarget,
+} from './route-table.ts';
 
 /** For `upgrade`, which returns the connection. */
 const NO_ROUTER: Router<undefined> = anyPath(undefined);
@@ -181,18 +188,7 @@ export class UpgradeRequest {
     const { handler, params, route } = this.#router.match(target);
     this.runner = handler;
     this.route = route;
-    const request = this;
-    this.context = {
-      auth: undefined,
-      params,
-      path: decodePath(path),
-      query: new URLSearchParams(query),
-      route,
-      // A system call, which most applications do not need.
-      get address() {
-        return request.address;
-      },
-    };
+    this.context = contextOf(this, params, decodePath(path), new URLSearchParams(query));
     if (handler === undefined) return;
     this.plan = handler.plan;
     if (this.#waits !== undefined) this.#waits.timeout = this.plan.handshakeTimeout;
@@ -413,6 +409,25 @@ function agreeOnDeflate(
   // A malformed header was refused before.
   const offers = parseExtensions(facts.list('sec-websocket-extensions')) ?? [];
   return negotiateDeflate(offers, limits);
+}
+
+/** The third argument of a handler. Its address is a system call, which most applications do not need. */
+function contextOf(
+  request: UpgradeRequest,
+  params: NoParams,
+  path: string,
+  query: URLSearchParams,
+): HandlerContext<unknown> {
+  return {
+    auth: undefined,
+    params,
+    path,
+    query,
+    route: request.route,
+    get address() {
+      return request.address;
+    },
+  };
 }
 
 /** The subprotocol of this request was agreed on, and has its own line. */

@@ -74,7 +74,7 @@ export class Call implements TimerEntry {
   timesSent = 0;
   /** For a stream. */
   readonly take: TakeItems | undefined;
-  /** For a stream: the number of the call when its reader began to wait; 0 while it does not. */
+  /** The calls that had begun when the reader of a stream began to wait. 0 while it does not wait. */
   waitsSince = 0;
   readonly #calls: Calls;
 
@@ -244,9 +244,8 @@ export class Calls {
     const isFull = this.#waiting >= MAX_WAITING || size > MAX_WAITING_SIZE;
     // A call that leaves at once waits for nothing.
     if (isFull && !(this.#isNext(call, 0) && this.#canSend(call))) {
-      throw new BackpressureError(
-        `${call.definition.name}: ${this.#waiting} calls with ${this.#waitingSize} characters wait; await earlier calls first`,
-      );
+      const waiting = `${this.#waiting} calls with ${this.#waitingSize} characters wait`;
+      throw new BackpressureError(`${call.definition.name}: ${waiting}; await earlier calls first`);
     }
     this.#calls.set(call.number, call);
     this.#wait(call);
@@ -351,12 +350,8 @@ export class Calls {
   returned({ id, method }: WireMessage, text: string): boolean {
     const call = this.#calls.get(id as number);
     if (call?.text !== text) return false;
-    this.#fail(
-      call,
-      new JSONError(
-        `the answer to ${String(method)} is the request itself: does an echo server listen there?`,
-      ),
-    );
+    const what = `the answer to ${String(method)} is the request itself`;
+    this.#fail(call, new JSONError(`${what}: does an echo server listen there?`));
     this.flush();
     return true;
   }

@@ -146,7 +146,10 @@ export class SessionCarrier extends ConnCarrier {
     const isAccepted =
       session.sendWatched?.(text, () => dropped(droppedByHub())) ?? session.send(text);
     if (isAccepted) return ACCEPTED;
-    if (this.connection.state !== 'open') return closedWith(this.connection);
+    if (this.connection.state !== 'open') {
+      const { closed } = internalsOf(this.connection);
+      return closed.then((info) => rejected(closeErrorOf(info, HAS_ENDED)));
+    }
     return rejected(droppedByHub());
   }
 
@@ -162,10 +165,6 @@ export class SessionCarrier extends ConnCarrier {
 
 function droppedByHub(): BackpressureError {
   return new BackpressureError('the hub has dropped the message: the client reads too slowly');
-}
-
-async function closedWith(conn: ConnLike): Promise<never> {
-  throw closeErrorOf(await internalsOf(conn).closed, HAS_ENDED);
 }
 
 /** Why a call fails that begins after the end. */

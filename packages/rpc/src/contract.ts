@@ -257,19 +257,18 @@ class NamedContract implements Contract<Definitions, Definitions>, Names {
     handlers: Handlers<Definitions, never>,
     options?: HandlerOptions,
   ): (conn: ConnLike, request?: unknown, ctx?: { readonly auth?: unknown }) => Promise<void> {
-    const owner = 'serve';
     // Also without `this`.
     if (isConnLike(handlers)) {
       throw new TypeError(
         'serve: expected handlers, got a Conn; pass chat.serve(handlers), not chat.serve',
       );
     }
-    const binding = this.#bind(owner, 'server', handlers, options);
+    const binding = this.#bind('serve', 'server', handlers, options);
     return (conn, _request, ctx) => {
       try {
         if (isConnLike(conn)) return serveConn(conn, binding, ctx?.auth);
         const hint = isSession(conn) ? "; hub.on('message') takes chat.listener(handlers)" : '';
-        throw new TypeError(`${owner}: expected a Conn, got ${kind(conn)}${hint}`);
+        throw new TypeError(`serve: expected a Conn, got ${kind(conn)}${hint}`);
       } catch (error) {
         return rejected(error);
       }

@@ -37,7 +37,7 @@ export class HandlerCaller {
     if (typeof handler === 'string') return handler;
     const { input } = handler.definition;
     const isWrapped = Array.isArray(params) && params.length === 1;
-    // `[value]` is first a value that was sent so: see `paramsText`.
+    // `paramsText` may have sent a value as `[value]`.
     const checked = isWrapped
       ? checkEither(input, params[0], { value: params })
       : check(input, params);

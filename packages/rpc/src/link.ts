@@ -83,7 +83,9 @@ export class Link {
   /** @throws TypeError when the connection has the handlers of another call. */
   bind(binding: Binding): void {
     if (this.#binding === binding) return;
-    if (this.#binding !== undefined || !hasNames(binding, this)) throw takenError();
+    // The link was used with the names of its contract.
+    const hasNames = binding.end === this.end && includesNames(binding.contract, this.contract);
+    if (this.#binding !== undefined || !hasNames) throw takenError();
     this.#binding = binding;
     this.carrier.isRead = true;
     this.contract = binding.contract;
@@ -214,12 +216,7 @@ export function connectConn(conn: ConnLike, binding: Binding): Link {
   const link = claim(conn, binding, () => new ConnCarrier(conn));
   const { closed } = internalsOf(conn);
   void closed.then((info) => link.ended(conn, info));
-  conn
-    .receive((message) => link.take(message))
-    .catch((error: unknown) => {
-      // Otherwise the connection has ended, and each call has its CloseError.
-      if (error instanceof ReadPendingError) link.calls.end(error);
-    });
+  read(conn, link);
   return link;
 }
 
@@ -233,13 +230,18 @@ export function connectSeries(live: ReconnectingConnLike, binding: Binding): Lin
   };
   live.on('open', opened);
   if (live.conn !== undefined) opened(live.conn);
-  live
-    .receive((message) => link.take(message))
-    .catch((error: unknown) => {
-      if (error instanceof ReadPendingError) link.calls.end(error);
-    });
+  read(live, link);
   void live.closed.then(({ error }) => link.calls.end(error ?? new CloseSentError()));
   return link;
+}
+
+function read(target: ConnLike | ReconnectingConnLike, link: Link): void {
+  target
+    .receive((message) => link.take(message))
+    .catch((error: unknown) => {
+      // Otherwise the connection has ended, and each call has its CloseError.
+      if (error instanceof ReadPendingError) link.calls.end(error);
+    });
 }
 
 /** @throws TypeError when another call reads the connection. */
@@ -249,11 +251,6 @@ function claim(target: object, binding: Binding, carry: () => Carrier): Link {
   link.bind(binding);
   links.set(target, link);
   return link;
-}
-
-/** Whether the contract of `binding` has the names that the link was used with. */
-function hasNames({ contract, end }: Binding, link: Link): boolean {
-  return end === link.end && includesNames(contract, link.contract);
 }
 
 /** Whether `contract` has all names of `other`. */

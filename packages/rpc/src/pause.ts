@@ -9,18 +9,14 @@ export class Pause implements TimerEntry {
   slot: TimerEntry['slot'] = undefined;
   /** Called when the pause has lasted too long. */
   readonly fire: () => void;
-  readonly #over = new Deferred<void>();
+  /** Resolves at the end of the pause. */
+  readonly over: Deferred<void> = new Deferred();
   readonly #timers: ReturnType<typeof schedulerOf>['timers'];
 
   constructor(platform: Platform, fire: () => void) {
     this.fire = fire;
     this.#timers = schedulerOf(platform).timers;
     this.restart();
-  }
-
-  /** Resolves at the end of the pause. */
-  get over(): Promise<void> {
-    return this.#over.promise;
   }
 
   /** The time begins again. */
@@ -30,6 +26,6 @@ export class Pause implements TimerEntry {
 
   end(): void {
     this.#timers.clear(this);
-    this.#over.resolve();
+    this.over.resolve();
   }
 }

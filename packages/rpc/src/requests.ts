@@ -25,12 +25,9 @@ import {
   type WireMessage,
 } from './wire.ts';
 
-/** Bound of the handlers that run beside one that may wait for them. */
-const MAX_NESTED = 16;
-/** Bound of the handlers that wait for no other one. */
-const MAX_BESIDE = 256;
-/** Bound of the characters of their messages, for each of the two kinds. */
-const MAX_BESIDE_SIZE = 1024 * 1024;
+/** Bounds of the handlers that run out of order, and of the characters of their messages. */
+const MAX_RUNNING = { nested: 16, beside: 256 };
+const MAX_RUNNING_SIZE = 1024 * 1024;
 /** Bound of the reported names of unknown events. */
 const MAX_UNKNOWN = 100;
 /** Reported characters of such a name. Names of a contract are at most so long. */
@@ -65,15 +62,11 @@ export class Requests {
   readonly #running: Request[] = [];
   /** Running handlers with a place: at most `concurrency`. */
   #places = 0;
-  /** Handlers that run beside one that may wait for them, and the characters of their messages. */
-  #nested = 0;
-  #nestedSize = 0;
-  /** Handlers that no other one waits for, and the characters of their messages. */
-  #beside = 0;
-  #besideSize = 0;
+  /** Handlers that run out of order, and the characters of their messages. */
+  readonly #outOfOrder = { nested: { count: 0, size: 0 }, beside: { count: 0, size: 0 } };
   /** Set while reading pauses. */
   #pause: Pause | undefined;
-  /** A pause has lasted too long, and no handler has settled since: reading continues. */
+  /** Reading continues. A pause has lasted too long, and no handler has settled since. */
   #isStuck = false;
   /** The end of this connection ends a pause. */
   #watched: ConnLike | undefined;
@@ -132,7 +125,10 @@ export class Requests {
       const request = new Request(id, handler, params, text.length, source);
       if (handler.definition.kind === 'stream' || !handler.definition.atOnce)
         return this.#add(request, text);
-      if (handler.definition.kind === 'method') return this.#addBeside(request);
+      if (handler.definition.kind === 'method') {
+        this.#startOutOfOrder(request, 'beside');
+        return this.#untilRoom();
+      }
       void this.#run(request);
       return undefined;
     }
@@ -148,10 +144,8 @@ export class Requests {
     if (unknown.size >= MAX_UNKNOWN || unknown.has(name)) return;
     unknown.add(name);
     const shown = JSON.stringify(name);
-    const error = new Error(
-      `an event ${shown} was dropped: the contract has none at this end; has the other end a newer one?`,
-    );
-    this.#carrier.report(error, 'rpc');
+    const what = `an event ${shown} was dropped: the contract has none at this end`;
+    this.#carrier.report(new Error(`${what}; has the other end a newer one?`), 'rpc');
   }
 
   /** Takes a message that no handler gets, with its answer. */
@@ -171,8 +165,7 @@ export class Requests {
       return undefined;
     }
     if (request.id !== undefined && this.#mayBeAwaited()) {
-      if (this.#hasNestedRoom) this.#startNested(request);
-      else this.#overload(request);
+      this.#startOutOfOrder(request, 'nested');
     } else if (!waiting.isFull) waiting.add(request);
     else if (request.id === undefined) waiting.keep(request, text);
     else this.#overload(request);
@@ -186,17 +179,17 @@ export class Requests {
   }
 
   /**
-   * Starts as many requests as have room that a generator may wait for whose reader waits: those that
-   * have arrived since this end has called its stream, and that wait here.
+   * A reader waits for an item. Its generator may wait for the requests that have arrived since this end
+   * has called the stream, and that wait here. Starts as many as have room.
    */
   #startAwaited(): void {
-    while (!this.#waiting.isEmpty && this.#hasNestedRoom && this.#mayBeAwaited()) {
+    while (!this.#waiting.isEmpty && this.#hasRoom('nested') && this.#mayBeAwaited()) {
       const first = this.#calls()!.firstAwaited;
       const request = this.#waiting.remove(
         ({ id, callsBefore }) => id !== undefined && callsBefore >= first,
       );
       if (request === undefined) return;
-      this.#startNested(request);
+      this.#startOutOfOrder(request, 'nested');
     }
   }
 
@@ -212,22 +205,20 @@ export class Requests {
     return this.#calls()?.hasRequestAfter(first, callsOfHandler) === true;
   }
 
-  /** Runs a handler that waits for no other one, and that no other one waits for. */
-  #addBeside(request: Request): Promise<void> | undefined {
-    if (this.#isBesideFull) this.#overload(request);
-    else {
-      const done = this.#run(request);
-      if (done !== undefined) {
-        this.#beside++;
-        this.#besideSize += request.size;
-        this.#runs(request, done, 'beside');
-      }
-    }
-    return this.#untilRoom();
+  #hasRoom(place: 'nested' | 'beside'): boolean {
+    const { count, size } = this.#outOfOrder[place];
+    return count < MAX_RUNNING[place] && size < MAX_RUNNING_SIZE;
   }
 
-  get #isBesideFull(): boolean {
-    return this.#beside >= MAX_BESIDE || this.#besideSize >= MAX_BESIDE_SIZE;
+  /** Starts a handler beside those that run. */
+  #startOutOfOrder(request: Request, place: 'nested' | 'beside'): void {
+    if (!this.#hasRoom(place)) return this.#overload(request);
+    const done = this.#run(request);
+    if (done === undefined) return;
+    const running = this.#outOfOrder[place];
+    running.count++;
+    running.size += request.size;
+    this.#runs(request, done, place);
   }
 
   #untilRoom(): Promise<void> | undefined {
@@ -238,7 +229,7 @@ export class Requests {
       this.#signs.sendWhile(() => this.#pause === pause);
       this.#watch(source);
     }
-    return this.#pause.over;
+    return this.#pause.over.promise;
   }
 
   /**
@@ -249,7 +240,7 @@ export class Requests {
    */
   get #mustPause(): boolean {
     if (this.#isOverfull) return true;
-    const isFull = this.#waiting.isFull || this.#isBesideFull;
+    const isFull = this.#waiting.isFull || !this.#hasRoom('beside');
     return isFull && this.#calls()?.waits !== true && !this.#mayBeAwaited() && !this.#isStuck;
   }
 
@@ -340,26 +331,11 @@ export class Requests {
 
   #start(request: Request): void {
     this.#starting = request;
-    request.callsBefore = this.#calls()?.begun ?? 0;
     const done = this.#run(request);
     this.#starting = undefined;
     if (done === undefined) return;
     this.#places++;
     this.#runs(request, done, 'ordered');
-  }
-
-  get #hasNestedRoom(): boolean {
-    return this.#nested < MAX_NESTED && this.#nestedSize < MAX_BESIDE_SIZE;
-  }
-
-  /** Starts a handler beside those that run. */
-  #startNested(request: Request): void {
-    request.callsBefore = this.#calls()?.begun ?? 0;
-    const done = this.#run(request);
-    if (done === undefined) return;
-    this.#nested++;
-    this.#nestedSize += request.size;
-    this.#runs(request, done, 'nested');
   }
 
   #runs(request: Request, done: Promise<void>, place: Place): void {
@@ -370,13 +346,11 @@ export class Requests {
     this.#carrier.runs?.(done);
     void done.then(() => {
       this.#running.splice(this.#running.indexOf(request), 1);
-      if (place === 'nested') {
-        this.#nested--;
-        this.#nestedSize -= request.size;
+      if (place === 'nested' || place === 'beside') {
+        const running = this.#outOfOrder[place];
+        running.count--;
+        running.size -= request.size;
         this.#startAwaited();
-      } else if (place === 'beside') {
-        this.#beside--;
-        this.#besideSize -= request.size;
         this.readOn();
       } else if (place === 'ordered') {
         this.#places--;
@@ -390,6 +364,7 @@ export class Requests {
 
   /** @returns A promise that never rejects, unless the request is done. */
   #run(request: Request): Promise<void> | undefined {
+    request.callsBefore = this.#calls()?.begun ?? 0;
     try {
       const answer = this.#caller.answerTo(request);
       if (!(answer instanceof Promise)) return this.#answer(request, answer);
@@ -458,14 +433,13 @@ export class Requests {
     if (slow === undefined || slow === this.#reportedSlow) return;
     this.#reportedSlow = slow;
     const { name } = slow;
-    const error = new Error(
-      `the handler of ${name} has not settled, and requests behind it are given up; raise concurrency, or end it by its signal`,
-    );
-    this.#carrier.report(error, name);
+    const what = `the handler of ${name} has not settled, and requests behind it are given up`;
+    const cure = 'raise concurrency, or end it by its signal';
+    this.#carrier.report(new Error(`${what}; ${cure}`), name);
   }
 
   /**
-   * A connection has ended: aborts the signals of its handlers. Waiting requests are dropped,
+   * Aborts the signals of the handlers of a connection that has ended. Waiting requests are dropped,
    * except after a close of the peer, which had sent them before.
    */
   ended(connection: ConnLike, isDropped: boolean): void {

@@ -1,4 +1,3 @@
-import type { ConnLike } from '@ws/conn';
 import { Deferred, RESOLVED, schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import { ACCEPTED, type Carrier, type Writer } from './carrier.ts';
 import type { StreamDefinition } from './definitions.ts';
@@ -25,7 +24,7 @@ export class ServedStream implements TimerEntry {
   readonly #writer: Writer;
   readonly #iterator: ItemSource;
   readonly #answerTo: (error: unknown) => string;
-  /** Resolves when the request is cancelled: with the answer, if this end has ended the stream. */
+  /** Resolves when the request is cancelled. The value is the answer, if this end has ended the stream. */
   readonly #cancelled = new Deferred<string | undefined>();
   /** The last item that the iterator was asked for. */
   #next: Promise<IteratorResult<unknown>> | undefined;
@@ -96,9 +95,8 @@ export class ServedStream implements TimerEntry {
   }
 
   #textOf({ value, issues }: Checked): string {
-    const { id, name } = this.request;
-    if (issues === undefined) return itemText(id!, value);
-    throw misfit(`an item of ${name} does not fit its schema`, issues);
+    if (issues === undefined) return itemText(this.request.id!, value);
+    throw misfit(`an item of ${this.request.name} does not fit its schema`, issues);
   }
 
   get #isConnected(): boolean {
@@ -134,9 +132,8 @@ export class ServedStream implements TimerEntry {
     const { timers } = schedulerOf(this.#carrier.platform);
     timers.set(this, SLOW_MS);
     try {
-      const next = this.#next;
       if (this.#iterator.return !== undefined) await this.#iterator.return();
-      else await next?.catch(() => {});
+      else await this.#next?.catch(() => {});
     } catch (error) {
       this.#report(error);
     }

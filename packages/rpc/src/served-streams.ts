@@ -28,7 +28,7 @@ export class ServedStreams {
   }
 
   /**
-   * Resolves a turn later when all places are taken: the generator of a cancelled stream may give its place
+   * Resolves a turn later when all places are taken. The generator of a cancelled stream may give its place
    * back until then. A caller may cancel and ask in one message.
    */
   untilRoom(): Promise<void> | undefined {

@@ -27,9 +27,7 @@ type Result = IteratorResult<unknown, undefined>;
 /** The loop of a caller over the items of a stream. */
 export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, TimerEntry {
   slot: TimerEntry['slot'] = undefined;
-  readonly #callsOf: () => Calls;
   readonly #definition: StreamDefinition;
-  readonly #input: unknown;
   readonly #options: CallOptions;
   /** It keeps the calls of `next()` in their order, and tells an error once. */
   readonly #results: AsyncGenerator<Item, undefined>;
@@ -59,11 +57,9 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     input: unknown,
     options: CallOptions = {},
   ) {
-    this.#callsOf = calls;
     this.#definition = definition;
-    this.#input = input;
     this.#options = options;
-    this.#results = this.#read();
+    this.#results = this.#read(calls, input);
   }
 
   [Symbol.asyncIterator](): this {
@@ -90,9 +86,9 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     return { done: true, value: undefined };
   }
 
-  async *#read(): AsyncGenerator<Item, undefined> {
-    const calls = (this.#calls = this.#callsOf());
-    const call = calls.open(this.#definition, this.#input, this.#options, this.#arrived);
+  async *#read(callsOf: () => Calls, input: unknown): AsyncGenerator<Item, undefined> {
+    const calls = (this.#calls = callsOf());
+    const call = calls.open(this.#definition, input, this.#options, this.#arrived);
     this.#call = call;
     call.outcome.then(
       () => after(this.#checking, () => this.#stop()),
@@ -142,18 +138,13 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
       }
       this.#checking = after(this.#checking, () =>
         checkArrived(item, value, `an item of ${name}`, (error, checked) => {
-          if (error === undefined) this.#add([checked, each]);
-          else this.#stop(error);
+          if (error !== undefined || this.#end !== undefined) return this.#stop(error);
+          this.#items.add([checked, each]);
+          this.#wakeReader();
         }),
       );
     }
   };
-
-  #add(item: Item): void {
-    if (this.#end !== undefined) return;
-    this.#items.add(item);
-    this.#wakeReader();
-  }
 
   /** Ends the loop behind the items that wait. */
   #stop(...end: End): void {

@@ -8,8 +8,8 @@ const MAX_SIZE = 128 * 1024;
 const LEAST_SHARE = 8 * 1024;
 
 /**
- * A reader tells what it has taken after so many items, or so many characters: half of the smallest
- * window, or both ends would wait for each other.
+ * A reader tells what it has taken after so many items, or so many characters. That is half of the
+ * smallest window. With more, both ends would wait for each other.
  */
 export const TOLD_ITEMS = 32;
 export const TOLD_SIZE = 4_096;

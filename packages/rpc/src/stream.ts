@@ -23,7 +23,7 @@ const CODE: StreamCode = { StreamLoop, ServedStreams };
  *
  * @param input - A Standard Schema (zod, valibot, ...). The caller's type is its input, the handler's
  *   its output.
- * @param item - The schema of each item, which is checked before it leaves and where it arrives: the
+ * @param item - The schema of each item, which is checked before it leaves and where it arrives. The
  *   schema must accept its own output after JSON.
  * @throws TypeError for another argument.
  *

@@ -153,6 +153,11 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
 
   // What the state says
 
+  /** Whether one of the ends has closed, failed or ended. */
+  get begun(): boolean {
+    return this.state !== OPEN || this.peerEnded;
+  }
+
   /** Whether our side of the transport ends once {@link out} is written. */
   ends(role: Role): boolean {
     return endsOurSide(this.state, role);
@@ -370,18 +375,14 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
     this.state = cell.to;
     this.open = maySend(cell.to);
     if (cell.frame !== NO_FRAME) {
-      const { received } = this;
-      this.#closeFrame(cell.frame === ECHO ? formatCloseMessage(received!.code) : payload);
+      const close = cell.frame === ECHO ? formatCloseMessage(this.received!.code) : payload;
+      if (this.waitingPong !== undefined) this.queuePong();
+      this.#own(CloseMessage, close, 0, close.length);
+      this.sent = true;
     }
     // It was seen before, and what came before it is not parsed any more.
     if (this.peerEnded && !takesInput(cell.to)) this.#on(PEER_END);
     return true;
-  }
-
-  #closeFrame(payload: Uint8Array): void {
-    if (this.waitingPong !== undefined) this.queuePong();
-    this.#own(CloseMessage, payload, 0, payload.length);
-    this.sent = true;
   }
 
   // Frames out. They return the size of the frame in bytes, 0 when none may be sent.

@@ -150,12 +150,12 @@ export class FrameQueue {
   /** Calls `release` after the frame of `size` bytes, which is the last one in the slab. */
   #released(release: () => void, size: number): void {
     const { slab, bytes } = this;
-    const { generation } = slab;
+    const { flushes } = slab;
     try {
       callRelease(release);
     } catch (error) {
       // The frame stays when `release` has sent it, or has added frames after it.
-      if (slab.generation === generation && this.bytes === bytes) {
+      if (slab.flushes === flushes && this.bytes === bytes) {
         this.bytes -= size;
         slab.out.pos -= size;
         if (!slab.hasFramesOf(this)) slab.removeFrames(this);
@@ -325,7 +325,7 @@ export class FrameQueue {
   // The way to the transport
 
   /** Lets the frames in the slab follow the copied ones in the same segment. */
-  moveSlabToTail(): void {
+  slabToTail(): void {
     if (this.last?.grows === true) this.spill();
   }
 

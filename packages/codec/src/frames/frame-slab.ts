@@ -34,8 +34,8 @@ export class FrameSlab {
   /** The user's frames are `out.bytes[start, out.pos)`. Transports still read the bytes before. */
   readonly out: FrameWriter = new FrameWriter();
   start = 0;
-  /** Rises when the frames of the user leave. */
-  generation = 0;
+  /** Rises when the frames of the user are flushed. */
+  flushes = 0;
   readonly #source: SlabSource;
   readonly #size: number;
   readonly #keeps: boolean;
@@ -179,7 +179,7 @@ export class FrameSlab {
 
   /** Keeps no reference to a connection. */
   #endUse(): void {
-    this.generation++;
+    this.flushes++;
     this.user = undefined;
     const { out } = this;
     out.writeUtf8 = writeNothing;

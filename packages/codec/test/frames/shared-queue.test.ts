@@ -179,11 +179,11 @@ describe('FrameQueue in a slab that other queues use', () => {
     add(queue!, bytes(100, 1));
     add(other!, OWN);
     add(queue!, bytes(100, 2));
-    queue!.moveSlabToTail();
+    queue!.slabToTail();
     expect(flush(queue!)).toEqual([join([naive(bytes(100, 1)), naive(bytes(100, 2))])]);
     queue!.addReference(BINARY, OWN, 0, 20, undefined);
     add(queue!, bytes(100, 2));
-    queue!.moveSlabToTail();
+    queue!.slabToTail();
     expect(flush(queue!).length).toBe(3);
     flush(other!);
   });

@@ -14,6 +14,7 @@ import {
   WebSocketError,
 } from '@ws/codec';
 import {
+  CLOSED,
   DESTROYED,
   END,
   type Failure,
@@ -63,7 +64,6 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   readonly transport: Transport;
   readonly shared: ConnShared;
   readonly settings: Settings;
-  /** The agreed extension. */
   readonly extension: Extension | undefined;
   /** The protocol: states, frames in both directions, and their counters. */
   readonly machine: Machine<FrameQueue>;
@@ -157,7 +157,6 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     return rare.pings;
   }
 
-  /** The promise that resolves when the transport is closed. */
   closedPromise(): Promise<CloseInfo> {
     const rare = this.rareParts();
     if (rare.closed !== undefined) return rare.closed.promise;
@@ -174,7 +173,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
   }
 
   get transportClosed(): boolean {
-    return this.ending?.closed === true;
+    return this.machine.state === CLOSED;
   }
 
   /** Whether we have paused the transport. */
@@ -248,7 +247,6 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     this.shared.endOfTurn.add(this);
   }
 
-  /** The end of the turn. */
   onTurn(): void {
     const { inbox, outbox } = this;
     inbox.turnEnds();
@@ -379,7 +377,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   fire(): void {
     this.guardTransport(() => {
-      if (this.ending?.begun === true) this.ending.alarm();
+      if (this.machine.begun) this.endingOrNew().alarm();
       else checkHeartbeat(this, this.platform.now());
     });
   }

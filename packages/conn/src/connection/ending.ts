@@ -1,14 +1,19 @@
 import { CloseCode, type ProtocolError, type WebSocketError } from '@ws/codec';
-import { CLOSE_SENT, CLOSED, DESTROYED, type Failure, failureBy, OPEN } from '@ws/codec/internal';
+import { CLOSE_SENT, CLOSED, DESTROYED, type Failure, failureBy } from '@ws/codec/internal';
 import { CloseError, CloseSentError, errorOf, TimeoutError, transportFailed } from '../errors.ts';
 import type { CloseInfo, ConnState } from '../platform/observer.ts';
-import { connErrorOf } from '../read/over-read-limit.ts';
 import { TurnCallback, type TurnTask } from '../scheduler/task-queue.ts';
 import { onRejection } from '../validate.ts';
 import { unwritten, WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { EndClocks } from './end-clocks.ts';
-import { brokenBy, codeAfterError, peerCloseError, unexpectedEof } from './end-errors.ts';
+import {
+  brokenBy,
+  codeAfterError,
+  connErrorOf,
+  peerCloseError,
+  unexpectedEof,
+} from './end-errors.ts';
 import {
   isCut,
   pauseOrResume,
@@ -53,16 +58,6 @@ export class Ending implements TurnTask {
 
   // State
 
-  get closed(): boolean {
-    return this.#connection.machine.state === CLOSED;
-  }
-
-  /** Whether the connection has begun to end. */
-  get begun(): boolean {
-    const { state, peerEnded } = this.#connection.machine;
-    return state !== OPEN || peerEnded;
-  }
-
   get state(): ConnState {
     const { state, open } = this.#connection.machine;
     if (state === CLOSED) return 'closed';
@@ -71,7 +66,7 @@ export class Ending implements TurnTask {
 
   /** Why writes end with our close frame: also before it is sent, for the writers that it rejects. */
   get closeFrameEnd(): WriteEnd {
-    this.#closeFrameEnd ??= WriteEnd.ofCloseFrame();
+    this.#closeFrameEnd ??= new WriteEnd();
     return this.#closeFrameEnd;
   }
 
@@ -170,7 +165,7 @@ export class Ending implements TurnTask {
 
   /** The peer has ended its side of the transport (FIN). Its close frame may be in the unread input. */
   peerFin(): void {
-    if (this.closed) return;
+    if (this.#connection.transportClosed) return;
     const { machine, inbox } = this.#connection;
     machine.end();
     this.readEnd ??= { reason: unexpectedEof() };
@@ -202,9 +197,17 @@ export class Ending implements TurnTask {
         rare?.pings?.rejectAll(readEnd.reason);
         inbox.finishMessage(readEnd);
       }
-      if (inbox.dropping || (machine.inputEnded && isHandled)) this.#allRead();
+      if (inbox.dropping || (machine.inputEnded && isHandled)) {
+        this.#answer();
+        if (!this.#answering) inbox.finish(this.readEnd!.reason, true);
+      }
       // The transport is closed, and no code reads.
-      else if (ahead && this.closed && !mayRead(inbox) && !readAheadHasRoom(connection)) {
+      else if (
+        ahead &&
+        this.#connection.transportClosed &&
+        !mayRead(inbox) &&
+        !readAheadHasRoom(connection)
+      ) {
         this.#dropExcess();
       }
     }
@@ -212,12 +215,6 @@ export class Ending implements TurnTask {
     else if (ahead && machine.state === CLOSE_SENT && readAheadIsFull(connection)) {
       this.#watchReader(mayRead(inbox));
     }
-  }
-
-  /** All input before the end is read, or dropped. */
-  #allRead(): void {
-    this.#answer();
-    if (!this.#answering) this.#connection.inbox.finish(this.readEnd!.reason, true);
   }
 
   /** Answers the peer's close frame, or the end of its stream, if no other frame of ours did. */
@@ -279,7 +276,7 @@ export class Ending implements TurnTask {
    * long. The transport of a socket has often destroyed itself by then.
    */
   onTurn(): void {
-    if (this.closed) return;
+    if (this.#connection.transportClosed) return;
     this.#connection.guardTransport(() => {
       if (this.#connection.outbox.sender.bufferedAmount === 0) this.destroyTransport();
       else this.clocks.peerIsAwaited();
@@ -323,7 +320,7 @@ export class Ending implements TurnTask {
 
   /**
    * Fails the connection with `code`, because a part of it or a handler failed (section 7.1.7). After our
-   * close frame, the handshake goes on without the messages of the peer.
+   * close frame, the handshake continues without the messages of the peer.
    */
   fail(error: unknown, code: number, reason: string): void {
     const { machine, inbox } = this.#connection;
@@ -469,6 +466,8 @@ export class Ending implements TurnTask {
   #endWithoutPeer(): void {
     const { outbox, transport } = this.#connection;
     if (transport.endTimeout === undefined) return;
+    // Before the destroy: a reset would discard what the peer has received and not read.
+    outbox.sender.end();
     if (outbox.sender.bufferedAmount === 0) this.destroyTransport();
     else this.clocks.stallFor(transport.endTimeout);
   }
@@ -504,7 +503,7 @@ export class Ending implements TurnTask {
   // The end of the transport
 
   transportClosed(error: Error | undefined): void {
-    if (this.closed) return;
+    if (this.#connection.transportClosed) return;
     const connection = this.#connection;
     const { machine, inbox, outbox } = connection;
     machine.gone();

@@ -1,3 +1,4 @@
+import { CLOSED } from '@ws/codec/internal';
 import { TimeoutError, transportFailed } from '../errors.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import type { Connection } from './connection.ts';
@@ -51,9 +52,9 @@ export function isCut({ inbox, machine, rare }: Connection): boolean {
 
 /** Pauses the transport when no read waits and the read-ahead is full, and resumes it later. */
 export function pauseOrResume(connection: Connection): void {
-  const { inbox, machine, rare, ending } = connection;
+  const { inbox, machine, rare } = connection;
   // A closed transport delivers nothing.
-  if (ending?.closed === true) return;
+  if (machine.state === CLOSED) return;
   const { queue, pieces } = inbox;
   if (rare?.flowControl?.paused === true) {
     const isLow = inbox.wanted || readAhead(connection) <= mostReadAhead(connection) / 2;
@@ -159,7 +160,6 @@ export class FlowControl implements TimerEntry {
     return this.#connection.inbox.receiveCall !== undefined;
   }
 
-  /** Stops all timers. */
   stop(): void {
     this.#stopTimeout();
     if (this.#blockedCheck === undefined) return;
@@ -168,8 +168,8 @@ export class FlowControl implements TimerEntry {
   }
 
   #startTimeout(): void {
-    const { settings, shared, ending } = this.#connection;
-    if (settings.idleReadTimeout === Infinity || ending?.begun === true) return;
+    const { settings, shared, machine } = this.#connection;
+    if (settings.idleReadTimeout === Infinity || machine.begun) return;
     shared.timers.set(this, settings.idleReadTimeout);
   }
 

@@ -105,7 +105,7 @@ export class FrameSender implements BatchSender {
    * Sends a ping or a pong. While the transport is blocked, the frame waits and overtakes messages,
    * unless it `follows` them. At most one pong of each origin waits.
    *
-   * @param byLibrary - Whether the library sends the frame. No caller then checks the promise, so a
+   * @param ours - Whether the library sends the frame. No caller then checks the promise, so a
    *   failure ends the connection.
    */
   control(
@@ -113,25 +113,25 @@ export class FrameSender implements BatchSender {
     bytes: Uint8Array,
     start: number,
     end: number,
-    byLibrary: boolean,
+    ours: boolean,
     follows: boolean,
   ): Promise<void> {
     const connection = this.#connection;
     if (this.#machine.blocked && !follows) {
-      const error = this.#drainWaits().addControl(opcode, bytes, start, end, byLibrary);
+      const error = this.#drainWaits().addControl(opcode, bytes, start, end, ours);
       if (error === undefined) return RESOLVED;
       return connection.rareParts().refuse(error, 'writeControl');
     }
     try {
       this.countControl(opcode, this.#machine.out.addCopy(FIN | opcode, bytes, start, end));
     } catch (error) {
-      if (byLibrary) connection.abort(unwritten(error));
+      if (ours) connection.abort(unwritten(error));
       else connection.reportMistake(error, 'writeControl');
       return rejected(error, connection);
     }
     if (this.#machine.out.bytes >= LARGEST_SLAB) this.pump();
     else connection.scheduleFlush();
-    if (byLibrary) return RESOLVED;
+    if (ours) return RESOLVED;
     this.#turnFrames++;
     return this.turnFull ? this.#nextTurn() : RESOLVED;
   }
@@ -344,7 +344,7 @@ export class FrameSender implements BatchSender {
   #writeSegments(): void {
     const frames = this.#machine.out;
     const { transport, platform } = this.#connection;
-    frames.moveSlabToTail();
+    frames.slabToTail();
     const { first } = frames;
     const several =
       first !== undefined && (first.next !== undefined || frames.slab.hasFramesOf(frames));

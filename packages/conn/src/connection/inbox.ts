@@ -106,7 +106,6 @@ export class Inbox {
   rate: Rate | undefined;
   /** Set when no further message can arrive. Queued messages can still be read. */
   ended: ReadEnd | undefined;
-  /** Whether a pass runs. */
   inPass = false;
   /** Whether the application has begun to read. */
   hasRead = false;
@@ -298,7 +297,7 @@ export class Inbox {
 
   #run(ahead: boolean): void {
     const connection = this.#connection;
-    // STARTING: nothing is parsed yet. PARSING: an event has called back, and the loop of it continues.
+    // STARTING: nothing is parsed yet. PARSING: an event has called back, and its loop continues.
     if (this.#stage !== READY) return pauseOrResume(connection);
     this.#stage = PARSING;
     const { machine } = connection;

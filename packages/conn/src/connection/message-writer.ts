@@ -54,7 +54,6 @@ export class MessageWriter implements AsyncDisposable {
   #bytes = 0;
   /** Why no call is accepted any more. */
   #over: unknown;
-  /** The promise of the last pending call. */
   #pending: Promise<void> | undefined;
   /** The controller of {@link writable}. */
   #stream: { error(reason: unknown): void } | undefined;

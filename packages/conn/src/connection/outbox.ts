@@ -351,7 +351,7 @@ export class Outbox {
   /**
    * Sends a ping or a pong.
    *
-   * @param byLibrary - Whether the library sends the frame. No caller then checks the promise, so a
+   * @param ours - Whether the library sends the frame. No caller then checks the promise, so a
    *   failure ends the connection. After the close frame the call has no effect.
    */
   control(
@@ -359,15 +359,14 @@ export class Outbox {
     bytes: Uint8Array,
     start: number,
     end: number,
-    byLibrary = false,
+    ours = false,
   ): Promise<void> {
     if (!this.open) {
-      return byLibrary ? RESOLVED : rejected(this.writeEnd!.error);
+      return ours ? RESOLVED : rejected(this.writeEnd!.error);
     }
     // Heartbeat pings do not go between the frames of a compressed message: see `heartbeat.ts`.
-    const follows =
-      byLibrary && opcode === PingMessage && this.waitingWrites?.encodedUnsent === true;
-    return this.sender.control(opcode, bytes, start, end, byLibrary, follows);
+    const follows = ours && opcode === PingMessage && this.waitingWrites?.encodedUnsent === true;
+    return this.sender.control(opcode, bytes, start, end, ours, follows);
   }
 
   /** The machine has queued our close frame: later writes, and those that wait, reject with `end`. */
@@ -413,7 +412,7 @@ export class Outbox {
     // An expired deadline can be moved and does not stop control frames. After this call neither is
     // possible.
     if (!this.open) return;
-    this.writeEnd = WriteEnd.ofError(this.writeEnd?.error ?? error);
+    this.writeEnd = new WriteEnd(this.writeEnd?.error ?? error);
     this.#connection.rare?.noteWriteEnd();
   }
 

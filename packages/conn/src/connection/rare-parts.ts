@@ -26,7 +26,6 @@ const LOGIN_EXPIRED = 4401;
 export class RareParts {
   /** The user's handlers of control frames. */
   handlers: ControlHandlers | undefined;
-  /** The unanswered pings. */
   pings: Pings | undefined;
   /** Created by the first pause. */
   flowControl: FlowControl | undefined;
@@ -127,7 +126,7 @@ export class RareParts {
     this.#writeDeadline ??= new Deadline(connection.platform, (when) => {
       if (!outbox.open) return;
       const error = deadlineError('write', when);
-      outbox.writeEnd = WriteEnd.ofDeadline(error);
+      outbox.writeEnd = new WriteEnd(error, true);
       connection.guardTransport(() => {
         if (connection.bufferedAmount > 0) connection.abort(error);
       });

@@ -55,7 +55,6 @@ export class ConnShared {
     this.coding = { masks: role === 'client', nextKey, writeUtf8, lendFrom: LEND_FROM };
   }
 
-  /** Returns the memory to which a connection writes. */
   writeMemory({ report, writing }: Settings): WriteMemory {
     const { writeBufferPool: pool, writeBufferSize: size } = writing;
     if (pool === undefined) return this.#memory;

@@ -31,7 +31,6 @@ export class SlowPeer {
     this.#least = Math.ceil(unsent * LEAST_PROGRESS);
   }
 
-  /** The transport has drained. */
   drained(now: number): void {
     this.#drainedAt = now;
   }

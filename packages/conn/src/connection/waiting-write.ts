@@ -25,7 +25,6 @@ class WaitingWrite<T> {
     void markHandled(this.promise);
   }
 
-  /** The promise of the caller. */
   get promise(): Promise<T> {
     return this.#written.promise;
   }

@@ -14,7 +14,7 @@ const NOTED_FROM = 16_384;
  */
 export interface PingWait {
   /** The ping is not sent yet. A compressed message of several frames is open. */
-  readonly delayed: boolean;
+  readonly unsent: boolean;
   /** Bytes that were accepted before the ping. */
   readonly ahead: number;
   /** {@link bytesFlushed} when it last grew, and the time of that. */
@@ -72,7 +72,7 @@ export function checkHeartbeat(connection: Connection, now: number): void {
     if (rare !== undefined) rare.pingedAt = rare.pingWait = undefined;
     const isDue = silence >= interval || connection.paused;
     if (isDue) ping(connection, now);
-    if (connection.rare?.pingWait?.delayed !== true) noteBytes(connection);
+    if (connection.rare?.pingWait?.unsent !== true) noteBytes(connection);
     if (!isDue) return shared.timers.set(connection, interval - silence);
   } else updateWait(connection, settings.heartbeat, now);
   const due = dueAt(connection, settings.heartbeat);
@@ -85,7 +85,7 @@ export function checkHeartbeat(connection: Connection, now: number): void {
 /** The compressed message of several frames has ended. A delayed ping is sent. */
 export function sendDelayedPing(connection: Connection, now: number): void {
   const rare = connection.rareParts();
-  if (rare.pingWait?.delayed !== true) return;
+  if (rare.pingWait?.unsent !== true) return;
   if (connection.heardAt < rare.pingedAt!) sendPing(connection, now);
   else rare.pingWait = undefined;
 }
@@ -102,7 +102,7 @@ function ping(connection: Connection, now: number): void {
   const rare = connection.rareParts();
   rare.pingedAt = now;
   rare.pingWait = {
-    delayed: true,
+    unsent: true,
     ahead: 0,
     flushed: 0,
     progressAt: now,
@@ -125,7 +125,7 @@ function sendPing(connection: Connection, now: number): void {
   const transit = bytesFlushed < bytesOut ? undefined : Math.floor(ahead / SLOWEST);
   if (transit !== 0) {
     rare.pingWait = {
-      delayed: false,
+      unsent: false,
       ahead: bytesOut,
       flushed: bytesFlushed,
       progressAt: sender.stalledSince(now),
@@ -144,7 +144,7 @@ function updateWait(connection: Connection, option: HeartbeatOption, now: number
   const { pingWait } = rare;
   const { bytesFlushed } = connection.outbox.sender;
   if (pingWait === undefined || pingWait.transit !== undefined) return;
-  if (pingWait.delayed) {
+  if (pingWait.unsent) {
     // A delayed ping waits for at most its timeout.
     if (now >= dueAt(connection, option)) sendPing(connection, now);
   } else if (bytesFlushed > pingWait.flushed) {
@@ -161,7 +161,7 @@ function updateWait(connection: Connection, option: HeartbeatOption, now: number
 function dueAt(connection: Connection, { interval, timeout }: HeartbeatOption): number {
   const { transport, paused } = connection;
   const { pingedAt, pingWait } = connection.rareParts();
-  if (pingWait === undefined || pingWait.delayed) return pingedAt! + timeout;
+  if (pingWait === undefined || pingWait.unsent) return pingedAt! + timeout;
   if (pingWait.transit !== undefined) return pingedAt! + pingWait.transit + timeout;
   const patience = Math.max(interval + timeout, transitTime(pingWait, transport.inTransit ?? 0));
   const stalled = pingWait.progressAt + patience;

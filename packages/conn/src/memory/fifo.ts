@@ -29,16 +29,6 @@ export class Fifo<T> {
     return entry;
   }
 
-  addFirst(value: T): FifoEntry<T> {
-    const entry = new FifoEntry(value, undefined);
-    entry.next = this.#first;
-    if (this.#first === undefined) this.#last = entry;
-    else this.#first.previous = entry;
-    this.#first = entry;
-    this.length++;
-    return entry;
-  }
-
   /** The first value, which stays in the queue. */
   peek(): T | undefined {
     return this.#first?.value;

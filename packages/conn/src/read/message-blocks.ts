@@ -38,7 +38,6 @@ class MessageBlocks {
   #used = 0;
   #owner: object | undefined;
 
-  /** Size of the current block, in bytes. */
   get blockSize(): number {
     return this.#block.length;
   }

@@ -64,7 +64,6 @@ export class ReceiveCall extends Promise<CloseInfo> {
   readonly context: AsyncContext | undefined;
   /** The error that the handler has thrown, or that its promise rejected with. */
   thrown: { readonly error: unknown } | undefined;
-  /** The state of the handler. */
   state: typeof FREE | typeof CALLED | typeof PENDING = FREE;
   readonly #connection: Connection;
   readonly #end: ReceiveEnd<object> | undefined;
@@ -125,7 +124,6 @@ export class ReceiveCall extends Promise<CloseInfo> {
     else notify(observer, subject, this.#promise());
   }
 
-  /** Settles as `end`. */
   #settleAs(end: Promise<unknown>): void {
     if (this.#result instanceof Deferred) {
       this.#result.resolve(end);

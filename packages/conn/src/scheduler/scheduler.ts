@@ -29,7 +29,6 @@ export class Scheduler {
   }
 }
 
-/** Returns the scheduler of all connections of `platform`. */
 export const schedulerOf: (platform: Platform) => Scheduler = /* @__PURE__ */ perPlatform(
   (platform) => new Scheduler(platform),
 );

@@ -10,7 +10,7 @@ type ControlFrame = {
   readonly opcode: number;
   readonly payload: Uint8Array;
   /** Whether the library sends the frame, not the user. */
-  readonly byLibrary: boolean;
+  readonly ours: boolean;
 };
 
 /**
@@ -33,17 +33,15 @@ export class ControlQueue {
     bytes: Uint8Array,
     start: number,
     end: number,
-    byLibrary: boolean,
+    ours: boolean,
   ): BackpressureError | undefined {
-    if (byLibrary || opcode === PongMessage) {
+    if (ours || opcode === PongMessage) {
       // RFC 6455, section 5.5.3: an endpoint may answer only the most recent ping.
-      this.#frames = this.#frames.filter(
-        (frame) => frame.opcode !== opcode || frame.byLibrary !== byLibrary,
-      );
+      this.#frames = this.#frames.filter((frame) => frame.opcode !== opcode || frame.ours !== ours);
     } else if (this.#pings >= MAX_PENDING_PINGS) {
       return new BackpressureError(`${this.#pings} pings are already waiting for the peer`);
     } else this.#pings++;
-    this.#frames.push({ opcode, payload: copyOf(bytes, start, end), byLibrary });
+    this.#frames.push({ opcode, payload: copyOf(bytes, start, end), ours });
     return undefined;
   }
 

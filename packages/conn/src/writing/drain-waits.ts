@@ -53,10 +53,10 @@ export class DrainWaits {
     bytes: Uint8Array,
     start: number,
     end: number,
-    byLibrary: boolean,
+    ours: boolean,
   ): BackpressureError | undefined {
     this.controls ??= new ControlQueue();
-    return this.controls.add(opcode, bytes, start, end, byLibrary);
+    return this.controls.add(opcode, bytes, start, end, ours);
   }
 
   forDrain(): Promise<void> {

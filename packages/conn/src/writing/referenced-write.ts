@@ -2,7 +2,6 @@ import { Lease } from '@ws/codec/internal';
 import { Deferred } from '../time/promises.ts';
 import { watchChanges } from './pending-bytes.ts';
 
-/** Sends the frame. */
 type Sender = {
   reference(written: Deferred<void>): void;
   released(written: Deferred<void>, bytes: number): void;

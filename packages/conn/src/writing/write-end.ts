@@ -12,22 +12,10 @@ export class WriteEnd {
   readonly expired: boolean;
   #error: WebSocketError | undefined;
 
-  private constructor(error: WebSocketError | undefined, expired: boolean) {
+  /** @param error - Default: our close frame was accepted for sending. */
+  constructor(error?: WebSocketError, expired = false) {
     this.#error = error;
     this.expired = expired;
-  }
-
-  /** Our close frame was accepted for sending. */
-  static ofCloseFrame(): WriteEnd {
-    return new WriteEnd(undefined, false);
-  }
-
-  static ofError(error: WebSocketError): WriteEnd {
-    return new WriteEnd(error, false);
-  }
-
-  static ofDeadline(error: WebSocketError): WriteEnd {
-    return new WriteEnd(error, true);
   }
 
   /**

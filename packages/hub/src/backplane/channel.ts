@@ -99,7 +99,7 @@ export class Channel {
     return this.#last;
   }
 
-  /** Called each 5 s. Reads the end of a history that was quiet for its `ttl`. See `epochTtl`. */
+  /** Called every 5 s. Reads the end of a history that was quiet for its `ttl`. See `epochTtl`. */
   beat(reads: SharedReads): void {
     const quietMs = this.#link.platform.now() - this.#heardAt;
     if (quietMs >= (this.history?.ttl ?? Infinity)) void this.readEnd(reads);
@@ -220,7 +220,7 @@ export class Channel {
     const hasNoPlace = this.#last === undefined || this.#last === this.#beforeGap;
     this.#heardAt = this.#link.platform.now();
     this.#deliver(arrival);
-    // If any position would follow, unreadable bytes may come from another program.
+    // Where every position follows, unreadable bytes may come from another program.
     if (arrival.envelope !== undefined || !hasNoPlace) this.#last = arrival.position;
   }
 

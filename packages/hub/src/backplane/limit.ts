@@ -1,25 +1,45 @@
-import { Fifo } from '@ws/conn/internal';
+import { addAbortListener, Deferred, removeAbortListener } from '@ws/conn/internal';
 
 /** Runs at most `most` tasks at a time, in the order of the calls. */
 export class Limit {
   readonly #most: number;
-  readonly #waiting = new Fifo<() => void>();
+  readonly #waiting = new Set<Deferred<void>>();
   #running = 0;
 
   constructor(most: number) {
     this.#most = most;
   }
 
-  async run<T>(task: () => Promise<T>): Promise<T> {
+  /** @throws (rejects) the error of `task`; the reason of `signal`, if it aborts before. */
+  async run<T>(task: () => T | Promise<T>, signal?: AbortSignal): Promise<T> {
     if (this.#running < this.#most) this.#running++;
-    else await new Promise<void>((resolve) => void this.#waiting.add(resolve));
+    else await this.#untilPlace(signal);
     try {
       return await task();
     } finally {
-      const next = this.#waiting.shift();
+      const [next] = this.#waiting;
       if (next === undefined) this.#running--;
       // The next task gets the place.
-      else next();
+      else {
+        this.#waiting.delete(next);
+        next.resolve();
+      }
+    }
+  }
+
+  async #untilPlace(signal: AbortSignal | undefined): Promise<void> {
+    const place = new Deferred<void>();
+    // Removes it at once. An aborted task that got a place would never return it.
+    const giveUp = (): void => {
+      if (this.#waiting.delete(place)) place.reject(signal!.reason);
+    };
+    this.#waiting.add(place);
+    if (signal?.aborted) giveUp();
+    if (signal !== undefined) addAbortListener(signal, giveUp);
+    try {
+      await place.promise;
+    } finally {
+      if (signal !== undefined) removeAbortListener(signal, giveUp);
     }
   }
 }

@@ -26,7 +26,7 @@ const DIGESTS = 3;
  */
 const DIGESTS_OF_LOSS = 12;
 
-/** When a promise rejects. `LATER` if the caller has not waited. It may retry in a loop. */
+/** When a promise rejects: `LATER` if the call has not waited, because the caller may retry in a loop. */
 type When = typeof AT_ONCE | typeof LATER;
 const AT_ONCE = 'at once';
 /** In a later turn of the event loop. */
@@ -45,7 +45,6 @@ export interface Origin {
   readonly returned: Deferred<void> | undefined;
 }
 
-/** A message for a channel. */
 export interface Outgoing {
   readonly channel: string;
   readonly message: PreparedMessage;
@@ -74,7 +73,7 @@ export interface Sent extends Counted {
   digests: number;
   /** Messages with `through` that have not returned from the engine, by counter. */
   readonly through: Map<number, Origin>;
-  /** The members that have joined since, in that order, with the counter of the last message before. */
+  /** The members that joined while messages were under way, in order, with the counter before each. */
   readonly joined: Map<object, number>;
 }
 

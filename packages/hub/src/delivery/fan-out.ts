@@ -51,7 +51,6 @@ export class FanOut {
     return schedulerOf(this.#hub.platform);
   }
 
-  /** Whether no audience is due. */
   get idle(): boolean {
     return this.#due.size === 0;
   }

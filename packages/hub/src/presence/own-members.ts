@@ -15,8 +15,8 @@ const ROUNDS = 12;
 /** Bound of the rooms without members that repeat their version. */
 const MAX_CLOSED = 100_000;
 /**
- * A state of this many members may be repeated after one ms, so states do not occupy a node. One state
- * answers all nodes that ask.
+ * Bounds the states that a node sends, so that they do not occupy it. One state answers all nodes that
+ * ask.
  */
 const MEMBERS_PER_MS = 10;
 /** Wait before states that were asked for too early, in ms. */

@@ -219,7 +219,6 @@ export class PresenceLink {
     }
   }
 
-  /** The node asks. */
   need(node: LiveNode, { of, full, rooms }: NeedWord): void {
     if (of === undefined || of === this.#link.node) this.#own.answer(node, full, rooms);
   }

@@ -64,7 +64,6 @@ export class Presence {
     if (!this.#changed.has(room)) this.rooms.delete(room);
   }
 
-  /** See `Session.show`, for a member. */
   show(session: string, room: string, info: unknown): void {
     const presence = this.rooms.get(room);
     if (presence === undefined) {

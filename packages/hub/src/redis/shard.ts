@@ -34,7 +34,6 @@ export class Shard {
   readonly attempt: Deferred<void> = new Deferred();
   /** Number of publications that the server has not answered. */
   unanswered = 0;
-  /** The latest view. */
   #view = '';
 
   constructor(client: RedisClient, prefix: string) {

@@ -95,21 +95,14 @@ export class Joins<Data> {
         pending.result.resolve(joined);
         return joined;
       }
-      if (session.isIn(name)) {
-        // Until its state comes, a member gets its messages, and stays one if none comes.
-        const state = resume?.askForState();
-        return state === undefined
-          ? this.#rooms.stay(session, name, resume)
-          : this.#enterLater(session, name, state, resume);
-      }
-      this.checkBounds(session, name);
-      if (isAdmitted || this.#hub.settings.mayJoin === undefined) {
-        return this.#rooms.enter(session, name, resume);
-      }
-      const admitted = admit(this.#hub, session, name);
-      return admitted === undefined
+      const isMember = session.isIn(name);
+      if (!isMember) this.checkBounds(session, name);
+      const admitted = isMember || isAdmitted ? undefined : admit(this.#hub, session, name);
+      // Until its state comes, a member gets its messages, and stays one if none comes.
+      const decision = isMember ? resume?.askForState() : admitted;
+      return decision === undefined
         ? this.#enterAdmitted(session, name, resume)
-        : this.#enterLater(session, name, admitted, resume);
+        : this.#enterLater(session, name, decision, resume);
     } catch (error) {
       this.#hub.joinFailed(session, error);
       return rejected(error, session);

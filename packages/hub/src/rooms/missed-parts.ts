@@ -22,16 +22,6 @@ export interface MissedPart {
   readonly leftOut: readonly number[];
 }
 
-/** A part of a session that has left. */
-export const NO_PART: MissedPart = /* @__PURE__ */ Object.freeze({
-  messages: [],
-  isWhole: false,
-  hasMore: false,
-  firstOffset: undefined,
-  position: { epoch: '', offset: 0 },
-  leftOut: [],
-});
-
 /** A part that resumes share. */
 export interface SharedPart {
   readonly key: string;

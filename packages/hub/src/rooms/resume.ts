@@ -8,7 +8,7 @@ import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { HeldQueue } from './held-messages.ts';
 import type { JoinOptions } from './joins.ts';
-import { isNext, type MissedPart, NO_PART, type SharedPart } from './missed-parts.ts';
+import { isNext, type MissedPart, type SharedPart } from './missed-parts.ts';
 import type { PartTurn } from './part-turns.ts';
 import type { Joined } from './room.ts';
 import type { RoomState } from './room-states.ts';
@@ -72,6 +72,7 @@ export class Resume<Data> {
   #hasPromised = false;
   /** Of the last message that was read or, if this node keeps the history, of its last one. */
   #position: Position | undefined;
+  readonly #hasState: boolean;
   /** Of a join that gets a state. */
   #states: StateTurn<Data> | undefined;
   /** See {@link askForState}. */
@@ -94,6 +95,7 @@ export class Resume<Data> {
     this.#session = session;
     this.#name = name;
     this.#options = options;
+    this.#hasState = hub.rooms.settingsOf(name).state !== undefined;
     this.#queue = new HeldQueue(hub.rooms.held, session);
   }
 
@@ -117,17 +119,9 @@ export class Resume<Data> {
 
   /** Asks for the state with which the join begins, if it does. Call {@link cancel} or {@link hold}. */
   askForState(): Promise<void> | undefined {
-    if (!this.#beginsWithState) return undefined;
+    if (!this.#hasState || this.#options.since !== undefined) return undefined;
     this.#states = new StateTurn(this.#rooms.states, this.#session, this.#name);
     return this.#states.next().then((state) => void (this.#asked = state));
-  }
-
-  get #hasState(): boolean {
-    return this.#rooms.settingsOf(this.#name).state !== undefined;
-  }
-
-  get #beginsWithState(): boolean {
-    return this.#hasState && this.#options.since === undefined;
   }
 
   /** Sends what the session has missed. Resolves when it has left. */
@@ -214,7 +208,7 @@ export class Resume<Data> {
   }
 
   async #join(): Promise<void> {
-    if (this.#beginsWithState) return this.#joinWithState();
+    if (this.#hasState && this.#options.since === undefined) return this.#joinWithState();
     const { isWhole, missed } = await this.#readFirst();
     if (!this.isReading) return;
     if (this.#hasState && (!isWhole || this.#hasLost)) return this.#joinWithState();
@@ -300,7 +294,7 @@ export class Resume<Data> {
     } catch (error) {
       this.#readFailed(error);
     }
-    this.#rooms.states.notFollowed(this.#name);
+    if (this.isReading) this.#rooms.states.notFollowed(this.#name);
     return false;
   }
 
@@ -461,14 +455,14 @@ export class Resume<Data> {
   async #read(since: Position | undefined, limit = ALL): Promise<MissedPart> {
     this.#release(undefined);
     // The session has left. No later call would give the turn back.
-    if (!this.isReading) return NO_PART;
+    if (!this.isReading) throw new RoomRefusedError(this.#name, 'left');
     this.#turn = this.#rooms.turns.take(this.#session);
     if (this.#turn.begins !== undefined) await this.#turn.begins.promise;
     // A history of this node is read at once.
     const read = this.#rooms.crosses ? undefined : this.#rooms.sends.turn();
     if (read !== undefined) await read;
     // The session may have left meanwhile.
-    if (!this.isReading) return NO_PART;
+    if (!this.isReading) throw new RoomRefusedError(this.#name, 'left');
     const held = this.#rooms.missed.acquire(this.#name, since, limit);
     this.#held = held;
     const part = await held.part;

@@ -141,7 +141,6 @@ export class Rooms<Data> {
     this.#hub.presence.show(session.id, name, info);
   }
 
-  /** The session has ended. */
   leaveAll(session: Session<Data>): void {
     this.joins.cancelAll(session);
     for (const name of session.roomNames()) this.leave(session, name);
@@ -154,7 +153,6 @@ export class Rooms<Data> {
     }
   }
 
-  /** See {@link Audience.flush}. */
   flush(session: Session<Data>): void {
     for (const name of session.roomNames()) this.#states.get(name)?.audience.flush(session);
   }

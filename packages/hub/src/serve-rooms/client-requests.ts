@@ -7,6 +7,7 @@ import {
   removeAbortListener,
 } from '@ws/conn/internal';
 import type { HandlerContext } from '@ws/rpc';
+import { Limit } from '../backplane/limit.ts';
 
 /** Questions of a client that wait for the application at a time. */
 const MAX_ASKED = 16;
@@ -46,9 +47,7 @@ export class ClientRequests {
   /** The turn of the last request of each room. */
   readonly #turns = new Map<string, Promise<void>>();
   readonly #questions = new Map<string, Question>();
-  /** Requests that wait for the application. */
-  #asking = 0;
-  readonly #waiting = new Set<() => void>();
+  readonly #places = new Limit(MAX_ASKED);
   #late = 0;
   #last = 0;
   readonly #settled: () => void;
@@ -103,9 +102,7 @@ export class ClientRequests {
     ms: number,
     call: () => unknown,
   ): Promise<unknown> {
-    if (this.#asking < MAX_ASKED) this.#asking++;
-    else await this.#untilPlace(asked.signal);
-    try {
+    return this.#places.run(async () => {
       const open = this.#questions.get(key);
       // The request was already waiting when the time was up.
       const isLate = open?.lateAt !== undefined && number <= open.lateAt;
@@ -113,33 +110,8 @@ export class ClientRequests {
       const answer = open === undefined ? call() : open.answer;
       if (!isThenable(answer)) return answer;
       const question = open ?? this.#opened(key, answer);
-      return await this.#inTime(key, question, asked.signal, ms);
-    } finally {
-      const [next] = this.#waiting;
-      if (next === undefined) this.#asking--;
-      else {
-        this.#waiting.delete(next);
-        next();
-      }
-    }
-  }
-
-  /** Waits for the place of a request that has its answer. */
-  async #untilPlace(signal: Signal): Promise<void> {
-    if (signal.aborted) throw signal.reason;
-    const place = new Deferred<void>();
-    const take = (): void => place.resolve();
-    this.#waiting.add(take);
-    // Removes it at once. An aborted request that got a place would never return it.
-    const giveUp = (): void => {
-      if (this.#waiting.delete(take)) place.reject(signal.reason);
-    };
-    addAbortListener(signal, giveUp);
-    try {
-      await place.promise;
-    } finally {
-      removeAbortListener(signal, giveUp);
-    }
+      return this.#inTime(key, question, asked.signal, ms);
+    }, asked.signal);
   }
 
   #opened(key: string, given: PromiseLike<unknown>): Question {

@@ -410,7 +410,6 @@ export class Sessions<Data> implements LocalHub {
     this.rooms.flush(session);
   }
 
-  /** Sends a broadcast to the other nodes. */
   toOtherNodes(message: PreparedMessage): void {
     const sent = this.withLink((link) => link.publishToOthers(undefined, message));
     onRejection(sent, (error) => this.refused(error));
@@ -465,12 +464,10 @@ export class Sessions<Data> implements LocalHub {
     return this.everyone.arrive(publication, () => this.missed(undefined, undefined));
   }
 
-  /** See {@link LocalHub.membersOf}. */
   membersOf(room: string): ReadonlySet<Session<Data>> {
     return this.rooms.membersOf(room);
   }
 
-  /** See {@link LocalHub.targets}. */
   targets({ room, session }: CloseTarget): Iterable<Session<Data>> {
     if (room !== undefined) return this.rooms.admissible(room);
     const one = this.byId.get(session!);

@@ -82,10 +82,17 @@ export function askOnStream(shared: SharedSession, request: StreamRequest): Stre
     const fields = fieldsOf(request);
     checkSize(fields, session.remoteSettings?.maxHeaderListSize);
     const stream = session.request(fields, { endStream: false });
-    stream.once('close', () => shared.releaseStream());
+    let ended = false;
+    // Node emits 'end' after `destroy` too.
+    stream.once('end', () => {
+      ended = !stream.destroyed;
+    });
+    stream.once('close', () => {
+      shared.releaseStream(!ended && stream.rstCode === Http2Code.NO_ERROR);
+    });
     return { stream, head: markHandled(headOn(stream)) };
   } catch (cause) {
-    shared.releaseStream();
+    shared.releaseStream(false);
     if (cause instanceof HeadersTooLarge) throw cause;
     const { code } = cause as NodeJS.ErrnoException;
     const hasEnded = session.closed || session.destroyed || code === 'ERR_HTTP2_OUT_OF_STREAMS';

@@ -5,7 +5,7 @@ import { DetachedBytes } from '@ws/conn/internal';
 import { cutStream, Http2Code, resetForOverload, resetName } from '../http/reset.ts';
 import { nodePlatform } from '../node-platform.ts';
 import { hostPort } from '../socket-calls.ts';
-import { OWNER, type Owned } from '../transport-base.ts';
+import { OWNER, type WithOwner } from '../transport-base.ts';
 import { releaseFailed, WriteBacklog } from '../write-backlog.ts';
 import { type PausedStream, type PausedStreams, pausedStreamsOf } from './session-memory.ts';
 
@@ -28,7 +28,7 @@ const BY_READER = 1;
 const BY_EVENT_LOOP = 2;
 
 /** A stream with its transport. */
-type Carrier = Owned<Http2Transport>;
+type Carrier = WithOwner<Http2Transport>;
 
 /** The last peer. Streams of one session share the text. */
 let lastRemote: string | undefined;

@@ -260,15 +260,39 @@ describe('a Conn on a stream of HTTP/2', () => {
     expect(peer.story(1)).toEqual(['HEADERS', 'DATA 4 END']);
   });
 
-  it('waits as a client for the end of the server, and then resets with CANCEL', async () => {
+  it('waits as a client for the end of the server, and then ends its side', async () => {
     const { peer, transport } = await served();
     const conn = new Conn(transport, { role: 'client', platform: nodePlatform });
     void conn.close(1000);
     await peer.until(() => peer.story(1).length > 1);
     peer.data(1, hex('88 02 03 e8'));
     expect(await conn.closed).toEqual({ code: 1000, reason: '', wasClean: true });
-    await peer.until(() => peer.story(1).length > 2);
-    expect(peer.story(1)).toEqual(['HEADERS', 'DATA 8', 'RST_STREAM 8']);
+    await peer.until(() => peer.story(1).length > 3);
+    expect(peer.story(1)).toEqual(['HEADERS', 'DATA 8', 'DATA 0 END', 'RST_STREAM 0']);
+  });
+
+  it('delivers to a slow server everything before the close frame of the client', async () => {
+    const pair = await streamPair(false);
+    whenOver(pair.dispose);
+    const platform = nodePlatform;
+    const client = new Conn(http2Transport(pair.client), { role: 'client', platform });
+    const server = new Conn(http2Transport(pair.server), {
+      role: 'server',
+      platform,
+      readAhead: 1,
+    });
+    void client.discardReads();
+    await client.send('first');
+    expect((await server.readMessage()).text()).toBe('first');
+    void client.send(new Uint8Array(50_000));
+    void client.send('last');
+    const closing = server.close(1000);
+    expect(await client.closed).toMatchObject({ code: 1000, wasClean: true });
+    for (let i = 0; i < 10; i++) await turn();
+    expect((await server.readMessage()).data).toHaveLength(50_000);
+    expect((await server.readMessage()).text()).toBe('last');
+    await expect(server.readMessage()).rejects.toThrow('close 1000');
+    expect(await closing).toMatchObject({ code: 1000, wasClean: true });
   });
 
   it('ends with 1006 and the cause after a reset', async () => {

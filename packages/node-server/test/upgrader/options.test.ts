@@ -77,8 +77,8 @@ describe('new Upgrader', () => {
   it('bounds the number and the time of handshakes by default', () => {
     expect(checkUpgraderOptions({})).toMatchObject({
       handshakeTimeout: 10_000,
+      maxTotalBufferedAmount: expect.toSatisfy((bytes: number) => bytes <= totalmem() / 8),
       limits: {
-        maxTotalBufferedAmount: expect.toSatisfy((bytes: number) => bytes <= totalmem() / 8),
         maxHandshakes: 1_024,
         maxConnections: Infinity,
         maxConnectionsPerAddress: Infinity,

@@ -3,15 +3,9 @@ import { formatCloseMessage } from '../../close/close-payload.ts';
 import { FrameQueue, noRelease } from '../../frames/frame-queue.ts';
 import { FrameSlab } from '../../frames/frame-slab.ts';
 import { type WriteUtf8, writePiece } from '../../frames/frame-writer.ts';
-import {
-  checkFrameFields,
-  checkMaskKey,
-  headerSize,
-  writeHeader,
-  writeMaskKey,
-} from '../../frames/header.ts';
-import { FIN, MASK, RSV } from '../../frames/rules.ts';
-import { checkRange, isBytes, unmask } from '../../masking/mask.ts';
+import { checkFrameFields } from '../../frames/header.ts';
+import { FIN, RSV } from '../../frames/rules.ts';
+import { checkRange } from '../../masking/mask.ts';
 import { checkedKeys, sharedMaskKeys } from '../../masking/mask-key.ts';
 import { LARGEST_SLAB, type OwnedBytes, type SlabSource } from '../../memory/slab.ts';
 import { sharedSlabPool } from '../../memory/slab-pool.ts';
