@@ -1,8 +1,7 @@
 // A reader of a ReconnectingConn for which `close` has dropped messages does not end normally.
-import { type Conn, type Message, TimeoutError } from '@ws/conn';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { type Conn, connPair, type Message, TimeoutError } from '@ws/conn';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { ReconnectingConn } from '../src/index.ts';
-import { dials, fast } from './dials.ts';
 
 const SIZE = 20_000;
 const ALL = 20;
@@ -18,8 +17,13 @@ const READERS: Readonly<
 };
 
 async function reading(read: keyof typeof READERS, discard: boolean) {
-  const all = dials();
-  const live = new ReconnectingConn(all.dial, fast);
+  const servers: Conn[] = [];
+  const dial = async (): Promise<Conn> => {
+    const [client, server] = connPair({ closeTimeout: 1_000, heartbeat: false });
+    servers.push(server);
+    return client;
+  };
+  const live = new ReconnectingConn(dial, { minDelay: 1, maxDelay: 4 });
   onTestFinished(() => void live.close());
   let got = 0;
   let conn!: Conn;
@@ -37,7 +41,7 @@ async function reading(read: keyof typeof READERS, discard: boolean) {
     () => undefined,
     (error: unknown) => error,
   );
-  const server = await all.server(0);
+  const server = await vi.waitUntil(() => servers[0]);
   void server.discardReads();
   for (let i = 0; i < ALL; i++) void server.send(new Uint8Array(SIZE)).catch(() => {});
   await first;

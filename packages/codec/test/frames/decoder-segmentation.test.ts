@@ -1,6 +1,5 @@
 import { FrameDecoder, type Role, SlabPool } from '@ws/codec';
 import { naiveDecode, naiveEncode } from '@ws/tests';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { withoutSimd } from '../../src/masking/simd.ts';
 import { bytes, cut, Feeder, type Frame, join } from '../support.ts';

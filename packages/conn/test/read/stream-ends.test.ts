@@ -79,26 +79,6 @@ describe('a MessageWriter that is aborted with a part sent', () => {
 });
 
 describe('a MessageReader at the end', () => {
-  it('never returns a truncated message as a whole one', async () => {
-    for (const how of ['terminate', 'close'] as const) {
-      const { conn, feed, frame, platform, transport } = wired('server');
-      const next = conn.nextReader();
-      feed(frame(2, 'aaaa', { fin: false }));
-      const reader = await next;
-      await reader.read(new Uint8Array(9));
-      const all = how === 'terminate' ? reader.bytes() : reader.read(new Uint8Array(9));
-      await platform.settle();
-      feed(frame(0, 'bbbb', { fin: false }));
-      void conn[how]();
-      await platform.settle();
-      transport.feedEnd();
-      // The bytes that arrived before the end are delivered to a read that waits for some.
-      if (how === 'close') expect(await all).toBe(4);
-      const rest = how === 'close' ? reader.read(new Uint8Array(9)) : all;
-      await expect(rest).rejects.toMatchObject({ code: 'WS_ERR_CLOSE' });
-    }
-  });
-
   it('reads a message that is complete before the answer to close()', async () => {
     for (const before of ['', 'aaaa']) {
       const { conn, feed, frame, platform, transport } = wired('server');
@@ -228,32 +208,6 @@ describe('the peer’s close frame', () => {
       expect(sent()).toEqual(['close 1000']);
     },
   );
-});
-
-describe('receive', () => {
-  it('ends when its handler ends reading', async () => {
-    const { conn, feed, frame } = wired('server');
-    const end = conn.receive(() => conn.setReadDeadline(soon(-1)));
-    feed(frame(1, 'x'));
-    await expect(end).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT' });
-    await expect(conn.readMessage()).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT' });
-  });
-});
-
-describe('discardReads', () => {
-  it('buffers no message', async () => {
-    const { conn, feed, frame, platform, transport } = wired('server', { readLimit: false });
-    void conn.discardReads();
-    await platform.settle();
-    feed(frame(2, 'x', { fin: false }));
-    const before = process.memoryUsage().arrayBuffers;
-    const chunk = frame(0, Buffer.alloc(60_000), { fin: false });
-    for (let i = 0; i < 2000; i++) transport.feed(chunk);
-    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(100_000_000);
-    feed(frame(0, 'end'), frame(1, 'next'));
-    await platform.settle();
-    expect(conn.stats.messagesIn).toBe(2);
-  });
 });
 
 describe('a buffer pool that throws', () => {
