@@ -17,7 +17,6 @@ import {
   CloseCode,
   CloseMessage,
   isValidCloseCode,
-  PingMessage,
   PongMessage,
   type Role,
 } from '../protocol.ts';

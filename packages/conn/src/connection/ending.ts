@@ -20,9 +20,9 @@ import {
   progress,
   readAheadHasRoom,
   readAheadIsFull,
+  slowPeerOf,
 } from './flow-control.ts';
 import type { Inbox } from './inbox.ts';
-import { SlowPeer } from './slow-peer.ts';
 
 /**
  * The end of a connection: what the states of the codec do not know. That is time ({@link EndClocks}), the application's
@@ -552,16 +552,4 @@ function allHandled({ inbox, machine }: Connection, ahead: boolean): boolean {
   const { queue, pieces } = inbox;
   if (inbox.asks && queue?.empty !== false && pieces?.empty !== false) return true;
   return ahead && (!mayRead(inbox) || machine.messagesIn === 0);
-}
-
-/** The peer, if the writes to it wait. */
-function slowPeerOf(connection: Connection): SlowPeer | undefined {
-  const { settings, outbox, platform } = connection;
-  let peer: SlowPeer | undefined;
-  connection.guardTransport(() => {
-    const { isSlow, bytesFlushed, bufferedAmount } = outbox.sender;
-    if (!isSlow) return;
-    peer = new SlowPeer(settings.closeTimeout, platform.now(), bytesFlushed, bufferedAmount);
-  });
-  return peer;
 }

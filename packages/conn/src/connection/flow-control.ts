@@ -2,6 +2,7 @@ import { CLOSED } from '@ws/codec/internal';
 import { TimeoutError, transportFailed } from '../errors.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import type { Connection } from './connection.ts';
+import { SlowPeer } from './slow-peer.ts';
 
 /** Time in ms without a read and without a written byte after which an observer is informed. */
 const BLOCKED_AFTER = 5_000;
@@ -188,4 +189,16 @@ export class FlowControl implements TimerEntry {
     const message = `no read for ${settings.idleReadTimeout} ms${waiting} (option idleReadTimeout)`;
     this.#connection.abort(new TimeoutError(message, { permanent: true }));
   }
+}
+
+/** The peer, if the writes to it wait. */
+export function slowPeerOf(connection: Connection): SlowPeer | undefined {
+  const { settings, outbox, platform } = connection;
+  let peer: SlowPeer | undefined;
+  connection.guardTransport(() => {
+    const { isSlow, bytesFlushed, bufferedAmount } = outbox.sender;
+    if (!isSlow) return;
+    peer = new SlowPeer(settings.closeTimeout, platform.now(), bytesFlushed, bufferedAmount);
+  });
+  return peer;
 }
