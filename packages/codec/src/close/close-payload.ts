@@ -48,7 +48,6 @@ export function formatCloseMessage(code: number, reason = ''): OwnedBytes {
     );
   }
   if (code === CloseCode.NoStatusReceived) return new Uint8Array(0);
-  if (reason === '') return Uint8Array.of(code >> 8, code & 0xff);
   const payload = new Uint8Array(MAX_CONTROL_PAYLOAD);
   const size = writeText(payload, 2, reason);
   if (size < 0) {

@@ -72,10 +72,10 @@ export function frameFault(
 
 /**
  * The likely cause when the MASK bit alone is wrong. In a stream that is no WebSocket, other bits
- * are wrong too.
+ * are wrong too, and their faults precede it.
  */
-function maskHint([fault, ...others]: readonly string[], masked: boolean): string | undefined {
-  if (fault !== 'bad MASK' || others.length > 0) return undefined;
+function maskHint([first]: readonly string[], masked: boolean): string | undefined {
+  if (first !== 'bad MASK') return undefined;
   return masked
     ? "a frame without a mask: does the peer have role 'server' too?"
     : "a frame with a mask: does the peer have role 'client' too?";

@@ -1,6 +1,7 @@
 import { formatCloseMessage, isValidCloseCode, ProtocolError, parseCloseMessage } from '@ws/codec';
 import { hex, toHex } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
+import { cutReason } from '../../src/close/close-payload.ts';
 
 /** The ProtocolError that `run` throws. Without one the test fails. */
 function fault(run: () => unknown): ProtocolError {
@@ -77,11 +78,26 @@ describe('formatCloseMessage', () => {
     expect(() => formatCloseMessage(code)).toThrow(RangeError);
   });
 
-  it('rejects other types', () => {
-    expect(() => formatCloseMessage('1000' as never)).toThrow(TypeError);
-    expect(() => formatCloseMessage(1000, null as never)).toThrow(TypeError);
-    expect(() => formatCloseMessage(1000, hex`00` as never)).toThrow(TypeError);
-    expect(() => formatCloseMessage(1005, null as never)).toThrow(TypeError);
+  it.each([
+    ['1000', '', 'code is a number, got string; the reason is the second argument'],
+    [1000, null, 'reason is a string, got null'],
+    [1000, hex`00`, 'reason is a string, got Uint8Array'],
+    [1005, null, 'reason is a string, got null'],
+  ])('rejects other types: %o, %o', (code, reason, message) => {
+    expect(() => formatCloseMessage(code as never, reason as never)).toThrow(
+      new TypeError(`websocket: a close ${message}`),
+    );
+  });
+});
+
+describe('cutReason', () => {
+  it.each([
+    ['x'.repeat(123), 123],
+    ['x'.repeat(124), 123],
+    ['€'.repeat(42), 41],
+    [`xx${'😀'.repeat(31)}`, 62],
+  ])('keeps the whole characters of the first 123 bytes of %s', (text, length) => {
+    expect(cutReason(text)).toBe(text.slice(0, length));
   });
 });
 

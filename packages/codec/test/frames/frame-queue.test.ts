@@ -239,6 +239,20 @@ describe('FrameQueue', () => {
     expect(pool.lent).toBe(0);
   });
 
+  it('encodes a long ASCII text in one piece of memory', () => {
+    const takes: number[] = [];
+    const source = {
+      take(size: number) {
+        takes.push(size);
+        return { bytes: new Uint8Array(size), release: () => {} };
+      },
+    };
+    const coding = { masks: false, nextKey: () => KEY, writeUtf8 };
+    const queue = new FrameQueue(new FrameSlab(pool, 4_096, false, source), coding);
+    expect(queue.addText(0x81, 'x'.repeat(6 * 4_096))).toBe(6 * 4_096 + 4);
+    expect(takes.length).toBe(1);
+  });
+
   it('calls every release of dropped frames, and throws the first error', () => {
     const queue = queueOf();
     const released: number[] = [];

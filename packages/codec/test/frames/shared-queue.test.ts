@@ -99,13 +99,29 @@ describe('FrameQueue with a batch', () => {
     expect(batch.arena.bytes.subarray(0, batch.end)).toEqual(naive(SHARED));
   });
 
-  it('keeps a batch that does not fit the slab where it is', () => {
+  it.each([[], [OWN]])('follows other frames without a copy, and is dropped whole', (...own) => {
     const [queue] = queues(1);
-    const batch = batchOf(bytes(SLAB_PAYLOAD + 1, 1));
+    const batch = batchOf(SHARED);
+    for (const drops of [false, true]) {
+      for (const payload of own) add(queue!, payload);
+      queue!.addShared(batch);
+      if (drops) queue!.truncate();
+      const wire = drops ? [] : [...own, SHARED].map(naive);
+      expect(queue!.bytes).toBe(join(wire).length);
+      expect(flush(queue!)).toEqual(wire);
+    }
+  });
+
+  it.each([
+    ['copies', SLAB_PAYLOAD, false],
+    ['does not copy', SLAB_PAYLOAD + 1, true],
+  ])('%s a batch of %d bytes before another frame', (_, size, stays) => {
+    const [queue] = queues(1);
+    const batch = batchOf(bytes(size - 4, 1));
     queue!.share(batch);
     add(queue!, OWN);
-    expect(queue!.bytes).toBe(batch.size + OWN.length + 2);
-    expect(queue!.first!.bytes).toBe(batch.arena.bytes);
+    expect(queue!.bytes).toBe(size + OWN.length + 2);
+    expect(queue!.first!.bytes === batch.arena.bytes).toBe(stays);
     const wire = flush(queue!);
     expect(wire.map(({ length }) => length)).toEqual([batch.size, OWN.length + 2]);
   });
@@ -150,33 +166,80 @@ describe('FrameQueue in a slab that other queues use', () => {
     expect(wire).toEqual([join(Array.from({ length: 5 }, (_, i) => naive(bytes(100, i))))]);
   });
 
-  it('lends many bytes that leave the slab', () => {
+  it('doubles the memory of these copies only when it is full', () => {
     const [queue, other] = queues(2);
-    add(queue!, bytes(LEND_FROM, 1));
+    const memory: Uint8Array[] = [];
+    for (let i = 0; i < 5; i++) {
+      add(queue!, bytes(98, i));
+      add(other!, OWN);
+      flush(other!);
+      memory.push(queue!.first!.bytes);
+    }
+    expect(memory.map(({ length }) => length)).toEqual([100, 400, 400, 400, 1_000]);
+    expect(memory[3]).toBe(memory[1]);
+    queue!.discard();
+  });
+
+  it.each([
+    ['copies', LEND_FROM - 1, true],
+    ['lends', LEND_FROM, false],
+  ])('%s %d bytes that leave the slab', (_, size, grows) => {
+    const [queue, other] = queues(2);
+    add(queue!, bytes(size - 4, 1));
     const { lent } = pool;
     add(other!, OWN);
-    expect([queue!.first!.grows, pool.lent]).toEqual([false, lent]);
-    expect(flush(queue!)).toEqual([naive(bytes(LEND_FROM, 1))]);
+    expect([queue!.first!.grows, pool.lent]).toEqual([grows, lent]);
+    expect(flush(queue!)).toEqual([naive(bytes(size - 4, 1))]);
     expect(flush(other!)).toEqual([naive(OWN)]);
+  });
+
+  it.each<[way: string, leave: (queue: FrameQueue, other: FrameQueue) => Uint8Array[]]>([
+    [
+      'move to memory of the queue',
+      (queue, other) => {
+        add(other, bytes(0));
+        expect(queue.first!.grows).toBe(true);
+        flush(other);
+        return flush(queue);
+      },
+    ],
+    [
+      'are lent',
+      (queue) => {
+        const { out, start } = queue.slab;
+        const wire = out.bytes.slice(start, out.pos);
+        queue.lendSlab()();
+        return [wire];
+      },
+    ],
+    ['are copied', (queue) => [queue.copySlab()]],
+  ])('counts its own bytes alone when they %s', (_way, leave) => {
+    const [reader, queue, other] = queues(3);
+    add(reader!, bytes(900));
+    const { release } = reader!.take()!;
+    add(queue!, OWN);
+    expect([leave(queue!, other!), queue!.bytes]).toEqual([[naive(OWN)], 0]);
+    release!();
   });
 
   it('begins another segment when a segment would exceed a slab', () => {
     const [queue, other] = queues(2);
-    const count = Math.ceil((LARGEST_SLAB + 1) / 904);
-    for (let i = 0; i < count; i++) {
-      add(queue!, bytes(900, i));
+    const payloads = Array.from({ length: LARGEST_SLAB / 512 + 1 }, (_, i) => bytes(508, i));
+    for (const payload of payloads) {
+      add(queue!, payload);
       add(other!, OWN);
       flush(other!);
     }
     const wire = flush(queue!);
-    expect(wire.length).toBe(2);
-    expect(wire[0]!.length).toBeLessThanOrEqual(LARGEST_SLAB);
-    expect(join(wire)).toEqual(join(Array.from({ length: count }, (_, i) => naive(bytes(900, i)))));
+    expect(wire.map(({ length }) => length)).toEqual([LARGEST_SLAB, 512]);
+    expect(join(wire)).toEqual(join(payloads.map(naive)));
   });
 
   it('joins the frames in the slab to the copied ones, and to no other segment', () => {
     const [queue, other] = queues(2);
     add(queue!, bytes(100, 1));
+    queue!.slabToTail();
+    expect(queue!.first).toBeUndefined();
     add(other!, OWN);
     add(queue!, bytes(100, 2));
     queue!.slabToTail();
@@ -208,7 +271,7 @@ describe('FrameQueue.truncate', () => {
     queue!.addReference(BINARY, bytes(50, 2), 0, 50, () => released.push('dropped'));
     add(queue!, OWN);
     queue!.take()!.release?.();
-    queue!.truncate();
+    for (let calls = 0; calls < 2; calls++) queue!.truncate();
     expect([queue!.bytes, released]).toEqual([50, ['dropped']]);
     add(queue!, bytes(5, 3));
     expect(join(flush(queue!))).toEqual(join([bytes(50, 1), naive(bytes(5, 3))]));
