@@ -3,7 +3,13 @@ import { describe, expect, it } from 'vitest';
 import type { RequestChange } from '../kit/index.ts';
 import { nothingLeft } from '../peers/index.ts';
 import { atLeast, claim, survives } from './harness/index.ts';
-import { sendRequest, sendRequests, statusOf, targetServer, targetUpgrader } from './target-server.ts';
+import {
+  sendRequest,
+  sendRequests,
+  statusOf,
+  targetServer,
+  targetUpgrader,
+} from './target-server.ts';
 
 nothingLeft();
 

@@ -13,13 +13,7 @@ import {
   type MessageEvent,
   PING,
 } from '../messages/message-decoder-options.ts';
-import {
-  CloseCode,
-  CloseMessage,
-  isValidCloseCode,
-  PongMessage,
-  type Role,
-} from '../protocol.ts';
+import { CloseCode, CloseMessage, isValidCloseCode, PongMessage, type Role } from '../protocol.ts';
 import {
   ANSWER,
   BROKEN_RULE,
