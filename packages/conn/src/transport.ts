@@ -9,26 +9,26 @@ export interface TransportSink {
    *
    * @param chunk - Lent for this call. The connection may change its bytes, and copies what it
    *   keeps.
-   * @param end - Only `chunk[0, end)` has arrived, so that a transport can lend a part of a buffer
+   * @param end - The bytes are `chunk[0, end)`. So a transport can lend the first part of a buffer
    *   without a view of it. Default: all of `chunk`.
    */
   data(chunk: Uint8Array, end?: number): void;
   /**
-   * The bytes of the `data` call that runs are lost. The memory was used again within the call. The
-   * connection reads no more of them, and fails with 1011 and `error`. For transports that cannot
-   * rule this out.
+   * The memory of `chunk` was overwritten before `data` returned. Called within that `data`. The
+   * connection reads no more of these bytes, and fails with 1011 and `error`. For transports that
+   * cannot rule this out.
    */
   overwritten?(error: Error): void;
   /** The transport is below its high-water mark again, after a `write` that returned false. */
   drain(): void;
   /** The peer has ended its side (a FIN). Writes are still possible. */
   end(): void;
-  /** The transport is closed, after `end`, `destroy` or a fault. The last call, exactly once. */
+  /** The transport is closed, after `end`, `destroy` or a fault. Called exactly once, last. */
   close(error?: Error): void;
 }
 
 /**
- * A stream of bytes in both directions, below a `Conn`. Any runtime can offer one.
+ * A stream of bytes in both directions, below a `Conn`. Write one for your runtime.
  * `transportContract` in `tests/contracts` checks the rules. No method throws: `sink.close` reports
  * errors.
  */
@@ -39,8 +39,8 @@ export interface Transport {
    */
   start(sink: TransportSink): void;
   /**
-   * Sends bytes after all earlier writes. After `end`, `destroy` or `close` it only calls
-   * `release`.
+   * Sends bytes after all earlier writes. After `end`, `destroy` or `sink.close` it only
+   * calls `release`.
    *
    * @param chunk - Borrowed until `release` is called. The transport never changes or detaches it.
    *   Other transports may get the same bytes. It may be a Buffer over memory that connections
@@ -67,13 +67,13 @@ export interface Transport {
   /** Bytes written and not yet handed to the operating system. */
   readonly bufferedAmount: number;
   /**
-   * Most bytes that the operating systems of both ends may have on the way to the peer. The
-   * heartbeat gives a slow peer time to read as many. Default: 0.
+   * Bound of the bytes that the operating systems of both ends hold on the way to the peer. The
+   * heartbeat gives a slow peer time to read that many. Default: 0.
    */
   readonly inTransit?: number | undefined;
   /**
-   * Milliseconds that the connection waits for the peer's end after the closing handshake, when all
-   * bytes are sent. For peers that may never end their side, as on a stream of HTTP/2.
+   * Milliseconds to wait for the peer's `end` after the closing handshake, from when all bytes are
+   * sent. For peers that may never end their side, as on a stream of HTTP/2.
    * Default: the rest of `closeTimeout`.
    */
   readonly endTimeout?: number | undefined;
@@ -103,7 +103,7 @@ const METHODS: readonly (keyof Transport)[] = [
  */
 export function checkTransport(transport: unknown): void {
   const given = Object(transport) as Partial<Record<string, unknown>>;
-  // No closure: each connection comes here.
+  // No closure: this runs for each connection.
   for (let i = 0; i < METHODS.length; i++) {
     const name = METHODS[i]!;
     if (typeof given[name] === 'function') continue;
@@ -113,7 +113,7 @@ export function checkTransport(transport: unknown): void {
   }
 }
 
-/** For example `Socket`: most objects of Node have no tag of their own. */
+/** For example `Socket`. Most objects of Node have no `Symbol.toStringTag`, only a constructor. */
 function className(value: unknown): string {
   const tag = kind(value);
   const { name } = Object(value).constructor ?? {};

@@ -9,13 +9,13 @@ import { errorText, itemText, resultText } from './wire.ts';
 
 /** Why a stream ends before its connection has closed. */
 export const CLOSING = 'the connection is closing';
-/** An iterator that has not ended so long after its cancel is reported, in ms. */
+/** Ms after a cancel, after which an iterator that has not ended is reported. */
 const SLOW_MS = 10_000;
 
 /** An AsyncIterator, or the reader of a ReadableStream. */
 export type ItemSource = Pick<AsyncIterator<unknown>, 'next'> & { return?(): PromiseLike<unknown> };
 
-/** Sends the items of an iterator of the application, at the pace of its reader. */
+/** Sends the items of the application's iterator, at the pace at which the peer takes them. */
 export class ServedStream implements TimerEntry {
   slot: TimerEntry['slot'] = undefined;
   readonly request: Request;
@@ -23,10 +23,11 @@ export class ServedStream implements TimerEntry {
   readonly #carrier: Carrier;
   readonly #writer: Writer;
   readonly #iterator: ItemSource;
+  /** Returns the answer to an error, and reports the error, unless it is for the caller. */
   readonly #answerTo: (error: unknown) => string;
-  /** Resolves when the request is cancelled. The value is the answer, if this end has ended the stream. */
+  /** Resolves when the request is cancelled: to an answer if an item failed, else to undefined. */
   readonly #cancelled = new Deferred<string | undefined>();
-  /** The last item that the iterator was asked for. */
+  /** The result of the last `next()`. */
   #next: Promise<IteratorResult<unknown>> | undefined;
   /** Whether the iterator has ended by itself. */
   #hasEnded = false;
@@ -47,9 +48,9 @@ export class ServedStream implements TimerEntry {
   }
 
   /**
-   * Sends the items and the answer. A caller that has cancelled gets it when the iterator has ended. The
-   * stream keeps its place until then. Otherwise a caller that asks and cancels would start iterators
-   * without a bound.
+   * Sends the items, then the answer. After a cancel, the answer waits for the end of the iterator, and
+   * the stream counts for the option `streams` until then. Otherwise a caller could start any number of
+   * iterators, by cancelling each request.
    */
   async run(): Promise<void> {
     const answer = await Promise.race([this.#sendItems(), this.#cancelled.promise]);
@@ -65,7 +66,7 @@ export class ServedStream implements TimerEntry {
     const { item } = (request.handler as Handler).definition as StreamDefinition;
     try {
       for (;;) {
-        // Asked only when its item may leave, the iterator is at most one item ahead.
+        // Calls `next` only when an item may leave. So the iterator is at most one item ahead.
         if (!this.#mayLeave(1)) await this.#untilItMayLeave(1);
         if (request.isCancelled) return undefined;
         request.isAsked = true;
@@ -110,7 +111,7 @@ export class ServedStream implements TimerEntry {
     return hasRoom && this.#writer.untilWritable() === undefined;
   }
 
-  /** Resolves also when the stream is over. */
+  /** Also resolves when the request is cancelled. */
   async #untilItMayLeave(size: number): Promise<void> {
     while (!this.request.isCancelled && !this.#mayLeave(size)) {
       if (!this.#isConnected) this.request.cancel(CLOSING);
@@ -119,7 +120,7 @@ export class ServedStream implements TimerEntry {
     }
   }
 
-  /** An item does not fit, or was not sent. A hub may have dropped it. The iterator still runs. */
+  /** Ends the stream: an item does not fit, or was not sent (a hub may drop it). The iterator still runs. */
   readonly #fail = (error: unknown): void => {
     if (this.#hasEnded || this.request.isCancelled) return;
     if (!this.#isConnected) return this.request.cancel(CLOSING);
@@ -127,7 +128,7 @@ export class ServedStream implements TimerEntry {
     this.request.cancel(error);
   };
 
-  /** An iterator that waits in a `yield` ends at once. Another one ends when it sees its signal. */
+  /** A generator that waits at a `yield` ends at once. A running one ends when it checks its signal. */
   async #endIterator(): Promise<void> {
     const { timers } = schedulerOf(this.#carrier.platform);
     timers.set(this, SLOW_MS);

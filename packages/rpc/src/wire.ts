@@ -3,16 +3,16 @@ import { formatJSON } from '@ws/conn/internal';
 import { ErrorCode } from './rpc-error.ts';
 import { takes } from './schema.ts';
 
-/** The id of a request. This library uses whole numbers. Other libraries may use texts or null. */
+/** The id of a request. This library uses whole numbers. Other libraries may use strings or null. */
 export type Id = string | number | null;
 
-/** Tells the other end that the answer to a request is no longer wanted. */
+/** Cancels a request: the caller no longer wants the answer. */
 export const CANCEL = '$/cancelRequest';
 
 /** Carries items of a stream: `{ id, items: […] }`. */
 export const ITEM = '$/item';
 
-/** Tells how many items of a stream its reader has taken since the last one: `{ id, n }`. */
+/** Reports how many items the reader of a stream has taken since its last report: `{ id, n }`. */
 export const MORE = '$/more';
 
 /** A message of JSON-RPC 2.0. Only its `jsonrpc` has been checked. */
@@ -25,9 +25,9 @@ export interface WireMessage {
 }
 
 /**
- * Parses a text message. A batch is not a message. It is refused as one.
+ * Parses a text message. A batch, a JSON array, is refused as a whole.
  *
- * @returns The message, or the error answer to a text that is none.
+ * @returns The message or, for any other text, the text of the error answer.
  */
 export function parse(text: string): WireMessage | string {
   let value: unknown;
@@ -45,8 +45,8 @@ export function parse(text: string): WireMessage | string {
 }
 
 /**
- * Whether a request may have this `id`. JavaScript rounds larger numbers, so their answer would have
- * another id.
+ * Whether a request may have this `id`. JavaScript rounds numbers of 2^53 and more, so the answer would
+ * have another id.
  */
 export function isId(id: unknown): id is Id {
   if (typeof id === 'number') return Math.abs(id) <= Number.MAX_SAFE_INTEGER;
@@ -75,16 +75,16 @@ export function callText(
 }
 
 /**
- * Undefined goes as no params. An input that JSON writes neither as an object nor as an array goes as
- * `[input]`; so does an array of one value when the schema takes that value too. So the other end, which
- * first tries the one value of `params`, gets what was sent.
+ * The `params` of an input; none for undefined. An input that is no object or array in JSON is wrapped:
+ * `[input]`. Of `params` with one value, the other end first tries that value. So an array of one value
+ * is wrapped too, if the schema also takes that value.
  */
 function paramsText(input: unknown, schema: StandardSchema): string {
   if (input === undefined) return '';
   const text = formatJSON(input);
   const isList = text[0] === '[';
   if (!isList && text[0] !== '{') return `,"params":[${text}]`;
-  // The other end has the value after JSON. `toJSON` may return a list.
+  // Checks what the other end gets: the value after JSON. `toJSON` may return a list.
   const mayBeWrapped = isList && !(Array.isArray(input) && input.length !== 1);
   const list: readonly unknown[] = mayBeWrapped ? JSON.parse(text) : [];
   const isWrapped = list.length === 1 && takes(schema, list[0]);

@@ -5,8 +5,8 @@ import type { TurnTask } from '../scheduler/task-queue.ts';
 import type { PreparedMessage } from './prepared-message.ts';
 
 /**
- * First byte of a frame: the last of its message (RFC 6455, section 5.2). A second definition, because
- * the codec's `frames/rules.ts` may not be in the chunk of its internal names: see `internal.ts` there.
+ * FIN in the first byte of a frame: the message ends with it (RFC 6455, section 5.2). The codec defines
+ * this too, but cannot export it without a cost in speed: see its `internal.ts`.
  */
 export const FIN = 0x80;
 
@@ -16,8 +16,8 @@ export const FIN = 0x80;
  */
 const ARENA_BYTES = 16_384;
 /**
- * A batch of at least this many bytes takes about half of its arena or more. It may wait for a slow
- * transport in there. A smaller one is copied.
+ * Size in bytes from which a batch stays in its arena while a slow transport reads it. Such a batch takes
+ * about half of the arena or more. A smaller batch is copied.
  */
 export const REFERENCE_FROM: number = ARENA_BYTES / 2;
 /**
@@ -106,7 +106,7 @@ export class SharedFrames implements TurnTask {
   onTurn(): void {
     this.#empty = undefined;
     this.#messages = this.#batch = undefined;
-    if (last === this) lastPlatform = last = undefined;
+    if (lastFrames === this) lastPlatform = lastFrames = undefined;
     this.flush();
   }
 
@@ -131,18 +131,18 @@ export class SharedFrames implements TurnTask {
       this.#empty = this.#begin();
       from = this.#empty;
     }
-    const most = size + LONGEST_HEADER + payload.length;
+    const maxSize = size + LONGEST_HEADER + payload.length;
     let { arena, start } = from;
     if (size === 0) {
-      if (this.#arena.bytes.length - this.#arena.used < most) {
-        this.#arena = new Arena(Math.max(ARENA_BYTES, most));
+      if (this.#arena.bytes.length - this.#arena.used < maxSize) {
+        this.#arena = new Arena(Math.max(ARENA_BYTES, maxSize));
       }
       arena = this.#arena;
       start = arena.used;
-    } else if (from.end !== arena.used || start + most > arena.bytes.length) {
+    } else if (from.end !== arena.used || start + maxSize > arena.bytes.length) {
       // Other frames follow the batch in the arena, or the arena has too little room. The batch
       // moves to a new arena, in which it can double.
-      arena = new Arena(2 * most);
+      arena = new Arena(2 * maxSize);
       arena.bytes.set(viewOfBatch(this.#platform, from));
       start = 0;
     }
@@ -169,19 +169,19 @@ const framesOf: (platform: Platform) => SharedFrames = /* @__PURE__ */ perPlatfo
   (platform) => new SharedFrames(platform),
 );
 /**
- * Cached only until the turn ends. A server may have its own platform, and the cache must not keep
- * that alive.
+ * The last result of {@link sharedFrames}. It is cleared when the turn ends, so that it does not keep
+ * the platform of a server alive.
  */
 let lastPlatform: Platform | undefined;
-let last: SharedFrames | undefined;
+let lastFrames: SharedFrames | undefined;
 
 /** Returns the frames of this turn that the connections of `platform` share. */
 export function sharedFrames(platform: Platform): SharedFrames {
   // Most processes have one platform, and every frame of a broadcast calls this.
-  if (platform === lastPlatform) return last!;
+  if (platform === lastPlatform) return lastFrames!;
   lastPlatform = platform;
-  last = framesOf(platform);
-  return last;
+  lastFrames = framesOf(platform);
+  return lastFrames;
 }
 
 /** Sends the batches of all connections of `platform`, before the end of the turn. */

@@ -1,17 +1,17 @@
 import type { Platform } from '@ws/conn';
 import { flushShared, schedulerOf, TurnCallback } from '@ws/conn/internal';
 
-/** Ms for which delivery may occupy the event loop at a time. */
+/** Longest time of the deliveries in one turn of the event loop, in ms. */
 const SLICE_MS = 8;
-/** Cost of a connection's write, in deliveries of a short message. */
+/** Cost of one write to a connection. The delivery of a short message costs 1. */
 export const WRITE_COST = 32;
 /**
- * Deliveries of a batch, with the cost of its writes. After each batch the frames are written and
- * the time is checked.
+ * Budget of a batch: its deliveries and the cost of its writes. After each batch, the hub writes the
+ * frames and checks the time.
  */
 const BATCH = 2_048;
 
-/** Deliveries that run in the turns of a {@link FanOut}. */
+/** Deliveries of one source, for example of a room. A {@link FanOut} runs them in slices. */
 export interface Due {
   /** Resolves when all deliveries that are due now are done; undefined when none is due. */
   readonly done: Promise<void> | undefined;
@@ -30,17 +30,17 @@ export interface Due {
  */
 export class FanOut {
   readonly #hub: { readonly platform: Platform };
-  /** In the order of their next batches. An audience that is not done moves to the end. */
+  /** In the order in which they run. A source that has run and is not done moves to the end. */
   readonly #due = new Set<Due>();
-  /** Iterates over `#due`. All due audiences are ahead of it. */
+  /** Iterates over `#due`. It also reaches sources that are added later. */
   #next: Iterator<Due> | undefined;
   /**
-   * When this turn of the event loop has done enough, in ms of the platform's clock. Undefined
-   * before the first delivery of the turn.
+   * Time at which deliveries stop in this turn of the event loop, in ms of the platform's clock.
+   * Undefined before the first delivery of the turn.
    */
-  #turnEnd: number | undefined;
+  #sliceEnd: number | undefined;
   readonly #batch = new TurnCallback(() => this.#continue());
-  readonly #pause = new TurnCallback(() => this.#endTurn());
+  readonly #afterTurn = new TurnCallback(() => this.#endTurn());
   readonly #nextTurn = new TurnCallback(() => this.#beginNextTurn());
 
   constructor(hub: { readonly platform: Platform }) {
@@ -55,49 +55,49 @@ export class FanOut {
     return this.#due.size === 0;
   }
 
-  /** Resolves when the audiences that are due now are done. */
+  /** Resolves when all deliveries that are due now are done. */
   async settled(): Promise<void> {
-    for (const done of Array.from(this.#due, (audience) => audience.done)) await done;
+    for (const done of Array.from(this.#due, (due) => due.done)) await done;
   }
 
-  /** Runs it at the end of the turn. */
+  /** Runs `due` at the end of the turn. */
   add(due: Due): void {
     this.#due.add(due);
-    if (this.#turnEnd === undefined) this.#beginTurn(this.#pause);
+    if (this.#sliceEnd === undefined) this.#beginTurn(this.#afterTurn);
     this.#scheduler.endOfTurn.add(this.#batch);
   }
 
-  /** Whether other deliveries than those that are due may be made in this turn. */
+  /** Whether this turn has time left, for example for a delivery that is not due. */
   hasTime(): boolean {
-    if (this.#turnEnd === undefined) this.#beginTurn(this.#pause);
-    return this.#hub.platform.now() < this.#turnEnd!;
+    if (this.#sliceEnd === undefined) this.#beginTurn(this.#afterTurn);
+    return this.#hub.platform.now() < this.#sliceEnd!;
   }
 
   #beginTurn(next: TurnCallback): void {
-    this.#turnEnd = this.#hub.platform.now() + SLICE_MS;
+    this.#sliceEnd = this.#hub.platform.now() + SLICE_MS;
     this.#scheduler.laterTurn.add(next);
   }
 
-  /** In Node a later turn may follow I/O in the same turn, so the deliveries wait for the next. */
+  /** Node may run `laterTurn` in the same turn, after I/O. So the deliveries wait for one more. */
   #endTurn(): void {
-    if (this.idle) this.#turnEnd = undefined;
+    if (this.idle) this.#sliceEnd = undefined;
     else this.#scheduler.laterTurn.add(this.#nextTurn);
   }
 
   #beginNextTurn(): void {
-    this.#turnEnd = undefined;
+    this.#sliceEnd = undefined;
     if (this.idle) return;
     this.#beginTurn(this.#nextTurn);
     this.#runBatches();
   }
 
   #continue(): void {
-    if (this.#hub.platform.now() < this.#turnEnd!) this.#runBatches();
+    if (this.#hub.platform.now() < this.#sliceEnd!) this.#runBatches();
   }
 
   /**
-   * Runs a batch, and defers the next one: Node first runs the callbacks of the writes, and their time
-   * counts for this turn.
+   * Runs a batch, and defers the next one. Between the two, Node runs the callbacks of the writes: so
+   * their time counts for this turn.
    */
   #runBatches(): void {
     this.#runBatch();
@@ -108,14 +108,14 @@ export class FanOut {
   #runBatch(): void {
     this.#next ??= this.#due.values();
     for (let budget = BATCH; budget > 0; budget -= WRITE_COST) {
-      const { done, value: audience } = this.#next.next();
+      const { done, value: due } = this.#next.next();
       if (done === true) {
         this.#next = undefined;
         return;
       }
-      budget = audience.run(budget);
-      this.#due.delete(audience);
-      if (audience.done !== undefined) this.#due.add(audience);
+      budget = due.run(budget);
+      this.#due.delete(due);
+      if (due.done !== undefined) this.#due.add(due);
     }
   }
 }

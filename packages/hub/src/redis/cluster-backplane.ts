@@ -13,7 +13,7 @@ import { hasNotRun, Shard } from './shard.ts';
 import { slotOf } from './slots.ts';
 import { ANSWER_MS } from './times.ts';
 
-/** Interval at which the shards are asked for their view of the cluster, in ms. */
+/** Interval at which the backplane asks the shards for their view of the cluster, in ms. */
 const VIEW_MS = 300;
 /** Shortest time between two discoveries, in ms. */
 const PAUSE_MS = 100;
@@ -21,9 +21,9 @@ const PAUSE_MS = 100;
 const DISCOVER_MS = 3_000;
 /** Pause before a shard that cannot be reached at first is tried again, in ms. */
 const RETRY_MS = 500;
-/** How long a server without slots keeps its connections, in ms: slots may be on their way. */
+/** Ms for which the connections to a server without slots stay open: it may get slots soon. */
 const SPARE_MS = 60_000;
-/** Longest wait for the answers of a primary that has lost a slot, in ms. */
+/** Longest wait for the last answers of a slot's former primary, in ms. */
 const DRAIN_MS = 300;
 /** Bound of the channels that move at a time. */
 const MAX_MOVES = 1_000;
@@ -31,16 +31,16 @@ const MAX_MOVES = 1_000;
 interface Subscribed {
   readonly channel: string;
   readonly slot: number;
-  /** The shard that has the subscription, or is asked for it. */
+  /** The shard that has the subscription, or that got the request for it. */
   shard: Shard | undefined;
-  /** It is on its way to a shard. */
+  /** Whether a call is subscribing to it at a shard. */
   isMoving: boolean;
 }
 
-/** A command at a shard: the owner of a slot or, with `asking`, the next owner of a moving slot. */
+/** Runs at `shard`: the owner of a slot or, with `asking`, the server to which the slot moves. */
 type Command<T> = (shard: Shard, asking: boolean, owner: Shard) => Promise<T>;
 
-/** A hub on a cluster. Each primary has the channels and histories of its slots. */
+/** The backplane on a Redis cluster. Each primary has the channels and histories of its slots. */
 export class ClusterBackplane implements Backplane {
   readonly #discover: Discover;
   readonly #prefix: string;
@@ -48,9 +48,9 @@ export class ClusterBackplane implements Backplane {
   readonly #shards = new Map<string, Shard>();
   #owners: Topology['owners'] = [];
   #server!: Topology['server'];
-  /** By slots that have moved, the replication ids that their former primaries had then. */
+  /** For each slot that has moved: the replication id of its former primary at that time. */
   readonly #formerIds = new Map<number, string | undefined>();
-  /** By slots that have just moved: resolves when the former primary has answered. */
+  /** For each slot that has just moved: resolves when its former primary has answered. */
   readonly #drains = new Map<number, Promise<void>>();
   readonly #channels = new Map<string, Subscribed>();
   readonly #moves = new Limit(MAX_MOVES);
@@ -58,16 +58,16 @@ export class ClusterBackplane implements Backplane {
     (channel, { bytes, keep }) => this.#send(channel, bytes, keep),
     () => this.#rediscover(),
   );
-  /** Number of publications. */
+  /** Number of publications so far. */
   #order = 0;
   #sink!: BackplaneSink;
-  /** All shards are away, and the hub knows it. */
+  /** The hub knows that all shards are away. */
   #isDown = false;
   #isClosed = false;
   /** The current discovery, and the one after it. */
   #discovery: Promise<void> = Promise.resolve();
   #nextDiscovery: Promise<void> | undefined;
-  #views: unknown;
+  #viewTimer: unknown;
 
   constructor(discover: Discover, prefix: string) {
     this.#discover = discover;
@@ -80,7 +80,7 @@ export class ClusterBackplane implements Backplane {
     this.#adopt(await this.#ask(undefined));
     if (this.#isClosed) throw new Error(CLOSED);
     if (this.#shards.size === 0) throw new Error(NO_SLOTS);
-    this.#views ??= setInterval(() => this.#lookAtViews(), VIEW_MS);
+    this.#viewTimer ??= setInterval(() => this.#lookAtViews(), VIEW_MS);
     const shards = [...this.#shards.values()];
     const attempts = Promise.allSettled(shards.map(({ attempt }) => attempt.promise));
     await Promise.race([attempts, sleep(portablePlatform, DISCOVER_MS)]);
@@ -149,7 +149,7 @@ export class ClusterBackplane implements Backplane {
       await subscribed.shard?.backplane.unsubscribe(channel);
     } catch (error) {
       if (hasNotRun(error)) return;
-      // The shard still sends the messages, and the hub counts on them.
+      // The channel stays subscribed: the shard still sends its messages.
       this.#channels.set(channel, subscribed);
       throw error;
     }
@@ -157,7 +157,7 @@ export class ClusterBackplane implements Backplane {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    clearInterval(this.#views);
+    clearInterval(this.#viewTimer);
     await Promise.all(Array.from(this.#shards.values(), (shard) => shard.close()));
   }
 
@@ -182,41 +182,41 @@ export class ClusterBackplane implements Backplane {
   // Commands
 
   async #send(channel: string, bytes: Uint8Array, keep: Keep | undefined) {
-    const { answer, owner, isAsked } = await this.#run(channel, (shard, asking, from) =>
-      shard.publish(channel, bytes, keep, asking, asking ? from.id : this.#formerId(channel)),
+    const { answer, owner, isImported } = await this.#run(channel, (shard, asking, source) =>
+      shard.publish(channel, bytes, keep, asking, asking ? source.id : this.#formerId(channel)),
     );
-    // Until the slot has moved, the nodes have their subscriptions at its owner.
-    if (isAsked) await owner.backplane.announce(channel, bytes, answer!).catch(() => {});
+    // Until the slot has moved, the nodes are subscribed at its owner.
+    if (isImported) await owner.backplane.announce(channel, bytes, answer!).catch(() => {});
     return answer;
   }
 
-  /** Runs a command at the owner of a channel, or where a slot that is moving has its keys. */
+  /** Runs a command at the owner of a channel or, if its keys have moved ahead of the slot, there. */
   async #run<T>(channel: string, command: Command<T>) {
     if (this.#isClosed) throw new Error(CLOSED);
     const owner = this.#owner(this.#slot(channel));
     if (owner === undefined) throw new Error(NO_OWNER);
     try {
-      return { answer: await command(owner, false, owner), owner, isAsked: false };
+      return { answer: await command(owner, false, owner), owner, isImported: false };
     } catch (error) {
       const [, address] = /^ASK \d+ (\S+)/.exec((error as Error).message) ?? [];
       if (address === undefined) throw error;
       const target = this.#importer(address, owner);
       await target.attempt.promise;
-      return { answer: await command(target, true, owner), owner, isAsked: true };
+      return { answer: await command(target, true, owner), owner, isImported: true };
     }
   }
 
   /**
-   * The replication id of the primary that a slot has come from. A publication does not ask for it, as
-   * a read does. When it runs again, a later one may have overtaken it.
+   * The replication id of the primary that a slot has come from. A read asks the primaries for it, and
+   * runs again. A publication that runs again could be overtaken by a later one.
    */
   #formerId(channel: string): string | undefined {
     return this.#formerIds.get(this.#slot(channel));
   }
 
   /**
-   * Reads keys that may have come from another shard. They are whole if a primary still has the
-   * replication id with which they were written. Then it has lost no message since.
+   * Reads keys that may have come from another shard. They are complete if a primary still has the
+   * replication id with which they were written: that primary has lost no message since.
    */
   async #read<T>(read: (from: string) => Promise<T>): Promise<T> {
     try {
@@ -243,7 +243,7 @@ export class ClusterBackplane implements Backplane {
 
   // Subscriptions
 
-  /** Subscribes at the shard that has the slot, which may change meanwhile. */
+  /** Subscribes at the shard that has the slot. Starts again when the slot moves meanwhile. */
   async #place(subscribed: Subscribed): Promise<void> {
     const { channel, slot } = subscribed;
     const until = portablePlatform.now() + ANSWER_MS;
@@ -268,7 +268,7 @@ export class ClusterBackplane implements Backplane {
     }
   }
 
-  /** The slot of a channel has moved, so messages may be missing. */
+  /** Moves a subscription to the new shard of its slot, and reports that messages may be missing. */
   async #move(subscribed: Subscribed): Promise<void> {
     if (subscribed.isMoving) return;
     const { channel } = subscribed;
@@ -285,13 +285,13 @@ export class ClusterBackplane implements Backplane {
     subscribed.isMoving = false;
   }
 
-  /** @returns False for a channel that the hub has left, or joined again. */
+  /** @returns False when the hub has unsubscribed, or has subscribed again. */
   #forget(subscribed: Subscribed): boolean {
     const { channel } = subscribed;
     return this.#channels.get(channel) === subscribed && this.#channels.delete(channel);
   }
 
-  /** A shard has refused a channel, or has ended its subscription. */
+  /** Handles a shard that refuses a channel, or ends the subscription to it. */
   async #refused(shard: Shard, channel: string, error: Error): Promise<void> {
     const subscribed = this.#channels.get(channel);
     if (subscribed === undefined || subscribed.shard !== shard) return;
@@ -366,12 +366,12 @@ export class ClusterBackplane implements Backplane {
 
   // Topology
 
-  /** The view of a server changes when slots move, or a replica takes over. */
+  /** Another view of a shard means that a slot has moved, or that a replica has taken over. */
   #lookAtViews(): void {
     for (const shard of this.#members) shard.look(() => void this.#rediscover());
   }
 
-  /** Reads the topology again. A discovery that has begun may have missed the change. */
+  /** Reads the topology again, after the current discovery: it may have missed the change. */
   #rediscover(): Promise<void> {
     this.#nextDiscovery ??= this.#discovery
       .then(() => sleep(portablePlatform, PAUSE_MS))
@@ -383,7 +383,7 @@ export class ClusterBackplane implements Backplane {
     return this.#nextDiscovery;
   }
 
-  /** Asks a random shard, one that answers if possible. The next discovery asks another one. */
+  /** Asks a random shard, if possible one that answers. So the next discovery may ask another. */
   async #readTopology(): Promise<void> {
     if (this.#isClosed) return;
     const all = this.#members;
@@ -393,7 +393,7 @@ export class ClusterBackplane implements Backplane {
     try {
       this.#adopt(await this.#ask(from?.client));
     } catch {
-      // The change that has caused this discovery causes no other one.
+      // No event repeats a failed discovery, so a timer does.
       void sleep(portablePlatform, RETRY_MS).then(() => this.#rediscover());
     }
   }
@@ -422,7 +422,7 @@ export class ClusterBackplane implements Backplane {
     }
     for (const subscribed of this.#channels.values()) {
       const owner = this.#owner(subscribed.slot);
-      // Without a shard, the channel is on its way to one.
+      // Without a shard, the channel is being subscribed.
       if (subscribed.shard === undefined || owner === undefined) continue;
       if (subscribed.shard !== owner) void this.#move(subscribed);
     }
@@ -438,14 +438,14 @@ export class ClusterBackplane implements Backplane {
   }
 }
 
-/** Resolves when a shard has answered to all earlier publications, or is silent. */
+/** Resolves when a shard has answered all earlier publications, at the latest after DRAIN_MS. */
 async function drained({ backplane }: Shard): Promise<void> {
   await Promise.race([backplane.answered(), sleep(portablePlatform, DRAIN_MS)]);
-  // Until the callers have the answers.
+  // The callers get the answers before this resolves.
   await new Promise<void>((resolve) => portablePlatform.yield(resolve));
 }
 
 const NO_SLOTS = 'no server of the cluster has slots: redis-cli --cluster create assigns them';
 const CLOSED = 'the connection to Redis was closed';
-/** As a server says it. */
+/** The text of a Redis server, so that {@link hasNotRun} is true for it. */
 const NO_OWNER = 'CLUSTERDOWN no server has the slot';

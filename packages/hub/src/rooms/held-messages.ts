@@ -4,8 +4,8 @@ import type { HubSettings } from '../options.ts';
 import type { Position } from '../position.ts';
 import type { Session } from '../sessions/session.ts';
 
-/** Live messages that wait for the ends of resumes. All rooms of a session have one bound. */
-export class HeldMessages<Data> {
+/** Counts the live messages that wait in the queues of a session. One bound is for all its rooms. */
+export class HeldTotals<Data> {
   readonly #settings: HubSettings<Data>;
   readonly #held = new Map<Session<Data>, { messages: number; bytes: number }>();
 
@@ -13,7 +13,7 @@ export class HeldMessages<Data> {
     this.#settings = settings;
   }
 
-  /** Returns false above the bounds of slow sessions. */
+  /** Counts a message. Returns false above `maxQueuedMessages` or `maxQueuedBytes`. */
   add(session: Session<Data>, { bytes }: PreparedMessage): boolean {
     let held = this.#held.get(session);
     if (held === undefined) this.#held.set(session, (held = { messages: 0, bytes: 0 }));
@@ -33,11 +33,11 @@ export class HeldMessages<Data> {
 
 /** The live messages that wait for the end of one resume, in order. */
 export class HeldQueue<Data> {
-  readonly #held: HeldMessages<Data>;
+  readonly #held: HeldTotals<Data>;
   readonly #session: Session<Data>;
   #publications: Publication<Data>[] = [];
 
-  constructor(held: HeldMessages<Data>, session: Session<Data>) {
+  constructor(held: HeldTotals<Data>, session: Session<Data>) {
     this.#held = held;
     this.#session = session;
   }
@@ -46,7 +46,7 @@ export class HeldQueue<Data> {
     return this.#publications.length;
   }
 
-  /** Returns false above the bounds of slow sessions. */
+  /** Adds a message. Returns false above the bounds of the session, see {@link HeldTotals}. */
   add(publication: Publication<Data>): boolean {
     this.#publications.push(publication);
     return this.#held.add(this.#session, publication.message);
@@ -59,7 +59,7 @@ export class HeldQueue<Data> {
     return publications;
   }
 
-  /** The first one after a position, in its history. */
+  /** The first queued message after `last` in the same history. */
   nextAfter(last: Position | undefined): Publication<Data> | undefined {
     return this.#publications.find(
       ({ position: at }) => at !== undefined && at.epoch === last?.epoch && at.offset > last.offset,
@@ -67,9 +67,10 @@ export class HeldQueue<Data> {
   }
 
   /**
-   * Drops what has waited of another history than the one that was read. It is older.
+   * Drops the messages of older histories: those of another epoch that arrived before the read.
    *
    * @param before - {@link count} when the read began.
+   * @param epoch - Of the history that was read.
    */
   dropOthers(before: number, epoch: string): void {
     for (const [i, publication] of this.takeAll().entries()) {

@@ -9,16 +9,16 @@ import {
 import { type ConnInternals, internalsOf, limitRate as limit } from '@ws/conn/internal';
 
 // The calls of the hub to a connection. A ConnLike that is no Conn, such as one of `@ws/fetch`,
-// gets each message by its `writeMessage`, because it shares no frames with others.
+// shares no frames with others. So it gets each message by `writeMessage`.
 
-/** The texts of prepared messages. Each member would decode its own. */
+/** Caches the texts of prepared messages. Otherwise each member would decode them again. */
 const texts = /* @__PURE__ */ new WeakMap<PreparedMessage, string>();
 
 export function platformOf(conn: ConnLike): Platform {
   return internalsOf(conn).platform ?? portablePlatform;
 }
 
-/** @throws TypeError for a connection that cannot stop reading. */
+/** @throws TypeError for a ConnLike that is no Conn: it cannot stop reading. */
 export function limitRate(conn: ConnLike, plan: Parameters<typeof limit>[1]): void {
   if (internalsOf(conn).platform === undefined) {
     throw new TypeError('rate: only a Conn of this process has it');
@@ -29,22 +29,23 @@ export function limitRate(conn: ConnLike, plan: Parameters<typeof limit>[1]): vo
 /**
  * See `ConnInternals.sendPrepared`.
  *
- * @param lost - Called when a connection that is no Conn has refused the message later.
+ * @param session - Its `lostMessage` is called when a connection that is no Conn has accepted the
+ *   message, and refuses it later.
  */
 export function sendPrepared(
   conn: ConnLike,
   internals: ConnInternals,
   message: PreparedMessage,
   waited: boolean,
-  lost: { lostMessage(): void },
+  session: { lostMessage(): void },
 ): boolean {
   if (internals.sendPrepared !== undefined) return internals.sendPrepared(message, waited);
   if (conn.state !== 'open') return false;
   const { type, bytes } = message;
   const data = type === TextMessage ? decoded(message) : bytes;
-  // `closed` tells how the connection has ended.
+  // After other errors the connection ends, and its `closed` has the reason.
   conn.writeMessage(type, data).catch(({ code }: { readonly code?: unknown }) => {
-    if (code === 'WS_ERR_BACKPRESSURE') lost.lostMessage();
+    if (code === 'WS_ERR_BACKPRESSURE') session.lostMessage();
   });
   return true;
 }
@@ -58,13 +59,13 @@ function decoded(message: PreparedMessage): string {
   return text;
 }
 
-/** Calls `called` with the round trips of pings, on a connection that has them. */
+/** Calls `onPong` after each pong. No effect on a connection that reports no pongs. */
 export function watchPongs(
   conn: ConnLike & Partial<Pick<Conn, 'setPongHandler'>>,
-  called: () => void,
+  onPong: () => void,
 ): void {
   try {
-    conn.setPongHandler?.(called);
+    conn.setPongHandler?.(onPong);
   } catch (error) {
     if ((error as { readonly code?: unknown }).code !== 'WS_ERR_UNSUPPORTED') throw error;
   }

@@ -47,8 +47,8 @@ import {
 /** The options of {@link roomsOf}. */
 export interface RoomsOptions<T extends RoomSchemas> {
   /**
-   * The schemas of what rooms publish, and of `info` of members, by the keys of the server's table. They
-   * give both their type, and check them where they arrive. Default: none, both are unknown.
+   * Schemas of messages, states and the `info` of members, by the keys of the server's table. They type
+   * these values, and check them when they arrive. Default: none, all are `unknown`.
    */
   readonly schemas?: T | undefined;
 }
@@ -69,19 +69,19 @@ export interface ContractRoomsOptions<
 
 /** Longest name of a room, in bytes. */
 const MAX_NAME = 256;
-/** Publications that are not answered. */
+/** Most publications that wait for an answer at a time. */
 const MAX_PUBLICATIONS = 1_000;
 const TIMEOUT_MS = 30_000;
 
 /**
- * The rooms of a client of `serveRooms`, over all connections of a ReconnectingConn. Made by
- * {@link roomsOf}.
+ * The client's end of `serveRooms`, over all connections of a ReconnectingConn. {@link roomsOf}
+ * creates it.
  */
 export class Rooms<S extends Definitions, T extends RoomSchemas> {
   /** The methods and events of your own contract. */
   readonly peer: Peer<S>;
   readonly #rooms: ClientRooms;
-  /** Publications that are not answered. */
+  /** Number of publications that wait for an answer. */
   #publications = 0;
 
   /** @internal */
@@ -92,20 +92,20 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   }
 
   /**
-   * Joins a room, and begins a loop over its messages. After a break the loop joins again and gets
-   * what it has missed: no message twice, and none missing without a `gap`. In a room with a state it
-   * begins with the state, and has a state where another loop has a gap. After each join it has
-   * `live`. The loops of a room share one join. A loop holds up to 1,000 unread messages or 1 MiB. It drops
-   * later ones, and reads them from the server when its reader has caught up. `break` ends the loop; the last one
-   * leaves the room.
+   * Joins a room, and begins a loop over its messages. After a break the loop joins again and yields the
+   * messages that it has missed. It yields no message twice, and a `gap` where messages may be missing.
+   * In a room with a state, it begins with the state, and yields a new state instead of a `gap`. After
+   * each join it yields `live`, when it has yielded what was published before. The loops of a room share
+   * one join. A loop holds up to 1,000 unread messages or 1 MiB. It gets later ones from the server when
+   * its reader has caught up. `break` ends the loop. The end of the last loop leaves the room.
    *
    * @returns The loop. It ends when the ReconnectingConn has ended, and throws its error. It also
    *   throws an {@link RpcError} with the code -32001 when the server refuses the room, or with the
    *   code that its `state` has thrown; a JSONError for a state that does not fit its schema; a
-   *   CloseError 1009 for one that is longer than `readLimit`. In place of a message that does not
-   *   fit the schema it has a `gap`, and the first one is reported.
-   * @throws TypeError for a name that is not of 1 to 256 bytes, another position or option, and for
-   *   `since` with `last`; RangeError for another `last`.
+   *   CloseError 1009 for a state that is longer than `readLimit`. A message that does not fit its
+   *   schema becomes a `gap`. The first one is reported.
+   * @throws TypeError for a name that has not 1 to 256 bytes, an invalid `since`, an unknown option, or
+   *   `since` with `last`; RangeError for a `last` out of range.
    */
   join<Name extends string>(
     room: Name,
@@ -125,20 +125,20 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   }
 
   /**
-   * Publishes in a room that a loop of this client has joined. The message has a random id. With
-   * this id it is sent again after a break and, after 1 to 30 s, while the server says that the
-   * room takes no messages, for example because the backplane is away. Loops drop the repetitions.
-   * Another call has another id, so loops do not drop it. Call again only if a second copy does no
-   * harm.
+   * Publishes in a room that a loop of this client has joined. The message has a random id. After a
+   * break it is sent again, with the same id. While the server cannot serve the room, for example
+   * because the backplane is away, it is sent again every 1 to 30 s. Loops drop the repetitions.
+   * Another call has another id, so loops do not drop its message. Call again only if a second copy
+   * does no harm.
    *
-   * @param data - A value that JSON has. It is read during the call.
+   * @param data - A value that JSON can express. It is serialized during the call.
    * @param options - As for a call of a method. `timeout` counts from this call. Default: 30,000.
    * @returns Resolves when the room has the message. A failure that no code awaits is reported.
    * @throws (rejects) {@link RpcError}: -32001 when the server refuses it, -32602 when `data` does
    *   not fit the schema of the server. TimeoutError, the reason of `signal`, the error that ended
-   *   the ReconnectingConn, and the CloseError of a connection that ended with 1007 or 1009: the
-   *   room may have the message. BackpressureError when 1,000 wait. TypeError without a loop of the
-   *   room. TypeError or JSONError for bad arguments.
+   *   the ReconnectingConn, and the CloseError of a connection that ended with 1007 or 1009: after
+   *   these four, the room may have the message. BackpressureError when 1,000 wait. TypeError
+   *   without a loop of the room. TypeError or JSONError for bad arguments.
    */
   publish<Name extends string>(
     room: Name,
@@ -158,7 +158,7 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     checkName('publish', name);
     checkOptionNames('publish', options, ['signal', 'timeout'], 'ignore');
     const ms = duration('timeout', options.timeout, TIMEOUT_MS, true);
-    // A copy: each repetition has the same bytes.
+    // A copy, so that each repetition has the same bytes.
     const message = { room: name, id: randomId(), data: JSON.parse(formatJSON(data)) as unknown };
     if (this.#publications >= MAX_PUBLICATIONS) {
       throw new BackpressureError(
@@ -168,55 +168,55 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
     this.#rooms.checkOpen();
     const first = this.#rooms.get(name);
     if (first === undefined) throw noLoop(name);
-    const given = new GivenUp(ms, options.signal);
+    const limit = new TimeLimit(ms, options.signal);
     this.#publications++;
     try {
       const delays = new Delays();
-      // The loops may have ended, and others may have begun.
+      // The room is another object after its loops have ended and others have begun.
       const room = (): ClientRoom => this.#rooms.get(name) ?? first;
-      while (!(await this.#tryPublish(room(), message, given, delays)));
+      while (!(await this.#tryPublish(room(), message, limit, delays)));
     } finally {
-      given.forget();
+      limit.forget();
       this.#publications--;
     }
   }
 
   /**
-   * @returns Whether the room has the message. Otherwise the connection broke, or it is to be sent
-   * later.
+   * @returns Whether the room has the message. If not, send it again: the connection broke, or the
+   *   server could not serve the room.
    */
   async #tryPublish(
     room: ClientRoom,
     message: { readonly room: string; readonly id: string; readonly data: unknown },
-    given: GivenUp,
+    limit: TimeLimit,
     delays: Delays,
   ): Promise<boolean> {
-    // A member publishes at once: before a leave or a close that follows.
-    if (!room.isDecided) await given.wait((done) => room.onDecided(done));
+    // A member's message is sent now, so that it precedes a later leave or close.
+    if (!room.isDecided) await limit.wait((done) => room.onDecided(done));
     this.#rooms.checkOpen();
     if (!room.isMember && room.isDecided) throw room.failure ?? noLoop(room.name);
     const { conn } = this.#rooms;
     const { changes } = room;
     try {
-      await this.#rooms.server['room.publish'](message, { signal: given.signal, timeout: false });
+      await this.#rooms.server['room.publish'](message, { signal: limit.signal, timeout: false });
       return true;
     } catch (error) {
-      if (given.signal.aborted) throw error;
+      if (limit.signal.aborted) throw error;
       const isRefused = error instanceof RpcError && error.code === ROOM_REFUSED;
-      // The client was no member. The connection or the server had ended the membership.
-      const isEarly = isRefused && (conn !== this.#rooms.conn || changes !== room.changes);
+      // The membership ended before the request arrived. The next one may succeed.
+      const isStale = isRefused && (conn !== this.#rooms.conn || changes !== room.changes);
       if (isLater(error)) {
-        given.cause = error;
-        await given.wait((done) => delays.wait(done));
-      } else if (!isEarly && !this.#rooms.isBreak(conn, error)) throw error;
+        limit.cause = error;
+        await limit.wait((done) => delays.wait(done));
+      } else if (!isStale && !this.#rooms.isBreak(conn, error)) throw error;
       return false;
     }
   }
 
   /**
-   * The members of a room that a loop of this client has joined, on all nodes of the server. Its
-   * key in the table needs `members: true`: the map is empty without it, which is reported, and
-   * before the join. A change makes another map.
+   * The members, on all nodes of the server, of a room that a loop of this client has joined. The map
+   * is empty before the join. The key of the room needs `members: true` in the table of the server.
+   * Otherwise the map stays empty, and an error is reported. Each change creates another map.
    */
   members<Name extends string>(room: Name): RoomMembers<InfoOf<T, Name>> {
     checkName('members', room);
@@ -228,8 +228,8 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
    * Calls `listener` when the members of a room have changed: at most once a second for each room, and
    * after each join.
    *
-   * @returns Removes the listener.
-   * @throws TypeError for another event, or when `listener` is not a function.
+   * @returns A function that removes the listener.
+   * @throws TypeError for an unknown event, or when `listener` is not a function.
    */
   on(event: 'members', listener: MembersListener): () => void {
     if (event !== 'members') throw new TypeError(`on: expected 'members', got ${String(event)}`);
@@ -240,12 +240,12 @@ export class Rooms<S extends Definitions, T extends RoomSchemas> {
   }
 }
 
-/** Ends a wait by time or by a signal. */
-class GivenUp {
-  /** Why the work is not done, for the error of the timeout. */
+/** Ends the waits of one publication after a time, or when the caller's signal aborts. */
+class TimeLimit {
+  /** The error of the last attempt: the `cause` of the TimeoutError. */
   cause: unknown;
   readonly #control = new AbortController();
-  /** Rejects the wait that runs. */
+  /** The current wait. */
   #waiting: Deferred<void> | undefined;
   readonly #cancel: (() => void) | undefined;
   readonly #given: AbortSignal | undefined;
@@ -273,8 +273,9 @@ class GivenUp {
   /**
    * Waits until `begin` calls its argument.
    *
-   * @param begin - Returns a function that stops it: nothing keeps a wait that was given up.
-   * @throws (rejects) the reason.
+   * @param begin - Returns a function that runs when the wait ends, also early. It removes what would
+   *   call the argument.
+   * @throws (rejects) the TimeoutError, or the reason of the caller's signal.
    */
   async wait(begin: (done: () => void) => () => void): Promise<void> {
     const waiting = new Deferred<void>();
@@ -294,11 +295,11 @@ class GivenUp {
 }
 
 /**
- * The rooms that a server offers by `serveRooms` of `@ws/hub/rooms`, on a ReconnectingConn. It reads the
- * connections, so no other code does.
+ * The rooms that a server offers by `serveRooms` of `@ws/hub/rooms`, on a ReconnectingConn. It reads
+ * from the connections. No other code may read from them.
  *
- * @throws TypeError for another value, a missing or unknown handler, or a name that begins with
- *   `room.`.
+ * @throws TypeError when `live` is no ReconnectingConn, for a missing or unknown handler, and for a
+ *   name that begins with `room.`.
  *
  * @example
  * ```ts
