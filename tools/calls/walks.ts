@@ -84,7 +84,7 @@ export const WALKS: Readonly<Record<string, Row>> = {
   },
   close: {
     what: "the peer's close frame, with a receive pending, until the end of the turn",
-    bound: 154,
+    bound: 155,
     ours: () => answer(ours((conn) => conn.receive(() => {}))),
     ws: () => answer(theirs(() => {})),
   },
