@@ -57,7 +57,7 @@ export async function openTarget(
       return stream;
     }
     if (!signal.aborted) return carrier;
-    carrier.releaseStream(false);
+    carrier.releaseStream();
     throw signal.reason;
   } catch (cause) {
     if (signal.aborted) throw signal.reason;
