@@ -22,8 +22,6 @@ export class SharedSession {
   readonly #socket: Duplex | undefined;
   /** A request took too long, and no answer to a ping has come since. */
   #isDoubted = false;
-  /** The server may not have read the last bytes of the last stream. */
-  #serverReads = false;
 
   constructor(session: ClientHttp2Session, socket: Duplex | undefined) {
     this.session = session;
@@ -45,14 +43,9 @@ export class SharedSession {
     return this;
   }
 
-  /**
-   * A stream has closed. A pooled session without streams ends.
-   *
-   * @param serverReads - The server has not ended the stream, and may still read.
-   */
-  releaseStream(serverReads: boolean): void {
+  /** A stream has closed. A pooled session without streams ends. */
+  releaseStream(): void {
     this.streams--;
-    this.#serverReads = serverReads;
     // Not within 'close' of a stream: Node 20 loops for ever, see session-guard.ts of node-server.
     if (this.streams === 0) setImmediate(() => this.endIfUnused());
   }
@@ -62,14 +55,9 @@ export class SharedSession {
    * end its side: Node waits without a bound.
    */
   endIfUnused(): void {
-    const { session } = this;
     const socket = this.#socket;
     if (this.streams > 0 || socket === undefined || socket.destroyed) return;
-    if (this.#serverReads && !session.destroyed) {
-      // `close` would end our side of the socket. Node's server then drops what it has not read.
-      this.retire();
-      session.goaway();
-    } else session.close();
+    this.session.close();
     (socket as Partial<Socket>).unref?.();
     const timer = setTimeout(() => socket.destroy(), LINGER_MS);
     unref(timer);

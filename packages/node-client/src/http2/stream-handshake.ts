@@ -82,17 +82,10 @@ export function askOnStream(shared: SharedSession, request: StreamRequest): Stre
     const fields = fieldsOf(request);
     checkSize(fields, session.remoteSettings?.maxHeaderListSize);
     const stream = session.request(fields, { endStream: false });
-    let ended = false;
-    // Node emits 'end' after `destroy` too.
-    stream.once('end', () => {
-      ended = !stream.destroyed;
-    });
-    stream.once('close', () => {
-      shared.releaseStream(!ended && stream.rstCode === Http2Code.NO_ERROR);
-    });
+    stream.once('close', () => shared.releaseStream());
     return { stream, head: markHandled(headOn(stream)) };
   } catch (cause) {
-    shared.releaseStream(false);
+    shared.releaseStream();
     if (cause instanceof HeadersTooLarge) throw cause;
     const { code } = cause as NodeJS.ErrnoException;
     const hasEnded = session.closed || session.destroyed || code === 'ERR_HTTP2_OUT_OF_STREAMS';

@@ -163,22 +163,6 @@ describe('a session of dial', () => {
     expect(socket.destroyed).toBe(true);
   });
 
-  it('leaves its socket to a server that may still read, for 2 s', async () => {
-    const { port, peers, url } = await rawServer((peer) => accepting(peer));
-    const socket = connectTcp(port, '127.0.0.1');
-    const conn = await dial(url, { http2: 'only', netDial: () => socket });
-    const [peer] = peers;
-    peer!.data(1, hex('88 02 03 e8'));
-    expect(await conn.closed).toMatchObject({ code: 1000, wasClean: true });
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-    await peer!.until(() => peer!.story(0).includes('GOAWAY 0'));
-    for (let i = 0; i < 10; i++) await turn();
-    expect(peer!.story(1).slice(-2)).toEqual(['DATA 0 END', 'RST_STREAM 0']);
-    expect(peer!.socket.readableEnded).toBe(false);
-    vi.advanceTimersByTime(2_000);
-    expect(socket.destroyed).toBe(true);
-  });
-
   it('keeps 300 WebSockets whose server reads slowly, and opens another', async () => {
     // The window of a stream is 0.
     const { url } = await rawServer(async (peer) => {
