@@ -51,6 +51,8 @@ export class Ending implements TurnTask {
   #fault: WebSocketError | undefined;
   /** The close handler runs. */
   #answering = false;
+  /** The peer's close frame came after ours. */
+  #isAnswered = false;
   /** The peer's time was over before the transport had sent everything. */
   #unsent = false;
   constructor(connection: Connection) {
@@ -160,6 +162,7 @@ export class Ending implements TurnTask {
   peerClosed(): void {
     const { inbox, machine, rare } = this.#connection;
     const { received, sent } = machine;
+    this.#isAnswered = sent;
     this.readEnd = { reason: peerCloseError(received!, sent, isCut(this.#connection), rare?.loss) };
     inbox.stop();
     this.#act();
@@ -268,8 +271,10 @@ export class Ending implements TurnTask {
     if (machine.over) return shared.laterTurn.add(this);
     if (machine.state >= DESTROYED) return;
     this.clocks.peerIsAwaited();
-    // Peers of this transport may never end their side.
-    if (machine.received !== undefined && endTimeout !== undefined)
+    // Peers of this transport may never end their side. A server that closed first may still read
+    // what we sent: it has the rest of `closeTimeout`.
+    const peerReads = shared.role === 'client' && !this.#isAnswered;
+    if (machine.received !== undefined && endTimeout !== undefined && !peerReads)
       this.clocks.stallFor(endTimeout);
   }
 
@@ -468,8 +473,6 @@ export class Ending implements TurnTask {
   #endWithoutPeer(): void {
     const { outbox, transport } = this.#connection;
     if (transport.endTimeout === undefined) return;
-    // Before the destroy: a reset would discard what the peer has received and not read.
-    outbox.sender.end();
     if (outbox.sender.bufferedAmount === 0) this.destroyTransport();
     else this.clocks.stallFor(transport.endTimeout);
   }
