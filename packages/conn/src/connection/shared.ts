@@ -15,8 +15,8 @@ import type { Timers } from '../scheduler/timers.ts';
 const MAX_FREE = 64;
 
 /**
- * From this many bytes on, frames may wait in the slab, or in a slow transport as a view of it. Fewer
- * are copied. Bounds count bytes, and the rest of the slab would be memory beyond them.
+ * This many bytes of frames or more may wait in the slab, or in a slow transport as a view of it.
+ * Fewer are copied: they would keep the rest of the slab in memory, which no bound counts.
  */
 export const LEND_FROM: number = (LARGEST_SLAB / 8) * 7;
 

@@ -43,7 +43,8 @@ function transitTime(
 // process, the timeout of the ping has not started. The connection then lives as long as some of
 // them leave within `interval + timeout`, or within the time in which the peer has read as many
 // bytes as the operating systems may have, and as long as the peer itself sends. Bytes that left
-// since the peer was heard may be in the operating systems. The timeout adds the time to read them.
+// after the last sign of life may still be in the operating systems: the timeout grows by the time
+// to read them.
 
 /** Sets the first alarm of `connection`. */
 export function startHeartbeat(connection: Connection): void {

@@ -30,8 +30,9 @@ type BlockOwner = { readonly platform: Platform };
  * connection needs a block. So two connections never share memory, and an idle connection has
  * none. The block of a message never has more than eight times the size of the message.
  *
- * The platform marks each block. A transfer of one message to another thread would take the others
- * with it. Memory for each message instead costs a loop over 1 KiB messages a fifth of its rate.
+ * The platform marks each block, so that no message can be transferred to another thread: the other
+ * messages of its block would go too. With memory for each message, a loop over messages of 1 KiB
+ * loses a fifth of its rate.
  */
 class MessageBlocks {
   #block: OwnedBytes = NO_BYTES;

@@ -58,7 +58,7 @@ export function refused(reason: unknown, end: object, report: () => void): CallP
 }
 
 /**
- * The promise of a call after a normal `end`, which finds nothing to do. It resolves when
+ * The promise of a call that has nothing to do, because a normal `end` came before. It resolves when
  * {@link atEnd} calls `settle`.
  */
 export function resolvedAt<T>(end: object, value: () => T | Promise<T>): Promise<T> {
