@@ -219,56 +219,59 @@ describe('a loop over a room with a state', () => {
     for (const { hub } of [old, next]) await hub.close();
   });
 
-  it('has a gap when it waits for a state and the next server has none', async () => {
-    vi.spyOn(console, 'error').mockImplementation(() => {});
-    const counter = new Counter();
-    const start = (state: RoomRules['state']) =>
-      startNode({ 'chat/*': { history: true, mayJoin: true, state } });
-    const [next, old] = [start(counter.state), start(undefined)];
-    let { node } = next;
-    const { rooms, live, cut } = startClient(() => node);
-    const loop = rooms.join('chat/main') as Loop;
-    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
-    counter.before = () => new Promise(() => {});
-    await next.hub.room('chat/main').publishJSON('does not fit');
-    const gap = items(loop, 2);
-    await expect.poll(() => counter.calls).toBe(2);
-    ({ node } = old);
-    cut();
-    expect(await gap).toEqual(['gap', 'live']);
-    cut();
-    await old.hub.room('chat/main').publishJSON({ text: '1' });
-    expect(await loop.next()).toMatchObject({ value: { kind: 'message', data: { text: '1' } } });
-    vi.restoreAllMocks();
-    await live.close();
-    for (const { hub } of [old, next]) await hub.close({ timeout: 1 });
-  });
+  describe('that waits for a state, and moves to a server without one', () => {
+    async function waiting(count: number) {
+      vi.spyOn(console, 'error').mockImplementation(() => {});
+      const counter = new Counter();
+      const start = (state: RoomRules['state']) =>
+        startNode({ 'chat/*': { history: true, mayJoin: true, state } });
+      const [next, old] = [start(counter.state), start(undefined)];
+      let { node } = next;
+      const { rooms, live, cut } = startClient(() => node);
+      const loop = rooms.join('chat/main') as Loop;
+      expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+      counter.before = () => new Promise(() => {});
+      await next.hub.room('chat/main').publishJSON('does not fit');
+      const gap = items(loop, count);
+      await expect.poll(() => counter.calls).toBe(2);
+      const move = (): void => {
+        ({ node } = old);
+        cut();
+      };
+      const end = async (): Promise<void> => {
+        vi.restoreAllMocks();
+        await live.close();
+        for (const { hub } of [old, next]) await hub.close({ timeout: 1 });
+      };
+      return { loop, gap, hub: old.hub, move, cut, end };
+    }
 
-  it.each([2, 5, 10])('has after that gap what is published %i ticks after its join', async (n) => {
-    vi.spyOn(console, 'error').mockImplementation(() => {});
-    const counter = new Counter();
-    const start = (state: RoomRules['state']) =>
-      startNode({ 'chat/*': { history: true, mayJoin: true, state } });
-    const [next, old] = [start(counter.state), start(undefined)];
-    let { node } = next;
-    const { rooms, live, cut } = startClient(() => node);
-    const loop = rooms.join('chat/main') as Loop;
-    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
-    counter.before = () => new Promise(() => {});
-    await next.hub.room('chat/main').publishJSON('does not fit');
-    const gap = items(loop, 1);
-    await turns();
-    old.hub.on('entered', async () => {
-      for (let i = 0; i < n; i++) await Promise.resolve();
-      await old.hub.room('chat/main').publishJSON({ text: '1' });
+    it('has a gap', async () => {
+      const { loop, gap, hub, move, cut, end } = await waiting(2);
+      move();
+      expect(await gap).toEqual(['gap', 'live']);
+      cut();
+      await hub.room('chat/main').publishJSON({ text: '1' });
+      expect(await loop.next()).toMatchObject({ value: { kind: 'message', data: { text: '1' } } });
+      await end();
     });
-    ({ node } = old);
-    cut();
-    expect(await gap).toEqual(['gap']);
-    expect(await loop.next()).toMatchObject({ value: { kind: 'message', data: { text: '1' } } });
-    vi.restoreAllMocks();
-    await live.close();
-    for (const { hub } of [old, next]) await hub.close({ timeout: 1 });
+
+    it.each([2, 5, 10])(
+      'has after that gap what is published %i ticks after its join',
+      async (n) => {
+        const { loop, gap, hub, move, end } = await waiting(1);
+        hub.on('entered', async () => {
+          for (let i = 0; i < n; i++) await Promise.resolve();
+          await hub.room('chat/main').publishJSON({ text: '1' });
+        });
+        move();
+        expect(await gap).toEqual(['gap']);
+        expect(await loop.next()).toMatchObject({
+          value: { kind: 'message', data: { text: '1' } },
+        });
+        await end();
+      },
+    );
   });
 
   it('gets a state for a message that does not fit its schema', async () => {
