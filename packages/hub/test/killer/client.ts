@@ -2,6 +2,12 @@ import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import type { Log } from './history-checker.ts';
 
+/**
+ * A stopped node answers late. A connection gets no answer at all if Node's primary hands it to a
+ * worker that is killed at that moment.
+ */
+export const HANDSHAKE = { handshakeTimeout: 8_000 };
+
 /** A client of a node, in some of its rooms. It has a log for each time that it is in a room. */
 export class Client {
   readonly run: string;
@@ -26,7 +32,7 @@ export class Client {
     this.rooms = rooms;
     this.#name = `client ${number} of ${address.run}`;
     this.#logs = logs;
-    this.#socket = new WebSocket(`ws://127.0.0.1:${address.port}/?${rooms.join(',')}`);
+    this.#socket = new WebSocket(`ws://127.0.0.1:${address.port}/?${rooms.join(',')}`, HANDSHAKE);
     // A node may begin to publish before.
     this.#socket.on('open', () => {
       for (const room of rooms) this.#enter(room);

@@ -1,5 +1,6 @@
 import type { Position } from '@ws/hub';
 import { WebSocket } from 'ws';
+import { HANDSHAKE } from './client.ts';
 import type { ToVisitor } from './visits.ts';
 
 /** The messages of a visitor: on which of its connections, from which node, and when, in s. */
@@ -40,7 +41,8 @@ export class Visitor {
   connect({ run, visits: port }: { readonly run: string; readonly visits: number }): void {
     this.#socket?.terminate();
     const visit = ++this.#visit;
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/?${this.#number}.${visit},${this.room}`);
+    const url = `ws://127.0.0.1:${port}/?${this.#number}.${visit},${this.room}`;
+    const socket = new WebSocket(url, HANDSHAKE);
     this.#socket = socket;
     socket.on('open', () => socket.send(JSON.stringify({ since: this.#since })));
     socket.on('message', (data: Buffer) => {
