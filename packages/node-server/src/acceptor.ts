@@ -16,11 +16,11 @@ import { NO_HEADERS } from './headers.ts';
 import {
   type AnyUpgraderOptions,
   checkUpgraderOptions,
+  type HeadChecks,
   pickUpgraderOptions,
   type UpgraderPlan,
 } from './options.ts';
 import { PendingWork } from './pending-work.ts';
-import type { HeadCallbacks } from './policies/head/head-callbacks.ts';
 import { limitLifetime } from './policies/lifetime.ts';
 import { Limits } from './policies/limits.ts';
 import { Refusals } from './responder/refusals.ts';
@@ -71,7 +71,7 @@ export class Acceptor {
    * @param callbacks - Undefined for requests of node:http.
    * @throws TypeError or RangeError that names the bad or unknown option.
    */
-  constructor(options: AnyUpgraderOptions, callbacks?: HeadCallbacks) {
+  constructor(options: AnyUpgraderOptions, callbacks?: HeadChecks) {
     const plan = checkUpgraderOptions(options, { callbacks });
     if (plan.readBuffer) void prepareReadBuffer();
     this.plan = plan;
@@ -96,13 +96,17 @@ export class Acceptor {
   }
 
   /**
-   * @param upgrader - Its method `close` was called.
+   * @param owner - Its method `close` was called.
+   * @param run - Closes the connections, and what else the owner has.
    * @throws (rejects with) TypeError or RangeError that names the bad option.
    */
-  close(options: CloseOptions, upgrader: object): Promise<CloseResult> {
+  close(
+    options: CloseOptions,
+    owner: object,
+    run = (plan: ClosePlan): Promise<CloseResult> => this.work.close(plan),
+  ): Promise<CloseResult> {
     try {
-      const check = (): ClosePlan => checkCloseOptions(options, this.plan.close);
-      return this.work.close(checked(check, upgrader, 'close'));
+      return run(checked(() => checkCloseOptions(options, this.plan.close), owner, 'close'));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -178,7 +182,7 @@ export class Acceptor {
   }
 
   /**
-   * The story of an upgrade; the table in `checks-in-order.ts` lists its faults. The connection opens within
+   * The story of an upgrade; the table in `upgrade-request.ts` lists its faults. The connection opens within
    * this call, unless the handshake has to wait.
    *
    * @throws (or rejects with) the error of the handshake, after the refusal was written.

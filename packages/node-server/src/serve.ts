@@ -19,12 +19,7 @@ import {
 import type { AuthOf } from './policies/authenticate.ts';
 import type { OnRefused } from './responder/refusals.ts';
 import type { HandlerOrRoutes } from './route.ts';
-import {
-  checkServeOptions,
-  http2OptionsOf,
-  namesAddress,
-  type ServeOptions,
-} from './serve-options.ts';
+import { checkServeOptions, namesAddress, type ServeOptions } from './serve-options.ts';
 import { type RunningServer, ServerBase } from './server-base.ts';
 import { streamListener, upgradeListener, upgradeOfNode } from './upgrade-listeners.ts';
 
@@ -106,8 +101,7 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
       const request = req && upgradeOfNode(acceptor.plan, req, socket, NO_BYTES);
       acceptor.recordRefusal(error, addressOf(socket, 'remoteAddress'), request);
     };
-    const failed = (error: unknown, where: string): void => reporter.failed(error, { where });
-    const http = server ?? makeServer(options, failed, refused);
+    const http = server ?? makeServer(options, reporter, refused);
     super('serve', http, acceptor, options, options.tls ?? contextOf(server));
     this.http = http;
     this.#onUpgrade = onUpgrade;
@@ -116,11 +110,8 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
     const request = options.request && guardListener(options.request, reporter, acceptor.work);
     const answer426 = upgradeRequired(refused);
     if (server === undefined) {
-      const { work } = acceptor;
-      const plain = new PlainRequests(request ?? answer426, () => work.progress(), refused);
-      work.pendingResponses = () => plain.pending;
-      this.#plain = plain;
-      this.#onRequest = plain.onRequest;
+      this.#plain = new PlainRequests(request ?? answer426, acceptor.work, refused);
+      this.#onRequest = this.#plain.onRequest;
     } else {
       acceptor.work.refusalsHoldClose = false;
       this.#onRequest = request ?? this.#unlessOtherListeners(answer426);
@@ -170,8 +161,7 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
     // without an answer.
     this.http.on('connect', this.#onUpgrade);
     this.http.on('checkExpectation', this.#plain!.onExpectation);
-    const http2 = http2OptionsOf(this.#options.http2);
-    if (http2 !== undefined) {
+    if (this.#options.http2) {
       const { settings, handshakeTimeout } = this.acceptor.plan;
       this.#sessions = new Http2Sessions(
         this.http,

@@ -19,12 +19,12 @@ import {
 } from '../options.ts';
 import { plainRequestFault, plainRequestRefusal } from '../plain-requests.ts';
 import type { AuthOf } from '../policies/authenticate.ts';
-import type { HeadCallbacks } from '../policies/head/head-callbacks.ts';
 import { notAnHttpRequest } from '../responder/client-error.ts';
 import { Http1Responder } from '../responder/http1.ts';
 import type { HandlerOrRoutes, HandlerRunner } from '../route.ts';
 import type { Router } from '../route-table.ts';
 import { UpgradeRequest } from '../upgrade-request.ts';
+import { HeadCallbackRunner, type HeadCallbacks } from './head-callbacks.ts';
 import { type HeadReading, isReadingHead, type OnHead, PendingHeads } from './head-reading.ts';
 
 /** The names of {@link HeadCallbacks}. */
@@ -118,7 +118,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
     const hasCallbacks = Object.values(callbacks).some((callback) => callback !== undefined);
     const ofUpgrader = pickUpgraderOptions(options) as AnyUpgraderOptions;
     this.#acceptor = checked(
-      () => new Acceptor(ofUpgrader, hasCallbacks ? callbacks : undefined),
+      () => new Acceptor(ofUpgrader, hasCallbacks ? new HeadCallbackRunner(callbacks) : undefined),
       RawUpgrader,
     );
     this.#acceptor.work.refusalsHoldClose = false;

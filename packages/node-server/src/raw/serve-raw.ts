@@ -137,8 +137,7 @@ function tlsServer(
 ): TlsServer {
   const bound = handshakeTimeout === false ? {} : { handshakeTimeout: handshakeTimeout ?? 10_000 };
   const alpn = tls.ALPNCallback === undefined ? { ALPNProtocols: ['http/1.1'] } : {};
-  const failed = (error: unknown, where: string): void => reporter.failed(error, { where });
-  const options = { allowHalfOpen: true, ...bound, ...alpn, ...tls, ...guardedTls(tls, failed) };
+  const options = { allowHalfOpen: true, ...bound, ...alpn, ...tls, ...guardedTls(tls, reporter) };
   const server = withReadableKeys('tls', () => createTlsServer(options));
   // The TLS handshake has failed, so no client can read an answer.
   return server.on('tlsClientError', (_error, socket) => void socket.destroy());
