@@ -80,15 +80,6 @@ function checkRawOptions(options: RawUpgraderOptions<unknown>): void {
   }
 }
 
-type RawParts = { readonly acceptor: Acceptor; readonly heads: PendingHeads };
-
-const parts = new WeakMap<object, RawParts>();
-
-/** The parts of an upgrader that `serveRaw` works with. */
-export function partsOf(upgrader: object): RawParts {
-  return parts.get(upgrader)!;
-}
-
 /**
  * Upgrades byte streams to WebSocket connections without node:http: it reads the request head
  * itself, more strictly than node:http, with the options, checks and answers of an Upgrader.
@@ -123,7 +114,6 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
     );
     this.#acceptor.work.refusalsHoldClose = false;
     this.#heads = new PendingHeads(this.#acceptor.plan.handshakeTimeout, fallback !== undefined);
-    parts.set(this, { acceptor: this.#acceptor, heads: this.#heads });
     this.#fallback = fallback;
     if (fallback === undefined) return;
     startTimeouts(fallback);
@@ -132,6 +122,11 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
       this.#fallbackMustListen = true;
     };
     fallback.on('listening', mustListen).on('close', mustListen);
+  }
+
+  /** @internal The parts of an upgrader that `serveRaw` works with. */
+  static partsOf(upgrader: RawUpgrader): { acceptor: Acceptor; heads: PendingHeads } {
+    return { acceptor: upgrader.#acceptor, heads: upgrader.#heads };
   }
 
   /** The connections that are not closed yet. The set is live. */
@@ -262,7 +257,8 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
           return refuse(reading, new HandshakeError(503, message));
         }
         this.#giveToFallback(reading);
-        return reject(leftToFallback());
+        const message = 'plain request; the server of the option fallback has the stream';
+        return reject(new HandshakeError(426, message));
       }
       const refusal = headRefusal(head);
       if (refusal !== undefined) return refuse(reading, refusal);
@@ -356,10 +352,6 @@ function isOldParser(version: string | undefined): boolean {
 /** Whether node:http would emit 'upgrade' for the head: an answer must not depend on the parser. */
 function wantsWebSocket(head: RequestHead): boolean {
   return head.wantsWebSocket && !(TAB_HIDES && head.hidesUpgrade);
-}
-
-function leftToFallback(): HandshakeError {
-  return new HandshakeError(426, 'plain request; the server of the option fallback has the stream');
 }
 
 /**
