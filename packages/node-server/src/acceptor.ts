@@ -1,8 +1,9 @@
+import type { Duplex } from 'node:stream';
 import { checked } from '@ws/codec/internal';
 import { type CloseInfo, Conn, type Observer, type Platform, TransportError } from '@ws/conn';
 import { internalsOf, limitRate, ResolvedOptions, WriteBudget } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
-import { inScope, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
+import { addressOf, inScope, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
 import { takeSocket } from './client-socket.ts';
 import {
   type CloseOptions,
@@ -113,16 +114,13 @@ export class Acceptor {
   }
 
   /**
-   * Records a refusal that is written outside a handshake.
+   * Records a refusal.
    *
-   * @param peer - The address of the other end.
+   * @param request - Undefined for one that was not parsed.
    */
-  recordRefusal(
-    error: HandshakeError,
-    peer: string | undefined,
-    request: UpgradeRequest | undefined,
-  ): void {
-    this.#refusals.record(error, request, request === undefined ? peer : request.address);
+  recordRefusal(error: HandshakeError, stream: Duplex, request: UpgradeRequest | undefined): void {
+    const address = request === undefined ? addressOf(stream, 'remoteAddress') : request.address;
+    this.#refusals.record(error, request, address);
   }
 
   /** @throws TypeError that names the route or the argument. */
@@ -252,7 +250,7 @@ export class Acceptor {
   async #fail(upgrade: UpgradeRequest, error: unknown): Promise<never> {
     const { responder, plan } = upgrade;
     const refusal = refusalOf(error, responder);
-    if (refusal !== undefined) this.#refusals.record(refusal, upgrade, upgrade.address);
+    if (refusal !== undefined) this.recordRefusal(refusal, responder.stream, upgrade);
     try {
       await upgrade.answerFailure(refusal, plan.error);
     } catch (fault) {

@@ -2,7 +2,6 @@ import type { Server as HttpServer, RequestListener } from 'node:http';
 import type { Server as HttpsServer } from 'node:https';
 import type { SecureContextOptions } from 'node:tls';
 import { checked, NO_BYTES } from '@ws/codec/internal';
-import { addressOf } from '@ws/node-io/internal';
 import { Acceptor, type AnyHandlers } from './acceptor.ts';
 import type { UpgradeListener } from './conn-handler.ts';
 import { makeServer } from './http-server.ts';
@@ -99,7 +98,7 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
     const { reporter } = acceptor.plan;
     const refused: OnRefused = (error, socket, req) => {
       const request = req && upgradeOfNode(acceptor.plan, req, socket, NO_BYTES);
-      acceptor.recordRefusal(error, addressOf(socket, 'remoteAddress'), request);
+      acceptor.recordRefusal(error, socket, request);
     };
     const http = server ?? makeServer(options, reporter, refused);
     super('serve', http, acceptor, options, options.tls ?? contextOf(server));

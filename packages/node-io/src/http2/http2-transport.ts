@@ -15,7 +15,7 @@ import {
 } from '../transport-base.ts';
 import { releaseFailed, WriteBacklog } from '../write-backlog.ts';
 import { Http2Code, resetForOverload, resetName } from './codes.ts';
-import { type PausedStream, type PausedStreams, pausedStreamsOf } from './session-memory.ts';
+import { type PausedStreams, pausedStreamsOf } from './session-memory.ts';
 
 /** Options of {@link http2Transport}. */
 export interface Http2TransportOptions {
@@ -101,7 +101,7 @@ type Carrier = WithOwner<Http2Transport>;
 let lastRemote: string | undefined;
 let lastLocal: string | undefined;
 
-class Http2Transport implements Transport, PausedStream {
+class Http2Transport implements Transport {
   readonly underlying: Http2Stream;
   readonly localAddr: string | undefined;
   readonly remoteAddr: string | undefined;
@@ -166,10 +166,6 @@ class Http2Transport implements Transport, PausedStream {
   get bufferedAmount(): number {
     const backlog = this.#backlog;
     return backlog === undefined ? 0 : backlog.bytes + this.#given;
-  }
-
-  get unread(): number {
-    return this.underlying.readableLength;
   }
 
   start(sink: TransportSink): void {
@@ -271,7 +267,7 @@ class Http2Transport implements Transport, PausedStream {
     this.underlying.pause();
     if (this.#unread !== undefined || this.#session === undefined || this.#closed) return;
     this.#unread = pausedStreamsOf(this.#session);
-    this.#unread.add(this);
+    this.#unread.add(this.underlying, this);
   }
 
   resume(): void {
@@ -288,7 +284,7 @@ class Http2Transport implements Transport, PausedStream {
   }
 
   #forgetUnread(): void {
-    this.#unread?.remove(this);
+    this.#unread?.remove(this.underlying);
     this.#unread = undefined;
   }
 

@@ -309,7 +309,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
   #refuse({ stream, head }: HeadReading, refusal: HandshakeError): void {
     const isRead = head?.fault === undefined && head?.method;
     const request = isRead ? this.#upgradeOf(head, stream, NO_BYTES) : undefined;
-    this.#acceptor.recordRefusal(refusal, addressOf(stream, 'remoteAddress'), request);
+    this.#acceptor.recordRefusal(refusal, stream, request);
     if (!stream.writable) return void stream.destroy();
     this.#acceptor.work.addSocket(stream);
     new Http1Responder(stream).refuse(refusal, head?.method);
