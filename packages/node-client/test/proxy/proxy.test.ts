@@ -583,20 +583,13 @@ describe('the bounds of a dial through a proxy', () => {
     await via.gone();
   });
 
-  it('end the TLS handshake with a silent server behind the proxy', async () => {
+  it.each([
+    ['the TLS handshake', 'wss', 443, 'waiting for the TLS handshake with h:443'],
+    ['the wait', 'ws', 80, 'waiting for the answer'],
+  ])('end %s with a silent server behind the proxy', async (_, scheme, port, stage) => {
     const via = await rawServer(says('HTTP/1.1 200 OK\r\n\r\n'));
-    expect(await inVain('wss://h/', { ...short, proxy: at(via.port) })).toMatchObject({
-      message:
-        'websocket: handshake with h:443 timed out after 200 ms (option handshakeTimeout) while waiting for the TLS handshake with h:443',
-    });
-    await via.gone();
-  });
-
-  it('end the wait for a silent server behind the proxy', async () => {
-    const via = await rawServer(says('HTTP/1.1 200 OK\r\n\r\n'));
-    expect(await inVain('ws://h/', { ...short, proxy: at(via.port) })).toMatchObject({
-      message:
-        'websocket: handshake with h:80 timed out after 200 ms (option handshakeTimeout) while waiting for the answer',
+    expect(await inVain(`${scheme}://h/`, { ...short, proxy: at(via.port) })).toMatchObject({
+      message: `websocket: handshake with h:${port} timed out after 200 ms (option handshakeTimeout) while ${stage}`,
     });
     await via.gone();
   });
