@@ -2,7 +2,7 @@ import { badType, checkOptionNames, kind } from '../arguments.ts';
 import { utf8Length } from '../text/utf8-automaton.ts';
 import { isTextByte } from './byte-class.ts';
 import { type ExtensionOffer, formatExtensions } from './extensions.ts';
-import { isHost, isRequestTarget } from './host.ts';
+import { isRequestTarget, parseHostPort } from './host.ts';
 import { acceptKey, isWebSocketKey } from './key.ts';
 import { isToken } from './scanner.ts';
 
@@ -85,7 +85,7 @@ export function formatRequest(
 ): string {
   checkOptionNames('formatRequest', options, REQUEST_OPTIONS);
   const { subprotocols = [], extensions = [], headers } = options;
-  if (typeof host !== 'string' || !isHost(host)) {
+  if (typeof host !== 'string' || parseHostPort(host) === undefined) {
     throw new TypeError(`host must be host[:port], not ${shown(host)}`);
   }
   if (typeof target !== 'string' || !VISIBLE.test(target) || !isRequestTarget(target, host)) {

@@ -9,7 +9,7 @@ import {
 } from '@ws/codec';
 import fc from 'fast-check';
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { isHost } from '../../src/handshake/host.ts';
+import { parseHostPort } from '../../src/handshake/host.ts';
 import { REQUEST } from './heads.ts';
 
 /** The request of the RFC after `change`. */
@@ -98,7 +98,9 @@ describe('checkRequest', () => {
   });
 });
 
-describe('isHost', () => {
+describe('parseHostPort', () => {
+  const isHost = (text: string): boolean => parseHostPort(text) !== undefined;
+
   it.each(['a%41', 'example.org:', '[::1]:', '*.example.org', "a!$&'()b", 'a;b', 'a=b', 'a,b'])(
     'accepts %s, which the grammar of RFC 3986 allows',
     (host) => expect(isHost(host)).toBe(true),

@@ -18,7 +18,7 @@ import {
   type Role,
   TextMessage,
 } from '../../protocol.ts';
-import { utf8Length, writeUtf8 } from '../../text/utf8-automaton.ts';
+import { readUtf8, utf8Length, writeUtf8 } from '../../text/utf8-automaton.ts';
 import { type Failure, failureBy, Machine, type MachineOwner } from '../machine.ts';
 import { CLOSE_RECEIVED, CLOSED, OPEN } from '../states.ts';
 import { FrameEncoder } from './encoder.ts';
@@ -386,8 +386,6 @@ export class Endpoint {
   }
 }
 
-let textDecoder: TextDecoder | undefined;
-
 /** @throws TypeError, RangeError for a code or reason that cannot be sent. */
 function closePayload(code: number, reason: string): Uint8Array {
   const payload = formatCloseMessage(code, reason);
@@ -395,12 +393,11 @@ function closePayload(code: number, reason: string): Uint8Array {
   throw new RangeError(`websocket: close code ${code} must not be sent; close() sends 1000`);
 }
 
-/** The event for the complete message of `decoder`. A byte order mark of a text is kept. */
+/** The event for the complete message of `decoder`. */
 function message(decoder: MessageDecoder): EndpointEvent {
   const data = decoder.data();
   if (decoder.type !== TextMessage) return { kind: 'binary', data };
-  textDecoder ??= new TextDecoder('utf-8', { ignoreBOM: true });
-  return { kind: 'text', text: textDecoder.decode(data) };
+  return { kind: 'text', text: readUtf8(data) };
 }
 
 /** Any other error than a fault of the peer is a detached chunk or a failed allocation. */

@@ -1,4 +1,4 @@
-import { quote } from '../../text/short-text.ts';
+import { quote } from '../../errors.ts';
 import { acceptDeflate } from '../deflate-negotiation.ts';
 import { type ExtensionOffer, parseExtensions } from '../extensions.ts';
 import type { RequestFacts } from '../request-rules.ts';
