@@ -3,7 +3,7 @@ import { ProtocolError } from '../errors.ts';
 import { isBytes } from '../masking/mask.ts';
 import type { OwnedBytes } from '../memory/slab.ts';
 import { CloseCode, isValidCloseCode, MAX_CLOSE_REASON } from '../protocol.ts';
-import { readUtf8, UTF8_ACCEPT, utf8Length, utf8Step, writeUtf8 } from '../text/utf8-automaton.ts';
+import { readUtf8, toUtf8, UTF8_ACCEPT, utf8Length, utf8Step } from '../text/utf8-automaton.ts';
 
 /** The contents of a close frame. */
 export interface ClosePayload {
@@ -47,16 +47,16 @@ export function formatCloseMessage(code: number, reason = ''): OwnedBytes {
     );
   }
   if (code === CloseCode.NoStatusReceived) return new Uint8Array(0);
-  const size = utf8Length(reason);
-  if (size > MAX_CLOSE_REASON) {
+  const text = toUtf8(reason);
+  if (text.length > MAX_CLOSE_REASON) {
     throw new RangeError(
       `websocket: a close reason has at most ${MAX_CLOSE_REASON} bytes of UTF-8`,
     );
   }
-  const payload = new Uint8Array(2 + size);
+  const payload = new Uint8Array(2 + text.length);
   payload[0] = code >> 8;
   payload[1] = code & 0xff;
-  writeUtf8(payload, 2, reason);
+  payload.set(text, 2);
   return payload;
 }
 

@@ -1,4 +1,4 @@
-import { writeUtf8 } from '../text/utf8-automaton.ts';
+import { toUtf8 } from '../text/utf8-automaton.ts';
 
 // Sixteen bytes are 21 characters and two more bits. The other bits of the last character have no
 // meaning: the key that RFC 6455, section 4.1 prints has some. The accept value counts the characters
@@ -43,10 +43,7 @@ const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
  */
 export function acceptKey(key: string): string {
   if (typeof key !== 'string') throw new TypeError(`key must be a string, not ${typeof key}`);
-  const text = key + GUID;
-  const buffer = new Uint8Array(3 * text.length);
-  const digest = sha1(buffer.subarray(0, writeUtf8(buffer, 0, text)));
-  return btoa(String.fromCharCode(...digest));
+  return btoa(String.fromCharCode(...sha1(toUtf8(key + GUID))));
 }
 
 const BLOCK = 64;

@@ -189,6 +189,12 @@ export function writeUtf8(into: Uint8Array, at: number, text: string): number {
   return encoder.encodeInto(text, into.subarray(at)).written;
 }
 
+/** Returns `text` as UTF-8. A lone surrogate becomes U+FFFD. */
+export function toUtf8(text: string): Uint8Array {
+  encoder ??= new TextEncoder();
+  return encoder.encode(text);
+}
+
 /** Reads a text that is known to be UTF-8. A byte order mark is kept. */
 export function readUtf8(bytes: OwnedBytes): string {
   decoder ??= new TextDecoder('utf-8', { ignoreBOM: true });
