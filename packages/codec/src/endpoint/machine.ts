@@ -204,10 +204,7 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
     if (event === FAILED) return this.fault(input.error!);
     if (event === PING && this.autoPong && this.open) this.#answerPing(input);
     if (event !== NEED_MORE) return event;
-    if (input.idle) {
-      this.input = undefined;
-      this.#owner.takeDecoder(input);
-    }
+    if (input.idle) this.giveBack();
     // As in `endIsDue`: its call would cost each chunk.
     return this.peerEnded || this.state >= DESTROYED ? this.#exhausted() : NEED_MORE;
   }
