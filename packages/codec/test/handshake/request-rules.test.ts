@@ -10,7 +10,7 @@ import {
 import fc from 'fast-check';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { parseHostPort } from '../../src/handshake/host.ts';
-import { REQUEST } from './heads.ts';
+import { add, REQUEST, swap } from './heads.ts';
 
 /** The request of the RFC after `change`. */
 function facts(change: (text: string) => string): RequestHead {
@@ -18,17 +18,6 @@ function facts(change: (text: string) => string): RequestHead {
   expect(head.push(new TextEncoder().encode(change(REQUEST)))).toBe('done');
   return head;
 }
-
-/** Adds a header line. */
-const add =
-  (line: string) =>
-  (text: string): string =>
-    text.replace('Upgrade:', `${line}\r\nUpgrade:`);
-
-const swap =
-  (from: string | RegExp, to: string) =>
-  (text: string): string =>
-    text.replace(from, to);
 
 describe('checkRequest', () => {
   it('accepts the request of RFC 6455, section 1.3', () => {
