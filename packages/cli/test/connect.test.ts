@@ -189,20 +189,17 @@ describe('wsx URL in a pipe', () => {
   });
 
   it('waits --wait seconds for answers after the end of stdin', async () => {
-    /** A server that answers after `ms`, unless the client has closed. */
-    const after = (ms: number): Promise<string> =>
-      server((conn) => {
-        const timer = setTimeout(() => void conn.send('late'), ms);
-        void conn.closed.then(() => clearTimeout(timer));
-        return conn.discardReads();
-      });
-    const never = await after(60_000);
-    expect(await wsx([never, '--wait', '0'], 'x\n')).toMatchObject({ code: 0, out: '' });
-    const url = await after(100);
-    expect(await wsx([url, '--wait', '1'], 'x\n')).toMatchObject({ code: 0, out: 'late\n' });
-    const run = start([url, '--wait', 'forever']);
-    run.stdin.end();
-    await run.until('late\n');
+    const never = await server((conn) => conn.discardReads());
+    expect(await wsx([never, '--wait', '0.05'], 'x\n')).toMatchObject({ code: 0, out: '' });
+    // The server's close ends the wait, so no answer is too late.
+    const url = await server(async (conn) => {
+      await conn.readMessage();
+      setTimeout(() => void conn.send('late').then(() => conn.close()), 100);
+    });
+    expect(await wsx([url, '--wait', '60'], 'x\n')).toMatchObject({ code: 0, out: 'late\n' });
+    const run = start([await echo(), '--wait', 'forever']);
+    run.stdin.end('x\n');
+    await run.until('x\n');
     run.interrupt();
     expect(await run.code).toBe(0);
   });
