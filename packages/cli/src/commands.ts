@@ -117,3 +117,9 @@ export type CommandName = keyof typeof COMMANDS;
 export function isCommand(word: string): word is CommandName {
   return Object.hasOwn(COMMANDS, word);
 }
+
+/** A command with its words, as it is typed. */
+export function lineOf(name: CommandName): string {
+  const { words }: Command = COMMANDS[name];
+  return name === 'connect' ? `wsx ${words}` : `wsx ${name} ${words}`;
+}

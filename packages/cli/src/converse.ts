@@ -93,7 +93,7 @@ export async function converse(
   }
   if (failure !== undefined) throw failure;
   if (end !== undefined && !(end.wasClean && end.code === sender.closing?.code)) {
-    const unclean = endFailure(end, excerpt(end.reason));
+    const unclean = endFailure(end);
     if (unclean !== undefined) throw unclean;
   }
   if (cut !== undefined) throw cut;

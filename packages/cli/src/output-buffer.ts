@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream';
 import { type Failure, inputOutput } from './failure.ts';
+import { drained } from './io.ts';
 
 const SIZE = 64 * 1024;
 
@@ -77,18 +78,8 @@ export class OutputBuffer {
 
   #write(bytes: Uint8Array): void {
     if (this.#failure !== undefined || this.#stream.write(bytes)) return;
-    const stream = this.#stream;
-    this.#drained ??= new Promise<void>((resolve) => {
-      const over = (): void => {
-        stream.off('drain', over);
-        stream.off('error', over);
-        stream.off('close', over);
-        this.#drained = undefined;
-        resolve();
-      };
-      stream.on('drain', over);
-      stream.on('error', over);
-      stream.on('close', over);
+    this.#drained ??= drained(this.#stream).then(() => {
+      this.#drained = undefined;
     });
   }
 

@@ -3,7 +3,7 @@ import { BinaryMessage, TextMessage } from '@ws/node-client';
 import { endsOf } from './conversation.ts';
 import { converse } from './converse.ts';
 import { ExitCode, Failure, usage } from './failure.ts';
-import { safeJson } from './formats.ts';
+import { safeJson, type WholeMessage } from './formats.ts';
 import { delay, type Io, note } from './io.ts';
 import { type OptionName, type Values, waitOf } from './options.ts';
 import type { OutputBuffer } from './output-buffer.ts';
@@ -119,17 +119,12 @@ async function sendAfterAnswers(
   await answers.complete(sender.ended);
 }
 
-interface Answer {
-  readonly type: DataType;
-  readonly bytes: Uint8Array;
-}
-
 /** Compares answers with those of a recording, in order. */
 class Answers {
   readonly #output: OutputBuffer;
   readonly #wait: number;
   #expected: Recorded[] = [];
-  #came: Answer[] = [];
+  #came: WholeMessage[] = [];
   #cameBytes = 0;
   #onCompared = (): void => {};
   expected = 0;
