@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { BinaryMessage, type DataType, TextMessage } from '@ws/node-client';
+import { escapeControls } from './escape.ts';
 import { ExitCode, Failure, usage } from './failure.ts';
 import type { OptionName, Values } from './options.ts';
 
@@ -88,15 +89,9 @@ function jsonStringEncoder(head: string, tail: string): Encoder {
   };
 }
 
-/** Characters that JSON allows and that control a terminal. */
-const ODD = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
-
 /** JSON that is safe on a terminal too. */
 export function safeJson(value: unknown): string {
-  return JSON.stringify(value).replace(
-    ODD,
-    (odd) => `\\u${odd.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return escapeControls(JSON.stringify(value));
 }
 
 /** A whole message. */
