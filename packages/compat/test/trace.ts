@@ -97,6 +97,14 @@ export class Scene {
     };
   }
 
+  /** A client, watched. Its errors are events only. */
+  client(address: string | URL, ...more: unknown[]): Socketish {
+    const Client = this.ws as unknown as new (...args: unknown[]) => Socketish;
+    const client = new Client(address, ...more);
+    client.on('error', () => {});
+    return this.watch('client', client);
+  }
+
   /** A server on a free port. */
   async serve(options: object = {}): Promise<Server> {
     const server = new this.ws.WebSocketServer({ port: 0, host: '127.0.0.1', ...options });

@@ -148,7 +148,7 @@ describe('the properties', () => {
       ws.send('still sends');
       ws.close();
     });
-    const client = scene.watch('client', new scene.ws(urlOf(wss)));
+    const client = scene.client(urlOf(wss));
     await closed(client);
   });
 

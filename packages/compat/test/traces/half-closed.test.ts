@@ -28,8 +28,7 @@ describe('a client whose server ends its half', () => {
   for (const frames of ['', '810161', '8100890178', '880203e8', '0101', '8300']) {
     sameTrace(`after the bytes "${frames}"`, async (scene) => {
       const url = await halfOpenServer(scene, (socket) => socket.end(Buffer.from(frames, 'hex')));
-      const client = scene.watch('client', new scene.ws(url));
-      client.on('error', () => {});
+      const client = scene.client(url);
       await closed(client);
     });
 
@@ -37,8 +36,7 @@ describe('a client whose server ends its half', () => {
       const url = await halfOpenServer(scene, (socket) => {
         socket.once('data', () => socket.end(Buffer.from(frames, 'hex')));
       });
-      const client = scene.watch('client', new scene.ws(url));
-      client.on('error', () => {});
+      const client = scene.client(url);
       client.on('open', () => client.close(1001, 'away'));
       await closed(client);
     });
@@ -46,7 +44,7 @@ describe('a client whose server ends its half', () => {
 
   sameTrace('in a listener of open', async (scene) => {
     const url = await halfOpenServer(scene, (socket) => socket.end());
-    const client = scene.watch('client', new scene.ws(url));
+    const client = scene.client(url);
     client.on('open', () => {
       client.send('x', scene.callback('client', 'send'));
       client.close(1000);

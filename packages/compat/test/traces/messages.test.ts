@@ -246,7 +246,7 @@ describe('binaryType', () => {
       ws.close();
     });
     const { port } = wss.address() as { port: number };
-    const client = scene.watch('client', new scene.ws(`ws://127.0.0.1:${port}`));
+    const client = scene.client(`ws://127.0.0.1:${port}`);
     client.binaryType = 'arraybuffer';
     await closed(client);
   });
@@ -320,8 +320,7 @@ describe('before and after the open state', () => {
   sameTrace('methods throw while the client connects', async (scene) => {
     const wss = await scene.serve();
     const { port } = wss.address() as { port: number };
-    const client = scene.watch('client', new scene.ws(`ws://127.0.0.1:${port}`));
-    client.on('error', () => {});
+    const client = scene.client(`ws://127.0.0.1:${port}`);
     scene.attempt('client', 'send', () => client.send('x'));
     scene.attempt('client', 'ping', () => client.ping());
     scene.attempt('client', 'pong', () => client.pong());

@@ -33,9 +33,7 @@ async function upgraded(
   scene.cleanup(() => {
     http.close();
   });
-  const client = new scene.ws(`ws://127.0.0.1:${(http.address() as AddressInfo).port}`);
-  client.on('error', () => {});
-  scene.watch('client', client);
+  const client = scene.client(`ws://127.0.0.1:${(http.address() as AddressInfo).port}`);
   await closed(client);
   await closed(...accepted);
 }

@@ -47,7 +47,7 @@ describe('createWebSocketStream', () => {
   sameTrace('waits for the open connection', async (scene) => {
     const wss = await scene.serve();
     wss.on('connection', (ws) => ws.on('message', (data) => scene.log('server', String(data))));
-    const client = scene.watch('client', new scene.ws(urlOf(wss)));
+    const client = scene.client(urlOf(wss));
     const stream = watchStream(scene, 'client', scene.ws.createWebSocketStream(client));
     stream.resume();
     stream.write('early', scene.callback('client', 'write'));
@@ -116,7 +116,7 @@ describe('createWebSocketStream', () => {
 
   sameTrace('fails with the handshake', async (scene) => {
     const { url } = await scene.rawServer((_request, socket) => socket.destroy());
-    const client = scene.watch('client', new scene.ws(url));
+    const client = scene.client(url);
     const stream = watchStream(scene, 'client', scene.ws.createWebSocketStream(client));
     stream.write('x', scene.callback('client', 'write'));
     await closed(client);
@@ -197,7 +197,7 @@ describe('createWebSocketStream', () => {
 
   sameTrace('destroy while the client connects', async (scene) => {
     const wss = await scene.serve();
-    const client = scene.watch('client', new scene.ws(urlOf(wss)));
+    const client = scene.client(urlOf(wss));
     const stream = watchStream(scene, 'client', scene.ws.createWebSocketStream(client));
     stream.destroy();
     await closed(client);
@@ -208,7 +208,7 @@ describe('createWebSocketStream', () => {
     const { url } = await scene.rawServer((_request, socket) => {
       socket.end('HTTP/1.1 500 No\r\nConnection: close\r\n\r\n');
     });
-    const client = scene.watch('client', new scene.ws(url));
+    const client = scene.client(url);
     const stream = watchStream(scene, 'client', scene.ws.createWebSocketStream(client));
     stream.end('x', scene.callback('client', 'end'));
     await closed(client);
