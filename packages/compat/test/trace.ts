@@ -236,6 +236,17 @@ export function sameTrace(title: string, program: Program): void {
   });
 }
 
+type PairProgram = (pair: { server: Socketish; client: Socketish }, scene: Scene) => unknown;
+
+/** As {@link sameTrace}, with an open pair, until both ends have closed. */
+export function samePair(title: string, program: PairProgram): void {
+  sameTrace(title, async (scene) => {
+    const { server, client } = await scene.pair();
+    await program({ server, client }, scene);
+    await closed(server, client);
+  });
+}
+
 /** Resolves when `ws` is closed. */
 export async function closed(...sockets: Socketish[]): Promise<void> {
   for (const ws of sockets) {

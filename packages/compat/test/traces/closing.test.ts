@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { runInNewContext } from 'node:vm';
 import { describe } from 'vitest';
-import { closed, masked, sameTrace } from '../trace.ts';
+import { closed, masked, samePair, sameTrace } from '../trace.ts';
 
 const BAD_CODES = [
   0,
@@ -22,11 +22,9 @@ const BAD_CODES = [
 ];
 
 describe.each([['server'], ['client']] as const)('close by the %s', (side) => {
-  sameTrace('takes the bytes of another realm as a reason', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('takes the bytes of another realm as a reason', ({ server, client }) => {
     const reason = runInNewContext('Uint8Array.of(0x6f, 0x6b)') as Buffer;
     (side === 'server' ? server : client).close(1000, reason);
-    await closed(server, client);
   });
 
   for (const args of [
@@ -40,74 +38,62 @@ describe.each([['server'], ['client']] as const)('close by the %s', (side) => {
     [1000, ''],
     [1000, 'grüße'],
   ] as [number, string][]) {
-    sameTrace(`sends ${JSON.stringify(args)}`, async (scene) => {
-      const { server, client } = await scene.pair();
+    samePair(`sends ${JSON.stringify(args)}`, ({ server, client }, scene) => {
       const ws = side === 'server' ? server : client;
       scene.attempt(side, 'close', () => ws.close(...args));
       scene.log(side, ws.readyState);
       scene.attempt(side, 'close again', () => ws.close(1001));
-      await closed(server, client);
     });
   }
 
   for (const code of BAD_CODES) {
-    sameTrace(`rejects the code ${String(code)}`, async (scene) => {
-      const { server, client } = await scene.pair();
+    samePair(`rejects the code ${String(code)}`, ({ server, client }, scene) => {
       const ws = side === 'server' ? server : client;
       scene.attempt(side, 'close', () => ws.close(code as number));
       scene.log(side, ws.readyState);
       ws.terminate();
-      await closed(server, client);
     });
   }
 
   for (const reason of ['x'.repeat(124), 'é'.repeat(62), {}, 7, [1, 2], null]) {
-    sameTrace(`answers the reason ${JSON.stringify(reason)?.slice(0, 10)}`, async (scene) => {
-      const { server, client } = await scene.pair();
-      const ws = side === 'server' ? server : client;
-      scene.attempt(side, 'close', () => ws.close(1000, reason as string));
-      scene.log(side, ws.readyState);
-      ws.terminate();
-      await closed(server, client);
-    });
+    samePair(
+      `answers the reason ${JSON.stringify(reason)?.slice(0, 10)}`,
+      ({ server, client }, scene) => {
+        const ws = side === 'server' ? server : client;
+        scene.attempt(side, 'close', () => ws.close(1000, reason as string));
+        scene.log(side, ws.readyState);
+        ws.terminate();
+      },
+    );
   }
 
-  sameTrace('comes after all messages', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('comes after all messages', ({ server, client }, scene) => {
     const ws = side === 'server' ? server : client;
     for (let i = 0; i < 5; i++) ws.send(`${i}`, scene.callback(side, `send ${i}`));
     ws.close(1000, 'bye');
-    await closed(server, client);
   });
 
-  sameTrace('still emits the messages of the peer', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('still emits the messages of the peer', ({ server, client }) => {
     const [ws, peer] = side === 'server' ? [server, client] : [client, server];
     peer.send('crossing');
     peer.send('crossing too');
     ws.close();
-    await closed(server, client);
   });
 
-  sameTrace('and by the peer at the same time', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('and by the peer at the same time', ({ server, client }) => {
     server.close(1001, 'server');
     client.close(1000, 'client');
-    await closed(server, client);
   });
 
-  sameTrace('in a listener for messages', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('in a listener for messages', ({ server, client }) => {
     const [ws, peer] = side === 'server' ? [server, client] : [client, server];
     ws.on('message', () => ws.close(4000, 'enough'));
     peer.send('1');
     peer.send('2');
     peer.send('3');
-    await closed(server, client);
   });
 
-  sameTrace('terminate ends without a close frame', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('terminate ends without a close frame', ({ server, client }, scene) => {
     const ws = side === 'server' ? server : client;
     ws.send('sent', scene.callback(side, 'send'));
     scene.attempt(side, 'terminate', () => ws.terminate());
@@ -115,49 +101,38 @@ describe.each([['server'], ['client']] as const)('close by the %s', (side) => {
     ws.send('late', scene.callback(side, 'late'));
     scene.attempt(side, 'close', () => ws.close());
     scene.attempt(side, 'terminate', () => ws.terminate());
-    await closed(server, client);
   });
 
-  sameTrace('terminate after close', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('terminate after close', ({ server, client }) => {
     const ws = side === 'server' ? server : client;
     ws.close(1000);
     ws.terminate();
-    await closed(server, client);
   });
 
-  sameTrace('destroying the socket', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('destroying the socket', ({ server, client }) => {
     const ws = side === 'server' ? server : client;
     (ws as never as { _socket: { destroy(error?: Error): void } })._socket.destroy();
-    await closed(server, client);
   });
 
-  sameTrace('destroying the socket with an error', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('destroying the socket with an error', ({ server, client }, scene) => {
     const ws = side === 'server' ? server : client;
     ws.send('x', scene.callback(side, 'send'));
     (ws as never as { _socket: { destroy(error?: Error): void } })._socket.destroy(
       new Error('boom'),
     );
     ws.send('y', scene.callback(side, 'late'));
-    await closed(server, client);
   });
 
-  sameTrace('sending after the end of the socket', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('sending after the end of the socket', ({ server, client }, scene) => {
     const ws = side === 'server' ? server : client;
     (ws as never as { _socket: { end(): void } })._socket.end();
     ws.send('late', (error) => scene.log(side, ws.readyState, error));
-    await closed(server, client);
   });
 
-  sameTrace('ending the socket', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('ending the socket', ({ server, client }, scene) => {
     const ws = side === 'server' ? server : client;
     (ws as never as { _socket: { end(): void } })._socket.end();
     ws.send('late', scene.callback(side, 'late'));
-    await closed(server, client);
   });
 
   sameTrace('closeTimeout ends a handshake that hangs', async (scene) => {

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { constants, deflateRawSync } from 'node:zlib';
 import { describe } from 'vitest';
-import { closed, masked, sameTrace } from '../trace.ts';
+import { closed, masked, samePair, sameTrace } from '../trace.ts';
 
 const zero = Buffer.alloc(4);
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex');
@@ -87,10 +87,8 @@ describe('a fault of the server', () => {
     ['a close of one byte', hex('88 01 00')],
     ['close code 1006', hex('88 02 03ee')],
   ] as const) {
-    sameTrace(name, async (scene) => {
-      const { server, client } = await scene.pair();
+    samePair(name, ({ server, client }) => {
       (server as never as { _socket: Socket })._socket.write(bytes);
-      await closed(server, client);
     });
   }
 });

@@ -4,7 +4,7 @@ import http, { type IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { describe } from 'vitest';
-import { closed, masked, type Scene, sameTrace, type Ws } from '../trace.ts';
+import { closed, masked, type Scene, samePair, sameTrace, type Ws } from '../trace.ts';
 
 type Connection = InstanceType<Ws>;
 
@@ -97,22 +97,22 @@ describe.each([['server'], ['client']] as const)('the socket of the %s', (side) 
       await turn();
     });
 
-    sameTrace(`${way} in a listener of message, with more messages behind`, async (scene) => {
-      const { server, client } = await scene.pair();
-      const [ws, peer] = side === 'server' ? [server, client] : [client, server];
-      ws.once('message', () => {
-        if (way === 'close' || way === 'terminate') ws[way]();
-        else socketOf(ws)[way]();
-        scene.log(side, 'state', ws.readyState);
-      });
-      socketOf(peer).cork();
-      for (const text of ['1', '2', '3']) peer.send(text);
-      socketOf(peer).uncork();
-      await closed(server, client);
-    });
+    samePair(
+      `${way} in a listener of message, with more messages behind`,
+      ({ server, client }, scene) => {
+        const [ws, peer] = side === 'server' ? [server, client] : [client, server];
+        ws.once('message', () => {
+          if (way === 'close' || way === 'terminate') ws[way]();
+          else socketOf(ws)[way]();
+          scene.log(side, 'state', ws.readyState);
+        });
+        socketOf(peer).cork();
+        for (const text of ['1', '2', '3']) peer.send(text);
+        socketOf(peer).uncork();
+      },
+    );
 
-    sameTrace(`${way} in a callback of send`, async (scene) => {
-      const { server, client } = await scene.pair();
+    samePair(`${way} in a callback of send`, ({ server, client }, scene) => {
       const ws = side === 'server' ? server : client;
       ws.send('x', (error) => {
         scene.log(side, 'sent', error);
@@ -120,7 +120,6 @@ describe.each([['server'], ['client']] as const)('the socket of the %s', (side) 
         else socketOf(ws)[way]();
         scene.log(side, 'state', ws.readyState);
       });
-      await closed(server, client);
     });
   }
 

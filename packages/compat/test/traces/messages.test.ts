@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { once } from 'node:events';
 import { Duplex } from 'node:stream';
 import { describe } from 'vitest';
-import { closed, masked, sameTrace } from '../trace.ts';
+import { closed, masked, samePair, sameTrace } from '../trace.ts';
 
 /** Data of every kind that `send` takes. */
 const DATA: readonly [name: string, data: () => unknown][] = [
@@ -27,13 +27,11 @@ const DATA: readonly [name: string, data: () => unknown][] = [
 
 describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
   for (const [name, data] of DATA) {
-    sameTrace(`sends ${name}`, async (scene) => {
-      const { server, client } = await scene.pair();
+    samePair(`sends ${name}`, async ({ server, client }, scene) => {
       const [from, to] = side === 'server' ? [server, client] : [client, server];
       from.send(data() as string, scene.callback(side, 'send'));
       await once(to, 'message');
       to.close();
-      await closed(server, client);
     });
   }
 
@@ -59,8 +57,7 @@ describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
     (memory: ArrayBuffer) => memory,
   ]) {
     const { name } = view(new ArrayBuffer(8)).constructor;
-    sameTrace(`rejects a transferred ${name}`, async (scene) => {
-      const { server, client } = await scene.pair();
+    samePair(`rejects a transferred ${name}`, ({ server, client }, scene) => {
       const from = side === 'server' ? server : client;
       const memory = new ArrayBuffer(8);
       const data = view(memory);
@@ -68,17 +65,14 @@ describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
       scene.attempt(side, 'send', () => from.send(data, { binary: true }));
       scene.attempt(side, 'ping', () => from.ping(data));
       from.close();
-      await closed(server, client);
     });
   }
 
   for (const value of [{}, true, Symbol('x'), () => {}]) {
-    sameTrace(`rejects ${typeof value}`, async (scene) => {
-      const { server, client } = await scene.pair();
+    samePair(`rejects ${typeof value}`, ({ server, client }, scene) => {
       const from = side === 'server' ? server : client;
       scene.attempt(side, 'send', () => from.send(value as never));
       from.close();
-      await closed(server, client);
     });
   }
 
@@ -91,19 +85,16 @@ describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
     { compress: undefined, binary: undefined },
     {},
   ]) {
-    sameTrace(`honours ${JSON.stringify(options)}`, async (scene) => {
-      const { server, client } = await scene.pair();
+    samePair(`honours ${JSON.stringify(options)}`, async ({ server, client }, scene) => {
       const [from, to] = side === 'server' ? [server, client] : [client, server];
       from.send('text', options, scene.callback(side, 'send'));
       from.send(Buffer.from('bytes'), options);
       await once(to, 'message');
       from.close();
-      await closed(server, client);
     });
   }
 
-  sameTrace('sends fragments', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('sends fragments', async ({ server, client }, scene) => {
     const [from, to] = side === 'server' ? [server, client] : [client, server];
     from.send('one', { fin: false }, scene.callback(side, 'first'));
     from.ping('between');
@@ -113,28 +104,27 @@ describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
     from.send(Buffer.from('b'));
     await once(to, 'message');
     from.close();
-    await closed(server, client);
   });
 
-  sameTrace('keeps the order of messages, pings and their callbacks', async (scene) => {
-    const { server, client } = await scene.pair();
-    const [from, to] = side === 'server' ? [server, client] : [client, server];
-    for (let i = 0; i < 20; i++) {
-      from.send(`message ${i}`, scene.callback(side, `send ${i}`));
-      if (i % 5 === 0) from.ping(`ping ${i}`, undefined, scene.callback(side, `ping ${i}`));
-      if (i % 7 === 0) from.pong(`pong ${i}`, undefined, scene.callback(side, `pong ${i}`));
-    }
-    from.send(new Blob(['a blob']), scene.callback(side, 'blob'));
-    from.send('after the blob', scene.callback(side, 'after'));
-    from.ping('last');
-    await once(to, 'ping');
-    await once(from, 'pong');
-    from.close(1000, 'done');
-    await closed(server, client);
-  });
+  samePair(
+    'keeps the order of messages, pings and their callbacks',
+    async ({ server, client }, scene) => {
+      const [from, to] = side === 'server' ? [server, client] : [client, server];
+      for (let i = 0; i < 20; i++) {
+        from.send(`message ${i}`, scene.callback(side, `send ${i}`));
+        if (i % 5 === 0) from.ping(`ping ${i}`, undefined, scene.callback(side, `ping ${i}`));
+        if (i % 7 === 0) from.pong(`pong ${i}`, undefined, scene.callback(side, `pong ${i}`));
+      }
+      from.send(new Blob(['a blob']), scene.callback(side, 'blob'));
+      from.send('after the blob', scene.callback(side, 'after'));
+      from.ping('last');
+      await once(to, 'ping');
+      await once(from, 'pong');
+      from.close(1000, 'done');
+    },
+  );
 
-  sameTrace('calls every callback in the async context of its call', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('calls every callback in the async context of its call', ({ server, client }, scene) => {
     const from = side === 'server' ? server : client;
     const context = new AsyncLocalStorage<string>();
     const log = (): void => scene.log(side, 'context', context.getStore() ?? 'none');
@@ -145,24 +135,23 @@ describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
       });
     }
     from.close();
-    await closed(server, client);
   });
 
-  sameTrace('calls every callback of a message in the state of that time', async (scene) => {
-    const { server, client } = await scene.pair();
-    const from = side === 'server' ? server : client;
-    from.send('x', () => {
-      scene.log(side, 'state', from.readyState);
-      from.close();
-      scene.log(side, 'state', from.readyState);
-    });
-    await closed(server, client);
-  });
+  samePair(
+    'calls every callback of a message in the state of that time',
+    ({ server, client }, scene) => {
+      const from = side === 'server' ? server : client;
+      from.send('x', () => {
+        scene.log(side, 'state', from.readyState);
+        from.close();
+        scene.log(side, 'state', from.readyState);
+      });
+    },
+  );
 });
 
 describe.each([['server'], ['client']] as const)('a Blob of the %s', (side) => {
-  sameTrace('that cannot be read ends the connection', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('that cannot be read ends the connection', async ({ server, client }, scene) => {
     const ws = side === 'server' ? server : client;
     const blob = Object.assign(new Blob(['x']), {
       arrayBuffer: () => Promise.reject(new Error('of the blob')),
@@ -170,14 +159,12 @@ describe.each([['server'], ['client']] as const)('a Blob of the %s', (side) => {
     await new Promise((resolve) => ws.send('before', resolve));
     ws.send(blob as never, scene.callback(side, 'blob'));
     ws.send('after', scene.callback(side, 'after'));
-    await closed(server, client);
   });
 });
 
 describe('binaryType', () => {
   for (const type of ['nodebuffer', 'arraybuffer', 'fragments', 'blob']) {
-    sameTrace(`gives ${type}`, async (scene) => {
-      const { server, client } = await scene.pair();
+    samePair(`gives ${type}`, ({ server, client }, scene) => {
       scene.log('client', client.binaryType);
       client.binaryType = type as never;
       scene.log('client', client.binaryType);
@@ -190,7 +177,6 @@ describe('binaryType', () => {
       server.send('xt');
       server.send(Buffer.alloc(70_000, 1));
       server.close();
-      await closed(server, client);
     });
   }
 
@@ -213,8 +199,7 @@ describe('binaryType', () => {
     });
   }
 
-  sameTrace('may change between messages and within a message', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('may change between messages and within a message', ({ server, client }) => {
     const types = ['arraybuffer', 'fragments', 'blob', 'nodebuffer'] as const;
     let at = 0;
     client.on('message', () => {
@@ -228,15 +213,12 @@ describe('binaryType', () => {
     server.ping();
     server.send(Buffer.from('b'));
     server.close();
-    await closed(server, client);
   });
 
-  sameTrace('ignores an unknown type', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('ignores an unknown type', ({ server, client }, scene) => {
     client.binaryType = 'foo' as never;
     scene.log('client', client.binaryType);
     client.close();
-    await closed(server, client);
   });
 
   sameTrace('may be set while the client connects', async (scene) => {
@@ -253,8 +235,7 @@ describe('binaryType', () => {
 });
 
 describe('ping and pong', () => {
-  sameTrace('are answered and emitted', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('are answered and emitted', ({ server, client }, scene) => {
     client.ping();
     client.ping('data');
     client.ping(Buffer.from('bytes'), true);
@@ -265,17 +246,13 @@ describe('ping and pong', () => {
     client.pong('unasked');
     server.ping('x'.repeat(125));
     server.on('pong', () => server.close());
-    await closed(server, client);
   });
 
-  sameTrace('are not masked when the argument is null', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('are not masked when the argument is null', ({ server, client }) => {
     client.ping('data', null as never);
-    await closed(server, client);
   });
 
-  sameTrace('take a Blob, and keep their place', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('take a Blob, and keep their place', ({ server, client }, scene) => {
     const blob = (text: string): never => new Blob([text]) as never;
     server.ping(blob('one'), false, scene.callback('server', 'ping') as never);
     server.send('two');
@@ -284,17 +261,14 @@ describe('ping and pong', () => {
     server.send(blob('five'));
     scene.attempt('server', 'ping', () => server.ping(blob('x'.repeat(126))));
     server.close();
-    await closed(server, client);
   });
 
-  sameTrace('reject more than 125 bytes', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('reject more than 125 bytes', ({ server, client }, scene) => {
     for (const party of ['ping', 'pong'] as const) {
       scene.attempt('client', party, () => client[party]('x'.repeat(126)));
       scene.attempt('client', party, () => client[party]({} as never));
     }
     client.close();
-    await closed(server, client);
   });
 
   sameTrace('are not answered without autoPong', async (scene) => {
@@ -356,24 +330,20 @@ describe('before and after the open state', () => {
 });
 
 describe('callbacks of messages before and after the close', () => {
-  sameTrace('come in the order of the calls', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('come in the order of the calls', ({ server, client }, scene) => {
     for (const data of ['one', 'two']) server.send(data, scene.callback('server', data));
     server.close();
     server.send('three', scene.callback('server', 'three'));
     server.ping('four', undefined, scene.callback('server', 'four'));
-    await closed(server, client);
   });
 
-  sameTrace('come in the order of the calls of a listener', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('come in the order of the calls of a listener', ({ server, client }, scene) => {
     server.on('message', () => {
       server.send('one', scene.callback('server', 'one'));
       server.close();
       server.send('two', scene.callback('server', 'two'));
     });
     client.send('go');
-    await closed(server, client);
   });
 });
 
@@ -413,18 +383,19 @@ describe('pause and resume', () => {
     await closed(server);
   });
 
-  sameTrace('deliver the rest when the peer closes a paused connection', async (scene) => {
-    const { server, client } = await scene.pair();
-    server.pause();
-    client.send('one');
-    client.send('two');
-    client.close(1000, 'bye');
-    await new Promise((resolve) => {
-      setTimeout(resolve, 20);
-    });
-    server.resume();
-    await closed(server, client);
-  });
+  samePair(
+    'deliver the rest when the peer closes a paused connection',
+    async ({ server, client }) => {
+      server.pause();
+      client.send('one');
+      client.send('two');
+      client.close(1000, 'bye');
+      await new Promise((resolve) => {
+        setTimeout(resolve, 20);
+      });
+      server.resume();
+    },
+  );
 });
 
 describe('allowSynchronousEvents', () => {
