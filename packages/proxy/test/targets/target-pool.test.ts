@@ -72,6 +72,11 @@ async function silentAt(path: string): Promise<Server> {
   return server;
 }
 
+const throws = (): never => {
+  throw new Error('broken');
+};
+const rejects = async (): Promise<never> => throws();
+
 async function targets(count: number) {
   return Promise.all(Array.from({ length: count }, () => rawTarget()));
 }
@@ -502,18 +507,8 @@ describe('the target of a request', () => {
   });
 
   it.each([
-    [
-      'throws',
-      () => {
-        throw new Error('broken');
-      },
-    ],
-    [
-      'rejects',
-      async () => {
-        throw new Error('broken');
-      },
-    ],
+    ['throws', throws],
+    ['rejects', rejects],
     ['returns nothing', () => undefined as never],
     ['returns another scheme', () => 'file:///etc/passwd'],
   ])('is a 500 when its function %s', async (_, target) => {
@@ -533,23 +528,9 @@ describe('the target of a request', () => {
   });
 
   it.each<[string, ProxyOptions]>([
-    [
-      'sticky throws',
-      {
-        sticky: () => {
-          throw new Error('broken');
-        },
-      },
-    ],
+    ['sticky throws', { sticky: throws }],
     ['sticky returns a number', { sticky: () => 5 as never }],
-    [
-      'balance throws',
-      {
-        balance: () => {
-          throw new Error('broken');
-        },
-      },
-    ],
+    ['balance throws', { balance: throws }],
     ['balance returns a promise', { balance: (async () => undefined) as never }],
   ])('is a 500 when %s, and no target is asked', async (_, options) => {
     const [a, b] = await targets(2);
