@@ -1,4 +1,11 @@
-import { COMMANDS, type Command, type CommandName, isCommand, lineOf } from './commands.ts';
+import {
+  COMMANDS,
+  type Command,
+  type CommandName,
+  countOf,
+  isCommand,
+  lineOf,
+} from './commands.ts';
 import { excerpt } from './escape.ts';
 import { ExitCode, Failure, usage } from './failure.ts';
 import { helpOf, overview } from './help.ts';
@@ -73,7 +80,8 @@ async function run(args: readonly string[], io: Io): Promise<number> {
 
 /** @throws Failure, exit code 2, for too few or too many words. */
 function checkWords(name: CommandName, command: Command, words: readonly string[]): void {
-  const [least, most] = command.count;
+  const places = command.words.split(' ');
+  const [least, most] = countOf(command);
   const [word = ''] = words;
   if (name === 'connect' && /^\w+$/.test(word)) {
     const near = nearest(Object.keys(COMMANDS), word);
@@ -85,8 +93,7 @@ function checkWords(name: CommandName, command: Command, words: readonly string[
   const cure = `for example: ${command.example}`;
   const line = lineOf(name);
   if (words.length < least) throw usage(`expected ${line}`, cure);
-  const places = command.words.split(' ');
-  if (places.length === 2 && isUrl(words[places.indexOf('FILE')])) {
+  if (most === 2 && isUrl(words[places.indexOf('FILE')])) {
     throw usage(`expected ${line}, got the URL instead of FILE`, cure);
   }
   if (words.length <= most) return;
