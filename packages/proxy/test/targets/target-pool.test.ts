@@ -14,7 +14,7 @@ import {
 } from '@ws/tests';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ProxyError, ProxyOptions } from '../../src/index.ts';
-import { type Front, front, openPair, type RawTarget, rawTarget } from '../support.ts';
+import { type Front, front, openPair, type RawTarget, rawTarget, withClient } from '../support.ts';
 
 /** The URL of a port on which nothing listens. The system gives this one to no other program. */
 const DEAD = 'ws://127.0.0.1:1';
@@ -585,9 +585,7 @@ describe('the target of a request', () => {
   });
 
   it('is given up when the client leaves before the answer', async () => {
-    const backend = await rawTarget(() => undefined);
-    const between = await front(backend.url);
-    const client = await rawClient(between.port);
+    const { backend, between, client } = await withClient(() => undefined);
     await client.write(request());
     const target = await backend.next();
     client.reset();
