@@ -247,6 +247,27 @@ export function samePair(title: string, program: PairProgram): void {
   });
 }
 
+type Side = 'server' | 'client';
+type SideProgram = (ends: { ws: Socketish; peer: Socketish }, scene: Scene) => unknown;
+
+/** As {@link samePair}, with the names of the two ends as `side` has them. */
+export function sameSide(side: Side, title: string, program: SideProgram): void {
+  samePair(title, ({ server, client }, scene) =>
+    program(side === 'server' ? { ws: server, peer: client } : { ws: client, peer: server }, scene),
+  );
+}
+
+type RawProgram = (ends: { server: Socketish; socket: Socket }, scene: Scene) => unknown;
+
+/** As {@link samePair}, with a plain socket as the client. */
+export function sameRaw(title: string, program: RawProgram): void {
+  sameTrace(title, async (scene) => {
+    const { server, socket } = await scene.rawClient();
+    await program({ server, socket }, scene);
+    await closed(server);
+  });
+}
+
 /** Resolves when `ws` is closed. */
 export async function closed(...sockets: Socketish[]): Promise<void> {
   for (const ws of sockets) {

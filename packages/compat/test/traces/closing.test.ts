@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { runInNewContext } from 'node:vm';
 import { describe } from 'vitest';
-import { closed, masked, samePair, sameTrace } from '../trace.ts';
+import { closed, masked, samePair, sameRaw, sameSide, sameTrace } from '../trace.ts';
 
 const BAD_CODES = [
   0,
@@ -38,8 +38,7 @@ describe.each([['server'], ['client']] as const)('close by the %s', (side) => {
     [1000, ''],
     [1000, 'grüße'],
   ] as [number, string][]) {
-    samePair(`sends ${JSON.stringify(args)}`, ({ server, client }, scene) => {
-      const ws = side === 'server' ? server : client;
+    sameSide(side, `sends ${JSON.stringify(args)}`, ({ ws }, scene) => {
       scene.attempt(side, 'close', () => ws.close(...args));
       scene.log(side, ws.readyState);
       scene.attempt(side, 'close again', () => ws.close(1001));
@@ -47,8 +46,7 @@ describe.each([['server'], ['client']] as const)('close by the %s', (side) => {
   }
 
   for (const code of BAD_CODES) {
-    samePair(`rejects the code ${String(code)}`, ({ server, client }, scene) => {
-      const ws = side === 'server' ? server : client;
+    sameSide(side, `rejects the code ${String(code)}`, ({ ws }, scene) => {
       scene.attempt(side, 'close', () => ws.close(code as number));
       scene.log(side, ws.readyState);
       ws.terminate();
@@ -56,10 +54,10 @@ describe.each([['server'], ['client']] as const)('close by the %s', (side) => {
   }
 
   for (const reason of ['x'.repeat(124), 'é'.repeat(62), {}, 7, [1, 2], null]) {
-    samePair(
+    sameSide(
+      side,
       `answers the reason ${JSON.stringify(reason)?.slice(0, 10)}`,
-      ({ server, client }, scene) => {
-        const ws = side === 'server' ? server : client;
+      ({ ws }, scene) => {
         scene.attempt(side, 'close', () => ws.close(1000, reason as string));
         scene.log(side, ws.readyState);
         ws.terminate();
@@ -67,14 +65,12 @@ describe.each([['server'], ['client']] as const)('close by the %s', (side) => {
     );
   }
 
-  samePair('comes after all messages', ({ server, client }, scene) => {
-    const ws = side === 'server' ? server : client;
+  sameSide(side, 'comes after all messages', ({ ws }, scene) => {
     for (let i = 0; i < 5; i++) ws.send(`${i}`, scene.callback(side, `send ${i}`));
     ws.close(1000, 'bye');
   });
 
-  samePair('still emits the messages of the peer', ({ server, client }) => {
-    const [ws, peer] = side === 'server' ? [server, client] : [client, server];
+  sameSide(side, 'still emits the messages of the peer', ({ ws, peer }) => {
     peer.send('crossing');
     peer.send('crossing too');
     ws.close();
@@ -85,16 +81,14 @@ describe.each([['server'], ['client']] as const)('close by the %s', (side) => {
     client.close(1000, 'client');
   });
 
-  samePair('in a listener for messages', ({ server, client }) => {
-    const [ws, peer] = side === 'server' ? [server, client] : [client, server];
+  sameSide(side, 'in a listener for messages', ({ ws, peer }) => {
     ws.on('message', () => ws.close(4000, 'enough'));
     peer.send('1');
     peer.send('2');
     peer.send('3');
   });
 
-  samePair('terminate ends without a close frame', ({ server, client }, scene) => {
-    const ws = side === 'server' ? server : client;
+  sameSide(side, 'terminate ends without a close frame', ({ ws }, scene) => {
     ws.send('sent', scene.callback(side, 'send'));
     scene.attempt(side, 'terminate', () => ws.terminate());
     scene.log(side, ws.readyState);
@@ -103,19 +97,16 @@ describe.each([['server'], ['client']] as const)('close by the %s', (side) => {
     scene.attempt(side, 'terminate', () => ws.terminate());
   });
 
-  samePair('terminate after close', ({ server, client }) => {
-    const ws = side === 'server' ? server : client;
+  sameSide(side, 'terminate after close', ({ ws }) => {
     ws.close(1000);
     ws.terminate();
   });
 
-  samePair('destroying the socket', ({ server, client }) => {
-    const ws = side === 'server' ? server : client;
+  sameSide(side, 'destroying the socket', ({ ws }) => {
     (ws as never as { _socket: { destroy(error?: Error): void } })._socket.destroy();
   });
 
-  samePair('destroying the socket with an error', ({ server, client }, scene) => {
-    const ws = side === 'server' ? server : client;
+  sameSide(side, 'destroying the socket with an error', ({ ws }, scene) => {
     ws.send('x', scene.callback(side, 'send'));
     (ws as never as { _socket: { destroy(error?: Error): void } })._socket.destroy(
       new Error('boom'),
@@ -123,14 +114,12 @@ describe.each([['server'], ['client']] as const)('close by the %s', (side) => {
     ws.send('y', scene.callback(side, 'late'));
   });
 
-  samePair('sending after the end of the socket', ({ server, client }, scene) => {
-    const ws = side === 'server' ? server : client;
+  sameSide(side, 'sending after the end of the socket', ({ ws }, scene) => {
     (ws as never as { _socket: { end(): void } })._socket.end();
     ws.send('late', (error) => scene.log(side, ws.readyState, error));
   });
 
-  samePair('ending the socket', ({ server, client }, scene) => {
-    const ws = side === 'server' ? server : client;
+  sameSide(side, 'ending the socket', ({ ws }, scene) => {
     (ws as never as { _socket: { end(): void } })._socket.end();
     ws.send('late', scene.callback(side, 'late'));
   });
@@ -157,31 +146,23 @@ describe('a close frame of the peer', () => {
     ['with text that is not UTF-8', masked(0x88, Buffer.from([3, 232, 0xff]))],
   ];
   for (const [name, frame] of frames) {
-    sameTrace(`${name} is answered`, async (scene) => {
-      const { server, socket } = await scene.rawClient();
+    sameRaw(`${name} is answered`, ({ socket }) => {
       socket.write(frame);
-      await closed(server);
     });
 
-    sameTrace(`${name} after ours`, async (scene) => {
-      const { server, socket } = await scene.rawClient();
+    sameRaw(`${name} after ours`, async ({ server, socket }) => {
       server.close(1001);
       await new Promise(setImmediate);
       socket.write(frame);
-      await closed(server);
     });
   }
 
-  sameTrace('in the middle of a message', async (scene) => {
-    const { server, socket } = await scene.rawClient();
+  sameRaw('in the middle of a message', ({ socket }) => {
     socket.write(Buffer.concat([masked(0x01, 'half'), masked(0x88, Buffer.from([3, 232]))]));
-    await closed(server);
   });
 
-  sameTrace('with more frames after it', async (scene) => {
-    const { server, socket } = await scene.rawClient();
+  sameRaw('with more frames after it', ({ socket }) => {
     socket.write(Buffer.concat([masked(0x88), masked(0x81, 'ignored'), masked(0x83)]));
-    await closed(server);
   });
 });
 
@@ -192,20 +173,16 @@ describe('the end of the stream', () => {
     ['in a frame', masked(0x81, 'whole').subarray(0, 8)],
     ['in a message', masked(0x01, 'half')],
   ] as const) {
-    sameTrace(`${name}: FIN`, async (scene) => {
-      const { server, socket } = await scene.rawClient();
+    sameRaw(`${name}: FIN`, ({ socket }) => {
       socket.end(bytes);
-      await closed(server);
     });
 
-    sameTrace(`${name}: RST`, async (scene) => {
-      const { server, socket } = await scene.rawClient();
+    sameRaw(`${name}: RST`, async ({ socket }) => {
       if (bytes.length > 0) await new Promise((resolve) => socket.write(bytes, resolve));
       await new Promise((resolve) => {
         setTimeout(resolve, 10);
       });
       socket.resetAndDestroy();
-      await closed(server);
     });
   }
 

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { describe, vi } from 'vitest';
-import { closed, masked, type Scene, samePair, sameTrace, urlOf } from '../trace.ts';
+import { closed, masked, type Scene, samePair, sameRaw, sameTrace, urlOf } from '../trace.ts';
 
 /** As in Jest: the code of a package gets a fake `nextTick`, Node itself does not. */
 function fakeTimers(scene: Scene): void {
@@ -34,13 +34,11 @@ describe('fake timers', () => {
     client.send('2');
   });
 
-  sameTrace('let a fault of the peer through', async (scene) => {
-    const { server, socket } = await scene.rawClient();
+  sameRaw('let a fault of the peer through', async ({ server, socket }, scene) => {
     fakeTimers(scene);
     socket.write(masked(0x83));
     await once(server, 'error').catch(() => {});
     socket.end();
-    await closed(server);
   });
 
   samePair('let a Blob through', async ({ server, client }, scene) => {

@@ -4,7 +4,7 @@ import http, { type IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { describe } from 'vitest';
-import { closed, masked, type Scene, samePair, sameTrace, type Ws } from '../trace.ts';
+import { closed, masked, type Scene, sameRaw, sameSide, sameTrace, type Ws } from '../trace.ts';
 
 type Connection = InstanceType<Ws>;
 
@@ -64,11 +64,9 @@ describe('a server whose client ends its half', () => {
     await turn();
   });
 
-  sameTrace('while a listener closes the connection', async (scene) => {
-    const { server, socket } = await scene.rawClient();
+  sameRaw('while a listener closes the connection', ({ server, socket }) => {
     server.on('message', () => server.close(1000, 'got it'));
     socket.end(masked(0x81, 'a'));
-    await closed(server);
   });
 
   sameTrace('while the connection is paused', async (scene) => {
@@ -97,10 +95,10 @@ describe.each([['server'], ['client']] as const)('the socket of the %s', (side) 
       await turn();
     });
 
-    samePair(
+    sameSide(
+      side,
       `${way} in a listener of message, with more messages behind`,
-      ({ server, client }, scene) => {
-        const [ws, peer] = side === 'server' ? [server, client] : [client, server];
+      ({ ws, peer }, scene) => {
         ws.once('message', () => {
           if (way === 'close' || way === 'terminate') ws[way]();
           else socketOf(ws)[way]();
@@ -112,8 +110,7 @@ describe.each([['server'], ['client']] as const)('the socket of the %s', (side) 
       },
     );
 
-    samePair(`${way} in a callback of send`, ({ server, client }, scene) => {
-      const ws = side === 'server' ? server : client;
+    sameSide(side, `${way} in a callback of send`, ({ ws }, scene) => {
       ws.send('x', (error) => {
         scene.log(side, 'sent', error);
         if (way === 'close' || way === 'terminate') ws[way]();

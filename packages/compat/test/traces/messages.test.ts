@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { once } from 'node:events';
 import { Duplex } from 'node:stream';
 import { describe } from 'vitest';
-import { closed, masked, samePair, sameTrace } from '../trace.ts';
+import { closed, masked, samePair, sameRaw, sameSide, sameTrace } from '../trace.ts';
 
 /** Data of every kind that `send` takes. */
 const DATA: readonly [name: string, data: () => unknown][] = [
@@ -27,8 +27,7 @@ const DATA: readonly [name: string, data: () => unknown][] = [
 
 describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
   for (const [name, data] of DATA) {
-    samePair(`sends ${name}`, async ({ server, client }, scene) => {
-      const [from, to] = side === 'server' ? [server, client] : [client, server];
+    sameSide(side, `sends ${name}`, async ({ ws: from, peer: to }, scene) => {
       from.send(data() as string, scene.callback(side, 'send'));
       await once(to, 'message');
       to.close();
@@ -57,8 +56,7 @@ describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
     (memory: ArrayBuffer) => memory,
   ]) {
     const { name } = view(new ArrayBuffer(8)).constructor;
-    samePair(`rejects a transferred ${name}`, ({ server, client }, scene) => {
-      const from = side === 'server' ? server : client;
+    sameSide(side, `rejects a transferred ${name}`, ({ ws: from }, scene) => {
       const memory = new ArrayBuffer(8);
       const data = view(memory);
       structuredClone(memory, { transfer: [memory] });
@@ -69,8 +67,7 @@ describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
   }
 
   for (const value of [{}, true, Symbol('x'), () => {}]) {
-    samePair(`rejects ${typeof value}`, ({ server, client }, scene) => {
-      const from = side === 'server' ? server : client;
+    sameSide(side, `rejects ${typeof value}`, ({ ws: from }, scene) => {
       scene.attempt(side, 'send', () => from.send(value as never));
       from.close();
     });
@@ -85,8 +82,7 @@ describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
     { compress: undefined, binary: undefined },
     {},
   ]) {
-    samePair(`honours ${JSON.stringify(options)}`, async ({ server, client }, scene) => {
-      const [from, to] = side === 'server' ? [server, client] : [client, server];
+    sameSide(side, `honours ${JSON.stringify(options)}`, async ({ ws: from, peer: to }, scene) => {
       from.send('text', options, scene.callback(side, 'send'));
       from.send(Buffer.from('bytes'), options);
       await once(to, 'message');
@@ -94,8 +90,7 @@ describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
     });
   }
 
-  samePair('sends fragments', async ({ server, client }, scene) => {
-    const [from, to] = side === 'server' ? [server, client] : [client, server];
+  sameSide(side, 'sends fragments', async ({ ws: from, peer: to }, scene) => {
     from.send('one', { fin: false }, scene.callback(side, 'first'));
     from.ping('between');
     from.send('', { fin: false });
@@ -106,10 +101,10 @@ describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
     from.close();
   });
 
-  samePair(
+  sameSide(
+    side,
     'keeps the order of messages, pings and their callbacks',
-    async ({ server, client }, scene) => {
-      const [from, to] = side === 'server' ? [server, client] : [client, server];
+    async ({ ws: from, peer: to }, scene) => {
       for (let i = 0; i < 20; i++) {
         from.send(`message ${i}`, scene.callback(side, `send ${i}`));
         if (i % 5 === 0) from.ping(`ping ${i}`, undefined, scene.callback(side, `ping ${i}`));
@@ -124,8 +119,7 @@ describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
     },
   );
 
-  samePair('calls every callback in the async context of its call', ({ server, client }, scene) => {
-    const from = side === 'server' ? server : client;
+  sameSide(side, 'calls every callback in the async context of its call', ({ ws: from }, scene) => {
     const context = new AsyncLocalStorage<string>();
     const log = (): void => scene.log(side, 'context', context.getStore() ?? 'none');
     for (const name of ['one', 'two']) {
@@ -137,10 +131,10 @@ describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
     from.close();
   });
 
-  samePair(
+  sameSide(
+    side,
     'calls every callback of a message in the state of that time',
-    ({ server, client }, scene) => {
-      const from = side === 'server' ? server : client;
+    ({ ws: from }, scene) => {
       from.send('x', () => {
         scene.log(side, 'state', from.readyState);
         from.close();
@@ -151,8 +145,7 @@ describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
 });
 
 describe.each([['server'], ['client']] as const)('a Blob of the %s', (side) => {
-  samePair('that cannot be read ends the connection', async ({ server, client }, scene) => {
-    const ws = side === 'server' ? server : client;
+  sameSide(side, 'that cannot be read ends the connection', async ({ ws }, scene) => {
     const blob = Object.assign(new Blob(['x']), {
       arrayBuffer: () => Promise.reject(new Error('of the blob')),
     });
@@ -371,8 +364,7 @@ describe('pause and resume', () => {
     scene.log('client', client.isPaused);
   });
 
-  sameTrace('let the messages of a chunk pass', async (scene) => {
-    const { server, socket } = await scene.rawClient();
+  sameRaw('let the messages of a chunk pass', async ({ server, socket }) => {
     server.once('message', () => server.pause());
     socket.write(
       Buffer.from('818100000000618181000000006281810000000063'.replace('818181', '8181'), 'hex'),
@@ -380,7 +372,6 @@ describe('pause and resume', () => {
     await once(server, 'message');
     socket.end();
     server.resume();
-    await closed(server);
   });
 
   samePair(
