@@ -5,33 +5,21 @@ import {
   ReadLimitError,
   upgradeWebSocket,
 } from '@ws/fetch';
-import { serveFetch } from '@ws/fetch/node';
-import { type BadHandshakeError, type DialOptions, dial } from '@ws/node-client';
+import type { ServeFetchOptions } from '@ws/fetch/node';
+import { dial } from '@ws/node-client';
 import { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { HTTPException } from 'hono/http-exception';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { refusal, serve as serveFor } from './serving.ts';
 
-async function serve(app: Hono, options: Parameters<typeof serveFetch>[1] = {}): Promise<string> {
-  const server = await serveFetch((request) => app.fetch(request), {
-    ...options,
-    port: 0,
-    host: '127.0.0.1',
-  });
-  onTestFinished(() => server.close().then(() => {}));
-  return server.url.replace(/\/$/, '');
-}
-
-const refusal = (url: string, options: DialOptions = {}): Promise<BadHandshakeError> =>
-  dial(url, options).then(
-    () => expect.unreachable('it was upgraded'),
-    (error: BadHandshakeError) => error,
-  );
+const serve = (app: Hono, options?: ServeFetchOptions): Promise<string> =>
+  serveFor((request) => app.fetch(request), options);
 
 /** Serves an application with these events at `/`. */
 const serveEvents = (
   createEvents: () => HonoEvents,
-  options?: Parameters<typeof serveFetch>[1],
+  options?: ServeFetchOptions,
 ): Promise<string> => {
   const app = new Hono();
   app.get('/', upgradeWebSocket(createEvents));
