@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import process from 'node:process';
@@ -41,18 +40,17 @@ export async function companion(
 /** @throws Failure that names the package to install. */
 function programOf(command: CompanionName): string {
   const { name, bin } = COMPANIONS[command];
-  const file = manifestOf(name);
-  if (file === undefined) {
+  const folder = folderOf(name, import.meta.dirname) ?? folderOf(name, process.cwd());
+  if (folder === undefined) {
     throw new Failure(
       ExitCode.Usage,
       `wsx ${command} uses the package ${name}, which is not installed`,
       `install ${name} in this project, or beside @ws/cli`,
     );
   }
-  const manifest = JSON.parse(readFileSync(file, 'utf8')) as {
+  const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
     readonly bin: Readonly<Record<string, string>>;
   };
-  const folder = dirname(file);
   const program = join(folder, manifest.bin[bin]!);
   if (existsSync(program) && existsSync(join(folder, 'dist'))) return program;
   throw new Failure(
@@ -62,12 +60,14 @@ function programOf(command: CompanionName): string {
   );
 }
 
-/** The package.json of a package that is installed beside this one, or in the project. */
-function manifestOf(name: string): string | undefined {
-  try {
-    const paths = [import.meta.dirname, process.cwd()];
-    return createRequire(import.meta.url).resolve(`${name}/package.json`, { paths });
-  } catch {
-    return undefined;
+/**
+ * The folder of an installed package: in a `node_modules` of this folder or of one above. `require.resolve`
+ * would also look where NODE_PATH says.
+ */
+function folderOf(name: string, from: string): string | undefined {
+  for (let folder = from; ; folder = dirname(folder)) {
+    const found = join(folder, 'node_modules', name);
+    if (existsSync(join(found, 'package.json'))) return found;
+    if (folder === dirname(folder)) return undefined;
   }
 }
