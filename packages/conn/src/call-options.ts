@@ -101,16 +101,3 @@ function checkCompress(compress: unknown): void {
   if (compress === undefined || typeof compress === 'boolean') return;
   throw new TypeError(`compress: expected true or false, got ${kind(compress)}`);
 }
-
-/**
- * A handler, or undefined for null.
- *
- * @throws TypeError for anything else.
- */
-export function functionOrNull<T>(name: string, handler: T | null): T | undefined {
-  if (handler === null) return undefined;
-  if (typeof handler !== 'function') {
-    throw new TypeError(`${name}: expected a function or null, got ${kind(handler)}`);
-  }
-  return handler;
-}

@@ -14,7 +14,6 @@ import {
   checkCloseOptions,
   checkWaits,
   checkWriterOptions,
-  functionOrNull,
   isControlType,
   type NextWriterOptions,
   type PingOptions,
@@ -25,7 +24,11 @@ import type { MessageWriter } from './connection/message-writer.ts';
 import { giveUpRead, MessageIterator, nextReader, readMessage } from './connection/pull-reads.ts';
 import { sharedOf } from './connection/shared.ts';
 import { writeControl, writeData } from './connection/write-call.ts';
-import type { CloseHandler, PingPongHandler } from './control/control-handlers.ts';
+import {
+  type CloseHandler,
+  type PingPongHandler,
+  UserHandler,
+} from './control/control-handlers.ts';
 import { InternalsOfConn } from './internals-of-conn.ts';
 import { copyOf } from './memory/copy.ts';
 import type { Message } from './message.ts';
@@ -36,7 +39,7 @@ import {
   readLimit,
   resolveOptions,
 } from './options/conn-options.ts';
-import { deflateExtension } from './options/extension.ts';
+import { deflateExtension } from './options/deflate.ts';
 import type { CloseInfo, ConnState, ConnStats } from './platform/observer.ts';
 import { formatJSON, parseLater } from './read/json.ts';
 import type { MessageReader } from './read/message-reader.ts';
@@ -556,7 +559,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    */
   setPingHandler(handler: PingPongHandler | null): void {
     const connection = this.#connection;
-    const ping = checked(() => functionOrNull('setPingHandler', handler), this, 'setPingHandler');
+    const ping = checked(() => UserHandler.of('setPingHandler', handler), this, 'setPingHandler');
     connection.handlers().ping = ping;
     connection.machine.autoPong = ping === undefined;
   }
@@ -570,7 +573,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    */
   setPongHandler(handler: PingPongHandler | null): void {
     this.#connection.handlers().pong = checked(
-      () => functionOrNull('setPongHandler', handler),
+      () => UserHandler.of('setPongHandler', handler),
       this,
       'setPongHandler',
     );
@@ -586,7 +589,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    */
   setCloseHandler(handler: CloseHandler | null): void {
     this.#connection.handlers().close = checked(
-      () => functionOrNull('setCloseHandler', handler),
+      () => UserHandler.of('setCloseHandler', handler),
       this,
       'setCloseHandler',
     );
@@ -603,12 +606,12 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
       const bytes = controlPayload(payload, platform, 'pingHandler');
       void outbox.control(PongMessage, bytes, 0, bytes.length, true);
     };
-    return handlers.ping ?? handlers.defaultPing;
+    return handlers.ping?.given ?? handlers.defaultPing;
   }
 
   /** The current pong handler; the default one does nothing. */
   pongHandler(): PingPongHandler {
-    return this.#connection.handlers().pong ?? ignorePong;
+    return this.#connection.handlers().pong?.given ?? ignorePong;
   }
 
   /** The current close handler; the default one repeats the peer's code. */
@@ -616,7 +619,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     const handlers = this.#connection.handlers();
     handlers.defaultClose ??= (code) =>
       void this.writeControl(CloseMessage, formatCloseMessage(code));
-    return handlers.close ?? handlers.defaultClose;
+    return handlers.close?.given ?? handlers.defaultClose;
   }
 
   /**

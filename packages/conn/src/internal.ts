@@ -9,24 +9,23 @@ export { preparedOf } from './broadcast.ts';
 export { checkCloseOptions } from './call-options.ts';
 export { isConnLike } from './conn-like.ts';
 export { causeText, errorOf, isError, printable } from './errors.ts';
-export type { ConnInternals } from './internals.ts';
-export { internalsOf } from './internals-of.ts';
-export { limitRate } from './limit-rate.ts';
+export { type ConnInternals, internalsOf } from './internals-of.ts';
 export { copyOf } from './memory/copy.ts';
 export { Fifo } from './memory/fifo.ts';
-export { DEFAULT_COMPRESSION, deflateLimits } from './options/compression.ts';
+export { DEFAULT_COMPRESSION } from './options/compression.ts';
 export {
   connSettingNames,
   ResolvedOptions,
   resolveSettings,
 } from './options/conn-options.ts';
-export { extensionRuntime } from './options/extension.ts';
+export { deflateLimits, extensionRuntime } from './options/deflate.ts';
 export { optionHint } from './options/option-hints.ts';
 export { asyncContexts } from './platform/async-contexts.ts';
 export { YieldQueue } from './platform/later-turns.ts';
 export { checkRate } from './rate-options.ts';
 export { formatJSON } from './read/json.ts';
 export { closeConfirmed, streamsOf } from './read/message-streams.ts';
+export { limitRate } from './read/rate.ts';
 export type { ReceiveObserver } from './read/receive-call.ts';
 export { reportError } from './report/report.ts';
 export { schedulerOf } from './scheduler/scheduler.ts';

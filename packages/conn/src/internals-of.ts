@@ -1,6 +1,18 @@
 import type { Conn } from './conn.ts';
 import type { ConnLike } from './conn-like.ts';
-import type { ConnInternals } from './internals.ts';
+import type { InternalsOfConn } from './internals-of-conn.ts';
+
+/** The calls that each {@link ConnLike} has, of this library or of the application. */
+type Common =
+  | 'failure'
+  | 'closeTimeout'
+  | 'closed'
+  | 'closeAfterError'
+  | 'untilWritable'
+  | 'sendWaiting';
+
+/** The calls of the library to a {@link ConnLike}. Only a `Conn` has all of them. */
+export type ConnInternals = Pick<InternalsOfConn, Common> & Partial<InternalsOfConn>;
 
 /**
  * An accessor that a user cannot meet by accident. Its name is a literal in each class. Esbuild
@@ -15,7 +27,7 @@ const NORMAL_CLOSURE = 1000;
 const INTERNAL_SERVER_ERR = 1011;
 
 /** The internals of `conn`. For a class of the application they use its public methods. */
-export function internalsOf(conn: Conn): Required<ConnInternals>;
+export function internalsOf(conn: Conn): InternalsOfConn;
 export function internalsOf(conn: ConnLike): ConnInternals;
 export function internalsOf(conn: ConnLike): ConnInternals {
   return (conn as WithInternals)['@ws/internals'] ?? publicInternals(conn);

@@ -9,6 +9,7 @@ import {
 import { copyOf } from '../memory/copy.ts';
 import { viewOf } from '../platform/platform.ts';
 import { type Deferred, RESOLVED, rejected } from '../time/promises.ts';
+import { ControlQueue } from '../writing/control-queue.ts';
 import { DrainWaits, isTurnFull, TURN_BYTES, TURN_FRAMES } from '../writing/drain-waits.ts';
 import { DetachedBytes, isChanged } from '../writing/pending-bytes.ts';
 import { type BatchSender, FIN, REFERENCE_FROM, viewOfBatch } from '../writing/shared-frames.ts';
@@ -118,7 +119,9 @@ export class FrameSender implements BatchSender {
   ): Promise<void> {
     const connection = this.#connection;
     if (this.#machine.blocked && !follows) {
-      const error = this.#drainWaits().addControl(opcode, bytes, start, end, ours);
+      const waits = this.#drainWaits();
+      waits.controls ??= new ControlQueue();
+      const error = waits.controls.add(opcode, bytes, start, end, ours);
       if (error === undefined) return RESOLVED;
       return connection.rareParts().refuse(error, 'writeControl');
     }

@@ -307,13 +307,13 @@ export class Outbox {
         sent = true;
         return this.callerFrame(FIN | type, bytes, start, end, undefined);
       }
-      const { output, outputRsv } = encoder;
+      const { extension, outputRsv } = encoder;
       this.sender.countEncoded(end - start);
-      const accepted = this.copiedFrame(FIN | outputRsv | type, output, 0, size);
+      const accepted = this.copiedFrame(FIN | outputRsv | type, extension.output, 0, size);
       sent = true;
       return accepted;
     } finally {
-      encoder.endOutput(sent);
+      encoder.extension.endOutput(sent);
     }
   }
 
@@ -477,7 +477,7 @@ function encodedPrepared(outbox: Outbox, message: PreparedMessage): Promise<void
   const { length } = bytes;
   const type = message.type as DataType;
   const encoder = outbox.encoder!;
-  const { shared, rsv } = encoder;
+  const { shared, rsv } = encoder.extension;
   if (shared === undefined) return outbox.encodedFrame(type, bytes, 0, length);
   const variant = encoder.variantOf(message, shared);
   if (variant === undefined) return undefined;

@@ -1,11 +1,10 @@
 import { MESSAGE, NEED_MORE, STEP } from '@ws/codec';
 import { Message } from '../message.ts';
-import type { MessageReader } from '../read/message-reader.ts';
+import type { MessageReader, ReadResult } from '../read/message-reader.ts';
 import { PullRead } from '../read/pull-read.ts';
 import { rejected, resolvedAt } from '../time/promises.ts';
 import type { Connection } from './connection.ts';
 import { pauseOrResume } from './flow-control.ts';
-import type { ReadResult } from './inbox.ts';
 
 // The reads of the application that take one message each.
 
