@@ -47,7 +47,6 @@ const FLOORS = {
     ['call-options', 'connection', 'control', 'read'],
     ['conn', 'internals-of-conn'],
     ['conn-like', 'rate-options'],
-    ['internals-of'],
     ['broadcast', 'join', 'transports'],
     ['index', 'internal'],
   ],

@@ -14,7 +14,6 @@ import {
   checkCloseOptions,
   checkWaits,
   checkWriterOptions,
-  isControlType,
   type NextWriterOptions,
   type PingOptions,
   type WriteOptions,
@@ -49,7 +48,7 @@ import { markHandled, rejected, resolvedAt } from './time/promises.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import { checkTransport, type Transport } from './transport.ts';
 import { duration, kind } from './validate.ts';
-import { controlPayload, dataTypeOf, type MessageData } from './writing/payload.ts';
+import { controlPayload, dataTypeOf, isControlType, type MessageData } from './writing/payload.ts';
 import { PreparedMessage } from './writing/prepared-message.ts';
 
 /**
@@ -451,9 +450,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
         platform,
         { signal: options.signal },
         () => {
-          const answer = pings.add(payload, timeout, (bytes) =>
-            outbox.control(PingMessage, bytes, 0, bytes.length),
-          );
+          const answer = pings.add(payload, timeout, (bytes) => outbox.control(PingMessage, bytes));
           if (typeof options.timeout !== 'number') return answer;
           return keepAliveFor(platform, timeout, answer);
         },
@@ -603,8 +600,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     const { platform, outbox } = this.#connection;
     const handlers = this.#connection.handlers();
     handlers.defaultPing ??= (payload) => {
-      const bytes = controlPayload(payload, platform, 'pingHandler');
-      void outbox.control(PongMessage, bytes, 0, bytes.length, true);
+      void outbox.control(PongMessage, controlPayload(payload, platform, 'pingHandler'), true);
     };
     return handlers.ping?.given ?? handlers.defaultPing;
   }

@@ -7,9 +7,8 @@
 export { checked, fromCaller, MAX_CLOSE_REASON } from '@ws/codec/internal';
 export { preparedOf } from './broadcast.ts';
 export { checkCloseOptions } from './call-options.ts';
-export { isConnLike } from './conn-like.ts';
+export { type ConnInternals, internalsOf, isConnLike } from './conn-like.ts';
 export { causeText, errorOf, isError, printable } from './errors.ts';
-export { type ConnInternals, internalsOf } from './internals-of.ts';
 export { copyOf } from './memory/copy.ts';
 export { Fifo } from './memory/fifo.ts';
 export { DEFAULT_COMPRESSION } from './options/compression.ts';
@@ -26,7 +25,6 @@ export { checkRate } from './rate-options.ts';
 export { formatJSON } from './read/json.ts';
 export { closeConfirmed, streamsOf } from './read/message-streams.ts';
 export { limitRate } from './read/rate.ts';
-export type { ReceiveObserver } from './read/receive-call.ts';
 export { reportError } from './report/report.ts';
 export { schedulerOf } from './scheduler/scheduler.ts';
 export { TurnCallback } from './scheduler/task-queue.ts';
@@ -51,9 +49,4 @@ export {
 export { WriteBudget } from './writing/buffer-limits.ts';
 export { bytesOf, dataTypeOf, utf8 } from './writing/payload.ts';
 export { DetachedBytes } from './writing/pending-bytes.ts';
-export {
-  flushShared,
-  REFERENCE_FROM,
-  sharedFrames,
-  viewOfBatch,
-} from './writing/shared-frames.ts';
+export { bytesOfBatch, sharedFrames } from './writing/shared-frames.ts';

@@ -74,6 +74,9 @@ type UpTo = 'reader' | 'read-ahead' | 'last';
 /** Why reading has ended. `normally`: `receive` resolves and iterations are done. */
 type ReadEnd = { readonly reason: unknown; readonly normally: boolean };
 
+/** The decoder needs more input, or another call. */
+type NoEvent = typeof NEED_MORE | typeof STEP;
+
 /**
  * The way in of a connection: turns chunks into events, and gives messages to one reader. That is the
  * handler of `receive`, `discardReads`, a {@link PullRead}, or the reader of a message in pieces.
@@ -314,10 +317,9 @@ export class Inbox {
       this.#stage = READY;
     }
     if ((this.#quota & QUOTA_SPENT) !== 0) this.#continueInNextTurn();
-    const { ending, rare } = connection;
-    if (ending !== undefined) ending.parsed(ahead);
+    connection.ending?.parsed(ahead);
     const holdsInput = (machine.input ?? this.queue ?? this.pieces) !== undefined;
-    if (holdsInput || rare !== undefined) pauseOrResume(connection);
+    if (holdsInput || connection.rare !== undefined) pauseOrResume(connection);
   }
 
   /** A pass has ended: sends what was written in it, unless the reader may write more. */
@@ -360,10 +362,7 @@ export class Inbox {
     }
   }
 
-  handle(
-    event: Exclude<MachineEvent, typeof NEED_MORE | typeof STEP>,
-    decoder: MessageDecoder,
-  ): void {
+  handle(event: Exclude<MachineEvent, NoEvent>, decoder: MessageDecoder): void {
     switch (event) {
       case MESSAGE:
         this.#messageArrived(decoder);

@@ -14,6 +14,7 @@ import { markHandled, RESOLVED, rejected } from '../time/promises.ts';
 import { bytesOf, type MessageData, SurrogatePairs, utf8 } from '../writing/payload.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
 import type { Connection } from './connection.ts';
+import { codeAfterError } from './end-errors.ts';
 import type { WaitingWrites } from './waiting-writes.ts';
 
 /**
@@ -59,18 +60,14 @@ export class MessageWriter implements AsyncDisposable {
   #stream: { error(reason: unknown): void } | undefined;
 
   /** @internal */
-  constructor(
-    type: number,
-    connection: Connection,
-    waitingWrites: WaitingWrites,
-    size: number = connection.settings.writing.writeBufferSize,
-  ) {
+  constructor(type: number, connection: Connection, waitingWrites: WaitingWrites) {
+    const { writeBufferSize } = connection.settings.writing;
     this.#type = type;
     this.#opcode = type;
     this.#connection = connection;
     this.#waitingWrites = waitingWrites;
     // RFC 6455, section 5.5: a control frame is never fragmented.
-    this.#size = isControl(type) ? MAX_CONTROL_PAYLOAD : size;
+    this.#size = isControl(type) ? MAX_CONTROL_PAYLOAD : writeBufferSize;
   }
 
   /**
@@ -241,7 +238,8 @@ export class MessageWriter implements AsyncDisposable {
     else if (this.#connection.outbox.open) {
       this.#reportedDone = true;
       this.#releaseSlab();
-      this.#waitingWrites.writerBroken(reason);
+      // The message cannot be completed.
+      this.#connection.fail(reason, codeAfterError(reason), '');
     }
   }
 
@@ -347,7 +345,8 @@ export class MessageWriter implements AsyncDisposable {
       this.#sent = !isControl(this.#type);
       this.#bytes += end - start;
       this.#complete = fin;
-      if (fin) this.#waitingWrites.complete(this.#type, this.#bytes);
+      const { outbox } = this.#connection;
+      if (fin && !isControl(this.#type)) outbox.countMessage(this.#type, this.#bytes);
       return sent;
     } catch (error) {
       return rejected(error, this);

@@ -2,7 +2,7 @@ import { PingMessage, type WebSocketError } from '@ws/codec';
 import { type FrameQueue, LARGEST_SLAB, Lease, noRelease, utf8Length } from '@ws/codec/internal';
 import { COPY_BELOW } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
-import { RESOLVED, rejected } from '../time/promises.ts';
+import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
 import { withinLimit } from '../writing/buffer-limits.ts';
 import { MessageEncoder } from '../writing/message-encoder.ts';
 import { utf8 } from '../writing/payload.ts';
@@ -285,16 +285,17 @@ export class Outbox {
     const { frames, sender } = this;
     if (!references) return sender.added(frames.addCopy(b0, bytes, start, end));
     if (lease !== undefined && start === 0 && lease.takesHeader(b0)) {
-      const write = ReferencedWrite.ofLease(sender, lease, end);
+      const write = new ReferencedWrite(sender, lease.bytes, 0, end, lease, undefined);
       const size = frames.addPinned(b0, lease.bytes, end, write.release);
       write.added();
       return sender.added(size);
     }
-    const write = ReferencedWrite.ofCaller(sender, bytes, start, end);
+    const written = new Deferred<void>();
+    const write = new ReferencedWrite(sender, bytes, start, end, Lease.holding(bytes), written);
     const size = frames.addReference(b0, bytes, start, end, write.release);
     write.added();
     void sender.added(size);
-    return write.written!.promise;
+    return written.promise;
   }
 
   /** Sends `bytes[start, end)`, a message that the extension changes. */
@@ -354,19 +355,11 @@ export class Outbox {
    * @param ours - Whether the library sends the frame. No caller then checks the promise, so a
    *   failure ends the connection. After the close frame the call has no effect.
    */
-  control(
-    opcode: number,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    ours = false,
-  ): Promise<void> {
-    if (!this.open) {
-      return ours ? RESOLVED : rejected(this.writeEnd!.error);
-    }
+  control(opcode: number, payload: Uint8Array, ours = false): Promise<void> {
+    if (!this.open) return ours ? RESOLVED : rejected(this.writeEnd!.error);
     // Heartbeat pings do not go between the frames of a compressed message: see `heartbeat.ts`.
     const follows = ours && opcode === PingMessage && this.waitingWrites?.encodedUnsent === true;
-    return this.sender.control(opcode, bytes, start, end, ours, follows);
+    return this.sender.control(opcode, payload, ours, follows);
   }
 
   /** The machine has queued our close frame: later writes, and those that wait, reject with `end`. */

@@ -9,7 +9,6 @@ import { ChangedBytes, DetachedBytes } from '../writing/pending-bytes.ts';
 import { FIN } from '../writing/shared-frames.ts';
 import type { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
-import { codeAfterError } from './end-errors.ts';
 import { MessageWriter } from './message-writer.ts';
 import type { Outbox } from './outbox.ts';
 import { WaitForRoom, type Waiting, WaitingMessage, WaitingWriter } from './waiting-write.ts';
@@ -239,11 +238,6 @@ export class WaitingWrites {
     return this.#encodedEnd > this.#connection.machine.bytesOut - this.#outbox.frames.bytes;
   }
 
-  /** The last fragment of a message of `bytes` was sent. */
-  complete(type: number, bytes: number): void {
-    if (!isControl(type)) this.#outbox.countMessage(type, bytes);
-  }
-
   /** The writer is done. The next waiting write may begin. */
   writerDone(writer: MessageWriter): void {
     if (this.writer !== writer) return;
@@ -255,14 +249,6 @@ export class WaitingWrites {
     this.#idleAlarm.stop();
     this.#advance();
     this.#idleAlarm.watch();
-  }
-
-  /**
-   * The writer was aborted after a fragment was sent: the message cannot be completed, so the
-   * connection fails.
-   */
-  writerBroken(reason: unknown): void {
-    this.#connection.fail(reason, codeAfterError(reason), '');
   }
 
   // Messages that wait

@@ -63,7 +63,7 @@ export class MessageEncoder {
    */
   variantOf(message: PreparedMessage, shared: SharedEncoding): Uint8Array | undefined {
     try {
-      const variant = message.variant(shared);
+      const variant = message.variants.get(shared);
       return variant === undefined && this.flushing ? NO_BYTES : variant;
     } catch {
       // There is no memory for it.
