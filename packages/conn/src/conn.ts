@@ -20,7 +20,7 @@ import {
 } from './call-options.ts';
 import { Connection } from './connection/connection.ts';
 import type { MessageWriter } from './connection/message-writer.ts';
-import { giveUpRead, MessageIterator, nextReader, readMessage } from './connection/pull-reads.ts';
+import { giveUpRead, MessageIterator, read } from './connection/pull-reads.ts';
 import { sharedOf } from './connection/shared.ts';
 import { writeControl, writeData } from './connection/write-call.ts';
 import {
@@ -233,10 +233,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    */
   readMessage(options?: WaitOptions): Promise<Message> {
     const connection = this.#connection;
-    if (options === undefined) return readMessage(connection, 'readMessage');
-    return waitForRead(connection, 'readMessage', options, () =>
-      readMessage(connection, 'readMessage'),
-    );
+    if (options === undefined) return read(connection, 'readMessage');
+    return waitForRead(connection, 'readMessage', options);
   }
 
   /**
@@ -246,10 +244,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    *   the connection stays usable. Otherwise as {@link readMessage}.
    */
   readJSON<T = unknown>(options: WaitOptions = {}): Promise<T> {
-    const connection = this.#connection;
-    const message = waitForRead(connection, 'readJSON', options, () =>
-      readMessage(connection, 'readJSON'),
-    );
+    const message = waitForRead<Message>(this.#connection, 'readJSON', options);
     const value: Promise<T> = parseLater(message, () => void markHandled(value));
     return value;
   }
@@ -264,8 +259,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    */
   nextReader(options?: WaitOptions): Promise<MessageReader> {
     const connection = this.#connection;
-    if (options === undefined) return nextReader(connection);
-    return waitForRead(connection, 'nextReader', options, () => nextReader(connection));
+    if (options === undefined) return read(connection, 'nextReader');
+    return waitForRead(connection, 'nextReader', options);
   }
 
   /**
@@ -289,8 +284,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @returns How the connection ended, for close codes 1000, 1001 and 1005.
    * @throws (rejects) {@link CloseError} for other codes; a `TransportError` when the peer has closed
    *   within a message; the error of the handler, which closes the connection with 1011;
-   *   {@link ReadPendingError}; TypeError when `handler` is not a
-   *   function.
+   *   {@link ReadPendingError}; TypeError when `handler` is not a function.
    */
   receive(handler: MessageHandler): Promise<CloseInfo> {
     return receive(this.#connection, handler);
@@ -311,9 +305,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @param type - `TextMessage` or `BinaryMessage`; a control type is passed to
    *   {@link writeControl}.
    * @param data - A string, an ArrayBuffer, any view, or a message that was read. A client copies
-   *   all data during the call. A server copies less than 32 KiB. It
-   *   references other data: do not change it until the promise settles. The library keeps the memory
-   *   of a BorrowedMessage until it is sent. Do not change what `borrow()` returned after the call.
+   *   all data during the call. A server copies less than 32 KiB. It references other data: do not
+   *   change it until the promise settles. The library keeps the memory of a BorrowedMessage until it
+   *   is sent. Do not change what `borrow()` returned after the call.
    *   Lone surrogates in a string are sent as U+FFFD. Bytes that are sent as text must be valid UTF-8.
    *   They are not checked.
    * @param options - An aborted `signal` takes back a message that still waits: for the transport, an
@@ -717,16 +711,18 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 }
 
 /** Runs a read that a signal or a timeout may end. `name` is the method that the caller used. */
-function waitForRead<T>(
+function waitForRead<Result extends Message | MessageReader>(
   connection: Connection,
   name: string,
   options: WaitOptions,
-  read: () => Promise<T>,
-): Promise<T> {
+): Promise<Result> {
   try {
     checkWaits(name, options);
-    return withTimeout(connection.platform, options, read, (started, reason) =>
-      giveUpRead(connection, started, reason),
+    return withTimeout(
+      connection.platform,
+      options,
+      () => read<Result>(connection, name),
+      (started, reason) => giveUpRead(connection, started, reason),
     );
   } catch (error) {
     return connection.rejected(error, name);

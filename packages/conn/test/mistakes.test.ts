@@ -162,12 +162,10 @@ describe('a buffer that is transferred while its write waits', () => {
 
   it('is reported, and is the error of the connection', async () => {
     const reported: unknown[] = [];
-    const { conn, platform, transport } = wired('server', {
+    const { conn, platform, transport, block } = wired('server', {
       report: (error, { where }) => void reported.push([(error as Error).message, where]),
     });
-    transport.block();
-    void conn.send('fills the transport');
-    await platform.settle();
+    await block('fills the transport');
     const bytes = new Uint8Array(size);
     const written = conn.send(bytes);
     transfer(bytes);

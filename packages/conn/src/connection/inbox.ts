@@ -36,7 +36,7 @@ import type { Connection } from './connection.ts';
 import { pauseOrResume, readAheadHasRoom } from './flow-control.ts';
 import { FRAMES_PER_TURN } from './shared.ts';
 
-// Messages come to a reader on four ways:
+// Messages come to a reader in four ways:
 //
 // | way                      | when                                      | what                               |
 // |--------------------------|-------------------------------------------|------------------------------------|

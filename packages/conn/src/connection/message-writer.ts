@@ -73,10 +73,9 @@ export class MessageWriter implements AsyncDisposable {
   /**
    * Adds data to the message.
    *
-   * @param data - A string (lone surrogates become U+FFFD; a pair may be split over
-   *   two calls), an ArrayBuffer or any
-   *   view. Do not change bytes until the promise settles. The bytes of a {@link BorrowedMessage}
-   *   are protected. Empty data sends nothing.
+   * @param data - A string (lone surrogates become U+FFFD; a pair may be split over two calls), an
+   *   ArrayBuffer or any view. Do not change bytes until the promise settles. The library keeps the
+   *   bytes of a {@link BorrowedMessage} until then. Empty data sends nothing.
    * @returns A promise that resolves when the data was taken and there is room for more. Calls may
    *   overlap. Their order is kept. A call that fails aborts the message as {@link abort} does.
    *   Without the data of that call, the peer would get a different message. A TypeError changes

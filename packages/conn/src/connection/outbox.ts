@@ -161,15 +161,17 @@ export class Outbox {
     const rejection = this.rejectionFor(size);
     if (rejection !== undefined) return rejection;
     const { waitingWrites, encoder } = this;
+    // A masked frame never refers to the caller's bytes, so a client copies them.
+    const { masks } = this.#connection.shared.coding;
     if (waitingWrites?.mustWait === true) {
-      return waitingWrites.add(retained(this.#connection, type, bytes, start, end, compress));
+      return waitingWrites.add(WaitingMessage.of(type, bytes, start, end, compress, masks));
     }
     let sent: Promise<void>;
     if (encoder?.wants(size, compress) === true) {
       // An engine would read beyond a detached or shrunk buffer and crash the process.
       if (end > bytes.byteLength) throw new DetachedBytes();
       if (encoder.isLarge(size)) {
-        const write = retained(this.#connection, type, bytes, start, end, compress);
+        const write = WaitingMessage.of(type, bytes, start, end, compress, masks);
         return this.waitingWritesOrNew().encodeLater(write);
       }
       sent = this.encodedFrame(type, bytes, start, end);
@@ -487,17 +489,4 @@ function encodedPrepared(outbox: Outbox, message: PreparedMessage): Promise<void
     shared.forget();
     throw error;
   }
-}
-
-/** A masked frame never refers to the caller's bytes, so a client copies them. */
-function retained(
-  connection: Connection,
-  type: DataType,
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  compress: boolean | undefined,
-): WaitingMessage {
-  const copiesAll = connection.shared.coding.masks;
-  return WaitingMessage.of(type, bytes, start, end, compress, copiesAll);
 }

@@ -67,13 +67,13 @@ export interface ConnSettings {
    */
   readonly compression?: boolean | 'shared' | 'takeover' | CompressionOptions | undefined;
   /**
-   * Gets errors that no code may be waiting for: those that your functions throw (a handler, a
-   * `toJSON`, a buffer pool), and the TypeErrors and RangeErrors of wrong arguments. A
-   * promise that rejects with such an error is never unhandled. It also gets the first
-   * refused message or ping of a connection that no code awaits, a MessageWriter that keeps a
-   * message waiting for 5 s, and the error of bytes that were transferred while their write waited.
-   * The end of a connection is no such error. `closed` has it. Default: a warning with the stack, at most one for each kind of
-   * error and second (Node: a process warning; elsewhere `console.error`).
+   * Gets errors that no code may be waiting for: errors that your functions throw (a handler, a
+   * `toJSON`, a buffer pool), and the TypeErrors and RangeErrors of wrong arguments. A promise that
+   * rejects with such an error is never unhandled. It also gets the first refused message or ping of
+   * a connection that no code awaits, a MessageWriter that keeps a message waiting for 5 s, and the
+   * error of bytes that were transferred while their write waited. The end of a connection is no such
+   * error. `closed` has it. Default: a warning with the stack, at most one for each kind of error and
+   * second (Node: a process warning; elsewhere `console.error`).
    */
   readonly report?: Report | undefined;
 }

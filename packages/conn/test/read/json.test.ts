@@ -68,12 +68,11 @@ describe('readJSON', () => {
 
 describe('writeJSON', () => {
   it('sends text without a newline', async () => {
-    const { conn, platform, sent } = wired('server');
+    const { conn, output } = wired('server');
     await conn.writeJSON({ a: '<é>' });
     await conn.writeJSON(null);
     await conn.writeJSON([undefined]);
-    await platform.settle();
-    expect(sent()).toEqual(['text {"a":"<é>"}', 'text null', 'text [null]']);
+    expect(await output()).toEqual(['text {"a":"<é>"}', 'text null', 'text [null]']);
   });
 
   const circle: Record<string, unknown> = {};
