@@ -8,6 +8,7 @@ import {
   TestTransport,
 } from '@ws/tests';
 import { Conn } from '../src/conn.ts';
+import type { MessageReader } from '../src/index.ts';
 import type { ConnOptions } from '../src/options/conn-options.ts';
 
 /** A Conn with a fake clock and a fake socket. */
@@ -25,6 +26,8 @@ export interface Wired {
   readonly feed: (...frames: Uint8Array[]) => void;
   /** As `feed`. Resolves when the connection has handled them. */
   readonly deliver: (...frames: Uint8Array[]) => Promise<void>;
+  /** Begins to read a message as a stream, then the peer sends frames. Returns the reader. */
+  readonly stream: (...frames: Uint8Array[]) => Promise<MessageReader>;
   /** The transport takes a first message, and then none until it has drained. */
   readonly block: (first?: string) => Promise<void>;
   /** The transport takes all that waits. */
@@ -59,6 +62,11 @@ export function wired(
     async deliver(...frames) {
       feed(...frames);
       await platform.settle();
+    },
+    stream(...frames) {
+      const next = conn.nextReader();
+      feed(...frames);
+      return next;
     },
     async block(first = 'going') {
       transport.block();

@@ -400,7 +400,6 @@ describe.each([
     await platform.settle();
     await deliver(frame(opcode, 'later'));
     expect(seen).toEqual(['0', '999', 'later']);
-    conn.terminate();
   });
 
   it('that rejects closes the connection, and gets no frame that waited', async () => {
@@ -434,6 +433,5 @@ describe('the default ping handler', () => {
     expect(() => answer(7 as never)).toThrow(TypeError);
     await answer(new Uint8Array(2));
     expect(await output()).toEqual(['pong \0\0']);
-    conn.terminate();
   });
 });

@@ -20,7 +20,6 @@ describe('BorrowedMessage.data', () => {
     await platform.settle();
     const all = letters.flatMap((letter) => [letter.repeat(300), letter]);
     expect(kept.map((bytes) => Buffer.from(bytes).toString())).toEqual(all);
-    conn.terminate();
   });
 
   it('has a buffer of its own, of exact size', async () => {
@@ -32,7 +31,6 @@ describe('BorrowedMessage.data', () => {
       [0, 3],
       [0, 5000],
     ]);
-    conn.terminate();
   });
 
   it('is the same until the promise of the handler settles, and independent of the borrowed bytes', async () => {
@@ -47,7 +45,6 @@ describe('BorrowedMessage.data', () => {
     await deliver(frame(2, 'abc'));
     await platform.settle();
     expect(seen).toEqual([true, 'abc', 'zzz']);
-    conn.terminate();
   });
 
   it('is not the data of the next message', async () => {
@@ -56,7 +53,6 @@ describe('BorrowedMessage.data', () => {
     void conn.receive((message) => void kept.push(message.data));
     await deliver(frame(2, 'a'), frame(2, 'b'));
     expect(kept.map((bytes) => Buffer.from(bytes).toString())).toEqual(['a', 'b']);
-    conn.terminate();
   });
 });
 
@@ -82,7 +78,6 @@ describe('a BorrowedMessage after its handler', () => {
     expect(() => use(kept!)).toThrow(
       'a BorrowedMessage was used after its handler was done; keep its data or a copy() instead',
     );
-    conn.terminate();
   });
 
   it('rejects a write of it', async () => {
@@ -93,7 +88,6 @@ describe('a BorrowedMessage after its handler', () => {
     });
     await deliver(frame(1, '1'));
     await expect(conn.writeMessage(1, kept!)).rejects.toThrow('after its handler was done');
-    conn.terminate();
   });
 });
 
@@ -114,7 +108,6 @@ describe('the bytes that a handler borrowed', () => {
       await deliver(bytes.subarray(bytes.length - 1));
       expect(views.map((view) => view.every((byte) => byte === 0xdd))).toEqual([true, true]);
       expect(copies.map((copy, i) => copy.every((byte) => byte === 7 + i))).toEqual([true, true]);
-      conn.terminate();
     },
   );
 
@@ -136,7 +129,6 @@ describe('the bytes that a handler borrowed', () => {
     await drain();
     expect(view![0]).toBe(0xdd);
     expect(sent()).toEqual(['binary <50000>']);
-    conn.terminate();
   });
 });
 

@@ -55,7 +55,6 @@ describe('pings after unread messages', () => {
     expect(sent().length).toBe(15_000);
     expect(transport.paused).toBe(false);
     expect((await conn.readMessage()).data.length).toBe(30_000);
-    conn.terminate();
   });
 
   it('wait while the messages have no room, and are answered after a read', async () => {
@@ -69,6 +68,5 @@ describe('pings after unread messages', () => {
     await platform.settle();
     expect(sent().length).toBe(12_001);
     expect(transport.paused).toBe(false);
-    conn.terminate();
   });
 });

@@ -66,10 +66,8 @@ describe('the bound of the read-ahead', () => {
   });
 
   it('is freed by a partial read of a stream', async () => {
-    const { conn, transport, feed, frame, deliver } = wired('server', { readAhead: 1000 });
-    const next = conn.nextReader();
-    feed(frame(2, Buffer.alloc(300), { fin: false }));
-    const reader = await next;
+    const { transport, frame, deliver, stream } = wired('server', { readAhead: 1000 });
+    const reader = await stream(frame(2, Buffer.alloc(300), { fin: false }));
     for (let i = 0; i < 2; i++) {
       await deliver(frame(0, Buffer.alloc(300), { fin: false }));
     }
@@ -288,10 +286,8 @@ describe('a message that a handler borrows', () => {
 
 describe('a piece of a stream', () => {
   it('that is unread delays the answer to the close frame after it', async () => {
-    const { conn, feed, frame, output } = wired('server');
-    const next = conn.nextReader();
-    feed(frame(1, 'unread'));
-    const reader = await next;
+    const { conn, feed, frame, output, stream } = wired('server');
+    const reader = await stream(frame(1, 'unread'));
     feed(frame(8, Uint8Array.of(0x03, 0xe8)));
     expect(await output()).toEqual([]);
     expect(await reader.text()).toBe('unread');

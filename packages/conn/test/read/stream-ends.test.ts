@@ -115,10 +115,8 @@ describe('a MessageReader at the end', () => {
   });
 
   it('reads exclusively: bytes() holds the message to its end', async () => {
-    const { conn, feed, frame } = wired('server');
-    const next = conn.nextReader();
-    feed(frame(2, 'one', { fin: false }), frame(0, 'two', { fin: false }));
-    const reader = await next;
+    const { feed, frame, stream } = wired('server');
+    const reader = await stream(frame(2, 'one', { fin: false }), frame(0, 'two', { fin: false }));
     const text = reader.text();
     await expect(reader.read(new Uint8Array(9))).rejects.toMatchObject({
       code: 'WS_ERR_READ_PENDING',
@@ -129,13 +127,11 @@ describe('a MessageReader at the end', () => {
   });
 
   it('restarts idleReadTimeout', async () => {
-    const { conn, feed, frame, platform } = wired('server', {
+    const { conn, platform, feed, frame, stream } = wired('server', {
       idleReadTimeout: 10_000,
       readAhead: 1_000,
     });
-    const next = conn.nextReader();
-    feed(frame(2, 'x'.repeat(3_000), { fin: false }));
-    const reader = await next;
+    const reader = await stream(frame(2, 'x'.repeat(3_000), { fin: false }));
     await platform.settle();
     feed(frame(0, 'x'.repeat(3_000)));
     let length = 0;

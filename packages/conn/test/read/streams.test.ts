@@ -26,10 +26,8 @@ async function pieces(reader: MessageReader, size = 1000): Promise<string> {
 
 describe('nextReader', () => {
   it('returns the first bytes before the last have arrived', async () => {
-    const { conn, feed, frame, platform } = wired('server');
-    const next = conn.nextReader();
-    feed(frame(1, 'one ', { fin: false }));
-    const reader = await next;
+    const { conn, platform, feed, frame, stream } = wired('server');
+    const reader = await stream(frame(1, 'one ', { fin: false }));
     expect(reader.type).toBe(TextMessage);
     const into = new Uint8Array(100);
     expect(await reader.read(into)).toBe(4);
@@ -84,10 +82,8 @@ describe('nextReader', () => {
   });
 
   it('drops the unread rest of the previous message', async () => {
-    const { conn, feed, frame } = wired('server');
-    const next = conn.nextReader();
-    feed(frame(1, 'unread', { fin: false }));
-    const first = await next;
+    const { conn, feed, frame, stream } = wired('server');
+    const first = await stream(frame(1, 'unread', { fin: false }));
     const second = conn.nextReader();
     feed(frame(0, 'unread', { fin: false }), frame(9, 'p'), frame(0, 'unread'), frame(1, 'read'));
     expect(await (await second).text()).toBe('read');
@@ -135,10 +131,8 @@ describe('nextReader', () => {
   });
 
   it('rejects when the connection ends within the message', async () => {
-    const { conn, feed, frame, transport } = wired('server');
-    const next = conn.nextReader();
-    feed(frame(2, 'begun', { fin: false }));
-    const reader = await next;
+    const { conn, transport, frame, stream } = wired('server');
+    const reader = await stream(frame(2, 'begun', { fin: false }));
     transport.feedEnd();
     const into = new Uint8Array(10);
     expect(await reader.read(into)).toBe(5);
@@ -148,10 +142,8 @@ describe('nextReader', () => {
   });
 
   it('rejects at the first invalid byte of text', async () => {
-    const { conn, feed, frame } = wired('server');
-    const next = conn.nextReader();
-    feed(frame(1, 'ok', { fin: false }));
-    const reader = await next;
+    const { feed, frame, stream } = wired('server');
+    const reader = await stream(frame(1, 'ok', { fin: false }));
     feed(frame(0, Uint8Array.of(0xff)));
     expect(await reader.read(new Uint8Array(9))).toBe(2);
     await expect(reader.read(new Uint8Array(9))).rejects.toMatchObject({
@@ -651,13 +643,11 @@ describe('return() of joinMessages while next() is pending', () => {
 describe('the last piece of a message', () => {
   it('is copied before an observer writes, and its write brings the next chunk', async () => {
     const platform = new FakePlatform();
-    const { conn, transport, feed, frame, deliver } = wired('server', {}, 0, platform);
+    const { conn, transport, frame, deliver, stream } = wired('server', {}, 0, platform);
     // So many bytes are written at once.
     const observer: Observer = { messageIn: () => void conn.send(new Uint8Array(1_000_000)) };
     Object.assign(platform, { observer });
-    const next = conn.nextReader();
-    feed(frame(2, 'first-', { fin: false }));
-    const reader = await next;
+    const reader = await stream(frame(2, 'first-', { fin: false }));
     await reader.read(new Uint8Array(10));
     const write = transport.write.bind(transport);
     transport.write = (chunk, release) => {

@@ -46,7 +46,6 @@ describe('Conn.renew', () => {
     expect(platform.timers).toBe(0);
     conn.renew(new Date(NOW - 1));
     expect(await output()).toEqual(['close 4401 login expired']);
-    conn.terminate();
   });
 
   it('keeps no timer of a connection that has ended, and has no effect on it', async () => {
@@ -81,7 +80,6 @@ describe('Conn.renew', () => {
     const { conn } = wired('server');
     expect(() => conn.renew(at as number)).toThrow(type);
     expect(() => conn.renew(at as number)).toThrow(text);
-    conn.terminate();
   });
 });
 

@@ -138,7 +138,6 @@ describe('bytes that a server references', () => {
     const message = new PreparedMessage(BinaryMessage, new Uint8Array(70_000));
     expect(conn.writePreparedMessage(message)).toBe(RESOLVED);
     await platform.settle();
-    conn.terminate();
   });
 });
 
@@ -159,5 +158,4 @@ it('a write with a signal that waits is charged', async () => {
   const refused = conn.stats.messagesRefused;
   await conn.send(new Uint8Array(90_000), { signal });
   expect(conn.stats.messagesRefused).toBe(refused);
-  conn.terminate();
 });
