@@ -372,11 +372,6 @@ class NamedContract implements Contract<Definitions, Definitions>, Names {
 /** Default of the option `streams`. */
 const MAX_STREAMS = 16;
 
-/** Every engine has this method: ECMAScript, section B.2.2.2. Its property is enumerable. */
-interface WithGetters {
-  __defineGetter__(name: string, get: () => unknown): void;
-}
-
 /** The second argument of a handler. All parts are its own. A handler may spread it. */
 class Context {
   readonly auth: unknown;
@@ -404,11 +399,10 @@ class Context {
     this.#link = link;
     this.#request = request;
     // Half the time of Object.defineProperty.
-    const own = this as unknown as WithGetters;
     // oxlint-disable-next-line typescript/unbound-method -- a getter has `this`
-    own.__defineGetter__('signal', Context.#signal);
+    this.__defineGetter__('signal', Context.#signal);
     // oxlint-disable-next-line typescript/unbound-method -- a getter has `this`
-    own.__defineGetter__('peer', Context.#peer);
+    this.__defineGetter__('peer', Context.#peer);
   }
 }
 

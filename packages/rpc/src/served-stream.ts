@@ -1,5 +1,5 @@
 import { Deferred, RESOLVED, schedulerOf, type TimerEntry } from '@ws/conn/internal';
-import { ACCEPTED, type Carrier, type Writer } from './carrier.ts';
+import { ACCEPTED, type Carrier } from './carrier.ts';
 import type { StreamDefinition } from './definitions.ts';
 import type { Handler, Request } from './request.ts';
 import { ErrorCode } from './rpc-error.ts';
@@ -21,7 +21,6 @@ export class ServedStream implements TimerEntry {
   readonly request: Request;
   readonly window: StreamWindow;
   readonly #carrier: Carrier;
-  readonly #writer: Writer;
   readonly #iterator: ItemSource;
   /** Returns the answer to an error, and reports the error, unless it is for the caller. */
   readonly #answerTo: (error: unknown) => string;
@@ -41,7 +40,6 @@ export class ServedStream implements TimerEntry {
     this.request = request;
     this.window = new StreamWindow(windows);
     this.#carrier = carrier;
-    this.#writer = carrier.writerOf(request.connection!);
     this.#iterator = iterator;
     this.#answerTo = answerTo;
     request.onCancel = () => this.#cancelled.resolve(undefined);
@@ -108,7 +106,11 @@ export class ServedStream implements TimerEntry {
   /** Whether an item of `size` characters may leave now. */
   #mayLeave(size: number): boolean {
     const hasRoom = this.#isConnected && this.window.hasRoom(size);
-    return hasRoom && this.#writer.untilWritable() === undefined;
+    return hasRoom && this.#untilWritable() === undefined;
+  }
+
+  #untilWritable(): Promise<void> | undefined {
+    return this.#carrier.untilWritable(this.request.connection!);
   }
 
   /** Also resolves when the request is cancelled. */
@@ -116,7 +118,7 @@ export class ServedStream implements TimerEntry {
     while (!this.request.isCancelled && !this.#mayLeave(size)) {
       if (!this.#isConnected) this.request.cancel(CLOSING);
       else if (!this.window.hasRoom(size)) await this.window.untilTaken();
-      else await this.#writer.untilWritable()?.catch(() => {});
+      else await this.#untilWritable()?.catch(() => {});
     }
   }
 

@@ -14,13 +14,8 @@ const LEAST_SHARE = 8 * 1024;
 export const TOLD_ITEMS = 32;
 export const TOLD_SIZE = 4_096;
 
-/** The common part of the windows of a link. */
-export interface Windows {
-  /** Open windows. */
-  count: number;
-  /** Characters of the items in all of them. */
-  size: number;
-}
+/** The open windows of a link, and the characters of the items in all of them. */
+export type Windows = { count: number; size: number };
 
 /** The items of a stream that have left, and that its reader has not taken. */
 export class StreamWindow {

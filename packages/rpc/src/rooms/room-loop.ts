@@ -40,17 +40,12 @@ export type RoomMessage<Data, State = unknown> =
     };
 
 /** A message that has arrived. */
-export interface Arrived {
-  readonly kind: 'message';
-  readonly data: unknown;
-  readonly id: string | undefined;
-  readonly from: unknown;
-  readonly position: Position | undefined;
+export type Arrived = Extract<RoomMessage<unknown>, { readonly kind: 'message' }> & {
   /** Characters of its data in JSON. */
   readonly size: number;
   /** Of its data in JSON. */
   readonly hash: number;
-}
+};
 
 /** Bounds of the messages that wait for one loop, in number and in characters of data. */
 const MAX_MESSAGES = 1_000;
