@@ -19,7 +19,7 @@ import { ACCEPTED, type Carrier } from './carrier.ts';
 import type { Definition, EventDefinition, MethodDefinition } from './definitions.ts';
 import { ErrorCode, isSo, RpcError } from './rpc-error.ts';
 import { checkArrived } from './schema.ts';
-import { callText, cancelText, moreText, type WireMessage } from './wire.ts';
+import { CANCEL, callText, MORE, signalText, type WireMessage } from './wire.ts';
 
 /** Requests of this end that the other end has and has not answered. */
 const MAX_OPEN = 256;
@@ -230,7 +230,7 @@ export class Calls {
 
   /** Tells the other end that the reader of a stream has taken `n` items. See `Carrier.sendSurely`. */
   tell({ connection, number }: Call, n: number): Promise<unknown> {
-    return this.#carrier.sendSurely(connection, moreText(number, n));
+    return this.#carrier.sendSurely(connection, signalText(MORE, { id: number, n }));
   }
 
   /** @throws BackpressureError when too many calls wait. */
@@ -243,20 +243,19 @@ export class Calls {
       throw new BackpressureError(`${call.definition.name}: ${waiting}; await earlier calls first`);
     }
     this.#calls.set(call.number, call);
-    this.#wait(call);
+    this.#countWaiting(call, 1);
   }
 
-  #wait(call: Call): void {
-    call.connection = undefined;
-    this.#waiting++;
-    if (!call.isRequest) this.#waitingEvents++;
-    this.#waitingSize += call.text.length;
+  #countWaiting({ isRequest, text }: Call, change: 1 | -1): void {
+    this.#waiting += change;
+    if (!isRequest) this.#waitingEvents += change;
+    this.#waitingSize += change * text.length;
   }
 
-  #leaveQueue(call: Call): void {
-    this.#waiting--;
-    if (!call.isRequest) this.#waitingEvents--;
-    this.#waitingSize -= call.text.length;
+  /** A stream may be open for any time, and takes no place of another request. */
+  #countSent({ isRequest, take }: Call, change: 1 | -1): void {
+    if (take !== undefined) this.#streams += change;
+    else if (isRequest) this.#open += change;
   }
 
   /**
@@ -284,13 +283,11 @@ export class Calls {
   /** @returns False when the call must wait. */
   #sendIfPossible(call: Call): boolean {
     if (!this.#canSend(call)) return false;
-    this.#leaveQueue(call);
+    this.#countWaiting(call, -1);
+    this.#countSent(call, 1);
     const { connection } = this.#carrier;
     call.connection = connection;
     call.timesSent++;
-    // A stream may be open for any time, and takes no place of another request.
-    if (call.take !== undefined) this.#streams++;
-    else if (call.isRequest) this.#open++;
     const failed = (error: unknown): void => {
       this.#fail(call, error);
       this.flush();
@@ -378,7 +375,7 @@ export class Calls {
   giveUp(call: Call, reason: unknown): void {
     const { connection, number } = call;
     if (connection !== undefined && this.#calls.has(number)) {
-      void this.#carrier.sendSurely(connection, cancelText(number));
+      void this.#carrier.sendSurely(connection, signalText(CANCEL, { id: number }));
     }
     this.#fail(call, reason);
     this.flush();
@@ -386,9 +383,8 @@ export class Calls {
 
   #remove(call: Call): void {
     if (!this.#calls.delete(call.number)) return;
-    if (call.connection === undefined) this.#leaveQueue(call);
-    else if (call.take !== undefined) this.#streams--;
-    else if (call.isRequest) this.#open--;
+    if (call.connection === undefined) this.#countWaiting(call, -1);
+    else this.#countSent(call, -1);
   }
 
   #fail(call: Call, error: unknown): void {
@@ -428,8 +424,9 @@ export class Calls {
       if (call.connection !== connection) continue;
       const { retry } = call.definition as MethodDefinition;
       if (mayRetry && retry && call.timesSent < MAX_SENT) {
-        this.#open--;
-        this.#wait(call);
+        this.#countSent(call, -1);
+        call.connection = undefined;
+        this.#countWaiting(call, 1);
       } else this.#fail(call, error);
     }
     this.flush();

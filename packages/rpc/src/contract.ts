@@ -208,10 +208,7 @@ export function contract<
   S2 extends Definitions = None,
   C2 extends Definitions = None,
 >(plan: ContractPlan<S, C>, other: Contract<S2, C2>): Contract<S & S2, C & C2>;
-export function contract(
-  plan: ContractPlan<Definitions, Definitions>,
-  other?: Contract<Definitions, Definitions>,
-): Contract<Definitions, Definitions> {
+export function contract(plan: ContractPlan<Definitions, Definitions>, other?: Plain): Plain {
   checkOptionNames('contract', plan, ['server', 'client'], 'ignore');
   const server = merged('server', plan.server, other);
   const client = merged('client', plan.client, other);
@@ -221,7 +218,7 @@ export function contract(
 function merged(
   end: End,
   definitions: Definitions = {},
-  other: Contract<Definitions, Definitions> | undefined,
+  other: Plain | undefined,
 ): Named<Definitions> {
   const own = named(end, definitions);
   if (other === undefined) return own;
@@ -238,7 +235,10 @@ function merged(
 /** The key of the events of clients, for a hub. */
 const CONTRACT_EVENTS: unique symbol = /* @__PURE__ */ Symbol.for('@ws/rpc: events');
 
-class NamedContract implements Contract<Definitions, Definitions>, Names {
+/** A contract of any names. */
+type Plain = Contract<Definitions, Definitions>;
+
+class NamedContract implements Plain, Names {
   readonly '@ws/contract' = true;
   readonly server: Named<Definitions>;
   readonly client: Named<Definitions>;
@@ -253,11 +253,7 @@ class NamedContract implements Contract<Definitions, Definitions>, Names {
     this.client = client;
   }
 
-  serve(
-    handlers: Handlers<Definitions, never>,
-    options?: HandlerOptions,
-  ): (conn: ConnLike, request?: unknown, ctx?: { readonly auth?: unknown }) => Promise<void> {
-    // Also without `this`.
+  readonly serve: Plain['serve'] = (handlers, options) => {
     if (isConnLike(handlers)) {
       throw new TypeError(
         'serve: expected handlers, got a Conn; pass chat.serve(handlers), not chat.serve',
@@ -273,12 +269,9 @@ class NamedContract implements Contract<Definitions, Definitions>, Names {
         return rejected(error);
       }
     };
-  }
+  };
 
-  listener(
-    handlers: Handlers<Definitions, never>,
-    options?: HandlerOptions,
-  ): (session: SessionLike, message: BorrowedMessage) => unknown {
+  readonly listener: Plain['listener'] = (handlers, options) => {
     const binding = this.#bind('listener', 'server', handlers, options);
     const listener = (session: SessionLike, message: BorrowedMessage): unknown => {
       const link = linkOfSession(session, 'server', this);
@@ -287,9 +280,9 @@ class NamedContract implements Contract<Definitions, Definitions>, Names {
     };
     // A hub refuses the text of an event as a value.
     return Object.assign(listener, { [CONTRACT_EVENTS]: this.client });
-  }
+  };
 
-  peer(target: SessionLike | ConnLike): Peer<Definitions> {
+  readonly peer: Plain['peer'] = (target) => {
     if (isReconnecting(target)) {
       throw new TypeError('peer: this end is the client; use the result of connect');
     }
@@ -308,23 +301,16 @@ class NamedContract implements Contract<Definitions, Definitions>, Names {
       if (link !== undefined) return this.#check(link);
       throw new TypeError('no contract reads this connection; use chat.serve, or chat.connect');
     });
-  }
+  };
 
-  connect(
-    target: ConnLike | ReconnectingConnLike,
-    handlers: Handlers<Definitions, never>,
-    options?: HandlerOptions,
-  ): Peer<Definitions> {
+  readonly connect: Plain['connect'] = (target, handlers, options) => {
     const binding = this.#bind('connect', 'client', handlers, options);
-    const link = this.#connect(target, binding);
+    let link: Link;
+    if (isReconnecting(target)) link = connectSeries(target, binding);
+    else if (isConnLike(target)) link = connectConn(target, binding);
+    else throw new TypeError(`connect: expected a Conn or a ReconnectingConn, got ${kind(target)}`);
     return this.peerOf(target, 'server', () => link);
-  }
-
-  #connect(target: ConnLike | ReconnectingConnLike, binding: Binding): Link {
-    if (isReconnecting(target)) return connectSeries(target, binding);
-    if (isConnLike(target)) return connectConn(target, binding);
-    throw new TypeError(`connect: expected a Conn or a ReconnectingConn, got ${kind(target)}`);
-  }
+  };
 
   /** @throws TypeError when the link is a client's, or lacks names of this contract. */
   #check(link: Link): Link {

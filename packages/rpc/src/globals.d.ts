@@ -12,8 +12,6 @@ interface AbortSignal {
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 
-declare function btoa(data: string): string;
-
 declare function structuredClone<Value>(value: Value): Value;
 
 declare class TextEncoder {

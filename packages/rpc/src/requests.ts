@@ -27,6 +27,7 @@ import {
 
 /** Bounds of the handlers that run out of order, and of the characters of their messages. */
 const MAX_RUNNING = { nested: 16, beside: 256 };
+type OutOfOrder = keyof typeof MAX_RUNNING;
 const MAX_RUNNING_SIZE = 1024 * 1024;
 /** Bound of the reported names of unknown events. */
 const MAX_UNKNOWN = 100;
@@ -60,10 +61,13 @@ export class Requests {
   readonly #waiting = new WaitingRequests();
   /** Requests with a running handler. */
   readonly #running: Request[] = [];
-  /** Running handlers with a place: at most `concurrency`. */
-  #places = 0;
-  /** Handlers that run out of order, and the characters of their messages. */
-  readonly #outOfOrder = { nested: { count: 0, size: 0 }, beside: { count: 0, size: 0 } };
+  /** Running handlers, and the characters of their messages. At most `concurrency` are ordered. */
+  readonly #counts: Readonly<Record<Place, { count: number; size: number }>> = {
+    ordered: { count: 0, size: 0 },
+    nested: { count: 0, size: 0 },
+    beside: { count: 0, size: 0 },
+    stream: { count: 0, size: 0 },
+  };
   /** Set while reading pauses. */
   #pause: Pause | undefined;
   /** Reading continues. A pause has lasted too long, and no handler has settled since. */
@@ -91,7 +95,7 @@ export class Requests {
     this.#caller = new HandlerCaller(carrier, contextOf, (request, definition, handle) =>
       this.#serve(request, definition, handle),
     );
-    this.#answers = new Answers(carrier);
+    this.#answers = new Answers(carrier, () => this.readOn());
     this.#signs = new SignsOfLife(carrier, this.#answers);
     this.#handlers = handlers;
     this.#concurrency = concurrency;
@@ -117,7 +121,7 @@ export class Requests {
       const isRequest = method !== undefined && isId(id);
       return this.refuse(isRequest ? invalidText(id) : INVALID, text);
     }
-    if (this.#signs.takes(id, method, source, () => this.readOn())) return this.#untilRoom();
+    if (this.#signs.takes(id, method, source)) return this.#untilRoom();
     const handler = this.#handlers.get(method);
     const kind = handler?.definition.kind;
     const takes = kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
@@ -157,7 +161,7 @@ export class Requests {
   #add(request: Request, text: string): Promise<void> | undefined {
     const waiting = this.#waiting;
     request.callsBefore = this.#calls()?.begun ?? 0;
-    const isNext = waiting.isEmpty && this.#places < this.#concurrency;
+    const isNext = waiting.isEmpty && this.#hasPlace;
     if (isNext && this.#starting === undefined) {
       this.#start(request);
       // The handler may have sent what was taken at once, in this process.
@@ -205,20 +209,20 @@ export class Requests {
     return this.#calls()?.hasRequestAfter(first, callsOfHandler) === true;
   }
 
-  #hasRoom(place: 'nested' | 'beside'): boolean {
-    const { count, size } = this.#outOfOrder[place];
+  get #hasPlace(): boolean {
+    return this.#counts.ordered.count < this.#concurrency;
+  }
+
+  #hasRoom(place: OutOfOrder): boolean {
+    const { count, size } = this.#counts[place];
     return count < MAX_RUNNING[place] && size < MAX_RUNNING_SIZE;
   }
 
   /** Starts a handler beside those that run. */
-  #startOutOfOrder(request: Request, place: 'nested' | 'beside'): void {
+  #startOutOfOrder(request: Request, place: OutOfOrder): void {
     if (!this.#hasRoom(place)) return this.#overload(request);
     const done = this.#run(request);
-    if (done === undefined) return;
-    const running = this.#outOfOrder[place];
-    running.count++;
-    running.size += request.size;
-    this.#runs(request, done, place);
+    if (done !== undefined) this.#runs(request, done, place);
   }
 
   #untilRoom(): Promise<void> | undefined {
@@ -280,7 +284,7 @@ export class Requests {
       typeof handler === 'string'
         ? handler
         : errorText(id!, ErrorCode.Busy, 'too many requests wait');
-    this.#answers.refuse(connection, text, () => this.readOn());
+    this.#answers.refuse(connection, text);
   }
 
   /** Ends a pause of reading when its reason has ended. */
@@ -302,7 +306,7 @@ export class Requests {
   #startNext(): void {
     // A handler may send messages that are taken at once, in this process.
     if (this.#starting !== undefined) return;
-    while (this.#places < this.#concurrency) {
+    while (this.#hasPlace) {
       const request = this.#waiting.shift();
       if (request === undefined) {
         this.#refillLater();
@@ -333,12 +337,13 @@ export class Requests {
     this.#starting = request;
     const done = this.#run(request);
     this.#starting = undefined;
-    if (done === undefined) return;
-    this.#places++;
-    this.#runs(request, done, 'ordered');
+    if (done !== undefined) this.#runs(request, done, 'ordered');
   }
 
   #runs(request: Request, done: Promise<void>, place: Place): void {
+    const counts = this.#counts[place];
+    counts.count++;
+    counts.size += request.size;
     request.place = place;
     this.#running.push(request);
     // Called after the handler, which may only listen for the abort.
@@ -346,17 +351,15 @@ export class Requests {
     this.#carrier.runs?.(done);
     void done.then(() => {
       this.#running.splice(this.#running.indexOf(request), 1);
-      if (place === 'nested' || place === 'beside') {
-        const running = this.#outOfOrder[place];
-        running.count--;
-        running.size -= request.size;
-        this.#startAwaited();
-        this.readOn();
-      } else if (place === 'ordered') {
-        this.#places--;
+      counts.count--;
+      counts.size -= request.size;
+      if (place === 'ordered') {
         this.#isStuck = false;
         this.progressed();
         this.#startNext();
+      } else if (place !== 'stream') {
+        this.#startAwaited();
+        this.readOn();
       }
       if (this.#isIdle) this.#idle?.resolve();
     });
