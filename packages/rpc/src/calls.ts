@@ -35,11 +35,11 @@ const OPTION_NAMES: readonly string[] = ['signal', 'timeout'];
 
 /** The options of a call. */
 export interface CallOptions {
-  /** Ends the call. It rejects with the reason, and the handler of the other end is told. */
+  /** Ends the call, which rejects with the reason, and aborts the `signal` of its handler. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * The longest wait for the answer in ms; false for none. The call then rejects with a
-   * TimeoutError, and the handler of the other end is told. Default: 30,000. For a stream, the longest
+   * The longest wait for the answer in ms; false for no bound. The call then rejects with a
+   * TimeoutError, and the `signal` of its handler aborts. Default: 30,000. For a stream, the longest
    * wait for one item; no default.
    */
   readonly timeout?: number | false | undefined;
@@ -67,7 +67,7 @@ export class Call implements TimerEntry {
   connection: ConnLike | undefined;
   /** Connections that it was sent on. */
   timesSent = 0;
-  /** For a stream. */
+  /** Undefined for a call that is no stream. */
   readonly take: TakeItems | undefined;
   /** The calls that had begun when the reader of a stream began to wait. 0 while it does not wait. */
   waitsSince = 0;
@@ -121,7 +121,7 @@ export class Calls {
   #waiting = 0;
   /** Waiting events. They wait only for a connection. */
   #waitingEvents = 0;
-  /** Characters of those that wait. */
+  /** Characters of the waiting calls. */
   #waitingSize = 0;
   /** The number of calls that have begun. */
   begun = 0;
@@ -129,7 +129,7 @@ export class Calls {
   #ended: unknown;
 
   /**
-   * @param wrote - Called when an event has left that had waited for the connection.
+   * @param wrote - Called when an event that had waited for the connection has left.
    * @param waits - Called when a reader begins to wait for an item of a stream.
    */
   constructor(carrier: Carrier, wrote: () => void, waits: () => void) {
@@ -148,14 +148,14 @@ export class Calls {
   }
 
   /**
-   * Whether the other end has a request that began after `calls` others, or a reader has begun to wait
-   * after `callsOfHandler` others. A generator is no handler here. It may run for long beside readers
-   * that it does not know, and later requests would run beside earlier ones for as long.
+   * Whether the other end has a request of this end with a number above `calls`, or a reader of a stream
+   * has begun to wait since the call `callsOfHandler`. Readers count for handlers only. A generator may
+   * run for long beside readers that it does not serve, and later requests would overtake earlier ones.
    */
   hasRequestAfter(calls: number, callsOfHandler: number): boolean {
     if (this.begun <= calls) return false;
     for (const { connection, number, take, waitsSince } of this.#calls.values()) {
-      // Those that were sent come first.
+      // The calls that were sent come first.
       if (connection === undefined) return false;
       if (take === undefined ? number > calls : waitsSince > callsOfHandler) return true;
     }
@@ -205,7 +205,7 @@ export class Calls {
     checkOptionNames(definition.name, options, OPTION_NAMES, 'ignore');
     checkSignal(options.signal);
     const call = new Call(this, definition, input, ++this.begun, options, take);
-    // After a getter of the input, which may abort it.
+    // A getter of the input may have aborted it.
     if (call.signal?.aborted) throw call.signal.reason;
     if (this.#ended !== undefined) throw this.#ended;
     this.#add(call);
@@ -259,11 +259,13 @@ export class Calls {
   }
 
   /**
-   * Whether only `others` wait before a call. An event does not wait behind requests that wait for
+   * Whether no other call waits before a call. An event does not wait behind requests that wait for
    * answers.
+   *
+   * @param own - 1 if the call itself waits, else 0.
    */
-  #isNext(call: Call, others: number): boolean {
-    return (call.isRequest ? this.#waiting : this.#waitingEvents) === others;
+  #isNext(call: Call, own: 0 | 1): boolean {
+    return (call.isRequest ? this.#waiting : this.#waitingEvents) === own;
   }
 
   #canSend(call: Call): boolean {
@@ -308,8 +310,8 @@ export class Calls {
   }
 
   /**
-   * Settles an event that waits for the connection. There may be many. Other calls do not visit
-   * them.
+   * Settles an event that waits for the connection. There may be many, so loops over the calls do not
+   * visit them.
    */
   #write(call: Call, sent: Promise<void>, failed: (error: unknown) => void): void {
     this.#calls.delete(call.number);

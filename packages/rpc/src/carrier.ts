@@ -18,7 +18,7 @@ export const ACCEPTED: Promise<void> = Promise.resolve();
 
 /** Least time between two reports of one kind, in ms. */
 const REPORT_MS = 1_000;
-/** Bound of the kinds with a time of their own. The peer chooses the codes of its errors. */
+/** Kinds beyond this number share one time. The peer chooses the codes of its errors, and so the kinds. */
 const MAX_KINDS = 100;
 
 /**
@@ -26,7 +26,7 @@ const MAX_KINDS = 100;
  * connections.
  */
 export abstract class Carrier {
-  /** The connection that messages leave by now; undefined while there is none. */
+  /** The connection by which messages leave; undefined while there is none. */
   abstract readonly connection: ConnLike | undefined;
   /** Whether handlers get the messages of the other end. Without them no answer arrives. */
   isRead = false;

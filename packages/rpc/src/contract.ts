@@ -106,9 +106,10 @@ export interface HandlerOptions {
    */
   readonly concurrency?: number | undefined;
   /**
-   * Streams that this end serves to one connection at the same time. One that was cancelled counts until
-   * its generator has ended. More are answered with the error -32000. Each above 32 may have 8 KiB of
-   * text, or one larger item, ahead of its reader beyond the 256 KiB of the others. Default: 16.
+   * Streams that this end serves to one connection at the same time. A cancelled stream counts until
+   * its generator has ended. A request beyond the bound is answered with the error -32000. Unread items
+   * of 32 streams take up to 256 KiB. Each further stream may add 8 KiB of text, or one larger item.
+   * Default: 16.
    */
   readonly streams?: number | undefined;
 }

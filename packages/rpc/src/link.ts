@@ -42,7 +42,7 @@ export interface Binding extends RequestsPlan {
   contextOf(link: Link, request: Request): unknown;
 }
 
-/** Codes of a close after which what the peer has sent is still handled. */
+/** After a close with one of these codes, messages that had arrived are still handled. */
 const NORMAL: readonly number[] = [1000, 1001, 1005];
 
 /** The links of connections and of ReconnectingConns. A connection has one. */
@@ -105,7 +105,7 @@ export class Link {
     const parsed = parse(text);
     if (typeof parsed === 'string') return requests.refuse(parsed, text);
     const { id, method, result, error } = parsed;
-    // A method by hand may answer undefined, which JSON leaves out.
+    // A method of another library may answer undefined. JSON leaves the result out then.
     const isAnswer =
       method === undefined &&
       (result !== undefined || error !== undefined || this.#calls?.awaits(id) === true);

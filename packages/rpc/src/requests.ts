@@ -70,11 +70,11 @@ export class Requests {
   };
   /** Set while reading pauses. */
   #pause: Pause | undefined;
-  /** Reading continues. A pause has lasted too long, and no handler has settled since. */
+  /** Reading continues, because a pause has lasted too long and no handler has settled since. */
   #isStuck = false;
   /** The end of this connection ends a pause. */
   #watched: ConnLike | undefined;
-  /** Kept events take the room of the queue in a later turn. */
+  /** Whether kept events move to the queue in a later turn. */
   #refills = false;
   /** Resolves when no handler runs. */
   #idle: Deferred<void> | undefined;
@@ -164,7 +164,7 @@ export class Requests {
     const isNext = waiting.isEmpty && this.#hasPlace;
     if (isNext && this.#starting === undefined) {
       this.#start(request);
-      // The handler may have sent what was taken at once, in this process.
+      // With both ends in this process, messages of the handler may have arrived at once.
       this.#startNext();
       return undefined;
     }
@@ -237,10 +237,10 @@ export class Requests {
   }
 
   /**
-   * Reading continues while this end waits for an answer of the other end, or to write to it, and while
-   * a handler waits for an item. They may follow, and the other end may read only after them. Reading
-   * also continues while a handler does not settle. Its cancel may follow. The bounds of kept events then end the
-   * connection.
+   * Reading continues while this end waits for an answer, an item, or for room to write. The next
+   * messages may bring it, or the other end may read only after it has written them. Reading also
+   * continues while a handler does not settle, because its cancel may follow. At their bound, kept events
+   * end the connection.
    */
   get #mustPause(): boolean {
     if (this.#isOverfull) return true;
@@ -304,7 +304,7 @@ export class Requests {
 
   /** Starts the handlers that may run. */
   #startNext(): void {
-    // A handler may send messages that are taken at once, in this process.
+    // With both ends in this process, messages of a handler may arrive at once.
     if (this.#starting !== undefined) return;
     while (this.#hasPlace) {
       const request = this.#waiting.shift();
@@ -317,7 +317,7 @@ export class Requests {
     this.readOn();
   }
 
-  /** Other connections have their turn between. */
+  /** Later, so that other connections run in between. */
   #refillLater(): void {
     if (this.#refills || this.#waiting.isEmpty) return;
     this.#refills = true;
@@ -346,7 +346,7 @@ export class Requests {
     counts.size += request.size;
     request.place = place;
     this.#running.push(request);
-    // Called after the handler, which may only listen for the abort.
+    // After the call of the handler, which may do no more than listen for the abort.
     if (request.connection?.state === 'closed') request.cancel('the connection has ended');
     this.#carrier.runs?.(done);
     void done.then(() => {
@@ -430,7 +430,7 @@ export class Requests {
     this.#reportSlow();
   }
 
-  /** Reports once the handler that requests have waited for in vain. */
+  /** Reports, once, a handler that requests have waited for in vain. */
   #reportSlow(): void {
     const slow = this.#running.find(({ isSlow }) => isSlow);
     if (slow === undefined || slow === this.#reportedSlow) return;

@@ -32,7 +32,7 @@ export class StreamWindow {
   /** Whether an item of `size` characters may leave. A large one leaves alone. */
   hasRoom(size: number): boolean {
     if (this.#sizes.length >= MAX_ITEMS) return false;
-    // The reader may have taken all of them. It tells later.
+    // The reader may have taken all of them. Its report follows later.
     if (this.#size < TOLD_SIZE) return true;
     const { count, size: all } = this.#windows;
     const own = this.#size + size;

@@ -270,7 +270,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     return place;
   }
 
-  /** Says that messages may be missing after those that wait. */
+  /** Messages may be missing after the waiting items. */
   gap(): void {
     if (this.#end !== undefined) return;
     if (this.#room.hasState === true) return this.#needState();
