@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { openSocket } from '../../browser/test/fake-web-socket.ts';
 import { connected } from '../../fetch/test/fake-conn.ts';
-import { until } from './pairs.ts';
+import { failure, until } from './pairs.ts';
 
 const names = { ask: method(z.number(), z.number()), note: event(z.undefined()) };
 const asks = contract({ server: names, client: names });
@@ -135,9 +135,7 @@ describe('calls through a ReconnectingConn', () => {
     for (const code of socketEnds) {
       await until(() => expect(live.conn?.state).toBe('open'));
       const count = servers.length;
-      const sent = Array.from({ length: 256 }, (_, i) =>
-        peer.ask(i).catch((error: unknown) => error),
-      );
+      const sent = Array.from({ length: 256 }, (_, i) => failure(peer.ask(i)));
       const waiting = peer.ask(1_000);
       const server = servers.at(-1)!;
       if (code === 1006) server.terminate();

@@ -2,7 +2,7 @@ import { connPair, JSONError } from '@ws/conn';
 import { contract, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { call, INVALID, never, settled, setUpRaw } from './pairs.ts';
+import { call, failure, INVALID, never, settled, setUpRaw } from './pairs.ts';
 
 describe('a foreign id', () => {
   it.each(['0', '-7', '1.5', '9007199254740991', '"9007199254740993"', '"\\u0000"', '""', 'null'])(
@@ -116,7 +116,7 @@ describe('an answer', () => {
     ['{"code":1e400,"message":""}'],
   ])('with the error %s rejects with a JSONError', async (fault) => {
     const { client, next, toClient } = setUpRaw();
-    const answer = toClient.confirm({ question: '' }).catch((reason: unknown) => reason);
+    const answer = failure(toClient.confirm({ question: '' }));
     await next();
     await client.send(`{"jsonrpc":"2.0","id":1,"error":${fault}}`);
     expect(await answer).toBeInstanceOf(JSONError);

@@ -1,5 +1,6 @@
 import { type Conn, connPair } from '@ws/conn';
 import { contract, event, method } from '@ws/rpc';
+import { afterEach, beforeEach, vi } from 'vitest';
 import { z } from 'zod';
 
 /** The contract of the tests. */
@@ -96,3 +97,23 @@ export const INVALID = {
 };
 
 export const never = (): Promise<never> => new Promise(() => {});
+
+/** A handler that throws `error`. */
+export const throws = (error: unknown) => (): never => {
+  throw error;
+};
+
+/** The error of a promise that rejects. */
+export const failure = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+
+/** Each test of the file, or of the `describe`, has a fake clock. */
+export function useFakeClock(): void {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  });
+  afterEach(() => void vi.useRealTimers());
+}
