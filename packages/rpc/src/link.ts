@@ -170,12 +170,8 @@ export function serveConn(conn: ConnLike, binding: Binding, auth: unknown): Prom
   const receive = (message: BorrowedMessage): Promise<void> | undefined => link.take(message);
   const internals = internalsOf(conn);
   if (internals.receiveThen !== undefined) return internals.receiveThen(receive, SERVED);
-  return markHandled(
-    conn.receive(receive).then(
-      () => SERVED.ended(conn, undefined),
-      (error: unknown) => SERVED.ended(conn, { error }),
-    ),
-  );
+  const failed = (error: unknown): Promise<void> => SERVED.ended(conn, { error });
+  return markHandled(conn.receive(receive).then(() => SERVED.ended(conn, undefined), failed));
 }
 
 /** The end of all connections. A call of `serve` resolves when no handler runs. */

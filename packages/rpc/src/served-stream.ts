@@ -3,7 +3,7 @@ import { ACCEPTED, type Carrier } from './carrier.ts';
 import type { StreamDefinition } from './definitions.ts';
 import type { Handler, Request } from './request.ts';
 import { ErrorCode } from './rpc-error.ts';
-import { type Checked, check, misfit } from './schema.ts';
+import { check, valueOf } from './schema.ts';
 import { StreamWindow, type Windows } from './stream-window.ts';
 import { errorText, itemText, resultText } from './wire.ts';
 
@@ -74,7 +74,8 @@ export class ServedStream implements TimerEntry {
         if (request.isCancelled) return undefined;
         if (done) break;
         const checked = check(item, value);
-        const text = this.#textOf(checked instanceof Promise ? await checked : checked);
+        const fits = checked instanceof Promise ? await checked : checked;
+        const text = itemText(request.id!, valueOf(fits, `an item of ${request.name}`));
         if (!this.#mayLeave(text.length)) await this.#untilItMayLeave(text.length);
         if (request.isCancelled) return undefined;
         this.window.add(text.length);
@@ -91,11 +92,6 @@ export class ServedStream implements TimerEntry {
       else this.#report(error);
       return undefined;
     }
-  }
-
-  #textOf({ value, issues }: Checked): string {
-    if (issues === undefined) return itemText(this.request.id!, value);
-    throw misfit(`an item of ${this.request.name} does not fit its schema`, issues);
   }
 
   get #isConnected(): boolean {

@@ -1,6 +1,6 @@
 import type { StandardSchema } from '@ws/conn';
 import { Deferred, markHandled } from '@ws/conn/internal';
-import { check, misfit } from '../schema.ts';
+import { check, valueOf } from '../schema.ts';
 import type { ClientRoom } from './client-room.ts';
 import type { JoinAnswer, JoinOptions, Position } from './room-contract.ts';
 import type { KeySchemas } from './room-schemas.ts';
@@ -485,10 +485,7 @@ async function fitted(
   given: unknown,
   what: string,
 ): Promise<unknown> {
-  if (schema === undefined) return given;
-  const { value, issues } = await check(schema, given);
-  if (issues === undefined) return value;
-  throw misfit(`${what} does not fit its schema`, issues);
+  return schema === undefined ? given : valueOf(await check(schema, given), what);
 }
 
 function isSame(one: Position | undefined, two: Position | undefined): boolean {
