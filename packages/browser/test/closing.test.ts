@@ -144,8 +144,12 @@ describe('BrowserConn.close', () => {
   it('returns the end for every call', async () => {
     const { conn, socket } = connected();
     const both = Promise.all([conn.close(), conn.close(4000)]);
+    const ends: number[] = [];
+    void conn.closed.then(({ code }) => ends.push(code));
     socket.end(1000);
+    socket.end(1006);
     expect(await both).toHaveLength(2);
+    expect(ends).toEqual([1000]);
     expect(socket.closes).toEqual([[1000, '']]);
     expect(await conn.close()).toMatchObject({ code: 1000 });
   });

@@ -322,10 +322,13 @@ describe('fromWebSocket', () => {
     expect(await closing).toEqual({ code: 3000, reason: 'bye', wasClean: true });
   });
 
-  it('closes at once when nothing waits', () => {
+  it('closes at once when nothing waits', async () => {
     const socket = new FakeWebSocket();
-    void fromWebSocket(socket).close();
-    expect(socket.closes).toEqual([[1000, '']]);
+    const conn = fromWebSocket(socket);
+    const closing = conn.close();
+    expect([conn.state, socket.closes]).toEqual(['closing', [[1000, '']]]);
+    socket.end(1006);
+    expect(await closing).toMatchObject({ code: 1006, wasClean: false });
   });
 
   it('sends many of them without a stall', () => {

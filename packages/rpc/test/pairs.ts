@@ -1,4 +1,5 @@
 import { type Conn, connPair } from '@ws/conn';
+import { ReconnectingConn } from '@ws/reconnect';
 import { contract, event, method } from '@ws/rpc';
 import { afterEach, beforeEach, vi } from 'vitest';
 import { z } from 'zod';
@@ -65,6 +66,22 @@ export function setUpRaw(server: Partial<ServerHandlers> = {}, concurrency = 1) 
     return next();
   };
   return { client, serverConn, serving, next, ask, toClient: chat.peer(serverConn), reports };
+}
+
+/**
+ * A ReconnectingConn, and the servers of its connections, one after the other.
+ *
+ * @param serve - Gets each server.
+ */
+export function series(serve: (server: Conn) => void = () => {}) {
+  const servers: Conn[] = [];
+  const dial = async (): Promise<Conn> => {
+    const [client, server] = connPair();
+    servers.push(server);
+    serve(server);
+    return client;
+  };
+  return { servers, live: new ReconnectingConn(dial, { minDelay: 1, maxDelay: 1 }) };
 }
 
 /** Resolves when all messages between the ends of a pair have arrived. */

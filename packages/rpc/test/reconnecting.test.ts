@@ -3,7 +3,7 @@ import { ReconnectingConn } from '@ws/reconnect';
 import { contract, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { failure, until } from './pairs.ts';
+import { failure, series, until } from './pairs.ts';
 
 const jobs = contract({
   server: {
@@ -92,15 +92,7 @@ describe('a contract on a ReconnectingConn', () => {
 
   it('answers no request of an earlier connection on a later one', async () => {
     let release: (() => void) | undefined;
-    const servers: Conn[] = [];
-    const live = new ReconnectingConn(
-      async () => {
-        const [client, server] = connPair();
-        servers.push(server);
-        return client;
-      },
-      { minDelay: 1, maxDelay: 1 },
-    );
+    const { servers, live } = series();
     jobs.connect(live, {
       confirm: async (text) => {
         if (text === 'first') await new Promise<void>((resolve) => (release = resolve));
