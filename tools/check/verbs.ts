@@ -12,7 +12,7 @@ const VERBS: Readonly<Record<string, string>> = {
   close: `RunningApp Conn Connection LiveConn LocalSession ListenersOf MessageWriter TransportSink
     Acceptor PendingWork RawUpgrader RunningServer ServerBase Upgrader
     Hub HubEvents Session Sessions Everywhere EverywhereCalls LocalActs
-    Backplane ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Shard WorkerBackplane
+    Backplane ClusterBackplane NatsBackplane ServerBackplane Shard WorkerBackplane
     ClusterApp RemoteHub RunningCluster WorkerPool
     Deflater Inflater HandleDeflater HandleInflater Internals PooledEngine SyncDeflater SyncInflater ZlibHandle`,
   destroy: `Machine Transport Http2Transport MemoryTransport SocketTransport StreamTransport
@@ -40,7 +40,7 @@ const VERBS: Readonly<Record<string, string>> = {
     UnpooledInflaters MissedParts Resume RoomStates MemoryBroker`,
   // A backplane is started again after a start that has failed.
   start: `RunningApp Connection Transport Http2Transport MemoryTransport SocketTransport StreamTransport TransportDuplex
-    Inbox Backplane BackplaneLink ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Nodes OtherNodes Resume
+    Inbox Backplane BackplaneLink ClusterBackplane NatsBackplane ServerBackplane Nodes OtherNodes Resume
     RemoteHub WorkerBackplane`,
 };
 

@@ -1,8 +1,8 @@
 import { CloseCode } from '@ws/conn';
 import { checkOptionNames, duration, kind } from '@ws/conn/internal';
 import { checkClose, checkRoomName, checkText, jsonOf, MAX_QUESTION_NAME } from '../arguments.ts';
-import type { CloseTarget, LocalHub } from '../backplane/local-hub.ts';
-import type { Question } from '../backplane/words.ts';
+import type { LocalHub } from '../backplane/local-hub.ts';
+import type { CloseTarget, Question } from '../backplane/words.ts';
 import { HubClosedError } from '../errors.ts';
 import { MAX_SESSION_BYTES } from '../presence/presence.ts';
 import type { JSONValue } from '../presence/room-presence.ts';

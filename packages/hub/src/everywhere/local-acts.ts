@@ -1,6 +1,7 @@
 import { Deferred, onRejection } from '@ws/conn/internal';
 import { checkText, jsonOf, MAX_DELAY_MS } from '../arguments.ts';
-import type { CloseTarget, LocalHub, LocalSession } from '../backplane/local-hub.ts';
+import type { LocalHub, LocalSession } from '../backplane/local-hub.ts';
+import type { CloseTarget } from '../backplane/words.ts';
 
 /** Longest data of a question, and longest answer, in bytes of JSON. */
 export const MAX_ANSWER_BYTES = 65_536;

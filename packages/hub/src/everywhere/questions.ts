@@ -1,7 +1,7 @@
 import { Deferred } from '@ws/conn/internal';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import { setAnswerTimer } from '../backplane/with-timeout.ts';
-import type { AnswerWord, Question, QuestionWord } from '../backplane/words.ts';
+import type { Question, Word } from '../backplane/words.ts';
 import { BackplaneError, HubClosedError, OverflowError } from '../errors.ts';
 import type { LocalActs } from './local-acts.ts';
 import { BEAT_MS, type LiveNode, type Nodes } from './nodes.ts';
@@ -31,11 +31,11 @@ export interface Replies<Value> {
   readonly silent: readonly string[];
 }
 
-type Value = AnswerWord['value'];
+type Value = Word<'answer'>['value'];
 
 /** A question that waits for answers. */
 interface OpenQuestion {
-  readonly word: QuestionWord;
+  readonly word: Word<'question'>;
   isSent: boolean;
   /** The nodes that have not answered, by name. */
   readonly awaited: Map<string, LiveNode>;
@@ -130,7 +130,7 @@ export class Questions {
     }
   }
 
-  answered({ name, id }: LiveNode, { id: question, value }: AnswerWord): void {
+  answered({ name, id }: LiveNode, { id: question, value }: Word<'answer'>): void {
     const open = this.#open.get(question);
     if (open === undefined || open.answers.has(name)) return;
     const isListener = open.word.question.act === 'ask';
@@ -165,7 +165,7 @@ export class Questions {
   }
 
   /** Another node asks. An engine may deliver a question twice. The second has no new id. */
-  asked(node: LiveNode, { id, question }: QuestionWord): void {
+  asked(node: LiveNode, { id, question }: Word<'question'>): void {
     if (id <= node.question) return;
     node.question = id;
     void this.#answer(node, id, question);

@@ -1,12 +1,12 @@
 import { portablePlatform } from '@ws/conn';
 import { Deferred, onRejection, RESOLVED } from '@ws/conn/internal';
 import type { Backplane, BackplaneSink, Keep } from '../backplane/backplane.ts';
+import { ANSWER_MS, CHECK_MS } from '../backplane/engine-times.ts';
 import { setAnswerTimer } from '../backplane/with-timeout.ts';
 import type { Position } from '../position.ts';
 import type { NatsConnection, NatsMessage, NatsStatus, NatsSubscription } from './client.ts';
 import type { StreamLog } from './stream-log.ts';
 import { subjectToken } from './subject-token.ts';
-import { ANSWER_MS, CHECK_MS } from './times.ts';
 
 /** Pause before a failed call is tried again, in ms. */
 const RETRY_MS = 500;

@@ -1,5 +1,6 @@
 import { portablePlatform } from '@ws/conn';
 import type { Backplane, BackplaneSink, Keep } from '../backplane/backplane.ts';
+import { ANSWER_MS } from '../backplane/engine-times.ts';
 import { Limit } from '../backplane/limit.ts';
 import { sleep, withTimeout } from '../backplane/with-timeout.ts';
 import type { Position } from '../position.ts';
@@ -11,7 +12,6 @@ import { FROM } from './scripts.ts';
 import type { ServerBackplane } from './server-backplane.ts';
 import { hasNotRun, Shard } from './shard.ts';
 import { slotOf } from './slots.ts';
-import { ANSWER_MS } from './times.ts';
 
 /** Interval at which the backplane asks the shards for their view of the cluster, in ms. */
 const VIEW_MS = 300;

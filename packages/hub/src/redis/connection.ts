@@ -1,10 +1,10 @@
 import { portablePlatform } from '@ws/conn';
 import { kind } from '@ws/conn/internal';
+import { ANSWER_MS, CHECK_MS } from '../backplane/engine-times.ts';
 import { setAnswerTimer } from '../backplane/with-timeout.ts';
 import type { Driver, DriverEvents, RedisClient } from './driver.ts';
 import { ioredisDriver } from './ioredis.ts';
 import { nodeRedisDriver } from './node-redis.ts';
-import { ANSWER_MS, CHECK_MS } from './times.ts';
 
 /** Takes the reports of a {@link Connection}. */
 export interface ConnectionEvents extends Omit<DriverEvents, 'broken'> {
