@@ -11,7 +11,7 @@ const VERBS: Readonly<Record<string, string>> = {
   // Also of a server, a hub, a writer as in the Streams standard, an engine as in zlib; and the event.
   close: `RunningApp Conn Connection LiveConn LocalSession ListenersOf MessageWriter TransportSink
     Acceptor PendingWork RawUpgrader RunningServer ServerBase Upgrader
-    Hub HubEvents Session Sessions Everywhere EverywhereCalls LocalActs
+    Hub HubEvents Session Sessions Everywhere EverywhereCalls
     Backplane ClusterBackplane NatsBackplane ServerBackplane Shard WorkerBackplane
     ClusterApp RemoteHub RunningCluster WorkerPool
     Deflater Inflater HandleDeflater HandleInflater Internals PooledEngine SyncDeflater SyncInflater ZlibHandle`,

@@ -257,7 +257,7 @@ export class BackplaneLink {
    * @param waited - Ms that the caller has waited before.
    */
   untilUp(waited: number): Promise<void> {
-    return withTimeout(this.platform, ANSWER_MS, this.untilBack(), waited);
+    return withTimeout(this.platform, ANSWER_MS, this.untilBack(), { waited });
   }
 
   /** Resolves when the engine is up. Rejects when the hub closes before. */

@@ -1,6 +1,6 @@
 import { BackplaneError } from '../errors.ts';
 import type { Position } from '../position.ts';
-import type { Backplane } from './backplane.ts';
+import type { HistoryAnswer } from './backplane.ts';
 import type { BackplaneLink } from './backplane-link.ts';
 import type { Arrival } from './envelope.ts';
 import { withTimeout } from './with-timeout.ts';
@@ -71,11 +71,7 @@ export class EngineHistories {
     return { arrivals, epoch, last, follows, complete: complete && !more, more };
   }
 
-  async #ask(
-    channel: string,
-    since: Position | undefined,
-    limit: number,
-  ): ReturnType<NonNullable<Backplane['history']>> {
+  async #ask(channel: string, since: Position | undefined, limit: number): Promise<HistoryAnswer> {
     try {
       const { backplane } = this.#link;
       return await backplane.history!(channel, since, limit, this.#link.keepOf(channel));

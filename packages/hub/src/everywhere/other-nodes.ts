@@ -25,7 +25,7 @@ export class OtherNodes {
     this.#hub = hub;
     this.#nodes = new Nodes(link, this);
     this.calls = new EverywhereCalls(hub);
-    this.questions = new Questions(link, this.#nodes, this.calls.acts);
+    this.questions = new Questions(link, this.#nodes, hub);
     if (!hub.settings.hasPresence) return;
     if (loadedLink.PresenceLink !== undefined) this.#show(loadedLink.PresenceLink);
     else void this.#loadPresence();

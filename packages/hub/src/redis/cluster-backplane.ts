@@ -1,5 +1,5 @@
 import { portablePlatform } from '@ws/conn';
-import type { Backplane, BackplaneSink, Keep } from '../backplane/backplane.ts';
+import type { Backplane, BackplaneSink, HistoryAnswer, Keep } from '../backplane/backplane.ts';
 import { ANSWER_MS } from '../backplane/engine-times.ts';
 import { Limit } from '../backplane/limit.ts';
 import { sleep, withTimeout } from '../backplane/with-timeout.ts';
@@ -9,7 +9,6 @@ import type { RedisClient } from './driver.ts';
 import { escapeName } from './frame.ts';
 import { HeldPublications } from './held-publications.ts';
 import { FROM } from './scripts.ts';
-import type { ServerBackplane } from './server-backplane.ts';
 import { hasNotRun, Shard } from './shard.ts';
 import { slotOf } from './slots.ts';
 
@@ -111,7 +110,7 @@ export class ClusterBackplane implements Backplane {
     since: Position | undefined,
     limit: number,
     keep?: Keep,
-  ): ReturnType<ServerBackplane['history']> {
+  ): Promise<HistoryAnswer> {
     const until = portablePlatform.now() + ANSWER_MS;
     for (;;) {
       try {

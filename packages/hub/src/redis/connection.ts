@@ -7,9 +7,9 @@ import { ioredisDriver } from './ioredis.ts';
 import { nodeRedisDriver } from './node-redis.ts';
 
 /** Takes the reports of a {@link Connection}. */
-export interface ConnectionEvents extends Omit<DriverEvents, 'broken'> {
+type ConnectionEvents = Omit<DriverEvents, 'broken' | 'lost'> & {
   lost(error: Error, forgotten: boolean): void;
-}
+};
 
 /** The message of the error of a command that was not sent. */
 const NOT_CONNECTED = 'Redis is not connected';
