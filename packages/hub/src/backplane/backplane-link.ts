@@ -6,13 +6,12 @@ import type { Position } from '../position.ts';
 import type { Backplane, BackplaneSink, Keep } from './backplane.ts';
 import { Channel, type ChannelSettings, channelOf, roomOf } from './channel.ts';
 import { Digests } from './digests.ts';
-import { EngineHistories, type Found, type Part } from './engine-histories.ts';
 import { type Arrival, decodeEnvelope, type Envelope, idOf, nodeName } from './envelope.ts';
+import { type Found, HistoryReads } from './history-reads.ts';
 import { Limit } from './limit.ts';
 import { LinkFaults } from './link-faults.ts';
 import type { LocalHub } from './local-hub.ts';
 import { type Except, Publications } from './publications.ts';
-import { SharedReads } from './shared-reads.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { sleep, withTimeout } from './with-timeout.ts';
 import { WordSender } from './word-sender.ts';
@@ -46,8 +45,7 @@ export class BackplaneLink {
   readonly #publications = new Publications(this);
   readonly #digests = new Digests(this, this.#publications);
   readonly #repairs = new Limit(MAX_REPAIRS);
-  readonly #histories = new EngineHistories(this);
-  readonly reads: SharedReads = new SharedReads(this);
+  readonly reads: HistoryReads = new HistoryReads(this);
   /** The other nodes, by their words. */
   readonly others: OtherNodes;
   readonly #words = new WordSender(this);
@@ -186,7 +184,7 @@ export class BackplaneLink {
   }
 
   /** Resolves when the history has the earlier messages of this node. */
-  async #untilReadable(channel: string): Promise<void> {
+  async untilReadable(channel: string): Promise<void> {
     const ready = async (): Promise<void> => {
       await this.started;
       await new Promise<void>((resolve) => this.whenSubscribed(channel, resolve));
@@ -266,28 +264,6 @@ export class BackplaneLink {
     await this.#returned?.promise;
   }
 
-  /** Reads the first `limit` messages after `since`, or the last ones without it. */
-  async readHistory(
-    room: string | undefined,
-    since: Position | undefined,
-    limit: number,
-  ): Promise<Found> {
-    return this.#histories.read(await this.#readable(room), since, limit);
-  }
-
-  /** Reads the first of these messages. */
-  async readPart(room: string, since: Position | undefined, limit: number): Promise<Part> {
-    return this.#histories.readPart(await this.#readable(room), since, limit);
-  }
-
-  /** Resolves to the channel of a room when its history can be read. */
-  async #readable(room: string | undefined): Promise<string> {
-    if (this.isAway) throw new BackplaneError('the backplane is away');
-    const channel = channelOf(room);
-    await this.#untilReadable(channel);
-    return channel;
-  }
-
   /** Delivers a message to the members of this node. */
   deliver(channel: Channel, { node, counter, key, message }: Envelope, arrival: Arrival): void {
     const { name, room, through } = channel;
@@ -312,8 +288,8 @@ export class BackplaneLink {
       if (!this.#isOpen(channel)) return { arrivals: [], complete: false };
       await this.#returned?.promise;
       try {
-        await this.#untilReadable(name);
-        return await this.#histories.readPart(name, since, history!.size);
+        await this.untilReadable(name);
+        return await this.reads.readNow(name, since, history!.size);
       } catch (error) {
         // The gap of the failed read reports this outage too.
         if (!this.closed) await this.#returned?.promise;
