@@ -6,7 +6,15 @@ import type { Position } from '../position.ts';
 import type { Backplane, BackplaneSink, Keep } from './backplane.ts';
 import { Channel, type ChannelSettings, channelOf, roomOf } from './channel.ts';
 import { Digests } from './digests.ts';
-import { type Arrival, decodeEnvelope, type Envelope, idOf, nodeName } from './envelope.ts';
+import {
+  type Arrival,
+  decodeEnvelope,
+  type Envelope,
+  encodeEnvelope,
+  idOf,
+  NO_COUNT,
+  nodeName,
+} from './envelope.ts';
 import { type Found, HistoryReads } from './history-reads.ts';
 import { Limit } from './limit.ts';
 import { LinkFaults } from './link-faults.ts';
@@ -14,11 +22,12 @@ import type { LocalHub } from './local-hub.ts';
 import { type Except, Publications } from './publications.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { sleep, withTimeout } from './with-timeout.ts';
-import { WordSender } from './word-sender.ts';
-import type { Word } from './words.ts';
+import { encodeWord, type Word } from './words.ts';
 
-/** Longest wait before a read of a history, and for the engine's end, in ms. */
+/** Longest wait before a read of a history, for the engine's end, and for the answer to a word, in ms. */
 const ANSWER_MS = 5_000;
+/** Bound of the words that the engine has not answered. */
+const MAX_WORDS = 10_000;
 /** Longest wait for messages to return before the hub closes, and interval of the checks, in ms. */
 const RETURN_MS = 1_000;
 const RETURN_CHECK_MS = 10;
@@ -48,7 +57,7 @@ export class BackplaneLink {
   readonly reads: HistoryReads = new HistoryReads(this);
   /** The other nodes, by their words. */
   readonly others: OtherNodes;
-  readonly #words = new WordSender(this);
+  #unansweredWords = 0;
   /** Resolves when the engine returns; undefined before its start and while it is up. */
   #returned: Deferred<void> | undefined;
   /** Whether the engine has not answered within {@link RETURN_MS} at the end of the hub. */
@@ -62,10 +71,7 @@ export class BackplaneLink {
     this.#id = id;
     this.node = nodeName(id);
     this.#hub = hub;
-    this.faults = new LinkFaults(
-      (error) => hub.failed(undefined, error),
-      () => hub.platform,
-    );
+    this.faults = new LinkFaults(hub);
     this.started = markHandled(this.#start());
     this.others = new OtherNodes(this, hub);
     this.addChannel(undefined, { history: undefined, through: false });
@@ -237,9 +243,28 @@ export class BackplaneLink {
     for (const channel of this.channels.values()) channel.beat(this.reads);
   }
 
-  /** See {@link WordSender.say}. */
-  say(room: string | undefined, word: Word): Promise<boolean> {
-    return this.#words.say(channelOf(room), word);
+  /**
+   * Sends a word to the other nodes, after the earlier words on the channel. Never rejects. Words of an
+   * outage are lost. After it the nodes ask each other.
+   *
+   * @returns Resolves when the engine has the word: to false if it does not take it.
+   */
+  async say(room: string | undefined, word: Word): Promise<boolean> {
+    const { node, platform, backplane } = this;
+    if (this.state !== 'up' || this.#unansweredWords >= MAX_WORDS) return false;
+    this.#unansweredWords++;
+    try {
+      const bytes = encodeEnvelope({ ...NO_COUNT, node, word: encodeWord(word) });
+      await withTimeout(platform, ANSWER_MS, backplane.publish(channelOf(room), bytes));
+      return true;
+    } catch (cause) {
+      // A refused beat needs no report. The refusal of a message reports the same cause.
+      const isLife = word.word === 'start' || word.word === 'beat' || word.word === 'end';
+      if (!isLife && this.state === 'up') this.faults.wordRefused(cause);
+      return false;
+    } finally {
+      this.#unansweredWords--;
+    }
   }
 
   // Called by reads, channels, subscriptions and publications
