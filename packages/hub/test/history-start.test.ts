@@ -3,7 +3,7 @@
 import { Hub, type Joined, type Position } from '@ws/hub';
 import { MemoryBroker } from '@ws/hub/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { enter, node, turns, wait } from './nodes.ts';
+import { alone, enter, node, send, turns, wait } from './nodes.ts';
 import { nextOf, startClient, startNode, TABLE } from './serve-rooms/setup.ts';
 
 const TTL = 60_000;
@@ -17,7 +17,7 @@ afterEach(() => void vi.useRealTimers());
 
 describe.each([
   ['this node', () => new Hub({ rooms: { '*': { history: { ttl: TTL } } } })],
-  ['an engine', () => node(new MemoryBroker(), 'a', { rooms }).hub],
+  ['an engine', () => alone({ rooms }).hub],
 ] as const)('a history of %s', (_, start) => {
   async function visit(hub: Hub, since?: Position) {
     const { client, received, session } = enter(hub);
@@ -95,8 +95,7 @@ describe('a blink of the engine', () => {
     await wait(ms);
     broker.reconnect('a');
     await wait(300);
-    await b.hub.room('r').publish('2');
-    await turns();
+    await send(b.hub, '2');
     expect(a.gaps).toEqual([]);
     expect(received).toEqual(ms > 5 ? ['missed', '2'] : ['2']);
     await Promise.all([a.hub.close(), b.hub.close()]);

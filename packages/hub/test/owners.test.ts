@@ -8,7 +8,7 @@ import { MemoryBroker } from '@ws/hub/testing';
 import { nodePlatform } from '@ws/node-io';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Channel } from '../src/backplane/channel.ts';
-import { enter, node, turns, wait } from './nodes.ts';
+import { alone, enter, entered, node, send, turns, wait } from './nodes.ts';
 import { hangingMayJoin, startRaw } from './serve-rooms/setup.ts';
 
 afterEach(() => void vi.useRealTimers());
@@ -173,11 +173,9 @@ describe('the counters of a node', () => {
   it('are forgotten after it has ended', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
     const forgotten = vi.spyOn(Channel.prototype, 'forgetNode');
-    const broker = new MemoryBroker();
-    const { hub: a } = node(broker, 'a');
+    const { broker, hub: a } = alone();
     const { hub: b } = node(broker, 'b');
-    const { received } = enter(a, 'r');
-    await turns();
+    const { received } = await entered(a, 'r');
     await b.room('r').publish('1');
     await b.close();
     await wait(30_000);
@@ -186,8 +184,7 @@ describe('the counters of a node', () => {
     expect(forgotten).toHaveBeenCalled();
     const { hub: again } = node(broker, 'b');
     await turns();
-    await again.room('r').publish('2');
-    await turns();
+    await send(again, '2');
     expect(received).toEqual(['1', '2']);
     await again.close();
     await a.close();

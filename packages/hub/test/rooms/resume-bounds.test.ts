@@ -3,8 +3,8 @@
 import { connPair } from '@ws/conn';
 import { type Backplane, Hub, type Position } from '@ws/hub';
 import { MemoryBroker } from '@ws/hub/testing';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { node, turns, wait } from '../nodes.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { alone, node, turns, useFakeTime, wait } from '../nodes.ts';
 import { first, publish, slowVisit, textsOf, visit } from './visits.ts';
 
 const history = { size: 1_000, bytes: 100_000_000 };
@@ -49,9 +49,7 @@ describe('a client that does not read and resumes in many rooms', () => {
 
   it('keeps no turn when it leaves during a read that another one follows', async () => {
     const read = gate();
-    const { hub } = node(
-      new MemoryBroker(),
-      'a',
+    const { hub } = alone(
       { rooms: { r: { history, delivery: 'through' } } },
       (backplane: Backplane) => ({
         async history(...args) {
@@ -94,9 +92,7 @@ describe('a client that does not read and resumes in many rooms', () => {
 describe('a client that joins and leaves in a loop', () => {
   it('makes no reads for joins that have ended', async () => {
     const reads = vi.fn();
-    const { hub } = node(
-      new MemoryBroker(),
-      'a',
+    const { hub } = alone(
       { rooms: { r: { history, delivery: 'through' } } },
       (backplane: Backplane) => ({
         history(...args) {
@@ -119,10 +115,7 @@ describe('a client that joins and leaves in a loop', () => {
 });
 
 describe('a resume while the engine is away', () => {
-  beforeEach(() => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-  });
-  afterEach(() => vi.useRealTimers());
+  useFakeTime();
 
   const rooms = { 'r*': { history, delivery: 'through' } } as const;
 
@@ -177,8 +170,7 @@ describe('a resume while the engine is away', () => {
   });
 
   it('joins many rooms of a session after 5 s', async () => {
-    const broker = new MemoryBroker();
-    const { hub } = node(broker, 'a', { rooms });
+    const { broker, hub } = alone({ rooms });
     await turns();
     broker.disconnect();
     const [, server] = connPair();

@@ -5,7 +5,7 @@ import { MemoryBroker } from '@ws/hub/testing';
 import { describe, expect, it, vi } from 'vitest';
 import { prepare } from '../../src/arguments.ts';
 import { encodeEnvelope } from '../../src/backplane/envelope.ts';
-import { node, turns } from '../nodes.ts';
+import { node, send, turns } from '../nodes.ts';
 import { first, publish, slowVisit, textsOf, visit } from './visits.ts';
 
 const history = { size: 1_000, bytes: 100_000_000 };
@@ -129,8 +129,7 @@ describe('a resume from an engine', () => {
     const positions = await publish(hub, 2);
     const { joined, received } = visit(hub, { first });
     expect(await joined).toMatchObject({ complete: true, missed: 0, position: positions[1] });
-    await hub.room('r').publish('3');
-    await turns();
+    await send(hub, '3');
     expect(ends).toHaveLength(1);
     expect(received).toEqual(['true 0', '3']);
     await hub.close();
