@@ -1,5 +1,5 @@
 import { Deferred } from '@ws/conn/internal';
-import { type Backplane, type BackplaneSink, Hub, type HubOptions, type Session } from '@ws/hub';
+import { type Backplane, type BackplaneSink, Hub, type HubOptions } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { loadedLink } from '../src/backplane/loaded-link.ts';
@@ -121,7 +121,7 @@ describe('a hub whose engine is up', () => {
   });
 
   it('reports no gap to a member that joins between a last message and its digest', async () => {
-    const { broker, a, b } = pair();
+    const { a, b } = pair();
     await turns();
     for (const text of ['1', '2']) await b.hub.room('r').publish(text);
     await wait(200);
@@ -131,7 +131,7 @@ describe('a hub whose engine is up', () => {
   });
 
   it('reports no gap to a member that joins between two messages of a node', async () => {
-    const { broker, a, b } = pair();
+    const { a, b } = pair();
     await b.hub.room('r').publish('1');
     await wait(2_000);
     enter(a.hub, 'r');
@@ -185,7 +185,7 @@ describe('a hub whose engine is up', () => {
   });
 
   it('refuses a key or an id that is too long, and other nodes report no gap', async () => {
-    const { broker, a, b } = pair();
+    const { a, b } = pair();
     const own = enter(a.hub, 'r');
     await entered(b.hub, 'r');
     await a.hub.room('r').publish('1');

@@ -90,7 +90,7 @@ describe('a history that the engine returns in parts', () => {
   });
 
   it('has as much time as it needs while the parts arrive', async () => {
-    const { broker, hub } = alone({ rooms }, (backplane) => ({
+    const { hub } = alone({ rooms }, (backplane) => ({
       history: async (...read) => {
         await new Promise((resolve) => setTimeout(resolve, 3_000));
         return inParts(backplane, 1)(...read);
@@ -152,7 +152,7 @@ describe('a repair that fails', () => {
 
 describe('the bound of bytes of a history in the engine', () => {
   it('drops the oldest messages, and keeps the last one', async () => {
-    const { broker, hub } = alone({ rooms: { r: { history: { bytes: 10_000 } } } });
+    const { hub } = alone({ rooms: { r: { history: { bytes: 10_000 } } } });
     await turns();
     const room = hub.room('r');
     for (let i = 0; i < 50; i++) await room.publish(`${i}`.padEnd(1_000));

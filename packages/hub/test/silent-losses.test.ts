@@ -16,7 +16,7 @@ const QUIET_AFTER_LOSS_MS = 70_000;
 
 describe('a node that publishes after a quiet time', () => {
   it('causes no gap when nothing is lost', async () => {
-    const { broker, a, b } = pair();
+    const { a, b } = pair();
     const { received } = await entered(b.hub, 'r');
     for (const text of ['1', '2', '3']) {
       await a.hub.room('r').publish(text);

@@ -97,7 +97,6 @@ describe('a state that the client cannot take', () => {
     expect((await loop.next()).done).toBe(true);
     await live.close();
     await other.close();
-    await hub.close();
   });
 
   it('ends the loop with a CloseError 1009 when it is longer than readLimit', async () => {
@@ -118,6 +117,5 @@ describe('a state that the client cannot take', () => {
     await hub.room('short').publishJSON(1);
     expect(await nextOf(short)).toMatchObject({ data: 1 });
     await live.close();
-    await hub.close();
   });
 });
