@@ -299,18 +299,6 @@ describe('a node', () => {
     expect(gaps).toHaveBeenCalledOnce();
   });
 
-  it('reports another node with its id', async () => {
-    const broker = new MemoryBroker();
-    const [a, b] = [node(broker, { id: 'same' }), node(broker, { id: 'same' })];
-    void enter(a.hub).session.join('r');
-    await turns();
-    await b.hub.room('r').publish('x');
-    await turns();
-    expect(a.errors).toHaveBeenCalledWith(
-      expect.stringContaining('another node has the id "same"'),
-    );
-  });
-
   it('reports each of several other nodes with its id once', async () => {
     const broker = new MemoryBroker();
     const [a, b, c] = [1, 2, 3].map(() => node(broker, { id: 'same' }));

@@ -58,7 +58,6 @@ describe('a hub with rooms that have presence', () => {
     expect(errors.length).toBe(1);
     expect(keys(hub.room('r').presence)).toEqual(['b/bob']);
     expect(hub.room('r').presenceComplete).toBe(false);
-    await hub.close();
   });
 });
 

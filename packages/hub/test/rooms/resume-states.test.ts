@@ -124,6 +124,5 @@ describe.each(Object.entries(STATES))('a resume that %s', (state, reach) => {
     } else if (event === 'a message is published') {
       expect(received).toEqual([...missed, 'live']);
     } else if (!isIn && state !== 'is sent in parts') expect(received).toEqual([]);
-    await hub.close({ timeout: 1 });
   });
 });

@@ -167,7 +167,6 @@ describe('a join with options', () => {
     const { session, joined } = visit(hub, { first });
     await expect(joined).rejects.toThrow(/without a backplane, or delivery: 'through'/);
     expect(session.rooms.size).toBe(0);
-    await hub.close();
   });
 });
 
@@ -280,7 +279,6 @@ describe('a message of this node that the engine stores after the read of a resu
     expect(await joined).toMatchObject({ complete: true });
     await turns();
     expect(received.slice(1)).toEqual(['2']);
-    await hub.close();
   });
 
   it('comes to a session that has joined without its position before', async () => {
@@ -293,7 +291,6 @@ describe('a message of this node that the engine stores after the read of a resu
     store();
     await turns();
     expect(received).toEqual(['true 0', '2']);
-    await hub.close();
   });
 
   it('comes to a first visit after a message of another node', async () => {
@@ -332,7 +329,6 @@ describe('a resume in a through room', () => {
       ['2', '3'],
       ['1', '2', '3'],
     ]);
-    await hub.close();
   });
 
   it.each([
@@ -351,7 +347,6 @@ describe('a resume in a through room', () => {
     await joined;
     await turns();
     expect(received.slice(1)).toEqual(['1', '2']);
-    await hub.close();
   });
 
   it('joins without the missed messages when the engine is away', async () => {
@@ -362,7 +357,6 @@ describe('a resume in a through room', () => {
     await wait(5_000);
     expect(await joined).toMatchObject({ complete: false, missed: 0, position: undefined });
     expect(errors.at(-1)).toMatch(/has not answered for 5000 ms/);
-    await hub.close();
   });
 });
 
