@@ -59,6 +59,16 @@ async function items(loop: Loop, count: number): Promise<string[]> {
   return got;
 }
 
+/** A loop that has got its first state and `live`, with its counter, server and client. */
+async function startLoop(more?: Partial<RoomRules<string>>) {
+  const counter = new Counter();
+  const started = startNode(counter.table(more));
+  const client = startClient(started.node);
+  const loop = client.rooms.join('board/7');
+  expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+  return { counter, ...started, ...client, loop };
+}
+
 describe('a loop over a room with a state', () => {
   it('begins with the state, then gets what follows, and live once after the join', async () => {
     const counter = new Counter();
@@ -81,11 +91,7 @@ describe('a loop over a room with a state', () => {
   });
 
   it('gets no state after a break whose messages the history has', async () => {
-    const counter = new Counter();
-    const { node, hub } = startNode(counter.table());
-    const { rooms, cut } = startClient(node);
-    const loop = rooms.join('board/7');
-    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    const { counter, hub, cut, loop } = await startLoop();
     cut();
     await counter.add(hub);
     expect(await items(loop, 2)).toEqual(['1', 'live']);
@@ -93,21 +99,13 @@ describe('a loop over a room with a state', () => {
   });
 
   it('gets a state, and no gap, when the history lacks messages', async () => {
-    const counter = new Counter();
-    const { node, hub } = startNode(counter.table({ history: { size: 2 } }));
-    const { rooms, away } = startClient(node);
-    const loop = rooms.join('board/7');
-    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    const { counter, hub, away, loop } = await startLoop({ history: { size: 2 } });
     await away(() => counter.addMany(4, hub));
     expect(await items(loop, 2)).toEqual(['state 4', 'live']);
   });
 
   it('drops what waits in it when a state comes', async () => {
-    const counter = new Counter();
-    const { node, hub } = startNode(counter.table({ history: { size: 2 } }));
-    const { rooms, away } = startClient(node);
-    const loop = rooms.join('board/7');
-    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    const { counter, hub, away, loop } = await startLoop({ history: { size: 2 } });
     await counter.add(hub);
     await turns();
     await away(() => counter.addMany(4, hub));
@@ -117,11 +115,7 @@ describe('a loop over a room with a state', () => {
   });
 
   it('gets the state of another loop that has asked for one', async () => {
-    const counter = new Counter();
-    const { node, hub } = startNode(counter.table());
-    const { rooms } = startClient(node);
-    const loop = rooms.join('board/7');
-    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    const { counter, hub, rooms, loop } = await startLoop();
     await counter.add(hub);
     expect(await items(loop, 1)).toEqual(['1']);
     const other = rooms.join('board/7');
@@ -132,11 +126,7 @@ describe('a loop over a room with a state', () => {
   });
 
   it('gets its messages while a later loop waits for a state, also after a break', async () => {
-    const counter = new Counter();
-    const { node, hub } = startNode(counter.table());
-    const { rooms, cut } = startClient(node);
-    const loop = rooms.join('board/7');
-    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    const { counter, hub, rooms, cut, loop } = await startLoop();
     counter.before = () => {
       throw new Error('the database is away');
     };
@@ -153,11 +143,7 @@ describe('a loop over a room with a state', () => {
   });
 
   it('gets a repetition once, also when a state comes between', async () => {
-    const counter = new Counter();
-    const { node, hub } = startNode(counter.table({ history: { size: 2 } }));
-    const { rooms, away } = startClient(node);
-    const loop = rooms.join('board/7');
-    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    const { counter, node, hub, away, loop } = await startLoop({ history: { size: 2 } });
     const { ask } = startRaw(node);
     await ask('room.join', { room: 'board/7' });
     const publish = () =>
