@@ -1,7 +1,7 @@
 // A loop that begins with the last messages of its room.
 import { type Conn, connPair } from '@ws/conn';
-import { ReconnectingConn } from '@ws/reconnect';
-import { roomsOf, START } from '@ws/rpc/rooms';
+import {} from '@ws/reconnect';
+import { START } from '@ws/rpc/rooms';
 import { describe, expect, it } from 'vitest';
 import { read, startClient, startNode, startRaw, TABLE } from './setup.ts';
 
@@ -64,18 +64,10 @@ describe('the option last', () => {
   it('begins with a gap when the client can take none of them', async () => {
     const { node, room } = await published(2);
     await room.publishJSON({ text: 'x'.repeat(5_000) });
-    const live = new ReconnectingConn(
-      async () => {
-        const [client, conn] = connPair({ readLimit: 4_000, report: () => {} });
-        node.hub.add(conn as Conn<string>, { data: 'ann' });
-        return client;
-      },
-      { minDelay: 1, maxDelay: 1 },
-    );
-    const loop = roomsOf(live).join('chat/main', { last: 3 });
+    const { rooms } = startClient(node, 'ann', { readLimit: 4_000 });
+    const loop = rooms.join('chat/main', { last: 3 });
     expect((await loop.next()).value).toMatchObject({ kind: 'gap' });
     expect((await loop.next()).value).toEqual({ kind: 'live' });
-    await live.close();
   });
 
   it('begins with the next message in a room without history', async () => {

@@ -2,13 +2,11 @@
 import { type Conn, connPair } from '@ws/conn';
 import { BackplaneError } from '@ws/hub';
 import { ReconnectingConn } from '@ws/reconnect';
-import { type RoomMessage, roomsOf } from '@ws/rpc/rooms';
+import { roomsOf } from '@ws/rpc/rooms';
 import { describe, expect, it, vi } from 'vitest';
 import { collectGarbage } from '../../../../tests/kit/heap.ts';
 import { internalsOfHub } from '../../src/hub.ts';
 import { read, startClient, startNode, turns } from './setup.ts';
-
-const FAST = { minDelay: 1, maxDelay: 1 };
 
 function heapNow(): number {
   collectGarbage();
@@ -118,24 +116,16 @@ describe('publish', () => {
   });
 
   it('rejects when the server closes the connection because of its size', async () => {
-    const { hub } = startNode();
-    let dials = 0;
-    const live = new ReconnectingConn(async () => {
-      dials++;
-      const [client, conn] = connPair({ readLimit: 4096, report: () => {} });
-      hub.add(conn as Conn<string>, { data: 'ann' });
-      return client;
-    }, FAST);
-    const rooms = roomsOf(live);
-    const loop = rooms.join('chat/main') as AsyncIterator<RoomMessage<{ text: string }>>;
+    const { node } = startNode();
+    const { rooms, conns } = startClient(node, 'ann', { readLimit: 4_096 });
+    const loop = rooms.join('chat/main');
     await rooms.publish('chat/main', { text: '1' });
     await expect(rooms.publish('chat/main', { text: '2'.repeat(5000) })).rejects.toMatchObject({
       closeCode: 1009,
     });
     await rooms.publish('chat/main', { text: '3' });
     expect(await read(loop, 2)).toEqual(['1', '3']);
-    expect(dials).toBe(2);
-    await live.close();
+    expect(conns).toHaveLength(2);
   });
 
   it('is sent before a leave and a close that follow', async () => {

@@ -2,9 +2,9 @@
 import { type Conn, connPair } from '@ws/conn';
 import type { RoomRules, RoomTable } from '@ws/hub/rooms';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
-import { ReconnectingConn } from '@ws/reconnect';
+import {} from '@ws/reconnect';
 import { RpcError } from '@ws/rpc';
-import { type RoomMessage, roomsOf } from '@ws/rpc/rooms';
+import { type RoomMessage } from '@ws/rpc/rooms';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { internalsOfHub } from '../../src/hub.ts';
 import { startClient, startNode, startRaw, turns } from './setup.ts';
@@ -495,18 +495,10 @@ describe('a client whose readLimit is short', () => {
   /** It is a member of `other` when it joins `board/7`. */
   const start = async (more: Partial<RoomRules<string>>) => {
     const table = new Counter().table(more);
-    const { hub } = startNode({ ...table, other: { mayJoin: true, history: true } });
-    const live = new ReconnectingConn(
-      async () => {
-        const [client, conn] = connPair({ readLimit: 1_000, report: () => {} });
-        hub.add(conn as Conn<string>, { data: 'ann' });
-        return client;
-      },
-      { minDelay: 1, maxDelay: 1 },
-    );
-    const rooms = roomsOf(live);
+    const { node, hub } = startNode({ ...table, other: { mayJoin: true, history: true } });
+    const { rooms } = startClient(node, 'ann', { readLimit: 1_000 });
     expect(await items(rooms.join('other'), 1)).toEqual(['live']);
-    return { hub, live, loop: rooms.join('board/7') };
+    return { hub, loop: rooms.join('board/7') };
   };
 
   it('joins a room while another one has messages that are too long', async () => {
@@ -516,15 +508,13 @@ describe('a client whose readLimit is short', () => {
       await turns();
       return true;
     };
-    const { hub, live, loop } = await start({ mayJoin });
+    const { hub, loop } = await start({ mayJoin });
     expect(await items(loop, 2)).toEqual(['state 0', 'live']);
-    await live.close();
   });
 
   it('ends the loop of a state that is too long', async () => {
-    const { live, loop } = await start({ state: () => 'x'.repeat(2_000) });
+    const { loop } = await start({ state: () => 'x'.repeat(2_000) });
     await expect(loop.next()).rejects.toMatchObject({ closeCode: 1009 });
-    await live.close();
   });
 });
 
