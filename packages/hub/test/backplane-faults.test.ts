@@ -1,18 +1,12 @@
 import { Deferred } from '@ws/conn/internal';
 import { type Backplane, type BackplaneSink, Hub, type HubOptions } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
-import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { loadedLink } from '../src/backplane/loaded-link.ts';
 
-import { alone, enter, entered, node, pair, send, turns, wait } from './nodes.ts';
+import { alone, enter, entered, node, pair, send, turns, useFakeTime, wait } from './nodes.ts';
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
+useFakeTime();
 
 describe('a hub whose engine is up', () => {
   it('refuses no publication, however many there are in one turn', async () => {

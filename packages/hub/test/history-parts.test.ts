@@ -1,7 +1,7 @@
 import type { Backplane, Position } from '@ws/hub';
 import { MemoryBroker } from '@ws/hub/testing';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { alone, enter, entered, node, send, turns, wait } from './nodes.ts';
+import { describe, expect, it } from 'vitest';
+import { alone, enter, entered, node, send, turns, useFakeTime, wait } from './nodes.ts';
 
 type Read = NonNullable<Backplane['history']>;
 
@@ -18,13 +18,7 @@ function inParts(backplane: Backplane, size: number): Read {
   };
 }
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
+useFakeTime();
 
 describe('a history that the engine returns in parts', () => {
   it('is read as a history at once is, from every position and with every limit', async () => {

@@ -2,18 +2,15 @@
 
 import { Hub, type Joined, type Position } from '@ws/hub';
 import { MemoryBroker } from '@ws/hub/testing';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { alone, enter, node, send, turns, wait } from './nodes.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { alone, enter, node, send, turns, useFakeTime, wait } from './nodes.ts';
 import { nextOf, startClient, startNode, TABLE } from './serve-rooms/setup.ts';
 
 const TTL = 60_000;
 const rooms = { '*': { history: { ttl: TTL }, delivery: 'through' } } as const;
 const first = ({ complete }: Joined): string => `complete ${complete}`;
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-});
-afterEach(() => void vi.useRealTimers());
+useFakeTime();
 
 describe.each([
   ['this node', () => new Hub({ rooms: { '*': { history: { ttl: TTL } } } })],

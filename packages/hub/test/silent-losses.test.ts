@@ -1,14 +1,8 @@
 import { MemoryBroker } from '@ws/hub/testing';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { alone, enter, entered, node, pair, send, turns, wait } from './nodes.ts';
+import { describe, expect, it } from 'vitest';
+import { alone, enter, entered, node, pair, send, turns, useFakeTime, wait } from './nodes.ts';
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
+useFakeTime();
 
 /** Times after which a quiet room has sent all its digests, in ms, without a loss and with one. */
 const QUIET_MS = 25_000;

@@ -1,7 +1,7 @@
 import { MemoryBroker } from '@ws/hub/testing';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { encodeEnvelope } from '../../src/backplane/envelope.ts';
-import { entered, node, pair, send, turns, wait } from '../nodes.ts';
+import { entered, node, pair, send, turns, useFakeTime, wait } from '../nodes.ts';
 
 const options = { rooms: { r: { history: true, delivery: 'through' } } } as const;
 const FAR = Number.MAX_SAFE_INTEGER;
@@ -14,10 +14,7 @@ const READABLE = encodeEnvelope({
   message: undefined,
 });
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-});
-afterEach(() => vi.useRealTimers());
+useFakeTime();
 
 /** Two nodes. The first one has a member. */
 async function start(change?: Parameters<typeof node>[3]) {

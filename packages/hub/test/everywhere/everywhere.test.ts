@@ -1,12 +1,11 @@
 import { type Conn, connPair } from '@ws/conn';
 import { BackplaneError, Hub, HubClosedError, OverflowError, type Session } from '@ws/hub';
 import { MemoryBroker } from '@ws/hub/testing';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { node, wait } from '../nodes.ts';
-import { member, SHOWN, useFakeClock } from '../presence/members.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { node, useFakeTime, wait } from '../nodes.ts';
+import { member, SHOWN } from '../presence/members.ts';
 
-beforeEach(useFakeClock);
-afterEach(() => void vi.useRealTimers());
+useFakeTime();
 
 interface Tested {
   readonly hub: Hub;
