@@ -39,6 +39,7 @@ export class WorkerBackplane implements Backplane, LinkedHub {
   #link: Link | undefined;
   #sink: BackplaneSink | undefined;
   #started: Promise<void> | undefined;
+  #isStarted = false;
   /** The requests without an answer, the oldest one first. */
   #requests: Deferred<unknown>[] = [];
   readonly #batches = new Batches<Request>((batch, sent) => this.#link?.send(batch, sent));
@@ -56,6 +57,7 @@ export class WorkerBackplane implements Backplane, LinkedHub {
     await started.catch((cause) => {
       throw new BackplaneError(NO_BROKER, { cause });
     });
+    this.#isStarted = true;
   }
 
   readonly publish: Requests['publish'] = (...args) =>
@@ -66,7 +68,9 @@ export class WorkerBackplane implements Backplane, LinkedHub {
 
   async close(): Promise<void> {
     if (this.#link === undefined) return;
-    await this.#ask(['close']);
+    const closed = this.#ask(['close']);
+    // Without a broker there is no answer.
+    if (this.#isStarted) await closed;
     this.#link.disconnect();
   }
 

@@ -1,7 +1,7 @@
 import cluster from 'node:cluster';
 import process from 'node:process';
 import { Broker, RemoteHub } from './broker.ts';
-import { type Link, type LinkedHub, ours, type Packet, type Reply, type Request } from './wire.ts';
+import { type Link, type LinkedHub, packetOf, type Reply, type Request } from './wire.ts';
 
 let broker: Broker | undefined;
 let isRunning = false;
@@ -47,13 +47,14 @@ export function clusterBroker(): void {
   cluster.on('fork', (worker) => {
     const remotes = new Map<number, RemoteHub>();
     worker.on('message', (message) => {
-      const { '@ws/hub': requests, hub = 0 } = ours(message as Packet<Request>);
-      if (requests === undefined) return;
+      const packet = packetOf<Request>(message);
+      if (packet === undefined) return;
+      const { hub } = packet;
       const remote =
         remotes.get(hub) ??
         new RemoteHub(local, (batch, sent) => void worker.send({ '@ws/hub': batch, hub }, sent));
       remotes.set(hub, remote);
-      remote.take(requests);
+      remote.take(packet['@ws/hub']);
       if (!local.hubs.has(remote)) remotes.delete(hub);
     });
     // All messages of the worker have arrived before.
@@ -82,19 +83,24 @@ export function connect(hub: LinkedHub): Link | undefined {
   }
   if (process.send === undefined) return undefined;
   const number = ++lastHub;
+  if (hubs.size === 0) process.on('message', receive).on('disconnect', disconnected);
   hubs.set(number, hub);
-  if (number === 1) {
-    process.on('message', (message) => {
-      const { '@ws/hub': replies, hub: to } = ours(message as Packet<Reply>);
-      if (replies !== undefined) hubs.get(to!)?.take(replies);
-    });
-    process.once('disconnect', () => {
-      for (const each of hubs.values()) each.ended(new Error('the primary has ended'));
-    });
-  }
   return {
     send: (batch, sent) =>
       process.send!({ '@ws/hub': batch, hub: number }, undefined, undefined, sent),
-    disconnect: () => hubs.delete(number),
+    disconnect() {
+      hubs.delete(number);
+      // A listener for messages keeps the process alive.
+      if (hubs.size === 0) process.off('message', receive).off('disconnect', disconnected);
+    },
   };
+}
+
+function receive(message: unknown): void {
+  const packet = packetOf<Reply>(message);
+  if (packet !== undefined) hubs.get(packet.hub)?.take(packet['@ws/hub']);
+}
+
+function disconnected(): void {
+  for (const hub of hubs.values()) hub.ended(new Error('the primary has ended'));
 }

@@ -49,12 +49,20 @@ export interface Link {
 export type Control = Readonly<Record<'@ws/hub/cluster', Act>>;
 export type Act =
   | readonly [kind: 'ready']
-  | readonly [kind: 'failed', error: unknown]
+  | readonly [kind: 'failed', error: Error, code?: unknown]
   | readonly [kind: 'close', options: ClusterCloseOptions, isReplaced: boolean];
 
-/** @returns A message of the other process, if it is one of ours. */
-export function ours<Message>(message: Message | undefined): Partial<Message> {
-  return message ?? {};
+/** @returns A message of the other process, unless it is one of the application. */
+export function packetOf<Item>(message: unknown): Packet<Item> | undefined {
+  const packet = message as Packet<Item> | null;
+  const isOurs = Array.isArray(packet?.['@ws/hub']) && typeof packet.hub === 'number';
+  return isOurs ? packet : undefined;
+}
+
+/** @returns The act in a message of the other process, unless it is one of the application. */
+export function actOf(message: unknown): Act | undefined {
+  const act = (message as Control | null)?.['@ws/hub/cluster'];
+  return Array.isArray(act) ? (act as unknown as Act) : undefined;
 }
 
 /** How a process closes. */

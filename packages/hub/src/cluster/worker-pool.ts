@@ -2,7 +2,7 @@ import cluster, { type Worker } from 'node:cluster';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Deferred } from '@ws/conn/internal';
-import { type ClusterCloseOptions, type Control, longestClose, ours } from './wire.ts';
+import { type Act, actOf, type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
 
 /**
  * The variable of the environment with the number of workers, which `@ws/node-server` divides memory by. It
@@ -27,7 +27,8 @@ interface Member {
   readonly worker: Worker;
   readonly started: Deferred<void>;
   readonly ended: Deferred<void>;
-  state: 'starting' | 'serving' | 'closing';
+  hasStarted: boolean;
+  isClosing: boolean;
 }
 
 /** The workers of a cluster. A worker that ends is replaced. */
@@ -74,7 +75,7 @@ export class WorkerPool {
 
   /** Those that serve, or will. */
   get #active(): Member[] {
-    return [...this.#members].filter(({ state }) => state !== 'closing');
+    return [...this.#members].filter(({ isClosing }) => !isClosing);
   }
 
   async #renew(): Promise<void> {
@@ -93,14 +94,15 @@ export class WorkerPool {
       worker,
       started: new Deferred(),
       ended: new Deferred(),
-      state: 'starting',
+      hasStarted: false,
+      isClosing: false,
     };
     this.#members.add(member);
     const bornAt = performance.now();
     worker.on('message', (message) => {
-      const { '@ws/hub/cluster': control } = ours(message as Control);
-      if (control?.[0] === 'ready') this.#serve(member);
-      else if (control?.[0] === 'failed') member.started.reject(control[1]);
+      const act = actOf(message);
+      if (act?.[0] === 'ready') this.#serve(member);
+      else if (act?.[0] === 'failed') member.started.reject(errorOf(act));
     });
     // A process that could not be made.
     worker.on('error', (error) => {
@@ -108,38 +110,39 @@ export class WorkerPool {
     });
     worker.on('exit', (code, signal) => {
       if (performance.now() - bornAt >= LIVED_MS) this.#delay = MIN_DELAY_MS;
-      // Its close has failed.
-      if (this.#closing.signal.aborted && code) process.exitCode = 1;
+      const isBad = code !== 0 && member.hasStarted;
+      // Its close has failed, or took too long.
+      if (this.#closing.signal.aborted && isBad) process.exitCode = 1;
       void this.#ended(member, signal ?? `exit code ${code}`);
     });
     return member;
   }
 
   #serve(member: Member): void {
-    if (member.state === 'closing') return;
-    member.state = 'serving';
+    if (member.isClosing) return;
+    member.hasStarted = true;
     member.started.resolve();
     this.#hasServed = true;
     this.#failures = 0;
-    const serving = this.#active.filter(({ state }) => state === 'serving');
+    const serving = this.#active.filter(({ hasStarted }) => hasStarted);
     if (serving.length >= this.#size) this.#up.resolve();
   }
 
   async #ended(member: Member, how: string): Promise<void> {
-    const { worker, state } = member;
+    const { worker, hasStarted, isClosing } = member;
     this.#members.delete(member);
     member.ended.resolve();
-    if (this.#closing.signal.aborted || state === 'closing') return member.started.resolve();
+    if (this.#closing.signal.aborted || isClosing) return member.started.resolve();
     const why = `worker ${worker.process.pid} ended with ${how}`;
     member.started.reject(new Error(`${why} before it had started`));
     // During a replacement there is one more.
     const isMissing = this.#active.length < this.#size;
     const delay = this.#delay;
-    if (state === 'serving') {
+    if (hasStarted) {
       process.emitWarning(isMissing ? `${why}; another one starts in ${delay} ms` : why);
     }
     if (!isMissing) return;
-    if (state === 'starting') {
+    if (!hasStarted) {
       const error: unknown = await member.started.promise.catch((reason: unknown) => reason);
       if (this.#hasServed) console.error(error);
       if (!this.#hasServed || ++this.#failures >= MAX_FAILURES) {
@@ -156,11 +159,11 @@ export class WorkerPool {
 
   /** Closes a worker. Resolves when it has ended. */
   async #stop(member: Member, options: ClusterCloseOptions, isReplaced = false): Promise<void> {
-    const { worker, state } = member;
-    if (state === 'closing') return member.ended.promise;
-    member.state = 'closing';
+    const { worker, hasStarted, isClosing } = member;
+    if (isClosing) return member.ended.promise;
+    member.isClosing = true;
     // One that starts has no clients yet, and Node loses a message that it does not hear.
-    const ms = state === 'starting' ? 0 : longestClose(options);
+    const ms = hasStarted ? longestClose(options) : 0;
     const timer = setTimeout(() => worker.process.kill('SIGKILL'), ms);
     const control: Control = { '@ws/hub/cluster': ['close', options, isReplaced] };
     // The callback gets the error of a worker that has just ended.
@@ -168,4 +171,9 @@ export class WorkerPool {
     await member.ended.promise;
     clearTimeout(timer);
   }
+}
+
+/** The error of `start`. Between processes an error has no fields of its own. */
+function errorOf([, error, code]: Extract<Act, readonly ['failed', ...unknown[]]>): Error {
+  return code === undefined ? error : Object.assign(error, { code });
 }

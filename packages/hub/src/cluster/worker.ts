@@ -2,8 +2,9 @@ import cluster from 'node:cluster';
 import { subscribe } from 'node:diagnostics_channel';
 import type { Server } from 'node:net';
 import process from 'node:process';
+import { inspect } from 'node:util';
 import { kind } from '@ws/conn/internal';
-import { type Act, type ClusterCloseOptions, type Control, longestClose, ours } from './wire.ts';
+import { type Act, actOf, type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
 
 /** What `start` of {@link runCluster} returns. */
 export interface ClusterApp {
@@ -54,10 +55,10 @@ export async function runWorker<App extends ClusterApp>(
   // Before the listener of Node, which would end the process with 0.
   cluster.worker!.on('disconnect', () => process.exit(1));
   process.on('message', (message) => {
-    const { '@ws/hub/cluster': control } = ours(message as Control);
-    if (control?.[0] !== 'close') return;
-    if (control[2]) refuseConnections();
-    void close(control[1]);
+    const act = actOf(message);
+    if (act?.[0] !== 'close') return;
+    if (act[2]) refuseConnections();
+    void close(act[1]);
   });
   // The terminal, and systemd, send signals to all processes. The primary says what to do.
   if (signals) process.on('SIGTERM', () => void close());
@@ -67,9 +68,7 @@ export async function runWorker<App extends ClusterApp>(
     send(['ready']);
     return result;
   } catch (reason) {
-    // The primary reports it.
-    const error = reason instanceof Error ? reason : new Error(String(reason));
-    send(['failed', error], () => process.exit(1));
+    reportFailure(reason);
     return new Promise(() => {});
   }
 }
@@ -84,6 +83,18 @@ function refuseConnections(): void {
     // With 0, Node 20 takes all.
     (message as { socket: { server: Server } }).socket.server.maxConnections = -1;
   });
+}
+
+/** The primary reports the error of `start`. Then this process ends. */
+function reportFailure(reason: unknown): void {
+  const end = (): void => process.exit(1);
+  const error = reason instanceof Error ? reason : new Error(inspect(reason));
+  try {
+    send(['failed', error, (error as NodeJS.ErrnoException).code], end);
+  } catch {
+    // Its cause cannot be copied.
+    send(['failed', new Error(inspect(error))], end);
+  }
 }
 
 function send(control: Act, sent?: () => void): void {
