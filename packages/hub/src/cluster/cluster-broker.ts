@@ -9,17 +9,17 @@ let isRunning = false;
 const hubs = new Map<number, LinkedHub>();
 let lastHub = 0;
 
-/** The broker of this process. Its own hubs use it too. */
+/** The broker of this process, which is a primary. The hubs of this process use it too. */
 export function localBroker(): Broker {
   return (broker ??= new Broker());
 }
 
 /**
  * Makes the primary of `node:cluster` the engine of the hubs in its workers, and of its own hubs. Call
- * it before the first `cluster.fork()`: it sets `serialization: 'advanced'`. The messages of the
- * application, by `process.send`, pass beside those of the broker. {@link runCluster} calls it.
+ * it before the first `cluster.fork()`: it sets `serialization: 'advanced'`. The application may still use
+ * `process.send` and `worker.send`. {@link runCluster} calls this function.
  *
- * The broker lives as long as its process. A second call does nothing.
+ * The broker exists until the process ends. A second call does nothing.
  *
  * @throws TypeError in a worker, and after the first `cluster.fork()`.
  *
@@ -57,7 +57,7 @@ export function clusterBroker(): void {
       remote.take(packet['@ws/hub']);
       if (!local.hubs.has(remote)) remotes.delete(hub);
     });
-    // All messages of the worker have arrived before.
+    // Node has emitted all messages of the worker before this event.
     worker.on('disconnect', () => {
       for (const remote of remotes.values()) remote.ended();
     });
@@ -67,7 +67,7 @@ export function clusterBroker(): void {
 /**
  * Connects a hub to the broker of this process, or of the primary.
  *
- * @returns Undefined in a process without a way to a broker.
+ * @returns Undefined in a process that cannot reach a broker.
  */
 export function connect(hub: LinkedHub): Link | undefined {
   if (broker !== undefined) {

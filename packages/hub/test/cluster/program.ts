@@ -73,5 +73,6 @@ try {
       void running.close(act === 'hurry' ? { timeout: 1 } : {}).then(() => process.disconnect());
   });
 } catch (error) {
+  console.error(error);
   console.log(`refused ${process.pid} ${String(error)} ${(error as { code?: string }).code}`);
 }
