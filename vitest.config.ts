@@ -1,6 +1,6 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 import { ISOLATED, ISOLATED_ATTACKS } from './.config/isolated.ts';
-import { sources } from './.config/sources.ts';
+import { sources, transformed } from './.config/sources.ts';
 
 /**
  * `pnpm test` leaves the attacks to `pnpm long attacks`, since they measure time and memory. Most
@@ -13,6 +13,7 @@ const LONG = '**/*.{slow,long}.test.ts';
 export default defineConfig({
   ssr: sources,
   test: {
+    experimental: transformed,
     projects: [
       {
         extends: true,

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { configDefaults, defineConfig } from 'vitest/config';
 import { ISOLATED, ISOLATED_ATTACKS, ISOLATED_SLOW } from './isolated.ts';
-import { sources } from './sources.ts';
+import { sources, transformed } from './sources.ts';
 
 const SETUP = 'tests/kit/setup.ts';
 const POISON = 'tests/pool-poison/**';
@@ -38,6 +38,7 @@ export default defineConfig({
   root: join(import.meta.dirname, '..'),
   ssr: sources,
   test: {
+    experimental: transformed,
     projects: [
       // Tests that start programs and browsers, or compute for long. Many of them wait for a process.
       {

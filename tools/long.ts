@@ -64,6 +64,7 @@ const RANDOM = [
   'conn/test/read/straight-path',
   'conn/test/writing/shared-frames',
   'hub/test/serve-rooms/rooms-random',
+  'node-io/test/deflate/contract',
   'node-io/test/deflate/verdicts',
   'tests/compression/model',
 ];
