@@ -25,7 +25,6 @@ export default defineConfig({
           isolate: false,
           // For two cores: many tests wait for a peer or for a timer.
           maxWorkers: 4,
-          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -56,7 +55,6 @@ export default defineConfig({
           include: ISOLATED,
           exclude: [...configDefaults.exclude, LONG, ...ISOLATED_ATTACKS],
           maxWorkers: 4,
-          sequence: { groupOrder: 2 },
         },
       },
     ],

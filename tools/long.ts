@@ -20,7 +20,7 @@ const vitest = bin('.', 'vitest');
 
 /** Runs a project of vitest.long.ts, and the one of its isolated files. */
 function project(name: string, ...args: string[]): Command {
-  return node(vitest, 'run', '--config', '.config/vitest.long.ts', `--project=${name}*`, ...args);
+  return node(vitest, 'run', '--config', '.config/vitest.long.ts', `--project=*${name}`, ...args);
 }
 
 function suite(filter: string): Task['commands'] {
