@@ -1,12 +1,6 @@
 import { ContinuationFrame, type Slab } from '@ws/codec';
-import {
-  fromCaller,
-  isControl,
-  isMistake,
-  Lease,
-  MAX_CONTROL_PAYLOAD,
-  NO_BYTES,
-} from '@ws/codec/internal';
+import { fromCaller, isMistake, Lease, MAX_CONTROL_PAYLOAD, NO_BYTES } from '@ws/codec/internal';
+import { isControlType } from '../call-options.ts';
 import { WriteClosedError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { CallPromise } from '../time/call-promise.ts';
@@ -70,7 +64,7 @@ export class MessageWriter implements AsyncDisposable {
     this.#connection = connection;
     this.#waitingWrites = waitingWrites;
     // RFC 6455, section 5.5: a control frame is never fragmented.
-    this.#size = isControl(type) ? MAX_CONTROL_PAYLOAD : size;
+    this.#size = isControlType(type) ? MAX_CONTROL_PAYLOAD : size;
   }
 
   /**
@@ -288,7 +282,7 @@ export class MessageWriter implements AsyncDisposable {
       const rejection = this.#connection.outbox.rejectionIfClosed();
       if (rejection !== undefined) return rejection;
       if (bytes.byteLength < length) return rejected(new DetachedBytes());
-      if (isControl(this.#type) && this.#fill + length - from > MAX_CONTROL_PAYLOAD)
+      if (isControlType(this.#type) && this.#fill + length - from > MAX_CONTROL_PAYLOAD)
         return this.#tooLong();
       if (this.#fill === this.#size) {
         const sent = this.#flush(false);
@@ -343,8 +337,8 @@ export class MessageWriter implements AsyncDisposable {
     if (rejection !== undefined) return rejection;
     try {
       const sent = this.#waitingWrites.fragment(this.#opcode, fin, bytes, start, end);
-      this.#opcode = isControl(this.#type) ? this.#type : ContinuationFrame;
-      this.#sent = !isControl(this.#type);
+      this.#opcode = isControlType(this.#type) ? this.#type : ContinuationFrame;
+      this.#sent = !isControlType(this.#type);
       this.#bytes += end - start;
       this.#complete = fin;
       if (fin) this.#waitingWrites.complete(this.#type, this.#bytes);

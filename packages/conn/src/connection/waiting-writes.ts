@@ -1,5 +1,5 @@
 import { ContinuationFrame } from '@ws/codec';
-import { isControl } from '@ws/codec/internal';
+import { isControlType } from '../call-options.ts';
 import { sendDelayedPing } from '../control/heartbeat.ts';
 import { TimeoutError } from '../errors.ts';
 import { Fifo } from '../memory/fifo.ts';
@@ -181,7 +181,7 @@ export class WaitingWrites {
     start: number,
     end: number,
   ): Promise<void> {
-    if (isControl(opcode)) return this.#connection.control(opcode, bytes.subarray(start, end));
+    if (isControlType(opcode)) return this.#connection.control(opcode, bytes.subarray(start, end));
     const b0 = (fin ? FIN : 0) | opcode;
     const first = opcode !== ContinuationFrame;
     if (first) {
@@ -241,7 +241,7 @@ export class WaitingWrites {
 
   /** The last fragment of a message of `bytes` was sent. */
   complete(type: number, bytes: number): void {
-    if (!isControl(type)) this.#outbox.countMessage(type, bytes);
+    if (!isControlType(type)) this.#outbox.countMessage(type, bytes);
   }
 
   /** The writer is done. The next waiting write may begin. */
