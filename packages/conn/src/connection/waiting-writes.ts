@@ -4,6 +4,7 @@ import { TimeoutError } from '../errors.ts';
 import { Fifo } from '../memory/fifo.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import { WRITE_COST } from '../writing/buffer-limits.ts';
+import { isControlType } from '../writing/payload.ts';
 import { ChangedBytes, DetachedBytes } from '../writing/pending-bytes.ts';
 import { FIN } from '../writing/shared-frames.ts';
 import type { WriteEnd } from '../writing/write-end.ts';
