@@ -8,7 +8,7 @@ import {
 } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { RequestFacts } from '@ws/codec';
-import { hasToken, isHost } from '@ws/codec/internal';
+import { hasToken, parseHostPort } from '@ws/codec/internal';
 import { isThenable } from '@ws/conn/internal';
 import { cutStream } from '@ws/node-io/internal';
 import type { AppRequest } from './conn-handler.ts';
@@ -232,7 +232,7 @@ export function plainRequestFault(
   const [host, ...others] = facts.lines('host');
   if (others.length > 0) return refuse('repeated');
   // An empty host is valid, for a target without an authority.
-  if (host !== undefined && host !== '' && !isHost(host)) return refuse('not a valid host');
+  if (host && parseHostPort(host) === undefined) return refuse('not a valid host');
   if (host === undefined) return facts.version === '1.1' ? refuse('missing') : undefined;
   const [authority = host] = facts.lines(':authority');
   return isSameHost(host, authority) ? undefined : refuse("another than ':authority'");

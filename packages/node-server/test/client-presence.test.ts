@@ -182,8 +182,9 @@ describe('a client that has half-closed', () => {
   });
 
   it('gets the answers to its earlier requests', async () => {
-    const server = await new TestServer(new Upgrader(), (_req, res) => {
-      setTimeout(() => res.end('first'), 20);
+    // An answer before the end of the client would let the upgrade succeed.
+    const server = await new TestServer(new Upgrader(), ({ socket }, res) => {
+      socket.once('end', () => setImmediate(() => res.end('first')));
     }).listen();
     onTestFinished(async () => void (await server.close()));
     const client = await connected(server);

@@ -9,7 +9,6 @@ import {
   upgradeOfNode,
 } from '@ws/node-server/internal';
 import type { Mark, Wrapper } from '../fetch-call.ts';
-import { wrappers } from '../node-wrappers.ts';
 import type { FetchReport, FetchReportContext, Plan } from '../options.ts';
 import { reportTo } from '../reports.ts';
 import { isResponse } from '../responses.ts';
@@ -85,6 +84,7 @@ export class FetchUpgrades implements Wrapper {
   readonly reportedTo: WeakSet<object> = new WeakSet();
   readonly hasLeft = ({ signal }: Request, error: unknown): boolean =>
     signal.aborted && error === signal.reason;
+  readonly authOf: NonNullable<Wrapper['authOf']> = authOf;
   readonly options: Upgrading;
   readonly report: FetchReport | undefined;
   readonly #fetch: FetchHandler<NodeInfo>;
@@ -93,7 +93,6 @@ export class FetchUpgrades implements Wrapper {
   #plan: CheckedOptions | undefined;
 
   constructor(fetch: FetchHandler<NodeInfo>, options: NodeOptions) {
-    wrappers.authOf = authOf;
     if (typeof fetch !== 'function') {
       throw new TypeError(`fetch: expected a function, got ${typeof fetch}`);
     }
