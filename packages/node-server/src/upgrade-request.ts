@@ -8,9 +8,10 @@ import {
   type RequestFacts,
 } from '@ws/codec';
 import { NO_BYTES } from '@ws/codec/internal';
+import { TransportError } from '@ws/conn';
 import { deflateLimits, isThenable } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
-import { cutStream } from '@ws/node-io/internal';
+import { cutStream, isInstance } from '@ws/node-io/internal';
 import { assertOpen, disconnectError, forgetTaken } from './client-socket.ts';
 import type { AppRequest, HandlerContext } from './conn-handler.ts';
 import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
@@ -396,6 +397,16 @@ export class UpgradeRequest {
   forgetSocket(): void {
     forgetTaken(this.responder.stream);
     this.#waits?.forgetSocket();
+  }
+
+  /** The refusal for an error of the handshake; undefined for one that is not answered. */
+  refusalOf(error: unknown): HandshakeError | undefined {
+    if (isInstance(error, HandshakeError)) return error;
+    const { stream } = this.responder;
+    if (!isInstance(error, TransportError) || !stream.writable) return undefined;
+    // A client that has half-closed may still read this refusal.
+    const message = 'the client has ended its half of the connection before the answer';
+    return new HandshakeError(400, message, { cause: error });
   }
 
   /**
