@@ -166,7 +166,7 @@ export const DIAL_OPTION_NAMES: readonly (keyof DialOptions)[] = [
   'signal',
 ];
 
-/** What to write instead of an option that a dial of a Dialer does not have. */
+/** The advice for an option that a dial of a Dialer does not have. */
 function dialHint(name: string): string | undefined {
   return (DIALER_OPTION_NAMES as readonly string[]).includes(name)
     ? 'it is an option of new Dialer(), not of its dials'

@@ -54,8 +54,8 @@ export interface ServerStats {
 }
 
 /**
- * Accepts or refuses requests, whatever has parsed them, and counts what is open. An Upgrader has
- * one, and so has a RawUpgrader.
+ * Accepts or refuses requests, whatever has parsed them, and counts the open connections. Each
+ * Upgrader and each RawUpgrader has one.
  */
 export class Acceptor {
   /** The work that a close waits for. */

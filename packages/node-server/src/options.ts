@@ -246,8 +246,8 @@ export interface UpgraderPlan {
 }
 
 /**
- * @param base - What comes before the options: the callbacks of a raw upgrade, and for a route the
- *   headers of its server.
+ * @param base - The callbacks of a raw upgrade; for a route the headers of its server, which come
+ *   before its own.
  * @throws TypeError or RangeError that names the option.
  */
 export function checkUpgraderOptions(

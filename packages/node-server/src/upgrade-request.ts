@@ -176,13 +176,12 @@ export class UpgradeRequest {
   }
 
   /**
-   * Checks the request and agrees with the client. It is synchronous, unless a function of the
-   * application returns a promise, or earlier requests on the stream wait for their answers.
+   * Checks the request and agrees with the client. {@link subprotocol}, {@link extensions} and
+   * {@link headers} then have the answer. It is synchronous, unless a function of the application
+   * returns a promise, or earlier requests on the stream wait for their answers.
    *
    * @param extra - Headers of the application for the accepting answer, given with this request. Of
    *   a name that others have too, these win.
-   * {@link subprotocol}, {@link extensions} and {@link headers} then have the answer.
-   *
    * @throws the fault, or rejects with it.
    */
   negotiate(extra: readonly HeaderPair[]): Agreement {
@@ -204,7 +203,7 @@ export class UpgradeRequest {
   }
 
   /**
-   * The checks before the one of the origin. No function of the application runs here, except the
+   * The checks before the check of the origin. No function of the application runs here, except the
    * callbacks of `serveRaw`.
    *
    * @throws the first fault.
