@@ -393,44 +393,22 @@ describe('a dial through an HTTPS proxy', () => {
 });
 
 describe('the option proxy', () => {
-  it.each<[string, unknown, new () => Error, string]>([
+  it.each<[string, unknown, new () => Error, string]>(
+    // biome-ignore format: a table
     [
-      'a string',
-      'http://u:hush@h',
-      TypeError,
-      "proxy: expected 'env', a URL, a function or false, got a string; a URL is given as new URL(...)",
+      ['a string', 'http://u:hush@h', TypeError, "proxy: expected 'env', a URL, a function or false, got a string; a URL is given as new URL(...)"],
+      ['true', true, TypeError, 'got boolean'],
+      ['null', null, TypeError, 'got null'],
+      ['an object', {}, TypeError, 'got Object'],
+      ['another scheme', new URL('ftp://u:hush@h'), SyntaxError, 'proxy: scheme "ftp" is not one of http, https, socks5, socks5h, socks'],
+      ['SOCKS 4', new URL('socks4://h'), SyntaxError, 'scheme "socks4" is not one of'],
+      ['a URL without a host', new URL('socks5:///x'), SyntaxError, 'proxy: it has no valid host'],
+      ['credentials that are not encoded', new URL('http://u:hush%zz@h'), SyntaxError, 'percent-encoded'],
+      ['a slash in the password', new URL('http://user:443/hush@px'), SyntaxError, 'proxy: it has an @ after its host'],
+      ['a slash in the user', new URL('socks5://us/er:hush@px'), SyntaxError, 'proxy: it has an @ after its host'],
+      ['port 0', new URL('http://h:0'), SyntaxError, 'proxy: port 0'],
     ],
-    ['true', true, TypeError, 'got boolean'],
-    ['null', null, TypeError, 'got null'],
-    ['an object', {}, TypeError, 'got Object'],
-    [
-      'another scheme',
-      new URL('ftp://u:hush@h'),
-      SyntaxError,
-      'proxy: scheme "ftp" is not one of http, https, socks5, socks5h, socks',
-    ],
-    ['SOCKS 4', new URL('socks4://h'), SyntaxError, 'scheme "socks4" is not one of'],
-    ['a URL without a host', new URL('socks5:///x'), SyntaxError, 'proxy: it has no valid host'],
-    [
-      'credentials that are not encoded',
-      new URL('http://u:hush%zz@h'),
-      SyntaxError,
-      'percent-encoded',
-    ],
-    [
-      'a slash in the password',
-      new URL('http://user:443/hush@px'),
-      SyntaxError,
-      'proxy: it has an @ after its host',
-    ],
-    [
-      'a slash in the user',
-      new URL('socks5://us/er:hush@px'),
-      SyntaxError,
-      'proxy: it has an @ after its host',
-    ],
-    ['port 0', new URL('http://h:0'), SyntaxError, 'proxy: port 0'],
-  ])('refuses %s at once', (_, proxy, type, why) => {
+  )('refuses %s at once', (_, proxy, type, why) => {
     const make = () => new Dialer({ proxy: proxy as never });
     expect(make).toThrow(type);
     expect(make).toThrow(why);
