@@ -217,13 +217,15 @@ function hasAdmission(data: object, depth = 3): boolean {
 
 /** An error that is meant for the client, as http-errors makes it, has its own status. */
 function refusalOfError(request: Request, { options }: Plan, error: unknown): Response {
-  const { expose, status = 0, message } = Object(error) as Partial<Error> & Exposed;
+  const {
+    expose,
+    status = 0,
+    message,
+  } = Object(error) as Partial<Error> & {
+    readonly expose?: boolean;
+    readonly status?: number;
+  };
   if (expose === true && status >= 400 && status <= 499) return refuse(status, String(message));
   reportTo(options.report, error, { where: 'authenticate', request, status: 500 });
   return refuse(500, 'Internal Server Error');
-}
-
-interface Exposed {
-  readonly expose?: boolean;
-  readonly status?: number;
 }
