@@ -7,7 +7,7 @@ const SIZES: readonly number[] = [4_096, 16_384, 65_536];
 /** Most free leases that are kept of each size. */
 const KEPT: readonly number[] = [64, 16, 8];
 
-// What the last release does with the memory.
+// The fate of the memory at the last release.
 /** It returns to the message buffers. */
 const RETURN = 0;
 /** It is filled with 0xDD: a view that was kept too long shows these bytes. */

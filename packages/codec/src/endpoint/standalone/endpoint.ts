@@ -188,7 +188,7 @@ export class Endpoint {
    * Parses bytes of the peer.
    *
    * @param chunk - Any part of the stream. Not changed; copied as far as it is kept.
-   * @returns What the chunk completed, in order. A fault of the peer is a close event with `error`,
+   * @returns The events that the chunk completed, in order. A fault of the peer is a close event with `error`,
    *   and a close frame in the output. Empty after the close event: bytes that come later are
    *   ignored.
    * @throws TypeError when `chunk` is not a Uint8Array. Never for the bytes of the peer.
