@@ -454,6 +454,7 @@ describe('wait options', () => {
     async (options) => {
       const { conn, feed, frame, platform, transport } = wired('server');
       await expect(conn.readMessage(options as never)).rejects.toBeInstanceOf(TypeError);
+      await expect(conn.readJSON(options as never)).rejects.toBeInstanceOf(TypeError);
       await expect(conn.ping('x', options as never)).rejects.toBeInstanceOf(TypeError);
       await expect(conn.close(1000, '', options as never)).rejects.toBeInstanceOf(TypeError);
       feed(frame(1, 'there'));
