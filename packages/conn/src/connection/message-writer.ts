@@ -338,18 +338,14 @@ export class MessageWriter implements AsyncDisposable {
   #fragment(fin: boolean, bytes: Uint8Array, start: number, end: number): Promise<void> {
     const rejection = this.#connection.outbox.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
-    try {
-      const sent = this.#waitingWrites.fragment(this.#opcode, fin, bytes, start, end);
-      this.#opcode = isControl(this.#type) ? this.#type : ContinuationFrame;
-      this.#sent = !isControl(this.#type);
-      this.#bytes += end - start;
-      this.#complete = fin;
-      const { outbox } = this.#connection;
-      if (fin && !isControl(this.#type)) outbox.countMessage(this.#type, this.#bytes);
-      return sent;
-    } catch (error) {
-      return rejected(error, this);
-    }
+    const sent = this.#waitingWrites.fragment(this.#opcode, fin, bytes, start, end);
+    this.#complete = fin;
+    if (isControl(this.#type)) return sent;
+    this.#opcode = ContinuationFrame;
+    this.#sent = true;
+    this.#bytes += end - start;
+    if (fin) this.#connection.outbox.countMessage(this.#type, this.#bytes);
+    return sent;
   }
 
   #reportDone(): void {
