@@ -1,17 +1,16 @@
 import { ContinuationFrame, type Slab } from '@ws/codec';
-import {
-  fromCaller,
-  isControl,
-  isMistake,
-  Lease,
-  MAX_CONTROL_PAYLOAD,
-  NO_BYTES,
-} from '@ws/codec/internal';
+import { fromCaller, isMistake, Lease, MAX_CONTROL_PAYLOAD, NO_BYTES } from '@ws/codec/internal';
 import { WriteClosedError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { CallPromise } from '../time/call-promise.ts';
 import { markHandled, RESOLVED, rejected } from '../time/promises.ts';
-import { bytesOf, type MessageData, SurrogatePairs, utf8 } from '../writing/payload.ts';
+import {
+  bytesOf,
+  isControlType,
+  type MessageData,
+  SurrogatePairs,
+  utf8,
+} from '../writing/payload.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
 import type { Connection } from './connection.ts';
 import { codeAfterError } from './end-errors.ts';
@@ -67,7 +66,7 @@ export class MessageWriter implements AsyncDisposable {
     this.#connection = connection;
     this.#waitingWrites = waitingWrites;
     // RFC 6455, section 5.5: a control frame is never fragmented.
-    this.#size = isControl(type) ? MAX_CONTROL_PAYLOAD : writeBufferSize;
+    this.#size = isControlType(type) ? MAX_CONTROL_PAYLOAD : writeBufferSize;
   }
 
   /**
@@ -285,7 +284,7 @@ export class MessageWriter implements AsyncDisposable {
       const rejection = this.#connection.outbox.rejectionIfClosed();
       if (rejection !== undefined) return rejection;
       if (bytes.byteLength < length) return rejected(new DetachedBytes());
-      if (isControl(this.#type) && this.#fill + length - from > MAX_CONTROL_PAYLOAD)
+      if (isControlType(this.#type) && this.#fill + length - from > MAX_CONTROL_PAYLOAD)
         return this.#tooLong();
       if (this.#fill === this.#size) {
         const sent = this.#flush(false);
@@ -340,7 +339,7 @@ export class MessageWriter implements AsyncDisposable {
     if (rejection !== undefined) return rejection;
     const sent = this.#waitingWrites.fragment(this.#opcode, fin, bytes, start, end);
     this.#complete = fin;
-    if (isControl(this.#type)) return sent;
+    if (isControlType(this.#type)) return sent;
     this.#opcode = ContinuationFrame;
     this.#sent = true;
     this.#bytes += end - start;

@@ -1,10 +1,10 @@
 import { ContinuationFrame } from '@ws/codec';
-import { isControl } from '@ws/codec/internal';
 import { sendDelayedPing } from '../control/heartbeat.ts';
 import { TimeoutError } from '../errors.ts';
 import { Fifo } from '../memory/fifo.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import { WRITE_COST } from '../writing/buffer-limits.ts';
+import { isControlType } from '../writing/payload.ts';
 import { ChangedBytes, DetachedBytes } from '../writing/pending-bytes.ts';
 import { FIN } from '../writing/shared-frames.ts';
 import type { WriteEnd } from '../writing/write-end.ts';
@@ -180,7 +180,7 @@ export class WaitingWrites {
     start: number,
     end: number,
   ): Promise<void> {
-    if (isControl(opcode)) return this.#connection.control(opcode, bytes.subarray(start, end));
+    if (isControlType(opcode)) return this.#connection.control(opcode, bytes.subarray(start, end));
     const b0 = (fin ? FIN : 0) | opcode;
     const first = opcode !== ContinuationFrame;
     if (first) {

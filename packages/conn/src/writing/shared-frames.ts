@@ -1,4 +1,4 @@
-import { Arena, Batch, LARGEST_SLAB, writeHeader } from '@ws/codec/internal';
+import { Arena, Batch, LARGEST_SLAB } from '@ws/codec/internal';
 import { copyOf } from '../memory/copy.ts';
 import { type Platform, perPlatform, viewOf } from '../platform/platform.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
@@ -157,9 +157,7 @@ export class SharedFrames implements TurnTask {
       arena.bytes.set(viewOfBatch(this.#platform, from));
       start = 0;
     }
-    const at = writeHeader(arena.bytes, start + size, b0, 0, payload.length);
-    arena.bytes.set(payload, at);
-    arena.used = at + payload.length;
+    arena.addFrame(start + size, b0, payload);
     this.#serialized += payload.length;
     const batch = new Batch(arena, start, arena.used);
     remember(from, payload, batch);

@@ -18,8 +18,9 @@ import type { Backplane } from '../backplane/backplane.ts';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import type { Arrival } from '../backplane/envelope.ts';
 import { loadedLink } from '../backplane/loaded-link.ts';
-import type { CloseTarget, LocalHub } from '../backplane/local-hub.ts';
+import type { LocalHub } from '../backplane/local-hub.ts';
 import type { Except } from '../backplane/publications.ts';
+import type { CloseTarget } from '../backplane/words.ts';
 import { Audience, TO_ALL } from '../delivery/audience.ts';
 import { FanOut } from '../delivery/fan-out.ts';
 import {
