@@ -314,7 +314,7 @@ describe('a transport that throws', () => {
   it.each(['pause', 'resume', 'write', 'end'] as const)(
     'ends only its own connection: %s',
     async (call) => {
-      const { conn, platform, transport, feed, frame } = wired('server', { readAhead: 200 });
+      const { conn, platform, transport, frame, deliver } = wired('server', { readAhead: 200 });
       const beside = wired('server', {}, 0, platform);
       const cause = new Error('a bug');
       const breaks = (): void => {
@@ -324,8 +324,7 @@ describe('a transport that throws', () => {
       };
       await platform.settle();
       if (call !== 'resume') breaks();
-      feed(frame(2, new Uint8Array(150)), frame(2, new Uint8Array(150)));
-      await platform.settle();
+      await deliver(frame(2, new Uint8Array(150)), frame(2, new Uint8Array(150)));
       breaks();
       if (call === 'write') void conn.send('x');
       if (call === 'end') {
