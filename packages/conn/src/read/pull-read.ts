@@ -7,7 +7,7 @@ import { markHandled } from '../time/promises.ts';
 export class PullRead<Result> {
   /** Name of the method that began the read, for error messages. */
   readonly name: string;
-  /** Of `for await`. Its promise is that of `next` itself, so no second one is created. */
+  /** Of `for await`: `next` returns the promise of this read itself, so no second one is created. */
   readonly iterator: object | undefined;
   /** The result of a read that does not wait. */
   taken: Result | undefined;
