@@ -208,7 +208,7 @@ describe('receive at the end of a connection', () => {
 
 describe('a peer that closes and reads nothing', () => {
   it.each(['server', 'client'] as const)('has a %s report that it gave up', async (role) => {
-    const { conn, platform, transport, feed, frame, block } = wired(role);
+    const { conn, platform, feed, frame, block } = wired(role);
     await block('fills the transport');
     feed(frame(8, Uint8Array.of(0x03, 0xe8)));
     await platform.advance(5_200);
