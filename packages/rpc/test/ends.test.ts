@@ -1,13 +1,14 @@
 // Sent and waiting calls at each way to end, on each kind of connection.
 import { fromWebSocket } from '@ws/browser';
 import { CloseError, type ConnLike, connPair } from '@ws/conn';
-import { Hub, type Session } from '@ws/hub';
+import { type Session } from '@ws/hub';
 import { ReconnectingConn } from '@ws/reconnect';
 import { contract, event, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { openSocket } from '../../browser/test/fake-web-socket.ts';
 import { connected } from '../../fetch/test/fake-conn.ts';
+import { inHub } from './in-hub.ts';
 import { failure, series, until } from './pairs.ts';
 
 const names = { ask: method(z.number(), z.number()), note: event(z.undefined()) };
@@ -50,9 +51,7 @@ const kinds: Record<string, () => End> = {
   serve: () => pair(served),
   listener: () =>
     pair((conn) => {
-      const hub = new Hub();
-      hub.on('message', asks.listener<Session>(handlers));
-      return asks.peer(hub.add(conn as never));
+      return asks.peer(inHub(conn as never, asks.listener<Session>(handlers)));
     }),
   'connect in a page': () => {
     const socket = openSocket();

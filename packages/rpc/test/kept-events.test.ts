@@ -1,12 +1,13 @@
 import { fromWebSocket } from '@ws/browser';
 import { type ConnPairOptions, connPair } from '@ws/conn';
-import { Hub, type Session } from '@ws/hub';
+import { type Session } from '@ws/hub';
 import { dial } from '@ws/node-client';
 import { serve } from '@ws/node-server';
 import { contract, event, method } from '@ws/rpc';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { openSocket } from '../../browser/test/fake-web-socket.ts';
+import { inHub } from './in-hub.ts';
 import { call, never, until, useFakeClock } from './pairs.ts';
 
 const Padded = z.object({ n: z.number(), pad: z.string() });
@@ -120,17 +121,21 @@ function stuck(way: string, options: ConnPairOptions) {
     pings
       .serve(handlers)(server)
       .catch(() => {});
-  } else {
-    const hub = new Hub();
-    hub.on('message', pings.listener<Session>(handlers));
-    hub.add(server);
-  }
+  } else inHub(server, pings.listener<Session>(handlers));
   return { client, server, reports };
 }
 
 async function turns(): Promise<void> {
   for (let i = 0; i < 100; i++) await new Promise((resolve) => setImmediate(resolve));
 }
+
+/** A handler of `poll` that ends by its signal. */
+const untilAborted = pings.serve({
+  a: () => undefined,
+  ack: () => undefined,
+  poll: (_, { signal }) =>
+    new Promise((resolve) => signal.addEventListener('abort', () => resolve(''))),
+});
 
 const ack = (length: number): string =>
   JSON.stringify({ jsonrpc: '2.0', method: 'ack', params: { n: 0, pad: 'x'.repeat(length) } });
@@ -221,12 +226,7 @@ describe('events behind a handler that does not settle', () => {
   it('count for maxTotalBufferedAmount', async () => {
     const server = await serve(
       { port: 0, host: '127.0.0.1', maxTotalBufferedAmount: 100_000, report: () => {} },
-      pings.serve({
-        a: () => undefined,
-        ack: () => undefined,
-        poll: (_, { signal }) =>
-          new Promise((resolve) => signal.addEventListener('abort', () => resolve(''))),
-      }),
+      untilAborted,
     );
     const conn = await dial(server.url, { maxBufferedAmount: false });
     const [served] = server.connections;
@@ -254,12 +254,7 @@ describe('events behind a handler that does not settle', () => {
         maxTotalBufferedAmount: 100_000,
         report: (error) => void reports.push(error),
       },
-      pings.serve({
-        a: () => undefined,
-        ack: () => undefined,
-        poll: (_, { signal }) =>
-          new Promise((resolve) => signal.addEventListener('abort', () => resolve(''))),
-      }),
+      untilAborted,
     );
     const conns = await Promise.all(
       [1, 2].map(() => dial(server.url, { maxBufferedAmount: false })),

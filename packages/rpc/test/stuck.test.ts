@@ -1,10 +1,11 @@
 import { fromWebSocket } from '@ws/browser';
 import { type Conn, type ConnLike, connPair } from '@ws/conn';
-import { Hub, type Session } from '@ws/hub';
+import { type Session } from '@ws/hub';
 import { contract, event, method } from '@ws/rpc';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { openSocket } from '../../browser/test/fake-web-socket.ts';
+import { inHub } from './in-hub.ts';
 import { call, settled, until } from './pairs.ts';
 
 beforeEach(() => {
@@ -55,11 +56,7 @@ function read(way: string, conn: ConnLike, handlers: Parameters<typeof jobs.conn
     jobs
       .serve(handlers)(conn)
       .catch(() => {});
-  } else {
-    const hub = new Hub();
-    hub.on('message', jobs.listener<Session>(handlers));
-    hub.add(conn as never);
-  }
+  } else inHub(conn as never, jobs.listener<Session>(handlers));
 }
 
 describe.each(ways)('a handler that ends only by its signal, through %s', (way) => {
