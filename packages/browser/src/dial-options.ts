@@ -189,11 +189,5 @@ export function checkDialOptions(options: DialOptions): DialPlan {
   if (typeof WebSocket !== 'function') {
     throw new TypeError('dial: no global WebSocket; pass a class as the option WebSocket');
   }
-  return {
-    ...settings,
-    subprotocols: protocols,
-    handshakeTimeout: time,
-    alive,
-    WebSocket,
-  };
+  return { ...settings, subprotocols: protocols, handshakeTimeout: time, alive, WebSocket };
 }

@@ -1,8 +1,7 @@
 // Sent and waiting calls at each way to end, on each kind of connection.
 import { fromWebSocket } from '@ws/browser';
 import { CloseError, type ConnLike, connPair } from '@ws/conn';
-import { type Session } from '@ws/hub';
-import { ReconnectingConn } from '@ws/reconnect';
+import type { Session } from '@ws/hub';
 import { contract, event, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';

@@ -18,6 +18,7 @@ import {
   type HandlerContext,
   type HandlerOptions,
   type HandlersOption,
+  type None,
   type Peer,
 } from '../contract.ts';
 import type { Definitions } from '../definitions.ts';
@@ -353,9 +354,6 @@ export function roomsOf(
 }
 
 const NAMES: readonly string[] = ['contract', 'handlers', 'schemas', 'concurrency', 'streams'];
-
-// oxlint-disable-next-line typescript/no-empty-object-type -- no definitions
-type None = {};
 
 function noLoop(room: string): TypeError {
   const name = JSON.stringify(room);
