@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { openSocket } from '../../browser/test/fake-web-socket.ts';
 import { connected } from '../../fetch/test/fake-conn.ts';
 import { inHub } from './in-hub.ts';
-import { failure, series, until } from './pairs.ts';
+import { failure, quietly, series, until } from './pairs.ts';
 
 const names = { ask: method(z.number(), z.number()), note: event(z.undefined()) };
 const asks = contract({ server: names, client: names });
@@ -39,9 +39,7 @@ function pair(read: (conn: ConnLike) => End['peer']): End {
 }
 
 function served(conn: ConnLike): End['peer'] {
-  asks
-    .serve(handlers)(conn)
-    .catch(() => {});
+  quietly(asks.serve(handlers)(conn));
   return asks.peer(conn);
 }
 

@@ -8,7 +8,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { openSocket } from '../../browser/test/fake-web-socket.ts';
 import { inHub } from './in-hub.ts';
-import { call, never, until, useFakeClock } from './pairs.ts';
+import { call, never, quietly, until, useFakeClock } from './pairs.ts';
 
 const Padded = z.object({ n: z.number(), pad: z.string() });
 const pings = contract({
@@ -58,12 +58,12 @@ describe('an event', () => {
   it('does not wait behind the 257th request', async () => {
     const [client, server] = connPair();
     let acks = 0;
-    void pings
-      .serve(
+    quietly(
+      pings.serve(
         { a: () => undefined, ack: () => void acks++, poll: never },
         { concurrency: 1_000 },
-      )(server)
-      .catch(() => {});
+      )(server),
+    );
     const peer = pings.connect(client, { b: () => undefined });
     for (let i = 0; i < 300; i++) peer.poll(undefined, { timeout: false }).catch(() => {});
     await peer.ack({ n: 0, pad: '' });
@@ -118,9 +118,7 @@ function stuck(way: string, options: ConnPairOptions) {
   const [client, server] = connPair({ ...options, report });
   const handlers = { a: () => undefined, ack: () => undefined, poll: never };
   if (way === 'serve') {
-    pings
-      .serve(handlers)(server)
-      .catch(() => {});
+    quietly(pings.serve(handlers)(server));
   } else inHub(server, pings.listener<Session>(handlers));
   return { client, server, reports };
 }
@@ -193,13 +191,13 @@ describe('events behind a handler that does not settle', () => {
     const release: (() => void)[] = [];
     const [client, server] = connPair({ maxBufferedAmount: 50_000 });
     let acks = 0;
-    void pings
-      .serve({
+    quietly(
+      pings.serve({
         a: () => new Promise<void>((resolve) => release.push(resolve)),
         ack: () => void acks++,
         poll: never,
-      })(server)
-      .catch(() => {});
+      })(server),
+    );
     const a = JSON.stringify({ jsonrpc: '2.0', method: 'a', params: { n: 0, pad: '' } });
     for (let i = 0; i < 5; i++) void client.send(a);
     for (let i = 0; i < 260; i++) void client.send(ack(0));

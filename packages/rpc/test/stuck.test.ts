@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { openSocket } from '../../browser/test/fake-web-socket.ts';
 import { inHub } from './in-hub.ts';
-import { call, settled, until } from './pairs.ts';
+import { call, quietly, settled, until } from './pairs.ts';
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
@@ -53,9 +53,7 @@ function setUp(way: (typeof ways)[number], job: Job) {
 function read(way: string, conn: ConnLike, handlers: Parameters<typeof jobs.connect>[1]): void {
   if (way === 'connect') jobs.connect(conn, handlers);
   else if (way === 'serve') {
-    jobs
-      .serve(handlers)(conn)
-      .catch(() => {});
+    quietly(jobs.serve(handlers)(conn));
   } else inHub(conn as never, jobs.listener<Session>(handlers));
 }
 
