@@ -16,7 +16,7 @@ type Counts = readonly number[];
 
 /** Lower a bound when its count falls. Those of lines are whole hundreds. */
 const BOUNDS: Readonly<Record<string, Counts>> = {
-  browser: [23, 1_900, 12, 11, 0, 0],
+  browser: [23, 1_800, 12, 11, 0, 0],
   cli: [33, 3_400, 19, 0, 0, 0],
   codec: [59, 6_300, 40, 41, 1, 2],
   compat: [30, 2_900, 26, 0, 0, 0],
@@ -30,7 +30,7 @@ const BOUNDS: Readonly<Record<string, Counts>> = {
   obs: [14, 1_300, 26, 0, 0, 0],
   proxy: [25, 2_600, 22, 0, 0, 3],
   reconnect: [15, 1_700, 12, 10, 0, 0],
-  rpc: [31, 4_000, 45, 11, 0, 3],
+  rpc: [31, 3_900, 36, 11, 0, 3],
 };
 
 /** Lines of code of the core and of all packages. A package may grow while another shrinks; these only fall. */
