@@ -1,6 +1,6 @@
 import { after } from '@ws/browser/internal';
 import { parseSubprotocols, type RequestFacts, type RequestStep, requestRules } from '@ws/codec';
-import { isHost } from '@ws/codec/internal';
+import { parseHostPort } from '@ws/codec/internal';
 import { errorOf, kind, whole } from '@ws/conn/internal';
 import type { HeadersLike, Plan, Refusal } from './options.ts';
 import { reportTo } from './reports.ts';
@@ -30,7 +30,7 @@ export function refuse(status: number, text: string, headers?: HeadersLike): Res
  */
 export function refuseBadHost({ headers, url }: Request): Response | undefined {
   const host = headers.get('host');
-  const isValid = (!host || isHost(host)) && URL.canParse(url);
+  const isValid = (!host || parseHostPort(host) !== undefined) && URL.canParse(url);
   return isValid
     ? undefined
     : refuse(400, "not an HTTP request: malformed 'Host' header or target");
