@@ -102,5 +102,5 @@ function receive(message: unknown): void {
 }
 
 function disconnected(): void {
-  for (const hub of hubs.values()) hub.ended(new Error('the primary has ended'));
+  for (const hub of hubs.values()) hub.ended(new Error('the connection to the primary has ended'));
 }

@@ -34,7 +34,7 @@ export interface Packet<Item> {
 export interface LinkedHub {
   /** Takes the replies of the broker. */
   take(replies: readonly Reply[]): void;
-  /** The primary has ended. */
+  /** The connection to the primary has ended. */
   ended(error: Error): void;
 }
 

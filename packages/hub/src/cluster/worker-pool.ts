@@ -110,9 +110,9 @@ export class WorkerPool {
     });
     worker.on('exit', (code, signal) => {
       if (performance.now() - bornAt >= LIVED_MS) this.#delay = MIN_DELAY_MS;
-      const isBad = code !== 0 && member.hasStarted;
-      // Its close has failed, or took too long.
-      if (this.#closing.signal.aborted && isBad) process.exitCode = 1;
+      // Its close has failed, or has taken too long.
+      const hasFailed = member.hasStarted && code !== 0;
+      if (this.#closing.signal.aborted && hasFailed) process.exitCode = 1;
       void this.#ended(member, signal ?? `exit code ${code}`);
     });
     return member;
@@ -135,7 +135,7 @@ export class WorkerPool {
     if (this.#closing.signal.aborted || isClosing) return member.started.resolve();
     const why = `worker ${worker.process.pid} ended with ${how}`;
     member.started.reject(new Error(`${why} before it had started`));
-    // During a replacement there is one more, so none may be missing.
+    // A replacement has one worker more than needed.
     const isMissing = this.#active.length < this.#size;
     const delay = this.#delay;
     if (hasStarted) {
