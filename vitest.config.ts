@@ -1,6 +1,6 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 import { ISOLATED, ISOLATED_ATTACKS } from './.config/isolated.ts';
-import { sources } from './.config/sources.ts';
+import { sources, transformed } from './.config/sources.ts';
 
 /**
  * `pnpm test` leaves the attacks to `pnpm long attacks`, since they measure time and memory. Most
@@ -13,6 +13,7 @@ const LONG = '**/*.{slow,long}.test.ts';
 export default defineConfig({
   ssr: sources,
   test: {
+    experimental: transformed,
     projects: [
       {
         extends: true,
@@ -24,7 +25,6 @@ export default defineConfig({
           isolate: false,
           // For two cores: many tests wait for a peer or for a timer.
           maxWorkers: 4,
-          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -55,7 +55,6 @@ export default defineConfig({
           include: ISOLATED,
           exclude: [...configDefaults.exclude, LONG, ...ISOLATED_ATTACKS],
           maxWorkers: 4,
-          sequence: { groupOrder: 2 },
         },
       },
     ],

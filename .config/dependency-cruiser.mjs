@@ -45,23 +45,22 @@ const FLOORS = {
     ['time'],
     ['writing'],
     ['call-options', 'connection', 'control', 'read'],
-    ['conn', 'internals', 'internals-of-conn'],
-    ['conn-like', 'limit-rate', 'rate-options'],
-    ['internals-of'],
+    ['conn', 'internals-of-conn'],
+    ['conn-like', 'rate-options'],
     ['broadcast', 'join', 'transports'],
     ['index', 'internal'],
   ],
   'node-server': [
-    ['errors', 'close-options', 'client-socket', 'early-bytes', 'request-facts', 'tls-callbacks'],
+    ['errors', 'close-options', 'client-socket', 'early-bytes', 'request-facts'],
     ['pending-work', 'route-table'],
     ['conn-handler'],
     ['error-reporter', 'headers'],
-    ['responder'],
+    ['responder', 'tls-callbacks'],
     ['http2'],
     ['handshake-waits', 'request'],
     ['plain-requests', 'policies'],
     ['options'],
-    ['checks-in-order', 'route', 'serve-options'],
+    ['route', 'serve-options'],
     ['http-server', 'upgrade-request'],
     ['acceptor'],
     ['server-base', 'upgrade-listeners'],
@@ -123,7 +122,7 @@ const ONE_UNIT =
   '^packages/(codec/src/frames/frame-(queue|slab).ts' +
   '|codec/src/messages/(message-decoder|open-message).ts' +
   '|deflate/src/' +
-  '|conn/src/((connection|control|read)/|(conn|internals|internals-of-conn).ts)' +
+  '|conn/src/((connection|control|read)/|(conn|internals-of-conn).ts)' +
   '|hub/src/(backplane|everywhere|presence)/' +
   '|hub/src/((delivery|rooms|sessions)/|(events|options).ts)' +
   '|proxy/src/(tunnel/|proxied.ts)' +
@@ -138,7 +137,6 @@ const ON_DEMAND = [
   'node-io/src/duplex',
   'node-io/src/http2',
   'node-server/src/http2',
-  'node-server/src/policies/head',
   'node-server/src/raw',
   'node-client/src/http2',
 ];

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { configDefaults, defineConfig } from 'vitest/config';
 import { ISOLATED, ISOLATED_ATTACKS, ISOLATED_SLOW } from './isolated.ts';
-import { sources } from './sources.ts';
+import { sources, transformed } from './sources.ts';
 
 const SETUP = 'tests/kit/setup.ts';
 const POISON = 'tests/pool-poison/**';
@@ -31,13 +31,14 @@ const MEASURED_OVER_HTTP2 = IS_SECURE ? ['tests/attacks/lengths.test.ts'] : ISOL
 const covered = { lines: 95, branches: 95 };
 
 /**
- * The suites of `pnpm long`, each a project or two: `--project 'slow*'`. A project without
- * `isolate: false` runs each file in its own process.
+ * The suites of `pnpm long`, each a project or two: `--project '*slow'`. A project without
+ * `isolate: false` runs each file in its own process. vitest runs it first, by its name: its files compute.
  */
 export default defineConfig({
   root: join(import.meta.dirname, '..'),
   ssr: sources,
   test: {
+    experimental: transformed,
     projects: [
       // Tests that start programs and browsers, or compute for long. Many of them wait for a process.
       {
@@ -48,16 +49,16 @@ export default defineConfig({
           exclude: [...configDefaults.exclude, POISON, ...ISOLATED_SLOW],
           setupFiles: [SETUP],
           isolate: false,
-          maxWorkers: 3,
+          maxWorkers: 4,
         },
       },
       {
         extends: true,
         test: {
-          name: 'slow-isolated',
+          name: 'isolated-slow',
           include: ISOLATED_SLOW,
           setupFiles: [SETUP],
-          maxWorkers: 3,
+          maxWorkers: 4,
         },
       },
       // Tests that take minutes, one file at a time.
@@ -118,7 +119,7 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'http2-isolated',
+          name: 'isolated-http2',
           include: MEASURED_OVER_HTTP2,
           setupFiles: [SETUP, 'tests/attacks/over-http2.ts'],
           maxWorkers: 2,
@@ -144,7 +145,7 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'poison-isolated',
+          name: 'isolated-poison',
           include: [...ISOLATED, ...ISOLATED_ATTACKS],
           exclude: NOT_POISONED,
           setupFiles: [SETUP, 'tests/pool-poison/setup.ts'],

@@ -14,6 +14,7 @@ export function generate(): Record<string, string> {
   const files = {
     'src/generated/enums.ts': enumsOf(protocol),
     'src/generated/protocol.ts': typesOf(protocol, holes),
+    'src/generated/wire.ts': constantsOf(protocol),
   };
   holes.throwIfUnused();
   return files;
@@ -196,6 +197,30 @@ function enumsOf({ enums }: Protocol): string {
       ].join('');
     }),
   ].join('');
+}
+
+/** The close codes that the package reads. */
+const CLOSE_CODES: readonly string[] = [
+  'MessageDecodeError',
+  'AuthenticationFailed',
+  'UnsupportedRpcVersion',
+  'SessionInvalidated',
+];
+
+/** The numbers that the package itself uses. A bundle drops unused constants, and no member of an object. */
+function constantsOf({ enums }: Protocol): string {
+  const members = enums.flatMap(({ name, members }) =>
+    name === 'WebSocketOpCode'
+      ? members
+      : name === 'WebSocketCloseCode'
+        ? members.filter(({ enumIdentifier }) => CLOSE_CODES.includes(enumIdentifier))
+        : [],
+  );
+  const lines = members.map(({ enumIdentifier, enumValue }) => {
+    const name = enumIdentifier.replaceAll(/(?<=[a-z])[A-Z]/g, '_$&').toUpperCase();
+    return `export const ${name} = ${enumValue};\n`;
+  });
+  return [HEAD, '\n', ...lines].join('');
 }
 
 /** Evaluates `(1 << 3)` and `(A | B)`. */

@@ -13,7 +13,7 @@ export function closePayload(
   return {
     name: 'close-payload',
     description: 'close payloads follow the list of codes, and reasons are UTF-8',
-    covers: ['packages/codec/src/close/', 'packages/codec/src/text/short-text'],
+    covers: ['packages/codec/src/close/', 'packages/codec/src/text/'],
     maxLength: 140,
     dictionary: bytesOf(
       [0x03, 0xe8],

@@ -1,5 +1,6 @@
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { type ClientConn, dial } from '@ws/node-client';
+import { listening } from '../kit/listening.ts';
 import { switchingProtocols } from '../kit/raw-peer.ts';
 
 /** What a flood of pings to clients came to. */
@@ -30,8 +31,7 @@ async function startServer(): Promise<string> {
       flood();
     });
   });
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  return `ws://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  return `ws://127.0.0.1:${await listening(server)}/`;
 }
 
 /** Dials the servers. With `reads`, the clients read messages, of which there are none. */

@@ -1,9 +1,10 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type DialAddress, Dialer, type DialerOptions, TimeoutError } from '@ws/node-client';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { turn } from '../kit/fake-platform.ts';
+import { listening } from '../kit/listening.ts';
 import { atLeast, atMost, claim, survives } from './harness/index.ts';
 import {
   HostileServer,
@@ -124,9 +125,7 @@ describe('an aborted dial', () => {
         sockets.push(socket.on('error', silent));
         socket.on('data', (chunk) => heard(socket, chunk.toString('latin1')));
       });
-      server.listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      const { port } = server.address() as AddressInfo;
+      const port = await listening(server);
       const own = handles().length;
       const at = `127.0.0.1:${port}`;
       const whenHeard = (abort: () => void): void => {

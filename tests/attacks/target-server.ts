@@ -1,6 +1,4 @@
-import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { Duplex } from 'node:stream';
 import {
   type Conn,
@@ -19,6 +17,7 @@ import {
   request,
   turn,
 } from '../kit/index.ts';
+import { listening } from '../kit/listening.ts';
 import { expectNoSockets, whenOver } from '../peers/index.ts';
 import type { Watch } from './harness/index.ts';
 
@@ -113,10 +112,8 @@ export async function targetUpgrader(
     target.served++;
     res.end('served');
   });
-  http.listen(0, '127.0.0.1');
-  await once(http, 'listening');
+  const target = new TargetServer(await listening(http));
   whenOver(() => new Promise((resolve) => http.close(resolve)));
-  const target = new TargetServer((http.address() as AddressInfo).port);
   return target;
 }
 

@@ -12,6 +12,7 @@ import { serve } from '@ws/node-server';
 import { createProxy } from '@ws/proxy';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
+  listening,
   nothingLeft,
   type RawPeer,
   rawClient,
@@ -79,11 +80,9 @@ const CLIENTS: Record<string, (url: string, readLimit: number | false) => Promis
     const proxy = createProxy(url, { ...options, report: () => {} });
     const server = createServer();
     server.on('upgrade', (req, socket, head) => void proxy.upgrade(req, socket, head));
-    server.listen(0, HOST);
-    await once(server, 'listening');
+    const port = await listening(server);
     whenOver(() => new Promise((resolve) => server.close(resolve)));
     whenOver(() => proxy.close());
-    const { port } = server.address() as AddressInfo;
     const conn = await new Dialer().dial(`ws://${HOST}:${port}/`);
     whenOver(() => conn.terminate());
     return '';

@@ -1,4 +1,4 @@
-// A write that rejects while the connection is open was not sent: not one of 200 whose signal aborts.
+// A write that rejects while the connection is open was not sent: not one of 80 whose signal aborts.
 
 import { randomBytes } from 'node:crypto';
 import { type Conn, type ConnPairOptions, connPair, TextMessage } from '@ws/conn';
@@ -8,7 +8,7 @@ import { serve } from '@ws/node-server';
 import { whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 
-const WRITES = 200;
+const WRITES = 80;
 const ABORTED = new Error('aborted');
 
 type Data = string | Uint8Array;
@@ -87,7 +87,7 @@ describe.each(Object.entries(SETTINGS))('%s', (_settings, settings) => {
         const writes: Promise<void>[] = [];
         for (let i = 0; i < WRITES; i++) {
           writes.push(send(conn, noise(size, i), control.signal, i));
-          if (i % 50 === 49) await turns(1);
+          if (i % 20 === 19) await turns(1);
         }
         await turns(abortAfter);
         control.abort(ABORTED);
@@ -154,7 +154,7 @@ describe('writes with signals of their own', () => {
     });
     whenOver(() => server.close({ timeout: 1 }));
     const conn = await dial(server.url, { readAhead: 1, maxBufferedAmount: false });
-    for (let i = 0; i < WRITES; i++) void conn.send(noise(100_000, i));
+    for (let i = 0; i < WRITES; i++) void conn.send(noise(250_000, i));
     await conn.send('end');
     for (;;) {
       const text = (await conn.readMessage()).text();

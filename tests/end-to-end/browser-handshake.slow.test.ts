@@ -1,10 +1,10 @@
 // Origins and HttpOnly cookies: only a browser sends them.
-import { once } from 'node:events';
+
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { type Conn, type ServeOptions, serve, Upgrader } from '@ws/node-server';
 import { type Browser, lacksChromium, launchHeadlessShell, type Page } from '@ws/tests/chromium';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { listening } from '../kit/listening.ts';
 
 /** Timeout of a test on a busy machine. */
 const SLOW_MS = 60_000;
@@ -229,12 +229,11 @@ describe.skipIf(lacksChromium())('the handshake of a browser', () => {
         const headers = { 'Set-Cookie': ['seen=1', 'hidden=2; HttpOnly'] };
         void upgrader.upgrade(req, socket, head, { headers }).then((conn) => greet(conn, req));
       });
-      await once(http.listen(0, '127.0.0.1'), 'listening');
+      const port = await listening(http);
       onTestFinished(() => {
         http.closeAllConnections();
         http.close();
       });
-      const { port } = http.address() as AddressInfo;
       await page.goto(`http://127.0.0.1:${port}/`);
       const first = await dial(`ws://127.0.0.1:${port}/`);
       expect(first).toMatchObject({ cookie: 'seen=1', code: 4000 });

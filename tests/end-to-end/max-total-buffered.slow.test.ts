@@ -2,12 +2,13 @@
 
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { connect } from 'node:net';
 import { Hub } from '@ws/hub';
 import { dial, ReconnectingConn } from '@ws/node-client';
 import { BackpressureError, broadcast, type Conn, serve } from '@ws/node-server';
 import { createProxy } from '@ws/proxy';
 import { describe, expect, it, vi } from 'vitest';
+import { listening } from '../kit/listening.ts';
 import { nothingLeft, whenOver } from '../peers/index.ts';
 
 const MIB = 1024 * 1024;
@@ -197,13 +198,11 @@ describe('a client that is behind for a moment, beside five that never read', ()
     const proxy = createProxy(target.url, { mode: 'messages', report: () => {} });
     const front = createServer();
     front.on('upgrade', (req, socket, head) => void proxy.upgrade(req, socket, head));
-    front.listen(0, '127.0.0.1');
-    await once(front, 'listening');
+    const port = await listening(front);
     whenOver(async () => {
       await proxy.close({ timeout: 1 });
       front.close();
     });
-    const { port } = front.address() as AddressInfo;
     await deafClients(port, 20);
     const client = await dial(`ws://127.0.0.1:${port}/ask`);
     for (let i = 0; i < 40; i++) expect((await client.readMessage()).data[0]).toBe(i);

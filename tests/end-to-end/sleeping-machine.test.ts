@@ -1,12 +1,13 @@
 // A machine that sleeps past the end of a login, on each entry that takes one.
+
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { upgrade } from '@ws/fetch';
 import { serveFetch } from '@ws/fetch/node';
 import { dial } from '@ws/node-client';
 import { admit, type Conn, serve, Upgrader } from '@ws/node-server';
 import { serveRaw } from '@ws/node-server/raw';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { listening } from '../kit/listening.ts';
 import { whenOver } from '../peers/index.ts';
 
 const host = '127.0.0.1';
@@ -26,9 +27,8 @@ const ENTRIES: Readonly<Record<string, (handler: Handler) => Promise<string>>> =
   async Upgrader(handler) {
     const server = createServer();
     server.on('upgrade', new Upgrader({ authenticate }).handler(handler));
-    await new Promise<void>((resolve) => server.listen(0, host, resolve));
     whenOver(() => server.close());
-    return `ws://${host}:${(server.address() as AddressInfo).port}`;
+    return `ws://${host}:${await listening(server)}`;
   },
   async serveRaw(handler) {
     const server = await serveRaw({ host, authenticate }, handler);

@@ -1,9 +1,9 @@
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { dial } from '@ws/node-client';
 import { selfSigned } from '@ws/tests';
 import { lacksChromium, launchHeadlessShell } from '@ws/tests/chromium';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { listening } from '../kit/listening.ts';
 import { startPage, writePrograms } from './page.ts';
 
 const folder = writePrograms();
@@ -34,13 +34,12 @@ describe('http2.ts', () => {
       socket.on('error', () => far.destroy()).pipe(far);
       far.on('error', () => socket.destroy()).pipe(socket);
     });
-    counter.listen(0, '127.0.0.1');
-    await once(counter, 'listening');
+    const port = await listening(counter);
     onTestFinished(() => void counter.close());
     const browser = await launchHeadlessShell();
     onTestFinished(async () => void (await browser.close()));
     const page = await browser.newPage({ ignoreHTTPSErrors: true });
-    await page.goto(`https://127.0.0.1:${(counter.address() as AddressInfo).port}/`);
+    await page.goto(`https://127.0.0.1:${port}/`);
     const loaded = connections;
     await page.waitForFunction(`document.querySelectorAll('li output').length === 4`);
     await page.locator('input').fill('grüße');

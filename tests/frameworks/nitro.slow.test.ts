@@ -1,12 +1,11 @@
-import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { crosswsAdapter } from '@ws/fetch/node';
 import { dial } from '@ws/node-client';
 import { type EventHandler, H3, toNodeHandler } from 'h3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { listening } from '../kit/listening.ts';
 import { NITRO_FILES } from './nitro-files.ts';
 import { write, writePrograms } from './page.ts';
 
@@ -35,9 +34,7 @@ describe('nitro', () => {
     });
     http = createServer(toNodeHandler(app));
     http.on('upgrade', (req, socket, head) => void adapter.handleUpgrade(req, socket, head));
-    http.listen(0, '127.0.0.1');
-    await once(http, 'listening');
-    url = `127.0.0.1:${(http.address() as AddressInfo).port}`;
+    url = `127.0.0.1:${await listening(http)}`;
   });
   afterAll(() => http.close());
 

@@ -1,11 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { dial } from '@ws/node-client';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { listening } from '../kit/listening.ts';
 import { writePrograms } from './page.ts';
 
 const route = join(writePrograms(), 'next/app/live/route.js');
@@ -27,13 +26,11 @@ async function host(): Promise<{ url: string; statuses: number[] }> {
       }),
     );
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
   onTestFinished(() => {
     delete globals[CONTEXT];
     server.close();
   });
-  return { url: `127.0.0.1:${(server.address() as AddressInfo).port}/live`, statuses };
+  return { url: `127.0.0.1:${await listening(server)}/live`, statuses };
 }
 
 describe('a route handler on Vercel', () => {

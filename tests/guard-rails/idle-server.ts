@@ -1,10 +1,12 @@
 // A server with idle connections, in its own process: `idle-server.ts <name of HANDLERS>|bare`.
 // First it sends its port. Then it answers each message with its live objects.
+
 import { createServer } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Conn } from '@ws/conn';
 import { serve } from '@ws/node-server';
+import { listening } from '../kit/listening.ts';
 import { ACCEPT } from '../kit/upgrade-request.ts';
 import { liveObjects } from './live-objects.ts';
 
@@ -37,8 +39,7 @@ async function listenBare(): Promise<number> {
     socket.write(head);
     socket.on('data', echo);
   });
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  return (server.address() as AddressInfo).port;
+  return listening(server);
 }
 
 async function listen(handler: Handler): Promise<number> {

@@ -9,10 +9,11 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
+import { listening } from './listening.ts';
 import { findProgram } from './programs.ts';
 
 /** Folder and ports of a daemon. */
@@ -216,9 +217,8 @@ function listeningSockets(port: number): string[] | undefined {
 
 /** Different free ports. */
 async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(servers.map(listening));
   await Promise.all(servers.map((server) => once(server.close(), 'close')));
   return ports;
 }

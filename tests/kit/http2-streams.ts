@@ -11,10 +11,10 @@ import {
   type OutgoingHttpHeaders,
   type ServerHttp2Stream,
 } from 'node:http2';
-import type { AddressInfo } from 'node:net';
 import { addAbortSignal } from 'node:stream';
 import type { Role } from '@ws/codec';
 import { whenOver } from './cleanups.ts';
+import { listening } from './listening.ts';
 import { RawPeer } from './raw-peer.ts';
 import { selfSigned } from './self-signed.ts';
 
@@ -43,7 +43,7 @@ function connectRequest(scheme: string): OutgoingHttpHeaders {
 }
 
 /** A server that allows WebSockets over HTTP/2, on a free port. */
-async function listening(
+async function startServer(
   secure: boolean,
   window: number,
 ): Promise<{ server: Http2Server; sessions: Http2Session[]; url: string }> {
@@ -58,9 +58,7 @@ async function listening(
     sessions.push(session);
   });
   server.on('sessionError', () => {});
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  const port = await listening(server);
   return { server, sessions, url: `${secure ? 'https' : 'http'}://127.0.0.1:${port}` };
 }
 
@@ -76,7 +74,7 @@ async function sessionWith(url: string, window: number): Promise<ClientHttp2Sess
 
 /** Opens a session and a stream that is answered with 200. */
 export async function streamPair(secure: boolean, window = WINDOW): Promise<StreamPair> {
-  const { server, sessions, url } = await listening(secure, window);
+  const { server, sessions, url } = await startServer(secure, window);
   const session = await sessionWith(url, window);
   const open = async (): Promise<readonly [ClientHttp2Stream, ServerHttp2Stream]> => {
     const client = session.request(connectRequest('https'), { endStream: false });
@@ -116,7 +114,7 @@ export async function streamServer(
   secure: boolean,
   take: (stream: ServerHttp2Stream) => void,
 ): Promise<{ url: string; ca: string }> {
-  const { server, sessions, url } = await listening(secure, WINDOW);
+  const { server, sessions, url } = await startServer(secure, WINDOW);
   server.on('stream', (stream: ServerHttp2Stream) => {
     stream.on('error', () => {});
     stream.respond({ ':status': 200 });

@@ -14,6 +14,7 @@ export * from './http2-proxies.ts';
 export * from './http2-streams.ts';
 export * from './inflating-platform.ts';
 export * from './lend.ts';
+export * from './listening.ts';
 export * from './naive-decoder.ts';
 export * from './naive-encoder.ts';
 export * from './naive-utf8.ts';

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { listening } from './listening.ts';
 
 /**
  * A way to a port of this machine that can be cut: its connections then break without a close frame,
@@ -12,16 +13,15 @@ export class Network {
   readonly #sockets = new Set<Socket>();
   #isCut = false;
 
-  private constructor(server: Server, target: number) {
+  private constructor(server: Server, port: number, target: number) {
     this.#server = server;
-    this.port = (server.address() as AddressInfo).port;
+    this.port = port;
     server.on('connection', (socket) => this.#connect(socket, target));
   }
 
   static async to(port: number): Promise<Network> {
-    const server = createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    return new Network(server, port);
+    const server = createServer();
+    return new Network(server, await listening(server), port);
   }
 
   #connect(socket: Socket, port: number): void {

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { connect as connectTls, createSecureContext, TLSSocket } from 'node:tls';
 import type { Role } from '@ws/codec';
 import { whenOver } from './cleanups.ts';
 import { FramePeer, joinParts } from './frame-peer.ts';
+import { listening } from './listening.ts';
 import { reset } from './reset.ts';
 import { selfSigned } from './self-signed.ts';
 import { type Answer, KEY, parseAnswer, type RequestChange, request } from './upgrade-request.ts';
@@ -137,9 +138,7 @@ export async function rawServer(
     // `until` rejects when the connection ends early; the test then looks at the other end.
     Promise.resolve(serve(peer)).catch(() => {});
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const port = await listening(server);
   whenOver(() => new Promise((resolve) => server.close(resolve)));
-  const { port } = server.address() as AddressInfo;
   return { url: `${secure ? 'wss' : 'ws'}://127.0.0.1:${port}/`, ca: cert };
 }

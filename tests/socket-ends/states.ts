@@ -10,7 +10,7 @@ import {
   type Http2Server,
 } from 'node:http2';
 import { createServer as createHttps } from 'node:https';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Conn } from '@ws/conn';
 import { upgrade } from '@ws/fetch';
@@ -19,6 +19,7 @@ import { type ServerStats, serve, Upgrader } from '@ws/node-server';
 import { serveRaw } from '@ws/node-server/raw';
 import { createProxy } from '@ws/proxy';
 import { frameBytes, headerBlock, WEBSOCKET_REQUEST } from '../kit/http2-peer.ts';
+import { listening } from '../kit/listening.ts';
 import { reset } from '../kit/reset.ts';
 import { selfSigned } from '../kit/self-signed.ts';
 import { masked, request } from '../kit/upgrade-request.ts';
@@ -81,12 +82,6 @@ async function certified() {
 
 function total({ open, handshakesPending, handlersPending }: ServerStats): number {
   return open + handshakesPending + handlersPending;
-}
-
-async function listening(server: HttpServer | Http2Server): Promise<number> {
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return (server.address() as AddressInfo).port;
 }
 
 function closed(server: HttpServer | Http2Server): Promise<unknown> {

@@ -2,10 +2,8 @@ import type { OptionName } from './options.ts';
 
 /** A command of `wsx`. */
 export interface Command {
-  /** Its words on the command line, for the help. */
+  /** Its words on the command line. One in brackets may be missing. */
   readonly words: string;
-  /** The fewest and the most words. */
-  readonly count: readonly [least: number, most: number];
   readonly what: string;
   /** A command line to start with. */
   readonly example: string;
@@ -26,14 +24,12 @@ const DIAL = [...LOGIN, ...NETWORK, ...CONNECTION] as const;
 export const COMMANDS = {
   connect: {
     words: 'URL',
-    count: [1, 1],
     what: 'a prompt on a terminal; in a pipe, lines of stdin ⇄ messages',
     example: "wsx wss://example.org/chat -H 'Cookie: session=1'",
     options: [...FORMATS, ...DIAL, 'wait', 'reconnect'],
   },
   listen: {
     words: '[HOST:][PORT]',
-    count: [0, 1],
     what: 'serve: every client to stdout, stdin to all clients',
     example: 'wsx listen 8080 --static public',
     options: [
@@ -54,14 +50,12 @@ serves wss. On a terminal, the number before a message is its client.`,
   },
   trace: {
     words: 'URL',
-    count: [1, 1],
     what: 'the frames of a conversation as they are on the wire',
     example: 'echo \'{"id":1}\' | wsx trace ws://127.0.0.1:8080 --compress',
     options: ['hex', 'binary', 'null', 'base64', 'jsonl', ...DIAL, 'wait', 'reconnect'],
   },
   tunnel: {
     words: 'FROM TO',
-    count: [2, 2],
     what: 'bytes over binary messages, from a listening end to a dialed one',
     example: 'wsx tunnel tcp:5432 wss://example.org/database',
     options: DIAL,
@@ -70,7 +64,6 @@ and dials TO for each connection; wss: listens with --cert. One end is a URL.`,
   },
   record: {
     words: 'URL FILE',
-    count: [2, 2],
     what: 'as wsx URL, and writes both directions to a file',
     example: 'wsx record wss://example.org/feed feed.jsonl',
     options: ['force', ...FORMATS, ...DIAL, 'wait', 'reconnect'],
@@ -78,7 +71,6 @@ and dials TO for each connection; wss: listens with --cert. One end is a URL.`,
   },
   replay: {
     words: 'FILE URL',
-    count: [2, 2],
     what: 'sends the messages of a recording again',
     example: 'wsx replay feed.jsonl ws://127.0.0.1:8080 --expect',
     options: ['expect', 'speed', 'entry', ...FORMATS, ...DIAL, 'wait'],
@@ -86,7 +78,6 @@ and dials TO for each connection; wss: listens with --cert. One end is a URL.`,
   },
   bench: {
     words: 'URL [OPTIONS]',
-    count: [0, 0],
     what: 'load an echo server: ws-bench load of @ws/bench',
     example: 'wsx bench ws://127.0.0.1:8080 --quick',
     options: [],
@@ -95,7 +86,6 @@ and dials TO for each connection; wss: listens with --cert. One end is a URL.`,
   },
   check: {
     words: 'URL [OPTIONS]',
-    count: [0, 0],
     what: 'test a server against the RFCs: ws-conform of @ws/conformance',
     example: 'wsx check ws://127.0.0.1:8080',
     options: [],
@@ -104,7 +94,6 @@ and dials TO for each connection; wss: listens with --cert. One end is a URL.`,
   },
   completion: {
     words: 'bash|zsh',
-    count: [1, 1],
     what: 'print a completion script',
     example: 'source <(wsx completion bash)',
     options: [],
@@ -116,4 +105,16 @@ export type CommandName = keyof typeof COMMANDS;
 
 export function isCommand(word: string): word is CommandName {
   return Object.hasOwn(COMMANDS, word);
+}
+
+/** A command with its words, as it is typed. */
+export function lineOf(name: CommandName): string {
+  const { words }: Command = COMMANDS[name];
+  return name === 'connect' ? `wsx ${words}` : `wsx ${name} ${words}`;
+}
+
+/** The fewest and the most words of a command. */
+export function countOf({ words }: Command): [least: number, most: number] {
+  const all = words.split(' ');
+  return [all.filter((word) => !word.startsWith('[')).length, all.length];
 }

@@ -6,45 +6,28 @@ import process from 'node:process';
 import { ExitCode, Failure, inputOutput } from './failure.ts';
 import type { Io } from './io.ts';
 
-interface Companion {
-  readonly command: string;
-  /** The package that has it. */
-  readonly name: string;
-  readonly bin: string;
-  /** The word of its command line in front of the URL. */
-  readonly word: string;
-}
+/** The packages of the commands, their programs, and the word of these programs in front of the URL. */
+const COMPANIONS = {
+  bench: { name: '@ws/bench', bin: 'ws-bench', word: 'load' },
+  check: { name: '@ws/conformance', bin: 'ws-conform', word: 'server' },
+} as const;
 
-/** `wsx bench URL`: `ws-bench load URL`. */
-export function bench(io: Io, args: readonly string[]): Promise<number> {
-  return run(io, args, {
-    command: 'bench',
-    name: '@ws/bench',
-    bin: 'ws-bench',
-    word: 'load',
-  });
-}
+type CompanionName = keyof typeof COMPANIONS;
 
-/** `wsx check URL`: `ws-conform server URL`. */
-export function check(io: Io, args: readonly string[]): Promise<number> {
-  return run(io, args, {
-    command: 'check',
-    name: '@ws/conformance',
-    bin: 'ws-conform',
-    word: 'server',
-  });
-}
-
-/** Runs the program of another package in its own process, on the terminal of this one. */
-async function run(io: Io, args: readonly string[], companion: Companion): Promise<number> {
-  const program = programOf(companion);
-  const child = spawn(process.execPath, [program, companion.word, ...args], { stdio: 'inherit' });
+/** `wsx bench URL` is `ws-bench load URL`, `wsx check URL` is `ws-conform server URL`. */
+export async function companion(
+  command: CompanionName,
+  io: Io,
+  args: readonly string[],
+): Promise<number> {
+  const { bin, word } = COMPANIONS[command];
+  const child = spawn(process.execPath, [programOf(command), word, ...args], { stdio: 'inherit' });
   // The terminal sends Ctrl-C to both. Other signals are passed on.
   const stop = (): void => void child.kill('SIGTERM');
   io.interrupted.addEventListener('abort', stop, { once: true });
   try {
     return await new Promise<number>((resolve, reject) => {
-      child.on('error', (error) => reject(inputOutput(companion.bin, error)));
+      child.on('error', (error) => reject(inputOutput(bin, error)));
       child.on('exit', (code, signal) => {
         resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal]));
       });
@@ -55,7 +38,8 @@ async function run(io: Io, args: readonly string[], companion: Companion): Promi
 }
 
 /** @throws Failure that names the package to install. */
-function programOf({ command, name, bin }: Companion): string {
+function programOf(command: CompanionName): string {
+  const { name, bin } = COMPANIONS[command];
   const folder = folderOf(name, import.meta.dirname) ?? folderOf(name, process.cwd());
   if (folder === undefined) {
     throw new Failure(
@@ -76,7 +60,10 @@ function programOf({ command, name, bin }: Companion): string {
   );
 }
 
-/** The folder of an installed package: in a `node_modules` of this folder or of one above. */
+/**
+ * The folder of an installed package: in a `node_modules` of this folder or of one above. `require.resolve`
+ * would also look where NODE_PATH says.
+ */
 function folderOf(name: string, from: string): string | undefined {
   for (let folder = from; ; folder = dirname(folder)) {
     const found = join(folder, 'node_modules', name);

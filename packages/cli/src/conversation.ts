@@ -1,6 +1,6 @@
 import { MAX_CLOSE_REASON } from '@ws/codec/internal';
 import { CloseCode, isValidCloseCode } from '@ws/node-client';
-import type { Conversation } from './converse.ts';
+import { type Conversation, converse } from './converse.ts';
 import { excerpt } from './escape.ts';
 import { type Format, formatOf } from './formats.ts';
 import { type Outgoing, sendAll } from './input.ts';
@@ -10,6 +10,15 @@ import { OutputBuffer } from './output-buffer.ts';
 import type { PeerSender } from './peer-sender.ts';
 import type { Prompt, PromptTarget } from './prompt.ts';
 import { PipeView, TerminalView, type View } from './views.ts';
+
+/** `wsx URL`: a prompt on a terminal, else lines ⇄ messages. */
+export async function connect(
+  io: Io,
+  [url = '']: readonly string[],
+  values: Values,
+): Promise<number> {
+  return converse(io, url, values, conversationOf(io, await endsOf(io, values)));
+}
 
 /** Whether stdin and stdout are terminals, and the format is for people: then there is a prompt. */
 function isPrompted(io: Io, values: Values): boolean {

@@ -59,7 +59,13 @@ export async function converse(
       if ('syscall' in (error as Error)) return fail(inputOutput('stdin', error));
       if (sender.closing !== undefined) return;
       const redials = values.reconnect === true && !sender.ended.aborted;
-      cut = redials ? cutWithin() : closedEarly();
+      const [message, cure]: [string, string?] = redials
+        ? [
+            'the connection ended within a message of stdin',
+            'wsx does not keep a message above 64 KiB, so it cannot send it again',
+          ]
+        : ['the peer has closed before all of stdin was sent'];
+      cut = new Failure(ExitCode.Broken, message, cure);
       // The next connection cannot get the rest of a message.
       if (redials) close();
       return;
@@ -93,20 +99,11 @@ export async function converse(
   }
   if (failure !== undefined) throw failure;
   if (end !== undefined && !(end.wasClean && end.code === sender.closing?.code)) {
-    const unclean = endFailure(end, excerpt(end.reason));
+    const unclean = endFailure(end);
     if (unclean !== undefined) throw unclean;
   }
   if (cut !== undefined) throw cut;
   return end === undefined ? ExitCode.Interrupted : ExitCode.Clean;
-}
-
-function closedEarly(): Failure {
-  return new Failure(ExitCode.Broken, 'the peer has closed before all of stdin was sent');
-}
-
-function cutWithin(): Failure {
-  const why = 'wsx does not keep a message above 64 KiB, so it cannot send it again';
-  return new Failure(ExitCode.Broken, 'the connection ended within a message of stdin', why);
 }
 
 /** Whether no connection follows with `--reconnect`. The library does not dial after 1008 either. */

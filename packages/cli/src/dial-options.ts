@@ -91,7 +91,8 @@ export function certificateOf({ cert, key }: Values): { cert?: Buffer; key?: Buf
   throw usage(`--cert: ${cert} has no private key`, '--key FILE names the file that has it');
 }
 
-function fileOf(option: OptionName, path: string): Buffer {
+/** @throws Failure, exit code 8. */
+export function fileOf(option: OptionName, path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {

@@ -1,3 +1,6 @@
+import type { CloseInfo } from '@ws/node-client';
+import { excerpt } from './escape.ts';
+
 /** The exit codes. docs/wsx.md has the table. */
 export const ExitCode = {
   /** Both close frames were exchanged, with code 1000, 1001 or without one. */
@@ -136,25 +139,17 @@ const CERTIFICATE_CURES: ReadonlyMap<string, string> = new Map([
   ['CERT_HAS_EXPIRED', '--insecure accepts it all the same'],
 ]);
 
-/** How a connection ended, as `conn.closed` says it. */
-export interface End {
-  readonly code: number;
-  readonly reason: string;
-  readonly wasClean: boolean;
-  readonly error?: Error | undefined;
-}
-
 /** Close codes of a conversation that is over. */
 const NORMAL: readonly number[] = [1000, 1001, 1005];
 
 /** @returns Undefined for a clean end with a normal code. */
-export function endFailure({ code, wasClean, error }: End, reason: string): Failure | undefined {
+export function endFailure({ code, reason, wasClean, error }: CloseInfo): Failure | undefined {
   if (wasClean && NORMAL.includes(code)) return undefined;
   const cause: Cause | undefined = error;
   if (cause?.code === 'WS_ERR_READ_LIMIT') {
     return new Failure(ExitCode.TooLong, ...inWords(cause.message));
   }
-  const words = reason === '' ? '' : `: ${reason}`;
+  const words = reason === '' ? '' : `: ${excerpt(reason)}`;
   if (wasClean) return new Failure(ExitCode.OtherCode, `the peer has closed with ${code}${words}`);
   const why = cause?.message ?? 'the peer has not answered the close frame';
   return new Failure(ExitCode.Broken, `the connection broke: ${why}`);

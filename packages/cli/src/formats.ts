@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { BinaryMessage, type DataType, TextMessage } from '@ws/node-client';
+import { escapeControls } from './escape.ts';
 import { ExitCode, Failure, usage } from './failure.ts';
 import type { OptionName, Values } from './options.ts';
 
@@ -88,19 +89,13 @@ function jsonStringEncoder(head: string, tail: string): Encoder {
   };
 }
 
-/** Characters that JSON allows and that control a terminal. */
-const ODD = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
-
 /** JSON that is safe on a terminal too. */
 export function safeJson(value: unknown): string {
-  return JSON.stringify(value).replace(
-    ODD,
-    (odd) => `\\u${odd.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return escapeControls(JSON.stringify(value));
 }
 
-/** A whole message, decoded from a line of stdin. */
-export interface Decoded {
+/** A whole message. */
+export interface WholeMessage {
   readonly type: DataType;
   readonly bytes: Uint8Array;
 }
@@ -122,7 +117,7 @@ export function fromBase64(text: string, line: number, isEnd = true): Uint8Array
 }
 
 /** @throws Failure, exit code 8, when the line is no message in JSON. */
-export function fromJson(bytes: Uint8Array, line: number): Decoded {
+export function fromJson(bytes: Uint8Array, line: number): WholeMessage {
   // The decoder would replace the other bytes.
   checkUtf8(bytes, line);
   let value: { readonly type?: unknown; readonly data?: unknown } | null;
@@ -161,32 +156,18 @@ function badLine(line: number, what: string, cure: string): Failure {
   return new Failure(ExitCode.InputOutput, `stdin: line ${line} ${what}`, cure);
 }
 
-/** Checks a text that comes in pieces. */
-export class Utf8Check {
-  #rest = Buffer.alloc(0);
-
-  /** @throws Failure, exit code 8. */
-  piece(bytes: Uint8Array, line: number): void {
-    const all = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
-    const whole = wholeCharacters(all);
-    checkUtf8(all.subarray(0, whole), line);
-    this.#rest = Buffer.from(all.subarray(whole));
-  }
-
-  /** @throws Failure, exit code 8, when the last character is incomplete. */
-  end(line: number): void {
-    if (this.#rest.length > 0) throw notUtf8(line);
-  }
-}
-
-/** The length of `bytes` without an incomplete character at the end. */
-function wholeCharacters(bytes: Uint8Array): number {
-  const { length } = bytes;
-  for (let back = 1; back <= Math.min(3, length); back++) {
-    const byte = bytes[length - back]!;
-    if ((byte & 0xc0) === 0x80) continue;
-    const size = byte < 0xc0 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
-    return size > back ? length - back : length;
-  }
-  return length;
+/**
+ * Returns a check of a text that comes in pieces. A call without bytes ends the text.
+ *
+ * @throws (the check) Failure, exit code 8.
+ */
+export function utf8Check(line: number): (bytes?: Uint8Array) => void {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  return (bytes) => {
+    try {
+      decoder.decode(bytes, { stream: bytes !== undefined });
+    } catch {
+      throw notUtf8(line);
+    }
+  };
 }

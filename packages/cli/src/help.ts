@@ -1,12 +1,11 @@
-import { COMMANDS, type Command, type CommandName } from './commands.ts';
+import { COMMANDS, type Command, type CommandName, lineOf } from './commands.ts';
 import { OPTIONS, type Option, type OptionName } from './options.ts';
 
 /** The help of `wsx`: one screen of 24 lines. */
 export function overview(): string {
-  const rows = Object.entries<Command>(COMMANDS).map(([name, { words, what }]) => {
-    const line = name === 'connect' ? `wsx ${words}` : `wsx ${name} ${words}`;
-    return `  ${line.padEnd(28)} ${what}`;
-  });
+  const rows = Object.entries<Command>(COMMANDS).map(
+    ([name, { what }]) => `  ${lineOf(name as CommandName).padEnd(28)} ${what}`,
+  );
   return `wsx wss://example.org/chat        begin with this, or with: wsx listen
 
 ${rows.map((row) => wrap(row, 31)).join('\n')}
@@ -27,8 +26,8 @@ function wrap(row: string, indent: number): string {
 
 /** The help of a command: one screen. It begins with an example. */
 export function helpOf(name: CommandName): string {
-  const { words, what, example, options, more }: Command = COMMANDS[name];
-  const line = name === 'connect' ? `wsx ${words}` : `wsx ${name} ${words}`;
+  const { what, example, options, more }: Command = COMMANDS[name];
+  const line = lineOf(name);
   const list = options.map(optionLine);
   const usage = options.length === 0 ? line : `${line} [OPTIONS]`;
   return [example, wrap(`${usage}: ${what}`, 4), ...list, ...(more === undefined ? [] : [more])]

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { BinaryMessage, type DataType, TextMessage } from '@ws/node-client';
-import { checkUtf8, type Format, fromBase64, fromJson, NEWLINE, Utf8Check } from './formats.ts';
+import { checkUtf8, type Format, fromBase64, fromJson, NEWLINE, utf8Check } from './formats.ts';
 
 /** A message that is sent in pieces. */
 export interface OutgoingWriter {
@@ -186,29 +186,28 @@ type LineWriter = TextLineWriter | Base64LineWriter;
 
 class TextLineWriter {
   readonly #writer: OutgoingWriter;
-  readonly #line: number;
+  readonly #check: (bytes?: Uint8Array) => void;
   readonly #dropsReturn: boolean;
-  readonly #check = new Utf8Check();
   /** A carriage return that ends the line if nothing follows. */
   #heldReturn = false;
 
   /** @param dropsReturn - Whether to drop a carriage return at the end of the line. */
   constructor(writer: OutgoingWriter, line: number, dropsReturn: boolean) {
     this.#writer = writer;
-    this.#line = line;
+    this.#check = utf8Check(line);
     this.#dropsReturn = dropsReturn;
   }
 
   async write(bytes: Uint8Array): Promise<void> {
     if (bytes.length === 0) return;
-    this.#check.piece(bytes, this.#line);
+    this.#check(bytes);
     if (this.#heldReturn) await this.#writer.write(Uint8Array.of(RETURN));
     this.#heldReturn = this.#dropsReturn && bytes.at(-1) === RETURN;
     await this.#writer.write(this.#heldReturn ? bytes.subarray(0, -1) : bytes);
   }
 
   close(): Promise<void> {
-    this.#check.end(this.#line);
+    this.#check();
     return this.#writer.close();
   }
 

@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
+import { setTimeout } from 'node:timers/promises';
 
 /** The parts of the process that a command uses. */
 export interface Io {
@@ -33,24 +34,15 @@ const LONGEST = 2 ** 31 - 1;
  *
  * @returns Whether the time is over.
  */
-export function delay(ms: number, signal: AbortSignal): Promise<boolean> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return void resolve(false);
-    const until = performance.now() + ms;
-    let timer = setTimeout(look, Math.min(ms, LONGEST));
-    const onAbort = (): void => end(false);
-    signal.addEventListener('abort', onAbort, { once: true });
-    function look(): void {
-      const left = until - performance.now();
-      if (left <= 0) end(true);
-      else timer = setTimeout(look, Math.min(left, LONGEST));
+export async function delay(ms: number, signal: AbortSignal): Promise<boolean> {
+  try {
+    for (let left = ms; left > 0; left -= LONGEST) {
+      await setTimeout(Math.min(left, LONGEST), undefined, { signal });
     }
-    function end(over: boolean): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
-      resolve(over);
-    }
-  });
+  } catch {
+    // The abort.
+  }
+  return !signal.aborted;
 }
 
 /** Settles when a stream takes more, or will never do so. */
@@ -58,11 +50,11 @@ export function drained(output: Writable): Promise<void> {
   return new Promise((resolve) => {
     if (output.destroyed) return void resolve();
     const over = (): void => {
-      output.off('drain', over);
-      output.off('close', over);
+      for (const event of ENDS_OF_WAIT) output.off(event, over);
       resolve();
     };
-    output.on('drain', over);
-    output.on('close', over);
+    for (const event of ENDS_OF_WAIT) output.on(event, over);
   });
 }
+
+const ENDS_OF_WAIT = ['drain', 'error', 'close'];

@@ -1,9 +1,16 @@
-import { COMMANDS, type Command, type CommandName, isCommand } from './commands.ts';
+import {
+  COMMANDS,
+  type Command,
+  type CommandName,
+  countOf,
+  isCommand,
+  lineOf,
+} from './commands.ts';
 import { excerpt } from './escape.ts';
 import { ExitCode, Failure, usage } from './failure.ts';
 import { helpOf, overview } from './help.ts';
 import { type Io, note } from './io.ts';
-import { isNear, parseOptions, type Values } from './options.ts';
+import { nearest, parseOptions, type Values } from './options.ts';
 import { printText } from './output-buffer.ts';
 import { withSecrets } from './secrets.ts';
 
@@ -12,14 +19,14 @@ type Run = (io: Io, words: readonly string[], values: Values) => Promise<number>
 
 /** Loads the code of a command, and nothing of the others. */
 const LOADERS: Readonly<Record<CommandName, () => Promise<Run>>> = {
-  connect: async () => (await import('./connect.ts')).connect,
+  connect: async () => (await import('./conversation.ts')).connect,
   listen: async () => (await import('./listen.ts')).listen,
   trace: async () => (await import('./trace.ts')).trace,
   tunnel: async () => (await import('./tunnel.ts')).tunnel,
   record: async () => (await import('./record.ts')).record,
   replay: async () => (await import('./replay.ts')).replay,
-  bench: async () => (await import('./companion.ts')).bench,
-  check: async () => (await import('./companion.ts')).check,
+  bench: async () => (await import('./companion.ts')).companion.bind(null, 'bench'),
+  check: async () => (await import('./companion.ts')).companion.bind(null, 'check'),
   completion: async () => (await import('./completion.ts')).completion,
 };
 
@@ -73,20 +80,20 @@ async function run(args: readonly string[], io: Io): Promise<number> {
 
 /** @throws Failure, exit code 2, for too few or too many words. */
 function checkWords(name: CommandName, command: Command, words: readonly string[]): void {
-  const [least, most] = command.count;
+  const places = command.words.split(' ');
+  const [least, most] = countOf(command);
   const [word = ''] = words;
   if (name === 'connect' && /^\w+$/.test(word)) {
-    const near = closest(word);
+    const near = nearest(Object.keys(COMMANDS), word);
     if (near !== undefined || words.length > most) {
       const hint = near === undefined ? '; wsx --help lists them' : `; did you mean ${near}?`;
       throw usage(`no URL and no command: ${word}${hint}`);
     }
   }
   const cure = `for example: ${command.example}`;
-  const line = name === 'connect' ? `wsx ${command.words}` : `wsx ${name} ${command.words}`;
+  const line = lineOf(name);
   if (words.length < least) throw usage(`expected ${line}`, cure);
-  const places = command.words.split(' ');
-  if (places.length === 2 && isUrl(words[places.indexOf('FILE')])) {
+  if (most === 2 && isUrl(words[places.indexOf('FILE')])) {
     throw usage(`expected ${line}, got the URL instead of FILE`, cure);
   }
   if (words.length <= most) return;
@@ -95,10 +102,6 @@ function checkWords(name: CommandName, command: Command, words: readonly string[
 
 function isUrl(word = ''): boolean {
   return /^wss?:\/\//i.test(word);
-}
-
-function closest(word: string): string | undefined {
-  return Object.keys(COMMANDS).find((command) => isNear(command, word));
 }
 
 async function ownVersion(): Promise<string> {

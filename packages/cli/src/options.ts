@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { isNear } from '@ws/codec/internal';
 import { usage } from './failure.ts';
 
 /** An option of the command line. */
@@ -63,12 +64,6 @@ export type Values = {
   readonly [N in OptionName]?: Value<(typeof OPTIONS)[N]> | undefined;
 };
 
-/** A parsed command line. */
-export interface Parsed {
-  readonly values: Values;
-  readonly words: readonly string[];
-}
-
 /**
  * Parses the arguments of a command.
  *
@@ -79,7 +74,7 @@ export function parseOptions(
   command: string,
   args: readonly string[],
   names: readonly OptionName[],
-): Parsed {
+): { readonly values: Values; readonly words: readonly string[] } {
   const known = [...names, 'help'] as const;
   const options = Object.fromEntries(
     known.map((name) => {
@@ -114,7 +109,7 @@ function reasonOf(command: string, { message }: Error): string {
     ([long, { short }]) => unknown === `--${long}` || unknown === `-${short}`,
   );
   if (isOther) return `${command} has no option ${unknown}`;
-  const near = Object.keys(OPTIONS).find((other) => isNear(other, name));
+  const near = nearest(Object.keys(OPTIONS), name);
   return `unknown option ${unknown}${near === undefined ? '' : `; did you mean --${near}?`}`;
 }
 
@@ -123,17 +118,9 @@ function longName(option: string): string {
   return option.replace(/^-\w, /, '').replace(/,$/, '');
 }
 
-/** Whether two names differ by one letter, or by the order of two, or one starts with the other. */
-export function isNear(name: string, other: string): boolean {
-  if (other.length > 2 && (name.startsWith(other) || other.startsWith(name))) return true;
-  const [long, short] = name.length >= other.length ? [name, other] : [other, name];
-  if (long.length - short.length > 1 || short.length < 3) return false;
-  let at = 0;
-  while (at < short.length && short[at] === long[at]) at++;
-  if (at === short.length) return true;
-  if (long.length > short.length) return long.slice(at + 1) === short.slice(at);
-  const swapped = short.slice(0, at) + short[at + 1] + short[at] + short.slice(at + 2);
-  return long.slice(at + 1) === short.slice(at + 1) || swapped === long;
+/** The name that a misspelled or shortened word means. */
+export function nearest(names: readonly string[], word: string): string | undefined {
+  return names.find((name) => (word.length > 2 && name.startsWith(word)) || isNear(word, name));
 }
 
 /**

@@ -1,25 +1,22 @@
 import type { Writable } from 'node:stream';
 import { type Failure, inputOutput } from './failure.ts';
-
-const SIZE = 64 * 1024;
+import { drained } from './io.ts';
 
 /**
- * Gathers what one turn of the event loop prints into few writes, and waits for a slow reader. A
- * million short messages are a few hundred writes.
+ * Prints what comes in one turn of the event loop as one write, and waits for a slow reader. A
+ * million short messages are few writes.
  */
 export class OutputBuffer {
   readonly #stream: Writable;
-  #buffer = Buffer.allocUnsafeSlow(SIZE);
-  #fill = 0;
-  #scheduled = false;
+  #isCorked = false;
   #drained: Promise<void> | undefined;
   #failure: Failure | undefined;
   #onFailure: (failure: Failure) => void = () => {};
 
-  constructor(stream: Writable, name = 'stdout') {
+  constructor(stream: Writable) {
     this.#stream = stream;
     stream.on('error', (error) => {
-      this.#failure ??= inputOutput(name, error);
+      this.#failure ??= inputOutput('stdout', error);
       this.#onFailure(this.#failure);
     });
   }
@@ -27,11 +24,6 @@ export class OutputBuffer {
   /** Whether the reader of the stream is slow: bytes wait for it. */
   get blocked(): boolean {
     return this.#drained !== undefined;
-  }
-
-  /** The error of the stream. */
-  get failure(): Failure | undefined {
-    return this.#failure;
   }
 
   /** Calls `listener` when the stream fails. */
@@ -46,55 +38,26 @@ export class OutputBuffer {
    * @returns A promise when the reader is slow: wait for it before more is appended.
    */
   append(bytes: Uint8Array, end: number = bytes.length): Promise<void> | undefined {
-    if (end > SIZE - this.#fill) {
-      this.#flush();
-      if (end >= SIZE) {
-        this.#write(Buffer.from(bytes.subarray(0, end)));
-        return this.#drained;
-      }
-    }
-    this.#buffer.set(end === bytes.length ? bytes : bytes.subarray(0, end), this.#fill);
-    this.#fill += end;
-    if (!this.#scheduled) {
-      this.#scheduled = true;
+    if (end === 0 || this.#failure !== undefined) return this.#drained;
+    const stream = this.#stream;
+    if (!this.#isCorked) {
+      this.#isCorked = true;
+      stream.cork();
       setImmediate(() => {
-        this.#scheduled = false;
-        this.#flush();
+        this.#isCorked = false;
+        stream.uncork();
+      });
+    }
+    if (!stream.write(Buffer.from(bytes.subarray(0, end)))) {
+      this.#drained ??= drained(stream).then(() => {
+        this.#drained = undefined;
       });
     }
     return this.#drained;
   }
 
-  #flush(): void {
-    if (this.#fill === 0) return;
-    const bytes = this.#buffer.subarray(0, this.#fill);
-    this.#fill = 0;
-    // The stream may keep what it gets: a copy of a small part, the buffer itself of a large one.
-    if (bytes.length < SIZE / 4) return this.#write(Buffer.from(bytes));
-    this.#buffer = Buffer.allocUnsafeSlow(SIZE);
-    this.#write(bytes);
-  }
-
-  #write(bytes: Uint8Array): void {
-    if (this.#failure !== undefined || this.#stream.write(bytes)) return;
-    const stream = this.#stream;
-    this.#drained ??= new Promise<void>((resolve) => {
-      const over = (): void => {
-        stream.off('drain', over);
-        stream.off('error', over);
-        stream.off('close', over);
-        this.#drained = undefined;
-        resolve();
-      };
-      stream.on('drain', over);
-      stream.on('error', over);
-      stream.on('close', over);
-    });
-  }
-
   /** Resolves when everything is written. */
   async finish(): Promise<void> {
-    this.#flush();
     await this.#drained;
     if (this.#failure !== undefined) return;
     await new Promise<void>((resolve) => this.#stream.write('', () => resolve()));
@@ -104,7 +67,7 @@ export class OutputBuffer {
 /** Prints a text. @throws Failure, exit code 8, when the stream fails. */
 export async function printText(stream: Writable, text: string): Promise<void> {
   const output = new OutputBuffer(stream);
+  const failed = new Promise<never>((_, reject) => output.onFailure(reject));
   void output.append(Buffer.from(text));
-  await output.finish();
-  if (output.failure !== undefined) throw output.failure;
+  await Promise.race([output.finish(), failed]);
 }

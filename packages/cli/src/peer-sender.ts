@@ -8,6 +8,11 @@ export class PeerSender implements Outgoing {
   readonly #isBlocked: () => boolean;
   readonly #ended = new AbortController();
   readonly #noDial = new AbortController();
+  /** Aborts when no connection follows. */
+  readonly ended: AbortSignal = this.#ended.signal;
+  /** Aborts when {@link close} finds no open connection: no dial follows, and the current one ends. */
+  readonly noDial: AbortSignal = this.#noDial.signal;
+  /** Undefined between two connections. */
   #conn: Conn | undefined;
   #waiting: (() => void)[] = [];
   /** The last message that was sent. */
@@ -19,21 +24,6 @@ export class PeerSender implements Outgoing {
   constructor(reconnects: boolean, isBlocked: () => boolean) {
     this.#reconnects = reconnects;
     this.#isBlocked = isBlocked;
-  }
-
-  /** Aborts when no connection follows. */
-  get ended(): AbortSignal {
-    return this.#ended.signal;
-  }
-
-  /** Aborts when {@link close} finds no open connection: no dial follows, and the current one ends. */
-  get noDial(): AbortSignal {
-    return this.#noDial.signal;
-  }
-
-  /** The open connection; undefined between two connections. */
-  get conn(): Conn | undefined {
-    return this.#conn;
   }
 
   attach(conn: Conn): void {
@@ -68,7 +58,7 @@ export class PeerSender implements Outgoing {
   /** @throws Error when no connection follows. */
   async connected(): Promise<Conn> {
     while (this.#conn === undefined) {
-      if (this.#ended.signal.aborted) throw new Error('the connection has ended');
+      if (this.ended.aborted) throw new Error('the connection has ended');
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
     return this.#conn;

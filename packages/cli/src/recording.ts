@@ -156,23 +156,21 @@ async function wholeFile(file: string): Promise<string> {
 }
 
 async function* linesOf(file: string): AsyncGenerator<string, void, undefined> {
-  let held: Buffer[] = [];
+  // Of the last line so far: it may come in many chunks.
+  let held: string[] = [];
   try {
-    for await (const part of createReadStream(file)) {
-      const chunk = part as Buffer;
-      let at = 0;
-      for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, at)) {
-        held.push(chunk.subarray(at, end));
-        yield Buffer.concat(held).toString();
-        held = [];
-        at = end + 1;
+    for await (const chunk of createReadStream(file, 'utf8')) {
+      const [rest, ...lines] = (chunk as string).split('\n');
+      held.push(rest!);
+      for (const line of lines) {
+        yield held.join('');
+        held = [line];
       }
-      if (at < chunk.length) held.push(chunk.subarray(at));
     }
   } catch (error) {
     throw 'syscall' in (error as Error) ? inputOutput(file, error) : error;
   }
-  if (held.length > 0) yield Buffer.concat(held).toString();
+  yield held.join('');
 }
 
 /** DevTools writes no byte order mark, other tools do. */

@@ -1,9 +1,8 @@
-import type { DataType } from '@ws/node-client';
-import { BinaryMessage, TextMessage } from '@ws/node-client';
+import { BinaryMessage, type DataType, TextMessage } from '@ws/node-client';
 import { endsOf } from './conversation.ts';
 import { converse } from './converse.ts';
 import { ExitCode, Failure, usage } from './failure.ts';
-import { safeJson } from './formats.ts';
+import { safeJson, type WholeMessage } from './formats.ts';
 import { delay, type Io, note } from './io.ts';
 import { type OptionName, type Values, waitOf } from './options.ts';
 import type { OutputBuffer } from './output-buffer.ts';
@@ -119,17 +118,12 @@ async function sendAfterAnswers(
   await answers.complete(sender.ended);
 }
 
-interface Answer {
-  readonly type: DataType;
-  readonly bytes: Uint8Array;
-}
-
 /** Compares answers with those of a recording, in order. */
 class Answers {
   readonly #output: OutputBuffer;
   readonly #wait: number;
   #expected: Recorded[] = [];
-  #came: Answer[] = [];
+  #came: WholeMessage[] = [];
   #cameBytes = 0;
   #onCompared = (): void => {};
   expected = 0;
@@ -162,19 +156,13 @@ class Answers {
   /** Waits for the expected answers. Those that do not come in time are missing. */
   async complete(ended: AbortSignal): Promise<void> {
     const over = new AbortController();
-    const end = (): void => over.abort();
-    ended.addEventListener('abort', end, { once: true });
     this.#onCompared = () => {
-      if (this.#expected.length === 0) end();
+      if (this.#expected.length === 0) over.abort();
     };
     this.#onCompared();
-    if (ended.aborted) end();
-    await delay(this.#wait, over.signal);
-    ended.removeEventListener('abort', end);
+    await delay(this.#wait, AbortSignal.any([ended, over.signal]));
     for (const missing of this.#expected.splice(0)) {
-      this.#differ(
-        `expected ${shortened(missing.opcode, bytesOfRecorded(missing))}, got no answer`,
-      );
+      this.#differ(missing, 'got no answer');
     }
   }
 
@@ -183,12 +171,8 @@ class Answers {
       const expected = this.#expected.shift()!;
       const { type, bytes } = this.#came.shift()!;
       this.#cameBytes -= bytes.length + ANSWER_COST;
-      const wanted = bytesOfRecorded(expected);
-      if (type === expected.opcode && wanted.equals(bytes)) this.equal++;
-      else
-        this.#differ(
-          `expected ${shortened(expected.opcode, wanted)}, got ${shortened(type, bytes)}`,
-        );
+      if (type === expected.opcode && bytesOfRecorded(expected).equals(bytes)) this.equal++;
+      else this.#differ(expected, `got ${shortened(type, bytes)}`);
     }
     this.#onCompared();
   }
@@ -196,15 +180,17 @@ class Answers {
   /** The connection has ended: answers that the recording does not have differ. */
   async end(): Promise<void> {
     for (const { type, bytes } of this.#came.splice(0)) {
-      this.#differ(`expected no answer, got ${shortened(type, bytes)}`);
+      this.#differ(undefined, `got ${shortened(type, bytes)}`);
     }
     await this.#output.finish();
   }
 
-  #differ(text: string): void {
+  #differ(expected: Recorded | undefined, got: string): void {
     this.different++;
     if (this.different > PRINTED) return;
-    void this.#output.append(Buffer.from(`answer ${this.equal + this.different}: ${text}\n`));
+    const what = expected ? shortened(expected.opcode, bytesOfRecorded(expected)) : 'no answer';
+    const number = this.equal + this.different;
+    void this.#output.append(Buffer.from(`answer ${number}: expected ${what}, ${got}\n`));
   }
 }
 

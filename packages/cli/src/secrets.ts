@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { inputOutput, usage } from './failure.ts';
+import { fileOf } from './dial-options.ts';
+import { usage } from './failure.ts';
 import type { Io } from './io.ts';
 import type { OptionName, Values } from './options.ts';
 
@@ -31,17 +31,15 @@ function lineOf(name: OptionName, text: string, env: Io['env']): string {
 function linesOf(name: OptionName, text: string, env: Io['env']): string[] {
   if (!text.startsWith('@')) return [text];
   const [, variable] = /^@env:(.*)$/s.exec(text) ?? [];
-  const value = variable === undefined ? fileOf(name, text.slice(1)) : env[variable];
+  const value = variable === undefined ? textOf(name, text.slice(1)) : env[variable];
   if (value === undefined) {
     throw usage(`--${name}: the environment has no variable ${variable}`);
   }
   return value.split(/\r?\n/).filter((line) => line.trim() !== '');
 }
 
-function fileOf(name: OptionName, path: string): string {
-  try {
-    return readFileSync(path, 'utf8').replace(/^\ufeff/, '');
-  } catch (error) {
-    throw inputOutput(`--${name}: ${path}`, error);
-  }
+function textOf(name: OptionName, path: string): string {
+  return fileOf(name, path)
+    .toString()
+    .replace(/^\ufeff/, '');
 }

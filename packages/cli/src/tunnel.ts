@@ -58,29 +58,18 @@ async function fromStdio(io: Io, url: string, values: Values): Promise<number> {
     if (io.interrupted.aborted) return ExitCode.Interrupted;
     throw error;
   }
-  const end = await interruptible(io, conn, () => join(conn, stdio(io)));
-  return endOf(end, publicPart(url));
+  io.interrupted.addEventListener('abort', () => void giveUp(conn), { once: true });
+  return endOf(await join(conn, stdio(io)), publicPart(url));
 }
 
-/** An interrupt closes the connection, and drops what has not arrived. */
-async function interruptible(
-  io: Io,
-  conn: Conn,
-  run: () => Promise<CloseInfo>,
-): Promise<CloseInfo> {
-  const stop = (): void =>
-    void conn.close(CloseCode.GoingAway, '', { discard: true, timeout: LINGER });
-  io.interrupted.addEventListener('abort', stop, { once: true });
-  try {
-    return await run();
-  } finally {
-    io.interrupted.removeEventListener('abort', stop);
-  }
+/** Closes a connection after an interrupt, and drops what has not arrived. */
+function giveUp(conn: Conn): Promise<CloseInfo> {
+  return conn.close(CloseCode.GoingAway, '', { discard: true, timeout: LINGER });
 }
 
 /** @throws Failure for an end that is not clean. */
 function endOf(end: CloseInfo, what: string): number {
-  const failure = endFailure(end, excerpt(end.reason));
+  const failure = endFailure(end);
   if (failure === undefined) return ExitCode.Clean;
   throw new Failure(failure.exitCode, `${what}: ${failure.message}`, failure.cure);
 }
@@ -132,11 +121,7 @@ async function fromSockets(
   note(io, `listening on ${where}`);
   await aborted(io.interrupted);
   server.close();
-  await Promise.all(
-    [...conns].map((conn) =>
-      conn.close(CloseCode.GoingAway, '', { discard: true, timeout: LINGER }),
-    ),
-  );
+  await Promise.all([...conns].map(giveUp));
   for (const socket of sockets) socket.destroy();
   return ExitCode.Clean;
 }
@@ -175,17 +160,12 @@ async function fromWebSockets(
     } catch (error) {
       const text = (error as Error).message;
       note(io, `wsx: ${excerpt(text, 1_000)}`);
-      // 1014, bad gateway. A reason has at most 123 bytes.
-      void conn.close(
-        1014,
-        Buffer.from(text)
-          .subarray(0, 120)
-          .toString()
-          .replace(/\ufffd+$/, ''),
-        {
-          timeout: LINGER,
-        },
-      );
+      // A reason has at most 123 bytes.
+      const reason = Buffer.from(text)
+        .subarray(0, 120)
+        .toString()
+        .replace(/\ufffd+$/, '');
+      void conn.close(CloseCode.BadGateway, reason, { timeout: LINGER });
     }
   };
   const { origin } = values;
@@ -301,7 +281,7 @@ function watch(conn: Conn, output: Writable): void {
 
 function isNormal(code: number): boolean {
   const { NormalClosure, GoingAway, NoStatusReceived } = CloseCode;
-  return code === NormalClosure || code === GoingAway || code === NoStatusReceived;
+  return [NormalClosure, GoingAway, NoStatusReceived].includes(code as 1000);
 }
 
 async function sendInput(conn: Conn, input: Readable): Promise<void> {
@@ -324,8 +304,7 @@ async function writeOutput(conn: Conn, output: Writable): Promise<void> {
       if (!output.write(bytes)) await drained(output);
     }
   } catch (error) {
-    const { NormalClosure, GoingAway, NoStatusReceived } = CloseCode;
-    if (!isCloseError(error, NormalClosure, GoingAway, NoStatusReceived)) abort(output);
+    if (!(isCloseError(error) && isNormal(error.closeCode))) abort(output);
     else if (!output.writableEnded) output.end();
   }
 }

@@ -1,18 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { lacksDaemon, nothingLeft, whenOver } from '@ws/tests';
+import { lacksDaemon, nothingLeft } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { wsx } from './run.ts';
+import { fileOf, wsx } from './run.ts';
 
 /** Writes a completion script to a file. */
 async function script(shell: string): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), 'wsx-'));
-  whenOver(() => rmSync(folder, { recursive: true }));
-  const file = join(folder, '_wsx');
-  writeFileSync(file, (await wsx(['completion', shell])).out);
-  return file;
+  return fileOf((await wsx(['completion', shell])).out, '_wsx');
 }
 
 describe.skipIf(lacksDaemon('bash'))('wsx completion bash', () => {

@@ -1,13 +1,11 @@
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { BinaryMessage, type CloseInfo, TextMessage } from '@ws/node-client';
 import { nothingLeft, rawServer, selfSigned, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { echo, folder, server, stalled, start, wsx } from './run.ts';
+import { echo, fails, fileOf, server, stalled, start, wsx } from './run.ts';
 
 const ALL_BYTES = Uint8Array.from({ length: 256 }, (_, i) => i);
 const MIB = 1024 ** 2;
@@ -189,20 +187,17 @@ describe('wsx URL in a pipe', () => {
   });
 
   it('waits --wait seconds for answers after the end of stdin', async () => {
-    /** A server that answers after `ms`, unless the client has closed. */
-    const after = (ms: number): Promise<string> =>
-      server((conn) => {
-        const timer = setTimeout(() => void conn.send('late'), ms);
-        void conn.closed.then(() => clearTimeout(timer));
-        return conn.discardReads();
-      });
-    const never = await after(60_000);
-    expect(await wsx([never, '--wait', '0'], 'x\n')).toMatchObject({ code: 0, out: '' });
-    const url = await after(100);
-    expect(await wsx([url, '--wait', '1'], 'x\n')).toMatchObject({ code: 0, out: 'late\n' });
-    const run = start([url, '--wait', 'forever']);
-    run.stdin.end();
-    await run.until('late\n');
+    const never = await server((conn) => conn.discardReads());
+    expect(await wsx([never, '--wait', '0.05'], 'x\n')).toMatchObject({ code: 0, out: '' });
+    // The server's close ends the wait, so no answer is too late.
+    const url = await server(async (conn) => {
+      await conn.readMessage();
+      setTimeout(() => void conn.send('late').then(() => conn.close()), 100);
+    });
+    expect(await wsx([url, '--wait', '60'], 'x\n')).toMatchObject({ code: 0, out: 'late\n' });
+    const run = start([await echo(), '--wait', 'forever']);
+    run.stdin.end('x\n');
+    await run.until('x\n');
     run.interrupt();
     expect(await run.code).toBe(0);
   });
@@ -293,22 +288,15 @@ describe('the exit code of wsx URL', () => {
     await run.until('the peer has closed before all of stdin was sent');
   });
 
-  it('is 2 for a bad URL, with the words of the library', async () => {
-    expect(await wsx(['localhost:8080'])).toMatchObject({
-      code: 2,
-      err: 'wsx: malformed WebSocket URL: it has no scheme; write ws://localhost:8080\n',
-    });
-  });
-
-  it('is 2 for user info in a URL, with the option that logs in', async () => {
-    const { code, err } = await wsx(['ws://ann:secret@127.0.0.1:1']);
-    expect({ code, err }).toEqual({
-      code: 2,
-      err: 'wsx: malformed WebSocket URL: user info in a URL is not supported\n     log in with --user NAME:PASSWORD\n',
-    });
-  });
-
   it.each([
+    {
+      args: ['localhost:8080'],
+      says: 'wsx: malformed WebSocket URL: it has no scheme; write ws://localhost:8080\n',
+    },
+    {
+      args: ['ws://ann:secret@127.0.0.1:1'],
+      says: 'wsx: malformed WebSocket URL: user info in a URL is not supported\n     log in with --user NAME:PASSWORD\n',
+    },
     {
       args: ['trase', 'ws://127.0.0.1:1'],
       says: 'no URL and no command: trase; did you mean trace?',
@@ -317,14 +305,11 @@ describe('the exit code of wsx URL', () => {
     { args: ['replay', 'ws://h', 'a.jsonl'], says: 'got the URL instead of FILE' },
     { args: ['record', 'a.jsonl', 'ws://h'], says: 'got the URL instead of FILE' },
   ])('is 2 for $args', async ({ args, says }) => {
-    const { code, err } = await wsx(args);
-    expect(code).toBe(2);
-    expect(err).toContain(says);
+    await fails(args, 2, says);
   });
 
   it('is 2 for a certificate without its key', async () => {
-    const file = join(folder(), 'cert.pem');
-    writeFileSync(file, '-----BEGIN CERTIFICATE-----\n');
+    const file = fileOf('-----BEGIN CERTIFICATE-----\n');
     const { code, err } = await wsx(['listen', '0', '--cert', file]);
     expect({ code, err }).toEqual({
       code: 2,
@@ -337,9 +322,7 @@ describe('the exit code of wsx URL', () => {
     await once(listener, 'listening');
     const { port } = listener.address() as AddressInfo;
     await new Promise((resolve) => listener.close(resolve));
-    const { code, err } = await wsx([`ws://127.0.0.1:${port}`]);
-    expect(code).toBe(3);
-    expect(err).toContain('nothing listens there');
+    await fails([`ws://127.0.0.1:${port}`], 3, 'nothing listens there');
   });
 
   it('is 3 for a certificate that no authority has signed, with a cure', async () => {
@@ -472,8 +455,7 @@ describe('the options of a handshake', () => {
   it('come from a file or the environment, where no list of processes shows them', async () => {
     const seen: Record<string, unknown>[] = [];
     const url = await echo({ authenticate: ({ headers }) => seen.push(headers) > 0 });
-    const file = join(folder(), 'headers');
-    writeFileSync(file, '\ufeffX-A: 1\r\n\nCookie: a=@b\n');
+    const file = fileOf('\ufeffX-A: 1\r\n\nCookie: a=@b\n');
     const args = ['-H', `@${file}`, '-H', 'X-B: 2', '--user', '@env:LOGIN', '--wait', '0'];
     const run = start([url, ...args], { env: { LOGIN: 'ann:secret' } });
     run.stdin.end();
@@ -483,21 +465,12 @@ describe('the options of a handshake', () => {
 
   it('name the file or the variable that is not there', async () => {
     const url = 'ws://127.0.0.1:1';
-    expect(await wsx([url, '--user', '@env:NOPE'])).toMatchObject({
-      code: 2,
-      err: 'wsx: --user: the environment has no variable NOPE\n',
-    });
-    expect(await wsx([url, '-H', '@nowhere'])).toMatchObject({
-      code: 8,
-      err: 'wsx: --header: nowhere: no such file\n',
-    });
-    const file = join(folder(), 'two');
-    writeFileSync(file, 'a:b\nc:d\n');
-    const { code, err } = await wsx([url, '--user', `@${file}`]);
-    expect({ code, err }).toEqual({
-      code: 2,
-      err: `wsx: --user: expected one line in @${file}, got 2\n`,
-    });
+    const nope = 'wsx: --user: the environment has no variable NOPE\n';
+    await fails([url, '--user', '@env:NOPE'], 2, nope);
+    await fails([url, '-H', '@nowhere'], 8, 'wsx: --header: nowhere: no such file\n');
+    const file = fileOf('a:b\nc:d\n');
+    const says = `wsx: --user: expected one line in @${file}, got 2\n`;
+    await fails([url, '--user', `@${file}`], 2, says);
   });
 
   it('agree on compression and on HTTP/2', async () => {
@@ -521,10 +494,9 @@ describe('the options of a handshake', () => {
     await once(proxy, 'listening');
     whenOver(() => new Promise((resolve) => proxy.close(resolve)));
     const { port } = proxy.address() as AddressInfo;
-    const { code, err } = await wsx([url, '--proxy', `127.0.0.1:${port}`]);
+    const says = 'write the password of the proxy into its URL';
+    await fails([url, '--proxy', `127.0.0.1:${port}`], 4, says);
     expect(asked).toEqual([`CONNECT ${new URL(url).host} HTTP/1.1`]);
-    expect(code).toBe(4);
-    expect(err).toContain('write the password of the proxy into its URL');
   });
 
   it.each([
@@ -541,15 +513,11 @@ describe('the options of a handshake', () => {
     [['--echo'], 'wsx URL has no option --echo'],
     [['--subprotocol', 'a b'], 'name 1 is not a token'],
   ])('refuse %j with exit code 2', async (options, words) => {
-    const { code, err } = await wsx(['ws://127.0.0.1:1', ...options]);
-    expect(err).toContain(words);
-    expect(code).toBe(2);
+    await fails(['ws://127.0.0.1:1', ...options], 2, words);
   });
 
   it('name a file that cannot be read', async () => {
-    expect(await wsx(['wss://127.0.0.1:1', '--cacert', '/nowhere.pem'])).toMatchObject({
-      code: 8,
-      err: 'wsx: --cacert: /nowhere.pem: no such file\n',
-    });
+    const says = 'wsx: --cacert: /nowhere.pem: no such file\n';
+    await fails(['wss://127.0.0.1:1', '--cacert', '/nowhere.pem'], 8, says);
   });
 });

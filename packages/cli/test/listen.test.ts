@@ -1,12 +1,12 @@
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { hostname, tmpdir } from 'node:os';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { dial } from '@ws/node-client';
 import { nothingLeft, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { type Run, start } from './run.ts';
+import { folder, type Run, start } from './run.ts';
 
 /** Starts `wsx listen` on a free port. It ends with the test. */
 async function listening(...options: string[]): Promise<Run & { readonly url: string }> {
@@ -219,22 +219,28 @@ describe('wsx listen', () => {
 describe('wsx listen --static', () => {
   nothingLeft();
 
-  function folder(): string {
-    const outer = mkdtempSync(join(tmpdir(), 'wsx-'));
-    whenOver(() => rmSync(outer, { recursive: true }));
-    writeFileSync(join(outer, 'secret.txt'), 'secret');
+  const FILES = {
+    'secret.txt': 'secret',
+    'root-too/secret.txt': 'secret',
+    'root/index.html': '<title>hi</title>',
+    'root/sub folder/a b.js': 'let a;',
+    'root/empty.css': '',
+    'root/.env': 'secret',
+  };
+  const LINKS = {
+    'link.txt': '../secret.txt',
+    'inner.html': 'index.html',
+    'hidden.txt': '.env',
+    outer: '..',
+  };
+
+  function site(): string {
+    const outer = folder();
     const root = join(outer, 'root');
     mkdirSync(join(root, 'sub folder'), { recursive: true });
     mkdirSync(join(outer, 'root-too'));
-    writeFileSync(join(outer, 'root-too', 'secret.txt'), 'secret');
-    writeFileSync(join(root, 'index.html'), '<title>hi</title>');
-    writeFileSync(join(root, 'sub folder', 'a b.js'), 'let a;');
-    writeFileSync(join(root, 'empty.css'), '');
-    writeFileSync(join(root, '.env'), 'secret');
-    symlinkSync('../secret.txt', join(root, 'link.txt'));
-    symlinkSync('index.html', join(root, 'inner.html'));
-    symlinkSync('.env', join(root, 'hidden.txt'));
-    symlinkSync('..', join(root, 'outer'));
+    for (const [path, text] of Object.entries(FILES)) writeFileSync(join(outer, path), text);
+    for (const [path, to] of Object.entries(LINKS)) symlinkSync(to, join(root, path));
     return root;
   }
 
@@ -257,7 +263,7 @@ describe('wsx listen --static', () => {
   }
 
   it('serves files, and the page may connect', async () => {
-    const run = await listening('--static', folder());
+    const run = await listening('--static', site());
     expect(await get(run.url, '/')).toBe('200 text/html; charset=utf-8 <title>hi</title>');
     expect(await get(run.url, '/inner.html?x=/../')).toContain('200 text/html');
     expect(await get(run.url, '/sub%20folder/a%20b.js')).toBe(
@@ -290,12 +296,12 @@ describe('wsx listen --static', () => {
     '/nothing',
     'http://x/../secret.txt',
   ])('does not serve %s', async (path) => {
-    const run = await listening('--static', folder());
+    const run = await listening('--static', site());
     expect(await get(run.url, path)).toMatch(/^404 .* no such file\n$/);
   });
 
   it('refuses other methods, other hosts and a missing login', async () => {
-    const run = await listening('--static', folder(), '--user', 'a:b');
+    const run = await listening('--static', site(), '--user', 'a:b');
     const headers = { Authorization: `Basic ${btoa('a:b')}` };
     expect(await get(run.url, '/')).toMatch(/^401/);
     expect(await get(run.url, '/', 'POST', headers)).toMatch(/^405/);
@@ -306,7 +312,7 @@ describe('wsx listen --static', () => {
   it.runIf(process.platform === 'linux')(
     'refuses foreign names on other addresses too, where a page could read the files',
     async () => {
-      const run = await listeningAt('127.0.0.2', '--static', folder());
+      const run = await listeningAt('127.0.0.2', '--static', site());
       expect(await get(run.url, '/', 'GET', { Host: 'evil.example' })).toMatch(/^421/);
       expect(await get(run.url, '/', 'GET', { Host: new URL(run.url).host })).toMatch(/^200/);
     },

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { COMMANDS, type CommandName, isCommand } from '../src/commands.ts';
+import { COMMANDS, type CommandName, countOf, isCommand } from '../src/commands.ts';
 import { ExitCode } from '../src/failure.ts';
 import { OPTIONS, parseOptions } from '../src/options.ts';
 
@@ -32,7 +32,8 @@ describe.each([
     for (const [first = '', ...rest] of lines) {
       const command: CommandName = isCommand(first) ? first : 'connect';
       const args = isCommand(first) ? rest : [first, ...rest];
-      const { count, options, ...more } = COMMANDS[command];
+      const { options, ...more } = COMMANDS[command];
+      const count = countOf(COMMANDS[command]);
       if ('passes' in more) continue;
       const { words } = parseOptions(command, args, options);
       expect(words.length, `${first} ${rest.join(' ')}`).toBeGreaterThanOrEqual(count[0]);

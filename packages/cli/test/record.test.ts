@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { nothingLeft } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { echo, folder, server, start, wsx } from './run.ts';
+import { echo, fails, fileOf, folder, server, start, wsx } from './run.ts';
 
 const ALL_BYTES = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
 
@@ -42,6 +42,11 @@ const DEVTOOLS = {
   },
 };
 const MESSAGES = DEVTOOLS.log.entries[1]!._webSocketMessages!;
+
+/** A line of a recording in JSON Lines. */
+function line(type: 'send' | 'receive', data = 'x', time = 1): string {
+  return `${JSON.stringify({ type, time, opcode: 1, data })}\n`;
+}
 
 function withoutTimes(messages: readonly Record<string, unknown>[]): unknown[] {
   return messages.map(({ time: _time, ...rest }) => rest);
@@ -112,11 +117,8 @@ describe('wsx record and wsx replay', () => {
   });
 
   it('refuse a text with a lone surrogate in a recording, with exit code 8', async () => {
-    const file = join(folder(), 'a.jsonl');
-    const message = String.raw`{"type":"send","time":1,"opcode":1,"data":"\ud800"}`;
-    writeFileSync(file, `${message}\n`);
-    const { code, err } = await wsx(['replay', file, await echo()]);
-    expect({ code, err }).toEqual({ code: 8, err: expect.stringContaining('lone surrogate') });
+    const file = fileOf(String.raw`{"type":"send","time":1,"opcode":1,"data":"\ud800"}`);
+    await fails(['replay', file, await echo()], 8, 'lone surrogate');
   });
 
   it('record a conversation without messages as a valid HAR file', async () => {
@@ -136,10 +138,7 @@ describe('wsx record and wsx replay', () => {
   });
 
   it('keep the pauses of a recording, times --speed', async () => {
-    const file = join(folder(), 'a.jsonl');
-    const at = (time: number): string =>
-      `${JSON.stringify({ type: 'send', time, opcode: 1, data: 'x' })}\n`;
-    writeFileSync(file, at(100) + at(103));
+    const file = fileOf(line('send', 'x', 100) + line('send', 'x', 103));
     const times: number[] = [];
     const url = await server((conn) => conn.receive(() => void times.push(performance.now())));
     const { code } = await wsx(['replay', file, url, '--speed', '10', '--wait', '0']);
@@ -149,11 +148,7 @@ describe('wsx record and wsx replay', () => {
   });
 
   it('report answers that differ, are missing or have another type, with exit code 7', async () => {
-    const file = join(folder(), 'a.jsonl');
-    const line = (type: string, data: string): string =>
-      `${JSON.stringify({ type, time: 1, opcode: 1, data })}\n`;
-    writeFileSync(
-      file,
+    const file = fileOf(
       line('send', 'a') +
         line('receive', 'a') +
         line('send', 'b\u001b') +
@@ -184,9 +179,7 @@ describe('wsx record and wsx replay', () => {
   });
 
   it('report answers that the recording does not have', async () => {
-    const file = join(folder(), 'a.jsonl');
-    const line = (type: string): string => `{"type":"${type}","time":1,"opcode":1,"data":"x"}\n`;
-    writeFileSync(file, line('send') + line('receive'));
+    const file = fileOf(line('send') + line('receive'));
     const url = await server((conn) =>
       conn.receive(async () => {
         await conn.send('x');
@@ -200,9 +193,7 @@ describe('wsx record and wsx replay', () => {
   });
 
   it('end with the last expected answer, however long --wait is', async () => {
-    const file = join(folder(), 'a.jsonl');
-    const line = (type: string): string => `{"type":"${type}","time":1,"opcode":1,"data":"x"}\n`;
-    writeFileSync(file, line('send') + line('receive'));
+    const file = fileOf(line('send') + line('receive'));
     const url = await echo();
     expect(await wsx(['replay', file, url, '--expect', '--wait', 'forever'])).toMatchObject({
       code: 0,
@@ -222,9 +213,7 @@ describe('wsx record and wsx replay', () => {
     ['a.jsonl', '{"type":"send","time":1,"opcode":3,"data":"x"}', 'line 1 is no message'],
     ['a.jsonl', '\u0000\u001b[31m', 'line 1: not JSON'],
   ])('say what is wrong with %s: %j', async (name, text, words) => {
-    const file = join(folder(), name);
-    writeFileSync(file, text);
-    const { code, err } = await wsx(['replay', file, 'ws://127.0.0.1:1']);
+    const { code, err } = await wsx(['replay', fileOf(text, name), 'ws://127.0.0.1:1']);
     expect(err).toContain(words);
     expect(err).not.toContain('\u001b');
     expect(code).toBe(8);
@@ -232,17 +221,13 @@ describe('wsx record and wsx replay', () => {
 
   it('say that a file is missing or cannot be written', async () => {
     const url = await echo();
-    expect(await wsx(['replay', '/nowhere.jsonl', url])).toMatchObject({
-      code: 8,
-      err: 'wsx: /nowhere.jsonl: no such file\n',
-    });
-    const { code, err } = await wsx(['record', url, '/nowhere/a.jsonl', '--wait', '0'], 'x');
-    expect({ code, err }).toEqual({ code: 8, err: 'wsx: /nowhere/a.jsonl: no such file\n' });
+    await fails(['replay', '/nowhere.jsonl', url], 8, 'wsx: /nowhere.jsonl: no such file\n');
+    const args = ['record', url, '/nowhere/a.jsonl', '--wait', '0'];
+    await fails(args, 8, 'wsx: /nowhere/a.jsonl: no such file\n');
   });
 
   it('keep an earlier recording when the dial fails', async () => {
-    const file = join(folder(), 'a.jsonl');
-    writeFileSync(file, 'earlier');
+    const file = fileOf('earlier');
     const url = await server(() => {}, { authenticate: () => false });
     expect((await wsx(['record', url, file, '--force'])).code).toBe(4);
     expect(readFileSync(file, 'utf8')).toBe('earlier');
@@ -257,8 +242,7 @@ describe('wsx record and wsx replay', () => {
       err: `wsx: ${file}: the file exists\n     --force replaces it\n`,
     });
     expect(readFileSync(file, 'utf8')).toBe('precious');
-    const fresh = join(folder(), 'b.jsonl');
-    writeFileSync(fresh, '');
+    const fresh = fileOf('');
     for (const [path, ...more] of [[file, '--force'], [fresh]] as const) {
       expect((await wsx(['record', url, path, ...more, '--wait', '0'], 'x')).code).toBe(0);
       expect(readFileSync(path, 'utf8').match(/"data":"x"/g)).toHaveLength(2);
@@ -298,9 +282,7 @@ describe('wsx record and wsx replay', () => {
   });
 
   it('read a recording of Windows: a byte order mark, CR LF, empty lines', async () => {
-    const file = join(folder(), 'a.jsonl');
-    const line = '{"type":"send","time":1,"opcode":1,"data":"x"}';
-    writeFileSync(file, `\ufeff${line}\r\n\r\n${line}\r\n`);
+    const file = fileOf(`\ufeff${`${line('send')}\n`.repeat(2).replaceAll('\n', '\r\n')}`);
     expect(await wsx(['replay', file, await echo(), '--wait', '0'])).toMatchObject({
       code: 0,
       out: 'x\nx\n',
@@ -308,9 +290,7 @@ describe('wsx record and wsx replay', () => {
   });
 
   it('keep a pause of 115 days', async () => {
-    const file = join(folder(), 'a.jsonl');
-    const line = (time: number): string => `{"type":"send","time":${time},"opcode":1,"data":"x"}\n`;
-    writeFileSync(file, line(1) + line(9_999_999));
+    const file = fileOf(line('send') + line('send', 'x', 9_999_999));
     const run = start(['replay', file, await echo()]);
     await run.until('x\n');
     // A timer of a time that is too long fires after 1 ms.
@@ -334,17 +314,14 @@ describe('wsx record and wsx replay', () => {
   });
 
   it('ask for the connection when a HAR file has several', async () => {
-    const file = join(folder(), 'a.har');
-    const message = (data: string) => ({ type: 'send', time: 1, opcode: 1, data });
     const entry = (path: string) => ({
       request: { url: `ws://x/${path}` },
-      _webSocketMessages: [message(path)],
+      _webSocketMessages: [JSON.parse(line('send', path)) as unknown],
     });
-    writeFileSync(file, JSON.stringify({ log: { entries: [entry('a'), entry('b')] } }));
+    const file = fileOf(JSON.stringify({ log: { entries: [entry('a'), entry('b')] } }), 'a.har');
     const url = await echo();
-    const { code, err } = await wsx(['replay', file, url]);
-    expect(code).toBe(2);
-    expect(err).toContain('2 connections: 1 ws://x/a, 2 ws://x/b\n     choose: --entry N');
+    const says = '2 connections: 1 ws://x/a, 2 ws://x/b\n     choose: --entry N';
+    await fails(['replay', file, url], 2, says);
     expect(await wsx(['replay', file, url, '--entry', '2', '--wait', '0'])).toMatchObject({
       code: 0,
       out: 'b\n',
@@ -353,9 +330,7 @@ describe('wsx record and wsx replay', () => {
   });
 
   it('close cleanly at Ctrl-C within a pause', async () => {
-    const file = join(folder(), 'a.jsonl');
-    const at = (time: number): string => `{"type":"send","time":${time},"opcode":1,"data":"x"}\n`;
-    writeFileSync(file, at(0) + at(1_000));
+    const file = fileOf(line('send') + line('send', 'x', 1_000));
     const run = start(['replay', file, await echo()]);
     await run.until('x\n');
     run.interrupt();

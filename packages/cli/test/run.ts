@@ -1,10 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import type { Conn } from '@ws/node-client';
 import { serve } from '@ws/node-server';
 import { whenOver } from '@ws/tests';
+import { expect } from 'vitest';
 import type { Io } from '../src/io.ts';
 import { main } from '../src/main.ts';
 
@@ -103,6 +104,20 @@ export function folder(): string {
   const path = mkdtempSync(join(tmpdir(), 'wsx-'));
   whenOver(() => rmSync(path, { recursive: true }));
   return path;
+}
+
+/** A file in a folder of its own. It is removed after the test. */
+export function fileOf(text: string | Uint8Array, name = 'a.jsonl'): string {
+  const path = join(folder(), name);
+  writeFileSync(path, text);
+  return path;
+}
+
+/** Runs `wsx`, which has to end with this exit code and words on stderr. */
+export async function fails(args: readonly string[], code: number, words: string): Promise<void> {
+  const ran = await wsx(args);
+  expect(ran.err).toContain(words);
+  expect(ran.code).toBe(code);
 }
 
 /** A server whose connections `handler` gets. It ends with the test. */

@@ -1,20 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BinaryMessage } from '@ws/node-client';
-import { lacksDaemon, nothingLeft, rawServer, switchingProtocols, whenOver } from '@ws/tests';
+import { lacksDaemon, nothingLeft, rawServer, switchingProtocols } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { echo, server } from './run.ts';
+import { echo, fileOf, folder, server } from './run.ts';
 import { inPipes, KEYS, onTerminal, plain, run, type Started } from './terminal.ts';
 
 const root = join(import.meta.dirname, '../../..');
@@ -70,11 +61,8 @@ describe.skipIf(lacksDaemon('python3'))('wsx URL on a terminal', () => {
   });
 
   it('obeys /ping, /binary, /help and /close', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'wsx-'));
-    whenOver(() => rmSync(folder, { recursive: true }));
-    const file = join(folder, 'a file');
     const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, i) => i % 256));
-    writeFileSync(file, bytes);
+    const file = fileOf(bytes, 'a file');
     let got: Uint8Array | undefined;
     let end: Promise<unknown> | undefined;
     const url = await server((conn) => {
@@ -137,10 +125,7 @@ describe.skipIf(lacksDaemon('python3'))('wsx URL on a terminal', () => {
   });
 
   it('reads keys while it sends a file to a peer that does not read, and obeys Ctrl-C', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'wsx-'));
-    whenOver(() => rmSync(folder, { recursive: true }));
-    const file = join(folder, 'large');
-    writeFileSync(file, Buffer.alloc(64 * 1024 ** 2));
+    const file = fileOf(Buffer.alloc(64 * 1024 ** 2), 'large');
     const { url } = await rawServer(false, async (peer) => {
       const head = await peer.head();
       peer.stream.pause();
@@ -160,10 +145,7 @@ describe.skipIf(lacksDaemon('python3'))('wsx URL on a terminal', () => {
   });
 
   it('sends the lines before Ctrl-D, also those that come with it', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'wsx-'));
-    whenOver(() => rmSync(folder, { recursive: true }));
-    const file = join(folder, 'large');
-    writeFileSync(file, Buffer.alloc(4 * 1024 ** 2));
+    const file = fileOf(Buffer.alloc(4 * 1024 ** 2), 'large');
     const lengths: number[] = [];
     const url = await server((conn) =>
       conn.receive((message) => void lengths.push(message.data.length)),
@@ -299,12 +281,11 @@ describe('the process wsx', () => {
     expect(await check.code).toBe(0);
     expect(check.screen()).toContain('1 passed, 0 failed');
     // A copy beside nothing has no companions.
-    const folder = mkdtempSync(join(tmpdir(), 'wsx-'));
-    whenOver(() => rmSync(folder, { recursive: true }));
+    const alone = folder();
     const own = join(import.meta.dirname, '..');
-    mkdirSync(join(folder, 'cli'));
+    mkdirSync(join(alone, 'cli'));
     for (const name of ['bin', 'dist', 'package.json']) {
-      cpSync(join(own, name), join(folder, 'cli', name), { recursive: true });
+      cpSync(join(own, name), join(alone, 'cli', name), { recursive: true });
     }
     for (const [command, name] of [
       ['bench', '@ws/bench'],
@@ -312,8 +293,8 @@ describe('the process wsx', () => {
     ]) {
       const { status, stderr } = spawnSync(
         process.execPath,
-        [join(folder, 'cli/bin/wsx.js'), command!, url],
-        { cwd: folder, encoding: 'utf8' },
+        [join(alone, 'cli/bin/wsx.js'), command!, url],
+        { cwd: alone, encoding: 'utf8' },
       );
       expect(stderr).toContain(`wsx ${command} uses the package ${name}, which is not installed`);
       expect(status).toBe(2);

@@ -1,12 +1,10 @@
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Conn, dial } from '@ws/node-client';
 import { nothingLeft, whenOver } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { type Run, server, stalled, start } from './run.ts';
+import { folder, type Run, server, stalled, start } from './run.ts';
 
 const ALL_BYTES = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
 
@@ -38,6 +36,19 @@ async function freePort(): Promise<number> {
   const { port } = listener.address() as AddressInfo;
   await new Promise((resolve) => listener.close(resolve));
   return port;
+}
+
+/** Starts a tunnel from tcp over ws to a target of tcp. @returns Where it listens. */
+async function bothWays(target: string): Promise<string> {
+  const out = await tunnel(`ws://127.0.0.1:${await freePort()}/t`, target);
+  return (await tunnel('tcp:0', out.at)).at;
+}
+
+/** A client of a tunnel that gets a reset. */
+async function resetAt(at: string): Promise<void> {
+  const [host, port] = at.replace('tcp:', '').split(':');
+  const [error] = await once(connect({ host: host!, port: Number(port) }), 'error');
+  expect(error).toMatchObject({ code: 'ECONNRESET' });
 }
 
 /** Sends bytes, half-closes, and returns everything that comes back. */
@@ -93,21 +104,17 @@ describe('wsx tunnel', () => {
       // It answers only when the client has ended its half.
       void all(socket).then((bytes) => socket.end(Buffer.concat([bytes, Buffer.from('!')])));
     });
-    const out = await tunnel(`ws://127.0.0.1:${await freePort()}/t`, target);
-    const back = await tunnel('tcp:0', out.at);
-    expect(await ask(back.at, ALL_BYTES)).toStrictEqual(
-      Buffer.concat([ALL_BYTES, Buffer.from('!')]),
-    );
+    const answer = Buffer.concat([ALL_BYTES, Buffer.from('!')]);
+    expect(await ask(await bothWays(target), ALL_BYTES)).toStrictEqual(answer);
   });
 
   it.each([0, 1])('answers a client that half-closes at once, after %i bytes', async (length) => {
     const target = await tcpServer((socket) => {
       void all(socket).then((bytes) => socket.end(`got ${bytes.length}`));
     });
-    const out = await tunnel(`ws://127.0.0.1:${await freePort()}/t`, target);
-    const back = await tunnel('tcp:0', out.at);
+    const at = await bothWays(target);
     for (let i = 0; i < 5; i++) {
-      expect((await ask(back.at, Buffer.alloc(length))).toString()).toBe(`got ${length}`);
+      expect((await ask(at, Buffer.alloc(length))).toString()).toBe(`got ${length}`);
     }
   });
 
@@ -129,9 +136,8 @@ describe('wsx tunnel', () => {
       socket.end('greeting');
       heard.push(all(socket));
     });
-    const out = await tunnel(`ws://127.0.0.1:${await freePort()}`, target);
-    const back = await tunnel('tcp:0', out.at);
-    const socket = connect({ port: Number(back.at.split(':').at(-1)), allowHalfOpen: true });
+    const at = await bothWays(target);
+    const socket = connect({ port: Number(at.split(':').at(-1)), allowHalfOpen: true });
     expect((await all(socket)).toString()).toBe('greeting');
     socket.write(ALL_BYTES);
     socket.end('late');
@@ -140,10 +146,8 @@ describe('wsx tunnel', () => {
 
   it('carries 8 MiB both ways at once', async () => {
     const target = await tcpServer((socket) => void socket.pipe(socket));
-    const out = await tunnel(`ws://127.0.0.1:${await freePort()}`, target);
-    const back = await tunnel('tcp:0', out.at);
     const bytes = Buffer.concat(Array.from({ length: 32 * 1024 }, () => ALL_BYTES));
-    expect((await ask(back.at, bytes)).equals(bytes)).toBe(true);
+    expect((await ask(await bothWays(target), bytes)).equals(bytes)).toBe(true);
   });
 
   it('slows the sender while the target does not read', async () => {
@@ -181,34 +185,24 @@ describe('wsx tunnel', () => {
 
   it('resets the client when the URL cannot be dialed, and continues', async () => {
     const back = await tunnel('tcp:0', `ws://127.0.0.1:${await freePort()}`);
-    for (let i = 0; i < 2; i++) {
-      const [host, port] = back.at.replace('tcp:', '').split(':');
-      const socket = connect({ host: host!, port: Number(port) });
-      const [error] = await once(socket, 'error');
-      expect(error).toMatchObject({ code: 'ECONNRESET' });
-    }
+    for (let i = 0; i < 2; i++) await resetAt(back.at);
     await back.until('nothing listens there');
   });
 
   it('resets the client when the connection breaks', async () => {
     const url = await server((conn) => conn.terminate());
     const back = await tunnel('tcp:0', `${url}?token=secret`);
-    const [host, port] = back.at.replace('tcp:', '').split(':');
-    const socket = connect({ host: host!, port: Number(port) });
-    const [error] = await once(socket, 'error');
-    expect(error).toMatchObject({ code: 'ECONNRESET' });
+    await resetAt(back.at);
     await back.until(`${url}: the connection broke`);
     expect(back.err()).not.toContain('secret');
   });
 
   it('uses Unix sockets on both sides', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'wsx-'));
-    whenOver(() => rmSync(folder, { recursive: true }));
-    const path = join(folder, 'target');
+    const path = join(folder(), 'target');
     const listener = createServer((socket) => void socket.pipe(socket)).listen(path);
     whenOver(() => new Promise((resolve) => listener.close(resolve)));
     const out = await tunnel(`ws://127.0.0.1:${await freePort()}`, `unix:${path}`);
-    const back = await tunnel(`unix:${join(folder, 'from')}`, out.at);
+    const back = await tunnel(`unix:${join(folder(), 'from')}`, out.at);
     const socket = connect(back.at.replace('unix:', ''));
     socket.end(ALL_BYTES);
     expect(await all(socket)).toStrictEqual(ALL_BYTES);

@@ -20,6 +20,8 @@ interface ErrorConstructor {
 
 declare const URL: new (url: string) => { readonly hostname: string };
 
+declare function btoa(latin1: string): string;
+
 declare const crypto: { getRandomValues(words: Int32Array): Int32Array };
 
 declare class TextEncoder {

@@ -28,13 +28,12 @@ export {
   type MachineOwner,
 } from './endpoint/machine.ts';
 export { CLOSE_SENT, CLOSED, DESTROYED } from './endpoint/states.ts';
+export { excerpt, quote } from './errors.ts';
 export { Arena, Batch } from './frames/batch.ts';
 export { FrameQueue, noRelease } from './frames/frame-queue.ts';
 export { type FrameCoding, FrameSlab } from './frames/frame-slab.ts';
-export { writeHeader } from './frames/header.ts';
 export { linesOf, refusalHead, switchingHead } from './handshake/format.ts';
-export { isHost } from './handshake/host.ts';
-export { parseHostPort } from './handshake/origin.ts';
+export { parseHostPort } from './handshake/host.ts';
 export { hasToken } from './handshake/token-list.ts';
 export { simdReadBuffer } from './masking/simd.ts';
 export { LARGEST_SLAB, NO_BYTES } from './memory/slab.ts';
@@ -43,6 +42,5 @@ export { encoded } from './messages/extension.ts';
 export { Lease } from './messages/lease.ts';
 export { MessageMemory } from './messages/message-memory.ts';
 export { poolGuard, poolsAreDebugged } from './pool-guard.ts';
-export { isControl, MAX_CLOSE_REASON, MAX_CONTROL_PAYLOAD } from './protocol.ts';
-export { excerpt, quote } from './text/short-text.ts';
+export { MAX_CLOSE_REASON, MAX_CONTROL_PAYLOAD } from './protocol.ts';
 export { utf8Length } from './text/utf8-automaton.ts';

@@ -6,10 +6,12 @@ import {
   FRAME_DATA,
   FRAME_END,
   type FrameDecoder,
-  type FrameEncoder,
+  FrameEncoder,
   NEED_MORE,
+  type Role,
 } from '@ws/codec';
-import type { NaiveFrame } from '@ws/tests';
+import { type NaiveFrame, naiveEncode } from '@ws/tests';
+import { expect } from 'vitest';
 
 /** A delivered frame, in the shape of the naive decoder's. */
 export type Frame = Omit<NaiveFrame, 'size'>;
@@ -119,4 +121,29 @@ export function chunksOf(encoder: FrameEncoder): Uint8Array[] {
     release();
   });
   return chunks;
+}
+
+/** The masking key of the encoders and frames of the tests. */
+export const KEY = 0x37fa213d;
+
+export function encoderOf(role: Role, options: object = {}): FrameEncoder {
+  return new FrameEncoder({ role, nextKey: () => KEY, ...options });
+}
+
+/** The frame that the naive encoder makes of a payload, or of a text. */
+export function naiveFrame(
+  role: Role,
+  opcode: number,
+  payload: Uint8Array | string,
+  options: object = {},
+): Uint8Array {
+  return naiveEncode(opcode, payload, { ...options, ...(role === 'client' && { mask: KEY }) });
+}
+
+/** Compares bytes. A diff of 64 KiB takes minutes: it shows only the beginning. */
+export function expectSame(actual: Uint8Array, expected: Uint8Array): void {
+  if (Buffer.compare(actual, expected) === 0) return;
+  const shown = (all: Uint8Array): unknown => [all.length, all.slice(0, 300)];
+  expect(shown(actual)).toEqual(shown(expected));
+  expect.unreachable('the bytes differ further behind');
 }

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import type { EventEmitter } from 'node:events';
 import {
   type ClientRequest,
   type IncomingMessage,
@@ -18,29 +17,10 @@ import {
 } from '@ws/codec';
 import { acceptKeyByCrypto } from '@ws/node-io/internal';
 import { type ClientOptions, withDefaults } from './client-options.ts';
-import { CLOSING, CONNECTING, type ReadyState } from './connection.ts';
+import { CLOSING, CONNECTING, type Connection } from './connection.ts';
 import { format, parse } from './extension.ts';
-import {
-  type ActiveExtensions,
-  EXTENSION,
-  mayCompress,
-  PerMessageDeflate,
-} from './permessage-deflate.ts';
+import { EXTENSION, mayCompress, PerMessageDeflate } from './permessage-deflate.ts';
 import { isSameHost, mayGetCredentials, parseUrl, type Target, targetOf } from './target.ts';
-
-/** The connection that a handshake opens. */
-export interface Client extends EventEmitter {
-  _readyState: ReadyState;
-  _url: string | undefined;
-  _protocol: string;
-  _extensions: ActiveExtensions;
-  _errorEmitted: boolean;
-  _redirects: number;
-  _req: ClientRequest | null;
-  _configure(options: ClientOptions): void;
-  setSocket(socket: Duplex, head: Buffer, options: ClientOptions): void;
-  emitClose(): void;
-}
 
 type Headers = Record<string, unknown>;
 
@@ -55,7 +35,7 @@ const KEY_BYTES = 16;
  * @throws SyntaxError for an invalid URL or subprotocol, RangeError for an unsupported version.
  */
 export function connect(
-  client: Client,
+  client: Connection,
   address: string | URL,
   protocols: readonly string[],
   given: ClientOptions,
@@ -77,7 +57,7 @@ export function connect(
 }
 
 /** Gives up the request of a client that is connecting. */
-export function abort(client: Client, request: ClientRequest, message: string): void {
+export function abort(client: Connection, request: ClientRequest, message: string): void {
   client._readyState = CLOSING;
   request.destroy();
   // `request.destroy()` alone may leave a socket open, for example one of an agent.
@@ -87,7 +67,7 @@ export function abort(client: Client, request: ClientRequest, message: string): 
 
 /** The requests of one client, until one is answered with a 101 or the handshake has failed. */
 class ClientHandshake {
-  readonly #client: Client;
+  readonly #client: Connection;
   readonly #protocols: readonly string[];
   readonly #options: ClientOptions;
   readonly #first: Target;
@@ -97,7 +77,12 @@ class ClientHandshake {
   #key = '';
   #deflate: PerMessageDeflate | undefined;
 
-  constructor(client: Client, protocols: readonly string[], options: ClientOptions, first: Target) {
+  constructor(
+    client: Connection,
+    protocols: readonly string[],
+    options: ClientOptions,
+    first: Target,
+  ) {
     this.#client = client;
     this.#protocols = protocols;
     this.#options = options;
@@ -288,7 +273,7 @@ function isBroken(part: ResponsePart, facts: ResponseFacts, offer: HandshakeOffe
   return responseRules.some((rule) => rule.part === part && rule.fault(facts, offer) !== undefined);
 }
 
-function emitErrorAndClose(client: Client, error: Error): void {
+function emitErrorAndClose(client: Connection, error: Error): void {
   client._readyState = CLOSING;
   client._errorEmitted = true;
   client.emit('error', error);
@@ -296,7 +281,7 @@ function emitErrorAndClose(client: Client, error: Error): void {
 }
 
 /** Ends the socket of an invalid response. */
-function abortSocket(client: Client, socket: Duplex, message: string): void {
+function abortSocket(client: Connection, socket: Duplex, message: string): void {
   client._readyState = CLOSING;
   socket.destroy(new Error(message));
   socket.once('error', (error) => client.emit('error', error));

@@ -1,11 +1,12 @@
 import type { ClientRequest, RequestOptions } from 'node:http';
 import type { ConnectionOptions } from 'node:tls';
-import { DEFAULTS } from './defaults.ts';
 import type { PerMessageDeflateOptions } from './permessage-deflate.ts';
+import { DEFAULTS, type SharedOptions } from './shared-options.ts';
 
 /** Options of a client, with all options of `http.request` and `tls.connect`. */
 export interface ClientOptions
-  extends Omit<RequestOptions, 'headers' | 'protocol'>,
+  extends SharedOptions,
+    Omit<RequestOptions, 'headers' | 'protocol'>,
     Omit<
       ConnectionOptions,
       | 'host'
@@ -19,12 +20,6 @@ export interface ClientOptions
       | 'family'
       | 'signal'
     > {
-  /** Whether several messages may be emitted in one tick. Default: true. */
-  allowSynchronousEvents?: boolean | undefined;
-  /** Whether pings are answered. Default: true. */
-  autoPong?: boolean | undefined;
-  /** Time in ms that the closing handshake may take. Default: 30 s. */
-  closeTimeout?: number | undefined;
   /** May change the request, and then calls its `end()`. */
   finishRequest?: ((request: ClientRequest, websocket: never) => void) | undefined;
   /** Whether redirects are followed. Default: false. */
@@ -34,14 +29,6 @@ export interface ClientOptions
   /** Time in ms that the request may take. Default: no limit. */
   handshakeTimeout?: number | undefined;
   headers?: Record<string, string | string[] | undefined> | undefined;
-  /** Default: 262,144. */
-  maxBufferedChunks?: number | undefined;
-  /** Default: 16,384. */
-  maxFragments?: number | undefined;
-  /** Most bytes of a message. Default: 100 MiB. */
-  maxPayload?: number | undefined;
-  /** Default: 60. */
-  maxPendingAutoPongs?: number | undefined;
   /** Default: 10. */
   maxRedirects?: number | undefined;
   /** The header `Origin`. */
@@ -52,8 +39,6 @@ export interface ClientOptions
   protocols?: string | string[] | undefined;
   /** 13, the default, or 8. */
   protocolVersion?: number | undefined;
-  /** Default: false. */
-  skipUTF8Validation?: boolean | undefined;
 }
 
 export function withDefaults(given: ClientOptions): ClientOptions {

@@ -1,6 +1,9 @@
 import type { EventEmitter } from 'node:events';
+import type { ClientRequest } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { ClientOptions } from './client-options.ts';
 import type { MessageParser } from './message-parser.ts';
+import type { ActiveExtensions } from './permessage-deflate.ts';
 
 /** The states of a connection, with the values of the browser's WebSocket. */
 export const CONNECTING = 0;
@@ -13,17 +16,14 @@ export type ReadyState = typeof CONNECTING | typeof OPEN | typeof CLOSING | type
 /** Called when the socket has the frame, or with the error of the socket. */
 export type SendCallback = (error?: Error | null) => void;
 
-/** A sender of control frames. */
-interface Controls {
-  control(opcode: number, payload: Buffer, mask: boolean, callback: SendCallback): void;
-}
-
-/** What the listeners of a socket know of the WebSocket that owns it. */
+/** A WebSocket, as its handshake and the listeners of its socket know it. */
 export interface Connection extends EventEmitter {
   readonly _isServer: boolean;
   readonly _stream: Duplex | null;
   readonly _receiver: MessageParser<Connection> | null;
-  readonly _sender: Controls | null;
+  readonly _sender: {
+    control(opcode: number, payload: Buffer, mask: boolean, callback: SendCallback): void;
+  } | null;
   /** Frames that wait for the end of a turn. */
   readonly _frames: { flush(): void } | undefined;
   readonly _paused: boolean;
@@ -31,11 +31,20 @@ export interface Connection extends EventEmitter {
   /** In ms. */
   readonly _closeTimeout: number | undefined;
   _readyState: ReadyState;
+  readonly _closeFrameReceived: boolean;
   _closeFrameSent: boolean;
   _closeTimer: NodeJS.Timeout | undefined;
   _errorEmitted: boolean;
   _pendingAutoPongs: number;
   _onPongSent: SendCallback | undefined;
+  // Of a client.
+  _url: string | undefined;
+  _protocol: string;
+  _extensions: ActiveExtensions;
+  _redirects: number;
+  _req: ClientRequest | null;
+  _configure(options: ClientOptions): void;
+  setSocket(socket: Duplex, head: Buffer, options: ClientOptions): void;
   close(code?: number, reason?: Buffer): void;
   pong(data: Buffer, mask: boolean, callback: SendCallback): void;
   terminate(): void;

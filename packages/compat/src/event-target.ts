@@ -1,13 +1,8 @@
 import type { EventEmitter } from 'node:events';
+import type { Connection } from './connection.ts';
 
 /** A listener of `addEventListener`. */
 export type EventHandler = ((event: never) => void) | { handleEvent(event: never): void };
-
-/** The emitter of the events, with what a close event says. */
-export interface EventSource extends EventEmitter {
-  readonly _closeFrameReceived: boolean;
-  readonly _closeFrameSent: boolean;
-}
 
 type Listener = (...args: unknown[]) => void;
 
@@ -41,7 +36,7 @@ defineValues(ErrorEvent, ['error', 'message']);
 defineValues(MessageEvent, ['data']);
 
 /** Creates the event from the arguments of the emitter's event. */
-const makers: Readonly<Record<string, (target: EventSource, ...args: never[]) => Event>> = {
+const makers: Readonly<Record<string, (target: Connection, ...args: never[]) => Event>> = {
   open: (target) => new Event({ target, type: 'open' }),
   error: (target, error: Error) =>
     new ErrorEvent({ target, type: 'error', error, message: error.message }),
@@ -55,7 +50,7 @@ const makers: Readonly<Record<string, (target: EventSource, ...args: never[]) =>
 
 /** Adds a handler, once only. Types other than these four are ignored. */
 export function addHandler(
-  target: EventSource,
+  target: Connection,
   type: string,
   handler: EventHandler,
   once: boolean,
@@ -77,15 +72,15 @@ export function removeHandler(target: EventEmitter, type: string, handler: Event
 }
 
 /** Defines `onopen` and its siblings. Anything but a function removes the old value. */
-export function defineAttributes(prototype: EventSource): void {
+export function defineAttributes(prototype: Connection): void {
   for (const type of Object.keys(makers)) {
     Object.defineProperty(prototype, `on${type}`, {
       configurable: true,
       enumerable: true,
-      get(this: EventSource) {
+      get(this: Connection) {
         return attribute(this, type)?.handler ?? null;
       },
-      set(this: EventSource, handler: unknown) {
+      set(this: Connection, handler: unknown) {
         const before = attribute(this, type);
         if (before !== undefined) this.removeListener(type, before);
         if (typeof handler === 'function') addHandler(this, type, handler as Listener, false, true);
@@ -118,7 +113,7 @@ function isSame(wrapper: Wrapper, handler: EventHandler): boolean {
   return wrapper.handler === handler && wrapper.isAttribute !== true;
 }
 
-function call(target: EventSource, handler: EventHandler, event: Event): void {
+function call(target: Connection, handler: EventHandler, event: Event): void {
   if (typeof handler === 'function') handler.call(target, event as never);
   else handler.handleEvent(event as never);
 }

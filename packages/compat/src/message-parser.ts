@@ -29,17 +29,13 @@ import {
 import { type ActiveExtensions, EXTENSION, limitOf, NO_EXTENSIONS } from './permessage-deflate.ts';
 import { nextTick } from './platform.ts';
 import { type BinaryType, converted, isValidText } from './received-message.ts';
+import type { SharedOptions } from './shared-options.ts';
 
-/** Options of {@link MessageParser}; 0 means no limit. */
-export interface ParserOptions {
-  allowSynchronousEvents?: boolean | undefined;
+/** Options of {@link MessageParser}. A limit of 0 is none, and so is a missing one. */
+export interface ParserOptions extends SharedOptions {
   binaryType?: BinaryType | undefined;
   extensions?: ActiveExtensions | undefined;
   isServer?: boolean | undefined;
-  maxBufferedChunks?: number | undefined;
-  maxFragments?: number | undefined;
-  maxPayload?: number | undefined;
-  skipUTF8Validation?: boolean | undefined;
 }
 
 /** What a parser calls besides 'message', 'ping' and 'pong'; `target` is its owner, which emits these. */

@@ -1,6 +1,6 @@
 import type { IncomingMessage, OutgoingHttpHeaders, Server } from 'node:http';
-import { DEFAULTS } from './defaults.ts';
 import type { PerMessageDeflateOptions } from './permessage-deflate.ts';
+import { DEFAULTS, type SharedOptions } from './shared-options.ts';
 import { WebSocket } from './websocket.ts';
 
 /** What `verifyClient` learns about a request. */
@@ -23,31 +23,17 @@ export type VerifyClient = (
 ) => unknown;
 
 /** Options of a {@link WebSocketServer}. */
-export interface ServerOptions {
-  /** Whether several messages may be emitted in one tick. Default: true. */
-  allowSynchronousEvents?: boolean | undefined;
-  /** Whether pings are answered. Default: true. */
-  autoPong?: boolean | undefined;
+export interface ServerOptions extends SharedOptions {
   /** Bound of the queue of connections that wait to be accepted. */
   backlog?: number | null | undefined;
   /** Whether `clients` has the open connections. Default: true. */
   clientTracking?: boolean | undefined;
-  /** Time in ms that a closing handshake may take. Default: 30 s. */
-  closeTimeout?: number | undefined;
   /** Chooses a subprotocol. Default: the first one of the client. */
   handleProtocols?:
     | ((protocols: Set<string>, request: never) => string | false | undefined)
     | null
     | undefined;
   host?: string | null | undefined;
-  /** Default: 262,144. */
-  maxBufferedChunks?: number | undefined;
-  /** Default: 16,384. */
-  maxFragments?: number | undefined;
-  /** Most bytes of a message. Default: 100 MiB. */
-  maxPayload?: number | undefined;
-  /** Default: 60. */
-  maxPendingAutoPongs?: number | undefined;
   /** The application calls `handleUpgrade`. */
   noServer?: boolean | undefined;
   /** Only requests for this path are accepted. */
@@ -57,8 +43,6 @@ export interface ServerOptions {
   port?: number | null | undefined;
   /** An HTTP server whose upgrades are handled. */
   server?: Server | null | undefined;
-  /** Default: false. */
-  skipUTF8Validation?: boolean | undefined;
   verifyClient?: VerifyClient | null | undefined;
   /** The class of connections: `WebSocket`, or a class that extends it. */
   WebSocket?: typeof WebSocket | undefined;

@@ -18,26 +18,14 @@ import {
 } from './connection.ts';
 import { closePayload } from './control-payload.ts';
 import { addHandler, defineAttributes, type EventHandler, removeHandler } from './event-target.ts';
-import { MessageParser, type ParserOptions } from './message-parser.ts';
+import { MessageParser } from './message-parser.ts';
 import { OutgoingFrames } from './outgoing-frames.ts';
 import { own } from './owned-socket.ts';
 import { type ActiveExtensions, EXTENSION, NO_EXTENSIONS } from './permessage-deflate.ts';
 import type { BinaryType } from './received-message.ts';
 import { Sender, type SendOptions } from './sender.ts';
+import type { SharedOptions } from './shared-options.ts';
 import { listen, onSendError, parserEvents, sendClose } from './socket-events.ts';
-
-/** Options of a connection that has its socket. */
-export interface SocketOptions
-  extends Omit<ParserOptions, 'binaryType' | 'extensions' | 'isServer'> {
-  generateMask?: ((mask: Buffer) => void) | undefined;
-}
-
-/** Options of a connection that a server creates. */
-export interface ServerSideOptions {
-  autoPong?: boolean | undefined;
-  closeTimeout?: number | undefined;
-  maxPendingAutoPongs?: number | undefined;
-}
 
 const BINARY_TYPES: readonly BinaryType[] = ['nodebuffer', 'arraybuffer', 'fragments', 'blob'];
 const STATES = { CONNECTING, OPEN, CLOSING, CLOSED };
@@ -141,8 +129,8 @@ export class WebSocket extends EventEmitter {
    */
   constructor(
     address: string | URL | null,
-    protocols?: string | string[] | ClientOptions | ServerSideOptions,
-    options?: ClientOptions | ServerSideOptions,
+    protocols?: string | string[] | ClientOptions | SharedOptions,
+    options?: ClientOptions | SharedOptions,
   ) {
     super();
     this._isServer = address === null;
@@ -159,7 +147,7 @@ export class WebSocket extends EventEmitter {
   }
 
   /** @internal */
-  _configure({ autoPong, closeTimeout, maxPendingAutoPongs = 0 }: ServerSideOptions): void {
+  _configure({ autoPong, closeTimeout, maxPendingAutoPongs = 0 }: SharedOptions): void {
     this._autoPong = Boolean(autoPong);
     // As in ws: without the option, which servers and clients always set, the timer's default of 1 ms.
     this._closeTimeout = closeTimeout;
@@ -228,7 +216,11 @@ export class WebSocket extends EventEmitter {
   }
 
   /** Opens the connection on a socket whose handshake is complete. Servers and clients call it. */
-  setSocket(socket: Duplex, head: Buffer, options: SocketOptions): void {
+  setSocket(
+    socket: Duplex,
+    head: Buffer,
+    options: SharedOptions & Pick<ClientOptions, 'generateMask'>,
+  ): void {
     // Another stream may keep the memory that frames share.
     const coalesces = socket instanceof Socket && !options.generateMask;
     if (coalesces) this._frames = new OutgoingFrames(socket, !this._isServer);

@@ -12,22 +12,6 @@ interface Internals {
   _sender: Sender;
 }
 
-/** A stream that records its writes. */
-class Recorder extends Duplex {
-  readonly writes: Buffer[] = [];
-
-  override _read(): void {}
-
-  override _write(chunk: Buffer, _encoding: string, callback: () => void): void {
-    this.writes.push(chunk);
-    callback();
-  }
-
-  get bytes(): string {
-    return Buffer.concat(this.writes).toString('hex');
-  }
-}
-
 function insides(ws: unknown): Internals {
   return ws as Internals;
 }
@@ -42,15 +26,15 @@ async function withScene(program: (scene: Scene) => Promise<void>): Promise<void
   }
 }
 
-/** Counts the writes of a socket. */
-function countWrites(socket: Socket): () => number {
-  let count = 0;
+/** The chunks that are written to a socket from now on. */
+function written(socket: Socket): Buffer[] {
+  const chunks: Buffer[] = [];
   const { write } = socket;
-  socket.write = ((...args: Parameters<Socket['write']>) => {
-    count++;
-    return write.apply(socket, args);
+  socket.write = ((chunk: Buffer, ...args: never[]) => {
+    chunks.push(chunk);
+    return (write as (...all: unknown[]) => boolean).call(socket, chunk, ...args);
   }) as Socket['write'];
-  return () => count;
+  return chunks;
 }
 
 /** Ends the time in which a new connection does not delay the first message of a turn. */
@@ -67,25 +51,25 @@ describe('coalescing', () => {
       const pair = await scene.pair();
       const { server, client } = pair;
       await sendSeveral(pair);
-      const writes = countWrites(insides(server)._socket);
+      const writes = written(insides(server)._socket);
       for (let i = 2; i < 10; i++) server.send(`message ${i}`);
       server.ping('and a ping');
       await once(client, 'ping');
-      expect(writes()).toBe(1);
+      expect(writes.length).toBe(1);
       expect(scene.trace['client']?.filter((line) => line.includes('message'))).toHaveLength(10);
     }));
 
   test('writes the first message of a turn at once until a turn has more, and again after three of one', () =>
     withScene(async (scene) => {
       const { server } = await scene.pair();
-      const writes = countWrites(insides(server)._socket);
+      const writes = written(insides(server)._socket);
       const turns: string[] = [];
       for (const messages of [2, 1, 1, 1, 1, 3, 3, 1, 1, 3]) {
-        const before = writes();
+        const before = writes.length;
         for (let i = 0; i < messages; i++) server.send('message');
-        const atOnce = writes() - before;
+        const atOnce = writes.length - before;
         await new Promise(setImmediate);
-        turns.push(`${messages} messages: ${atOnce} of ${writes() - before} writes at once`);
+        turns.push(`${messages} messages: ${atOnce} of ${writes.length - before} writes at once`);
       }
       expect(turns).toEqual([
         '2 messages: 1 of 2 writes at once',
@@ -106,11 +90,11 @@ describe('coalescing', () => {
       const pair = await scene.pair();
       const { server, client } = pair;
       await sendSeveral(pair);
-      const writes = countWrites(insides(server)._socket);
+      const writes = written(insides(server)._socket);
       server.send('small');
-      expect(writes()).toBe(0);
+      expect(writes.length).toBe(0);
       server.send('x'.repeat(4097));
-      expect(writes()).toBe(1);
+      expect(writes.length).toBe(1);
       const [first] = (await once(client, 'message')) as [Buffer];
       expect(String(first)).toBe('small');
     }));
@@ -119,10 +103,10 @@ describe('coalescing', () => {
     withScene(async (scene) => {
       const { server, socket } = await scene.rawClient();
       server.on('message', (data) => server.send(data));
-      const writes = countWrites(insides(server)._socket);
+      const writes = written(insides(server)._socket);
       socket.write(Buffer.concat(Array.from({ length: 10 }, (_, i) => masked(0x81, `${i}`))));
       await once(socket, 'data');
-      expect(writes()).toBe(1);
+      expect(writes.length).toBe(1);
     }));
 
   test('keeps the order with bytes that a program writes to the socket', () =>
@@ -218,27 +202,6 @@ describe('Sender', () => {
     scene.log('frame', Theirs.frame('text' as never, { opcode: 1, fin: true }).length);
   });
 
-  sameTrace('writes to any stream', async (scene) => {
-    const { Sender: Theirs } = scene.ws as unknown as { Sender: typeof Sender };
-    const stream = new Recorder();
-    const sender = new Theirs(stream);
-    sender.send('a', { fin: true, binary: false }, scene.callback('sender', 'send'));
-    sender.send(Buffer.from('b'), { fin: true, binary: true });
-    sender.ping('p', false, scene.callback('sender', 'ping'));
-    sender.pong('q', false);
-    sender.sendFrame(
-      Theirs.frame(Buffer.from('c'), { opcode: 1, fin: true }),
-      scene.callback('sender', 'frame'),
-    );
-    sender.sendFrame(
-      [Buffer.from('8101', 'hex'), Buffer.from('d')],
-      scene.callback('sender', 'raw'),
-    );
-    sender.close(1000, 'bye', false, scene.callback('sender', 'close'));
-    await new Promise(setImmediate);
-    scene.log('stream', stream.bytes);
-  });
-
   test('calls a sendFrame that a program has replaced', () =>
     withScene(async (scene) => {
       const { server, client } = await scene.pair();
@@ -274,15 +237,7 @@ describe('a frame for many sockets', () => {
           return client;
         }),
       );
-      const written: Buffer[] = [];
-      for (const ws of servers) {
-        const socket = insides(ws)._socket;
-        const { write } = socket;
-        socket.write = ((chunk: Buffer, ...args: never[]) => {
-          written.push(chunk);
-          return (write as (...all: unknown[]) => boolean).call(socket, chunk, ...args);
-        }) as Socket['write'];
-      }
+      const chunks = servers.map((ws) => written(insides(ws)._socket));
       const lists = ['one', 'two', 'three'].map((text) =>
         Sender.frame(Buffer.from(text), { opcode: 1, fin: true, readOnly: true, mask: false }),
       );
@@ -296,14 +251,14 @@ describe('a frame for many sockets', () => {
         }),
       );
       expect(called).toBe(15);
-      expect(written).toHaveLength(5);
-      expect(new Set(written).size).toBe(1);
-      expect(String(written[0])).toContain('three');
+      expect(chunks.flat()).toHaveLength(5);
+      expect(new Set(chunks.flat()).size).toBe(1);
+      expect(String(chunks[0])).toContain('three');
     }));
 
   test('is one copy for all sockets that have bytes left, when it is large', () =>
     withScene(async (scene) => {
-      const written: Buffer[] = [];
+      const chunks: Buffer[][] = [];
       const list = Sender.frame(Buffer.alloc(16_384, 1), { opcode: 2, fin: true });
       const servers: { terminate(): void }[] = [];
       for (let i = 0; i < 2; i++) {
@@ -312,17 +267,14 @@ describe('a frame for many sockets', () => {
         server.send(Buffer.alloc(2 ** 24));
         const socket = insides(server)._socket;
         expect(socket.writableLength).toBeGreaterThan(0);
-        const { write } = socket;
-        socket.write = ((chunk: Buffer, ...args: never[]) => {
-          written.push(chunk);
-          return (write as (...all: unknown[]) => boolean).call(socket, chunk, ...args);
-        }) as Socket['write'];
+        chunks.push(written(socket));
         servers.push(server);
       }
       for (const server of servers) insides(server)._sender.sendFrame(list);
       await new Promise((resolve) => void setImmediate(resolve));
-      expect(written.map(({ length }) => length)).toEqual([16_388, 16_388]);
-      expect(written[0]!.buffer).toBe(written[1]!.buffer);
+      const [one, other] = chunks.flat();
+      expect(chunks.map(([chunk]) => chunk!.length)).toEqual([16_388, 16_388]);
+      expect(one!.buffer).toBe(other!.buffer);
       for (const server of servers) server.terminate();
     }));
 
@@ -330,12 +282,7 @@ describe('a frame for many sockets', () => {
     withScene(async (scene) => {
       const { server, client } = await scene.pair();
       const { _sender: sender, _socket: socket } = insides(server);
-      const written: string[] = [];
-      const { write } = socket;
-      socket.write = ((chunk: Buffer, ...args: never[]) => {
-        written.push(chunk.toString('hex'));
-        return (write as (...all: unknown[]) => boolean).call(socket, chunk, ...args);
-      }) as Socket['write'];
+      const chunks = written(socket);
       const frameOf = (text: string) => Sender.frame(Buffer.from(text), { opcode: 1, fin: true });
       const sent = new Promise((resolve) => {
         sender.sendFrame(frameOf('a'), () => {
@@ -343,7 +290,7 @@ describe('a frame for many sockets', () => {
         });
       });
       await Promise.all([sent, once(client, 'message')]);
-      expect(written).toEqual(['810161810162']);
+      expect(chunks.map((chunk) => chunk.toString('hex'))).toEqual(['810161810162']);
     }));
 
   test('gives its callback the error of a socket that has ended', () =>
@@ -398,10 +345,6 @@ describe('Receiver', () => {
   for (const [name, options, chunks] of [
     ['messages', {}, ['8105 68656c6c6f 8202 0102', '01 01 61 80 01 62']],
     ['control frames', {}, ['8901 61 8a01 62 8802 03e8 8101 63']],
-    ['a fault', {}, ['8101 61 8302 0000']],
-    ['a server', { isServer: true }, ['8181 00000000 61 8101 62']],
-    ['maxPayload', { maxPayload: 3 }, ['8203 010203', '8204 01020304']],
-    ['fragments', { binaryType: 'fragments' }, ['0201 61 8001 62']],
     [
       'asynchronous events',
       { allowSynchronousEvents: false },

@@ -97,6 +97,14 @@ export class Scene {
     };
   }
 
+  /** A client, watched. Its errors are events only. */
+  client(address: string | URL, ...more: unknown[]): Socketish {
+    const Client = this.ws as unknown as new (...args: unknown[]) => Socketish;
+    const client = new Client(address, ...more);
+    client.on('error', () => {});
+    return this.watch('client', client);
+  }
+
   /** A server on a free port. */
   async serve(options: object = {}): Promise<Server> {
     const server = new this.ws.WebSocketServer({ port: 0, host: '127.0.0.1', ...options });
@@ -225,6 +233,38 @@ export function sameTrace(title: string, program: Program): void {
     const got = await traceOf('compat', program);
     expect(Object.keys(expected).length, 'an empty trace proves nothing').toBeGreaterThan(0);
     expect(got).toEqual(expected);
+  });
+}
+
+type PairProgram = (pair: { server: Socketish; client: Socketish }, scene: Scene) => unknown;
+
+/** As {@link sameTrace}, with an open pair, until both ends have closed. */
+export function samePair(title: string, program: PairProgram): void {
+  sameTrace(title, async (scene) => {
+    const { server, client } = await scene.pair();
+    await program({ server, client }, scene);
+    await closed(server, client);
+  });
+}
+
+type Side = 'server' | 'client';
+type SideProgram = (ends: { ws: Socketish; peer: Socketish }, scene: Scene) => unknown;
+
+/** As {@link samePair}, with the names of the two ends as `side` has them. */
+export function sameSide(side: Side, title: string, program: SideProgram): void {
+  samePair(title, ({ server, client }, scene) =>
+    program(side === 'server' ? { ws: server, peer: client } : { ws: client, peer: server }, scene),
+  );
+}
+
+type RawProgram = (ends: { server: Socketish; socket: Socket }, scene: Scene) => unknown;
+
+/** As {@link samePair}, with a plain socket as the client. */
+export function sameRaw(title: string, program: RawProgram): void {
+  sameTrace(title, async (scene) => {
+    const { server, socket } = await scene.rawClient();
+    await program({ server, socket }, scene);
+    await closed(server);
   });
 }
 

@@ -37,12 +37,6 @@ export interface BunOptions {
   readonly perMessageDeflate?: boolean | undefined;
 }
 
-const BUN_OPTION_NAMES: readonly (keyof BunOptions)[] = [
-  'maxPayloadLength',
-  'idleTimeout',
-  'perMessageDeflate',
-];
-
 /** The part of a server of Bun that the wrapper uses. */
 interface BunServer {
   upgrade(request: Request, options: { headers: [string, string][]; data: Opened }): boolean;
@@ -163,7 +157,8 @@ function refuseForeign(ws: BunWebSocket<unknown>, { reportedTo }: Wrapper): void
  * ```
  */
 export function bun(fetch?: FetchHandler<never>, options: BunOptions = {}): BunHandlers {
-  checkNames('bun', options, BUN_OPTION_NAMES, 'reject');
+  const names = ['maxPayloadLength', 'idleTimeout', 'perMessageDeflate'];
+  checkNames('bun', options, names, 'reject');
   const { maxPayloadLength = MAX_MESSAGE, idleTimeout = 40, perMessageDeflate = false } = options;
   const wrapper = { maxMessage: maxPayloadLength, reportedTo: new WeakSet(), hasLeft };
   return {

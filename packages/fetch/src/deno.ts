@@ -26,10 +26,6 @@ const RUNTIME: SocketRuntime = {
   turns: /* @__PURE__ */ turns(64, (ms, look) => (ms ? lookWithin(ms, look) : setImmediate(look))),
 };
 
-interface DenoInfo {
-  readonly remoteAddr: { readonly hostname?: string };
-}
-
 /** Options of {@link deno}. */
 export interface DenoOptions {
   /** The silence in seconds after which Deno ends a connection; it pings at half of it. Default: 40. */
@@ -76,7 +72,10 @@ function hasLeft({ bodyUsed }: Request, error: unknown): boolean {
 export function deno(
   fetch: FetchHandler<never>,
   options: DenoOptions = {},
-): (request: Request, info: DenoInfo) => Promise<Response> {
+): (
+  request: Request,
+  info: { readonly remoteAddr: { readonly hostname?: string } },
+) => Promise<Response> {
   checkNames('deno', options, ['idleTimeout'], 'reject');
   const { idleTimeout = 40 } = options;
   const wrapper = { maxMessage: MAX_MESSAGE, reportedTo: new WeakSet(), hasLeft };

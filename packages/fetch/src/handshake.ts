@@ -1,6 +1,6 @@
 import { after } from '@ws/browser/internal';
 import { parseSubprotocols, type RequestFacts, type RequestStep, requestRules } from '@ws/codec';
-import { isHost } from '@ws/codec/internal';
+import { parseHostPort } from '@ws/codec/internal';
 import { errorOf, kind, whole } from '@ws/conn/internal';
 import type { HeadersLike, Plan, Refusal } from './options.ts';
 import { reportTo } from './reports.ts';
@@ -30,7 +30,7 @@ export function refuse(status: number, text: string, headers?: HeadersLike): Res
  */
 export function refuseBadHost({ headers, url }: Request): Response | undefined {
   const host = headers.get('host');
-  const isValid = (!host || isHost(host)) && URL.canParse(url);
+  const isValid = (!host || parseHostPort(host) !== undefined) && URL.canParse(url);
   return isValid
     ? undefined
     : refuse(400, "not an HTTP request: malformed 'Host' header or target");
@@ -217,13 +217,15 @@ function hasAdmission(data: object, depth = 3): boolean {
 
 /** An error that is meant for the client, as http-errors makes it, has its own status. */
 function refusalOfError(request: Request, { options }: Plan, error: unknown): Response {
-  const { expose, status = 0, message } = Object(error) as Partial<Error> & Exposed;
+  const {
+    expose,
+    status = 0,
+    message,
+  } = Object(error) as Partial<Error> & {
+    readonly expose?: boolean;
+    readonly status?: number;
+  };
   if (expose === true && status >= 400 && status <= 499) return refuse(status, String(message));
   reportTo(options.report, error, { where: 'authenticate', request, status: 500 });
   return refuse(500, 'Internal Server Error');
-}
-
-interface Exposed {
-  readonly expose?: boolean;
-  readonly status?: number;
 }

@@ -1,6 +1,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import { checkClose, MESSAGE_COST } from '@ws/browser/internal';
 import { utf8Length } from '@ws/codec/internal';
+import type { CloseInfo } from '@ws/conn';
 import { badType, checkNames } from '@ws/conn/internal';
 import { negotiate, refuse } from './handshake.ts';
 import { type AuthOf, checkUpgradeOptions, type UpgradeOptions } from './options.ts';
@@ -80,7 +81,7 @@ export interface HibernatingEvents<Data = unknown> {
   /** The connection has ended. */
   readonly close?: (
     conn: HibernatingConn<Data>,
-    info: { readonly code: number; readonly reason: string; readonly wasClean: boolean },
+    info: Pick<CloseInfo, 'code' | 'reason' | 'wasClean'>,
     room: HibernatingRoom<Data>,
   ) => unknown;
 }
@@ -95,10 +96,8 @@ export type HibernatingOptions<Result> = Omit<UpgradeOptions<Result>, 'server' |
     readonly autoResponse?: { readonly request: string; readonly response: string } | undefined;
   };
 
-interface Attachment {
-  readonly data: unknown;
-  readonly subprotocol: string;
-}
+/** The fields of a connection that survive the sleep. */
+type Attachment = Pick<HibernatingConn, 'data' | 'subprotocol'>;
 
 /** The calls of the events of a connection. */
 interface Pending {
@@ -121,9 +120,10 @@ interface State {
 declare const WebSocketRequestResponsePair: new (request: string, response: string) => unknown;
 
 /** The class that {@link hibernating} makes. */
-export interface HibernatingClass {
-  new (ctx: unknown, env: unknown): DurableObject & { fetch(request: Request): Promise<Response> };
-}
+export type HibernatingClass = new (
+  ctx: unknown,
+  env: unknown,
+) => DurableObject & { fetch(request: Request): Promise<Response> };
 
 /**
  * Makes the class of a Durable Object that sleeps between messages, while its clients stay
@@ -261,10 +261,7 @@ export function hibernating<Result = true>(options: HibernatingOptions<Result>):
       return this.#ended(socket, LOST);
     }
 
-    #ended(
-      socket: WorkerSocket,
-      info: { code: number; reason: string; wasClean: boolean },
-    ): Promise<void> {
+    #ended(socket: WorkerSocket, info: CloseInfo): Promise<void> {
       if (!this.#isOwn(socket)) return Promise.resolve();
       const waiting = pendingOf(socket);
       if (waiting.hasEnded) return waiting.last;

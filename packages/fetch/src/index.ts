@@ -5,10 +5,8 @@
  * @module
  */
 import { optionHint } from '@ws/conn/internal';
-import { withHooks } from './crossws.ts';
 import { callOf } from './fetch-call.ts';
 import { honoUpgrade, type UpgradeWebSocket } from './hono.ts';
-import { wrappers } from './node-wrappers.ts';
 import type { UpgradeHandler, UpgradeOptions } from './options.ts';
 import { marking, type Upgrade, upgradeOn } from './upgrade.ts';
 
@@ -45,17 +43,25 @@ const answer = /* @__PURE__ */ upgradeOn({
  * };
  * ```
  */
-export const upgrade: Upgrade = async (request, options, handler) =>
-  withHooks(await answer(request, takingAdmissions(options), handler as UpgradeHandler));
+export const upgrade: Upgrade = async (request, options, handler) => {
+  const all = takingAdmissions(request, options);
+  const response = await answer(request, all, handler as UpgradeHandler);
+  // By this property h3 and Nitro find the hooks of a route: they show an adapter nothing else of a Response.
+  return Object.assign(response, { crossws: { upgrade: () => response } });
+};
 
 /** The same options, with an `authenticate` that may return a result of `admit` of `@ws/node-server`. */
-function takingAdmissions(options: UpgradeOptions<unknown>): UpgradeOptions<unknown> {
+function takingAdmissions(
+  request: Request,
+  options: UpgradeOptions<unknown>,
+): UpgradeOptions<unknown> {
   const authenticate = options?.authenticate;
-  if (typeof authenticate !== 'function') return options;
+  // Now: `fetch` may return before the login is known.
+  const authOf = callOf(request)?.wrapper.authOf;
+  if (typeof authenticate !== 'function' || authOf === undefined) return options;
   return {
     ...options,
-    authenticate: async (request, context) =>
-      wrappers.authOf(request, await authenticate(request, context)),
+    authenticate: async (...args) => authOf(request, await authenticate(...args)),
   };
 }
 

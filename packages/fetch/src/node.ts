@@ -3,9 +3,9 @@
  *
  * @module
  */
-export type { CrosswsHooks } from './crossws.ts';
 export {
   type CrosswsAdapter,
+  type CrosswsHooks,
   type CrosswsOptions,
   crosswsAdapter,
 } from './node/crossws-adapter.ts';

@@ -1,14 +1,14 @@
 import { upgrade } from '@ws/fetch';
-import { serveFetch } from '@ws/fetch/node';
 import { dial } from '@ws/node-client';
 import { defineWebSocketHandler, H3 } from 'h3';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { serve } from './serving.ts';
 
 const echo = (request: Request): Promise<Response> =>
   upgrade(request, {}, (conn) => conn.receive((message) => conn.send(message)));
 
 /** Serves routes behind a middleware for each case. */
-async function serve(): Promise<string> {
+function serveRoutes(): Promise<string> {
   const app = new H3()
     .use('/headers', (event) => void event.res.headers.set('x-middleware', 'was here'))
     .use('/before', () => new Response('who?', { status: 401 }))
@@ -19,14 +19,12 @@ async function serve(): Promise<string> {
   for (const path of ['/', '/headers', '/before', '/after']) {
     app.get(path, (event) => echo(event.req));
   }
-  const server = await serveFetch((request) => app.fetch(request), { port: 0, host: '127.0.0.1' });
-  onTestFinished(() => server.close().then(() => {}));
-  return server.url.replace(/\/$/, '');
+  return serve((request) => app.fetch(request));
 }
 
 describe('upgrade in a route of h3', () => {
   it.each(['/', '/headers'])('echoes at %s', async (path) => {
-    const conn = await dial((await serve()) + path);
+    const conn = await dial((await serveRoutes()) + path);
     await conn.send('hello');
     expect((await conn.readMessage()).text()).toBe('hello');
     expect(conn.response.headers['x-middleware']).toBe(path === '/' ? undefined : 'was here');
@@ -39,7 +37,7 @@ describe('upgrade in a route of h3', () => {
     ['/after', 403],
     ['/none', 404],
   ])('refuses at %s with %i', async (path, status) => {
-    await expect(dial((await serve()) + path)).rejects.toMatchObject({ status });
+    await expect(dial((await serveRoutes()) + path)).rejects.toMatchObject({ status });
   });
 
   it('keeps the property crossws, for an adapter', async () => {

@@ -2,14 +2,7 @@ import { requestRules } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
 import { negotiate } from '../src/handshake.ts';
 import { checkUpgradeOptions, type UpgradeOptions } from '../src/options.ts';
-
-const FIELDS = {
-  Host: 'example.org',
-  Connection: 'Upgrade',
-  Upgrade: 'websocket',
-  'Sec-WebSocket-Version': '13',
-  'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
-};
+import { FIELDS } from './serving.ts';
 
 type Fields = Readonly<Record<string, string | undefined>>;
 

@@ -5,28 +5,26 @@ import {
   ReadLimitError,
   upgradeWebSocket,
 } from '@ws/fetch';
-import { serveFetch } from '@ws/fetch/node';
-import { type BadHandshakeError, type DialOptions, dial } from '@ws/node-client';
+import type { ServeFetchOptions } from '@ws/fetch/node';
+import { dial } from '@ws/node-client';
 import { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { HTTPException } from 'hono/http-exception';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { refusal, serve as serveFor } from './serving.ts';
 
-async function serve(app: Hono, options: Parameters<typeof serveFetch>[1] = {}): Promise<string> {
-  const server = await serveFetch((request) => app.fetch(request), {
-    ...options,
-    port: 0,
-    host: '127.0.0.1',
-  });
-  onTestFinished(() => server.close().then(() => {}));
-  return server.url.replace(/\/$/, '');
-}
+const serve = (app: Hono, options?: ServeFetchOptions): Promise<string> =>
+  serveFor((request) => app.fetch(request), options);
 
-const refusal = (url: string, options: DialOptions = {}): Promise<BadHandshakeError> =>
-  dial(url, options).then(
-    () => expect.unreachable('it was upgraded'),
-    (error: BadHandshakeError) => error,
-  );
+/** Serves an application with these events at `/`. */
+const serveEvents = (
+  createEvents: () => HonoEvents,
+  options?: ServeFetchOptions,
+): Promise<string> => {
+  const app = new Hono();
+  app.get('/', upgradeWebSocket(createEvents));
+  return serve(app, options);
+};
 
 const echo = (): HonoEvents => ({ onMessage: ({ data }, socket) => socket.send(data) });
 
@@ -63,18 +61,14 @@ describe('upgradeWebSocket', () => {
   });
 
   it('gives bytes as an ArrayBuffer of their own', async () => {
-    const app = new Hono();
     const kept: unknown[] = [];
-    app.get(
-      '/',
-      upgradeWebSocket(() => ({
-        onMessage: async ({ data }, socket) => {
-          kept.push(data);
-          await socket.send(data);
-        },
-      })),
-    );
-    const conn = await dial(await serve(app));
+    const url = await serveEvents(() => ({
+      onMessage: ({ data }, socket) => {
+        kept.push(data);
+        return socket.send(data);
+      },
+    }));
+    const conn = await dial(url);
     for (const bytes of [Uint8Array.of(1, 2, 3), Uint8Array.of(4)]) {
       await conn.send(bytes);
       expect((await conn.readMessage()).data).toEqual(bytes);
@@ -167,51 +161,22 @@ describe('upgradeWebSocket', () => {
   });
 
   it('waits for the promise of onMessage before the next message', async () => {
-    const app = new Hono();
     const seen: string[] = [];
-    app.get(
-      '/',
-      upgradeWebSocket(() => ({
-        onMessage: async ({ data }, socket) => {
-          seen.push(`start ${data as string}`);
-          await socket.send('read');
-          await new Promise((resolve) => setImmediate(resolve));
-          seen.push(`end ${data as string}`);
-          await socket.send('done');
-        },
-      })),
-    );
-    const conn = await dial(await serve(app));
+    const url = await serveEvents(() => ({
+      onMessage: async ({ data }, socket) => {
+        seen.push(`start ${data as string}`);
+        await socket.send('read');
+        await new Promise((resolve) => setImmediate(resolve));
+        seen.push(`end ${data as string}`);
+        await socket.send('done');
+      },
+    }));
+    const conn = await dial(url);
     await Promise.all([conn.send('1'), conn.send('2')]);
     for (let i = 0; i < 4; i++) await conn.readMessage();
     expect(seen).toEqual(['start 1', 'end 1', 'start 2', 'end 2']);
     await conn.close();
   });
-
-  it.each(['onOpen', 'onMessage'] as const)(
-    'closes with 1011 when %s throws, reports it once, and calls onClose',
-    async (name) => {
-      const app = new Hono();
-      const reports: unknown[] = [];
-      const closes: number[] = [];
-      const boom = new Error('boom');
-      app.get(
-        '/',
-        upgradeWebSocket(() => ({
-          [name]: async () => {
-            throw boom;
-          },
-          onClose: ({ code }) => void closes.push(code),
-        })),
-      );
-      const url = await serve(app, { report: (error) => void reports.push(error) });
-      const conn = await dial(url);
-      await conn.send('hello');
-      expect(await conn.closed).toMatchObject({ code: 1011 });
-      await expect.poll(() => closes).toHaveLength(1);
-      await expect.poll(() => reports).toEqual([boom]);
-    },
-  );
 
   describe.each([
     ['a JSONError', 1011, () => new JSONError('not JSON')],
@@ -224,18 +189,12 @@ describe('upgradeWebSocket', () => {
       async (name) => {
         const seen: unknown[] = [];
         const error = make();
-        const app = new Hono();
-        app.get(
-          '/',
-          upgradeWebSocket(() => ({
-            [name]: async () => {
-              throw error;
-            },
-            onClose: (event) => void seen.push(event.code),
-          })),
-        );
-        const url = await serve(app, { report: (reason) => void seen.push(reason) });
-        const conn = await dial(url);
+        const events = (): HonoEvents => ({
+          [name]: () => Promise.reject(error),
+          onClose: (event) => void seen.push(event.code),
+        });
+        const report = (reason: unknown): void => void seen.push(reason);
+        const conn = await dial(await serveEvents(events, { report }));
         await conn.send('hello');
         expect(await conn.closed).toMatchObject({ code });
         await expect.poll(() => seen).toEqual([error, code]);
@@ -246,18 +205,15 @@ describe('upgradeWebSocket', () => {
   it('reports no error of a write after the end', async () => {
     const reports: unknown[] = [];
     const closes: number[] = [];
-    const app = new Hono();
-    app.get(
-      '/',
-      upgradeWebSocket(() => ({
-        onMessage: async (_event, socket) => {
-          await socket.raw.closed;
-          await socket.send('late');
-        },
-        onClose: ({ code }) => void closes.push(code),
-      })),
-    );
-    const conn = await dial(await serve(app, { report: (error) => void reports.push(error) }));
+    const events = (): HonoEvents => ({
+      onMessage: async (_event, socket) => {
+        await socket.raw.closed;
+        await socket.send('late');
+      },
+      onClose: ({ code }) => void closes.push(code),
+    });
+    const report = (error: unknown): void => void reports.push(error);
+    const conn = await dial(await serveEvents(events, { report }));
     await conn.send('hello');
     conn.terminate();
     await expect.poll(() => closes).toEqual([1006]);
@@ -267,16 +223,9 @@ describe('upgradeWebSocket', () => {
   it('reports an error of onClose', async () => {
     const reports: unknown[] = [];
     const boom = new Error('boom');
-    const app = new Hono();
-    app.get(
-      '/',
-      upgradeWebSocket(() => ({
-        onClose: () => {
-          throw boom;
-        },
-      })),
-    );
-    const conn = await dial(await serve(app, { report: (error) => void reports.push(error) }));
+    const report = (error: unknown): void => void reports.push(error);
+    const onClose = (): Promise<never> => Promise.reject(boom);
+    const conn = await dial(await serveEvents(() => ({ onClose }), { report }));
     await conn.close();
     await expect.poll(() => reports).toEqual([boom]);
   });
@@ -289,12 +238,8 @@ describe('upgradeWebSocket', () => {
       ['nothing', {}, 'an object without events is never called'],
     ])('is reported once: %s', async (_, events, message) => {
       const reports: Error[] = [];
-      const app = new Hono();
-      app.get(
-        '/',
-        upgradeWebSocket(() => events as HonoEvents),
-      );
-      const url = await serve(app, { report: (error) => void reports.push(error as Error) });
+      const report = (error: unknown): void => void reports.push(error as Error);
+      const url = await serveEvents(() => events as HonoEvents, { report });
       for (let i = 0; i < 2; i++) await (await dial(url)).close();
       expect(reports).toHaveLength(1);
       expect(reports[0]?.message).toContain(message);
@@ -318,12 +263,8 @@ describe('upgradeWebSocket', () => {
         close(): void {}
       }
       const reports: unknown[] = [];
-      const app = new Hono();
-      app.get(
-        '/',
-        upgradeWebSocket(() => new Events()),
-      );
-      const url = await serve(app, { report: (error) => void reports.push(error) });
+      const report = (error: unknown): void => void reports.push(error);
+      const url = await serveEvents(() => new Events(), { report });
       await (await dial(url)).close();
       expect(reports).toEqual([]);
     });

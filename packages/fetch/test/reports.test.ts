@@ -1,43 +1,44 @@
 import { BackpressureError } from '@ws/conn';
 import { type UpgradeHandler, upgrade } from '@ws/fetch';
-import { serveFetch } from '@ws/fetch/node';
 import { dial } from '@ws/node-client';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { checkUpgradeOptions } from '../src/options.ts';
 import { reportTo } from '../src/reports.ts';
-import { run, SocketConn } from '../src/server-conn.ts';
-import { turns } from '../src/turns.ts';
-import { FakeSocket } from './fake-socket.ts';
+import { run } from '../src/server-conn.ts';
+import { connected } from './fake-conn.ts';
+import { serve } from './serving.ts';
 
 const boom = new Error('boom');
+const throws = (): never => {
+  throw boom;
+};
 
 const HANDLERS: [string, UpgradeHandler][] = [
-  [
-    'the handler',
-    () => {
-      throw boom;
-    },
-  ],
-  [
-    'receive, which the handler returns',
-    (conn) =>
-      conn.receive(() => {
-        throw boom;
-      }),
-  ],
+  ['the handler', throws],
+  ['receive, which the handler returns', (conn) => conn.receive(throws)],
 ];
+
+/** Runs a handler, whose connection has to close with `code` after a message. */
+async function closesWith(
+  code: number,
+  handler: UpgradeHandler,
+  report: (error: unknown) => void,
+): Promise<void> {
+  const { conn, socket } = connected({ report });
+  const request = new Request('http://example.org');
+  const ended = run(conn, { handler, auth: true, request });
+  socket.emit('message', { data: 'go' });
+  await expect.poll(() => socket.closes).toEqual([code]);
+  socket.emit('close', { code, wasClean: true });
+  await ended;
+}
 
 describe('report', () => {
   it.each(HANDLERS)('gets an error of %s once for each connection, on Node', async (_, handler) => {
     const reports: unknown[] = [];
     const report = (error: unknown): void => void reports.push(error);
-    const server = await serveFetch((request) => upgrade(request, { report }, handler), {
-      port: 0,
-      host: '127.0.0.1',
-    });
-    onTestFinished(() => server.close().then(() => {}));
+    const url = await serve((request) => upgrade(request, { report }, handler));
     for (let i = 0; i < 2; i++) {
-      const conn = await dial(server.url);
+      const conn = await dial(url);
       await conn.send('go');
       expect((await conn.closed).code).toBe(1011);
     }
@@ -48,48 +49,23 @@ describe('report', () => {
     'gets an error of %s once for each connection, elsewhere',
     async (_, handler) => {
       const reports: unknown[] = [];
-      const plan = checkUpgradeOptions({ report: (error) => void reports.push(error) }, 2 ** 25);
-      const runtime = { maxMessage: 2 ** 25, turns: turns(0, (_ms, look) => setTimeout(look)) };
-      for (let i = 0; i < 2; i++) {
-        const socket = new FakeSocket();
-        const conn = new SocketConn(socket, plan, runtime, '');
-        const request = new Request('http://example.org');
-        const ended = run(conn, { handler, auth: true, request });
-        socket.emit('message', { data: 'go' });
-        await expect.poll(() => socket.closes).toEqual([1011]);
-        socket.emit('close', { code: 1011, wasClean: true });
-        await ended;
-      }
+      const report = (error: unknown): void => void reports.push(error);
+      for (let i = 0; i < 2; i++) await closesWith(1011, handler, report);
       expect(reports).toEqual([boom, boom]);
     },
   );
 
   it('has a close with 1013 after a BackpressureError, elsewhere', async () => {
-    const plan = checkUpgradeOptions({ report: () => {} }, 2 ** 25);
-    const runtime = { maxMessage: 2 ** 25, turns: turns(0, (_ms, look) => setTimeout(look)) };
-    const socket = new FakeSocket();
-    const conn = new SocketConn(socket, plan, runtime, '');
     const handler = () => Promise.reject(new BackpressureError('full'));
-    const ended = run(conn, { handler, auth: true, request: new Request('http://example.org') });
-    await expect.poll(() => socket.closes).toEqual([1013]);
-    socket.emit('close', { code: 1013, wasClean: true });
-    await ended;
+    await closesWith(1013, handler, () => {});
   });
 
   it('gets the wrong argument of a write once, and nothing else is printed', async () => {
     const prints = vi.spyOn(console, 'error');
     onTestFinished(() => prints.mockRestore());
     const reports: unknown[] = [];
-    const plan = checkUpgradeOptions({ report: (error) => void reports.push(error) }, 2 ** 25);
-    const runtime = { maxMessage: 2 ** 25, turns: turns(0, (_ms, look) => setTimeout(look)) };
-    const socket = new FakeSocket();
-    const conn = new SocketConn(socket, plan, runtime, '');
     const handler: UpgradeHandler = (each) => each.receive(() => each.send(undefined as never));
-    const ended = run(conn, { handler, auth: true, request: new Request('http://example.org') });
-    socket.emit('message', { data: '{}' });
-    await expect.poll(() => socket.closes).toEqual([1011]);
-    socket.emit('close', { code: 1011, wasClean: true });
-    await ended;
+    await closesWith(1011, handler, (error) => void reports.push(error));
     expect(reports).toEqual([expect.any(TypeError)]);
     expect(prints.mock.calls).toEqual([]);
   });

@@ -3,15 +3,14 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { type UpgradeOptions, upgrade } from '@ws/fetch';
-import { serveFetch } from '@ws/fetch/node';
-import { type BadHandshakeError, dial } from '@ws/node-client';
+import { dial } from '@ws/node-client';
 import { admit } from '@ws/node-server';
 import { Response as UndiciResponse } from 'undici';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { upgrade as upgradeOnDeno } from '../src/deno.ts';
-import type { FetchHandler } from '../src/upgrade.ts';
 import { serveByAdapter } from './node/adapter-server.ts';
 import { OldResponse, ReplacedResponse } from './other-responses.ts';
+import { FIELDS, refusal, serve } from './serving.ts';
 
 type Authenticate = NonNullable<UpgradeOptions<unknown>['authenticate']>;
 
@@ -57,18 +56,6 @@ const ADMITTED: [string, unknown][] = [
   ['an answer of 200 of a login service', { status: 200, user: 'ada' }],
 ];
 
-const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
-const request = (): Request =>
-  new Request('http://example.org/', {
-    headers: {
-      Host: 'example.org',
-      Connection: 'Upgrade',
-      Upgrade: 'websocket',
-      'Sec-WebSocket-Version': '13',
-      'Sec-WebSocket-Key': KEY,
-    },
-  });
-
 /** What `upgrade` of Deno answers, which has no part for Node. */
 async function answerTo(authenticate: Authenticate): Promise<{
   response: Response;
@@ -76,7 +63,7 @@ async function answerTo(authenticate: Authenticate): Promise<{
 }> {
   const reports: Error[] = [];
   const response = await upgradeOnDeno(
-    request(),
+    new Request('http://example.org/', { headers: FIELDS }),
     { authenticate, report: (error) => void reports.push(error as Error) },
     () => expect.unreachable('it was upgraded'),
   );
@@ -111,29 +98,14 @@ describe('a mistake in authenticate', () => {
   });
 
   it.each(ADMITTED)('%s admits', async (_, auth) => {
-    const server = await serveFetch(
-      (from) => upgrade(from, { authenticate: () => auth }, (conn) => conn.writeJSON(conn.data)),
-      { port: 0, host: '127.0.0.1' },
+    const url = await serve((from) =>
+      upgrade(from, { authenticate: () => auth }, (each) => each.writeJSON(each.data)),
     );
-    onTestFinished(() => server.close().then(() => {}));
-    const conn = await dial(server.url);
+    const conn = await dial(url);
     expect(await conn.readJSON()).toEqual(auth);
     await conn.close();
   });
 });
-
-/** Serves by `serveFetch`, until the test ends. */
-async function serve(fetch: FetchHandler): Promise<string> {
-  const server = await serveFetch(fetch, { port: 0, host: '127.0.0.1' });
-  onTestFinished(() => server.close().then(() => {}));
-  return server.url;
-}
-
-const refusal = (url: string): Promise<BadHandshakeError> =>
-  dial(url).then(
-    () => expect.unreachable('it was upgraded'),
-    (error: BadHandshakeError) => error,
-  );
 
 describe('a Response that fetch of another server has returned', () => {
   /** A server whose answers are compressed. */
@@ -212,19 +184,21 @@ describe('a Response of another class from fetch', () => {
     await conn.close();
   });
 
-  it.each([
-    ['returns', (response: unknown) => response],
-    [
-      'throws',
-      (response: unknown) => {
-        throw response;
-      },
-    ],
-  ])('refuses when the hook upgrade of an adapter %s it', async (_, give) => {
-    const hooks = { upgrade: () => give(new UndiciResponse('no', { status: 403 })) };
-    const { url } = await serveByAdapter({ hooks });
-    expect((await refusal(url)).status).toBe(403);
-  });
+  it.each(REFUSALS)(
+    'of %s refuses when the hook upgrade of an adapter gives it',
+    async (_, make) => {
+      const returns = { upgrade: () => make(403) };
+      const throws = {
+        upgrade: () => {
+          throw make(403);
+        },
+      };
+      for (const hooks of [returns, throws]) {
+        const error = await refusal((await serveByAdapter({ hooks })).url);
+        expect([error.status, error.headers['x-who']]).toEqual([403, 'login']);
+      }
+    },
+  );
 });
 
 describe('a class that has replaced the global Response', () => {

@@ -3,7 +3,7 @@ import { type ConnectionOptions, connect as connectTls, TLSSocket } from 'node:t
 import { TransportError } from '@ws/conn';
 import { AddressRace, findAddresses, lookupOf } from './addresses.ts';
 import type { DialScope } from './dial-scope.ts';
-import { dialError } from './errors.ts';
+import { dialError, type PeerKind } from './errors.ts';
 import { callNetDial, checkOpen, GuardedStream } from './guarded-stream.ts';
 import type { DialerPlan, SocketOptions } from './options.ts';
 import type { Proxy } from './proxy/proxy.ts';
@@ -14,12 +14,6 @@ import type { DialAddress, Target } from './url.ts';
 
 /** The options that determine how streams are opened. */
 type StreamOpeners = Pick<DialerPlan, 'netDial' | 'netDialTLS' | 'socket' | 'tls' | 'proxyTls'>;
-
-/**
- * The server that the caller named, another server after a redirect, or a proxy. The server's
- * identity options do not apply after a redirect. A proxy has its own TLS options.
- */
-type PeerKind = 'server' | 'redirect' | 'proxy';
 
 /** The other end of a stream: the server, or a proxy on the way to it. */
 interface Peer {
@@ -300,11 +294,7 @@ function tlsName(kind: PeerKind): 'tls' | 'proxyTls' {
 }
 
 function connectError({ label, kind }: Peer, cause: unknown): TransportError {
-  return dialError(`connecting to ${label} failed`, cause, plainPeer(kind));
-}
-
-function plainPeer(kind: PeerKind): 'proxy' | 'server' {
-  return kind === 'proxy' ? 'proxy' : 'server';
+  return dialError(`connecting to ${label} failed`, cause, kind);
 }
 
 function proxyLabel(proxy: Proxy): string {
@@ -358,7 +348,7 @@ async function waitUntilSecure(
       const advice = certificateAdvice(error, kind);
       reject(
         advice === ''
-          ? dialError(failure(), error, plainPeer(kind))
+          ? dialError(failure(), error, kind)
           : new TransportError(failure() + advice, { cause: error }),
       );
     };

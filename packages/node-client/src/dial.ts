@@ -8,6 +8,7 @@ import { ResolvedOptions, rejected } from '@ws/conn/internal';
 import { type Diagnostics, http2Transport, nodePlatform, socketTransport } from '@ws/node-io';
 import { acceptKeyByCrypto, isHttp2Stream, isInstance } from '@ws/node-io/internal';
 import { ClientConn } from './client-conn.ts';
+import type { Connector } from './connect.ts';
 import { cookieValue, storeCookies } from './cookies.ts';
 import { DialScope } from './dial-scope.ts';
 import { BadHandshakeError, dialError, isFunctionError } from './errors.ts';
@@ -15,6 +16,7 @@ import { isAccepted } from './exchange.ts';
 import { GuardedStream } from './guarded-stream.ts';
 import { responseOf, sendRequest, Unprocessed } from './http2/on-demand.ts';
 import type { Carrier } from './http2/session-pool.ts';
+import { openCarrier } from './open-carrier.ts';
 import type { DialerPlan } from './options.ts';
 import { redirected, redirectOf, sameServer } from './redirects.ts';
 import { headerLine, type PreparedRequest } from './request.ts';
@@ -22,53 +24,49 @@ import { askForResponse, describeStatus, type HttpResponse } from './response.ts
 import type { Target } from './url.ts';
 
 /**
- * Opens the stream to a server, or finds a session with it.
- *
- * @param http1 - The server wants this request over HTTP/1.1.
- */
-export type OpenCarrier = (
-  target: Target,
-  scope: DialScope,
-  http1: boolean,
-) => Carrier | Promise<Carrier>;
-
-/**
  * One dial: each redirect is a new request to a server. A dial resolves with an open connection, or
  * rejects with its stream destroyed.
  */
 export class Dial {
   readonly #plan: DialerPlan;
-  readonly #open: OpenCarrier;
+  readonly #connector: Connector;
+  readonly #first: PreparedRequest;
+  /** Undefined unless the caller has opened it. */
+  readonly #given: GuardedStream | undefined;
   readonly #signal: AbortSignal | undefined;
   readonly #scope: DialScope;
   /** The stream of the current request. */
   #stream: GuardedStream | undefined;
 
   /**
+   * @param first - The request for the URL of the caller.
    * @param signal - Of the caller.
    * @param given - A stream of the caller.
    */
   constructor(
     plan: DialerPlan,
-    open: OpenCarrier,
+    connector: Connector,
+    first: PreparedRequest,
     signal: AbortSignal | undefined,
     given?: GuardedStream,
   ) {
     this.#plan = plan;
-    this.#open = open;
+    this.#connector = connector;
+    this.#first = first;
+    this.#given = given;
     this.#signal = signal;
     this.#scope = new DialScope(plan.handshakeTimeout, signal);
     this.#stream = given;
   }
 
   /** Runs the dial to its end, and bounds it. */
-  async run(first: PreparedRequest, maxRedirects: number): Promise<ClientConn> {
+  async run(maxRedirects: number): Promise<ClientConn> {
     const scope = this.#scope;
-    const { url } = first.target;
+    const { url } = this.#first.target;
     publishDial(url);
     try {
       if (scope.isAborted) throw scope.reason;
-      return await this.#follow(first, maxRedirects);
+      return await this.#follow(maxRedirects);
     } catch (error) {
       this.#stream?.destroy();
       // After an abort every other error is a consequence of it.
@@ -88,15 +86,15 @@ export class Dial {
   }
 
   /** Asks the server of the URL, and then those of its redirects, for a connection. */
-  async #follow(first: PreparedRequest, maxRedirects: number): Promise<ClientConn> {
-    let request = first;
+  async #follow(maxRedirects: number): Promise<ClientConn> {
+    let request = this.#first;
     for (let followed = 0; ; followed++) {
       const response = await this.#ask(request);
       const next = maxRedirects === 0 ? undefined : redirectOf(response, request.target);
       if (next === undefined) return this.#accept(request, response);
       if (followed === maxRedirects) throw tooManyRedirects(response, followed);
       // The session would get the request, and the cookies, for another server.
-      if (typeof this.#plan.http2 === 'object' && !sameServer(next, first.target)) {
+      if (typeof this.#plan.http2 === 'object' && !sameServer(next, this.#first.target)) {
         throw refused(response, `; it redirects to ${String(next.address)}, which ${OWN_SESSION}`);
       }
       this.#stream!.destroy();
@@ -128,7 +126,13 @@ export class Dial {
   ): Promise<HttpResponse> {
     const { target } = request;
     const scope = this.#scope;
-    const carrier = await this.#open(target, scope, retry === 'over HTTP/1.1');
+    const given = this.#given;
+    const named = this.#first.target;
+    const isNamed = target === named || sameServer(target, named);
+    const http1 = retry === 'over HTTP/1.1';
+    const carrier = await (given === undefined
+      ? openCarrier(this.#connector, this.#plan, target, isNamed, scope, http1)
+      : this.#openOver(given, target));
     scope.stage = 'waiting for the answer';
     if (carrier instanceof GuardedStream) {
       this.#stream = carrier;
@@ -152,6 +156,12 @@ export class Dial {
       if (retry !== undefined) throw error;
       return this.#exchange(request, cookie, 'again');
     }
+  }
+
+  /** @param given - The stream of the caller. */
+  #openOver(given: GuardedStream, target: Target): GuardedStream | Promise<GuardedStream> {
+    if (!target.secure) return given;
+    return this.#connector.startTlsOver(given, target.address, this.#scope);
   }
 
   /**

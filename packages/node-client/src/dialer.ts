@@ -5,10 +5,9 @@ import { checkOptionNames, optionHint } from '@ws/conn/internal';
 import { prepareReadBuffer } from '@ws/node-io/internal';
 import type { ClientConn } from './client-conn.ts';
 import { Connector } from './connect.ts';
-import { Dial, type OpenCarrier } from './dial.ts';
+import { Dial } from './dial.ts';
 import { adopt } from './guarded-stream.ts';
 import { hasSessions } from './http2/on-demand.ts';
-import { openCarrier } from './open-carrier.ts';
 import {
   checkDialerOptions,
   checkDialOptions,
@@ -19,7 +18,6 @@ import {
   type DialerPlan,
   type DialOptions,
 } from './options.ts';
-import { sameServer } from './redirects.ts';
 import { checkSubprotocols, deflateOffers, makeRequest, type PreparedRequest } from './request.ts';
 import { parseTarget } from './url.ts';
 
@@ -80,11 +78,8 @@ export class Dialer {
     if (readBuffer) void prepareReadBuffer();
     // The stack of an error starts at the caller of the function `dial`, or of this method.
     const request = checked(() => checked(() => this.#prepare(url, options), this, 'dial'), dial);
-    const open: OpenCarrier = (target, scope, http1) => {
-      const isNamed = target === request.target || sameServer(target, request.target);
-      return openCarrier(this.#connector, this.#plan, target, isNamed, scope, http1);
-    };
-    return new Dial(this.#plan, open, options.signal).run(request, followRedirects);
+    const { signal } = options;
+    return new Dial(this.#plan, this.#connector, request, signal).run(followRedirects);
   }
 
   /**
@@ -105,9 +100,7 @@ export class Dialer {
   ): Promise<ClientConn> {
     const request = checked(() => this.#prepare(url, options), this, 'handshake');
     const guarded = checked(() => adopt('handshake', stream), this, 'handshake');
-    const open: OpenCarrier = ({ secure, address }, scope) =>
-      secure ? this.#connector.startTlsOver(guarded, address, scope) : guarded;
-    return new Dial(this.#plan, open, options.signal, guarded).run(request, 0);
+    return new Dial(this.#plan, this.#connector, request, options.signal, guarded).run(0);
   }
 
   #prepare(url: string | URL, options: DialOptions): PreparedRequest {

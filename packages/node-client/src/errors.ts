@@ -100,13 +100,11 @@ const NOT_TLS_CODES: ReadonlySet<unknown> = new Set([
   'ERR_SSL_HTTP_REQUEST',
 ]);
 
-/** The end of a TLS connection that may not speak TLS. */
-type PlainPeer = 'server' | 'proxy';
-/** What to do about an answer that is not TLS. */
-const NOT_TLS_ADVICE: Readonly<Record<PlainPeer, string>> = {
-  server: 'the server does not speak TLS there; use ws:',
-  proxy: 'the proxy does not speak TLS there; use http:',
-};
+/**
+ * The server that the caller named, another server after a redirect, or a proxy. The server's
+ * identity options do not apply after a redirect. A proxy has its own TLS options.
+ */
+export type PeerKind = 'server' | 'redirect' | 'proxy';
 
 /**
  * The error of a dial whose connection failed. The message says what failed, the message of
@@ -117,7 +115,7 @@ const NOT_TLS_ADVICE: Readonly<Record<PlainPeer, string>> = {
 export function dialError(
   what: string,
   cause: unknown,
-  peer: PlainPeer = 'server',
+  peer: PeerKind = 'server',
   advice = '',
 ): TransportError {
   const why = [causeText(cause), meaningOf(cause, peer)].filter((text) => text !== '');
@@ -125,9 +123,13 @@ export function dialError(
   return new TransportError(message + advice, { cause });
 }
 
-function meaningOf(cause: unknown, peer: PlainPeer): string {
+function meaningOf(cause: unknown, peer: PeerKind): string {
   const code = propertyOf(cause, 'code');
-  if (NOT_TLS_CODES.has(code)) return NOT_TLS_ADVICE[peer];
+  if (NOT_TLS_CODES.has(code)) {
+    return peer === 'proxy'
+      ? 'the proxy does not speak TLS there; use http:'
+      : 'the server does not speak TLS there; use ws:';
+  }
   const meaning = MEANINGS.get(code) ?? '';
   return code === 'ENOTFOUND' ? meaning + nameAdvice(propertyOf(cause, 'hostname')) : meaning;
 }

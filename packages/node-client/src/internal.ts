@@ -13,7 +13,6 @@ export {
 } from './exchange.ts';
 export {
   askOnStream,
-  HeadersTooLarge,
   SharedSession,
   Unprocessed,
 } from './http2/on-demand.ts';

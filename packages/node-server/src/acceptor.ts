@@ -1,8 +1,9 @@
+import type { Duplex } from 'node:stream';
 import { checked } from '@ws/codec/internal';
 import { type CloseInfo, Conn, type Observer, type Platform, TransportError } from '@ws/conn';
 import { internalsOf, limitRate, ResolvedOptions, WriteBudget } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
-import { inScope, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
+import { addressOf, inScope, isInstance, prepareReadBuffer } from '@ws/node-io/internal';
 import { takeSocket } from './client-socket.ts';
 import {
   type CloseOptions,
@@ -16,11 +17,11 @@ import { NO_HEADERS } from './headers.ts';
 import {
   type AnyUpgraderOptions,
   checkUpgraderOptions,
+  type HeadChecks,
   pickUpgraderOptions,
   type UpgraderPlan,
 } from './options.ts';
 import { PendingWork } from './pending-work.ts';
-import type { HeadCallbacks } from './policies/head/head-callbacks.ts';
 import { limitLifetime } from './policies/lifetime.ts';
 import { Limits } from './policies/limits.ts';
 import { Refusals } from './responder/refusals.ts';
@@ -71,7 +72,7 @@ export class Acceptor {
    * @param callbacks - Undefined for requests of node:http.
    * @throws TypeError or RangeError that names the bad or unknown option.
    */
-  constructor(options: AnyUpgraderOptions, callbacks?: HeadCallbacks) {
+  constructor(options: AnyUpgraderOptions, callbacks?: HeadChecks) {
     const plan = checkUpgraderOptions(options, { callbacks });
     if (plan.readBuffer) void prepareReadBuffer();
     this.plan = plan;
@@ -96,29 +97,30 @@ export class Acceptor {
   }
 
   /**
-   * @param upgrader - Its method `close` was called.
+   * @param owner - Its method `close` was called.
+   * @param run - Closes the connections, and what else the owner has.
    * @throws (rejects with) TypeError or RangeError that names the bad option.
    */
-  close(options: CloseOptions, upgrader: object): Promise<CloseResult> {
+  close(
+    options: CloseOptions,
+    owner: object,
+    run = (plan: ClosePlan): Promise<CloseResult> => this.work.close(plan),
+  ): Promise<CloseResult> {
     try {
-      const check = (): ClosePlan => checkCloseOptions(options, this.plan.close);
-      return this.work.close(checked(check, upgrader, 'close'));
+      return run(checked(() => checkCloseOptions(options, this.plan.close), owner, 'close'));
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
   /**
-   * Records a refusal that is written outside a handshake.
+   * Records a refusal.
    *
-   * @param peer - The address of the other end.
+   * @param request - Undefined for one that was not parsed.
    */
-  recordRefusal(
-    error: HandshakeError,
-    peer: string | undefined,
-    request: UpgradeRequest | undefined,
-  ): void {
-    this.#refusals.record(error, request, request === undefined ? peer : request.address);
+  recordRefusal(error: HandshakeError, stream: Duplex, request: UpgradeRequest | undefined): void {
+    const address = request === undefined ? addressOf(stream, 'remoteAddress') : request.address;
+    this.#refusals.record(error, request, address);
   }
 
   /** @throws TypeError that names the route or the argument. */
@@ -178,7 +180,7 @@ export class Acceptor {
   }
 
   /**
-   * The story of an upgrade; the table in `checks-in-order.ts` lists its faults. The connection opens within
+   * The story of an upgrade; the table in `upgrade-request.ts` lists its faults. The connection opens within
    * this call, unless the handshake has to wait.
    *
    * @throws (or rejects with) the error of the handshake, after the refusal was written.
@@ -248,7 +250,7 @@ export class Acceptor {
   async #fail(upgrade: UpgradeRequest, error: unknown): Promise<never> {
     const { responder, plan } = upgrade;
     const refusal = refusalOf(error, responder);
-    if (refusal !== undefined) this.#refusals.record(refusal, upgrade, upgrade.address);
+    if (refusal !== undefined) this.recordRefusal(refusal, responder.stream, upgrade);
     try {
       await upgrade.answerFailure(refusal, plan.error);
     } catch (fault) {

@@ -10,10 +10,11 @@ import { resolve } from 'node:path';
 import { Server as TlsServer } from 'node:tls';
 import { isError } from '@ws/conn/internal';
 import { withReadableKeys } from '@ws/node-io/internal';
+import type { ErrorReporter } from './error-reporter.ts';
 import { makeHttp2Server } from './http2/on-demand.ts';
 import { clientErrorListener } from './responder/client-error.ts';
 import type { OnRefused } from './responder/refusals.ts';
-import { http2OptionsOf, type ListenAddress, type ServeOptions } from './serve-options.ts';
+import { type ListenAddress, type ServeOptions } from './serve-options.ts';
 import { guardedTls } from './tls-callbacks.ts';
 
 /** Sockets of a server above its connections and handshakes: for plain requests. */
@@ -36,12 +37,12 @@ export function maxSockets({
 /**
  * Makes a server. `handshakeTimeout` also bounds the TLS handshake and the request head.
  *
- * @param failed - Gets the errors of the functions in `options.tls`.
+ * @param reporter - Gets the errors of the functions in `options.tls`.
  * @param refused - Gets the refusals of bytes that are no HTTP request.
  */
 export function makeServer<Result>(
   options: ServeOptions<Result>,
-  failed: (error: unknown, where: string) => void,
+  reporter: ErrorReporter,
   refused: OnRefused,
 ): HttpServer | HttpsServer {
   const { handshakeTimeout = 10_000, tls } = options;
@@ -58,7 +59,7 @@ export function makeServer<Result>(
   // heads. requireHostHeader: Node answers a request without Host itself, and then serves the next
   // request on the socket.
   const strict = { ...bounds, insecureHTTPParser: false, requireHostHeader: false };
-  const guarded = tls && { ...strict, ...tlsBound, ...tls, ...guardedTls(tls, failed) };
+  const guarded = tls && { ...strict, ...tlsBound, ...tls, ...guardedTls(tls, reporter) };
   const http = http2Server(options.http2, guarded, strict) ?? http1Server(guarded, strict);
   // `http.Server.close` (since Node 19) calls this. It would end connections whose last answer is
   // not sent yet.
@@ -84,8 +85,8 @@ function http2Server(
   tls: ServerOptions | undefined,
   strict: ServerOptions,
 ): HttpsServer | undefined {
-  const options = http2OptionsOf(http2);
-  if (options === undefined) return undefined;
+  if (!http2) return undefined;
+  const options = typeof http2 === 'object' ? http2 : {};
   const server = withReadableKeys('tls', () => makeHttp2Server(options, tls));
   // node:http2 reads the bounds of HTTP/1.1 from the server, not from its options, and has no default for
   // `keepAliveTimeout`. With HTTP/1.1 beside it, the server emits the events of an https.Server.

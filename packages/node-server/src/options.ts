@@ -1,7 +1,7 @@
 import { totalmem } from 'node:os';
 import process from 'node:process';
 import { inspect } from 'node:util';
-import type { SameHost } from '@ws/codec';
+import type { RequestFacts, SameHost } from '@ws/codec';
 import type { ConnSettings, RateLimit } from '@ws/conn';
 import {
   bound,
@@ -16,6 +16,7 @@ import { assertOption, transportHighWaterMark, wantsReadBuffer } from '@ws/node-
 import { type CloseOptions, type ClosePlan, checkCloseOptions } from './close-options.ts';
 import type { AppRequest, AuthenticateContext, HandshakeRequest } from './conn-handler.ts';
 import { ErrorReporter, type ServerReport } from './error-reporter.ts';
+import type { HeaderPair } from './errors.ts';
 import { type HeadersOption, type HeadersSource, optionHeaderPairs } from './headers.ts';
 import { HostPolicy } from './policies/allowed-hosts.ts';
 import type { AuthOf } from './policies/authenticate.ts';
@@ -27,7 +28,6 @@ import {
   type TrustProxy,
 } from './policies/client-address.ts';
 import type { ErrorHook } from './policies/error-hook.ts';
-import type { HeadCallbacks } from './policies/head/head-callbacks.ts';
 import { checkLifetime, type LifetimePlan, type MaxLifetime } from './policies/lifetime.ts';
 import type { LimitValues } from './policies/limits.ts';
 import { type CheckOrigin, OriginPolicy } from './policies/origin.ts';
@@ -202,6 +202,17 @@ export function pickUpgraderOptions<Result, Req>(
 
 type CountName = keyof LimitValues | 'maxTotalBufferedAmount';
 
+/** The callbacks of `serveRaw`, as the steps of a handshake call them. */
+export type HeadChecks = {
+  /** @throws HandshakeError for the first callback that refuses. */
+  checkHead(facts: RequestFacts): void;
+  /**
+   * @returns Headers for the 101.
+   * @throws HandshakeError when the handshake must not continue.
+   */
+  beforeUpgrade(facts: RequestFacts): readonly HeaderPair[];
+};
+
 /** {@link UpgraderOptions}, checked. */
 export interface UpgraderPlan {
   readonly subprotocols: Subprotocols<AppRequest> | undefined;
@@ -211,7 +222,7 @@ export interface UpgraderPlan {
   /** The server's, then the route's. */
   readonly headers: readonly HeadersSource[];
   /** Undefined for requests of node:http. */
-  readonly callbacks: HeadCallbacks | undefined;
+  readonly callbacks: HeadChecks | undefined;
   readonly rate: ReturnType<typeof checkRate> | undefined;
   readonly maxLifetime: LifetimePlan | undefined;
   readonly close: ClosePlan;

@@ -41,8 +41,8 @@ export class PendingWork {
    * open, clients that retry would hold it until its timeout.
    */
   refusalsHoldClose = true;
-  /** HTTP responses that are not sent yet. `serve` sets it. */
-  pendingResponses: () => number = () => 0;
+  /** Responses to plain requests that are not sent yet. */
+  responses = 0;
   /** Sockets with an unanswered request, or with a refusal that the client is still reading. */
   readonly #sockets = new Set<Duplex>();
   /** One listener for all sockets, to save memory per connection. */
@@ -84,7 +84,7 @@ export class PendingWork {
   removeSocket(socket: Duplex): void {
     if (!this.#sockets.delete(socket)) return;
     socket.off('close', this.#onSocketClose);
-    this.progress();
+    this.#progress();
   }
 
   /** Counts a connection until {@link removeConn}. A close that has begun closes it at once. */
@@ -105,7 +105,7 @@ export class PendingWork {
     this.connections.delete(conn);
     const receiving = this.isClosing ? internalsOf(conn).unfinishedReceive : undefined;
     if (receiving !== undefined) this.#waitFor(receiving);
-    this.progress();
+    this.#progress();
   }
 
   #waitFor(receiving: Promise<unknown>): void {
@@ -120,11 +120,17 @@ export class PendingWork {
 
   handlerSettled(): void {
     this.handlers--;
-    this.progress();
+    this.#progress();
+  }
+
+  /** Responses were sent, or their socket has closed. */
+  responsesOver(count: number): void {
+    this.responses -= count;
+    this.#progress();
   }
 
   /** Checks whether a pending {@link close} can end. */
-  progress(): void {
+  #progress(): void {
     this.#onProgress?.();
   }
 
@@ -195,7 +201,7 @@ export class PendingWork {
   }
 
   #isIdle(): boolean {
-    const requests = this.#sockets.size + this.pendingResponses();
+    const requests = this.#sockets.size + this.responses;
     return this.connections.size + requests + this.handlers === 0;
   }
 

@@ -8,7 +8,7 @@ import {
 } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { RequestFacts } from '@ws/codec';
-import { hasToken, isHost } from '@ws/codec/internal';
+import { hasToken, parseHostPort } from '@ws/codec/internal';
 import { isThenable } from '@ws/conn/internal';
 import { cutStream } from '@ws/node-io/internal';
 import type { AppRequest } from './conn-handler.ts';
@@ -123,10 +123,8 @@ function refuseFailedRequest(res: ServerResponse): void {
  * sent.
  */
 export class PlainRequests {
-  /** Responses that are not sent yet. */
-  pending = 0;
   readonly #serve: RequestListener;
-  readonly #progress: () => void;
+  readonly #work: PendingWork;
   readonly #onRefused: OnRefused;
   readonly #open = new Map<Duplex, Set<ServerResponse>>();
   readonly #refused = new WeakSet<Duplex>();
@@ -134,12 +132,11 @@ export class PlainRequests {
 
   /**
    * @param serve - Answers well-formed requests.
-   * @param progress - Called when a response was sent or its socket has closed.
    * @param refused - Gets each refusal before it is written.
    */
-  constructor(serve: RequestListener, progress: () => void, refused: OnRefused) {
+  constructor(serve: RequestListener, work: PendingWork, refused: OnRefused) {
     this.#serve = serve;
-    this.#progress = progress;
+    this.#work = work;
     this.#onRefused = refused;
   }
 
@@ -180,9 +177,9 @@ export class PlainRequests {
     if (isCompatRequest(res.req)) resetAfterAnswer(res.req.stream);
     const open = this.#openOn(socket);
     open.add(res);
-    this.pending++;
+    this.#work.responses++;
     res.once('close', () => {
-      if (open.delete(res)) this.#over(1);
+      if (open.delete(res)) this.#work.responsesOver(1);
     });
     return true;
   }
@@ -198,15 +195,10 @@ export class PlainRequests {
     this.#open.set(socket, open);
     socket.once('close', () => {
       this.#open.delete(socket);
-      this.#over(open.size);
+      this.#work.responsesOver(open.size);
       open.clear();
     });
     return open;
-  }
-
-  #over(responses: number): void {
-    this.pending -= responses;
-    this.#progress();
   }
 }
 
@@ -240,7 +232,7 @@ export function plainRequestFault(
   const [host, ...others] = facts.lines('host');
   if (others.length > 0) return refuse('repeated');
   // An empty host is valid, for a target without an authority.
-  if (host !== undefined && host !== '' && !isHost(host)) return refuse('not a valid host');
+  if (host && parseHostPort(host) === undefined) return refuse('not a valid host');
   if (host === undefined) return facts.version === '1.1' ? refuse('missing') : undefined;
   const [authority = host] = facts.lines(':authority');
   return isSameHost(host, authority) ? undefined : refuse("another than ':authority'");

@@ -266,11 +266,3 @@ function checkServer(options: ServeOptions<unknown>): void {
     throw new TypeError('server: it is already listening; omit port, host, socketPath and listen');
   }
 }
-
-/** Returns the option `http2` of `serve` as an object; undefined without HTTP/2. */
-export function http2OptionsOf(
-  http2: boolean | 'clear' | Http2Options | undefined,
-): Http2Options | undefined {
-  if (typeof http2 === 'object') return http2;
-  return http2 ? {} : undefined;
-}

@@ -2,7 +2,6 @@ import type { Server as HttpServer, RequestListener } from 'node:http';
 import type { Server as HttpsServer } from 'node:https';
 import type { SecureContextOptions } from 'node:tls';
 import { checked, NO_BYTES } from '@ws/codec/internal';
-import { addressOf } from '@ws/node-io/internal';
 import { Acceptor, type AnyHandlers } from './acceptor.ts';
 import type { UpgradeListener } from './conn-handler.ts';
 import { makeServer } from './http-server.ts';
@@ -19,12 +18,7 @@ import {
 import type { AuthOf } from './policies/authenticate.ts';
 import type { OnRefused } from './responder/refusals.ts';
 import type { HandlerOrRoutes } from './route.ts';
-import {
-  checkServeOptions,
-  http2OptionsOf,
-  namesAddress,
-  type ServeOptions,
-} from './serve-options.ts';
+import { checkServeOptions, namesAddress, type ServeOptions } from './serve-options.ts';
 import { type RunningServer, ServerBase } from './server-base.ts';
 import { streamListener, upgradeListener, upgradeOfNode } from './upgrade-listeners.ts';
 
@@ -104,10 +98,9 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
     const { reporter } = acceptor.plan;
     const refused: OnRefused = (error, socket, req) => {
       const request = req && upgradeOfNode(acceptor.plan, req, socket, NO_BYTES);
-      acceptor.recordRefusal(error, addressOf(socket, 'remoteAddress'), request);
+      acceptor.recordRefusal(error, socket, request);
     };
-    const failed = (error: unknown, where: string): void => reporter.failed(error, { where });
-    const http = server ?? makeServer(options, failed, refused);
+    const http = server ?? makeServer(options, reporter, refused);
     super('serve', http, acceptor, options, options.tls ?? contextOf(server));
     this.http = http;
     this.#onUpgrade = onUpgrade;
@@ -116,11 +109,8 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
     const request = options.request && guardListener(options.request, reporter, acceptor.work);
     const answer426 = upgradeRequired(refused);
     if (server === undefined) {
-      const { work } = acceptor;
-      const plain = new PlainRequests(request ?? answer426, () => work.progress(), refused);
-      work.pendingResponses = () => plain.pending;
-      this.#plain = plain;
-      this.#onRequest = plain.onRequest;
+      this.#plain = new PlainRequests(request ?? answer426, acceptor.work, refused);
+      this.#onRequest = this.#plain.onRequest;
     } else {
       acceptor.work.refusalsHoldClose = false;
       this.#onRequest = request ?? this.#unlessOtherListeners(answer426);
@@ -170,8 +160,7 @@ class HttpWsServer<Auth> extends ServerBase<Auth> implements WsServer<Auth> {
     // without an answer.
     this.http.on('connect', this.#onUpgrade);
     this.http.on('checkExpectation', this.#plain!.onExpectation);
-    const http2 = http2OptionsOf(this.#options.http2);
-    if (http2 !== undefined) {
+    if (this.#options.http2) {
       const { settings, handshakeTimeout } = this.acceptor.plan;
       this.#sessions = new Http2Sessions(
         this.http,

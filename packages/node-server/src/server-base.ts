@@ -4,12 +4,7 @@ import { checked } from '@ws/codec/internal';
 import type { Conn } from '@ws/conn';
 import { prepareReadBuffer, withReadableKeys } from '@ws/node-io/internal';
 import type { Acceptor, ServerStats } from './acceptor.ts';
-import {
-  type CloseOptions,
-  type ClosePlan,
-  type CloseResult,
-  checkCloseOptions,
-} from './close-options.ts';
+import type { CloseOptions, ClosePlan, CloseResult } from './close-options.ts';
 import { listenOn, maxSockets, urlOf } from './http-server.ts';
 import type { UpgraderOptions } from './options.ts';
 import { SocketLimits } from './policies/limits.ts';
@@ -111,14 +106,7 @@ export abstract class ServerBase<Auth> implements RunningServer<Auth> {
   }
 
   close(options: CloseOptions = {}): Promise<CloseResult> {
-    try {
-      const check = (): ClosePlan => checkCloseOptions(options, this.acceptor.plan.close);
-      const plan = checked(check, this, 'close');
-      this.#closed ??= this.#close(plan);
-      return this.#closed;
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return this.acceptor.close(options, this, (plan) => (this.#closed ??= this.#close(plan)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

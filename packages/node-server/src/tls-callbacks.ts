@@ -1,6 +1,7 @@
 import type { TlsOptions } from 'node:tls';
 import { isThenable } from '@ws/conn/internal';
 import { asError, describeResult } from '@ws/node-io/internal';
+import type { ErrorReporter } from './error-reporter.ts';
 
 type Callbacks = Pick<TlsOptions, 'SNICallback' | 'ALPNCallback' | 'pskCallback'>;
 
@@ -8,12 +9,13 @@ type Callbacks = Pick<TlsOptions, 'SNICallback' | 'ALPNCallback' | 'pskCallback'
  * Wraps the functions among the TLS options of a server. One that throws or returns a promise
  * fails the TLS handshake of its client. Unguarded, a promise that rejects would end the process.
  *
- * @param failed - Gets the error and the name of the option.
+ * @param reporter - Gets the errors.
  */
 export function guardedTls(
   { SNICallback, ALPNCallback, pskCallback }: Callbacks,
-  failed: (error: unknown, where: string) => void,
+  reporter: ErrorReporter,
 ): Callbacks {
+  const failed = (error: unknown, where: string): void => reporter.failed(error, { where });
   const guarded: Callbacks = {};
   if (SNICallback !== undefined) {
     guarded.SNICallback = (name, done) => {

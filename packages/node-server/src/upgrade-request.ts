@@ -11,10 +11,9 @@ import { NO_BYTES } from '@ws/codec/internal';
 import { deflateLimits, isThenable } from '@ws/conn/internal';
 import { nodePlatform } from '@ws/node-io';
 import { cutStream } from '@ws/node-io/internal';
-import { alreadyAnswered, checkInOrder } from './checks-in-order.ts';
 import { assertOpen, disconnectError, forgetTaken } from './client-socket.ts';
 import type { AppRequest, HandlerContext } from './conn-handler.ts';
-import { type HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
+import { HandshakeError, type HeaderPair, serverFault, unexpectedResult } from './errors.ts';
 import { HandshakeWaits } from './handshake-waits.ts';
 import {
   type AnyResponse,
@@ -25,13 +24,12 @@ import {
   returnedHeaders,
 } from './headers.ts';
 import type { UpgraderPlan } from './options.ts';
-import { type Admission, admissionOf } from './policies/admit.ts';
+import { Admission } from './policies/admit.ts';
 import { readAuth, responseRefusal, thrownBy } from './policies/authenticate.ts';
 import { type ErrorHook, refuseByHook } from './policies/error-hook.ts';
-import { beforeUpgrade } from './policies/head/on-demand.ts';
 import type { Reservation } from './policies/limits.ts';
 import { selectSubprotocol } from './policies/select-subprotocol.ts';
-import { applyRules, IncomingFacts } from './request.ts';
+import { applyRules, headFault, IncomingFacts } from './request.ts';
 import type { Responder } from './responder/responder.ts';
 import type { HandlerRunner } from './route.ts';
 import {
@@ -49,11 +47,37 @@ const NO_ROUTER: Router<undefined> = anyPath(undefined);
 /** Both ends have agreed; a promise if something has to be waited for. */
 type Agreement = void | Promise<void>;
 
+// Of several faults of an upgrade request, the first one of this table is answered. The acceptor takes the
+// socket and counts the request. The others are methods of `UpgradeRequest`.
+//
+// | who | fault | answer |
+// |---|---|---|
+// | acceptor | the socket is in use | none |
+// | | `clientAddress` has failed | 500 |
+// | | the server is closing, or has too many handshakes or connections | 503, 429 |
+// | | the headers of a call of `upgrade` are no headers | 500 |
+// | `negotiate` | the client disconnects, or answers to its earlier requests take too long | none |
+// | at any time until the answer | the handshake takes too long; bytes after the head exceed their bound | 503; 400 |
+// | `#checkHead` | a request of node:http2's compatibility API | 400 |
+// | | the application has answered | none |
+// | | dropped header lines, or a head that is too large | 400, 431 |
+// | | the rules of the request, in the order of `requestRules` in the codec | 4xx, 501 |
+// | | a call outside the event 'upgrade' | 500 |
+// | | a callback of `serveRaw` refuses | its own |
+// | | no route | 404, 400 |
+// | | the caller's headers have `Sec-WebSocket-Extensions` | 500 |
+// | | the host | 421 |
+// | | repeated Origin lines | 400 |
+// | `#checkOrigin`, ... | the origin | 403 |
+// | | the rules of the offers | 400 |
+// | | `authenticate` refuses | its own |
+// | | the subprotocol | 400, 500 |
+// | | the option `headers`, then `onBeforeUpgrade` | 500 |
+// | acceptor | the client has disconnected, or the application has answered | none; 400 after a FIN |
+
 /**
  * One upgrade request, whatever has parsed it, from its checks to its answer. The acceptor takes the
  * socket and counts the request, `negotiate` checks it, and the acceptor opens the connection.
- *
- * The file `checks-in-order.ts` lists the faults in the order in which they are answered.
  */
 export class UpgradeRequest {
   /**
@@ -174,12 +198,34 @@ export class UpgradeRequest {
         });
     }
     this.#extra = extra;
-    checkInOrder(this, extra);
+    this.#checkHead();
     return this.#checkOrigin();
   }
 
+  /**
+   * The checks before the one of the origin. No function of the application runs here, except the
+   * callbacks of `serveRaw`.
+   *
+   * @throws the first fault.
+   */
+  #checkHead(): void {
+    const { facts, incoming, responder } = this;
+    if (responder.fault !== undefined) throw responder.fault;
+    if (responder.isAnswered) throw alreadyAnswered();
+    const fault = incoming && headFault(incoming);
+    if (fault !== undefined) throw fault;
+    applyRules(facts, 'request');
+    if (responder.isReadByServer) throw outsideUpgrade();
+    this.plan.callbacks?.checkHead(facts);
+    this.#takeRoute();
+    this.#extra.forEach(rejectExtensionsHeader);
+    const { hosts } = this.plan;
+    if (!hosts.allows(facts)) throw hosts.refusal(facts);
+    applyRules(facts, 'origin');
+  }
+
   /** Finds the route. Its handler, its options and the context of its handler count from here on. */
-  takeRoute(): void {
+  #takeRoute(): void {
     const target = pathForm(this.facts.target);
     // An application that compares `req.url` with a path would otherwise miss the path of an
     // absolute URI, and the router would not.
@@ -238,7 +284,7 @@ export class UpgradeRequest {
 
   #authenticated(result: unknown): Agreement {
     const { headers, reporter } = this.plan;
-    const admission = admissionOf(result);
+    const admission = Admission.is(result) ? result : undefined;
     const returned = admission === undefined ? result : admission.auth;
     if (returned === undefined) {
       const place = admission === undefined ? '' : ' in admit';
@@ -289,7 +335,7 @@ export class UpgradeRequest {
     const { callbacks, settings } = this.plan;
     const extra = this.#extra;
     if (callbacks !== undefined) {
-      this.headers = mergeHeaders(this.headers, beforeUpgrade(callbacks, facts));
+      this.headers = mergeHeaders(this.headers, callbacks.beforeUpgrade(facts));
     }
     if (extra.length > 0) {
       this.headers = mergeHeaders(this.headers, extra.filter(isNoSubprotocol));
@@ -430,7 +476,31 @@ function contextOf(
   };
 }
 
+/** The upgrader negotiates extensions, as in gorilla/websocket. */
+function rejectExtensionsHeader([name]: HeaderPair): void {
+  if (name.toLowerCase() !== 'sec-websocket-extensions') return;
+  throw new HandshakeError(
+    500,
+    "the application must not set 'Sec-WebSocket-Extensions'; use option compression",
+  );
+}
+
 /** The subprotocol of this request was agreed on, and has its own line. */
 function isNoSubprotocol([name]: HeaderPair): boolean {
   return name.toLowerCase() !== 'sec-websocket-protocol';
+}
+
+/** The error for a caller that upgrades a request which has an answer. */
+function alreadyAnswered(): Error {
+  return new Error('websocket: the request was already answered');
+}
+
+/**
+ * The error for a call outside a listener for 'upgrade'. There Node parses the first frames as
+ * requests, so the frames are lost.
+ */
+function outsideUpgrade(): HandshakeError {
+  const message = "upgrade was called outside a listener for 'upgrade'";
+  const cause = new Error(`websocket: ${message}`);
+  return new HandshakeError(500, message, { body: 'Internal Server Error\n', cause });
 }

@@ -2,9 +2,8 @@
 import { configureCompression } from '@ws/node-io';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Conn, Upgrader, type UpgraderOptions } from '../src/index.ts';
-import { connectRaw, nothingUnhandled, type RawPeer, TestServer, trapLeftovers } from './raw.ts';
+import { connectRaw, type RawPeer, TestServer, trapLeftovers } from './raw.ts';
 
-nothingUnhandled();
 trapLeftovers();
 
 const servers: TestServer[] = [];

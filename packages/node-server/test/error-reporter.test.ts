@@ -7,19 +7,10 @@ import {
   isCloseError,
   type ServeOptions,
   type ServerReportContext,
-  serve,
   TransportError,
 } from '../src/index.ts';
-import {
-  connectRaw,
-  masked,
-  nothingUnhandled,
-  type RawPeer,
-  request,
-  trapLeftovers,
-} from './raw.ts';
+import { connectRaw, masked, type RawPeer, request, serving, trapLeftovers } from './raw.ts';
 
-nothingUnhandled();
 trapLeftovers();
 
 /**
@@ -36,21 +27,17 @@ async function reportedOf(
   const work = new Promise<unknown>((resolve) => {
     settled = resolve;
   });
-  const server = await serve(
-    { host: '127.0.0.1', ...options, report: (error) => reported.push(error) },
-    (conn) => {
-      const result = Promise.resolve(handler(conn));
-      settled(
-        result.then(
-          () => conn.closed,
-          () => conn.closed,
-        ),
-      );
-      return result;
-    },
-  );
-  onTestFinished(async () => void (await server.close({ timeout: 1 })));
-  const client = await connectRaw(Number(new URL(server.url).port));
+  const server = await serving({ ...options, report: (error) => reported.push(error) }, (conn) => {
+    const result = Promise.resolve(handler(conn));
+    settled(
+      result.then(
+        () => conn.closed,
+        () => conn.closed,
+      ),
+    );
+    return result;
+  });
+  const client = await connectRaw(server.port);
   onTestFinished(() => void client.stream.destroy());
   await client.upgrade();
   await act(client);
@@ -181,26 +168,23 @@ describe('report', () => {
     const fail = (text: string) => () => {
       throw new Error(text);
     };
-    const server = await serve(
+    const server = await serving(
       {
-        host: '127.0.0.1',
         report: (error, { where }) => reported.push(`${where}: ${String(error)}`),
         authenticate: fail('mine'),
         error: fail('hook'),
       },
       () => {},
     );
-    onTestFinished(async () => void (await server.close({ timeout: 1 })));
-    const client = await connectRaw(Number(new URL(server.url).port));
+    const client = await connectRaw(server.port);
     expect((await client.upgrade()).status).toBe(500);
     expect(reported).toEqual(['authenticate: Error: mine', 'upgrade: Error: hook']);
   });
 
   it('gets where the error was thrown', async () => {
     const contexts: ServerReportContext[] = [];
-    const server = await serve(
+    const server = await serving(
       {
-        host: '127.0.0.1',
         report: (_error, context) => void contexts.push(context),
         authenticate: (req) => {
           if (req.url === '/refused') throw new Error('mine');
@@ -212,9 +196,8 @@ describe('report', () => {
         throw new Error('mine');
       },
     );
-    onTestFinished(async () => void (await server.close({ timeout: 1 })));
     for (const path of ['/refused', '/']) {
-      const client = await connectRaw(Number(new URL(server.url).port));
+      const client = await connectRaw(server.port);
       onTestFinished(() => void client.stream.destroy());
       client.stream.write(request({ line: `GET ${path} HTTP/1.1` }));
       const end = path === '/' ? Buffer.from([0x88, 2]) : Buffer.from(' 500 ');

@@ -5,10 +5,9 @@ import type { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { selfSigned } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type Conn, formatCloseMessage, serve, Upgrader } from '../src/index.ts';
-import { connectRaw, masked, nothingUnhandled, RawPeer, trapLeftovers } from './raw.ts';
+import { type Conn, formatCloseMessage, Upgrader } from '../src/index.ts';
+import { connectRaw, masked, RawPeer, serving, trapLeftovers } from './raw.ts';
 
-nothingUnhandled();
 trapLeftovers();
 
 type OnConn = (conn: Conn) => void;
@@ -42,9 +41,8 @@ const ways: readonly {
     by: 'serve',
     async start(secure, onConn) {
       const tls = secure ? await selfSigned() : undefined;
-      const server = await serve({ host: '127.0.0.1', tls }, onConn);
-      onTestFinished(async () => void (await server.close()));
-      return Number(new URL(server.url).port);
+      const server = await serving({ tls }, onConn);
+      return server.port;
     },
   },
   {

@@ -3,9 +3,8 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { type ServeOptions, serve } from '../src/index.ts';
 import { upgraderOptionNames } from '../src/options.ts';
 import { serveOptionNames } from '../src/serve-options.ts';
-import { connectRaw, nothingUnhandled, parseAnswer, request, trapLeftovers } from './raw.ts';
+import { connectRaw, parseAnswer, request, trapLeftovers } from './raw.ts';
 
-nothingUnhandled();
 trapLeftovers();
 
 type Fn = () => unknown;

@@ -1,8 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { route, type ServeOptions, serve } from '../src/index.ts';
-import { type Answer, exchange, nothingUnhandled, request, trapLeftovers } from './raw.ts';
+import { type Answer, exchange, request, trapLeftovers } from './raw.ts';
 
-nothingUnhandled();
 trapLeftovers();
 
 type Headers = ServeOptions<unknown>['headers'];

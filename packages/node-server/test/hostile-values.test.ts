@@ -2,9 +2,8 @@
 // is reported once, and nothing is uncaught.
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type ServeOptions, serve } from '../src/index.ts';
-import { connectRaw, nothingUnhandled, parseAnswer, request, trapLeftovers } from './raw.ts';
+import { connectRaw, parseAnswer, request, trapLeftovers } from './raw.ts';
 
-nothingUnhandled();
 trapLeftovers();
 
 function thrower(): never {

@@ -7,17 +7,15 @@ import {
 } from 'node:http';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { serve } from '../src/index.ts';
-import { connectRaw, exchange, nothingUnhandled, parseAnswer, trapLeftovers } from './raw.ts';
+import { connectRaw, exchange, parseAnswer, serving, trapLeftovers } from './raw.ts';
 
-nothingUnhandled();
 trapLeftovers();
 
 /** Sends bytes to the plain requests of a server. */
 async function answerTo(bytes: string): Promise<{ status: number; served: string[] }> {
   const served: string[] = [];
-  const server = await serve(
+  const server = await serving(
     {
-      host: '127.0.0.1',
       request: (req, res) => {
         served.push(req.url!);
         res.setHeader('Connection', 'close').end('a page');
@@ -25,8 +23,7 @@ async function answerTo(bytes: string): Promise<{ status: number; served: string
     },
     () => {},
   );
-  onTestFinished(async () => void (await server.close()));
-  const client = await connectRaw(Number(new URL(server.url).port));
+  const client = await connectRaw(server.port);
   client.stream.write(bytes);
   await client.closed;
   return { status: parseAnswer(client.received.toString()).status, served };

@@ -2,9 +2,16 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type Answer, parseAnswer, RawPeer, turn } from '@ws/tests';
-import { afterAll, beforeAll, expect } from 'vitest';
-import type { Upgrader } from '../src/index.ts';
+import { type Answer, nothingUnhandled, parseAnswer, RawPeer, turn } from '@ws/tests';
+import { afterAll, beforeAll, expect, onTestFinished } from 'vitest';
+import {
+  type AuthOf,
+  type HandlerOrRoutes,
+  type ServeOptions,
+  serve,
+  type Upgrader,
+  type WsServer,
+} from '../src/index.ts';
 
 export {
   ACCEPT,
@@ -27,6 +34,16 @@ export async function exchange(port: number, bytes: Uint8Array): Promise<Answer>
   await once(socket, 'end');
   socket.destroy();
   return parseAnswer(Buffer.concat(chunks).toString('latin1'));
+}
+
+/** `serve` on 127.0.0.1, closed after the test. */
+export async function serving<Result = undefined, Pattern extends string = string>(
+  options: ServeOptions<Result>,
+  handlerOrRoutes: HandlerOrRoutes<Pattern, AuthOf<Result>>,
+): Promise<WsServer<AuthOf<Result>> & { readonly port: number }> {
+  const server = await serve({ host: '127.0.0.1', ...options }, handlerOrRoutes);
+  onTestFinished(async () => void (await server.close({ timeout: 1 })));
+  return Object.assign(server, { port: Number(new URL(server.url).port) });
 }
 
 /** Connects a raw client. It answers a FIN with a FIN. */
@@ -107,10 +124,11 @@ function held(): Record<string, number> {
 }
 
 /**
- * Makes a file fail that leaves a socket, a server or a timer behind. To be called before its other
- * hooks.
+ * Makes a file fail that leaves a socket, a server or a timer behind, and a test that leaves an error
+ * unhandled. To be called before the other hooks of the file.
  */
 export function trapLeftovers(): void {
+  nothingUnhandled();
   let before: Record<string, number>;
   beforeAll(() => {
     before = held();

@@ -7,9 +7,8 @@ import { WebSocket } from 'ws';
 import { readsIntoBuffer } from '../../node-io/src/read-buffer.ts';
 import { type Conn, serve, Upgrader } from '../src/index.ts';
 import { serveRaw } from '../src/raw/index.ts';
-import { nothingUnhandled, trapLeftovers } from './raw.ts';
+import { trapLeftovers } from './raw.ts';
 
-nothingUnhandled();
 trapLeftovers();
 
 /** Connects with ws, exchanges a message, and returns which way the server's socket reads. */

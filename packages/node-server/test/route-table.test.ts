@@ -4,9 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type ConnHandler, HandshakeError, route, serve, Upgrader } from '../src/index.ts';
 import { RouteTable } from '../src/route-table.ts';
-import { connectRaw, exchange, nothingUnhandled, request, trapLeftovers } from './raw.ts';
+import { connectRaw, exchange, request, serving, trapLeftovers } from './raw.ts';
 
-nothingUnhandled();
 trapLeftovers();
 
 /** A table whose handlers are its patterns. */
@@ -266,8 +265,7 @@ describe('new RouteTable', () => {
 
 /** Serves, and closes after the test. */
 const started = (async (...args: Parameters<typeof serve>) => {
-  const server = await serve(...args);
-  onTestFinished(async () => void (await server.close({ timeout: 1 })));
+  const server = await serving(...args);
   return server;
 }) as typeof serve;
 const portOf = (server: { url: string }): number => Number(new URL(server.url).port);

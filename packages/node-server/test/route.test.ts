@@ -5,19 +5,16 @@ import {
   type Routes,
   route,
   type ServeOptions,
-  serve,
 } from '../src/index.ts';
-import { connectRaw, exchange, nothingUnhandled, request, trapLeftovers } from './raw.ts';
+import { connectRaw, exchange, request, serving, trapLeftovers } from './raw.ts';
 
-nothingUnhandled();
 trapLeftovers();
 
 type AnyRoutes = Routes<string, unknown>;
 
 async function served(options: ServeOptions<unknown>, routes: AnyRoutes): Promise<number> {
-  const server = await serve({ host: '127.0.0.1', ...options }, routes);
-  onTestFinished(async () => void (await server.close({ timeout: 1 })));
-  return Number(new URL(server.url).port);
+  const server = await serving({ ...options }, routes);
+  return server.port;
 }
 
 const at = (path: string, ...add: string[]): Buffer =>

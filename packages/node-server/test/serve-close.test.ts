@@ -15,14 +15,13 @@ import {
 import {
   connectRaw,
   masked,
-  nothingUnhandled,
   parseAnswer,
   RawPeer,
   request,
+  serving,
   trapLeftovers,
 } from './raw.ts';
 
-nothingUnhandled();
 trapLeftovers();
 
 /** A server that keeps the responses to plain requests. */
@@ -32,16 +31,14 @@ async function keeping(options: ServeOptions = {}): Promise<{
   next: (path: string) => Promise<ServerResponse>;
 }> {
   const arrived = new EventEmitter();
-  const server = await serve(
+  const server = await serving(
     {
-      host: '127.0.0.1',
       ...options,
       request: (req: IncomingMessage, res) => void arrived.emit(req.url!, res),
     },
     () => {},
   );
-  onTestFinished(async () => void (await server.close()));
-  const port = Number(new URL(server.url).port);
+  const { port } = server;
   const connect = async (): Promise<RawPeer> => {
     const secure = options.tls !== undefined;
     const where = { port, host: '127.0.0.1' };

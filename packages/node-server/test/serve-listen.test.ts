@@ -9,9 +9,8 @@ import tls from 'node:tls';
 import { newSelfSigned, selfSigned } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type ServeOptions, serve, type WsServer } from '../src/index.ts';
-import { connectRaw, nothingUnhandled, trapLeftovers } from './raw.ts';
+import { connectRaw, serving, trapLeftovers } from './raw.ts';
 
-nothingUnhandled();
 trapLeftovers();
 
 describe('serve({ server })', () => {
@@ -120,8 +119,7 @@ describe('reload', () => {
 
   it('replaces the certificate for new connections', async () => {
     const { key, cert } = await selfSigned();
-    const server = await serve({ host: '127.0.0.1', tls: { key, cert } }, () => {});
-    onTestFinished(async () => void (await server.close()));
+    const server = await serving({ tls: { key, cert } }, () => {});
     const before = await certificateOf(server.url);
     const other = await newSelfSigned();
     server.reload(other);

@@ -13,14 +13,12 @@ import {
   connectRaw,
   exchange,
   masked,
-  nothingUnhandled,
   parseAnswer,
   RawPeer,
   request,
   trapLeftovers,
 } from './raw.ts';
 
-nothingUnhandled();
 trapLeftovers();
 
 const running: WsServer[] = [];

@@ -1,17 +1,15 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { type ServeOptions, serve } from '../src/index.ts';
-import { exchange, nothingUnhandled, request, trapLeftovers } from './raw.ts';
+import { type ServeOptions } from '../src/index.ts';
+import { exchange, request, serving, trapLeftovers } from './raw.ts';
 
-nothingUnhandled();
 trapLeftovers();
 
 /** Opens silent connections, waits until at most `most` are left, and returns how many stay. */
 async function keptOf(count: number, most: number, options: ServeOptions): Promise<number> {
-  const server = await serve({ host: '127.0.0.1', ...options }, (conn) => conn.terminate());
-  onTestFinished(async () => void (await server.close({ timeout: 1 })));
-  const port = Number(new URL(server.url).port);
+  const server = await serving({ ...options }, (conn) => conn.terminate());
+  const { port } = server;
   const sockets = await Promise.all(
     Array.from({ length: count }, async () => {
       const socket = net.connect(port, '127.0.0.1').on('error', () => {});

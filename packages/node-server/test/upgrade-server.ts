@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { afterEach } from 'vitest';
 import type { HeadersInput, Upgrader } from '../src/index.ts';
-import { connectRaw, nothingUnhandled, type RawPeer, TestServer, trapLeftovers } from './raw.ts';
+import { connectRaw, type RawPeer, TestServer, trapLeftovers } from './raw.ts';
 
 export const servers: TestServer[] = [];
 
@@ -10,7 +10,6 @@ export const clients: RawPeer[] = [];
 
 /** Ends the clients and servers of each test, and makes a file fail that leaves something behind. */
 export function endAfterEach(): void {
-  nothingUnhandled();
   trapLeftovers();
   afterEach(async () => {
     for (const client of clients.splice(0)) client.stream.destroy();

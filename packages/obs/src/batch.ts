@@ -3,7 +3,6 @@ import { ObsProtocolError, ObsRequestError } from './errors.ts';
 import type { RequestStatus } from './generated/enums.ts';
 import type { Requests, Responses } from './generated/protocol.ts';
 import { type CallOptions, checkCall, expect, expectType } from './options.ts';
-import { UNKNOWN_STATUS } from './wire.ts';
 
 /** One request of a batch. */
 export type BatchRequest = {
@@ -90,7 +89,8 @@ export function refusalOf(requestType: string, answer: Fields): ObsRequestError 
   if (result === true) return undefined;
   return new ObsRequestError(
     requestType,
-    typeof code === 'number' ? (code as RequestStatus) : UNKNOWN_STATUS,
+    // RequestStatus.Unknown: that object would be in every bundle.
+    typeof code === 'number' ? (code as RequestStatus) : 0,
     comment,
   );
 }

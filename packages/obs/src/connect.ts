@@ -3,10 +3,10 @@ import { checked, whole } from '@ws/conn/internal';
 import { dial as defaultDial } from '@ws/node-client';
 import { type Encoding, type Fields, fieldsOf, typed } from './encoding.ts';
 import { ObsProtocolError } from './errors.ts';
+import { EVENT, HELLO, IDENTIFIED, IDENTIFY } from './generated/wire.ts';
 import { checkSubscriptions, Obs, type ObsInfo } from './obs.ts';
 import { exchange, open, type Plan } from './open.ts';
 import { expect, expectType, type ObsDial, waitOf } from './options.ts';
-import { EVENT, HELLO, IDENTIFIED, IDENTIFY } from './wire.ts';
 
 /** Options of {@link connect}. */
 export interface ConnectOptions {

@@ -14,7 +14,6 @@ import { ObsCloseError, ObsProtocolError } from './errors.ts';
 import { Listeners } from './listeners.ts';
 import type { ObsConn, Wait } from './options.ts';
 import { Waits } from './waits.ts';
-import { ABNORMAL_CLOSURE, GOING_AWAY, NO_STATUS_RECEIVED, NORMAL_CLOSURE } from './wire.ts';
 
 /**
  * Sends the message of a request: see the promise of `Conn.send`. Sends nothing and returns
@@ -24,6 +23,11 @@ export type Send = () => Promise<void> | undefined;
 
 /** The time in ms between two reports of malformed messages. */
 const REPORT_INTERVAL = 1_000;
+
+// RFC 6455, section 7.4.1. A bundle would keep the object CloseCode.
+const ABNORMAL_CLOSURE = 1006;
+/** Close codes of a normal end: of `close`, of an OBS that exits, and of a frame without a code. */
+const NORMAL_CODES = [1000, 1001, 1005] as const;
 
 /** How a connection to OBS ended: as of a Conn. `code` may be a `WebSocketCloseCode`. */
 export type ObsClose = CloseInfo;
@@ -191,7 +195,7 @@ export class ObsConnection {
     const error = new ObsCloseError(info);
     this.#closeError = error;
     this.#waits.end(error);
-    const isNormal = isCloseError(error, NORMAL_CLOSURE, GOING_AWAY, NO_STATUS_RECEIVED);
+    const isNormal = isCloseError(error, ...NORMAL_CODES);
     this.listeners.end(isNormal ? undefined : error);
   }
 }

@@ -53,15 +53,12 @@ export function fieldsOf(value: unknown): Fields {
   return typed('a message', 'object', value);
 }
 
-/** The types of {@link typed}. */
-interface Types {
-  readonly number: number;
-  readonly object: Fields;
-  readonly string: string;
-}
-
 /** @throws ObsProtocolError when a value in a message is missing or not of `type`. */
-export function typed<T extends keyof Types>(name: string, type: T, value: unknown): Types[T] {
-  if (typeof value === type && value !== null) return value as Types[T];
+export function typed<T extends 'number' | 'object' | 'string'>(
+  name: string,
+  type: T,
+  value: unknown,
+): { number: number; object: Fields; string: string }[T] {
+  if (typeof value === type && value !== null) return value as never;
   throw new ObsProtocolError(`${name}: expected ${type}, got ${kind(value)}`);
 }

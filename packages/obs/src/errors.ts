@@ -1,7 +1,7 @@
 import { CloseError, type CloseInfo, WebSocketError } from '@ws/conn';
 import { printable } from '@ws/conn/internal';
 import type { RequestStatus } from './generated/enums.ts';
-import { AUTHENTICATION_FAILED, UNSUPPORTED_RPC_VERSION } from './wire.ts';
+import { AUTHENTICATION_FAILED, UNSUPPORTED_RPC_VERSION } from './generated/wire.ts';
 
 /**
  * OBS refused a request. The connection stays usable.

@@ -12,7 +12,6 @@ import { type ObsClose, ObsConnection } from './connection.ts';
 import { type Encoding, type Fields, fieldsOf, typed } from './encoding.ts';
 import { ObsProtocolError } from './errors.ts';
 import type { Events, Requests, Responses } from './generated/protocol.ts';
-import { type CallOptions, checkCall, expect, type ObsConn, waitOf } from './options.ts';
 import {
   EVENT,
   IDENTIFIED,
@@ -21,7 +20,8 @@ import {
   REQUEST_BATCH,
   REQUEST_BATCH_RESPONSE,
   REQUEST_RESPONSE,
-} from './wire.ts';
+} from './generated/wire.ts';
+import { type CallOptions, checkCall, expect, type ObsConn, waitOf } from './options.ts';
 
 /** The name of a request. */
 export type RequestType = keyof Requests;

@@ -3,10 +3,10 @@ import { checked, isConnLike, markHandled } from '@ws/conn/internal';
 import { type ReconnectOptions, reconnecting } from '@ws/reconnect';
 import { type ConnectOptions, DEFAULT_URL, planConnect } from './connect.ts';
 import { ObsCloseError, ObsProtocolError } from './errors.ts';
+import { MESSAGE_DECODE_ERROR, SESSION_INVALIDATED } from './generated/wire.ts';
 import type { Obs } from './obs.ts';
 import { open } from './open.ts';
 import { expect, expectType, type ObsConn } from './options.ts';
-import { MESSAGE_DECODE_ERROR, SESSION_INVALIDATED } from './wire.ts';
 
 /**
  * Options of {@link reconnectingObs}: those of `connect` and of `reconnecting`. Here `dial` has to

@@ -14,6 +14,23 @@ import { type FakeObs, noAnswer } from '@ws/tests/obs';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { connected, rejection, reports } from './support.ts';
 
+/** An Obs, and the result of a call whose request GetStats has no answer yet. */
+async function unanswered<T>(call: (obs: Obs) => Promise<T>) {
+  const { fake, obs } = await connected({ respond: { GetStats: noAnswer } });
+  const result = call(obs);
+  await fake.requested('GetStats');
+  return { fake, obs, result };
+}
+
+/** As {@link unanswered}, and OBS answers with `results`. */
+async function batchOf(count: number, results: string) {
+  const { fake, result } = await unanswered((obs) =>
+    obs.batch(Array<{ requestType: 'GetStats' }>(count).fill({ requestType: 'GetStats' })),
+  );
+  fake.sendRaw(`{"op":9,"d":{"requestId":"1","results":[${results}]}}`);
+  return result;
+}
+
 /** Resolves with the next event. */
 function next<T>(subscribe: (listener: (data: T) => void) => () => void): Promise<T> {
   return new Promise((resolve) => {
@@ -149,13 +166,11 @@ describe('Obs.call', () => {
   });
 
   it('has the cause of a connection that broke', async () => {
-    const { fake, obs } = await connected({ respond: { GetStats: noAnswer } });
-    const call = obs.call('GetStats');
-    await fake.requested('GetStats');
+    const { fake, obs, result } = await unanswered((each) => each.call('GetStats'));
     fake.crash();
     const { code, error } = await obs.closed;
     expect([code, error]).toEqual([1006, expect.any(Error)]);
-    expect((await rejection(call)).cause).toBe(error);
+    expect((await rejection(result)).cause).toBe(error);
   });
 
   it('leaves no listener on its signal', async () => {
@@ -166,13 +181,13 @@ describe('Obs.call', () => {
   });
 
   it('rejects with the reason of its signal', async () => {
-    const { fake, obs } = await connected({ respond: { GetStats: noAnswer } });
     const abort = new AbortController();
-    const call = obs.call('GetStats', undefined, { signal: abort.signal });
-    await fake.requested('GetStats');
-    abort.abort(new Error('enough'));
-    expect((await rejection(call)).message).toBe('enough');
     const { signal } = abort;
+    const { fake, obs, result } = await unanswered((each) =>
+      each.call('GetStats', undefined, { signal }),
+    );
+    abort.abort(new Error('enough'));
+    expect((await rejection(result)).message).toBe('enough');
     expect((await rejection(obs.call('GetVersion', undefined, { signal }))).message).toBe('enough');
     expect(fake.requests).toEqual(['GetStats']);
   });
@@ -249,12 +264,10 @@ describe('a refusal', () => {
     ['{"toString":1}', ''],
     ['""', ''],
   ])('has the comment %s in its text', async (comment, text) => {
-    const { fake, obs } = await connected({ respond: { GetStats: noAnswer } });
-    const refused = rejection(obs.call('GetStats'));
-    await fake.requested('GetStats');
+    const { fake, result } = await unanswered((obs) => obs.call('GetStats'));
     const requestStatus = `{"result":false,"code":600,"comment":${comment}}`;
     fake.sendRaw(`{"op":7,"d":{"requestId":"1","requestStatus":${requestStatus}}}`);
-    const error = await refused;
+    const error = await rejection(result);
     expect(error).toBeInstanceOf(ObsRequestError);
     expect(error.message).toBe(`websocket: OBS refused GetStats with status 600${text}`);
   });
@@ -264,35 +277,23 @@ describe('Obs.batch', () => {
   nothingUnhandled();
 
   it('takes the error of a result from its status only', async () => {
-    const { fake, obs } = await connected({ respond: { GetStats: noAnswer } });
-    const batch = obs.batch([{ requestType: 'GetStats' }, { requestType: 'GetStats' }]);
-    await fake.requested('GetStats');
     const accepted =
       '{"requestType":"GetStats","requestStatus":{"result":true,"code":100},"error":"mine"}';
     const refused = '{"requestType":"GetStats","requestStatus":{"result":false,"code":"600"}}';
-    fake.sendRaw(`{"op":9,"d":{"requestId":"1","results":[${accepted},${refused}]}}`);
-    const [first, second] = await batch;
+    const [first, second] = await batchOf(2, `${accepted},${refused}`);
     expect(first?.error).toBeUndefined();
     expect(second?.error).toMatchObject({ requestType: 'GetStats', status: RequestStatus.Unknown });
   });
 
   it('escapes the name of a refused request, which comes from OBS', async () => {
-    const { fake, obs } = await connected({ respond: { GetStats: noAnswer } });
-    const batch = obs.batch([{ requestType: 'GetStats' }]);
-    await fake.requested('GetStats');
     const refused = '{"requestType":"\\u001b[2J","requestStatus":{"result":false,"code":600}}';
-    fake.sendRaw(`{"op":9,"d":{"requestId":"1","results":[${refused}]}}`);
-    const [result] = await batch;
+    const [result] = await batchOf(1, refused);
     expect(result?.error?.message).toContain('OBS refused \\u001b[2J with status 600');
   });
 
   it.each(['{"toString":1}', 'null'])('rejects for a result with the name %s', async (name) => {
-    const { fake, obs } = await connected({ respond: { GetStats: noAnswer } });
-    const batch = obs.batch([{ requestType: 'GetStats' }]);
-    await fake.requested('GetStats');
     const refused = `{"requestType":${name},"requestStatus":{"result":false,"code":600}}`;
-    fake.sendRaw(`{"op":9,"d":{"requestId":"1","results":[${refused}]}}`);
-    const error = await rejection(batch);
+    const error = await rejection(batchOf(1, refused));
     expect(error).toBeInstanceOf(ObsProtocolError);
     expect(error.message).toContain('requestType: expected string, got ');
   });
@@ -392,14 +393,13 @@ describe('Obs.on', () => {
     expect(await next((listener) => obs.on('ExitStarted', listener))).toBeUndefined();
   });
 
-  it.each<[string, () => unknown]>([
-    [
-      'throws',
-      () => {
-        throw new Error('mine');
-      },
-    ],
-    ['rejects', () => Promise.reject(new Error('mine'))],
+  const throws = (): never => {
+    throw new Error('mine');
+  };
+
+  it.each([
+    ['throws', throws],
+    ['rejects', async () => throws()],
   ])('reports a listener that %s, and calls the others', async (_, listener) => {
     const { report, first } = reports();
     const { obs } = await connected({}, { report });
@@ -688,32 +688,17 @@ describe('Obs.events', () => {
     expect(await iterator.next()).toEqual(done);
   });
 
-  it('gives each of several next() an event of its own', async () => {
-    const { fake, obs } = await connected();
-    const iterator = obs.events('CustomEvent')[Symbol.asyncIterator]();
-    const waiting = [iterator.next(), iterator.next()];
-    fake.emit('CustomEvent', { i: 0 });
-    fake.emit('CustomEvent', { i: 1 });
-    const results = await Promise.all(waiting);
-    expect(results.map(({ value }) => (value as { data: unknown }).data)).toEqual([
-      { i: 0 },
-      { i: 1 },
-    ]);
-  });
-
-  it('gives an event once when its name is given twice', async () => {
-    const { fake, obs } = await connected();
-    const names = ['CustomEvent', 'CustomEvent'] as const;
-    const iterator = obs.events(...names)[Symbol.asyncIterator]();
-    const waiting = [iterator.next(), iterator.next()];
-    fake.emit('CustomEvent', { i: 0 });
-    fake.emit('CustomEvent', { i: 1 });
-    const results = await Promise.all(waiting);
-    expect(results.map(({ value }) => (value as { data: unknown }).data)).toEqual([
-      { i: 0 },
-      { i: 1 },
-    ]);
-  });
+  it.each([[['CustomEvent']], [['CustomEvent', 'CustomEvent']]] as const)(
+    'gives each of several next() an event of its own, once, with the names %j',
+    async (names) => {
+      const { fake, obs } = await connected();
+      const iterator = obs.events(...(names as readonly ['CustomEvent']))[Symbol.asyncIterator]();
+      const waiting = [iterator.next(), iterator.next()];
+      for (const i of [0, 1]) fake.emit('CustomEvent', { i });
+      const results = await Promise.all(waiting);
+      expect(results).toMatchObject([{ value: { data: { i: 0 } } }, { value: { data: { i: 1 } } }]);
+    },
+  );
 
   it('throws without a name', async () => {
     const { obs } = await connected();
@@ -785,23 +770,17 @@ describe('a message that obs-websocket does not send', () => {
     expect(errors).toEqual([]);
   });
 
-  it.each(['{"op":9,"d":{"requestId":"1"}}', '{"op":9,"d":{"requestId":"1","results":[null]}}'])(
-    'fails its batch: %s',
-    async (text) => {
-      const { fake, obs } = await connected({ respond: { GetStats: noAnswer } });
-      const batch = obs.batch([{ requestType: 'GetStats' }]);
-      await fake.requested('GetStats');
-      fake.sendRaw(text);
-      expect(await rejection(batch)).toMatchObject({ code: 'WS_ERR_OBS_PROTOCOL' });
-    },
-  );
-
-  it('fails its call when the answer has no status', async () => {
-    const { fake, obs } = await connected({ respond: { GetStats: noAnswer } });
-    const call = obs.call('GetStats');
-    await fake.requested('GetStats');
-    fake.sendRaw('{"op":7,"d":{"requestId":"1"}}');
-    expect(await rejection(call)).toMatchObject({ code: 'WS_ERR_OBS_PROTOCOL' });
+  it.each<[string, (obs: Obs) => Promise<unknown>]>([
+    ['{"op":9,"d":{"requestId":"1"}}', (obs) => obs.batch([{ requestType: 'GetStats' }])],
+    [
+      '{"op":9,"d":{"requestId":"1","results":[null]}}',
+      (obs) => obs.batch([{ requestType: 'GetStats' }]),
+    ],
+    ['{"op":7,"d":{"requestId":"1"}}', (obs) => obs.call('GetStats')],
+  ])('fails its call or batch: %s', async (text, call) => {
+    const { fake, result } = await unanswered(call);
+    fake.sendRaw(text);
+    expect(await rejection(result)).toMatchObject({ code: 'WS_ERR_OBS_PROTOCOL' });
   });
 });
 

@@ -21,21 +21,21 @@ import type { Transform } from './tunnel/message-link.ts';
 export type Mode = 'frames' | 'bytes' | 'messages';
 
 /** The options that a proxy has in common with an `Upgrader`. */
-type FromUpgrader<Result = unknown> = Pick<
-  UpgraderOptions<Result>,
-  | 'authenticate'
-  | 'maxConnections'
-  | 'maxConnectionsPerAddress'
-  | 'maxHandshakes'
-  | 'handshakeTimeout'
-  | 'trustProxy'
-  | 'clientAddress'
-  | 'allowedHosts'
-  | 'report'
->;
+const SHARED = [
+  'authenticate',
+  'maxConnections',
+  'maxConnectionsPerAddress',
+  'maxHandshakes',
+  'handshakeTimeout',
+  'trustProxy',
+  'clientAddress',
+  'allowedHosts',
+  'report',
+] as const;
+type Shared = (typeof SHARED)[number];
 
 /** Options of {@link createProxy}. */
-export interface ProxyOptions<Result = unknown> extends FromUpgrader<Result> {
+export interface ProxyOptions<Result = unknown> extends Pick<UpgraderOptions<Result>, Shared> {
   /**
    * - `frames`: bytes pass untouched, and the proxy knows where frames begin. It closes with a
    *   reason when one side dies, counts messages and bounds their size;
@@ -145,21 +145,8 @@ function oneOf(...allowed: readonly unknown[]): Check {
 
 const balance = oneOf('round-robin', 'least', 'two-choices');
 
-/** The options that an Upgrader has too. */
-const SHARED: readonly (keyof FromUpgrader)[] = [
-  'authenticate',
-  'maxConnections',
-  'maxConnectionsPerAddress',
-  'maxHandshakes',
-  'handshakeTimeout',
-  'trustProxy',
-  'clientAddress',
-  'allowedHosts',
-  'report',
-];
-
 /** The check and the default of each other option. */
-const CHECKS: Readonly<Record<Exclude<keyof ProxyOptions, keyof FromUpgrader>, Check>> = {
+const CHECKS: Readonly<Record<Exclude<keyof ProxyOptions, Shared>, Check>> = {
   mode: oneOf('frames', 'bytes', 'messages'),
   director: aFunction,
   response: aFunction,
@@ -189,22 +176,25 @@ const CHECKS: Readonly<Record<Exclude<keyof ProxyOptions, keyof FromUpgrader>, C
   compression: given,
 };
 
-/** Options of `createProxy`, checked. */
-export interface CheckedOptions extends PoolPlan {
-  readonly mode: Mode;
+/** Options that have a value of their type in any case. */
+type Defaulted = {
+  readonly [Name in
+    | 'mode'
+    | 'host'
+    | 'http2'
+    | 'forwarded'
+    | 'trust'
+    | 'attempts'
+    | 'connectTimeout'
+    | 'transform']: NonNullable<ProxyOptions[Name]>;
+};
+
+/** Options of `createProxy`, checked. Times are in milliseconds. */
+export interface CheckedOptions extends PoolPlan, Defaulted {
   readonly director: ProxyOptions['director'];
   readonly response: ProxyOptions['response'];
-  readonly host: 'client' | 'target';
   readonly proxy: ReturnType<typeof checkProxy>;
-  readonly http2: false | 'auto' | 'only';
-  readonly forwarded: Forwarded;
-  readonly trust: false | ((req: IncomingMessage) => boolean);
-  readonly attempts: number;
-  /** In milliseconds, as all times. */
-  readonly cooldown: number;
-  readonly connectTimeout: number;
   readonly idleTimeout: number;
-  readonly transform: Transform;
   /** The checks that an Upgrader makes, and the settings of the connection to a client. */
   readonly upgrader: UpgradeRequest['plan'];
   /** The settings of the connection to a target. */

@@ -4,8 +4,10 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import {
   type RawPeer,
+  type RequestChange,
   rawClient,
   rawServer,
+  request,
   selfSigned,
   switchingProtocols,
   whenOver,
@@ -96,6 +98,24 @@ export async function rawTarget(
     return first ?? new Promise((resolve) => void waiting.push(resolve));
   };
   return { url, heads, next };
+}
+
+/** A proxy in front of a raw target, and a raw client that has sent nothing yet. */
+export async function withClient(
+  answer?: Parameters<typeof rawTarget>[0],
+  options: ProxyOptions = {},
+): Promise<{ backend: RawTarget; between: Front; client: RawPeer }> {
+  const backend = await rawTarget(answer);
+  const between = await front(backend.url, options);
+  return { backend, between, client: await rawClient(between.port) };
+}
+
+/** Sends a request, and returns all bytes until the proxy ends the connection. */
+export async function lastAnswer(client: RawPeer, change: RequestChange = {}): Promise<string> {
+  await client.write(request(change));
+  const text = String(await client.untilEnd());
+  client.end();
+  return text;
 }
 
 /** A raw client and a raw target with a proxy between them, all open. */

@@ -1,6 +1,6 @@
-import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { expect, it } from 'vitest';
+import { listening } from '../listening.ts';
 import { rejectedExample } from './start.ts';
 
 /** A line of a stack trace. No example prints one for a wrong setting. */
@@ -20,10 +20,9 @@ export function rejectsWrongPort(
   env?: () => Promise<Readonly<Record<string, string>>>,
 ): void {
   it('exits with the reason for a used port', async () => {
-    const other = createServer().listen(0, '127.0.0.1');
-    await once(other, 'listening');
+    const other = createServer();
+    const port = await listening(other);
     try {
-      const { port } = other.address() as AddressInfo;
       const refused = await rejectedExample(name, { ...(await env?.()), PORT: `${port}` });
       expect(refused).toMatch(new RegExp(`EADDRINUSE.*${port}`));
       expect(refused).not.toMatch(STACK);

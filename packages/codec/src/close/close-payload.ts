@@ -2,9 +2,8 @@ import { kind } from '../arguments.ts';
 import { ProtocolError } from '../errors.ts';
 import { isBytes } from '../masking/mask.ts';
 import type { OwnedBytes } from '../memory/slab.ts';
-import { CloseCode, isValidCloseCode, MAX_CLOSE_REASON, MAX_CONTROL_PAYLOAD } from '../protocol.ts';
-import { readText, writeText } from '../text/short-text.ts';
-import { utf8Length } from '../text/utf8-automaton.ts';
+import { CloseCode, isValidCloseCode, MAX_CLOSE_REASON } from '../protocol.ts';
+import { readUtf8, toUtf8, UTF8_ACCEPT, utf8Length, utf8Step } from '../text/utf8-automaton.ts';
 
 /** The contents of a close frame. */
 export interface ClosePayload {
@@ -48,16 +47,17 @@ export function formatCloseMessage(code: number, reason = ''): OwnedBytes {
     );
   }
   if (code === CloseCode.NoStatusReceived) return new Uint8Array(0);
-  const payload = new Uint8Array(MAX_CONTROL_PAYLOAD);
-  const size = writeText(payload, 2, reason);
-  if (size < 0) {
+  const text = toUtf8(reason);
+  if (text.length > MAX_CLOSE_REASON) {
     throw new RangeError(
       `websocket: a close reason has at most ${MAX_CLOSE_REASON} bytes of UTF-8`,
     );
   }
+  const payload = new Uint8Array(2 + text.length);
   payload[0] = code >> 8;
   payload[1] = code & 0xff;
-  return payload.slice(0, 2 + size);
+  payload.set(text, 2);
+  return payload;
 }
 
 /**
@@ -86,15 +86,14 @@ export function parseCloseMessage(payload: Uint8Array): ClosePayload {
   if (!isValidCloseCode(code)) {
     throw new ProtocolError(CloseCode.ProtocolError, [`bad close code ${code}`]);
   }
-  const reason = readText(payload, 2, payload.length);
-  if (reason === undefined) {
+  if (utf8Step(UTF8_ACCEPT, payload, 2, payload.length) !== UTF8_ACCEPT) {
     throw new ProtocolError(
       CloseCode.InvalidFramePayloadData,
       ['invalid utf8 payload in close frame'],
       'WS_ERR_INVALID_UTF8',
     );
   }
-  return { code, reason };
+  return { code, reason: readUtf8(new Uint8Array(payload.subarray(2))) };
 }
 
 /** Returns the beginning of `text` that fits in a close frame: whole characters. */

@@ -55,11 +55,6 @@ export interface FrameOutput {
   addCopy(b0: number, bytes: Uint8Array, start: number, end: number): number;
 }
 
-interface TextOutput extends FrameOutput {
-  /** Adds a frame with a text. Returns its size in bytes. */
-  addText(b0: number, text: string): number;
-}
-
 /** Why a connection fails, and the close frame that says so (section 7.1.7). */
 export interface Failure {
   /** As the application gets it. */
@@ -99,10 +94,10 @@ export interface MachineOwner {
  * {@link keep}. While input is unparsed, {@link input} is a decoder on loan, and its fields describe
  * the last event. The machine answers pings and queues the close frame of a fault.
  *
- * Bytes out: messages and fragments are added while {@link open}, by this class, or by the owner to
- * {@link out}, who then counts them: a `Conn` adds frames that refer to bytes of others. {@link close}, {@link fail},
- * {@link fault} and {@link answer} add the one close frame, and no frame follows it. After each call,
- * the owner writes {@link out} to its transport, and does what {@link ends} and {@link over} say.
+ * Bytes out: the owner adds messages to {@link out} while {@link open}, and counts them. {@link close},
+ * {@link fail}, {@link fault} and {@link answer} add the one close frame, and no frame follows it. After
+ * each call, the owner writes {@link out} to its transport, and does what {@link ends} and {@link over}
+ * say.
  */
 export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCounters {
   framesIn = 0;
@@ -209,10 +204,7 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
     if (event === FAILED) return this.fault(input.error!);
     if (event === PING && this.autoPong && this.open) this.#answerPing(input);
     if (event !== NEED_MORE) return event;
-    if (input.idle) {
-      this.input = undefined;
-      this.#owner.takeDecoder(input);
-    }
+    if (input.idle) this.giveBack();
     // As in `endIsDue`: its call would cost each chunk.
     return this.peerEnded || this.state >= DESTROYED ? this.#exhausted() : NEED_MORE;
   }
@@ -375,27 +367,7 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
     return true;
   }
 
-  // Frames out. They return the size of the frame in bytes, 0 when none may be sent.
-
-  /** Adds a whole message with a text. */
-  text(this: Machine<TextOutput>, type: number, text: string): number {
-    if (!this.open) return 0;
-    return this.#added(this.out.addText(FIN | type, text));
-  }
-
-  /** Adds a whole message, a ping or a pong with a copy of `bytes[start, end)`. */
-  bytes(type: number, bytes: Uint8Array, start: number, end: number): number {
-    return this.fragment(FIN | type, bytes, start, end);
-  }
-
-  /**
-   * Adds a frame of a message with a copy of `bytes[start, end)`.
-   *
-   * @param b0 - FIN, the RSV bits of an extension, and the opcode.
-   */
-  fragment(b0: number, bytes: Uint8Array, start: number, end: number): number {
-    return this.open ? this.#added(this.out.addCopy(b0, bytes, start, end)) : 0;
-  }
+  // The frames of this class
 
   /** Only the newest ping is answered while pongs wait (section 5.5.3). */
   #answerPing({ bytes, start, end }: MessageDecoder): void {
@@ -419,17 +391,12 @@ export class Machine<Out extends FrameOutput = FrameOutput> implements MessageCo
   /** Adds a frame that no caller waits for. Without it, the connection cannot go on. */
   #own(opcode: number, bytes: Uint8Array, start: number, end: number): void {
     try {
-      this.#added(this.out.addCopy(FIN | opcode, bytes, start, end));
+      this.bytesOut += this.out.addCopy(FIN | opcode, bytes, start, end);
+      this.framesOut++;
     } catch (error) {
       this.destroy();
       throw error;
     }
-  }
-
-  #added(size: number): number {
-    this.framesOut++;
-    this.bytesOut += size;
-    return size;
   }
 }
 

@@ -1,3 +1,5 @@
+import { writeHeader } from './header.ts';
+
 /**
  * Append-only memory of batches. Transports may read its bytes long after the turn. The garbage
  * collector frees it.
@@ -8,6 +10,13 @@ export class Arena {
 
   constructor(size: number) {
     this.bytes = new Uint8Array(size);
+  }
+
+  /** Writes a whole unmasked frame at `at`, for which there is room. */
+  addFrame(at: number, b0: number, payload: Uint8Array): void {
+    const start = writeHeader(this.bytes, at, b0, 0, payload.length);
+    this.bytes.set(payload, start);
+    this.used = start + payload.length;
   }
 }
 

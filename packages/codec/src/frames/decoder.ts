@@ -174,7 +174,7 @@ export class FrameDecoder {
     this.allowedRsv = allowedRsv;
     this.#holdLimit = holdLimit;
     this.#unmasks = unmask;
-    this.#memory = new InputMemory(pool, readBufferSize, this.#masked, holdLimit);
+    this.#memory = new InputMemory(pool, readBufferSize, this.#masked);
     this.#unmasker = new Unmasker(this.#memory);
   }
 
@@ -521,7 +521,7 @@ export class FrameDecoder {
   /** Adds bytes of the chunk to the frame in the tail. The tail becomes the input. */
   #readTail(): typeof READ_HEADER {
     const memory = this.#memory;
-    memory.complete();
+    memory.fill();
     this.#setInput(memory.bytes, memory.base - memory.size, memory.base);
     this.#state = ON_TAIL;
     return READ_HEADER;
@@ -539,9 +539,18 @@ export class FrameDecoder {
     this.#memory.clear();
   }
 
-  /** No whole frame is left: its bytes so far become the tail, and the chunk is dropped. */
+  /**
+   * No whole frame is left: its bytes so far become the tail, and the chunk is dropped. A tail that
+   * lacks bytes takes them of the chunk first.
+   */
   #keepTail(need: number): DecodeEvent {
-    if (this.#state === AT_HEADER) this.#memory.keep(this.#bytes, this.#pos, this.#inputEnd, need);
+    const memory = this.#memory;
+    if (this.#state === AT_HEADER) memory.keep(this.#bytes, this.#pos, this.#inputEnd, need);
+    else memory.need = need;
+    if (this.#state === ON_TAIL && memory.chunkPos < memory.chunk.length) {
+      this.#state = IN_TAIL;
+      return this.next();
+    }
     this.#state = AT_HEADER;
     this.#dropInput();
     return NEED_MORE;
@@ -572,7 +581,7 @@ export class FrameDecoder {
     const end = Math.min(this.#inputEnd, at + size);
     const bad = lengthFault(this.#bytes, at, end, size, this.maxFramePayload);
     if (bad !== undefined) return this.#fail(bad);
-    return this.#keepTail(this.#inputEnd - this.#pos + 1);
+    return this.#keepTail(at + size - this.#pos);
   }
 
   #failByRules(b0: number, b1: number): DecodeEvent {

@@ -1,5 +1,5 @@
 import { copyRange } from '../masking/copy.ts';
-import { misalignmentOf, swap, wordsOver, xorWords } from '../masking/mask.ts';
+import { swap, xorWith } from '../masking/mask.ts';
 import { existingSimd } from '../masking/simd.ts';
 import { HEADROOM } from '../masking/simd-blocks.ts';
 import { callRelease, LARGEST_SLAB, type Slab } from '../memory/slab.ts';
@@ -211,7 +211,8 @@ export class FrameQueue {
   /** Adds a frame with the payload `bytes[0, length)`, and masks it on a client. */
   #addLarge(b0: number, { bytes, release }: Slab, length: number, key: number): number {
     const { masks } = this.coding;
-    if (masks) mask(bytes, length, key);
+    // The SIMD memory is not created for it: a pool may not want that.
+    if (masks) xorWith(existingSimd(), bytes, 0, length, swap(key));
     return this.addPinned(b0, bytes, length, release, masks ? key : undefined);
   }
 
@@ -412,19 +413,6 @@ function frameAround(
   const at = writeHeader(frame, 0, b0, key === undefined ? 0 : MASK, length);
   if (key !== undefined) writeMaskKey(frame, at, key);
   return frame;
-}
-
-/**
- * Masks `bytes[0, length)`. Unlike `unmask`, it does not create the SIMD memory, which a pool may
- * not want. `key` is big-endian.
- */
-function mask(bytes: Uint8Array, length: number, key: number): void {
-  const fast = existingSimd();
-  const start = bytes.byteOffset;
-  if (fast === undefined) {
-    xorWords(bytes, wordsOver(bytes), misalignmentOf(bytes), 0, length, swap(key));
-  } else if (bytes.buffer === fast.buffer) fast.xor(start, start + length, swap(key));
-  else fast.xorForeign(bytes, 0, length, swap(key));
 }
 
 /** The release of memory that nothing uses again. */

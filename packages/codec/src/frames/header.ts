@@ -50,7 +50,8 @@ export class FrameHeader {
     if (end - start < 2) return 0;
     const b0 = bytes[start]!;
     const b1 = bytes[start + 1]!;
-    const size = extendedLengthSize(b1);
+    const short = b1 & 0x7f;
+    const size = short < 126 ? 0 : short === 126 ? 2 : 8;
     if (size !== 0) {
       const bad = lengthFault(bytes, start + 2, Math.min(end, start + 2 + size), size, Infinity);
       if (bad !== undefined) throw bad;
@@ -63,7 +64,8 @@ export class FrameHeader {
     this.rsv = b0 & RSV;
     this.opcode = b0 & 0x0f;
     this.masked = masked;
-    this.length = readLength(bytes, start + 1, size);
+    const at = start + 2;
+    this.length = size === 0 ? short : size === 2 ? length16(bytes, at) : length64(bytes, at);
     // Signed, as XOR results are. V8 then stores the field as a small integer more often.
     this.maskKey = masked
       ? (bytes[key]! << 24) | (bytes[key + 1]! << 16) | (bytes[key + 2]! << 8) | bytes[key + 3]!
@@ -143,20 +145,6 @@ export function writeMaskKey(bytes: Uint8Array, at: number, key: number): void {
 /** The masking key at `at`, little-endian, as the kernels use it. */
 export function readKey(bytes: Uint8Array, at: number): number {
   return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
-}
-
-/** Size in bytes of the extended length that the second header byte announces: 0, 2 or 8. */
-export function extendedLengthSize(b1: number): 0 | 2 | 8 {
-  const short = b1 & 0x7f;
-  return short < 126 ? 0 : short === 126 ? 2 : 8;
-}
-
-/**
- * The payload length. `at` is the second header byte, `size` is {@link extendedLengthSize} of it.
- */
-export function readLength(bytes: Uint8Array, at: number, size: 0 | 2 | 8): number {
-  if (size === 0) return bytes[at]! & 0x7f;
-  return size === 2 ? length16(bytes, at + 1) : length64(bytes, at + 1);
 }
 
 export function length16(bytes: Uint8Array, at: number): number {

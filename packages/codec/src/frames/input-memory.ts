@@ -9,8 +9,6 @@ import {
   type SlabSource,
   takeSlab,
 } from '../memory/slab.ts';
-import { isControl, MAX_CONTROL_PAYLOAD } from '../protocol.ts';
-import { extendedLengthSize, readLength } from './header.ts';
 
 /** Longest tail in bytes: a frame of 4 KiB with its header, rounded up. */
 export const MAX_TAIL = 4112;
@@ -35,7 +33,6 @@ export class InputMemory {
   readonly #pool: SlabSource;
   readonly #firstSize: number;
   readonly #masked: boolean;
-  readonly #holdLimit: number;
   #slab: Slab | undefined;
   #landing: Uint8Array = NO_BYTES;
   #filled = false;
@@ -45,6 +42,8 @@ export class InputMemory {
   base = 0;
   /** Length of the tail in bytes. */
   size = 0;
+  /** Length in bytes up to which the tail has to grow, as far as its frame is known. */
+  need = 0;
   /** The chunk that completes the tail. Its bytes from {@link chunkPos} on are unread. */
   chunk: Uint8Array = NO_BYTES;
   chunkPos = 0;
@@ -53,15 +52,13 @@ export class InputMemory {
    * @param pool - Source of the slab.
    * @param firstSize - Smallest first size of the landing place, in bytes.
    * @param masked - Whether frames are masked. They are unmasked in the landing place.
-   * @param holdLimit - Largest data frame that is held, in bytes with its header.
    * @throws RangeError for a `firstSize` that the option `readBufferSize` does not have.
    */
-  constructor(pool: SlabSource, firstSize: number, masked: boolean, holdLimit: number) {
+  constructor(pool: SlabSource, firstSize: number, masked: boolean) {
     integer('readBufferSize', firstSize, 1, MAX_READ_BUFFER);
     this.#pool = pool;
     this.#firstSize = firstSize;
     this.#masked = masked;
-    this.#holdLimit = holdLimit;
   }
 
   /**
@@ -100,57 +97,31 @@ export class InputMemory {
   /**
    * Keeps `bytes[pos, lim)` as the tail. They are in this memory already, or they follow the tail.
    *
-   * @param need - The largest size that the tail will have, as far as it is known.
-   *
+   * @param need - Becomes {@link need}.
    * @throws TypeError when the buffer of `bytes` was detached.
    */
   keep(bytes: Uint8Array, pos: number, lim: number, need: number): void {
     if (pos === lim) return;
+    this.need = need;
     if (bytes[pos] === undefined) throw detachedChunk();
-    if (bytes !== this.bytes) return this.#append(bytes, pos, lim, need);
+    if (bytes !== this.bytes) return this.#append(bytes, pos, lim);
     this.size = lim - pos;
     this.bytes.copyWithin(this.base - this.size, pos, lim);
   }
 
-  /**
-   * Takes bytes of the chunk: the header, then the rest of the frame if the frame is to be held. It
-   * checks no rule; `FrameDecoder.next` does.
-   */
-  complete(): void {
-    if (!this.#fill(2)) return;
-    const lengthSize = extendedLengthSize(this.#byte(1));
-    const headerSize = 2 + lengthSize + (this.#masked ? 4 : 0);
-    if (!this.#fill(headerSize)) return;
-    const { bytes, base, size } = this;
-    const length = readLength(bytes, base - size + 1, lengthSize);
-    const most = isControl(this.#byte(0)) ? headerSize + MAX_CONTROL_PAYLOAD : this.#holdLimit;
-    if (headerSize + length <= most) this.#fill(headerSize + length);
-  }
-
-  #byte(i: number): number {
-    return this.bytes[this.base - this.size + i]!;
-  }
-
-  /**
-   * Takes bytes of the chunk until the tail has `size` bytes. False: the chunk ended before that.
-   */
-  #fill(size: number): boolean {
-    const missing = size - this.size;
-    if (missing <= 0) return true;
+  /** Takes bytes of the chunk until the tail has {@link need} of them, or the chunk ends. */
+  fill(): void {
     const from = this.chunkPos;
-    const n = Math.min(missing, this.chunk.length - from);
-    this.#append(this.chunk, from, from + n, size);
-    this.chunkPos = from + n;
-    return n === missing;
+    const to = Math.min(from + this.need - this.size, this.chunk.length);
+    this.#append(this.chunk, from, to);
+    this.chunkPos = to;
   }
 
-  /**
-   * Appends `from[start, end)` to the tail. `need` is the largest size that the tail will have.
-   */
-  #append(from: Uint8Array, start: number, end: number, need: number): void {
+  /** Appends `from[start, end)` to the tail. */
+  #append(from: Uint8Array, start: number, end: number): void {
     const n = end - start;
     if (n === 0) return;
-    if (this.base < need) this.#move(need, -1);
+    if (this.base < this.need) this.#move(this.need, -1);
     const { bytes, base, size } = this;
     if (size !== 0) bytes.copyWithin(base - size - n, base - size, base);
     if (n < VIEW_FROM) {

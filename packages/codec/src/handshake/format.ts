@@ -1,8 +1,8 @@
 import { badType, checkOptionNames, kind } from '../arguments.ts';
 import { utf8Length } from '../text/utf8-automaton.ts';
-import { isTextByte } from './byte-class.ts';
+import { isOf, TEXT } from './byte-class.ts';
 import { type ExtensionOffer, formatExtensions } from './extensions.ts';
-import { isHost, isRequestTarget } from './host.ts';
+import { isRequestTarget, parseHostPort } from './host.ts';
 import { acceptKey, isWebSocketKey } from './key.ts';
 import { isToken } from './scanner.ts';
 
@@ -85,7 +85,7 @@ export function formatRequest(
 ): string {
   checkOptionNames('formatRequest', options, REQUEST_OPTIONS);
   const { subprotocols = [], extensions = [], headers } = options;
-  if (typeof host !== 'string' || !isHost(host)) {
+  if (typeof host !== 'string' || parseHostPort(host) === undefined) {
     throw new TypeError(`host must be host[:port], not ${shown(host)}`);
   }
   if (typeof target !== 'string' || !VISIBLE.test(target) || !isRequestTarget(target, host)) {
@@ -287,7 +287,7 @@ function formatLine(name: string, value: unknown): string {
   }
   for (let i = 0; i < value.length; i++) {
     const code = value.charCodeAt(i);
-    if (code > 0x7f || !isTextByte(code)) {
+    if (code > 0x7f || !isOf(TEXT, code)) {
       throw new TypeError(
         `headers: ${name} has ${JSON.stringify(value[i])}; use ASCII without control characters`,
       );

@@ -1,42 +1,43 @@
-// The forms of a Host header and of a request target. That the header occurs exactly once, the order of
-// the checks and the words of their refusals are in the two tables of request-rules.ts.
+// The forms of `host[:port]` and of a request target. That a Host header occurs exactly once, the order
+// of the checks and the words of their refusals are in the two tables of request-rules.ts.
 
-// One character class and no alternatives inside the repetition: linear time.
-const HOST_PORT = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::[0-9]{0,5})?$/;
+export type HostPort = {
+  readonly host: string;
+  /** `''` when no port is given and the scheme has no default. */
+  readonly port: string;
+};
+
+export const DEFAULT_PORT: ReadonlyMap<string, string> = /* @__PURE__ */ new Map([
+  ['http', '80'],
+  ['https', '443'],
+]);
+
+// Each has one character class and no alternatives inside the repetition, so both run in linear time.
+const HOST_PORT = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::([0-9]{0,5}))?$/;
 /** RFC 3986, section 2.1: two digits follow a percent sign. */
 const BAD_PERCENT = /%(?![0-9A-Fa-f]{2})/;
-const GROUP = /^[0-9A-Fa-f]{1,4}$/;
-const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 const ABSOLUTE = /^(?:https?|wss?):\/\/([^/?#]*)/i;
 
-/** Whether `text` is `host[:port]`, the form of a Host header (RFC 9110, section 7.2). */
-export function isHost(text: string): boolean {
-  // `exec` would create an array for each request.
-  if (!HOST_PORT.test(text) || BAD_PERCENT.test(text)) return false;
-  const bracket = text.lastIndexOf(']');
-  const colon = text.indexOf(':', bracket + 1);
-  if (colon !== -1 && Number(text.slice(colon + 1)) > 65_535) return false;
-  return bracket === -1 || isIPv6(text.slice(1, bracket));
+/**
+ * Reads `host[:port]`, the form of a Host header (RFC 9110, section 7.2).
+ *
+ * @param scheme - The port defaults to the one of this scheme. Default: no scheme.
+ */
+export function parseHostPort(text: string, scheme = ''): HostPort | undefined {
+  const [, host, port] = HOST_PORT.exec(text) ?? [];
+  if (host === undefined || Number(port) > 65_535 || BAD_PERCENT.test(host)) return undefined;
+  const name = host.startsWith('[') ? parseIPv6(host) : host.toLowerCase();
+  if (name === undefined) return undefined;
+  return { host: name, port: port ? String(Number(port)) : (DEFAULT_PORT.get(scheme) ?? '') };
 }
 
-/** RFC 4291, section 2.2. */
-function isIPv6(text: string): boolean {
-  const [head = '', tail, ...more] = text.split('::');
-  if (more.length > 0) return false;
-  const before = countGroups(head, tail === undefined);
-  if (tail === undefined) return before === 8;
-  return before + countGroups(tail, true) <= 7;
-}
-
-/** Number of 16-bit groups in `text`; Infinity when one is malformed. */
-function countGroups(text: string, mayEndInIPv4: boolean): number {
-  if (text === '') return 0;
-  const groups = text.split(':');
-  const endsInIPv4 = mayEndInIPv4 && IPV4.test(groups.at(-1)!);
-  if (endsInIPv4) groups.pop();
-  return groups.every((group) => GROUP.test(group))
-    ? groups.length + (endsInIPv4 ? 2 : 0)
-    : Infinity;
+/** Normalizes an IPv6 address in brackets, so that one address has one spelling. */
+function parseIPv6(host: string): string | undefined {
+  try {
+    return new URL(`http://${host}`).hostname;
+  } catch {
+    return undefined;
+  }
 }
 
 /**

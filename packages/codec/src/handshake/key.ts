@@ -1,4 +1,4 @@
-import { writeText } from '../text/short-text.ts';
+import { toUtf8 } from '../text/utf8-automaton.ts';
 
 // Sixteen bytes are 21 characters and two more bits. The other bits of the last character have no
 // meaning: the key that RFC 6455, section 4.1 prints has some. The accept value counts the characters
@@ -23,7 +23,6 @@ export function isWebSocketKey(value: string): boolean {
 
 /** RFC 6455, section 1.3. */
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
-const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 
 /**
  * Computes `Sec-WebSocket-Accept` for the `Sec-WebSocket-Key` of a request: a server sends it, a
@@ -44,19 +43,7 @@ const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/
  */
 export function acceptKey(key: string): string {
   if (typeof key !== 'string') throw new TypeError(`key must be a string, not ${typeof key}`);
-  const text = key + GUID;
-  const buffer = new Uint8Array(3 * text.length);
-  return base64(sha1(buffer.subarray(0, writeText(buffer, 0, text))));
-}
-
-function base64(bytes: Uint8Array): string {
-  let text = '';
-  for (let i = 0; i < bytes.length; i += 3) {
-    const three = (bytes[i]! << 16) | ((bytes[i + 1] ?? 0) << 8) | (bytes[i + 2] ?? 0);
-    for (let shift = 18; shift >= 0; shift -= 6) text += BASE64[(three >> shift) & 63];
-  }
-  const missing = (3 - (bytes.length % 3)) % 3;
-  return text.slice(0, text.length - missing) + '='.repeat(missing);
+  return btoa(String.fromCharCode(...sha1(toUtf8(key + GUID))));
 }
 
 const BLOCK = 64;

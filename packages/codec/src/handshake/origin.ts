@@ -1,48 +1,14 @@
+import { DEFAULT_PORT, type HostPort, parseHostPort } from './host.ts';
 import type { RequestFacts } from './request-rules.ts';
-
-type HostPort = {
-  readonly host: string;
-  /** `''` when no port is given and the scheme has no default. */
-  readonly port: string;
-};
 
 type Origin = HostPort & { readonly scheme: string };
 
-const DEFAULT_PORT: ReadonlyMap<string, string> = /* @__PURE__ */ new Map([
-  ['http', '80'],
-  ['https', '443'],
-]);
-
-// Each has one character class and no alternatives, so both run in linear time.
-const HOST_PORT = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~!$&'()*+,;=%]+)(?::([0-9]{0,5}))?$/;
-/** RFC 3986, section 2.1: two digits follow a percent sign. */
-const BAD_PERCENT = /%(?![0-9A-Fa-f]{2})/;
+// Both run in linear time.
 const ORIGIN = /^([A-Za-z][A-Za-z0-9+\-.]*):\/\/([^/?#\\,%]+)(?:[/?#].*)?$/;
 const ALLOWED = /^([^/*]*:\/\/)(\*\.)?([^/?#@*]+)$/;
 
 /** The origin that a browser sends for a page with a hidden origin (RFC 6454, section 7.3). */
 const NULL_ORIGIN = 'null';
-
-/** Reads `host[:port]`. The port defaults to the one of `scheme`. */
-export function parseHostPort(text: string, scheme: string): HostPort | undefined {
-  const [, host, port] = HOST_PORT.exec(text) ?? [];
-  if (host === undefined || Number(port) > 65_535 || BAD_PERCENT.test(host)) return undefined;
-  const name = host.startsWith('[') ? parseIPv6(host) : host.toLowerCase();
-  if (name === undefined) return undefined;
-  return {
-    host: name,
-    port: port ? String(Number(port)) : (DEFAULT_PORT.get(scheme) ?? ''),
-  };
-}
-
-/** Normalizes an IPv6 address in brackets, so that one address has one spelling. */
-function parseIPv6(host: string): string | undefined {
-  try {
-    return new URL(`http://${host}`).hostname;
-  } catch {
-    return undefined;
-  }
-}
 
 /**
  * Reads an `Origin` (RFC 6454, section 7). The URL class is not used, because it repairs too much.

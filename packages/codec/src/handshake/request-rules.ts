@@ -1,5 +1,5 @@
 import { parseExtensions } from './extensions.ts';
-import { isDecodable, isHost, isRequestTarget } from './host.ts';
+import { isDecodable, isRequestTarget, parseHostPort } from './host.ts';
 import { isWebSocketKey } from './key.ts';
 import { hasToken } from './token-list.ts';
 
@@ -88,198 +88,145 @@ export const http2RequestRules: readonly RequestRule[] = /* @__PURE__ */ makeHtt
 
 function makeRules(): RequestRule[] {
   return [
-    {
-      step: 'request',
-      holds: ({ version }) => version === '1.1',
-      status: 400,
-      message: `${NOT_WEBSOCKET} request is not HTTP/1.1`,
-    },
-    {
-      step: 'request',
-      holds: (facts) => facts.once('host') !== undefined,
-      status: 400,
-      message: `${BAD} 'Host' header must occur exactly once`,
-    },
-    hostIsValid(),
-    hasNoBody(),
-    {
-      step: 'request',
-      holds: (facts) => hasToken(facts.list('connection'), 'upgrade'),
-      status: 400,
-      message: `${NOT_WEBSOCKET} 'upgrade' token not found in 'Connection' header`,
-    },
-    {
-      step: 'request',
-      holds: (facts) => hasToken(facts.list('upgrade'), 'websocket'),
-      status: 426,
-      message: `${NOT_WEBSOCKET} 'websocket' token not found in 'Upgrade' header`,
-      headers: [UPGRADE],
-    },
-    {
-      step: 'request',
-      holds: ({ method }) => method === 'GET',
+    rule(`${NOT_WEBSOCKET} request is not HTTP/1.1`, ({ version }) => version === '1.1'),
+    rule(
+      `${BAD} 'Host' header must occur exactly once`,
+      (facts) => facts.once('host') !== undefined,
+    ),
+    ...hostAndBodyRules(),
+    rule(`${NOT_WEBSOCKET} 'upgrade' token not found in 'Connection' header`, (facts) =>
+      hasToken(facts.list('connection'), 'upgrade'),
+    ),
+    rule(
+      `${NOT_WEBSOCKET} 'websocket' token not found in 'Upgrade' header`,
+      (facts) => hasToken(facts.list('upgrade'), 'websocket'),
+      { status: 426, headers: [UPGRADE] },
+    ),
+    rule(`${NOT_WEBSOCKET} request method is not GET`, ({ method }) => method === 'GET', {
       status: 405,
-      message: `${NOT_WEBSOCKET} request method is not GET`,
       headers: [['Allow', 'GET']],
-    },
-    ...versionIs13([UPGRADE, VERSION]),
-    {
-      // Section 4.2.1 allows a path and an absolute URI. An absolute URI must name the same host as
-      // the Host header.
-      step: 'request',
-      holds: (facts) => isRequestTarget(facts.target, facts.list('host')),
-      status: 400,
-      message: `${BAD} request target is neither a path nor a URI of the host`,
-    },
-    pathIsDecodable(),
-    originOccursOnce(),
-    {
-      step: 'offers',
-      holds: (facts) => isWebSocketKey(facts.once('sec-websocket-key') ?? ''),
-      status: 400,
-      message: `${BAD} 'Sec-WebSocket-Key' header must be Base64 encoded value of 16-byte in length`,
-    },
-    extensionsAreWellFormed(),
+    }),
+    ...versionRules([UPGRADE, VERSION]),
+    // Section 4.2.1 allows a path and an absolute URI. An absolute URI must name the same host as the
+    // Host header.
+    rule(`${BAD} request target is neither a path nor a URI of the host`, (facts) =>
+      isRequestTarget(facts.target, facts.list('host')),
+    ),
+    ...pathAndOriginRules(),
+    rule(
+      `${BAD} 'Sec-WebSocket-Key' header must be Base64 encoded value of 16-byte in length`,
+      (facts) => isWebSocketKey(facts.once('sec-websocket-key') ?? ''),
+      { step: 'offers' },
+    ),
+    extensionsRule(),
   ];
 }
 
 function makeHttp2Rules(): RequestRule[] {
   return [
-    {
-      // A `Host` alone is valid (RFC 9113, section 8.3.1).
-      step: 'request',
-      holds: (facts) => facts.once('host') !== undefined && facts.lines(':authority').length <= 1,
-      status: 400,
-      message: `${BAD} ':authority' must occur exactly once`,
-    },
-    {
-      step: 'request',
-      holds: (facts) =>
+    // A `Host` alone is valid (RFC 9113, section 8.3.1).
+    rule(
+      `${BAD} ':authority' must occur exactly once`,
+      (facts) => facts.once('host') !== undefined && facts.lines(':authority').length <= 1,
+    ),
+    rule(
+      `${BAD} 'Host' header differs from ':authority'`,
+      (facts) =>
         !facts.has(':authority') ||
         facts.list(':authority').toLowerCase() === facts.list('host').toLowerCase(),
-      status: 400,
-      message: `${BAD} 'Host' header differs from ':authority'`,
-    },
-    hostIsValid(),
-    hasNoBody(),
-    {
-      // RFC 9113, section 8.2.2.
-      step: 'request',
-      holds: (facts) => !facts.has('connection') && !facts.has('upgrade'),
-      status: 400,
-      message: `${BAD} 'Connection' and 'Upgrade' headers are not allowed in HTTP/2`,
-    },
-    {
-      step: 'request',
-      holds: (facts) =>
-        !facts.has(':protocol') || facts.once(':protocol')?.toLowerCase() === 'websocket',
-      status: 501,
-      message: `${NOT_WEBSOCKET} ':protocol' is not 'websocket'`,
-    },
-    {
-      step: 'request',
-      holds: ({ method }) => method === 'CONNECT',
+    ),
+    ...hostAndBodyRules(),
+    // RFC 9113, section 8.2.2.
+    rule(
+      `${BAD} 'Connection' and 'Upgrade' headers are not allowed in HTTP/2`,
+      (facts) => !facts.has('connection') && !facts.has('upgrade'),
+    ),
+    rule(
+      `${NOT_WEBSOCKET} ':protocol' is not 'websocket'`,
+      (facts) => !facts.has(':protocol') || facts.once(':protocol')?.toLowerCase() === 'websocket',
+      { status: 501 },
+    ),
+    rule(`${NOT_WEBSOCKET} request method is not CONNECT`, ({ method }) => method === 'CONNECT', {
       status: 405,
-      message: `${NOT_WEBSOCKET} request method is not CONNECT`,
       headers: [['Allow', 'CONNECT']],
-    },
-    {
-      step: 'request',
-      holds: (facts) => facts.has(':protocol'),
-      status: 405,
-      message: `${NOT_WEBSOCKET} ':protocol' not found in a CONNECT request`,
-      headers: [['Allow', 'GET']],
-    },
-    ...versionIs13([VERSION]),
-    {
-      step: 'request',
-      holds: (facts) => /^https?$/i.test(facts.once(':scheme') ?? ''),
-      status: 400,
-      message: `${BAD} ':scheme' is neither http nor https`,
-    },
-    {
-      step: 'request',
-      holds: ({ target }) => target.startsWith('/') && !target.includes('#'),
-      status: 400,
-      message: `${BAD} request target is not a path`,
-    },
-    pathIsDecodable(),
-    originOccursOnce(),
-    extensionsAreWellFormed(),
+    }),
+    rule(
+      `${NOT_WEBSOCKET} ':protocol' not found in a CONNECT request`,
+      (facts) => facts.has(':protocol'),
+      { status: 405, headers: [['Allow', 'GET']] },
+    ),
+    ...versionRules([VERSION]),
+    rule(`${BAD} ':scheme' is neither http nor https`, (facts) =>
+      /^https?$/i.test(facts.once(':scheme') ?? ''),
+    ),
+    rule(
+      `${BAD} request target is not a path`,
+      ({ target }) => target.startsWith('/') && !target.includes('#'),
+    ),
+    ...pathAndOriginRules(),
+    extensionsRule(),
   ];
+}
+
+/** A rule with what most rules have: the step `request` and the status 400. */
+function rule(
+  message: string,
+  holds: RequestRule['holds'],
+  { step = 'request', status = 400, headers }: Partial<RequestRule> = {},
+): RequestRule {
+  return { step, holds, status, message, headers };
 }
 
 // The rules of both tables.
 
-function hostIsValid(): RequestRule {
-  return {
-    step: 'request',
-    holds: (facts) => isHost(facts.list('host')),
-    status: 400,
-    message: `${BAD} 'Host' header is not a valid host`,
-  };
-}
-
-function hasNoBody(): RequestRule {
-  return {
-    step: 'request',
-    // Bytes after the head are frames. Reading them as a body too would be request smuggling.
-    holds: (facts) =>
-      !facts.has('transfer-encoding') &&
-      (!facts.has('content-length') ||
-        facts.lines('content-length').every((length) => /^0+$/.test(length))),
-    status: 400,
-    message: `${BAD} request has a body`,
-  };
-}
-
-function versionIs13(headers: NonNullable<Refusal['headers']>): RequestRule[] {
+function hostAndBodyRules(): RequestRule[] {
   return [
-    {
-      step: 'request',
-      holds: (facts) => facts.once('sec-websocket-version') !== undefined,
-      status: 400,
-      message: BAD_VERSION,
-    },
-    {
-      step: 'request',
-      holds: (facts) => facts.once('sec-websocket-version') === '13',
-      status: 426,
-      message: BAD_VERSION,
-      headers,
-    },
+    rule(
+      `${BAD} 'Host' header is not a valid host`,
+      (facts) => parseHostPort(facts.list('host')) !== undefined,
+    ),
+    // Bytes after the head are frames. Reading them as a body too would be request smuggling.
+    rule(
+      `${BAD} request has a body`,
+      (facts) =>
+        !facts.has('transfer-encoding') &&
+        (!facts.has('content-length') ||
+          facts.lines('content-length').every((length) => /^0+$/.test(length))),
+    ),
   ];
 }
 
-function pathIsDecodable(): RequestRule {
-  return {
+function versionRules(headers: Refusal['headers']): RequestRule[] {
+  const version = 'sec-websocket-version';
+  return [
+    rule(BAD_VERSION, (facts) => facts.once(version) !== undefined),
+    rule(BAD_VERSION, (facts) => facts.once(version) === '13', { status: 426, headers }),
+  ];
+}
+
+function pathAndOriginRules(): RequestRule[] {
+  return [
     // The routes of two servers would disagree about such a path.
-    step: 'request',
-    holds: (facts) => isDecodable(facts.target),
-    status: 400,
-    message: `${BAD} path is not percent-encoded UTF-8 or has a NUL`,
-  };
-}
-
-function originOccursOnce(): RequestRule {
-  return {
+    rule(`${BAD} path is not percent-encoded UTF-8 or has a NUL`, ({ target }) =>
+      isDecodable(target),
+    ),
     // A check of the origin would see only one of several lines. A browser sends one.
-    step: 'origin',
-    holds: (facts) => !facts.has('origin') || facts.once('origin') !== undefined,
-    status: 400,
-    message: `${BAD} 'Origin' header is repeated`,
-  };
+    rule(
+      `${BAD} 'Origin' header is repeated`,
+      (facts) => !facts.has('origin') || facts.once('origin') !== undefined,
+      { step: 'origin' },
+    ),
+  ];
 }
 
-function extensionsAreWellFormed(): RequestRule {
-  return {
-    step: 'offers',
-    holds: (facts) =>
+function extensionsRule(): RequestRule {
+  return rule(
+    `${BAD} malformed 'Sec-WebSocket-Extensions' header`,
+    (facts) =>
       !facts.has('sec-websocket-extensions') ||
       parseExtensions(facts.list('sec-websocket-extensions')) !== undefined,
-    status: 400,
-    message: `${BAD} malformed 'Sec-WebSocket-Extensions' header`,
-  };
+    { step: 'offers' },
+  );
 }
 
 /**

@@ -59,10 +59,10 @@ export class MaskKeys {
 
 let shared: MaskKeys | undefined;
 
-/** The thread's shared keys, from the platform's `crypto`. The default of encoders. */
-export function sharedMaskKeys(): MaskKeys {
+/** The next of the thread's keys from the platform's `crypto`. The default of encoders. */
+export function nextSharedKey(): number {
   shared ??= new MaskKeys((words) => crypto.getRandomValues(words));
-  return shared;
+  return shared.next();
 }
 
 /** @throws TypeError when the result of `nextKey` is not an integer of 32 bits. */

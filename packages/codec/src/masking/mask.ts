@@ -1,5 +1,5 @@
 import { HAS_FAST_BIGINT } from './engine.ts';
-import { existingSimd, simd } from './simd.ts';
+import { existingSimd, type Simd, simd } from './simd.ts';
 import { STAGE_FROM, VIEW_AHEAD } from './size-thresholds.ts';
 
 // The word kernel needs the key in the byte order of memory. On big-endian machines single bytes
@@ -35,22 +35,29 @@ function isLittleEndian(): boolean {
 export function unmask(bytes: Uint8Array, start: number, end: number, key: number): number {
   checkRange(bytes, start, end);
   if (typeof key !== 'number') throw new TypeError('key must be a 32-bit number');
-  const n = end - start;
   xorAnywhere(bytes, start, end, swap(key));
-  return rotateBigEndian(key, n);
+  return swap(rotate(swap(key), end - start));
 }
 
 /** XORs with the right kernel for any memory. `key` is little-endian. */
 export function xorAnywhere(bytes: Uint8Array, start: number, end: number, key: number): void {
+  if (key === 0 || start === end) return;
+  // Only the stage pays for a memory that does not exist.
+  xorWith(end - start >= STAGE_FROM ? simd() : existingSimd(), bytes, start, end, key);
+}
+
+/** The same, with the SIMD memory if there is one. */
+export function xorWith(
+  fast: Simd | undefined,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  key: number,
+): void {
   const n = end - start;
-  if (key === 0 || n === 0) return;
   if (n < VIEW_AHEAD) {
     xorBytes(bytes, start, end, key);
-    return;
-  }
-  // Only the stage pays for a memory that does not exist.
-  const fast = n >= STAGE_FROM ? simd() : existingSimd();
-  if (fast !== undefined && bytes.buffer === fast.buffer) {
+  } else if (fast !== undefined && bytes.buffer === fast.buffer) {
     const offset = bytes.byteOffset;
     fast.xor(offset + start, offset + end, key);
   } else if (fast !== undefined && n >= STAGE_FROM) {
@@ -273,12 +280,6 @@ export function rotate(key: number, n: number): number {
 export function swap(key: number): number {
   const pairs = ((key & 0xff00ff) << 8) | ((key >>> 8) & 0xff00ff);
   return (pairs << 16) | (pairs >>> 16);
-}
-
-/** The big-endian key for the byte `n` bytes later. */
-function rotateBigEndian(key: number, n: number): number {
-  const bits = (n & 3) << 3;
-  return bits === 0 ? key | 0 : (key << bits) | (key >>> (32 - bits));
 }
 
 /**

@@ -26,10 +26,7 @@ const BLOCKS_BYTES = 67_108_864;
 const DEBUGGED_BYTES = 16_777_216;
 
 /** The exports of the module, see `simd-module.ts`. */
-interface Kernels {
-  readonly xor: (at: number, end: number, key: number) => void;
-  readonly move: (at: number, end: number, key: number, to: number) => number;
-}
+type Kernels = Pick<Simd, 'xor' | 'move'>;
 
 /**
  * A WebAssembly memory of fixed size and the SIMD kernels for it. The size is fixed because growth
@@ -45,13 +42,13 @@ export class Simd {
    * address is an index in a view plus the view's `byteOffset`. A call costs about 4 ns, then 70
    * GB/s and more.
    */
-  readonly xor: Kernels['xor'];
+  readonly xor: (at: number, end: number, key: number) => void;
   /**
    * Copies the memory's bytes `[at, end)` to `to` and XORs them on the way. The ranges are the same
    * or do not overlap. Returns 0 when every copied byte is ASCII. As fast as {@link xor} in the
    * first-level cache, 1.3 times as long beyond it.
    */
-  readonly move: Kernels['move'];
+  readonly move: (at: number, end: number, key: number, to: number) => number;
   readonly #stage: Uint8Array;
   /**
    * View of the part of the stage that was copied out last. Traffic repeats its sizes, and a new

@@ -345,8 +345,8 @@ export class MessageDecoder {
     message.counters = counters;
     if (extension !== message.extension) message.useExtension(extension);
     this.#allocator = allocator;
-    message.memory.usePools();
-    this.#unread.usePools();
+    message.memory.pooled = true;
+    this.#unread.pooled = true;
     if (readLimit !== message.rules.limit) this.readLimit = readLimit;
   }
 

@@ -41,7 +41,8 @@ export class MessageMemory {
   #announced = 0;
   /** Whether the last frame of the message has announced its length. */
   #final = false;
-  #pooled = true;
+  /** Whether memory is taken from the pools. */
+  pooled = true;
   /** Bytes of {@link bytes} that count as {@link reservedAhead}. */
   #ahead = 0;
 
@@ -98,23 +99,18 @@ export class MessageMemory {
     this.#final = false;
   }
 
-  /** Takes memory from the pools again: another connection uses this object. */
-  usePools(): void {
-    this.#pooled = true;
-  }
-
   /**
    * Takes no more memory from the pools, and moves the received bytes out of them: the connection
    * has ended, and its messages may never be read.
    */
   leavePools(): void {
-    this.#pooled = false;
+    this.pooled = false;
     if (this.lease !== undefined) this.#moveTo(new Uint8Array(this.length), undefined);
   }
 
   #grow(needed: number, own: boolean): void {
     const believed = Math.min(Math.max(this.#announced, needed), needed * BELIEVED);
-    if (own || !this.#pooled) {
+    if (own || !this.pooled) {
       // Memory doubles until the last frame, which has a known size.
       const doubled = Math.max(2 * this.bytes.length, SMALLEST);
       const size = this.#final ? believed : Math.max(believed, doubled);

@@ -8,7 +8,8 @@ export class UnreadInput {
   copy: Lease | undefined;
   /** Bytes that were added to {@link copy} after it was made. */
   #appended = 0;
-  #pooled = true;
+  /** Whether the copy is in pooled memory. */
+  pooled = true;
 
   /** @param frames - Reads the bytes. */
   constructor(frames: FrameDecoder) {
@@ -48,13 +49,9 @@ export class UnreadInput {
     this.#appended = 0;
   }
 
-  usePools(): void {
-    this.#pooled = true;
-  }
-
   /** Needs no pooled memory from now on. */
   leavePools(): void {
-    this.#pooled = false;
+    this.pooled = false;
     const copy = this.copy;
     if (copy === undefined) return;
     this.copy = Lease.of(new Uint8Array(this.#frames.unread));
@@ -63,6 +60,6 @@ export class UnreadInput {
   }
 
   #memoryFor(bytes: number): Lease {
-    return this.#pooled ? Lease.acquire(bytes) : Lease.of(new Uint8Array(bytes));
+    return this.pooled ? Lease.acquire(bytes) : Lease.of(new Uint8Array(bytes));
   }
 }

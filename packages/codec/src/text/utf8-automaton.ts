@@ -1,5 +1,6 @@
 import { rejectPromise } from '../arguments.ts';
 import { checkRange } from '../masking/mask.ts';
+import type { OwnedBytes } from '../memory/slab.ts';
 
 // A table automaton over byte classes. A state says which bytes must follow:
 //
@@ -178,6 +179,7 @@ function isLow(unit: number): boolean {
 }
 
 let encoder: TextEncoder | undefined;
+let decoder: TextDecoder | undefined;
 
 /**
  * Writes `text` as UTF-8 to `into` from `at` on, as far as it fits. Returns the number of bytes.
@@ -185,4 +187,16 @@ let encoder: TextEncoder | undefined;
 export function writeUtf8(into: Uint8Array, at: number, text: string): number {
   encoder ??= new TextEncoder();
   return encoder.encodeInto(text, into.subarray(at)).written;
+}
+
+/** Returns `text` as UTF-8. A lone surrogate becomes U+FFFD. */
+export function toUtf8(text: string): Uint8Array {
+  encoder ??= new TextEncoder();
+  return encoder.encode(text);
+}
+
+/** Reads a text that is known to be UTF-8. A byte order mark is kept. */
+export function readUtf8(bytes: OwnedBytes): string {
+  decoder ??= new TextDecoder('utf-8', { ignoreBOM: true });
+  return decoder.decode(bytes);
 }

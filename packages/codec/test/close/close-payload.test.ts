@@ -168,10 +168,27 @@ describe('parseCloseMessage', () => {
     expect(parseCloseMessage(hex`03 e8 ef bb bf`).reason).toBe('\ufeff');
   });
 
-  it('does not change the payload', () => {
-    const payload = formatCloseMessage(1000, 'bye');
-    const before = payload.slice();
-    parseCloseMessage(payload);
-    expect(payload).toEqual(before);
-  });
+  it.each([
+    '\0',
+    '\x7f',
+    '\x80',
+    '\u07ff',
+    '\u0800',
+    '\ud7ff',
+    '\ue000',
+    '\uffff',
+    '😀',
+    '\u{10ffff}',
+  ])(
+    'reads %j between others, also from shared memory, and does not change the payload',
+    (char) => {
+      const payload = formatCloseMessage(1000, `a${char}b`);
+      const shared = new Uint8Array(new SharedArrayBuffer(payload.length));
+      shared.set(payload);
+      for (const bytes of [payload, shared, Buffer.from(payload)]) {
+        expect(parseCloseMessage(bytes).reason).toBe(`a${char}b`);
+        expect(toHex(bytes)).toBe(toHex(payload));
+      }
+    },
+  );
 });

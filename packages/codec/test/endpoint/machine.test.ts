@@ -32,7 +32,7 @@ describe.each<Role>(['server', 'client'])('the machine of a %s', (role) => {
     const driven = new Driven(role);
     const { machine } = driven;
     machine.blocked = true;
-    machine.text(1, 'before');
+    driven.send('before');
     driven.feed(driven.frame(9, 'a'), driven.frame(9, 'b'));
     expect(Buffer.from(machine.takePong()!).toString()).toBe('b');
     expect(machine.takePong()).toBeUndefined();
@@ -51,7 +51,7 @@ describe.each<Role>(['server', 'client'])('the machine of a %s', (role) => {
     driven.run();
     expect([driven.events, stateOf(driven)]).toEqual([['MESSAGE a', 'END'], 'PEER_ENDED']);
     expect([machine.endIsDue, driven.lent]).toEqual([false, 0]);
-    expect(machine.text(1, 'answer')).toBeGreaterThan(0);
+    expect(driven.send('answer')).toBeGreaterThan(0);
     machine.answer();
     expect([driven.sent(), stateOf(driven)]).toEqual([['1 answer'], 'OVER']);
   });
@@ -108,16 +108,6 @@ describe.each<Role>(['server', 'client'])('the machine of a %s', (role) => {
     driven.run();
     expect([driven.events, driven.lent]).toEqual([[], 0]);
     expect(driven.sent()).toEqual(['close 1011']);
-  });
-
-  it('sends fragments, and the reserved bits of an extension', () => {
-    const driven = new Driven(role);
-    const { machine } = driven;
-    const bytes = Uint8Array.of(0x61, 0x62);
-    machine.fragment(0x41, bytes, 0, 1);
-    machine.fragment(0x80, bytes, 1, 2);
-    expect(driven.sent()).toEqual(['1 rsv more a', '0 b']);
-    expect([machine.framesOut, machine.bytesOut]).toEqual(role === 'client' ? [2, 14] : [2, 6]);
   });
 });
 

@@ -66,6 +66,12 @@ export class Driven implements MachineOwner {
     return naiveEncode(opcode, bytes, { fin, ...(this.role === 'server' && { mask: 0x0a0b0c0d }) });
   }
 
+  /** Adds a message of ours. Returns the size of its frame, 0 when none may be sent. */
+  send(text: string): number {
+    const { machine } = this;
+    return machine.open ? machine.out.addText(0x81, text) : 0;
+  }
+
   goodbye(code = 3001): Uint8Array {
     return this.frame(8, formatCloseMessage(code));
   }

@@ -96,7 +96,8 @@ describe('FrameEncoder.flush', () => {
     const encoder = new FrameEncoder({ role: 'server', pool });
     const large = Buffer.from(bytes(100_000));
     encoder.text(1, true, 0, 'hello');
-    encoder.frame(2, true, 0, large);
+    let released = 0;
+    encoder.frame(2, true, 0, large, 0, large.length, () => released++);
     encoder.text(1, true, 0, 'bye');
     const chunks: Uint8Array[] = [];
     const releases: (() => void)[] = [];
@@ -115,9 +116,9 @@ describe('FrameEncoder.flush', () => {
         hex('81 03 62 79 65'),
       ]),
     );
-    expect(encoder.pending).toBe(0);
+    expect([encoder.pending, released]).toEqual([0, 0]);
     for (const release of releases) release();
-    expect(pool.lent).toBe(0);
+    expect([pool.lent, released]).toEqual([0, 1]);
   });
 
   it('passes frames that the callback appends', () => {

@@ -1,17 +1,13 @@
-import { FrameEncoder, type Role } from '@ws/codec';
-import { naiveEncode } from '@ws/tests';
+import type { FrameEncoder } from '@ws/codec';
 import { describe, expect, it } from 'vitest';
-import { bytes, flush, join } from '../support.ts';
-
-const KEY = 0x37fa213d;
-const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
+import { bytes, encoderOf, flush, join, naiveFrame as naive } from '../support.ts';
 
 // The encoder has a fast path for a small frame in a slab with room: after another frame.
 describe.each(['server', 'client'] as const)('a small frame after another, as a %s', (role) => {
   const first = naive(role, 2, bytes(300));
 
   function begun(): FrameEncoder {
-    const encoder = new FrameEncoder({ role, nextKey: () => KEY });
+    const encoder = encoderOf(role);
     encoder.frame(2, true, 0, bytes(300));
     return encoder;
   }
@@ -45,7 +41,7 @@ describe.each(['server', 'client'] as const)('a small frame after another, as a 
   ])('is a fragment of text, $says', ({ text }) => {
     for (const fin of [true, false]) {
       const encoder = begun();
-      const expected = naive(role, 1, utf8(text), { fin });
+      const expected = naive(role, 1, text, { fin });
       expect(encoder.text(1, fin, 0, text)).toBe(expected.length);
       expect(flush(encoder)).toEqual(join([first, expected]));
     }
@@ -59,7 +55,3 @@ describe.each(['server', 'client'] as const)('a small frame after another, as a 
     expect(flush(encoder)).toEqual(first);
   });
 });
-
-function naive(role: Role, opcode: number, payload: Uint8Array, options: object = {}): Uint8Array {
-  return naiveEncode(opcode, payload, { ...options, ...(role === 'client' ? { mask: KEY } : {}) });
-}

@@ -1,10 +1,17 @@
 import { runInNewContext } from 'node:vm';
-import { FrameEncoder, type Role, SlabPool } from '@ws/codec';
-import { hex, naiveDecode, naiveEncode } from '@ws/tests';
+import { FrameEncoder, SlabPool } from '@ws/codec';
+import { hex, naiveDecode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { bytes, chunksOf, flush, join } from '../support.ts';
+import {
+  bytes,
+  chunksOf,
+  flush,
+  join,
+  encoderOf as make,
+  naiveFrame as naive,
+  expectSame as same,
+} from '../support.ts';
 
-const KEY = 0x37fa213d;
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 /** All tests share them: a pool keeps slabs of the thread's SIMD memory for reuse. */
@@ -12,26 +19,6 @@ const pools = {
   simd: new SlabPool({ debug: true, simd: true }),
   ordinary: new SlabPool({ debug: true, simd: false }),
 };
-
-function make(role: Role, options: object = {}): FrameEncoder {
-  return new FrameEncoder({ role, nextKey: () => KEY, ...options });
-}
-
-/** The naive encoder's frame. */
-function naive(role: Role, opcode: number, payload: Uint8Array, options: object = {}): Uint8Array {
-  return naiveEncode(opcode, payload, { ...options, ...(role === 'client' ? { mask: KEY } : {}) });
-}
-
-function same(actual: Uint8Array, expected: Uint8Array): void {
-  if (Buffer.compare(actual, expected) !== 0) {
-    // Only the beginning: a diff of 64 KiB takes minutes.
-    expect([actual.length, actual.slice(0, 300)]).toEqual([
-      expected.length,
-      expected.slice(0, 300),
-    ]);
-    expect.unreachable('the frames differ further behind');
-  }
-}
 
 describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
   const borders = [0, 1, 8, 16, 17, 24, 25, 125, 126, 127, 4082, 4096, 65521, 65522, 65523, 65526];
@@ -80,35 +67,6 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
       naive(role, 9, bytes(300).slice(100, 225)),
     ];
     same(flush(encoder), join(parts));
-  });
-
-  it.each([
-    { says: 'nothing', text: '' },
-    { says: 'short ASCII', text: 'hello' },
-    { says: 'ASCII beyond the short loop', text: 'a'.repeat(17) },
-    { says: 'short text that is not ASCII', text: 'héllo' },
-    { says: '125 x é, which crosses to a 16-bit length', text: 'é'.repeat(125) },
-    { says: '63 x é, which crosses by one byte', text: 'é'.repeat(63) },
-    { says: '62 x é, which just does not', text: 'é'.repeat(62) },
-    { says: '126 ASCII', text: 'b'.repeat(126) },
-    { says: '32 768 x é, which crosses to a 64-bit length', text: 'é'.repeat(32_768) },
-    { says: '21 845 x 語, which crosses to one as well', text: '語'.repeat(21_846) },
-    { says: 'what fits a slab even at three bytes a unit', text: 'c'.repeat(21_840) },
-    { says: 'what might not', text: 'c'.repeat(21_841) },
-    { says: 'a text of several slabs', text: 'lorem ipsum '.repeat(20_000) },
-    { says: 'pairs of surrogates over the borders of slabs', text: `x${'😀'.repeat(50_000)}` },
-    { says: 'lone surrogates', text: 'a\ud800b\udc00\udc00\ud800' },
-    { says: 'lone surrogates over the borders of slabs', text: '\ud83d'.repeat(50_000) },
-  ])('encodes text: $says', ({ text }) => {
-    for (const pool of [pools.simd, pools.ordinary]) {
-      const encoder = make(role, { pool });
-      encoder.frame(9, true, 0, bytes(1));
-      const expected = naive(role, 1, utf8(text));
-      expect(encoder.text(1, true, 0, text)).toBe(expected.length);
-      expect(encoder.pending).toBe(expected.length + naive(role, 9, bytes(1)).length);
-      same(flush(encoder), join([naive(role, 9, bytes(1)), expected]));
-      expect(pool.lent).toBe(0);
-    }
   });
 
   it.each([
@@ -218,26 +176,6 @@ describe.each(['server', 'client'] as const)('FrameEncoder as a %s', (role) => {
 });
 
 describe('FrameEncoder chunks', () => {
-  it('refer to a large unmasked payload, and release it when they are written', () => {
-    const encoder = make('server');
-    const payload = bytes(65537);
-    let released = 0;
-    encoder.frame(1, true, 0, bytes(1));
-    encoder.frame(2, true, 0, payload, 0, payload.length, () => released++);
-    encoder.frame(9, true, 0, bytes(1));
-    const chunks: Uint8Array[] = [];
-    const releases: (() => void)[] = [];
-    encoder.flush((chunk, release) => {
-      chunks.push(chunk);
-      releases.push(release);
-    });
-    expect(chunks.map(({ length }) => length)).toEqual([3 + 10, 65537, 3]);
-    expect(chunks[1]!.buffer).toBe(payload.buffer);
-    expect(released).toBe(0);
-    for (const release of releases) release();
-    expect(released).toBe(1);
-  });
-
   it('release a copied payload at once', () => {
     const encoder = make('client');
     let released = 0;

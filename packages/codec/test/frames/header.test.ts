@@ -4,30 +4,16 @@ import { describe, expect, it } from 'vitest';
 
 describe('FrameHeader.read', () => {
   it.each([
-    { says: 'an empty text frame', wire: hex`81 00`, size: 2, length: 0 },
-    { says: 'the largest 7-bit length', wire: hex`82 7d`, size: 2, length: 125 },
-    { says: 'the smallest 16-bit length', wire: hex`82 7e 00 7e`, size: 4, length: 126 },
-    { says: 'the largest 16-bit length', wire: hex`82 7e ff ff`, size: 4, length: 65535 },
-    {
-      says: 'the smallest 64-bit length',
-      wire: hex`82 7f 0000000000010000`,
-      size: 10,
-      length: 65536,
-    },
-    {
-      says: 'a length above 2^32',
-      wire: hex`82 7f 0000000180000001`,
-      size: 10,
-      length: 0x180000001,
-    },
-    {
-      says: 'the largest length',
-      wire: hex`82 7f 001fffffffffffff`,
-      size: 10,
-      length: 2 ** 53 - 1,
-    },
-    { says: 'a masked frame', wire: hex`82 ff 0000000000010000 37fa213d`, size: 14, length: 65536 },
-  ])('reads $says', ({ wire, size, length }) => {
+    ['an empty text frame', '81 00', 2, 0],
+    ['the largest 7-bit length', '82 7d', 2, 125],
+    ['the smallest 16-bit length', '82 7e 00 7e', 4, 126],
+    ['the largest 16-bit length', '82 7e ff ff', 4, 65_535],
+    ['the smallest 64-bit length', '82 7f 0000000000010000', 10, 65_536],
+    ['a length above 2^32', '82 7f 0000000180000001', 10, 0x180000001],
+    ['the largest length', '82 7f 001fffffffffffff', 10, 2 ** 53 - 1],
+    ['a masked frame', '82 ff 0000000000010000 37fa213d', 14, 65_536],
+  ])('reads %s', (_, hexWire, size, length) => {
+    const wire = hex(hexWire);
     const header = new FrameHeader();
     expect(header.read(wire, 0, wire.length)).toBe(size);
     expect(header.length).toBe(length);
@@ -54,42 +40,13 @@ describe('FrameHeader.read', () => {
   });
 
   it.each([
-    {
-      says: 'a 16-bit length below 126',
-      wire: hex`82 7e 00 7d`,
-      decides: 4,
-      code: 1002,
-      fault: 'non-minimal length',
-    },
-    {
-      says: 'a 64-bit length below 65536',
-      wire: hex`82 7f 000000000000 ffff`,
-      decides: 8,
-      code: 1002,
-      fault: 'non-minimal length',
-    },
-    {
-      says: 'the top bit of a 64-bit length',
-      wire: hex`82 7f 8000000000000000`,
-      decides: 3,
-      code: 1002,
-      fault: 'length with top bit set',
-    },
-    {
-      says: 'a length of 2^53',
-      wire: hex`82 7f 0020000000000000`,
-      decides: 4,
-      code: 1009,
-      fault: 'length of 2^53 or more',
-    },
-    {
-      says: 'a length of 2^56',
-      wire: hex`82 7f 0100000000000000`,
-      decides: 3,
-      code: 1009,
-      fault: 'length of 2^53 or more',
-    },
-  ])('rejects $says at the deciding byte', ({ wire, decides, code, fault }) => {
+    ['a 16-bit length below 126', '82 7e 00 7d', 4, 1002, 'non-minimal length'],
+    ['a 64-bit length below 65536', '82 7f 000000000000ffff', 8, 1002, 'non-minimal length'],
+    ['the top bit of a length', '82 7f 8000000000000000', 3, 1002, 'length with top bit set'],
+    ['a length of 2^53', '82 7f 0020000000000000', 4, 1009, 'length of 2^53 or more'],
+    ['a length of 2^56', '82 7f 0100000000000000', 3, 1009, 'length of 2^53 or more'],
+  ])('rejects %s at the deciding byte', (_, hexWire, decides, closeCode, fault) => {
+    const wire = hex(hexWire);
     const header = new FrameHeader();
     for (let end = 0; end < decides; end++) expect(header.read(wire, 0, end)).toBe(0);
     try {
@@ -97,7 +54,7 @@ describe('FrameHeader.read', () => {
       expect.unreachable();
     } catch (error) {
       expect(error).toBeInstanceOf(ProtocolError);
-      expect(error).toMatchObject({ closeCode: code, faults: [fault] });
+      expect(error).toMatchObject({ closeCode, faults: [fault] });
     }
   });
 

@@ -1,6 +1,6 @@
 // A FrameQueue whose frames other queues send too, or whose slab other queues use.
 import { SlabPool } from '@ws/codec';
-import { Arena, Batch, FrameQueue, FrameSlab, LARGEST_SLAB, writeHeader } from '@ws/codec/internal';
+import { Arena, Batch, FrameQueue, FrameSlab, LARGEST_SLAB } from '@ws/codec/internal';
 import { naiveEncode } from '@ws/tests';
 import { afterEach, describe, expect, it } from 'vitest';
 import { SLAB_PAYLOAD } from '../../src/frames/frame-queue.ts';
@@ -29,9 +29,8 @@ function add(queue: FrameQueue, payload: Uint8Array): void {
 /** A batch of one frame in an arena. */
 function batchOf(payload: Uint8Array): Batch {
   const arena = new Arena(payload.length + 10);
-  const at = writeHeader(arena.bytes, 0, BINARY, 0, payload.length);
-  arena.bytes.set(payload, at);
-  return new Batch(arena, 0, at + payload.length);
+  arena.addFrame(0, BINARY, payload);
+  return new Batch(arena, 0, arena.used);
 }
 
 /** The wire bytes of each segment. Releases their memory. */

@@ -27,6 +27,17 @@ export const RESPONSE: string = [
   CRLF,
 ].join(CRLF);
 
+/** Adds a header line. */
+export const add =
+  (line: string) =>
+  (text: string): string =>
+    text.replace('Upgrade:', `${line}\r\nUpgrade:`);
+
+export const swap =
+  (from: string | RegExp, to: string) =>
+  (text: string): string =>
+    text.replace(from, to);
+
 const requestLine = fc
   .tuple(
     fc.constantFrom('GET', 'GET', 'GET', 'POST', 'HEAD', 'OPTIONS', 'CONNECT', 'PRI', 'FOO', 'get'),

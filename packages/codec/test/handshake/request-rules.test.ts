@@ -9,8 +9,8 @@ import {
 } from '@ws/codec';
 import fc from 'fast-check';
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { isHost } from '../../src/handshake/host.ts';
-import { REQUEST } from './heads.ts';
+import { parseHostPort } from '../../src/handshake/host.ts';
+import { add, REQUEST, swap } from './heads.ts';
 
 /** The request of the RFC after `change`. */
 function facts(change: (text: string) => string): RequestHead {
@@ -18,17 +18,6 @@ function facts(change: (text: string) => string): RequestHead {
   expect(head.push(new TextEncoder().encode(change(REQUEST)))).toBe('done');
   return head;
 }
-
-/** Adds a header line. */
-const add =
-  (line: string) =>
-  (text: string): string =>
-    text.replace('Upgrade:', `${line}\r\nUpgrade:`);
-
-const swap =
-  (from: string | RegExp, to: string) =>
-  (text: string): string =>
-    text.replace(from, to);
 
 describe('checkRequest', () => {
   it('accepts the request of RFC 6455, section 1.3', () => {
@@ -98,7 +87,9 @@ describe('checkRequest', () => {
   });
 });
 
-describe('isHost', () => {
+describe('parseHostPort', () => {
+  const isHost = (text: string): boolean => parseHostPort(text) !== undefined;
+
   it.each(['a%41', 'example.org:', '[::1]:', '*.example.org', "a!$&'()b", 'a;b', 'a=b', 'a,b'])(
     'accepts %s, which the grammar of RFC 3986 allows',
     (host) => expect(isHost(host)).toBe(true),

@@ -21,7 +21,17 @@ import {
 import { Lease } from '../../src/messages/lease.ts';
 
 const MASK = { mask: 0x01020304 };
-const PING_FRAME = naiveEncode(9, Buffer.from('hello'), MASK);
+
+/** A frame of a client, which the decoder may change. */
+function frame(
+  opcode: number,
+  payload: Uint8Array | string = '',
+  options: object = {},
+): Uint8Array {
+  return new Uint8Array(naiveEncode(opcode, payload, { ...MASK, ...options }));
+}
+
+const textOf = (decoder: MessageDecoder): string => Buffer.from(decoder.data()).toString();
 
 /** A server's decoder. The end of the test releases its memory, which other tests share. */
 function decoderOf(use?: PayloadUse): MessageDecoder {
@@ -49,16 +59,12 @@ describe('MessageDecoder', () => {
   });
 
   it.each([
-    {
-      of: 'a message',
-      frame: naiveEncode(BinaryMessage, Buffer.alloc(60_000), MASK),
-      event: MESSAGE,
-    },
-    { of: 'a text', frame: naiveEncode(TextMessage, Buffer.from('hello'), MASK), event: MESSAGE },
-    { of: 'a ping', frame: naiveEncode(9, Buffer.from('hello'), MASK), event: PING },
-  ])('releases the chunk of $of once it is parsed', ({ frame, event }) => {
+    ['a message', frame(BinaryMessage, Buffer.alloc(60_000)), MESSAGE],
+    ['a text', frame(TextMessage, 'hello'), MESSAGE],
+    ['a ping', frame(9, 'hello'), PING],
+  ])('releases the chunk of %s once it is parsed', (_, chunk, event) => {
     const decoder = decoderOf();
-    decoder.push(new Uint8Array(frame));
+    decoder.push(chunk);
     expect(decoder.next()).toBe(event);
     expect(decoder.bytes.length).toBeGreaterThan(0);
     expect(decoder.idle).toBe(false);
@@ -70,10 +76,10 @@ describe('MessageDecoder', () => {
     const decoder = decoderOf();
     decoder.callerKeeps = false;
     const { lent } = sharedMessageBuffers();
-    const frame = naiveEncode(BinaryMessage, Buffer.alloc(5_000), MASK);
-    decoder.push(new Uint8Array(frame.subarray(0, 3_000)));
+    const message = frame(BinaryMessage, Buffer.alloc(5_000));
+    decoder.push(message.slice(0, 3_000));
     expect(decoder.next()).toBe(NEED_MORE);
-    decoder.push(new Uint8Array(frame.subarray(3_000)));
+    decoder.push(message.slice(3_000));
     expect([decoder.next(), sharedMessageBuffers().lent]).toEqual([MESSAGE, lent + 1]);
     decoder.destroy();
     decoder.destroy();
@@ -84,34 +90,34 @@ describe('MessageDecoder', () => {
     'accepts any bytes as the text of a message that is ignored: %s',
     (bytes) => {
       const frames = [true, false].flatMap((fin) => [
-        naiveEncode(TextMessage, Uint8Array.from(bytes), { ...MASK, fin }),
-        ...(fin ? [] : [naiveEncode(0, Uint8Array.from(bytes), MASK)]),
+        frame(TextMessage, Uint8Array.from(bytes), { fin }),
+        ...(fin ? [] : [frame(0, Uint8Array.from(bytes))]),
       ]);
       const decoder = decoderOf(IGNORED);
-      decoder.push(new Uint8Array(Buffer.concat([...frames, PING_FRAME])));
+      decoder.push(new Uint8Array(Buffer.concat([...frames, frame(9)])));
       expect([decoder.next(), decoder.next(), decoder.next()]).toEqual([SKIPPED, SKIPPED, PING]);
     },
   );
 
   it('is not idle during a message', () => {
     const decoder = decoderOf();
-    const first = naiveEncode(TextMessage, Buffer.from('hel'), { ...MASK, fin: false });
+    const first = frame(TextMessage, 'hel', { fin: false });
     decoder.push(new Uint8Array(first.subarray(0, 3)));
     expect([decoder.next(), decoder.idle]).toEqual([NEED_MORE, false]);
     decoder.push(new Uint8Array(first.subarray(3)));
     expect([decoder.next(), decoder.idle]).toEqual([NEED_MORE, false]);
-    decoder.push(new Uint8Array(naiveEncode(0, Buffer.from('lo'), MASK)));
+    decoder.push(frame(0, 'lo'));
     expect(decoder.next()).toBe(MESSAGE);
     expect([decoder.next(), decoder.idle]).toEqual([NEED_MORE, true]);
   });
 
   it('refers to no byte of a chunk after keep()', () => {
     const frames = [
-      naiveEncode(TextMessage, Buffer.from('hel'), { ...MASK, fin: false }),
-      PING_FRAME,
-      naiveEncode(0, Buffer.from('lo'), MASK),
-      naiveEncode(BinaryMessage, Buffer.alloc(70_000, 1), MASK),
-      naiveEncode(TextMessage, Buffer.from('end'), MASK),
+      frame(TextMessage, 'hel', { fin: false }),
+      frame(9, 'hello'),
+      frame(0, 'lo'),
+      frame(BinaryMessage, Buffer.alloc(70_000, 1)),
+      frame(TextMessage, 'end'),
     ];
     const all = new Uint8Array(Buffer.concat(frames));
     const before = sharedMessageBuffers().lent;
@@ -142,7 +148,7 @@ describe('MessageDecoder', () => {
   });
 
   it.each([1, 2, 3, 5])('reads at any time between chunks of %d bytes', (size) => {
-    const all = naiveEncode(TextMessage, Buffer.from('abcdef'), MASK);
+    const all = frame(TextMessage, 'abcdef');
     const chunks = Math.ceil(all.length / size);
     for (let reads = 0; reads < 1 << chunks; reads++) {
       const decoder = decoderOf();
@@ -155,25 +161,21 @@ describe('MessageDecoder', () => {
         chunk.fill(0xff);
       }
       if (event === NEED_MORE) event = decoder.next();
-      expect([reads, event, Buffer.from(decoder.data()).toString()]).toEqual([
-        reads,
-        MESSAGE,
-        'abcdef',
-      ]);
+      expect([reads, event, textOf(decoder)]).toEqual([reads, MESSAGE, 'abcdef']);
     }
   });
 
   it('delivers pieces as they arrive, and the last one says so', () => {
     const decoder = decoderOf();
-    const whole = naiveEncode(BinaryMessage, Buffer.from('whole'), MASK);
-    const part = naiveEncode(BinaryMessage, Buffer.from('part'), { ...MASK, fin: false });
-    const empty = naiveEncode(0, Buffer.alloc(0), MASK);
+    const whole = frame(BinaryMessage, 'whole');
+    const part = frame(BinaryMessage, 'part', { fin: false });
+    const empty = frame(0, Buffer.alloc(0));
     const seen: unknown[] = [];
     for (const chunk of [whole, part.subarray(0, 6), part.subarray(6), empty]) {
       decoder.streaming = true;
       decoder.push(new Uint8Array(chunk));
       for (let event; (event = decoder.next()) > NEED_MORE; ) {
-        seen.push([event, Buffer.from(decoder.data()).toString(), decoder.fin]);
+        seen.push([event, textOf(decoder), decoder.fin]);
       }
     }
     expect(seen).toEqual([
@@ -186,9 +188,9 @@ describe('MessageDecoder', () => {
 
   it('checks a text whose payload is not wanted', () => {
     const decoder = decoderOf(CHECKED_ONLY);
-    decoder.push(new Uint8Array(naiveEncode(TextMessage, Buffer.from('good'), MASK)));
+    decoder.push(frame(TextMessage, 'good'));
     expect([decoder.next(), decoder.next()]).toEqual([SKIPPED, NEED_MORE]);
-    decoder.push(new Uint8Array(naiveEncode(TextMessage, Uint8Array.of(0xff), MASK)));
+    decoder.push(frame(TextMessage, Uint8Array.of(0xff)));
     expect([decoder.next(), decoder.next()]).toEqual([FAILED, FAILED]);
     expect(decoder.error?.closeCode).toBe(1007);
   });
@@ -199,8 +201,7 @@ describe('MessageDecoder', () => {
     let waits = true;
     toy.ready = () => !waits;
     decoder.extension = toy;
-    const chunkOf = (text: string, rsv: number): Uint8Array =>
-      new Uint8Array(naiveEncode(TextMessage, Buffer.from(text), { ...MASK, rsv }));
+    const chunkOf = (text: string, rsv: number): Uint8Array => frame(TextMessage, text, { rsv });
     const first = chunkOf('w-a-i-t-s-', 0x20);
     decoder.push(first);
     decoder.keep();
@@ -214,7 +215,7 @@ describe('MessageDecoder', () => {
     waits = false;
     const seen: string[] = [];
     for (let event; (event = decoder.next()) > NEED_MORE; ) {
-      if (event !== STEP) seen.push(Buffer.from(decoder.data()).toString());
+      if (event !== STEP) seen.push(textOf(decoder));
     }
     expect(seen).toEqual(['waits', 'later']);
   });
@@ -232,17 +233,14 @@ describe('MessageDecoder', () => {
       decoder.push(new Uint8Array(naiveEncode(BinaryMessage, Buffer.from(text))));
       decoder.keep();
     }
-    while (decoder.next() > NEED_MORE) seen.push(Buffer.from(decoder.data()).toString());
+    while (decoder.next() > NEED_MORE) seen.push(textOf(decoder));
     expect(seen).toEqual(['AB', 'CD', 'EF']);
   });
 
   it('delivers a message where it is in the chunk, with ownsChunks', () => {
     const decoder = new MessageDecoder({ role: 'server', ownsChunks: true });
-    const text = naiveEncode(TextMessage, Buffer.from('whole'), MASK);
-    const parts = [
-      naiveEncode(BinaryMessage, Buffer.from('ab'), { ...MASK, fin: false }),
-      naiveEncode(0, Buffer.from('cd'), MASK),
-    ];
+    const text = frame(TextMessage, 'whole');
+    const parts = [frame(BinaryMessage, 'ab', { fin: false }), frame(0, 'cd')];
     const chunk = new Uint8Array(Buffer.concat([text, ...parts]));
     decoder.push(chunk);
     expect([decoder.next(), decoder.bytes, decoder.start, decoder.end]).toEqual([
@@ -252,9 +250,9 @@ describe('MessageDecoder', () => {
       11,
     ]);
     expect(Buffer.from(chunk.subarray(6, 11)).toString()).toBe('whole');
-    expect([decoder.next(), Buffer.from(decoder.data()).toString()]).toEqual([MESSAGE, 'abcd']);
+    expect([decoder.next(), textOf(decoder)]).toEqual([MESSAGE, 'abcd']);
     expect(decoder.bytes.buffer).not.toBe(chunk.buffer);
-    decoder.push(new Uint8Array(naiveEncode(TextMessage, Buffer.of(0xff), MASK)));
+    decoder.push(frame(TextMessage, Buffer.of(0xff)));
     expect([decoder.next(), decoder.error?.closeCode]).toEqual([FAILED, 1007]);
   });
 
@@ -264,9 +262,7 @@ describe('MessageDecoder', () => {
   ])('takes a message of an extension %s', (_, options, last) => {
     const decoder = new MessageDecoder({ role: 'server', readLimit: 3, ...options });
     decoder.extension = new ToyExtension(0x20, 3);
-    decoder.push(
-      new Uint8Array(naiveEncode(BinaryMessage, Buffer.from('aabb'), { ...MASK, rsv: 0x20 })),
-    );
+    decoder.push(frame(BinaryMessage, 'aabb', { rsv: 0x20 }));
     let event: number;
     do event = decoder.next();
     while (event === STEP);
@@ -305,7 +301,7 @@ describe('MessageDecoder', () => {
   it('gives the caller memory of its own for each event', () => {
     const decoder = decoderOf();
     decoder.streaming = true;
-    const all = naiveEncode(BinaryMessage, Buffer.from('abcdef'), MASK);
+    const all = frame(BinaryMessage, 'abcdef');
     const chunks = [all.subarray(0, 6), all.subarray(6)].map((part) => new Uint8Array(part));
     const pieces: Uint8Array[] = [];
     for (const chunk of chunks) {

@@ -17,9 +17,7 @@ async function answered(
     const key = /sec-websocket-key: (.*)\r/i.exec(request)![1]!;
     socket.end(typeof answer === 'string' ? answer : answer(key));
   });
-  const client = new scene.ws(url, protocols, options);
-  client.on('error', () => {});
-  scene.watch('client', client);
+  const client = scene.client(url, protocols, options);
   await closed(client);
 }
 
@@ -109,8 +107,7 @@ describe('new WebSocket', () => {
           ws.close();
         });
         const text = given.replace('PORT', String(portOf(wss)));
-        const client = new scene.ws(asObject ? new URL(text) : text);
-        scene.watch('client', client);
+        const client = scene.client(asObject ? new URL(text) : text);
         scene.log('client', client.url, client.readyState);
         await closed(client);
       });
@@ -124,12 +121,11 @@ describe('new WebSocket', () => {
       scene.log('server', key?.length, JSON.stringify(headers), req.rawHeaders.length);
       ws.close();
     });
-    const client = new scene.ws(urlOf(wss), ['one', 'two'], {
+    const client = scene.client(urlOf(wss), ['one', 'two'], {
       origin: 'https://example.org',
       headers: { 'X-Custom': 'yes', Cookie: 'a=b' },
       perMessageDeflate: { threshold: 0, clientMaxWindowBits: 10, serverNoContextTakeover: true },
     });
-    scene.watch('client', client);
     await once(client, 'open');
     scene.log('client', client.protocol, client.extensions, client.url);
     await closed(client);
@@ -171,7 +167,7 @@ describe('new WebSocket', () => {
         scene.log('server', request.headers.authorization);
         ws.close();
       });
-      await closed(scene.watch('client', new scene.ws(`${url}127.0.0.1:${portOf(wss)}`)));
+      await closed(scene.client(`${url}127.0.0.1:${portOf(wss)}`));
     });
   }
 
@@ -181,12 +177,8 @@ describe('new WebSocket', () => {
       scene.log('server', req.headers['x-custom']);
       ws.close();
     });
-    await closed(
-      scene.watch('client', new scene.ws(urlOf(wss), { headers: { 'X-Custom': 'yes' } })),
-    );
-    await closed(
-      scene.watch('client', new scene.ws(urlOf(wss), undefined, { headers: { 'X-Custom': 'no' } })),
-    );
+    await closed(scene.client(urlOf(wss), { headers: { 'X-Custom': 'yes' } }));
+    await closed(scene.client(urlOf(wss), undefined, { headers: { 'X-Custom': 'no' } }));
     scene.attempt('client', 'null', () =>
       new scene.ws(urlOf(wss), null as never).on('error', () => {}),
     );
@@ -200,7 +192,7 @@ describe('new WebSocket', () => {
       ws.close();
     });
     const options = { protocolVersion: 8, origin: 'https://example.org' };
-    await closed(scene.watch('client', new scene.ws(urlOf(wss), options)));
+    await closed(scene.client(urlOf(wss), options));
   });
 
   sameTrace('keeps the names of headers as they are', async (scene) => {
@@ -212,7 +204,7 @@ describe('new WebSocket', () => {
     for (const followRedirects of [false, true]) {
       const headers = { 'X-Name': 'a', COOKIE: 'b' };
       const options = { headers, followRedirects };
-      await closed(scene.watch('client', new scene.ws(urlOf(wss), options)));
+      await closed(scene.client(urlOf(wss), options));
     }
   });
 
@@ -220,7 +212,7 @@ describe('new WebSocket', () => {
     const wss = await scene.serve();
     wss.on('connection', (ws) => ws.close());
     scene.attempt('client', 'new', () => {
-      scene.watch('client', new scene.ws(urlOf(wss), { headers: null as never }));
+      scene.client(urlOf(wss), { headers: null as never });
     });
     await once(wss, 'connection');
     await closed(...wss.clients);
@@ -239,7 +231,7 @@ describe('new WebSocket', () => {
     const client = new scene.ws(`ws+unix:${path}:/foo:1?bar=1:2`);
     scene.log('client', client.url.replace(path, 'PATH'));
     await closed(scene.watch('client', client));
-    await closed(scene.watch('client', new scene.ws(`ws+unix:${path}`)));
+    await closed(scene.client(`ws+unix:${path}`));
     wss.close();
     server.close();
   });
@@ -255,7 +247,7 @@ describe('new WebSocket', () => {
       scene.log('client', 'agent connects');
       return createConnection.apply(agent, args);
     };
-    await closed(scene.watch('client', new scene.ws(urlOf(wss), { agent })));
+    await closed(scene.client(urlOf(wss), { agent }));
   });
 
   for (const url of ['ws://[::1]', 'ws://u:p@localhost:1337/x?y', 'ws://localhost:80/', 'ws://h']) {
@@ -272,8 +264,7 @@ describe('new WebSocket', () => {
         }
       };
       const options = { agent, handshakeTimeout: 1000, origin: 'o', headers: { Cookie: 'x' } };
-      const client = scene.watch('client', new scene.ws(url, ['a', 'b'], options));
-      client.on('error', () => {});
+      const client = scene.client(url, ['a', 'b'], options);
       client.terminate();
       await closed(client);
     });
@@ -281,8 +272,7 @@ describe('new WebSocket', () => {
 
   sameTrace('a request that the application destroys', async (scene) => {
     const { url } = await scene.rawServer(() => {});
-    const client = scene.watch('client', new scene.ws(url));
-    client.on('error', () => {});
+    const client = scene.client(url);
     (client as never as { _req: http.ClientRequest })._req.destroy(new Error('mine'));
     await closed(client);
   });
@@ -326,13 +316,12 @@ describe('new WebSocket', () => {
         received.push(Buffer.from(chunk));
       });
     });
-    const client = new scene.ws(urlOf(wss), {
-      generateMask(mask) {
+    const client = scene.client(urlOf(wss), {
+      generateMask(mask: Buffer) {
         scene.log('client', 'mask', mask.length);
         mask.fill(0);
       },
     });
-    scene.watch('client', client);
     await once(client, 'open');
     client.send('hello');
     client.ping('x');
@@ -400,24 +389,20 @@ describe('a handshake that fails', () => {
     const { port } = server.address() as AddressInfo;
     server.close();
     await once(server, 'close');
-    const client = new scene.ws(`ws://127.0.0.1:${port}`);
-    client.on('error', () => {});
-    await closed(scene.watch('client', client));
+    const client = scene.client(`ws://127.0.0.1:${port}`);
+    await closed(client);
   });
 
   sameTrace('handshakeTimeout', async (scene) => {
     const { url } = await scene.rawServer(() => {});
-    const client = new scene.ws(url, { handshakeTimeout: 20 });
-    client.on('error', () => {});
-    await closed(scene.watch('client', client));
+    const client = scene.client(url, { handshakeTimeout: 20 });
+    await closed(client);
   });
 
   for (const method of ['close', 'terminate'] as const) {
     sameTrace(`${method} at once`, async (scene) => {
       const { url } = await scene.rawServer(() => {});
-      const client = new scene.ws(url);
-      client.on('error', () => {});
-      scene.watch('client', client);
+      const client = scene.client(url);
       scene.attempt('client', method, () => client[method]());
       scene.log('client', client.readyState);
       scene.attempt('client', method, () => client[method]());
@@ -426,16 +411,14 @@ describe('a handshake that fails', () => {
 
     sameTrace(`${method} in a listener of upgrade`, async (scene) => {
       const wss = await scene.serve();
-      const client = new scene.ws(urlOf(wss));
-      client.on('error', () => {});
-      scene.watch('client', client);
+      const client = scene.client(urlOf(wss));
       client.on('upgrade', () => client[method]());
       await closed(client);
     });
 
     sameTrace(`${method} in a listener of open`, async (scene) => {
       const wss = await scene.serve();
-      const client = scene.watch('client', new scene.ws(urlOf(wss)));
+      const client = scene.client(urlOf(wss));
       client.on('open', () => client[method]());
       await closed(client);
     });
@@ -446,8 +429,7 @@ describe('a handshake that fails', () => {
       const { url } = await scene.rawServer((_request, socket) => {
         socket.end('HTTP/1.1 401 No\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbye');
       });
-      const client = scene.watch('client', new scene.ws(url));
-      client.on('error', () => {});
+      const client = scene.client(url);
       client.on('unexpected-response', (request, response) => {
         scene.log(
           'client',
@@ -469,9 +451,7 @@ describe('a handshake that fails', () => {
       res.writeHead(418, { 'X-Tea': 'yes' });
       res.end('short and stout');
     });
-    const client = new scene.ws(`ws://127.0.0.1:${port}`);
-    client.on('error', () => {});
-    scene.watch('client', client);
+    const client = scene.client(`ws://127.0.0.1:${port}`);
     client.on('unexpected-response', (request, response) => {
       let body = '';
       response.on('data', (chunk: Buffer) => {
@@ -507,12 +487,10 @@ describe('followRedirects', () => {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
-    const client = new scene.ws(`ws://user:pass@127.0.0.1:${port}/start`, {
+    const client = scene.client(`ws://user:pass@127.0.0.1:${port}/start`, {
       followRedirects: true,
       headers: { Cookie: 'a=b' },
     });
-    client.on('error', () => {});
-    scene.watch('client', client);
     await closed(client);
     scene.log('client', client.url, redirectsOf(client));
     server.close();
@@ -525,9 +503,7 @@ describe('followRedirects', () => {
       res.end();
     });
     const options = { followRedirects: true, maxRedirects: 2 };
-    const client = new scene.ws(`ws://127.0.0.1:${port}/`, options);
-    client.on('error', () => {});
-    scene.watch('client', client);
+    const client = scene.client(`ws://127.0.0.1:${port}/`, options);
     await closed(client);
     scene.log('client', redirectsOf(client));
   });
@@ -579,13 +555,11 @@ describe('followRedirects', () => {
           else res.writeHead(307, { Location: locations[way] });
           res.end();
         });
-        const client = new scene.ws(url.replace('PORT', String(first)), {
+        const client = scene.client(url.replace('PORT', String(first)), {
           followRedirects: true,
           ...options,
         } as never);
-        client.on('error', () => {});
         if (listens) client.on('redirect', (to) => scene.log('client', 'listener', to));
-        scene.watch('client', client);
         await closed(client);
       });
     }
@@ -600,16 +574,14 @@ describe('followRedirects', () => {
       res.writeHead(307, { Location: `ws://127.0.0.1:${other}/x` });
       res.end();
     });
-    const client = new scene.ws(`ws://127.0.0.1:${first}/`, {
+    const client = scene.client(`ws://127.0.0.1:${first}/`, {
       followRedirects: true,
       headers: { Authorization: 'secret', Cookie: 'secret=1' },
     });
-    client.on('error', () => {});
     client.on('redirect', (_to, request) => {
       request.removeHeader('authorization');
       request.removeHeader('cookie');
     });
-    scene.watch('client', client);
     await closed(client);
   });
 
@@ -618,10 +590,8 @@ describe('followRedirects', () => {
       res.writeHead(302, { Location: '/again' });
       res.end();
     });
-    const client = new scene.ws(`ws://127.0.0.1:${port}/`, { followRedirects: true });
-    client.on('error', () => {});
+    const client = scene.client(`ws://127.0.0.1:${port}/`, { followRedirects: true });
     client.on('redirect', () => client.close());
-    scene.watch('client', client);
     await closed(client);
   });
 });

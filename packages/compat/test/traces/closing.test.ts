@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { runInNewContext } from 'node:vm';
 import { describe } from 'vitest';
-import { closed, masked, sameTrace } from '../trace.ts';
+import { closed, masked, samePair, sameRaw, sameSide, sameTrace } from '../trace.ts';
 
 const BAD_CODES = [
   0,
@@ -22,11 +22,9 @@ const BAD_CODES = [
 ];
 
 describe.each([['server'], ['client']] as const)('close by the %s', (side) => {
-  sameTrace('takes the bytes of another realm as a reason', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('takes the bytes of another realm as a reason', ({ server, client }) => {
     const reason = runInNewContext('Uint8Array.of(0x6f, 0x6b)') as Buffer;
     (side === 'server' ? server : client).close(1000, reason);
-    await closed(server, client);
   });
 
   for (const args of [
@@ -40,124 +38,90 @@ describe.each([['server'], ['client']] as const)('close by the %s', (side) => {
     [1000, ''],
     [1000, 'grüße'],
   ] as [number, string][]) {
-    sameTrace(`sends ${JSON.stringify(args)}`, async (scene) => {
-      const { server, client } = await scene.pair();
-      const ws = side === 'server' ? server : client;
+    sameSide(side, `sends ${JSON.stringify(args)}`, ({ ws }, scene) => {
       scene.attempt(side, 'close', () => ws.close(...args));
       scene.log(side, ws.readyState);
       scene.attempt(side, 'close again', () => ws.close(1001));
-      await closed(server, client);
     });
   }
 
   for (const code of BAD_CODES) {
-    sameTrace(`rejects the code ${String(code)}`, async (scene) => {
-      const { server, client } = await scene.pair();
-      const ws = side === 'server' ? server : client;
+    sameSide(side, `rejects the code ${String(code)}`, ({ ws }, scene) => {
       scene.attempt(side, 'close', () => ws.close(code as number));
       scene.log(side, ws.readyState);
       ws.terminate();
-      await closed(server, client);
     });
   }
 
   for (const reason of ['x'.repeat(124), 'é'.repeat(62), {}, 7, [1, 2], null]) {
-    sameTrace(`answers the reason ${JSON.stringify(reason)?.slice(0, 10)}`, async (scene) => {
-      const { server, client } = await scene.pair();
-      const ws = side === 'server' ? server : client;
-      scene.attempt(side, 'close', () => ws.close(1000, reason as string));
-      scene.log(side, ws.readyState);
-      ws.terminate();
-      await closed(server, client);
-    });
+    sameSide(
+      side,
+      `answers the reason ${JSON.stringify(reason)?.slice(0, 10)}`,
+      ({ ws }, scene) => {
+        scene.attempt(side, 'close', () => ws.close(1000, reason as string));
+        scene.log(side, ws.readyState);
+        ws.terminate();
+      },
+    );
   }
 
-  sameTrace('comes after all messages', async (scene) => {
-    const { server, client } = await scene.pair();
-    const ws = side === 'server' ? server : client;
+  sameSide(side, 'comes after all messages', ({ ws }, scene) => {
     for (let i = 0; i < 5; i++) ws.send(`${i}`, scene.callback(side, `send ${i}`));
     ws.close(1000, 'bye');
-    await closed(server, client);
   });
 
-  sameTrace('still emits the messages of the peer', async (scene) => {
-    const { server, client } = await scene.pair();
-    const [ws, peer] = side === 'server' ? [server, client] : [client, server];
+  sameSide(side, 'still emits the messages of the peer', ({ ws, peer }) => {
     peer.send('crossing');
     peer.send('crossing too');
     ws.close();
-    await closed(server, client);
   });
 
-  sameTrace('and by the peer at the same time', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('and by the peer at the same time', ({ server, client }) => {
     server.close(1001, 'server');
     client.close(1000, 'client');
-    await closed(server, client);
   });
 
-  sameTrace('in a listener for messages', async (scene) => {
-    const { server, client } = await scene.pair();
-    const [ws, peer] = side === 'server' ? [server, client] : [client, server];
+  sameSide(side, 'in a listener for messages', ({ ws, peer }) => {
     ws.on('message', () => ws.close(4000, 'enough'));
     peer.send('1');
     peer.send('2');
     peer.send('3');
-    await closed(server, client);
   });
 
-  sameTrace('terminate ends without a close frame', async (scene) => {
-    const { server, client } = await scene.pair();
-    const ws = side === 'server' ? server : client;
+  sameSide(side, 'terminate ends without a close frame', ({ ws }, scene) => {
     ws.send('sent', scene.callback(side, 'send'));
     scene.attempt(side, 'terminate', () => ws.terminate());
     scene.log(side, ws.readyState);
     ws.send('late', scene.callback(side, 'late'));
     scene.attempt(side, 'close', () => ws.close());
     scene.attempt(side, 'terminate', () => ws.terminate());
-    await closed(server, client);
   });
 
-  sameTrace('terminate after close', async (scene) => {
-    const { server, client } = await scene.pair();
-    const ws = side === 'server' ? server : client;
+  sameSide(side, 'terminate after close', ({ ws }) => {
     ws.close(1000);
     ws.terminate();
-    await closed(server, client);
   });
 
-  sameTrace('destroying the socket', async (scene) => {
-    const { server, client } = await scene.pair();
-    const ws = side === 'server' ? server : client;
+  sameSide(side, 'destroying the socket', ({ ws }) => {
     (ws as never as { _socket: { destroy(error?: Error): void } })._socket.destroy();
-    await closed(server, client);
   });
 
-  sameTrace('destroying the socket with an error', async (scene) => {
-    const { server, client } = await scene.pair();
-    const ws = side === 'server' ? server : client;
+  sameSide(side, 'destroying the socket with an error', ({ ws }, scene) => {
     ws.send('x', scene.callback(side, 'send'));
     (ws as never as { _socket: { destroy(error?: Error): void } })._socket.destroy(
       new Error('boom'),
     );
     ws.send('y', scene.callback(side, 'late'));
-    await closed(server, client);
   });
 
-  sameTrace('sending after the end of the socket', async (scene) => {
-    const { server, client } = await scene.pair();
-    const ws = side === 'server' ? server : client;
+  sameSide(side, 'sending after the end of the socket', ({ ws }, scene) => {
     (ws as never as { _socket: { end(): void } })._socket.end();
     ws.send('late', (error) => scene.log(side, ws.readyState, error));
-    await closed(server, client);
   });
 
-  sameTrace('ending the socket', async (scene) => {
-    const { server, client } = await scene.pair();
-    const ws = side === 'server' ? server : client;
+  sameSide(side, 'ending the socket', ({ ws }, scene) => {
     (ws as never as { _socket: { end(): void } })._socket.end();
     ws.send('late', scene.callback(side, 'late'));
-    await closed(server, client);
   });
 
   sameTrace('closeTimeout ends a handshake that hangs', async (scene) => {
@@ -182,31 +146,23 @@ describe('a close frame of the peer', () => {
     ['with text that is not UTF-8', masked(0x88, Buffer.from([3, 232, 0xff]))],
   ];
   for (const [name, frame] of frames) {
-    sameTrace(`${name} is answered`, async (scene) => {
-      const { server, socket } = await scene.rawClient();
+    sameRaw(`${name} is answered`, ({ socket }) => {
       socket.write(frame);
-      await closed(server);
     });
 
-    sameTrace(`${name} after ours`, async (scene) => {
-      const { server, socket } = await scene.rawClient();
+    sameRaw(`${name} after ours`, async ({ server, socket }) => {
       server.close(1001);
       await new Promise(setImmediate);
       socket.write(frame);
-      await closed(server);
     });
   }
 
-  sameTrace('in the middle of a message', async (scene) => {
-    const { server, socket } = await scene.rawClient();
+  sameRaw('in the middle of a message', ({ socket }) => {
     socket.write(Buffer.concat([masked(0x01, 'half'), masked(0x88, Buffer.from([3, 232]))]));
-    await closed(server);
   });
 
-  sameTrace('with more frames after it', async (scene) => {
-    const { server, socket } = await scene.rawClient();
+  sameRaw('with more frames after it', ({ socket }) => {
     socket.write(Buffer.concat([masked(0x88), masked(0x81, 'ignored'), masked(0x83)]));
-    await closed(server);
   });
 });
 
@@ -217,20 +173,16 @@ describe('the end of the stream', () => {
     ['in a frame', masked(0x81, 'whole').subarray(0, 8)],
     ['in a message', masked(0x01, 'half')],
   ] as const) {
-    sameTrace(`${name}: FIN`, async (scene) => {
-      const { server, socket } = await scene.rawClient();
+    sameRaw(`${name}: FIN`, ({ socket }) => {
       socket.end(bytes);
-      await closed(server);
     });
 
-    sameTrace(`${name}: RST`, async (scene) => {
-      const { server, socket } = await scene.rawClient();
+    sameRaw(`${name}: RST`, async ({ socket }) => {
       if (bytes.length > 0) await new Promise((resolve) => socket.write(bytes, resolve));
       await new Promise((resolve) => {
         setTimeout(resolve, 10);
       });
       socket.resetAndDestroy();
-      await closed(server);
     });
   }
 

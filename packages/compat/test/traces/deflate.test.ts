@@ -152,7 +152,7 @@ describe('permessage-deflate', () => {
         scene.log('server', req.headers['sec-websocket-extensions']);
         ws.close();
       });
-      await closed(scene.watch('client', new scene.ws(urlOf(wss), { perMessageDeflate } as never)));
+      await closed(scene.client(urlOf(wss), { perMessageDeflate } as never));
     });
   }
 });

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { describe } from 'vitest';
-import { closed, sameTrace, urlOf } from '../trace.ts';
+import { closed, samePair, sameTrace, urlOf } from '../trace.ts';
 
 const TYPES = ['open', 'message', 'error', 'close'] as const;
 
@@ -35,8 +35,7 @@ describe('addEventListener', () => {
     await closed(client);
   });
 
-  sameTrace('gives events that print as ws prints them', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('gives events that print as ws prints them', ({ server, client }, scene) => {
     for (const type of ['message', 'close'] as const) {
       client.addEventListener(type, (event: object) => {
         const names: string[] = [];
@@ -49,51 +48,48 @@ describe('addEventListener', () => {
     }
     server.send('text');
     server.close();
-    await closed(server, client);
   });
 
-  sameTrace('takes an object, adds a handler once, knows once', async (scene) => {
-    const { server, client } = await scene.pair();
-    const handler = {
-      name: 'handler',
-      handleEvent(event: { data: unknown }): void {
-        scene.log('client', this.name, event.data);
-      },
-    };
-    const first = (): void => scene.log('client', 'once');
-    client.addEventListener('message', handler as never);
-    client.addEventListener('message', handler as never);
-    client.addEventListener('message', first as never, { once: true });
-    client.addEventListener('message', first as never);
-    client.addEventListener('ping' as never, first as never);
-    client.addEventListener('constructor' as never, first as never);
-    scene.log('client', client.listenerCount('message'), client.listenerCount('ping'));
-    server.send('1');
-    server.send('2');
-    await new Promise<void>((resolve) => {
-      client.on('message', (data) => void (String(data) === '2' && resolve()));
-    });
-    client.removeEventListener('message', handler as never);
-    client.removeEventListener('message', handler as never);
-    scene.log('client', client.listenerCount('message'));
-    client.close();
-    await closed(server, client);
-  });
+  samePair(
+    'takes an object, adds a handler once, knows once',
+    async ({ server, client }, scene) => {
+      const handler = {
+        name: 'handler',
+        handleEvent(event: { data: unknown }): void {
+          scene.log('client', this.name, event.data);
+        },
+      };
+      const first = (): void => scene.log('client', 'once');
+      client.addEventListener('message', handler as never);
+      client.addEventListener('message', handler as never);
+      client.addEventListener('message', first as never, { once: true });
+      client.addEventListener('message', first as never);
+      client.addEventListener('ping' as never, first as never);
+      client.addEventListener('constructor' as never, first as never);
+      scene.log('client', client.listenerCount('message'), client.listenerCount('ping'));
+      server.send('1');
+      server.send('2');
+      await new Promise<void>((resolve) => {
+        client.on('message', (data) => void (String(data) === '2' && resolve()));
+      });
+      client.removeEventListener('message', handler as never);
+      client.removeEventListener('message', handler as never);
+      scene.log('client', client.listenerCount('message'));
+      client.close();
+    },
+  );
 
   for (const wrong of [undefined, null, 'x', 1]) {
-    sameTrace(`the handler ${String(wrong)}`, async (scene) => {
-      const { server, client } = await scene.pair();
+    samePair(`the handler ${String(wrong)}`, ({ server, client }, scene) => {
       scene.attempt('client', 'add', () => client.addEventListener('open', wrong as never));
       scene.attempt('client', 'remove', () => client.removeEventListener('open', wrong as never));
       client.close();
-      await closed(server, client);
     });
   }
 });
 
 describe('onopen, onmessage, onerror and onclose', () => {
-  sameTrace('are null, then what was set', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('are null, then what was set', ({ server, client }, scene) => {
     for (const type of TYPES) {
       const name = `on${type}` as 'onopen';
       const handler = (): void => scene.log('client', name);
@@ -116,25 +112,20 @@ describe('onopen, onmessage, onerror and onclose', () => {
     scene.log('client', typeof client.onmessage);
     server.send('x');
     server.close(4000, 'reason');
-    await closed(server, client);
   });
 
-  sameTrace('a listener of on() is no attribute', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('a listener of on() is no attribute', ({ server, client }, scene) => {
     client.on('close', () => {});
     scene.log('client', client.onclose);
     client.close();
-    await closed(server, client);
   });
 });
 
 describe('the properties', () => {
-  sameTrace('can be written as JSON', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('can be written as JSON', ({ server, client }, scene) => {
     scene.attempt('server', 'JSON', () => typeof JSON.stringify(server));
     scene.attempt('client', 'JSON', () => typeof JSON.stringify(client));
     client.close();
-    await closed(server, client);
   });
 
   sameTrace('can be set: _socket', async (scene) => {
@@ -148,7 +139,7 @@ describe('the properties', () => {
       ws.send('still sends');
       ws.close();
     });
-    const client = scene.watch('client', new scene.ws(urlOf(wss)));
+    const client = scene.client(urlOf(wss));
     await closed(client);
   });
 
@@ -191,14 +182,12 @@ describe('the properties', () => {
     await closed(server, client);
   });
 
-  sameTrace('work through a Proxy', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('work through a Proxy', async ({ server, client }, scene) => {
     const proxy = new Proxy(client, {});
     proxy.on('message', (data) => scene.log('client', String(data), proxy.readyState));
     proxy.send('to the server');
     server.on('message', () => server.send('answer'));
     await once(client, 'message');
     proxy.close(1000);
-    await closed(server, client);
   });
 });

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { describe, vi } from 'vitest';
-import { closed, masked, type Scene, sameTrace, urlOf } from '../trace.ts';
+import { closed, masked, type Scene, samePair, sameRaw, sameTrace, urlOf } from '../trace.ts';
 
 /** As in Jest: the code of a package gets a fake `nextTick`, Node itself does not. */
 function fakeTimers(scene: Scene): void {
@@ -23,8 +23,7 @@ function isOfPackage(stack: string): boolean {
 }
 
 describe('fake timers', () => {
-  sameTrace('let messages and the close through', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('let messages and the close through', ({ server, client }, scene) => {
     fakeTimers(scene);
     server.on('message', (data) => {
       server.send(data);
@@ -33,25 +32,20 @@ describe('fake timers', () => {
     });
     client.send('1');
     client.send('2');
-    await closed(server, client);
   });
 
-  sameTrace('let a fault of the peer through', async (scene) => {
-    const { server, socket } = await scene.rawClient();
+  sameRaw('let a fault of the peer through', async ({ server, socket }, scene) => {
     fakeTimers(scene);
     socket.write(masked(0x83));
     await once(server, 'error').catch(() => {});
     socket.end();
-    await closed(server);
   });
 
-  sameTrace('let a Blob through', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('let a Blob through', async ({ server, client }, scene) => {
     fakeTimers(scene);
     client.send(new Blob(['blob']) as never, scene.callback('client', 'send') as never);
     await once(server, 'message');
     client.close();
-    await closed(server, client);
   });
 
   sameTrace('let compressed messages through', async (scene) => {

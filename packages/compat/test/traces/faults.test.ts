@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { constants, deflateRawSync } from 'node:zlib';
 import { describe } from 'vitest';
-import { closed, masked, sameTrace } from '../trace.ts';
+import { closed, masked, samePair, sameRaw, sameTrace } from '../trace.ts';
 
 const zero = Buffer.alloc(4);
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex');
@@ -48,22 +48,17 @@ const FAULTS: readonly [name: string, bytes: Buffer][] = [
 
 describe('a fault of the client', () => {
   for (const [name, bytes] of FAULTS) {
-    sameTrace(name, async (scene) => {
-      const { server, socket } = await scene.rawClient();
+    sameRaw(name, ({ socket }) => {
       socket.write(Buffer.concat([masked(0x81, 'before'), bytes]));
-      await closed(server);
     });
 
-    sameTrace(`${name}, after our close frame`, async (scene) => {
-      const { server, socket } = await scene.rawClient();
+    sameRaw(`${name}, after our close frame`, async ({ server, socket }) => {
       server.close(1000);
       await new Promise(setImmediate);
       socket.write(bytes);
-      await closed(server);
     });
 
-    sameTrace(`${name}, byte by byte, then FIN`, async (scene) => {
-      const { server, socket } = await scene.rawClient();
+    sameRaw(`${name}, byte by byte, then FIN`, async ({ socket }) => {
       if (bytes.length < 40) {
         for (const byte of bytes) {
           socket.write(Uint8Array.of(byte));
@@ -71,7 +66,6 @@ describe('a fault of the client', () => {
         }
       }
       socket.end();
-      await closed(server);
     });
   }
 });
@@ -87,10 +81,8 @@ describe('a fault of the server', () => {
     ['a close of one byte', hex('88 01 00')],
     ['close code 1006', hex('88 02 03ee')],
   ] as const) {
-    sameTrace(name, async (scene) => {
-      const { server, client } = await scene.pair();
+    samePair(name, ({ server, client }) => {
       (server as never as { _socket: Socket })._socket.write(bytes);
-      await closed(server, client);
     });
   }
 });
@@ -204,20 +196,16 @@ describe('limits', () => {
     await closed(server);
   });
 
-  sameTrace('a message that is sent before the error is emitted', async (scene) => {
-    const { server, socket } = await scene.rawClient();
+  sameRaw('a message that is sent before the error is emitted', ({ server, socket }) => {
     server.on('message', () => {
       process.nextTick(() => server.send('late'));
     });
     socket.write(Buffer.concat([masked(0x81, 'a'), masked(0x83)]));
-    await closed(server);
   });
 
-  sameTrace('a close that is called before the error is emitted', async (scene) => {
-    const { server, socket } = await scene.rawClient();
+  sameRaw('a close that is called before the error is emitted', ({ server, socket }) => {
     server.on('message', () => process.nextTick(() => server.close(1001, 'away')));
     socket.write(Buffer.concat([masked(0x81, 'a'), masked(0x83)]));
-    await closed(server);
   });
 
   sameTrace('maxPendingAutoPongs', async (scene) => {

@@ -4,7 +4,7 @@ import http, { type IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { describe } from 'vitest';
-import { closed, masked, type Scene, sameTrace, type Ws } from '../trace.ts';
+import { closed, masked, type Scene, sameRaw, sameSide, sameTrace, type Ws } from '../trace.ts';
 
 type Connection = InstanceType<Ws>;
 
@@ -28,8 +28,7 @@ describe('a client whose server ends its half', () => {
   for (const frames of ['', '810161', '8100890178', '880203e8', '0101', '8300']) {
     sameTrace(`after the bytes "${frames}"`, async (scene) => {
       const url = await halfOpenServer(scene, (socket) => socket.end(Buffer.from(frames, 'hex')));
-      const client = scene.watch('client', new scene.ws(url));
-      client.on('error', () => {});
+      const client = scene.client(url);
       await closed(client);
     });
 
@@ -37,8 +36,7 @@ describe('a client whose server ends its half', () => {
       const url = await halfOpenServer(scene, (socket) => {
         socket.once('data', () => socket.end(Buffer.from(frames, 'hex')));
       });
-      const client = scene.watch('client', new scene.ws(url));
-      client.on('error', () => {});
+      const client = scene.client(url);
       client.on('open', () => client.close(1001, 'away'));
       await closed(client);
     });
@@ -46,7 +44,7 @@ describe('a client whose server ends its half', () => {
 
   sameTrace('in a listener of open', async (scene) => {
     const url = await halfOpenServer(scene, (socket) => socket.end());
-    const client = scene.watch('client', new scene.ws(url));
+    const client = scene.client(url);
     client.on('open', () => {
       client.send('x', scene.callback('client', 'send'));
       client.close(1000);
@@ -66,11 +64,9 @@ describe('a server whose client ends its half', () => {
     await turn();
   });
 
-  sameTrace('while a listener closes the connection', async (scene) => {
-    const { server, socket } = await scene.rawClient();
+  sameRaw('while a listener closes the connection', ({ server, socket }) => {
     server.on('message', () => server.close(1000, 'got it'));
     socket.end(masked(0x81, 'a'));
-    await closed(server);
   });
 
   sameTrace('while the connection is paused', async (scene) => {
@@ -99,30 +95,28 @@ describe.each([['server'], ['client']] as const)('the socket of the %s', (side) 
       await turn();
     });
 
-    sameTrace(`${way} in a listener of message, with more messages behind`, async (scene) => {
-      const { server, client } = await scene.pair();
-      const [ws, peer] = side === 'server' ? [server, client] : [client, server];
-      ws.once('message', () => {
-        if (way === 'close' || way === 'terminate') ws[way]();
-        else socketOf(ws)[way]();
-        scene.log(side, 'state', ws.readyState);
-      });
-      socketOf(peer).cork();
-      for (const text of ['1', '2', '3']) peer.send(text);
-      socketOf(peer).uncork();
-      await closed(server, client);
-    });
+    sameSide(
+      side,
+      `${way} in a listener of message, with more messages behind`,
+      ({ ws, peer }, scene) => {
+        ws.once('message', () => {
+          if (way === 'close' || way === 'terminate') ws[way]();
+          else socketOf(ws)[way]();
+          scene.log(side, 'state', ws.readyState);
+        });
+        socketOf(peer).cork();
+        for (const text of ['1', '2', '3']) peer.send(text);
+        socketOf(peer).uncork();
+      },
+    );
 
-    sameTrace(`${way} in a callback of send`, async (scene) => {
-      const { server, client } = await scene.pair();
-      const ws = side === 'server' ? server : client;
+    sameSide(side, `${way} in a callback of send`, ({ ws }, scene) => {
       ws.send('x', (error) => {
         scene.log(side, 'sent', error);
         if (way === 'close' || way === 'terminate') ws[way]();
         else socketOf(ws)[way]();
         scene.log(side, 'state', ws.readyState);
       });
-      await closed(server, client);
     });
   }
 

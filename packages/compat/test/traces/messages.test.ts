@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { once } from 'node:events';
 import { Duplex } from 'node:stream';
 import { describe } from 'vitest';
-import { closed, masked, sameTrace } from '../trace.ts';
+import { closed, masked, samePair, sameRaw, sameSide, sameTrace } from '../trace.ts';
 
 /** Data of every kind that `send` takes. */
 const DATA: readonly [name: string, data: () => unknown][] = [
@@ -27,13 +27,10 @@ const DATA: readonly [name: string, data: () => unknown][] = [
 
 describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
   for (const [name, data] of DATA) {
-    sameTrace(`sends ${name}`, async (scene) => {
-      const { server, client } = await scene.pair();
-      const [from, to] = side === 'server' ? [server, client] : [client, server];
+    sameSide(side, `sends ${name}`, async ({ ws: from, peer: to }, scene) => {
       from.send(data() as string, scene.callback(side, 'send'));
       await once(to, 'message');
       to.close();
-      await closed(server, client);
     });
   }
 
@@ -59,26 +56,20 @@ describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
     (memory: ArrayBuffer) => memory,
   ]) {
     const { name } = view(new ArrayBuffer(8)).constructor;
-    sameTrace(`rejects a transferred ${name}`, async (scene) => {
-      const { server, client } = await scene.pair();
-      const from = side === 'server' ? server : client;
+    sameSide(side, `rejects a transferred ${name}`, ({ ws: from }, scene) => {
       const memory = new ArrayBuffer(8);
       const data = view(memory);
       structuredClone(memory, { transfer: [memory] });
       scene.attempt(side, 'send', () => from.send(data, { binary: true }));
       scene.attempt(side, 'ping', () => from.ping(data));
       from.close();
-      await closed(server, client);
     });
   }
 
   for (const value of [{}, true, Symbol('x'), () => {}]) {
-    sameTrace(`rejects ${typeof value}`, async (scene) => {
-      const { server, client } = await scene.pair();
-      const from = side === 'server' ? server : client;
+    sameSide(side, `rejects ${typeof value}`, ({ ws: from }, scene) => {
       scene.attempt(side, 'send', () => from.send(value as never));
       from.close();
-      await closed(server, client);
     });
   }
 
@@ -91,20 +82,15 @@ describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
     { compress: undefined, binary: undefined },
     {},
   ]) {
-    sameTrace(`honours ${JSON.stringify(options)}`, async (scene) => {
-      const { server, client } = await scene.pair();
-      const [from, to] = side === 'server' ? [server, client] : [client, server];
+    sameSide(side, `honours ${JSON.stringify(options)}`, async ({ ws: from, peer: to }, scene) => {
       from.send('text', options, scene.callback(side, 'send'));
       from.send(Buffer.from('bytes'), options);
       await once(to, 'message');
       from.close();
-      await closed(server, client);
     });
   }
 
-  sameTrace('sends fragments', async (scene) => {
-    const { server, client } = await scene.pair();
-    const [from, to] = side === 'server' ? [server, client] : [client, server];
+  sameSide(side, 'sends fragments', async ({ ws: from, peer: to }, scene) => {
     from.send('one', { fin: false }, scene.callback(side, 'first'));
     from.ping('between');
     from.send('', { fin: false });
@@ -113,29 +99,27 @@ describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
     from.send(Buffer.from('b'));
     await once(to, 'message');
     from.close();
-    await closed(server, client);
   });
 
-  sameTrace('keeps the order of messages, pings and their callbacks', async (scene) => {
-    const { server, client } = await scene.pair();
-    const [from, to] = side === 'server' ? [server, client] : [client, server];
-    for (let i = 0; i < 20; i++) {
-      from.send(`message ${i}`, scene.callback(side, `send ${i}`));
-      if (i % 5 === 0) from.ping(`ping ${i}`, undefined, scene.callback(side, `ping ${i}`));
-      if (i % 7 === 0) from.pong(`pong ${i}`, undefined, scene.callback(side, `pong ${i}`));
-    }
-    from.send(new Blob(['a blob']), scene.callback(side, 'blob'));
-    from.send('after the blob', scene.callback(side, 'after'));
-    from.ping('last');
-    await once(to, 'ping');
-    await once(from, 'pong');
-    from.close(1000, 'done');
-    await closed(server, client);
-  });
+  sameSide(
+    side,
+    'keeps the order of messages, pings and their callbacks',
+    async ({ ws: from, peer: to }, scene) => {
+      for (let i = 0; i < 20; i++) {
+        from.send(`message ${i}`, scene.callback(side, `send ${i}`));
+        if (i % 5 === 0) from.ping(`ping ${i}`, undefined, scene.callback(side, `ping ${i}`));
+        if (i % 7 === 0) from.pong(`pong ${i}`, undefined, scene.callback(side, `pong ${i}`));
+      }
+      from.send(new Blob(['a blob']), scene.callback(side, 'blob'));
+      from.send('after the blob', scene.callback(side, 'after'));
+      from.ping('last');
+      await once(to, 'ping');
+      await once(from, 'pong');
+      from.close(1000, 'done');
+    },
+  );
 
-  sameTrace('calls every callback in the async context of its call', async (scene) => {
-    const { server, client } = await scene.pair();
-    const from = side === 'server' ? server : client;
+  sameSide(side, 'calls every callback in the async context of its call', ({ ws: from }, scene) => {
     const context = new AsyncLocalStorage<string>();
     const log = (): void => scene.log(side, 'context', context.getStore() ?? 'none');
     for (const name of ['one', 'two']) {
@@ -145,39 +129,35 @@ describe.each([['server'], ['client']] as const)('send by the %s', (side) => {
       });
     }
     from.close();
-    await closed(server, client);
   });
 
-  sameTrace('calls every callback of a message in the state of that time', async (scene) => {
-    const { server, client } = await scene.pair();
-    const from = side === 'server' ? server : client;
-    from.send('x', () => {
-      scene.log(side, 'state', from.readyState);
-      from.close();
-      scene.log(side, 'state', from.readyState);
-    });
-    await closed(server, client);
-  });
+  sameSide(
+    side,
+    'calls every callback of a message in the state of that time',
+    ({ ws: from }, scene) => {
+      from.send('x', () => {
+        scene.log(side, 'state', from.readyState);
+        from.close();
+        scene.log(side, 'state', from.readyState);
+      });
+    },
+  );
 });
 
 describe.each([['server'], ['client']] as const)('a Blob of the %s', (side) => {
-  sameTrace('that cannot be read ends the connection', async (scene) => {
-    const { server, client } = await scene.pair();
-    const ws = side === 'server' ? server : client;
+  sameSide(side, 'that cannot be read ends the connection', async ({ ws }, scene) => {
     const blob = Object.assign(new Blob(['x']), {
       arrayBuffer: () => Promise.reject(new Error('of the blob')),
     });
     await new Promise((resolve) => ws.send('before', resolve));
     ws.send(blob as never, scene.callback(side, 'blob'));
     ws.send('after', scene.callback(side, 'after'));
-    await closed(server, client);
   });
 });
 
 describe('binaryType', () => {
   for (const type of ['nodebuffer', 'arraybuffer', 'fragments', 'blob']) {
-    sameTrace(`gives ${type}`, async (scene) => {
-      const { server, client } = await scene.pair();
+    samePair(`gives ${type}`, ({ server, client }, scene) => {
       scene.log('client', client.binaryType);
       client.binaryType = type as never;
       scene.log('client', client.binaryType);
@@ -190,7 +170,6 @@ describe('binaryType', () => {
       server.send('xt');
       server.send(Buffer.alloc(70_000, 1));
       server.close();
-      await closed(server, client);
     });
   }
 
@@ -213,8 +192,7 @@ describe('binaryType', () => {
     });
   }
 
-  sameTrace('may change between messages and within a message', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('may change between messages and within a message', ({ server, client }) => {
     const types = ['arraybuffer', 'fragments', 'blob', 'nodebuffer'] as const;
     let at = 0;
     client.on('message', () => {
@@ -228,15 +206,12 @@ describe('binaryType', () => {
     server.ping();
     server.send(Buffer.from('b'));
     server.close();
-    await closed(server, client);
   });
 
-  sameTrace('ignores an unknown type', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('ignores an unknown type', ({ server, client }, scene) => {
     client.binaryType = 'foo' as never;
     scene.log('client', client.binaryType);
     client.close();
-    await closed(server, client);
   });
 
   sameTrace('may be set while the client connects', async (scene) => {
@@ -246,15 +221,14 @@ describe('binaryType', () => {
       ws.close();
     });
     const { port } = wss.address() as { port: number };
-    const client = scene.watch('client', new scene.ws(`ws://127.0.0.1:${port}`));
+    const client = scene.client(`ws://127.0.0.1:${port}`);
     client.binaryType = 'arraybuffer';
     await closed(client);
   });
 });
 
 describe('ping and pong', () => {
-  sameTrace('are answered and emitted', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('are answered and emitted', ({ server, client }, scene) => {
     client.ping();
     client.ping('data');
     client.ping(Buffer.from('bytes'), true);
@@ -265,17 +239,13 @@ describe('ping and pong', () => {
     client.pong('unasked');
     server.ping('x'.repeat(125));
     server.on('pong', () => server.close());
-    await closed(server, client);
   });
 
-  sameTrace('are not masked when the argument is null', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('are not masked when the argument is null', ({ server, client }) => {
     client.ping('data', null as never);
-    await closed(server, client);
   });
 
-  sameTrace('take a Blob, and keep their place', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('take a Blob, and keep their place', ({ server, client }, scene) => {
     const blob = (text: string): never => new Blob([text]) as never;
     server.ping(blob('one'), false, scene.callback('server', 'ping') as never);
     server.send('two');
@@ -284,17 +254,14 @@ describe('ping and pong', () => {
     server.send(blob('five'));
     scene.attempt('server', 'ping', () => server.ping(blob('x'.repeat(126))));
     server.close();
-    await closed(server, client);
   });
 
-  sameTrace('reject more than 125 bytes', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('reject more than 125 bytes', ({ server, client }, scene) => {
     for (const party of ['ping', 'pong'] as const) {
       scene.attempt('client', party, () => client[party]('x'.repeat(126)));
       scene.attempt('client', party, () => client[party]({} as never));
     }
     client.close();
-    await closed(server, client);
   });
 
   sameTrace('are not answered without autoPong', async (scene) => {
@@ -320,8 +287,7 @@ describe('before and after the open state', () => {
   sameTrace('methods throw while the client connects', async (scene) => {
     const wss = await scene.serve();
     const { port } = wss.address() as { port: number };
-    const client = scene.watch('client', new scene.ws(`ws://127.0.0.1:${port}`));
-    client.on('error', () => {});
+    const client = scene.client(`ws://127.0.0.1:${port}`);
     scene.attempt('client', 'send', () => client.send('x'));
     scene.attempt('client', 'ping', () => client.ping());
     scene.attempt('client', 'pong', () => client.pong());
@@ -357,24 +323,20 @@ describe('before and after the open state', () => {
 });
 
 describe('callbacks of messages before and after the close', () => {
-  sameTrace('come in the order of the calls', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('come in the order of the calls', ({ server, client }, scene) => {
     for (const data of ['one', 'two']) server.send(data, scene.callback('server', data));
     server.close();
     server.send('three', scene.callback('server', 'three'));
     server.ping('four', undefined, scene.callback('server', 'four'));
-    await closed(server, client);
   });
 
-  sameTrace('come in the order of the calls of a listener', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('come in the order of the calls of a listener', ({ server, client }, scene) => {
     server.on('message', () => {
       server.send('one', scene.callback('server', 'one'));
       server.close();
       server.send('two', scene.callback('server', 'two'));
     });
     client.send('go');
-    await closed(server, client);
   });
 });
 
@@ -402,8 +364,7 @@ describe('pause and resume', () => {
     scene.log('client', client.isPaused);
   });
 
-  sameTrace('let the messages of a chunk pass', async (scene) => {
-    const { server, socket } = await scene.rawClient();
+  sameRaw('let the messages of a chunk pass', async ({ server, socket }) => {
     server.once('message', () => server.pause());
     socket.write(
       Buffer.from('818100000000618181000000006281810000000063'.replace('818181', '8181'), 'hex'),
@@ -411,21 +372,21 @@ describe('pause and resume', () => {
     await once(server, 'message');
     socket.end();
     server.resume();
-    await closed(server);
   });
 
-  sameTrace('deliver the rest when the peer closes a paused connection', async (scene) => {
-    const { server, client } = await scene.pair();
-    server.pause();
-    client.send('one');
-    client.send('two');
-    client.close(1000, 'bye');
-    await new Promise((resolve) => {
-      setTimeout(resolve, 20);
-    });
-    server.resume();
-    await closed(server, client);
-  });
+  samePair(
+    'deliver the rest when the peer closes a paused connection',
+    async ({ server, client }) => {
+      server.pause();
+      client.send('one');
+      client.send('two');
+      client.close(1000, 'bye');
+      await new Promise((resolve) => {
+        setTimeout(resolve, 20);
+      });
+      server.resume();
+    },
+  );
 });
 
 describe('allowSynchronousEvents', () => {

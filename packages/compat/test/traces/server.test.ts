@@ -98,7 +98,7 @@ describe('new WebSocketServer', () => {
     wss.on('connection', (ws) => ws.on('error', () => {}));
     server.listen(0, '127.0.0.1');
     await once(wss, 'listening');
-    const client = scene.watch('client', new scene.ws(urlOf(wss)));
+    const client = scene.client(urlOf(wss));
     await once(client, 'open');
     client.close();
     await closed(client);
@@ -123,7 +123,7 @@ describe('new WebSocketServer', () => {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
-    const client = scene.watch('client', new scene.ws(`ws://127.0.0.1:${port}`));
+    const client = scene.client(`ws://127.0.0.1:${port}`);
     await closed(client);
     server.close();
     wss.close();
@@ -339,7 +339,7 @@ describe('close', () => {
         'wss',
         new scene.ws.WebSocketServer({ server, clientTracking }),
       );
-      const client = scene.watch('client', new scene.ws(urlOf(wss)));
+      const client = scene.client(urlOf(wss));
       const [[accepted]] = await Promise.all([once(wss, 'connection'), once(client, 'open')]);
       scene.log('wss', wss.clients?.size, 'clients' in wss);
       wss.close(scene.callback('wss', 'close'));

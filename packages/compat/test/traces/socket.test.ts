@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { describe } from 'vitest';
-import { closed, type Scene, sameTrace } from '../trace.ts';
+import { closed, type Scene, samePair, sameTrace } from '../trace.ts';
 
 type Socketish = InstanceType<Scene['ws']>;
 
@@ -33,9 +33,7 @@ async function upgraded(
   scene.cleanup(() => {
     http.close();
   });
-  const client = new scene.ws(`ws://127.0.0.1:${(http.address() as AddressInfo).port}`);
-  client.on('error', () => {});
-  scene.watch('client', client);
+  const client = scene.client(`ws://127.0.0.1:${(http.address() as AddressInfo).port}`);
   await closed(client);
   await closed(...accepted);
 }
@@ -107,14 +105,12 @@ describe('other references to the socket', () => {
 });
 
 describe('bufferedAmount', () => {
-  sameTrace('is that of a socket which takes all bytes', async (scene) => {
-    const { server, client } = await scene.pair();
+  samePair('is that of a socket which takes all bytes', ({ server, client }, scene) => {
     for (const size of [0, 1, 1000, 10_000]) {
       server.send(Buffer.alloc(size));
       scene.log('server', 'buffered', server.bufferedAmount);
     }
     server.close();
-    await closed(server, client);
   });
 
   sameTrace('counts compressed messages of the turn', async (scene) => {
@@ -156,15 +152,16 @@ describe('bufferedAmount', () => {
 });
 
 describe('the first two messages to a peer that has left', () => {
-  sameTrace('fail as an error of the socket, not of the connection', async (scene) => {
-    const { server, client } = await scene.pair();
-    const socket = (client as unknown as { _socket: Socket })._socket;
-    const failed = once(socket, 'error');
-    server.terminate();
-    client.send('foo');
-    client.send('bar');
-    const [{ code }] = (await failed) as [NodeJS.ErrnoException];
-    scene.log('client', ['EPIPE', 'ECONNRESET'].includes(code!));
-    await closed(server, client);
-  });
+  samePair(
+    'fail as an error of the socket, not of the connection',
+    async ({ server, client }, scene) => {
+      const socket = (client as unknown as { _socket: Socket })._socket;
+      const failed = once(socket, 'error');
+      server.terminate();
+      client.send('foo');
+      client.send('bar');
+      const [{ code }] = (await failed) as [NodeJS.ErrnoException];
+      scene.log('client', ['EPIPE', 'ECONNRESET'].includes(code!));
+    },
+  );
 });

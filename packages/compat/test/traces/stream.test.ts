@@ -10,19 +10,26 @@ function watchStream(scene: Scene, party: string, stream: Duplex): Duplex {
   return stream;
 }
 
-async function streamPair(scene: Scene, options: DuplexOptions = {}): ReturnType<typeof openPair> {
-  return openPair(scene, options);
-}
+type Ends = Record<'server' | 'client', InstanceType<Scene['ws']>> & { stream: Duplex };
 
-async function openPair(scene: Scene, options: DuplexOptions) {
+async function streamPair(scene: Scene, options: DuplexOptions = {}): Promise<Ends> {
   const { server, client } = await scene.pair();
   const stream = watchStream(scene, 'client', scene.ws.createWebSocketStream(client, options));
   return { server, client, stream };
 }
 
+/** As `samePair`, with a stream of the client, until that has closed too. */
+function sameStream(title: string, program: (ends: Ends, scene: Scene) => unknown): void {
+  sameTrace(title, async (scene) => {
+    const ends = await streamPair(scene);
+    await program(ends, scene);
+    await closed(ends.server, ends.client);
+    await closedStream(ends.stream);
+  });
+}
+
 describe('createWebSocketStream', () => {
-  sameTrace('reads and writes', async (scene) => {
-    const { server, client, stream } = await streamPair(scene);
+  sameStream('reads and writes', async ({ server, stream }, scene) => {
     stream.on('data', (chunk) => scene.log('client', 'data', chunk));
     stream.write('hello', scene.callback('client', 'write'));
     await once(server, 'message');
@@ -30,8 +37,6 @@ describe('createWebSocketStream', () => {
     server.send(Buffer.from('bytes'));
     await once(stream, 'data');
     stream.end();
-    await closed(server, client);
-    await closedStream(stream);
   });
 
   sameTrace('gives strings in readableObjectMode', async (scene) => {
@@ -47,7 +52,7 @@ describe('createWebSocketStream', () => {
   sameTrace('waits for the open connection', async (scene) => {
     const wss = await scene.serve();
     wss.on('connection', (ws) => ws.on('message', (data) => scene.log('server', String(data))));
-    const client = scene.watch('client', new scene.ws(urlOf(wss)));
+    const client = scene.client(urlOf(wss));
     const stream = watchStream(scene, 'client', scene.ws.createWebSocketStream(client));
     stream.resume();
     stream.write('early', scene.callback('client', 'write'));
@@ -69,26 +74,17 @@ describe('createWebSocketStream', () => {
     await closedStream(stream);
   });
 
-  sameTrace('ends when the peer closes', async (scene) => {
-    const { server, client, stream } = await streamPair(scene);
+  sameStream('ends when the peer closes', ({ server, stream }) => {
     stream.resume();
     server.close(1001, 'away');
-    await closed(server, client);
-    await closedStream(stream);
   });
 
-  sameTrace('destroy terminates', async (scene) => {
-    const { server, client, stream } = await streamPair(scene);
+  sameStream('destroy terminates', ({ stream }) => {
     stream.destroy();
-    await closed(server, client);
-    await closedStream(stream);
   });
 
-  sameTrace('destroy with an error', async (scene) => {
-    const { server, client, stream } = await streamPair(scene);
+  sameStream('destroy with an error', ({ stream }) => {
     stream.destroy(new Error('mine'));
-    await closed(server, client);
-    await closedStream(stream);
   });
 
   sameTrace('destroy after the end', async (scene) => {
@@ -107,16 +103,13 @@ describe('createWebSocketStream', () => {
     await closedStream(stream);
   });
 
-  sameTrace('fails with the connection', async (scene) => {
-    const { server, client, stream } = await streamPair(scene);
+  sameStream('fails with the connection', ({ server }) => {
     (server as never as { _socket: Duplex })._socket.write(Buffer.from('8500', 'hex'));
-    await closed(server, client);
-    await closedStream(stream);
   });
 
   sameTrace('fails with the handshake', async (scene) => {
     const { url } = await scene.rawServer((_request, socket) => socket.destroy());
-    const client = scene.watch('client', new scene.ws(url));
+    const client = scene.client(url);
     const stream = watchStream(scene, 'client', scene.ws.createWebSocketStream(client));
     stream.write('x', scene.callback('client', 'write'));
     await closed(client);
@@ -169,12 +162,9 @@ describe('createWebSocketStream', () => {
     });
   }
 
-  sameTrace('write after terminate fails', async (scene) => {
-    const { server, client, stream } = await streamPair(scene);
+  sameStream('write after terminate fails', ({ client, stream }, scene) => {
     client.terminate();
     stream.write('x', scene.callback('client', 'write'));
-    await closed(server, client);
-    await closedStream(stream);
   });
 
   sameTrace('write after close fails', async (scene) => {
@@ -186,18 +176,15 @@ describe('createWebSocketStream', () => {
     await closedStream(stream);
   });
 
-  sameTrace('write after end fails', async (scene) => {
-    const { server, client, stream } = await streamPair(scene);
+  sameStream('write after end fails', ({ stream }, scene) => {
     stream.resume();
     stream.end('last');
     stream.write('late', scene.callback('client', 'write'));
-    await closed(server, client);
-    await closedStream(stream);
   });
 
   sameTrace('destroy while the client connects', async (scene) => {
     const wss = await scene.serve();
-    const client = scene.watch('client', new scene.ws(urlOf(wss)));
+    const client = scene.client(urlOf(wss));
     const stream = watchStream(scene, 'client', scene.ws.createWebSocketStream(client));
     stream.destroy();
     await closed(client);
@@ -208,7 +195,7 @@ describe('createWebSocketStream', () => {
     const { url } = await scene.rawServer((_request, socket) => {
       socket.end('HTTP/1.1 500 No\r\nConnection: close\r\n\r\n');
     });
-    const client = scene.watch('client', new scene.ws(url));
+    const client = scene.client(url);
     const stream = watchStream(scene, 'client', scene.ws.createWebSocketStream(client));
     stream.end('x', scene.callback('client', 'end'));
     await closed(client);
@@ -230,8 +217,7 @@ describe('createWebSocketStream', () => {
     await closedStream(stream);
   });
 
-  sameTrace('corked chunks are messages', async (scene) => {
-    const { server, client, stream } = await streamPair(scene);
+  sameStream('corked chunks are messages', ({ stream }) => {
     stream.cork();
     stream.write('a');
     stream.write(Buffer.from('b'));
@@ -239,8 +225,6 @@ describe('createWebSocketStream', () => {
     stream.uncork();
     stream.end();
     stream.resume();
-    await closed(server, client);
-    await closedStream(stream);
   });
 
   for (const type of ['arraybuffer', 'fragments'] as const) {

@@ -42,12 +42,10 @@ describe('wss', () => {
     sameTrace(`connects ${name}`, async (scene) => {
       const url = await secure(scene);
       const { cert } = await selfSigned();
-      const client = new scene.ws(url.replace('localhost', '127.0.0.1'), {
+      const client = scene.client(url.replace('localhost', '127.0.0.1'), {
         ...options,
         ...('ca' in options && { ca: cert }),
       } as never);
-      client.on('error', () => {});
-      scene.watch('client', client);
       client.on('open', () => {
         for (const size of [5, 40_000, 100_000]) client.send(Buffer.alloc(size, size));
       });
@@ -61,8 +59,7 @@ describe('wss', () => {
 
   sameTrace('sends many messages in order', async (scene) => {
     const url = await secure(scene);
-    const client = new scene.ws(url, { rejectUnauthorized: false });
-    scene.watch('client', client);
+    const client = scene.client(url, { rejectUnauthorized: false });
     await once(client, 'open');
     for (let i = 0; i < 300; i++) client.send(Buffer.alloc(1 + ((i * 97) % 2000), i));
     let left = 300;

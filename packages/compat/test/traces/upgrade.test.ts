@@ -26,8 +26,7 @@ async function upgrade(scene: Scene, options: object = {}) {
   const wss = new scene.ws.WebSocketServer({ noServer: true, ...options });
   const upgraded = once(server, 'upgrade') as Promise<Upgrade>;
   const { port } = server.address() as AddressInfo;
-  const client = scene.watch('client', new scene.ws(`ws://127.0.0.1:${port}`));
-  client.on('error', () => {});
+  const client = scene.client(`ws://127.0.0.1:${port}`);
   return { wss, client, args: await upgraded };
 }
 
@@ -150,7 +149,7 @@ describe('verifyClient', () => {
         scene.attempt('server', 'again', () => callback(true));
       },
     });
-    const client = scene.watch('client', new scene.ws(urlOf(wss)));
+    const client = scene.client(urlOf(wss));
     await once(client, 'open');
     scene.log('server', wss.clients.size);
     client.close();
@@ -171,8 +170,7 @@ describe('verifyClient', () => {
   sameTrace('returns what is not a boolean', async (scene) => {
     for (const value of [undefined, null, 0, '', 'yes', 1, {}, Promise.resolve(false)]) {
       const wss = await scene.serve({ verifyClient: (_info: unknown) => value });
-      const client = scene.watch('client', new scene.ws(urlOf(wss)));
-      client.on('error', () => {});
+      const client = scene.client(urlOf(wss));
       client.on('open', () => client.close());
       await closed(client);
     }
@@ -187,8 +185,7 @@ describe('handleProtocols', () => {
         ws.on('error', () => {});
         scene.log('server', typeof ws.protocol, ws.protocol);
       });
-      const client = scene.watch('client', new scene.ws(urlOf(wss), ['a', 'b']));
-      client.on('error', () => {});
+      const client = scene.client(urlOf(wss), ['a', 'b']);
       client.on('open', () => client.close());
       await closed(client);
       scene.log('client', client.protocol);

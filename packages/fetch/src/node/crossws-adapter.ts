@@ -3,10 +3,15 @@ import type { Duplex } from 'node:stream';
 import { CloseCode, type Conn } from '@ws/conn';
 import { assertOption } from '@ws/node-io/internal';
 import { Upgrader } from '@ws/node-server';
-import type { CrosswsHooks } from '../crossws.ts';
 import { refuse } from '../handshake.ts';
 import { isResponse } from '../responses.ts';
 import { FetchUpgrades, type NodeOptions } from './fetch-upgrades.ts';
+
+/** The hook of crossws that {@link crosswsAdapter} calls. */
+export interface CrosswsHooks {
+  /** Returns or throws a Response, from `upgrade` or to refuse. */
+  readonly upgrade?: ((request: Request) => unknown) | undefined;
+}
 
 /** Options of {@link crosswsAdapter}: those that a framework passes, and options of all connections. */
 export type CrosswsOptions = NodeOptions & {

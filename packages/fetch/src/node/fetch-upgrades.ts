@@ -3,14 +3,12 @@ import { NO_BYTES } from '@ws/codec/internal';
 import { type Conn, WebSocketError } from '@ws/conn';
 import type { AuthenticateContext, Refusal, UpgraderOptions } from '@ws/node-server';
 import {
-  admissionOf,
-  admitWithPlan,
+  Admission,
   checkUpgraderOptions,
   pickUpgraderOptions,
   upgradeOfNode,
 } from '@ws/node-server/internal';
 import type { Mark, Wrapper } from '../fetch-call.ts';
-import { wrappers } from '../node-wrappers.ts';
 import type { FetchReport, FetchReportContext, Plan } from '../options.ts';
 import { reportTo } from '../reports.ts';
 import { isResponse } from '../responses.ts';
@@ -72,10 +70,9 @@ function checkNodeOptions(options: object): void {
 const expiries = /* @__PURE__ */ new WeakMap<Request, Date | number | undefined>();
 
 function authOf(request: Request, result: unknown): unknown {
-  const admission = admissionOf(result);
-  if (admission === undefined) return result;
-  expiries.set(request, admission.expires);
-  return admission.auth;
+  if (!Admission.is(result)) return result;
+  expiries.set(request, result.expires);
+  return result.auth;
 }
 
 /** Plans that are kept. An application has a few kinds of connections. */
@@ -87,6 +84,7 @@ export class FetchUpgrades implements Wrapper {
   readonly reportedTo: WeakSet<object> = new WeakSet();
   readonly hasLeft = ({ signal }: Request, error: unknown): boolean =>
     signal.aborted && error === signal.reason;
+  readonly authOf: NonNullable<Wrapper['authOf']> = authOf;
   readonly options: Upgrading;
   readonly report: FetchReport | undefined;
   readonly #fetch: FetchHandler<NodeInfo>;
@@ -95,7 +93,6 @@ export class FetchUpgrades implements Wrapper {
   #plan: CheckedOptions | undefined;
 
   constructor(fetch: FetchHandler<NodeInfo>, options: NodeOptions) {
-    wrappers.authOf = authOf;
     if (typeof fetch !== 'function') {
       throw new TypeError(`fetch: expected a function, got ${typeof fetch}`);
     }
@@ -133,7 +130,7 @@ export class FetchUpgrades implements Wrapper {
     if (request === undefined) return { refuse: 400, body: 'the target is no URL\n' };
     const mark = await this.ask(request, { address, req });
     if (isResponse(mark)) return answer(req, mark, signal, this.report);
-    return admitWithPlan(mark, this.#planOf(mark), expiries.get(mark.request));
+    return new Admission(mark, expiries.get(mark.request), this.#planOf(mark));
   }
 
   /** The options of one connection. */

@@ -1,5 +1,5 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http';
-import type { Duplex } from 'node:stream';
+import { type Duplex, pipeline } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { types } from 'node:util';
 import { kind } from '@ws/conn/internal';
@@ -117,20 +117,21 @@ async function sendBody(
   // The header of the application may belong to a body that it has changed.
   writeHead(res, response);
   res.flushHeaders();
-  const rest = async (): Promise<void> => {
-    if (start && !res.write(start)) await drained(res);
-    for (;;) {
-      const { done, value } = await next;
-      if (done || res.destroyed) break;
-      if (!res.write(chunkOf(value))) await drained(res);
-      next = reader.read();
+  async function* chunks(): AsyncGenerator<string | Uint8Array> {
+    try {
+      if (start) yield start;
+      for (;;) {
+        const { done, value } = await next;
+        if (done) return;
+        yield chunkOf(value);
+        next = reader.read();
+      }
+    } catch (error) {
+      report(error);
+      throw error;
     }
-    res.end();
-  };
-  rest().catch((error: unknown) => {
-    report(error);
-    res.destroy();
-  });
+  }
+  pipeline(chunks, res, () => {});
 }
 
 /** @throws TypeError for a chunk of a stream that cannot be sent. */
@@ -157,15 +158,4 @@ function writeHead(
   if (cookies.length > 0) fields['set-cookie'] = cookies;
   if (length !== undefined) fields['content-length'] = String(length);
   res.writeHead(status, fields);
-}
-
-/** Resolves when `res` takes more, or has closed. */
-function drained(res: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      res.off('drain', done).off('close', done);
-      resolve();
-    };
-    res.once('drain', done).once('close', done);
-  });
 }

@@ -1,7 +1,8 @@
 import { upgrade } from '@ws/fetch';
 import { type CrosswsOptions, crosswsAdapter } from '@ws/fetch/node';
-import { type BadHandshakeError, type ClientConn, type DialOptions, dial } from '@ws/node-client';
+import { type ClientConn, dial } from '@ws/node-client';
 import { describe, expect, it } from 'vitest';
+import { refusal } from '../serving.ts';
 import { serveByAdapter } from './adapter-server.ts';
 
 /** As h3 and Nitro resolve: they show `crossws` of the Response, and nothing else. */
@@ -18,12 +19,6 @@ async function echoes(conn: ClientConn, data: string | Uint8Array): Promise<unkn
   const message = await conn.readMessage();
   return message.isText ? message.text() : message.data;
 }
-
-const refusal = (url: string, options: DialOptions = {}): Promise<BadHandshakeError> =>
-  dial(url, options).then(
-    () => expect.unreachable('it was upgraded'),
-    (error: BadHandshakeError) => error,
-  );
 
 describe('crosswsAdapter', () => {
   it('upgrades by the Response that a route returns', async () => {
@@ -104,22 +99,6 @@ describe('crosswsAdapter', () => {
 });
 
 describe('behaviour of crossws that crosswsAdapter keeps', () => {
-  it('refuses with the Response that the hook upgrade returns', async () => {
-    const upgradeHook = (): Response =>
-      new Response('over', { status: 418, headers: { 'X-Reason': 'tea' } });
-    const { url } = await serveByAdapter({ hooks: { upgrade: upgradeHook } });
-    const error = await refusal(url);
-    expect([error.status, error.headers['x-reason']]).toEqual([418, 'tea']);
-  });
-
-  it('refuses with the Response that the hook upgrade throws', async () => {
-    const upgradeHook = (): never => {
-      throw new Response('over', { status: 403 });
-    };
-    const { url } = await serveByAdapter({ hooks: { upgrade: upgradeHook } });
-    expect(await refusal(url)).toMatchObject({ status: 403 });
-  });
-
   it('gives the hook upgrade a Request with the URL and the headers of the client', async () => {
     const seen: unknown[] = [];
     const upgradeHook = (request: Request): Promise<Response> => {

@@ -6,6 +6,7 @@ import { type NodeInfo, type ServeFetchOptions, serveFetch } from '@ws/fetch/nod
 import { type BadHandshakeError, dial } from '@ws/node-client';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { FetchHandler } from '../../src/upgrade.ts';
+import { refusal as refusalAt, serve as serveFor } from '../serving.ts';
 
 const LOCAL = { port: 0, host: '127.0.0.1' };
 
@@ -14,9 +15,7 @@ async function serve(
   fetch: FetchHandler<NodeInfo>,
   options: ServeFetchOptions = {},
 ): Promise<number> {
-  const server = await serveFetch(fetch, { ...LOCAL, ...options });
-  onTestFinished(() => server.close({ timeout: 100 }).then(() => {}));
-  return Number(new URL(server.url).port);
+  return Number(new URL(await serveFor(fetch, options)).port);
 }
 
 /** Serves on a server of node:http that the application has made. */
@@ -51,11 +50,7 @@ const KEY = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==';
 const handshake = (target: string, host: string): string =>
   `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n${KEY}\r\n\r\n`;
 
-const refusal = (port: number): Promise<BadHandshakeError> =>
-  dial(`ws://127.0.0.1:${port}/`).then(
-    () => expect.unreachable('it was upgraded'),
-    (error: BadHandshakeError) => error,
-  );
+const refusal = (port: number): Promise<BadHandshakeError> => refusalAt(`ws://127.0.0.1:${port}/`);
 
 describe.each([
   ['a server of its own', serve],

@@ -1,8 +1,7 @@
 import type { Keep } from '../backplane/backplane.ts';
 import { channelOf } from '../backplane/channel.ts';
 import { EngineLogs } from '../backplane/engine-logs.ts';
-import { decodeEnvelope, type Envelope, encodeEnvelope } from '../backplane/envelope.ts';
-import { NO_COUNT } from '../backplane/word-sender.ts';
+import { decodeEnvelope, type Envelope, encodeEnvelope, NO_COUNT } from '../backplane/envelope.ts';
 import { encodeWord } from '../backplane/words.ts';
 import type { Position } from '../position.ts';
 import { Batches, type Send } from './batches.ts';

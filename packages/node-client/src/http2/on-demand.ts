@@ -8,7 +8,6 @@ export { carrierOf, hasSessions } from './session-pool.ts';
 export { SharedSession } from './shared-session.ts';
 export {
   askOnStream,
-  HeadersTooLarge,
   responseOf,
   sendRequest,
   Unprocessed,

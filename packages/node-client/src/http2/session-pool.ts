@@ -30,9 +30,10 @@ export type OpenWith = (protocols?: readonly string[]) => Promise<GuardedStream>
 
 /** The sessions with one server. */
 class Pool {
-  /** The keys of the pool. */
+  /** The key of its connector. */
   readonly options: string;
-  readonly server: string;
+  /** The key of the pool. */
+  readonly #key: string;
   readonly sessions = new Set<SharedSession>();
   /**
    * The session that a dial opens now. Resolves with undefined when the server has no WebSockets
@@ -40,9 +41,9 @@ class Pool {
    */
   pending: Promise<SharedSession | undefined> | undefined = undefined;
 
-  constructor(options: string, server: string) {
+  constructor(options: string, key: string) {
     this.options = options;
-    this.server = server;
+    this.#key = key;
   }
 
   /** Adds a session until it closes or its server ends it. */
@@ -61,15 +62,12 @@ class Pool {
 
   /** Removes the pool when it has no session, and none is opened. */
   removeIfEmpty(): void {
-    if (this.sessions.size > 0 || this.pending !== undefined) return;
-    const siblings = poolsByOptions.get(this.options);
-    siblings?.delete(this.server);
-    if (siblings?.size === 0) poolsByOptions.delete(this.options);
+    if (this.sessions.size === 0 && this.pending === undefined) pools.delete(this.#key);
   }
 }
 
-/** Pools of the process, by the key of their connector and by {@link serverKey}. An empty one is removed. */
-const poolsByOptions = new Map<string, Map<string, Pool>>();
+/** Pools of the process, by the key of their connector with {@link serverKey}. An empty one is removed. */
+const pools = new Map<string, Pool>();
 /** The sessions of callers. */
 const given = new WeakMap<ClientHttp2Session, SharedSession>();
 /** When each origin is asked again, by `Date.now()`: the newest {@link MAX_HTTP1_ONLY}, oldest first. */
@@ -77,8 +75,8 @@ const askAgainAt = new Map<string, number>();
 
 /** Whether a session is open that a connector with the same options has opened. */
 export function hasSessions(connector: Connector): boolean {
-  const pools = poolsByOptions.get(connector.sessionKey());
-  return pools !== undefined && [...pools.values()].some(({ sessions }) => sessions.size > 0);
+  const key = connector.sessionKey();
+  return [...pools.values()].some(({ options, sessions }) => options === key && sessions.size > 0);
 }
 
 /**
@@ -97,8 +95,9 @@ export function carrierOf(
 ): Carrier | Promise<Carrier> {
   if (typeof http2 === 'object') return givenSession(http2, scope);
   if (http2 === 'auto' && (!target.secure || isHttp1Only(originOf(target)))) return open();
-  const pool = poolOf(connector.sessionKey(), serverKey(target, isNamedServer, proxy));
-  return sessionOf(pool) ?? nextSession(pool, http2, target, scope, open);
+  const options = connector.sessionKey();
+  const find = (): Pool => poolOf(options, options + serverKey(target, isNamedServer, proxy));
+  return sessionOf(find()) ?? nextSession(find, http2, target, scope, open);
 }
 
 /** A session of the pool, with one more stream. */
@@ -109,7 +108,7 @@ function sessionOf({ sessions }: Pool): SharedSession | undefined {
 
 /** Waits for the session that another dial opens, and opens one when there is none. */
 async function nextSession(
-  { options, server }: Pool,
+  find: () => Pool,
   mode: 'auto' | 'only',
   target: Target,
   scope: DialScope,
@@ -117,7 +116,7 @@ async function nextSession(
 ): Promise<Carrier> {
   for (;;) {
     // The pool may have been removed meanwhile.
-    const pool = poolOf(options, server);
+    const pool = find();
     const shared = sessionOf(pool);
     if (shared !== undefined) return shared;
     if (pool.pending === undefined) return openSession(pool, mode, target, scope, open);
@@ -194,16 +193,11 @@ function rememberHttp1Only(origin: string): void {
   }
 }
 
-function poolOf(options: string, server: string): Pool {
-  let pools = poolsByOptions.get(options);
-  if (pools === undefined) {
-    pools = new Map();
-    poolsByOptions.set(options, pools);
-  }
-  let pool = pools.get(server);
+function poolOf(options: string, key: string): Pool {
+  let pool = pools.get(key);
   if (pool === undefined) {
-    pool = new Pool(options, server);
-    pools.set(server, pool);
+    pool = new Pool(options, key);
+    pools.set(key, pool);
   }
   return pool;
 }

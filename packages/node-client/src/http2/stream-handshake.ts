@@ -22,9 +22,6 @@ export class Unprocessed extends TransportError {
   }
 }
 
-/** The headers of a request are too large for its session. Nothing was sent. */
-export class HeadersTooLarge extends RangeError {}
-
 /**
  * Most bytes of a header block that nghttp2 sends. Above it Node resets the stream with REFUSED_STREAM,
  * and closes the session.
@@ -73,20 +70,23 @@ export function sendRequest(
 /**
  * Sends a request on a new stream.
  *
- * @throws Unprocessed when the session has ended; HeadersTooLarge; TransportError for another request
- *   that cannot be sent.
+ * @throws Unprocessed when the session has ended; RangeError, with nothing sent, when the headers are
+ *   too large for it; TransportError for another request that cannot be sent.
  */
 export function askOnStream(shared: SharedSession, request: StreamRequest): StreamExchange {
   const { session } = shared;
+  const fields = fieldsOf(request);
+  const fault = sizeFault(fields, session.remoteSettings?.maxHeaderListSize);
+  if (fault !== undefined) {
+    shared.releaseStream();
+    throw fault;
+  }
   try {
-    const fields = fieldsOf(request);
-    checkSize(fields, session.remoteSettings?.maxHeaderListSize);
     const stream = session.request(fields, { endStream: false });
     stream.once('close', () => shared.releaseStream());
     return { stream, head: markHandled(headOn(stream)) };
   } catch (cause) {
     shared.releaseStream();
-    if (cause instanceof HeadersTooLarge) throw cause;
     const { code } = cause as NodeJS.ErrnoException;
     const hasEnded = session.closed || session.destroyed || code === 'ERR_HTTP2_OUT_OF_STREAMS';
     if (!hasEnded) throw dialError('the request cannot be sent over HTTP/2', cause);
@@ -94,8 +94,8 @@ export function askOnStream(shared: SharedSession, request: StreamRequest): Stre
   }
 }
 
-/** @throws HeadersTooLarge */
-function checkSize(fields: OutgoingHttpHeaders, maxListSize = Infinity): void {
+/** The error for headers that are too large for a session. */
+function sizeFault(fields: OutgoingHttpHeaders, maxListSize = Infinity): RangeError | undefined {
   let count = 0;
   let size = 0;
   const add = (name: string, line: unknown): void => {
@@ -111,8 +111,8 @@ function checkSize(fields: OutgoingHttpHeaders, maxListSize = Infinity): void {
     MAX_BLOCK - BLOCK_OVERHEAD * (count + 1),
     maxListSize - FIELD_OVERHEAD * count,
   );
-  if (size <= most) return;
-  throw new HeadersTooLarge(`headers: ${size} bytes, and the HTTP/2 session allows ${most}`);
+  if (size <= most) return undefined;
+  return new RangeError(`headers: ${size} bytes, and the HTTP/2 session allows ${most}`);
 }
 
 function fieldsOf(request: StreamRequest): OutgoingHttpHeaders {

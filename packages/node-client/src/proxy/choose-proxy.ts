@@ -54,11 +54,11 @@ export function checkProxy(option: unknown): ProxyPlan {
  * Returns the proxy for one connection; undefined for a direct one. A Unix socket is always reached
  * directly.
  */
-export function chooseProxy(
+export async function chooseProxy(
   option: ProxyPlan,
   target: Target,
   scope: DialScope,
-): Proxy | undefined | Promise<Proxy | undefined> {
+): Promise<Proxy | undefined> {
   if (option === false || target.address.path !== undefined) return undefined;
   if (typeof option === 'object') return option;
   const url = new URL(target.url);
@@ -66,14 +66,6 @@ export function chooseProxy(
     const found = proxyFromEnvironment(url);
     return found && parseProxy(found, 'the environment');
   }
-  return askFunction(option, url, scope);
-}
-
-async function askFunction(
-  option: Extract<ProxyPlan, (...args: never) => unknown>,
-  url: URL,
-  scope: DialScope,
-): Promise<Proxy | undefined> {
   scope.stage = 'waiting for the proxy function';
   const signal = scope.makeSignal();
   const chosen = await scope.race(callFunction(() => option({ url, signal })));

@@ -146,20 +146,26 @@ function dialPlan(
   };
 }
 
+/** Calls a function of the options for one dial, within the bounds of `scope`. */
+function callFresh(
+  name: 'url' | 'headers',
+  fresh: FreshURL | FreshHeaders,
+  scope: DialScope,
+): Promise<unknown> {
+  scope.stage = `waiting for the ${name} function`;
+  return scope.race<unknown>(callFunction<unknown>(() => fresh({ signal: scope.makeSignal() })));
+}
+
 async function callUrl(url: FreshURL, scope: DialScope): Promise<string | URL> {
   scope.peer = 'the server';
-  scope.stage = 'waiting for the url function';
-  const given: unknown = await scope.race(callFunction(() => url({ signal: scope.makeSignal() })));
+  const given = await callFresh('url', url, scope);
   const isUrl = typeof given === 'string' || isURL(given);
   assertOption('url', given, isUrl, 'a string or a URL from the function');
   return given as string | URL;
 }
 
 async function callHeaders(headers: FreshHeaders, scope: DialScope): Promise<HeadersInput> {
-  scope.stage = 'waiting for the headers function';
-  const given: unknown = await scope.race(
-    callFunction(() => headers({ signal: scope.makeSignal() })),
-  );
+  const given = await callFresh('headers', headers, scope);
   // Without headers a dial would go out unauthenticated.
   const isObject = typeof given === 'object' && given !== null;
   assertOption('headers', given, isObject, 'an object or pairs from the function');

@@ -1,3 +1,5 @@
+import type { PeerKind } from '../errors.ts';
+
 /** Advice about a rejected certificate, by Node's error code. `OPTION` is `tls` or `proxyTls`. */
 const ADVICE: ReadonlyMap<string, string> = new Map([
   ['DEPTH_ZERO_SELF_SIGNED_CERT', 'the certificate is self-signed; trust it with OPTION: { ca }'],
@@ -52,12 +54,12 @@ export function isCertificateError(error: unknown): error is NodeJS.ErrnoExcepti
 /**
  * Returns the end of an error message: advice about the certificate, or `''` for another error.
  *
- * @param kind - Whose certificate it is: of the server that the caller named, of another one after
- *   a redirect, for which the option `servername` does not apply, or of a proxy.
+ * @param kind - The peer that has the certificate. The option `servername` does not apply after a
+ *   redirect.
  */
 export function certificateAdvice(
   error: NodeJS.ErrnoException | undefined,
-  kind: 'server' | 'redirect' | 'proxy',
+  kind: PeerKind,
 ): string {
   const advice = ADVICE.get(error?.code ?? '');
   if (advice === undefined) return '';

@@ -1,14 +1,80 @@
 import type { Http2Session, Http2Stream } from 'node:http2';
 import process from 'node:process';
+import { checked } from '@ws/codec/internal';
 import type { Transport, TransportSink } from '@ws/conn';
-import { DetachedBytes } from '@ws/conn/internal';
+import { DetachedBytes, kind } from '@ws/conn/internal';
 import { cutStream } from '../http/reset.ts';
 import { nodePlatform } from '../node-platform.ts';
 import { hostPort } from '../socket-calls.ts';
-import { OWNER, type WithOwner } from '../transport-base.ts';
+import {
+  checkHighWaterMark,
+  HIGH_WATER_MARK,
+  hasTransport,
+  OWNER,
+  type WithOwner,
+} from '../transport-base.ts';
 import { releaseFailed, WriteBacklog } from '../write-backlog.ts';
 import { Http2Code, resetForOverload, resetName } from './codes.ts';
-import { type PausedStream, type PausedStreams, pausedStreamsOf } from './session-memory.ts';
+import { type PausedStreams, pausedStreamsOf } from './session-memory.ts';
+
+/** Options of {@link http2Transport}. */
+export interface Http2TransportOptions {
+  /** `write` returns false while more bytes than this are buffered. Default: 64 KiB. */
+  readonly highWaterMark?: number | undefined;
+}
+
+/**
+ * Turns a stream of node:http2 into a {@link Transport}: a WebSocket over HTTP/2 (RFC 8441). The
+ * transport owns the stream from now on. An END_STREAM is the end of one half. `destroy` sends
+ * RST_STREAM with CANCEL, or with NO_ERROR after our END_STREAM. A reset by the peer, and the end of
+ * the session, is an error of the transport. The bytes are passed on without a copy.
+ *
+ * @param stream - After the handshake, without a `data` listener and without an encoding.
+ * @throws RangeError when `highWaterMark` is not a whole number of 1 or more. Error when the stream
+ *   is a transport already. TypeError for another value than a stream of node:http2.
+ *
+ * @example
+ * ```ts
+ * import { connect, createServer } from 'node:http2';
+ * import type { AddressInfo } from 'node:net';
+ * import { Conn } from '@ws/conn';
+ * import { http2Transport, nodePlatform } from '@ws/node-io';
+ *
+ * // Both ends skip the handshake: frames begin with the first byte.
+ * const server = createServer();
+ * server.on('stream', (stream) => {
+ *   stream.respond({ ':status': 200 });
+ *   const conn = new Conn(http2Transport(stream), { role: 'server', platform: nodePlatform });
+ *   void conn.receive((message) => conn.send(message));
+ * });
+ * await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+ * const session = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+ * const stream = session.request({ ':method': 'POST' });
+ * const conn = new Conn(http2Transport(stream), { role: 'client', platform: nodePlatform });
+ * await conn.send('hello');
+ * console.log((await conn.readMessage()).text()); // hello
+ * await conn.close();
+ * session.close();
+ * server.close();
+ * ```
+ *
+ * @see RFC 8441, section 5
+ */
+export function http2Transport(
+  stream: Http2Stream,
+  options: Http2TransportOptions = {},
+): Transport {
+  const { highWaterMark = HIGH_WATER_MARK } = options;
+  checked(() => {
+    const given: Partial<Http2Stream> | null | undefined = stream;
+    if (typeof given?.pipe !== 'function' || !('rstCode' in stream)) {
+      throw new TypeError(`http2Transport: expected a stream of node:http2, got ${kind(stream)}`);
+    }
+    checkHighWaterMark(highWaterMark);
+    if (hasTransport(stream)) throw new Error('the stream is a transport already');
+  }, http2Transport);
+  return new Http2Transport(stream, highWaterMark);
+}
 
 /**
  * Most bytes that a stream is given at a time. Its callback, the only sign of progress, comes after
@@ -35,8 +101,7 @@ type Carrier = WithOwner<Http2Transport>;
 let lastRemote: string | undefined;
 let lastLocal: string | undefined;
 
-/** A stream of node:http2 as a transport: see `http2Transport`. */
-export class Http2Transport implements Transport, PausedStream {
+class Http2Transport implements Transport {
   readonly underlying: Http2Stream;
   readonly localAddr: string | undefined;
   readonly remoteAddr: string | undefined;
@@ -101,10 +166,6 @@ export class Http2Transport implements Transport, PausedStream {
   get bufferedAmount(): number {
     const backlog = this.#backlog;
     return backlog === undefined ? 0 : backlog.bytes + this.#given;
-  }
-
-  get unread(): number {
-    return this.underlying.readableLength;
   }
 
   start(sink: TransportSink): void {
@@ -206,7 +267,7 @@ export class Http2Transport implements Transport, PausedStream {
     this.underlying.pause();
     if (this.#unread !== undefined || this.#session === undefined || this.#closed) return;
     this.#unread = pausedStreamsOf(this.#session);
-    this.#unread.add(this);
+    this.#unread.add(this.underlying, this);
   }
 
   resume(): void {
@@ -223,7 +284,7 @@ export class Http2Transport implements Transport, PausedStream {
   }
 
   #forgetUnread(): void {
-    this.#unread?.remove(this);
+    this.#unread?.remove(this.underlying);
     this.#unread = undefined;
   }
 

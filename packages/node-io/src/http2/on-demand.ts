@@ -4,6 +4,6 @@
  * @module
  */
 export { Http2Code, resetName } from './codes.ts';
-export { Http2Transport } from './http2-transport.ts';
+export { http2Transport } from './http2-transport.ts';
 export { countUnread, sessionMemory } from './session-memory.ts';
 export { streamFields } from './stream-fields.ts';

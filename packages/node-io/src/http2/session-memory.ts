@@ -26,31 +26,6 @@ export function sessionMemory(streams: number): number {
   return Math.min(megabytes, 2 ** 32 - 1);
 }
 
-/** A paused stream, as {@link PausedStreams} sees it. */
-export interface PausedStream {
-  /** Bytes that have arrived and are not read. */
-  readonly unread: number;
-  /** Resets the stream. */
-  resetUnread(error: Error): void;
-}
-
-/** A stream that has no transport. */
-class PlainStream implements PausedStream {
-  readonly #stream: Http2Stream;
-
-  constructor(stream: Http2Stream) {
-    this.#stream = stream;
-  }
-
-  get unread(): number {
-    return this.#stream.readableLength;
-  }
-
-  resetUnread(): void {
-    resetForOverload(this.#stream);
-  }
-}
-
 /**
  * Counts the unread bytes of a stream that has no transport: the body of a page. Only a stream of
  * HTTP/2 shares its memory with others.
@@ -61,10 +36,13 @@ export function countUnread(stream: Duplex): () => void {
   const session = isHttp2Stream(stream) ? stream.session : undefined;
   if (session === undefined) return () => {};
   const streams = pausedStreamsOf(session);
-  const paused = new PlainStream(stream as Http2Stream);
-  streams.add(paused);
-  return () => streams.remove(paused);
+  const plain = stream as Http2Stream;
+  streams.add(plain, { resetUnread: () => resetForOverload(plain) });
+  return () => streams.remove(plain);
 }
+
+/** Resets a stream with too many unread bytes. */
+type Resets = { resetUnread(error: Error): void };
 
 const bySession = new WeakMap<Http2Session, PausedStreams>();
 
@@ -85,8 +63,8 @@ export function pausedStreamsOf(session: Http2Session): PausedStreams {
  */
 export class PausedStreams {
   readonly #session: Http2Session;
-  /** In the order of their pauses. */
-  readonly #paused = new Set<PausedStream>();
+  /** In the order of their pauses, each with the object that resets it. */
+  readonly #paused = new Map<Http2Stream, Resets>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(session: Http2Session) {
@@ -94,13 +72,13 @@ export class PausedStreams {
   }
 
   /** Adds a stream that pauses. */
-  add(stream: PausedStream): void {
-    this.#paused.add(stream);
+  add(stream: Http2Stream, by: Resets): void {
+    this.#paused.set(stream, by);
     this.#watch();
   }
 
   /** Removes a stream that resumes or has closed. */
-  remove(stream: PausedStream): void {
+  remove(stream: Http2Stream): void {
     this.#paused.delete(stream);
   }
 
@@ -117,14 +95,14 @@ export class PausedStreams {
   #count(): void {
     this.#timer = undefined;
     let sum = 0;
-    for (const { unread } of this.#paused) sum += unread;
-    for (const stream of this.#paused) {
+    for (const { readableLength } of this.#paused.keys()) sum += readableLength;
+    for (const [stream, by] of this.#paused) {
       if (sum <= MAX_UNREAD) break;
-      const { unread } = stream;
-      if (unread === 0) continue;
-      sum -= unread;
+      const { readableLength } = stream;
+      if (readableLength === 0) continue;
+      sum -= readableLength;
       this.#paused.delete(stream);
-      stream.resetUnread(
+      by.resetUnread(
         new Error(
           `the streams of the HTTP/2 session hold more than ${MAX_UNREAD} unread bytes, and this one was paused longest`,
         ),

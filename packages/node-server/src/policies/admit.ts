@@ -66,22 +66,14 @@ export function admit<Auth>(auth: Auth, options: AdmitOptions = {}): Admission<A
   return checked(() => {
     checkOptionNames('admit', options, ['expires'], 'ignore');
     // Neither shows whether the client is admitted.
-    if (isThenable(auth))
+    if (isThenable(auth)) {
       throw new TypeError('admit: expected data, got a promise; await it first');
+    }
     if (Admission.is(auth)) throw new TypeError('admit: expected data, got a result of admit');
     const { expires } = options;
     if (expires !== undefined) checkExpires(expires);
     return new Admission(auth, expires);
   }, admit);
-}
-
-/** A result of `authenticate` with the options of one connection. */
-export function admitWithPlan<Auth>(
-  auth: Auth,
-  plan: object,
-  expires: Date | number | undefined,
-): Admission<Auth> {
-  return new Admission(auth, expires, plan);
 }
 
 /** How deep a result of {@link admit} is looked for in data of the application. */
@@ -103,9 +95,4 @@ export function hasAdmission(data: unknown, depth: number = DEPTH): boolean {
 function ownValue(object: unknown, key: string): unknown {
   if (typeof object !== 'object' || object === null) return undefined;
   return Object.getOwnPropertyDescriptor(object, key)?.value;
-}
-
-/** The parts of a result of {@link admit}; undefined for any other value. */
-export function admissionOf(value: unknown): Admission<unknown> | undefined {
-  return Admission.is(value) ? value : undefined;
 }

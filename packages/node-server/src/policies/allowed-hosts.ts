@@ -8,7 +8,7 @@ const NAME = /^[^.,]+(?:\.[^.,]+)*$/;
 
 /** Reads the host of `host[:port]`, without the dot of the root. */
 function parseHostName(text: string): { readonly host: string; readonly port: string } | undefined {
-  const named = parseHostPort(text, '');
+  const named = parseHostPort(text);
   if (named === undefined) return undefined;
   const host = named.host.replace(/\.$/, '');
   return NAME.test(host) ? { host, port: named.port } : undefined;

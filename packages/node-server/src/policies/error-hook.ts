@@ -61,7 +61,13 @@ export function refuseByHook(
   let answer: Answer = refusal;
   try {
     const result = hook(req, responder.client, refusal.status, refusal);
-    checkResult(result);
+    if (isThenable(result)) {
+      // Its error would end the process.
+      onRejection(result, () => {});
+      throw new TypeError(
+        'error: returned a promise, but it must return at once; answer without await',
+      );
+    }
     if (!hasWritten()) answer = answerOf(refusal, result);
   } finally {
     if (hasWritten()) {
@@ -79,16 +85,6 @@ export function refuseByHook(
 function bytesWritten(stream: Duplex): number | undefined {
   if (isHttp2Stream(stream)) return Number((stream as ServerHttp2Stream).headersSent);
   return (stream as Partial<Socket>).bytesWritten;
-}
-
-/** @throws TypeError for a promise. */
-function checkResult(result: unknown): void {
-  if (!isThenable(result)) return;
-  // Its error would end the process.
-  onRejection(result, () => {});
-  throw new TypeError(
-    'error: returned a promise, but it must return at once; answer without await',
-  );
 }
 
 /**

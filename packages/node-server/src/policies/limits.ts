@@ -7,6 +7,23 @@ export type LimitValues = Readonly<
   Record<'maxHandshakes' | 'maxConnections' | 'maxConnectionsPerAddress', number>
 >;
 
+/** How many each client has, by its group: see {@link addressGroup}. */
+type Counts = Map<string, number>;
+
+/** @returns false, without a change, when the client has `max`. */
+function addTo(counts: Counts, group: string, max: number): boolean {
+  const others = counts.get(group) ?? 0;
+  if (others >= max) return false;
+  counts.set(group, others + 1);
+  return true;
+}
+
+function removeFrom(counts: Counts, group: string): void {
+  const others = counts.get(group)! - 1;
+  if (others > 0) counts.set(group, others);
+  else counts.delete(group);
+}
+
 /** Counts handshakes and connections. */
 export class Limits {
   /** Pending handshakes. */
@@ -14,7 +31,7 @@ export class Limits {
   /** Open connections and pending handshakes. */
   connections = 0;
   /** {@link connections} of each client. */
-  readonly byAddress: Map<string, number> = new Map();
+  readonly byAddress: Counts = new Map();
   /** Whether a connection keeps its reservation. */
   readonly countConnections: boolean;
   readonly #max: LimitValues;
@@ -34,13 +51,11 @@ export class Limits {
     if (this.connections >= max.maxConnections) throw tooMany('connections', 'maxConnections', max);
     const isCounted = address !== undefined && max.maxConnectionsPerAddress !== Infinity;
     const group = isCounted ? addressGroup(address) : undefined;
-    const others = group === undefined ? 0 : (this.byAddress.get(group) ?? 0);
-    if (others >= max.maxConnectionsPerAddress) {
-      throw tooManyFrom(group!, max.maxConnectionsPerAddress);
+    if (group !== undefined && !addTo(this.byAddress, group, max.maxConnectionsPerAddress)) {
+      throw tooManyFrom(group, max.maxConnectionsPerAddress);
     }
     this.handshakes++;
     this.connections++;
-    if (group !== undefined) this.byAddress.set(group, others + 1);
     return new Reservation(this, group);
   }
 }
@@ -87,12 +102,8 @@ export class Reservation {
     if (this.#counts === 'no more') return;
     if (this.#counts === 'as handshake') this.#limits.handshakes--;
     this.#counts = 'no more';
-    const { byAddress } = this.#limits;
     this.#limits.connections--;
-    if (this.#group === undefined) return;
-    const others = byAddress.get(this.#group)! - 1;
-    if (others > 0) byAddress.set(this.#group, others);
-    else byAddress.delete(this.#group);
+    if (this.#group !== undefined) removeFrom(this.#limits.byAddress, this.#group);
   }
 }
 
@@ -108,7 +119,7 @@ const SPARE_SOCKETS_PER_ADDRESS = 64;
  */
 export class SocketLimits {
   readonly #max: number;
-  readonly #byAddress = new Map<string, number>();
+  readonly #byAddress: Counts = new Map();
 
   constructor(maxConnectionsPerAddress: number) {
     this.#max = maxConnectionsPerAddress + SPARE_SOCKETS_PER_ADDRESS;
@@ -117,21 +128,11 @@ export class SocketLimits {
   /** Counts a socket until it closes. @returns false when its client has too many. */
   add(socket: Socket): boolean {
     const remoteAddress = addressOf(socket, 'remoteAddress');
-    return remoteAddress === undefined || this.#addTo(addressGroup(remoteAddress), socket);
-  }
-
-  #addTo(group: string, socket: Socket): boolean {
-    const others = this.#byAddress.get(group) ?? 0;
-    if (others >= this.#max) return false;
-    this.#byAddress.set(group, others + 1);
-    socket.once('close', () => this.#remove(group));
+    if (remoteAddress === undefined) return true;
+    const group = addressGroup(remoteAddress);
+    if (!addTo(this.#byAddress, group, this.#max)) return false;
+    socket.once('close', () => removeFrom(this.#byAddress, group));
     return true;
-  }
-
-  #remove(group: string): void {
-    const others = this.#byAddress.get(group)! - 1;
-    if (others > 0) this.#byAddress.set(group, others);
-    else this.#byAddress.delete(group);
   }
 }
 

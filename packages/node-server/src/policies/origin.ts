@@ -2,11 +2,6 @@ import { AllowedOrigins, type RequestFacts, type SameHost } from '@ws/codec';
 import type { AppRequest, HandshakeRequest } from '../conn-handler.ts';
 import { HandshakeError, quoted } from '../errors.ts';
 
-/** A name or an IPv4 address. A port of up to four digits is always in range. */
-const PLAIN_HOST = /^[A-Za-z0-9.-]+(?::[0-9]{1,4})?$/;
-const HTTP = 'http://';
-const HTTPS = 'https://';
-
 /** Pages of the requested host. */
 const SAME_HOST = new AllowedOrigins();
 
@@ -18,7 +13,7 @@ const SAME_HOST = new AllowedOrigins();
  */
 export type CheckOrigin<Req = HandshakeRequest> = (req: Req) => boolean | PromiseLike<boolean>;
 
-/** The options `allowedOrigins`, `sameHost` and `checkOrigin`. `allows` decides without the last. */
+/** The options `allowedOrigins`, `sameHost` and `checkOrigin`. `allows` decides without `checkOrigin`. */
 export class OriginPolicy extends AllowedOrigins {
   readonly #sameHost: SameHost;
   /** The entries of `allowedOrigins`, for messages. */
@@ -43,13 +38,7 @@ export class OriginPolicy extends AllowedOrigins {
     this.check = check;
   }
 
-  override allows(headers: RequestFacts): boolean {
-    if (!headers.has('origin')) return true;
-    const origin = headers.once('origin') ?? '';
-    return isPlainSameHost(origin, headers.list('host'), this.#sameHost) || super.allows(headers);
-  }
-
-  /** Returns the refusal of a request that {@link check} or {@link allows} has not allowed. */
+  /** Returns the refusal of a request that {@link check} or `allows` has not allowed. */
   refusal(headers: RequestFacts): HandshakeError {
     const [origin] = headers.lines('origin');
     const host = headers.list('host');
@@ -67,17 +56,6 @@ export class OriginPolicy extends AllowedOrigins {
     }
     return originRefusal(`${who} does not match host ${quoted(host)}`, cure, listed);
   }
-}
-
-/**
- * Returns whether `origin` is a scheme and `host` as sent, with a host that needs no parser: the
- * usual request of a browser.
- */
-function isPlainSameHost(origin: string, host: string, pages: SameHost): boolean {
-  if (pages === false || !origin.endsWith(host) || !PLAIN_HOST.test(host)) return false;
-  const scheme = origin.length - host.length;
-  if (scheme === HTTPS.length) return origin.startsWith(HTTPS);
-  return pages === true && scheme === HTTP.length && origin.startsWith(HTTP);
 }
 
 /** The client gets only `reason`. The log also gets the configured values and the cure. */

@@ -41,14 +41,7 @@ export function selectSubprotocol(
     return extra.length === 0 ? '' : (headerOf(extra, 'sec-websocket-protocol') ?? '');
   }
   // RFC 6455, section 4.2.2: the server picks one of the offered names, or none.
-  return offered.length === 0 ? '' : pickSubprotocol(wanted, offered, req);
-}
-
-function pickSubprotocol(
-  wanted: Subprotocols<AppRequest>,
-  offered: readonly string[],
-  req: AppRequest,
-): string {
+  if (offered.length === 0) return '';
   if (typeof wanted === 'function') return callSubprotocols(wanted, offered, req);
   return wanted.find((name) => offered.includes(name)) ?? '';
 }

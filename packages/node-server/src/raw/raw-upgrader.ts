@@ -19,12 +19,12 @@ import {
 } from '../options.ts';
 import { plainRequestFault, plainRequestRefusal } from '../plain-requests.ts';
 import type { AuthOf } from '../policies/authenticate.ts';
-import type { HeadCallbacks } from '../policies/head/head-callbacks.ts';
 import { notAnHttpRequest } from '../responder/client-error.ts';
 import { Http1Responder } from '../responder/http1.ts';
 import type { HandlerOrRoutes, HandlerRunner } from '../route.ts';
 import type { Router } from '../route-table.ts';
 import { UpgradeRequest } from '../upgrade-request.ts';
+import { HeadCallbackRunner, type HeadCallbacks } from './head-callbacks.ts';
 import { type HeadReading, isReadingHead, type OnHead, PendingHeads } from './head-reading.ts';
 
 /** The names of {@link HeadCallbacks}. */
@@ -80,15 +80,6 @@ function checkRawOptions(options: RawUpgraderOptions<unknown>): void {
   }
 }
 
-type RawParts = { readonly acceptor: Acceptor; readonly heads: PendingHeads };
-
-const parts = new WeakMap<object, RawParts>();
-
-/** The parts of an upgrader that `serveRaw` works with. */
-export function partsOf(upgrader: object): RawParts {
-  return parts.get(upgrader)!;
-}
-
 /**
  * Upgrades byte streams to WebSocket connections without node:http: it reads the request head
  * itself, more strictly than node:http, with the options, checks and answers of an Upgrader.
@@ -118,12 +109,11 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
     const hasCallbacks = Object.values(callbacks).some((callback) => callback !== undefined);
     const ofUpgrader = pickUpgraderOptions(options) as AnyUpgraderOptions;
     this.#acceptor = checked(
-      () => new Acceptor(ofUpgrader, hasCallbacks ? callbacks : undefined),
+      () => new Acceptor(ofUpgrader, hasCallbacks ? new HeadCallbackRunner(callbacks) : undefined),
       RawUpgrader,
     );
     this.#acceptor.work.refusalsHoldClose = false;
     this.#heads = new PendingHeads(this.#acceptor.plan.handshakeTimeout, fallback !== undefined);
-    parts.set(this, { acceptor: this.#acceptor, heads: this.#heads });
     this.#fallback = fallback;
     if (fallback === undefined) return;
     startTimeouts(fallback);
@@ -132,6 +122,11 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
       this.#fallbackMustListen = true;
     };
     fallback.on('listening', mustListen).on('close', mustListen);
+  }
+
+  /** @internal The parts of an upgrader that `serveRaw` works with. */
+  static partsOf(upgrader: RawUpgrader): { acceptor: Acceptor; heads: PendingHeads } {
+    return { acceptor: upgrader.#acceptor, heads: upgrader.#heads };
   }
 
   /** The connections that are not closed yet. The set is live. */
@@ -262,7 +257,8 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
           return refuse(reading, new HandshakeError(503, message));
         }
         this.#giveToFallback(reading);
-        return reject(leftToFallback());
+        const message = 'plain request; the server of the option fallback has the stream';
+        return reject(new HandshakeError(426, message));
       }
       const refusal = headRefusal(head);
       if (refusal !== undefined) return refuse(reading, refusal);
@@ -313,7 +309,7 @@ export class RawUpgrader<Result = undefined> implements AsyncDisposable {
   #refuse({ stream, head }: HeadReading, refusal: HandshakeError): void {
     const isRead = head?.fault === undefined && head?.method;
     const request = isRead ? this.#upgradeOf(head, stream, NO_BYTES) : undefined;
-    this.#acceptor.recordRefusal(refusal, addressOf(stream, 'remoteAddress'), request);
+    this.#acceptor.recordRefusal(refusal, stream, request);
     if (!stream.writable) return void stream.destroy();
     this.#acceptor.work.addSocket(stream);
     new Http1Responder(stream).refuse(refusal, head?.method);
@@ -356,10 +352,6 @@ function isOldParser(version: string | undefined): boolean {
 /** Whether node:http would emit 'upgrade' for the head: an answer must not depend on the parser. */
 function wantsWebSocket(head: RequestHead): boolean {
   return head.wantsWebSocket && !(TAB_HIDES && head.hidesUpgrade);
-}
-
-function leftToFallback(): HandshakeError {
-  return new HandshakeError(426, 'plain request; the server of the option fallback has the stream');
 }
 
 /**

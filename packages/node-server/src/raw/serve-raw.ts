@@ -17,7 +17,7 @@ import { checkAddress, checkIsOptions, checkTls, type ListenAddress } from '../s
 import { type BaseOptions, type RunningServer, ServerBase } from '../server-base.ts';
 import { guardedTls } from '../tls-callbacks.ts';
 import type { PendingHeads } from './head-reading.ts';
-import { partsOf, RawUpgrader, type RawUpgraderOptions, rawOptionNames } from './raw-upgrader.ts';
+import { RawUpgrader, type RawUpgraderOptions, rawOptionNames } from './raw-upgrader.ts';
 
 /** Options of {@link serveRaw}, together with the options of a {@link RawUpgrader}. */
 export interface RawServeOptions<Result = undefined>
@@ -95,7 +95,7 @@ class StreamServer<Auth> extends ServerBase<Auth> implements RawServer<Auth> {
   constructor(options: RawServeOptions<unknown>, handlers: AnyHandlers) {
     const { port: _port, host: _host, socketPath: _path, listen: _listen, tls, ...own } = options;
     const upgrader = new RawUpgrader(own);
-    const { acceptor, heads } = partsOf(upgrader);
+    const { acceptor, heads } = RawUpgrader.partsOf(upgrader as RawUpgrader);
     const listener = upgrader.listener(handlers as HandlerOrRoutes<string, unknown, RequestFacts>);
     const { reporter } = acceptor.plan;
     const net =
@@ -137,8 +137,7 @@ function tlsServer(
 ): TlsServer {
   const bound = handshakeTimeout === false ? {} : { handshakeTimeout: handshakeTimeout ?? 10_000 };
   const alpn = tls.ALPNCallback === undefined ? { ALPNProtocols: ['http/1.1'] } : {};
-  const failed = (error: unknown, where: string): void => reporter.failed(error, { where });
-  const options = { allowHalfOpen: true, ...bound, ...alpn, ...tls, ...guardedTls(tls, failed) };
+  const options = { allowHalfOpen: true, ...bound, ...alpn, ...tls, ...guardedTls(tls, reporter) };
   const server = withReadableKeys('tls', () => createTlsServer(options));
   // The TLS handshake has failed, so no client can read an answer.
   return server.on('tlsClientError', (_error, socket) => void socket.destroy());

@@ -41,49 +41,27 @@ export function clientErrorListener(
     if (refusal === undefined || !socket.writable) socket.destroy();
     else void answerInOrder(socket, refusal, timeout, refused);
   };
-  const late = new LateRequests(server, fail);
-  return (error, socket) => {
-    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') late.add(error, socket);
-    else fail(error, socket);
+  // In a busy process Node's check for requests that take too long may run before the sockets are read,
+  // so these are read first.
+  const late = new Map<Duplex, { error: ParserError; incomplete: IncomingMessage | undefined }>();
+  const onHead = ({ socket }: IncomingMessage): void => void late.delete(socket);
+  const failLate = (): void => {
+    server.off('request', onHead).off('upgrade', onHead);
+    const rest = [...late];
+    late.clear();
+    for (const [socket, { error, incomplete }] of rest) {
+      if (!incomplete?.complete) fail(error, socket);
+    }
   };
-}
-
-/**
- * Requests that have not come in time. In a busy process Node's check may run before the sockets are
- * read, so these are read first.
- */
-class LateRequests {
-  readonly #server: Server;
-  readonly #fail: (error: ParserError, socket: Duplex) => void;
-  readonly #late = new Map<
-    Duplex,
-    { error: ParserError; incomplete: IncomingMessage | undefined }
-  >();
-
-  constructor(server: Server, fail: (error: ParserError, socket: Duplex) => void) {
-    this.#server = server;
-    this.#fail = fail;
-  }
-
-  add(error: ParserError, socket: Duplex): void {
-    if (this.#late.size === 0) {
-      this.#server.on('request', this.#onHead).on('upgrade', this.#onHead);
+  return (error, socket) => {
+    if (error.code !== 'ERR_HTTP_REQUEST_TIMEOUT') return fail(error, socket);
+    if (late.size === 0) {
+      server.on('request', onHead).on('upgrade', onHead);
       // The sockets are read between a timer and an immediate.
-      setImmediate(this.#failRest);
+      setImmediate(failLate);
     }
     const req = currentResponse(socket)?.req;
-    this.#late.set(socket, { error, incomplete: req?.complete ? undefined : req });
-  }
-
-  readonly #onHead = ({ socket }: IncomingMessage): void => void this.#late.delete(socket);
-
-  readonly #failRest = (): void => {
-    this.#server.off('request', this.#onHead).off('upgrade', this.#onHead);
-    const rest = [...this.#late];
-    this.#late.clear();
-    for (const [socket, { error, incomplete }] of rest) {
-      if (!incomplete?.complete) this.#fail(error, socket);
-    }
+    late.set(socket, { error, incomplete: req?.complete ? undefined : req });
   };
 }
 

@@ -3,16 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { Upgrader } from '../../src/index.ts';
 import { HostPolicy } from '../../src/policies/allowed-hosts.ts';
 import { IncomingFacts } from '../../src/request.ts';
-import {
-  type Answer,
-  exchange,
-  nothingUnhandled,
-  request,
-  TestServer,
-  trapLeftovers,
-} from '../raw.ts';
+import { type Answer, exchange, request, TestServer, trapLeftovers } from '../raw.ts';
 
-nothingUnhandled();
 trapLeftovers();
 
 describe('allowedHosts', () => {

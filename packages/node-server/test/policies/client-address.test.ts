@@ -7,9 +7,8 @@ import { checkUpgraderOptions } from '../../src/options.ts';
 import { addressByOption, forwardedAddress } from '../../src/policies/client-address.ts';
 import { upgradeOfNode } from '../../src/upgrade-listeners.ts';
 import type { UpgradeRequest } from '../../src/upgrade-request.ts';
-import { connectRaw, exchange, nothingUnhandled, request, trapLeftovers } from '../raw.ts';
+import { connectRaw, exchange, request, serving, trapLeftovers } from '../raw.ts';
 
-nothingUnhandled();
 trapLeftovers();
 
 const PEER = '10.0.0.1';
@@ -80,15 +79,14 @@ describe('trustProxy: a BlockList', () => {
 
 it('the handler and the limits use the address that trustProxy finds', async () => {
   const addresses: unknown[] = [];
-  const server = await serve(
-    { host: '127.0.0.1', trustProxy: 1, maxConnectionsPerAddress: 1 },
+  const server = await serving(
+    { trustProxy: 1, maxConnectionsPerAddress: 1 },
     (conn, _req, { address }) => {
       addresses.push(address);
       return conn.discardReads();
     },
   );
-  onTestFinished(async () => void (await server.close({ timeout: 1 })));
-  const port = Number(new URL(server.url).port);
+  const { port } = server;
   const forwarded = (address: string): string => `X-Forwarded-For: 9.9.9.9, ${address}`;
   const client = await connectRaw(port);
   await client.upgrade({ add: [forwarded('1.1.1.1')] });
@@ -118,9 +116,8 @@ describe('the address of the peer', () => {
     { options: { trustProxy: 1 }, asks: true },
   ])('is asked for: $asks, with $options', async ({ options, asks }) => {
     const asked = countQuestions();
-    const server = await serve({ host: '127.0.0.1', ...options }, (conn) => conn.discardReads());
-    onTestFinished(async () => void (await server.close({ timeout: 1 })));
-    const client = await connectRaw(Number(new URL(server.url).port));
+    const server = await serving({ ...options }, (conn) => conn.discardReads());
+    const client = await connectRaw(server.port);
     await client.upgrade();
     const [conn] = server.connections;
     client.stream.destroy();

@@ -6,17 +6,8 @@ import { selfSigned } from '@ws/tests';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Upgrader } from '../../src/index.ts';
 import { type RawServeOptions, serveRaw } from '../../src/raw/index.ts';
-import {
-  connectRaw,
-  exchange,
-  masked,
-  nothingUnhandled,
-  RawPeer,
-  request,
-  trapLeftovers,
-} from '../raw.ts';
+import { connectRaw, exchange, masked, RawPeer, request, trapLeftovers } from '../raw.ts';
 
-nothingUnhandled();
 trapLeftovers();
 
 const TEXT = 1;

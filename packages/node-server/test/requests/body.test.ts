@@ -1,8 +1,7 @@
 import { describe, it } from 'vitest';
-import { masked, nothingUnhandled, trapLeftovers } from '../raw.ts';
+import { masked, trapLeftovers } from '../raw.ts';
 import { answering, type Row } from './answered.ts';
 
-nothingUnhandled();
 trapLeftovers();
 
 const BODY = /request has a body/;

@@ -1,8 +1,7 @@
 import { describe, it } from 'vitest';
-import { nothingUnhandled, trapLeftovers } from '../raw.ts';
+import { trapLeftovers } from '../raw.ts';
 import { answering, type Row } from './answered.ts';
 
-nothingUnhandled();
 trapLeftovers();
 
 const TARGET = /target is neither a path nor a URI of the host/;

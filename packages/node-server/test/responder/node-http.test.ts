@@ -4,16 +4,8 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type Conn, Upgrader, type UpgraderOptions } from '../../src/index.ts';
-import {
-  connectRaw,
-  masked,
-  nothingUnhandled,
-  type RawPeer,
-  request,
-  trapLeftovers,
-} from '../raw.ts';
+import { connectRaw, masked, type RawPeer, request, trapLeftovers } from '../raw.ts';
 
-nothingUnhandled();
 trapLeftovers();
 
 type Answer = (req: IncomingMessage, socket: Duplex) => void;

@@ -4,16 +4,8 @@ import { createServer } from 'node:http';
 import net from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type RefusedRequest, type ServeOptions, serve, type WsServer } from '../../src/index.ts';
-import {
-  connectRaw,
-  exchange,
-  nothingUnhandled,
-  parseAnswer,
-  request,
-  trapLeftovers,
-} from '../raw.ts';
+import { connectRaw, exchange, parseAnswer, request, trapLeftovers } from '../raw.ts';
 
-nothingUnhandled();
 trapLeftovers();
 
 /** A server, and what it publishes on the channel of refusals. */

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { isHost, linesOf } from '@ws/codec/internal';
+import { linesOf, parseHostPort } from '@ws/codec/internal';
 import { TimeoutError } from '@ws/conn';
 import { isThenable, kind } from '@ws/conn/internal';
 import { isAccepted, SharedSession, Unprocessed } from '@ws/node-client/internal';
@@ -239,7 +239,7 @@ async function directed(
       );
     }
     const host = headers.get('host');
-    if (host === null || !isHost(host)) {
+    if (host === null || parseHostPort(host) === undefined) {
       throw new TypeError(`director: Host must be host[:port], got ${JSON.stringify(host)}`);
     }
     const names = [...before.keys(), ...headers.keys()];

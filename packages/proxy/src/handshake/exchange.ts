@@ -6,7 +6,6 @@ import { schedulerOf, type TimerEntry } from '@ws/conn/internal';
 import {
   askOnStream,
   Exchange,
-  HeadersTooLarge,
   openWithin,
   SharedSession,
   Unprocessed,
@@ -177,7 +176,7 @@ export class Http2Exchange implements TargetExchange {
       return { stream, head: await head, rest: Buffer.alloc(0) };
     } catch (error) {
       if (isInstance(error, Unprocessed)) throw error;
-      if (isInstance(error, HeadersTooLarge)) throw tooLarge(error);
+      if (isInstance(error, RangeError)) throw tooLarge(error);
       throw unreachable(`${url}: it closed the connection before its answer`, error);
     }
   }

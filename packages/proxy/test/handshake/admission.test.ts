@@ -11,12 +11,10 @@ import {
 } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import type { ProxyAccess, ProxyOptions } from '../../src/index.ts';
-import { front, openPair, pair, rawTarget } from '../support.ts';
+import { front, openPair, pair, rawTarget, withClient } from '../support.ts';
 
 async function answered(options: ProxyOptions, add: string[] = []) {
-  const backend = await rawTarget();
-  const between = await front(backend.url, options);
-  const client = await rawClient(between.port);
+  const { backend, between, client } = await withClient(undefined, options);
   const { status } = await client.upgrade({ add });
   client.destroy();
   return { status, asked: backend.heads.length, reported: between.reported };
@@ -85,9 +83,7 @@ describe('a request to a proxy', () => {
   });
 
   it('is 400, also in its info, when its client ends its half before the answer', async () => {
-    const backend = await rawTarget(() => undefined);
-    const between = await front(backend.url);
-    const client = await rawClient(between.port);
+    const { backend, between, client } = await withClient(() => undefined);
     await client.write(request());
     const target = await backend.next();
     client.end();
@@ -100,9 +96,10 @@ describe('a request to a proxy', () => {
   it.each(['frames', 'bytes', 'messages'] as const)(
     'is 400 when its client sends more than 64 KiB before the answer, mode %s',
     async (mode) => {
-      const backend = await rawTarget(() => undefined);
-      const between = await front(backend.url, { mode, handshakeTimeout: false });
-      const client = await rawClient(between.port);
+      const { backend, between, client } = await withClient(() => undefined, {
+        mode,
+        handshakeTimeout: false,
+      });
       await client.write(request());
       const target = await backend.next();
       void client.write(Buffer.alloc(70_000));

@@ -1,13 +1,11 @@
 import { masked, nothingLeft, rawClient, rawServer, request, switchingProtocols } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import type { ProxyError } from '../../src/index.ts';
-import { front, rawTarget } from '../support.ts';
+import { front, withClient } from '../support.ts';
 
 /** @param ends - Whether the target ends the connection behind its answer. */
 async function ask(answer: (head: string) => string | undefined, options = {}, ends = false) {
-  const backend = await rawTarget(answer);
-  const between = await front(backend.url, options);
-  const client = await rawClient(between.port);
+  const { backend, between, client } = await withClient(answer, options);
   await client.write(request());
   const proxied = between.next();
   if (ends) (await backend.next()).end();
@@ -179,9 +177,7 @@ describe('a request that the rules refuse', () => {
     ['another method', { line: 'POST / HTTP/1.1' }, 405],
     ['two hosts', { add: ['Host: evil'] }, 400],
   ])('with %s reaches no target', async (_, change, status) => {
-    const backend = await rawTarget();
-    const between = await front(backend.url);
-    const client = await rawClient(between.port);
+    const { backend, client } = await withClient();
     expect((await client.upgrade(change)).status).toBe(status);
     expect(backend.heads).toEqual([]);
     client.destroy();
@@ -217,9 +213,10 @@ describe('early bytes', () => {
   it.each(['frames', 'bytes'] as const)(
     'are the first frames on both sides, mode %s',
     async (mode) => {
-      const backend = await rawTarget((head) => `${switchingProtocols(head)}\x81\x02hi`);
-      const between = await front(backend.url, { mode });
-      const client = await rawClient(between.port);
+      const { backend, client } = await withClient(
+        (head) => `${switchingProtocols(head)}\x81\x02hi`,
+        { mode },
+      );
       await client.upgrade({ behind: masked(1, 'yo') });
       client.startFrames();
       expect(await client.sees(1)).toEqual(['text hi']);

@@ -19,6 +19,11 @@ async function through(
   return { head: backend.heads[0] ?? '', answer, reported: between.reported };
 }
 
+const throws = (): never => {
+  throw new Error('broken');
+};
+const rejects = async (): Promise<never> => throws();
+
 const FORGED = [
   'X-Forwarded-For: 203.0.113.7',
   'X_Forwarded_For: 203.0.113.7',
@@ -108,12 +113,7 @@ describe('the headers for the target', () => {
   });
 
   it.each([
-    [
-      'throws',
-      () => {
-        throw new Error('no');
-      },
-    ],
+    ['throws', throws],
     ['returns a promise', (async () => true) as never],
     ['returns text', (() => 'yes') as never],
   ])('are not sent when trust %s', async (_, trust) => {
@@ -197,18 +197,8 @@ describe('the headers for the target', () => {
   });
 
   it.each([
-    [
-      'throws',
-      () => {
-        throw new Error('broken');
-      },
-    ],
-    [
-      'rejects',
-      async () => {
-        throw new Error('broken');
-      },
-    ],
+    ['throws', throws],
+    ['rejects', rejects],
     ['sets a key', (_: unknown, headers: Headers) => headers.set('Sec-WebSocket-Key', 'x')],
     ['sets Connection', (_: unknown, headers: Headers) => headers.set('connection', 'close')],
     ['sets Content-Length', (_: unknown, headers: Headers) => headers.set('content-length', '5')],
@@ -247,12 +237,7 @@ describe('the headers for the client', () => {
   });
 
   it.each([
-    [
-      'throws',
-      () => {
-        throw new Error('broken');
-      },
-    ],
+    ['throws', throws],
     ['sets the accept', (headers: Headers) => headers.set('Sec-WebSocket-Accept', 'x')],
     ['returns a promise', async () => {}],
   ])('are a 500 when response %s', async (_, response) => {

@@ -10,7 +10,7 @@ import {
   whenOver,
 } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { front, rawTarget } from '../support.ts';
+import { front, lastAnswer, rawTarget, withClient } from '../support.ts';
 
 const INTERIM = 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n';
 
@@ -47,9 +47,7 @@ describe('a request of a hostile client', () => {
   nothingLeft();
 
   it('with Expect gets no 100, and its target no Expect', async () => {
-    const backend = await rawTarget();
-    const between = await front(backend.url);
-    const client = await rawClient(between.port);
+    const { backend, client } = await withClient();
     const { raw } = await client.upgrade({ add: ['Expect: 100-continue'] });
     expect(raw).toMatch(/^HTTP\/1\.1 101 /);
     expect(backend.heads[0]).not.toMatch(/expect/i);
@@ -69,22 +67,16 @@ describe('a request of a hostile client', () => {
     ['a folded line', { add: ['X-A: b\r\n c'] }, 400],
     ['white space before a colon', { add: ['Transfer-Encoding : chunked'] }, 400],
   ])('with %s reaches no target', async (_, change, status) => {
-    const backend = await rawTarget();
-    const between = await front(backend.url);
-    const client = await rawClient(between.port);
-    await client.write(request(change));
-    const text = String(await client.untilEnd());
-    client.end();
+    const { backend, client } = await withClient();
+    const text = await lastAnswer(client, change);
     expect(text).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
     expect(backend.heads).toEqual([]);
   });
 
   it('keeps bytes above ASCII in its headers', async () => {
-    const backend = await rawTarget();
-    const between = await front(backend.url, {
+    const { backend, client } = await withClient(undefined, {
       director: (_req, headers) => headers.set('x-b', 'c'),
     });
-    const client = await rawClient(between.port);
     await client.upgrade({ add: ['X-A: gr\xfc\xdfe \xff'] });
     expect(backend.heads[0]).toMatch(/\r\nx-a: gr\xfc\xdfe \xff\r\n/i);
     client.destroy();
@@ -107,11 +99,9 @@ describe('a request of a hostile client', () => {
   });
 
   it('gets one whole refusal, whatever it sends after its request', async () => {
-    const backend = await rawTarget(
+    const { backend, client } = await withClient(
       () => `HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\nleave`,
     );
-    const between = await front(backend.url);
-    const client = await rawClient(between.port);
     void client.write(request(), masked(1, 'x'.repeat(1_000)), request());
     const text = String(await client.untilEnd());
     client.end();
@@ -135,9 +125,9 @@ describe('an answer of a hostile target', () => {
     ['a length with a sign', 'Content-Length: +5\r\n'],
     ['an unknown coding', 'Transfer-Encoding: gzip, chunked\r\n'],
   ])('with %s is a 502', async (_, line) => {
-    const backend = await rawTarget(() => `HTTP/1.1 403 Forbidden\r\n${line}\r\nhello`);
-    const between = await front(backend.url);
-    const client = await rawClient(between.port);
+    const { backend, client } = await withClient(
+      () => `HTTP/1.1 403 Forbidden\r\n${line}\r\nhello`,
+    );
     await client.write(request());
     (await backend.next()).end();
     expect(String(await client.untilEnd())).toMatch(/^HTTP\/1\.1 502 /);
@@ -148,9 +138,7 @@ describe('an answer of a hostile target', () => {
     ['two of Upgrade', 'Upgrade: websocket\r\n'],
     ['two subprotocols', 'Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: a\r\n'],
   ])('with %s in its 101 is a 502', async (_, lines) => {
-    const backend = await rawTarget((head) => switchingProtocols(head, lines));
-    const between = await front(backend.url);
-    const client = await rawClient(between.port);
+    const { client } = await withClient((head) => switchingProtocols(head, lines));
     const { status } = await client.upgrade({ add: ['Sec-WebSocket-Protocol: a'] });
     expect(status).toBe(502);
     client.destroy();
@@ -166,23 +154,17 @@ describe('an answer of a hostile target', () => {
     const { port } = early.address() as { port: number };
     const between = await front(`ws://127.0.0.1:${port}`);
     const client = await rawClient(between.port);
-    await client.write(request());
-    const text = String(await client.untilEnd());
-    client.end();
+    const text = await lastAnswer(client);
     expect(text).toMatch(/^HTTP\/1\.1 503 Service Unavailable\r\n/);
     expect(text).toMatch(/\r\nRetry-After: 7\r\n(.*\r\n)*\r\nbusy$/);
   });
 
   it('with both a length and chunks is a 502', async () => {
-    const backend = await rawTarget(
+    const { client } = await withClient(
       () =>
         'HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n',
     );
-    const between = await front(backend.url);
-    const client = await rawClient(between.port);
-    await client.write(request());
-    const text = String(await client.untilEnd());
-    client.end();
+    const text = await lastAnswer(client);
     // It ought to be handled as an error (RFC 9112, section 6.3).
     expect(text).toMatch(/^HTTP\/1\.1 502 /);
   });

@@ -14,7 +14,7 @@ import {
 } from '@ws/tests';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ProxyError, ProxyOptions } from '../../src/index.ts';
-import { type Front, front, openPair, type RawTarget, rawTarget } from '../support.ts';
+import { type Front, front, openPair, type RawTarget, rawTarget, withClient } from '../support.ts';
 
 /** The URL of a port on which nothing listens. The system gives this one to no other program. */
 const DEAD = 'ws://127.0.0.1:1';
@@ -71,6 +71,11 @@ async function silentAt(path: string): Promise<Server> {
   });
   return server;
 }
+
+const throws = (): never => {
+  throw new Error('broken');
+};
+const rejects = async (): Promise<never> => throws();
 
 async function targets(count: number) {
   return Promise.all(Array.from({ length: count }, () => rawTarget()));
@@ -502,18 +507,8 @@ describe('the target of a request', () => {
   });
 
   it.each([
-    [
-      'throws',
-      () => {
-        throw new Error('broken');
-      },
-    ],
-    [
-      'rejects',
-      async () => {
-        throw new Error('broken');
-      },
-    ],
+    ['throws', throws],
+    ['rejects', rejects],
     ['returns nothing', () => undefined as never],
     ['returns another scheme', () => 'file:///etc/passwd'],
   ])('is a 500 when its function %s', async (_, target) => {
@@ -533,23 +528,9 @@ describe('the target of a request', () => {
   });
 
   it.each<[string, ProxyOptions]>([
-    [
-      'sticky throws',
-      {
-        sticky: () => {
-          throw new Error('broken');
-        },
-      },
-    ],
+    ['sticky throws', { sticky: throws }],
     ['sticky returns a number', { sticky: () => 5 as never }],
-    [
-      'balance throws',
-      {
-        balance: () => {
-          throw new Error('broken');
-        },
-      },
-    ],
+    ['balance throws', { balance: throws }],
     ['balance returns a promise', { balance: (async () => undefined) as never }],
   ])('is a 500 when %s, and no target is asked', async (_, options) => {
     const [a, b] = await targets(2);
@@ -604,9 +585,7 @@ describe('the target of a request', () => {
   });
 
   it('is given up when the client leaves before the answer', async () => {
-    const backend = await rawTarget(() => undefined);
-    const between = await front(backend.url);
-    const client = await rawClient(between.port);
+    const { backend, between, client } = await withClient(() => undefined);
     await client.write(request());
     const target = await backend.next();
     client.reset();

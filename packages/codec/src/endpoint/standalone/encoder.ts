@@ -6,7 +6,7 @@ import { type WriteUtf8, writePiece } from '../../frames/frame-writer.ts';
 import { checkFrameFields } from '../../frames/header.ts';
 import { FIN, RSV } from '../../frames/rules.ts';
 import { checkRange } from '../../masking/mask.ts';
-import { checkedKeys, sharedMaskKeys } from '../../masking/mask-key.ts';
+import { checkedKeys, nextSharedKey } from '../../masking/mask-key.ts';
 import { LARGEST_SLAB, type OwnedBytes, type SlabSource } from '../../memory/slab.ts';
 import { sharedSlabPool } from '../../memory/slab-pool.ts';
 import { CloseCode, CloseMessage, MAX_CONTROL_PAYLOAD, type Role } from '../../protocol.ts';
@@ -40,10 +40,6 @@ export interface FrameEncoderOptions {
    * platforms have a faster function.
    */
   writeUtf8?: (into: Uint8Array, at: number, text: string) => number;
-}
-
-function nextSharedKey(): number {
-  return sharedMaskKeys().next();
 }
 
 /**
@@ -185,12 +181,7 @@ export class FrameEncoder {
    *   call is removed, later ones are still pending.
    */
   flush(write: (chunk: Uint8Array, release: () => void) => void): void {
-    checkFunction('write', write);
-    for (let chunk = this.queue.take(); chunk !== undefined; chunk = this.queue.take()) {
-      const { bytes, start, end, release = noRelease } = chunk;
-      // Not `subarray`: of a Buffer it creates a Buffer.
-      write(new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start), release);
-    }
+    flush(this.queue, write);
   }
 
   /**
@@ -199,14 +190,7 @@ export class FrameEncoder {
    * @returns Owned by the caller; empty when nothing is pending.
    */
   bytes(): OwnedBytes {
-    const all = new Uint8Array(this.pending);
-    let at = 0;
-    this.flush((chunk, release) => {
-      all.set(chunk, at);
-      at += chunk.length;
-      release();
-    });
-    return all;
+    return takeBytes(this.queue);
   }
 
   /**
@@ -223,6 +207,31 @@ export class FrameEncoder {
     const payload = new Uint8Array(3 * text.length);
     return this.frame(opcode, true, rsv, payload, 0, writePiece(this.#writeUtf8, payload, 0, text));
   }
+}
+
+/** See {@link FrameEncoder.flush}. */
+export function flush(
+  queue: FrameQueue,
+  write: (chunk: Uint8Array, release: () => void) => void,
+): void {
+  checkFunction('write', write);
+  for (let chunk = queue.take(); chunk !== undefined; chunk = queue.take()) {
+    const { bytes, start, end, release = noRelease } = chunk;
+    // Not `subarray`: of a Buffer it creates a Buffer.
+    write(new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start), release);
+  }
+}
+
+/** See {@link FrameEncoder.bytes}. */
+export function takeBytes(queue: FrameQueue): OwnedBytes {
+  const all = new Uint8Array(queue.bytes);
+  let at = 0;
+  flush(queue, (chunk, release) => {
+    all.set(chunk, at);
+    at += chunk.length;
+    release();
+  });
+  return all;
 }
 
 /** One test for all invalid arguments: small enough to be inlined. */

@@ -2,9 +2,11 @@ import { badType, bound, checked, checkOptionNames, fromCaller, kind } from '../
 import { formatCloseMessage, parseCloseMessage } from '../../close/close-payload.ts';
 import { BackpressureError, ProtocolError } from '../../errors.ts';
 import { FAILED, NEED_MORE } from '../../frames/decoder-options.ts';
-import type { FrameQueue } from '../../frames/frame-queue.ts';
+import { FrameQueue } from '../../frames/frame-queue.ts';
+import { FrameSlab } from '../../frames/frame-slab.ts';
+import { FIN } from '../../frames/rules.ts';
 import { isBytes } from '../../masking/mask.ts';
-import { MaskKeys } from '../../masking/mask-key.ts';
+import { MaskKeys, nextSharedKey } from '../../masking/mask-key.ts';
 import { existingSimd } from '../../masking/simd.ts';
 import { NO_BYTES, type OwnedBytes, type SlabSource } from '../../memory/slab.ts';
 import { MessageDecoder } from '../../messages/message-decoder.ts';
@@ -18,10 +20,10 @@ import {
   type Role,
   TextMessage,
 } from '../../protocol.ts';
-import { utf8Length, writeUtf8 } from '../../text/utf8-automaton.ts';
+import { readUtf8, toUtf8, utf8Length, writeUtf8 } from '../../text/utf8-automaton.ts';
 import { type Failure, failureBy, Machine, type MachineOwner } from '../machine.ts';
 import { CLOSE_RECEIVED, CLOSED, OPEN } from '../states.ts';
-import { FrameEncoder } from './encoder.ts';
+import { flush, takeBytes } from './encoder.ts';
 
 /** Options of `Endpoint`. `false` switches a bound off; 0 does not. */
 export interface EndpointOptions {
@@ -140,8 +142,8 @@ const HEAP: SlabSource = {
  */
 export class Endpoint {
   readonly #settings: ReturnType<typeof settingsOf>;
-  readonly #encoder: FrameEncoder;
-  readonly #machine: Machine<FrameQueue>;
+  readonly #frames: FrameQueue;
+  readonly #machine: Machine;
   #closeInfo: EndpointCloseInfo | undefined = undefined;
   #rest: OwnedBytes = NO_BYTES;
 
@@ -151,11 +153,10 @@ export class Endpoint {
     const { role, readLimit, autoPong, random } = settings;
     this.#settings = settings;
     const keys = random && new MaskKeys(random);
-    this.#encoder = new FrameEncoder({
-      role,
-      pool: HEAP,
-      slabBytes: 1024,
-      nextKey: keys && (() => keys.next()),
+    this.#frames = new FrameQueue(new FrameSlab(HEAP, 1024, false, HEAP), {
+      masks: role === 'client',
+      nextKey: keys === undefined ? nextSharedKey : () => keys.next(),
+      writeUtf8,
     });
     const decoder = new MessageDecoder({ role, readLimit, pool: HEAP });
     const owner: MachineOwner = {
@@ -164,7 +165,7 @@ export class Endpoint {
       readClose: parseCloseMessage,
       failureBy: (error) => this.#failureBy(asProtocolError(error)),
     };
-    this.#machine = new Machine(owner, this.#encoder.queue);
+    this.#machine = new Machine(owner, this.#frames);
     this.#machine.autoPong = autoPong;
     // The newest ping is answered, at the next output.
     this.#machine.blocked = true;
@@ -248,8 +249,8 @@ export class Endpoint {
     const bytes = typeof data === 'string' ? undefined : bytesOf(data, this, 'send');
     if (!this.#machine.open) return false;
     this.#checkRoom(data, bytes);
-    if (bytes === undefined) this.#machine.text(TextMessage, data as string);
-    else this.#machine.bytes(BinaryMessage, bytes, 0, bytes.length);
+    if (bytes === undefined) this.#frames.addText(FIN | TextMessage, data as string);
+    else this.#frames.addCopy(FIN | BinaryMessage, bytes, 0, bytes.length);
     return true;
   }
 
@@ -307,9 +308,7 @@ export class Endpoint {
   output(write?: (chunk: Uint8Array, release: () => void) => void): OwnedBytes | undefined {
     this.#machine.answer();
     this.#machine.queuePong();
-    if (write === undefined) return this.#encoder.bytes();
-    this.#encoder.flush(write);
-    return undefined;
+    return write === undefined ? takeBytes(this.#frames) : void flush(this.#frames, write);
   }
 
   /**
@@ -359,7 +358,7 @@ export class Endpoint {
 
   #hasOutput(): boolean {
     const { state, waitingPong } = this.#machine;
-    return state === CLOSE_RECEIVED || waitingPong !== undefined || this.#encoder.pending > 0;
+    return state === CLOSE_RECEIVED || waitingPong !== undefined || this.#frames.bytes > 0;
   }
 
   #control(method: 'ping' | 'pong', data: EndpointData): boolean {
@@ -367,14 +366,14 @@ export class Endpoint {
     if (!this.#machine.open) return false;
     this.#checkRoom(data, payload);
     const type = method === 'ping' ? PingMessage : PongMessage;
-    this.#machine.bytes(type, payload, 0, payload.length);
+    this.#frames.addCopy(FIN | type, payload, 0, payload.length);
     return true;
   }
 
   /** An empty output accepts a message of any size. */
   #checkRoom(data: EndpointData, bytes: Uint8Array | undefined): void {
     const { maxBufferedAmount } = this.#settings;
-    const { pending } = this.#encoder;
+    const pending = this.#frames.bytes;
     // A UTF-16 code unit is at most 3 bytes of UTF-8.
     const most = bytes === undefined ? 3 * (data as string).length : bytes.length;
     if (pending === 0 || pending + most <= maxBufferedAmount) return;
@@ -386,8 +385,6 @@ export class Endpoint {
   }
 }
 
-let textDecoder: TextDecoder | undefined;
-
 /** @throws TypeError, RangeError for a code or reason that cannot be sent. */
 function closePayload(code: number, reason: string): Uint8Array {
   const payload = formatCloseMessage(code, reason);
@@ -395,12 +392,11 @@ function closePayload(code: number, reason: string): Uint8Array {
   throw new RangeError(`websocket: close code ${code} must not be sent; close() sends 1000`);
 }
 
-/** The event for the complete message of `decoder`. A byte order mark of a text is kept. */
+/** The event for the complete message of `decoder`. */
 function message(decoder: MessageDecoder): EndpointEvent {
   const data = decoder.data();
   if (decoder.type !== TextMessage) return { kind: 'binary', data };
-  textDecoder ??= new TextDecoder('utf-8', { ignoreBOM: true });
-  return { kind: 'text', text: textDecoder.decode(data) };
+  return { kind: 'text', text: readUtf8(data) };
 }
 
 /** Any other error than a fault of the peer is a detached chunk or a failed allocation. */
@@ -442,16 +438,11 @@ function bytesOf(data: unknown, endpoint: object, method: string): Uint8Array {
  *   5.5).
  */
 function controlPayload(data: unknown, endpoint: object, method: string): Uint8Array {
-  const size = typeof data === 'string' ? utf8Length(data) : bytesOf(data, endpoint, method).length;
-  if (size > MAX_CONTROL_PAYLOAD) {
-    const error = new RangeError(
-      `data: expected at most ${MAX_CONTROL_PAYLOAD} bytes, got ${size}`,
-    );
-    fromCaller(error, endpoint, method);
-    throw error;
-  }
-  if (typeof data !== 'string') return bytesOf(data, endpoint, method);
-  const bytes = new Uint8Array(size);
-  writeUtf8(bytes, 0, data);
-  return bytes;
+  const bytes = typeof data === 'string' ? toUtf8(data) : bytesOf(data, endpoint, method);
+  if (bytes.length <= MAX_CONTROL_PAYLOAD) return bytes;
+  const error = new RangeError(
+    `data: expected at most ${MAX_CONTROL_PAYLOAD} bytes, got ${bytes.length}`,
+  );
+  fromCaller(error, endpoint, method);
+  throw error;
 }

@@ -1,17 +1,7 @@
 import { checkOptionNames, whole } from '../../arguments.ts';
 import { isBytes } from '../../masking/mask.ts';
 import { NO_BYTES } from '../../memory/slab.ts';
-import {
-  COLON,
-  CR,
-  endOfText,
-  endOfToken,
-  isTokenByte,
-  LF,
-  lowerCase,
-  SPACE,
-  TAB,
-} from '../byte-class.ts';
+import { COLON, CR, endOf, isOf, LF, lowerCase, SPACE, TAB, TEXT, TOKEN } from '../byte-class.ts';
 import { hasToken } from '../token-list.ts';
 
 /** The result of `push`: the head continues, is complete, or is malformed. */
@@ -136,7 +126,7 @@ export abstract class Head {
     const last = Math.min(chunk.length, this.#maxBytes - this.#size);
     const at = this.#readBytes(chunk, 0, last);
     if (this.#verdict() === 'more' && this.#size + at === this.#maxBytes) {
-      this.tooLarge(`the head is larger than ${this.#maxBytes} bytes`);
+      this.fail(`the head is larger than ${this.#maxBytes} bytes`, 431);
     }
     if (this.#fault === undefined) this.#keep(chunk, at);
     if (this.#done) this.#finish(at);
@@ -153,7 +143,7 @@ export abstract class Head {
         case START_LINE:
           if (!this.readStartLine(chunk[at]!, before + at)) this.fail('malformed start line');
           else if (chunk[at] === CR) this.#state = START_LINE_LF;
-          else if (this.isInText) at = endOfText(chunk, at + 1, last) - 1;
+          else if (this.isInText) at = endOf(TEXT, chunk, at + 1, last) - 1;
           at++;
           break;
         case START_LINE_LF:
@@ -167,7 +157,7 @@ export abstract class Head {
           } else this.#beginLine(chunk[at]!, before + at);
           break;
         case NAME:
-          at = endOfToken(chunk, at, last);
+          at = endOf(TOKEN, chunk, at, last);
           if (at === last) break;
           if (chunk[at] !== COLON) this.fail('malformed header name');
           this.#bounds.push(before + at++);
@@ -286,20 +276,16 @@ export abstract class Head {
     this.#bytes = NO_BYTES;
   }
 
-  protected tooLarge(message: string): void {
-    this.fail(message, 431);
-  }
-
   #expectLf(byte: number, next: number): void {
     if (byte === LF) this.#state = next;
     else this.fail('a line does not end in CRLF');
   }
 
   #beginLine(byte: number, at: number): void {
-    if (!isTokenByte(byte)) {
+    if (!isOf(TOKEN, byte)) {
       this.fail('malformed header name');
     } else if (this.#lines === this.#maxLines) {
-      this.tooLarge(`the head has more than ${this.#maxLines} lines`);
+      this.fail(`the head has more than ${this.#maxLines} lines`, 431);
     } else {
       this.#lines++;
       this.#bounds.push(at);
@@ -309,7 +295,7 @@ export abstract class Head {
 
   /** Reads the bytes of a value, and its CR. */
   #readValue(chunk: Uint8Array, at: number, last: number): number {
-    const next = endOfText(chunk, at, last);
+    const next = endOf(TEXT, chunk, at, last);
     let end = next;
     while (end > at && (chunk[end - 1] === SPACE || chunk[end - 1] === TAB)) end--;
     if (end > at) this.#valueEnd = this.#size + end;

@@ -1,5 +1,5 @@
 import { whole } from '../../arguments.ts';
-import { CR, isTokenByte, isVisibleByte, SPACE } from '../byte-class.ts';
+import { CR, isOf, SPACE, TOKEN, VISIBLE } from '../byte-class.ts';
 import type { RequestFacts } from '../request-rules.ts';
 import { Head, type HeadLimits } from './head.ts';
 
@@ -79,7 +79,7 @@ export class RequestHead extends Head implements RequestFacts {
   protected override readStartLine(byte: number, at: number): boolean {
     switch (this.#part) {
       case IN_METHOD:
-        if (byte !== SPACE) return isTokenByte(byte);
+        if (byte !== SPACE) return isOf(TOKEN, byte);
         this.#part = IN_TARGET;
         this.#targetStart = at + 1;
         return at > 0;
@@ -95,9 +95,9 @@ export class RequestHead extends Head implements RequestFacts {
 
   #readTarget(byte: number, at: number): boolean {
     if (at - this.#targetStart === this.#maxTarget) {
-      this.tooLarge(`the request target is longer than ${this.#maxTarget} bytes`);
+      this.fail(`the request target is longer than ${this.#maxTarget} bytes`, 431);
     }
-    return isVisibleByte(byte);
+    return isOf(VISIBLE, byte);
   }
 
   #readVersion(byte: number, i: number): boolean {

@@ -1,4 +1,4 @@
-import { CR, isTextByte, SPACE } from '../byte-class.ts';
+import { CR, isOf, SPACE, TEXT } from '../byte-class.ts';
 import { Head, type HeadLimits } from './head.ts';
 import type { ResponseFacts } from './response-rules.ts';
 
@@ -74,7 +74,7 @@ export class ResponseHead extends Head implements ResponseFacts {
       this.isInText = true;
       return byte === SPACE || byte === CR;
     }
-    return byte === CR || isTextByte(byte);
+    return byte === CR || isOf(TEXT, byte);
   }
 
   protected override check(): void {}

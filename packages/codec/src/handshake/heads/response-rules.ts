@@ -1,4 +1,4 @@
-import { quote } from '../../text/short-text.ts';
+import { quote } from '../../errors.ts';
 import { acceptDeflate } from '../deflate-negotiation.ts';
 import { type ExtensionOffer, parseExtensions } from '../extensions.ts';
 import type { RequestFacts } from '../request-rules.ts';
@@ -98,16 +98,8 @@ function makeRules(): ResponseRule[] {
         ),
       ),
     },
-    {
-      part: 'extensions',
-      fault: (response, offer) =>
-        namesOnlyOffered(response, offer) ? undefined : extensionsFault(response, offer),
-    },
-    {
-      part: 'parameters',
-      fault: (response, offer) =>
-        namesOnlyOffered(response, offer) ? extensionsFault(response, offer) : undefined,
-    },
+    extensionsRule('extensions'),
+    extensionsRule('parameters'),
     {
       part: 'subprotocol',
       fault: (response, { subprotocols }) => {
@@ -178,35 +170,34 @@ function connectionFault(response: ResponseFacts): string | undefined {
   return `Connection is ${quote(value)}, without upgrade`;
 }
 
-/** Section 9.1: a response accepts only extensions that were offered. */
-function namesOnlyOffered(response: ResponseFacts, { extensions }: HandshakeOffer): boolean {
-  if (!response.has(EXTENSIONS)) return true;
-  const accepted = parseExtensions(response.list(EXTENSIONS));
-  if (accepted === undefined) return false;
-  return accepted.every((one) => extensions.some(({ name }) => name === one.name));
-}
-
-/** The fault of an answer to the offer of extensions (RFC 7692, section 7.1, for parameters). */
-function extensionsFault(
-  response: ResponseFacts,
-  { extensions }: HandshakeOffer,
-): string | undefined {
-  if (!response.has(EXTENSIONS)) return undefined;
-  const shown = `${EXTENSIONS} ${quote(response.list(EXTENSIONS))}`;
-  if (extensions.length === 0) return `${shown} was not offered`;
-  const accepted = parseExtensions(response.list(EXTENSIONS));
-  if (accepted === undefined) return `malformed ${shown}`;
-  const isOffered = ({ name }: ExtensionOffer): boolean =>
-    extensions.some((offer) => offer.name === name);
-  // Other extensions than permessage-deflate check their own parameters.
-  const [first, ...others] = accepted.filter((one) => one.name === DEFLATE || !isOffered(one));
-  if (accepted.length === 0 || others.length > 0) return `${shown} does not name one extension`;
-  if (first === undefined) return undefined;
-  try {
-    acceptDeflate(first, extensions);
-    return undefined;
-  } catch (error) {
-    const { faults } = error as { readonly faults: readonly string[] };
-    return `${shown} does not match our offer: ${faults.map(quote).join(', ')}`;
-  }
+/**
+ * The rule for the names of extensions (section 9.1: a response accepts only what was offered), or for
+ * the parameters of offered ones (RFC 7692, section 7.1).
+ */
+function extensionsRule(part: 'extensions' | 'parameters'): ResponseRule {
+  return {
+    part,
+    fault: (response, { extensions }) => {
+      if (!response.has(EXTENSIONS)) return undefined;
+      const accepted = parseExtensions(response.list(EXTENSIONS));
+      const isOffered = ({ name }: ExtensionOffer): boolean =>
+        extensions.some((offer) => offer.name === name);
+      const areOffered = accepted?.every(isOffered) === true;
+      if (areOffered !== (part === 'parameters')) return undefined;
+      const shown = `${EXTENSIONS} ${quote(response.list(EXTENSIONS))}`;
+      if (extensions.length === 0) return `${shown} was not offered`;
+      if (accepted === undefined) return `malformed ${shown}`;
+      // Other extensions than permessage-deflate check their own parameters.
+      const [first, ...others] = accepted.filter((one) => one.name === DEFLATE || !isOffered(one));
+      if (accepted.length === 0 || others.length > 0) return `${shown} does not name one extension`;
+      if (first === undefined) return undefined;
+      try {
+        acceptDeflate(first, extensions);
+        return undefined;
+      } catch (error) {
+        const { faults } = error as { readonly faults: readonly string[] };
+        return `${shown} does not match our offer: ${faults.map(quote).join(', ')}`;
+      }
+    },
+  };
 }

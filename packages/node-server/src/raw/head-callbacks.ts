@@ -1,13 +1,9 @@
 import type { RequestFacts, RequestHead } from '@ws/codec';
 import { isThenable } from '@ws/conn/internal';
-import {
-  type HandshakeError,
-  type HeaderPair,
-  serverFault,
-  unexpectedResult,
-} from '../../errors.ts';
-import { type HeadersInput, NO_HEADERS, optionHeaderPairs } from '../../headers.ts';
-import { type Refusal, type Refuser, returnedRefusal, thrownBy } from '../authenticate.ts';
+import { type HandshakeError, type HeaderPair, serverFault, unexpectedResult } from '../errors.ts';
+import { type HeadersInput, NO_HEADERS, optionHeaderPairs } from '../headers.ts';
+import type { HeadChecks } from '../options.ts';
+import { type Refusal, type Refuser, returnedRefusal, thrownBy } from '../policies/authenticate.ts';
 
 /** A result that lets the handshake continue, or the refusal that ends it. */
 type Verdict = Refusal | undefined | void;
@@ -49,44 +45,40 @@ const OF_HANDSHAKE: ReadonlySet<string> = new Set([
   'sec-websocket-extensions',
 ]);
 
-/**
- * Runs the callbacks for the parts of a head.
- *
- * @throws HandshakeError for the first callback that refuses.
- */
-export function checkHead(callbacks: HeadCallbacks, facts: RequestFacts): void {
-  // Not as methods: `this` of the functions is undefined.
-  const { onRequest, onHost, onHeader } = callbacks;
-  if (onRequest !== undefined) call('onRequest', () => onRequest(facts.target, facts));
-  if (onHost !== undefined) call('onHost', () => onHost(facts.list('host'), facts));
-  if (onHeader === undefined) return;
-  for (const [name, value] of linesOf(facts)) {
-    if (OF_HANDSHAKE.has(name.toLowerCase())) continue;
-    call('onHeader', () => onHeader(name, value, facts));
-  }
-}
+/** Runs the callbacks of `serveRaw`. */
+export class HeadCallbackRunner implements HeadChecks {
+  readonly #callbacks: HeadCallbacks;
 
-/**
- * Runs `onBeforeUpgrade`.
- *
- * @returns its headers for the 101.
- * @throws HandshakeError when it does not let the handshake continue.
- */
-export function beforeUpgrade(
-  { onBeforeUpgrade }: HeadCallbacks,
-  facts: RequestFacts,
-): readonly HeaderPair[] {
-  if (onBeforeUpgrade === undefined) return NO_HEADERS;
-  const where = 'onBeforeUpgrade';
-  const result = resultOf(where, () => onBeforeUpgrade(facts));
-  try {
-    // A promise is an object without headers.
-    if (!isThenable(result)) return optionHeaderPairs(result as HeadersInput | undefined);
-  } catch (cause) {
-    throw serverFault(where, cause);
+  constructor(callbacks: HeadCallbacks) {
+    this.#callbacks = callbacks;
   }
-  const expected = 'headers, a refusal or undefined';
-  throw serverFault(where, unexpectedResult(where, expected, result));
+
+  checkHead(facts: RequestFacts): void {
+    // Not as methods: `this` of the functions is undefined.
+    const { onRequest, onHost, onHeader } = this.#callbacks;
+    if (onRequest !== undefined) call('onRequest', () => onRequest(facts.target, facts));
+    if (onHost !== undefined) call('onHost', () => onHost(facts.list('host'), facts));
+    if (onHeader === undefined) return;
+    for (const [name, value] of linesOf(facts)) {
+      if (OF_HANDSHAKE.has(name.toLowerCase())) continue;
+      call('onHeader', () => onHeader(name, value, facts));
+    }
+  }
+
+  beforeUpgrade(facts: RequestFacts): readonly HeaderPair[] {
+    const { onBeforeUpgrade } = this.#callbacks;
+    if (onBeforeUpgrade === undefined) return NO_HEADERS;
+    const where = 'onBeforeUpgrade';
+    const result = resultOf(where, () => onBeforeUpgrade(facts));
+    try {
+      // A promise is an object without headers.
+      if (!isThenable(result)) return optionHeaderPairs(result as HeadersInput | undefined);
+    } catch (cause) {
+      throw serverFault(where, cause);
+    }
+    const expected = 'headers, a refusal or undefined';
+    throw serverFault(where, unexpectedResult(where, expected, result));
+  }
 }
 
 /** @throws HandshakeError unless the callback returns undefined. */
