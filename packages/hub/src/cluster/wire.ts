@@ -58,12 +58,6 @@ export function packetOf<Item>(message: unknown): Packet<Item> | undefined {
   return isOurs ? packet : undefined;
 }
 
-/** @returns Undefined for a message of the application, and for a {@link Packet}. */
-export function actOf(message: unknown): Act | undefined {
-  const act = (message as Control | null)?.['@ws/hub/cluster'];
-  return Array.isArray(act) ? (act as unknown as Act) : undefined;
-}
-
 /** How a process closes. */
 export interface ClusterCloseOptions {
   /** Ms that a connection has to end after its close frame. Then it is terminated. Default: 30,000. */

@@ -2,7 +2,7 @@ import cluster, { type Worker } from 'node:cluster';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Deferred } from '@ws/conn/internal';
-import { actOf, type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
+import { type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
 
 /**
  * The environment variable with the number of workers, by which `@ws/node-server` divides memory. The pid of
@@ -100,7 +100,7 @@ export class WorkerPool {
     this.#members.add(member);
     const bornAt = performance.now();
     worker.on('message', (message) => {
-      const act = actOf(message);
+      const act = (message as Control | null)?.['@ws/hub/cluster'];
       if (act?.[0] === 'ready') this.#serve(member);
       else if (act?.[0] === 'failed') member.started.reject(Object.assign(act[1], act[2]));
     });
