@@ -45,9 +45,8 @@ const FLOORS = {
     ['time'],
     ['writing'],
     ['call-options', 'connection', 'control', 'read'],
-    ['conn', 'internals', 'internals-of-conn'],
-    ['conn-like', 'limit-rate', 'rate-options'],
-    ['internals-of'],
+    ['conn', 'internals-of-conn'],
+    ['conn-like', 'rate-options'],
     ['broadcast', 'join', 'transports'],
     ['index', 'internal'],
   ],
@@ -123,7 +122,7 @@ const ONE_UNIT =
   '^packages/(codec/src/frames/frame-(queue|slab).ts' +
   '|codec/src/messages/(message-decoder|open-message).ts' +
   '|deflate/src/' +
-  '|conn/src/((connection|control|read)/|(conn|internals|internals-of-conn).ts)' +
+  '|conn/src/((connection|control|read)/|(conn|internals-of-conn).ts)' +
   '|hub/src/(backplane|everywhere|presence)/' +
   '|hub/src/((delivery|rooms|sessions)/|(events|options).ts)' +
   '|proxy/src/(tunnel/|proxied.ts)' +

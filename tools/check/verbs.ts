@@ -11,8 +11,8 @@ const VERBS: Readonly<Record<string, string>> = {
   // Also of a server, a hub, a writer as in the Streams standard, an engine as in zlib; and the event.
   close: `RunningApp Conn Connection LiveConn LocalSession ListenersOf MessageWriter TransportSink
     Acceptor PendingWork RawUpgrader RunningServer ServerBase Upgrader
-    Hub HubEvents Session Sessions Everywhere EverywhereCalls LocalActs
-    Backplane ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Shard WorkerBackplane
+    Hub HubEvents Session Sessions Everywhere EverywhereCalls
+    Backplane ClusterBackplane NatsBackplane ServerBackplane Shard WorkerBackplane
     ClusterApp RemoteHub RunningCluster WorkerPool
     Deflater Inflater HandleDeflater HandleInflater Internals PooledEngine SyncDeflater SyncInflater ZlibHandle`,
   destroy: `Machine Transport Http2Transport MemoryTransport SocketTransport StreamTransport
@@ -23,7 +23,7 @@ const VERBS: Readonly<Record<string, string>> = {
   hold: 'Resume RoomStates',
   own: 'BorrowedMessage WaitingMessage',
   pass: 'Resume',
-  run: `Inbox YieldQueue TaskQueue Audience Due Limit SharedReads MissedSends MemberEvents RoomStates
+  run: `Inbox YieldQueue TaskQueue Audience Due Limit HistoryReads MissedSends MemberEvents RoomStates
     ClusterBackplane Connection HeldPublications WorkerPool
     DeflateJobs HandleInflater ZlibHandle HandlerRunner`,
   share: 'MissedParts',
@@ -40,7 +40,7 @@ const VERBS: Readonly<Record<string, string>> = {
     UnpooledInflaters MissedParts Resume RoomStates MemoryBroker`,
   // A backplane is started again after a start that has failed.
   start: `RunningApp Connection Transport Http2Transport MemoryTransport SocketTransport StreamTransport TransportDuplex
-    Inbox Backplane BackplaneLink ClusterBackplane ClusterOnDemand NatsBackplane ServerBackplane Nodes OtherNodes Resume
+    Inbox Backplane BackplaneLink ClusterBackplane NatsBackplane ServerBackplane Nodes OtherNodes Resume
     RemoteHub WorkerBackplane`,
 };
 

@@ -4,7 +4,7 @@ import { roomsOf } from '@ws/rpc/rooms';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ReconnectingConn, type ReconnectingConnOptions } from '../src/index.ts';
 import { type FakeWebSocket, socketClass } from './fake-web-socket.ts';
-import { socketAt } from './support.ts';
+import { openAt, pass } from './support.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => {
@@ -13,7 +13,6 @@ afterEach(() => {
 });
 
 const QUESTION = '{"jsonrpc":"2.0","id":"$/alive","method":"$/alive"}';
-const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
 const names = contract({ client: { told: event({ '~standard': standard() }) } });
 
 function standard() {
@@ -25,10 +24,7 @@ function started(options: ReconnectingConnOptions = {}) {
   const live = new ReconnectingConn('ws://h', { WebSocket, minDelay: 1, maxDelay: 2, ...options });
   const open = async (i: number): Promise<FakeWebSocket> => {
     await pass(5);
-    const socket = await socketAt(sockets, i);
-    socket.open();
-    await pass(0);
-    return socket;
+    return openAt(sockets, i);
   };
   const close = async (socket: FakeWebSocket): Promise<void> => {
     const closing = live.close();

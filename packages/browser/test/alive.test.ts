@@ -8,7 +8,7 @@ import {
   TimeoutError,
 } from '../src/index.ts';
 import { type FakeWebSocket, socketClass } from './fake-web-socket.ts';
-import { rejection, socketAt, stubPage, stubReportError } from './support.ts';
+import { openAt, pass, rejection, stubPage, stubReportError } from './support.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => {
@@ -19,7 +19,6 @@ afterEach(() => {
 });
 
 const ALIVE: AliveOptions = { ask: () => 'ask', after: 20_000, timeout: 5_000 };
-const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
 
 async function dialed(
   alive: Partial<AliveOptions> = {},
@@ -30,6 +29,22 @@ async function dialed(
   const [socket] = sockets;
   socket!.open();
   return { conn: await dialing, socket: socket! };
+}
+
+/** Expects that `conn` ends after exactly `ms`. */
+async function endsIn(conn: BrowserConn, ms: number): Promise<void> {
+  await pass(ms - 1);
+  expect(conn.state).toBe('open');
+  await pass(1);
+  expect(conn.state).toBe('closed');
+}
+
+/** A thousand bytes of what waits leave in each of these seconds. */
+async function leave(socket: FakeWebSocket, seconds: number): Promise<void> {
+  for (let i = 0; i < seconds; i++) {
+    await pass(1_000);
+    socket.bufferedAmount -= 1_000;
+  }
 }
 
 /** Lets the clock of the page advance, while its timers do not run. */
@@ -156,10 +171,7 @@ describe('the option alive', () => {
     await pass(24_000);
     page.online();
     expect(socket.sent).toEqual(['ask', 'ask']);
-    await pass(999);
-    expect(conn.state).toBe('open');
-    await pass(1);
-    expect(conn.state).toBe('closed');
+    await endsIn(conn, 1_000);
   });
 
   it('finds a dead connection while wakes come more often than timeout', async () => {
@@ -235,20 +247,14 @@ describe('the option alive', () => {
     }
     // It is looked at each second: the silence is 33 s then.
     await pass(1_000);
-    await pass(37_999);
-    expect(conn.state).toBe('open');
-    await pass(1);
-    expect(conn.state).toBe('closed');
+    await endsIn(conn, 38_000);
   });
 
   it('adds at most a minute of silence', async () => {
     const { conn, socket } = await dialed();
     socket.blocked = true;
     void conn.send('x'.repeat(100_000));
-    for (let i = 0; i < 100; i++) {
-      await pass(1_000);
-      socket.bufferedAmount -= 1_000;
-    }
+    await leave(socket, 100);
     await pass(65_000);
     expect(conn.state).toBe('open');
     await pass(1_001);
@@ -272,10 +278,7 @@ describe('the option alive', () => {
     // 8,000 bytes are gone at once. The others leave at 1,000 in a second, as those do then.
     void conn.send('x'.repeat(38_000));
     socket.bufferedAmount -= 8_000;
-    for (let i = 0; i < 30; i++) {
-      await pass(1_000);
-      socket.bufferedAmount -= 1_000;
-    }
+    await leave(socket, 30);
     await pass(12_000);
     expect(conn.state).toBe('open');
     socket.message('the answer, after the last byte has passed');
@@ -290,10 +293,7 @@ describe('the option alive', () => {
     socket.blocked = true;
     void conn.send('x'.repeat(38_000));
     socket.bufferedAmount -= 4_000;
-    for (let i = 0; i < 34; i++) {
-      await pass(1_000);
-      socket.bufferedAmount -= 1_000;
-    }
+    await leave(socket, 34);
     // 4 s for the last bytes, and 3 s for the answer.
     await pass(7_000);
     socket.message('the answer');
@@ -310,10 +310,7 @@ describe('the option alive', () => {
     socket.blocked = true;
     void conn.send('x'.repeat(38_000));
     socket.bufferedAmount -= 4_000;
-    for (let i = 0; i < 34; i++) {
-      await pass(1_000);
-      socket.bufferedAmount -= 1_000;
-    }
+    await leave(socket, 34);
     await pass(7_000);
     expect(conn.state).toBe('open');
   });
@@ -321,10 +318,7 @@ describe('the option alive', () => {
   it('ends a connection whose messages do not leave', async () => {
     const { conn, socket } = await dialed();
     socket.bufferedAmount = 10_000;
-    await pass(24_999);
-    expect(conn.state).toBe('open');
-    await pass(1);
-    expect(conn.state).toBe('closed');
+    await endsIn(conn, 25_000);
   });
 
   it('sees messages leave while the application sends more', async () => {
@@ -374,13 +368,10 @@ describe('the option alive', () => {
     });
     const texts: string[] = [];
     void live.receive((message) => void texts.push(message.text()));
-    (await socketAt(sockets, 0)).open();
-    await pass(0);
+    await openAt(sockets, 0);
     const sent = live.send('1');
     await pass(25_002);
-    const second = await socketAt(sockets, 1);
-    second.open();
-    await pass(0);
+    const second = await openAt(sockets, 1);
     expect(second.sent).toEqual(['1']);
     second.message('yes');
     second.message('1');
@@ -422,10 +413,7 @@ describe('the option alive', () => {
     });
     await pass(23_000);
     page.online();
-    await pass(1_999);
-    expect(conn.state).toBe('open');
-    await pass(1);
-    expect(conn.state).toBe('closed');
+    await endsIn(conn, 2_000);
   });
 
   it('reports a question that is no message', async () => {

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import {
+  type DialOptions,
   dial,
   fromWebSocket,
   ReconnectingConn,
@@ -14,17 +15,21 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
+/** A dial with a fake class, and its socket. */
+function dialed(url: string | URL = 'ws://h', options: DialOptions = {}) {
+  const { WebSocket, sockets } = socketClass();
+  const dialing = dial(url, { WebSocket, ...options });
+  dialing.catch(() => {});
+  return { dialing, sockets, socket: sockets[0]! };
+}
+
 describe('dial', () => {
   it('resolves with the open connection', async () => {
-    const { WebSocket, sockets } = socketClass();
-    const dialing = dial('wss://example.org/feed?a=1#b', {
-      WebSocket,
-      subprotocols: ['v2', 'v1'],
-    });
-    const [socket] = sockets;
-    expect(socket!.url).toBe('wss://example.org/feed?a=1');
-    expect(socket!.protocols).toEqual(['v2', 'v1']);
-    socket!.open('v2');
+    const subprotocols = ['v2', 'v1'];
+    const { dialing, socket } = dialed('wss://example.org/feed?a=1#b', { subprotocols });
+    expect(socket.url).toBe('wss://example.org/feed?a=1');
+    expect(socket.protocols).toEqual(subprotocols);
+    socket.open('v2');
     const conn = await dialing;
     expect([conn.state, conn.subprotocol, conn.role]).toEqual(['open', 'v2', 'client']);
     expect(conn.underlying).toBe(socket);
@@ -35,28 +40,19 @@ describe('dial', () => {
     ['https://h/', 'wss://h/'],
     [new URL('ws://h/x#y'), 'ws://h/x'],
     ['WS://H', 'ws://h/'],
-  ])('dials %s as %s', async (url, dialed) => {
-    const { WebSocket, sockets } = socketClass();
-    void dial(url, { WebSocket }).catch(() => {});
-    expect(sockets[0]!.url).toBe(dialed);
-    sockets[0]!.end();
+  ])('dials %s as %s', (url, to) => {
+    expect(dialed(url).socket.url).toBe(to);
   });
 
-  it('resolves a URL against the page', async () => {
+  it('resolves a URL against the page', () => {
     vi.stubGlobal('location', { href: 'https://example.org/app/index.html#top' });
-    const { WebSocket, sockets } = socketClass();
-    void dial('../feed?x', { WebSocket }).catch(() => {});
-    expect(sockets[0]!.url).toBe('wss://example.org/feed?x');
-    sockets[0]!.end();
+    expect(dialed('../feed?x').socket.url).toBe('wss://example.org/feed?x');
   });
 
-  it('resolves a URL against the base of the page, as its links', async () => {
+  it('resolves a URL against the base of the page, as its links', () => {
     vi.stubGlobal('location', { href: 'about:srcdoc' });
     vi.stubGlobal('document', { baseURI: 'https://example.org/app/' });
-    const { WebSocket, sockets } = socketClass();
-    void dial('feed', { WebSocket }).catch(() => {});
-    expect(sockets[0]!.url).toBe('wss://example.org/app/feed');
-    sockets[0]!.end();
+    expect(dialed('feed').socket.url).toBe('wss://example.org/app/feed');
   });
 
   it.each([
@@ -206,10 +202,9 @@ describe('dial', () => {
   });
 
   it('rejects when the connection cannot be opened, without the query', async () => {
-    const { WebSocket, sockets } = socketClass();
-    const dialing = dial('ws://h/p?token=secret', { WebSocket });
+    const { dialing, socket } = dialed('ws://h/p?token=secret');
     const cause = new Error('ECONNREFUSED');
-    sockets[0]!.end(1006, '', false, cause);
+    socket.end(1006, '', false, cause);
     const error = await rejection(dialing);
     expect(error).toBeInstanceOf(TransportError);
     expect(error.message).toContain('could not connect to ws://h/p; browsers hide the cause');
@@ -218,70 +213,63 @@ describe('dial', () => {
 
   it('says that a page of https needs wss', async () => {
     vi.stubGlobal('location', { href: 'https://a.example/' });
-    const { WebSocket, sockets } = socketClass();
-    const failed = rejection(dial('ws://h/p', { WebSocket }));
-    sockets[0]!.end(1006, '', false);
-    expect((await failed).message).toContain(
+    const { dialing, socket } = dialed('ws://h/p');
+    socket.end(1006, '', false);
+    expect((await rejection(dialing)).message).toContain(
       'could not connect to ws://h/p; a page of https needs wss:',
     );
   });
 
   it('rejects after an error without a close event, as in Node 22', async () => {
-    const { WebSocket, sockets } = socketClass();
-    const failed = rejection(dial('ws://h', { WebSocket }));
-    sockets[0]!.fail(new Error('ECONNREFUSED'));
-    expect(await failed).toBeInstanceOf(TransportError);
+    const { dialing, socket } = dialed();
+    socket.fail(new Error('ECONNREFUSED'));
+    expect(await rejection(dialing)).toBeInstanceOf(TransportError);
   });
 
   it('rejects with the reason of an abort at once, and closes the socket', async () => {
-    const { WebSocket, sockets } = socketClass();
     const stop = new AbortController();
-    const dialing = dial('ws://h', { WebSocket, signal: stop.signal });
+    const { dialing, socket } = dialed('ws://h', { signal: stop.signal });
     const reason = new Error('enough');
     stop.abort(reason);
     expect(await rejection(dialing)).toBe(reason);
-    expect(sockets[0]!.closes).toHaveLength(1);
+    expect(socket.closes).toHaveLength(1);
   });
 
   it('creates no socket with an aborted signal', async () => {
-    const { WebSocket, sockets } = socketClass();
-    const error = await rejection(dial('ws://h', { WebSocket, signal: AbortSignal.abort(7) }));
-    expect(error).toBe(7);
+    const { dialing, sockets } = dialed('ws://h', { signal: AbortSignal.abort(7) });
+    expect(await rejection(dialing)).toBe(7);
     expect(sockets).toEqual([]);
   });
 
   it('ignores an abort after the dial', async () => {
-    const { WebSocket, sockets } = socketClass();
     const stop = new AbortController();
-    const dialing = dial('ws://h', { WebSocket, signal: stop.signal });
-    sockets[0]!.open();
+    const { dialing, socket } = dialed('ws://h', { signal: stop.signal });
+    socket.open();
     const conn = await dialing;
     stop.abort();
     expect(conn.state).toBe('open');
-    expect(sockets[0]!.closes).toEqual([]);
+    expect(socket.closes).toEqual([]);
   });
 
   it('rejects after handshakeTimeout', async () => {
     vi.useFakeTimers();
     const before = vi.getTimerCount();
-    const { WebSocket, sockets } = socketClass();
-    const failed = rejection(dial('ws://h', { WebSocket, handshakeTimeout: 50 }));
+    const { dialing, socket } = dialed('ws://h', { handshakeTimeout: 50 });
     await vi.advanceTimersByTimeAsync(50);
-    expect(await failed).toMatchObject({
+    expect(await rejection(dialing)).toMatchObject({
       code: 'WS_ERR_TIMEOUT',
       message: expect.stringContaining('no connection after 50 ms (option handshakeTimeout)'),
     });
-    expect(sockets[0]!.closes).toHaveLength(1);
+    expect(socket.closes).toHaveLength(1);
     expect(vi.getTimerCount()).toBeLessThanOrEqual(before);
   });
 
   it('leaves no timer after it has settled', async () => {
     vi.useFakeTimers();
     const before = vi.getTimerCount();
-    const { WebSocket, sockets } = socketClass();
-    const dialing = dial('ws://h', { WebSocket });
+    const { dialing, socket } = dialed();
     expect(vi.getTimerCount()).toBe(before + 1);
-    sockets[0]!.open();
+    socket.open();
     await dialing;
     expect(vi.getTimerCount()).toBeLessThanOrEqual(before);
   });
@@ -334,10 +322,13 @@ describe('fromWebSocket', () => {
     expect(await closing).toEqual({ code: 3000, reason: 'bye', wasClean: true });
   });
 
-  it('closes at once when nothing waits', () => {
+  it('closes at once when nothing waits', async () => {
     const socket = new FakeWebSocket();
-    void fromWebSocket(socket).close();
-    expect(socket.closes).toEqual([[1000, '']]);
+    const conn = fromWebSocket(socket);
+    const closing = conn.close();
+    expect([conn.state, socket.closes]).toEqual(['closing', [[1000, '']]]);
+    socket.end(1006);
+    expect(await closing).toMatchObject({ code: 1006, wasClean: false });
   });
 
   it('sends many of them without a stall', () => {

@@ -285,5 +285,59 @@ describe.each(BROWSERS)('a page in $name', ({ lacks, launch }) => {
         }`);
       expect(seen).toEqual([3008, 'BackpressureError', true, 15]);
     });
+
+    it('with resend gets the acknowledgement after more than the bounds, for a handler that awaits send', async () => {
+      const seen = await run(`
+        const live = new ws.ReconnectingConn('/ask', {
+          resend: {
+            id: (data) => data.split(':')[0],
+            acknowledged: (message) =>
+              message.isText ? /^ack (.*)/.exec(message.text())?.[1] : undefined,
+          },
+        });
+        const lengths = [];
+        let ends = 0;
+        live.on('close', () => ends++);
+        await new Promise((resolve) => {
+          void live.receive(async (message) => {
+            if (message.isText && message.text() === 'ask') await live.send('1:answer');
+            if (lengths.push(message.length) === 4) resolve();
+          });
+        });
+        const result = [lengths, ends];
+        await live.close();
+        return result;`);
+      expect(seen).toEqual([[3, 2 ** 20, 2 ** 20, 5], 0]);
+    });
+
+    it('with resend loses no message over connections that break', async () => {
+      const seen = await run(`
+        let opened = 0;
+        const live = new ws.ReconnectingConn('/orders', {
+          minDelay: 1,
+          maxDelay: 20,
+          resend: {
+            id: (data) => data.split(':')[0],
+            acknowledged: (message) => /^ack (.*)/.exec(message.text())?.[1],
+            hide: true,
+            maxMessages: 50,
+          },
+        });
+        live.on('open', () => opened++);
+        const waiting = [];
+        for (let i = 0; i < 300; i++) {
+          waiting.push(live.send(i + ':' + 'x'.repeat(100)));
+          if (i % 40 === 39) await Promise.all(waiting);
+        }
+        await Promise.all(waiting);
+        const { unsent } = await live.close();
+        return [unsent.length, opened > 5];`);
+      expect(seen).toEqual([0, true]);
+      expect(site.orders.size).toBe(300);
+      // Those that were handled before a connection broke came again.
+      expect([...site.orders.values()].some((times) => times > 1)).toBe(true);
+      // Firefox reports each connection that breaks.
+      errors.length = 0;
+    });
   });
 });

@@ -105,16 +105,6 @@ describe('BrowserConn.readMessage', () => {
     expect((await conn.readMessage()).text()).toBe('a');
   });
 
-  it('rejects bad options', async () => {
-    const reported = stubReportError();
-    const { conn } = connected();
-    for (const options of [{ timeout: 0 }, { timeout: false }, { signal: 5 }, { tiemout: 5 }, 5]) {
-      const error = await rejection(conn.readMessage(options as never));
-      expect(error.name).toMatch(/^(Type|Range)Error$/);
-    }
-    expect(reported).toHaveBeenCalledTimes(5);
-  });
-
   it('returns messages that came before the end, then its error', async () => {
     const { conn, socket } = connected();
     socket.message('a');
@@ -333,14 +323,6 @@ describe('BrowserConn.receive', () => {
     socket.end();
     expect(await rejection(done)).toMatchObject({ closeCode: 1006 });
   });
-
-  it('rejects a handler that is not a function', async () => {
-    stubReportError();
-    const { conn } = connected();
-    for (const value of [undefined, null, 5, {}]) {
-      expect(await rejection(conn.receive(value as never))).toBeInstanceOf(TypeError);
-    }
-  });
 });
 
 describe('BrowserConn.discardReads', () => {
@@ -369,17 +351,6 @@ describe('BrowserConn.readJSON', () => {
     expect(await rejection(conn.readJSON())).toMatchObject({ code: 'WS_ERR_JSON' });
     socket.message('5');
     expect(await conn.readJSON()).toBe(5);
-  });
-
-  it('rejects bad options', async () => {
-    stubReportError();
-    const { conn } = connected();
-    for (const options of [5, null, 'x']) {
-      const { message } = await rejection(conn.readJSON(options as never));
-      expect(message).toContain('readJSON: expected an object of options, got ');
-    }
-    const { message } = await rejection(conn.readJSON({ foo: 1 } as never));
-    expect(message).toContain('readJSON: unknown option foo; known options: signal, timeout');
   });
 });
 
@@ -459,9 +430,6 @@ describe('a limit of reading', () => {
     conn.setReadLimit(1);
     socket.message('ab');
     expect(socket.closes).toEqual([[3009, undefined]]);
-    for (const value of [0, -1, NaN, '5', undefined]) {
-      expect(() => conn.setReadLimit(value as never)).toThrow(/setReadLimit/);
-    }
     conn.setReadLimit(false);
   });
 
@@ -517,22 +485,6 @@ describe('BrowserConn.setReadDeadline', () => {
     const elsewhere = runInNewContext('new Date(Date.now() + 1e6)') as Date;
     conn.setReadDeadline(elsewhere);
     conn.setReadDeadline(null);
-    const wrong = [
-      NaN,
-      new Date(NaN),
-      'now',
-      '5',
-      undefined,
-      false,
-      true,
-      [],
-      [5],
-      { valueOf: () => 5 },
-      5n,
-    ];
-    for (const at of wrong) {
-      expect(() => conn.setReadDeadline(at as never)).toThrow(/deadline/);
-    }
   });
 
   it('expires at once for a past time', async () => {

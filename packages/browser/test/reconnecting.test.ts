@@ -1,7 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type FreshURL, ReconnectingConn, reconnecting } from '../src/index.ts';
+import {
+  type BrowserConn,
+  type FreshURL,
+  ReconnectingConn,
+  type ReconnectingConnOptions,
+  type ReconnectingOptions,
+  reconnecting,
+} from '../src/index.ts';
 import { type FakeWebSocket, socketClass } from './fake-web-socket.ts';
-import { rejection, socketAt, stubPage, stubReportError } from './support.ts';
+import { openAt, pass, rejection, socketAt, stubPage, stubReportError } from './support.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => {
@@ -9,20 +16,35 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
+/** `reconnecting` over fake sockets, until `stop`. */
+function started(
+  options: ReconnectingOptions = {},
+  handler: (conn: BrowserConn) => unknown = () => {},
+) {
+  const { WebSocket, sockets } = socketClass();
+  const stop = new AbortController();
+  const all = { WebSocket, signal: stop.signal, ...options };
+  return { sockets, stop, done: reconnecting('ws://h', all, handler) };
+}
+
+/** A ReconnectingConn over fake sockets. */
+function liveOf(options: ReconnectingConnOptions = {}, url: string | FreshURL = 'ws://h') {
+  const { WebSocket, sockets } = socketClass();
+  const delays = { minDelay: 1, maxDelay: 2 };
+  return { sockets, live: new ReconnectingConn(url, { WebSocket, ...delays, ...options }) };
+}
+
 describe('reconnecting', () => {
   it('dials again after an end, and stops at a stop code', async () => {
-    const { WebSocket, sockets } = socketClass();
     const texts: string[] = [];
-    const done = reconnecting('ws://h', { WebSocket, minDelay: 1, maxDelay: 2 }, async (conn) => {
+    const { sockets, done } = started({ minDelay: 1, maxDelay: 2 }, async (conn) => {
       await conn.receive((message) => void texts.push(message.text()));
     });
     for (const [i, code] of [1006, 1000, 1008].entries()) {
-      const socket = await socketAt(sockets, i);
-      socket.open();
-      await vi.advanceTimersByTimeAsync(0);
+      const socket = await openAt(sockets, i);
       socket.message(String(code));
       socket.end(code);
-      await vi.advanceTimersByTimeAsync(2);
+      await pass(2);
     }
     await done;
     expect(texts).toEqual(['1006', '1000', '1008']);
@@ -45,15 +67,9 @@ describe('reconnecting', () => {
   });
 
   it('closes with 3011 after an error of the handler', async () => {
-    const { WebSocket, sockets } = socketClass();
-    const failed = rejection(
-      reconnecting('ws://h', { WebSocket }, () => {
-        throw new Error('mine');
-      }),
-    );
-    const socket = await socketAt(sockets, 0);
-    socket.open();
-    await vi.advanceTimersByTimeAsync(0);
+    const { sockets, done } = started({}, () => Promise.reject(new Error('mine')));
+    const failed = rejection(done);
+    const socket = await openAt(sockets, 0);
     expect(socket.closes).toEqual([[3011, '']]);
     socket.end(3011);
     expect((await failed).message).toBe('mine');
@@ -72,10 +88,10 @@ describe('reconnecting', () => {
       reconnecting('ws://h', { WebSocket: Refusing, minDelay: 1, maxDelay: 1 }, () => {}),
     );
     (await socketAt(sockets, 0)).end();
-    await vi.advanceTimersByTimeAsync(2);
+    await pass(2);
     refuse = true;
     (await socketAt(sockets, 1)).end();
-    await vi.advanceTimersByTimeAsync(2);
+    await pass(2);
     expect((await failed).message).toContain('bad subprotocol');
   });
 
@@ -90,25 +106,17 @@ describe('reconnecting', () => {
 
   it('dials at once when the page is online again or visible', async () => {
     const page = stubPage();
-    const { WebSocket, sockets } = socketClass();
-    const stop = new AbortController();
-    const done = reconnecting(
-      'ws://h',
-      { WebSocket, minDelay: 30_000, signal: stop.signal },
-      () => {},
-    );
+    const { sockets, stop, done } = started({ minDelay: 30_000 });
     (await socketAt(sockets, 0)).end();
-    await vi.advanceTimersByTimeAsync(0);
+    await pass(0);
     page.online();
     (await socketAt(sockets, 1)).end();
-    await vi.advanceTimersByTimeAsync(0);
+    await pass(0);
     page.visible('hidden');
-    await vi.advanceTimersByTimeAsync(0);
+    await pass(0);
     expect(sockets).toHaveLength(2);
     page.visible('visible');
-    const socket = await socketAt(sockets, 2);
-    socket.open();
-    await vi.advanceTimersByTimeAsync(0);
+    const socket = await openAt(sockets, 2);
     page.online();
     expect(sockets).toHaveLength(3);
     stop.abort();
@@ -119,24 +127,22 @@ describe('reconnecting', () => {
 
   it('gives up a dial of two seconds when the page wakes, and dials again', async () => {
     const page = stubPage();
-    const { WebSocket, sockets } = socketClass();
-    const stop = new AbortController();
     const retry = vi.fn();
-    const done = reconnecting('ws://h', { WebSocket, signal: stop.signal, retry }, () => {});
+    const { sockets, stop, done } = started({ retry });
     await socketAt(sockets, 0);
-    await vi.advanceTimersByTimeAsync(1_999);
+    await pass(1_999);
     page.online();
-    await vi.advanceTimersByTimeAsync(0);
+    await pass(0);
     expect(sockets).toHaveLength(1);
-    await vi.advanceTimersByTimeAsync(1);
+    await pass(1);
     page.online();
     page.emit('pageshow');
     const socket = await socketAt(sockets, 1);
     expect(sockets[0]!.closes).toHaveLength(1);
     socket.open();
-    await vi.advanceTimersByTimeAsync(10_000);
+    await pass(10_000);
     page.online();
-    await vi.advanceTimersByTimeAsync(10_000);
+    await pass(10_000);
     expect(sockets).toHaveLength(2);
     expect(retry).not.toHaveBeenCalled();
     stop.abort();
@@ -147,21 +153,16 @@ describe('reconnecting', () => {
 
   it('dials at once when the connection ends right after the page has woken', async () => {
     const page = stubPage();
-    const { WebSocket, sockets } = socketClass();
-    const stop = new AbortController();
-    const options = { WebSocket, minDelay: 30_000, signal: stop.signal };
-    const done = reconnecting('ws://h', options, () => {});
-    const frozen = await socketAt(sockets, 0);
-    frozen.open();
-    await vi.advanceTimersByTimeAsync(0);
+    const { sockets, stop, done } = started({ minDelay: 30_000 });
+    const frozen = await openAt(sockets, 0);
     page.visible('visible');
-    await vi.advanceTimersByTimeAsync(10);
+    await pass(10);
     frozen.end(1006);
-    await vi.advanceTimersByTimeAsync(0);
+    await pass(0);
     expect(sockets).toHaveLength(2);
     // Once: the failure of that dial is followed by a wait.
     sockets[1]!.end(1006);
-    await vi.advanceTimersByTimeAsync(10);
+    await pass(10);
     expect(sockets).toHaveLength(2);
     stop.abort();
     await done;
@@ -171,16 +172,12 @@ describe('reconnecting', () => {
   it('waits when the connection ends long after the page has woken', async () => {
     const page = stubPage();
     vi.spyOn(Math, 'random').mockReturnValueOnce(1);
-    const { WebSocket, sockets } = socketClass();
-    const stop = new AbortController();
-    const options = { WebSocket, minDelay: 30_000, signal: stop.signal };
-    const done = reconnecting('ws://h', options, () => {});
-    (await socketAt(sockets, 0)).open();
-    await vi.advanceTimersByTimeAsync(0);
+    const { sockets, stop, done } = started({ minDelay: 30_000 });
+    await openAt(sockets, 0);
     page.online();
-    await vi.advanceTimersByTimeAsync(5_000);
+    await pass(5_000);
     sockets[0]!.end(1006);
-    await vi.advanceTimersByTimeAsync(10);
+    await pass(10);
     expect(sockets).toHaveLength(1);
     stop.abort();
     await done;
@@ -190,14 +187,11 @@ describe('reconnecting', () => {
 describe('a function for the URL', () => {
   /** Two connections of `reconnecting` or a ReconnectingConn, which end; then it is stopped. */
   async function twice(url: FreshURL): Promise<string[]> {
-    const { WebSocket, sockets } = socketClass();
-    const live = new ReconnectingConn(url, { WebSocket, minDelay: 1, maxDelay: 2 });
+    const { live, sockets } = liveOf({}, url);
     for (const i of [0, 1]) {
-      const socket = await socketAt(sockets, i);
-      socket.open();
-      await vi.advanceTimersByTimeAsync(0);
+      const socket = await openAt(sockets, i);
       socket.end(1006);
-      await vi.advanceTimersByTimeAsync(2);
+      await pass(2);
     }
     await live.close();
     return sockets.slice(0, 2).map((socket) => socket.url);
@@ -218,7 +212,6 @@ describe('a function for the URL', () => {
   });
 
   it('is called again after its error, which `retry` gets', async () => {
-    const { WebSocket, sockets } = socketClass();
     const failures: unknown[] = [];
     const offline = new TypeError('Failed to fetch');
     let n = 0;
@@ -227,14 +220,8 @@ describe('a function for the URL', () => {
       return 'ws://h/';
     };
     const retry = (error: unknown): void => void failures.push(error);
-    const live = new ReconnectingConn(url, {
-      WebSocket,
-      minDelay: 1,
-      maxDelay: 2,
-      retry,
-      report: () => {},
-    });
-    await vi.advanceTimersByTimeAsync(4);
+    const { live, sockets } = liveOf({ retry, report: () => {} }, url);
+    await pass(4);
     await socketAt(sockets, 0);
     expect(failures).toEqual([offline]);
     await live.close();
@@ -244,32 +231,24 @@ describe('a function for the URL', () => {
     [undefined, TypeError, 'url: expected a string or a URL, got undefined'],
     ['ftp://h', SyntaxError, 'malformed URL'],
   ])('ends with an error for the result %s', async (result, kind, words) => {
-    const { WebSocket } = socketClass();
-    const report = vi.fn();
-    const live = new ReconnectingConn(() => result as never, { WebSocket, report });
+    const { live } = liveOf({ report: vi.fn() }, () => result as never);
     const { error } = await live.closed;
     expect(error).toBeInstanceOf(kind);
     expect(error?.message).toContain(words);
   });
 
   it('has handshakeTimeout, and its signal aborts', async () => {
-    const { WebSocket } = socketClass();
     const signals: AbortSignal[] = [];
     const failed: unknown[] = [];
     const url: FreshURL = ({ signal }) => {
       signals.push(signal);
       return new Promise(() => {});
     };
-    const live = new ReconnectingConn(url, {
-      WebSocket,
-      handshakeTimeout: 10,
-      minDelay: 1,
-      maxDelay: 1,
-      retry: (error) => void failed.push(error),
-      report: () => {},
-    });
-    await vi.advanceTimersByTimeAsync(12);
-    await vi.advanceTimersByTimeAsync(1);
+    const retry = (error: unknown): void => void failed.push(error);
+    const options = { handshakeTimeout: 10, maxDelay: 1, retry, report: () => {} };
+    const { live } = liveOf(options, url);
+    await pass(12);
+    await pass(1);
     expect(failed).toMatchObject([
       {
         code: 'WS_ERR_TIMEOUT',
@@ -285,13 +264,7 @@ describe('a function for the URL', () => {
 
 describe('ReconnectingConn', () => {
   it('keeps messages for the next connection and emits open and close', async () => {
-    const { WebSocket, sockets } = socketClass();
-    const live = new ReconnectingConn('ws://h', {
-      WebSocket,
-      minDelay: 1,
-      maxDelay: 2,
-      onOpen: (conn) => conn.send('hello'),
-    });
+    const { live, sockets } = liveOf({ onOpen: (conn) => conn.send('hello') });
     const events: unknown[] = [];
     live.on('open', (conn) => events.push(conn.state));
     live.on('close', ({ code }) => events.push(code));
@@ -301,29 +274,25 @@ describe('ReconnectingConn', () => {
     await sent;
     expect(first.sent).toEqual(['hello', 'queued']);
     first.end(1006);
-    await vi.advanceTimersByTimeAsync(2);
-    const second = await socketAt(sockets, 1);
-    second.open();
-    await vi.advanceTimersByTimeAsync(0);
+    await pass(2);
+    const second = await openAt(sockets, 1);
     expect([live.state, events]).toEqual(['open', ['open', 1006, 'open']]);
     const closed = live.close();
-    await vi.advanceTimersByTimeAsync(0);
+    await pass(0);
     expect(second.closes).toEqual([[1000, '']]);
     second.end(1000);
     expect(await closed).toEqual({ unsent: [] });
   });
 
   it('reconnect ends a wait, and replaces the open connection at once', async () => {
-    const { WebSocket, sockets } = socketClass();
-    const live = new ReconnectingConn('ws://h', {
-      WebSocket,
+    const { live, sockets } = liveOf({
       minDelay: 1_000_000,
       maxDelay: 1_000_000,
       stopCodes: [1000],
       report: () => {},
     });
     (await socketAt(sockets, 0)).end();
-    await vi.advanceTimersByTimeAsync(0);
+    await pass(0);
     const first = live.reconnect();
     (await socketAt(sockets, 1)).open();
     expect(await first).toBe(live.conn);
@@ -336,24 +305,23 @@ describe('ReconnectingConn', () => {
     // The peer of this one says nothing.
     const third = live.reconnect();
     (await socketAt(sockets, 3)).open();
-    await vi.advanceTimersByTimeAsync(999);
+    await pass(999);
     expect([live.state, sockets.length]).toEqual(['connecting', 4]);
-    await vi.advanceTimersByTimeAsync(1);
+    await pass(1);
     expect(await third).toBe(live.conn);
     const closed = live.close();
     sockets[3]!.end(1000);
     await closed;
     const late = rejection(live.reconnect());
-    await vi.advanceTimersByTimeAsync(1);
+    await pass(1);
     expect(await late).toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
   });
 
   it('bounds what waits', async () => {
-    const { WebSocket } = socketClass();
-    const live = new ReconnectingConn('ws://h', { WebSocket, maxQueuedBytes: 3 });
+    const { live } = liveOf({ maxQueuedBytes: 3 });
     const waits = live.send('abc');
     const refused = rejection(live.send('d'));
-    await vi.advanceTimersByTimeAsync(0);
+    await pass(0);
     expect(await refused).toMatchObject({ code: 'WS_ERR_BACKPRESSURE' });
     const { unsent } = await live.close();
     expect(unsent.map((message) => message.text())).toEqual(['abc']);
@@ -369,8 +337,7 @@ describe('ReconnectingConn', () => {
     const live = new ReconnectingConn('ws://h', { WebSocket, report: own });
     const other = new ReconnectingConn('ws://h', { WebSocket });
     for (const each of [live, other]) each.on('open', () => Promise.reject(new Error('mine')));
-    for (const i of [0, 1]) (await socketAt(sockets, i)).open();
-    await vi.advanceTimersByTimeAsync(0);
+    for (const i of [0, 1]) await openAt(sockets, i);
     expect(own).toHaveBeenCalledWith(new Error('mine'), { where: 'on open' });
     expect(reported.mock.calls.flat()).toEqual(
       expect.arrayContaining([new Error('of report'), new Error('mine')]),
@@ -382,8 +349,7 @@ describe('ReconnectingConn', () => {
 
   it('rejects close codes that browsers refuse', async () => {
     stubReportError();
-    const { WebSocket } = socketClass();
-    const live = new ReconnectingConn('ws://h', { WebSocket });
+    const { live } = liveOf();
     expect(await rejection(live.close(1001))).toBeInstanceOf(RangeError);
     expect(live.state).toBe('connecting');
     await live.close();

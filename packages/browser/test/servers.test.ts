@@ -1,5 +1,6 @@
 // BrowserConn over the WebSockets of undici, which Node 22 has as a global, and of ws, against two servers.
 import { once } from 'node:events';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { serve } from '@ws/node-server';
 import { WebSocket as UndiciWebSocket } from 'undici';
@@ -116,6 +117,28 @@ describe.each(CLASSES)('a BrowserConn over the WebSocket of %s', (_class, WebSoc
     await server.close();
     const error = await rejection(dial(server.url, { WebSocket }));
     expect(error).toBeInstanceOf(TransportError);
+  });
+
+  it('rejects when a server answers without an upgrade', async () => {
+    const server = createServer((_req, res) => void res.writeHead(404).end());
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const error = await rejection(dial(`ws://127.0.0.1:${port}/`, { WebSocket }));
+    expect(error).toBeInstanceOf(TransportError);
+  });
+
+  it('carries streams, as a net.Conn of Go does', async () => {
+    const conn = await dial(await startOurs(), { WebSocket });
+    const { readable, writable } = conn.toStreams();
+    const [reader, writer] = [readable.getReader(), writable.getWriter()];
+    for (const data of [Uint8Array.of(1, 2, 3), Uint8Array.of(), Uint8Array.of(4)]) {
+      await writer.write(data);
+      expect((await reader.read()).value).toEqual(data);
+    }
+    await writer.close();
+    expect((await reader.read()).done).toBe(true);
+    expect(await conn.closed).toMatchObject({ code: 1000 });
   });
 
   it('has the subprotocol of the server', async () => {

@@ -46,6 +46,17 @@ export async function socketAt(sockets: FakeWebSocket[], i: number): Promise<Fak
   return sockets[i]!;
 }
 
+/** Lets `ms` pass on a fake clock. */
+export const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
+
+/** Waits for the socket with this number, and opens it. */
+export async function openAt(sockets: FakeWebSocket[], i: number): Promise<FakeWebSocket> {
+  const socket = await socketAt(sockets, i);
+  socket.open();
+  await pass(0);
+  return socket;
+}
+
 /** The globals of a page that sends events. It is hidden at first. */
 export function stubPage(): {
   online(): void;

@@ -1,11 +1,4 @@
-import {
-  BinaryMessage,
-  CloseMessage,
-  connPair,
-  PingMessage,
-  PreparedMessage,
-  TextMessage,
-} from '@ws/conn';
+import { BinaryMessage, connPair, PreparedMessage, TextMessage } from '@ws/conn';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   BackpressureError,
@@ -14,7 +7,6 @@ import {
   type GatheringWriter,
   type MessageStreams,
   TimeoutError,
-  UnsupportedError,
   WriteClosedError,
 } from '../src/index.ts';
 import { messageOf } from '../src/payload.ts';
@@ -60,29 +52,6 @@ describe('BrowserConn.send', () => {
     await client.close();
   });
 
-  it.each([undefined, null, 5, {}, [], Symbol('a')])(
-    'rejects %s with a TypeError',
-    async (data) => {
-      const { conn, socket } = connected();
-      expect(await rejection(conn.send(data as never))).toBeInstanceOf(TypeError);
-      expect(reported).toHaveBeenCalledTimes(1);
-      expect(socket.sent).toEqual([]);
-    },
-  );
-
-  it('rejects bytes that were transferred', async () => {
-    const { conn } = connected();
-    const data = new Uint8Array(8);
-    structuredClone(data, { transfer: [data.buffer] });
-    expect((await rejection(conn.send(data))).message).toContain('detached');
-  });
-
-  it('names the kind of other data', async () => {
-    const { conn } = connected();
-    const { message } = await rejection(conn.send(new Blob(['x']) as never));
-    expect(message).toBe('send: expected a string or bytes, got Blob');
-  });
-
   it.each(['Deno', 'Bun'])(
     'prints its error in %s, where reportError ends the process',
     async (name) => {
@@ -113,13 +82,6 @@ describe('BrowserConn.send', () => {
     expect(await rejection(conn.send('a', { signal: AbortSignal.abort(5) }))).toBe(5);
     expect(socket.sent).toEqual([]);
   });
-
-  it('rejects bad options', async () => {
-    const { conn } = connected();
-    for (const options of [{ compres: true }, { signal: 1 }, 5]) {
-      expect(await rejection(conn.send('a', options as never))).toBeInstanceOf(TypeError);
-    }
-  });
 });
 
 describe('BrowserConn.writeMessage', () => {
@@ -129,23 +91,12 @@ describe('BrowserConn.writeMessage', () => {
     await conn.writeMessage(BinaryMessage, 'é');
     expect(socket.sent).toEqual(['\ufeffgrüße', Uint8Array.of(0xc3, 0xa9)]);
   });
-
-  it('rejects control types and others', async () => {
-    const { conn } = connected();
-    const error = await rejection(conn.writeMessage(PingMessage, 'a'));
-    expect(error).toBeInstanceOf(UnsupportedError);
-    for (const type of [0, 3, '1', undefined]) {
-      expect(await rejection(conn.writeMessage(type as never, 'a'))).toBeInstanceOf(TypeError);
-    }
-  });
 });
 
 describe('BrowserConn.writeJSON', () => {
-  it('sends JSON, or nothing', async () => {
+  it('sends JSON', async () => {
     const { conn, socket } = connected();
     await conn.writeJSON({ a: [1] });
-    expect(await rejection(conn.writeJSON(1n))).toMatchObject({ code: 'WS_ERR_JSON' });
-    expect(await rejection(conn.writeJSON(undefined))).toMatchObject({ code: 'WS_ERR_JSON' });
     expect(socket.sent).toEqual(['{"a":[1]}']);
   });
 });
@@ -156,12 +107,6 @@ describe('BrowserConn.writePreparedMessage', () => {
     await conn.writePreparedMessage(new PreparedMessage(TextMessage, 'a'));
     await conn.writePreparedMessage(new PreparedMessage(BinaryMessage, Uint8Array.of(1)));
     expect(socket.sent).toEqual(['a', Uint8Array.of(1)]);
-    for (const value of [undefined, null, {}, 'a']) {
-      const error = await rejection(conn.writePreparedMessage(value as never));
-      expect(error.message).toContain('expected a PreparedMessage');
-    }
-    const close = new PreparedMessage(CloseMessage, '');
-    expect(await rejection(conn.writePreparedMessage(close))).toBeInstanceOf(UnsupportedError);
   });
 });
 
@@ -507,15 +452,6 @@ describe('BrowserConn.nextWriter', () => {
     expect(await rejection(writer.write('d'))).toBeInstanceOf(BackpressureError);
     expect(await rejection(writer.close())).toBeInstanceOf(WriteClosedError);
     expect(socket.sent).toEqual([]);
-  });
-
-  it('rejects other types and bad data', async () => {
-    const { conn } = connected();
-    expect(await rejection(conn.nextWriter(PingMessage))).toBeInstanceOf(UnsupportedError);
-    expect(await rejection(conn.nextWriter(5))).toBeInstanceOf(TypeError);
-    expect(await rejection(conn.nextWriter(1, null as never))).toBeInstanceOf(TypeError);
-    const writer = await conn.nextWriter(TextMessage);
-    expect(await rejection(writer.write({} as never))).toBeInstanceOf(TypeError);
   });
 });
 

@@ -10,13 +10,7 @@ import {
   LARGEST_SLAB,
   Pool,
 } from '@ws/codec/internal';
-import {
-  REFERENCE_FROM,
-  schedulerOf,
-  sharedFrames,
-  TurnCallback,
-  viewOfBatch,
-} from '@ws/conn/internal';
+import { bytesOfBatch, schedulerOf, sharedFrames, TurnCallback } from '@ws/conn/internal';
 import { bufferOver, copyOf, EMPTY } from './bytes.ts';
 import type { SendCallback } from './connection.ts';
 import { maskKeys } from './frame-list.ts';
@@ -188,10 +182,8 @@ export class OutgoingFrames {
     if (batch === undefined) return;
     const callbacks = this.#callbacks;
     this.#batch = this.#callbacks = undefined;
-    const bytes = viewOfBatch(platform, batch);
-    // A view in the buffer of a slow socket keeps the memory of all shared frames.
-    const copied = this.#socket.writableLength > 0 && batch.size < REFERENCE_FROM;
-    this.#give(copied ? copyOf(bytes, 0, bytes.length) : bytes, undefined, callbacks);
+    const bytes = bytesOfBatch(platform, batch, this.#socket.writableLength > 0);
+    this.#give(bytes, undefined, callbacks);
   }
 
   /** The end of a turn with frames. */

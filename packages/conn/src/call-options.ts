@@ -1,7 +1,7 @@
-import { BinaryMessage, CloseMessage, PingMessage, PongMessage, TextMessage } from '@ws/codec';
-import type { DataType } from './message.ts';
+import { BinaryMessage, TextMessage } from '@ws/codec';
 import { checkWaitOptions, WAIT_OPTION_NAMES, type WaitOptions } from './time/wait.ts';
 import { checkOptionNames, kind } from './validate.ts';
+import { isControlType } from './writing/payload.ts';
 
 /** How long `Conn.ping` waits for the pong. */
 export interface PingOptions {
@@ -48,14 +48,6 @@ export interface ConnCloseOptions extends WaitOptions {
 
 // Checks of the arguments of Conn's methods. Each throws a TypeError for a bad argument.
 
-function isDataType(type: unknown): type is DataType {
-  return type === TextMessage || type === BinaryMessage;
-}
-
-export function isControlType(type: unknown): type is number {
-  return type === CloseMessage || type === PingMessage || type === PongMessage;
-}
-
 export function badType(type: unknown): TypeError {
   const got = typeof type === 'number' ? type : kind(type);
   return new TypeError(
@@ -89,7 +81,8 @@ export function checkWriteOptions(method: string, options: { compress?: unknown 
 }
 
 export function checkWriterOptions(type: unknown, options: { compress?: unknown }): void {
-  if (!isDataType(type) && !isControlType(type)) throw badType(type);
+  const isData = type === TextMessage || type === BinaryMessage;
+  if (!isData && !isControlType(type)) throw badType(type);
   if (typeof options !== 'object' || options === null) {
     throw new TypeError(`nextWriter: expected options, got ${kind(options)}`);
   }
@@ -100,17 +93,4 @@ export function checkWriterOptions(type: unknown, options: { compress?: unknown 
 function checkCompress(compress: unknown): void {
   if (compress === undefined || typeof compress === 'boolean') return;
   throw new TypeError(`compress: expected true or false, got ${kind(compress)}`);
-}
-
-/**
- * A handler, or undefined for null.
- *
- * @throws TypeError for anything else.
- */
-export function functionOrNull<T>(name: string, handler: T | null): T | undefined {
-  if (handler === null) return undefined;
-  if (typeof handler !== 'function') {
-    throw new TypeError(`${name}: expected a function or null, got ${kind(handler)}`);
-  }
-  return handler;
 }

@@ -14,18 +14,20 @@ import {
   checkCloseOptions,
   checkWaits,
   checkWriterOptions,
-  functionOrNull,
-  isControlType,
   type NextWriterOptions,
   type PingOptions,
   type WriteOptions,
 } from './call-options.ts';
 import { Connection } from './connection/connection.ts';
 import type { MessageWriter } from './connection/message-writer.ts';
-import { giveUpRead, MessageIterator, nextReader, readMessage } from './connection/pull-reads.ts';
+import { giveUpRead, MessageIterator, read } from './connection/pull-reads.ts';
 import { sharedOf } from './connection/shared.ts';
 import { writeControl, writeData } from './connection/write-call.ts';
-import type { CloseHandler, PingPongHandler } from './control/control-handlers.ts';
+import {
+  type CloseHandler,
+  type PingPongHandler,
+  UserHandler,
+} from './control/control-handlers.ts';
 import { InternalsOfConn } from './internals-of-conn.ts';
 import { copyOf } from './memory/copy.ts';
 import type { Message } from './message.ts';
@@ -36,7 +38,7 @@ import {
   readLimit,
   resolveOptions,
 } from './options/conn-options.ts';
-import { deflateExtension } from './options/extension.ts';
+import { deflateExtension } from './options/deflate.ts';
 import type { CloseInfo, ConnState, ConnStats } from './platform/observer.ts';
 import { formatJSON, parseLater } from './read/json.ts';
 import type { MessageReader } from './read/message-reader.ts';
@@ -46,7 +48,7 @@ import { markHandled, rejected, resolvedAt } from './time/promises.ts';
 import { keepAliveFor, type WaitOptions, withTimeout } from './time/wait.ts';
 import { checkTransport, type Transport } from './transport.ts';
 import { duration, kind } from './validate.ts';
-import { controlPayload, dataTypeOf, type MessageData } from './writing/payload.ts';
+import { controlPayload, dataTypeOf, isControlType, type MessageData } from './writing/payload.ts';
 import { PreparedMessage } from './writing/prepared-message.ts';
 
 /**
@@ -231,10 +233,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    */
   readMessage(options?: WaitOptions): Promise<Message> {
     const connection = this.#connection;
-    if (options === undefined) return readMessage(connection, 'readMessage');
-    return waitForRead(connection, 'readMessage', options, () =>
-      readMessage(connection, 'readMessage'),
-    );
+    if (options === undefined) return read(connection, 'readMessage');
+    return waitForRead(connection, 'readMessage', options);
   }
 
   /**
@@ -244,10 +244,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    *   the connection stays usable. Otherwise as {@link readMessage}.
    */
   readJSON<T = unknown>(options: WaitOptions = {}): Promise<T> {
-    const connection = this.#connection;
-    const message = waitForRead(connection, 'readJSON', options, () =>
-      readMessage(connection, 'readJSON'),
-    );
+    const message = waitForRead<Message>(this.#connection, 'readJSON', options);
     const value: Promise<T> = parseLater(message, () => void markHandled(value));
     return value;
   }
@@ -262,8 +259,8 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    */
   nextReader(options?: WaitOptions): Promise<MessageReader> {
     const connection = this.#connection;
-    if (options === undefined) return nextReader(connection);
-    return waitForRead(connection, 'nextReader', options, () => nextReader(connection));
+    if (options === undefined) return read(connection, 'nextReader');
+    return waitForRead(connection, 'nextReader', options);
   }
 
   /**
@@ -287,8 +284,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @returns How the connection ended, for close codes 1000, 1001 and 1005.
    * @throws (rejects) {@link CloseError} for other codes; a `TransportError` when the peer has closed
    *   within a message; the error of the handler, which closes the connection with 1011;
-   *   {@link ReadPendingError}; TypeError when `handler` is not a
-   *   function.
+   *   {@link ReadPendingError}; TypeError when `handler` is not a function.
    */
   receive(handler: MessageHandler): Promise<CloseInfo> {
     return receive(this.#connection, handler);
@@ -309,9 +305,9 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    * @param type - `TextMessage` or `BinaryMessage`; a control type is passed to
    *   {@link writeControl}.
    * @param data - A string, an ArrayBuffer, any view, or a message that was read. A client copies
-   *   all data during the call. A server copies less than 32 KiB. It
-   *   references other data: do not change it until the promise settles. The library keeps the memory
-   *   of a BorrowedMessage until it is sent. Do not change what `borrow()` returned after the call.
+   *   all data during the call. A server copies less than 32 KiB. It references other data: do not
+   *   change it until the promise settles. The library keeps the memory of a BorrowedMessage until it
+   *   is sent. Do not change what `borrow()` returned after the call.
    *   Lone surrogates in a string are sent as U+FFFD. Bytes that are sent as text must be valid UTF-8.
    *   They are not checked.
    * @param options - An aborted `signal` takes back a message that still waits: for the transport, an
@@ -448,9 +444,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
         platform,
         { signal: options.signal },
         () => {
-          const answer = pings.add(payload, timeout, (bytes) =>
-            outbox.control(PingMessage, bytes, 0, bytes.length),
-          );
+          const answer = pings.add(payload, timeout, (bytes) => outbox.control(PingMessage, bytes));
           if (typeof options.timeout !== 'number') return answer;
           return keepAliveFor(platform, timeout, answer);
         },
@@ -556,7 +550,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    */
   setPingHandler(handler: PingPongHandler | null): void {
     const connection = this.#connection;
-    const ping = checked(() => functionOrNull('setPingHandler', handler), this, 'setPingHandler');
+    const ping = checked(() => UserHandler.of('setPingHandler', handler), this, 'setPingHandler');
     connection.handlers().ping = ping;
     connection.machine.autoPong = ping === undefined;
   }
@@ -570,7 +564,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    */
   setPongHandler(handler: PingPongHandler | null): void {
     this.#connection.handlers().pong = checked(
-      () => functionOrNull('setPongHandler', handler),
+      () => UserHandler.of('setPongHandler', handler),
       this,
       'setPongHandler',
     );
@@ -586,7 +580,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
    */
   setCloseHandler(handler: CloseHandler | null): void {
     this.#connection.handlers().close = checked(
-      () => functionOrNull('setCloseHandler', handler),
+      () => UserHandler.of('setCloseHandler', handler),
       this,
       'setCloseHandler',
     );
@@ -600,15 +594,14 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     const { platform, outbox } = this.#connection;
     const handlers = this.#connection.handlers();
     handlers.defaultPing ??= (payload) => {
-      const bytes = controlPayload(payload, platform, 'pingHandler');
-      void outbox.control(PongMessage, bytes, 0, bytes.length, true);
+      void outbox.control(PongMessage, controlPayload(payload, platform, 'pingHandler'), true);
     };
-    return handlers.ping ?? handlers.defaultPing;
+    return handlers.ping?.given ?? handlers.defaultPing;
   }
 
   /** The current pong handler; the default one does nothing. */
   pongHandler(): PingPongHandler {
-    return this.#connection.handlers().pong ?? ignorePong;
+    return this.#connection.handlers().pong?.given ?? ignorePong;
   }
 
   /** The current close handler; the default one repeats the peer's code. */
@@ -616,7 +609,7 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
     const handlers = this.#connection.handlers();
     handlers.defaultClose ??= (code) =>
       void this.writeControl(CloseMessage, formatCloseMessage(code));
-    return handlers.close ?? handlers.defaultClose;
+    return handlers.close?.given ?? handlers.defaultClose;
   }
 
   /**
@@ -718,16 +711,18 @@ export class Conn<Data = any> implements AsyncIterable<Message>, AsyncDisposable
 }
 
 /** Runs a read that a signal or a timeout may end. `name` is the method that the caller used. */
-function waitForRead<T>(
+function waitForRead<Result extends Message | MessageReader>(
   connection: Connection,
   name: string,
   options: WaitOptions,
-  read: () => Promise<T>,
-): Promise<T> {
+): Promise<Result> {
   try {
     checkWaits(name, options);
-    return withTimeout(connection.platform, options, read, (started, reason) =>
-      giveUpRead(connection, started, reason),
+    return withTimeout(
+      connection.platform,
+      options,
+      () => read<Result>(connection, name),
+      (started, reason) => giveUpRead(connection, started, reason),
     );
   } catch (error) {
     return connection.rejected(error, name);

@@ -355,7 +355,7 @@ export function transportFailed(method: string, cause: unknown): TransportError 
   return new TransportError(message, { cause });
 }
 
-/** The meanings of a system's codes. Other packages explain the codes of their own calls. */
+/** What error codes of the operating system mean. Other packages explain the codes of their own calls. */
 const MEANINGS: Readonly<Record<string, string>> = {
   ECONNRESET: 'the peer reset the connection',
   EPIPE: 'the peer has closed the connection',

@@ -7,27 +7,24 @@
 export { checked, fromCaller, MAX_CLOSE_REASON } from '@ws/codec/internal';
 export { preparedOf } from './broadcast.ts';
 export { checkCloseOptions } from './call-options.ts';
-export { isConnLike } from './conn-like.ts';
+export { type ConnInternals, internalsOf, isConnLike } from './conn-like.ts';
 export { causeText, errorOf, isError, printable } from './errors.ts';
-export type { ConnInternals } from './internals.ts';
-export { internalsOf } from './internals-of.ts';
-export { limitRate } from './limit-rate.ts';
 export { copyOf } from './memory/copy.ts';
 export { Fifo } from './memory/fifo.ts';
-export { DEFAULT_COMPRESSION, deflateLimits } from './options/compression.ts';
+export { DEFAULT_COMPRESSION } from './options/compression.ts';
 export {
   connSettingNames,
   ResolvedOptions,
   resolveSettings,
 } from './options/conn-options.ts';
-export { extensionRuntime } from './options/extension.ts';
+export { deflateLimits, extensionRuntime } from './options/deflate.ts';
 export { optionHint } from './options/option-hints.ts';
 export { asyncContexts } from './platform/async-contexts.ts';
 export { YieldQueue } from './platform/later-turns.ts';
 export { checkRate } from './rate-options.ts';
 export { formatJSON } from './read/json.ts';
 export { closeConfirmed, streamsOf } from './read/message-streams.ts';
-export type { ReceiveObserver } from './read/receive-call.ts';
+export { limitRate } from './read/rate.ts';
 export { reportError } from './report/report.ts';
 export { schedulerOf } from './scheduler/scheduler.ts';
 export { TurnCallback } from './scheduler/task-queue.ts';
@@ -52,9 +49,4 @@ export {
 export { WriteBudget } from './writing/buffer-limits.ts';
 export { bytesOf, dataTypeOf, utf8 } from './writing/payload.ts';
 export { DetachedBytes } from './writing/pending-bytes.ts';
-export {
-  flushShared,
-  REFERENCE_FROM,
-  sharedFrames,
-  viewOfBatch,
-} from './writing/shared-frames.ts';
+export { bytesOfBatch, sharedFrames } from './writing/shared-frames.ts';

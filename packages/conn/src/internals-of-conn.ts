@@ -2,7 +2,6 @@ import { CloseMessage } from '@ws/codec';
 import type { Conn } from './conn.ts';
 import type { Connection } from './connection/connection.ts';
 import { codeAfterError } from './connection/end-errors.ts';
-import type { ConnInternals } from './internals.ts';
 import type { Message } from './message.ts';
 import type { CloseInfo } from './platform/observer.ts';
 import type { Platform } from './platform/platform.ts';
@@ -14,8 +13,11 @@ import {
 } from './read/receive-call.ts';
 import type { PreparedMessage } from './writing/prepared-message.ts';
 
-/** The {@link ConnInternals} of a Conn. Made for each use: an idle connection keeps none. */
-export class InternalsOfConn implements Required<ConnInternals> {
+/**
+ * Calls of the library to a `Conn`, besides its public methods. Made for each use: an idle connection
+ * keeps none.
+ */
+export class InternalsOfConn {
   readonly #conn: Conn;
   readonly connection: Connection;
 
@@ -24,10 +26,12 @@ export class InternalsOfConn implements Required<ConnInternals> {
     this.connection = connection;
   }
 
+  /** The error that has failed the connection, by a broken rule or by a handler, if any. */
   get failure(): unknown {
     return this.connection.machine.failed?.error;
   }
 
+  /** The longest time of a closing handshake, in ms. */
   get closeTimeout(): number {
     return this.connection.settings.closeTimeout;
   }
@@ -36,6 +40,7 @@ export class InternalsOfConn implements Required<ConnInternals> {
     return this.connection.closedPromise();
   }
 
+  /** Fails the connection because of `error` of the application: with 1011, or 1013 for a BackpressureError. */
   closeAfterError(error: unknown): Promise<CloseInfo> {
     const { connection } = this;
     const { ending, machine } = connection;
@@ -45,10 +50,12 @@ export class InternalsOfConn implements Required<ConnInternals> {
     return connection.closedPromise();
   }
 
+  /** See {@link Outbox.untilWritable}. */
   untilWritable(): Promise<void> | undefined {
     return this.connection.outbox.untilWritable();
   }
 
+  /** Sends a message that has waited for room. `maxBufferedAmount` does not apply to it. */
   sendWaiting({ type, data }: Message): Promise<void> {
     try {
       return this.connection.outbox.sendBacklog(type, data);
@@ -57,10 +64,17 @@ export class InternalsOfConn implements Required<ConnInternals> {
     }
   }
 
+  /** The option. */
   get maxBufferedAmount(): number {
     return this.connection.settings.maxBufferedAmount;
   }
 
+  /**
+   * Counts `bytes` of messages that a reader keeps for later for `maxTotalBufferedAmount`; fewer when
+   * negative.
+   *
+   * @returns Whether more may be kept.
+   */
   countKept(bytes: number): boolean {
     const { connection } = this;
     const rare = connection.rareParts();
@@ -73,24 +87,32 @@ export class InternalsOfConn implements Required<ConnInternals> {
     return this.connection.platform;
   }
 
+  /** Passes an error of the application to the option `report`. */
   report(error: unknown, where: string): void {
     this.connection.report(error, where);
   }
 
   // Reading
 
+  /** Messages that were dropped although a reader may have wanted them. */
   get messagesLost(): number {
     return this.connection.rare?.messagesLost ?? 0;
   }
 
+  /** Whether the connection drops the messages that arrive. */
   get dropsInput(): boolean {
     return this.connection.inbox.dropping;
   }
 
+  /** The application's handler runs. A close frame waits for the messages before it. */
   connHandlerStarted(): void {
     this.connection.inbox.connHandlerRuns = true;
   }
 
+  /**
+   * The application's handler has settled, so the last message that was read is handled. Then the
+   * connection answers a close frame that arrived after it.
+   */
   connHandlerSettled(): void {
     const { ending, inbox } = this.connection;
     inbox.connHandlerRuns = false;
@@ -98,21 +120,28 @@ export class InternalsOfConn implements Required<ConnInternals> {
     if (ending !== undefined) this.connection.scheduleEndOfTurn();
   }
 
-  readsLater(): void {
-    this.connection.inbox.hasRead = true;
-  }
-
+  /** As `receive`. Its promise settles as the promise of `end`. Costs less than `then`. */
   receiveThen(handler: MessageHandler, end: ReceiveEnd<Conn>): Promise<void> {
     return receiveThen(this.connection, handler, end);
   }
 
+  /**
+   * Calls `observer` with the connection when `result` settles: the pending `receive` or
+   * `discardReads` of this connection. Costs less than `then`.
+   *
+   * @returns False when `result` is another value. The observer is not called then.
+   */
   observeReceive(result: unknown, observer: ReceiveObserver<Conn>): boolean {
     const { receiveCall } = this.connection.inbox;
-    if (result !== undefined && result === receiveCall) receiveCall.observe(observer, this.#conn);
-    else return false;
+    if (receiveCall === undefined || result !== receiveCall) return false;
+    receiveCall.observe(observer, this.#conn);
     return true;
   }
 
+  /**
+   * The promise of a `receive` or `discardReads` that is pending after the application's handler has
+   * settled, if there is one.
+   */
   get unfinishedReceive(): Promise<unknown> | undefined {
     const { connHandlerRuns, receiveCall } = this.connection.inbox;
     return connHandlerRuns ? undefined : receiveCall;
@@ -120,26 +149,37 @@ export class InternalsOfConn implements Required<ConnInternals> {
 
   // Writing
 
+  /** See {@link RareParts.observeWrites}. */
   observeWrites(observer: (conn: unknown) => void): void {
     this.connection.rareParts().observeWrites(observer);
   }
 
+  /** Whether only an encoding on another thread delays messages, and `size` more bytes may wait. */
   encodesElsewhere(size: number): boolean {
     const { machine, outbox } = this.connection;
     const { waitingWrites } = outbox;
     return waitingWrites?.encodes === true && !machine.blocked && outbox.flushForRoom(size);
   }
 
+  /** Whether only an open writer delays messages, and `size` more bytes may wait. */
   awaitsWriter(size: number): boolean {
     const { machine, outbox } = this.connection;
     const { waitingWrites } = outbox;
     return waitingWrites?.writer !== undefined && !machine.blocked && outbox.flushForRoom(size);
   }
 
+  /** See {@link Outbox.sendUnencoded}. */
   sendUnencoded(send: () => void): void {
     this.connection.outbox.sendUnencoded(send);
   }
 
+  /**
+   * Sends a message together with the other messages of this turn.
+   *
+   * @param waited - Whether the message comes from a queue of the caller: `maxBufferedAmount` does
+   *   not apply.
+   * @returns Whether the connection accepted it.
+   */
   sendPrepared(message: PreparedMessage, waited: boolean): boolean {
     const { type, bytes } = message;
     const { outbox } = this.connection;
@@ -156,16 +196,29 @@ export class InternalsOfConn implements Required<ConnInternals> {
     }
   }
 
+  /**
+   * Sends text and binary messages together, if the connection is idle and does not compress. Costs
+   * least when many connections send the same array in one turn.
+   *
+   * @returns False when nothing was sent: send the messages one by one.
+   */
   sendAll(messages: readonly PreparedMessage[]): boolean {
     return this.connection.outbox.sendAll(messages);
   }
 
   // The close
 
+  /** Whether a read or a write rejects with `error`, because the connection has ended with it. */
   endedWith(error: unknown): boolean {
     return this.connection.endedWith(error);
   }
 
+  /**
+   * As `Conn.close` with a timeout, without its promise and its checks: for a server that closes
+   * many connections and keeps the process alive itself.
+   *
+   * @param payload - A valid payload of a close frame.
+   */
   startClose(payload: Uint8Array, timeout: number, discard: boolean): void {
     this.connection.endingOrNew().ourClose(payload, timeout, discard);
   }

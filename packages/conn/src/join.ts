@@ -1,7 +1,6 @@
 import type { OwnedBytes } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
 import type { Conn } from './conn.ts';
-import { internalsOf } from './internals-of.ts';
 import { markHandled } from './time/promises.ts';
 import { kind } from './validate.ts';
 import { utf8 } from './writing/payload.ts';
@@ -35,7 +34,8 @@ export function joinMessages(conn: Conn, term = ''): AsyncIterableIterator<Owned
     throw new TypeError(`joinMessages: expected a string, got ${kind(term)}`);
   }, joinMessages);
   const left = new AbortController();
-  internalsOf(conn).readsLater();
+  // Code will read, although it has not begun.
+  conn['@ws/internals'].connection.inbox.hasRead = true;
   const pieces = join(conn, utf8(term), left.signal);
   return {
     next: () => markHandled(pieces.next()),

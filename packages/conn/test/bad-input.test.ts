@@ -30,9 +30,8 @@ async function expectUntouched({ conn, platform, transport, sent }: Wired): Prom
 
 describe('a transport', () => {
   it.each([undefined, null, 'text', 5])('never gets an error for a chunk that is %s', (chunk) => {
-    const { conn, transport } = wired('server');
+    const { transport } = wired('server');
     transport.sink!.data(chunk as never);
-    conn.terminate();
   });
 });
 
@@ -110,37 +109,33 @@ describe('an option of another type', () => {
 
 describe('MessageWriter.write', () => {
   it.each(NO_DATA)('rejects %s, and the message continues', async (data) => {
-    const { conn, platform, sent } = wired('server');
+    const { conn, output } = wired('server');
     const writer = await conn.nextWriter(TextMessage);
     await writer.write('one ');
     await expect(writer.write(data as never)).rejects.toBeInstanceOf(TypeError);
     await writer.write('two');
     await writer.close();
-    await platform.settle();
-    expect(sent()).toEqual(['text one two']);
+    expect(await output()).toEqual(['text one two']);
   });
 
   it('rejects detached bytes, as an array, a view or a buffer', async () => {
-    const { conn, platform, sent } = wired('server');
+    const { conn, output } = wired('server');
     const writer = await conn.nextWriter(BinaryMessage);
     const bytes = detached();
     await expect(writer.write(bytes)).rejects.toThrow('detached');
     await expect(writer.write(bytes.buffer)).rejects.toThrow('detached');
     await writer.write(new Uint8Array(0));
     await writer.close();
-    await platform.settle();
-    expect(sent()).toEqual(['binary']);
+    expect(await output()).toEqual(['binary']);
   });
 
   it('aborts the message when its bytes are detached during the wait', async () => {
     for (const closed of [false, true]) {
-      const { conn, platform, transport, sent } = wired('server', {
+      const { conn, platform, sent, block, drain } = wired('server', {
         writeBufferSize: 8,
         highWaterMark: 1,
       });
-      transport.block();
-      void conn.send('in the way');
-      await platform.settle();
+      await block('in the way');
       const writer = await conn.nextWriter(BinaryMessage);
       const bytes = new Uint8Array(40_000).fill(0x61);
       const written = writer.write(bytes);
@@ -148,8 +143,7 @@ describe('MessageWriter.write', () => {
       await platform.settle();
       structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
       for (let i = 0; i < 3; i++) {
-        transport.drain();
-        await platform.settle();
+        await drain();
       }
       await expect(written).rejects.toThrow('detached');
       if (closed) await expect(end).rejects.toThrow('detached');
@@ -160,7 +154,7 @@ describe('MessageWriter.write', () => {
 
   it('accepts bytes of a SharedArrayBuffer, also more than a fragment', async () => {
     for (const role of ['server', 'client'] as const) {
-      const { conn, platform, sent } = wired(role, { writeBufferSize: 8 });
+      const { conn, output } = wired(role, { writeBufferSize: 8 });
       const shared = new SharedArrayBuffer(10);
       new Uint8Array(shared).fill(0x61);
       const writer = await conn.nextWriter(BinaryMessage);
@@ -168,19 +162,17 @@ describe('MessageWriter.write', () => {
       await writer.write(new Uint8Array(shared, 0, 2));
       await writer.close();
       new Uint8Array(shared).fill(0x62);
-      await platform.settle();
-      expect(sent()).toEqual(['binary... aaaaaaaa', 'cont aaaa']);
+      expect(await output()).toEqual(['binary... aaaaaaaa', 'cont aaaa']);
     }
   });
 
   it('joins a surrogate pair of two writes, and sends a lone surrogate as U+FFFD', async () => {
-    const { conn, platform, sent } = wired('server');
+    const { conn, output } = wired('server');
     const writer = await conn.nextWriter(TextMessage);
     await writer.write('a\ud83d');
     await writer.write('\ude00b\ude00');
     await writer.close();
-    await platform.settle();
-    expect(sent()).toEqual(['text a😀b\ufffd']);
+    expect(await output()).toEqual(['text a😀b\ufffd']);
   });
 
   it('fails a piped stream at a chunk of an invalid type', async () => {
@@ -251,10 +243,8 @@ describe('MessageReader.read', () => {
 
 describe('a read whose array was transferred after bytes had arrived in it', () => {
   it.each([false, true])('ends the message, which lacks them: whole %s', async (isWhole) => {
-    const { conn, feed, frame, platform } = wired('server');
-    const next = conn.nextReader();
-    feed(frame(2, 'first', { fin: false }));
-    const reader = await next;
+    const { conn, platform, feed, frame, stream } = wired('server');
+    const reader = await stream(frame(2, 'first', { fin: false }));
     await reader.read(new Uint8Array(10));
     const into = new Uint8Array(10);
     const read = reader.read(into);
@@ -286,10 +276,9 @@ describe('nextReader', () => {
 
 describe('writeJSON', () => {
   it('escapes lone surrogates, as JSON does', async () => {
-    const { conn, platform, sent } = wired('server');
+    const { conn, output } = wired('server');
     await conn.writeJSON('a\ud83d');
-    await platform.settle();
-    expect(sent()).toEqual(['text "a\\ud83d"']);
+    expect(await output()).toEqual(['text "a\\ud83d"']);
   });
 });
 
@@ -307,11 +296,10 @@ describe('PreparedMessage', () => {
     const shared = new Uint8Array(new SharedArrayBuffer(3)).fill(0x61);
     const message = new PreparedMessage(BinaryMessage, shared);
     shared.fill(0x62);
-    const { conn, platform, sent } = wired('client');
+    const { conn, output } = wired('client');
     await conn.writePreparedMessage(message);
     await conn.writePreparedMessage(new PreparedMessage(TextMessage, '\ud83d!'));
-    await platform.settle();
-    expect(sent()).toEqual(['binary aaa', 'text \ufffd!']);
+    expect(await output()).toEqual(['binary aaa', 'text \ufffd!']);
   });
 
   it.each([undefined, null, 'x', {}, new Uint8Array(1)])(

@@ -55,7 +55,6 @@ describe('the stack of an error about an argument', () => {
     expect(error).toBeInstanceOf(Error);
     const [, first] = (error as Error).stack!.split(/\n +at /);
     expect(first).toContain('mistakes.test.ts');
-    conn.terminate();
   });
 
   it('stays as it is when the public method is not on it', async () => {
@@ -64,7 +63,6 @@ describe('the stack of an error about an argument', () => {
       .sendWaiting({ type: 1, data: 5 } as never)
       .catch((e) => e);
     expect((error as Error).stack).toMatch(/^ +at /m);
-    conn.terminate();
   });
 });
 
@@ -109,7 +107,6 @@ describe('a number in place of the options', () => {
     await expect(conn.ping(500 as never)).rejects.toThrow(
       'ping: expected a string or bytes, got number; options are the second argument',
     );
-    conn.terminate();
   });
 });
 
@@ -122,7 +119,6 @@ describe('an object in place of a message', () => {
     expect(() => new PreparedMessage(TextMessage, {} as never)).toThrow(
       'new PreparedMessage: expected a string or bytes, got Object; JSON.stringify makes a string of it',
     );
-    conn.terminate();
   });
 });
 
@@ -136,7 +132,6 @@ describe('a deadline', () => {
       await expect(call).rejects.toThrow(
         `${setter === 'setReadDeadline' ? 'read' : 'write'} timeout: the deadline 1970-01-01T00:00:05.000Z has passed; pass Date.now() + 5000 (${setter})`,
       );
-      conn.terminate();
     },
   );
 
@@ -150,7 +145,6 @@ describe('a deadline', () => {
     await expect(conn.readMessage()).rejects.toThrow(
       `read timeout: the deadline ${when} has passed (setReadDeadline)`,
     );
-    conn.terminate();
   });
 });
 
@@ -162,12 +156,10 @@ describe('a buffer that is transferred while its write waits', () => {
 
   it('is reported, and is the error of the connection', async () => {
     const reported: unknown[] = [];
-    const { conn, platform, transport } = wired('server', {
+    const { conn, platform, transport, block } = wired('server', {
       report: (error, { where }) => void reported.push([(error as Error).message, where]),
     });
-    transport.block();
-    void conn.send('fills the transport');
-    await platform.settle();
+    await block('fills the transport');
     const bytes = new Uint8Array(size);
     const written = conn.send(bytes);
     transfer(bytes);
@@ -201,6 +193,5 @@ describe('a test for an emitter', () => {
   it('reads `on` of a Conn without an error', () => {
     const { conn } = wired('server');
     expect(typeof conn.on).toBe('function');
-    conn.terminate();
   });
 });

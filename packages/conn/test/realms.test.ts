@@ -56,10 +56,9 @@ describe('bytes of another realm', () => {
 
   it('a Uint8Array comes from a buffer pool', async () => {
     const writeBufferPool: BufferPool = { get: () => there('new Uint8Array(70_000)'), put() {} };
-    const { conn, platform, sent } = wired('server', { writeBufferPool });
+    const { conn, output } = wired('server', { writeBufferPool });
     await conn.send('x');
-    await platform.settle();
-    expect(sent()).toEqual(['text x']);
+    expect(await output()).toEqual(['text x']);
   });
 
   it.each([

@@ -149,7 +149,7 @@ describe('nextWriter', () => {
   });
 
   it('returns a writer that stays closed after close()', async () => {
-    const { conn, platform, sent } = wired('server');
+    const { conn, output } = wired('server');
     const writer = await conn.nextWriter(TextMessage);
     await writer.close();
     for (let i = 0; i < 2; i++) {
@@ -157,8 +157,7 @@ describe('nextWriter', () => {
       await expect(writer.close()).rejects.toBeInstanceOf(WriteClosedError);
     }
     writer.abort();
-    await platform.settle();
-    expect(sent()).toEqual(['text']);
+    expect(await output()).toEqual(['text']);
     expect(conn.state).toBe('open');
   });
 
@@ -189,13 +188,12 @@ describe('nextWriter', () => {
   });
 
   it('makes a prepared message wait for an open writer', async () => {
-    const { conn, platform, sent } = wired('server', { writeBufferSize: 2 });
+    const { conn, output } = wired('server', { writeBufferSize: 2 });
     const writer = await conn.nextWriter(TextMessage);
     await writer.write('abc');
     void conn.writePreparedMessage(new PreparedMessage(BinaryMessage, 'whole'));
     await writer.close();
-    await platform.settle();
-    expect(sent()).toEqual(['text... ab', 'cont c', 'binary whole']);
+    expect(await output()).toEqual(['text... ab', 'cont c', 'binary whole']);
   });
 });
 
@@ -361,23 +359,20 @@ describe('the default of', () => {
 
   it('the bound of empty fragments in a row is 1,024', async () => {
     for (const count of [1_024, 1_025]) {
-      const { conn, platform, feed, frame } = wired('server');
+      const { conn, feed, frame, deliver } = wired('server');
       const read = conn.readMessage();
       feed(frame(2, 'a', { fin: false }));
-      feed(...Array.from({ length: count }, () => frame(0, '', { fin: false })));
-      await platform.settle();
+      await deliver(...Array.from({ length: count }, () => frame(0, '', { fin: false })));
       if (count === 1_024) expect(conn.state).toBe('open');
       else await expect(read).rejects.toMatchObject({ closeCode: 1008 });
     }
   });
 
   it('readAhead is 64 KiB, and of idleReadTimeout five minutes', async () => {
-    const { conn, platform, transport, feed, frame } = wired('server');
-    feed(frame(2, new Uint8Array(60_000)));
-    await platform.settle();
+    const { conn, platform, transport, frame, deliver } = wired('server');
+    await deliver(frame(2, new Uint8Array(60_000)));
     expect(transport.paused).toBe(false);
-    feed(frame(2, new Uint8Array(6_000)));
-    await platform.settle();
+    await deliver(frame(2, new Uint8Array(6_000)));
     expect(transport.paused).toBe(true);
     await platform.advance(299_000);
     expect(conn.state).toBe('open');

@@ -1,4 +1,5 @@
-// The globals beyond ECMAScript that this package uses. Node, Bun, Deno and browsers have them.
+// The globals beyond ECMAScript that this package uses. Node, Bun, Deno and browsers have them. Only the
+// backplane of Redis uses `Buffer`, which its clients need too.
 
 declare const crypto: { randomUUID(): string };
 
@@ -11,7 +12,15 @@ declare class TextDecoder {
   decode(bytes: Uint8Array): string;
 }
 
+declare const Buffer: {
+  concat(list: readonly Uint8Array[]): Uint8Array;
+  of(...bytes: number[]): Uint8Array;
+};
+
 declare function setTimeout(callback: () => void, ms: number): unknown;
+declare function clearTimeout(timer: unknown): void;
+declare function setInterval(callback: () => void, ms: number): unknown;
+declare function clearInterval(timer: unknown): void;
 
 declare function queueMicrotask(callback: () => void): void;
 

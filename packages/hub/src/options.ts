@@ -172,34 +172,34 @@ export interface HubOptions<Data = unknown, Infos = Record<string, unknown>> {
     | undefined;
 }
 
-/** {@link RoomOptions} with every default filled in. */
-export interface RoomSettings<Data = unknown> {
+/** The options of a room with every default filled in. */
+export type RoomSettings<Data = unknown> = Pick<
+  RoomOptions<Data>,
+  'form' | 'presence' | 'state' | 'accept'
+> & {
   readonly history: HistoryBounds | undefined;
   readonly through: boolean;
-  readonly form: RoomOptions['form'];
-  readonly presence: RoomOptions<Data>['presence'];
-  readonly state: RoomOptions['state'];
-  readonly accept: RoomOptions['accept'];
-}
+};
 
-/** {@link HubOptions} with every default filled in. */
-export interface HubSettings<Data> {
-  readonly id: string;
-  readonly backplane: Backplane | undefined;
-  readonly overflow: Overflow<Data>;
-  readonly maxQueuedMessages: number;
-  readonly maxQueuedBytes: number;
-  readonly maxRoomsPerSession: number;
-  readonly maxRooms: number;
-  readonly maxHistoryBytes: number;
-  readonly maxPresence: number;
-  readonly mayJoin: HubOptions<Data>['mayJoin'];
-  readonly rate: ReturnType<typeof checkRate> | undefined;
-  readonly hasPresence: boolean;
-  readonly room: (name: string) => RoomSettings<Data>;
-  /** How to give the room `name` a history, for an error message. */
-  readonly historyAdvice: (name: string) => string;
-}
+type Bound =
+  | 'maxQueuedMessages'
+  | 'maxQueuedBytes'
+  | 'maxRoomsPerSession'
+  | 'maxRooms'
+  | 'maxHistoryBytes'
+  | 'maxPresence';
+
+/** The options of a hub with every default filled in. */
+export type HubSettings<Data> = Readonly<Record<Bound, number>> &
+  Required<Pick<HubOptions<Data>, 'backplane' | 'mayJoin'>> & {
+    readonly id: string;
+    readonly overflow: Overflow<Data>;
+    readonly rate: ReturnType<typeof checkRate> | undefined;
+    readonly hasPresence: boolean;
+    readonly room: (name: string) => RoomSettings<Data>;
+    /** How to give the room `name` a history, for an error message. */
+    readonly historyAdvice: (name: string) => string;
+  };
 
 const NAMES: readonly (keyof HubOptions)[] = [
   'id',
@@ -281,14 +281,7 @@ function checkBackplane(value: Backplane | undefined): Backplane | undefined {
   );
 }
 
-const PLAIN = {
-  history: undefined,
-  through: false,
-  form: undefined,
-  presence: undefined,
-  state: undefined,
-  accept: undefined,
-} as const;
+const PLAIN = { history: undefined, through: false } as const;
 
 function roomSettings<Data>(
   rooms: Readonly<Record<string, RoomOptions<Data>>>,

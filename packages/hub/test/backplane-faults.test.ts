@@ -1,67 +1,23 @@
-import { type Conn, connPair } from '@ws/conn';
 import { Deferred } from '@ws/conn/internal';
-import { type Backplane, type BackplaneSink, Hub, type HubOptions, type Session } from '@ws/hub';
+import { type Backplane, type BackplaneSink, Hub, type HubOptions } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
-import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { loadedLink } from '../src/backplane/loaded-link.ts';
 
-/** A hub on the broker. `change` replaces methods of its backplane. */
-function node(
-  broker: MemoryBroker,
-  id: string,
-  options: HubOptions = {},
-  change: (backplane: Backplane) => Partial<Backplane> = () => ({}),
-) {
-  const backplane = memoryBackplane(broker);
-  const hub = new Hub({ id, ...options, backplane: { ...backplane, ...change(backplane) } });
-  const gaps: string[] = [];
-  const errors: string[] = [];
-  // A gap without a room is a gap of the broadcasts.
-  hub.on('gap', (room) => void (room !== undefined && gaps.push(room)));
-  hub.on('error', (_, error) => void errors.push(String(error)));
-  return { hub, gaps, errors };
-}
+import { alone, enter, entered, node, pair, send, turns, useFakeTime, wait } from './nodes.ts';
 
-function enter(hub: Hub, ...rooms: string[]): { received: string[]; session: Session } {
-  const [client, server] = connPair();
-  const session = hub.add(server);
-  for (const room of rooms) void session.join(room);
-  return { received: read(client), session };
-}
-
-function read(client: Conn): string[] {
-  const received: string[] = [];
-  client.receive((message) => void received.push(message.text())).catch(() => {});
-  return received;
-}
-
-const turns = async (): Promise<void> => {
-  for (let i = 0; i < 8; i++) await new Promise((resolve) => setImmediate(resolve));
-};
-
-const wait = async (ms: number): Promise<void> => {
-  await vi.advanceTimersByTimeAsync(ms);
-  await turns();
-};
-
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
+useFakeTime();
 
 describe('a hub whose engine is up', () => {
   it('refuses no publication, however many there are in one turn', async () => {
-    const { hub } = node(new MemoryBroker(), 'a');
+    const { hub } = alone();
     await turns();
     const published = Array.from({ length: 1_001 }, (_, i) => hub.room(`r${i}`).publish('x'));
     await expect(Promise.all(published)).resolves.toHaveLength(1_001);
   });
 
   it('refuses publications beyond 128 MiB without an answer', async () => {
-    const { hub } = node(new MemoryBroker(), 'a', {}, () => ({
+    const { hub } = alone({}, () => ({
       publish: () => new Promise(() => {}),
     }));
     await turns();
@@ -77,8 +33,7 @@ describe('a hub whose engine is up', () => {
     const rooms = 1_500;
     let unanswered = 0;
     let most = 0;
-    const broker = new MemoryBroker();
-    const { hub } = node(broker, 'a', {}, (backplane) => ({
+    const { broker, hub } = alone({}, (backplane) => ({
       async publish(...args) {
         most = Math.max(most, ++unanswered);
         await new Promise((resolve) => setImmediate(resolve));
@@ -87,8 +42,7 @@ describe('a hub whose engine is up', () => {
       },
     }));
     const other = node(broker, 'b');
-    const { received } = enter(other.hub, 'r0');
-    await turns();
+    const { received } = await entered(other.hub, 'r0');
     for (let i = 0; i < rooms; i++) void hub.room(`r${i}`).publish('x');
     await turns();
     most = 0;
@@ -111,8 +65,7 @@ describe('a hub whose engine is up', () => {
       publish: (...args) => (hangs ? new Promise(() => {}) : backplane.publish(...args)),
     }));
     const b = node(broker, 'b');
-    enter(b.hub, 'r');
-    await turns();
+    await entered(b.hub, 'r');
     await a.hub.room('r').publish('1');
     hangs = true;
     await wait(5_000);
@@ -126,24 +79,19 @@ describe('a hub whose engine is up', () => {
   });
 
   it("reports the loss of a node's first message", async () => {
-    const broker = new MemoryBroker();
-    const [a, b] = [node(broker, 'a'), node(broker, 'b')];
+    const { broker, a, b } = pair();
     enter(a.hub, 'r');
     await wait(30_000);
     broker.drop(1, 'a');
-    await b.hub.room('r').publish('1');
-    await b.hub.room('r').publish('2');
-    await turns();
+    await send(b.hub, '1', '2');
     expect(a.gaps).toEqual(['r']);
   });
 
   it.each([0, 500, 10_000])(
     "reports the loss of a node's first message that nothing follows, %i ms after the join",
     async (ms) => {
-      const broker = new MemoryBroker();
-      const [a, b] = [node(broker, 'a'), node(broker, 'b')];
-      enter(a.hub, 'r');
-      await turns();
+      const { broker, a, b } = pair();
+      await entered(a.hub, 'r');
       await wait(ms);
       broker.drop(1, 'a');
       await b.hub.room('r').publish('1');
@@ -155,13 +103,11 @@ describe('a hub whose engine is up', () => {
   );
 
   it('reports the loss of the first message after a join, of a node that published before', async () => {
-    const broker = new MemoryBroker();
-    const [a, b] = [node(broker, 'a'), node(broker, 'b')];
+    const { broker, a, b } = pair();
     await turns();
     for (const text of ['1', '2']) await b.hub.room('r').publish(text);
     await wait(1_000);
-    enter(a.hub, 'r');
-    await turns();
+    await entered(a.hub, 'r');
     broker.drop(1, 'a');
     await b.hub.room('r').publish('3');
     await wait(25_000);
@@ -169,8 +115,7 @@ describe('a hub whose engine is up', () => {
   });
 
   it('reports no gap to a member that joins between a last message and its digest', async () => {
-    const broker = new MemoryBroker();
-    const [a, b] = [node(broker, 'a'), node(broker, 'b')];
+    const { a, b } = pair();
     await turns();
     for (const text of ['1', '2']) await b.hub.room('r').publish(text);
     await wait(200);
@@ -180,8 +125,7 @@ describe('a hub whose engine is up', () => {
   });
 
   it('reports no gap to a member that joins between two messages of a node', async () => {
-    const broker = new MemoryBroker();
-    const [a, b] = [node(broker, 'a'), node(broker, 'b')];
+    const { a, b } = pair();
     await b.hub.room('r').publish('1');
     await wait(2_000);
     enter(a.hub, 'r');
@@ -190,8 +134,7 @@ describe('a hub whose engine is up', () => {
       await b.hub.room('r').publish('2');
     }
     await wait(60_000);
-    await b.hub.room('r').publish('3');
-    await turns();
+    await send(b.hub, '3');
     expect(a.gaps).toEqual([]);
   });
 
@@ -223,36 +166,27 @@ describe('a hub whose engine is up', () => {
       },
     }));
     const b = node(broker, 'b', options);
-    const first = enter(a.hub, 'r');
-    await turns();
-    await b.hub.room('r').publish('1');
-    await turns();
+    const first = await entered(a.hub, 'r');
+    await send(b.hub, '1');
     broker.drop(1, 'a');
-    await b.hub.room('r').publish('2');
-    await b.hub.room('r').publish('3');
-    await turns();
+    await send(b.hub, '2', '3');
     first.session.leave('r');
-    const second = enter(a.hub, 'r');
-    await turns();
+    const second = await entered(a.hub, 'r');
     answer();
     await turns();
-    await b.hub.room('r').publish('4');
-    await turns();
+    await send(b.hub, '4');
     expect([first.received, second.received, a.gaps]).toEqual([['1'], ['4'], []]);
   });
 
   it('refuses a key or an id that is too long, and other nodes report no gap', async () => {
-    const broker = new MemoryBroker();
-    const [a, b] = [node(broker, 'a'), node(broker, 'b')];
+    const { a, b } = pair();
     const own = enter(a.hub, 'r');
-    enter(b.hub, 'r');
-    await turns();
+    await entered(b.hub, 'r');
     await a.hub.room('r').publish('1');
     await expect(a.hub.room('r').publish('2', { key: 'x'.repeat(65_536) })).rejects.toThrow(
       'key: expected 0 to 65535 bytes, got 65536',
     );
-    await a.hub.room('r').publish('3');
-    await turns();
+    await send(a.hub, '3');
     expect([own.received, b.gaps]).toEqual([['1', '3'], []]);
     expect(() => new Hub({ id: 'é'.repeat(101) })).toThrow('id: expected 1 to 200 bytes, got 202');
   });
@@ -261,12 +195,11 @@ describe('a hub whose engine is up', () => {
 describe('a subscription', () => {
   it('changes once when sessions leave and join in one turn', async () => {
     const calls: string[] = [];
-    const { hub } = node(new MemoryBroker(), 'a', {}, (backplane) => ({
+    const { hub } = alone({}, (backplane) => ({
       subscribe: (channel) => (calls.push(`+${channel}`), backplane.subscribe(channel)),
       unsubscribe: (channel) => (calls.push(`-${channel}`), backplane.unsubscribe(channel)),
     }));
-    const { session } = enter(hub, 'r');
-    await turns();
+    const { session } = await entered(hub, 'r');
     for (let i = 0; i < 3; i++) {
       session.leave('r');
       void session.join('r');
@@ -296,24 +229,18 @@ describe('a subscription', () => {
     await b.hub.room('r').publish('1');
     subscribing.resolve(undefined);
     const { messages } = await reading;
-    await b.hub.room('r').publish('2');
-    await turns();
+    await send(b.hub, '2');
     expect([...messages.map(({ message }) => message.text()), ...received]).toEqual(['1', '2']);
   });
 
   it('is complete before the first message of a through room is sent', async () => {
     const subscribing = new Deferred<void>();
-    const { hub } = node(
-      new MemoryBroker(),
-      'a',
-      { rooms: { r: { delivery: 'through' } } },
-      (backplane) => ({
-        async subscribe(channel) {
-          await subscribing.promise;
-          return backplane.subscribe(channel);
-        },
-      }),
-    );
+    const { hub } = alone({ rooms: { r: { delivery: 'through' } } }, (backplane) => ({
+      async subscribe(channel) {
+        await subscribing.promise;
+        return backplane.subscribe(channel);
+      },
+    }));
     await turns();
     const { received } = enter(hub, 'r');
     const published = ['1', '2', '3'].map((text) => hub.room('r').publish(text));
@@ -396,13 +323,11 @@ describe('an outage', () => {
   it('at the start of a node causes one gap for its members', async () => {
     const broker = new MemoryBroker();
     const there = node(broker, 'there');
-    enter(there.hub, 'r');
-    await turns();
+    await entered(there.hub, 'r');
     broker.disconnect();
     broker.reconnect('there');
     const here = node(broker, 'here');
-    const { received } = enter(here.hub, 'r');
-    await turns();
+    const { received } = await entered(here.hub, 'r');
     for (const text of ['1', '2']) await there.hub.room('r').publish(text);
     broker.reconnect();
     await wait(1_500);
@@ -414,10 +339,8 @@ describe('an outage', () => {
   });
 
   it('of one node reports what that node lost after the others have returned', async () => {
-    const broker = new MemoryBroker();
-    const [a, b] = [node(broker, 'a'), node(broker, 'b')];
-    const { received } = enter(a.hub, 'r');
-    await turns();
+    const { broker, a, b } = pair();
+    const { received } = await entered(a.hub, 'r');
     await b.hub.room('r').publish('1');
     broker.disconnect();
     broker.reconnect('a');
@@ -428,17 +351,14 @@ describe('an outage', () => {
     await wait(7_000);
     await lost;
     broker.reconnect('b');
-    await b.hub.room('r').publish('3');
-    await turns();
+    await send(b.hub, '3');
     expect(received).toEqual(['1', '3']);
     expect(a.gaps).toEqual(['r', 'r']);
   });
 
   it('of one node reports its lost last message', async () => {
-    const broker = new MemoryBroker();
-    const [a, b] = [node(broker, 'a'), node(broker, 'b')];
-    enter(a.hub, 'r');
-    await turns();
+    const { broker, a, b } = pair();
+    await entered(a.hub, 'r');
     broker.disconnect('b');
     await wait(100);
     void b.hub.room('r').publish('lost');
@@ -464,8 +384,7 @@ describe('an outage', () => {
     }));
     const b = node(broker, 'b', options);
     const names = Array.from({ length: rooms }, (_, i) => `r${i}`);
-    const { received } = enter(a.hub, ...names);
-    await turns();
+    const { received } = await entered(a.hub, ...names);
     const publish = (text: string) =>
       Promise.all(names.map((name) => b.hub.room(name).publish(text)));
     await publish('1');
@@ -500,8 +419,7 @@ describe('an outage', () => {
       },
     }));
     const b = node(broker, 'b', rooms(100));
-    const { received } = enter(a.hub, 'r');
-    await turns();
+    const { received } = await entered(a.hub, 'r');
     await b.hub.room('r').publish('1');
     broker.disconnect('a');
     for (const text of ['2', '3', '4', '5', '6']) await b.hub.room('r').publish(text);
@@ -538,10 +456,8 @@ describe('an outage', () => {
       },
     }));
     const b = node(broker, 'b', options);
-    const { received } = enter(a.hub, 'r');
-    await turns();
-    await b.hub.room('r').publish('1');
-    await turns();
+    const { received } = await entered(a.hub, 'r');
+    await send(b.hub, '1');
     broker.disconnect('a');
     await b.hub.room('r').publish('2');
     broker.reconnect('a');
@@ -555,8 +471,7 @@ describe('an outage', () => {
   });
 
   it('reports broadcasts that reached this node only in one sum', async () => {
-    const broker = new MemoryBroker();
-    const { hub, errors } = node(broker, 'a');
+    const { broker, hub, errors } = alone();
     await turns();
     broker.disconnect();
     for (let i = 0; i < 3; i++) hub.broadcast('x');
@@ -570,10 +485,8 @@ describe('an outage', () => {
   });
 
   it('that ends within 5 s delivers the messages of its last 5 s, after a long outage too', async () => {
-    const broker = new MemoryBroker();
-    const [a, b] = [node(broker, 'a'), node(broker, 'b')];
-    const { received } = enter(a.hub, 'r');
-    await turns();
+    const { broker, a, b } = pair();
+    const { received } = await entered(a.hub, 'r');
     broker.disconnect('b');
     for (let i = 0; i < 1_000; i++) void b.hub.room('r').publish('early');
     await wait(6_000);
@@ -604,10 +517,8 @@ describe('a room with delivery through', () => {
   it('keeps the order when its members leave before the engine answers', async () => {
     const broker = new MemoryBroker();
     const [a, b] = [slowNode(broker, 'a'), node(broker, 'b', through)];
-    const { received } = enter(b.hub, 'r');
-    await turns();
-    const { session } = enter(a.hub, 'r');
-    await turns();
+    const { received } = await entered(b.hub, 'r');
+    const { session } = await entered(a.hub, 'r');
     const published = [a.hub.room('r').publish('1')];
     session.leave('r');
     published.push(a.hub.room('r').publish('2'));
@@ -622,10 +533,8 @@ describe('a room with delivery through', () => {
   });
 
   it('leaves out a session that has left and joined again', async () => {
-    const broker = new MemoryBroker();
-    const { hub, gaps } = node(broker, 'a', through);
-    const one = enter(hub, 'r');
-    await turns();
+    const { broker, hub, gaps } = alone(through);
+    const one = await entered(hub, 'r');
     broker.delay();
     const own = hub.room('r').publish('own', { except: one.session });
     await turns();
@@ -633,16 +542,13 @@ describe('a room with delivery through', () => {
     void one.session.join('r');
     broker.release();
     await own;
-    await hub.room('r').publish('next');
-    await turns();
+    await send(hub, 'next');
     expect([one.received, gaps]).toEqual([['next'], []]);
   });
 
   it('resolves a publication when the members of this node have the message', async () => {
-    const broker = new MemoryBroker();
-    const { hub } = node(broker, 'a', through);
-    enter(hub, 'r');
-    await turns();
+    const { broker, hub } = alone(through);
+    await entered(hub, 'r');
     broker.delay();
     let resolved = false;
     const published = hub
@@ -659,10 +565,8 @@ describe('a room with delivery through', () => {
   });
 
   it('resolves a publication that does not return 5 s after the answer of the engine', async () => {
-    const broker = new MemoryBroker();
-    const { hub } = node(broker, 'a', through);
-    enter(hub, 'r');
-    await turns();
+    const { broker, hub } = alone(through);
+    await entered(hub, 'r');
     broker.delay();
     const published = hub.room('r').publish('late');
     await wait(5_000);
@@ -676,7 +580,7 @@ describe('a room with delivery through', () => {
     onTestFinished(() => {
       loadedLink.Link = Link;
     });
-    const { hub } = node(new MemoryBroker(), 'a', through);
+    const { hub } = alone(through);
     const one = enter(hub, 'r');
     const before = hub.room('r').publish('before');
     const two = enter(hub, 'r');
@@ -687,10 +591,8 @@ describe('a room with delivery through', () => {
   });
 
   it('gives a new member what is published after its join', async () => {
-    const broker = new MemoryBroker();
-    const { hub } = node(broker, 'a', through);
-    const one = enter(hub, 'r');
-    await turns();
+    const { broker, hub } = alone(through);
+    const one = await entered(hub, 'r');
     broker.delay();
     const before = hub.room('r').publish('before');
     await turns();
@@ -708,10 +610,8 @@ describe('a room with delivery through', () => {
     const broker = new MemoryBroker();
     const rooms = { r: { delivery: 'through', history: true } } as const;
     const { hub, gaps } = node(broker, 'a', { rooms });
-    const { received } = enter(hub, 'r');
-    await turns();
-    await hub.room('r').publish('1');
-    await turns();
+    const { received } = await entered(hub, 'r');
+    await send(hub, '1');
     broker.drop(2);
     const published = ['2', '3'].map((text) => hub.room('r').publish(text));
     await wait(5_000);
@@ -722,17 +622,14 @@ describe('a room with delivery through', () => {
   it('never sends a message that was rejected while it waited for the subscription', async () => {
     const broker = new MemoryBroker();
     const [a, b] = [slowNode(broker, 'a'), node(broker, 'b', through)];
-    const { received } = enter(b.hub, 'r');
-    await turns();
-    enter(a.hub, 'r');
-    await turns();
+    const { received } = await entered(b.hub, 'r');
+    await entered(a.hub, 'r');
     const published = expect(a.hub.room('r').publish('late')).rejects.toThrow('not answered');
     await wait(5_000);
     await published;
     a.answer();
     await turns();
-    await a.hub.room('r').publish('next');
-    await turns();
+    await send(a.hub, 'next');
     expect([received, b.gaps]).toEqual([['next'], ['r']]);
   });
 });
@@ -741,10 +638,8 @@ describe('hub.close', () => {
   const through: HubOptions = { rooms: { r: { delivery: 'through' } } };
 
   it('delivers the messages of through rooms first', async () => {
-    const broker = new MemoryBroker();
-    const { hub } = node(broker, 'a', through);
-    const { received } = enter(hub, 'r');
-    await turns();
+    const { broker, hub } = alone(through);
+    const { received } = await entered(hub, 'r');
     broker.delay();
     const published = hub.room('r').publish('last');
     const closed = hub.close();
@@ -756,10 +651,8 @@ describe('hub.close', () => {
   });
 
   it('waits for no message that was refused before the engine had it', async () => {
-    const broker = new MemoryBroker();
-    const { hub } = node(broker, 'a', through);
-    enter(hub, 'r');
-    await turns();
+    const { broker, hub } = alone(through);
+    await entered(hub, 'r');
     broker.disconnect();
     const refused = expect(hub.room('r').publish('x')).rejects.toThrow('not answered for 5000 ms');
     await wait(5_000);
@@ -783,9 +676,8 @@ describe('hub.close', () => {
     ],
     ['does not start', () => ({ start: () => new Promise(() => {}) })],
   ])('rejects pending messages of an engine that %s', async (_, change) => {
-    const { hub } = node(new MemoryBroker(), 'a', through, change);
-    enter(hub, 'r');
-    await turns();
+    const { hub } = alone(through, change);
+    await entered(hub, 'r');
     const published = hub.room('r').publish('x');
     const rejected = expect(published).rejects.toMatchObject({ code: 'WS_ERR_BACKPLANE' });
     const closed = hub.close({ timeout: 1 });
@@ -815,7 +707,7 @@ describe('hub.close', () => {
 
   it('reports no outage when it is called while the engine starts', async () => {
     const start = new Deferred<void>();
-    const { hub, errors } = node(new MemoryBroker(), 'a', {}, () => ({
+    const { hub, errors } = alone({}, () => ({
       start: () => start.promise,
       close: async () => start.reject(new Error('closed')),
     }));
@@ -825,7 +717,7 @@ describe('hub.close', () => {
   });
 
   it('reports an engine that does not close', async () => {
-    const { hub, errors } = node(new MemoryBroker(), 'a', {}, () => ({
+    const { hub, errors } = alone({}, () => ({
       close: () => new Promise(() => {}),
     }));
     await turns();
@@ -838,8 +730,7 @@ describe('hub.close', () => {
 
 describe('a refused message of a through room', () => {
   it('that returns anyway does not reach excepted members', async () => {
-    const broker = new MemoryBroker();
-    const { hub } = node(broker, 'a', { rooms: { r: { delivery: 'through' } } }, (backplane) => ({
+    const { broker, hub } = alone({ rooms: { r: { delivery: 'through' } } }, (backplane) => ({
       async publish(...args) {
         await backplane.publish(...args);
         throw new Error('the answer was lost');
@@ -857,7 +748,7 @@ describe('a refused message of a through room', () => {
 
 describe('MemoryBroker', () => {
   it('forgets the history of a room ttl ms after its last message', async () => {
-    const { hub } = node(new MemoryBroker(), 'a', { rooms: { r: { history: { ttl: 1_000 } } } });
+    const { hub } = alone({ rooms: { r: { history: { ttl: 1_000 } } } });
     await turns();
     const first = await hub.room('r').publish('1');
     await wait(999);

@@ -2,18 +2,12 @@ import { once } from 'node:events';
 import { connPair } from '@ws/conn';
 import { Hub } from '@ws/hub';
 import { serve } from '@ws/node-server';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
-import { enter, turns, wait } from './nodes.ts';
+import { enter, entered, turns, useFakeTime, wait } from './nodes.ts';
 
 describe('hub.close', () => {
-  beforeEach(() => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-  });
-
-  afterEach(() => {
-    vi.useRealTimers();
-  });
+  useFakeTime();
 
   it('lets sessions that are still open publish', async () => {
     const hub = new Hub();
@@ -68,8 +62,7 @@ describe('hub.close', () => {
       const hub = new Hub();
       const received: string[] = [];
       hub.on('message', (_, message) => void received.push(message.text()));
-      const { client } = enter(hub);
-      await turns();
+      const { client } = await entered(hub);
       const closed = hub.close({ discard });
       for (const text of ['1', '2', '3']) void client.send(text);
       await turns();

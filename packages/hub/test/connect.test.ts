@@ -1,7 +1,7 @@
 import { Deferred } from '@ws/conn/internal';
 import { Hub } from '@ws/hub';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { enter, turns, wait } from './nodes.ts';
+import { describe, expect, it } from 'vitest';
+import { enter, turns, useFakeTime, wait } from './nodes.ts';
 
 function setUp() {
   const hub = new Hub();
@@ -22,13 +22,7 @@ function setUp() {
 }
 
 describe('messages that arrive while a listener of connect is pending', () => {
-  beforeEach(() => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-  });
-
-  afterEach(() => {
-    vi.useRealTimers();
-  });
+  useFakeTime();
 
   it('wait for its promise, and keep their order', async () => {
     const { hub, login, log } = setUp();

@@ -1,7 +1,7 @@
 import type { Backplane, Position } from '@ws/hub';
 import { MemoryBroker } from '@ws/hub/testing';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { enter, node, turns, wait } from './nodes.ts';
+import { describe, expect, it } from 'vitest';
+import { alone, enter, entered, node, send, turns, useFakeTime, wait } from './nodes.ts';
 
 type Read = NonNullable<Backplane['history']>;
 
@@ -18,13 +18,7 @@ function inParts(backplane: Backplane, size: number): Read {
   };
 }
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
+useFakeTime();
 
 describe('a history that the engine returns in parts', () => {
   it('is read as a history at once is, from every position and with every limit', async () => {
@@ -78,10 +72,8 @@ describe('a history that the engine returns in parts', () => {
     }));
     const b = node(broker, 'b', { rooms });
     await turns();
-    const { received } = enter(a.hub, 'r');
-    await turns();
-    await b.hub.room('r').publish('0');
-    await turns();
+    const { received } = await entered(a.hub, 'r');
+    await send(b.hub, '0');
     reads.length = 0;
     broker.disconnect('a');
     for (let i = 1; i <= 10; i++) await b.hub.room('r').publish(`${i}`);
@@ -92,8 +84,7 @@ describe('a history that the engine returns in parts', () => {
   });
 
   it('has as much time as it needs while the parts arrive', async () => {
-    const broker = new MemoryBroker();
-    const { hub } = node(broker, 'a', { rooms }, (backplane) => ({
+    const { hub } = alone({ rooms }, (backplane) => ({
       history: async (...read) => {
         await new Promise((resolve) => setTimeout(resolve, 3_000));
         return inParts(backplane, 1)(...read);
@@ -123,17 +114,14 @@ describe('a repair that fails', () => {
     }));
     const b = node(broker, 'b', { rooms });
     await turns();
-    const { received } = enter(a.hub, 'r');
-    await turns();
-    await b.hub.room('r').publish('0');
-    await turns();
+    const { received } = await entered(a.hub, 'r');
+    await send(b.hub, '0');
     broker.disconnect('a');
     await b.hub.room('r').publish('1');
     broker.reconnect('a');
     for (let i = 0; i < 60; i++) await wait(1_000);
     expect([reads, a.gaps]).toEqual([1, ['r']]);
-    await b.hub.room('r').publish('2');
-    await turns();
+    await send(b.hub, '2');
     expect(received).toEqual(['0', '2']);
     expect(a.gaps).toEqual(['r']);
   });
@@ -145,24 +133,20 @@ describe('a repair that fails', () => {
     }));
     const b = node(broker, 'b', { rooms });
     await turns();
-    const { received } = enter(a.hub, 'r');
-    await turns();
-    await b.hub.room('r').publish('0');
-    await turns();
+    const { received } = await entered(a.hub, 'r');
+    await send(b.hub, '0');
     broker.disconnect('a');
     await b.hub.room('r').publish('1');
     broker.reconnect('a');
     for (let i = 0; i < 10; i++) await wait(1_000);
-    await b.hub.room('r').publish('2');
-    await turns();
+    await send(b.hub, '2');
     expect([received, a.gaps]).toEqual([['0', '2'], ['r']]);
   });
 });
 
 describe('the bound of bytes of a history in the engine', () => {
   it('drops the oldest messages, and keeps the last one', async () => {
-    const broker = new MemoryBroker();
-    const { hub } = node(broker, 'a', { rooms: { r: { history: { bytes: 10_000 } } } });
+    const { hub } = alone({ rooms: { r: { history: { bytes: 10_000 } } } });
     await turns();
     const room = hub.room('r');
     for (let i = 0; i < 50; i++) await room.publish(`${i}`.padEnd(1_000));
@@ -202,12 +186,10 @@ describe('a room with delivery through', () => {
   });
 
   it('reports a gap for a message of its own node that is lost', async () => {
-    const broker = new MemoryBroker();
-    const { hub, gaps } = node(broker, 'a', { rooms: { r: { delivery: 'through' } } });
+    const { broker, hub, gaps } = alone({ rooms: { r: { delivery: 'through' } } });
     await turns();
     void hub.room('r').publish('created');
-    const { received } = enter(hub, 'r');
-    await turns();
+    const { received } = await entered(hub, 'r');
     broker.drop();
     void hub.room('r').publish('lost');
     await turns();

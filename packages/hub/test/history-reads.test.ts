@@ -1,7 +1,7 @@
 import type { Position } from '@ws/hub';
 import { MemoryBroker } from '@ws/hub/testing';
 import { describe, expect, it } from 'vitest';
-import { node, turns } from './nodes.ts';
+import { alone, node, turns } from './nodes.ts';
 
 describe('reads of the history of an engine', () => {
   it('share an answer when they are equal, and are 32 at a time', async () => {
@@ -9,7 +9,7 @@ describe('reads of the history of an engine', () => {
     let running = 0;
     let most = 0;
     const rooms = { '*': { history: true } };
-    const { hub } = node(new MemoryBroker(), 'a', { rooms }, (backplane) => ({
+    const { hub } = alone({ rooms }, (backplane) => ({
       async history(...args) {
         reads++;
         most = Math.max(most, ++running);
@@ -31,7 +31,7 @@ describe('reads of the history of an engine', () => {
   it('share an answer when they have different positions and limits', async () => {
     let reads = 0;
     const rooms = { '*': { history: { size: 20 } } };
-    const { hub } = node(new MemoryBroker(), 'a', { rooms }, (backplane) => ({
+    const { hub } = alone({ rooms }, (backplane) => ({
       history(...args) {
         reads++;
         return backplane.history!(...args);
@@ -46,17 +46,17 @@ describe('reads of the history of an engine', () => {
     const cases = positions.flatMap((since) =>
       [undefined, 1, 5, 19, 20, 30].map((limit) => ({ since, limit })),
     );
-    const alone: Awaited<ReturnType<typeof room.history>>[] = [];
-    for (const { since, limit } of cases) alone.push(await room.history({ since, limit }));
+    const single: Awaited<ReturnType<typeof room.history>>[] = [];
+    for (const { since, limit } of cases) single.push(await room.history({ since, limit }));
     reads = 0;
     const shared = await Promise.all(
       cases.map(({ since, limit }) => room.history({ since, limit })),
     );
     for (const [i, { messages, complete }] of shared.entries()) {
       const text = JSON.stringify(cases[i]);
-      expect(complete, text).toBe(alone[i]!.complete);
+      expect(complete, text).toBe(single[i]!.complete);
       const offsets = messages.map(({ position }) => position.offset);
-      expect(offsets, text).toEqual(alone[i]!.messages.map(({ position }) => position.offset));
+      expect(offsets, text).toEqual(single[i]!.messages.map(({ position }) => position.offset));
     }
     // Without a position, of another history, from the first position, from the oldest message and
     // from the future.
@@ -83,15 +83,15 @@ describe('reads of the history of an engine', () => {
       const { messages, complete } = await room.history({ since, limit });
       return { texts: messages.map(({ message }) => message.text()), complete };
     };
-    const alone: Awaited<ReturnType<typeof read>>[] = [];
-    for (const each of cases) alone.push(await read(each));
+    const single: Awaited<ReturnType<typeof read>>[] = [];
+    for (const each of cases) single.push(await read(each));
     reads = 0;
-    expect(await Promise.all(cases.map(read))).toEqual(alone);
+    expect(await Promise.all(cases.map(read))).toEqual(single);
     expect(reads).toBe(1);
   });
 
   it('of a history whose messages have all expired have the answers that they have alone', async () => {
-    const { hub } = node(new MemoryBroker(), 'a', { rooms: { r: { history: true } } }, () => ({
+    const { hub } = alone({ rooms: { r: { history: true } } }, () => ({
       // As JetStream answers after `ttl`: the epoch and the last offset stay.
       history: async (_, since) => ({
         messages: [],
@@ -109,7 +109,7 @@ describe('reads of the history of an engine', () => {
   it('of a storm are one for each room', async () => {
     let reads = 0;
     const rooms = { '*': { history: true } };
-    const { hub } = node(new MemoryBroker(), 'a', { rooms }, (backplane) => ({
+    const { hub } = alone({ rooms }, (backplane) => ({
       history(...args) {
         reads++;
         return backplane.history!(...args);
@@ -132,7 +132,7 @@ describe('reads of the history of an engine', () => {
 
   it('reject together when the engine refuses', async () => {
     const rooms = { r: { history: true } };
-    const { hub } = node(new MemoryBroker(), 'a', { rooms }, () => ({
+    const { hub } = alone({ rooms }, () => ({
       history: () => Promise.reject(new Error('refused')),
     }));
     await turns();
@@ -148,7 +148,7 @@ describe('reads of the history of an engine', () => {
     const rooms = { r: { history: true } };
     let begun: (() => void) | undefined;
     let reads = 0;
-    const { hub } = node(new MemoryBroker(), 'a', { rooms }, (backplane) => ({
+    const { hub } = alone({ rooms }, (backplane) => ({
       async history(...args) {
         const found = await backplane.history!(...args);
         if (reads++ === 0) await new Promise<void>((resolve) => (begun = resolve));

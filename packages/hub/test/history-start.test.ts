@@ -2,22 +2,19 @@
 
 import { Hub, type Joined, type Position } from '@ws/hub';
 import { MemoryBroker } from '@ws/hub/testing';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { enter, node, turns, wait } from './nodes.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { alone, enter, node, send, turns, useFakeTime, wait } from './nodes.ts';
 import { nextOf, startClient, startNode, TABLE } from './serve-rooms/setup.ts';
 
 const TTL = 60_000;
 const rooms = { '*': { history: { ttl: TTL }, delivery: 'through' } } as const;
 const first = ({ complete }: Joined): string => `complete ${complete}`;
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-});
-afterEach(() => void vi.useRealTimers());
+useFakeTime();
 
 describe.each([
   ['this node', () => new Hub({ rooms: { '*': { history: { ttl: TTL } } } })],
-  ['an engine', () => node(new MemoryBroker(), 'a', { rooms }).hub],
+  ['an engine', () => alone({ rooms }).hub],
 ] as const)('a history of %s', (_, start) => {
   async function visit(hub: Hub, since?: Position) {
     const { client, received, session } = enter(hub);
@@ -36,7 +33,6 @@ describe.each([
     for (let i = 0; i < 5; i++) await hub.room('r').publish(`${i}`);
     const { received } = await visit(hub, position);
     expect(received).toEqual(['complete true', '0', '1', '2', '3', '4']);
-    await hub.close({ timeout: 1 });
   });
 
   it('keeps that position while the room has a member, and for ttl after the last one', async () => {
@@ -53,14 +49,12 @@ describe.each([
     session.leave('r');
     await wait(3 * TTL);
     expect((await visit(hub, position)).received).toEqual(['complete false']);
-    await hub.close({ timeout: 1 });
   });
 
   it('begins before all messages for a client without a position', async () => {
     const hub = start();
     const { received } = await visit(hub, { epoch: '', offset: 0 });
     expect(received).toEqual(['complete false']);
-    await hub.close({ timeout: 1 });
   });
 });
 
@@ -77,7 +71,6 @@ describe('the epochs of 10,000 ended rooms', () => {
     }
     await hub.room('r').publish('new');
     expect(await hub.room('r').history({ since: since! })).toMatchObject({ complete: true });
-    await hub.close({ timeout: 1 });
   });
 });
 
@@ -95,11 +88,9 @@ describe('a blink of the engine', () => {
     await wait(ms);
     broker.reconnect('a');
     await wait(300);
-    await b.hub.room('r').publish('2');
-    await turns();
+    await send(b.hub, '2');
     expect(a.gaps).toEqual([]);
     expect(received).toEqual(ms > 5 ? ['missed', '2'] : ['2']);
-    await Promise.all([a.hub.close(), b.hub.close()]);
   });
 
   it('tells a gap when the engine has lost its memory meanwhile', async () => {
@@ -112,7 +103,6 @@ describe('a blink of the engine', () => {
     broker.reconnect('a');
     await wait(300);
     expect(a.gaps).toEqual(['r']);
-    await a.hub.close();
   });
 });
 
@@ -132,6 +122,5 @@ describe('a client of serveRooms', () => {
       [0, 1, 2].map((i) => ({ kind: 'message', data: { text: `${i}` } })),
     );
     await live.close();
-    await hub.close();
   });
 });

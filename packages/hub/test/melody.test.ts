@@ -124,18 +124,6 @@ describe('HandleClose', () => {
   });
 });
 
-describe('HandleError', () => {
-  it('gets the error of a listener', async () => {
-    const failed = vi.fn();
-    hub.on('error', failed);
-    hub.on('message', () => Promise.reject(new Error('mistake')));
-    const { client, session } = dial();
-    await client.send('x');
-    await expect(client.readMessage()).rejects.toMatchObject({ closeCode: 1011 });
-    expect(failed).toHaveBeenCalledExactlyOnceWith(session, new Error('mistake'));
-  });
-});
-
 describe('Broadcast', () => {
   it('reaches every session, with text and with bytes', async () => {
     const all = [dial(), dial(), dial()];

@@ -1,7 +1,32 @@
 import { type Conn, connPair } from '@ws/conn';
 import { type Backplane, Hub, type HubOptions, type Session } from '@ws/hub';
-import { type MemoryBroker, memoryBackplane } from '@ws/hub/testing';
-import { vi } from 'vitest';
+import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
+import { afterEach, beforeEach, vi } from 'vitest';
+
+/** Each of the following tests has a fake clock. */
+export function useFakeTime(): void {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  });
+  afterEach(() => void vi.useRealTimers());
+}
+
+type Node = ReturnType<typeof node>;
+
+/** A node on a broker of its own. */
+export function alone(
+  options?: HubOptions,
+  change?: (backplane: Backplane) => Partial<Backplane>,
+): Node & { broker: MemoryBroker } {
+  const broker = new MemoryBroker();
+  return { broker, ...node(broker, 'a', options, change) };
+}
+
+/** Two nodes on one broker. */
+export function pair(options?: HubOptions): { broker: MemoryBroker; a: Node; b: Node } {
+  const broker = new MemoryBroker();
+  return { broker, a: node(broker, 'a', options), b: node(broker, 'b', options) };
+}
 
 /** A hub on the broker. `change` replaces methods of its backplane. */
 export function node(
@@ -31,6 +56,21 @@ export function enter(
   const received: string[] = [];
   client.receive((message) => void received.push(message.text())).catch(() => {});
   return { client, received, session };
+}
+
+/** As {@link enter}. The broker has the subscriptions. */
+export async function entered(
+  ...args: Parameters<typeof enter>
+): Promise<ReturnType<typeof enter>> {
+  const found = enter(...args);
+  await turns();
+  return found;
+}
+
+/** Publishes the texts in the room `r`, one after the other. They have arrived. */
+export async function send(hub: Hub, ...texts: string[]): Promise<void> {
+  for (const text of texts) await hub.room('r').publish(text);
+  await turns();
 }
 
 export async function turns(): Promise<void> {

@@ -1,15 +1,9 @@
 import { type Conn, connPair, portablePlatform } from '@ws/conn';
 import { WriteBudget } from '@ws/conn/internal';
-import { Hub, type HubOptions, type Session } from '@ws/hub';
+import { Hub, type HubOptions } from '@ws/hub';
 import { describe, expect, it, vi } from 'vitest';
 
 const PAYLOAD = 'x'.repeat(1_000);
-
-/** A session with a client that reads nothing until the test reads. */
-function slow<D>(hub: Hub<D>): { client: Conn; session: Session<D> } {
-  const [client, server] = connPair({ readAhead: 1_000, highWaterMark: 2_000 });
-  return { client, session: hub.add(server) };
-}
 
 async function numbers(conn: Conn, last: number): Promise<number[]> {
   const read: number[] = [];
@@ -24,14 +18,21 @@ function makeHub(options: HubOptions): { hub: Hub; overflow: ReturnType<typeof v
   return { hub, overflow };
 }
 
-/** Publishes until `count` messages wait. Returns the number of published messages. */
-async function fill(hub: Hub, session: Session, count: number): Promise<number> {
-  let number = 0;
-  while (session.queued.messages < count) {
-    await hub.room('r').publish(`${number++} ${PAYLOAD}`);
-    if (number > 1_000) throw new Error('the transport is never blocked');
+/**
+ * A session with a client that reads nothing until the test reads. Messages are published until `waiting`
+ * of them wait. `count` is their number.
+ */
+async function slow(waiting: number, options: HubOptions = {}) {
+  const { hub, overflow } = makeHub(options);
+  const [client, server] = connPair({ readAhead: 1_000, highWaterMark: 2_000 });
+  const session = hub.add(server);
+  void session.join('r');
+  let count = 0;
+  while (session.queued.messages < waiting) {
+    await hub.room('r').publish(`${count++} ${PAYLOAD}`);
+    if (count > 1_000) throw new Error('the transport is never blocked');
   }
-  return number;
+  return { hub, overflow, client, session, count };
 }
 
 describe('a message for which the connections of a server together have no room', () => {
@@ -56,43 +57,32 @@ describe('a message for which the connections of a server together have no room'
 
 describe('a session that reads too slowly', () => {
   it('gets all messages when it reads again', async () => {
-    const { hub, overflow } = makeHub({});
-    const { client, session } = slow(hub);
-    void session.join('r');
-    const count = await fill(hub, session, 100);
+    const { hub, overflow, client, session, count } = await slow(100);
     const read = await numbers(client, count - 1);
     expect(read).toEqual(Array.from({ length: count }, (_, i) => i));
     expect(overflow).not.toHaveBeenCalled();
     expect(session.queued).toEqual({ messages: 0, bytes: 0 });
     expect(hub.stats).toMatchObject({ published: count, delivered: count, dropped: 0 });
-    await hub.close({ timeout: 50 });
   });
 
   it('is closed when the function overflow is async, and its rejection stays in the hub', async () => {
     const errors: unknown[] = [];
-    const { hub, overflow } = makeHub({
+    const { hub, overflow } = await slow(1, {
       maxQueuedMessages: 1,
       overflow: (async () => {
         throw new Error('async');
       }) as never,
     });
     hub.on('error', (_, error) => void errors.push(error));
-    const { session } = slow(hub);
-    void session.join('r');
-    await fill(hub, session, 1);
     await hub.room('r').publish('one more');
     expect(errors.map(String)).toEqual([expect.stringContaining('result of overflow')]);
     expect(overflow.mock.calls).toEqual([[{ dropped: 2, policy: 'close' }]]);
     // An unhandled rejection would fail the run.
     await new Promise((resolve) => void setImmediate(resolve));
-    await hub.close({ timeout: 50 });
   });
 
   it('is closed with 1013 by default', async () => {
-    const { hub, overflow } = makeHub({ maxQueuedMessages: 10 });
-    const { client, session } = slow(hub);
-    void session.join('r');
-    await fill(hub, session, 10);
+    const { hub, overflow, client, session } = await slow(10, { maxQueuedMessages: 10 });
     await hub.room('r').publish('one too many');
     expect(overflow.mock.calls).toEqual([[{ dropped: 11, policy: 'close' }]]);
     expect(session.state).toBe('closed');
@@ -100,90 +90,69 @@ describe('a session that reads too slowly', () => {
   });
 
   it('loses the new message with drop-new', async () => {
-    const { hub, overflow } = makeHub({ maxQueuedMessages: 10, overflow: 'drop-new' });
-    const { client, session } = slow(hub);
-    void session.join('r');
-    const count = await fill(hub, session, 10);
+    const { overflow, client, session, count } = await slow(10, {
+      maxQueuedMessages: 10,
+      overflow: 'drop-new',
+    });
     expect(session.send('dropped')).toBe(false);
     expect(overflow.mock.calls).toEqual([[{ dropped: 1, policy: 'drop-new' }]]);
     expect((await numbers(client, count - 1)).length).toBe(count);
-    await hub.close({ timeout: 50 });
   });
 
   it('loses the oldest messages with drop-old', async () => {
-    const { hub } = makeHub({ maxQueuedMessages: 10, overflow: 'drop-old' });
-    const { client, session } = slow(hub);
-    void session.join('r');
-    const count = await fill(hub, session, 10);
+    const { hub, client, session, count } = await slow(10, {
+      maxQueuedMessages: 10,
+      overflow: 'drop-old',
+    });
     for (let i = count; i < count + 5; i++) expect(session.send(`${i}`)).toBe(true);
     const read = await numbers(client, count + 4);
     expect(read.length).toBe(count);
     expect(read.slice(-10)).toEqual(Array.from({ length: 10 }, (_, i) => count - 5 + i));
     expect(hub.stats.dropped).toBe(5);
-    await hub.close({ timeout: 50 });
   });
 
   it('gets the latest message of each key with latest', async () => {
-    const { hub } = makeHub({ overflow: 'latest' });
-    const { client, session } = slow(hub);
-    void session.join('r');
-    const count = await fill(hub, session, 1);
+    const { hub, client, session, count } = await slow(1, { overflow: 'latest' });
     for (let i = count; i < count + 6; i++) session.send(`${i}`, { key: `${i % 2}` });
     session.send('-1');
     const read = await numbers(client, -1);
     expect(read.slice(-4)).toEqual([count - 1, count + 4, count + 5, -1]);
     expect(hub.stats.dropped).toBe(4);
-    await hub.close({ timeout: 50 });
   });
 
   it.each(['latest', 'drop-old'] as const)(
     'counts what a listener of overflow sends with %s, in order',
     async (policy) => {
-      const { hub } = makeHub({ overflow: policy, maxQueuedMessages: 1 });
-      const { client, session } = slow(hub);
-      void session.join('r');
-      await fill(hub, session, 1);
+      const { hub, client, session } = await slow(1, { overflow: policy, maxQueuedMessages: 1 });
       const options = policy === 'latest' ? { key: 'a' } : {};
       hub.on('overflow', () => void session.send('-1', options));
       session.send('7', options);
       expect(session.queued).toEqual({ messages: 1, bytes: 2 });
       expect((await numbers(client, -1)).slice(-1)).toEqual([-1]);
-      await hub.close({ timeout: 50 });
     },
   );
 
   it('keeps the message of a key with latest when a larger one than the bound is dropped', async () => {
-    const { hub } = makeHub({ overflow: 'latest', maxQueuedBytes: 3_000 });
-    const { client, session } = slow(hub);
-    void session.join('r');
-    await fill(hub, session, 1);
+    const { hub, client, session } = await slow(1, { overflow: 'latest', maxQueuedBytes: 3_000 });
     session.send('7', { key: 'a' });
     expect(session.send('8'.repeat(3_001), { key: 'a' })).toBe(false);
     session.send('-1');
     expect((await numbers(client, -1)).slice(-2)).toEqual([7, -1]);
     expect(hub.stats.dropped).toBe(1);
-    await hub.close({ timeout: 50 });
   });
 
   it('gets the policy that the function returns', async () => {
     const asked = vi.fn((): 'drop-new' => 'drop-new');
-    const { hub } = makeHub({ maxQueuedBytes: 3_000, overflow: asked });
-    const { session } = slow(hub);
-    void session.join('r');
-    await fill(hub, session, 2);
+    const { session } = await slow(2, { maxQueuedBytes: 3_000, overflow: asked });
     expect(session.send(PAYLOAD)).toBe(false);
     expect(asked).toHaveBeenCalledExactlyOnceWith(session, {
       messages: 2,
       bytes: expect.any(Number),
     });
-    await hub.close({ timeout: 50 });
   });
 
   it('gets each message once when a listener of sent closes it', async () => {
-    const { hub } = makeHub({});
-    const { client, session } = slow(hub);
-    void session.join('r');
-    const count = await fill(hub, session, 3);
+    const { hub, client, session, count } = await slow(3);
     session.send('-1');
     hub.on('sent', (each) => void each.close());
     expect(await numbers(client, -1)).toEqual([...Array(count).keys(), -1]);
@@ -192,10 +161,7 @@ describe('a session that reads too slowly', () => {
   });
 
   it('counts what waits as dropped when a listener of sent ends the connection', async () => {
-    const { hub } = makeHub({});
-    const { session } = slow(hub);
-    void session.join('r');
-    const count = await fill(hub, session, 3);
+    const { hub, session, count } = await slow(3);
     const { delivered } = hub.stats;
     hub.on('sent', (each) => each.conn.terminate());
     await session.close();
@@ -204,16 +170,12 @@ describe('a session that reads too slowly', () => {
   });
 
   it('gets the messages that a listener of sent sends, in order', async () => {
-    const { hub } = makeHub({ maxQueuedMessages: 3, overflow: 'drop-old' });
-    const { client, session } = slow(hub);
-    void session.join('r');
-    const count = await fill(hub, session, 3);
+    const { hub, client, count } = await slow(3, { maxQueuedMessages: 3, overflow: 'drop-old' });
     let more = 3;
     hub.on('sent', (each) => void (more-- > 0 && each.send(`${count + 2 - more}`)));
     const read = await numbers(client, count + 2);
     expect(read).toEqual([...Array(count + 3).keys()]);
     expect(hub.stats).toMatchObject({ delivered: count + 3, dropped: 0 });
-    await hub.close({ timeout: 50 });
   });
 
   it('ends with its first message after the write deadline', async () => {
@@ -228,10 +190,7 @@ describe('a session that reads too slowly', () => {
   });
 
   it('gets the waiting messages before the close frame', async () => {
-    const { hub } = makeHub({});
-    const { client, session } = slow(hub);
-    void session.join('r');
-    const count = await fill(hub, session, 20);
+    const { hub, client, count } = await slow(20);
     const closed = hub.close({ reason: 'restart' });
     expect((await numbers(client, count - 1)).length).toBe(count);
     await expect(client.readMessage()).rejects.toMatchObject({

@@ -1,7 +1,7 @@
 import { connPair } from '@ws/conn';
 import { Hub, type Session, SessionClosedError } from '@ws/hub';
 import { describe, expect, it, vi } from 'vitest';
-import { enter, turns } from './nodes.ts';
+import { enter, entered, turns } from './nodes.ts';
 
 /** Messages that the listeners get of a client that sends them before it sees the close frame. */
 async function heardAfter(close: (session: Session) => unknown): Promise<string[]> {
@@ -13,8 +13,7 @@ async function heardAfter(close: (session: Session) => unknown): Promise<string[
     if (text === 'close') return close(session);
     return void heard.push(text);
   });
-  const { client } = enter(hub, 'r');
-  await turns();
+  const { client } = await entered(hub, 'r');
   for (const text of ['close', '1', '2']) void client.send(text);
   await client.closed;
   await turns();
@@ -96,7 +95,6 @@ describe('session.close', () => {
     client.discardReads().catch(() => {});
     expect(await client.closed).toMatchObject({ code: 1013 });
     expect(heard).not.toHaveBeenCalled();
-    await hub.close({ timeout: 50 });
   });
 
   it('refuses bad options, and the session stays a member', async () => {

@@ -1,14 +1,8 @@
 import { MemoryBroker } from '@ws/hub/testing';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { enter, node, turns, wait } from './nodes.ts';
+import { describe, expect, it } from 'vitest';
+import { alone, enter, entered, node, pair, send, turns, useFakeTime, wait } from './nodes.ts';
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
+useFakeTime();
 
 /** Times after which a quiet room has sent all its digests, in ms, without a loss and with one. */
 const QUIET_MS = 25_000;
@@ -16,16 +10,13 @@ const QUIET_AFTER_LOSS_MS = 70_000;
 
 describe('a node that publishes after a quiet time', () => {
   it('causes no gap when nothing is lost', async () => {
-    const broker = new MemoryBroker();
-    const [a, b] = [node(broker, 'a'), node(broker, 'b')];
-    const { received } = enter(b.hub, 'r');
-    await turns();
+    const { a, b } = pair();
+    const { received } = await entered(b.hub, 'r');
     for (const text of ['1', '2', '3']) {
       await a.hub.room('r').publish(text);
       await wait(QUIET_MS);
     }
-    enter(b.hub, 's');
-    await turns();
+    await entered(b.hub, 's');
     await a.hub.room('s').publish('1');
     await turns();
     expect(received).toEqual(['1', '2', '3']);
@@ -53,8 +44,7 @@ describe('a node that publishes after a quiet time', () => {
       await wait(1_000);
     }
     broker.drop(-1_000 * (QUIET_AFTER_LOSS_MS / 1_000), 'b');
-    await a.hub.room('r').publish('3');
-    await turns();
+    await send(a.hub, '3');
     expect(received.at(-1)).toBe('3');
     expect(b.gaps).toEqual(['r']);
   });
@@ -62,10 +52,8 @@ describe('a node that publishes after a quiet time', () => {
 
 describe('a node that closes soon after an outage', () => {
   it('tells the other nodes what it has lost', async () => {
-    const broker = new MemoryBroker();
-    const [a, b] = [node(broker, 'a'), node(broker, 'b')];
-    const { received } = enter(b.hub, 'r');
-    await turns();
+    const { broker, a, b } = pair();
+    const { received } = await entered(b.hub, 'r');
     await a.hub.room('r').publish('1');
     broker.disconnect('a');
     void a.hub.room('r').publish('2');
@@ -97,8 +85,7 @@ describe('the history of a room', () => {
   it('is complete when it lacks a message that no member has', async () => {
     const broker = new MemoryBroker();
     const a = node(broker, 'a', { rooms: { r: { history: true } } });
-    enter(a.hub, 'r');
-    await turns();
+    await entered(a.hub, 'r');
     const since = await a.hub.room('r').publish('1');
     broker.disconnect('a');
     const lost = a.hub.room('r').publish('2');
@@ -111,9 +98,8 @@ describe('the history of a room', () => {
 
 describe('a publication in a room with history', () => {
   it('resolves to its position', async () => {
-    const a = node(new MemoryBroker(), 'a', { rooms: { r: { history: true } } });
-    enter(a.hub, 'r');
-    await turns();
+    const a = alone({ rooms: { r: { history: true } } });
+    await entered(a.hub, 'r');
     const position = await a.hub.room('r').publish('1');
     const { messages } = await a.hub.room('r').history();
     expect(messages.map((kept) => kept.position)).toEqual([position]);
@@ -122,10 +108,8 @@ describe('a publication in a room with history', () => {
 
 describe('errors that others can repeat', () => {
   it('are reported once a second (invalid messages)', async () => {
-    const broker = new MemoryBroker();
-    const { hub, errors, gaps } = node(broker, 'a');
-    enter(hub, 'r');
-    await turns();
+    const { broker, hub, errors, gaps } = alone();
+    await entered(hub, 'r');
     for (let i = 0; i < 10_000; i++) broker.inject('room/r', Uint8Array.of(1, 2, 3));
     await wait(3_000);
     expect(errors).toEqual([
@@ -136,7 +120,7 @@ describe('errors that others can repeat', () => {
   });
 
   it('are reported once a second (refused rooms)', async () => {
-    const { hub, errors } = node(new MemoryBroker(), 'a', {}, () => ({
+    const { hub, errors } = alone({}, () => ({
       subscribe: (channel) =>
         channel === 'all' ? Promise.resolve() : Promise.reject(new Error('NOPERM')),
     }));
@@ -152,7 +136,7 @@ describe('errors that others can repeat', () => {
 
 describe('publications that the engine does not answer', () => {
   it('are at most 10,000', async () => {
-    const a = node(new MemoryBroker(), 'a', {}, () => ({ publish: () => new Promise(() => {}) }));
+    const a = alone({}, () => ({ publish: () => new Promise(() => {}) }));
     await turns();
     for (let i = 0; i < 10_000; i++) void a.hub.room('r').publish('x');
     await expect(a.hub.room('r').publish('x')).rejects.toMatchObject({

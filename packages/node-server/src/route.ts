@@ -7,7 +7,6 @@ import {
   kind,
   onRejection,
   optionHint,
-  type ReceiveObserver,
 } from '@ws/conn/internal';
 import type { AppRequest, ConnHandler, HandlerContext, HandshakeRequest } from './conn-handler.ts';
 import {
@@ -218,7 +217,7 @@ function withRoute(
  * Runs the handler of a route for each of its connections, and observes the handler's promises: a
  * connection needs no observer of its own.
  */
-export class HandlerRunner implements ReceiveObserver<Conn> {
+export class HandlerRunner {
   /** The options of the route. */
   readonly plan: UpgraderPlan;
   readonly #handler: ConnHandler<unknown, NoParams, AppRequest>;

@@ -114,8 +114,7 @@ export class Backlog {
     if (id !== undefined) this.#checkId(id);
     const message = copyMessage(data);
     const { length } = message.data;
-    if (id === undefined) this.#check(length);
-    else this.#checkUnacknowledged(length);
+    this.#check(length, id !== undefined);
     const previous = this.#last;
     const sent = new CallPromise<void>();
     const entry: QueuedMessage = { id, message, sent, connection: 0, previous, next: undefined };
@@ -142,31 +141,23 @@ export class Backlog {
     );
   }
 
-  #check(bytes: number): void {
-    const { maxQueuedBytes, maxQueuedMessages } = this.#bounds;
-    if (this.#count >= maxQueuedMessages) {
+  #check(more: number, hasId: boolean): void {
+    const { maxQueuedBytes, maxQueuedMessages, resend } = this.#bounds;
+    const awaited = hasId ? 'an acknowledgement' : 'a connection';
+    const [messages, maxMessages, ofMessages] = hasId
+      ? [this.#byId.size, resend!.maxMessages, 'resend.maxMessages']
+      : [this.#count, maxQueuedMessages, 'maxQueuedMessages'];
+    if (messages >= maxMessages) {
       throw new BackpressureError(
-        `the message was not sent: ${this.#count} messages wait for a connection, as many as maxQueuedMessages allows`,
+        `the message was not sent: ${messages} messages wait for ${awaited}, as many as ${ofMessages} allows`,
       );
     }
-    if (this.#bytes + bytes > maxQueuedBytes) {
+    const [bytes, maxBytes, ofBytes] = hasId
+      ? [this.#idBytes, resend!.maxBytes, 'resend.maxBytes']
+      : [this.#bytes, maxQueuedBytes, 'maxQueuedBytes'];
+    if (bytes + more > maxBytes) {
       throw new BackpressureError(
-        `the message was not sent: ${this.#bytes} bytes wait for a connection; ${bytes} more would exceed maxQueuedBytes (${maxQueuedBytes})`,
-      );
-    }
-  }
-
-  #checkUnacknowledged(bytes: number): void {
-    const { maxBytes, maxMessages } = this.#bounds.resend!;
-    const { size } = this.#byId;
-    if (size >= maxMessages) {
-      throw new BackpressureError(
-        `the message was not sent: ${size} messages wait for an acknowledgement, as many as resend.maxMessages allows`,
-      );
-    }
-    if (this.#idBytes + bytes > maxBytes) {
-      throw new BackpressureError(
-        `the message was not sent: ${this.#idBytes} bytes wait for an acknowledgement; ${bytes} more would exceed resend.maxBytes (${maxBytes})`,
+        `the message was not sent: ${bytes} bytes wait for ${awaited}; ${more} more would exceed ${ofBytes} (${maxBytes})`,
       );
     }
   }

@@ -88,10 +88,11 @@ export interface ReconnectingConnOptions<C extends ConnLike = Conn> extends Reco
   readonly resend?: ResendOptions | undefined;
   /**
    * Gets the error of the first dial that fails, with `where: 'dial'`, unless it ends this object and
-   * code awaits `send` or a loop; wrong arguments; and the errors of the listeners of `on`. It gets only once: a refused message that no code awaits, each
-   * class of error of `onOpen` and of `resend.acknowledged`, and a long wait for `onOpen`, a reader
-   * or an acknowledgement. `retry` gets the later failed dials. Default: a warning with the stack,
-   * at most one for each kind of error and second.
+   * code awaits `send` or a loop; wrong arguments; and the errors of the listeners of `on`. It gets
+   * only once: a refused message that no code awaits, each class of error of `onOpen` and of
+   * `resend.acknowledged`, and a long wait for `onOpen`, a reader or an acknowledgement. `retry` gets
+   * the later failed dials. Default: a warning with the stack, at most one for each kind of error and
+   * second.
    */
   readonly report?: Report | undefined;
 }

@@ -1,7 +1,7 @@
 import type { ConnLike } from '@ws/conn';
 import type { Answers } from './answers.ts';
 import type { Carrier } from './carrier.ts';
-import { isId, resultText } from './wire.ts';
+import { isId, resultText, signalText } from './wire.ts';
 
 /**
  * The request with which a page finds out that its connection is dead. A page has no pings. Any message
@@ -11,7 +11,7 @@ const ALIVE = '$/alive';
 /** The question of a page. No call of this end has such an id. */
 export const QUESTION: string = JSON.stringify({ jsonrpc: '2.0', id: ALIVE, method: ALIVE });
 /** The event that an end sends while it does not read, to a peer that has asked. */
-const SIGN_OF_LIFE: string = JSON.stringify({ jsonrpc: '2.0', method: ALIVE });
+const SIGN_OF_LIFE: string = signalText(ALIVE);
 /** Interval of these events, in ms. */
 const SIGN_MS = 2_000;
 
@@ -30,13 +30,12 @@ export class SignsOfLife {
   /**
    * Answers a question of the peer, before all that waits.
    *
-   * @param sent - Called when the answer has waited and has left.
    * @returns Whether the message is one.
    */
-  takes(id: unknown, method: unknown, source: ConnLike | undefined, sent: () => void): boolean {
+  takes(id: unknown, method: unknown, source: ConnLike | undefined): boolean {
     if (method !== ALIVE || !isId(id)) return false;
     this.#isAsked = true;
-    this.#answers.refuse(source, resultText(id, null), sent);
+    this.#answers.refuse(source, resultText(id, null));
     return true;
   }
 

@@ -10,14 +10,17 @@ const MAX_REFUSALS = 1024 * 1024;
 /** Sends the answers to the requests of the other end. */
 export class Answers {
   readonly #carrier: Carrier;
+  readonly #left: () => void;
   /** Characters of refusals that wait for the peer to read. */
   #refusals = 0;
   /** A hub has dropped an answer that it had accepted. */
   readonly #dropped = (error: BackpressureError): void =>
     this.#carrier.reportRarely('unsent', () => error);
 
-  constructor(carrier: Carrier) {
+  /** @param left - Called when a refusal has waited and has left. */
+  constructor(carrier: Carrier, left: () => void) {
     this.#carrier = carrier;
+    this.#left = left;
   }
 
   /** Whether the peer sends requests that are refused, and does not read that. */
@@ -25,14 +28,14 @@ export class Answers {
     return this.#refusals >= MAX_REFUSALS;
   }
 
-  /** Refuses a request at once. `sent` is called when the refusal has waited and has left. */
-  refuse(connection: ConnLike | undefined, text: string, sent: () => void): void {
+  /** Refuses a request at once. */
+  refuse(connection: ConnLike | undefined, text: string): void {
     const sending = this.send(connection, text);
     if (sending === RESOLVED) return;
     this.#refusals += text.length;
     void sending.then(() => {
       this.#refusals -= text.length;
-      sent();
+      this.#left();
     });
   }
 

@@ -19,7 +19,7 @@ import { ACCEPTED, type Carrier } from './carrier.ts';
 import type { Definition, EventDefinition, MethodDefinition } from './definitions.ts';
 import { ErrorCode, isSo, RpcError } from './rpc-error.ts';
 import { checkArrived } from './schema.ts';
-import { callText, cancelText, moreText, type WireMessage } from './wire.ts';
+import { CANCEL, callText, MORE, signalText, type WireMessage } from './wire.ts';
 
 /** Requests of this end that the other end has and has not answered. */
 const MAX_OPEN = 256;
@@ -35,11 +35,11 @@ const OPTION_NAMES: readonly string[] = ['signal', 'timeout'];
 
 /** The options of a call. */
 export interface CallOptions {
-  /** Ends the call. It rejects with the reason, and the handler of the other end is told. */
+  /** Ends the call, which rejects with the reason, and aborts the `signal` of its handler. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * The longest wait for the answer in ms; false for none. The call then rejects with a
-   * TimeoutError, and the handler of the other end is told. Default: 30,000. For a stream, the longest
+   * The longest wait for the answer in ms; false for no bound. The call then rejects with a
+   * TimeoutError, and the `signal` of its handler aborts. Default: 30,000. For a stream, the longest
    * wait for one item; no default.
    */
   readonly timeout?: number | false | undefined;
@@ -67,7 +67,7 @@ export class Call implements TimerEntry {
   connection: ConnLike | undefined;
   /** Connections that it was sent on. */
   timesSent = 0;
-  /** For a stream. */
+  /** Undefined for a call that is no stream. */
   readonly take: TakeItems | undefined;
   /** The calls that had begun when the reader of a stream began to wait. 0 while it does not wait. */
   waitsSince = 0;
@@ -121,7 +121,7 @@ export class Calls {
   #waiting = 0;
   /** Waiting events. They wait only for a connection. */
   #waitingEvents = 0;
-  /** Characters of those that wait. */
+  /** Characters of the waiting calls. */
   #waitingSize = 0;
   /** The number of calls that have begun. */
   begun = 0;
@@ -129,7 +129,7 @@ export class Calls {
   #ended: unknown;
 
   /**
-   * @param wrote - Called when an event has left that had waited for the connection.
+   * @param wrote - Called when an event that had waited for the connection has left.
    * @param waits - Called when a reader begins to wait for an item of a stream.
    */
   constructor(carrier: Carrier, wrote: () => void, waits: () => void) {
@@ -148,14 +148,14 @@ export class Calls {
   }
 
   /**
-   * Whether the other end has a request that began after `calls` others, or a reader has begun to wait
-   * after `callsOfHandler` others. A generator is no handler here. It may run for long beside readers
-   * that it does not know, and later requests would run beside earlier ones for as long.
+   * Whether the other end has a request of this end with a number above `calls`, or a reader of a stream
+   * has begun to wait since the call `callsOfHandler`. Readers count for handlers only. A generator may
+   * run for long beside readers that it does not serve, and later requests would overtake earlier ones.
    */
   hasRequestAfter(calls: number, callsOfHandler: number): boolean {
     if (this.begun <= calls) return false;
     for (const { connection, number, take, waitsSince } of this.#calls.values()) {
-      // Those that were sent come first.
+      // The calls that were sent come first.
       if (connection === undefined) return false;
       if (take === undefined ? number > calls : waitsSince > callsOfHandler) return true;
     }
@@ -205,7 +205,7 @@ export class Calls {
     checkOptionNames(definition.name, options, OPTION_NAMES, 'ignore');
     checkSignal(options.signal);
     const call = new Call(this, definition, input, ++this.begun, options, take);
-    // After a getter of the input, which may abort it.
+    // A getter of the input may have aborted it.
     if (call.signal?.aborted) throw call.signal.reason;
     if (this.#ended !== undefined) throw this.#ended;
     this.#add(call);
@@ -230,7 +230,7 @@ export class Calls {
 
   /** Tells the other end that the reader of a stream has taken `n` items. See `Carrier.sendSurely`. */
   tell({ connection, number }: Call, n: number): Promise<unknown> {
-    return this.#carrier.sendSurely(connection, moreText(number, n));
+    return this.#carrier.sendSurely(connection, signalText(MORE, { id: number, n }));
   }
 
   /** @throws BackpressureError when too many calls wait. */
@@ -243,28 +243,29 @@ export class Calls {
       throw new BackpressureError(`${call.definition.name}: ${waiting}; await earlier calls first`);
     }
     this.#calls.set(call.number, call);
-    this.#wait(call);
+    this.#countWaiting(call, 1);
   }
 
-  #wait(call: Call): void {
-    call.connection = undefined;
-    this.#waiting++;
-    if (!call.isRequest) this.#waitingEvents++;
-    this.#waitingSize += call.text.length;
+  #countWaiting({ isRequest, text }: Call, change: 1 | -1): void {
+    this.#waiting += change;
+    if (!isRequest) this.#waitingEvents += change;
+    this.#waitingSize += change * text.length;
   }
 
-  #leaveQueue(call: Call): void {
-    this.#waiting--;
-    if (!call.isRequest) this.#waitingEvents--;
-    this.#waitingSize -= call.text.length;
+  /** A stream may be open for any time, and takes no place of another request. */
+  #countSent({ isRequest, take }: Call, change: 1 | -1): void {
+    if (take !== undefined) this.#streams += change;
+    else if (isRequest) this.#open += change;
   }
 
   /**
-   * Whether only `others` wait before a call. An event does not wait behind requests that wait for
+   * Whether no other call waits before a call. An event does not wait behind requests that wait for
    * answers.
+   *
+   * @param own - 1 if the call itself waits, else 0.
    */
-  #isNext(call: Call, others: number): boolean {
-    return (call.isRequest ? this.#waiting : this.#waitingEvents) === others;
+  #isNext(call: Call, own: 0 | 1): boolean {
+    return (call.isRequest ? this.#waiting : this.#waitingEvents) === own;
   }
 
   #canSend(call: Call): boolean {
@@ -284,13 +285,11 @@ export class Calls {
   /** @returns False when the call must wait. */
   #sendIfPossible(call: Call): boolean {
     if (!this.#canSend(call)) return false;
-    this.#leaveQueue(call);
+    this.#countWaiting(call, -1);
+    this.#countSent(call, 1);
     const { connection } = this.#carrier;
     call.connection = connection;
     call.timesSent++;
-    // A stream may be open for any time, and takes no place of another request.
-    if (call.take !== undefined) this.#streams++;
-    else if (call.isRequest) this.#open++;
     const failed = (error: unknown): void => {
       this.#fail(call, error);
       this.flush();
@@ -311,8 +310,8 @@ export class Calls {
   }
 
   /**
-   * Settles an event that waits for the connection. There may be many. Other calls do not visit
-   * them.
+   * Settles an event that waits for the connection. There may be many, so loops over the calls do not
+   * visit them.
    */
   #write(call: Call, sent: Promise<void>, failed: (error: unknown) => void): void {
     this.#calls.delete(call.number);
@@ -378,7 +377,7 @@ export class Calls {
   giveUp(call: Call, reason: unknown): void {
     const { connection, number } = call;
     if (connection !== undefined && this.#calls.has(number)) {
-      void this.#carrier.sendSurely(connection, cancelText(number));
+      void this.#carrier.sendSurely(connection, signalText(CANCEL, { id: number }));
     }
     this.#fail(call, reason);
     this.flush();
@@ -386,9 +385,8 @@ export class Calls {
 
   #remove(call: Call): void {
     if (!this.#calls.delete(call.number)) return;
-    if (call.connection === undefined) this.#leaveQueue(call);
-    else if (call.take !== undefined) this.#streams--;
-    else if (call.isRequest) this.#open--;
+    if (call.connection === undefined) this.#countWaiting(call, -1);
+    else this.#countSent(call, -1);
   }
 
   #fail(call: Call, error: unknown): void {
@@ -428,8 +426,9 @@ export class Calls {
       if (call.connection !== connection) continue;
       const { retry } = call.definition as MethodDefinition;
       if (mayRetry && retry && call.timesSent < MAX_SENT) {
-        this.#open--;
-        this.#wait(call);
+        this.#countSent(call, -1);
+        call.connection = undefined;
+        this.#countWaiting(call, 1);
       } else this.#fail(call, error);
     }
     this.flush();

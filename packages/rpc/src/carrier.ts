@@ -16,15 +16,9 @@ const PAGE_OVERLOAD = 3008;
 /** A message was accepted by a hub, which bounds what waits. The connection may have no room. */
 export const ACCEPTED: Promise<void> = Promise.resolve();
 
-/** The part of a connection, or of a session, that bounds writes. Ask it while it is open. */
-export interface Writer {
-  /** Resolves when the next message may have room; undefined when it has room now. May reject. */
-  untilWritable(): Promise<void> | undefined;
-}
-
 /** Least time between two reports of one kind, in ms. */
 const REPORT_MS = 1_000;
-/** Bound of the kinds with a time of their own. The peer chooses the codes of its errors. */
+/** Kinds beyond this number share one time. The peer chooses the codes of its errors, and so the kinds. */
 const MAX_KINDS = 100;
 
 /**
@@ -32,7 +26,7 @@ const MAX_KINDS = 100;
  * connections.
  */
 export abstract class Carrier {
-  /** The connection that messages leave by now; undefined while there is none. */
+  /** The connection by which messages leave; undefined while there is none. */
   abstract readonly connection: ConnLike | undefined;
   /** Whether handlers get the messages of the other end. Without them no answer arrives. */
   isRead = false;
@@ -58,9 +52,12 @@ export abstract class Carrier {
     return this.connection!.send(text);
   }
 
-  /** The writer that messages of a connection wait for. */
-  writerOf(connection: ConnLike): Writer {
-    return internalsOf(connection);
+  /**
+   * Resolves when the next message may have room on an open connection; undefined when it has room now.
+   * May reject.
+   */
+  untilWritable(connection: ConnLike): Promise<void> | undefined {
+    return internalsOf(connection).untilWritable();
   }
 
   /**
@@ -71,8 +68,7 @@ export abstract class Carrier {
    */
   async sendSurely(connection: ConnLike | undefined, text: string): Promise<unknown> {
     while (connection === this.connection && connection?.state === 'open') {
-      const writer = this.writerOf(connection);
-      const writable = writer.untilWritable();
+      const writable = this.untilWritable(connection);
       if (writable !== undefined) {
         await writable.catch(() => {});
         continue;
@@ -83,7 +79,8 @@ export abstract class Carrier {
         return undefined;
       } catch (error) {
         // Another message may have taken the room.
-        if (connection.state === 'open' && writer.untilWritable() === undefined) return error;
+        if (connection.state === 'open' && this.untilWritable(connection) === undefined)
+          return error;
       }
     }
     return undefined;
@@ -153,9 +150,9 @@ export class SessionCarrier extends ConnCarrier {
     return rejected(droppedByHub());
   }
 
-  override writerOf(connection: ConnLike): Writer {
+  override untilWritable(connection: ConnLike): Promise<void> | undefined {
     const session = this.#session;
-    return 'untilWritable' in session ? (session as Writer) : super.writerOf(connection);
+    return session.untilWritable ? session.untilWritable() : super.untilWritable(connection);
   }
 
   override runs(work: Promise<unknown>): void {

@@ -106,9 +106,10 @@ export interface HandlerOptions {
    */
   readonly concurrency?: number | undefined;
   /**
-   * Streams that this end serves to one connection at the same time. One that was cancelled counts until
-   * its generator has ended. More are answered with the error -32000. Each above 32 may have 8 KiB of
-   * text, or one larger item, ahead of its reader beyond the 256 KiB of the others. Default: 16.
+   * Streams that this end serves to one connection at the same time. A cancelled stream counts until
+   * its generator has ended. A request beyond the bound is answered with the error -32000. Unread items
+   * of 32 streams take up to 256 KiB. Each further stream may add 8 KiB of text, or one larger item.
+   * Default: 16.
    */
   readonly streams?: number | undefined;
 }
@@ -208,10 +209,7 @@ export function contract<
   S2 extends Definitions = None,
   C2 extends Definitions = None,
 >(plan: ContractPlan<S, C>, other: Contract<S2, C2>): Contract<S & S2, C & C2>;
-export function contract(
-  plan: ContractPlan<Definitions, Definitions>,
-  other?: Contract<Definitions, Definitions>,
-): Contract<Definitions, Definitions> {
+export function contract(plan: ContractPlan<Definitions, Definitions>, other?: Plain): Plain {
   checkOptionNames('contract', plan, ['server', 'client'], 'ignore');
   const server = merged('server', plan.server, other);
   const client = merged('client', plan.client, other);
@@ -221,7 +219,7 @@ export function contract(
 function merged(
   end: End,
   definitions: Definitions = {},
-  other: Contract<Definitions, Definitions> | undefined,
+  other: Plain | undefined,
 ): Named<Definitions> {
   const own = named(end, definitions);
   if (other === undefined) return own;
@@ -238,7 +236,10 @@ function merged(
 /** The key of the events of clients, for a hub. */
 const CONTRACT_EVENTS: unique symbol = /* @__PURE__ */ Symbol.for('@ws/rpc: events');
 
-class NamedContract implements Contract<Definitions, Definitions>, Names {
+/** A contract of any names. */
+type Plain = Contract<Definitions, Definitions>;
+
+class NamedContract implements Plain, Names {
   readonly '@ws/contract' = true;
   readonly server: Named<Definitions>;
   readonly client: Named<Definitions>;
@@ -253,11 +254,7 @@ class NamedContract implements Contract<Definitions, Definitions>, Names {
     this.client = client;
   }
 
-  serve(
-    handlers: Handlers<Definitions, never>,
-    options?: HandlerOptions,
-  ): (conn: ConnLike, request?: unknown, ctx?: { readonly auth?: unknown }) => Promise<void> {
-    // Also without `this`.
+  readonly serve: Plain['serve'] = (handlers, options) => {
     if (isConnLike(handlers)) {
       throw new TypeError(
         'serve: expected handlers, got a Conn; pass chat.serve(handlers), not chat.serve',
@@ -273,12 +270,9 @@ class NamedContract implements Contract<Definitions, Definitions>, Names {
         return rejected(error);
       }
     };
-  }
+  };
 
-  listener(
-    handlers: Handlers<Definitions, never>,
-    options?: HandlerOptions,
-  ): (session: SessionLike, message: BorrowedMessage) => unknown {
+  readonly listener: Plain['listener'] = (handlers, options) => {
     const binding = this.#bind('listener', 'server', handlers, options);
     const listener = (session: SessionLike, message: BorrowedMessage): unknown => {
       const link = linkOfSession(session, 'server', this);
@@ -287,9 +281,9 @@ class NamedContract implements Contract<Definitions, Definitions>, Names {
     };
     // A hub refuses the text of an event as a value.
     return Object.assign(listener, { [CONTRACT_EVENTS]: this.client });
-  }
+  };
 
-  peer(target: SessionLike | ConnLike): Peer<Definitions> {
+  readonly peer: Plain['peer'] = (target) => {
     if (isReconnecting(target)) {
       throw new TypeError('peer: this end is the client; use the result of connect');
     }
@@ -308,23 +302,16 @@ class NamedContract implements Contract<Definitions, Definitions>, Names {
       if (link !== undefined) return this.#check(link);
       throw new TypeError('no contract reads this connection; use chat.serve, or chat.connect');
     });
-  }
+  };
 
-  connect(
-    target: ConnLike | ReconnectingConnLike,
-    handlers: Handlers<Definitions, never>,
-    options?: HandlerOptions,
-  ): Peer<Definitions> {
+  readonly connect: Plain['connect'] = (target, handlers, options) => {
     const binding = this.#bind('connect', 'client', handlers, options);
-    const link = this.#connect(target, binding);
+    let link: Link;
+    if (isReconnecting(target)) link = connectSeries(target, binding);
+    else if (isConnLike(target)) link = connectConn(target, binding);
+    else throw new TypeError(`connect: expected a Conn or a ReconnectingConn, got ${kind(target)}`);
     return this.peerOf(target, 'server', () => link);
-  }
-
-  #connect(target: ConnLike | ReconnectingConnLike, binding: Binding): Link {
-    if (isReconnecting(target)) return connectSeries(target, binding);
-    if (isConnLike(target)) return connectConn(target, binding);
-    throw new TypeError(`connect: expected a Conn or a ReconnectingConn, got ${kind(target)}`);
-  }
+  };
 
   /** @throws TypeError when the link is a client's, or lacks names of this contract. */
   #check(link: Link): Link {
@@ -372,11 +359,6 @@ class NamedContract implements Contract<Definitions, Definitions>, Names {
 /** Default of the option `streams`. */
 const MAX_STREAMS = 16;
 
-/** Every engine has this method: ECMAScript, section B.2.2.2. Its property is enumerable. */
-interface WithGetters {
-  __defineGetter__(name: string, get: () => unknown): void;
-}
-
 /** The second argument of a handler. All parts are its own. A handler may spread it. */
 class Context {
   readonly auth: unknown;
@@ -404,11 +386,10 @@ class Context {
     this.#link = link;
     this.#request = request;
     // Half the time of Object.defineProperty.
-    const own = this as unknown as WithGetters;
     // oxlint-disable-next-line typescript/unbound-method -- a getter has `this`
-    own.__defineGetter__('signal', Context.#signal);
+    this.__defineGetter__('signal', Context.#signal);
     // oxlint-disable-next-line typescript/unbound-method -- a getter has `this`
-    own.__defineGetter__('peer', Context.#peer);
+    this.__defineGetter__('peer', Context.#peer);
   }
 }
 

@@ -12,10 +12,13 @@ interface AbortSignal {
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 
-declare function btoa(data: string): string;
-
 declare function structuredClone<Value>(value: Value): Value;
 
 declare class TextEncoder {
   encode(text: string): { readonly length: number };
+}
+
+interface Object {
+  /** Every engine has this method: ECMAScript, section B.2.2.2. Its property is enumerable. */
+  __defineGetter__(name: string, get: () => unknown): void;
 }

@@ -4,7 +4,7 @@ import type { Carrier } from './carrier.ts';
 import type { StreamDefinition } from './definitions.ts';
 import type { Handler, Request } from './request.ts';
 import { ErrorCode, isRpcError, isSo, RpcError } from './rpc-error.ts';
-import { after, type Checked, check, checkEither, misfit } from './schema.ts';
+import { after, type Checked, check, checkEither, misfit, valueOf } from './schema.ts';
 import { errorText, resultText } from './wire.ts';
 
 /** The text of an answer; undefined for none. */
@@ -71,10 +71,9 @@ export class HandlerCaller {
     const result = run(value, this.#contextOf(request));
     return after(result, (answer) => {
       if (id === undefined || definition.kind === 'event') return undefined;
-      return after(check(definition.output, answer), ({ value, issues }) => {
-        if (issues === undefined) return resultText(id, value);
-        throw misfit(`the answer of ${definition.name} does not fit its schema`, issues);
-      });
+      return after(check(definition.output, answer), (checked) =>
+        resultText(id, valueOf(checked, `the answer of ${definition.name}`)),
+      );
     });
   }
 

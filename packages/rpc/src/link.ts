@@ -42,7 +42,7 @@ export interface Binding extends RequestsPlan {
   contextOf(link: Link, request: Request): unknown;
 }
 
-/** Codes of a close after which what the peer has sent is still handled. */
+/** After a close with one of these codes, messages that had arrived are still handled. */
 const NORMAL: readonly number[] = [1000, 1001, 1005];
 
 /** The links of connections and of ReconnectingConns. A connection has one. */
@@ -105,7 +105,7 @@ export class Link {
     const parsed = parse(text);
     if (typeof parsed === 'string') return requests.refuse(parsed, text);
     const { id, method, result, error } = parsed;
-    // A method by hand may answer undefined, which JSON leaves out.
+    // A method of another library may answer undefined. JSON leaves the result out then.
     const isAnswer =
       method === undefined &&
       (result !== undefined || error !== undefined || this.#calls?.awaits(id) === true);
@@ -170,12 +170,8 @@ export function serveConn(conn: ConnLike, binding: Binding, auth: unknown): Prom
   const receive = (message: BorrowedMessage): Promise<void> | undefined => link.take(message);
   const internals = internalsOf(conn);
   if (internals.receiveThen !== undefined) return internals.receiveThen(receive, SERVED);
-  return markHandled(
-    conn.receive(receive).then(
-      () => SERVED.ended(conn, undefined),
-      (error: unknown) => SERVED.ended(conn, { error }),
-    ),
-  );
+  const failed = (error: unknown): Promise<void> => SERVED.ended(conn, { error });
+  return markHandled(conn.receive(receive).then(() => SERVED.ended(conn, undefined), failed));
 }
 
 /** The end of all connections. A call of `serve` resolves when no handler runs. */

@@ -27,6 +27,7 @@ import {
 
 /** Bounds of the handlers that run out of order, and of the characters of their messages. */
 const MAX_RUNNING = { nested: 16, beside: 256 };
+type OutOfOrder = keyof typeof MAX_RUNNING;
 const MAX_RUNNING_SIZE = 1024 * 1024;
 /** Bound of the reported names of unknown events. */
 const MAX_UNKNOWN = 100;
@@ -60,17 +61,20 @@ export class Requests {
   readonly #waiting = new WaitingRequests();
   /** Requests with a running handler. */
   readonly #running: Request[] = [];
-  /** Running handlers with a place: at most `concurrency`. */
-  #places = 0;
-  /** Handlers that run out of order, and the characters of their messages. */
-  readonly #outOfOrder = { nested: { count: 0, size: 0 }, beside: { count: 0, size: 0 } };
+  /** Running handlers, and the characters of their messages. At most `concurrency` are ordered. */
+  readonly #counts: Readonly<Record<Place, { count: number; size: number }>> = {
+    ordered: { count: 0, size: 0 },
+    nested: { count: 0, size: 0 },
+    beside: { count: 0, size: 0 },
+    stream: { count: 0, size: 0 },
+  };
   /** Set while reading pauses. */
   #pause: Pause | undefined;
-  /** Reading continues. A pause has lasted too long, and no handler has settled since. */
+  /** Reading continues, because a pause has lasted too long and no handler has settled since. */
   #isStuck = false;
   /** The end of this connection ends a pause. */
   #watched: ConnLike | undefined;
-  /** Kept events take the room of the queue in a later turn. */
+  /** Whether kept events move to the queue in a later turn. */
   #refills = false;
   /** Resolves when no handler runs. */
   #idle: Deferred<void> | undefined;
@@ -91,7 +95,7 @@ export class Requests {
     this.#caller = new HandlerCaller(carrier, contextOf, (request, definition, handle) =>
       this.#serve(request, definition, handle),
     );
-    this.#answers = new Answers(carrier);
+    this.#answers = new Answers(carrier, () => this.readOn());
     this.#signs = new SignsOfLife(carrier, this.#answers);
     this.#handlers = handlers;
     this.#concurrency = concurrency;
@@ -117,7 +121,7 @@ export class Requests {
       const isRequest = method !== undefined && isId(id);
       return this.refuse(isRequest ? invalidText(id) : INVALID, text);
     }
-    if (this.#signs.takes(id, method, source, () => this.readOn())) return this.#untilRoom();
+    if (this.#signs.takes(id, method, source)) return this.#untilRoom();
     const handler = this.#handlers.get(method);
     const kind = handler?.definition.kind;
     const takes = kind === 'method' || (id === undefined ? kind === 'event' : kind === 'stream');
@@ -157,10 +161,10 @@ export class Requests {
   #add(request: Request, text: string): Promise<void> | undefined {
     const waiting = this.#waiting;
     request.callsBefore = this.#calls()?.begun ?? 0;
-    const isNext = waiting.isEmpty && this.#places < this.#concurrency;
+    const isNext = waiting.isEmpty && this.#hasPlace;
     if (isNext && this.#starting === undefined) {
       this.#start(request);
-      // The handler may have sent what was taken at once, in this process.
+      // With both ends in this process, messages of the handler may have arrived at once.
       this.#startNext();
       return undefined;
     }
@@ -205,20 +209,20 @@ export class Requests {
     return this.#calls()?.hasRequestAfter(first, callsOfHandler) === true;
   }
 
-  #hasRoom(place: 'nested' | 'beside'): boolean {
-    const { count, size } = this.#outOfOrder[place];
+  get #hasPlace(): boolean {
+    return this.#counts.ordered.count < this.#concurrency;
+  }
+
+  #hasRoom(place: OutOfOrder): boolean {
+    const { count, size } = this.#counts[place];
     return count < MAX_RUNNING[place] && size < MAX_RUNNING_SIZE;
   }
 
   /** Starts a handler beside those that run. */
-  #startOutOfOrder(request: Request, place: 'nested' | 'beside'): void {
+  #startOutOfOrder(request: Request, place: OutOfOrder): void {
     if (!this.#hasRoom(place)) return this.#overload(request);
     const done = this.#run(request);
-    if (done === undefined) return;
-    const running = this.#outOfOrder[place];
-    running.count++;
-    running.size += request.size;
-    this.#runs(request, done, place);
+    if (done !== undefined) this.#runs(request, done, place);
   }
 
   #untilRoom(): Promise<void> | undefined {
@@ -233,10 +237,10 @@ export class Requests {
   }
 
   /**
-   * Reading continues while this end waits for an answer of the other end, or to write to it, and while
-   * a handler waits for an item. They may follow, and the other end may read only after them. Reading
-   * also continues while a handler does not settle. Its cancel may follow. The bounds of kept events then end the
-   * connection.
+   * Reading continues while this end waits for an answer, an item, or for room to write. The next
+   * messages may bring it, or the other end may read only after it has written them. Reading also
+   * continues while a handler does not settle, because its cancel may follow. At their bound, kept events
+   * end the connection.
    */
   get #mustPause(): boolean {
     if (this.#isOverfull) return true;
@@ -280,7 +284,7 @@ export class Requests {
       typeof handler === 'string'
         ? handler
         : errorText(id!, ErrorCode.Busy, 'too many requests wait');
-    this.#answers.refuse(connection, text, () => this.readOn());
+    this.#answers.refuse(connection, text);
   }
 
   /** Ends a pause of reading when its reason has ended. */
@@ -300,9 +304,9 @@ export class Requests {
 
   /** Starts the handlers that may run. */
   #startNext(): void {
-    // A handler may send messages that are taken at once, in this process.
+    // With both ends in this process, messages of a handler may arrive at once.
     if (this.#starting !== undefined) return;
-    while (this.#places < this.#concurrency) {
+    while (this.#hasPlace) {
       const request = this.#waiting.shift();
       if (request === undefined) {
         this.#refillLater();
@@ -313,7 +317,7 @@ export class Requests {
     this.readOn();
   }
 
-  /** Other connections have their turn between. */
+  /** Later, so that other connections run in between. */
   #refillLater(): void {
     if (this.#refills || this.#waiting.isEmpty) return;
     this.#refills = true;
@@ -333,30 +337,29 @@ export class Requests {
     this.#starting = request;
     const done = this.#run(request);
     this.#starting = undefined;
-    if (done === undefined) return;
-    this.#places++;
-    this.#runs(request, done, 'ordered');
+    if (done !== undefined) this.#runs(request, done, 'ordered');
   }
 
   #runs(request: Request, done: Promise<void>, place: Place): void {
+    const counts = this.#counts[place];
+    counts.count++;
+    counts.size += request.size;
     request.place = place;
     this.#running.push(request);
-    // Called after the handler, which may only listen for the abort.
+    // After the call of the handler, which may do no more than listen for the abort.
     if (request.connection?.state === 'closed') request.cancel('the connection has ended');
     this.#carrier.runs?.(done);
     void done.then(() => {
       this.#running.splice(this.#running.indexOf(request), 1);
-      if (place === 'nested' || place === 'beside') {
-        const running = this.#outOfOrder[place];
-        running.count--;
-        running.size -= request.size;
-        this.#startAwaited();
-        this.readOn();
-      } else if (place === 'ordered') {
-        this.#places--;
+      counts.count--;
+      counts.size -= request.size;
+      if (place === 'ordered') {
         this.#isStuck = false;
         this.progressed();
         this.#startNext();
+      } else if (place !== 'stream') {
+        this.#startAwaited();
+        this.readOn();
       }
       if (this.#isIdle) this.#idle?.resolve();
     });
@@ -427,7 +430,7 @@ export class Requests {
     this.#reportSlow();
   }
 
-  /** Reports once the handler that requests have waited for in vain. */
+  /** Reports, once, a handler that requests have waited for in vain. */
   #reportSlow(): void {
     const slow = this.#running.find(({ isSlow }) => isSlow);
     if (slow === undefined || slow === this.#reportedSlow) return;

@@ -110,6 +110,16 @@ export function checkNow(schema: StandardSchema, value: unknown, owner: string):
   return result.value;
 }
 
+/**
+ * The value of a result.
+ *
+ * @throws JSONError when `what` does not fit.
+ */
+export function valueOf({ value, issues }: Checked, what: string): unknown {
+  if (issues === undefined) return value;
+  throw misfit(`${what} does not fit its schema`, issues);
+}
+
 /** The error of a value that does not fit, with its issues. */
 export function misfit(what: string, issues: readonly Issue[]): JSONError {
   const [first] = issues;

@@ -1,9 +1,9 @@
 import { Deferred, RESOLVED, schedulerOf, type TimerEntry } from '@ws/conn/internal';
-import { ACCEPTED, type Carrier, type Writer } from './carrier.ts';
+import { ACCEPTED, type Carrier } from './carrier.ts';
 import type { StreamDefinition } from './definitions.ts';
 import type { Handler, Request } from './request.ts';
 import { ErrorCode } from './rpc-error.ts';
-import { type Checked, check, misfit } from './schema.ts';
+import { check, valueOf } from './schema.ts';
 import { StreamWindow, type Windows } from './stream-window.ts';
 import { errorText, itemText, resultText } from './wire.ts';
 
@@ -21,7 +21,6 @@ export class ServedStream implements TimerEntry {
   readonly request: Request;
   readonly window: StreamWindow;
   readonly #carrier: Carrier;
-  readonly #writer: Writer;
   readonly #iterator: ItemSource;
   /** Returns the answer to an error, and reports the error, unless it is for the caller. */
   readonly #answerTo: (error: unknown) => string;
@@ -41,7 +40,6 @@ export class ServedStream implements TimerEntry {
     this.request = request;
     this.window = new StreamWindow(windows);
     this.#carrier = carrier;
-    this.#writer = carrier.writerOf(request.connection!);
     this.#iterator = iterator;
     this.#answerTo = answerTo;
     request.onCancel = () => this.#cancelled.resolve(undefined);
@@ -76,7 +74,8 @@ export class ServedStream implements TimerEntry {
         if (request.isCancelled) return undefined;
         if (done) break;
         const checked = check(item, value);
-        const text = this.#textOf(checked instanceof Promise ? await checked : checked);
+        const fits = checked instanceof Promise ? await checked : checked;
+        const text = itemText(request.id!, valueOf(fits, `an item of ${request.name}`));
         if (!this.#mayLeave(text.length)) await this.#untilItMayLeave(text.length);
         if (request.isCancelled) return undefined;
         this.window.add(text.length);
@@ -95,11 +94,6 @@ export class ServedStream implements TimerEntry {
     }
   }
 
-  #textOf({ value, issues }: Checked): string {
-    if (issues === undefined) return itemText(this.request.id!, value);
-    throw misfit(`an item of ${this.request.name} does not fit its schema`, issues);
-  }
-
   get #isConnected(): boolean {
     const { connection } = this.request;
     return connection === this.#carrier.connection && connection?.state === 'open';
@@ -108,7 +102,11 @@ export class ServedStream implements TimerEntry {
   /** Whether an item of `size` characters may leave now. */
   #mayLeave(size: number): boolean {
     const hasRoom = this.#isConnected && this.window.hasRoom(size);
-    return hasRoom && this.#writer.untilWritable() === undefined;
+    return hasRoom && this.#untilWritable() === undefined;
+  }
+
+  #untilWritable(): Promise<void> | undefined {
+    return this.#carrier.untilWritable(this.request.connection!);
   }
 
   /** Also resolves when the request is cancelled. */
@@ -116,7 +114,7 @@ export class ServedStream implements TimerEntry {
     while (!this.request.isCancelled && !this.#mayLeave(size)) {
       if (!this.#isConnected) this.request.cancel(CLOSING);
       else if (!this.window.hasRoom(size)) await this.window.untilTaken();
-      else await this.#writer.untilWritable()?.catch(() => {});
+      else await this.#untilWritable()?.catch(() => {});
     }
   }
 

@@ -29,7 +29,7 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
   slot: TimerEntry['slot'] = undefined;
   readonly #definition: StreamDefinition;
   readonly #options: CallOptions;
-  /** It keeps the calls of `next()` in their order, and tells an error once. */
+  /** It keeps the calls of `next()` in their order, and throws an error once. */
   readonly #results: AsyncGenerator<Item, undefined>;
   #calls: Calls | undefined;
   /** Undefined before the request. */
@@ -44,7 +44,7 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
   #end: End | undefined;
   /** Resolves when there is an item, or the end. */
   #news: Deferred<void> | undefined;
-  /** Items, and their characters, that were taken, and that the other end was not told. */
+  /** Items that were taken since the last report to the other end, and their characters. */
   #taken = 0;
   #takenSize = 0;
   #isTelling = false;
@@ -147,7 +147,7 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     }
   };
 
-  /** Ends the loop behind the items that wait. */
+  /** Ends the loop after the waiting items. */
   #stop(...end: End): void {
     if (this.#end !== undefined) return;
     this.#end = end;
@@ -155,7 +155,7 @@ export class StreamLoop implements AsyncIterableIterator<unknown, undefined>, Ti
     this.#wakeReader();
   }
 
-  /** Ends the loop without the items that wait. */
+  /** Ends the loop at once, and drops the waiting items. */
   #leave(...end: End): void {
     const call = this.#call;
     if (call === undefined) return;

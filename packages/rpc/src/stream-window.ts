@@ -14,13 +14,8 @@ const LEAST_SHARE = 8 * 1024;
 export const TOLD_ITEMS = 32;
 export const TOLD_SIZE = 4_096;
 
-/** The common part of the windows of a link. */
-export interface Windows {
-  /** Open windows. */
-  count: number;
-  /** Characters of the items in all of them. */
-  size: number;
-}
+/** The open windows of a link, and the characters of the items in all of them. */
+export type Windows = { count: number; size: number };
 
 /** The items of a stream that have left, and that its reader has not taken. */
 export class StreamWindow {
@@ -37,7 +32,7 @@ export class StreamWindow {
   /** Whether an item of `size` characters may leave. A large one leaves alone. */
   hasRoom(size: number): boolean {
     if (this.#sizes.length >= MAX_ITEMS) return false;
-    // The reader may have taken all of them. It tells later.
+    // The reader may have taken all of them. Its report follows later.
     if (this.#size < TOLD_SIZE) return true;
     const { count, size: all } = this.#windows;
     const own = this.#size + size;

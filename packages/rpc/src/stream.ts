@@ -6,12 +6,11 @@ import { ServedStreams } from './served-streams.ts';
 import { StreamLoop } from './stream-loop.ts';
 
 /** The code of streams, which a contract has through the definition of a stream. */
-export interface StreamCode {
+const CODE: {
   readonly StreamLoop: typeof StreamLoop;
   readonly ServedStreams: typeof ServedStreams;
-}
-
-const CODE: StreamCode = { StreamLoop, ServedStreams };
+} = { StreamLoop, ServedStreams };
+export type StreamCode = typeof CODE;
 
 /**
  * A request, answered by a series of items, at the pace of its reader. The handler returns any

@@ -114,9 +114,9 @@ export function invalidText(id: Id): string {
   return errorText(id, ErrorCode.InvalidRequest, 'Invalid Request');
 }
 
-/** The text that cancels the request `id`. */
-export function cancelText(id: number): string {
-  return `{"jsonrpc":"2.0","method":"${CANCEL}","params":{"id":${id}}}`;
+/** The text of an event of this library. */
+export function signalText(method: string, params?: object): string {
+  return JSON.stringify({ jsonrpc: '2.0', method, params });
 }
 
 /**
@@ -127,11 +127,6 @@ export function cancelText(id: number): string {
 export function itemText(id: Id, value: unknown): string {
   const item = valueText(value);
   return `{"jsonrpc":"2.0","method":"${ITEM}","params":{"id":${idText(id)},"items":[${item}]}}`;
-}
-
-/** The text that says that the reader of the stream `id` has taken `n` items. */
-export function moreText(id: number, n: number): string {
-  return `{"jsonrpc":"2.0","method":"${MORE}","params":{"id":${id},"n":${n}}}`;
 }
 
 function idText(id: Id): string {

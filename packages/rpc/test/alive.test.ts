@@ -2,14 +2,11 @@
 import { connPair } from '@ws/conn';
 import { Hub } from '@ws/hub';
 import { contract, method } from '@ws/rpc';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { until } from './pairs.ts';
+import { until, useFakeClock } from './pairs.ts';
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-});
-afterEach(() => void vi.useRealTimers());
+useFakeClock();
 
 const jobs = contract({ server: { job: method(z.number(), z.null()) } });
 const QUESTION = '{"jsonrpc":"2.0","id":"$/alive","method":"$/alive"}';

@@ -1,17 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BackpressureError, CloseError, connPair, JSONError, TimeoutError } from '@ws/conn';
 import { contract, event, method, RpcError } from '@ws/rpc';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { chat, clientHandlers, serverHandlers, settled, setUp, setUpRaw, until } from './pairs.ts';
+import {
+  chat,
+  clientHandlers,
+  failure,
+  serverHandlers,
+  settled,
+  setUp,
+  setUpRaw,
+  throws,
+  until,
+  useFakeClock,
+} from './pairs.ts';
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
+useFakeClock();
 
 const never = (): Promise<never> => new Promise(() => {});
 
@@ -89,7 +94,7 @@ describe('a call', () => {
     const [client, server] = connPair();
     const peer = chat.connect(client, clientHandlers);
     const call = peer.nothing();
-    const late = peer.add([1, 2]).catch((error: unknown) => error);
+    const late = failure(peer.add([1, 2]));
     await server.readMessage();
     await server.send('{"jsonrpc":"2.0","id":1}');
     await server.send('{"jsonrpc":"2.0","id":2}');
@@ -121,12 +126,10 @@ describe('a call', () => {
   it('rejects with the RpcError of the handler', async () => {
     const { peer, reports } = setUp({
       server: {
-        add: () => {
-          throw new RpcError(404, 'no such room', { room: 1 });
-        },
+        add: throws(new RpcError(404, 'no such room', { room: 1 })),
       },
     });
-    const error = await peer.add([1, 2]).catch((reason: unknown) => reason);
+    const error = await failure(peer.add([1, 2]));
     expect(error).toBeInstanceOf(RpcError);
     expect(error).toMatchObject({ code: 404, message: 'no such room', data: { room: 1 } });
     expect(reports).toEqual([]);
@@ -196,7 +199,7 @@ describe('a call', () => {
 
   it('rejects with -32602 and the issues for an input that does not fit', async () => {
     const { peer } = setUp();
-    const error = await peer.say({ text: 1 } as never).catch((reason: unknown) => reason);
+    const error = await failure(peer.say({ text: 1 } as never));
     expect(error).toMatchObject({ code: -32_602, data: { issues: [{ path: ['text'] }] } });
   });
 
@@ -210,7 +213,7 @@ describe('a call', () => {
         },
       },
     });
-    const failed = peer.add([1, 2]).catch((error: unknown) => error);
+    const failed = failure(peer.add([1, 2]));
     await settled(clientConn);
     await vi.advanceTimersByTimeAsync(30_100);
     expect(await failed).toBeInstanceOf(TimeoutError);
@@ -222,7 +225,7 @@ describe('a call', () => {
     const { peer, clientConn, reports } = setUp({
       server: { add: (_, { signal }) => sleep(60_000, 0, { signal }) },
     });
-    const failed = peer.add([1, 2], { timeout: 100 }).catch((error: unknown) => error);
+    const failed = failure(peer.add([1, 2], { timeout: 100 }));
     await settled(clientConn);
     await vi.advanceTimersByTimeAsync(150);
     expect(await failed).toBeInstanceOf(TimeoutError);
@@ -233,7 +236,7 @@ describe('a call', () => {
   it('ends by its signal', async () => {
     const { peer, clientConn } = setUp({ server: { add: never } });
     const control = new AbortController();
-    const failed = peer.add([1, 2], { signal: control.signal }).catch((error: unknown) => error);
+    const failed = failure(peer.add([1, 2], { signal: control.signal }));
     await settled(clientConn);
     const reason = new Error('the user has left');
     control.abort(reason);
@@ -271,9 +274,7 @@ describe('a call', () => {
     { aborted: false, addEventListener: () => {} },
     {
       aborted: false,
-      addEventListener: () => {
-        throw new Error('no listeners');
-      },
+      addEventListener: throws(new Error('no listeners')),
       removeEventListener: () => {},
     },
   ])('rejects for a signal that cannot be used, and the next one is sent', async (signal) => {
@@ -288,7 +289,7 @@ describe('a call', () => {
     const control = new AbortController();
     const ended = peer.say({ text: '' }, { signal: control.signal }).catch(() => 'ended');
     const events = Array.from({ length: 2_000 }, () =>
-      peer.typing({ room: 'x'.repeat(1_000) }).catch((error: unknown) => error),
+      failure(peer.typing({ room: 'x'.repeat(1_000) })),
     );
     control.abort();
     expect(await ended).toBe('ended');
@@ -303,7 +304,7 @@ describe('a call', () => {
 
   it('rejects with a CloseError when the connection ends first', async () => {
     const { peer, serverConn, clientConn } = setUp({ server: { add: never } });
-    const failed = peer.add([1, 2]).catch((error: unknown) => error);
+    const failed = failure(peer.add([1, 2]));
     await settled(clientConn);
     void serverConn.close(4000, 'bye');
     const error = await failed;
@@ -374,9 +375,7 @@ describe('an event', () => {
     const failure = new Error('the handler');
     const { peer, reports, clientConn } = setUp({
       server: {
-        typing: () => {
-          throw failure;
-        },
+        typing: throws(failure),
       },
     });
     await peer.typing({ room: 'a' });

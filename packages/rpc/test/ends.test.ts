@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { openSocket } from '../../browser/test/fake-web-socket.ts';
 import { connected } from '../../fetch/test/fake-conn.ts';
-import { until } from './pairs.ts';
+import { failure, series, until } from './pairs.ts';
 
 const names = { ask: method(z.number(), z.number()), note: event(z.undefined()) };
 const asks = contract({ server: names, client: names });
@@ -102,9 +102,8 @@ describe.each(Object.keys(kinds))('calls through %s', (kind) => {
   it.each(Object.keys(ends))('that are sent, or wait, reject at %s', async (name) => {
     const [code, endIt] = ends[name]!;
     const end = kinds[kind]!();
-    const caught = (call: Promise<unknown>) => call.catch((error: unknown) => error);
     const calls = Array.from({ length: 258 }, (_, i) =>
-      caught(end.peer.ask(i, { timeout: false })),
+      failure(end.peer.ask(i, { timeout: false })),
     );
     // An event does not wait behind requests that wait for answers.
     await end.peer.note();
@@ -114,30 +113,20 @@ describe.each(Object.keys(kinds))('calls through %s', (kind) => {
       expect(error).toBeInstanceOf(CloseError);
       expect(error).toMatchObject({ closeCode: code });
     }
-    expect(await caught(end.peer.ask(0))).toMatchObject({ closeCode: code });
-    expect(await caught(end.peer.note())).toBeInstanceOf(Error);
+    expect(await failure(end.peer.ask(0))).toMatchObject({ closeCode: code });
+    expect(await failure(end.peer.note())).toBeInstanceOf(Error);
   });
 });
 
 describe('calls through a ReconnectingConn', () => {
   it('that are sent reject at each end, and those that wait are sent on the next', async () => {
     const socketEnds = [4000, 1001, 1006];
-    const servers: ReturnType<typeof connPair>[number][] = [];
-    const live = new ReconnectingConn(
-      async () => {
-        const [client, server] = connPair();
-        servers.push(server);
-        return client;
-      },
-      { minDelay: 1, maxDelay: 1 },
-    );
+    const { servers, live } = series();
     const peer = asks.connect(live, handlers);
     for (const code of socketEnds) {
       await until(() => expect(live.conn?.state).toBe('open'));
       const count = servers.length;
-      const sent = Array.from({ length: 256 }, (_, i) =>
-        peer.ask(i).catch((error: unknown) => error),
-      );
+      const sent = Array.from({ length: 256 }, (_, i) => failure(peer.ask(i)));
       const waiting = peer.ask(1_000);
       const server = servers.at(-1)!;
       if (code === 1006) server.terminate();

@@ -2,19 +2,26 @@ import { connPair, JSONError } from '@ws/conn';
 import { contract, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { call, INVALID, never, settled, setUpRaw } from './pairs.ts';
+import { call, failure, INVALID, never, settled, setUpRaw } from './pairs.ts';
 
 describe('a foreign id', () => {
-  it.each(['0', '-7', '1.5', '9007199254740991', '"9007199254740993"', '"\\u0000"', '""', 'null'])(
-    '%s comes back',
-    async (id) => {
-      const { client, serverConn } = setUpRaw();
-      await client.send(`{"jsonrpc":"2.0","id":${id},"method":"add","params":[1,2]}`);
-      const answer = (await client.readMessage()).text();
-      expect(answer).toBe(`{"jsonrpc":"2.0","id":${id},"result":3}`);
-      expect(serverConn.state).toBe('open');
-    },
-  );
+  it.each([
+    '0',
+    '-7',
+    '1.5',
+    '9007199254740991',
+    '"9007199254740993"',
+    '"a b"',
+    '"\\u0000"',
+    '""',
+    'null',
+  ])('%s comes back', async (id) => {
+    const { client, serverConn } = setUpRaw();
+    await client.send(`{"jsonrpc":"2.0","id":${id},"method":"add","params":[1,2]}`);
+    const answer = (await client.readMessage()).text();
+    expect(answer).toBe(`{"jsonrpc":"2.0","id":${id},"result":3}`);
+    expect(serverConn.state).toBe('open');
+  });
 
   it.each(['1e400', '-1e400', '9007199254740993', '1e300', 'true', '[]', '{}', '[1]'])(
     '%s is none: no answer could have it',
@@ -80,7 +87,7 @@ describe('an answer', () => {
   it.each([
     '{"jsonrpc":"2.0","id":1,"result":true}',
     '{"jsonrpc":"2.0","id":"1","result":true}',
-    '{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":""}}',
+    '{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Invalid Request"}}',
     '{"jsonrpc":"2.0","id":{},"result":true}',
     '{"jsonrpc":"2.0","result":true}',
     '{"jsonrpc":"2.0","id":"__proto__","result":true}',
@@ -116,7 +123,7 @@ describe('an answer', () => {
     ['{"code":1e400,"message":""}'],
   ])('with the error %s rejects with a JSONError', async (fault) => {
     const { client, next, toClient } = setUpRaw();
-    const answer = toClient.confirm({ question: '' }).catch((reason: unknown) => reason);
+    const answer = failure(toClient.confirm({ question: '' }));
     await next();
     await client.send(`{"jsonrpc":"2.0","id":1,"error":${fault}}`);
     expect(await answer).toBeInstanceOf(JSONError);

@@ -13,7 +13,7 @@ import { CancellationTokenSource } from 'vscode-jsonrpc';
 import { createWebSocketConnection, toSocket } from 'vscode-ws-jsonrpc';
 import { WebSocket, WebSocketServer } from 'ws';
 import { z } from 'zod';
-import { until } from './pairs.ts';
+import { throws, until } from './pairs.ts';
 
 const say = method(z.object({ text: z.string() }), z.string());
 const calculator = contract({
@@ -34,9 +34,7 @@ async function ours(
     { host: '127.0.0.1' },
     calculator.serve({
       say: ({ text }) => `said ${text}`,
-      fail: () => {
-        throw new RpcError(7, 'no', { why: 'seven' });
-      },
+      fail: throws(new RpcError(7, 'no', { why: 'seven' })),
       typing: () => {},
       ...more,
     }),

@@ -4,7 +4,7 @@ import { serveRooms } from '@ws/hub/rooms';
 import { contract, event, method, RpcError } from '@ws/rpc';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { chat, serverHandlers, setUpRaw } from './pairs.ts';
+import { chat, serverHandlers, setUpRaw, throws } from './pairs.ts';
 
 const names = { who: method(z.undefined(), z.array(z.string())), note: event(z.number()) };
 const both = contract({ server: names, client: names });
@@ -88,9 +88,7 @@ describe('another copy of the package', () => {
     const other = await import('@ws/rpc');
     expect(other.RpcError).not.toBe(RpcError);
     const { ask, reports } = setUpRaw({
-      say: () => {
-        throw new other.RpcError(404, 'no such room', { room: 1 });
-      },
+      say: throws(new other.RpcError(404, 'no such room', { room: 1 })),
     });
     expect(await ask({ jsonrpc: '2.0', id: 1, method: 'say', params: { text: '' } })).toMatchObject(
       { error: { code: 404, message: 'no such room', data: { room: 1 } } },

@@ -1,17 +1,19 @@
 import { BackpressureError, CloseError, type Conn, connPair, TimeoutError } from '@ws/conn';
 import { Hub, type Session } from '@ws/hub';
 import { contract, method } from '@ws/rpc';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { chat, clientHandlers, serverHandlers, settled, until } from './pairs.ts';
+import {
+  chat,
+  clientHandlers,
+  failure,
+  serverHandlers,
+  settled,
+  until,
+  useFakeClock,
+} from './pairs.ts';
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
+useFakeClock();
 
 type Handlers = Parameters<typeof chat.listener<Session>>[0];
 
@@ -96,7 +98,7 @@ describe('a contract on a hub', () => {
   it('rejects calls after the end of the session', async () => {
     const { client, session } = setUp();
     const peer = chat.peer(session);
-    const open = peer.confirm({ question: '' }).catch((error: unknown) => error);
+    const open = failure(peer.confirm({ question: '' }));
     await settled(client);
     await client.close(4000, 'bye');
     expect(await open).toBeInstanceOf(CloseError);
@@ -169,7 +171,7 @@ describe('a contract on a hub', () => {
       },
     });
     const peer = chat.connect(client, clientHandlers);
-    const calls = ['a', 'b'].map((text) => peer.twice(text).catch((error: unknown) => error));
+    const calls = ['a', 'b'].map((text) => failure(peer.twice(text)));
     await until(() => expect(release).toHaveLength(1));
     void session.close(4401, 'logged out');
     release[0]!();
@@ -186,7 +188,7 @@ describe('a contract on a hub', () => {
       },
     });
     const peer = chat.connect(client, clientHandlers);
-    const call = peer.twice('a').catch((error: unknown) => error);
+    const call = failure(peer.twice('a'));
     await until(() => expect(release).toHaveLength(1));
     const closing = hub.close({ timeout: 1_000 });
     expect(await call).toMatchObject({ closeCode: 1001 });

@@ -4,10 +4,10 @@ import { Hub, type Session } from '@ws/hub';
 import { dial } from '@ws/node-client';
 import { serve } from '@ws/node-server';
 import { contract, event, method } from '@ws/rpc';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { openSocket } from '../../browser/test/fake-web-socket.ts';
-import { call, never, until } from './pairs.ts';
+import { call, never, until, useFakeClock } from './pairs.ts';
 
 const Padded = z.object({ n: z.number(), pad: z.string() });
 const pings = contract({
@@ -136,13 +136,7 @@ const ack = (length: number): string =>
   JSON.stringify({ jsonrpc: '2.0', method: 'ack', params: { n: 0, pad: 'x'.repeat(length) } });
 
 describe('events behind a handler that does not settle', () => {
-  beforeEach(() => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-  });
-
-  afterEach(() => {
-    vi.useRealTimers();
-  });
+  useFakeClock();
 
   it.each(['serve', 'listener'])(
     'are kept up to maxBufferedAmount; then reading pauses, and 1013 ends the connection, through %s',
@@ -297,13 +291,7 @@ describe('events behind a handler that does not settle', () => {
 });
 
 describe('requests of a peer that does not read their refusals', () => {
-  beforeEach(() => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-  });
-
-  afterEach(() => {
-    vi.useRealTimers();
-  });
+  useFakeClock();
 
   it('end the connection with 1013 after 10 s, and the report says so', async () => {
     const { client, server, reports } = stuck('serve', {});

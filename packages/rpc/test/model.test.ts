@@ -1,7 +1,8 @@
 import { BackpressureError, Conn, type Transport, type TransportSink } from '@ws/conn';
 import { contract, event, method, RpcError } from '@ws/rpc';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
+import { useFakeClock } from './pairs.ts';
 
 // Random programs of two ends: events, calls, handlers that send and ask, small bounds, slow
 // transports. A model of the promise: each accepted event reaches a handler, in order, or both ends see
@@ -124,13 +125,7 @@ type Peer = ReturnType<typeof both.connect>;
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
+useFakeClock();
 
 /** One end: what it sent, what was accepted, and what its handlers got. */
 class End {

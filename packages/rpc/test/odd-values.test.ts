@@ -4,7 +4,7 @@ import { serve } from '@ws/node-server';
 import { contract, event, method, RpcError } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { call, chat, clientHandlers, serverHandlers, setUpRaw, until } from './pairs.ts';
+import { call, chat, clientHandlers, serverHandlers, setUpRaw, throws, until } from './pairs.ts';
 
 /** A promise of a careless library. */
 function badThenable(): unknown {
@@ -28,12 +28,7 @@ describe('a schema', () => {
     '~standard': { version: 1, vendor: 'odd', validate } as never,
   });
   const failures: [string, (value: unknown) => unknown][] = [
-    [
-      'throws',
-      () => {
-        throw new Error('secret');
-      },
-    ],
+    ['throws', () => throws(new Error('secret'))()],
     ['rejects', () => Promise.reject(new Error('secret'))],
     ['returns nothing', () => undefined],
     ['returns issues that are none', () => ({ issues: 'secret' })],
@@ -80,12 +75,7 @@ describe('a handler', () => {
   it.each([
     ['a thenable that throws', badThenable],
     ['undefined as an error', () => Promise.reject(undefined)],
-    [
-      'a revoked Proxy',
-      () => {
-        throw revokedProxy();
-      },
-    ],
+    ['a revoked Proxy', throws(revokedProxy())],
     ['a rejection with a revoked Proxy', () => Promise.reject(revokedProxy())],
     [
       'an error whose text throws',
@@ -97,17 +87,10 @@ describe('a handler', () => {
         };
       },
     ],
-    [
-      'an RpcError with data that JSON does not have',
-      () => {
-        throw new RpcError(1, 'secret', 1n);
-      },
-    ],
+    ['an RpcError with data that JSON does not have', throws(new RpcError(1, 'secret', 1n))],
     [
       'an RpcError with another code',
-      () => {
-        throw Object.assign(new RpcError(1, 'secret'), { code: Number.NaN });
-      },
+      throws(Object.assign(new RpcError(1, 'secret'), { code: Number.NaN })),
     ],
     [
       'an RpcError with a cycle',

@@ -5,7 +5,7 @@ import { ReconnectingConn } from '@ws/reconnect';
 import { contract, event, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { chat, clientHandlers, never, serverHandlers, setUp, until } from './pairs.ts';
+import { chat, clientHandlers, failure, never, serverHandlers, setUp, until } from './pairs.ts';
 
 describe('one connection', () => {
   const other = contract({ server: { other: method(z.any(), z.any()) }, client: {} });
@@ -65,7 +65,7 @@ describe('server.close', () => {
     });
     const server = await serve({ host: '127.0.0.1' }, handler);
     const peer = chat.connect(await dial(server.url), clientHandlers);
-    const answer = peer.twice('a').catch((error: unknown) => error);
+    const answer = failure(peer.twice('a'));
     await until(() => expect(release).toBeDefined());
     const closing = server.close({ timeout: 60_000 });
     expect(await answer).toMatchObject({ closeCode: 1001 });
@@ -82,7 +82,7 @@ describe('server.close', () => {
     };
     const server = await serve({ host: '127.0.0.1' }, chat.serve({ ...serverHandlers, twice }));
     const peer = chat.connect(await dial(server.url), clientHandlers);
-    const answer = peer.twice('a').catch((error: unknown) => error);
+    const answer = failure(peer.twice('a'));
     await until(() => expect(runs).toBe(1));
     expect(await server.close({ timeout: 50 })).toMatchObject({ handlersPending: 1 });
     expect(await answer).toBeInstanceOf(CloseError);

@@ -1,5 +1,7 @@
 import { type Conn, connPair } from '@ws/conn';
+import { ReconnectingConn } from '@ws/reconnect';
 import { contract, event, method } from '@ws/rpc';
+import { afterEach, beforeEach, vi } from 'vitest';
 import { z } from 'zod';
 
 /** The contract of the tests. */
@@ -66,6 +68,22 @@ export function setUpRaw(server: Partial<ServerHandlers> = {}, concurrency = 1) 
   return { client, serverConn, serving, next, ask, toClient: chat.peer(serverConn), reports };
 }
 
+/**
+ * A ReconnectingConn, and the servers of its connections, one after the other.
+ *
+ * @param serve - Gets each server.
+ */
+export function series(serve: (server: Conn) => void = () => {}) {
+  const servers: Conn[] = [];
+  const dial = async (): Promise<Conn> => {
+    const [client, server] = connPair();
+    servers.push(server);
+    serve(server);
+    return client;
+  };
+  return { servers, live: new ReconnectingConn(dial, { minDelay: 1, maxDelay: 1 }) };
+}
+
 /** Resolves when all messages between the ends of a pair have arrived. */
 export async function settled(conn: Conn): Promise<void> {
   await conn.ping();
@@ -96,3 +114,23 @@ export const INVALID = {
 };
 
 export const never = (): Promise<never> => new Promise(() => {});
+
+/** A handler that throws `error`. */
+export const throws = (error: unknown) => (): never => {
+  throw error;
+};
+
+/** The error of a promise that rejects. */
+export const failure = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+
+/** Each test of the file, or of the `describe`, has a fake clock. */
+export function useFakeClock(): void {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  });
+  afterEach(() => void vi.useRealTimers());
+}

@@ -3,7 +3,7 @@ import { ReconnectingConn } from '@ws/reconnect';
 import { contract, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { until } from './pairs.ts';
+import { failure, series, until } from './pairs.ts';
 
 const jobs = contract({
   server: {
@@ -52,7 +52,7 @@ describe('a contract on a ReconnectingConn', () => {
 
   it('rejects an open request when the connection breaks', async () => {
     const { peer, servers, redial, live } = setUp({ once: never });
-    const call = peer.once('a').catch((error: unknown) => error);
+    const call = failure(peer.once('a'));
     await until(() => expect(servers[0]?.stats.messagesIn).toBe(1));
     servers[0]!.terminate();
     expect(await call).toBeInstanceOf(CloseError);
@@ -84,7 +84,7 @@ describe('a contract on a ReconnectingConn', () => {
     await peer.once('a');
     servers[0]!.terminate();
     await until(() => expect(live.state).not.toBe('open'));
-    const error = await peer.once('b', { timeout: 20 }).catch((reason: unknown) => reason);
+    const error = await failure(peer.once('b', { timeout: 20 }));
     expect(error).toBeInstanceOf(TimeoutError);
     expect(String(error)).toMatch(/was not sent/);
     await live.close();
@@ -92,15 +92,7 @@ describe('a contract on a ReconnectingConn', () => {
 
   it('answers no request of an earlier connection on a later one', async () => {
     let release: (() => void) | undefined;
-    const servers: Conn[] = [];
-    const live = new ReconnectingConn(
-      async () => {
-        const [client, server] = connPair();
-        servers.push(server);
-        return client;
-      },
-      { minDelay: 1, maxDelay: 1 },
-    );
+    const { servers, live } = series();
     jobs.connect(live, {
       confirm: async (text) => {
         if (text === 'first') await new Promise<void>((resolve) => (release = resolve));

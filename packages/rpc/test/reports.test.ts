@@ -6,7 +6,7 @@ import { contract, event, method, RpcError } from '@ws/rpc';
 import { roomsOf } from '@ws/rpc/rooms';
 import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { settled, until } from './pairs.ts';
+import { failure, settled, throws, until } from './pairs.ts';
 
 const disk = contract({
   server: { save: method(z.object({ n: z.number() }), z.number()), said: event(z.number()) },
@@ -24,9 +24,7 @@ function setUp(way: 'connect' | 'ReconnectingConn') {
   const report = (error: unknown, { where }: { where: string }) =>
     void reports.push([String(error), where]);
   const [near, far] = connPair({ client: { report } });
-  const save = () => {
-    throw new RpcError(507, 'disk full');
-  };
+  const save = throws(new RpcError(507, 'disk full'));
   void disk
     .serve({ save, said: () => undefined })(far)
     .catch(() => {});
@@ -117,7 +115,7 @@ describe('a call after the end of its connection', () => {
   it('says so, and is reported when no code awaits it', async () => {
     const { near, peer, reports } = setUp('connect');
     await near.close();
-    const error = await peer.save({ n: 1 }).catch((reason: unknown) => reason);
+    const error = await failure(peer.save({ n: 1 }));
     expect(error).toBeInstanceOf(CloseError);
     expect(String(error)).toMatch(/the connection has ended/);
     expect(await peer.said(1).catch(String)).toMatch(/the connection has ended/);

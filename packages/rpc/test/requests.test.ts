@@ -1,17 +1,11 @@
 import { connPair } from '@ws/conn';
 import { Hub, type Session } from '@ws/hub';
 import { contract, method } from '@ws/rpc';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { call, settled, setUp, setUpRaw, until } from './pairs.ts';
+import { call, failure, settled, setUp, setUpRaw, until, useFakeClock } from './pairs.ts';
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
+useFakeClock();
 
 /** A handler. The test settles its calls, in their order. */
 function manual() {
@@ -65,8 +59,8 @@ describe('handlers', () => {
   it('keep their place when the call is cancelled, and the one behind is reported', async () => {
     const { started, say } = manual();
     const { peer, clientConn, reports } = setUp({ server: { say } });
-    const first = peer.say({ text: 'first' }, { timeout: 1000 }).catch((error: unknown) => error);
-    const second = peer.say({ text: 'second' }, { timeout: 2000 }).catch((error: unknown) => error);
+    const first = failure(peer.say({ text: 'first' }, { timeout: 1000 }));
+    const second = failure(peer.say({ text: 'second' }, { timeout: 2000 }));
     await settled(clientConn);
     await vi.advanceTimersByTimeAsync(2_100);
     await Promise.all([first, second]);
@@ -74,7 +68,7 @@ describe('handlers', () => {
     expect(started).toEqual(['first']);
     expect(reports).toHaveLength(1);
     expect(String(reports[0])).toMatch(/handler of say has not settled/);
-    const third = peer.say({ text: 'third' }, { timeout: 1000 }).catch((error: unknown) => error);
+    const third = failure(peer.say({ text: 'third' }, { timeout: 1000 }));
     await vi.advanceTimersByTimeAsync(2_100);
     await third;
     await settled(clientConn);
@@ -107,7 +101,7 @@ describe('handlers', () => {
       },
     })(server, undefined, { auth: { name: 'ann' } });
     const peer = whoami.connect(client, {});
-    const call = peer.whoami().catch((error: unknown) => error);
+    const call = failure(peer.whoami());
     await settled(client);
     await client.close();
     await call;
@@ -123,7 +117,7 @@ describe('handlers', () => {
     const served = serving.then(() => {
       isServed = true;
     });
-    const call = peer.say({ text: '' }).catch((error: unknown) => error);
+    const call = failure(peer.say({ text: '' }));
     await settled(clientConn);
     await clientConn.close();
     await call;
@@ -159,7 +153,7 @@ describe('the end of a connection', () => {
       },
       client: { confirm: () => new Promise<never>(() => {}) },
     });
-    const asked = peer.say({ text: '' }).catch((error: unknown) => error);
+    const asked = failure(peer.say({ text: '' }));
     await settled(clientConn);
     clientConn.terminate();
     await serving.catch(() => {});

@@ -1,9 +1,8 @@
-import { CloseError, type Conn, connPair } from '@ws/conn';
-import { ReconnectingConn } from '@ws/reconnect';
+import { CloseError } from '@ws/conn';
 import { contract, event, method } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { until } from './pairs.ts';
+import { series, until } from './pairs.ts';
 
 describe('a reconnect', () => {
   const jobs = contract({
@@ -17,15 +16,7 @@ describe('a reconnect', () => {
 
   /** A client of servers that the test reads by hand. */
   async function setUpSeries() {
-    const servers: Conn[] = [];
-    const live = new ReconnectingConn(
-      async () => {
-        const [client, server] = connPair();
-        servers.push(server);
-        return client;
-      },
-      { minDelay: 1, maxDelay: 1 },
-    );
+    const { servers, live } = series();
     const peer = jobs.connect(live, {});
     await until(() => expect(servers).toHaveLength(1));
     const read = async (i: number) => (await servers[i]!.readMessage()).json() as { id: number };

@@ -2,7 +2,7 @@
 import { dial } from '@ws/node-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lacksRuntime, RUNTIMES, type Running, start } from '../../fetch/test/runtimes.ts';
-import { until } from './pairs.ts';
+import { failure, until } from './pairs.ts';
 import { chat } from './program/contract.mjs';
 
 const PROGRAM = `${import.meta.dirname}/program`;
@@ -53,7 +53,7 @@ describe.each(RUNTIMES.filter((name) => !lacksRuntime(name)))('a contract on %s'
       const { conn, peer } = await open('ann');
       await expect(peer.fail()).rejects.toMatchObject({ code: 7, data: { why: 'seven' } });
       await expect(peer.say({} as never)).rejects.toMatchObject({ code: -32_602 });
-      const slow = peer.slow(undefined, { timeout: false }).catch((error: unknown) => error);
+      const slow = failure(peer.slow(undefined, { timeout: false }));
       await peer.typing({ room: 'behind' });
       await conn.close(4000, 'bye');
       expect(await slow).toMatchObject({ closeCode: 4000 });

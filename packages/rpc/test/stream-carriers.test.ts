@@ -5,7 +5,7 @@ import { serveRooms } from '@ws/hub/rooms';
 import { ReconnectingConn } from '@ws/reconnect';
 import { roomsOf } from '@ws/rpc/rooms';
 import { describe, expect, it } from 'vitest';
-import { until } from './pairs.ts';
+import { series, until } from './pairs.ts';
 import { agent, byHand, collect, failure, Log, numbers, quiet, turn } from './stream-pairs.ts';
 
 function setUpHub(options: ConstructorParameters<typeof Hub>[0] = {}, client: object = {}) {
@@ -178,18 +178,11 @@ describe('a stream beside rooms', () => {
 describe('a stream of a ReconnectingConn', () => {
   function setUpSeries() {
     const log = new Log();
-    const servers: Conn[] = [];
-    const live = new ReconnectingConn(
-      async () => {
-        const [client, server] = connPair();
-        servers.push(server);
-        agent
-          .serve(log.handlers)(server)
-          .catch(() => {});
-        return client;
-      },
-      { minDelay: 1, maxDelay: 1 },
-    );
+    const { servers, live } = series((server) => {
+      agent
+        .serve(log.handlers)(server)
+        .catch(() => {});
+    });
     return { log, servers, live, peer: agent.connect(live, log.handlers) };
   }
 

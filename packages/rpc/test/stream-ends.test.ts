@@ -1,18 +1,12 @@
 // Each way in which a stream ends, at both ends.
 import { CloseError, connPair, JSONError, type StandardSchema, TimeoutError } from '@ws/conn';
 import { contract, RpcError, stream } from '@ws/rpc';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { never, settled, until } from './pairs.ts';
-import { agent, byHand, collect, failure, setUp } from './stream-pairs.ts';
+import { never, settled, throws, until, useFakeClock } from './pairs.ts';
+import { agent, begun, byHand, collect, DONE, drain, failure, setUp } from './stream-pairs.ts';
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
+useFakeClock();
 
 describe('an error of a generator', () => {
   it('comes once, after the items, and is an RpcError of the handler', async () => {
@@ -27,7 +21,7 @@ describe('an error of a generator', () => {
     expect((await loop.next()).value).toBe(1);
     expect((await loop.next()).value).toBe(2);
     expect(await failure(loop.next())).toMatchObject({ code: 7, data: { why: 'test' } });
-    expect(await loop.next()).toEqual({ done: true, value: undefined });
+    expect(await loop.next()).toEqual(DONE);
     expect(reports).toEqual([]);
   });
 
@@ -58,9 +52,7 @@ describe('an error of a generator', () => {
 
   it('of its start is the answer: an RpcError, and a refused input', async () => {
     const { peer } = setUp({
-      count: () => {
-        throw new RpcError(403, 'no');
-      },
+      count: throws(new RpcError(403, 'no')),
     });
     expect(await failure(peer.count({ count: 1 }).next())).toMatchObject({ code: 403 });
     expect(await failure(peer.count({ count: 'x' } as never).next())).toMatchObject({
@@ -95,7 +87,7 @@ describe('a cancel', () => {
 
   it('aborts the signal before it returns the generator', async () => {
     const order: string[] = [];
-    const { peer, client } = setUp({
+    const { loop, client } = await begun({
       async *count(_, { signal }) {
         signal.addEventListener('abort', () => order.push('abort'));
         try {
@@ -105,15 +97,13 @@ describe('a cancel', () => {
         }
       },
     });
-    const loop = peer.count({ count: 0 });
-    await loop.next();
     await loop.return?.();
     await settled(client);
     expect(order).toEqual(['abort', 'finally']);
   });
 
   it('ends a generator that waits for something that sees the signal', async () => {
-    const { peer, client, reports } = setUp({
+    const { loop, client, reports } = await begun({
       async *count(_, { signal }) {
         yield 1;
         await new Promise((_, reject) => {
@@ -121,26 +111,22 @@ describe('a cancel', () => {
         });
       },
     });
-    const loop = peer.count({ count: 0 });
-    await loop.next();
     await loop.return?.();
     await settled(client);
     expect(reports).toEqual([]);
   });
 
   it('does not wait for the generator', async () => {
-    const { peer } = setUp({
+    const { loop } = await begun({
       async *count() {
         yield 1;
         await never();
       },
     });
-    const loop = peer.count({ count: 0 });
-    await loop.next();
     const waiting = loop.next();
-    expect(await loop.return?.()).toEqual({ done: true, value: undefined });
-    expect(await waiting).toEqual({ done: true, value: undefined });
-    expect(await loop.next()).toEqual({ done: true, value: undefined });
+    expect(await loop.return?.()).toEqual(DONE);
+    expect(await waiting).toEqual(DONE);
+    expect(await loop.next()).toEqual(DONE);
   });
 
   it('before the first next sends nothing', async () => {
@@ -150,7 +136,7 @@ describe('a cancel', () => {
     const aborted = peer.count({ count: 1 }, { signal: control.signal });
     control.abort(new Error('early'));
     expect(await failure(aborted.next())).toBe(control.signal.reason);
-    expect(await aborted.next()).toEqual({ done: true, value: undefined });
+    expect(await aborted.next()).toEqual(DONE);
     await settled(client);
     expect(log.made).toBe(0);
     expect(client.stats.messagesOut).toBe(0);
@@ -165,12 +151,12 @@ describe('a cancel', () => {
     const why = new Error('enough');
     control.abort(why);
     expect(await failure(loop.next())).toBe(why);
-    expect(await loop.next()).toEqual({ done: true, value: undefined });
+    expect(await loop.next()).toEqual(DONE);
   });
 
   it('is answered with -32800, and reports what a finally throws', async () => {
     const fault = new Error('of finally');
-    const { peer, client, reports } = setUp({
+    const { loop, client, reports } = await begun({
       async *count() {
         try {
           for (;;) yield 1;
@@ -180,22 +166,18 @@ describe('a cancel', () => {
         }
       },
     });
-    const loop = peer.count({ count: 0 });
-    await loop.next();
     await loop.return?.();
     await settled(client);
     expect(reports).toEqual([fault]);
   });
 
   it('reports a generator that has not ended 10 s later, once, by its name', async () => {
-    const { peer, client, reports } = setUp({
+    const { loop, client, reports } = await begun({
       async *count() {
         yield 1;
         await never();
       },
     });
-    const loop = peer.count({ count: 0 });
-    await loop.next();
     await loop.return?.();
     await settled(client);
     await vi.advanceTimersByTimeAsync(9_000);
@@ -262,7 +244,7 @@ describe('an item that does not fit', () => {
     const error = await failure(loop.next());
     expect(error).toBeInstanceOf(JSONError);
     expect(error).toMatchObject({ issues: [{ path: [] }] });
-    expect(await loop.next()).toEqual({ done: true, value: undefined });
+    expect(await loop.next()).toEqual(DONE);
     await settled(client);
     expect(ended).toBe(1);
   });
@@ -302,7 +284,7 @@ describe('the end of the connection', () => {
       const error = await failure(loop.next());
       expect(error).toBeInstanceOf(CloseError);
       if (how === 'close') expect(error).toMatchObject({ closeCode: 4000 });
-      expect(await loop.next()).toEqual({ done: true, value: undefined });
+      expect(await loop.next()).toEqual(DONE);
       await until(() => expect(log.ended).toBe(1));
     },
   );
@@ -344,12 +326,7 @@ describe('the end of the connection', () => {
       expect.objectContaining({ code: -32_800, message: 'the connection is closing' }),
     ]);
     await closing;
-    const rest: string[] = [];
-    const error = await failure(
-      (async () => {
-        for await (const text of loop) rest.push(text);
-      })(),
-    );
+    const { rest, error } = await drain(loop);
     expect(rest).toEqual(['1', '2', '3', '4']);
     expect(error).toMatchObject({ closeCode: 1001 });
     let served = false;
@@ -395,7 +372,7 @@ describe('an item whose schema runs', () => {
       control.abort(why);
       expect(await failure(next)).toBe(why);
       release();
-      expect(await loop.next()).toEqual({ done: true, value: undefined });
+      expect(await loop.next()).toEqual(DONE);
     },
   );
 
@@ -406,7 +383,7 @@ describe('an item whose schema runs', () => {
     await stopped.items(1, [1]);
     await settled(stopped.client);
     await stopped.loop.return?.();
-    expect(await next).toEqual({ done: true, value: undefined });
+    expect(await next).toEqual(DONE);
     const late = slowSchema({ timeout: 1_000 });
     const failed = failure(late.loop.next());
     await settled(late.client);
@@ -415,7 +392,7 @@ describe('an item whose schema runs', () => {
     await vi.advanceTimersByTimeAsync(1_500);
     expect(await failed).toBeInstanceOf(TimeoutError);
     late.release();
-    expect(await late.loop.next()).toEqual({ done: true, value: undefined });
+    expect(await late.loop.next()).toEqual(DONE);
   });
 
   it('is handed out after a break, before the error', async () => {
@@ -447,35 +424,33 @@ describe('return()', () => {
     const waiting = quiet.next();
     void quiet.return?.();
     control.abort(new Error('late'));
-    expect(await waiting).toEqual({ done: true, value: undefined });
+    expect(await waiting).toEqual(DONE);
     const failed = peer.count({ count: 1 });
     await failed.next();
     await settled(client);
     void failed.return?.();
-    expect(await failed.next()).toEqual({ done: true, value: undefined });
+    expect(await failed.next()).toEqual(DONE);
     // An abort after the end is no error.
     const control2 = new AbortController();
     const all = peer.count({ count: 1 }, { signal: control2.signal });
     await all.next();
     expect(await failure(all.next())).toMatchObject({ code: 7 });
     control2.abort();
-    expect(await all.next()).toEqual({ done: true, value: undefined });
+    expect(await all.next()).toEqual(DONE);
   });
 });
 
 it('a next() that fails, and that no code awaits, is reported', async () => {
-  const { peer, client, reports } = setUp({
+  const { loop, client, reports } = await begun({
     async *count() {
       yield 1;
       throw new RpcError(7, 'seven');
     },
   });
-  const loop = peer.count({ count: 1 });
-  await loop.next();
   void loop.next();
   await settled(client);
   await until(() => expect(reports).toEqual([expect.objectContaining({ code: 7 })]));
-  expect(await loop.next()).toEqual({ done: true, value: undefined });
+  expect(await loop.next()).toEqual(DONE);
 });
 
 describe('a timeout', () => {

@@ -3,18 +3,12 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { connPair } from '@ws/conn';
 import { serve } from '@ws/node-server';
 import { contract, event, method, stream } from '@ws/rpc';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { never, until } from './pairs.ts';
-import { collect, failure, quiet, setUp, setUpRaw, turn } from './stream-pairs.ts';
+import { never, until, useFakeClock } from './pairs.ts';
+import { collect, DONE, failure, quiet, setUp, setUpRaw, turn } from './stream-pairs.ts';
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
+useFakeClock();
 
 describe('a stream', () => {
   it('begins in its turn, and gives its place back at once', async () => {
@@ -59,7 +53,7 @@ describe('a stream', () => {
     const next = loop.next();
     await quiet(client);
     await loop.return?.();
-    expect(await next).toEqual({ done: true, value: undefined });
+    expect(await next).toEqual(DONE);
     await quiet(client);
     release[0]!();
     await before;

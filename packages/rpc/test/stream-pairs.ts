@@ -1,6 +1,9 @@
 import { type Conn, connPair } from '@ws/conn';
 import { contract, event, method, stream } from '@ws/rpc';
 import { z } from 'zod';
+import { failure } from './pairs.ts';
+
+export { failure };
 
 const names = {
   count: stream(z.object({ count: z.number() }), z.number()),
@@ -110,17 +113,30 @@ export function byHand(conn: Conn) {
   };
 }
 
+/** As {@link setUp}, with a loop that has taken one item of `count`. */
+export async function begun(handlers: Partial<AgentHandlers> = {}) {
+  const both = setUp(handlers);
+  const loop = both.peer.count({ count: 1e9 });
+  await loop.next();
+  return { ...both, loop };
+}
+
+/** The items of a loop that fails, and its error. */
+export async function drain<T>(items: AsyncIterable<T>): Promise<{ rest: T[]; error: unknown }> {
+  const rest: T[] = [];
+  const read = async (): Promise<void> => {
+    for await (const item of items) rest.push(item);
+  };
+  return { error: await failure(read()), rest };
+}
+
 export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
   for await (const item of items) all.push(item);
   return all;
 }
 
-export const failure = (promise: Promise<unknown>): Promise<unknown> =>
-  promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
+export const DONE = { done: true, value: undefined };
 
 export const numbers = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 

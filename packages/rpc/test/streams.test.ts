@@ -3,7 +3,7 @@ import { contract, stream } from '@ws/rpc';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { settled } from './pairs.ts';
-import { collect, numbers, setUp } from './stream-pairs.ts';
+import { collect, DONE, numbers, setUp } from './stream-pairs.ts';
 
 describe('a stream', () => {
   it('gives all items of a generator to a loop, in both directions', async () => {
@@ -20,7 +20,7 @@ describe('a stream', () => {
     expect(log.made).toBe(0);
     expect(await loop.next()).toEqual({ done: false, value: 0 });
     expect(await collect(loop)).toEqual([1, 2]);
-    expect(await loop.next()).toEqual({ done: true, value: undefined });
+    expect(await loop.next()).toEqual(DONE);
   });
 
   it('answers two calls of next in order', async () => {

@@ -317,7 +317,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
 
   control(type: number, payload: Uint8Array): Promise<void> {
     const { outbox } = this;
-    if (type !== CloseMessage) return outbox.control(type, payload, 0, payload.length);
+    if (type !== CloseMessage) return outbox.control(type, payload);
     if (!outbox.open) return rejected(outbox.writeEnd!.error);
     checkClosePayload(payload);
     this.endingOrNew().ourClose(payload, undefined, false);

@@ -1,5 +1,6 @@
 import type { Settings } from '../options/conn-options.ts';
-import type { TimerEntry } from '../scheduler/timers.ts';
+import type { Platform } from '../platform/platform.ts';
+import type { TimerEntry, Timers } from '../scheduler/timers.ts';
 import type { ConnShared } from './shared.ts';
 import type { SlowPeer } from './slow-peer.ts';
 
@@ -22,7 +23,8 @@ export class EndClocks {
   /** The reader's progress when the stall began. */
   progressAtStall = 0;
   readonly #alarm: TimerEntry;
-  readonly #shared: ConnShared;
+  readonly #platform: Platform;
+  readonly #timers: Timers;
   readonly #closeTimeout: number;
   /** When our answer follows although a message may be unhandled, in ms of the platform's clock. */
   #answerBy = Infinity;
@@ -33,9 +35,10 @@ export class EndClocks {
   /** When a reader without progress loses messages, or a peer that never ends its side is left. */
   #stallDeadline = Infinity;
 
-  constructor(alarm: TimerEntry, shared: ConnShared, { closeTimeout }: Settings) {
+  constructor(alarm: TimerEntry, { platform, timers }: ConnShared, { closeTimeout }: Settings) {
     this.#alarm = alarm;
-    this.#shared = shared;
+    this.#platform = platform;
+    this.#timers = timers;
     this.#closeTimeout = closeTimeout;
   }
 
@@ -45,8 +48,8 @@ export class EndClocks {
   readerIsAwaited(): void {
     if (this.#answerBy !== Infinity) return;
     const ms = this.#closeTimeout / 2;
-    this.#answerBy = this.#now() + ms;
-    this.#startTimer(ms);
+    this.#answerBy = this.#platform.now() + ms;
+    this.#timers.set(this.#alarm, ms);
   }
 
   /** The close handler has the rest of the reader's time, and at least half of that. */
@@ -54,7 +57,10 @@ export class EndClocks {
     const wasAwaited = this.#answerBy !== Infinity;
     this.readerIsAwaited();
     if (!wasAwaited) return;
-    this.#startTimer(Math.max(this.#answerBy - this.#now(), this.#closeTimeout / 4));
+    this.#timers.set(
+      this.#alarm,
+      Math.max(this.#answerBy - this.#platform.now(), this.#closeTimeout / 4),
+    );
   }
 
   /** Whether a reader without progress has a deadline, or a peer that never ends its side. */
@@ -64,7 +70,7 @@ export class EndClocks {
 
   /** A reader has `ms` for progress, but leaves the peer time. The peer's close frame is behind the messages. */
   readerMayStall(ms: number): void {
-    const half = (this.#deadline - this.#now()) / 2;
+    const half = (this.#deadline - this.#platform.now()) / 2;
     if (half >= SHORTEST_STALL) this.stallFor(Math.min(ms, half));
   }
 
@@ -73,16 +79,16 @@ export class EndClocks {
    * the peer's close frame; of a peer that never ends its side, after it.
    */
   stallFor(ms: number): void {
-    const at = this.#now() + ms;
+    const at = this.#platform.now() + ms;
     if (at >= this.#deadline) return;
     this.#stallDeadline = at;
-    this.#startTimer(ms);
+    this.#timers.set(this.#alarm, ms);
   }
 
   /** The time of {@link stallFor} is over. The alarm is for the deadline again. */
   stallIsOver(): void {
     this.#stallDeadline = Infinity;
-    this.#startTimer(Math.max(0, this.#deadline - this.#now()));
+    this.#timers.set(this.#alarm, Math.max(0, this.#deadline - this.#platform.now()));
   }
 
   // The peer
@@ -100,13 +106,13 @@ export class EndClocks {
 
   /** Destroys the transport in `ms`, unless that is due earlier. */
   bound(ms: number = this.#closeTimeout, option = 'closeTimeout'): void {
-    const at = this.#now() + ms;
+    const at = this.#platform.now() + ms;
     if (at >= this.#deadline) return;
     this.#deadline = at;
     this.timeoutText = `${ms} ms (option ${option})`;
     if (this.#stallDeadline < at) return;
     this.#stallDeadline = Infinity;
-    this.#startTimer(ms);
+    this.#timers.set(this.#alarm, ms);
   }
 
   /** False for an alarm of an earlier state, in a connection that is destroyed. */
@@ -116,15 +122,7 @@ export class EndClocks {
 
   /** The deadline has come, and the peer gets `ms` more. */
   extend(ms: number): void {
-    this.#deadline = this.#now() + ms;
-    if (ms > 0) this.#startTimer(ms);
-  }
-
-  #startTimer(ms: number): void {
-    this.#shared.timers.set(this.#alarm, ms);
-  }
-
-  #now(): number {
-    return this.#shared.platform.now();
+    this.#deadline = this.#platform.now() + ms;
+    if (ms > 0) this.#timers.set(this.#alarm, ms);
   }
 }

@@ -54,7 +54,7 @@ export function brokenBy(error: Error | undefined): TransportError | undefined {
   return untraced(() => new TransportError(causeText(error), { cause: error }));
 }
 
-/** The close code after an error of the application: a message for which there is no room may have it later. */
+/** The close code after an error of the application: 1013 when a message found no room, else 1011. */
 export function codeAfterError(error: unknown): number {
   try {
     if (error instanceof BackpressureError) return CloseCode.TryAgainLater;

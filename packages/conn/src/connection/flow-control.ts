@@ -118,10 +118,7 @@ export class FlowControl implements TimerEntry {
     // The timer is also set while a message is inflated for a reader, since the reader may give up.
     // Each step of inflating restarts it.
     if (!this.#isReceiving()) this.#startTimeout();
-    if (this.#connection.platform.observer?.blocked !== undefined) this.#checkLater();
-  }
-
-  #checkLater(): void {
+    if (this.#connection.platform.observer?.blocked === undefined) return;
     this.#blockedCheck = new BlockedCheck(this.#connection);
     this.#blockedCheck.schedule();
   }

@@ -9,9 +9,10 @@ import {
 import { copyOf } from '../memory/copy.ts';
 import { viewOf } from '../platform/platform.ts';
 import { type Deferred, RESOLVED, rejected } from '../time/promises.ts';
+import { ControlQueue } from '../writing/control-queue.ts';
 import { DrainWaits, isTurnFull, TURN_BYTES, TURN_FRAMES } from '../writing/drain-waits.ts';
 import { DetachedBytes, isChanged } from '../writing/pending-bytes.ts';
-import { type BatchSender, FIN, REFERENCE_FROM, viewOfBatch } from '../writing/shared-frames.ts';
+import { type BatchSender, bytesOfBatch, FIN } from '../writing/shared-frames.ts';
 import { badResult, unwritten, type WriteEnd, writeFailure } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
 import { LEND_FROM } from './shared.ts';
@@ -108,22 +109,18 @@ export class FrameSender implements BatchSender {
    * @param ours - Whether the library sends the frame. No caller then checks the promise, so a
    *   failure ends the connection.
    */
-  control(
-    opcode: number,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    ours: boolean,
-    follows: boolean,
-  ): Promise<void> {
+  control(opcode: number, payload: Uint8Array, ours: boolean, follows: boolean): Promise<void> {
     const connection = this.#connection;
     if (this.#machine.blocked && !follows) {
-      const error = this.#drainWaits().addControl(opcode, bytes, start, end, ours);
+      const waits = this.#drainWaits();
+      waits.controls ??= new ControlQueue();
+      const error = waits.controls.add(opcode, payload, ours);
       if (error === undefined) return RESOLVED;
       return connection.rareParts().refuse(error, 'writeControl');
     }
     try {
-      this.countControl(opcode, this.#machine.out.addCopy(FIN | opcode, bytes, start, end));
+      const { out } = this.#machine;
+      this.countControl(opcode, out.addCopy(FIN | opcode, payload, 0, payload.length));
     } catch (error) {
       if (ours) connection.abort(unwritten(error));
       else connection.reportMistake(error, 'writeControl');
@@ -316,17 +313,12 @@ export class FrameSender implements BatchSender {
     }
   }
 
-  // A view of memory that other connections use too keeps all of it alive while a transport is slow.
-  // So a slow transport gets a copy, unless the bytes are most of that memory.
-
   #writeBatch(batch: Batch): void {
     const { transport, platform } = this.#connection;
-    const { arena, start, end, size } = batch;
-    if (transport.bufferedAmount === 0 || size >= REFERENCE_FROM) {
-      this.#give(viewOfBatch(platform, batch));
-    } else this.#give(viewOf(platform, copyOf(arena.bytes, start, end), 0, size));
+    this.#give(bytesOfBatch(platform, batch, transport.bufferedAmount > 0));
   }
 
+  /** A view of a slab keeps all of it alive while a transport is slow: see {@link LEND_FROM}. */
   #writeSlab(): void {
     const frames = this.#machine.out;
     const { slab } = frames;

@@ -21,17 +21,22 @@ import { isNormalEnd, ReadPendingError } from '../errors.ts';
 import type { Message } from '../message.ts';
 import { messageBlocks } from '../read/message-blocks.ts';
 import { MessageQueue, messageOf } from '../read/message-queue.ts';
-import type { MessageReader } from '../read/message-reader.ts';
+import {
+  addPiece,
+  beginPieces,
+  type ReadResult,
+  readerOf,
+  readyReader,
+} from '../read/message-reader.ts';
 import { type PieceQueue, restDropped } from '../read/piece-queue.ts';
 import type { PullRead } from '../read/pull-read.ts';
 import type { Rate } from '../read/rate.ts';
 import { FREE, type ReceiveCall } from '../read/receive-call.ts';
 import type { Connection } from './connection.ts';
 import { pauseOrResume, readAheadHasRoom } from './flow-control.ts';
-import { addPiece, beginPieces, readerOf, readyReader } from './pieces.ts';
 import { FRAMES_PER_TURN } from './shared.ts';
 
-// Messages come to a reader on four ways:
+// Messages come to a reader in four ways:
 //
 // | way                      | when                                      | what                               |
 // |--------------------------|-------------------------------------------|------------------------------------|
@@ -71,8 +76,6 @@ type ReadEnd = { readonly reason: unknown; readonly normally: boolean };
 
 /** The decoder needs more input, or another call. */
 type NoEvent = typeof NEED_MORE | typeof STEP;
-
-export type ReadResult = Message | MessageReader;
 
 /**
  * The way in of a connection: turns chunks into events, and gives messages to one reader. That is the
@@ -204,8 +207,7 @@ export class Inbox {
   /** Releases what is read, and the decoder when no unparsed byte is left. */
   #releaseRead(): void {
     if (this.queue?.empty === true) this.queue = undefined;
-    const { pieces } = this;
-    if (pieces?.isRead === true) this.pieces = undefined;
+    if (this.pieces?.isRead === true) this.pieces = undefined;
     const decoder = this.#connection.machine.input;
     if (decoder === undefined || this.#stage === PARSING) return;
     decoder.releaseParsed();
@@ -276,8 +278,7 @@ export class Inbox {
 
   /** The connection has sent what was written in this turn. */
   turnEnded(): void {
-    const { input } = this.#connection.machine;
-    if (input ?? this.queue ?? this.pieces) this.#releaseRead();
+    if (this.#connection.machine.input ?? this.queue ?? this.pieces) this.#releaseRead();
   }
 
   /**
@@ -316,10 +317,9 @@ export class Inbox {
       this.#stage = READY;
     }
     if ((this.#quota & QUOTA_SPENT) !== 0) this.#continueInNextTurn();
-    const { ending, rare } = connection;
-    if (ending !== undefined) ending.parsed(ahead);
+    connection.ending?.parsed(ahead);
     const holdsInput = (machine.input ?? this.queue ?? this.pieces) !== undefined;
-    if (holdsInput || rare !== undefined) pauseOrResume(connection);
+    if (holdsInput || connection.rare !== undefined) pauseOrResume(connection);
   }
 
   /** A pass has ended: sends what was written in it, unless the reader may write more. */
@@ -378,7 +378,7 @@ export class Inbox {
         } else if (decoder.becomeWhole()) this.#messageArrived(decoder);
         break;
       case MESSAGE_DATA:
-        addPiece(this.#connection, decoder);
+        addPiece(this.#connection, decoder, 0);
         if (decoder.fin) this.#observe(decoder);
         break;
       case SKIPPED:
@@ -550,9 +550,8 @@ export class Inbox {
    */
   #dropUnread(): void {
     this.queue = undefined;
-    const { pieces } = this;
-    pieces?.drop();
-    if (this.ended !== undefined) pieces?.finish(this.ended);
+    this.pieces?.drop();
+    if (this.ended !== undefined) this.pieces?.finish(this.ended);
   }
 
   /** Drops the queued messages and all later messages. */

@@ -1,13 +1,19 @@
 import { ContinuationFrame, type Slab } from '@ws/codec';
 import { fromCaller, isMistake, Lease, MAX_CONTROL_PAYLOAD, NO_BYTES } from '@ws/codec/internal';
-import { isControlType } from '../call-options.ts';
 import { WriteClosedError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
 import { CallPromise } from '../time/call-promise.ts';
 import { markHandled, RESOLVED, rejected } from '../time/promises.ts';
-import { bytesOf, type MessageData, SurrogatePairs, utf8 } from '../writing/payload.ts';
+import {
+  bytesOf,
+  isControlType,
+  type MessageData,
+  SurrogatePairs,
+  utf8,
+} from '../writing/payload.ts';
 import { DetachedBytes } from '../writing/pending-bytes.ts';
 import type { Connection } from './connection.ts';
+import { codeAfterError } from './end-errors.ts';
 import type { WaitingWrites } from './waiting-writes.ts';
 
 /**
@@ -53,27 +59,22 @@ export class MessageWriter implements AsyncDisposable {
   #stream: { error(reason: unknown): void } | undefined;
 
   /** @internal */
-  constructor(
-    type: number,
-    connection: Connection,
-    waitingWrites: WaitingWrites,
-    size: number = connection.settings.writing.writeBufferSize,
-  ) {
+  constructor(type: number, connection: Connection, waitingWrites: WaitingWrites) {
+    const { writeBufferSize } = connection.settings.writing;
     this.#type = type;
     this.#opcode = type;
     this.#connection = connection;
     this.#waitingWrites = waitingWrites;
     // RFC 6455, section 5.5: a control frame is never fragmented.
-    this.#size = isControlType(type) ? MAX_CONTROL_PAYLOAD : size;
+    this.#size = isControlType(type) ? MAX_CONTROL_PAYLOAD : writeBufferSize;
   }
 
   /**
    * Adds data to the message.
    *
-   * @param data - A string (lone surrogates become U+FFFD; a pair may be split over
-   *   two calls), an ArrayBuffer or any
-   *   view. Do not change bytes until the promise settles. The bytes of a {@link BorrowedMessage}
-   *   are protected. Empty data sends nothing.
+   * @param data - A string (lone surrogates become U+FFFD; a pair may be split over two calls), an
+   *   ArrayBuffer or any view. Do not change bytes until the promise settles. The library keeps the
+   *   bytes of a {@link BorrowedMessage} until then. Empty data sends nothing.
    * @returns A promise that resolves when the data was taken and there is room for more. Calls may
    *   overlap. Their order is kept. A call that fails aborts the message as {@link abort} does.
    *   Without the data of that call, the peer would get a different message. A TypeError changes
@@ -235,7 +236,8 @@ export class MessageWriter implements AsyncDisposable {
     else if (this.#connection.outbox.open) {
       this.#reportedDone = true;
       this.#releaseSlab();
-      this.#waitingWrites.writerBroken(reason);
+      // The message cannot be completed.
+      this.#connection.fail(reason, codeAfterError(reason), '');
     }
   }
 
@@ -341,7 +343,8 @@ export class MessageWriter implements AsyncDisposable {
       this.#sent = !isControlType(this.#type);
       this.#bytes += end - start;
       this.#complete = fin;
-      if (fin) this.#waitingWrites.complete(this.#type, this.#bytes);
+      const { outbox } = this.#connection;
+      if (fin && !isControlType(this.#type)) outbox.countMessage(this.#type, this.#bytes);
       return sent;
     } catch (error) {
       return rejected(error, this);

@@ -2,7 +2,7 @@ import { PingMessage, type WebSocketError } from '@ws/codec';
 import { type FrameQueue, LARGEST_SLAB, Lease, noRelease, utf8Length } from '@ws/codec/internal';
 import { COPY_BELOW } from '../memory/copy.ts';
 import type { DataType } from '../message.ts';
-import { RESOLVED, rejected } from '../time/promises.ts';
+import { Deferred, RESOLVED, rejected } from '../time/promises.ts';
 import { withinLimit } from '../writing/buffer-limits.ts';
 import { MessageEncoder } from '../writing/message-encoder.ts';
 import { utf8 } from '../writing/payload.ts';
@@ -161,15 +161,17 @@ export class Outbox {
     const rejection = this.rejectionFor(size);
     if (rejection !== undefined) return rejection;
     const { waitingWrites, encoder } = this;
+    // A masked frame never refers to the caller's bytes, so a client copies them.
+    const { masks } = this.#connection.shared.coding;
     if (waitingWrites?.mustWait === true) {
-      return waitingWrites.add(retained(this.#connection, type, bytes, start, end, compress));
+      return waitingWrites.add(WaitingMessage.of(type, bytes, start, end, compress, masks));
     }
     let sent: Promise<void>;
     if (encoder?.wants(size, compress) === true) {
       // An engine would read beyond a detached or shrunk buffer and crash the process.
       if (end > bytes.byteLength) throw new DetachedBytes();
       if (encoder.isLarge(size)) {
-        const write = retained(this.#connection, type, bytes, start, end, compress);
+        const write = WaitingMessage.of(type, bytes, start, end, compress, masks);
         return this.waitingWritesOrNew().encodeLater(write);
       }
       sent = this.encodedFrame(type, bytes, start, end);
@@ -285,16 +287,17 @@ export class Outbox {
     const { frames, sender } = this;
     if (!references) return sender.added(frames.addCopy(b0, bytes, start, end));
     if (lease !== undefined && start === 0 && lease.takesHeader(b0)) {
-      const write = ReferencedWrite.ofLease(sender, lease, end);
+      const write = new ReferencedWrite(sender, lease.bytes, 0, end, lease, undefined);
       const size = frames.addPinned(b0, lease.bytes, end, write.release);
       write.added();
       return sender.added(size);
     }
-    const write = ReferencedWrite.ofCaller(sender, bytes, start, end);
+    const written = new Deferred<void>();
+    const write = new ReferencedWrite(sender, bytes, start, end, Lease.holding(bytes), written);
     const size = frames.addReference(b0, bytes, start, end, write.release);
     write.added();
     void sender.added(size);
-    return write.written!.promise;
+    return written.promise;
   }
 
   /** Sends `bytes[start, end)`, a message that the extension changes. */
@@ -307,13 +310,13 @@ export class Outbox {
         sent = true;
         return this.callerFrame(FIN | type, bytes, start, end, undefined);
       }
-      const { output, outputRsv } = encoder;
+      const { extension, outputRsv } = encoder;
       this.sender.countEncoded(end - start);
-      const accepted = this.copiedFrame(FIN | outputRsv | type, output, 0, size);
+      const accepted = this.copiedFrame(FIN | outputRsv | type, extension.output, 0, size);
       sent = true;
       return accepted;
     } finally {
-      encoder.endOutput(sent);
+      encoder.extension.endOutput(sent);
     }
   }
 
@@ -354,19 +357,11 @@ export class Outbox {
    * @param ours - Whether the library sends the frame. No caller then checks the promise, so a
    *   failure ends the connection. After the close frame the call has no effect.
    */
-  control(
-    opcode: number,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    ours = false,
-  ): Promise<void> {
-    if (!this.open) {
-      return ours ? RESOLVED : rejected(this.writeEnd!.error);
-    }
+  control(opcode: number, payload: Uint8Array, ours = false): Promise<void> {
+    if (!this.open) return ours ? RESOLVED : rejected(this.writeEnd!.error);
     // Heartbeat pings do not go between the frames of a compressed message: see `heartbeat.ts`.
     const follows = ours && opcode === PingMessage && this.waitingWrites?.encodedUnsent === true;
-    return this.sender.control(opcode, bytes, start, end, ours, follows);
+    return this.sender.control(opcode, payload, ours, follows);
   }
 
   /** The machine has queued our close frame: later writes, and those that wait, reject with `end`. */
@@ -477,7 +472,7 @@ function encodedPrepared(outbox: Outbox, message: PreparedMessage): Promise<void
   const { length } = bytes;
   const type = message.type as DataType;
   const encoder = outbox.encoder!;
-  const { shared, rsv } = encoder;
+  const { shared, rsv } = encoder.extension;
   if (shared === undefined) return outbox.encodedFrame(type, bytes, 0, length);
   const variant = encoder.variantOf(message, shared);
   if (variant === undefined) return undefined;
@@ -494,17 +489,4 @@ function encodedPrepared(outbox: Outbox, message: PreparedMessage): Promise<void
     shared.forget();
     throw error;
   }
-}
-
-/** A masked frame never refers to the caller's bytes, so a client copies them. */
-function retained(
-  connection: Connection,
-  type: DataType,
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  compress: boolean | undefined,
-): WaitingMessage {
-  const copiesAll = connection.shared.coding.masks;
-  return WaitingMessage.of(type, bytes, start, end, compress, copiesAll);
 }

@@ -1,33 +1,31 @@
 import { MESSAGE, NEED_MORE, STEP } from '@ws/codec';
 import { Message } from '../message.ts';
-import type { MessageReader } from '../read/message-reader.ts';
+import type { ReadResult } from '../read/message-reader.ts';
 import { PullRead } from '../read/pull-read.ts';
 import { rejected, resolvedAt } from '../time/promises.ts';
 import type { Connection } from './connection.ts';
 import { pauseOrResume } from './flow-control.ts';
-import type { ReadResult } from './inbox.ts';
 
 // The reads of the application that take one message each.
 
-/** Reads the next message, whole. `name` is the method that the caller used. */
-export function readMessage(connection: Connection, name: string): Promise<Message> {
-  return read(connection, name) as Promise<Message>;
-}
-
-export function nextReader(connection: Connection): Promise<MessageReader> {
-  return read(connection, 'nextReader') as Promise<MessageReader>;
-}
-
-function read(connection: Connection, name: string): Promise<ReadResult> {
+/**
+ * Begins a read.
+ *
+ * @param name - The method that the caller used. Only `nextReader` gets a MessageReader.
+ */
+export function read<Result extends ReadResult>(
+  connection: Connection,
+  name: string,
+): Promise<Result> {
   const { inbox } = connection;
   const clash = inbox.clash(name);
   if (clash !== undefined) return rejected(clash, inbox);
   const next = name === 'nextReader' ? undefined : takeNext(connection, name);
-  if (next instanceof Message) return Promise.resolve(next);
+  if (next instanceof Message) return Promise.resolve(next as Result);
   const pull = begin(connection, next ?? new PullRead(name));
-  if (pull.taken !== undefined) return Promise.resolve(pull.taken);
+  if (pull.taken !== undefined) return Promise.resolve(pull.taken as Result);
   if (inbox.ended !== undefined) return rejected(inbox.ended.reason);
-  return wait(connection, pull) as Promise<ReadResult>;
+  return wait(connection, pull) as Promise<Result>;
 }
 
 /**

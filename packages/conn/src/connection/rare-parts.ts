@@ -47,7 +47,7 @@ export class RareParts {
   messagesDropped = 0;
   /** Bytes of messages that a reader keeps for later. */
   keptBytes = 0;
-  /** Bytes that it has kept and taken. */
+  /** Bytes of the messages that it has kept and then taken. */
   takenBytes = 0;
   /** The dropped messages that the application may have wanted. */
   messagesLost = 0;

@@ -1,8 +1,8 @@
-import { MessageDecoder, type Role, type SlabSource, sharedSlabPool } from '@ws/codec';
+import { MaskKeys, MessageDecoder, type Role, type SlabSource, sharedSlabPool } from '@ws/codec';
 import { type FrameCoding, FrameSlab, LARGEST_SLAB, Pool } from '@ws/codec/internal';
 import { type BufferPool, slabsOf, threadSlab } from '../memory/write-memory.ts';
 import type { Settings } from '../options/conn-options.ts';
-import { type Platform, perPlatform, platformFunctions } from '../platform/platform.ts';
+import { type Platform, perPlatform } from '../platform/platform.ts';
 import { reportError } from '../report/report.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TaskQueue } from '../scheduler/task-queue.ts';
@@ -51,8 +51,13 @@ export class ConnShared {
     this.timers = timers;
     this.endOfTurn = endOfTurn;
     this.laterTurn = laterTurn;
-    const { nextKey, writeUtf8 } = platformFunctions(platform);
-    this.coding = { masks: role === 'client', nextKey, writeUtf8, lendFrom: LEND_FROM };
+    const keys = new MaskKeys((words) => platform.randomFill(words));
+    this.coding = {
+      masks: role === 'client',
+      nextKey: () => keys.next(),
+      writeUtf8: (into, at, text) => platform.writeUtf8(into, at, text),
+      lendFrom: LEND_FROM,
+    };
   }
 
   writeMemory({ report, writing }: Settings): WriteMemory {
@@ -71,8 +76,9 @@ export class ConnShared {
   }
 
   createDecoder(): MessageDecoder {
-    const { isUtf8 } = platformFunctions(this.platform);
-    return new MessageDecoder({ role: this.role, isUtf8 });
+    const { role, platform } = this;
+    const isUtf8 = platform.isUtf8 && ((bytes: Uint8Array) => platform.isUtf8!(bytes));
+    return new MessageDecoder({ role, isUtf8 });
   }
 }
 

@@ -167,7 +167,7 @@ export class WaitingMessage extends WaitingWrite<void> {
     this.#cancel =
       this.prepared === undefined
         ? encoding.later(() => this.#own(), false, done)
-        : this.prepared.variantLater(encoding, done);
+        : this.prepared.variants.later(encoding, done);
   }
 
   cancelEncoding(): void {

@@ -1,15 +1,14 @@
 import { ContinuationFrame } from '@ws/codec';
-import { isControlType } from '../call-options.ts';
 import { sendDelayedPing } from '../control/heartbeat.ts';
 import { TimeoutError } from '../errors.ts';
 import { Fifo } from '../memory/fifo.ts';
 import type { TimerEntry } from '../scheduler/timers.ts';
 import { WRITE_COST } from '../writing/buffer-limits.ts';
+import { isControlType } from '../writing/payload.ts';
 import { ChangedBytes, DetachedBytes } from '../writing/pending-bytes.ts';
 import { FIN } from '../writing/shared-frames.ts';
 import type { WriteEnd } from '../writing/write-end.ts';
 import type { Connection } from './connection.ts';
-import { codeAfterError } from './end-errors.ts';
 import { MessageWriter } from './message-writer.ts';
 import type { Outbox } from './outbox.ts';
 import { WaitForRoom, type Waiting, WaitingMessage, WaitingWriter } from './waiting-write.ts';
@@ -214,9 +213,9 @@ export class WaitingWrites {
       this.#endEncoded(true);
       return outbox.copiedFrame(b0, bytes, start, end);
     }
-    const { output, outputRsv } = encoder;
+    const { extension, outputRsv } = encoder;
     outbox.sender.countEncoded(end - start);
-    const sent = outbox.copiedFrame(first ? b0 | outputRsv : b0, output, 0, size);
+    const sent = outbox.copiedFrame(first ? b0 | outputRsv : b0, extension.output, 0, size);
     this.#encodedEnd = this.#connection.machine.bytesOut;
     if (fin) this.#endEncoded(true);
     return sent;
@@ -227,7 +226,7 @@ export class WaitingWrites {
     if (!this.streamsEncoded) return;
     this.streamsEncoded = false;
     try {
-      this.#outbox.encoder!.endOutput(sent);
+      this.#outbox.encoder!.extension.endOutput(sent);
     } catch (error) {
       // The connection may be about to end.
       this.#connection.report(error, 'extension');
@@ -237,11 +236,6 @@ export class WaitingWrites {
   /** Whether frames of an encoded message of several frames are unsent. */
   get encodedUnsent(): boolean {
     return this.#encodedEnd > this.#connection.machine.bytesOut - this.#outbox.frames.bytes;
-  }
-
-  /** The last fragment of a message of `bytes` was sent. */
-  complete(type: number, bytes: number): void {
-    if (!isControlType(type)) this.#outbox.countMessage(type, bytes);
   }
 
   /** The writer is done. The next waiting write may begin. */
@@ -255,14 +249,6 @@ export class WaitingWrites {
     this.#idleAlarm.stop();
     this.#advance();
     this.#idleAlarm.watch();
-  }
-
-  /**
-   * The writer was aborted after a fragment was sent: the message cannot be completed, so the
-   * connection fails.
-   */
-  writerBroken(reason: unknown): void {
-    this.#connection.fail(reason, codeAfterError(reason), '');
   }
 
   // Messages that wait
@@ -370,7 +356,7 @@ export class WaitingWrites {
     this.#encoding = write;
     this.#count(write.size);
     try {
-      write.encodeLater(this.#outbox.encoder!.shared!, (variant) => {
+      write.encodeLater(this.#outbox.encoder!.extension.shared!, (variant) => {
         if (this.#encoding !== write) return;
         this.#encoded(write, variant);
         this.#advance();
@@ -385,7 +371,7 @@ export class WaitingWrites {
   /** Sends `variant` of the message. Without one, the extension may still insist on encoding it. */
   #encoded(write: WaitingMessage, variant: Uint8Array | undefined): void {
     const outbox = this.#outbox;
-    const encoder = outbox.encoder!;
+    const { shared, rsv } = outbox.encoder!.extension;
     this.#encoding = undefined;
     this.#uncount(write.size);
     try {
@@ -397,13 +383,13 @@ export class WaitingWrites {
         return write.finish(this.#sendUnshared(write));
       }
       const { type, bytes, start, end } = write;
-      encoder.shared!.recordSent(bytes, start, end);
+      shared!.recordSent(bytes, start, end);
       outbox.sender.countEncoded(end - start);
-      const sent = outbox.ownedFrame(FIN | encoder.rsv | type, variant, 0, variant.length);
+      const sent = outbox.ownedFrame(FIN | rsv | type, variant, 0, variant.length);
       outbox.countMessage(type, end - start);
       write.finish(sent);
     } catch (error) {
-      encoder.shared!.forget();
+      shared!.forget();
       this.#failed(write, error);
     }
   }

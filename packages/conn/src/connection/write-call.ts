@@ -1,14 +1,15 @@
 import { BinaryMessage, CloseMessage, TextMessage } from '@ws/codec';
-import { badType, checkWriteOptions, isControlType, type WriteOptions } from '../call-options.ts';
+import { badType, checkWriteOptions, type WriteOptions } from '../call-options.ts';
 import { TimeoutError } from '../errors.ts';
 import { COPY_BELOW, copyOf } from '../memory/copy.ts';
+import { BorrowedMessage } from '../message.ts';
 import { untilOf } from '../time/deadline.ts';
 import { rejected } from '../time/promises.ts';
 import { withTimeout } from '../time/wait.ts';
 import {
   bytesOf,
   controlPayload,
-  isBorrowed,
+  isControlType,
   isUnstable,
   type MessageData,
 } from '../writing/payload.ts';
@@ -37,7 +38,7 @@ export function writeData(
   const { outbox } = connection;
   try {
     if (typeof data === 'string') return outbox.sendText(type, data, compress);
-    if (!(data instanceof Uint8Array) && isBorrowed(data)) {
+    if (!(data instanceof Uint8Array) && data instanceof BorrowedMessage) {
       data.check();
       const { bytes, start, end, lease } = data;
       return outbox.sendBytes(type, bytes, start, end, compress, lease);

@@ -8,13 +8,17 @@ const SLOWEST = 16.384;
 /** Connections that have sent fewer bytes remember nothing: their peers read them in a second. */
 const NOTED_FROM = 16_384;
 
+/** The ping is not sent yet. A compressed message of several frames is open. */
+const UNSENT = 'unsent';
+
 /**
  * Why the timeout of a ping has not started, or is longer. Created only for a ping that waits, or
  * that follows other bytes, so that an idle connection has none.
  */
-export interface PingWait {
-  /** The ping is not sent yet. A compressed message of several frames is open. */
-  readonly unsent: boolean;
+export type PingWait = typeof UNSENT | BytesAhead;
+
+/** The bytes that the peer reads before a ping. */
+type BytesAhead = {
   /** Bytes that were accepted before the ping. */
   readonly ahead: number;
   /** {@link bytesFlushed} when it last grew, and the time of that. */
@@ -25,11 +29,11 @@ export interface PingWait {
   readonly since: number;
   /** Set once the ping has left this process: the {@link transitTime} that the timeout adds. */
   transit?: number;
-}
+};
 
 /** Time in ms that the peer needs for `inTransit` bytes at its speed so far; 0 without progress. */
 function transitTime(
-  { flushed, progressAt, firstFlushed, since }: PingWait,
+  { flushed, progressAt, firstFlushed, since }: BytesAhead,
   inTransit: number,
 ): number {
   const bytes = flushed - firstFlushed;
@@ -66,7 +70,7 @@ export function checkHeartbeat(connection: Connection, now: number): void {
     if (rare !== undefined) rare.pingedAt = rare.pingWait = undefined;
     const isDue = silence >= interval || connection.paused;
     if (isDue) ping(connection, now);
-    if (connection.rare?.pingWait?.unsent !== true) noteBytes(connection);
+    if (connection.rare?.pingWait !== UNSENT) noteBytes(connection);
     if (!isDue) return shared.timers.set(connection, interval - silence);
   } else updateWait(connection, settings.heartbeat, now);
   const due = dueAt(connection, settings.heartbeat);
@@ -79,7 +83,7 @@ export function checkHeartbeat(connection: Connection, now: number): void {
 /** The compressed message of several frames has ended. A delayed ping is sent. */
 export function sendDelayedPing(connection: Connection, now: number): void {
   const rare = connection.rareParts();
-  if (rare.pingWait?.unsent !== true) return;
+  if (rare.pingWait !== UNSENT) return;
   if (connection.heardAt < rare.pingedAt!) sendPing(connection, now);
   else rare.pingWait = undefined;
 }
@@ -95,14 +99,7 @@ function ping(connection: Connection, now: number): void {
   if (connection.outbox.waitingWrites?.streamsEncoded !== true) return sendPing(connection, now);
   const rare = connection.rareParts();
   rare.pingedAt = now;
-  rare.pingWait = {
-    unsent: true,
-    ahead: 0,
-    flushed: 0,
-    progressAt: now,
-    firstFlushed: 0,
-    since: now,
-  };
+  rare.pingWait = UNSENT;
 }
 
 function sendPing(connection: Connection, now: number): void {
@@ -119,7 +116,6 @@ function sendPing(connection: Connection, now: number): void {
   const transit = bytesFlushed < bytesOut ? undefined : Math.floor(ahead / SLOWEST);
   if (transit !== 0) {
     rare.pingWait = {
-      unsent: false,
       ahead: bytesOut,
       flushed: bytesFlushed,
       progressAt: sender.stalledSince(now),
@@ -129,33 +125,32 @@ function sendPing(connection: Connection, now: number): void {
     };
   }
   // No caller waits for it, and it does not count as a ping of the user.
-  const payload = connection.pings().heartbeatPayload();
-  void connection.outbox.control(PingMessage, payload, 0, payload.length, true);
+  void connection.outbox.control(PingMessage, connection.pings().heartbeatPayload(), true);
 }
 
 function updateWait(connection: Connection, option: HeartbeatOption, now: number): void {
   const rare = connection.rareParts();
   const { pingWait } = rare;
   const { bytesFlushed } = connection.outbox.sender;
-  if (pingWait === undefined || pingWait.transit !== undefined) return;
-  if (pingWait.unsent) {
+  if (pingWait === UNSENT) {
     // A delayed ping waits for at most its timeout.
     if (now >= dueAt(connection, option)) sendPing(connection, now);
-  } else if (bytesFlushed > pingWait.flushed) {
-    pingWait.flushed = bytesFlushed;
-    pingWait.progressAt = now;
-    if (bytesFlushed >= pingWait.ahead) {
-      rare.pingedAt = now;
-      pingWait.transit = transitTime(pingWait, connection.transport.inTransit ?? 0);
-    }
+    return;
   }
+  if (pingWait === undefined || pingWait.transit !== undefined) return;
+  if (bytesFlushed <= pingWait.flushed) return;
+  pingWait.flushed = bytesFlushed;
+  pingWait.progressAt = now;
+  if (bytesFlushed < pingWait.ahead) return;
+  rare.pingedAt = now;
+  pingWait.transit = transitTime(pingWait, connection.transport.inTransit ?? 0);
 }
 
 /** When a connection that was pinged expires, or its delayed ping is sent. */
 function dueAt(connection: Connection, { interval, timeout }: HeartbeatOption): number {
   const { transport, paused } = connection;
   const { pingedAt, pingWait } = connection.rareParts();
-  if (pingWait === undefined || pingWait.unsent) return pingedAt! + timeout;
+  if (pingWait === undefined || pingWait === UNSENT) return pingedAt! + timeout;
   if (pingWait.transit !== undefined) return pingedAt! + pingWait.transit + timeout;
   const patience = Math.max(interval + timeout, transitTime(pingWait, transport.inTransit ?? 0));
   const stalled = pingWait.progressAt + patience;
@@ -163,6 +158,7 @@ function dueAt(connection: Connection, { interval, timeout }: HeartbeatOption): 
   // them while it is paused.
   return paused ? stalled : Math.max(stalled, pingedAt! + timeout);
 }
+
 /** Remembers the bytes that were sent, for a ping that may follow. */
 function noteBytes(connection: Connection): void {
   const { machine, rare } = connection;

@@ -1,6 +1,4 @@
-import type { Compression, DeflateLimits, Role } from '@ws/codec';
-import type { Platform } from '../platform/platform.ts';
-import { type Report, reportError } from '../report/report.ts';
+import type { Compression } from '@ws/codec';
 import { checkOptionNames, kind, whole } from '../validate.ts';
 
 /** Options of permessage-deflate (RFC 7692). */
@@ -101,44 +99,4 @@ export function checkedCompression(value: unknown): Compression | false {
  */
 export function compressionLevel(name: string, value: unknown): number {
   return whole(name, value, -2, 9);
-}
-
-/** The settings of one end that decide about compression. */
-export interface OfferSettings {
-  readonly writing: { readonly compression: Compression | false };
-  /** In bytes; Infinity means no bound. */
-  readonly readLimit: number;
-  readonly report: Report | undefined;
-}
-
-/** The settings with a compression that was declined, and reported. */
-const declined = /* @__PURE__ */ new WeakSet<OfferSettings>();
-
-/**
- * The limits of one end for permessage-deflate in the handshake, for `offerDeflate` and
- * `negotiateDeflate`.
- *
- * @returns Undefined when compression is not negotiated: it is switched off, or the platform cannot
- *   inflate within `readLimit`. The second is reported once.
- */
-export function deflateLimits(
-  settings: OfferSettings,
-  role: Role,
-  platform: Platform,
-): DeflateLimits | undefined {
-  const { compression } = settings.writing;
-  if (compression === false) return undefined;
-  const { deflate } = platform;
-  const limits =
-    deflate === undefined
-      ? 'the platform has no working engines'
-      : deflate.limits(compression, role, settings.readLimit);
-  return typeof limits === 'string' ? decline(settings, platform, limits) : limits;
-}
-
-function decline(settings: OfferSettings, platform: Platform, why: string): undefined {
-  if (declined.has(settings)) return;
-  declined.add(settings);
-  const error = new Error(`compression is not offered: ${why}`);
-  reportError(settings.report, platform, error, { where: 'compression' });
 }

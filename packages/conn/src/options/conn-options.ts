@@ -5,7 +5,6 @@ import { portablePlatform } from '../platform/portable-platform.ts';
 import type { Report } from '../report/report.ts';
 import { bound, checkOptionNames, duration, kind, whole } from '../validate.ts';
 import { type CompressionOptions, checkedCompression } from './compression.ts';
-import { checkedExtension } from './extension.ts';
 
 /** Times in ms after which a silent peer is pinged, and then given up. */
 export interface Heartbeat {
@@ -68,13 +67,13 @@ export interface ConnSettings {
    */
   readonly compression?: boolean | 'shared' | 'takeover' | CompressionOptions | undefined;
   /**
-   * Gets errors that no code may be waiting for: those that your functions throw (a handler, a
-   * `toJSON`, a buffer pool), and the TypeErrors and RangeErrors of wrong arguments. A
-   * promise that rejects with such an error is never unhandled. It also gets the first
-   * refused message or ping of a connection that no code awaits, a MessageWriter that keeps a
-   * message waiting for 5 s, and the error of bytes that were transferred while their write waited.
-   * The end of a connection is no such error. `closed` has it. Default: a warning with the stack, at most one for each kind of
-   * error and second (Node: a process warning; elsewhere `console.error`).
+   * Gets errors that no code may be waiting for: errors that your functions throw (a handler, a
+   * `toJSON`, a buffer pool), and the TypeErrors and RangeErrors of wrong arguments. A promise that
+   * rejects with such an error is never unhandled. It also gets the first refused message or ping of
+   * a connection that no code awaits, a MessageWriter that keeps a message waiting for 5 s, and the
+   * error of bytes that were transferred while their write waited. The end of a connection is no such
+   * error. `closed` has it. Default: a warning with the stack, at most one for each kind of error and
+   * second (Node: a process warning; elsewhere `console.error`).
    */
   readonly report?: Report | undefined;
 }
@@ -329,4 +328,47 @@ function deflateParameters(value: unknown): DeflateParameters | undefined {
     whole(`deflate.${name}`, given[name], 8, 15);
   }
   return given;
+}
+
+const EXTENSION_METHODS = [
+  'begin',
+  'feed',
+  'ready',
+  'step',
+  'keep',
+  'endMessage',
+  'destroy',
+  'wants',
+  'encode',
+  'endOutput',
+] as const satisfies readonly (keyof Extension)[];
+
+/** All reserved bits (RFC 6455, section 5.2). */
+const RSV = 0x70;
+
+/**
+ * Checks the extension of a connection.
+ *
+ * @param deflate - Set where permessage-deflate is agreed: a connection has one extension.
+ * @throws TypeError that names what is wrong or missing.
+ */
+function checkedExtension(
+  value: unknown,
+  deflate: DeflateParameters | undefined,
+): Extension | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== 'object' || value === null) {
+    throw new TypeError(`extension: expected an Extension, got ${kind(value)}`);
+  }
+  const extension = value as Extension;
+  const missing = EXTENSION_METHODS.find((method) => typeof extension[method] !== 'function');
+  if (missing !== undefined) throw new TypeError(`extension: an Extension has a method ${missing}`);
+  const { rsv } = extension;
+  if (!Number.isInteger(rsv) || rsv === 0 || (rsv & RSV) !== rsv) {
+    throw new TypeError(`extension.rsv: expected a sum of 0x40, 0x20 and 0x10, got ${String(rsv)}`);
+  }
+  if (deflate !== undefined) {
+    throw new TypeError('extension: a connection has one extension; leave deflate out');
+  }
+  return extension;
 }

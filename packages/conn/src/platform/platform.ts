@@ -1,4 +1,4 @@
-import { type BackpressureError, MaskKeys, type MessageDeflate } from '@ws/codec';
+import type { BackpressureError, MessageDeflate } from '@ws/codec';
 import type { Observer } from './observer.ts';
 
 /**
@@ -115,25 +115,3 @@ export function perPlatform<T extends object>(
     return value;
   };
 }
-
-/** The services that the codec calls, as functions without `this`. */
-export interface PlatformFunctions {
-  readonly writeUtf8: (into: Uint8Array, at: number, text: string) => number;
-  readonly isUtf8: ((bytes: Uint8Array) => boolean) | undefined;
-  /** Returns a masking key made of the platform's random words (RFC 6455, section 10.3). */
-  readonly nextKey: () => number;
-}
-
-/**
- * The functions of a platform that the codec calls. They are created once for each platform, so
- * that a connection needs no closures.
- */
-export const platformFunctions: (platform: Platform) => PlatformFunctions =
-  /* @__PURE__ */ perPlatform((platform) => {
-    const keys = new MaskKeys((words) => platform.randomFill(words));
-    return {
-      writeUtf8: (into, at, text) => platform.writeUtf8(into, at, text),
-      isUtf8: platform.isUtf8 === undefined ? undefined : (bytes) => platform.isUtf8!(bytes),
-      nextKey: () => keys.next(),
-    };
-  });

@@ -1,12 +1,12 @@
-import type { OwnedBytes } from '@ws/codec';
+import type { DataType, MessageDecoder, OwnedBytes } from '@ws/codec';
 import { fromCaller, isMistake } from '@ws/codec/internal';
+import type { Connection } from '../connection/connection.ts';
 import { ReadPendingError } from '../errors.ts';
 import { copyOf } from '../memory/copy.ts';
-import type { DataType } from '../message.ts';
-import type { Platform } from '../platform/platform.ts';
+import type { Message } from '../message.ts';
 import { markHandled, rejected } from '../time/promises.ts';
 import { isUint8Array, kind } from '../validate.ts';
-import type { PieceQueue, PieceSource } from './piece-queue.ts';
+import { PieceQueue, restDropped } from './piece-queue.ts';
 
 /**
  * A message as a stream: its first bytes can be read before its last bytes have arrived. The
@@ -35,15 +35,13 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   /** `TextMessage` or `BinaryMessage`. */
   readonly type: DataType;
   readonly #pieces: PieceQueue;
-  readonly #source: PieceSource;
-  readonly #platform: Platform;
+  readonly #connection: Connection;
 
   /** @internal */
-  constructor(type: DataType, pieces: PieceQueue, source: PieceSource, platform: Platform) {
+  constructor(type: DataType, pieces: PieceQueue, connection: Connection) {
     this.type = type;
     this.#pieces = pieces;
-    this.#source = source;
-    this.#platform = platform;
+    this.#connection = connection;
   }
 
   /**
@@ -75,7 +73,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   /** The error of a read into a detached array. Bytes in it are lost, and with them the message. */
   #detached(): RangeError {
     const cause = 'the array of a read was detached';
-    if (this.#pieces.fills) this.#source.dropRest(this.#pieces, cause);
+    if (this.#pieces.fills) this.#dropRest(cause);
     this.#pieces.fillNext(undefined);
     return new RangeError('read: the array was detached while it waited');
   }
@@ -133,7 +131,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   /** Reads the rest of the message as a string. */
   text(): Promise<string> {
     return markHandled(
-      this.bytes().then((bytes) => this.#platform.decodeUtf8(bytes, 0, bytes.length)),
+      this.bytes().then((bytes) => this.#connection.platform.decodeUtf8(bytes, 0, bytes.length)),
     );
   }
 
@@ -180,7 +178,15 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   /** A loop or a web stream does not want the rest of the message. */
   #leave(cause: string): void {
     this.#pieces.holder = '';
-    this.#source.dropRest(this.#pieces, cause);
+    this.#dropRest(cause);
+  }
+
+  /** Drops the unread rest of the message, unless a later read has dropped it. */
+  #dropRest(cause: string): void {
+    const { inbox } = this.#connection;
+    if (this.#pieces !== inbox.pieces) return;
+    inbox.dropPieces(cause);
+    inbox.run('reader');
   }
 
   /** Runs a read that waits. The message cannot be read in another way until it settles. */
@@ -202,7 +208,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
     const failed = this.#rejectionIfFailed<T>();
     if (failed !== undefined) return failed;
     if (into !== undefined && this.#pieces.empty) this.#pieces.fillNext(into);
-    if (this.#pieces.empty && !this.#pieces.over) this.#source.more(this.#pieces);
+    this.#more();
     if (this.#pieces.ready) return this.#next(take, end);
     return this.#holding(() => this.#next(take, end));
   }
@@ -219,18 +225,31 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
    */
   #next<T>(take: (pieces: PieceQueue) => T, end: T): Promise<T> {
     const pieces = this.#pieces;
-    if (!pieces.empty) this.#source.checkExpiry();
-    if (pieces.empty && !pieces.over) this.#source.more(pieces);
+    // A piece may have arrived before the end of the login.
+    if (!pieces.empty) this.#connection.rare?.checkExpiry();
+    this.#more();
     // A close may drop the piece before this callback runs. The callback then waits for the next
     // piece.
     if (!pieces.ready) return pieces.news().then(() => this.#next(take, end));
     return pieces.empty ? this.#atEnd(end) : this.#take(take);
   }
 
+  /** Parses more input when no piece has arrived. */
+  #more(): void {
+    const pieces = this.#pieces;
+    const { inbox } = this.#connection;
+    if (!pieces.empty || pieces.over) return;
+    if (pieces !== inbox.pieces) return pieces.finish(restDropped('a later read began'));
+    if (inbox.ended !== undefined) return pieces.finish(inbox.ended);
+    pieces.demanding = true;
+    inbox.run('reader');
+  }
+
   #take<T>(take: (pieces: PieceQueue) => T): Promise<T> {
     try {
       const taken = take(this.#pieces);
-      this.#source.taken(this.#pieces);
+      const { inbox } = this.#connection;
+      if (this.#pieces === inbox.pieces) inbox.run('reader');
       return Promise.resolve(taken);
     } catch (error) {
       return this.#mistake(error);
@@ -239,7 +258,7 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
 
   #mistake<T>(error: unknown): Promise<T> {
     if (isMistake(error)) fromCaller(error, this, 'read');
-    this.#source.reportMistake(error);
+    this.#connection.reportMistake(error, 'read');
     return rejected(error);
   }
 
@@ -251,4 +270,59 @@ export class MessageReader implements AsyncIterable<OwnedBytes> {
   #clash<T>(): Promise<T> {
     return rejected<T>(new ReadPendingError('a read of the message', 'another'), this);
   }
+}
+
+/** The result of a pull read. */
+export type ReadResult = Message | MessageReader;
+
+// The connection gives the pieces of a message to its reader.
+
+/** A message begins, with its first piece. Returns its reader. */
+export function beginPieces(connection: Connection, decoder: MessageDecoder): MessageReader {
+  const reader = newReader(connection, decoder.type);
+  addPiece(connection, decoder, 1);
+  return reader;
+}
+
+/** @param messages - 1 for the first piece of a message. */
+export function addPiece({ inbox }: Connection, decoder: MessageDecoder, messages: 0 | 1): void {
+  const { bytes, start, end, fin } = decoder;
+  const { pieces, rate } = inbox;
+  const size = end - start;
+  if (pieces !== undefined && rate?.holdsPieces() === true) pieces.held = true;
+  pieces?.pushCopy(bytes, start, end);
+  if (fin) pieces?.finish();
+  decoder.release();
+  rate?.take(messages, size);
+  rate?.pieceArrived(size);
+}
+
+export function readerOf(connection: Connection, { type, data }: Message): MessageReader {
+  const reader = newReader(connection, type);
+  const pieces = connection.inbox.pieces!;
+  pieces.push(data);
+  pieces.finish();
+  return reader;
+}
+
+/** Returns a reader of the first queued message, or of the message under way. */
+export function readyReader(connection: Connection): MessageReader | undefined {
+  const { inbox, machine } = connection;
+  const message = inbox.shiftQueued();
+  if (message !== undefined) return readerOf(connection, message);
+  // Messages that wait for the rate come before the one under way.
+  const isDue = inbox.ended === undefined && !inbox.held;
+  const begun = isDue ? machine.input?.becomePieces() : undefined;
+  if (begun === undefined) return undefined;
+  const reader = newReader(connection, machine.input!.type);
+  inbox.pieces!.push(begun);
+  inbox.rate?.take(1, begun.length);
+  inbox.rate?.pieceArrived(begun.length);
+  return reader;
+}
+
+function newReader(connection: Connection, type: DataType): MessageReader {
+  const pieces = new PieceQueue();
+  connection.inbox.pieces = pieces;
+  return new MessageReader(type, pieces, connection);
 }

@@ -10,19 +10,6 @@ const MERGED = 4096;
 /** Smallest buffer for merged pieces, in bytes. */
 const SMALLEST_TAIL = 64;
 
-/** The connection, for the reader of a message in pieces. */
-export interface PieceSource {
-  /** A reader asks for a piece, which may have arrived before the end of the login. */
-  checkExpiry(): void;
-  /** Parses more input, because a read of the message waits for its next piece. */
-  more(pieces: PieceQueue): void;
-  taken(pieces: PieceQueue): void;
-  /** The reader does not want the rest of its message. `cause` is for error messages. */
-  dropRest(pieces: PieceQueue, cause: string): void;
-  /** Reports a wrong argument. */
-  reportMistake(error: unknown): void;
-}
-
 /** The pieces of a message that is read as a stream, between the connection and its reader. */
 export class PieceQueue {
   /**

@@ -1,6 +1,7 @@
+import { CloseCode, ProtocolError } from '@ws/codec';
+import { untraced } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
-import { schedulerOf } from '../scheduler/scheduler.ts';
-import type { TimerEntry } from '../scheduler/timers.ts';
+import type { TimerEntry, Timers } from '../scheduler/timers.ts';
 
 /** A checked `RateLimit`, shared by connections. */
 export interface RatePlan {
@@ -14,17 +15,25 @@ export interface RatePlan {
   readonly text: string;
 }
 
-/** The readers of the messages that a {@link Rate} bounds. */
-export interface RatedReaders {
-  /** The bytes of a message in pieces are paid for. Its reader gets what has arrived. */
-  continuePieces(): void;
-  /** The bucket has a token. Readers get what has arrived. */
-  continue(): void;
-  /** Reading ends while readers wait. */
-  stopWaiting(): void;
-  /** With `over: 'close'`: too much has arrived. `text` says which bound. */
-  exceed(text: string): void;
-}
+/** The part of a connection that a rate uses. */
+type Rated = {
+  readonly platform: Platform;
+  readonly shared: { readonly timers: Timers };
+  readonly rare?: { checkExpiry(): void } | undefined;
+  readonly transportClosed: boolean;
+  readonly inbox: {
+    rate: Rate | undefined;
+    queue: { readonly length: number } | undefined;
+    readonly ended: object | undefined;
+    readonly pieces?: { unhold(): void } | undefined;
+    readonly receiveCall?: { readonly discards: boolean } | undefined;
+    serve(): void;
+    continue(): void;
+    countDropped(messages: number, lost: boolean): void;
+    dropExcess(): void;
+  };
+  fail(error: Error, code: number, reason: string): void;
+};
 
 /** Part of a token that a refilled bucket may lack, because times are rounded. */
 const ROUNDING = 1e-6;
@@ -41,8 +50,7 @@ export class Rate implements TimerEntry {
   slot: number | undefined;
   /** Whether readers get no message for now. */
   empty = false;
-  readonly #platform: Platform;
-  readonly #readers: RatedReaders;
+  readonly #connection: Rated;
   readonly #plan: RatePlan;
   readonly #closes: boolean;
   #stopped = false;
@@ -53,14 +61,13 @@ export class Rate implements TimerEntry {
   /** When the bucket was refilled last, in ms of the platform's clock. */
   #refilledAt: number;
 
-  constructor(platform: Platform, plan: RatePlan, readers: RatedReaders) {
-    this.#platform = platform;
-    this.#readers = readers;
+  constructor(connection: Rated, plan: RatePlan) {
+    this.#connection = connection;
     this.#plan = plan;
     this.#closes = plan.over === 'close';
     this.#messages = plan.messageBurst;
     this.#bytes = plan.byteBurst;
-    this.#refilledAt = platform.now();
+    this.#refilledAt = connection.platform.now();
   }
 
   /** A message of `bytes` has arrived. Ends the connection with 1013 if that is too much. */
@@ -87,7 +94,10 @@ export class Rate implements TimerEntry {
   #exceeded(): void {
     this.refill();
     if (this.#messages >= -ROUNDING && this.#bytes >= -ROUNDING) return;
-    this.#readers.exceed(this.#plan.text);
+    const { text } = this.#plan;
+    // Not 1008, after which a ReconnectingConn never comes back.
+    const error = untraced(() => new ProtocolError(CloseCode.TryAgainLater, [text]));
+    this.#connection.fail(error, CloseCode.TryAgainLater, text);
   }
 
   /** A message has arrived, and goes straight to a reader. */
@@ -121,7 +131,7 @@ export class Rate implements TimerEntry {
   /** Fills the bucket. The inbox calls it before a series of messages. The clock costs more than a message. */
   refill(): void {
     const { messagesPerMs, bytesPerMs, messageBurst, byteBurst } = this.#plan;
-    const now = this.#platform.now();
+    const now = this.#connection.platform.now();
     const ms = now - this.#refilledAt;
     this.#refilledAt = now;
     // Not Infinity * 0, which is NaN.
@@ -159,20 +169,24 @@ export class Rate implements TimerEntry {
           timeToFill(this.#messages, 1, messagesPerMs),
           timeToFill(this.#bytes, 1, bytesPerMs),
         );
-    schedulerOf(this.#platform).timers.set(this, Math.max(1, Math.ceil(ms)));
+    this.#connection.shared.timers.set(this, Math.max(1, Math.ceil(ms)));
   }
 
   fire(): void {
     this.refill();
     if (this.#hasTokens()) return this.release();
-    if (!this.#isInDebt()) this.#readers.continuePieces();
+    if (!this.#isInDebt()) this.#connection.inbox.pieces?.unhold();
     this.#schedule();
   }
 
   /** Readers wait no longer. */
   release(): void {
+    const { inbox, rare } = this.#connection;
     this.empty = false;
-    this.#readers.continue();
+    rare?.checkExpiry();
+    inbox.pieces?.unhold();
+    inbox.serve();
+    inbox.continue();
   }
 
   /** Reading ends. What has arrived by then is in the read-ahead, and bounded. Readers get it at once. */
@@ -181,15 +195,41 @@ export class Rate implements TimerEntry {
     this.stopTimer();
     if (!this.empty) return;
     this.empty = false;
-    this.#readers.stopWaiting();
+    this.#stopWaiting();
+  }
+
+  /** A read that waits for a token rejects, and the messages that wait are dropped. */
+  #stopWaiting(): void {
+    const { inbox } = this.#connection;
+    const count = inbox.queue?.length ?? 0;
+    inbox.pieces?.unhold();
+    inbox.queue = undefined;
+    inbox.countDropped(count, inbox.receiveCall?.discards !== true);
+    inbox.dropExcess();
   }
 
   stopTimer(): void {
-    schedulerOf(this.#platform).timers.clear(this);
+    this.#connection.shared.timers.clear(this);
   }
 }
 
 /** Time in ms until a bucket with `has` tokens has `needs`. A bucket without a bound has all. */
 function timeToFill(has: number, needs: number, perMs: number): number {
   return has >= needs ? 0 : (needs - has) / perMs;
+}
+
+// Not a call of `InternalsOfConn`: every page with a Conn would contain the rate, 1 kB.
+
+/** Bounds the rate of the peer's messages. A second call replaces the bound of the first. */
+export function limitRate(
+  { '@ws/internals': { connection } }: { readonly '@ws/internals': { readonly connection: Rated } },
+  plan: RatePlan,
+): void {
+  const { inbox } = connection;
+  // Input that has arrived by the end is not bounded.
+  if (inbox.ended !== undefined || connection.transportClosed) return;
+  const { rate: old } = inbox;
+  old?.stopTimer();
+  inbox.rate = new Rate(connection, plan);
+  if (old?.empty === true) inbox.rate.release();
 }

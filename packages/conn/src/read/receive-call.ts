@@ -129,7 +129,8 @@ export class ReceiveCall extends Promise<CloseInfo> {
       this.#result.resolve(end);
       void markHandled(this.#result.promise);
     } else this.#result = end;
-    const observer = this.#takeObserver();
+    const observer = this.#observer;
+    this.#observer = undefined;
     if (observer !== undefined) notify(observer, this.#connection.conn, end);
   }
 
@@ -137,19 +138,14 @@ export class ReceiveCall extends Promise<CloseInfo> {
   #reject(error: unknown): void {
     if (this.#result instanceof Deferred) this.#result.reject(error);
     else this.#result = new Failure(error);
-    const observer = this.#takeObserver();
+    const observer = this.#observer;
+    this.#observer = undefined;
     if (observer !== undefined) this.#notifyOf(observer, error);
   }
 
   #notifyOf(observer: ReceiveObserver<object>, error: unknown): void {
     const { conn } = this.#connection;
     void RESOLVED.then(() => observer.rejected(conn, error));
-  }
-
-  #takeObserver(): ReceiveObserver<object> | undefined {
-    const observer = this.#observer;
-    this.#observer = undefined;
-    return observer;
   }
 
   #promise(): Promise<CloseInfo> {
@@ -366,7 +362,7 @@ export function startReceive(
   return call;
 }
 
-/** See `ConnInternals.receiveThen`. */
+/** See `InternalsOfConn.receiveThen`. */
 export function receiveThen(
   connection: Connection,
   handler: MessageHandler,

@@ -7,9 +7,9 @@ import { timeOf } from './deadline.ts';
 const LOOK_EVERY = 20_000;
 
 /**
- * When a login expires: at the earlier of a wait and of a time of day. A monotonic clock measures
- * the wait, so a time of day that is set back does not extend it. That clock stops while the machine
- * sleeps. The time of day is looked at with each chunk, and from time to time.
+ * Ends a login at a time of day, or after the wait until then, if that is earlier. A monotonic clock
+ * measures the wait, so a time of day that is set back does not extend it. That clock stops while the
+ * machine sleeps. So the time of day is looked at with each chunk, and from time to time.
  */
 export class Expiry implements TimerEntry {
   slot: number | undefined;
@@ -39,11 +39,9 @@ export class Expiry implements TimerEntry {
     if (this.#at !== Infinity) this.fire();
   }
 
-  /** Looks at the time of day, for each chunk. Returns whether the login expires with this call. */
-  check(): boolean {
-    if (Date.now() < this.#at) return false;
-    this.#expire();
-    return true;
+  /** Looks at the time of day, for each chunk. */
+  check(): void {
+    if (Date.now() >= this.#at) this.#expire();
   }
 
   fire(): void {

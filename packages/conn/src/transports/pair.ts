@@ -2,13 +2,13 @@ import { formatExtensions, negotiateDeflate, offerDeflate } from '@ws/codec';
 import { checked } from '@ws/codec/internal';
 import { Conn } from '../conn.ts';
 import { copyOf } from '../memory/copy.ts';
-import { deflateLimits } from '../options/compression.ts';
 import {
   type ConnOptions,
   type ConnSettings,
   connSettingNames,
   resolveSettings,
 } from '../options/conn-options.ts';
+import { deflateLimits } from '../options/deflate.ts';
 import type { Platform } from '../platform/platform.ts';
 import { portablePlatform } from '../platform/portable-platform.ts';
 import { type Scheduler, schedulerOf } from '../scheduler/scheduler.ts';

@@ -13,7 +13,7 @@ import type { TimerEntry, Timers } from '../scheduler/timers.ts';
  */
 export const WRITE_COST = 1_024;
 
-/** Bytes that are buffered, with those in the transport, and allow one more message of any size. */
+/** Whether one more message of any size is accepted, after `buffered` bytes. */
 function isBelowMark({ highWaterMark, maxBufferedAmount }: Settings, buffered: number): boolean {
   // A caller that awaits every write never meets the limit.
   return buffered === 0 || (buffered < highWaterMark && highWaterMark <= maxBufferedAmount);
@@ -203,7 +203,10 @@ export class WriteBudget implements TimerEntry {
   }
 }
 
-/** Bytes that the operating system has, or that the reader has taken of those it keeps. NaN for a transport that fails to report them. */
+/**
+ * Bytes that the operating system has, plus bytes that a reader has kept and then taken. NaN for a
+ * transport that fails to report its bytes.
+ */
 function flushedOf(connection: Budgeted): number {
   let flushed = NaN;
   connection.guardTransport(() => {

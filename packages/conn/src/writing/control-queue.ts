@@ -24,24 +24,18 @@ export class ControlQueue {
   #pings = 0;
 
   /**
-   * Adds a frame with a copy of `bytes[start, end)`.
+   * Adds a frame with a copy of `payload`.
    *
    * @returns Why it was not added: {@link MAX_PENDING_PINGS} pings of the user wait.
    */
-  add(
-    opcode: number,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    ours: boolean,
-  ): BackpressureError | undefined {
+  add(opcode: number, payload: Uint8Array, ours: boolean): BackpressureError | undefined {
     if (ours || opcode === PongMessage) {
       // RFC 6455, section 5.5.3: an endpoint may answer only the most recent ping.
       this.#frames = this.#frames.filter((frame) => frame.opcode !== opcode || frame.ours !== ours);
     } else if (this.#pings >= MAX_PENDING_PINGS) {
       return new BackpressureError(`${this.#pings} pings are already waiting for the peer`);
     } else this.#pings++;
-    this.#frames.push({ opcode, payload: copyOf(bytes, start, end), ours });
+    this.#frames.push({ opcode, payload: copyOf(payload), ours });
     return undefined;
   }
 

@@ -1,8 +1,7 @@
 import type { WebSocketError } from '@ws/codec';
-import type { BackpressureError } from '../errors.ts';
 import type { Platform } from '../platform/platform.ts';
 import { Deferred } from '../time/promises.ts';
-import { ControlQueue } from './control-queue.ts';
+import type { ControlQueue } from './control-queue.ts';
 
 /**
  * Most bytes and frames that one turn of the event loop writes. Above either number a write
@@ -45,18 +44,6 @@ export class DrainWaits {
     return (
       this.#drain === undefined && this.#nextTurn === undefined && this.#referenced === undefined
     );
-  }
-
-  /** Adds a ping or a pong. Returns why it was not added. */
-  addControl(
-    opcode: number,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    ours: boolean,
-  ): BackpressureError | undefined {
-    this.controls ??= new ControlQueue();
-    return this.controls.add(opcode, bytes, start, end, ours);
   }
 
   forDrain(): Promise<void> {

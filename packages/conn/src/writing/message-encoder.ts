@@ -7,10 +7,10 @@ import type { PreparedMessage } from './prepared-message.ts';
 export class MessageEncoder {
   /** The close frame is about to be sent: messages are no longer encoded. */
   flushing = false;
-  readonly #extension: Extension;
+  readonly extension: Extension;
 
   constructor(extension: Extension) {
-    this.#extension = extension;
+    this.extension = extension;
   }
 
   /**
@@ -20,7 +20,7 @@ export class MessageEncoder {
    * @param compress - The option of the caller.
    */
   wants(size: number, compress: boolean | undefined): boolean {
-    return this.#extension.wants(size, this.flushing ? false : compress);
+    return this.extension.wants(size, this.flushing ? false : compress);
   }
 
   wantsText(text: string, compress: boolean | undefined): boolean {
@@ -31,7 +31,7 @@ export class MessageEncoder {
 
   /** Whether another thread encodes a message of `size` bytes. A close frame waits for none. */
   isLarge(size: number): boolean {
-    return !this.flushing && this.#extension.shared?.isLarge(size) === true;
+    return !this.flushing && this.extension.shared?.isLarge(size) === true;
   }
 
   /** Whether a text fits pooled memory, and is not {@link isLarge large}. */
@@ -40,40 +40,21 @@ export class MessageEncoder {
     return most < COPY_BELOW && !this.isLarge(most);
   }
 
-  /** The encoding that other threads and connections share, if the extension has one. */
-  get shared(): SharedEncoding | undefined {
-    return this.#extension.shared;
-  }
-
-  /** RSV bits of a message that another thread or another connection has encoded. */
-  get rsv(): number {
-    return this.#extension.rsv;
-  }
-
   /**
    * Encodes `bytes[start, end)`, a part of a message: its `first`, or its last (`fin`). The result is
-   * in {@link output} until {@link endOutput}, which follows the last part.
+   * in `output` of the extension until `endOutput`, which follows the last part.
    *
    * @returns The size of the output in bytes; -1 when the extension leaves the message as it is.
    */
   encode(bytes: Uint8Array, start: number, end: number, first: boolean, fin: boolean): number {
-    const extension = this.#extension;
+    const extension = this.extension;
     return encoded(extension.encode(bytes, start, end, first, fin), extension, first);
   }
 
-  get output(): Uint8Array {
-    return this.#extension.output;
-  }
-
-  /** RSV bits of the first frame of {@link output}. */
+  /** RSV bits of the first frame of the output. */
   get outputRsv(): number {
-    const { sentRsv, rsv } = this.#extension;
+    const { sentRsv, rsv } = this.extension;
     return sentRsv ?? rsv;
-  }
-
-  /** @param sent - True when the whole message was sent, false when it was given up. */
-  endOutput(sent: boolean): void {
-    this.#extension.endOutput(sent);
   }
 
   /**
@@ -82,7 +63,7 @@ export class MessageEncoder {
    */
   variantOf(message: PreparedMessage, shared: SharedEncoding): Uint8Array | undefined {
     try {
-      const variant = message.variant(shared);
+      const variant = message.variants.get(shared);
       return variant === undefined && this.flushing ? NO_BYTES : variant;
     } catch {
       // There is no memory for it.

@@ -1,4 +1,4 @@
-import { BinaryMessage, type OwnedBytes } from '@ws/codec';
+import { BinaryMessage, CloseMessage, type OwnedBytes, PingMessage, PongMessage } from '@ws/codec';
 import { MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
 import { copyOf } from '../memory/copy.ts';
 import { BorrowedMessage, type DataType, Message } from '../message.ts';
@@ -72,6 +72,10 @@ function viewOf(data: ArrayBufferView | ArrayBufferLike): Uint8Array {
   }
 }
 
+export function isControlType(type: unknown): type is number {
+  return type === CloseMessage || type === PingMessage || type === PongMessage;
+}
+
 /**
  * Returns the payload of a control frame.
  *
@@ -96,10 +100,6 @@ export function controlPayload(data: unknown, platform: Platform, method: string
 export function isUnstable(bytes: Uint8Array): boolean {
   const { buffer } = bytes;
   return !(buffer instanceof ArrayBuffer) || (buffer as { resizable?: boolean }).resizable === true;
-}
-
-export function isBorrowed(value: unknown): value is BorrowedMessage {
-  return value instanceof BorrowedMessage;
 }
 
 /** Returns `text` as UTF-8 in new memory. Lone surrogates become U+FFFD. */

@@ -1,15 +1,14 @@
 import {
   BinaryMessage,
   CloseMessage,
-  PingMessage,
-  PongMessage,
   parseCloseMessage,
   type SharedEncoding,
   TextMessage,
 } from '@ws/codec';
-import { checked, MAX_CONTROL_PAYLOAD } from '@ws/codec/internal';
+import { checked } from '@ws/codec/internal';
 import { copyOf } from '../memory/copy.ts';
-import { bytesOf, type MessageData, utf8 } from './payload.ts';
+import { portablePlatform } from '../platform/portable-platform.ts';
+import { bytesOf, controlPayload, isControlType, type MessageData, utf8 } from './payload.ts';
 
 /**
  * A message for many connections or many sends. Its bytes and its encoded variants are created
@@ -39,43 +38,25 @@ export class PreparedMessage {
    * @throws TypeError for another type or other data, RangeError for an invalid control payload.
    */
   constructor(type: number, data: MessageData) {
-    const isControl = type === CloseMessage || type === PingMessage || type === PongMessage;
     this.type = type;
     this.bytes = checked(() => {
-      if (type !== TextMessage && type !== BinaryMessage && !isControl) {
+      const method = 'new PreparedMessage';
+      if (isControlType(type)) {
+        const payload = copyOf(controlPayload(data, portablePlatform, method));
+        if (type === CloseMessage) checkClosePayload(payload);
+        return payload;
+      }
+      if (type !== TextMessage && type !== BinaryMessage) {
         throw new TypeError(`websocket: bad write message type: ${String(type)}`);
       }
-      const bytes =
-        typeof data === 'string' ? utf8(data) : copyOf(bytesOf(data, 'new PreparedMessage'));
-      if (isControl && bytes.length > MAX_CONTROL_PAYLOAD) {
-        throw new RangeError(
-          `websocket: invalid control frame: ${bytes.length} bytes of payload, at most ${MAX_CONTROL_PAYLOAD} are allowed`,
-        );
-      }
-      if (type === CloseMessage) checkClosePayload(bytes);
-      return bytes;
+      return typeof data === 'string' ? utf8(data) : copyOf(bytesOf(data, method));
     }, PreparedMessage);
   }
 
-  /**
-   * @internal Returns the message that `encoding` makes, without context. Empty when the message
-   *   is left as it is. Undefined for a large message, which {@link variantLater} encodes.
-   */
-  variant(encoding: SharedEncoding): Uint8Array | undefined {
+  /** @internal The messages that extensions make of this one, without context. */
+  get variants(): EncodedVariants {
     this.#variants ??= new EncodedVariants(this.bytes);
-    return this.#variants.get(encoding);
-  }
-
-  /**
-   * @internal Calls `done` with {@link variant} when the variant is ready. The returned function
-   *   cancels the call.
-   */
-  variantLater(
-    encoding: SharedEncoding,
-    done: (variant: Uint8Array | undefined) => void,
-  ): () => void {
-    this.#variants ??= new EncodedVariants(this.bytes);
-    return this.#variants.later(encoding, done);
+    return this.#variants;
   }
 }
 

@@ -1,5 +1,5 @@
-import { Lease } from '@ws/codec/internal';
-import { Deferred } from '../time/promises.ts';
+import type { Lease } from '@ws/codec/internal';
+import type { Deferred } from '../time/promises.ts';
 import { watchChanges } from './pending-bytes.ts';
 
 type Sender = {
@@ -21,7 +21,11 @@ export class ReferencedWrite {
   readonly #check: (() => void) | undefined;
   #isReleased = false;
 
-  private constructor(
+  /**
+   * @param lease - The memory of the bytes, if they are a borrowed message.
+   * @param written - For bytes of a caller, who may use them again when it settles.
+   */
+  constructor(
     sender: Sender,
     bytes: Uint8Array,
     start: number,
@@ -34,23 +38,6 @@ export class ReferencedWrite {
     this.#lease = lease;
     this.#check = watchChanges(bytes, start, end);
     this.written = written;
-  }
-
-  /** Bytes of a caller, who may use them again when {@link written} settles. */
-  static ofCaller(sender: Sender, bytes: Uint8Array, start: number, end: number): ReferencedWrite {
-    return new ReferencedWrite(
-      sender,
-      bytes,
-      start,
-      end,
-      Lease.holding(bytes),
-      new Deferred<void>(),
-    );
-  }
-
-  /** The start of the memory of a borrowed message. */
-  static ofLease(sender: Sender, lease: Lease, length: number): ReferencedWrite {
-    return new ReferencedWrite(sender, lease.bytes, 0, length, lease, undefined);
   }
 
   /** The frame is in the queue, and the transport may release the bytes from now on. */

@@ -1,4 +1,5 @@
 import { Arena, Batch, LARGEST_SLAB } from '@ws/codec/internal';
+import { copyOf } from '../memory/copy.ts';
 import { type Platform, perPlatform, viewOf } from '../platform/platform.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
 import type { TurnTask } from '../scheduler/task-queue.ts';
@@ -38,8 +39,18 @@ export interface BatchSender {
   flushBatch(): void;
 }
 
-/** One view of `batch` for all transports. No code may change its bytes. */
-export function viewOfBatch(platform: Platform, batch: Batch): Uint8Array {
+/**
+ * The bytes of `batch` for a transport. All fast transports get the same view of the arena, and no
+ * code may change its bytes. It keeps the whole arena alive while a transport is slow, so a slow one
+ * gets a copy, unless the batch is most of the arena.
+ */
+export function bytesOfBatch(platform: Platform, batch: Batch, isSlow: boolean): Uint8Array {
+  const { arena, start, end, size } = batch;
+  if (!isSlow || size >= REFERENCE_FROM) return viewOfBatch(platform, batch);
+  return viewOf(platform, copyOf(arena.bytes, start, end), 0, size);
+}
+
+function viewOfBatch(platform: Platform, batch: Batch): Uint8Array {
   batch.view ??= viewOf(platform, batch.arena.bytes, batch.start, batch.end);
   return batch.view;
 }
@@ -180,9 +191,4 @@ export function sharedFrames(platform: Platform): SharedFrames {
   lastPlatform = platform;
   lastFrames = framesOf(platform);
   return lastFrames;
-}
-
-/** Sends the batches of all connections of `platform`, before the end of the turn. */
-export function flushShared(platform: Platform): void {
-  sharedFrames(platform).flush();
 }

@@ -14,7 +14,7 @@ const failure = new RangeError('Array buffer allocation failed');
 
 describe.each(['server', 'client'] as const)('a %s that cannot allocate memory', (role) => {
   it('for a message closes with 1011, and ends', async () => {
-    const { conn, feed, frame, platform, transport, sent } = wired(role);
+    const { conn, platform, transport, feed, frame, output } = wired(role);
     const read = conn.receive(() => {});
     await platform.settle();
     const whole = frame(2, Buffer.alloc(300_000));
@@ -25,8 +25,7 @@ describe.each(['server', 'client'] as const)('a %s that cannot allocate memory',
     feed(whole.subarray(0, 100_000));
     feed(whole.subarray(100_000));
     vi.restoreAllMocks();
-    await platform.settle();
-    expect(sent()).toEqual(['close 1011']);
+    expect(await output()).toEqual(['close 1011']);
     await expect(read).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT', cause: failure });
     feed(frame(8, Uint8Array.of(3, 232)));
     transport.feedEnd();

@@ -49,12 +49,11 @@ describe('a transport that reports its close within write', () => {
   it.each(['close', 'a fault', 'the answer to a close frame'])(
     'stays closed after %s',
     async (how) => {
-      const { conn, platform, transport, feed, frame } = wired('server');
+      const { conn, platform, transport, feed, frame, deliver } = wired('server');
       await platform.settle();
       if (how === 'the answer to a close frame') {
         conn.setCloseHandler(() => new Promise(() => {}));
-        feed(frame(8, CLOSE_4002));
-        await platform.settle();
+        await deliver(frame(8, CLOSE_4002));
       }
       transport.write = (_chunk, release) => {
         release?.();
@@ -92,21 +91,20 @@ describe('a connection whose transport was destroyed and is slow to close', () =
   });
 
   it('delivers no message that arrives late', async () => {
-    const { conn, platform, transport, feed, frame } = wired('server');
+    const { conn, platform, transport, frame, deliver } = wired('server');
     const texts: string[] = [];
     const received = conn.receive((message) => void texts.push(message.text())).catch(() => {});
     await platform.settle();
     transport.destroy = () => {};
     conn.terminate();
-    feed(frame(1, 'late'));
-    await platform.settle();
+    await deliver(frame(1, 'late'));
     transport.break();
     await received;
     expect(texts).toEqual([]);
   });
 
   it('rejects a write whose bytes are released after a failed write', async () => {
-    const { conn, platform, transport, feed } = wired('server');
+    const { conn, platform, transport, deliver } = wired('server');
     await platform.settle();
     transport.block();
     const referenced = conn.send(new Uint8Array(100_000));
@@ -117,8 +115,7 @@ describe('a connection whose transport was destroyed and is slow to close', () =
     transport.destroy = () => {};
     transport.sink!.drain();
     void conn.send('unsent').catch(() => {});
-    feed(BAD);
-    await platform.settle();
+    await deliver(BAD);
     // Releases the bytes of the first write.
     transport.drain();
     await expect(referenced).rejects.toBeInstanceOf(TransportError);
@@ -129,7 +126,7 @@ describe('pings after our close frame', () => {
   it.each(['the default ping handler', 'a handler that calls it'])(
     'cost %s neither a turn of the event loop nor an error',
     async (which) => {
-      const { conn, platform, feed, frame, sent } = wired('server');
+      const { conn, platform, frame, sent, deliver } = wired('server');
       void conn.receive(() => {});
       if (which !== 'the default ping handler') conn.setPingHandler(conn.pingHandler());
       await platform.settle();
@@ -141,8 +138,7 @@ describe('pings after our close frame', () => {
         yielded++;
         original(callback);
       };
-      feed(...Array.from({ length: 100 }, () => frame(9, 'x')));
-      await platform.settle();
+      await deliver(...Array.from({ length: 100 }, () => frame(9, 'x')));
       expect([yielded, sent()]).toEqual([0, ['close 1000']]);
     },
   );
@@ -193,13 +189,12 @@ describe('a transport whose bufferedAmount throws', () => {
 
   it.each(Object.keys(timers))('in a timer %s ends its connection only', async (name) => {
     const { settings, ms } = timers[name]!;
-    const { conn, platform, transport, feed, frame } = wired('server', settings);
+    const { conn, platform, transport, frame, deliver } = wired('server', settings);
     const observer = { blocked: () => {} };
     if (name === 'of an observer of blocked connections') Object.assign(platform, { observer });
     await platform.settle();
     if (name === 'of a write deadline') conn.setWriteDeadline(Date.now() + 100);
-    feed(frame(2, new Uint8Array(100)));
-    await platform.settle();
+    await deliver(frame(2, new Uint8Array(100)));
     const cause = new Error('no number');
     Object.defineProperty(transport, 'bufferedAmount', {
       get() {

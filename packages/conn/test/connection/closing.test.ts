@@ -285,16 +285,15 @@ describe('close() after the peer’s unanswered end', () => {
   it.each(['its close frame', 'the end of its stream'])(
     'waits for its timeout: %s',
     async (what) => {
-      const { conn, platform, transport, feed, frame } = wired('server', { closeTimeout: 10_000 });
+      const { conn, platform, transport, frame, block, deliver } = wired('server', {
+        closeTimeout: 10_000,
+      });
       await platform.settle();
-      transport.block();
-      void conn.send('x');
-      await platform.settle();
+      await block('x');
       conn.setCloseHandler(() => new Promise(() => {}));
       if (what === 'the end of its stream') transport.feedEnd();
       else {
-        feed(frame(8));
-        await platform.settle();
+        await deliver(frame(8));
       }
       const closing = conn.close(1000, '', { timeout: 100 });
       await platform.advance(99);

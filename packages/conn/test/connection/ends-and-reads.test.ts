@@ -97,7 +97,7 @@ describe('a frozen CloseError of a handler', () => {
 
 describe('an async handler that fails after our close frame', () => {
   it('hides no close frame behind a full read-ahead', async () => {
-    const { conn, platform, transport, frame, feed } = wired('server', {
+    const { conn, platform, transport, feed, frame, deliver } = wired('server', {
       readAhead: 150,
       report: () => {},
     });
@@ -105,8 +105,7 @@ describe('an async handler that fails after our close frame', () => {
     const error = new Error('mine');
     const received = conn.receive(() => new Promise((_, reject) => (fail = reject)));
     await platform.settle();
-    feed(...Array.from({ length: 5 }, () => frame(1, LONG)));
-    await platform.settle();
+    await deliver(...Array.from({ length: 5 }, () => frame(1, LONG)));
     const closed = conn.close(1000);
     feed(frame(8, formatCloseMessage(1000)));
     transport.feedEnd();

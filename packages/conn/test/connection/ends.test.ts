@@ -112,7 +112,7 @@ describe('terminate() after the close frame of the peer was read ahead', () => {
   it.each(['while a message is handled', 'in the close handler'])(
     'sends no answer %s, and the end is not clean',
     async (when) => {
-      const { conn, feed, frame, platform, sent } = wired('server');
+      const { conn, frame, sent, deliver } = wired('server');
       const calls: string[] = [];
       conn.setCloseHandler(() => {
         calls.push('close handler');
@@ -122,8 +122,7 @@ describe('terminate() after the close frame of the peer was read ahead', () => {
         await Promise.resolve();
         if (when === 'while a message is handled') conn.terminate();
       });
-      feed(frame(1, 'm'), frame(8, Uint8Array.of(3, 232)));
-      await platform.settle();
+      await deliver(frame(1, 'm'), frame(8, Uint8Array.of(3, 232)));
       expect(await conn.closed).toMatchObject({ code: 1000, wasClean: false });
       await read.catch(() => {});
       expect(calls).toEqual(when === 'in the close handler' ? ['close handler'] : []);
@@ -134,14 +133,14 @@ describe('terminate() after the close frame of the peer was read ahead', () => {
 
 describe('the end of the peer without a close frame', () => {
   it('leaves all of closeTimeout for the answers, and then names the option', async () => {
-    const { conn, feed, frame, platform, transport } = wired('server', { closeTimeout: 1_000 });
+    const { conn, platform, transport, feed, frame, block } = wired('server', {
+      closeTimeout: 1_000,
+    });
     void conn.receive(async () => {
       await new Promise<void>((resolve) => void platform.setTimer(400, resolve));
       void conn.send('answer');
     });
-    transport.block();
-    void conn.send('in the way');
-    await platform.settle();
+    await block('in the way');
     feed(frame(1, 'question'));
     transport.feedEnd();
     await platform.settle();
@@ -160,26 +159,23 @@ describe('the end of the peer without a close frame', () => {
 describe('receive at the end of a connection', () => {
   it('rejects when its handler throws the normal end of another connection', async () => {
     const [other, peer] = connPair();
-    const { conn, feed, frame, platform, sent } = wired('server', { report: () => {} });
+    const { conn, frame, deliver, output } = wired('server', { report: () => {} });
     const read = conn.receive(async () => void (await other.readMessage()));
-    feed(frame(1, 'm'));
-    await platform.settle();
+    await deliver(frame(1, 'm'));
     await peer.close(1000);
     const error = await outcome(read);
     expect(error).toMatchObject({ closeCode: 1000 });
-    await platform.settle();
-    expect(sent()).toEqual(['close 1011']);
+    expect(await output()).toEqual(['close 1011']);
   });
 
   it('delivers no message after a handler has failed on a closed connection', async () => {
-    const { conn, feed, frame, platform, transport } = wired('server', { readAhead: 150 });
+    const { conn, platform, transport, frame, deliver } = wired('server', { readAhead: 150 });
     const failure = new Error('app');
     let fail = (): void => {};
     const end = conn.receive(
       () => new Promise<void>((_, reject) => (fail = () => reject(failure))),
     );
-    feed(...Array.from({ length: 5 }, (_, i) => frame(1, `m${i}`)));
-    await platform.settle();
+    await deliver(...Array.from({ length: 5 }, (_, i) => frame(1, `m${i}`)));
     transport.break(new Error('reset'));
     await platform.settle();
     fail();
@@ -189,7 +185,7 @@ describe('receive at the end of a connection', () => {
   });
 
   it('holds a message until its own promise settles, for any thenable', async () => {
-    const { conn, feed, frame, platform } = wired('server');
+    const { conn, platform, frame, deliver } = wired('server');
     const calls: (() => void)[] = [];
     const seen: string[] = [];
     void conn.receive((message) => {
@@ -201,8 +197,7 @@ describe('receive at the end of a connection', () => {
         [name]: (resolve: () => void) => void calls.push(resolve),
       } as unknown as Promise<void>;
     });
-    feed(frame(1, 'a'), frame(1, 'b'), frame(1, 'c'));
-    await platform.settle();
+    await deliver(frame(1, 'a'), frame(1, 'b'), frame(1, 'c'));
     calls[0]!();
     await platform.settle();
     calls[0]!();
@@ -213,10 +208,8 @@ describe('receive at the end of a connection', () => {
 
 describe('a peer that closes and reads nothing', () => {
   it.each(['server', 'client'] as const)('has a %s report that it gave up', async (role) => {
-    const { conn, feed, frame, platform, transport } = wired(role);
-    transport.block();
-    void conn.send('fills the transport');
-    await platform.settle();
+    const { conn, platform, transport, feed, frame, block } = wired(role);
+    await block('fills the transport');
     feed(frame(8, Uint8Array.of(0x03, 0xe8)));
     await platform.advance(5_200);
     const { code, wasClean, error } = await conn.closed;
@@ -231,7 +224,7 @@ describe('a peer that closes and reads nothing', () => {
 
 describe('the close handler', () => {
   it('is awaited, and other calls continue', async () => {
-    const { conn, feed, frame, platform, sent } = wired('server');
+    const { conn, frame, sent, deliver } = wired('server');
     const read = conn.readMessage();
     let finish = (): void => {};
     conn.setCloseHandler(async () => {
@@ -239,8 +232,7 @@ describe('the close handler', () => {
       await conn.send('bye');
       await new Promise<void>((resolve) => (finish = resolve));
     });
-    feed(frame(8, Uint8Array.of(0x03, 0xe8)));
-    await platform.settle();
+    await deliver(frame(8, Uint8Array.of(0x03, 0xe8)));
     expect(await outcome(read)).toBe('pending');
     expect(sent()).toEqual(['text bye']);
     finish();
@@ -249,11 +241,10 @@ describe('the close handler', () => {
   });
 
   it('can call and await close()', async () => {
-    const { conn, feed, frame, platform, transport, sent } = wired('server');
+    const { conn, transport, feed, frame, output } = wired('server');
     conn.setCloseHandler(async () => void (await conn.close(4000, 'mine')));
     feed(frame(8, Uint8Array.of(0x03, 0xe8)));
-    await platform.settle();
-    expect(sent()).toEqual(['close 4000 mine']);
+    expect(await output()).toEqual(['close 4000 mine']);
     transport.feedEnd();
     expect(await conn.closed).toMatchObject({ code: 1000, wasClean: true });
   });
@@ -261,7 +252,7 @@ describe('the close handler', () => {
 
 describe('a blocked transport', () => {
   it('keeps a referenced write pending while its bytes are in use, also when the connection fails', async () => {
-    const { conn, platform, transport, feed } = wired('server');
+    const { conn, platform, transport, feed, drain } = wired('server');
     transport.block();
     const payload = new Uint8Array(200_000);
     const inUse = conn.send(payload);
@@ -270,50 +261,40 @@ describe('a blocked transport', () => {
     feed(BAD);
     await expect(dropped).rejects.toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
     expect(await outcome(inUse)).toBe('pending');
-    transport.drain();
-    await platform.settle();
+    await drain();
     await inUse;
     payload.fill(7);
     expect(transport.releasesRun).toBe(transport.releasesGiven);
   });
 
   it('sends the close frame that was queued when the connection fails after close()', async () => {
-    const { conn, platform, transport, sent } = wired('server');
-    transport.block();
-    void conn.send('first');
-    await platform.settle();
+    const { conn, platform, transport, block, output } = wired('server');
+    await block('first');
     void conn.send('second');
     void conn.close();
     transport.feedLate(BAD);
     await platform.settle();
     transport.drain();
-    await platform.settle();
-    expect(sent()).toEqual(['text first', 'text second', 'close 1000']);
+    expect(await output()).toEqual(['text first', 'text second', 'close 1000']);
     expect(transport.ended).toBe(true);
   });
 
   it('is not clean when it was destroyed before our close frame left', async () => {
-    const { conn, platform, transport, feed, frame } = wired('server');
-    transport.block();
-    void conn.send('first');
-    await platform.settle();
-    feed(frame(8, Uint8Array.of(0x03, 0xe8)));
-    await platform.settle();
+    const { conn, transport, frame, block, deliver } = wired('server');
+    await block('first');
+    await deliver(frame(8, Uint8Array.of(0x03, 0xe8)));
     transport.break(new Error('reset'));
     expect(await conn.closed).toMatchObject({ code: 1000, wasClean: false });
   });
 
   it('drops the connection when the bytes of a waiting write are detached', async () => {
-    const { conn, platform, transport } = wired('server');
-    transport.block();
-    void conn.send('first');
-    await platform.settle();
+    const { conn, platform, block, drain } = wired('server');
+    await block('first');
     const payload = new Uint8Array(100_000);
     const write = conn.send(payload);
     await platform.settle();
     structuredClone(payload.buffer, { transfer: [payload.buffer] });
-    transport.drain();
-    await platform.settle();
+    await drain();
     expect(await conn.closed).toMatchObject({ code: 1006, error: { code: 'WS_ERR_TRANSPORT' } });
     await expect(write).rejects.toThrow('detached');
     await expect(conn.send('x')).rejects.toThrow('detached');
@@ -523,15 +504,14 @@ describe('connPair', () => {
 
 describe('a flood of pings in one chunk', () => {
   it('is answered in slabs as they fill, not all at the end', async () => {
-    const { feed, frame, platform, transport, conn } = wired('server');
+    const { conn, platform, transport, feed, frame, deliver } = wired('server');
     void conn.discardReads();
     await platform.settle();
     // At most 1,000 frames are parsed in a turn.
     feed(...Array.from({ length: 1_000 }, () => frame(9, 'x'.repeat(100))));
     expect(transport.writes.length).toBeGreaterThan(0);
     await platform.settle();
-    feed(...Array.from({ length: 19_000 }, () => frame(9, 'x'.repeat(100))));
-    await platform.settle();
+    await deliver(...Array.from({ length: 19_000 }, () => frame(9, 'x'.repeat(100))));
     expect(transport.writes.length).toBeGreaterThan(20);
     expect(Math.max(...transport.writes.map((w) => w.length))).toBeLessThanOrEqual(65_536 + 200);
   });
@@ -549,7 +529,7 @@ function blockAgain(transport: TestTransport): void {
 
 describe('writes above the high-water mark', () => {
   it('resolve when the transport has drained, even after a long time', async () => {
-    const { conn, platform, transport } = wired('server', { highWaterMark: 100 }, 1_000);
+    const { conn, platform, transport, drain } = wired('server', { highWaterMark: 100 }, 1_000);
     transport.block();
     void conn.send(new Uint8Array(1_000));
     await platform.settle();
@@ -558,25 +538,20 @@ describe('writes above the high-water mark', () => {
     await platform.settle();
     expect(written).toBe(false);
     blockAgain(transport);
-    transport.drain();
-    await platform.settle();
+    await drain();
     // It holds 504 bytes, and would take more.
     expect([transport.bufferedAmount, written]).toEqual([504, true]);
   });
 
   it('keep waiting when the transport fills up to the mark again', async () => {
-    const { conn, platform, transport } = wired('server', { highWaterMark: 100 });
-    transport.block();
-    void conn.send('');
-    await platform.settle();
+    const { conn, transport, block, drain } = wired('server', { highWaterMark: 100 });
+    await block('');
     let written = false;
     void conn.send(new Uint8Array(98)).then(() => (written = true));
     blockAgain(transport);
-    transport.drain();
-    await platform.settle();
+    await drain();
     expect([transport.bufferedAmount, written]).toEqual([100, false]);
-    transport.drain();
-    await platform.settle();
+    await drain();
     expect(written).toBe(true);
   });
 });

@@ -42,10 +42,9 @@ const TRACE = /\n +at /;
 describe.each(ROLES)('a clean close of a %s that reads by', (role) => {
   describe.each(READS)('$says', ({ read }) => {
     it('creates one error without a stack trace when the peer closes', async () => {
-      const { conn, platform, transport, feed, frame } = wired(role);
+      const { conn, transport, frame, deliver } = wired(role);
       read(conn);
-      feed(frame(8, NORMAL));
-      await platform.settle();
+      await deliver(frame(8, NORMAL));
       transport.feedEnd();
       await expect(conn.closed).resolves.toMatchObject({ code: 1000, wasClean: true });
       expect(created.map(({ name }) => name)).toEqual(['CloseError']);
@@ -53,12 +52,11 @@ describe.each(ROLES)('a clean close of a %s that reads by', (role) => {
     });
 
     it('creates one error without a stack trace when this end closes', async () => {
-      const { conn, platform, transport, feed, frame } = wired(role);
+      const { conn, platform, transport, frame, deliver } = wired(role);
       read(conn);
       const closed = conn.close();
       await platform.settle();
-      feed(frame(8, NORMAL));
-      await platform.settle();
+      await deliver(frame(8, NORMAL));
       transport.feedEnd();
       await expect(closed).resolves.toMatchObject({ code: 1000, wasClean: true });
       expect(created.map(({ name }) => name)).toEqual(['CloseError']);
@@ -67,9 +65,8 @@ describe.each(ROLES)('a clean close of a %s that reads by', (role) => {
   });
 
   it('names the line of a read and of a write after it', async () => {
-    const { conn, platform, transport, feed, frame } = wired(role);
-    feed(frame(8, NORMAL));
-    await platform.settle();
+    const { conn, transport, frame, deliver } = wired(role);
+    await deliver(frame(8, NORMAL));
     transport.feedEnd();
     const lateRead = async (): Promise<void> => void (await conn.readMessage());
     const lateSend = async (): Promise<void> => void (await conn.send('late'));

@@ -13,7 +13,7 @@ describe.each(['server', 'client'] as const)('a handler of a %s that fails at th
   it.each(['ping', 'pong'] as const)(
     'leaves our close clean when it returns the write of a %s handler',
     async (name) => {
-      const { conn, feed, frame, platform, transport } = wired(role);
+      const { conn, platform, transport, feed, frame, deliver } = wired(role);
       const answer = (payload: Uint8Array) => conn.writeControl(PongMessage, payload);
       if (name === 'ping') conn.setPingHandler(answer);
       else conn.setPongHandler(answer);
@@ -21,8 +21,7 @@ describe.each(['server', 'client'] as const)('a handler of a %s that fails at th
       await platform.settle();
       const closed = conn.close(1000);
       await platform.settle();
-      feed(frame(name === 'ping' ? 9 : 10, 'crosses our close frame'));
-      await platform.settle();
+      await deliver(frame(name === 'ping' ? 9 : 10, 'crosses our close frame'));
       feed(frame(8, NORMAL));
       transport.feedEnd();
       expect(await closed).toEqual({ code: 1000, reason: '', wasClean: true });
@@ -98,7 +97,7 @@ describe.each(['server', 'client'] as const)('a handler of a %s that fails at th
   it.each(['receive', 'ping handler'] as const)(
     'has code 1006 when %s has called terminate() and then throws',
     async (where) => {
-      const { conn, feed, frame, platform, sent } = wired(role);
+      const { conn, platform, frame, sent, deliver } = wired(role);
       const bug = new Error('a bug');
       const fail = (): never => {
         conn.terminate();
@@ -107,8 +106,7 @@ describe.each(['server', 'client'] as const)('a handler of a %s that fails at th
       conn.setPingHandler(fail);
       const received = conn.receive(fail).catch((error: unknown) => error);
       await platform.settle();
-      feed(frame(where === 'receive' ? 1 : 9, 'x'));
-      await platform.settle();
+      await deliver(frame(where === 'receive' ? 1 : 9, 'x'));
       expect(await conn.closed).toMatchObject({ code: 1006, error: { closeCode: 1006 } });
       if (where === 'receive') expect(await received).toBe(bug);
       else expect(await received).toMatchObject({ closeCode: 1006 });
@@ -117,12 +115,11 @@ describe.each(['server', 'client'] as const)('a handler of a %s that fails at th
   );
 
   it('still has the error of a bug in a `receive` handler after our close frame', async () => {
-    const { conn, feed, frame, platform, transport } = wired(role);
+    const { conn, platform, transport, feed, frame, deliver } = wired(role);
     let fail: (error: Error) => void = () => {};
     const received = conn.receive(() => new Promise((_, reject) => (fail = reject)));
     await platform.settle();
-    feed(frame(1, 'x'));
-    await platform.settle();
+    await deliver(frame(1, 'x'));
     const closed = conn.close(1000);
     await platform.settle();
     fail(new Error('a bug'));
@@ -168,13 +165,12 @@ describe.each(['server', 'client'] as const)('a handler of a %s that fails at th
 
   it('ends no loop normally when that CloseError meets the end of the stream', async () => {
     const foreign = new CloseError(1000);
-    const { conn, feed, frame, platform, transport } = wired(role);
+    const { conn, platform, transport, frame, deliver } = wired(role);
     const received = conn.receive(() => Promise.reject(foreign));
     await platform.settle();
     transport.feed(frame(1, 'x'));
     transport.feedEnd();
-    feed();
-    await platform.settle();
+    await deliver();
     await expect(received).rejects.toBe(foreign);
     const next = conn[Symbol.asyncIterator]().next();
     next.catch(() => {});
@@ -215,12 +211,11 @@ describe('the `error` of `closed`', () => {
   it('is the Error that a handler throws, also one of another realm', async () => {
     const foreign = runInNewContext("new TypeError('mine')") as Error;
     for (const thrown of [new Error('mine'), foreign]) {
-      const { conn, feed, frame, platform, transport } = wired('server', { report: () => {} });
+      const { conn, transport, frame, deliver } = wired('server', { report: () => {} });
       void conn.receive(() => {
         throw thrown;
       });
-      feed(frame(1, 'x'));
-      await platform.settle();
+      await deliver(frame(1, 'x'));
       transport.sink!.close();
       expect((await conn.closed).error).toBe(thrown);
     }

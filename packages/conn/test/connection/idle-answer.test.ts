@@ -98,7 +98,7 @@ describe('the answer to the end of a peer', () => {
 
 describe('the answer to a close frame after one read', () => {
   it.each([100, 400, 2_000])('leaves a reader %d ms for its answer', async (ms) => {
-    const { conn, platform, feed, frame, sent } = wired('client');
+    const { conn, platform, feed, frame, sent, output } = wired('client');
     const first = conn.readMessage();
     feed(frame(1, 'first'), frame(8, CLOSE_1000));
     await first;
@@ -107,8 +107,7 @@ describe('the answer to a close frame after one read', () => {
     await conn.send('answer');
     expect(sent()).toEqual([]);
     await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
-    await platform.settle();
-    expect(sent()).toEqual(['text answer', 'close 1000']);
+    expect(await output()).toEqual(['text answer', 'close 1000']);
   });
 
   it.each<[string, (over: Wired) => unknown]>([
@@ -143,11 +142,10 @@ describe('the answer to a close frame after one read', () => {
   });
 
   it('is sent at once in a running handler that has got no message', async () => {
-    const { conn, platform, feed, frame, sent } = wired('server');
+    const { conn, feed, frame, output } = wired('server');
     internalsOf(conn).connHandlerStarted();
     feed(frame(9), frame(8, CLOSE_1000));
-    await platform.settle();
-    expect(sent()).toEqual(['pong', 'close 1000']);
+    expect(await output()).toEqual(['pong', 'close 1000']);
   });
 
   it('waits in a running handler until it settles', async () => {

@@ -15,11 +15,10 @@ describe('PreparedMessage', () => {
   it('is sent to many connections, many times, by either role', async () => {
     const message = new PreparedMessage(TextMessage, 'hé');
     for (const role of ['server', 'client'] as const) {
-      const { conn, platform, sent } = wired(role);
+      const { conn, output } = wired(role);
       await conn.writePreparedMessage(message);
       await conn.writePreparedMessage(message);
-      await platform.settle();
-      expect(sent()).toEqual(['text hé', 'text hé']);
+      expect(await output()).toEqual(['text hé', 'text hé']);
     }
   });
 
@@ -34,22 +33,20 @@ describe('PreparedMessage', () => {
   });
 
   it('is a snapshot of its data', async () => {
-    const { conn, platform, sent } = wired('server');
+    const { conn, output } = wired('server');
     const bytes = Uint8Array.of(0x61);
     const message = new PreparedMessage(BinaryMessage, bytes);
     bytes[0] = 0x62;
     await conn.writePreparedMessage(message);
-    await platform.settle();
-    expect(sent()).toEqual(['binary a']);
+    expect(await output()).toEqual(['binary a']);
   });
 
   it('can be large, and can be a control message', async () => {
-    const { conn, platform, sent } = wired('server');
+    const { conn, output } = wired('server');
     void conn.writePreparedMessage(new PreparedMessage(BinaryMessage, new Uint8Array(200_000)));
     void conn.writePreparedMessage(new PreparedMessage(PingMessage, 'p'));
     void conn.writePreparedMessage(new PreparedMessage(CloseMessage, formatCloseMessage(1001)));
-    await platform.settle();
-    expect(sent()).toEqual(['binary <200000>', 'ping p', 'close 1001']);
+    expect(await output()).toEqual(['binary <200000>', 'ping p', 'close 1001']);
     expect(conn.state).toBe('closing');
   });
 

@@ -27,7 +27,7 @@ async function settled(promise: Promise<unknown>): Promise<boolean> {
 
 describe.each(['server', 'client'] as const)('a write of a %s', (role) => {
   it('accepts text and bytes in every shape', async () => {
-    const { conn, platform, sent } = wired(role);
+    const { conn, output } = wired(role);
     const { buffer } = Uint8Array.of(0x61, 0x62, 0x63, 0x64);
     const shared = new Uint8Array(new SharedArrayBuffer(2));
     shared.set([0x73, 0x68]);
@@ -41,8 +41,7 @@ describe.each(['server', 'client'] as const)('a write of a %s', (role) => {
     await conn.writeMessage(BinaryMessage, 'text as bytes');
     await conn.send('');
     await conn.send(new ArrayBuffer(0));
-    await platform.settle();
-    expect(sent()).toEqual([
+    expect(await output()).toEqual([
       'text é',
       'binary abcd',
       'binary bc',
@@ -105,12 +104,11 @@ describe.each(['server', 'client'] as const)('a write of a %s', (role) => {
   );
 
   it('accepts control types as well, as gorilla does', async () => {
-    const { conn, platform, sent } = wired(role);
+    const { conn, output } = wired(role);
     await conn.writeMessage(PingMessage, 'p');
     await conn.writeMessage(PongMessage, Uint8Array.of(0x71));
     await conn.writeMessage(CloseMessage, formatCloseMessage(1001, 'bye'));
-    await platform.settle();
-    expect(sent()).toEqual(['ping p', 'pong q', 'close 1001 bye']);
+    expect(await output()).toEqual(['ping p', 'pong q', 'close 1001 bye']);
     expect(conn.state).toBe('closing');
   });
 
@@ -153,7 +151,7 @@ describe('the signal of a write', () => {
   });
 
   it('removes a message from the queue of an open writer', async () => {
-    const { conn, platform, sent } = wired('server');
+    const { conn, output } = wired('server');
     const control = new AbortController();
     const writer = await conn.nextWriter(TextMessage);
     const first = conn.send('first');
@@ -166,26 +164,21 @@ describe('the signal of a write', () => {
     expect(conn.bufferedAmount).toBe(before - 100_004);
     await writer.close();
     await first;
-    await platform.settle();
-    expect(sent()).toEqual(['text', 'text first']);
+    expect(await output()).toEqual(['text', 'text first']);
   });
 
   it('takes back a message that waits for a slow peer', async () => {
-    const { conn, platform, transport, sent } = wired('server', { highWaterMark: 10 });
-    transport.block();
-    void conn.send('going');
-    await platform.settle();
+    const { conn, transport, block, output } = wired('server', { highWaterMark: 10 });
+    await block();
     const control = new AbortController();
     const write = conn.send('x'.repeat(20), { signal: control.signal });
     control.abort(new Error('enough'));
     await expect(write).rejects.toThrow('enough');
     transport.drain();
-    await platform.settle();
-    expect(sent()).toEqual(['text going']);
+    expect(await output()).toEqual(['text going']);
     expect(conn.stats.messagesOut).toBe(1);
     await conn.send('next');
-    await platform.settle();
-    expect(sent()).toEqual(['text going', 'text next']);
+    expect(await output()).toEqual(['text going', 'text next']);
   });
 
   it('has no effect on a message that the transport has', async () => {
@@ -205,13 +198,12 @@ describe('the signal of a write', () => {
   });
 
   it('has no effect on a write that is accepted at once', async () => {
-    const { conn, platform, sent } = wired('server');
+    const { conn, output } = wired('server');
     await conn.send('x', { signal: new AbortController().signal });
     await conn.send('y', {});
     await expect(conn.send('z', { signal: 5 as never })).rejects.toBeInstanceOf(TypeError);
     await expect(conn.send('z', null as never)).rejects.toBeInstanceOf(TypeError);
-    await platform.settle();
-    expect(sent()).toEqual(['text x', 'text y']);
+    expect(await output()).toEqual(['text x', 'text y']);
   });
 });
 
@@ -253,12 +245,11 @@ describe('coalescing', () => {
         })().catch(() => {}),
     ],
   ])('applies to %s', async (_says, echo) => {
-    const { conn, platform, transport, feed, frame, sent } = wired('server');
+    const { conn, platform, transport, feed, frame, output } = wired('server');
     echo(conn);
     await platform.settle();
     feed(...Array.from({ length: 16 }, (_, i) => frame(1, `m${i}`)));
-    await platform.settle();
-    expect(sent()).toHaveLength(16);
+    expect(await output()).toHaveLength(16);
     expect(transport.writes.length).toBe(1);
   });
 
@@ -309,7 +300,7 @@ describe('backpressure', () => {
   });
 
   it('rejects a message that exceeds maxBufferedAmount, and sends no part of it', async () => {
-    const { conn, platform, transport, sent } = wired('server', { maxBufferedAmount: 2000 });
+    const { conn, platform, transport, sent, drain } = wired('server', { maxBufferedAmount: 2000 });
     transport.block();
     void conn.send('a'.repeat(60));
     await platform.settle();
@@ -319,16 +310,13 @@ describe('backpressure', () => {
     await expect(refused).rejects.toThrow('maxBufferedAmount');
     await expect(conn.send('é'.repeat(30))).rejects.toBeInstanceOf(BackpressureError);
     void conn.send('fits');
-    transport.drain();
-    await platform.settle();
+    await drain();
     expect(sent().map((frame) => frame.slice(0, 8))).toEqual(['text aaa', 'binary <', 'text fit']);
   });
 
   it('is refused with a promise that later refusals of a turn share', async () => {
-    const { conn, platform, transport } = wired('server', { maxBufferedAmount: 2000 });
-    transport.block();
-    void conn.send('a');
-    await platform.settle();
+    const { conn, block } = wired('server', { maxBufferedAmount: 2000 });
+    await block('a');
     void conn.send(new Uint8Array(1900));
     const first = conn.send(new Uint8Array(100));
     const text = conn.send('x'.repeat(2000));
@@ -386,10 +374,8 @@ describe('backpressure', () => {
   });
 
   it('rejects waiting writes when the transport ends, and releases all memory', async () => {
-    const { conn, platform, transport } = wired('server', { highWaterMark: 1000 });
-    transport.block();
-    void conn.send('first');
-    await platform.settle();
+    const { conn, platform, transport, block } = wired('server', { highWaterMark: 1000 });
+    await block('first');
     const waits = [conn.send(new Uint8Array(2000)), conn.send(new Uint8Array(100_000))];
     await platform.settle();
     const cause = new Error('reset');
@@ -403,20 +389,22 @@ describe('backpressure', () => {
 
 describe('control frames under backpressure', () => {
   it('pass the messages that wait', async () => {
-    const { conn, platform, transport, sent } = wired('server');
-    transport.block();
-    void conn.send('going');
-    await platform.settle();
+    const { conn, transport, block, output } = wired('server');
+    await block();
     void conn.send('waiting 1');
     void conn.send('waiting 2');
     void conn.writeControl(PingMessage, 'overtakes');
     transport.drain();
-    await platform.settle();
-    expect(sent()).toEqual(['text going', 'ping overtakes', 'text waiting 1', 'text waiting 2']);
+    expect(await output()).toEqual([
+      'text going',
+      'ping overtakes',
+      'text waiting 1',
+      'text waiting 2',
+    ]);
   });
 
   it('never split a frame', async () => {
-    const { conn, platform, transport, sent } = wired('client', {}, 1);
+    const { conn, platform, transport, sent, drain } = wired('client', {}, 1);
     transport.block();
     void conn.send(new Uint8Array(200_000));
     void conn.send('behind');
@@ -426,36 +414,29 @@ describe('control frames under backpressure', () => {
       transport.drain(1);
       await platform.settle();
     }
-    transport.drain();
-    await platform.settle();
+    await drain();
     expect(sent()[0]).toBe('binary <200000>');
     expect(sent().slice(1).toSorted()).toEqual(['ping p', 'text behind']);
   });
 
   it('answer only the newest ping', async () => {
-    const { platform, transport, sent, feed, frame, conn } = wired('server');
-    transport.block();
-    void conn.send('going');
-    await platform.settle();
+    const { platform, transport, feed, frame, block, output } = wired('server');
+    await block();
     for (let i = 0; i < 100; i++) feed(frame(9, `p${i}`));
     await platform.settle();
     transport.drain();
-    await platform.settle();
-    expect(sent()).toEqual(['text going', 'pong p99']);
+    expect(await output()).toEqual(['text going', 'pong p99']);
   });
 
   it('answer every ping while the transport accepts bytes', async () => {
-    const { platform, sent, feed, frame } = wired('server');
+    const { feed, frame, output } = wired('server');
     feed(...Array.from({ length: 10 }, (_, i) => frame(9, `p${i}`)));
-    await platform.settle();
-    expect(sent()).toEqual(Array.from({ length: 10 }, (_, i) => `pong p${i}`));
+    expect(await output()).toEqual(Array.from({ length: 10 }, (_, i) => `pong p${i}`));
   });
 
   it('are limited in number', async () => {
-    const { platform, transport, conn } = wired('server');
-    transport.block();
-    void conn.send('going');
-    await platform.settle();
+    const { conn, block } = wired('server');
+    await block();
     const writes = Array.from({ length: 70 }, () => conn.writeControl(PingMessage, 'x'));
     const refused = (await Promise.allSettled(writes)).filter((w) => w.status === 'rejected');
     expect(refused).toHaveLength(6);
@@ -463,29 +444,23 @@ describe('control frames under backpressure', () => {
   });
 
   it('do not include close, which waits for the messages', async () => {
-    const { conn, platform, transport, sent } = wired('server');
-    transport.block();
-    void conn.send('going');
-    await platform.settle();
+    const { conn, platform, transport, block, output } = wired('server');
+    await block();
     void conn.send('waiting');
     void conn.close(1000);
     await platform.settle();
     transport.drain();
-    await platform.settle();
-    expect(sent()).toEqual(['text going', 'text waiting', 'close 1000']);
+    expect(await output()).toEqual(['text going', 'text waiting', 'close 1000']);
   });
 
   it('drop the queue when the connection fails, but not the current frame', async () => {
-    const { conn, platform, transport, sent, feed } = wired('server', { highWaterMark: 1 });
-    transport.block();
-    void conn.send('going');
-    await platform.settle();
+    const { conn, transport, feed, block, output } = wired('server', { highWaterMark: 1 });
+    await block();
     const waits = conn.send('waiting');
     feed(Uint8Array.of(0x83, 0x80));
     await expect(waits).rejects.toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
     transport.drain();
-    await platform.settle();
-    expect(sent()).toEqual(['text going', 'close 1002 bad opcode 3']);
+    expect(await output()).toEqual(['text going', 'close 1002 bad opcode 3']);
     expect(transport.ended).toBe(true);
     expect(transport.releasesRun).toBe(transport.releasesGiven);
   });
@@ -519,7 +494,7 @@ describe('writeControl', () => {
   });
 
   it('sends no frame after its deadline', async () => {
-    const { conn, platform, sent } = wired('server');
+    const { conn, output } = wired('server');
     await expect(conn.writeControl(PingMessage, 'late', Date.now() - 1)).rejects.toBeInstanceOf(
       TimeoutError,
     );
@@ -532,8 +507,7 @@ describe('writeControl', () => {
     );
     await conn.writeControl(PingMessage, 'in time', Date.now() + 10_000);
     await conn.writeControl(PongMessage, 'whenever', null);
-    await platform.settle();
-    expect(sent()).toEqual(['ping in time', 'pong whenever']);
+    expect(await output()).toEqual(['ping in time', 'pong whenever']);
   });
 
   it('starts the closing handshake with a close frame, also with an empty one', async () => {
@@ -552,15 +526,14 @@ describe('writeControl', () => {
 
 describe('a borrowed message', () => {
   it('is echoed unchanged, also when the handler does not wait', async () => {
-    const { conn, platform, feed, frame, sent } = wired('server');
+    const { conn, feed, frame, output } = wired('server');
     void conn.receive((message) => {
       void conn.send(message);
       void conn.writeMessage(BinaryMessage, message);
       void conn.writeMessage(message.type, message.borrow().subarray(1));
     });
     feed(frame(1, 'abc'), frame(2, 'xyz'));
-    await platform.settle();
-    expect(sent()).toEqual([
+    expect(await output()).toEqual([
       'text abc',
       'binary abc',
       'text bc',
@@ -630,10 +603,8 @@ describe('ignored promises', () => {
     const unhandled: unknown[] = [];
     const trap = (reason: unknown): void => void unhandled.push(reason);
     process.on('unhandledRejection', trap);
-    const { conn, platform, transport } = wired('server', { highWaterMark: 1 });
-    transport.block();
-    void conn.send('waits');
-    await platform.settle();
+    const { conn, transport, block } = wired('server', { highWaterMark: 1 });
+    await block('waits');
     const writer = await conn.nextWriter(TextMessage);
     const disposed = writer[Symbol.asyncDispose]();
     transport.break(new Error('reset'));

@@ -86,11 +86,9 @@ describe('a loop that retries', () => {
   });
 
   it('writeControl beyond 64 pings on a blocked transport lets timers run', async () => {
-    const { conn, platform, transport } = wired('server', { report: () => {} });
+    const { conn, platform, block } = wired('server', { report: () => {} });
     await platform.settle();
-    transport.block();
-    void conn.send('x');
-    await platform.settle();
+    await block('x');
     for (let i = 0; i < 66; i++) void conn.writeControl(PingMessage);
     const write = (): Promise<unknown> => conn.writeControl(PingMessage);
     expect(await retryUntilTimer(write)).toBeInstanceOf(BackpressureError);

@@ -164,18 +164,17 @@ describe('a blocked transport', () => {
 
 describe('a transport', () => {
   it('needs no cork', async () => {
-    const { conn, platform, transport, sent } = wired('server');
+    const { conn, transport, output } = wired('server');
     Object.assign(transport, { cork: undefined, uncork: undefined });
     void conn.send('before');
     void conn.send(new Uint8Array(65_537));
-    await platform.settle();
-    expect(sent()).toEqual(['text before', 'binary <65537>']);
+    expect(await output()).toEqual(['text before', 'binary <65537>']);
   });
 
   it.each([10, 9_000, 70_000])(
     'that delivers, and blocks, within a write keeps the order of messages: %i bytes',
     async (size) => {
-      const { conn, platform, transport, sent, feed, frame } = wired('server');
+      const { conn, platform, transport, feed, frame, sent, drain } = wired('server');
       await platform.settle();
       const write = transport.write.bind(transport);
       transport.write = (chunk, release) => {
@@ -192,8 +191,7 @@ describe('a transport', () => {
       void conn.send('3 send');
       broadcast([conn], '4 last');
       await platform.settle();
-      transport.drain();
-      await platform.settle();
+      await drain();
       expect(sent().map((text) => text.slice(0, 6))).toEqual([
         'text 0',
         'text 1',

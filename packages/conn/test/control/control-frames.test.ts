@@ -77,12 +77,11 @@ describe('ping', () => {
   });
 
   it('is bounded by the number of unanswered pings', async () => {
-    const { conn, platform, feed, frame } = wired('server');
+    const { conn, platform, frame, deliver } = wired('server');
     for (let i = 0; i < 64; i++) void conn.ping(`${i}`);
     await expect(conn.ping('more')).rejects.toBeInstanceOf(BackpressureError);
     await platform.settle();
-    feed(frame(10, '63'));
-    await platform.settle();
+    await deliver(frame(10, '63'));
     void conn.ping('again');
     await platform.settle();
     expect(conn.stats.pingsOut).toBe(65);
@@ -109,10 +108,9 @@ describe('ping', () => {
 
 describe('a connection without handlers of control frames', () => {
   it('answers each ping with its payload, and has no round trip', async () => {
-    const { conn, platform, sent, feed, frame } = wired('server');
+    const { conn, feed, frame, output } = wired('server');
     feed(frame(9, 'a'), frame(9, ''), frame(10, 'stray'));
-    await platform.settle();
-    expect(sent()).toEqual(['pong a', 'pong']);
+    expect(await output()).toEqual(['pong a', 'pong']);
     expect(conn.stats.rtt).toBeNaN();
     expect(conn.state).toBe('open');
   });
@@ -129,14 +127,13 @@ describe('a failing handler of control frames', () => {
       },
     ],
   ] as const)('of a %s ends the connection with 1011', async (name, opcode, fail) => {
-    const { conn, platform, sent, feed, frame, transport } = wired('server');
+    const { conn, platform, transport, feed, frame, output } = wired('server');
     if (name === 'ping') conn.setPingHandler(fail);
     else conn.setPongHandler(fail);
     feed(frame(opcode, 'p'));
     // Once for the handler, and once for what follows from it.
     await platform.settle();
-    await platform.settle();
-    expect(sent()).toEqual(['close 1011']);
+    expect(await output()).toEqual(['close 1011']);
     transport.feedEnd();
     expect(await conn.closed).toMatchObject({ code: 1011, error: { message: 'a bug' } });
   });
@@ -144,39 +141,35 @@ describe('a failing handler of control frames', () => {
 
 describe('the handlers of control frames', () => {
   it('receive the code and reason of a close frame, and are awaited', async () => {
-    const { conn, platform, sent, feed, frame } = wired('server');
+    const { conn, frame, sent, deliver, output } = wired('server');
     const seen: [number, string][] = [];
     let settle = (): void => {};
     conn.setCloseHandler((code, reason) => {
       seen.push([code, reason]);
       return new Promise<void>((resolve) => (settle = resolve));
     });
-    feed(frame(8, Buffer.concat([Uint8Array.of(0x03, 0xe9), Buffer.from('bye')])));
-    await platform.settle();
+    await deliver(frame(8, Buffer.concat([Uint8Array.of(0x03, 0xe9), Buffer.from('bye')])));
     expect([seen, sent(), conn.state]).toEqual([[[1001, 'bye']], [], 'closing']);
     settle();
-    await platform.settle();
-    expect(sent()).toEqual(['close 1001']);
+    expect(await output()).toEqual(['close 1001']);
   });
 
   it('replace the default, and null restores it', async () => {
-    const { conn, platform, sent, feed, frame } = wired('server');
+    const { conn, frame, sent, deliver } = wired('server');
     const seen: string[] = [];
     conn.setPingHandler((payload) => void seen.push(`ping ${Buffer.from(payload).toString()}`));
     conn.setPongHandler((payload) => void seen.push(`pong ${Buffer.from(payload).toString()}`));
-    feed(frame(9, 'a'), frame(10, 'b'));
-    await platform.settle();
+    await deliver(frame(9, 'a'), frame(10, 'b'));
     expect(seen).toEqual(['ping a', 'pong b']);
     conn.setPingHandler(null);
     conn.setPongHandler(null);
-    feed(frame(9, 'c'), frame(10, 'd'));
-    await platform.settle();
+    await deliver(frame(9, 'c'), frame(10, 'd'));
     expect(seen).toHaveLength(2);
     expect(sent()).toEqual(['pong c']);
   });
 
   it('are returned by the getters, also the default ones', async () => {
-    const { conn, platform, sent } = wired('server');
+    const { conn, output } = wired('server');
     const mine = (): void => {};
     for (const [get, set] of [
       ['pingHandler', 'setPingHandler'],
@@ -195,8 +188,7 @@ describe('the handlers of control frames', () => {
     await conn.pingHandler()(Uint8Array.of(0x61));
     await conn.pongHandler()(Uint8Array.of(0x61));
     await conn.closeHandler()(1001, 'x');
-    await platform.settle();
-    expect(sent()).toEqual(['pong a', 'close 1001']);
+    expect(await output()).toEqual(['pong a', 'close 1001']);
   });
 
   it('receive a pong after its ping has resolved', async () => {
@@ -278,12 +270,11 @@ describe('the heartbeat', () => {
   });
 
   it('updates the round trip', async () => {
-    const { conn, platform, feed, frame } = wired('server', { heartbeat });
+    const { conn, platform, frame, deliver } = wired('server', { heartbeat });
     await platform.advance(20_100);
     const at = platform.now();
     await platform.advance(40);
-    feed(frame(10, Uint8Array.of(0, 0, 0, 1)));
-    await platform.settle();
+    await deliver(frame(10, Uint8Array.of(0, 0, 0, 1)));
     expect(conn.stats.rtt).toBeGreaterThanOrEqual(40);
     expect(platform.now() - at).toBe(40);
   });
@@ -374,11 +365,10 @@ describe('handlers that are set after the first read', () => {
 
 describe('the round trip', () => {
   it('is undefined on a connection that receives pongs and has sent no ping', async () => {
-    const { conn, feed, frame, platform } = wired('server');
+    const { conn, frame, deliver } = wired('server');
     const seen: string[] = [];
     conn.setPongHandler((payload) => void seen.push(Buffer.from(payload).toString()));
-    feed(frame(10, 'stray'));
-    await platform.settle();
+    await deliver(frame(10, 'stray'));
     expect(seen).toEqual(['stray']);
     expect(conn.stats.rtt).toBeNaN();
   });
@@ -389,7 +379,7 @@ describe.each([
   ['pong', 10, 'setPongHandler'],
 ] as const)('an async %s handler', (_, opcode, set) => {
   it('is called with the newest frame when it has settled: nothing else waits', async () => {
-    const { conn, platform, feed, frame } = wired('server');
+    const { conn, platform, feed, frame, deliver } = wired('server');
     void conn.discardReads();
     const seen: string[] = [];
     let settle!: () => void;
@@ -408,35 +398,31 @@ describe.each([
     expect(seen).toEqual(['0', '999']);
     settle();
     await platform.settle();
-    feed(frame(opcode, 'later'));
-    await platform.settle();
+    await deliver(frame(opcode, 'later'));
     expect(seen).toEqual(['0', '999', 'later']);
-    conn.terminate();
   });
 
   it('that rejects closes the connection, and gets no frame that waited', async () => {
-    const { conn, platform, feed, frame, sent } = wired('server', { report: () => {} });
+    const { conn, feed, frame, output } = wired('server', { report: () => {} });
     void conn.discardReads();
     conn[set](() => Promise.reject(new Error('no')));
     feed(frame(opcode, 'a'), frame(opcode, 'b'));
-    await platform.settle();
-    expect(sent()).toEqual(['close 1011']);
+    expect(await output()).toEqual(['close 1011']);
   });
 
   it('that returns nothing is called for each frame', async () => {
-    const { conn, platform, feed, frame } = wired('server');
+    const { conn, frame, deliver } = wired('server');
     void conn.discardReads();
     let calls = 0;
     conn[set](() => void calls++);
-    feed(...Array.from({ length: 100 }, () => frame(opcode, 'x')));
-    await platform.settle();
+    await deliver(...Array.from({ length: 100 }, () => frame(opcode, 'x')));
     expect(calls).toBe(100);
   });
 });
 
 describe('the default ping handler', () => {
   it('sends at most 125 bytes, as writeControl does', async () => {
-    const { conn, platform, sent } = wired('server');
+    const { conn, platform, output } = wired('server');
     await platform.settle();
     const answer = conn.pingHandler();
     expect(() => answer(new Uint8Array(126))).toThrow(
@@ -446,8 +432,6 @@ describe('the default ping handler', () => {
     );
     expect(() => answer(7 as never)).toThrow(TypeError);
     await answer(new Uint8Array(2));
-    await platform.settle();
-    expect(sent()).toEqual(['pong \0\0']);
-    conn.terminate();
+    expect(await output()).toEqual(['pong \0\0']);
   });
 });

@@ -17,21 +17,19 @@ import { wired } from '../wired.ts';
 describe('the pong of the heartbeat', () => {
   it('resolves the pings before it, which a busy peer need not answer', async () => {
     const heartbeat = { interval: 1_000, timeout: 10_000 };
-    const { conn, platform, feed, frame, sent } = wired('server', { heartbeat });
+    const { conn, platform, feed, frame, deliver, output } = wired('server', { heartbeat });
     const older = conn.ping('older');
     await platform.advance(1_100);
     let younger = NaN;
     void conn.ping('younger').then((ms) => {
       younger = ms;
     });
-    await platform.settle();
-    expect(sent()).toHaveLength(3);
+    expect(await output()).toHaveLength(3);
     feed(frame(10, Uint8Array.of(0, 0, 0, 1)));
     expect(await older).toBeGreaterThanOrEqual(1_000);
     expect(conn.stats.rtt).toBeLessThan(1_000);
     expect(younger).toBeNaN();
-    feed(frame(10, 'younger'));
-    await platform.settle();
+    await deliver(frame(10, 'younger'));
     expect(younger).toBe(0);
     conn.terminate();
     await conn.closed;
@@ -109,7 +107,7 @@ describe('a ping of the heartbeat', () => {
 describe('Conn.ping in a handler', () => {
   /** A handler that awaits `ping()`, with `unread` KiB between its message and the pong. */
   async function pingBehind(unread: number) {
-    const { conn, platform, frame, feed } = wired('server');
+    const { conn, platform, feed, frame, deliver } = wired('server');
     let answer: Promise<number> | undefined;
     const received = conn.receive(async () => {
       answer ??= conn.ping('it', { timeout: 1_000 });
@@ -118,8 +116,7 @@ describe('Conn.ping in a handler', () => {
     received.catch(() => {});
     const kilobyte = frame(2, new Uint8Array(1_024));
     for (let i = 0; i <= unread; i++) feed(kilobyte);
-    feed(frame(10, 'it'));
-    await platform.settle();
+    await deliver(frame(10, 'it'));
     const outcome = answer!.catch((error: Error) => error.message);
     await platform.advance(2_000);
     return { outcome: await outcome, conn };
@@ -141,7 +138,7 @@ describe('Conn.ping in a handler', () => {
   });
 
   it('leaves the bound of the read-ahead as it was, after its pong', async () => {
-    const { conn, platform, transport, frame, feed } = wired('server');
+    const { conn, platform, transport, feed, frame, deliver } = wired('server');
     const stuck = new Deferred<void>();
     let rtt: number | undefined;
     conn
@@ -154,13 +151,10 @@ describe('Conn.ping in a handler', () => {
     for (let i = 0; i < 200; i++) feed(kilobyte);
     await platform.settle();
     expect(transport.paused).toBe(false);
-    feed(frame(10, 'it'));
-    await platform.settle();
+    await deliver(frame(10, 'it'));
     expect(rtt).toBe(0);
-    feed(kilobyte);
-    await platform.settle();
+    await deliver(kilobyte);
     expect(transport.paused).toBe(true);
     stuck.resolve();
-    conn.terminate();
   });
 });

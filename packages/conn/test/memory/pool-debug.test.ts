@@ -23,7 +23,7 @@ describe('the debug mode of pools', () => {
   it.each([1, 100, 5_000, 60_000, 200_000])(
     'fills a borrowed message of %d bytes with 0xDD when the handler has returned',
     async (size) => {
-      const { conn, platform, feed, frame } = wired('server');
+      const { conn, frame, deliver } = wired('server');
       const views: Uint8Array[] = [];
       let kept: BorrowedMessage | undefined;
       const reading = conn.receive((message) => {
@@ -31,12 +31,10 @@ describe('the debug mode of pools', () => {
         kept = message;
         views.push(message.borrow());
       });
-      feed(frame(2, new Uint8Array(size).fill(7)));
-      await platform.settle();
+      await deliver(frame(2, new Uint8Array(size).fill(7)));
       expect(views.map(isOverwritten)).toEqual([true]);
       expect(() => kept!.borrow()).toThrow('after its handler was done');
-      feed(frame(2, new Uint8Array(size).fill(7)));
-      await platform.settle();
+      await deliver(frame(2, new Uint8Array(size).fill(7)));
       expect(views.map(isOverwritten)).toEqual([true, true]);
       conn.terminate();
       await expect(reading).rejects.toThrow('1006');
@@ -44,7 +42,7 @@ describe('the debug mode of pools', () => {
   );
 
   it('leaves a borrowed message intact until the promise of its handler settles', async () => {
-    const { conn, platform, feed, frame } = wired('server');
+    const { conn, platform, frame, deliver } = wired('server');
     let finish = (): void => {};
     let view: Uint8Array = new Uint8Array(0);
     const reading = conn.receive((message) => {
@@ -53,8 +51,7 @@ describe('the debug mode of pools', () => {
         finish = resolve;
       });
     });
-    feed(frame(2, new Uint8Array(50).fill(7)));
-    await platform.settle();
+    await deliver(frame(2, new Uint8Array(50).fill(7)));
     expect(view).toEqual(new Uint8Array(50).fill(7));
     finish();
     await platform.settle();

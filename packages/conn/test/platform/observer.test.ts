@@ -117,15 +117,14 @@ describe('Platform.observer', () => {
     async (way) => {
       const { observer, lines } = recording();
       const platform = Object.assign(new FakePlatform(), { observer });
-      const { conn, feed, frame } = wired('server', {}, 0, platform);
+      const { conn, feed, frame, deliver } = wired('server', {}, 0, platform);
       const next = conn.nextReader();
       await platform.settle();
       feed(frame(2, 'dropped'));
       await next;
       if (way === 'receive') void conn.receive(() => {});
       else void conn[way]();
-      feed(frame(2, 'next'));
-      await platform.settle();
+      await deliver(frame(2, 'next'));
       expect(lines.filter((line) => line.startsWith('server in'))).toEqual([
         `server in ${BinaryMessage} 7`,
         `server in ${BinaryMessage} 4`,

@@ -163,7 +163,7 @@ describe('nextReader', () => {
     ['in fragments', false],
   ])('resolves at the header of a message %s that a slow extension decodes', async (_name, fin) => {
     const toy = new Awkward();
-    const { conn, platform, frame, feed } = wired('server', { extension: toy });
+    const { conn, platform, feed, frame } = wired('server', { extension: toy });
     toy.slow = true;
     const next = conn.nextReader();
     await platform.settle();
@@ -175,7 +175,6 @@ describe('nextReader', () => {
     toy.resume?.();
     if (!fin) feed(frame(0, doubled('!')));
     expect(await read).toBe(fin ? 'hello' : 'hello!');
-    conn.terminate();
   });
 
   it('gets a reader when an observer starts it for a whole message', async () => {

@@ -20,24 +20,21 @@ describe('BorrowedMessage.data', () => {
     await platform.settle();
     const all = letters.flatMap((letter) => [letter.repeat(300), letter]);
     expect(kept.map((bytes) => Buffer.from(bytes).toString())).toEqual(all);
-    conn.terminate();
   });
 
   it('has a buffer of its own, of exact size', async () => {
-    const { conn, platform, feed, frame } = wired('server');
+    const { conn, frame, deliver } = wired('server');
     const kept: [offset: number, bytes: number][] = [];
     void conn.receive(({ data }) => void kept.push([data.byteOffset, data.buffer.byteLength]));
-    feed(frame(2, 'abc'), frame(2, 'x'.repeat(5000)));
-    await platform.settle();
+    await deliver(frame(2, 'abc'), frame(2, 'x'.repeat(5000)));
     expect(kept).toEqual([
       [0, 3],
       [0, 5000],
     ]);
-    conn.terminate();
   });
 
   it('is the same until the promise of the handler settles, and independent of the borrowed bytes', async () => {
-    const { conn, platform, feed, frame } = wired('server');
+    const { conn, platform, frame, deliver } = wired('server');
     const seen: unknown[] = [];
     void conn.receive(async (message) => {
       const { data } = message;
@@ -45,21 +42,17 @@ describe('BorrowedMessage.data', () => {
       await platform.settle();
       seen.push(message.data === data, Buffer.from(data).toString(), message.text());
     });
-    feed(frame(2, 'abc'));
-    await platform.settle();
+    await deliver(frame(2, 'abc'));
     await platform.settle();
     expect(seen).toEqual([true, 'abc', 'zzz']);
-    conn.terminate();
   });
 
   it('is not the data of the next message', async () => {
-    const { conn, platform, feed, frame } = wired('server');
+    const { conn, frame, deliver } = wired('server');
     const kept: Uint8Array[] = [];
     void conn.receive((message) => void kept.push(message.data));
-    feed(frame(2, 'a'), frame(2, 'b'));
-    await platform.settle();
+    await deliver(frame(2, 'a'), frame(2, 'b'));
     expect(kept.map((bytes) => Buffer.from(bytes).toString())).toEqual(['a', 'b']);
-    conn.terminate();
   });
 });
 
@@ -76,29 +69,25 @@ describe('a BorrowedMessage after its handler', () => {
     ['toString', (message: BorrowedMessage) => String(message)],
     ['toJSON', (message: BorrowedMessage) => JSON.stringify(message)],
   ])('throws in %s and says what to keep', async (_, use) => {
-    const { conn, platform, feed, frame } = wired('server');
+    const { conn, frame, deliver } = wired('server');
     let kept: BorrowedMessage | undefined;
     void conn.receive((message) => {
       kept = message;
     });
-    feed(frame(1, '1'));
-    await platform.settle();
+    await deliver(frame(1, '1'));
     expect(() => use(kept!)).toThrow(
       'a BorrowedMessage was used after its handler was done; keep its data or a copy() instead',
     );
-    conn.terminate();
   });
 
   it('rejects a write of it', async () => {
-    const { conn, platform, feed, frame } = wired('server');
+    const { conn, frame, deliver } = wired('server');
     let kept: BorrowedMessage | undefined;
     void conn.receive((message) => {
       kept = message;
     });
-    feed(frame(1, '1'));
-    await platform.settle();
+    await deliver(frame(1, '1'));
     await expect(conn.writeMessage(1, kept!)).rejects.toThrow('after its handler was done');
-    conn.terminate();
   });
 });
 
@@ -106,7 +95,7 @@ describe('the bytes that a handler borrowed', () => {
   it.each([1, 100, 5_000, 60_000, 200_000])(
     'are overwritten with 0xDD on a debugging platform, of a message of %d bytes',
     async (size) => {
-      const { conn, platform, feed, frame } = wired('server', {}, 0, debugging());
+      const { conn, feed, frame, deliver } = wired('server', {}, 0, debugging());
       const views: Uint8Array[] = [];
       const copies: Uint8Array[] = [];
       void conn.receive((message) => {
@@ -116,16 +105,14 @@ describe('the bytes that a handler borrowed', () => {
       feed(frame(2, new Uint8Array(size).fill(7)));
       const bytes = frame(2, new Uint8Array(size).fill(8));
       feed(bytes.subarray(0, bytes.length - 1));
-      feed(bytes.subarray(bytes.length - 1));
-      await platform.settle();
+      await deliver(bytes.subarray(bytes.length - 1));
       expect(views.map((view) => view.every((byte) => byte === 0xdd))).toEqual([true, true]);
       expect(copies.map((copy, i) => copy.every((byte) => byte === 7 + i))).toEqual([true, true]);
-      conn.terminate();
     },
   );
 
   it('stay for a write that refers to them, until the transport has released them', async () => {
-    const { conn, platform, transport, feed, frame, sent } = wired(
+    const { conn, transport, frame, sent, drain, deliver } = wired(
       'server',
       {},
       1_000_000,
@@ -137,14 +124,11 @@ describe('the bytes that a handler borrowed', () => {
       void conn.send(message);
     });
     transport.block();
-    feed(frame(2, 'x'.repeat(50_000)));
-    await platform.settle();
+    await deliver(frame(2, 'x'.repeat(50_000)));
     expect(view![0]).toBe('x'.charCodeAt(0));
-    transport.drain();
-    await platform.settle();
+    await drain();
     expect(view![0]).toBe(0xdd);
     expect(sent()).toEqual(['binary <50000>']);
-    conn.terminate();
   });
 });
 

@@ -25,10 +25,9 @@ describe.each([
   );
 
   it.each(cases)('of $count is handled to its end with $read', async ({ read, count }) => {
-    const { conn, platform, transport, feed, frame } = wired('server');
+    const { conn, platform, transport, feed, frame, deliver } = wired('server');
     void (READS[read]!(conn) as Promise<unknown> | undefined)?.catch(() => {});
-    feed(frame(1, 'first'));
-    await platform.settle();
+    await deliver(frame(1, 'first'));
     const one = frame(opcode, 'x');
     const burst = Buffer.alloc(count * one.length, one);
     for (let at = 0; at < burst.length; at += CHUNK) {
@@ -47,28 +46,27 @@ describe.each([
 
 describe('pings after unread messages', () => {
   it('are answered while the messages have room', async () => {
-    const { conn, platform, transport, feed, frame, sent } = wired('server');
+    const { conn, platform, transport, frame, sent, deliver } = wired('server');
     await platform.settle();
-    feed(frame(1, 'x'.repeat(30_000)), ...Array.from({ length: 15_000 }, () => frame(9, 'x')));
-    await platform.settle();
+    await deliver(
+      frame(1, 'x'.repeat(30_000)),
+      ...Array.from({ length: 15_000 }, () => frame(9, 'x')),
+    );
     expect(sent().length).toBe(15_000);
     expect(transport.paused).toBe(false);
     expect((await conn.readMessage()).data.length).toBe(30_000);
-    conn.terminate();
   });
 
   it('wait while the messages have no room, and are answered after a read', async () => {
-    const { conn, platform, transport, feed, frame, sent } = wired('server');
+    const { conn, platform, transport, feed, frame, sent, output } = wired('server');
     await platform.settle();
     feed(frame(1, 'x'.repeat(100_000)), frame(9, 'x'));
     feed(...Array.from({ length: 12_000 }, () => frame(9, 'x')));
-    await platform.settle();
-    expect(sent()).toEqual([]);
+    expect(await output()).toEqual([]);
     expect(transport.paused).toBe(true);
     await conn.readMessage();
     await platform.settle();
     expect(sent().length).toBe(12_001);
     expect(transport.paused).toBe(false);
-    conn.terminate();
   });
 });

@@ -50,7 +50,7 @@ describe('readMessage', () => {
   });
 
   it('joins fragments, also with control frames between them', async () => {
-    const { conn, feed, frame, platform, sent } = wired('server');
+    const { conn, feed, frame, output } = wired('server');
     feed(
       frame(1, 'h', { fin: false }),
       frame(9, 'a'),
@@ -62,8 +62,7 @@ describe('readMessage', () => {
     const message = await conn.readMessage();
     expect([message.type, message.text()]).toEqual([1, 'hé']);
     expect((await conn.readMessage()).type).toBe(2);
-    await platform.settle();
-    expect(sent()).toEqual(['pong a']);
+    expect(await output()).toEqual(['pong a']);
   });
 
   it('returns the same messages for every segmentation', async () => {
@@ -242,15 +241,14 @@ describe('receive', () => {
   });
 
   it('lends one object for all messages, which is empty after each call', async () => {
-    const { conn, feed, frame, platform } = wired('server');
+    const { conn, frame, deliver } = wired('server');
     const lent = new Set<BorrowedMessage>();
     const kept: Message[] = [];
     void conn.receive((message) => {
       lent.add(message);
       kept.push(message.copy());
     });
-    feed(frame(1, 'a'), frame(2, 'b'));
-    await platform.settle();
+    await deliver(frame(1, 'a'), frame(2, 'b'));
     expect(lent.size).toBe(1);
     expect(kept.map((m) => `${m.type} ${m.text()}`)).toEqual(['1 a', '2 b']);
     const [message] = [...lent];
@@ -272,13 +270,12 @@ describe('receive', () => {
   });
 
   it('makes at most one view and one copy of a message', async () => {
-    const { conn, feed, frame, platform } = wired('server');
+    const { conn, frame, deliver } = wired('server');
     const views: boolean[] = [];
     void conn.receive((message) => {
       views.push(message.borrow() === message.borrow(), message.data === message.data);
     });
-    feed(frame(2, 'a'));
-    await platform.settle();
+    await deliver(frame(2, 'a'));
     expect(views).toEqual([true, true]);
   });
 
@@ -295,7 +292,7 @@ describe('receive', () => {
   });
 
   it('awaits the promise of the handler, retains its bytes, and answers pings meanwhile', async () => {
-    const { conn, feed, frame, platform, sent } = wired('server');
+    const { conn, platform, frame, sent, deliver } = wired('server');
     const open: (() => void)[] = [];
     const seen: string[] = [];
     void conn.receive((message) => {
@@ -307,8 +304,7 @@ describe('receive', () => {
         });
       });
     });
-    feed(frame(1, 'a'), frame(1, 'b'), frame(9, 'now'), frame(1, 'c'));
-    await platform.settle();
+    await deliver(frame(1, 'a'), frame(1, 'b'), frame(9, 'now'), frame(1, 'c'));
     expect(seen).toEqual(['+a']);
     expect(sent()).toEqual(['pong now']);
     for (let i = 0; i < 3; i++) {
@@ -336,13 +332,11 @@ describe('receive', () => {
   });
 
   it('delivers queued messages to the handler first', async () => {
-    const { conn, feed, frame, platform } = wired('server');
-    feed(frame(1, 'early'));
-    await platform.settle();
+    const { conn, frame, deliver } = wired('server');
+    await deliver(frame(1, 'early'));
     const seen: string[] = [];
     void conn.receive((message) => void seen.push(message.text()));
-    feed(frame(1, 'late'));
-    await platform.settle();
+    await deliver(frame(1, 'late'));
     expect(seen).toEqual(['early', 'late']);
   });
 
@@ -393,13 +387,11 @@ describe('receive', () => {
 
 describe('discardReads', () => {
   it('drops messages, answers pings and ends with the connection', async () => {
-    const { conn, feed, frame, transport, sent, platform } = wired('server');
-    feed(frame(1, 'queued'));
-    await platform.settle();
+    const { conn, transport, feed, frame, deliver, output } = wired('server');
+    await deliver(frame(1, 'queued'));
     const end = conn.discardReads();
     feed(frame(2, Buffer.alloc(1000)), frame(9, 'x'));
-    await platform.settle();
-    expect(sent()).toEqual(['pong x']);
+    expect(await output()).toEqual(['pong x']);
     feed(frame(8));
     transport.feedEnd();
     expect(await end).toMatchObject({ code: 1005 });
@@ -416,10 +408,9 @@ describe('discardReads', () => {
 
 describe('the read-ahead', () => {
   it('pauses the transport when it is full, and resumes it after reads', async () => {
-    const { conn, feed, frame, platform, transport } = wired('server', { readAhead: 10_000 });
+    const { conn, platform, transport, frame, deliver } = wired('server', { readAhead: 10_000 });
     for (let i = 0; i < 5; i++) {
-      feed(frame(2, Buffer.alloc(3000, i)));
-      await platform.settle();
+      await deliver(frame(2, Buffer.alloc(3000, i)));
     }
     expect(transport.paused).toBe(true);
     for (let i = 0; i < 5; i++) {
@@ -431,9 +422,8 @@ describe('the read-ahead', () => {
   });
 
   it('charges empty messages, so that their number is bounded', async () => {
-    const { feed, frame, platform, transport } = wired('server', { readAhead: 1000 });
-    feed(...Array.from({ length: 20 }, () => frame(2)));
-    await platform.settle();
+    const { transport, frame, deliver } = wired('server', { readAhead: 1000 });
+    await deliver(...Array.from({ length: 20 }, () => frame(2)));
     expect(transport.paused).toBe(true);
   });
 
@@ -452,10 +442,9 @@ describe('the read-ahead', () => {
   });
 
   it('answers pings without a read', async () => {
-    const { feed, frame, platform, sent } = wired('client');
+    const { feed, frame, output } = wired('client');
     feed(frame(1, 'unread'), frame(9, 'a'), frame(1, 'unread'), frame(9, 'b'));
-    await platform.settle();
-    expect(sent()).toEqual(['pong a', 'pong b']);
+    expect(await output()).toEqual(['pong a', 'pong b']);
   });
 
   it('ends a connection without reads after idleReadTimeout', async () => {
@@ -561,17 +550,16 @@ describe('limits', () => {
   });
 
   it('apply at the header, before the payload arrives', async () => {
-    const { conn, transport, platform, sent } = wired('server', { readLimit: 1000 });
+    const { conn, transport, output } = wired('server', { readLimit: 1000 });
     const read = conn.readMessage();
     transport.feed('82 fe 03e9');
     await expect(read).rejects.toMatchObject({ code: 'WS_ERR_READ_LIMIT' });
-    await platform.settle();
-    expect(sent()).toEqual(['close 1009']);
+    expect(await output()).toEqual(['close 1009']);
   });
 
   it('apply to the current frame when they are lowered', async () => {
     for (const read of ['readMessage', 'nextReader', 'discardReads'] as const) {
-      const { conn, transport, frame, platform, sent } = wired('server', { readLimit: 1000 });
+      const { conn, platform, transport, frame, output } = wired('server', { readLimit: 1000 });
       const bytes = frame(2, Buffer.alloc(1000));
       const reading: Promise<unknown> =
         read === 'nextReader' ? conn.nextReader().then((reader) => reader.bytes()) : conn[read]();
@@ -580,8 +568,7 @@ describe('limits', () => {
       conn.setReadLimit(999);
       transport.feed(bytes.subarray(500));
       await expect(reading).rejects.toMatchObject({ code: 'WS_ERR_READ_LIMIT', limit: 999 });
-      await platform.settle();
-      expect(sent()).toEqual(['close 1009']);
+      expect(await output()).toEqual(['close 1009']);
     }
   });
 
@@ -602,14 +589,13 @@ describe('limits', () => {
   });
 
   it('accept many fragments for the price of their bytes', async () => {
-    const { conn, feed, frame, platform } = wired('server');
+    const { conn, feed, frame, deliver } = wired('server');
     const read = conn.readMessage();
     feed(frame(2, 'x', { fin: false }));
     for (let i = 0; i < 200; i++) {
       feed(...Array.from({ length: 100 }, () => frame(0, 'y', { fin: false })));
     }
-    feed(frame(0));
-    await platform.settle();
+    await deliver(frame(0));
     expect((await read).data.length).toBe(20_001);
   });
 });
@@ -633,20 +619,19 @@ describe('the budget of the read-ahead', () => {
   const CHARGE = 100 + 320;
 
   it('counts the bytes of a message, at any offset of its chunk', async () => {
-    const { feed, frame, platform, transport } = wired('server', { readAhead: 3 * CHARGE });
-    feed(...Array.from({ length: 3 }, () => frame(2, Buffer.alloc(100))));
-    await platform.settle();
+    const { transport, frame, deliver } = wired('server', { readAhead: 3 * CHARGE });
+    await deliver(...Array.from({ length: 3 }, () => frame(2, Buffer.alloc(100))));
     expect(transport.paused).toBe(false);
-    feed(frame(2, Buffer.alloc(100)));
-    await platform.settle();
+    await deliver(frame(2, Buffer.alloc(100)));
     expect(transport.paused).toBe(true);
   });
 
   it('resumes the transport at half', async () => {
-    const { conn, feed, frame, platform, transport } = wired('server', { readAhead: 4 * CHARGE });
+    const { conn, platform, transport, frame, deliver } = wired('server', {
+      readAhead: 4 * CHARGE,
+    });
     for (let i = 0; i < 5; i++) {
-      feed(frame(2, Buffer.alloc(100)));
-      await platform.settle();
+      await deliver(frame(2, Buffer.alloc(100)));
     }
     const paused = [transport.paused];
     for (let i = 0; i < 3; i++) {
@@ -658,13 +643,12 @@ describe('the budget of the read-ahead', () => {
   });
 
   it('counts the pieces of a stream with the messages after it', async () => {
-    const { conn, feed, frame, platform, transport } = wired('server', { readAhead: 600 });
+    const { conn, platform, transport, feed, frame, deliver } = wired('server', { readAhead: 600 });
     const reader = conn.nextReader();
     feed(frame(2, Buffer.alloc(300), { fin: false }));
     await reader;
     expect(transport.paused).toBe(false);
-    feed(frame(0, Buffer.alloc(300)));
-    await platform.settle();
+    await deliver(frame(0, Buffer.alloc(300)));
     expect(transport.paused).toBe(true);
     expect(await (await reader).bytes()).toHaveLength(600);
     await platform.settle();

@@ -30,14 +30,11 @@ function gate(): {
 
 describe('the bound of the read-ahead', () => {
   it('counts the current message with the queued ones', async () => {
-    const { conn, feed, frame, platform, transport } = wired('server', { readAhead: 1000 });
-    feed(frame(2, Buffer.alloc(400)));
-    await platform.settle();
-    feed(frame(2, Buffer.alloc(280), { fin: false }));
-    await platform.settle();
+    const { conn, transport, frame, deliver } = wired('server', { readAhead: 1000 });
+    await deliver(frame(2, Buffer.alloc(400)));
+    await deliver(frame(2, Buffer.alloc(280), { fin: false }));
     expect(transport.paused).toBe(false);
-    feed(frame(0, 'x', { fin: false }));
-    await platform.settle();
+    await deliver(frame(0, 'x', { fin: false }));
     expect(transport.paused).toBe(true);
     expect((await conn.readMessage()).data).toHaveLength(400);
     expect(transport.paused).toBe(false);
@@ -47,11 +44,9 @@ describe('the bound of the read-ahead', () => {
     { held: 500, flows: true },
     { held: 501, flows: false },
   ])('resumes the transport with $held of 1000 bytes left: $flows', async (given) => {
-    const { conn, feed, frame, platform, transport } = wired('server', { readAhead: 1000 });
-    feed(frame(2, Buffer.alloc(400)));
-    await platform.settle();
-    feed(frame(2, Buffer.alloc(given.held), { fin: false }));
-    await platform.settle();
+    const { conn, platform, transport, frame, deliver } = wired('server', { readAhead: 1000 });
+    await deliver(frame(2, Buffer.alloc(400)));
+    await deliver(frame(2, Buffer.alloc(given.held), { fin: false }));
     expect(transport.paused).toBe(true);
     await conn.readMessage();
     await platform.settle();
@@ -61,24 +56,20 @@ describe('the bound of the read-ahead', () => {
   it('counts the unread pieces of a stream with the messages after it', async () => {
     const charge = 300 + PIECE + CHARGE;
     for (const readAhead of [charge - 1, charge]) {
-      const { conn, feed, frame, platform, transport } = wired('server', { readAhead });
+      const { conn, transport, feed, frame, deliver } = wired('server', { readAhead });
       const next = conn.nextReader();
       feed(frame(2, Buffer.alloc(300)));
       await next;
-      feed(frame(2, Buffer.alloc(100)));
-      await platform.settle();
+      await deliver(frame(2, Buffer.alloc(100)));
       expect(transport.paused).toBe(readAhead < charge);
     }
   });
 
   it('is freed by a partial read of a stream', async () => {
-    const { conn, feed, frame, platform, transport } = wired('server', { readAhead: 1000 });
-    const next = conn.nextReader();
-    feed(frame(2, Buffer.alloc(300), { fin: false }));
-    const reader = await next;
+    const { transport, frame, deliver, stream } = wired('server', { readAhead: 1000 });
+    const reader = await stream(frame(2, Buffer.alloc(300), { fin: false }));
     for (let i = 0; i < 2; i++) {
-      feed(frame(0, Buffer.alloc(300), { fin: false }));
-      await platform.settle();
+      await deliver(frame(0, Buffer.alloc(300), { fin: false }));
     }
     const paused = [transport.paused];
     for (let i = 0; i < 2; i++) {
@@ -89,7 +80,7 @@ describe('the bound of the read-ahead', () => {
   });
 
   it('applies during a slow handler, and pauses once', async () => {
-    const { conn, feed, frame, platform, transport } = wired('server', {
+    const { conn, platform, transport, frame, deliver } = wired('server', {
       readAhead: 3 * CHARGE,
       idleReadTimeout: 1000,
     });
@@ -100,13 +91,11 @@ describe('the bound of the read-ahead', () => {
     // Twice: bytes that were read no longer count.
     for (let round = 1; round <= 2; round++) {
       for (let i = 0; i < 4; i++) {
-        feed(frame(2, Buffer.alloc(100, 97)));
-        await platform.settle();
+        await deliver(frame(2, Buffer.alloc(100, 97)));
       }
       expect([transport.paused, seen.length]).toEqual([false, round * 6 - 5]);
       for (let i = 0; i < 2; i++) {
-        feed(frame(2, Buffer.alloc(100, 97)));
-        await platform.settle();
+        await deliver(frame(2, Buffer.alloc(100, 97)));
       }
       expect([transport.paused, pause.mock.calls.length]).toEqual([true, round]);
       // A running handler counts as a read.
@@ -124,11 +113,12 @@ describe('the bound of the read-ahead', () => {
 
 describe('a full read-ahead', () => {
   it('resumes the transport when the read deadline drops it', async () => {
-    const { conn, platform, transport, frame, feed, sent } = wired('server', { readAhead: 1_000 });
+    const { conn, platform, transport, feed, frame, sent, deliver } = wired('server', {
+      readAhead: 1_000,
+    });
     await platform.settle();
     for (let i = 0; i < 5; i++) feed(frame(2, Buffer.alloc(600)));
-    feed(frame(9, 'hi'));
-    await platform.settle();
+    await deliver(frame(9, 'hi'));
     expect(transport.paused).toBe(true);
     conn.setReadDeadline(0);
     await expect(conn.readMessage()).rejects.toThrow('read timeout');
@@ -165,22 +155,20 @@ describe('an unread message', () => {
   });
 
   it('is whole after a wait for a stream was cancelled', async () => {
-    const { conn, feed, frame, platform } = wired('server');
+    const { conn, platform, frame, deliver } = wired('server');
     const control = new AbortController();
     const given = conn.nextReader({ signal: control.signal });
     await platform.settle();
     control.abort(new Error('enough'));
     await expect(given).rejects.toThrow('enough');
-    feed(frame(1, 'kept'), frame(1, 'and kept'));
-    await platform.settle();
+    await deliver(frame(1, 'kept'), frame(1, 'and kept'));
     expect((await conn.readMessage()).text()).toBe('kept');
     expect((await conn.readMessage()).text()).toBe('and kept');
   });
 
   it('can become a stream, from its first byte on', async () => {
-    const { conn, feed, frame, platform } = wired('server');
-    feed(frame(1, 'queued'), frame(1, 'under ', { fin: false }));
-    await platform.settle();
+    const { conn, feed, frame, deliver } = wired('server');
+    await deliver(frame(1, 'queued'), frame(1, 'under ', { fin: false }));
     const queued = await conn.nextReader();
     expect([queued.type, await queued.text()]).toEqual([TextMessage, 'queued']);
     const under = await conn.nextReader();
@@ -215,7 +203,7 @@ describe('the promise of receive', () => {
   it.each(['throws', 'rejects'] as const)(
     'rejects with the error of a handler that %s',
     async (how) => {
-      const { conn, feed, frame, platform, sent } = wired('server');
+      const { conn, feed, frame, sent, deliver } = wired('server');
       const failure = new Error('no');
       const seen: string[] = [];
       const end = conn.receive((message) => {
@@ -225,8 +213,7 @@ describe('the promise of receive', () => {
       });
       feed(frame(1, 'a'), frame(1, 'b'));
       await expect(end).rejects.toBe(failure);
-      feed(frame(1, 'c'));
-      await platform.settle();
+      await deliver(frame(1, 'c'));
       expect(seen).toEqual(['a']);
       expect(sent()).toEqual(['close 1011']);
       await expect(conn.readMessage()).rejects.toBe(failure);
@@ -234,12 +221,11 @@ describe('the promise of receive', () => {
   );
 
   it('settles after its handler, also after our own close', async () => {
-    const { conn, feed, frame, platform, transport } = wired('server');
+    const { conn, platform, transport, feed, frame, deliver } = wired('server');
     const { handler, go, seen } = gate();
     const order: string[] = [];
     const end = conn.receive(handler).then(({ code }) => order.push(`end ${code}`));
-    feed(frame(1, 'a'), frame(1, 'b'));
-    await platform.settle();
+    await deliver(frame(1, 'a'), frame(1, 'b'));
     const closed = conn.close(1000);
     feed(frame(8, Uint8Array.of(0x03, 0xe8)));
     transport.feedEnd();
@@ -256,12 +242,11 @@ describe('the promise of receive', () => {
   });
 
   it('and all later reads reject with the error of a handler that failed after the end', async () => {
-    const { conn, feed, frame, platform, transport } = wired('server');
+    const { conn, platform, transport, frame, deliver } = wired('server');
     const failure = new Error('too late');
     let fail = (): void => {};
     const end = conn.receive(() => new Promise((_, reject) => (fail = () => reject(failure))));
-    feed(frame(1, 'a'));
-    await platform.settle();
+    await deliver(frame(1, 'a'));
     transport.feedEnd();
     await platform.settle();
     fail();
@@ -274,7 +259,7 @@ describe('the promise of receive', () => {
 
 describe('a message that a handler borrows', () => {
   it('stays intact until its promise settles, during any other traffic', async () => {
-    const { conn, feed, frame, platform } = wired('server');
+    const { conn, platform, frame, deliver } = wired('server');
     const texts: string[] = [];
     let done = false;
     let use = (): void => {};
@@ -288,11 +273,9 @@ describe('a message that a handler borrows', () => {
         };
       });
     });
-    feed(frame(1, 'in fra', { fin: false }), frame(0, 'gments'));
-    await platform.settle();
+    await deliver(frame(1, 'in fra', { fin: false }), frame(0, 'gments'));
     for (let i = 0; i < 20; i++) {
-      feed(frame(1, 'xxx', { fin: false }), frame(9, 'ping'), frame(0, 'yyyyyyyyy'));
-      await platform.settle();
+      await deliver(frame(1, 'xxx', { fin: false }), frame(9, 'ping'), frame(0, 'yyyyyyyyy'));
     }
     use();
     await platform.settle();
@@ -303,17 +286,13 @@ describe('a message that a handler borrows', () => {
 
 describe('a piece of a stream', () => {
   it('that is unread delays the answer to the close frame after it', async () => {
-    const { conn, feed, frame, platform, sent } = wired('server');
-    const next = conn.nextReader();
-    feed(frame(1, 'unread'));
-    const reader = await next;
+    const { conn, feed, frame, output, stream } = wired('server');
+    const reader = await stream(frame(1, 'unread'));
     feed(frame(8, Uint8Array.of(0x03, 0xe8)));
-    await platform.settle();
-    expect(sent()).toEqual([]);
+    expect(await output()).toEqual([]);
     expect(await reader.text()).toBe('unread');
     await expect(conn.nextReader()).rejects.toMatchObject({ closeCode: 1000 });
-    await platform.settle();
-    expect(sent()).toEqual(['close 1000']);
+    expect(await output()).toEqual(['close 1000']);
   });
 });
 

@@ -190,10 +190,8 @@ describe('an abandoned reader', () => {
 describe('a stream that was read to its end', () => {
   it('leaves its connection without a decoder', async () => {
     const platform = new FakePlatform();
-    const { conn, feed, frame } = wired('server', {}, 0, platform);
-    const next = conn.nextReader();
-    feed(frame(1, 'in two ', { fin: false }));
-    const reader = await next;
+    const { conn, feed, frame, stream } = wired('server', {}, 0, platform);
+    const reader = await stream(frame(1, 'in two ', { fin: false }));
     const text = reader.text();
     feed(frame(0, 'parts'));
     expect(await text).toBe('in two parts');

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { internalsOf } from '../../src/conn-like.ts';
 import { type Conn, connPair } from '../../src/index.ts';
-import { internalsOf } from '../../src/internals-of.ts';
 
 /** Records the outcomes that it gets. */
 function recorder() {

@@ -12,24 +12,21 @@ const CLOSE_1000 = Uint8Array.of(0x03, 0xe8);
 
 describe('a MessageWriter that is aborted with a part sent', () => {
   it('accepts no more of its message: queued writes reject with the end', async () => {
-    const { conn, platform, sent } = wired('server', { writeBufferSize: 4 });
+    const { conn, output } = wired('server', { writeBufferSize: 4 });
     const writer = await conn.nextWriter(TextMessage);
     await writer.write('abcdefgh');
     const inLine = conn.send('in line');
     writer.abort();
     await expect(inLine).rejects.toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
-    await platform.settle();
-    expect(sent()).toEqual(['text... abcd', 'close 1011']);
+    expect(await output()).toEqual(['text... abcd', 'close 1011']);
   });
 
   it('is aborted at once by its web stream, also during a blocked write', async () => {
-    const { conn, platform, transport } = wired('server', {
+    const { conn, platform, block } = wired('server', {
       writeBufferSize: 4,
       highWaterMark: 10,
     });
-    transport.block();
-    void conn.send('going');
-    await platform.settle();
+    await block();
     const writer = (await conn.nextWriter(BinaryMessage)).writable().getWriter();
     const write = writer.write(new Uint8Array(100));
     write.catch(() => {});
@@ -44,7 +41,7 @@ describe('a MessageWriter that is aborted with a part sent', () => {
       ['x', ['text after']],
       ['abcdefgh', ['binary... abcd', 'close 1011']],
     ] as const) {
-      const { conn, platform, sent } = wired('server', { writeBufferSize: 4 });
+      const { conn, output } = wired('server', { writeBufferSize: 4 });
       const source = new ReadableStream({
         start(controller) {
           controller.enqueue(chunk);
@@ -54,19 +51,16 @@ describe('a MessageWriter that is aborted with a part sent', () => {
       const writer = await conn.nextWriter(BinaryMessage);
       await expect(source.pipeTo(writer.writable())).rejects.toBeInstanceOf(TypeError);
       void conn.send('after');
-      await platform.settle();
-      expect(sent()).toEqual(left);
+      expect(await output()).toEqual(left);
     }
   });
 
   it('does not turn a closing handshake into a failure', async () => {
-    const { conn, platform, feed, frame, transport } = wired('server', {
+    const { conn, transport, feed, frame, block } = wired('server', {
       writeBufferSize: 4,
       highWaterMark: 10,
     });
-    transport.block();
-    void conn.send('going');
-    await platform.settle();
+    await block();
     const writer = await conn.nextWriter(BinaryMessage);
     const write = writer.write(new Uint8Array(100));
     const closing = conn.close();
@@ -108,9 +102,8 @@ describe('a MessageReader at the end', () => {
 
   it('rejects once reading has failed, during any call', async () => {
     for (const how of ['deadline', 'fault'] as const) {
-      const { conn, feed, frame, platform } = wired('server');
-      feed(frame(2, 'aaaa', { fin: false }));
-      await platform.settle();
+      const { conn, platform, feed, frame, deliver } = wired('server');
+      await deliver(frame(2, 'aaaa', { fin: false }));
       if (how === 'deadline') conn.setReadDeadline(soon(-1));
       else feed(Uint8Array.of(0xff, 0xff));
       await platform.settle();
@@ -122,10 +115,8 @@ describe('a MessageReader at the end', () => {
   });
 
   it('reads exclusively: bytes() holds the message to its end', async () => {
-    const { conn, feed, frame } = wired('server');
-    const next = conn.nextReader();
-    feed(frame(2, 'one', { fin: false }), frame(0, 'two', { fin: false }));
-    const reader = await next;
+    const { feed, frame, stream } = wired('server');
+    const reader = await stream(frame(2, 'one', { fin: false }), frame(0, 'two', { fin: false }));
     const text = reader.text();
     await expect(reader.read(new Uint8Array(9))).rejects.toMatchObject({
       code: 'WS_ERR_READ_PENDING',
@@ -136,13 +127,11 @@ describe('a MessageReader at the end', () => {
   });
 
   it('restarts idleReadTimeout', async () => {
-    const { conn, feed, frame, platform } = wired('server', {
+    const { conn, platform, feed, frame, stream } = wired('server', {
       idleReadTimeout: 10_000,
       readAhead: 1_000,
     });
-    const next = conn.nextReader();
-    feed(frame(2, 'x'.repeat(3_000), { fin: false }));
-    const reader = await next;
+    const reader = await stream(frame(2, 'x'.repeat(3_000), { fin: false }));
     await platform.settle();
     feed(frame(0, 'x'.repeat(3_000)));
     let length = 0;
@@ -192,20 +181,17 @@ describe('the peer’s close frame', () => {
   it.each(['readMessage', 'for await', 'a reader'] as const)(
     'is answered after %s has handled the last message',
     async (way) => {
-      const { conn, feed, frame, platform, sent } = wired('server');
+      const { conn, feed, frame, output } = wired('server');
       internalsOf(conn).connHandlerStarted();
       feed(frame(1, 'last'), frame(8, CLOSE_1000));
-      await platform.settle();
-      expect(sent()).toEqual([]);
+      expect(await output()).toEqual([]);
       if (way === 'readMessage') await conn.readMessage();
       else if (way === 'for await')
         for await (const message of conn) if (message.text() === 'last') break;
       if (way === 'a reader') await (await conn.nextReader()).read(new Uint8Array(4));
-      await platform.settle();
-      expect(sent()).toEqual([]);
+      expect(await output()).toEqual([]);
       await expect(conn.readMessage()).rejects.toMatchObject({ closeCode: 1000 });
-      await platform.settle();
-      expect(sent()).toEqual(['close 1000']);
+      expect(await output()).toEqual(['close 1000']);
     },
   );
 });
@@ -220,7 +206,7 @@ describe('a buffer pool that throws', () => {
       },
       put: () => {},
     };
-    const { conn, platform, sent } = wired('server', { writeBufferSize: 8, writeBufferPool });
+    const { conn, output } = wired('server', { writeBufferSize: 8, writeBufferPool });
     const writer = await conn.nextWriter(TextMessage);
     await writer.write('abc');
     const inLine = conn.send('in line');
@@ -229,8 +215,7 @@ describe('a buffer pool that throws', () => {
     await expect(inLine).rejects.toThrow('pool');
     bad = false;
     await conn.send('goes on');
-    await platform.settle();
-    expect(sent()).toEqual(['text goes on']);
+    expect(await output()).toEqual(['text goes on']);
     expect(conn.bufferedAmount).toBe(0);
   });
 });
@@ -277,13 +262,11 @@ describe('a write deadline with an open writer', () => {
 
 describe('several nextWriter calls after a pending write', () => {
   it('each finish the previous writer', async () => {
-    const { conn, platform, transport, sent } = wired('server', {
+    const { conn, platform, transport, sent, block } = wired('server', {
       writeBufferSize: 8,
       highWaterMark: 10,
     });
-    transport.block();
-    void conn.send('going');
-    await platform.settle();
+    await block();
     const first = await conn.nextWriter(TextMessage);
     void first.write('x'.repeat(30));
     const second = conn.nextWriter(TextMessage);

@@ -26,10 +26,8 @@ async function pieces(reader: MessageReader, size = 1000): Promise<string> {
 
 describe('nextReader', () => {
   it('returns the first bytes before the last have arrived', async () => {
-    const { conn, feed, frame, platform } = wired('server');
-    const next = conn.nextReader();
-    feed(frame(1, 'one ', { fin: false }));
-    const reader = await next;
+    const { conn, platform, feed, frame, stream } = wired('server');
+    const reader = await stream(frame(1, 'one ', { fin: false }));
     expect(reader.type).toBe(TextMessage);
     const into = new Uint8Array(100);
     expect(await reader.read(into)).toBe(4);
@@ -69,9 +67,8 @@ describe('nextReader', () => {
   );
 
   it('continues a message that was partly read ahead', async () => {
-    const { conn, feed, frame, platform, transport } = wired('server', { readAhead: 1000 });
-    feed(frame(2, 'a'.repeat(600), { fin: false }));
-    await platform.settle();
+    const { conn, platform, transport, frame, deliver } = wired('server', { readAhead: 1000 });
+    await deliver(frame(2, 'a'.repeat(600), { fin: false }));
     const bytes = frame(0, 'b'.repeat(5000));
     transport.feed(bytes.subarray(0, 700));
     await platform.settle();
@@ -85,10 +82,8 @@ describe('nextReader', () => {
   });
 
   it('drops the unread rest of the previous message', async () => {
-    const { conn, feed, frame } = wired('server');
-    const next = conn.nextReader();
-    feed(frame(1, 'unread', { fin: false }));
-    const first = await next;
+    const { conn, feed, frame, stream } = wired('server');
+    const first = await stream(frame(1, 'unread', { fin: false }));
     const second = conn.nextReader();
     feed(frame(0, 'unread', { fin: false }), frame(9, 'p'), frame(0, 'unread'), frame(1, 'read'));
     expect(await (await second).text()).toBe('read');
@@ -136,10 +131,8 @@ describe('nextReader', () => {
   });
 
   it('rejects when the connection ends within the message', async () => {
-    const { conn, feed, frame, transport } = wired('server');
-    const next = conn.nextReader();
-    feed(frame(2, 'begun', { fin: false }));
-    const reader = await next;
+    const { conn, transport, frame, stream } = wired('server');
+    const reader = await stream(frame(2, 'begun', { fin: false }));
     transport.feedEnd();
     const into = new Uint8Array(10);
     expect(await reader.read(into)).toBe(5);
@@ -149,10 +142,8 @@ describe('nextReader', () => {
   });
 
   it('rejects at the first invalid byte of text', async () => {
-    const { conn, feed, frame } = wired('server');
-    const next = conn.nextReader();
-    feed(frame(1, 'ok', { fin: false }));
-    const reader = await next;
+    const { feed, frame, stream } = wired('server');
+    const reader = await stream(frame(1, 'ok', { fin: false }));
     feed(frame(0, Uint8Array.of(0xff)));
     expect(await reader.read(new Uint8Array(9))).toBe(2);
     await expect(reader.read(new Uint8Array(9))).rejects.toMatchObject({
@@ -248,28 +239,26 @@ describe('nextWriter', () => {
     ],
   ])('sends %s in fragments of writeBufferSize', async (_says, writes, expected) => {
     for (const role of ['server', 'client'] as const) {
-      const { conn, platform, sent } = wired(role, { writeBufferSize: 8 });
+      const { conn, output } = wired(role, { writeBufferSize: 8 });
       const writer = await conn.nextWriter(TextMessage);
       for (const data of writes) await writer.write(data);
       await writer.close();
-      await platform.settle();
-      expect(sent()).toEqual(expected);
+      expect(await output()).toEqual(expected);
       expect(conn.stats.messagesOut).toBe(1);
     }
   });
 
   it('executes overlapping writes in order', async () => {
-    const { conn, platform, sent } = wired('server', { writeBufferSize: 4 });
+    const { conn, output } = wired('server', { writeBufferSize: 4 });
     const writer = await conn.nextWriter(BinaryMessage);
     for (const data of ['ab', Buffer.from('cdefg'), 'h', new Uint8Array(0), 'ij'])
       void writer.write(data);
     void writer.close();
-    await platform.settle();
-    expect(sent()).toEqual(['binary... abcd', 'cont... efgh', 'cont ij']);
+    expect(await output()).toEqual(['binary... abcd', 'cont... efgh', 'cont ij']);
   });
 
   it('allows control frames and close between fragments, and truncates the message', async () => {
-    const { conn, platform, sent } = wired('server', { writeBufferSize: 2 });
+    const { conn, output } = wired('server', { writeBufferSize: 2 });
     const writer = await conn.nextWriter(TextMessage);
     await writer.write('abc');
     void conn.ping('p');
@@ -277,12 +266,11 @@ describe('nextWriter', () => {
     void conn.close(1000);
     await expect(writer.write('f')).rejects.toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
     await expect(writer.close()).rejects.toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
-    await platform.settle();
-    expect(sent()).toEqual(['text... ab', 'ping p', 'cont... cd', 'close 1000']);
+    expect(await output()).toEqual(['text... ab', 'ping p', 'cont... cd', 'close 1000']);
   });
 
   it('makes all later messages wait, in order', async () => {
-    const { conn, platform, sent } = wired('server', { writeBufferSize: 2 });
+    const { conn, output } = wired('server', { writeBufferSize: 2 });
     const writer = await conn.nextWriter(TextMessage);
     await writer.write('abc');
     const bytes = Uint8Array.of(0x31);
@@ -290,16 +278,20 @@ describe('nextWriter', () => {
     bytes.fill(0x32);
     expect(conn.bufferedAmount).toBeGreaterThan(10);
     await writer.write('d');
-    await platform.settle();
-    expect(sent()).toEqual(['text... ab']);
+    expect(await output()).toEqual(['text... ab']);
     await writer.close();
     await Promise.all(waiting);
-    await platform.settle();
-    expect(sent()).toEqual(['text... ab', 'cont cd', 'text one', 'binary 1', 'text {"a":1}']);
+    expect(await output()).toEqual([
+      'text... ab',
+      'cont cd',
+      'text one',
+      'binary 1',
+      'text {"a":1}',
+    ]);
   });
 
   it('finishes the previous writer, for many random schedules', async () => {
-    const { conn, platform, sent } = wired('server');
+    const { conn, output } = wired('server');
     const first = await conn.nextWriter(TextMessage);
     await first.write('first');
     const second = await conn.nextWriter(TextMessage);
@@ -307,18 +299,15 @@ describe('nextWriter', () => {
     await expect(first.close()).rejects.toBeInstanceOf(WriteClosedError);
     await second.write('second');
     await second.close();
-    await platform.settle();
-    expect(sent()).toEqual(['text first', 'text second']);
+    expect(await output()).toEqual(['text first', 'text second']);
   });
 
   it('waits for a previous writer with a pending write', async () => {
-    const { conn, platform, transport, sent } = wired('server', {
+    const { conn, platform, transport, sent, block, drain } = wired('server', {
       writeBufferSize: 1000,
       highWaterMark: 1000,
     });
-    transport.block();
-    void conn.send('going');
-    await platform.settle();
+    await block();
     const first = await conn.nextWriter(BinaryMessage);
     const pending = first.write(new Uint8Array(5000));
     const next = conn.nextWriter(TextMessage);
@@ -331,8 +320,7 @@ describe('nextWriter', () => {
       transport.block();
       await platform.settle();
     }
-    transport.drain();
-    await platform.settle();
+    await drain();
     await pending;
     const second = await next;
     await second.write('second');
@@ -343,7 +331,7 @@ describe('nextWriter', () => {
   });
 
   it('alternates between two producers with queue, each message whole', async () => {
-    const { conn, platform, sent } = wired('server', { writeBufferSize: 2 });
+    const { conn, output } = wired('server', { writeBufferSize: 2 });
     const produce = async (text: string): Promise<void> => {
       const writer = await conn.nextWriter(TextMessage, { queue: true });
       for (const char of text) {
@@ -353,8 +341,7 @@ describe('nextWriter', () => {
       await writer.close();
     };
     await Promise.all([produce('aaaa'), produce('bbbb'), produce('cccc')]);
-    await platform.settle();
-    expect(sent()).toEqual([
+    expect(await output()).toEqual([
       'text... aa',
       'cont aa',
       'text... bb',
@@ -365,7 +352,7 @@ describe('nextWriter', () => {
   });
 
   it('can be aborted: before the first frame without effect, later the connection fails', async () => {
-    const { conn, platform, sent, transport } = wired('server', { writeBufferSize: 4 });
+    const { conn, transport, output } = wired('server', { writeBufferSize: 4 });
     const first = await conn.nextWriter(TextMessage);
     await first.write('abc');
     first.abort();
@@ -377,14 +364,13 @@ describe('nextWriter', () => {
     const reason = new Error('source failed');
     second.abort(reason);
     await expect(conn.send('x')).rejects.toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
-    await platform.settle();
-    expect(sent()).toEqual(['text goes on', 'text... abcd', 'close 1011']);
+    expect(await output()).toEqual(['text goes on', 'text... abcd', 'close 1011']);
     transport.feedEnd();
     expect(await conn.closed).toMatchObject({ code: 1011, error: reason });
   });
 
   it('is closed by await using', async () => {
-    const { conn, platform, sent } = wired('server');
+    const { conn, output } = wired('server');
     {
       await using writer = await conn.nextWriter(TextMessage);
       await writer.write('x');
@@ -393,8 +379,7 @@ describe('nextWriter', () => {
       await using writer = await conn.nextWriter(TextMessage);
       await writer.close();
     }
-    await platform.settle();
-    expect(sent()).toEqual(['text x', 'text']);
+    expect(await output()).toEqual(['text x', 'text']);
   });
 
   it('rejects other types, other data and other options', async () => {
@@ -412,7 +397,7 @@ describe('nextWriter', () => {
   it.each(['server', 'client'] as const)(
     'sends one control frame for a control type, as a %s',
     async (role) => {
-      const { conn, platform, sent } = wired(role, { writeBufferSize: 4 });
+      const { conn, output } = wired(role, { writeBufferSize: 4 });
       const ping = await conn.nextWriter(9);
       await ping.write('ab');
       await ping.write('cdefgh');
@@ -425,21 +410,18 @@ describe('nextWriter', () => {
       const close = await conn.nextWriter(8);
       await close.write(Uint8Array.of(0x03, 0xe9));
       await close.close();
-      await platform.settle();
-      expect(sent()).toEqual(['ping abcdefgh', 'text goes on', 'close 1001']);
+      expect(await output()).toEqual(['ping abcdefgh', 'text goes on', 'close 1001']);
       expect(conn.state).toBe('closing');
       await expect(conn.nextWriter(1)).rejects.toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
     },
   );
 
   it('bounds writes that are not awaited', async () => {
-    const { conn, platform, transport, sent } = wired('server', {
+    const { conn, platform, transport, sent, block, drain } = wired('server', {
       maxBufferedAmount: 100_000,
       highWaterMark: 1_000,
     });
-    transport.block();
-    void conn.send('going');
-    await platform.settle();
+    await block();
     const writer = await conn.nextWriter(BinaryMessage);
     const writes = Array.from({ length: 50 }, () => writer.write(new Uint8Array(10_000)));
     await platform.settle();
@@ -449,8 +431,7 @@ describe('nextWriter', () => {
       expect(result).toMatchObject({ status: 'rejected', reason: { code: 'WS_ERR_BACKPRESSURE' } });
     }
     // With a hole in it, it would be another message: it is given up.
-    transport.drain();
-    await platform.settle();
+    await drain();
     expect(sent().at(-1)).toBe('close 1013');
     transport.feedEnd();
     expect(await conn.closed).toMatchObject({ code: 1013, error: { code: 'WS_ERR_BACKPRESSURE' } });
@@ -464,10 +445,9 @@ describe('nextWriter', () => {
   ])('allocates a buffer when the pool %s', async (_says, get) => {
     const back: unknown[] = [];
     const writeBufferPool = { get, put: (buffer: Uint8Array) => void back.push(buffer) };
-    const { conn, platform, sent } = wired('server', { writeBufferPool } as never);
+    const { conn, output } = wired('server', { writeBufferPool } as never);
     await conn.send('x');
-    await platform.settle();
-    expect(sent()).toEqual(['text x']);
+    expect(await output()).toEqual(['text x']);
     expect(back.at(-1)).toBeInstanceOf(Uint8Array);
   });
 
@@ -483,7 +463,7 @@ describe('nextWriter', () => {
     });
     await expect(broken.conn.send('text')).rejects.toBe(failure);
     await expect(broken.conn.send(new Uint8Array(9))).rejects.toBe(failure);
-    const { conn, platform, sent } = wired('server', {
+    const { conn, platform, output } = wired('server', {
       writeBufferPool: {
         get: () => undefined,
         put: () => {
@@ -494,8 +474,7 @@ describe('nextWriter', () => {
     await conn.send('a');
     await platform.settle();
     await conn.send('b');
-    await platform.settle();
-    expect(sent()).toEqual(['text a', 'text b']);
+    expect(await output()).toEqual(['text a', 'text b']);
   });
 
   it('rejects all queued writes when the connection ends', async () => {
@@ -664,13 +643,11 @@ describe('return() of joinMessages while next() is pending', () => {
 describe('the last piece of a message', () => {
   it('is copied before an observer writes, and its write brings the next chunk', async () => {
     const platform = new FakePlatform();
-    const { conn, feed, frame, transport } = wired('server', {}, 0, platform);
+    const { conn, transport, frame, deliver, stream } = wired('server', {}, 0, platform);
     // So many bytes are written at once.
     const observer: Observer = { messageIn: () => void conn.send(new Uint8Array(1_000_000)) };
     Object.assign(platform, { observer });
-    const next = conn.nextReader();
-    feed(frame(2, 'first-', { fin: false }));
-    const reader = await next;
+    const reader = await stream(frame(2, 'first-', { fin: false }));
     await reader.read(new Uint8Array(10));
     const write = transport.write.bind(transport);
     transport.write = (chunk, release) => {
@@ -678,8 +655,7 @@ describe('the last piece of a message', () => {
       transport.feed(frame(1, 'Z'.repeat(100)));
       return write(chunk, release);
     };
-    feed(frame(0, 'last piece '.repeat(10)));
-    await platform.settle();
+    await deliver(frame(0, 'last piece '.repeat(10)));
     expect(await reader.text()).toBe('last piece '.repeat(10));
   });
 });

@@ -46,23 +46,21 @@ describe('setReadDeadline', () => {
   });
 
   it('expires at once when it is past, also for queued messages', async () => {
-    const { conn, platform, feed, frame } = wired('server');
-    feed(frame(1, 'queued'));
-    await platform.settle();
+    const { conn, frame, deliver } = wired('server');
+    await deliver(frame(1, 'queued'));
     conn.setReadDeadline(soon(-1));
     await expect(conn.readMessage()).rejects.toBeInstanceOf(TimeoutError);
     await expect(conn.nextReader()).rejects.toBeInstanceOf(TimeoutError);
   });
 
   it('ends receive, iteration and a reader, but not pongs and the closing handshake', async () => {
-    const { conn, platform, feed, frame, sent, transport } = wired('server');
+    const { conn, platform, transport, feed, frame, output } = wired('server');
     const end = conn.receive(() => {});
     conn.setReadDeadline(soon(1_000));
     await platform.advance(1_100);
     await expect(end).rejects.toBeInstanceOf(TimeoutError);
     feed(frame(9, 'p'), frame(1, 'dropped'), frame(8, Uint8Array.of(0x03, 0xe8)));
-    await platform.settle();
-    expect(sent()).toEqual(['pong p', 'close 1000']);
+    expect(await output()).toEqual(['pong p', 'close 1000']);
     transport.feedEnd();
     expect(await conn.closed).toMatchObject({ code: 1000, wasClean: true });
     expect(platform.timers).toBe(0);
@@ -92,10 +90,8 @@ describe('setReadDeadline', () => {
 
 describe('setWriteDeadline', () => {
   it('drops the transport when it expires during a write', async () => {
-    const { conn, platform, transport } = wired('server', { highWaterMark: 100 });
-    transport.block();
-    void conn.send('x');
-    await platform.settle();
+    const { conn, platform, block } = wired('server', { highWaterMark: 100 });
+    await block('x');
     const write = conn.send(new Uint8Array(1000));
     const read = conn.readMessage();
     conn.setWriteDeadline(soon(1_000));
@@ -118,23 +114,21 @@ describe('setWriteDeadline', () => {
   });
 
   it('can be moved before that write, and does not apply to control frames', async () => {
-    const { conn, platform, sent } = wired('server');
+    const { conn, output } = wired('server');
     conn.setWriteDeadline(soon(-1));
     void conn.ping('p');
     conn.setWriteDeadline(soon(10_000));
     await conn.send('x');
     conn.setWriteDeadline(null);
-    await platform.settle();
-    expect(sent()).toEqual(['ping p', 'text x']);
+    expect(await output()).toEqual(['ping p', 'text x']);
     expect(conn.state).toBe('open');
   });
 
   it('does not affect close()', async () => {
-    const { conn, platform, sent, feed, frame, transport } = wired('server');
+    const { conn, transport, feed, frame, output } = wired('server');
     conn.setWriteDeadline(soon(-1));
     const closing = conn.close(1000);
-    await platform.settle();
-    expect(sent()).toEqual(['close 1000']);
+    expect(await output()).toEqual(['close 1000']);
     feed(frame(8, Uint8Array.of(0x03, 0xe8)));
     transport.feedEnd();
     expect(await closing).toMatchObject({ wasClean: true });

@@ -1,5 +1,6 @@
 import { FakePlatform, inWords, naiveDecode, naiveEncode } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
+import { internalsOf } from '../../src/conn-like.ts';
 import {
   BackpressureError,
   broadcast,
@@ -8,7 +9,6 @@ import {
   type Transport,
   type TransportSink,
 } from '../../src/index.ts';
-import { internalsOf } from '../../src/internals-of.ts';
 import { WRITE_COST, WriteBudget } from '../../src/writing/buffer-limits.ts';
 
 const KIB = 1_024;

@@ -240,9 +240,8 @@ describe('a buffer pool whose put throws', () => {
         throw new Error('no');
       },
     };
-    const { conn, sent } = wired('server', { writeBufferPool: pool }, 0, platform);
+    const { conn, output } = wired('server', { writeBufferPool: pool }, 0, platform);
     await conn.writeMessage(TextMessage, 'longer than eight bytes');
-    await platform.settle();
-    expect(sent()).toEqual(['text longer than eight bytes']);
+    expect(await output()).toEqual(['text longer than eight bytes']);
   });
 });

@@ -8,7 +8,7 @@ import { wired } from '../wired.ts';
 describe('messages that wait for a MessageWriter', () => {
   it('are sent over several turns, in their order, with those that are sent meanwhile', async () => {
     const platform = new FakePlatform({ automatic: false });
-    const { conn, sent } = wired('server', { maxBufferedAmount: false }, 1 << 30, platform);
+    const { conn, output } = wired('server', { maxBufferedAmount: false }, 1 << 30, platform);
     await platform.settle();
     const writer = await conn.nextWriter(TextMessage);
     for (let i = 0; i < 5_000; i++) void conn.send(`${i}`);
@@ -18,8 +18,10 @@ describe('messages that wait for a MessageWriter', () => {
     expect(inFirstTurn).toBeGreaterThan(900);
     void conn.send('5000');
     void conn.writePreparedMessage(new PreparedMessage(TextMessage, '5001'));
-    await platform.settle();
-    expect(sent()).toEqual(['text', ...Array.from({ length: 5_002 }, (_, i) => `text ${i}`)]);
+    expect(await output()).toEqual([
+      'text',
+      ...Array.from({ length: 5_002 }, (_, i) => `text ${i}`),
+    ]);
   });
 
   it('are all sent before a close frame', async () => {
@@ -42,12 +44,11 @@ describe('messages that wait for a MessageWriter', () => {
       if (answers++ === 1) void conn.send('of the observer');
     };
     Object.assign(platform, { observer: { messageOut } });
-    const { conn, sent } = wired('server', {}, 0, platform);
+    const { conn, output } = wired('server', {}, 0, platform);
     const writer = await conn.nextWriter(TextMessage);
     for (const text of ['a', 'b', 'c']) void conn.send(text);
     await writer.close();
-    await platform.settle();
-    expect(sent()).toEqual(['text', 'text a', 'text b', 'text c', 'text of the observer']);
+    expect(await output()).toEqual(['text', 'text a', 'text b', 'text c', 'text of the observer']);
   });
 });
 
@@ -57,7 +58,7 @@ describe('a MessageWriter that its owner has forgotten', () => {
 
   it('is reported once, after 5 s', async () => {
     const report = vi.fn();
-    const { conn, platform, sent } = wired('server', { report });
+    const { conn, platform, output } = wired('server', { report });
     const writer = await conn.nextWriter(TextMessage);
     await writer.write('begun');
     void conn.send('waits');
@@ -70,8 +71,7 @@ describe('a MessageWriter that its owner has forgotten', () => {
     await platform.advance(20_000);
     expect(report).toHaveBeenCalledTimes(1);
     await writer.close();
-    await platform.settle();
-    expect(sent()).toEqual(['text begun', 'text waits', 'text waits too']);
+    expect(await output()).toEqual(['text begun', 'text waits', 'text waits too']);
     await platform.advance(60_000);
     expect(platform.timers).toBe(0);
   });
@@ -138,12 +138,11 @@ describe('bytes that a server references', () => {
     const message = new PreparedMessage(BinaryMessage, new Uint8Array(70_000));
     expect(conn.writePreparedMessage(message)).toBe(RESOLVED);
     await platform.settle();
-    conn.terminate();
   });
 });
 
 it('a write with a signal that waits is charged', async () => {
-  const { conn, platform, transport } = wired('server', {
+  const { conn, platform, transport, drain } = wired('server', {
     maxBufferedAmount: 100_000,
     report: () => {},
   });
@@ -155,10 +154,8 @@ it('a write with a signal that waits is charged', async () => {
   for (let i = 0; i < 1_000; i++) void conn.send('x', { signal });
   expect(conn.stats.messagesRefused).toBeGreaterThan(950);
   await platform.settle();
-  transport.drain();
-  await platform.settle();
+  await drain();
   const refused = conn.stats.messagesRefused;
   await conn.send(new Uint8Array(90_000), { signal });
   expect(conn.stats.messagesRefused).toBe(refused);
-  conn.terminate();
 });

@@ -1,7 +1,7 @@
 import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import { BorrowedMessage } from '../../src/message.ts';
-import { bytesOf, controlPayload, isBorrowed, isUnstable } from '../../src/writing/payload.ts';
+import { bytesOf, controlPayload, isUnstable } from '../../src/writing/payload.ts';
 
 /** The TypeScript library of this target has no types for it. */
 const Resizable = ArrayBuffer as unknown as new (
@@ -110,13 +110,5 @@ describe('isUnstable', () => {
     ['memory that may shrink', new Resizable(4, { maxByteLength: 8 }), true],
   ])('of %s: %j', (_, buffer, unstable) => {
     expect(isUnstable(new Uint8Array(buffer))).toBe(unstable);
-  });
-});
-
-describe('isBorrowed', () => {
-  it('distinguishes the message of a handler from bytes', () => {
-    expect(isBorrowed(new BorrowedMessage(new FakePlatform()))).toBe(true);
-    for (const data of [new Uint8Array(1), 'x', { data: new Uint8Array(1) }])
-      expect(isBorrowed(data)).toBe(false);
   });
 });

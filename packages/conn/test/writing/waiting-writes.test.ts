@@ -92,6 +92,5 @@ describe('a text that is refused for back-pressure', () => {
     await expect(refused).rejects.toThrow(/and at least 20000 more would exceed maxBufferedAmount/);
     // With its bytes it is over the limit, with its units it is not.
     await expect(conn.send('é'.repeat(9_000))).rejects.toThrow(/and 18000 more would exceed/);
-    conn.terminate();
   });
 });

@@ -5,7 +5,7 @@ import { wired } from '../wired.ts';
 
 describe('the writes that wait for an open writer', () => {
   it('include no text above maxBufferedAmount', async () => {
-    const { conn, platform, sent } = wired('server', { maxBufferedAmount: 100 });
+    const { conn, output } = wired('server', { maxBufferedAmount: 100 });
     const writer = await conn.nextWriter(TextMessage);
     const first = conn.send('a'.repeat(60));
     const refused = conn.send('b'.repeat(60));
@@ -13,8 +13,7 @@ describe('the writes that wait for an open writer', () => {
     expect(conn.bufferedAmount).toBe(60);
     await writer.close();
     await first;
-    await platform.settle();
-    expect(sent()).toEqual(['text', `text ${'a'.repeat(60)}`]);
+    expect(await output()).toEqual(['text', `text ${'a'.repeat(60)}`]);
   });
 
   it('are sent, however full the send queue is then', async () => {
@@ -34,14 +33,13 @@ describe('the writes that wait for an open writer', () => {
   });
 
   it('are sent before a later broadcast, also when they need several turns', async () => {
-    const { conn, platform, sent } = wired('server', { maxBufferedAmount: false });
+    const { conn, sent, output } = wired('server', { maxBufferedAmount: false });
     const writer = await conn.nextWriter(TextMessage);
     const writes = Array.from({ length: 1_500 }, (_, i) => conn.send(`${i}`));
     await writer.close();
     expect(broadcast([conn], 'late')).toBe(1);
     await Promise.all(writes);
-    await platform.settle();
-    expect(sent()).toHaveLength(1_502);
+    expect(await output()).toHaveLength(1_502);
     expect(sent().at(-1)).toBe('text late');
   });
 
@@ -66,7 +64,7 @@ describe('the writes that wait for an open writer', () => {
 
 describe('a writer whose last fragment waits for a slow peer', () => {
   it('sends no frame after an earlier close frame', async () => {
-    const { conn, platform, transport, sent } = wired('server', {
+    const { conn, platform, transport, output } = wired('server', {
       writeBufferSize: 100,
       highWaterMark: 100,
     });
@@ -79,14 +77,13 @@ describe('a writer whose last fragment waits for a slow peer', () => {
     const closed = writer.close();
     transport.drain();
     await expect(closed).rejects.toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
-    await platform.settle();
-    expect(sent()).toEqual(['ping <100>', 'text... <100>', 'close']);
+    expect(await output()).toEqual(['ping <100>', 'text... <100>', 'close']);
   });
 });
 
 describe('a transport', () => {
   it('that drains within its write, and then returns false, receives more', async () => {
-    const { conn, platform, transport, sent } = wired('server');
+    const { conn, platform, transport, output } = wired('server');
     const write = transport.write.bind(transport);
     transport.write = (bytes, release) => {
       write(bytes, release);
@@ -96,12 +93,11 @@ describe('a transport', () => {
     await conn.send('one');
     await platform.settle();
     await conn.send('two');
-    await platform.settle();
-    expect(sent()).toEqual(['text one', 'text two']);
+    expect(await output()).toEqual(['text one', 'text two']);
   });
 
   it('that returns false while it is empty blocks no writer', async () => {
-    const { conn, platform, transport } = wired('server', { highWaterMark: 1000 });
+    const { conn, platform, transport, drain } = wired('server', { highWaterMark: 1000 });
     transport.block();
     await conn.send('going');
     await platform.settle();
@@ -114,15 +110,14 @@ describe('a transport', () => {
       write(bytes, release);
       return false;
     };
-    transport.drain();
-    await platform.settle();
+    await drain();
     expect([isWritten, conn.bufferedAmount]).toEqual([true, 0]);
   });
 });
 
 describe('an expired write deadline', () => {
   it('does not end a connection that a broadcast skips', async () => {
-    const { conn, platform, sent } = wired('server');
+    const { conn, platform, output } = wired('server');
     await platform.settle();
     conn.setWriteDeadline(Date.now() - 1);
     await platform.advance(1);
@@ -131,19 +126,17 @@ describe('an expired write deadline', () => {
     expect(conn.state).toBe('open');
     conn.setWriteDeadline(null);
     expect(broadcast([conn], 'in time')).toBe(1);
-    await platform.settle();
-    expect(sent()).toEqual(['text in time']);
+    expect(await output()).toEqual(['text in time']);
   });
 });
 
 describe('a control frame that is written as a stream', () => {
   it('counts as a ping, not as a message', async () => {
-    const { conn, platform, sent } = wired('server');
+    const { conn, output } = wired('server');
     const writer = await conn.nextWriter(PingMessage);
     await writer.write('p');
     await writer.close();
-    await platform.settle();
-    expect(sent()).toEqual(['ping p']);
+    expect(await output()).toEqual(['ping p']);
     expect(conn.stats).toMatchObject({ messagesOut: 0, pingsOut: 1 });
   });
 });

@@ -6,20 +6,28 @@ import type { Position } from '../position.ts';
 import type { Backplane, BackplaneSink, Keep } from './backplane.ts';
 import { Channel, type ChannelSettings, channelOf, roomOf } from './channel.ts';
 import { Digests } from './digests.ts';
-import { EngineHistories, type Found, type Part } from './engine-histories.ts';
-import { type Arrival, decodeEnvelope, type Envelope, idOf, nodeName } from './envelope.ts';
+import {
+  type Arrival,
+  decodeEnvelope,
+  type Envelope,
+  encodeEnvelope,
+  idOf,
+  NO_COUNT,
+  nodeName,
+} from './envelope.ts';
+import { type Found, HistoryReads } from './history-reads.ts';
 import { Limit } from './limit.ts';
 import { LinkFaults } from './link-faults.ts';
 import type { LocalHub } from './local-hub.ts';
 import { type Except, Publications } from './publications.ts';
-import { SharedReads } from './shared-reads.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { sleep, withTimeout } from './with-timeout.ts';
-import { WordSender } from './word-sender.ts';
-import type { Word } from './words.ts';
+import { encodeWord, type Word } from './words.ts';
 
-/** Longest wait before a read of a history, and for the engine's end, in ms. */
+/** Longest wait before a read of a history, for the engine's end, and for the answer to a word, in ms. */
 const ANSWER_MS = 5_000;
+/** Bound of the words that the engine has not answered. */
+const MAX_WORDS = 10_000;
 /** Longest wait for messages to return before the hub closes, and interval of the checks, in ms. */
 const RETURN_MS = 1_000;
 const RETURN_CHECK_MS = 10;
@@ -46,11 +54,10 @@ export class BackplaneLink {
   readonly #publications = new Publications(this);
   readonly #digests = new Digests(this, this.#publications);
   readonly #repairs = new Limit(MAX_REPAIRS);
-  readonly #histories = new EngineHistories(this);
-  readonly reads: SharedReads = new SharedReads(this);
+  readonly reads: HistoryReads = new HistoryReads(this);
   /** The other nodes, by their words. */
   readonly others: OtherNodes;
-  readonly #words = new WordSender(this);
+  #unansweredWords = 0;
   /** Resolves when the engine returns; undefined before its start and while it is up. */
   #returned: Deferred<void> | undefined;
   /** Whether the engine has not answered within {@link RETURN_MS} at the end of the hub. */
@@ -64,10 +71,7 @@ export class BackplaneLink {
     this.#id = id;
     this.node = nodeName(id);
     this.#hub = hub;
-    this.faults = new LinkFaults(
-      (error) => hub.failed(undefined, error),
-      () => hub.platform,
-    );
+    this.faults = new LinkFaults(hub);
     this.started = markHandled(this.#start());
     this.others = new OtherNodes(this, hub);
     this.addChannel(undefined, { history: undefined, through: false });
@@ -186,7 +190,7 @@ export class BackplaneLink {
   }
 
   /** Resolves when the history has the earlier messages of this node. */
-  async #untilReadable(channel: string): Promise<void> {
+  async untilReadable(channel: string): Promise<void> {
     const ready = async (): Promise<void> => {
       await this.started;
       await new Promise<void>((resolve) => this.whenSubscribed(channel, resolve));
@@ -239,9 +243,28 @@ export class BackplaneLink {
     for (const channel of this.channels.values()) channel.beat(this.reads);
   }
 
-  /** See {@link WordSender.say}. */
-  say(room: string | undefined, word: Word): Promise<boolean> {
-    return this.#words.say(channelOf(room), word);
+  /**
+   * Sends a word to the other nodes, after the earlier words on the channel. Never rejects. Words of an
+   * outage are lost. After it the nodes ask each other.
+   *
+   * @returns Resolves when the engine has the word: to false if it does not take it.
+   */
+  async say(room: string | undefined, word: Word): Promise<boolean> {
+    const { node, platform, backplane } = this;
+    if (this.state !== 'up' || this.#unansweredWords >= MAX_WORDS) return false;
+    this.#unansweredWords++;
+    try {
+      const bytes = encodeEnvelope({ ...NO_COUNT, node, word: encodeWord(word) });
+      await withTimeout(platform, ANSWER_MS, backplane.publish(channelOf(room), bytes));
+      return true;
+    } catch (cause) {
+      // A refused beat needs no report. The refusal of a message reports the same cause.
+      const isLife = word.word === 'start' || word.word === 'beat' || word.word === 'end';
+      if (!isLife && this.state === 'up') this.faults.wordRefused(cause);
+      return false;
+    } finally {
+      this.#unansweredWords--;
+    }
   }
 
   // Called by reads, channels, subscriptions and publications
@@ -257,35 +280,13 @@ export class BackplaneLink {
    * @param waited - Ms that the caller has waited before.
    */
   untilUp(waited: number): Promise<void> {
-    return withTimeout(this.platform, ANSWER_MS, this.untilBack(), waited);
+    return withTimeout(this.platform, ANSWER_MS, this.untilBack(), { waited });
   }
 
   /** Resolves when the engine is up. Rejects when the hub closes before. */
   async untilBack(): Promise<void> {
     await this.started;
     await this.#returned?.promise;
-  }
-
-  /** Reads the first `limit` messages after `since`, or the last ones without it. */
-  async readHistory(
-    room: string | undefined,
-    since: Position | undefined,
-    limit: number,
-  ): Promise<Found> {
-    return this.#histories.read(await this.#readable(room), since, limit);
-  }
-
-  /** Reads the first of these messages. */
-  async readPart(room: string, since: Position | undefined, limit: number): Promise<Part> {
-    return this.#histories.readPart(await this.#readable(room), since, limit);
-  }
-
-  /** Resolves to the channel of a room when its history can be read. */
-  async #readable(room: string | undefined): Promise<string> {
-    if (this.isAway) throw new BackplaneError('the backplane is away');
-    const channel = channelOf(room);
-    await this.#untilReadable(channel);
-    return channel;
   }
 
   /** Delivers a message to the members of this node. */
@@ -312,8 +313,8 @@ export class BackplaneLink {
       if (!this.#isOpen(channel)) return { arrivals: [], complete: false };
       await this.#returned?.promise;
       try {
-        await this.#untilReadable(name);
-        return await this.#histories.readPart(name, since, history!.size);
+        await this.untilReadable(name);
+        return await this.reads.readNow(name, since, history!.size);
       } catch (error) {
         // The gap of the failed read reports this outage too.
         if (!this.closed) await this.#returned?.promise;

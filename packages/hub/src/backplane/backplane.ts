@@ -12,6 +12,9 @@ export interface Keep {
   readonly ttl: number;
 }
 
+/** The result of `Backplane.history`. */
+export type HistoryAnswer = Awaited<ReturnType<NonNullable<Backplane['history']>>>;
+
 /** How often the hub looks for rooms that were quiet for `ttl`, in ms. */
 const BEAT_MS = 5_000;
 

@@ -1,10 +1,9 @@
 import type { Position } from '../position.ts';
 import type { Keep } from './backplane.ts';
 import type { BackplaneLink } from './backplane-link.ts';
-import type { Found } from './engine-histories.ts';
 import { type Arrival, type Envelope, isPlaced, type Placed } from './envelope.ts';
+import type { Found, HistoryReads } from './history-reads.ts';
 import { OUTAGE, RepairQueue } from './repair-queue.ts';
-import type { SharedReads } from './shared-reads.ts';
 
 /** Bound of the nodes with remembered counters. */
 const MAX_NODES = 1_000;
@@ -100,7 +99,7 @@ export class Channel {
   }
 
   /** Called every 5 s. Reads the end of a history that was quiet for its `ttl`. See `epochTtl`. */
-  beat(reads: SharedReads): void {
+  beat(reads: HistoryReads): void {
     const quietMs = this.#link.platform.now() - this.#heardAt;
     if (quietMs >= (this.history?.ttl ?? Infinity)) void this.readEnd(reads);
   }
@@ -109,7 +108,7 @@ export class Channel {
    * Reads the end of the history. A room without messages has a position too, and its epoch outlives
    * the last member.
    */
-  async readEnd(reads: SharedReads): Promise<void> {
+  async readEnd(reads: HistoryReads): Promise<void> {
     if (this.history === undefined) return;
     this.#heardAt = this.#link.platform.now();
     try {

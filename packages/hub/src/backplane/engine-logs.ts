@@ -1,7 +1,5 @@
 import type { Position } from '../position.ts';
-import { type Backplane, epochTtl, type Keep } from './backplane.ts';
-
-type HistoryAnswer = Awaited<ReturnType<NonNullable<Backplane['history']>>>;
+import { epochTtl, type HistoryAnswer, type Keep } from './backplane.ts';
 
 /** Bytes of memory that a message is charged beside its payload. */
 const ENTRY_COST = 256;
@@ -106,7 +104,7 @@ export class EngineLogs {
     return { epoch: log.epoch, offset: log.last };
   }
 
-  /** See {@link Backplane.history}. */
+  /** See `Backplane.history`. */
   read(
     channel: string,
     since: Position | undefined,

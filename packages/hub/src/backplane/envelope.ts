@@ -71,6 +71,15 @@ export interface NewerEnvelope {
   readonly version: number;
 }
 
+/** The envelope of a word: a digest of a node that starts to count at 0, which shows no loss. */
+export const NO_COUNT = {
+  counter: 0,
+  previousMs: undefined,
+  exact: false,
+  key: undefined,
+  message: undefined,
+} as const;
+
 const encoder = /* @__PURE__ */ new TextEncoder();
 const decoder = /* @__PURE__ */ new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 

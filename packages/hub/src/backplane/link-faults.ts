@@ -1,7 +1,7 @@
-import type { Platform } from '@ws/conn';
 import { BackplaneError } from '../errors.ts';
 import { Reports } from '../reports.ts';
 import { VERSION } from './envelope.ts';
+import type { LocalHub } from './local-hub.ts';
 
 const MAX_TWINS = 100;
 
@@ -13,8 +13,7 @@ interface FaultOf {
 
 /** Reports the faults of a backplane, those that another program can repeat at most once a second. */
 export class LinkFaults {
-  readonly #failed: (error: BackplaneError) => void;
-  readonly #platform: () => Platform;
+  readonly #hub: LocalHub;
   readonly #newerNodes = new Set<number>();
   /** The first nodes with the id of this one. Each is reported once. */
   readonly #twins = new Set<string>();
@@ -22,13 +21,12 @@ export class LinkFaults {
     this.report(text(count), { cause }),
   );
 
-  constructor(failed: (error: BackplaneError) => void, platform: () => Platform) {
-    this.#failed = failed;
-    this.#platform = platform;
+  constructor(hub: LocalHub) {
+    this.#hub = hub;
   }
 
   report(message: string, options?: ErrorOptions): void {
-    this.#failed(new BackplaneError(message, options));
+    this.#hub.failed(undefined, new BackplaneError(message, options));
   }
 
   /** The engine has refused a channel, which is tried again. */
@@ -71,6 +69,6 @@ export class LinkFaults {
   }
 
   #flood(kind: string, fault: FaultOf): void {
-    this.#floods.add(kind, 1, fault, this.#platform());
+    this.#floods.add(kind, 1, fault, this.#hub.platform);
   }
 }

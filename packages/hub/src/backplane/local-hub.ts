@@ -8,12 +8,7 @@ import type { BackplaneLink } from './backplane-link.ts';
 import type { ChannelSettings } from './channel.ts';
 import type { Arrival } from './envelope.ts';
 import type { Except } from './publications.ts';
-
-/** The room or the id of the sessions that `everywhere.close` closes. */
-export interface CloseTarget {
-  readonly room?: string | undefined;
-  readonly session?: string | undefined;
-}
+import type { CloseTarget } from './words.ts';
 
 /** A session of this node that `everywhere.close` may close. */
 export interface LocalSession {

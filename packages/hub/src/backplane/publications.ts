@@ -54,19 +54,14 @@ export interface Outgoing {
   readonly origin: { readonly except: Except } | undefined;
 }
 
-/** The numbers of this node on one channel. */
-interface Counted {
+/** The publications of this node on one channel. */
+export interface Sent {
   readonly first: number;
   /** Counter of the last message, and the time of its publication by the platform's clock. */
   counter: number;
   publishedAt: number;
-  /** Counter of the last message that did not reach the engine, and the time of its publication. */
+  /** Counter of the last message that did not reach the engine. */
   lost: number;
-  lostAt: number;
-}
-
-/** The publications of this node on one channel. */
-export interface Sent extends Counted {
   /** Number of messages that the engine has not answered. A late answer does not count. */
   unanswered: number;
   /** Number of digests still to send. */
@@ -76,6 +71,9 @@ export interface Sent extends Counted {
   /** The members that joined while messages were under way, in order, with the counter before each. */
   readonly joined: Map<object, number>;
 }
+
+/** The part of {@link Sent} that a quiet channel keeps. */
+type Counted = Pick<Sent, 'first' | 'counter' | 'publishedAt' | 'lost'>;
 
 /** Numbers the messages of this node, and gives them to the engine in order. */
 export class Publications {
@@ -239,15 +237,13 @@ export class Publications {
    * The channel has no message in the last 20 s. A later message continues its count or, if there
    * are too many such channels, starts to count above it.
    */
-  markQuiet(channel: string, { first, counter, publishedAt, lost, lostAt }: Sent): void {
+  markQuiet(channel: string, { first, counter, publishedAt, lost }: Sent): void {
     this.sent.delete(channel);
-    this.#quiet.set(channel, { first, counter, publishedAt, lost, lostAt });
+    this.#quiet.set(channel, { first, counter, publishedAt, lost });
     if (this.#quiet.size <= MAX_QUIET) return;
-    for (const [oldest, dropped] of this.#quiet) {
-      this.#highest = Math.max(this.#highest, dropped.counter);
-      this.#quiet.delete(oldest);
-      return;
-    }
+    const [oldest] = this.#quiet;
+    this.#highest = Math.max(this.#highest, oldest![1].counter);
+    this.#quiet.delete(oldest![0]);
   }
 
   /**
@@ -278,9 +274,8 @@ export class Publications {
     const { channel, origin } = outgoing;
     const sent = this.sent.get(channel) ?? this.#createSent(channel);
     const { publishedAt: previousAt } = sent;
-    const publishedAt = this.#link.platform.now();
     sent.digests = DIGESTS;
-    sent.publishedAt = publishedAt;
+    sent.publishedAt = this.#link.platform.now();
     sent.unanswered++;
     const counter = ++sent.counter;
     const result = new Deferred<Position | undefined>();
@@ -289,7 +284,7 @@ export class Publications {
       returned = new Deferred();
       sent.through.set(counter, { ...origin, returned });
     }
-    const own = { sent, counter, publishedAt, previousAt, result, returned, counts: true };
+    const own = { sent, counter, previousAt, result, returned, counts: true };
     return { ...outgoing, ...own, cancelTimer: undefined };
   }
 
@@ -299,7 +294,6 @@ export class Publications {
       counter: this.#highest,
       publishedAt: 0,
       lost: 0,
-      lostAt: 0,
     };
     this.#quiet.delete(channel);
     const sent: Sent = {
@@ -358,15 +352,12 @@ export class Publications {
   }
 
   #fail(
-    { sent, counter, publishedAt, keep, result }: Publication,
+    { sent, counter, keep, result }: Publication,
     why: string,
     when: When,
     cause?: unknown,
   ): void {
-    if (counter > sent.lost) {
-      sent.lost = counter;
-      sent.lostAt = publishedAt;
-    }
+    sent.lost = Math.max(sent.lost, counter);
     if (keep !== undefined) sent.digests = DIGESTS_OF_LOSS;
     const error = new BackplaneError(why, cause === undefined ? {} : { cause });
     if (when === LATER) result.resolve(rejected(error, this));
@@ -397,7 +388,6 @@ function forgetOrigin({ through }: Sent, counter: number): void {
 interface Publication extends Outgoing {
   readonly sent: Sent;
   readonly counter: number;
-  readonly publishedAt: number;
   /** Time at which the previous message of the channel was published. */
   readonly previousAt: number;
   /** The answer of the engine. */

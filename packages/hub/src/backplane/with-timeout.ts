@@ -24,17 +24,20 @@ export function setAnswerTimer(
 /**
  * Settles as `promise` does, or rejects with a {@link BackplaneError} after `ms`.
  *
- * @param waited - So many of these ms have passed.
+ * @param options - `waited`: so many of these ms have passed. `text`: of the error.
  */
 export async function withTimeout<T>(
   platform: Platform,
   ms: number,
   promise: Promise<T>,
-  waited = 0,
+  {
+    waited = 0,
+    text = `the backplane has not answered for ${ms} ms`,
+  }: { readonly waited?: number; readonly text?: string } = {},
 ): Promise<T> {
   const late = new Deferred<never>();
   const cancel = setAnswerTimer(platform, Math.max(ms - waited, GRACE_MS), () => {
-    late.reject(new BackplaneError(`the backplane has not answered for ${ms} ms`));
+    late.reject(new BackplaneError(text));
   });
   try {
     return await Promise.race([promise, late.promise]);

@@ -2,91 +2,86 @@ import { checkClose, MAX_ROOM_NAME } from '../arguments.ts';
 import type { JSONValue } from '../presence/room-presence.ts';
 
 /**
- * The messages that nodes send each other for themselves: JSON in UTF-8, in the payload of a
- * digest. Nodes of an older version ignore that payload. A word is about its sender, and the
- * envelope contains the name of the sender: no word names members of another node.
+ * The messages that nodes send each other for themselves, by name: JSON in UTF-8, in the payload of a
+ * digest. Nodes of an older version ignore that payload. A word is about its sender. The envelope
+ * contains the name of the sender, so no word names members of another node.
  *
- * On the channel of broadcasts: `start`, `beat` and `end`; `need` and `have`; `ask`, `count`,
- * `close` and `answer`. On the channel of a room: `change`, `state` and `version`.
+ * On the channel of broadcasts: `start`, `beat` and `end`; `need` and `have`; `question` and `answer`.
+ * On the channel of a room: `change`, `state` and `version`.
  */
-export type Word =
-  | LifeWord
-  | NeedWord
-  | HaveWord
-  | ChangeWord
-  | StateWord
-  | VersionWord
-  | QuestionWord
-  | AnswerWord;
-
-/** The node starts, lives, or ends. */
-interface LifeWord {
-  readonly word: 'start' | 'beat' | 'end';
+interface Words {
+  readonly start: object;
+  /** The node lives. */
+  readonly beat: object;
+  readonly end: object;
+  /** The node asks for the versions of rooms and, with `full`, for their members. */
+  readonly need: {
+    /** The name of the node that is asked. Default: all. */
+    readonly of?: string | undefined;
+    readonly full: boolean;
+    readonly rooms: readonly string[];
+  };
+  /** The versions of rooms, 0 for a room without members. */
+  readonly have: {
+    /** The name of the node that has asked. */
+    readonly to: string;
+    /** The last version of this node in any room. */
+    readonly at: number;
+    /** The members of the rooms follow. */
+    readonly full: boolean;
+    readonly rooms: readonly (readonly [room: string, version: number])[];
+  };
+  /** Members of the room have come, have changed and have left. */
+  readonly change: {
+    /** The version before, 0 for a room without members. */
+    readonly from: number;
+    readonly version: number;
+    readonly on: readonly Shown[];
+    readonly off: readonly string[];
+    /** Number of all members after the changes of the turn. */
+    readonly size: number;
+  };
+  /** A part of all members of this node in the room. */
+  readonly state: {
+    readonly version: number;
+    readonly part: number;
+    readonly parts: number;
+    readonly on: readonly Shown[];
+  };
+  /** The last version of the room. */
+  readonly version: {
+    readonly version: number;
+    /** Number of all members. */
+    readonly size: number;
+  };
+  /** A question to all other nodes. Its ids grow. */
+  readonly question: { readonly id: number; readonly question: Question };
+  /** The answer to a question. Its value is a number of sessions, JSON, or the class of an error. */
+  readonly answer: {
+    /** The name of the node that has asked. */
+    readonly to: string;
+    readonly id: number;
+    readonly value: number | { readonly answer: string } | { readonly failed: string };
+  };
 }
 
-/** The node asks for the versions of rooms and, with `full`, for their members. */
-export interface NeedWord {
-  readonly word: 'need';
-  /** The name of the node that is asked. Default: all. */
-  readonly of?: string | undefined;
-  readonly full: boolean;
-  readonly rooms: readonly string[];
-}
-
-/** The versions of rooms, 0 for a room without members. */
-export interface HaveWord {
-  readonly word: 'have';
-  /** The name of the node that has asked. */
-  readonly to: string;
-  /** The last version of this node in any room. */
-  readonly at: number;
-  /** The members of the rooms follow. */
-  readonly full: boolean;
-  readonly rooms: readonly (readonly [room: string, version: number])[];
-}
+export type Word<Name extends keyof Words = keyof Words> = {
+  [N in Name]: { readonly word: N } & Words[N];
+}[Name];
 
 /** A member and its `info` in JSON. */
 export type Shown = readonly [session: string, info: string];
 
-/** Members of the room have come, have changed and have left. */
-export interface ChangeWord {
-  readonly word: 'change';
-  /** The version before, 0 for a room without members. */
-  readonly from: number;
-  readonly version: number;
-  readonly on: readonly Shown[];
-  readonly off: readonly string[];
-  /** Number of all members after the changes of the turn. */
-  readonly size: number;
-}
-
-/** A part of all members of this node in the room. */
-export interface StateWord {
-  readonly word: 'state';
-  readonly version: number;
-  readonly part: number;
-  readonly parts: number;
-  readonly on: readonly Shown[];
-}
-
-/** The last version of the room. */
-export interface VersionWord {
-  readonly word: 'version';
-  readonly version: number;
-  /** Number of all members. */
-  readonly size: number;
+/** The room or the id of the sessions that `everywhere.close` closes. */
+export interface CloseTarget {
+  readonly room?: string | undefined;
+  readonly session?: string | undefined;
 }
 
 /** An act of `hub.everywhere` that a node is asked for. */
 export type Question =
   | { readonly act: 'count'; readonly room: string }
-  | {
-      readonly act: 'close';
-      readonly room?: string | undefined;
-      readonly session?: string | undefined;
-      readonly code: number;
-      readonly reason: string;
-    }
+  | ({ readonly act: 'close'; readonly code: number; readonly reason: string } & CloseTarget)
   | {
       readonly act: 'ask';
       readonly name: string;
@@ -94,22 +89,6 @@ export type Question =
       readonly data?: string | undefined;
       readonly timeout: number;
     };
-
-/** A question to all other nodes. Its ids grow. */
-export interface QuestionWord {
-  readonly word: 'question';
-  readonly id: number;
-  readonly question: Question;
-}
-
-/** The answer to a question. Its value is a number of sessions, JSON, or the class of an error. */
-export interface AnswerWord {
-  readonly word: 'answer';
-  /** The name of the node that has asked. */
-  readonly to: string;
-  readonly id: number;
-  readonly value: number | { readonly answer: string } | { readonly failed: string };
-}
 
 /** Largest word, in bytes. Nodes of this version send smaller words. */
 const MAX_WORD_BYTES = 262_144;
@@ -168,7 +147,7 @@ export function parseInfo(text: string): JSONValue {
   return JSON.parse(text) as JSONValue;
 }
 
-const CHECKS: { readonly [W in Word as W['word']]: (word: W) => void } = {
+const CHECKS: { readonly [Name in keyof Words]: (word: Words[Name]) => void } = {
   start: () => {},
   beat: () => {},
   end: () => {},

@@ -1,15 +1,18 @@
-/** A batch ends at so many bytes of messages, so that it does not stop its process for long. */
+/** Largest batch of more than one item, in bytes. A larger one would block its reader for too long. */
 const MAX_BATCH_BYTES = 1_048_576;
-/** Bytes that an item is charged beside its message. */
+/** Bytes that an item counts beside its messages. */
 const ITEM_COST = 128;
 
-/** Gives a batch to the other process. `sent` is called when the operating system has taken it. */
+/** Sends a batch to the other process. Calls `sent` when the operating system has it. */
 export type Send<Item> = (batch: readonly Item[], sent: () => void) => void;
 
-/** Items for another process, in their order: one batch in each turn, one batch under way. */
+/**
+ * Items for another process, in their order. They leave in batches: at most one in each turn of the event
+ * loop, and the next one when the last one is sent.
+ */
 export class Batches<Item> {
-  /** Bytes of the waiting items that may be dropped. */
-  droppable = 0;
+  /** Bytes of the waiting items that {@link drop} drops. */
+  droppableBytes = 0;
   readonly #send: Send<Item>;
   #waiting: { readonly item: Item; readonly bytes: number; readonly canDrop: boolean }[] = [];
   #isBusy = false;
@@ -18,18 +21,18 @@ export class Batches<Item> {
     this.#send = send;
   }
 
-  /** @param size - Bytes of the messages in the item. */
-  add(item: Item, size: number, canDrop: boolean): void {
-    const bytes = size + ITEM_COST;
+  /** @param messageBytes - Bytes of the messages in the item. */
+  add(item: Item, messageBytes: number, canDrop: boolean): void {
+    const bytes = messageBytes + ITEM_COST;
     this.#waiting.push({ item, bytes, canDrop });
-    if (canDrop) this.droppable += bytes;
+    if (canDrop) this.droppableBytes += bytes;
     this.#sendLater();
   }
 
-  /** Drops the waiting items that may be dropped. */
+  /** Drops the waiting items with `canDrop`. */
   drop(): void {
     this.#waiting = this.#waiting.filter(({ canDrop }) => !canDrop);
-    this.droppable = 0;
+    this.droppableBytes = 0;
   }
 
   #sendLater(): void {
@@ -45,9 +48,9 @@ export class Batches<Item> {
 
   #take(): Item[] {
     let bytes = 0;
-    const end = this.#waiting.findIndex((each) => (bytes += each.bytes) > MAX_BATCH_BYTES);
+    const end = this.#waiting.findIndex((entry) => (bytes += entry.bytes) > MAX_BATCH_BYTES);
     const batch = this.#waiting.splice(0, end < 0 ? Infinity : Math.max(end, 1));
-    for (const each of batch) if (each.canDrop) this.droppable -= each.bytes;
+    for (const entry of batch) if (entry.canDrop) this.droppableBytes -= entry.bytes;
     return batch.map(({ item }) => item);
   }
 }

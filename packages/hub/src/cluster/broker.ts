@@ -1,7 +1,6 @@
 import { channelOf } from '../backplane/channel.ts';
 import { EngineLogs } from '../backplane/engine-logs.ts';
-import { decodeEnvelope, type Envelope, encodeEnvelope } from '../backplane/envelope.ts';
-import { NO_COUNT } from '../backplane/word-sender.ts';
+import { decodeEnvelope, type Envelope, encodeEnvelope, NO_COUNT } from '../backplane/envelope.ts';
 import { encodeWord } from '../backplane/words.ts';
 import type { Position } from '../position.ts';
 import { Batches, type Send } from './batches.ts';
@@ -9,12 +8,12 @@ import type { Reply, Request, Requests } from './wire.ts';
 
 type Arguments<Name extends keyof Requests> = Parameters<Requests[Name]>;
 
-/** Bytes of the messages of one answer to a read. */
+/** Largest answer to a read of a history, in bytes of its messages. */
 const MAX_ANSWER_BYTES = 262_144;
-/** Bytes of messages that wait for one hub. Above it the next one drops them, and a gap is told. */
+/** Bytes of messages that may wait for one hub. Above it, a gap replaces them. */
 const MAX_WAITING_BYTES = 16 * 1_048_576;
 
-/** The engine between the hubs of several processes, in memory. It has one order of all messages. */
+/** The engine of the hubs of several processes, in memory. All hubs receive messages in one order. */
 export class Broker {
   readonly logs: EngineLogs = new EngineLogs(() => performance.now(), MAX_ANSWER_BYTES);
   readonly hubs: Set<RemoteHub> = new Set();
@@ -25,12 +24,12 @@ export class Broker {
   }
 }
 
-/** A hub of a process. Its public methods without a description are those of a backplane. */
+/** The broker's end of a hub. A method without a description answers the request of its name. */
 export class RemoteHub {
   readonly #broker: Broker;
   readonly #batches: Batches<Reply>;
   readonly #channels = new Set<string>();
-  /** The name of its run, once it has published. */
+  /** The name of the hub in its messages; undefined before the first one. */
   #node: string | undefined;
 
   constructor(broker: Broker, send: Send<Reply>) {
@@ -38,7 +37,7 @@ export class RemoteHub {
     this.#batches = new Batches(send);
   }
 
-  /** Takes the requests of the hub. */
+  /** Answers requests of the hub. */
   take(requests: readonly Request[]): void {
     for (const [name, ...args] of requests) {
       const answer = (this[name] as (...args: unknown[]) => unknown)(...args);
@@ -46,17 +45,17 @@ export class RemoteHub {
     }
   }
 
-  /** Sends a message of a hub, unless this one has not subscribed to its channel. */
+  /** Sends a message to the hub if it has subscribed to the channel. */
   message(channel: string, bytes: Uint8Array, position: Position | undefined): void {
     if (!this.#channels.has(channel)) return;
-    if (this.#batches.droppable > MAX_WAITING_BYTES) {
+    if (this.#batches.droppableBytes > MAX_WAITING_BYTES) {
       this.#batches.drop();
       this.#batches.add(['gap'], 0, true);
     }
     this.#batches.add(['message', channel, bytes, position], bytes.length, true);
   }
 
-  /** Its process has ended, and the hub cannot say so itself. */
+  /** The process of the hub has ended. Says so to the other hubs in its place. */
   ended(): void {
     this.close();
     if (this.#node === undefined) return;
@@ -70,7 +69,7 @@ export class RemoteHub {
   }
 
   publish(...[channel, view, keep]: Arguments<'publish'>): Position | undefined {
-    // The view keeps the memory of its whole batch.
+    // Copied, since a view keeps the memory of its whole batch.
     const bytes = view.slice();
     this.#node ??= nodeOf(bytes);
     const position = keep === undefined ? undefined : this.#broker.logs.add(channel, bytes, keep);
@@ -95,12 +94,12 @@ export class RemoteHub {
   }
 }
 
-/** The name of the run of the hub that has published a message. */
+/** The name of the hub that has published a message. */
 function nodeOf(bytes: Uint8Array): string | undefined {
   try {
     return (decodeEnvelope(bytes) as Partial<Envelope>).node;
   } catch {
-    // The hubs that receive it report it.
+    // It is no envelope. The hubs that receive it report that.
     return undefined;
   }
 }

@@ -7,13 +7,13 @@ import { Batches } from './batches.ts';
 import { connect } from './cluster-broker.ts';
 import type { Link, LinkedHub, Reply, Request, Requests } from './wire.ts';
 
-/** Longest wait for the broker, in ms. */
+/** Longest wait for an answer of the broker to `start`, in ms. */
 const START_MS = 5_000;
 
 /**
- * Connects the hubs of the processes of one machine over their primary, which keeps the histories of
- * rooms. The processes are those of {@link runCluster}, or workers of a primary with
- * {@link clusterBroker}. Hubs of one cluster share their rooms and broadcasts, also two hubs of one process.
+ * Connects the hubs of all processes of {@link runCluster}, or of all workers of a primary with
+ * {@link clusterBroker}. The hubs share their rooms and broadcasts, also two hubs of one process. The
+ * primary keeps the histories of rooms.
  *
  * Without such a primary, for example under PM2, the hub is down, and its event `error` has a
  * BackplaneError after 5 s.
@@ -33,17 +33,18 @@ export function clusterBackplane(): Backplane {
   return new WorkerBackplane(connect);
 }
 
-/** A hub on its way to the broker. */
+/** The hub's end of a link to the broker. */
 export class WorkerBackplane implements Backplane, LinkedHub {
   readonly #connect: typeof connect;
   #link: Link | undefined;
   #sink: BackplaneSink | undefined;
   #started: Promise<void> | undefined;
+  #isStarted = false;
   /** The requests without an answer, the oldest one first. */
   #requests: Deferred<unknown>[] = [];
   readonly #batches = new Batches<Request>((batch, sent) => this.#link?.send(batch, sent));
 
-  /** @param connect - Returns undefined in a process without a way to a broker. */
+  /** @param connect - Returns undefined in a process that cannot reach a broker. */
   constructor(connect: (hub: LinkedHub) => Link | undefined) {
     this.#connect = connect;
   }
@@ -56,6 +57,7 @@ export class WorkerBackplane implements Backplane, LinkedHub {
     await started.catch((cause) => {
       throw new BackplaneError(NO_BROKER, { cause });
     });
+    this.#isStarted = true;
   }
 
   readonly publish: Requests['publish'] = (...args) =>
@@ -66,7 +68,9 @@ export class WorkerBackplane implements Backplane, LinkedHub {
 
   async close(): Promise<void> {
     if (this.#link === undefined) return;
-    await this.#ask(['close']);
+    const closed = this.#ask(['close']);
+    // Without a broker there is no answer.
+    if (this.#isStarted) await closed;
     this.#link.disconnect();
   }
 
@@ -75,7 +79,7 @@ export class WorkerBackplane implements Backplane, LinkedHub {
     for (const reply of replies) {
       if (reply[0] === 'answer') this.#requests.shift()!.resolve(reply[1]);
       else if (reply[0] === 'gap') this.#sink!.gap();
-      // Without a copy it keeps the memory of its whole batch.
+      // Copied, since a view keeps the memory of its whole batch.
       else this.#sink!.message(reply[1], reply[2].slice(), reply[3]);
     }
   }
@@ -87,11 +91,10 @@ export class WorkerBackplane implements Backplane, LinkedHub {
     for (const request of this.#requests.splice(0)) request.reject(error);
   }
 
-  /** @param bytes - Of the message in the request. */
-  #ask<Answer>(request: Request, bytes = 0): Promise<Answer> {
+  #ask<Answer>(request: Request, messageBytes = 0): Promise<Answer> {
     const answer = new Deferred<unknown>();
     this.#requests.push(answer);
-    this.#batches.add(request, bytes, false);
+    this.#batches.add(request, messageBytes, false);
     return answer.promise as Promise<Answer>;
   }
 }

@@ -1,7 +1,7 @@
 import cluster from 'node:cluster';
 import process from 'node:process';
 import { Broker, RemoteHub } from './broker.ts';
-import { type Link, type LinkedHub, ours, type Packet, type Reply, type Request } from './wire.ts';
+import { type Link, type LinkedHub, packetOf, type Reply, type Request } from './wire.ts';
 
 let broker: Broker | undefined;
 let isRunning = false;
@@ -9,17 +9,17 @@ let isRunning = false;
 const hubs = new Map<number, LinkedHub>();
 let lastHub = 0;
 
-/** The broker of this process. Its own hubs use it too. */
+/** The broker of this process, which is a primary. The hubs of this process use it too. */
 export function localBroker(): Broker {
   return (broker ??= new Broker());
 }
 
 /**
  * Makes the primary of `node:cluster` the engine of the hubs in its workers, and of its own hubs. Call
- * it before the first `cluster.fork()`: it sets `serialization: 'advanced'`. The messages of the
- * application, by `process.send`, pass beside those of the broker. {@link runCluster} calls it.
+ * it before the first `cluster.fork()`: it sets `serialization: 'advanced'`. The application may still use
+ * `process.send` and `worker.send`. {@link runCluster} calls this function.
  *
- * The broker lives as long as its process. A second call does nothing.
+ * The broker exists until the process ends. A second call does nothing.
  *
  * @throws TypeError in a worker, and after the first `cluster.fork()`.
  *
@@ -47,16 +47,17 @@ export function clusterBroker(): void {
   cluster.on('fork', (worker) => {
     const remotes = new Map<number, RemoteHub>();
     worker.on('message', (message) => {
-      const { '@ws/hub': requests, hub = 0 } = ours(message as Packet<Request>);
-      if (requests === undefined) return;
+      const packet = packetOf<Request>(message);
+      if (packet === undefined) return;
+      const { hub } = packet;
       const remote =
         remotes.get(hub) ??
         new RemoteHub(local, (batch, sent) => void worker.send({ '@ws/hub': batch, hub }, sent));
       remotes.set(hub, remote);
-      remote.take(requests);
+      remote.take(packet['@ws/hub']);
       if (!local.hubs.has(remote)) remotes.delete(hub);
     });
-    // All messages of the worker have arrived before.
+    // Node has emitted all messages of the worker before this event.
     worker.on('disconnect', () => {
       for (const remote of remotes.values()) remote.ended();
     });
@@ -66,7 +67,7 @@ export function clusterBroker(): void {
 /**
  * Connects a hub to the broker of this process, or of the primary.
  *
- * @returns Undefined in a process without a way to a broker.
+ * @returns Undefined in a process that cannot reach a broker.
  */
 export function connect(hub: LinkedHub): Link | undefined {
   if (broker !== undefined) {
@@ -82,19 +83,24 @@ export function connect(hub: LinkedHub): Link | undefined {
   }
   if (process.send === undefined) return undefined;
   const number = ++lastHub;
+  if (hubs.size === 0) process.on('message', receive).on('disconnect', disconnected);
   hubs.set(number, hub);
-  if (number === 1) {
-    process.on('message', (message) => {
-      const { '@ws/hub': replies, hub: to } = ours(message as Packet<Reply>);
-      if (replies !== undefined) hubs.get(to!)?.take(replies);
-    });
-    process.once('disconnect', () => {
-      for (const each of hubs.values()) each.ended(new Error('the primary has ended'));
-    });
-  }
   return {
     send: (batch, sent) =>
       process.send!({ '@ws/hub': batch, hub: number }, undefined, undefined, sent),
-    disconnect: () => hubs.delete(number),
+    disconnect() {
+      hubs.delete(number);
+      // A listener for messages keeps the process alive.
+      if (hubs.size === 0) process.off('message', receive).off('disconnect', disconnected);
+    },
   };
+}
+
+function receive(message: unknown): void {
+  const packet = packetOf<Reply>(message);
+  if (packet !== undefined) hubs.get(packet.hub)?.take(packet['@ws/hub']);
+}
+
+function disconnected(): void {
+  for (const hub of hubs.values()) hub.ended(new Error('the primary has ended'));
 }

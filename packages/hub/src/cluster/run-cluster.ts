@@ -7,12 +7,12 @@ import { type ClusterCloseOptions, longestClose } from './wire.ts';
 import { type ClusterApp, RunningApp, runWorker } from './worker.ts';
 import { WorkerPool, workersVariable } from './worker-pool.ts';
 
-/** npm sends a signal twice, and so does a terminal with it. Later ones are meant, after so many ms. */
+/** A signal that repeats the first one within so many ms is ignored: npm sends each signal twice. */
 const REPEAT_MS = 2_000;
 
 /** The options of {@link runCluster}. */
 export interface RunClusterOptions {
-  /** Number of processes. With 1 there is no other process. Default: `availableParallelism()`. */
+  /** Number of workers. With 1, this process is the only one. Default: `availableParallelism()`. */
   readonly workers?: number | undefined;
   /** Whether SIGTERM and SIGINT close all, and SIGUSR2 replaces the workers. Default: true. */
   readonly signals?: boolean | undefined;
@@ -24,14 +24,14 @@ export interface RunningCluster {
   readonly workers: number;
   /**
    * Replaces the workers one by one: a new one starts, then the old one closes its connections over 10 s.
-   * Resolves after the last one. A call during a replacement waits for the next one, which begins after it.
+   * Resolves after the last one. A call during a replacement starts another one after it.
    *
    * With one worker it does nothing, and warns once.
    *
-   * @throws (rejects) The error of a new worker that does not start. The old one goes on.
+   * @throws (rejects) The error of a new worker that does not start. The old one continues.
    */
   replace(): Promise<void>;
-  /** Closes all workers. Resolves when they have ended. Then nothing keeps the process alive. */
+  /** Closes all workers. Resolves when they have ended. Then nothing here keeps the process alive. */
   close(options?: ClusterCloseOptions): Promise<void>;
 }
 
@@ -41,20 +41,20 @@ let isRunning = false;
 
 /**
  * Runs a server on all cores of one machine: in each worker of `node:cluster`, on the same port. The
- * primary connects the hubs with a {@link clusterBackplane}, replaces workers that end, and closes all on
- * SIGTERM and SIGINT, with exit code 0. A second signal more than 2 s after the first ends all at once.
+ * primary connects the hubs that have a {@link clusterBackplane}, replaces workers that end, and closes all
+ * on SIGTERM and SIGINT, with exit code 0. A second signal more than 2 s after the first ends all at once.
  *
- * What stands outside of `start`, a hub or a pool too, runs in the primary as well. When the primary dies,
- * the workers end. `process.on('message')` also gets the batches of the hubs.
+ * Code outside of `start` runs in the primary as well: create hubs and pools in `start`. When the primary
+ * dies, the workers end. `process.on('message')` also gets the batches of the hubs.
  *
- * A worker that ends is replaced after 100 ms, then 200, up to 5 s; after 100 ms again when one has lived
- * for 10 s. Before the first worker has started, one that ends ends all. Later five in a row that end before
- * they start do, with exit code 1 and the last error.
+ * A worker that ends is replaced after 100 ms. This delay doubles each time, up to 5 s, until a worker has
+ * lived for 10 s. All processes end, with exit code 1, when a worker ends before the first one has started,
+ * and later when five in a row end before they have started.
  *
  * @param start - Runs in each worker. Its result has `close`, which closes the hub first, then the server.
- * @returns In a worker the result of `start`, in the primary a {@link RunningCluster}, when `start` has
- *   resolved in all workers: `if ('replace' in running) await running.replace()`. With one worker, this
- *   process is the primary.
+ * @returns In a worker the result of `start`. In the primary a {@link RunningCluster}, when `start` has
+ *   resolved in all workers: `if ('replace' in running) await running.replace()`. One worker is its own
+ *   primary.
  * @throws TypeError, RangeError that names the option. (rejects) The error of `start`; TypeError for a result
  *   without `close`.
  *
@@ -84,7 +84,7 @@ export function runCluster<App extends ClusterApp>(
   const { workers, signals } = checked(() => checkOptions(options, start), runCluster);
   isRunning = true;
   if (process.env[workersVariable(process.ppid)] !== undefined) return runWorker(start, signals);
-  // Under another primary, such as PM2, the hub reports that it has no broker.
+  // In a worker of another primary, such as PM2, the hub reports that it has no broker.
   return cluster.isWorker || workers === 1 ? runHere(start, signals) : runPrimary(workers, signals);
 }
 
@@ -110,7 +110,7 @@ async function runPrimary(workers: number, signals: boolean): Promise<RunningClu
   return running;
 }
 
-/** One process, which is the primary and the worker. */
+/** Runs the application in this process, without workers. */
 async function runHere<App extends ClusterApp>(
   start: () => App | PromiseLike<App>,
   signals: boolean,
@@ -140,7 +140,7 @@ function runningCluster(workers: number, processes: Processes, signals: boolean)
   return running;
 }
 
-/** Installs the signals of the process that the user has started. */
+/** Closes and replaces on the signals of the process that the user has started. */
 function onSignals(running: RunningCluster): void {
   let first: number | undefined;
   const end = (): void => {

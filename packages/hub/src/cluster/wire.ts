@@ -4,15 +4,15 @@ import type { Send } from './batches.ts';
 
 /** The default of `timeout` of a close, in ms. */
 const TIMEOUT_MS = 30_000;
-/** Time for the rest of a close, in ms. */
+/** Time for what a close does beside its connections, in ms. */
 const GRACE_MS = 5_000;
 /** The longest delay of a timer, in ms. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** What a hub asks the broker for. */
+/** The methods of a backplane that the broker answers. */
 export type Requests = Required<Omit<Backplane, 'start'>> & { start(): Promise<void> };
 
-/** The broker answers the requests of a hub in their order. */
+/** A call of such a method. The broker answers the requests of a hub in their order. */
 export type Request = {
   [Name in keyof Requests]: readonly [name: Name, ...args: Parameters<Requests[Name]>];
 }[keyof Requests];
@@ -23,14 +23,14 @@ export type Reply =
   | readonly [name: 'message', ...message: Parameters<BackplaneSink['message']>]
   | readonly [name: 'gap'];
 
-/** Items between a hub and the broker. They pass beside the messages of the application. */
+/** A batch between a hub and the broker. The application may send messages over the same channel. */
 export interface Packet<Item> {
   readonly '@ws/hub': readonly Item[];
   /** The number of the hub in its process. */
   readonly hub: number;
 }
 
-/** A hub on its way to the broker. */
+/** A hub with a link to the broker. */
 export interface LinkedHub {
   /** Takes the replies of the broker. */
   take(replies: readonly Reply[]): void;
@@ -38,35 +38,42 @@ export interface LinkedHub {
   ended(error: Error): void;
 }
 
-/** The way of a hub to the broker. */
+/** A link of a hub to the broker. */
 export interface Link {
   readonly send: Send<Request>;
-  /** Disconnects the hub. */
   disconnect(): void;
 }
 
-/** A message of {@link runCluster} to a worker, or from it. */
+/** A message between the primary and a worker of {@link runCluster}. */
 export type Control = Readonly<Record<'@ws/hub/cluster', Act>>;
 export type Act =
   | readonly [kind: 'ready']
-  | readonly [kind: 'failed', error: unknown]
+  | readonly [kind: 'failed', error: Error, fields: object]
   | readonly [kind: 'close', options: ClusterCloseOptions, isReplaced: boolean];
 
-/** @returns A message of the other process, if it is one of ours. */
-export function ours<Message>(message: Message | undefined): Partial<Message> {
-  return message ?? {};
+/** @returns Undefined for a message of the application. */
+export function packetOf<Item>(message: unknown): Packet<Item> | undefined {
+  const packet = message as Packet<Item> | null;
+  const isOurs = Array.isArray(packet?.['@ws/hub']) && typeof packet.hub === 'number';
+  return isOurs ? packet : undefined;
+}
+
+/** @returns Undefined for a message of the application, and for a {@link Packet}. */
+export function actOf(message: unknown): Act | undefined {
+  const act = (message as Control | null)?.['@ws/hub/cluster'];
+  return Array.isArray(act) ? (act as unknown as Act) : undefined;
 }
 
 /** How a process closes. */
 export interface ClusterCloseOptions {
-  /** Ms after its close frame until a connection that has not ended is terminated. Default: 30,000. */
+  /** Ms that a connection has to end after its close frame. Then it is terminated. Default: 30,000. */
   readonly timeout?: number | undefined;
   /** Ms over which the close frames are spread. Default: 0. */
   readonly over?: number | undefined;
 }
 
 /**
- * Ms after which a close has failed. The hub and the server may each take `timeout`.
+ * The longest that a close may take, in ms. The hub and the server may each take `timeout`.
  *
  * @throws TypeError, RangeError that names the option.
  */

@@ -2,11 +2,11 @@ import cluster, { type Worker } from 'node:cluster';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Deferred } from '@ws/conn/internal';
-import { type ClusterCloseOptions, type Control, longestClose, ours } from './wire.ts';
+import { actOf, type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
 
 /**
- * The variable of the environment with the number of workers, which `@ws/node-server` divides memory by. It
- * has the pid of the primary, so that processes that a worker starts do not take it for theirs.
+ * The environment variable with the number of workers, by which `@ws/node-server` divides memory. The pid of
+ * the primary is in its name: children of a worker inherit it, and must ignore it.
  */
 export function workersVariable(primary: number): string {
   return `WS_WORKERS_${primary}`;
@@ -15,11 +15,11 @@ export function workersVariable(primary: number): string {
 /** Shortest and longest pause before a worker that has ended is replaced, in ms. */
 const MIN_DELAY_MS = 100;
 const MAX_DELAY_MS = 5_000;
-/** A worker that has lived so long, in ms, brings back the shortest pause. */
+/** After a worker that has lived so long, in ms, the pause is the shortest one again. */
 const LIVED_MS = 10_000;
-/** So many workers in a row that end before they listen end all. */
+/** All processes end after so many workers in a row that ended before they had started. */
 const MAX_FAILURES = 5;
-/** How long the closes of a replaced worker are spread, in ms. */
+/** Ms over which a replaced worker spreads its close frames. */
 const OVER_MS = 10_000;
 
 /** A worker that has not ended. */
@@ -27,17 +27,18 @@ interface Member {
   readonly worker: Worker;
   readonly started: Deferred<void>;
   readonly ended: Deferred<void>;
-  state: 'starting' | 'serving' | 'closing';
+  hasStarted: boolean;
+  isClosing: boolean;
 }
 
 /** The workers of a cluster. A worker that ends is replaced. */
 export class WorkerPool {
   readonly #size: number;
-  /** The oldest ones are first. */
+  /** The oldest one is first. */
   readonly #members = new Set<Member>();
-  /** All workers have started once. */
+  /** Resolves when all workers have started. */
   readonly #up = new Deferred<void>();
-  /** A worker has started once. */
+  /** Whether any worker has started. */
   #hasServed = false;
   readonly #closing = new AbortController();
   #delay = MIN_DELAY_MS;
@@ -72,16 +73,16 @@ export class WorkerPool {
     await Promise.all(Array.from(this.#members, (member) => this.#stop(member, options)));
   }
 
-  /** Those that serve, or will. */
+  /** The members that are not closing. */
   get #active(): Member[] {
-    return [...this.#members].filter(({ state }) => state !== 'closing');
+    return [...this.#members].filter(({ isClosing }) => !isClosing);
   }
 
   async #renew(): Promise<void> {
     const old = new Set(this.#members);
     while (!this.#closing.signal.aborted && this.#active.some((member) => old.has(member))) {
       await this.#fork().started.promise;
-      // An old one may have ended meanwhile.
+      // If an old one has ended meanwhile, the new one takes its place.
       const [oldest, ...others] = this.#active;
       if (others.length >= this.#size) await this.#stop(oldest!, { over: OVER_MS }, true);
     }
@@ -93,53 +94,55 @@ export class WorkerPool {
       worker,
       started: new Deferred(),
       ended: new Deferred(),
-      state: 'starting',
+      hasStarted: false,
+      isClosing: false,
     };
     this.#members.add(member);
     const bornAt = performance.now();
     worker.on('message', (message) => {
-      const { '@ws/hub/cluster': control } = ours(message as Control);
-      if (control?.[0] === 'ready') this.#serve(member);
-      else if (control?.[0] === 'failed') member.started.reject(control[1]);
+      const act = actOf(message);
+      if (act?.[0] === 'ready') this.#serve(member);
+      else if (act?.[0] === 'failed') member.started.reject(Object.assign(act[1], act[2]));
     });
-    // A process that could not be made.
+    // The system may be unable to create a process. Then there is no event 'exit'.
     worker.on('error', (error) => {
       if (worker.process.pid === undefined) void this.#ended(member, error.message);
     });
     worker.on('exit', (code, signal) => {
       if (performance.now() - bornAt >= LIVED_MS) this.#delay = MIN_DELAY_MS;
-      // Its close has failed.
-      if (this.#closing.signal.aborted && code) process.exitCode = 1;
+      const isBad = code !== 0 && member.hasStarted;
+      // Its close has failed, or took too long.
+      if (this.#closing.signal.aborted && isBad) process.exitCode = 1;
       void this.#ended(member, signal ?? `exit code ${code}`);
     });
     return member;
   }
 
   #serve(member: Member): void {
-    if (member.state === 'closing') return;
-    member.state = 'serving';
+    if (member.isClosing) return;
+    member.hasStarted = true;
     member.started.resolve();
     this.#hasServed = true;
     this.#failures = 0;
-    const serving = this.#active.filter(({ state }) => state === 'serving');
+    const serving = this.#active.filter(({ hasStarted }) => hasStarted);
     if (serving.length >= this.#size) this.#up.resolve();
   }
 
   async #ended(member: Member, how: string): Promise<void> {
-    const { worker, state } = member;
+    const { worker, hasStarted, isClosing } = member;
     this.#members.delete(member);
     member.ended.resolve();
-    if (this.#closing.signal.aborted || state === 'closing') return member.started.resolve();
+    if (this.#closing.signal.aborted || isClosing) return member.started.resolve();
     const why = `worker ${worker.process.pid} ended with ${how}`;
     member.started.reject(new Error(`${why} before it had started`));
-    // During a replacement there is one more.
+    // During a replacement there is one more, so none may be missing.
     const isMissing = this.#active.length < this.#size;
     const delay = this.#delay;
-    if (state === 'serving') {
+    if (hasStarted) {
       process.emitWarning(isMissing ? `${why}; another one starts in ${delay} ms` : why);
     }
     if (!isMissing) return;
-    if (state === 'starting') {
+    if (!hasStarted) {
       const error: unknown = await member.started.promise.catch((reason: unknown) => reason);
       if (this.#hasServed) console.error(error);
       if (!this.#hasServed || ++this.#failures >= MAX_FAILURES) {
@@ -156,14 +159,14 @@ export class WorkerPool {
 
   /** Closes a worker. Resolves when it has ended. */
   async #stop(member: Member, options: ClusterCloseOptions, isReplaced = false): Promise<void> {
-    const { worker, state } = member;
-    if (state === 'closing') return member.ended.promise;
-    member.state = 'closing';
-    // One that starts has no clients yet, and Node loses a message that it does not hear.
-    const ms = state === 'starting' ? 0 : longestClose(options);
+    const { worker, hasStarted, isClosing } = member;
+    if (isClosing) return member.ended.promise;
+    member.isClosing = true;
+    // A worker that has not started has no clients. It may also miss the message below.
+    const ms = hasStarted ? longestClose(options) : 0;
     const timer = setTimeout(() => worker.process.kill('SIGKILL'), ms);
     const control: Control = { '@ws/hub/cluster': ['close', options, isReplaced] };
-    // The callback gets the error of a worker that has just ended.
+    // With a callback, there is no event 'error' for a worker that has just ended.
     worker.send(control, () => {});
     await member.ended.promise;
     clearTimeout(timer);

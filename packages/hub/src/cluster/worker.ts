@@ -2,8 +2,9 @@ import cluster from 'node:cluster';
 import { subscribe } from 'node:diagnostics_channel';
 import type { Server } from 'node:net';
 import process from 'node:process';
+import { inspect } from 'node:util';
 import { kind } from '@ws/conn/internal';
-import { type Act, type ClusterCloseOptions, type Control, longestClose, ours } from './wire.ts';
+import { type Act, actOf, type ClusterCloseOptions, type Control, longestClose } from './wire.ts';
 
 /** What `start` of {@link runCluster} returns. */
 export interface ClusterApp {
@@ -11,7 +12,7 @@ export interface ClusterApp {
   close(options: ClusterCloseOptions): unknown;
 }
 
-/** The application in its process. */
+/** The application of one process. */
 export class RunningApp<App extends ClusterApp> {
   #app: App | undefined;
   #closing: Promise<void> | undefined;
@@ -26,7 +27,10 @@ export class RunningApp<App extends ClusterApp> {
     return app;
   }
 
-  /** Closes it once. A close that fails is printed, and sets the exit code; one that hangs ends the process. */
+  /**
+   * Closes the application once. If that fails, prints the error and sets the exit code to 1. If it takes
+   * too long, ends the process with exit code 1.
+   */
   close(options: ClusterCloseOptions = {}): Promise<void> {
     return (this.#closing ??= this.#close(options));
   }
@@ -51,15 +55,15 @@ export async function runWorker<App extends ClusterApp>(
   const app = new RunningApp<App>();
   const close = (options?: ClusterCloseOptions): unknown =>
     app.close(options).then(() => process.exit());
-  // Before the listener of Node, which would end the process with 0.
+  // Node's own listener would end the process with 0. This one is before it.
   cluster.worker!.on('disconnect', () => process.exit(1));
   process.on('message', (message) => {
-    const { '@ws/hub/cluster': control } = ours(message as Control);
-    if (control?.[0] !== 'close') return;
-    if (control[2]) refuseConnections();
-    void close(control[1]);
+    const act = actOf(message);
+    if (act?.[0] !== 'close') return;
+    if (act[2]) refuseConnections();
+    void close(act[1]);
   });
-  // The terminal, and systemd, send signals to all processes. The primary says what to do.
+  // A terminal and systemd send signals to all processes. On these two, the workers wait for the primary.
   if (signals) process.on('SIGTERM', () => void close());
   process.on('SIGINT', () => {}).on('SIGUSR2', () => {});
   try {
@@ -67,23 +71,35 @@ export async function runWorker<App extends ClusterApp>(
     send(['ready']);
     return result;
   } catch (reason) {
-    // The primary reports it.
-    const error = reason instanceof Error ? reason : new Error(String(reason));
-    send(['failed', error], () => process.exit(1));
+    reportFailure(reason);
     return new Promise(() => {});
   }
 }
 
 /**
- * The hub closes before the server, and Node's primary gives each server connections in turn until it has
- * closed. A connection that a worker refuses goes to another one. It refuses those above `maxConnections`
- * (`lib/internal/cluster/child.js` and `round_robin_handle.js` of Node 20, 22 and 24).
+ * Makes the servers of this worker refuse new connections, which Node's primary then gives to another
+ * worker. While the hub closes, the server still listens, so it would get its share of them. A server
+ * refuses connections above `maxConnections` (`lib/internal/cluster/child.js` and `round_robin_handle.js`
+ * of Node 20, 22 and 24).
  */
 function refuseConnections(): void {
   subscribe('net.server.socket', (message) => {
-    // With 0, Node 20 takes all.
+    // Node 20 takes 0 for no limit.
     (message as { socket: { server: Server } }).socket.server.maxConnections = -1;
   });
+}
+
+/** Sends the error of `start` to the primary, and ends the process. */
+function reportFailure(reason: unknown): void {
+  const end = (): void => process.exit(1);
+  const error = reason instanceof Error ? reason : new Error(inspect(reason));
+  try {
+    // Between processes an error loses its fields, such as `code`.
+    send(['failed', error, { ...error }], end);
+  } catch {
+    // A field, or the cause, cannot be copied.
+    send(['failed', new Error(error.message), { stack: inspect(error) }], end);
+  }
 }
 
 function send(control: Act, sent?: () => void): void {

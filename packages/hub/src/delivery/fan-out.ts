@@ -1,5 +1,5 @@
 import type { Platform } from '@ws/conn';
-import { flushShared, schedulerOf, TurnCallback } from '@ws/conn/internal';
+import { schedulerOf, sharedFrames, TurnCallback } from '@ws/conn/internal';
 
 /** Longest time of the deliveries in one turn of the event loop, in ms. */
 const SLICE_MS = 8;
@@ -101,7 +101,7 @@ export class FanOut {
    */
   #runBatches(): void {
     this.#runBatch();
-    flushShared(this.#hub.platform);
+    sharedFrames(this.#hub.platform).flush();
     if (!this.idle) this.#scheduler.endOfTurn.add(this.#batch);
   }
 

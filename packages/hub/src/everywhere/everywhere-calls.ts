@@ -1,13 +1,13 @@
 import { CloseCode } from '@ws/conn';
 import { checkOptionNames, duration, kind } from '@ws/conn/internal';
 import { checkClose, checkRoomName, checkText, jsonOf, MAX_QUESTION_NAME } from '../arguments.ts';
-import type { CloseTarget, LocalHub } from '../backplane/local-hub.ts';
-import type { Question } from '../backplane/words.ts';
+import type { LocalHub } from '../backplane/local-hub.ts';
+import type { CloseTarget, Question } from '../backplane/words.ts';
 import { HubClosedError } from '../errors.ts';
 import { MAX_SESSION_BYTES } from '../presence/presence.ts';
 import type { JSONValue } from '../presence/room-presence.ts';
 import type { AskOptions, Everywhere } from './everywhere.ts';
-import { LocalActs, MAX_ANSWER_BYTES, type NodeAnswer } from './local-acts.ts';
+import { askHere, closeHere, MAX_ANSWER_BYTES, type NodeAnswer } from './local-acts.ts';
 import type { Replies } from './questions.ts';
 
 /** How long the nodes have for an answer, in ms. */
@@ -19,17 +19,15 @@ type Result<Name extends 'count' | 'close' | 'ask'> = ReturnType<Everywhere[Name
 /** The calls of {@link Everywhere}, which has their docstrings. */
 export class EverywhereCalls {
   readonly #hub: LocalHub;
-  readonly acts: LocalActs;
 
   constructor(hub: LocalHub) {
     this.#hub = hub;
-    this.acts = new LocalActs(hub);
   }
 
   async count(room: string): Result<'count'> {
     checkRoomName(room);
     const { of, silent } = await this.#send<number>({ act: 'count', room }, ANSWER_MS);
-    const own = this.acts.count(room);
+    const own = this.#hub.membersOf(room).size;
     return { sessions: sum(of) + own, nodes: of.length + 1, silent: [...silent] };
   }
 
@@ -41,7 +39,7 @@ export class EverywhereCalls {
     const checked = this.#checkTarget(target);
     checkClose('everywhere.close', code, reason);
     const [own, { of, silent }] = await Promise.all([
-      this.acts.close(checked, code, reason),
+      closeHere(this.#hub, checked, code, reason),
       this.#send<number>({ act: 'close', ...checked, code, reason }, ANSWER_MS),
     ]);
     return { sessions: own + sum(of), silent: [...silent] };
@@ -53,7 +51,7 @@ export class EverywhereCalls {
     const timeout = duration('timeout', options.timeout, ANSWER_MS, false);
     const text = data === undefined ? undefined : jsonOf(data);
     if (text !== undefined) checkText('data', text, 1, MAX_ANSWER_BYTES);
-    const own = this.acts.ask(name, text, timeout);
+    const own = askHere(this.#hub, name, text, timeout);
     const { of, silent } = await this.#send<NodeAnswer>(
       { act: 'ask', name, data: text, timeout },
       timeout,

@@ -1,6 +1,7 @@
 import { Deferred, onRejection } from '@ws/conn/internal';
 import { checkText, jsonOf, MAX_DELAY_MS } from '../arguments.ts';
-import type { CloseTarget, LocalHub, LocalSession } from '../backplane/local-hub.ts';
+import type { LocalHub } from '../backplane/local-hub.ts';
+import type { CloseTarget } from '../backplane/words.ts';
 
 /** Longest data of a question, and longest answer, in bytes of JSON. */
 export const MAX_ANSWER_BYTES = 65_536;
@@ -12,78 +13,69 @@ const MAX_CLASS = 64;
 /** The answer of one node to `everywhere.ask`: JSON, or the class of an error. */
 export type NodeAnswer = { readonly answer: string } | { readonly failed: string };
 
-/** The acts of `hub.everywhere` on this node, for itself and for the other nodes. */
-export class LocalActs {
-  readonly #hub: LocalHub;
-
-  constructor(hub: LocalHub) {
-    this.#hub = hub;
-  }
-
-  count(room: string): number {
-    return this.#hub.membersOf(room).size;
-  }
-
-  /**
-   * Closes the open sessions of the target, a few in each turn. Never rejects. Resolves to their
-   * number.
-   */
-  async close(target: CloseTarget, code: number, reason: string): Promise<number> {
-    let closed = 0;
-    for (const each of this.#hub.targets(target)) {
-      if (each.state !== 'open') continue;
-      if (!this.#close(each, code, reason)) continue;
-      if (++closed % CLOSE_BATCH === 0) {
-        await new Promise<void>((next) => this.#hub.platform.yield(next));
-      }
-    }
-    return closed;
-  }
-
-  /** Returns false when the connection, which may be no Conn, refuses the code. */
-  #close(session: LocalSession, code: number, reason: string): boolean {
-    const failed = (error: unknown): void =>
-      this.#hub.failedOften('sessions could not be closed', error);
+/**
+ * Closes the open sessions of the target on this node, a few in each turn. Never rejects. Resolves to
+ * their number.
+ */
+export async function closeHere(
+  hub: LocalHub,
+  target: CloseTarget,
+  code: number,
+  reason: string,
+): Promise<number> {
+  const failed = (error: unknown): void => hub.failedOften('sessions could not be closed', error);
+  let closed = 0;
+  for (const each of hub.targets(target)) {
+    if (each.state !== 'open') continue;
     try {
-      onRejection(session.close(code, reason), failed);
-      return true;
+      onRejection(each.close(code, reason), failed);
     } catch (error) {
+      // The connection may be no Conn, and refuse the code.
       failed(error);
-      return false;
+      continue;
+    }
+    if (++closed % CLOSE_BATCH === 0) {
+      await new Promise<void>((next) => hub.platform.yield(next));
     }
   }
+  return closed;
+}
 
-  /**
-   * Calls the listener of a question. Never rejects.
-   *
-   * @param data - JSON; undefined for none.
-   * @returns Resolves to undefined when the listener has not settled after `timeout` ms.
-   */
-  async ask(
-    name: string,
-    data: string | undefined,
-    timeout: number,
-  ): Promise<NodeAnswer | undefined> {
-    const late = new Deferred<undefined>();
-    const ms = Math.min(Math.max(timeout, 1), MAX_DELAY_MS);
-    const cancel = this.#hub.platform.setTimer(ms, () => late.resolve(undefined));
-    const answer = await Promise.race([this.#answer(name, data), late.promise]);
-    cancel();
-    return answer;
-  }
+/**
+ * Calls the listener of a question on this node. Never rejects.
+ *
+ * @param data - JSON; undefined for none.
+ * @returns Resolves to undefined when the listener has not settled after `timeout` ms.
+ */
+export async function askHere(
+  hub: LocalHub,
+  name: string,
+  data: string | undefined,
+  timeout: number,
+): Promise<NodeAnswer | undefined> {
+  const late = new Deferred<undefined>();
+  const ms = Math.min(Math.max(timeout, 1), MAX_DELAY_MS);
+  const cancel = hub.platform.setTimer(ms, () => late.resolve(undefined));
+  const answer = await Promise.race([answerOf(hub, name, data), late.promise]);
+  cancel();
+  return answer;
+}
 
-  async #answer(name: string, data: string | undefined): Promise<NodeAnswer> {
-    const listener = this.#hub.askListeners.get(name);
-    if (listener === undefined) return { failed: 'no listener' };
-    try {
-      const answer = await listener(data === undefined ? (undefined as never) : JSON.parse(data));
-      const text = jsonOf(answer === undefined ? null : answer);
-      checkText('answer of onAsk', text, 1, MAX_ANSWER_BYTES);
-      return { answer: text };
-    } catch (error) {
-      this.#hub.failedOften('calls of listeners of onAsk failed', error);
-      return { failed: classOf(error) };
-    }
+async function answerOf(
+  hub: LocalHub,
+  name: string,
+  data: string | undefined,
+): Promise<NodeAnswer> {
+  const listener = hub.askListeners.get(name);
+  if (listener === undefined) return { failed: 'no listener' };
+  try {
+    const answer = await listener(data === undefined ? (undefined as never) : JSON.parse(data));
+    const text = jsonOf(answer === undefined ? null : answer);
+    checkText('answer of onAsk', text, 1, MAX_ANSWER_BYTES);
+    return { answer: text };
+  } catch (error) {
+    hub.failedOften('calls of listeners of onAsk failed', error);
+    return { failed: classOf(error) };
   }
 }
 

@@ -1,7 +1,7 @@
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import { loadedLink } from '../backplane/loaded-link.ts';
 import type { LocalHub } from '../backplane/local-hub.ts';
-import { decodeWord, type NeedWord, type Word } from '../backplane/words.ts';
+import { decodeWord, type Word } from '../backplane/words.ts';
 import type { PresenceLink } from '../presence/presence-link.ts';
 import { EverywhereCalls } from './everywhere-calls.ts';
 import { type LiveNode, Nodes } from './nodes.ts';
@@ -25,7 +25,7 @@ export class OtherNodes {
     this.#hub = hub;
     this.#nodes = new Nodes(link, this);
     this.calls = new EverywhereCalls(hub);
-    this.questions = new Questions(link, this.#nodes, this.calls.acts);
+    this.questions = new Questions(link, this.#nodes, hub);
     if (!hub.settings.hasPresence) return;
     if (loadedLink.PresenceLink !== undefined) this.#show(loadedLink.PresenceLink);
     else void this.#loadPresence();
@@ -103,55 +103,20 @@ export class OtherNodes {
     if (word.word === 'end' && room === undefined) return this.#nodes.ended(name);
     const node = this.#nodes.heard(name, word.word === 'start');
     if (node === undefined) return;
-    if (room === undefined) this.#hearOf(node, word);
-    else this.#hearInRoom(node, room, word);
+    if (room !== undefined) return this.presence?.hear(node, room, word);
+    // The node that starts waits for the words of all others.
+    if (word.word === 'start') this.#nodes.say();
+    else if (word.word === 'need') this.#needed(node, word);
+    else if (word.word === 'have') this.presence?.have(node, word);
+    else if (word.word === 'question') this.questions.asked(node, word);
+    else if (word.word === 'answer') this.questions.answered(node, word);
   }
 
-  #hearOf(node: LiveNode, word: Word): void {
-    switch (word.word) {
-      case 'start':
-        // The node that starts waits for the words of all others.
-        return this.#nodes.say();
-      case 'need':
-        return this.#needed(node, word);
-      case 'have':
-        return this.presence?.have(node, word);
-      case 'question':
-        return this.questions.asked(node, word);
-      case 'answer':
-        return this.questions.answered(node, word);
-      case 'beat':
-      case 'end':
-      case 'change':
-      case 'state':
-      case 'version':
-    }
-  }
-
-  #needed(node: LiveNode, word: NeedWord): void {
+  #needed(node: LiveNode, word: Word<'need'>): void {
     this.presence?.need(node, word);
     const { of, full, rooms } = word;
     if (this.#hub.settings.hasPresence || (of !== undefined && of !== this.#link.node)) return;
     const none = rooms.map((room) => [room, 0] as const);
     void this.#link.say(undefined, { word: 'have', to: node.name, at: 0, full, rooms: none });
-  }
-
-  #hearInRoom(node: LiveNode, room: string, word: Word): void {
-    switch (word.word) {
-      case 'change':
-        return this.presence?.change(node, room, word);
-      case 'state':
-        return this.presence?.state(node, room, word);
-      case 'version':
-        return this.presence?.version(node, room, word);
-      case 'start':
-      case 'beat':
-      case 'end':
-      case 'need':
-      case 'have':
-      case 'question':
-      case 'answer':
-      // Their place is the channel of broadcasts.
-    }
   }
 }

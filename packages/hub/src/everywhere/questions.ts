@@ -1,9 +1,10 @@
 import { Deferred } from '@ws/conn/internal';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
-import { setAnswerTimer } from '../backplane/with-timeout.ts';
-import type { AnswerWord, Question, QuestionWord } from '../backplane/words.ts';
+import type { LocalHub } from '../backplane/local-hub.ts';
+import { setAnswerTimer, withTimeout } from '../backplane/with-timeout.ts';
+import type { Question, Word } from '../backplane/words.ts';
 import { BackplaneError, HubClosedError, OverflowError } from '../errors.ts';
-import type { LocalActs } from './local-acts.ts';
+import { askHere, closeHere } from './local-acts.ts';
 import { BEAT_MS, type LiveNode, type Nodes } from './nodes.ts';
 
 /** Bound of the questions that wait for answers. */
@@ -31,11 +32,11 @@ export interface Replies<Value> {
   readonly silent: readonly string[];
 }
 
-type Value = AnswerWord['value'];
+type Value = Word<'answer'>['value'];
 
 /** A question that waits for answers. */
 interface OpenQuestion {
-  readonly word: QuestionWord;
+  readonly word: Word<'question'>;
   isSent: boolean;
   /** The nodes that have not answered, by name. */
   readonly awaited: Map<string, LiveNode>;
@@ -48,17 +49,17 @@ interface OpenQuestion {
 export class Questions {
   readonly #link: BackplaneLink;
   readonly #nodes: Nodes;
-  readonly #acts: LocalActs;
+  readonly #hub: LocalHub;
   readonly #open = new Map<number, OpenQuestion>();
   /** Calls that wait for the first round. */
   #early = 0;
   #lastId = 0;
   #stopped = false;
 
-  constructor(link: BackplaneLink, nodes: Nodes, acts: LocalActs) {
+  constructor(link: BackplaneLink, nodes: Nodes, hub: LocalHub) {
     this.#link = link;
     this.#nodes = nodes;
-    this.#acts = acts;
+    this.#hub = hub;
   }
 
   /** @throws (rejects) {@link HubClosedError}, {@link OverflowError}, {@link BackplaneError} */
@@ -79,15 +80,12 @@ export class Questions {
   /** @throws (rejects) {@link BackplaneError} when the engine does not start. */
   async #roundOrLate(): Promise<void> {
     this.#early++;
-    const late = new Deferred<never>();
-    const cancel = setAnswerTimer(this.#link.platform, BEAT_MS + START_MS, () => {
-      late.reject(new BackplaneError('the backplane has not started, so no other node is known'));
-    });
     try {
-      await Promise.race([this.#nodes.round.promise, late.promise]);
+      await withTimeout(this.#link.platform, BEAT_MS + START_MS, this.#nodes.round.promise, {
+        text: 'the backplane has not started, so no other node is known',
+      });
     } finally {
       this.#early--;
-      cancel();
     }
   }
 
@@ -130,7 +128,7 @@ export class Questions {
     }
   }
 
-  answered({ name, id }: LiveNode, { id: question, value }: AnswerWord): void {
+  answered({ name, id }: LiveNode, { id: question, value }: Word<'answer'>): void {
     const open = this.#open.get(question);
     if (open === undefined || open.answers.has(name)) return;
     const isListener = open.word.question.act === 'ask';
@@ -165,7 +163,7 @@ export class Questions {
   }
 
   /** Another node asks. An engine may deliver a question twice. The second has no new id. */
-  asked(node: LiveNode, { id, question }: QuestionWord): void {
+  asked(node: LiveNode, { id, question }: Word<'question'>): void {
     if (id <= node.question) return;
     node.question = id;
     void this.#answer(node, id, question);
@@ -180,9 +178,9 @@ export class Questions {
   #do(node: LiveNode, question: Question): Promise<Value | undefined> | Value {
     switch (question.act) {
       case 'count':
-        return this.#acts.count(question.room);
+        return this.#hub.membersOf(question.room).size;
       case 'close':
-        return this.#acts.close(question, question.code, question.reason);
+        return closeHere(this.#hub, question, question.code, question.reason);
       case 'ask':
         return this.#askListener(node, question.name, question.data, question.timeout);
     }
@@ -197,7 +195,7 @@ export class Questions {
   ): Promise<Value | undefined> {
     if (node.running >= MAX_RUNNING) return { failed: 'OverflowError' };
     node.running++;
-    const answer = await this.#acts.ask(name, data, timeout);
+    const answer = await askHere(this.#hub, name, data, timeout);
     node.running--;
     return answer;
   }

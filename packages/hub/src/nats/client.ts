@@ -61,7 +61,17 @@ export interface JetStreamManager {
     ): Promise<unknown>;
   };
   readonly consumers: {
-    add(stream: string, config: ConsumerConfig): Promise<ConsumerInfo>;
+    add(
+      stream: string,
+      config: {
+        readonly filter_subject: string;
+        readonly deliver_policy: 'by_start_sequence';
+        readonly opt_start_seq: number;
+        readonly ack_policy: 'none';
+        readonly mem_storage: boolean;
+        readonly num_replicas: number;
+      },
+    ): Promise<ConsumerInfo>;
     delete(stream: string, consumer: string): Promise<unknown>;
   };
 }
@@ -89,16 +99,6 @@ export interface StreamInfo {
     /** Number of messages by subject, if `subjects_filter` asks for it. */
     readonly subjects?: Readonly<Record<string, number>>;
   };
-}
-
-/** The part of its `ConsumerConfig` that this package uses. */
-interface ConsumerConfig {
-  readonly filter_subject: string;
-  readonly deliver_policy: 'by_start_sequence';
-  readonly opt_start_seq: number;
-  readonly ack_policy: 'none';
-  readonly mem_storage: boolean;
-  readonly num_replicas: number;
 }
 
 export interface ConsumerInfo {

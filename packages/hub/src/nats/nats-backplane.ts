@@ -1,13 +1,17 @@
 import { portablePlatform } from '@ws/conn';
 import { Deferred, onRejection, RESOLVED } from '@ws/conn/internal';
 import type { Backplane, BackplaneSink, Keep } from '../backplane/backplane.ts';
-import { setAnswerTimer } from '../backplane/with-timeout.ts';
+import { ANSWER_MS, CHECK_MS } from '../backplane/engine-times.ts';
+import { setAnswerTimer, sleep } from '../backplane/with-timeout.ts';
 import type { Position } from '../position.ts';
 import type { NatsConnection, NatsMessage, NatsStatus, NatsSubscription } from './client.ts';
 import type { StreamLog } from './stream-log.ts';
-import { subjectToken } from './subject-token.ts';
-import { ANSWER_MS, CHECK_MS } from './times.ts';
 
+/**
+ * Longest token, in characters. A server closes a connection that sends a protocol line of more than
+ * 4,096 bytes (option `max_control_line` of the server).
+ */
+const MAX_TOKEN = 3_000;
 /** Pause before a failed call is tried again, in ms. */
 const RETRY_MS = 500;
 
@@ -231,7 +235,7 @@ export class NatsBackplane implements Backplane {
         await this.#confirm();
         break;
       } catch {
-        await new Promise<void>((resolve) => portablePlatform.setTimer(RETRY_MS, resolve));
+        await sleep(portablePlatform, RETRY_MS);
       }
     }
     if (this.#state !== 'down') return;
@@ -287,4 +291,22 @@ export class NatsBackplane implements Backplane {
 /** Why a subscription has ended. */
 function endOf({ refusal }: Listening): Error {
   return refusal ?? new Error('the subscription has ended');
+}
+
+/**
+ * A channel as one token of a subject. Different channels have different tokens. A UTF-16 unit
+ * other than an ASCII letter, a digit or one of `_ / : @ -` becomes `=` and four hexadecimal
+ * digits.
+ *
+ * @throws RangeError for a channel that is too long.
+ */
+function subjectToken(channel: string): string {
+  const token = channel.replace(
+    /[^\w/:@-]/g,
+    (unit) => `=${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  if (token.length <= MAX_TOKEN) return token;
+  throw new RangeError(
+    `the subject of the room has ${token.length} characters, more than ${MAX_TOKEN}`,
+  );
 }

@@ -1,7 +1,8 @@
 import { portablePlatform } from '@ws/conn';
 import { onRejection } from '@ws/conn/internal';
-import type { Backplane, Keep } from '../backplane/backplane.ts';
+import type { HistoryAnswer, Keep } from '../backplane/backplane.ts';
 import { Limit } from '../backplane/limit.ts';
+import { sleep } from '../backplane/with-timeout.ts';
 import type { Position } from '../position.ts';
 import type {
   ConsumerInfo,
@@ -44,8 +45,7 @@ const MAX_COUNTED = 10_000;
 /** Most messages that a read fetches one by one. A consumer costs the server as much as 20 of them. */
 const MAX_SINGLE = 8;
 
-type HistoryResult = Awaited<ReturnType<NonNullable<Backplane['history']>>>;
-type Stored = HistoryResult['messages'][number];
+type Stored = HistoryAnswer['messages'][number];
 
 /** Messages of a room in a row. */
 interface Part {
@@ -142,7 +142,7 @@ export class StreamLog {
       if (round === MAX_ROUNDS) throw new Error(`other nodes lower the bounds of ${this.#name}`);
       await streams.update(this.#name, changed);
       // Another node may have read the former bounds too, and may write lower ones after this update.
-      await pause((1 + Math.random()) * PAUSE_MS * 2 ** round);
+      await sleep(portablePlatform, (1 + Math.random()) * PAUSE_MS * 2 ** round);
       info = await ask();
     }
     const epoch = epochOf(info);
@@ -257,7 +257,7 @@ export class StreamLog {
     since: Position | undefined,
     limit: number,
     most: number = Infinity,
-  ): Promise<HistoryResult> {
+  ): Promise<HistoryAnswer> {
     const subject = `${this.#stored}.${token}`;
     if (since !== undefined && since.epoch === this.#epoch) {
       const { epoch, offset } = since;
@@ -337,7 +337,7 @@ export class StreamLog {
     consumer: ConsumerInfo,
     skipped: number,
     wanted: number,
-  ): Promise<HistoryResult['messages']> {
+  ): Promise<HistoryAnswer['messages']> {
     const found: Stored[] = [];
     let bytes = 0;
     let toSkip = skipped;
@@ -441,16 +441,12 @@ export class StreamLog {
   }
 }
 
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => void portablePlatform.setTimer(ms, resolve));
-}
-
 function resultOf(
   { messages, isAll }: Part,
   limit: number,
   epoch: string,
   follows: boolean,
-): HistoryResult {
+): HistoryAnswer {
   const more = !isAll && messages.length < limit;
   return { messages, epoch, complete: isAll && follows, follows, more };
 }

@@ -1,5 +1,5 @@
 import { idOf } from '../backplane/envelope.ts';
-import { type ChangeWord, parseInfo, type Shown, type StateWord } from '../backplane/words.ts';
+import { parseInfo, type Shown, type Word } from '../backplane/words.ts';
 import type { RoomPresence } from './room-presence.ts';
 
 /** The parts of a state that have arrived. */
@@ -36,8 +36,14 @@ export class NodeMembers {
     return this.isKnown && !this.isCut;
   }
 
-  /** @returns False if changes before it are missing. */
-  change({ from, version, on, off, size }: ChangeWord): boolean {
+  /** @returns False if members or changes are missing. */
+  hear(word: Word<'change' | 'state' | 'version'>): boolean {
+    if (word.word === 'change') return this.#change(word);
+    if (word.word === 'state') return this.#state(word);
+    return this.#isAt(word.version, word.size);
+  }
+
+  #change({ from, version, on, off, size }: Word<'change'>): boolean {
     if (version <= this.#version) return true;
     if (from === 0) this.#room.deleteOwner(this.#name);
     else if (from !== this.#version) return this.#lack();
@@ -48,8 +54,7 @@ export class NodeMembers {
     return true;
   }
 
-  /** @returns False if the state is missing. */
-  state({ version, part, parts, on }: StateWord): boolean {
+  #state({ version, part, parts, on }: Word<'state'>): boolean {
     if (version < this.#version || (version === this.#version && this.isWhole)) return true;
     if (part === 0) this.#parts = { version, next: 0, on: [], isCut: false };
     const found = this.#parts;
@@ -68,10 +73,9 @@ export class NodeMembers {
   /**
    * The last version of the node.
    *
-   * @param size - Number of its members, if it is said.
-   * @returns False if changes are missing.
+   * @param size - Number of its members, if the word has it.
    */
-  hear(version: number, size: number | undefined): boolean {
+  #isAt(version: number, size: number | undefined): boolean {
     if (version < this.#version) return true;
     this.isCut &&= size !== this.#size;
     const isSame = version === this.#version && (size ?? this.#size) === this.#size;
@@ -90,7 +94,7 @@ export class NodeMembers {
    * @returns False if changes are missing.
    */
   hearOf(version: number, at: number): boolean {
-    if (version > 0 || this.#version > at) return this.hear(version, undefined);
+    if (version > 0 || this.#version > at) return this.#isAt(version, undefined);
     this.#room.deleteOwner(this.#name);
     this.#is(this.#version);
     return true;

@@ -1,15 +1,7 @@
 import { schedulerOf, TurnCallback } from '@ws/conn/internal';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import { channelOf } from '../backplane/channel.ts';
-import {
-  type ChangeWord,
-  type HaveWord,
-  inParts,
-  MAX_ROOMS,
-  type NeedWord,
-  type StateWord,
-  type VersionWord,
-} from '../backplane/words.ts';
+import { inParts, MAX_ROOMS, type Word } from '../backplane/words.ts';
 import type { LiveNode, Nodes } from '../everywhere/nodes.ts';
 import { NodeMembers } from './node-members.ts';
 import { OwnMembers } from './own-members.ts';
@@ -186,28 +178,17 @@ export class PresenceLink {
 
   // Called for words of another node
 
-  /** The node says what has changed in a room. */
-  change({ name }: LiveNode, room: string, word: ChangeWord): void {
+  /** A word on the channel of a room, about the members of the node. */
+  hear({ name }: LiveNode, room: string, word: Word): void {
+    if (word.word !== 'change' && word.word !== 'state' && word.word !== 'version') return;
     const members = this.#membersOf(name, room);
-    if (members?.change(word) === false) this.#askFor(name, room, members);
-    if (members?.isCut === true) this.#doubtful.add(room);
-  }
-
-  /** The node says who its members are. */
-  state({ name }: LiveNode, room: string, word: StateWord): void {
-    const members = this.#membersOf(name, room);
-    if (members?.state(word) === false) this.#askFor(name, room, members);
-    if (members?.isCut === true) this.#doubtful.add(room);
-  }
-
-  /** The node says the last version of a room. */
-  version({ name }: LiveNode, room: string, { version, size }: VersionWord): void {
-    const members = this.#membersOf(name, room);
-    if (members?.hear(version, size) === false) this.#askFor(name, room, members);
+    if (members === undefined) return;
+    if (!members.hear(word)) this.#askFor(name, room, members);
+    if (members.isCut) this.#doubtful.add(room);
   }
 
   /** The answer of a node, with the versions of rooms. */
-  have(node: LiveNode, { to, at, full, rooms }: HaveWord): void {
+  have(node: LiveNode, { to, at, full, rooms }: Word<'have'>): void {
     if (to !== this.#link.node) return;
     for (const [room, version] of rooms) {
       const members = this.#membersOf(node.name, room);
@@ -219,7 +200,7 @@ export class PresenceLink {
     }
   }
 
-  need(node: LiveNode, { of, full, rooms }: NeedWord): void {
+  need(node: LiveNode, { of, full, rooms }: Word<'need'>): void {
     if (of === undefined || of === this.#link.node) this.#own.answer(node, full, rooms);
   }
 

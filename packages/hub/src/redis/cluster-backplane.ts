@@ -1,5 +1,6 @@
 import { portablePlatform } from '@ws/conn';
-import type { Backplane, BackplaneSink, Keep } from '../backplane/backplane.ts';
+import type { Backplane, BackplaneSink, HistoryAnswer, Keep } from '../backplane/backplane.ts';
+import { ANSWER_MS } from '../backplane/engine-times.ts';
 import { Limit } from '../backplane/limit.ts';
 import { sleep, withTimeout } from '../backplane/with-timeout.ts';
 import type { Position } from '../position.ts';
@@ -8,10 +9,8 @@ import type { RedisClient } from './driver.ts';
 import { escapeName } from './frame.ts';
 import { HeldPublications } from './held-publications.ts';
 import { FROM } from './scripts.ts';
-import type { ServerBackplane } from './server-backplane.ts';
 import { hasNotRun, Shard } from './shard.ts';
 import { slotOf } from './slots.ts';
-import { ANSWER_MS } from './times.ts';
 
 /** Interval at which the backplane asks the shards for their view of the cluster, in ms. */
 const VIEW_MS = 300;
@@ -111,7 +110,7 @@ export class ClusterBackplane implements Backplane {
     since: Position | undefined,
     limit: number,
     keep?: Keep,
-  ): ReturnType<ServerBackplane['history']> {
+  ): Promise<HistoryAnswer> {
     const until = portablePlatform.now() + ANSWER_MS;
     for (;;) {
       try {

@@ -1,15 +1,15 @@
 import { portablePlatform } from '@ws/conn';
 import { kind } from '@ws/conn/internal';
+import { ANSWER_MS, CHECK_MS } from '../backplane/engine-times.ts';
 import { setAnswerTimer } from '../backplane/with-timeout.ts';
 import type { Driver, DriverEvents, RedisClient } from './driver.ts';
 import { ioredisDriver } from './ioredis.ts';
 import { nodeRedisDriver } from './node-redis.ts';
-import { ANSWER_MS, CHECK_MS } from './times.ts';
 
 /** Takes the reports of a {@link Connection}. */
-export interface ConnectionEvents extends Omit<DriverEvents, 'broken'> {
+type ConnectionEvents = Omit<DriverEvents, 'broken' | 'lost'> & {
   lost(error: Error, forgotten: boolean): void;
-}
+};
 
 /** The message of the error of a command that was not sent. */
 const NOT_CONNECTED = 'Redis is not connected';

@@ -1,9 +1,9 @@
 import { portablePlatform } from '@ws/conn';
 import { Deferred } from '@ws/conn/internal';
 import type { Keep } from '../backplane/backplane.ts';
+import { ANSWER_MS } from '../backplane/engine-times.ts';
 import type { Position } from '../position.ts';
 import { hasNotRun } from './shard.ts';
-import { ANSWER_MS } from './times.ts';
 
 /** Bounds of the publications that wait for their shard. The other shards need the rest. */
 const MAX_HELD = 1_000;

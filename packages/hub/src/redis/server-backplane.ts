@@ -1,4 +1,10 @@
-import { type Backplane, type BackplaneSink, epochTtl, type Keep } from '../backplane/backplane.ts';
+import {
+  type Backplane,
+  type BackplaneSink,
+  epochTtl,
+  type HistoryAnswer,
+  type Keep,
+} from '../backplane/backplane.ts';
 import { Limit } from '../backplane/limit.ts';
 import type { Position } from '../position.ts';
 import { Connection } from './connection.ts';
@@ -142,14 +148,7 @@ export class ServerBackplane implements Backplane {
     keep: Pick<Keep, 'ttl'> = { ttl: TTL_MS },
     asking = false,
     from = '',
-  ): Promise<{
-    messages: { offset: number; bytes: Uint8Array }[];
-    epoch: string;
-    complete: boolean;
-    follows: boolean;
-    more: boolean;
-    last: number;
-  }> {
+  ): Promise<HistoryAnswer> {
     const [epochOfSince, offset] = [since?.epoch ?? '', String(since?.offset ?? '')];
     const args = [String(limit), epochOfSince, offset, String(epochTtl(keep)), from];
     const [found, last, entries] = (await this.#reads.run(() =>

@@ -1,44 +1,22 @@
-import type { PreparedMessage } from '@ws/conn';
 import type { Publication } from '../delivery/audience.ts';
 import type { HubSettings } from '../options.ts';
 import type { Position } from '../position.ts';
 import type { Session } from '../sessions/session.ts';
 
-/** Counts the live messages that wait in the queues of a session. One bound is for all its rooms. */
-export class HeldTotals<Data> {
+/** Bound of the live messages for which `form` has failed while a session resumes. */
+const MAX_SKIPPED = 256;
+
+/** The live messages during one resume: those that wait for its end, and those that `form` has skipped. */
+export class HeldMessages<Data> {
   readonly #settings: HubSettings<Data>;
-  readonly #held = new Map<Session<Data>, { messages: number; bytes: number }>();
-
-  constructor(settings: HubSettings<Data>) {
-    this.#settings = settings;
-  }
-
-  /** Counts a message. Returns false above `maxQueuedMessages` or `maxQueuedBytes`. */
-  add(session: Session<Data>, { bytes }: PreparedMessage): boolean {
-    let held = this.#held.get(session);
-    if (held === undefined) this.#held.set(session, (held = { messages: 0, bytes: 0 }));
-    held.messages++;
-    held.bytes += bytes.length;
-    const { maxQueuedMessages, maxQueuedBytes } = this.#settings;
-    return held.messages <= maxQueuedMessages && held.bytes <= maxQueuedBytes;
-  }
-
-  remove(session: Session<Data>, { bytes }: PreparedMessage): void {
-    const held = this.#held.get(session)!;
-    held.messages--;
-    held.bytes -= bytes.length;
-    if (held.messages === 0) this.#held.delete(session);
-  }
-}
-
-/** The live messages that wait for the end of one resume, in order. */
-export class HeldQueue<Data> {
-  readonly #held: HeldTotals<Data>;
   readonly #session: Session<Data>;
+  /** In order. */
   #publications: Publication<Data>[] = [];
+  /** Offsets of messages for which `form` has failed, each with the offset before it. */
+  #skipped: Map<number, number> | undefined;
 
-  constructor(held: HeldTotals<Data>, session: Session<Data>) {
-    this.#held = held;
+  constructor(settings: HubSettings<Data>, session: Session<Data>) {
+    this.#settings = settings;
     this.#session = session;
   }
 
@@ -46,20 +24,26 @@ export class HeldQueue<Data> {
     return this.#publications.length;
   }
 
-  /** Adds a message. Returns false above the bounds of the session, see {@link HeldTotals}. */
+  /** Adds a message. Returns false above `maxQueuedMessages` or `maxQueuedBytes` of the session. */
   add(publication: Publication<Data>): boolean {
     this.#publications.push(publication);
-    return this.#held.add(this.#session, publication.message);
+    const { held } = this.#session;
+    held.messages++;
+    held.bytes += publication.message.bytes.length;
+    const { maxQueuedMessages, maxQueuedBytes } = this.#settings;
+    return held.messages <= maxQueuedMessages && held.bytes <= maxQueuedBytes;
   }
 
   takeAll(): readonly Publication<Data>[] {
     const publications = this.#publications;
     this.#publications = [];
-    for (const { message } of publications) this.#held.remove(this.#session, message);
+    const { held } = this.#session;
+    held.messages -= publications.length;
+    for (const { message } of publications) held.bytes -= message.bytes.length;
     return publications;
   }
 
-  /** The first queued message after `last` in the same history. */
+  /** The first waiting message after `last` in the same history. */
   nextAfter(last: Position | undefined): Publication<Data> | undefined {
     return this.#publications.find(
       ({ position: at }) => at !== undefined && at.epoch === last?.epoch && at.offset > last.offset,
@@ -67,7 +51,7 @@ export class HeldQueue<Data> {
   }
 
   /**
-   * Drops the messages of older histories: those of another epoch that arrived before the read.
+   * Drops the messages of older histories. They have another epoch, and arrived before the read.
    *
    * @param before - {@link count} when the read began.
    * @param epoch - Of the history that was read.
@@ -77,5 +61,22 @@ export class HeldQueue<Data> {
       const { position } = publication;
       if (i >= before || position === undefined || position.epoch === epoch) this.add(publication);
     }
+  }
+
+  /** @param before - The offset of the message before. */
+  skip(offset: number, before: number): void {
+    this.#skipped ??= new Map();
+    if (this.#skipped.size < MAX_SKIPPED) this.#skipped.set(offset, before);
+  }
+
+  hasSkipped(offset: number): boolean {
+    return this.#skipped?.has(offset) === true;
+  }
+
+  /** Whether all messages after `from`, up to `offset`, are skipped. */
+  hasSkippedAll(from: number, offset: number): boolean {
+    let at: number | undefined = offset;
+    while (at !== undefined && at > from) at = this.#skipped?.get(at);
+    return at !== undefined;
   }
 }

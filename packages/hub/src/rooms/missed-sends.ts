@@ -1,5 +1,5 @@
 import type { PreparedMessage } from '@ws/conn';
-import { Deferred, flushShared } from '@ws/conn/internal';
+import { Deferred, sharedFrames } from '@ws/conn/internal';
 import type { Due, FanOut } from '../delivery/fan-out.ts';
 import { platformOf } from '../sessions/conn-calls.ts';
 import type { Session } from '../sessions/session.ts';
@@ -49,7 +49,7 @@ export class MissedSends implements Due {
       if (cost > TURN_COST) {
         cost = 0;
         // The connection knows whether it takes more when it has written.
-        flushShared(platform);
+        sharedFrames(platform).flush();
         await new Promise<void>((resolve) => platform.yield(resolve));
         turn = this.turn();
       }

@@ -6,14 +6,13 @@ import { RoomRefusedError, SessionClosedError } from '../errors.ts';
 import type { Position } from '../position.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
-import { HeldQueue } from './held-messages.ts';
+import { HeldMessages } from './held-messages.ts';
 import type { JoinOptions } from './joins.ts';
 import { isNext, type MissedPart, type SharedPart } from './missed-parts.ts';
 import type { PartTurn } from './part-turns.ts';
 import type { Joined } from './room.ts';
 import type { RoomState } from './room-states.ts';
 import type { Rooms } from './rooms.ts';
-import { SkippedOffsets } from './skipped-offsets.ts';
 import { StateTurn } from './state-turn.ts';
 
 /** States that the history cannot follow, after which a join is refused. */
@@ -43,7 +42,7 @@ export class Resume<Data> {
   #options: JoinOptions<Data>;
   readonly #result = new Deferred<Joined<Data>>();
   #audience: Audience<Data> | undefined;
-  readonly #queue: HeldQueue<Data>;
+  readonly #live: HeldMessages<Data>;
   /** Of a first visit: the first live message, which the first read may find too. */
   #firstLive: Publication<Data> | undefined;
   /** The queue was emptied since the start of the latest read. */
@@ -53,7 +52,6 @@ export class Resume<Data> {
   /** The part that is being sent. */
   #held: SharedPart | undefined;
   #unsent: readonly PreparedMessage[] = [];
-  #skipped: SkippedOffsets | undefined;
   /** The history may have more messages than the latest part. */
   #hasMore = false;
   /** The session has all messages up to this one; undefined if that is unknown. */
@@ -90,7 +88,7 @@ export class Resume<Data> {
     this.#name = name;
     this.#options = options;
     this.#hasState = hub.rooms.settingsOf(name).state !== undefined;
-    this.#queue = new HeldQueue(hub.rooms.held, session);
+    this.#live = new HeldMessages(hub.settings, session);
   }
 
   /** Whether missed messages are still to come. */
@@ -138,14 +136,12 @@ export class Resume<Data> {
       this.#last = { epoch, offset };
       return;
     }
-    this.#skipped ??= new SkippedOffsets();
-    this.#skipped.add(offset, previous);
+    this.#live.skip(offset, previous);
   }
 
   /** Whether the session has all messages up to this offset, except those of {@link skip}. */
   #leads(offset: number): boolean {
-    const { offset: last } = this.#last!;
-    return offset <= last || this.#skipped?.leads(last, offset) === true;
+    return this.#live.hasSkippedAll(this.#last!.offset, offset);
   }
 
   /** Takes a live message for the session. */
@@ -171,7 +167,7 @@ export class Resume<Data> {
 
   /** Whether the session may lack a message before those that wait. */
   #queueLacks(): boolean {
-    const next = this.#queue.nextAfter(this.#last);
+    const next = this.#live.nextAfter(this.#last);
     return next !== undefined && this.#lacksBefore(next);
   }
 
@@ -195,7 +191,7 @@ export class Resume<Data> {
 
   #fail(error: unknown): void {
     this.#state = 'over';
-    this.#queue.takeAll();
+    this.#live.takeAll();
     this.#release(undefined);
     this.#states?.cancel();
     this.#result.reject(error);
@@ -276,12 +272,12 @@ export class Resume<Data> {
     this.#isUnread = position === undefined;
     this.#last = this.#position = position;
     if (position === undefined) return true;
-    const before = this.#queue.count;
+    const before = this.#live.count;
     try {
       const { isWhole, leftOut } = await this.#read(position);
       if (!this.isReading) return false;
       if (isWhole && leftOut.length === 0) {
-        this.#queue.dropOthers(before, position.epoch);
+        this.#live.dropOthers(before, position.epoch);
         return true;
       }
     } catch (error) {
@@ -415,7 +411,7 @@ export class Resume<Data> {
     try {
       const part = since && (await this.#read(since));
       if (!this.isReading) return 0;
-      const isToldOf = (offset: number): boolean => this.#skipped?.has(offset) === true;
+      const isToldOf = (offset: number): boolean => this.#live.hasSkipped(offset);
       const isWhole =
         part?.isWhole === true && (!this.#hasPromised || part.leftOut.every(isToldOf));
       // The client knows of the loss.
@@ -493,9 +489,9 @@ export class Resume<Data> {
   /** Queues a live message until the end of the read, within the bounds of slow sessions. */
   #hold(publication: Publication<Data>): void {
     if (this.#options.since === undefined) this.#firstLive ??= publication;
-    if (this.#queue.add(publication)) return;
+    if (this.#live.add(publication)) return;
     // The history has the rest.
-    const queue = this.#queue.takeAll();
+    const queue = this.#live.takeAll();
     const lost = queue.filter((each) => !each.position && isFor(each, this.#session)).length;
     this.#hasForgotten ||= lost < queue.length;
     if (lost > 0) this.#session.overflowHeld(lost);
@@ -503,7 +499,7 @@ export class Resume<Data> {
 
   /** The session has all missed messages: sends it the live ones. */
   #pass(): void {
-    const queue = this.#queue.takeAll();
+    const queue = this.#live.takeAll();
     this.#state = 'passing';
     this.#options = {};
     if (this.#last === undefined) this.#joinOthers();

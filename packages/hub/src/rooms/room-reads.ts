@@ -1,5 +1,5 @@
 import { checked, rejected } from '@ws/conn/internal';
-import type { Found } from '../backplane/engine-histories.ts';
+import type { Found } from '../backplane/history-reads.ts';
 import {
   checkQuery,
   type HistoryPart,

@@ -18,7 +18,6 @@ import type { Position } from '../position.ts';
 import { infoText, type Presence } from '../presence/presence.ts';
 import type { Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
-import { HeldTotals } from './held-messages.ts';
 import { Joins } from './joins.ts';
 import { MembershipEvents } from './membership-events.ts';
 import { MissedParts } from './missed-parts.ts';
@@ -49,7 +48,6 @@ export class Rooms<Data> {
   readonly missed: MissedParts<Data>;
   readonly turns: PartTurns<Data>;
   readonly sends: MissedSends;
-  readonly held: HeldTotals<Data>;
   readonly states: RoomStates<Data>;
   readonly #hub: Sessions<Data>;
   readonly #states = new Map<string, RoomState<Data>>();
@@ -67,7 +65,6 @@ export class Rooms<Data> {
     this.missed = new MissedParts(this);
     this.turns = new PartTurns(hub);
     this.sends = new MissedSends(hub.fanOut);
-    this.held = new HeldTotals(hub.settings);
     this.states = new RoomStates(hub);
     this.#events = new MembershipEvents(hub);
     this.#histories = new Histories(hub.settings.maxHistoryBytes);

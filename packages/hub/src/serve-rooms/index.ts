@@ -3,10 +3,151 @@
  *
  * @module rooms
  */
+import type { ConnLike, StandardSchema } from '@ws/conn';
+import { checkOptionNames, duration } from '@ws/conn/internal';
+import {
+  type Contract,
+  contract,
+  type Definitions,
+  type EventDefinition,
+  type HandlerOptions,
+  type HandlersOption,
+  type Peer,
+  type SchemaInput,
+  type SessionHandlerContext,
+} from '@ws/rpc';
+import { withRoomHandlers, withRooms } from '@ws/rpc/internal';
+import type { ConnectContext } from '../events.ts';
+import type { Hub } from '../hub.ts';
+import type { HubOptions } from '../options.ts';
+import type { Session } from '../sessions/session.ts';
+import { RoomServer } from './room-server.ts';
+import type { RoomTable } from './room-table.ts';
+
 export type { May, RoomRules, RoomTable } from './room-table.ts';
-export {
-  type ContractServeOptions,
-  type RoomsServer,
-  type ServeRoomsOptions,
-  serveRooms,
-} from './serve-rooms.ts';
+
+/** Longest time of `mayJoin`, `mayPublish` and an asynchronous schema, in ms. */
+const TIMEOUT_MS = 10_000;
+
+/** The options of {@link serveRooms}. */
+export interface ServeRoomsOptions<Data> {
+  /**
+   * The options of the hub. `rooms` and `mayJoin` are in the table. `overflow` is `close`. A client that
+   * reads too slowly returns, and resumes. `maxRoomsPerSession` is 100 by default.
+   */
+  readonly hub?: Omit<HubOptions<Data>, 'rooms' | 'mayJoin' | 'overflow'> | undefined;
+  /**
+   * Longest time of `mayJoin`, `mayPublish` and an asynchronous schema, in ms. Then the client asks
+   * again. Default: 10,000.
+   */
+  readonly timeout?: number | undefined;
+}
+
+/** The options of {@link serveRooms} with your own contract. */
+export interface ContractServeOptions<Data, S extends Definitions, C extends Definitions>
+  extends ServeRoomsOptions<Data>,
+    HandlerOptions {
+  /**
+   * Your own contract on the same connections. `handlers` has a function for each name of its `server`.
+   * Requests of rooms wait for none of them.
+   */
+  readonly contract: Contract<S, C>;
+}
+
+/** Rooms that clients join, with their hub. */
+export interface RoomsServer<Data, C extends Definitions, Infos = Record<string, unknown>> {
+  /**
+   * The hub, for all that the server does by itself. What it publishes in a room of the table is JSON:
+   * `hub.room(name).publishJSON(value)`.
+   */
+  readonly hub: Hub<Data, Infos>;
+  /** The handler of the hub, for `serve`, `Upgrader` and routes. */
+  readonly handler: (conn: ConnLike, request?: unknown, ctx?: ConnectContext) => Promise<void>;
+  /** The methods and events of your own contract, at the client of a session. */
+  peer(session: Session<Data>): Peer<C>;
+  /**
+   * Sends an event of your own contract to the members of a room, on all nodes. It is in order with the
+   * messages of the room, is not kept, and no loop gets it.
+   *
+   * @param event - `contract.client.said`, for example.
+   * @throws (rejects) JSONError when `value` does not fit; TypeError for another event, and for an
+   *   asynchronous schema; otherwise as `publish` of a room.
+   */
+  emit<I extends StandardSchema>(
+    room: string,
+    event: EventDefinition<I>,
+    value: SchemaInput<I>,
+  ): Promise<void>;
+}
+
+const NAMES = ['hub', 'contract', 'handlers', 'concurrency', 'streams', 'timeout'];
+
+// oxlint-disable-next-line typescript/no-empty-object-type -- no definitions
+type None = {};
+
+/**
+ * Creates a hub for clients that join rooms, publish, and get missed messages after a break. The client
+ * is `roomsOf` of `@ws/rpc/rooms`, or any program that speaks JSON-RPC 2.0.
+ *
+ * @param table - The rooms that clients may join. Any other name is refused.
+ * @throws TypeError or RangeError that names the key and the option.
+ *
+ * @example
+ * ```ts
+ * import { serveRooms } from '@ws/hub/rooms';
+ * import { serve } from '@ws/node-server';
+ * import { z } from 'zod';
+ *
+ * const rooms = serveRooms({
+ *   'chat/*': { schema: z.object({ text: z.string() }), history: true, mayJoin: true, mayPublish: true },
+ * });
+ * const server = await serve({ port: 8080 }, rooms.handler);
+ * await rooms.hub.room('chat/main').publishJSON({ text: 'hello' });
+ * ```
+ */
+export function serveRooms<Data = unknown, Infos = Record<string, unknown>>(
+  table: RoomTable<Data, Infos>,
+  options?: ServeRoomsOptions<Data> & { readonly contract?: undefined },
+): RoomsServer<Data, None, Infos>;
+/** As above, with your own contract on the same connections. */
+export function serveRooms<
+  Data,
+  S extends Definitions,
+  C extends Definitions,
+  Infos = Record<string, unknown>,
+>(
+  table: RoomTable<Data, Infos>,
+  options: ContractServeOptions<Data, S, C> &
+    HandlersOption<S, SessionHandlerContext<Session<Data>, Peer<C>>>,
+): RoomsServer<Data, C, Infos>;
+export function serveRooms<Data>(
+  table: RoomTable<Data>,
+  options: object = {},
+): RoomsServer<Data, never> {
+  const given: Partial<ContractServeOptions<Data, None, None>> & { handlers?: object } = options;
+  checkOptionNames('serveRooms', given, NAMES, 'ignore');
+  const { hub = {}, contract: own = contract({}), handlers = {}, concurrency, streams } = given;
+  const merged = withRooms('serveRooms', own) as Contract<Definitions, Definitions>;
+  const server = new RoomServer(
+    table,
+    hub,
+    duration('timeout', given.timeout, TIMEOUT_MS, false),
+    own.client,
+  );
+  const all = withRoomHandlers('serveRooms', handlers, own.server, server.handlers);
+  server.hub.on('message', merged.listener<Session<Data>>(all as never, { concurrency, streams }));
+  return {
+    hub: server.hub,
+    handler: server.hub.handler,
+    // `contract` may be of another copy of the package, which knows no connection of this one.
+    peer: (session) => merged.peer(session) as never,
+    emit: async (room, event, value) => {
+      if (own.client[event?.name as never] !== event) {
+        throw new TypeError(
+          'emit: expected an event of the contract: rooms.emit(room, contract.client.said, value)',
+        );
+      }
+      await server.emit(room, event.encode(value));
+    },
+  };
+}

@@ -63,6 +63,7 @@ export class Session<Data = unknown> {
   readonly request: unknown;
   /** @internal The joins that wait for a promise of `mayJoin`, by room. Undefined before the first. */
   joining: Map<string, PendingJoin<Data>> | undefined = undefined;
+  #held: { messages: number; bytes: number } | undefined;
   readonly #hub: Sessions<Data>;
   /** Kept: a broadcast asks for them at each message. */
   readonly #internals: ConnInternals;
@@ -127,6 +128,12 @@ export class Session<Data = unknown> {
   left(room: string): void {
     if (typeof this.#joined === 'string') this.#joined = undefined;
     else this.#joined?.delete(room);
+  }
+
+  /** @internal The live messages that wait for the ends of resumes, in all rooms together. */
+  get held(): { messages: number; bytes: number } {
+    this.#held ??= { messages: 0, bytes: 0 };
+    return this.#held;
   }
 
   /** @internal A copy of {@link rooms}. The caller may change the rooms while it iterates. */

@@ -12,20 +12,15 @@ import {
   TimeoutError,
   WebSocketError,
 } from '@ws/conn';
-import {
-  internalsOf,
-  isThenable,
-  onRejection,
-  type ReceiveObserver,
-  reportError,
-} from '@ws/conn/internal';
+import { internalsOf, isThenable, onRejection, reportError } from '@ws/conn/internal';
 import { checkOneOf, MAX_DELAY_MS } from '../arguments.ts';
 import type { Backplane } from '../backplane/backplane.ts';
 import type { BackplaneLink } from '../backplane/backplane-link.ts';
 import type { Arrival } from '../backplane/envelope.ts';
 import { loadedLink } from '../backplane/loaded-link.ts';
-import type { CloseTarget, LocalHub } from '../backplane/local-hub.ts';
+import type { LocalHub } from '../backplane/local-hub.ts';
 import type { Except } from '../backplane/publications.ts';
+import type { CloseTarget } from '../backplane/words.ts';
 import { Audience, TO_ALL } from '../delivery/audience.ts';
 import { FanOut } from '../delivery/fan-out.ts';
 import {
@@ -99,9 +94,9 @@ export class Sessions<Data> implements LocalHub {
   readonly #writesEnded = (conn: unknown): void =>
     this.#ofConn.get(conn as Conn<Data>)?.writesEnded();
   /** One object for all connections, because a promise for each would cost more. */
-  readonly #readings: ReceiveObserver<Conn> = {
+  readonly #readings = {
     fulfilled: () => {},
-    rejected: (conn, error) => {
+    rejected: (conn: Conn, error: unknown) => {
       const session = this.#ofConn.get(conn as Conn<Data>);
       if (error instanceof ReadPendingError) this.listenerFailed(session, error);
       // The connection has ended, or has begun to end.

@@ -1,7 +1,7 @@
 import { MemoryBroker } from '@ws/hub/testing';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { encodeEnvelope } from '../../src/backplane/envelope.ts';
-import { enter, node, turns, wait } from '../nodes.ts';
+import { entered, node, pair, send, turns, useFakeTime, wait } from '../nodes.ts';
 
 const options = { rooms: { r: { history: true, delivery: 'through' } } } as const;
 const FAR = Number.MAX_SAFE_INTEGER;
@@ -14,17 +14,13 @@ const READABLE = encodeEnvelope({
   message: undefined,
 });
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-});
-afterEach(() => vi.useRealTimers());
+useFakeTime();
 
 /** Two nodes. The first one has a member. */
 async function start(change?: Parameters<typeof node>[3]) {
   const broker = new MemoryBroker();
   const [a, b] = [node(broker, 'a', options, change), node(broker, 'b', options)];
-  const { received } = enter(a.hub, 'r');
-  await turns();
+  const { received } = await entered(a.hub, 'r');
   const publish = async (...texts: string[]): Promise<void> => {
     for (const text of texts) await b.hub.room('r').publish(text);
     await turns();
@@ -65,16 +61,13 @@ describe('bytes of another program with a position far ahead', () => {
   });
 
   it('keep none away as the first bytes of the room', async () => {
-    const broker = new MemoryBroker();
-    const [a, b] = [node(broker, 'a', options), node(broker, 'b', options)];
+    const { broker, a, b } = pair(options);
     const { epoch } = (await b.hub.room('r').publish('0'))!;
     await wait(10);
-    const { received } = enter(a.hub, 'r');
-    await turns();
+    const { received } = await entered(a.hub, 'r');
     broker.inject('room/r', Uint8Array.of(9, 9, 9), { epoch, offset: FAR });
     await turns();
-    await b.hub.room('r').publish('1');
-    await turns();
+    await send(b.hub, '1');
     expect(received).toEqual(['1']);
     expect(a.gaps).toEqual(['r']);
   });

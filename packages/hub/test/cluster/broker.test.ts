@@ -223,6 +223,17 @@ describe('the broker of a cluster', () => {
 });
 
 describe('clusterBackplane', () => {
+  it('closes at once while no broker answers', async () => {
+    const calls: string[] = [];
+    const backplane = new WorkerBackplane(() => ({
+      send: (_, sent) => sent(),
+      disconnect: () => void calls.push('disconnect'),
+    }));
+    void backplane.start({ message() {}, up() {}, down() {}, gap() {} }).catch(() => {});
+    await backplane.close();
+    expect(calls).toEqual(['disconnect']);
+  });
+
   it('reports after 5 s that no broker answers', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     onTestFinished(() => void vi.useRealTimers());

@@ -1,16 +1,25 @@
 // A program with runCluster, for tests. While the file FAIL exists, `start` rejects. With STUCK, no `close` settles;
 // with BAD, `close` rejects. With CHILD, a worker prints how many processes share its memory, and that of its child.
-// With SLOW, `start` waits for so many ms.
+// With SLOW, `start` waits for so many ms. With CAUSE, the error of `start` has a cause that cannot be copied. With
+// ALIKE, the processes send messages that look like those of the library.
 import { execFileSync } from 'node:child_process';
+import cluster from 'node:cluster';
 import { existsSync } from 'node:fs';
 import process from 'node:process';
 import { clusterBackplane, runCluster } from '@ws/hub/cluster';
 import { serveRooms } from '@ws/hub/rooms';
 import { serve } from '@ws/node-server';
 
-const { PORT, COUNT, FAIL, SIGNALS, STUCK, BAD, CHILD, SLOW = '0' } = process.env;
+const { PORT, COUNT, FAIL, SIGNALS, STUCK, BAD, CHILD, SLOW = '0', CAUSE, ALIKE } = process.env;
 const SHARES = 'console.log(process.env[`WS_WORKERS_${process.ppid}`])';
 const fails = (): boolean => FAIL !== undefined && existsSync(FAIL);
+const alike: readonly object[] = [
+  { '@ws/hub': '1.0.0' },
+  { '@ws/hub': ['rooms'] },
+  { '@ws/hub': null, hub: 1 },
+  { '@ws/hub/cluster': 'close' },
+  ['close'],
+];
 
 try {
   const running = await runCluster(
@@ -23,7 +32,11 @@ try {
         const child = execFileSync(process.execPath, ['-e', SHARES], { encoding: 'utf8' });
         console.log(`shares ${own} ${child.trim()}`);
       }
-      if (fails()) throw new RangeError('this one fails');
+      if (fails()) {
+        const cause = CAUSE === undefined ? undefined : { retry() {} };
+        throw Object.assign(new RangeError('this one fails', { cause }), { code: 'E_FAILS' });
+      }
+      if (ALIKE !== undefined) for (const message of alike) process.send!(message);
       const rooms = serveRooms(
         { 'chat/*': { history: true, mayJoin: true, mayPublish: true } },
         { hub: { backplane: clusterBackplane() } },
@@ -45,15 +58,21 @@ try {
     },
   );
   console.log(`up ${process.pid} ${Object.keys(running).join()}`);
+  if (ALIKE !== undefined) {
+    for (const worker of Object.values(cluster.workers ?? {})) {
+      for (const message of alike) worker!.send(message);
+    }
+  }
   process.on('message', (act) => {
     if ('replace' in running && act === 'replace')
       void running.replace().then(
         () => process.send!('replaced'),
         (error) => process.send!(String(error)),
       );
-    if ('replace' in running && act === 'close')
-      void running.close().then(() => process.disconnect());
+    if ('replace' in running && (act === 'close' || act === 'hurry'))
+      void running.close(act === 'hurry' ? { timeout: 1 } : {}).then(() => process.disconnect());
   });
 } catch (error) {
-  console.log(`refused ${process.pid} ${String(error)}`);
+  console.error(error);
+  console.log(`refused ${process.pid} ${String(error)} ${(error as { code?: string }).code}`);
 }

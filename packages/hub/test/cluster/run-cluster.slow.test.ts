@@ -57,7 +57,8 @@ class Program {
 
   /** Resolves when the primary says that all workers have started. */
   async up(): Promise<this> {
-    await expect.poll(() => this.pids('up')).toContain(this.child.pid);
+    const up = new RegExp(`^up ${this.child.pid} `, 'm');
+    await expect.poll(() => this.lines.join('\n')).toMatch(up);
     return this;
   }
 }
@@ -211,8 +212,37 @@ describe('runCluster', { timeout: 120_000 }, () => {
     const program = await start(2);
     writeFileSync(program.fail, '');
     expect(await program.ended).toBe(1);
-    expect(program.lines.at(-1)).toBe(`refused ${program.child.pid} RangeError: this one fails`);
+    expect(program.lines.at(-1)).toBe(
+      `refused ${program.child.pid} RangeError: this one fails E_FAILS`,
+    );
     expect(program.pids('started').some(lives)).toBe(false);
+  });
+
+  it('reports an error of start with a cause that cannot be copied', async () => {
+    const program = await start(2, { CAUSE: '1' });
+    writeFileSync(program.fail, '');
+    expect(await program.ended).toBe(1);
+    expect(program.lines.at(-1)).toBe(
+      `refused ${program.child.pid} Error: this one fails undefined`,
+    );
+    await expect.poll(() => program.errors.join('\n')).toContain('retry: [Function: retry]');
+  });
+
+  it('leaves messages of the application alone that look like those of the library', async () => {
+    const program = await (await start(2, { ALIKE: '1' })).up();
+    const clients = Array.from({ length: 4 }, () => visit(program.port));
+    for (const { rooms } of clients) await publish(rooms, 'first');
+    await publish(clients[0]!.rooms, 'alive');
+    for (const { got } of clients) await expect.poll(() => got).toContain('alive');
+    program.child.send('close');
+    expect(await program.ended).toBe(0);
+    expect(program.errors).toEqual([]);
+  });
+
+  it('ends with 1 after a close that hangs', async () => {
+    const program = await (await start(2, { STUCK: '1' })).up();
+    program.child.send('hurry');
+    expect(await program.ended).toBe(1);
   });
 
   it('ends all when five in a row end before they have started', async () => {
@@ -337,6 +367,20 @@ describe('runCluster', { timeout: 120_000 }, () => {
     expect(closing.toSorted()).toEqual(
       old.map((pid) => `closing ${pid} {"over":10000}`).toSorted(),
     );
+  });
+});
+
+describe('clusterBackplane', () => {
+  it('lets a process without a broker end after a hub has closed', async () => {
+    const script = `
+      import { Hub } from '@ws/hub';
+      import { clusterBackplane } from '@ws/hub/cluster';
+      await new Hub({ backplane: clusterBackplane() }).close();`;
+    const child = spawn(process.execPath, [...LOADER, '--input-type=module', '-e', script], {
+      cwd: import.meta.dirname,
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    expect(await once(child, 'exit')).toEqual([0, null]);
   });
 });
 

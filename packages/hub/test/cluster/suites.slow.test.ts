@@ -44,7 +44,7 @@ vi.mock('@ws/hub/testing', async (importActual) => {
 // Many suites have a clock that stops, and with it the turns between two batches.
 vi.mock('../../src/cluster/batches.ts', () => ({
   Batches: class {
-    readonly droppable = 0;
+    readonly droppableBytes = 0;
     readonly #send: (batch: unknown[], sent: () => void) => void;
     #waiting: unknown[] = [];
 

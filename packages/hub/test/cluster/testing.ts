@@ -4,7 +4,7 @@ import { deserialize, serialize } from 'node:v8';
 import type { Backplane, Keep, Position } from '@ws/hub';
 import { Broker, RemoteHub } from '../../src/cluster/broker.ts';
 import { WorkerBackplane } from '../../src/cluster/cluster-backplane.ts';
-import * as memory from '../../src/testing/memory-backplane.ts';
+import * as memory from '../../src/testing/index.ts';
 
 type Node = ReturnType<memory.MemoryBroker['join']>;
 

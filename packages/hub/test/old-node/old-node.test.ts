@@ -1,11 +1,10 @@
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { enter, node, turns, wait } from '../nodes.ts';
-import { keys, member, SHOWN, useFakeClock } from '../presence/members.ts';
+import { expect, it } from 'vitest';
+import { enter, node, turns, useFakeTime, wait } from '../nodes.ts';
+import { keys, member, SHOWN } from '../presence/members.ts';
 import { Hub as OldHub } from './hub.js';
 
-beforeEach(useFakeClock);
-afterEach(() => void vi.useRealTimers());
+useFakeTime();
 
 it('a node of the version before presence lives, and reports at most one gap', async () => {
   const broker = new MemoryBroker();

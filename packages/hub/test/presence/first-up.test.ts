@@ -1,11 +1,10 @@
 // Members that have joined before their node has reached the engine.
 import { MemoryBroker } from '@ws/hub/testing';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { node, turns, wait } from '../nodes.ts';
-import { keys, member, SHOWN, useFakeClock } from './members.ts';
+import { expect, it } from 'vitest';
+import { node, turns, useFakeTime, wait } from '../nodes.ts';
+import { keys, member, SHOWN } from './members.ts';
 
-beforeEach(useFakeClock);
-afterEach(() => void vi.useRealTimers());
+useFakeTime();
 
 it('members that joined before the first start of the engine are told at once after it', async () => {
   const broker = new MemoryBroker();

@@ -1,13 +1,12 @@
 // Words that no hub says, and nodes that lie.
 import type { Hub, HubOptions } from '@ws/hub';
 import { MemoryBroker } from '@ws/hub/testing';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { encodeEnvelope } from '../../src/backplane/envelope.ts';
-import { node, turns, wait } from '../nodes.ts';
-import { byEvents, keys, member, SHOWN, useFakeClock } from './members.ts';
+import { node, turns, useFakeTime, wait } from '../nodes.ts';
+import { byEvents, keys, member, SHOWN } from './members.ts';
 
-beforeEach(useFakeClock);
-afterEach(() => void vi.useRealTimers());
+useFakeTime();
 
 const LIAR = 'liar/0123456789abcdef';
 

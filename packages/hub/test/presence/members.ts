@@ -1,7 +1,6 @@
 // Nodes and members for the tests of presence.
 import { connPair } from '@ws/conn';
 import type { Hub, HubOptions, Presences, Session } from '@ws/hub';
-import { vi } from 'vitest';
 
 /** All rooms with a name that begins with r show the id of the session as `name`. */
 export const SHOWN: HubOptions = { rooms: { 'r*': { presence: ({ id }) => ({ name: id }) } } };
@@ -17,6 +16,12 @@ export function member(hub: Hub, id: string, ...rooms: string[]): Session {
 /** Who is in a room, sorted. */
 export function keys(presences: Presences): string[] {
   return [...presences.keys()].toSorted();
+}
+
+/** Who is in the room `r`, sorted, and whether these are all. */
+export function shown(hub: Hub): [string[], boolean] {
+  const { presence, presenceComplete } = hub.room('r');
+  return [keys(presence), presenceComplete];
 }
 
 /** The members of each room by the events of a hub alone. */
@@ -38,8 +43,4 @@ export function byEvents(hub: Hub): { rooms: Map<string, Map<string, unknown>>; 
     if (members.size === 0) found.rooms.delete(room);
   });
   return found;
-}
-
-export function useFakeClock(): void {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
 }

@@ -2,9 +2,9 @@
 import { Hub, type Session } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
 import { Random } from '@ws/tests';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { turns, wait } from '../nodes.ts';
-import { byEvents, member, SHOWN, useFakeClock } from './members.ts';
+import { describe, expect, it } from 'vitest';
+import { turns, useFakeTime, wait } from '../nodes.ts';
+import { byEvents, member, SHOWN } from './members.ts';
 
 const RUNS = Number(process.env['HUB_PRESENCE_RUNS'] ?? 15);
 const FIRST = Number(process.env['HUB_PRESENCE_SEED'] ?? 1);
@@ -158,8 +158,7 @@ async function run(seed: number): Promise<void> {
 }
 
 describe('Room.presence after random faults', () => {
-  beforeEach(useFakeClock);
-  afterEach(() => void vi.useRealTimers());
+  useFakeTime();
 
   it.each(Array.from({ length: RUNS }, (_, i) => FIRST + i))(
     'is the same on all nodes, and has no ghost (seed %i)',

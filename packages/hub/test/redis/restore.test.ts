@@ -1,10 +1,11 @@
 import { EventEmitter } from 'node:events';
 import { redisBackplane } from '@ws/hub/redis';
-import { expect, it, vi } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { RecordingSink } from './recording-sink.ts';
 
 /** A connection of the package `redis`. The test holds back its network. */
 class FakeRedis extends EventEmitter {
+  static readonly mark = { isPubSubActive: false };
   isOpen = false;
   isReady = false;
   /** Resolves when the network delivers answers again. */
@@ -44,98 +45,9 @@ class FakeRedis extends EventEmitter {
   }
 }
 
-it('redisBackplane delivers messages while the connection for commands is away, and then reports up', async () => {
-  const made: FakeRedis[] = [];
-  const client = {
-    isPubSubActive: false,
-    duplicate: () => made[made.push(new FakeRedis()) - 1],
-  };
-  const backplane = redisBackplane(client);
-  const [commands, subscriber] = made as [FakeRedis, FakeRedis];
-  const sink = new RecordingSink();
-  await backplane.start(sink, 'node');
-  await backplane.subscribe('r');
-
-  let mend!: (answer: unknown) => void;
-  subscriber.network = new Promise((resolve) => {
-    mend = resolve;
-  });
-  commands.lose();
-  await sink.report('down');
-  subscriber.receive('away');
-  await commands.connect();
-  await new Promise(setImmediate);
-  subscriber.receive('held back');
-  mend('PONG');
-  await sink.report('up');
-  subscriber.receive('new');
-  const texts = (await sink.messages(3)).map(([, text]) => text);
-  expect(texts).toEqual(['away', 'held back', 'new']);
-  await backplane.close();
-});
-
-it('redisBackplane says that no message is missing when only its commands were away', async () => {
-  const made: FakeRedis[] = [];
-  const client = {
-    isPubSubActive: false,
-    duplicate: () => made[made.push(new FakeRedis()) - 1],
-  };
-  const backplane = redisBackplane(client);
-  const [commands, subscriber] = made as [FakeRedis, FakeRedis];
-  const ups: unknown[] = [];
-  const gaps: unknown[] = [];
-  const sink = {
-    message() {},
-    down() {},
-    up: (isWhole: unknown) => ups.push(isWhole),
-    gap: (channel: unknown) => gaps.push(channel),
-  };
-  await backplane.start(sink, 'node');
-  await backplane.subscribe('r');
-  const outage = async (...lost: FakeRedis[]): Promise<void> => {
-    const { length } = ups;
-    for (const each of lost) each.lose();
-    await backplane.subscribe(`joined ${length}`);
-    for (const each of lost) await each.connect();
-    await expect.poll(() => ups.length).toBe(length + 1);
-  };
-  await outage(commands);
-  expect([ups, gaps]).toEqual([[true], ['joined 0']]);
-  await outage(subscriber);
-  await outage(commands, subscriber);
-  await outage(commands);
-  expect([ups, gaps]).toEqual([
-    [true, false, false, true],
-    ['joined 0', 'joined 3'],
-  ]);
-  await backplane.close();
-});
-
-it('redisBackplane drops what arrives after a hole until it reports up', async () => {
-  const made: FakeRedis[] = [];
-  const client = {
-    isPubSubActive: false,
-    duplicate: () => made[made.push(new FakeRedis()) - 1],
-  };
-  const backplane = redisBackplane(client);
-  const [commands, subscriber] = made as [FakeRedis, FakeRedis];
-  const sink = new RecordingSink();
-  await backplane.start(sink, 'node');
-  await backplane.subscribe('r');
-  commands.lose();
-  subscriber.lose();
-  await sink.report('down');
-  await subscriber.connect();
-  subscriber.receive('after the hole');
-  await commands.connect();
-  await sink.report('up');
-  subscriber.receive('new');
-  expect((await sink.messages(1))[0]![1]).toBe('new');
-  await backplane.close();
-});
-
 /** A connection of the package `ioredis`, which forgets its subscriptions with the connection. */
 class FakeIoRedis extends EventEmitter {
+  static readonly mark = { evalBuffer() {} };
   status = 'wait';
   subscribed = 0;
 
@@ -167,16 +79,94 @@ class FakeIoRedis extends EventEmitter {
   }
 }
 
-it('redisBackplane restores many channels in time that grows with their number', async () => {
-  const made: FakeIoRedis[] = [];
+/** A backplane on connections of this class. It closes after the test. */
+function backplaneOn<C>(Connection: { new (): C; readonly mark: object }) {
+  const made: C[] = [];
   const client = {
-    evalBuffer() {},
-    duplicate: () => made[made.push(new FakeIoRedis()) - 1],
+    ...Connection.mark,
+    duplicate: () => made[made.push(new Connection()) - 1],
   };
   const backplane = redisBackplane(client);
-  const subscriber = made[1]!;
+  onTestFinished(() => backplane.close());
+  const [commands, subscriber] = made as [C, C];
+  return { backplane, commands, subscriber };
+}
+
+/** The same, started. */
+async function start<C>(...args: Parameters<typeof backplaneOn<C>>) {
   const sink = new RecordingSink();
+  const started = backplaneOn(...args);
+  await started.backplane.start(sink, 'node');
+  return { ...started, sink };
+}
+
+it('redisBackplane delivers messages while the connection for commands is away, and then reports up', async () => {
+  const { backplane, commands, subscriber, sink } = await start(FakeRedis);
+  await backplane.subscribe('r');
+
+  let mend!: (answer: unknown) => void;
+  subscriber.network = new Promise((resolve) => {
+    mend = resolve;
+  });
+  commands.lose();
+  await sink.report('down');
+  subscriber.receive('away');
+  await commands.connect();
+  await new Promise(setImmediate);
+  subscriber.receive('held back');
+  mend('PONG');
+  await sink.report('up');
+  subscriber.receive('new');
+  const texts = (await sink.messages(3)).map(([, text]) => text);
+  expect(texts).toEqual(['away', 'held back', 'new']);
+});
+
+it('redisBackplane says that no message is missing when only its commands were away', async () => {
+  const { backplane, commands, subscriber } = backplaneOn(FakeRedis);
+  const ups: unknown[] = [];
+  const gaps: unknown[] = [];
+  const sink = {
+    message() {},
+    down() {},
+    up: (isWhole: unknown) => ups.push(isWhole),
+    gap: (channel: unknown) => gaps.push(channel),
+  };
   await backplane.start(sink, 'node');
+  await backplane.subscribe('r');
+  const outage = async (...lost: FakeRedis[]): Promise<void> => {
+    const { length } = ups;
+    for (const each of lost) each.lose();
+    await backplane.subscribe(`joined ${length}`);
+    for (const each of lost) await each.connect();
+    await expect.poll(() => ups.length).toBe(length + 1);
+  };
+  await outage(commands);
+  expect([ups, gaps]).toEqual([[true], ['joined 0']]);
+  await outage(subscriber);
+  await outage(commands, subscriber);
+  await outage(commands);
+  expect([ups, gaps]).toEqual([
+    [true, false, false, true],
+    ['joined 0', 'joined 3'],
+  ]);
+});
+
+it('redisBackplane drops what arrives after a hole until it reports up', async () => {
+  const { backplane, commands, subscriber, sink } = await start(FakeRedis);
+  await backplane.subscribe('r');
+  commands.lose();
+  subscriber.lose();
+  await sink.report('down');
+  await subscriber.connect();
+  subscriber.receive('after the hole');
+  await commands.connect();
+  await sink.report('up');
+  subscriber.receive('new');
+  expect((await sink.messages(1))[0]![1]).toBe('new');
+});
+
+it('redisBackplane restores many channels in time that grows with their number', async () => {
+  const { backplane, subscriber, sink } = await start(FakeIoRedis);
   const rooms = 20_000;
   for (let i = 0; i < rooms; i++) await backplane.subscribe(`${i}`);
   // Counts the names that the backplane looks at.
@@ -189,39 +179,23 @@ it('redisBackplane restores many channels in time that grows with their number',
   has.mockRestore();
   expect(subscriber.subscribed).toBe(2 * rooms);
   expect(looks).toBeLessThan(6 * rooms);
-  await backplane.close();
 });
 
 it('redisBackplane still receives a channel whose unsubscription was refused', async () => {
-  const made: FakeRedis[] = [];
-  const client = {
-    isPubSubActive: false,
-    duplicate: () => made[made.push(new FakeRedis()) - 1],
-  };
-  const backplane = redisBackplane(client);
-  const sink = new RecordingSink();
-  await backplane.start(sink, 'node');
+  const { backplane, subscriber, sink } = await start(FakeRedis);
   await backplane.subscribe('r');
   await expect(backplane.unsubscribe('r')).rejects.toThrow('NOPERM');
-  made[1]!.receive('still here');
+  subscriber.receive('still here');
   expect((await sink.messages(1))[0]![1]).toBe('still here');
-  await backplane.close();
 });
 
 it('redisBackplane waits for a command while Redis answers others', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'performance'] });
   try {
-    const made: FakeIoRedis[] = [];
-    const client = {
-      evalBuffer() {},
-      duplicate: () => made[made.push(new FakeIoRedis()) - 1],
-    };
-    const backplane = redisBackplane(client);
-    const sink = new RecordingSink();
-    await backplane.start(sink, 'node');
+    const { backplane, subscriber, sink } = await start(FakeIoRedis);
     // Redis needs 500 ms for each of them.
     const answers: (() => void)[] = [];
-    made[1]!.subscribe = () =>
+    subscriber.subscribe = () =>
       new Promise((resolve) => {
         answers.push(() => resolve(1));
       });
@@ -239,7 +213,6 @@ it('redisBackplane waits for a command while Redis answers others', async () => 
     expect(sink.reports).toEqual([]);
     await vi.advanceTimersByTimeAsync(200);
     expect(sink.reports[0]).toBe('down');
-    await backplane.close();
   } finally {
     vi.useRealTimers();
   }

@@ -1,8 +1,8 @@
 import { runInNewContext } from 'node:vm';
 import { type Conn, connPair } from '@ws/conn';
 import { Hub, type HubOptions, RoomRefusedError, type Session, SessionClosedError } from '@ws/hub';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { turns, wait } from '../nodes.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { turns, useFakeTime, wait } from '../nodes.ts';
 
 function setUp(options: HubOptions = {}) {
   const hub = new Hub(options);
@@ -23,13 +23,7 @@ function foreignPromise(value: unknown): Promise<never> {
 const nameOf = ({ rooms }: Session): string[] => [...rooms];
 const settled = (promise: Promise<unknown>): Promise<unknown> => promise.catch((error) => error);
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-});
+useFakeTime();
 
 describe('session.join', () => {
   it('makes the session a member within the call, and resolves', async () => {

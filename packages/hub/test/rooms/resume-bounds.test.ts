@@ -3,8 +3,8 @@
 import { connPair } from '@ws/conn';
 import { type Backplane, Hub, type Position } from '@ws/hub';
 import { MemoryBroker } from '@ws/hub/testing';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { node, turns, wait } from '../nodes.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { alone, node, turns, useFakeTime, wait } from '../nodes.ts';
 import { first, publish, slowVisit, textsOf, visit } from './visits.ts';
 
 const history = { size: 1_000, bytes: 100_000_000 };
@@ -49,9 +49,7 @@ describe('a client that does not read and resumes in many rooms', () => {
 
   it('keeps no turn when it leaves during a read that another one follows', async () => {
     const read = gate();
-    const { hub } = node(
-      new MemoryBroker(),
-      'a',
+    const { hub } = alone(
       { rooms: { r: { history, delivery: 'through' } } },
       (backplane: Backplane) => ({
         async history(...args) {
@@ -68,7 +66,6 @@ describe('a client that does not read and resumes in many rooms', () => {
     read.open();
     await turns();
     expect(await session.join('r', { since: one! })).toMatchObject({ missed: 2 });
-    await hub.close();
   });
 
   it('leaves its rooms and ends while resumes wait for their turn', async () => {
@@ -94,9 +91,7 @@ describe('a client that does not read and resumes in many rooms', () => {
 describe('a client that joins and leaves in a loop', () => {
   it('makes no reads for joins that have ended', async () => {
     const reads = vi.fn();
-    const { hub } = node(
-      new MemoryBroker(),
-      'a',
+    const { hub } = alone(
       { rooms: { r: { history, delivery: 'through' } } },
       (backplane: Backplane) => ({
         history(...args) {
@@ -114,15 +109,11 @@ describe('a client that joins and leaves in a loop', () => {
     session.leave('r');
     expect(await visit(hub, { since: one! }).joined).toMatchObject({ missed: 1 });
     expect(reads).toHaveBeenCalledTimes(1);
-    await hub.close();
   });
 });
 
 describe('a resume while the engine is away', () => {
-  beforeEach(() => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-  });
-  afterEach(() => vi.useRealTimers());
+  useFakeTime();
 
   const rooms = { 'r*': { history, delivery: 'through' } } as const;
 
@@ -155,17 +146,16 @@ describe('a resume while the engine is away', () => {
   }
 
   it('waits for its return when it goes away before the read', async () => {
-    const { broker, hub, joined, received } = await behindOthers();
+    const { broker, joined, received } = await behindOthers();
     await wait(4_000);
     broker.reconnect();
     expect(await joined).toMatchObject({ complete: true, missed: 1 });
     await turns();
     expect(received).toEqual(['2']);
-    await hub.close();
   });
 
   it('waits 5 s in all', async () => {
-    const { broker, hub, joined } = await behindOthers();
+    const { broker, joined } = await behindOthers();
     const settled = vi.fn();
     void joined.then(settled);
     await wait(4_000);
@@ -173,12 +163,10 @@ describe('a resume while the engine is away', () => {
     await wait(1_000);
     expect(await joined).toMatchObject({ complete: false, missed: 0, position: undefined });
     broker.reconnect();
-    await hub.close();
   });
 
   it('joins many rooms of a session after 5 s', async () => {
-    const broker = new MemoryBroker();
-    const { hub } = node(broker, 'a', { rooms });
+    const { broker, hub } = alone({ rooms });
     await turns();
     broker.disconnect();
     const [, server] = connPair();
@@ -187,7 +175,6 @@ describe('a resume while the engine is away', () => {
     const joins = names(100).map((name) => session.join(name, { since }));
     await wait(5_000);
     for (const join of joins) expect(await join).toMatchObject({ complete: false });
-    await hub.close();
   });
 });
 

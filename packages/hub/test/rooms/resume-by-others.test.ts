@@ -2,16 +2,13 @@
 // recovery, as tests of a resume.
 import { Hub, type HubOptions, type Position } from '@ws/hub';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { wait } from '../nodes.ts';
+import { describe, expect, it } from 'vitest';
+import { useFakeTime, wait } from '../nodes.ts';
 import { first, publish, type Visit, visit } from './visits.ts';
 
 const TTL = 6_000;
 
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-});
-afterEach(() => vi.useRealTimers());
+useFakeTime();
 
 /** One hub, and two nodes of an engine: the client returns to the other one. */
 const KINDS: readonly (readonly [string, (size?: number) => readonly [Hub, Hub]])[] = [

@@ -7,7 +7,7 @@ import { Hub, type JoinOptions } from '@ws/hub';
 import { MemoryBroker } from '@ws/hub/testing';
 import { describe, expect, it, vi } from 'vitest';
 import { RoomHistory } from '../../src/history/room-history.ts';
-import { node, turns } from '../nodes.ts';
+import { alone, node, send, turns } from '../nodes.ts';
 import { publish, visit } from './visits.ts';
 
 const bad = (message: { text(): string }): string => {
@@ -40,8 +40,7 @@ describe('a session that leaves', () => {
         void b.room('r').publish('9');
       });
     };
-    await b.room('r').publish('7');
-    await turns();
+    await send(b, '7');
     await turns();
     expect(received).toEqual([]);
     await Promise.all([a.close(), b.close()]);
@@ -65,7 +64,6 @@ describe('a session that leaves', () => {
     await turns();
     expect(received).toEqual(['good']);
     expect(session.state).toBe('open');
-    await hub.close();
   });
 });
 
@@ -83,17 +81,15 @@ describe('one message without a form', () => {
       await turns();
       for (let i = 0; i < count; i++) void hub.room('r').publish('bad');
       await turns();
-      await hub.room('r').publish('good');
-      await turns();
+      await send(hub, 'good');
       expect(received).toEqual(['first', 'good']);
       expect(session.state).toBe('open');
       expect(gaps).toHaveBeenCalledTimes(count);
-      await hub.close();
     },
   );
 
   it('does not close a member that resumes, among others of the turn', async () => {
-    const { hub } = node(new MemoryBroker(), 'a', {
+    const { hub } = alone({
       rooms: { r: { history: true, delivery: 'through', form: bad } },
     });
     const [one] = await publish(hub, 1);
@@ -103,7 +99,6 @@ describe('one message without a form', () => {
     await turns();
     expect(received).toEqual(['first', '2', '5']);
     expect(session.state).toBe('open');
-    await hub.close();
   });
 });
 
@@ -133,7 +128,6 @@ describe('resumes of one moment', () => {
     }
     expect(ofTurns.reduce((sum, count) => sum + count)).toBe(40);
     expect(Math.max(...ofTurns)).toBeLessThan(16);
-    await hub.close({ timeout: 1 });
   });
 
   it('keep nothing when the room is quiet', async () => {
@@ -154,7 +148,6 @@ describe('resumes of one moment', () => {
         return kept.deref();
       })
       .toBeUndefined();
-    await hub.close();
   });
 });
 

@@ -2,9 +2,9 @@
 
 import { connPair } from '@ws/conn';
 import { Hub, isPosition, type JoinOptions, type Position } from '@ws/hub';
-import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
+import { MemoryBroker } from '@ws/hub/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { node, turns, wait } from '../nodes.ts';
+import { node, turns, useFakeTime, wait } from '../nodes.ts';
 import { first, publish, slowVisit, textsOf, visit } from './visits.ts';
 
 const KEPT = { rooms: { 'r*': { history: true } } } as const;
@@ -277,10 +277,7 @@ describe('what form returns', () => {
 });
 
 describe('a history that expires during a resume', () => {
-  beforeEach(() => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-  });
-  afterEach(() => vi.useRealTimers());
+  useFakeTime();
 
   it('closes with 1013, and the next first tells of the loss', async () => {
     const history = { size: 1_000, bytes: 1e8, ttl: 5_000 };
@@ -294,14 +291,5 @@ describe('a history that expires during a resume', () => {
     expect(await client.closed).toMatchObject({ code: 1013 });
     const again = visit(hub, { since: { ...one!, offset: 100 }, first });
     expect(await again.joined).toMatchObject({ complete: false });
-  });
-});
-
-describe('two hubs on one memory backplane', () => {
-  it('are refused: each needs its own', async () => {
-    const backplane = memoryBackplane(new MemoryBroker());
-    const hub = new Hub({ backplane });
-    expect(() => new Hub({ backplane })).toThrow(/another hub has it; create one for each hub/);
-    await hub.close();
   });
 });

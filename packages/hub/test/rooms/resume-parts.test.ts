@@ -5,7 +5,7 @@ import { MemoryBroker } from '@ws/hub/testing';
 import { describe, expect, it, vi } from 'vitest';
 import { prepare } from '../../src/arguments.ts';
 import { encodeEnvelope } from '../../src/backplane/envelope.ts';
-import { node, turns } from '../nodes.ts';
+import { node, send, turns } from '../nodes.ts';
 import { first, publish, slowVisit, textsOf, visit } from './visits.ts';
 
 const history = { size: 1_000, bytes: 100_000_000 };
@@ -42,7 +42,6 @@ describe('a resume from an engine', () => {
       [100, 100],
       [200, 100],
     ]);
-    await hub.close();
   });
 
   it('reads the next part when the one before has left', async () => {
@@ -62,7 +61,6 @@ describe('a resume from an engine', () => {
     await textsOf(client, `300${padding}`);
     expect(await joined).toMatchObject({ complete: true, missed: 300 });
     void client.discardReads().catch(() => {});
-    await hub.close();
   });
 
   it('holds 256 KiB, and a last message that may be larger', async () => {
@@ -72,7 +70,6 @@ describe('a resume from an engine', () => {
     const { joined } = visit(hub, { since: one! });
     expect(await joined).toMatchObject({ complete: true, missed: 7 });
     expect(reads.map(([offset]) => offset)).toEqual([1, 4, 7]);
-    await hub.close();
   });
 
   it('shares parts and their formed bytes with resumes at the same position', async () => {
@@ -87,7 +84,6 @@ describe('a resume from an engine', () => {
     expect(form.mock.calls.length).toBeLessThan(2 * 249);
     await turns();
     for (const { received } of visits) expect(received).toHaveLength(249);
-    await hub.close();
   });
 
   it('shares the later parts with resumes at other positions', async () => {
@@ -96,7 +92,6 @@ describe('a resume from an engine', () => {
     const visits = [1, 30, 60].map((i) => visit(hub, { since: positions[i]! }));
     await Promise.all(visits.map(({ joined }) => joined));
     expect(reads.length).toBeLessThan(3 * 4);
-    await hub.close();
   });
 
   it('takes the last messages with a limit', async () => {
@@ -118,7 +113,6 @@ describe('a resume from an engine', () => {
     expect(await sent({ since, limit: 0 })).toEqual([false, 0, undefined, 0]);
     const ahead = { ...since, offset: 900 };
     expect(await sent({ since: ahead, limit: 150 })).toEqual([false, 150, '351', 150]);
-    await hub.close();
   });
 
   it('learns the position of a first visit from this node when its members know it', async () => {
@@ -129,11 +123,9 @@ describe('a resume from an engine', () => {
     const positions = await publish(hub, 2);
     const { joined, received } = visit(hub, { first });
     expect(await joined).toMatchObject({ complete: true, missed: 0, position: positions[1] });
-    await hub.room('r').publish('3');
-    await turns();
+    await send(hub, '3');
     expect(ends).toHaveLength(1);
     expect(received).toEqual(['true 0', '3']);
-    await hub.close();
   });
 
   it('reads on when live messages are above the bounds', async () => {
@@ -152,7 +144,6 @@ describe('a resume from an engine', () => {
       [100, 100],
     ]);
     void client.discardReads().catch(() => {});
-    await hub.close();
   });
 
   it.each<[string, (broker: MemoryBroker, hub: Hub) => unknown]>([
@@ -174,7 +165,6 @@ describe('a resume from an engine', () => {
     await expect(joined).rejects.toMatchObject({ code: 'WS_ERR_SESSION_CLOSED' });
     expect(await client.closed).toMatchObject({ code: 1013 });
     vi.useRealTimers();
-    await hub.close();
   });
 
   it('closes with 1013 when the history does not have a message before a live one', async () => {
@@ -188,7 +178,6 @@ describe('a resume from an engine', () => {
     broker.inject('room/r', bytes, { ...one!, offset: 9 });
     await turns();
     expect(await client.closed).toMatchObject({ code: 1013 });
-    await hub.close();
   });
 
   it('leaves out a message for which form throws, in each part', async () => {
@@ -206,7 +195,6 @@ describe('a resume from an engine', () => {
     expect(received).not.toContain('50');
     expect(received).not.toContain('150');
     expect(errors).toEqual(['Error: mine']);
-    await hub.close();
   });
 });
 

@@ -1,9 +1,8 @@
 // A resume in each of its states meets each event.
 import type { Conn } from '@ws/conn';
 import { Hub, type Joined, type JoinOptions, type Position, type Session } from '@ws/hub';
-import { MemoryBroker } from '@ws/hub/testing';
 import { describe, expect, it } from 'vitest';
-import { node, turns } from '../nodes.ts';
+import { alone, turns } from '../nodes.ts';
 import { publish, slowVisit, visit } from './visits.ts';
 
 const KEPT = { r: { history: { size: 1_000, bytes: 1e8 } } } as const;
@@ -56,7 +55,7 @@ const STATES: Readonly<Record<string, (act: Act) => Promise<Resume>>> = {
   async 'waits for its read'(act) {
     const { promise, open } = gate();
     const rooms = { r: { ...KEPT.r, delivery: 'through' } } as const;
-    const { hub } = node(new MemoryBroker(), 'a', { rooms }, (backplane) => ({
+    const { hub } = alone({ rooms }, (backplane) => ({
       async history(...args) {
         await promise;
         return backplane.history!(...args);
@@ -125,6 +124,5 @@ describe.each(Object.entries(STATES))('a resume that %s', (state, reach) => {
     } else if (event === 'a message is published') {
       expect(received).toEqual([...missed, 'live']);
     } else if (!isIn && state !== 'is sent in parts') expect(received).toEqual([]);
-    await hub.close({ timeout: 1 });
   });
 });

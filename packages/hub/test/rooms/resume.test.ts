@@ -1,7 +1,7 @@
 import { Hub, isPosition, type JoinOptions, type Position } from '@ws/hub';
 import { MemoryBroker } from '@ws/hub/testing';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { node, turns, wait } from '../nodes.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { alone, node, send, turns, useFakeTime, wait } from '../nodes.ts';
 import { first, publish, slowVisit, textsOf, visit } from './visits.ts';
 
 const KEPT = { rooms: { r: { history: true } } } as const;
@@ -163,11 +163,10 @@ describe('a join with options', () => {
   });
 
   it('rejects where the position of a message is not known before its delivery', async () => {
-    const { hub } = node(new MemoryBroker(), 'a');
+    const { hub } = alone();
     const { session, joined } = visit(hub, { first });
     await expect(joined).rejects.toThrow(/without a backplane, or delivery: 'through'/);
     expect(session.rooms.size).toBe(0);
-    await hub.close();
   });
 });
 
@@ -280,7 +279,6 @@ describe('a message of this node that the engine stores after the read of a resu
     expect(await joined).toMatchObject({ complete: true });
     await turns();
     expect(received.slice(1)).toEqual(['2']);
-    await hub.close();
   });
 
   it('comes to a session that has joined without its position before', async () => {
@@ -293,7 +291,6 @@ describe('a message of this node that the engine stores after the read of a resu
     store();
     await turns();
     expect(received).toEqual(['true 0', '2']);
-    await hub.close();
   });
 
   it('comes to a first visit after a message of another node', async () => {
@@ -302,8 +299,7 @@ describe('a message of this node that the engine stores after the read of a resu
     void hub.room('r').publish('3');
     const { received, joined } = visit(hub, { first: ({ position }) => `${position?.offset}` });
     await turns();
-    await b.room('r').publish('2');
-    await turns();
+    await send(b, '2');
     store();
     await joined;
     await turns();
@@ -313,14 +309,10 @@ describe('a message of this node that the engine stores after the read of a resu
 });
 
 describe('a resume in a through room', () => {
-  beforeEach(() => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
-  });
-  afterEach(() => vi.useRealTimers());
+  useFakeTime();
 
   it('drops the copies of missed messages that arrive later', async () => {
-    const broker = new MemoryBroker();
-    const { hub } = node(broker, 'a', THROUGH);
+    const { broker, hub } = alone(THROUGH);
     const stays = visit(hub);
     await turns();
     const [one] = await publish(hub, 1);
@@ -337,7 +329,6 @@ describe('a resume in a through room', () => {
       ['2', '3'],
       ['1', '2', '3'],
     ]);
-    await hub.close();
   });
 
   it.each([
@@ -356,19 +347,16 @@ describe('a resume in a through room', () => {
     await joined;
     await turns();
     expect(received.slice(1)).toEqual(['1', '2']);
-    await hub.close();
   });
 
   it('joins without the missed messages when the engine is away', async () => {
-    const broker = new MemoryBroker();
-    const { hub, errors } = node(broker, 'a', THROUGH);
+    const { broker, hub, errors } = alone(THROUGH);
     await turns();
     broker.disconnect();
     const { joined } = visit(hub, { since: { epoch: 'e', offset: 1 } });
     await wait(5_000);
     expect(await joined).toMatchObject({ complete: false, missed: 0, position: undefined });
     expect(errors.at(-1)).toMatch(/has not answered for 5000 ms/);
-    await hub.close();
   });
 });
 
@@ -435,7 +423,7 @@ describe('the option form', () => {
 
   it('is refused where the position of a message is not known before its delivery', () => {
     const rooms = { r: { form } };
-    expect(() => node(new MemoryBroker(), 'a', { rooms })).toThrow(/rooms\["r"\]\.form: needs/);
+    expect(() => alone({ rooms })).toThrow(/rooms\["r"\]\.form: needs/);
     expect(() => new Hub({ rooms: { r: { form: 5 as never } } })).toThrow(/expected a function/);
   });
 });

@@ -30,7 +30,7 @@ function setUp(state: NonNullable<Room['state']>, more: Room = {}) {
 
 describe('the option state of a room', () => {
   it('gives a join with options first, then the state, then what follows its position', async () => {
-    const { session, next, room, hub } = setUp(async (name, { position }) => {
+    const { session, next, room } = setUp(async (name, { position }) => {
       await room.publish('meanwhile');
       return `state of ${name} at ${position?.offset}`;
     });
@@ -49,12 +49,11 @@ describe('the option state of a room', () => {
     ]);
     expect(firsts).toMatchObject([{ complete: true, missed: 0, position: { offset: 2 } }]);
     expect(await joined).toMatchObject({ complete: true, missed: 1, position: { offset: 2 } });
-    await hub.close({ timeout: 1 });
   });
 
   it('is not called for a join without options, or whose since is complete', async () => {
     let calls = 0;
-    const { session, next, room, hub, events } = setUp(() => `state ${++calls}`);
+    const { session, next, room, events } = setUp(() => `state ${++calls}`);
     const since = await room.publish('1');
     await room.publish('2');
     await session.join('r');
@@ -65,17 +64,15 @@ describe('the option state of a room', () => {
     await session.join('r', { since: { epoch: 'other', offset: 1 } });
     expect(await next()).toBe('state 1');
     expect(events).toEqual(['entered']);
-    await hub.close({ timeout: 1 });
   });
 
   it.each([[{}], [{ since: undefined }]])(
     'is called for a first visit with %j',
     async (options) => {
-      const { session, next, hub } = setUp(() => 'state');
+      const { session, next } = setUp(() => 'state');
       const joined = session.join('r', options);
       expect(await next()).toBe('state');
       expect(await joined).toMatchObject({ complete: true, position: { offset: 0 } });
-      await hub.close({ timeout: 1 });
     },
   );
 
@@ -84,25 +81,23 @@ describe('the option state of a room', () => {
     const session = hub.add(connPair({ report: () => {} })[1]);
     const joins = ['1', '2', '3'].map((name) => session.join(name, { limit: 0 }));
     expect(await Promise.all(joins)).toMatchObject(joins.map(() => ({ complete: true })));
-    await hub.close({ timeout: 1 });
   });
 
   it('rejects the join with its error, which is reported once', async () => {
     const failure = new Error('no database');
-    const { session, hub, errors, events, room } = setUp(async () => {
+    const { session, errors, events, room } = setUp(async () => {
       throw failure;
     });
     await expect(session.join('r', { limit: 1 })).rejects.toBe(failure);
     expect(errors).toEqual(['Error: no database']);
     expect([events, room.members.size, session.rooms.size]).toEqual([[], 0, 0]);
-    await hub.close({ timeout: 1 });
   });
 
   it('leaves a member its messages until the state comes, also when it fails', async () => {
     let open = (): void => {};
     const opened = new Promise<void>((resolve) => (open = resolve));
     let fails = true;
-    const { session, hub, events, next, room } = setUp(async (_, { position }) => {
+    const { session, events, next, room } = setUp(async (_, { position }) => {
       await opened;
       if (fails) throw new Error('no database');
       return `state at ${position?.offset}`;
@@ -120,12 +115,11 @@ describe('the option state of a room', () => {
     expect(await session.join('r', {})).toMatchObject({ complete: true });
     expect(await next()).toBe('state at 2');
     expect(events).toEqual(['entered']);
-    await hub.close({ timeout: 1 });
   });
 
   it.each(['leaves', 'ends'])('is given up by a member that %s', async (how) => {
     let signal: { readonly aborted: boolean } | undefined;
-    const { session, hub } = setUp((_, run) => {
+    const { session } = setUp((_, run) => {
       ({ signal } = run);
       return new Promise(() => {});
     });
@@ -136,7 +130,6 @@ describe('the option state of a room', () => {
     else void session.close();
     await expect(joined).rejects.toThrow();
     expect(signal!.aborted).toBe(true);
-    await hub.close({ timeout: 1 });
   });
 
   it('sends nothing to a session that a listener of entered takes out', async () => {
@@ -147,7 +140,6 @@ describe('the option state of a room', () => {
     await room.publish('after');
     session.send('end');
     expect(await next()).toBe('end');
-    await hub.close({ timeout: 1 });
   });
 
   it('may be bytes, and of at most 1 MiB', async () => {
@@ -159,7 +151,6 @@ describe('the option state of a room', () => {
     await hub.room('r').publish('1');
     await session.join('r', { limit: 1 });
     expect(await next()).toBe('A');
-    await hub.close({ timeout: 1 });
   });
 
   it.each<[string, Room, RegExp]>([

@@ -68,7 +68,7 @@ describe('a function that admits clients', () => {
   };
 
   it.each(Object.entries(refusals))('refuses the client when it %s', async (_, may) => {
-    const { node, hub } = startNode({
+    const { node } = startNode({
       r: { mayJoin: may },
       s: { mayJoin: true, mayPublish: may },
     });
@@ -76,11 +76,10 @@ describe('a function that admits clients', () => {
     expect((await ask('room.join', { room: 'r' })).error).toEqual(REFUSED);
     await ask('room.join', { room: 's' });
     expect((await ask('room.publish', { room: 's', id: ID, data: 1 })).error).toEqual(REFUSED);
-    await close(hub);
   });
 
   it.each(Object.entries(failures))('lets the client ask again when it %s', async (_, may) => {
-    const { node, hub, errors } = startNode({
+    const { node, errors } = startNode({
       r: { mayJoin: may },
       s: { mayJoin: true, mayPublish: may },
     });
@@ -96,16 +95,14 @@ describe('a function that admits clients', () => {
       expect.stringMatching(/db|mayJoin of "r" within 10000 ms/),
       expect.stringMatching(/db|mayPublish of "s" within 10000 ms/),
     ]);
-    await close(hub);
   });
 
   it('is reported once a second', async () => {
-    const { node, hub, errors } = startNode({ r: { mayJoin: fails(new Error('db')).rejects } });
+    const { node, errors } = startNode({ r: { mayJoin: fails(new Error('db')).rejects } });
     const { ask } = startRaw(node);
     for (let i = 0; i < 20; i++) await ask('room.join', { room: 'r' });
     await advance(1_000);
     expect(errors.map(String)).toEqual(['Error: db', 'Error: 19 calls of mayJoin failed']);
-    await close(hub);
   });
 });
 
@@ -164,7 +161,7 @@ describe('a loop', () => {
         presence: (session) => (isBroken ? broken.presence?.(session) : 1),
       },
     });
-    const { rooms, live, conns } = startClient(node);
+    const { rooms, conns } = startClient(node);
     const loop = rooms.join('chat/main');
     await turns();
     const joins = (): number => conns[0]!.stats.messagesOut;
@@ -179,15 +176,13 @@ describe('a loop', () => {
     await advance(30_000);
     await hub.room('chat/main').publishJSON({ text: '1' });
     expect(await nextOf(loop)).toMatchObject({ data: { text: '1' } });
-    await live.close();
-    await close(hub);
   });
 
   it('joins again when the server ends its membership while it joins', async () => {
     const { node, hub } = startNode({
       'chat/*': { ...TABLE['chat/*']!, mayJoin: async () => true },
     });
-    const { rooms, live } = startClient(node);
+    const { rooms } = startClient(node);
     const loop = rooms.join('chat/main');
     await rooms.publish('chat/main', { text: '1' });
     const [session] = hub.sessions.values();
@@ -199,8 +194,6 @@ describe('a loop', () => {
     await published;
     expect(await nextOf(loop)).toMatchObject({ data: { text: '1' } });
     expect(await nextOf(loop)).toMatchObject({ data: { text: '2' } });
-    await live.close();
-    await close(hub);
   });
 
   it('joins again when the end of its membership comes before the answer of its join', async () => {
@@ -228,7 +221,7 @@ describe('a loop', () => {
         },
       },
     });
-    const { rooms, live } = startClient(node);
+    const { rooms } = startClient(node);
     const loop = rooms.join('chat/main');
     await turns();
     await loop.return!();
@@ -239,17 +232,12 @@ describe('a loop', () => {
     await turns();
     await hub.room('chat/main').publishJSON({ text: '1' });
     expect(await nextOf(other)).toMatchObject({ data: { text: '1' } });
-    await live.close();
-    await close(hub);
   });
 });
 
 describe('a mistake of the application', () => {
   it('is reported once for each kind, and refused', async () => {
-    const { node, hub, errors } = startNode(
-      { 'chat/*': { mayJoin: true } },
-      { maxRoomsPerSession: 2 },
-    );
+    const { node, errors } = startNode({ 'chat/*': { mayJoin: true } }, { maxRoomsPerSession: 2 });
     const { ask } = startRaw(node);
     for (let i = 0; i < 4; i++) {
       for (const room of ['chat', `chat/${i}`, 'x'.repeat(300)]) {
@@ -265,12 +253,11 @@ describe('a mistake of the application', () => {
       expect.stringContaining('256 bytes'),
       expect.stringContaining('more than 2 rooms (option hub.maxRoomsPerSession)'),
     ]);
-    await close(hub);
   });
 
   it('is told at the client when it knows', async () => {
-    const { node, hub } = startNode();
-    const { rooms, live } = startClient(node);
+    const { node } = startNode();
+    const { rooms } = startClient(node);
     await expect(rooms.publish('chat/main', { text: '1' })).rejects.toThrow(
       /join "chat\/main" first/,
     );
@@ -280,7 +267,5 @@ describe('a mistake of the application', () => {
     await expect(rooms.publish('chat/main', { text: '1' })).rejects.toThrow(TypeError);
     await expect(rooms.publish('chat/é'.repeat(50), { text: '1' })).rejects.toThrow(/256 bytes/);
     expect(() => rooms.members('')).toThrow(/1 to 256 bytes/);
-    await live.close();
-    await close(hub);
   });
 });

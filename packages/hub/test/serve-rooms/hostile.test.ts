@@ -41,11 +41,10 @@ describe('a client that asks for a room', () => {
       const { error } = await ask('room.join', { room });
       expect({ room, error }).toEqual({ room, error: REFUSED });
     }
-    await hub.close({ timeout: 1 });
   });
 
   it('gets no room of the server by room.leave or room.publish', async () => {
-    const { node, hub } = startNode();
+    const { node } = startNode();
     const { ask, session } = startRaw(node);
     await session.join('user/eve');
     expect((await ask('room.leave', { room: 'user/eve' })).error).toEqual(REFUSED);
@@ -53,7 +52,6 @@ describe('a client that asks for a room', () => {
       REFUSED,
     );
     expect([...session.rooms]).toEqual(['user/eve']);
-    await hub.close({ timeout: 1 });
   });
 
   it('gets all that is kept for a position of another room, and a gap', async () => {
@@ -64,7 +62,6 @@ describe('a client that asks for a room', () => {
     const { result, events } = await ask('room.join', { room: 'chat/main', since: other });
     expect(result).toMatchObject({ complete: false, missed: 1 });
     expect(events.map(({ method }) => method)).toEqual(['room.gap', 'room.message']);
-    await hub.close({ timeout: 1 });
   });
 
   it.each([
@@ -74,33 +71,30 @@ describe('a client that asks for a room', () => {
     ['a huge position', { room: 'chat/main', since: { epoch: 'x'.repeat(8_193), offset: 0 } }],
     ['no input', null],
   ])('gets -32602 for %s', async (_, params) => {
-    const { node, hub } = startNode();
+    const { node } = startNode();
     const { ask } = startRaw(node);
     const { error } = await ask('room.join', params ?? []);
     expect(error).toMatchObject({ code: -32_602 });
-    await hub.close({ timeout: 1 });
   });
 
   it('counts for the option rate', async () => {
-    const { node, hub } = startNode(TABLE, {
+    const { node } = startNode(TABLE, {
       rate: { messages: 2, over: 'close' },
     });
     const { client, send } = startRaw(node);
     for (let id = 1; id < 9; id++) send('room.join', { room: `chat/${id}` }, id).catch(() => {});
     expect((await client.closed).code).toBe(1013);
-    await hub.close({ timeout: 1 });
   });
 
   it('leaves when it cancels a join', async () => {
     const { mayJoin, asked } = hangingMayJoin();
-    const { node, hub } = startNode({ slow: { mayJoin } });
+    const { node } = startNode({ slow: { mayJoin } });
     const { session, next, send } = startRaw(node);
     await send('room.join', { room: 'slow' }, 1);
     await asked;
     await send('$/cancelRequest', { id: 1 });
     expect((await next())['error']).toMatchObject({ code: -32_800 });
     expect(session.rooms.size).toBe(0);
-    await hub.close({ timeout: 1 });
   });
 });
 
@@ -136,11 +130,10 @@ describe('a client that reads nothing while it joins', () => {
     ]);
     expect(events).toEqual(['entered']);
     expect(hub.stats.refused).toBe(0);
-    await hub.close({ timeout: 1 });
   });
 
   it('is no member after a leave behind a second join, and after a cancel of a join', async () => {
-    const { hub, next, join, session, send } = await start();
+    const { next, join, session, send } = await start();
     await join(1);
     await join(2);
     await send('room.leave', { room: 'chat/main' }, 3);
@@ -160,7 +153,6 @@ describe('a client that reads nothing while it joins', () => {
     await untilAnswers(4);
     expect(answers.get(4)).toBe(-32_800);
     expect(session.rooms.size).toBe(0);
-    await hub.close({ timeout: 1 });
   });
 
   it('is no member after it has gone, and holds up no close of the hub', async () => {
@@ -176,7 +168,7 @@ describe('a client that reads nothing while it joins', () => {
 
 describe('a client that publishes', () => {
   it('is refused unless it is a member and the key lets it', async () => {
-    const { node, hub } = startNode({
+    const { node } = startNode({
       quiet: { mayJoin: true },
       mine: { mayJoin: true, mayPublish: (session) => session.data === 'ann' },
       broken: { mayJoin: true, mayPublish: async () => 'yes' as never },
@@ -193,7 +185,6 @@ describe('a client that publishes', () => {
     expect((await ask('room.publish', { room: 'open', id: ID, data: 1 })).error).toBeUndefined();
     await ask('room.leave', { room: 'open' });
     expect((await ask('room.publish', { room: 'open', id: ID, data: 1 })).error).toEqual(REFUSED);
-    await hub.close({ timeout: 1 });
   });
 
   it.each(['mayPublish', 'schema'])(
@@ -223,12 +214,11 @@ describe('a client that publishes', () => {
       decide();
       expect((await answer).error).toEqual(REFUSED);
       expect((await hub.room(slow).history()).messages).toEqual([]);
-      await hub.close({ timeout: 1 });
     },
   );
 
   it('gets -32602 for data that does not fit, and for an id that could be a counter', async () => {
-    const { node, hub } = startNode();
+    const { node } = startNode();
     const { ask } = startRaw(node);
     await ask('room.join', { room: 'chat/main' });
     const bad = await ask('room.publish', { room: 'chat/main', id: ID, data: { text: 1 } });
@@ -237,11 +227,10 @@ describe('a client that publishes', () => {
       const { error } = await ask('room.publish', { room: 'chat/main', id, data: { text: '' } });
       expect(error).toMatchObject({ code: -32_602 });
     }
-    await hub.close({ timeout: 1 });
   });
 
   it('hides no message of others by a guessed or a repeated id', async () => {
-    const { node, hub } = startNode();
+    const { node } = startNode();
     const ann = startClient(node);
     const loop = ann.rooms.join('chat/main');
     const { ask } = startRaw(node);
@@ -253,8 +242,6 @@ describe('a client that publishes', () => {
     await say(ID, 'first');
     await say(ID, 'last');
     expect(await read(loop, 3)).toEqual(['first', 'other', 'last']);
-    await ann.live.close();
-    await hub.close({ timeout: 1 });
   });
 });
 
@@ -304,7 +291,7 @@ describe('serveRooms', () => {
 
 describe('data of many levels', () => {
   it('is refused without a report, or reaches the loops', async () => {
-    const { node, hub, errors } = startNode({ open: { mayJoin: true, mayPublish: true } });
+    const { node, errors } = startNode({ open: { mayJoin: true, mayPublish: true } });
     const ann = startClient(node);
     const loop = ann.rooms.join('open');
     const { client, ask } = startRaw(node);
@@ -323,7 +310,5 @@ describe('data of many levels', () => {
     expect(await nextOf(loop)).toMatchObject({ kind: 'message' });
     expect(await nextOf(loop)).toMatchObject({ kind: 'message' });
     expect(errors).toEqual([]);
-    await ann.live.close();
-    await hub.close({ timeout: 1 });
   });
 });

@@ -1,7 +1,7 @@
 // A loop that begins with the last messages of its room.
 import { type Conn, connPair } from '@ws/conn';
-import { ReconnectingConn } from '@ws/reconnect';
-import { roomsOf, START } from '@ws/rpc/rooms';
+import {} from '@ws/reconnect';
+import { START } from '@ws/rpc/rooms';
 import { describe, expect, it } from 'vitest';
 import { read, startClient, startNode, startRaw, TABLE } from './setup.ts';
 
@@ -14,8 +14,8 @@ async function published(count: number, table = TABLE) {
 
 describe('the option last', () => {
   it('gives the last messages that the room keeps, without a gap, then live', async () => {
-    const { node, hub, room } = await published(10);
-    const { rooms, live, cut } = startClient(node);
+    const { node, room } = await published(10);
+    const { rooms, cut } = startClient(node);
     const loop = rooms.join('chat/main', { last: 3 });
     expect(await read(loop, 3)).toEqual(['8', '9', '10']);
     expect((await loop.next()).value).toEqual({ kind: 'live' });
@@ -23,21 +23,17 @@ describe('the option last', () => {
     cut();
     await room.publishJSON({ text: '11' });
     expect(await read(loop, 1)).toEqual(['11']);
-    await live.close();
-    await hub.close();
   });
 
   it('gives all when there are fewer', async () => {
-    const { node, hub } = await published(2);
-    const { rooms, live } = startClient(node);
+    const { node } = await published(2);
+    const { rooms } = startClient(node);
     expect(await read(rooms.join('chat/main', { last: 1_000 }), 2)).toEqual(['1', '2']);
-    await live.close();
-    await hub.close();
   });
 
   it('gives them only to its loop, in a room that others have joined', async () => {
-    const { node, hub, room } = await published(5);
-    const { rooms, live } = startClient(node);
+    const { node, room } = await published(5);
+    const { rooms } = startClient(node);
     const first = rooms.join('chat/main');
     expect((await first.next()).value).toEqual({ kind: 'live' });
     await room.publishJSON({ text: '6' });
@@ -50,67 +46,50 @@ describe('the option last', () => {
     expect(await read(four, 4)).toEqual(['3', '4', '5', '6']);
     await room.publishJSON({ text: '7' });
     for (const loop of [first, two, four]) expect(await read(loop, 1)).toEqual(['7']);
-    await live.close();
-    await hub.close();
   });
 
   it('gives them beside a loop that catches up with more than a loop holds', async () => {
-    const { node, hub } = await published(1_500, {
+    const { node } = await published(1_500, {
       'chat/*': { history: { size: 2_000 }, mayJoin: true },
     });
-    const { rooms, live } = startClient(node);
+    const { rooms } = startClient(node);
     const all = rooms.join('chat/main', { since: START });
     const two = rooms.join('chat/main', { last: 2 });
     expect(await read(two, 2)).toEqual(['1499', '1500']);
     expect((await two.next()).value).toEqual({ kind: 'live' });
     const texts = Array.from({ length: 1_500 }, (_, i) => `${i + 1}`);
     expect(await read(all, 1_501)).toEqual(['gap', ...texts]);
-    await live.close();
-    await hub.close();
   });
 
   it('begins with a gap when the client can take none of them', async () => {
-    const { node, hub, room } = await published(2);
+    const { node, room } = await published(2);
     await room.publishJSON({ text: 'x'.repeat(5_000) });
-    const live = new ReconnectingConn(
-      async () => {
-        const [client, conn] = connPair({ readLimit: 4_000, report: () => {} });
-        node.hub.add(conn as Conn<string>, { data: 'ann' });
-        return client;
-      },
-      { minDelay: 1, maxDelay: 1 },
-    );
-    const loop = roomsOf(live).join('chat/main', { last: 3 });
+    const { rooms } = startClient(node, 'ann', { readLimit: 4_000 });
+    const loop = rooms.join('chat/main', { last: 3 });
     expect((await loop.next()).value).toMatchObject({ kind: 'gap' });
     expect((await loop.next()).value).toEqual({ kind: 'live' });
-    await live.close();
-    await hub.close();
   });
 
   it('begins with the next message in a room without history', async () => {
-    const { node, hub, room } = await published(3, { 'chat/*': { mayJoin: true } });
-    const { rooms, live } = startClient(node);
+    const { node, room } = await published(3, { 'chat/*': { mayJoin: true } });
+    const { rooms } = startClient(node);
     const loop = rooms.join('chat/main', { last: 2 });
     expect((await loop.next()).value).toEqual({ kind: 'live' });
     await room.publishJSON({ text: '4' });
     expect(await read(loop, 1)).toEqual(['4']);
-    await live.close();
-    await hub.close();
   });
 
   it('is left out in a room with a state', async () => {
-    const { node, hub } = await published(3, { 'chat/*': { ...TABLE['chat/*']!, state: () => 3 } });
-    const { rooms, live } = startClient(node);
+    const { node } = await published(3, { 'chat/*': { ...TABLE['chat/*']!, state: () => 3 } });
+    const { rooms } = startClient(node);
     const loop = rooms.join('chat/main', { last: 2 });
     expect((await loop.next()).value).toMatchObject({ kind: 'state', data: 3 });
     expect((await loop.next()).value).toEqual({ kind: 'live' });
-    await live.close();
-    await hub.close();
   });
 
   it('refuses another number, and since beside it', async () => {
-    const { node, hub } = await published(0);
-    const { rooms, live } = startClient(node);
+    const { node } = await published(0);
+    const { rooms } = startClient(node);
     const since = { epoch: 'e', offset: 1 };
     expect(() => rooms.join('chat/main', { last: 1, since })).toThrow(TypeError);
     for (const last of [0, 1_001, 1.5, -1]) {
@@ -120,7 +99,5 @@ describe('the option last', () => {
     const { ask } = startRaw(node);
     const answer = await ask('room.join', { room: 'chat/main', last: 1_001 });
     expect(answer.error).toMatchObject({ code: -32_602 });
-    await live.close();
-    await hub.close({ timeout: 1 });
   });
 });

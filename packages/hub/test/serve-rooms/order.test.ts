@@ -52,7 +52,7 @@ describe('a request of a room', () => {
         },
       },
     });
-    const { rooms, live, cut } = startClient(node);
+    const { rooms, cut } = startClient(node);
     for (let i = 0; i < 50; i++) rooms.join(`chat/${i}`);
     const joined = (): number => [...hub.sessions.values()].at(-1)?.rooms.size ?? 0;
     const advance = async (ms: number): Promise<void> => {
@@ -66,13 +66,11 @@ describe('a request of a room', () => {
     for (let i = 0; i < 4; i++) await advance(100);
     expect(joined()).toBe(50);
     expect(most).toBe(16);
-    await live.close();
-    await hub.close({ timeout: 1 });
   });
 
   it('waits for no decision about a join of the server', async () => {
     let isFirst = true;
-    const { node, hub } = startNode({
+    const { node } = startNode({
       r: {
         mayJoin: () => {
           if (!isFirst) return true;
@@ -87,12 +85,11 @@ describe('a request of a room', () => {
     expect(await joined).toMatchObject({ complete: true });
     await ask('room.leave', { room: 'r' });
     expect(session.rooms.size).toBe(0);
-    await hub.close({ timeout: 1 });
   });
 
   it('comes after the earlier ones of its room', async () => {
     const decide: ((may: boolean) => void)[] = [];
-    const { node, hub } = startNode({
+    const { node } = startNode({
       r: {
         mayJoin: () => new Promise<boolean>((resolve) => decide.push(resolve)),
         mayPublish: true,
@@ -120,6 +117,5 @@ describe('a request of a room', () => {
     }
     expect(Object.fromEntries(answers)).toEqual({ 1: 'joined', 2: null, 3: null, 4: -32_001 });
     expect(session.rooms.size).toBe(0);
-    await hub.close({ timeout: 1 });
   });
 });

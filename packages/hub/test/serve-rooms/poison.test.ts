@@ -37,7 +37,6 @@ describe('a listener that publishes what does not fit', () => {
     expect(errors.map(String)).toContainEqual(expect.stringMatching(/wait for delivery/));
     expect(refused).toEqual([expect.stringMatching(/does not fit its schema/)]);
     session.conn.terminate();
-    await hub.close();
   });
 });
 
@@ -60,8 +59,8 @@ describe.each([
     ['bytes', /it has got bytes/, (room) => room.publish(new Uint8Array(2))],
     ['the text of an event', /write rooms\.emit\(/, (room) => room.publish(said)],
   ])('reaches nobody when it is %s', async (_, message, publish) => {
-    const { node, hub, room } = startRoom();
-    const { rooms, live } = startClient(node);
+    const { node, room } = startRoom();
+    const { rooms } = startClient(node);
     const loop = rooms.join('chat/main');
     await rooms.publish('chat/main', { text: '1' });
     const results = await Promise.allSettled([
@@ -75,9 +74,6 @@ describe.each([
     const late = startClient(node);
     const all = late.rooms.join('chat/main', { since: START });
     expect(await read(all, 4)).toEqual(['gap', '1', '2', '3']);
-    await live.close();
-    await late.live.close();
-    await hub.close();
   });
 
   it('is not checked by an asynchronous schema', async () => {
@@ -88,13 +84,11 @@ describe.each([
       { r: { mayJoin: true, mayPublish: true, schema } },
       { backplane: broker && memoryBackplane(broker) },
     );
-    const { rooms, live } = startClient(node);
+    const { rooms } = startClient(node);
     const loop = rooms.join('r');
     await expect(rooms.publish('r', 1)).rejects.toMatchObject({ code: -32_602 });
     await hub.room('r').publishJSON(2);
     expect(await nextOf(loop)).toMatchObject({ data: 2 });
-    await live.close();
-    await hub.close();
   });
 });
 
@@ -129,7 +123,7 @@ describe('a message that does not fit the schema of the client', () => {
     const warn = vi.spyOn(console, 'error').mockImplementation((text) => {
       reports.push(String(text));
     });
-    const { rooms, live, cut } = startClient(node);
+    const { rooms, cut } = startClient(node);
     const loop = rooms.join('chat/main');
     await expect.poll(() => hub.room('chat/main').members.size).toBe(1);
     const room = hub.room('chat/main');
@@ -145,8 +139,6 @@ describe('a message that does not fit the schema of the client', () => {
     expect(await read(loop, 1)).toEqual(['5']);
     expect(reports.filter((text) => text.includes('does not fit its schema'))).toHaveLength(1);
     warn.mockRestore();
-    await live.close();
-    await hub.close();
   });
 });
 
@@ -171,7 +163,6 @@ describe('info of a member', () => {
     expect(names).toEqual(['ann']);
     warn.mockRestore();
     await live.close();
-    await hub.close({ timeout: 1 });
   });
 });
 
@@ -261,7 +252,5 @@ describe('a gap', () => {
       'room.gap',
       3,
     ]);
-    await one.hub.close({ timeout: 1 });
-    await two.hub.close({ timeout: 1 });
   });
 });

@@ -2,13 +2,11 @@
 import { type Conn, connPair } from '@ws/conn';
 import { BackplaneError } from '@ws/hub';
 import { ReconnectingConn } from '@ws/reconnect';
-import { type RoomMessage, roomsOf } from '@ws/rpc/rooms';
+import { roomsOf } from '@ws/rpc/rooms';
 import { describe, expect, it, vi } from 'vitest';
 import { collectGarbage } from '../../../../tests/kit/heap.ts';
 import { internalsOfHub } from '../../src/hub.ts';
 import { read, startClient, startNode, turns } from './setup.ts';
-
-const FAST = { minDelay: 1, maxDelay: 1 };
 
 function heapNow(): number {
   collectGarbage();
@@ -40,13 +38,10 @@ describe('publish', () => {
     expect(
       messages.map(({ message }) => message.text()).filter((text) => text === kept[0]),
     ).toHaveLength(2);
-    await ann.live.close();
-    await bob.live.close();
-    await hub.close();
   });
 
   it('is never refused because its connection breaks', async () => {
-    const { node, hub } = startNode();
+    const { node } = startNode();
     const ann = startClient(node);
     const bob = startClient(node);
     const loop = bob.rooms.join('chat/main');
@@ -63,9 +58,6 @@ describe('publish', () => {
     }
     await Promise.all(published);
     expect(new Set(await read(loop, 61))).toEqual(new Set(['0', ...texts]));
-    await ann.live.close();
-    await bob.live.close();
-    await hub.close();
   });
 
   it('is sent again with its id while the room takes no messages, until its timeout', async () => {
@@ -124,25 +116,16 @@ describe('publish', () => {
   });
 
   it('rejects when the server closes the connection because of its size', async () => {
-    const { hub } = startNode();
-    let dials = 0;
-    const live = new ReconnectingConn(async () => {
-      dials++;
-      const [client, conn] = connPair({ readLimit: 4096, report: () => {} });
-      hub.add(conn as Conn<string>, { data: 'ann' });
-      return client;
-    }, FAST);
-    const rooms = roomsOf(live);
-    const loop = rooms.join('chat/main') as AsyncIterator<RoomMessage<{ text: string }>>;
+    const { node } = startNode();
+    const { rooms, conns } = startClient(node, 'ann', { readLimit: 4_096 });
+    const loop = rooms.join('chat/main');
     await rooms.publish('chat/main', { text: '1' });
     await expect(rooms.publish('chat/main', { text: '2'.repeat(5000) })).rejects.toMatchObject({
       closeCode: 1009,
     });
     await rooms.publish('chat/main', { text: '3' });
     expect(await read(loop, 2)).toEqual(['1', '3']);
-    expect(dials).toBe(2);
-    await live.close();
-    await hub.close();
+    expect(conns).toHaveLength(2);
   });
 
   it('is sent before a leave and a close that follow', async () => {
@@ -155,19 +138,16 @@ describe('publish', () => {
     await published;
     await live.close();
     expect((await hub.room('chat/main').history()).messages).toHaveLength(2);
-    await hub.close();
   });
 
   it('is not rejected by others that wait for the same connection', async () => {
-    const { node, hub } = startNode();
-    const { rooms, live } = startClient(node);
+    const { node } = startNode();
+    const { rooms } = startClient(node);
     void rooms.join('chat/main');
     // Calls hold 1 MiB: the others wait, and a loaded machine repeats some of them.
     const message = { text: 'x'.repeat(5_000) };
     const publish = () => rooms.publish('chat/main', message, { timeout: false });
     await Promise.all(Array.from({ length: 600 }, publish));
-    await live.close();
-    await hub.close();
   });
 
   it('leaves nothing behind when it is given up', async () => {

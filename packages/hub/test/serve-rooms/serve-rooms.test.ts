@@ -29,7 +29,6 @@ describe('a loop over a room', () => {
       expect(await read(loop, 1)).toEqual(['4']);
     await live.close();
     expect(await read(late, 1)).toEqual(['end']);
-    await hub.close();
   });
 
   it('begins with the next message while another loop gets those of the past', async () => {
@@ -65,7 +64,7 @@ describe('a loop over a room', () => {
   });
 
   it('has a gap after a break of a room without history', async () => {
-    const { node, hub } = startNode({ r: { schema: Text, mayJoin: true, mayPublish: true } });
+    const { node } = startNode({ r: { schema: Text, mayJoin: true, mayPublish: true } });
     const { rooms, live, cut } = startClient(node);
     const loop = rooms.join('r');
     await rooms.publish('r', { text: '1' });
@@ -73,14 +72,12 @@ describe('a loop over a room', () => {
     await new Promise((resolve) => live.on('open', () => resolve(undefined)));
     await rooms.publish('r', { text: '2' });
     expect(await read(loop as never, 3)).toEqual(['1', 'gap', '2']);
-    await live.close();
-    await hub.close();
   });
 
   it('ends with the error of a refusal, also after a break', async () => {
     let may = true;
-    const { node, hub } = startNode({ 'chat/*': { mayJoin: () => may } });
-    const { rooms, live, cut } = startClient(node);
+    const { node } = startNode({ 'chat/*': { mayJoin: () => may } });
+    const { rooms, cut } = startClient(node);
     const loop = rooms.join('chat/main');
     const other = rooms.join('private');
     await expect(other.next()).rejects.toMatchObject({ code: -32_001, message: 'room refused' });
@@ -89,14 +86,12 @@ describe('a loop over a room', () => {
     cut();
     await expect(nextOf(loop)).rejects.toBeInstanceOf(RpcError);
     expect(await loop.next()).toEqual({ done: true, value: undefined });
-    await live.close();
-    await hub.close();
   });
 
   it('ends with the error of a refusal after the server has ended the membership', async () => {
     const banned = new Set<string>();
     const { node, hub } = startNode({ 'chat/*': { mayJoin: ({ data }) => !banned.has(data) } });
-    const { rooms, live } = startClient(node);
+    const { rooms } = startClient(node);
     const loop = rooms.join('chat/main');
     await expect.poll(() => hub.room('chat/main').members.size).toBe(1);
     await hub.room('chat/main').publishJSON({ text: '1' });
@@ -107,14 +102,12 @@ describe('a loop over a room', () => {
     // A room without history.
     expect(await nextOf(loop)).toMatchObject({ kind: 'gap' });
     await expect(loop.next()).rejects.toMatchObject({ code: -32_001 });
-    await live.close();
-    await hub.close();
   });
 
   it('has no gap when its history has all, after a membership or a gap of the hub', async () => {
     const { node, hub } = startNode();
     const room = hub.room('chat/main');
-    const { rooms, live } = startClient(node);
+    const { rooms } = startClient(node);
     const loop = rooms.join('chat/main');
     await rooms.publish('chat/main', { text: '1' });
     const [session] = room.members;
@@ -125,27 +118,23 @@ describe('a loop over a room', () => {
     session!.send('{"jsonrpc":"2.0","method":"room.gap","params":{"room":"chat/main"}}');
     await room.publish('{"text":"3"}');
     expect(await read(loop, 1)).toEqual(['3']);
-    await live.close();
-    await hub.close();
   });
 
   it('has one gap when the membership ends and the history has not all', async () => {
     const { node, hub } = startNode({ 'chat/*': { history: { size: 1 }, mayJoin: true } });
     const room = hub.room('chat/main');
-    const { rooms, live } = startClient(node);
+    const { rooms } = startClient(node);
     const loop = rooms.join('chat/main');
     await expect.poll(() => room.members.size).toBe(1);
     await room.publish('{"text":"1"}');
     for (const session of room.members) session.leave('chat/main');
     for (const text of ['2', '3']) await room.publish(`{"text":"${text}"}`);
     expect(await read(loop, 3)).toEqual(['1', 'gap', '3']);
-    await live.close();
-    await hub.close();
   });
 
   it('leaves the room with the last loop', async () => {
     const { node, hub } = startNode();
-    const { rooms, live } = startClient(node);
+    const { rooms } = startClient(node);
     const loops = [rooms.join('chat/main'), rooms.join('chat/main')];
     await expect.poll(() => hub.room('chat/main').members.size).toBe(1);
     await loops[0]!.return!();
@@ -155,8 +144,6 @@ describe('a loop over a room', () => {
     await loops[1]!.return!();
     expect(await waiting).toEqual({ done: true, value: undefined });
     await expect.poll(() => hub.room('chat/main').members.size).toBe(0);
-    await live.close();
-    await hub.close();
   });
 
   it('joins and leaves again while the server is busy', async () => {
@@ -188,28 +175,24 @@ describe('a loop over a room', () => {
 
   it('has a gap when the history has not all that it did not take', async () => {
     const { node, hub } = startNode({ 'chat/*': { history: { size: 5 }, mayJoin: true } });
-    const { rooms, live } = startClient(node);
+    const { rooms } = startClient(node);
     const slow = rooms.join('chat/main');
     await expect.poll(() => hub.room('chat/main').members.size).toBe(1);
     for (let i = 0; i < 1_020; i++) await hub.room('chat/main').publish(`{"text":"${i}"}`);
     const items = await read(slow, 1_006);
     expect(items.slice(998)).toEqual(['998', '999', 'gap', '1015', '1016', '1017', '1018', '1019']);
-    await live.close();
-    await hub.close();
   });
 
   it('dials again with another ticket when its login has expired', async () => {
     const { node, hub } = startNode();
     const tickets = ['one', 'two'];
-    const { rooms, live } = startClient(node, () => tickets.shift()!);
+    const { rooms } = startClient(node, () => tickets.shift()!);
     const loop = rooms.join('chat/main');
     await rooms.publish('chat/main', { text: '1' });
     for (const session of hub.sessions.values()) void session.close(4401, 'expired');
     await hub.room('chat/main').publishJSON({ text: '2' });
     expect(await read(loop, 2)).toEqual(['1', '2']);
     expect([...hub.sessions.values()].map(({ data }) => data)).toEqual(['two']);
-    await live.close();
-    await hub.close();
   });
 
   it.each([
@@ -228,11 +211,9 @@ describe('a loop over a room', () => {
       (join: (...args: never[]) => unknown) => join('r' as never, { limit: 1 } as never),
     ],
   ])('refuses %s', async (_, call) => {
-    const { node, hub } = startNode();
-    const { rooms, live } = startClient(node);
+    const { node } = startNode();
+    const { rooms } = startClient(node);
     expect(() => call(rooms.join.bind(rooms) as never)).toThrow(TypeError);
-    await live.close();
-    await hub.close();
   });
 });
 
@@ -263,9 +244,6 @@ describe('members of a room', () => {
     expect(changes.map(({ joined }) => joined.size)).toEqual([1, 1]);
     expect(ann.rooms.members('chat/other').size).toBe(0);
     vi.useRealTimers();
-    await ann.live.close();
-    await bob.live.close();
-    await hub.close();
   });
 });
 
@@ -273,11 +251,11 @@ describe('members of a room on several nodes', () => {
   it('are complete once the node knows the others, without a change', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
     const broker = new MemoryBroker();
-    const { node, hub } = startNode(
+    const { node } = startNode(
       { 'chat/*': { mayJoin: true, presence: ({ data }) => data, members: true } },
       { backplane: memoryBackplane(broker) },
     );
-    const { rooms, live } = startClient(node);
+    const { rooms } = startClient(node);
     const changes: MembersChange[] = [];
     rooms.on('members', (_, change) => void changes.push(change));
     rooms.join('chat/main');
@@ -289,8 +267,6 @@ describe('members of a room on several nodes', () => {
     expect(members()).toMatchObject({ size: 1, count: 1, complete: true });
     expect(changes.map(({ left }) => left.size)).toEqual([0, 0]);
     vi.useRealTimers();
-    await live.close();
-    await hub.close();
   });
 });
 
@@ -320,7 +296,6 @@ describe('a client that reads slowly', () => {
     }
     expect(ids).toContain(1);
     await client.close();
-    await hub.close();
   });
 });
 
@@ -400,8 +375,5 @@ describe('rooms of two clients', () => {
     await ann.rooms.publish('chat/main', { text: '5' });
     expect(await read(loop, 3)).toEqual(['3', '4', '5']);
     expect(await read(other, 5)).toEqual(['1', '2', '3', '4', '5']);
-    await ann.live.close();
-    await bob.live.close();
-    await hub.close();
   });
 });

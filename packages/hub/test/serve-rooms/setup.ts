@@ -3,6 +3,7 @@ import type { HubOptions } from '@ws/hub';
 import { type RoomTable, serveRooms } from '@ws/hub/rooms';
 import { ReconnectingConn } from '@ws/reconnect';
 import { type RoomMessage, roomsOf } from '@ws/rpc/rooms';
+import { onTestFinished } from 'vitest';
 import { z } from 'zod';
 
 export const Text = z.object({ text: z.string() });
@@ -13,7 +14,7 @@ export const TABLE: RoomTable<string> = {
 
 type Node = ReturnType<typeof serveRooms<string>>;
 
-/** A server of rooms in this process, with what its hub reports. */
+/** A server of rooms in this process, with what its hub reports. It closes after the test. */
 export function startNode(
   table: RoomTable<string> = TABLE,
   hub: Omit<HubOptions<string>, 'rooms' | 'mayJoin' | 'overflow'> = {},
@@ -21,24 +22,33 @@ export function startNode(
   const node = serveRooms<string>(table, { hub });
   const errors: unknown[] = [];
   node.hub.on('error', (_, error) => void errors.push(error));
+  onTestFinished(async () => void (await node.hub.close({ timeout: 1 })));
   return { node, errors, hub: node.hub };
 }
 
-/** A client with connections that the test breaks. Its dials go to the node that `choose` returns. */
-export function startClient(choose: Node | (() => Node), data: string | (() => string) = 'ann') {
+/**
+ * A client with connections that the test breaks. Its dials go to the node that `choose` returns. It
+ * closes after the test.
+ */
+export function startClient(
+  choose: Node | (() => Node),
+  data: string | (() => string) = 'ann',
+  options: Parameters<typeof connPair>[0] = {},
+) {
   const conns: Conn[] = [];
   let isAway = false;
   const live = new ReconnectingConn(
     async () => {
       if (isAway) throw new Error('the node is away');
       const node = typeof choose === 'function' ? choose() : choose;
-      const [client, conn] = connPair({ report: () => {} });
+      const [client, conn] = connPair({ report: () => {}, ...options });
       conns.push(client);
       node.hub.add(conn as Conn<string>, { data: typeof data === 'string' ? data : data() });
       return client;
     },
     { minDelay: 1, maxDelay: 1 },
   );
+  onTestFinished(async () => void (await live.close()));
   const rooms = roomsOf(live, { schemas: { 'chat/*': Text } });
   const cut = (): void => conns.at(-1)!.terminate();
   /** The client is cut off, and comes back after `change`. */

@@ -2,9 +2,9 @@
 import { type Conn, connPair } from '@ws/conn';
 import type { RoomRules, RoomTable } from '@ws/hub/rooms';
 import { MemoryBroker, memoryBackplane } from '@ws/hub/testing';
-import { ReconnectingConn } from '@ws/reconnect';
+import {} from '@ws/reconnect';
 import { RpcError } from '@ws/rpc';
-import { type RoomMessage, roomsOf } from '@ws/rpc/rooms';
+import { type RoomMessage } from '@ws/rpc/rooms';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { internalsOfHub } from '../../src/hub.ts';
 import { startClient, startNode, startRaw, turns } from './setup.ts';
@@ -59,79 +59,63 @@ async function items(loop: Loop, count: number): Promise<string[]> {
   return got;
 }
 
+/** A loop that has got its first state and `live`, with its counter, server and client. */
+async function startLoop(more?: Partial<RoomRules<string>>) {
+  const counter = new Counter();
+  const started = startNode(counter.table(more));
+  const client = startClient(started.node);
+  const loop = client.rooms.join('board/7');
+  expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+  return { counter, ...started, ...client, loop };
+}
+
 describe('a loop over a room with a state', () => {
   it('begins with the state, then gets what follows, and live once after the join', async () => {
     const counter = new Counter();
     const { node, hub } = startNode(counter.table());
     await counter.add(hub);
-    const { rooms, live } = startClient(node);
+    const { rooms } = startClient(node);
     const loop = rooms.join('board/7');
     expect(await items(loop, 2)).toEqual(['state 1', 'live']);
     expect(counter.signals).toMatchObject([{ aborted: false }]);
     await counter.add(hub);
     expect(await items(loop, 1)).toEqual(['2']);
-    await live.close();
-    await hub.close();
   });
 
   it('misses nothing that is published while the state is read', async () => {
     const counter = new Counter();
     const { node, hub } = startNode(counter.table());
     counter.before = () => counter.add(hub);
-    const { rooms, live } = startClient(node);
+    const { rooms } = startClient(node);
     expect(await items(rooms.join('board/7'), 3)).toEqual(['state 0', '1', 'live']);
-    await live.close();
-    await hub.close();
   });
 
   it('gets no state after a break whose messages the history has', async () => {
-    const counter = new Counter();
-    const { node, hub } = startNode(counter.table());
-    const { rooms, live, cut } = startClient(node);
-    const loop = rooms.join('board/7');
-    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    const { counter, hub, cut, loop } = await startLoop();
     cut();
     await counter.add(hub);
     expect(await items(loop, 2)).toEqual(['1', 'live']);
     expect(counter.calls).toBe(1);
-    await live.close();
-    await hub.close();
   });
 
   it('gets a state, and no gap, when the history lacks messages', async () => {
-    const counter = new Counter();
-    const { node, hub } = startNode(counter.table({ history: { size: 2 } }));
-    const { rooms, live, away } = startClient(node);
-    const loop = rooms.join('board/7');
-    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    const { counter, hub, away, loop } = await startLoop({ history: { size: 2 } });
     await away(() => counter.addMany(4, hub));
     expect(await items(loop, 2)).toEqual(['state 4', 'live']);
-    await live.close();
-    await hub.close();
   });
 
   it('drops what waits in it when a state comes', async () => {
-    const counter = new Counter();
-    const { node, hub } = startNode(counter.table({ history: { size: 2 } }));
-    const { rooms, live, away } = startClient(node);
-    const loop = rooms.join('board/7');
-    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    const { counter, hub, away, loop } = await startLoop({ history: { size: 2 } });
     await counter.add(hub);
     await turns();
     await away(() => counter.addMany(4, hub));
     await expect.poll(() => counter.calls).toBe(2);
     await turns();
     expect(await items(loop, 2)).toEqual(['state 5', 'live']);
-    await live.close();
-    await hub.close();
   });
 
   it('gets the state of another loop that has asked for one', async () => {
-    const counter = new Counter();
-    const { node, hub } = startNode(counter.table());
-    const { rooms, live } = startClient(node);
-    const loop = rooms.join('board/7');
-    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    const { counter, hub, rooms, loop } = await startLoop();
     await counter.add(hub);
     expect(await items(loop, 1)).toEqual(['1']);
     const other = rooms.join('board/7');
@@ -139,16 +123,10 @@ describe('a loop over a room with a state', () => {
     expect(await items(loop, 2)).toEqual(['state 1', 'live']);
     await counter.add(hub);
     expect([await items(loop, 1), await items(other, 1)]).toEqual([['2'], ['2']]);
-    await live.close();
-    await hub.close();
   });
 
   it('gets its messages while a later loop waits for a state, also after a break', async () => {
-    const counter = new Counter();
-    const { node, hub } = startNode(counter.table());
-    const { rooms, live, cut } = startClient(node);
-    const loop = rooms.join('board/7');
-    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    const { counter, hub, rooms, cut, loop } = await startLoop();
     counter.before = () => {
       throw new Error('the database is away');
     };
@@ -162,16 +140,10 @@ describe('a loop over a room with a state', () => {
     counter.before = () => {};
     expect(await late).toEqual(['state 2', 'live']);
     expect(await items(loop, 2)).toEqual(['state 2', 'live']);
-    await live.close();
-    await hub.close();
   });
 
   it('gets a repetition once, also when a state comes between', async () => {
-    const counter = new Counter();
-    const { node, hub } = startNode(counter.table({ history: { size: 2 } }));
-    const { rooms, live, away } = startClient(node);
-    const loop = rooms.join('board/7');
-    expect(await items(loop, 2)).toEqual(['state 0', 'live']);
+    const { counter, node, hub, away, loop } = await startLoop({ history: { size: 2 } });
     const { ask } = startRaw(node);
     await ask('room.join', { room: 'board/7' });
     const publish = () =>
@@ -183,19 +155,15 @@ describe('a loop over a room with a state', () => {
     await publish();
     await counter.add(hub);
     expect(await items(loop, 1)).toEqual(['4']);
-    await live.close();
-    await hub.close({ timeout: 1 });
   });
 
   it('has its own copy of the state, which the application may change', async () => {
-    const { node, hub } = startNode(new Counter().table());
-    const { rooms, live } = startClient(node);
+    const { node } = startNode(new Counter().table());
+    const { rooms } = startClient(node);
     const [one, two] = [rooms.join('board/7'), rooms.join('board/7')];
     const { value } = await one.next();
     (value.data as { value: number }).value = 5;
     expect(await items(two, 1)).toEqual(['state 0']);
-    await live.close();
-    await hub.close();
   });
 
   it('has a gap when a server without state takes over, also one whose history is complete', async () => {
@@ -278,14 +246,12 @@ describe('a loop over a room with a state', () => {
     const warn = vi.spyOn(console, 'error').mockImplementation(() => {});
     const counter = new Counter();
     const { node, hub } = startNode({ 'chat/*': counter.table()['board/*']! });
-    const { rooms, live } = startClient(node);
+    const { rooms } = startClient(node);
     const loop = rooms.join('chat/main');
     expect(await items(loop as never, 2)).toEqual(['state 0', 'live']);
     await counter.add(hub, 'chat/main');
     expect(await items(loop as never, 2)).toEqual(['state 1', 'live']);
     warn.mockRestore();
-    await live.close();
-    await hub.close();
   });
 
   it('asks for a state once a second for messages that do not fit its schema', async () => {
@@ -308,7 +274,6 @@ describe('a loop over a room with a state', () => {
     vi.useRealTimers();
     await live.close();
     expect(await read).toContain('end');
-    await hub.close();
   });
 
   it('ends with the RpcError that state throws', async () => {
@@ -320,25 +285,21 @@ describe('a loop over a room with a state', () => {
     const entered: string[] = [];
     hub.on('entered', () => void entered.push('entered'));
     hub.on('left', () => void entered.push('left'));
-    const { rooms, live } = startClient(node);
+    const { rooms } = startClient(node);
     await expect(rooms.join('board/7').next()).rejects.toMatchObject({ code: -32_050 });
     expect(entered).toEqual([]);
     expect(hub.room('board/7').members.size).toBe(0);
-    await live.close();
-    await hub.close();
   });
 
   it('asks again when state fails', async () => {
     const counter = new Counter();
-    const { node, hub, errors } = startNode(counter.table());
+    const { node, errors } = startNode(counter.table());
     counter.before = () => {
       if (counter.calls < 2) throw new Error('the database is away');
     };
-    const { rooms, live } = startClient(node);
+    const { rooms } = startClient(node);
     expect(await items(rooms.join('board/7'), 2)).toEqual(['state 0', 'live']);
     expect(errors.map(String)).toContainEqual(expect.stringMatching(/the database is away/));
-    await live.close();
-    await hub.close();
   });
 
   it.each([
@@ -346,12 +307,11 @@ describe('a loop over a room with a state', () => {
     ['undefined', () => undefined],
     ['more than 1 MiB', () => 'x'.repeat(1_048_577)],
   ])('gets no state that is %s', async (_, state) => {
-    const { node, hub, errors } = startNode({ r: { history: true, mayJoin: true, state } });
+    const { node, errors } = startNode({ r: { history: true, mayJoin: true, state } });
     const { ask } = startRaw(node);
     const { error } = await ask('room.join', { room: 'r' });
     expect(error).toMatchObject({ code: -32_000 });
     expect(errors.length).toBeGreaterThan(0);
-    await hub.close({ timeout: 1 });
   });
 });
 
@@ -375,7 +335,6 @@ describe('the joins of a room with a state', () => {
       expect(events.map(({ method }) => method)).toEqual(['room.state', 'room.message']);
     }
     expect(counter.calls).toBe(1);
-    await hub.close({ timeout: 1 });
   });
 
   it('call state once or twice for 1,000 of them within 50 ms', async () => {
@@ -390,7 +349,6 @@ describe('the joins of a room with a state', () => {
       expect(answer).toMatchObject({ result: { complete: true, state: true } });
     }
     expect(counter.calls).toBeLessThanOrEqual(2);
-    await hub.close({ timeout: 1 });
   });
 
   it('hold few states for a client that does not read', async () => {
@@ -414,22 +372,19 @@ describe('the joins of a room with a state', () => {
       if (params?.room !== undefined) rooms.add(params.room);
     }
     expect(Math.max(...calls.values())).toBeLessThanOrEqual(2);
-    await hub.close({ timeout: 1 });
   });
 
   it('of other keys do not wait for states that hang, nor those of other rooms for one', async () => {
     const state = (room: string): unknown => (room < 'b' ? new Promise(() => {}) : room);
     const rules = { history: true, mayJoin: true };
-    const { node, hub } = startNode({
+    const { node } = startNode({
       'a/*': { ...rules, state: (room) => state(room) },
       '*': { ...rules, state: (room) => state(room) },
     });
-    const { rooms, live } = startClient(node);
+    const { rooms } = startClient(node);
     for (let i = 0; i < 40; i++) void rooms.join(`a/${i}`).next();
     void rooms.join('a').next();
     expect((await rooms.join('b').next()).value).toMatchObject({ kind: 'state', data: 'b' });
-    await live.close();
-    await hub.close({ timeout: 1 });
   });
 
   it('are refused when the history does not reach back to three states', async () => {
@@ -442,14 +397,13 @@ describe('the joins of a room with a state', () => {
     expect((await ask('room.join', { room: 'board/7' })).error).toMatchObject({ code: -32_000 });
     expect(counter.calls).toBe(3);
     expect(hub.room('board/7').members.size).toBe(0);
-    await hub.close({ timeout: 1 });
   });
 
   it('abort the signal when none waits, and end after 10 s', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
     const counter = new Counter();
     counter.before = () => new Promise(() => {});
-    const { node, hub } = startNode(counter.table());
+    const { node } = startNode(counter.table());
     const one = startRaw(node);
     void one.send('room.join', { room: 'board/7' }, 1);
     await turns();
@@ -475,7 +429,6 @@ describe('the joins of a room with a state', () => {
     expect((await joined).error).toMatchObject({ code: -32_000 });
     expect(counter.signals[1]!.aborted).toBe(true);
     vi.useRealTimers();
-    await hub.close({ timeout: 1 });
   });
 });
 
@@ -502,7 +455,6 @@ describe('a member of a room with a state', () => {
     expect((await next())['method']).toBe('room.members');
     const [present] = hub.room('board/7').presence.values();
     expect(present!.info).toEqual({ name: 'other' });
-    await hub.close({ timeout: 1 });
   });
 
   it('gets nothing when its membership has ended meanwhile', async () => {
@@ -510,7 +462,7 @@ describe('a member of a room with a state', () => {
     let open = (): void => {};
     const opened = new Promise<void>((resolve) => (open = resolve));
     counter.before = () => opened;
-    const { node, hub } = startNode(counter.table());
+    const { node } = startNode(counter.table());
     const { session, next, send } = startRaw(node);
     await send('room.join', { room: 'board/7' }, 1);
     await turns();
@@ -518,7 +470,6 @@ describe('a member of a room with a state', () => {
     open();
     await turns();
     expect(await next()).toMatchObject({ id: 1, error: { code: -32_000 } });
-    await hub.close({ timeout: 1 });
   });
 
   it('gets a state without a position while the engine is away, then another one', async () => {
@@ -529,7 +480,7 @@ describe('a member of a room with a state', () => {
     await counter.add(hub);
     broker.disconnect();
     await turns();
-    const { rooms, live } = startClient(node);
+    const { rooms } = startClient(node);
     const loop = rooms.join('board/7');
     const { value } = await loop.next();
     expect(value).toEqual({ kind: 'state', data: { value: 1 }, position: undefined });
@@ -537,8 +488,6 @@ describe('a member of a room with a state', () => {
     expect(await items(loop, 2)).toEqual(['state 1', 'live']);
     await counter.add(hub);
     expect(await items(loop, 1)).toEqual(['2']);
-    await live.close();
-    await hub.close();
   });
 });
 
@@ -546,18 +495,10 @@ describe('a client whose readLimit is short', () => {
   /** It is a member of `other` when it joins `board/7`. */
   const start = async (more: Partial<RoomRules<string>>) => {
     const table = new Counter().table(more);
-    const { hub } = startNode({ ...table, other: { mayJoin: true, history: true } });
-    const live = new ReconnectingConn(
-      async () => {
-        const [client, conn] = connPair({ readLimit: 1_000, report: () => {} });
-        hub.add(conn as Conn<string>, { data: 'ann' });
-        return client;
-      },
-      { minDelay: 1, maxDelay: 1 },
-    );
-    const rooms = roomsOf(live);
+    const { node, hub } = startNode({ ...table, other: { mayJoin: true, history: true } });
+    const { rooms } = startClient(node, 'ann', { readLimit: 1_000 });
     expect(await items(rooms.join('other'), 1)).toEqual(['live']);
-    return { hub, live, loop: rooms.join('board/7') };
+    return { hub, loop: rooms.join('board/7') };
   };
 
   it('joins a room while another one has messages that are too long', async () => {
@@ -567,17 +508,13 @@ describe('a client whose readLimit is short', () => {
       await turns();
       return true;
     };
-    const { hub, live, loop } = await start({ mayJoin });
+    const { hub, loop } = await start({ mayJoin });
     expect(await items(loop, 2)).toEqual(['state 0', 'live']);
-    await live.close();
-    await hub.close({ timeout: 1 });
   });
 
   it('ends the loop of a state that is too long', async () => {
-    const { hub, live, loop } = await start({ state: () => 'x'.repeat(2_000) });
+    const { loop } = await start({ state: () => 'x'.repeat(2_000) });
     await expect(loop.next()).rejects.toMatchObject({ closeCode: 1009 });
-    await live.close();
-    await hub.close({ timeout: 1 });
   });
 });
 

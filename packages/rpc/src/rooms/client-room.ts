@@ -55,7 +55,7 @@ export class ClientRoom {
   /** Ends the join that is not answered. */
   #joinControl: AbortController | undefined;
   readonly #delays = new Delays();
-  /** Ends a wait before the next join. */
+  /** Ends a {@link #pause}. */
   #wake: (() => void) | undefined;
   /** Whether the room has a state, by the last join; undefined before the first. */
   hasState: boolean | undefined;
@@ -271,8 +271,18 @@ export class ClientRoom {
     while (conn !== undefined && conn === this.#rooms.conn) {
       const left = this.#rooms.server['room.leave']({ room: this.name }, { timeout: false });
       if (!isLater(await left.catch((error: unknown) => error))) return;
-      await new Promise<void>((done) => void delays.wait(done));
+      await this.#pause(delays);
     }
+  }
+
+  /** Waits before a request is sent again. */
+  async #pause(delays: Delays): Promise<void> {
+    const over = new Deferred<void>();
+    this.#wake = () => over.resolve();
+    const stop = delays.wait(this.#wake);
+    await over.promise;
+    this.#wake = undefined;
+    stop();
   }
 
   async #tryJoin(conn: ConnLike): Promise<void> {
@@ -281,12 +291,7 @@ export class ClientRoom {
     if (await (isCautious ? this.#rooms.oneByOne(join) : join())) return;
     // The server, or this end, could not serve it.
     this.#isDue = true;
-    const waited = new Deferred<void>();
-    const stop = this.#delays.wait(() => waited.resolve());
-    this.#wake = () => waited.resolve();
-    await waited.promise;
-    this.#wake = undefined;
-    stop();
+    await this.#pause(this.#delays);
   }
 
   /**

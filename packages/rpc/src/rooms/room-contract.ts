@@ -48,23 +48,9 @@ export interface JoinAnswer {
   readonly state?: boolean | undefined;
 }
 
-interface RoomName {
-  readonly room: string;
-}
-
-interface JoinInput extends RoomName {
-  readonly since?: Position | undefined;
-  /** Without `since`: the number of kept messages to send first. Default: 0. */
-  readonly last?: number | undefined;
-}
-
-interface PublishInput extends RoomName {
-  readonly id: string;
-  readonly data: unknown;
-}
-
 /** A message of a room, on the wire. */
-export interface WireRoomMessage extends RoomName {
+export interface WireRoomMessage {
+  readonly room: string;
   /** Undefined for a message that the server has published. */
   readonly id?: string | undefined;
   /** Its publisher, by the option `stamp` of the server. */
@@ -74,14 +60,16 @@ export interface WireRoomMessage extends RoomName {
 }
 
 /** The state of a room, in what a join sends. */
-export interface WireState extends RoomName {
+export interface WireState {
+  readonly room: string;
   /** The messages after this one follow. */
   readonly position?: Position | undefined;
   readonly data: unknown;
 }
 
 /** Messages of a room may be missing. */
-export interface WireGap extends RoomName {
+export interface WireGap {
+  readonly room: string;
   /** They came after this one. Undefined: any. */
   readonly position?: Position | undefined;
   /** The gap is in what a join sends. */
@@ -99,7 +87,8 @@ export interface RoomMember<Info = unknown> {
 }
 
 /** The members of a room: all, or the changes. For too many members only their number. */
-export interface WireMembers extends RoomName {
+export interface WireMembers {
+  readonly room: string;
   readonly count: number;
   readonly complete: boolean;
   /** All members. */
@@ -113,21 +102,31 @@ type Typed<T> = StandardSchema<T> & {
   readonly '~standard': { readonly types?: { readonly input: T; readonly output: T } | undefined };
 };
 
-type Fields = Readonly<Record<string, unknown>>;
+type Fits = (value: unknown) => boolean;
 
-function schema<T>(expected: string, fits: (fields: Fields) => boolean): Typed<T> {
-  const validate = (value: unknown): { value: T } | { issues: { message: string }[] } =>
-    fits(Object(value) as Fields)
-      ? { value: value as T }
+/**
+ * A schema of objects with these fields.
+ *
+ * @param expected - Describes the objects, for the error.
+ */
+// oxlint-disable-next-line typescript/no-explicit-any -- `RoomMethods` and `RoomEvents` have its type
+function schema(expected: string, fields: Readonly<Record<string, Fits>>): Typed<any> {
+  const checks = Object.entries(fields);
+  const validate = (value: unknown): { value: unknown } | { issues: { message: string }[] } =>
+    checks.every(([name, fits]) => fits(Object(value)[name]))
+      ? { value }
       : { issues: [{ message: `expected ${expected}` }] };
   return { '~standard': { version: 1, vendor: '@ws/rpc', validate } };
 }
 
-const isText = (value: unknown): boolean => typeof value === 'string';
-const isOptional = (value: unknown, fits: (value: unknown) => boolean): boolean =>
-  value === undefined || fits(value);
-
-const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
+const optional =
+  (fits: Fits): Fits =>
+  (value) =>
+    value === undefined || fits(value);
+const isText: Fits = (value) => typeof value === 'string';
+const isBoolean: Fits = (value) => typeof value === 'boolean';
+const isObject: Fits = (value) => typeof value === 'object' && value !== null;
+const isDefined: Fits = (value) => value !== undefined;
 
 /**
  * Bound of the characters of an epoch. A server keeps the epoch of a join until its room has a
@@ -153,43 +152,50 @@ export function isLast(value: unknown): value is number {
 /** At least 128 bits in base64url or hexadecimal, with hyphens or without. */
 const ID = /^[\w-]{22,36}$/;
 
-const nothing: Typed<undefined | null> = /* @__PURE__ */ schema('nothing', () => true);
+const isId: Fits = (value) => isText(value) && ID.test(value as string);
+
+const nothing: Typed<undefined | null> = /* @__PURE__ */ schema('nothing', {});
 
 /** The methods of a server of rooms. */
 export type RoomMethods = {
-  readonly 'room.join': Method<Typed<JoinInput>, Typed<JoinAnswer>>;
-  readonly 'room.leave': Method<Typed<RoomName>, Typed<undefined | null>>;
-  readonly 'room.publish': Method<Typed<PublishInput>, Typed<undefined | null>>;
+  readonly 'room.join': Method<
+    Typed<{
+      readonly room: string;
+      readonly since?: Position | undefined;
+      /** Without `since`: the number of kept messages to send first. Default: 0. */
+      readonly last?: number | undefined;
+    }>,
+    Typed<JoinAnswer>
+  >;
+  readonly 'room.leave': Method<Typed<{ readonly room: string }>, Typed<undefined | null>>;
+  readonly 'room.publish': Method<
+    Typed<{ readonly room: string; readonly id: string; readonly data: unknown }>,
+    Typed<undefined | null>
+  >;
 };
 
 const SERVER: RoomMethods = /* @__PURE__ */ Object.freeze({
   'room.join': atOnce(
     method(
-      schema<JoinInput>(
-        '{ room: string, since?: { epoch: string, offset: number }, last?: 1 to 1000 }',
-        ({ room, since, last }) =>
-          isText(room) && isOptional(since, isPosition) && isOptional(last, isLast),
-      ),
-      schema<JoinAnswer>(
+      schema('{ room: string, since?: { epoch: string, offset: number }, last?: 1 to 1000 }', {
+        room: isText,
+        since: optional(isPosition),
+        last: optional(isLast),
+      }),
+      schema(
         '{ complete: boolean, missed: number, position?: { epoch, offset }, members?: boolean }',
-        ({ complete, position }) =>
-          typeof complete === 'boolean' && isOptional(position, isPosition),
+        { complete: isBoolean, position: optional(isPosition) },
       ),
     ),
   ),
-  'room.leave': atOnce(
-    method(
-      schema<RoomName>('{ room: string }', ({ room }) => isText(room)),
-      nothing,
-    ),
-  ),
+  'room.leave': atOnce(method(schema('{ room: string }', { room: isText }), nothing)),
   'room.publish': atOnce(
     method(
-      schema<PublishInput>(
-        '{ room: string, id: string, data }, with an id of 22 to 36 random A-Z a-z 0-9 _ -',
-        ({ room, id, data }) =>
-          isText(room) && isText(id) && ID.test(id as string) && data !== undefined,
-      ),
+      schema('{ room: string, id: string, data }, with an id of 22 to 36 random A-Z a-z 0-9 _ -', {
+        room: isText,
+        id: isId,
+        data: isDefined,
+      }),
       nothing,
     ),
   ),
@@ -203,46 +209,34 @@ export type RoomEvents = {
   readonly 'room.members': Event<Typed<WireMembers>>;
 };
 
+/** A place in the history of a room. */
+const PLACE = { room: isText, position: optional(isPosition) };
+
 const CLIENT: RoomEvents = /* @__PURE__ */ Object.freeze({
   'room.message': atOnce(
     event(
-      schema<WireRoomMessage>(
-        '{ room: string, position?, id?: string, data }',
-        ({ room, id, position, data }) =>
-          isText(room) &&
-          isOptional(id, isText) &&
-          isOptional(position, isPosition) &&
-          data !== undefined,
-      ),
+      schema('{ room: string, position?, id?: string, data }', {
+        ...PLACE,
+        id: optional(isText),
+        data: isDefined,
+      }),
     ),
   ),
   'room.state': atOnce(
-    event(
-      schema<WireState>(
-        '{ room: string, position?, data }',
-        ({ room, position, data }) =>
-          isText(room) && isOptional(position, isPosition) && data !== undefined,
-      ),
-    ),
+    event(schema('{ room: string, position?, data }', { ...PLACE, data: isDefined })),
   ),
-  'room.gap': atOnce(
-    event(
-      schema<WireGap>(
-        '{ room: string, position?, joining?: boolean }',
-        ({ room, position }) => isText(room) && isOptional(position, isPosition),
-      ),
-    ),
-  ),
+  'room.gap': atOnce(event(schema('{ room: string, position?, joining?: boolean }', PLACE))),
   'room.members': atOnce(
     event(
-      schema<WireMembers>(
+      schema(
         '{ room: string, count: number, complete: boolean, members?, shown?, left?: string[] }',
-        ({ room, count, members, shown, left }) =>
-          isText(room) &&
-          Number.isSafeInteger(count) &&
-          isOptional(members, isObject) &&
-          isOptional(shown, isObject) &&
-          isOptional(left, Array.isArray),
+        {
+          room: isText,
+          count: Number.isSafeInteger,
+          members: optional(isObject),
+          shown: optional(isObject),
+          left: optional(Array.isArray),
+        },
       ),
     ),
   ),

@@ -1,6 +1,6 @@
 import type { StandardSchema } from '@ws/conn';
 import { Deferred, markHandled } from '@ws/conn/internal';
-import { check, misfit } from '../schema.ts';
+import { check, valueOf } from '../schema.ts';
 import type { ClientRoom } from './client-room.ts';
 import type { JoinAnswer, JoinOptions, Position } from './room-contract.ts';
 import type { KeySchemas } from './room-schemas.ts';
@@ -40,17 +40,12 @@ export type RoomMessage<Data, State = unknown> =
     };
 
 /** A message that has arrived. */
-export interface Arrived {
-  readonly kind: 'message';
-  readonly data: unknown;
-  readonly id: string | undefined;
-  readonly from: unknown;
-  readonly position: Position | undefined;
+export type Arrived = Extract<RoomMessage<unknown>, { readonly kind: 'message' }> & {
   /** Characters of its data in JSON. */
   readonly size: number;
   /** Of its data in JSON. */
   readonly hash: number;
-}
+};
 
 /** Bounds of the messages that wait for one loop, in number and in characters of data. */
 const MAX_MESSAGES = 1_000;
@@ -275,7 +270,7 @@ export class RoomLoop implements AsyncIterableIterator<RoomMessage<unknown>> {
     return place;
   }
 
-  /** Says that messages may be missing after those that wait. */
+  /** Messages may be missing after the waiting items. */
   gap(): void {
     if (this.#end !== undefined) return;
     if (this.#room.hasState === true) return this.#needState();
@@ -490,10 +485,7 @@ async function fitted(
   given: unknown,
   what: string,
 ): Promise<unknown> {
-  if (schema === undefined) return given;
-  const { value, issues } = await check(schema, given);
-  if (issues === undefined) return value;
-  throw misfit(`${what} does not fit its schema`, issues);
+  return schema === undefined ? given : valueOf(await check(schema, given), what);
 }
 
 function isSame(one: Position | undefined, two: Position | undefined): boolean {

@@ -91,17 +91,16 @@ export function fitting(
   if (info === undefined) return event;
   const left = [...(event.left ?? [])];
   const fit = (members: WireMembers['members']): typeof members => {
-    if (members === undefined) return undefined;
-    const entries: [string, RoomMember][] = [];
-    for (const [key, member] of Object.entries(members)) {
+    const fits: Record<string, RoomMember> = Object.create(null);
+    for (const [key, member] of Object.entries(members ?? {})) {
       try {
-        entries.push([key, { ...member, info: checkNow(info, member.info, 'info') }]);
+        fits[key] = { ...member, info: checkNow(info, member.info, 'info') };
       } catch (error) {
         left.push(key);
         misfit(error);
       }
     }
-    return Object.fromEntries(entries);
+    return members && fits;
   };
   return { ...event, members: fit(event.members), shown: fit(event.shown), left };
 }

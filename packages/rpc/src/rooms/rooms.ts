@@ -391,10 +391,9 @@ function checkName(owner: string, room: unknown): void {
   throw new TypeError(`${owner}: a name of a room has 1 to ${MAX_NAME} bytes, got ${bytes}`);
 }
 
-/** 128 random bits in base64url. */
+/** 128 random bits in hexadecimal. */
 function randomId(): string {
   const words = new Int32Array(4);
   portablePlatform.randomFill(words);
-  const text = btoa(String.fromCharCode(...new Uint8Array(words.buffer)));
-  return text.slice(0, 22).replaceAll('+', '-').replaceAll('/', '_');
+  return Array.from(words, (word) => (word >>> 0).toString(16).padStart(8, '0')).join('');
 }

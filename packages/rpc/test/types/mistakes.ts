@@ -128,10 +128,216 @@ const NO_JSON: readonly (readonly [schema: string, type: string])[] = [
 
 type Mistake = readonly [title: string, code: string, message: RegExp];
 
-/** A call without the property `name`. */
-function missing(title: string, code: string, name: string): Mistake {
-  return [title, code, new RegExp(`Property '${name}' is missing in type`)];
-}
+/** Of each mistake its title, its code, and a pattern of what the compiler says. */
+const PROGRAMS = String.raw`
+an answer with a Date beside keys that are unknown
+  method(z.undefined(), z.object({ a: z.array(z.looseObject({ at: z.date() })) }));
+  -> JSON has no.*Date
+an answer that is a class
+  method(z.undefined(), z.custom<abstract new () => object>());
+  -> JSON has no.*new \(\) => object
+an answer that becomes a Map
+  method(z.undefined(), z.string().transform((text) => new Map([[text, 1]])));
+  -> JSON has no.*Map
+a missing handler
+  chat.serve({ say, count });
+  -> Property 'typing' is missing in type
+a missing handler of a client
+  chat.connect(conn, { said: () => {} });
+  -> Property 'confirm' is missing in type
+a missing handler of a hub
+  chat.listener({ say, typing });
+  -> Property 'count' is missing in type
+a contract of rooms without handlers
+  serveRooms({}, { contract: chat });
+  -> Property 'handlers' is missing in type
+a contract of a client of rooms without handlers
+  roomsOf(live, { contract: chat });
+  -> Property 'handlers' is missing in type
+a missing handler of a client of rooms
+  roomsOf(live, { contract: chat, handlers: { said: () => {} } });
+  -> Property 'confirm' is missing in type
+info of another type
+  const infos = roomsOf(live, { schemas: { 'chat/*': { info: z.object({ name: z.string() }) } } }); for (const { info } of infos.members('chat/a').values()) info.nme;
+  -> Property 'nme' does not exist on type '\{ name: string; \}'
+an event of another type in a room
+  await serveRooms({}, { contract: chat, handlers: { say, count, typing } }).emit('r', chat.client.said, { text: 1 });
+  -> Type 'number' is not assignable to type 'string'
+a handler of no method
+  chat.serve({ say, count, typing, sya: say });
+  -> 'sya' does not exist in type 'Handlers<
+a handler of the other end
+  chat.connect(conn, { ...client, say });
+  -> 'say' does not exist in type 'Handlers<
+an answer of another type
+  chat.serve({ say: () => ({ at: 'now' }), count, typing });
+  -> Type 'string' is not assignable to type 'number'
+an answer without a key
+  chat.serve({ say: () => ({}), count, typing });
+  -> Type '\{\}' is not assignable to type '(?:PromiseLike<)?\{ at: number; \}
+no answer
+  chat.serve({ say: () => {}, count, typing });
+  -> Type 'void' is not assignable to type '(?:PromiseLike<)?\{ at: number; \}
+a promise of another answer
+  chat.serve({ say: async () => 1, count, typing });
+  -> Type 'Promise<number>' is not assignable to type '(?:PromiseLike<)?\{ at: number; \}
+an input of another type
+  await chat.connect(conn, client).say({ text: 1 });
+  -> Type 'number' is not assignable to type 'string'
+an input without a key
+  await chat.connect(conn, client).say({});
+  -> Property 'text' is missing in type '\{\}'
+an input with another key
+  await chat.connect(conn, client).say({ text: '', to: 1 });
+  -> 'to' does not exist in type '\{ text: string; \}'
+no input
+  await chat.connect(conn, client).say();
+  -> Expected 1-2 arguments, but got 0
+the output of a schema as its input
+  await chat.connect(conn, client).count(3);
+  -> Argument of type 'number' is not assignable to parameter of type 'string'
+a key that an input does not have
+  chat.serve({ say: ({ to }) => ({ at: to }), count, typing });
+  -> Property 'to' does not exist on type '\{ text: string; \}'
+a key that an answer does not have
+  (await chat.connect(conn, client).say({ text: '' })).on;
+  -> Property 'on' does not exist on type '\{ at: number; \}'
+a call of a method of this end
+  await chat.connect(conn, client).confirm({ question: '' });
+  -> Property 'confirm' does not exist on type 'Peer<
+a call of a method of the other end
+  await chat.peer(session).say({ text: '' });
+  -> Property 'say' does not exist on type 'Peer<
+a call of an unknown method
+  await chat.peer(session).nothing();
+  -> Property 'nothing' does not exist on type 'Peer<
+an answer to an event
+  const x: number = await chat.peer(session).said({ text: '' }); void x;
+  -> Type 'void' is not assignable to type 'number'
+an event of another type
+  chat.client.said.encode({ text: 1 });
+  -> Type 'number' is not assignable to type 'string'
+encode of a method
+  chat.client.confirm.encode({ question: '' });
+  -> Property 'encode' does not exist on type 'MethodDefinition<
+an option that a call does not have
+  await chat.connect(conn, client).say({ text: '' }, { timeOut: 1 });
+  -> 'timeOut' does not exist in type 'CallOptions'. Did you mean to write 'timeout'
+a timeout that is no number
+  await chat.connect(conn, client).say({ text: '' }, { timeout: '1 s' });
+  -> Type 'string' is not assignable to type 'number \| false \| undefined'
+auth of another type
+  chat.serve<{ user: string }>({ say: (_, { auth }) => ({ at: auth.age }), count, typing });
+  -> Property 'age' does not exist on type '\{ user: string; \}'
+a session in serve
+  chat.serve({ say: (_, { session }) => ({ at: session.x }), count, typing });
+  -> Property 'session' does not exist on type 'ServerHandlerContext<
+a definition that is none
+  contract({ server: { a: z.string() } });
+  -> Type 'ZodString' is not assignable to type '(?:Event<any> \| )?Method<any, any>
+a schema that is none
+  method(z.string(), Number);
+  -> '~standard'' is missing in type 'NumberConstructor'
+a connection that is none
+  chat.connect({}, client);
+  -> Argument of type '\{\}' is not assignable to parameter of type '(?:ConnLike|ReconnectingConnLike) 
+an error without a code
+  throw new RpcError('not found');
+  -> Expected 2-3 arguments, but got 1
+the handlers of the other end
+  chat.serve(client);
+  -> missing the following properties from type 'Handlers<.*: say, count, typing
+a contract of other names
+  chat.peer(session) satisfies ReturnType<typeof chat.connect>;
+  -> missing the following properties from type 'Peer<.*: say, count, typing
+a merge with what is no contract
+  contract({ server: {} }, { server: {}, client: {} });
+  -> missing the following properties from type 'Contract<
+a promise for a stream
+  agent.serve({ ask, ticks: async () => ['1'] });
+  -> asyncIterator\]' is missing in type 'Promise<string\[\]>'
+an async function of a stream
+  agent.serve({ async ask() { return ask(); }, ticks });
+  -> => AsyncIterable<
+an item of another type
+  agent.serve({ ask, async *ticks() { yield 1; } });
+  -> number
+an item of no kind
+  agent.serve({ async *ask() { yield { kind: 'other', text: '' }; }, ticks });
+  -> other
+a missing generator
+  agent.serve({ ask });
+  -> Property 'ticks' is missing in type
+a missing generator of a client
+  agent.connect(conn, {});
+  -> Property 'screen' is missing in type
+an item read as another type
+  for await (const tick of agent.connect(conn, screen).ticks()) { const text: string = tick; void text; }
+  -> Type 'number' is not assignable to type 'string'
+a stream that is awaited
+  const text: number = await agent.connect(conn, screen).ticks(); void text;
+  -> AsyncIterableIterator<number
+an input of a stream of another type
+  agent.connect(conn, screen).ask({ text: 1 });
+  -> Type 'number' is not assignable to type 'string'
+no input of a stream
+  agent.connect(conn, screen).ask();
+  -> Expected 1-2 arguments, but got 0
+an item that JSON does not have
+  stream(z.undefined(), z.object({ at: z.date() }));
+  -> JSON has no.*Date
+an input that JSON does not have
+  stream(z.bigint(), z.string());
+  -> JSON has no.*bigint
+a stream with retry
+  stream(z.undefined(), z.string(), { retry: true });
+  -> is not assignable to parameter of type 'never'
+encode of a stream
+  agent.server.ask.encode({ text: '' });
+  -> Property 'encode' does not exist
+data of a room of another type
+  await rooms.publish('chat/main', { text: 1 });
+  -> string
+the output of a schema as the data of a room
+  await rooms.publish('count', 3);
+  -> string
+a key that the data of a room does not have
+  for await (const m of rooms.join('chat/main')) if (m.kind === 'message') m.data.to;
+  -> to
+data of a gap
+  for await (const m of rooms.join('chat/main')) m.data;
+  -> data
+data of a room without a schema
+  for await (const m of rooms.join('x')) if (m.kind === 'message') m.data.text;
+  -> unknown
+an option that a join does not have
+  rooms.join('chat/main', { limit: 1 });
+  -> limit
+a position that is none
+  rooms.join('chat/main', { since: 7 });
+  -> Position
+a method of rooms that is not yours
+  await rooms.peer['room.join']({ room: '' });
+  -> room.join
+a room without mayJoin
+  serveRooms({ r: {} });
+  -> mayJoin
+mayJoin that is no boolean
+  serveRooms({ r: { mayJoin: 'all' } });
+  -> mayJoin|May|string
+form of a room
+  serveRooms({ r: { mayJoin: true, form: () => '' } });
+  -> form
+hub.rooms
+  serveRooms({}, { hub: { rooms: {} } });
+  -> rooms
+handlers that lack one
+  serveRooms({}, { contract: chat, handlers: { say, count } });
+  -> typing
+data of a session of another type
+  serveRooms({ r: { mayJoin: (session: Session<User>) => session.data.age } });
+  -> age
+`;
 
 export const MISTAKES: readonly Mistake[] = [
   ...NO_JSON.flatMap(([schema, type]) => {
@@ -144,281 +350,8 @@ export const MISTAKES: readonly Mistake[] = [
       [`an input of an event with ${schema} in it`, `event(${deep});`, said],
     ] as const;
   }),
-  [
-    'an answer with a Date beside keys that are unknown',
-    'method(z.undefined(), z.object({ a: z.array(z.looseObject({ at: z.date() })) }));',
-    /JSON has no.*Date/,
-  ],
-  [
-    'an answer that is a class',
-    'method(z.undefined(), z.custom<abstract new () => object>());',
-    /JSON has no.*new \(\) => object/,
-  ],
-  [
-    'an answer that becomes a Map',
-    'method(z.undefined(), z.string().transform((text) => new Map([[text, 1]])));',
-    /JSON has no.*Map/,
-  ],
-  missing('a missing handler', 'chat.serve({ say, count });', 'typing'),
-  missing('a missing handler of a client', 'chat.connect(conn, { said: () => {} });', 'confirm'),
-  missing('a missing handler of a hub', 'chat.listener({ say, typing });', 'count'),
-  missing(
-    'a contract of rooms without handlers',
-    'serveRooms({}, { contract: chat });',
-    'handlers',
+  ...Array.from(
+    PROGRAMS.matchAll(/^(\w.*)\n  (.*)\n  -> (.*)$/gm),
+    ([, title, code, message]): Mistake => [title!, code!, new RegExp(message!, 's')],
   ),
-  missing(
-    'a contract of a client of rooms without handlers',
-    'roomsOf(live, { contract: chat });',
-    'handlers',
-  ),
-  missing(
-    'a missing handler of a client of rooms',
-    'roomsOf(live, { contract: chat, handlers: { said: () => {} } });',
-    'confirm',
-  ),
-  [
-    'info of another type',
-    "const infos = roomsOf(live, { schemas: { 'chat/*': { info: z.object({ name: z.string() }) } } }); for (const { info } of infos.members('chat/a').values()) info.nme;",
-    /Property 'nme' does not exist on type '\{ name: string; \}'/,
-  ],
-  [
-    'an event of another type in a room',
-    "await serveRooms({}, { contract: chat, handlers: { say, count, typing } }).emit('r', chat.client.said, { text: 1 });",
-    /Type 'number' is not assignable to type 'string'/,
-  ],
-  [
-    'a handler of no method',
-    'chat.serve({ say, count, typing, sya: say });',
-    /'sya' does not exist in type 'Handlers</,
-  ],
-  [
-    'a handler of the other end',
-    'chat.connect(conn, { ...client, say });',
-    /'say' does not exist in type 'Handlers</,
-  ],
-  [
-    'an answer of another type',
-    "chat.serve({ say: () => ({ at: 'now' }), count, typing });",
-    /Type 'string' is not assignable to type 'number'/,
-  ],
-  [
-    'an answer without a key',
-    'chat.serve({ say: () => ({}), count, typing });',
-    /Type '\{\}' is not assignable to type '(?:PromiseLike<)?\{ at: number; \}/,
-  ],
-  [
-    'no answer',
-    'chat.serve({ say: () => {}, count, typing });',
-    /Type 'void' is not assignable to type '(?:PromiseLike<)?\{ at: number; \}/,
-  ],
-  [
-    'a promise of another answer',
-    'chat.serve({ say: async () => 1, count, typing });',
-    /Type 'Promise<number>' is not assignable to type '(?:PromiseLike<)?\{ at: number; \}/,
-  ],
-  [
-    'an input of another type',
-    'await chat.connect(conn, client).say({ text: 1 });',
-    /Type 'number' is not assignable to type 'string'/,
-  ],
-  [
-    'an input without a key',
-    'await chat.connect(conn, client).say({});',
-    /Property 'text' is missing in type '\{\}'/,
-  ],
-  [
-    'an input with another key',
-    "await chat.connect(conn, client).say({ text: '', to: 1 });",
-    /'to' does not exist in type '\{ text: string; \}'/,
-  ],
-  ['no input', 'await chat.connect(conn, client).say();', /Expected 1-2 arguments, but got 0/],
-  [
-    'the output of a schema as its input',
-    'await chat.connect(conn, client).count(3);',
-    /Argument of type 'number' is not assignable to parameter of type 'string'/,
-  ],
-  [
-    'a key that an input does not have',
-    'chat.serve({ say: ({ to }) => ({ at: to }), count, typing });',
-    /Property 'to' does not exist on type '\{ text: string; \}'/,
-  ],
-  [
-    'a key that an answer does not have',
-    "(await chat.connect(conn, client).say({ text: '' })).on;",
-    /Property 'on' does not exist on type '\{ at: number; \}'/,
-  ],
-  [
-    'a call of a method of this end',
-    "await chat.connect(conn, client).confirm({ question: '' });",
-    /Property 'confirm' does not exist on type 'Peer</,
-  ],
-  [
-    'a call of a method of the other end',
-    "await chat.peer(session).say({ text: '' });",
-    /Property 'say' does not exist on type 'Peer</,
-  ],
-  [
-    'a call of an unknown method',
-    'await chat.peer(session).nothing();',
-    /Property 'nothing' does not exist on type 'Peer</,
-  ],
-  [
-    'an answer to an event',
-    "const x: number = await chat.peer(session).said({ text: '' }); void x;",
-    /Type 'void' is not assignable to type 'number'/,
-  ],
-  [
-    'an event of another type',
-    'chat.client.said.encode({ text: 1 });',
-    /Type 'number' is not assignable to type 'string'/,
-  ],
-  [
-    'encode of a method',
-    "chat.client.confirm.encode({ question: '' });",
-    /Property 'encode' does not exist on type 'MethodDefinition</,
-  ],
-  [
-    'an option that a call does not have',
-    "await chat.connect(conn, client).say({ text: '' }, { timeOut: 1 });",
-    /'timeOut' does not exist in type 'CallOptions'. Did you mean to write 'timeout'/,
-  ],
-  [
-    'a timeout that is no number',
-    "await chat.connect(conn, client).say({ text: '' }, { timeout: '1 s' });",
-    /Type 'string' is not assignable to type 'number \| false \| undefined'/,
-  ],
-  [
-    'auth of another type',
-    'chat.serve<{ user: string }>({ say: (_, { auth }) => ({ at: auth.age }), count, typing });',
-    /Property 'age' does not exist on type '\{ user: string; \}'/,
-  ],
-  [
-    'a session in serve',
-    'chat.serve({ say: (_, { session }) => ({ at: session.x }), count, typing });',
-    /Property 'session' does not exist on type 'ServerHandlerContext</,
-  ],
-  [
-    'a definition that is none',
-    'contract({ server: { a: z.string() } });',
-    /Type 'ZodString' is not assignable to type '(?:Event<any> \| )?Method<any, any>/,
-  ],
-  [
-    'a schema that is none',
-    'method(z.string(), Number);',
-    /'~standard'' is missing in type 'NumberConstructor'/,
-  ],
-  [
-    'a connection that is none',
-    'chat.connect({}, client);',
-    /Argument of type '\{\}' is not assignable to parameter of type '(?:ConnLike|ReconnectingConnLike) /,
-  ],
-  [
-    'an error without a code',
-    "throw new RpcError('not found');",
-    /Expected 2-3 arguments, but got 1/,
-  ],
-  [
-    'the handlers of the other end',
-    'chat.serve(client);',
-    /missing the following properties from type 'Handlers<.*: say, count, typing/s,
-  ],
-  [
-    'a contract of other names',
-    'chat.peer(session) satisfies ReturnType<typeof chat.connect>;',
-    /missing the following properties from type 'Peer<.*: say, count, typing/s,
-  ],
-  [
-    'a merge with what is no contract',
-    'contract({ server: {} }, { server: {}, client: {} });',
-    /missing the following properties from type 'Contract</,
-  ],
-  [
-    'a promise for a stream',
-    "agent.serve({ ask, ticks: async () => ['1'] });",
-    /asyncIterator\]' is missing in type 'Promise<string\[\]>'/,
-  ],
-  [
-    'an async function of a stream',
-    'agent.serve({ async ask() { return ask(); }, ticks });',
-    /=> AsyncIterable</,
-  ],
-  ['an item of another type', 'agent.serve({ ask, async *ticks() { yield 1; } });', /number/],
-  [
-    'an item of no kind',
-    "agent.serve({ async *ask() { yield { kind: 'other', text: '' }; }, ticks });",
-    /other/,
-  ],
-  missing('a missing generator', 'agent.serve({ ask });', 'ticks'),
-  missing('a missing generator of a client', 'agent.connect(conn, {});', 'screen'),
-  [
-    'an item read as another type',
-    'for await (const tick of agent.connect(conn, screen).ticks()) { const text: string = tick; void text; }',
-    /Type 'number' is not assignable to type 'string'/,
-  ],
-  [
-    'a stream that is awaited',
-    'const text: number = await agent.connect(conn, screen).ticks(); void text;',
-    /AsyncIterableIterator<number/,
-  ],
-  [
-    'an input of a stream of another type',
-    'agent.connect(conn, screen).ask({ text: 1 });',
-    /Type 'number' is not assignable to type 'string'/,
-  ],
-  [
-    'no input of a stream',
-    'agent.connect(conn, screen).ask();',
-    /Expected 1-2 arguments, but got 0/,
-  ],
-  [
-    'an item that JSON does not have',
-    'stream(z.undefined(), z.object({ at: z.date() }));',
-    /JSON has no.*Date/,
-  ],
-  ['an input that JSON does not have', 'stream(z.bigint(), z.string());', /JSON has no.*bigint/],
-  [
-    'a stream with retry',
-    'stream(z.undefined(), z.string(), { retry: true });',
-    /is not assignable to parameter of type 'never'/,
-  ],
-  [
-    'encode of a stream',
-    "agent.server.ask.encode({ text: '' });",
-    /Property 'encode' does not exist/,
-  ],
-  ['data of a room of another type', "await rooms.publish('chat/main', { text: 1 });", /string/],
-  ['the output of a schema as the data of a room', "await rooms.publish('count', 3);", /string/],
-  [
-    'a key that the data of a room does not have',
-    "for await (const m of rooms.join('chat/main')) if (m.kind === 'message') m.data.to;",
-    /to/,
-  ],
-  ['data of a gap', "for await (const m of rooms.join('chat/main')) m.data;", /data/],
-  [
-    'data of a room without a schema',
-    "for await (const m of rooms.join('x')) if (m.kind === 'message') m.data.text;",
-    /unknown/,
-  ],
-  ['an option that a join does not have', "rooms.join('chat/main', { limit: 1 });", /limit/],
-  ['a position that is none', "rooms.join('chat/main', { since: 7 });", /Position/],
-  [
-    'a method of rooms that is not yours',
-    "await rooms.peer['room.join']({ room: '' });",
-    /room.join/,
-  ],
-  ['a room without mayJoin', 'serveRooms({ r: {} });', /mayJoin/],
-  ['mayJoin that is no boolean', "serveRooms({ r: { mayJoin: 'all' } });", /mayJoin|May|string/],
-  ['form of a room', "serveRooms({ r: { mayJoin: true, form: () => '' } });", /form/],
-  ['hub.rooms', 'serveRooms({}, { hub: { rooms: {} } });', /rooms/],
-  [
-    'handlers that lack one',
-    'serveRooms({}, { contract: chat, handlers: { say, count } });',
-    /typing/,
-  ],
-  [
-    'data of a session of another type',
-    'serveRooms({ r: { mayJoin: (session: Session<User>) => session.data.age } });',
-    /age/,
-  ],
 ];

@@ -1,11 +1,38 @@
 import { Deferred, schedulerOf, TurnCallback } from '@ws/conn/internal';
+import { BackplaneError } from '../errors.ts';
 import type { Position } from '../position.ts';
+import type { HistoryAnswer } from './backplane.ts';
 import type { BackplaneLink } from './backplane-link.ts';
-import type { Found, Part } from './engine-histories.ts';
+import { channelOf } from './channel.ts';
+import type { Arrival } from './envelope.ts';
 import { Limit } from './limit.ts';
+import { withTimeout } from './with-timeout.ts';
 
 /** Most reads of the engine at a time. */
 const MAX_READS = 32;
+/** Longest time without an answer of the engine to a read, in ms. */
+const ANSWER_MS = 5_000;
+const MOST_WAITS = 12;
+
+/** A part of a history. */
+export interface Found {
+  readonly arrivals: readonly Arrival[];
+  /** No message after the position is missing; without a position, no message at all. */
+  readonly complete: boolean;
+  /** Of the history that the engine has now. */
+  readonly epoch?: string;
+  /** Offset of its end. */
+  readonly last?: number | undefined;
+}
+
+/** A part of a history that the engine returns at once. */
+export interface Part extends Found {
+  readonly epoch: string;
+  /** No message is missing before the first one. */
+  readonly follows: boolean;
+  /** Later messages of the read follow. */
+  readonly more: boolean;
+}
 
 /** A read of the application. */
 interface Read {
@@ -15,14 +42,17 @@ interface Read {
 }
 
 /**
- * Reads histories, a few at a time. After an outage or a restart all clients ask at once. Reads of
- * the same room share one answer of the engine. It begins at the earliest position that they ask for.
+ * Reads the histories that the engine keeps, with the records of losses, a few at a time. After an outage
+ * or a restart all clients ask at once. Reads of the same room share one answer of the engine. It begins
+ * at the earliest position that they ask for.
  */
-export class SharedReads {
+export class HistoryReads {
   readonly #link: BackplaneLink;
   readonly #limit = new Limit(MAX_READS);
   /** The reads that have not begun, by room, epoch and kind. */
   readonly #waiting = new Map<string, Read[]>();
+  /** Number of reads that the engine has answered. */
+  #answers = 0;
 
   constructor(link: BackplaneLink) {
     this.#link = link;
@@ -53,7 +83,9 @@ export class SharedReads {
     await this.#whenUp(async () => {
       if (this.#link.isAway) return false;
       begins();
-      part = await this.#link.readPart(room, since, limit);
+      const channel = channelOf(room);
+      await this.#link.untilReadable(channel);
+      part = await this.readNow(channel, since, limit);
       return true;
     });
     return part!;
@@ -102,7 +134,9 @@ export class SharedReads {
   async #answer(room: string | undefined, reads: readonly Read[]): Promise<void> {
     const earliest = reads.reduce((a, b) => (offsetOf(b) < offsetOf(a) ? b : a));
     const limit = Math.max(...reads.map((read) => read.limit));
-    const found = await this.#link.readHistory(room, earliest.since, limit);
+    const channel = channelOf(room);
+    await this.#link.untilReadable(channel);
+    const found = await this.#readAll(channel, earliest.since, limit);
     // Every position of a lost history gets the first messages of the next history.
     const isLost = earliest.since !== undefined && found.epoch !== earliest.since.epoch;
     for (const read of reads) {
@@ -111,6 +145,64 @@ export class SharedReads {
       // The read of the next earliest position answers the rest.
       if (part === undefined) this.#add(room, read);
       else read.answer.resolve(part);
+    }
+  }
+
+  /** Reads all parts of the first `limit` messages after `since`, or of the last ones without it. */
+  async #readAll(channel: string, since: Position | undefined, limit: number): Promise<Found> {
+    let part = await this.readNow(channel, since, limit);
+    const { epoch, last } = part;
+    const arrivals = [...part.arrivals];
+    let isWhole = part.follows;
+    while (part.more) {
+      const read = arrivals.at(-1)!.position!;
+      part = await this.readNow(channel, read, limit - arrivals.length);
+      if (part.epoch !== epoch) return { arrivals, complete: false, epoch, last };
+      isWhole &&= part.follows;
+      arrivals.push(...part.arrivals);
+    }
+    return { arrivals, complete: isWhole && part.complete, epoch, last };
+  }
+
+  /** Reads the messages that the engine returns at once, without a wait for its turn. */
+  async readNow(channel: string, since: Position | undefined, limit: number): Promise<Part> {
+    const found = await this.#whileAnswers(this.#ask(channel, since, limit));
+    const { epoch, complete, messages, last } = found;
+    const next = since === undefined ? 1 : since.epoch === epoch ? since.offset + 1 : undefined;
+    const follows = found.follows ?? (complete || messages[0]?.offset === next);
+    const arrivals: Arrival[] = [];
+    let previous = follows ? since?.offset : undefined;
+    for (const { offset, bytes } of messages) {
+      arrivals.push({ envelope: this.#link.decode(bytes), position: { epoch, offset }, previous });
+      previous = offset;
+    }
+    const more = found.more === true && messages.length > 0 && messages.length < limit;
+    return { arrivals, epoch, last, follows, complete: complete && !more, more };
+  }
+
+  async #ask(channel: string, since: Position | undefined, limit: number): Promise<HistoryAnswer> {
+    try {
+      const { backplane } = this.#link;
+      return await backplane.history!(channel, since, limit, this.#link.keepOf(channel));
+    } catch (cause) {
+      throw new BackplaneError('the backplane refused a read of the history', { cause });
+    }
+  }
+
+  /**
+   * Settles as a read does, or rejects when the engine has answered no read for {@link ANSWER_MS}, and
+   * in any case after {@link MOST_WAITS} times as long.
+   */
+  async #whileAnswers<T>(read: Promise<T>): Promise<T> {
+    for (let waits = 1; ; waits++) {
+      const answers = this.#answers;
+      try {
+        const found = await withTimeout(this.#link.platform, ANSWER_MS, read);
+        this.#answers++;
+        return found;
+      } catch (error) {
+        if (answers === this.#answers || waits === MOST_WAITS) throw error;
+      }
     }
   }
 }

@@ -1,58 +1,48 @@
 import type {
   Compression,
   DeflateExtension,
+  DeflateLimits,
   DeflateParameters,
-  Extension,
   ExtensionRuntime,
   Role,
 } from '@ws/codec';
 import { asyncContexts } from '../platform/async-contexts.ts';
 import { type Platform, perPlatform } from '../platform/platform.ts';
+import { reportError } from '../report/report.ts';
 import { schedulerOf } from '../scheduler/scheduler.ts';
-import { kind } from '../validate.ts';
 import { DEFAULT_COMPRESSION } from './compression.ts';
+import type { Settings } from './conn-options.ts';
 
-const METHODS = [
-  'begin',
-  'feed',
-  'ready',
-  'step',
-  'keep',
-  'endMessage',
-  'destroy',
-  'wants',
-  'encode',
-  'endOutput',
-] as const satisfies readonly (keyof Extension)[];
-
-/** All reserved bits (RFC 6455, section 5.2). */
-const RSV = 0x70;
+/** The settings with a compression that was declined, and reported. */
+const declined = /* @__PURE__ */ new WeakSet<Settings>();
 
 /**
- * Checks the extension of a connection.
+ * The limits of one end for permessage-deflate in the handshake, for `offerDeflate` and
+ * `negotiateDeflate`.
  *
- * @param deflate - Set where permessage-deflate is agreed: a connection has one extension.
- * @throws TypeError that names what is wrong or missing.
+ * @returns Undefined when compression is not negotiated: it is switched off, or the platform cannot
+ *   inflate within `readLimit`. The second is reported once.
  */
-export function checkedExtension(
-  value: unknown,
-  deflate: DeflateParameters | undefined,
-): Extension | undefined {
-  if (value === undefined) return undefined;
-  if (typeof value !== 'object' || value === null) {
-    throw new TypeError(`extension: expected an Extension, got ${kind(value)}`);
-  }
-  const extension = value as Extension;
-  const missing = METHODS.find((method) => typeof extension[method] !== 'function');
-  if (missing !== undefined) throw new TypeError(`extension: an Extension has a method ${missing}`);
-  const { rsv } = extension;
-  if (!Number.isInteger(rsv) || rsv === 0 || (rsv & RSV) !== rsv) {
-    throw new TypeError(`extension.rsv: expected a sum of 0x40, 0x20 and 0x10, got ${String(rsv)}`);
-  }
-  if (deflate !== undefined) {
-    throw new TypeError('extension: a connection has one extension; leave deflate out');
-  }
-  return extension;
+export function deflateLimits(
+  settings: Settings,
+  role: Role,
+  platform: Platform,
+): DeflateLimits | undefined {
+  const { compression } = settings.writing;
+  if (compression === false) return undefined;
+  const { deflate } = platform;
+  const limits =
+    deflate === undefined
+      ? 'the platform has no working engines'
+      : deflate.limits(compression, role, settings.readLimit);
+  return typeof limits === 'string' ? decline(settings, platform, limits) : limits;
+}
+
+function decline(settings: Settings, platform: Platform, why: string): undefined {
+  if (declined.has(settings)) return;
+  declined.add(settings);
+  const error = new Error(`compression is not offered: ${why}`);
+  reportError(settings.report, platform, error, { where: 'compression' });
 }
 
 /**
