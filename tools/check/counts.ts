@@ -34,7 +34,7 @@ const BOUNDS: Readonly<Record<string, Counts>> = {
 };
 
 /** Lines of code of the core and of all packages. A package may grow while another shrinks; these only fall. */
-const SUMS = { core: 26_520, all: 58_500 };
+const SUMS = { core: 25_900, all: 57_300 };
 
 /** The packages that every server and client loads. */
 const CORE = ['codec', 'conn', 'node-io', 'node-server', 'node-client'];
