@@ -1,7 +1,7 @@
 import { MESSAGE, NEED_MORE, STEP } from '@ws/codec';
 import { Message } from '../message.ts';
 import type { ReadResult } from '../read/message-reader.ts';
-import { PullRead } from '../read/pull-read.ts';
+import { PullRead, resultOf } from '../read/pull-read.ts';
 import { rejected, resolvedAt } from '../time/promises.ts';
 import type { Connection } from './connection.ts';
 import { pauseOrResume } from './flow-control.ts';
@@ -9,47 +9,27 @@ import { pauseOrResume } from './flow-control.ts';
 // The reads of the application that take one message each.
 
 /**
- * Begins a read.
+ * Begins a read. A message that has already arrived costs no further objects.
  *
  * @param name - The method that the caller used. Only `nextReader` gets a MessageReader.
+ * @param iterator - Of `for await`: the read settles as its `next`.
  */
-export function read<Result extends ReadResult>(
+export function read<Result>(
   connection: Connection,
   name: string,
+  iterator?: object,
 ): Promise<Result> {
   const { inbox } = connection;
   const clash = inbox.clash(name);
   if (clash !== undefined) return rejected(clash, inbox);
-  const next = name === 'nextReader' ? undefined : takeNext(connection, name);
-  if (next instanceof Message) return Promise.resolve(next as Result);
-  const pull = begin(connection, next ?? new PullRead(name));
-  if (pull.taken !== undefined) return Promise.resolve(pull.taken as Result);
-  if (inbox.ended !== undefined) return rejected(inbox.ended.reason);
-  return wait(connection, pull) as Promise<Result>;
-}
-
-/**
- * Reads the next message as a result of `iterator`. A message that has already arrived costs no
- * further objects.
- */
-function nextResult(
-  connection: Connection,
-  iterator: object,
-): Promise<IteratorResult<Message, undefined>> {
-  const { inbox } = connection;
-  const clash = inbox.clash('for await');
-  if (clash !== undefined) return rejected(clash, inbox);
-  const next = takeNext(connection, 'for await', iterator);
-  if (next instanceof Message) return Promise.resolve({ done: false, value: next });
-  const pull = begin(connection, next ?? new PullRead('for await', iterator));
-  if (pull.taken !== undefined) {
-    return Promise.resolve({ done: false, value: pull.taken as Message });
-  }
-  if (inbox.ended?.normally) {
-    return resolvedAt(inbox.ended, () => ({ done: true, value: undefined }));
-  }
-  if (inbox.ended !== undefined) return rejected(inbox.ended.reason);
-  return wait(connection, pull) as Promise<IteratorResult<Message, undefined>>;
+  const next = name === 'nextReader' ? undefined : takeNext(connection, name, iterator);
+  if (next instanceof Message) return Promise.resolve(resultOf(next, iterator) as Result);
+  const pull = begin(connection, next ?? new PullRead(name, iterator));
+  if (pull.taken !== undefined) return Promise.resolve(resultOf(pull.taken, iterator) as Result);
+  const { ended } = inbox;
+  if (ended === undefined) return wait(connection, pull) as Promise<Result>;
+  if (iterator === undefined || !ended.normally) return rejected(ended.reason);
+  return resolvedAt(ended, () => ({ done: true, value: undefined }) as Result);
 }
 
 /** Gives `pull` a queued message, or parses one from the input that has arrived. */
@@ -138,7 +118,7 @@ export class MessageIterator implements AsyncIterableIterator<Message, undefined
   }
 
   next(): Promise<IteratorResult<Message, undefined>> {
-    return nextResult(this.#connection, this);
+    return read(this.#connection, 'for await', this);
   }
 
   /** `break` leaves the connection open. A pending `next` is done. It takes no message. */
