@@ -64,7 +64,7 @@ export function isConnLike(value: unknown): value is ConnLike {
   return METHODS.every((name) => typeof conn[name] === 'function');
 }
 
-/** The calls that each {@link ConnLike} has, of this library or of the application. */
+/** The internals that every {@link ConnLike} has, also one of the application. */
 type Common =
   | 'failure'
   | 'closeTimeout'
@@ -88,7 +88,7 @@ const CLOSE_TIMEOUT = 5_000;
 const NORMAL_CLOSURE = 1000;
 const INTERNAL_SERVER_ERR = 1011;
 
-/** The internals of `conn`. For a class of the application they use its public methods. */
+/** The internals of `conn`. For a class of the application, they call its public methods. */
 export function internalsOf(conn: Conn): InternalsOfConn;
 export function internalsOf(conn: ConnLike): ConnInternals;
 export function internalsOf(conn: ConnLike): ConnInternals {

@@ -134,7 +134,7 @@ export class InternalsOfConn {
   observeReceive(result: unknown, observer: ReceiveObserver<Conn>): boolean {
     const { receiveCall } = this.connection.inbox;
     if (receiveCall === undefined || result !== receiveCall) return false;
-    receiveCall.observe(observer, this.#conn);
+    receiveCall.observe(observer as ReceiveObserver<object>);
     return true;
   }
 

@@ -261,13 +261,15 @@ describe('a read whose array was transferred after bytes had arrived in it', () 
   });
 });
 
-describe('nextReader', () => {
-  it.each([-1, 0, Number.NaN, 2 ** 31, Infinity, '5'])(
+describe.each(['readMessage', 'readJSON', 'nextReader', 'ping'] as const)('%s', (method) => {
+  it.each([-1, 0, 0.5, Number.NaN, 2 ** 31, 1e9 * 5, Infinity, '5'])(
     'rejects a timeout of %s',
     async (timeout) => {
-      const { conn, feed, frame } = wired('server');
-      await expect(conn.nextReader({ timeout: timeout as never })).rejects.toThrow('timeout');
-      await expect(conn.readJSON({ timeout: timeout as never })).rejects.toThrow('timeout');
+      const { conn, feed, frame, output } = wired('server');
+      const options = { timeout: timeout as never };
+      const call = method === 'ping' ? conn.ping('x', options) : conn[method](options);
+      await expect(call).rejects.toThrow('timeout: expected');
+      expect(await output()).toEqual([]);
       feed(frame(1, '"kept"'));
       expect(await conn.readJSON()).toBe('kept');
     },
@@ -287,9 +289,12 @@ describe('PreparedMessage', () => {
     expect(() => new PreparedMessage(TextMessage, data as never)).toThrow(TypeError);
   });
 
-  it.each([undefined, null, Number.NaN, -1, 3, 2 ** 40, 'text'])('rejects the type %s', (type) => {
-    expect(() => new PreparedMessage(type as never, 'x')).toThrow(TypeError);
-  });
+  it.each([undefined, null, Number.NaN, -1, 0, 3, 2 ** 40, 'text'])(
+    'rejects the type %s',
+    (type) => {
+      expect(() => new PreparedMessage(type as never, 'x')).toThrow(TypeError);
+    },
+  );
 
   it('rejects detached bytes and accepts shared ones', async () => {
     expect(() => new PreparedMessage(BinaryMessage, detached())).toThrow('detached');
@@ -302,7 +307,7 @@ describe('PreparedMessage', () => {
     expect(await output()).toEqual(['binary aaa', 'text \ufffd!']);
   });
 
-  it.each([undefined, null, 'x', {}, new Uint8Array(1)])(
+  it.each([undefined, null, 'x', {}, { type: 1, bytes: new Uint8Array(1) }, new Uint8Array(1)])(
     'is required where %s is passed',
     async (message) => {
       const ours = wired('server');
@@ -332,6 +337,7 @@ describe('broadcast', () => {
     for (const except of [5, null, 'x']) {
       expect(() => broadcast([conn], 'x', { except: except as never })).toThrow(TypeError);
     }
+    expect(() => broadcast([conn], 'x', { filter: true as never })).toThrow(TypeError);
     const failure = new Error('filter');
     const filter = (): never => {
       throw failure;

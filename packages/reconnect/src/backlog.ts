@@ -61,7 +61,7 @@ export class Backlog {
   readonly #acknowledgedIds = new Set<string>();
   readonly #ring: string[] = [];
   #ringAt = 0;
-  /** The message that stood first when the peer refused one, and how often in a row. */
+  /** The first message when the peer refused one, and the number of its refusals in a row. */
   #suspect: QueuedMessage | undefined;
   #refusals = 0;
   /** Messages with an id that were rejected. */

@@ -3,8 +3,8 @@ import { Deferred } from '@ws/conn/internal';
 import { untilAborted } from './waits.ts';
 
 /**
- * Most connections that a reader may be behind when a message or `reconnect` lets the next dial
- * follow. A reader keeps what came over each of them, up to its read-ahead.
+ * A message or `reconnect` lets the next dial follow while a reader is behind by fewer connections. A
+ * reader keeps the messages of each of them, up to its read-ahead.
  */
 const MAX_UNREAD = 64;
 
@@ -39,8 +39,8 @@ export class ConnectionChain<C> {
   /** Number of the newest connection that a reader has begun. */
   #begun = 0;
   /**
-   * What each reader has not begun. No link leads to the next one: V8 may keep an old link in a
-   * register of a generator, and with it all later ones.
+   * The connections that each reader has not begun. No link leads to the next one: V8 may keep an old
+   * link in a register of a generator, and with it all later ones.
    */
   readonly #unread = new Set<Link<C>[]>();
   /** Whether a message waits for the next connection, or `reconnect` does. */

@@ -41,8 +41,8 @@ const DISCARD = { discard: true } as const;
 const REPLACED_MS = 1_000;
 
 /**
- * The base of the classes `ReconnectingConn`: that of this package takes a dial function, those of
- * node-client and browser take a URL.
+ * The base of the classes `ReconnectingConn`. The class of this package takes a dial function, the
+ * classes of node-client and browser take a URL.
  */
 export class LiveConn<C extends ConnLike> implements AsyncIterable<Message>, AsyncDisposable {
   /** Resolves when it has ended; never rejects. */

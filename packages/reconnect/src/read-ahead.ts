@@ -40,7 +40,7 @@ export class ReadAhead {
   #arrival: Deferred<void> | undefined;
   /** Continues to read the connection, or ends it. */
   #room: Deferred<void> | undefined;
-  /** Whether the message before the last one was above the bounds times {@link WAITING_FACTOR}. */
+  /** Whether the bounds times {@link WAITING_FACTOR} were exceeded before the last message. */
   #isFar = false;
   /** Ends the connection, unless the reader takes a message. */
   #standstill: unknown;

@@ -14,8 +14,8 @@ export interface ReconnectingEnd {
    */
   readonly error?: Error | undefined;
   /**
-   * The messages with an id that the peer has not acknowledged (option `resend`), then those that
-   * no connection has accepted; each in the order of the calls.
+   * The messages with an id that the peer has not acknowledged (option `resend`), then the messages
+   * that no connection has accepted. Both are in the order of the calls.
    */
   readonly unsent: readonly Message[];
 }

@@ -108,7 +108,7 @@ export class Connection implements TransportSink, TurnTask, TimerEntry, MachineO
     this.heardAt = Math.ceil(shared.platform.now());
   }
 
-  /** Starts the transport, and tells the observer first. The transport may close within its `start`. */
+  /** Informs the observer, then starts the transport, which may close within its `start`. */
   start(): void {
     this.observe((observer) => observer.opened?.(this.conn));
     try {

@@ -4,7 +4,7 @@ import type { TimerEntry, Timers } from '../scheduler/timers.ts';
 import type { ConnShared } from './shared.ts';
 import type { SlowPeer } from './slow-peer.ts';
 
-/** A reader is given no less time for progress, in ms. */
+/** Least time in ms that a reader gets for progress. */
 const SHORTEST_STALL = 10;
 
 /**
@@ -63,12 +63,15 @@ export class EndClocks {
     );
   }
 
-  /** Whether a reader without progress has a deadline, or a peer that never ends its side. */
+  /** Whether a deadline is set for a reader without progress, or for a peer that never ends its side. */
   get stallIsSet(): boolean {
     return this.#stallDeadline !== Infinity;
   }
 
-  /** A reader has `ms` for progress, but leaves the peer time. The peer's close frame is behind the messages. */
+  /**
+   * Gives a reader `ms` for progress, at most half of the time that is left: the peer's close frame is
+   * behind the messages.
+   */
   readerMayStall(ms: number): void {
     const half = (this.#deadline - this.#platform.now()) / 2;
     if (half >= SHORTEST_STALL) this.stallFor(Math.min(ms, half));

@@ -29,8 +29,8 @@ import type { Inbox } from './inbox.ts';
  * handler of close frames, and who destroys the transport. The first event of an end creates it, so an
  * idle connection has none.
  *
- * The pull rule: whoever asks for the next message has handled the last one. So our answer is due when
- * all messages are read, and a read waits or none was ever begun.
+ * The pull rule: code that asks for the next message has handled the last one. So our answer is due
+ * when all messages are read, and a read waits or none was ever begun.
  */
 export class Ending implements TurnTask {
   awaitsTurn = false;

@@ -177,7 +177,7 @@ export class FlowControl implements TimerEntry {
 
   #expire(): void {
     const { settings, bufferedAmount, inbox } = this.#connection;
-    // The peer waits, not the application.
+    // The rate holds messages back: the peer waits, not the application.
     if (inbox.held) return this.#startTimeout();
     const waiting =
       bufferedAmount === 0

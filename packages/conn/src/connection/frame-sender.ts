@@ -6,7 +6,6 @@ import {
   type Machine,
   noRelease,
 } from '@ws/codec/internal';
-import { copyOf } from '../memory/copy.ts';
 import { viewOf } from '../platform/platform.ts';
 import { type Deferred, RESOLVED, rejected } from '../time/promises.ts';
 import { ControlQueue } from '../writing/control-queue.ts';

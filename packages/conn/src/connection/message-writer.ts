@@ -337,18 +337,14 @@ export class MessageWriter implements AsyncDisposable {
   #fragment(fin: boolean, bytes: Uint8Array, start: number, end: number): Promise<void> {
     const rejection = this.#connection.outbox.rejectionIfClosed();
     if (rejection !== undefined) return rejection;
-    try {
-      const sent = this.#waitingWrites.fragment(this.#opcode, fin, bytes, start, end);
-      this.#opcode = isControlType(this.#type) ? this.#type : ContinuationFrame;
-      this.#sent = !isControlType(this.#type);
-      this.#bytes += end - start;
-      this.#complete = fin;
-      const { outbox } = this.#connection;
-      if (fin && !isControlType(this.#type)) outbox.countMessage(this.#type, this.#bytes);
-      return sent;
-    } catch (error) {
-      return rejected(error, this);
-    }
+    const sent = this.#waitingWrites.fragment(this.#opcode, fin, bytes, start, end);
+    this.#complete = fin;
+    if (isControlType(this.#type)) return sent;
+    this.#opcode = ContinuationFrame;
+    this.#sent = true;
+    this.#bytes += end - start;
+    if (fin) this.#connection.outbox.countMessage(this.#type, this.#bytes);
+    return sent;
   }
 
   #reportDone(): void {

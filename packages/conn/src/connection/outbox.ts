@@ -369,7 +369,7 @@ export class Outbox {
     const connection = this.#connection;
     this.writeEnd = end;
     connection.rare?.noteWriteEnd();
-    this.rejectWaiting();
+    this.waitingWrites?.rejectAll(end);
     connection.scheduleFlush();
   }
 

@@ -1,7 +1,7 @@
 import { MESSAGE, NEED_MORE, STEP } from '@ws/codec';
 import { Message } from '../message.ts';
 import type { ReadResult } from '../read/message-reader.ts';
-import { PullRead } from '../read/pull-read.ts';
+import { PullRead, resultOf } from '../read/pull-read.ts';
 import { rejected, resolvedAt } from '../time/promises.ts';
 import type { Connection } from './connection.ts';
 import { pauseOrResume } from './flow-control.ts';
@@ -9,47 +9,27 @@ import { pauseOrResume } from './flow-control.ts';
 // The reads of the application that take one message each.
 
 /**
- * Begins a read.
+ * Begins a read. A message that has already arrived settles it at once.
  *
  * @param name - The method that the caller used. Only `nextReader` gets a MessageReader.
+ * @param iterator - The iterator of `for await`: the read settles with a result of its `next`.
  */
-export function read<Result extends ReadResult>(
+export function read<Result>(
   connection: Connection,
   name: string,
+  iterator?: object,
 ): Promise<Result> {
   const { inbox } = connection;
   const clash = inbox.clash(name);
   if (clash !== undefined) return rejected(clash, inbox);
-  const next = name === 'nextReader' ? undefined : takeNext(connection, name);
-  if (next instanceof Message) return Promise.resolve(next as Result);
-  const pull = begin(connection, next ?? new PullRead(name));
-  if (pull.taken !== undefined) return Promise.resolve(pull.taken as Result);
-  if (inbox.ended !== undefined) return rejected(inbox.ended.reason);
-  return wait(connection, pull) as Promise<Result>;
-}
-
-/**
- * Reads the next message as a result of `iterator`. A message that has already arrived costs no
- * further objects.
- */
-function nextResult(
-  connection: Connection,
-  iterator: object,
-): Promise<IteratorResult<Message, undefined>> {
-  const { inbox } = connection;
-  const clash = inbox.clash('for await');
-  if (clash !== undefined) return rejected(clash, inbox);
-  const next = takeNext(connection, 'for await', iterator);
-  if (next instanceof Message) return Promise.resolve({ done: false, value: next });
-  const pull = begin(connection, next ?? new PullRead('for await', iterator));
-  if (pull.taken !== undefined) {
-    return Promise.resolve({ done: false, value: pull.taken as Message });
-  }
-  if (inbox.ended?.normally) {
-    return resolvedAt(inbox.ended, () => ({ done: true, value: undefined }));
-  }
-  if (inbox.ended !== undefined) return rejected(inbox.ended.reason);
-  return wait(connection, pull) as Promise<IteratorResult<Message, undefined>>;
+  const next = name === 'nextReader' ? undefined : takeNext(connection, name, iterator);
+  if (next instanceof Message) return Promise.resolve(resultOf(next, iterator) as Result);
+  const pull = begin(connection, next ?? new PullRead(name, iterator));
+  if (pull.taken !== undefined) return Promise.resolve(resultOf(pull.taken, iterator) as Result);
+  const { ended } = inbox;
+  if (ended === undefined) return wait(connection, pull) as Promise<Result>;
+  if (iterator === undefined || !ended.normally) return rejected(ended.reason);
+  return resolvedAt(ended, () => ({ done: true, value: undefined }) as Result);
 }
 
 /** Gives `pull` a queued message, or parses one from the input that has arrived. */
@@ -57,7 +37,7 @@ function begin(connection: Connection, pull: PullRead<ReadResult>): PullRead<Rea
   const { inbox } = connection;
   if (pull.taken !== undefined) return pull;
   inbox.hasRead = true;
-  // Nearly no read finds pieces, and a text for the error would cost each of them.
+  // Checks first, because the argument creates a string. Reads rarely find pieces.
   if (inbox.pieces !== undefined) inbox.dropPieces(`${pull.name} began`);
   inbox.messageTaken = false;
   connection.rare?.checkExpiry();
@@ -78,9 +58,9 @@ function wait(connection: Connection, pull: PullRead<ReadResult>): Promise<unkno
 const LOOP = /* @__PURE__ */ new PullRead<ReadResult>('a loop');
 
 /**
- * The common read of a loop: the next message of a chunk, in a turn with a scheduled end. Returns
- * undefined when there is none, and whenever more has to be done: see {@link Inbox.straight}. After any
- * other event, it returns the read that waits.
+ * The common read of a loop: takes the next message of a chunk, see {@link Inbox.straight}. Returns
+ * undefined when {@link begin} has to look for a message. After any other event, it returns the
+ * read with which `begin` continues.
  */
 function takeNext(
   connection: Connection,
@@ -101,7 +81,7 @@ function takeNext(
       return new Message(decoder.type, decoder.data(), connection.platform);
     }
     if (event === NEED_MORE || event === STEP) return undefined;
-    // Code of the application may run, and may read.
+    // `handle` may call the application. From here on the pending read is not the shared LOOP.
     inbox.pull = pull = new PullRead(name, iterator);
     inbox.handle(event, decoder);
     return pull;
@@ -138,14 +118,14 @@ export class MessageIterator implements AsyncIterableIterator<Message, undefined
   }
 
   next(): Promise<IteratorResult<Message, undefined>> {
-    return nextResult(this.#connection, this);
+    return read(this.#connection, 'for await', this);
   }
 
-  /** `break` leaves the connection open. A pending `next` is done. It takes no message. */
+  /** `break` leaves the connection open. A pending `next` resolves as done, without a message. */
   return(): Promise<IteratorResult<Message, undefined>> {
     const { inbox } = this.#connection;
     const { pull } = inbox;
-    // A read without a promise is within its call, which takes the message.
+    // A read without a promise is still within the call that began it. That call takes the message.
     if (pull?.iterator === this && pull.promise !== undefined) {
       inbox.pull = undefined;
       pull.leave();

@@ -20,8 +20,8 @@ import { FlowControl } from './flow-control.ts';
 const LOGIN_EXPIRED = 4401;
 
 /**
- * Parts that few connections need: one object, created on first use, with parts that are created on first
- * use. An idle connection has none.
+ * Parts that few connections need. The object is created on first use, and so is each part. An idle
+ * connection has none.
  */
 export class RareParts {
   /** The user's handlers of control frames. */
@@ -187,7 +187,8 @@ export class RareParts {
    * writer. Undefined when the message exceeds no bound: the size of a text was only estimated.
    *
    * A loop that awaits no write may be refused a million times in a turn. After the first, the
-   * refusals of a turn share a promise and its error, whose stack takes 20 times as long as the rest.
+   * refusals of a turn share a promise and its error. The stack of an error takes 20 times as long as
+   * the rest of a refusal.
    */
   refuseMessage(
     buffered: number,

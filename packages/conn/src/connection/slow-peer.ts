@@ -1,6 +1,4 @@
-/**
- * The part of what was unsent at our close frame that a slow peer has to take in each `closeTimeout`.
- */
+/** Part of the bytes unsent at our close frame. A slow peer has to take it in each `closeTimeout`. */
 const LEAST_PROGRESS = 0.1;
 /** Most times `closeTimeout` from our close frame on. */
 const LONGEST = 10;

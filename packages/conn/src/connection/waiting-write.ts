@@ -13,28 +13,17 @@ import type { PreparedMessage } from '../writing/prepared-message.ts';
  */
 export type Waiting = WaitingMessage | WaitingWriter | WaitForRoom;
 
-class WaitingWrite<T> {
+/** The promise of a call that waits, which settles with `T`. */
+class WaitingWrite<T> extends Deferred<T> {
   /** Bytes of its message. */
   readonly size: number;
   /** Its place in the queue of waiting writes. */
   entry: FifoEntry<Waiting> | undefined;
-  readonly #written = new Deferred<T>();
 
   constructor(size: number) {
+    super();
     this.size = size;
     void markHandled(this.promise);
-  }
-
-  get promise(): Promise<T> {
-    return this.#written.promise;
-  }
-
-  settle(value: T | PromiseLike<T>): void {
-    this.#written.resolve(value);
-  }
-
-  reject(error: unknown): void {
-    this.#written.reject(error);
   }
 }
 
@@ -142,7 +131,7 @@ export class WaitingMessage extends WaitingWrite<void> {
 
   /** The message is sent: settles as `sent` does. */
   finish(sent: Promise<void>): void {
-    this.settle(sent);
+    this.resolve(sent);
     this.#release();
   }
 

@@ -294,7 +294,7 @@ export class WaitingWrites {
   #begin(write: Waiting): void {
     if (write instanceof WaitingMessage) this.#beginMessage(write);
     else if (write instanceof WaitingWriter) this.#beginWriter(write);
-    else if (write instanceof WaitForRoom) write.settle();
+    else if (write instanceof WaitForRoom) write.resolve();
   }
 
   #beginMessage(write: WaitingMessage): void {
@@ -312,7 +312,7 @@ export class WaitingWrites {
     const writer = this.#openWriter(write.type, write.compress);
     // A waiting call without `queue` finishes this writer as soon as the writer is open.
     if (this.#superseding > 0) writer.supersede();
-    write.settle(writer);
+    write.resolve(writer);
   }
 
   #failed(write: WaitingMessage, error: unknown): void {

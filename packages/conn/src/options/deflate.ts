@@ -46,7 +46,7 @@ function decline(settings: Settings, platform: Platform, why: string): undefined
 }
 
 /**
- * Returns permessage-deflate of a connection whose handshake has agreed on it.
+ * Returns permessage-deflate of a connection, if its handshake has agreed on it.
  *
  * @throws TypeError when the platform has no engine.
  */

@@ -284,7 +284,11 @@ export function beginPieces(connection: Connection, decoder: MessageDecoder): Me
   return reader;
 }
 
-/** @param messages - 1 for the first piece of a message. */
+/**
+ * Gives the piece in the decoder to its reader.
+ *
+ * @param messages - 1 for the first piece of a message.
+ */
 export function addPiece({ inbox }: Connection, decoder: MessageDecoder, messages: 0 | 1): void {
   const { bytes, start, end, fin } = decoder;
   const { pieces, rate } = inbox;
@@ -297,6 +301,7 @@ export function addPiece({ inbox }: Connection, decoder: MessageDecoder, message
   rate?.pieceArrived(size);
 }
 
+/** Returns a reader of a whole message. */
 export function readerOf(connection: Connection, { type, data }: Message): MessageReader {
   const reader = newReader(connection, type);
   const pieces = connection.inbox.pieces!;

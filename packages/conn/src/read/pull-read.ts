@@ -7,7 +7,7 @@ import { markHandled } from '../time/promises.ts';
 export class PullRead<Result> {
   /** Name of the method that began the read, for error messages. */
   readonly name: string;
-  /** Of `for await`. Its promise is that of `next` itself, so no second one is created. */
+  /** Of `for await`: `next` returns the promise of this read itself, so no second one is created. */
   readonly iterator: object | undefined;
   /** The result of a read that does not wait. */
   taken: Result | undefined;
@@ -37,7 +37,7 @@ export class PullRead<Result> {
 
   give(taken: Result): void {
     if (this.promise === undefined) this.taken = taken;
-    else this.#resolve(this.iterator === undefined ? taken : { done: false, value: taken });
+    else this.#resolve(resultOf(taken, this.iterator));
   }
 
   /** Reading has ended with `error`; `normally`: an iteration is done. */
@@ -56,4 +56,9 @@ export class PullRead<Result> {
     void markHandled(this.promise);
     this.#reject(reason);
   }
+}
+
+/** The value with which a read settles: `taken`, or the result of an iterator. */
+export function resultOf(taken: unknown, iterator: object | undefined): unknown {
+  return iterator === undefined ? taken : { done: false, value: taken };
 }

@@ -115,13 +115,12 @@ export class ReceiveCall extends Promise<CloseInfo> {
   }
 
   /**
-   * As {@link then}. With one observer, for the `Conn` of this connection, the call needs no promise
+   * As {@link then}, with the `Conn` of this connection. With one observer, the call needs no promise
    * besides itself until the end.
    */
-  observe<Subject extends object>(observer: ReceiveObserver<Subject>, subject: Subject): void {
-    const isFirst = this.#result === undefined && this.#observer === undefined;
-    if (isFirst && subject === this.#connection.conn) this.#observer = observer;
-    else notify(observer, subject, this.#promise());
+  observe(observer: ReceiveObserver<object>): void {
+    if (this.#result === undefined && this.#observer === undefined) this.#observer = observer;
+    else notify(observer, this.#connection.conn, this.#promise());
   }
 
   #settleAs(end: Promise<unknown>): void {
@@ -373,11 +372,7 @@ export function receiveThen(
   return startReceive(connection, handler, end) as Promise<unknown> as Promise<void>;
 }
 
-function notify<Subject extends object>(
-  observer: ReceiveObserver<Subject>,
-  subject: Subject,
-  call: Promise<unknown>,
-): void {
+function notify(observer: ReceiveObserver<object>, subject: object, call: Promise<unknown>): void {
   call.then(
     () => observer.fulfilled(subject),
     (error: unknown) => observer.rejected(subject, error),

@@ -16,8 +16,8 @@ export function isTurnFull(bytes: number, frames: number): boolean {
 }
 
 /**
- * Writers, pings and pongs of one connection that wait for its transport or for a turn. A send
- * queue creates this object when the first of them has to wait.
+ * Writers, pings and pongs of one connection that wait for its transport or for a turn. The
+ * FrameSender creates this object when the first of them has to wait.
  */
 export class DrainWaits {
   /** When the transport was blocked last, in ms of the platform's clock. */
@@ -33,7 +33,7 @@ export class DrainWaits {
   #drain: Deferred<void> | undefined;
   /** One promise for all writes after the turn was full. */
   #nextTurn: Deferred<void> | undefined;
-  /** Writes with bytes that the send queue or the transport references. */
+  /** Writes with bytes that the frame queue or the transport references. */
   #referenced: Set<Deferred<void>> | undefined;
   #releaseError: WebSocketError | undefined;
   /** Referenced bytes of this turn that the transport has released within `write`, and their frames. */

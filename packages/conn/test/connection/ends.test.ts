@@ -208,7 +208,7 @@ describe('receive at the end of a connection', () => {
 
 describe('a peer that closes and reads nothing', () => {
   it.each(['server', 'client'] as const)('has a %s report that it gave up', async (role) => {
-    const { conn, platform, transport, feed, frame, block } = wired(role);
+    const { conn, platform, feed, frame, block } = wired(role);
     await block('fills the transport');
     feed(frame(8, Uint8Array.of(0x03, 0xe8)));
     await platform.advance(5_200);
@@ -314,7 +314,7 @@ describe('a transport that throws', () => {
   it.each(['pause', 'resume', 'write', 'end'] as const)(
     'ends only its own connection: %s',
     async (call) => {
-      const { conn, platform, transport, feed, frame } = wired('server', { readAhead: 200 });
+      const { conn, platform, transport, frame, deliver } = wired('server', { readAhead: 200 });
       const beside = wired('server', {}, 0, platform);
       const cause = new Error('a bug');
       const breaks = (): void => {
@@ -324,8 +324,7 @@ describe('a transport that throws', () => {
       };
       await platform.settle();
       if (call !== 'resume') breaks();
-      feed(frame(2, new Uint8Array(150)), frame(2, new Uint8Array(150)));
-      await platform.settle();
+      await deliver(frame(2, new Uint8Array(150)), frame(2, new Uint8Array(150)));
       breaks();
       if (call === 'write') void conn.send('x');
       if (call === 'end') {
@@ -454,6 +453,7 @@ describe('wait options', () => {
     async (options) => {
       const { conn, feed, frame, platform, transport } = wired('server');
       await expect(conn.readMessage(options as never)).rejects.toBeInstanceOf(TypeError);
+      await expect(conn.readJSON(options as never)).rejects.toBeInstanceOf(TypeError);
       await expect(conn.ping('x', options as never)).rejects.toBeInstanceOf(TypeError);
       await expect(conn.close(1000, '', options as never)).rejects.toBeInstanceOf(TypeError);
       feed(frame(1, 'there'));

@@ -19,33 +19,29 @@ function short(settings: ConnSettings = {}): Wired {
 
 describe('MessageWriter', () => {
   it('sends a fragment when its buffer is full and more data follows', async () => {
-    const { conn, platform, sent } = short();
+    const { conn, output } = short();
     const { lent } = sharedSlabPool();
     const writer = await conn.nextWriter(TextMessage);
     for (const text of ['abc', 'd', '']) await writer.write(text);
     expect(sharedSlabPool().lent).toBe(lent + 1);
-    await platform.settle();
-    expect(sent()).toEqual([]);
+    expect(await output()).toEqual([]);
     await writer.write('e');
-    await platform.settle();
-    expect(sent()).toEqual(['text... abcd']);
+    expect(await output()).toEqual(['text... abcd']);
     await writer.close();
-    await platform.settle();
-    expect(sent()).toEqual(['text... abcd', 'cont e']);
+    expect(await output()).toEqual(['text... abcd', 'cont e']);
     expect(conn.stats.messagesOut).toBe(1);
     expect(sharedSlabPool().lent).toBe(lent);
   });
 
   it('retains at most a fragment of large data', async () => {
-    const { conn, platform, sent } = short();
+    const { conn, output } = short();
     const writer = await conn.nextWriter(BinaryMessage);
     const bytes = Uint8Array.from(Buffer.from('abcdefghij'));
     await writer.write(bytes);
     bytes.fill(0);
     await writer.write('klmn');
     await writer.close();
-    await platform.settle();
-    expect(sent()).toEqual(['binary... abcd', 'cont... efgh', 'cont... ijkl', 'cont mn']);
+    expect(await output()).toEqual(['binary... abcd', 'cont... efgh', 'cont... ijkl', 'cont mn']);
   });
 
   it('sends an empty message, closes once, and rejects later calls', async () => {
@@ -64,7 +60,7 @@ describe('MessageWriter', () => {
   });
 
   it('waits within a large write at each full buffer of a slow peer', async () => {
-    const { conn, platform, transport, sent } = short({ highWaterMark: 1 });
+    const { conn, platform, transport, drain, output } = short({ highWaterMark: 1 });
     await platform.settle();
     // Each write blocks it.
     const write = transport.write.bind(transport);
@@ -80,16 +76,14 @@ describe('MessageWriter', () => {
     for (const fragments of [['text... abcd'], ['text... abcd', 'cont... efgh']]) {
       expect(written).toBe(false);
       transport.drain();
-      await platform.settle();
-      expect(sent()).toEqual(['text in the way', ...fragments]);
+      expect(await output()).toEqual(['text in the way', ...fragments]);
     }
-    transport.drain();
-    await platform.settle();
+    await drain();
     expect(written).toBe(true);
   });
 
   it('copies what waits of less than 32 KiB: the caller may transfer the buffer', async () => {
-    const { conn, platform, transport, sent } = short({ highWaterMark: 1 });
+    const { conn, platform, transport, drain, output } = short({ highWaterMark: 1 });
     await platform.settle();
     const writer = await conn.nextWriter(BinaryMessage);
     transport.block();
@@ -98,16 +92,14 @@ describe('MessageWriter', () => {
     for (const { buffer } of pieces) structuredClone(buffer, { transfer: [buffer] });
     const closed = writer.close();
     while (transport.bufferedAmount > 0) {
-      transport.drain();
-      await platform.settle();
+      await drain();
     }
     await Promise.all([...written, closed]);
-    await platform.settle();
-    expect(sent()).toEqual(['binary... abcd', 'cont... efgh', 'cont ij']);
+    expect(await output()).toEqual(['binary... abcd', 'cont... efgh', 'cont ij']);
   });
 
   it('of a control frame sends 125 bytes in one frame, and refuses the 126th', async () => {
-    const { conn, platform, sent } = short();
+    const { conn, output } = short();
     const { lent } = sharedSlabPool();
     const whole = await conn.nextWriter(PingMessage);
     for (const size of [100, 25]) await whole.write('x'.repeat(size));
@@ -115,8 +107,7 @@ describe('MessageWriter', () => {
     const long = await conn.nextWriter(PingMessage);
     await long.write('x'.repeat(100));
     await expect(long.write('y'.repeat(26))).rejects.toBeInstanceOf(RangeError);
-    await platform.settle();
-    expect(sent()).toEqual(['ping <125>']);
+    expect(await output()).toEqual(['ping <125>']);
     expect(sharedSlabPool().lent).toBe(lent);
   });
 

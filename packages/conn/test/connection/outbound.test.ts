@@ -1,3 +1,4 @@
+import { nothingUnhandled } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
 import {
   BackpressureError,
@@ -576,10 +577,9 @@ describe('a borrowed message', () => {
 });
 
 describe('ignored promises', () => {
+  nothingUnhandled();
+
   it('cause no unhandled rejection', async () => {
-    const unhandled: unknown[] = [];
-    const trap = (reason: unknown): void => void unhandled.push(reason);
-    process.on('unhandledRejection', trap);
     const { conn, transport } = wired('server');
     void conn.readMessage();
     void conn.readMessage();
@@ -595,22 +595,15 @@ describe('ignored promises', () => {
     void conn.ping();
     void conn.discardReads();
     await turns(10);
-    process.off('unhandledRejection', trap);
-    expect(unhandled).toEqual([]);
   });
 
   it('cause none when a writer is disposed as the connection ends', async () => {
-    const unhandled: unknown[] = [];
-    const trap = (reason: unknown): void => void unhandled.push(reason);
-    process.on('unhandledRejection', trap);
     const { conn, transport, block } = wired('server', { highWaterMark: 1 });
     await block('waits');
     const writer = await conn.nextWriter(TextMessage);
     const disposed = writer[Symbol.asyncDispose]();
     transport.break(new Error('reset'));
     await turns(10);
-    process.off('unhandledRejection', trap);
-    expect(unhandled).toEqual([]);
     await expect(disposed).rejects.toMatchObject({ code: 'WS_ERR_TRANSPORT' });
   });
 });

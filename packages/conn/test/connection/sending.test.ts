@@ -120,22 +120,20 @@ describe('the writes of one turn', () => {
 
 describe('a blocked transport', () => {
   it('gets control frames before messages, with the newest pong of each kind', async () => {
-    const { conn, platform, transport, feed, frame, sent } = await blocked();
+    const { conn, platform, transport, frame, deliver, output } = await blocked();
     void conn.send('waits');
-    feed(frame(PingMessage, '1'), frame(PingMessage, '2'), frame(PingMessage, '3'));
-    await platform.settle();
+    await deliver(frame(PingMessage, '1'), frame(PingMessage, '2'), frame(PingMessage, '3'));
     for (const text of ['a', 'b', 'c']) void conn.writeControl(PongMessage, text);
     void conn.writeControl(PingMessage, 'ping');
     await platform.settle();
     expect(conn.stats.pingsOut).toBe(0);
     transport.drain();
-    await platform.settle();
-    expect(sent()).toEqual(['binary', 'pong 3', 'pong c', 'ping ping', 'text waits']);
+    expect(await output()).toEqual(['binary', 'pong 3', 'pong c', 'ping ping', 'text waits']);
     expect(conn.stats.bytesOut).toBe(transport.sent.length);
   });
 
   it('keeps writers waiting when it blocks again within its drain', async () => {
-    const { conn, platform, transport } = await blocked({ highWaterMark: 100 });
+    const { conn, transport, drain } = await blocked({ highWaterMark: 100 });
     let isWritten = false;
     void conn.send('x'.repeat(120)).then(() => (isWritten = true));
     const write = transport.write.bind(transport);
@@ -143,22 +141,19 @@ describe('a blocked transport', () => {
       transport.block();
       return write(chunk, release);
     };
-    transport.drain();
-    await platform.settle();
+    await drain();
     expect(isWritten).toBe(false);
-    transport.drain();
-    await platform.settle();
+    await drain();
     expect(isWritten).toBe(true);
   });
 
   it('gets no waiting message after a fault of the peer, and its writer the reason', async () => {
-    const { conn, platform, transport, feed, frame, sent } = await blocked();
+    const { conn, transport, feed, frame, output } = await blocked();
     const waits = conn.send(new Uint8Array(70_000));
     feed(frame(3));
     await expect(waits).rejects.toMatchObject({ code: 'WS_ERR_CLOSE_SENT' });
     transport.drain();
-    await platform.settle();
-    expect(sent()).toEqual(['binary', expect.stringMatching(/^close 1002/)]);
+    expect(await output()).toEqual(['binary', expect.stringMatching(/^close 1002/)]);
   });
 });
 

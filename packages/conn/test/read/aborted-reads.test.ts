@@ -163,12 +163,10 @@ describe('nextReader', () => {
     ['in fragments', false],
   ])('resolves at the header of a message %s that a slow extension decodes', async (_name, fin) => {
     const toy = new Awkward();
-    const { conn, platform, feed, frame } = wired('server', { extension: toy });
+    const { platform, feed, frame, stream } = wired('server', { extension: toy });
     toy.slow = true;
-    const next = conn.nextReader();
     await platform.settle();
-    feed(frame(1, doubled('hello'), { fin, rsv: RSV2 }));
-    const reader = await next;
+    const reader = await stream(frame(1, doubled('hello'), { fin, rsv: RSV2 }));
     const read = reader.text();
     await platform.settle();
     toy.slow = false;

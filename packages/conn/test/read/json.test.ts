@@ -49,20 +49,6 @@ describe('readJSON', () => {
       expect(all).toEqual(['one', 'two']);
     }
   });
-
-  it('rejects options that are none before it reads', async () => {
-    const { conn, feed, frame } = wired('server');
-    feed(frame(1, '1'));
-    await expect(conn.readJSON(5 as never)).rejects.toBeInstanceOf(TypeError);
-    expect(await conn.readJSON()).toBe(1);
-  });
-
-  it('can be cancelled', async () => {
-    const { conn, platform } = wired('server');
-    const read = conn.readJSON({ timeout: 20 });
-    await platform.advance(30);
-    await expect(read).rejects.toMatchObject({ code: 'WS_ERR_TIMEOUT' });
-  });
 });
 
 describe('writeJSON', () => {

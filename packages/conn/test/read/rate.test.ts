@@ -31,13 +31,12 @@ const numbers = (count: number): string[] => Array.from({ length: count }, (_, i
 
 describe.each(Object.entries(readers))('rate with %s', (_name, read) => {
   it('delivers a flood of one chunk at the rate, in order and whole', async () => {
-    const { conn, platform, frame, feed } = limited({ messages: 5, burst: 10 });
+    const { conn, platform, frame, deliver } = limited({ messages: 5, burst: 10 });
     const got: string[] = [];
     void read(conn, got).catch(() => {});
     await platform.settle();
     const texts = numbers(30);
-    feed(...texts.map((text) => frame(1, text)));
-    await platform.settle();
+    await deliver(...texts.map((text) => frame(1, text)));
     expect(got.length).toBeGreaterThanOrEqual(10);
     expect(got.length).toBeLessThanOrEqual(11);
     const first = got.length;
@@ -47,11 +46,10 @@ describe.each(Object.entries(readers))('rate with %s', (_name, read) => {
     await platform.advance(4_000);
     expect(got).toEqual(texts);
     expect(platform.timers).toBe(0);
-    conn.terminate();
   });
 
   it('stops the transport when the read-ahead is full, and resumes it', async () => {
-    const { conn, platform, frame, transport } = limited({ bytes: 1_000 });
+    const { conn, platform, transport, frame } = limited({ bytes: 1_000 });
     const got: string[] = [];
     void read(conn, got).catch(() => {});
     await platform.settle();
@@ -67,17 +65,15 @@ describe.each(Object.entries(readers))('rate with %s', (_name, read) => {
     await platform.advance(200_000);
     expect(transport.paused).toBe(false);
     expect(got).toHaveLength(fed);
-    conn.terminate();
   });
 
   it('handles the control frames after messages that wait', async () => {
-    const { conn, platform, transport, frame, feed, sent } = limited({ messages: 5 });
+    const { conn, platform, transport, feed, frame, sent, deliver } = limited({ messages: 5 });
     const got: string[] = [];
     void read(conn, got).catch(() => {});
     await platform.settle();
     const texts = numbers(10);
-    feed(...texts.map((text) => frame(1, text)), frame(9, 'still there?'));
-    await platform.settle();
+    await deliver(...texts.map((text) => frame(1, text)), frame(9, 'still there?'));
     expect(got).toHaveLength(5);
     expect(sent()).toEqual(['pong still there?']);
     expect(transport.paused).toBe(false);
@@ -120,12 +116,11 @@ describe.each(Object.entries(readers))('rate with %s', (_name, read) => {
   it.each<RateLimit>([{ messages: 50 }, { bytes: 100 }])(
     'passes 50 of 10,000 messages of 2 bytes in one chunk with %j, also when the peer has gone',
     async (rate) => {
-      const { conn, platform, frame, feed, transport } = limited(rate);
+      const { conn, platform, transport, frame, deliver } = limited(rate);
       const got: string[] = [];
       const reading = read(conn, got).catch((error: unknown) => error);
       await platform.settle();
-      feed(...numbers(10_000).map(() => frame(1, 'ab')));
-      await platform.settle();
+      await deliver(...numbers(10_000).map(() => frame(1, 'ab')));
       expect(got).toHaveLength(50);
       transport.feedEnd();
       transport.break();
@@ -137,12 +132,11 @@ describe.each(Object.entries(readers))('rate with %s', (_name, read) => {
   );
 
   it('ends a read that waits for a token with the connection', async () => {
-    const { conn, platform, frame, feed, transport } = limited({ messages: 1, per: 60_000 });
+    const { conn, platform, transport, frame, deliver } = limited({ messages: 1, per: 60_000 });
     const got: string[] = [];
     const reading = read(conn, got).catch((error: unknown) => error);
     await platform.settle();
-    feed(frame(1, '0'), frame(1, '1'));
-    await platform.settle();
+    await deliver(frame(1, '0'), frame(1, '1'));
     transport.break(new Error('reset'));
     await platform.settle();
     expect(await reading).toMatchObject({ code: 'WS_ERR_TRANSPORT' });
@@ -152,36 +146,36 @@ describe.each(Object.entries(readers))('rate with %s', (_name, read) => {
   });
 
   it('closes with 1013', async () => {
-    const { conn, platform, frame, feed, sent } = limited({ messages: 3, over: 'close' });
+    const { conn, platform, frame, sent, deliver } = limited({ messages: 3, over: 'close' });
     const got: string[] = [];
     const reading = read(conn, got).catch((error: unknown) => error);
     await platform.settle();
-    feed(...numbers(5).map((text) => frame(1, text)));
-    await platform.settle();
+    await deliver(...numbers(5).map((text) => frame(1, text)));
     expect(got.slice(0, 3)).toEqual(['0', '1', '2']);
     expect(sent()).toEqual(['close 1013 more than 3 messages in 1000 ms']);
     expect(await reading).toBeInstanceOf(ProtocolError);
-    conn.terminate();
   });
 });
 
 describe('rate', () => {
   it('counts bytes, and lets the next message pay for one above the bytes that are left', async () => {
-    const { conn, platform, frame, feed } = limited({ bytes: 100 });
+    const { conn, platform, frame, deliver } = limited({ bytes: 100 });
     const got: number[] = [];
     void conn.receive((message) => void got.push(message.length));
-    feed(frame(2, Buffer.alloc(60)), frame(2, Buffer.alloc(400)), frame(2, Buffer.alloc(1)));
-    await platform.settle();
+    await deliver(
+      frame(2, Buffer.alloc(60)),
+      frame(2, Buffer.alloc(400)),
+      frame(2, Buffer.alloc(1)),
+    );
     expect(got).toEqual([60, 400]);
     await platform.advance(3_500);
     expect(got).toEqual([60, 400]);
     await platform.advance(200);
     expect(got).toEqual([60, 400, 1]);
-    conn.terminate();
   });
 
   it('gives a message that waited to nextReader as a stream', async () => {
-    const { conn, platform, frame, feed } = limited({ messages: 1, per: 100 });
+    const { conn, platform, feed, frame } = limited({ messages: 1, per: 100 });
     feed(frame(1, 'one'), frame(1, 'two'), frame(1, 'three'));
     expect((await conn.readMessage()).text()).toBe('one');
     const pending = conn.nextReader();
@@ -194,15 +188,12 @@ describe('rate', () => {
     const next = conn.readMessage();
     await platform.advance(100);
     expect((await next).text()).toBe('three');
-    conn.terminate();
   });
 
   it('lets the pieces of a stream wait, and handles a ping between them', async () => {
-    const { conn, platform, frame, feed, sent } = limited({ bytes: 100 });
-    const next = conn.nextReader();
+    const { platform, feed, frame, output, stream } = limited({ bytes: 100 });
     await platform.settle();
-    feed(frame(1, 'a'.repeat(100), { fin: false }));
-    const reader = await next;
+    const reader = await stream(frame(1, 'a'.repeat(100), { fin: false }));
     const into = new Uint8Array(1_000);
     expect(await reader.read(into)).toBe(100);
     let read = 0;
@@ -210,8 +201,7 @@ describe('rate', () => {
       read = size;
     });
     feed(frame(0, 'b'.repeat(50), { fin: false }), frame(9, 'p'), frame(0, 'c'.repeat(50)));
-    await platform.settle();
-    expect(sent()).toEqual(['pong p']);
+    expect(await output()).toEqual(['pong p']);
     await platform.advance(900);
     expect(read).toBe(0);
     await platform.advance(200);
@@ -220,11 +210,10 @@ describe('rate', () => {
       `${'b'.repeat(50)}${'c'.repeat(50)}`,
     );
     expect(await reader.read(into)).toBe(0);
-    conn.terminate();
   });
 
   it('lets the next message pay for the later pieces of a stream', async () => {
-    const { conn, platform, frame, feed } = limited({ bytes: 100 });
+    const { conn, platform, feed, frame } = limited({ bytes: 100 });
     const next = conn.nextReader();
     await platform.settle();
     feed(frame(1, 'a'.repeat(50), { fin: false }));
@@ -240,11 +229,10 @@ describe('rate', () => {
     expect(got).toBe(undefined);
     await platform.advance(20);
     expect(got).toBe('c');
-    conn.terminate();
   });
 
   it('does not charge the rest of a message that its reader drops', async () => {
-    const { conn, platform, frame, feed } = limited({ bytes: 100 });
+    const { conn, platform, feed, frame, deliver } = limited({ bytes: 100 });
     const next = conn.nextReader();
     await platform.settle();
     feed(frame(1, 'a'.repeat(50), { fin: false }));
@@ -253,18 +241,14 @@ describe('rate', () => {
     void conn.readMessage().then((message) => {
       got = message.text();
     });
-    feed(frame(0, 'b'.repeat(50)), frame(1, 'c'));
-    await platform.settle();
+    await deliver(frame(0, 'b'.repeat(50)), frame(1, 'c'));
     expect(got).toBe('c');
-    conn.terminate();
   });
 
   it('lets a stream go on when its bytes are paid, before the next message has a token', async () => {
-    const { conn, platform, frame, feed } = limited({ messages: 1, bytes: 6_000, per: 60_000 });
-    const next = conn.nextReader();
+    const { platform, feed, frame, stream } = limited({ messages: 1, bytes: 6_000, per: 60_000 });
     await platform.settle();
-    feed(frame(1, 'a'.repeat(6_000), { fin: false }));
-    const reader = await next;
+    const reader = await stream(frame(1, 'a'.repeat(6_000), { fin: false }));
     let length = 0;
     void reader.text().then((text) => {
       length = text.length;
@@ -275,15 +259,12 @@ describe('rate', () => {
     expect(length).toBe(0);
     await platform.advance(200);
     expect(length).toBe(6_100);
-    conn.terminate();
   });
 
   it('gives a stream the bytes that take more than the bucket has, and holds those after them', async () => {
-    const { conn, platform, frame, feed } = limited({ bytes: 1_000 });
-    const next = conn.nextReader();
+    const { platform, frame, stream } = limited({ bytes: 1_000 });
     await platform.settle();
-    feed(frame(1, 'a'.repeat(5_000), { fin: false }), frame(0, 'b'));
-    const reader = await next;
+    const reader = await stream(frame(1, 'a'.repeat(5_000), { fin: false }), frame(0, 'b'));
     const into = new Uint8Array(10_000);
     expect(await reader.read(into)).toBe(5_000);
     let rest = -1;
@@ -292,17 +273,15 @@ describe('rate', () => {
     expect(rest).toBe(-1);
     await platform.advance(1_000);
     expect(rest).toBe(1);
-    conn.terminate();
   });
 
   it('counts the pieces of a message that never ends', async () => {
-    const { conn, platform, frame, feed, sent } = limited({ bytes: 1_000, over: 'close' });
+    const { conn, platform, feed, frame, sent, deliver } = limited({ bytes: 1_000, over: 'close' });
     const next = conn.nextReader();
     await platform.settle();
     feed(frame(1, 'a'.repeat(600), { fin: false }));
     const text = (await next).text().catch((error: unknown) => error);
-    feed(frame(0, 'b'.repeat(600), { fin: false }));
-    await platform.settle();
+    await deliver(frame(0, 'b'.repeat(600), { fin: false }));
     expect(await text).toBeInstanceOf(ProtocolError);
     expect(sent().at(-1)).toMatch(/^close 1013/);
   });
@@ -320,11 +299,12 @@ describe('rate', () => {
   });
 
   it('ends a stream that waits with the error of the connection', async () => {
-    const { conn, platform, frame, feed, transport } = limited({ bytes: 100, per: 60_000 });
-    const next = conn.nextReader();
+    const { platform, transport, frame, stream } = limited({ bytes: 100, per: 60_000 });
     await platform.settle();
-    feed(frame(1, 'a'.repeat(100), { fin: false }), frame(0, 'b'.repeat(100), { fin: false }));
-    const reader = await next;
+    const reader = await stream(
+      frame(1, 'a'.repeat(100), { fin: false }),
+      frame(0, 'b'.repeat(100), { fin: false }),
+    );
     const text = reader.text().catch((error: unknown) => error);
     await platform.settle();
     transport.break(new Error('reset'));
@@ -334,42 +314,37 @@ describe('rate', () => {
   });
 
   it('streams a large message that waited, before all of it has arrived', async () => {
-    const { conn, platform, frame, feed } = limited({ messages: 1, per: 100 });
+    const { conn, platform, feed, frame, deliver } = limited({ messages: 1, per: 100 });
     const first = conn.nextReader();
     await platform.settle();
     feed(frame(1, 'one'));
     expect(await (await first).text()).toBe('one');
     const next = conn.nextReader();
-    feed(frame(1, 'two', { fin: false }));
-    await platform.settle();
+    await deliver(frame(1, 'two', { fin: false }));
     await platform.advance(100);
     const reader = await next;
     const text = reader.text();
     feed(frame(0, ', end'));
     expect(await text).toBe('two, end');
-    conn.terminate();
   });
 
   it('slows a peer down whose messages are discarded', async () => {
-    const { conn, platform, frame, feed, transport } = limited({ messages: 10 });
+    const { conn, platform, transport, frame, deliver } = limited({ messages: 10 });
     void conn.discardReads();
     await platform.settle();
     let fed = 0;
     for (; !transport.paused && fed < 5_000; fed += 10) {
-      feed(...numbers(10).map((text) => frame(1, text)));
-      await platform.settle();
+      await deliver(...numbers(10).map((text) => frame(1, text)));
     }
     expect(fed).toBeLessThan(300);
     await platform.advance(60_000);
     expect(transport.paused).toBe(false);
     expect(conn.stats).toMatchObject({ messagesIn: fed, messagesDropped: 0 });
-    conn.terminate();
   });
 
   it('charges what nextReader has begun in the middle of a message', async () => {
-    const { conn, platform, frame, feed } = limited({ bytes: 100 });
-    feed(frame(1, 'x'.repeat(200), { fin: false }));
-    await platform.settle();
+    const { conn, platform, feed, frame, deliver } = limited({ bytes: 100 });
+    await deliver(frame(1, 'x'.repeat(200), { fin: false }));
     const reader = await conn.nextReader();
     let got: string | undefined;
     void reader.text().then((text) => {
@@ -380,26 +355,22 @@ describe('rate', () => {
     expect(got).toBe(undefined);
     await platform.advance(200);
     expect(got).toHaveLength(200);
-    conn.terminate();
   });
 
   it('gives the end of a message to a reader that asks for it after its debt began', async () => {
-    const { conn, platform, frame, feed } = limited({ bytes: 100 });
-    feed(frame(1, 'x'.repeat(200), { fin: false }));
-    await platform.settle();
+    const { conn, platform, frame, deliver } = limited({ bytes: 100 });
+    await deliver(frame(1, 'x'.repeat(200), { fin: false }));
     const reader = await conn.nextReader();
     const into = new Uint8Array(300);
     expect(await reader.read(into)).toBe(200);
-    feed(frame(0, ''));
-    await platform.settle();
+    await deliver(frame(0, ''));
     const end = reader.read(into);
     await platform.advance(1_200);
     expect(await end).toBe(0);
-    conn.terminate();
   });
 
   it('counts the bytes of a message once, however much of it was read', async () => {
-    const { conn, platform, frame, feed, sent } = limited({ bytes: 1_000, over: 'close' });
+    const { conn, platform, feed, frame, sent } = limited({ bytes: 1_000, over: 'close' });
     const next = conn.nextReader();
     await platform.settle();
     feed(frame(1, 'a'.repeat(600), { fin: false }));
@@ -409,17 +380,15 @@ describe('rate', () => {
     feed(frame(0, 'b'.repeat(100)), frame(1, 'c'.repeat(200)));
     expect((await message).text()).toHaveLength(200);
     expect(sent()).toEqual([]);
-    conn.terminate();
   });
 
   it('answers a close frame at once while a read waits for a token', async () => {
-    const { conn, platform, frame, feed, sent } = limited({ messages: 1, per: 60_000 });
+    const { conn, platform, feed, frame, output } = limited({ messages: 1, per: 60_000 });
     void conn.receive(() => {});
     await platform.settle();
     feed(frame(1, 'a'));
     feed(frame(8, formatCloseMessage(1000)));
-    await platform.settle();
-    expect(sent()).toEqual(['close 1000']);
+    expect(await output()).toEqual(['close 1000']);
   });
 
   it('refuses a burst that lets nothing pass', () => {
@@ -427,33 +396,29 @@ describe('rate', () => {
   });
 
   it('replaces a rate, and judges what waits by the new one', async () => {
-    const { conn, platform, frame, feed } = limited({ messages: 1, per: 60_000 });
+    const { conn, platform, frame, deliver } = limited({ messages: 1, per: 60_000 });
     const got: string[] = [];
     void conn.receive((message) => void got.push(message.text()));
-    feed(...numbers(5).map((text) => frame(1, text)));
-    await platform.settle();
+    await deliver(...numbers(5).map((text) => frame(1, text)));
     expect(got).toHaveLength(1);
     limitRate(conn, checkRate({ messages: 3, per: 100 }));
     await platform.settle();
     expect(got).toHaveLength(4);
     await platform.advance(100);
     expect(got).toEqual(numbers(5));
-    conn.terminate();
   });
 
   it('refills up to the burst, and never above it', async () => {
-    const { conn, platform, frame, feed } = limited({ messages: 2, per: 100, burst: 4 });
+    const { conn, platform, frame, deliver } = limited({ messages: 2, per: 100, burst: 4 });
     let got = 0;
     void conn.receive(() => void got++);
     await platform.advance(60_000);
-    feed(...numbers(20).map((text) => frame(1, text)));
-    await platform.settle();
+    await deliver(...numbers(20).map((text) => frame(1, text)));
     expect(got).toBe(4);
-    conn.terminate();
   });
 
   it('closes above what arrives, not above what a handler takes at once', async () => {
-    const { conn, platform, frame, feed } = limited({ messages: 3, over: 'close' });
+    const { conn, platform, feed, frame } = limited({ messages: 3, over: 'close' });
     let free = (): void => {};
     let got = 0;
     void conn.receive(() => {
@@ -467,29 +432,24 @@ describe('rate', () => {
     free();
     await platform.settle();
     expect([got, conn.state]).toEqual([9, 'open']);
-    conn.terminate();
   });
 
   it('counts while messages are discarded', async () => {
-    const { conn, platform, frame, feed } = limited({ messages: 2, over: 'close' });
+    const { conn, frame, deliver } = limited({ messages: 2, over: 'close' });
     void conn.discardReads().catch(() => {});
-    feed(...numbers(3).map(() => frame(1, 'ping')));
-    await platform.settle();
+    await deliver(...numbers(3).map(() => frame(1, 'ping')));
     expect(conn.state).not.toBe('open');
-    conn.terminate();
   });
 
   it('handles a close frame behind held messages in order', async () => {
-    const { conn, platform, frame, feed, sent } = limited({ messages: 10 });
+    const { conn, platform, frame, sent, deliver } = limited({ messages: 10 });
     const got: string[] = [];
     void conn.receive((message) => void got.push(message.text()));
-    feed(...numbers(15).map((text) => frame(1, text)), frame(8, Uint8Array.of(3, 0xe8)));
-    await platform.settle();
+    await deliver(...numbers(15).map((text) => frame(1, text)), frame(8, Uint8Array.of(3, 0xe8)));
     expect(got).toHaveLength(10);
     await platform.advance(700);
     expect(got).toEqual(numbers(15));
     expect(sent()).toEqual(['close 1000']);
-    conn.terminate();
   });
 
   it.each(['our close', "the peer's close"])(
@@ -511,10 +471,9 @@ describe('rate', () => {
   );
 
   it('drops what is held when the transport has closed, and keeps no timer', async () => {
-    const { conn, platform, frame, feed, transport } = limited({ messages: 1, per: 60_000 });
+    const { conn, platform, transport, frame, deliver } = limited({ messages: 1, per: 60_000 });
     const ended = conn.receive(() => {}).catch((error: unknown) => error);
-    feed(...numbers(9).map((text) => frame(1, text)));
-    await platform.settle();
+    await deliver(...numbers(9).map((text) => frame(1, text)));
     expect(platform.timers).toBe(1);
     transport.break();
     await ended;
@@ -524,10 +483,12 @@ describe('rate', () => {
   });
 
   it('lets our own close pass held messages within closeTimeout', async () => {
-    const { conn, platform, frame, feed, transport } = limited({ messages: 1, per: 60_000 });
+    const { conn, platform, transport, feed, frame, deliver } = limited({
+      messages: 1,
+      per: 60_000,
+    });
     void conn.receive(() => {}).catch(() => {});
-    feed(...numbers(9).map((text) => frame(1, text)));
-    await platform.settle();
+    await deliver(...numbers(9).map((text) => frame(1, text)));
     const closing = conn.close(1000);
     feed(frame(8, Uint8Array.of(3, 0xe8)));
     await platform.advance(6_000);
@@ -539,7 +500,7 @@ describe('rate', () => {
   });
 
   it('does not let the idle timeout end a connection whose peer waits', async () => {
-    const { conn, platform, frame, feed } = limited(
+    const { conn, platform, feed, frame } = limited(
       { messages: 1, per: 60_000 },
       { readAhead: 1, idleReadTimeout: 1_000 },
     );
@@ -552,7 +513,6 @@ describe('rate', () => {
     await platform.advance(61_000);
     expect(conn.state).toBe('open');
     expect(got).toEqual(['0', '1']);
-    conn.terminate();
   });
 
   it.each([

@@ -21,9 +21,8 @@ function outcome(promise: Promise<unknown>): Promise<unknown> {
 
 describe('receive', () => {
   it('delivers all queued messages of a closed connection, then reports its end', async () => {
-    const { conn, feed, frame, platform, transport } = await opened();
-    feed(frame(1, 'a'), frame(1, 'b'), frame(1, 'c'));
-    await platform.settle();
+    const { conn, platform, transport, frame, deliver } = await opened();
+    await deliver(frame(1, 'a'), frame(1, 'b'), frame(1, 'c'));
     transport.break(new Error('reset'));
     await platform.settle();
     const seen: string[] = [];
@@ -40,9 +39,8 @@ describe('receive', () => {
       error: { code: 'WS_ERR_TIMEOUT' },
     },
   ])('ends when its handler ends $ends, even with queued messages', async ({ act, error }) => {
-    const { conn, feed, frame, platform } = await opened();
-    feed(frame(1, 'a'), frame(1, 'b'));
-    await platform.settle();
+    const { conn, frame, deliver } = await opened();
+    await deliver(frame(1, 'a'), frame(1, 'b'));
     const seen: string[] = [];
     const end = conn.receive((message) => {
       seen.push(message.text());
@@ -53,15 +51,14 @@ describe('receive', () => {
   });
 
   it('resolves for a handler that has seen the normal close itself', async () => {
-    const { conn, feed, frame, platform, transport } = await opened();
+    const { conn, transport, feed, frame, deliver } = await opened();
     let met: unknown;
     const end = conn.receive(async () => {
       const pong = conn.ping('?');
       met = await outcome(pong);
       await pong;
     });
-    feed(frame(1, 'go'));
-    await platform.settle();
+    await deliver(frame(1, 'go'));
     feed(frame(8, NORMAL));
     transport.feedEnd();
     expect(await end).toMatchObject({ code: 1000, wasClean: true });
@@ -85,39 +82,34 @@ describe('receive', () => {
   );
 
   it('stops a large message during a running handler: the peer waits', async () => {
-    const { conn, feed, frame, platform, transport } = await opened({ readAhead: 1000 });
+    const { conn, platform, transport, frame, deliver } = await opened({ readAhead: 1000 });
     let go = (): void => {};
     const sizes: number[] = [];
     void conn.receive((message) => {
       sizes.push(message.length);
       return new Promise<void>((resolve) => (go = resolve));
     });
-    feed(frame(1, 'a'));
-    await platform.settle();
+    await deliver(frame(1, 'a'));
     const large = frame(2, Buffer.alloc(5000));
-    feed(large.subarray(0, 1500));
-    await platform.settle();
+    await deliver(large.subarray(0, 1500));
     expect(transport.paused).toBe(true);
     go();
     await platform.settle();
     expect(transport.paused).toBe(false);
-    feed(large.subarray(1500));
-    await platform.settle();
+    await deliver(large.subarray(1500));
     expect(sizes).toEqual([1, 5000]);
   });
 });
 
 describe('a message whose first part arrived during a cancelled read', () => {
   it('is whole for the next read, and so is the message after it', async () => {
-    const { conn, feed, frame, platform } = await opened();
+    const { conn, frame, deliver } = await opened();
     const control = new AbortController();
     const read = conn.readMessage({ signal: control.signal });
-    feed(frame(1, 'in two ', { fin: false }));
-    await platform.settle();
+    await deliver(frame(1, 'in two ', { fin: false }));
     control.abort(new Error('enough'));
     await expect(read).rejects.toThrow('enough');
-    feed(frame(0, 'parts'), frame(1, 'next'));
-    await platform.settle();
+    await deliver(frame(0, 'parts'), frame(1, 'next'));
     expect((await conn.readMessage()).text()).toBe('in two parts');
     expect((await conn.readMessage()).text()).toBe('next');
   });
@@ -125,9 +117,8 @@ describe('a message whose first part arrived during a cancelled read', () => {
 
 describe('a message of which only the first header has arrived', () => {
   it('can become a stream', async () => {
-    const { conn, feed, frame, platform } = await opened();
-    feed(frame(1, '', { fin: false }));
-    await platform.settle();
+    const { conn, feed, frame, deliver } = await opened();
+    await deliver(frame(1, '', { fin: false }));
     const reader = await conn.nextReader();
     expect(reader.type).toBe(TextMessage);
     feed(frame(0, 'all of it'));
@@ -146,14 +137,11 @@ describe('an abandoned reader', () => {
   };
 
   it.each(Object.entries(leave))('drops the rest of any length: %s', async (_, go) => {
-    const { conn, feed, frame, platform, transport } = await opened({ readAhead: 1000 });
-    const next = conn.nextReader();
-    feed(frame(2, Buffer.alloc(600), { fin: false }));
-    const reader = await next;
+    const { conn, transport, feed, frame, deliver, stream } = await opened({ readAhead: 1000 });
+    const reader = await stream(frame(2, Buffer.alloc(600), { fin: false }));
     await go(reader as never);
     for (let i = 0; i < 5; i++) {
-      feed(frame(0, Buffer.alloc(600), { fin: false }));
-      await platform.settle();
+      await deliver(frame(0, Buffer.alloc(600), { fin: false }));
     }
     expect(transport.paused).toBe(false);
     await expect(reader.read(new Uint8Array(1))).rejects.toBeInstanceOf(ReadPendingError);
@@ -162,12 +150,9 @@ describe('an abandoned reader', () => {
   });
 
   it.each(Object.entries(leave))('releases its unread bytes: %s', async (_, go) => {
-    const { conn, feed, frame, platform, transport } = await opened({ readAhead: 1000 });
-    const next = conn.nextReader();
-    feed(frame(2, Buffer.alloc(600), { fin: false }));
-    const reader = await next;
-    feed(frame(0, Buffer.alloc(600), { fin: false }));
-    await platform.settle();
+    const { platform, transport, frame, deliver, stream } = await opened({ readAhead: 1000 });
+    const reader = await stream(frame(2, Buffer.alloc(600), { fin: false }));
+    await deliver(frame(0, Buffer.alloc(600), { fin: false }));
     expect(transport.paused).toBe(true);
     await go(reader as never);
     await platform.settle();
@@ -175,10 +160,8 @@ describe('an abandoned reader', () => {
   });
 
   it('does not affect the message of the current reader', async () => {
-    const { conn, feed, frame } = await opened();
-    const first = conn.nextReader();
-    feed(frame(1, 'first'), frame(1, 'sec', { fin: false }));
-    const before = await first;
+    const { conn, feed, frame, stream } = await opened();
+    const before = await stream(frame(1, 'first'), frame(1, 'sec', { fin: false }));
     expect(await before.text()).toBe('first');
     const reader = await conn.nextReader();
     await before.readable().cancel();

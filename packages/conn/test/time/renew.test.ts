@@ -131,58 +131,49 @@ describe('The end of a login, when the time of day jumps past it', () => {
     ['readMessage', single],
     ['discardReads', (conn: Conn, got: string[]) => (got.push('in time'), conn.discardReads())],
   ])('is found at the next message: %s', async (_name, read) => {
-    const { feed, frame, got, sent, platform, conn } = await login(read);
+    const { conn, frame, sent, deliver, got } = await login(read);
     jump();
-    feed(frame(1, 'late'), frame(1, 'later'));
-    await platform.settle();
+    await deliver(frame(1, 'late'), frame(1, 'later'));
     expect(got).toEqual(['in time']);
     expect(sent()).toEqual(['close 4401 login expired']);
     expect(conn.stats.messagesDropped).toBe(2);
-    conn.terminate();
   });
 
   it('is found at the next piece of a message', async () => {
-    const { feed, frame, got, sent, platform, conn } = await login(pieces);
-    feed(frame(1, 'be', { fin: false }));
-    await platform.settle();
+    const { frame, sent, deliver, got } = await login(pieces);
+    await deliver(frame(1, 'be', { fin: false }));
     jump();
-    feed(frame(0, 'late', { fin: false }));
-    await platform.settle();
+    await deliver(frame(0, 'late', { fin: false }));
     expect(got).toEqual(['in time', 'be']);
     expect(sent()).toEqual(['close 4401 login expired']);
-    conn.terminate();
   });
 
   it('is found at a queued message, before a later read gets it', async () => {
-    const { feed, frame, got, sent, platform, conn } = await login(async () => {});
-    feed(frame(1, 'unread'));
-    await platform.settle();
+    const { conn, platform, frame, sent, deliver, got } = await login(async () => {});
+    await deliver(frame(1, 'unread'));
     jump();
     void loop(conn, got).catch(() => {});
     await platform.settle();
     expect(got).toEqual([]);
     expect(sent()).toEqual(['close 4401 login expired']);
-    conn.terminate();
   });
 
   it('is found at a queued piece, before its reader gets it', async () => {
     let ask!: () => void;
     const asked = new Promise<void>((resolve) => (ask = resolve));
-    const { feed, frame, got, sent, platform, conn } = await login(async (conn, got) => {
+    const { platform, frame, sent, deliver, got } = await login(async (conn, got) => {
       got.push((await conn.readMessage()).text());
       for await (const bytes of await conn.nextReader()) {
         got.push(Buffer.from(bytes).toString());
         await asked;
       }
     });
-    feed(frame(1, 'first', { fin: false }), frame(0, 'waits', { fin: false }));
-    await platform.settle();
+    await deliver(frame(1, 'first', { fin: false }), frame(0, 'waits', { fin: false }));
     jump();
     ask();
     await platform.settle();
     expect(got).toEqual(['in time', 'first']);
     expect(sent()).toEqual(['close 4401 login expired']);
-    conn.terminate();
   });
 
   it.each([
@@ -190,7 +181,7 @@ describe('The end of a login, when the time of day jumps past it', () => {
     ['a loop', loop],
     ['readMessage', single],
   ])('is found in each turn that parses a chunk: %s', async (_name, read) => {
-    const { feed, frame, got, sent, platform, conn } = await login(read);
+    const { platform, feed, frame, sent, got } = await login(read);
     const perTurn = 1_000;
     feed(...Array.from({ length: 3 * perTurn }, () => frame(1, 'x')));
     while (got.length === 1) await new Promise((resolve) => void process.nextTick(resolve));
@@ -199,26 +190,23 @@ describe('The end of a login, when the time of day jumps past it', () => {
     await platform.settle();
     expect(got.length).toBeLessThanOrEqual(perTurn + 1);
     expect(sent()).toEqual(['close 4401 login expired']);
-    conn.terminate();
   });
 
   it('is found before an async handler gets the next message', async () => {
     let done!: () => void;
     const busy = new Promise<void>((resolve) => (done = resolve));
-    const { feed, frame, got, sent, platform, conn } = await login((conn, got) =>
+    const { platform, frame, sent, deliver, got } = await login((conn, got) =>
       conn.receive((message) => {
         got.push(message.text());
         return busy;
       }),
     );
-    feed(frame(1, 'waits'), frame(1, 'waits too'));
-    await platform.settle();
+    await deliver(frame(1, 'waits'), frame(1, 'waits too'));
     jump();
     done();
     await platform.settle();
     expect(got).toEqual(['in time']);
     expect(sent()).toEqual(['close 4401 login expired']);
-    conn.terminate();
   });
 
   it.each([
@@ -226,25 +214,23 @@ describe('The end of a login, when the time of day jumps past it', () => {
     ['at a heartbeat', { interval: 5_000, timeout: 60_000 }, 5_000],
     ['within 20 s with a slow heartbeat', { interval: 600_000, timeout: 60_000 }, 20_000],
   ] as const)('is found without a message: %s', async (_name, heartbeat, within) => {
-    const { platform, conn, sent } = await login(receive, { heartbeat });
+    const { platform, sent } = await login(receive, { heartbeat });
     jump();
     await platform.advance(within + 64);
     expect(sent().at(-1)).toBe('close 4401 login expired');
-    conn.terminate();
   });
 
   it('comes after the wait when the time of day is set back', async () => {
-    const { platform, conn, sent } = await login(receive);
+    const { conn, platform, sent } = await login(receive);
     now.value = NOW - 7_200_000;
     await platform.advance(1_799_000);
     expect(conn.state).toBe('open');
     await platform.advance(1_064);
     expect(sent()).toEqual(['close 4401 login expired']);
-    conn.terminate();
   });
 
   it('is moved by renew: an earlier end that has passed no longer counts', async () => {
-    const { feed, frame, got, platform, conn } = await login(receive);
+    const { conn, platform, feed, frame, got } = await login(receive);
     conn.renew(NOW + 10_000_000);
     jump();
     feed(frame(1, 'renewed'));
@@ -256,6 +242,5 @@ describe('The end of a login, when the time of day jumps past it', () => {
     await platform.advance(60_000);
     expect(got).toEqual(['in time', 'renewed', 'for ever']);
     expect(platform.timers).toBe(0);
-    conn.terminate();
   });
 });

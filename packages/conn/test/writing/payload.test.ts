@@ -1,6 +1,5 @@
 import { FakePlatform } from '@ws/tests';
 import { describe, expect, it } from 'vitest';
-import { BorrowedMessage } from '../../src/message.ts';
 import { bytesOf, controlPayload, isUnstable } from '../../src/writing/payload.ts';
 
 /** The TypeScript library of this target has no types for it. */
